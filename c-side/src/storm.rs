@@ -1,0 +1,76 @@
+//! A storm of signals on the threads of [`lines`](crate::lines), from the moment they start until after the
+//! destructors of their thread-specific data have run.
+//!
+//! One C thread sends `SIGURG` by `pthread_kill` to each of them in turn, as fast as it can, and a timer raises
+//! `SIGPROF` on whatever thread is running. A signal that is still pending when the next one is sent is one signal: what
+//! counts is what the handler received.
+//!
+//! # Safety
+//!
+//! The C side sends only to threads that are enrolled, which end their enrolment before they can be joined.
+
+#![expect(unsafe_code, reason = "calls into C")]
+
+use std::ffi::c_int;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What is called on a signal, on the thread's signal stack if it has one. `errno` is kept for it.
+pub type OnSignal = extern "C" fn(signal: c_int);
+
+unsafe extern "C" {
+    fn c_storm_handle(handler: OnSignal) -> c_int;
+    fn c_storm_start() -> c_int;
+    fn c_storm_stop();
+    safe fn c_storm_sent() -> u64;
+    safe fn c_storm_signal() -> c_int;
+}
+
+/// The signal that is sent to the threads; ignored by default, so that one too many does no harm.
+pub fn signal() -> c_int {
+    c_storm_signal()
+}
+
+/// There is one storm in a process: one timer, one list of targets.
+static RUNNING: AtomicBool = AtomicBool::new(false);
+
+/// A storm; it blows until it is dropped. The handler stays installed.
+#[derive(Debug)]
+pub struct Storm(());
+
+impl Storm {
+    /// Installs `handler` for `SIGURG` and `SIGPROF` and starts to send.
+    ///
+    /// An error is the system's, or [`io::ErrorKind::ResourceBusy`] when there is a storm.
+    ///
+    /// # Safety
+    ///
+    /// `handler` is async-signal-safe, on every thread of the process and from this call on.
+    pub unsafe fn start(handler: OnSignal) -> io::Result<Self> {
+        // ORDERING[storm.running]: the drop of the storm before this one: its thread is joined.
+        if RUNNING.swap(true, Ordering::Acquire) {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        // SAFETY: the handler is the caller's promise.
+        let handled = crate::checked(unsafe { c_storm_handle(handler) });
+        handled
+            // SAFETY: the handler is there, and `RUNNING` says that no other storm is.
+            .and_then(|()| crate::checked(unsafe { c_storm_start() }))
+            .map(|()| Self(()))
+            .inspect_err(|_| RUNNING.store(false, Ordering::Relaxed))
+    }
+
+    /// Signals sent, those included that found one pending and so were never received.
+    pub fn sent(&self) -> u64 {
+        c_storm_sent()
+    }
+}
+
+impl Drop for Storm {
+    fn drop(&mut self) {
+        // SAFETY: `self` is the one storm, so its thread runs and nobody has joined it.
+        unsafe { c_storm_stop() }
+        // ORDERING[storm.running]: the next `start`: the thread of this one is joined.
+        RUNNING.store(false, Ordering::Release);
+    }
+}

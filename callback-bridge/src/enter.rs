@@ -1,0 +1,165 @@
+//! `need_m` and `drop_m`.
+//!
+//! # The order
+//!
+//! | step | a handler at this point finds |
+//! |---|---|
+//! | `need_m`: cancellation off | nobody; the thread is C's |
+//! | save the mask, block all signals but libc's | no handler runs until the mask is restored |
+//! | take an extra M | - |
+//! | current = its goroutine | - |
+//! | register a signal stack, unless the thread's own will do | - |
+//! | restore the mask, faults unblocked | the goroutine, its M, a signal stack |
+//! | make another M, if this was the last; the callback | the same |
+//! | `drop_m`: copy the saved mask out of the M, block | no handler runs until the mask is restored |
+//! | take the signal stack off, if it is still ours | - |
+//! | current = none (or what it was) | - |
+//! | put the M back: it is somebody else's from here on | - |
+//! | restore the copied mask | nobody; the thread is C's |
+//! | cancellation as it was | nobody |
+//!
+//! The seed of this (Go's f8e6418) is the pair of lines in the middle: without blocking, a handler between
+//! `current` and the signal stack runs Go code on whatever stack it is given. Its successor took the M before
+//! blocking: a handler inside the list's locked phase that needs an M itself waits for the thread it has interrupted
+//! (golang/go#42207). Both orders can be compiled back in, and the storm must notice.
+//!
+//! A fault while signals are blocked kills the process without its handler; there is nothing to fault on in there.
+//!
+//! # Safety
+//!
+//! `publish` and `retract` are called in pairs, on the record's own thread, in nesting order, and with a
+//! registered signal stack wherever a signal can arrive in between.
+#![expect(unsafe_code, reason = "makes a goroutine current on a thread")]
+
+use crate::barrier;
+use crate::error::EnterError;
+use crate::extra::Take;
+use crate::process::Process;
+use crate::record::Record;
+use gosched_runtime_sys::cancel::CancelState;
+use gosched_runtime_sys::primitive::mutated;
+use gosched_runtime_sys::signal_mask::SignalMask;
+use gosched_runtime_sys::{signal_stack, thread};
+use gosched_scheduler::embed::{Closed, Handle};
+
+/// What the runtime's overflow report needs. A host that blocks them gains nothing: a blocked fault kills.
+const FAULTS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
+
+/// Where a bridge leads to.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) handle: Handle,
+    pub(crate) process: &'static Process,
+}
+
+/// A thread between `need_m` and `drop_m`.
+pub(crate) struct Inside {
+    pub(crate) record: &'static mut Record,
+    pub(crate) cancel: CancelState,
+}
+
+/// Runs `f` as a goroutine for this one call.
+pub(crate) fn enter<R>(target: &Target, f: impl FnOnce() -> R) -> Result<R, EnterError> {
+    let inside = need_m(target)?;
+    let outcome = barrier::run(f);
+    drop_m(inside, target);
+    outcome
+}
+
+/// Makes the calling thread a goroutine of the target's runtime.
+pub(crate) fn need_m(target: &Target) -> Result<Inside, EnterError> {
+    let cancel = CancelState::disable();
+    match cross_in(target) {
+        Ok(record) => {
+            // For the overflow report; asked for here, because it may allocate.
+            thread::current_stack_bounds();
+            Ok(Inside { record, cancel })
+        }
+        Err(error) => {
+            cancel.restore();
+            Err(error)
+        }
+    }
+}
+
+/// Into the gap, and out of it on the other side. Whatever takes time is done on this side, with the thread's own mask.
+fn cross_in(target: &Target) -> Result<&'static mut Record, EnterError> {
+    let process = target.process;
+    loop {
+        // Mutant: the order of 2015.
+        let early = mutated("need_m.take_before_block").then(|| process.extra.take());
+        let mask = SignalMask::block_all();
+        match early.unwrap_or_else(|| process.extra.take()) {
+            Take::One(record) => return through(record, mask, target),
+            Take::Last(record, owed) => {
+                let outcome = through(record, mask, target);
+                // Who is inside can do without; the next to find the list empty tries for itself.
+                let _told_to_waiters = process.refill(owed);
+                return outcome;
+            }
+            Take::Wait(ticket) => {
+                mask.restore();
+                process.extra.wait(ticket).map_err(EnterError::refill)?;
+            }
+            Take::Dry(owed) => {
+                mask.restore();
+                process.refill(owed)?;
+            }
+        }
+    }
+}
+
+/// The gap: signals are blocked on entry, and the thread is inside, or C's again, on return.
+fn through(record: &'static mut Record, mask: SignalMask, target: &Target) -> Result<&'static mut Record, EnterError> {
+    record.mask = mask;
+    match publish(record, target) {
+        Ok(()) => {
+            mask.restore();
+            if FAULTS.iter().any(|&fault| mask.contains(fault)) {
+                SignalMask::unblock(&FAULTS);
+            }
+            Ok(record)
+        }
+        Err(error) => {
+            record.extra.put(record);
+            mask.restore();
+            Err(error)
+        }
+    }
+}
+
+/// Current, then signal stack; on an error neither.
+fn publish(record: &mut Record, target: &Target) -> Result<(), EnterError> {
+    let registered = signal_stack::registered();
+    if registered.executing {
+        return Err(EnterError::SignalHandler);
+    }
+    if mutated("need_m.stack_after_unmask") {
+        record.mask.restore();
+    }
+    // SAFETY: the record is this call's; `drop_m` or the lines below retract it; signals are blocked until there is a stack.
+    unsafe { record.foreign.publish(&target.handle) }.map_err(|Closed| EnterError::ShutDown)?;
+    if let Err(error) = record.put_stack_on(registered) {
+        // SAFETY: published above.
+        unsafe { record.foreign.retract(&target.handle) };
+        return Err(EnterError::Resources(error));
+    }
+    Ok(())
+}
+
+/// Makes the calling thread what it was before [`need_m`].
+pub(crate) fn drop_m(inside: Inside, target: &Target) {
+    let Inside { record, cancel } = inside;
+    let mask = record.mask;
+    // The child of a fork inside the callback: the list it came from stayed with the parent.
+    let forked = record.forked();
+    let _open = SignalMask::block_all();
+    record.take_stack_off();
+    // SAFETY: published by `need_m` on this thread; whatever was published since is retracted.
+    unsafe { record.foreign.retract(&target.handle) };
+    if !forked {
+        record.extra.put(record);
+    }
+    mask.restore();
+    cancel.restore();
+}

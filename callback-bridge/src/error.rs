@@ -1,0 +1,81 @@
+//! Why a thread was not let in, or what came out of it.
+
+use std::any::Any;
+use std::{error, fmt, io};
+
+/// What [`Bridge::enter`](crate::Bridge::enter) returns instead of the callback's value.
+///
+/// Except for [`Panicked`](Self::Panicked) the callback did not run, and was dropped where `enter` was called.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum EnterError {
+    /// No runtime is bound to the bridge yet.
+    NotRunning,
+    /// The runtime is shutting down, or has.
+    ShutDown,
+    /// This process is a forked child of the one that built the runtime; the runtime's threads are not here.
+    Forked,
+    /// The call came from a signal handler.
+    SignalHandler,
+    /// There was no memory for another M or its signal stack.
+    Resources(io::Error),
+    /// The callback panicked; this is the payload, as in [`std::thread::Result`].
+    Panicked(Box<dyn Any + Send>),
+}
+
+impl EnterError {
+    /// A refill that failed with this OS error.
+    pub(crate) fn refill(errno: i32) -> Self {
+        Self::Resources(io::Error::from_raw_os_error(errno))
+    }
+}
+
+impl fmt::Display for EnterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRunning => f.write_str("the callback's runtime is not running yet"),
+            Self::ShutDown => f.write_str("the callback's runtime is shut down"),
+            Self::Forked => f.write_str("the callback's runtime runs in the parent of this process"),
+            Self::SignalHandler => f.write_str("a signal handler cannot enter the runtime"),
+            Self::Resources(error) => write!(f, "no machine for this thread: {error}"),
+            Self::Panicked(payload) => match text(payload.as_ref()) {
+                Some(text) => write!(f, "the callback panicked: {text}"),
+                None => f.write_str("the callback panicked"),
+            },
+        }
+    }
+}
+
+/// The message of a payload that `panic!` made.
+fn text(payload: &(dyn Any + Send)) -> Option<&str> {
+    payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+}
+
+impl error::Error for EnterError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Resources(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error;
+
+    #[test]
+    fn says_what_the_callback_panicked_with() {
+        assert_eq!(EnterError::Panicked(Box::new("boo")).to_string(), "the callback panicked: boo");
+        assert_eq!(EnterError::Panicked(Box::new(String::from("boo"))).to_string(), "the callback panicked: boo");
+        assert_eq!(EnterError::Panicked(Box::new(7)).to_string(), "the callback panicked");
+    }
+
+    #[test]
+    fn passes_the_reason_of_a_failed_refill_on() {
+        let error = EnterError::refill(libc::ENOMEM);
+        assert!(error.source().is_some());
+        assert!(matches!(error, EnterError::Resources(reason) if reason.raw_os_error() == Some(libc::ENOMEM)));
+    }
+}

@@ -1,0 +1,79 @@
+//! What all bridges of one process share: the list of extra Ms.
+//!
+//! A fork copies memory and one thread. Whatever the others were doing to the list stays half done in the child, a
+//! locked head for ever locked. So the list belongs to a process: a bridge that is bound in a child gets a new
+//! one, and everything that was made before the fork is left alone there, leaked with the parent's runtime.
+
+use crate::error::EnterError;
+use crate::extra::{Chain, ExtraList, Owed};
+use crate::record::Record;
+use gosched_runtime_sys::fork;
+use gosched_runtime_sys::signal_mask::SignalMask;
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+/// One process's share. Never freed.
+pub(crate) struct Process {
+    /// The process, counted in forks.
+    generation: u32,
+    /// The Ms that nobody uses.
+    pub(crate) extra: ExtraList<Record>,
+}
+
+impl Process {
+    /// This process's.
+    ///
+    /// # Errors
+    ///
+    /// No memory for the fork hook: without it a child would not know that it is one.
+    pub(crate) fn this() -> io::Result<&'static Self> {
+        static THIS: Mutex<Option<&'static Process>> = Mutex::new(None);
+        fork::watch()?;
+        let mut this = THIS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(process) = this.filter(|process| !process.forked()) {
+            return Ok(process);
+        }
+        Ok(this.insert(Box::leak(Box::new(Self { generation: fork::generation(), extra: ExtraList::new() }))))
+    }
+
+    /// Whether this is a forked child of the process meant. Async-signal-safe.
+    #[inline]
+    pub(crate) fn forked(&self) -> bool {
+        self.generation != fork::generation()
+    }
+
+    /// Puts a first M on an empty list, so that the first callback finds one. Without memory for it the list stays empty:
+    /// that callback tries again, and has somebody to tell.
+    pub(crate) fn stock(&'static self) {
+        if let Some(owed) = quietly(|| self.extra.stock()) {
+            let _told_later = self.refill(owed);
+        }
+    }
+
+    /// Makes the Ms that the list is owed; without memory for a single one, the waiters and the caller hear of it. Not in
+    /// the gap: this allocates.
+    pub(crate) fn refill(&'static self, owed: Owed) -> Result<(), EnterError> {
+        let mut made = Chain::new();
+        let mut failure = 0;
+        for _ in 0..quietly(|| self.extra.wanted()) {
+            match Record::new(&self.extra) {
+                Ok(record) => made.push(record),
+                Err(error) => {
+                    failure = error.raw_os_error().unwrap_or(libc::ENOMEM);
+                    break;
+                }
+            }
+        }
+        let nothing = made.is_empty();
+        quietly(|| self.extra.settle(owed, made, failure));
+        if nothing { Err(EnterError::refill(failure)) } else { Ok(()) }
+    }
+}
+
+/// Calls `f` with all signals blocked, as the list wants it.
+fn quietly<R>(f: impl FnOnce() -> R) -> R {
+    let mask = SignalMask::block_all();
+    let result = f();
+    mask.restore();
+    result
+}

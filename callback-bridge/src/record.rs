@@ -1,0 +1,139 @@
+//! The bridge's side of an extra M.
+//!
+//! A [`Record`] pairs the scheduler's half ([`Foreign`]: machine and thread-backed goroutine) with what has to be undone on
+//! the thread that has it: its signal mask, its former signal stack. It is made outside the gap and never freed: a
+//! thread that went away without a word, and a late wake-up, find it intact.
+//!
+//! A record is in one of three hands: the list's; a call's, as a unique reference; a thread's, bound, where the
+//! thread's own word points to it and only what never changes is read until the exit hook takes it apart.
+//!
+//! # Safety
+//!
+//! A previous signal stack is put back only by the call that found it, on the same thread, and only over ours: whoever
+//! unmaps a registered stack disables it first, and then it is not ours that is registered.
+#![expect(unsafe_code, reason = "a list node, and sigaltstack's promise to put back what exists")]
+
+use crate::extra::{ExtraList, Link, Node};
+use gosched_runtime_sys::fork;
+use gosched_runtime_sys::signal_mask::SignalMask;
+use gosched_runtime_sys::signal_stack::{Registered, Removal, SignalStack, large_enough};
+use gosched_scheduler::embed::Foreign;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
+
+/// An extra M, as the bridge sees it.
+pub(crate) struct Record {
+    link: Link<Record>,
+    /// The scheduler's half.
+    pub(crate) foreign: Foreign,
+    /// The list it belongs to.
+    pub(crate) extra: &'static ExtraList<Record>,
+    /// The process it was made in, counted in forks.
+    generation: u32,
+    /// Bound, and inside a call.
+    in_use: AtomicBool,
+    /// The thread's mask from before `need_m`.
+    pub(crate) mask: SignalMask,
+    /// What was registered before our signal stack was; none while ours is not in use.
+    before: Option<Registered>,
+    /// None after one had to be left behind, until the next is needed.
+    stack: Option<SignalStack>,
+}
+
+// SAFETY: one link per record.
+unsafe impl Node for Record {
+    fn link(&self) -> &Link<Self> {
+        &self.link
+    }
+}
+
+// SAFETY: the pointers in `before` and `link` are numbers to whoever does not own the record, and it has one owner.
+unsafe impl Send for Record {}
+
+impl Record {
+    /// A new one, for `extra`. Allocates.
+    pub(crate) fn new(extra: &'static ExtraList<Record>) -> io::Result<&'static mut Self> {
+        let stack = SignalStack::new()?;
+        Ok(Box::leak(Box::new(Self {
+            link: Link::new(),
+            foreign: Foreign::new(),
+            extra,
+            generation: fork::generation(),
+            in_use: AtomicBool::new(false),
+            mask: SignalMask::current(),
+            before: None,
+            stack: Some(stack),
+        })))
+    }
+
+    /// Whether this is a forked child of the process it was made in. Async-signal-safe.
+    pub(crate) fn forked(&self) -> bool {
+        self.generation != fork::generation()
+    }
+
+    /// Registers our signal stack, unless what is `registered` will do. Signals are blocked.
+    pub(crate) fn put_stack_on(&mut self, registered: Registered) -> io::Result<()> {
+        if registered.enabled && large_enough(registered.size) {
+            return Ok(());
+        }
+        let stack = match self.stack.take() {
+            Some(stack) => stack,
+            // One `mmap` in the gap: the rare successor of a stack that was left behind.
+            None => SignalStack::new()?,
+        };
+        self.before = Some(self.stack.insert(stack).install()?);
+        Ok(())
+    }
+
+    /// Puts the signal stack back that [`put_stack_on`](Self::put_stack_on) found. Signals are blocked.
+    pub(crate) fn take_stack_off(&mut self) {
+        let before = self.before.take();
+        if let (Some(stack), Some(before)) = (&self.stack, before) {
+            // SAFETY: this thread's own from a moment ago; see the module's head.
+            let removal = unsafe { stack.remove(Some(&before)) };
+            self.leave_behind(removal);
+        }
+    }
+
+    /// Takes our signal stack off a thread that ends, and puts nothing in its place: what was there is from long ago, and
+    /// std has unmapped its own by now. Signals are blocked.
+    pub(crate) fn take_stack_off_at_exit(&mut self) {
+        if let (Some(stack), Some(_)) = (&self.stack, self.before.take()) {
+            // SAFETY: installed by this thread, which the record is bound to.
+            let removal = unsafe { stack.remove_at_thread_end() };
+            self.leave_behind(removal);
+        }
+    }
+
+    /// A stack that somebody put another one over may be put back by them later: it is not ours any more. Dropped while
+    /// taken, it keeps its memory.
+    fn leave_behind(&mut self, removal: Removal) {
+        if removal == Removal::NotOurs {
+            self.stack = None;
+        }
+    }
+
+    /// Begins a call on a bound record; false if a call is just beginning or ending, that is, in a handler that
+    /// interrupted it. Plain loads and stores: only this thread and its handlers look.
+    #[inline]
+    pub(crate) fn begin(&self) -> bool {
+        if self.in_use.load(Relaxed) {
+            return false;
+        }
+        self.in_use.store(true, Relaxed);
+        compiler_fence(SeqCst);
+        true
+    }
+
+    /// Ends it.
+    #[inline]
+    pub(crate) fn end(&self) {
+        compiler_fence(SeqCst);
+        self.in_use.store(false, Relaxed);
+    }
+
+    /// Whether a call is under way.
+    pub(crate) fn in_use(&self) -> bool {
+        self.in_use.load(Relaxed)
+    }
+}

@@ -1,0 +1,73 @@
+//! What a signal handler finds, counted: a whole goroutine on a whole signal stack, nothing of ours, or something torn.
+//!
+//! # Safety
+//!
+//! The handler is async-signal-safe: [`gosched::signal::context`] is, so is asking the kernel for the signal stack, and
+//! the rest is atomics.
+
+#![expect(unsafe_code, reason = "installs a signal handler")]
+
+use std::ffi::c_int;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use c_side::storm::Storm;
+use c_side::thread::SignalStack;
+use gosched::signal::{self, Context};
+
+static IN_GOROUTINE: AtomicU64 = AtomicU64::new(0);
+static OUTSIDE: AtomicU64 = AtomicU64::new(0);
+static TORN: AtomicU64 = AtomicU64::new(0);
+
+/// Whether a callback thread that is in C must be as C left it: with `Binding::PerCall`.
+static STRICT: AtomicBool = AtomicBool::new(false);
+
+/// What the handler was called for so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Signals {
+    pub(crate) in_goroutine: u64,
+    pub(crate) outside: u64,
+    pub(crate) torn: u64,
+}
+
+impl Signals {
+    pub(crate) fn received(self) -> u64 {
+        self.in_goroutine + self.outside + self.torn
+    }
+}
+
+pub(crate) fn received() -> Signals {
+    Signals {
+        in_goroutine: IN_GOROUTINE.load(Ordering::Relaxed),
+        outside: OUTSIDE.load(Ordering::Relaxed),
+        torn: TORN.load(Ordering::Relaxed),
+    }
+}
+
+/// Starts the storm; it ends when the value is dropped.
+pub(crate) fn start(strict: bool) -> io::Result<Storm> {
+    STRICT.store(strict, Ordering::Relaxed);
+    // SAFETY: `on_signal` is async-signal-safe.
+    unsafe { Storm::start(on_signal) }
+}
+
+extern "C" fn on_signal(signal: c_int) {
+    classify(signal).fetch_add(1, Ordering::Relaxed);
+    #[cfg(gosched_mutants)]
+    crate::mutants::enter_from_handler();
+}
+
+/// The counter for what this signal interrupted. What gosched says is held against what the kernel says.
+fn classify(signal: c_int) -> &'static AtomicU64 {
+    match (signal::context(), SignalStack::now()) {
+        (Context::Goroutine { on_signal_stack: true, .. }, SignalStack::Running) => &IN_GOROUTINE,
+        (Context::Goroutine { .. }, _) => &TORN,
+        // Only callback threads get this signal, and C gave them no signal stack: one that is there is a left-over.
+        (Context::Outside, SignalStack::Registered | SignalStack::Running)
+            if signal == c_side::storm::signal() && STRICT.load(Ordering::Relaxed) =>
+        {
+            &TORN
+        }
+        (Context::Outside, _) => &OUTSIDE,
+    }
+}

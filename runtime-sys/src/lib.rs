@@ -1,0 +1,51 @@
+//! What the machine gives `gosched`: signal masks, signal stacks, handlers and their chaining, a thread-exit hook,
+//! stack bounds, stack memory, the context switch, and the note a thread sleeps on. This crate knows no G, M or P.
+//!
+//! It is an implementation detail of the `gosched` facade; its API follows the needs of the crates above it.
+//!
+//! # The seam to another operating system
+//!
+//! Everything here is written against POSIX threads and signals, except the functions of the private module `sys`. Who ports
+//! the crate fills in these, in one new folder beside `sys/linux`, and adds one line to `sys/mod.rs`:
+//!
+//! | function or constant | what it has to do |
+//! |---|---|
+//! | `futex_wait(word, expected, timeout) -> bool` | sleep while `*word == expected`; false when the timeout passed; may return early |
+//! | `futex_wake(address)` | wake one sleeper on that address; must not read the memory behind it |
+//! | `futex_wake_all(address)` | wake all of them, likewise |
+//! | `errno_location()` | the calling thread's `errno`, async-signal-safe |
+//! | `thread_id() -> i32` | the kernel's number of the calling thread |
+//! | `affinity_count() -> Option<usize>` | how many CPUs the calling thread may run on, quotas aside |
+//! | `query_stack_bounds() -> Option<StackBounds>` | where the calling thread's stack lies |
+//! | `minimum_signal_stack() -> usize` | the least the kernel needs to deliver a signal, async-signal-safe |
+//! | `LAST_SIGNAL` | the greatest signal number |
+//! | `SIGNAL_STACK_FLAGS` | `sigaltstack` flags besides `SS_DISABLE` that have to survive a query and a restore |
+//! | `set_cancel_state(state) -> c_int`, `CANCEL_DISABLE` | `pthread_setcancelstate`, where the thread can be cancelled |
+//! | `MAP_FLAGS`, `advise_stack(base, size)` | what `mmap` wants for a stack, and what the memory should be told afterwards |
+//!
+//! A system without POSIX signals fills in more than that: there, the modules `signal_mask`, `signal_stack` and `handler` do
+//! nothing, and `thread_exit` is the system's own hook.
+
+pub mod cancel;
+pub mod context;
+pub mod errno;
+pub mod fatal;
+pub mod fork;
+pub mod futex;
+pub mod handler;
+mod mapping;
+pub mod note;
+pub mod primitive;
+pub mod signal_mask;
+pub mod signal_stack;
+pub mod slot;
+pub mod stack;
+mod stack_bounds;
+mod sys;
+pub mod thread;
+pub mod thread_exit;
+
+#[cfg(all(test, gosched_loom))]
+mod model;
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,3 @@
+//! Loom models of this crate's protocols.
+
+mod note;

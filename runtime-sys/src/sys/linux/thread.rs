@@ -1,0 +1,80 @@
+//! What Linux and its C libraries know about the calling thread.
+//!
+//! # Safety
+//!
+//! Every call here concerns the calling thread only, and out-parameters are read only where the call said that it
+//! filled them.
+#![expect(unsafe_code, reason = "system and C library calls")]
+
+use crate::stack_bounds::StackBounds;
+use std::ffi::{c_int, c_void};
+use std::mem::{MaybeUninit, size_of};
+use std::ptr::null_mut;
+
+unsafe extern "C" {
+    // Not in the libc crate.
+    fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
+}
+
+/// `PTHREAD_CANCEL_DISABLE`, the same in glibc and musl.
+pub(crate) const CANCEL_DISABLE: c_int = 1;
+
+/// Sets the calling thread's cancel state and returns the one before.
+pub(crate) fn set_cancel_state(state: c_int) -> c_int {
+    let mut before = 0;
+    // SAFETY: `before` is writable; a state that does not exist is refused and changes nothing.
+    unsafe { pthread_setcancelstate(state, &mut before) };
+    before
+}
+
+/// Where the calling thread's `errno` lies.
+pub(crate) fn errno_location() -> *mut c_int {
+    // SAFETY: has no precondition.
+    unsafe { libc::__errno_location() }
+}
+
+/// The kernel's number of the calling thread.
+pub(crate) fn thread_id() -> i32 {
+    // By number: glibc has a function for it only since 2.30.
+    // SAFETY: has no precondition.
+    let id = unsafe { libc::syscall(libc::SYS_gettid) };
+    id as i32
+}
+
+/// How many CPUs the calling thread may run on, or none where there are more of them than the C library's set holds.
+pub(crate) fn affinity_count() -> Option<usize> {
+    let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
+    // SAFETY: the size is the set's; 0 is the calling thread.
+    let result = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), set.as_mut_ptr()) };
+    // SAFETY: all zeroes is a set without CPUs, whatever the call wrote on top of it.
+    let set = unsafe { set.assume_init() };
+    // SAFETY: `set` is a live set.
+    let count = unsafe { libc::CPU_COUNT(&set) };
+    if result == 0 { usize::try_from(count).ok() } else { None }
+}
+
+/// Asks the C library where the calling thread's stack lies. On the main thread glibc reads `/proc/self/maps` for that
+/// (36 us), so the answer is worth keeping.
+pub(crate) fn query_stack_bounds() -> Option<StackBounds> {
+    let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
+    // SAFETY: has no precondition.
+    let me = unsafe { libc::pthread_self() };
+    // SAFETY: the calling thread is alive, and the attributes are writable.
+    let result = unsafe { libc::pthread_getattr_np(me, attributes.as_mut_ptr()) };
+    if result != 0 {
+        return None;
+    }
+    let mut low: *mut c_void = null_mut();
+    let (mut size, mut guard) = (0, 0);
+    // SAFETY: the attributes were filled in above; the out-parameters are writable.
+    let stack_result = unsafe { libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut size) };
+    // SAFETY: as above.
+    let guard_result = unsafe { libc::pthread_attr_getguardsize(attributes.as_ptr(), &mut guard) };
+    // SAFETY: filled in above, and not used again.
+    unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
+    if stack_result != 0 || low.is_null() || size == 0 {
+        return None;
+    }
+    let low = low.addr();
+    Some(StackBounds { low, high: low.checked_add(size)?, guard: if guard_result == 0 { guard } else { 0 } })
+}

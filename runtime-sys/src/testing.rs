@@ -1,0 +1,82 @@
+//! Children for the tests: what kills a process, or changes it for good, happens in one of its own.
+//!
+//! # Safety
+//!
+//! Limits concern the calling process only, which is a child.
+#![expect(unsafe_code, reason = "setrlimit")]
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus, Output};
+
+const VARIABLE: &str = "GOSCHED_TEST_CHILD";
+const STARTED: &str = "the child's body runs";
+
+/// How a child ended.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(crate) status: ExitStatus,
+    output: Output,
+}
+
+impl Child {
+    /// Runs `body` in a child: this test executable once more, with only the calling test (`path`, as the test
+    /// harness prints it) selected. A body that returns ends the child with 0; one that panics, with 101.
+    pub(crate) fn run(path: &str, body: impl FnOnce()) -> Self {
+        if std::env::var(VARIABLE).is_ok_and(|wanted| wanted == path) {
+            eprintln!("{STARTED}");
+            set_limit(libc::RLIMIT_CORE, 0);
+            body();
+            std::process::exit(0);
+        }
+        let output = Command::new(std::env::current_exe().expect("own path"))
+            .args([path, "--exact", "--nocapture", "--include-ignored"])
+            .env(VARIABLE, path)
+            .env("RUST_BACKTRACE", "0")
+            .output()
+            .expect("a child");
+        let child = Self { status: output.status, output };
+        assert!(child.stderr().contains(STARTED), "no test is called {path}: {child:?}");
+        child
+    }
+
+    pub(crate) fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+
+    /// Asserts that the body returned.
+    #[track_caller]
+    pub(crate) fn assert_success(&self) {
+        assert!(self.status.success(), "{}\n{}", self.status, self.stderr());
+    }
+
+    /// Asserts that this signal killed the child.
+    #[track_caller]
+    pub(crate) fn assert_killed_by(&self, signal: i32) {
+        assert_eq!(self.status.signal(), Some(signal), "{}\n{}", self.status, self.stderr());
+    }
+}
+
+fn set_limit(resource: libc::__rlimit_resource_t, bytes: u64) {
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+    // SAFETY: a live record.
+    assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0);
+}
+
+/// Leaves this process so many bytes of address space besides what it has.
+pub(crate) fn limit_address_space(left: u64) {
+    let sizes = std::fs::read_to_string("/proc/self/statm").expect("statm");
+    let pages: u64 = sizes.split(' ').next().and_then(|pages| pages.parse().ok()).expect("a number");
+    set_limit(libc::RLIMIT_AS, pages * crate::mapping::page_size() as u64 + left);
+}
+
+/// The permissions of the mapping at `address`, as `/proc/self/maps` writes them; empty if there is none.
+pub(crate) fn permissions_at(address: usize) -> String {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("maps");
+    let permissions = maps.lines().find_map(|line| {
+        let (range, rest) = line.split_once(' ')?;
+        let (low, high) = range.split_once('-')?;
+        let bound = |text| usize::from_str_radix(text, 16).ok();
+        (bound(low)?..bound(high)?).contains(&address).then(|| rest[..4].to_owned())
+    });
+    permissions.unwrap_or_default()
+}

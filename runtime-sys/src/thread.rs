@@ -1,0 +1,101 @@
+//! The calling thread: its stack, its number, the processors it may use, the clock.
+//!
+//! # Safety
+//!
+//! Plain system calls on the calling thread.
+#![expect(unsafe_code, reason = "system calls")]
+
+pub use crate::stack_bounds::StackBounds;
+use crate::{slot, sys};
+
+/// The calling thread's stack bounds, asked for once and kept; none where the C library does not know. They are those of the
+/// stack that the thread was made with: a host may be running on another one (its own coroutines), so compare with an
+/// address of the running frame before trusting them.
+pub fn current_stack_bounds() -> Option<StackBounds> {
+    slot::stack_bounds().or_else(|| {
+        let bounds = sys::query_stack_bounds()?;
+        slot::set_stack_bounds(bounds);
+        Some(bounds)
+    })
+}
+
+/// What the process may compute with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cpus {
+    /// How many processors' worth, at least 1: affinity mask and cgroup quota considered.
+    pub count: usize,
+    /// Whether a quota allows less than the affinity mask: then a spinning thread takes from the working ones.
+    pub quota_limited: bool,
+}
+
+/// How many processors the calling thread may use. Reads files; ask once.
+pub fn usable_cpus() -> Cpus {
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    Cpus { count, quota_limited: sys::affinity_count().is_some_and(|allowed| allowed > count) }
+}
+
+/// Lets another thread have the processor.
+pub fn yield_thread() {
+    // SAFETY: has no precondition.
+    unsafe { libc::sched_yield() };
+}
+
+/// Nanoseconds on the monotonic clock, whose zero is some moment before the process began. Async-signal-safe.
+pub fn monotonic_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is writable. The call fails only for clocks that do not exist.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// The kernel's number of the calling thread. Async-signal-safe.
+pub fn id() -> i32 {
+    sys::thread_id()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_contain_a_local_and_have_the_size_asked_for() {
+        let size = 192 << 10;
+        let check = move || {
+            let local = 0_u8;
+            let address = (&raw const local).addr();
+            let bounds = current_stack_bounds().expect("bounds");
+            assert!(bounds.contains(address) && !bounds.contains(bounds.low - 1) && !bounds.contains(bounds.high));
+            assert!(bounds.high - bounds.low >= size && bounds.high - bounds.low < 2 * size, "{bounds:x?}");
+            assert_eq!(slot::stack_bounds(), Some(bounds));
+            assert_eq!(current_stack_bounds(), Some(bounds));
+            bounds
+        };
+        let make = || std::thread::Builder::new().stack_size(size).spawn(check).expect("thread");
+        let (first, second) = (make(), make());
+        let (first, second) = (first.join().expect("first"), second.join().expect("second"));
+        assert!(first.guard > 0 && second.guard > 0);
+    }
+
+    #[test]
+    fn a_quota_only_takes_away() {
+        let cpus = usable_cpus();
+        let allowed = sys::affinity_count().expect("affinity");
+        assert!(cpus.count >= 1 && cpus.count <= allowed);
+        assert_eq!(cpus.quota_limited, cpus.count < allowed);
+    }
+
+    #[test]
+    fn the_clock_does_not_go_back_and_runs_with_instant() {
+        let (before, instant) = (monotonic_ns(), std::time::Instant::now());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let passed = instant.elapsed().as_nanos() as u64;
+        let ours = monotonic_ns() - before;
+        assert!(ours >= passed && ours >= 5_000_000, "{ours} {passed}");
+    }
+
+    #[test]
+    fn threads_have_different_numbers() {
+        let other = std::thread::spawn(id).join().expect("thread");
+        assert!(other > 0 && other != id() && id() == id());
+    }
+}

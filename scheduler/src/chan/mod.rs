@@ -1,0 +1,87 @@
+//! Channels between goroutines, foreign threads, plain threads: whoever is at either end.
+//!
+//! [`bounded`] makes a channel with a buffer of fixed size, or, with size 0, one without a buffer, where a send and a
+//! receive meet; [`unbounded`] makes one whose buffer grows. Values come out in the order in which they were sent, and
+//! each goes to one receiver. Both ends may be cloned, and work the same from a goroutine, which parks, and from a
+//! thread that is none, which sleeps.
+//!
+//! A channel is *disconnected* when one end is gone, that is, when its last [`Sender`] or its last [`Receiver`] was
+//! dropped. Then sends fail and give their value back, waiting ones included; receives go on until the buffer is empty,
+//! and then fail. What is still in the buffer when the last receiver goes is dropped with it.
+//!
+//! ```
+//! use gosched_scheduler::chan;
+//! use std::thread;
+//!
+//! let (tx, rx) = chan::bounded(2);
+//! let squares = thread::spawn(move || {
+//!     for n in 1..=5 {
+//!         tx.send(n * n).expect("the receiver is there");
+//!     }
+//! });
+//! assert_eq!(rx.iter().collect::<Vec<_>>(), [1, 4, 9, 16, 25]);
+//! squares.join().expect("no panic");
+//! ```
+
+mod error;
+pub(crate) mod raw;
+mod receiver;
+#[cfg(test)]
+pub(crate) mod seat;
+mod sender;
+#[cfg(all(test, not(gosched_loom)))]
+mod tests;
+
+use gosched_runtime_sys::primitive::Arc;
+
+pub use error::{RecvError, SendError, TryRecvError, TrySendError};
+pub use receiver::{IntoIter, Iter, Receiver, TryIter};
+pub use sender::Sender;
+
+use crate::proc::park::Target;
+
+/// A channel as both ends hold it.
+type Shared<T> = Arc<raw::Channel<T, Target>>;
+
+/// Makes a channel that holds up to `capacity` values; with 0, a send waits until a receiver takes the value itself.
+///
+/// The memory for `capacity` values is allocated here.
+///
+/// # Panics
+///
+/// If `capacity` values are more than can ever be allocated.
+///
+/// # Examples
+///
+/// ```
+/// use gosched_scheduler::chan::{self, TrySendError};
+///
+/// let (tx, rx) = chan::bounded(1);
+/// tx.send("first").expect("the receiver is there");
+/// assert_eq!(tx.try_send("second"), Err(TrySendError::Full("second")));
+/// assert_eq!(rx.recv(), Ok("first"));
+/// ```
+pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    ends(Some(capacity))
+}
+
+/// Makes a channel that holds as many values as memory does: sending never waits.
+///
+/// # Examples
+///
+/// ```
+/// let (tx, rx) = gosched_scheduler::chan::unbounded();
+/// for n in 0..1_000 {
+///     tx.send(n).expect("the receiver is there");
+/// }
+/// drop(tx);
+/// assert_eq!(rx.iter().sum::<u32>(), 499_500);
+/// ```
+pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
+    ends(None)
+}
+
+fn ends<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
+    let shared: Shared<T> = Arc::new(raw::Channel::new(capacity));
+    (Sender::of(Arc::clone(&shared)), Receiver::of(shared))
+}

@@ -1,0 +1,217 @@
+//! The receiving end, and the iterators over it.
+
+use gosched_runtime_sys::primitive::Arc;
+use std::fmt;
+use std::iter::FusedIterator;
+
+use super::Shared;
+use super::error::{RecvError, TryRecvError};
+use crate::proc::park::Parking;
+
+/// The receiving end of a channel. Clones receive from the same channel, each value goes to one of them; when the
+/// last is dropped, the channel is disconnected: senders get their values back, what is in the buffer is dropped.
+pub struct Receiver<T> {
+    pub(super) channel: Shared<T>,
+}
+
+impl<T> Receiver<T> {
+    /// The one receiver that a new channel counts.
+    pub(super) fn of(channel: Shared<T>) -> Self {
+        Self { channel }
+    }
+
+    /// Takes the oldest value, waiting until there is one.
+    ///
+    /// Receivers that wait are served in the order of their arrival. A goroutine that waits parks and leaves its
+    /// processor to others; a thread that is none sleeps. Receiving what is there never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`] if nothing is left and all senders are gone, or go while this waits.
+    ///
+    /// # Panics
+    ///
+    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait. No value is lost:
+    /// one that was already handed over is returned, and the cancel is raised by the next wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use gosched_scheduler::chan::{self, RecvError};
+    ///
+    /// let (tx, rx) = chan::bounded(1);
+    /// std::thread::spawn(move || tx.send("hello")).join().expect("no panic").expect("the receiver is there");
+    /// assert_eq!(rx.recv(), Ok("hello"));
+    /// assert_eq!(rx.recv(), Err(RecvError));
+    /// ```
+    pub fn recv(&self) -> Result<T, RecvError> {
+        self.channel.recv(Parking::begin)
+    }
+
+    /// Takes the oldest value if there is one: in the buffer, or with a sender that waits.
+    ///
+    /// The answer is exact for the moment of the call.
+    ///
+    /// # Errors
+    ///
+    /// [`TryRecvError`] says whether nothing was there, or nothing will come any more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use gosched_scheduler::chan::{self, TryRecvError};
+    ///
+    /// let (tx, rx) = chan::bounded(1);
+    /// assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+    /// tx.send(5).expect("the receiver is there");
+    /// drop(tx);
+    /// assert_eq!(rx.try_recv(), Ok(5));
+    /// assert_eq!(rx.try_recv(), Err(TryRecvError::Disconnected));
+    /// ```
+    pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        self.channel.try_recv()
+    }
+
+    /// Values as they come; waits like [`recv`](Self::recv), ends when the channel is disconnected and empty.
+    ///
+    /// # Panics
+    ///
+    /// Its `next` unwinds like [`recv`](Self::recv) when the calling goroutine is cancelled.
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter { receiver: self }
+    }
+
+    /// The values that are there; ends, without waiting, at the first look that finds none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (tx, rx) = gosched_scheduler::chan::unbounded();
+    /// tx.send(1).expect("the receiver is there");
+    /// tx.send(2).expect("the receiver is there");
+    /// assert_eq!(rx.try_iter().collect::<Vec<_>>(), [1, 2]);
+    /// ```
+    pub fn try_iter(&self) -> TryIter<'_, T> {
+        TryIter { receiver: self }
+    }
+
+    /// How many values the buffer holds.
+    pub fn len(&self) -> usize {
+        self.channel.len()
+    }
+
+    /// Whether the buffer holds nothing; always so for a channel without one.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the buffer has no room; always so for a channel without one.
+    pub fn is_full(&self) -> bool {
+        self.capacity() == Some(self.len())
+    }
+
+    /// How many values the buffer can hold; `None` if it has no bound.
+    pub fn capacity(&self) -> Option<usize> {
+        self.channel.capacity()
+    }
+}
+
+impl<T> Clone for Receiver<T> {
+    fn clone(&self) -> Self {
+        // The `Arc` first: it is what aborts on too many clones, so the count beside it cannot overflow.
+        let channel = Arc::clone(&self.channel);
+        channel.add_receiver();
+        Self { channel }
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        self.channel.remove_receiver();
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Receiver { .. }")
+    }
+}
+
+/// The iterator of [`Receiver::iter`].
+pub struct Iter<'a, T> {
+    receiver: &'a Receiver<T>,
+}
+
+/// The iterator of [`Receiver::try_iter`].
+pub struct TryIter<'a, T> {
+    receiver: &'a Receiver<T>,
+}
+
+/// The iterator that a [`Receiver`] turns into; it waits like [`Receiver::iter`].
+pub struct IntoIter<T> {
+    receiver: Receiver<T>,
+}
+
+impl<T> Iterator for Iter<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.receiver.recv().ok()
+    }
+}
+
+impl<T> Iterator for TryIter<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.receiver.try_recv().ok()
+    }
+}
+
+impl<T> Iterator for IntoIter<T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.receiver.recv().ok()
+    }
+}
+
+// A disconnected channel stays so: once `None`, always `None`.
+impl<T> FusedIterator for Iter<'_, T> {}
+impl<T> FusedIterator for IntoIter<T> {}
+
+impl<'a, T> IntoIterator for &'a Receiver<T> {
+    type Item = T;
+    type IntoIter = Iter<'a, T>;
+
+    fn into_iter(self) -> Iter<'a, T> {
+        self.iter()
+    }
+}
+
+impl<T> IntoIterator for Receiver<T> {
+    type Item = T;
+    type IntoIter = IntoIter<T>;
+
+    fn into_iter(self) -> IntoIter<T> {
+        IntoIter { receiver: self }
+    }
+}
+
+impl<T> fmt::Debug for Iter<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Iter { .. }")
+    }
+}
+
+impl<T> fmt::Debug for TryIter<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TryIter { .. }")
+    }
+}
+
+impl<T> fmt::Debug for IntoIter<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IntoIter { .. }")
+    }
+}

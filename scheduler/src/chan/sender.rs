@@ -1,0 +1,115 @@
+//! The sending end.
+
+use gosched_runtime_sys::primitive::Arc;
+use std::fmt;
+
+use super::Shared;
+use super::error::{SendError, TrySendError};
+use crate::proc::park::Parking;
+
+/// The sending end of a channel. Clones send into the same channel; when the last is dropped, the channel is
+/// disconnected: receivers take what is left and then get an error.
+pub struct Sender<T> {
+    pub(super) channel: Shared<T>,
+}
+
+impl<T> Sender<T> {
+    /// The one sender that a new channel counts.
+    pub(super) fn of(channel: Shared<T>) -> Self {
+        Self { channel }
+    }
+
+    /// Sends `value`, waiting until there is room for it; in a channel without a buffer, until a receiver takes it.
+    ///
+    /// Senders that wait are served in the order of their arrival. A goroutine that waits parks and leaves its
+    /// processor to others; a thread that is none sleeps. Sending into a channel with room never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] gives the value back if all receivers are gone, or go while this waits. `Ok` does not promise
+    /// that the value is received: from the buffer, nobody may take it.
+    ///
+    /// # Panics
+    ///
+    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait. The value was not
+    /// sent then, and is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use gosched_scheduler::chan::{self, SendError};
+    ///
+    /// let (tx, rx) = chan::bounded(0);
+    /// let receiver = std::thread::spawn(move || rx.recv());
+    /// tx.send("hello").expect("the receiver waits for one value");
+    /// assert_eq!(receiver.join().expect("no panic"), Ok("hello"));
+    /// assert_eq!(tx.send("anybody?"), Err(SendError("anybody?")));
+    /// ```
+    pub fn send(&self, value: T) -> Result<(), SendError<T>> {
+        self.channel.send(value, Parking::begin)
+    }
+
+    /// Sends `value` if that is possible without waiting: there is room, or a receiver waits.
+    ///
+    /// The answer is exact for the moment of the call.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`] gives the value back, and says whether there was no room or all receivers are gone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use gosched_scheduler::chan::{self, TrySendError};
+    ///
+    /// let (tx, rx) = chan::bounded(1);
+    /// assert_eq!(tx.try_send(1), Ok(()));
+    /// assert_eq!(tx.try_send(2), Err(TrySendError::Full(2)));
+    /// drop(rx);
+    /// assert_eq!(tx.try_send(3), Err(TrySendError::Disconnected(3)));
+    /// ```
+    pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
+        self.channel.try_send(value)
+    }
+
+    /// How many values the buffer holds.
+    pub fn len(&self) -> usize {
+        self.channel.len()
+    }
+
+    /// Whether the buffer holds nothing; always so for a channel without one.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the buffer has no room; always so for a channel without one.
+    pub fn is_full(&self) -> bool {
+        self.capacity() == Some(self.len())
+    }
+
+    /// How many values the buffer can hold; `None` if it has no bound.
+    pub fn capacity(&self) -> Option<usize> {
+        self.channel.capacity()
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        // The `Arc` first: it is what aborts on too many clones, so the count beside it cannot overflow.
+        let channel = Arc::clone(&self.channel);
+        channel.add_sender();
+        Self { channel }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        self.channel.remove_sender();
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sender { .. }")
+    }
+}

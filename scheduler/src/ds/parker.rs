@@ -1,0 +1,265 @@
+//! The park word: parking one owner (a G) without ever losing its wake-up and without ever running it twice.
+//!
+//! # What the outside needs
+//!
+//! A wait has three parties. The *owner* decides to wait, is switched out, and then [`commit`](Parker::commit) runs on
+//! the stack below it. *Notifiers* have what it waits for; *cancellers* want it to give up. Three promises:
+//!
+//! 1. **No lost wake-up.** After a `notify`, the commit refuses, or somebody claimed what the commit parked.
+//! 2. **One claimer.** For each `Parked`, at most one `notify` or `cancel` returns `Owner`.
+//! 3. **Whole hand-over.** The claimer sees all that the owner and its switching out wrote; an owner that is refused, or
+//!    sees [`notified`](Parker::notified) or [`cancelled`](Parker::cancelled), sees all that the other side wrote before.
+//!
+//! # The word
+//!
+//! ```text
+//!              commit                     RUNNING   the owner runs, or has a claimer that will make it run
+//!    RUNNING ----------> PARKED           PARKED    switched out; the first to notify or cancel has it
+//!       | ^ <-----------                  SHIELDED  the same, and a cancel only leaves its bit
+//!       | |    notify, cancel: Owner      NOTIFIED  somebody notified while it ran: the next commit refuses
+//!       v | prepare                       + CANCEL  a cancel was asked for; set once, stays until `reset`
+//!    NOTIFIED
+//! ```
+//!
+//! # Why it holds
+//!
+//! Everything is in one word and every change but `reset` is a read-modify-write, so the changes have one order, and each
+//! acts on the word that the one before it left. Let C be the commit's exchange, N a notify's, X a cancel's.
+//!
+//! - N before C: C finds NOTIFIED and refuses; only the owner's own `prepare` takes that state away. C before N: N finds
+//!   PARKED, and claims; or somebody else did between them. That is promise 1. The same with X, whose bit C tests and
+//!   nothing but `reset` takes away; a commit that may not be cancelled goes to SHIELDED, which X does not claim.
+//! - To claim is to exchange PARKED for RUNNING; PARKED comes back by a commit only, and a commit is made by the owner that
+//!   the claimer made run. So between two commits there is one claim: promise 2.
+//! - C releases, N and X acquire: the claimer has the owner's saved registers. N and X release, a refused C and the
+//!   two questions acquire. Release sequences never break off, for all changes are read-modify-writes. That is promise 3,
+//!   and each half is one edge: [parker.park], [parker.note].
+//!
+//! After a C that succeeded, its thread must not touch the owner, nor this word: the owner may run elsewhere, and end.
+//!
+//! # A notification sticks
+//!
+//! A refusal does not use NOTIFIED up; only `prepare` does, which begins the next wait. A notifier claims under its
+//! queue's lock and *then* makes its last store to the waiting node. An owner that used the notification up, found the
+//! node untouched and parked again would sleep for good: the notifier got `Left` and wakes nobody. As it is, it goes
+//! round until it sees that store, which is a few instructions away. `prepare` forgets nothing that counts: a
+//! notifier of an earlier wait was done before that wait returned, and this wait's comes after its node is linked.
+//!
+//! # Rejected
+//!
+//! - Bits that are only ever set (`fetch_or` for notify and cancel, no loop): every wait then pays a third
+//!   read-modify-write to clear them; here `prepare` is a load, and a loop goes round only when parties collide.
+//! - Go's lock that the parking function holds until the G is off its stack (`unlockf`): it binds every waiter to one
+//!   lock, and a select or a cancel has several.
+//! - A count of permits: a G waits for one thing at a time, and a wake-up too many must not excuse the next wait.
+
+use gosched_runtime_sys::primitive::{AtomicU32, Ordering, const_fn, mutated};
+
+const RUNNING: u32 = 0;
+const PARKED: u32 = 1;
+const SHIELDED: u32 = 2;
+const NOTIFIED: u32 = 3;
+/// The bits of the word that hold one of the states above.
+const STATE: u32 = 3;
+const CANCEL: u32 = 4;
+
+/// What came of [`Parker::commit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a refused owner goes on running, a parked one is not to be touched"]
+pub(crate) enum Commit {
+    /// The owner is parked and belongs to whoever claims it.
+    Parked,
+    /// It is notified or cancelled already: the owner goes on.
+    Refused,
+}
+
+/// What came of [`Parker::notify`] or [`Parker::cancel`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "who claims a parked owner must make it run"]
+pub(crate) enum Notify {
+    /// The caller has what was parked, and must make it run, once.
+    Owner,
+    /// There is nothing to make run: the owner does, or will find out when it next parks, or somebody else claimed it.
+    Left,
+}
+
+/// The park word of one owner.
+#[derive(Debug)]
+pub(crate) struct Parker {
+    word: AtomicU32,
+}
+
+impl Parker {
+    const_fn! {
+        /// The word of an owner that runs.
+        pub(crate) fn new() -> Self {
+            Self { word: AtomicU32::new(RUNNING) }
+        }
+    }
+
+    /// Begins a wait, by the owner, before anybody can learn of it: forgets the notification of an earlier wait.
+    pub(crate) fn prepare(&self) {
+        if self.word.load(Ordering::Relaxed) & STATE == RUNNING {
+            return;
+        }
+        if mutated("parker.prepare_stores") {
+            self.word.store(RUNNING, Ordering::Relaxed);
+        } else {
+            // Not a store: a cancel may come at any time, and its bit must survive.
+            self.word.fetch_and(CANCEL, Ordering::Relaxed);
+        }
+    }
+
+    /// Parks the owner, which is switched out; a cancel refuses or wakes it only if it is `cancellable`.
+    #[inline]
+    pub(crate) fn commit(&self, cancellable: bool) -> Commit {
+        let parked = if cancellable { PARKED } else { SHIELDED };
+        // ORDERING[parker.park]: partner are the exchanges in `notify` and `cancel`: who claims sees the owner as it was
+        // left, its saved registers and the context that was switched out.
+        let published = if mutated("parker.park_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+        let mut word = RUNNING;
+        loop {
+            let refused = word & STATE == NOTIFIED || (cancellable && word & CANCEL != 0);
+            if refused && !mutated("parker.park_regardless") {
+                if mutated("parker.refusal_uses_up") {
+                    self.word.fetch_and(CANCEL, Ordering::Relaxed);
+                }
+                return Commit::Refused;
+            }
+            // ORDERING[parker.note]: partner are the exchanges in `notify` and `cancel`: a refused owner sees what they
+            // wrote before.
+            match self.word.compare_exchange(word, word & CANCEL | parked, published, Ordering::Acquire) {
+                Ok(_) => return Commit::Parked,
+                Err(other) => word = other,
+            }
+            debug_assert!(!matches!(word & STATE, PARKED | SHIELDED), "what is parked cannot park");
+        }
+    }
+
+    /// Claims the owner if it is parked, and else sees to it that its next commit refuses.
+    #[inline]
+    pub(crate) fn notify(&self) -> Notify {
+        // The first guess is the case that is worth being fast; a load before it would fetch the line twice.
+        let mut word = PARKED;
+        loop {
+            let (next, outcome) = match word & STATE {
+                PARKED | SHIELDED if mutated("parker.claim_leaves_parked") => (word, Notify::Owner),
+                PARKED | SHIELDED => (word & CANCEL | RUNNING, Notify::Owner),
+                _ => (word & CANCEL | NOTIFIED, Notify::Left),
+            };
+            // ORDERING[parker.park]: partner is the exchange in `commit`.
+            // ORDERING[parker.note]: partner are the failing exchange in `commit` and the load in `notified`.
+            match self.word.compare_exchange(word, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return outcome,
+                Err(other) => word = other,
+            }
+        }
+    }
+
+    /// Asks the owner to give up this and every later wait that is cancellable, and claims it if it is parked in one.
+    pub(crate) fn cancel(&self) -> Notify {
+        let mut word = PARKED;
+        loop {
+            let (next, outcome) = match word & STATE {
+                PARKED => (CANCEL | RUNNING, Notify::Owner),
+                SHIELDED if mutated("parker.cancel_claims_shielded") => (CANCEL | RUNNING, Notify::Owner),
+                _ => (word | CANCEL, Notify::Left),
+            };
+            // ORDERING[parker.park]: partner is the exchange in `commit`.
+            // ORDERING[parker.note]: partner are the failing exchange in `commit` and the load in `cancelled`.
+            match self.word.compare_exchange(word, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return outcome,
+                Err(other) => word = other,
+            }
+        }
+    }
+
+    /// Whether a cancel was asked for.
+    #[inline]
+    pub(crate) fn cancelled(&self) -> bool {
+        // ORDERING[parker.note]: partner is the exchange in `cancel`: its reason is visible.
+        self.word.load(Ordering::Acquire) & CANCEL != 0
+    }
+
+    /// Whether somebody notified the running owner in this wait.
+    #[inline]
+    pub(crate) fn notified(&self) -> bool {
+        // ORDERING[parker.note]: partner is the exchange in `notify`: what it wrote before is visible.
+        self.word.load(Ordering::Acquire) & STATE == NOTIFIED
+    }
+
+    /// Whether the owner is parked and nobody has claimed it; for a thread that sleeps in place of its owner.
+    #[inline]
+    pub(crate) fn parked(&self) -> bool {
+        // ORDERING[parker.note]: partner are the exchanges in `notify` and `cancel`: what they wrote before is visible.
+        matches!(self.word.load(Ordering::Acquire) & STATE, PARKED | SHIELDED)
+    }
+
+    /// By the owner: a cancel that was not meant for it.
+    pub(crate) fn forget_cancel(&self) {
+        self.word.fetch_and(STATE, Ordering::Relaxed);
+    }
+
+    /// Makes it the word of a new owner. Nobody may know the old one any more: a notification or cancel that comes while
+    /// this runs may reach either of them.
+    pub(crate) fn reset(&self) {
+        self.word.store(RUNNING, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Commit, Notify, Parker};
+
+    #[test]
+    fn a_parked_owner_is_claimed_once() {
+        for cancellable in [true, false] {
+            let parker = Parker::new();
+            parker.prepare();
+            assert_eq!(parker.commit(cancellable), Commit::Parked);
+            assert_eq!(parker.notify(), Notify::Owner);
+            assert_eq!(parker.notify(), Notify::Left, "the owner runs, or is about to");
+        }
+    }
+
+    #[test]
+    fn a_notification_sticks_until_the_next_wait() {
+        let parker = Parker::new();
+        assert_eq!(parker.notify(), Notify::Left);
+        assert!(parker.notified());
+        assert_eq!(parker.commit(true), Commit::Refused);
+        assert_eq!(parker.commit(false), Commit::Refused);
+        parker.prepare();
+        assert!(!parker.notified());
+        assert_eq!(parker.commit(true), Commit::Parked);
+    }
+
+    #[test]
+    fn a_cancel_claims_and_then_refuses_every_wait() {
+        let parker = Parker::new();
+        assert_eq!(parker.commit(true), Commit::Parked);
+        assert_eq!(parker.cancel(), Notify::Owner);
+        assert_eq!(parker.cancel(), Notify::Left);
+        parker.prepare();
+        assert!(parker.cancelled());
+        assert_eq!(parker.commit(true), Commit::Refused);
+        assert_eq!(parker.notify(), Notify::Left);
+        parker.prepare();
+        assert!(parker.cancelled(), "a notification does not hide a cancel");
+        parker.reset();
+        assert!(!parker.cancelled());
+        assert_eq!(parker.commit(true), Commit::Parked);
+    }
+
+    #[test]
+    fn a_shield_keeps_a_cancel_off() {
+        let parker = Parker::new();
+        assert_eq!(parker.commit(false), Commit::Parked);
+        assert_eq!(parker.cancel(), Notify::Left);
+        assert_eq!(parker.notify(), Notify::Owner);
+        assert!(parker.cancelled());
+        parker.prepare();
+        assert_eq!(parker.commit(false), Commit::Parked, "a pending cancel does not refuse a shielded wait");
+        assert_eq!(parker.notify(), Notify::Owner);
+    }
+}

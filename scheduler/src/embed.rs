@@ -1,0 +1,99 @@
+//! The one door for `callback-bridge`; nobody else uses it.
+//!
+//! The bridge decides when a foreign thread enters and leaves and what happens to its signals; here is what it needs of the
+//! scheduler for that.
+//!
+//! # Safety
+//!
+//! [`Foreign::publish`] and [`Foreign::retract`] write the thread's current pointer; their contracts say when that is
+//! right.
+#![expect(unsafe_code, reason = "publishes a foreign thread's place")]
+
+use crate::current;
+use crate::proc::park;
+use crate::thread_g::ThreadG;
+
+pub use crate::runtime::{Handle, Runtime};
+pub use crate::thread_g::Closed;
+
+/// An extra M with its thread-backed G: what a foreign thread runs as. Immortal; the bridge recycles it.
+#[derive(Clone, Copy, Debug)]
+pub struct Foreign(&'static ThreadG);
+
+/// Where the calling thread is, seen from one runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Here {
+    /// In no runtime.
+    Outside,
+    /// A goroutine of this runtime is current.
+    Goroutine,
+    /// A goroutine of another runtime is.
+    Elsewhere,
+}
+
+impl Foreign {
+    /// Makes an extra M. Allocates.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(ThreadG::acquire())
+    }
+
+    /// Its goroutine's number.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.0.g().id()
+    }
+
+    /// Makes this the calling thread's place in the runtime. Refused, with nothing published, if that shuts down.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`].
+    ///
+    /// # Safety
+    ///
+    /// The M belongs to the calling thread, `handle` lives until [`retract`](Self::retract), and wherever a signal may be
+    /// handled meanwhile the thread has a signal stack.
+    #[inline]
+    pub unsafe fn publish(&self, handle: &Handle) -> Result<(), Closed> {
+        let sched = &**handle.sched();
+        self.0.join(sched)?;
+        // SAFETY: this function's contract.
+        unsafe { self.0.place().publish(sched) };
+        Ok(())
+    }
+
+    /// Makes the place before this one the calling thread's again.
+    ///
+    /// # Safety
+    ///
+    /// Undoes the latest `publish` of this thread, which was on this M, with the same `handle`.
+    #[inline]
+    pub unsafe fn retract(&self, handle: &Handle) {
+        self.0.place().retract();
+        self.0.leave(handle.sched());
+    }
+}
+
+impl Default for Foreign {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Where the calling thread is, seen from the runtime of `handle`.
+#[inline]
+#[must_use]
+pub fn here(handle: &Handle) -> Here {
+    current::with(|cx| match cx {
+        None => Here::Outside,
+        Some(cx) if std::ptr::eq(cx.sched(), &**handle.sched()) => Here::Goroutine,
+        Some(_) => Here::Elsewhere,
+    })
+}
+
+/// Runs `f` with the current goroutine pinned: while `f` runs, its waits put the thread to sleep and run no sibling above
+/// the frames on its stack.
+pub fn pinned<R>(f: impl FnOnce() -> R) -> R {
+    park::pinned(f)
+}

@@ -1,0 +1,99 @@
+//! Making goroutines.
+
+use std::sync::Arc;
+
+use crate::current;
+use crate::g::{Entry, Kind};
+use crate::join::{JoinHandle, Packet};
+use crate::proc::spawn;
+use crate::sched::Sched;
+
+/// Runs `f` as a new goroutine of the runtime that the caller is in: a goroutine's, or that of the callback it is in.
+///
+/// Never blocks and never switches; the goroutine starts when an M takes it.
+///
+/// # Panics
+///
+/// If the calling thread is in no runtime; there, [`Handle::go`](crate::Handle::go) serves.
+///
+/// ```
+/// let sum = gosched_scheduler::run(gosched_scheduler::Mode::threads(), || {
+///     let parts: Vec<_> = (0..4).map(|i| gosched_scheduler::go(move || i * 10)).collect();
+///     parts.into_iter().map(|part| part.join().unwrap()).sum::<i32>()
+/// });
+/// assert_eq!(sum, 60);
+/// ```
+pub fn go<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    go_here(None, f)
+}
+
+/// As [`go`], and the goroutine may resume on any thread, whatever the runtime's mode (in `Mode::threads` it is a thread).
+///
+/// # Panics
+///
+/// As [`go`].
+///
+/// # Safety
+///
+/// The promise of [`Mode::migratory`](crate::Mode::migratory) for this goroutine: nothing bound to a thread is held across
+/// a suspension by `f` or anything it calls.
+#[expect(unsafe_code, reason = "the caller promises for one goroutine what a mode promises for all")]
+pub unsafe fn go_migratory<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    go_here(Some(Kind::Migratory), f)
+}
+
+fn go_here<F, T>(kind: Option<Kind>, f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let packet = Arc::new(Packet::new(f));
+    let entry = Entry::Shared(packet.clone());
+    let made = current::with(|cx| {
+        let cx = cx.filter(|cx| cx.g().is_some())?;
+        spawn_as(cx.sched(), Some(cx), kind, entry);
+        Some(())
+    });
+    made.expect(
+        "gosched::go was called on a thread that is in no runtime; use Handle::go, Runtime::run or Bridge::enter",
+    );
+    JoinHandle::new(packet)
+}
+
+/// Makes a goroutine of `sched` from any thread.
+pub(crate) fn go_in<F, T>(sched: &Sched, f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let packet = Arc::new(Packet::new(f));
+    let entry = Entry::Shared(packet.clone());
+    current::with(|cx| {
+        let here = cx.filter(|cx| std::ptr::eq(cx.sched(), sched));
+        spawn_as(sched, here, None, entry);
+    });
+    JoinHandle::new(packet)
+}
+
+fn spawn_as(sched: &Sched, here: Option<&current::Current>, kind: Option<Kind>, entry: Entry) {
+    let mode = sched.config.mode;
+    if mode.is_threads() {
+        return spawn::spawn_thread(sched, entry);
+    }
+    let usual = if mode.is_migratory() { Kind::Migratory } else { Kind::Settled };
+    spawn::spawn(sched, here, kind.unwrap_or(usual), entry);
+}
+
+/// The number of the calling goroutine, unique in the process; `None` on a thread that runs none.
+#[must_use]
+pub fn current_id() -> Option<u64> {
+    current::with(|cx| Some(cx?.g()?.id()))
+}

@@ -1,0 +1,55 @@
+//! The goroutine scheduler of `gosched`: g, m, p, and the verbs on them. Use it through the `gosched` package.
+//!
+//! The modules, lowest first; a module uses those above it in this list and nothing below:
+//!
+//! | module | what |
+//! |---|---|
+//! | `ds` | structures without G, M or P: parker, table, idle counts, inbox, list |
+//! | `policy` | what is decided, as pure functions |
+//! | `mode` | what the builder of a runtime promised |
+//! | `g`, `g_queue` | one goroutine; queues of them |
+//! | `stack_pool`, `slab` | stacks and records that wait for their next goroutine |
+//! | `p` | the right to run Gs and the queues that go with it |
+//! | `dispatch` | which M has which P; the line |
+//! | `m` | one thread that runs Gs |
+//! | `thread_pool`, `sched` | one runtime: what its Ms and Ps share |
+//! | `current`, `thread_g` | the calling thread's place; Gs that are threads |
+//! | `proc` | the verbs: wake, find, run, park, spawn, attach, shutdown |
+//! | `waiter` | the wait queue under everything that blocks |
+//! | `join`, `go`, `chan` | what users call |
+//! | `fault`, `signal`, `runtime`, `embed` | the edges |
+
+mod current;
+mod dispatch;
+mod ds;
+mod fault;
+mod g;
+mod g_queue;
+mod go;
+mod join;
+mod m;
+mod mode;
+mod p;
+mod policy;
+mod proc;
+mod runtime;
+mod sched;
+mod slab;
+mod stack_pool;
+mod thread_g;
+mod thread_pool;
+mod waiter;
+
+pub mod chan;
+#[doc(hidden)]
+pub mod embed;
+pub mod signal;
+
+pub use go::{current_id, go, go_migratory};
+pub use join::{JoinHandle, NotStarted};
+pub use mode::Mode;
+pub use proc::park::{Cancelled, yield_now};
+pub use runtime::{Builder, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, Runtime, ShutdownError, run};
+
+#[cfg(all(test, gosched_loom))]
+mod model;

@@ -1,0 +1,221 @@
+//! M: an OS thread that runs Gs.
+//!
+//! M records are type-stable: allocated once, used again by later threads, never freed. A waker that was late may still
+//! wake a record's note or read its standing; it finds an M, and who sleeps on a note always looks again.
+//!
+//! # Invariants
+//!
+//! - The table holds this M's P while user code runs; see `ds::table`.
+//! - [`Local`] belongs to the M's own thread, and only while its table is BUSY: a re-entry (an allocator hook under a
+//!   queue operation) sees BUSY and keeps out.
+//! - The record is on the free list, or belongs to one thread.
+//!
+//! # Safety
+//!
+//! `M` is `Sync` although `Local` is not: see the second invariant.
+#![expect(unsafe_code, reason = "the M's local half is guarded by its table, not by a type")]
+
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::ptr::NonNull;
+use std::sync::atomic::{
+    AtomicU64, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
+
+use gosched_runtime_sys::primitive::{Mutex, StaticMutex};
+use gosched_runtime_sys::signal_stack::SignalStack;
+
+use crate::dispatch::Seat;
+use crate::ds::table::Table;
+use crate::g::{Home, Runnable};
+use crate::g_queue::{Mailbox, Queue};
+use crate::p::P;
+use crate::policy;
+
+/// One OS thread that runs Gs.
+pub(crate) struct M {
+    /// Where its P lies while user code runs.
+    pub(crate) table: Table<P>,
+    /// What others need to bring it a P.
+    pub(crate) seat: Seat<P>,
+    /// Settled Gs that were readied elsewhere.
+    pub(crate) inbox: Mailbox,
+    /// Started, unfinished settled Gs.
+    settled: AtomicUsize,
+    /// Gs made and ended on this thread; written by it alone.
+    spawned: AtomicU64,
+    ended: AtomicU64,
+    /// The signal stack for whichever thread uses the record; touched while a thread attaches or detaches.
+    pub(crate) signal_stack: Mutex<Option<SignalStack>>,
+    local: UnsafeCell<Local>,
+}
+
+/// What the M's own thread alone touches, and only while its table is BUSY.
+pub(crate) struct Local {
+    /// Woken and yielded settled Gs.
+    pub(crate) queue: Queue,
+    /// The G that was woken last: it runs next.
+    next: Option<Runnable>,
+    /// How often `next` was used in a row.
+    chain: u32,
+    /// Rounds of the loop.
+    pub(crate) tick: u32,
+    /// Since when it has had its P, if it looked at the clock.
+    pub(crate) p_since: Option<u64>,
+    /// What it saw of each P's oldest unstarted G, and when first.
+    pub(crate) heads: Vec<(u32, u64)>,
+}
+
+// SAFETY: `local` is what is not `Sync`; it is reached through `M::local` alone, whose contract is the table.
+unsafe impl Sync for M {}
+// SAFETY: as above.
+unsafe impl Send for M {}
+
+static FREE: StaticMutex<Vec<&'static M>> = StaticMutex::new(Vec::new());
+
+impl fmt::Debug for M {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("M").field("seat", &self.seat).field("settled", &self.settled()).finish_non_exhaustive()
+    }
+}
+
+impl M {
+    /// A record for the calling thread: a used one if there is one.
+    pub(crate) fn acquire() -> &'static M {
+        let m = FREE.lock().pop().unwrap_or_else(|| Box::leak(Box::new(M::new())));
+        m.seat.without_p();
+        m
+    }
+
+    pub(crate) fn new() -> M {
+        M {
+            table: Table::new(),
+            seat: Seat::new(),
+            inbox: Mailbox::new(),
+            settled: AtomicUsize::new(0),
+            spawned: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+            signal_stack: Mutex::new(None),
+            local: UnsafeCell::new(Local {
+                queue: Queue::new(),
+                next: None,
+                chain: 0,
+                tick: 0,
+                p_since: None,
+                heads: Vec::new(),
+            }),
+        }
+    }
+
+    /// Gives the record back: its thread owns no G and no P any more. Returns how many Gs were made and ended on it.
+    pub(crate) fn release(&'static self) -> (u64, u64) {
+        let counts = (self.spawned(), self.ended());
+        self.spawned.store(0, Relaxed);
+        self.ended.store(0, Relaxed);
+        FREE.lock().push(self);
+        counts
+    }
+
+    /// This M as its Gs refer to it.
+    pub(crate) fn as_home(&'static self) -> Home {
+        Home(NonNull::from(self).cast())
+    }
+
+    /// The M that `home` names.
+    #[inline]
+    pub(crate) fn of(home: Home) -> &'static M {
+        // SAFETY: `as_home` makes every `Home`, from a record that is never freed.
+        unsafe { home.0.cast::<M>().as_ref() }
+    }
+
+    /// The M's own part.
+    ///
+    /// # Safety
+    ///
+    /// Called on the M's thread while its table is BUSY, and no other reference from here is alive.
+    #[expect(clippy::mut_from_ref, reason = "the table is the lock")]
+    #[inline(always)]
+    pub(crate) unsafe fn local(&self) -> &mut Local {
+        // SAFETY: this function's contract.
+        unsafe { &mut *self.local.get() }
+    }
+
+    /// Started, unfinished settled Gs; a hint for others.
+    #[inline]
+    pub(crate) fn settled(&self) -> usize {
+        self.settled.load(Relaxed)
+    }
+
+    /// Another settled G started here. Own thread only, so a load and a store do.
+    pub(crate) fn settle(&self) {
+        self.settled.store(self.settled() + 1, Relaxed);
+    }
+
+    /// One of them ended.
+    pub(crate) fn unsettle(&self) {
+        self.settled.store(self.settled() - 1, Relaxed);
+    }
+
+    /// A G was made on this thread.
+    #[inline]
+    pub(crate) fn count_spawned(&self) {
+        self.spawned.store(self.spawned.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// A G ended on this thread.
+    #[inline]
+    pub(crate) fn count_ended(&self) {
+        // ORDERING[m.ended]: pairs with `M::ended`.
+        self.ended.store(self.ended.load(Relaxed) + 1, Release);
+    }
+
+    /// Gs made on this thread so far.
+    pub(crate) fn spawned(&self) -> u64 {
+        self.spawned.load(Relaxed)
+    }
+
+    /// Gs ended on this thread so far.
+    pub(crate) fn ended(&self) -> u64 {
+        // ORDERING[m.ended]: who sees a G's end counted sees it made, on whatever M: its queues ordered the two.
+        self.ended.load(Acquire)
+    }
+}
+
+impl Local {
+    /// Queues a woken settled G: it runs next, and what was to run next queues up.
+    #[inline]
+    pub(crate) fn push_woken(&mut self, g: Runnable) {
+        if let Some(before) = self.next.replace(g) {
+            self.queue.push_back(before);
+        }
+    }
+
+    /// The G that was woken last, unless such Gs went first too often in a row.
+    #[inline]
+    pub(crate) fn pop_next(&mut self) -> Option<Runnable> {
+        if self.chain < policy::NEXT_CHAIN {
+            let g = self.next.take()?;
+            self.chain += 1;
+            return Some(g);
+        }
+        self.chain = 0;
+        if let Some(g) = self.next.take() {
+            self.queue.push_back(g);
+        }
+        None
+    }
+
+    /// The settled G that waits longest.
+    #[inline]
+    pub(crate) fn pop_settled(&mut self) -> Option<Runnable> {
+        self.chain = 0;
+        self.queue.pop_front()
+    }
+
+    /// Whether a settled G waits here.
+    #[inline]
+    pub(crate) fn has_settled(&self) -> bool {
+        self.next.is_some() || !self.queue.is_empty()
+    }
+}

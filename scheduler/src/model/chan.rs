@@ -1,0 +1,114 @@
+//! The waiter protocol, through the channel that runs on it: hand-over against cancel, disconnect and each other.
+
+use gosched_runtime_sys::primitive::thread;
+// Not loom's, which aborts when it is dropped by a model that failed.
+use std::sync::Arc;
+
+use super::models;
+use crate::chan::raw::Channel;
+use crate::chan::seat::Seat;
+
+type Chan = Arc<Channel<u32, Seat>>;
+
+fn channel(capacity: usize) -> Chan {
+    Arc::new(Channel::new(Some(capacity)))
+}
+
+/// A thread that sends one value, and says what came of it: see [`Seat::send`].
+fn sender(channel: &Chan, seat: &Seat, value: u32) -> thread::JoinHandle<Option<bool>> {
+    let (channel, seat) = (channel.clone(), seat.clone());
+    thread::spawn(move || {
+        let sent = seat.send(&channel, value);
+        channel.remove_sender();
+        sent
+    })
+}
+
+/// A thread that receives one value, and says what came of it: see [`Seat::recv`].
+fn receiver(channel: &Chan, seat: &Seat) -> thread::JoinHandle<Option<Option<u32>>> {
+    let (channel, seat) = (channel.clone(), seat.clone());
+    thread::spawn(move || {
+        let received = seat.recv(&channel);
+        channel.remove_receiver();
+        received
+    })
+}
+
+fn ended<T>(thread: thread::JoinHandle<T>) -> T {
+    thread.join().expect("its asserts hold")
+}
+
+/// Without a buffer a send and a receive meet, whoever comes first.
+fn rendezvous() {
+    let channel = channel(0);
+    let sender = sender(&channel, &Seat::new(), 7);
+    let seat = Seat::new();
+    assert_eq!(seat.recv(&channel), Some(Some(7)));
+    assert_eq!(seat.recv(&channel), Some(None), "the sender is gone");
+    assert_eq!(ended(sender), Some(true));
+}
+
+/// A receiver that is cancelled has the value, or the sender gets it back.
+fn cancelled_receiver() {
+    let channel = channel(0);
+    let seat = Seat::new();
+    let receiver = receiver(&channel, &seat);
+    let canceller = thread::spawn(move || seat.cancel());
+    let sent = Seat::new().send(&channel, 7);
+    match ended(receiver) {
+        Some(received) => assert_eq!((received, sent), (Some(7), Some(true))),
+        None => assert_eq!(sent, Some(false), "the value was lost"),
+    }
+    ended(canceller);
+}
+
+/// A sender that is cancelled did not send, and one that is not did.
+fn cancelled_sender() {
+    let channel = channel(0);
+    let seat = Seat::new();
+    let sender = sender(&channel, &seat, 7);
+    let canceller = thread::spawn(move || seat.cancel());
+    let received = Seat::new().recv(&channel).expect("nobody cancels this one");
+    assert_eq!(received.is_some(), ended(sender) == Some(true));
+    ended(canceller);
+}
+
+/// The waiter behind a cancelled one stays linked, whoever of cancel and hand-over comes first.
+fn cancelled_neighbour() {
+    let channel = channel(0);
+    channel.add_receiver();
+    let (first, second) = (Seat::new(), Seat::new());
+    let behind = receiver(&channel, &second);
+    let cancelled = receiver(&channel, &first);
+    first.cancel();
+    let sent = Seat::new().send(&channel, 7);
+    assert_eq!(sent, Some(true), "the second receiver waits for it");
+    channel.remove_sender();
+    let (cancelled, behind) = (ended(cancelled), ended(behind));
+    assert!(matches!((cancelled, behind), (Some(Some(7)), Some(None)) | (None | Some(None), Some(Some(7)))));
+}
+
+/// A full buffer: the sender that waits gets its value in behind what is there, or its cancel takes it out.
+fn refill() {
+    let channel = channel(1);
+    assert!(channel.try_send(1).is_ok(), "there is room");
+    let seat = Seat::new();
+    let sender = sender(&channel, &seat, 2);
+    let canceller = thread::spawn(move || seat.cancel());
+    let seat = Seat::new();
+    assert_eq!(seat.recv(&channel), Some(Some(1)));
+    let second = seat.recv(&channel).expect("nobody cancels this one");
+    assert_eq!(second.is_some(), ended(sender) == Some(true));
+    ended(canceller);
+}
+
+models! {
+    holds rendezvous_holds = rendezvous within 3 preemptions;
+    holds cancelled_receiver_holds = cancelled_receiver within 3 preemptions;
+    holds cancelled_sender_holds = cancelled_sender within 3 preemptions;
+    holds cancelled_neighbour_holds = cancelled_neighbour within 3 preemptions;
+    holds refill_holds = refill within 3 preemptions;
+    catches a_done_before_the_slot = "waiter.done_before_slot" in rendezvous within 3 preemptions;
+    catches a_relaxed_done = "waiter.done_relaxed" in cancelled_receiver within 3 preemptions;
+    catches an_unlink_without_a_look = "waiter.unlink_unseen" in cancelled_neighbour within 3 preemptions;
+}

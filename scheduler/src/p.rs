@@ -1,0 +1,165 @@
+//! P: the right to run Gs, and the queues that go with it.
+//!
+//! Two halves. [`P`] is a box that somebody has or has not: having it is the lock, its fields need no atomics. [`Shared`]
+//! is what thieves look at; it lies in the runtime and never moves.
+//!
+//! This is the only file that names crossbeam-deque.
+//!
+//! # Safety
+//!
+//! The deques carry G pointers; pushing gives the G's ownership to the queue, popping takes it.
+#![expect(unsafe_code, reason = "takes ownership of the Gs that come out of a deque")]
+
+use std::ops::Range;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use crossbeam_deque::{Steal, Stealer, Worker};
+
+use crate::g::{G, Runnable};
+use crate::stack_pool::StackCache;
+
+/// A G on its way through a deque.
+struct Queued(NonNull<G>);
+
+// SAFETY: the pointer carries the ownership of its G, as `Runnable` does.
+unsafe impl Send for Queued {}
+
+impl From<Runnable> for Queued {
+    fn from(g: Runnable) -> Self {
+        Queued(g.into_raw())
+    }
+}
+
+impl Queued {
+    fn runnable(self) -> Runnable {
+        // SAFETY: it was pushed by its owner, and a deque gives every element out once.
+        unsafe { Runnable::from_raw(self.0) }
+    }
+}
+
+/// The owned half.
+pub(crate) struct P {
+    /// Which shared half belongs to it.
+    pub(crate) index: usize,
+    unstarted: Worker<Queued>,
+    migratory: Worker<Queued>,
+    /// Vacant G records, last used on top.
+    pub(crate) vacant: Vec<NonNull<G>>,
+    /// Goroutine numbers reserved for the next ones made here.
+    pub(crate) ids: Range<u64>,
+    /// Stacks, last used on top.
+    pub(crate) stacks: StackCache,
+}
+
+// SAFETY: the record pointers in `vacant` are what is not `Send`; a vacant record belongs to whoever has the P.
+unsafe impl Send for P {}
+
+/// What others may look at.
+pub(crate) struct Shared {
+    unstarted: Stealer<Queued>,
+    migratory: Stealer<Queued>,
+    /// Changes whenever another G becomes the oldest unstarted one: a thief compares two looks.
+    head: AtomicU32,
+}
+
+/// Which end of the unstarted queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Newest,
+    Oldest,
+}
+
+/// A P and its shared half.
+pub(crate) fn new(index: usize) -> (Box<P>, Shared) {
+    let unstarted = Worker::new_lifo();
+    let migratory = Worker::new_fifo();
+    let shared = Shared { unstarted: unstarted.stealer(), migratory: migratory.stealer(), head: AtomicU32::new(0) };
+    (Box::new(P { index, unstarted, migratory, vacant: Vec::new(), ids: 0..0, stacks: StackCache::new() }), shared)
+}
+
+impl P {
+    /// Queues a G that has not started. Thieves may see it at once.
+    #[inline]
+    pub(crate) fn push_unstarted(&self, shared: &Shared, g: Runnable) {
+        if self.unstarted.is_empty() {
+            shared.head_changed();
+        }
+        self.unstarted.push(g.into());
+    }
+
+    /// Takes an unstarted G.
+    #[inline]
+    pub(crate) fn pop_unstarted(&self, shared: &Shared, end: End) -> Option<Runnable> {
+        match end {
+            End::Newest => self.unstarted.pop().map(Queued::runnable),
+            End::Oldest => shared.steal_unstarted(),
+        }
+    }
+
+    /// Whether unstarted Gs are queued.
+    #[inline]
+    pub(crate) fn has_unstarted(&self) -> bool {
+        !self.unstarted.is_empty()
+    }
+
+    /// Queues a woken or yielded migratory G.
+    #[inline]
+    pub(crate) fn push_migratory(&self, g: Runnable) {
+        self.migratory.push(g.into());
+    }
+
+    /// The migratory G that waits longest.
+    #[inline]
+    pub(crate) fn pop_migratory(&self) -> Option<Runnable> {
+        self.migratory.pop().map(Queued::runnable)
+    }
+
+    /// Whether any G is queued here.
+    pub(crate) fn has_work(&self) -> bool {
+        self.has_unstarted() || !self.migratory.is_empty()
+    }
+}
+
+impl Shared {
+    fn head_changed(&self) {
+        self.head.fetch_add(1, Relaxed);
+    }
+
+    /// Changes with the identity of the oldest unstarted G.
+    pub(crate) fn head(&self) -> u32 {
+        self.head.load(Relaxed)
+    }
+
+    /// Whether unstarted Gs are queued.
+    pub(crate) fn has_unstarted(&self) -> bool {
+        !self.unstarted.is_empty()
+    }
+
+    /// Whether migratory Gs are queued.
+    pub(crate) fn has_migratory(&self) -> bool {
+        !self.migratory.is_empty()
+    }
+
+    /// Takes the oldest unstarted G.
+    pub(crate) fn steal_unstarted(&self) -> Option<Runnable> {
+        let g = steal(&self.unstarted)?;
+        self.head_changed();
+        Some(g)
+    }
+
+    /// Takes the migratory G that waits longest.
+    pub(crate) fn steal_migratory(&self) -> Option<Runnable> {
+        steal(&self.migratory)
+    }
+}
+
+fn steal(from: &Stealer<Queued>) -> Option<Runnable> {
+    loop {
+        match from.steal() {
+            Steal::Success(g) => return Some(g.runnable()),
+            Steal::Empty => return None,
+            Steal::Retry => std::hint::spin_loop(),
+        }
+    }
+}

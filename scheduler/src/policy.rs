@@ -1,0 +1,128 @@
+//! What the scheduler decides, apart from how it is carried out.
+//!
+//! Pure functions over counts and times, with their constants and the measurement behind each. No atomics, no clocks: who
+//! asks brings a snapshot. Figures are from a 2-core virtual machine unless said otherwise; `docs/performance.md` has the
+//! commands.
+
+/// Every so many rounds an M looks where it otherwise looks last: the global queue, its inbox, its oldest unstarted G, the
+/// clock. Prime, so that it does not beat with a program's own rhythm; Go uses the same number.
+pub(crate) const LOOK_ROUND: u32 = 61;
+
+/// A woken G goes next, and what it wakes after it: at most this often in a row while others wait.
+pub(crate) const NEXT_CHAIN: u32 = 61;
+
+/// How long the head of a queue must have stood still before a thief takes it: what is about to be run by its own M, or
+/// to talk to its spawner, is left alone (a pair on one M: 56 ns a round trip; split: 455 ns spinning, 50 us asleep).
+pub(crate) const HEAD_STILL_NS: u64 = 10_000;
+
+/// The same for an M that owns more settled Gs than its share: long enough for the M with the fewest to come first, short
+/// enough when that one is busy.
+pub(crate) const HEAD_STILL_OVERFULL_NS: u64 = 200_000;
+
+/// A head of the line that was passed over for so long gets the next P directly.
+pub(crate) const PASSED_OVER_NS: u64 = 1_000_000;
+
+/// An M with ready work gives way to the line after so long (by time, never by rounds: by rounds left 14 % of the
+/// throughput).
+pub(crate) const GIVE_WAY_NS: u64 = 250_000;
+
+/// How long an idle M looks for work without giving its core away (a futex round trip between cores takes 57 us), and how
+/// long in all, offering the core between looks.
+pub(crate) const SPIN_NS: u64 = 2_000;
+/// See [`SPIN_NS`].
+pub(crate) const SEARCH_NS: u64 = 30_000;
+
+/// How long an M or a waiting thread may look before it sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// Without giving the core away.
+    pub(crate) spin_ns: u64,
+    /// In all.
+    pub(crate) total_ns: u64,
+}
+
+/// What the machine lets this process use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Machine {
+    pub(crate) cpus: usize,
+    pub(crate) quota_limited: bool,
+}
+
+/// How many Ms may look for work at the same time. At least one: the wake-up protocol needs a looker to rely on.
+pub(crate) fn search_limit(procs: usize) -> usize {
+    (procs / 2).max(1)
+}
+
+/// How long a looker spins. None where another thread needs the core: on one CPU, under a fractional quota, or when the
+/// threads in user code leave none over. The looker itself is not counted: with one CPU held back besides, two Ms on two
+/// CPUs would never spin for each other, and a hand-over between them would cost 57 us instead of half of one.
+pub(crate) fn patience(machine: Machine, in_user_code: usize) -> Patience {
+    if machine.cpus <= 1 || machine.quota_limited || in_user_code >= machine.cpus {
+        return Patience { spin_ns: 0, total_ns: 0 };
+    }
+    Patience { spin_ns: SPIN_NS, total_ns: SEARCH_NS }
+}
+
+/// Whether an M that owns `mine` started, unfinished settled Gs may start one more, when the home M with the fewest owns
+/// `least`: else an acceptor's children would all settle on its M.
+pub(crate) fn may_start(mine: usize, least: usize) -> bool {
+    mine <= least + least / 4 + START_SLACK
+}
+
+/// The constant part of [`may_start`]: below it nobody counts.
+pub(crate) const START_SLACK: usize = 8;
+
+/// Whether a thief may take the head that it saw first at `since`. `share`: by [`may_start`] it is this M's turn.
+pub(crate) fn head_stood_still(since: u64, now: u64, share: bool) -> bool {
+    now.saturating_sub(since) >= if share { HEAD_STILL_NS } else { HEAD_STILL_OVERFULL_NS }
+}
+
+/// Whether the head of the line, there since `since`, gets the next P directly.
+pub(crate) fn passed_over(since: u64, now: u64) -> bool {
+    now.saturating_sub(since) >= PASSED_OVER_NS
+}
+
+/// Whether an M that has had its P since `since` gives way to a line that is not empty.
+pub(crate) fn gives_way(since: u64, now: u64) -> bool {
+    now.saturating_sub(since) >= GIVE_WAY_NS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: Machine = Machine { cpus: 2, quota_limited: false };
+
+    #[test]
+    fn nobody_spins_where_a_core_is_wanted() {
+        assert_eq!(patience(Machine { cpus: 1, ..TWO }, 0).total_ns, 0);
+        assert_eq!(patience(Machine { quota_limited: true, ..TWO }, 0).total_ns, 0);
+        assert_eq!(patience(TWO, 2).total_ns, 0);
+        assert!(patience(TWO, 1).total_ns > 0);
+    }
+
+    #[test]
+    fn two_thousand_children_spread_over_two_ms() {
+        let mut settled = [0_usize; 2];
+        for _ in 0..2000 {
+            // The greedy M takes each one it is allowed to.
+            let m = usize::from(!may_start(settled[0], settled[1]));
+            settled[m] += 1;
+        }
+        assert!(settled[0] * 10 <= settled[1] * 13, "spread {settled:?}");
+    }
+
+    #[test]
+    fn somebody_may_always_look() {
+        assert_eq!(search_limit(1), 1);
+        assert_eq!(search_limit(8), 4);
+    }
+
+    #[test]
+    fn times_are_compared_across_an_early_clock() {
+        assert!(!head_stood_still(100, 50, true));
+        assert!(!head_stood_still(0, HEAD_STILL_NS, false));
+        assert!(passed_over(0, PASSED_OVER_NS));
+        assert!(!gives_way(10, GIVE_WAY_NS));
+    }
+}

@@ -1,0 +1,69 @@
+//! A thread becomes an M, or stops being one.
+//!
+//! In between it has a signal stack on which a handler, ours or the host's, can run while a goroutine's small stack is in
+//! use. The order is `need_m`'s (see `docs/signals.md`): signals are blocked while the signal stack and the current
+//! pointer are changed, so that a handler finds both or neither.
+
+use std::io;
+
+use gosched_runtime_sys::signal_mask::SignalMask;
+use gosched_runtime_sys::signal_stack::{self, Registered, SignalStack};
+use gosched_runtime_sys::thread::current_stack_bounds;
+
+use crate::current::Current;
+use crate::m::M;
+use crate::sched::Sched;
+
+/// Makes what attaching needs, so that attaching itself cannot fail.
+pub(crate) fn prepare(m: &M) -> io::Result<()> {
+    let mut stack = m.signal_stack.lock();
+    // One that somebody replaced on the thread that used it last may still be known there: it is not used again.
+    if stack.as_ref().is_none_or(SignalStack::is_taken) {
+        *stack = Some(SignalStack::new()?);
+    }
+    Ok(())
+}
+
+/// Runs `f` with `cx` as the calling thread's place in `sched`. The caller [`prepare`]d its M, which is the thread's.
+#[expect(unsafe_code, reason = "publishes the current pointer")]
+pub(crate) fn attached<R>(cx: &Current, sched: &Sched, f: impl FnOnce() -> R) -> R {
+    // The fault handler reads the bounds from the thread's cache.
+    let _cached = current_stack_bounds();
+    let mask = SignalMask::block_all();
+    let registered = signal_stack::registered();
+    let before = if registered.enabled && signal_stack::large_enough(registered.size) {
+        None
+    } else {
+        // Fails only while a handler runs on the stack that would be replaced; then that one serves.
+        cx.m.signal_stack.lock().as_ref().and_then(|ours| ours.install().ok())
+    };
+    // SAFETY: `cx` and `sched` stay until `attached` retracts it, on this thread, before this function returns or unwinds;
+    // signals are blocked.
+    unsafe { cx.publish(sched) };
+    let attached = Attached { cx, before };
+    mask.restore();
+    let result = f();
+    drop(attached);
+    result
+}
+
+struct Attached<'a> {
+    cx: &'a Current,
+    before: Option<Registered>,
+}
+
+impl Drop for Attached<'_> {
+    #[expect(unsafe_code, reason = "re-registers the signal stack that was there before")]
+    fn drop(&mut self) {
+        let mask = SignalMask::block_all();
+        self.cx.retract();
+        if let Some(before) = &self.before {
+            if let Some(ours) = self.cx.m.signal_stack.lock().as_ref() {
+                // SAFETY: `before` was registered when this thread attached, and the thread has not ended since: std
+                // unmaps its signal stacks only after a thread's main function has returned.
+                let _done_or_not_ours = unsafe { ours.remove(Some(before)) };
+            }
+        }
+        mask.restore();
+    }
+}

@@ -1,0 +1,190 @@
+//! What an M runs next.
+//!
+//! Each round looks in turn at what this M alone may run (its woken settled Gs), at its P's migratory ones and at its
+//! P's unstarted ones; woken and unstarted take turns at being first, so that a loop of yields starves no new G. Then
+//! come the inbox, the global queue, and the other Ps.
+
+use gosched_runtime_sys::thread::{monotonic_ns, yield_thread};
+
+use crate::current::{Current, Entered};
+use crate::g::Runnable;
+use crate::m::{Local, M};
+use crate::p::{End, P, Shared};
+use crate::policy;
+use crate::proc::wake;
+use crate::sched::Sched;
+
+/// What an M may run, and what it wants besides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wants {
+    /// It may start Gs that would then be its own.
+    pub(crate) start: bool,
+}
+
+/// The next G among what this M and its P have.
+#[inline]
+pub(crate) fn local(cx: &Current, hand: &mut Entered, wants: Wants) -> Option<Runnable> {
+    let (local, p) = hand.split();
+    let p = p.as_deref_mut()?;
+    let shared = &cx.sched().shared[p.index];
+    local.tick = local.tick.wrapping_add(1);
+    if local.tick % policy::LOOK_ROUND == 0 {
+        if let Some(g) = look_round(cx, local, p, shared, wants) {
+            return Some(g);
+        }
+    }
+    if let Some(g) = local.pop_next() {
+        return Some(g);
+    }
+    if local.tick % 2 == 0 {
+        unstarted(cx, p, shared, End::Newest, wants).or_else(|| woken(local, p))
+    } else {
+        woken(local, p).or_else(|| unstarted(cx, p, shared, End::Newest, wants))
+    }
+    .or_else(|| mail(cx.m, local))
+}
+
+#[inline]
+fn woken(local: &mut Local, p: &P) -> Option<Runnable> {
+    local.pop_settled().or_else(|| p.pop_migratory())
+}
+
+#[inline]
+fn unstarted(cx: &Current, p: &P, shared: &Shared, end: End, wants: Wants) -> Option<Runnable> {
+    if !p.has_unstarted() || !may_start(cx, wants) {
+        return None;
+    }
+    p.pop_unstarted(shared, end)
+}
+
+/// Whether this M may start a G that has no M yet. If not, the M that should is woken.
+#[inline]
+fn may_start(cx: &Current, wants: Wants) -> bool {
+    if !wants.start {
+        return false;
+    }
+    let mine = cx.m.settled();
+    if mine <= policy::START_SLACK {
+        return true;
+    }
+    let (_, least) = cx.sched().least_home();
+    policy::may_start(mine, least)
+}
+
+/// Takes what others left in the inbox.
+#[inline]
+fn mail(m: &M, local: &mut Local) -> Option<Runnable> {
+    if m.inbox.is_empty() {
+        return None;
+    }
+    local.queue.append(m.inbox.take_all());
+    local.pop_settled()
+}
+
+/// Every 61st round: what is otherwise looked at last goes first.
+#[cold]
+fn look_round(cx: &Current, local: &mut Local, p: &P, shared: &Shared, wants: Wants) -> Option<Runnable> {
+    local.queue.append(cx.m.inbox.take_all());
+    if wants.start
+        && let Some(g) = cx.sched().pop_global()
+    {
+        return Some(g);
+    }
+    unstarted(cx, p, shared, End::Oldest, wants)
+}
+
+/// What a look at the other queues found.
+enum Look {
+    Found(Runnable),
+    /// Something is there that may not be taken yet, or not by this M.
+    Young,
+    Nothing,
+}
+
+/// Looks everywhere else, patiently. The M counts as searching; the caller ends that.
+pub(crate) fn search(cx: &Current, hand: &mut Entered, wants: Wants) -> Option<Runnable> {
+    let sched = cx.sched();
+    let patience = sched.patience();
+    let began = monotonic_ns();
+    loop {
+        let now = monotonic_ns();
+        let young = match look(cx, hand, wants, now) {
+            Look::Found(g) => return Some(g),
+            Look::Young => true,
+            Look::Nothing => false,
+        };
+        let waited = now.saturating_sub(began);
+        if waited >= patience.total_ns && !young {
+            return None;
+        }
+        if waited < patience.spin_ns {
+            std::hint::spin_loop();
+        } else {
+            yield_thread();
+        }
+    }
+}
+
+fn look(cx: &Current, hand: &mut Entered, wants: Wants, now: u64) -> Look {
+    let sched = cx.sched();
+    let (local, p) = hand.split();
+    if let Some(g) = mail(cx.m, local) {
+        return Look::Found(g);
+    }
+    if !wants.start {
+        return Look::Nothing;
+    }
+    if let Some(g) = sched.pop_global() {
+        return Look::Found(g);
+    }
+    let me = p.as_ref().map_or(0, |p| p.index);
+    let procs = sched.shared.len();
+    let mut young = false;
+    for i in 0..procs {
+        let victim = (me + i) % procs;
+        match look_at(sched, cx.m, local, victim, now) {
+            Look::Found(g) => return Look::Found(g),
+            Look::Young => young = true,
+            Look::Nothing => {}
+        }
+    }
+    if young { Look::Young } else { Look::Nothing }
+}
+
+fn look_at(sched: &Sched, m: &M, local: &mut Local, victim: usize, now: u64) -> Look {
+    let shared = &sched.shared[victim];
+    if let Some(g) = shared.steal_migratory() {
+        return Look::Found(g);
+    }
+    if !shared.has_unstarted() {
+        return Look::Nothing;
+    }
+    local.heads.resize(sched.shared.len(), (0, 0));
+    let head = shared.head();
+    let seen = &mut local.heads[victim];
+    let mine = policy::may_start(m.settled(), sched.least_home().1);
+    if seen.0 != head || seen.1 == 0 {
+        *seen = (head, now);
+        if !mine {
+            wake::wake_least_home(sched);
+        }
+    }
+    if policy::head_stood_still(seen.1, now, mine) {
+        seen.1 = 0;
+        return shared.steal_unstarted().map_or(Look::Nothing, Look::Found);
+    }
+    Look::Young
+}
+
+/// The last look before the M sleeps, after its P was counted idle and the fence that goes with it. What it finds, it
+/// does not take: it has no P any more.
+pub(crate) fn missed_something(cx: &Current, wants: Wants) -> bool {
+    wants.start && cx.sched().has_free_work()
+}
+
+/// Ends this M's search. If it was the last one and found something, somebody else may have relied on it for the rest.
+pub(crate) fn found_while_searching(sched: &Sched) {
+    if sched.idle.stop_search() && sched.has_free_work() {
+        wake::submit(sched);
+    }
+}

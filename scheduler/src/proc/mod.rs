@@ -1,0 +1,27 @@
+//! The verbs: what Ms do with Gs and Ps.
+//!
+//! ```text
+//!            spawn                      find, run                  yield_now
+//!   go(f) ----------> unstarted  ----------------------> running --------------+
+//!                                    ^         ^          |   |                |
+//!                                    |         +----------|---|----- queued <--+
+//!                                    |                    |   | exit             ^
+//!                                    |                    |   v                  |
+//!                                    |             park   |  joiner woken        |
+//!                                    |                    v                      |
+//!                                    |                 waiting ------------------+
+//!                                    |                            wake: ready
+//!                                 (steal)
+//! ```
+//!
+//! Below this module is state, here is what happens to it: [`wake`] makes Gs runnable and brings Ps to Ms, [`find`] looks
+//! for the next G, [`run`] is an M's loop, [`park`] is how a G waits, [`spawn`] how it begins, [`attach`] how a thread
+//! becomes an M, [`shutdown`] how all of it ends.
+
+pub(crate) mod attach;
+pub(crate) mod find;
+pub(crate) mod park;
+pub(crate) mod run;
+pub(crate) mod shutdown;
+pub(crate) mod spawn;
+pub(crate) mod wake;

@@ -1,0 +1,236 @@
+//! An M's loop: find a G, run it, do what it asked for when it gave the M back.
+//!
+//! The loop runs on the thread's own stack, with the table BUSY and the P in hand except while a G runs. No user code runs
+//! in between: closures, results and values are dropped on their G's stack, before its last switch.
+//!
+//! # Safety
+//!
+//! A settled G is resumed by the M that started it, a migratory one by any: who made it promised that it may
+//! (`Mode::migratory`, `go_migratory`).
+#![expect(unsafe_code, reason = "resumes contexts")]
+
+use std::io;
+use std::ptr::NonNull;
+use std::thread;
+
+use gosched_runtime_sys::thread::monotonic_ns;
+
+use crate::current::{Current, Entered};
+use crate::dispatch::{Given, Waited};
+use crate::ds::parker::Commit;
+use crate::g::{G, Kind, Runnable, Switch};
+use crate::m::M;
+use crate::p::P;
+use crate::policy;
+use crate::proc::find::{self, Wants};
+use crate::proc::{attach, spawn, wake};
+use crate::sched::Sched;
+
+/// Makes a new M for `p`. It starts out searching if the caller holds a token for that. Gives the P back if no thread can
+/// be made.
+pub(crate) fn start_m(sched: &Sched, p: Box<P>, searching: bool) -> Result<(), (Box<P>, io::Error)> {
+    let m = M::acquire();
+    if let Err(error) = attach::prepare(m) {
+        m.release();
+        return Err((p, error));
+    }
+    // The P travels in the seat, so that it is not lost with the closure of a thread that could not be made.
+    sched.add_m(m);
+    m.seat.start_with(p, searching);
+    let owner = sched.arc();
+    let name = format!("{}-m{}", sched.config.name, sched.m_count());
+    match thread::Builder::new().name(name).spawn(move || m_main(&owner, m)) {
+        Ok(join) => {
+            sched.joins.lock().push(join);
+            Ok(())
+        }
+        Err(error) => {
+            let p = m.seat.take_handed().expect("the thread that would take it was not made").p;
+            sched.remove_m(m);
+            Err((p, error))
+        }
+    }
+}
+
+/// The life of a thread made for an M.
+fn m_main(sched: &Sched, m: &'static M) {
+    let cx = Current::new(m);
+    attach::attached(&cx, sched, || {
+        let given = m.seat.take_handed().expect("an M starts with a P");
+        run(&cx, Some(given), None);
+    });
+    sched.remove_m(m);
+}
+
+/// What a thread that lends itself to the runtime (`Runtime::run`) waits for.
+pub(crate) struct Lent {
+    /// Its own G: the thread leaves when that and all settled Gs on it have ended.
+    pub(crate) root: NonNull<G>,
+}
+
+/// The loop. Returns when the runtime has ended, or when a lent thread may leave.
+pub(crate) fn run(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
+    let mut hand = enter(cx);
+    let mut searching = given.as_ref().is_some_and(|given| given.searching);
+    hand.p = given.map(|given| given.p);
+    let mut root_ended = false;
+    loop {
+        if root_ended && cx.m.settled() == 0 {
+            return let_go(cx, hand);
+        }
+        let wants = Wants { start: !root_ended };
+        if hand.p.is_none() {
+            match get_p(cx, &mut hand) {
+                Waited::Given(given) => (hand.p, searching) = (Some(given.p), given.searching),
+                Waited::Retry => continue,
+                Waited::Closed => return,
+            }
+        }
+        let found = match find::local(cx, &mut hand, wants) {
+            Some(g) => Some(g),
+            None => {
+                searching = searching || cx.sched().idle.start_search(policy::search_limit(cx.sched().shared.len()));
+                if searching { find::search(cx, &mut hand, wants) } else { None }
+            }
+        };
+        let Some(g) = found else {
+            retire(cx, &mut hand, std::mem::take(&mut searching), wants);
+            continue;
+        };
+        if std::mem::take(&mut searching) {
+            find::found_while_searching(cx.sched());
+        }
+        let is_root = lent.as_ref().is_some_and(|lent| std::ptr::eq(lent.root.as_ptr(), g.g()));
+        let ended;
+        (hand, ended) = execute(cx, hand, g);
+        root_ended |= is_root && ended;
+        if cx.sched().dispatch.line_len() > 0 {
+            give_way(cx, &mut hand);
+        }
+    }
+}
+
+fn enter(cx: &Current) -> Entered {
+    cx.enter().expect("the loop is not inside itself")
+}
+
+/// An M without a P: it waits for its turn if it owns something ready, else it sleeps.
+#[cold]
+fn get_p(cx: &Current, hand: &mut Entered) -> Waited<P> {
+    let (m, sched) = (cx.m, cx.sched());
+    let local = hand.local();
+    local.p_since = None;
+    if local.has_settled() || !m.inbox.is_empty() {
+        let p = sched.dispatch.wait_in_line(&&m.seat, &sched.idle, monotonic_ns());
+        return Waited::Given(Given { p, searching: false });
+    }
+    sched.dispatch.sleep(&&m.seat, &sched.idle, || !m.inbox.is_empty())
+}
+
+/// An M found nothing: its P becomes idle, and it looks once more before it sleeps.
+#[cold]
+fn retire(cx: &Current, hand: &mut Entered, searching: bool, wants: Wants) {
+    let sched = cx.sched();
+    let p = hand.p.take().expect("only an M with a P looks for work");
+    sched.dispatch.release(p, &cx.m.seat, &sched.idle, sched.line_now());
+    if searching {
+        let _looks_anyway = sched.idle.stop_search();
+    }
+    // `release` and `stop_search` fenced after they counted: who published before is seen here, who publishes later sees
+    // an idle P and nobody searching.
+    if find::missed_something(cx, wants) {
+        hand.p = sched.dispatch.try_take(&cx.m.seat, &sched.idle);
+    }
+}
+
+/// A lent thread leaves: its P goes to whoever has work for it.
+fn let_go(cx: &Current, mut hand: Entered) {
+    let p = hand.p.take();
+    cx.m.seat.without_p();
+    drop(hand);
+    if let Some(p) = p {
+        wake::hand_off_p(cx.sched(), p);
+    }
+}
+
+/// While others stand in the line, an M with ready work lets them have its P after its share of time.
+#[cold]
+fn give_way(cx: &Current, hand: &mut Entered) {
+    let (m, sched) = (cx.m, cx.sched());
+    let (local, p) = hand.split();
+    if local.tick % policy::LOOK_ROUND != 0 || p.is_none() {
+        return;
+    }
+    let now = monotonic_ns();
+    let since = *local.p_since.get_or_insert(now);
+    if !policy::gives_way(since, now) {
+        return;
+    }
+    local.p_since = None;
+    let ready = local.has_settled() || !m.inbox.is_empty();
+    let p = hand.p.take().expect("just looked");
+    if !ready {
+        // Nothing that only this M can run: it may as well look again as somebody without a P.
+        m.seat.without_p();
+        return wake::hand_off_p(sched, p);
+    }
+    match sched.dispatch.give_way(p, &&m.seat, now) {
+        Ok(()) => hand.p = Some(sched.dispatch.wait_for_turn(&&m.seat, &sched.idle)),
+        Err(p) => hand.p = Some(p),
+    }
+}
+
+/// Runs one G until it gives the M back; true if it ended. The P may be gone by then.
+#[inline]
+fn execute(cx: &Current, mut hand: Entered, mut g: Runnable) -> (Entered, bool) {
+    if g.context().is_none()
+        && let Err(error) = spawn::start(cx, &mut hand, &mut g)
+    {
+        drop(hand);
+        spawn::abandon(cx, g, error);
+        return (enter(cx), true);
+    }
+    loop {
+        drop(hand);
+        cx.set_g(Some(g.g()));
+        let context = g.context().as_mut().expect("it has started");
+        // SAFETY: see the module's head: settled Gs are only ever queued on the M that started them.
+        let switch = unsafe { context.resume(cx.as_resumed()) };
+        cx.set_g(None);
+        hand = enter(cx);
+        match switch {
+            None => {
+                spawn::finish(cx, &mut hand, g);
+                return (hand, true);
+            }
+            Some(Switch::Yield) => {
+                queue_yielded(cx, &mut hand, g);
+                return (hand, false);
+            }
+            Some(Switch::Park) => {}
+        }
+        // A wait that is shielded from a cancel does not switch: it is that of a thread that is panicking.
+        match g.g().parker.commit(true) {
+            Commit::Parked => {
+                // GONE: from here on the G belongs to whoever claims it.
+                let _parked = g.into_raw();
+                return (hand, false);
+            }
+            // Woken before it was switched out: it goes on.
+            Commit::Refused => {}
+        }
+    }
+}
+
+/// A G that can go on queues up behind the others.
+#[inline]
+fn queue_yielded(cx: &Current, hand: &mut Entered, g: Runnable) {
+    match (g.own().kind.get(), hand.p.as_ref()) {
+        (Kind::Settled, _) => hand.local().queue.push_back(g),
+        (_, Some(p)) => p.push_migratory(g),
+        (_, None) => {
+            cx.sched().push_global(g);
+            wake::submit(cx.sched());
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! How a runtime ends.
+//!
+//! First nothing new starts, then every G is cancelled - all of them, before any is waited for, so that a G that waits
+//! for another does not hold the end up - then their ends are awaited. Parked Gs unwind; running ones end in their own
+//! time, up to a grace. What has not ended then is left alone, thread, stack and runtime together: unwinding it from
+//! outside would be unsound, and so would freeing its stack.
+//!
+//! # Safety
+//!
+//! Cancelling claims Gs; a claimed G is made runnable at once.
+#![expect(unsafe_code, reason = "cancels Gs through their records")]
+
+use std::mem;
+use std::time::{Duration, Instant};
+
+use crate::proc::park;
+use crate::sched::Sched;
+use crate::thread_g;
+
+/// From here on nothing new starts in `sched`, and everything that waits in it is woken to unwind.
+pub(crate) fn cancel_all(sched: &Sched) {
+    sched.close();
+    sched.slab.each(|g| {
+        // SAFETY: a record of this runtime.
+        let wake = unsafe { park::cancel(g, sched) };
+        wake.now();
+    });
+    for entered in thread_g::entered_in(sched) {
+        // SAFETY: a thread-backed G's record, which is never freed; it needs no runtime to be woken.
+        let wake = unsafe { park::cancel(entered.g().into(), sched) };
+        wake.now();
+    }
+}
+
+/// Cancels everything in `sched` and waits up to `grace` for it to end. What is left: goroutines, threads in callbacks.
+pub(crate) fn shut_down(sched: &Sched, grace: Duration) -> Result<(), (u64, usize)> {
+    cancel_all(sched);
+    drained(sched, grace)?;
+    sched.dispatch.close();
+    sched.threads.close();
+    for thread in mem::take(&mut *sched.joins.lock()) {
+        // An M's loop does not panic: that aborts.
+        let _ended = thread.join();
+    }
+    Ok(())
+}
+
+fn drained(sched: &Sched, grace: Duration) -> Result<(), (u64, usize)> {
+    // A grace beyond what the clock can count is one without end.
+    let deadline = Instant::now().checked_add(grace);
+    loop {
+        let (live, inside) = (sched.live(), thread_g::entered_in(sched).len());
+        if live == 0 && inside == 0 {
+            return Ok(());
+        }
+        match deadline {
+            Some(deadline) if !sched.drained.sleep_until(deadline) => return Err((live, inside)),
+            Some(_) => {}
+            None => sched.drained.sleep(),
+        }
+    }
+}

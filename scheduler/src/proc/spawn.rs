@@ -1,0 +1,232 @@
+//! How a goroutine begins and ends.
+//!
+//! `go` makes a record and queues it; a stack it gets only when an M starts it, so that a burst of short Gs runs on a few
+//! stacks. Closure, outcome and their drops belong to the G: they run on its stack, before its last switch.
+//!
+//! # Safety
+//!
+//! The entry function runs once, on the stack of the G it was made for.
+#![expect(unsafe_code, reason = "the entry function gets its G as a pointer")]
+
+use std::io;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+use std::thread;
+
+use gosched_runtime_sys::context::Context;
+use gosched_runtime_sys::fatal::{Part, fatal};
+
+use crate::current::{self, Current, Entered};
+use crate::g::{Begin, Entry, G, GSuspender, Kind, Runnable, running_own};
+use crate::p::P;
+use crate::proc::{attach, wake};
+use crate::sched::Sched;
+use crate::slab;
+use crate::thread_g::{self, ThreadG};
+
+/// How many goroutine numbers a P reserves at a time.
+const IDS: u64 = 256;
+
+/// Makes a goroutine and queues it. `here` is the caller's place in `sched`, if it has one.
+#[inline]
+pub(crate) fn spawn(sched: &Sched, here: Option<&Current>, kind: Kind, entry: Entry) {
+    if let Some(Ok(mut hand)) = here.map(Current::enter)
+        && let Some(p) = hand.p.as_mut()
+    {
+        here.expect("it entered").m.count_spawned();
+        let g = new_g(sched, p);
+        g.init(next_id(p), kind, Some(entry));
+        p.push_unstarted(&sched.shared[p.index], g);
+    } else {
+        sched.count_outside();
+        let g = sched.slab.take();
+        g.init(thread_g::reserve_ids(1), kind, Some(entry));
+        sched.push_global(g);
+    }
+    wake::submit(sched);
+}
+
+fn new_g(sched: &Sched, p: &mut P) -> Runnable {
+    if p.vacant.is_empty() {
+        sched.slab.refill(&mut p.vacant);
+    }
+    let g = p.vacant.pop().expect("a refill brings at least one");
+    // SAFETY: vacant, and in no list any more.
+    unsafe { Runnable::from_raw(g) }
+}
+
+fn next_id(p: &mut P) -> u64 {
+    if p.ids.is_empty() {
+        let first = thread_g::reserve_ids(IDS);
+        p.ids = first..first + IDS;
+    }
+    p.ids.next().expect("just reserved")
+}
+
+/// Gives a new G a stack and, if it is settled, this M for good. Fails if there is no stack to be had.
+pub(crate) fn start(cx: &Current, hand: &mut Entered, g: &mut Runnable) -> io::Result<()> {
+    let p = hand.p.as_mut().expect("only an M with a P starts goroutines");
+    let stack = p.stacks.get(&cx.sched().stacks)?;
+    g.set_stack(stack.guard().start, stack.guard().end, stack.top());
+    settle(cx, g);
+    let raw = g.as_raw();
+    *g.context() = Some(Context::new(stack, move |suspender, _resumed| {
+        // SAFETY: this is the first code on the stack of the G at `raw`.
+        unsafe { main(raw, Some(suspender)) }
+    }));
+    Ok(())
+}
+
+fn settle(cx: &Current, g: &Runnable) {
+    if g.own().kind.get() == Kind::Settled {
+        g.own().home.set(Some(cx.m.as_home()));
+        cx.m.settle();
+    }
+}
+
+/// # Safety
+///
+/// Called once per G, on its stack (or, without a suspender, on the thread that runs it in place).
+unsafe fn main(g: NonNull<G>, suspender: Option<GSuspender>) {
+    // SAFETY: the record outlives its G, which is running this.
+    let g = unsafe { g.as_ref() };
+    // SAFETY: as above: the caller is the G.
+    let own = unsafe { running_own(g) };
+    own.suspender.set(suspender);
+    let entry = own.entry.take().expect("a goroutine begins once");
+    let cancelled = current::with(|cx| cx.is_some_and(|cx| cx.sched().closing()));
+    live(g.id(), entry, if cancelled { Begin::Cancelled } else { Begin::Run });
+}
+
+/// A goroutine's life. The body catches what its closure throws; what is left are the drops of what nobody joins.
+fn live(id: u64, entry: Entry, begin: Begin) {
+    let lived = catch_unwind(AssertUnwindSafe(move || match entry {
+        Entry::Shared(body) => body.run(id, begin),
+        // SAFETY: the caller of `run` waits until this G has ended.
+        Entry::Borrowed(body) => unsafe { body.as_ref() }.run(id, begin),
+    }));
+    if let Err(payload) = lived {
+        mem::forget(payload);
+        fatal(&[
+            Part::Text("gosched: goroutine "),
+            Part::Dec(id),
+            Part::Text(" panicked while its result was dropped\n"),
+        ]);
+    }
+}
+
+/// A G has ended: its stack and its record are free.
+#[inline]
+pub(crate) fn finish(cx: &Current, hand: &mut Entered, mut g: Runnable) {
+    let sched = cx.sched();
+    let stack = g.context().take().expect("it has run").into_stack();
+    match hand.p.as_mut() {
+        Some(p) => p.stacks.put(&sched.stacks, stack),
+        None => sched.stacks.put(stack),
+    }
+    end(cx, hand, g);
+}
+
+fn end(cx: &Current, hand: &mut Entered, g: Runnable) {
+    let sched = cx.sched();
+    if g.own().kind.get() == Kind::Settled {
+        cx.m.unsettle();
+    }
+    g.retire();
+    let record = g.into_raw();
+    match hand.p.as_mut() {
+        Some(p) => {
+            p.vacant.push(record);
+            if p.vacant.len() > 4 * slab::BATCH {
+                sched.slab.put(p.vacant.drain(..2 * slab::BATCH));
+            }
+        }
+        None => sched.slab.put(std::iter::once(record)),
+    }
+    cx.m.count_ended();
+    if sched.closing() {
+        sched.drained.wake();
+    }
+}
+
+/// There is no stack for a new G: it ends before it began, with the error as its joiner's. Its closure is dropped here, on
+/// the thread's own stack, as that G.
+#[cold]
+pub(crate) fn abandon(cx: &Current, g: Runnable, error: io::Error) {
+    settle(cx, &g);
+    let own = g.own();
+    own.suspender.set(None);
+    cx.set_g(Some(g.g()));
+    live(g.g().id(), own.entry.take().expect("it has not begun"), Begin::Failed(error));
+    cx.set_g(None);
+    let mut hand = cx.enter().expect("the loop is not inside itself");
+    end(cx, &mut hand, g);
+}
+
+/// `Mode::threads`: a goroutine with a thread of its own, a used one if one waits.
+pub(crate) fn spawn_thread(sched: &Sched, entry: Entry) {
+    sched.count_outside();
+    let g = sched.slab.take();
+    g.init(thread_g::reserve_ids(1), Kind::ThreadBacked, Some(entry));
+    let Err(g) = sched.threads.submit(g) else { return };
+    // The G travels beside the closure, so that it is not lost with a thread that could not be made.
+    let raw = AtomicPtr::new(g.into_raw().as_ptr());
+    let raw = std::sync::Arc::new(raw);
+    let (owner, theirs) = (sched.arc(), raw.clone());
+    let name = format!("{}-g", sched.config.name);
+    let made = thread::Builder::new().name(name).spawn(move || {
+        let mut next = take(&theirs);
+        while let Some(g) = next {
+            run_thread(&owner, g);
+            next = owner.threads.next();
+        }
+    });
+    match made {
+        Ok(join) => sched.joins.lock().push(join),
+        Err(error) => {
+            let g = take(&raw).expect("the thread that would take it was not made");
+            live(g.g().id(), g.own().entry.take().expect("it has not begun"), Begin::Failed(error));
+            vacate(sched, g);
+        }
+    }
+}
+
+fn take(from: &AtomicPtr<G>) -> Option<Runnable> {
+    let g = NonNull::new(from.swap(std::ptr::null_mut(), Relaxed))?;
+    // SAFETY: it was put there by its owner, and is taken out once.
+    Some(unsafe { Runnable::from_raw(g) })
+}
+
+/// Runs one goroutine of `Mode::threads` on the calling pool thread.
+fn run_thread(sched: &Sched, g: Runnable) {
+    let place = ThreadG::acquire();
+    place.renew(g.g().id());
+    let entry = g.own().entry.take().expect("it has not begun");
+    run_as(sched, place, entry);
+    place.release();
+    vacate(sched, g);
+}
+
+/// Runs `entry` as the goroutine of `place` on the calling thread.
+pub(crate) fn run_as(sched: &Sched, place: &'static ThreadG, entry: Entry) {
+    let id = place.g().id();
+    let begin = match (place.join(sched), attach::prepare(place.place().m)) {
+        (Err(_), _) => Begin::Cancelled,
+        (_, Err(error)) => Begin::Failed(error),
+        _ => Begin::Run,
+    };
+    if !matches!(begin, Begin::Run) {
+        place.leave(sched);
+        return live(id, entry, begin);
+    }
+    attach::attached(place.place(), sched, || live(id, entry, begin));
+    place.leave(sched);
+}
+
+fn vacate(sched: &Sched, g: Runnable) {
+    g.retire();
+    sched.slab.put(std::iter::once(g.into_raw()));
+    sched.count_ended_outside();
+}

@@ -1,0 +1,114 @@
+//! Making Gs runnable, and bringing Ps to Ms that will run them.
+//!
+//! `ready` is the only place where a G that waited becomes runnable. Whoever publishes work that any M may take calls
+//! `submit` after it: the first half of the wake-up protocol of `ds::idle`, of which `find` is the other.
+
+use gosched_runtime_sys::thread::monotonic_ns;
+
+use crate::current::{self, Current};
+use crate::dispatch::Roused;
+use crate::g::{Kind, Runnable};
+use crate::m::M;
+use crate::p::P;
+use crate::proc::run;
+use crate::sched::Sched;
+
+/// Makes a G runnable whose owner the caller has become.
+pub(crate) fn ready(sched: &Sched, g: Runnable) {
+    if g.own().in_place.get() {
+        return wake_thread(g);
+    }
+    current::with(|cx| {
+        // A place on top of this runtime's (another runtime entered from a goroutine) does not count: its M is not ours.
+        let here = cx.filter(|cx| std::ptr::eq(cx.sched(), sched));
+        match g.own().kind.get() {
+            Kind::Settled => ready_settled(sched, here, g),
+            Kind::Migratory | Kind::ThreadBacked => ready_migratory(sched, here, g),
+        }
+    });
+}
+
+/// A G whose thread sleeps for it: the thread goes on by itself.
+pub(crate) fn wake_thread(g: Runnable) {
+    let home = g.own().home.get().expect("a G that waits in place has an M");
+    let _the_thread_has_it = g.into_raw();
+    M::of(home).seat.note.wake();
+}
+
+fn ready_settled(sched: &Sched, here: Option<&Current>, g: Runnable) {
+    let home = M::of(g.own().home.get().expect("a settled G that waited has started"));
+    if here.is_some_and(|cx| std::ptr::eq(cx.m, home)) {
+        match here.expect("just looked").enter() {
+            Ok(mut entered) => entered.local().push_woken(g),
+            // The M is in the middle of a queue operation (an allocator hook): it looks here before it sleeps.
+            Err(_reentered) => home.inbox.push(g),
+        }
+        return;
+    }
+    home.inbox.push(g);
+    sched.dispatch.rouse_for_inbox(&&home.seat, &sched.idle, monotonic_ns);
+}
+
+fn ready_migratory(sched: &Sched, here: Option<&Current>, g: Runnable) {
+    match here.map(Current::enter) {
+        Some(Ok(entered)) if entered.p.is_some() => {
+            entered.p.as_ref().expect("just looked").push_migratory(g);
+        }
+        _ => sched.push_global(g),
+    }
+    submit(sched);
+}
+
+/// After work was published that any M may take: wakes one M to look, if a P is idle and nobody looks already.
+#[inline]
+pub(crate) fn submit(sched: &Sched) {
+    if sched.idle.submit() {
+        wake_p(sched);
+    }
+}
+
+/// Brings an idle P to an M that then searches. The caller has taken the searching token from `idle`.
+#[cold]
+pub(crate) fn wake_p(sched: &Sched) {
+    match sched.dispatch.rouse(&sched.idle) {
+        Roused::Woken => {}
+        // Who took the last P looks at every queue before it lets go of it.
+        Roused::NoP => drop(sched.idle.stop_search()),
+        Roused::NeedM(p) => {
+            if let Err((p, _error)) = run::start_m(sched, p, true) {
+                // The work stays queued for the Ms there are; the next submit tries again.
+                let _last = sched.idle.stop_search();
+                sched.dispatch.put_back(p, &sched.idle, sched.line_now());
+            }
+        }
+    }
+}
+
+/// Sees to it that the home M with the fewest settled Gs comes and takes unstarted ones.
+#[cold]
+pub(crate) fn wake_least_home(sched: &Sched) {
+    match sched.least_home().0 {
+        Some(m) => sched.dispatch.rouse_for_inbox(&&m.seat, &sched.idle, monotonic_ns),
+        None => submit(sched),
+    }
+}
+
+/// An M gives its P up while its thread goes on or sleeps: with work left, somebody else must run it.
+pub(crate) fn hand_off_p(sched: &Sched, p: Box<P>) {
+    let p = if p.has_work() || sched.has_free_work() || sched.dispatch.line_len() > 0 {
+        match sched.dispatch.hand_off(p) {
+            Roused::Woken | Roused::NoP => return,
+            Roused::NeedM(p) => match run::start_m(sched, p, false) {
+                Ok(()) => return,
+                Err((p, _error)) => p,
+            },
+        }
+    } else {
+        p
+    };
+    // Idle with its queues: thieves reach those, and the fence of `put_back` pairs with whoever submits.
+    sched.dispatch.put_back(p, &sched.idle, sched.line_now());
+    if sched.has_free_work() {
+        submit(sched);
+    }
+}

@@ -1,0 +1,333 @@
+//! Building, entering and ending a runtime.
+//!
+//! # Safety
+//!
+//! `run` lends its closure, which borrows from the caller, to a goroutine; it returns only after that has ended.
+#![expect(unsafe_code, reason = "lends a borrowed closure to a goroutine")]
+
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use gosched_runtime_sys::fork;
+use gosched_runtime_sys::thread::usable_cpus;
+
+use crate::current::{self, Current};
+use crate::fault;
+use crate::g::{Begin, Body, Entry, Kind};
+use crate::go::go_in;
+use crate::join::JoinHandle;
+use crate::m::M;
+use crate::mode::Mode;
+use crate::proc::park::Cancelled;
+use crate::proc::run::{self, Lent};
+use crate::proc::{attach, shutdown, spawn};
+use crate::sched::{Config, Sched};
+use crate::thread_g::{self, ThreadG};
+
+/// Address space of a goroutine's stack, in bytes, unless the builder says otherwise. One page of it is touched at first.
+pub const DEFAULT_STACK_SIZE: usize = 256 * 1024;
+
+/// How long a runtime that is dropped waits for goroutines that are running. See [`Runtime::shutdown`].
+pub const DROP_GRACE: Duration = Duration::from_secs(10);
+
+/// The most Ps a runtime may have.
+const MAX_PROCS: usize = 1024;
+/// The smallest and the largest stack, in bytes.
+const STACK_SIZES: std::ops::RangeInclusive<usize> = (16 * 1024)..=(1 << 40);
+
+/// A scheduler with its threads. Dropping it shuts it down with [`DROP_GRACE`].
+#[derive(Debug)]
+pub struct Runtime {
+    handle: Handle,
+}
+
+/// A reference to a runtime: makes goroutines in it from any thread. It does not keep the runtime running.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    sched: Arc<Sched>,
+}
+
+/// How a runtime is to be built. See [`Runtime::builder`].
+#[derive(Clone, Debug)]
+pub struct Builder {
+    mode: Mode,
+    procs: Option<usize>,
+    stack_size: usize,
+    name: String,
+}
+
+/// Why a runtime has not ended, although it was shut down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ShutdownError {
+    /// The grace is over. What has not ended is left alone; nothing new starts, and the runtime's memory stays.
+    Running {
+        /// Goroutines that have not ended.
+        goroutines: u64,
+        /// Threads of others that are inside a callback.
+        callbacks: usize,
+    },
+    /// It was called inside the runtime: the caller would wait for itself.
+    Inside,
+}
+
+impl fmt::Display for ShutdownError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Running { goroutines, callbacks } => {
+                write!(f, "{goroutines} goroutines and {callbacks} callbacks have not ended within the grace")
+            }
+            Self::Inside => f.write_str("a runtime cannot be shut down from inside"),
+        }
+    }
+}
+
+impl std::error::Error for ShutdownError {}
+
+impl Builder {
+    /// How many goroutines run at the same time, 1 to 1024. Unless set: the CPUs this process may use, by affinity and by
+    /// its cgroup's quota.
+    #[must_use]
+    pub fn procs(mut self, n: usize) -> Self {
+        self.procs = Some(n);
+        self
+    }
+
+    /// Bytes of stack for each goroutine, 16 KiB to 1 TiB, rounded up to pages. Address space only: memory is taken as it
+    /// is used. Unless set: [`DEFAULT_STACK_SIZE`].
+    #[must_use]
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = bytes;
+        self
+    }
+
+    /// What its threads are called: `name-m1`, ... Unless set: `gosched`. Linux shows 15 bytes of a thread's name.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Builds the runtime. It makes no thread until there is something to run.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a value that is out of its range or a name with a NUL in it; what the system says if a signal
+    /// handler cannot be installed.
+    pub fn build(self) -> io::Result<Runtime> {
+        let procs = self.procs.unwrap_or_else(|| usable_cpus().count.clamp(1, MAX_PROCS));
+        if procs == 0 || procs > MAX_PROCS {
+            return Err(invalid(format!("procs must be 1 to {MAX_PROCS}, not {procs}")));
+        }
+        if !STACK_SIZES.contains(&self.stack_size) {
+            let (least, most) = (STACK_SIZES.start(), STACK_SIZES.end());
+            return Err(invalid(format!("stack_size must be {least} to {most} bytes, not {}", self.stack_size)));
+        }
+        if self.name.contains('\0') {
+            return Err(invalid("a runtime's name cannot contain NUL".to_owned()));
+        }
+        fork::watch()?;
+        fault::install()?;
+        let config = Config { mode: self.mode, procs, stack_size: self.stack_size, name: self.name };
+        Ok(Runtime { handle: Handle { sched: Sched::new(config) } })
+    }
+}
+
+fn invalid(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, message)
+}
+
+impl Runtime {
+    /// How a runtime with goroutines of this mode is to be built.
+    #[must_use]
+    pub fn builder(mode: Mode) -> Builder {
+        Builder { mode, procs: None, stack_size: DEFAULT_STACK_SIZE, name: "gosched".to_owned() }
+    }
+
+    /// Runs `f` as a goroutine on the calling thread, which lends itself to the runtime meanwhile: what must run on the
+    /// main thread can. Returns what `f` returned, after `f` and every goroutine that settled on this thread have ended;
+    /// goroutines elsewhere go on.
+    ///
+    /// # Panics
+    ///
+    /// With `f`'s payload if it panicked. If the calling thread is in a runtime already, if this one was shut down, or if
+    /// there is no memory for a signal stack.
+    pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
+        self.run_then(f, || ())
+    }
+
+    /// `then` is called once `f` has ended, on its goroutine, before the wait for those that settled here.
+    fn run_then<R>(&self, f: impl FnOnce() -> R, then: impl FnOnce()) -> R {
+        let sched = &*self.handle.sched;
+        let inside = current::with(|cx| cx.is_some());
+        assert!(!inside, "Runtime::run was called on a thread that is in a runtime already");
+        assert!(!sched.closing(), "Runtime::run was called after the runtime was shut down");
+        let outcome = Cell::new(None);
+        let root = Root {
+            f: Cell::new(Some(|| {
+                let result = catch_unwind(AssertUnwindSafe(f));
+                then();
+                result
+            })),
+            outcome: &outcome,
+        };
+        let entry = Entry::Borrowed(erase(&root));
+        if sched.config.mode.is_threads() {
+            run_on_thread(sched, entry)
+        } else {
+            lend(sched, entry)
+        };
+        match outcome.take().expect("the root goroutine has ended") {
+            Ok(result) => result,
+            Err(payload) => resume_unwind(payload),
+        }
+    }
+
+    /// A reference to this runtime.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Ends the runtime: nothing new starts, every goroutine and every thread that waits in a callback is cancelled - it
+    /// unwinds with [`Cancelled`] from the call it waits in, or from the next one - and their ends are awaited, up to
+    /// `grace`. Blocks the calling thread until then. Shutting down again waits again.
+    ///
+    /// With `panic = "abort"` nothing can unwind: goroutines that wait for something that never comes do not end.
+    ///
+    /// # Errors
+    ///
+    /// [`ShutdownError::Running`] if something has not ended in time: it is left alone and may still end by itself.
+    /// [`ShutdownError::Inside`] if the caller is in this runtime.
+    pub fn shutdown(&self, grace: Duration) -> Result<(), ShutdownError> {
+        if self.handle.is_inside() {
+            return Err(ShutdownError::Inside);
+        }
+        shutdown::shut_down(&self.handle.sched, grace)
+            .map_err(|(goroutines, callbacks)| ShutdownError::Running { goroutines, callbacks })
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Err(error) = self.shutdown(DROP_GRACE) {
+            tracing::warn!(%error, "gosched: a runtime was dropped and left running");
+        }
+    }
+}
+
+impl Handle {
+    /// The runtime that the calling goroutine or callback is in.
+    #[must_use]
+    pub fn try_current() -> Option<Handle> {
+        current::with(|cx| Some(Handle { sched: cx?.sched().arc() }))
+    }
+
+    /// Runs `f` as a new goroutine of this runtime; from any thread. Never blocks. After the runtime was shut down the
+    /// closure is dropped and `join` gives [`Cancelled`].
+    pub fn go<F, T>(&self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        go_in(&self.sched, f)
+    }
+
+    pub(crate) fn sched(&self) -> &Arc<Sched> {
+        &self.sched
+    }
+
+    fn is_inside(&self) -> bool {
+        current::with(|cx| {
+            let mut place = cx;
+            while let Some(cx) = place {
+                if std::ptr::eq(cx.sched(), &*self.sched) {
+                    return true;
+                }
+                place = cx.prev();
+            }
+            false
+        })
+    }
+}
+
+/// Builds a runtime with default settings, runs `f` in it as [`Runtime::run`] does, cancels what is left when `f` has
+/// ended, and shuts the runtime down with [`DROP_GRACE`].
+///
+/// # Panics
+///
+/// As [`Runtime::run`], or if the runtime cannot be built.
+///
+/// ```
+/// use gosched_scheduler::{Mode, go, run};
+///
+/// assert_eq!(run(Mode::threads(), || go(|| 6 * 7).join().unwrap()), 42);
+/// ```
+pub fn run<R>(mode: Mode, f: impl FnOnce() -> R) -> R {
+    let runtime = Runtime::builder(mode).build().expect("gosched: a runtime could not be built");
+    let sched = runtime.handle.sched.clone();
+    runtime.run_then(f, move || shutdown::cancel_all(&sched))
+}
+
+type Outcome<R> = Cell<Option<thread::Result<R>>>;
+
+/// The body of a root goroutine: on the stack of the thread that waits for it.
+struct Root<'a, F, R> {
+    f: Cell<Option<F>>,
+    outcome: &'a Outcome<R>,
+}
+
+impl<R, F: FnOnce() -> thread::Result<R>> Body for Root<'_, F, R> {
+    fn run(&self, id: u64, begin: Begin) {
+        let Some(f) = self.f.take() else { return };
+        let outcome = match begin {
+            Begin::Run => f(),
+            Begin::Cancelled => Err(Box::new(Cancelled { g: id }) as _),
+            Begin::Failed(error) => panic!("gosched: no stack for the root goroutine: {error}"),
+        };
+        self.outcome.set(Some(outcome));
+    }
+}
+
+/// A root's body without its lifetime; `Entry::Borrowed` is for callers that wait until it has ended.
+fn erase<'a>(root: &'a (dyn Body + 'a)) -> NonNull<dyn Body> {
+    let raw = NonNull::from(root);
+    // SAFETY: only the lifetime changes. The pointer is followed while `run_then`, which has the body, waits for its G.
+    unsafe { std::mem::transmute::<NonNull<dyn Body + 'a>, NonNull<dyn Body + 'static>>(raw) }
+}
+
+/// `Mode::threads`: the calling thread is the goroutine.
+fn run_on_thread(sched: &Sched, entry: Entry) {
+    let place = ThreadG::acquire();
+    place.renew(thread_g::reserve_ids(1));
+    spawn::run_as(sched, place, entry);
+    place.release();
+}
+
+/// The calling thread becomes an M with the root goroutine settled on it.
+fn lend(sched: &Sched, entry: Entry) {
+    let m = M::acquire();
+    if let Err(error) = attach::prepare(m) {
+        m.release();
+        panic!("gosched: no signal stack for this thread: {error}");
+    }
+    sched.add_m(m);
+    m.count_spawned();
+    let root = sched.slab.take();
+    root.init(thread_g::reserve_ids(1), Kind::Settled, Some(entry));
+    let cx = Current::new(m);
+    attach::attached(&cx, sched, || {
+        let lent = Lent { root: root.as_raw() };
+        let mut hand = cx.enter().expect("the thread has just become an M");
+        hand.local().push_woken(root);
+        drop(hand);
+        run::run(&cx, None, Some(lent));
+    });
+    sched.remove_m(m);
+}

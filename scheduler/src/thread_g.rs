@@ -1,0 +1,163 @@
+//! Thread-backed Gs: an M, a G that is the M's thread, and their place in a runtime, in one record.
+//!
+//! They stand for a foreign thread inside a callback, for a goroutine of `Mode::threads`, and, borrowed for the time of
+//! one wait, for a plain thread. Records are immortal: made once, recycled, never freed, so that whoever wakes one late
+//! wakes a note that is there.
+//!
+//! # Safety
+//!
+//! A record is in the pool or belongs to one thread.
+#![expect(unsafe_code, reason = "hands out a G that belongs to its thread")]
+
+use std::fmt;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{
+    AtomicPtr, AtomicU64,
+    Ordering::{Relaxed, Release, SeqCst},
+    fence,
+};
+
+use gosched_runtime_sys::primitive::StaticMutex;
+
+use crate::current::Current;
+use crate::g::{G, Kind, Runnable};
+use crate::m::M;
+use crate::sched::Sched;
+
+/// An M whose thread is its only G.
+pub(crate) struct ThreadG {
+    g: G,
+    place: Current,
+    /// The runtime it is in, so that shutdown finds it; null when it is in none.
+    entered: AtomicPtr<Sched>,
+}
+
+impl fmt::Debug for ThreadG {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadG").field("id", &self.g.id()).finish_non_exhaustive()
+    }
+}
+
+/// Every record there is, and those that nobody uses.
+struct All {
+    every: Vec<&'static ThreadG>,
+    vacant: Vec<&'static ThreadG>,
+}
+
+static ALL: StaticMutex<All> = StaticMutex::new(All { every: Vec::new(), vacant: Vec::new() });
+
+/// The next goroutine number; they are unique in a process.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// Reserves `n` goroutine numbers; the first of them.
+pub(crate) fn reserve_ids(n: u64) -> u64 {
+    NEXT_ID.fetch_add(n, Relaxed)
+}
+
+/// Refused: the runtime shuts down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed;
+
+impl ThreadG {
+    /// A record for the calling thread, a recycled one if there is one. It is the caller's until [`release`](Self::release).
+    pub(crate) fn acquire() -> &'static ThreadG {
+        let vacant = ALL.lock().vacant.pop();
+        vacant.unwrap_or_else(|| {
+            let m = Box::leak(Box::new(M::new()));
+            let made: &'static ThreadG = Box::leak(Box::new(ThreadG {
+                g: G::vacant(),
+                place: Current::new(m),
+                entered: AtomicPtr::new(ptr::null_mut()),
+            }));
+            // SAFETY: nobody else knows the record yet.
+            let g = unsafe { Runnable::from_raw(NonNull::from(&made.g)) };
+            g.init(reserve_ids(1), Kind::ThreadBacked, None);
+            g.own().home.set(Some(m.as_home()));
+            made.place.set_g(Some(&made.g));
+            let _the_record_has_it = g.into_raw();
+            ALL.lock().every.push(made);
+            made
+        })
+    }
+
+    /// Gives the record to the next thread.
+    pub(crate) fn release(&'static self) {
+        ALL.lock().vacant.push(self);
+    }
+
+    /// Its goroutine.
+    pub(crate) fn g(&self) -> &G {
+        &self.g
+    }
+
+    /// Its place, for the thread it belongs to.
+    pub(crate) fn place(&self) -> &Current {
+        &self.place
+    }
+
+    /// A new goroutine on the same record: its own number, no cancel of an earlier one.
+    pub(crate) fn renew(&self, id: u64) {
+        // SAFETY: the record belongs to the calling thread, and its G is not parked.
+        let g = unsafe { Runnable::from_raw(NonNull::from(&self.g)) };
+        let home = g.own().home.get();
+        g.init(id, Kind::ThreadBacked, None);
+        g.own().home.set(home);
+        let _the_record_has_it = g.into_raw();
+    }
+
+    /// Registers with `sched`: it is not shut down before `leave`, or it is refused here.
+    #[inline]
+    pub(crate) fn join(&self, sched: &Sched) -> Result<(), Closed> {
+        self.entered.store(ptr::from_ref(sched).cast_mut(), Relaxed);
+        // ORDERING[thread_g.enter]: after the registration, before the look; pairs with the fence in `entered_in`.
+        fence(SeqCst);
+        if sched.closing() {
+            self.leave(sched);
+            return Err(Closed);
+        }
+        Ok(())
+    }
+
+    /// Leaves the runtime.
+    #[inline]
+    pub(crate) fn leave(&self, sched: &Sched) {
+        // ORDERING[thread_g.left]: what the thread did in the runtime comes before; pairs with the load in `entered_in`.
+        self.entered.store(ptr::null_mut(), Release);
+        if sched.closing() {
+            sched.drained.wake();
+        }
+    }
+}
+
+/// The thread-backed Gs inside `sched`. Called after it was closed.
+pub(crate) fn entered_in(sched: &Sched) -> Vec<&'static ThreadG> {
+    // ORDERING[thread_g.enter]: after `close`, before the look at who is in; pairs with the fence in `join`.
+    fence(SeqCst);
+    let all = ALL.lock();
+    // ORDERING[thread_g.left]: pairs with the store in `leave`.
+    let inside = |t: &&&ThreadG| ptr::eq(t.entered.load(std::sync::atomic::Ordering::Acquire), sched);
+    all.every.iter().filter(inside).copied().collect()
+}
+
+/// A record that stands in for a plain thread during one wait.
+#[derive(Debug)]
+pub(crate) struct Borrowed(&'static ThreadG);
+
+/// Borrows one for the calling thread.
+pub(crate) fn borrow() -> Borrowed {
+    let borrowed = ThreadG::acquire();
+    borrowed.g.parker.reset();
+    Borrowed(borrowed)
+}
+
+impl Borrowed {
+    pub(crate) fn g(&self) -> &G {
+        &self.0.g
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}

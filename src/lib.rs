@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+
+#[doc(inline)]
+pub use gosched_scheduler::{
+    Builder, Cancelled, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, JoinHandle, Mode, NotStarted, Runtime, ShutdownError,
+    go, go_migratory, run, yield_now,
+};
+
+#[doc(inline)]
+pub use gosched_scheduler::{chan, signal};
+
+/// The calling goroutine.
+pub mod goroutine {
+    #[doc(inline)]
+    pub use gosched_scheduler::current_id;
+}
+
+/// Threads that gosched did not create call in.
+pub mod callback {
+    #[doc(inline)]
+    pub use gosched_callback_bridge::*;
+}

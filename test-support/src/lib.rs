@@ -1,0 +1,73 @@
+//! What gosched's integration tests share: every mode with every number of Ps, and child processes that must die.
+//!
+//! # Safety
+//!
+//! The promises of the modes are made here for all tests: their goroutines never suspend inside a thread-local's
+//! initialiser or inside code that nests calls, and those of [`migratory`] hold nothing bound to a thread across a
+//! suspension. Tests that break a promise on purpose make their own mode, in a child process.
+#![expect(unsafe_code, reason = "promises what the tests' goroutines keep")]
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use gosched_scheduler::{Mode, Runtime};
+
+/// The settled mode.
+#[must_use]
+pub fn settled() -> Mode {
+    // SAFETY: see the crate's head.
+    unsafe { Mode::settled() }
+}
+
+/// The migratory mode.
+#[must_use]
+pub fn migratory() -> Mode {
+    // SAFETY: see the crate's head.
+    unsafe { Mode::migratory() }
+}
+
+/// Every mode.
+#[must_use]
+pub fn modes() -> [Mode; 3] {
+    [Mode::threads(), settled(), migratory()]
+}
+
+/// Runs `body` with a fresh runtime per mode and number of Ps, and asserts that the runtime ends afterwards.
+pub fn each_mode(body: impl Fn(&Runtime, Mode)) {
+    for mode in modes() {
+        each_procs(mode, |rt| body(rt, mode));
+    }
+}
+
+/// Runs `body` with a fresh runtime of `mode` with 1, 2, 4 and 8 Ps, and asserts that each ends afterwards.
+pub fn each_procs(mode: Mode, body: impl Fn(&Runtime)) {
+    for procs in [1, 2, 4, 8] {
+        let rt = Runtime::builder(mode).procs(procs).build().expect("a runtime is built");
+        body(&rt);
+        rt.shutdown(Duration::from_secs(30)).unwrap_or_else(|e| panic!("{mode:?} with {procs} Ps: {e}"));
+    }
+}
+
+/// In the parent: runs test `name` of this test binary again, alone, in a child with `GOSCHED_CHILD` set, and gives its
+/// output. In that child: `None`, so that the test goes on to do what a child may die of.
+///
+/// # Panics
+///
+/// If the child cannot be made.
+#[must_use]
+pub fn in_child(name: &str) -> Option<Output> {
+    if std::env::var_os("GOSCHED_CHILD").is_some() {
+        return None;
+    }
+    let exe = std::env::current_exe().expect("the test binary");
+    let mut child = Command::new(exe);
+    child.args([name, "--exact", "--nocapture", "--test-threads=1"]).env("GOSCHED_CHILD", "1");
+    Some(child.output().expect("a child process"))
+}
+
+/// The signal a child died of, and what it wrote to its standard error.
+#[must_use]
+pub fn death(output: &Output) -> (Option<i32>, String) {
+    use std::os::unix::process::ExitStatusExt;
+    (output.status.signal(), String::from_utf8_lossy(&output.stderr).into_owned())
+}

@@ -1,0 +1,288 @@
+//! A source file, cut into code and comments.
+
+/// One file. `code` has the length and the lines of `text`, so offsets fit both.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) path: String,
+    pub(crate) text: String,
+    /// `text` with comments and the insides of literals blanked out.
+    pub(crate) code: String,
+    /// `code` without the unit tests: what stands in a `mod` under a `cfg` that asks for `test`.
+    pub(crate) product: String,
+    pub(crate) comments: Vec<Comment>,
+}
+
+/// One line of comment.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Comment {
+    pub(crate) line: usize,
+    pub(crate) doc: bool,
+    pub(crate) text: String,
+}
+
+impl Source {
+    pub(crate) fn new(path: &str, text: &str) -> Self {
+        let (code, comments) = split(text);
+        let product = without_tests(&code);
+        Self { path: path.to_owned(), text: text.to_owned(), code, product, comments }
+    }
+
+    /// Whether it is part of a library that users get.
+    pub(crate) fn shipped(&self) -> bool {
+        self.package().is_some()
+    }
+
+    /// The directory of the package whose library it belongs to.
+    pub(crate) fn package(&self) -> Option<&'static str> {
+        crate::PACKAGES.iter().map(|(directory, _)| *directory).find(|directory| {
+            self.path.strip_prefix(directory).is_some_and(|rest| rest.trim_start_matches('/').starts_with("src/"))
+        })
+    }
+
+    /// Whether it is a loom model.
+    pub(crate) fn model(&self) -> bool {
+        self.shipped() && (self.path.ends_with("/model.rs") || self.path.contains("/model/"))
+    }
+
+    /// Whether it holds tests and nothing else.
+    pub(crate) fn tests(&self) -> bool {
+        self.path.starts_with("tests/") || self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
+    }
+
+    /// A finding about a line of this file.
+    pub(crate) fn at(&self, line: usize, what: impl std::fmt::Display) -> String {
+        format!("{}:{line}: {what}", self.path)
+    }
+
+    pub(crate) fn line_of(&self, offset: usize) -> usize {
+        self.text.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count() + 1
+    }
+
+    /// The string literal that begins at `offset`, which is where its quote stands.
+    pub(crate) fn literal_at(&self, offset: usize) -> Option<&str> {
+        let rest = self.text.get(offset..)?.strip_prefix('"')?;
+        rest.split_once('"').map(|(literal, _)| literal)
+    }
+
+    /// First arguments of calls to `function` that are string literals, with their lines.
+    pub(crate) fn literal_arguments(&self, function: &str) -> Vec<(usize, &str)> {
+        words(&self.code, function)
+            .filter_map(|offset| {
+                let after = offset + function.len();
+                let open = self.code[after..].strip_prefix('(')?;
+                let quote = after + 1 + (open.len() - open.trim_start().len());
+                Some((self.line_of(offset), self.literal_at(quote)?))
+            })
+            .collect()
+    }
+}
+
+/// Offsets at which `word` stands in `code` as a whole word.
+pub(crate) fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    code.match_indices(word).map(|(offset, _)| offset).filter(move |offset| {
+        let bytes = code.as_bytes();
+        !part(offset.checked_sub(1).and_then(|before| bytes.get(before))) && !part(bytes.get(offset + word.len()))
+    })
+}
+
+pub(crate) fn has_word(code: &str, word: &str) -> bool {
+    words(code, word).next().is_some()
+}
+
+/// The offset just behind the bracket that closes the one at `open`.
+pub(crate) fn close(code: &str, open: usize) -> Option<usize> {
+    let mut depth = 0usize;
+    for (offset, byte) in code.bytes().enumerate().skip(open) {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(offset + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// An attribute: where it begins, its text, and the code behind it and behind the attributes that follow it.
+pub(crate) struct Attribute<'a> {
+    pub(crate) offset: usize,
+    pub(crate) text: &'a str,
+    pub(crate) item: &'a str,
+}
+
+pub(crate) fn attributes(code: &str) -> impl Iterator<Item = Attribute<'_>> {
+    code.match_indices("#[").filter_map(|(offset, _)| {
+        let end = close(code, offset + 1)?;
+        let mut item = code[end..].trim_start();
+        while item.starts_with("#[") {
+            item = item[close(item, 1)?..].trim_start();
+        }
+        Some(Attribute { offset, text: &code[offset..end], item })
+    })
+}
+
+/// The name of the module if `item` declares or opens one.
+pub(crate) fn module_name(item: &str) -> Option<&str> {
+    let item = match item.strip_prefix("pub") {
+        Some(rest) if rest.starts_with('(') => &rest[close(rest, 0)?..],
+        Some(rest) => rest,
+        None => item,
+    };
+    let item = item.trim_start();
+    let name = item.strip_prefix("mod ")?;
+    name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()
+}
+
+fn without_tests(code: &str) -> String {
+    let mut product = code.as_bytes().to_vec();
+    for attribute in attributes(code) {
+        // Blanked literals aside, `not(test)` would be the one way to name `test` and not mean it.
+        let asks = has_word(attribute.text, "test") && !attribute.text.contains("not(test)");
+        if !asks || !attribute.text.starts_with("#[cfg(") || module_name(attribute.item).is_none() {
+            continue;
+        }
+        let item = attribute.item.as_ptr().addr() - code.as_ptr().addr();
+        let declared = attribute.item.find(';').unwrap_or(usize::MAX);
+        let opened = attribute.item.find('{').unwrap_or(usize::MAX);
+        if opened < declared
+            && let Some(end) = close(code, item + opened)
+        {
+            blank(&mut product[attribute.offset..end]);
+        }
+    }
+    String::from_utf8(product).expect("blanking keeps what is not blanked")
+}
+
+fn blank(bytes: &mut [u8]) {
+    bytes.iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
+}
+
+fn split(text: &str) -> (String, Vec<Comment>) {
+    let mut code = text.as_bytes().to_vec();
+    let mut comments = Vec::new();
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        let previous_is_word = at > 0 && (bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_');
+        let (end, inside) = if rest.starts_with(b"//") || rest.starts_with(b"/*") {
+            let end = at + comment_length(rest);
+            comments.extend(comment_lines(text, at, end));
+            (end, at..end)
+        } else if let Some((length, quotes)) = literal(rest, previous_is_word) {
+            (at + length, at + quotes.start..at + quotes.end)
+        } else {
+            (at + 1, at..at)
+        };
+        blank(&mut code[inside]);
+        at = end;
+    }
+    (String::from_utf8(code).expect("only whole literals and comments are blanked"), comments)
+}
+
+fn comment_length(rest: &[u8]) -> usize {
+    if rest.starts_with(b"//") {
+        return rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+    }
+    let (mut depth, mut at) = (0usize, 0);
+    while at < rest.len() {
+        if rest[at..].starts_with(b"/*") {
+            (depth, at) = (depth + 1, at + 2);
+        } else if rest[at..].starts_with(b"*/") {
+            (depth, at) = (depth - 1, at + 2);
+            if depth == 0 {
+                return at;
+            }
+        } else {
+            at += 1;
+        }
+    }
+    rest.len()
+}
+
+fn comment_lines(text: &str, start: usize, end: usize) -> Vec<Comment> {
+    let first = text[..start].matches('\n').count() + 1;
+    let doc = ["///", "//!", "/**", "/*!"].iter().any(|opening| text[start..end].starts_with(opening));
+    let lines = text[start..end].lines().enumerate();
+    lines.map(|(index, line)| Comment { line: first + index, doc, text: line.trim_end().to_owned() }).collect()
+}
+
+/// The literal at the start of `rest`: its length, and what lies between its quotes.
+fn literal(rest: &[u8], previous_is_word: bool) -> Option<(usize, std::ops::Range<usize>)> {
+    if !previous_is_word {
+        let prefix = rest.iter().take_while(|byte| b"bcr".contains(byte)).count();
+        let hashes = rest[prefix..].iter().take_while(|byte| **byte == b'#').count();
+        let raw = rest[..prefix].contains(&b'r');
+        let quote = prefix + hashes;
+        if raw && prefix <= 2 && rest.get(quote) == Some(&b'"') {
+            let closing: Vec<u8> = std::iter::once(b'"').chain(std::iter::repeat_n(b'#', hashes)).collect();
+            let body = quote + 1;
+            let length = rest[body..].windows(closing.len()).position(|window| window == closing)?;
+            return Some((body + length + closing.len(), body..body + length));
+        }
+    }
+    match rest[0] {
+        b'"' => {
+            let length = escaped_length(&rest[1..], b'"')?;
+            Some((length + 2, 1..length + 1))
+        }
+        // A lifetime has no closing quote after its first character.
+        b'\'' => {
+            let character = std::str::from_utf8(&rest[1..rest.len().min(5)]).map_or_else(
+                |error| std::str::from_utf8(&rest[1..1 + error.valid_up_to()]).unwrap_or_default(),
+                |whole| whole,
+            );
+            let width = character.chars().next()?.len_utf8();
+            if rest[1] != b'\\' && rest.get(1 + width) != Some(&b'\'') {
+                return None;
+            }
+            let length = escaped_length(&rest[1..], b'\'')?;
+            Some((length + 2, 1..length + 1))
+        }
+        _ => None,
+    }
+}
+
+fn escaped_length(rest: &[u8], quote: u8) -> Option<usize> {
+    let mut at = 0;
+    while *rest.get(at)? != quote {
+        at += if rest[at] == b'\\' { 2 } else { 1 };
+    }
+    Some(at)
+}
+
+#[test]
+fn comments_and_literals_are_told_from_code() {
+    let text = "let a = \"// no\"; // yes\nlet b = 'x'; let c: &'static str = r#\"un\"safe\"#; /* a /* b */ c */ done('\\'', b\"\\\"\")";
+    let source = Source::new("src/a.rs", text);
+    let blanked = "let a = \"     \";       \nlet b = ' '; let c: &'static str = r#\"       \"#;                   done('  ', b\"  \")";
+    assert_eq!(source.code, blanked);
+    let comments: Vec<(usize, &str)> = source.comments.iter().map(|c| (c.line, c.text.as_str())).collect();
+    assert_eq!(comments, [(1, "// yes"), (2, "/* a /* b */ c */")]);
+    let accents = Source::new("src/a.rs", "let e = 'é'; // é\nlet f: &'é str;");
+    assert_eq!((accents.code.len(), accents.code.lines().count()), (accents.text.len(), 2));
+    assert_eq!(accents.code.lines().last(), Some("let f: &'é str;"));
+}
+
+#[test]
+fn unit_tests_are_no_product() {
+    let text = "fn a() {}\n#[cfg(all(test, not(loom)))]\n#[expect(x)]\npub(super) mod tests {\n fn b() {}\n}\n#[cfg(not(test))]\nmod c { fn d() {} }\n#[cfg(test)]\nmod e;\nfn f() {}";
+    let source = Source::new("src/a.rs", text);
+    let kept: Vec<bool> = ["fn a", "fn b", "fn d", "fn f"].iter().map(|name| source.product.contains(name)).collect();
+    assert_eq!(kept, [true, false, true, true]);
+    assert_eq!(source.product.lines().count(), source.text.lines().count());
+}
+
+#[test]
+fn literal_arguments_are_found() {
+    let source = Source::new(
+        "src/a.rs",
+        "if mutated(\"a.b\") {}\n// mutated(\"c\")\nunmutated(\"d\"); mutated(name); mutated(\n  \"e\")",
+    );
+    assert_eq!(source.literal_arguments("mutated"), [(1, "a.b"), (3, "e")]);
+}

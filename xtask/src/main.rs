@@ -1,0 +1,42 @@
+//! gosched's commands: `cargo xtask test` runs every check there is, `cargo xtask soak` looks for leaks.
+//!
+//! No dependencies: whoever has a Rust toolchain and a C compiler can run it.
+
+mod cargo;
+mod soak;
+mod steps;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask test [--only STEP]...    run all checks, or the named steps
+       cargo xtask soak --minutes M [--threads N] [--mode MODE]
+
+steps of `test`, in order:
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.split_first() {
+        Some((command, rest)) if command == "test" => steps::run(rest),
+        Some((command, rest)) if command == "soak" => soak::run(rest),
+        Some((command, _)) if command == "help" || command == "--help" => {
+            print!("{}", usage());
+            return ExitCode::SUCCESS;
+        }
+        Some((command, _)) => Err(format!("no command `{command}`\n\n{}", usage())),
+        None => Err(usage()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {}", message.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage() -> String {
+    let steps: String = steps::STEPS.iter().map(|step| format!("  {:8} {}\n", step.name, step.what)).collect();
+    format!("{USAGE}{steps}")
+}

@@ -1,0 +1,254 @@
+//! The steps of `cargo xtask test`.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::cargo::{self, shortfall, target_dir};
+
+/// One step: a few cargo commands and what proves that they did something.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    /// Passed tests below which the step fails: near what there is, so that a suite cannot fall out unnoticed. Raise
+    /// it with the tests.
+    minimum: u64,
+    body: fn(minimum: u64) -> Verdict,
+}
+
+/// How a step ended: a line for the table, or what is wrong.
+type Verdict = Result<String, Vec<String>>;
+
+pub(crate) const STEPS: &[Step] = &[
+    Step { name: "lints", what: "rustfmt and clippy, the models' build included", minimum: 0, body: lints },
+    Step { name: "debug", what: "unit, integration, compile-fail, architecture, docs", minimum: 40, body: debug },
+    Step { name: "release", what: "the same, optimised: what depends on timing", minimum: 30, body: release },
+    Step { name: "lto", what: "tests/soundness*.rs with fat LTO", minimum: 4, body: lto },
+    Step { name: "models", what: "the loom models, each with its mutants", minimum: 12, body: models },
+    Step { name: "mutants", what: "the signal storm against orders known to be wrong", minimum: 2, body: mutants },
+    Step { name: "docs", what: "rustdoc without warnings", minimum: 0, body: docs },
+];
+
+/// The crates with modelled protocols.
+const MODELLED: [&str; 3] = ["gosched-runtime-sys", "gosched-scheduler", "gosched-callback-bridge"];
+
+/// Runs all steps, or those named by `--only`.
+pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
+    let chosen = choose(arguments)?;
+    let mut table = String::new();
+    let mut failed = Vec::new();
+    for step in &chosen {
+        println!("\n==== {}: {}", step.name, step.what);
+        let started = Instant::now();
+        let verdict = (step.body)(step.minimum);
+        let seconds = started.elapsed().as_secs();
+        let (word, detail) = match verdict {
+            Ok(detail) => ("ok", detail),
+            Err(complaints) => {
+                complaints.iter().for_each(|complaint| println!("xtask: {}: {complaint}", step.name));
+                failed.push(step.name);
+                ("FAILED", complaints.join("; "))
+            }
+        };
+        table += &format!("{:8} {word:6} {seconds:>5} s  {detail}\n", step.name);
+    }
+    println!("\n{table}");
+    match failed.as_slice() {
+        [] => Ok(()),
+        names => Err(format!("failed: {}", names.join(", "))),
+    }
+}
+
+fn choose(arguments: &[String]) -> Result<Vec<&'static Step>, String> {
+    if arguments.is_empty() {
+        return Ok(STEPS.iter().collect());
+    }
+    let mut chosen = Vec::new();
+    for pair in arguments.chunks(2) {
+        let [flag, name] = pair else { return Err(format!("`{}` wants a value", pair[0])) };
+        if flag != "--only" {
+            return Err(format!("no option `{flag}`"));
+        }
+        let step = STEPS.iter().find(|step| step.name == name).ok_or_else(|| format!("no step `{name}`"))?;
+        chosen.push(step);
+    }
+    Ok(chosen)
+}
+
+fn lints(_minimum: u64) -> Verdict {
+    let mut done = Vec::new();
+    let mut complaints = Vec::new();
+    for (component, subcommand, run) in
+        [("rustfmt", "fmt", format as fn() -> Result<(), String>), ("clippy", "clippy", clippy)]
+    {
+        if !installed(subcommand) {
+            println!("skipped: {component} is not installed (rustup component add {component})");
+            // On somebody's machine that is their choice; where it decides what is merged, it is a hole.
+            if std::env::var_os("CI").is_some() {
+                complaints.push(format!("{component} is not installed"));
+            }
+            done.push(format!("{component} skipped"));
+            continue;
+        }
+        match run() {
+            Ok(()) => done.push(component.to_owned()),
+            Err(complaint) => complaints.push(complaint),
+        }
+    }
+    if complaints.is_empty() { Ok(done.join(", ")) } else { Err(complaints) }
+}
+
+fn installed(subcommand: &str) -> bool {
+    let mut command = cargo::command(&[subcommand, "--version"], None);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+fn format() -> Result<(), String> {
+    plain(cargo::command(&["fmt", "--all", "--check"], None))
+}
+
+fn clippy() -> Result<(), String> {
+    plain(cargo::command(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], None))?;
+    let mut modelled = modelled(&["clippy", "--tests"]);
+    modelled.args(["--", "-D", "warnings"]);
+    plain(modelled)
+}
+
+/// A command that is judged by its exit status alone.
+fn plain(command: Command) -> Result<(), String> {
+    let shown = format!("{command:?}");
+    match cargo::run(command) {
+        Ok(outcome) if outcome.success => Ok(()),
+        Ok(_) => Err(format!("failed: {shown}")),
+        Err(error) => Err(format!("cannot run {shown}: {error}")),
+    }
+}
+
+/// A command that runs tests: judged by its exit status and by what ran.
+fn counted(command: Command, minimum: u64, required: &[String]) -> Verdict {
+    let shown = format!("{command:?}");
+    let outcome = cargo::run(command).map_err(|error| vec![format!("cannot run {shown}: {error}")])?;
+    let mut complaints = shortfall(&outcome.suites, minimum, required);
+    if !outcome.success {
+        complaints.insert(0, "cargo failed".to_owned());
+    }
+    if complaints.is_empty() {
+        Ok(format!("{} tests passed (minimum {minimum})", outcome.passed()))
+    } else {
+        Err(complaints)
+    }
+}
+
+fn debug(minimum: u64) -> Verdict {
+    let mut required = integration_tests("")?;
+    required.push("doc gosched".to_owned());
+    counted(cargo::command(&["test", "--workspace", "--no-fail-fast"], None), minimum, &required)
+}
+
+fn release(minimum: u64) -> Verdict {
+    // No `--tests`: some of them start an example, and only the default choice of targets builds those.
+    let command = cargo::command(&["test", "--release", "--no-fail-fast"], None);
+    counted(command, minimum, &integration_tests("")?)
+}
+
+fn lto(minimum: u64) -> Verdict {
+    let command = cargo::command(&["test", "--profile", "release-lto", "--no-fail-fast", "--test", "soundness*"], None);
+    counted(command, minimum, &integration_tests("soundness")?)
+}
+
+fn models(minimum: u64) -> Verdict {
+    let mut command = modelled(&["test", "--release", "--no-fail-fast", "--lib"]);
+    // One at a time: the mutant that is switched on is switched on for the whole process.
+    command.args(["model", "--", "--test-threads=1"]);
+    let required = MODELLED.map(|name| format!("unit {}", name.replace('-', "_")));
+    counted(command, minimum, &required)
+}
+
+/// A command on the crates with models, in the build that has them.
+fn modelled(arguments: &[&str]) -> Command {
+    let mut command = cargo::command(arguments, Some("loom"));
+    command.env("RUSTFLAGS", "--cfg gosched_loom --cfg gosched_mutants");
+    MODELLED.iter().for_each(|name| {
+        command.args(["--package", name]);
+    });
+    command
+}
+
+fn mutants(minimum: u64) -> Verdict {
+    let mut command = cargo::command(&["test", "--release", "--no-fail-fast", "--test", MUTANTS], Some("mutants"));
+    command.env("RUSTFLAGS", "--cfg gosched_mutants");
+    counted(command, minimum, &[format!("tests/{MUTANTS}.rs")])
+}
+
+/// The one integration test that is empty without its cfg; it has a step of its own.
+const MUTANTS: &str = "mutants";
+
+/// The integration tests on disk whose name begins with `prefix`, as cargo names them when it runs them.
+fn integration_tests(prefix: &str) -> Result<Vec<String>, Vec<String>> {
+    tests_in(&cargo::root().join("tests"), prefix).map_err(|error| vec![format!("cannot read tests/: {error}")])
+}
+
+fn tests_in(directory: &Path, prefix: &str) -> std::io::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        if !stem.starts_with(prefix) || stem == MUTANTS {
+            continue;
+        }
+        if path.join("main.rs").is_file() {
+            found.push(format!("tests/{stem}/main.rs"));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(format!("tests/{stem}.rs"));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn docs(_minimum: u64) -> Verdict {
+    let mut command = cargo::command(&["doc", "--workspace", "--no-deps"], None);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    plain(command).map_err(|complaint| vec![complaint])?;
+    let mut pages = MODELLED.map(|name| name.replace('-', "_")).to_vec();
+    pages.push("gosched".to_owned());
+    let absent: Vec<String> = pages
+        .iter()
+        .filter(|page| !target_dir(None).join("doc").join(page).join("index.html").is_file())
+        .map(|page| format!("no page for {page}"))
+        .collect();
+    if absent.is_empty() { Ok(format!("{} crates", pages.len())) } else { Err(absent) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_chosen_by_name() {
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(choose(&[]).expect("all").len(), STEPS.len());
+        let chosen = choose(&words("--only models --only lints")).expect("both exist");
+        assert_eq!(chosen.iter().map(|step| step.name).collect::<Vec<_>>(), ["models", "lints"]);
+        for wrong in ["--only", "--only nothing", "--skip models"] {
+            assert!(choose(&words(wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn integration_tests_are_found_in_both_shapes() {
+        let found = integration_tests("").expect("tests/ is there");
+        assert!(found.contains(&"tests/architecture/main.rs".to_owned()), "{found:?}");
+        assert!(found.contains(&"tests/compile_fail.rs".to_owned()), "{found:?}");
+        assert!(integration_tests("no such prefix").expect("tests/ is there").is_empty());
+    }
+
+    #[test]
+    fn a_command_that_runs_no_test_fails_its_step() {
+        let mut nothing = Command::new("true");
+        nothing.current_dir(cargo::root());
+        assert_eq!(counted(nothing, 1, &[]), Err(vec!["0 tests passed, at least 1 must".to_owned()]));
+    }
+}
