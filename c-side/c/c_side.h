@@ -74,6 +74,7 @@ int c_thread_join(struct c_thread *thread);
 int c_thread_cancel(const struct c_thread *thread);
 int c_thread_kill(const struct c_thread *thread, int signal);
 _Noreturn void c_exit_thread(void);
+int64_t c_call(int64_t (*call)(void *ctx, size_t index), void *ctx);
 int64_t c_overflow_stack(int64_t depth);
 _Noreturn void c_exit_process(int status);
 

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/time.h>
 
-enum { TARGETS = 1024, TIMER_US = 1000, CALM_ROUNDS = 64 };
+enum { TARGETS = 1024, TIMER_US = 1000 };
 
 /* Ignored by default: one that arrives where nobody expects it does no harm. */
 #define STORM_SIGNAL SIGURG
@@ -25,14 +25,16 @@ enum { EMPTY, CLAIMED, LIVE, SENDING };
 
 static struct target {
     atomic_int state;
+    atomic_bool owes; /* a signal was sent and has not been handled yet: one more would be lost in it */
     pthread_t thread;
 } targets[TARGETS];
 
+static _Thread_local struct target *own_target;
+
 static atomic_size_t used; /* no slot at or above it was ever taken */
 static _Atomic(c_on_signal) handler_fn;
-static atomic_bool stopping;
+static atomic_bool blowing;
 static atomic_uint_least64_t sent;
-static atomic_uint_least64_t received;
 static pthread_t storm_thread;
 static pthread_key_t leave_key;
 static pthread_once_t leave_once = PTHREAD_ONCE_INIT;
@@ -60,15 +62,43 @@ static void make_key(void) {
     pthread_key_create(&leave_key, leave_destructor);
 }
 
+/*
+ * Keeps the calling thread on the storm's processor, or off it. The signals that matter most hit a thread while it runs,
+ * so sender and targets must run at the same time; left to itself the kernel draws them to the processor of the thread
+ * that wakes them.
+ */
+static int set_apart(int sender) {
+    cpu_set_t allowed;
+    int mine = CPU_SETSIZE - 1;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < 2) {
+        return 0;
+    }
+    while (!CPU_ISSET(mine, &allowed)) {
+        mine--;
+    }
+    if (sender) {
+        CPU_ZERO(&allowed);
+        CPU_SET(mine, &allowed);
+    } else {
+        CPU_CLR(mine, &allowed);
+    }
+    return sched_setaffinity(0, sizeof allowed, &allowed) == 0;
+}
+
 /* Makes the calling thread a target until it ends. With more than TARGETS threads the rest is left in peace. */
 void c_storm_enrol(void) {
     pthread_once(&leave_once, make_key);
+    if (atomic_load(&blowing)) {
+        set_apart(0);
+    }
     for (size_t slot = 0; slot < TARGETS; slot++) {
         int empty = EMPTY;
         if (!atomic_compare_exchange_strong(&targets[slot].state, &empty, CLAIMED)) {
             continue;
         }
         targets[slot].thread = pthread_self();
+        atomic_store(&targets[slot].owes, 0);
+        own_target = &targets[slot];
         size_t seen = atomic_load(&used);
         while (seen <= slot && !atomic_compare_exchange_weak(&used, &seen, slot + 1)) {
         }
@@ -84,9 +114,11 @@ void c_storm_enrol(void) {
 static void on_signal(int signal) {
     int error = errno;
     c_on_signal handler = atomic_load(&handler_fn);
-    atomic_fetch_add_explicit(&received, 1, memory_order_relaxed);
     if (handler != NULL) {
         handler(signal);
+    }
+    if (signal == STORM_SIGNAL && own_target != NULL) {
+        atomic_store(&own_target->owes, 0);
     }
     errno = error;
 }
@@ -108,31 +140,27 @@ int c_storm_handle(c_on_signal handler) {
     return 0;
 }
 
-/*
- * A signal that finds one pending is lost in it. So when none has arrived for some rounds, all targets wait for a core,
- * and the storm gives up its own: this keeps it a storm where there are fewer cores than work. Not sooner: the signals
- * that matter most are those that hit a thread while it runs on another core.
- */
+/* With a processor to itself it never rests. Sharing one with its targets, it gives it up when all of them owe. */
 static void *storm_main(void *arg) {
-    uint64_t arrived_before = 0;
-    int calm = 0;
     (void)arg;
-    while (!atomic_load(&stopping)) {
+    int alone = set_apart(1);
+    while (atomic_load(&blowing)) {
         size_t end = atomic_load(&used);
+        int any = 0;
         for (size_t slot = 0; slot < end; slot++) {
+            struct target *target = &targets[slot];
             int live = LIVE;
-            if (atomic_compare_exchange_strong(&targets[slot].state, &live, SENDING)) {
-                pthread_kill(targets[slot].thread, STORM_SIGNAL);
-                atomic_store(&targets[slot].state, LIVE);
-                atomic_fetch_add(&sent, 1);
+            if (atomic_load(&target->owes) || !atomic_compare_exchange_strong(&target->state, &live, SENDING)) {
+                continue;
             }
+            atomic_store(&target->owes, 1);
+            pthread_kill(target->thread, STORM_SIGNAL);
+            atomic_store(&target->state, LIVE);
+            atomic_fetch_add(&sent, 1);
+            any = 1;
         }
-        uint64_t arrived = atomic_load(&received);
-        calm = arrived == arrived_before ? calm + 1 : 0;
-        arrived_before = arrived;
-        if (calm >= CALM_ROUNDS) {
+        if (!any && !alone) {
             sched_yield();
-            calm = 0;
         }
     }
     return NULL;
@@ -146,7 +174,7 @@ static int set_timer(suseconds_t period) {
 /* c_storm_handle comes first. The storm's own thread takes no signals: it has no time for them. */
 int c_storm_start(void) {
     sigset_t all, before;
-    atomic_store(&stopping, 0);
+    atomic_store(&blowing, 1);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(&storm_thread, NULL, storm_main, NULL);
@@ -156,7 +184,7 @@ int c_storm_start(void) {
 
 void c_storm_stop(void) {
     set_timer(0);
-    atomic_store(&stopping, 1);
+    atomic_store(&blowing, 0);
     pthread_join(storm_thread, NULL);
 }
 

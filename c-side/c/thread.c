@@ -124,6 +124,13 @@ _Noreturn void c_exit_thread(void) {
     pthread_exit(NULL);
 }
 
+/* A frame of C between two of its caller's: with a local of its own, so that it is there. */
+__attribute__((noinline)) int64_t c_call(int64_t (*call)(void *ctx, size_t index), void *ctx) {
+    volatile int64_t frame = 1;
+    frame = call(ctx, (size_t)frame);
+    return frame;
+}
+
 /* 512 bytes a call, and something left to do after each: the compiler must not make a loop of it. */
 __attribute__((noinline)) int64_t c_overflow_stack(int64_t depth) {
     volatile char frame[512];

@@ -136,6 +136,7 @@ unsafe extern "C" {
     fn c_thread_join(thread: *mut Raw) -> c_int;
     fn c_thread_cancel(thread: *const Raw) -> c_int;
     fn c_thread_kill(thread: *const Raw, signal: c_int) -> c_int;
+    fn c_call(call: unsafe extern "C" fn(*mut c_void, usize) -> i64, ctx: *mut c_void) -> i64;
     safe fn c_signal_stack_flags() -> c_int;
     safe fn c_overflow_stack(depth: i64) -> i64;
     safe fn c_exit_process(status: c_int) -> !;
@@ -275,6 +276,24 @@ pub fn run<F: FnMut(usize) -> i64 + Send>(plan: Plan, callback: F) -> io::Result
     }))
 }
 
+/// Calls `f` on this thread, from C: Rust, C, Rust. A panic in it aborts.
+pub fn through_c<R>(f: impl FnOnce() -> R) -> R {
+    let mut f = Some(f);
+    let mut result = None;
+    let mut closure = |_index| {
+        result = f.take().map(|f| f());
+        0
+    };
+    // SAFETY: C calls it once, with this pointer, before it returns.
+    unsafe { c_call(call_of(&closure), (&raw mut closure).cast()) };
+    result.expect("C has called it")
+}
+
+/// [`call`] for a closure whose type has no name.
+fn call_of<F: FnMut(usize) -> i64>(_closure: &F) -> unsafe extern "C" fn(*mut c_void, usize) -> i64 {
+    call::<F>
+}
+
 /// `pthread_exit`, from wherever the thread is: unwinds it with a foreign exception that Rust may not catch.
 ///
 /// # Safety
@@ -312,6 +331,12 @@ mod tests {
             assert_eq!(call.before.error_number, index as i32 + 1);
         }
         assert!(report.at_exit.has_signal_stack(), "C leaves its own registered");
+    }
+
+    #[test]
+    fn a_call_through_c_stays_on_the_thread_and_gives_its_result() {
+        let here = std::thread::current().id();
+        assert_eq!(through_c(|| (std::thread::current().id(), through_c(|| 7))), (here, 7));
     }
 
     #[test]

@@ -120,7 +120,7 @@ fn drive(args: &Args, text: &[u8], callers: &mut [Caller]) -> Result<Driven, Str
         let more = match (args.rounds, &storm) {
             (Some(asked), _) => asked - rounds,
             // Whole rounds only, so that C's count of one round says what must come out.
-            (None, Some(_)) => u64::from(rounds == 0 || storm::received().received() < args.signals),
+            (None, Some(_)) => u64::from(rounds == 0 || storm::received().wants_more(args.signals)),
             (None, None) => ROUNDS - rounds,
         };
         if more == 0 || (text.is_empty() && rounds > 0) {

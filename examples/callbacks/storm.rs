@@ -34,6 +34,11 @@ impl Signals {
     pub(crate) fn received(self) -> u64 {
         self.in_goroutine + self.outside + self.torn
     }
+
+    /// Whether a storm that shall bring `asked` goes on: after the first tear there is nothing more to learn.
+    pub(crate) fn wants_more(self, asked: u64) -> bool {
+        self.torn == 0 && self.received() < asked
+    }
 }
 
 pub(crate) fn received() -> Signals {

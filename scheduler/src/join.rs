@@ -1,9 +1,17 @@
 //! What a goroutine and its `JoinHandle` share: the closure before, the outcome after, and who waits for it.
+//!
+//! # Safety
+//!
+//! Waiting in a list asks for the lock that the list is in, and for both to stay: they are one packet, which the waiter
+//! holds.
+#![expect(unsafe_code, reason = "waits in the packet's list")]
 
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use gosched_runtime_sys::primitive::{Mutex, MutexGuard};
@@ -25,6 +33,8 @@ enum Stage<F, T> {
 struct State<F, T> {
     stage: Stage<F, T>,
     joiner: WaitList<(), Target>,
+    /// Of the task that polls the handle: a future hands nothing over, it is woken and looks again.
+    waker: Option<Waker>,
 }
 
 /// One allocation per goroutine: its closure, later its outcome.
@@ -34,22 +44,28 @@ pub(crate) struct Packet<F, T>(Mutex<State<F, T>>);
 pub(crate) trait Joinable<T>: Send + Sync {
     /// Blocks until the goroutine has ended.
     fn join(&self) -> thread::Result<T>;
+    /// Whether it has ended; if not, `waker` is woken when it has.
+    fn poll(&self, waker: &Waker) -> Poll<thread::Result<T>>;
     /// Whether it has ended.
     fn is_finished(&self) -> bool;
 }
 
 impl<F, T> Packet<F, T> {
     pub(crate) fn new(f: F) -> Self {
-        Self(Mutex::new(State { stage: Stage::Closure(f), joiner: WaitList::new() }))
+        Self(Mutex::new(State { stage: Stage::Closure(f), joiner: WaitList::new(), waker: None }))
     }
 
     fn complete(&self, outcome: thread::Result<T>) {
         let mut state = self.0.lock();
         state.stage = Stage::Outcome(outcome);
         let wake: Option<Wake> = state.joiner.pop().map(waiter::Popped::dismiss);
+        let waker = state.waker.take();
         drop(state);
         if let Some(wake) = wake {
             wake.now();
+        }
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 }
@@ -91,13 +107,26 @@ impl<F: Send, T: Send> Joinable<T> for Packet<F, T> {
             if let Some(outcome) = take(&mut state) {
                 return outcome;
             }
-            #[expect(unsafe_code, reason = "waits in the packet's list")]
             // SAFETY: the guard is of this lock, whose one list lives in this packet, which the caller holds.
             let waited = unsafe { waiter::wait(&self.0, state, |state| &mut state.joiner, None, &parking) };
             if let Waited::Cancelled(_) = waited {
                 waiter::Parks::raise(&parking);
             }
         }
+    }
+
+    fn poll(&self, waker: &Waker) -> Poll<thread::Result<T>> {
+        // Wakers are the user's: cloned before the lock is taken, the one before dropped after it is free.
+        let mut waker = Some(waker.clone());
+        let mut state = self.0.lock();
+        if let Some(outcome) = take(&mut state) {
+            drop(state);
+            return Poll::Ready(outcome);
+        }
+        std::mem::swap(&mut state.waker, &mut waker);
+        drop(state);
+        drop(waker);
+        Poll::Pending
     }
 
     fn is_finished(&self) -> bool {
@@ -133,6 +162,9 @@ impl std::error::Error for NotStarted {
 }
 
 /// The right to wait for a goroutine and to have what it returned. Dropping it detaches the goroutine.
+///
+/// It is also a future, for any executor: the same outcome as [`join`](Self::join)'s. Dropping it before it is ready loses
+/// nothing but the outcome.
 pub struct JoinHandle<T> {
     packet: Arc<dyn Joinable<T>>,
 }
@@ -167,5 +199,16 @@ impl<T> JoinHandle<T> {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.packet.is_finished()
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = thread::Result<T>;
+
+    /// # Panics
+    ///
+    /// Does not; polled again after it was ready, it stays pending.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.packet.poll(cx.waker())
     }
 }

@@ -135,7 +135,7 @@ impl Builder {
         fork::watch()?;
         fault::install()?;
         let config = Config { mode: self.mode, procs, stack_size: self.stack_size, name: self.name };
-        Ok(Runtime { handle: Handle { sched: Sched::new(config) } })
+        Ok(Runtime { handle: Handle { sched: Sched::new(config, run::m_main) } })
     }
 }
 

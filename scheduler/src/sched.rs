@@ -53,6 +53,8 @@ struct Ms {
 
 /// One runtime.
 pub(crate) struct Sched {
+    /// What a thread made for an M runs. A pointer, because it is above the code that makes such threads.
+    pub(crate) m_main: fn(&Sched, &'static M),
     pub(crate) config: Config,
     pub(crate) machine: Machine,
     /// The shared half of each P.
@@ -84,12 +86,13 @@ impl std::fmt::Debug for Sched {
 }
 
 impl Sched {
-    pub(crate) fn new(config: Config) -> Arc<Sched> {
+    pub(crate) fn new(config: Config, m_main: fn(&Sched, &'static M)) -> Arc<Sched> {
         let (ps, shared): (Vec<_>, Vec<_>) = (0..config.procs).map(p::new).unzip();
         let idle = Idle::new();
         let dispatch = Dispatch::new(ps, &idle);
         let cpus = usable_cpus();
         Arc::new(Sched {
+            m_main,
             machine: Machine { cpus: cpus.count, quota_limited: cpus.quota_limited },
             shared: shared.into(),
             idle,

@@ -20,7 +20,7 @@ const SCHEDULER: &[&str] = &[
     "ds::list", "ds::inbox", "ds::parker", "ds::table", "ds::idle", "ds",
     "policy", "mode",
     "g", "g_queue", "stack_pool", "slab", "p", "dispatch", "m", "thread_pool", "sched", "current", "thread_g",
-    "proc::wake", "proc::find", "proc::attach", "proc::spawn", "proc::run", "proc::park", "proc::shutdown", "proc",
+    "proc::attach", "proc::start_m", "proc::wake", "proc::find", "proc::spawn", "proc::park", "proc::run", "proc::shutdown", "proc",
     "waiter",
     "join", "go", "chan::error", "chan::raw", "chan::seat", "chan", "chan::sender", "chan::receiver",
     "fault", "signal", "runtime", "embed",

@@ -22,6 +22,12 @@ const PACKAGES: [(&str, &str); 4] = [
     ("", "gosched"),
 ];
 
+/// Where sources lie.
+#[rustfmt::skip]
+const TOPS: [&str; 10] = [
+    "src", "runtime-sys", "scheduler", "callback-bridge", "c-side", "test-support", "xtask", "examples", "tests", "benches",
+];
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -31,9 +37,7 @@ fn tree() -> &'static [Source] {
     static TREE: OnceLock<Vec<Source>> = OnceLock::new();
     TREE.get_or_init(|| {
         let mut found = Vec::new();
-        for top in
-            ["src", "runtime-sys", "scheduler", "callback-bridge", "c-side", "examples", "tests", "benches", "xtask"]
-        {
+        for top in TOPS {
             collect(&root().join(top), &mut found);
         }
         found.sort_by(|a, b| a.path.cmp(&b.path));

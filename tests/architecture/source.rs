@@ -233,10 +233,7 @@ fn literal(rest: &[u8], previous_is_word: bool) -> Option<(usize, std::ops::Rang
         }
         // A lifetime has no closing quote after its first character.
         b'\'' => {
-            let character = std::str::from_utf8(&rest[1..rest.len().min(5)]).map_or_else(
-                |error| std::str::from_utf8(&rest[1..1 + error.valid_up_to()]).unwrap_or_default(),
-                |whole| whole,
-            );
+            let character = rest[1..rest.len().min(5)].utf8_chunks().next()?.valid();
             let width = character.chars().next()?.len_utf8();
             if rest[1] != b'\\' && rest.get(1 + width) != Some(&b'\'') {
                 return None;

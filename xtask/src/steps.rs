@@ -177,8 +177,14 @@ fn modelled(arguments: &[&str]) -> Command {
 }
 
 fn mutants(minimum: u64) -> Verdict {
-    let mut command = cargo::command(&["test", "--release", "--no-fail-fast", "--test", MUTANTS], Some("mutants"));
-    command.env("RUSTFLAGS", "--cfg gosched_mutants");
+    let flagged = |arguments: &[&str]| {
+        let mut command = cargo::command(arguments, Some("mutants"));
+        command.env("RUSTFLAGS", "--cfg gosched_mutants");
+        command
+    };
+    // The test starts the example; a choice of one test does not build it.
+    plain(flagged(&["build", "--release", "--example", "callbacks"])).map_err(|complaint| vec![complaint])?;
+    let command = flagged(&["test", "--release", "--no-fail-fast", "--test", MUTANTS]);
     counted(command, minimum, &[format!("tests/{MUTANTS}.rs")])
 }
 

@@ -1,4 +1,9 @@
 //! The extra-M list under loom: an M is one thread's at a time, nobody sleeps for ever, a failed refill is heard of.
+//!
+//! # Safety
+//!
+//! Machines are leaked, and each has one link.
+#![expect(unsafe_code, reason = "a node for the list, and writes that loom checks")]
 
 use crate::extra::{Chain, ExtraList, Link, Node, Take};
 use gosched_runtime_sys::primitive::{UnsafeCell, loom, switch_on, thread};

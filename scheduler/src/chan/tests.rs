@@ -1,5 +1,7 @@
 //! Channels between plain threads, and, through [`Seat`], with waits that are cancelled.
 
+mod goroutines;
+
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;

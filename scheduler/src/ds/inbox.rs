@@ -2,31 +2,31 @@
 //!
 //! # What the outside needs
 //!
-//! Threads of all sorts send woken Gs to the M on which these are settled. No node is lost or seen twice; two nodes from
-//! one sender come out in the order in which they were put in; the taker sees what each sender wrote before.
+//! Threads of all sorts send woken Gs to the M on which these are settled. No node is lost or seen twice; two nodes
+//! from one sender come out in the order in which they were put in; the taker sees what each sender wrote before.
 //!
 //! # Why it holds
 //!
 //! The word points to the newest node, each link to the one before: a stack to which senders add by exchange, and which
 //! the taker exchanges for nothing. A sender that succeeds linked its node to the very node that was newest at that
-//! moment, whatever became of that node in the meantime, because the exchange compares with the word as it is:
-//! no A-B-A, for nothing is ever taken from the middle and no sender follows a link. The taker turns the chain round, which is
-//! first-in-first-out over the order of the exchanges, so for each sender too.
+//! moment, whatever became of that node in the meantime, because the exchange compares with the word as it is: no
+//! A-B-A, for nothing is ever taken from the middle and no sender follows a link. The taker turns the chain round,
+//! which is first-in-first-out over the order of the exchanges, so for each sender too.
 //!
-//! Edge [inbox.push]: the sender's exchange releases, the taker's swap acquires. It reads the newest node only, but the older
-//! senders' exchanges head release sequences that the later exchanges continue, so it synchronises with them all. The
-//! same edge hands over the links, which are plain cells.
+//! Edge [inbox.push]: the sender's exchange releases, the taker's swap acquires. It reads the newest node only, but the
+//! older senders' exchanges head release sequences that the later exchanges continue, so it synchronises with them all.
+//! The same edge hands over the links, which are plain cells.
 //!
 //! # What it does not do
 //!
-//! It wakes nobody. A sender that then reads whether the taker sleeps needs a `fence(SeqCst)` between the two, and the taker
-//! another between saying that it sleeps and its last [`is_empty`](Inbox::is_empty): that handshake belongs to the one who
-//! has the sleeper's word.
+//! It wakes nobody. A sender that then reads whether the taker sleeps needs a `fence(SeqCst)` between the two, and the
+//! taker another between saying that it sleeps and its last [`is_empty`](Inbox::is_empty): that handshake belongs to
+//! the one who has the sleeper's word.
 //!
 //! # Rejected
 //!
-//! - A linked queue with a stub node (Vyukov): comes out in order without being turned round, but has a moment at which a
-//!   sender that lost its core hides all later nodes; the taker here always gets all that is in.
+//! - A linked queue with a stub node (Vyukov): comes out in order without being turned round, but has a moment at which
+//!   a sender that lost its core hides all later nodes; the taker here always gets all that is in.
 //! - A lock around a list: 20 ns more on each wake-up from another core, and a holder that lost its core blocks wakers.
 //!
 //! # Safety

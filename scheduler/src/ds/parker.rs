@@ -7,8 +7,9 @@
 //!
 //! 1. **No lost wake-up.** After a `notify`, the commit refuses, or somebody claimed what the commit parked.
 //! 2. **One claimer.** For each `Parked`, at most one `notify` or `cancel` returns `Owner`.
-//! 3. **Whole hand-over.** The claimer sees all that the owner and its switching out wrote; an owner that is refused, or
-//!    sees [`notified`](Parker::notified) or [`cancelled`](Parker::cancelled), sees all that the other side wrote before.
+//! 3. **Whole hand-over.** The claimer sees all that the owner and its switching out wrote; an owner that is refused,
+//!    or sees [`notified`](Parker::notified) or [`cancelled`](Parker::cancelled), sees all that the other side wrote
+//!    before.
 //!
 //! # The word
 //!
@@ -23,16 +24,16 @@
 //!
 //! # Why it holds
 //!
-//! Everything is in one word and every change but `reset` is a read-modify-write, so the changes have one order, and each
-//! acts on the word that the one before it left. Let C be the commit's exchange, N a notify's, X a cancel's.
+//! Everything is in one word and every change but `reset` is a read-modify-write, so the changes have one order, and
+//! each acts on the word that the one before it left. Let C be the commit's exchange, N a notify's, X a cancel's.
 //!
-//! - N before C: C finds NOTIFIED and refuses; only the owner's own `prepare` takes that state away. C before N: N finds
-//!   PARKED, and claims; or somebody else did between them. That is promise 1. The same with X, whose bit C tests and
-//!   nothing but `reset` takes away; a commit that may not be cancelled goes to SHIELDED, which X does not claim.
-//! - To claim is to exchange PARKED for RUNNING; PARKED comes back by a commit only, and a commit is made by the owner that
-//!   the claimer made run. So between two commits there is one claim: promise 2.
-//! - C releases, N and X acquire: the claimer has the owner's saved registers. N and X release, a refused C and the
-//!   two questions acquire. Release sequences never break off, for all changes are read-modify-writes. That is promise 3,
+//! - N before C: C finds NOTIFIED and refuses; only the owner's own `prepare` takes that state away. C before N: N
+//!   finds PARKED, and claims; or somebody else did between them. That is promise 1. The same with X, whose bit C tests
+//!   and nothing but `reset` takes away; a commit that may not be cancelled goes to SHIELDED, which X does not claim.
+//! - To claim is to exchange PARKED for RUNNING; PARKED comes back by a commit only, and a commit is made by the owner
+//!   that the claimer made run. So between two commits there is one claim: promise 2.
+//! - C releases, N and X acquire: the claimer has the owner's saved registers. N and X release, a refused C and the two
+//!   questions acquire. Release sequences never break off, for all changes are read-modify-writes. That is promise 3,
 //!   and each half is one edge: [parker.park], [parker.note].
 //!
 //! After a C that succeeded, its thread must not touch the owner, nor this word: the owner may run elsewhere, and end.
@@ -114,8 +115,8 @@ impl Parker {
     #[inline]
     pub(crate) fn commit(&self, cancellable: bool) -> Commit {
         let parked = if cancellable { PARKED } else { SHIELDED };
-        // ORDERING[parker.park]: partner are the exchanges in `notify` and `cancel`: who claims sees the owner as it was
-        // left, its saved registers and the context that was switched out.
+        // ORDERING[parker.park]: partner are the exchanges in `notify` and `cancel`: who claims sees the owner as it
+        // was left, its saved registers and the context that was switched out.
         let published = if mutated("parker.park_relaxed") { Ordering::Relaxed } else { Ordering::Release };
         let mut word = RUNNING;
         loop {
@@ -200,8 +201,8 @@ impl Parker {
         self.word.fetch_and(STATE, Ordering::Relaxed);
     }
 
-    /// Makes it the word of a new owner. Nobody may know the old one any more: a notification or cancel that comes while
-    /// this runs may reach either of them.
+    /// Makes it the word of a new owner. Nobody may know the old one any more: a notification or cancel that comes
+    /// while this runs may reach either of them.
     pub(crate) fn reset(&self) {
         self.word.store(RUNNING, Ordering::Relaxed);
     }

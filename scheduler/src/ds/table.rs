@@ -8,8 +8,9 @@
 //! from an own thread that keeps it too long. Three promises:
 //!
 //! 1. **One owner.** What was put on the table is had by one: the table, the own thread, or one outsider.
-//! 2. **BUSY is never taken.** While the own thread has the table in hand, no outsider gets anything, and what the thread
-//!    itself enters a second time (an allocator hook under its own scheduler) gets nothing either, and is told so.
+//! 2. **BUSY is never taken.** While the own thread has the table in hand, no outsider gets anything, and what the
+//!    thread itself enters a second time (an allocator hook under its own scheduler) gets nothing either, and is told
+//!    so.
 //! 3. **Whole hand-over.** Who gets the thing sees all that was done with it before. An own thread that finds it gone
 //!    also sees what the outsider wrote before it took it: the books about the taking are made before the taking.
 //!
@@ -26,15 +27,16 @@
 //!
 //! Only read-modify-writes take a pointer out, and each leaves something else in its place: promise 1 for taking. Only
 //! the own thread puts in, by a plain store, and it may: that store replaces BUSY, because from `enter` on nobody else
-//! changes the word. (An outsider's exchange expects a pointer, never BUSY: promise 2. A second `enter` swaps BUSY for BUSY.)
+//! changes the word. (An outsider's exchange expects a pointer, never BUSY: promise 2. A second `enter` swaps BUSY for
+//! BUSY.)
 //!
 //! Edge [table.box]: `leave` releases, `enter` and `take` acquire. Edge [table.gone]: `take` releases, an `enter` that
 //! finds NONE acquires. A box put back by `leave` after a `take` comes from elsewhere, where its owner got it properly.
 //!
-//! *The judged pointer may have been away* (A-B-A): the own thread entered and left between the look and the taking. The
-//! box is on the table all the same, so taking it is as good as before; only the judgement "it makes no progress" is
-//! out of date by one operation. Should even the box be another one at the same address, the word's own pointer is what is
-//! made a box again, never the judged one. So a wrong judgement costs a hand-over, not soundness, and the word
+//! *The judged pointer may have been away* (A-B-A): the own thread entered and left between the look and the taking.
+//! The box is on the table all the same, so taking it is as good as before; only the judgement "it makes no progress"
+//! is out of date by one operation. Should even the box be another one at the same address, the word's own pointer is
+//! what is made a box again, never the judged one. So a wrong judgement costs a hand-over, not soundness, and the word
 //! carries no counter.
 //!
 //! # Rejected
@@ -47,9 +49,9 @@
 //!
 //! # Safety
 //!
-//! The word holds NONE, BUSY or a pointer from `Box::into_raw` that exists nowhere else: `leave` gives a box up to it, and
-//! what takes a pointer out leaves another value in by the same operation. No function here trusts its caller: whoever
-//! calls what, each box comes out once (a `leave` out of turn leaks one).
+//! The word holds NONE, BUSY or a pointer from `Box::into_raw` that exists nowhere else: `leave` gives a box up to it,
+//! and what takes a pointer out leaves another value in by the same operation. No function here trusts its caller:
+//! whoever calls what, each box comes out once (a `leave` out of turn leaks one).
 #![expect(unsafe_code, reason = "a box travels through an atomic word")]
 
 use std::fmt;
@@ -114,8 +116,8 @@ impl<T: Send> Table<T> {
             "only who entered leaves"
         );
         let word = owned.map_or(ptr::null_mut(), Box::into_raw);
-        // ORDERING[table.box]: partner are the swap in `enter` and the exchange in `take`: who gets the box next sees all
-        // that was done with it.
+        // ORDERING[table.box]: partner are the swap in `enter` and the exchange in `take`: who gets the box next sees
+        // all that was done with it.
         let published = if mutated("table.leave_relaxed") { Ordering::Relaxed } else { Ordering::Release };
         self.word.store(word, published);
     }

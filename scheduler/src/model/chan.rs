@@ -34,6 +34,10 @@ fn receiver(channel: &Chan, seat: &Seat) -> thread::JoinHandle<Option<Option<u32
     })
 }
 
+fn nobody_waits(channel: &Chan) {
+    assert_eq!(channel.waiting(), (0, 0), "a node was left behind");
+}
+
 fn ended<T>(thread: thread::JoinHandle<T>) -> T {
     thread.join().expect("its asserts hold")
 }
@@ -46,6 +50,7 @@ fn rendezvous() {
     assert_eq!(seat.recv(&channel), Some(Some(7)));
     assert_eq!(seat.recv(&channel), Some(None), "the sender is gone");
     assert_eq!(ended(sender), Some(true));
+    nobody_waits(&channel);
 }
 
 /// A receiver that is cancelled has the value, or the sender gets it back.
@@ -60,6 +65,7 @@ fn cancelled_receiver() {
         None => assert_eq!(sent, Some(false), "the value was lost"),
     }
     ended(canceller);
+    nobody_waits(&channel);
 }
 
 /// A sender that is cancelled did not send, and one that is not did.
@@ -71,6 +77,7 @@ fn cancelled_sender() {
     let received = Seat::new().recv(&channel).expect("nobody cancels this one");
     assert_eq!(received.is_some(), ended(sender) == Some(true));
     ended(canceller);
+    nobody_waits(&channel);
 }
 
 /// The waiter behind a cancelled one stays linked, whoever of cancel and hand-over comes first.
@@ -86,6 +93,7 @@ fn cancelled_neighbour() {
     channel.remove_sender();
     let (cancelled, behind) = (ended(cancelled), ended(behind));
     assert!(matches!((cancelled, behind), (Some(Some(7)), Some(None)) | (None | Some(None), Some(Some(7)))));
+    nobody_waits(&channel);
 }
 
 /// A full buffer: the sender that waits gets its value in behind what is there, or its cancel takes it out.
@@ -100,6 +108,7 @@ fn refill() {
     let second = seat.recv(&channel).expect("nobody cancels this one");
     assert_eq!(second.is_some(), ended(sender) == Some(true));
     ended(canceller);
+    nobody_waits(&channel);
 }
 
 models! {

@@ -48,7 +48,7 @@ impl World {
             if self.take_p() {
                 return self.machine(true);
             }
-            if !self.idle.stop_search() || mutated("idle.rules.failed_wake_forgotten") {
+            if !self.idle.stop_search() || mutated("idle.rules.wake_forgotten") {
                 return;
             }
         }
@@ -97,7 +97,7 @@ impl World {
             if !((unwatched || last) && self.sees_work() && self.take_p()) {
                 return;
             }
-            searching = !mutated("idle.rules.second_look_unsearching") && self.idle.start_search(usize::MAX);
+            searching = !mutated("idle.rules.second_look_idle") && self.idle.start_search(usize::MAX);
         }
     }
 
@@ -158,8 +158,8 @@ fn denied_retires_beside_a_hog() {
     world.assert_nothing_left();
 }
 
-/// A waker (of something that is gone already) finds the idle P gone, too: to an M that may not search while the waker's
-/// search is counted, and gives its P back.
+/// A waker (of something that is gone already) finds the idle P gone, too: to an M that may not search while the
+/// waker's search is counted, and gives its P back.
 fn idle_p_snatched() {
     let world = World::new(1, 0, Work::Ends);
     let others = [
@@ -185,9 +185,10 @@ models! {
     holds one_who_may_not_search_beside_a_hog = denied_retires_beside_a_hog within 2 preemptions;
     catches a_submit_without_fence = "idle.submit_unfenced" in last_searcher_retires within 3 preemptions;
     catches a_retirement_without_fence = "idle.retire_unfenced" in last_searcher_retires within 3 preemptions;
-    catches a_last_searcher_that_does_not_look = "idle.last_searcher_unaware" in last_searcher_retires within 3 preemptions;
+    catches a_last_searcher_that_does_not_look = "idle.last_searcher_unaware"
+        in last_searcher_retires within 3 preemptions;
     catches a_finder_without_successor = "idle.last_searcher_unaware" in searcher_finds_a_hog within 3 preemptions;
-    catches a_second_look_without_search = "idle.rules.second_look_unsearching" in searcher_finds_a_hog within 3 preemptions;
-    catches a_failed_wake_that_is_forgotten = "idle.rules.failed_wake_forgotten" in idle_p_snatched within 3 preemptions;
+    catches a_second_look_without_search = "idle.rules.second_look_idle" in searcher_finds_a_hog within 3 preemptions;
+    catches a_failed_wake_that_is_forgotten = "idle.rules.wake_forgotten" in idle_p_snatched within 3 preemptions;
     catches one_who_retires_unseen = "idle.retirer_unaware" in denied_retires_beside_a_hog within 2 preemptions;
 }

@@ -6,10 +6,10 @@
 //! RUSTFLAGS="--cfg gosched_loom --cfg gosched_mutants" cargo test -p gosched-scheduler --lib --release model:: -- --test-threads=1
 //! ```
 //!
-//! Two things to know about loom. It reads stale values and follows release sequences and `SeqCst` fences, but not `SeqCst`
-//! accesses. And it chooses orders by the *last* access to each atomic: a load just before an exchange, on the same thread,
-//! hides from it that other threads' earlier loads could have come later. A protocol that guesses first and exchanges at
-//! once is cheaper, and explored better; the mistakes below show what is explored.
+//! Two things to know about loom. It reads stale values and follows release sequences and `SeqCst` fences, but not
+//! `SeqCst` accesses. And it chooses orders by the *last* access to each atomic: a load just before an exchange, on the
+//! same thread, hides from it that other threads' earlier loads could have come later. A protocol that guesses first
+//! and exchanges at once is cheaper, and explored better; the mistakes below show what is explored.
 //!
 //! A new model is a file here with a `fn` per scenario and one [`models!`] table of its tests.
 
@@ -38,8 +38,8 @@ fn assert_caught(mistake: &'static str, preemptions: Option<usize>, scenario: fn
     assert!(outcome.is_err(), "no order shows the mistake {mistake}");
 }
 
-/// Makes the tests of a file: `holds name = scenario;` and `catches name = "mistake" in scenario;`, each with an optional
-/// `within N preemptions`.
+/// Makes the tests of a file: `holds name = scenario;` and `catches name = "mistake" in scenario;`, each with an
+/// optional `within N preemptions`.
 macro_rules! models {
     (@bound) => { None };
     (@bound $n:literal) => { Some($n) };

@@ -28,7 +28,8 @@ impl Thing {
 
 struct World {
     table: Table<Thing>,
-    /// What an outsider took. Boxes are kept as pointers, and freed only when all went well: a mistake may have made two.
+    /// What an outsider took. Boxes are kept as pointers, and freed only when all went well: a mistake may have made
+    /// two.
     taken: [AtomicPtr<Thing>; 2],
     /// Written by an outsider before it takes.
     note: UnsafeCell<u32>,

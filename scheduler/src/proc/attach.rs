@@ -3,6 +3,11 @@
 //! In between it has a signal stack on which a handler, ours or the host's, can run while a goroutine's small stack is in
 //! use. The order is `need_m`'s (see `docs/signals.md`): signals are blocked while the signal stack and the current
 //! pointer are changed, so that a handler finds both or neither.
+//!
+//! # Safety
+//!
+//! A place is published for the time of one call, on the thread of that call.
+#![expect(unsafe_code, reason = "publishes the current pointer, re-registers the host's signal stack")]
 
 use std::io;
 
@@ -25,7 +30,6 @@ pub(crate) fn prepare(m: &M) -> io::Result<()> {
 }
 
 /// Runs `f` with `cx` as the calling thread's place in `sched`. The caller [`prepare`]d its M, which is the thread's.
-#[expect(unsafe_code, reason = "publishes the current pointer")]
 pub(crate) fn attached<R>(cx: &Current, sched: &Sched, f: impl FnOnce() -> R) -> R {
     // The fault handler reads the bounds from the thread's cache.
     let _cached = current_stack_bounds();
@@ -53,17 +57,16 @@ struct Attached<'a> {
 }
 
 impl Drop for Attached<'_> {
-    #[expect(unsafe_code, reason = "re-registers the signal stack that was there before")]
     fn drop(&mut self) {
         let mask = SignalMask::block_all();
         self.cx.retract();
-        if let Some(before) = &self.before {
-            if let Some(ours) = self.cx.m.signal_stack.lock().as_ref() {
-                // SAFETY: `before` was registered when this thread attached, and the thread has not ended since: std
-                // unmaps its signal stacks only after a thread's main function has returned.
-                let _done_or_not_ours = unsafe { ours.remove(Some(before)) };
-            }
+        let ours = self.cx.m.signal_stack.lock();
+        if let (Some(before), Some(ours)) = (&self.before, ours.as_ref()) {
+            // SAFETY: `before` was registered when this thread attached, and the thread has not ended since: std unmaps its
+            // signal stacks only after a thread's main function has returned.
+            let _done_or_not_ours = unsafe { ours.remove(Some(before)) };
         }
+        drop(ours);
         mask.restore();
     }
 }

@@ -28,10 +28,10 @@ pub(crate) fn local(cx: &Current, hand: &mut Entered, wants: Wants) -> Option<Ru
     let p = p.as_deref_mut()?;
     let shared = &cx.sched().shared[p.index];
     local.tick = local.tick.wrapping_add(1);
-    if local.tick % policy::LOOK_ROUND == 0 {
-        if let Some(g) = look_round(cx, local, p, shared, wants) {
-            return Some(g);
-        }
+    if local.tick % policy::LOOK_ROUND == 0
+        && let Some(g) = look_round(cx, local, p, shared, wants)
+    {
+        return Some(g);
     }
     if let Some(g) = local.pop_next() {
         return Some(g);
@@ -178,8 +178,8 @@ fn look_at(sched: &Sched, m: &M, local: &mut Local, victim: usize, now: u64) -> 
 
 /// The last look before the M sleeps, after its P was counted idle and the fence that goes with it. What it finds, it
 /// does not take: it has no P any more.
-pub(crate) fn missed_something(cx: &Current, wants: Wants) -> bool {
-    wants.start && cx.sched().has_free_work()
+pub(crate) fn missed_something(cx: &Current) -> bool {
+    cx.sched().has_free_work()
 }
 
 /// Ends this M's search. If it was the last one and found something, somebody else may have relied on it for the rest.

@@ -176,13 +176,13 @@ impl Parking {
 
     /// Waits until it is notified or cancelled. May return early; may be called again.
     pub(crate) fn park(&self) {
-        let shielded = thread::panicking();
-        match suspender(self.g(), shielded) {
+        let panicking = thread::panicking();
+        match suspender(self.g(), panicking) {
             // SAFETY: it is the calling G's, on whose stack this runs.
             Some(suspender) => unsafe {
                 suspender.suspend(Switch::Park);
             },
-            None => self.park_in_place(shielded),
+            None => self.park_in_place(panicking || !can_unwind()),
         }
     }
 
@@ -314,7 +314,7 @@ pub fn yield_now() {
 }
 
 /// With `panic = "abort"` nothing is unwound: a cancel only marks.
-const fn can_unwind() -> bool {
+pub(crate) const fn can_unwind() -> bool {
     cfg!(panic = "unwind")
 }
 
@@ -329,8 +329,10 @@ pub(crate) fn pinned<R>(f: impl FnOnce() -> R) -> R {
     struct Unpin(NonNull<G>);
     impl Drop for Unpin {
         fn drop(&mut self) {
-            // SAFETY: the record of the G that pinned itself below; it runs this.
-            let own = unsafe { crate::g::running_own(self.0.as_ref()) };
+            // SAFETY: the record of a G that has not ended: it runs this.
+            let g = unsafe { self.0.as_ref() };
+            // SAFETY: it is the calling G's.
+            let own = unsafe { crate::g::running_own(g) };
             own.pins.set(own.pins.get() - 1);
         }
     }

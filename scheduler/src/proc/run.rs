@@ -9,9 +9,7 @@
 //! (`Mode::migratory`, `go_migratory`).
 #![expect(unsafe_code, reason = "resumes contexts")]
 
-use std::io;
 use std::ptr::NonNull;
-use std::thread;
 
 use gosched_runtime_sys::thread::monotonic_ns;
 
@@ -23,37 +21,11 @@ use crate::m::M;
 use crate::p::P;
 use crate::policy;
 use crate::proc::find::{self, Wants};
-use crate::proc::{attach, spawn, wake};
+use crate::proc::{attach, park, spawn, wake};
 use crate::sched::Sched;
 
-/// Makes a new M for `p`. It starts out searching if the caller holds a token for that. Gives the P back if no thread can
-/// be made.
-pub(crate) fn start_m(sched: &Sched, p: Box<P>, searching: bool) -> Result<(), (Box<P>, io::Error)> {
-    let m = M::acquire();
-    if let Err(error) = attach::prepare(m) {
-        m.release();
-        return Err((p, error));
-    }
-    // The P travels in the seat, so that it is not lost with the closure of a thread that could not be made.
-    sched.add_m(m);
-    m.seat.start_with(p, searching);
-    let owner = sched.arc();
-    let name = format!("{}-m{}", sched.config.name, sched.m_count());
-    match thread::Builder::new().name(name).spawn(move || m_main(&owner, m)) {
-        Ok(join) => {
-            sched.joins.lock().push(join);
-            Ok(())
-        }
-        Err(error) => {
-            let p = m.seat.take_handed().expect("the thread that would take it was not made").p;
-            sched.remove_m(m);
-            Err((p, error))
-        }
-    }
-}
-
 /// The life of a thread made for an M.
-fn m_main(sched: &Sched, m: &'static M) {
+pub(crate) fn m_main(sched: &Sched, m: &'static M) {
     let cx = Current::new(m);
     attach::attached(&cx, sched, || {
         let given = m.seat.take_handed().expect("an M starts with a P");
@@ -89,12 +61,13 @@ pub(crate) fn run(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
         let found = match find::local(cx, &mut hand, wants) {
             Some(g) => Some(g),
             None => {
-                searching = searching || cx.sched().idle.start_search(policy::search_limit(cx.sched().shared.len()));
+                let limit = policy::search_limit(cx.sched().shared.len());
+                searching = searching || (wants.start && cx.sched().idle.start_search(limit));
                 if searching { find::search(cx, &mut hand, wants) } else { None }
             }
         };
         let Some(g) = found else {
-            retire(cx, &mut hand, std::mem::take(&mut searching), wants);
+            searching = retire(cx, &mut hand, searching, wants);
             continue;
         };
         if std::mem::take(&mut searching) {
@@ -129,18 +102,28 @@ fn get_p(cx: &Current, hand: &mut Entered) -> Waited<P> {
 
 /// An M found nothing: its P becomes idle, and it looks once more before it sleeps.
 #[cold]
-fn retire(cx: &Current, hand: &mut Entered, searching: bool, wants: Wants) {
+fn retire(cx: &Current, hand: &mut Entered, searching: bool, wants: Wants) -> bool {
     let sched = cx.sched();
     let p = hand.p.take().expect("only an M with a P looks for work");
     sched.dispatch.release(p, &cx.m.seat, &sched.idle, sched.line_now());
-    if searching {
-        let _looks_anyway = sched.idle.stop_search();
-    }
+    let last = searching && sched.idle.stop_search();
     // `release` and `stop_search` fenced after they counted: who published before is seen here, who publishes later sees
-    // an idle P and nobody searching.
-    if find::missed_something(cx, wants) {
-        hand.p = sched.dispatch.try_take(&cx.m.seat, &sched.idle);
+    // an idle P and nobody searching. Being the last to search, or not having searched, makes no difference to who looks:
+    // it is about to sleep and has the time.
+    if !find::missed_something(cx) {
+        return false;
     }
+    if !wants.start {
+        // It may not take what it saw; whoever is idle shall.
+        if last {
+            wake::submit(sched);
+        }
+        return false;
+    }
+    hand.p = sched.dispatch.try_take(&cx.m.seat, &sched.idle);
+    // Everybody who published while this M searched relied on it, however many pieces those are: it searches on, so that
+    // it brings the next M when it finds one of them.
+    hand.p.is_some() && sched.idle.start_search(usize::MAX)
 }
 
 /// A lent thread leaves: its P goes to whoever has work for it.
@@ -209,8 +192,8 @@ fn execute(cx: &Current, mut hand: Entered, mut g: Runnable) -> (Entered, bool) 
             }
             Some(Switch::Park) => {}
         }
-        // A wait that is shielded from a cancel does not switch: it is that of a thread that is panicking.
-        match g.g().parker.commit(true) {
+        // A panicking thread's wait, which a cancel must not end, does not switch and does not come here.
+        match g.g().parker.commit(park::can_unwind()) {
             Commit::Parked => {
                 // GONE: from here on the G belongs to whoever claims it.
                 let _parked = g.into_raw();

@@ -10,7 +10,7 @@ use crate::dispatch::Roused;
 use crate::g::{Kind, Runnable};
 use crate::m::M;
 use crate::p::P;
-use crate::proc::run;
+use crate::proc::start_m::start_m;
 use crate::sched::Sched;
 
 /// Makes a G runnable whose owner the caller has become.
@@ -70,16 +70,25 @@ pub(crate) fn submit(sched: &Sched) {
 /// Brings an idle P to an M that then searches. The caller has taken the searching token from `idle`.
 #[cold]
 pub(crate) fn wake_p(sched: &Sched) {
-    match sched.dispatch.rouse(&sched.idle) {
-        Roused::Woken => {}
-        // Who took the last P looks at every queue before it lets go of it.
-        Roused::NoP => drop(sched.idle.stop_search()),
-        Roused::NeedM(p) => {
-            if let Err((p, _error)) = run::start_m(sched, p, true) {
-                // The work stays queued for the Ms there are; the next submit tries again.
-                let _last = sched.idle.stop_search();
-                sched.dispatch.put_back(p, &sched.idle, sched.line_now());
-            }
+    loop {
+        match sched.dispatch.rouse(&sched.idle) {
+            Roused::Woken => return,
+            // Who took the last P looks at every queue before it lets go of it - but it may have let go already, and who
+            // published since relied on this token.
+            Roused::NoP => {}
+            Roused::NeedM(p) => match start_m(sched, p, true) {
+                Ok(()) => return,
+                Err((p, _error)) => {
+                    // The work stays queued for the Ms there are, and the next submit tries again: no thread can be made,
+                    // so trying again here would be a loop without end.
+                    sched.dispatch.put_back(p, &sched.idle, sched.line_now());
+                    let _nobody_to_bring = sched.idle.stop_search();
+                    return;
+                }
+            },
+        }
+        if !(sched.idle.stop_search() && sched.has_free_work() && sched.idle.submit()) {
+            return;
         }
     }
 }
@@ -98,7 +107,7 @@ pub(crate) fn hand_off_p(sched: &Sched, p: Box<P>) {
     let p = if p.has_work() || sched.has_free_work() || sched.dispatch.line_len() > 0 {
         match sched.dispatch.hand_off(p) {
             Roused::Woken | Roused::NoP => return,
-            Roused::NeedM(p) => match run::start_m(sched, p, false) {
+            Roused::NeedM(p) => match start_m(sched, p, false) {
                 Ok(()) => return,
                 Err((p, _error)) => p,
             },

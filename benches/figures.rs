@@ -1,0 +1,131 @@
+//! The first table: what the basic operations cost, in nanoseconds. `cargo bench --bench figures`
+//!
+//! Each line is the median of nine rounds after one that is not counted, with the range. It shows the cost of one
+//! operation on an otherwise idle machine; it does not show throughput under contention, and absolute figures from one
+//! machine say little about another. The comparison with other runtimes is a benchmark of its own.
+#![expect(unsafe_code, reason = "promises the modes")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, ThreadId};
+use std::time::Instant;
+
+use gosched::callback::{Binding, Bridge};
+use gosched::{Mode, Runtime, chan, go, yield_now};
+
+const ROUNDS: usize = 9;
+
+fn main() {
+    let cpus = thread::available_parallelism().map_or(0, usize::from);
+    println!("{cpus} CPUs; ns per operation: median (least - most) of {ROUNDS} rounds\n");
+    // SAFETY: nothing here suspends inside a thread-local's initialiser or code that nests calls.
+    let settled = unsafe { Mode::settled() };
+    // SAFETY: as above, and nothing bound to a thread is held across a suspension.
+    let migratory = unsafe { Mode::migratory() };
+    for (name, mode) in [("settled", settled), ("migratory", migratory)] {
+        line(&format!("yield, 1 goroutine, {name}"), || in_runtime(mode, || yields(1, 500_000)));
+        line(&format!("yield, 1000 goroutines, {name}"), || in_runtime(mode, || yields(1000, 500)));
+        line(&format!("spawn + join, one at a time, {name}"), || in_runtime(mode, || spawn_join(100_000)));
+        line(&format!("spawn + join, 100,000 alive, {name}"), || in_runtime(mode, || spawn_all(100_000)));
+    }
+    line("channel ping-pong, settled together", || in_runtime(settled, || ping_pong(100_000, Place::Together)));
+    line("channel ping-pong, settled apart", || in_runtime(settled, || ping_pong(20_000, Place::Apart)));
+    line("channel ping-pong, migratory", || in_runtime(migratory, || ping_pong(100_000, Place::Any)));
+    line("enter, PerCall", || enter(settled, Binding::PerCall, 50_000));
+    line("enter, UntilThreadExit", || enter(settled, Binding::UntilThreadExit, 1_000_000));
+}
+
+fn line(name: &str, mut round: impl FnMut() -> f64) {
+    round();
+    let mut figures: Vec<f64> = (0..ROUNDS).map(|_| round()).collect();
+    figures.sort_by(f64::total_cmp);
+    println!("{name:44} {:9.1}  ({:.1} - {:.1})", figures[ROUNDS / 2], figures[0], figures[ROUNDS - 1]);
+}
+
+fn in_runtime(mode: Mode, body: impl FnOnce() -> f64) -> f64 {
+    Runtime::builder(mode).procs(2).build().expect("a runtime").run(body)
+}
+
+fn per(n: u32, began: Instant) -> f64 {
+    began.elapsed().as_nanos() as f64 / f64::from(n)
+}
+
+fn yields(goroutines: u32, each: u32) -> f64 {
+    let began = Instant::now();
+    let all: Vec<_> = (0..goroutines).map(|_| go(move || (0..each).for_each(|_| yield_now()))).collect();
+    all.into_iter().for_each(|one| one.join().expect("it ended"));
+    per(goroutines * each, began)
+}
+
+fn spawn_join(n: u32) -> f64 {
+    let began = Instant::now();
+    for i in 0..n {
+        black_box(go(move || i).join().expect("it ended"));
+    }
+    per(n, began)
+}
+
+fn spawn_all(n: u32) -> f64 {
+    let began = Instant::now();
+    let all: Vec<_> = (0..n).map(|i| go(move || i)).collect();
+    for one in all {
+        black_box(one.join().expect("it ended"));
+    }
+    per(n, began)
+}
+
+#[derive(PartialEq)]
+enum Place {
+    Together,
+    Apart,
+    Any,
+}
+
+/// Round trips between two goroutines, and a check that they are where they should be.
+fn ping_pong(n: u32, place: Place) -> f64 {
+    let (ping, pinged) = chan::bounded::<u32>(0);
+    let (pong, ponged) = chan::bounded::<u32>(0);
+    let started = Arc::new(AtomicBool::new(false));
+    let theirs = started.clone();
+    let echo = go(move || -> ThreadId {
+        theirs.store(true, Ordering::Release);
+        for v in pinged {
+            pong.send(v).expect("the other end is there");
+        }
+        thread::current().id()
+    });
+    if place == Place::Apart {
+        // This M is kept, so the other one takes the new goroutine.
+        while !started.load(Ordering::Acquire) {
+            std::hint::spin_loop();
+        }
+    }
+    let began = Instant::now();
+    for v in 0..n {
+        ping.send(v).expect("the other end is there");
+        black_box(ponged.recv().expect("the other end is there"));
+    }
+    let figure = per(n, began);
+    drop(ping);
+    let together = echo.join().expect("it ended") == thread::current().id();
+    match place {
+        Place::Together => assert!(together, "the pair was split"),
+        Place::Apart => assert!(!together, "the pair was not split"),
+        Place::Any => {}
+    }
+    figure
+}
+
+fn enter(mode: Mode, binding: Binding, n: u32) -> f64 {
+    let runtime = Runtime::builder(mode).procs(2).build().expect("a runtime");
+    let bridge = Bridge::new(&runtime).with_binding(binding);
+    let foreign = thread::spawn(move || {
+        let began = Instant::now();
+        for i in 0..n {
+            black_box(bridge.enter(|| black_box(i)).expect("it is open"));
+        }
+        per(n, began)
+    });
+    foreign.join().expect("it ended")
+}

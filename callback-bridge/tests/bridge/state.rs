@@ -1,0 +1,100 @@
+//! Mask, signal stack and errno: before, inside, after.
+
+use crate::support::{State, block, bridge, on_c_thread, own_signal_stack};
+use gosched_callback_bridge::{Binding, Bridge, EnterError};
+use gosched_runtime_sys::errno;
+use gosched_runtime_sys::signal_mask::SignalMask;
+use gosched_runtime_sys::signal_stack::{Registered, large_enough, registered};
+
+/// Three calls, one of which panics; inside there is a good signal stack and faults are let through.
+#[track_caller]
+fn calls_leave_no_trace(bridge: &Bridge) {
+    errno::set(libc::ENOTTY);
+    let before = State::now();
+    for round in 0..3 {
+        let outcome = bridge.enter(|| {
+            let stack = registered();
+            assert!(stack.enabled && large_enough(stack.size), "{stack:?}");
+            let inside = SignalMask::current();
+            assert!(!inside.contains(libc::SIGSEGV) && !inside.contains(libc::SIGBUS));
+            assert_eq!(inside.contains(libc::SIGUSR1), before.mask.contains(libc::SIGUSR1));
+            assert!(!before.stack.enabled || !large_enough(before.stack.size) || stack == before.stack);
+            errno::set(libc::EPERM);
+            if round == 1 {
+                std::panic::resume_unwind(Box::new("boo"));
+            }
+        });
+        assert_eq!(outcome.is_err(), round == 1);
+        assert!(outcome.is_ok() || matches!(outcome, Err(EnterError::Panicked(_))));
+        assert_eq!(State::now(), before, "round {round}");
+    }
+}
+
+#[test]
+fn per_call_is_strict_whatever_signal_stack_the_thread_has() {
+    let (_runtime, bridge) = bridge();
+    let bridge = bridge.with_binding(Binding::PerCall);
+    for size in [None, Some(64 << 10), Some(8 << 10)] {
+        on_c_thread(|| {
+            if let Some(size) = size {
+                own_signal_stack(size);
+            }
+            calls_leave_no_trace(&bridge);
+            block(&[libc::SIGUSR1, libc::SIGSEGV]);
+            calls_leave_no_trace(&bridge);
+        });
+    }
+    std::thread::scope(|scope| {
+        scope.spawn(|| calls_leave_no_trace(&bridge));
+    });
+}
+
+#[test]
+fn per_call_is_strict_on_a_bound_thread() {
+    let (_runtime, sticky) = bridge();
+    let strict = sticky.clone().with_binding(Binding::PerCall);
+    assert_eq!((sticky.binding(), strict.binding()), (Binding::UntilThreadExit, Binding::PerCall));
+    on_c_thread(|| {
+        sticky.enter(|| ()).expect("first");
+        calls_leave_no_trace(&strict);
+        sticky.enter(|| calls_leave_no_trace(&strict)).expect("around");
+        calls_leave_no_trace(&strict);
+    });
+}
+
+/// Calls twice and returns what was registered before and inside.
+fn stick(bridge: &Bridge) -> (Registered, Registered) {
+    errno::set(libc::ENOTTY);
+    let before = State::now();
+    let inside = [(); 2].map(|()| bridge.enter(registered).expect("enter"));
+    let after = State::now();
+    assert_eq!((after.errno, after.mask), (before.errno, before.mask));
+    assert_eq!(inside, [after.stack; 2], "the signal stack stays");
+    (before.stack, after.stack)
+}
+
+#[test]
+fn a_bound_thread_keeps_a_good_signal_stack_and_is_given_one_for_a_bad_one() {
+    let (_runtime, bridge) = bridge();
+    on_c_thread(|| {
+        let (before, after) = stick(&bridge);
+        assert!(!before.enabled && after.enabled && large_enough(after.size));
+    });
+    on_c_thread(|| {
+        own_signal_stack(64 << 10);
+        let (before, after) = stick(&bridge);
+        assert_eq!(before, after);
+    });
+    on_c_thread(|| {
+        own_signal_stack(8 << 10);
+        let (before, after) = stick(&bridge);
+        assert!(before.enabled && !large_enough(before.size) && large_enough(after.size));
+    });
+}
+
+#[test]
+fn errno_survives_a_refusal() {
+    errno::set(libc::ENOTTY);
+    assert!(matches!(Bridge::unbound().enter(|| ()), Err(EnterError::NotRunning)));
+    assert_eq!(errno::get(), libc::ENOTTY);
+}
