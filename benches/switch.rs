@@ -6,10 +6,13 @@
 #![expect(unsafe_code, reason = "switches contexts")]
 
 use std::hint::black_box;
+use std::time::Instant;
 
-use criterion::{Criterion, criterion_group, criterion_main};
 use gosched_runtime_sys::context::{Context, Suspender};
 use gosched_runtime_sys::stack::Stack;
+
+const ROUNDS: usize = 9;
+const PAIRS: u32 = 2_000_000;
 
 type S = Suspender<usize, usize>;
 
@@ -34,28 +37,33 @@ fn through_3(s: S, v: usize) -> usize {
     black_box(two(s, v)) + 1
 }
 
-fn pair(c: &mut Criterion, name: &str, suspend: impl Fn(S, usize) -> usize + 'static) {
+fn pair(name: &str, suspend: impl Fn(S, usize) -> usize + 'static) {
     let stack = Stack::new(64 * 1024).expect("a stack");
     let mut context = Context::new(stack, move |s: S, first| {
         let mut v = first;
-        // Ends when the last resume passes the greatest value.
+        // Ends when a resume passes the greatest value; none does, and the stack is leaked with the process.
         while v < usize::MAX {
             v = suspend(s, v);
         }
     });
-    c.bench_function(name, |b| {
-        b.iter(|| {
-            // SAFETY: always the same thread.
-            black_box(unsafe { context.resume(black_box(1)) })
-        });
-    });
+    let mut figures: Vec<f64> = (0..=ROUNDS)
+        .map(|_| {
+            let began = Instant::now();
+            for _ in 0..PAIRS {
+                // SAFETY: always the same thread.
+                black_box(unsafe { context.resume(black_box(1)) });
+            }
+            began.elapsed().as_nanos() as f64 / f64::from(PAIRS)
+        })
+        .skip(1)
+        .collect();
+    figures.sort_by(f64::total_cmp);
+    println!("{name:24} {:6.2} ns  ({:.2} - {:.2})", figures[ROUNDS / 2], figures[0], figures[ROUNDS - 1]);
 }
 
-fn switches(c: &mut Criterion) {
-    pair(c, "switch pair, inlined", through_0);
-    pair(c, "switch pair, 1 frame", through_1);
-    pair(c, "switch pair, 3 frames", through_3);
+fn main() {
+    println!("median (least - most) of {ROUNDS} rounds of {PAIRS} pairs");
+    pair("switch pair, inlined", through_0);
+    pair("switch pair, 1 frame", through_1);
+    pair("switch pair, 3 frames", through_3);
 }
-
-criterion_group!(benches, switches);
-criterion_main!(benches);

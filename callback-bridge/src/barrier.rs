@@ -1,9 +1,9 @@
 //! The panic barrier: nothing unwinds out of a callback into C.
 //!
 //! A Rust panic is caught and becomes a value. glibc's `pthread_exit`, called inside a callback, is an unwind too, and
-//! cannot be caught: `catch_unwind` aborts with a message about a foreign exception that helps nobody. By then the
-//! thread would also have left without `drop_m`. So a bomb in the frame above the callback goes off when it is dropped
-//! although no Rust panic is under way, and says what happened.
+//! cannot be caught; nor can a C++ exception. `catch_unwind` aborts with a message about a foreign exception that helps
+//! nobody. So a bomb in the frame above the callback goes off when it is dropped although no Rust panic is under way,
+//! and says what happened.
 //!
 //! A `pthread_exit` below a destructor that runs because of a panic further out looks like that panic; it meets
 //! Rust's own abort.
@@ -33,7 +33,8 @@ impl Drop for ForcedUnwind {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             fatal(&[Part::Text(
-                "gosched: a callback ended its thread (pthread_exit) without returning; its goroutine cannot go on\n",
+                "gosched: a callback was left without a return, by pthread_exit or a foreign exception; its goroutine \
+                 cannot go on\n",
             )]);
         }
     }

@@ -17,8 +17,8 @@ pub enum Binding {
     /// A call costs several system calls.
     PerCall,
     /// Until the thread ends. Between its calls the thread is C's, but its signal stack (if its own was too small) and
-    /// its mask (if it blocked faults) stay changed. The first call costs what a per-call one does, each later one a
-    /// few nanoseconds.
+    /// its mask (if it blocked faults) stay changed. The first call costs what a per-call one does, each later one
+    /// some tens of nanoseconds and no system call.
     #[default]
     UntilThreadExit,
 }

@@ -296,3 +296,98 @@ fn locked<T>() -> *mut T {
     const { assert!(align_of::<T>() > 1, "a node at an odd address would look like a locked list") };
     ptr::without_provenance_mut(1)
 }
+
+#[cfg(all(test, not(gosched_loom)))]
+mod tests {
+    use super::*;
+    use std::thread::{scope, yield_now};
+
+    struct Numbered {
+        link: Link<Numbered>,
+        number: usize,
+    }
+
+    // SAFETY: one link each.
+    unsafe impl Node for Numbered {
+        fn link(&self) -> &Link<Self> {
+            &self.link
+        }
+    }
+
+    // SAFETY: numbers, and a link that is the list's business.
+    unsafe impl Send for Numbered {}
+
+    fn chain(numbers: std::ops::Range<usize>) -> Chain<Numbered> {
+        let mut chain = Chain::new();
+        numbers.for_each(|number| chain.push(Box::leak(Box::new(Numbered { link: Link::new(), number }))));
+        chain
+    }
+
+    /// A list of one whose node is taken: empty, and in debt.
+    fn indebted() -> (ExtraList<Numbered>, Owed) {
+        let list = ExtraList::new();
+        let owed = list.stock().expect("empty and nobody owes");
+        assert!(list.stock().is_none(), "one debtor at a time");
+        list.settle(owed, chain(0..1), 0);
+        assert!(list.stock().is_none(), "there is one");
+        let Take::Last(node, owed) = list.take() else { panic!("one node") };
+        assert_eq!(node.number, 0);
+        (list, owed)
+    }
+
+    const WAITERS: usize = 5;
+
+    /// Lets so many threads find the list empty and settles the debt once all are counted.
+    fn settle_for_waiters(made: usize, failure: i32) -> Vec<Result<(), i32>> {
+        let (list, owed) = indebted();
+        scope(|scope| {
+            let waiters: Vec<_> = (0..WAITERS)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let Take::Wait(ticket) = list.take() else { panic!("somebody owes") };
+                        list.wait(ticket)
+                    })
+                })
+                .collect();
+            while list.wanted() < WAITERS as u32 + 1 {
+                yield_now();
+            }
+            list.settle(owed, chain(0..made), failure);
+            waiters.into_iter().map(|waiter| waiter.join().expect("waiter")).collect()
+        })
+    }
+
+    #[test]
+    fn waiters_are_counted_and_served_in_one_go() {
+        assert_eq!(settle_for_waiters(WAITERS + 1, 0), [Ok(()); WAITERS]);
+    }
+
+    #[test]
+    fn a_failed_refill_wakes_all_waiters_with_its_error() {
+        assert_eq!(settle_for_waiters(0, libc::ENOMEM), [Err(libc::ENOMEM); WAITERS]);
+    }
+
+    #[test]
+    fn a_node_that_came_back_outweighs_a_failed_refill() {
+        let (list, owed) = indebted();
+        let Take::Wait(ticket) = list.take() else { panic!("somebody owes") };
+        list.put(Box::leak(Box::new(Numbered { link: Link::new(), number: 7 })));
+        list.settle(owed, Chain::new(), libc::ENOMEM);
+        assert_eq!(list.wait(ticket), Ok(()));
+        assert!(matches!(list.take(), Take::Last(node, _) if node.number == 7));
+        assert!(matches!(list.take(), Take::Wait(_)));
+    }
+
+    #[test]
+    fn a_debt_that_was_written_off_falls_to_the_next() {
+        let (list, owed) = indebted();
+        list.settle(owed, Chain::new(), libc::ENOMEM);
+        let Take::Dry(owed) = list.take() else { panic!("nobody owes") };
+        list.settle(owed, chain(0..3), 0);
+        let taken = [list.take(), list.take()].map(|take| match take {
+            Take::One(node) => node.number,
+            _ => panic!("three nodes"),
+        });
+        assert_eq!(taken, [2, 1], "last in, first out");
+    }
+}

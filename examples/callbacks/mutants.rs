@@ -1,7 +1,8 @@
 //! Only in builds with `--cfg gosched_mutants`: runs the job with one mistake switched on, to show that it is caught.
 //!
 //! `GOSCHED_MUTANT` names the mistake. With `GOSCHED_HANDLER_ENTERS` set, the signal handler enters the runtime itself
-//! wherever it finds nothing of ours on a callback thread, as a C program's handler may that knows no better.
+//! wherever it finds nothing of ours, as the handler of a C program may that knows no better; and each callback enters
+//! many times before it does its work, so that signals find threads at the crossing rather than parked.
 
 use std::env;
 use std::sync::OnceLock;
@@ -9,6 +10,9 @@ use std::sync::OnceLock;
 use gosched::callback::Bridge;
 use gosched::signal::{self, Context};
 use gosched_runtime_sys::primitive;
+
+/// Entries before a callback's own one. None of them parks.
+const EXTRA_ENTRIES: usize = 100;
 
 /// What the handler enters through; empty when it shall not.
 static BRIDGE: OnceLock<Bridge> = OnceLock::new();
@@ -23,6 +27,13 @@ pub(crate) fn switch_on() {
 pub(crate) fn use_bridge(bridge: &Bridge) {
     if env::var_os("GOSCHED_HANDLER_ENTERS").is_some() {
         BRIDGE.get_or_init(|| bridge.clone());
+    }
+}
+
+/// Called by every callback.
+pub(crate) fn enter_often() {
+    if let Some(bridge) = BRIDGE.get() {
+        (0..EXTRA_ENTRIES).for_each(|_| drop(bridge.enter(|| ())));
     }
 }
 

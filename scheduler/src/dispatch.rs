@@ -37,59 +37,30 @@
 //! A lock-free line: these transitions are rare (each ends or begins a sleep), and a lock makes them one story. Handing
 //! the P over by rounds instead of by time: 14 % of the throughput was left.
 
+mod seat;
+
 use std::collections::VecDeque;
-use std::fmt;
+use std::mem;
 use std::ops::Deref;
 use std::ptr;
 
-use gosched_runtime_sys::note::Note;
 use gosched_runtime_sys::primitive::{
-    AtomicU32, AtomicUsize, Mutex,
-    Ordering::{Acquire, Relaxed, Release, SeqCst},
+    AtomicUsize, Mutex,
+    Ordering::{Acquire, Relaxed, SeqCst},
     fence, mutated,
 };
 
 use crate::ds::idle::Idle;
 use crate::policy;
 
-/// The M has a P, in hand or on its table - or had: a P that was taken out of the table leaves the word as it is.
-const HAS_P: u32 = 0;
-/// As `HAS_P`; it was woken to look for work and counts as searching.
-const HAS_P_SEARCHING: u32 = 1;
-/// It has none and is awake.
-const NO_P: u32 = 2;
-/// It owns ready Gs and waits for a P.
-const IN_LINE: u32 = 3;
-/// It has nothing to do.
-const ASLEEP: u32 = 4;
-
-/// An M's place in the dispatch: what others need of it to bring it a P.
-pub(crate) struct Seat<P> {
-    word: AtomicU32,
-    /// The P on its way to this M. Written under the dispatch's lock, before the word says so.
-    handed: Mutex<Option<Box<P>>>,
-    /// What the M's thread sleeps on.
-    pub(crate) note: Note,
-}
-
-impl<P> fmt::Debug for Seat<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seat").field("word", &self.word).finish_non_exhaustive()
-    }
-}
-
-/// A P that came to a waiting M.
-pub(crate) struct Given<P> {
-    pub(crate) p: Box<P>,
-    /// The M was woken to look for work: it counts as searching.
-    pub(crate) searching: bool,
-}
+use seat::{ASLEEP, HAS_P, HAS_P_SEARCHING, IN_LINE};
+pub(crate) use seat::{Given, Seat};
 
 /// How a wait for a P ended.
 pub(crate) enum Waited<P> {
     /// With a P.
     Given(Given<P>),
-    /// There is something to do after all; no P yet.
+    /// There may be something to do after all; no P yet.
     Retry,
     /// The runtime has ended.
     Closed,
@@ -111,11 +82,27 @@ struct InLine<S> {
     woken: bool,
 }
 
+struct Asleep<S> {
+    seat: S,
+    /// It runs what any M may run; not so a lent thread that is about to leave.
+    takes_any: bool,
+}
+
 struct State<P, S> {
     idle: Vec<Box<P>>,
-    asleep: Vec<S>,
+    asleep: Vec<Asleep<S>>,
     line: VecDeque<InLine<S>>,
+    /// No M could be made for published work: the next one that would sleep looks again.
+    recall: bool,
     closed: bool,
+}
+
+impl<P, S> State<P, S> {
+    /// The M that fell asleep last among those that run anything.
+    fn pop_asleep(&mut self) -> Option<S> {
+        let at = self.asleep.iter().rposition(|sleeper| sleeper.takes_any)?;
+        Some(self.asleep.swap_remove(at).seat)
+    }
 }
 
 /// The meeting place of Ps and Ms. `S` is how a seat is referred to.
@@ -124,36 +111,11 @@ pub(crate) struct Dispatch<P, S> {
     line_len: AtomicUsize,
 }
 
-impl<P> Seat<P> {
-    pub(crate) fn new() -> Self {
-        Self { word: AtomicU32::new(NO_P), handed: Mutex::new(None), note: Note::new() }
-    }
-
-    /// The M has given its P away or never had one.
-    pub(crate) fn without_p(&self) {
-        self.word.store(NO_P, Relaxed);
-    }
-
-    /// The M starts with a P.
-    pub(crate) fn with_p(&self) {
-        self.word.store(HAS_P, Relaxed);
-    }
-
-    /// An M that is about to be made finds its P here.
-    pub(crate) fn start_with(&self, p: Box<P>, searching: bool) {
-        self.hand(p, if searching { HAS_P_SEARCHING } else { HAS_P });
-    }
-
-    /// The P that was handed over, if one was.
-    pub(crate) fn take_handed(&self) -> Option<Given<P>> {
-        let p = self.handed.lock().take()?;
-        Some(Given { p, searching: self.word.load(Relaxed) == HAS_P_SEARCHING })
-    }
-
-    fn hand(&self, p: Box<P>, word: u32) {
-        *self.handed.lock() = Some(p);
-        // ORDERING[dispatch.word]: what the giver did before is seen by the M that reads the word in `wait`.
-        self.word.store(word, Release);
+impl<P, S: Deref<Target = Seat<P>>> State<P, S> {
+    /// This very M, if it is asleep.
+    fn take_asleep(&mut self, seat: &S) -> Option<S> {
+        let at = self.asleep.iter().position(|sleeper| ptr::eq(&*sleeper.seat, &**seat))?;
+        Some(self.asleep.swap_remove(at).seat)
     }
 }
 
@@ -162,9 +124,33 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
     pub(crate) fn new(ps: Vec<Box<P>>, idle: &Idle) -> Self {
         let _nobody_searches_yet = idle.add_idle_p(ps.len());
         Self {
-            state: Mutex::new(State { idle: ps, asleep: Vec::new(), line: VecDeque::new(), closed: false }),
+            state: Mutex::new(State {
+                idle: ps,
+                asleep: Vec::new(),
+                line: VecDeque::new(),
+                recall: false,
+                closed: false,
+            }),
             line_len: AtomicUsize::new(0),
         }
+    }
+
+    /// Makes room for `ms` Ms, before they come: nothing is allocated or freed under the lock, for an allocator that readies
+    /// goroutines comes by here.
+    pub(crate) fn make_room(&self, ms: usize) {
+        let enough = |state: &State<P, S>| state.asleep.capacity() >= ms && state.line.capacity() >= ms;
+        if enough(&self.state.lock()) {
+            return;
+        }
+        let (mut asleep, mut line) = (Vec::with_capacity(2 * ms), VecDeque::with_capacity(2 * ms));
+        let mut state = self.state.lock();
+        if !enough(&state) {
+            mem::swap(&mut state.asleep, &mut asleep);
+            mem::swap(&mut state.line, &mut line);
+            state.asleep.append(&mut asleep);
+            state.line.append(&mut line);
+        }
+        drop(state);
     }
 
     /// How many Ms wait for a P; a hint.
@@ -243,8 +229,7 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         let mut state = self.state.lock();
         // Only who finds it among this runtime's sleepers acts: the M may have been woken meanwhile, or have gone to
         // another runtime.
-        let Some(at) = state.asleep.iter().position(|s| ptr::eq(&**s, &**seat)) else { return };
-        let seat = state.asleep.swap_remove(at);
+        let Some(seat) = state.take_asleep(seat) else { return };
         if let Some(p) = state.idle.pop() {
             idle.sub_idle_p(1);
             seat.hand(p, HAS_P);
@@ -262,7 +247,7 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         let mut state = self.state.lock();
         let Some(p) = state.idle.pop() else { return Roused::NoP };
         idle.sub_idle_p(1);
-        let Some(seat) = state.asleep.pop() else { return Roused::NeedM(p) };
+        let Some(seat) = state.pop_asleep() else { return Roused::NeedM(p) };
         seat.hand(p, HAS_P_SEARCHING);
         drop(state);
         seat.note.wake();
@@ -274,7 +259,7 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         let mut state = self.state.lock();
         let seat = match state.line.pop_front() {
             Some(head) => Some(head.seat),
-            None => state.asleep.pop(),
+            None => state.pop_asleep(),
         };
         let Some(seat) = seat else { return Roused::NeedM(p) };
         seat.hand(p, HAS_P);
@@ -309,14 +294,15 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         }
     }
 
-    /// An M without a P and without work sleeps until it gets a P. `has_mail` looks at its inbox.
-    pub(crate) fn sleep(&self, seat: &S, idle: &Idle, has_mail: impl Fn() -> bool) -> Waited<P> {
+    /// An M without a P and without work sleeps until it gets a P. `takes_any`: for whatever work there is, and not only for
+    /// what `has_mail` sees in its inbox.
+    pub(crate) fn sleep(&self, seat: &S, idle: &Idle, takes_any: bool, has_mail: impl Fn() -> bool) -> Waited<P> {
         let mut state = self.state.lock();
-        if state.closed {
-            return Waited::Closed;
+        if takes_any && mem::take(&mut state.recall) {
+            return Waited::Retry;
         }
         seat.word.store(ASLEEP, Relaxed);
-        state.asleep.push(seat.clone());
+        state.asleep.push(Asleep { seat: seat.clone(), takes_any });
         drop(state);
         if !mutated("dispatch.sleep_without_fence") {
             // ORDERING[dispatch.sleep]: after Sleep, before Check; pairs with the fence in `rouse_for_inbox`.
@@ -328,13 +314,23 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         self.wait(seat, idle)
     }
 
+    /// No M could be made for work that is published. True: nobody sleeps who could run it, and whoever would is sent
+    /// back to look again; else the caller had better wake one.
+    pub(crate) fn recall(&self) -> bool {
+        let mut state = self.state.lock();
+        let nobody = !state.asleep.iter().any(|sleeper| sleeper.takes_any);
+        state.recall |= nobody && !mutated("dispatch.recall_forgotten");
+        nobody
+    }
+
     /// Takes the own word back from `ASLEEP`; false if somebody was faster.
     fn wake_up(&self, seat: &S) -> bool {
         let mut state = self.state.lock();
-        let Some(at) = state.asleep.iter().position(|s| ptr::eq(&**s, &**seat)) else { return false };
-        state.asleep.swap_remove(at);
-        seat.without_p();
-        true
+        let found = state.take_asleep(seat).is_some();
+        if found {
+            seat.without_p();
+        }
+        found
     }
 
     fn wait(&self, seat: &S, idle: &Idle) -> Waited<P> {
@@ -351,7 +347,8 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
                     }
                 }
                 _ => {
-                    if self.state.lock().closed && self.wake_up(seat) {
+                    let closed = self.state.lock().closed && !mutated("dispatch.sleep_ignores_close");
+                    if closed && self.wake_up(seat) {
                         return Waited::Closed;
                     }
                 }
@@ -366,12 +363,12 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         let mut state = self.state.lock();
         let at = state.line.iter().position(|l| ptr::eq(&*l.seat, &**seat))?;
         let Some(p) = state.idle.pop() else {
-            state.line[at].woken = false;
+            state.line[at].woken = mutated("dispatch.passed_over_unnoticed");
             return None;
         };
         idle.sub_idle_p(1);
         state.line.remove(at);
-        let next = self.line_changed(&mut state);
+        let next = self.line_changed(&mut state).filter(|_| !mutated("dispatch.turn_wakes_nobody"));
         drop(state);
         seat.with_p();
         if let Some(next) = next {
@@ -384,10 +381,18 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
     pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         state.closed = true;
-        let asleep = state.asleep.clone();
+        let asleep = state.asleep.len();
         drop(state);
-        for seat in asleep {
-            seat.note.wake();
+        // Who comes from here on sees that it is closed. Those before are woken from the list and stay in it until they take
+        // themselves out, which moves others to the front only.
+        for at in (0..asleep).rev().filter(|_| !mutated("dispatch.close_wakes_nobody")) {
+            let seat = self.state.lock().asleep.get(at).map(|sleeper| sleeper.seat.clone());
+            if let Some(seat) = seat {
+                seat.note.wake();
+            }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ impl Foreign {
     /// Makes an extra M. Allocates.
     #[must_use]
     pub fn new() -> Self {
-        Self(ThreadG::acquire())
+        Self(ThreadG::acquire_foreign())
     }
 
     /// Its goroutine's number.

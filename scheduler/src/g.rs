@@ -15,6 +15,7 @@
 #![expect(unsafe_code, reason = "ownership of a G is a token that moves between threads")]
 
 use std::cell::{Cell, UnsafeCell};
+use std::fmt;
 use std::io;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -55,6 +56,22 @@ pub(crate) type Resumed = NonNull<()>;
 pub(crate) type GContext = Context<Resumed, Switch>;
 /// What such a G suspends itself with.
 pub(crate) type GSuspender = Suspender<Resumed, Switch>;
+
+/// The payload a cancelled goroutine unwinds with. It comes back from `join` as any panic does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cancelled {
+    /// The goroutine's number.
+    pub g: u64,
+}
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "goroutine {} was cancelled", self.g)
+    }
+}
+
+impl std::error::Error for Cancelled {}
 
 /// What a G runs.
 pub(crate) trait Body {

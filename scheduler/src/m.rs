@@ -27,6 +27,7 @@ use gosched_runtime_sys::primitive::{Mutex, StaticMutex};
 use gosched_runtime_sys::signal_stack::SignalStack;
 
 use crate::dispatch::Seat;
+use crate::ds::grow;
 use crate::ds::table::Table;
 use crate::g::{Home, Runnable};
 use crate::g_queue::{Mailbox, Queue};
@@ -108,13 +109,11 @@ impl M {
         }
     }
 
-    /// Gives the record back: its thread owns no G and no P any more. Returns how many Gs were made and ended on it.
-    pub(crate) fn release(&'static self) -> (u64, u64) {
-        let counts = (self.spawned(), self.ended());
+    /// Gives the record back: its thread owns no G and no P any more.
+    pub(crate) fn release(&'static self) {
         self.spawned.store(0, Relaxed);
         self.ended.store(0, Relaxed);
-        FREE.lock().push(self);
-        counts
+        grow::push(|| FREE.lock(), |free| free, self);
     }
 
     /// This M as its Gs refer to it.

@@ -1,8 +1,8 @@
 //! What the scheduler decides, apart from how it is carried out.
 //!
 //! Pure functions over counts and times, with their constants and the measurement behind each. No atomics, no clocks: who
-//! asks brings a snapshot. Figures are from a 2-core virtual machine unless said otherwise; `docs/performance.md` has the
-//! commands.
+//! asks brings a snapshot. Figures are from small models on a 2-core virtual machine unless said otherwise: starting points,
+//! to be measured again on the scheduler itself.
 
 /// Every so many rounds an M looks where it otherwise looks last: the global queue, its inbox, its oldest unstarted G, the
 /// clock. Prime, so that it does not beat with a program's own rhythm; Go uses the same number.

@@ -8,6 +8,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -75,6 +76,8 @@ pub enum ShutdownError {
     },
     /// It was called inside the runtime: the caller would wait for itself.
     Inside,
+    /// It was called in a forked child, where the runtime's threads do not exist. The runtime stays with the parent.
+    Forked,
 }
 
 impl fmt::Display for ShutdownError {
@@ -84,6 +87,7 @@ impl fmt::Display for ShutdownError {
                 write!(f, "{goroutines} goroutines and {callbacks} callbacks have not ended within the grace")
             }
             Self::Inside => f.write_str("a runtime cannot be shut down from inside"),
+            Self::Forked => f.write_str("a runtime cannot be shut down in a forked child of its process"),
         }
     }
 }
@@ -204,8 +208,11 @@ impl Runtime {
     /// # Errors
     ///
     /// [`ShutdownError::Running`] if something has not ended in time: it is left alone and may still end by itself.
-    /// [`ShutdownError::Inside`] if the caller is in this runtime.
+    /// [`ShutdownError::Inside`] if the caller is in this runtime. [`ShutdownError::Forked`] in a forked child.
     pub fn shutdown(&self, grace: Duration) -> Result<(), ShutdownError> {
+        if self.handle.sched.generation != fork::generation() {
+            return Err(ShutdownError::Forked);
+        }
         if self.handle.is_inside() {
             return Err(ShutdownError::Inside);
         }
@@ -216,7 +223,11 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        if let Err(error) = self.shutdown(DROP_GRACE) {
+        let Err(error) = self.shutdown(DROP_GRACE) else { return };
+        // What waits elsewhere for a goroutine that has not ended points into this memory, which its Ms may all have left.
+        mem::forget(self.handle.sched.clone());
+        // In a forked child there is nothing to end and nothing to say.
+        if error != ShutdownError::Forked {
             tracing::warn!(%error, "gosched: a runtime was dropped and left running");
         }
     }
@@ -289,7 +300,9 @@ impl<R, F: FnOnce() -> thread::Result<R>> Body for Root<'_, F, R> {
         let outcome = match begin {
             Begin::Run => f(),
             Begin::Cancelled => Err(Box::new(Cancelled { g: id }) as _),
-            Begin::Failed(error) => panic!("gosched: no stack for the root goroutine: {error}"),
+            Begin::Failed(error) => {
+                Err(Box::new(format!("gosched: the root goroutine could not be started: {error}")) as _)
+            }
         };
         self.outcome.set(Some(outcome));
     }
@@ -299,15 +312,17 @@ impl<R, F: FnOnce() -> thread::Result<R>> Body for Root<'_, F, R> {
 fn erase<'a>(root: &'a (dyn Body + 'a)) -> NonNull<dyn Body> {
     let raw = NonNull::from(root);
     // SAFETY: only the lifetime changes. The pointer is followed while `run_then`, which has the body, waits for its G.
-    unsafe { std::mem::transmute::<NonNull<dyn Body + 'a>, NonNull<dyn Body + 'static>>(raw) }
+    unsafe { mem::transmute::<NonNull<dyn Body + 'a>, NonNull<dyn Body + 'static>>(raw) }
 }
 
 /// `Mode::threads`: the calling thread is the goroutine.
 fn run_on_thread(sched: &Sched, entry: Entry) {
+    sched.count_outside();
     let place = ThreadG::acquire();
     place.renew(thread_g::reserve_ids(1));
     spawn::run_as(sched, place, entry);
     place.release();
+    sched.count_ended_outside();
 }
 
 /// The calling thread becomes an M with the root goroutine settled on it.

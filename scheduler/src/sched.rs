@@ -14,11 +14,13 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
+use gosched_runtime_sys::fork;
 use gosched_runtime_sys::note::Note;
 use gosched_runtime_sys::primitive::Mutex;
 use gosched_runtime_sys::thread::{monotonic_ns, usable_cpus};
 
 use crate::dispatch::{Dispatch, Seat};
+use crate::ds::grow;
 use crate::ds::idle::Idle;
 use crate::g::Runnable;
 use crate::g_queue::Queue;
@@ -66,13 +68,15 @@ pub(crate) struct Sched {
     pub(crate) slab: Slab,
     pub(crate) stacks: StackPool,
     /// The threads of `Mode::threads`.
-    pub(crate) threads: ThreadPool<Runnable>,
+    pub(crate) threads: ThreadPool,
     ms: Mutex<Ms>,
     /// The first `procs` Ms.
     home: Box<[AtomicPtr<M>]>,
     /// Gs made by threads that are no M of ours.
     spawned_outside: AtomicU64,
     state: AtomicU32,
+    /// The process it was made in, counted in forks.
+    pub(crate) generation: u32,
     /// What shutdown sleeps on; woken by every G that ends while the runtime closes.
     pub(crate) drained: Note,
     /// OS threads made for Ms, to be joined.
@@ -106,6 +110,7 @@ impl Sched {
             home: (0..config.procs).map(|_| AtomicPtr::default()).collect(),
             spawned_outside: AtomicU64::new(0),
             state: AtomicU32::new(OPEN),
+            generation: fork::generation(),
             drained: Note::new(),
             joins: Mutex::new(Vec::new()),
             config,
@@ -146,7 +151,8 @@ impl Sched {
 
     /// An M joins the runtime; among the first `procs` it is a home M.
     pub(crate) fn add_m(&self, m: &'static M) {
-        self.ms.lock().list.push(m);
+        grow::push(|| self.ms.lock(), |ms| &mut ms.list, m);
+        self.dispatch.make_room(self.m_count());
         for slot in &self.home {
             // ORDERING[sched.home]: the record is whole for who finds it in `least_home`.
             if slot.compare_exchange(std::ptr::null_mut(), std::ptr::from_ref(m).cast_mut(), Release, Relaxed).is_ok() {
@@ -163,9 +169,10 @@ impl Sched {
         }
         let mut ms = self.ms.lock();
         ms.list.retain(|other| !std::ptr::eq(*other, m));
-        let (spawned, ended) = m.release();
-        ms.spawned += spawned;
-        ms.ended += ended;
+        ms.spawned += m.spawned();
+        ms.ended += m.ended();
+        drop(ms);
+        m.release();
     }
 
     /// The home M that owns the fewest settled Gs, with that count; `None` in place of an M whose thread is yet to be made.

@@ -3,59 +3,66 @@
 //! That they stay mapped is what lets a waker or a signal handler be late (see `g`), and that they can all be walked is
 //! what shutdown needs; a registry that every spawn and every end had to lock is what this replaces.
 //!
+//! Nothing is allocated under the lock: an allocator that makes goroutines comes by here.
+//!
 //! # Safety
 //!
-//! A record is vacant, and then in one list of vacant records, or belongs to one G.
+//! A record is vacant, and then in one list of vacant records, or belongs to one G. Chunks are freed by `Drop` alone.
 #![expect(unsafe_code, reason = "hands out pointers into chunks that it owns")]
 
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{
+    AtomicPtr,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 use gosched_runtime_sys::primitive::Mutex;
 
+use crate::ds::list::List;
 use crate::g::{G, Runnable};
 
 /// How many records are carved, and moved between a P and the slab, at a time.
 pub(crate) const BATCH: usize = 64;
 
-struct State {
-    chunks: Vec<NonNull<[G]>>,
-    vacant: Vec<NonNull<G>>,
+struct Chunk {
+    records: Box<[G]>,
+    older: *mut Chunk,
 }
 
-// SAFETY: the pointers are what is not `Send`; the slab owns the chunks, and vacant records belong to whoever has the list.
-unsafe impl Send for State {}
-
 /// All G records of a runtime.
-pub(crate) struct Slab(Mutex<State>);
+pub(crate) struct Slab {
+    vacant: Mutex<List<G>>,
+    /// Never shrinks.
+    newest: AtomicPtr<Chunk>,
+}
 
 impl Slab {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(State { chunks: Vec::new(), vacant: Vec::new() }))
+        Self { vacant: Mutex::new(List::new()), newest: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// Moves a batch of vacant records into `to`.
+    /// Moves some vacant records into `to`, at least one.
     #[cold]
     pub(crate) fn refill(&self, to: &mut Vec<NonNull<G>>) {
-        let mut state = self.0.lock();
-        if state.vacant.is_empty() {
-            let chunk: Box<[G]> = (0..BATCH).map(|_| G::vacant()).collect();
-            let chunk = NonNull::from(Box::leak(chunk));
-            state.chunks.push(chunk);
-            state.vacant.extend((0..BATCH).map(|i| {
-                // SAFETY: `i` is inside the chunk.
-                unsafe { chunk.cast::<G>().add(i) }
-            }));
+        to.reserve(BATCH);
+        let mut vacant = self.vacant.lock();
+        to.extend((0..BATCH / 2).map_while(|_| vacant.pop_front()));
+        drop(vacant);
+        if to.is_empty() {
+            let mut carved = self.carve();
+            to.extend(std::iter::from_fn(|| carved.pop_front()));
         }
-        let keep = state.vacant.len().saturating_sub(BATCH / 2);
-        to.extend(state.vacant.drain(keep..));
     }
 
     /// One vacant record, for who has no P.
     pub(crate) fn take(&self) -> Runnable {
-        let mut one = Vec::with_capacity(BATCH);
-        self.refill(&mut one);
-        let g = one.pop().expect("a refill brings at least one");
-        self.0.lock().vacant.append(&mut one);
+        let vacant = self.vacant.lock().pop_front();
+        let g = vacant.unwrap_or_else(|| {
+            let mut carved = self.carve();
+            let g = carved.pop_front().expect("a chunk has records");
+            self.vacant.lock().append(carved);
+            g
+        });
         // SAFETY: it was vacant and is in no list any more.
         unsafe { Runnable::from_raw(g) }
     }
@@ -63,26 +70,48 @@ impl Slab {
     /// Gives records back.
     #[cold]
     pub(crate) fn put(&self, records: impl Iterator<Item = NonNull<G>>) {
-        self.0.lock().vacant.extend(records);
+        let mut vacant = self.vacant.lock();
+        for record in records {
+            // SAFETY: in no list any more, and it lives as long as the slab.
+            unsafe { vacant.push_back(record) };
+        }
+    }
+
+    /// A new chunk's records.
+    fn carve(&self) -> List<G> {
+        let records = (0..BATCH).map(|_| G::vacant()).collect();
+        let chunk = Box::leak(Box::new(Chunk { records, older: self.newest.load(Relaxed) }));
+        let mut carved = List::new();
+        for record in &chunk.records {
+            // SAFETY: in no list yet, and the chunk, which does not move, lives as long as the slab.
+            unsafe { carved.push_back(NonNull::from(record)) };
+        }
+        // ORDERING[slab.newest]: pairs with the load in `each`: the chunk is whole for who walks them.
+        while let Err(newest) = self.newest.compare_exchange_weak(chunk.older, &raw mut *chunk, Release, Relaxed) {
+            chunk.older = newest;
+        }
+        carved
     }
 
     /// Calls `f` with every record, in use or not.
     pub(crate) fn each(&self, mut f: impl FnMut(NonNull<G>)) {
-        let chunks = self.0.lock().chunks.clone();
-        for chunk in chunks {
-            for i in 0..BATCH {
-                // SAFETY: `i` is inside the chunk.
-                f(unsafe { chunk.cast::<G>().add(i) });
-            }
+        // ORDERING[slab.newest]: pairs with `carve`; the older ones are behind it in the same way.
+        let mut at = self.newest.load(Acquire);
+        // SAFETY: null, or a chunk, which lives as long as the slab.
+        while let Some(chunk) = unsafe { at.as_ref() } {
+            chunk.records.iter().for_each(|g| f(NonNull::from(g)));
+            at = chunk.older;
         }
     }
 }
 
 impl Drop for Slab {
     fn drop(&mut self) {
-        for chunk in self.0.lock().chunks.drain(..) {
-            // SAFETY: `refill` leaked it from a box; the runtime ends, so no G is left and nobody reaches a record.
-            drop(unsafe { Box::from_raw(chunk.as_ptr()) });
+        let mut at = *self.newest.get_mut();
+        while !at.is_null() {
+            // SAFETY: `carve` leaked it; the runtime ends, so no G is left and nobody reaches a record.
+            let chunk = unsafe { Box::from_raw(at) };
+            at = chunk.older;
         }
     }
 }

@@ -12,7 +12,7 @@
 use std::fmt;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{
-    AtomicPtr, AtomicU64,
+    AtomicBool, AtomicPtr, AtomicU64,
     Ordering::{Relaxed, Release, SeqCst},
     fence,
 };
@@ -20,6 +20,7 @@ use std::sync::atomic::{
 use gosched_runtime_sys::primitive::StaticMutex;
 
 use crate::current::Current;
+use crate::ds::grow;
 use crate::g::{G, Kind, Runnable};
 use crate::m::M;
 use crate::sched::Sched;
@@ -30,6 +31,8 @@ pub(crate) struct ThreadG {
     place: Current,
     /// The runtime it is in, so that shutdown finds it; null when it is in none.
     entered: AtomicPtr<Sched>,
+    /// It stands for a thread in a callback, and always will.
+    foreign: AtomicBool,
 }
 
 impl fmt::Debug for ThreadG {
@@ -68,6 +71,7 @@ impl ThreadG {
                 g: G::vacant(),
                 place: Current::new(m),
                 entered: AtomicPtr::new(ptr::null_mut()),
+                foreign: AtomicBool::new(false),
             }));
             // SAFETY: nobody else knows the record yet.
             let g = unsafe { Runnable::from_raw(NonNull::from(&made.g)) };
@@ -75,14 +79,27 @@ impl ThreadG {
             g.own().home.set(Some(m.as_home()));
             made.place.set_g(Some(&made.g));
             let _the_record_has_it = g.into_raw();
-            ALL.lock().every.push(made);
+            grow::push(|| ALL.lock(), |all| &mut all.every, made);
             made
         })
     }
 
+    /// A record for callbacks, for good: it is never released.
+    pub(crate) fn acquire_foreign() -> &'static ThreadG {
+        let acquired = Self::acquire();
+        acquired.renew(reserve_ids(1));
+        acquired.foreign.store(true, Relaxed);
+        acquired
+    }
+
+    /// Whether it stands for a thread in a callback.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.foreign.load(Relaxed)
+    }
+
     /// Gives the record to the next thread.
     pub(crate) fn release(&'static self) {
-        ALL.lock().vacant.push(self);
+        grow::push(|| ALL.lock(), |all| &mut all.vacant, self);
     }
 
     /// Its goroutine.

@@ -1,30 +1,33 @@
 //! The threads of `Mode::threads()`: one per goroutine, kept for the next one.
 //!
-//! The pool hands jobs to threads that wait; it makes none itself, so that running out of threads is the spawner's error.
+//! The pool hands Gs to threads that wait; it makes none itself, so that running out of threads is the spawner's error.
+//! Nothing is allocated under its lock: an allocator that makes goroutines comes by here.
 
-use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-struct State<J> {
-    jobs: VecDeque<J>,
+use crate::g::Runnable;
+use crate::g_queue::Queue;
+
+struct State {
+    jobs: Queue,
     waiting: usize,
     closed: bool,
 }
 
-/// Threads that wait for a job.
-pub(crate) struct ThreadPool<J> {
-    state: Mutex<State<J>>,
+/// Threads that wait for a G to run.
+pub(crate) struct ThreadPool {
+    state: Mutex<State>,
     work: Condvar,
 }
 
-impl<J> ThreadPool<J> {
+impl ThreadPool {
     pub(crate) fn new() -> Self {
-        let state = State { jobs: VecDeque::new(), waiting: 0, closed: false };
+        let state = State { jobs: Queue::new(), waiting: 0, closed: false };
         Self { state: Mutex::new(state), work: Condvar::new() }
     }
 
     /// Gives `job` to a thread that waits; back if none does.
-    pub(crate) fn submit(&self, job: J) -> Result<(), J> {
+    pub(crate) fn submit(&self, job: Runnable) -> Result<(), Runnable> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.waiting <= state.jobs.len() {
             return Err(job);
@@ -36,7 +39,7 @@ impl<J> ThreadPool<J> {
     }
 
     /// Blocks a pool thread until there is a job; `None` once the pool is closed.
-    pub(crate) fn next(&self) -> Option<J> {
+    pub(crate) fn next(&self) -> Option<Runnable> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.waiting += 1;
         while state.jobs.is_empty() && !state.closed {

@@ -17,7 +17,7 @@ const RUNTIME_SYS: &[&str] = &[
 
 #[rustfmt::skip]
 const SCHEDULER: &[&str] = &[
-    "ds::list", "ds::inbox", "ds::parker", "ds::table", "ds::idle", "ds",
+    "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::table", "ds::idle", "ds",
     "policy", "mode",
     "g", "g_queue", "stack_pool", "slab", "p", "dispatch", "m", "thread_pool", "sched", "current", "thread_g",
     "proc::attach", "proc::start_m", "proc::wake", "proc::find", "proc::spawn", "proc::park", "proc::run", "proc::shutdown", "proc",

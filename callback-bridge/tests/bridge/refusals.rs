@@ -139,10 +139,14 @@ fn without_memory_for_another_m() {
     Child::run("refusals::without_memory_for_another_m", || {
         let (_runtime, bridge) = bridge();
         let bridge = bridge.with_binding(Binding::PerCall);
-        // Threads and what they print with exist before the memory is gone.
-        let [limited, first_inside, refused, first_outside] = std::array::from_fn(|_| Barrier::new(2));
+        // Each thread has a little memory in hand before there is no more from the system.
+        let warm_up = || drop(std::hint::black_box(vec![1_u8; 48 << 10]));
+        warm_up();
+        let [warm, limited, first_inside, refused, first_outside] = std::array::from_fn(|_| Barrier::new(2));
         std::thread::scope(|scope| {
             scope.spawn(|| {
+                warm_up();
+                warm.wait();
                 limited.wait();
                 let has_the_only_m = bridge.enter(|| {
                     first_inside.wait();
@@ -151,6 +155,7 @@ fn without_memory_for_another_m() {
                 assert!(has_the_only_m.is_ok(), "who is inside needs no second M");
                 first_outside.wait();
             });
+            warm.wait();
             limit_address_space(16 << 10);
             limited.wait();
             first_inside.wait();

@@ -47,7 +47,7 @@ fn exits_inside(binding: Binding, path: &str) {
         });
     });
     assert_eq!(child.status.signal(), Some(libc::SIGABRT), "{child:?}");
-    assert!(child.stderr.contains("gosched: a callback ended its thread (pthread_exit)"), "{child:?}");
+    assert!(child.stderr.contains("gosched: a callback was left without a return, by pthread_exit"), "{child:?}");
 }
 
 #[test]

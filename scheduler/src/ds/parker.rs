@@ -189,16 +189,11 @@ impl Parker {
         self.word.load(Ordering::Acquire) & STATE == NOTIFIED
     }
 
-    /// Whether the owner is parked and nobody has claimed it; for a thread that sleeps in place of its owner.
-    #[inline]
-    pub(crate) fn parked(&self) -> bool {
-        // ORDERING[parker.note]: partner are the exchanges in `notify` and `cancel`: what they wrote before is visible.
-        matches!(self.word.load(Ordering::Acquire) & STATE, PARKED | SHIELDED)
-    }
-
-    /// By the owner: a cancel that was not meant for it.
+    /// By the owner: a cancel that was not meant for it. One that is may come at the same time: the reason of whichever is
+    /// forgotten is visible afterwards.
     pub(crate) fn forget_cancel(&self) {
-        self.word.fetch_and(STATE, Ordering::Relaxed);
+        // ORDERING[parker.note]: partner is the exchange in `cancel`.
+        self.word.fetch_and(STATE, Ordering::Acquire);
     }
 
     /// Makes it the word of a new owner. Nobody may know the old one any more: a notification or cancel that comes

@@ -14,9 +14,11 @@
 //! A new model is a file here with a `fn` per scenario and one [`models!`] table of its tests.
 
 mod chan;
+mod dispatch;
 mod idle;
 mod inbox;
 mod parker;
+mod search;
 mod table;
 
 use std::panic::{self, AssertUnwindSafe};

@@ -57,7 +57,7 @@ fn unstarted(cx: &Current, p: &P, shared: &Shared, end: End, wants: Wants) -> Op
     p.pop_unstarted(shared, end)
 }
 
-/// Whether this M may start a G that has no M yet. If not, the M that should is woken.
+/// Whether this M may start a G that has no M yet. If not, its search (`look_at`) wakes the M that should.
 #[inline]
 fn may_start(cx: &Current, wants: Wants) -> bool {
     if !wants.start {

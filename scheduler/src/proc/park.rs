@@ -22,6 +22,7 @@ use gosched_runtime_sys::thread::{monotonic_ns, yield_thread};
 
 use crate::current::{self, Current};
 use crate::ds::parker::{Commit, Notify};
+pub use crate::g::Cancelled;
 use crate::g::{G, GSuspender, Kind, Runnable, Switch};
 use crate::m::M;
 use crate::policy::Patience;
@@ -29,26 +30,12 @@ use crate::proc::wake;
 use crate::sched::Sched;
 use crate::thread_g::{self, Borrowed};
 
-/// The payload a cancelled goroutine unwinds with. It comes back from `join` as any panic does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Cancelled {
-    /// The goroutine's number.
-    pub g: u64,
-}
-
-impl fmt::Display for Cancelled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "goroutine {} was cancelled", self.g)
-    }
-}
-
-impl std::error::Error for Cancelled {}
-
 /// One wait of whoever calls: begun before its node can be seen, then parked as often as it takes.
 #[derive(Debug)]
 pub(crate) struct Parking {
     target: Target,
+    /// It began inside an operation of the scheduler (an allocator that waits): the M is not to be switched away from.
+    busy: bool,
     /// Set when the caller is no goroutine: the G that stands in for its thread.
     _stand_in: Option<Borrowed>,
 }
@@ -153,12 +140,14 @@ impl Parking {
         current::with(|cx| match cx.and_then(|cx| Some((cx, cx.g()?))) {
             Some((cx, g)) => {
                 g.parker.prepare();
-                Self { target: Target { g: g.into(), sched: cx.sched() }, _stand_in: None }
+                let target = Target { g: g.into(), sched: cx.sched() };
+                Self { target, busy: cx.m.table.is_busy(), _stand_in: None }
             }
             None => {
                 let borrowed = thread_g::borrow();
                 borrowed.g().parker.prepare();
-                Self { target: Target { g: borrowed.g().into(), sched: ptr::null() }, _stand_in: Some(borrowed) }
+                let target = Target { g: borrowed.g().into(), sched: ptr::null() };
+                Self { target, busy: false, _stand_in: Some(borrowed) }
             }
         })
     }
@@ -177,7 +166,7 @@ impl Parking {
     /// Waits until it is notified or cancelled. May return early; may be called again.
     pub(crate) fn park(&self) {
         let panicking = thread::panicking();
-        match suspender(self.g(), panicking) {
+        match suspender(self.g(), panicking || self.busy) {
             // SAFETY: it is the calling G's, on whose stack this runs.
             Some(suspender) => unsafe {
                 suspender.suspend(Switch::Park);
@@ -188,23 +177,9 @@ impl Parking {
 
     /// Whether the wait is to be given up. Never while the thread is panicking: its unwinding must get through.
     pub(crate) fn cancelled(&self) -> bool {
-        if !self.g().parker.cancelled() {
-            return false;
-        }
-        if self.cancel_is_stale() {
-            self.g().parker.forget_cancel();
-            return false;
-        }
-        !thread::panicking() && can_unwind()
-    }
-
-    /// A thread-backed record goes from runtime to runtime, and a cancel for the last one may arrive late.
-    fn cancel_is_stale(&self) -> bool {
-        // SAFETY: the calling G's own record, or the one borrowed for this wait.
-        let own = unsafe { crate::g::running_own(self.g()) };
         // SAFETY: the calling goroutine's runtime, or null.
         let sched = unsafe { self.target.sched.as_ref() };
-        own.kind.get() == Kind::ThreadBacked && !sched.is_some_and(Sched::closing)
+        is_cancelled(self.g(), sched) && !thread::panicking() && can_unwind()
     }
 
     /// Gives the wait up by unwinding. The cancel stays pending.
@@ -228,11 +203,10 @@ impl Parking {
             }
         });
         own.in_place.set(true);
-        let note = &M::of(own.home.get().expect("it has just been set")).seat.note;
+        let seat = &M::of(own.home.get().expect("it has just been set")).seat;
         if g.parker.commit(!shielded) == Commit::Parked {
-            while g.parker.parked() {
-                note.sleep();
-            }
+            // Claimed is not enough: until the claimer gives the G back, `own` is its.
+            seat.sleep_until_resumed();
         }
         own.in_place.set(own.kind.get() == Kind::ThreadBacked);
         own.home.set(home);
@@ -241,13 +215,34 @@ impl Parking {
 
 /// How the running G suspends, if it may switch.
 #[inline]
-fn suspender(g: &G, panicking: bool) -> Option<GSuspender> {
+fn suspender(g: &G, forbidden: bool) -> Option<GSuspender> {
     // SAFETY: callers pass their own running G, or the record borrowed for their thread.
     let own = unsafe { crate::g::running_own(g) };
-    if panicking || own.pins.get() > 0 {
+    if forbidden || own.pins.get() > 0 {
         return None;
     }
     own.suspender.get()
+}
+
+/// Whether the running G was cancelled. `sched` is the runtime it is in; none for one that stands in for a plain thread.
+fn is_cancelled(g: &G, sched: Option<&Sched>) -> bool {
+    if !g.parker.cancelled() {
+        return false;
+    }
+    // SAFETY: callers pass their own running G, or the record borrowed for their thread.
+    let own = unsafe { crate::g::running_own(g) };
+    // A thread-backed record goes from runtime to runtime, and a cancel for the last one may arrive late.
+    let stale = || own.kind.get() == Kind::ThreadBacked && !sched.is_some_and(Sched::closing);
+    if !stale() {
+        return true;
+    }
+    g.parker.forget_cancel();
+    if stale() {
+        return false;
+    }
+    // The runtime's own came between the look and the forgetting: it is put back.
+    let _it_runs = g.parker.cancel();
+    true
 }
 
 /// Looks for a while whether the wait is over before the thread goes to sleep.
@@ -289,7 +284,7 @@ fn give_up_p(cx: &Current) {
     }
 }
 
-/// Lets others run. Returns when the goroutine's turn has come again, at once if it is pinned or there is nobody.
+/// Lets others run. Returns when the goroutine's turn has come again, at once if it may not switch or there is nobody.
 ///
 /// On a plain thread this is `std::thread::yield_now`.
 ///
@@ -299,10 +294,10 @@ fn give_up_p(cx: &Current) {
 pub fn yield_now() {
     let suspender = current::with(|cx| {
         let g = cx?.g()?;
-        if g.parker.cancelled() && !thread::panicking() && can_unwind() {
+        if !thread::panicking() && can_unwind() && is_cancelled(g, Some(cx?.sched())) {
             raise(g);
         }
-        suspender(g, thread::panicking())
+        suspender(g, thread::panicking() || cx?.m.table.is_busy())
     });
     match suspender {
         // SAFETY: it is the calling G's, on whose stack this runs.
@@ -343,4 +338,35 @@ pub(crate) fn pinned<R>(f: impl FnOnce() -> R) -> R {
     });
     let _unpin = g.map(Unpin);
     f()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+    use super::*;
+    use crate::{Mode, Runtime, chan, go};
+
+    #[test]
+    fn nothing_switches_inside_an_operation_of_the_scheduler() {
+        // SAFETY: no goroutine here waits in an initialiser or in code that relies on nesting.
+        let mode = unsafe { Mode::settled() };
+        let rt = Runtime::builder(mode).procs(1).build().expect("a runtime");
+        let ran = Arc::new(AtomicBool::new(false));
+        let early = rt.run(|| {
+            let theirs = ran.clone();
+            let other = go(move || theirs.store(true, Relaxed));
+            let hand = current::with(|cx| cx.expect("inside").enter().expect("not busy yet"));
+            yield_now();
+            let (tx, rx) = chan::bounded(0);
+            let sender = thread::spawn(move || tx.send(7));
+            assert_eq!(rx.recv(), Ok(7));
+            let early = ran.load(Relaxed);
+            drop(hand);
+            sender.join().expect("no panic").expect("it was received");
+            other.join().expect("no panic");
+            early
+        });
+        assert!(!early && ran.load(Relaxed));
+    }
 }

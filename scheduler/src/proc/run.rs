@@ -9,8 +9,10 @@
 //! (`Mode::migratory`, `go_migratory`).
 #![expect(unsafe_code, reason = "resumes contexts")]
 
+use std::mem;
 use std::ptr::NonNull;
 
+use gosched_runtime_sys::fatal::{Part, fatal};
 use gosched_runtime_sys::thread::monotonic_ns;
 
 use crate::current::{Current, Entered};
@@ -42,6 +44,21 @@ pub(crate) struct Lent {
 
 /// The loop. Returns when the runtime has ended, or when a lent thread may leave.
 pub(crate) fn run(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
+    let unwinds = Unwinds;
+    run_until_left(cx, given, lent);
+    mem::forget(unwinds);
+}
+
+/// Ends the process if the loop unwinds: its Gs, on whose stacks others may rely, could not go on.
+struct Unwinds;
+
+impl Drop for Unwinds {
+    fn drop(&mut self) {
+        fatal(&[Part::Text("gosched: the scheduler's loop panicked\n")]);
+    }
+}
+
+fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
     let mut hand = enter(cx);
     let mut searching = given.as_ref().is_some_and(|given| given.searching);
     hand.p = given.map(|given| given.p);
@@ -52,9 +69,12 @@ pub(crate) fn run(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
         }
         let wants = Wants { start: !root_ended };
         if hand.p.is_none() {
-            match get_p(cx, &mut hand) {
+            match get_p(cx, &mut hand, wants) {
                 Waited::Given(given) => (hand.p, searching) = (Some(given.p), given.searching),
-                Waited::Retry => continue,
+                Waited::Retry => {
+                    searching = look_again(cx, &mut hand, wants);
+                    continue;
+                }
                 Waited::Closed => return,
             }
         }
@@ -70,7 +90,7 @@ pub(crate) fn run(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
             searching = retire(cx, &mut hand, searching, wants);
             continue;
         };
-        if std::mem::take(&mut searching) {
+        if mem::take(&mut searching) {
             find::found_while_searching(cx.sched());
         }
         let is_root = lent.as_ref().is_some_and(|lent| std::ptr::eq(lent.root.as_ptr(), g.g()));
@@ -89,7 +109,7 @@ fn enter(cx: &Current) -> Entered {
 
 /// An M without a P: it waits for its turn if it owns something ready, else it sleeps.
 #[cold]
-fn get_p(cx: &Current, hand: &mut Entered) -> Waited<P> {
+fn get_p(cx: &Current, hand: &mut Entered, wants: Wants) -> Waited<P> {
     let (m, sched) = (cx.m, cx.sched());
     let local = hand.local();
     local.p_since = None;
@@ -97,27 +117,32 @@ fn get_p(cx: &Current, hand: &mut Entered) -> Waited<P> {
         let p = sched.dispatch.wait_in_line(&&m.seat, &sched.idle, monotonic_ns());
         return Waited::Given(Given { p, searching: false });
     }
-    sched.dispatch.sleep(&&m.seat, &sched.idle, || !m.inbox.is_empty())
+    sched.dispatch.sleep(&&m.seat, &sched.idle, wants.start, || !m.inbox.is_empty())
 }
 
-/// An M found nothing: its P becomes idle, and it looks once more before it sleeps.
+/// An M found nothing: its P becomes idle, and it looks once more before it sleeps. True: it has a P again and searches.
 #[cold]
 fn retire(cx: &Current, hand: &mut Entered, searching: bool, wants: Wants) -> bool {
     let sched = cx.sched();
     let p = hand.p.take().expect("only an M with a P looks for work");
     sched.dispatch.release(p, &cx.m.seat, &sched.idle, sched.line_now());
-    let last = searching && sched.idle.stop_search();
-    // `release` and `stop_search` fenced after they counted: who published before is seen here, who publishes later sees
-    // an idle P and nobody searching. Being the last to search, or not having searched, makes no difference to who looks:
-    // it is about to sleep and has the time.
+    if searching {
+        let _it_looks_anyway = sched.idle.stop_search();
+    }
+    // If it was the last, `release` or `stop_search` fenced after it counted: who published before is seen here, who
+    // publishes later sees an idle P and nobody searching. If it was not, it looks all the same: it has the time.
+    look_again(cx, hand, wants)
+}
+
+/// The last look of an M without a P before it sleeps. True: it has one again, and searches.
+fn look_again(cx: &Current, hand: &mut Entered, wants: Wants) -> bool {
+    let sched = cx.sched();
     if !find::missed_something(cx) {
         return false;
     }
     if !wants.start {
-        // It may not take what it saw; whoever is idle shall.
-        if last {
-            wake::submit(sched);
-        }
+        // It may not take what it saw, which may be what its own P was left with; whoever is idle shall.
+        wake::submit(sched);
         return false;
     }
     hand.p = sched.dispatch.try_take(&cx.m.seat, &sched.idle);

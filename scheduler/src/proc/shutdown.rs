@@ -11,6 +11,7 @@
 #![expect(unsafe_code, reason = "cancels Gs through their records")]
 
 use std::mem;
+use std::sync::atomic::{Ordering::SeqCst, fence};
 use std::time::{Duration, Instant};
 
 use crate::proc::park;
@@ -20,6 +21,9 @@ use crate::thread_g;
 /// From here on nothing new starts in `sched`, and everything that waits in it is woken to unwind.
 pub(crate) fn cancel_all(sched: &Sched) {
     sched.close();
+    // ORDERING[idle.handshake]: after `close`, before the records are looked at; pairs with the fence in `Idle::submit`, which
+    // comes after a G was made: it is made after this cancel, which it then did not see, only if it sees the close.
+    fence(SeqCst);
     sched.slab.each(|g| {
         // SAFETY: a record of this runtime.
         let wake = unsafe { park::cancel(g, sched) };
@@ -45,18 +49,26 @@ pub(crate) fn shut_down(sched: &Sched, grace: Duration) -> Result<(), (u64, usiz
     Ok(())
 }
 
+/// How long shutdown sleeps at a time. Who ends a goroutine or leaves a callback stores that, and looks whether the runtime
+/// closes, without a fence in between: 5 ns on every end and every callback would be dearer than this, once. So the two
+/// may miss each other, and shutdown looks again. (So may two threads that shut down at once, which sleep on one note.)
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 fn drained(sched: &Sched, grace: Duration) -> Result<(), (u64, usize)> {
     // A grace beyond what the clock can count is one without end.
     let deadline = Instant::now().checked_add(grace);
     loop {
-        let (live, inside) = (sched.live(), thread_g::entered_in(sched).len());
+        // Goroutines that are threads count as goroutines.
+        let inside = thread_g::entered_in(sched).iter().filter(|entered| entered.is_foreign()).count();
+        let live = sched.live();
         if live == 0 && inside == 0 {
             return Ok(());
         }
-        match deadline {
-            Some(deadline) if !sched.drained.sleep_until(deadline) => return Err((live, inside)),
-            Some(_) => {}
-            None => sched.drained.sleep(),
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            return Err((live, inside));
         }
+        let soon = now + LOOK_AGAIN;
+        let _woken_or_not = sched.drained.sleep_until(deadline.map_or(soon, |deadline| deadline.min(soon)));
     }
 }

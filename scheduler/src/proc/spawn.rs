@@ -19,7 +19,8 @@ use gosched_runtime_sys::context::Context;
 use gosched_runtime_sys::fatal::{Part, fatal};
 
 use crate::current::{self, Current, Entered};
-use crate::g::{Begin, Entry, G, GSuspender, Kind, Runnable, running_own};
+use crate::ds::grow;
+use crate::g::{Begin, Cancelled, Entry, G, GSuspender, Kind, Runnable, running_own};
 use crate::p::P;
 use crate::proc::{attach, wake};
 use crate::sched::Sched;
@@ -100,19 +101,22 @@ unsafe fn main(g: NonNull<G>, suspender: Option<GSuspender>) {
     live(g.id(), entry, if cancelled { Begin::Cancelled } else { Begin::Run });
 }
 
-/// A goroutine's life. The body catches what its closure throws; what is left are the drops of what nobody joins.
+/// A goroutine's life. The body catches what its closure throws; what is left are the drops of what nobody joins, and the
+/// waker of who does. They may wait, and be cancelled in it like the closure: that ends the goroutine, too.
 fn live(id: u64, entry: Entry, begin: Begin) {
     let lived = catch_unwind(AssertUnwindSafe(move || match entry {
         Entry::Shared(body) => body.run(id, begin),
         // SAFETY: the caller of `run` waits until this G has ended.
         Entry::Borrowed(body) => unsafe { body.as_ref() }.run(id, begin),
     }));
-    if let Err(payload) = lived {
+    if let Err(payload) = lived
+        && !payload.is::<Cancelled>()
+    {
         mem::forget(payload);
         fatal(&[
             Part::Text("gosched: goroutine "),
             Part::Dec(id),
-            Part::Text(" panicked while its result was dropped\n"),
+            Part::Text(" panicked while its result was dropped, or in its joiner's waker\n"),
         ]);
     }
 }
@@ -184,7 +188,7 @@ pub(crate) fn spawn_thread(sched: &Sched, entry: Entry) {
         }
     });
     match made {
-        Ok(join) => sched.joins.lock().push(join),
+        Ok(join) => grow::push(|| sched.joins.lock(), |joins| joins, join),
         Err(error) => {
             let g = take(&raw).expect("the thread that would take it was not made");
             live(g.g().id(), g.own().entry.take().expect("it has not begun"), Begin::Failed(error));

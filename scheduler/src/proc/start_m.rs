@@ -3,6 +3,7 @@
 use std::io;
 use std::thread;
 
+use crate::ds::grow;
 use crate::m::M;
 use crate::p::P;
 use crate::proc::attach;
@@ -23,7 +24,7 @@ pub(crate) fn start_m(sched: &Sched, p: Box<P>, searching: bool) -> Result<(), (
     let name = format!("{}-m{}", sched.config.name, sched.m_count());
     match thread::Builder::new().name(name).spawn(move || (owner.m_main)(&owner, m)) {
         Ok(join) => {
-            sched.joins.lock().push(join);
+            grow::push(|| sched.joins.lock(), |joins| joins, join);
             Ok(())
         }
         Err(error) => {

@@ -32,7 +32,7 @@ pub(crate) fn ready(sched: &Sched, g: Runnable) {
 pub(crate) fn wake_thread(g: Runnable) {
     let home = g.own().home.get().expect("a G that waits in place has an M");
     let _the_thread_has_it = g.into_raw();
-    M::of(home).seat.note.wake();
+    M::of(home).seat.resume();
 }
 
 fn ready_settled(sched: &Sched, here: Option<&Current>, g: Runnable) {
@@ -71,6 +71,7 @@ pub(crate) fn submit(sched: &Sched) {
 #[cold]
 pub(crate) fn wake_p(sched: &Sched) {
     loop {
+        let mut failed = false;
         match sched.dispatch.rouse(&sched.idle) {
             Roused::Woken => return,
             // Who took the last P looks at every queue before it lets go of it - but it may have let go already, and who
@@ -79,15 +80,17 @@ pub(crate) fn wake_p(sched: &Sched) {
             Roused::NeedM(p) => match start_m(sched, p, true) {
                 Ok(()) => return,
                 Err((p, _error)) => {
-                    // The work stays queued for the Ms there are, and the next submit tries again: no thread can be made,
-                    // so trying again here would be a loop without end.
                     sched.dispatch.put_back(p, &sched.idle, sched.line_now());
-                    let _nobody_to_bring = sched.idle.stop_search();
-                    return;
+                    failed = true;
                 }
             },
         }
-        if !(sched.idle.stop_search() && sched.has_free_work() && sched.idle.submit()) {
+        if !(sched.idle.stop_search() && sched.has_free_work()) {
+            return;
+        }
+        // No thread can be made: the work is for the Ms there are. One that fell asleep relying on this token is woken,
+        // and one that is about to is sent back; the others look of themselves.
+        if (failed && sched.dispatch.recall()) || !sched.idle.submit() {
             return;
         }
     }

@@ -1,4 +1,4 @@
-//! Linux, with glibc or musl.
+//! Linux. Run with glibc; musl has the same calls, but nobody has tested it.
 
 mod futex;
 mod memory;

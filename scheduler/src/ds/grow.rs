@@ -1,0 +1,48 @@
+//! Lists under a lock that grow while it is free.
+//!
+//! A global allocator may call into the scheduler from wherever the scheduler allocates. Under a lock that would be a
+//! thread that waits for itself, so what can be intrusive is (`list`, `inbox`), and what is a `Vec` grows here.
+
+use std::mem;
+use std::ops::DerefMut;
+
+/// Pushes `value` to the list in what `lock` locks; what grows the list is allocated, and what was outgrown freed, with
+/// the lock free.
+pub(crate) fn push<S, T, L>(lock: impl Fn() -> L, list: fn(&mut S) -> &mut Vec<T>, value: T)
+where
+    L: DerefMut<Target = S>,
+{
+    let mut room = Vec::new();
+    loop {
+        let mut guard = lock();
+        let items = list(&mut guard);
+        let wanted = items.len() + 1;
+        if items.capacity() < wanted && room.capacity() >= wanted {
+            room.append(items);
+            mem::swap(items, &mut room);
+        }
+        if items.capacity() >= wanted {
+            items.push(value);
+            // The guard goes before the list that was outgrown.
+            drop(guard);
+            return;
+        }
+        drop(guard);
+        room = Vec::with_capacity((2 * wanted).max(8));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[test]
+    fn values_keep_their_order_over_many_growths() {
+        let list = Mutex::new((0, Vec::new()));
+        for n in 0..1000 {
+            push(|| list.lock().expect("no panic"), |(_, values)| values, n);
+        }
+        assert!(list.into_inner().expect("no panic").1.into_iter().eq(0..1000));
+    }
+}
