@@ -2,11 +2,10 @@
 //!
 //! ```text
 //! $ cargo run --release --example ping_pong
-//! threads    100000 round trips
-//! settled    100000 round trips
-//! migratory  100000 round trips
+//! threads    100000 round trips     2982 ns each
+//! settled    100000 round trips      343 ns each
+//! migratory  100000 round trips      629 ns each
 //! ```
-//! with the nanoseconds of one round trip after each line's count.
 //!
 //! # Safety
 //!

@@ -71,7 +71,8 @@ unsafe impl GlobalAlloc for Meddling {
 #[inline(never)]
 fn meddle(size: usize) {
     // ORDERING[alloc.armed]: pairs with the store in `storm`: the target is there.
-    if !ARMED.load(Acquire) || goroutine::current_id().is_none() || MEDDLING.try_with(|m| m.replace(true)) != Ok(false) {
+    if !ARMED.load(Acquire) || goroutine::current_id().is_none() || MEDDLING.try_with(|m| m.replace(true)) != Ok(false)
+    {
         return;
     }
     if size >= LARGE || SEEN.fetch_add(1, Relaxed) % EVERY.load(Relaxed) == 0 {

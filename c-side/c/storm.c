@@ -41,6 +41,7 @@ static pthread_once_t leave_once = PTHREAD_ONCE_INIT;
 
 static void leave(size_t slot) {
     int live = LIVE;
+    own_target = NULL;
     while (!atomic_compare_exchange_weak(&targets[slot].state, &live, EMPTY)) {
         live = LIVE;
         sched_yield();
@@ -65,7 +66,7 @@ static void make_key(void) {
 /*
  * Keeps the calling thread on the storm's processor, or off it. The signals that matter most hit a thread while it runs,
  * so sender and targets must run at the same time; left to itself the kernel draws them to the processor of the thread
- * that wakes them.
+ * that wakes them. Threads that a target makes inherit this.
  */
 static int set_apart(int sender) {
     cpu_set_t allowed;

@@ -1,9 +1,9 @@
 //! A storm of signals on the threads of [`lines`](crate::lines), from the moment they start until after the
 //! destructors of their thread-specific data have run.
 //!
-//! One C thread sends `SIGURG` by `pthread_kill` to each of them in turn, as fast as it can, and a timer raises
-//! `SIGPROF` on whatever thread is running. A signal that is still pending when the next one is sent is one signal: what
-//! counts is what the handler received.
+//! One C thread goes round them and sends `SIGURG` by `pthread_kill` to each that has handled the one before (a signal
+//! that finds one pending is lost in it), as fast as it can; where there are two processors it keeps one to itself, and
+//! the targets off it. A timer raises `SIGPROF` on whatever thread is running.
 //!
 //! # Safety
 //!
@@ -60,7 +60,7 @@ impl Storm {
             .inspect_err(|_| RUNNING.store(false, Ordering::Relaxed))
     }
 
-    /// Signals sent, those included that found one pending and so were never received.
+    /// Signals sent; the timer's are not among them.
     pub fn sent(&self) -> u64 {
         c_storm_sent()
     }

@@ -5,6 +5,7 @@
 //! many times before it does its work, so that signals find threads at the crossing rather than parked.
 
 use std::env;
+use std::ffi::c_int;
 use std::sync::OnceLock;
 
 use gosched::callback::Bridge;
@@ -37,8 +38,11 @@ pub(crate) fn enter_often() {
     }
 }
 
-/// Called on every signal.
-pub(crate) fn enter_from_handler() {
+/// Called on every signal. Only callback threads get the storm's own: the watchdog has to survive what it reports.
+pub(crate) fn enter_from_handler(signal: c_int) {
+    if signal != c_side::storm::signal() {
+        return;
+    }
     if let (Some(bridge), Context::Outside) = (BRIDGE.get(), signal::context()) {
         // A refusal is an answer too.
         drop(bridge.enter(|| ()));

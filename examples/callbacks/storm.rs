@@ -59,7 +59,7 @@ pub(crate) fn start(strict: bool) -> io::Result<Storm> {
 extern "C" fn on_signal(signal: c_int) {
     classify(signal).fetch_add(1, Ordering::Relaxed);
     #[cfg(gosched_mutants)]
-    crate::mutants::enter_from_handler();
+    crate::mutants::enter_from_handler(signal);
 }
 
 /// The counter for what this signal interrupted. What gosched says is held against what the kernel says.

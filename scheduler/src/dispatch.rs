@@ -26,6 +26,11 @@
 //! every release wait for a thread to wake, a convoy); a head that was passed over for too long gets the next one
 //! directly.
 //!
+//! Free work goes to sleepers that take any ([`Dispatch::rouse`]): a lent thread that is about to leave does not, and two of
+//! them would send each other for ever. Where no M sleeps and none can be made, publishers have relied on a search that
+//! nobody carries out, and an M that has just looked may be on its way to sleep: it finds [`Dispatch::recall`] there, and
+//! looks again.
+//!
 //! # Invariants, whenever the lock is free
 //!
 //! - A P is on the idle list, on the table or in the hand of one M, or on its way to one in `handed`.

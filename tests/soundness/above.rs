@@ -90,11 +90,15 @@ fn two_procs() -> Runtime {
 /// The check itself: a plain wait does let the sibling run.
 #[test]
 fn a_sibling_runs_while_a_goroutine_waits() {
-    let ran = hold(&two_procs(), |held| held.wait(), |ran| {
-        while !ran.load(Relaxed) {
-            yield_now();
-        }
-    });
+    let ran = hold(
+        &two_procs(),
+        |held| held.wait(),
+        |ran| {
+            while !ran.load(Relaxed) {
+                yield_now();
+            }
+        },
+    );
     assert!(ran.expect("no panic"));
 }
 

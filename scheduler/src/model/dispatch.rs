@@ -262,7 +262,7 @@ models! {
     holds two_who_want_one_sleeper = roused_by_two within 3 preemptions;
     holds one_that_gives_way = gives_way within 3 preemptions;
     holds an_end = closed within 3 preemptions;
-    holds a_wait_in_place = waits_in_place;
+    holds a_wait_in_place = waits_in_place within 3 preemptions;
     catches a_sleep_without_fence = "dispatch.sleep_without_fence" in pushed_to_one_that_falls_asleep;
     catches a_push_without_fence = "dispatch.push_without_fence" in pushed_to_one_that_falls_asleep;
     catches a_word_before_its_p = "dispatch.word_before_p" in pushed_to_one_that_falls_asleep;
@@ -272,6 +272,6 @@ models! {
     catches a_turn_that_wakes_nobody = "dispatch.turn_wakes_nobody" in two_in_line within 3 preemptions;
     catches an_end_that_is_kept_secret = "dispatch.close_wakes_nobody" in closed within 3 preemptions;
     catches a_sleep_after_the_end = "dispatch.sleep_ignores_close" in closed within 3 preemptions;
-    catches a_claim_that_is_enough = "dispatch.rules.claimed_is_enough" in waits_in_place;
-    catches a_resumption_that_publishes_nothing = "dispatch.resume_relaxed" in waits_in_place;
+    catches a_claim_that_is_enough = "dispatch.rules.claimed_is_enough" in waits_in_place within 3 preemptions;
+    catches a_resumption_that_publishes_nothing = "dispatch.resume_relaxed" in waits_in_place within 3 preemptions;
 }

@@ -224,11 +224,11 @@ fn one_leaves() {
 }
 
 models! {
-    holds one_that_retires = one_retires within 2 preemptions;
+    holds one_that_retires = one_retires within 3 preemptions;
     holds pieces_that_never_end = two_hogs within 2 preemptions;
     holds a_publisher_that_finds_no_p = idle_p_snatched within 2 preemptions;
     holds a_lack_of_threads = no_thread_to_be_had within 2 preemptions;
-    holds one_that_leaves = one_leaves within 2 preemptions;
+    holds one_that_leaves = one_leaves within 3 preemptions;
     catches a_submit_without_fence = "idle.submit_unfenced" in no_thread_to_be_had within 2 preemptions;
     catches a_retirement_without_fence = "idle.retire_unfenced" in no_thread_to_be_had within 2 preemptions;
     catches a_second_look_that_is_forgotten = "search.rules.second_look_forgotten" in one_retires within 2 preemptions;
