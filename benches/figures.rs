@@ -29,9 +29,9 @@ fn main() {
         line(&format!("spawn + join, one at a time, {name}"), || in_runtime(mode, || spawn_join(100_000)));
         line(&format!("spawn + join, 100,000 alive, {name}"), || in_runtime(mode, || spawn_all(100_000)));
     }
-    line("channel ping-pong, settled together", || in_runtime(settled, || ping_pong(100_000, Place::Together)));
-    line("channel ping-pong, settled apart", || in_runtime(settled, || ping_pong(20_000, Place::Apart)));
-    line("channel ping-pong, migratory", || in_runtime(migratory, || ping_pong(100_000, Place::Any)));
+    line("channel ping-pong, settled together", || pair(settled, 100_000, Place::Together));
+    line("channel ping-pong, settled apart", || pair(settled, 20_000, Place::Apart));
+    line("channel ping-pong, migratory", || pair(migratory, 100_000, Place::Any));
     line("enter, PerCall", || enter(settled, Binding::PerCall, 50_000));
     line("enter, UntilThreadExit", || enter(settled, Binding::UntilThreadExit, 1_000_000));
 }
@@ -43,7 +43,7 @@ fn line(name: &str, mut round: impl FnMut() -> f64) {
     println!("{name:44} {:9.1}  ({:.1} - {:.1})", figures[ROUNDS / 2], figures[0], figures[ROUNDS - 1]);
 }
 
-fn in_runtime(mode: Mode, body: impl FnOnce() -> f64) -> f64 {
+fn in_runtime<R>(mode: Mode, body: impl FnOnce() -> R) -> R {
     Runtime::builder(mode).procs(2).build().expect("a runtime").run(body)
 }
 
@@ -82,8 +82,19 @@ enum Place {
     Any,
 }
 
-/// Round trips between two goroutines, and a check that they are where they should be.
-fn ping_pong(n: u32, place: Place) -> f64 {
+/// Round trips between two goroutines that are where they should be. The spawner's thread may lose its core for long
+/// enough that the other one is taken for abandoned and stolen; such a round is done again.
+fn pair(mode: Mode, n: u32, place: Place) -> f64 {
+    for _ in 0..100 {
+        let (figure, together) = in_runtime(mode, || ping_pong(n, &place));
+        if place == Place::Any || together == (place == Place::Together) {
+            return figure;
+        }
+    }
+    panic!("in 100 rounds the pair was never where it should be");
+}
+
+fn ping_pong(n: u32, place: &Place) -> (f64, bool) {
     let (ping, pinged) = chan::bounded::<u32>(0);
     let (pong, ponged) = chan::bounded::<u32>(0);
     let started = Arc::new(AtomicBool::new(false));
@@ -95,7 +106,7 @@ fn ping_pong(n: u32, place: Place) -> f64 {
         }
         thread::current().id()
     });
-    if place == Place::Apart {
+    if *place == Place::Apart {
         // This M is kept, so the other one takes the new goroutine.
         while !started.load(Ordering::Acquire) {
             std::hint::spin_loop();
@@ -109,12 +120,7 @@ fn ping_pong(n: u32, place: Place) -> f64 {
     let figure = per(n, began);
     drop(ping);
     let together = echo.join().expect("it ended") == thread::current().id();
-    match place {
-        Place::Together => assert!(together, "the pair was split"),
-        Place::Apart => assert!(!together, "the pair was not split"),
-        Place::Any => {}
-    }
-    figure
+    (figure, together)
 }
 
 fn enter(mode: Mode, binding: Binding, n: u32) -> f64 {

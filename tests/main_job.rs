@@ -62,8 +62,9 @@ fn storm(binding: &str, mode: &str) {
     let found = ["signals", "signals_in_goroutine", "signals_outside"].map(|name| run.number(name));
     assert!(found[0] > 100_000, "{run}");
     assert_eq!(found[0], found[1] + found[2], "{run}");
-    // A storm that only ever finds one of the two proves nothing about the way between them.
-    assert!(found[1] > 1_000 && found[2] > 1_000, "{run}");
+    // A storm that only ever finds one of the two proves nothing about the way between them. A bound thread that waits
+    // for its answer most of the time is seldom found outside.
+    assert!(found[1] > 1_000 && found[2] > 10, "{run}");
 }
 
 #[test]

@@ -38,7 +38,10 @@ impl Drop for Counted {
 /// One goroutine for every way to wait, each with something to drop; all have begun, and wait or will.
 fn waiting(rt: &Runtime, drops: &Arc<AtomicUsize>) -> Vec<(u64, JoinHandle<()>)> {
     let ways: [fn(); 5] = [
-        || drop(chan::bounded::<()>(0).1.recv()),
+        || {
+            let (_tx, rx) = chan::bounded::<()>(0);
+            let _never = rx.recv();
+        },
         || {
             let (tx, rx) = chan::bounded::<()>(1);
             tx.send(()).expect("there is room");
@@ -150,7 +153,13 @@ fn a_result_that_waits_in_its_drop_ends_with_its_runtime() {
         let stage = Arc::new(AtomicUsize::new(0));
         let (_tx, rx) = chan::bounded(0);
         let theirs = Arc::clone(&stage);
-        drop(rt.handle().go(move || Waits(rx, theirs)));
+        let (detached, is_detached) = mpsc::channel();
+        drop(rt.handle().go(move || {
+            is_detached.recv().expect("it is");
+            Waits(rx, theirs)
+        }));
+        // From here on the goroutine alone has its result.
+        detached.send(()).expect("it waits");
         while stage.load(Relaxed) == 0 {
             thread::yield_now();
         }

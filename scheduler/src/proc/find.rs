@@ -10,7 +10,7 @@ use crate::current::{Current, Entered};
 use crate::g::Runnable;
 use crate::m::{Local, M};
 use crate::p::{End, P, Shared};
-use crate::policy;
+use crate::policy::{self, Patience};
 use crate::proc::wake;
 use crate::sched::Sched;
 
@@ -117,11 +117,37 @@ pub(crate) fn search(cx: &Current, hand: &mut Entered, wants: Wants) -> Option<R
         if waited >= patience.total_ns && !young {
             return None;
         }
-        if waited < patience.spin_ns {
-            std::hint::spin_loop();
-        } else {
-            yield_thread();
+        pause(patience, waited);
+    }
+}
+
+/// Waits a while for mail, where others search already: a settled G that talks to one on a searching M is answered within
+/// a microsecond, and sleeping in between would cost both of them a futex round trip (measured: 9.4 us a round trip against
+/// 0.9). Nobody relies on this M meanwhile; it looks at everything once more when it gives up, as every M does.
+pub(crate) fn await_mail(cx: &Current, hand: &mut Entered) -> Option<Runnable> {
+    if cx.m.settled() == 0 {
+        return None;
+    }
+    let patience = cx.sched().patience();
+    let began = monotonic_ns();
+    loop {
+        if let Some(g) = mail(cx.m, hand.local()) {
+            return Some(g);
         }
+        let waited = monotonic_ns().saturating_sub(began);
+        if waited >= patience.total_ns {
+            return None;
+        }
+        pause(patience, waited);
+    }
+}
+
+/// Between two looks: spins at first, then offers the core to whoever else is ready on it.
+fn pause(patience: Patience, waited: u64) {
+    if waited < patience.spin_ns {
+        std::hint::spin_loop();
+    } else {
+        yield_thread();
     }
 }
 

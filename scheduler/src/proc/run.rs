@@ -83,7 +83,7 @@ fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
             None => {
                 let limit = policy::search_limit(cx.sched().shared.len());
                 searching = searching || (wants.start && cx.sched().idle.start_search(limit));
-                if searching { find::search(cx, &mut hand, wants) } else { None }
+                if searching { find::search(cx, &mut hand, wants) } else { find::await_mail(cx, &mut hand) }
             }
         };
         let Some(g) = found else {
