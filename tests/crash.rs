@@ -258,8 +258,11 @@ extern "C" fn host(signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_v
     }
 }
 
+/// Runs what it is given somewhere.
+type Place = fn(fn());
+
 /// Where faults happen: in goroutines of every sort, in callbacks, and outside of everything.
-const PLACES: [fn(fn()); 7] = [
+const PLACES: [Place; 7] = [
     |fault| drop(runtime(settled()).handle().go(fault).join()),
     |fault| drop(runtime(migratory()).handle().go(fault).join()),
     |fault| drop(runtime(Mode::threads()).handle().go(fault).join()),
@@ -267,7 +270,7 @@ const PLACES: [fn(fn()); 7] = [
     |fault| callback_on_c_thread(Binding::PerCall, fault),
     |fault| callback_on_c_thread(Binding::UntilThreadExit, fault),
     |fault| {
-        let _started = runtime(settled()).run(|| ());
+        runtime(settled()).run(|| ());
         std::thread::spawn(fault).join().expect("it dies before");
     },
 ];
@@ -325,8 +328,10 @@ static MENDED: AtomicUsize = AtomicUsize::new(0);
 /// What a garbage collector does: opens the page and lets the program go on.
 extern "C" fn mend(_signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_void) {
     let page = PAGE.load(Relaxed);
+    // SAFETY: what a handler gets.
+    let info = unsafe { &*info };
     // SAFETY: the kernel raised it, so there is an address.
-    let at = unsafe { (*info).si_addr() };
+    let at = unsafe { info.si_addr() };
     if at.addr() != page.addr() {
         c_side::thread::exit_process(43);
     }

@@ -75,7 +75,7 @@ fn meddle(size: usize) {
     {
         return;
     }
-    if size >= LARGE || SEEN.fetch_add(1, Relaxed) % EVERY.load(Relaxed) == 0 {
+    if size >= LARGE || SEEN.fetch_add(1, Relaxed).is_multiple_of(EVERY.load(Relaxed)) {
         let target = &TARGET.get().expect("armed after it was set")[RUNTIME.load(Relaxed)];
         MADE.fetch_add(1, Relaxed);
         drop(target.handle.go(|| RAN.fetch_add(1, Relaxed)));

@@ -98,15 +98,23 @@ fn dropped<F, T>(f: F, why: Box<dyn std::any::Any + Send>) -> thread::Result<T> 
 impl<F: Send, T: Send> Joinable<T> for Packet<F, T> {
     fn join(&self) -> thread::Result<T> {
         loop {
-            if let Some(outcome) = take(&mut self.0.lock()) {
-                return outcome;
-            }
-            // Begun before the lock: it may allocate.
-            let parking = Parking::begin();
             let mut state = self.0.lock();
             if let Some(outcome) = take(&mut state) {
                 return outcome;
             }
+            let (parking, state) = match Parking::begin_at_once() {
+                Some(parking) => (parking, state),
+                None => {
+                    // It takes a lock of its own.
+                    drop(state);
+                    let parking = Parking::begin();
+                    let mut state = self.0.lock();
+                    if let Some(outcome) = take(&mut state) {
+                        return outcome;
+                    }
+                    (parking, state)
+                }
+            };
             // SAFETY: the guard is of this lock, whose one list lives in this packet, which the caller holds.
             let waited = unsafe { waiter::wait(&self.0, state, |state| &mut state.joiner, None, &parking) };
             if let Waited::Cancelled(_) = waited {

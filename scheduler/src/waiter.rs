@@ -74,6 +74,15 @@ pub(crate) unsafe trait Parks {
     /// What wakes it.
     type Target: Rouse;
 
+    /// Begins a wait of the caller if that takes neither an allocation nor a lock, so that it can be done under the lock of
+    /// what is waited for.
+    fn begin_at_once() -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
     /// Who has to be woken.
     fn target(&self) -> Self::Target;
 
@@ -90,6 +99,11 @@ pub(crate) unsafe trait Parks {
 // SAFETY: parking suspends and returns; what a cancel raises is raised by `raise`, and only there.
 unsafe impl Parks for Parking {
     type Target = Target;
+
+    #[inline]
+    fn begin_at_once() -> Option<Self> {
+        Parking::begin_at_once()
+    }
 
     fn target(&self) -> Target {
         Parking::target(self)
@@ -264,8 +278,8 @@ pub(crate) enum Waited<T> {
 
 /// Waits in a list until a waker serves the node or the wait is cancelled. Gives the lock back while it waits.
 ///
-/// `parking` must have begun before `guard` was taken: it may allocate, and the node's target has to forget
-/// notifications of earlier waits before anybody can see the node.
+/// `parking` must have begun before: the node's target has to forget notifications of earlier waits before anybody
+/// can see the node.
 ///
 /// # Safety
 ///

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{
-    AtomicBool,
+    AtomicBool, AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
 };
 
@@ -13,8 +13,8 @@ use gosched::{JoinHandle, Runtime, go, yield_now};
 use gosched_runtime_sys::thread;
 use test_support::{each_mode, settled};
 
-/// Given to the body under test, which calls [`wait`](Self::wait) where no sibling may run above it.
-pub(crate) struct Held {
+/// Given to the body under test, which calls `wait` where no sibling may run above it.
+struct Held {
     inside: Arc<AtomicBool>,
     sibling_ran: Arc<AtomicBool>,
     release: Receiver<()>,
@@ -22,7 +22,7 @@ pub(crate) struct Held {
 
 impl Held {
     /// Waits; then, whether a sibling on the same thread has run meanwhile.
-    pub(crate) fn wait(&self) -> bool {
+    fn wait(&self) -> bool {
         // ORDERING[above.inside]: pairs with the loop in `hold`: the sibling is parked by then.
         self.inside.store(true, Release);
         self.release.recv().expect("the root sends one");
@@ -32,7 +32,7 @@ impl Held {
 
 /// Runs `body` in a goroutine that has a sibling on its thread. The sibling is made ready while `body` waits, and the
 /// root goroutine, on another thread, makes `rounds` others run until `body` may go on.
-pub(crate) fn hold<T: Send + 'static>(
+fn hold<T: Send + 'static>(
     rt: &Runtime,
     body: impl FnOnce(Held) -> T + Send + 'static,
     rounds: impl Fn(&AtomicBool),
@@ -72,8 +72,8 @@ pub(crate) fn hold<T: Send + 'static>(
     })
 }
 
-/// Others go on: many goroutines begin, yield and end.
-pub(crate) fn others_go_on(_: &AtomicBool) {
+/// Others go on, on both Ps: many goroutines begin, yield and end, and two run at the same time, which do not suspend.
+fn others_go_on(_: &AtomicBool) {
     for round in 0..500 {
         let other = go(move || {
             yield_now();
@@ -81,6 +81,19 @@ pub(crate) fn others_go_on(_: &AtomicBool) {
         });
         assert_eq!(other.join().expect("it only yields"), round);
     }
+    let together = Arc::new(AtomicU32::new(0));
+    let pair: Vec<_> = (0..2)
+        .map(|_| Arc::clone(&together))
+        .map(|together| {
+            go(move || {
+                together.fetch_add(1, Relaxed);
+                while together.load(Relaxed) < 2 {
+                    thread::yield_thread();
+                }
+            })
+        })
+        .collect();
+    pair.into_iter().for_each(|other| other.join().expect("it only spins"));
 }
 
 fn two_procs() -> Runtime {
@@ -127,7 +140,7 @@ fn no_sibling_runs_while_a_goroutine_waits_in_a_drop_during_a_panic() {
         },
         others_go_on,
     );
-    let payload = outcome.map(|()| ()).expect_err("it panicked");
+    let payload = outcome.expect_err("it panicked");
     assert_eq!(*payload.downcast::<&str>().expect("its own payload"), "boom");
 }
 
@@ -157,8 +170,8 @@ fn a_goroutine_may_wait_in_a_drop_during_a_panic_in_every_mode() {
             tx.send(7).expect("it receives");
             // The panic is that goroutine's, whoever's thread it is on.
             assert!(!std::thread::panicking());
-            assert_eq!(go(|| std::thread::panicking()).join().ok(), Some(false));
-            panics.join().map(|()| ())
+            assert_eq!(go(std::thread::panicking).join().ok(), Some(false));
+            panics.join()
         });
         assert_eq!(*outcome.expect_err("it panicked").downcast::<u8>().expect("its own payload"), 41);
         assert!(waited.load(Relaxed), "the drop did not come to its end during the panic");

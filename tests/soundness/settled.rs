@@ -101,7 +101,7 @@ fn member(tally: &Tally, from: &Receiver<()>, to: &Sender<()>) {
             break;
         }
         me.check();
-        if me.rounds % SPAWN_EVERY == 0 {
+        if me.rounds.is_multiple_of(SPAWN_EVERY) {
             let (thread, id) = (me.thread, me.id);
             let elsewhere = go(move || {
                 let mut me = Resident::settle();

@@ -99,18 +99,24 @@ impl<T, K: Rouse> Channel<T, K> {
         })
     }
 
-    /// Sends `value`; `begin` is called, without the lock, only if it has to wait.
+    /// Sends `value`. If it has to wait, the wait begins under the lock where it can, else with `begin`, without the lock.
     pub(crate) fn send<P: Parks<Target = K>>(&self, value: T, begin: impl FnOnce() -> P) -> Result<(), SendError<T>> {
-        let value = match self.try_send(value) {
-            Ok(()) => return Ok(()),
-            Err(TrySendError::Disconnected(value)) => return Err(SendError(value)),
-            Err(TrySendError::Full(value)) => value,
-        };
-        let parking = begin();
         let (value, state) = match self.offer(value) {
             Ok(()) => return Ok(()),
             Err(Refused::Disconnected(value)) => return Err(SendError(value)),
             Err(Refused::Full(value, state)) => (value, state),
+        };
+        let (parking, value, state) = match P::begin_at_once() {
+            Some(parking) => (parking, value, state),
+            None => {
+                drop(state);
+                let parking = begin();
+                match self.offer(value) {
+                    Ok(()) => return Ok(()),
+                    Err(Refused::Disconnected(value)) => return Err(SendError(value)),
+                    Err(Refused::Full(value, state)) => (parking, value, state),
+                }
+            }
         };
         // SAFETY: the guard is of this lock; `State::senders` is one field of it, which nothing replaces.
         match unsafe { wait(&self.state, state, State::senders, Some(value), &parking) } {
@@ -127,18 +133,24 @@ impl<T, K: Rouse> Channel<T, K> {
         })
     }
 
-    /// Receives a value; `begin` is called, without the lock, only if it has to wait.
+    /// Receives a value; waits as [`send`](Self::send) does.
     pub(crate) fn recv<P: Parks<Target = K>>(&self, begin: impl FnOnce() -> P) -> Result<T, RecvError> {
-        match self.try_recv() {
-            Ok(value) => return Ok(value),
-            Err(TryRecvError::Disconnected) => return Err(RecvError),
-            Err(TryRecvError::Empty) => {}
-        }
-        let parking = begin();
         let state = match self.accept() {
             Ok(value) => return Ok(value),
             Err(Nothing::Disconnected) => return Err(RecvError),
             Err(Nothing::Empty(state)) => state,
+        };
+        let (parking, state) = match P::begin_at_once() {
+            Some(parking) => (parking, state),
+            None => {
+                drop(state);
+                let parking = begin();
+                match self.accept() {
+                    Ok(value) => return Ok(value),
+                    Err(Nothing::Disconnected) => return Err(RecvError),
+                    Err(Nothing::Empty(state)) => (parking, state),
+                }
+            }
         };
         // SAFETY: the guard is of this lock; `State::receivers` is one field of it, which nothing replaces.
         match unsafe { wait(&self.state, state, State::receivers, None, &parking) } {

@@ -90,7 +90,19 @@ fn look_round(cx: &Current, local: &mut Local, p: &P, shared: &Shared, wants: Wa
     {
         return Some(g);
     }
-    unstarted(cx, p, shared, End::Oldest, wants)
+    unstarted(cx, p, shared, End::Oldest, wants).or_else(|| overdue(cx, local, p, wants))
+}
+
+/// An M that owns more than its share and always has something ready comes to no search. If nobody else comes either, as
+/// when no M can be made, it starts the oldest all the same.
+fn overdue(cx: &Current, local: &mut Local, p: &P, wants: Wants) -> Option<Runnable> {
+    if !wants.start || !p.has_unstarted() {
+        return None;
+    }
+    match look_at(cx.sched(), cx.m, local, p.index, monotonic_ns()) {
+        Look::Found(g) => Some(g),
+        Look::Young | Look::Nothing => None,
+    }
 }
 
 /// What a look at the other queues found.

@@ -135,20 +135,25 @@ pub(crate) unsafe fn cancel(g: NonNull<G>, sched: *const Sched) -> Wake {
 }
 
 impl Parking {
-    /// Begins a wait of the calling goroutine or thread.
+    /// Begins a wait of the calling goroutine; `None` on a thread that is none. Neither allocates nor locks.
+    #[inline]
+    pub(crate) fn begin_at_once() -> Option<Self> {
+        current::with(|cx| {
+            let cx = cx?;
+            let g = cx.g()?;
+            g.parker.prepare();
+            let target = Target { g: g.into(), sched: cx.sched() };
+            Some(Self { target, busy: cx.m.table.is_busy(), _stand_in: None })
+        })
+    }
+
+    /// Begins a wait of the calling goroutine or thread; the latter borrows a G for it, under a lock.
     pub(crate) fn begin() -> Self {
-        current::with(|cx| match cx.and_then(|cx| Some((cx, cx.g()?))) {
-            Some((cx, g)) => {
-                g.parker.prepare();
-                let target = Target { g: g.into(), sched: cx.sched() };
-                Self { target, busy: cx.m.table.is_busy(), _stand_in: None }
-            }
-            None => {
-                let borrowed = thread_g::borrow();
-                borrowed.g().parker.prepare();
-                let target = Target { g: borrowed.g().into(), sched: ptr::null() };
-                Self { target, busy: false, _stand_in: Some(borrowed) }
-            }
+        Self::begin_at_once().unwrap_or_else(|| {
+            let borrowed = thread_g::borrow();
+            borrowed.g().parker.prepare();
+            let target = Target { g: borrowed.g().into(), sched: ptr::null() };
+            Self { target, busy: false, _stand_in: Some(borrowed) }
         })
     }
 
