@@ -37,7 +37,9 @@ fn assert_all_right(run: &Run, binding: &str, mode: &str) {
     assert_eq!((run.json("binding"), run.json("mode")), (binding.to_owned(), mode.to_owned()), "{run}");
     assert_eq!(run.number("words"), run.number("expected_words"), "{run}");
     assert_eq!(run.number("lines"), run.number("callbacks"), "{run}");
-    assert!(run.number("wall_ms") > 0 && run.number("callbacks_per_s") > 0, "{run}");
+    // A short text is done in less than a millisecond.
+    let wall_ms: f64 = run.json("wall_ms").parse().expect("a decimal number");
+    assert!(wall_ms > 0.0 && run.number("callbacks_per_s") > 0, "{run}");
     assert!(0 < run.number("enter_p50_ns") && run.number("enter_p50_ns") <= run.number("enter_p99_ns"), "{run}");
     assert_eq!(run.number("signals_torn"), 0, "{run}");
 }
