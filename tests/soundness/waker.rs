@@ -20,23 +20,41 @@ struct Meddler {
     handle: Handle,
     woken: Sender<()>,
     clones: AtomicUsize,
-    drops: AtomicUsize,
     wakes: AtomicUsize,
     /// Goroutines that it made and that have run.
     ran: Arc<AtomicUsize>,
     made: AtomicUsize,
     noise: (Sender<u64>, Receiver<u64>),
+    /// Lets the goroutine end that is waited for, and when.
+    open: Sender<u32>,
+    when: When,
+}
+
+/// In the middle of what the goroutine ends that is waited for. It completes while the waker's function is not back yet: if
+/// that was called under the lock of what the two share, nobody gets any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    Cloned,
+    /// The waker of the poll before, in whose place another one comes.
+    Dropped,
+    /// After the polls: it will be woken.
+    Later,
 }
 
 impl Meddler {
     /// Everything that does not wait for somebody, and a yield, which does.
-    fn meddle(&self) {
+    fn meddle(&self, now: Option<When>) {
+        if now == Some(self.when) {
+            let _open_already = self.open.try_send(4);
+        }
         let ran = Arc::clone(&self.ran);
         self.made.fetch_add(1, Relaxed);
         drop(self.handle.go(move || ran.fetch_add(1, Relaxed)));
         let _full = self.noise.0.try_send(1);
         let _empty = self.noise.1.try_recv();
-        yield_now();
+        for _ in 0..10 {
+            yield_now();
+        }
     }
 }
 
@@ -59,7 +77,7 @@ unsafe fn clone(data: *const ()) -> RawWaker {
     // SAFETY: as the caller's.
     let meddler = unsafe { borrow(data) };
     meddler.clones.fetch_add(1, Relaxed);
-    meddler.meddle();
+    meddler.meddle(Some(When::Cloned));
     RawWaker::new(Arc::into_raw(Arc::clone(&meddler)).cast(), &TABLE)
 }
 
@@ -74,29 +92,34 @@ unsafe fn wake_by_ref(data: *const ()) {
     // SAFETY: as the caller's.
     let meddler = unsafe { borrow(data) };
     meddler.wakes.fetch_add(1, Relaxed);
-    meddler.meddle();
+    meddler.meddle(None);
     let _already_woken = meddler.woken.try_send(());
 }
 
 unsafe fn drop_one(data: *const ()) {
     // SAFETY: the caller gives its count up.
     let meddler = unsafe { Arc::from_raw(data.cast::<Meddler>()) };
-    meddler.drops.fetch_add(1, Relaxed);
-    meddler.meddle();
+    meddler.meddle(Some(When::Dropped));
 }
 
-/// Polls `goroutine` to its end with a new meddling waker for every poll; who made how many goroutines on the way.
-fn poll_to_the_end<T>(handle: &Handle, mut goroutine: JoinHandle<T>) -> (std::thread::Result<T>, Arc<Meddler>) {
+/// Polls a goroutine that waits at `open` to its end, twice with each meddling waker.
+fn poll_to_the_end<T>(
+    handle: &Handle,
+    mut goroutine: JoinHandle<T>,
+    open: Sender<u32>,
+    when: When,
+) -> (std::thread::Result<T>, Arc<Meddler>) {
     let (woken, is_woken) = chan::bounded(1);
     let meddler = Arc::new(Meddler {
         handle: handle.clone(),
         woken,
         clones: AtomicUsize::new(0),
-        drops: AtomicUsize::new(0),
         wakes: AtomicUsize::new(0),
         ran: Arc::new(AtomicUsize::new(0)),
         made: AtomicUsize::new(0),
         noise: chan::bounded(1),
+        open,
+        when,
     });
     loop {
         let first = waker(Arc::clone(&meddler));
@@ -108,25 +131,18 @@ fn poll_to_the_end<T>(handle: &Handle, mut goroutine: JoinHandle<T>) -> (std::th
             }
         }
         drop(first);
+        let _open_already = meddler.open.try_send(4);
         is_woken.recv().expect("the waker has the sender");
     }
 }
 
-/// A goroutine that ends once it may, and the waker of whoever polls for that.
-fn once(handle: &Handle) -> (usize, usize) {
+/// A goroutine that ends once it may, and the waker of whoever polls for that: how often it was cloned and woken.
+fn once(handle: &Handle, when: When) -> (usize, usize) {
     let (open, gate) = chan::bounded::<u32>(1);
     let goroutine = handle.go(move || gate.recv().expect("it opens") + 1);
-    let opener = handle.go(move || {
-        for _ in 0..20 {
-            yield_now();
-        }
-        open.send(4).expect("it waits");
-    });
-    let (outcome, meddler) = poll_to_the_end(handle, goroutine);
+    let (outcome, meddler) = poll_to_the_end(handle, goroutine, open, when);
     assert_eq!(outcome.expect("no panic"), 5);
-    opener.join().expect("no panic");
-    assert!(meddler.drops.load(Relaxed) >= meddler.clones.load(Relaxed));
-    // The last polls' clones are dropped with the goroutine's packet, which may be on its own thread.
+    // The last poll's clone is dropped with what the two share, which may be on the goroutine's thread.
     while meddler.ran.load(Relaxed) < meddler.made.load(Relaxed) {
         yield_now();
     }
@@ -136,27 +152,28 @@ fn once(handle: &Handle) -> (usize, usize) {
 #[test]
 fn a_waker_may_call_into_the_scheduler() {
     each_mode(|rt, _| {
-        let mut pending = 0;
-        for _ in 0..20 {
+        let mut woken = 0;
+        for when in [When::Cloned, When::Dropped, When::Later].into_iter().cycle().take(30) {
             let handle = rt.handle();
-            let (clones, wakes) = rt.run(|| {
-                let within = go(move || once(&handle));
-                within.join().expect("no panic")
-            });
+            let (clones, wakes) = rt.run(|| go(move || once(&handle, when)).join().expect("no panic"));
             assert!(clones > 0);
-            pending += wakes;
+            woken += wakes;
             // And on a thread that is no goroutine.
-            pending += once(&rt.handle()).1;
+            woken += once(&rt.handle(), when).1;
         }
-        assert!(pending > 0, "no waker was ever woken");
+        assert!(woken > 0, "no waker was ever woken");
     });
 }
 
 #[test]
 fn a_panic_comes_out_of_the_future_too() {
     each_mode(|rt, _| {
-        let goroutine: JoinHandle<()> = rt.handle().go(|| std::panic::resume_unwind(Box::new(3_u16)));
-        let (outcome, _) = poll_to_the_end(&rt.handle(), goroutine);
+        let (open, gate) = chan::bounded(1);
+        let goroutine: JoinHandle<()> = rt.handle().go(move || {
+            let _opens = gate.recv();
+            std::panic::resume_unwind(Box::new(3_u16));
+        });
+        let (outcome, _) = poll_to_the_end(&rt.handle(), goroutine, open, When::Later);
         assert_eq!(*outcome.expect_err("it panicked").downcast::<u16>().expect("its own payload"), 3);
     });
 }
