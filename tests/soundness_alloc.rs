@@ -13,7 +13,7 @@ use std::sync::atomic::{
     AtomicBool, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gosched::chan::{self, Receiver, Sender};
 use gosched::{Handle, Mode, Runtime, go, goroutine, yield_now};
@@ -139,8 +139,13 @@ fn an_allocator_may_call_into_the_scheduler() {
             }
         }
     }
+    // A shutdown would cancel those that have not begun.
+    let patience = Instant::now() + Duration::from_secs(30);
+    while RAN.load(Relaxed) < MADE.load(Relaxed) && Instant::now() < patience {
+        std::thread::yield_now();
+    }
+    assert_eq!(RAN.load(Relaxed), MADE.load(Relaxed), "goroutines were lost");
     for rt in &runtimes {
         rt.shutdown(Duration::from_secs(30)).expect("everything ends");
     }
-    assert_eq!(RAN.load(Relaxed), MADE.load(Relaxed), "goroutines were lost");
 }

@@ -84,7 +84,7 @@ fn builders_refuse_what_cannot_be() {
         (|b| b.procs(0), "procs must be 1 to 1024, not 0"),
         (|b| b.procs(1025), "procs must be 1 to 1024, not 1025"),
         (|b| b.stack_size(0), "stack_size must be"),
-        (|b| b.stack_size(16 * 1024 - 1), "not 16383"),
+        (|b| b.stack_size(32 * 1024 - 1), "not 32767"),
         (|b| b.stack_size(usize::MAX), "stack_size must be"),
         (|b| b.name("a\0b"), "NUL"),
     ];
@@ -94,7 +94,7 @@ fn builders_refuse_what_cannot_be() {
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
             assert!(error.to_string().contains(why), "`{error}` instead of `{why}`");
         }
-        let least = Runtime::builder(mode).procs(1).stack_size(16 * 1024).name("").build().expect("the least there is");
+        let least = Runtime::builder(mode).procs(1).stack_size(32 * 1024).name("").build().expect("the least there is");
         assert_eq!(least.run(|| go(|| 3).join().expect("no panic")), 3);
         let most = Runtime::builder(mode).procs(1024).build().expect("the most Ps there are");
         assert_eq!(most.run(|| go(|| 3).join().expect("no panic")), 3);

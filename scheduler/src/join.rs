@@ -172,7 +172,8 @@ impl std::error::Error for NotStarted {
 /// The right to wait for a goroutine and to have what it returned. Dropping it detaches the goroutine.
 ///
 /// It is also a future, for any executor: the same outcome as [`join`](Self::join)'s. Dropping it before it is ready loses
-/// nothing but the outcome.
+/// nothing but the outcome. The waker is called by the goroutine that ends; one that panics there ends the process, and so
+/// does the drop of an outcome that nobody joins.
 pub struct JoinHandle<T> {
     packet: Arc<dyn Joinable<T>>,
 }

@@ -39,8 +39,9 @@ pub const DROP_GRACE: Duration = Duration::from_secs(10);
 
 /// The most Ps a runtime may have.
 const MAX_PROCS: usize = 1024;
-/// The smallest and the largest stack, in bytes.
-const STACK_SIZES: std::ops::RangeInclusive<usize> = (16 * 1024)..=(1 << 40);
+/// The smallest and the largest stack, in bytes. `go` may have to make a thread for an M, on the stack of the goroutine that
+/// calls it: in a debug build that does not fit into 16 KiB.
+const STACK_SIZES: std::ops::RangeInclusive<usize> = (32 * 1024)..=(1 << 40);
 
 /// A scheduler with its threads. Dropping it shuts it down with [`DROP_GRACE`].
 #[derive(Debug)]
@@ -103,7 +104,7 @@ impl Builder {
         self
     }
 
-    /// Bytes of stack for each goroutine, 16 KiB to 1 TiB, rounded up to pages. Address space only: memory is taken as it
+    /// Bytes of stack for each goroutine, 32 KiB to 1 TiB, rounded up to pages. Address space only: memory is taken as it
     /// is used. Unless set: [`DEFAULT_STACK_SIZE`].
     #[must_use]
     pub fn stack_size(mut self, bytes: usize) -> Self {
