@@ -6,9 +6,16 @@
 use crate::mapping::Mapping;
 use std::io;
 use std::ops::Range;
+use std::ptr::NonNull;
 
 /// Less than this does not carry a panic's message to the terminal.
 const MINIMUM: usize = 16 << 10;
+
+/// Bytes at the upper end of each stack that belong to its owner, not to what runs on it: in the page that is touched anyhow.
+pub const HEAD: usize = 256;
+
+/// How a head is aligned.
+pub const HEAD_ALIGN: usize = 64;
 
 /// A stack that nobody runs on, or that its owner keeps alive while somebody does.
 #[derive(Debug)]
@@ -25,7 +32,13 @@ impl Stack {
 
     /// One past the highest usable address: where the stack begins.
     pub fn top(&self) -> usize {
-        self.limit() + self.size()
+        self.head().addr().get()
+    }
+
+    /// [`HEAD`] bytes for the owner of the stack, uninitialised.
+    pub fn head(&self) -> NonNull<u8> {
+        let end = self.mapping.usable().wrapping_byte_add(self.mapping.size());
+        NonNull::new(end.wrapping_byte_sub(HEAD)).expect("a mapping does not end at address zero").cast()
     }
 
     /// The lowest usable address.
@@ -38,7 +51,7 @@ impl Stack {
         self.mapping.guard()
     }
 
-    /// Usable bytes.
+    /// Bytes between the guard and the end, the head included.
     pub fn size(&self) -> usize {
         self.mapping.size()
     }
@@ -55,7 +68,7 @@ mod tests {
         assert_eq!(Stack::new(0).expect("stack").size(), MINIMUM.next_multiple_of(page_size()));
         let stack = Stack::new((256 << 10) + 1).expect("stack");
         assert_eq!(stack.size(), (256 << 10) + page_size());
-        assert_eq!(stack.top() - stack.limit(), stack.size());
+        assert_eq!(stack.top() + HEAD - stack.limit(), stack.size());
         assert_eq!(stack.top() % 16, 0);
     }
 

@@ -14,6 +14,7 @@ use gosched_runtime_sys::handler::{self, Fault, Verdict};
 use gosched_runtime_sys::slot;
 
 use crate::current;
+use crate::g::running_own;
 
 /// Below a thread's stack, an access this near to it is an overflow even where the system does not tell the guard's size
 /// (the main thread's stack grows downwards to its limit).
@@ -40,9 +41,11 @@ fn on_fault(fault: &Fault) -> Verdict {
     }
     let overflow = current::with(|cx| {
         let g = cx?.g()?;
-        let (guard, low, high) = g.stack_range();
-        let bytes = if high == 0 { thread_overflow(fault.address)? } else { high - low };
-        (high == 0 || (guard..low).contains(&fault.address)).then_some((g.id(), bytes, high == 0))
+        // SAFETY: this handler interrupted the G, or code on its thread that runs while it is current.
+        let stack = unsafe { running_own(g) }.stack;
+        let thread = stack.high == 0;
+        let bytes = if thread { thread_overflow(fault.address)? } else { stack.high - stack.low };
+        (thread || (stack.guard..stack.low).contains(&fault.address)).then_some((g.id(), bytes, thread))
     });
     let Some((id, bytes, thread)) = overflow else { return Verdict::NotMine };
     let advice = if thread {

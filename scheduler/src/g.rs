@@ -9,17 +9,25 @@
 //!   look at `parker` or `id` reads some G's word, never unmapped memory.
 //! - A G that has started and is settled stays with its `home` M until it ends.
 //!
+//! # Two parts
+//!
+//! A blocked goroutine costs one page of stack, its share of the page tables, and what lies outside of that page, times a
+//! million. So [`G`] is small: what others look at, perhaps late, and what a G needs before it has a stack. All else is
+//! [`Own`], which begins with the G, lies in the page that its stack touches anyhow, and goes with that stack: only the
+//! owner reaches it, so nobody is late there. (A thread-backed G has its own beside it.) New fields belong into `Own`.
+//!
 //! # Safety
 //!
-//! `G` is `Sync` although `Own` is made of plain cells: see `Runnable`.
+//! `G` is `Sync` although it and `Own` have plain cells: see `Runnable`. `G::own` is null or points to an `Own` that stays
+//! until it is null again; only the G's owner changes it, and follows it.
 #![expect(unsafe_code, reason = "ownership of a G is a token that moves between threads")]
 
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::io;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
 
 use gosched_runtime_sys::context::{Context, Suspender};
 
@@ -99,35 +107,47 @@ pub(crate) enum Entry {
     Borrowed(NonNull<dyn Body>),
 }
 
-/// One goroutine. What every thread may look at is here; what its owner alone may touch is in [`Own`].
+/// One goroutine, as far as it is needed without a stack. What every thread may look at are `parker` and `id`.
 pub(crate) struct G {
     link: Link,
     /// The word a G parks on.
     pub(crate) parker: Parker,
+    kind: Cell<Kind>,
     /// Zero for a record that is not in use. A signal handler reads it.
     id: AtomicU64,
-    /// Lowest address of the stack's guard and of the stack, and its end, for the fault handler; zero when thread-backed.
-    guard: AtomicUsize,
-    low: AtomicUsize,
-    high: AtomicUsize,
-    own: Own,
+    /// What it runs; gone once it has begun.
+    entry: Cell<Option<Entry>>,
+    /// The owner's part; null before the G begins.
+    own: AtomicPtr<Own>,
 }
 
-/// The part of a G that belongs to its owner.
+/// The part of a G that has begun, and that belongs to its owner.
 pub(crate) struct Own {
-    pub(crate) kind: Cell<Kind>,
     pub(crate) home: Cell<Option<Home>>,
     /// The G's thread sleeps for it (thread-backed, pinned, or panicking): waking it is a note, not a queue.
     pub(crate) in_place: Cell<bool>,
     /// How many frames on its stack forbid to run a sibling above them (nested entries).
     pub(crate) pins: Cell<u32>,
     pub(crate) suspender: Cell<Option<GSuspender>>,
-    pub(crate) entry: Cell<Option<Entry>>,
+    /// Lowest address of the stack's guard and of the stack, and its end, for the fault handler; zero without an own stack.
+    pub(crate) stack: StackRange,
     context: UnsafeCell<Option<GContext>>,
 }
 
-// SAFETY: `own` and `link` are what is not `Sync`; both are touched only by the G's owner, of which there is one, and
-// ownership moves between threads through a queue's lock or the parker's word, both acquire/release.
+/// Where a G's own stack lies. Written before the G runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StackRange {
+    /// Lowest address of the guard.
+    pub(crate) guard: usize,
+    /// Lowest usable address.
+    pub(crate) low: usize,
+    /// One past the highest.
+    pub(crate) high: usize,
+}
+
+// SAFETY: `link`, `kind`, `entry` and what `own` points to are what is not `Sync`; they are touched only by the G's owner,
+// of which there is one, and ownership moves between threads through a queue's lock or the parker's word, both
+// acquire/release.
 unsafe impl Sync for G {}
 // SAFETY: as above; a record is handed between threads only together with its ownership.
 unsafe impl Send for G {}
@@ -145,19 +165,10 @@ impl G {
         G {
             link: Link::new(),
             parker: Parker::new(),
+            kind: Cell::new(Kind::Settled),
             id: AtomicU64::new(0),
-            guard: AtomicUsize::new(0),
-            low: AtomicUsize::new(0),
-            high: AtomicUsize::new(0),
-            own: Own {
-                kind: Cell::new(Kind::Settled),
-                home: Cell::new(None),
-                in_place: Cell::new(false),
-                pins: Cell::new(0),
-                suspender: Cell::new(None),
-                entry: Cell::new(None),
-                context: UnsafeCell::new(None),
-            },
+            entry: Cell::new(None),
+            own: AtomicPtr::new(ptr::null_mut()),
         }
     }
 
@@ -166,10 +177,19 @@ impl G {
     pub(crate) fn id(&self) -> u64 {
         self.id.load(Relaxed)
     }
+}
 
-    /// The guard's lowest address, the stack's lowest and its end. Async-signal-safe.
-    pub(crate) fn stack_range(&self) -> (usize, usize, usize) {
-        (self.guard.load(Relaxed), self.low.load(Relaxed), self.high.load(Relaxed))
+impl Own {
+    /// The part of a G that begins: on a stack of its own, which is `stack`, or on its thread's.
+    pub(crate) fn new(kind: Kind, stack: StackRange) -> Own {
+        Own {
+            home: Cell::new(None),
+            in_place: Cell::new(kind == Kind::ThreadBacked),
+            pins: Cell::new(0),
+            suspender: Cell::new(None),
+            stack,
+            context: UnsafeCell::new(None),
+        }
     }
 }
 
@@ -210,16 +230,35 @@ impl Runnable {
         unsafe { self.0.as_ref() }
     }
 
-    /// The owner's part.
+    /// Where the G may run.
+    #[inline(always)]
+    pub(crate) fn kind(&self) -> Kind {
+        self.g().kind.get()
+    }
+
+    /// The owner's part of a G that has begun.
     #[inline(always)]
     pub(crate) fn own(&self) -> &Own {
-        &self.g().own
+        let own = self.g().own.load(Relaxed);
+        // SAFETY: null, or what `give_own`'s caller keeps until `take_own`, which takes the G by its one token, too.
+        unsafe { own.as_ref() }.expect("only what has begun is asked for its owner's part")
+    }
+
+    /// Whether the G has begun.
+    #[inline(always)]
+    pub(crate) fn has_begun(&self) -> bool {
+        !self.g().own.load(Relaxed).is_null()
+    }
+
+    /// What the G is to run.
+    pub(crate) fn take_entry(&self) -> Entry {
+        self.g().entry.take().expect("a goroutine begins once")
     }
 
     /// The context of a started stackful G.
     #[inline(always)]
     pub(crate) fn context(&mut self) -> &mut Option<GContext> {
-        let cell = self.g().own.context.get();
+        let cell = self.own().context.get();
         // SAFETY: only the owner reaches the cell, through `&mut` of the one token, and a running context does not touch
         // its own handle.
         unsafe { &mut *cell }
@@ -227,28 +266,30 @@ impl Runnable {
 
     /// Turns a vacant record into a new goroutine.
     pub(crate) fn init(&self, id: u64, kind: Kind, entry: Option<Entry>) {
-        self.g().parker.reset();
-        let own = self.own();
-        own.kind.set(kind);
-        own.home.set(None);
-        own.in_place.set(kind == Kind::ThreadBacked);
-        own.pins.set(0);
-        own.suspender.set(None);
-        own.entry.set(entry);
-        self.g().id.store(id, Relaxed);
+        let g = self.g();
+        g.parker.reset();
+        g.kind.set(kind);
+        g.entry.set(entry);
+        g.id.store(id, Relaxed);
     }
 
-    /// Makes the record vacant.
+    /// Makes the record vacant. Its own part, if it had one, was taken.
     pub(crate) fn retire(&self) {
         self.g().id.store(0, Relaxed);
-        self.set_stack(0, 0, 0);
     }
 
-    /// Publishes the bounds of the G's own stack to the fault handler.
-    pub(crate) fn set_stack(&self, guard: usize, low: usize, high: usize) {
-        self.g().guard.store(guard, Relaxed);
-        self.g().low.store(low, Relaxed);
-        self.g().high.store(high, Relaxed);
+    /// The G begins: `own` is its part from here on.
+    ///
+    /// # Safety
+    ///
+    /// `own` stays where it is, and is reached through this G alone, until `take_own`.
+    pub(crate) unsafe fn give_own(&self, own: NonNull<Own>) {
+        self.g().own.store(own.as_ptr(), Relaxed);
+    }
+
+    /// The G has ended, and nothing of it runs any more: its own part belongs to the caller.
+    pub(crate) fn take_own(&mut self) -> Option<NonNull<Own>> {
+        NonNull::new(self.g().own.load(Relaxed)).inspect(|_| self.g().own.store(ptr::null_mut(), Relaxed))
     }
 }
 
@@ -256,8 +297,29 @@ impl Runnable {
 ///
 /// # Safety
 ///
-/// The caller runs on the G's stack (or, thread-backed, on its thread).
+/// The caller runs on the G's stack (or, thread-backed, on its thread), or is a signal handler that interrupted such code.
 #[inline(always)]
 pub(crate) unsafe fn running_own(g: &G) -> &Own {
-    &g.own
+    // SAFETY: a G that runs has begun, and its part stays until it has ended.
+    unsafe { &*g.own.load(Relaxed) }
+}
+
+/// Where the running G may run.
+///
+/// # Safety
+///
+/// As [`running_own`].
+pub(crate) unsafe fn running_kind(g: &G) -> Kind {
+    g.kind.get()
+}
+
+#[cfg(all(test, not(gosched_loom)))]
+mod tests {
+    use super::*;
+
+    /// A million of them are counted in docs/performance.md.
+    #[test]
+    fn what_lies_outside_of_the_stack_is_small() {
+        assert!(size_of::<G>() <= 64, "{} bytes", size_of::<G>());
+    }
 }

@@ -21,7 +21,7 @@ use gosched_runtime_sys::primitive::StaticMutex;
 
 use crate::current::Current;
 use crate::ds::grow;
-use crate::g::{G, Kind, Runnable};
+use crate::g::{G, Kind, Own, Runnable, StackRange};
 use crate::m::M;
 use crate::sched::Sched;
 
@@ -75,6 +75,9 @@ impl ThreadG {
             }));
             // SAFETY: nobody else knows the record yet.
             let g = unsafe { Runnable::from_raw(NonNull::from(&made.g)) };
+            let own = Box::leak(Box::new(Own::new(Kind::ThreadBacked, StackRange::default())));
+            // SAFETY: it is never freed, and nobody else refers to it.
+            unsafe { g.give_own(NonNull::from(own)) };
             g.init(reserve_ids(1), Kind::ThreadBacked, None);
             g.own().home.set(Some(m.as_home()));
             made.place.set_g(Some(&made.g));
@@ -116,9 +119,8 @@ impl ThreadG {
     pub(crate) fn renew(&self, id: u64) {
         // SAFETY: the record belongs to the calling thread, and its G is not parked.
         let g = unsafe { Runnable::from_raw(NonNull::from(&self.g)) };
-        let home = g.own().home.get();
         g.init(id, Kind::ThreadBacked, None);
-        g.own().home.set(home);
+        g.own().pins.set(0);
         let _the_record_has_it = g.into_raw();
     }
 

@@ -213,7 +213,8 @@ impl Parking {
             // Claimed is not enough: until the claimer gives the G back, `own` is its.
             seat.sleep_until_resumed();
         }
-        own.in_place.set(own.kind.get() == Kind::ThreadBacked);
+        // SAFETY: as above.
+        own.in_place.set(unsafe { crate::g::running_kind(g) } == Kind::ThreadBacked);
         own.home.set(home);
     }
 }
@@ -235,9 +236,9 @@ fn is_cancelled(g: &G, sched: Option<&Sched>) -> bool {
         return false;
     }
     // SAFETY: callers pass their own running G, or the record borrowed for their thread.
-    let own = unsafe { crate::g::running_own(g) };
+    let kind = unsafe { crate::g::running_kind(g) };
     // A thread-backed record goes from runtime to runtime, and a cancel for the last one may arrive late.
-    let stale = || own.kind.get() == Kind::ThreadBacked && !sched.is_some_and(Sched::closing);
+    let stale = || kind == Kind::ThreadBacked && !sched.is_some_and(Sched::closing);
     if !stale() {
         return true;
     }

@@ -191,7 +191,7 @@ fn give_way(cx: &Current, hand: &mut Entered) {
 /// Runs one G until it gives the M back; true if it ended. The P may be gone by then.
 #[inline]
 fn execute(cx: &Current, mut hand: Entered, mut g: Runnable) -> (Entered, bool) {
-    if g.context().is_none()
+    if !g.has_begun()
         && let Err(error) = spawn::start(cx, &mut hand, &mut g)
     {
         drop(hand);
@@ -233,7 +233,7 @@ fn execute(cx: &Current, mut hand: Entered, mut g: Runnable) -> (Entered, bool) 
 /// A G that can go on queues up behind the others.
 #[inline]
 fn queue_yielded(cx: &Current, hand: &mut Entered, g: Runnable) {
-    match (g.own().kind.get(), hand.p.as_ref()) {
+    match (g.kind(), hand.p.as_ref()) {
         (Kind::Settled, _) => hand.local().queue.push_back(g),
         (_, Some(p)) => p.push_migratory(g),
         (_, None) => {

@@ -17,10 +17,11 @@ use std::thread;
 
 use gosched_runtime_sys::context::Context;
 use gosched_runtime_sys::fatal::{Part, fatal};
+use gosched_runtime_sys::stack::{self, Stack};
 
 use crate::current::{self, Current, Entered};
 use crate::ds::grow;
-use crate::g::{Begin, Cancelled, Entry, G, GSuspender, Kind, Runnable, running_own};
+use crate::g::{Begin, Cancelled, Entry, G, GSuspender, Kind, Own, Runnable, StackRange};
 use crate::p::P;
 use crate::proc::{attach, wake};
 use crate::sched::Sched;
@@ -70,7 +71,7 @@ fn next_id(p: &mut P) -> u64 {
 pub(crate) fn start(cx: &Current, hand: &mut Entered, g: &mut Runnable) -> io::Result<()> {
     let p = hand.p.as_mut().expect("only an M with a P starts goroutines");
     let stack = p.stacks.get(&cx.sched().stacks)?;
-    g.set_stack(stack.guard().start, stack.guard().end, stack.top());
+    begin_on(g, &stack);
     settle(cx, g);
     let raw = g.as_raw();
     *g.context() = Some(Context::new(stack, move |suspender, _resumed| {
@@ -80,8 +81,19 @@ pub(crate) fn start(cx: &Current, hand: &mut Entered, g: &mut Runnable) -> io::R
     Ok(())
 }
 
+/// The owner's part of the G comes to lie at the head of its stack.
+fn begin_on(g: &Runnable, stack: &Stack) {
+    const { assert!(size_of::<Own>() <= stack::HEAD && align_of::<Own>() <= stack::HEAD_ALIGN) };
+    let range = StackRange { guard: stack.guard().start, low: stack.limit(), high: stack.limit() + stack.size() };
+    let own = stack.head().cast::<Own>();
+    // SAFETY: large enough and aligned, and whoever has the stack has its head.
+    unsafe { own.write(Own::new(g.kind(), range)) };
+    // SAFETY: the stack stays with the G until `finish`, which takes this part back first; nobody else has its head.
+    unsafe { g.give_own(own) };
+}
+
 fn settle(cx: &Current, g: &Runnable) {
-    if g.own().kind.get() == Kind::Settled {
+    if g.kind() == Kind::Settled {
         g.own().home.set(Some(cx.m.as_home()));
         cx.m.settle();
     }
@@ -91,14 +103,13 @@ fn settle(cx: &Current, g: &Runnable) {
 ///
 /// Called once per G, on its stack (or, without a suspender, on the thread that runs it in place).
 unsafe fn main(g: NonNull<G>, suspender: Option<GSuspender>) {
-    // SAFETY: the record outlives its G, which is running this.
-    let g = unsafe { g.as_ref() };
-    // SAFETY: as above: the caller is the G.
-    let own = unsafe { running_own(g) };
-    own.suspender.set(suspender);
-    let entry = own.entry.take().expect("a goroutine begins once");
+    // SAFETY: the caller is the G, whose owner is the M that runs it: nobody else has the token meanwhile.
+    let g = unsafe { Runnable::from_raw(g) };
+    g.own().suspender.set(suspender);
+    let (id, entry) = (g.g().id(), g.take_entry());
+    let _the_m_has_it = g.into_raw();
     let cancelled = current::with(|cx| cx.is_some_and(|cx| cx.sched().closing()));
-    live(g.id(), entry, if cancelled { Begin::Cancelled } else { Begin::Run });
+    live(id, entry, if cancelled { Begin::Cancelled } else { Begin::Run });
 }
 
 /// A goroutine's life. The body catches what its closure throws; what is left are the drops of what nobody joins, and the
@@ -126,6 +137,9 @@ fn live(id: u64, entry: Entry, begin: Begin) {
 pub(crate) fn finish(cx: &Current, hand: &mut Entered, mut g: Runnable) {
     let sched = cx.sched();
     let stack = g.context().take().expect("it has run").into_stack();
+    let own = g.take_own().expect("it has run");
+    // SAFETY: written by `begin_on`, dropped once, and before the stack, in whose head it lies, goes.
+    unsafe { own.drop_in_place() };
     match hand.p.as_mut() {
         Some(p) => p.stacks.put(&sched.stacks, stack),
         None => sched.stacks.put(stack),
@@ -135,7 +149,7 @@ pub(crate) fn finish(cx: &Current, hand: &mut Entered, mut g: Runnable) {
 
 fn end(cx: &Current, hand: &mut Entered, g: Runnable) {
     let sched = cx.sched();
-    if g.own().kind.get() == Kind::Settled {
+    if g.kind() == Kind::Settled {
         cx.m.unsettle();
     }
     g.retire();
@@ -158,13 +172,15 @@ fn end(cx: &Current, hand: &mut Entered, g: Runnable) {
 /// There is no stack for a new G: it ends before it began, with the error as its joiner's. Its closure is dropped here, on
 /// the thread's own stack, as that G.
 #[cold]
-pub(crate) fn abandon(cx: &Current, g: Runnable, error: io::Error) {
+pub(crate) fn abandon(cx: &Current, mut g: Runnable, error: io::Error) {
+    let own = Own::new(g.kind(), StackRange::default());
+    // SAFETY: it stays in this frame until it is taken back below; nothing in between unwinds.
+    unsafe { g.give_own(NonNull::from(&own)) };
     settle(cx, &g);
-    let own = g.own();
-    own.suspender.set(None);
     cx.set_g(Some(g.g()));
-    live(g.g().id(), own.entry.take().expect("it has not begun"), Begin::Failed(error));
+    live(g.g().id(), g.take_entry(), Begin::Failed(error));
     cx.set_g(None);
+    let _it_is_this_frames = g.take_own();
     let mut hand = cx.enter().expect("the loop is not inside itself");
     end(cx, &mut hand, g);
 }
@@ -191,7 +207,7 @@ pub(crate) fn spawn_thread(sched: &Sched, entry: Entry) {
         Ok(join) => grow::push(|| sched.joins.lock(), |joins| joins, join),
         Err(error) => {
             let g = take(&raw).expect("the thread that would take it was not made");
-            live(g.g().id(), g.own().entry.take().expect("it has not begun"), Begin::Failed(error));
+            live(g.g().id(), g.take_entry(), Begin::Failed(error));
             vacate(sched, g);
         }
     }
@@ -207,7 +223,7 @@ fn take(from: &AtomicPtr<G>) -> Option<Runnable> {
 fn run_thread(sched: &Sched, g: Runnable) {
     let place = ThreadG::acquire();
     place.renew(g.g().id());
-    let entry = g.own().entry.take().expect("it has not begun");
+    let entry = g.take_entry();
     run_as(sched, place, entry);
     place.release();
     vacate(sched, g);

@@ -21,7 +21,7 @@ pub(crate) fn ready(sched: &Sched, g: Runnable) {
     current::with(|cx| {
         // A place on top of this runtime's (another runtime entered from a goroutine) does not count: its M is not ours.
         let here = cx.filter(|cx| std::ptr::eq(cx.sched(), sched));
-        match g.own().kind.get() {
+        match g.kind() {
             Kind::Settled => ready_settled(sched, here, g),
             Kind::Migratory | Kind::ThreadBacked => ready_migratory(sched, here, g),
         }
