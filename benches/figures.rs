@@ -12,7 +12,7 @@ use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use gosched::callback::{Binding, Bridge};
-use gosched::{Mode, Runtime, chan, go, yield_now};
+use gosched::{Mode, Runtime, blocking, chan, go, yield_now};
 
 const ROUNDS: usize = 9;
 
@@ -32,6 +32,8 @@ fn main() {
     line("channel ping-pong, settled together", || pair(settled, 100_000, Place::Together));
     line("channel ping-pong, settled apart", || pair(settled, 20_000, Place::Apart));
     line("channel ping-pong, migratory", || pair(migratory, 100_000, Place::Any));
+    line("blocking, does nothing, settled", || in_runtime(settled, || blocks(50_000)));
+    line("blocking, does nothing, migratory", || in_runtime(migratory, || blocks(50_000)));
     line("enter, PerCall", || enter(settled, Binding::PerCall, 50_000));
     line("enter, UntilThreadExit", || enter(settled, Binding::UntilThreadExit, 1_000_000));
 }
@@ -73,6 +75,20 @@ fn spawn_all(n: u32) -> f64 {
         black_box(one.join().expect("it ended"));
     }
     per(n, began)
+}
+
+/// Each call with a yield, which is when one that ran in place gets a P again: without, the next call would find nothing to
+/// give away.
+fn blocks(n: u32) -> f64 {
+    let calls = move || {
+        let began = Instant::now();
+        for i in 0..n {
+            black_box(blocking(|| black_box(i)));
+            yield_now();
+        }
+        per(n, began)
+    };
+    go(calls).join().expect("it ended")
 }
 
 #[derive(PartialEq)]

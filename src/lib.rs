@@ -3,7 +3,7 @@
 #[doc(inline)]
 pub use gosched_scheduler::{
     Builder, Cancelled, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, JoinHandle, Mode, NotStarted, Runtime, ShutdownError,
-    go, go_migratory, run, yield_now,
+    blocking, go, go_migratory, run, yield_now,
 };
 
 #[doc(inline)]

@@ -1,6 +1,5 @@
 //! What a runtime does with threads: which it lends itself, how many it makes, what it does without, and that they sleep when
 //! there is nothing to do.
-#![expect(unsafe_code, reason = "setrlimit")]
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -10,7 +9,7 @@ use std::time::Duration;
 use gosched::callback::{Binding, Bridge};
 use gosched::{Builder, Mode, NotStarted, Runtime, chan, go, goroutine, yield_now};
 use gosched_runtime_sys::thread;
-use test_support::{death, in_child, migratory, modes, settled};
+use test_support::{death, in_child, migratory, modes, settled, without_memory_for_threads};
 
 fn runtime(mode: Mode) -> Runtime {
     Runtime::builder(mode).procs(4).build().expect("a runtime")
@@ -108,21 +107,6 @@ fn its_threads_have_its_name() {
         let name = rt.handle().go(|| std::thread::current().name().map(str::to_owned)).join().expect("no panic");
         assert!(name.as_deref().is_some_and(|name| name.starts_with("kitchen-")), "{name:?}");
     }
-}
-
-/// No address space for another thread's stack, until the limit is lifted; what `body` does in between.
-fn without_memory_for_threads<R>(spare: usize, body: impl FnOnce() -> R) -> R {
-    let set = |soft: u64| {
-        let limit = libc::rlimit { rlim_cur: soft, rlim_max: libc::RLIM_INFINITY };
-        // SAFETY: a live structure.
-        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
-    };
-    let pages = std::fs::read_to_string("/proc/self/statm").expect("it is there");
-    let mapped = pages.split(' ').next().and_then(|pages| pages.parse::<usize>().ok()).expect("pages") * 4096;
-    set((mapped + spare) as u64);
-    let result = body();
-    set(libc::RLIM_INFINITY);
-    result
 }
 
 /// Less than a thread's stack takes, and more than a few goroutines do.

@@ -14,6 +14,7 @@
 #![expect(unsafe_code, reason = "follows the thread's current pointer")]
 
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use gosched_runtime_sys::slot;
@@ -78,6 +79,11 @@ impl Current {
     #[inline(always)]
     pub(crate) fn set_g(&self, g: Option<&G>) {
         self.g.store(g.map_or(ptr::null_mut(), |g| ptr::from_ref(g).cast_mut()), Relaxed);
+    }
+
+    /// The runtime, to be kept, and the running G's number.
+    pub(crate) fn arc_and_id(&self) -> (Arc<Sched>, u64) {
+        (self.sched().arc(), self.g().map_or(0, G::id))
     }
 
     /// The running G's own part.

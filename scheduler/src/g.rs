@@ -52,6 +52,8 @@ pub(crate) enum Switch {
     Yield,
     /// It waits. The M commits on the G's parker once the G is switched out.
     Park,
+    /// The same, and a cancel does not end the wait.
+    ParkShielded,
 }
 
 /// The M a G belongs to, opaque at this level (M is made of Gs, not the other way round); see `M::of`.

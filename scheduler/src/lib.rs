@@ -4,7 +4,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | `ds` | structures without G, M or P: parker, table, idle counts, inbox, list |
+//! | `ds` | structures without G, M or P: parker, table, idle counts, inbox, list, roster |
 //! | `policy` | what is decided, as pure functions |
 //! | `mode` | what the builder of a runtime promised |
 //! | `g`, `g_queue` | one goroutine; queues of them |
@@ -12,13 +12,15 @@
 //! | `p` | the right to run Gs and the queues that go with it |
 //! | `dispatch` | which M has which P; the line |
 //! | `m` | one thread that runs Gs |
-//! | `thread_pool`, `sched` | one runtime: what its Ms and Ps share |
+//! | `thread_pool`, `blocking_pool`, `sched` | one runtime: what its Ms and Ps share |
 //! | `current`, `thread_g` | the calling thread's place; Gs that are threads |
 //! | `proc` | the verbs: wake, find, run, park, spawn, attach, shutdown |
 //! | `waiter` | the wait queue under everything that blocks |
-//! | `join`, `go`, `chan` | what users call |
+//! | `blocking`, `join`, `go`, `chan` | what users call |
 //! | `fault`, `signal`, `runtime`, `embed` | the edges |
 
+mod blocking;
+mod blocking_pool;
 mod current;
 mod dispatch;
 mod ds;
@@ -45,6 +47,7 @@ pub mod chan;
 pub mod embed;
 pub mod signal;
 
+pub use blocking::blocking;
 pub use go::{current_id, go, go_migratory};
 pub use join::{JoinHandle, NotStarted};
 pub use mode::Mode;

@@ -4,6 +4,8 @@
 //! asks brings a snapshot. Figures are from small models on a 2-core virtual machine unless said otherwise: starting points,
 //! to be measured again on the scheduler itself.
 
+use std::time::Duration;
+
 /// Every so many rounds an M looks where it otherwise looks last: the global queue, its inbox, its oldest unstarted G, the
 /// clock. Prime, so that it does not beat with a program's own rhythm; Go uses the same number.
 pub(crate) const LOOK_ROUND: u32 = 61;
@@ -31,6 +33,14 @@ pub(crate) const GIVE_WAY_NS: u64 = 250_000;
 pub(crate) const SPIN_NS: u64 = 2_000;
 /// See [`SPIN_NS`].
 pub(crate) const SEARCH_NS: u64 = 30_000;
+
+/// A helper of `blocking` that had nothing to do for so long ends. A burst that comes back sooner finds its threads (making
+/// one takes about 30 us), and a crowd is gone within a second.
+pub(crate) const HELPER_IDLE: Duration = Duration::from_millis(500);
+
+/// How many helpers a runtime may have, unless its builder says otherwise. They exist while so many calls block at the same
+/// time; a process is commonly allowed some thousands of threads, of which these are not to be the most.
+pub(crate) const MAX_HELPERS: usize = 512;
 
 /// How long an M or a waiting thread may look before it sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

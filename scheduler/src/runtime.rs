@@ -25,6 +25,7 @@ use crate::go::go_in;
 use crate::join::JoinHandle;
 use crate::m::M;
 use crate::mode::Mode;
+use crate::policy;
 use crate::proc::park::Cancelled;
 use crate::proc::run::{self, Lent};
 use crate::proc::{attach, shutdown, spawn};
@@ -62,6 +63,7 @@ pub struct Builder {
     procs: Option<usize>,
     stack_size: usize,
     name: String,
+    max_blocking: usize,
 }
 
 /// Why a runtime has not ended, although it was shut down.
@@ -112,10 +114,18 @@ impl Builder {
         self
     }
 
-    /// What its threads are called: `name-m1`, ... Unless set: `gosched`. Linux shows 15 bytes of a thread's name.
+    /// What its threads are called: `name-m1`, those of [`blocking`](crate::blocking) `name-b1`, ... Unless set: `gosched`. Linux shows 15 bytes of a thread's name.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
+        self
+    }
+
+    /// The most threads that [`blocking`](crate::blocking) runs closures on; beyond, they run where they are called, and
+    /// with 0 all do. A thread is made when one is needed, and ends after half a second without work. Unless set: 512.
+    #[must_use]
+    pub fn max_blocking_threads(mut self, n: usize) -> Self {
+        self.max_blocking = n;
         self
     }
 
@@ -139,7 +149,13 @@ impl Builder {
         }
         fork::watch()?;
         fault::install()?;
-        let config = Config { mode: self.mode, procs, stack_size: self.stack_size, name: self.name };
+        let config = Config {
+            mode: self.mode,
+            procs,
+            stack_size: self.stack_size,
+            name: self.name,
+            max_blocking: self.max_blocking,
+        };
         Ok(Runtime { handle: Handle { sched: Sched::new(config, run::m_main) } })
     }
 }
@@ -152,7 +168,13 @@ impl Runtime {
     /// How a runtime with goroutines of this mode is to be built.
     #[must_use]
     pub fn builder(mode: Mode) -> Builder {
-        Builder { mode, procs: None, stack_size: DEFAULT_STACK_SIZE, name: "gosched".to_owned() }
+        Builder {
+            mode,
+            procs: None,
+            stack_size: DEFAULT_STACK_SIZE,
+            name: "gosched".to_owned(),
+            max_blocking: policy::MAX_HELPERS,
+        }
     }
 
     /// Runs `f` as a goroutine on the calling thread, which lends itself to the runtime meanwhile: what must run on the

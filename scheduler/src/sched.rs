@@ -19,6 +19,7 @@ use gosched_runtime_sys::note::Note;
 use gosched_runtime_sys::primitive::Mutex;
 use gosched_runtime_sys::thread::{monotonic_ns, usable_cpus};
 
+use crate::blocking_pool::BlockingPool;
 use crate::dispatch::{Dispatch, Seat};
 use crate::ds::grow;
 use crate::ds::idle::Idle;
@@ -44,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) procs: usize,
     pub(crate) stack_size: usize,
     pub(crate) name: String,
+    /// The most threads that `blocking` may make.
+    pub(crate) max_blocking: usize,
 }
 
 /// The Ms of a runtime, and what those did that have left it.
@@ -69,6 +72,8 @@ pub(crate) struct Sched {
     pub(crate) stacks: StackPool,
     /// The threads of `Mode::threads`.
     pub(crate) threads: ThreadPool,
+    /// The threads behind `blocking`.
+    pub(crate) blocking: BlockingPool,
     ms: Mutex<Ms>,
     /// The first `procs` Ms.
     home: Box<[AtomicPtr<M>]>,
@@ -106,6 +111,7 @@ impl Sched {
             slab: Slab::new(),
             stacks: StackPool::new(config.stack_size),
             threads: ThreadPool::new(),
+            blocking: BlockingPool::new(config.max_blocking),
             ms: Mutex::new(Ms { list: Vec::new(), spawned: 0, ended: 0 }),
             home: (0..config.procs).map(|_| AtomicPtr::default()).collect(),
             spawned_outside: AtomicU64::new(0),

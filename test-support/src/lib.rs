@@ -5,7 +5,7 @@
 //! The promises of the modes are made here for all tests: their goroutines never suspend inside a thread-local's
 //! initialiser or inside code that nests calls, and those of [`migratory`] hold nothing bound to a thread across a
 //! suspension. Tests that break a promise on purpose make their own mode, in a child process.
-#![expect(unsafe_code, reason = "promises what the tests' goroutines keep")]
+#![expect(unsafe_code, reason = "promises what the tests' goroutines keep; setrlimit")]
 
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -70,4 +70,23 @@ pub fn in_child(name: &str) -> Option<Output> {
 pub fn death(output: &Output) -> (Option<i32>, String) {
     use std::os::unix::process::ExitStatusExt;
     (output.status.signal(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// No address space for another thread's stack, until the limit is lifted; what `body` does in between.
+///
+/// # Panics
+///
+/// If the limit cannot be set.
+pub fn without_memory_for_threads<R>(spare: usize, body: impl FnOnce() -> R) -> R {
+    let set = |soft: u64| {
+        let limit = libc::rlimit { rlim_cur: soft, rlim_max: libc::RLIM_INFINITY };
+        // SAFETY: a live structure.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
+    };
+    let pages = std::fs::read_to_string("/proc/self/statm").expect("it is there");
+    let mapped = pages.split(' ').next().and_then(|pages| pages.parse::<usize>().ok()).expect("pages") * 4096;
+    set((mapped + spare) as u64);
+    let result = body();
+    set(libc::RLIM_INFINITY);
+    result
 }

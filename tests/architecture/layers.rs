@@ -17,12 +17,12 @@ const RUNTIME_SYS: &[&str] = &[
 
 #[rustfmt::skip]
 const SCHEDULER: &[&str] = &[
-    "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::table", "ds::idle", "ds",
+    "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::table", "ds::idle", "ds::roster", "ds",
     "policy", "mode",
-    "g", "g_queue", "stack_pool", "slab", "p", "dispatch", "m", "thread_pool", "sched", "current", "thread_g",
+    "g", "g_queue", "stack_pool", "slab", "p", "dispatch", "m", "thread_pool", "blocking_pool", "sched", "current", "thread_g",
     "proc::attach", "proc::start_m", "proc::wake", "proc::find", "proc::spawn", "proc::park", "proc::run", "proc::shutdown", "proc",
     "waiter",
-    "join", "go", "chan::error", "chan::raw", "chan::seat", "chan", "chan::sender", "chan::receiver",
+    "blocking", "join", "go", "chan::error", "chan::raw", "chan::seat", "chan", "chan::sender", "chan::receiver",
     "fault", "signal", "runtime", "embed",
 ];
 

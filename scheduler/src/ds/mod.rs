@@ -6,4 +6,5 @@ pub(crate) mod idle;
 pub(crate) mod inbox;
 pub(crate) mod list;
 pub(crate) mod parker;
+pub(crate) mod roster;
 pub(crate) mod table;

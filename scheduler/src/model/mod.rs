@@ -18,6 +18,7 @@ mod dispatch;
 mod idle;
 mod inbox;
 mod parker;
+mod roster;
 mod search;
 mod table;
 

@@ -170,13 +170,23 @@ impl Parking {
 
     /// Waits until it is notified or cancelled. May return early; may be called again.
     pub(crate) fn park(&self) {
+        self.park_as(Switch::Park);
+    }
+
+    /// Waits until it is notified. May return early; may be called again.
+    pub(crate) fn park_shielded(&self) {
+        self.park_as(Switch::ParkShielded);
+    }
+
+    #[inline]
+    fn park_as(&self, switch: Switch) {
         let panicking = thread::panicking();
         match suspender(self.g(), panicking || self.busy) {
             // SAFETY: it is the calling G's, on whose stack this runs.
             Some(suspender) => unsafe {
-                suspender.suspend(Switch::Park);
+                suspender.suspend(switch);
             },
-            None => self.park_in_place(panicking || !can_unwind()),
+            None => self.park_in_place(panicking || !can_unwind() || switch == Switch::ParkShielded),
         }
     }
 
@@ -277,7 +287,7 @@ fn patience() -> Patience {
     current::with(|cx| cx.map_or(Patience { spin_ns: 0, total_ns: 0 }, |cx| cx.sched().patience()))
 }
 
-/// Before its thread sleeps, every M on it (one per runtime that the thread is in) gives its P up.
+/// Before its thread sleeps or blocks, every M on it (one per runtime that the thread is in) gives its P up.
 fn give_up_p(cx: &Current) {
     let mut place = Some(cx);
     while let Some(cx) = place {
@@ -290,6 +300,53 @@ fn give_up_p(cx: &Current) {
     }
 }
 
+/// Before the calling thread blocks for long: others run what its Ps have to run. Its G goes on without one.
+pub(crate) fn give_up_ps() {
+    current::with(|cx| {
+        if let Some(cx) = cx {
+            give_up_p(cx);
+        }
+    });
+}
+
+/// After such a call: an idle P, if there is one, so that what the G makes or wakes next goes the short way. If not, its M
+/// waits for its turn when the G suspends.
+pub(crate) fn take_p_back() {
+    current::with(|cx| {
+        // Only an M that runs Gs has use for a P; the M of a thread-backed G is none of the dispatch's.
+        let Some(cx) = cx.filter(|cx| cx.g().is_some_and(|g| kind_of_running(g) != Kind::ThreadBacked)) else { return };
+        let Ok(mut hand) = cx.enter() else { return };
+        if hand.p.is_none() {
+            hand.p = cx.sched().dispatch.try_take(&cx.m.seat, &cx.sched().idle);
+        }
+    });
+}
+
+fn kind_of_running(g: &G) -> Kind {
+    // SAFETY: callers pass the running G of their own thread.
+    unsafe { crate::g::running_kind(g) }
+}
+
+/// Whether the thread may be left to others while its G waits for another thread: the G is settled, so that there are
+/// others, and may switch.
+pub(crate) fn may_leave_thread(cx: &Current) -> bool {
+    let Some(g) = cx.g() else { return false };
+    kind_of_running(g) == Kind::Settled && suspender(g, thread::panicking() || cx.m.table.is_busy()).is_some()
+}
+
+/// Unwinds if the calling goroutine was cancelled and may unwind.
+pub(crate) fn raise_if_cancelled() {
+    current::with(|cx| {
+        if let Some((cx, g)) = cx.and_then(|cx| Some((cx, cx.g()?)))
+            && !thread::panicking()
+            && can_unwind()
+            && is_cancelled(g, Some(cx.sched()))
+        {
+            raise(g);
+        }
+    });
+}
+
 /// Lets others run. Returns when the goroutine's turn has come again, at once if it may not switch or there is nobody.
 ///
 /// On a plain thread this is `std::thread::yield_now`.
@@ -298,13 +355,8 @@ fn give_up_p(cx: &Current) {
 ///
 /// Unwinds with [`Cancelled`] if the goroutine was cancelled.
 pub fn yield_now() {
-    let suspender = current::with(|cx| {
-        let g = cx?.g()?;
-        if !thread::panicking() && can_unwind() && is_cancelled(g, Some(cx?.sched())) {
-            raise(g);
-        }
-        suspender(g, thread::panicking() || cx?.m.table.is_busy())
-    });
+    raise_if_cancelled();
+    let suspender = current::with(|cx| suspender(cx?.g()?, thread::panicking() || cx?.m.table.is_busy()));
     match suspender {
         // SAFETY: it is the calling G's, on whose stack this runs.
         Some(suspender) => unsafe {

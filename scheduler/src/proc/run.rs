@@ -215,10 +215,10 @@ fn execute(cx: &Current, mut hand: Entered, mut g: Runnable) -> (Entered, bool) 
                 queue_yielded(cx, &mut hand, g);
                 return (hand, false);
             }
-            Some(Switch::Park) => {}
+            Some(Switch::Park | Switch::ParkShielded) => {}
         }
-        // A panicking thread's wait, which a cancel must not end, does not switch and does not come here.
-        match g.g().parker.commit(park::can_unwind()) {
+        // A panicking thread's wait, which a cancel must not end either, does not switch and does not come here.
+        match g.g().parker.commit(park::can_unwind() && switch == Some(Switch::Park)) {
             Commit::Parked => {
                 // GONE: from here on the G belongs to whoever claims it.
                 let _parked = g.into_raw();

@@ -42,6 +42,7 @@ pub(crate) fn shut_down(sched: &Sched, grace: Duration) -> Result<(), (u64, usiz
     drained(sched, grace)?;
     sched.dispatch.close();
     sched.threads.close();
+    sched.blocking.close();
     for thread in mem::take(&mut *sched.joins.lock()) {
         // An M's loop does not panic: that aborts.
         let _ended = thread.join();

@@ -1,0 +1,324 @@
+//! `blocking`: whoever shares the caller's thread goes on, the closure is the caller's, and the pool keeps its promises.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::panic::resume_unwind;
+use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gosched::{Cancelled, Mode, Runtime, blocking, chan, go, goroutine, yield_now};
+use test_support::{each_mode, each_procs, in_child, migratory, modes, settled, without_memory_for_threads};
+
+/// Long: for what happens at once.
+const LONG: Duration = Duration::from_secs(30);
+
+fn runtime(mode: Mode, procs: usize, limit: usize) -> Runtime {
+    Runtime::builder(mode).procs(procs).name("x").max_blocking_threads(limit).build().expect("a runtime")
+}
+
+/// Whether the calling thread is a helper of a runtime called `x`.
+fn on_a_helper() -> bool {
+    thread::current().name().is_some_and(|name| name.starts_with("x-b"))
+}
+
+#[test]
+fn it_borrows_and_gives_back() {
+    each_mode(|rt, _| {
+        let total = rt.run(|| {
+            let texts: Vec<String> = (0..20).map(|n| "x".repeat(n)).collect();
+            let mut seen = Vec::new();
+            let total: usize = texts.iter().map(|text| blocking(|| text.len())).sum();
+            blocking(|| seen.extend(texts.iter().map(String::len)));
+            assert_eq!(seen.len(), 20);
+            total
+        });
+        assert_eq!(total, 190);
+    });
+}
+
+#[test]
+fn a_panic_comes_back_to_the_caller() {
+    for limit in [0, 4] {
+        for mode in modes() {
+            let rt = runtime(mode, 2, limit);
+            let payload = rt.run(|| {
+                let unwound = go(|| blocking(|| resume_unwind(Box::new(7_u8))));
+                let payload = unwound.join().expect_err("it panicked");
+                assert_eq!(blocking(|| 3), 3, "the pool is as it was");
+                payload
+            });
+            assert_eq!(payload.downcast_ref(), Some(&7_u8), "{mode:?}, {limit}");
+        }
+    }
+}
+
+#[test]
+fn it_is_the_calling_goroutine_wherever_it_runs() {
+    for limit in [0, 4] {
+        for mode in modes() {
+            let rt = runtime(mode, 2, limit);
+            rt.run(|| {
+                let (tx, rx) = chan::bounded(0);
+                let id = goroutine::current_id();
+                let (inside, sum) = blocking(move || {
+                    let child = go(move || tx.send(5));
+                    yield_now();
+                    let five = rx.recv().expect("sent");
+                    child.join().expect("no panic").expect("received");
+                    (goroutine::current_id(), five + blocking(|| 1))
+                });
+                assert_eq!((inside, sum), (id, 6), "{mode:?}, {limit}");
+                assert!(id.is_some());
+            });
+        }
+    }
+}
+
+#[test]
+fn a_plain_thread_just_calls_it() {
+    let here = thread::current().id();
+    assert_eq!(blocking(|| (thread::current().id(), goroutine::current_id())), (here, None));
+}
+
+#[test]
+fn siblings_on_the_same_thread_go_on() {
+    let rt = runtime(settled(), 1, 1);
+    rt.run(|| {
+        let (tx, rx) = mpsc::channel();
+        let waits = go(move || {
+            let (sent, helped) = blocking(move || (rx.recv(), on_a_helper()));
+            assert!(helped);
+            (sent.expect("sent"), thread::current().id())
+        });
+        // With one P that nobody gives away, all of them are on this thread.
+        let sends = go(move || tx.send(thread::current().id()));
+        let (sibling, mine) = waits.join().expect("no panic");
+        sends.join().expect("no panic").expect("received");
+        assert_eq!((sibling, mine), (thread::current().id(), thread::current().id()));
+    });
+}
+
+#[test]
+fn where_it_runs_in_place_the_others_get_the_p() {
+    for (mode, limit) in [(settled(), 0), (migratory(), 4), (migratory(), 0), (Mode::threads(), 4)] {
+        let rt = runtime(mode, 1, limit);
+        rt.run(|| {
+            let (tx, rx) = mpsc::channel();
+            let waits = go(move || {
+                let here = thread::current().id();
+                blocking(move || {
+                    assert_eq!(thread::current().id(), here);
+                    // With the only P still here, nobody would run this.
+                    go(move || tx.send(5));
+                    rx.recv()
+                })
+            });
+            assert_eq!(waits.join().expect("no panic"), Ok(5), "{mode:?}, {limit}");
+        });
+    }
+}
+
+/// Runs `f` when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+#[test]
+fn while_unwinding_it_runs_in_place() {
+    each_mode(|rt, _| {
+        let (tx, rx) = mpsc::channel();
+        let payload = rt.run(|| {
+            go(move || {
+                let _last = OnDrop(|| {
+                    let here = thread::current().id();
+                    tx.send(blocking(|| thread::current().id() == here)).expect("somebody listens");
+                });
+                resume_unwind(Box::new(9_u8));
+            })
+            .join()
+        });
+        assert_eq!(payload.expect_err("it panicked").downcast_ref(), Some(&9_u8));
+        assert_eq!(rx.recv(), Ok(true));
+    });
+}
+
+#[test]
+fn as_many_as_allowed_block_at_the_same_time_and_the_rest_in_place() {
+    const CALLS: usize = 12;
+    for limit in [1, 4, 64] {
+        each_procs_with(limit, |rt| {
+            // Nobody gets through before all are inside: helpers or not, all of them block at once.
+            let all = Arc::new(Barrier::new(CALLS));
+            let helpers = Arc::new(Mutex::new(HashSet::new()));
+            rt.run(|| {
+                let calls: Vec<_> = (0..CALLS)
+                    .map(|_| {
+                        let (all, helpers) = (all.clone(), helpers.clone());
+                        go(move || {
+                            blocking(|| {
+                                if on_a_helper() {
+                                    helpers.lock().expect("no panic").insert(thread::current().id());
+                                }
+                                all.wait();
+                            });
+                        })
+                    })
+                    .collect();
+                calls.into_iter().for_each(|call| call.join().expect("no panic"));
+            });
+            assert_eq!(helpers.lock().expect("no panic").len(), limit.min(CALLS));
+        });
+    }
+}
+
+fn each_procs_with(limit: usize, body: impl Fn(&Runtime)) {
+    for procs in [1, 2, 4, 8] {
+        body(&runtime(settled(), procs, limit));
+    }
+}
+
+#[test]
+fn sixty_four_that_sleep_20_ms_are_through_within_60() {
+    each_procs(settled(), |rt| {
+        let round = || {
+            rt.run(|| {
+                let began = Instant::now();
+                let sleepers: Vec<_> =
+                    (0..64).map(|_| go(|| blocking(|| thread::sleep(Duration::from_millis(20))))).collect();
+                sleepers.into_iter().for_each(|sleeper| sleeper.join().expect("no panic"));
+                began.elapsed()
+            })
+        };
+        // The best of a few: the machine may have something else to do.
+        let best = (0..20).map(|_| round()).find(|took| *took <= Duration::from_millis(60));
+        assert!(best.is_some(), "never within 60 ms");
+    });
+}
+
+thread_local! {
+    static ENDS: RefCell<Option<Box<dyn std::any::Any>>> = const { RefCell::new(None) };
+}
+
+/// Has the calling thread send a message when it ends.
+fn tell_of_this_threads_end(to: mpsc::Sender<()>) {
+    let told = OnDrop(move || to.send(()).unwrap_or(()));
+    ENDS.with(|ends| *ends.borrow_mut() = Some(Box::new(told)));
+}
+
+#[test]
+fn helpers_without_work_end() {
+    const HELPERS: usize = 8;
+    let rt = runtime(settled(), 2, HELPERS);
+    let (tx, ended) = mpsc::channel();
+    rt.run(|| {
+        let all = Arc::new(Barrier::new(HELPERS));
+        let calls: Vec<_> = (0..HELPERS)
+            .map(|_| {
+                let (tx, all) = (tx.clone(), all.clone());
+                go(move || {
+                    blocking(move || {
+                        tell_of_this_threads_end(tx);
+                        all.wait();
+                    });
+                })
+            })
+            .collect();
+        calls.into_iter().for_each(|call| call.join().expect("no panic"));
+    });
+    for _ in 0..HELPERS {
+        ended.recv_timeout(LONG).expect("a helper ends");
+    }
+    rt.run(|| assert!(blocking(on_a_helper), "and another one is made"));
+}
+
+#[test]
+fn shutdown_waits_for_the_helpers() {
+    for _ in 0..20 {
+        let rt = runtime(settled(), 2, 4);
+        let (tx, ended) = mpsc::channel();
+        rt.run(|| blocking(move || tell_of_this_threads_end(tx)));
+        rt.shutdown(LONG).expect("nothing is left");
+        assert_eq!(ended.try_recv(), Ok(()), "the thread has ended");
+    }
+}
+
+#[test]
+fn a_shutdown_ends_what_the_closure_waits_for() {
+    for limit in [0, 4] {
+        for mode in modes() {
+            let rt = runtime(mode, 2, limit);
+            let (inside, entered) = mpsc::channel();
+            let waits = rt.handle().go(move || {
+                let (_tx, rx) = chan::bounded::<()>(0);
+                blocking(|| {
+                    inside.send(()).expect("somebody listens");
+                    rx.recv()
+                })
+            });
+            entered.recv_timeout(LONG).expect("it runs");
+            rt.shutdown(LONG).expect("it unwinds");
+            assert!(waits.join().expect_err("cancelled").is::<Cancelled>(), "{mode:?}, {limit}");
+        }
+    }
+}
+
+#[test]
+fn a_cancel_does_not_end_the_wait_for_the_closure_and_ends_the_next() {
+    for limit in [0, 4] {
+        each_mode_with(limit, |rt, mode| {
+            let (inside, entered) = mpsc::channel();
+            let (tx, rx) = mpsc::channel();
+            let (kept, got) = mpsc::channel();
+            let waits = rt.handle().go(move || {
+                let borrowed = &[1, 2, 3];
+                let sum = blocking(move || {
+                    inside.send(()).expect("somebody listens");
+                    let factor: i32 = rx.recv().expect("sent");
+                    borrowed.iter().sum::<i32>() * factor
+                });
+                kept.send(sum).expect("somebody listens");
+                blocking(|| kept.send(-1))
+            });
+            // It waits for nothing but the cancel, of which its end tells.
+            let canary = rt.handle().go(|| chan::bounded::<()>(0).1.recv().is_err());
+            entered.recv_timeout(LONG).expect("it runs");
+            let closing = thread::scope(|scope| {
+                let closing = scope.spawn(|| rt.shutdown(LONG));
+                let _cancelled_or_closed = canary.join();
+                tx.send(7).expect("it still waits");
+                closing.join().expect("no panic")
+            });
+            closing.expect("it ends");
+            assert_eq!(got.recv(), Ok(42), "{mode:?}, {limit}");
+            assert!(got.recv().is_err(), "the second closure was not begun");
+            assert!(waits.join().expect_err("cancelled").is::<Cancelled>());
+        });
+    }
+}
+
+fn each_mode_with(limit: usize, body: impl Fn(&Runtime, Mode)) {
+    for mode in modes() {
+        body(&runtime(mode, 2, limit), mode);
+    }
+}
+
+#[test]
+fn without_a_thread_it_runs_in_place() {
+    let name = "without_a_thread_it_runs_in_place";
+    let Some(output) = in_child(name) else {
+        let rt = runtime(settled(), 1, 4);
+        rt.run(|| {
+            let helped = without_memory_for_threads(1 << 20, || blocking(on_a_helper));
+            assert!(!helped);
+            assert!(blocking(on_a_helper), "there is memory again");
+        });
+        rt.shutdown(LONG).expect("nothing is left");
+        return;
+    };
+    assert!(output.status.success(), "{:?}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+}
