@@ -7,7 +7,7 @@ pub use gosched_scheduler::{
 };
 
 #[doc(inline)]
-pub use gosched_scheduler::{chan, signal};
+pub use gosched_scheduler::{chan, signal, time};
 
 /// The calling goroutine.
 pub mod goroutine {

@@ -27,6 +27,7 @@
 //! nothing, and `thread_exit` is the system's own hook.
 
 pub mod cancel;
+pub mod clock;
 pub mod context;
 pub mod errno;
 pub mod fatal;

@@ -29,6 +29,7 @@ use gosched_runtime_sys::primitive::Mutex;
 use crate::blocking_pool::{Client, Errand, Helper, Job, Runner};
 use crate::current;
 use crate::proc::attach;
+use crate::proc::in_place;
 use crate::proc::park::{self, Parking, Target};
 use crate::sched::Sched;
 use crate::thread_g::ThreadG;
@@ -72,9 +73,9 @@ where
     match current::with(|cx| cx.filter(|cx| park::may_leave_thread(cx)).map(current::Current::arc_and_id)) {
         Some((sched, id)) => lend(&sched, id, f),
         None => {
-            park::give_up_ps();
+            in_place::give_up_ps();
             let value = f();
-            park::take_p_back();
+            in_place::take_p_back();
             value
         }
     }
@@ -126,9 +127,9 @@ where
     let lent = Lent { f: Cell::new(Some(f)), outcome: Cell::new(None) };
     let until_done = UntilDone(&done);
     if !submit(sched, Job { errand: erase(&lent), client: done.clone(), g: id }) {
-        park::give_up_ps();
+        in_place::give_up_ps();
         lent.run();
-        park::take_p_back();
+        in_place::take_p_back();
         done.tell();
     }
     drop(until_done);

@@ -49,6 +49,7 @@ use std::mem;
 use std::ops::Deref;
 use std::ptr;
 
+use gosched_runtime_sys::note::Note;
 use gosched_runtime_sys::primitive::{
     AtomicUsize, Mutex,
     Ordering::{Acquire, Relaxed, SeqCst},
@@ -60,6 +61,12 @@ use crate::policy;
 
 use seat::{ASLEEP, HAS_P, HAS_P_SEARCHING, IN_LINE};
 pub(crate) use seat::{Given, Seat};
+
+/// How an M sleeps where there are no timers; see [`Dispatch::sleep`].
+pub(crate) fn until_woken(note: &Note) -> bool {
+    note.sleep();
+    false
+}
 
 /// How a wait for a P ended.
 pub(crate) enum Waited<P> {
@@ -293,15 +300,24 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
 
     /// Waits for the turn of an M that already stands in the line.
     pub(crate) fn wait_for_turn(&self, seat: &S, idle: &Idle) -> Box<P> {
-        match self.wait(seat, idle) {
+        // Who stands in the line keeps no time: all Ps are with Ms that are awake.
+        match self.wait(seat, idle, until_woken) {
             Waited::Given(given) => given.p,
             Waited::Retry | Waited::Closed => unreachable!("a runtime does not end while an M owns ready goroutines"),
         }
     }
 
     /// An M without a P and without work sleeps until it gets a P. `takes_any`: for whatever work there is, and not only for
-    /// what `has_mail` sees in its inbox.
-    pub(crate) fn sleep(&self, seat: &S, idle: &Idle, takes_any: bool, has_mail: impl Fn() -> bool) -> Waited<P> {
+    /// what `has_mail` sees in its inbox. `sleep` sleeps on the note; if it says that the M is to look after the timers, and
+    /// nobody was faster, that is `Retry`.
+    pub(crate) fn sleep(
+        &self,
+        seat: &S,
+        idle: &Idle,
+        takes_any: bool,
+        has_mail: impl Fn() -> bool,
+        sleep: impl Fn(&Note) -> bool,
+    ) -> Waited<P> {
         let mut state = self.state.lock();
         if takes_any && mem::take(&mut state.recall) {
             return Waited::Retry;
@@ -316,7 +332,16 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         if has_mail() && self.wake_up(seat) {
             return Waited::Retry;
         }
-        self.wait(seat, idle)
+        self.wait(seat, idle, sleep)
+    }
+
+    /// Has an M that sleeps look until when it is to sleep. False: none does.
+    pub(crate) fn nudge(&self) -> bool {
+        let seat = self.state.lock().asleep.last().map(|sleeper| sleeper.seat.clone());
+        if let Some(seat) = &seat {
+            seat.note.wake();
+        }
+        seat.is_some()
     }
 
     /// No M could be made for work that is published. True: nobody sleeps who could run it, and whoever would is sent
@@ -338,7 +363,7 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         found
     }
 
-    fn wait(&self, seat: &S, idle: &Idle) -> Waited<P> {
+    fn wait(&self, seat: &S, idle: &Idle, sleep: impl Fn(&Note) -> bool) -> Waited<P> {
         loop {
             // ORDERING[dispatch.word]: what the giver did before is seen by this M.
             match seat.word.load(Acquire) {
@@ -350,15 +375,18 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
                     if let Some(p) = self.take_turn(seat, idle) {
                         return Waited::Given(Given { p, searching: false });
                     }
+                    seat.note.sleep();
                 }
                 _ => {
                     let closed = self.state.lock().closed && !mutated("dispatch.sleep_ignores_close");
                     if closed && self.wake_up(seat) {
                         return Waited::Closed;
                     }
+                    if sleep(&seat.note) && self.wake_up(seat) {
+                        return Waited::Retry;
+                    }
                 }
             }
-            seat.note.sleep();
         }
     }
 

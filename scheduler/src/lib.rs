@@ -4,7 +4,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | `ds` | structures without G, M or P: parker, table, idle counts, inbox, list, roster |
+//! | `ds` | structures without G, M or P: parker, table, idle counts, inbox, list, roster, timers |
 //! | `policy` | what is decided, as pure functions |
 //! | `mode` | what the builder of a runtime promised |
 //! | `g`, `g_queue` | one goroutine; queues of them |
@@ -14,8 +14,9 @@
 //! | `m` | one thread that runs Gs |
 //! | `thread_pool`, `blocking_pool`, `sched` | one runtime: what its Ms and Ps share |
 //! | `current`, `thread_g` | the calling thread's place; Gs that are threads |
-//! | `proc` | the verbs: wake, find, run, park, spawn, attach, shutdown |
+//! | `proc` | the verbs: wake, timers, find, run, park, spawn, attach, shutdown |
 //! | `waiter` | the wait queue under everything that blocks |
+//! | `time` | waiting for the clock |
 //! | `blocking`, `join`, `go`, `chan` | what users call |
 //! | `fault`, `signal`, `runtime`, `embed` | the edges |
 
@@ -46,6 +47,7 @@ pub mod chan;
 #[doc(hidden)]
 pub mod embed;
 pub mod signal;
+pub mod time;
 
 pub use blocking::blocking;
 pub use go::{current_id, go, go_migratory};

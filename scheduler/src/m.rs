@@ -64,8 +64,32 @@ pub(crate) struct Local {
     pub(crate) tick: u32,
     /// Since when it has had its P, if it looked at the clock.
     pub(crate) p_since: Option<u64>,
+    /// In which round it reads the clock next for its P's timers, and when and in which it last did.
+    pub(crate) clock: Clock,
     /// What it saw of each P's oldest unstarted G, and when first.
     pub(crate) heads: Vec<(u32, u64)>,
+}
+
+/// When an M reads the clock for timers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Clock {
+    round: u32,
+    wait: u32,
+    read: u64,
+}
+
+impl Clock {
+    /// In this round it is read, says who asks before reading it.
+    #[inline]
+    pub(crate) fn wanted(&self, round: u32) -> bool {
+        round.wrapping_sub(self.round) >= self.wait
+    }
+
+    /// It was read in this round and says `now`.
+    pub(crate) fn was_read(&mut self, round: u32, now: u64) {
+        let rounds = round.wrapping_sub(self.round);
+        *self = Self { round, wait: policy::clock_rounds(rounds, now.saturating_sub(self.read)), read: now };
+    }
 }
 
 // SAFETY: `local` is what is not `Sync`; it is reached through `M::local` alone, whose contract is the table.
@@ -104,6 +128,7 @@ impl M {
                 chain: 0,
                 tick: 0,
                 p_since: None,
+                clock: Clock::default(),
                 heads: Vec::new(),
             }),
         }

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crossbeam_deque::{Steal, Stealer, Worker};
 
+use crate::ds::timers::Timers;
 use crate::g::{G, Runnable};
 use crate::stack_pool::StackCache;
 
@@ -37,6 +38,12 @@ impl Queued {
         unsafe { Runnable::from_raw(self.0) }
     }
 }
+
+/// A G that waits until a certain time, in the hands of the timers.
+pub(crate) struct Sleeper(pub(crate) NonNull<G>);
+
+// SAFETY: the pointer is what is not `Send`; it is there only while the G waits, and reaches its park word alone.
+unsafe impl Send for Sleeper {}
 
 /// The owned half.
 pub(crate) struct P {
@@ -61,6 +68,8 @@ pub(crate) struct Shared {
     migratory: Stealer<Queued>,
     /// Changes whenever another G becomes the oldest unstarted one: a thief compares two looks.
     head: AtomicU32,
+    /// What was put in by goroutines that ran with this P, and is due at some time.
+    pub(crate) timers: Timers<Sleeper>,
 }
 
 /// Which end of the unstarted queue.
@@ -74,7 +83,12 @@ pub(crate) enum End {
 pub(crate) fn new(index: usize) -> (Box<P>, Shared) {
     let unstarted = Worker::new_lifo();
     let migratory = Worker::new_fifo();
-    let shared = Shared { unstarted: unstarted.stealer(), migratory: migratory.stealer(), head: AtomicU32::new(0) };
+    let shared = Shared {
+        unstarted: unstarted.stealer(),
+        migratory: migratory.stealer(),
+        head: AtomicU32::new(0),
+        timers: Timers::new(),
+    };
     (Box::new(P { index, unstarted, migratory, vacant: Vec::new(), ids: 0..0, stacks: StackCache::new() }), shared)
 }
 

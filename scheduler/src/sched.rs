@@ -23,6 +23,8 @@ use crate::blocking_pool::BlockingPool;
 use crate::dispatch::{Dispatch, Seat};
 use crate::ds::grow;
 use crate::ds::idle::Idle;
+use crate::ds::timekeeper::Timekeeper;
+use crate::ds::timers::NEVER;
 use crate::g::Runnable;
 use crate::g_queue::Queue;
 use crate::m::M;
@@ -66,6 +68,7 @@ pub(crate) struct Sched {
     pub(crate) shared: Box<[Shared]>,
     pub(crate) idle: Idle,
     pub(crate) dispatch: Dispatch<P, &'static Seat<P>>,
+    pub(crate) timekeeper: Timekeeper,
     global: Mutex<Queue>,
     global_len: AtomicUsize,
     pub(crate) slab: Slab,
@@ -106,6 +109,7 @@ impl Sched {
             shared: shared.into(),
             idle,
             dispatch,
+            timekeeper: Timekeeper::new(),
             global: Mutex::new(Queue::new()),
             global_len: AtomicUsize::new(0),
             slab: Slab::new(),
@@ -153,6 +157,19 @@ impl Sched {
     /// Whether some queue holds a G that any M may take. Who asks before sleeping has fenced since it was counted idle.
     pub(crate) fn has_free_work(&self) -> bool {
         self.global_len.load(Relaxed) > 0 || self.shared.iter().any(|s| s.has_unstarted() || s.has_migratory())
+    }
+
+    /// When the first timer of any P is due, in nanoseconds on the monotonic clock; [`NEVER`] if there is none. A hint, but
+    /// for who follows the rules of `ds::timekeeper`.
+    pub(crate) fn first_timer(&self) -> u64 {
+        self.shared.iter().map(|shared| shared.timers.first()).min().unwrap_or(NEVER)
+    }
+
+    /// The first deadline that no sleeping M keeps, for who watches over Ms that are in user code: if it passes, that one
+    /// calls `proc::timers::fire_all`. In nanoseconds on the monotonic clock. A hint, to be looked at again.
+    #[cfg_attr(not(test), expect(dead_code, reason = "nobody watches over the Ms yet; the tests do"))]
+    pub(crate) fn unkept_deadline(&self) -> Option<u64> {
+        Some(self.first_timer()).filter(|first| *first < self.timekeeper.until())
     }
 
     /// An M joins the runtime; among the first `procs` it is a home M.

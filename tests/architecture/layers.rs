@@ -12,16 +12,16 @@ use crate::{PACKAGES, assert_bites, assert_clean, tree};
 #[rustfmt::skip]
 const RUNTIME_SYS: &[&str] = &[
     "stack_bounds", "sys", "errno", "futex", "primitive", "note", "fatal", "signal_mask", "mapping", "stack",
-    "signal_stack", "handler", "cancel", "fork", "thread_exit", "slot", "thread", "context",
+    "signal_stack", "handler", "cancel", "fork", "thread_exit", "slot", "thread", "clock", "context",
 ];
 
 #[rustfmt::skip]
 const SCHEDULER: &[&str] = &[
-    "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::table", "ds::idle", "ds::roster", "ds",
+    "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::table", "ds::idle", "ds::roster", "ds::heap", "ds::timers", "ds::timekeeper", "ds",
     "policy", "mode",
     "g", "g_queue", "stack_pool", "slab", "p", "dispatch", "m", "thread_pool", "blocking_pool", "sched", "current", "thread_g",
-    "proc::attach", "proc::start_m", "proc::wake", "proc::find", "proc::spawn", "proc::park", "proc::run", "proc::shutdown", "proc",
-    "waiter",
+    "proc::attach", "proc::start_m", "proc::wake", "proc::timers", "proc::find", "proc::spawn", "proc::in_place", "proc::park", "proc::run", "proc::shutdown", "proc",
+    "waiter", "time",
     "blocking", "join", "go", "chan::error", "chan::raw", "chan::seat", "chan", "chan::sender", "chan::receiver",
     "fault", "signal", "runtime", "embed",
 ];

@@ -4,6 +4,7 @@
 //! has long gone on, and whoever sleeps on one looks again at what it waits for.
 
 use std::fmt;
+use std::time::Instant;
 
 use gosched_runtime_sys::note::Note;
 use gosched_runtime_sys::primitive::{
@@ -98,11 +99,23 @@ impl<P> Seat<P> {
     }
 
     /// Sleeps until the claimer of the G for which this thread sleeps has given it back. That the G was claimed is not
-    /// enough: the claimer still reads it.
-    pub(crate) fn sleep_until_resumed(&self) {
-        // ORDERING[dispatch.resumed]: pairs with the swap in `resume`. Each claim is answered once.
-        while !self.resumed.swap(false, Acquire) {
-            self.note.sleep();
+    /// enough: the claimer still reads it. False: the deadline passed, and it has not been given back; if it was claimed it
+    /// will be.
+    #[must_use]
+    pub(crate) fn sleep_until_resumed(&self, deadline: Option<Instant>) -> bool {
+        let mut in_time = true;
+        loop {
+            // ORDERING[dispatch.resumed]: pairs with the swap in `resume`. Each claim is answered once.
+            if self.resumed.swap(false, Acquire) {
+                return true;
+            }
+            if !in_time {
+                return false;
+            }
+            match deadline {
+                Some(deadline) => in_time = self.note.sleep_until(deadline),
+                None => self.note.sleep(),
+            }
         }
     }
 }

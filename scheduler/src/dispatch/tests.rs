@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Dispatch, Roused, Seat, Waited};
+use super::{Dispatch, Roused, Seat, Waited, until_woken};
 use crate::ds::idle::Idle;
 use crate::policy;
 
@@ -153,9 +153,9 @@ fn who_would_sleep_after_a_recall_looks_again_once() {
     let (dispatch, idle) = world(0);
     assert!(dispatch.recall(), "nobody sleeps");
     let seat: S = Arc::new(Seat::new());
-    assert!(matches!(dispatch.sleep(&seat, &idle, true, || false), Waited::Retry));
+    assert!(matches!(dispatch.sleep(&seat, &idle, true, || false, until_woken), Waited::Retry));
     dispatch.close();
-    assert!(matches!(dispatch.sleep(&seat, &idle, true, || false), Waited::Closed), "it slept this time");
+    assert!(matches!(dispatch.sleep(&seat, &idle, true, || false, until_woken), Waited::Closed), "it slept this time");
     fall_asleep(&dispatch, true);
     assert!(!dispatch.recall(), "there is somebody to wake");
 }
@@ -164,7 +164,47 @@ fn who_would_sleep_after_a_recall_looks_again_once() {
 fn mail_that_came_meanwhile_ends_the_sleep_without_a_p() {
     let (dispatch, idle) = world(0);
     let seat: S = Arc::new(Seat::new());
-    assert!(matches!(dispatch.sleep(&seat, &idle, true, || true), Waited::Retry));
+    assert!(matches!(dispatch.sleep(&seat, &idle, true, || true, until_woken), Waited::Retry));
     dispatch.rouse_for_inbox(&seat, &idle, || 0);
     assert_eq!(dispatch.line_len(), 0, "it is awake");
+}
+
+#[test]
+fn a_sleeper_whose_time_has_come_looks_without_a_p() {
+    let (dispatch, idle) = world(1);
+    let seat: S = Arc::new(Seat::new());
+    assert!(matches!(dispatch.sleep(&seat, &idle, true, || false, |_| true), Waited::Retry));
+    assert!(!dispatch.nudge(), "nobody sleeps");
+    dispatch.rouse_for_inbox(&seat, &idle, || 0);
+    assert_eq!(idle.idle_ps(), 1, "it is awake, and was given nothing");
+}
+
+#[test]
+fn a_sleeper_that_was_given_a_p_has_it_even_if_its_time_has_come() {
+    let (dispatch, idle) = world(1);
+    let seat: S = Arc::new(Seat::new());
+    let time_comes = |_: &_| {
+        dispatch.rouse_for_inbox(&seat, &idle, || 0);
+        true
+    };
+    assert!(matches!(dispatch.sleep(&seat, &idle, true, || false, time_comes), Waited::Given(_)));
+}
+
+#[test]
+fn a_nudge_ends_a_nap_and_not_the_sleep() {
+    let (dispatch, idle) = world(0);
+    let seat: S = Arc::new(Seat::new());
+    let naps = std::cell::Cell::new(0);
+    let nap = |note: &super::Note| {
+        naps.set(naps.get() + 1);
+        if naps.get() == 1 {
+            assert!(dispatch.nudge());
+        } else {
+            dispatch.close();
+        }
+        note.sleep();
+        false
+    };
+    assert!(matches!(dispatch.sleep(&seat, &idle, true, || false, nap), Waited::Closed));
+    assert_eq!(naps.get(), 2);
 }

@@ -2,9 +2,12 @@
 //! one protocol, the words it is made of, and the argument why it is right; `model/` checks that argument with loom.
 
 pub(crate) mod grow;
+pub(crate) mod heap;
 pub(crate) mod idle;
 pub(crate) mod inbox;
 pub(crate) mod list;
 pub(crate) mod parker;
 pub(crate) mod roster;
 pub(crate) mod table;
+pub(crate) mod timekeeper;
+pub(crate) mod timers;

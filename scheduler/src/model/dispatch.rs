@@ -14,7 +14,7 @@ use std::sync::Arc;
 use gosched_runtime_sys::primitive::{AtomicU32, Ordering, UnsafeCell, mutated, thread};
 
 use super::models;
-use crate::dispatch::{Dispatch, Roused, Seat, Waited};
+use crate::dispatch::{Dispatch, Roused, Seat, Waited, until_woken};
 use crate::ds::idle::Idle;
 use crate::ds::parker::{Commit, Notify, Parker};
 
@@ -70,7 +70,7 @@ impl World {
             let p = if has_mail() {
                 self.dispatch.wait_in_line(seat, &self.idle, 0)
             } else {
-                match self.dispatch.sleep(seat, &self.idle, true, has_mail) {
+                match self.dispatch.sleep(seat, &self.idle, true, has_mail, until_woken) {
                     Waited::Given(given) => {
                         if given.searching {
                             let _it_looks_anyway = self.idle.stop_search();
@@ -227,13 +227,29 @@ unsafe impl Send for InPlace {}
 
 /// The claimer is late with what it reads, and the record's next wait comes at once.
 fn waits_in_place() {
+    wait_in_place(|g| {
+        let _resumed = g.seat.sleep_until_resumed(None);
+    });
+}
+
+/// The same with a deadline that passes: the thread claims its G for itself, unless somebody was faster.
+fn waits_in_place_until() {
+    wait_in_place(|g| {
+        let resumed = g.seat.sleep_until_resumed(Some(std::time::Instant::now()));
+        if !resumed && !mutated("dispatch.rules.withdraws_unclaimed") && g.parker.notify() == Notify::Left {
+            let _by_its_claimer = g.seat.sleep_until_resumed(None);
+        }
+    });
+}
+
+fn wait_in_place(sleep: fn(&InPlace)) {
     let g = Arc::new(InPlace { parker: Parker::new(), own: UnsafeCell::new(0), seat: Seat::new() });
     let wakers: Vec<_> = [false, true].into_iter().map(|cancels| waker(&g, cancels)).collect();
     g.parker.prepare();
     // SAFETY: the G runs.
     g.own.with_mut(|own| unsafe { *own = 1 });
     if g.parker.commit(true) == Commit::Parked && !mutated("dispatch.rules.claimed_is_enough") {
-        g.seat.sleep_until_resumed();
+        sleep(&g);
     }
     // SAFETY: the G runs again.
     g.own.with_mut(|own| unsafe { *own = 2 });
@@ -263,6 +279,9 @@ models! {
     holds one_that_gives_way = gives_way within 3 preemptions;
     holds an_end = closed within 3 preemptions;
     holds a_wait_in_place = waits_in_place within 3 preemptions;
+    holds a_wait_in_place_with_a_deadline = waits_in_place_until within 3 preemptions;
+    catches a_withdrawal_without_a_claim = "dispatch.rules.withdraws_unclaimed"
+        in waits_in_place_until within 3 preemptions;
     catches a_sleep_without_fence = "dispatch.sleep_without_fence" in pushed_to_one_that_falls_asleep;
     catches a_push_without_fence = "dispatch.push_without_fence" in pushed_to_one_that_falls_asleep;
     catches a_word_before_its_p = "dispatch.word_before_p" in pushed_to_one_that_falls_asleep;

@@ -21,6 +21,8 @@ mod parker;
 mod roster;
 mod search;
 mod table;
+mod timekeeper;
+mod timers;
 
 use std::panic::{self, AssertUnwindSafe};
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use gosched_runtime_sys::primitive::{AtomicU32, Ordering, mutated, thread};
 
 use super::models;
-use crate::dispatch::{Dispatch, Roused, Seat, Waited};
+use crate::dispatch::{Dispatch, Roused, Seat, Waited, until_woken};
 use crate::ds::idle::Idle;
 
 /// What an M does with work that it found.
@@ -95,7 +95,7 @@ impl World {
         let seat = &self.seats[me];
         loop {
             if hand.p.is_none() {
-                match self.dispatch.sleep(seat, &self.idle, start, || false) {
+                match self.dispatch.sleep(seat, &self.idle, start, || false, until_woken) {
                     Waited::Given(given) => hand = Hand { p: Some(given.p), searching: given.searching },
                     Waited::Retry => {
                         self.look_again(seat, &mut hand, start);

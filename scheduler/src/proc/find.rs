@@ -4,14 +4,17 @@
 //! P's unstarted ones; woken and unstarted take turns at being first, so that a loop of yields starves no new G. Then
 //! come the inbox, the global queue, and the other Ps.
 
+use std::ops::Range;
+
 use gosched_runtime_sys::thread::{monotonic_ns, yield_thread};
 
 use crate::current::{Current, Entered};
+use crate::ds::timers::NEVER;
 use crate::g::Runnable;
 use crate::m::{Local, M};
 use crate::p::{End, P, Shared};
 use crate::policy::{self, Patience};
-use crate::proc::wake;
+use crate::proc::{timers, wake};
 use crate::sched::Sched;
 
 /// What an M may run, and what it wants besides.
@@ -24,10 +27,10 @@ pub(crate) struct Wants {
 /// The next G among what this M and its P have.
 #[inline]
 pub(crate) fn local(cx: &Current, hand: &mut Entered, wants: Wants) -> Option<Runnable> {
+    look_at_timers(cx, hand);
     let (local, p) = hand.split();
     let p = p.as_deref_mut()?;
     let shared = &cx.sched().shared[p.index];
-    local.tick = local.tick.wrapping_add(1);
     if local.tick % policy::LOOK_ROUND == 0
         && let Some(g) = look_round(cx, local, p, shared, wants)
     {
@@ -42,6 +45,35 @@ pub(crate) fn local(cx: &Current, hand: &mut Entered, wants: Wants) -> Option<Ru
         woken(local, p).or_else(|| unstarted(cx, p, shared, End::Newest, wants))
     }
     .or_else(|| mail(cx.m, local))
+}
+
+/// Begins a round with what is due. Without timers it reads no clock, and one word.
+#[inline]
+fn look_at_timers(cx: &Current, hand: &mut Entered) {
+    let (local, p) = hand.split();
+    let Some(p) = p else { return };
+    let own = p.index;
+    local.tick = local.tick.wrapping_add(1);
+    if local.tick % policy::LOOK_ROUND == 0 {
+        // Those of an idle P are nobody's else, as long as the others have work.
+        fire_due(cx, hand, 0..cx.sched().shared.len());
+    } else if cx.sched().shared[own].timers.first() != NEVER && local.clock.wanted(local.tick) {
+        fire_due(cx, hand, own..own + 1);
+    }
+}
+
+#[cold]
+fn fire_due(cx: &Current, hand: &mut Entered, heaps: Range<usize>) {
+    let shared = &cx.sched().shared;
+    if heaps.clone().all(|heap| shared[heap].timers.first() == NEVER) {
+        return;
+    }
+    let now = monotonic_ns();
+    let local = hand.local();
+    local.clock.was_read(local.tick, now);
+    for heap in heaps {
+        let _any = timers::fire(cx, hand, heap, now);
+    }
 }
 
 #[inline]
@@ -165,8 +197,7 @@ fn pause(patience: Patience, waited: u64) {
 
 fn look(cx: &Current, hand: &mut Entered, wants: Wants, now: u64) -> Look {
     let sched = cx.sched();
-    let (local, p) = hand.split();
-    if let Some(g) = mail(cx.m, local) {
+    if let Some(g) = mail(cx.m, hand.local()) {
         return Look::Found(g);
     }
     if !wants.start {
@@ -175,12 +206,18 @@ fn look(cx: &Current, hand: &mut Entered, wants: Wants, now: u64) -> Look {
     if let Some(g) = sched.pop_global() {
         return Look::Found(g);
     }
-    let me = p.as_ref().map_or(0, |p| p.index);
+    let me = hand.p.as_ref().map_or(0, |p| p.index);
     let procs = sched.shared.len();
     let mut young = false;
     for i in 0..procs {
         let victim = (me + i) % procs;
-        match look_at(sched, cx.m, local, victim, now) {
+        if timers::fire(cx, hand, victim, now)
+            && let (local, Some(p)) = hand.split()
+            && let Some(g) = woken(local, p).or_else(|| mail(cx.m, local))
+        {
+            return Look::Found(g);
+        }
+        match look_at(sched, cx.m, hand.local(), victim, now) {
             Look::Found(g) => return Look::Found(g),
             Look::Young => young = true,
             Look::Nothing => {}

@@ -17,15 +17,18 @@ use std::panic;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
+use gosched_runtime_sys::clock::to_ns;
 use gosched_runtime_sys::thread::{monotonic_ns, yield_thread};
 
 use crate::current::{self, Current};
-use crate::ds::parker::{Commit, Notify};
+use crate::ds::parker::Notify;
 pub use crate::g::Cancelled;
 use crate::g::{G, GSuspender, Kind, Runnable, Switch};
-use crate::m::M;
 use crate::policy::Patience;
+use crate::proc::in_place::{self, kind_of_running};
+use crate::proc::timers::Armed;
 use crate::proc::wake;
 use crate::sched::Sched;
 use crate::thread_g::{self, Borrowed};
@@ -186,7 +189,50 @@ impl Parking {
             Some(suspender) => unsafe {
                 suspender.suspend(switch);
             },
-            None => self.park_in_place(panicking || !can_unwind() || switch == Switch::ParkShielded),
+            None => in_place::wait(
+                self.g(),
+                panicking || !can_unwind() || switch == Switch::ParkShielded,
+                None,
+                in_place::patience(),
+            ),
+        }
+    }
+
+    /// As [`park`](Self::park), and returns once `deadline` has passed, too, if there is one. When it has returned, nothing
+    /// is left of the deadline: it does not end a later wait.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no primitive takes a time limit yet; the tests do"))]
+    pub(crate) fn park_until(&self, deadline: Option<Instant>) {
+        match deadline {
+            Some(deadline) => self.park_at_most(deadline, in_place::patience),
+            None => self.park(),
+        }
+    }
+
+    /// As [`park_until`](Self::park_until), for who expects nobody to come before the deadline: a thread does not look out
+    /// for anybody before it sleeps.
+    pub(crate) fn sleep_until(&self, deadline: Instant) {
+        self.park_at_most(deadline, || Patience::NONE);
+    }
+
+    fn park_at_most(&self, deadline: Instant, patience: impl FnOnce() -> Patience) {
+        let at = to_ns(deadline);
+        if at <= monotonic_ns() {
+            return;
+        }
+        let panicking = thread::panicking();
+        let armed = suspender(self.g(), panicking || self.busy).and_then(|suspender| {
+            // SAFETY: a G that has a suspender is in a runtime, which stays while the G runs.
+            let sched = unsafe { &*self.target.sched };
+            Some((suspender, Armed::arm(sched, self.g(), at)?))
+        });
+        match armed {
+            Some((suspender, armed)) => {
+                // SAFETY: it is the calling G's, on whose stack this runs.
+                unsafe { suspender.suspend(Switch::Park) };
+                armed.disarm();
+            }
+            // It may not switch; or there is no memory for a timer, and the thread can do without.
+            None => in_place::wait(self.g(), panicking || !can_unwind(), Some(deadline), patience()),
         }
     }
 
@@ -200,32 +246,6 @@ impl Parking {
     /// Gives the wait up by unwinding. The cancel stays pending.
     pub(crate) fn raise(&self) -> ! {
         raise(self.g())
-    }
-
-    #[cold]
-    fn park_in_place(&self, shielded: bool) {
-        let g = self.g();
-        if look_first(g, patience()) {
-            return;
-        }
-        // SAFETY: the calling G's own record, or the one borrowed for this wait.
-        let own = unsafe { crate::g::running_own(g) };
-        let home = own.home.get();
-        current::with(|cx| {
-            if let Some(cx) = cx {
-                give_up_p(cx);
-                own.home.set(Some(cx.m.as_home()).filter(|_| home.is_none()).or(home));
-            }
-        });
-        own.in_place.set(true);
-        let seat = &M::of(own.home.get().expect("it has just been set")).seat;
-        if g.parker.commit(!shielded) == Commit::Parked {
-            // Claimed is not enough: until the claimer gives the G back, `own` is its.
-            seat.sleep_until_resumed();
-        }
-        // SAFETY: as above.
-        own.in_place.set(unsafe { crate::g::running_kind(g) } == Kind::ThreadBacked);
-        own.home.set(home);
     }
 }
 
@@ -259,72 +279,6 @@ fn is_cancelled(g: &G, sched: Option<&Sched>) -> bool {
     // The runtime's own came between the look and the forgetting: it is put back.
     let _it_runs = g.parker.cancel();
     true
-}
-
-/// Looks for a while whether the wait is over before the thread goes to sleep.
-fn look_first(g: &G, patience: Patience) -> bool {
-    if patience.total_ns == 0 {
-        return g.parker.notified();
-    }
-    let began = monotonic_ns();
-    loop {
-        if g.parker.notified() {
-            return true;
-        }
-        let waited = monotonic_ns().saturating_sub(began);
-        if waited >= patience.total_ns {
-            return false;
-        }
-        if waited < patience.spin_ns {
-            std::hint::spin_loop();
-        } else {
-            yield_thread();
-        }
-    }
-}
-
-fn patience() -> Patience {
-    current::with(|cx| cx.map_or(Patience { spin_ns: 0, total_ns: 0 }, |cx| cx.sched().patience()))
-}
-
-/// Before its thread sleeps or blocks, every M on it (one per runtime that the thread is in) gives its P up.
-fn give_up_p(cx: &Current) {
-    let mut place = Some(cx);
-    while let Some(cx) = place {
-        let p = cx.enter().ok().and_then(|mut hand| hand.p.take());
-        if let Some(p) = p {
-            cx.m.seat.without_p();
-            wake::hand_off_p(cx.sched(), p);
-        }
-        place = cx.prev();
-    }
-}
-
-/// Before the calling thread blocks for long: others run what its Ps have to run. Its G goes on without one.
-pub(crate) fn give_up_ps() {
-    current::with(|cx| {
-        if let Some(cx) = cx {
-            give_up_p(cx);
-        }
-    });
-}
-
-/// After such a call: an idle P, if there is one, so that what the G makes or wakes next goes the short way. If not, its M
-/// waits for its turn when the G suspends.
-pub(crate) fn take_p_back() {
-    current::with(|cx| {
-        // Only an M that runs Gs has use for a P; the M of a thread-backed G is none of the dispatch's.
-        let Some(cx) = cx.filter(|cx| cx.g().is_some_and(|g| kind_of_running(g) != Kind::ThreadBacked)) else { return };
-        let Ok(mut hand) = cx.enter() else { return };
-        if hand.p.is_none() {
-            hand.p = cx.sched().dispatch.try_take(&cx.m.seat, &cx.sched().idle);
-        }
-    });
-}
-
-fn kind_of_running(g: &G) -> Kind {
-    // SAFETY: callers pass the running G of their own thread.
-    unsafe { crate::g::running_kind(g) }
 }
 
 /// Whether the thread may be left to others while its G waits for another thread: the G is settled, so that there are
@@ -403,7 +357,61 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
     use super::*;
+    use crate::ds::timers::NEVER;
     use crate::{Mode, Runtime, chan, go};
+
+    fn parked_until(deadline: Option<Instant>) -> (bool, bool) {
+        let parking = Parking::begin();
+        let notified = Arc::new(AtomicBool::new(false));
+        let waker = deadline.is_none().then(|| {
+            let (target, theirs) = (parking.target(), notified.clone());
+            thread::spawn(move || {
+                theirs.store(true, Relaxed);
+                target.notify().now();
+            })
+        });
+        parking.park_until(deadline);
+        waker.into_iter().for_each(|waker| waker.join().expect("no panic"));
+        (notified.load(Relaxed), deadline.is_some_and(|deadline| deadline <= Instant::now()))
+    }
+
+    #[test]
+    fn a_wait_with_a_limit_ends_by_either() {
+        let both = || {
+            assert_eq!(parked_until(None), (true, false));
+            for ms in [0, 1, 20] {
+                let limit = Instant::now() + std::time::Duration::from_millis(ms);
+                assert_eq!(parked_until(Some(limit)), (false, true));
+            }
+        };
+        both();
+        // SAFETY: no goroutine here waits in an initialiser or in code that relies on nesting.
+        let mode = unsafe { Mode::settled() };
+        let rt = Runtime::builder(mode).procs(1).build().expect("a runtime");
+        let sched = rt.handle().sched().clone();
+        rt.run(|| {
+            both();
+            pinned(both);
+        });
+        assert_eq!((sched.first_timer(), sched.unkept_deadline()), (NEVER, None), "no timer is left");
+    }
+
+    /// A goroutine that was notified long before its limit leaves nothing behind that could end its next wait.
+    #[test]
+    fn a_limit_that_was_not_reached_ends_no_later_wait() {
+        // SAFETY: as above.
+        let mode = unsafe { Mode::settled() };
+        let rt = Runtime::builder(mode).procs(1).build().expect("a runtime");
+        let sched = rt.handle().sched().clone();
+        rt.run(|| {
+            let parking = Parking::begin();
+            let target = parking.target();
+            let waker = thread::spawn(move || target.notify().now());
+            parking.park_until(Some(Instant::now() + std::time::Duration::from_secs(3600)));
+            waker.join().expect("no panic");
+            assert_eq!(sched.first_timer(), NEVER);
+        });
+    }
 
     #[test]
     fn nothing_switches_inside_an_operation_of_the_scheduler() {

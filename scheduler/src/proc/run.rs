@@ -13,6 +13,7 @@ use std::mem;
 use std::ptr::NonNull;
 
 use gosched_runtime_sys::fatal::{Part, fatal};
+use gosched_runtime_sys::note::Note;
 use gosched_runtime_sys::thread::monotonic_ns;
 
 use crate::current::{Current, Entered};
@@ -23,7 +24,7 @@ use crate::m::M;
 use crate::p::P;
 use crate::policy;
 use crate::proc::find::{self, Wants};
-use crate::proc::{attach, park, spawn, wake};
+use crate::proc::{attach, park, spawn, timers, wake};
 use crate::sched::Sched;
 
 /// The life of a thread made for an M.
@@ -117,7 +118,8 @@ fn get_p(cx: &Current, hand: &mut Entered, wants: Wants) -> Waited<P> {
         let p = sched.dispatch.wait_in_line(&&m.seat, &sched.idle, monotonic_ns());
         return Waited::Given(Given { p, searching: false });
     }
-    sched.dispatch.sleep(&&m.seat, &sched.idle, wants.start, || !m.inbox.is_empty())
+    let sleep = |note: &Note| timers::sleep(sched, note);
+    sched.dispatch.sleep(&&m.seat, &sched.idle, wants.start, || !m.inbox.is_empty(), sleep)
 }
 
 /// An M found nothing: its P becomes idle, and it looks once more before it sleeps. True: it has a P again and searches.
@@ -137,16 +139,22 @@ fn retire(cx: &Current, hand: &mut Entered, searching: bool, wants: Wants) -> bo
 /// The last look of an M without a P before it sleeps. True: it has one again, and searches.
 fn look_again(cx: &Current, hand: &mut Entered, wants: Wants) -> bool {
     let sched = cx.sched();
-    if !find::missed_something(cx) {
+    let due = timers::any_due(sched);
+    if !due && !find::missed_something(cx) {
         return false;
     }
     if !wants.start {
+        timers::fire_all(sched);
         // It may not take what it saw, which may be what its own P was left with; whoever is idle shall.
         wake::submit(sched);
         return false;
     }
     hand.p = sched.dispatch.try_take(&cx.m.seat, &sched.idle);
-    // Everybody who published while this M searched relied on it, however many pieces those are: it searches on, so that
+    if due && hand.p.is_none() {
+        // All Ps are with others: they get the Gs, or this M stands in the line for its own.
+        timers::fire_all(sched);
+    }
+    // It searches, for timers as well. Everybody who published while this M searched relied on it, however many pieces those are: it searches on, so that
     // it brings the next M when it finds one of them.
     hand.p.is_some() && sched.idle.start_search(usize::MAX)
 }
@@ -159,6 +167,7 @@ fn let_go(cx: &Current, mut hand: Entered) {
     if let Some(p) = p {
         wake::hand_off_p(cx.sched(), p);
     }
+    wake::keep_time(cx.sched());
 }
 
 /// While others stand in the line, an M with ready work lets them have its P after its share of time.

@@ -124,3 +124,16 @@ pub(crate) fn hand_off_p(sched: &Sched, p: Box<P>) {
         submit(sched);
     }
 }
+
+/// An M's thread leaves, or blocks, without going to sleep as one that has nothing to do: if timers are left, somebody else
+/// keeps the time.
+pub(crate) fn keep_time(sched: &Sched) {
+    if !sched.timekeeper.is_missing(|| sched.first_timer()) || sched.dispatch.nudge() {
+        return;
+    }
+    // Nobody sleeps. While a P is idle, those that are awake may all be kept by their goroutines; without one, whoever lets
+    // go of a P comes by the timers.
+    if sched.idle.idle_ps() > 0 && sched.idle.start_search(usize::MAX) {
+        wake_p(sched);
+    }
+}

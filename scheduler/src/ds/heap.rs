@@ -1,0 +1,311 @@
+//! A heap of what is due when, out of which anything can be taken at any time.
+//!
+//! # What the outside needs
+//!
+//! The earliest first, equals in the order in which they came; putting in and taking out in logarithmic time, also of what
+//! is in the middle: most time limits never come to pass, and one that was left in until its time would be kept, and
+//! sifted past, for nothing. And no memory is asked for or given back inside, for this lies under a lock: who puts
+//! something in is told that there is no room, and brings more ([`Room`]) in another attempt.
+//!
+//! # How
+//!
+//! Four children per node: half the levels of a binary heap, and the children of one node are 64 bytes, a cache line. What
+//! is sifted is small and carries its time: comparing follows no pointer. An entry knows its *slot*, and the slot knows
+//! where the entry is: that is the way in for who takes something out of the middle. The [`Ticket`] for a slot is given
+//! back by [`remove`](Heap::remove) alone, whether the entry has come out already or not, so a slot is not used anew while
+//! somebody may still ask for it.
+//!
+//! # Rejected
+//!
+//! - Nodes on the waiting stacks that know their place, instead of slots: each step of a sift would write into another
+//!   goroutine's stack, which is a page of its own, and every one of these writes would go through a raw pointer.
+//! - Leaving removed entries in until they come to the top, as Go does: a time limit of an hour on each of a million
+//!   requests a second is a heap that nobody wants to sift.
+//! - A timing wheel: constant time, but it rounds, and needs a tick or a search to know when to wake up next.
+
+use std::fmt;
+
+/// Marks the end of the list of vacant slots, and a slot whose entry has come out.
+const NOWHERE: u32 = u32::MAX;
+
+/// What is sifted.
+#[derive(Clone, Copy)]
+struct Entry {
+    at: u64,
+    /// Counts up, round and round: the order of equals, as long as fewer than half of all numbers lie between them.
+    order: u32,
+    slot: u32,
+}
+
+impl Entry {
+    fn before(&self, other: &Entry) -> bool {
+        let later = other.order.wrapping_sub(self.order);
+        (self.at, 0) < (other.at, i32::from(0 < later && later <= u32::MAX / 2))
+    }
+}
+
+/// What was put in, and where its entry is; or, vacant, the next vacant slot.
+struct Slot<K> {
+    place: u32,
+    what: Option<K>,
+}
+
+/// What is due when; see the head of this file.
+pub(crate) struct Heap<K> {
+    entries: Vec<Entry>,
+    slots: Vec<Slot<K>>,
+    /// The first vacant slot.
+    vacant: u32,
+    order: u32,
+}
+
+/// The right to one slot of one heap. Forgetting it loses the slot.
+#[must_use = "a slot that is not given back is lost"]
+#[derive(Debug)]
+pub(crate) struct Ticket(u32);
+
+/// Memory for a heap to grow into; after that, what the heap has outgrown.
+pub(crate) struct Room<K> {
+    entries: Vec<Entry>,
+    slots: Vec<Slot<K>>,
+}
+
+impl<K> fmt::Debug for Heap<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Heap").field("len", &self.entries.len()).finish_non_exhaustive()
+    }
+}
+
+impl<K> Room<K> {
+    /// None for the time being.
+    pub(crate) const fn none() -> Self {
+        Self { entries: Vec::new(), slots: Vec::new() }
+    }
+
+    /// Room for `wanted` entries. None if there is no memory for it.
+    pub(crate) fn of(wanted: usize) -> Option<Self> {
+        let mut room = Self::none();
+        room.entries.try_reserve_exact(wanted).ok()?;
+        room.slots.try_reserve_exact(wanted).ok()?;
+        Some(room)
+    }
+}
+
+impl<K> Heap<K> {
+    pub(crate) const fn new() -> Self {
+        Self { entries: Vec::new(), slots: Vec::new(), vacant: NOWHERE, order: 0 }
+    }
+
+    /// When the first one is due.
+    pub(crate) fn first(&self) -> Option<u64> {
+        self.entries.first().map(|entry| entry.at)
+    }
+
+    /// How many are in.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How much room to bring if [`insert`](Self::insert) had none.
+    pub(crate) fn wanted(&self) -> usize {
+        (2 * self.slots.len()).max(16)
+    }
+
+    /// Moves into `room` if that is larger; what was moved out of is left in it, to be freed elsewhere.
+    pub(crate) fn move_into(&mut self, room: &mut Room<K>) {
+        if room.slots.capacity() > self.slots.capacity() && room.entries.capacity() > self.entries.capacity() {
+            room.entries.append(&mut self.entries);
+            room.slots.append(&mut self.slots);
+            std::mem::swap(&mut room.entries, &mut self.entries);
+            std::mem::swap(&mut room.slots, &mut self.slots);
+        }
+    }
+
+    /// Puts `what` in, due at `at`. Gives it back if there is no room.
+    pub(crate) fn insert(&mut self, at: u64, what: K) -> Result<Ticket, K> {
+        if self.entries.len() == self.entries.capacity() {
+            return Err(what);
+        }
+        let slot = match self.vacant {
+            NOWHERE if self.slots.len() == self.slots.capacity() || self.slots.len() >= NOWHERE as usize => {
+                return Err(what);
+            }
+            NOWHERE => {
+                self.slots.push(Slot { place: NOWHERE, what: Some(what) });
+                self.slots.len() as u32 - 1
+            }
+            vacant => {
+                let slot = &mut self.slots[vacant as usize];
+                self.vacant = slot.place;
+                slot.what = Some(what);
+                vacant
+            }
+        };
+        self.order = self.order.wrapping_add(1);
+        let entry = Entry { at, order: self.order, slot };
+        self.entries.push(entry);
+        self.sift_up(self.entries.len() - 1, entry);
+        Ok(Ticket(slot))
+    }
+
+    /// Takes out what is due first, if it is due at `now`. Its slot stays taken.
+    pub(crate) fn pop_due(&mut self, now: u64) -> Option<K> {
+        let first = *self.entries.first().filter(|first| first.at <= now)?;
+        self.take_out(0);
+        let slot = &mut self.slots[first.slot as usize];
+        slot.place = NOWHERE;
+        slot.what.take()
+    }
+
+    /// Gives the slot back. If what was put in is still in, it is taken out and returned.
+    pub(crate) fn remove(&mut self, Ticket(number): Ticket) -> Option<K> {
+        let slot = &mut self.slots[number as usize];
+        let (place, what) = (slot.place, slot.what.take());
+        slot.place = std::mem::replace(&mut self.vacant, number);
+        if what.is_some() {
+            self.take_out(place as usize);
+        }
+        what
+    }
+
+    /// Takes an entry out of the heap; its slot is the caller's business.
+    fn take_out(&mut self, place: usize) {
+        let last = self.entries.pop().expect("there is an entry at `place`");
+        if place == self.entries.len() {
+            return;
+        }
+        if place > 0 && last.before(&self.entries[parent(place)]) {
+            self.sift_up(place, last);
+        } else {
+            self.sift_down(place, last);
+        }
+    }
+
+    fn put(&mut self, place: usize, entry: Entry) {
+        self.entries[place] = entry;
+        self.slots[entry.slot as usize].place = place as u32;
+    }
+
+    /// Finds the place for `entry` between `place`, which is free, and the top.
+    fn sift_up(&mut self, mut place: usize, entry: Entry) {
+        while place > 0 {
+            let above = self.entries[parent(place)];
+            if !entry.before(&above) {
+                break;
+            }
+            self.put(place, above);
+            place = parent(place);
+        }
+        self.put(place, entry);
+    }
+
+    /// Finds the place for `entry` between `place`, which is free, and the leaves.
+    fn sift_down(&mut self, mut place: usize, entry: Entry) {
+        loop {
+            let below = 4 * place + 1..(4 * place + 5).min(self.entries.len());
+            let least = below.reduce(|a, b| if self.entries[b].before(&self.entries[a]) { b } else { a });
+            let Some(least) = least.filter(|least| self.entries[*least].before(&entry)) else { break };
+            self.put(place, self.entries[least]);
+            place = least;
+        }
+        self.put(place, entry);
+    }
+}
+
+fn parent(place: usize) -> usize {
+    (place - 1) / 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Heap, Room, Ticket};
+
+    fn insert<K>(heap: &mut Heap<K>, at: u64, what: K) -> Ticket {
+        heap.insert(at, what).unwrap_or_else(|what| {
+            heap.move_into(&mut Room::of(heap.wanted()).expect("memory"));
+            heap.insert(at, what).ok().expect("room was just made")
+        })
+    }
+
+    #[test]
+    fn the_earliest_comes_first_and_equals_in_their_order() {
+        let mut heap = Heap::new();
+        let tickets: Vec<_> = [5, 3, 5, 1, 3].into_iter().enumerate().map(|(n, at)| insert(&mut heap, at, n)).collect();
+        assert_eq!(heap.first(), Some(1));
+        assert_eq!(heap.pop_due(0), None);
+        let order: Vec<_> = std::iter::from_fn(|| heap.pop_due(5)).collect();
+        assert_eq!(order, [3, 1, 4, 0, 2]);
+        assert!(tickets.into_iter().all(|ticket| heap.remove(ticket).is_none()), "all have come out");
+    }
+
+    #[test]
+    fn the_order_of_equals_goes_round() {
+        let mut heap = Heap::new();
+        heap.order = u32::MAX - 2;
+        let tickets: Vec<_> = (0..6).map(|n| insert(&mut heap, 7, n)).collect();
+        let order: Vec<_> = std::iter::from_fn(|| heap.pop_due(7)).collect();
+        assert_eq!(order, [0, 1, 2, 3, 4, 5]);
+        tickets.into_iter().for_each(|ticket| assert!(heap.remove(ticket).is_none()));
+    }
+
+    #[test]
+    fn a_slot_is_not_used_again_before_its_ticket_is_back() {
+        let mut heap = Heap::new();
+        let first = insert(&mut heap, 1, "first");
+        assert_eq!(heap.pop_due(1), Some("first"));
+        let second = insert(&mut heap, 2, "second");
+        assert_eq!(heap.remove(first), None);
+        assert_eq!(heap.len(), 1, "the second is in its own slot");
+        assert_eq!(heap.remove(second), Some("second"));
+        assert_eq!((heap.len(), heap.first()), (0, None));
+        assert_eq!(heap.slots.len(), 2);
+        let _third = insert(&mut heap, 3, "third");
+        assert_eq!(heap.slots.len(), 2, "a vacant slot is used first");
+    }
+
+    #[test]
+    fn without_room_nothing_is_put_in() {
+        let mut heap = Heap::new();
+        assert_eq!(heap.insert(1, 7).err(), Some(7));
+        assert!(Room::<u64>::of(usize::MAX).is_none());
+        assert_eq!(heap.len(), 0);
+    }
+
+    /// Against a sorted map, with random insertions, removals from the middle and times that pass.
+    #[test]
+    fn as_a_sorted_map_does() {
+        let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = move |below: u64| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed % below
+        };
+        let (mut heap, mut map, mut tickets) = (Heap::new(), std::collections::BTreeMap::new(), Vec::new());
+        for n in 0..20_000_u64 {
+            match random(10) {
+                0..5 => {
+                    let at = random(200) + n / 50;
+                    tickets.push((insert(&mut heap, at, n), (at, n)));
+                    map.insert((at, n), n);
+                }
+                5..8 if !tickets.is_empty() => {
+                    let (ticket, key) = tickets.swap_remove(random(tickets.len() as u64) as usize);
+                    assert_eq!(heap.remove(ticket), map.remove(&key));
+                }
+                _ => {
+                    let now = n / 50 + random(20);
+                    let due = map.first_key_value().filter(|(key, _)| key.0 <= now).map(|(key, _)| *key);
+                    assert_eq!(heap.pop_due(now), due.and_then(|key| map.remove(&key)));
+                }
+            }
+            assert_eq!(heap.first(), map.first_key_value().map(|(key, _)| key.0));
+            assert_eq!(heap.len(), map.len());
+        }
+        for (ticket, key) in tickets {
+            assert_eq!(heap.remove(ticket), map.remove(&key));
+        }
+        assert_eq!(heap.len(), 0);
+    }
+}

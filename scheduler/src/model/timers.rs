@@ -1,0 +1,98 @@
+//! A wait with a time limit: its waker, the one who fires its timer, and the owner, who takes the timer out and begins the
+//! next wait, in which nobody may reach it any more.
+
+use gosched_runtime_sys::primitive::{Arc, AtomicU32, Mutex, Ordering, thread};
+
+use super::models;
+use crate::ds::heap::Ticket;
+use crate::ds::parker::{Commit, Notify, Parker};
+use crate::ds::timers::Timers;
+
+struct World {
+    timers: Timers<()>,
+    parker: Parker,
+    ticket: Mutex<Option<Ticket>>,
+    /// The lock of what is waited for, and whether the waker was there.
+    queue: Mutex<bool>,
+    waits_ended: AtomicU32,
+}
+
+impl World {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            timers: Timers::new(),
+            parker: Parker::new(),
+            ticket: Mutex::new(None),
+            queue: Mutex::new(false),
+            waits_ended: AtomicU32::new(0),
+        })
+    }
+
+    /// The owner begins its wait: from here on it can be seen.
+    fn begin(&self) {
+        self.parker.prepare();
+        *self.ticket.lock() = self.timers.add(1, ());
+    }
+
+    /// The owner parks. What comes after it runs here or in whoever claims the owner.
+    fn park(&self) {
+        if self.parker.commit(true) == Commit::Refused {
+            self.after();
+        }
+    }
+
+    /// The owner runs again, and waits for something that nobody here has.
+    fn after(&self) {
+        let ticket = self.ticket.lock().take().expect("the wait ends once");
+        let _fired = self.timers.remove(ticket);
+        // As a waiter does: it is unlinked, or the waker is done with it.
+        *self.queue.lock() = true;
+        self.waits_ended.fetch_add(1, Ordering::Relaxed);
+        self.parker.prepare();
+        if self.parker.commit(true) == Commit::Refused {
+            panic!("the next wait was ended by the last one's limit");
+        }
+    }
+
+    fn run(&self, claim: Notify) {
+        if claim == Notify::Owner {
+            self.after();
+        }
+    }
+
+    fn waker(&self) {
+        let mut gone = self.queue.lock();
+        let claim = if *gone { Notify::Left } else { self.parker.notify() };
+        *gone = true;
+        drop(gone);
+        self.run(claim);
+    }
+
+    fn clock(&self) {
+        if let Some(claim) = self.timers.pop_due(1, |()| self.parker.notify()) {
+            self.run(claim);
+        }
+    }
+}
+
+fn beside(world: &Arc<World>, f: fn(&World)) -> thread::JoinHandle<()> {
+    let world = Arc::clone(world);
+    thread::spawn(move || f(&world))
+}
+
+fn ended_by_either() {
+    let world = World::new();
+    world.begin();
+    let others = [beside(&world, World::waker), beside(&world, World::clock)];
+    world.park();
+    for other in others {
+        other.join().unwrap();
+    }
+    assert_eq!(world.waits_ended.load(Ordering::Relaxed), 1);
+    assert_eq!(world.parker.notify(), Notify::Owner, "it waits for somebody else now");
+}
+
+models! {
+    holds a_wait_with_a_limit = ended_by_either within 3 preemptions;
+    catches a_timer_that_fires_behind_the_lock = "timers.fires_unlocked" in ended_by_either within 3 preemptions;
+}

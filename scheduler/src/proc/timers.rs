@@ -1,0 +1,146 @@
+//! Timers: how a goroutine's time limit is put in and comes to pass.
+//!
+//! A goroutine that waits with a limit puts itself into the heap of the P it runs with, parks, and takes itself out when
+//! the wait is over. Who finds it due notifies its park word, as any other waker would. Due timers are looked for
+//!
+//! - by each M between two goroutines: at its own P's, if there are any, and now and then at all ([`find`](super::find));
+//! - by an M that searches for work: at all;
+//! - by an M that sleeps and keeps the time (`ds::timekeeper`), which need not have a P for it.
+//!
+//! # Safety
+//!
+//! A [`Sleeper`] lies in a heap while its G is in [`Armed::arm`]'s wait and no longer, so the G's record is there; notifying
+//! a park word gives its G to who parked it.
+#![expect(unsafe_code, reason = "notifies Gs that lie in a heap")]
+
+use gosched_runtime_sys::clock::to_instant;
+use gosched_runtime_sys::note::Note;
+use gosched_runtime_sys::thread::monotonic_ns;
+
+use crate::current::{self, Current, Entered};
+use crate::ds::heap::Ticket;
+use crate::ds::parker::Notify;
+use crate::ds::timers::NEVER;
+use crate::g::{G, Kind, Runnable};
+use crate::m::M;
+use crate::p::Sleeper;
+use crate::policy;
+use crate::proc::wake;
+use crate::sched::Sched;
+
+/// A time limit of the calling goroutine's wait, in the heap of some P.
+pub(crate) struct Armed<'a> {
+    sched: &'a Sched,
+    heap: usize,
+    ticket: Ticket,
+}
+
+impl<'a> Armed<'a> {
+    /// Puts the calling goroutine `g` in, to be notified at `at`. It has begun its wait, and takes the timer out
+    /// ([`disarm`](Self::disarm)) before that wait returns. None if there is no memory for it.
+    pub(crate) fn arm(sched: &'a Sched, g: &G, at: u64) -> Option<Self> {
+        let with = current::with(|cx| cx.and_then(|cx| cx.enter().ok()?.p.as_ref().map(|p| p.index)));
+        // Without a P any heap will do; its M comes by all of them before it sleeps.
+        let heap = with.unwrap_or_else(|| g.id() as usize % sched.shared.len());
+        let ticket = sched.shared[heap].timers.add(at, Sleeper(g.into()))?;
+        Some(Self { sched, heap, ticket })
+    }
+
+    /// Takes the timer out. Nothing that it does reaches the goroutine any more.
+    pub(crate) fn disarm(self) {
+        let _it_has_fired = !self.sched.shared[self.heap].timers.remove(self.ticket);
+    }
+}
+
+/// Takes the next due timer out of a heap. The G, if it was parked: it is the caller's. `None`: nothing is due.
+fn pop(sched: &Sched, heap: usize, now: u64) -> Option<Option<Runnable>> {
+    sched.shared[heap].timers.pop_due(now, |Sleeper(g)| {
+        // SAFETY: it lies in a heap, so its goroutine waits and its record is there.
+        match unsafe { g.as_ref() }.parker.notify() {
+            Notify::Left => None,
+            // SAFETY: the parker made this caller the owner.
+            Notify::Owner => Some(unsafe { Runnable::from_raw(g) }),
+        }
+    })
+}
+
+/// Makes Gs of one P's heap runnable that are due, by an M with a P in its loop. True if there were any. Not all of them, if
+/// they are many: the M runs some in between, and comes again.
+pub(crate) fn fire(cx: &Current, hand: &mut Entered, heap: usize, now: u64) -> bool {
+    let sched = cx.sched();
+    if sched.shared[heap].timers.first() > now {
+        return false;
+    }
+    let (mut fired, mut published) = (0, false);
+    while fired < policy::FIRE_AT_ONCE
+        && let Some(g) = pop(sched, heap, now)
+    {
+        fired += 1;
+        if let Some(g) = g {
+            published |= place(cx, hand, g);
+        }
+    }
+    if published {
+        wake::submit(sched);
+    }
+    fired > 0
+}
+
+/// Queues a due G, behind those that were due before it. True if any M may take it.
+fn place(cx: &Current, hand: &mut Entered, g: Runnable) -> bool {
+    let (local, p) = hand.split();
+    match (g.kind(), p) {
+        (Kind::Settled, _) if g.own().home.get().is_some_and(|home| std::ptr::eq(M::of(home), cx.m)) => {
+            local.queue.push_back(g);
+            false
+        }
+        (Kind::Migratory, Some(p)) => {
+            p.push_migratory(g);
+            true
+        }
+        _ => {
+            wake::ready(cx.sched(), g);
+            false
+        }
+    }
+}
+
+/// Makes every G of every heap runnable that is due, by any thread.
+pub(crate) fn fire_all(sched: &Sched) {
+    let now = monotonic_ns();
+    for heap in 0..sched.shared.len() {
+        while sched.shared[heap].timers.first() <= now
+            && let Some(g) = pop(sched, heap, now)
+        {
+            if let Some(g) = g {
+                wake::ready(sched, g);
+            }
+        }
+    }
+}
+
+/// Whether any timer is due.
+pub(crate) fn any_due(sched: &Sched) -> bool {
+    let first = sched.first_timer();
+    first != NEVER && first <= monotonic_ns()
+}
+
+/// How an M sleeps that has nothing to do: until it is woken, or, if nobody else keeps the time, until the first timer is
+/// due. True: that is so now.
+pub(crate) fn sleep(sched: &Sched, note: &Note) -> bool {
+    let until = sched.timekeeper.watch(|| sched.first_timer());
+    let Some(until) = until else {
+        note.sleep();
+        return false;
+    };
+    let woken = match to_instant(until) {
+        Some(instant) => note.sleep_until(instant),
+        // Later than the clock can say: it does not come.
+        None => {
+            note.sleep();
+            true
+        }
+    };
+    sched.timekeeper.unwatch(until);
+    !woken
+}

@@ -1,0 +1,66 @@
+//! Time for goroutines, threads in callbacks and plain threads: whoever calls.
+//!
+//! All of it is measured on the monotonic clock, that of [`Instant`], and nothing happens early: what is to happen at a
+//! certain time happens then or later. How much later depends on what else there is to run. A goroutine that waits for the
+//! clock parks, and its M runs others meanwhile; a million may do so at once.
+//!
+//! A duration of zero, and a moment that has passed, is over at once. One that the clock cannot reach, as
+//! [`Duration::MAX`], never is.
+//!
+//! ```
+//! use gosched_scheduler::{Mode, go, run, time};
+//! use std::time::{Duration, Instant};
+//!
+//! run(Mode::threads(), || {
+//!     let began = Instant::now();
+//!     let sleepers: Vec<_> = (0..10).map(|_| go(|| time::sleep(Duration::from_millis(20)))).collect();
+//!     sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
+//!     assert!(began.elapsed() >= Duration::from_millis(20));
+//! });
+//! ```
+
+use std::time::{Duration, Instant};
+
+use crate::proc::park::{Parking, yield_now};
+
+/// Lets the calling goroutine, or thread, sleep for `duration` at least.
+///
+/// [`Duration::ZERO`] is [`yield_now`](crate::yield_now): others get a turn. [`Duration::MAX`] ends with the goroutine's
+/// cancellation only, and on a plain thread not at all.
+///
+/// # Panics
+///
+/// Unwinds with [`Cancelled`](crate::Cancelled) if the goroutine was cancelled, before it slept or while it does.
+pub fn sleep(duration: Duration) {
+    sleep_to(Instant::now().checked_add(duration));
+}
+
+/// Lets the calling goroutine, or thread, sleep until `deadline`. If that has passed it is as `sleep(Duration::ZERO)`.
+///
+/// # Panics
+///
+/// As [`sleep`].
+pub fn sleep_until(deadline: Instant) {
+    sleep_to(Some(deadline));
+}
+
+/// `None`: for ever.
+fn sleep_to(deadline: Option<Instant>) {
+    let passed = || deadline.is_some_and(|deadline| deadline <= Instant::now());
+    if passed() {
+        return yield_now();
+    }
+    let parking = Parking::begin();
+    loop {
+        if parking.cancelled() {
+            parking.raise();
+        }
+        if passed() {
+            return;
+        }
+        match deadline {
+            Some(deadline) => parking.sleep_until(deadline),
+            None => parking.park(),
+        }
+    }
+}
