@@ -2,12 +2,12 @@
 
 #[doc(inline)]
 pub use gosched_scheduler::{
-    Builder, Cancelled, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, JoinHandle, Mode, NotStarted, Runtime, ShutdownError,
-    blocking, go, go_migratory, run, yield_now,
+    Builder, CancelScope, Cancelled, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, JoinHandle, Mode, NotStarted, Runtime,
+    Scope, ScopedJoinHandle, ShutdownError, blocking, go, go_migratory, run, scope, yield_now,
 };
 
 #[doc(inline)]
-pub use gosched_scheduler::{chan, signal, time};
+pub use gosched_scheduler::{cancel, chan, signal, time};
 
 /// The calling goroutine.
 pub mod goroutine {

@@ -52,6 +52,27 @@ fn yields_take_turns() {
     });
 }
 
+/// The root is settled in every mode, and what waits on it may be migratory.
+#[test]
+fn a_root_that_yields_until_something_is_done_lets_it_be_done() {
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let (tx, rx) = chan::bounded(0);
+            let (begun, has_begun) = chan::bounded(1);
+            let waits = go(move || {
+                begun.send(()).unwrap();
+                rx.recv().unwrap()
+            });
+            has_begun.recv().unwrap();
+            tx.send(5).unwrap();
+            while !waits.is_finished() {
+                yield_now();
+            }
+            assert_eq!(waits.join().unwrap(), 5);
+        });
+    });
+}
+
 #[test]
 fn ping_pong_over_channels() {
     each_mode(|rt, _| {

@@ -28,6 +28,11 @@ mod unmodelled {
         pub fn lock(&self) -> StaticMutexGuard<'_, T> {
             self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
         }
+
+        /// What it holds, of which the caller is the only user.
+        pub fn get_mut(&mut self) -> &mut T {
+            self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
     }
 }
 pub use unmodelled::{StaticMutex, StaticMutexGuard};
@@ -97,6 +102,11 @@ mod model {
         /// Blocks the thread until the lock is had.
         pub fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+
+        /// What it holds, of which the caller is the only user.
+        pub fn get_mut(&mut self) -> &mut T {
+            self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner)
         }
     }
 

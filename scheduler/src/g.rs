@@ -27,7 +27,7 @@ use std::fmt;
 use std::io;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::Relaxed};
 
 use gosched_runtime_sys::context::{Context, Suspender};
 
@@ -71,13 +71,32 @@ pub(crate) type GSuspender = Suspender<Resumed, Switch>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cancelled {
-    /// The goroutine's number.
+    /// The goroutine's number; zero for a thread that is none.
     pub g: u64,
+    /// What the cancel was meant for.
+    pub scope: CancelScope,
+}
+
+/// What a cancel was meant for: how far a goroutine that it reached unwinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CancelScope {
+    /// The goroutine, by its `JoinHandle`.
+    Goroutine,
+    /// What it ran under the token of this number.
+    Token(u64),
+    /// Everything in the runtime, which is being shut down.
+    Runtime,
 }
 
 impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "goroutine {} was cancelled", self.g)
+        let Self { g, scope } = self;
+        match scope {
+            CancelScope::Goroutine => write!(f, "goroutine {g} was cancelled"),
+            CancelScope::Token(token) => write!(f, "goroutine {g} was cancelled by token {token}"),
+            CancelScope::Runtime => write!(f, "goroutine {g} was cancelled, its runtime shuts down"),
+        }
     }
 }
 
@@ -88,6 +107,9 @@ pub(crate) trait Body {
     /// Runs the closure, or drops it if `begin` says so, keeps the outcome for the joiner and wakes it. Catches every panic
     /// of the closure. A second call does nothing.
     fn run(&self, id: u64, begin: Begin);
+
+    /// Lets go of it, as the last thing that its goroutine does.
+    fn release(self: Arc<Self>) {}
 }
 
 /// How a G's life begins.
@@ -130,6 +152,12 @@ pub(crate) struct Own {
     pub(crate) in_place: Cell<bool>,
     /// How many frames on its stack forbid to run a sibling above them (nested entries).
     pub(crate) pins: Cell<u32>,
+    /// How many frames on its stack are not to be unwound by a cancel.
+    pub(crate) shields: Cell<u32>,
+    /// The innermost of the regions on its stack that a token may cancel, opaque at this level; see `proc::cancel`.
+    pub(crate) regions: Cell<Option<NonNull<()>>>,
+    /// Its handle has cancelled it. Written by others, who keep the G from ending meanwhile.
+    pub(crate) asked: AtomicBool,
     pub(crate) suspender: Cell<Option<GSuspender>>,
     /// Lowest address of the stack's guard and of the stack, and its end, for the fault handler; zero without an own stack.
     pub(crate) stack: StackRange,
@@ -179,6 +207,17 @@ impl G {
     pub(crate) fn id(&self) -> u64 {
         self.id.load(Relaxed)
     }
+
+    /// Notes that the goroutine is to end. Its park word is cancelled after this.
+    ///
+    /// # Safety
+    ///
+    /// It has begun, and does not end meanwhile.
+    pub(crate) unsafe fn ask_to_end(&self) {
+        // SAFETY: what has begun has its part until it ends.
+        let own = unsafe { &*self.own.load(Relaxed) };
+        own.asked.store(true, Relaxed);
+    }
 }
 
 impl Own {
@@ -188,6 +227,9 @@ impl Own {
             home: Cell::new(None),
             in_place: Cell::new(kind == Kind::ThreadBacked),
             pins: Cell::new(0),
+            shields: Cell::new(0),
+            regions: Cell::new(None),
+            asked: AtomicBool::new(false),
             suspender: Cell::new(None),
             stack,
             context: UnsafeCell::new(None),

@@ -55,17 +55,16 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let packet = Arc::new(Packet::new(f));
+    let packet = Arc::new(Packet::new(f, ()));
     let entry = Entry::Shared(packet.clone());
     let made = current::with(|cx| {
         let cx = cx.filter(|cx| cx.g().is_some())?;
-        spawn_as(cx.sched(), Some(cx), kind, entry);
-        Some(())
+        Some(spawn_as(cx.sched(), Some(cx), kind, entry))
     });
-    made.expect(
+    let id = made.expect(
         "gosched::go was called on a thread that is in no runtime; use Handle::go, Runtime::run or Bridge::enter",
     );
-    JoinHandle::new(packet)
+    JoinHandle::new(packet, id)
 }
 
 /// Makes a goroutine of `sched` from any thread.
@@ -74,22 +73,27 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let packet = Arc::new(Packet::new(f));
+    let packet = Arc::new(Packet::new(f, ()));
     let entry = Entry::Shared(packet.clone());
-    current::with(|cx| {
-        let here = cx.filter(|cx| std::ptr::eq(cx.sched(), sched));
-        spawn_as(sched, here, None, entry);
-    });
-    JoinHandle::new(packet)
+    let id = spawn_in(sched, entry);
+    JoinHandle::new(packet, id)
 }
 
-fn spawn_as(sched: &Sched, here: Option<&current::Current>, kind: Option<Kind>, entry: Entry) {
+/// Makes a goroutine of `sched` that runs `entry`; its number.
+pub(crate) fn spawn_in(sched: &Sched, entry: Entry) -> u64 {
+    current::with(|cx| {
+        let here = cx.filter(|cx| std::ptr::eq(cx.sched(), sched));
+        spawn_as(sched, here, None, entry)
+    })
+}
+
+fn spawn_as(sched: &Sched, here: Option<&current::Current>, kind: Option<Kind>, entry: Entry) -> u64 {
     let mode = sched.config.mode;
     if mode.is_threads() {
         return spawn::spawn_thread(sched, entry);
     }
     let usual = if mode.is_migratory() { Kind::Migratory } else { Kind::Settled };
-    spawn::spawn(sched, here, kind.unwrap_or(usual), entry);
+    spawn::spawn(sched, here, kind.unwrap_or(usual), entry)
 }
 
 /// The number of the calling goroutine, unique in the process; `None` on a thread that runs none.

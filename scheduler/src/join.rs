@@ -6,6 +6,7 @@
 //! holds.
 #![expect(unsafe_code, reason = "waits in the packet's list")]
 
+use std::any::Any;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,101 +15,179 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use gosched_runtime_sys::primitive::{Mutex, MutexGuard};
+use gosched_runtime_sys::primitive::{Mutex, MutexGuard, mutated};
 
-use crate::g::{Begin, Body};
-use crate::proc::park::{Cancelled, Parking, Target, Wake};
-use crate::waiter::{self, WaitList, Waited};
+use crate::g::{Begin, Body, CancelScope, Cancelled};
+use crate::proc::cancel::can_unwind;
+use crate::proc::park::{Parking, Target, Wake};
+use crate::waiter::{self, Parks, Rouse, WaitList, Waited};
+
+/// Who runs a goroutine, as the one who cancels it needs it.
+pub(crate) trait Cancels: Rouse {
+    /// Asks it to end. Runs no user code.
+    ///
+    /// # Safety
+    ///
+    /// It has begun, and does not end while this runs.
+    #[must_use = "the goroutine never runs again unless it is woken"]
+    unsafe fn cancel(self) -> Self::Wake;
+}
+
+impl Cancels for Target {
+    unsafe fn cancel(self) -> Wake {
+        // SAFETY: this function's contract.
+        unsafe { self.ask_to_end() }
+    }
+}
+
+/// What is left to do once nothing of a goroutine is left: neither its closure, nor an outcome that nobody joins.
+pub(crate) trait Afterwards: Clone {
+    /// It unwound, and nobody has asked for that.
+    fn unnoticed_panic(&self) {}
+    /// Nothing of it is left, unless its handle has the outcome.
+    fn gone(self) {}
+}
+
+impl Afterwards for () {}
 
 /// Where a goroutine's outcome stands.
-enum Stage<F, T> {
-    /// It has not begun.
-    Closure(F),
-    Running,
+enum Stage<F, T, K> {
+    /// It has not begun; or never will, because it was cancelled.
+    Closure {
+        f: F,
+        withdrawn: bool,
+    },
+    /// By whom, if it may be cancelled.
+    Running(Option<K>),
     Outcome(thread::Result<T>),
     /// Taken by the joiner.
     Taken,
 }
 
-struct State<F, T> {
-    stage: Stage<F, T>,
-    joiner: WaitList<(), Target>,
+struct State<F, T, K: Rouse> {
+    stage: Stage<F, T, K>,
+    joiner: WaitList<(), K>,
     /// Of the task that polls the handle: a future hands nothing over, it is woken and looks again.
     waker: Option<Waker>,
 }
 
 /// One allocation per goroutine: its closure, later its outcome.
-pub(crate) struct Packet<F, T>(Mutex<State<F, T>>);
+///
+/// The lock is also what makes a cancel safe. Whoever runs the goroutine is in the state from its first instruction to its
+/// last; it is put there, taken out and cancelled under the lock. So a cancel reaches the goroutine that it was meant for,
+/// and never the next one on the same record, without a count or a reference that each goroutine would pay for.
+pub(crate) struct Packet<F, T, K: Rouse = Target, A: Afterwards = ()> {
+    state: Mutex<State<F, T, K>>,
+    after: A,
+}
 
 /// The joiner's side of a [`Packet`], without the closure's type.
 pub(crate) trait Joinable<T>: Send + Sync {
     /// Blocks until the goroutine has ended.
     fn join(&self) -> thread::Result<T>;
+    /// The outcome, if it has ended.
+    fn try_join(&self) -> Option<thread::Result<T>>;
     /// Whether it has ended; if not, `waker` is woken when it has.
     fn poll(&self, waker: &Waker) -> Poll<thread::Result<T>>;
     /// Whether it has ended.
     fn is_finished(&self) -> bool;
+    /// Asks the goroutine to end. Whether it will.
+    fn cancel(&self) -> bool;
 }
 
-impl<F, T> Packet<F, T> {
-    pub(crate) fn new(f: F) -> Self {
-        Self(Mutex::new(State { stage: Stage::Closure(f), joiner: WaitList::new(), waker: None }))
+impl<F, T, K: Cancels, A: Afterwards> Packet<F, T, K, A> {
+    pub(crate) fn new(f: F, after: A) -> Self {
+        let state = State { stage: Stage::Closure { f, withdrawn: false }, joiner: WaitList::new(), waker: None };
+        Self { state: Mutex::new(state), after }
+    }
+
+    /// The goroutine's life. `runner` is who runs it.
+    pub(crate) fn live(&self, id: u64, begin: Begin, runner: Option<K>)
+    where
+        F: FnOnce() -> T,
+    {
+        let mut state = self.state.lock();
+        let Stage::Closure { withdrawn, .. } = state.stage else { return };
+        let runs = matches!(begin, Begin::Run) && (!withdrawn || mutated("join.withdrawn_runs"));
+        let running = Stage::Running(runner.filter(|_| runs));
+        let Stage::Closure { f, .. } = std::mem::replace(&mut state.stage, running) else {
+            unreachable!("just looked")
+        };
+        drop(state);
+        let cancelled = |scope| Box::new(Cancelled { g: id, scope });
+        self.complete(match begin {
+            Begin::Run if runs => catch_unwind(AssertUnwindSafe(f)),
+            Begin::Run => dropped(f, cancelled(CancelScope::Goroutine)),
+            Begin::Cancelled => dropped(f, cancelled(CancelScope::Runtime)),
+            Begin::Failed(error) => dropped(f, Box::new(NotStarted(error))),
+        });
     }
 
     fn complete(&self, outcome: thread::Result<T>) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.stage = Stage::Outcome(outcome);
-        let wake: Option<Wake> = state.joiner.pop().map(waiter::Popped::dismiss);
+        let wake = state.joiner.pop().map(waiter::Popped::dismiss);
         let waker = state.waker.take();
         drop(state);
         if let Some(wake) = wake {
-            wake.now();
+            K::wake(wake);
         }
         if let Some(waker) = waker {
             waker.wake();
         }
     }
-}
 
-impl<F: FnOnce() -> T, T> Body for Packet<F, T> {
-    fn run(&self, id: u64, begin: Begin) {
-        let mut state = self.0.lock();
-        if !matches!(state.stage, Stage::Closure(_)) {
-            return;
-        }
-        let Stage::Closure(f) = std::mem::replace(&mut state.stage, Stage::Running) else {
-            unreachable!("just looked")
+    /// Asks the goroutine to end; whether it will.
+    pub(crate) fn ask_to_end(&self) -> bool {
+        let mut state = self.state.lock();
+        let runner = match &mut state.stage {
+            Stage::Closure { withdrawn, .. } => {
+                *withdrawn = true;
+                return true;
+            }
+            Stage::Running(None) => return true,
+            Stage::Running(Some(runner)) => runner.clone(),
+            Stage::Outcome(_) | Stage::Taken => return false,
         };
+        let state = Some(state).filter(|_| !mutated("join.cancel_unlocked"));
+        // SAFETY: before it ends it takes the lock, for `complete`. (Records stay, so that the mistake above is no worse than
+        // a cancel that somebody else gets.)
+        let wake = unsafe { runner.cancel() };
         drop(state);
-        let outcome = match begin {
-            Begin::Run => catch_unwind(AssertUnwindSafe(f)),
-            Begin::Cancelled => dropped(f, Box::new(Cancelled { g: id })),
-            Begin::Failed(error) => dropped(f, Box::new(NotStarted(error))),
-        };
-        self.complete(outcome);
+        K::wake(wake);
+        can_unwind()
     }
-}
 
-/// The outcome of a closure that is dropped instead of run; what its drop throws takes precedence.
-fn dropped<F, T>(f: F, why: Box<dyn std::any::Any + Send>) -> thread::Result<T> {
-    catch_unwind(AssertUnwindSafe(|| drop(f)))?;
-    Err(why)
-}
+    /// The goroutine's last act: its closure was run or dropped, and an outcome without a handle is dropped here.
+    pub(crate) fn let_go(self: Arc<Self>) {
+        /// Also if what is dropped before unwinds.
+        struct Gone<A: Afterwards>(Option<A>);
+        impl<A: Afterwards> Drop for Gone<A> {
+            fn drop(&mut self) {
+                if let Some(after) = self.0.take() {
+                    after.gone();
+                }
+            }
+        }
+        let gone = Gone(Some(self.after.clone()));
+        let gone = Some(gone).filter(|_| !mutated("scope.gone_too_early"));
+        drop(self);
+        drop(gone);
+    }
 
-impl<F: Send, T: Send> Joinable<T> for Packet<F, T> {
-    fn join(&self) -> thread::Result<T> {
+    /// Waits for the outcome; each wait begins under the lock where it can, else with `begin`, without the lock.
+    pub(crate) fn join_by<P: Parks<Target = K>>(&self, begin: impl Fn() -> P) -> thread::Result<T> {
         loop {
-            let mut state = self.0.lock();
+            let mut state = self.state.lock();
             if let Some(outcome) = take(&mut state) {
                 return outcome;
             }
-            let (parking, state) = match Parking::begin_at_once() {
+            let (parking, state) = match P::begin_at_once() {
                 Some(parking) => (parking, state),
                 None => {
-                    // It takes a lock of its own.
                     drop(state);
-                    let parking = Parking::begin();
-                    let mut state = self.0.lock();
+                    let parking = begin();
+                    let mut state = self.state.lock();
                     if let Some(outcome) = take(&mut state) {
                         return outcome;
                     }
@@ -116,17 +195,53 @@ impl<F: Send, T: Send> Joinable<T> for Packet<F, T> {
                 }
             };
             // SAFETY: the guard is of this lock, whose one list lives in this packet, which the caller holds.
-            let waited = unsafe { waiter::wait(&self.0, state, |state| &mut state.joiner, None, &parking) };
+            let waited = unsafe { waiter::wait(&self.state, state, |state| &mut state.joiner, None, &parking) };
             if let Waited::Cancelled(_) = waited {
-                waiter::Parks::raise(&parking);
+                parking.raise();
             }
         }
+    }
+}
+
+impl<F: FnOnce() -> T, T, A: Afterwards> Body for Packet<F, T, Target, A> {
+    fn run(&self, id: u64, begin: Begin) {
+        self.live(id, begin, Target::here());
+    }
+
+    fn release(self: Arc<Self>) {
+        self.let_go();
+    }
+}
+
+impl<F, T, K: Rouse, A: Afterwards> Drop for Packet<F, T, K, A> {
+    fn drop(&mut self) {
+        if let Stage::Outcome(Err(payload)) = &self.state.get_mut().stage
+            && !payload.is::<Cancelled>()
+        {
+            self.after.unnoticed_panic();
+        }
+    }
+}
+
+/// The outcome of a closure that is dropped instead of run; what its drop throws takes precedence.
+fn dropped<F, T>(f: F, why: Box<dyn Any + Send>) -> thread::Result<T> {
+    catch_unwind(AssertUnwindSafe(|| drop(f)))?;
+    Err(why)
+}
+
+impl<F: Send, T: Send, A: Afterwards + Send + Sync> Joinable<T> for Packet<F, T, Target, A> {
+    fn join(&self) -> thread::Result<T> {
+        self.join_by(Parking::begin)
+    }
+
+    fn try_join(&self) -> Option<thread::Result<T>> {
+        take(&mut self.state.lock())
     }
 
     fn poll(&self, waker: &Waker) -> Poll<thread::Result<T>> {
         // Wakers are the user's: cloned before the lock is taken, the one before dropped after it is free.
         let mut waker = Some(waker.clone());
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if let Some(outcome) = take(&mut state) {
             drop(state);
             return Poll::Ready(outcome);
@@ -138,11 +253,15 @@ impl<F: Send, T: Send> Joinable<T> for Packet<F, T> {
     }
 
     fn is_finished(&self) -> bool {
-        matches!(self.0.lock().stage, Stage::Outcome(_) | Stage::Taken)
+        matches!(self.state.lock().stage, Stage::Outcome(_) | Stage::Taken)
+    }
+
+    fn cancel(&self) -> bool {
+        self.ask_to_end()
     }
 }
 
-fn take<F, T>(state: &mut MutexGuard<'_, State<F, T>>) -> Option<thread::Result<T>> {
+fn take<F, T, K: Rouse>(state: &mut MutexGuard<'_, State<F, T, K>>) -> Option<thread::Result<T>> {
     match std::mem::replace(&mut state.stage, Stage::Taken) {
         Stage::Outcome(outcome) => Some(outcome),
         other => {
@@ -169,24 +288,64 @@ impl std::error::Error for NotStarted {
     }
 }
 
+/// A goroutine as its handles know it.
+pub(crate) struct Joint<'a, T> {
+    packet: Arc<dyn Joinable<T> + 'a>,
+    id: u64,
+}
+
+impl<T> fmt::Debug for Joint<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("id", &self.id).field("finished", &self.is_finished()).finish()
+    }
+}
+
+impl<'a, T> Joint<'a, T> {
+    pub(crate) fn new(packet: Arc<dyn Joinable<T> + 'a>, id: u64) -> Self {
+        Self { packet, id }
+    }
+
+    pub(crate) fn join(self) -> thread::Result<T> {
+        self.packet.join()
+    }
+
+    pub(crate) fn try_join(self) -> Result<thread::Result<T>, Self> {
+        self.packet.try_join().ok_or(self)
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.packet.is_finished()
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn cancel(&self) -> bool {
+        self.packet.cancel()
+    }
+
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<thread::Result<T>> {
+        self.packet.poll(cx.waker())
+    }
+}
+
 /// The right to wait for a goroutine and to have what it returned. Dropping it detaches the goroutine.
 ///
 /// It is also a future, for any executor: the same outcome as [`join`](Self::join)'s. Dropping it before it is ready loses
 /// nothing but the outcome. The waker is called by the goroutine that ends; one that panics there ends the process, and so
 /// does the drop of an outcome that nobody joins.
-pub struct JoinHandle<T> {
-    packet: Arc<dyn Joinable<T>>,
-}
+pub struct JoinHandle<T>(Joint<'static, T>);
 
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle").field("finished", &self.is_finished()).finish()
+        self.0.fmt(f)
     }
 }
 
 impl<T> JoinHandle<T> {
-    pub(crate) fn new(packet: Arc<dyn Joinable<T>>) -> Self {
-        Self { packet }
+    pub(crate) fn new(packet: Arc<dyn Joinable<T>>, id: u64) -> Self {
+        Self(Joint::new(packet, id))
     }
 
     /// Waits until the goroutine has ended; what it returned, or the payload of its panic. A goroutine that calls this
@@ -194,20 +353,48 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     ///
-    /// The payload the goroutine unwound with, as in `std::thread`; [`Cancelled`] if its runtime shut down first,
-    /// [`NotStarted`] if there was no memory for its stack or no thread for it.
+    /// The payload the goroutine unwound with, as in `std::thread`; [`Cancelled`] if it was cancelled or its runtime shut
+    /// down first, [`NotStarted`] if there was no memory for its stack or no thread for it.
     ///
     /// # Panics
     ///
     /// Unwinds with [`Cancelled`] if the calling goroutine is cancelled while it waits.
     pub fn join(self) -> thread::Result<T> {
-        self.packet.join()
+        self.0.join()
+    }
+
+    /// As [`join`](Self::join), if the goroutine has ended. Never blocks.
+    ///
+    /// # Errors
+    ///
+    /// The handle, if it has not.
+    pub fn try_join(self) -> Result<thread::Result<T>, Self> {
+        self.0.try_join().map_err(Self)
     }
 
     /// Whether the goroutine has ended, so that `join` would not wait. Never blocks.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.packet.is_finished()
+        self.0.is_finished()
+    }
+
+    /// The goroutine's number: what [`current_id`](crate::current_id) gives in it. Unique in the process.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.0.id()
+    }
+
+    /// Asks the goroutine to end. Never blocks.
+    ///
+    /// If it waits, it is woken, and the call that it waits in unwinds with [`Cancelled`]; if it runs, the next call that
+    /// would wait does. If it has not begun, it never does, and its closure is dropped. What was handed to it at the same
+    /// moment it gets first: nothing is lost. A payload that it catches leaves the cancel pending, so that its next wait
+    /// unwinds as well; [`shield`](crate::cancel::shield) keeps the cancel off for a while.
+    ///
+    /// Returns whether the goroutine will notice: not if it has ended, and not with `panic = "abort"` once it has begun,
+    /// because nothing is unwound then.
+    pub fn cancel(&self) -> bool {
+        self.0.cancel()
     }
 }
 
@@ -218,6 +405,34 @@ impl<T> Future for JoinHandle<T> {
     ///
     /// Does not; polled again after it was ready, it stays pending.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.packet.poll(cx.waker())
+        self.0.poll(cx)
+    }
+}
+
+#[cfg(all(test, not(gosched_loom)))]
+mod tests {
+    use super::*;
+    use crate::chan::seat::Seat;
+
+    #[test]
+    fn only_who_runs_it_is_cancelled() {
+        let seat = Seat::new();
+        let packet = Packet::<_, _, Seat>::new(|| 5, ());
+        packet.live(1, Begin::Run, Some(seat.clone()));
+        seat.reuse();
+        assert!(!packet.ask_to_end(), "it has ended");
+        let theirs = Packet::<_, _, Seat>::new(|| 6, ());
+        assert!(theirs.ask_to_end(), "it will never begin");
+        theirs.live(2, Begin::Run, Some(seat));
+        let outcome = theirs.join_by(|| -> &Seat { unreachable!("it has ended") });
+        let payload = outcome.expect_err("cancelled").downcast::<Cancelled>().expect("cancelled");
+        assert_eq!((payload.g, payload.scope), (2, CancelScope::Goroutine));
+        assert_eq!(packet.join_by(|| -> &Seat { unreachable!("it has ended") }).expect("it ran"), 5);
+    }
+
+    /// A million of them, beside as many records, are what many goroutines cost outside of their stacks.
+    #[test]
+    fn what_a_handle_shares_is_small() {
+        assert!(size_of::<Packet<(), ()>>() <= 80, "{} bytes", size_of::<Packet<(), ()>>());
     }
 }

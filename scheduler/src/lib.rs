@@ -17,7 +17,7 @@
 //! | `proc` | the verbs: wake, timers, find, run, park, spawn, attach, shutdown |
 //! | `waiter` | the wait queue under everything that blocks |
 //! | `time` | waiting for the clock |
-//! | `blocking`, `join`, `go`, `chan` | what users call |
+//! | `blocking`, `cancel`, `join`, `go`, `scope`, `chan` | what users call |
 //! | `fault`, `signal`, `runtime`, `embed` | the edges |
 
 mod blocking;
@@ -37,12 +37,14 @@ mod policy;
 mod proc;
 mod runtime;
 mod sched;
+mod scope;
 mod slab;
 mod stack_pool;
 mod thread_g;
 mod thread_pool;
 mod waiter;
 
+pub mod cancel;
 pub mod chan;
 #[doc(hidden)]
 pub mod embed;
@@ -50,11 +52,13 @@ pub mod signal;
 pub mod time;
 
 pub use blocking::blocking;
+pub use cancel::{CancelScope, Cancelled};
 pub use go::{current_id, go, go_migratory};
 pub use join::{JoinHandle, NotStarted};
 pub use mode::Mode;
-pub use proc::park::{Cancelled, yield_now};
+pub use proc::park::yield_now;
 pub use runtime::{Builder, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, Runtime, ShutdownError, run};
+pub use scope::{Scope, ScopedJoinHandle, scope};
 
 #[cfg(all(test, gosched_loom))]
 mod model;

@@ -20,16 +20,16 @@ use gosched_runtime_sys::thread::usable_cpus;
 
 use crate::current::{self, Current};
 use crate::fault;
-use crate::g::{Begin, Body, Entry, Kind};
+use crate::g::{Begin, Body, CancelScope, Cancelled, Entry, Kind};
 use crate::go::go_in;
 use crate::join::JoinHandle;
 use crate::m::M;
 use crate::mode::Mode;
 use crate::policy;
-use crate::proc::park::Cancelled;
 use crate::proc::run::{self, Lent};
 use crate::proc::{attach, shutdown, spawn};
 use crate::sched::{Config, Sched};
+use crate::scope::{Scope, scope_in};
 use crate::thread_g::{self, ThreadG};
 
 /// Address space of a goroutine's stack, in bytes, unless the builder says otherwise. One page of it is touched at first.
@@ -273,6 +273,18 @@ impl Handle {
         go_in(&self.sched, f)
     }
 
+    /// As [`scope`](crate::scope()), with goroutines of this runtime; from any thread, which waits for them.
+    ///
+    /// # Panics
+    ///
+    /// With what `f` panicked with, or if a goroutine panicked whose handle was not joined.
+    pub fn scope<'env, F, T>(&self, f: F) -> T
+    where
+        F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+    {
+        scope_in(self.sched.clone(), f)
+    }
+
     pub(crate) fn sched(&self) -> &Arc<Sched> {
         &self.sched
     }
@@ -322,7 +334,7 @@ impl<R, F: FnOnce() -> thread::Result<R>> Body for Root<'_, F, R> {
         let Some(f) = self.f.take() else { return };
         let outcome = match begin {
             Begin::Run => f(),
-            Begin::Cancelled => Err(Box::new(Cancelled { g: id }) as _),
+            Begin::Cancelled => Err(Box::new(Cancelled { g: id, scope: CancelScope::Runtime }) as _),
             Begin::Failed(error) => {
                 Err(Box::new(format!("gosched: the root goroutine could not be started: {error}")) as _)
             }

@@ -120,7 +120,11 @@ impl ThreadG {
         // SAFETY: the record belongs to the calling thread, and its G is not parked.
         let g = unsafe { Runnable::from_raw(NonNull::from(&self.g)) };
         g.init(id, Kind::ThreadBacked, None);
-        g.own().pins.set(0);
+        let own = g.own();
+        own.pins.set(0);
+        own.shields.set(0);
+        own.regions.set(None);
+        own.asked.store(false, Relaxed);
         let _the_record_has_it = g.into_raw();
     }
 

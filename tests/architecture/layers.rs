@@ -20,9 +20,9 @@ const SCHEDULER: &[&str] = &[
     "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::table", "ds::idle", "ds::roster", "ds::heap", "ds::timers", "ds::timekeeper", "ds",
     "policy", "mode",
     "g", "g_queue", "stack_pool", "slab", "p", "dispatch", "m", "thread_pool", "blocking_pool", "sched", "current", "thread_g",
-    "proc::attach", "proc::start_m", "proc::wake", "proc::timers", "proc::find", "proc::spawn", "proc::in_place", "proc::park", "proc::run", "proc::shutdown", "proc",
+    "proc::attach", "proc::start_m", "proc::wake", "proc::timers", "proc::find", "proc::spawn", "proc::cancel", "proc::in_place", "proc::park", "proc::run", "proc::shutdown", "proc",
     "waiter", "time",
-    "blocking", "join", "go", "chan::error", "chan::raw", "chan::seat", "chan", "chan::sender", "chan::receiver",
+    "blocking", "cancel", "join", "go", "scope", "chan::error", "chan::raw", "chan::seat", "chan", "chan::sender", "chan::receiver",
     "fault", "signal", "runtime", "embed",
 ];
 

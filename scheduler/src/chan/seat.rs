@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use super::raw::Channel;
 use crate::ds::parker::{Commit, Notify, Parker};
+use crate::join::Cancels;
 use crate::waiter::{Parks, Rouse};
 
 /// One that waits, for one thread.
@@ -47,6 +48,11 @@ impl Seat {
         }
     }
 
+    /// It ends, and becomes another's.
+    pub(crate) fn reuse(&self) {
+        self.0.parker.reset();
+    }
+
     fn run(&self) {
         // ORDERING[seat.run]: pairs with the swap in `park`: who claimed the seat did all it does before. A swap here as
         // well: loom lets an exchange miss a plain store of another thread.
@@ -70,6 +76,12 @@ fn withdrawn<R>(f: impl FnOnce() -> R) -> Option<R> {
         Ok(result) => Some(result),
         Err(payload) if payload.is::<Withdrawn>() => None,
         Err(payload) => resume_unwind(payload),
+    }
+}
+
+impl Cancels for Seat {
+    unsafe fn cancel(self) -> Option<Seat> {
+        (self.0.parker.cancel() == Notify::Owner).then_some(self)
     }
 }
 

@@ -12,6 +12,18 @@ pub(crate) fn push<S, T, L>(lock: impl Fn() -> L, list: fn(&mut S) -> &mut Vec<T
 where
     L: DerefMut<Target = S>,
 {
+    with_room(lock, list, |locked| list(locked).push(value));
+}
+
+/// Calls `f` under the lock when the list has room for one more.
+pub(crate) fn with_room<S, T, L, R>(
+    lock: impl Fn() -> L,
+    list: fn(&mut S) -> &mut Vec<T>,
+    f: impl FnOnce(&mut S) -> R,
+) -> R
+where
+    L: DerefMut<Target = S>,
+{
     let mut room = Vec::new();
     loop {
         let mut guard = lock();
@@ -22,10 +34,10 @@ where
             mem::swap(items, &mut room);
         }
         if items.capacity() >= wanted {
-            items.push(value);
+            let done = f(&mut guard);
             // The guard goes before the list that was outgrown.
             drop(guard);
-            return;
+            return done;
         }
         drop(guard);
         room = Vec::with_capacity((2 * wanted).max(8));

@@ -8,7 +8,7 @@
 //! 1. **No lost wake-up.** After a `notify`, the commit refuses, or somebody claimed what the commit parked.
 //! 2. **One claimer.** For each `Parked`, at most one `notify` or `cancel` returns `Owner`.
 //! 3. **Whole hand-over.** The claimer sees all that the owner and its switching out wrote; an owner that is refused,
-//!    or sees [`notified`](Parker::notified) or [`cancelled`](Parker::cancelled), sees all that the other side wrote
+//!    or sees [`notified`](Parker::notified) or [`pending`](Parker::pending), sees all that the other side wrote
 //!    before.
 //!
 //! # The word
@@ -18,7 +18,7 @@
 //!    RUNNING ----------> PARKED           PARKED    switched out; the first to notify or cancel has it
 //!       | ^ <-----------                  SHIELDED  the same, and a cancel only leaves its bit
 //!       | |    notify, cancel: Owner      NOTIFIED  somebody notified while it ran: the next commit refuses
-//!       v | prepare                       + CANCEL  a cancel was asked for; set once, stays until `reset`
+//!       v | prepare                       + CANCEL  a cancel was asked for; stays until `reset`, or until the owner finds no reason for it
 //!    NOTIFIED
 //! ```
 //!
@@ -29,7 +29,7 @@
 //!
 //! - N before C: C finds NOTIFIED and refuses; only the owner's own `prepare` takes that state away. C before N: N
 //!   finds PARKED, and claims; or somebody else did between them. That is promise 1. The same with X, whose bit C tests
-//!   and nothing but `reset` takes away; a commit that may not be cancelled goes to SHIELDED, which X does not claim.
+//!   and nothing but `reset`, and the owner before its next commit, takes away; a commit that may not be cancelled goes to SHIELDED, which X does not claim.
 //! - To claim is to exchange PARKED for RUNNING; PARKED comes back by a commit only, and a commit is made by the owner
 //!   that the claimer made run. So between two commits there is one claim: promise 2.
 //! - C releases, N and X acquire: the claimer has the owner's saved registers. N and X release, a refused C and the two
@@ -175,7 +175,7 @@ impl Parker {
         }
     }
 
-    /// Whether a cancel was asked for.
+    /// Whether a cancel was asked for, with a reason or not.
     #[inline]
     pub(crate) fn cancelled(&self) -> bool {
         // ORDERING[parker.note]: partner is the exchange in `cancel`: its reason is visible.
@@ -189,11 +189,31 @@ impl Parker {
         self.word.load(Ordering::Acquire) & STATE == NOTIFIED
     }
 
-    /// By the owner: a cancel that was not meant for it. One that is may come at the same time: the reason of whichever is
-    /// forgotten is visible afterwards.
-    pub(crate) fn forget_cancel(&self) {
-        // ORDERING[parker.note]: partner is the exchange in `cancel`.
+    /// By the running owner: the reason for which it is to give its waits up, if there is one. `reason` looks for it; who
+    /// cancels makes his visible first. A cancel without one is left over, from an earlier owner or from what this one has
+    /// left, and is forgotten.
+    #[inline]
+    pub(crate) fn pending<R>(&self, reason: impl Fn() -> Option<R>) -> Option<R> {
+        if !self.cancelled() {
+            return None;
+        }
+        self.reason_or_forget(reason)
+    }
+
+    #[cold]
+    fn reason_or_forget<R>(&self, reason: impl Fn() -> Option<R>) -> Option<R> {
+        if let Some(why) = reason() {
+            return Some(why);
+        }
+        // ORDERING[parker.note]: partner is the exchange in `cancel`: the reason of whichever is forgotten here is visible
+        // to the second look.
         self.word.fetch_and(STATE, Ordering::Acquire);
+        if mutated("parker.forgets_unseen") {
+            return None;
+        }
+        let why = reason()?;
+        let _it_runs = self.cancel();
+        Some(why)
     }
 
     /// Makes it the word of a new owner. Nobody may know the old one any more: a notification or cancel that comes

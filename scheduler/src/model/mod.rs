@@ -17,6 +17,7 @@ mod chan;
 mod dispatch;
 mod idle;
 mod inbox;
+mod join;
 mod parker;
 mod roster;
 mod search;

@@ -157,7 +157,32 @@ fn claimed_before_done() {
     owner.assert_ran_once();
 }
 
+/// A cancel that was meant for an earlier owner is forgotten while one comes that is meant for this one.
+fn forgotten_under_cancel() {
+    let owner = Owner::new();
+    let reason = Arc::new(AtomicU32::new(0));
+    assert_eq!(owner.parker.cancel(), Notify::Left);
+    let canceller = {
+        let reason = Arc::clone(&reason);
+        beside(&owner, move |owner| {
+            reason.store(1, Ordering::Relaxed);
+            owner.claim(owner.parker.cancel());
+        })
+    };
+    let pending = || owner.parker.pending(|| (reason.load(Ordering::Relaxed) == 1).then_some(()));
+    if pending().is_some() {
+        canceller.join().unwrap();
+        assert!(pending().is_some(), "it stays pending");
+        return;
+    }
+    owner.park(true);
+    canceller.join().unwrap();
+    owner.assert_ran_once();
+    assert!(pending().is_some(), "a cancel with a reason was forgotten");
+}
+
 models! {
+    holds a_cancel_while_one_is_forgotten = forgotten_under_cancel;
     holds two_notifiers = notified_twice;
     holds a_notifier_and_a_canceller = notified_and_cancelled;
     holds a_canceller = cancelled;
@@ -169,6 +194,7 @@ models! {
     catches a_commit_that_publishes_nothing = "parker.park_relaxed" in notified_twice;
     catches a_claim_that_leaves_it_parked = "parker.claim_leaves_parked" in notified_twice;
     catches a_cancel_through_the_shield = "parker.cancel_claims_shielded" in shielded;
+    catches a_cancel_forgotten_unseen = "parker.forgets_unseen" in forgotten_under_cancel;
     catches a_prepare_that_stores = "parker.prepare_stores" in prepared_under_cancel;
     catches a_refusal_that_uses_the_notification_up = "parker.refusal_uses_up" in claimed_before_done;
 }

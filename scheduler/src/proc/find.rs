@@ -76,9 +76,15 @@ fn fire_due(cx: &Current, hand: &mut Entered, heaps: Range<usize>) {
     }
 }
 
+/// A woken or yielded G. The two kinds take turns as well, or one settled G that yields in a loop kept the P's migratory
+/// ones from running.
 #[inline]
 fn woken(local: &mut Local, p: &P) -> Option<Runnable> {
-    local.pop_settled().or_else(|| p.pop_migratory())
+    if local.tick & 2 == 0 {
+        local.pop_settled().or_else(|| p.pop_migratory())
+    } else {
+        p.pop_migratory().or_else(|| local.pop_settled())
+    }
 }
 
 #[inline]

@@ -18,7 +18,7 @@ use crate::ds::parker::{Commit, Notify};
 use crate::g::{G, Kind};
 use crate::m::M;
 use crate::policy::Patience;
-use crate::proc::wake;
+use crate::proc::{cancel, wake};
 
 /// Waits until `g`, the calling G or the one borrowed for the calling thread, is notified or, unless `shielded`, cancelled; or
 /// until the deadline has passed. Looks out for that as long as `patience` says before it sleeps. May return early.
@@ -40,7 +40,7 @@ pub(crate) fn wait(g: &G, shielded: bool, deadline: Option<Instant>, patience: P
     let seat = &M::of(own.home.get().expect("it has just been set")).seat;
     // Claimed is not enough: until the claimer gives the G back, `own` is its. After the deadline the thread claims it
     // for itself, unless somebody was faster.
-    if g.parker.commit(!shielded) == Commit::Parked
+    if g.parker.commit(!shielded && cancel::may_end_waits(own)) == Commit::Parked
         && !seat.sleep_until_resumed(deadline)
         && g.parker.notify() == Notify::Left
     {

@@ -11,9 +11,7 @@
 //! claims the G from its parker owns it until it is runnable again.
 #![expect(unsafe_code, reason = "claims parked Gs, suspends the running one")]
 
-use std::any::Any;
 use std::fmt;
-use std::panic;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::thread;
@@ -24,12 +22,11 @@ use gosched_runtime_sys::thread::{monotonic_ns, yield_thread};
 
 use crate::current::{self, Current};
 use crate::ds::parker::Notify;
-pub use crate::g::Cancelled;
-use crate::g::{G, GSuspender, Kind, Runnable, Switch};
+use crate::g::{CancelScope, G, GSuspender, Kind, Runnable, Switch};
 use crate::policy::Patience;
 use crate::proc::in_place::{self, kind_of_running};
 use crate::proc::timers::Armed;
-use crate::proc::wake;
+use crate::proc::{cancel, wake};
 use crate::sched::Sched;
 use crate::thread_g::{self, Borrowed};
 
@@ -81,6 +78,38 @@ enum Keep {
 }
 
 impl Target {
+    /// The calling goroutine.
+    pub(crate) fn here() -> Option<Self> {
+        current::with(|cx| {
+            let cx = cx?;
+            Some(Self { g: cx.g()?.into(), sched: cx.sched() })
+        })
+    }
+
+    /// Ends its wait for a reason that was written before. Under a lock that it takes before it ends; runs no user code.
+    ///
+    /// # Safety
+    ///
+    /// The goroutine does not end meanwhile.
+    pub(crate) unsafe fn cancel(self) -> Wake {
+        // SAFETY: this function's contract; `sched` is the runtime it is in.
+        unsafe { cancel(self.g, self.sched) }
+    }
+
+    /// Asks it to end. Under a lock that it takes before it does; runs no user code.
+    ///
+    /// # Safety
+    ///
+    /// The goroutine has begun, and does not end meanwhile.
+    pub(crate) unsafe fn ask_to_end(self) -> Wake {
+        // SAFETY: this function's contract.
+        let g = unsafe { self.g.as_ref() };
+        // SAFETY: as above.
+        unsafe { g.ask_to_end() };
+        // SAFETY: as above.
+        unsafe { self.cancel() }
+    }
+
     /// Ends the wait. Under the lock of what was waited for; runs no user code.
     pub(crate) fn notify(self) -> Wake {
         // SAFETY: the waiter waits, so its G's record is there.
@@ -123,7 +152,7 @@ impl Wake {
     }
 }
 
-/// Wakes a G because it is cancelled; a wait that must not be given up goes on.
+/// Wakes a G because it is cancelled, whose reason was written before; a wait that must not be given up goes on.
 ///
 /// # Safety
 ///
@@ -189,12 +218,7 @@ impl Parking {
             Some(suspender) => unsafe {
                 suspender.suspend(switch);
             },
-            None => in_place::wait(
-                self.g(),
-                panicking || !can_unwind() || switch == Switch::ParkShielded,
-                None,
-                in_place::patience(),
-            ),
+            None => in_place::wait(self.g(), panicking || switch == Switch::ParkShielded, None, in_place::patience()),
         }
     }
 
@@ -232,20 +256,27 @@ impl Parking {
                 armed.disarm();
             }
             // It may not switch; or there is no memory for a timer, and the thread can do without.
-            None => in_place::wait(self.g(), panicking || !can_unwind(), Some(deadline), patience()),
+            None => in_place::wait(self.g(), panicking, Some(deadline), patience()),
         }
     }
 
-    /// Whether the wait is to be given up. Never while the thread is panicking: its unwinding must get through.
-    pub(crate) fn cancelled(&self) -> bool {
+    /// What the wait is to be given up for, if it is.
+    fn cancel_pending(&self) -> Option<CancelScope> {
         // SAFETY: the calling goroutine's runtime, or null.
         let sched = unsafe { self.target.sched.as_ref() };
-        is_cancelled(self.g(), sched) && !thread::panicking() && can_unwind()
+        cancel::pending(self.g(), sched)
+    }
+
+    /// Whether the wait is to be given up. Never where a cancel must not get through: shielded, or panicking.
+    #[inline]
+    pub(crate) fn cancelled(&self) -> bool {
+        self.cancel_pending().is_some()
     }
 
     /// Gives the wait up by unwinding. The cancel stays pending.
     pub(crate) fn raise(&self) -> ! {
-        raise(self.g())
+        // What cancelled it stays until this goroutine has left what was cancelled.
+        cancel::raise(self.g(), self.cancel_pending().unwrap_or(CancelScope::Goroutine))
     }
 }
 
@@ -260,27 +291,6 @@ fn suspender(g: &G, forbidden: bool) -> Option<GSuspender> {
     own.suspender.get()
 }
 
-/// Whether the running G was cancelled. `sched` is the runtime it is in; none for one that stands in for a plain thread.
-fn is_cancelled(g: &G, sched: Option<&Sched>) -> bool {
-    if !g.parker.cancelled() {
-        return false;
-    }
-    // SAFETY: callers pass their own running G, or the record borrowed for their thread.
-    let kind = unsafe { crate::g::running_kind(g) };
-    // A thread-backed record goes from runtime to runtime, and a cancel for the last one may arrive late.
-    let stale = || kind == Kind::ThreadBacked && !sched.is_some_and(Sched::closing);
-    if !stale() {
-        return true;
-    }
-    g.parker.forget_cancel();
-    if stale() {
-        return false;
-    }
-    // The runtime's own came between the look and the forgetting: it is put back.
-    let _it_runs = g.parker.cancel();
-    true
-}
-
 /// Whether the thread may be left to others while its G waits for another thread: the G is settled, so that there are
 /// others, and may switch.
 pub(crate) fn may_leave_thread(cx: &Current) -> bool {
@@ -292,11 +302,9 @@ pub(crate) fn may_leave_thread(cx: &Current) -> bool {
 pub(crate) fn raise_if_cancelled() {
     current::with(|cx| {
         if let Some((cx, g)) = cx.and_then(|cx| Some((cx, cx.g()?)))
-            && !thread::panicking()
-            && can_unwind()
-            && is_cancelled(g, Some(cx.sched()))
+            && let Some(scope) = cancel::pending(g, Some(cx.sched()))
         {
-            raise(g);
+            cancel::raise(g, scope);
         }
     });
 }
@@ -320,36 +328,10 @@ pub fn yield_now() {
     }
 }
 
-/// With `panic = "abort"` nothing is unwound: a cancel only marks.
-pub(crate) const fn can_unwind() -> bool {
-    cfg!(panic = "unwind")
-}
-
-fn raise(g: &G) -> ! {
-    let payload: Box<dyn Any + Send> = Box::new(Cancelled { g: g.id() });
-    panic::resume_unwind(payload)
-}
-
 /// Runs `f` with the current goroutine pinned: its waits put the thread to sleep instead of running siblings above the
 /// frames that are on its stack.
 pub(crate) fn pinned<R>(f: impl FnOnce() -> R) -> R {
-    struct Unpin(NonNull<G>);
-    impl Drop for Unpin {
-        fn drop(&mut self) {
-            // SAFETY: the record of a G that has not ended: it runs this.
-            let g = unsafe { self.0.as_ref() };
-            // SAFETY: it is the calling G's.
-            let own = unsafe { crate::g::running_own(g) };
-            own.pins.set(own.pins.get() - 1);
-        }
-    }
-    let g = current::with(|cx| {
-        let own = cx?.own()?;
-        own.pins.set(own.pins.get() + 1);
-        cx?.g().map(NonNull::from)
-    });
-    let _unpin = g.map(Unpin);
-    f()
+    cancel::counted(|own| &own.pins, f)
 }
 
 #[cfg(test)]

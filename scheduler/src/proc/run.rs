@@ -24,7 +24,7 @@ use crate::m::M;
 use crate::p::P;
 use crate::policy;
 use crate::proc::find::{self, Wants};
-use crate::proc::{attach, park, spawn, timers, wake};
+use crate::proc::{attach, cancel, spawn, timers, wake};
 use crate::sched::Sched;
 
 /// The life of a thread made for an M.
@@ -227,7 +227,7 @@ fn execute(cx: &Current, mut hand: Entered, mut g: Runnable) -> (Entered, bool) 
             Some(Switch::Park | Switch::ParkShielded) => {}
         }
         // A panicking thread's wait, which a cancel must not end either, does not switch and does not come here.
-        match g.g().parker.commit(park::can_unwind() && switch == Some(Switch::Park)) {
+        match g.g().parker.commit(cancel::may_end_waits(g.own()) && switch == Some(Switch::Park)) {
             Commit::Parked => {
                 // GONE: from here on the G belongs to whoever claims it.
                 let _parked = g.into_raw();

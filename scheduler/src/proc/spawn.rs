@@ -12,6 +12,7 @@ use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use std::thread;
 
@@ -21,7 +22,7 @@ use gosched_runtime_sys::stack::{self, Stack};
 
 use crate::current::{self, Current, Entered};
 use crate::ds::grow;
-use crate::g::{Begin, Cancelled, Entry, G, GSuspender, Kind, Own, Runnable, StackRange};
+use crate::g::{Begin, Body, Cancelled, Entry, G, GSuspender, Kind, Own, Runnable, StackRange};
 use crate::p::P;
 use crate::proc::{attach, wake};
 use crate::sched::Sched;
@@ -31,23 +32,27 @@ use crate::thread_g::{self, ThreadG};
 /// How many goroutine numbers a P reserves at a time.
 const IDS: u64 = 256;
 
-/// Makes a goroutine and queues it. `here` is the caller's place in `sched`, if it has one.
+/// Makes a goroutine and queues it; its number. `here` is the caller's place in `sched`, if it has one.
 #[inline]
-pub(crate) fn spawn(sched: &Sched, here: Option<&Current>, kind: Kind, entry: Entry) {
+pub(crate) fn spawn(sched: &Sched, here: Option<&Current>, kind: Kind, entry: Entry) -> u64 {
+    let id;
     if let Some(Ok(mut hand)) = here.map(Current::enter)
         && let Some(p) = hand.p.as_mut()
     {
         here.expect("it entered").m.count_spawned();
         let g = new_g(sched, p);
-        g.init(next_id(p), kind, Some(entry));
+        id = next_id(p);
+        g.init(id, kind, Some(entry));
         p.push_unstarted(&sched.shared[p.index], g);
     } else {
         sched.count_outside();
         let g = sched.slab.take();
-        g.init(thread_g::reserve_ids(1), kind, Some(entry));
+        id = thread_g::reserve_ids(1);
+        g.init(id, kind, Some(entry));
         sched.push_global(g);
     }
     wake::submit(sched);
+    id
 }
 
 fn new_g(sched: &Sched, p: &mut P) -> Runnable {
@@ -115,8 +120,22 @@ unsafe fn main(g: NonNull<G>, suspender: Option<GSuspender>) {
 /// A goroutine's life. The body catches what its closure throws; what is left are the drops of what nobody joins, and the
 /// waker of who does. They may wait, and be cancelled in it like the closure: that ends the goroutine, too.
 fn live(id: u64, entry: Entry, begin: Begin) {
+    /// Lets go of the body, whatever its run throws.
+    struct Released(Option<Arc<dyn Body + Send + Sync>>);
+    impl Drop for Released {
+        fn drop(&mut self) {
+            if let Some(body) = self.0.take() {
+                body.release();
+            }
+        }
+    }
     let lived = catch_unwind(AssertUnwindSafe(move || match entry {
-        Entry::Shared(body) => body.run(id, begin),
+        Entry::Shared(body) => {
+            let released = Released(Some(body));
+            if let Some(body) = &released.0 {
+                body.run(id, begin);
+            }
+        }
         // SAFETY: the caller of `run` waits until this G has ended.
         Entry::Borrowed(body) => unsafe { body.as_ref() }.run(id, begin),
     }));
@@ -185,15 +204,16 @@ pub(crate) fn abandon(cx: &Current, mut g: Runnable, error: io::Error) {
     end(cx, &mut hand, g);
 }
 
-/// `Mode::threads`: a goroutine with a thread of its own, a used one if one waits.
-pub(crate) fn spawn_thread(sched: &Sched, entry: Entry) {
+/// `Mode::threads`: a goroutine with a thread of its own, a used one if one waits; its number.
+pub(crate) fn spawn_thread(sched: &Sched, entry: Entry) -> u64 {
     sched.count_outside();
     let g = sched.slab.take();
-    g.init(thread_g::reserve_ids(1), Kind::ThreadBacked, Some(entry));
-    let Err(g) = sched.threads.submit(g) else { return };
+    let id = thread_g::reserve_ids(1);
+    g.init(id, Kind::ThreadBacked, Some(entry));
+    let Err(g) = sched.threads.submit(g) else { return id };
     // The G travels beside the closure, so that it is not lost with a thread that could not be made.
     let raw = AtomicPtr::new(g.into_raw().as_ptr());
-    let raw = std::sync::Arc::new(raw);
+    let raw = Arc::new(raw);
     let (owner, theirs) = (sched.arc(), raw.clone());
     let name = format!("{}-g", sched.config.name);
     let made = thread::Builder::new().name(name).spawn(move || {
@@ -211,6 +231,7 @@ pub(crate) fn spawn_thread(sched: &Sched, entry: Entry) {
             vacate(sched, g);
         }
     }
+    id
 }
 
 fn take(from: &AtomicPtr<G>) -> Option<Runnable> {

@@ -1,0 +1,341 @@
+//! Ending what is no longer wanted: tokens, and shields against them.
+//!
+//! A cancel wakes a goroutine; the call that it waits in, or the next one that would wait, unwinds with [`Cancelled`], and
+//! whatever is on its stack is dropped as in a panic. Nobody unwinds a goroutine but itself, so one that never waits is
+//! never ended. There are three ways to be cancelled: [`JoinHandle::cancel`](crate::JoinHandle::cancel) ends a goroutine,
+//! [`Token::cancel`] what runs under a token, and a runtime that shuts down ends all that is in it.
+//!
+//! Waits are not ended while the goroutine is panicking, inside [`shield`], and in the wait of [`scope`](crate::scope()) for
+//! its goroutines. A cancel that a goroutine catches stays pending: the next wait unwinds again, until what was cancelled
+//! is left. Across a callback from C a cancel becomes `EnterError::Panicked`. With `panic = "abort"` nothing can be
+//! unwound, and waits are not ended.
+//!
+//! # Safety
+//!
+//! A subject in a token's list is a region in a frame of [`Token::run`] and the goroutine that has it. Both are there while it
+//! is listed: the frame takes it off the list, under the token's lock, before it ends.
+#![expect(unsafe_code, reason = "reaches regions that lie in the frames of who entered them")]
+
+use std::cell::Cell;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr::NonNull;
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use std::sync::{Arc, Weak};
+
+use gosched_runtime_sys::primitive::Mutex;
+
+pub use crate::g::{CancelScope, Cancelled};
+
+use crate::current;
+use crate::ds::grow;
+use crate::proc::cancel::{self, Region};
+use crate::proc::park::{Parking, Target, Wake};
+use crate::waiter::{self, WaitList, Waited};
+
+/// Runs `f` so that no cancel, of whatever kind, ends a wait in it. A cancel that arrives stays pending, and the first wait
+/// after `f` unwinds for it.
+///
+/// For what must be done to its end, such as giving something back that takes a wait.
+///
+/// ```
+/// # gosched_scheduler::run(gosched_scheduler::Mode::threads(), || {
+/// use gosched_scheduler::{cancel::shield, chan, go};
+///
+/// let (tx, rx) = chan::bounded(0);
+/// let undisturbed = go(move || shield(|| rx.recv()));
+/// undisturbed.cancel();
+/// // If it had begun, it waits on; if it had not, it never does.
+/// let sent = tx.send(5).is_ok();
+/// assert_eq!(sent, undisturbed.join().is_ok());
+/// # });
+/// ```
+pub fn shield<R>(f: impl FnOnce() -> R) -> R {
+    cancel::shielded(f)
+}
+
+/// Cancels, all at once, whatever runs under it: parts of any number of goroutines, and its children.
+///
+/// A token can also be asked ([`is_cancelled`](Self::is_cancelled)) and waited for ([`wait`](Self::wait)), by anybody. It is
+/// a reference; clones are the same token.
+///
+/// ```
+/// # gosched_scheduler::run(gosched_scheduler::Mode::threads(), || {
+/// use gosched_scheduler::{cancel::Token, chan, go};
+///
+/// let token = Token::new();
+/// let (tx, rx) = chan::bounded::<u32>(0);
+/// let theirs = token.clone();
+/// let worker = go(move || theirs.run(|| rx.iter().sum::<u32>()).is_err());
+/// tx.send(1).unwrap();
+/// token.cancel();
+/// assert!(worker.join().unwrap(), "it was cancelled, and ended by itself");
+/// # });
+/// ```
+#[derive(Clone)]
+pub struct Token {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    id: u64,
+    cancelled: AtomicBool,
+    state: Mutex<State>,
+    parent: Option<Arc<Shared>>,
+}
+
+struct State {
+    /// As the atomic of this name, which is for who has no lock.
+    cancelled: bool,
+    subjects: Vec<Subject>,
+    waiting: WaitList<(), Target>,
+    children: Vec<Weak<Shared>>,
+}
+
+/// A part of a goroutine that runs under a token.
+struct Subject {
+    listed: NonNull<Listed>,
+    g: Target,
+}
+
+// SAFETY: the pointer is what is not `Send`; it is followed under the token's lock, and see the module's head.
+unsafe impl Send for Subject {}
+
+/// A region, and where it stands among the token's subjects.
+struct Listed {
+    region: Region,
+    /// Read and written under the token's lock.
+    at: Cell<Option<usize>>,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("id", &self.id()).field("cancelled", &self.is_cancelled()).finish()
+    }
+}
+
+impl Default for Token {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Token {
+    /// A token that nobody has cancelled.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { shared: Shared::new(None) }
+    }
+
+    /// A token that is cancelled with this one, and may be cancelled alone.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        let shared = Shared::new(Some(self.shared.clone()));
+        self.shared.adopt(&shared);
+        Self { shared }
+    }
+
+    /// Its number, unique in the process: what [`CancelScope::Token`] names.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.shared.id
+    }
+
+    /// Cancels what runs under it and what will, its children, and whoever waits for this. Never blocks. Cancelling again
+    /// does nothing.
+    pub fn cancel(&self) {
+        // Not by recursion: how deep a family is, users decide.
+        let mut family = vec![self.shared.clone()];
+        while let Some(member) = family.pop() {
+            let children = member.cancel_without_children();
+            family.extend(children.iter().filter_map(Weak::upgrade));
+        }
+    }
+
+    /// Whether it, or a token that it is a child of, was cancelled.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        // ORDERING[cancel.token]: pairs with the store in `cancel_without_children`: what was done before the cancel is seen.
+        self.shared.cancelled.load(Acquire)
+    }
+
+    /// Waits until it is cancelled. A goroutine parks; any other thread blocks.
+    ///
+    /// # Panics
+    ///
+    /// Unwinds with [`Cancelled`] if the calling goroutine is cancelled while it waits; also by this token, if it runs under
+    /// it.
+    pub fn wait(&self) {
+        let state = self.shared.state.lock();
+        if state.cancelled {
+            return;
+        }
+        let (parking, state) = match Parking::begin_at_once() {
+            Some(parking) => (parking, state),
+            None => {
+                drop(state);
+                let parking = Parking::begin();
+                let state = self.shared.state.lock();
+                if state.cancelled {
+                    return;
+                }
+                (parking, state)
+            }
+        };
+        // SAFETY: the guard is of this lock; the list is one field of the state, which nothing replaces.
+        match unsafe { waiter::wait(&self.shared.state, state, |state| &mut state.waiting, None, &parking) } {
+            Waited::Served(_) => {}
+            Waited::Cancelled(_) => parking.raise(),
+        }
+    }
+
+    /// Runs `f` under this token: once it is cancelled, the waits that the calling goroutine is in unwind up to here.
+    ///
+    /// Goroutines that `f` makes are not under it, unless they call this themselves. On a thread that is no goroutine `f`
+    /// runs, too, but its waits are not ended: there is nothing to wake it by.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] if the token was cancelled before, and then `f` is dropped; or if a wait in `f` unwound for it.
+    ///
+    /// # Panics
+    ///
+    /// With whatever else `f` unwinds with, such as a cancel of the whole goroutine.
+    pub fn run<R>(&self, f: impl FnOnce() -> R) -> Result<R, Cancelled> {
+        let scope = CancelScope::Token(self.id());
+        let listed = Listed { region: Region::new(self.id()), at: Cell::new(None) };
+        let entered = Entered { token: &self.shared, listed: &listed };
+        if !entered.enter(Target::here()) {
+            let g = current::with(|cx| Some(cx?.g()?.id())).unwrap_or_default();
+            return Err(Cancelled { g, scope });
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(|| listed.region.run(f)));
+        drop(entered);
+        outcome.or_else(|payload| match payload.downcast::<Cancelled>() {
+            Ok(cancelled) if cancelled.scope == scope => Err(*cancelled),
+            Ok(of_another) => resume_unwind(of_another),
+            Err(panic) => resume_unwind(panic),
+        })
+    }
+}
+
+impl Shared {
+    fn new(parent: Option<Arc<Shared>>) -> Arc<Self> {
+        let state = State { cancelled: false, subjects: Vec::new(), waiting: WaitList::new(), children: Vec::new() };
+        Arc::new(Self {
+            id: NEXT_ID.fetch_add(1, Relaxed),
+            cancelled: AtomicBool::new(false),
+            state: Mutex::new(state),
+            parent,
+        })
+    }
+
+    /// Cancels this token; its children, for the caller to cancel.
+    fn cancel_without_children(&self) -> Vec<Weak<Shared>> {
+        let mut state = self.state.lock();
+        state.cancelled = true;
+        // ORDERING[cancel.token]: pairs with the load in `is_cancelled`.
+        self.cancelled.store(true, Release);
+        let children = std::mem::take(&mut state.children);
+        drop(state);
+        // One at a time: waking runs other code, and what is collected would have to be allocated under the lock.
+        while let Some(wake) = self.next_to_wake() {
+            wake.now();
+        }
+        children
+    }
+
+    fn next_to_wake(&self) -> Option<Wake> {
+        let mut state = self.state.lock();
+        if let Some(waiter) = state.waiting.pop() {
+            return Some(waiter.dismiss());
+        }
+        let Subject { listed, g } = state.subjects.pop()?;
+        // SAFETY: it was listed, and the lock is held.
+        let listed = unsafe { listed.as_ref() };
+        listed.at.set(None);
+        listed.region.tell();
+        // SAFETY: the goroutine cannot leave the region, let alone end, while the lock is held.
+        Some(unsafe { g.cancel() })
+    }
+
+    /// Lists a child, or cancels it. What the list grows by, and the places of children that are gone, are taken and given
+    /// back outside the lock.
+    fn adopt(&self, child: &Arc<Shared>) {
+        let mut more = vec![Arc::downgrade(child)];
+        loop {
+            let mut state = self.state.lock();
+            if state.cancelled {
+                drop(state);
+                return more.iter().filter_map(Weak::upgrade).for_each(|shared| Token { shared }.cancel());
+            }
+            if state.children.is_empty() {
+                std::mem::swap(&mut state.children, &mut more);
+            } else if state.children.capacity() - state.children.len() >= more.len() {
+                state.children.append(&mut more);
+            }
+            if more.is_empty() {
+                drop(state);
+                return;
+            }
+            let mut listed = std::mem::take(&mut state.children);
+            drop(state);
+            listed.retain(|child| child.strong_count() > 0);
+            listed.reserve((listed.len() + more.len()).max(8));
+            listed.append(&mut more);
+            more = listed;
+        }
+    }
+}
+
+impl Drop for Shared {
+    /// Not by recursion: how long a line of descent is, users decide.
+    fn drop(&mut self) {
+        let mut parent = self.parent.take();
+        while let Some(mut last) = parent.and_then(Arc::into_inner) {
+            parent = last.parent.take();
+        }
+    }
+}
+
+/// A region's stay among a token's subjects.
+struct Entered<'a> {
+    token: &'a Shared,
+    listed: &'a Listed,
+}
+
+impl Entered<'_> {
+    /// Lists the region as one of `g`, if that is a goroutine. False: the token is cancelled.
+    fn enter(&self, g: Option<Target>) -> bool {
+        let Some(g) = g else { return !self.token.state.lock().cancelled };
+        let subject = Subject { listed: NonNull::from(self.listed), g };
+        grow::with_room(
+            || self.token.state.lock(),
+            |state| &mut state.subjects,
+            |state| {
+                if !state.cancelled {
+                    self.listed.at.set(Some(state.subjects.len()));
+                    state.subjects.push(subject);
+                }
+                !state.cancelled
+            },
+        )
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        let mut state = self.token.state.lock();
+        let Some(at) = self.listed.at.take() else { return };
+        state.subjects.swap_remove(at);
+        if let Some(moved) = state.subjects.get(at) {
+            // SAFETY: it is listed, and the lock is held.
+            unsafe { moved.listed.as_ref() }.at.set(Some(at));
+        }
+    }
+}

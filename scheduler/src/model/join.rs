@@ -1,0 +1,123 @@
+//! A goroutine's packet: cancel against begin, against end, against the next goroutine on the same record; join against
+//! end; and the tally of a scope against the ends it counts.
+//!
+//! # Safety
+//!
+//! Plain cells stand for what a scope's goroutines borrow; loom reports an access that the protocol does not order.
+#![expect(unsafe_code, reason = "the model reads and writes plain cells, which loom checks")]
+
+use gosched_runtime_sys::primitive::{UnsafeCell, thread};
+// Not loom's, which aborts when it is dropped by a model that failed.
+use std::sync::Arc;
+
+use super::models;
+use crate::chan::raw::Channel;
+use crate::chan::seat::Seat;
+use crate::g::Begin;
+use crate::join::Packet;
+use crate::scope::Tally;
+
+/// The goroutine ends, and another one waits on its record; nobody cancelled that one.
+fn cancelled_while_it_ends() {
+    let packet = Arc::new(Packet::<_, _, Seat>::new(|| (), ()));
+    let channel = Arc::new(Channel::new(Some(1)));
+    let record = {
+        let (packet, channel) = (packet.clone(), channel.clone());
+        thread::spawn(move || {
+            let seat = Seat::new();
+            packet.live(1, Begin::Run, Some(seat.clone()));
+            seat.reuse();
+            seat.recv(&channel)
+        })
+    };
+    let canceller = thread::spawn(move || packet.ask_to_end());
+    channel.try_send(7).expect("there is room");
+    canceller.join().unwrap();
+    assert_eq!(record.join().unwrap(), Some(Some(7)), "a late cancel reached the next goroutine");
+}
+
+/// It begins, and waits for what never comes; it ends, or never begins, and its joiner is told.
+fn cancelled_while_it_begins() {
+    let channel: Arc<Channel<u32, Seat>> = Arc::new(Channel::new(Some(0)));
+    let seat = Seat::new();
+    let theirs = seat.clone();
+    let packet = Arc::new(Packet::<_, _, Seat>::new(move || theirs.recv(&channel), ()));
+    let runs = {
+        let packet = packet.clone();
+        thread::spawn(move || packet.live(1, Begin::Run, Some(seat)))
+    };
+    let canceller = {
+        let packet = packet.clone();
+        thread::spawn(move || packet.ask_to_end())
+    };
+    let joiner = Seat::new();
+    if let Ok(received) = packet.join_by(|| joiner.sit()) {
+        assert_eq!(received, None, "nobody sent");
+    }
+    runs.join().unwrap();
+    assert!(canceller.join().unwrap());
+}
+
+/// An outcome that looks at what its goroutine borrowed when it is dropped.
+struct Borrows(Arc<Cell>);
+
+struct Cell(UnsafeCell<u32>);
+
+// SAFETY: loom watches the cell, and reports two threads in it at once.
+unsafe impl Sync for Cell {}
+// SAFETY: it is a number.
+unsafe impl Send for Cell {}
+
+impl Drop for Borrows {
+    fn drop(&mut self) {
+        // A model that has failed is beyond its cells.
+        if std::thread::panicking() {
+            return;
+        }
+        // SAFETY: loom reports it if it is not so.
+        let value = self.0.0.with(|cell| unsafe { *cell });
+        assert_eq!(value, 1, "the scope was over");
+    }
+}
+
+/// Children that nobody joins end while their scope waits. What they borrow is its own again afterwards.
+fn scoped(children: u32) {
+    let tally = Arc::new(Tally::<Seat>::new());
+    let borrowed = Arc::new(Cell(UnsafeCell::new(1)));
+    let ends: Vec<_> = (0..children)
+        .map(|_| {
+            let outcome = Borrows(borrowed.clone());
+            let packet = Arc::new(Packet::<_, _, Seat, _>::new(move || outcome, tally.clone()));
+            tally.up();
+            thread::spawn(move || {
+                packet.live(1, Begin::Run, None);
+                packet.let_go();
+            })
+        })
+        .collect();
+    let parent = Seat::new();
+    tally.wait(|| parent.sit());
+    // SAFETY: as in `Borrows`.
+    borrowed.0.with_mut(|cell| unsafe { *cell = 2 });
+    ends.into_iter().for_each(|end| end.join().unwrap());
+}
+
+fn scope_of_one() {
+    scoped(1);
+}
+
+fn scope_of_two() {
+    scoped(2);
+}
+
+models! {
+    holds a_cancel_and_an_end = cancelled_while_it_ends;
+    holds a_cancel_and_a_beginning = cancelled_while_it_begins within 3 preemptions;
+    holds a_scope_and_the_end_of_its_child = scope_of_one;
+    holds a_scope_and_the_ends_of_two = scope_of_two within 3 preemptions;
+    catches a_cancel_that_does_not_keep_the_end_off = "join.cancel_unlocked" in cancelled_while_it_ends;
+    catches a_withdrawn_goroutine_that_runs = "join.withdrawn_runs" in cancelled_while_it_begins within 3 preemptions;
+    catches a_child_counted_out_before_its_outcome_is_gone = "scope.gone_too_early" in scope_of_one;
+    catches a_last_child_that_wakes_nobody = "scope.last_wakes_nobody" in scope_of_one;
+    catches a_scope_that_waits_for_nobody = "scope.waits_for_nobody" in scope_of_one;
+}

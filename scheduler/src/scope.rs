@@ -1,0 +1,263 @@
+//! Scopes: goroutines that borrow.
+//!
+//! [`scope`] returns only after the goroutines made in it have ended, whichever way it ends itself; so they may borrow what
+//! lies outside of it.
+//!
+//! # Invariants
+//!
+//! - The tally counts a child from before it can run until after its closure, and its outcome unless a handle has it, were
+//!   dropped, on the child's own stack. A handle cannot be used once its scope is over, so an outcome in one that was
+//!   forgotten is never touched again.
+//! - The scope's frame is not left before the tally is zero. What its closure throws is caught first and thrown again
+//!   afterwards: while it were in flight, the wait would keep the whole thread, and with it children that settled there.
+//! - The wait for the children is not ended by a cancel.
+//!
+//! # Safety
+//!
+//! A child's closure and outcome may hold borrows that end with the scope. They are erased to `'static` for the goroutine
+//! that runs them; the invariants are why nothing of them is left when the scope returns.
+#![expect(unsafe_code, reason = "erases the lifetime of what goroutines borrow; waits in the tally's list")]
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::thread;
+
+use gosched_runtime_sys::fatal::{Part, fatal};
+use gosched_runtime_sys::primitive::{Mutex, mutated};
+
+use crate::current;
+use crate::g::{Body, Entry};
+use crate::go::spawn_in;
+use crate::join::{Afterwards, Joint, Packet};
+use crate::proc::cancel::shielded;
+use crate::proc::park::{Parking, Target};
+use crate::sched::Sched;
+use crate::waiter::{self, Parks, Rouse, WaitList};
+
+/// How many children of a scope are left, and who waits for their end.
+pub(crate) struct Tally<K: Rouse = Target> {
+    state: Mutex<Counted<K>>,
+    panicked: AtomicBool,
+}
+
+struct Counted<K: Rouse> {
+    left: usize,
+    parent: WaitList<(), K>,
+}
+
+impl<K: Rouse> Tally<K> {
+    pub(crate) fn new() -> Self {
+        Self { state: Mutex::new(Counted { left: 0, parent: WaitList::new() }), panicked: AtomicBool::new(false) }
+    }
+
+    /// One more child.
+    pub(crate) fn up(&self) {
+        self.state.lock().left += 1;
+    }
+
+    /// One fewer: nothing of it is left.
+    pub(crate) fn down(&self) {
+        let mut state = self.state.lock();
+        state.left -= 1;
+        let last = state.left == 0 && !mutated("scope.last_wakes_nobody");
+        let wake = if last { state.parent.pop().map(waiter::Popped::dismiss) } else { None };
+        drop(state);
+        if let Some(wake) = wake {
+            K::wake(wake);
+        }
+    }
+
+    /// Waits until no child is left, whatever cancels the caller.
+    pub(crate) fn wait<P: Parks<Target = K>>(&self, begin: impl Fn() -> P) {
+        loop {
+            let state = self.state.lock();
+            if state.left == 0 {
+                return;
+            }
+            let (parking, state) = match P::begin_at_once() {
+                Some(parking) => (parking, state),
+                None => {
+                    drop(state);
+                    let parking = begin();
+                    let state = self.state.lock();
+                    if state.left == 0 && !mutated("scope.waits_for_nobody") {
+                        return;
+                    }
+                    (parking, state)
+                }
+            };
+            // SAFETY: the guard is of this lock, whose one list lives in this tally, which the caller holds.
+            let _served_or_not = unsafe { waiter::wait(&self.state, state, |state| &mut state.parent, None, &parking) };
+        }
+    }
+}
+
+impl<K: Rouse> Afterwards for Arc<Tally<K>> {
+    fn unnoticed_panic(&self) {
+        self.panicked.store(true, Relaxed);
+    }
+
+    fn gone(self) {
+        self.down();
+    }
+}
+
+/// Where goroutines are made that may borrow; see [`scope`].
+pub struct Scope<'scope, 'env: 'scope> {
+    sched: Arc<Sched>,
+    tally: Arc<Tally>,
+    /// Invariant: what is borrowed for `'scope` is borrowed for exactly that.
+    scope: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
+}
+
+impl fmt::Debug for Scope<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").field("running", &self.tally.state.lock().left).finish()
+    }
+}
+
+/// Calls `f` with a scope in which it can make goroutines that borrow, and returns what `f` returned once all of them have
+/// ended. They run in the runtime that the caller is in.
+///
+/// It waits for them also when `f` panics, and when the calling goroutine is cancelled: that cancel stays pending. A child is
+/// not cancelled with its parent; a [`Token`](crate::cancel::Token) that the children run under does that.
+///
+/// # Panics
+///
+/// With what `f` panicked with. If a child panicked whose handle was not joined (being cancelled does not count). If the
+/// calling thread is in no runtime; there, [`Handle::scope`](crate::Handle::scope) serves.
+///
+/// ```
+/// use gosched_scheduler::{Mode, run, scope};
+///
+/// let words = vec!["far", "and", "wide"];
+/// let mut longest = 0;
+/// let letters: usize = run(Mode::threads(), || {
+///     scope(|s| {
+///         s.go(|| longest = words.iter().map(|word| word.len()).max().unwrap());
+///         let parts: Vec<_> = words.iter().map(|word| s.go(move || word.len())).collect();
+///         parts.into_iter().map(|part| part.join().unwrap()).sum()
+///     })
+/// });
+/// assert_eq!((letters, longest), (10, 4));
+/// ```
+pub fn scope<'env, F, T>(f: F) -> T
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
+    let sched = current::with(|cx| Some(cx.filter(|cx| cx.g().is_some())?.sched().arc()));
+    let sched =
+        sched.expect("gosched::scope was called on a thread that is in no runtime; use Handle::scope, or Runtime::run");
+    scope_in(sched, f)
+}
+
+/// As [`scope`], with goroutines of `sched`, on any thread.
+pub(crate) fn scope_in<'env, F, T>(sched: Arc<Sched>, f: F) -> T
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
+    let scope = Scope { sched, tally: Arc::new(Tally::new()), scope: PhantomData, env: PhantomData };
+    let outcome = catch_unwind(AssertUnwindSafe(|| f(&scope)));
+    let unwinds = Unwinds;
+    shielded(|| scope.tally.wait(Parking::begin));
+    mem::forget(unwinds);
+    match outcome {
+        Err(payload) => resume_unwind(payload),
+        Ok(_) if scope.tally.panicked.load(Relaxed) => panic!("a goroutine of the scope panicked"),
+        Ok(result) => result,
+    }
+}
+
+/// Ends the process if the wait unwinds: children would go on with borrows that are over.
+struct Unwinds;
+
+impl Drop for Unwinds {
+    fn drop(&mut self) {
+        fatal(&[Part::Text("gosched: the wait of a scope panicked\n")]);
+    }
+}
+
+impl<'scope> Scope<'scope, '_> {
+    /// Runs `f` as a new goroutine, which may borrow whatever outlives the scope. Never blocks. May be called by the scope's
+    /// goroutines, too.
+    pub fn go<F, T>(&'scope self, f: F) -> ScopedJoinHandle<'scope, T>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        let packet = Arc::new(Packet::new(f, self.tally.clone()));
+        let body: Arc<dyn Body + Send + Sync + 'scope> = packet.clone();
+        // SAFETY: only the lifetime changes, and the goroutine lets go of it before the tally counts down, which the scope
+        // waits for: see the module's head.
+        let body = unsafe { mem::transmute::<Arc<dyn Body + Send + Sync + 'scope>, Arc<dyn Body + Send + Sync>>(body) };
+        self.tally.up();
+        let id = spawn_in(&self.sched, Entry::Shared(body));
+        ScopedJoinHandle(Joint::new(packet, id))
+    }
+}
+
+/// As [`JoinHandle`](crate::JoinHandle), of a goroutine that was made in a [`scope`]. Dropping it detaches the goroutine from
+/// it, not from the scope.
+pub struct ScopedJoinHandle<'scope, T>(Joint<'scope, T>);
+
+impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<T> ScopedJoinHandle<'_, T> {
+    /// As [`JoinHandle::join`](crate::JoinHandle::join).
+    ///
+    /// # Errors
+    ///
+    /// The payload that the goroutine unwound with; the scope then does not panic for it.
+    ///
+    /// # Panics
+    ///
+    /// Unwinds with [`Cancelled`](crate::Cancelled) if the calling goroutine is cancelled while it waits.
+    pub fn join(self) -> thread::Result<T> {
+        self.0.join()
+    }
+
+    /// As [`JoinHandle::try_join`](crate::JoinHandle::try_join).
+    ///
+    /// # Errors
+    ///
+    /// The handle, if the goroutine has not ended.
+    pub fn try_join(self) -> Result<thread::Result<T>, Self> {
+        self.0.try_join().map_err(Self)
+    }
+
+    /// Whether the goroutine has ended, so that `join` would not wait. Never blocks.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+
+    /// The goroutine's number.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.0.id()
+    }
+
+    /// As [`JoinHandle::cancel`](crate::JoinHandle::cancel).
+    pub fn cancel(&self) -> bool {
+        self.0.cancel()
+    }
+}
+
+impl<T> Future for ScopedJoinHandle<'_, T> {
+    type Output = thread::Result<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll(cx)
+    }
+}
