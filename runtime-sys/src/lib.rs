@@ -21,11 +21,15 @@
 //! | `LAST_SIGNAL` | the greatest signal number |
 //! | `SIGNAL_STACK_FLAGS` | `sigaltstack` flags besides `SS_DISABLE` that have to survive a query and a restore |
 //! | `set_cancel_state(state) -> c_int`, `CANCEL_DISABLE` | `pthread_setcancelstate`, where the thread can be cancelled |
+//! | `thread_clock() -> Option<clockid_t>`, `read_clock(clock) -> Option<u64>` | the calling thread's CPU clock, and another thread's reading of it |
+//! | `is_runnable(thread) -> Option<bool>` | whether another thread of the process runs or waits for a core only |
+//! | `register_for_fences() -> bool`, `fence_every_thread() -> bool` | a full fence on every thread of the process; false where there is no such call |
 //! | `MAP_FLAGS`, `advise_stack(base, size)` | what `mmap` wants for a stack, and what the memory should be told afterwards |
 //!
 //! A system without POSIX signals fills in more than that: there, the modules `signal_mask`, `signal_stack` and `handler` do
 //! nothing, and `thread_exit` is the system's own hook.
 
+pub mod barrier;
 pub mod cancel;
 pub mod clock;
 pub mod context;

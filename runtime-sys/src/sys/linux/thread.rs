@@ -41,6 +41,50 @@ pub(crate) fn thread_id() -> i32 {
     id as i32
 }
 
+/// A clock that counts the calling thread's CPU time, for other threads to read; none where the system has no such clock.
+pub(crate) fn thread_clock() -> Option<libc::clockid_t> {
+    let mut clock = 0;
+    // SAFETY: has no precondition.
+    let me = unsafe { libc::pthread_self() };
+    // SAFETY: the calling thread is alive, and `clock` is writable.
+    (unsafe { libc::pthread_getcpuclockid(me, &mut clock) } == 0).then_some(clock)
+}
+
+/// What a thread's clock shows, in nanoseconds; none once the thread has ended.
+pub(crate) fn read_clock(clock: libc::clockid_t) -> Option<u64> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is writable; a clock that does not exist (any more) is refused.
+    let result = unsafe { libc::clock_gettime(clock, &mut time) };
+    (result == 0).then(|| time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
+/// Whether a thread of this process runs or waits for a core only; none where the system does not tell.
+pub(crate) fn is_runnable(thread: i32) -> Option<bool> {
+    let stat = std::fs::read(format!("/proc/self/task/{thread}/stat")).ok()?;
+    // The name, in parentheses, may contain anything; the state is the first field behind it.
+    let behind = stat.iter().rposition(|&byte| byte == b')')?;
+    stat.get(behind + 2).map(|&state| state == b'R')
+}
+
+// Of linux/membarrier.h; the libc crate has them for some targets only.
+const MEMBARRIER_CMD_PRIVATE_EXPEDITED: c_int = 1 << 3;
+const MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED: c_int = 1 << 4;
+
+fn membarrier(command: c_int) -> bool {
+    // SAFETY: registers the process, or runs a fence on its threads; an unknown command is refused.
+    unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+}
+
+/// Whether [`fence_every_thread`] works in this process; to be asked before it is used. Linux 4.14.
+pub(crate) fn register_for_fences() -> bool {
+    membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)
+}
+
+/// Returns after every other thread of the process has passed a full memory fence; false if the system refused.
+pub(crate) fn fence_every_thread() -> bool {
+    membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)
+}
+
 /// How many CPUs the calling thread may run on, or none where there are more of them than the C library's set holds.
 pub(crate) fn affinity_count() -> Option<usize> {
     let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
