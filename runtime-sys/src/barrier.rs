@@ -11,22 +11,21 @@
 //! which therefore comes after all that the caller wrote before the call. A thread that does not run was fenced by the
 //! switch that took it off its core.
 //!
-//! Where the system has no such call, or a sandbox forbids it, `light` is a full fence and `heavy` another. Models know
-//! only that case, in which the pair is what the language's own memory model speaks of.
+//! Where the system has no such call, or a sandbox forbids it, `light` is a full fence and `heavy` another. That is
+//! the only case in models, where `primitive` has both: the language's own memory model speaks of nothing else.
 //!
 //! Rejected: a time-out on the rare side, after which the write is visible "by then": true on every machine there is, and a
 //! wake-up of an idle process.
 
-use crate::primitive::{Ordering, fence};
-#[cfg(not(gosched_loom))]
+use std::sync::atomic::{AtomicU32, Ordering, Ordering::Relaxed, compiler_fence, fence};
+
 use crate::sys;
 
 /// To be called between the write and the read on the side that runs often.
-#[cfg(not(gosched_loom))]
 #[inline(always)]
 pub fn light() {
     if expedited() {
-        std::sync::atomic::compiler_fence(Ordering::SeqCst);
+        compiler_fence(Ordering::SeqCst);
     } else {
         // ORDERING[barrier.pair]: partner is the fence in `heavy`: one of the two reads sees the other side's write.
         fence(Ordering::SeqCst);
@@ -35,7 +34,6 @@ pub fn light() {
 
 /// To be called between the write and the read on the side that runs rarely. Takes some microseconds, and interrupts the
 /// cores on which this process runs.
-#[cfg(not(gosched_loom))]
 pub fn heavy() {
     // A call that fails although it was registered would be a kernel's broken promise; the fence below is then all there is.
     let _fenced = expedited() && sys::fence_every_thread();
@@ -45,10 +43,8 @@ pub fn heavy() {
 
 /// Whether the kernel fences other threads for this process. The same answer for the whole life of the process, whoever asks
 /// first: `light` and `heavy` must agree.
-#[cfg(not(gosched_loom))]
 #[inline(always)]
 fn expedited() -> bool {
-    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
     const UNKNOWN: u32 = 0;
     const NO: u32 = 1;
     const YES: u32 = 2;
@@ -70,21 +66,7 @@ fn expedited() -> bool {
     }
 }
 
-/// In a model both sides fence.
-#[cfg(gosched_loom)]
-pub fn light() {
-    // ORDERING[barrier.pair]: partner is the fence in `heavy`.
-    fence(Ordering::SeqCst);
-}
-
-/// In a model both sides fence.
-#[cfg(gosched_loom)]
-pub fn heavy() {
-    // ORDERING[barrier.pair]: partner is the fence in `light`.
-    fence(Ordering::SeqCst);
-}
-
-#[cfg(all(test, not(gosched_loom)))]
+#[cfg(test)]
 mod tests {
     use super::{heavy, light};
     use std::sync::Barrier;

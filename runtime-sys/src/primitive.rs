@@ -40,6 +40,7 @@ pub use unmodelled::{StaticMutex, StaticMutexGuard};
 #[cfg(not(gosched_loom))]
 mod real {
     pub use super::unmodelled::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
+    pub use crate::barrier::{heavy as heavy_barrier, light as light_barrier};
     pub use crate::futex::Futex;
     pub use std::cell::Cell;
     pub use std::sync::Arc;
@@ -108,6 +109,16 @@ mod model {
         pub fn get_mut(&mut self) -> &mut T {
             self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner)
         }
+    }
+
+    /// In a model both sides of the asymmetric pair fence.
+    pub fn light_barrier() {
+        fence(Ordering::SeqCst);
+    }
+
+    /// The other side.
+    pub fn heavy_barrier() {
+        fence(Ordering::SeqCst);
     }
 
     /// What stands for a futex in a model: the word, and the kernel's queue as one mutex and one condition variable.

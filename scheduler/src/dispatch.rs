@@ -31,6 +31,12 @@
 //! nobody carries out, and an M that has just looked may be on its way to sleep: it finds [`Dispatch::recall`] there, and
 //! looks again.
 //!
+//! # Home Ms and rescues
+//!
+//! The first `procs` Ms are home Ms; others were made because home Ms kept their goroutines' company for too long. What an
+//! idle P needs is given to home Ms first, and a home M that comes back stands before the others in the line, so that what
+//! lives long collects on few threads. Ms that nobody needed for a while end: [`Slept::Expired`].
+//!
 //! # Invariants, whenever the lock is free
 //!
 //! - A P is on the idle list, on the table or in the hand of one M, or on its way to one in `handed`.
@@ -42,12 +48,12 @@
 //! A lock-free line: these transitions are rare (each ends or begins a sleep), and a lock makes them one story. Handing
 //! the P over by rounds instead of by time: 14 % of the throughput was left.
 
+mod outcome;
 mod seat;
+mod state;
 
-use std::collections::VecDeque;
 use std::mem;
 use std::ops::Deref;
-use std::ptr;
 
 use gosched_runtime_sys::note::Note;
 use gosched_runtime_sys::primitive::{
@@ -59,76 +65,19 @@ use gosched_runtime_sys::primitive::{
 use crate::ds::idle::Idle;
 use crate::policy;
 
+pub(crate) use outcome::{Roused, Slept, Waited, until_woken};
 use seat::{ASLEEP, HAS_P, HAS_P_SEARCHING, IN_LINE};
 pub(crate) use seat::{Given, Seat};
-
-/// How an M sleeps where there are no timers; see [`Dispatch::sleep`].
-pub(crate) fn until_woken(note: &Note) -> bool {
-    note.sleep();
-    false
-}
-
-/// How a wait for a P ended.
-pub(crate) enum Waited<P> {
-    /// With a P.
-    Given(Given<P>),
-    /// There may be something to do after all; no P yet.
-    Retry,
-    /// The runtime has ended.
-    Closed,
-}
-
-/// Who will run an idle P.
-pub(crate) enum Roused<P> {
-    /// An M that was asleep.
-    Woken,
-    /// Nobody sleeps: a new M is needed for this P.
-    NeedM(Box<P>),
-    /// There is no idle P (any more): everybody who has one looks at all queues before letting go.
-    NoP,
-}
-
-struct InLine<S> {
-    seat: S,
-    since: u64,
-    woken: bool,
-}
-
-struct Asleep<S> {
-    seat: S,
-    /// It runs what any M may run; not so a lent thread that is about to leave.
-    takes_any: bool,
-}
-
-struct State<P, S> {
-    idle: Vec<Box<P>>,
-    asleep: Vec<Asleep<S>>,
-    line: VecDeque<InLine<S>>,
-    /// No M could be made for published work: the next one that would sleep looks again.
-    recall: bool,
-    closed: bool,
-}
-
-impl<P, S> State<P, S> {
-    /// The M that fell asleep last among those that run anything.
-    fn pop_asleep(&mut self) -> Option<S> {
-        let at = self.asleep.iter().rposition(|sleeper| sleeper.takes_any)?;
-        Some(self.asleep.swap_remove(at).seat)
-    }
-}
+use state::{Room, State};
 
 /// The meeting place of Ps and Ms. `S` is how a seat is referred to.
 pub(crate) struct Dispatch<P, S> {
     state: Mutex<State<P, S>>,
     line_len: AtomicUsize,
-}
-
-impl<P, S: Deref<Target = Seat<P>>> State<P, S> {
-    /// This very M, if it is asleep.
-    fn take_asleep(&mut self, seat: &S) -> Option<S> {
-        let at = self.asleep.iter().position(|sleeper| ptr::eq(&*sleeper.seat, &**seat))?;
-        Some(self.asleep.swap_remove(at).seat)
-    }
+    /// Home Ms that came back and stand in the line.
+    returning: AtomicUsize,
+    /// Home Ms that sleep and would run anything.
+    homes_asleep: AtomicUsize,
 }
 
 impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
@@ -136,31 +85,23 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
     pub(crate) fn new(ps: Vec<Box<P>>, idle: &Idle) -> Self {
         let _nobody_searches_yet = idle.add_idle_p(ps.len());
         Self {
-            state: Mutex::new(State {
-                idle: ps,
-                asleep: Vec::new(),
-                line: VecDeque::new(),
-                recall: false,
-                closed: false,
-            }),
+            state: Mutex::new(State::new(ps)),
             line_len: AtomicUsize::new(0),
+            returning: AtomicUsize::new(0),
+            homes_asleep: AtomicUsize::new(0),
         }
     }
 
     /// Makes room for `ms` Ms, before they come: nothing is allocated or freed under the lock, for an allocator that readies
     /// goroutines comes by here.
     pub(crate) fn make_room(&self, ms: usize) {
-        let enough = |state: &State<P, S>| state.asleep.capacity() >= ms && state.line.capacity() >= ms;
-        if enough(&self.state.lock()) {
+        if self.state.lock().has_room(ms) {
             return;
         }
-        let (mut asleep, mut line) = (Vec::with_capacity(2 * ms), VecDeque::with_capacity(2 * ms));
+        let mut room = Room::for_ms(2 * ms);
         let mut state = self.state.lock();
-        if !enough(&state) {
-            mem::swap(&mut state.asleep, &mut asleep);
-            mem::swap(&mut state.line, &mut line);
-            state.asleep.append(&mut asleep);
-            state.line.append(&mut line);
+        if !state.has_room(ms) {
+            state.grow(&mut room);
         }
         drop(state);
     }
@@ -169,6 +110,31 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
     #[inline]
     pub(crate) fn line_len(&self) -> usize {
         self.line_len.load(Relaxed)
+    }
+
+    /// How many home Ms came back from goroutines that kept them too long, and wait for a P; a hint.
+    #[inline]
+    pub(crate) fn returning(&self) -> usize {
+        self.returning.load(Relaxed)
+    }
+
+    /// How many home Ms sleep; a hint.
+    #[inline]
+    pub(crate) fn homes_asleep(&self) -> usize {
+        self.homes_asleep.load(Relaxed)
+    }
+
+    /// Whether somebody would run a P that is [handed off](Self::hand_off), without a new M.
+    pub(crate) fn has_receiver(&self) -> bool {
+        let state = self.state.lock();
+        state.line_len() > 0 || state.somebody_sleeps()
+    }
+
+    /// Publishes the hints. At the end of each stretch under the lock in which the line or the sleepers changed.
+    fn publish(&self, state: &State<P, S>) {
+        self.line_len.store(state.line_len(), Relaxed);
+        self.returning.store(state.returning, Relaxed);
+        self.homes_asleep.store(state.homes_asleep, Relaxed);
     }
 
     /// An idle P for an M that is awake and has none.
@@ -189,7 +155,8 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
     /// A P that nobody has: to the line's head if it was passed over for long, else it lies idle and the head is woken.
     pub(crate) fn put_back(&self, p: Box<P>, idle: &Idle, now: u64) {
         let mut state = self.state.lock();
-        let passed_over = state.line.pop_front_if(|head| policy::passed_over(head.since, now)).map(|head| head.seat);
+        let overdue = state.head().is_some_and(|head| policy::passed_over(head.since, now));
+        let passed_over = if overdue { state.pop_line() } else { None };
         if let Some(head) = &passed_over {
             head.hand(p, HAS_P);
         } else {
@@ -205,11 +172,11 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
 
     /// Restores the third invariant after the line or the idle Ps changed: who is to be woken once the lock is free.
     fn line_changed(&self, state: &mut State<P, S>) -> Option<S> {
-        self.line_len.store(state.line.len(), Relaxed);
+        self.publish(state);
         if state.idle.is_empty() || mutated("dispatch.release_without_wake") {
             return None;
         }
-        let head = state.line.front_mut().filter(|head| !head.woken)?;
+        let head = state.head().filter(|head| !head.woken)?;
         head.woken = true;
         Some(head.seat.clone())
     }
@@ -217,41 +184,42 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
     /// An M with ready work gives its P to the line's head and stands behind. Gives the P back if nobody waits.
     pub(crate) fn give_way(&self, p: Box<P>, seat: &S, now: u64) -> Result<(), Box<P>> {
         let mut state = self.state.lock();
-        let Some(head) = state.line.pop_front() else { return Err(p) };
-        head.seat.hand(p, HAS_P);
-        seat.word.store(IN_LINE, Relaxed);
-        state.line.push_back(InLine { seat: seat.clone(), since: now, woken: false });
+        let Some(head) = state.pop_line() else { return Err(p) };
+        head.hand(p, HAS_P);
+        state.stand_in_line(seat.clone(), now, false);
         let next = self.line_changed(&mut state);
         drop(state);
-        for seat in [head.seat].into_iter().chain(next) {
+        for seat in [head].into_iter().chain(next) {
             seat.note.wake();
         }
         Ok(())
     }
 
-    /// After a G was pushed to the inbox of the M at `seat`: sees to it that the M looks.
-    pub(crate) fn rouse_for_inbox(&self, seat: &S, idle: &Idle, now: impl FnOnce() -> u64) {
+    /// After a G was pushed to the inbox of the M at `seat`: sees to it that the M looks. True: no P is idle, and the M stands
+    /// in the line.
+    pub(crate) fn rouse_for_inbox(&self, seat: &S, idle: &Idle, now: impl FnOnce() -> u64) -> bool {
         if !mutated("dispatch.push_without_fence") {
             // ORDERING[dispatch.sleep]: after Push, before Look; pairs with the fence in `sleep`.
             fence(SeqCst);
         }
         if seat.word.load(Relaxed) != ASLEEP {
-            return;
+            return false;
         }
         let mut state = self.state.lock();
         // Only who finds it among this runtime's sleepers acts: the M may have been woken meanwhile, or have gone to
         // another runtime.
-        let Some(seat) = state.take_asleep(seat) else { return };
-        if let Some(p) = state.idle.pop() {
-            idle.sub_idle_p(1);
-            seat.hand(p, HAS_P);
-            drop(state);
-            seat.note.wake();
-        } else {
-            seat.word.store(IN_LINE, Relaxed);
-            state.line.push_back(InLine { seat, since: now(), woken: false });
-            self.line_len.store(state.line.len(), Relaxed);
-        }
+        let Some(seat) = state.take_asleep(seat) else { return false };
+        let Some(p) = state.idle.pop() else {
+            state.stand_in_line(seat, now(), false);
+            self.publish(&state);
+            return true;
+        };
+        idle.sub_idle_p(1);
+        seat.hand(p, HAS_P);
+        self.publish(&state);
+        drop(state);
+        seat.note.wake();
+        false
     }
 
     /// Brings an idle P to an idle M, which comes back searching. The caller holds a searching token for it.
@@ -261,6 +229,7 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         idle.sub_idle_p(1);
         let Some(seat) = state.pop_asleep() else { return Roused::NeedM(p) };
         seat.hand(p, HAS_P_SEARCHING);
+        self.publish(&state);
         drop(state);
         seat.note.wake();
         Roused::Woken
@@ -269,11 +238,7 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
     /// Somebody to run `p`, which has work: the line's head, or an M that sleeps (neither searching), or a new one.
     pub(crate) fn hand_off(&self, p: Box<P>) -> Roused<P> {
         let mut state = self.state.lock();
-        let seat = match state.line.pop_front() {
-            Some(head) => Some(head.seat),
-            None => state.pop_asleep(),
-        };
-        let Some(seat) = seat else { return Roused::NeedM(p) };
+        let Some(seat) = state.pop_line().or_else(|| state.pop_asleep()) else { return Roused::NeedM(p) };
         seat.hand(p, HAS_P);
         let next = self.line_changed(&mut state);
         drop(state);
@@ -283,47 +248,47 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         Roused::Woken
     }
 
-    /// An M without a P that owns ready Gs waits for its turn.
-    pub(crate) fn wait_in_line(&self, seat: &S, idle: &Idle, now: u64) -> Box<P> {
+    /// An M without a P that owns ready Gs takes an idle P, or stands in the line, where it [waits](Self::wait_for_turn). A
+    /// home M that `returns` from a G that kept it too long comes before the others.
+    pub(crate) fn join_line(&self, seat: &S, idle: &Idle, now: u64, returns: bool) -> Option<Box<P>> {
         let mut state = self.state.lock();
         if let Some(p) = state.idle.pop() {
             idle.sub_idle_p(1);
             seat.with_p();
-            return p;
+            return Some(p);
         }
-        seat.word.store(IN_LINE, Relaxed);
-        state.line.push_back(InLine { seat: seat.clone(), since: now, woken: false });
-        self.line_len.store(state.line.len(), Relaxed);
-        drop(state);
-        self.wait_for_turn(seat, idle)
+        state.stand_in_line(seat.clone(), now, returns);
+        self.publish(&state);
+        None
     }
 
-    /// Waits for the turn of an M that already stands in the line.
+    /// Waits for the turn of an M that stands in the line.
     pub(crate) fn wait_for_turn(&self, seat: &S, idle: &Idle) -> Box<P> {
         // Who stands in the line keeps no time: all Ps are with Ms that are awake.
         match self.wait(seat, idle, until_woken) {
             Waited::Given(given) => given.p,
-            Waited::Retry | Waited::Closed => unreachable!("a runtime does not end while an M owns ready goroutines"),
+            Waited::Retry | Waited::Expired | Waited::Closed => {
+                unreachable!("a runtime does not end while an M owns ready goroutines")
+            }
         }
     }
 
     /// An M without a P and without work sleeps until it gets a P. `takes_any`: for whatever work there is, and not only for
-    /// what `has_mail` sees in its inbox. `sleep` sleeps on the note; if it says that the M is to look after the timers, and
-    /// nobody was faster, that is `Retry`.
+    /// what `has_mail` sees in its inbox. `sleep` sleeps on the note; what it says is done if nobody was faster.
     pub(crate) fn sleep(
         &self,
         seat: &S,
         idle: &Idle,
         takes_any: bool,
         has_mail: impl Fn() -> bool,
-        sleep: impl Fn(&Note) -> bool,
+        sleep: impl Fn(&Note) -> Slept,
     ) -> Waited<P> {
         let mut state = self.state.lock();
         if takes_any && mem::take(&mut state.recall) {
             return Waited::Retry;
         }
-        seat.word.store(ASLEEP, Relaxed);
-        state.asleep.push(Asleep { seat: seat.clone(), takes_any });
+        state.fall_asleep(seat.clone(), takes_any);
+        self.publish(&state);
         drop(state);
         if !mutated("dispatch.sleep_without_fence") {
             // ORDERING[dispatch.sleep]: after Sleep, before Check; pairs with the fence in `rouse_for_inbox`.
@@ -337,18 +302,36 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
 
     /// Has an M that sleeps look until when it is to sleep. False: none does.
     pub(crate) fn nudge(&self) -> bool {
-        let seat = self.state.lock().asleep.last().map(|sleeper| sleeper.seat.clone());
+        let seat = self.state.lock().last_asleep().cloned();
         if let Some(seat) = &seat {
             seat.note.wake();
         }
         seat.is_some()
     }
 
+    /// A new M, before its thread is made, counts as one that sleeps and runs anything: from here on it may be handed a P. Its
+    /// thread begins with [`wait_enlisted`](Self::wait_enlisted).
+    pub(crate) fn enlist(&self, seat: &S) {
+        let mut state = self.state.lock();
+        state.fall_asleep(seat.clone(), true);
+        self.publish(&state);
+    }
+
+    /// The first sleep of an enlisted M.
+    pub(crate) fn wait_enlisted(&self, seat: &S, idle: &Idle, sleep: impl Fn(&Note) -> Slept) -> Waited<P> {
+        self.wait(seat, idle, sleep)
+    }
+
+    /// The thread of an enlisted M could not be made. The P that it was handed meanwhile, if it was.
+    pub(crate) fn strike(&self, seat: &S) -> Option<Box<P>> {
+        if self.wake_up(seat) { None } else { seat.take_handed().map(|given| given.p) }
+    }
+
     /// No M could be made for work that is published. True: nobody sleeps who could run it, and whoever would is sent
     /// back to look again; else the caller had better wake one.
     pub(crate) fn recall(&self) -> bool {
         let mut state = self.state.lock();
-        let nobody = !state.asleep.iter().any(|sleeper| sleeper.takes_any);
+        let nobody = !state.somebody_sleeps();
         state.recall |= nobody && !mutated("dispatch.recall_forgotten");
         nobody
     }
@@ -359,11 +342,12 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         let found = state.take_asleep(seat).is_some();
         if found {
             seat.without_p();
+            self.publish(&state);
         }
         found
     }
 
-    fn wait(&self, seat: &S, idle: &Idle, sleep: impl Fn(&Note) -> bool) -> Waited<P> {
+    fn wait(&self, seat: &S, idle: &Idle, sleep: impl Fn(&Note) -> Slept) -> Waited<P> {
         loop {
             // ORDERING[dispatch.word]: what the giver did before is seen by this M.
             match seat.word.load(Acquire) {
@@ -382,8 +366,9 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
                     if closed && self.wake_up(seat) {
                         return Waited::Closed;
                     }
-                    if sleep(&seat.note) && self.wake_up(seat) {
-                        return Waited::Retry;
+                    let slept = sleep(&seat.note);
+                    if slept != Slept::Woken && self.wake_up(seat) {
+                        return if slept == Slept::Look { Waited::Retry } else { Waited::Expired };
                     }
                 }
             }
@@ -394,13 +379,15 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
     /// woken for it, but who comes first has it; who is left is woken by the next release).
     fn take_turn(&self, seat: &S, idle: &Idle) -> Option<Box<P>> {
         let mut state = self.state.lock();
-        let at = state.line.iter().position(|l| ptr::eq(&*l.seat, &**seat))?;
-        let Some(p) = state.idle.pop() else {
-            state.line[at].woken = mutated("dispatch.passed_over_unnoticed");
+        let has_idle = !state.idle.is_empty();
+        let (at, place) = state.place(seat)?;
+        if !has_idle {
+            place.woken = mutated("dispatch.passed_over_unnoticed");
             return None;
-        };
+        }
+        let p = state.idle.pop()?;
         idle.sub_idle_p(1);
-        state.line.remove(at);
+        let _own = state.leave_line(at);
         let next = self.line_changed(&mut state).filter(|_| !mutated("dispatch.turn_wakes_nobody"));
         drop(state);
         seat.with_p();
@@ -414,12 +401,12 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
     pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         state.closed = true;
-        let asleep = state.asleep.len();
+        let asleep = state.asleep();
         drop(state);
         // Who comes from here on sees that it is closed. Those before are woken from the list and stay in it until they take
         // themselves out, which moves others to the front only.
         for at in (0..asleep).rev().filter(|_| !mutated("dispatch.close_wakes_nobody")) {
-            let seat = self.state.lock().asleep.get(at).map(|sleeper| sleeper.seat.clone());
+            let seat = self.state.lock().sleeper(at).cloned();
             if let Some(seat) = seat {
                 seat.note.wake();
             }

@@ -27,7 +27,7 @@ use std::fmt;
 use std::io;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU16, AtomicU64, Ordering::Relaxed};
 
 use gosched_runtime_sys::context::{Context, Suspender};
 
@@ -137,6 +137,8 @@ pub(crate) struct G {
     /// The word a G parks on.
     pub(crate) parker: Parker,
     kind: Cell<Kind>,
+    /// The number of the M it has settled on, for who looks from outside; zero if it has not.
+    settled_on: AtomicU16,
     /// Zero for a record that is not in use. A signal handler reads it.
     id: AtomicU64,
     /// What it runs; gone once it has begun.
@@ -196,6 +198,7 @@ impl G {
             link: Link::new(),
             parker: Parker::new(),
             kind: Cell::new(Kind::Settled),
+            settled_on: AtomicU16::new(0),
             id: AtomicU64::new(0),
             entry: Cell::new(None),
             own: AtomicPtr::new(ptr::null_mut()),
@@ -217,6 +220,11 @@ impl G {
         // SAFETY: what has begun has its part until it ends.
         let own = unsafe { &*self.own.load(Relaxed) };
         own.asked.store(true, Relaxed);
+    }
+
+    /// The number of the M it has settled on; zero if it has not.
+    pub(crate) fn settled_on(&self) -> u16 {
+        self.settled_on.load(Relaxed)
     }
 }
 
@@ -317,9 +325,16 @@ impl Runnable {
         g.id.store(id, Relaxed);
     }
 
+    /// The G has begun on the M at `home`, whose number is `number`, and stays there.
+    pub(crate) fn settle(&self, home: Home, number: u16) {
+        self.own().home.set(Some(home));
+        self.g().settled_on.store(number, Relaxed);
+    }
+
     /// Makes the record vacant. Its own part, if it had one, was taken.
     pub(crate) fn retire(&self) {
         self.g().id.store(0, Relaxed);
+        self.g().settled_on.store(0, Relaxed);
     }
 
     /// The G begins: `own` is its part from here on.

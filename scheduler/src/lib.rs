@@ -22,6 +22,7 @@
 
 mod blocking;
 mod blocking_pool;
+mod crowd;
 mod current;
 mod dispatch;
 mod ds;
@@ -35,11 +36,14 @@ mod mode;
 mod p;
 mod policy;
 mod proc;
+mod pulse;
+mod report;
 mod runtime;
 mod sched;
 mod scope;
 mod slab;
 mod stack_pool;
+mod sysmon;
 mod thread_g;
 mod thread_pool;
 mod waiter;
@@ -57,7 +61,7 @@ pub use go::{current_id, go, go_migratory};
 pub use join::{JoinHandle, NotStarted};
 pub use mode::Mode;
 pub use proc::park::yield_now;
-pub use runtime::{Builder, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, Runtime, ShutdownError, run};
+pub use runtime::{Builder, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, Runtime, ShutdownError, run};
 pub use scope::{Scope, ScopedJoinHandle, scope};
 
 #[cfg(all(test, gosched_loom))]

@@ -19,13 +19,14 @@ use std::cell::UnsafeCell;
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::atomic::{
-    AtomicU64, AtomicUsize,
+    AtomicU16, AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
 
 use gosched_runtime_sys::primitive::{Mutex, StaticMutex};
 use gosched_runtime_sys::signal_stack::SignalStack;
 
+use crate::crowd::Admission;
 use crate::dispatch::Seat;
 use crate::ds::grow;
 use crate::ds::table::Table;
@@ -33,13 +34,18 @@ use crate::g::{Home, Runnable};
 use crate::g_queue::{Mailbox, Queue};
 use crate::p::P;
 use crate::policy;
+use crate::pulse::Pulse;
 
 /// One OS thread that runs Gs.
 pub(crate) struct M {
+    /// For people; not zero, and not unique where there were very many.
+    number: u16,
     /// Where its P lies while user code runs.
     pub(crate) table: Table<P>,
     /// What others need to bring it a P.
     pub(crate) seat: Seat<P>,
+    /// What others may see of it while it works.
+    pub(crate) pulse: Pulse,
     /// Settled Gs that were readied elsewhere.
     pub(crate) inbox: Mailbox,
     /// Started, unfinished settled Gs.
@@ -66,6 +72,8 @@ pub(crate) struct Local {
     pub(crate) p_since: Option<u64>,
     /// In which round it reads the clock next for its P's timers, and when and in which it last did.
     pub(crate) clock: Clock,
+    /// The G it started last needed a permit, which goes back in the next round.
+    pub(crate) admission: Admission,
     /// What it saw of each P's oldest unstarted G, and when first.
     pub(crate) heads: Vec<(u32, u64)>,
 }
@@ -97,6 +105,9 @@ unsafe impl Sync for M {}
 // SAFETY: as above.
 unsafe impl Send for M {}
 
+/// How many records were made.
+static MADE: AtomicU16 = AtomicU16::new(0);
+
 static FREE: StaticMutex<Vec<&'static M>> = StaticMutex::new(Vec::new());
 
 impl fmt::Debug for M {
@@ -115,8 +126,10 @@ impl M {
 
     pub(crate) fn new() -> M {
         M {
+            number: MADE.fetch_add(1, Relaxed) % u16::MAX + 1,
             table: Table::new(),
             seat: Seat::new(),
+            pulse: Pulse::new(),
             inbox: Mailbox::new(),
             settled: AtomicUsize::new(0),
             spawned: AtomicU64::new(0),
@@ -129,6 +142,7 @@ impl M {
                 tick: 0,
                 p_since: None,
                 clock: Clock::default(),
+                admission: Admission::Free,
                 heads: Vec::new(),
             }),
         }
@@ -139,6 +153,11 @@ impl M {
         self.spawned.store(0, Relaxed);
         self.ended.store(0, Relaxed);
         grow::push(|| FREE.lock(), |free| free, self);
+    }
+
+    /// A number to tell it from others.
+    pub(crate) fn number(&self) -> u16 {
+        self.number
     }
 
     /// This M as its Gs refer to it.
@@ -215,18 +234,19 @@ impl Local {
         }
     }
 
-    /// The G that was woken last, unless such Gs went first too often in a row.
+    /// The G that was woken last, unless such Gs went first too often in a row, or the slice that they share is over.
     #[inline]
-    pub(crate) fn pop_next(&mut self) -> Option<Runnable> {
-        if self.chain < policy::NEXT_CHAIN {
-            let g = self.next.take()?;
+    pub(crate) fn pop_next(&mut self, over: bool) -> Option<Runnable> {
+        let Some(g) = self.next.take() else {
+            self.chain = 0;
+            return None;
+        };
+        if self.chain < policy::NEXT_CHAIN && !over {
             self.chain += 1;
             return Some(g);
         }
         self.chain = 0;
-        if let Some(g) = self.next.take() {
-            self.queue.push_back(g);
-        }
+        self.queue.push_back(g);
         None
     }
 
@@ -235,6 +255,18 @@ impl Local {
     pub(crate) fn pop_settled(&mut self) -> Option<Runnable> {
         self.chain = 0;
         self.queue.pop_front()
+    }
+
+    /// Whether the G that was taken last was woken by the one before it, and goes on in its slice.
+    #[inline]
+    pub(crate) fn inherits(&self) -> bool {
+        self.chain > 0
+    }
+
+    /// How many settled Gs wait here.
+    #[inline]
+    pub(crate) fn settled_ready(&self) -> usize {
+        self.queue.len() + usize::from(self.next.is_some())
     }
 
     /// Whether a settled G waits here.

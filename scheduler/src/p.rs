@@ -129,6 +129,12 @@ impl P {
         self.migratory.pop().map(Queued::runnable)
     }
 
+    /// How many Gs are queued here.
+    #[inline]
+    pub(crate) fn queued(&self) -> usize {
+        self.unstarted.len() + self.migratory.len()
+    }
+
     /// Whether any G is queued here.
     pub(crate) fn has_work(&self) -> bool {
         self.has_unstarted() || !self.migratory.is_empty()
@@ -153,6 +159,11 @@ impl Shared {
     /// Whether migratory Gs are queued.
     pub(crate) fn has_migratory(&self) -> bool {
         !self.migratory.is_empty()
+    }
+
+    /// How many Gs are queued.
+    pub(crate) fn queued(&self) -> usize {
+        self.unstarted.len() + self.migratory.len()
     }
 
     /// Takes the oldest unstarted G.

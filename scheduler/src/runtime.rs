@@ -12,6 +12,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ use crate::proc::run::{self, Lent};
 use crate::proc::{attach, shutdown, spawn};
 use crate::sched::{Config, Sched};
 use crate::scope::{Scope, scope_in};
+use crate::sysmon;
 use crate::thread_g::{self, ThreadG};
 
 /// Address space of a goroutine's stack, in bytes, unless the builder says otherwise. One page of it is touched at first.
@@ -37,6 +39,12 @@ pub const DEFAULT_STACK_SIZE: usize = 256 * 1024;
 
 /// How long a runtime that is dropped waits for goroutines that are running. See [`Runtime::shutdown`].
 pub const DROP_GRACE: Duration = Duration::from_secs(10);
+
+/// The most threads a runtime makes to run goroutines, unless the builder says otherwise: as many as Go's runtime may have.
+pub const DEFAULT_MAX_THREADS: usize = 10_000;
+
+/// What the builder may say of them.
+const THREADS: std::ops::RangeInclusive<usize> = 1..=100_000;
 
 /// The most Ps a runtime may have.
 const MAX_PROCS: usize = 1024;
@@ -63,6 +71,7 @@ pub struct Builder {
     procs: Option<usize>,
     stack_size: usize,
     name: String,
+    max_threads: Option<usize>,
     max_blocking: usize,
 }
 
@@ -121,6 +130,17 @@ impl Builder {
         self
     }
 
+    /// The most threads it makes to run goroutines, 1 to 100,000; not counted are those that lend themselves
+    /// ([`Runtime::run`]), its overseer, those of [`blocking`](crate::blocking) and of `Mode::threads`. A runtime has about as
+    /// many as it has Ps; more while goroutines block or compute for long, whose Ps others then run. At the limit nobody
+    /// takes over: what waits behind such goroutines waits for them. Unless set: [`DEFAULT_MAX_THREADS`], or twice the number
+    /// of Ps if that is more.
+    #[must_use]
+    pub fn max_threads(mut self, n: usize) -> Self {
+        self.max_threads = Some(n);
+        self
+    }
+
     /// The most threads that [`blocking`](crate::blocking) runs closures on; beyond, they run where they are called, and
     /// with 0 all do. A thread is made when one is needed, and ends after half a second without work. Unless set: 512.
     #[must_use]
@@ -144,6 +164,9 @@ impl Builder {
             let (least, most) = (STACK_SIZES.start(), STACK_SIZES.end());
             return Err(invalid(format!("stack_size must be {least} to {most} bytes, not {}", self.stack_size)));
         }
+        if let Some(n) = self.max_threads.filter(|n| !THREADS.contains(n)) {
+            return Err(invalid(format!("max_threads must be {} to {}, not {n}", THREADS.start(), THREADS.end())));
+        }
         if self.name.contains('\0') {
             return Err(invalid("a runtime's name cannot contain NUL".to_owned()));
         }
@@ -154,9 +177,10 @@ impl Builder {
             procs,
             stack_size: self.stack_size,
             name: self.name,
+            max_threads: self.max_threads.unwrap_or(DEFAULT_MAX_THREADS.max(2 * procs)),
             max_blocking: self.max_blocking,
         };
-        Ok(Runtime { handle: Handle { sched: Sched::new(config, run::m_main) } })
+        Ok(Runtime { handle: Handle { sched: Sched::new(config, run::m_main, sysmon::main) } })
     }
 }
 
@@ -173,6 +197,7 @@ impl Runtime {
             procs: None,
             stack_size: DEFAULT_STACK_SIZE,
             name: "gosched".to_owned(),
+            max_threads: None,
             max_blocking: policy::MAX_HELPERS,
         }
     }
@@ -368,6 +393,8 @@ fn lend(sched: &Sched, entry: Entry) {
         panic!("gosched: no signal stack for this thread: {error}");
     }
     sched.add_m(m);
+    m.seat.set_home(true);
+    sched.lent.fetch_add(1, Relaxed);
     m.count_spawned();
     let root = sched.slab.take();
     root.init(thread_g::reserve_ids(1), Kind::Settled, Some(entry));
@@ -379,5 +406,6 @@ fn lend(sched: &Sched, entry: Entry) {
         drop(hand);
         run::run(&cx, None, Some(lent));
     });
+    sched.lent.fetch_sub(1, Relaxed);
     sched.remove_m(m);
 }

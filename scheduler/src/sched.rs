@@ -6,7 +6,9 @@
 //! # Safety
 //!
 //! A `Sched` is only ever made inside an `Arc` ([`Sched::new`]), which is what `arc` and `proc` rely on.
-#![expect(unsafe_code, reason = "turns a reference back into the Arc it came from")]
+//!
+//! An M's pulse points to the record of the G that it runs; see `running_on`.
+#![expect(unsafe_code, reason = "turns a reference back into the Arc it came from, follows an M's pulse")]
 
 use std::sync::Arc;
 use std::sync::atomic::{
@@ -20,12 +22,15 @@ use gosched_runtime_sys::primitive::Mutex;
 use gosched_runtime_sys::thread::{monotonic_ns, usable_cpus};
 
 use crate::blocking_pool::BlockingPool;
+use crate::crowd::Crowd;
 use crate::dispatch::{Dispatch, Seat};
 use crate::ds::grow;
 use crate::ds::idle::Idle;
+use crate::ds::table::Judged;
 use crate::ds::timekeeper::Timekeeper;
 use crate::ds::timers::NEVER;
-use crate::g::Runnable;
+use crate::ds::watch::Watch;
+use crate::g::{G, Runnable};
 use crate::g_queue::Queue;
 use crate::m::M;
 use crate::mode::Mode;
@@ -46,9 +51,11 @@ pub(crate) struct Config {
     pub(crate) mode: Mode,
     pub(crate) procs: usize,
     pub(crate) stack_size: usize,
-    pub(crate) name: String,
+    /// The most Ms it makes threads for.
+    pub(crate) max_threads: usize,
     /// The most threads that `blocking` may make.
     pub(crate) max_blocking: usize,
+    pub(crate) name: String,
 }
 
 /// The Ms of a runtime, and what those did that have left it.
@@ -58,10 +65,72 @@ struct Ms {
     ended: u64,
 }
 
+impl Ms {
+    fn has(&self, m: &M) -> bool {
+        self.list.iter().any(|other| std::ptr::eq(*other, m))
+    }
+
+    /// Takes an M off the list, if it is still there, and its counts over.
+    fn leave(&mut self, m: &'static M) {
+        if let Some(at) = self.list.iter().position(|other| std::ptr::eq(*other, m)) {
+            self.list.swap_remove(at);
+            self.spawned += m.spawned();
+            self.ended += m.ended();
+        }
+    }
+}
+
+/// A queue for whichever M comes first.
+struct Global {
+    queue: Mutex<Queue>,
+    len: AtomicUsize,
+}
+
+impl Global {
+    fn new() -> Self {
+        Self { queue: Mutex::new(Queue::new()), len: AtomicUsize::new(0) }
+    }
+
+    fn push(&self, g: Runnable) {
+        let mut queue = self.queue.lock();
+        queue.push_back(g);
+        self.len.store(queue.len(), Relaxed);
+    }
+
+    #[inline]
+    fn pop(&self) -> Option<Runnable> {
+        if self.len() == 0 {
+            return None;
+        }
+        let mut queue = self.queue.lock();
+        let g = queue.pop_front();
+        self.len.store(queue.len(), Relaxed);
+        g
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.len.load(Relaxed)
+    }
+}
+
+/// What was done about Ms that kept their P too long; written by sysmon.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) retaken_blocked: AtomicU64,
+    pub(crate) retaken_computing: AtomicU64,
+    /// Ms that compute without a P, as of sysmon's last look.
+    pub(crate) computing: AtomicUsize,
+    /// The longest that a goroutine was seen to run without a suspension, in nanoseconds.
+    pub(crate) longest_run_ns: AtomicU64,
+}
+
 /// One runtime.
 pub(crate) struct Sched {
     /// What a thread made for an M runs. A pointer, because it is above the code that makes such threads.
     pub(crate) m_main: fn(&Sched, &'static M),
+    /// What sysmon's thread runs, likewise.
+    pub(crate) sysmon_main: fn(&Sched),
     pub(crate) config: Config,
     pub(crate) machine: Machine,
     /// The shared half of each P.
@@ -69,8 +138,17 @@ pub(crate) struct Sched {
     pub(crate) idle: Idle,
     pub(crate) dispatch: Dispatch<P, &'static Seat<P>>,
     pub(crate) timekeeper: Timekeeper,
-    global: Mutex<Queue>,
-    global_len: AtomicUsize,
+    /// Gs that have not started, and migratory ones that have, which no P holds.
+    global_new: Global,
+    global_woken: Global,
+    /// How new Gs are let in.
+    pub(crate) crowd: Crowd,
+    /// What sysmon sleeps on.
+    pub(crate) watch: Watch,
+    /// When its thread may be tried to be made again, on the monotonic clock.
+    pub(crate) sysmon_not_before: AtomicU64,
+    /// What sysmon counted.
+    pub(crate) counts: Counts,
     pub(crate) slab: Slab,
     pub(crate) stacks: StackPool,
     /// The threads of `Mode::threads`.
@@ -78,6 +156,8 @@ pub(crate) struct Sched {
     /// The threads behind `blocking`.
     pub(crate) blocking: BlockingPool,
     ms: Mutex<Ms>,
+    /// How many of the Ms are threads that lend themselves.
+    pub(crate) lent: AtomicUsize,
     /// The first `procs` Ms.
     home: Box<[AtomicPtr<M>]>,
     /// Gs made by threads that are no M of ours.
@@ -98,25 +178,31 @@ impl std::fmt::Debug for Sched {
 }
 
 impl Sched {
-    pub(crate) fn new(config: Config, m_main: fn(&Sched, &'static M)) -> Arc<Sched> {
+    pub(crate) fn new(config: Config, m_main: fn(&Sched, &'static M), sysmon_main: fn(&Sched)) -> Arc<Sched> {
         let (ps, shared): (Vec<_>, Vec<_>) = (0..config.procs).map(p::new).unzip();
         let idle = Idle::new();
         let dispatch = Dispatch::new(ps, &idle);
         let cpus = usable_cpus();
         Arc::new(Sched {
             m_main,
+            sysmon_main,
             machine: Machine { cpus: cpus.count, quota_limited: cpus.quota_limited },
             shared: shared.into(),
             idle,
             dispatch,
             timekeeper: Timekeeper::new(),
-            global: Mutex::new(Queue::new()),
-            global_len: AtomicUsize::new(0),
+            global_new: Global::new(),
+            global_woken: Global::new(),
+            crowd: Crowd::new(),
+            watch: Watch::new(),
+            sysmon_not_before: AtomicU64::new(0),
+            counts: Counts::default(),
             slab: Slab::new(),
             stacks: StackPool::new(config.stack_size),
             threads: ThreadPool::new(),
             blocking: BlockingPool::new(config.max_blocking),
             ms: Mutex::new(Ms { list: Vec::new(), spawned: 0, ended: 0 }),
+            lent: AtomicUsize::new(0),
             home: (0..config.procs).map(|_| AtomicPtr::default()).collect(),
             spawned_outside: AtomicU64::new(0),
             state: AtomicU32::new(OPEN),
@@ -135,28 +221,47 @@ impl Sched {
         unsafe { Arc::from_raw(self) }
     }
 
-    /// Queues a G for whichever M comes first. The caller then submits.
-    pub(crate) fn push_global(&self, g: Runnable) {
-        let mut queue = self.global.lock();
-        queue.push_back(g);
-        self.global_len.store(queue.len(), Relaxed);
+    /// Queues a G that has not started for whichever M comes first. The caller then submits.
+    pub(crate) fn push_new(&self, g: Runnable) {
+        self.global_new.push(g);
     }
 
-    /// The G that waits longest in the global queue.
+    /// Queues a migratory G that has started, likewise.
+    pub(crate) fn push_woken(&self, g: Runnable) {
+        self.global_woken.push(g);
+    }
+
+    /// The unstarted G that waits longest in the global queue.
     #[inline]
-    pub(crate) fn pop_global(&self) -> Option<Runnable> {
-        if self.global_len.load(Relaxed) == 0 {
-            return None;
-        }
-        let mut queue = self.global.lock();
-        let g = queue.pop_front();
-        self.global_len.store(queue.len(), Relaxed);
-        g
+    pub(crate) fn pop_new(&self) -> Option<Runnable> {
+        self.global_new.pop()
     }
 
-    /// Whether some queue holds a G that any M may take. Who asks before sleeping has fenced since it was counted idle.
+    /// Whether there is one.
+    #[inline]
+    pub(crate) fn has_global_new(&self) -> bool {
+        self.global_new.len() > 0
+    }
+
+    /// The migratory G that waits longest there.
+    #[inline]
+    pub(crate) fn pop_woken(&self) -> Option<Runnable> {
+        self.global_woken.pop()
+    }
+
+    /// Whether some queue holds a G that any M may take now. Who asks before sleeping has fenced since it was counted idle.
     pub(crate) fn has_free_work(&self) -> bool {
-        self.global_len.load(Relaxed) > 0 || self.shared.iter().any(|s| s.has_unstarted() || s.has_migratory())
+        self.has_woken() || self.crowd.admits() && self.has_new()
+    }
+
+    /// Whether some queue holds a migratory G that has started.
+    pub(crate) fn has_woken(&self) -> bool {
+        self.global_woken.len() > 0 || self.shared.iter().any(Shared::has_migratory)
+    }
+
+    /// Whether some queue holds a G that has not started.
+    pub(crate) fn has_new(&self) -> bool {
+        self.global_new.len() > 0 || self.shared.iter().any(Shared::has_unstarted)
     }
 
     /// When the first timer of any P is due, in nanoseconds on the monotonic clock; [`NEVER`] if there is none. A hint, but
@@ -165,11 +270,14 @@ impl Sched {
         self.shared.iter().map(|shared| shared.timers.first()).min().unwrap_or(NEVER)
     }
 
-    /// The first deadline that no sleeping M keeps, for who watches over Ms that are in user code: if it passes, that one
-    /// calls `proc::timers::fire_all`. In nanoseconds on the monotonic clock. A hint, to be looked at again.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nobody watches over the Ms yet; the tests do"))]
+    /// The first deadline that no sleeping M keeps. In nanoseconds on the monotonic clock. A hint, to be looked at again.
     pub(crate) fn unkept_deadline(&self) -> Option<u64> {
         Some(self.first_timer()).filter(|first| *first < self.timekeeper.until())
+    }
+
+    /// How many Gs lie in queues from which any M may take them.
+    pub(crate) fn free_work(&self) -> usize {
+        self.global_new.len() + self.global_woken.len() + self.shared.iter().map(Shared::queued).sum::<usize>()
     }
 
     /// An M joins the runtime; among the first `procs` it is a home M.
@@ -179,9 +287,20 @@ impl Sched {
         for slot in &self.home {
             // ORDERING[sched.home]: the record is whole for who finds it in `least_home`.
             if slot.compare_exchange(std::ptr::null_mut(), std::ptr::from_ref(m).cast_mut(), Release, Relaxed).is_ok() {
+                m.seat.set_home(true);
                 break;
             }
         }
+    }
+
+    /// An M that nobody needed for a while asks whether it may end; if so, it is one of the runtime's no more.
+    pub(crate) fn dismiss(&self, m: &'static M) -> bool {
+        let mut ms = self.ms.lock();
+        let surplus = policy::is_surplus(ms.list.len(), self.config.procs);
+        if surplus {
+            ms.leave(m);
+        }
+        surplus
     }
 
     /// An M leaves, and its record with it.
@@ -190,11 +309,8 @@ impl Sched {
             let _not_home =
                 slot.compare_exchange(std::ptr::from_ref(m).cast_mut(), std::ptr::null_mut(), Relaxed, Relaxed);
         }
-        let mut ms = self.ms.lock();
-        ms.list.retain(|other| !std::ptr::eq(*other, m));
-        ms.spawned += m.spawned();
-        ms.ended += m.ended();
-        drop(ms);
+        m.seat.set_home(false);
+        self.ms.lock().leave(m);
         m.release();
     }
 
@@ -243,6 +359,37 @@ impl Sched {
         let ended = ms.ended + ms.list.iter().map(|m| m.ended()).sum::<u64>();
         let spawned = ms.spawned + ms.list.iter().map(|m| m.spawned()).sum::<u64>();
         spawned + self.spawned_outside.load(Relaxed) - ended
+    }
+
+    /// Takes the judged P from the table of `m`, if that is still an M of this runtime: its record may have gone to another one
+    /// since it was listed, and what lies on its table then is that one's.
+    pub(crate) fn take_from(&self, m: &M, judged: &Judged) -> Option<Box<P>> {
+        let ms = self.ms.lock();
+        if ms.has(m) { m.table.take(judged) } else { None }
+    }
+
+    /// The number of the G that runs on `m`, if that is still an M of this runtime.
+    pub(crate) fn running_on(&self, m: &M) -> Option<u64> {
+        let ms = self.ms.lock();
+        if !ms.has(m) {
+            return None;
+        }
+        // SAFETY: who is on the list runs Gs of this runtime's slab, and cannot leave the list while it is locked.
+        unsafe { m.pulse.running() }.map(G::id).filter(|id| *id != 0)
+    }
+
+    /// Fills `ms` with the runtime's Ms. Allocates only with the lock free.
+    pub(crate) fn list_ms(&self, ms: &mut Vec<&'static M>) {
+        loop {
+            let wanted = self.m_count();
+            ms.clear();
+            ms.reserve(wanted);
+            let list = self.ms.lock();
+            if list.list.len() <= ms.capacity() {
+                ms.extend_from_slice(&list.list);
+                return;
+            }
+        }
     }
 
     /// How many Ms the runtime has.

@@ -11,16 +11,17 @@ use crate::{PACKAGES, assert_bites, assert_clean, tree};
 /// contain each other share a place, `a|b`: the only knots there are.
 #[rustfmt::skip]
 const RUNTIME_SYS: &[&str] = &[
-    "stack_bounds", "sys", "errno", "futex", "primitive", "barrier", "note", "fatal", "signal_mask", "mapping", "stack",
+    "stack_bounds", "sys", "errno", "futex", "barrier", "primitive", "note", "fatal", "signal_mask", "mapping", "stack",
     "signal_stack", "handler", "cancel", "fork", "thread_exit", "slot", "thread", "clock", "context",
 ];
 
 #[rustfmt::skip]
 const SCHEDULER: &[&str] = &[
-    "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::table", "ds::idle", "ds::roster", "ds::heap", "ds::timers", "ds::timekeeper", "ds",
-    "policy", "mode",
-    "g", "g_queue", "stack_pool", "slab", "p", "dispatch", "m", "thread_pool", "blocking_pool", "sched", "current", "thread_g",
+    "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::table", "ds::idle", "ds::roster", "ds::heap", "ds::timers", "ds::timekeeper", "ds::watch", "ds",
+    "policy::retake", "policy", "mode",
+    "g", "g_queue", "pulse", "crowd", "stack_pool", "slab", "p", "dispatch::seat", "dispatch::outcome", "dispatch::state", "dispatch", "m", "thread_pool", "blocking_pool", "sched", "current", "thread_g",
     "proc::attach", "proc::start_m", "proc::wake", "proc::timers", "proc::find", "proc::spawn", "proc::cancel", "proc::in_place", "proc::park", "proc::run", "proc::shutdown", "proc",
+    "report", "sysmon",
     "waiter", "time",
     "blocking", "cancel", "join", "go", "scope", "chan::error", "chan::raw", "chan::seat", "chan", "chan::sender", "chan::receiver",
     "fault", "signal", "runtime", "embed",

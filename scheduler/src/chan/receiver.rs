@@ -6,7 +6,7 @@ use std::iter::FusedIterator;
 
 use super::Shared;
 use super::error::{RecvError, TryRecvError};
-use crate::proc::park::Parking;
+use crate::proc::park::{Parking, give_turn};
 
 /// The receiving end of a channel. Clones receive from the same channel, each value goes to one of them; when the
 /// last is dropped, the channel is disconnected: senders get their values back, what is in the buffer is dropped.
@@ -45,6 +45,7 @@ impl<T> Receiver<T> {
     /// assert_eq!(rx.recv(), Err(RecvError));
     /// ```
     pub fn recv(&self) -> Result<T, RecvError> {
+        give_turn();
         self.channel.recv(Parking::begin)
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::Shared;
 use super::error::{SendError, TrySendError};
-use crate::proc::park::Parking;
+use crate::proc::park::{Parking, give_turn};
 
 /// The sending end of a channel. Clones send into the same channel; when the last is dropped, the channel is
 /// disconnected: receivers take what is left and then get an error.
@@ -46,6 +46,7 @@ impl<T> Sender<T> {
     /// assert_eq!(tx.send("anybody?"), Err(SendError("anybody?")));
     /// ```
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
+        give_turn();
         self.channel.send(value, Parking::begin)
     }
 

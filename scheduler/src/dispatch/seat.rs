@@ -31,6 +31,8 @@ pub(crate) struct Seat<P> {
     pub(super) handed: Mutex<Option<Box<P>>>,
     /// What the M's thread sleeps on.
     pub(crate) note: Note,
+    /// It is one of the runtime's home Ms, or a thread that lent itself.
+    home: AtomicBool,
     /// Whoever claimed the G for which the M's thread sleeps in place has given it back. Here, because the record of an M
     /// is always there, and that of the G may be gone as soon as its thread goes on.
     resumed: AtomicBool,
@@ -55,8 +57,25 @@ impl<P> Seat<P> {
             word: AtomicU32::new(NO_P),
             handed: Mutex::new(None),
             note: Note::new(),
+            home: AtomicBool::new(false),
             resumed: AtomicBool::new(false),
         }
+    }
+
+    /// The M is, or is no longer, one of the home Ms. A thread that lent itself counts as one: it was not made to help out.
+    pub(crate) fn set_home(&self, home: bool) {
+        self.home.store(home, Relaxed);
+    }
+
+    /// Whether it is one of the home Ms.
+    #[inline]
+    pub(crate) fn is_home(&self) -> bool {
+        self.home.load(Relaxed)
+    }
+
+    /// Whether the M works, as far as the dispatch knows: it has a P, or had one that was taken from its table.
+    pub(crate) fn works(&self) -> bool {
+        matches!(self.word.load(Relaxed), HAS_P | HAS_P_SEARCHING)
     }
 
     /// The M has given its P away or never had one.

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Dispatch, Roused, Seat, Waited, until_woken};
+use super::{Dispatch, Roused, Seat, Slept, Waited, until_woken};
 use crate::ds::idle::Idle;
 use crate::policy;
 
@@ -15,15 +15,14 @@ fn world(ps: u32) -> (Dispatch<u32, S>, Idle) {
 /// Puts the M at `seat` where `rouse_for_inbox` puts a sleeper when no P is idle.
 fn stand_in_line(dispatch: &Dispatch<u32, S>, idle: &Idle, since: u64) -> S {
     let seat = fall_asleep(dispatch, true);
-    dispatch.rouse_for_inbox(&seat, idle, || since);
+    let _in_line = dispatch.rouse_for_inbox(&seat, idle, || since);
     seat
 }
 
 /// What `sleep` does before the thread sleeps.
 fn fall_asleep(dispatch: &Dispatch<u32, S>, takes_any: bool) -> S {
     let seat: S = Arc::new(Seat::new());
-    seat.word.store(super::ASLEEP, super::Relaxed);
-    dispatch.state.lock().asleep.push(super::Asleep { seat: seat.clone(), takes_any });
+    dispatch.state.lock().fall_asleep(seat.clone(), takes_any);
     seat
 }
 
@@ -173,7 +172,7 @@ fn mail_that_came_meanwhile_ends_the_sleep_without_a_p() {
 fn a_sleeper_whose_time_has_come_looks_without_a_p() {
     let (dispatch, idle) = world(1);
     let seat: S = Arc::new(Seat::new());
-    assert!(matches!(dispatch.sleep(&seat, &idle, true, || false, |_| true), Waited::Retry));
+    assert!(matches!(dispatch.sleep(&seat, &idle, true, || false, |_| Slept::Look), Waited::Retry));
     assert!(!dispatch.nudge(), "nobody sleeps");
     dispatch.rouse_for_inbox(&seat, &idle, || 0);
     assert_eq!(idle.idle_ps(), 1, "it is awake, and was given nothing");
@@ -184,8 +183,8 @@ fn a_sleeper_that_was_given_a_p_has_it_even_if_its_time_has_come() {
     let (dispatch, idle) = world(1);
     let seat: S = Arc::new(Seat::new());
     let time_comes = |_: &_| {
-        dispatch.rouse_for_inbox(&seat, &idle, || 0);
-        true
+        let _in_line = dispatch.rouse_for_inbox(&seat, &idle, || 0);
+        Slept::Look
     };
     assert!(matches!(dispatch.sleep(&seat, &idle, true, || false, time_comes), Waited::Given(_)));
 }
@@ -203,7 +202,7 @@ fn a_nudge_ends_a_nap_and_not_the_sleep() {
             dispatch.close();
         }
         note.sleep();
-        false
+        Slept::Woken
     };
     assert!(matches!(dispatch.sleep(&seat, &idle, true, || false, nap), Waited::Closed));
     assert_eq!(naps.get(), 2);

@@ -11,3 +11,4 @@ pub(crate) mod roster;
 pub(crate) mod table;
 pub(crate) mod timekeeper;
 pub(crate) mod timers;
+pub(crate) mod watch;

@@ -135,7 +135,6 @@ impl<T: Send> Table<T> {
 
     /// Takes what was judged, if it still (or again) lies there; by an outsider.
     #[must_use]
-    #[cfg_attr(not(test), expect(dead_code, reason = "nobody retakes yet; the tests do"))]
     pub(crate) fn take(&self, judged: &Judged) -> Option<Box<T>> {
         if !judged.on_table() {
             return None;

@@ -61,6 +61,12 @@ impl World {
         self.dispatch.rouse_for_inbox(seat, &self.idle, || 0);
     }
 
+    fn wait_in_line(&self, me: usize) -> Box<Proc> {
+        let seat = &self.ms[me].seat;
+        let idle = self.dispatch.join_line(seat, &self.idle, 0, false);
+        idle.unwrap_or_else(|| self.dispatch.wait_for_turn(seat, &self.idle))
+    }
+
     /// An M without a P, until it has run `gs` Gs.
     fn machine(&self, me: usize, gs: u32) {
         let Machine { seat, inbox } = &self.ms[me];
@@ -68,7 +74,7 @@ impl World {
         while left > 0 {
             let has_mail = || inbox.load(Ordering::Relaxed) > 0;
             let p = if has_mail() {
-                self.dispatch.wait_in_line(seat, &self.idle, 0)
+                self.wait_in_line(me)
             } else {
                 match self.dispatch.sleep(seat, &self.idle, true, has_mail, until_woken) {
                     Waited::Given(given) => {
@@ -78,7 +84,7 @@ impl World {
                         given.p
                     }
                     Waited::Retry => continue,
-                    Waited::Closed => return,
+                    Waited::Expired | Waited::Closed => return,
                 }
             };
             p.work();
@@ -89,7 +95,7 @@ impl World {
 
     /// An M with ready work that, once it has a P, keeps it for ever.
     fn stay(&self, me: usize) {
-        self.dispatch.wait_in_line(&self.ms[me].seat, &self.idle, 0).work();
+        self.wait_in_line(me).work();
     }
 
     /// A thread that has a P lets it go.

@@ -24,6 +24,7 @@ mod search;
 mod table;
 mod timekeeper;
 mod timers;
+mod watch;
 
 use std::panic::{self, AssertUnwindSafe};
 

@@ -101,7 +101,7 @@ impl World {
                         self.look_again(seat, &mut hand, start);
                         continue;
                     }
-                    Waited::Closed => return,
+                    Waited::Expired | Waited::Closed => return,
                 }
             }
             let mut found = start && self.search();
@@ -196,7 +196,9 @@ fn idle_p_snatched() {
     let others = [
         beside(&world, |world| world.publish(0)),
         beside(&world, |world| {
-            let p = world.dispatch.wait_in_line(&world.seats[0], &world.idle, 0);
+            let seat = &world.seats[0];
+            let idle = world.dispatch.join_line(seat, &world.idle, 0, false);
+            let p = idle.unwrap_or_else(|| world.dispatch.wait_for_turn(seat, &world.idle));
             world.run(0, Hand { p: Some(p), searching: false }, true);
         }),
     ];

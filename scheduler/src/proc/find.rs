@@ -36,13 +36,13 @@ pub(crate) fn local(cx: &Current, hand: &mut Entered, wants: Wants) -> Option<Ru
     {
         return Some(g);
     }
-    if let Some(g) = local.pop_next() {
+    if let Some(g) = local.pop_next(cx.m.pulse.urged()) {
         return Some(g);
     }
     if local.tick % 2 == 0 {
-        unstarted(cx, p, shared, End::Newest, wants).or_else(|| woken(local, p))
+        unstarted(cx, local, p, shared, End::Newest, wants).or_else(|| woken(local, p))
     } else {
-        woken(local, p).or_else(|| unstarted(cx, p, shared, End::Newest, wants))
+        woken(local, p).or_else(|| unstarted(cx, local, p, shared, End::Newest, wants))
     }
     .or_else(|| mail(cx.m, local))
 }
@@ -88,17 +88,42 @@ fn woken(local: &mut Local, p: &P) -> Option<Runnable> {
 }
 
 #[inline]
-fn unstarted(cx: &Current, p: &P, shared: &Shared, end: End, wants: Wants) -> Option<Runnable> {
+fn unstarted(cx: &Current, local: &mut Local, p: &P, shared: &Shared, end: End, wants: Wants) -> Option<Runnable> {
     if !p.has_unstarted() || !may_start(cx, wants) {
         return None;
     }
-    p.pop_unstarted(shared, end)
+    admitted(cx.sched(), local, || p.pop_unstarted(shared, end))
+}
+
+/// Takes a G that has not started, if new ones are let in.
+#[inline]
+fn admitted(sched: &Sched, local: &mut Local, take: impl FnOnce() -> Option<Runnable>) -> Option<Runnable> {
+    let admission = sched.crowd.admit()?;
+    let taken = take();
+    if taken.is_some() {
+        local.admission = admission;
+    } else {
+        let _it_looks_itself = sched.crowd.give_back(admission);
+    }
+    taken
+}
+
+/// Whether this M only helps out, and a home M sleeps: what this one started would stay on its thread.
+#[inline]
+fn is_relieved(cx: &Current) -> bool {
+    !cx.m.seat.is_home() && cx.sched().dispatch.homes_asleep() > 0
+}
+
+/// Whether there is something to start, and a home M to do it instead of this one.
+#[inline]
+pub(crate) fn leaves_work(cx: &Current) -> bool {
+    is_relieved(cx) && cx.sched().has_new()
 }
 
 /// Whether this M may start a G that has no M yet. If not, its search (`look_at`) wakes the M that should.
 #[inline]
 fn may_start(cx: &Current, wants: Wants) -> bool {
-    if !wants.start {
+    if !wants.start || is_relieved(cx) {
         return false;
     }
     let mine = cx.m.settled();
@@ -124,17 +149,23 @@ fn mail(m: &M, local: &mut Local) -> Option<Runnable> {
 fn look_round(cx: &Current, local: &mut Local, p: &P, shared: &Shared, wants: Wants) -> Option<Runnable> {
     local.queue.append(cx.m.inbox.take_all());
     if wants.start
-        && let Some(g) = cx.sched().pop_global()
+        && !is_relieved(cx)
+        && let Some(g) = global(cx.sched(), local)
     {
         return Some(g);
     }
-    unstarted(cx, p, shared, End::Oldest, wants).or_else(|| overdue(cx, local, p, wants))
+    unstarted(cx, local, p, shared, End::Oldest, wants).or_else(|| overdue(cx, local, p, wants))
+}
+
+/// What lies in the global queues. Who comes back goes before who is new.
+fn global(sched: &Sched, local: &mut Local) -> Option<Runnable> {
+    sched.pop_woken().or_else(|| sched.has_global_new().then(|| admitted(sched, local, || sched.pop_new())).flatten())
 }
 
 /// An M that owns more than its share and always has something ready comes to no search. If nobody else comes either, as
 /// when no M can be made, it starts the oldest all the same.
 fn overdue(cx: &Current, local: &mut Local, p: &P, wants: Wants) -> Option<Runnable> {
-    if !wants.start || !p.has_unstarted() {
+    if !wants.start || !p.has_unstarted() || is_relieved(cx) {
         return None;
     }
     match look_at(cx.sched(), cx.m, local, p.index, monotonic_ns()) {
@@ -206,10 +237,10 @@ fn look(cx: &Current, hand: &mut Entered, wants: Wants, now: u64) -> Look {
     if let Some(g) = mail(cx.m, hand.local()) {
         return Look::Found(g);
     }
-    if !wants.start {
+    if !wants.start || leaves_work(cx) {
         return Look::Nothing;
     }
-    if let Some(g) = sched.pop_global() {
+    if let Some(g) = global(sched, hand.local()) {
         return Look::Found(g);
     }
     let me = hand.p.as_ref().map_or(0, |p| p.index);
@@ -237,7 +268,7 @@ fn look_at(sched: &Sched, m: &M, local: &mut Local, victim: usize, now: u64) -> 
     if let Some(g) = shared.steal_migratory() {
         return Look::Found(g);
     }
-    if !shared.has_unstarted() {
+    if !shared.has_unstarted() || !sched.crowd.admits() {
         return Look::Nothing;
     }
     local.heads.resize(sched.shared.len(), (0, 0));
@@ -251,8 +282,8 @@ fn look_at(sched: &Sched, m: &M, local: &mut Local, victim: usize, now: u64) -> 
         }
     }
     if policy::head_stood_still(seen.1, now, mine) {
-        seen.1 = 0;
-        return shared.steal_unstarted().map_or(Look::Nothing, Look::Found);
+        *seen = (head, 0);
+        return admitted(sched, local, || shared.steal_unstarted()).map_or(Look::Nothing, Look::Found);
     }
     Look::Young
 }

@@ -328,6 +328,26 @@ pub fn yield_now() {
     }
 }
 
+/// Lets others run if this goroutine has been asked to: its slice is over and somebody waits, or its P was taken. Every
+/// operation that may suspend begins with it, also where it then succeeds at once: a loop over such operations would
+/// otherwise keep its thread for ever.
+#[inline]
+pub(crate) fn give_turn() {
+    let urged = current::with(|cx| cx.is_some_and(|cx| cx.m.pulse.urged()));
+    if urged {
+        give_turn_now();
+    }
+}
+
+#[cold]
+fn give_turn_now() {
+    let suspender = current::with(|cx| suspender(cx?.g()?, thread::panicking() || cx?.m.table.is_busy()));
+    if let Some(suspender) = suspender {
+        // SAFETY: it is the calling G's, on whose stack this runs.
+        unsafe { suspender.suspend(Switch::Yield) };
+    }
+}
+
 /// Runs `f` with the current goroutine pinned: its waits put the thread to sleep instead of running siblings above the
 /// frames that are on its stack.
 pub(crate) fn pinned<R>(f: impl FnOnce() -> R) -> R {

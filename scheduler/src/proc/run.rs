@@ -11,19 +11,23 @@
 
 use std::mem;
 use std::ptr::NonNull;
+use std::time::Instant;
 
 use gosched_runtime_sys::fatal::{Part, fatal};
 use gosched_runtime_sys::note::Note;
 use gosched_runtime_sys::thread::monotonic_ns;
 
+use crate::crowd::Admission;
 use crate::current::{Current, Entered};
 use crate::dispatch::{Given, Waited};
 use crate::ds::parker::Commit;
+use crate::ds::timers::NEVER;
 use crate::g::{G, Kind, Runnable, Switch};
 use crate::m::M;
 use crate::p::P;
 use crate::policy;
 use crate::proc::find::{self, Wants};
+use crate::proc::start_m::{reap, tell_deadline, tell_sysmon};
 use crate::proc::{attach, cancel, spawn, timers, wake};
 use crate::sched::Sched;
 
@@ -31,10 +35,20 @@ use crate::sched::Sched;
 pub(crate) fn m_main(sched: &Sched, m: &'static M) {
     let cx = Current::new(m);
     attach::attached(&cx, sched, || {
-        let given = m.seat.take_handed().expect("an M starts with a P");
-        run(&cx, Some(given), None);
+        match m.seat.take_handed() {
+            Some(given) => run(&cx, Some(given), None),
+            // It was made to be there when a P is taken from where it is.
+            None => {
+                match sched.dispatch.wait_enlisted(&&m.seat, &sched.idle, |note| timers::sleep(sched, note, None)) {
+                    Waited::Given(given) => run(&cx, Some(given), None),
+                    Waited::Retry | Waited::Expired => run(&cx, None, None),
+                    Waited::Closed => {}
+                }
+            }
+        }
     });
     sched.remove_m(m);
+    reap(sched);
 }
 
 /// What a thread that lends itself to the runtime (`Runtime::run`) waits for.
@@ -60,6 +74,7 @@ impl Drop for Unwinds {
 }
 
 fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
+    cx.m.pulse.begin();
     let mut hand = enter(cx);
     let mut searching = given.as_ref().is_some_and(|given| given.searching);
     hand.p = given.map(|given| given.p);
@@ -69,18 +84,28 @@ fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
             return let_go(cx, hand);
         }
         let wants = Wants { start: !root_ended };
+        if hand.local().admission != Admission::Free {
+            give_permit_back(cx, &mut hand);
+        }
         if hand.p.is_none() {
             match get_p(cx, &mut hand, wants) {
-                Waited::Given(given) => (hand.p, searching) = (Some(given.p), given.searching),
+                Waited::Given(given) => {
+                    (hand.p, searching) = (Some(given.p), given.searching);
+                    keeps_no_time(cx.sched());
+                }
                 Waited::Retry => {
                     searching = look_again(cx, &mut hand, wants);
+                    keeps_no_time(cx.sched());
                     continue;
                 }
+                Waited::Expired if cx.sched().dismiss(cx.m) => return wake::keep_time(cx.sched()),
+                Waited::Expired => continue,
                 Waited::Closed => return,
             }
         }
         let found = match find::local(cx, &mut hand, wants) {
             Some(g) => Some(g),
+            None if find::leaves_work(cx) => None,
             None => {
                 let limit = policy::search_limit(cx.sched().shared.len());
                 searching = searching || (wants.start && cx.sched().idle.start_search(limit));
@@ -88,7 +113,11 @@ fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
             }
         };
         let Some(g) = found else {
-            searching = retire(cx, &mut hand, searching, wants);
+            searching = if find::leaves_work(cx) {
+                relieve(cx, &mut hand, searching)
+            } else {
+                retire(cx, &mut hand, searching, wants)
+            };
             continue;
         };
         if mem::take(&mut searching) {
@@ -104,22 +133,59 @@ fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
     }
 }
 
+/// An M is about to run goroutines that slept until now, and may have kept the time for all: if it does not come back, that is
+/// sysmon's affair.
+#[inline]
+fn keeps_no_time(sched: &Sched) {
+    tell_deadline(sched, sched.first_timer());
+}
+
 fn enter(cx: &Current) -> Entered {
     cx.enter().expect("the loop is not inside itself")
 }
 
-/// An M without a P: it waits for its turn if it owns something ready, else it sleeps.
+/// What was started by permit has given the M back.
+#[cold]
+fn give_permit_back(cx: &Current, hand: &mut Entered) {
+    let admission = mem::replace(&mut hand.local().admission, Admission::Free);
+    if cx.sched().crowd.give_back(admission) && cx.sched().has_free_work() {
+        wake::submit(cx.sched());
+    }
+}
+
+/// An M without a P: it waits for its turn if it owns something ready, else it sleeps. One that was made to help out, and
+/// owns nothing, does so for a while only.
 #[cold]
 fn get_p(cx: &Current, hand: &mut Entered, wants: Wants) -> Waited<P> {
     let (m, sched) = (cx.m, cx.sched());
     let local = hand.local();
     local.p_since = None;
+    let seat = &&m.seat;
     if local.has_settled() || !m.inbox.is_empty() {
-        let p = sched.dispatch.wait_in_line(&&m.seat, &sched.idle, monotonic_ns());
+        let returns = m.seat.is_home();
+        let p = sched.dispatch.join_line(seat, &sched.idle, monotonic_ns(), returns).unwrap_or_else(|| {
+            tell_sysmon(sched);
+            sched.dispatch.wait_for_turn(seat, &sched.idle)
+        });
         return Waited::Given(Given { p, searching: false });
     }
-    let sleep = |note: &Note| timers::sleep(sched, note);
-    sched.dispatch.sleep(&&m.seat, &sched.idle, wants.start, || !m.inbox.is_empty(), sleep)
+    let lingers = !m.seat.is_home() && m.settled() == 0;
+    let until = lingers.then(|| Instant::now() + policy::LINGER);
+    let sleep = |note: &Note| timers::sleep(sched, note, until);
+    sched.dispatch.sleep(seat, &sched.idle, wants.start, || !m.inbox.is_empty(), sleep)
+}
+
+/// A home M has come back: its P is for it, and this M goes on with what it owns, when that is ready again.
+#[cold]
+fn relieve(cx: &Current, hand: &mut Entered, searching: bool) -> bool {
+    let sched = cx.sched();
+    let p = hand.p.take().expect("only an M with a P looks for work");
+    cx.m.seat.without_p();
+    wake::hand_off_p(sched, p);
+    if searching {
+        find::found_while_searching(sched);
+    }
+    false
 }
 
 /// An M found nothing: its P becomes idle, and it looks once more before it sleeps. True: it has a P again and searches.
@@ -154,8 +220,8 @@ fn look_again(cx: &Current, hand: &mut Entered, wants: Wants) -> bool {
         // All Ps are with others: they get the Gs, or this M stands in the line for its own.
         timers::fire_all(sched);
     }
-    // It searches, for timers as well. Everybody who published while this M searched relied on it, however many pieces those are: it searches on, so that
-    // it brings the next M when it finds one of them.
+    // It searches, for timers as well. Everybody who published while this M searched relied on it, however many pieces those
+    // are: it searches on, so that it brings the next M when it finds one of them.
     hand.p.is_some() && sched.idle.start_search(usize::MAX)
 }
 
@@ -170,17 +236,19 @@ fn let_go(cx: &Current, mut hand: Entered) {
     wake::keep_time(cx.sched());
 }
 
-/// While others stand in the line, an M with ready work lets them have its P after its share of time.
+/// While others stand in the line, an M with ready work lets them have its P after its share of time; one that only helps
+/// out, as soon as a home M is back.
 #[cold]
 fn give_way(cx: &Current, hand: &mut Entered) {
     let (m, sched) = (cx.m, cx.sched());
     let (local, p) = hand.split();
-    if local.tick % policy::LOOK_ROUND != 0 || p.is_none() {
+    let relieved = !m.seat.is_home() && sched.dispatch.returning() > 0;
+    if (local.tick % policy::LOOK_ROUND != 0 && !relieved) || p.is_none() {
         return;
     }
     let now = monotonic_ns();
     let since = *local.p_since.get_or_insert(now);
-    if !policy::gives_way(since, now) {
+    if !policy::gives_way(since, now) && !relieved {
         return;
     }
     local.p_since = None;
@@ -192,8 +260,26 @@ fn give_way(cx: &Current, hand: &mut Entered) {
         return wake::hand_off_p(sched, p);
     }
     match sched.dispatch.give_way(p, &&m.seat, now) {
-        Ok(()) => hand.p = Some(sched.dispatch.wait_for_turn(&&m.seat, &sched.idle)),
+        Ok(()) => {
+            tell_sysmon(sched);
+            hand.p = Some(sched.dispatch.wait_for_turn(&&m.seat, &sched.idle));
+        }
         Err(p) => hand.p = Some(p),
+    }
+}
+
+/// Shows what this M is about to run, and has sysmon look if something waits behind it.
+#[inline(always)]
+fn announce(cx: &Current, hand: &mut Entered, g: &Runnable) {
+    let (local, p) = hand.split();
+    let behind = local.settled_ready() + p.as_ref().map_or(0, |p| p.queued());
+    cx.m.pulse.switches_to(g.g(), local.inherits(), behind as u32);
+    if behind > 0 {
+        tell_sysmon(cx.sched());
+    }
+    let first = p.as_ref().map_or(NEVER, |p| cx.sched().shared[p.index].timers.first());
+    if first != NEVER {
+        tell_deadline(cx.sched(), first);
     }
 }
 
@@ -207,6 +293,7 @@ fn execute(cx: &Current, mut hand: Entered, mut g: Runnable) -> (Entered, bool) 
         spawn::abandon(cx, g, error);
         return (enter(cx), true);
     }
+    announce(cx, &mut hand, &g);
     loop {
         drop(hand);
         cx.set_g(Some(g.g()));
@@ -214,6 +301,7 @@ fn execute(cx: &Current, mut hand: Entered, mut g: Runnable) -> (Entered, bool) 
         // SAFETY: see the module's head: settled Gs are only ever queued on the M that started them.
         let switch = unsafe { context.resume(cx.as_resumed()) };
         cx.set_g(None);
+        cx.m.pulse.switched_back();
         hand = enter(cx);
         match switch {
             None => {
@@ -246,7 +334,7 @@ fn queue_yielded(cx: &Current, hand: &mut Entered, g: Runnable) {
         (Kind::Settled, _) => hand.local().queue.push_back(g),
         (_, Some(p)) => p.push_migratory(g),
         (_, None) => {
-            cx.sched().push_global(g);
+            cx.sched().push_woken(g);
             wake::submit(cx.sched());
         }
     }

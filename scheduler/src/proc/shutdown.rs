@@ -40,14 +40,21 @@ pub(crate) fn cancel_all(sched: &Sched) {
 pub(crate) fn shut_down(sched: &Sched, grace: Duration) -> Result<(), (u64, usize)> {
     cancel_all(sched);
     drained(sched, grace)?;
+    sched.watch.close();
     sched.dispatch.close();
     sched.threads.close();
     sched.blocking.close();
-    for thread in mem::take(&mut *sched.joins.lock()) {
-        // An M's loop does not panic: that aborts.
-        let _ended = thread.join();
+    // One that is being made meanwhile, by sysmon, comes in another round.
+    loop {
+        let threads = mem::take(&mut *sched.joins.lock());
+        if threads.is_empty() {
+            return Ok(());
+        }
+        for thread in threads {
+            // An M's loop does not panic: that aborts.
+            let _ended = thread.join();
+        }
     }
-    Ok(())
 }
 
 /// How long shutdown sleeps at a time. Who ends a goroutine or leaves a callback stores that, and looks whether the runtime

@@ -49,7 +49,7 @@ pub(crate) fn spawn(sched: &Sched, here: Option<&Current>, kind: Kind, entry: En
         let g = sched.slab.take();
         id = thread_g::reserve_ids(1);
         g.init(id, kind, Some(entry));
-        sched.push_global(g);
+        sched.push_new(g);
     }
     wake::submit(sched);
     id
@@ -99,7 +99,7 @@ fn begin_on(g: &Runnable, stack: &Stack) {
 
 fn settle(cx: &Current, g: &Runnable) {
     if g.kind() == Kind::Settled {
-        g.own().home.set(Some(cx.m.as_home()));
+        g.settle(cx.m.as_home(), cx.m.number());
         cx.m.settle();
     }
 }

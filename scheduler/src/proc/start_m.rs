@@ -1,36 +1,118 @@
-//! A new M: a record, a signal stack and a thread for a P that nobody runs.
+//! Threads for the runtime: a new M, for a P that nobody runs or for one that is about to be taken; and sysmon.
 
 use std::io;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
+use gosched_runtime_sys::thread::monotonic_ns;
+
 use crate::ds::grow;
+use crate::ds::watch::Told;
 use crate::m::M;
 use crate::p::P;
+use crate::policy;
 use crate::proc::attach;
 use crate::sched::Sched;
 
 /// Makes a new M for `p`. It starts out searching if the caller holds a token for that. Gives the P back if no thread can
 /// be made.
 pub(crate) fn start_m(sched: &Sched, p: Box<P>, searching: bool) -> Result<(), (Box<P>, io::Error)> {
+    let m = match prepared(sched) {
+        Ok(m) => m,
+        Err(error) => return Err((p, error)),
+    };
+    // The P travels in the seat, so that it is not lost with the closure of a thread that could not be made.
+    m.seat.start_with(p, searching);
+    spawn(sched, m).map_err(|error| {
+        let p = m.seat.take_handed().expect("the thread that would take it was not made").p;
+        sched.remove_m(m);
+        (p, error)
+    })
+}
+
+/// Makes a new M that begins asleep: somebody to hand a P to that is yet to be taken from where it is.
+pub(crate) fn start_idle_m(sched: &Sched) -> io::Result<()> {
+    let m = prepared(sched)?;
+    sched.dispatch.enlist(&&m.seat);
+    spawn(sched, m).inspect_err(|_| {
+        if let Some(p) = sched.dispatch.strike(&&m.seat) {
+            sched.dispatch.put_back(p, &sched.idle, sched.line_now());
+        }
+        sched.remove_m(m);
+    })
+}
+
+/// A record that belongs to the runtime, for a thread yet to be made.
+fn prepared(sched: &Sched) -> io::Result<&'static M> {
+    if sched.m_count() >= sched.config.max_threads + sched.lent.load(Relaxed) {
+        return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "the runtime has as many threads as it may"));
+    }
     let m = M::acquire();
     if let Err(error) = attach::prepare(m) {
         m.release();
-        return Err((p, error));
+        return Err(error);
     }
-    // The P travels in the seat, so that it is not lost with the closure of a thread that could not be made.
     sched.add_m(m);
-    m.seat.start_with(p, searching);
+    Ok(m)
+}
+
+fn spawn(sched: &Sched, m: &'static M) -> io::Result<()> {
     let owner = sched.arc();
     let name = format!("{}-m{}", sched.config.name, sched.m_count());
-    match thread::Builder::new().name(name).spawn(move || (owner.m_main)(&owner, m)) {
-        Ok(join) => {
-            grow::push(|| sched.joins.lock(), |joins| joins, join);
-            Ok(())
-        }
-        Err(error) => {
-            let p = m.seat.take_handed().expect("the thread that would take it was not made").p;
-            sched.remove_m(m);
-            Err((p, error))
-        }
+    let join = thread::Builder::new().name(name).spawn(move || (owner.m_main)(&owner, m))?;
+    keep(sched, join);
+    Ok(())
+}
+
+fn keep(sched: &Sched, join: thread::JoinHandle<()>) {
+    grow::push(|| sched.joins.lock(), |joins| joins, join);
+}
+
+/// Joins the threads that have ended: until then the system keeps their stacks.
+pub(crate) fn reap(sched: &Sched) {
+    loop {
+        let mut joins = sched.joins.lock();
+        let Some(at) = joins.iter().position(thread::JoinHandle::is_finished) else { return };
+        let ended = joins.swap_remove(at);
+        drop(joins);
+        // An M's loop does not panic: that aborts.
+        let _ended = ended.join();
     }
+}
+
+/// After something was left behind that waits for user code to end: sysmon looks after it. Makes its thread if there is none.
+#[inline]
+pub(crate) fn tell_sysmon(sched: &Sched) {
+    if sched.watch.tell() == Told::Make {
+        start_sysmon(sched);
+    }
+}
+
+/// The same for a deadline, if no sleeping M keeps it.
+#[inline]
+pub(crate) fn tell_deadline(sched: &Sched, first: u64) {
+    if first < sched.timekeeper.until() && sched.watch.tell_deadline(first) == Told::Make {
+        start_sysmon(sched);
+    }
+}
+
+#[cold]
+fn start_sysmon(sched: &Sched) {
+    let now = monotonic_ns();
+    if now >= sched.sysmon_not_before.load(Relaxed) {
+        if spawn_sysmon(sched).is_ok() {
+            return;
+        }
+        sched.sysmon_not_before.store(now + policy::retake::RETRY_NS, Relaxed);
+    }
+    // Without it the runtime works; nobody takes a P from a goroutine that keeps it.
+    sched.watch.not_made();
+}
+
+fn spawn_sysmon(sched: &Sched) -> io::Result<()> {
+    let owner = sched.arc();
+    let name = format!("{}-sysmon", sched.config.name);
+    let join = thread::Builder::new().name(name).spawn(move || (owner.sysmon_main)(&owner))?;
+    keep(sched, join);
+    Ok(())
 }

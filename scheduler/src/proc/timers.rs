@@ -13,11 +13,14 @@
 //! a park word gives its G to who parked it.
 #![expect(unsafe_code, reason = "notifies Gs that lie in a heap")]
 
+use std::time::Instant;
+
 use gosched_runtime_sys::clock::to_instant;
 use gosched_runtime_sys::note::Note;
 use gosched_runtime_sys::thread::monotonic_ns;
 
 use crate::current::{self, Current, Entered};
+use crate::dispatch::{Slept, until_woken};
 use crate::ds::heap::Ticket;
 use crate::ds::parker::Notify;
 use crate::ds::timers::NEVER;
@@ -126,21 +129,19 @@ pub(crate) fn any_due(sched: &Sched) -> bool {
 }
 
 /// How an M sleeps that has nothing to do: until it is woken, or, if nobody else keeps the time, until the first timer is
-/// due. True: that is so now.
-pub(crate) fn sleep(sched: &Sched, note: &Note) -> bool {
+/// due; and until `linger`, if it is not to stay longer.
+pub(crate) fn sleep(sched: &Sched, note: &Note, linger: Option<Instant>) -> Slept {
     let until = sched.timekeeper.watch(|| sched.first_timer());
-    let Some(until) = until else {
-        note.sleep();
-        return false;
-    };
-    let woken = match to_instant(until) {
-        Some(instant) => note.sleep_until(instant),
-        // Later than the clock can say: it does not come.
-        None => {
-            note.sleep();
-            true
-        }
-    };
-    sched.timekeeper.unwatch(until);
-    !woken
+    // What is later than the clock can say does not come.
+    let due = until.and_then(to_instant);
+    let first = due.into_iter().chain(linger).min();
+    let woken = first.map_or_else(|| until_woken(note) == Slept::Woken, |first| note.sleep_until(first));
+    if let Some(until) = until {
+        sched.timekeeper.unwatch(until);
+    }
+    match (woken, first == due) {
+        (true, _) => Slept::Woken,
+        (false, true) => Slept::Look,
+        (false, false) => Slept::Expired,
+    }
 }

@@ -10,7 +10,7 @@ use crate::dispatch::Roused;
 use crate::g::{Kind, Runnable};
 use crate::m::M;
 use crate::p::P;
-use crate::proc::start_m::start_m;
+use crate::proc::start_m::{start_m, tell_sysmon};
 use crate::sched::Sched;
 
 /// Makes a G runnable whose owner the caller has become.
@@ -39,14 +39,26 @@ fn ready_settled(sched: &Sched, here: Option<&Current>, g: Runnable) {
     let home = M::of(g.own().home.get().expect("a settled G that waited has started"));
     if here.is_some_and(|cx| std::ptr::eq(cx.m, home)) {
         match here.expect("just looked").enter() {
-            Ok(mut entered) => entered.local().push_woken(g),
+            Ok(mut entered) => {
+                entered.local().push_woken(g);
+                drop(entered);
+                home.pulse.left_behind();
+                tell_sysmon(sched);
+            }
             // The M is in the middle of a queue operation (an allocator hook): it looks here before it sleeps.
             Err(_reentered) => home.inbox.push(g),
         }
         return;
     }
     home.inbox.push(g);
-    sched.dispatch.rouse_for_inbox(&&home.seat, &sched.idle, monotonic_ns);
+    rouse(sched, home);
+}
+
+/// After something came for this very M: it is woken, or stands in the line, and sysmon sees to it that the line moves.
+fn rouse(sched: &Sched, m: &'static M) {
+    if sched.dispatch.rouse_for_inbox(&&m.seat, &sched.idle, monotonic_ns) {
+        tell_sysmon(sched);
+    }
 }
 
 fn ready_migratory(sched: &Sched, here: Option<&Current>, g: Runnable) {
@@ -54,16 +66,19 @@ fn ready_migratory(sched: &Sched, here: Option<&Current>, g: Runnable) {
         Some(Ok(entered)) if entered.p.is_some() => {
             entered.p.as_ref().expect("just looked").push_migratory(g);
         }
-        _ => sched.push_global(g),
+        _ => sched.push_woken(g),
     }
     submit(sched);
 }
 
-/// After work was published that any M may take: wakes one M to look, if a P is idle and nobody looks already.
+/// After work was published that any M may take: wakes one M to look, if a P is idle and nobody looks already. If none is
+/// idle, user code may keep them all, and sysmon is told.
 #[inline]
 pub(crate) fn submit(sched: &Sched) {
     if sched.idle.submit() {
         wake_p(sched);
+    } else if sched.idle.idle_ps() == 0 {
+        tell_sysmon(sched);
     }
 }
 
@@ -100,7 +115,7 @@ pub(crate) fn wake_p(sched: &Sched) {
 #[cold]
 pub(crate) fn wake_least_home(sched: &Sched) {
     match sched.least_home().0 {
-        Some(m) => sched.dispatch.rouse_for_inbox(&&m.seat, &sched.idle, monotonic_ns),
+        Some(m) => rouse(sched, m),
         None => submit(sched),
     }
 }
@@ -120,6 +135,11 @@ pub(crate) fn hand_off_p(sched: &Sched, p: Box<P>) {
     };
     // Idle with its queues: thieves reach those, and the fence of `put_back` pairs with whoever submits.
     sched.dispatch.put_back(p, &sched.idle, sched.line_now());
+    submit_if_any(sched);
+}
+
+/// After a P became idle: whoever published before may have found none.
+pub(crate) fn submit_if_any(sched: &Sched) {
     if sched.has_free_work() {
         submit(sched);
     }

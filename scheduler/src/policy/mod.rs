@@ -1,8 +1,10 @@
 //! What the scheduler decides, apart from how it is carried out.
 //!
 //! Pure functions over counts and times, with their constants and the measurement behind each. No atomics, no clocks: who
-//! asks brings a snapshot. Figures are from small models on a 2-core virtual machine unless said otherwise: starting points,
+//! asks brings a snapshot. When a P is taken from an M is in [`retake`]. Figures are from small models on a 2-core virtual machine unless said otherwise: starting points,
 //! to be measured again on the scheduler itself.
+
+pub(crate) mod retake;
 
 use std::time::Duration;
 
@@ -114,6 +116,16 @@ pub(crate) fn passed_over(since: u64, now: u64) -> bool {
 /// Whether an M that has had its P since `since` gives way to a line that is not empty.
 pub(crate) fn gives_way(since: u64, now: u64) -> bool {
     now.saturating_sub(since) >= GIVE_WAY_NS
+}
+
+/// How long an M that is not needed waits for somebody to need it: a thread that is made anew for each burst of blocking
+/// calls costs 50 us, one that is kept its stack.
+pub(crate) const LINGER: Duration = Duration::from_millis(200);
+
+/// Whether a runtime with `ms` Ms has more than it keeps when there is nothing to do: one for each P, and one that helps
+/// when one of those is blocked.
+pub(crate) fn is_surplus(ms: usize, procs: usize) -> bool {
+    ms > procs + 1
 }
 
 #[cfg(test)]
