@@ -38,7 +38,7 @@ fn through_3(s: S, v: usize) -> usize {
 }
 
 fn pair(name: &str, suspend: impl Fn(S, usize) -> usize + 'static) {
-    let stack = Stack::new(64 * 1024).expect("a stack");
+    let stack = Stack::single(64 * 1024).expect("a stack");
     let mut context = Context::new(stack, move |s: S, first| {
         let mut v = first;
         // Ends when a resume passes the greatest value; none does, and the stack is leaked with the process.

@@ -25,6 +25,9 @@
 //! | `is_runnable(thread) -> Option<bool>` | whether another thread of the process runs or waits for a core only |
 //! | `register_for_fences() -> bool`, `fence_every_thread() -> bool` | a full fence on every thread of the process; false where there is no such call |
 //! | `MAP_FLAGS`, `advise_stack(base, size)` | what `mmap` wants for a stack, and what the memory should be told afterwards |
+//! | `unlock(base, size)` | undo what locking all future memory did to a fresh mapping |
+//! | `install_guard(base, size)` | make every access a fault without a mapping; `EINVAL` where that does not exist |
+//! | `discard(base, size)` | give pages back, keep the address space |
 //!
 //! A system without POSIX signals fills in more than that: there, the modules `signal_mask`, `signal_stack` and `handler` do
 //! nothing, and `thread_exit` is the system's own hook.
@@ -41,6 +44,7 @@ pub mod handler;
 mod mapping;
 pub mod note;
 pub mod primitive;
+mod reservation;
 pub mod signal_mask;
 pub mod signal_stack;
 pub mod slot;

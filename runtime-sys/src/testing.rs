@@ -22,6 +22,11 @@ impl Child {
     /// Runs `body` in a child: this test executable once more, with only the calling test (`path`, as the test
     /// harness prints it) selected. A body that returns ends the child with 0; one that panics, with 101.
     pub(crate) fn run(path: &str, body: impl FnOnce()) -> Self {
+        Self::run_with(path, (VARIABLE, path), body)
+    }
+
+    /// The same, with a variable in the child's environment.
+    pub(crate) fn run_with(path: &str, variable: (&str, &str), body: impl FnOnce()) -> Self {
         if std::env::var(VARIABLE).is_ok_and(|wanted| wanted == path) {
             eprintln!("{STARTED}");
             set_limit(libc::RLIMIT_CORE, 0);
@@ -31,6 +36,7 @@ impl Child {
         let output = Command::new(std::env::current_exe().expect("own path"))
             .args([path, "--exact", "--nocapture", "--include-ignored"])
             .env(VARIABLE, path)
+            .env(variable.0, variable.1)
             .env("RUST_BACKTRACE", "0")
             .output()
             .expect("a child");
@@ -67,6 +73,20 @@ pub(crate) fn limit_address_space(left: u64) {
     let sizes = std::fs::read_to_string("/proc/self/statm").expect("statm");
     let pages: u64 = sizes.split(' ').next().and_then(|pages| pages.parse().ok()).expect("a number");
     set_limit(libc::RLIMIT_AS, pages * crate::mapping::page_size() as u64 + left);
+}
+
+/// Leaves this process so many bytes of writable memory besides what it has.
+pub(crate) fn limit_data(left: u64) {
+    let sizes = std::fs::read_to_string("/proc/self/statm").expect("statm");
+    let pages: u64 = sizes.split(' ').nth(5).and_then(|pages| pages.parse().ok()).expect("a number");
+    set_limit(libc::RLIMIT_DATA, pages * crate::mapping::page_size() as u64 + left);
+}
+
+/// Bytes of this process in memory.
+pub(crate) fn resident() -> usize {
+    let sizes = std::fs::read_to_string("/proc/self/statm").expect("statm");
+    let pages: usize = sizes.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
+    pages * crate::mapping::page_size()
 }
 
 /// The permissions of the mapping at `address`, as `/proc/self/maps` writes them; empty if there is none.

@@ -63,6 +63,7 @@ pub use mode::Mode;
 pub use proc::park::yield_now;
 pub use runtime::{Builder, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, Runtime, ShutdownError, run};
 pub use scope::{Scope, ScopedJoinHandle, scope};
+pub use stack_pool::StackStats;
 
 #[cfg(all(test, gosched_loom))]
 mod model;

@@ -17,6 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use gosched_runtime_sys::fork;
+use gosched_runtime_sys::stack::{Guards, Shape};
 use gosched_runtime_sys::thread::usable_cpus;
 
 use crate::current::{self, Current};
@@ -31,11 +32,13 @@ use crate::proc::run::{self, Lent};
 use crate::proc::{attach, shutdown, spawn};
 use crate::sched::{Config, Sched};
 use crate::scope::{Scope, scope_in};
+use crate::stack_pool::StackStats;
 use crate::sysmon;
 use crate::thread_g::{self, ThreadG};
 
-/// Address space of a goroutine's stack, in bytes, unless the builder says otherwise. One page of it is touched at first.
-pub const DEFAULT_STACK_SIZE: usize = 256 * 1024;
+/// Bytes of a goroutine's stack, unless the builder says otherwise: with its guard, 256 KiB of address space. One page of it is
+/// touched at first.
+pub const DEFAULT_STACK_SIZE: usize = 192 * 1024;
 
 /// How long a runtime that is dropped waits for goroutines that are running. See [`Runtime::shutdown`].
 pub const DROP_GRACE: Duration = Duration::from_secs(10);
@@ -115,8 +118,12 @@ impl Builder {
         self
     }
 
-    /// Bytes of stack for each goroutine, 32 KiB to 1 TiB, rounded up to pages. Address space only: memory is taken as it
-    /// is used. Unless set: [`DEFAULT_STACK_SIZE`].
+    /// Bytes of stack for each goroutine, 32 KiB to 1 TiB, rounded up to pages. A guard of 64 KiB comes on top. Address space
+    /// only: memory is taken as it is used. Unless set: [`DEFAULT_STACK_SIZE`].
+    ///
+    /// On Linux before 6.13 each stack takes two mappings, and the kernel's limit (`vm.max_map_count`, 65,530 unless somebody
+    /// raised it) ends that near 32,000: a goroutine beyond is not started, see [`NotStarted`](crate::NotStarted). With
+    /// `GOSCHED_STACK_GUARDS=closed` in the environment it is so on newer ones, too.
     #[must_use]
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = bytes;
@@ -172,15 +179,24 @@ impl Builder {
         }
         fork::watch()?;
         fault::install()?;
+        let stack = Shape::new(self.stack_size, guards())?;
         let config = Config {
             mode: self.mode,
             procs,
-            stack_size: self.stack_size,
+            stack,
             name: self.name,
             max_threads: self.max_threads.unwrap_or(DEFAULT_MAX_THREADS.max(2 * procs)),
             max_blocking: self.max_blocking,
         };
         Ok(Runtime { handle: Handle { sched: Sched::new(config, run::m_main, sysmon::main) } })
+    }
+}
+
+/// How stacks are guarded: as well as the kernel can, or as on an old one, if the environment says so.
+fn guards() -> Guards {
+    match std::env::var_os("GOSCHED_STACK_GUARDS") {
+        Some(kind) if kind == "closed" => Guards::Closed,
+        _ => Guards::available(),
     }
 }
 
@@ -245,6 +261,12 @@ impl Runtime {
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    /// What the stacks of its goroutines take. Cheap, and from any thread; figures of other threads may be a moment old.
+    #[must_use]
+    pub fn stack_stats(&self) -> StackStats {
+        self.handle.sched.stacks.stats()
     }
 
     /// Ends the runtime: nothing new starts, every goroutine and every thread that waits in a callback is cancelled - it

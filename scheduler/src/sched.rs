@@ -19,6 +19,7 @@ use std::sync::atomic::{
 use gosched_runtime_sys::fork;
 use gosched_runtime_sys::note::Note;
 use gosched_runtime_sys::primitive::Mutex;
+use gosched_runtime_sys::stack::Shape;
 use gosched_runtime_sys::thread::{monotonic_ns, usable_cpus};
 
 use crate::blocking_pool::BlockingPool;
@@ -50,7 +51,8 @@ const CLOSING: u32 = 1;
 pub(crate) struct Config {
     pub(crate) mode: Mode,
     pub(crate) procs: usize,
-    pub(crate) stack_size: usize,
+    /// What stacks are like, unless a goroutine asks for another size.
+    pub(crate) stack: Shape,
     /// The most Ms it makes threads for.
     pub(crate) max_threads: usize,
     /// The most threads that `blocking` may make.
@@ -198,7 +200,7 @@ impl Sched {
             sysmon_not_before: AtomicU64::new(0),
             counts: Counts::default(),
             slab: Slab::new(),
-            stacks: StackPool::new(config.stack_size),
+            stacks: StackPool::new(config.stack),
             threads: ThreadPool::new(),
             blocking: BlockingPool::new(config.max_blocking),
             ms: Mutex::new(Ms { list: Vec::new(), spawned: 0, ended: 0 }),

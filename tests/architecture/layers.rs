@@ -11,8 +11,8 @@ use crate::{PACKAGES, assert_bites, assert_clean, tree};
 /// contain each other share a place, `a|b`: the only knots there are.
 #[rustfmt::skip]
 const RUNTIME_SYS: &[&str] = &[
-    "stack_bounds", "sys", "errno", "futex", "barrier", "primitive", "note", "fatal", "signal_mask", "mapping", "stack",
-    "signal_stack", "handler", "cancel", "fork", "thread_exit", "slot", "thread", "clock", "context",
+    "stack_bounds", "sys", "errno", "futex", "barrier", "primitive", "note", "fatal", "signal_mask", "mapping",
+    "reservation", "stack", "signal_stack", "handler", "cancel", "fork", "thread_exit", "slot", "thread", "clock", "context",
 ];
 
 #[rustfmt::skip]

@@ -1,7 +1,7 @@
 //! Handlers are process-wide, so each of these runs in a child of its own.
 
 use super::*;
-use crate::stack::Stack;
+use crate::mapping::Mapping;
 use crate::testing::Child;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
@@ -88,8 +88,9 @@ fn one() -> libc::sighandler_t {
 
 /// Reads a byte that nobody may read.
 fn fault_at_guard() {
-    let stack = Stack::new(0).expect("stack");
-    let guard = std::ptr::with_exposed_provenance::<u8>(stack.guard().start + 8);
+    // Closed, so that a handler can open it: a mark in the page table would stay.
+    let mapping = Mapping::with_guard(1).expect("a mapping");
+    let guard = std::ptr::with_exposed_provenance::<u8>(mapping.guard().start + 8);
     // SAFETY: none; this is the fault that the test is about.
     unsafe { guard.read_volatile() };
 }

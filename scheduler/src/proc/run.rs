@@ -192,7 +192,9 @@ fn relieve(cx: &Current, hand: &mut Entered, searching: bool) -> bool {
 #[cold]
 fn retire(cx: &Current, hand: &mut Entered, searching: bool, wants: Wants) -> bool {
     let sched = cx.sched();
-    let p = hand.p.take().expect("only an M with a P looks for work");
+    let mut p = hand.p.take().expect("only an M with a P looks for work");
+    p.stacks.tidy();
+    sched.stacks.tidy(monotonic_ns());
     sched.dispatch.release(p, &cx.m.seat, &sched.idle, sched.line_now());
     if searching {
         let _it_looks_anyway = sched.idle.stop_search();

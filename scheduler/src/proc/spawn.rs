@@ -75,7 +75,7 @@ fn next_id(p: &mut P) -> u64 {
 /// Gives a new G a stack and, if it is settled, this M for good. Fails if there is no stack to be had.
 pub(crate) fn start(cx: &Current, hand: &mut Entered, g: &mut Runnable) -> io::Result<()> {
     let p = hand.p.as_mut().expect("only an M with a P starts goroutines");
-    let stack = p.stacks.get(&cx.sched().stacks)?;
+    let stack = p.stacks.get(&cx.sched().stacks, None)?;
     begin_on(g, &stack);
     settle(cx, g);
     let raw = g.as_raw();
@@ -89,7 +89,7 @@ pub(crate) fn start(cx: &Current, hand: &mut Entered, g: &mut Runnable) -> io::R
 /// The owner's part of the G comes to lie at the head of its stack.
 fn begin_on(g: &Runnable, stack: &Stack) {
     const { assert!(size_of::<Own>() <= stack::HEAD && align_of::<Own>() <= stack::HEAD_ALIGN) };
-    let range = StackRange { guard: stack.guard().start, low: stack.limit(), high: stack.limit() + stack.size() };
+    let range = StackRange { guard: stack.guard().start, low: stack.limit(), high: stack.end() };
     let own = stack.head().cast::<Own>();
     // SAFETY: large enough and aligned, and whoever has the stack has its head.
     unsafe { own.write(Own::new(g.kind(), range)) };

@@ -1,0 +1,140 @@
+//! What a pool keeps, and what it gives back.
+//!
+//! # Safety
+//!
+//! A test writes to stacks that it has, inside their bounds.
+#![expect(unsafe_code, reason = "uses stacks without running on them")]
+
+use super::*;
+
+const SIZE: usize = 64 << 10;
+
+fn pool() -> StackPool {
+    StackPool::new(Shape::new(SIZE, Guards::available()).expect("a shape"))
+}
+
+fn taken(pool: &StackPool, cache: &mut StackCache, n: usize) -> Vec<Stack> {
+    (0..n).map(|_| cache.get(pool, None).expect("a stack")).collect()
+}
+
+/// Uses the stack's page so far below its end.
+fn use_page(stack: &Stack, below: usize) {
+    let byte = std::ptr::with_exposed_provenance_mut::<u8>(stack.end() - below);
+    // SAFETY: inside a stack that is the test's.
+    unsafe { byte.write_volatile(1) };
+}
+
+#[test]
+fn the_stack_used_last_is_the_next() {
+    let (pool, mut cache) = (pool(), StackCache::new());
+    let mut stacks = taken(&pool, &mut cache, 3);
+    let last = stacks.pop().expect("three");
+    let end = last.end();
+    stacks.into_iter().chain([last]).for_each(|stack| cache.put(&pool, stack));
+    assert_eq!(cache.get(&pool, None).expect("a stack").end(), end);
+}
+
+#[test]
+fn a_cache_keeps_few_and_two_meet_in_the_pool() {
+    let (pool, mut one, mut other) = (pool(), StackCache::new(), StackCache::new());
+    let stacks = taken(&pool, &mut one, 200);
+    let before = pool.stats();
+    stacks.into_iter().for_each(|stack| one.put(&pool, stack));
+    assert!(one.stacks.len() <= CACHE && pool.stats().idle >= 200 - CACHE, "{:?}", pool.stats());
+    let _again = taken(&pool, &mut other, 200 - CACHE);
+    assert_eq!((pool.stats().reserved, pool.stats().slabs), (before.reserved, before.slabs), "nothing new was needed");
+}
+
+#[test]
+fn slabs_grow_with_what_is_there() {
+    let (pool, mut cache) = (pool(), StackCache::new());
+    let mut before = StackStats::default();
+    let mut stacks = Vec::new();
+    while stacks.len() < 2000 {
+        stacks.push(cache.get(&pool, None).expect("a stack"));
+        let now = pool.stats();
+        if now.slabs > before.slabs {
+            // As large as all before, but for what does not fill a stack.
+            assert!(now.reserved + (256 << 10) >= 2 * before.reserved, "{before:?} {now:?}");
+            before = now;
+        }
+    }
+    let now = pool.stats();
+    assert!(now.slabs <= 6 && now.taken >= 2000, "{now:?}");
+}
+
+#[test]
+fn deep_pages_of_idle_stacks_are_given_back() {
+    let (pool, mut cache) = (pool(), StackCache::new());
+    let stacks = taken(&pool, &mut cache, 3 * CACHE);
+    for stack in &stacks {
+        use_page(stack, 1);
+        use_page(stack, SIZE);
+    }
+    let depths = |stacks: &[Stack]| stacks.iter().map(Stack::depth).max();
+    assert_eq!(depths(&stacks), Some(SIZE));
+    stacks.into_iter().for_each(|stack| cache.put(&pool, stack));
+    cache.tidy();
+    assert_eq!(depths(&cache.stacks), Some(4096), "what waits here");
+    let stacks = taken(&pool, &mut cache, 3 * CACHE);
+    assert_eq!(depths(&stacks), Some(4096), "what went through the pool");
+}
+
+#[test]
+fn a_busy_cache_gives_them_back_now_and_then() {
+    let (pool, mut cache) = (pool(), StackCache::new());
+    let stacks = taken(&pool, &mut cache, 4);
+    stacks.iter().for_each(|stack| use_page(stack, SIZE));
+    stacks.into_iter().for_each(|stack| cache.put(&pool, stack));
+    assert!(cache.stacks.iter().any(|stack| stack.depth() == SIZE));
+    for _ in 0..TIDY_EVERY {
+        let stack = cache.get(&pool, None).expect("a stack");
+        cache.put(&pool, stack);
+    }
+    assert!(cache.stacks.iter().all(|stack| stack.depth() == 0));
+}
+
+#[test]
+fn slabs_that_nobody_needs_are_unmapped() {
+    let (pool, mut cache) = (pool(), StackCache::new());
+    let stacks = taken(&pool, &mut cache, 2000);
+    let peak = pool.stats();
+    let survivor = {
+        let mut stacks = stacks.into_iter();
+        let survivor = stacks.next().expect("2000");
+        stacks.for_each(|stack| cache.put(&pool, stack));
+        survivor
+    };
+    drop(std::mem::replace(&mut cache, StackCache::new()));
+    pool.tidy(monotonic_ns());
+    assert_eq!(pool.stats().slabs, peak.slabs, "they may be needed again at once");
+    pool.tidy(monotonic_ns() + IDLE_NS);
+    let after = pool.stats();
+    assert!(after.slabs < peak.slabs && after.unmapped > 0, "{peak:?} {after:?}");
+    cache.put(&pool, survivor);
+    let _again = taken(&pool, &mut cache, 2000);
+}
+
+#[test]
+fn other_sizes_are_kept_apart() {
+    let (pool, mut cache) = (pool(), StackCache::new());
+    let large = cache.get(&pool, Some(1 << 20)).expect("a stack");
+    let usual = cache.get(&pool, Some(SIZE - 1)).expect("a stack");
+    assert_eq!((large.size(), usual.size()), (1 << 20, SIZE));
+    let end = large.end();
+    cache.put(&pool, large);
+    cache.put(&pool, usual);
+    assert_eq!(cache.get(&pool, None).expect("a stack").size(), SIZE);
+    assert_eq!(cache.get(&pool, Some(1 << 20)).expect("a stack").end(), end, "it was kept");
+}
+
+#[test]
+fn no_stack_is_an_error_that_says_so() {
+    let pool = StackPool::new(Shape::new(1 << 46, Guards::available()).expect("a shape"));
+    let mut cache = StackCache::new();
+    // A few fit into the addresses of a machine.
+    let error = (0..64).try_for_each(|_| cache.get(&pool, None).map(std::mem::forget));
+    let error = error.expect_err("more than a machine has");
+    assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+    assert!(error.to_string().starts_with("no memory for a stack of 70368744177664 bytes"), "{error}");
+}
