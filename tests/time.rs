@@ -1,12 +1,14 @@
 //! Sleeping and time limits, as users see them: nothing is early, nothing is lost, nobody is kept from running.
 
+use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gosched::callback::{Binding, Bridge};
-use gosched::{Cancelled, Mode, Runtime, chan, go, time, yield_now};
+use gosched::callback::{Binding, Bridge, EnterError};
+use gosched::cancel::{CancelScope, Cancelled, shield};
+use gosched::{Mode, Runtime, chan, go, time, yield_now};
 use test_support::{each_mode, each_procs, migratory, settled};
 
 const fn ms(n: u64) -> Duration {
@@ -189,4 +191,167 @@ fn many_sleepers_wake() {
         });
         rt.shutdown(Duration::from_secs(30)).expect("nothing is left");
     }
+}
+
+/// Ends by its limit alone.
+fn for_ever() {
+    time::sleep(Duration::MAX);
+}
+
+#[test]
+fn a_limit_ends_a_wait_and_no_later_one() {
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let (tx, rx) = chan::bounded::<u32>(1);
+            let began = Instant::now();
+            assert_eq!(time::timeout(ms(5), || rx.recv()), Err(time::Elapsed));
+            assert!(began.elapsed() >= ms(5));
+            assert!(slept(ms(10)) >= ms(10), "nothing is left of it");
+            tx.send(7).expect("there is room");
+            assert_eq!(time::timeout(LONG, || rx.recv()), Ok(Ok(7)));
+        });
+    });
+}
+
+#[test]
+fn what_runs_out_of_time_is_dropped_in_order() {
+    struct Notes(Arc<Mutex<Vec<u32>>>, u32);
+    impl Drop for Notes {
+        fn drop(&mut self) {
+            self.0.lock().expect("no panic").push(self.1);
+        }
+    }
+    each_mode(|rt, _| {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let result = rt.run(|| {
+            time::timeout(ms(1), || {
+                let _first = Notes(Arc::clone(&order), 1);
+                let _second = Notes(Arc::clone(&order), 2);
+                for_ever();
+            })
+        });
+        assert_eq!(result, Err(time::Elapsed));
+        assert_eq!(*order.lock().expect("no panic"), [2, 1]);
+    });
+}
+
+#[test]
+fn of_two_limits_the_first_to_pass_counts() {
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let inner = time::timeout(LONG, || (time::timeout(ms(2), for_ever), 7));
+            assert_eq!(inner, Ok((Err(time::Elapsed), 7)));
+            let outer = time::timeout(ms(2), || {
+                let inner = time::timeout(LONG, for_ever);
+                unreachable!("the outer one has passed: {inner:?}");
+            });
+            assert_eq!(outer, Err::<(), _>(time::Elapsed));
+        });
+    });
+}
+
+#[test]
+fn without_a_wait_nothing_is_ended() {
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let late = time::timeout(ms(1), || {
+                let began = Instant::now();
+                while began.elapsed() < ms(3) {
+                    std::hint::spin_loop();
+                }
+                7
+            });
+            assert_eq!(late, Ok(7), "late, and there all the same");
+            let yielding = time::timeout(ms(1), || {
+                loop {
+                    yield_now();
+                }
+            });
+            assert_eq!(yielding, Err::<(), _>(time::Elapsed));
+            assert_eq!(time::timeout(Duration::ZERO, || 7), Ok(7));
+            assert_eq!(time::timeout(Duration::ZERO, for_ever), Err(time::Elapsed));
+            assert_eq!(time::timeout(Duration::MAX, || 7), Ok(7));
+            assert_eq!(time::timeout_at(Instant::now(), for_ever), Err(time::Elapsed));
+        });
+    });
+}
+
+#[test]
+fn a_shield_holds_a_limit_off() {
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let mut through = false;
+            let result = time::timeout(ms(2), || {
+                assert!(shield(|| slept(ms(10))) >= ms(10));
+                through = true;
+                for_ever();
+            });
+            assert_eq!((result, through), (Err(time::Elapsed), true));
+        });
+    });
+}
+
+#[test]
+fn a_limit_that_was_caught_stays_until_its_region_is_left() {
+    let mode = settled();
+    let rt = Runtime::builder(mode).build().expect("a runtime");
+    rt.run(|| {
+        let result = time::timeout(ms(2), || {
+            for _ in 0..3 {
+                assert!(catch_unwind(for_ever).expect_err("time is up").is::<Cancelled>());
+            }
+            7
+        });
+        assert_eq!(result, Ok(7), "it returned");
+    });
+}
+
+#[test]
+fn a_cancel_goes_through_a_limit() {
+    each_mode(|rt, _| {
+        let (tx, rx) = chan::bounded(0);
+        let goroutine = rt.handle().go(move || {
+            time::timeout(LONG, || {
+                tx.send(()).expect("the test receives");
+                for_ever();
+            })
+        });
+        rx.recv().expect("it has begun");
+        goroutine.cancel();
+        let payload = goroutine.join().expect_err("it was cancelled");
+        assert_eq!(payload.downcast::<Cancelled>().expect("cancelled").scope, CancelScope::Goroutine);
+    });
+}
+
+#[test]
+fn a_thread_in_a_callback_has_limits() {
+    let rt = Runtime::builder(settled()).build().expect("a runtime");
+    let bridge = Bridge::new(&rt);
+    let outcome = thread::spawn(move || bridge.enter(|| time::timeout(ms(5), for_ever)).expect("it entered")).join();
+    assert_eq!(outcome.expect("no panic"), Err(time::Elapsed));
+}
+
+/// A callback in a goroutine waits in place, on the goroutine's own thread.
+#[test]
+fn a_callback_in_a_goroutine_has_limits() {
+    each_procs(settled(), |rt| {
+        let bridge = Bridge::new(rt);
+        rt.run(|| {
+            let inside = bridge.enter(|| {
+                assert!(slept(ms(3)) >= ms(3));
+                time::timeout(ms(3), for_ever)
+            });
+            assert_eq!(inside.expect("it entered"), Err(time::Elapsed));
+            let around = time::timeout(ms(3), || bridge.enter(for_ever).expect_err("time is up"));
+            assert!(
+                matches!(around, Ok(EnterError::Panicked(why)) if why.is::<Cancelled>()),
+                "the callback ended with it"
+            );
+        });
+    });
+}
+
+#[test]
+fn a_plain_thread_is_not_ended() {
+    assert!(time::timeout(ms(1), || slept(ms(5))).expect("it slept to the end") >= ms(5));
 }

@@ -2,8 +2,9 @@
 //!
 //! A cancel wakes a goroutine; the call that it waits in, or the next one that would wait, unwinds with [`Cancelled`], and
 //! whatever is on its stack is dropped as in a panic. Nobody unwinds a goroutine but itself, so one that never waits is
-//! never ended. There are three ways to be cancelled: [`JoinHandle::cancel`](crate::JoinHandle::cancel) ends a goroutine,
-//! [`Token::cancel`] what runs under a token, and a runtime that shuts down ends all that is in it.
+//! never ended. There are four ways to be cancelled: [`JoinHandle::cancel`](crate::JoinHandle::cancel) ends a goroutine,
+//! [`Token::cancel`] what runs under a token, [`time::timeout`](crate::time::timeout) what takes too long, and a runtime that
+//! shuts down ends all that is in it.
 //!
 //! Waits are not ended while the goroutine is panicking, inside [`shield`], and in the wait of [`scope`](crate::scope()) for
 //! its goroutines. A cancel that a goroutine catches stays pending: the next wait unwinds again, until what was cancelled
@@ -32,6 +33,7 @@ pub use crate::g::{CancelScope, Cancelled};
 
 use crate::current;
 use crate::ds::grow;
+use crate::ds::timers::NEVER;
 use crate::proc::cancel::{self, Region};
 use crate::proc::park::{Parking, Target, Wake};
 use crate::waiter::{self, WaitList, Waited};
@@ -208,7 +210,7 @@ impl Token {
     /// With whatever else `f` unwinds with, such as a cancel of the whole goroutine.
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> Result<R, Cancelled> {
         let scope = CancelScope::Token(self.id());
-        let listed = Listed { region: Region::new(self.id()), at: Cell::new(None) };
+        let listed = Listed { region: Region::new(scope, NEVER), at: Cell::new(None) };
         let entered = Entered { token: &self.shared, listed: &listed };
         if !entered.enter(Target::here()) {
             let g = current::with(|cx| Some(cx?.g()?.id())).unwrap_or_default();

@@ -33,6 +33,7 @@ use gosched_runtime_sys::context::{Context, Suspender};
 
 use crate::ds::list::{Link, Linked};
 use crate::ds::parker::Parker;
+use crate::ds::timers::NEVER;
 
 /// Where a G may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +86,8 @@ pub enum CancelScope {
     Goroutine,
     /// What it ran under the token of this number.
     Token(u64),
+    /// What it ran with a time limit, [`time::timeout`](crate::time::timeout); of this number.
+    Timeout(u64),
     /// Everything in the runtime, which is being shut down.
     Runtime,
 }
@@ -95,6 +98,7 @@ impl fmt::Display for Cancelled {
         match scope {
             CancelScope::Goroutine => write!(f, "goroutine {g} was cancelled"),
             CancelScope::Token(token) => write!(f, "goroutine {g} was cancelled by token {token}"),
+            CancelScope::Timeout(_) => write!(f, "goroutine {g} ran out of time"),
             CancelScope::Runtime => write!(f, "goroutine {g} was cancelled, its runtime shuts down"),
         }
     }
@@ -158,6 +162,8 @@ pub(crate) struct Own {
     pub(crate) shields: Cell<u32>,
     /// The innermost of the regions on its stack that a token may cancel, opaque at this level; see `proc::cancel`.
     pub(crate) regions: Cell<Option<NonNull<()>>>,
+    /// When the first time limit of those regions passes, in nanoseconds on the monotonic clock; `NEVER` without one.
+    pub(crate) limit: Cell<u64>,
     /// Its handle has cancelled it. Written by others, who keep the G from ending meanwhile.
     pub(crate) asked: AtomicBool,
     pub(crate) suspender: Cell<Option<GSuspender>>,
@@ -237,6 +243,7 @@ impl Own {
             pins: Cell::new(0),
             shields: Cell::new(0),
             regions: Cell::new(None),
+            limit: Cell::new(NEVER),
             asked: AtomicBool::new(false),
             suspender: Cell::new(None),
             stack,

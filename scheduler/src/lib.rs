@@ -16,8 +16,7 @@
 //! | `current`, `thread_g` | the calling thread's place; Gs that are threads |
 //! | `proc` | the verbs: wake, timers, find, run, park, spawn, attach, shutdown |
 //! | `waiter` | the wait queue under everything that blocks |
-//! | `time` | waiting for the clock |
-//! | `blocking`, `cancel`, `join`, `go`, `scope`, `chan` | what users call |
+//! | `blocking`, `cancel`, `time`, `join`, `go`, `scope`, `chan` | what users call |
 //! | `fault`, `signal`, `runtime`, `embed` | the edges |
 
 mod blocking;

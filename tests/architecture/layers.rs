@@ -22,8 +22,8 @@ const SCHEDULER: &[&str] = &[
     "g", "g_queue", "pulse", "crowd", "stack_pool", "slab", "p", "dispatch::seat", "dispatch::outcome", "dispatch::state", "dispatch", "m", "thread_pool", "blocking_pool", "sched", "current", "thread_g",
     "proc::attach", "proc::start_m", "proc::wake", "proc::timers", "proc::find", "proc::spawn", "proc::cancel", "proc::in_place", "proc::park", "proc::run", "proc::shutdown", "proc",
     "report", "sysmon",
-    "waiter", "time",
-    "blocking", "cancel", "join", "go", "scope", "chan::error", "chan::raw", "chan::seat", "chan", "chan::sender", "chan::receiver",
+    "waiter",
+    "blocking", "cancel", "time", "time::timeout", "join", "go", "scope", "chan::error", "chan::raw", "chan::seat", "chan", "chan::sender", "chan::receiver",
     "fault", "signal", "runtime", "embed",
 ];
 

@@ -4,8 +4,12 @@
 //! alone ends nothing: whoever finds it looks for a reason, and without one forgets it. So a cancel that was meant for an
 //! earlier goroutine of the record, or for a region that this one has left, costs a wait that is begun once more.
 //!
-//! The reasons: the runtime shuts down; the goroutine was asked to end by its handle; a token was cancelled, for the part of
-//! the goroutine that runs under it, a [`Region`].
+//! The reasons: the runtime shuts down; the goroutine was asked to end by its handle; a token was cancelled, or time is up,
+//! for the part of the goroutine that runs under it, a [`Region`].
+//!
+//! Nobody tells a goroutine that its time is up. It waits no longer than the first limit of its regions allows, and looks at the
+//! clock whenever it looks for a reason: that works the same for a goroutine that is a thread, and one that never waits pays
+//! nothing.
 //!
 //! Rejected: a word of bits for the reasons in the G, which leaving a region would have to clear while somebody sets it.
 //! Looking for the outermost is walking a list of frames, and nobody does so who was not cancelled.
@@ -23,7 +27,10 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
+use gosched_runtime_sys::thread::monotonic_ns;
+
 use crate::current;
+use crate::ds::timers::NEVER;
 use crate::g::{CancelScope, Cancelled, G, Own, running_own};
 use crate::sched::Sched;
 
@@ -42,10 +49,54 @@ pub(crate) fn may_end_waits(own: &Own) -> bool {
 /// Nothing while the thread is panicking: its unwinding must get through.
 #[inline]
 pub(crate) fn pending(g: &G, sched: Option<&Sched>) -> Option<CancelScope> {
+    // SAFETY: the calling goroutine's.
+    if unsafe { running_own(g) }.limit.get() != NEVER {
+        look_at_clock(g);
+    }
     let why = g.parker.pending(|| reason(g, sched))?;
     // SAFETY: the calling goroutine's.
     let own = unsafe { running_own(g) };
     (may_end_waits(own) && !thread::panicking()).then_some(why)
+}
+
+/// When the waits of the calling goroutine end at the latest, in nanoseconds on the monotonic clock; [`NEVER`] if none of its
+/// time limits counts here.
+#[inline]
+pub(crate) fn limit(g: &G) -> u64 {
+    // SAFETY: the calling goroutine's.
+    let own = unsafe { running_own(g) };
+    match own.limit.get() {
+        limit if limit != NEVER && may_end_waits(own) && !thread::panicking() => limit,
+        _ => NEVER,
+    }
+}
+
+/// Limits of the calling goroutine that have passed become reasons.
+#[cold]
+fn look_at_clock(g: &G) {
+    // SAFETY: the calling goroutine's.
+    let own = unsafe { running_own(g) };
+    let now = monotonic_ns();
+    if own.limit.get() > now {
+        return;
+    }
+    each_region(own, |region| {
+        if region.limit <= now {
+            region.tell();
+        }
+    });
+    let _it_runs = g.parker.cancel();
+}
+
+/// Calls `f` with each region that the calling goroutine, whose part this is, is in; the innermost first.
+fn each_region(own: &Own, mut f: impl FnMut(&Region)) {
+    let mut at = own.regions.get();
+    while let Some(region) = at {
+        // SAFETY: linked by a frame of this goroutine that has not returned.
+        let region = unsafe { region.cast::<Region>().as_ref() };
+        f(region);
+        at = region.outer.get();
+    }
 }
 
 /// The widest reason there is: what is unwound for it need not be unwound for the others.
@@ -60,15 +111,11 @@ fn reason(g: &G, sched: Option<&Sched>) -> Option<CancelScope> {
         return Some(CancelScope::Goroutine);
     }
     let mut widest = None;
-    let mut at = own.regions.get();
-    while let Some(region) = at {
-        // SAFETY: linked by a frame of this goroutine that has not returned.
-        let region = unsafe { region.cast::<Region>().as_ref() };
+    each_region(own, |region| {
         if region.told.load(Relaxed) {
-            widest = Some(CancelScope::Token(region.token));
+            widest = Some(region.scope);
         }
-        at = region.outer.get();
-    }
+    });
     widest
 }
 
@@ -104,16 +151,19 @@ pub(crate) fn shielded<R>(f: impl FnOnce() -> R) -> R {
     counted(|own| &own.shields, f)
 }
 
-/// A part of a goroutine that a token cancels.
+/// A part of a goroutine that a token cancels, or a time limit.
 pub(crate) struct Region {
     outer: Cell<Option<NonNull<()>>>,
-    token: u64,
+    scope: CancelScope,
+    limit: u64,
     told: AtomicBool,
 }
 
 impl Region {
-    pub(crate) fn new(token: u64) -> Self {
-        Self { outer: Cell::new(None), token, told: AtomicBool::new(false) }
+    /// One that is left for `scope`, when it is told to be or when `limit` has passed, in nanoseconds on the monotonic clock;
+    /// [`NEVER`] for none.
+    pub(crate) fn new(scope: CancelScope, limit: u64) -> Self {
+        Self { outer: Cell::new(None), scope, limit, told: AtomicBool::new(false) }
     }
 
     /// The token was cancelled. The goroutine's park word is cancelled after this.
@@ -123,21 +173,24 @@ impl Region {
 
     /// Calls `f` with this as the innermost region of the calling goroutine, if that is one.
     pub(crate) fn run<R>(&self, f: impl FnOnce() -> R) -> R {
-        struct Leave<'a>(NonNull<G>, &'a Region);
+        struct Leave<'a>(NonNull<G>, &'a Region, u64);
         impl Drop for Leave<'_> {
             fn drop(&mut self) {
                 // SAFETY: the record of a G that has not ended: it runs this.
                 let g = unsafe { self.0.as_ref() };
                 // SAFETY: it is the calling G's.
-                unsafe { running_own(g) }.regions.set(self.1.outer.get());
+                let own = unsafe { running_own(g) };
+                own.regions.set(self.1.outer.get());
+                own.limit.set(self.2);
             }
         }
         let g = current::with(|cx| {
             let own = cx?.own()?;
             self.outer.set(own.regions.replace(Some(NonNull::from(self).cast())));
-            cx?.g().map(NonNull::from)
+            let limit = own.limit.replace(own.limit.get().min(self.limit));
+            Some((NonNull::from(cx?.g()?), limit))
         });
-        let _leave = g.map(|g| Leave(g, self));
+        let _leave = g.map(|(g, limit)| Leave(g, self, limit));
         f()
     }
 }

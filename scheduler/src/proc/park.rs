@@ -17,11 +17,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use gosched_runtime_sys::clock::to_ns;
+use gosched_runtime_sys::clock::{to_instant, to_ns};
 use gosched_runtime_sys::thread::{monotonic_ns, yield_thread};
 
 use crate::current::{self, Current};
 use crate::ds::parker::Notify;
+use crate::ds::timers::NEVER;
 use crate::g::{CancelScope, G, GSuspender, Kind, Runnable, Switch};
 use crate::policy::Patience;
 use crate::proc::in_place::{self, kind_of_running};
@@ -202,7 +203,10 @@ impl Parking {
 
     /// Waits until it is notified or cancelled. May return early; may be called again.
     pub(crate) fn park(&self) {
-        self.park_as(Switch::Park);
+        match cancel::limit(self.g()) {
+            NEVER => self.park_as(Switch::Park),
+            limit => self.park_at_most(limit, in_place::patience),
+        }
     }
 
     /// Waits until it is notified. May return early; may be called again.
@@ -227,7 +231,7 @@ impl Parking {
     #[cfg_attr(not(test), expect(dead_code, reason = "no primitive takes a time limit yet; the tests do"))]
     pub(crate) fn park_until(&self, deadline: Option<Instant>) {
         match deadline {
-            Some(deadline) => self.park_at_most(deadline, in_place::patience),
+            Some(deadline) => self.park_at_most(to_ns(deadline).min(cancel::limit(self.g())), in_place::patience),
             None => self.park(),
         }
     }
@@ -235,11 +239,10 @@ impl Parking {
     /// As [`park_until`](Self::park_until), for who expects nobody to come before the deadline: a thread does not look out
     /// for anybody before it sleeps.
     pub(crate) fn sleep_until(&self, deadline: Instant) {
-        self.park_at_most(deadline, || Patience::NONE);
+        self.park_at_most(to_ns(deadline).min(cancel::limit(self.g())), || Patience::NONE);
     }
 
-    fn park_at_most(&self, deadline: Instant, patience: impl FnOnce() -> Patience) {
-        let at = to_ns(deadline);
+    fn park_at_most(&self, at: u64, patience: impl FnOnce() -> Patience) {
         if at <= monotonic_ns() {
             return;
         }
@@ -256,7 +259,7 @@ impl Parking {
                 armed.disarm();
             }
             // It may not switch; or there is no memory for a timer, and the thread can do without.
-            None => in_place::wait(self.g(), panicking, Some(deadline), patience()),
+            None => in_place::wait(self.g(), panicking, to_instant(at), patience()),
         }
     }
 

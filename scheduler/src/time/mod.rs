@@ -19,7 +19,11 @@
 //! });
 //! ```
 
+mod timeout;
+
 use std::time::{Duration, Instant};
+
+pub use timeout::{Elapsed, timeout, timeout_at};
 
 use crate::proc::park::{Parking, yield_now};
 
