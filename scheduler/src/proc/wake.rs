@@ -116,6 +116,9 @@ pub(crate) fn wake_p(sched: &Sched) {
 pub(crate) fn wake_least_home(sched: &Sched) {
     match sched.least_home().0 {
         Some(m) => rouse(sched, m),
+        // It is yet to be made. `submit` would rely on those who search: they may have their share, too, as the caller does
+        // who searches itself.
+        None if sched.idle.idle_ps() > 0 && sched.idle.start_search(usize::MAX) => wake_p(sched),
         None => submit(sched),
     }
 }
