@@ -3,7 +3,8 @@
 #[doc(inline)]
 pub use gosched_scheduler::{
     Builder, CancelScope, Cancelled, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, JoinHandle, Mode, NotStarted, Runtime,
-    Scope, ScopedJoinHandle, ShutdownError, StackStats, blocking, go, go_migratory, run, scope, yield_now,
+    Scope, ScopedJoinHandle, ShutdownError, StackStats, ThreadLock, blocking, go, go_migratory, lock_thread, run,
+    scope, yield_now,
 };
 
 #[doc(inline)]

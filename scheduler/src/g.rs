@@ -158,6 +158,8 @@ pub(crate) struct Own {
     pub(crate) in_place: Cell<bool>,
     /// How many frames on its stack forbid to run a sibling above them (nested entries).
     pub(crate) pins: Cell<u32>,
+    /// How often it is locked to its thread. It never comes down by itself, so it is as wide as it takes not to overflow.
+    pub(crate) locks: Cell<u64>,
     /// How many frames on its stack are not to be unwound by a cancel.
     pub(crate) shields: Cell<u32>,
     /// The innermost of the regions on its stack that a token may cancel, opaque at this level; see `proc::cancel`.
@@ -241,6 +243,7 @@ impl Own {
             home: Cell::new(None),
             in_place: Cell::new(kind == Kind::ThreadBacked),
             pins: Cell::new(0),
+            locks: Cell::new(0),
             shields: Cell::new(0),
             regions: Cell::new(None),
             limit: Cell::new(NEVER),

@@ -59,6 +59,7 @@ pub use cancel::{CancelScope, Cancelled};
 pub use go::{current_id, go, go_migratory};
 pub use join::{JoinHandle, NotStarted};
 pub use mode::Mode;
+pub use proc::lock_thread::{ThreadLock, lock_thread};
 pub use proc::park::yield_now;
 pub use runtime::{Builder, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, Runtime, ShutdownError, run};
 pub use scope::{Scope, ScopedJoinHandle, scope};

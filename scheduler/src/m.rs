@@ -19,7 +19,7 @@ use std::cell::UnsafeCell;
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::atomic::{
-    AtomicU16, AtomicU64, AtomicUsize,
+    AtomicBool, AtomicU16, AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
 
@@ -50,6 +50,8 @@ pub(crate) struct M {
     pub(crate) inbox: Mailbox,
     /// Started, unfinished settled Gs.
     settled: AtomicUsize,
+    /// A goroutine ended locked to the thread, which another one stands in for: it ends with its last settled G.
+    retires: AtomicBool,
     /// Gs made and ended on this thread; written by it alone.
     spawned: AtomicU64,
     ended: AtomicU64,
@@ -132,6 +134,7 @@ impl M {
             pulse: Pulse::new(),
             inbox: Mailbox::new(),
             settled: AtomicUsize::new(0),
+            retires: AtomicBool::new(false),
             spawned: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             signal_stack: Mutex::new(None),
@@ -153,6 +156,11 @@ impl M {
         self.spawned.store(0, Relaxed);
         self.ended.store(0, Relaxed);
         grow::push(|| FREE.lock(), |free| free, self);
+    }
+
+    /// The M is to end, or (its record) belongs to the next thread.
+    pub(crate) fn set_retires(&self, retires: bool) -> bool {
+        self.retires.swap(retires, Relaxed)
     }
 
     /// A number to tell it from others.

@@ -80,6 +80,16 @@ impl Pulse {
         self.running.store(ptr::null_mut(), Relaxed);
     }
 
+    /// The thread sleeps, or offers its core, in place of the running G: that is neither a run nor a part of one.
+    pub(crate) fn rests(&self) {
+        self.running.store(ptr::null_mut(), Relaxed);
+    }
+
+    /// The G that rested goes on, in a slice of its own; what waited for it waits still.
+    pub(crate) fn goes_on(&self, g: &G) {
+        self.switches_to(g, false, self.behind());
+    }
+
     /// The running G readied another one, which waits for it.
     #[inline(always)]
     pub(crate) fn left_behind(&self) {

@@ -138,7 +138,7 @@ impl Builder {
     }
 
     /// The most threads it makes to run goroutines, 1 to 100,000; not counted are those that lend themselves
-    /// ([`Runtime::run`]), its overseer, those of [`blocking`](crate::blocking) and of `Mode::threads`. A runtime has about as
+    /// ([`Runtime::run`]) or are about to end ([`lock_thread`](crate::lock_thread)), its overseer, those of [`blocking`](crate::blocking) and of `Mode::threads`. A runtime has about as
     /// many as it has Ps; more while goroutines block or compute for long, whose Ps others then run. At the limit nobody
     /// takes over: what waits behind such goroutines waits for them. Unless set: [`DEFAULT_MAX_THREADS`], or twice the number
     /// of Ps if that is more.

@@ -160,6 +160,8 @@ pub(crate) struct Sched {
     ms: Mutex<Ms>,
     /// How many of the Ms are threads that lend themselves.
     pub(crate) lent: AtomicUsize,
+    /// How many are about to end, with others in their place.
+    pub(crate) retiring: AtomicUsize,
     /// The first `procs` Ms.
     home: Box<[AtomicPtr<M>]>,
     /// Gs made by threads that are no M of ours.
@@ -205,6 +207,7 @@ impl Sched {
             blocking: BlockingPool::new(config.max_blocking),
             ms: Mutex::new(Ms { list: Vec::new(), spawned: 0, ended: 0 }),
             lent: AtomicUsize::new(0),
+            retiring: AtomicUsize::new(0),
             home: (0..config.procs).map(|_| AtomicPtr::default()).collect(),
             spawned_outside: AtomicU64::new(0),
             state: AtomicU32::new(OPEN),
@@ -286,6 +289,11 @@ impl Sched {
     pub(crate) fn add_m(&self, m: &'static M) {
         grow::push(|| self.ms.lock(), |ms| &mut ms.list, m);
         self.dispatch.make_room(self.m_count());
+        self.take_home(m);
+    }
+
+    /// Makes `m` a home M, if there are fewer than `procs`.
+    pub(crate) fn take_home(&self, m: &'static M) {
         for slot in &self.home {
             // ORDERING[sched.home]: the record is whole for who finds it in `least_home`.
             if slot.compare_exchange(std::ptr::null_mut(), std::ptr::from_ref(m).cast_mut(), Release, Relaxed).is_ok() {
@@ -293,6 +301,15 @@ impl Sched {
                 break;
             }
         }
+    }
+
+    /// It is none any more, and the next M that joins may be. True: it was one.
+    pub(crate) fn leave_home(&self, m: &'static M) -> bool {
+        m.seat.set_home(false);
+        let leaves = |slot: &AtomicPtr<M>| {
+            slot.compare_exchange(std::ptr::from_ref(m).cast_mut(), std::ptr::null_mut(), Relaxed, Relaxed).is_ok()
+        };
+        self.home.iter().any(leaves)
     }
 
     /// An M that nobody needed for a while asks whether it may end; if so, it is one of the runtime's no more.
@@ -307,12 +324,11 @@ impl Sched {
 
     /// An M leaves, and its record with it.
     pub(crate) fn remove_m(&self, m: &'static M) {
-        for slot in &self.home {
-            let _not_home =
-                slot.compare_exchange(std::ptr::from_ref(m).cast_mut(), std::ptr::null_mut(), Relaxed, Relaxed);
-        }
-        m.seat.set_home(false);
+        let _was_home = self.leave_home(m);
         self.ms.lock().leave(m);
+        if m.set_retires(false) {
+            self.retiring.fetch_sub(1, Relaxed);
+        }
         m.release();
     }
 

@@ -24,15 +24,25 @@ use crate::proc::{cancel, wake};
 /// until the deadline has passed. Looks out for that as long as `patience` says before it sleeps. May return early.
 #[cold]
 pub(crate) fn wait(g: &G, shielded: bool, deadline: Option<Instant>, patience: Patience) {
-    if look_first(g, patience) {
+    // Who has a P gives it up at once, for whoever is to wake it may need it. A thread-backed G has none, and what it lies on
+    // top of keeps its own for as long as it looks out.
+    let had_p = kind_of_running(g) != Kind::ThreadBacked;
+    if !had_p && look_first(g, patience) {
         return;
     }
+    rest(give_up_p);
+    if !had_p || !look_first(g, patience) {
+        sleep(g, shielded, deadline);
+    }
+    go_on();
+}
+
+fn sleep(g: &G, shielded: bool, deadline: Option<Instant>) {
     // SAFETY: the calling G's own record, or the one borrowed for this wait.
     let own = unsafe { crate::g::running_own(g) };
     let home = own.home.get();
     current::with(|cx| {
         if let Some(cx) = cx {
-            give_up_p(cx);
             own.home.set(Some(cx.m.as_home()).filter(|_| home.is_none()).or(home));
         }
     });
@@ -78,43 +88,79 @@ pub(crate) fn patience() -> Patience {
     current::with(|cx| cx.map_or(Patience::NONE, |cx| cx.sched().patience()))
 }
 
-/// Before its thread sleeps or blocks, every M on it (one per runtime that the thread is in) gives its P up.
-fn give_up_p(cx: &Current) {
-    let mut place = Some(cx);
-    while let Some(cx) = place {
-        let p = cx.enter().ok().and_then(|mut hand| hand.p.take());
-        if let Some(p) = p {
-            cx.m.seat.without_p();
-            wake::hand_off_p(cx.sched(), p);
-        }
-        // The M of a thread-backed G never kept the time.
-        if cx.g().is_some_and(|g| kind_of_running(g) != Kind::ThreadBacked) {
-            wake::keep_time(cx.sched());
-        }
-        place = cx.prev();
-    }
-}
-
-/// Before the calling thread blocks for long: others run what its Ps have to run. Its G goes on without one.
-pub(crate) fn give_up_ps() {
+/// Calls `f` with each place of the thread, one per runtime that it is in, and for its M's G if that is not the thread.
+fn each_place(mut f: impl FnMut(&Current, Option<&G>)) {
     current::with(|cx| {
-        if let Some(cx) = cx {
-            give_up_p(cx);
+        let mut place = cx;
+        while let Some(cx) = place {
+            f(cx, cx.g().filter(|g| kind_of_running(g) != Kind::ThreadBacked));
+            place = cx.prev();
         }
     });
 }
 
-/// After such a call: an idle P, if there is one, so that what the G makes or wakes next goes the short way. If not, its M
-/// waits for its turn when the G suspends.
-pub(crate) fn take_p_back() {
-    current::with(|cx| {
-        // Only an M that runs Gs has use for a P; the M of a thread-backed G is none of the dispatch's.
-        let Some(cx) = cx.filter(|cx| cx.g().is_some_and(|g| kind_of_running(g) != Kind::ThreadBacked)) else { return };
+/// Before the thread sleeps, blocks or offers its core: its Ms do with their Ps what `release` says, and their Gs do not run.
+fn rest(release: fn(&Current)) {
+    each_place(|cx, g| {
+        // The M of a thread-backed G has no P, no pulse, and never kept the time.
+        if g.is_some() {
+            release(cx);
+            cx.m.pulse.rests();
+            wake::keep_time(cx.sched());
+        }
+    });
+}
+
+/// The thread's Gs go on: with an idle P, if there is one, so that what they make or wake next goes the short way. If not,
+/// the M waits for its turn when its G switches; one that is locked to its thread goes on without.
+fn go_on() {
+    each_place(|cx, g| {
+        let Some(g) = g else { return };
+        cx.m.pulse.goes_on(g);
         let Ok(mut hand) = cx.enter() else { return };
         if hand.p.is_none() {
             hand.p = cx.sched().dispatch.try_take(&cx.m.seat, &cx.sched().idle);
         }
     });
+}
+
+fn give_up_p(cx: &Current) {
+    let p = cx.enter().ok().and_then(|mut hand| hand.p.take());
+    if let Some(p) = p {
+        cx.m.seat.without_p();
+        wake::hand_off_p(cx.sched(), p);
+    }
+}
+
+/// The same if others have something to run with it.
+fn offer_p(cx: &Current) {
+    let p = cx.enter().ok().and_then(|mut hand| hand.p.take_if(|p| wake::has_use(cx.sched(), p)));
+    if let Some(p) = p {
+        cx.m.seat.without_p();
+        wake::hand_off_p(cx.sched(), p);
+    }
+}
+
+/// Before the calling thread blocks for long: others run what its Ps have to run. Its G goes on without one.
+pub(crate) fn give_up_ps() {
+    rest(give_up_p);
+}
+
+/// After such a call.
+pub(crate) fn take_p_back() {
+    go_on();
+}
+
+/// A yield where no sibling may run: others get what its Ps have to run, and the core.
+#[cold]
+pub(crate) fn offer() {
+    let busy = current::with(|cx| cx.is_some_and(|cx| cx.m.table.is_busy()));
+    if busy {
+        return yield_thread();
+    }
+    rest(offer_p);
+    yield_thread();
+    go_on();
 }
 
 /// What the running G of the calling thread is.

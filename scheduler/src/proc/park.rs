@@ -2,7 +2,8 @@
 //!
 //! A G with a stack of its own normally *switches*: it suspends, the M's loop commits on its parker and runs somebody
 //! else. It waits *in place* - the M gives its P up and the thread sleeps - when a sibling must not run above its frames:
-//! while the thread is panicking (the panic count belongs to the thread), and while it is pinned (a nested entry from C).
+//! while the thread is panicking (the panic count belongs to the thread), and while it is pinned (a nested entry from C) or
+//! locked to its thread.
 //! A thread-backed G always waits in place; a plain thread borrows such a G for the time of its wait.
 //!
 //! # Safety
@@ -18,7 +19,7 @@ use std::thread;
 use std::time::Instant;
 
 use gosched_runtime_sys::clock::{to_instant, to_ns};
-use gosched_runtime_sys::thread::{monotonic_ns, yield_thread};
+use gosched_runtime_sys::thread::monotonic_ns;
 
 use crate::current::{self, Current};
 use crate::ds::parker::Notify;
@@ -288,7 +289,7 @@ impl Parking {
 fn suspender(g: &G, forbidden: bool) -> Option<GSuspender> {
     // SAFETY: callers pass their own running G, or the record borrowed for their thread.
     let own = unsafe { crate::g::running_own(g) };
-    if forbidden || own.pins.get() > 0 {
+    if forbidden || own.pins.get() > 0 || own.locks.get() > 0 {
         return None;
     }
     own.suspender.get()
@@ -312,7 +313,8 @@ pub(crate) fn raise_if_cancelled() {
     });
 }
 
-/// Lets others run. Returns when the goroutine's turn has come again, at once if it may not switch or there is nobody.
+/// Lets others run. Returns when the goroutine's turn has come again, at once if there is nobody. One that may not switch,
+/// [locked](crate::lock_thread) to its thread for one, offers others its P and its core.
 ///
 /// On a plain thread this is `std::thread::yield_now`.
 ///
@@ -321,13 +323,17 @@ pub(crate) fn raise_if_cancelled() {
 /// Unwinds with [`Cancelled`] if the goroutine was cancelled.
 pub fn yield_now() {
     raise_if_cancelled();
+    yield_turn();
+}
+
+fn yield_turn() {
     let suspender = current::with(|cx| suspender(cx?.g()?, thread::panicking() || cx?.m.table.is_busy()));
     match suspender {
         // SAFETY: it is the calling G's, on whose stack this runs.
         Some(suspender) => unsafe {
             suspender.suspend(Switch::Yield);
         },
-        None => yield_thread(),
+        None => in_place::offer(),
     }
 }
 
@@ -338,16 +344,7 @@ pub fn yield_now() {
 pub(crate) fn give_turn() {
     let urged = current::with(|cx| cx.is_some_and(|cx| cx.m.pulse.urged()));
     if urged {
-        give_turn_now();
-    }
-}
-
-#[cold]
-fn give_turn_now() {
-    let suspender = current::with(|cx| suspender(cx?.g()?, thread::panicking() || cx?.m.table.is_busy()));
-    if let Some(suspender) = suspender {
-        // SAFETY: it is the calling G's, on whose stack this runs.
-        unsafe { suspender.suspend(Switch::Yield) };
+        yield_turn();
     }
 }
 

@@ -27,7 +27,7 @@ use crate::m::M;
 use crate::p::P;
 use crate::policy;
 use crate::proc::find::{self, Wants};
-use crate::proc::start_m::{reap, tell_deadline, tell_sysmon};
+use crate::proc::start_m::{self, reap, tell_deadline, tell_sysmon};
 use crate::proc::{attach, cancel, spawn, timers, wake};
 use crate::sched::Sched;
 
@@ -78,12 +78,13 @@ fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
     let mut hand = enter(cx);
     let mut searching = given.as_ref().is_some_and(|given| given.searching);
     hand.p = given.map(|given| given.p);
-    let mut root_ended = false;
+    // From here on it starts nothing new, and ends when its settled Gs have ended.
+    let mut leaves = false;
     loop {
-        if root_ended && cx.m.settled() == 0 {
+        if leaves && cx.m.settled() == 0 {
             return let_go(cx, hand);
         }
-        let wants = Wants { start: !root_ended };
+        let wants = Wants { start: !leaves };
         if hand.local().admission != Admission::Free {
             give_permit_back(cx, &mut hand);
         }
@@ -124,9 +125,14 @@ fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
             find::found_while_searching(cx.sched());
         }
         let is_root = lent.as_ref().is_some_and(|lent| std::ptr::eq(lent.root.as_ptr(), g.g()));
-        let ended;
-        (hand, ended) = execute(cx, hand, g);
-        root_ended |= is_root && ended;
+        let outcome;
+        (hand, outcome) = execute(cx, hand, g);
+        match outcome {
+            Ran::Suspended => {}
+            Ran::Ended => leaves |= is_root,
+            // A thread that lent itself is not the runtime's to end.
+            Ran::EndedLocked => leaves |= is_root || (lent.is_none() && start_m::replace(cx.sched(), cx.m)),
+        }
         if cx.sched().dispatch.line_len() > 0 {
             give_way(cx, &mut hand);
         }
@@ -285,15 +291,23 @@ fn announce(cx: &Current, hand: &mut Entered, g: &Runnable) {
     }
 }
 
-/// Runs one G until it gives the M back; true if it ended. The P may be gone by then.
+/// How a G gave the M back.
+enum Ran {
+    Suspended,
+    Ended,
+    /// What it left to its thread is for nobody else: the thread is to end.
+    EndedLocked,
+}
+
+/// Runs one G until it gives the M back. The P may be gone by then.
 #[inline]
-fn execute(cx: &Current, mut hand: Entered, mut g: Runnable) -> (Entered, bool) {
+fn execute(cx: &Current, mut hand: Entered, mut g: Runnable) -> (Entered, Ran) {
     if !g.has_begun()
         && let Err(error) = spawn::start(cx, &mut hand, &mut g)
     {
         drop(hand);
         spawn::abandon(cx, g, error);
-        return (enter(cx), true);
+        return (enter(cx), Ran::Ended);
     }
     announce(cx, &mut hand, &g);
     loop {
@@ -307,12 +321,12 @@ fn execute(cx: &Current, mut hand: Entered, mut g: Runnable) -> (Entered, bool) 
         hand = enter(cx);
         match switch {
             None => {
-                spawn::finish(cx, &mut hand, g);
-                return (hand, true);
+                let locked = spawn::finish(cx, &mut hand, g);
+                return (hand, if locked { Ran::EndedLocked } else { Ran::Ended });
             }
             Some(Switch::Yield) => {
                 queue_yielded(cx, &mut hand, g);
-                return (hand, false);
+                return (hand, Ran::Suspended);
             }
             Some(Switch::Park | Switch::ParkShielded) => {}
         }
@@ -321,7 +335,7 @@ fn execute(cx: &Current, mut hand: Entered, mut g: Runnable) -> (Entered, bool) 
             Commit::Parked => {
                 // GONE: from here on the G belongs to whoever claims it.
                 let _parked = g.into_raw();
-                return (hand, false);
+                return (hand, Ran::Suspended);
             }
             // Woken before it was switched out: it goes on.
             Commit::Refused => {}

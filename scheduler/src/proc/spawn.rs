@@ -151,10 +151,11 @@ fn live(id: u64, entry: Entry, begin: Begin) {
     }
 }
 
-/// A G has ended: its stack and its record are free.
+/// A G has ended: its stack and its record are free. True: it ended locked to its thread.
 #[inline]
-pub(crate) fn finish(cx: &Current, hand: &mut Entered, mut g: Runnable) {
+pub(crate) fn finish(cx: &Current, hand: &mut Entered, mut g: Runnable) -> bool {
     let sched = cx.sched();
+    let locked = g.own().locks.get() > 0;
     let stack = g.context().take().expect("it has run").into_stack();
     let own = g.take_own().expect("it has run");
     // SAFETY: written by `begin_on`, dropped once, and before the stack, in whose head it lies, goes.
@@ -164,6 +165,7 @@ pub(crate) fn finish(cx: &Current, hand: &mut Entered, mut g: Runnable) {
         None => sched.stacks.put(stack),
     }
     end(cx, hand, g);
+    locked
 }
 
 fn end(cx: &Current, hand: &mut Entered, g: Runnable) {

@@ -42,9 +42,27 @@ pub(crate) fn start_idle_m(sched: &Sched) -> io::Result<()> {
     })
 }
 
+/// The M is to end as soon as nothing is settled on it, and starts nothing more; a new one stands in for it. False: none can
+/// be made, and it has to stay as it is, for there may be nobody else.
+#[cold]
+pub(crate) fn replace(sched: &Sched, m: &'static M) -> bool {
+    let was_home = sched.leave_home(m);
+    sched.retiring.fetch_add(1, Relaxed);
+    let replaced = start_idle_m(sched).is_ok();
+    if replaced {
+        m.set_retires(true);
+    } else {
+        sched.retiring.fetch_sub(1, Relaxed);
+        if was_home {
+            sched.take_home(m);
+        }
+    }
+    replaced
+}
+
 /// A record that belongs to the runtime, for a thread yet to be made.
 fn prepared(sched: &Sched) -> io::Result<&'static M> {
-    if sched.m_count() >= sched.config.max_threads + sched.lent.load(Relaxed) {
+    if sched.m_count() >= sched.config.max_threads + sched.lent.load(Relaxed) + sched.retiring.load(Relaxed) {
         return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "the runtime has as many threads as it may"));
     }
     let m = M::acquire();

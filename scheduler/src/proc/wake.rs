@@ -106,7 +106,8 @@ pub(crate) fn wake_p(sched: &Sched) {
         // No thread can be made: the work is for the Ms there are. One that fell asleep relying on this token is woken,
         // and one that is about to is sent back; the others look of themselves.
         if (failed && sched.dispatch.recall()) || !sched.idle.submit() {
-            return;
+            // Whoever took the P may run user code with it, and not look for long.
+            return tell_sysmon(sched);
         }
     }
 }
@@ -123,9 +124,14 @@ pub(crate) fn wake_least_home(sched: &Sched) {
     }
 }
 
+/// Whether somebody else would find something to run with `p`.
+pub(crate) fn has_use(sched: &Sched, p: &P) -> bool {
+    p.has_work() || sched.has_free_work() || sched.dispatch.line_len() > 0
+}
+
 /// An M gives its P up while its thread goes on or sleeps: with work left, somebody else must run it.
 pub(crate) fn hand_off_p(sched: &Sched, p: Box<P>) {
-    let p = if p.has_work() || sched.has_free_work() || sched.dispatch.line_len() > 0 {
+    let p = if has_use(sched, &p) {
         match sched.dispatch.hand_off(p) {
             Roused::Woken | Roused::NoP => return,
             Roused::NeedM(p) => match start_m(sched, p, false) {

@@ -1,0 +1,322 @@
+//! `lock_thread`: the goroutine has its thread to itself, and takes it along when it ends locked.
+
+use std::cell::{Cell, RefCell};
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use gosched::chan::{self, Sender};
+use gosched::{JoinHandle, Mode, Runtime, ThreadLock, blocking, go, lock_thread, time, yield_now};
+use test_support::{each_procs, in_child, migratory, settled, without_memory_for_threads};
+
+/// Long: for what happens at once.
+const LONG: Duration = Duration::from_secs(30);
+
+fn runtime(mode: Mode, procs: usize) -> Runtime {
+    Runtime::builder(mode).procs(procs).build().expect("a runtime")
+}
+
+fn here() -> ThreadId {
+    thread::current().id()
+}
+
+/// Runs `f` as a goroutine on a thread of the runtime's own.
+fn on_its_own<T: Send + 'static>(rt: &Runtime, f: impl FnOnce() -> T + Send + 'static) -> T {
+    rt.handle().go(f).join().expect("no panic")
+}
+
+/// A goroutine settled on the calling one's thread: it notes that it ran once its gate is opened, and where.
+struct Sibling {
+    ran: Arc<AtomicBool>,
+    gate: Sender<()>,
+    handle: JoinHandle<ThreadId>,
+}
+
+impl Sibling {
+    fn new() -> Self {
+        loop {
+            let (gate, opened) = chan::bounded(1);
+            let (report, reported) = chan::bounded(1);
+            let ran = Arc::new(AtomicBool::new(false));
+            let note = Arc::clone(&ran);
+            let handle = go(move || {
+                report.send(here()).expect("it is awaited");
+                let _elsewhere = opened.recv();
+                note.store(true, Relaxed);
+                here()
+            });
+            // One that started elsewhere sees its gate go and ends.
+            if reported.recv() == Ok(here()) {
+                return Self { ran, gate, handle };
+            }
+        }
+    }
+
+    /// From here on it is ready.
+    fn open(&self) {
+        self.gate.send(()).expect("it waits");
+    }
+
+    fn ran(&self) -> bool {
+        self.ran.load(Relaxed)
+    }
+}
+
+#[test]
+fn no_sibling_runs_while_a_locked_goroutine_waits() {
+    each_procs(settled(), |rt| {
+        let (early, elsewhere) = on_its_own(rt, || {
+            let sibling = Sibling::new();
+            let locked = lock_thread();
+            sibling.open();
+            let ran = Arc::clone(&sibling.ran);
+            let (tx, rx) = chan::bounded(0);
+            let sender = go(move || {
+                (0..100).for_each(|_| yield_now());
+                tx.send(ran.load(Relaxed)).expect("it is awaited");
+                here()
+            });
+            let early = rx.recv().expect("sent") || sibling.ran();
+            time::sleep(Duration::from_millis(1));
+            let early = early || sibling.ran();
+            drop(locked);
+            let elsewhere = sender.join().expect("no panic") != here();
+            assert_eq!(sibling.handle.join().expect("no panic"), here(), "it was only held up");
+            (early, elsewhere)
+        });
+        assert!(!early && elsewhere);
+    });
+}
+
+#[test]
+fn locks_nest_and_a_yield_runs_no_sibling_before_the_last_is_gone() {
+    each_procs(settled(), |rt| {
+        on_its_own(rt, || {
+            let sibling = Sibling::new();
+            let (outer, inner) = (lock_thread(), lock_thread());
+            sibling.open();
+            let yields_in_vain = || {
+                (0..100).for_each(|_| yield_now());
+                !sibling.ran()
+            };
+            assert!(yields_in_vain());
+            drop(outer);
+            assert!(yields_in_vain(), "one is left");
+            drop(inner);
+            while !sibling.ran() {
+                yield_now();
+            }
+            sibling.handle.join().expect("no panic");
+        });
+    });
+}
+
+#[test]
+fn others_run_while_a_locked_goroutine_yields() {
+    for procs in [1, 2, 4, 8] {
+        let rt = runtime(settled(), procs as usize);
+        on_its_own(&rt, move || {
+            let _locked = lock_thread();
+            let began = Arc::new(AtomicU32::new(0));
+            // As many as there are Ps, none of which suspends before all have begun.
+            let others: Vec<_> = (0..procs)
+                .map(|_| Arc::clone(&began))
+                .map(|began| {
+                    go(move || {
+                        began.fetch_add(1, Relaxed);
+                        while began.load(Relaxed) < procs {
+                            thread::yield_now();
+                        }
+                        here()
+                    })
+                })
+                .collect();
+            while began.load(Relaxed) < procs {
+                yield_now();
+            }
+            for other in others {
+                assert_ne!(other.join().expect("no panic"), here());
+            }
+        });
+    }
+}
+
+#[test]
+fn a_migratory_goroutine_stays_on_its_thread() {
+    thread_local! { static MINE: Cell<u32> = const { Cell::new(0) } }
+    each_procs(migratory(), |rt| {
+        on_its_own(rt, || {
+            let (requests, answers) = (chan::bounded(0), chan::bounded(0));
+            let (asked, answer) = (requests.1, answers.0);
+            let echo = go(move || asked.iter().for_each(|n: u32| answer.send(n).expect("it is awaited")));
+            // Others that move about, and would use the thread if they could.
+            let crowd: Vec<_> = (0..8).map(|_| go(|| (0..500).for_each(|_| yield_now()))).collect();
+            let locked = lock_thread();
+            let thread = here();
+            MINE.set(0);
+            for n in 0..500 {
+                requests.0.send(n).expect("it is received");
+                assert_eq!(answers.1.recv(), Ok(n));
+                yield_now();
+                blocking(|| MINE.set(MINE.get() + 1));
+                assert_eq!((here(), MINE.get()), (thread, n + 1));
+            }
+            drop((locked, requests.0));
+            echo.join().expect("no panic");
+            crowd.into_iter().for_each(|other| other.join().expect("no panic"));
+        });
+    });
+}
+
+/// Tells when its thread ends.
+struct AtThreadEnd(mpsc::Sender<ThreadId>);
+
+impl Drop for AtThreadEnd {
+    fn drop(&mut self) {
+        let _the_test_is_over = self.0.send(here());
+    }
+}
+
+thread_local! {
+    static AT_END: RefCell<Option<AtThreadEnd>> = const { RefCell::new(None) };
+    static KEPT: RefCell<Option<ThreadLock>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn a_goroutine_that_ends_locked_takes_its_thread_along() {
+    for mode in [settled(), migratory()] {
+        each_procs(mode, |rt| {
+            let (tx, ended) = mpsc::channel();
+            let thread = on_its_own(rt, move || {
+                AT_END.set(Some(AtThreadEnd(tx)));
+                mem::forget(lock_thread());
+                here()
+            });
+            assert_eq!(ended.recv_timeout(LONG), Ok(thread), "{mode:?}");
+            let others: Vec<_> = (0..20).map(|_| rt.handle().go(here)).collect();
+            others.into_iter().for_each(|other| assert_ne!(other.join().expect("no panic"), thread));
+        });
+    }
+}
+
+#[test]
+fn a_thread_that_ends_runs_its_siblings_to_their_end_and_starts_nothing() {
+    for procs in [1, 2, 4, 8] {
+        // One thread is all that this runtime may have.
+        let rt = Runtime::builder(settled()).procs(procs).max_threads(1).build().expect("a runtime");
+        let (tx, ended) = mpsc::channel();
+        let (thread, sibling) = on_its_own(&rt, move || {
+            AT_END.set(Some(AtThreadEnd(tx)));
+            let sibling = Sibling::new();
+            mem::forget(lock_thread());
+            (here(), sibling)
+        });
+        for _ in 0..20 {
+            assert_ne!(on_its_own(&rt, here), thread);
+        }
+        assert_eq!(ended.try_recv(), Err(mpsc::TryRecvError::Empty), "the sibling lives there");
+        sibling.open();
+        assert_eq!(sibling.handle.join().expect("no panic"), thread);
+        assert_eq!(ended.recv_timeout(LONG), Ok(thread));
+        assert_ne!(on_its_own(&rt, here), thread);
+    }
+}
+
+#[test]
+fn a_thread_that_has_lent_itself_goes_on() {
+    let rt = runtime(settled(), 1);
+    for _ in 0..3 {
+        let sibling = rt.run(|| {
+            let sibling = Sibling::new();
+            mem::forget(lock_thread());
+            sibling.open();
+            sibling.handle
+        });
+        assert_eq!(sibling.join().expect("no panic"), here());
+    }
+}
+
+#[test]
+fn where_a_goroutine_is_its_thread_there_is_nothing_to_lock() {
+    mem::forget(lock_thread());
+    let rt = runtime(Mode::threads(), 1);
+    on_its_own(&rt, || mem::forget(lock_thread()));
+    let rt = runtime(settled(), 1);
+    on_its_own(&rt, || blocking(|| mem::forget(lock_thread())));
+    // A helper that had ended would have taken this one's mailbox along.
+    assert_eq!(on_its_own(&rt, || blocking(|| 7)), 7);
+}
+
+/// What a goroutine that ended left in a thread-local unlocks nobody.
+#[test]
+fn a_lock_that_another_goroutine_drops_is_not_its_own() {
+    let rt = runtime(settled(), 1);
+    rt.run(|| {
+        go(|| KEPT.set(Some(lock_thread()))).join().expect("no panic");
+        let sibling = Sibling::new();
+        let locked = lock_thread();
+        sibling.open();
+        KEPT.set(None);
+        (0..100).for_each(|_| yield_now());
+        assert!(!sibling.ran());
+        drop(locked);
+        sibling.handle.join().expect("no panic");
+    });
+}
+
+#[test]
+fn a_goroutine_that_lost_its_processor_may_lock() {
+    for mode in [settled(), migratory()] {
+        let rt = runtime(mode, 1);
+        on_its_own(&rt, || {
+            let ran = Arc::new(AtomicBool::new(false));
+            let note = Arc::clone(&ran);
+            let (tx, rx) = chan::bounded(0);
+            let other = go(move || {
+                note.store(true, Relaxed);
+                tx.send(here()).expect("it is awaited");
+            });
+            // Until somebody else has the only P.
+            while !ran.load(Relaxed) {
+                std::hint::spin_loop();
+            }
+            let locked = lock_thread();
+            assert_ne!(rx.recv(), Ok(here()));
+            yield_now();
+            drop(locked);
+            other.join().expect("no panic");
+            assert_eq!(go(|| 7).join().expect("no panic"), 7);
+        });
+    }
+}
+
+#[test]
+fn without_another_thread_it_is_kept() {
+    if let Some(output) = in_child("without_another_thread_it_is_kept") {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    let rt = runtime(settled(), 1);
+    on_its_own(&rt, || {
+        let ran = Arc::new(AtomicBool::new(false));
+        let note = Arc::clone(&ran);
+        go(move || note.store(true, Relaxed));
+        // Until the only P was taken: all threads that this runtime needs are there.
+        while !ran.load(Relaxed) {
+            std::hint::spin_loop();
+        }
+    });
+    let (tx, ended) = mpsc::channel();
+    without_memory_for_threads(1 << 20, || {
+        on_its_own(&rt, move || {
+            AT_END.set(Some(AtThreadEnd(tx)));
+            mem::forget(lock_thread());
+        });
+        for n in 0..100 {
+            assert_eq!(on_its_own(&rt, move || n), n);
+        }
+        assert_eq!(ended.try_recv(), Err(mpsc::TryRecvError::Empty), "its thread goes on");
+    });
+}
