@@ -23,7 +23,7 @@ const SCHEDULER: &[&str] = &[
     "proc::attach", "proc::start_m", "proc::wake", "proc::timers", "proc::find", "proc::spawn", "proc::cancel", "proc::in_place", "proc::lock_thread", "proc::park", "proc::run", "proc::shutdown", "proc",
     "report", "sysmon",
     "waiter",
-    "blocking", "cancel", "time", "time::timeout", "join", "go", "scope", "chan::error", "chan::raw", "chan::seat", "chan", "chan::sender", "chan::receiver",
+    "blocking", "cancel", "time", "time::timeout", "join", "go", "scope", "future", "chan::error", "chan::raw", "chan::seat", "chan", "chan::sender", "chan::receiver",
     "fault", "signal", "runtime", "embed",
 ];
 

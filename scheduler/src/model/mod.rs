@@ -15,6 +15,7 @@
 
 mod chan;
 mod dispatch;
+mod future;
 mod idle;
 mod inbox;
 mod join;

@@ -1,0 +1,43 @@
+//! Wakers against the wait of who polls.
+
+use gosched_runtime_sys::primitive::thread;
+// Not loom's, which aborts when it is dropped by a model that failed.
+use std::sync::Arc;
+
+use super::models;
+use crate::chan::seat::Seat;
+use crate::future::Signal;
+
+fn waker(signal: &Arc<Signal<Seat>>) -> thread::JoinHandle<()> {
+    let signal = signal.clone();
+    thread::spawn(move || signal.wake_up())
+}
+
+/// One wakes: the wait is over, whenever that was.
+fn woken() {
+    let signal = Arc::new(Signal::<Seat>::new());
+    let waker = waker(&signal);
+    let seat = Seat::new();
+    signal.wait(|| seat.sit());
+    waker.join().unwrap();
+}
+
+/// Two wake, the second perhaps after all is over. One that wakes after a wait has ended is not lost on the next.
+fn woken_twice() {
+    let signal = Arc::new(Signal::<Seat>::new());
+    let wakers = [waker(&signal), waker(&signal)];
+    let seat = Seat::new();
+    signal.wait(|| seat.sit());
+    for waker in wakers {
+        waker.join().unwrap();
+    }
+    signal.wake_up();
+    signal.wait(|| seat.sit());
+}
+
+models! {
+    holds a_waker_and_a_wait = woken;
+    holds two_wakers_and_two_waits = woken_twice within 3 preemptions;
+    catches a_wake_that_is_forgotten = "future.wake_forgotten" in woken;
+    catches a_wait_that_looks_once = "future.looks_once" in woken;
+}
