@@ -80,6 +80,7 @@ fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
     hand.p = given.map(|given| given.p);
     // From here on it starts nothing new, and ends when its settled Gs have ended.
     let mut leaves = false;
+    let mut rested = false;
     loop {
         if leaves && cx.m.settled() == 0 {
             return let_go(cx, hand);
@@ -92,11 +93,11 @@ fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
             match get_p(cx, &mut hand, wants) {
                 Waited::Given(given) => {
                     (hand.p, searching) = (Some(given.p), given.searching);
-                    keeps_no_time(cx.sched());
+                    rested = true;
                 }
                 Waited::Retry => {
                     searching = look_again(cx, &mut hand, wants);
-                    keeps_no_time(cx.sched());
+                    rested = true;
                     continue;
                 }
                 Waited::Expired if cx.sched().dismiss(cx.m) => return wake::keep_time(cx.sched()),
@@ -124,6 +125,9 @@ fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
         if mem::take(&mut searching) {
             find::found_while_searching(cx.sched());
         }
+        if mem::take(&mut rested) {
+            keeps_no_time(cx.sched());
+        }
         let is_root = lent.as_ref().is_some_and(|lent| std::ptr::eq(lent.root.as_ptr(), g.g()));
         let outcome;
         (hand, outcome) = execute(cx, hand, g);
@@ -139,8 +143,8 @@ fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
     }
 }
 
-/// An M is about to run goroutines that slept until now, and may have kept the time for all: if it does not come back, that is
-/// sysmon's affair.
+/// An M is about to run a goroutine that slept until now, and may have kept the time for all: if it does not come back, that
+/// is sysmon's affair. What was due has been fired.
 #[inline]
 fn keeps_no_time(sched: &Sched) {
     tell_deadline(sched, sched.first_timer());
