@@ -8,7 +8,7 @@ pub use gosched_scheduler::{
 };
 
 #[doc(inline)]
-pub use gosched_scheduler::{cancel, chan, future, signal, time};
+pub use gosched_scheduler::{cancel, chan, future, select, signal, sync, time};
 
 /// The calling goroutine.
 pub mod goroutine {

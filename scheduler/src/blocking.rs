@@ -23,6 +23,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use gosched_runtime_sys::primitive::Mutex;
 
@@ -169,11 +170,16 @@ struct Shielded(Parking);
 unsafe impl Parks for Shielded {
     type Target = Target;
 
+    fn renew(&self) {
+        self.0.renew();
+    }
+
     fn target(&self) -> Target {
         self.0.target()
     }
 
-    fn park(&self) {
+    fn park_until(&self, deadline: Option<Instant>) {
+        assert!(deadline.is_none(), "an errand is waited for until it is done");
         self.0.park_shielded();
     }
 

@@ -35,8 +35,8 @@ use crate::current;
 use crate::ds::grow;
 use crate::ds::timers::NEVER;
 use crate::proc::cancel::{self, Region};
-use crate::proc::park::{Parking, Target, Wake};
-use crate::waiter::{self, WaitList, Waited};
+use crate::proc::park::{Parking, Target};
+use crate::waiter::{self, Roused, WaitList, Waited};
 
 /// Runs `f` so that no cancel, of whatever kind, ends a wait in it. A cancel that arrives stays pending, and the first wait
 /// after `f` unwinds for it.
@@ -191,7 +191,7 @@ impl Token {
         };
         // SAFETY: the guard is of this lock; the list is one field of the state, which nothing replaces.
         match unsafe { waiter::wait(&self.shared.state, state, |state| &mut state.waiting, None, &parking) } {
-            Waited::Served(_) => {}
+            Waited::Served(_) | Waited::TimedOut(_) => {}
             Waited::Cancelled(_) => parking.raise(),
         }
     }
@@ -252,7 +252,7 @@ impl Shared {
         children
     }
 
-    fn next_to_wake(&self) -> Option<Wake> {
+    fn next_to_wake(&self) -> Option<Roused<Target>> {
         let mut state = self.state.lock();
         if let Some(waiter) = state.waiting.pop() {
             return Some(waiter.dismiss());
@@ -263,7 +263,7 @@ impl Shared {
         listed.at.set(None);
         listed.region.tell();
         // SAFETY: the goroutine cannot leave the region, let alone end, while the lock is held.
-        Some(unsafe { g.cancel() })
+        Some(Roused::Parked(unsafe { g.cancel() }))
     }
 
     /// Lists a child, or cancels it. What the list grows by, and the places of children that are gone, are taken and given

@@ -47,7 +47,7 @@ impl<K: Rouse> Signal<K> {
         state.woken = wake.is_none() && !mutated("future.wake_forgotten");
         drop(state);
         if let Some(wake) = wake {
-            K::wake(wake);
+            wake.now();
         }
     }
 

@@ -130,7 +130,7 @@ impl<F, T, K: Cancels, A: Afterwards> Packet<F, T, K, A> {
         let waker = state.waker.take();
         drop(state);
         if let Some(wake) = wake {
-            K::wake(wake);
+            wake.now();
         }
         if let Some(waker) = waker {
             waker.wake();

@@ -16,7 +16,7 @@
 //! | `current`, `thread_g` | the calling thread's place; Gs that are threads |
 //! | `proc` | the verbs: wake, timers, find, run, park, spawn, attach, shutdown |
 //! | `waiter` | the wait queue under everything that blocks |
-//! | `blocking`, `cancel`, `time`, `join`, `go`, `scope`, `future`, `chan` | what users call |
+//! | `blocking`, `cancel`, `time`, `join`, `go`, `scope`, `future`, `chan`, `sync` | what users call |
 //! | `fault`, `signal`, `runtime`, `embed` | the edges |
 
 mod blocking;
@@ -53,6 +53,7 @@ pub mod chan;
 pub mod embed;
 pub mod future;
 pub mod signal;
+pub mod sync;
 pub mod time;
 
 pub use blocking::blocking;

@@ -69,7 +69,7 @@ impl<K: Rouse> Tally<K> {
         let wake = if last { state.parent.pop().map(waiter::Popped::dismiss) } else { None };
         drop(state);
         if let Some(wake) = wake {
-            K::wake(wake);
+            wake.now();
         }
     }
 

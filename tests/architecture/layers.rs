@@ -22,8 +22,11 @@ const SCHEDULER: &[&str] = &[
     "g", "g_queue", "pulse", "crowd", "stack_pool", "slab", "p", "dispatch::seat", "dispatch::outcome", "dispatch::state", "dispatch", "m", "thread_pool", "blocking_pool", "sched", "current", "thread_g",
     "proc::attach", "proc::start_m", "proc::wake", "proc::timers", "proc::find", "proc::spawn", "proc::cancel", "proc::in_place", "proc::lock_thread", "proc::park", "proc::run", "proc::shutdown", "proc",
     "report", "sysmon",
-    "waiter",
-    "blocking", "cancel", "time", "time::timeout", "join", "go", "scope", "future", "chan::error", "chan::raw", "chan::seat", "chan", "chan::sender", "chan::receiver",
+    "waiter", "waiter::race", "waiter::parked", "waiter::polled",
+    "blocking", "cancel", "time", "time::timeout", "join", "go", "scope", "future",
+    "chan::error", "chan::state", "chan::raw", "chan::seat", "chan::future", "chan::case", "chan", "chan::sender", "chan::receiver",
+    "chan::select::engine", "chan::select", "chan::select::macros", "chan::select::support", "chan::select::dynamic",
+    "sync::raw_mutex", "sync::poison", "sync::mutex", "sync::condvar", "sync::raw_semaphore", "sync::semaphore", "sync",
     "fault", "signal", "runtime", "embed",
 ];
 
@@ -36,7 +39,7 @@ const CALLBACK_BRIDGE: &[&str] = &[
 const DOOR: &[&str] = &["embed", "Handle", "Runtime"];
 
 /// Macros live at the top of their crate, wherever they are defined.
-const MACROS: &[&str] = &["const_fn"];
+const MACROS: &[&str] = &["const_fn", "select"];
 
 fn packages_point_down(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();

@@ -23,19 +23,27 @@
 //! squares.join().expect("no panic");
 //! ```
 
+mod case;
 mod error;
+mod future;
 pub(crate) mod raw;
 mod receiver;
 #[cfg(test)]
 pub(crate) mod seat;
+pub(crate) mod select;
 mod sender;
+mod state;
 #[cfg(all(test, not(gosched_loom)))]
 mod tests;
 
 use gosched_runtime_sys::primitive::Arc;
 
-pub use error::{RecvError, SendError, TryRecvError, TrySendError};
+pub use error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
+pub use future::{RecvFuture, SendFuture};
 pub use receiver::{IntoIter, Iter, Receiver, TryIter};
+#[doc(hidden)]
+pub use select::support as select_support;
+pub use select::{Select, SelectTimeoutError, SelectedOperation, TrySelectError};
 pub use sender::Sender;
 
 use crate::proc::park::Target;

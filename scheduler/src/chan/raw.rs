@@ -1,21 +1,4 @@
-//! The channel itself: one lock, one buffer, two wait lists.
-//!
-//! # Invariants
-//!
-//! At every point where the lock is free:
-//!
-//! 1. Somebody waits to receive only if the buffer is empty, nobody waits to send, and nothing is disconnected.
-//!    So a sender that finds a receiver waiting hands the value over directly: nothing older is overtaken.
-//! 2. Somebody waits to send only if the buffer is full (without a buffer: always) and nothing is disconnected. A
-//!    receiver that frees a slot moves the value of the longest waiting sender in, and lets that sender go. So values
-//!    come out in the order in which the sends began to wait, and a `try_send` cannot overtake a waiting one.
-//! 3. The buffer never holds more than `capacity` values, and is grown outside the lock: under it, pushing does not
-//!    allocate.
-//! 4. `disconnected` is set once. It means: one side is gone. Which one, the caller knows, for it is of the other;
-//!    the last receiver takes the buffered values with it, the last sender leaves them.
-//!
-//! Nothing of the user's runs under the lock: values are moved, never dropped, cloned, compared or printed; who was
-//! notified is made runnable after it.
+//! The channel itself: one lock around its [`State`], and waiting for it to change.
 //!
 //! One lock, as in Go, and no lock-free buffer: direct hand-off, the order of waiting senders and cancellation need
 //! the buffer and both lists looked at in one step. A lock-free ring with a waiter list beside it answers "is
@@ -23,41 +6,26 @@
 //!
 //! # Safety
 //!
-//! The one unsafe operation is the call of [`wait`]: guard and list are of the same channel's state, and a list is
+//! The one unsafe operation is the call of [`wait_until`]: guard and list are of the same channel's state, and a list is
 //! never replaced: it lives as long as the state, which the waiting handle keeps alive.
 
-#![expect(unsafe_code, reason = "waiting hands the state's own wait lists to `waiter::wait`")]
+#![expect(unsafe_code, reason = "waiting hands the state's own wait lists to `waiter::wait_until`")]
 
 use gosched_runtime_sys::primitive::{AtomicUsize, Mutex, MutexGuard, Ordering};
 use std::collections::VecDeque;
+use std::time::Instant;
 
-use super::error::{RecvError, SendError, TryRecvError, TrySendError};
-use crate::waiter::{Parks, Rouse, WaitList, Waited, wait};
+use super::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
+use super::state::{Nothing, Put, State, Taken};
+use crate::waiter::{Parks, Place, Rouse, Waited, let_all_go, wait_until};
 
 /// What senders and receivers share. `K` is what wakes a waiter: in every real channel, `proc::park::Target`.
 pub(crate) struct Channel<T, K: Rouse> {
-    state: Mutex<State<T, K>>,
+    pub(super) state: Mutex<State<T, K>>,
     /// None: as many as memory holds.
     capacity: Option<usize>,
     senders: AtomicUsize,
     receivers: AtomicUsize,
-}
-
-struct State<T, K: Rouse> {
-    buffer: VecDeque<T>,
-    senders: WaitList<T, K>,
-    receivers: WaitList<T, K>,
-    disconnected: bool,
-}
-
-impl<T, K: Rouse> State<T, K> {
-    fn senders(&mut self) -> &mut WaitList<T, K> {
-        &mut self.senders
-    }
-
-    fn receivers(&mut self) -> &mut WaitList<T, K> {
-        &mut self.receivers
-    }
 }
 
 /// Why a value was not taken, and it; with the lock still held where the next step is to wait.
@@ -66,22 +34,15 @@ enum Refused<'a, T, K: Rouse> {
     Disconnected(T),
 }
 
-/// Why there is no value; with the lock still held where the next step is to wait.
-enum Nothing<'a, T, K: Rouse> {
-    Empty(MutexGuard<'a, State<T, K>>),
-    Disconnected,
-}
-
 impl<T, K: Rouse> Channel<T, K> {
     /// A channel with one sender and one receiver.
     pub(crate) fn new(capacity: Option<usize>) -> Self {
-        let state = State {
-            buffer: VecDeque::with_capacity(capacity.unwrap_or(0)),
-            senders: WaitList::new(),
-            receivers: WaitList::new(),
-            disconnected: false,
-        };
-        Self { state: Mutex::new(state), capacity, senders: AtomicUsize::new(1), receivers: AtomicUsize::new(1) }
+        Self {
+            state: Mutex::new(State::new(capacity)),
+            capacity,
+            senders: AtomicUsize::new(1),
+            receivers: AtomicUsize::new(1),
+        }
     }
 
     pub(crate) fn capacity(&self) -> Option<usize> {
@@ -89,7 +50,7 @@ impl<T, K: Rouse> Channel<T, K> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.state.lock().buffer.len()
+        self.state.lock().len()
     }
 
     pub(crate) fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
@@ -100,45 +61,59 @@ impl<T, K: Rouse> Channel<T, K> {
     }
 
     /// Sends `value`. If it has to wait, the wait begins under the lock where it can, else with `begin`, without the lock.
-    pub(crate) fn send<P: Parks<Target = K>>(&self, value: T, begin: impl FnOnce() -> P) -> Result<(), SendError<T>> {
+    pub(crate) fn send<P: Parks<Target = K>>(
+        &self,
+        value: T,
+        deadline: Option<Instant>,
+        begin: impl FnOnce() -> P,
+    ) -> Result<(), SendTimeoutError<T>> {
         let (value, state) = match self.offer(value) {
             Ok(()) => return Ok(()),
-            Err(Refused::Disconnected(value)) => return Err(SendError(value)),
+            Err(Refused::Disconnected(value)) => return Err(SendTimeoutError::Disconnected(value)),
             Err(Refused::Full(value, state)) => (value, state),
         };
-        let (parking, value, state) = match P::begin_at_once() {
+        let (parking, value, mut state) = match P::begin_at_once() {
             Some(parking) => (parking, value, state),
             None => {
                 drop(state);
                 let parking = begin();
                 match self.offer(value) {
                     Ok(()) => return Ok(()),
-                    Err(Refused::Disconnected(value)) => return Err(SendError(value)),
+                    Err(Refused::Disconnected(value)) => return Err(SendTimeoutError::Disconnected(value)),
                     Err(Refused::Full(value, state)) => (parking, value, state),
                 }
             }
         };
-        // SAFETY: the guard is of this lock; `State::senders` is one field of it, which nothing replaces.
-        match unsafe { wait(&self.state, state, State::senders, Some(value), &parking) } {
+        // Without a buffer the value is to be had as soon as its sender waits.
+        let polls = state.let_poll();
+        let place = Place::behind(State::senders);
+        // SAFETY: the guard is of this lock; `State::senders` is one field of it, which nothing replaces. The closure moves
+        // a value.
+        match unsafe { wait_until(&self.state, state, place, Some(value), &parking, deadline, || polls) } {
             Waited::Served(None) => Ok(()),
-            Waited::Served(Some(value)) => Err(SendError(value)),
+            Waited::Served(Some(value)) => Err(SendTimeoutError::Disconnected(value)),
+            Waited::TimedOut(value) => Err(SendTimeoutError::Timeout(value.expect("nobody took it"))),
             Waited::Cancelled(_dropped_by_unwinding) => parking.raise(),
         }
     }
 
     pub(crate) fn try_recv(&self) -> Result<T, TryRecvError> {
-        self.accept().map_err(|nothing| match nothing {
-            Nothing::Empty(_unlocks) => TryRecvError::Empty,
+        self.accept().map_err(|(nothing, _unlocks)| match nothing {
+            Nothing::Empty => TryRecvError::Empty,
             Nothing::Disconnected => TryRecvError::Disconnected,
         })
     }
 
     /// Receives a value; waits as [`send`](Self::send) does.
-    pub(crate) fn recv<P: Parks<Target = K>>(&self, begin: impl FnOnce() -> P) -> Result<T, RecvError> {
+    pub(crate) fn recv<P: Parks<Target = K>>(
+        &self,
+        deadline: Option<Instant>,
+        begin: impl FnOnce() -> P,
+    ) -> Result<T, RecvTimeoutError> {
         let state = match self.accept() {
             Ok(value) => return Ok(value),
-            Err(Nothing::Disconnected) => return Err(RecvError),
-            Err(Nothing::Empty(state)) => state,
+            Err((Nothing::Disconnected, _)) => return Err(RecvTimeoutError::Disconnected),
+            Err((Nothing::Empty, state)) => state,
         };
         let (parking, state) = match P::begin_at_once() {
             Some(parking) => (parking, state),
@@ -147,81 +122,66 @@ impl<T, K: Rouse> Channel<T, K> {
                 let parking = begin();
                 match self.accept() {
                     Ok(value) => return Ok(value),
-                    Err(Nothing::Disconnected) => return Err(RecvError),
-                    Err(Nothing::Empty(state)) => (parking, state),
+                    Err((Nothing::Disconnected, _)) => return Err(RecvTimeoutError::Disconnected),
+                    Err((Nothing::Empty, state)) => (parking, state),
                 }
             }
         };
+        let place = Place::behind(State::receivers);
         // SAFETY: the guard is of this lock; `State::receivers` is one field of it, which nothing replaces.
-        match unsafe { wait(&self.state, state, State::receivers, None, &parking) } {
+        match unsafe { wait_until(&self.state, state, place, None, &parking, deadline, || None) } {
             Waited::Served(Some(value)) => Ok(value),
-            Waited::Served(None) => Err(RecvError),
+            Waited::Served(None) => Err(RecvTimeoutError::Disconnected),
+            Waited::TimedOut(_) => Err(RecvTimeoutError::Timeout),
             Waited::Cancelled(_) => parking.raise(),
         }
     }
 
     /// Gets `value` to a waiting receiver or into the buffer.
-    fn offer(&self, value: T) -> Result<(), Refused<'_, T, K>> {
+    fn offer(&self, mut value: T) -> Result<(), Refused<'_, T, K>> {
         loop {
             let mut state = self.state.lock();
-            if state.disconnected {
-                return Err(Refused::Disconnected(value));
+            match state.put(value) {
+                Put::Done(roused) => {
+                    drop(state);
+                    if let Some(roused) = roused {
+                        roused.now();
+                    }
+                    return Ok(());
+                }
+                Put::Full(value) => return Err(Refused::Full(value, state)),
+                Put::Disconnected(value) => return Err(Refused::Disconnected(value)),
+                Put::Grow(back) => {
+                    value = back;
+                    let wanted = state.wanted();
+                    drop(state);
+                    self.grow(wanted);
+                }
             }
-            if let Some(receiver) = state.receivers.pop() {
-                let wake = receiver.give(value);
-                drop(state);
-                K::wake(wake);
-                return Ok(());
-            }
-            let held = state.buffer.len();
-            if self.capacity.is_some_and(|capacity| held >= capacity) {
-                return Err(Refused::Full(value, state));
-            }
-            if held < state.buffer.capacity() {
-                state.buffer.push_back(value);
-                return Ok(());
-            }
-            drop(state);
-            self.grow(held.saturating_mul(2).max(4));
         }
     }
 
-    /// Takes the oldest value, from the buffer or from a waiting sender.
-    fn accept(&self) -> Result<T, Nothing<'_, T, K>> {
-        let mut guard = self.state.lock();
-        let state = &mut *guard;
-        if let Some(value) = state.buffer.pop_front() {
-            let wake = state.senders.pop().map(|sender| {
-                let (offered, wake) = sender.take();
-                state.buffer.extend(offered);
-                wake
-            });
-            drop(guard);
-            if let Some(wake) = wake {
-                K::wake(wake);
+    /// Takes the oldest value. The lock comes back with the reason why there is none.
+    fn accept(&self) -> Result<T, (Nothing, MutexGuard<'_, State<T, K>>)> {
+        let mut state = self.state.lock();
+        match state.take() {
+            Ok(Taken { value, roused }) => {
+                drop(state);
+                for roused in roused.into_iter().flatten() {
+                    roused.now();
+                }
+                Ok(value)
             }
-            return Ok(value);
+            Err(nothing) => Err((nothing, state)),
         }
-        if let Some(sender) = state.senders.pop() {
-            let (offered, wake) = sender.take();
-            drop(guard);
-            K::wake(wake);
-            return Ok(offered.expect("a waiting sender offers a value"));
-        }
-        if state.disconnected { Err(Nothing::Disconnected) } else { Err(Nothing::Empty(guard)) }
     }
 
     /// Gives an unbounded buffer room for `wanted` values. What is allocated and freed is so outside the lock.
     #[cold]
-    fn grow(&self, wanted: usize) {
+    pub(super) fn grow(&self, wanted: usize) {
         let mut buffer = VecDeque::with_capacity(wanted);
-        let mut state = self.state.lock();
-        if state.buffer.capacity() < wanted {
-            buffer.append(&mut state.buffer);
-            std::mem::swap(&mut buffer, &mut state.buffer);
-        }
-        // The guard goes before the buffer that is left over.
-        drop(state);
+        self.state.lock().adopt(&mut buffer);
+        // The lock is free again when the buffer that is left over goes.
         drop(buffer);
     }
 
@@ -240,8 +200,10 @@ impl<T, K: Rouse> Channel<T, K> {
         // ORDERING[chan.last]: pairs with itself in the other handles of this side: what they sent lies in the buffer
         // before the last one disconnects.
         if self.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.state.lock().disconnected = true;
-            self.dismiss(State::receivers);
+            self.state.lock().disconnect();
+            // Nobody joins them: the channel is disconnected.
+            let_all_go(&self.state, self.state.lock(), State::receivers);
+            let_all_go(&self.state, self.state.lock(), State::polling);
         }
     }
 
@@ -251,10 +213,10 @@ impl<T, K: Rouse> Channel<T, K> {
         // ORDERING[chan.last]: pairs with itself in the other handles of this side: the last one finds what they left.
         if self.receivers.fetch_sub(1, Ordering::AcqRel) == 1 {
             let mut state = self.state.lock();
-            state.disconnected = true;
-            let unreceived = std::mem::take(&mut state.buffer);
+            state.disconnect();
+            let unreceived = state.unreceived();
             drop(state);
-            self.dismiss(State::senders);
+            let_all_go(&self.state, self.state.lock(), State::senders);
             // Last: a value's drop may panic, or use this channel.
             drop(unreceived);
         }
@@ -263,19 +225,7 @@ impl<T, K: Rouse> Channel<T, K> {
     /// How many wait to send and to receive.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> (usize, usize) {
-        let state = self.state.lock();
-        (state.senders.len(), state.receivers.len())
-    }
-
-    /// Lets everybody in the list go. The lock is dropped between them: a list has no bound, and what is collected
-    /// from it would have to be allocated under the lock. Nobody joins it: `disconnected` is set.
-    fn dismiss(&self, list: fn(&mut State<T, K>) -> &mut WaitList<T, K>) {
-        loop {
-            let mut state = self.state.lock();
-            let Some(waiter) = list(&mut state).pop() else { return };
-            let wake = waiter.dismiss();
-            drop(state);
-            K::wake(wake);
-        }
+        let mut state = self.state.lock();
+        (state.senders().len(), state.receivers().len() + state.polling().len())
     }
 }

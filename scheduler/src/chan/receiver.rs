@@ -3,9 +3,11 @@
 use gosched_runtime_sys::primitive::Arc;
 use std::fmt;
 use std::iter::FusedIterator;
+use std::time::{Duration, Instant};
 
 use super::Shared;
-use super::error::{RecvError, TryRecvError};
+use super::error::{RecvError, RecvTimeoutError, TryRecvError};
+use super::future::RecvFuture;
 use crate::proc::park::{Parking, give_turn};
 
 /// The receiving end of a channel. Clones receive from the same channel, each value goes to one of them; when the
@@ -46,7 +48,7 @@ impl<T> Receiver<T> {
     /// ```
     pub fn recv(&self) -> Result<T, RecvError> {
         give_turn();
-        self.channel.recv(Parking::begin)
+        self.channel.recv(None, Parking::begin).map_err(|_disconnected| RecvError)
     }
 
     /// Takes the oldest value if there is one: in the buffer, or with a sender that waits.
@@ -71,6 +73,76 @@ impl<T> Receiver<T> {
     /// ```
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         self.channel.try_recv()
+    }
+
+    /// As [`recv`](Self::recv), waiting at longest for `timeout`. Zero makes one attempt; a timeout too long for the clock
+    /// waits for as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError`] says whether the time was over, or nothing will come any more.
+    ///
+    /// # Panics
+    ///
+    /// As [`recv`](Self::recv).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use gosched_scheduler::chan::{self, RecvTimeoutError};
+    /// use std::time::Duration;
+    ///
+    /// let (tx, rx) = chan::bounded::<u32>(0);
+    /// assert_eq!(rx.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
+    /// drop(tx);
+    /// assert_eq!(rx.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Disconnected));
+    /// ```
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
+        give_turn();
+        self.channel.recv(Instant::now().checked_add(timeout), Parking::begin)
+    }
+
+    /// As [`recv`](Self::recv), waiting at longest until `deadline`. One that has passed makes one attempt.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_timeout`](Self::recv_timeout).
+    ///
+    /// # Panics
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
+        give_turn();
+        self.channel.recv(Some(deadline), Parking::begin)
+    }
+
+    /// As [`recv`](Self::recv), for an async task: a future that is ready with a value, or when nothing will come.
+    ///
+    /// Nothing is handed into it: it is woken when there is a value, and takes it when it is polled, if nobody was faster;
+    /// goroutines and threads that wait come first. So it may be dropped at any time: nothing is lost, and if it was woken,
+    /// the next one is. One that is forgotten ([`std::mem::forget`]) after it was woken keeps that wake-up from other
+    /// futures, and no value from anybody.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use gosched_scheduler::chan;
+    /// use std::task::{Context, Poll, Waker};
+    ///
+    /// let (tx, rx) = chan::bounded(1);
+    /// let mut recv = Box::pin(rx.recv_async());
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// assert!(recv.as_mut().poll(&mut context).is_pending());
+    /// tx.send(5).expect("there is room");
+    /// assert_eq!(recv.as_mut().poll(&mut context), Poll::Ready(Ok(5)));
+    /// ```
+    pub fn recv_async(&self) -> RecvFuture<'_, T> {
+        RecvFuture::new(&self.channel)
+    }
+
+    /// Whether `other` receives from the same channel.
+    pub fn same_channel(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.channel, &other.channel)
     }
 
     /// Values as they come; waits like [`recv`](Self::recv), ends when the channel is disconnected and empty.

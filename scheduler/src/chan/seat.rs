@@ -3,14 +3,16 @@
 //!
 //! # Safety
 //!
-//! The one promise is that of [`Parks`]: `park` does not unwind.
+//! The one promise is that of [`Parks`]: `park_until` does not unwind.
 
 #![expect(unsafe_code, reason = "`Parks` is an unsafe trait")]
 
-use gosched_runtime_sys::primitive::{Futex, Ordering};
+use gosched_runtime_sys::primitive::{Futex, Ordering, thread::yield_now};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 // Not the models' `Arc`: a model that fails unwinds its threads, and loom's aborts when it is dropped then.
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
 
 use super::raw::Channel;
 use crate::ds::parker::{Commit, Notify, Parker};
@@ -26,6 +28,11 @@ struct Inner {
     /// 1: made runnable.
     run: Futex,
 }
+
+/// The seats' clock: each look at it moves it on by a tick. Not a model's atomic: it is no part of what is explored.
+pub(crate) static CLOCK: AtomicU64 = AtomicU64::new(0);
+/// See [`CLOCK`].
+pub(crate) static TICK: AtomicU64 = AtomicU64::new(0);
 
 /// What a cancelled seat unwinds with.
 struct Withdrawn;
@@ -54,7 +61,7 @@ impl Seat {
     }
 
     fn run(&self) {
-        // ORDERING[seat.run]: pairs with the swap in `park`: who claimed the seat did all it does before. A swap here as
+        // ORDERING[seat.run]: pairs with the swap in `park_until`: who claimed the seat did all it does before. A swap here as
         // well: loom lets an exchange miss a plain store of another thread.
         self.0.run.word.swap(1, Ordering::Release);
         self.0.run.wake();
@@ -62,12 +69,12 @@ impl Seat {
 
     /// Sends; None if it was cancelled.
     pub(crate) fn send<T>(&self, channel: &Channel<T, Seat>, value: T) -> Option<bool> {
-        withdrawn(|| channel.send(value, || self.sit()).is_ok())
+        withdrawn(|| channel.send(value, None, || self.sit()).is_ok())
     }
 
     /// Receives; None if it was cancelled.
     pub(crate) fn recv<T>(&self, channel: &Channel<T, Seat>) -> Option<Option<T>> {
-        withdrawn(|| channel.recv(|| self.sit()).ok())
+        withdrawn(|| channel.recv(None, || self.sit()).ok())
     }
 }
 
@@ -97,17 +104,29 @@ impl Rouse for Seat {
             seat.run();
         }
     }
+
+    fn now_ns() -> u64 {
+        CLOCK.fetch_add(TICK.load(Relaxed), Relaxed)
+    }
 }
 
-// SAFETY: no step of `park` panics.
+// SAFETY: no step of `park_until` panics.
 unsafe impl Parks for &Seat {
     type Target = Seat;
+
+    fn renew(&self) {
+        self.0.parker.prepare();
+    }
 
     fn target(&self) -> Seat {
         Seat::clone(self)
     }
 
-    fn park(&self) {
+    fn park_until(&self, deadline: Option<Instant>) {
+        if deadline.is_some() {
+            // As of a futex in a model: what matters is who is faster, the waker or the withdrawal.
+            return yield_now();
+        }
         if self.0.parker.commit(true) == Commit::Refused {
             return;
         }
@@ -115,6 +134,10 @@ unsafe impl Parks for &Seat {
         while self.0.run.word.swap(0, Ordering::Acquire) == 0 {
             self.0.run.wait(0);
         }
+    }
+
+    fn expired(&self, _deadline: Instant) -> bool {
+        true
     }
 
     fn cancelled(&self) -> bool {

@@ -2,9 +2,11 @@
 
 use gosched_runtime_sys::primitive::Arc;
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use super::Shared;
-use super::error::{SendError, TrySendError};
+use super::error::{SendError, SendTimeoutError, TrySendError};
+use super::future::SendFuture;
 use crate::proc::park::{Parking, give_turn};
 
 /// The sending end of a channel. Clones send into the same channel; when the last is dropped, the channel is
@@ -47,12 +49,13 @@ impl<T> Sender<T> {
     /// ```
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         give_turn();
-        self.channel.send(value, Parking::begin)
+        self.channel.send(value, None, Parking::begin).map_err(|error| SendError(error.into_inner()))
     }
 
     /// Sends `value` if that is possible without waiting: there is room, or a receiver waits.
     ///
-    /// The answer is exact for the moment of the call.
+    /// The answer is exact for the moment of the call. A future that receives counts as waiting only where there is a
+    /// buffer: nothing is handed into a future, it comes and takes.
     ///
     /// # Errors
     ///
@@ -71,6 +74,73 @@ impl<T> Sender<T> {
     /// ```
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         self.channel.try_send(value)
+    }
+
+    /// As [`send`](Self::send), waiting at longest for `timeout`. Zero makes one attempt; a timeout too long for the clock
+    /// waits for as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`SendTimeoutError`] gives the value back, and says whether the time was over or all receivers are gone.
+    ///
+    /// # Panics
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use gosched_scheduler::chan::{self, SendTimeoutError};
+    /// use std::time::Duration;
+    ///
+    /// let (tx, _rx) = chan::bounded(1);
+    /// assert_eq!(tx.send_timeout(1, Duration::ZERO), Ok(()));
+    /// assert_eq!(tx.send_timeout(2, Duration::from_millis(1)), Err(SendTimeoutError::Timeout(2)));
+    /// ```
+    pub fn send_timeout(&self, value: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
+        give_turn();
+        self.channel.send(value, Instant::now().checked_add(timeout), Parking::begin)
+    }
+
+    /// As [`send`](Self::send), waiting at longest until `deadline`. One that has passed makes one attempt.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_timeout`](Self::send_timeout).
+    ///
+    /// # Panics
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_deadline(&self, value: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
+        give_turn();
+        self.channel.send(value, Some(deadline), Parking::begin)
+    }
+
+    /// As [`send`](Self::send), for an async task: a future that is ready when the value is sent.
+    ///
+    /// Its place among the senders that wait is that of its first poll. It may be dropped at any time: the value is then
+    /// dropped with it, unless it was sent.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use gosched_scheduler::chan;
+    /// use std::task::{Context, Poll, Waker};
+    ///
+    /// let (tx, rx) = chan::bounded(0);
+    /// let mut send = Box::pin(tx.send_async(5));
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// assert!(send.as_mut().poll(&mut context).is_pending());
+    /// assert_eq!(rx.recv(), Ok(5));
+    /// assert_eq!(send.as_mut().poll(&mut context), Poll::Ready(Ok(())));
+    /// ```
+    pub fn send_async(&self, value: T) -> SendFuture<'_, T> {
+        SendFuture::new(&self.channel, value)
+    }
+
+    /// Whether `other` sends into the same channel.
+    pub fn same_channel(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.channel, &other.channel)
     }
 
     /// How many values the buffer holds.

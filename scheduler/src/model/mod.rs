@@ -22,6 +22,8 @@ mod join;
 mod parker;
 mod roster;
 mod search;
+mod select;
+mod sync;
 mod table;
 mod timekeeper;
 mod timers;

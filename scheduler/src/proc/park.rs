@@ -191,6 +191,11 @@ impl Parking {
         })
     }
 
+    /// Begins the wait again, after other waits of the caller came between: they forgot its notifications.
+    pub(crate) fn renew(&self) {
+        self.g().parker.prepare();
+    }
+
     /// Who has to be woken.
     #[inline]
     pub(crate) fn target(&self) -> Target {
@@ -229,7 +234,6 @@ impl Parking {
 
     /// As [`park`](Self::park), and returns once `deadline` has passed, too, if there is one. When it has returned, nothing
     /// is left of the deadline: it does not end a later wait.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no primitive takes a time limit yet; the tests do"))]
     pub(crate) fn park_until(&self, deadline: Option<Instant>) {
         match deadline {
             Some(deadline) => self.park_at_most(to_ns(deadline).min(cancel::limit(self.g())), in_place::patience),

@@ -1,0 +1,361 @@
+//! One case of a select: receiving from a channel or sending into it, without the type of its values.
+//!
+//! A select holds the locks of all its channels at once while it looks, so a case keeps its channel's guard in itself
+//! between [`lock`](Case::lock) and [`unlock`](Case::unlock). Cases of the same channel share one guard, which the first of
+//! them keeps; so the state is passed to the others as a pointer.
+//!
+//! # Safety
+//!
+//! A state pointer comes from [`Case::state`] of a case whose channel has the same address, and that channel's lock is held;
+//! two channels that exist at the same time have two addresses, so it is the state of this very channel. Nodes are linked
+//! and left under that lock.
+
+#![expect(unsafe_code, reason = "channels' states travel without their type")]
+
+use gosched_runtime_sys::primitive::MutexGuard;
+use std::cell::Cell;
+use std::ptr::{self, NonNull};
+
+use super::error::{RecvError, SendError};
+use super::raw::Channel;
+use super::state::{Put, State};
+use crate::waiter::race::{CaseNode, Race};
+use crate::waiter::{Rouse, Roused};
+
+/// Which way a case's values go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Recv,
+    Send,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tried {
+    /// The case has its outcome.
+    Done,
+    /// Whoever stood at the other side was served elsewhere meanwhile.
+    Lost,
+    /// The buffer must be grown first, without the lock.
+    Grow,
+}
+
+/// A case, as the select sees it.
+///
+/// # Safety
+///
+/// `channel` is the address of the channel, which exists as long as the case. `state` is the state in it. Only
+/// [`RecvCase`] has the way `Recv`, and only [`SendCase`] the other.
+pub(super) unsafe trait Case<K: Rouse> {
+    /// What tells channels apart, and orders their locks.
+    fn channel(&self) -> *const ();
+
+    fn way(&self) -> Way;
+
+    /// Takes the channel's lock and keeps it.
+    fn lock(&self);
+
+    /// Gives it back, if this case keeps it.
+    fn unlock(&self);
+
+    /// The state under the lock that this case keeps. Valid until the lock is given back, or this is called again.
+    fn state(&self) -> NonNull<()>;
+
+    /// Whether an attempt would not have to wait.
+    ///
+    /// # Safety
+    ///
+    /// As the head of this file says of `state`.
+    unsafe fn is_ready(&self, state: NonNull<()>) -> bool;
+
+    /// Sends or receives.
+    ///
+    /// # Safety
+    ///
+    /// As the head of this file says of `state`.
+    unsafe fn attempt(&self, state: NonNull<()>) -> Tried;
+
+    /// Begins to wait as the `number`th of the race.
+    ///
+    /// # Safety
+    ///
+    /// As the head of this file says of `state`. Case and race stay in place until [`withdraw`](Self::withdraw) was called,
+    /// or [`is_served`](Self::is_served) said yes.
+    unsafe fn wait(&self, state: NonNull<()>, target: K, race: &Race, number: usize);
+
+    /// Whether a waker won the race for it and is through with it.
+    fn is_served(&self) -> bool;
+
+    /// Takes the outcome out of a served node.
+    fn settle(&self);
+
+    /// Waits until no waker is at work on the channel.
+    fn meet(&self);
+
+    /// Ends a wait that was not served. Takes the lock.
+    fn withdraw(&self);
+
+    /// Whom it let go, to be woken without the lock.
+    fn roused(&self) -> [Option<Roused<K>>; 2];
+
+    /// Gives the channel's buffer more room. Without the lock.
+    fn grow(&self);
+
+    /// Drops an outcome that nobody asked for.
+    fn discard(&self);
+}
+
+/// The channel of a case and, while the select looks, its lock.
+struct Port<'a, T, K: Rouse> {
+    channel: &'a Channel<T, K>,
+    guard: Cell<Option<MutexGuard<'a, State<T, K>>>>,
+    roused: Cell<[Option<Roused<K>>; 2]>,
+}
+
+impl<'a, T, K: Rouse> Port<'a, T, K> {
+    fn new(channel: &'a Channel<T, K>) -> Self {
+        Self { channel, guard: Cell::new(None), roused: Cell::new([None, None]) }
+    }
+
+    fn address(&self) -> *const () {
+        ptr::from_ref(self.channel).cast()
+    }
+
+    fn lock(&self) {
+        self.guard.set(Some(self.channel.state.lock()));
+    }
+
+    fn state(&self) -> NonNull<()> {
+        let mut guard = self.guard.take().expect("the case keeps the lock");
+        let state = NonNull::from(&mut *guard);
+        self.guard.set(Some(guard));
+        state.cast()
+    }
+}
+
+/// The state behind a pointer.
+///
+/// # Safety
+///
+/// It is a `State<T, K>`, under a lock that the caller holds, and nobody else uses it in the meantime.
+unsafe fn typed<'s, T, K: Rouse>(state: NonNull<()>) -> &'s mut State<T, K> {
+    // SAFETY: this function's contract.
+    unsafe { state.cast().as_mut() }
+}
+
+/// A case that receives.
+pub(super) struct RecvCase<'a, T, K: Rouse> {
+    port: Port<'a, T, K>,
+    node: CaseNode<T, K>,
+    outcome: Cell<Option<Result<T, RecvError>>>,
+}
+
+impl<'a, T, K: Rouse> RecvCase<'a, T, K> {
+    pub(super) fn new(channel: &'a Channel<T, K>) -> Self {
+        Self { port: Port::new(channel), node: CaseNode::new(None), outcome: Cell::new(None) }
+    }
+
+    /// What was received, if this case was chosen.
+    pub(super) fn outcome(&self) -> Option<Result<T, RecvError>> {
+        self.outcome.take()
+    }
+}
+
+// SAFETY: the channel is borrowed for as long as the case lives, and `Port::state` is that of its own guard.
+unsafe impl<T, K: Rouse> Case<K> for RecvCase<'_, T, K> {
+    fn channel(&self) -> *const () {
+        self.port.address()
+    }
+
+    fn way(&self) -> Way {
+        Way::Recv
+    }
+
+    fn lock(&self) {
+        self.port.lock();
+    }
+
+    fn unlock(&self) {
+        drop(self.port.guard.take());
+    }
+
+    fn state(&self) -> NonNull<()> {
+        self.port.state()
+    }
+
+    unsafe fn is_ready(&self, state: NonNull<()>) -> bool {
+        // SAFETY: of this channel, and locked.
+        unsafe { typed::<T, K>(state) }.can_take()
+    }
+
+    unsafe fn attempt(&self, state: NonNull<()>) -> Tried {
+        // SAFETY: of this channel, and locked.
+        let state = unsafe { typed::<T, K>(state) };
+        match state.take() {
+            Ok(taken) => {
+                self.port.roused.set(taken.roused);
+                self.outcome.set(Some(Ok(taken.value)));
+            }
+            Err(super::state::Nothing::Disconnected) => self.outcome.set(Some(Err(RecvError))),
+            Err(super::state::Nothing::Empty) => return Tried::Lost,
+        }
+        Tried::Done
+    }
+
+    unsafe fn wait(&self, state: NonNull<()>, target: K, race: &Race, number: usize) {
+        // SAFETY: of this channel, and locked.
+        let state = unsafe { typed::<T, K>(state) };
+        // SAFETY: the list is under that lock; this function's contract keeps node and race.
+        unsafe { self.node.wait(state.receivers(), target, race, number) };
+    }
+
+    fn is_served(&self) -> bool {
+        self.node.is_served()
+    }
+
+    fn settle(&self) {
+        self.outcome.set(Some(self.node.replace(None).ok_or(RecvError)));
+    }
+
+    fn meet(&self) {
+        drop(self.port.channel.state.lock());
+    }
+
+    fn withdraw(&self) {
+        let mut state = self.port.channel.state.lock();
+        // SAFETY: if it waits, then in this list, which is under this lock.
+        unsafe { self.node.leave(state.receivers()) };
+    }
+
+    fn roused(&self) -> [Option<Roused<K>>; 2] {
+        self.port.roused.replace([None, None])
+    }
+
+    fn grow(&self) {}
+
+    fn discard(&self) {
+        drop(self.outcome.take());
+    }
+}
+
+/// A case that sends. Until it is chosen the value is in the node's slot.
+pub(super) struct SendCase<'a, T, K: Rouse> {
+    port: Port<'a, T, K>,
+    node: CaseNode<T, K>,
+    outcome: Cell<Option<Result<(), SendError<T>>>>,
+}
+
+impl<'a, T, K: Rouse> SendCase<'a, T, K> {
+    /// Sends `value`; without one the case is never ready.
+    pub(super) fn new(channel: &'a Channel<T, K>, value: Option<T>) -> Self {
+        Self { port: Port::new(channel), node: CaseNode::new(value), outcome: Cell::new(None) }
+    }
+
+    /// Whether the value was sent, if this case was chosen.
+    pub(super) fn outcome(&self) -> Option<Result<(), SendError<T>>> {
+        self.outcome.take()
+    }
+
+    /// The value that was not sent. The case does not wait.
+    pub(super) fn take_back(&self) -> Option<T> {
+        self.node.replace(None)
+    }
+
+    fn has_value(&self) -> bool {
+        let value = self.node.replace(None);
+        let there = value.is_some();
+        let _none = self.node.replace(value);
+        there
+    }
+}
+
+// SAFETY: the channel is borrowed for as long as the case lives, and `Port::state` is that of its own guard.
+unsafe impl<T, K: Rouse> Case<K> for SendCase<'_, T, K> {
+    fn channel(&self) -> *const () {
+        self.port.address()
+    }
+
+    fn way(&self) -> Way {
+        Way::Send
+    }
+
+    fn lock(&self) {
+        self.port.lock();
+    }
+
+    fn unlock(&self) {
+        drop(self.port.guard.take());
+    }
+
+    fn state(&self) -> NonNull<()> {
+        self.port.state()
+    }
+
+    unsafe fn is_ready(&self, state: NonNull<()>) -> bool {
+        // SAFETY: of this channel, and locked.
+        self.has_value() && unsafe { typed::<T, K>(state) }.can_put()
+    }
+
+    unsafe fn attempt(&self, state: NonNull<()>) -> Tried {
+        // SAFETY: of this channel, and locked.
+        let state = unsafe { typed::<T, K>(state) };
+        let (back, tried) = match state.put(self.take_back().expect("it is ready")) {
+            Put::Done(roused) => {
+                self.port.roused.set([roused, None]);
+                self.outcome.set(Some(Ok(())));
+                return Tried::Done;
+            }
+            Put::Disconnected(value) => {
+                self.outcome.set(Some(Err(SendError(value))));
+                return Tried::Done;
+            }
+            Put::Full(value) => (value, Tried::Lost),
+            Put::Grow(value) => (value, Tried::Grow),
+        };
+        let _none = self.node.replace(Some(back));
+        tried
+    }
+
+    unsafe fn wait(&self, state: NonNull<()>, target: K, race: &Race, number: usize) {
+        if !self.has_value() {
+            return;
+        }
+        // SAFETY: of this channel, and locked.
+        let state = unsafe { typed::<T, K>(state) };
+        // SAFETY: the list is under that lock; this function's contract keeps node and race.
+        unsafe { self.node.wait(state.senders(), target, race, number) };
+        // Without a buffer the value is to be had as soon as its sender waits.
+        self.port.roused.set([state.let_poll(), None]);
+    }
+
+    fn is_served(&self) -> bool {
+        self.node.is_served()
+    }
+
+    fn settle(&self) {
+        self.outcome.set(Some(self.node.replace(None).map_or(Ok(()), |value| Err(SendError(value)))));
+    }
+
+    fn meet(&self) {
+        drop(self.port.channel.state.lock());
+    }
+
+    fn withdraw(&self) {
+        let mut state = self.port.channel.state.lock();
+        // SAFETY: if it waits, then in this list, which is under this lock.
+        unsafe { self.node.leave(state.senders()) };
+    }
+
+    fn roused(&self) -> [Option<Roused<K>>; 2] {
+        self.port.roused.replace([None, None])
+    }
+
+    fn grow(&self) {
+        let wanted = self.port.channel.state.lock().wanted();
+        self.port.channel.grow(wanted);
+    }
+
+    fn discard(&self) {
+        drop(self.outcome.take());
+    }
+}

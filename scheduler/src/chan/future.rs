@@ -1,0 +1,171 @@
+//! Sending and receiving as futures, for tasks of any executor.
+//!
+//! # Safety
+//!
+//! A future's node is linked by `poll` alone, which has it pinned, into a list of the channel that the future borrows, and
+//! taken off by its drop at the latest. A future that is forgotten stays where it is, as pinning asks.
+
+#![expect(unsafe_code, reason = "links the node of a pinned future")]
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::error::{RecvError, SendError};
+use super::raw::Channel;
+use super::state::{Nothing, Put};
+use crate::proc::park::Target;
+use crate::waiter::Roused;
+use crate::waiter::polled::{PolledNode, Standing};
+
+/// The future of [`Receiver::recv_async`](super::Receiver::recv_async).
+#[must_use = "a future does nothing unless it is polled"]
+pub struct RecvFuture<'a, T> {
+    channel: &'a Channel<T, Target>,
+    node: PolledNode<(), Target>,
+}
+
+impl<'a, T> RecvFuture<'a, T> {
+    pub(super) fn new(channel: &'a Channel<T, Target>) -> Self {
+        Self { channel, node: PolledNode::new(None) }
+    }
+}
+
+impl<T> Future for RecvFuture<'_, T> {
+    type Output = Result<T, RecvError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.as_ref().get_ref();
+        // Wakers are the user's: cloned before the lock is taken, dropped and called when it is free.
+        let waker = cx.waker().clone();
+        let mut state = this.channel.state.lock();
+        let taken = match state.take() {
+            Err(Nothing::Empty) => {
+                // SAFETY: pinned; the list is under this lock, and `drop` leaves it.
+                let before = unsafe { this.node.wait(state.polling(), waker) };
+                drop(state);
+                drop(before);
+                return Poll::Pending;
+            }
+            other => other,
+        };
+        // SAFETY: it waits in this list, if at all.
+        let (_, before) = unsafe { this.node.leave(state.polling()) };
+        drop(state);
+        drop((waker, before));
+        Poll::Ready(taken.map_err(|_disconnected| RecvError).map(|taken| {
+            taken.roused.into_iter().flatten().for_each(Roused::now);
+            taken.value
+        }))
+    }
+}
+
+impl<T> Drop for RecvFuture<'_, T> {
+    fn drop(&mut self) {
+        let mut state = self.channel.state.lock();
+        // SAFETY: it waits in this list, if at all.
+        let (standing, waker) = unsafe { self.node.leave(state.polling()) };
+        let next = if standing == Standing::Woken { state.pass_on() } else { None };
+        drop(state);
+        drop(waker);
+        if let Some(next) = next {
+            next.now();
+        }
+    }
+}
+
+/// The future of [`Sender::send_async`](super::Sender::send_async).
+#[must_use = "a future does nothing unless it is polled"]
+pub struct SendFuture<'a, T> {
+    channel: &'a Channel<T, Target>,
+    node: PolledNode<T, Target>,
+}
+
+impl<'a, T> SendFuture<'a, T> {
+    pub(super) fn new(channel: &'a Channel<T, Target>, value: T) -> Self {
+        Self { channel, node: PolledNode::new(Some(value)) }
+    }
+}
+
+impl<T> Future for SendFuture<'_, T> {
+    type Output = Result<(), SendError<T>>;
+
+    /// # Panics
+    ///
+    /// If it is polled after it was ready.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.as_ref().get_ref();
+        // Wakers are the user's: cloned before the lock is taken, dropped and called when it is free.
+        let waker = cx.waker().clone();
+        loop {
+            let mut state = this.channel.state.lock();
+            match this.node.standing() {
+                Standing::Waits => {
+                    // SAFETY: pinned, and in this list.
+                    let before = unsafe { this.node.wait(state.senders(), waker) };
+                    drop(state);
+                    drop(before);
+                    return Poll::Pending;
+                }
+                Standing::Woken => {
+                    // SAFETY: it is on no list any more.
+                    let _idle = unsafe { this.node.leave(state.senders()) };
+                    let left = this.node.take();
+                    drop(state);
+                    return Poll::Ready(left.map_or(Ok(()), |value| Err(SendError(value))));
+                }
+                Standing::Idle => {}
+            }
+            let value = this.node.take().expect("a send that has ended is not polled again");
+            match state.put(value) {
+                Put::Done(roused) => {
+                    drop(state);
+                    drop(waker);
+                    roused.into_iter().for_each(Roused::now);
+                    return Poll::Ready(Ok(()));
+                }
+                Put::Disconnected(value) => return Poll::Ready(Err(SendError(value))),
+                Put::Full(value) => {
+                    this.node.offer(value);
+                    // SAFETY: pinned; the list is under this lock, and `drop` leaves it.
+                    let before = unsafe { this.node.wait(state.senders(), waker) };
+                    // Without a buffer the value is to be had as soon as its sender waits.
+                    let polls = state.let_poll();
+                    drop(state);
+                    drop(before);
+                    polls.into_iter().for_each(Roused::now);
+                    return Poll::Pending;
+                }
+                Put::Grow(value) => {
+                    this.node.offer(value);
+                    let wanted = state.wanted();
+                    drop(state);
+                    this.channel.grow(wanted);
+                }
+            }
+        }
+    }
+}
+
+impl<T> Drop for SendFuture<'_, T> {
+    fn drop(&mut self) {
+        let mut state = self.channel.state.lock();
+        // SAFETY: it waits in this list, if at all.
+        let (_, waker) = unsafe { self.node.leave(state.senders()) };
+        // The lock is free when the waker goes, and the value after it, with the node.
+        drop(state);
+        drop(waker);
+    }
+}
+
+impl<T> fmt::Debug for RecvFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecvFuture { .. }")
+    }
+}
+
+impl<T> fmt::Debug for SendFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SendFuture { .. }")
+    }
+}

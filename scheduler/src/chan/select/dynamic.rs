@@ -1,0 +1,255 @@
+//! A select over a number of cases that is known when the program runs.
+//!
+//! # Safety
+//!
+//! A case is turned back into its type only after its way and the address of its channel were compared with a channel that
+//! the caller has: a channel that exists has its address for itself, and both ends of a channel are invariant in the type of
+//! its values, so that is the case's type, too.
+
+#![expect(unsafe_code, reason = "cases get their type back")]
+
+use std::error::Error;
+use std::fmt;
+use std::ptr;
+use std::time::{Duration, Instant};
+
+use super::engine::{self, Patience};
+use super::{give_turn_to_wait, random_below};
+use crate::chan::case::{Case, RecvCase, SendCase, Way};
+use crate::chan::{Receiver, RecvError, SendError, Sender, Shared};
+use crate::proc::park::{Parking, Target};
+
+/// A list of cases, one of which is done at a time: [`select!`](crate::select!) for a number of cases that is known when the
+/// program runs.
+///
+/// Cases are numbered in the order in which they were added, and a number is not given twice. A case that receives stays in
+/// the list; one that sends leaves it when it was chosen, with its value, and until then keeps the value: what was not
+/// chosen is lost in no way, and can be [taken back](Self::take_back).
+///
+/// ```
+/// use gosched_scheduler::chan::{self, Select};
+///
+/// let (txs, rxs): (Vec<_>, Vec<_>) = (0..10).map(|_| chan::bounded(1)).unzip();
+/// let mut select = Select::new();
+/// for rx in &rxs {
+///     select.recv(rx);
+/// }
+/// txs[7].send("seven").expect("there is room");
+/// let chosen = select.select();
+/// assert_eq!(chosen.index(), 7);
+/// assert_eq!(chosen.recv(&rxs[7]), Ok("seven"));
+/// ```
+#[derive(Default)]
+pub struct Select<'a> {
+    cases: Vec<Option<Box<dyn Case<Target> + 'a>>>,
+}
+
+/// No case was ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrySelectError;
+
+/// No case became ready in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SelectTimeoutError;
+
+/// The case that was done. What was received is in it: ask with [`recv`](Self::recv) or [`send`](Self::send), which say how
+/// it went. Dropping it drops a value that was received, or came back.
+#[must_use = "it holds what was received"]
+pub struct SelectedOperation<'s, 'a> {
+    select: &'s mut Select<'a>,
+    index: usize,
+}
+
+impl<'a> Select<'a> {
+    /// A list without cases.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a case that receives. Its number.
+    pub fn recv<T>(&mut self, receiver: &'a Receiver<T>) -> usize {
+        self.add(Box::new(RecvCase::new(&receiver.channel)))
+    }
+
+    /// Adds a case that sends `value`. Its number.
+    pub fn send<T>(&mut self, sender: &'a Sender<T>, value: T) -> usize
+    where
+        T: 'a,
+    {
+        self.add(Box::new(SendCase::new(&sender.channel, Some(value))))
+    }
+
+    fn add(&mut self, case: Box<dyn Case<Target> + 'a>) -> usize {
+        self.cases.push(Some(case));
+        self.cases.len() - 1
+    }
+
+    /// Takes a case out of the list; one that sends drops its value.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such case.
+    pub fn remove(&mut self, index: usize) {
+        assert!(self.cases.get_mut(index).and_then(Option::take).is_some(), "no case has the number {index}");
+    }
+
+    /// Takes a case that sends out of the list, for its value.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such case, or it sends into another channel.
+    pub fn take_back<T>(&mut self, index: usize, sender: &Sender<T>) -> T {
+        let value = self.sending(index, &sender.channel).take_back();
+        self.cases[index] = None;
+        value.expect("a case that was not chosen has its value")
+    }
+
+    /// Waits until one of the cases can be done, and does it; if several can, one of them at random. Without cases it waits
+    /// for ever.
+    ///
+    /// # Panics
+    ///
+    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait. No case was done then, and
+    /// all keep their values.
+    pub fn select(&mut self) -> SelectedOperation<'_, 'a> {
+        self.run(Patience::Until(None)).expect("without a deadline it waits for as long as it takes")
+    }
+
+    /// Does one of the cases that can be done without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySelectError`] if there is none.
+    pub fn try_select(&mut self) -> Result<SelectedOperation<'_, 'a>, TrySelectError> {
+        self.run(Patience::None).ok_or(TrySelectError)
+    }
+
+    /// As [`select`](Self::select), waiting at longest for `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`SelectTimeoutError`] if the time was over first; all cases keep their values.
+    ///
+    /// # Panics
+    ///
+    /// As [`select`](Self::select).
+    pub fn select_timeout(&mut self, timeout: Duration) -> Result<SelectedOperation<'_, 'a>, SelectTimeoutError> {
+        self.run(Patience::Until(Instant::now().checked_add(timeout))).ok_or(SelectTimeoutError)
+    }
+
+    /// As [`select`](Self::select), waiting at longest until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`select_timeout`](Self::select_timeout).
+    ///
+    /// # Panics
+    ///
+    /// As [`select`](Self::select).
+    pub fn select_deadline(&mut self, deadline: Instant) -> Result<SelectedOperation<'_, 'a>, SelectTimeoutError> {
+        self.run(Patience::Until(Some(deadline))).ok_or(SelectTimeoutError)
+    }
+
+    fn run(&mut self, patience: Patience) -> Option<SelectedOperation<'_, 'a>> {
+        give_turn_to_wait(patience);
+        let numbered = self.cases.iter().enumerate();
+        let mut entries: Vec<_> =
+            numbered.filter_map(|(index, case)| case.as_deref().map(|case| engine::Entry { case, index })).collect();
+        let index = engine::select(&mut entries, patience, random_below, Parking::begin)?;
+        Some(SelectedOperation { select: self, index })
+    }
+
+    fn case<T>(&self, index: usize, way: Way, channel: &Shared<T>) -> *const () {
+        let case = self.cases.get(index).and_then(Option::as_deref).expect("there is such a case");
+        let same = case.way() == way && case.channel() == ptr::from_ref::<Raw<T>>(channel).cast();
+        assert!(same, "the case is not of this channel, or goes the other way");
+        ptr::from_ref(case).cast()
+    }
+
+    fn receiving<T>(&self, index: usize, channel: &Shared<T>) -> &RecvCase<'a, T, Target> {
+        let case = self.case(index, Way::Recv, channel);
+        // SAFETY: it is of that channel, so of values `T`, and receives; it lives as long as `self`.
+        unsafe { &*case.cast() }
+    }
+
+    fn sending<T>(&self, index: usize, channel: &Shared<T>) -> &SendCase<'a, T, Target> {
+        let case = self.case(index, Way::Send, channel);
+        // SAFETY: it is of that channel, so of values `T`, and sends; it lives as long as `self`.
+        unsafe { &*case.cast() }
+    }
+}
+
+type Raw<T> = crate::chan::raw::Channel<T, Target>;
+
+impl SelectedOperation<'_, '_> {
+    /// The number of the case.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// What the case received.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`] if nothing is left and all senders are gone.
+    ///
+    /// # Panics
+    ///
+    /// If it is not `receiver`'s channel that the case received from.
+    pub fn recv<T>(self, receiver: &Receiver<T>) -> Result<T, RecvError> {
+        let case = self.select.receiving(self.index, &receiver.channel);
+        case.outcome().expect("it was chosen, and is asked once")
+    }
+
+    /// Whether the case has sent its value.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] gives the value back if all receivers are gone.
+    ///
+    /// # Panics
+    ///
+    /// If it is not `sender`'s channel that the case sent into.
+    pub fn send<T>(self, sender: &Sender<T>) -> Result<(), SendError<T>> {
+        let case = self.select.sending(self.index, &sender.channel);
+        case.outcome().expect("it was chosen, and is asked once")
+    }
+}
+
+impl Drop for SelectedOperation<'_, '_> {
+    fn drop(&mut self) {
+        let case = &mut self.select.cases[self.index];
+        match case.as_ref().map(|case| case.way()) {
+            Some(Way::Send) => drop(case.take()),
+            Some(Way::Recv) => case.iter().for_each(|case| case.discard()),
+            None => {}
+        }
+    }
+}
+
+impl fmt::Debug for Select<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Select").field("cases", &self.cases.iter().flatten().count()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SelectedOperation<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SelectedOperation").field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for TrySelectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no case of the select is ready")
+    }
+}
+
+impl fmt::Display for SelectTimeoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("timed out waiting for a case of the select")
+    }
+}
+
+impl Error for TrySelectError {}
+impl Error for SelectTimeoutError {}

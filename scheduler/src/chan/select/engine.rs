@@ -1,0 +1,220 @@
+//! How a select comes to its one case.
+//!
+//! 1. Take the locks of all channels, in the order of their addresses, so that two selects cannot hold one another up.
+//! 2. Look which cases are ready. If some are, choose one of them at random, do it, give the locks back, done.
+//! 3. Otherwise, if it may wait: a node into a list of each channel, all in one [`Race`]. Give the locks back and park.
+//! 4. Whoever serves a node has won the race first, so there is one. Woken, take the other nodes off their lists, one lock
+//!    after the other. A wait that is given up must win the race as well.
+//!
+//! All locks at once is what makes the look a moment: a case that became ready on a channel looked at before, while a later
+//! one is looked at, would otherwise be waited for in vain, or be done twice. And two selects that meet need no claim on
+//! each other: the one that looks waits nowhere yet, so it wins the race of the one that waits and is bound to no other.
+//! For the same reason a select never meets itself.
+//!
+//! Rejected: entering the lists one lock at a time, with a race that the owner takes part in. Meeting another select then
+//! takes two claims at once, and somebody has to take one back.
+//!
+//! # Safety
+//!
+//! State pointers are asked for anew for each use, of the case that keeps the lock, see [`state_of`]. Nodes and race lie in
+//! frames that stay until [`wait`] has taken every node off.
+
+#![expect(unsafe_code, reason = "hands channels' states to their cases")]
+
+use gosched_runtime_sys::primitive::mutated;
+use std::panic::resume_unwind;
+use std::ptr::NonNull;
+use std::time::Instant;
+
+use crate::chan::case::{Case, Tried};
+use crate::waiter::parked::wake_linked;
+use crate::waiter::race::Race;
+use crate::waiter::{Parks, Rouse};
+
+/// One case, and how its caller numbers it.
+pub(crate) struct Entry<'c, K> {
+    pub(in crate::chan) case: &'c dyn Case<K>,
+    pub(in crate::chan) index: usize,
+}
+
+/// What to do while no case is ready.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Patience {
+    /// Return at once.
+    None,
+    /// Wait, at longest until the deadline.
+    Until(Option<Instant>),
+}
+
+/// Chooses one of `n`.
+pub(crate) type Choose = fn(usize) -> usize;
+
+/// Does one of the cases, and says which.
+pub(crate) fn select<P: Parks>(
+    entries: &mut [Entry<'_, P::Target>],
+    patience: Patience,
+    choose: Choose,
+    begin: impl FnOnce() -> P,
+) -> Option<usize> {
+    entries.sort_unstable_by_key(|entry| entry.case.channel());
+    let entries = &*entries;
+    let mut parking: Option<P> = None;
+    let mut begin = Some(begin);
+    loop {
+        lock_all(entries);
+        match attempt(entries, choose) {
+            Attempt::Done(position) => {
+                unlock_all(entries);
+                let done = &entries[position];
+                for roused in done.case.roused().into_iter().flatten() {
+                    roused.now();
+                }
+                return Some(done.index);
+            }
+            Attempt::Grow(position) => {
+                unlock_all(entries);
+                entries[position].case.grow();
+                continue;
+            }
+            Attempt::Nothing => {}
+        }
+        let Patience::Until(deadline) = patience else {
+            unlock_all(entries);
+            return None;
+        };
+        if mutated("select.unlocked_between") {
+            unlock_all(entries);
+            lock_all(entries);
+        }
+        if let Some(parking) = parking.take().or_else(P::begin_at_once) {
+            return wait(entries, &parking, deadline).map(|position| entries[position].index);
+        }
+        // It takes a lock of its own.
+        unlock_all(entries);
+        parking = begin.take().map(|begin| begin());
+    }
+}
+
+enum Attempt {
+    /// The case at this position has its outcome.
+    Done(usize),
+    Grow(usize),
+    Nothing,
+}
+
+/// With all locks: does one of the ready cases, each with the same chance.
+fn attempt<K: Rouse>(entries: &[Entry<'_, K>], choose: Choose) -> Attempt {
+    loop {
+        let (mut ready, mut chosen) = (0, None);
+        for (position, entry) in entries.iter().enumerate() {
+            // SAFETY: the state of this case's channel, under its lock.
+            if unsafe { entry.case.is_ready(state_of(entries, position)) } {
+                ready += 1;
+                // The last of n replaces the one chosen so far with a chance of 1/n: so all have the same.
+                if ready == 1 || choose(ready) == 0 {
+                    chosen = Some(position);
+                }
+            }
+        }
+        let Some(position) = chosen else { return Attempt::Nothing };
+        // SAFETY: the state of this case's channel, under its lock.
+        match unsafe { entries[position].case.attempt(state_of(entries, position)) } {
+            Tried::Done => return Attempt::Done(position),
+            Tried::Grow => return Attempt::Grow(position),
+            // Each time another select was done, and its node is gone from the list.
+            Tried::Lost => {}
+        }
+    }
+}
+
+/// Waits, with all locks held at first, until one case was served; none if the deadline passed before.
+fn wait<P: Parks>(entries: &[Entry<'_, P::Target>], parking: &P, deadline: Option<Instant>) -> Option<usize> {
+    let race = Race::new();
+    for (position, entry) in entries.iter().enumerate() {
+        // SAFETY: the state of this case's channel, under its lock. Case and race outlive this function, which withdraws
+        // each case below unless it was served, and does not unwind before.
+        unsafe { entry.case.wait(state_of(entries, position), parking.target(), &race, position) };
+    }
+    unlock_all(entries);
+    if let Err(payload) = wake_pollers(entries, parking) {
+        if race.give_up() {
+            withdraw(entries, None);
+        } else {
+            finish(entries, &race);
+        }
+        resume_unwind(payload);
+    }
+    while race.winner().is_none() {
+        parking.park_until(deadline);
+        if race.winner().is_some() {
+            break;
+        }
+        let cancelled = parking.cancelled();
+        if (cancelled || deadline.is_some_and(|deadline| parking.expired(deadline))) && race.give_up() {
+            withdraw(entries, None);
+            if cancelled {
+                parking.raise();
+            }
+            return None;
+        }
+    }
+    Some(finish(entries, &race))
+}
+
+/// Somebody won: waits until it is through, and leaves the other lists. The position of the case that was served.
+fn finish<K: Rouse>(entries: &[Entry<'_, K>], race: &Race) -> usize {
+    let position = race.winner().expect("somebody won");
+    let served = entries[position].case;
+    while !served.is_served() {
+        // The waker has the lock in its hands.
+        served.meet();
+    }
+    withdraw(entries, Some(position));
+    served.settle();
+    position
+}
+
+/// Wakes the futures for which a case's beginning to wait is news.
+fn wake_pollers<P: Parks>(entries: &[Entry<'_, P::Target>], parking: &P) -> std::thread::Result<()> {
+    for roused in entries.iter().flat_map(|entry| entry.case.roused()).flatten() {
+        wake_linked(roused, || {
+            // With all locks in hand no waker is between notifying and its last store.
+            lock_all(entries);
+            parking.renew();
+            unlock_all(entries);
+        })?;
+    }
+    Ok(())
+}
+
+fn withdraw<K: Rouse>(entries: &[Entry<'_, K>], except: Option<usize>) {
+    for (position, entry) in entries.iter().enumerate() {
+        if Some(position) != except {
+            entry.case.withdraw();
+        }
+    }
+}
+
+/// The position of the case that keeps the lock for the one at `position`: the first of the same channel.
+fn keeper<K: Rouse>(entries: &[Entry<'_, K>], position: usize) -> usize {
+    let channel = entries[position].case.channel();
+    let same = entries[..position].iter().rev().take_while(|entry| entry.case.channel() == channel).count();
+    position - same
+}
+
+/// The state of a case's channel; all locks are held.
+fn state_of<K: Rouse>(entries: &[Entry<'_, K>], position: usize) -> NonNull<()> {
+    entries[keeper(entries, position)].case.state()
+}
+
+fn lock_all<K: Rouse>(entries: &[Entry<'_, K>]) {
+    for (position, entry) in entries.iter().enumerate() {
+        if keeper(entries, position) == position {
+            entry.case.lock();
+        }
+    }
+}
+
+fn unlock_all<K: Rouse>(entries: &[Entry<'_, K>]) {
+    entries.iter().for_each(|entry| entry.case.unlock());
+}

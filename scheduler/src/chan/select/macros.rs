@@ -1,0 +1,155 @@
+//! The `select!` macro.
+
+/// Waits until one of several channel operations can be done, does it, and runs the arm that belongs to it.
+///
+/// ```text
+/// select! {
+///     recv(receiver) -> result => ..,         result: Result<T, RecvError>
+///     send(sender, value) -> result => ..,    result: Result<(), SendError<T>>
+///     offer(sender, slot) -> result => ..,    the same; slot: Option<T>, a place
+///     default => ..,                          if nothing is ready
+///     default(timeout) => ..,                 if nothing was ready for that long; timeout: Duration
+/// }
+/// ```
+///
+/// There may be any number of operations, in any mix, on channels of any types, and one `default` at most. Arms are separated
+/// by commas, which may be left out after a block. The value of the arm that ran is the value of the `select!`. With neither
+/// an operation nor a `default` it waits for ever.
+///
+/// - If several operations are ready, one is chosen at random, each with the same chance. Which are ready is looked at in one
+///   moment for all channels.
+/// - An operation on a disconnected channel is ready: it fails.
+/// - An operation that was not chosen has not happened: nothing was received by it, nothing was sent.
+/// - A select does not meet itself: sending into a channel and receiving from it in one `select!` needs somebody else.
+/// - It works the same in goroutines, which park, in callbacks, and on plain threads, which sleep.
+///
+/// Receivers, senders and values are evaluated first, in the order in which they are written. So the value of a `send` that
+/// is not chosen has been made, and is dropped. What must not be dropped stands in a variable that `offer` sends from: it
+/// takes the value out of an `Option` when it is chosen and only then, and is not in the running when there is none. A value
+/// that was chosen and could not be sent comes back in the error, as of every send.
+///
+/// # Panics
+///
+/// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait. No operation was done then;
+/// values to send are dropped, those of `offer` as well.
+///
+/// # Examples
+///
+/// ```
+/// use gosched_scheduler::{chan, select};
+/// use std::time::Duration;
+///
+/// let (numbers_tx, numbers) = chan::bounded(1);
+/// let (words_tx, words) = chan::bounded::<&str>(1);
+///
+/// numbers_tx.send(7).expect("there is room");
+/// let got = select! {
+///     recv(numbers) -> number => format!("{number:?}"),
+///     recv(words) -> word => format!("{word:?}"),
+/// };
+/// assert_eq!(got, "Ok(7)");
+///
+/// let mut message = Some("hello");
+/// select! {
+///     recv(numbers) -> number => unreachable!("{number:?}"),
+///     offer(words_tx, message) -> sent => sent.expect("there is room"),
+/// }
+/// assert_eq!((message, words.recv()), (None, Ok("hello")));
+///
+/// select! {
+///     recv(words) -> word => unreachable!("{word:?}"),
+///     default(Duration::from_millis(1)) => println!("nothing came"),
+/// }
+/// ```
+#[macro_export]
+macro_rules! select {
+    // The head of the next arm.
+    (@next $cases:tt $default:tt recv($rx:expr) -> $p:pat => $($rest:tt)+) => {
+        $crate::select!(@body $cases $default {recv ($rx) $p} $($rest)+)
+    };
+    (@next $cases:tt $default:tt send($tx:expr, $value:expr $(,)?) -> $p:pat => $($rest:tt)+) => {
+        $crate::select!(@body $cases $default {send ($tx, $value) $p} $($rest)+)
+    };
+    (@next $cases:tt $default:tt offer($tx:expr, $slot:expr $(,)?) -> $p:pat => $($rest:tt)+) => {
+        $crate::select!(@body $cases $default {offer ($tx, $slot) $p} $($rest)+)
+    };
+    (@next $cases:tt {} default => $($rest:tt)+) => {
+        $crate::select!(@body $cases {} {default attempt ()} $($rest)+)
+    };
+    (@next $cases:tt {} default($timeout:expr) => $($rest:tt)+) => {
+        $crate::select!(@body $cases {} {default wait_timeout (, $timeout)} $($rest)+)
+    };
+    (@next $cases:tt {$($default:tt)+} default $($rest:tt)*) => {
+        compile_error!("a select! has one `default` at most")
+    };
+    (@next $cases:tt {}) => {
+        $crate::select!(@run $cases {wait () (::std::unreachable!("a select without `default` does one of its cases"))})
+    };
+    (@next $cases:tt $default:tt) => {
+        $crate::select!(@run $cases $default)
+    };
+    (@next $cases:tt $default:tt $($rest:tt)+) => {
+        compile_error!(concat!(
+            "expected `recv(receiver) -> result =>`, `send(sender, value) -> result =>`, `offer(sender, slot) -> result =>`, ",
+            "`default =>` or `default(timeout) =>`, and an arm; found `", stringify!($($rest)+), "`"
+        ))
+    };
+
+    // What the arm does.
+    (@body $cases:tt $default:tt $head:tt $body:block, $($rest:tt)*) => {
+        $crate::select!(@push $cases $default $head ($body) $($rest)*)
+    };
+    (@body $cases:tt $default:tt $head:tt $body:block $($rest:tt)*) => {
+        $crate::select!(@push $cases $default $head ($body) $($rest)*)
+    };
+    (@body $cases:tt $default:tt $head:tt $body:expr, $($rest:tt)*) => {
+        $crate::select!(@push $cases $default $head ($body) $($rest)*)
+    };
+    (@body $cases:tt $default:tt $head:tt $body:expr) => {
+        $crate::select!(@push $cases $default $head ($body))
+    };
+
+    // Each step of the recursion makes identifiers of its own, although they are spelt alike.
+    (@push $cases:tt {} {default $wait:ident $timeout:tt} $body:tt $($rest:tt)*) => {
+        $crate::select!(@next $cases {$wait $timeout $body} $($rest)*)
+    };
+    (@push {$($cases:tt)*} $default:tt {$way:ident $with:tt $p:pat} $body:tt $($rest:tt)*) => {
+        $crate::select!(@next {$($cases)* [case port slot $way $with ($p) $body]} $default $($rest)*)
+    };
+
+    (@run
+        {$([$case:ident $port:ident $slot:ident $way:ident $with:tt ($p:pat) $body:tt])*}
+        {$wait:ident ($($timeout:tt)*) $otherwise:tt}
+    ) => {{
+        $($crate::select!(@make $case $port $slot $way $with);)*
+        $crate::chan::select_support::$wait([$($case.entry()),*] $($timeout)*);
+        $(let $case = $crate::select!(@outcome $case $slot $way);)*
+        $(if let ::std::option::Option::Some(outcome) = $case {
+            let $p = outcome;
+            $crate::select!(@arm $body)
+        } else)* {
+            $crate::select!(@arm $otherwise)
+        }
+    }};
+    (@arm ($body:expr)) => { $body };
+
+    (@make $case:ident $port:ident $slot:ident recv ($rx:expr)) => {
+        let $port = &$rx;
+        let mut $case = $crate::chan::select_support::recv($port);
+    };
+    (@make $case:ident $port:ident $slot:ident send ($tx:expr, $value:expr)) => {
+        let $port = &$tx;
+        let mut $case = $crate::chan::select_support::send($port, $value);
+    };
+    (@make $case:ident $port:ident $slot:ident offer ($tx:expr, $place:expr)) => {
+        let $port = &$tx;
+        let $slot = &mut $place;
+        let mut $case = $crate::chan::select_support::offer($port, $slot);
+    };
+    (@outcome $case:ident $slot:ident offer) => { $case.into_outcome_or($slot) };
+    (@outcome $case:ident $slot:ident $way:ident) => { $case.into_outcome() };
+
+    // From the outside.
+    (@ $($rest:tt)*) => { compile_error!("these are no arms of a select!") };
+    ($($arms:tt)*) => { $crate::select!(@next {} {} $($arms)*) };
+}

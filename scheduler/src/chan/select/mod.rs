@@ -1,0 +1,38 @@
+//! Waiting for several channels at once: [`select!`](crate::select!) for cases known when the program is written,
+//! [`Select`] for a number of cases known when it runs.
+
+mod dynamic;
+pub(crate) mod engine;
+mod macros;
+#[cfg(all(test, gosched_loom))]
+pub(crate) mod model;
+pub mod support;
+
+pub use dynamic::{Select, SelectTimeoutError, SelectedOperation, TrySelectError};
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::proc::park::give_turn;
+use engine::Patience;
+
+/// As of every operation that may wait.
+fn give_turn_to_wait(patience: Patience) {
+    if matches!(patience, Patience::Until(_)) {
+        give_turn();
+    }
+}
+
+/// A number below `n`, for the choice among cases that are ready. Not a read-modify-write: two selects that draw the same
+/// number do no harm, and a counter that every core writes in turn would be dearer than the rest of a select.
+fn random_below(n: usize) -> usize {
+    static SEED: AtomicU64 = AtomicU64::new(0);
+    let seed = SEED.load(Relaxed).wrapping_add(0x9E37_79B9_7F4A_7C15);
+    SEED.store(seed, Relaxed);
+    let here = 0_u8;
+    // The mixing of SplitMix64; the stack tells threads and runs of the program apart.
+    let mut mixed = seed ^ (&raw const here).addr().rotate_left(17) as u64;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^= mixed >> 31;
+    (((mixed >> 32) * n as u64) >> 32) as usize
+}

@@ -1,0 +1,103 @@
+//! What [`select!`](crate::select!) expands to. Public because macros are expanded elsewhere; not meant to be called.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::engine::{self, Patience};
+use super::{give_turn_to_wait, random_below};
+use crate::chan::case::{RecvCase, SendCase};
+use crate::chan::{Receiver, RecvError, SendError, Sender};
+use crate::proc::park::{Parking, Target};
+
+/// `recv(receiver) -> ..`
+pub struct Recv<'a, T>(RecvCase<'a, T, Target>);
+
+/// `send(sender, value) -> ..` and `offer(sender, slot) -> ..`
+pub struct Send<'a, T>(SendCase<'a, T, Target>);
+
+/// A case in the list to choose from. It borrows the case for itself alone, so that it is in one list, once.
+pub struct Entry<'c>(engine::Entry<'c, Target>);
+
+/// A case that receives.
+pub fn recv<T>(receiver: &Receiver<T>) -> Recv<'_, T> {
+    Recv(RecvCase::new(&receiver.channel))
+}
+
+/// A case that sends.
+pub fn send<T>(sender: &Sender<T>, value: T) -> Send<'_, T> {
+    Send(SendCase::new(&sender.channel, Some(value)))
+}
+
+/// A case that sends what is in the slot, if anything is.
+pub fn offer<'a, T>(sender: &'a Sender<T>, slot: &mut Option<T>) -> Send<'a, T> {
+    Send(SendCase::new(&sender.channel, slot.take()))
+}
+
+impl<T> Recv<'_, T> {
+    /// For the list.
+    pub fn entry(&mut self) -> Entry<'_> {
+        Entry(engine::Entry { case: &self.0, index: 0 })
+    }
+
+    /// What was received, if this case was chosen.
+    pub fn into_outcome(self) -> Option<Result<T, RecvError>> {
+        self.0.outcome()
+    }
+}
+
+impl<T> Send<'_, T> {
+    /// For the list.
+    pub fn entry(&mut self) -> Entry<'_> {
+        Entry(engine::Entry { case: &self.0, index: 0 })
+    }
+
+    /// Whether the value was sent, if this case was chosen; else the value is dropped.
+    pub fn into_outcome(self) -> Option<Result<(), SendError<T>>> {
+        self.0.outcome()
+    }
+
+    /// Whether the value was sent, if this case was chosen; else the value goes back to where it came from.
+    pub fn into_outcome_or(self, slot: &mut Option<T>) -> Option<Result<(), SendError<T>>> {
+        *slot = self.0.take_back();
+        self.0.outcome()
+    }
+}
+
+fn run<const N: usize>(entries: [Entry<'_>; N], patience: Patience) {
+    give_turn_to_wait(patience);
+    let mut entries = entries.map(|entry| entry.0);
+    let _the_cases_know = engine::select(&mut entries, patience, random_below, Parking::begin);
+}
+
+/// Does one of the cases, waiting until one is ready.
+pub fn wait<const N: usize>(entries: [Entry<'_>; N]) {
+    run(entries, Patience::Until(None));
+}
+
+/// The same, at longest for `timeout`.
+pub fn wait_timeout<const N: usize>(entries: [Entry<'_>; N], timeout: Duration) {
+    run(entries, Patience::Until(Instant::now().checked_add(timeout)));
+}
+
+/// Does one of the cases, if one is ready.
+pub fn attempt<const N: usize>(entries: [Entry<'_>; N]) {
+    run(entries, Patience::None);
+}
+
+impl<T> fmt::Debug for Recv<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recv { .. }")
+    }
+}
+
+impl<T> fmt::Debug for Send<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Send { .. }")
+    }
+}
+
+impl fmt::Debug for Entry<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Entry { .. }")
+    }
+}

@@ -1,0 +1,178 @@
+//! What lies under a channel's lock: the buffer, those who wait, and the steps that both ends take.
+//!
+//! # Invariants
+//!
+//! At every point where the lock is free, not counting nodes of selects that were served elsewhere:
+//!
+//! 1. Somebody is in `receivers` only if the buffer is empty, nobody else waits to send, and nothing is disconnected.
+//!    So a sender that finds a receiver waiting hands the value over directly: nothing older is overtaken.
+//! 2. Somebody waits to send only if the buffer is full (without a buffer: always) and nothing is disconnected. A
+//!    receiver that frees a slot moves the value of the longest waiting sender in, and lets that sender go. So values
+//!    come out in the order in which the sends began to wait, and a `try_send` cannot overtake a waiting one.
+//! 3. The buffer never holds more than the capacity, and is grown outside the lock: under it, pushing does not allocate.
+//! 4. `disconnected` is set once. It means: one side is gone. Which one, the caller knows, for it is of the other;
+//!    the last receiver takes the buffered values with it, the last sender leaves them.
+//! 5. Futures that wait to receive are in `polling`, apart from who is served directly, and are let go one for each value
+//!    that nobody took at once: one put into the buffer, or one whose sender began to wait. A future that was let go tries
+//!    again; one that is dropped before it could lets the next one go, if there still is a value. Goroutines and threads
+//!    that wait come before futures that do: they never depend on a future's being polled.
+//!
+//! Nothing of the user's runs under the lock: values are moved, never dropped, cloned, compared or printed; who was
+//! let go is woken after it.
+//!
+//! Rejected: one list for all receivers. With a future at its head a value would lie in the buffer until that future is
+//! polled, and a goroutine behind it would wait for somebody else's executor, or for ever if the future was forgotten.
+
+use std::collections::VecDeque;
+
+use crate::waiter::{Popped, Rouse, Roused, WaitList};
+
+/// The state of a channel of values `T`. `K` is what wakes a goroutine or thread that waits.
+pub(crate) struct State<T, K: Rouse> {
+    buffer: VecDeque<T>,
+    /// None: as many as memory holds.
+    capacity: Option<usize>,
+    senders: WaitList<T, K>,
+    receivers: WaitList<T, K>,
+    /// Futures that receive.
+    polling: WaitList<(), K>,
+    disconnected: bool,
+}
+
+/// What came of [`State::put`].
+pub(crate) enum Put<T, K: Rouse> {
+    /// The value is with a receiver or in the buffer.
+    Done(Option<Roused<K>>),
+    /// There is no room.
+    Full(T),
+    /// There is room that has not been allocated yet, see [`State::adopt`].
+    Grow(T),
+    Disconnected(T),
+}
+
+/// A value that was received, and who is to be woken for it: its sender, and a future for the one that moved up.
+pub(crate) struct Taken<T, K: Rouse> {
+    pub(crate) value: T,
+    pub(crate) roused: [Option<Roused<K>>; 2],
+}
+
+/// Why there is no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nothing {
+    Empty,
+    Disconnected,
+}
+
+impl<T, K: Rouse> State<T, K> {
+    pub(super) fn new(capacity: Option<usize>) -> Self {
+        Self {
+            buffer: VecDeque::with_capacity(capacity.unwrap_or(0)),
+            capacity,
+            senders: WaitList::new(),
+            receivers: WaitList::new(),
+            polling: WaitList::new(),
+            disconnected: false,
+        }
+    }
+
+    pub(super) fn senders(&mut self) -> &mut WaitList<T, K> {
+        &mut self.senders
+    }
+
+    pub(super) fn receivers(&mut self) -> &mut WaitList<T, K> {
+        &mut self.receivers
+    }
+
+    pub(super) fn polling(&mut self) -> &mut WaitList<(), K> {
+        &mut self.polling
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    fn is_full(&self) -> bool {
+        self.capacity.is_some_and(|capacity| self.buffer.len() >= capacity)
+    }
+
+    /// Gets `value` to a waiting receiver or into the buffer.
+    #[inline]
+    pub(super) fn put(&mut self, value: T) -> Put<T, K> {
+        if self.disconnected {
+            return Put::Disconnected(value);
+        }
+        if let Some(receiver) = self.receivers.pop() {
+            return Put::Done(Some(receiver.give(value)));
+        }
+        if self.is_full() {
+            return Put::Full(value);
+        }
+        if self.buffer.len() == self.buffer.capacity() {
+            return Put::Grow(value);
+        }
+        self.buffer.push_back(value);
+        Put::Done(self.let_poll())
+    }
+
+    /// Takes the oldest value, from the buffer or from a waiting sender.
+    #[inline]
+    pub(super) fn take(&mut self) -> Result<Taken<T, K>, Nothing> {
+        let sender = if self.is_full() { self.senders.pop() } else { None };
+        let Some((offered, sender)) = sender.map(Popped::take) else {
+            let oldest = self.buffer.pop_front().map(|value| Taken { value, roused: [None, None] });
+            return oldest.ok_or(if self.disconnected { Nothing::Disconnected } else { Nothing::Empty });
+        };
+        let Some(oldest) = self.buffer.pop_front() else {
+            let value = offered.expect("a waiting sender offers a value");
+            return Ok(Taken { value, roused: [Some(sender), None] });
+        };
+        self.buffer.extend(offered);
+        Ok(Taken { value: oldest, roused: [Some(sender), self.let_poll()] })
+    }
+
+    /// Whether [`put`](Self::put) would not say [`Put::Full`].
+    pub(super) fn can_put(&mut self) -> bool {
+        self.disconnected || !self.is_full() || self.receivers.has_waiter()
+    }
+
+    /// Whether [`take`](Self::take) would not say [`Nothing::Empty`].
+    pub(super) fn can_take(&mut self) -> bool {
+        self.disconnected || self.has_value()
+    }
+
+    fn has_value(&mut self) -> bool {
+        !self.buffer.is_empty() || self.senders.has_waiter()
+    }
+
+    /// Lets the longest waiting future try again.
+    pub(super) fn let_poll(&mut self) -> Option<Roused<K>> {
+        self.polling.pop().map(Popped::dismiss)
+    }
+
+    /// The same, if there is a value that it could find.
+    pub(super) fn pass_on(&mut self) -> Option<Roused<K>> {
+        if self.has_value() { self.let_poll() } else { None }
+    }
+
+    /// How many values the buffer should have room for, when [`put`](Self::put) said [`Put::Grow`].
+    pub(super) fn wanted(&self) -> usize {
+        self.buffer.len().saturating_mul(2).max(4)
+    }
+
+    /// Moves into a larger buffer, which was allocated without the lock; leaves there what is to be freed without it.
+    pub(super) fn adopt(&mut self, larger: &mut VecDeque<T>) {
+        if self.buffer.capacity() < larger.capacity() {
+            larger.append(&mut self.buffer);
+            std::mem::swap(larger, &mut self.buffer);
+        }
+    }
+
+    pub(super) fn disconnect(&mut self) {
+        self.disconnected = true;
+    }
+
+    /// The values that nobody will receive, to be dropped without the lock.
+    pub(super) fn unreceived(&mut self) -> VecDeque<T> {
+        std::mem::take(&mut self.buffer)
+    }
+}

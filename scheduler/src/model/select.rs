@@ -1,0 +1,130 @@
+//! Selects, through the engine that ships: against other selects, plain operations, disconnects, deadlines and cancels.
+
+use gosched_runtime_sys::primitive::thread;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+// Not loom's, which aborts when it is dropped by a model that failed.
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::models;
+use crate::chan::raw::Channel;
+use crate::chan::seat::Seat;
+use crate::chan::select::model::{Done, recv_or_recv, recv_or_send};
+
+type Chan = Arc<Channel<u32, Seat>>;
+
+fn rendezvous() -> Chan {
+    Arc::new(Channel::new(Some(0)))
+}
+
+fn nobody_waits(channels: &[&Chan]) {
+    for channel in channels {
+        assert_eq!(channel.waiting(), (0, 0), "a node was left behind");
+    }
+}
+
+fn ended<T>(thread: thread::JoinHandle<T>) -> T {
+    thread.join().expect("its asserts hold")
+}
+
+/// A deadline that passes as soon as it is looked at.
+fn at_once() -> Option<Instant> {
+    Some(Instant::now())
+}
+
+/// A select on two channels and a sender on each: each value is received once or comes back.
+fn two_senders() {
+    let (a, b) = (rendezvous(), rendezvous());
+    let senders = [(a.clone(), 1), (b.clone(), 2)].map(|(channel, value)| {
+        thread::spawn(move || Seat::new().send(&channel, value).expect("nobody cancels this one"))
+    });
+    let got = recv_or_recv(&a, &b, None, &Seat::new()).expect("a sender comes");
+    let Done::Received(got) = got else { unreachable!("both receive") };
+    a.remove_receiver();
+    b.remove_receiver();
+    let sent = senders.map(ended);
+    assert_eq!((sent[0], sent[1]), (got == Some(1), got == Some(2)), "{got:?}");
+    nobody_waits(&[&a, &b]);
+}
+
+/// Two selects, each of which would send on one channel or receive from the other, meet in one of the two ways.
+fn two_selects() {
+    let (a, b) = (rendezvous(), rendezvous());
+    let other = {
+        let (a, b) = (a.clone(), b.clone());
+        thread::spawn(move || recv_or_send(&a, (&b, 2), None, &Seat::new()).expect("the other comes"))
+    };
+    let mine = recv_or_send(&b, (&a, 1), None, &Seat::new()).expect("the other comes");
+    match (mine, ended(other)) {
+        (Done::Sent(true), Done::Received(Some(1))) | (Done::Received(Some(2)), Done::Sent(true)) => {}
+        pair => unreachable!("they did not meet: {pair:?}"),
+    }
+    nobody_waits(&[&a, &b]);
+}
+
+/// A select that gives up at its deadline has received nothing, and one that received did not give up.
+fn deadline() {
+    let (a, b) = (rendezvous(), rendezvous());
+    let sender = {
+        let a = a.clone();
+        thread::spawn(move || Seat::new().send(&a, 7).expect("nobody cancels this one"))
+    };
+    let got = recv_or_recv(&a, &b, at_once(), &Seat::new());
+    a.remove_receiver();
+    assert_eq!(ended(sender), matches!(got, Some(Done::Received(Some(7)))), "{got:?}");
+    nobody_waits(&[&a, &b]);
+}
+
+/// The same with a cancel.
+fn cancelled() {
+    let (a, b) = (rendezvous(), rendezvous());
+    let sender = {
+        let a = a.clone();
+        thread::spawn(move || Seat::new().send(&a, 7).expect("nobody cancels this one"))
+    };
+    let seat = Seat::new();
+    let canceller = {
+        let seat = seat.clone();
+        thread::spawn(move || seat.cancel())
+    };
+    let got = catch_unwind(AssertUnwindSafe(|| recv_or_recv(&a, &b, None, &seat)));
+    a.remove_receiver();
+    let received = matches!(got, Ok(Some(Done::Received(Some(7)))));
+    assert_eq!(ended(sender), received);
+    ended(canceller);
+    nobody_waits(&[&a, &b]);
+}
+
+/// A channel that is disconnected ends a select on it; what another offers goes to it or comes back.
+fn close() {
+    let (a, b) = (rendezvous(), rendezvous());
+    let closer = {
+        let a = a.clone();
+        thread::spawn(move || a.remove_sender())
+    };
+    let sender = {
+        let b = b.clone();
+        thread::spawn(move || Seat::new().send(&b, 7).expect("nobody cancels this one"))
+    };
+    let got = recv_or_recv(&a, &b, None, &Seat::new()).expect("one of the two comes");
+    b.remove_receiver();
+    let sent = ended(sender);
+    match got {
+        Done::Received(Some(7)) => assert!(sent),
+        Done::Received(None) => assert!(!sent, "the value was lost"),
+        other => unreachable!("{other:?}"),
+    }
+    ended(closer);
+    nobody_waits(&[&a, &b]);
+}
+
+models! {
+    holds two_senders_hold = two_senders within 2 preemptions;
+    holds two_selects_hold = two_selects within 3 preemptions;
+    holds deadline_holds = deadline within 3 preemptions;
+    holds cancelled_holds = cancelled within 2 preemptions;
+    holds close_holds = close within 2 preemptions;
+    catches a_claim_by_store = "race.claim_by_store" in deadline within 3 preemptions;
+    catches a_claim_regardless = "race.claim_regardless" in two_senders within 2 preemptions;
+    catches a_look_that_is_stale = "select.unlocked_between" in two_selects within 3 preemptions;
+}

@@ -1,0 +1,198 @@
+//! The locks without what they guard: exclusion, hand-over, cancel, deadline.
+//!
+//! # Safety
+//!
+//! The counters are under the locks that are tried here; loom says if they are not.
+
+#![expect(unsafe_code, reason = "counts in cells that loom watches")]
+
+use gosched_runtime_sys::primitive::{UnsafeCell, thread};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+// Not loom's, which aborts when it is dropped by a model that failed.
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use super::models;
+use crate::chan::seat::{CLOCK, Seat, TICK};
+use crate::sync::raw_mutex::RawMutex;
+use crate::sync::raw_semaphore::RawSemaphore;
+
+/// What a lock guards here; loom finds two at it.
+struct Guarded<L> {
+    lock: L,
+    count: UnsafeCell<u32>,
+}
+
+// SAFETY: the cell is what is not `Sync`; loom checks every access to it.
+unsafe impl<L: Sync> Sync for Guarded<L> {}
+// SAFETY: as above.
+unsafe impl<L: Send> Send for Guarded<L> {}
+
+impl<L> Guarded<L> {
+    fn new(lock: L) -> Arc<Self> {
+        Arc::new(Self { lock, count: UnsafeCell::new(0) })
+    }
+
+    fn add(&self) {
+        // SAFETY: loom says if somebody else is at it.
+        self.count.with_mut(|count| unsafe { *count += 1 });
+    }
+
+    fn count(&self) -> u32 {
+        // SAFETY: loom says if somebody else is at it.
+        self.count.with(|count| unsafe { *count })
+    }
+}
+
+type Mutex = Guarded<RawMutex<Seat>>;
+type Semaphore = Guarded<RawSemaphore<Seat>>;
+
+/// Sets the clock to zero, and what a look at it takes.
+fn set_clock(tick_ns: u64) {
+    CLOCK.store(0, Relaxed);
+    TICK.store(tick_ns, Relaxed);
+}
+
+/// Locks, adds, unlocks. False: not had in time.
+fn add_locked(mutex: &Mutex, seat: &Seat, deadline: Option<Instant>) -> bool {
+    if mutex.lock.lock(deadline, || seat.sit()).is_err() {
+        return false;
+    }
+    mutex.add();
+    unlock(mutex);
+    true
+}
+
+fn unlock(mutex: &Mutex) {
+    if let Some(roused) = mutex.lock.unlock() {
+        roused.now();
+    }
+}
+
+fn ended<T>(thread: thread::JoinHandle<T>) -> T {
+    thread.join().expect("its asserts hold")
+}
+
+fn three_lock(tick_ns: u64) {
+    set_clock(tick_ns);
+    let mutex: Arc<Mutex> = Guarded::new(RawMutex::new());
+    let others = [(); 2].map(|()| {
+        let mutex = mutex.clone();
+        thread::spawn(move || assert!(add_locked(&mutex, &Seat::new(), None)))
+    });
+    assert!(add_locked(&mutex, &Seat::new(), None));
+    others.into_iter().for_each(ended);
+    assert!(mutex.lock.try_lock(), "nobody has it");
+    assert_eq!(mutex.count(), 3);
+}
+
+/// Nobody waits for long: who unlocks lets one go, which competes.
+fn competition() {
+    three_lock(0);
+}
+
+/// Everybody waits for too long: who unlocks hands over.
+fn hand_over() {
+    three_lock(1_000_000);
+}
+
+/// A waiter that is cancelled, or whose time is over, does not have the mutex, and keeps nobody from it.
+fn withdrawal(deadline: Option<Instant>) {
+    set_clock(0);
+    let mutex: Arc<Mutex> = Guarded::new(RawMutex::new());
+    assert!(mutex.lock.try_lock());
+    let seat = Seat::new();
+    let waiter = {
+        let (mutex, seat) = (mutex.clone(), seat.clone());
+        thread::spawn(move || catch_unwind(AssertUnwindSafe(|| add_locked(&mutex, &seat, deadline))).unwrap_or(false))
+    };
+    let behind = {
+        let mutex = mutex.clone();
+        thread::spawn(move || assert!(add_locked(&mutex, &Seat::new(), None)))
+    };
+    if deadline.is_none() {
+        seat.cancel();
+    }
+    unlock(&mutex);
+    let added = ended(waiter);
+    ended(behind);
+    assert!(mutex.lock.try_lock(), "nobody has it");
+    assert_eq!(mutex.count(), 1 + u32::from(added));
+}
+
+fn cancelled_locker() {
+    withdrawal(None);
+}
+
+fn late_locker() {
+    withdrawal(Some(Instant::now()));
+}
+
+fn permits(semaphore: &Semaphore, n: usize, seat: &Seat, deadline: Option<Instant>) -> bool {
+    semaphore.lock.acquire(n, deadline, || seat.sit()).is_ok()
+}
+
+/// One wants both permits, two want one each: they come and go.
+fn few_and_many() {
+    let semaphore: Arc<Semaphore> = Guarded::new(RawSemaphore::new(2));
+    let few = [(); 2].map(|()| {
+        let semaphore = semaphore.clone();
+        thread::spawn(move || {
+            assert!(permits(&semaphore, 1, &Seat::new(), None));
+            semaphore.lock.release(1);
+        })
+    });
+    assert!(permits(&semaphore, 2, &Seat::new(), None));
+    semaphore.add();
+    semaphore.lock.release(2);
+    few.into_iter().for_each(ended);
+    assert!(semaphore.lock.try_acquire(2), "all are back");
+    assert_eq!(semaphore.count(), 1);
+}
+
+/// One that wants more than there is keeps those behind it waiting until it gives up.
+fn withdrawn_head() {
+    let semaphore: Arc<Semaphore> = Guarded::new(RawSemaphore::new(1));
+    let seat = Seat::new();
+    let head = {
+        let (semaphore, seat) = (semaphore.clone(), seat.clone());
+        thread::spawn(move || catch_unwind(AssertUnwindSafe(|| permits(&semaphore, 2, &seat, None))).unwrap_or(false))
+    };
+    let behind = {
+        let semaphore = semaphore.clone();
+        thread::spawn(move || assert!(permits(&semaphore, 1, &Seat::new(), None)))
+    };
+    seat.cancel();
+    assert!(!ended(head), "there never were two");
+    ended(behind);
+    assert!(!semaphore.lock.try_acquire(1));
+    semaphore.lock.release(1);
+    assert!(semaphore.lock.try_acquire(1));
+}
+
+/// As many are let in at once as there are permits, and released permits serve all whom they are enough for.
+fn release_of_many() {
+    let semaphore: Arc<Semaphore> = Guarded::new(RawSemaphore::new(0));
+    let waiters = [(); 2].map(|()| {
+        let semaphore = semaphore.clone();
+        thread::spawn(move || assert!(permits(&semaphore, 1, &Seat::new(), None)))
+    });
+    semaphore.lock.release(2);
+    waiters.into_iter().for_each(ended);
+    assert!(!semaphore.lock.try_acquire(1));
+}
+
+models! {
+    holds competition_holds = competition within 2 preemptions;
+    holds hand_over_holds = hand_over within 2 preemptions;
+    holds cancelled_locker_holds = cancelled_locker within 2 preemptions;
+    holds late_locker_holds = late_locker within 2 preemptions;
+    holds few_and_many_hold = few_and_many within 2 preemptions;
+    holds withdrawn_head_holds = withdrawn_head within 2 preemptions;
+    holds release_of_many_holds = release_of_many within 2 preemptions;
+    catches an_unlock_relaxed = "mutex.unlock_relaxed" in competition within 2 preemptions;
+    catches a_forgotten_queue = "mutex.forget_queue" in competition within 2 preemptions;
+    catches a_free_hand_over = "mutex.hand_over_unlocked" in hand_over within 2 preemptions;
+    catches serving_one_of_many = "semaphore.serve_once" in release_of_many within 2 preemptions;
+}

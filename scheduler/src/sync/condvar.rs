@@ -1,0 +1,234 @@
+//! Waiting for what a mutex guards to become true.
+//!
+//! # Safety
+//!
+//! The one list lies under the queue's lock, as long as the condition variable, which who waits borrows.
+
+#![expect(unsafe_code, reason = "waits in its own queue")]
+
+use gosched_runtime_sys::primitive::{Mutex as Lock, const_fn};
+use std::fmt;
+use std::mem;
+use std::sync::LockResult;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use super::mutex::MutexGuard;
+use crate::proc::park::{Parking, Target};
+use crate::waiter::{Parks, Passed, Place, Popped, Roused, Step, WaitList, let_all_go, line_up};
+
+/// A condition variable: `std::sync::Condvar`, for [`Mutex`](super::Mutex). Who waits parks, and is notified in the order in
+/// which they came.
+///
+/// There are no wake-ups without a reason here, but what was true when the notification was made may have changed by the
+/// time that the mutex was had again: wait in a loop, or with [`wait_while`](Self::wait_while).
+///
+/// A notification is not lost with a goroutine that was cancelled, or that panics, before it had the mutex again: it goes to
+/// the next one.
+///
+/// ```
+/// use gosched_scheduler::sync::{Condvar, Mutex};
+///
+/// static READY: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+///
+/// let notifier = std::thread::spawn(|| {
+///     *READY.0.lock().unwrap() = true;
+///     READY.1.notify_one();
+/// });
+/// let ready = READY.1.wait_while(READY.0.lock().unwrap(), |ready| !*ready).unwrap();
+/// assert!(*ready);
+/// notifier.join().unwrap();
+/// ```
+pub struct Condvar {
+    queue: Lock<WaitList<(), Target>>,
+    /// Whether somebody may be in the queue. Set by who begins to wait, who has the mutex: so who changed what it guards
+    /// later sees it.
+    waited_for: AtomicBool,
+}
+
+/// Whether a wait with a time limit ended by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitTimeoutResult(bool);
+
+impl WaitTimeoutResult {
+    /// Whether the time was over.
+    pub fn timed_out(&self) -> bool {
+        self.0
+    }
+}
+
+/// Gives a notification on if its receiver unwinds before it could act on it.
+struct PassOn<'a>(&'a Condvar);
+
+impl Drop for PassOn<'_> {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+impl Condvar {
+    const_fn! {
+        /// A condition variable for which nobody waits.
+        pub fn new() -> Self {
+            Self { queue: Lock::new(WaitList::new()), waited_for: AtomicBool::new(false) }
+        }
+    }
+
+    /// Unlocks, waits to be notified, and locks again.
+    ///
+    /// # Errors
+    ///
+    /// If the mutex is poisoned; with the guard.
+    ///
+    /// # Panics
+    ///
+    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits. The mutex is unlocked then.
+    pub fn wait<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
+        match self.wait_until(guard, None) {
+            Ok((guard, _)) => Ok(guard),
+            Err(error) => Err(std::sync::PoisonError::new(error.into_inner().0)),
+        }
+    }
+
+    /// Waits as long as the condition holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Self::wait).
+    pub fn wait_while<'a, T: ?Sized>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        mut condition: impl FnMut(&mut T) -> bool,
+    ) -> LockResult<MutexGuard<'a, T>> {
+        while condition(&mut guard) {
+            guard = self.wait(guard)?;
+        }
+        Ok(guard)
+    }
+
+    /// As [`wait`](Self::wait), at longest for `timeout`; locking again may take longer.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Self::wait).
+    pub fn wait_timeout<'a, T: ?Sized>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        timeout: Duration,
+    ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
+        self.wait_until(guard, Instant::now().checked_add(timeout))
+    }
+
+    /// As [`wait_timeout`](Self::wait_timeout), until a point in time.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Self::wait).
+    pub fn wait_deadline<'a, T: ?Sized>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        deadline: Instant,
+    ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
+        self.wait_until(guard, Some(deadline))
+    }
+
+    /// Waits as long as the condition holds, at longest for `timeout`. Timed out means that it still holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Self::wait).
+    pub fn wait_timeout_while<'a, T: ?Sized>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        timeout: Duration,
+        mut condition: impl FnMut(&mut T) -> bool,
+    ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
+        let deadline = Instant::now().checked_add(timeout);
+        let mut over = false;
+        while condition(&mut guard) {
+            if over {
+                return Ok((guard, WaitTimeoutResult(true)));
+            }
+            let result = self.wait_until(guard, deadline)?;
+            (guard, over) = (result.0, result.1.timed_out());
+        }
+        Ok((guard, WaitTimeoutResult(false)))
+    }
+
+    fn wait_until<'a, T: ?Sized>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        deadline: Option<Instant>,
+    ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
+        let mutex = guard.mutex();
+        let place = Place::behind(|list| list);
+        let look = |_: &mut WaitList<(), Target>| {
+            self.waited_for.store(true, Relaxed);
+            Step::<(), ()>::Wait(None)
+        };
+        // The mutex goes when the waiter can be found in the queue, so no notification gets in between.
+        let unlock = || guard.unlock();
+        // SAFETY: the list is what lies under that lock, and is not replaced. Unlocking does not unwind.
+        let timed_out = match unsafe { line_up(&self.queue, place, Parking::begin, deadline, look, unlock) } {
+            Passed::AtOnce(()) | Passed::Served(_) => false,
+            Passed::TimedOut => true,
+            Passed::Cancelled(parking) => Parks::raise(&parking),
+        };
+        let pass_on = if timed_out { None } else { Some(PassOn(self)) };
+        let locked = mutex.lock();
+        mem::forget(pass_on);
+        match locked {
+            Ok(guard) => Ok((guard, WaitTimeoutResult(timed_out))),
+            Err(error) => Err(std::sync::PoisonError::new((error.into_inner(), WaitTimeoutResult(timed_out)))),
+        }
+    }
+
+    /// Lets the longest waiting one go, if anybody waits.
+    pub fn notify_one(&self) {
+        if !self.waited_for.load(Relaxed) {
+            return;
+        }
+        let mut queue = self.queue.lock();
+        let roused = queue.pop().map(Popped::dismiss);
+        if queue.is_empty() {
+            self.waited_for.store(false, Relaxed);
+        }
+        drop(queue);
+        roused.into_iter().for_each(Roused::now);
+    }
+
+    /// Lets everybody go who waits now.
+    pub fn notify_all(&self) {
+        if self.waited_for.load(Relaxed) {
+            let_all_go(&self.queue, self.queue.lock(), |list| list);
+        }
+    }
+}
+
+impl Default for Condvar {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Condvar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Condvar { .. }")
+    }
+}

@@ -1,0 +1,32 @@
+//! Locks and their like, for goroutines, foreign threads in callbacks, plain threads and futures alike.
+//!
+//! Names and meaning are those of `std::sync`, with one difference that is the reason for their being here: who waits parks,
+//! and leaves the thread to others. So a guard may be held over a wait - a channel operation, a sleep, another lock - which
+//! with `std`'s locks blocks the thread on which the holder itself would have to go on.
+//!
+//! | | what |
+//! |---|---|
+//! | [`Mutex`], [`Condvar`] | mutual exclusion, and waiting for what it guards |
+//! | [`Semaphore`] | a number of permits |
+//!
+//! Common to all:
+//!
+//! - Without contention an operation is one atomic step. What waits is served in the order of arrival where nothing else is
+//!   said.
+//! - What waits has variants with a time limit: `x_timeout` (a `Duration`; zero makes one attempt, one too long for the clock
+//!   is none) and `x_deadline` (an `Instant`), and one that does not wait, `try_x`.
+//! - A cancelled goroutine leaves its wait by unwinding, and takes nothing with it: what it was given meanwhile goes to the
+//!   next one.
+//! - Guards and permits are bound to no thread. They are `Send` if what they give access to may be sent: so they may be held by
+//!   a goroutine that migrates, and be given back by another than the one that took them.
+
+mod condvar;
+mod mutex;
+mod poison;
+pub(crate) mod raw_mutex;
+pub(crate) mod raw_semaphore;
+mod semaphore;
+
+pub use condvar::{Condvar, WaitTimeoutResult};
+pub use mutex::{LockFuture, Mutex, MutexGuard};
+pub use semaphore::{AcquireError, AcquireFuture, Permit, Semaphore};

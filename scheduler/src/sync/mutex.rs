@@ -1,0 +1,303 @@
+//! A mutex that may be held over a wait.
+//!
+//! # Safety
+//!
+//! The data is reached by who holds the raw mutex: through a guard, of which there is one for each time that it was taken,
+//! or through `&mut`.
+
+#![expect(unsafe_code, reason = "the lock says who may reach the data")]
+
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem;
+use std::ops::{Deref, DerefMut};
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::pin::Pin;
+use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::poison::{Entered, Flag};
+use super::raw_mutex::{RawMutex, TimedOut};
+use crate::proc::park::{Parking, Target, give_turn};
+use crate::waiter::Roused;
+use crate::waiter::polled::PolledNode;
+use gosched_runtime_sys::primitive::const_fn;
+
+/// Mutual exclusion between goroutines, threads and futures: `std::sync::Mutex`, except that who waits for it parks, and
+/// that it may be held over a wait.
+///
+/// # Who comes next
+///
+/// Unlocking lets the longest waiting one go, which then competes with whoever comes running; one that has waited for a
+/// millisecond is handed the lock without competition. Futures come after goroutines and threads.
+///
+/// # Poisoning
+///
+/// As in `std`: a holder that unwinds poisons the mutex, because what it guards may be half changed, and locking then
+/// gives the guard inside an error. A goroutine that is cancelled while it holds the guard unwinds, too.
+///
+/// # The guard
+///
+/// It is bound to no thread: it may be sent, be held while its goroutine waits, and be dropped elsewhere. A mutex that is
+/// locked by who holds it already is a deadlock.
+///
+/// ```
+/// use gosched_scheduler::sync::Mutex;
+///
+/// static TOTAL: Mutex<u32> = Mutex::new(0);
+///
+/// let adders: Vec<_> = (1..=4).map(|n| std::thread::spawn(move || *TOTAL.lock().unwrap() += n)).collect();
+/// adders.into_iter().for_each(|adder| adder.join().unwrap());
+/// assert_eq!(*TOTAL.lock().unwrap(), 10);
+/// ```
+pub struct Mutex<T: ?Sized> {
+    raw: RawMutex<Target>,
+    poison: Flag,
+    data: UnsafeCell<T>,
+}
+
+/// The right to what a [`Mutex`] guards. Dropping it unlocks.
+#[must_use = "the mutex is unlocked at once if the guard is not kept"]
+pub struct MutexGuard<'a, T: ?Sized> {
+    mutex: &'a Mutex<T>,
+    entered: Entered,
+    /// It gives `&mut T` to who has it, and `&T` to who shares it: it is `Send` and `Sync` as that is.
+    _data: PhantomData<&'a mut T>,
+}
+
+// SAFETY: the data goes to one holder after the other.
+unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
+// SAFETY: with the mutex goes the data.
+unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
+
+// What a panic left half done is told by the poison.
+impl<T: ?Sized> UnwindSafe for Mutex<T> {}
+impl<T: ?Sized> RefUnwindSafe for Mutex<T> {}
+
+impl<T> Mutex<T> {
+    const_fn! {
+        /// A mutex that guards `data`, unlocked.
+        pub fn new(data: T) -> Self {
+            Self { raw: RawMutex::new(), poison: Flag::new(), data: UnsafeCell::new(data) }
+        }
+    }
+
+    /// What it guarded.
+    ///
+    /// # Errors
+    ///
+    /// If it was poisoned; with the data.
+    pub fn into_inner(self) -> LockResult<T> {
+        let poisoned = self.poison.get();
+        told(poisoned, self.data.into_inner())
+    }
+}
+
+impl<T: ?Sized> Mutex<T> {
+    /// Locks, waiting until nobody else has it.
+    ///
+    /// # Errors
+    ///
+    /// If a holder panicked; with the guard.
+    ///
+    /// # Panics
+    ///
+    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait.
+    pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+        give_turn();
+        // Without a deadline it is had in the end.
+        let _locked = self.raw.lock(None, Parking::begin);
+        self.guard()
+    }
+
+    /// Locks, if nobody has it.
+    ///
+    /// # Errors
+    ///
+    /// [`TryLockError::WouldBlock`] if somebody does, [`TryLockError::Poisoned`] if a holder panicked.
+    pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
+        if self.raw.try_lock() { Ok(self.guard()?) } else { Err(TryLockError::WouldBlock) }
+    }
+
+    /// Locks, waiting at longest for `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`TryLockError::WouldBlock`] if the time was over first, [`TryLockError::Poisoned`] if a holder panicked.
+    ///
+    /// # Panics
+    ///
+    /// As [`lock`](Self::lock).
+    pub fn lock_timeout(&self, timeout: Duration) -> TryLockResult<MutexGuard<'_, T>> {
+        self.lock_until(Instant::now().checked_add(timeout))
+    }
+
+    /// Locks, waiting at longest until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock_timeout`](Self::lock_timeout).
+    ///
+    /// # Panics
+    ///
+    /// As [`lock`](Self::lock).
+    pub fn lock_deadline(&self, deadline: Instant) -> TryLockResult<MutexGuard<'_, T>> {
+        self.lock_until(Some(deadline))
+    }
+
+    fn lock_until(&self, deadline: Option<Instant>) -> TryLockResult<MutexGuard<'_, T>> {
+        give_turn();
+        match self.raw.lock(deadline, Parking::begin) {
+            Ok(()) => Ok(self.guard()?),
+            Err(TimedOut) => Err(TryLockError::WouldBlock),
+        }
+    }
+
+    /// Locks, for an async task: a future that is ready with the guard.
+    ///
+    /// It may be dropped at any time: if it was woken, the next one is. Goroutines and threads that wait come first.
+    pub fn lock_async(&self) -> LockFuture<'_, T> {
+        LockFuture { mutex: self, node: PolledNode::new(None) }
+    }
+
+    /// The mutex is the caller's.
+    fn guard(&self) -> LockResult<MutexGuard<'_, T>> {
+        let guard = MutexGuard { mutex: self, entered: self.poison.enter(), _data: PhantomData };
+        told(self.poison.get(), guard)
+    }
+
+    /// Whether a holder panicked.
+    pub fn is_poisoned(&self) -> bool {
+        self.poison.get()
+    }
+
+    /// Says that the data is in order again.
+    pub fn clear_poison(&self) {
+        self.poison.clear();
+    }
+
+    /// The data, without locking: nobody else has the mutex.
+    ///
+    /// # Errors
+    ///
+    /// If it was poisoned; with the data.
+    pub fn get_mut(&mut self) -> LockResult<&mut T> {
+        let poisoned = self.poison.get();
+        told(poisoned, self.data.get_mut())
+    }
+}
+
+/// `std`'s way to say that something was poisoned.
+pub(super) fn told<R>(poisoned: bool, result: R) -> LockResult<R> {
+    if poisoned { Err(PoisonError::new(result)) } else { Ok(result) }
+}
+
+impl<'a, T: ?Sized> MutexGuard<'a, T> {
+    /// The mutex.
+    pub(super) fn mutex(&self) -> &'a Mutex<T> {
+        self.mutex
+    }
+
+    /// Unlocks; who has to be woken for it.
+    pub(super) fn unlock(self) -> Option<Roused<Target>> {
+        let guard = mem::ManuallyDrop::new(self);
+        guard.mutex.poison.leave(guard.entered);
+        guard.mutex.raw.unlock()
+    }
+}
+
+impl<T: ?Sized> Drop for MutexGuard<'_, T> {
+    fn drop(&mut self) {
+        self.mutex.poison.leave(self.entered);
+        if let Some(roused) = self.mutex.raw.unlock() {
+            roused.now();
+        }
+    }
+}
+
+impl<T: ?Sized> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: the guard stands for the lock.
+        unsafe { &*self.mutex.data.get() }
+    }
+}
+
+impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: the guard stands for the lock, and is borrowed for itself alone.
+        unsafe { &mut *self.mutex.data.get() }
+    }
+}
+
+/// The future of [`Mutex::lock_async`].
+#[must_use = "a future does nothing unless it is polled"]
+pub struct LockFuture<'a, T: ?Sized> {
+    mutex: &'a Mutex<T>,
+    node: PolledNode<u64, Target>,
+}
+
+impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
+    type Output = LockResult<MutexGuard<'a, T>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.as_ref().get_ref();
+        // SAFETY: pinned; `drop` leaves.
+        if this.mutex.raw.try_lock() || unsafe { this.mutex.raw.poll(&this.node, cx.waker().clone()) } {
+            Poll::Ready(this.mutex.guard())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl<T: ?Sized> Drop for LockFuture<'_, T> {
+    fn drop(&mut self) {
+        self.mutex.raw.leave(&self.node);
+    }
+}
+
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T> From<T> for Mutex<T> {
+    fn from(data: T) -> Self {
+        Self::new(data)
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Mutex");
+        match self.try_lock() {
+            Ok(guard) => shown.field("data", &&*guard),
+            Err(TryLockError::Poisoned(error)) => shown.field("data", &&**error.get_ref()),
+            Err(TryLockError::WouldBlock) => shown.field("data", &format_args!("<locked>")),
+        };
+        shown.field("poisoned", &self.is_poisoned()).finish_non_exhaustive()
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: ?Sized + fmt::Display> fmt::Display for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for LockFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LockFuture { .. }")
+    }
+}

@@ -1,0 +1,225 @@
+//! A number of permits.
+//!
+//! # Safety
+//!
+//! A future's node is pinned when it is polled, and leaves the semaphore when it is dropped.
+
+#![expect(unsafe_code, reason = "polls with the node of a pinned future")]
+
+use gosched_runtime_sys::primitive::const_fn;
+use std::error::Error;
+use std::fmt;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::raw_semaphore::{self, RawSemaphore};
+use crate::proc::park::{Parking, Target, give_turn};
+use crate::waiter::polled::PolledNode;
+
+/// A number of permits, of which everybody may take some and must give them back.
+///
+/// Who waits is served in the order of arrival, whatever number it wants; futures come after goroutines and threads.
+///
+/// ```
+/// use gosched_scheduler::sync::Semaphore;
+///
+/// let connections = Semaphore::new(2);
+/// let first = connections.acquire();
+/// let second = connections.acquire();
+/// assert!(connections.try_acquire().is_err());
+/// drop(first);
+/// assert_eq!(connections.available_permits(), 1);
+/// # drop(second);
+/// ```
+#[derive(Debug)]
+pub struct Semaphore {
+    raw: RawSemaphore<Target>,
+}
+
+/// Permits of a [`Semaphore`], given back when this is dropped.
+#[derive(Debug)]
+#[must_use = "the permits are given back at once if this is not kept"]
+pub struct Permit<'a> {
+    semaphore: &'a Semaphore,
+    n: usize,
+}
+
+/// There are not enough permits, or were not in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcquireError;
+
+impl Semaphore {
+    /// The most permits a semaphore may have.
+    pub const MAX_PERMITS: usize = raw_semaphore::MAX;
+
+    const_fn! {
+        /// A semaphore with so many permits.
+        ///
+        /// # Panics
+        ///
+        /// If there are more than [`MAX_PERMITS`](Self::MAX_PERMITS).
+        pub fn new(permits: usize) -> Self {
+            assert!(permits <= raw_semaphore::MAX, "more permits than can be counted");
+            Self { raw: RawSemaphore::new(permits) }
+        }
+    }
+
+    /// Takes a permit, waiting until there is one.
+    ///
+    /// # Panics
+    ///
+    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait.
+    pub fn acquire(&self) -> Permit<'_> {
+        self.acquire_many(1)
+    }
+
+    /// Takes `n` permits, waiting until there are as many.
+    ///
+    /// # Panics
+    ///
+    /// As [`acquire`](Self::acquire).
+    pub fn acquire_many(&self, n: usize) -> Permit<'_> {
+        give_turn();
+        // Without a deadline they are had in the end.
+        let _had = self.raw.acquire(n, None, Parking::begin);
+        Permit { semaphore: self, n }
+    }
+
+    /// Takes a permit if there is one and nobody waits.
+    ///
+    /// # Errors
+    ///
+    /// If not.
+    pub fn try_acquire(&self) -> Result<Permit<'_>, AcquireError> {
+        self.try_acquire_many(1)
+    }
+
+    /// Takes `n` permits if there are as many and nobody waits.
+    ///
+    /// # Errors
+    ///
+    /// If not.
+    pub fn try_acquire_many(&self, n: usize) -> Result<Permit<'_>, AcquireError> {
+        self.raw.try_acquire(n).then(|| Permit { semaphore: self, n }).ok_or(AcquireError)
+    }
+
+    /// Takes a permit, waiting for it at longest for `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// If the time was over first.
+    ///
+    /// # Panics
+    ///
+    /// As [`acquire`](Self::acquire).
+    pub fn acquire_timeout(&self, timeout: Duration) -> Result<Permit<'_>, AcquireError> {
+        self.acquire_until(1, Instant::now().checked_add(timeout))
+    }
+
+    /// Takes a permit, waiting for it at longest until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_timeout`](Self::acquire_timeout).
+    ///
+    /// # Panics
+    ///
+    /// As [`acquire`](Self::acquire).
+    pub fn acquire_deadline(&self, deadline: Instant) -> Result<Permit<'_>, AcquireError> {
+        self.acquire_until(1, Some(deadline))
+    }
+
+    fn acquire_until(&self, n: usize, deadline: Option<Instant>) -> Result<Permit<'_>, AcquireError> {
+        give_turn();
+        match self.raw.acquire(n, deadline, Parking::begin) {
+            Ok(()) => Ok(Permit { semaphore: self, n }),
+            Err(raw_semaphore::NotHad) => Err(AcquireError),
+        }
+    }
+
+    /// Takes a permit, for an async task: a future that is ready with it. It may be dropped at any time.
+    pub fn acquire_async(&self) -> AcquireFuture<'_> {
+        self.acquire_many_async(1)
+    }
+
+    /// The same with `n` permits.
+    pub fn acquire_many_async(&self, n: usize) -> AcquireFuture<'_> {
+        AcquireFuture { semaphore: self, n, node: PolledNode::new(None) }
+    }
+
+    /// Adds `n` permits.
+    ///
+    /// # Panics
+    ///
+    /// If there are more than [`MAX_PERMITS`](Self::MAX_PERMITS) then.
+    pub fn add_permits(&self, n: usize) {
+        self.raw.release(n);
+    }
+
+    /// How many permits nobody has.
+    pub fn available_permits(&self) -> usize {
+        self.raw.available()
+    }
+}
+
+impl Permit<'_> {
+    /// How many permits it stands for.
+    pub fn permits(&self) -> usize {
+        self.n
+    }
+
+    /// Does not give the permits back.
+    pub fn forget(self) {
+        mem::forget(self);
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.semaphore.raw.release(self.n);
+    }
+}
+
+/// The future of [`Semaphore::acquire_async`].
+#[must_use = "a future does nothing unless it is polled"]
+pub struct AcquireFuture<'a> {
+    semaphore: &'a Semaphore,
+    n: usize,
+    node: PolledNode<usize, Target>,
+}
+
+impl<'a> Future for AcquireFuture<'a> {
+    type Output = Permit<'a>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Permit<'a>> {
+        let this = self.as_ref().get_ref();
+        // SAFETY: pinned; `drop` leaves.
+        if unsafe { this.semaphore.raw.poll(&this.node, this.n, cx.waker().clone()) } {
+            Poll::Ready(Permit { semaphore: this.semaphore, n: this.n })
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl Drop for AcquireFuture<'_> {
+    fn drop(&mut self) {
+        self.semaphore.raw.leave(&self.node);
+    }
+}
+
+impl fmt::Debug for AcquireFuture<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AcquireFuture { .. }")
+    }
+}
+
+impl fmt::Display for AcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not enough permits")
+    }
+}
+
+impl Error for AcquireError {}

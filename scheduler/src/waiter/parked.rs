@@ -1,0 +1,284 @@
+//! The owner's side of a wait that parks: goroutines and threads, in one list.
+//!
+//! # Safety
+//!
+//! A node lies in the frame of [`wait_until`], which is left only when the node is done or off its list: parking does not
+//! unwind. That guard and list belong to the lock is the callers' to see to.
+
+#![expect(unsafe_code, reason = "links a node of its own frame")]
+
+use gosched_runtime_sys::primitive::{Mutex, MutexGuard, mutated};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
+use std::time::Instant;
+
+use super::{End, Popped, Rouse, Roused, WaitList, Waiter, Whom};
+use crate::proc::park::{Parking, Target};
+
+/// The waiting side: one wait of whoever calls.
+///
+/// # Safety
+///
+/// `park_until` does not unwind: the caller's frame is linked while it runs.
+pub(crate) unsafe trait Parks {
+    /// What wakes it.
+    type Target: Rouse;
+
+    /// Begins a wait of the caller if that takes neither an allocation nor a lock, so that it can be done under the lock of
+    /// what is waited for.
+    fn begin_at_once() -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
+    /// Begins the same wait again: what notified it so far is forgotten.
+    fn renew(&self);
+
+    /// Who has to be woken.
+    fn target(&self) -> Self::Target;
+
+    /// Suspends until notified or cancelled, or until the deadline. May return early, may be called again; does not
+    /// unwind.
+    fn park_until(&self, deadline: Option<Instant>);
+
+    /// Whether the deadline has passed.
+    fn expired(&self, deadline: Instant) -> bool {
+        Instant::now() >= deadline
+    }
+
+    /// Whether the wait is to be given up. Never true where giving up is not allowed (shielded, panicking).
+    fn cancelled(&self) -> bool;
+
+    /// Gives the wait up, by unwinding.
+    fn raise(&self) -> !;
+}
+
+// SAFETY: parking suspends and returns; what a cancel raises is raised by `raise`, and only there.
+unsafe impl Parks for Parking {
+    type Target = Target;
+
+    #[inline]
+    fn begin_at_once() -> Option<Self> {
+        Parking::begin_at_once()
+    }
+
+    fn renew(&self) {
+        Parking::renew(self);
+    }
+
+    fn target(&self) -> Target {
+        Parking::target(self)
+    }
+
+    fn park_until(&self, deadline: Option<Instant>) {
+        Parking::park_until(self, deadline);
+    }
+
+    fn cancelled(&self) -> bool {
+        Parking::cancelled(self)
+    }
+
+    fn raise(&self) -> ! {
+        Parking::raise(self)
+    }
+}
+
+/// How a wait ended; with what the slot held then.
+pub(crate) enum Waited<T> {
+    /// A waker was here.
+    Served(Option<T>),
+    /// The deadline passed first.
+    TimedOut(Option<T>),
+    /// Given up and unlinked; the caller raises once nothing is left to lose.
+    Cancelled(Option<T>),
+}
+
+/// Waits in a list until a waker serves the node or the wait is cancelled. Gives the lock back while it waits.
+///
+/// # Safety
+///
+/// As of [`wait_until`].
+pub(crate) unsafe fn wait<S, T, P: Parks>(
+    lock: &Mutex<S>,
+    guard: MutexGuard<'_, S>,
+    list: fn(&mut S) -> &mut WaitList<T, P::Target>,
+    slot: Option<T>,
+    parking: &P,
+) -> Waited<T> {
+    // SAFETY: the same contract.
+    unsafe { wait_until(lock, guard, Place::behind(list), slot, parking, None, || None) }
+}
+
+/// Where in a lock's state to wait.
+pub(crate) struct Place<S, T, K> {
+    pub(crate) list: fn(&mut S) -> &mut WaitList<T, K>,
+    pub(crate) end: End,
+}
+
+impl<S, T, K> Place<S, T, K> {
+    /// Behind those who wait in `list`.
+    pub(crate) fn behind(list: fn(&mut S) -> &mut WaitList<T, K>) -> Self {
+        Self { list, end: End::Back }
+    }
+}
+
+/// As [`wait`], at longest until the deadline. `unlocked` runs once the node is linked and the lock is free, and says who
+/// else is to be woken then.
+///
+/// `parking` must have begun before: the node's target has to forget notifications of earlier waits before anybody
+/// can see the node.
+///
+/// # Safety
+///
+/// `guard` is of `lock`. `place` leads to the same list on each call, one that lives as long as the `S` in the lock
+/// and is neither replaced nor dropped while somebody waits in it. `unlocked` does not unwind.
+pub(crate) unsafe fn wait_until<S, T, P: Parks>(
+    lock: &Mutex<S>,
+    mut guard: MutexGuard<'_, S>,
+    place: Place<S, T, P::Target>,
+    slot: Option<T>,
+    parking: &P,
+    deadline: Option<Instant>,
+    unlocked: impl FnOnce() -> Option<Roused<P::Target>>,
+) -> Waited<T> {
+    let list = place.list;
+    let node = Waiter::new(slot);
+    // SAFETY: the node is new, and stays in this frame, which is left below only when it is done or unlinked: parking
+    // does not unwind.
+    unsafe { list(&mut guard).push(&node, Whom::Parked(parking.target()), place.end) };
+    drop(guard);
+    if let Some(roused) = unlocked()
+        && let Err(payload) = wake_linked(roused, || {
+            let _no_waker_is_halfway = lock.lock();
+            parking.renew();
+        })
+    {
+        let mut guard = lock.lock();
+        if !node.is_done() {
+            // SAFETY: under the lock, a node that is not done is on its list (invariants 1, 2).
+            unsafe { list(&mut guard).unlink(&node) };
+        }
+        drop(guard);
+        resume_unwind(payload);
+    }
+    while !node.is_done() {
+        parking.park_until(deadline);
+        if node.is_done() {
+            break;
+        }
+        let cancelled = parking.cancelled();
+        if cancelled || deadline.is_some_and(|deadline| parking.expired(deadline)) {
+            let mut guard = lock.lock();
+            if node.is_done() && !mutated("waiter.unlink_unseen") {
+                break;
+            }
+            // SAFETY: under the lock, a node that is not done is on its list (invariants 1, 2).
+            unsafe { list(&mut guard).unlink(&node) };
+            drop(guard);
+            let slot = node.slot.replace(None);
+            return if cancelled { Waited::Cancelled(slot) } else { Waited::TimedOut(slot) };
+        }
+        // Notified and not done: the waker is between the two, with the lock in its hands. Waiting for the lock is
+        // waiting for `done`; parking again would spin on the notification.
+        drop(lock.lock());
+    }
+    Waited::Served(node.slot.replace(None))
+}
+
+/// Wakes somebody between the beginning of the caller's own wait and its parking. A task's waker is the user's code: it may
+/// unwind, which is handed back, and it may wait, on the caller's own park word, and so use up the notification of the wait
+/// that has begun. So `renew` begins that wait again, and must do so where no waker is between notifying and `done`.
+pub(crate) fn wake_linked<K: Rouse>(roused: Roused<K>, renew: impl FnOnce()) -> thread::Result<()> {
+    match roused {
+        Roused::Parked(wake) => {
+            K::wake(wake);
+            Ok(())
+        }
+        Roused::Polls(waker) => {
+            let woken = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            renew();
+            woken
+        }
+    }
+}
+
+/// What a look at the state says.
+pub(crate) enum Step<R, T> {
+    /// There is nothing to wait for.
+    Done(R),
+    /// The caller has to wait, with this in its slot.
+    Wait(Option<T>),
+}
+
+/// How [`line_up`] ended.
+pub(crate) enum Passed<R, T, P> {
+    /// Without a wait.
+    AtOnce(R),
+    /// A waker was here, and left this in the slot.
+    Served(Option<T>),
+    /// The deadline passed first.
+    TimedOut,
+    /// Given up and unlinked; the caller raises once nothing is left to lose.
+    Cancelled(P),
+}
+
+/// Looks at the state under the lock, and waits if the look says so. A wait begins under that lock where it can, else with
+/// `begin`, without the lock, and then the look is repeated.
+///
+/// # Safety
+///
+/// `place` and `unlocked` are as in [`wait_until`].
+pub(crate) unsafe fn line_up<S, T, R, P: Parks>(
+    lock: &Mutex<S>,
+    place: Place<S, T, P::Target>,
+    begin: impl FnOnce() -> P,
+    deadline: Option<Instant>,
+    mut look: impl FnMut(&mut S) -> Step<R, T>,
+    unlocked: impl FnOnce() -> Option<Roused<P::Target>>,
+) -> Passed<R, T, P> {
+    let mut state = lock.lock();
+    let mut slot = match look(&mut state) {
+        Step::Done(result) => return Passed::AtOnce(result),
+        Step::Wait(slot) => slot,
+    };
+    let parking = match P::begin_at_once() {
+        Some(parking) => parking,
+        None => {
+            drop(state);
+            let parking = begin();
+            state = lock.lock();
+            slot = match look(&mut state) {
+                Step::Done(result) => {
+                    // The parking gives its record back under a lock of its own.
+                    drop(state);
+                    return Passed::AtOnce(result);
+                }
+                Step::Wait(slot) => slot,
+            };
+            parking
+        }
+    };
+    // SAFETY: the guard is of this lock; the rest is this function's contract.
+    match unsafe { wait_until(lock, state, place, slot, &parking, deadline, unlocked) } {
+        Waited::Served(slot) => Passed::Served(slot),
+        Waited::TimedOut(_) => Passed::TimedOut,
+        Waited::Cancelled(_) => Passed::Cancelled(parking),
+    }
+}
+
+/// Lets everybody in the list go who is in it now. The lock is dropped between them: a list has no bound, and what is
+/// collected from it would have to be allocated under the lock.
+pub(crate) fn let_all_go<'a, S, T, K: Rouse>(
+    lock: &'a Mutex<S>,
+    mut guard: MutexGuard<'a, S>,
+    list: fn(&mut S) -> &mut WaitList<T, K>,
+) {
+    let mark = list(&mut guard).mark();
+    while let Some(roused) = list(&mut guard).pop_before(mark).map(Popped::dismiss) {
+        drop(guard);
+        roused.now();
+        guard = lock.lock();
+    }
+}

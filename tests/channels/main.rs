@@ -1,0 +1,13 @@
+//! Channels and selects, between goroutines, threads and async tasks, in every mode and with 1, 2, 4 and 8 Ps.
+
+mod futures;
+mod select;
+mod timeouts;
+mod waker;
+
+/// Waits until something that another thread does has happened; for threads only.
+fn until(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        std::thread::yield_now();
+    }
+}

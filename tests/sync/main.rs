@@ -1,0 +1,12 @@
+//! Locks and their like, between goroutines and threads, in every mode and with 1, 2, 4 and 8 Ps.
+
+mod condvar;
+mod mutex;
+mod semaphore;
+
+/// Waits until something that another thread does has happened; for threads only.
+fn until(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        std::thread::yield_now();
+    }
+}

@@ -1,0 +1,121 @@
+//! The semaphore.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gosched::sync::{AcquireError, Semaphore};
+use gosched::{go, yield_now};
+use test_support::each_mode;
+
+const SHORT: Duration = Duration::from_millis(5);
+
+#[test]
+fn never_more_than_there_are_permits() {
+    each_mode(|rt, mode| {
+        let semaphore = Arc::new(Semaphore::new(3));
+        let inside = Arc::new(AtomicUsize::new(0));
+        let work = |n: usize| {
+            let (semaphore, inside) = (semaphore.clone(), inside.clone());
+            move || {
+                for _ in 0..200 {
+                    let permit = semaphore.acquire_many(1 + n % 3);
+                    let many = inside.fetch_add(permit.permits(), Ordering::SeqCst) + permit.permits();
+                    assert!(many <= 3, "{many} at once");
+                    yield_now();
+                    inside.fetch_sub(permit.permits(), Ordering::SeqCst);
+                }
+            }
+        };
+        let thread = thread::spawn(work(0));
+        let works: Vec<_> = (1..6).map(work).collect();
+        rt.run(move || {
+            let gs: Vec<_> = works.into_iter().map(go).collect();
+            gs.into_iter().for_each(|g| g.join().unwrap());
+        });
+        thread.join().unwrap();
+        assert_eq!(semaphore.available_permits(), 3, "{mode:?}");
+    });
+}
+
+#[test]
+fn who_wants_many_is_not_passed_over() {
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let semaphore = Arc::new(Semaphore::new(2));
+            let one = semaphore.acquire();
+            let theirs = semaphore.clone();
+            let many = go(move || theirs.acquire_many(2).forget());
+            while semaphore.try_acquire().is_ok() {
+                yield_now();
+            }
+            assert_eq!(semaphore.available_permits(), 1, "there is one, but somebody waits for two");
+            drop(one);
+            many.join().unwrap();
+            assert_eq!((semaphore.available_permits(), semaphore.try_acquire().err()), (0, Some(AcquireError)));
+            semaphore.add_permits(5);
+            assert_eq!(semaphore.try_acquire_many(5).unwrap().permits(), 5);
+            assert!(semaphore.try_acquire_many(6).is_err());
+        });
+    });
+}
+
+#[test]
+fn who_gives_up_lets_the_next_one_through() {
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let semaphore = Arc::new(Semaphore::new(1));
+            let theirs = semaphore.clone();
+            let (queued_tx, queued) = gosched::chan::bounded(0);
+            let many = go(move || {
+                queued_tx.send(()).unwrap();
+                drop(theirs.acquire_many(2));
+            });
+            queued.recv().unwrap();
+            while semaphore.try_acquire().is_ok() {
+                yield_now();
+            }
+            let theirs = semaphore.clone();
+            let one = go(move || drop(theirs.acquire()));
+            many.cancel();
+            assert!(many.join().unwrap_err().is::<gosched::Cancelled>());
+            one.join().unwrap();
+            assert_eq!(semaphore.available_permits(), 1);
+        });
+    });
+}
+
+#[test]
+fn time_limits() {
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let semaphore = Semaphore::new(0);
+            let began = Instant::now();
+            assert_eq!(semaphore.acquire_timeout(SHORT).err(), Some(AcquireError));
+            assert_eq!(semaphore.acquire_deadline(began + 2 * SHORT).err(), Some(AcquireError));
+            assert!(began.elapsed() >= 2 * SHORT);
+            semaphore.add_permits(1);
+            assert!(semaphore.acquire_timeout(Duration::ZERO).is_ok());
+        });
+    });
+}
+
+#[test]
+fn futures_come_in_order_and_after_those_who_park() {
+    let semaphore = Semaphore::new(0);
+    let mut context = Context::from_waker(Waker::noop());
+    let mut many = Box::pin(semaphore.acquire_many_async(2));
+    let mut one = Box::pin(semaphore.acquire_async());
+    assert!(many.as_mut().poll(&mut context).is_pending());
+    assert!(one.as_mut().poll(&mut context).is_pending());
+    semaphore.add_permits(1);
+    assert!(many.as_mut().poll(&mut context).is_pending());
+    semaphore.add_permits(1);
+    let Poll::Ready(permits) = many.as_mut().poll(&mut context) else { unreachable!("there are two") };
+    drop(permits);
+    assert!(semaphore.try_acquire().is_ok(), "a future that may never be polled again keeps nobody from them");
+    assert!(one.as_mut().poll(&mut context).is_ready());
+    drop(many);
+}
