@@ -258,6 +258,12 @@ impl Local {
         None
     }
 
+    /// The next round looks at Gs that have started before it looks at new ones: the P may come from an M whose new G kept it
+    /// too long, and the others have waited since.
+    pub(crate) fn begin_with_woken(&mut self) {
+        self.tick &= !1;
+    }
+
     /// The settled G that waits longest.
     #[inline]
     pub(crate) fn pop_settled(&mut self) -> Option<Runnable> {

@@ -312,6 +312,11 @@ impl Sched {
         self.home.iter().any(leaves)
     }
 
+    /// Whether there are more Ms than are kept when there is nothing to do.
+    pub(crate) fn has_surplus(&self) -> bool {
+        policy::is_surplus(self.m_count(), self.config.procs)
+    }
+
     /// An M that nobody needed for a while asks whether it may end; if so, it is one of the runtime's no more.
     pub(crate) fn dismiss(&self, m: &'static M) -> bool {
         let mut ms = self.ms.lock();

@@ -61,7 +61,7 @@ pub fn in_child(name: &str) -> Option<Output> {
     }
     let exe = std::env::current_exe().expect("the test binary");
     let mut child = Command::new(exe);
-    child.args([name, "--exact", "--nocapture", "--test-threads=1"]).env("GOSCHED_CHILD", "1");
+    child.args([name, "--exact", "--nocapture", "--test-threads=1", "--include-ignored"]).env("GOSCHED_CHILD", "1");
     Some(child.output().expect("a child process"))
 }
 

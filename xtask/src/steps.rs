@@ -25,6 +25,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "lints", what: "rustfmt and clippy, the models' build included", minimum: 0, body: lints },
     Step { name: "debug", what: "unit, integration, compile-fail, architecture, docs", minimum: 424, body: debug },
     Step { name: "release", what: "the same, optimised: what depends on timing", minimum: 402, body: release },
+    Step { name: "timing", what: "tests/fairness: bounds on time, on a quiet machine", minimum: 11, body: timing },
     Step { name: "lto", what: "tests/soundness*.rs with fat LTO", minimum: 18, body: lto },
     Step { name: "models", what: "the loom models, each with its mutants", minimum: 127, body: models },
     Step { name: "mutants", what: "the signal storm against orders known to be wrong", minimum: 7, body: mutants },
@@ -152,6 +153,15 @@ fn release(minimum: u64) -> Verdict {
     let command = cargo::command(&["test", "--release", "--no-fail-fast"], None);
     counted(command, minimum, &integration_tests("")?)
 }
+
+fn timing(minimum: u64) -> Verdict {
+    let mut command = cargo::command(&["test", "--release", "--test", FAIRNESS, "--"], None);
+    command.args(["--ignored", "--test-threads=1"]);
+    counted(command, minimum, &[format!("tests/{FAIRNESS}/main.rs")])
+}
+
+/// The integration test in which some measure time.
+const FAIRNESS: &str = "fairness";
 
 fn lto(minimum: u64) -> Verdict {
     let command = cargo::command(&["test", "--profile", "release-lto", "--no-fail-fast", "--test", "soundness*"], None);

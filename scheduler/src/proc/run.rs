@@ -94,6 +94,7 @@ fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
                 Waited::Given(given) => {
                     (hand.p, searching) = (Some(given.p), given.searching);
                     rested = true;
+                    hand.local().begin_with_woken();
                 }
                 Waited::Retry => {
                     searching = look_again(cx, &mut hand, wants);
@@ -179,7 +180,7 @@ fn get_p(cx: &Current, hand: &mut Entered, wants: Wants) -> Waited<P> {
         });
         return Waited::Given(Given { p, searching: false });
     }
-    let lingers = !m.seat.is_home() && m.settled() == 0;
+    let lingers = !m.seat.is_home() && m.settled() == 0 && sched.has_surplus();
     let until = lingers.then(|| Instant::now() + policy::LINGER);
     let sleep = |note: &Note| timers::sleep(sched, note, until);
     sched.dispatch.sleep(seat, &sched.idle, wants.start, || !m.inbox.is_empty(), sleep)

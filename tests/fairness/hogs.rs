@@ -1,0 +1,125 @@
+//! Goroutines that compute and never suspend.
+
+use std::time::{Duration, Instant};
+
+use gosched::{Runtime, chan, go, yield_now};
+use test_support::{each_procs, settled};
+
+use crate::support::{Ticker, alone, at_most, compute, measured, threads};
+
+/// Two goroutines that compute for two seconds, a ticker, and one that is new.
+fn two_hogs(rt: &Runtime) -> Result<(), String> {
+    let ticker = Ticker::start(rt);
+    let hogs: Vec<_> = (0..2).map(|_| rt.handle().go(|| compute(Duration::from_secs(2)))).collect();
+    let mut started = Duration::ZERO;
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(200));
+        let made = Instant::now();
+        let late = rt.handle().go(move || made.elapsed()).join().expect("no panic");
+        started = started.max(late);
+    }
+    let all_run = hogs.iter().filter(|hog| !hog.is_finished()).count();
+    assert_eq!(all_run, 2, "they compute still");
+    for hog in hogs {
+        hog.join().expect("no panic");
+    }
+    let ticked = ticker.stop();
+    at_most("a new goroutine starts", started, Duration::from_millis(30))?;
+    at_most("the ticker's gap", ticked.gap, Duration::from_millis(30))?;
+    at_most("too few ticks", -i64::from(ticked.runs), -100)
+}
+
+#[test]
+#[ignore = "measures time: cargo xtask test --only timing"]
+fn two_hogs_hold_up_nobody_else() {
+    let _alone = alone();
+    for procs in [1, 2, 4, 8] {
+        measured(&format!("{procs} Ps"), || {
+            two_hogs(&Runtime::builder(settled()).procs(procs).build().expect("a runtime"))
+        });
+    }
+}
+
+/// As many Ms as compute without a P before it is a crowd, one for each P, and those that are let in later, one at a time and
+/// more rarely each time: in the few seconds of this test, not ten.
+fn hog_threads(procs: usize) -> usize {
+    4 * procs + procs + 10
+}
+
+#[test]
+#[ignore = "measures time: cargo xtask test --only timing"]
+fn two_hundred_hogs_hold_up_nobody_else_and_take_few_threads() {
+    let _alone = alone();
+    for procs in [1, 2, 4] {
+        measured(&format!("{procs} Ps"), || {
+            let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
+            let ticker = Ticker::start(&rt);
+            let before = threads();
+            let hogs: Vec<_> = (0..200).map(|_| rt.handle().go(|| compute(Duration::from_millis(30)))).collect();
+            let mut most = 0;
+            while !hogs.iter().all(gosched::JoinHandle::is_finished) {
+                most = most.max(threads() - before);
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            assert!(hogs.into_iter().all(|hog| hog.join().is_ok()));
+            let ticked = ticker.stop();
+            at_most("threads", most, hog_threads(procs))?;
+            at_most("the ticker's gap", ticked.gap, Duration::from_millis(60))
+        });
+    }
+}
+
+#[test]
+#[ignore = "measures time: cargo xtask test --only timing"]
+fn loops_of_yields_starve_no_new_goroutine() {
+    let _alone = alone();
+    for procs in [1, 2, 4, 8] {
+        measured(&format!("{procs} Ps"), || {
+            let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
+            let late = rt.run(|| {
+                let (stop, stopped) = chan::bounded::<()>(0);
+                let looping = || {
+                    let stopped = stopped.clone();
+                    go(move || {
+                        while stopped.try_recv() == Err(chan::TryRecvError::Empty) {
+                            yield_now();
+                        }
+                    })
+                };
+                let loops: Vec<_> = (0..4).map(|_| looping()).collect();
+                (0..1000).for_each(|_| yield_now());
+                let made = Instant::now();
+                let late = go(move || made.elapsed()).join().expect("no panic");
+                drop(stop);
+                loops.into_iter().for_each(|one| one.join().expect("no panic"));
+                late
+            });
+            at_most("a new goroutine starts", late, Duration::from_millis(1))
+        });
+    }
+}
+
+/// A goroutine whose operations always succeed at once has to give its siblings a turn all the same.
+#[test]
+fn a_loop_of_operations_that_never_wait_lets_its_siblings_run() {
+    let _alone = alone();
+    each_procs(settled(), |rt| {
+        let (stop, stopped) = chan::bounded::<()>(1);
+        rt.run(|| {
+            let sibling = {
+                let stop = stop.clone();
+                go(move || {
+                    yield_now();
+                    stop.send(()).expect("it is awaited");
+                })
+            };
+            let (tx, rx) = chan::bounded::<u32>(1);
+            let mut rounds = 0_u32;
+            while stopped.try_recv().is_err() {
+                tx.send(rounds).expect("there is room");
+                rounds = rx.recv().expect("it was just sent") + 1;
+            }
+            sibling.join().expect("no panic");
+        });
+    });
+}

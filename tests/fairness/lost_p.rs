@@ -1,0 +1,137 @@
+//! What a goroutine can do whose P was taken: everything.
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use gosched::{Runtime, blocking, chan, go, goroutine, scope, time, yield_now};
+use test_support::{death, each_procs, in_child, migratory, settled};
+
+use crate::support::{alone, compute, eventually};
+
+/// Keeps its thread until its P has certainly been taken: it computes until a goroutine that could not run before has run,
+/// while other goroutines of the same kind keep every other P.
+fn lose_p(rt: &gosched::Handle) {
+    let before = rt.go(|| ());
+    while !before.is_finished() {
+        compute(Duration::from_millis(1));
+    }
+    // Once more, when this one is the oldest.
+    compute(Duration::from_millis(25));
+}
+
+/// Runs `then` in goroutines that have lost their Ps, in both modes, as many at a time as there are Ps and one more.
+fn without_p(then: impl Fn(u32) -> u32 + Send + Sync + Copy + 'static) {
+    let _alone = alone();
+    for mode in [settled(), migratory()] {
+        for procs in [1, 2, 4] {
+            let rt = Runtime::builder(mode).procs(procs).build().expect("a runtime");
+            let handle = rt.handle();
+            let one = |n| {
+                let handle = handle.clone();
+                rt.handle().go(move || {
+                    lose_p(&handle);
+                    then(n)
+                })
+            };
+            let all: Vec<_> = (0..=procs as u32).map(one).collect();
+            for (n, one) in (0..).zip(all) {
+                assert_eq!(one.join().expect("no panic"), n + 1, "{mode:?}, {procs} Ps");
+            }
+            rt.shutdown(Duration::from_secs(30)).expect("all have ended");
+        }
+    }
+}
+
+#[test]
+fn it_makes_goroutines_and_talks_to_them() {
+    without_p(|n| {
+        let (tx, rx) = chan::bounded(0);
+        let child = go(move || tx.send(n + 1));
+        let answer = rx.recv().expect("it is sent");
+        child.join().expect("no panic").expect("it was received");
+        answer
+    });
+}
+
+#[test]
+fn it_ends_at_once() {
+    without_p(|n| n + 1);
+}
+
+#[test]
+fn it_panics() {
+    without_p(|n| {
+        let child = go(move || {
+            compute(Duration::from_millis(15));
+            std::panic::panic_any(n + 1);
+        });
+        let payload = child.join().expect_err("it panics");
+        let caught = catch_unwind(AssertUnwindSafe(|| std::panic::resume_unwind(payload))).expect_err("again");
+        *caught.downcast::<u32>().expect("its number")
+    });
+}
+
+#[test]
+fn it_yields_sleeps_and_blocks() {
+    without_p(|n| {
+        yield_now();
+        time::sleep(Duration::from_micros(200));
+        blocking(|| std::thread::sleep(Duration::from_millis(1)));
+        assert!(goroutine::current_id().is_some());
+        n + 1
+    });
+}
+
+#[test]
+fn it_opens_a_scope() {
+    without_p(|n| {
+        let mut sum = 0;
+        scope(|s| {
+            s.go(|| sum = n + 1);
+        });
+        sum
+    });
+}
+
+/// Somebody waits for what it holds: a value in place of a lock, which every goroutine wants.
+#[test]
+fn it_gives_back_what_others_wait_for() {
+    let _alone = alone();
+    each_procs(settled(), |rt| {
+        let (unlock, lock) = chan::bounded::<u32>(1);
+        unlock.send(0).expect("there is room");
+        let one = || {
+            let (unlock, lock) = (unlock.clone(), lock.clone());
+            rt.handle().go(move || {
+                let held = lock.recv().expect("it comes back");
+                compute(Duration::from_millis(12));
+                unlock.send(held + 1).expect("there is room");
+            })
+        };
+        let all: Vec<_> = (0..12).map(|_| one()).collect();
+        assert!(all.into_iter().all(|one| one.join().is_ok()));
+        assert_eq!(lock.recv(), Ok(12));
+    });
+}
+
+/// No thread can be made, so nobody can take over; nothing is lost, and it goes on when there are threads again.
+#[test]
+fn without_a_thread_for_who_takes_over_all_waits_and_nothing_is_lost() {
+    let Some(output) = in_child("lost_p::without_a_thread_for_who_takes_over_all_waits_and_nothing_is_lost") else {
+        for mode in [settled(), migratory()] {
+            let rt = Runtime::builder(mode).procs(1).max_threads(1).build().expect("a runtime");
+            let naps: Vec<_> =
+                (0..5).map(|_| rt.handle().go(|| std::thread::sleep(Duration::from_millis(15)))).collect();
+            let hogs: Vec<_> = (0..5).map(|_| rt.handle().go(|| compute(Duration::from_millis(15)))).collect();
+            let woken = rt.handle().go(|| time::sleep(Duration::from_millis(1)));
+            eventually("all of them run, one after the other", || {
+                naps.iter().chain(&hogs).all(gosched::JoinHandle::is_finished) && woken.is_finished()
+            });
+            assert!(naps.into_iter().chain(hogs).chain([woken]).all(|one| one.join().is_ok()));
+        }
+        writeln!(std::io::stderr(), "all ran").expect("it is open");
+        return;
+    };
+    assert!(output.status.success() && death(&output).1.contains("all ran"), "{}", death(&output).1);
+}

@@ -1,0 +1,70 @@
+//! Where goroutines settle.
+
+use std::collections::HashMap;
+use std::thread::{self, ThreadId};
+
+use gosched::{Runtime, chan, go};
+use test_support::settled;
+
+use crate::support::{alone, at_most, measured};
+
+#[test]
+fn an_acceptors_children_spread_over_the_threads() {
+    let _alone = alone();
+    for procs in [2, 4, 8] {
+        let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
+        let per_thread = rt.run(|| {
+            let (_open, gate) = chan::bounded::<()>(0);
+            let (tell, told) = chan::unbounded::<ThreadId>();
+            let acceptor = go(move || {
+                let child = || {
+                    let (gate, tell) = (gate.clone(), tell.clone());
+                    drop(go(move || {
+                        tell.send(thread::current().id()).expect("it is awaited");
+                        let _for_ever = gate.recv();
+                    }));
+                };
+                (0..2000).for_each(|_| child());
+            });
+            let mut per_thread = HashMap::<_, u32>::new();
+            for thread in told.iter().take(2000) {
+                *per_thread.entry(thread).or_default() += 1;
+            }
+            acceptor.join().expect("no panic");
+            drop(_open);
+            per_thread
+        });
+        let (least, most) = (per_thread.values().min().expect("some"), per_thread.values().max().expect("some"));
+        assert_eq!(per_thread.len(), procs, "{per_thread:?}");
+        assert!(most * 10 <= least * 13, "{procs} Ps: {per_thread:?}");
+    }
+}
+
+/// With as many Ps as CPUs at most: an M that waits for a core looks abandoned, and what it was about to start is stolen.
+#[test]
+#[ignore = "measures time: cargo xtask test --only timing"]
+fn pairs_that_talk_stay_together() {
+    let _alone = alone();
+    for procs in [1, 2] {
+        measured(&format!("{procs} Ps"), || {
+            let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
+            // Each pair is made by a goroutine that talks to its child at once, as a server does with its helper.
+            let pair = || {
+                let ((ping, pinged), (pong, ponged)) = (chan::bounded(0), chan::bounded(0));
+                let echo = go(move || {
+                    pinged.iter().for_each(|n: u32| pong.send(n).expect("awaited"));
+                    thread::current().id()
+                });
+                for n in 0..500 {
+                    ping.send(n).expect("awaited");
+                    assert_eq!(ponged.recv(), Ok(n));
+                }
+                drop(ping);
+                echo.join().expect("no panic") == thread::current().id()
+            };
+            let pairs: Vec<_> = (0..64).map(|_| rt.handle().go(pair)).collect();
+            let together = pairs.into_iter().filter_map(|pair| pair.join().ok()).filter(|together| *together).count();
+            at_most("pairs apart", 64 - together, 32)
+        });
+    }
+}
