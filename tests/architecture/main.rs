@@ -24,8 +24,9 @@ const PACKAGES: [(&str, &str); 4] = [
 
 /// Where sources lie.
 #[rustfmt::skip]
-const TOPS: [&str; 10] = [
-    "src", "runtime-sys", "scheduler", "callback-bridge", "c-side", "test-support", "xtask", "examples", "tests", "benches",
+const TOPS: [&str; 11] = [
+    "src", "runtime-sys", "scheduler", "callback-bridge", "c-side", "test-support", "xtask", "simulator", "examples",
+    "tests", "benches",
 ];
 
 fn root() -> PathBuf {

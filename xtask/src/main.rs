@@ -1,4 +1,5 @@
-//! gosched's commands: `cargo xtask test` runs every check there is, `cargo xtask soak` looks for leaks.
+//! gosched's commands: `cargo xtask test` runs every check there is, `cargo xtask soak` looks for leaks, `cargo
+//! xtask simulate` says what the scheduling policy does on machines with more cores.
 //!
 //! No dependencies: whoever has a Rust toolchain and a C compiler can run it.
 
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask test [--only STEP]...    run all checks, or the named steps
        cargo xtask soak --minutes M [--threads N] [--mode MODE]
+       cargo xtask simulate [--procs N]... [--cores N] [--load NAME] [--seed N]
 
 steps of `test`, in order:
 ";
@@ -20,6 +22,7 @@ fn main() -> ExitCode {
     let result = match arguments.split_first() {
         Some((command, rest)) if command == "test" => steps::run(rest),
         Some((command, rest)) if command == "soak" => soak::run(rest),
+        Some((command, rest)) if command == "simulate" => simulate(rest),
         Some((command, _)) if command == "help" || command == "--help" => {
             print!("{}", usage());
             return ExitCode::SUCCESS;
@@ -33,6 +36,17 @@ fn main() -> ExitCode {
             eprintln!("xtask: {}", message.trim_end());
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Runs the policy simulator, which parses its own arguments.
+fn simulate(arguments: &[String]) -> Result<(), String> {
+    let mut command = cargo::command(&["run", "--release", "--quiet", "--package", "policy-simulator", "--"], None);
+    command.args(arguments);
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("the simulator: {status}")),
+        Err(error) => Err(format!("cannot run the simulator: {error}")),
     }
 }
 

@@ -1,0 +1,107 @@
+//! Goroutines: what they do, one operation after the other, and the channels that they do it with.
+
+use std::collections::VecDeque;
+
+use crate::ops::Wait;
+use crate::report::Record;
+use crate::rng::Rng;
+
+/// A goroutine's number.
+pub(crate) type Gid = usize;
+/// A channel's number.
+pub(crate) type Chan = usize;
+
+/// What a goroutine does next.
+pub(crate) enum Op {
+    /// Computes for so long.
+    Compute(u64),
+    /// Blocks its thread for so long, without a word.
+    Block(u64),
+    /// The same, by `blocking`.
+    Blocking(u64),
+    Yield,
+    Send(Chan, u64),
+    Recv(Chan),
+    Sleep(u64),
+    Go(Box<dyn Script>),
+    /// Waits for ever.
+    Stay,
+    End,
+}
+
+/// What a script may ask and tell between two operations.
+pub(crate) struct Me<'a> {
+    pub(crate) now: u64,
+    /// What the receive before has brought.
+    pub(crate) received: u64,
+    pub(crate) record: &'a mut Record,
+    pub(crate) rng: &'a mut Rng,
+}
+
+/// A goroutine's code.
+pub(crate) trait Script {
+    fn next(&mut self, me: &mut Me<'_>) -> Op;
+}
+
+impl<F: FnMut(&mut Me<'_>) -> Op> Script for F {
+    fn next(&mut self, me: &mut Me<'_>) -> Op {
+        self(me)
+    }
+}
+
+/// A goroutine.
+pub(crate) struct G {
+    pub(crate) script: Box<dyn Script>,
+    /// The M it settled on.
+    pub(crate) home: Option<usize>,
+    pub(crate) migratory: bool,
+    /// The thread that it is, for one in a callback.
+    pub(crate) thread: Option<usize>,
+    pub(crate) received: u64,
+    /// In a callback: what it does, and how it waits.
+    pub(crate) op: Option<Op>,
+    pub(crate) wait: Wait,
+    pub(crate) ended: bool,
+}
+
+/// A channel: what is in it, and who waits. Nobody waits for room while somebody waits for an item.
+#[derive(Default)]
+pub(crate) struct Channel {
+    capacity: usize,
+    items: VecDeque<u64>,
+    senders: VecDeque<(Gid, u64)>,
+    receivers: VecDeque<Gid>,
+}
+
+impl Channel {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { capacity, ..Self::default() }
+    }
+
+    /// Sends: whether it is done, and who is served by it, with what.
+    pub(crate) fn send(&mut self, g: Gid, value: u64) -> (bool, Option<(Gid, u64)>) {
+        if let Some(receiver) = self.receivers.pop_front() {
+            return (true, Some((receiver, value)));
+        }
+        if self.items.len() < self.capacity {
+            self.items.push_back(value);
+            return (true, None);
+        }
+        self.senders.push_back((g, value));
+        (false, None)
+    }
+
+    /// Receives: what, if it is done, and who is through with sending.
+    pub(crate) fn recv(&mut self, g: Gid) -> (Option<u64>, Option<Gid>) {
+        let sender = self.senders.pop_front();
+        let through = sender.map(|(sender, _)| sender);
+        self.items.extend(sender.map(|(_, value)| value));
+        match self.items.pop_front() {
+            Some(value) => (Some(value), through),
+            None => {
+                self.receivers.push_back(g);
+                (None, None)
+            }
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! The loads: programs of the kinds that a scheduler gets wrong.
+
+use std::rc::Rc;
+
+use crate::cost;
+use crate::g::{Chan, Me, Op, Script};
+use crate::report::{Record, Times};
+use crate::sysmon::{BLOCKED, COMPUTING};
+use crate::world::{Config, World};
+
+pub(crate) const US: u64 = 1_000;
+pub(crate) const MS: u64 = 1_000_000;
+pub(crate) const S: u64 = 1_000_000_000;
+
+/// How a load went.
+pub(crate) struct Outcome {
+    /// What was counted, and how much of it a second.
+    pub(crate) counted: &'static str,
+    pub(crate) per_second: u64,
+    /// What was timed.
+    pub(crate) timed: &'static str,
+    pub(crate) times: Times,
+    pub(crate) record: Record,
+    /// The most threads of the runtime at one time, and those at the end.
+    pub(crate) threads: usize,
+    pub(crate) threads_left: usize,
+    /// Settled goroutines of the home M with the most, in percent of that with the fewest.
+    pub(crate) spread: Option<usize>,
+    /// When everything had been done.
+    pub(crate) done_at: u64,
+}
+
+impl Outcome {
+    /// How many Ps were taken from those who kept them.
+    pub(crate) fn retaken(&self) -> u64 {
+        self.record.counted(BLOCKED) + self.record.counted(COMPUTING)
+    }
+}
+
+/// Counts what happens until then, times something, and gives both.
+fn outcome(world: World, counted: &'static str, timed: &'static str) -> Outcome {
+    let done_at = world.record.times("done at").max();
+    let ran = if done_at > 0 { done_at } else { world.now };
+    let per_second = u128::from(world.record.counted(counted)) * u128::from(S) / u128::from(ran.max(1));
+    let foreign = world.gs.iter().filter(|g| g.thread.is_some()).count();
+    let settled = (0..world.config.procs).filter_map(|m| world.ms.get(m)).map(|m| m.settled);
+    let least = settled.clone().min().filter(|_| world.ms.len() >= world.config.procs);
+    Outcome {
+        counted,
+        per_second: u64::try_from(per_second).unwrap_or(u64::MAX),
+        timed,
+        times: world.record.times(timed),
+        threads: world.os.most_alive - foreign,
+        threads_left: world.os.alive() - foreign,
+        spread: least.filter(|least| *least > 0).map(|least| settled.max().unwrap_or(0) * 100 / least),
+        record: world.record,
+        done_at,
+    }
+}
+
+/// One operation after the other, and then the end.
+fn sequence(mut ops: Vec<Op>) -> impl Script {
+    ops.reverse();
+    move |_: &mut Me<'_>| ops.pop().unwrap_or(Op::End)
+}
+
+/// Runs `n` scripts, made by one goroutine.
+fn parent(n: usize, mut child: impl FnMut(usize) -> Box<dyn Script> + 'static) -> impl Script {
+    let mut made = 0;
+    move |_: &mut Me<'_>| {
+        made += 1;
+        if made > n { Op::End } else { Op::Go(child(made - 1)) }
+    }
+}
+
+/// Sleeps for a millisecond at a time, and notes how long that was.
+fn ticker() -> impl Script {
+    let mut last = None;
+    move |me: &mut Me<'_>| {
+        if let Some(last) = last {
+            me.record.took("a ticker's gap", me.now - last);
+        }
+        last = Some(me.now);
+        Op::Sleep(MS)
+    }
+}
+
+/// Makes a goroutine every few milliseconds; that notes how long it took to begin.
+fn starter(every: u64) -> impl Script {
+    let mut sleeps = false;
+    move |me: &mut Me<'_>| {
+        sleeps = !sleeps;
+        if sleeps {
+            return Op::Sleep(me.rng.around(every));
+        }
+        Op::Go(newcomer(me.now))
+    }
+}
+
+fn newcomer(made: u64) -> Box<dyn Script> {
+    Box::new(move |me: &mut Me<'_>| {
+        me.record.took("a beginning", me.now - made);
+        Op::End
+    })
+}
+
+/// `n` goroutines that compute for 2 s without a call, a ticker that is migratory (one that is settled where a hog is waits
+/// for it), and others that want to begin.
+pub(crate) fn hogs(config: Config, n: usize) -> Outcome {
+    let mut world = World::new(config);
+    world.go_migratory(ticker());
+    world.go_migratory(starter(5 * MS));
+    world.run(20 * MS);
+    world.go(parent(n, |_| Box::new(sequence(vec![Op::Compute(2 * S)]))));
+    world.run(3 * S);
+    outcome(world, "looks", "a ticker's gap")
+}
+
+/// Goroutines that yield and do nothing else, four for each P, and others that want to begin.
+pub(crate) fn yields(config: Config) -> Outcome {
+    let mut world = World::new(config);
+    let yielder = |me: &mut Me<'_>| {
+        me.record.count("yields");
+        Op::Yield
+    };
+    world.go(parent(4 * config.procs, move |_| Box::new(yielder)));
+    world.go_migratory(starter(300 * US));
+    // The more Ps, the more happens at a time.
+    world.run((128 * MS / config.procs as u64).clamp(4 * MS, 20 * MS));
+    outcome(world, "yields", "a beginning")
+}
+
+/// One goroutine that makes long-lived ones, 1000 for each P.
+pub(crate) fn acceptor(config: Config) -> Outcome {
+    let mut world = World::new(config);
+    let mut left = 1000 * config.procs;
+    let mut accepts = false;
+    world.go(move |me: &mut Me<'_>| {
+        accepts = !accepts;
+        if accepts {
+            return Op::Compute(me.rng.around(US));
+        }
+        if left == 0 {
+            return Op::End;
+        }
+        left -= 1;
+        let made = me.now;
+        Op::Go(Box::new(move |me: &mut Me<'_>| {
+            me.record.took("a beginning", me.now - made);
+            me.record.took("done at", me.now);
+            me.record.count("children");
+            Op::Stay
+        }))
+    });
+    world.run(10 * S);
+    outcome(world, "children", "a beginning")
+}
+
+/// A tree of goroutines, each of which waits for the two that it has made.
+pub(crate) fn fork_join(config: Config, depth: u32) -> Outcome {
+    let mut world = World::new(config);
+    let results: Vec<Chan> = (0..1 << (depth + 1)).map(|_| world.channel(2)).collect();
+    world.go(node(1, results.into()));
+    world.run(10 * S);
+    outcome(world, "goroutines", "a beginning")
+}
+
+fn node(at: usize, results: Rc<[Chan]>) -> impl Script {
+    let mut step = 0;
+    move |me: &mut Me<'_>| {
+        step += 1;
+        if 2 * at + 1 >= results.len() {
+            return match step {
+                1 => Op::Compute(me.rng.around(500)),
+                2 => Op::Send(results[at / 2], 0),
+                _ => ended(me),
+            };
+        }
+        match step {
+            1 | 2 => Op::Go(Box::new(node(2 * at + step - 1, results.clone()))),
+            3 | 4 => Op::Recv(results[at]),
+            5 if at > 1 => Op::Send(results[at / 2], 0),
+            _ => ended(me),
+        }
+    }
+}
+
+fn ended(me: &mut Me<'_>) -> Op {
+    me.record.count("goroutines");
+    me.record.took("done at", me.now);
+    Op::End
+}
+
+/// Four pairs for each P that send each other an item back and forth.
+pub(crate) fn pairs(config: Config) -> Outcome {
+    let mut world = World::new(config);
+    let pairs = 4 * config.procs;
+    let ends: Vec<(Chan, Chan)> = (0..pairs).map(|_| (world.channel(0), world.channel(0))).collect();
+    world.go(parent(pairs, move |n| Box::new(pinger(ends[n]))));
+    world.run((128 * MS / config.procs as u64).clamp(4 * MS, 20 * MS));
+    outcome(world, "round trips", "a round trip")
+}
+
+fn pinger((ping, pong): (Chan, Chan)) -> impl Script {
+    let mut step = 0_u64;
+    let mut sent = 0;
+    move |me: &mut Me<'_>| {
+        step += 1;
+        if step == 1 {
+            let mut receives = false;
+            return Op::Go(Box::new(move |_: &mut Me<'_>| {
+                receives = !receives;
+                if receives { Op::Recv(ping) } else { Op::Send(pong, 0) }
+            }));
+        }
+        if step % 2 == 1 {
+            return Op::Recv(pong);
+        }
+        if step > 2 {
+            me.record.took("a round trip", me.now - sent);
+            me.record.count("round trips");
+        }
+        sent = me.now;
+        Op::Send(ping, 0)
+    }
+}
+
+/// 32 goroutines for each P that block for 20 ms at the same time, with a word or without; a ticker beside them.
+pub(crate) fn blocking(config: Config, says_so: bool) -> Outcome {
+    let mut world = World::new(config);
+    world.go_migratory(ticker());
+    world.run(20 * MS);
+    let began = world.now;
+    let blocks = move || -> Box<dyn Script> {
+        let mut step = 0;
+        Box::new(move |me: &mut Me<'_>| {
+            step += 1;
+            match step {
+                1 if says_so => Op::Blocking(20 * MS),
+                1 => Op::Block(20 * MS),
+                _ => {
+                    me.record.count("calls");
+                    me.record.took("done at", me.now - began);
+                    Op::End
+                }
+            }
+        })
+    };
+    world.go(parent(32 * config.procs, move |_| blocks()));
+    world.run(3 * S);
+    outcome(world, "calls", "a ticker's gap")
+}
+
+/// Two threads of C's for each P, whose callbacks ask a goroutine for an answer; and as many hogs as there are Ps, if they
+/// shall be there.
+pub(crate) fn callbacks(config: Config, with_hogs: bool) -> Outcome {
+    let mut world = World::new(config);
+    let requests = world.channel(64);
+    let callers = 2 * config.procs;
+    let answers: Vec<Chan> = (0..callers).map(|_| world.channel(1)).collect();
+    let workers = answers.clone();
+    world.go(parent(2 * config.procs, move |_| Box::new(worker(requests, workers.clone()))));
+    world.run(5 * MS);
+    if with_hogs {
+        world.go(parent(config.procs, |_| Box::new(sequence(vec![Op::Compute(S)]))));
+    }
+    for (caller, answer) in answers.into_iter().enumerate() {
+        world.foreign(callback(caller as u64, requests, answer));
+    }
+    world.run(if with_hogs { 300 * MS } else { 50 * MS });
+    outcome(world, "callbacks", "a callback")
+}
+
+fn worker(requests: Chan, answers: Vec<Chan>) -> impl Script {
+    let mut step = 0_u64;
+    move |me: &mut Me<'_>| {
+        step += 1;
+        match step % 3 {
+            1 => Op::Recv(requests),
+            2 => Op::Compute(me.rng.around(US)),
+            // What was received stays until the next receive.
+            _ => Op::Send(answers[me.received as usize], 0),
+        }
+    }
+}
+
+fn callback(caller: u64, requests: Chan, answer: Chan) -> impl Script {
+    let mut step = 0_u64;
+    let mut entered = 0;
+    move |me: &mut Me<'_>| {
+        step += 1;
+        match step % 3 {
+            1 => {
+                if step > 1 {
+                    me.record.took("a callback", me.now - entered);
+                    me.record.count("callbacks");
+                }
+                // In C.
+                Op::Compute(me.rng.around(20 * US) + cost::ENTER)
+            }
+            2 => {
+                entered = me.now;
+                Op::Send(requests, caller)
+            }
+            _ => Op::Recv(answer),
+        }
+    }
+}

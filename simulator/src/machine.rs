@@ -1,0 +1,449 @@
+//! An M: its loop, what it runs next, and how it searches. The order of things is that of `proc::run` and `proc::find`, and
+//! what is decided is decided by `policy`.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use crate::cost;
+use crate::dispatch::Standing;
+use crate::g::{Gid, Op};
+use crate::os::Tid;
+use crate::policy;
+use crate::world::{Event, Next, World};
+
+/// The owned and the shared half of a P.
+#[derive(Debug, Default)]
+pub(crate) struct P {
+    /// The newest at the back.
+    pub(crate) unstarted: VecDeque<Gid>,
+    pub(crate) migratory: VecDeque<Gid>,
+}
+
+impl P {
+    pub(crate) fn queued(&self) -> usize {
+        self.unstarted.len() + self.migratory.len()
+    }
+}
+
+/// Where an M's thread goes on.
+pub(crate) enum Phase {
+    Loop,
+    /// In a G, whose operation is over when the thread's burst is.
+    Op(Gid, Op),
+    /// In a G, which was blocked.
+    Back(Gid),
+    /// It has looked for work since then.
+    Search(u64),
+    /// It has looked into its inbox since then.
+    Mail(u64),
+}
+
+pub(crate) struct M {
+    pub(crate) thread: Tid,
+    pub(crate) p: Option<usize>,
+    pub(crate) standing: Standing,
+    pub(crate) phase: Phase,
+    pub(crate) searching: bool,
+    pub(crate) next: Option<Gid>,
+    pub(crate) queue: VecDeque<Gid>,
+    pub(crate) inbox: VecDeque<Gid>,
+    chain: u32,
+    tick: u32,
+    pub(crate) settled: usize,
+    p_since: Option<u64>,
+    heads: Vec<(Gid, u64)>,
+    /// How often it fell asleep.
+    pub(crate) slept: u64,
+    /// What it has to do for others before it goes on.
+    pub(crate) debt: u64,
+    /// Rounds, and whether user code runs in this one.
+    pub(crate) round: u64,
+    pub(crate) in_user_code: bool,
+    /// What it runs was let in alone.
+    pub(crate) permit: bool,
+    pub(crate) ended: bool,
+}
+
+impl M {
+    pub(crate) fn new(thread: Tid) -> Self {
+        Self {
+            thread,
+            p: None,
+            standing: Standing::Awake,
+            phase: Phase::Loop,
+            searching: false,
+            next: None,
+            queue: VecDeque::new(),
+            inbox: VecDeque::new(),
+            chain: 0,
+            tick: 0,
+            settled: 0,
+            p_since: None,
+            heads: Vec::new(),
+            slept: 0,
+            debt: 0,
+            round: 0,
+            in_user_code: false,
+            permit: false,
+            ended: false,
+        }
+    }
+
+    /// Settled Gs that are ready.
+    pub(crate) fn ready(&self) -> usize {
+        usize::from(self.next.is_some()) + self.queue.len() + self.inbox.len()
+    }
+
+    fn pop_next(&mut self) -> Option<Gid> {
+        if self.chain < policy::NEXT_CHAIN {
+            let g = self.next.take()?;
+            self.chain += 1;
+            return Some(g);
+        }
+        self.chain = 0;
+        self.queue.extend(self.next.take());
+        None
+    }
+
+    fn pop_settled(&mut self) -> Option<Gid> {
+        self.chain = 0;
+        self.queue.pop_front()
+    }
+
+    fn mail(&mut self) -> Option<Gid> {
+        self.queue.append(&mut self.inbox);
+        self.queue.pop_front()
+    }
+}
+
+/// What a look at the other queues found.
+enum Look {
+    Found(Gid),
+    /// Something that may be taken at that time.
+    Young(u64),
+    Nothing,
+}
+
+impl World {
+    pub(crate) fn step_m(&mut self, m: usize) -> Next {
+        match mem::replace(&mut self.ms[m].phase, Phase::Loop) {
+            Phase::Loop => self.round(m),
+            Phase::Op(g, op) => self.finish_op(m, g, op),
+            Phase::Back(g) => self.begin_op(m, g),
+            Phase::Search(began) => self.search(m, began),
+            Phase::Mail(began) => self.await_mail(m, began),
+        }
+    }
+
+    /// One round of the loop.
+    pub(crate) fn round(&mut self, m: usize) -> Next {
+        self.ms[m].in_user_code = false;
+        self.ms[m].debt += cost::ROUND;
+        self.give_permit_back(m);
+        if self.ms[m].p.is_none() && !self.get_p(m) {
+            return Next::Sleep;
+        }
+        if self.give_way(m) {
+            return Next::Sleep;
+        }
+        self.run_timers(m);
+        if let Some(g) = self.local(m) {
+            return self.execute(m, g);
+        }
+        if self.leaves_work(m) {
+            return self.relieve(m);
+        }
+        if !self.ms[m].searching {
+            let limit = policy::search_limit(self.config.procs);
+            if self.searching >= limit {
+                return self.await_mail(m, self.now);
+            }
+            self.searching += 1;
+            self.ms[m].searching = true;
+        }
+        self.search(m, self.now)
+    }
+
+    fn local(&mut self, m: usize) -> Option<Gid> {
+        let p = self.ms[m].p.expect("it has one");
+        let machine = &mut self.ms[m];
+        machine.tick = machine.tick.wrapping_add(1);
+        if machine.tick.is_multiple_of(policy::LOOK_ROUND) {
+            machine.queue.append(&mut machine.inbox);
+            let oldest = self.pop_global(m).or_else(|| self.start(m, p, true)).or_else(|| self.overdue(m, p));
+            if oldest.is_some() {
+                return oldest;
+            }
+        }
+        if let Some(g) = self.ms[m].pop_next() {
+            return Some(g);
+        }
+        if self.ms[m].tick.is_multiple_of(2) {
+            self.start(m, p, false).or_else(|| self.pop_woken(m, p))
+        } else {
+            self.pop_woken(m, p).or_else(|| self.start(m, p, false))
+        }
+        .or_else(|| self.ms[m].mail())
+    }
+
+    fn pop_woken(&mut self, m: usize, p: usize) -> Option<Gid> {
+        if self.ms[m].tick & 2 == 0 {
+            self.ms[m].pop_settled().or_else(|| self.ps[p].migratory.pop_front())
+        } else {
+            self.ps[p].migratory.pop_front().or_else(|| self.ms[m].pop_settled())
+        }
+    }
+
+    /// Takes an unstarted G of its own P, if it may.
+    fn start(&mut self, m: usize, p: usize, oldest: bool) -> Option<Gid> {
+        if self.ps[p].unstarted.is_empty() || self.is_relieved(m) || !self.has_room(m) || !self.admit(m) {
+            return None;
+        }
+        let queue = &mut self.ps[p].unstarted;
+        if oldest { queue.pop_front() } else { queue.pop_back() }
+    }
+
+    fn has_room(&self, m: usize) -> bool {
+        policy::may_start(self.ms[m].settled, self.least_home().1)
+    }
+
+    /// The home M with the fewest settled Gs; none in place of one that is yet to be made.
+    pub(crate) fn least_home(&self) -> (Option<usize>, usize) {
+        if self.ms.len() < self.config.procs {
+            return (None, 0);
+        }
+        let least = (0..self.config.procs).min_by_key(|m| self.ms[*m].settled).expect("there is a P");
+        (Some(least), self.ms[least].settled)
+    }
+
+    fn pop_global(&mut self, m: usize) -> Option<Gid> {
+        if let Some(woken) = self.woken.pop_front() {
+            return Some(woken);
+        }
+        if self.global.is_empty() || self.is_relieved(m) || !self.admit(m) {
+            return None;
+        }
+        self.global.pop_front()
+    }
+
+    fn overdue(&mut self, m: usize, p: usize) -> Option<Gid> {
+        if self.ps[p].unstarted.is_empty() || self.is_relieved(m) {
+            return None;
+        }
+        match self.look_at(m, p) {
+            Look::Found(g) => Some(g),
+            Look::Young(_) | Look::Nothing => None,
+        }
+    }
+
+    /// Looks everywhere else, for as long as it is patient.
+    fn search(&mut self, m: usize, began: u64) -> Next {
+        let patience = self.patience();
+        let young = match self.look(m) {
+            Look::Found(g) => {
+                self.stop_search(m);
+                return self.execute(m, g);
+            }
+            Look::Young(due) => Some(due),
+            Look::Nothing => None,
+        };
+        let end = began + patience.total_ns;
+        if self.now >= end && young.is_none() {
+            return self.retire(m);
+        }
+        self.ms[m].phase = Phase::Search(began);
+        let again = young.unwrap_or(end).max(self.now + cost::LOOK);
+        Next::Spin(again - self.now)
+    }
+
+    fn await_mail(&mut self, m: usize, began: u64) -> Next {
+        let patience = self.patience();
+        if let Some(g) = self.ms[m].mail() {
+            return self.execute(m, g);
+        }
+        let end = began + patience.total_ns;
+        if self.ms[m].settled == 0 || self.now >= end {
+            return self.retire(m);
+        }
+        self.ms[m].phase = Phase::Mail(began);
+        Next::Spin(end - self.now)
+    }
+
+    fn look(&mut self, m: usize) -> Look {
+        self.run_timers(m);
+        if let Some(g) = self.ms[m].pop_next().or_else(|| self.ms[m].mail()).or_else(|| self.pop_global(m)) {
+            return Look::Found(g);
+        }
+        let (me, procs) = (self.ms[m].p.unwrap_or(0), self.config.procs);
+        let mut young: Option<u64> = None;
+        for i in 0..procs {
+            match self.look_at(m, (me + i) % procs) {
+                Look::Found(g) => return Look::Found(g),
+                Look::Young(due) => young = Some(young.map_or(due, |other| other.min(due))),
+                Look::Nothing => {}
+            }
+        }
+        young.map_or(Look::Nothing, Look::Young)
+    }
+
+    /// Looks at the oldest unstarted G of a P: it may be taken once it has stood still there.
+    fn look_at(&mut self, m: usize, victim: usize) -> Look {
+        if let Some(g) = self.ps[victim].migratory.pop_front() {
+            return Look::Found(g);
+        }
+        let Some(head) = self.ps[victim].unstarted.front().copied() else { return Look::Nothing };
+        if !self.sysmon.admits() || self.is_relieved(m) {
+            return Look::Nothing;
+        }
+        let mine = self.has_room(m);
+        let now = self.now;
+        self.ms[m].heads.resize(self.config.procs, (Gid::MAX, 0));
+        let seen = &mut self.ms[m].heads[victim];
+        if seen.0 != head {
+            *seen = (head, now);
+            if !mine {
+                self.wake_least_home(m);
+            }
+        }
+        let since = self.ms[m].heads[victim].1;
+        if !policy::head_stood_still(since, now, mine) {
+            // Asked rather than known: the constants are the policy's.
+            let still = |ns: &u64| policy::head_stood_still(since, since + ns, mine);
+            let due = (1..).map(|n| n * 1_000).find(still).expect("some time is enough");
+            return Look::Young(since + due);
+        }
+        if !self.admit(m) {
+            return Look::Nothing;
+        }
+        self.ps[victim].unstarted.pop_front().map_or(Look::Nothing, Look::Found)
+    }
+
+    /// It found something: somebody may have relied on its search for more.
+    fn stop_search(&mut self, m: usize) {
+        if mem::take(&mut self.ms[m].searching) {
+            self.searching -= 1;
+            if self.searching == 0 && self.has_free_work() {
+                self.submit(Some(m));
+            }
+        }
+    }
+
+    /// It found nothing: its P becomes idle, and it looks once more.
+    fn retire(&mut self, m: usize) -> Next {
+        let p = self.ms[m].p.take().expect("only an M with a P looks for work");
+        self.put_back(p, Some(m));
+        if mem::take(&mut self.ms[m].searching) {
+            self.searching -= 1;
+        }
+        if self.has_free_work() && !self.is_relieved(m) && self.try_take(m) {
+            self.searching += 1;
+            self.ms[m].searching = true;
+            return self.search(m, self.now);
+        }
+        self.round(m)
+    }
+
+    /// Whether some queue holds a G that any M may take.
+    pub(crate) fn has_free_work(&self) -> bool {
+        self.free_work() > 0
+    }
+
+    pub(crate) fn free_work(&self) -> usize {
+        let queued: usize = self.ps.iter().map(P::queued).sum();
+        self.global.len() + self.woken.len() + queued
+    }
+
+    /// A rescue leaves what is to be started to a home M that sleeps.
+    fn is_relieved(&self, m: usize) -> bool {
+        !self.is_home(m) && self.homes_asleep() > 0
+    }
+
+    fn leaves_work(&self, m: usize) -> bool {
+        self.is_relieved(m) && self.has_free_work()
+    }
+
+    fn relieve(&mut self, m: usize) -> Next {
+        let p = self.ms[m].p.take().expect("it has one");
+        self.hand_off(p, Some(m));
+        if mem::take(&mut self.ms[m].searching) {
+            self.searching -= 1;
+        }
+        self.round(m)
+    }
+
+    /// The first `procs` Ms are home Ms.
+    pub(crate) fn is_home(&self, m: usize) -> bool {
+        m < self.config.procs
+    }
+
+    /// While others stand in the line, an M with ready work lets them have its P in time. True: it sleeps.
+    fn give_way(&mut self, m: usize) -> bool {
+        if self.dispatch.line.is_empty() {
+            return false;
+        }
+        let relieved = !self.is_home(m) && self.dispatch.returning > 0;
+        if !self.ms[m].tick.is_multiple_of(policy::LOOK_ROUND) && !relieved {
+            return false;
+        }
+        let since = *self.ms[m].p_since.get_or_insert(self.now);
+        if !policy::gives_way(since, self.now) && !relieved {
+            return false;
+        }
+        let p = self.ms[m].p.take().expect("it has one");
+        self.hand_off(p, Some(m));
+        !self.get_p(m)
+    }
+
+    /// A P for an M without one: an idle one if it has something to run. False: it sleeps.
+    fn get_p(&mut self, m: usize) -> bool {
+        self.ms[m].p_since = None;
+        match self.ms[m].standing {
+            Standing::InLine => return self.take_turn(m),
+            Standing::Asleep => return false,
+            Standing::Awake => {}
+        }
+        if self.ms[m].ready() > 0 {
+            if self.try_take(m) {
+                return true;
+            }
+            self.stand_in_line(m, self.is_home(m));
+            self.sysmon_is_told();
+            return false;
+        }
+        self.fall_asleep(m);
+        if !self.is_home(m) && self.ms[m].settled == 0 {
+            let linger = u64::try_from(policy::LINGER.as_nanos()).expect("it is short");
+            self.at(self.now + linger, Event::Lingered(m, self.ms[m].slept));
+        }
+        false
+    }
+
+    /// An M that helped out has slept for long: it ends if there are more than are kept.
+    pub(crate) fn lingered(&mut self, m: usize, slept: u64) {
+        let alive = self.ms.iter().filter(|m| !m.ended).count();
+        let machine = &self.ms[m];
+        if machine.slept != slept
+            || machine.standing != Standing::Asleep
+            || !policy::is_surplus(alive, self.config.procs)
+        {
+            return;
+        }
+        self.take_asleep(m);
+        self.ms[m].ended = true;
+        self.os.end_asleep(self.ms[m].thread);
+    }
+
+    /// Runs a G.
+    fn execute(&mut self, m: usize, g: Gid) -> Next {
+        if self.gs[g].home.is_none() {
+            self.gs[g].home = Some(m);
+            self.ms[m].settled += usize::from(!self.gs[g].migratory);
+            self.ms[m].debt += cost::BEGIN;
+        }
+        self.stop_search(m);
+        let machine = &mut self.ms[m];
+        machine.round += 1;
+        machine.in_user_code = true;
+        self.begin_op(m, g)
+    }
+}

@@ -1,0 +1,136 @@
+//! What gosched's policy does, on machines with as many cores as one likes. `cargo xtask simulate`
+//!
+//! The functions that decide are the scheduler's own, compiled in here from their file; everything around them is a model
+//! that has no threads: a queue of events, cores and a kernel ([`os`]), Ms that run goroutines ([`machine`], [`ops`]), and
+//! the dispatch and sysmon after the scheduler's. It is deterministic: the same seed gives the same table.
+//!
+//! What it can show: whether rules work together as they were meant to, and how that changes with the number of Ps. What it
+//! cannot: what locks, caches and memory cost, which it takes for free; and any mistake in the code that carries the rules
+//! out. `docs/performance.md` compares it with what is measured.
+
+mod cost;
+mod dispatch;
+mod g;
+mod loads;
+mod machine;
+mod ops;
+mod os;
+#[path = "../../scheduler/src/policy/mod.rs"]
+#[expect(dead_code, reason = "the scheduler's own; not all of it is simulated")]
+mod policy;
+mod report;
+mod rng;
+mod sysmon;
+#[cfg(test)]
+mod tests;
+mod world;
+
+use std::process::ExitCode;
+
+use loads::Outcome;
+use world::Config;
+
+const PROCS: [usize; 7] = [2, 4, 8, 16, 32, 64, 128];
+
+const USAGE: &str = "usage: cargo xtask simulate [--procs N]... [--cores N] [--load NAME] [--seed N]";
+
+/// What is to be shown.
+struct Arguments {
+    procs: Vec<usize>,
+    /// As many as Ps, unless said otherwise.
+    cores: Option<usize>,
+    load: Option<String>,
+    seed: u64,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some(arguments) = parse(&arguments) else {
+        eprintln!("{USAGE}");
+        return ExitCode::FAILURE;
+    };
+    println!("seed {}; times in us; threads: the most at a time, and those at the end\n", arguments.seed);
+    println!(
+        "{:16} {:>4} {:>5} {:>12} {:12} {:>9} {:>9} {:>9} {:14} {:>10} {:>7} {:>9} {:>6} {:>8}",
+        "load",
+        "Ps",
+        "cores",
+        "a second",
+        "of",
+        "p50",
+        "p99",
+        "max",
+        "of",
+        "hand-overs",
+        "retaken",
+        "threads",
+        "spread",
+        "done"
+    );
+    for (name, load) in LOADS {
+        if arguments.load.as_ref().is_some_and(|wanted| wanted != name) {
+            continue;
+        }
+        for &procs in &arguments.procs {
+            let cores = arguments.cores.unwrap_or(procs);
+            let config = Config { procs, cores, sysmon: true, seed: arguments.seed };
+            line(name, config, &load(config));
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn parse(arguments: &[String]) -> Option<Arguments> {
+    let mut parsed = Arguments { procs: Vec::new(), cores: None, load: None, seed: 1 };
+    for pair in arguments.chunks(2) {
+        let [flag, value] = pair else { return None };
+        match flag.as_str() {
+            "--procs" => parsed.procs.push(value.parse().ok().filter(|n| *n > 0)?),
+            "--cores" => parsed.cores = Some(value.parse().ok().filter(|n| *n > 0)?),
+            "--load" => parsed.load = Some(value.clone()),
+            "--seed" => parsed.seed = value.parse().ok()?,
+            _ => return None,
+        }
+    }
+    if parsed.procs.is_empty() {
+        parsed.procs.extend(PROCS);
+    }
+    Some(parsed)
+}
+
+type Load = (&'static str, fn(Config) -> Outcome);
+
+/// Each with the size it is shown at.
+const LOADS: [Load; 10] = [
+    ("hogs", |config| loads::hogs(config, config.procs)),
+    ("200 hogs", |config| loads::hogs(config, 200)),
+    ("yields", loads::yields),
+    ("acceptor", loads::acceptor),
+    ("fork-join", |config| loads::fork_join(config, 12)),
+    ("pairs", loads::pairs),
+    ("blocking", |config| loads::blocking(config, false)),
+    ("blocking()", |config| loads::blocking(config, true)),
+    ("callbacks", |config| loads::callbacks(config, false)),
+    ("callbacks, hogs", |config| loads::callbacks(config, true)),
+];
+
+fn line(name: &str, config: Config, outcome: &Outcome) {
+    let us = |ns: u64| format!("{:.1}", ns as f64 / 1e3);
+    let time = |per_mille| if outcome.times.len() > 0 { us(outcome.times.at(per_mille)) } else { "-".to_owned() };
+    println!(
+        "{name:16} {:>4} {:>5} {:>12} {:12} {:>9} {:>9} {:>9} {:14} {:>10} {:>7} {:>9} {:>6} {:>8}",
+        config.procs,
+        config.cores,
+        outcome.per_second,
+        outcome.counted,
+        time(500),
+        time(990),
+        time(1000),
+        outcome.timed,
+        outcome.record.counted("hand-overs"),
+        outcome.retaken(),
+        format!("{}, {}", outcome.threads, outcome.threads_left),
+        outcome.spread.map_or("-".to_owned(), |percent| format!("{:.2}", percent as f64 / 100.0)),
+        if outcome.done_at > 0 { us(outcome.done_at) } else { "-".to_owned() },
+    );
+}

@@ -1,0 +1,115 @@
+//! What the policy is meant to do, for numbers of Ps that no machine at hand has.
+
+use crate::loads::{self, MS, Outcome, S};
+use crate::policy::retake::COMPUTING_PER_PROC;
+use crate::report::Record;
+use crate::world::{Config, World};
+
+const SEED: u64 = 1;
+
+fn machine(procs: usize) -> Config {
+    Config { procs, cores: procs, sysmon: true, seed: SEED }
+}
+
+#[test]
+fn as_many_hogs_as_ps_hold_up_neither_a_ticker_nor_a_newcomer() {
+    for procs in [2, 8, 32, 128] {
+        let outcome = loads::hogs(machine(procs), procs);
+        assert!(outcome.times.max() <= 30 * MS, "{procs} Ps: a gap of {} ns", outcome.times.max());
+        let begins = outcome.record.times("a beginning");
+        assert!(begins.len() > 100 && begins.max() <= 30 * MS, "{procs} Ps: begins after {} ns", begins.max());
+        assert_eq!(outcome.retaken(), procs as u64, "each hog loses its P once");
+    }
+}
+
+#[test]
+fn two_hundred_hogs_leave_a_ticker_its_turn_and_make_few_threads() {
+    for procs in [2, 8, 32] {
+        let outcome = loads::hogs(machine(procs), 200);
+        assert!(outcome.times.max() <= 60 * MS, "{procs} Ps: a gap of {} ns", outcome.times.max());
+        // Those at home, those that compute until it is crowded, and who is let in afterwards, ever more seldom.
+        let limit = procs + COMPUTING_PER_PROC * procs + 12;
+        assert!(outcome.threads <= limit, "{procs} Ps: {} threads", outcome.threads);
+    }
+}
+
+#[test]
+fn without_sysmon_the_simulated_hogs_hold_everybody_up() {
+    let outcome = loads::hogs(Config { sysmon: false, ..machine(2) }, 2);
+    assert!(outcome.times.max() >= S, "a gap of {} ns only", outcome.times.max());
+}
+
+#[test]
+fn an_acceptors_children_spread() {
+    for procs in [2, 4, 8, 32, 128] {
+        let spread = loads::acceptor(machine(procs)).spread;
+        assert!(spread.is_some_and(|percent| percent <= 130), "{procs} Ps: {spread:?} percent");
+    }
+}
+
+#[test]
+fn those_who_block_at_once_are_through_in_time_and_their_threads_go() {
+    for (says_so, limit) in [(false, 80 * MS), (true, 60 * MS)] {
+        let outcome = loads::blocking(machine(2), says_so);
+        assert_eq!(outcome.record.counted("calls"), 64);
+        assert!(outcome.done_at <= limit, "done after {} ns", outcome.done_at);
+        assert!(outcome.times.max() <= 10 * MS, "a gap of {} ns", outcome.times.max());
+        // Two at home, one that helps, sysmon, and what is on its way.
+        assert!(outcome.threads_left <= 5, "{} threads are left", outcome.threads_left);
+    }
+}
+
+#[test]
+fn pairs_that_talk_stay_together() {
+    for procs in [2, 8, 32] {
+        let outcome = loads::pairs(machine(procs));
+        assert!(outcome.times.at(500) < 500, "{procs} Ps: a round trip takes {} ns", outcome.times.at(500));
+    }
+}
+
+#[test]
+fn callbacks_are_answered_however_many_there_are() {
+    for procs in [2, 8, 32] {
+        let outcome = loads::callbacks(machine(procs), false);
+        assert!(outcome.times.len() > 1000, "{procs} Ps: {} callbacks", outcome.times.len());
+        assert!(outcome.times.at(990) <= MS, "{procs} Ps: {} ns", outcome.times.at(990));
+    }
+}
+
+#[test]
+fn a_fork_join_tree_is_whole() {
+    let outcome = loads::fork_join(machine(8), 9);
+    assert_eq!(outcome.record.counted("goroutines"), (1 << 10) - 1);
+}
+
+#[test]
+fn yields_starve_no_newcomer() {
+    for procs in [2, 8] {
+        let outcome = loads::yields(machine(procs));
+        assert!(outcome.times.len() > 5 && outcome.times.max() <= 10 * MS, "{procs} Ps: {} ns", outcome.times.max());
+    }
+}
+
+#[test]
+fn nothing_to_do_is_nothing_done() {
+    let mut world = World::new(machine(4));
+    let mut left = 10;
+    world.go(move |_: &mut crate::g::Me<'_>| {
+        left -= 1;
+        if left > 0 { crate::g::Op::Sleep(MS) } else { crate::g::Op::End }
+    });
+    world.run(S);
+    let looks = |record: &Record| record.counted("looks");
+    let before = looks(&world.record);
+    world.run(100 * S);
+    assert_eq!(looks(&world.record), before);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_and_others_the_same_verdict() {
+    let runs: Vec<Outcome> =
+        [1, 1, 2, 3, 4].map(|seed| loads::hogs(Config { seed, ..machine(4) }, 20)).into_iter().collect();
+    let figures = |outcome: &Outcome| (outcome.times.at(500), outcome.times.max(), outcome.retaken(), outcome.threads);
+    assert_eq!(figures(&runs[0]), figures(&runs[1]));
+    assert!(runs.iter().all(|outcome| outcome.times.max() <= 60 * MS));
+}
