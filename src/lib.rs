@@ -3,8 +3,8 @@
 #[doc(inline)]
 pub use gosched_scheduler::{
     Builder, CancelScope, Cancelled, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, JoinHandle, Mode,
-    NotStarted, Runtime, Scope, ScopedJoinHandle, ShutdownError, StackStats, ThreadLock, blocking, go, go_migratory,
-    lock_thread, run, scope, yield_now,
+    NotStarted, Runtime, Scope, ScopedJoinHandle, ShutdownError, StackStats, Stats, ThreadLock, blocking, go,
+    go_migratory, lock_thread, run, scope, yield_now,
 };
 
 #[doc(inline)]

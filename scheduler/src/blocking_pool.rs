@@ -110,6 +110,11 @@ impl BlockingPool {
         }
     }
 
+    /// How many threads it has.
+    pub(crate) fn helpers(&self) -> usize {
+        self.roster.helpers()
+    }
+
     /// No thread could be made for a [`Runner::New`].
     pub(crate) fn not_made(&self) {
         self.roster.count_out();

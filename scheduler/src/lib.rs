@@ -42,6 +42,7 @@ mod sched;
 mod scope;
 mod slab;
 mod stack_pool;
+mod stats;
 mod sysmon;
 mod thread_g;
 mod thread_pool;
@@ -66,6 +67,7 @@ pub use proc::park::yield_now;
 pub use runtime::{Builder, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, Runtime, ShutdownError, run};
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use stack_pool::StackStats;
+pub use stats::Stats;
 
 #[cfg(all(test, gosched_loom))]
 mod model;

@@ -55,6 +55,8 @@ pub(crate) struct M {
     /// Gs made and ended on this thread; written by it alone.
     spawned: AtomicU64,
     ended: AtomicU64,
+    /// Gs that it took from another P; likewise.
+    stolen: AtomicU64,
     /// The signal stack for whichever thread uses the record; touched while a thread attaches or detaches.
     pub(crate) signal_stack: Mutex<Option<SignalStack>>,
     local: UnsafeCell<Local>,
@@ -137,6 +139,7 @@ impl M {
             retires: AtomicBool::new(false),
             spawned: AtomicU64::new(0),
             ended: AtomicU64::new(0),
+            stolen: AtomicU64::new(0),
             signal_stack: Mutex::new(None),
             local: UnsafeCell::new(Local {
                 queue: Queue::new(),
@@ -155,6 +158,7 @@ impl M {
     pub(crate) fn release(&'static self) {
         self.spawned.store(0, Relaxed);
         self.ended.store(0, Relaxed);
+        self.stolen.store(0, Relaxed);
         grow::push(|| FREE.lock(), |free| free, self);
     }
 
@@ -219,6 +223,16 @@ impl M {
     pub(crate) fn count_ended(&self) {
         // ORDERING[m.ended]: pairs with `M::ended`.
         self.ended.store(self.ended.load(Relaxed) + 1, Release);
+    }
+
+    /// A G was taken from another P.
+    pub(crate) fn count_stolen(&self) {
+        self.stolen.store(self.stolen() + 1, Relaxed);
+    }
+
+    /// Gs taken from other Ps by this thread so far.
+    pub(crate) fn stolen(&self) -> u64 {
+        self.stolen.load(Relaxed)
     }
 
     /// Gs made on this thread so far.

@@ -161,9 +161,14 @@ impl Shared {
         !self.migratory.is_empty()
     }
 
-    /// How many Gs are queued.
-    pub(crate) fn queued(&self) -> usize {
-        self.unstarted.len() + self.migratory.len()
+    /// How many Gs are queued that have not started.
+    pub(crate) fn unstarted(&self) -> usize {
+        self.unstarted.len()
+    }
+
+    /// How many migratory ones are.
+    pub(crate) fn migratory(&self) -> usize {
+        self.migratory.len()
     }
 
     /// Takes the oldest unstarted G.

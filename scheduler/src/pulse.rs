@@ -24,8 +24,9 @@ pub(crate) struct Pulse {
     round: AtomicU32,
     /// How many of those did not inherit their slice from the one that woke them.
     slice: AtomicU32,
-    /// Ready Gs in the M's own queue and its P's when it switched to the one it runs; see [`Pulse::left_behind`].
-    behind: AtomicU32,
+    /// Ready Gs in the M's own queue, lower half, and in its P's, when it switched to the one it runs; see
+    /// [`Pulse::left_behind`].
+    behind: AtomicU64,
     running: AtomicPtr<G>,
     /// The slice is over, or the P is gone: the next operation that may suspend does.
     urged: AtomicBool,
@@ -45,7 +46,7 @@ impl Pulse {
         Self {
             round: AtomicU32::new(0),
             slice: AtomicU32::new(0),
-            behind: AtomicU32::new(0),
+            behind: AtomicU64::new(0),
             running: AtomicPtr::new(ptr::null_mut()),
             urged: AtomicBool::new(false),
             clock: AtomicU64::new(0),
@@ -60,9 +61,15 @@ impl Pulse {
         self.urged.store(false, Relaxed);
     }
 
-    /// The M switches to `g`, which inherits the slice of the one that woke it or begins one; `behind` Gs wait for it.
+    /// The M switches to `g`, which inherits the slice of the one that woke it or begins one; `settled` ready Gs of its own wait
+    /// for it, and `queued` of its P.
     #[inline(always)]
-    pub(crate) fn switches_to(&self, g: &G, inherits: bool, behind: u32) {
+    pub(crate) fn switches_to(&self, g: &G, inherits: bool, settled: u32, queued: u32) {
+        self.begins(g, inherits, u64::from(settled) | u64::from(queued) << 32);
+    }
+
+    #[inline(always)]
+    fn begins(&self, g: &G, inherits: bool, behind: u64) {
         self.round.store(self.round.load(Relaxed).wrapping_add(1), Relaxed);
         if !inherits {
             self.slice.store(self.slice.load(Relaxed).wrapping_add(1), Relaxed);
@@ -87,7 +94,7 @@ impl Pulse {
 
     /// The G that rested goes on, in a slice of its own; what waited for it waits still.
     pub(crate) fn goes_on(&self, g: &G) {
-        self.switches_to(g, false, self.behind());
+        self.begins(g, false, self.behind.load(Relaxed));
     }
 
     /// The running G readied another one, which waits for it.
@@ -96,9 +103,19 @@ impl Pulse {
         self.behind.store(self.behind.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
+    /// The M waits for a P, with so many ready Gs of its own.
+    pub(crate) fn waits_with(&self, settled: usize) {
+        self.behind.store(settled as u64, Relaxed);
+    }
+
     /// How many Gs wait for the one that runs.
-    pub(crate) fn behind(&self) -> u32 {
-        self.behind.load(Relaxed)
+    pub(crate) fn behind(&self) -> usize {
+        self.settled_behind() + (self.behind.load(Relaxed) >> 32) as usize
+    }
+
+    /// How many of them have settled on the M.
+    pub(crate) fn settled_behind(&self) -> usize {
+        self.behind.load(Relaxed) as u32 as usize
     }
 
     /// Where the M is.

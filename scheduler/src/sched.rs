@@ -10,6 +10,9 @@
 //! An M's pulse points to the record of the G that it runs; see `running_on`.
 #![expect(unsafe_code, reason = "turns a reference back into the Arc it came from, follows an M's pulse")]
 
+mod counts;
+mod global;
+
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
@@ -32,7 +35,6 @@ use crate::ds::timekeeper::Timekeeper;
 use crate::ds::timers::NEVER;
 use crate::ds::watch::Watch;
 use crate::g::{G, Runnable};
-use crate::g_queue::Queue;
 use crate::m::M;
 use crate::mode::Mode;
 use crate::p::{self, P, Shared};
@@ -40,6 +42,8 @@ use crate::policy::{self, Machine, Patience};
 use crate::slab::Slab;
 use crate::stack_pool::StackPool;
 use crate::thread_pool::ThreadPool;
+use counts::Counts;
+use global::Global;
 
 /// Whether a runtime takes new goroutines and callbacks.
 const OPEN: u32 = 0;
@@ -65,6 +69,7 @@ struct Ms {
     list: Vec<&'static M>,
     spawned: u64,
     ended: u64,
+    stolen: u64,
 }
 
 impl Ms {
@@ -78,53 +83,9 @@ impl Ms {
             self.list.swap_remove(at);
             self.spawned += m.spawned();
             self.ended += m.ended();
+            self.stolen += m.stolen();
         }
     }
-}
-
-/// A queue for whichever M comes first.
-struct Global {
-    queue: Mutex<Queue>,
-    len: AtomicUsize,
-}
-
-impl Global {
-    fn new() -> Self {
-        Self { queue: Mutex::new(Queue::new()), len: AtomicUsize::new(0) }
-    }
-
-    fn push(&self, g: Runnable) {
-        let mut queue = self.queue.lock();
-        queue.push_back(g);
-        self.len.store(queue.len(), Relaxed);
-    }
-
-    #[inline]
-    fn pop(&self) -> Option<Runnable> {
-        if self.len() == 0 {
-            return None;
-        }
-        let mut queue = self.queue.lock();
-        let g = queue.pop_front();
-        self.len.store(queue.len(), Relaxed);
-        g
-    }
-
-    #[inline]
-    fn len(&self) -> usize {
-        self.len.load(Relaxed)
-    }
-}
-
-/// What was done about Ms that kept their P too long; written by sysmon.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) retaken_blocked: AtomicU64,
-    pub(crate) retaken_computing: AtomicU64,
-    /// Ms that compute without a P, as of sysmon's last look.
-    pub(crate) computing: AtomicUsize,
-    /// The longest that a goroutine was seen to run without a suspension, in nanoseconds.
-    pub(crate) longest_run_ns: AtomicU64,
 }
 
 /// One runtime.
@@ -205,7 +166,7 @@ impl Sched {
             stacks: StackPool::new(config.stack),
             threads: ThreadPool::new(),
             blocking: BlockingPool::new(config.max_blocking),
-            ms: Mutex::new(Ms { list: Vec::new(), spawned: 0, ended: 0 }),
+            ms: Mutex::new(Ms { list: Vec::new(), spawned: 0, ended: 0, stolen: 0 }),
             lent: AtomicUsize::new(0),
             retiring: AtomicUsize::new(0),
             home: (0..config.procs).map(|_| AtomicPtr::default()).collect(),
@@ -282,7 +243,8 @@ impl Sched {
 
     /// How many Gs lie in queues from which any M may take them.
     pub(crate) fn free_work(&self) -> usize {
-        self.global_new.len() + self.global_woken.len() + self.shared.iter().map(Shared::queued).sum::<usize>()
+        let (new, woken) = self.queued();
+        new + woken
     }
 
     /// An M joins the runtime; among the first `procs` it is a home M.
@@ -382,6 +344,23 @@ impl Sched {
         let ended = ms.ended + ms.list.iter().map(|m| m.ended()).sum::<u64>();
         let spawned = ms.spawned + ms.list.iter().map(|m| m.spawned()).sum::<u64>();
         spawned + self.spawned_outside.load(Relaxed) - ended
+    }
+
+    /// Gs that Ms took from the Ps of others.
+    pub(crate) fn stolen(&self) -> u64 {
+        let ms = self.ms.lock();
+        ms.stolen + ms.list.iter().map(|m| m.stolen()).sum::<u64>()
+    }
+
+    /// How many Gs have not started, and how many migratory ones wait for an M.
+    pub(crate) fn queued(&self) -> (usize, usize) {
+        let shared = |count: fn(&Shared) -> usize| self.shared.iter().map(count).sum::<usize>();
+        (self.global_new.len() + shared(Shared::unstarted), self.global_woken.len() + shared(Shared::migratory))
+    }
+
+    /// How many of the home Ms have been made.
+    pub(crate) fn homes(&self) -> usize {
+        self.home.iter().filter(|slot| !slot.load(Relaxed).is_null()).count()
     }
 
     /// Takes the judged P from the table of `m`, if that is still an M of this runtime: its record may have gone to another one

@@ -162,6 +162,32 @@ pub(crate) fn entered_in(sched: &Sched) -> Vec<&'static ThreadG> {
     all.every.iter().filter(inside).copied().collect()
 }
 
+/// Thread-backed Gs of one runtime.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counted {
+    /// Threads in callbacks.
+    pub(crate) callbacks: usize,
+    /// Others: goroutines of `Mode::threads`, helpers that act for one.
+    pub(crate) others: usize,
+    /// How many of those wait.
+    pub(crate) others_waiting: usize,
+}
+
+/// Counts those that are inside `sched`. Looks at every record there is, of all runtimes.
+pub(crate) fn count_in(sched: &Sched) -> Counted {
+    let mut counted = Counted::default();
+    let all = ALL.lock();
+    for entered in all.every.iter().filter(|t| ptr::eq(t.entered.load(Relaxed), sched)) {
+        if entered.is_foreign() {
+            counted.callbacks += 1;
+        } else {
+            counted.others += 1;
+            counted.others_waiting += usize::from(entered.g.parker.is_parked());
+        }
+    }
+    counted
+}
+
 /// A record that stands in for a plain thread during one wait.
 #[derive(Debug)]
 pub(crate) struct Borrowed(&'static ThreadG);

@@ -78,6 +78,11 @@ impl<P> Seat<P> {
         matches!(self.word.load(Relaxed), HAS_P | HAS_P_SEARCHING)
     }
 
+    /// Whether the M has nothing to do; a hint.
+    pub(crate) fn sleeps(&self) -> bool {
+        self.word.load(Relaxed) == ASLEEP
+    }
+
     /// The M has given its P away or never had one.
     pub(crate) fn without_p(&self) {
         self.word.store(NO_P, Relaxed);

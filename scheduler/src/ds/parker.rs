@@ -182,6 +182,11 @@ impl Parker {
         self.word.load(Ordering::Acquire) & CANCEL != 0
     }
 
+    /// Whether the owner is parked. A hint to others; it may have been claimed, or begin another wait.
+    pub(crate) fn is_parked(&self) -> bool {
+        matches!(self.word.load(Ordering::Relaxed) & STATE, PARKED | SHIELDED)
+    }
+
     /// Whether somebody notified the running owner in this wait.
     #[inline]
     pub(crate) fn notified(&self) -> bool {

@@ -82,6 +82,11 @@ impl<H> Roster<H> {
         self.state.lock().helpers -= 1;
     }
 
+    /// How many helpers there are.
+    pub(crate) fn helpers(&self) -> usize {
+        self.state.lock().helpers
+    }
+
     /// A helper has nothing to do: it waits for a message. False if the roster is closed: it is counted out.
     pub(crate) fn enlist(&self, helper: H) -> bool {
         let mut state = self.state.lock();

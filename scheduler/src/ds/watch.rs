@@ -160,8 +160,7 @@ impl Watch {
         self.word.load(Ordering::Relaxed) == CLOSED
     }
 
-    /// Whether sysmon sleeps, or is not there.
-    #[cfg(test)]
+    /// Whether sysmon sleeps, or is not there. A hint.
     pub(crate) fn sleeps(&self) -> bool {
         matches!(self.word.load(Ordering::Relaxed), ASLEEP | ABSENT)
     }

@@ -255,7 +255,12 @@ fn look(cx: &Current, hand: &mut Entered, wants: Wants, now: u64) -> Look {
             return Look::Found(g);
         }
         match look_at(sched, cx.m, hand.local(), victim, now) {
-            Look::Found(g) => return Look::Found(g),
+            Look::Found(g) => {
+                if victim != me {
+                    cx.m.count_stolen();
+                }
+                return Look::Found(g);
+            }
             Look::Young => young = true,
             Look::Nothing => {}
         }

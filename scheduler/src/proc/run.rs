@@ -172,6 +172,7 @@ fn get_p(cx: &Current, hand: &mut Entered, wants: Wants) -> Waited<P> {
     let local = hand.local();
     local.p_since = None;
     let seat = &&m.seat;
+    m.pulse.waits_with(local.settled_ready());
     if local.has_settled() || !m.inbox.is_empty() {
         let returns = m.seat.is_home();
         let p = sched.dispatch.join_line(seat, &sched.idle, monotonic_ns(), returns).unwrap_or_else(|| {
@@ -274,6 +275,7 @@ fn give_way(cx: &Current, hand: &mut Entered) {
     }
     match sched.dispatch.give_way(p, &&m.seat, now) {
         Ok(()) => {
+            sched.counts.hand_over();
             tell_sysmon(sched);
             hand.p = Some(sched.dispatch.wait_for_turn(&&m.seat, &sched.idle));
         }
@@ -285,9 +287,9 @@ fn give_way(cx: &Current, hand: &mut Entered) {
 #[inline(always)]
 fn announce(cx: &Current, hand: &mut Entered, g: &Runnable) {
     let (local, p) = hand.split();
-    let behind = local.settled_ready() + p.as_ref().map_or(0, |p| p.queued());
-    cx.m.pulse.switches_to(g.g(), local.inherits(), behind as u32);
-    if behind > 0 {
+    let (settled, queued) = (local.settled_ready(), p.as_ref().map_or(0, |p| p.queued()));
+    cx.m.pulse.switches_to(g.g(), local.inherits(), settled as u32, queued as u32);
+    if settled + queued > 0 {
         tell_sysmon(cx.sched());
     }
     let first = p.as_ref().map_or(NEVER, |p| cx.sched().shared[p.index].timers.first());

@@ -133,9 +133,9 @@ pub(crate) fn has_use(sched: &Sched, p: &P) -> bool {
 pub(crate) fn hand_off_p(sched: &Sched, p: Box<P>) {
     let p = if has_use(sched, &p) {
         match sched.dispatch.hand_off(p) {
-            Roused::Woken | Roused::NoP => return,
+            Roused::Woken | Roused::NoP => return sched.counts.hand_over(),
             Roused::NeedM(p) => match start_m(sched, p, false) {
-                Ok(()) => return,
+                Ok(()) => return sched.counts.hand_over(),
                 Err((p, _error)) => p,
             },
         }

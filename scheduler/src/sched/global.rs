@@ -1,0 +1,42 @@
+//! Queues for Gs that no P holds.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use gosched_runtime_sys::primitive::Mutex;
+
+use crate::g::Runnable;
+use crate::g_queue::Queue;
+
+/// A queue for whichever M comes first.
+pub(super) struct Global {
+    queue: Mutex<Queue>,
+    len: AtomicUsize,
+}
+
+impl Global {
+    pub(super) fn new() -> Self {
+        Self { queue: Mutex::new(Queue::new()), len: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn push(&self, g: Runnable) {
+        let mut queue = self.queue.lock();
+        queue.push_back(g);
+        self.len.store(queue.len(), Relaxed);
+    }
+
+    #[inline]
+    pub(super) fn pop(&self) -> Option<Runnable> {
+        if self.len() == 0 {
+            return None;
+        }
+        let mut queue = self.queue.lock();
+        let g = queue.pop_front();
+        self.len.store(queue.len(), Relaxed);
+        g
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.len.load(Relaxed)
+    }
+}

@@ -1,0 +1,209 @@
+//! `Runtime::stats`: what it says of goroutines, processors and threads in known situations.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use gosched::callback::{Binding, Bridge};
+use gosched::chan;
+use gosched::{Handle, Mode, Runtime, Stats, blocking, go, lock_thread, yield_now};
+use test_support::{each_procs, migratory, settled};
+
+/// Looks until `ready` is content.
+#[track_caller]
+fn wait_for(rt: &Runtime, ready: impl Fn(&Stats) -> bool) -> Stats {
+    wait_with(&rt.handle(), ready)
+}
+
+#[track_caller]
+fn wait_with(handle: &Handle, ready: impl Fn(&Stats) -> bool) -> Stats {
+    let began = Instant::now();
+    loop {
+        let stats = handle.stats();
+        if ready(&stats) {
+            return stats;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{stats}");
+        std::thread::yield_now();
+    }
+}
+
+/// Everything has ended or waits, and all processors are idle.
+fn is_idle(stats: &Stats) -> bool {
+    stats.idle_procs == stats.procs && stats.idle_threads == stats.threads
+}
+
+#[test]
+fn a_new_runtime_has_processors_and_nothing_else() {
+    each_procs(settled(), |rt| {
+        let stats = rt.stats();
+        assert!(stats.procs > 0 && is_idle(&stats), "{stats}");
+        assert_eq!((stats.goroutines, stats.threads, stats.callbacks, stats.helper_threads), (0, 0, 0, 0));
+        assert!(stats.overseer_asleep);
+    });
+}
+
+#[test]
+fn goroutines_are_counted_by_what_they_do() {
+    for (mode, owns) in [(settled(), true), (migratory(), false)] {
+        each_procs(mode, |rt| {
+            let (tx, rx) = chan::bounded::<()>(0);
+            for _ in 0..10 {
+                let rx = rx.clone();
+                rt.handle().go(move || rx.recv());
+            }
+            let stats = wait_for(rt, |stats| stats.waiting == 10 && is_idle(stats));
+            assert_eq!((stats.goroutines, stats.running, stats.runnable, stats.unstarted), (10, 0, 0, 0), "{stats}");
+            assert_eq!(stats.owning_threads > 0, owns, "{stats}");
+            assert!(stats.stacks.taken >= 10, "{stats}");
+            drop(tx);
+            let stats = wait_for(rt, |stats| stats.goroutines == 0 && is_idle(stats));
+            assert_eq!(stats.owning_threads, 0, "{stats}");
+            assert!(stats.threads <= stats.procs + 1 && stats.home_threads <= stats.procs, "{stats}");
+        });
+    }
+}
+
+/// With one processor, and a thread that nobody can stand in for.
+#[test]
+fn what_waits_behind_a_goroutine_that_computes_is_runnable_or_unstarted() {
+    let rt = Runtime::builder(settled()).procs(1).max_threads(1).build().expect("a runtime");
+    let enough = Arc::new(AtomicBool::new(false));
+    let (is_enough, (ready, is_ready)) = (Arc::clone(&enough), mpsc::channel());
+    let hog = rt.handle().go(move || {
+        let gates: Vec<_> = (0..3)
+            .map(|_| {
+                let (gate, opened) = chan::bounded::<()>(1);
+                let (began, has_begun) = chan::bounded(0);
+                go(move || {
+                    began.send(()).expect("awaited");
+                    opened.recv()
+                });
+                has_begun.recv().expect("it begins");
+                gate
+            })
+            .collect();
+        gates.iter().for_each(|gate| gate.send(()).expect("it waits"));
+        ready.send(()).expect("awaited");
+        while !is_enough.load(Relaxed) {
+            std::hint::spin_loop();
+        }
+    });
+    is_ready.recv().expect("it gets there");
+    let others: Vec<_> = (0..5).map(|_| rt.handle().go(|| ())).collect();
+    let stats = wait_for(&rt, |stats| stats.longest_run > Duration::from_millis(5));
+    assert_eq!((stats.goroutines, stats.running, stats.runnable, stats.unstarted), (9, 1, 3, 5), "{stats}");
+    assert_eq!((stats.idle_procs, stats.threads, stats.running_threads), (0, 1, 1), "{stats}");
+    assert!(!stats.overseer_asleep, "{stats}");
+    enough.store(true, Relaxed);
+    hog.join().expect("no panic");
+    others.into_iter().for_each(|other| other.join().expect("no panic"));
+    let stats = wait_for(&rt, |stats| is_idle(stats) && stats.overseer_asleep);
+    assert_eq!((stats.goroutines, stats.retaken_computing), (0, 0), "{stats}");
+}
+
+#[test]
+fn a_processor_that_is_taken_is_counted_with_who_took_it() {
+    each_procs(settled(), |rt| {
+        let procs = rt.stats().procs;
+        let began = Arc::new(AtomicBool::new(false));
+        // More than there are processors, and none lets go of its own before the last one has begun.
+        let hogs: Vec<_> = (0..procs)
+            .map(|_| Arc::clone(&began))
+            .map(|began| {
+                rt.handle().go(move || {
+                    while !began.load(Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                })
+            })
+            .collect();
+        wait_for(rt, |stats| stats.running == procs as u64 && stats.unstarted == 0);
+        let last = rt.handle().go(move || began.store(true, Relaxed));
+        last.join().expect("no panic");
+        hogs.into_iter().for_each(|hog| hog.join().expect("no panic"));
+        let stats = rt.stats();
+        assert!(stats.retaken_blocked + stats.retaken_computing > 0 && stats.hand_overs > 0, "{stats}");
+        wait_for(rt, |stats| is_idle(stats) && stats.threads <= procs + 1);
+    });
+}
+
+#[test]
+fn goroutines_that_others_take_are_steals() {
+    let rt = Runtime::builder(settled()).procs(2).build().expect("a runtime");
+    rt.run(|| {
+        let handle = rt.handle();
+        let began = Instant::now();
+        while handle.stats().steals == 0 {
+            let ran = Arc::new(AtomicBool::new(false));
+            let note = Arc::clone(&ran);
+            let other = go(move || note.store(true, Relaxed));
+            while !ran.load(Relaxed) {
+                std::hint::spin_loop();
+            }
+            other.join().expect("no panic");
+            assert!(began.elapsed() < Duration::from_secs(30), "{}", handle.stats());
+        }
+    });
+}
+
+#[test]
+fn threads_are_counted_by_what_they_are_for() {
+    let rt = Runtime::builder(settled()).procs(2).build().expect("a runtime");
+    let handle = rt.handle();
+    rt.run(|| {
+        let stats = handle.stats();
+        assert_eq!((stats.lent_threads, stats.running, stats.owning_threads), (1, 1, 1), "{stats}");
+        let stats = blocking(|| wait_with(&handle, |stats| stats.waiting == 1));
+        assert_eq!((stats.helper_threads, stats.goroutines), (1, 1), "{stats}");
+    });
+    assert_eq!(rt.stats().lent_threads, 0);
+    let bridge = Bridge::new(&rt).with_binding(Binding::PerCall);
+    let stats = std::thread::spawn(move || bridge.enter(|| handle.stats())).join().expect("no panic").expect("entered");
+    assert_eq!((stats.callbacks, stats.goroutines), (1, 0), "{stats}");
+    assert_eq!(rt.stats().callbacks, 0);
+}
+
+#[test]
+fn a_locked_goroutine_that_waits_does_not_run() {
+    let rt = Runtime::builder(settled()).procs(1).build().expect("a runtime");
+    let (tx, rx) = chan::bounded::<()>(0);
+    let locked = rt.handle().go(move || {
+        let _locked = lock_thread();
+        rx.recv()
+    });
+    let stats = wait_for(&rt, |stats| stats.waiting == 1 && stats.owning_threads == 1 && stats.idle_procs == 1);
+    assert_eq!((stats.running, stats.running_threads, stats.idle_threads), (0, 0, 0), "{stats}");
+    drop(tx);
+    assert!(locked.join().expect("no panic").is_err());
+}
+
+#[test]
+fn in_threads_mode_goroutines_are_threads_of_their_own() {
+    let rt = Runtime::builder(Mode::threads()).procs(1).build().expect("a runtime");
+    let (tx, rx) = chan::bounded::<()>(0);
+    let waits: Vec<_> = (0..3).map(|_| rx.clone()).map(|rx| rt.handle().go(move || rx.recv())).collect();
+    let stats = wait_for(&rt, |stats| stats.waiting == 3);
+    assert_eq!((stats.goroutines, stats.running, stats.threads), (3, 0, 0), "{stats}");
+    drop(tx);
+    waits.into_iter().for_each(|waits| assert!(waits.join().expect("no panic").is_err()));
+    let running = rt.handle().go({
+        let handle = rt.handle();
+        move || handle.stats().running
+    });
+    assert_eq!(running.join().expect("no panic"), 1);
+}
+
+#[test]
+fn it_is_shown_as_a_table() {
+    let rt = Runtime::builder(settled()).procs(3).build().expect("a runtime");
+    let shown = rt.run(|| {
+        yield_now();
+        rt.stats().to_string()
+    });
+    let lines: Vec<_> = shown.lines().collect();
+    assert_eq!(lines.len(), 5, "{shown}");
+    assert!(lines[0].starts_with("goroutines       1: 1 running, 0 runnable, 0 waiting, 0 unstarted"), "{shown}");
+    assert!(lines[1].starts_with("processors       3: 2 idle"), "{shown}");
+    assert!(lines[2].contains("1 lent"), "{shown}");
+}
