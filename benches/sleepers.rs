@@ -15,7 +15,7 @@ const SPREAD: Duration = Duration::from_secs(2);
 const STACK: usize = 32 * 1024;
 
 fn main() {
-    let n = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(20_000_u32);
+    let n = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(100_000_u32);
     // SAFETY: nothing here suspends inside a thread-local's initialiser or code that nests calls.
     let settled = unsafe { Mode::settled() };
     // SAFETY: as above, and nothing bound to a thread is held across a suspension.
@@ -33,8 +33,8 @@ fn in_runtime<R>(mode: Mode, body: impl FnOnce() -> R) -> R {
 
 fn sleepers(n: u32) -> String {
     let made = Instant::now();
-    // Making one takes microseconds: the first deadline comes after all have been made.
-    let first = made + Duration::from_secs(1) + Duration::from_micros(20) * n;
+    // Making one takes some 10 us, most of it page faults: the first deadline comes after all have been made.
+    let first = made + Duration::from_secs(1) + Duration::from_micros(40) * n;
     let all: Vec<_> = (0..n)
         .map(|i| {
             // A step that has no divisor in common with most counts: neighbours are not due after each other.

@@ -141,6 +141,36 @@ fn yielding_goroutines_do_not_hold_sleepers_up() {
     });
 }
 
+/// Each of these ends only if the timer comes to pass, and its goroutine runs, while user code has every M.
+#[test]
+fn computing_goroutines_do_not_hold_sleepers_up() {
+    each_procs(migratory(), |rt| {
+        rt.run(|| {
+            let (began, has_begun) = chan::bounded(1);
+            let stop = Arc::new(AtomicBool::new(false));
+            let stopped = Arc::clone(&stop);
+            let sleeper = go(move || {
+                began.send(()).expect("it is received");
+                time::sleep(ms(5));
+                stopped.store(true, Relaxed);
+            });
+            has_begun.recv().expect("it is sent");
+            let hogs: Vec<_> = (0..8)
+                .map(|_| {
+                    let stop = Arc::clone(&stop);
+                    go(move || {
+                        while !stop.load(Relaxed) {
+                            std::hint::spin_loop();
+                        }
+                    })
+                })
+                .collect();
+            sleeper.join().expect("it ended");
+            hogs.into_iter().for_each(|hog| hog.join().expect("it ended"));
+        });
+    });
+}
+
 #[test]
 fn a_sleep_is_kept_when_the_thread_that_began_it_leaves() {
     each_procs(migratory(), |rt| {
