@@ -39,9 +39,12 @@ pub fn to_ns(instant: Instant) -> u64 {
     anchor.ns.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
 }
 
-/// The moment that [`monotonic_ns`] will say, or said, `ns`; none if an `Instant` cannot be so late.
+/// The moment that [`monotonic_ns`] will say, or said, `ns`; none for `u64::MAX`, or if an `Instant` cannot be so late.
 #[must_use]
 pub fn to_instant(ns: u64) -> Option<Instant> {
+    if ns == u64::MAX {
+        return None;
+    }
     let anchor = anchor();
     anchor.instant.checked_add(Duration::from_nanos(ns.saturating_sub(anchor.ns)))
 }
@@ -69,6 +72,7 @@ mod tests {
     fn there_and_back() {
         let later = Instant::now() + Duration::from_secs(3600);
         assert_eq!(to_instant(to_ns(later)), Some(later));
+        assert_eq!(to_instant(u64::MAX), None);
     }
 
     #[test]

@@ -19,6 +19,7 @@
 //! | `blocking`, `cancel`, `time`, `join`, `go`, `scope`, `future`, `chan`, `sync` | what users call |
 //! | `fault`, `signal`, `runtime`, `embed` | the edges |
 
+mod alarm;
 mod blocking;
 mod blocking_pool;
 mod crowd;

@@ -15,6 +15,7 @@
 use gosched_runtime_sys::primitive::MutexGuard;
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
+use std::time::Instant;
 
 use super::error::{RecvError, SendError};
 use super::raw::Channel;
@@ -75,6 +76,13 @@ pub(super) unsafe trait Case<K: Rouse> {
     /// As the head of this file says of `state`.
     unsafe fn attempt(&self, state: NonNull<()>) -> Tried;
 
+    /// When the channel's clock gives the next value.
+    ///
+    /// # Safety
+    ///
+    /// As the head of this file says of `state`.
+    unsafe fn due(&self, state: NonNull<()>) -> Option<Instant>;
+
     /// Begins to wait as the `number`th of the race.
     ///
     /// # Safety
@@ -86,8 +94,9 @@ pub(super) unsafe trait Case<K: Rouse> {
     /// Whether a waker won the race for it and is through with it.
     fn is_served(&self) -> bool;
 
-    /// Takes the outcome out of a served node.
-    fn settle(&self);
+    /// Takes the outcome out of a served node. False: there is none, the channel's clock was set.
+    #[must_use]
+    fn settle(&self) -> bool;
 
     /// Waits until no waker is at work on the channel.
     fn meet(&self);
@@ -202,6 +211,11 @@ unsafe impl<T, K: Rouse> Case<K> for RecvCase<'_, T, K> {
         Tried::Done
     }
 
+    unsafe fn due(&self, state: NonNull<()>) -> Option<Instant> {
+        // SAFETY: of this channel, and locked.
+        unsafe { typed::<T, K>(state) }.due()
+    }
+
     unsafe fn wait(&self, state: NonNull<()>, target: K, race: &Race, number: usize) {
         // SAFETY: of this channel, and locked.
         let state = unsafe { typed::<T, K>(state) };
@@ -213,8 +227,13 @@ unsafe impl<T, K: Rouse> Case<K> for RecvCase<'_, T, K> {
         self.node.is_served()
     }
 
-    fn settle(&self) {
-        self.outcome.set(Some(self.node.replace(None).ok_or(RecvError)));
+    fn settle(&self) -> bool {
+        let value = self.node.replace(None);
+        if value.is_none() && self.port.channel.has_clock() {
+            return false;
+        }
+        self.outcome.set(Some(value.ok_or(RecvError)));
+        true
     }
 
     fn meet(&self) {
@@ -316,6 +335,10 @@ unsafe impl<T, K: Rouse> Case<K> for SendCase<'_, T, K> {
         tried
     }
 
+    unsafe fn due(&self, _state: NonNull<()>) -> Option<Instant> {
+        None
+    }
+
     unsafe fn wait(&self, state: NonNull<()>, target: K, race: &Race, number: usize) {
         if !self.has_value() {
             return;
@@ -332,8 +355,9 @@ unsafe impl<T, K: Rouse> Case<K> for SendCase<'_, T, K> {
         self.node.is_served()
     }
 
-    fn settle(&self) {
+    fn settle(&self) -> bool {
         self.outcome.set(Some(self.node.replace(None).map_or(Ok(()), |value| Err(SendError(value)))));
+        true
     }
 
     fn meet(&self) {

@@ -7,6 +7,7 @@
 
 #![expect(unsafe_code, reason = "links the node of a pinned future")]
 
+use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,6 +15,7 @@ use std::task::{Context, Poll};
 use super::error::{RecvError, SendError};
 use super::raw::Channel;
 use super::state::{Nothing, Put};
+use crate::alarm::Alarm;
 use crate::proc::park::Target;
 use crate::waiter::Roused;
 use crate::waiter::polled::{PolledNode, Standing};
@@ -22,12 +24,14 @@ use crate::waiter::polled::{PolledNode, Standing};
 #[must_use = "a future does nothing unless it is polled"]
 pub struct RecvFuture<'a, T> {
     channel: &'a Channel<T, Target>,
+    /// For a value that is due at a certain time.
+    alarm: Cell<Option<Alarm>>,
     node: PolledNode<(), Target>,
 }
 
 impl<'a, T> RecvFuture<'a, T> {
     pub(super) fn new(channel: &'a Channel<T, Target>) -> Self {
-        Self { channel, node: PolledNode::new(None) }
+        Self { channel, alarm: Cell::new(None), node: PolledNode::new(None) }
     }
 }
 
@@ -43,8 +47,13 @@ impl<T> Future for RecvFuture<'_, T> {
             Err(Nothing::Empty) => {
                 // SAFETY: pinned; the list is under this lock, and `drop` leaves it.
                 let before = unsafe { this.node.wait(state.polling(), waker) };
+                let due = state.due();
                 drop(state);
                 drop(before);
+                if let Some(due) = due {
+                    // If the clock is set to a sooner time meanwhile, the node is woken for it.
+                    this.alarm.set(Some(Alarm::set(due, cx.waker().clone())));
+                }
                 return Poll::Pending;
             }
             other => other,

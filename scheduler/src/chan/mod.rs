@@ -5,6 +5,8 @@
 //! each goes to one receiver. Both ends may be cloned, and work the same from a goroutine, which parks, and from a
 //! thread that is none, which sleeps.
 //!
+//! Into those of [`after`], [`at`] and [`tick`] the clock sends; nothing ever comes from [`never`].
+//!
 //! A channel is *disconnected* when one end is gone, that is, when its last [`Sender`] or its last [`Receiver`] was
 //! dropped. Then sends fail and give their value back, waiting ones included; receives go on until the buffer is empty,
 //! and then fail. What is still in the buffer when the last receiver goes is dropped with it.
@@ -24,6 +26,7 @@
 //! ```
 
 mod case;
+pub(crate) mod clock;
 mod error;
 mod future;
 pub(crate) mod raw;
@@ -35,6 +38,7 @@ mod sender;
 mod state;
 #[cfg(all(test, not(gosched_loom)))]
 mod tests;
+pub(crate) mod timed;
 
 use gosched_runtime_sys::primitive::Arc;
 
@@ -45,6 +49,7 @@ pub use receiver::{IntoIter, Iter, Receiver, TryIter};
 pub use select::support as select_support;
 pub use select::{Select, SelectTimeoutError, SelectedOperation, TrySelectError};
 pub use sender::Sender;
+pub use timed::{after, at, never, tick};
 
 use crate::proc::park::Target;
 

@@ -11,10 +11,11 @@
 
 #![expect(unsafe_code, reason = "waiting hands the state's own wait lists to `waiter::wait_until`")]
 
-use gosched_runtime_sys::primitive::{AtomicUsize, Mutex, MutexGuard, Ordering};
+use gosched_runtime_sys::primitive::{AtomicUsize, Mutex, MutexGuard, Ordering, mutated};
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::clock::Clock;
 use super::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use super::state::{Nothing, Put, State, Taken};
 use crate::waiter::{Parks, Place, Rouse, Waited, let_all_go, wait_until};
@@ -24,6 +25,8 @@ pub(crate) struct Channel<T, K: Rouse> {
     pub(super) state: Mutex<State<T, K>>,
     /// None: as many as memory holds.
     capacity: Option<usize>,
+    /// Whether the values come from a clock; such a channel is never disconnected.
+    has_clock: bool,
     senders: AtomicUsize,
     receivers: AtomicUsize,
 }
@@ -40,9 +43,31 @@ impl<T, K: Rouse> Channel<T, K> {
         Self {
             state: Mutex::new(State::new(capacity)),
             capacity,
+            has_clock: false,
             senders: AtomicUsize::new(1),
             receivers: AtomicUsize::new(1),
         }
+    }
+
+    /// A channel with one receiver, into which nobody sends but the clock.
+    pub(crate) fn of_clock(clock: Clock<T>) -> Self {
+        Self { state: Mutex::new(State::of_clock(clock)), has_clock: true, ..Self::new(Some(1)) }
+    }
+
+    pub(super) fn has_clock(&self) -> bool {
+        self.has_clock
+    }
+
+    /// Sets the clock. True: a value would have come, or was there; now it does not.
+    pub(crate) fn set_clock(&self, next: Option<Instant>, period: Option<Duration>) -> bool {
+        let mut state = self.state.lock();
+        let (came, sooner) = state.set_clock(next, period);
+        if sooner && !mutated("clock.set_unheard") {
+            // Who waits does so for another moment, or for none: they look again.
+            let_all_go(&self.state, state, State::receivers);
+            let_all_go(&self.state, self.state.lock(), State::polling);
+        }
+        came
     }
 
     pub(crate) fn capacity(&self) -> Option<usize> {
@@ -108,6 +133,26 @@ impl<T, K: Rouse> Channel<T, K> {
     pub(crate) fn recv<P: Parks<Target = K>>(
         &self,
         deadline: Option<Instant>,
+        begin: impl Fn() -> P,
+    ) -> Result<T, RecvTimeoutError> {
+        loop {
+            match self.recv_unless_due(deadline, &begin) {
+                // The clock's next value is due, or comes at another time now.
+                Err(_) if self.looks_again(deadline) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Whether a wait that brought nothing is begun once more: nobody disconnects a channel with a clock.
+    fn looks_again(&self, deadline: Option<Instant>) -> bool {
+        self.has_clock && deadline.is_none_or(|deadline| deadline > Instant::now()) && !mutated("clock.seems_gone")
+    }
+
+    /// As `recv`; without a value, too, when the clock has one to look for.
+    fn recv_unless_due<P: Parks<Target = K>>(
+        &self,
+        deadline: Option<Instant>,
         begin: impl FnOnce() -> P,
     ) -> Result<T, RecvTimeoutError> {
         let state = match self.accept() {
@@ -127,6 +172,7 @@ impl<T, K: Rouse> Channel<T, K> {
                 }
             }
         };
+        let deadline = deadline.into_iter().chain(state.due()).min();
         let place = Place::behind(State::receivers);
         // SAFETY: the guard is of this lock; `State::receivers` is one field of it, which nothing replaces.
         match unsafe { wait_until(&self.state, state, place, None, &parking, deadline, || None) } {

@@ -189,6 +189,13 @@ impl<T> Receiver<T> {
     }
 }
 
+impl<T> Receiver<T> {
+    /// Sets the channel's clock, see [`clock`](super::clock). True: a value would have come, or was there; now it does not.
+    pub(crate) fn set_clock(&self, next: Option<Instant>, period: Option<Duration>) -> bool {
+        self.channel.set_clock(next, period)
+    }
+}
+
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
         // The `Arc` first: it is what aborts on too many clones, so the count beside it cannot overflow.

@@ -12,7 +12,9 @@
 //! 3. The buffer never holds more than the capacity, and is grown outside the lock: under it, pushing does not allocate.
 //! 4. `disconnected` is set once. It means: one side is gone. Which one, the caller knows, for it is of the other;
 //!    the last receiver takes the buffered values with it, the last sender leaves them.
-//! 5. Futures that wait to receive are in `polling`, apart from who is served directly, and are let go one for each value
+//! 5. A channel with a clock ([`Clock`](super::clock::Clock)) has no senders. A value that is due is put into the buffer by who looks for
+//!    one; who waits in `receivers` comes by itself at that moment, so 1 does not hold for such a value.
+//! 6. Futures that wait to receive are in `polling`, apart from who is served directly, and are let go one for each value
 //!    that nobody took at once: one put into the buffer, or one whose sender began to wait. A future that was let go tries
 //!    again; one that is dropped before it could lets the next one go, if there still is a value. Goroutines and threads
 //!    that wait come before futures that do: they never depend on a future's being polled.
@@ -24,7 +26,9 @@
 //! polled, and a goroutine behind it would wait for somebody else's executor, or for ever if the future was forgotten.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
+use super::clock::Clock;
 use crate::waiter::{Popped, Rouse, Roused, WaitList};
 
 /// The state of a channel of values `T`. `K` is what wakes a goroutine or thread that waits.
@@ -36,6 +40,8 @@ pub(crate) struct State<T, K: Rouse> {
     receivers: WaitList<T, K>,
     /// Futures that receive.
     polling: WaitList<(), K>,
+    /// What the values come from, if nobody sends them.
+    clock: Option<Clock<T>>,
     disconnected: bool,
 }
 
@@ -71,8 +77,37 @@ impl<T, K: Rouse> State<T, K> {
             senders: WaitList::new(),
             receivers: WaitList::new(),
             polling: WaitList::new(),
+            clock: None,
             disconnected: false,
         }
+    }
+
+    /// Of a channel that holds the last value that the clock gave.
+    pub(super) fn of_clock(clock: Clock<T>) -> Self {
+        Self { clock: Some(clock), ..Self::new(Some(1)) }
+    }
+
+    /// Takes from the clock what is due.
+    #[inline]
+    fn strike(&mut self) {
+        if let Some(clock) = &mut self.clock {
+            clock.strike(Instant::now(), &mut self.buffer);
+        }
+    }
+
+    /// When the clock gives the next value.
+    #[inline]
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.clock.as_ref().and_then(Clock::next)
+    }
+
+    /// Sets the clock, if there is one. First: whether a value would have come, or was there; it is gone. Second: whether the
+    /// next one comes sooner now than those who wait expect.
+    pub(super) fn set_clock(&mut self, next: Option<Instant>, period: Option<Duration>) -> (bool, bool) {
+        let Some(clock) = &mut self.clock else { return (false, false) };
+        let before = clock.next();
+        let came = clock.set(next, period, &mut self.buffer);
+        (came, next.is_some_and(|next| before.is_none_or(|before| next < before)))
     }
 
     pub(super) fn senders(&mut self) -> &mut WaitList<T, K> {
@@ -87,7 +122,8 @@ impl<T, K: Rouse> State<T, K> {
         &mut self.polling
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(super) fn len(&mut self) -> usize {
+        self.strike();
         self.buffer.len()
     }
 
@@ -117,6 +153,7 @@ impl<T, K: Rouse> State<T, K> {
     /// Takes the oldest value, from the buffer or from a waiting sender.
     #[inline]
     pub(super) fn take(&mut self) -> Result<Taken<T, K>, Nothing> {
+        self.strike();
         let sender = if self.is_full() { self.senders.pop() } else { None };
         let Some((offered, sender)) = sender.map(Popped::take) else {
             let oldest = self.buffer.pop_front().map(|value| Taken { value, roused: [None, None] });
@@ -141,6 +178,7 @@ impl<T, K: Rouse> State<T, K> {
     }
 
     fn has_value(&mut self) -> bool {
+        self.strike();
         !self.buffer.is_empty() || self.senders.has_waiter()
     }
 

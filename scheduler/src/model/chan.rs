@@ -3,8 +3,10 @@
 use gosched_runtime_sys::primitive::thread;
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::models;
+use crate::chan::clock::Clock;
 use crate::chan::raw::Channel;
 use crate::chan::seat::Seat;
 
@@ -111,12 +113,38 @@ fn refill() {
     nobody_waits(&channel);
 }
 
+/// A clock that is set while somebody waits who does not know of it: once to never, once to now, in that order.
+fn set_while_one_waits() {
+    let channel: Chan = Arc::new(Channel::of_clock(Clock::new(None, None, |_due| 7)));
+    let receiver = receiver(&channel, &Seat::new());
+    assert!(!channel.set_clock(None, None), "nothing would have come");
+    assert!(!channel.set_clock(Some(Instant::now()), None));
+    assert_eq!(ended(receiver), Some(Some(7)));
+    nobody_waits(&channel);
+}
+
+/// What is due is stopped while somebody is about to receive it: one of the two has it.
+fn stopped_or_received() {
+    let channel: Chan = Arc::new(Channel::of_clock(Clock::new(Some(Instant::now()), None, |_due| 7)));
+    let stopper = {
+        let channel = channel.clone();
+        thread::spawn(move || channel.set_clock(None, None))
+    };
+    let received = channel.try_recv().is_ok();
+    assert_ne!(received, ended(stopper));
+    assert!(channel.try_recv().is_err(), "nothing is left");
+}
+
 models! {
+    holds set_while_one_waits_holds = set_while_one_waits within 3 preemptions;
+    holds stopped_or_received_holds = stopped_or_received within 3 preemptions;
     holds rendezvous_holds = rendezvous within 3 preemptions;
     holds cancelled_receiver_holds = cancelled_receiver within 3 preemptions;
     holds cancelled_sender_holds = cancelled_sender within 3 preemptions;
     holds cancelled_neighbour_holds = cancelled_neighbour within 3 preemptions;
     holds refill_holds = refill within 3 preemptions;
+    catches a_clock_that_is_set_in_silence = "clock.set_unheard" in set_while_one_waits within 3 preemptions;
+    catches a_clock_that_seems_to_be_gone = "clock.seems_gone" in set_while_one_waits within 3 preemptions;
     catches a_done_before_the_slot = "waiter.done_before_slot" in rendezvous within 3 preemptions;
     catches a_relaxed_done = "waiter.done_relaxed" in cancelled_receiver within 3 preemptions;
     catches an_unlink_without_a_look = "waiter.unlink_unseen" in cancelled_neighbour within 3 preemptions;

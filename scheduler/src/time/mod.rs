@@ -4,6 +4,9 @@
 //! certain time happens then or later. How much later depends on what else there is to run. A goroutine that waits for the
 //! clock parks, and its M runs others meanwhile; a million may do so at once.
 //!
+//! [`sleep`] waits, [`timeout`] bounds whatever a goroutine does; [`Timer`] and [`Ticker`] have channels, for a select; and so
+//! have [`chan::after`](crate::chan::after) and [`chan::tick`](crate::chan::tick), for what is not stopped or set again.
+//!
 //! A duration of zero, and a moment that has passed, is over at once. One that the clock cannot reach, as
 //! [`Duration::MAX`], never is.
 //!
@@ -19,11 +22,15 @@
 //! });
 //! ```
 
+mod ticker;
 mod timeout;
+mod timer;
 
 use std::time::{Duration, Instant};
 
+pub use ticker::Ticker;
 pub use timeout::{Elapsed, timeout, timeout_at};
+pub use timer::Timer;
 
 use crate::proc::park::{Parking, yield_now};
 

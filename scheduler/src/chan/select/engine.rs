@@ -86,13 +86,30 @@ pub(crate) fn select<P: Parks>(
             unlock_all(entries);
             lock_all(entries);
         }
-        if let Some(parking) = parking.take().or_else(P::begin_at_once) {
-            return wait(entries, &parking, deadline).map(|position| entries[position].index);
+        if let Some(begun) = parking.take().or_else(P::begin_at_once) {
+            match wait(entries, &begun, deadline) {
+                Ended::Served(position) => return Some(entries[position].index),
+                Ended::TimedOut => return None,
+                Ended::LookAgain => {
+                    begun.renew();
+                    parking = Some(begun);
+                    continue;
+                }
+            }
         }
         // It takes a lock of its own.
         unlock_all(entries);
         parking = begin.take().map(|begin| begin());
     }
+}
+
+/// How a wait ended.
+enum Ended {
+    /// The case at this position has its outcome.
+    Served(usize),
+    TimedOut,
+    /// The time has come for a channel's clock, or one was set.
+    LookAgain,
 }
 
 enum Attempt {
@@ -127,9 +144,15 @@ fn attempt<K: Rouse>(entries: &[Entry<'_, K>], choose: Choose) -> Attempt {
     }
 }
 
-/// Waits, with all locks held at first, until one case was served; none if the deadline passed before.
-fn wait<P: Parks>(entries: &[Entry<'_, P::Target>], parking: &P, deadline: Option<Instant>) -> Option<usize> {
+/// Waits, with all locks held at first, until one case was served, at longest until the deadline.
+fn wait<P: Parks>(entries: &[Entry<'_, P::Target>], parking: &P, deadline: Option<Instant>) -> Ended {
     let race = Race::new();
+    let dues = entries.iter().enumerate().filter_map(|(position, entry)| {
+        // SAFETY: the state of this case's channel, under its lock.
+        unsafe { entry.case.due(state_of(entries, position)) }
+    });
+    let due = dues.min();
+    let first = deadline.into_iter().chain(due).min();
     for (position, entry) in entries.iter().enumerate() {
         // SAFETY: the state of this case's channel, under its lock. Case and race outlive this function, which withdraws
         // each case below unless it was served, and does not unwind before.
@@ -140,29 +163,30 @@ fn wait<P: Parks>(entries: &[Entry<'_, P::Target>], parking: &P, deadline: Optio
         if race.give_up() {
             withdraw(entries, None);
         } else {
-            finish(entries, &race);
+            let _unwound = finish(entries, &race);
         }
         resume_unwind(payload);
     }
     while race.winner().is_none() {
-        parking.park_until(deadline);
+        parking.park_until(first);
         if race.winner().is_some() {
             break;
         }
         let cancelled = parking.cancelled();
-        if (cancelled || deadline.is_some_and(|deadline| parking.expired(deadline))) && race.give_up() {
+        if (cancelled || first.is_some_and(|first| parking.expired(first))) && race.give_up() {
             withdraw(entries, None);
             if cancelled {
                 parking.raise();
             }
-            return None;
+            let over = deadline.is_some_and(|deadline| due.is_none_or(|due| deadline < due));
+            return if over { Ended::TimedOut } else { Ended::LookAgain };
         }
     }
-    Some(finish(entries, &race))
+    finish(entries, &race)
 }
 
-/// Somebody won: waits until it is through, and leaves the other lists. The position of the case that was served.
-fn finish<K: Rouse>(entries: &[Entry<'_, K>], race: &Race) -> usize {
+/// Somebody won: waits until it is through, and leaves the other lists.
+fn finish<K: Rouse>(entries: &[Entry<'_, K>], race: &Race) -> Ended {
     let position = race.winner().expect("somebody won");
     let served = entries[position].case;
     while !served.is_served() {
@@ -170,8 +194,7 @@ fn finish<K: Rouse>(entries: &[Entry<'_, K>], race: &Race) -> usize {
         served.meet();
     }
     withdraw(entries, Some(position));
-    served.settle();
-    position
+    if served.settle() { Ended::Served(position) } else { Ended::LookAgain }
 }
 
 /// Wakes the futures for which a case's beginning to wait is news.

@@ -1,0 +1,64 @@
+//! The clock that sends into a channel: behind `after`, `tick`, `Timer` and `Ticker`.
+//!
+//! Nobody sends when the time has come. The channel knows when its next value is due, and who takes from it, or looks whether
+//! there is one, finds the value that is due by then; who waits for one waits until that moment. So a channel that nobody
+//! waits for costs nothing, whatever its moment; and one that was set to another time, or stopped, holds no value of before.
+//!
+//! Rejected: timers that send. Each would be an entry of its own in a heap and be taken out when its last receiver goes; what
+//! they send could wake an async task, whose waker is the user's code, where none may run; and between the sending and the
+//! receiving lies a value that a stop comes too late for.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// When the next value of a channel is due. Lies under the channel's lock.
+#[derive(Debug)]
+pub(crate) struct Clock<T> {
+    next: Option<Instant>,
+    /// Between one value and the next; none if there is only one.
+    period: Option<Duration>,
+    /// The value that was due at a moment.
+    value: fn(Instant) -> T,
+}
+
+impl<T> Clock<T> {
+    /// With the first value at `next`, or none.
+    pub(crate) fn new(next: Option<Instant>, period: Option<Duration>, value: fn(Instant) -> T) -> Self {
+        Self { next, period: period.map(no_less), value }
+    }
+
+    /// When the next value is due. None: never.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Puts a value that is due by `now` into the buffer, which has room for one: for who was too slow for one there is no
+    /// second, and the next one comes when it would have come in any case.
+    pub(super) fn strike(&mut self, now: Instant, buffer: &mut VecDeque<T>) {
+        let Some(due) = self.next.filter(|due| *due <= now) else { return };
+        self.next = self.period.and_then(|period| now.checked_add(until_next(now - due, period)));
+        if buffer.is_empty() {
+            buffer.push_back((self.value)(due));
+        }
+    }
+
+    /// Sets it anew. True: a value would have come, or lay in the buffer; now it does not.
+    pub(super) fn set(&mut self, next: Option<Instant>, period: Option<Duration>, buffer: &mut VecDeque<T>) -> bool {
+        let came = self.next.is_some() || !buffer.is_empty();
+        buffer.clear();
+        (self.next, self.period) = (next, period.map(no_less));
+        came
+    }
+}
+
+/// A period of zero is the shortest there is: a value is always due.
+fn no_less(period: Duration) -> Duration {
+    period.max(Duration::from_nanos(1))
+}
+
+/// How long after now a value comes that comes once in each period, when the last one came `late` ago, or earlier.
+fn until_next(late: Duration, period: Duration) -> Duration {
+    let into = late.as_nanos() % period.as_nanos();
+    let seconds = u64::try_from(into / 1_000_000_000).expect("less than what a Duration holds");
+    period - Duration::new(seconds, (into % 1_000_000_000) as u32)
+}

@@ -1,0 +1,70 @@
+//! What is to be done once in a while.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::chan::Receiver;
+use crate::chan::timed::clocked;
+
+/// A channel into which the clock sends once in each period: the moment at which that was due. As [`tick`](crate::chan::tick),
+/// and it can be stopped, and set to another period.
+///
+/// It holds one value at a time: who is too slow for the period misses ticks, and is not followed by those it missed. The moments
+/// are whole periods after the beginning, or after the last [`reset`](Self::reset), however late they are received.
+///
+/// The channel's clones belong to the ticker as well, and stay usable when the ticker is dropped, as it was set last.
+///
+/// ```
+/// use gosched_scheduler::time::Ticker;
+/// use std::time::Duration;
+///
+/// let ticker = Ticker::new(Duration::from_millis(2));
+/// let (first, second) = (ticker.wait(), ticker.wait());
+/// assert!(second >= first + Duration::from_millis(2));
+/// ticker.stop();
+/// assert!(ticker.channel().try_recv().is_err());
+/// ```
+pub struct Ticker {
+    channel: Receiver<Instant>,
+}
+
+impl Ticker {
+    /// One whose first tick is due when a period has passed. With a period of zero there is always a tick; with one that the
+    /// clock cannot reach there never is.
+    #[must_use]
+    pub fn new(period: Duration) -> Self {
+        Self { channel: clocked(Instant::now().checked_add(period), Some(period)) }
+    }
+
+    /// The channel, for a select, an iteration, or for whoever else is to wait for it.
+    #[must_use]
+    pub fn channel(&self) -> &Receiver<Instant> {
+        &self.channel
+    }
+
+    /// Waits for the next tick, and receives the moment at which it was due. Waits for ever while the ticker is stopped.
+    ///
+    /// # Panics
+    ///
+    /// Unwinds with [`Cancelled`](crate::Cancelled) if the calling goroutine is cancelled while it waits.
+    pub fn wait(&self) -> Instant {
+        self.channel.recv().expect("the clock does not go away")
+    }
+
+    /// Stops it: no tick is received after this, until it is [`reset`](Self::reset). The channel is not disconnected.
+    pub fn stop(&self) {
+        let _it_was_set = self.channel.set_clock(None, None);
+    }
+
+    /// Begins anew with this period; the next tick is due when one has passed from now. A tick that was not received is
+    /// gone.
+    pub fn reset(&self, period: Duration) {
+        let _it_was_set = self.channel.set_clock(Instant::now().checked_add(period), Some(period));
+    }
+}
+
+impl fmt::Debug for Ticker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticker").finish_non_exhaustive()
+    }
+}

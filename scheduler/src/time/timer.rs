@@ -1,0 +1,95 @@
+//! A moment that can be waited for together with other things, put off and given up.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::chan::Receiver;
+use crate::chan::timed::clocked;
+
+/// A channel into which the clock sends once: the moment at which that was due. It can be stopped, and set again.
+///
+/// Whether a timer was in time is one question, with one answer: what was set before a [`stop`](Self::stop) or a
+/// [`reset`](Self::reset) is received before it or never. Nothing has to be drained.
+///
+/// The channel's clones belong to the timer as well, and stay usable when the timer is dropped, as it was set last.
+///
+/// ```
+/// use gosched_scheduler::{chan, select, time::Timer};
+/// use std::time::Duration;
+///
+/// let (tx, work) = chan::bounded(4);
+/// (0..4).for_each(|n| tx.send(n).unwrap());
+/// let idle = Timer::new(Duration::from_millis(5));
+/// let mut done = 0;
+/// loop {
+///     select! {
+///         recv(work) -> _job => {
+///             done += 1;
+///             idle.reset(Duration::from_millis(5));
+///         }
+///         recv(idle.channel()) -> _due => break,
+///     }
+/// }
+/// assert_eq!(done, 4);
+/// ```
+pub struct Timer {
+    channel: Receiver<Instant>,
+}
+
+impl Timer {
+    /// One that is due when `duration` has passed: at once if that is zero, never if the clock cannot reach it.
+    #[must_use]
+    pub fn new(duration: Duration) -> Self {
+        Self { channel: clocked(Instant::now().checked_add(duration), None) }
+    }
+
+    /// One that is due at `moment`: at once, if that has passed.
+    #[must_use]
+    pub fn at(moment: Instant) -> Self {
+        Self { channel: clocked(Some(moment), None) }
+    }
+
+    /// One that is stopped.
+    #[must_use]
+    pub fn stopped() -> Self {
+        Self { channel: clocked(None, None) }
+    }
+
+    /// The channel, for a select or for whoever else is to wait for it.
+    #[must_use]
+    pub fn channel(&self) -> &Receiver<Instant> {
+        &self.channel
+    }
+
+    /// Waits until the timer is due, and receives that moment. Waits for ever, if it is stopped or somebody else has received
+    /// it, until it is set again.
+    ///
+    /// # Panics
+    ///
+    /// Unwinds with [`Cancelled`](crate::Cancelled) if the calling goroutine is cancelled while it waits.
+    pub fn wait(&self) -> Instant {
+        self.channel.recv().expect("the clock does not go away")
+    }
+
+    /// Stops it. True: it was set, and nobody has received its moment, which now nobody does. False: it had been received, or
+    /// the timer was stopped.
+    pub fn stop(&self) -> bool {
+        self.channel.set_clock(None, None)
+    }
+
+    /// Sets it anew, to be due when `duration` has passed from now. What is true of before is as with [`stop`](Self::stop).
+    pub fn reset(&self, duration: Duration) -> bool {
+        self.channel.set_clock(Instant::now().checked_add(duration), None)
+    }
+
+    /// Sets it anew, to be due at `moment`. What is true of before is as with [`stop`](Self::stop).
+    pub fn reset_at(&self, moment: Instant) -> bool {
+        self.channel.set_clock(Some(moment), None)
+    }
+}
+
+impl fmt::Debug for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timer").finish_non_exhaustive()
+    }
+}
