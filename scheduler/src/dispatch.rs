@@ -324,7 +324,10 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
 
     /// The thread of an enlisted M could not be made. The P that it was handed meanwhile, if it was.
     pub(crate) fn strike(&self, seat: &S) -> Option<Box<P>> {
-        if self.wake_up(seat) { None } else { seat.take_handed().map(|given| given.p) }
+        if self.wake_up(seat) || mutated("dispatch.strike_loses_p") {
+            return None;
+        }
+        seat.take_handed().map(|given| given.p)
     }
 
     /// No M could be made for work that is published. True: nobody sleeps who could run it, and whoever would is sent
@@ -367,7 +370,7 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
                         return Waited::Closed;
                     }
                     let slept = sleep(&seat.note);
-                    if slept != Slept::Woken && self.wake_up(seat) {
+                    if slept != Slept::Woken && (self.wake_up(seat) || mutated("dispatch.expires_unseen")) {
                         return if slept == Slept::Look { Waited::Retry } else { Waited::Expired };
                     }
                 }

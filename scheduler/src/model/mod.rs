@@ -16,6 +16,7 @@
 mod chan;
 mod dispatch;
 mod future;
+mod handover;
 mod idle;
 mod inbox;
 mod join;

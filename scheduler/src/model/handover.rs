@@ -1,0 +1,210 @@
+//! A P that is taken from the table of an M in user code and handed to another one, while the first suspends, the second
+//! falls asleep, gives up waiting, or turns out not to exist.
+//!
+//! The functions have the names of `sysmon`, `proc::start_m` and `proc::run`. An M here ends when it has run what is its; the
+//! P lies idle at the end. So a P that is lost is a deadlock or missing at the end, and one that two had is two threads in
+//! one plain cell.
+//!
+//! # Safety
+//!
+//! The cell in a P stands for its queues; loom reports an access that the protocol does not order.
+#![expect(unsafe_code, reason = "the model writes plain cells, which loom checks")]
+
+// Not loom's: its drop panics once more after a deadlock was reported.
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+
+use gosched_runtime_sys::primitive::{AtomicU32, Ordering, UnsafeCell, mutated, thread};
+
+use super::models;
+use crate::dispatch::{Dispatch, Roused, Seat, Slept, Waited, until_woken};
+use crate::ds::idle::Idle;
+use crate::ds::table::Table;
+
+/// A P: whoever has it writes in it.
+struct Proc(UnsafeCell<u32>);
+
+// SAFETY: whoever has the P is alone with it, which is what the model is about.
+unsafe impl Send for Proc {}
+
+impl Proc {
+    fn new() -> Box<Self> {
+        Box::new(Self(UnsafeCell::new(0)))
+    }
+
+    fn work(&self) {
+        // SAFETY: as above; loom reports it if not.
+        self.0.with_mut(|uses| unsafe { *uses += 1 });
+    }
+}
+
+struct World {
+    idle: Idle,
+    dispatch: Dispatch<Proc, Arc<Seat<Proc>>>,
+    /// Of the M in user code. Its drop would ask a model that has failed; nothing lies on it at the end.
+    table: ManuallyDrop<Table<Proc>>,
+    seats: [Arc<Seat<Proc>>; 2],
+    /// How many Gs are in the second M's inbox. Relaxed: only the protocol can make them be seen.
+    inbox: AtomicU32,
+}
+
+impl World {
+    /// An M in user code, with the only P on its table.
+    fn new() -> Arc<Self> {
+        let idle = Idle::new();
+        let dispatch = Dispatch::new(Vec::new(), &idle);
+        let table = ManuallyDrop::new(Table::new());
+        assert!(table.enter().is_ok_and(|found| found.is_none()));
+        table.leave(Some(Proc::new()));
+        let seats = [Arc::new(Seat::new()), Arc::new(Seat::new())];
+        seats[0].with_p();
+        Arc::new(Self { idle, dispatch, table, seats, inbox: AtomicU32::new(0) })
+    }
+
+    /// A look that finds the M stuck: its P goes to whoever waits, or becomes idle.
+    fn retake(&self) {
+        let judged = self.table.judge();
+        let Some(p) = self.table.take(&judged) else { return };
+        p.work();
+        match self.dispatch.hand_off(p) {
+            Roused::Woken | Roused::NoP => {}
+            Roused::NeedM(_) if mutated("handover.rules.nobody_has_it") => {}
+            Roused::NeedM(p) => self.dispatch.put_back(p, &self.idle, 0),
+        }
+    }
+
+    /// The goroutine suspends, and its M has another one that is ready.
+    fn suspend(&self) {
+        let p = self.table.enter().expect("it is in user code").unwrap_or_else(|| {
+            let seat = &self.seats[0];
+            let idle = self.dispatch.join_line(seat, &self.idle, 0, true);
+            idle.unwrap_or_else(|| self.dispatch.wait_for_turn(seat, &self.idle))
+        });
+        p.work();
+        self.table.leave(None);
+        self.dispatch.release(p, &self.seats[0], &self.idle, 0);
+    }
+
+    /// A goroutine for the second M.
+    fn push(&self) {
+        self.inbox.fetch_add(1, Ordering::Relaxed);
+        let _in_line = self.dispatch.rouse_for_inbox(&self.seats[1], &self.idle, || 0);
+    }
+
+    /// The second M, until it has run the goroutine in its inbox.
+    fn second(&self) {
+        let seat = &self.seats[1];
+        loop {
+            let has_mail = || self.inbox.load(Ordering::Relaxed) > 0;
+            match self.dispatch.sleep(seat, &self.idle, true, has_mail, until_woken) {
+                Waited::Given(given) => return self.run(given.p),
+                Waited::Retry if has_mail() => {
+                    let idle = self.dispatch.join_line(seat, &self.idle, 0, false);
+                    return self.run(idle.unwrap_or_else(|| self.dispatch.wait_for_turn(seat, &self.idle)));
+                }
+                Waited::Retry => {}
+                Waited::Expired | Waited::Closed => unreachable!("it waits for as long as it takes"),
+            }
+        }
+    }
+
+    fn run(&self, p: Box<Proc>) {
+        p.work();
+        self.inbox.store(0, Ordering::Relaxed);
+        self.dispatch.release(p, &self.seats[1], &self.idle, 0);
+    }
+
+    fn assert_idle(&self) {
+        assert_eq!(self.idle.idle_ps(), 1, "the P is somewhere else");
+        let seat = Seat::new();
+        assert!(self.dispatch.try_take(&seat, &self.idle).is_some());
+        assert_eq!(self.dispatch.line_len(), 0);
+    }
+}
+
+fn beside(world: &Arc<World>, f: impl FnOnce(&World) + 'static) -> thread::JoinHandle<()> {
+    let world = Arc::clone(world);
+    thread::spawn(move || f(&world))
+}
+
+fn join(threads: impl IntoIterator<Item = thread::JoinHandle<()>>) {
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+/// The P is taken while its goroutine suspends; there is nobody else.
+fn taken_while_it_suspends() {
+    let world = World::new();
+    let sysmon = beside(&world, World::retake);
+    world.suspend();
+    join([sysmon]);
+    world.assert_idle();
+}
+
+/// The same, while another M falls asleep for which a goroutine comes.
+fn taken_for_another() {
+    let world = World::new();
+    let others = [beside(&world, World::retake), beside(&world, World::second)];
+    world.push();
+    world.suspend();
+    join(others);
+    world.assert_idle();
+}
+
+/// A new M is enlisted, and its thread cannot be made; meanwhile somebody hands it the P.
+fn enlisted_and_struck() {
+    let world = World::new();
+    world.dispatch.enlist(&world.seats[1]);
+    let sysmon = beside(&world, World::retake);
+    if let Some(p) = world.dispatch.strike(&world.seats[1]) {
+        world.dispatch.put_back(p, &world.idle, 0);
+    }
+    world.suspend();
+    join([sysmon]);
+    world.assert_idle();
+}
+
+/// A new M is enlisted, and its thread comes late.
+fn enlisted_and_late() {
+    let world = World::new();
+    world.dispatch.enlist(&world.seats[1]);
+    let m = beside(&world, |world| match world.dispatch.wait_enlisted(&world.seats[1], &world.idle, until_woken) {
+        Waited::Given(given) => world.run(given.p),
+        Waited::Retry | Waited::Expired => unreachable!("it waits for as long as it takes"),
+        Waited::Closed => {}
+    });
+    world.retake();
+    world.suspend();
+    world.dispatch.close();
+    join([m]);
+    world.assert_idle();
+}
+
+/// An M that nobody needed for long gives up, just when it is handed the P.
+fn expires() {
+    let world = World::new();
+    let m = beside(&world, |world| {
+        let at_once = |_: &_| Slept::Expired;
+        match world.dispatch.sleep(&world.seats[1], &world.idle, true, || false, at_once) {
+            Waited::Given(given) => world.run(given.p),
+            Waited::Expired => {}
+            Waited::Retry | Waited::Closed => unreachable!("nothing else happens"),
+        }
+    });
+    world.retake();
+    world.suspend();
+    join([m]);
+    world.assert_idle();
+}
+
+models! {
+    holds a_p_that_is_taken = taken_while_it_suspends;
+    holds a_p_that_is_taken_for_another = taken_for_another within 2 preemptions;
+    holds an_m_that_does_not_come = enlisted_and_struck within 3 preemptions;
+    holds an_m_that_comes_late = enlisted_and_late within 3 preemptions;
+    holds an_m_that_gives_up = expires within 3 preemptions;
+    catches a_p_that_nobody_has = "handover.rules.nobody_has_it" in taken_while_it_suspends;
+    catches a_p_that_is_struck_with_its_m = "dispatch.strike_loses_p" in enlisted_and_struck within 3 preemptions;
+    catches an_end_that_does_not_look = "dispatch.expires_unseen" in expires within 3 preemptions;
+}
