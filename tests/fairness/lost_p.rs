@@ -2,9 +2,10 @@
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
-use gosched::{Runtime, blocking, chan, go, goroutine, scope, time, yield_now};
+use gosched::{Runtime, blocking, chan, go, goroutine, lock_thread, scope, sync, time, yield_now};
 use test_support::{death, each_procs, in_child, migratory, settled};
 
 use crate::support::{alone, compute, eventually};
@@ -94,24 +95,35 @@ fn it_opens_a_scope() {
     });
 }
 
-/// Somebody waits for what it holds: a value in place of a lock, which every goroutine wants.
 #[test]
-fn it_gives_back_what_others_wait_for() {
+fn it_locks_its_thread() {
+    without_p(|n| {
+        let _lock = lock_thread();
+        let here = std::thread::current().id();
+        time::sleep(Duration::from_micros(200));
+        yield_now();
+        assert_eq!(std::thread::current().id(), here);
+        n + 1
+    });
+}
+
+/// Every goroutine wants the lock, and each loses its P while it has it.
+#[test]
+fn it_holds_a_lock_that_others_wait_for() {
     let _alone = alone();
     each_procs(settled(), |rt| {
-        let (unlock, lock) = chan::bounded::<u32>(1);
-        unlock.send(0).expect("there is room");
+        let count = Arc::new(sync::Mutex::new(0));
         let one = || {
-            let (unlock, lock) = (unlock.clone(), lock.clone());
+            let count = count.clone();
             rt.handle().go(move || {
-                let held = lock.recv().expect("it comes back");
+                let mut held = count.lock().expect("nobody panics with it");
                 compute(Duration::from_millis(12));
-                unlock.send(held + 1).expect("there is room");
+                *held += 1;
             })
         };
         let all: Vec<_> = (0..12).map(|_| one()).collect();
         assert!(all.into_iter().all(|one| one.join().is_ok()));
-        assert_eq!(lock.recv(), Ok(12));
+        assert_eq!(*count.lock().expect("nobody panicked with it"), 12);
     });
 }
 

@@ -1,16 +1,18 @@
-//! gosched's commands: `cargo xtask test` runs every check there is, `cargo xtask soak` looks for leaks, `cargo
-//! xtask simulate` says what the scheduling policy does on machines with more cores.
+//! gosched's commands: `cargo xtask test` runs every check there is, `cargo xtask soak` looks for leaks, `cargo xtask stress`
+//! does everything at once, `cargo xtask simulate` says what the scheduling policy does on machines with more cores.
 //!
 //! No dependencies: whoever has a Rust toolchain and a C compiler can run it.
 
 mod cargo;
 mod soak;
 mod steps;
+mod stress;
 
 use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: cargo xtask test [--only STEP]...    run all checks, or the named steps
+       cargo xtask stress --seconds N [--seed S]
        cargo xtask soak --minutes M [--threads N] [--mode MODE]
        cargo xtask simulate [--procs N]... [--cores N] [--load NAME] [--seed N]
 
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
     let result = match arguments.split_first() {
         Some((command, rest)) if command == "test" => steps::run(rest),
         Some((command, rest)) if command == "soak" => soak::run(rest),
+        Some((command, rest)) if command == "stress" => stress::run(rest),
         Some((command, rest)) if command == "simulate" => simulate(rest),
         Some((command, _)) if command == "help" || command == "--help" => {
             print!("{}", usage());
