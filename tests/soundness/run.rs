@@ -45,7 +45,8 @@ fn start_elsewhere(ended: &Arc<AtomicBool>) -> Waiting {
     waiting
 }
 
-/// One that settled on the calling thread: the other of two Ps is kept busy until then.
+/// One that settled on the calling thread: the other of two Ps is kept busy until then. If this thread gets no core for so long
+/// that the busy one loses its P, somebody else may be faster; then it is tried again.
 fn start_here(ended: &Arc<AtomicBool>) -> Waiting {
     let (busy, enough) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let (is_busy, is_enough) = (Arc::clone(&busy), Arc::clone(&enough));
@@ -58,12 +59,19 @@ fn start_here(ended: &Arc<AtomicBool>) -> Waiting {
     while !busy.load(Relaxed) {
         thread::yield_thread();
     }
-    let (started_on, waiting) = make(ended);
-    while started_on.load(Relaxed) == 0 {
-        yield_now();
-    }
+    let waiting = loop {
+        let (started_on, waiting) = make(ended);
+        while started_on.load(Relaxed) == 0 {
+            yield_now();
+        }
+        if started_on.load(Relaxed) == thread::id() {
+            break waiting;
+        }
+        waiting.gate.send(()).expect("it waits");
+        waiting.goroutine.join().expect("no panic");
+        ended.store(false, Relaxed);
+    };
     enough.store(true, Relaxed);
-    assert_eq!(started_on.load(Relaxed), thread::id());
     hog.join().expect("it only spins");
     waiting
 }
