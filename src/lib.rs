@@ -14,6 +14,8 @@ pub use gosched_scheduler::{cancel, chan, future, select, signal, sync, time};
 pub mod goroutine {
     #[doc(inline)]
     pub use gosched_scheduler::current_id;
+    #[doc(inline)]
+    pub use gosched_scheduler::goroutine::{Builder, current_name};
 }
 
 /// Threads that gosched did not create call in.

@@ -27,7 +27,11 @@ use std::fmt;
 use std::io;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU16, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+    compiler_fence,
+};
 
 use gosched_runtime_sys::context::{Context, Suspender};
 
@@ -131,8 +135,18 @@ pub(crate) enum Begin {
 pub(crate) enum Entry {
     /// Shared with a `JoinHandle`.
     Shared(Arc<dyn Body + Send + Sync>),
+    /// The same, with what a builder said of it.
+    Built(Box<Built>),
     /// On the stack of a caller that waits until the G has ended (`run`).
     Borrowed(NonNull<dyn Body>),
+}
+
+/// A body and what its goroutine is to be like.
+pub(crate) struct Built {
+    pub(crate) body: Arc<dyn Body + Send + Sync>,
+    pub(crate) name: Option<Box<str>>,
+    /// In bytes; the runtime's if it is not said.
+    pub(crate) stack_size: Option<usize>,
 }
 
 /// One goroutine, as far as it is needed without a stack. What every thread may look at are `parker` and `id`.
@@ -169,6 +183,8 @@ pub(crate) struct Own {
     /// Its handle has cancelled it. Written by others, who keep the G from ending meanwhile.
     pub(crate) asked: AtomicBool,
     pub(crate) suspender: Cell<Option<GSuspender>>,
+    /// What it is called: in a frame of its own that is there while this is not null. A signal handler reads it.
+    name: AtomicPtr<Box<str>>,
     /// Lowest address of the stack's guard and of the stack, and its end, for the fault handler; zero without an own stack.
     pub(crate) stack: StackRange,
     context: UnsafeCell<Option<GContext>>,
@@ -219,6 +235,19 @@ impl G {
         self.id.load(Relaxed)
     }
 
+    /// Where it has settled, if it is settled.
+    ///
+    /// # Safety
+    ///
+    /// It has begun, does not end meanwhile, and what was written before it began is seen.
+    pub(crate) unsafe fn settled_home(&self) -> Option<Home> {
+        if self.kind.get() != Kind::Settled {
+            return None;
+        }
+        // SAFETY: what has begun has its part until it ends; the home of a settled G does not change in between.
+        unsafe { &*self.own.load(Relaxed) }.home.get()
+    }
+
     /// Notes that the goroutine is to end. Its park word is cancelled after this.
     ///
     /// # Safety
@@ -237,6 +266,28 @@ impl G {
 }
 
 impl Own {
+    /// What the goroutine is called. Async-signal-safe.
+    pub(crate) fn name(&self) -> Option<&str> {
+        // SAFETY: null, or what `named` lends, whose frame is below the caller's.
+        unsafe { self.name.load(Relaxed).as_ref() }.map(|name| &**name)
+    }
+
+    /// Calls `f` while the goroutine is called `name`.
+    pub(crate) fn named<R>(&self, name: &Option<Box<str>>, f: impl FnOnce() -> R) -> R {
+        struct Nameless<'a>(&'a Own);
+        impl Drop for Nameless<'_> {
+            fn drop(&mut self) {
+                self.0.name.store(ptr::null_mut(), Relaxed);
+                compiler_fence(SeqCst);
+            }
+        }
+        let Some(name) = name else { return f() };
+        compiler_fence(SeqCst);
+        self.name.store(ptr::from_ref(name).cast_mut(), Relaxed);
+        let _ends_with_the_call = Nameless(self);
+        f()
+    }
+
     /// The part of a G that begins: on a stack of its own, which is `stack`, or on its thread's.
     pub(crate) fn new(kind: Kind, stack: StackRange) -> Own {
         Own {
@@ -249,6 +300,7 @@ impl Own {
             limit: Cell::new(NEVER),
             asked: AtomicBool::new(false),
             suspender: Cell::new(None),
+            name: AtomicPtr::new(ptr::null_mut()),
             stack,
             context: UnsafeCell::new(None),
         }
@@ -310,6 +362,15 @@ impl Runnable {
     #[inline(always)]
     pub(crate) fn has_begun(&self) -> bool {
         !self.g().own.load(Relaxed).is_null()
+    }
+
+    /// How large a stack was asked for, of a G that has not begun.
+    pub(crate) fn stack_size(&self) -> Option<usize> {
+        // SAFETY: the owner's, as this token is; nobody changes it meanwhile.
+        match unsafe { &*self.g().entry.as_ptr() } {
+            Some(Entry::Built(built)) => built.stack_size,
+            _ => None,
+        }
     }
 
     /// What the G is to run.

@@ -18,6 +18,7 @@ use std::thread;
 use gosched_runtime_sys::primitive::{Mutex, MutexGuard, mutated};
 
 use crate::g::{Begin, Body, CancelScope, Cancelled};
+use crate::proc::beside::{Chain, Newcomer, host_begins};
 use crate::proc::cancel::can_unwind;
 use crate::proc::park::{Parking, Target, Wake};
 use crate::waiter::{self, Parks, Rouse, WaitList, Waited};
@@ -56,6 +57,8 @@ enum Stage<F, T, K> {
     Closure {
         f: F,
         withdrawn: bool,
+        /// Those who are to settle where it does.
+        beside: Chain,
     },
     /// By whom, if it may be cancelled.
     Running(Option<K>),
@@ -81,8 +84,14 @@ pub(crate) struct Packet<F, T, K: Rouse = Target, A: Afterwards = ()> {
     after: A,
 }
 
+/// A goroutine beside which others may settle.
+pub(crate) trait Host: Send + Sync {
+    /// Queues a new goroutine where this one has settled or will, if it is settled and has not ended; else anywhere.
+    fn take_in(&self, newcomer: Box<Newcomer>);
+}
+
 /// The joiner's side of a [`Packet`], without the closure's type.
-pub(crate) trait Joinable<T>: Send + Sync {
+pub(crate) trait Joinable<T>: Host {
     /// Blocks until the goroutine has ended.
     fn join(&self) -> thread::Result<T>;
     /// The outcome, if it has ended.
@@ -97,7 +106,8 @@ pub(crate) trait Joinable<T>: Send + Sync {
 
 impl<F, T, K: Cancels, A: Afterwards> Packet<F, T, K, A> {
     pub(crate) fn new(f: F, after: A) -> Self {
-        let state = State { stage: Stage::Closure { f, withdrawn: false }, joiner: WaitList::new(), waker: None };
+        let state =
+            State { stage: Stage::Closure { f, withdrawn: false, beside: None }, joiner: WaitList::new(), waker: None };
         Self { state: Mutex::new(state), after }
     }
 
@@ -110,10 +120,11 @@ impl<F, T, K: Cancels, A: Afterwards> Packet<F, T, K, A> {
         let Stage::Closure { withdrawn, .. } = state.stage else { return };
         let runs = matches!(begin, Begin::Run) && (!withdrawn || mutated("join.withdrawn_runs"));
         let running = Stage::Running(runner.filter(|_| runs));
-        let Stage::Closure { f, .. } = std::mem::replace(&mut state.stage, running) else {
+        let Stage::Closure { f, beside, .. } = std::mem::replace(&mut state.stage, running) else {
             unreachable!("just looked")
         };
         drop(state);
+        host_begins(beside, runs);
         let cancelled = |scope| Box::new(Cancelled { g: id, scope });
         self.complete(match begin {
             Begin::Run if runs => catch_unwind(AssertUnwindSafe(f)),
@@ -227,6 +238,20 @@ impl<F, T, K: Rouse, A: Afterwards> Drop for Packet<F, T, K, A> {
 fn dropped<F, T>(f: F, why: Box<dyn Any + Send>) -> thread::Result<T> {
     catch_unwind(AssertUnwindSafe(|| drop(f)))?;
     Err(why)
+}
+
+impl<F: Send, T: Send, A: Afterwards + Send + Sync> Host for Packet<F, T, Target, A> {
+    fn take_in(&self, mut newcomer: Box<Newcomer>) {
+        let mut state = self.state.lock();
+        let at = match &mut state.stage {
+            Stage::Closure { beside, .. } => return newcomer.wait_in(beside),
+            // SAFETY: it has begun, and before it ends it takes the lock, for `complete`.
+            Stage::Running(Some(host)) => unsafe { newcomer.go_to(host) },
+            Stage::Running(None) | Stage::Outcome(_) | Stage::Taken => None,
+        };
+        drop(state);
+        newcomer.arrived(at);
+    }
 }
 
 impl<F: Send, T: Send, A: Afterwards + Send + Sync> Joinable<T> for Packet<F, T, Target, A> {
@@ -346,6 +371,11 @@ impl<T> fmt::Debug for JoinHandle<T> {
 impl<T> JoinHandle<T> {
     pub(crate) fn new(packet: Arc<dyn Joinable<T>>, id: u64) -> Self {
         Self(Joint::new(packet, id))
+    }
+
+    /// The goroutine, for those who are to settle beside it.
+    pub(crate) fn host(&self) -> Arc<dyn Host> {
+        self.0.packet.clone()
     }
 
     /// Waits until the goroutine has ended; what it returned, or the payload of its panic. A goroutine that calls this

@@ -17,7 +17,7 @@
 //! | `proc` | the verbs: wake, timers, find, run, park, spawn, attach, shutdown |
 //! | `waiter` | the wait queue under everything that blocks |
 //! | `blocking`, `cancel`, `time`, `join`, `go`, `scope`, `future`, `chan`, `sync` | what users call |
-//! | `fault`, `signal`, `runtime`, `embed` | the edges |
+//! | `fault`, `signal`, `runtime`, `goroutine`, `embed` | the edges |
 
 mod alarm;
 mod blocking;
@@ -54,6 +54,7 @@ pub mod chan;
 #[doc(hidden)]
 pub mod embed;
 pub mod future;
+pub mod goroutine;
 pub mod signal;
 pub mod sync;
 pub mod time;

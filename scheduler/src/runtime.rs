@@ -167,10 +167,7 @@ impl Builder {
         if procs == 0 || procs > MAX_PROCS {
             return Err(invalid(format!("procs must be 1 to {MAX_PROCS}, not {procs}")));
         }
-        if !STACK_SIZES.contains(&self.stack_size) {
-            let (least, most) = (STACK_SIZES.start(), STACK_SIZES.end());
-            return Err(invalid(format!("stack_size must be {least} to {most} bytes, not {}", self.stack_size)));
-        }
+        check_stack_size(Some(self.stack_size))?;
         if let Some(n) = self.max_threads.filter(|n| !THREADS.contains(n)) {
             return Err(invalid(format!("max_threads must be {} to {}, not {n}", THREADS.start(), THREADS.end())));
         }
@@ -197,6 +194,17 @@ fn guards() -> Guards {
     match std::env::var_os("GOSCHED_STACK_GUARDS") {
         Some(kind) if kind == "closed" => Guards::Closed,
         _ => Guards::available(),
+    }
+}
+
+/// Whether a goroutine may have a stack of so many bytes.
+pub(crate) fn check_stack_size(bytes: Option<usize>) -> io::Result<()> {
+    let (least, most) = (STACK_SIZES.start(), STACK_SIZES.end());
+    match bytes {
+        Some(bytes) if !STACK_SIZES.contains(&bytes) => {
+            Err(invalid(format!("stack_size must be {least} to {most} bytes, not {bytes}")))
+        }
+        _ => Ok(()),
     }
 }
 

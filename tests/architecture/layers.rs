@@ -20,7 +20,7 @@ const SCHEDULER: &[&str] = &[
     "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::table", "ds::idle", "ds::roster", "ds::heap", "ds::timers", "ds::timekeeper", "ds::watch", "ds",
     "policy::retake", "policy", "mode",
     "g", "g_queue", "pulse", "crowd", "stack_pool", "slab", "p", "dispatch::seat", "dispatch::outcome", "dispatch::state", "dispatch", "m", "thread_pool", "blocking_pool", "sched::counts", "sched::global", "sched", "current", "thread_g",
-    "proc::attach", "proc::start_m", "proc::wake", "proc::timers", "proc::find", "proc::spawn", "proc::cancel", "proc::in_place", "proc::lock_thread", "proc::park", "proc::run", "proc::shutdown", "proc",
+    "proc::attach", "proc::start_m", "proc::wake", "proc::timers", "proc::find", "proc::spawn", "proc::cancel", "proc::in_place", "proc::lock_thread", "proc::park", "proc::beside", "proc::run", "proc::shutdown", "proc",
     "report", "sysmon",
     "waiter", "waiter::race", "waiter::parked", "waiter::polled", "alarm",
     "blocking", "cancel", "time", "time::timeout", "join", "go", "scope", "future",
@@ -28,7 +28,7 @@ const SCHEDULER: &[&str] = &[
     "time::timer", "time::ticker",
     "chan::select::engine", "chan::select", "chan::select::macros", "chan::select::support", "chan::select::dynamic",
     "sync::raw_mutex", "sync::poison", "sync::mutex", "sync::condvar", "sync::raw_semaphore", "sync::semaphore", "sync",
-    "fault", "signal", "runtime", "stats", "embed",
+    "fault", "signal", "runtime", "stats", "goroutine", "embed",
 ];
 
 #[rustfmt::skip]

@@ -43,7 +43,10 @@ fn sleep(g: &G, shielded: bool, deadline: Option<Instant>) {
     let home = own.home.get();
     current::with(|cx| {
         if let Some(cx) = cx {
-            own.home.set(Some(cx.m.as_home()).filter(|_| home.is_none()).or(home));
+            // Others read the home of a settled G: it is left alone.
+            if home.is_none() {
+                own.home.set(Some(cx.m.as_home()));
+            }
         }
     });
     own.in_place.set(true);
@@ -58,7 +61,9 @@ fn sleep(g: &G, shielded: bool, deadline: Option<Instant>) {
     }
     // SAFETY: as above.
     own.in_place.set(unsafe { crate::g::running_kind(g) } == Kind::ThreadBacked);
-    own.home.set(home);
+    if home.is_none() {
+        own.home.set(None);
+    }
 }
 
 /// Looks for a while whether the wait is over before the thread goes to sleep.

@@ -25,6 +25,7 @@ use crate::current::{self, Current};
 use crate::ds::parker::Notify;
 use crate::ds::timers::NEVER;
 use crate::g::{CancelScope, G, GSuspender, Kind, Runnable, Switch};
+use crate::m::M;
 use crate::policy::Patience;
 use crate::proc::in_place::{self, kind_of_running};
 use crate::proc::timers::Armed;
@@ -86,6 +87,21 @@ impl Target {
             let cx = cx?;
             Some(Self { g: cx.g()?.into(), sched: cx.sched() })
         })
+    }
+
+    /// The M it has settled on, if it is in `sched`; none for one that has no M for good.
+    ///
+    /// # Safety
+    ///
+    /// The goroutine has begun, and does not end meanwhile; what it wrote before it began is seen.
+    pub(crate) unsafe fn settled_in(&self, sched: &Sched) -> Option<&'static M> {
+        if !ptr::eq(self.sched, sched) {
+            return None;
+        }
+        // SAFETY: this function's contract.
+        let g = unsafe { self.g.as_ref() };
+        // SAFETY: as above.
+        unsafe { g.settled_home() }.map(M::of)
     }
 
     /// Ends its wait for a reason that was written before. Under a lock that it takes before it ends; runs no user code.

@@ -82,7 +82,8 @@ fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
     let mut leaves = false;
     let mut rested = false;
     loop {
-        if leaves && cx.m.settled() == 0 {
+        // Who came to settle beside one that has ended is here, and settles here.
+        if leaves && cx.m.settled() == 0 && !hand.local().has_settled() && cx.m.inbox.is_empty() {
             return let_go(cx, hand);
         }
         let wants = Wants { start: !leaves };

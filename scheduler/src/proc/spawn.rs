@@ -22,7 +22,7 @@ use gosched_runtime_sys::stack::{self, Stack};
 
 use crate::current::{self, Current, Entered};
 use crate::ds::grow;
-use crate::g::{Begin, Body, Cancelled, Entry, G, GSuspender, Kind, Own, Runnable, StackRange};
+use crate::g::{Begin, Body, Built, Cancelled, Entry, G, GSuspender, Kind, Own, Runnable, StackRange};
 use crate::p::P;
 use crate::proc::{attach, wake};
 use crate::sched::Sched;
@@ -55,6 +55,20 @@ pub(crate) fn spawn(sched: &Sched, here: Option<&Current>, kind: Kind, entry: En
     id
 }
 
+/// Makes a goroutine that is in no queue.
+pub(crate) fn make_apart(sched: &Sched, kind: Kind, entry: Entry) -> Runnable {
+    sched.count_outside();
+    let g = sched.slab.take();
+    g.init(thread_g::reserve_ids(1), kind, Some(entry));
+    g
+}
+
+/// Queues a new goroutine that was made apart.
+pub(crate) fn queue_apart(sched: &Sched, g: Runnable) {
+    sched.push_new(g);
+    wake::submit(sched);
+}
+
 fn new_g(sched: &Sched, p: &mut P) -> Runnable {
     if p.vacant.is_empty() {
         sched.slab.refill(&mut p.vacant);
@@ -75,7 +89,7 @@ fn next_id(p: &mut P) -> u64 {
 /// Gives a new G a stack and, if it is settled, this M for good. Fails if there is no stack to be had.
 pub(crate) fn start(cx: &Current, hand: &mut Entered, g: &mut Runnable) -> io::Result<()> {
     let p = hand.p.as_mut().expect("only an M with a P starts goroutines");
-    let stack = p.stacks.get(&cx.sched().stacks, None)?;
+    let stack = p.stacks.get(&cx.sched().stacks, g.stack_size())?;
     begin_on(g, &stack);
     settle(cx, g);
     let raw = g.as_raw();
@@ -136,6 +150,15 @@ fn live(id: u64, entry: Entry, begin: Begin) {
                 body.run(id, begin);
             }
         }
+        Entry::Built(built) => {
+            let Built { body, name, .. } = *built;
+            let released = Released(Some(body));
+            as_named(&name, || {
+                if let Some(body) = &released.0 {
+                    body.run(id, begin);
+                }
+            });
+        }
         // SAFETY: the caller of `run` waits until this G has ended.
         Entry::Borrowed(body) => unsafe { body.as_ref() }.run(id, begin),
     }));
@@ -148,6 +171,16 @@ fn live(id: u64, entry: Entry, begin: Begin) {
             Part::Dec(id),
             Part::Text(" panicked while its result was dropped, or in its joiner's waker\n"),
         ]);
+    }
+}
+
+/// Calls `f` while the running G is called `name`.
+fn as_named(name: &Option<Box<str>>, f: impl FnOnce()) {
+    match current::with(|cx| cx.and_then(Current::own).map(NonNull::from)) {
+        // SAFETY: the running G's own part stays while it runs.
+        Some(own) => unsafe { own.as_ref() }.named(name, f),
+        // There was no thread for it, and it never begins.
+        None => f(),
     }
 }
 
@@ -208,11 +241,30 @@ pub(crate) fn abandon(cx: &Current, mut g: Runnable, error: io::Error) {
 
 /// `Mode::threads`: a goroutine with a thread of its own, a used one if one waits; its number.
 pub(crate) fn spawn_thread(sched: &Sched, entry: Entry) -> u64 {
-    sched.count_outside();
-    let g = sched.slab.take();
-    let id = thread_g::reserve_ids(1);
-    g.init(id, Kind::ThreadBacked, Some(entry));
-    let Err(g) = sched.threads.submit(g) else { return id };
+    let g = make_apart(sched, Kind::ThreadBacked, entry);
+    let id = g.g().id();
+    if let Err((g, error)) = thread_for(sched, g) {
+        live(id, g.take_entry(), Begin::Failed(error));
+        vacate(sched, g);
+    }
+    id
+}
+
+/// As [`spawn_thread`]; without a thread, the goroutine's closure is dropped.
+pub(crate) fn try_spawn_thread(sched: &Sched, entry: Entry) -> io::Result<u64> {
+    let g = make_apart(sched, Kind::ThreadBacked, entry);
+    let id = g.g().id();
+    thread_for(sched, g).map_err(|(g, error)| {
+        drop(g.take_entry());
+        vacate(sched, g);
+        error
+    })?;
+    Ok(id)
+}
+
+/// A thread for a thread-backed G: one that waits in the pool, or a new one.
+fn thread_for(sched: &Sched, g: Runnable) -> Result<(), (Runnable, io::Error)> {
+    let Err(g) = sched.threads.submit(g) else { return Ok(()) };
     // The G travels beside the closure, so that it is not lost with a thread that could not be made.
     let raw = AtomicPtr::new(g.into_raw().as_ptr());
     let raw = Arc::new(raw);
@@ -226,14 +278,12 @@ pub(crate) fn spawn_thread(sched: &Sched, entry: Entry) -> u64 {
         }
     });
     match made {
-        Ok(join) => grow::push(|| sched.joins.lock(), |joins| joins, join),
-        Err(error) => {
-            let g = take(&raw).expect("the thread that would take it was not made");
-            live(g.g().id(), g.take_entry(), Begin::Failed(error));
-            vacate(sched, g);
+        Ok(join) => {
+            grow::push(|| sched.joins.lock(), |joins| joins, join);
+            Ok(())
         }
+        Err(error) => Err((take(&raw).expect("the thread that would take it was not made"), error)),
     }
-    id
 }
 
 fn take(from: &AtomicPtr<G>) -> Option<Runnable> {

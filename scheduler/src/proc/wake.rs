@@ -55,7 +55,7 @@ fn ready_settled(sched: &Sched, here: Option<&Current>, g: Runnable) {
 }
 
 /// After something came for this very M: it is woken, or stands in the line, and sysmon sees to it that the line moves.
-fn rouse(sched: &Sched, m: &'static M) {
+pub(crate) fn rouse(sched: &Sched, m: &'static M) {
     if sched.dispatch.rouse_for_inbox(&&m.seat, &sched.idle, monotonic_ns) {
         tell_sysmon(sched);
     }

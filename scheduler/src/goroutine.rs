@@ -1,0 +1,163 @@
+//! What a goroutine may be besides the usual, and who the calling one is.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::current;
+use crate::g::{Begin, Body, Built, Entry, Kind};
+use crate::go::spawn_in;
+use crate::join::{Host, JoinHandle, Packet};
+use crate::proc::beside::Newcomer;
+use crate::proc::spawn;
+use crate::runtime::{Handle, check_stack_size};
+use crate::sched::Sched;
+use crate::thread_g;
+
+/// How a goroutine is to be made. [`go`](crate::go) is the short form, for one without wishes.
+///
+/// ```
+/// use gosched_scheduler::goroutine::{self, Builder};
+/// use gosched_scheduler::{Mode, run};
+///
+/// let name = run(Mode::threads(), || {
+///     let counter = Builder::new().name("counter").go(goroutine::current_name);
+///     counter.join().unwrap()
+/// });
+/// assert_eq!(name.as_deref(), Some("counter"));
+/// ```
+#[derive(Clone, Default)]
+#[must_use = "it makes nothing by itself"]
+pub struct Builder {
+    runtime: Option<Handle>,
+    name: Option<Box<str>>,
+    stack_size: Option<usize>,
+    own_thread: bool,
+    host: Option<Arc<dyn Host>>,
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("name", &self.name)
+            .field("stack_size", &self.stack_size)
+            .field("own_thread", &self.own_thread)
+            .field("with", &self.host.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// A goroutine without wishes, in the runtime that the caller is in.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// In this runtime, from whatever thread.
+    pub fn runtime(mut self, handle: &Handle) -> Self {
+        self.runtime = Some(handle.clone());
+        self
+    }
+
+    /// What it is called in reports; [`current_name`] tells it in the goroutine.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into().into_boxed_str());
+        self
+    }
+
+    /// Bytes of its stack, 32 KiB to 1 TiB, rounded up to pages. Unless set: the runtime's
+    /// [`stack_size`](crate::Builder::stack_size). Without effect in [`Mode::threads`](crate::Mode::threads) and with
+    /// [`own_thread`](Self::own_thread), where the stack is the thread's.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// It gets a thread of its own, from a pool, and holds nobody up: for what is known to compute or to block for long. It
+    /// needs no P; when it waits, its thread sleeps.
+    pub fn own_thread(mut self) -> Self {
+        self.own_thread = true;
+        self
+    }
+
+    /// It settles on the thread on which `other` has settled, or begins with it if that has not begun: two that talk much do
+    /// so without waking a core. Where `other` has ended or has no thread for good (it is migratory, has a thread of its own,
+    /// is in another runtime), and for a goroutine that does not settle itself, this says nothing.
+    ///
+    /// Who shares a thread with one that blocks or computes waits for it.
+    pub fn with<T: 'static>(mut self, other: &JoinHandle<T>) -> Self {
+        self.host = Some(other.host());
+        self
+    }
+
+    /// Makes the goroutine and has it run `f`. Never blocks. What cannot be had (a thread, a stack of that size) is its joiner's
+    /// error: [`NotStarted`](crate::NotStarted).
+    ///
+    /// # Panics
+    ///
+    /// If no [`runtime`](Self::runtime) is set and the calling thread is in none.
+    pub fn go<F, T>(self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let sched = self.sched();
+        let sched = sched
+            .expect("goroutine::Builder::go was called on a thread that is in no runtime; name one with `runtime`");
+        let packet = Arc::new(Packet::new(f, ()));
+        let id = self.make(&sched, packet.clone()).unwrap_or_else(|error| {
+            let id = thread_g::reserve_ids(1);
+            packet.run(id, Begin::Failed(error));
+            id
+        });
+        JoinHandle::new(packet, id)
+    }
+
+    /// As [`go`](Self::go).
+    ///
+    /// # Errors
+    ///
+    /// With `InvalidInput` if the stack's size is out of its range; with what the system says if there is no thread for one
+    /// that is to have its own; with `NotConnected` if no [`runtime`](Self::runtime) is set and the calling thread is in none.
+    /// The closure is dropped then. That there is no memory for a stack shows only when the goroutine begins, and is its
+    /// joiner's error here, too.
+    pub fn try_go<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let outside = || io::Error::new(io::ErrorKind::NotConnected, "the calling thread is in no runtime");
+        let sched = self.sched().ok_or_else(outside)?;
+        let packet = Arc::new(Packet::new(f, ()));
+        let id = self.make(&sched, packet.clone())?;
+        Ok(JoinHandle::new(packet, id))
+    }
+
+    fn sched(&self) -> Option<Arc<Sched>> {
+        match &self.runtime {
+            Some(handle) => Some(handle.sched().clone()),
+            None => current::with(|cx| cx.filter(|cx| cx.g().is_some()).map(|cx| cx.sched().arc())),
+        }
+    }
+
+    /// Makes a goroutine that runs `body`; its number. On an error nothing is left but the body.
+    fn make(self, sched: &Arc<Sched>, body: Arc<dyn Body + Send + Sync>) -> io::Result<u64> {
+        let Self { name, stack_size, own_thread, host, .. } = self;
+        check_stack_size(stack_size)?;
+        let entry = Entry::Built(Box::new(Built { body, name, stack_size }));
+        let mode = sched.config.mode;
+        if own_thread || mode.is_threads() {
+            return spawn::try_spawn_thread(sched, entry);
+        }
+        let Some(host) = host.filter(|_| !mode.is_migratory()) else { return Ok(spawn_in(sched, entry)) };
+        let g = spawn::make_apart(sched, Kind::Settled, entry);
+        let id = g.g().id();
+        host.take_in(Newcomer::new(sched.clone(), g));
+        Ok(id)
+    }
+}
+
+/// What the calling goroutine is called, if its [`Builder`] gave it a name.
+#[must_use]
+pub fn current_name() -> Option<String> {
+    current::with(|cx| cx?.own()?.name().map(str::to_owned))
+}
