@@ -27,7 +27,8 @@ const SCHEDULER: &[&str] = &[
     "chan::error", "chan::clock", "chan::state", "chan::raw", "chan::seat", "chan::future", "chan::case", "chan", "chan::sender", "chan::receiver", "chan::timed",
     "time::timer", "time::ticker",
     "chan::select::engine", "chan::select", "chan::select::macros", "chan::select::support", "chan::select::dynamic",
-    "sync::raw_mutex", "sync::poison", "sync::mutex", "sync::condvar", "sync::raw_semaphore", "sync::semaphore", "sync",
+    "sync::raw_mutex", "sync::poison", "sync::mutex", "sync::raw_condvar", "sync::condvar", "sync::raw_semaphore", "sync::semaphore",
+    "sync::raw_rwlock", "sync::rwlock", "sync::raw_once", "sync::once", "sync::barrier", "sync::wait_group", "sync::notify", "sync",
     "fault", "signal", "runtime", "stats", "goroutine", "embed",
 ];
 

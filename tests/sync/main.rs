@@ -1,7 +1,10 @@
 //! Locks and their like, between goroutines and threads, in every mode and with 1, 2, 4 and 8 Ps.
 
 mod condvar;
+mod groups;
 mod mutex;
+mod once;
+mod rwlock;
 mod semaphore;
 
 /// Waits until something that another thread does has happened; for threads only.

@@ -15,7 +15,10 @@ use std::time::Instant;
 
 use super::models;
 use crate::chan::seat::{CLOCK, Seat, TICK};
+use crate::sync::raw_condvar::RawCondvar;
 use crate::sync::raw_mutex::RawMutex;
+use crate::sync::raw_once::{Found, RawOnce};
+use crate::sync::raw_rwlock::RawRwLock;
 use crate::sync::raw_semaphore::RawSemaphore;
 
 /// What a lock guards here; loom finds two at it.
@@ -183,6 +186,124 @@ fn release_of_many() {
     assert!(!semaphore.lock.try_acquire(1));
 }
 
+/// A reader and two writers, or two readers and a writer, come and go: writers alone, readers not with a writer.
+fn readers_and_writers(readers: usize) {
+    let lock: Arc<Guarded<RawRwLock<Seat>>> = Guarded::new(RawRwLock::new());
+    let others = [readers > 0, readers > 1].map(|reads| {
+        let lock = lock.clone();
+        thread::spawn(move || if reads { read(&lock) } else { write(&lock) })
+    });
+    write(&lock);
+    others.into_iter().for_each(ended);
+    assert!(lock.lock.try_write(), "nobody is in");
+    assert_eq!(lock.count() as usize, 3 - readers);
+}
+
+fn read(lock: &Guarded<RawRwLock<Seat>>) {
+    let seat = Seat::new();
+    assert!(lock.lock.read(None, || seat.sit()).is_ok());
+    lock.count();
+    lock.lock.unlock_read();
+}
+
+fn write(lock: &Guarded<RawRwLock<Seat>>) {
+    let seat = Seat::new();
+    assert!(lock.lock.write(None, || seat.sit()).is_ok());
+    lock.add();
+    lock.lock.unlock_write();
+}
+
+fn two_writers() {
+    readers_and_writers(1);
+}
+
+fn two_readers() {
+    readers_and_writers(2);
+}
+
+/// Two readers and a writer wait for a writer, which lets the readers in one by one: when the first is through before the
+/// second is in, the writer has its turn.
+fn let_in_one_by_one() {
+    let lock: Arc<Guarded<RawRwLock<Seat>>> = Guarded::new(RawRwLock::new());
+    assert!(lock.lock.try_write());
+    let readers = [(); 2].map(|()| {
+        let lock = lock.clone();
+        thread::spawn(move || read(&lock))
+    });
+    let first = {
+        let lock = lock.clone();
+        thread::spawn(move || lock.lock.unlock_write())
+    };
+    write(&lock);
+    readers.into_iter().for_each(ended);
+    ended(first);
+}
+
+/// A writer that gives up lets the readers in that it kept out.
+fn withdrawn_writer() {
+    let lock: Arc<Guarded<RawRwLock<Seat>>> = Guarded::new(RawRwLock::new());
+    assert!(lock.lock.try_read());
+    let writer = {
+        let lock = lock.clone();
+        thread::spawn(move || {
+            let seat = Seat::new();
+            lock.lock.write(Some(Instant::now()), || seat.sit()).is_ok()
+        })
+    };
+    read(&lock);
+    assert!(!ended(writer), "the first reader is still in");
+    lock.lock.unlock_read();
+    assert!(lock.lock.try_write(), "nobody is in");
+}
+
+/// Of two that find it new one does it; the other sees what was done.
+fn once() {
+    let once: Arc<Guarded<RawOnce<Seat>>> = Guarded::new(RawOnce::new());
+    let call = |once: &Guarded<RawOnce<Seat>>, fails: bool| {
+        let seat = Seat::new();
+        if !once.lock.is_done() && once.lock.begin(|| seat.sit()) != Found::Done {
+            let doing = once.lock.doing(false);
+            if fails {
+                return;
+            }
+            once.add();
+            doing.finish();
+        }
+        assert!(once.lock.is_done());
+        assert_eq!(once.count(), 1);
+    };
+    let other = {
+        let once = once.clone();
+        thread::spawn(move || call(&once, true))
+    };
+    call(&once, false);
+    ended(other);
+}
+
+/// What a condition variable is for: two wait until the third has said so, one notification each.
+fn notified() {
+    set_clock(0);
+    let shared: Arc<(Mutex, RawCondvar<Seat>)> =
+        Arc::new((Guarded { lock: RawMutex::new(), count: UnsafeCell::new(0) }, RawCondvar::new()));
+    let waiters = [(); 2].map(|()| {
+        let shared = shared.clone();
+        thread::spawn(move || {
+            let (mutex, condvar) = &*shared;
+            let seat = Seat::new();
+            assert!(mutex.lock.lock(None, || seat.sit()).is_ok());
+            while mutex.count() == 0 {
+                condvar.wait(|| mutex.lock.unlock(), None, || seat.sit());
+                assert!(mutex.lock.lock(None, || seat.sit()).is_ok());
+            }
+            unlock(mutex);
+        })
+    });
+    assert!(add_locked(&shared.0, &Seat::new(), None));
+    shared.1.notify_one();
+    shared.1.notify_one();
+    waiters.into_iter().for_each(ended);
+}
+
 models! {
     holds competition_holds = competition within 2 preemptions;
     holds hand_over_holds = hand_over within 2 preemptions;
@@ -191,6 +312,18 @@ models! {
     holds few_and_many_hold = few_and_many within 2 preemptions;
     holds withdrawn_head_holds = withdrawn_head within 2 preemptions;
     holds release_of_many_holds = release_of_many within 2 preemptions;
+    holds two_writers_hold = two_writers within 2 preemptions;
+    holds two_readers_hold = two_readers within 2 preemptions;
+    holds let_in_one_by_one_holds = let_in_one_by_one within 1 preemptions;
+    holds withdrawn_writer_holds = withdrawn_writer within 2 preemptions;
+    holds once_holds = once within 3 preemptions;
+    holds notified_holds = notified within 1 preemptions;
+    catches a_forgotten_reader = "rwlock.forget_queue" in two_writers within 2 preemptions;
+    catches a_reader_beside_a_writer = "rwlock.let_in_regardless" in let_in_one_by_one within 2 preemptions;
+    catches a_once_that_is_relaxed = "once.done_relaxed" in once within 3 preemptions;
+    catches a_once_that_lets_nobody_go = "once.lets_nobody_go" in once within 3 preemptions;
+    catches an_early_unlock = "condvar.unlocks_first" in notified within 1 preemptions;
+    catches a_rest_that_is_forgotten = "condvar.forgets_the_rest" in notified within 2 preemptions;
     catches an_unlock_relaxed = "mutex.unlock_relaxed" in competition within 2 preemptions;
     catches a_forgotten_queue = "mutex.forget_queue" in competition within 2 preemptions;
     catches a_free_hand_over = "mutex.hand_over_unlocked" in hand_over within 2 preemptions;

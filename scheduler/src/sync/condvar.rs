@@ -1,21 +1,14 @@
 //! Waiting for what a mutex guards to become true.
-//!
-//! # Safety
-//!
-//! The one list lies under the queue's lock, as long as the condition variable, which who waits borrows.
 
-#![expect(unsafe_code, reason = "waits in its own queue")]
-
-use gosched_runtime_sys::primitive::{Mutex as Lock, const_fn};
+use gosched_runtime_sys::primitive::const_fn;
 use std::fmt;
 use std::mem;
-use std::sync::LockResult;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{LockResult, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::mutex::MutexGuard;
+use super::raw_condvar::{Ended, RawCondvar};
 use crate::proc::park::{Parking, Target};
-use crate::waiter::{Parks, Passed, Place, Popped, Roused, Step, WaitList, let_all_go, line_up};
 
 /// A condition variable: `std::sync::Condvar`, for [`Mutex`](super::Mutex). Who waits parks, and is notified in the order in
 /// which they came.
@@ -39,12 +32,7 @@ use crate::waiter::{Parks, Passed, Place, Popped, Roused, Step, WaitList, let_al
 /// assert!(*ready);
 /// notifier.join().unwrap();
 /// ```
-pub struct Condvar {
-    queue: Lock<WaitList<(), Target>>,
-    /// Whether somebody may be in the queue. Set by who begins to wait, who has the mutex: so who changed what it guards
-    /// later sees it.
-    waited_for: AtomicBool,
-}
+pub struct Condvar(RawCondvar<Target>);
 
 /// Whether a wait with a time limit ended by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +58,7 @@ impl Condvar {
     const_fn! {
         /// A condition variable for which nobody waits.
         pub fn new() -> Self {
-            Self { queue: Lock::new(WaitList::new()), waited_for: AtomicBool::new(false) }
+            Self(RawCondvar::new())
         }
     }
 
@@ -86,7 +74,7 @@ impl Condvar {
     pub fn wait<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
         match self.wait_until(guard, None) {
             Ok((guard, _)) => Ok(guard),
-            Err(error) => Err(std::sync::PoisonError::new(error.into_inner().0)),
+            Err(error) => Err(PoisonError::new(error.into_inner().0)),
         }
     }
 
@@ -177,47 +165,24 @@ impl Condvar {
         deadline: Option<Instant>,
     ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
         let mutex = guard.mutex();
-        let place = Place::behind(|list| list);
-        let look = |_: &mut WaitList<(), Target>| {
-            self.waited_for.store(true, Relaxed);
-            Step::<(), ()>::Wait(None)
-        };
-        // The mutex goes when the waiter can be found in the queue, so no notification gets in between.
-        let unlock = || guard.unlock();
-        // SAFETY: the list is what lies under that lock, and is not replaced. Unlocking does not unwind.
-        let timed_out = match unsafe { line_up(&self.queue, place, Parking::begin, deadline, look, unlock) } {
-            Passed::AtOnce(()) | Passed::Served(_) => false,
-            Passed::TimedOut => true,
-            Passed::Cancelled(parking) => Parks::raise(&parking),
-        };
+        let timed_out = self.0.wait(|| guard.unlock(), deadline, Parking::begin) == Ended::TimedOut;
         let pass_on = if timed_out { None } else { Some(PassOn(self)) };
         let locked = mutex.lock();
         mem::forget(pass_on);
         match locked {
             Ok(guard) => Ok((guard, WaitTimeoutResult(timed_out))),
-            Err(error) => Err(std::sync::PoisonError::new((error.into_inner(), WaitTimeoutResult(timed_out)))),
+            Err(error) => Err(PoisonError::new((error.into_inner(), WaitTimeoutResult(timed_out)))),
         }
     }
 
     /// Lets the longest waiting one go, if anybody waits.
     pub fn notify_one(&self) {
-        if !self.waited_for.load(Relaxed) {
-            return;
-        }
-        let mut queue = self.queue.lock();
-        let roused = queue.pop().map(Popped::dismiss);
-        if queue.is_empty() {
-            self.waited_for.store(false, Relaxed);
-        }
-        drop(queue);
-        roused.into_iter().for_each(Roused::now);
+        self.0.notify_one();
     }
 
     /// Lets everybody go who waits now.
     pub fn notify_all(&self) {
-        if self.waited_for.load(Relaxed) {
-            let_all_go(&self.queue, self.queue.lock(), |list| list);
-        }
+        self.0.notify_all();
     }
 }
 

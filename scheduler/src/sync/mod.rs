@@ -7,7 +7,11 @@
 //! | | what |
 //! |---|---|
 //! | [`Mutex`], [`Condvar`] | mutual exclusion, and waiting for what it guards |
+//! | [`RwLock`] | many readers or one writer; writers that wait come before readers that come later |
 //! | [`Semaphore`] | a number of permits |
+//! | [`Barrier`], [`WaitGroup`] | waiting for each other, waiting for a number of others |
+//! | [`Once`], [`OnceCell`], [`LazyLock`] | what is done once |
+//! | [`Notify`] | a signal without content |
 //!
 //! Common to all:
 //!
@@ -20,13 +24,26 @@
 //! - Guards and permits are bound to no thread. They are `Send` if what they give access to may be sent: so they may be held by
 //!   a goroutine that migrates, and be given back by another than the one that took them.
 
+mod barrier;
 mod condvar;
 mod mutex;
+mod notify;
+mod once;
 mod poison;
+pub(crate) mod raw_condvar;
 pub(crate) mod raw_mutex;
+pub(crate) mod raw_once;
+pub(crate) mod raw_rwlock;
 pub(crate) mod raw_semaphore;
+mod rwlock;
 mod semaphore;
+mod wait_group;
 
+pub use barrier::{Barrier, BarrierTimeoutError, BarrierWaitResult};
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use mutex::{LockFuture, Mutex, MutexGuard};
+pub use notify::{Notified, Notify, NotifyTimeoutError};
+pub use once::{LazyLock, Once, OnceCell, OnceState};
+pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{AcquireError, AcquireFuture, Permit, Semaphore};
+pub use wait_group::{WaitGroup, WaitGroupTimeoutError};

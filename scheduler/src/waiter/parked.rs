@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 use std::time::Instant;
 
-use super::{End, Popped, Rouse, Roused, WaitList, Waiter, Whom};
+use super::{End, Mark, Popped, Rouse, Roused, WaitList, Waiter, Whom};
 use crate::proc::park::{Parking, Target};
 
 /// The waiting side: one wait of whoever calls.
@@ -268,14 +268,24 @@ pub(crate) unsafe fn line_up<S, T, R, P: Parks>(
     }
 }
 
-/// Lets everybody in the list go who is in it now. The lock is dropped between them: a list has no bound, and what is
-/// collected from it would have to be allocated under the lock.
+/// Lets everybody in the list go who is in it now.
 pub(crate) fn let_all_go<'a, S, T, K: Rouse>(
     lock: &'a Mutex<S>,
     mut guard: MutexGuard<'a, S>,
     list: fn(&mut S) -> &mut WaitList<T, K>,
 ) {
     let mark = list(&mut guard).mark();
+    let_go_before(lock, guard, list, mark);
+}
+
+/// Lets everybody in the list go who was in it at the mark. The lock is dropped between them: a list has no bound, and what
+/// is collected from it would have to be allocated under the lock.
+pub(crate) fn let_go_before<'a, S, T, K: Rouse>(
+    lock: &'a Mutex<S>,
+    mut guard: MutexGuard<'a, S>,
+    list: fn(&mut S) -> &mut WaitList<T, K>,
+    mark: Mark,
+) {
     while let Some(roused) = list(&mut guard).pop_before(mark).map(Popped::dismiss) {
         drop(guard);
         roused.now();

@@ -1,0 +1,213 @@
+//! A signal without content.
+//!
+//! # Safety
+//!
+//! The lists lie under the queue's lock, as long as the `Notify`, which who waits borrows. A future's node is pinned when it is
+//! polled, and leaves when it is dropped.
+
+#![expect(unsafe_code, reason = "waits in its own queue")]
+
+use gosched_runtime_sys::primitive::{Mutex, const_fn};
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::proc::park::{Parking, Target, give_turn};
+use crate::waiter::polled::{PolledNode, Standing};
+use crate::waiter::{Parks, Passed, Place, Popped, Roused, Step, WaitList, let_all_go, line_up};
+
+struct State {
+    /// A notification that nobody had a use for yet.
+    permit: bool,
+    /// How often everybody was notified.
+    round: u64,
+    parked: WaitList<(), Target>,
+    polling: WaitList<(), Target>,
+}
+
+/// Tells one that waits, or all, that something has happened.
+///
+/// [`notify_one`](Self::notify_one) is kept, once, for the next one if nobody waits; [`notify_waiters`](Self::notify_waiters)
+/// is for who waits now.
+///
+/// ```
+/// use gosched_scheduler::sync::Notify;
+///
+/// let notify = Notify::new();
+/// notify.notify_one();
+/// notify.notify_one();
+/// notify.wait();
+/// assert!(!notify.try_wait(), "two that nobody waited for are one");
+/// ```
+pub struct Notify {
+    state: Mutex<State>,
+}
+
+/// Nobody notified in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotifyTimeoutError;
+
+impl Notify {
+    const_fn! {
+        /// One that was not notified.
+        pub fn new() -> Self {
+            Self {
+                state: Mutex::new(State { permit: false, round: 0, parked: WaitList::new(), polling: WaitList::new() }),
+            }
+        }
+    }
+
+    /// Notifies the one that has waited longest; the next one that waits, if nobody does. Futures come after goroutines and
+    /// threads.
+    pub fn notify_one(&self) {
+        let mut state = self.state.lock();
+        let parked = state.parked.pop().map(Popped::dismiss);
+        state.permit |= parked.is_none();
+        let roused = parked.or_else(|| state.polling.pop().map(Popped::dismiss));
+        drop(state);
+        roused.into_iter().for_each(Roused::now);
+    }
+
+    /// Notifies everybody who waits now. A future waits from when it was made.
+    pub fn notify_waiters(&self) {
+        let mut state = self.state.lock();
+        state.round += 1;
+        let_all_go(&self.state, state, |state| &mut state.parked);
+        let_all_go(&self.state, self.state.lock(), |state| &mut state.polling);
+    }
+
+    /// Waits to be notified.
+    ///
+    /// # Panics
+    ///
+    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits; it has used no notification up then.
+    pub fn wait(&self) {
+        // Without a deadline it is notified in the end.
+        let _notified = self.wait_until(None);
+    }
+
+    /// Whether there is a notification that nobody has used; uses it up.
+    pub fn try_wait(&self) -> bool {
+        std::mem::take(&mut self.state.lock().permit)
+    }
+
+    /// As [`wait`](Self::wait), at longest for `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// If the time was over first.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Self::wait).
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<(), NotifyTimeoutError> {
+        self.wait_until(Instant::now().checked_add(timeout))
+    }
+
+    /// As [`wait`](Self::wait), at longest until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// If the time was over first.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Self::wait).
+    pub fn wait_deadline(&self, deadline: Instant) -> Result<(), NotifyTimeoutError> {
+        self.wait_until(Some(deadline))
+    }
+
+    fn wait_until(&self, deadline: Option<Instant>) -> Result<(), NotifyTimeoutError> {
+        give_turn();
+        let look = |state: &mut State| match std::mem::take(&mut state.permit) {
+            true => Step::Done(()),
+            false => Step::Wait(None),
+        };
+        let place = Place::behind(|state: &mut State| &mut state.parked);
+        // SAFETY: the list lies under that lock, and is not replaced.
+        match unsafe { line_up(&self.state, place, Parking::begin, deadline, look, || None) } {
+            Passed::AtOnce(()) | Passed::Served(_) => Ok(()),
+            Passed::TimedOut => Err(NotifyTimeoutError),
+            Passed::Cancelled(parking) => Parks::raise(&parking),
+        }
+    }
+
+    /// As [`wait`](Self::wait), for an executor: a future that is ready when it was notified. It may be dropped at any time; a
+    /// notification that it was woken for goes to the next one.
+    pub fn notified(&self) -> Notified<'_> {
+        Notified { notify: self, round: self.state.lock().round, node: PolledNode::new(None) }
+    }
+}
+
+/// The future of [`Notify::notified`].
+#[must_use = "a future does nothing unless it is polled"]
+pub struct Notified<'a> {
+    notify: &'a Notify,
+    /// Everybody's notification counts if it came after the future was made.
+    round: u64,
+    node: PolledNode<(), Target>,
+}
+
+impl Future for Notified<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.as_ref().get_ref();
+        let waker = cx.waker().clone();
+        let mut guard = this.notify.state.lock();
+        let state = &mut *guard;
+        let notified = state.round != this.round || std::mem::take(&mut state.permit);
+        let (before, waker) = if notified {
+            // SAFETY: it waits in this list, if at all.
+            (unsafe { this.node.leave(&mut state.polling) }.1, Some(waker))
+        } else {
+            // SAFETY: pinned; the list is under this lock, and `drop` leaves it.
+            (unsafe { this.node.wait(&mut state.polling, waker) }, None)
+        };
+        // Wakers are the user's: dropped when the lock is free.
+        drop(guard);
+        drop((before, waker));
+        if notified { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Notified<'_> {
+    fn drop(&mut self) {
+        let mut guard = self.notify.state.lock();
+        let state = &mut *guard;
+        // SAFETY: it waits in this list, if at all.
+        let (standing, waker) = unsafe { self.node.leave(&mut state.polling) };
+        let pass_on = standing == Standing::Woken && state.permit;
+        let next = if pass_on { state.polling.pop().map(Popped::dismiss) } else { None };
+        drop(guard);
+        drop(waker);
+        next.into_iter().for_each(Roused::now);
+    }
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Notify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Notify { .. }")
+    }
+}
+
+impl fmt::Debug for Notified<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Notified { .. }")
+    }
+}
+
+impl fmt::Display for NotifyTimeoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("timed out waiting to be notified")
+    }
+}
+
+impl std::error::Error for NotifyTimeoutError {}

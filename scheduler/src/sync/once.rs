@@ -1,0 +1,317 @@
+//! What is done once, and values that are made once.
+//!
+//! # Safety
+//!
+//! A cell's value is written by the one that does it, before it is done, and read after; the raw once says which.
+
+#![expect(unsafe_code, reason = "the once says who may reach the value")]
+
+use std::cell::{Cell, UnsafeCell};
+use std::fmt;
+use std::ops::Deref;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::time::{Duration, Instant};
+
+use super::raw_once::{Found, RawOnce};
+use crate::proc::park::{Parking, Target, give_turn};
+use gosched_runtime_sys::primitive::const_fn;
+
+/// Runs a closure once, whoever calls first: `std::sync::Once`, except that the closure may wait, and that others park until
+/// it has returned.
+///
+/// A closure that unwinds, also because its goroutine was cancelled, poisons it, as in `std`.
+///
+/// ```
+/// use gosched_scheduler::sync::Once;
+///
+/// static ONCE: Once = Once::new();
+///
+/// let mut times = 0;
+/// ONCE.call_once(|| times += 1);
+/// ONCE.call_once(|| times += 1);
+/// assert_eq!(times, 1);
+/// ```
+pub struct Once(RawOnce<Target>);
+
+/// What the closure of [`Once::call_once_force`] gets.
+#[derive(Debug)]
+pub struct OnceState {
+    poisoned: bool,
+}
+
+impl OnceState {
+    /// Whether an earlier closure unwound.
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned
+    }
+}
+
+impl Once {
+    const_fn! {
+        /// One that has run nothing.
+        pub fn new() -> Self {
+            Self(RawOnce::new())
+        }
+    }
+
+    /// Runs `f` if nothing was run yet; waits while somebody else's runs. Calling it from `f` is a deadlock.
+    ///
+    /// # Panics
+    ///
+    /// If an earlier closure unwound. Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits.
+    pub fn call_once(&self, f: impl FnOnce()) {
+        self.call(f, |poisoned| assert!(!poisoned, "an earlier closure of this `Once` unwound"));
+    }
+
+    /// The same, also after an earlier closure unwound.
+    ///
+    /// # Panics
+    ///
+    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits.
+    pub fn call_once_force(&self, f: impl FnOnce(&OnceState)) {
+        let earlier = Cell::new(false);
+        self.call(|| f(&OnceState { poisoned: earlier.get() }), |poisoned| earlier.set(poisoned));
+    }
+
+    fn call(&self, f: impl FnOnce(), earlier: impl FnOnce(bool)) {
+        if self.0.is_done() {
+            return;
+        }
+        give_turn();
+        if let Found::Mine { poisoned } = self.0.begin(Parking::begin) {
+            let doing = self.0.doing(true);
+            earlier(poisoned);
+            f();
+            doing.finish();
+        }
+    }
+
+    /// Whether a closure has returned.
+    pub fn is_completed(&self) -> bool {
+        self.0.is_done()
+    }
+
+    /// Waits until a closure has returned, without having one.
+    ///
+    /// # Panics
+    ///
+    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits.
+    pub fn wait(&self) {
+        give_turn();
+        // Without a deadline it is done in the end.
+        let _done = self.0.wait(None, Parking::begin);
+    }
+}
+
+/// A value that is made once: `std::sync::OnceLock`, except that making it may wait, and that others park until it is there.
+///
+/// A closure that unwinds leaves the cell empty, for the next one to try.
+///
+/// ```
+/// use gosched_scheduler::sync::OnceCell;
+///
+/// static NAME: OnceCell<String> = OnceCell::new();
+///
+/// assert_eq!(NAME.get(), None);
+/// assert_eq!(NAME.get_or_init(|| "first".to_owned()), "first");
+/// assert_eq!(NAME.set("second".to_owned()), Err("second".to_owned()));
+/// ```
+pub struct OnceCell<T> {
+    once: RawOnce<Target>,
+    value: UnsafeCell<Option<T>>,
+}
+
+// SAFETY: the value is made by one thread, seen by others, and may be dropped by another one.
+unsafe impl<T: Send + Sync> Sync for OnceCell<T> {}
+// SAFETY: with the cell goes the value.
+unsafe impl<T: Send> Send for OnceCell<T> {}
+
+// A cell whose closure unwound is empty; one that has a value has a whole one.
+impl<T: UnwindSafe> UnwindSafe for OnceCell<T> {}
+impl<T: RefUnwindSafe + UnwindSafe> RefUnwindSafe for OnceCell<T> {}
+
+impl<T> OnceCell<T> {
+    const_fn! {
+        /// An empty one.
+        pub fn new() -> Self {
+            Self { once: RawOnce::new(), value: UnsafeCell::new(None) }
+        }
+    }
+
+    /// The value, if it is there.
+    #[inline]
+    pub fn get(&self) -> Option<&T> {
+        if !self.once.is_done() {
+            return None;
+        }
+        // SAFETY: it is done: nobody writes any more while the cell is shared.
+        unsafe { &*self.value.get() }.as_ref()
+    }
+
+    /// The value, for who has the cell for itself alone.
+    pub fn get_mut(&mut self) -> Option<&mut T> {
+        self.value.get_mut().as_mut()
+    }
+
+    /// The value; `f` makes it if there is none. Waits while somebody else makes it. Asking the cell from `f` is a deadlock.
+    ///
+    /// # Panics
+    ///
+    /// With what `f` unwinds with. Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits.
+    pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {
+        if self.get().is_none() {
+            self.init(f);
+        }
+        self.get().expect("it was made")
+    }
+
+    #[cold]
+    fn init(&self, f: impl FnOnce() -> T) {
+        give_turn();
+        if let Found::Mine { .. } = self.once.begin(Parking::begin) {
+            let doing = self.once.doing(false);
+            let value = f();
+            // SAFETY: it is this caller's to do, and nobody reads before it is done.
+            unsafe { *self.value.get() = Some(value) };
+            doing.finish();
+        }
+    }
+
+    /// Puts the value there, if there is none. Waits while somebody else makes it.
+    ///
+    /// # Errors
+    ///
+    /// The value, if there was one.
+    ///
+    /// # Panics
+    ///
+    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits.
+    pub fn set(&self, value: T) -> Result<(), T> {
+        let mut value = Some(value);
+        self.get_or_init(|| value.take().expect("it is taken once"));
+        value.map_or(Ok(()), Err)
+    }
+
+    /// The value; waits until somebody has made it.
+    ///
+    /// # Panics
+    ///
+    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits.
+    pub fn wait(&self) -> &T {
+        give_turn();
+        // Without a deadline it is done in the end.
+        let _done = self.once.wait(None, Parking::begin);
+        self.get().expect("it was made")
+    }
+
+    /// The value; waits until somebody has made it, at longest for `timeout`.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Self::wait).
+    pub fn wait_timeout(&self, timeout: Duration) -> Option<&T> {
+        give_turn();
+        let _done_or_not = self.once.wait(Instant::now().checked_add(timeout), Parking::begin);
+        self.get()
+    }
+
+    /// Takes the value out; the cell is empty then.
+    pub fn take(&mut self) -> Option<T> {
+        self.once.reset();
+        self.value.get_mut().take()
+    }
+
+    /// The value.
+    pub fn into_inner(self) -> Option<T> {
+        self.value.into_inner()
+    }
+}
+
+impl<T> From<T> for OnceCell<T> {
+    fn from(value: T) -> Self {
+        Self { once: RawOnce::new_done(), value: UnsafeCell::new(Some(value)) }
+    }
+}
+
+impl<T> Default for OnceCell<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A value that is made when it is first asked for: `std::sync::LazyLock`, except that making it may wait, and that others
+/// park until it is there.
+///
+/// A closure that unwinds poisons it, as in `std`: asking again panics.
+///
+/// ```
+/// use gosched_scheduler::sync::LazyLock;
+///
+/// static SQUARES: LazyLock<Vec<u32>> = LazyLock::new(|| (0..10).map(|n| n * n).collect());
+///
+/// assert_eq!(SQUARES[3], 9);
+/// ```
+pub struct LazyLock<T, F = fn() -> T> {
+    cell: OnceCell<T>,
+    make: Cell<Option<F>>,
+}
+
+// SAFETY: the closure is taken out by the one that makes the value, whichever thread that is.
+unsafe impl<T: Send + Sync, F: Send> Sync for LazyLock<T, F> {}
+
+impl<T: UnwindSafe, F: UnwindSafe> UnwindSafe for LazyLock<T, F> {}
+impl<T: RefUnwindSafe + UnwindSafe, F: UnwindSafe> RefUnwindSafe for LazyLock<T, F> {}
+
+impl<T, F: FnOnce() -> T> LazyLock<T, F> {
+    const_fn! {
+        /// One whose value `make` makes.
+        pub fn new(make: F) -> Self {
+            Self { cell: OnceCell::new(), make: Cell::new(Some(make)) }
+        }
+    }
+
+    /// The value, which is made now if it was not before.
+    ///
+    /// # Panics
+    ///
+    /// If making it unwinds, or did before. Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits.
+    pub fn force(this: &Self) -> &T {
+        this.cell.get_or_init(|| {
+            let make = this.make.take();
+            make.expect("an earlier closure of this `LazyLock` unwound")()
+        })
+    }
+}
+
+impl<T, F: FnOnce() -> T> Deref for LazyLock<T, F> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        Self::force(self)
+    }
+}
+
+impl fmt::Debug for Once {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (completed, poisoned) = (self.0.is_done(), self.0.is_poisoned());
+        f.debug_struct("Once").field("completed", &completed).field("poisoned", &poisoned).finish()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for OnceCell<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.get() {
+            Some(value) => f.debug_tuple("OnceCell").field(value).finish(),
+            None => f.write_str("OnceCell(<empty>)"),
+        }
+    }
+}
+
+impl<T: fmt::Debug, F> fmt::Debug for LazyLock<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.cell.get() {
+            Some(value) => f.debug_tuple("LazyLock").field(value).finish(),
+            None => f.write_str("LazyLock(<not made>)"),
+        }
+    }
+}

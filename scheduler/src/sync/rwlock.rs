@@ -1,0 +1,326 @@
+//! A reader-writer lock that may be held over a wait.
+//!
+//! # Safety
+//!
+//! The data is reached by who holds the raw lock: shared through a guard for reading, alone through the one for writing, or
+//! through `&mut`.
+
+#![expect(unsafe_code, reason = "the lock says who may reach the data")]
+
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut};
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::{LockResult, TryLockError, TryLockResult};
+use std::time::{Duration, Instant};
+
+use super::mutex::told;
+use super::poison::{Entered, Flag};
+use super::raw_rwlock::RawRwLock;
+use crate::proc::park::{Parking, Target, give_turn};
+use gosched_runtime_sys::primitive::const_fn;
+
+/// Many readers or one writer: `std::sync::RwLock`, except that who waits parks, and that it may be held over a wait.
+///
+/// # Who comes next
+///
+/// Writers are preferred: one that waits keeps out readers that come later, so that reading must not be nested, as in `std`. When
+/// a writer is through, the readers that wait at that moment go before the next writer. So neither starve the other.
+///
+/// # Poisoning
+///
+/// As in `std`: a writer that unwinds poisons the lock, also when it is cancelled; readers do not.
+///
+/// Guards are bound to no thread: they may be sent, and be held over a wait.
+///
+/// ```
+/// use gosched_scheduler::sync::RwLock;
+///
+/// let lock = RwLock::new(vec![1]);
+/// {
+///     let (one, another) = (lock.read().unwrap(), lock.read().unwrap());
+///     assert_eq!(*one, *another);
+///     assert!(lock.try_write().is_err());
+/// }
+/// lock.write().unwrap().push(2);
+/// assert_eq!(lock.into_inner().unwrap(), [1, 2]);
+/// ```
+pub struct RwLock<T: ?Sized> {
+    raw: RawRwLock<Target>,
+    poison: Flag,
+    data: UnsafeCell<T>,
+}
+
+/// The right to read what a [`RwLock`] guards. Dropping it ends the reading.
+#[must_use = "the reading ends at once if the guard is not kept"]
+pub struct RwLockReadGuard<'a, T: ?Sized> {
+    lock: &'a RwLock<T>,
+    _data: PhantomData<&'a T>,
+}
+
+/// The right to change what a [`RwLock`] guards. Dropping it ends the writing.
+#[must_use = "the writing ends at once if the guard is not kept"]
+pub struct RwLockWriteGuard<'a, T: ?Sized> {
+    lock: &'a RwLock<T>,
+    entered: Entered,
+    _data: PhantomData<&'a mut T>,
+}
+
+// SAFETY: the data goes from one writer to the next, and is shared by readers.
+unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
+// SAFETY: with the lock goes the data.
+unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
+
+// What a panic left half done is told by the poison.
+impl<T: ?Sized> UnwindSafe for RwLock<T> {}
+impl<T: ?Sized> RefUnwindSafe for RwLock<T> {}
+
+impl<T> RwLock<T> {
+    const_fn! {
+        /// A lock that guards `data`, free.
+        pub fn new(data: T) -> Self {
+            Self { raw: RawRwLock::new(), poison: Flag::new(), data: UnsafeCell::new(data) }
+        }
+    }
+
+    /// What it guarded.
+    ///
+    /// # Errors
+    ///
+    /// If it was poisoned; with the data.
+    pub fn into_inner(self) -> LockResult<T> {
+        let poisoned = self.poison.get();
+        told(poisoned, self.data.into_inner())
+    }
+}
+
+impl<T: ?Sized> RwLock<T> {
+    /// Locks for reading, waiting until no writer has it or waits for it.
+    ///
+    /// # Errors
+    ///
+    /// If a writer panicked; with the guard.
+    ///
+    /// # Panics
+    ///
+    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait.
+    pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
+        give_turn();
+        // Without a deadline it is had in the end.
+        let _locked = self.raw.read(None, Parking::begin);
+        self.reading()
+    }
+
+    /// Locks for reading, if no writer has it or waits for it.
+    ///
+    /// # Errors
+    ///
+    /// [`TryLockError::WouldBlock`] if one does, [`TryLockError::Poisoned`] if a writer panicked.
+    pub fn try_read(&self) -> TryLockResult<RwLockReadGuard<'_, T>> {
+        if self.raw.try_read() { Ok(self.reading()?) } else { Err(TryLockError::WouldBlock) }
+    }
+
+    /// Locks for reading, waiting at longest for `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`TryLockError::WouldBlock`] if the time was over first, [`TryLockError::Poisoned`] if a writer panicked.
+    ///
+    /// # Panics
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_timeout(&self, timeout: Duration) -> TryLockResult<RwLockReadGuard<'_, T>> {
+        self.read_until(Instant::now().checked_add(timeout))
+    }
+
+    /// Locks for reading, waiting at longest until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_timeout`](Self::read_timeout).
+    ///
+    /// # Panics
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_deadline(&self, deadline: Instant) -> TryLockResult<RwLockReadGuard<'_, T>> {
+        self.read_until(Some(deadline))
+    }
+
+    fn read_until(&self, deadline: Option<Instant>) -> TryLockResult<RwLockReadGuard<'_, T>> {
+        give_turn();
+        let locked = self.raw.read(deadline, Parking::begin);
+        if locked.is_ok() { Ok(self.reading()?) } else { Err(TryLockError::WouldBlock) }
+    }
+
+    /// Locks for writing, waiting until nobody else has it.
+    ///
+    /// # Errors
+    ///
+    /// If a writer panicked; with the guard.
+    ///
+    /// # Panics
+    ///
+    /// As [`read`](Self::read).
+    pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
+        give_turn();
+        // Without a deadline it is had in the end.
+        let _locked = self.raw.write(None, Parking::begin);
+        self.writing()
+    }
+
+    /// Locks for writing, if nobody has it.
+    ///
+    /// # Errors
+    ///
+    /// [`TryLockError::WouldBlock`] if somebody does, [`TryLockError::Poisoned`] if a writer panicked.
+    pub fn try_write(&self) -> TryLockResult<RwLockWriteGuard<'_, T>> {
+        if self.raw.try_write() { Ok(self.writing()?) } else { Err(TryLockError::WouldBlock) }
+    }
+
+    /// Locks for writing, waiting at longest for `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_timeout`](Self::read_timeout).
+    ///
+    /// # Panics
+    ///
+    /// As [`read`](Self::read).
+    pub fn write_timeout(&self, timeout: Duration) -> TryLockResult<RwLockWriteGuard<'_, T>> {
+        self.write_until(Instant::now().checked_add(timeout))
+    }
+
+    /// Locks for writing, waiting at longest until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_timeout`](Self::read_timeout).
+    ///
+    /// # Panics
+    ///
+    /// As [`read`](Self::read).
+    pub fn write_deadline(&self, deadline: Instant) -> TryLockResult<RwLockWriteGuard<'_, T>> {
+        self.write_until(Some(deadline))
+    }
+
+    fn write_until(&self, deadline: Option<Instant>) -> TryLockResult<RwLockWriteGuard<'_, T>> {
+        give_turn();
+        let locked = self.raw.write(deadline, Parking::begin);
+        if locked.is_ok() { Ok(self.writing()?) } else { Err(TryLockError::WouldBlock) }
+    }
+
+    fn reading(&self) -> LockResult<RwLockReadGuard<'_, T>> {
+        told(self.poison.get(), RwLockReadGuard { lock: self, _data: PhantomData })
+    }
+
+    fn writing(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
+        let guard = RwLockWriteGuard { lock: self, entered: self.poison.enter(), _data: PhantomData };
+        told(self.poison.get(), guard)
+    }
+
+    /// Whether a writer panicked.
+    pub fn is_poisoned(&self) -> bool {
+        self.poison.get()
+    }
+
+    /// Says that the data is in order again.
+    pub fn clear_poison(&self) {
+        self.poison.clear();
+    }
+
+    /// The data, without locking: nobody else has the lock.
+    ///
+    /// # Errors
+    ///
+    /// If it was poisoned; with the data.
+    pub fn get_mut(&mut self) -> LockResult<&mut T> {
+        let poisoned = self.poison.get();
+        told(poisoned, self.data.get_mut())
+    }
+}
+
+impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
+    /// Goes on reading: no other writer gets in between.
+    pub fn downgrade(self) -> RwLockReadGuard<'a, T> {
+        let guard = ManuallyDrop::new(self);
+        guard.lock.poison.leave(guard.entered);
+        guard.lock.raw.downgrade();
+        RwLockReadGuard { lock: guard.lock, _data: PhantomData }
+    }
+}
+
+impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
+    fn drop(&mut self) {
+        self.lock.raw.unlock_read();
+    }
+}
+
+impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
+    fn drop(&mut self) {
+        self.lock.poison.leave(self.entered);
+        self.lock.raw.unlock_write();
+    }
+}
+
+impl<T: ?Sized> Deref for RwLockReadGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: the guard stands for a reading; nobody writes.
+        unsafe { &*self.lock.data.get() }
+    }
+}
+
+impl<T: ?Sized> Deref for RwLockWriteGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: the guard stands for the writing.
+        unsafe { &*self.lock.data.get() }
+    }
+}
+
+impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: the guard stands for the writing, and is borrowed for itself alone.
+        unsafe { &mut *self.lock.data.get() }
+    }
+}
+
+impl<T: Default> Default for RwLock<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T> From<T> for RwLock<T> {
+    fn from(data: T) -> Self {
+        Self::new(data)
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("RwLock");
+        match self.try_read() {
+            Ok(guard) => shown.field("data", &&*guard),
+            Err(TryLockError::Poisoned(error)) => shown.field("data", &&**error.get_ref()),
+            Err(TryLockError::WouldBlock) => shown.field("data", &format_args!("<locked>")),
+        };
+        shown.field("poisoned", &self.is_poisoned()).finish_non_exhaustive()
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLockReadGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLockWriteGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
