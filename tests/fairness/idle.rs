@@ -78,3 +78,23 @@ fn one_hog_alone_is_not_watched() {
     };
     assert!(output.status.success() && death(&output).1.contains("slept"), "{}", death(&output).1);
 }
+
+/// One M keeps the time for all of them, until a moment that does not come.
+#[test]
+#[ignore = "measures time: cargo xtask test --only timing"]
+fn goroutines_that_sleep_for_long_make_no_wake_up() {
+    let Some(output) = in_child("idle::goroutines_that_sleep_for_long_make_no_wake_up") else {
+        let rt = Runtime::builder(settled()).procs(2).name("asleep").build().expect("a runtime");
+        let sleepers: Vec<_> =
+            (0..100).map(|n| rt.handle().go(move || time::sleep(Duration::from_secs(3600 + n)))).collect();
+        let naps: Vec<_> = (0..8).map(|_| rt.handle().go(|| time::sleep(Duration::from_millis(5)))).collect();
+        assert!(naps.into_iter().all(|one| one.join().is_ok()));
+        let before = settle("asleep-");
+        std::thread::sleep(Duration::from_secs(3));
+        assert_eq!(switches("asleep-"), before);
+        assert!(sleepers.iter().all(|sleeper| !sleeper.is_finished()));
+        eprintln!("all quiet");
+        return;
+    };
+    assert!(output.status.success() && death(&output).1.contains("all quiet"), "{}", death(&output).1);
+}

@@ -9,5 +9,6 @@ mod hogs;
 mod idle;
 mod lost_p;
 mod placement;
+mod sleepers;
 mod support;
 mod warning;
