@@ -79,6 +79,40 @@ fn one_with_a_thread_of_its_own_holds_nobody_up() {
     }
 }
 
+thread_local! {
+    static ENDS: std::cell::RefCell<Option<Told>> = const { std::cell::RefCell::new(None) };
+}
+
+/// Tells when it is dropped.
+struct Told(mpsc::Sender<()>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let _somebody_waits = self.0.send(());
+    }
+}
+
+#[test]
+fn threads_that_nobody_needs_end() {
+    for mode in modes() {
+        let rt = runtime(mode, 2);
+        let (tx, ended) = mpsc::channel();
+        let all: Vec<_> = (0..8)
+            .map(|_| {
+                let tx = tx.clone();
+                let tells = move || ENDS.with(|ends| *ends.borrow_mut() = Some(Told(tx)));
+                Builder::new().runtime(&rt.handle()).own_thread().go(tells)
+            })
+            .collect();
+        drop(tx);
+        all.into_iter().for_each(|one| one.join().expect("no panic"));
+        // The sender is gone when the last of their threads is.
+        while ended.recv_timeout(LONG).is_ok() {}
+        assert_eq!(ended.try_recv(), Err(mpsc::TryRecvError::Disconnected), "{mode:?}: threads stay");
+        assert_eq!(Builder::new().runtime(&rt.handle()).own_thread().go(|| 5).join().expect("no panic"), 5);
+    }
+}
+
 #[test]
 fn one_with_a_thread_of_its_own_waits_and_is_cancelled_like_others() {
     for mode in modes() {

@@ -1,4 +1,5 @@
-//! The threads of `Mode::threads()`: one per goroutine, kept for the next one.
+//! The threads of `Mode::threads()` and of `goroutine::Builder::own_thread`: one per goroutine, kept for a while for the next
+//! one.
 //!
 //! The pool hands Gs to threads that wait; it makes none itself, so that running out of threads is the spawner's error.
 //! Nothing is allocated under its lock: an allocator that makes goroutines comes by here.
@@ -7,6 +8,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::g::Runnable;
 use crate::g_queue::Queue;
+use crate::policy;
 
 struct State {
     jobs: Queue,
@@ -38,13 +40,15 @@ impl ThreadPool {
         Ok(())
     }
 
-    /// Blocks a pool thread until there is a job; `None` once the pool is closed.
+    /// Blocks a pool thread until there is a job; `None` when it is to end: the pool is closed, or there has been none for
+    /// long. A job that was submitted is never left without a thread: each was counted against one that waits, and who wakes
+    /// up takes one if there is one.
     pub(crate) fn next(&self) -> Option<Runnable> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.waiting += 1;
-        while state.jobs.is_empty() && !state.closed {
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        let idle = |state: &mut State| state.jobs.is_empty() && !state.closed;
+        let woken = self.work.wait_timeout_while(state, policy::HELPER_IDLE, idle);
+        state = woken.unwrap_or_else(PoisonError::into_inner).0;
         state.waiting -= 1;
         state.jobs.pop_front()
     }

@@ -36,7 +36,7 @@ pub(crate) const SPIN_NS: u64 = 2_000;
 /// See [`SPIN_NS`].
 pub(crate) const SEARCH_NS: u64 = 30_000;
 
-/// A helper of `blocking` that had nothing to do for so long ends. A burst that comes back sooner finds its threads (making
+/// A helper of `blocking`, or a thread of the pool for goroutines that are threads, that had nothing to do for so long ends. A burst that comes back sooner finds its threads (making
 /// one takes about 30 us), and a crowd is gone within a second.
 pub(crate) const HELPER_IDLE: Duration = Duration::from_millis(500);
 

@@ -24,6 +24,7 @@ use crate::current::{self, Current, Entered};
 use crate::ds::grow;
 use crate::g::{Begin, Body, Built, Cancelled, Entry, G, GSuspender, Kind, Own, Runnable, StackRange};
 use crate::p::P;
+use crate::proc::start_m::reap;
 use crate::proc::{attach, wake};
 use crate::sched::Sched;
 use crate::slab;
@@ -276,6 +277,7 @@ fn thread_for(sched: &Sched, g: Runnable) -> Result<(), (Runnable, io::Error)> {
             run_thread(&owner, g);
             next = owner.threads.next();
         }
+        reap(&owner);
     });
     match made {
         Ok(join) => {
