@@ -62,3 +62,65 @@ fn until_next(late: Duration, period: Duration) -> Duration {
     let seconds = u64::try_from(into / 1_000_000_000).expect("less than what a Duration holds");
     period - Duration::new(seconds, (into % 1_000_000_000) as u32)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    /// What comes from the clock at a moment.
+    fn at(clock: &mut Clock<Instant>, moment: Instant) -> Option<Instant> {
+        let mut buffer = VecDeque::with_capacity(1);
+        clock.strike(moment, &mut buffer);
+        buffer.pop_front()
+    }
+
+    #[test]
+    fn one_value_comes_once() {
+        let began = Instant::now();
+        let mut clock = Clock::new(Some(began + ms(5)), None, |due| due);
+        assert_eq!(at(&mut clock, began + ms(4)), None);
+        assert_eq!(at(&mut clock, began + ms(9)), Some(began + ms(5)), "when it was due, however late");
+        assert_eq!((at(&mut clock, began + ms(99)), clock.next()), (None, None));
+    }
+
+    #[test]
+    fn what_was_missed_does_not_follow_and_does_not_shift() {
+        let began = Instant::now();
+        let mut clock = Clock::new(Some(began + ms(10)), Some(ms(10)), |due| due);
+        assert_eq!(at(&mut clock, began + ms(10)), Some(began + ms(10)), "at the very moment");
+        assert_eq!(at(&mut clock, began + ms(57)), Some(began + ms(20)));
+        assert_eq!(clock.next(), Some(began + ms(60)));
+        assert_eq!(at(&mut clock, began + ms(59)), None);
+    }
+
+    #[test]
+    fn a_full_buffer_takes_nothing_and_time_goes_on() {
+        let began = Instant::now();
+        let mut clock = Clock::new(Some(began), Some(ms(10)), |due| due);
+        let mut buffer = VecDeque::with_capacity(1);
+        clock.strike(began, &mut buffer);
+        clock.strike(began + ms(25), &mut buffer);
+        assert_eq!((buffer.len(), buffer[0], clock.next()), (1, began, Some(began + ms(30))));
+        assert!(clock.set(None, None, &mut buffer), "one was there");
+        assert!(buffer.is_empty() && !clock.set(None, None, &mut buffer), "and is not now");
+    }
+
+    #[test]
+    fn the_shortest_and_the_longest_periods() {
+        let began = Instant::now();
+        let mut always = Clock::new(Some(began), Some(Duration::ZERO), |due| due);
+        assert_eq!(at(&mut always, began), Some(began));
+        assert_eq!(at(&mut always, began + ms(1)), Some(began + Duration::from_nanos(1)));
+        for huge in [Duration::MAX, Duration::from_secs(1 << 40)] {
+            let mut once = Clock::new(Some(began), Some(huge), |due| due);
+            assert_eq!(at(&mut once, began + ms(1)), Some(began));
+            assert!(once.next().is_none_or(|next| next > began + ms(1)));
+        }
+        assert_eq!(until_next(Duration::from_secs(7), Duration::MAX), Duration::MAX - Duration::from_secs(7));
+        assert_eq!(until_next(Duration::new(5, 3), Duration::new(2, 1)), Duration::new(1, 0));
+    }
+}

@@ -137,16 +137,16 @@ impl<T, K: Rouse> Channel<T, K> {
     ) -> Result<T, RecvTimeoutError> {
         loop {
             match self.recv_unless_due(deadline, &begin) {
-                // The clock's next value is due, or comes at another time now.
-                Err(_) if self.looks_again(deadline) => {}
+                // Nobody disconnects it: the clock's next value is due, or comes at another time now, or the time is over.
+                Err(_) if self.has_clock && !mutated("clock.seems_gone") => {
+                    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                        // The value may have been due first, and this have been late for both.
+                        return self.try_recv().map_err(|_nothing| RecvTimeoutError::Timeout);
+                    }
+                }
                 result => return result,
             }
         }
-    }
-
-    /// Whether a wait that brought nothing is begun once more: nobody disconnects a channel with a clock.
-    fn looks_again(&self, deadline: Option<Instant>) -> bool {
-        self.has_clock && deadline.is_none_or(|deadline| deadline > Instant::now()) && !mutated("clock.seems_gone")
     }
 
     /// As `recv`; without a value, too, when the clock has one to look for.
