@@ -4,8 +4,9 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | `ds` | structures without G, M or P: parker, table, idle counts, inbox, list, roster, timers |
+//! | `ds` | structures without G, M or P: parker, table, idle counts, inbox, list, roster, timers, watch |
 //! | `policy` | what is decided, as pure functions |
+//! | `pulse`, `crowd` | what an M shows of itself; how new Gs are let in |
 //! | `mode` | what the builder of a runtime promised |
 //! | `g`, `g_queue` | one goroutine; queues of them |
 //! | `stack_pool`, `slab` | stacks and records that wait for their next goroutine |
@@ -15,6 +16,7 @@
 //! | `thread_pool`, `blocking_pool`, `sched` | one runtime: what its Ms and Ps share |
 //! | `current`, `thread_g` | the calling thread's place; Gs that are threads |
 //! | `proc` | the verbs: wake, timers, find, run, park, spawn, attach, shutdown |
+//! | `sysmon`, `report` | who takes a P from an M that keeps it too long, and what is told of that |
 //! | `waiter` | the wait queue under everything that blocks |
 //! | `blocking`, `cancel`, `time`, `join`, `go`, `scope`, `future`, `chan`, `sync` | what users call |
 //! | `fault`, `signal`, `runtime`, `goroutine`, `embed` | the edges |
