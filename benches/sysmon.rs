@@ -18,7 +18,7 @@ fn main() {
     situation("1000 goroutines yield", |rt, stop| {
         (0..1000).for_each(|_| spawn(rt, stop, yield_now));
     });
-    situation("a ticker of 1 ms alone", |rt, stop| ticker(rt, stop));
+    situation("a ticker of 1 ms alone", ticker);
     situation("2 goroutines compute alone", |rt, stop| {
         (0..2).for_each(|_| spawn(rt, stop, || compute(Duration::from_millis(10))));
     });
