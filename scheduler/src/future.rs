@@ -1,6 +1,6 @@
 //! Futures in goroutines: a goroutine, or a thread, runs one to its end, and parks where it is pending.
 //!
-//! What a waker holds is a [`Signal`], shared with whoever polls: one bit, and the wait queue that everything else waits in.
+//! What a waker holds is a `Signal`, shared with whoever polls: one bit, and the wait queue that everything else waits in.
 //! A waker that outlives the future, or the goroutine, sets a bit that nobody reads.
 //!
 //! *Rejected.* A waker that points to the goroutine and claims it from its park word: it may be kept for ever, while the
@@ -9,7 +9,7 @@
 //!
 //! # Safety
 //!
-//! The one unsafe operation is the call of [`wait`](waiter::wait): guard and list are of the same signal, which the waiting
+//! The one unsafe operation is the call of `waiter::wait`: guard and list are of the same signal, which the waiting
 //! frame holds.
 #![expect(unsafe_code, reason = "waits in the signal's list")]
 

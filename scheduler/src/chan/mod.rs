@@ -5,7 +5,7 @@
 //! each goes to one receiver. Both ends may be cloned, and work the same from a goroutine, which parks, and from a
 //! thread that is none, which sleeps.
 //!
-//! Into those of [`after`], [`at`] and [`tick`] the clock sends; nothing ever comes from [`never`].
+//! Into those of [`after`], [`at`] and [`tick`] the clock sends; nothing ever comes from [`never()`].
 //!
 //! A channel is *disconnected* when one end is gone, that is, when its last [`Sender`] or its last [`Receiver`] was
 //! dropped. Then sends fail and give their value back, waiting ones included; receives go on until the buffer is empty,

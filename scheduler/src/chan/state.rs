@@ -12,8 +12,8 @@
 //! 3. The buffer never holds more than the capacity, and is grown outside the lock: under it, pushing does not allocate.
 //! 4. `disconnected` is set once. It means: one side is gone. Which one, the caller knows, for it is of the other;
 //!    the last receiver takes the buffered values with it, the last sender leaves them.
-//! 5. A channel with a clock ([`Clock`](super::clock::Clock)) has no senders. A value that is due is put into the buffer by who looks for
-//!    one; who waits in `receivers` comes by itself at that moment, so 1 does not hold for such a value.
+//! 5. A channel with a clock ([`Clock`](super::clock::Clock)) has no senders. A value that is due is put into the buffer by
+//!    who looks for one; who waits in `receivers` comes by itself at that moment, so 1 does not hold for such a value.
 //! 6. Futures that wait to receive are in `polling`, apart from who is served directly, and are let go one for each value
 //!    that nobody took at once: one put into the buffer, or one whose sender began to wait. A future that was let go tries
 //!    again; one that is dropped before it could lets the next one go, if there still is a value. Goroutines and threads

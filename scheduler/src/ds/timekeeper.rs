@@ -105,7 +105,8 @@ impl Timekeeper {
         first() < self.until.load(Ordering::Relaxed)
     }
 
-    /// Until when the timekeeper sleeps, [`NEVER`] if nobody keeps the time: later deadlines are kept, those before are not. A hint.
+    /// Until when the timekeeper sleeps, [`NEVER`] if nobody keeps the time: later deadlines are kept, those before are not. A
+    /// hint.
     pub(crate) fn until(&self) -> u64 {
         self.until.load(Ordering::Relaxed)
     }

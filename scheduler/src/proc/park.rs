@@ -340,7 +340,7 @@ pub(crate) fn raise_if_cancelled() {
 ///
 /// # Panics
 ///
-/// Unwinds with [`Cancelled`] if the goroutine was cancelled.
+/// Unwinds with [`Cancelled`](crate::Cancelled) if the goroutine was cancelled.
 pub fn yield_now() {
     raise_if_cancelled();
     yield_turn();

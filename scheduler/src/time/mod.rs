@@ -36,7 +36,7 @@ use crate::proc::park::{Parking, yield_now};
 
 /// Lets the calling goroutine, or thread, sleep for `duration` at least.
 ///
-/// [`Duration::ZERO`] is [`yield_now`](crate::yield_now): others get a turn. [`Duration::MAX`] ends with the goroutine's
+/// [`Duration::ZERO`] is [`yield_now`]: others get a turn. [`Duration::MAX`] ends with the goroutine's
 /// cancellation only, and on a plain thread not at all.
 ///
 /// # Panics
