@@ -4,7 +4,7 @@
 pub use gosched_scheduler::{
     Builder, CancelScope, Cancelled, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, JoinHandle, Mode,
     NotStarted, Runtime, Scope, ScopedJoinHandle, ShutdownError, StackStats, Stats, ThreadLock, blocking, go,
-    go_migratory, lock_thread, run, scope, yield_now,
+    go_migratory, lock_thread, on_thread_stack, run, scope, stack_remaining, yield_now,
 };
 
 #[doc(inline)]
@@ -13,9 +13,9 @@ pub use gosched_scheduler::{cancel, chan, future, select, signal, sync, time};
 /// The calling goroutine.
 pub mod goroutine {
     #[doc(inline)]
-    pub use gosched_scheduler::current_id;
-    #[doc(inline)]
     pub use gosched_scheduler::goroutine::{Builder, current_name};
+    #[doc(inline)]
+    pub use gosched_scheduler::{current_id, stack_used};
 }
 
 /// Threads that gosched did not create call in.

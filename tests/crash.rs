@@ -20,7 +20,7 @@ use c_side::thread::{Plan, overflow_stack};
 use gosched::callback::{Binding, Bridge};
 use gosched::{Mode, Runtime, goroutine};
 use gosched_runtime_sys::thread::current_stack_bounds;
-use test_support::{death, in_child, migratory, settled};
+use test_support::{death, in_child, in_child_with, migratory, settled};
 
 const STACK: usize = 128 * 1024;
 
@@ -84,6 +84,75 @@ fn overflow_in_c_on_a_goroutines_stack() {
     overflows("overflow_in_c_on_a_goroutines_stack", || {
         let _died = runtime(settled()).handle().go(|| overflow(STACK, in_c)).join();
     });
+}
+
+/// A frame of a megabyte, larger than the stack and its guard: it is touched in order, so the guard is not stepped over.
+#[inline(never)]
+fn large_frame() {
+    let frame = black_box([1_u8; 1 << 20]);
+    black_box(&frame);
+}
+
+#[test]
+fn overflow_by_one_large_frame() {
+    overflows("overflow_by_one_large_frame", || {
+        let _died = runtime(settled()).handle().go(|| overflow(STACK, large_frame)).join();
+    });
+}
+
+#[test]
+fn overflow_by_one_large_frame_in_a_migratory_goroutine() {
+    overflows("overflow_by_one_large_frame_in_a_migratory_goroutine", || {
+        let _died = runtime(migratory()).handle().go(|| overflow(STACK, large_frame)).join();
+    });
+}
+
+/// It is the thread's stack that is overflowed, and not the goroutine's own.
+#[test]
+fn overflow_on_the_threads_stack() {
+    overflows("overflow_on_the_threads_stack", || {
+        let rt = runtime(settled());
+        let goroutine = rt.handle().go(|| gosched::on_thread_stack(|| overflow_thread(in_rust)));
+        let _died = goroutine.join();
+    });
+}
+
+#[test]
+fn overflow_in_c_on_the_threads_stack() {
+    overflows("overflow_in_c_on_the_threads_stack", || {
+        runtime(settled()).run(|| gosched::on_thread_stack(|| overflow_thread(in_c)));
+    });
+}
+
+#[test]
+fn the_report_says_where_the_goroutine_was_made_and_what_helps() {
+    let Some(output) = in_child("the_report_says_where_the_goroutine_was_made_and_what_helps") else {
+        let rt = runtime(settled());
+        let builder = goroutine::Builder::new().name("the deep one").runtime(&rt.handle());
+        eprintln!("expected: tests/crash.rs:{}", line!() + 1);
+        let _died = builder.go(in_rust).join();
+        unreachable!("the stack has an end");
+    };
+    let (signal, stderr) = death(&output);
+    assert_eq!(signal, Some(libc::SIGABRT), "{stderr}");
+    let place = stderr.lines().find_map(|line| line.strip_prefix("expected: ")).expect("it came to it");
+    assert!(stderr.contains(&format!("\n  called the deep one\n  made at {place}\n")), "{stderr}");
+    assert!(stderr.contains("Builder::stack_size") && stderr.contains("on_thread_stack"), "{stderr}");
+}
+
+/// The child's guards are those of a kernel before 6.13.
+#[test]
+fn overflow_where_guards_take_mappings() {
+    let name = "overflow_where_guards_take_mappings";
+    let Some(output) = in_child_with(name, &[("GOSCHED_STACK_GUARDS", "closed")]) else {
+        let rt = runtime(settled());
+        assert!(!rt.stack_stats().light_guards);
+        let _died = rt.handle().go(in_c).join();
+        unreachable!("the stack has an end");
+    };
+    let (signal, stderr) = death(&output);
+    assert_eq!(signal, Some(libc::SIGABRT), "{stderr}");
+    assert!(stderr.contains(&format!("has overflowed its stack of {STACK} bytes")), "{stderr}");
 }
 
 #[test]

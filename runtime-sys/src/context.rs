@@ -116,4 +116,27 @@ impl<I: 'static, Y: 'static> Suspender<I, Y> {
         let yielder = unsafe { &*self.0 };
         yielder.suspend(value)
     }
+
+    /// Runs `f` on the stack of whoever resumed the context, below its frames, and returns what it returned. An `f` that
+    /// unwinds aborts.
+    ///
+    /// # Safety
+    ///
+    /// As for [`suspend`](Self::suspend); and `f` does not suspend the context.
+    #[inline]
+    pub unsafe fn on_resumers_stack<R>(self, f: impl FnOnce() -> R) -> R {
+        /// What corosensei asks for, to keep yielders off that stack; the caller does.
+        struct Carried<F>(F);
+        // SAFETY: it does not leave the thread, only the stack.
+        unsafe impl<F> Send for Carried<F> {}
+        impl<F: FnOnce() -> R, R> Carried<F> {
+            fn call(self) -> R {
+                (self.0)()
+            }
+        }
+        // SAFETY: the yielder lies at the base of the running context's own stack, which outlives this call.
+        let yielder = unsafe { &*self.0 };
+        let carried = Carried(f);
+        yielder.on_parent_stack(move || carried.call())
+    }
 }

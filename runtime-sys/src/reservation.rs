@@ -85,23 +85,24 @@ impl Reservation {
         // SAFETY: inside the own range, and this function's contract.
         unsafe { sys::discard(self.at(&range), range.len()) }
     }
+}
 
-    /// The lowest offset in the range whose page is in memory, or its end.
-    pub(crate) fn lowest_resident(&self, range: Range<usize>) -> usize {
-        const PAGES: usize = 256;
-        let page = page_size();
-        let mut pages = [0_u8; PAGES];
-        for start in range.clone().step_by(PAGES * page) {
-            let part = start..range.end.min(start + PAGES * page);
-            // SAFETY: inside the own range; the vector has a byte for each page of the part.
-            let result = unsafe { libc::mincore(self.at(&part), part.len(), pages.as_mut_ptr().cast()) };
-            let found = pages[..part.len() / page].iter().position(|state| state & 1 == 1);
-            if let (0, Some(at)) = (result, found) {
-                return start + at * page;
-            }
+/// The lowest address in the range, whole pages, whose page is in memory, or its end.
+pub(crate) fn lowest_resident(range: Range<usize>) -> usize {
+    const PAGES: usize = 256;
+    let page = page_size();
+    let mut pages = [0_u8; PAGES];
+    for start in range.clone().step_by(PAGES * page) {
+        let size = (range.end - start).min(PAGES * page);
+        let at = std::ptr::without_provenance_mut(start);
+        // SAFETY: only asks, whatever lies there; the vector has a byte for each page.
+        let result = unsafe { libc::mincore(at, size, pages.as_mut_ptr().cast()) };
+        let found = pages[..size / page].iter().position(|state| state & 1 == 1);
+        if let (0, Some(at)) = (result, found) {
+            return start + at * page;
         }
-        range.end
     }
+    range.end
 }
 
 impl Drop for Reservation {
@@ -148,15 +149,17 @@ mod tests {
     fn what_was_discarded_reads_as_zeroes_and_is_not_in_memory() {
         let (reservation, page) = reserve(4);
         reservation.open(0..4 * page).expect("opened");
-        assert_eq!(reservation.lowest_resident(0..4 * page), 4 * page);
+        let base = reservation.base().addr().get();
+        let lowest = |pages: Range<usize>| lowest_resident(base + pages.start * page..base + pages.end * page) - base;
+        assert_eq!(lowest(0..4), 4 * page);
         let word = reservation.base().as_ptr().wrapping_add(2 * page);
         // SAFETY: opened above, and this test's alone.
         unsafe { word.write(7) };
-        assert_eq!(reservation.lowest_resident(0..4 * page), 2 * page);
-        assert_eq!(reservation.lowest_resident(3 * page..4 * page), 4 * page);
+        assert_eq!(lowest(0..4), 2 * page);
+        assert_eq!(lowest(3..4), 4 * page);
         // SAFETY: nobody needs the 7.
         unsafe { reservation.discard(page..4 * page) };
-        assert_eq!(reservation.lowest_resident(0..4 * page), 4 * page);
+        assert_eq!(lowest(0..4), 4 * page);
         // SAFETY: as above.
         assert_eq!(unsafe { word.read() }, 0);
     }

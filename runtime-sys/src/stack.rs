@@ -29,7 +29,7 @@
 #![expect(unsafe_code, reason = "gives pages of stacks back")]
 
 use crate::mapping::{page_size, round_to_pages};
-use crate::reservation::{Reservation, has_light_guards};
+use crate::reservation::{Reservation, has_light_guards, lowest_resident};
 use std::io;
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -49,6 +49,9 @@ pub const HEAD_ALIGN: usize = 64;
 
 /// Over how many places, [`HEAD_ALIGN`] apart, the tops are spread.
 const OFFSETS: u32 = 16;
+
+/// At most so many stacks are opened ahead.
+const AHEAD: u32 = 256;
 
 /// How guards are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,12 +201,9 @@ impl Stack {
         self.memory.shape.size
     }
 
-    /// Bytes from the deepest page in memory to the end: how much of it was used since its pages were given back last.
-    /// Asks the kernel.
+    /// How much of it was used, see [`used`].
     pub fn depth(&self) -> usize {
-        let place = self.memory.place(self.index);
-        let deepest = self.memory.reservation.lowest_resident(place.start + self.memory.shape.guard..place.end);
-        place.end - deepest
+        used(self.limit()..self.end())
     }
 
     /// Gives the memory of all pages back but those of the upper `keep` bytes. One system call.
@@ -218,6 +218,12 @@ impl Stack {
     }
 }
 
+/// Bytes from the deepest page of a stack that is in memory to its end: how much of it was used since its pages were given back
+/// last. Asks the kernel; any addresses may be asked for.
+pub fn used(stack: Range<usize>) -> usize {
+    stack.end - lowest_resident(stack.clone())
+}
+
 /// A stack's place in a slab's list of idle ones: its index, and whether opening it failed.
 #[derive(Clone, Copy, Debug)]
 struct Idle {
@@ -225,8 +231,8 @@ struct Idle {
     open: bool,
 }
 
-/// Many stacks in one reservation, and which of them are idle. The functions neither allocate nor call the system, but for
-/// [`StackSlab::reserve`] and the drop.
+/// Many stacks in one reservation, and which of them are idle. But for [`StackSlab::reserve`] and the drop, the functions
+/// neither allocate nor call the system; [`StackSlab::claim`] does now and then, for half a microsecond.
 #[derive(Debug)]
 pub struct StackSlab {
     memory: Arc<Memory>,
@@ -237,6 +243,9 @@ pub struct StackSlab {
     closed: u32,
     /// From here on none was ever given out.
     fresh: u32,
+    /// Up to here the memory is open, guards included. It is opened in order, by whoever claims, and several at a time: pieces
+    /// that are opened apart and used before they meet stay mappings of their own for good.
+    open: u32,
 }
 
 /// Stacks of a slab that are yet to be opened.
@@ -244,6 +253,8 @@ pub struct StackSlab {
 pub struct Unopened {
     memory: Arc<Memory>,
     indices: Range<u32>,
+    /// The memory is open, and only the guards are to be made.
+    open: bool,
 }
 
 impl StackSlab {
@@ -254,7 +265,7 @@ impl StackSlab {
         let bytes = shape.stride().checked_mul(count as usize).ok_or_else(too_large)?;
         let reservation = Reservation::new(bytes)?;
         let idle = Vec::with_capacity(count as usize);
-        Ok(Self { memory: Arc::new(Memory { reservation, shape }), count, idle, closed: 0, fresh: 0 })
+        Ok(Self { memory: Arc::new(Memory { reservation, shape }), count, idle, closed: 0, fresh: 0, open: 0 })
     }
 
     /// The idle stack that was used last.
@@ -265,18 +276,31 @@ impl StackSlab {
 
     /// Up to `most` stacks that are not open. [`Unopened::open`] makes stacks of them, outside of any lock.
     pub fn claim(&mut self, most: u32) -> Option<Unopened> {
-        let indices = if self.fresh < self.count {
+        let memory = self.memory.clone();
+        if self.fresh < self.count {
             let start = self.fresh;
-            self.fresh = self.count.min(start + most);
-            start..self.fresh
-        } else {
-            // Those that could not be opened lie at the bottom.
-            let closed = self.idle.first().filter(|first| !first.open)?.index;
-            self.idle.remove(0);
-            self.closed -= 1;
-            closed..closed + 1
-        };
-        Some(Unopened { memory: self.memory.clone(), indices })
+            self.fresh = self.count.min(start.saturating_add(most));
+            self.open_ahead();
+            return Some(Unopened { memory, indices: start..self.fresh, open: self.fresh <= self.open });
+        }
+        // Those that could not be opened lie at the bottom.
+        let closed = self.idle.first().filter(|first| !first.open)?.index;
+        self.idle.remove(0);
+        self.closed -= 1;
+        Some(Unopened { memory, indices: closed..closed + 1, open: false })
+    }
+
+    /// Opens as many again as are open. If so much memory is not to be had, each is opened by itself.
+    fn open_ahead(&mut self) {
+        if self.memory.shape.guards != Guards::Light || self.fresh <= self.open {
+            return;
+        }
+        let ahead = self.open.min(AHEAD);
+        let to = self.count.min(self.fresh.saturating_add(ahead));
+        let range = self.memory.place(self.open).start..self.memory.place(to).start;
+        if self.memory.reservation.open(range).is_ok() {
+            self.open = to;
+        }
     }
 
     /// Takes a stack of this slab back; gives one of another slab back to the caller.
@@ -331,11 +355,8 @@ impl StackSlab {
 impl Unopened {
     /// Opens them, in order, into `stacks`. On an error, those that are left stay here.
     pub fn open(&mut self, stacks: &mut Vec<Stack>) -> io::Result<()> {
-        let whole = self.memory.place(self.indices.start).start..self.memory.place(self.indices.end).start;
-        // Half the system calls. If there is not as much memory to be had, there may be for some of them.
-        let open = self.memory.shape.guards == Guards::Light && self.memory.reservation.open(whole).is_ok();
         for index in self.indices.clone() {
-            self.memory.open(index, open)?;
+            self.memory.open(index, self.open)?;
             self.indices.start = index + 1;
             stacks.push(Stack::new(self.memory.clone(), index));
         }

@@ -14,11 +14,14 @@ use gosched_runtime_sys::handler::{self, Fault, Verdict};
 use gosched_runtime_sys::slot;
 
 use crate::current;
-use crate::g::running_own;
+use crate::g::{G, Own, running_own};
 
 /// Below a thread's stack, an access this near to it is an overflow even where the system does not tell the guard's size
 /// (the main thread's stack grows downwards to its limit).
 const NEAR: usize = 64 * 1024;
+
+const ADVICE: &str = "\n  raise it with Builder::stack_size, or run what is deep with on_thread_stack\n";
+const THREADS_ADVICE: &str = "\n  it is its thread's: give that thread a larger one where it is made\n";
 
 /// Installs the handlers, once per process. They chain to what was there before.
 pub(crate) fn install() -> io::Result<()> {
@@ -39,25 +42,42 @@ fn on_fault(fault: &Fault) -> Verdict {
     if fault.code <= 0 {
         return Verdict::NotMine;
     }
-    let overflow = current::with(|cx| {
+    current::with(|cx| {
         let g = cx?.g()?;
         // SAFETY: this handler interrupted the G, or code on its thread that runs while it is current.
-        let stack = unsafe { running_own(g) }.stack;
-        let thread = stack.high == 0;
-        let bytes = if thread { thread_overflow(fault.address)? } else { stack.high - stack.low };
-        (thread || (stack.guard..stack.low).contains(&fault.address)).then_some((g.id(), bytes, thread))
+        let own = unsafe { running_own(g) };
+        let stack = own.stack;
+        if stack.high == 0 || own.on_thread_stack.get() {
+            report(g, own, thread_overflow(fault.address)?, THREADS_ADVICE);
+        }
+        if (stack.guard..stack.low).contains(&fault.address) {
+            report(g, own, stack.high - stack.low, ADVICE);
+        }
+        Some(())
     });
-    let Some((id, bytes, thread)) = overflow else { return Verdict::NotMine };
-    let advice = if thread {
-        " bytes, its thread's; give that thread a larger one where it is made\n"
-    } else {
-        " bytes; raise it with Builder::stack_size\n"
-    };
+    Verdict::NotMine
+}
+
+/// Says which goroutine has overflowed a stack of so many bytes, and what helps.
+fn report(g: &G, own: &Own, bytes: usize, advice: &str) -> ! {
+    let nothing = Part::Text("");
+    let [called, name] = own.name().map_or([nothing; 2], |name| [Part::Text("\n  called "), Part::Text(name)]);
+    let made = g.made().map_or([nothing; 4], |place| {
+        [Part::Text("\n  made at "), Part::Text(place.file()), Part::Text(":"), Part::Dec(place.line().into())]
+    });
+    let [made_at, file, colon, line] = made;
     fatal(&[
         Part::Text("\ngosched: goroutine "),
-        Part::Dec(id),
+        Part::Dec(g.id()),
         Part::Text(" has overflowed its stack of "),
         Part::Dec(bytes as u64),
+        Part::Text(" bytes"),
+        called,
+        name,
+        made_at,
+        file,
+        colon,
+        line,
         Part::Text(advice),
     ])
 }

@@ -24,9 +24,8 @@
 
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
-use std::io;
+use std::panic::Location;
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU16, AtomicU64,
     Ordering::{Relaxed, SeqCst},
@@ -35,6 +34,7 @@ use std::sync::atomic::{
 
 use gosched_runtime_sys::context::{Context, Suspender};
 
+use crate::body::Entry;
 use crate::ds::list::{Link, Linked};
 use crate::ds::parker::Parker;
 use crate::ds::timers::NEVER;
@@ -110,45 +110,6 @@ impl fmt::Display for Cancelled {
 
 impl std::error::Error for Cancelled {}
 
-/// What a G runs.
-pub(crate) trait Body {
-    /// Runs the closure, or drops it if `begin` says so, keeps the outcome for the joiner and wakes it. Catches every panic
-    /// of the closure. A second call does nothing.
-    fn run(&self, id: u64, begin: Begin);
-
-    /// Lets go of it, as the last thing that its goroutine does.
-    fn release(self: Arc<Self>) {}
-}
-
-/// How a G's life begins.
-#[derive(Debug)]
-pub(crate) enum Begin {
-    /// It runs.
-    Run,
-    /// It was cancelled before.
-    Cancelled,
-    /// There was no stack for it.
-    Failed(io::Error),
-}
-
-/// A body and how it is kept.
-pub(crate) enum Entry {
-    /// Shared with a `JoinHandle`.
-    Shared(Arc<dyn Body + Send + Sync>),
-    /// The same, with what a builder said of it.
-    Built(Box<Built>),
-    /// On the stack of a caller that waits until the G has ended (`run`).
-    Borrowed(NonNull<dyn Body>),
-}
-
-/// A body and what its goroutine is to be like.
-pub(crate) struct Built {
-    pub(crate) body: Arc<dyn Body + Send + Sync>,
-    pub(crate) name: Option<Box<str>>,
-    /// In bytes; the runtime's if it is not said.
-    pub(crate) stack_size: Option<usize>,
-}
-
 /// One goroutine, as far as it is needed without a stack. What every thread may look at are `parker` and `id`.
 pub(crate) struct G {
     link: Link,
@@ -163,6 +124,8 @@ pub(crate) struct G {
     entry: Cell<Option<Entry>>,
     /// The owner's part; null before the G begins.
     own: AtomicPtr<Own>,
+    /// Where in the program it was made; null if nobody knows. A signal handler reads it.
+    made: AtomicPtr<Location<'static>>,
 }
 
 /// The part of a G that has begun, and that belongs to its owner.
@@ -185,6 +148,8 @@ pub(crate) struct Own {
     pub(crate) suspender: Cell<Option<GSuspender>>,
     /// What it is called: in a frame of its own that is there while this is not null. A signal handler reads it.
     name: AtomicPtr<Box<str>>,
+    /// It runs on its thread's stack at the moment, not on its own.
+    pub(crate) on_thread_stack: Cell<bool>,
     /// Lowest address of the stack's guard and of the stack, and its end, for the fault handler; zero without an own stack.
     pub(crate) stack: StackRange,
     context: UnsafeCell<Option<GContext>>,
@@ -226,6 +191,7 @@ impl G {
             id: AtomicU64::new(0),
             entry: Cell::new(None),
             own: AtomicPtr::new(ptr::null_mut()),
+            made: AtomicPtr::new(ptr::null_mut()),
         }
     }
 
@@ -246,6 +212,17 @@ impl G {
         }
         // SAFETY: what has begun has its part until it ends; the home of a settled G does not change in between.
         unsafe { &*self.own.load(Relaxed) }.home.get()
+    }
+
+    /// Where in the program it was made, if that is known. Async-signal-safe.
+    pub(crate) fn made(&self) -> Option<&'static Location<'static>> {
+        // SAFETY: null, or from a reference for ever: see `made_at`.
+        unsafe { self.made.load(Relaxed).as_ref() }
+    }
+
+    /// Says where in the program it was made.
+    pub(crate) fn made_at(&self, place: Option<&'static Location<'static>>) {
+        self.made.store(place.map_or(ptr::null_mut(), |place| ptr::from_ref(place).cast_mut()), Relaxed);
     }
 
     /// Notes that the goroutine is to end. Its park word is cancelled after this.
@@ -301,6 +278,7 @@ impl Own {
             asked: AtomicBool::new(false),
             suspender: Cell::new(None),
             name: AtomicPtr::new(ptr::null_mut()),
+            on_thread_stack: Cell::new(false),
             stack,
             context: UnsafeCell::new(None),
         }
@@ -391,6 +369,7 @@ impl Runnable {
     pub(crate) fn init(&self, id: u64, kind: Kind, entry: Option<Entry>) {
         let g = self.g();
         g.parker.reset();
+        g.made_at(None);
         g.kind.set(kind);
         g.entry.set(entry);
         g.id.store(id, Relaxed);

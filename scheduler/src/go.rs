@@ -1,9 +1,11 @@
 //! Making goroutines.
 
+use std::panic::Location;
 use std::sync::Arc;
 
+use crate::body::Entry;
 use crate::current;
-use crate::g::{Entry, Kind};
+use crate::g::Kind;
 use crate::join::{JoinHandle, Packet};
 use crate::proc::spawn;
 use crate::sched::Sched;
@@ -23,6 +25,7 @@ use crate::sched::Sched;
 /// });
 /// assert_eq!(sum, 60);
 /// ```
+#[track_caller]
 pub fn go<F, T>(f: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -42,6 +45,7 @@ where
 /// The promise of [`Mode::migratory`](crate::Mode::migratory) for this goroutine: nothing bound to a thread is held across
 /// a suspension by `f` or anything it calls.
 #[expect(unsafe_code, reason = "the caller promises for one goroutine what a mode promises for all")]
+#[track_caller]
 pub unsafe fn go_migratory<F, T>(f: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -50,6 +54,7 @@ where
     go_here(Some(Kind::Migratory), f)
 }
 
+#[track_caller]
 fn go_here<F, T>(kind: Option<Kind>, f: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -57,9 +62,10 @@ where
 {
     let packet = Arc::new(Packet::new(f, ()));
     let entry = Entry::Shared(packet.clone());
+    let place = Location::caller();
     let made = current::with(|cx| {
         let cx = cx.filter(|cx| cx.g().is_some())?;
-        Some(spawn_as(cx.sched(), Some(cx), kind, entry))
+        Some(spawn_as(cx.sched(), Some(cx), kind, entry, place))
     });
     let id = made.expect(
         "gosched::go was called on a thread that is in no runtime; use Handle::go, Runtime::run or Bridge::enter",
@@ -68,6 +74,7 @@ where
 }
 
 /// Makes a goroutine of `sched` from any thread.
+#[track_caller]
 pub(crate) fn go_in<F, T>(sched: &Sched, f: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -80,20 +87,29 @@ where
 }
 
 /// Makes a goroutine of `sched` that runs `entry`; its number.
+#[track_caller]
 pub(crate) fn spawn_in(sched: &Sched, entry: Entry) -> u64 {
+    let place = Location::caller();
     current::with(|cx| {
         let here = cx.filter(|cx| std::ptr::eq(cx.sched(), sched));
-        spawn_as(sched, here, None, entry)
+        spawn_as(sched, here, None, entry, place)
     })
 }
 
-fn spawn_as(sched: &Sched, here: Option<&current::Current>, kind: Option<Kind>, entry: Entry) -> u64 {
+/// `place`: in the program.
+fn spawn_as(
+    sched: &Sched,
+    here: Option<&current::Current>,
+    kind: Option<Kind>,
+    entry: Entry,
+    place: &'static Location<'static>,
+) -> u64 {
     let mode = sched.config.mode;
     if mode.is_threads() {
-        return spawn::spawn_thread(sched, entry);
+        return spawn::spawn_thread(sched, entry, place);
     }
     let usual = if mode.is_migratory() { Kind::Migratory } else { Kind::Settled };
-    spawn::spawn(sched, here, kind.unwrap_or(usual), entry)
+    spawn::spawn(sched, here, kind.unwrap_or(usual), entry, place)
 }
 
 /// The number of the calling goroutine, unique in the process; `None` on a thread that runs none.

@@ -1,10 +1,12 @@
 //! What a goroutine may be besides the usual, and who the calling one is.
 
 use std::io;
+use std::panic::Location;
 use std::sync::Arc;
 
+use crate::body::{Begin, Body, Built, Entry};
 use crate::current;
-use crate::g::{Begin, Body, Built, Entry, Kind};
+use crate::g::Kind;
 use crate::go::spawn_in;
 use crate::join::{Host, JoinHandle, Packet};
 use crate::proc::beside::Newcomer;
@@ -95,6 +97,7 @@ impl Builder {
     /// # Panics
     ///
     /// If no [`runtime`](Self::runtime) is set and the calling thread is in none.
+    #[track_caller]
     pub fn go<F, T>(self, f: F) -> JoinHandle<T>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -120,6 +123,7 @@ impl Builder {
     /// that is to have its own; with `NotConnected` if no [`runtime`](Self::runtime) is set and the calling thread is in none.
     /// The closure is dropped then. That there is no memory for a stack shows only when the goroutine begins, and is its
     /// joiner's error here, too.
+    #[track_caller]
     pub fn try_go<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -140,16 +144,17 @@ impl Builder {
     }
 
     /// Makes a goroutine that runs `body`; its number. On an error nothing is left but the body.
+    #[track_caller]
     fn make(self, sched: &Arc<Sched>, body: Arc<dyn Body + Send + Sync>) -> io::Result<u64> {
         let Self { name, stack_size, own_thread, host, .. } = self;
         check_stack_size(stack_size)?;
         let entry = Entry::Built(Box::new(Built { body, name, stack_size }));
         let mode = sched.config.mode;
         if own_thread || mode.is_threads() {
-            return spawn::try_spawn_thread(sched, entry);
+            return spawn::try_spawn_thread(sched, entry, Location::caller());
         }
         let Some(host) = host.filter(|_| !mode.is_migratory()) else { return Ok(spawn_in(sched, entry)) };
-        let g = spawn::make_apart(sched, Kind::Settled, entry);
+        let g = spawn::make_apart(sched, Kind::Settled, entry, Location::caller());
         let id = g.g().id();
         host.take_in(Newcomer::new(sched.clone(), g));
         Ok(id)

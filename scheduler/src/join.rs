@@ -7,8 +7,8 @@
 #![expect(unsafe_code, reason = "waits in the packet's list")]
 
 use std::any::Any;
+use std::borrow::Borrow;
 use std::fmt;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use std::thread;
 
 use gosched_runtime_sys::primitive::{Mutex, MutexGuard, mutated};
 
-use crate::g::{Begin, Body, CancelScope, Cancelled};
+use crate::body::{Begin, Body, NotStarted};
+use crate::g::{CancelScope, Cancelled};
 use crate::proc::beside::{Chain, Newcomer, host_begins};
 use crate::proc::cancel::can_unwind;
 use crate::proc::park::{Parking, Target, Wake};
@@ -51,6 +52,9 @@ pub(crate) trait Afterwards: Clone {
 
 impl Afterwards for () {}
 
+/// A packet of more bytes stays on the heap: it would be copied for little, and fill the stack.
+const LARGE: usize = 512;
+
 /// Where a goroutine's outcome stands.
 enum Stage<F, T, K> {
     /// It has not begun; or never will, because it was cancelled.
@@ -74,7 +78,8 @@ struct State<F, T, K: Rouse> {
     waker: Option<Waker>,
 }
 
-/// One allocation per goroutine: its closure, later its outcome.
+/// One allocation per goroutine: its closure, later its outcome. A goroutine without a handle takes its packet from the heap
+/// onto its stack, into the page that is touched anyhow: one that waits then has no other memory than its stack and record.
 ///
 /// The lock is also what makes a cancel safe. Whoever runs the goroutine is in the state from its first instruction to its
 /// last; it is put there, taken out and cancelled under the lock. So a cancel reaches the goroutine that it was meant for,
@@ -169,21 +174,16 @@ impl<F, T, K: Cancels, A: Afterwards> Packet<F, T, K, A> {
         can_unwind()
     }
 
-    /// The goroutine's last act: its closure was run or dropped, and an outcome without a handle is dropped here.
-    pub(crate) fn let_go(self: Arc<Self>) {
-        /// Also if what is dropped before unwinds.
-        struct Gone<A: Afterwards>(Option<A>);
-        impl<A: Afterwards> Drop for Gone<A> {
-            fn drop(&mut self) {
-                if let Some(after) = self.0.take() {
-                    after.gone();
-                }
-            }
-        }
-        let gone = Gone(Some(self.after.clone()));
-        let gone = Some(gone).filter(|_| !mutated("scope.gone_too_early"));
-        drop(self);
-        drop(gone);
+    /// A goroutine, to its last act: its closure was run or dropped, and an outcome without a handle is dropped here.
+    pub(crate) fn live_and_let_go(held: impl Borrow<Self>, id: u64, begin: Begin, runner: Option<K>)
+    where
+        F: FnOnce() -> T,
+    {
+        let gone = Gone(Some(held.borrow().after.clone()));
+        // Dropped last, also if what is dropped before it unwinds.
+        let _gone = Some(gone).filter(|_| !mutated("scope.gone_too_early"));
+        let held = held;
+        held.borrow().live(id, begin, runner);
     }
 
     /// Waits for the outcome; each wait begins under the lock where it can, else with `begin`, without the lock.
@@ -219,8 +219,26 @@ impl<F: FnOnce() -> T, T, A: Afterwards> Body for Packet<F, T, Target, A> {
         self.live(id, begin, Target::here());
     }
 
-    fn release(self: Arc<Self>) {
-        self.let_go();
+    fn run_shared(self: Arc<Self>, id: u64, begin: Begin) {
+        let runner = Target::here();
+        if size_of::<Self>() > LARGE {
+            return Self::live_and_let_go(self, id, begin, runner);
+        }
+        match Arc::try_unwrap(self) {
+            Ok(alone) => Self::live_and_let_go(alone, id, begin, runner),
+            Err(shared) => Self::live_and_let_go(shared, id, begin, runner),
+        }
+    }
+}
+
+/// Tells that nothing is left.
+struct Gone<A: Afterwards>(Option<A>);
+
+impl<A: Afterwards> Drop for Gone<A> {
+    fn drop(&mut self) {
+        if let Some(after) = self.0.take() {
+            after.gone();
+        }
     }
 }
 
@@ -293,23 +311,6 @@ fn take<F, T, K: Rouse>(state: &mut MutexGuard<'_, State<F, T, K>>) -> Option<th
             state.stage = other;
             None
         }
-    }
-}
-
-/// The payload of a goroutine that never began, because there was no memory for its stack or no thread for it: what
-/// `join` then gives back in place of a panic's payload.
-#[derive(Debug)]
-pub struct NotStarted(pub io::Error);
-
-impl fmt::Display for NotStarted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the goroutine could not be started: {}", self.0)
-    }
-}
-
-impl std::error::Error for NotStarted {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.0)
     }
 }
 

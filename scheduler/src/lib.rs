@@ -8,6 +8,7 @@
 //! | `policy` | what is decided, as pure functions |
 //! | `pulse`, `crowd` | what an M shows of itself; how new Gs are let in |
 //! | `mode` | what the builder of a runtime promised |
+//! | `body` | what a goroutine runs, and how that begins |
 //! | `g`, `g_queue` | one goroutine; queues of them |
 //! | `stack_pool`, `slab` | stacks and records that wait for their next goroutine |
 //! | `p` | the right to run Gs and the queues that go with it |
@@ -17,6 +18,7 @@
 //! | `current`, `thread_g` | the calling thread's place; Gs that are threads |
 //! | `proc` | the verbs: wake, timers, find, run, park, spawn, attach, shutdown |
 //! | `sysmon`, `report` | who takes a P from an M that keeps it too long, and what is told of that |
+//! | `thread_stack` | the stack under the calling code |
 //! | `waiter` | the wait queue under everything that blocks |
 //! | `blocking`, `cancel`, `time`, `join`, `go`, `scope`, `future`, `chan`, `sync` | what users call |
 //! | `fault`, `signal`, `runtime`, `goroutine`, `embed` | the edges |
@@ -24,6 +26,7 @@
 mod alarm;
 mod blocking;
 mod blocking_pool;
+mod body;
 mod crowd;
 mod current;
 mod dispatch;
@@ -49,6 +52,7 @@ mod stats;
 mod sysmon;
 mod thread_g;
 mod thread_pool;
+mod thread_stack;
 mod waiter;
 
 pub mod cancel;
@@ -62,9 +66,10 @@ pub mod sync;
 pub mod time;
 
 pub use blocking::blocking;
+pub use body::NotStarted;
 pub use cancel::{CancelScope, Cancelled};
 pub use go::{current_id, go, go_migratory};
-pub use join::{JoinHandle, NotStarted};
+pub use join::JoinHandle;
 pub use mode::Mode;
 pub use proc::lock_thread::{ThreadLock, lock_thread};
 pub use proc::park::yield_now;
@@ -72,6 +77,7 @@ pub use runtime::{Builder, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, 
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use stack_pool::StackStats;
 pub use stats::Stats;
+pub use thread_stack::{on_thread_stack, stack_remaining, stack_used};
 
 #[cfg(all(test, gosched_loom))]
 mod model;

@@ -20,9 +20,10 @@ use gosched_runtime_sys::fork;
 use gosched_runtime_sys::stack::{Guards, Shape};
 use gosched_runtime_sys::thread::usable_cpus;
 
+use crate::body::{Begin, Body, Entry};
 use crate::current::{self, Current};
 use crate::fault;
-use crate::g::{Begin, Body, CancelScope, Cancelled, Entry, Kind};
+use crate::g::{CancelScope, Cancelled, Kind};
 use crate::go::go_in;
 use crate::join::JoinHandle;
 use crate::m::M;
@@ -320,6 +321,7 @@ impl Handle {
 
     /// Runs `f` as a new goroutine of this runtime; from any thread. Never blocks. After the runtime was shut down the
     /// closure is dropped and `join` gives [`Cancelled`].
+    #[track_caller]
     pub fn go<F, T>(&self, f: F) -> JoinHandle<T>
     where
         F: FnOnce() -> T + Send + 'static,

@@ -230,10 +230,10 @@ impl Sched {
         self.global_new.len() > 0 || self.shared.iter().any(Shared::has_unstarted)
     }
 
-    /// When the first timer of any P is due, in nanoseconds on the monotonic clock; [`NEVER`] if there is none. A hint, but
+    /// When the first timer of any P is due, or idle stacks are to be looked at, in nanoseconds on the monotonic clock; [`NEVER`] if there is none. A hint, but
     /// for who follows the rules of `ds::timekeeper`.
     pub(crate) fn first_timer(&self) -> u64 {
-        self.shared.iter().map(|shared| shared.timers.first()).min().unwrap_or(NEVER)
+        self.shared.iter().map(|shared| shared.timers.first()).min().unwrap_or(NEVER).min(self.stacks.due())
     }
 
     /// The first deadline that no sleeping M keeps. In nanoseconds on the monotonic clock. A hint, to be looked at again.

@@ -31,8 +31,8 @@ use std::thread;
 use gosched_runtime_sys::fatal::{Part, fatal};
 use gosched_runtime_sys::primitive::{Mutex, mutated};
 
+use crate::body::{Body, Entry};
 use crate::current;
-use crate::g::{Body, Entry};
 use crate::go::spawn_in;
 use crate::join::{Afterwards, Joint, Packet};
 use crate::proc::cancel::shielded;
@@ -187,6 +187,7 @@ impl Drop for Unwinds {
 impl<'scope> Scope<'scope, '_> {
     /// Runs `f` as a new goroutine, which may borrow whatever outlives the scope. Never blocks. May be called by the scope's
     /// goroutines, too.
+    #[track_caller]
     pub fn go<F, T>(&'scope self, f: F) -> ScopedJoinHandle<'scope, T>
     where
         F: FnOnce() -> T + Send + 'scope,

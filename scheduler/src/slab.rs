@@ -1,5 +1,8 @@
 //! G records: carved in chunks, recycled, freed with their runtime.
 //!
+//! Each chunk is as large as all before it, up to [`LARGEST`]: small ones would lie between the closures of the goroutines, and keep
+//! the holes that those leave from being used as one.
+//!
 //! That they stay mapped is what lets a waker or a signal handler be late (see `g`), and that they can all be walked is
 //! what shutdown needs; a registry that every spawn and every end had to lock is what this replaces.
 //!
@@ -12,7 +15,7 @@
 
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{
-    AtomicPtr,
+    AtomicPtr, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
 
@@ -21,8 +24,11 @@ use gosched_runtime_sys::primitive::Mutex;
 use crate::ds::list::List;
 use crate::g::{G, Runnable};
 
-/// How many records are carved, and moved between a P and the slab, at a time.
+/// How many records are moved between a P and the slab at a time, and how many the first chunk has.
 pub(crate) const BATCH: usize = 64;
+
+/// How many the largest chunk has: they are all written when it is carved, in half a millisecond.
+const LARGEST: usize = 16_384;
 
 struct Chunk {
     records: Box<[G]>,
@@ -34,11 +40,13 @@ pub(crate) struct Slab {
     vacant: Mutex<List<G>>,
     /// Never shrinks.
     newest: AtomicPtr<Chunk>,
+    /// How many records there are.
+    carved: AtomicUsize,
 }
 
 impl Slab {
     pub(crate) fn new() -> Self {
-        Self { vacant: Mutex::new(List::new()), newest: AtomicPtr::new(ptr::null_mut()) }
+        Self { vacant: Mutex::new(List::new()), newest: AtomicPtr::new(ptr::null_mut()), carved: AtomicUsize::new(0) }
     }
 
     /// Moves some vacant records into `to`, at least one.
@@ -50,7 +58,8 @@ impl Slab {
         drop(vacant);
         if to.is_empty() {
             let mut carved = self.carve();
-            to.extend(std::iter::from_fn(|| carved.pop_front()));
+            to.extend((0..BATCH).map_while(|_| carved.pop_front()));
+            self.vacant.lock().append(carved);
         }
     }
 
@@ -79,7 +88,9 @@ impl Slab {
 
     /// A new chunk's records.
     fn carve(&self) -> List<G> {
-        let records = (0..BATCH).map(|_| G::vacant()).collect();
+        let count = self.carved.load(Relaxed).clamp(BATCH, LARGEST);
+        self.carved.fetch_add(count, Relaxed);
+        let records = (0..count).map(|_| G::vacant()).collect();
         let chunk = Box::leak(Box::new(Chunk { records, older: self.newest.load(Relaxed) }));
         let mut carved = List::new();
         for record in &chunk.records {

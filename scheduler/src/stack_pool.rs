@@ -5,12 +5,13 @@
 //!
 //! # What idle stacks cost
 //!
-//! Three things keep it small, each at a moment when somebody is here anyhow:
+//! Three things keep it small:
 //!
 //! - A stack that leaves a cache for its slab gives its deep pages back, all but the upper [`KEEP`] bytes. So do those
 //!   in the cache of a P that runs out of work, and every [`TIDY_EVERY`]th stack that comes back to a busy one.
 //! - Stacks come from the oldest slab that has one, so that the younger, larger slabs empty after a peak.
-//! - A slab that was whole for [`IDLE_NS`] is unmapped, the page tables with it.
+//! - A slab that was whole for [`IDLE_NS`] is unmapped, the page tables with it. The M that keeps the time comes for that, once,
+//!   if nobody else does.
 //!
 //! Nothing is allocated or freed, and the system is not called, under the lock: an allocator that makes goroutines comes by
 //! here, and every P does.
@@ -29,6 +30,7 @@ use gosched_runtime_sys::stack::{Guards, Shape, Stack, StackSlab, Unopened};
 use gosched_runtime_sys::thread::monotonic_ns;
 
 use crate::ds::grow;
+use crate::ds::timers::NEVER;
 
 /// A P's cache holds at most this many; half of it moves at a time.
 const CACHE: usize = 64;
@@ -64,8 +66,8 @@ pub(crate) struct StackPool {
     /// Of other sizes, each when it was asked for first.
     others: Mutex<Vec<Arc<Class>>>,
     unmapped: AtomicU64,
-    /// When slabs were looked at last.
-    tidied: AtomicU64,
+    /// When slabs are to be looked at; [`NEVER`] while none is whole.
+    due: AtomicU64,
 }
 
 /// The stacks of one size.
@@ -167,7 +169,7 @@ impl StackCache {
         self.tidy();
         if self.stacks.len() > CACHE {
             self.tidy -= CACHE / 2;
-            pool.usual.give(self.stacks.drain(..CACHE / 2));
+            pool.give(&pool.usual, self.stacks.drain(..CACHE / 2));
             pool.tidy(monotonic_ns());
         }
     }
@@ -187,7 +189,7 @@ impl StackPool {
             usual: Class::new(shape),
             others: Mutex::new(Vec::new()),
             unmapped: AtomicU64::new(0),
-            tidied: AtomicU64::new(0),
+            due: AtomicU64::new(NEVER),
         }
     }
 
@@ -195,14 +197,23 @@ impl StackPool {
     fn get_unusual(&self, size: usize) -> io::Result<Stack> {
         let shape = Shape::new(size, self.usual.shape.guards())?;
         if shape == self.usual.shape {
-            return self.usual.take_one();
+            return self.take_one(&self.usual);
         }
         let class = self.other(shape.size()).unwrap_or_else(|| {
             // Two that come at once add two: it is the first that is found, by both and ever after.
             grow::push(|| self.others.lock(), |others| others, Arc::new(Class::new(shape)));
             self.other(shape.size()).expect("it was just added")
         });
-        class.take_one()
+        self.take_one(&class)
+    }
+
+    fn take_one(&self, class: &Class) -> io::Result<Stack> {
+        let mut stacks = Vec::with_capacity(OPEN as usize);
+        class.take(&mut stacks, 1)?;
+        let stack = stacks.pop().expect("taking brings one, or an error");
+        // What was opened with it.
+        self.give(class, stacks.into_iter());
+        Ok(stack)
     }
 
     /// The stacks of an unusual size.
@@ -215,26 +226,42 @@ impl StackPool {
     pub(crate) fn put(&self, mut stack: Stack) {
         stack.discard_below(KEEP);
         if stack.size() == self.usual.shape.size() {
-            self.usual.give(std::iter::once(stack));
+            self.give(&self.usual, std::iter::once(stack));
         } else {
-            self.other(stack.size()).expect("it came from there").give(std::iter::once(stack));
+            let class = self.other(stack.size()).expect("it came from there");
+            self.give(&class, std::iter::once(stack));
         }
+    }
+
+    fn give(&self, class: &Class, stacks: impl Iterator<Item = Stack>) {
+        let due = class.give(stacks);
+        if due < self.due() {
+            self.due.fetch_min(due, Relaxed);
+        }
+    }
+
+    /// When [`tidy`](Self::tidy) has something to do, on the monotonic clock; [`NEVER`] if there is nothing. A hint.
+    pub(crate) fn due(&self) -> u64 {
+        self.due.load(Relaxed)
     }
 
     /// Unmaps slabs that were whole for a while. May be called as often as one likes.
     pub(crate) fn tidy(&self, now: u64) {
-        if now.saturating_sub(self.tidied.load(Relaxed)) < IDLE_NS / 4 {
+        if now < self.due() {
             return;
         }
-        self.tidied.store(now, Relaxed);
-        let mut unmapped = self.usual.tidy(now);
+        self.due.store(NEVER, Relaxed);
+        let mut unmapped = 0;
+        let mut due = self.usual.tidy(now, &mut unmapped);
         let mut at = 0;
         // Looked up one by one: a class is not tidied under the lock of their list.
         while let Some(class) = { self.others.lock().get(at).cloned() } {
-            unmapped += class.tidy(now);
+            due = due.min(class.tidy(now, &mut unmapped));
             at += 1;
         }
         self.unmapped.fetch_add(unmapped, Relaxed);
+        // What became whole meanwhile has said so itself, before or after the store above.
+        self.due.fetch_min(due, Relaxed);
     }
 
     /// What the stacks take. Looks at each slab, of which there are some dozens at most.
@@ -253,14 +280,6 @@ impl StackPool {
 impl Class {
     fn new(shape: Shape) -> Self {
         Self { shape, slabs: Mutex::new(Vec::new()) }
-    }
-
-    fn take_one(&self) -> io::Result<Stack> {
-        let mut stacks = Vec::with_capacity(OPEN as usize);
-        self.take(&mut stacks, 1)?;
-        let stack = stacks.pop().expect("taking brings one, or an error");
-        self.give(stacks.into_iter());
-        Ok(stack)
     }
 
     /// Moves up to `most` idle stacks into `into`; if there is none, opens some. At least one, or an error.
@@ -323,32 +342,37 @@ impl Class {
         Ok(())
     }
 
-    /// Gives stacks back to their slabs.
-    fn give(&self, stacks: impl Iterator<Item = Stack>) {
+    /// Gives stacks back to their slabs. When something is to be tidied because of that, if anything.
+    fn give(&self, stacks: impl Iterator<Item = Stack>) -> u64 {
         let now = monotonic_ns();
         let mut slabs = self.slabs.lock();
-        let mut at = 0;
+        let (mut at, mut due) = (0, NEVER);
         for stack in stacks {
             // Mostly several in a row are of one slab.
             if slabs.get(at).is_none_or(|slab| !slab.stacks.owns(&stack)) {
                 at = slabs.iter().position(|slab| slab.stacks.owns(&stack)).expect("a slab stays until it is whole");
             }
             slabs[at].stacks.push(stack).expect("just looked");
-            slabs[at].whole_since = slabs[at].stacks.is_whole().then_some(now);
+            if slabs[at].stacks.is_whole() {
+                slabs[at].whole_since = Some(now);
+                due = if at > 0 { now + IDLE_NS } else { due };
+            }
         }
+        due
     }
 
-    /// Unmaps slabs that were whole for a while, but for the first; how many.
-    fn tidy(&self, now: u64) -> u64 {
-        let mut unmapped = 0;
+    /// Unmaps slabs that were whole for a while, but for the first, and counts them. When the next one is due.
+    fn tidy(&self, now: u64, unmapped: &mut u64) -> u64 {
         loop {
             let mut slabs = self.slabs.lock();
-            let idle = |slab: &Slab| slab.whole_since.is_some_and(|since| now.saturating_sub(since) >= IDLE_NS);
-            let Some(at) = slabs.iter().skip(1).position(idle) else { return unmapped };
+            let due = |slab: &Slab| slab.whole_since.map_or(NEVER, |since| since + IDLE_NS);
+            let Some(at) = slabs.iter().skip(1).position(|slab| due(slab) <= now) else {
+                return slabs.iter().skip(1).map(due).min().unwrap_or(NEVER);
+            };
             let slab = slabs.remove(at + 1);
             drop(slabs);
             drop(slab);
-            unmapped += 1;
+            *unmapped += 1;
         }
     }
 

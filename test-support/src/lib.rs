@@ -56,12 +56,23 @@ pub fn each_procs(mode: Mode, body: impl Fn(&Runtime)) {
 /// If the child cannot be made.
 #[must_use]
 pub fn in_child(name: &str) -> Option<Output> {
+    in_child_with(name, &[])
+}
+
+/// The same, with these variables in the child's environment.
+///
+/// # Panics
+///
+/// If the child cannot be made.
+#[must_use]
+pub fn in_child_with(name: &str, variables: &[(&str, &str)]) -> Option<Output> {
     if std::env::var_os("GOSCHED_CHILD").is_some() {
         return None;
     }
     let exe = std::env::current_exe().expect("the test binary");
     let mut child = Command::new(exe);
     child.args([name, "--exact", "--nocapture", "--test-threads=1", "--include-ignored"]).env("GOSCHED_CHILD", "1");
+    child.envs(variables.iter().copied());
     Some(child.output().expect("a child process"))
 }
 

@@ -19,10 +19,10 @@ const RUNTIME_SYS: &[&str] = &[
 const SCHEDULER: &[&str] = &[
     "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::table", "ds::idle", "ds::roster", "ds::heap", "ds::timers", "ds::timekeeper", "ds::watch", "ds",
     "policy::retake", "policy", "mode",
-    "g", "g_queue", "pulse", "crowd", "stack_pool", "slab", "p", "dispatch::seat", "dispatch::outcome", "dispatch::state", "dispatch", "m", "thread_pool", "blocking_pool", "sched::counts", "sched::global", "sched", "current", "thread_g",
+    "body", "g", "g_queue", "pulse", "crowd", "stack_pool", "slab", "p", "dispatch::seat", "dispatch::outcome", "dispatch::state", "dispatch", "m", "thread_pool", "blocking_pool", "sched::counts", "sched::global", "sched", "current", "thread_g",
     "proc::attach", "proc::start_m", "proc::wake", "proc::timers", "proc::find", "proc::spawn", "proc::cancel", "proc::in_place", "proc::lock_thread", "proc::park", "proc::beside", "proc::run", "proc::shutdown", "proc",
     "report", "sysmon",
-    "waiter", "waiter::race", "waiter::parked", "waiter::polled", "alarm",
+    "thread_stack", "waiter", "waiter::race", "waiter::parked", "waiter::polled", "alarm",
     "blocking", "cancel", "time", "time::timeout", "join", "go", "scope", "future",
     "chan::error", "chan::clock", "chan::state", "chan::raw", "chan::seat", "chan::future", "chan::case", "chan", "chan::sender", "chan::receiver", "chan::timed",
     "time::timer", "time::ticker",

@@ -11,10 +11,10 @@ use gosched_runtime_sys::primitive::{UnsafeCell, thread};
 use std::sync::Arc;
 
 use super::models;
+use crate::body::Begin;
 use crate::chan::raw::Channel;
 use crate::chan::seat::Seat;
-use crate::g::Begin;
-use crate::join::Packet;
+use crate::join::{Afterwards, Cancels, Packet};
 use crate::scope::Tally;
 
 /// The goroutine ends, and another one waits on its record; nobody cancelled that one.
@@ -80,6 +80,10 @@ impl Drop for Borrows {
     }
 }
 
+fn end<F: FnOnce() -> T, T, K: Cancels, A: Afterwards>(packet: Arc<Packet<F, T, K, A>>) {
+    Packet::<F, T, K, A>::live_and_let_go(packet, 1, Begin::Run, None);
+}
+
 /// Children that nobody joins end while their scope waits. What they borrow is its own again afterwards.
 fn scoped(children: u32) {
     let tally = Arc::new(Tally::<Seat>::new());
@@ -89,10 +93,7 @@ fn scoped(children: u32) {
             let outcome = Borrows(borrowed.clone());
             let packet = Arc::new(Packet::<_, _, Seat, _>::new(move || outcome, tally.clone()));
             tally.up();
-            thread::spawn(move || {
-                packet.live(1, Begin::Run, None);
-                packet.let_go();
-            })
+            thread::spawn(move || end(packet))
         })
         .collect();
     let parent = Seat::new();

@@ -221,6 +221,9 @@ fn retire(cx: &Current, hand: &mut Entered, searching: bool, wants: Wants) -> bo
 fn look_again(cx: &Current, hand: &mut Entered, wants: Wants) -> bool {
     let sched = cx.sched();
     let due = timers::any_due(sched);
+    if due {
+        sched.stacks.tidy(monotonic_ns());
+    }
     if !due && !find::missed_something(cx) {
         return false;
     }

@@ -10,7 +10,7 @@
 
 use std::io;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
@@ -20,9 +20,10 @@ use gosched_runtime_sys::context::Context;
 use gosched_runtime_sys::fatal::{Part, fatal};
 use gosched_runtime_sys::stack::{self, Stack};
 
+use crate::body::{Begin, Built, Entry};
 use crate::current::{self, Current, Entered};
 use crate::ds::grow;
-use crate::g::{Begin, Body, Built, Cancelled, Entry, G, GSuspender, Kind, Own, Runnable, StackRange};
+use crate::g::{Cancelled, G, GSuspender, Kind, Own, Runnable, StackRange};
 use crate::p::P;
 use crate::proc::start_m::reap;
 use crate::proc::{attach, wake};
@@ -33,9 +34,16 @@ use crate::thread_g::{self, ThreadG};
 /// How many goroutine numbers a P reserves at a time.
 const IDS: u64 = 256;
 
-/// Makes a goroutine and queues it; its number. `here` is the caller's place in `sched`, if it has one.
+/// Makes a goroutine and queues it; its number. `here` is the caller's place in `sched`, if it has one, and `place` its place in
+/// the program.
 #[inline]
-pub(crate) fn spawn(sched: &Sched, here: Option<&Current>, kind: Kind, entry: Entry) -> u64 {
+pub(crate) fn spawn(
+    sched: &Sched,
+    here: Option<&Current>,
+    kind: Kind,
+    entry: Entry,
+    place: &'static Location<'static>,
+) -> u64 {
     let id;
     if let Some(Ok(mut hand)) = here.map(Current::enter)
         && let Some(p) = hand.p.as_mut()
@@ -44,12 +52,14 @@ pub(crate) fn spawn(sched: &Sched, here: Option<&Current>, kind: Kind, entry: En
         let g = new_g(sched, p);
         id = next_id(p);
         g.init(id, kind, Some(entry));
+        g.g().made_at(Some(place));
         p.push_unstarted(&sched.shared[p.index], g);
     } else {
         sched.count_outside();
         let g = sched.slab.take();
         id = thread_g::reserve_ids(1);
         g.init(id, kind, Some(entry));
+        g.g().made_at(Some(place));
         sched.push_new(g);
     }
     wake::submit(sched);
@@ -57,10 +67,11 @@ pub(crate) fn spawn(sched: &Sched, here: Option<&Current>, kind: Kind, entry: En
 }
 
 /// Makes a goroutine that is in no queue.
-pub(crate) fn make_apart(sched: &Sched, kind: Kind, entry: Entry) -> Runnable {
+pub(crate) fn make_apart(sched: &Sched, kind: Kind, entry: Entry, place: &'static Location<'static>) -> Runnable {
     sched.count_outside();
     let g = sched.slab.take();
     g.init(thread_g::reserve_ids(1), kind, Some(entry));
+    g.g().made_at(Some(place));
     g
 }
 
@@ -135,30 +146,11 @@ unsafe fn main(g: NonNull<G>, suspender: Option<GSuspender>) {
 /// A goroutine's life. The body catches what its closure throws; what is left are the drops of what nobody joins, and the
 /// waker of who does. They may wait, and be cancelled in it like the closure: that ends the goroutine, too.
 fn live(id: u64, entry: Entry, begin: Begin) {
-    /// Lets go of the body, whatever its run throws.
-    struct Released(Option<Arc<dyn Body + Send + Sync>>);
-    impl Drop for Released {
-        fn drop(&mut self) {
-            if let Some(body) = self.0.take() {
-                body.release();
-            }
-        }
-    }
     let lived = catch_unwind(AssertUnwindSafe(move || match entry {
-        Entry::Shared(body) => {
-            let released = Released(Some(body));
-            if let Some(body) = &released.0 {
-                body.run(id, begin);
-            }
-        }
+        Entry::Shared(body) => body.run_shared(id, begin),
         Entry::Built(built) => {
             let Built { body, name, .. } = *built;
-            let released = Released(Some(body));
-            as_named(&name, || {
-                if let Some(body) = &released.0 {
-                    body.run(id, begin);
-                }
-            });
+            as_named(&name, || body.run_shared(id, begin));
         }
         // SAFETY: the caller of `run` waits until this G has ended.
         Entry::Borrowed(body) => unsafe { body.as_ref() }.run(id, begin),
@@ -241,8 +233,8 @@ pub(crate) fn abandon(cx: &Current, mut g: Runnable, error: io::Error) {
 }
 
 /// `Mode::threads`: a goroutine with a thread of its own, a used one if one waits; its number.
-pub(crate) fn spawn_thread(sched: &Sched, entry: Entry) -> u64 {
-    let g = make_apart(sched, Kind::ThreadBacked, entry);
+pub(crate) fn spawn_thread(sched: &Sched, entry: Entry, place: &'static Location<'static>) -> u64 {
+    let g = make_apart(sched, Kind::ThreadBacked, entry, place);
     let id = g.g().id();
     if let Err((g, error)) = thread_for(sched, g) {
         live(id, g.take_entry(), Begin::Failed(error));
@@ -252,8 +244,8 @@ pub(crate) fn spawn_thread(sched: &Sched, entry: Entry) -> u64 {
 }
 
 /// As [`spawn_thread`]; without a thread, the goroutine's closure is dropped.
-pub(crate) fn try_spawn_thread(sched: &Sched, entry: Entry) -> io::Result<u64> {
-    let g = make_apart(sched, Kind::ThreadBacked, entry);
+pub(crate) fn try_spawn_thread(sched: &Sched, entry: Entry, place: &'static Location<'static>) -> io::Result<u64> {
+    let g = make_apart(sched, Kind::ThreadBacked, entry, place);
     let id = g.g().id();
     thread_for(sched, g).map_err(|(g, error)| {
         drop(g.take_entry());
@@ -298,6 +290,7 @@ fn take(from: &AtomicPtr<G>) -> Option<Runnable> {
 fn run_thread(sched: &Sched, g: Runnable) {
     let place = ThreadG::acquire();
     place.renew(g.g().id());
+    place.g().made_at(g.g().made());
     let entry = g.take_entry();
     run_as(sched, place, entry);
     place.release();

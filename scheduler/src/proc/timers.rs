@@ -111,6 +111,7 @@ fn place(cx: &Current, hand: &mut Entered, g: Runnable) -> bool {
 /// Makes every G of every heap runnable that is due, by any thread.
 pub(crate) fn fire_all(sched: &Sched) {
     let now = monotonic_ns();
+    sched.stacks.tidy(now);
     for heap in 0..sched.shared.len() {
         while sched.shared[heap].timers.first() <= now
             && let Some(g) = pop(sched, heap, now)

@@ -1,0 +1,132 @@
+//! A million goroutines that wait for one channel, and what each of them takes.
+//!
+//! ```text
+//! $ cargo run --release --example million
+//!     3.734 s  made and waiting, 3734 ns for each of 1000000
+//! memory      4153 bytes each resident, 513 of page tables: 4666 in all
+//! mappings    120, before: 34
+//!     1.379 s  released and ended, 1378 ns for each of 1000000
+//! stacks      61 slabs, 240 GiB of addresses
+//! ```
+//!
+//! `--goroutines N` makes another number of them. It fails if a goroutine takes more than 4,700 bytes, or if there are 200
+//! mappings or more: figures of Linux with 4 KiB pages and guards by `madvise` (6.13); on an older kernel, 32,000 goroutines
+//! are the limit, and then it says what went wrong with the next one.
+//!
+//! # Safety
+//!
+//! The promise of the mode: the goroutines suspend in `recv` and `yield_now` only, in no initialiser and no nested call.
+
+#![expect(unsafe_code, reason = "promises what the mode asks for")]
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use gosched::{Mode, Runtime, chan, go, yield_now};
+
+/// At most so many bytes for each goroutine that waits, everything counted.
+const MOST_BYTES: usize = 4_700;
+/// At most so many mappings.
+const MOST_MAPPINGS: usize = 200;
+
+/// What the process takes.
+struct Sample {
+    resident: usize,
+    page_tables: usize,
+    mappings: usize,
+}
+
+impl Sample {
+    fn take() -> Self {
+        let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
+        let kib = |key: &str| -> usize {
+            let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("every process has it");
+            line.trim().trim_end_matches(" kB").parse().expect("a number")
+        };
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux has it");
+        Self { resident: kib("VmRSS:") << 10, page_tables: kib("VmPTE:") << 10, mappings: maps.lines().count() }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let goroutines = match arguments.as_slice() {
+        [] => Some(1_000_000),
+        [flag, n] if flag == "--goroutines" => n.parse().ok().filter(|n| *n > 0),
+        _ => None,
+    };
+    let Some(goroutines) = goroutines else {
+        eprintln!("usage: million [--goroutines N]");
+        return ExitCode::from(2);
+    };
+    // SAFETY: see the head.
+    let mode = unsafe { Mode::settled() };
+    let runtime = Runtime::builder(mode).build().expect("a runtime");
+    let fits = runtime.run(|| wait_and_release(&runtime, goroutines));
+    if fits { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Makes them, measures while they wait, lets them go; whether they fitted.
+fn wait_and_release(runtime: &Runtime, goroutines: usize) -> bool {
+    let before = Sample::take();
+    let (release, released) = chan::bounded::<()>(0);
+    let (waiting, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let began = Instant::now();
+    // Where a goroutine starts is where it stays, so one maker for each CPU.
+    let makers = std::thread::available_parallelism().map_or(1, usize::from);
+    for maker in 0..makers {
+        let share = goroutines / makers + usize::from(maker < goroutines % makers);
+        let (released, waiting, ended) = (released.clone(), waiting.clone(), ended.clone());
+        go(move || make(share, &released, &waiting, &ended));
+    }
+    until(&waiting, goroutines);
+    let took = began.elapsed();
+    let fits = report(&before, &Sample::take(), goroutines, took);
+    let began = Instant::now();
+    drop(release);
+    until(&ended, goroutines);
+    per(began.elapsed(), goroutines, "released and ended");
+    let stats = runtime.stack_stats();
+    println!("stacks      {} slabs, {} GiB of addresses", stats.slabs, stats.reserved >> 30);
+    fits
+}
+
+/// Makes so many.
+fn make(goroutines: usize, released: &chan::Receiver<()>, waiting: &Arc<AtomicUsize>, ended: &Arc<AtomicUsize>) {
+    let mine = Arc::new(AtomicUsize::new(0));
+    for n in 0..goroutines {
+        let (released, started, waiting, ended) = (released.clone(), mine.clone(), waiting.clone(), ended.clone());
+        go(move || {
+            started.fetch_add(1, Relaxed);
+            waiting.fetch_add(1, Relaxed);
+            let _disconnected = released.recv();
+            ended.fetch_add(1, Relaxed);
+        });
+        // What has not started keeps its closure on the heap.
+        if n % 1024 == 0 {
+            until(&mine, n);
+        }
+    }
+}
+
+/// Lets others run until so many are counted.
+fn until(counter: &AtomicUsize, n: usize) {
+    while counter.load(Relaxed) < n {
+        yield_now();
+    }
+}
+
+fn per(time: Duration, n: usize, what: &str) {
+    println!("{:9.3} s  {what}, {} ns for each of {n}", time.as_secs_f64(), time.as_nanos() / n as u128);
+}
+
+fn report(before: &Sample, now: &Sample, goroutines: usize, took: Duration) -> bool {
+    per(took, goroutines, "made and waiting");
+    let resident = (now.resident - before.resident) / goroutines;
+    let tables = (now.page_tables - before.page_tables) / goroutines;
+    println!("memory      {resident} bytes each resident, {tables} of page tables: {} in all", resident + tables);
+    println!("mappings    {}, before: {}", now.mappings, before.mappings);
+    resident + tables <= MOST_BYTES && now.mappings < MOST_MAPPINGS
+}

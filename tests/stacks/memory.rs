@@ -1,0 +1,138 @@
+//! What goroutines take while they wait, and that it comes back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use gosched::{Runtime, chan, go, yield_now};
+use test_support::{in_child_with, settled};
+
+/// Alone in a process, whose memory is then the test's.
+#[track_caller]
+fn alone(name: &str, body: impl FnOnce()) {
+    let name = format!("memory::{name}");
+    let Some(output) = in_child_with(&name, &[]) else { return body() };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "no test is called {name}");
+}
+
+/// Bytes in memory, page tables included.
+fn memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
+    let kib = |key: &str| -> usize {
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("every process has it");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    };
+    (kib("VmRSS:") + kib("VmPTE:")) << 10
+}
+
+/// `n` goroutines that wait, together with what lets them go.
+fn waiting(n: usize) -> (chan::Sender<()>, Arc<AtomicUsize>) {
+    let (release, released) = chan::bounded::<()>(0);
+    let (started, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    for made in 0..n {
+        let (released, here, gone) = (released.clone(), started.clone(), ended.clone());
+        go(move || {
+            here.fetch_add(1, Relaxed);
+            let _disconnected = released.recv();
+            gone.fetch_add(1, Relaxed);
+        });
+        if made % 512 == 0 {
+            until(&started, made);
+        }
+    }
+    until(&started, n);
+    (release, ended)
+}
+
+fn until(counter: &AtomicUsize, n: usize) {
+    while counter.load(Relaxed) < n {
+        yield_now();
+    }
+}
+
+fn one_p() -> Runtime {
+    Runtime::builder(settled()).procs(1).build().expect("a runtime")
+}
+
+#[test]
+fn a_goroutine_that_waits_takes_one_page_of_stack() {
+    alone("a_goroutine_that_waits_takes_one_page_of_stack", || {
+        const N: usize = 50_000;
+        // Unoptimised, frames are larger.
+        let most = if cfg!(debug_assertions) { 3 * 4096 + 800 } else { 4_700 };
+        let rt = one_p();
+        rt.run(|| {
+            let before = memory();
+            let (release, ended) = waiting(N);
+            let each = (memory() - before) / N;
+            drop(release);
+            until(&ended, N);
+            assert!(each <= most, "{each} bytes for each");
+        });
+    });
+}
+
+#[test]
+fn mappings_are_few() {
+    alone("mappings_are_few", || {
+        let mappings = || std::fs::read_to_string("/proc/self/maps").expect("Linux has it").lines().count();
+        let rt = one_p();
+        if !rt.stack_stats().light_guards {
+            return;
+        }
+        rt.run(|| {
+            let before = mappings();
+            let (release, ended) = waiting(50_000);
+            let now = mappings();
+            drop(release);
+            until(&ended, 50_000);
+            assert!(now < before + 100, "{before} before, {now} with 50,000 goroutines");
+        });
+    });
+}
+
+#[test]
+fn many_after_each_other_take_no_more_than_those_that_lived_together() {
+    alone("many_after_each_other_take_no_more_than_those_that_lived_together", || {
+        const TOGETHER: usize = 2_000;
+        one_p().run(|| {
+            let batch = || {
+                let (release, ended) = waiting(TOGETHER);
+                drop(release);
+                until(&ended, TOGETHER);
+            };
+            (0..3).for_each(|_| batch());
+            let before = memory();
+            (0..30).for_each(|_| batch());
+            let grown = memory().saturating_sub(before);
+            assert!(grown < 2 << 20, "{grown} bytes");
+        });
+    });
+}
+
+#[test]
+fn after_a_peak_the_stacks_go_although_nobody_calls() {
+    alone("after_a_peak_the_stacks_go_although_nobody_calls", || {
+        const N: usize = 20_000;
+        let rt = one_p();
+        let before = memory();
+        // Not on this thread, which would leave with the last goroutine.
+        let peak = rt.handle().go(|| {
+            let (release, ended) = waiting(N);
+            let peak = memory();
+            drop(release);
+            until(&ended, N);
+            peak
+        });
+        let peak = peak.join().expect("no panic");
+        assert!(peak - before > N * 4096, "{before} {peak}");
+        let (patience, mut now) = (Instant::now() + Duration::from_secs(20), peak);
+        while now - before > (peak - before) / 4 && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(100));
+            now = memory();
+        }
+        assert!(now - before <= (peak - before) / 4, "{before} before, {peak} at the peak, {now} now");
+        assert!(rt.stack_stats().unmapped > 0, "{:?}", rt.stack_stats());
+    });
+}
