@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! $ cargo run --release --example million
-//!     3.734 s  made and waiting, 3734 ns for each of 1000000
-//! memory      4153 bytes each resident, 513 of page tables: 4666 in all
-//! mappings    120, before: 34
-//!     1.379 s  released and ended, 1378 ns for each of 1000000
-//! stacks      61 slabs, 240 GiB of addresses
+//!     5.461 s  made and waiting, 5461 ns for each of 1000000
+//! memory      4162 bytes each resident, 513 of page tables: 4675 in all
+//! mappings    140, before: 35
+//!     4.186 s  released and ended, 4186 ns for each of 1000000
+//! stacks      16 slabs, 60 GiB of addresses
 //! ```
 //!
 //! `--goroutines N` makes another number of them. It fails if a goroutine takes more than 4,700 bytes, or if there are 200

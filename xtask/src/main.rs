@@ -1,9 +1,11 @@
 //! gosched's commands: `cargo xtask test` runs every check there is, `cargo xtask soak` looks for leaks, `cargo xtask stress`
-//! does everything at once, `cargo xtask simulate` says what the scheduling policy does on machines with more cores.
+//! does everything at once, `sanitize` and `valgrind` watch the memory, `simulate` says what the
+//! scheduling policy does on machines with more cores.
 //!
 //! No dependencies: whoever has a Rust toolchain and a C compiler can run it.
 
 mod cargo;
+mod memory;
 mod soak;
 mod steps;
 mod stress;
@@ -14,6 +16,8 @@ const USAGE: &str = "\
 usage: cargo xtask test [--only STEP]...    run all checks, or the named steps
        cargo xtask stress --seconds N [--seed S]
        cargo xtask soak --minutes M [--threads N] [--mode MODE]
+       cargo xtask sanitize                 tests with AddressSanitizer
+       cargo xtask valgrind                 the main job under memcheck
        cargo xtask simulate [--procs N]... [--cores N] [--load NAME] [--seed N]
 
 steps of `test`, in order:
@@ -24,6 +28,8 @@ fn main() -> ExitCode {
     let result = match arguments.split_first() {
         Some((command, rest)) if command == "test" => steps::run(rest),
         Some((command, rest)) if command == "soak" => soak::run(rest),
+        Some((command, rest)) if command == "sanitize" => memory::sanitize(rest),
+        Some((command, rest)) if command == "valgrind" => memory::valgrind(rest),
         Some((command, rest)) if command == "stress" => stress::run(rest),
         Some((command, rest)) if command == "simulate" => simulate(rest),
         Some((command, _)) if command == "help" || command == "--help" => {
