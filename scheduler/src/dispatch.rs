@@ -39,7 +39,7 @@
 //!
 //! # Invariants, whenever the lock is free
 //!
-//! - A P is on the idle list, on the table or in the hand of one M, or on its way to one in `handed`.
+//! - A P is on the idle list, on the table or in the hand of one M, on its way to one in `handed`, or retired (`resize`).
 //! - A seat is in `asleep` iff its word is `ASLEEP`, in `line` iff it is `IN_LINE`.
 //! - If a P is idle and the line is not empty, the line's head has been woken and has not looked yet.
 //!
@@ -49,6 +49,7 @@
 //! the P over by rounds instead of by time: 14 % of the throughput was left.
 
 mod outcome;
+mod resize;
 mod seat;
 mod state;
 
@@ -66,6 +67,7 @@ use crate::ds::idle::Idle;
 use crate::policy;
 
 pub(crate) use outcome::{Roused, Slept, Waited, until_woken};
+pub(crate) use resize::Grown;
 use seat::{ASLEEP, HAS_P, HAS_P_SEARCHING, IN_LINE};
 pub(crate) use seat::{Given, Seat};
 use state::{Room, State};
@@ -78,17 +80,23 @@ pub(crate) struct Dispatch<P, S> {
     returning: AtomicUsize,
     /// Home Ms that sleep and would run anything.
     homes_asleep: AtomicUsize,
+    /// How many Ps are asked for, and how many there are beyond that.
+    procs: AtomicUsize,
+    excess: AtomicUsize,
 }
 
 impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
     /// All of `ps` are idle; `idle` counts them.
     pub(crate) fn new(ps: Vec<Box<P>>, idle: &Idle) -> Self {
-        let _nobody_searches_yet = idle.add_idle_p(ps.len());
+        let procs = ps.len();
+        let _nobody_searches_yet = idle.add_idle_p(procs);
         Self {
             state: Mutex::new(State::new(ps)),
             line_len: AtomicUsize::new(0),
             returning: AtomicUsize::new(0),
             homes_asleep: AtomicUsize::new(0),
+            procs: AtomicUsize::new(procs),
+            excess: AtomicUsize::new(0),
         }
     }
 

@@ -41,6 +41,7 @@ mod mode;
 mod p;
 mod policy;
 mod proc;
+mod procs;
 mod pulse;
 mod report;
 mod runtime;

@@ -167,6 +167,11 @@ impl M {
         self.retires.swap(retires, Relaxed)
     }
 
+    /// Whether another one stands in for it, and it is about to end.
+    pub(crate) fn retires(&self) -> bool {
+        self.retires.load(Relaxed)
+    }
+
     /// A number to tell it from others.
     pub(crate) fn number(&self) -> u16 {
         self.number

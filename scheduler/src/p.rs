@@ -1,7 +1,7 @@
 //! P: the right to run Gs, and the queues that go with it.
 //!
 //! Two halves. [`P`] is a box that somebody has or has not: having it is the lock, its fields need no atomics. [`Shared`]
-//! is what thieves look at; it lies in the runtime and never moves.
+//! is what thieves look at; it never moves, and stays when the P is retired.
 //!
 //! This is the only file that names crossbeam-deque.
 //!
@@ -10,15 +10,28 @@
 //! The deques carry G pointers; pushing gives the G's ownership to the queue, popping takes it.
 #![expect(unsafe_code, reason = "takes ownership of the Gs that come out of a deque")]
 
-use std::ops::Range;
+use std::io;
+use std::ops::{Index, Range};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use crossbeam_deque::{Steal, Stealer, Worker};
 
 use crate::ds::timers::Timers;
 use crate::g::{G, Runnable};
 use crate::stack_pool::StackCache;
+
+/// The most Ps a runtime may have.
+pub(crate) const MAX_PROCS: usize = 1024;
+
+/// Whether a runtime may have `procs` Ps.
+pub(crate) fn check_number(procs: usize) -> io::Result<()> {
+    if (1..=MAX_PROCS).contains(&procs) {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("procs must be 1 to {MAX_PROCS}, not {procs}")))
+}
 
 /// A G on its way through a deque.
 struct Queued(NonNull<G>);
@@ -47,8 +60,9 @@ unsafe impl Send for Sleeper {}
 
 /// The owned half.
 pub(crate) struct P {
-    /// Which shared half belongs to it.
+    /// Its number in [`Halves`].
     pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
     unstarted: Worker<Queued>,
     migratory: Worker<Queued>,
     /// Vacant G records, last used on top.
@@ -80,34 +94,36 @@ pub(crate) enum End {
 }
 
 /// A P and its shared half.
-pub(crate) fn new(index: usize) -> (Box<P>, Shared) {
+pub(crate) fn new(index: usize) -> (Box<P>, Arc<Shared>) {
     let unstarted = Worker::new_lifo();
     let migratory = Worker::new_fifo();
-    let shared = Shared {
+    let shared = Arc::new(Shared {
         unstarted: unstarted.stealer(),
         migratory: migratory.stealer(),
         head: AtomicU32::new(0),
         timers: Timers::new(),
-    };
-    (Box::new(P { index, unstarted, migratory, vacant: Vec::new(), ids: 0..0, stacks: StackCache::new() }), shared)
+    });
+    let (vacant, stacks) = (Vec::new(), StackCache::new());
+    let p = P { index, shared: shared.clone(), unstarted, migratory, vacant, ids: 0..0, stacks };
+    (Box::new(p), shared)
 }
 
 impl P {
     /// Queues a G that has not started. Thieves may see it at once.
     #[inline]
-    pub(crate) fn push_unstarted(&self, shared: &Shared, g: Runnable) {
+    pub(crate) fn push_unstarted(&self, g: Runnable) {
         if self.unstarted.is_empty() {
-            shared.head_changed();
+            self.shared.head_changed();
         }
         self.unstarted.push(g.into());
     }
 
     /// Takes an unstarted G.
     #[inline]
-    pub(crate) fn pop_unstarted(&self, shared: &Shared, end: End) -> Option<Runnable> {
+    pub(crate) fn pop_unstarted(&self, end: End) -> Option<Runnable> {
         match end {
             End::Newest => self.unstarted.pop().map(Queued::runnable),
-            End::Oldest => shared.steal_unstarted(),
+            End::Oldest => self.shared.steal_unstarted(),
         }
     }
 
@@ -181,6 +197,52 @@ impl Shared {
     /// Takes the migratory G that waits longest.
     pub(crate) fn steal_migratory(&self) -> Option<Runnable> {
         steal(&self.migratory)
+    }
+}
+
+/// The shared halves of all Ps that a runtime has ever had, by number; there are never more than [`MAX_PROCS`]. None goes:
+/// timers that were put into that of a P stay there when the P is retired, for whoever looks at all of them.
+pub(crate) struct Halves {
+    slots: Box<[OnceLock<Arc<Shared>>]>,
+    /// The numbers given out; those that were given out last may not be there yet.
+    made: AtomicUsize,
+}
+
+impl Halves {
+    pub(crate) fn new() -> Self {
+        Self { slots: (0..MAX_PROCS).map(|_| OnceLock::new()).collect(), made: AtomicUsize::new(0) }
+    }
+
+    /// The P of this number has been made, and is about to be used.
+    pub(crate) fn add(&self, index: usize, shared: Arc<Shared>) {
+        let _first = self.slots[index].set(shared);
+        self.made.fetch_max(index + 1, Relaxed);
+    }
+
+    /// All numbers are below this.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.made.load(Relaxed)
+    }
+
+    /// That of a number, if it is there.
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> Option<&Shared> {
+        self.slots[index].get().map(|shared| &**shared)
+    }
+
+    /// All of them.
+    #[inline]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Shared> {
+        self.slots[..self.len()].iter().filter_map(|slot| Some(&**slot.get()?))
+    }
+}
+
+impl Index<usize> for Halves {
+    type Output = Shared;
+
+    fn index(&self, index: usize) -> &Shared {
+        self.get(index).expect("the P of this number was used")
     }
 }
 

@@ -28,6 +28,7 @@ use crate::go::go_in;
 use crate::join::JoinHandle;
 use crate::m::M;
 use crate::mode::Mode;
+use crate::p::{MAX_PROCS, check_number};
 use crate::policy;
 use crate::proc::run::{self, Lent};
 use crate::proc::{attach, shutdown, spawn};
@@ -50,8 +51,6 @@ pub const DEFAULT_MAX_THREADS: usize = 10_000;
 /// What the builder may say of them.
 const THREADS: std::ops::RangeInclusive<usize> = 1..=100_000;
 
-/// The most Ps a runtime may have.
-const MAX_PROCS: usize = 1024;
 /// The smallest and the largest stack, in bytes. `go` may have to make a thread for an M, on the stack of the goroutine that
 /// calls it: in a debug build that does not fit into 16 KiB.
 const STACK_SIZES: std::ops::RangeInclusive<usize> = (32 * 1024)..=(1 << 40);
@@ -111,8 +110,8 @@ impl fmt::Display for ShutdownError {
 impl std::error::Error for ShutdownError {}
 
 impl Builder {
-    /// How many goroutines run at the same time, 1 to 1024. Unless set: the CPUs this process may use, by affinity and by
-    /// its cgroup's quota.
+    /// How many goroutines run at the same time, 1 to 1024; [`Runtime::set_procs`] changes it. Unless set: the CPUs this process
+    /// may use, by affinity and by its cgroup's quota.
     #[must_use]
     pub fn procs(mut self, n: usize) -> Self {
         self.procs = Some(n);
@@ -165,9 +164,7 @@ impl Builder {
     /// handler cannot be installed.
     pub fn build(self) -> io::Result<Runtime> {
         let procs = self.procs.unwrap_or_else(|| usable_cpus().count.clamp(1, MAX_PROCS));
-        if procs == 0 || procs > MAX_PROCS {
-            return Err(invalid(format!("procs must be 1 to {MAX_PROCS}, not {procs}")));
-        }
+        check_number(procs)?;
         check_stack_size(Some(self.stack_size))?;
         if let Some(n) = self.max_threads.filter(|n| !THREADS.contains(n)) {
             return Err(invalid(format!("max_threads must be {} to {}, not {n}", THREADS.start(), THREADS.end())));

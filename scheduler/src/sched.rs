@@ -12,6 +12,7 @@
 
 mod counts;
 mod global;
+mod homes;
 
 use std::sync::Arc;
 use std::sync::atomic::{
@@ -37,7 +38,7 @@ use crate::ds::watch::Watch;
 use crate::g::{G, Runnable};
 use crate::m::M;
 use crate::mode::Mode;
-use crate::p::{self, P, Shared};
+use crate::p::{self, Halves, MAX_PROCS, P, Shared};
 use crate::policy::{self, Machine, Patience};
 use crate::slab::Slab;
 use crate::stack_pool::StackPool;
@@ -54,6 +55,7 @@ const CLOSING: u32 = 1;
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) mode: Mode,
+    /// How many Ps it begins with.
     pub(crate) procs: usize,
     /// What stacks are like, unless a goroutine asks for another size.
     pub(crate) stack: Shape,
@@ -96,8 +98,8 @@ pub(crate) struct Sched {
     pub(crate) sysmon_main: fn(&Sched),
     pub(crate) config: Config,
     pub(crate) machine: Machine,
-    /// The shared half of each P.
-    pub(crate) shared: Box<[Shared]>,
+    /// The shared half of each P that there ever was.
+    pub(crate) shared: Halves,
     pub(crate) idle: Idle,
     pub(crate) dispatch: Dispatch<P, &'static Seat<P>>,
     pub(crate) timekeeper: Timekeeper,
@@ -123,7 +125,7 @@ pub(crate) struct Sched {
     pub(crate) lent: AtomicUsize,
     /// How many are about to end, with others in their place.
     pub(crate) retiring: AtomicUsize,
-    /// The first `procs` Ms.
+    /// The home Ms, in the first `procs` places; changed under the lock of `ms`.
     home: Box<[AtomicPtr<M>]>,
     /// Gs made by threads that are no M of ours.
     spawned_outside: AtomicU64,
@@ -144,7 +146,13 @@ impl std::fmt::Debug for Sched {
 
 impl Sched {
     pub(crate) fn new(config: Config, m_main: fn(&Sched, &'static M), sysmon_main: fn(&Sched)) -> Arc<Sched> {
-        let (ps, shared): (Vec<_>, Vec<_>) = (0..config.procs).map(p::new).unzip();
+        let shared = Halves::new();
+        let make = |index| {
+            let (p, half) = p::new(index);
+            shared.add(index, half);
+            p
+        };
+        let ps = (0..config.procs).map(make).collect();
         let idle = Idle::new();
         let dispatch = Dispatch::new(ps, &idle);
         let cpus = usable_cpus();
@@ -152,7 +160,7 @@ impl Sched {
             m_main,
             sysmon_main,
             machine: Machine { cpus: cpus.count, quota_limited: cpus.quota_limited },
-            shared: shared.into(),
+            shared,
             idle,
             dispatch,
             timekeeper: Timekeeper::new(),
@@ -169,7 +177,7 @@ impl Sched {
             ms: Mutex::new(Ms { list: Vec::new(), spawned: 0, ended: 0, stolen: 0 }),
             lent: AtomicUsize::new(0),
             retiring: AtomicUsize::new(0),
-            home: (0..config.procs).map(|_| AtomicPtr::default()).collect(),
+            home: (0..MAX_PROCS).map(|_| AtomicPtr::default()).collect(),
             spawned_outside: AtomicU64::new(0),
             state: AtomicU32::new(OPEN),
             generation: fork::generation(),
@@ -177,6 +185,12 @@ impl Sched {
             joins: Mutex::new(Vec::new()),
             config,
         })
+    }
+
+    /// How many Ps it has, or is about to have.
+    #[inline]
+    pub(crate) fn procs(&self) -> usize {
+        self.dispatch.procs()
     }
 
     /// Another owner of this runtime.
@@ -254,35 +268,15 @@ impl Sched {
         self.take_home(m);
     }
 
-    /// Makes `m` a home M, if there are fewer than `procs`.
-    pub(crate) fn take_home(&self, m: &'static M) {
-        for slot in &self.home {
-            // ORDERING[sched.home]: the record is whole for who finds it in `least_home`.
-            if slot.compare_exchange(std::ptr::null_mut(), std::ptr::from_ref(m).cast_mut(), Release, Relaxed).is_ok() {
-                m.seat.set_home(true);
-                break;
-            }
-        }
-    }
-
-    /// It is none any more, and the next M that joins may be. True: it was one.
-    pub(crate) fn leave_home(&self, m: &'static M) -> bool {
-        m.seat.set_home(false);
-        let leaves = |slot: &AtomicPtr<M>| {
-            slot.compare_exchange(std::ptr::from_ref(m).cast_mut(), std::ptr::null_mut(), Relaxed, Relaxed).is_ok()
-        };
-        self.home.iter().any(leaves)
-    }
-
     /// Whether there are more Ms than are kept when there is nothing to do.
     pub(crate) fn has_surplus(&self) -> bool {
-        policy::is_surplus(self.m_count(), self.config.procs)
+        policy::is_surplus(self.m_count(), self.procs())
     }
 
     /// An M that nobody needed for a while asks whether it may end; if so, it is one of the runtime's no more.
     pub(crate) fn dismiss(&self, m: &'static M) -> bool {
         let mut ms = self.ms.lock();
-        let surplus = policy::is_surplus(ms.list.len(), self.config.procs);
+        let surplus = policy::is_surplus(ms.list.len(), self.procs());
         if surplus {
             ms.leave(m);
         }
@@ -299,28 +293,10 @@ impl Sched {
         m.release();
     }
 
-    /// The home M that owns the fewest settled Gs, with that count; `None` in place of an M whose thread is yet to be made.
-    pub(crate) fn least_home(&self) -> (Option<&'static M>, usize) {
-        let mut least = (None, usize::MAX);
-        for slot in &self.home {
-            // ORDERING[sched.home]: pairs with `add_m`.
-            let m = slot.load(Acquire);
-            if m.is_null() {
-                return (None, 0);
-            }
-            // SAFETY: only `M` records are stored, and they are never freed.
-            let m: &'static M = unsafe { &*m };
-            if m.settled() < least.1 {
-                least = (Some(m), m.settled());
-            }
-        }
-        least
-    }
-
     /// How long an M of this runtime, or a thread waiting in a callback, looks before it sleeps.
     pub(crate) fn patience(&self) -> Patience {
         let searching = self.idle.searching();
-        let busy = self.config.procs.saturating_sub(self.idle.idle_ps()).saturating_sub(searching);
+        let busy = self.procs().saturating_sub(self.idle.idle_ps()).saturating_sub(searching);
         policy::patience(self.machine, busy)
     }
 
@@ -356,11 +332,6 @@ impl Sched {
     pub(crate) fn queued(&self) -> (usize, usize) {
         let shared = |count: fn(&Shared) -> usize| self.shared.iter().map(count).sum::<usize>();
         (self.global_new.len() + shared(Shared::unstarted), self.global_woken.len() + shared(Shared::migratory))
-    }
-
-    /// How many of the home Ms have been made.
-    pub(crate) fn homes(&self) -> usize {
-        self.home.iter().filter(|slot| !slot.load(Relaxed).is_null()).count()
     }
 
     /// Takes the judged P from the table of `m`, if that is still an M of this runtime: its record may have gone to another one

@@ -174,6 +174,13 @@ impl StackCache {
         }
     }
 
+    /// Gives all stacks back to their slabs, by a P that is not needed any more.
+    pub(crate) fn empty(&mut self, pool: &StackPool) {
+        self.tidy();
+        self.tidy = 0;
+        pool.usual.give(self.stacks.drain(..));
+    }
+
     /// Gives the deep pages of idle stacks back.
     pub(crate) fn tidy(&mut self) {
         let tidy = self.tidy.min(self.stacks.len());

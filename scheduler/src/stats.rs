@@ -34,7 +34,9 @@ pub struct Stats {
     pub unstarted: u64,
     /// Processors.
     pub procs: usize,
-    /// Of these, those that nobody has any use for.
+    /// Those beyond that number that are still in use, after [`set_procs`](crate::Runtime::set_procs) asked for fewer.
+    pub surplus_procs: usize,
+    /// Processors that nobody has any use for.
     pub idle_procs: usize,
     /// Threads that run goroutines. None in `Mode::threads`, where each goroutine is one.
     pub threads: usize,
@@ -128,7 +130,8 @@ fn collect(sched: &Sched) -> Stats {
         running: ms.running as u64,
         runnable: (ms.settled_ready + migratory) as u64,
         unstarted: unstarted as u64,
-        procs: sched.config.procs,
+        procs: sched.procs(),
+        surplus_procs: sched.dispatch.excess(),
         idle_procs: sched.idle.idle_ps(),
         threads: list.len(),
         running_threads: ms.running,

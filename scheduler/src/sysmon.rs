@@ -37,7 +37,7 @@ use crate::policy::retake::{
     BLOCKED_NS, Cpu, Looked, Pace, REPORT_LOCK_NS, REPORT_NS, SLICE_NS, Stay, Verdict, admission_ns, is_crowded, judge,
 };
 use crate::proc::start_m::start_idle_m;
-use crate::proc::{timers, wake};
+use crate::proc::{surplus, timers, wake};
 use crate::pulse::Beat;
 use crate::report::Overstay;
 use crate::sched::Sched;
@@ -156,7 +156,7 @@ impl Sysmon {
 
     /// Opens and closes the gate for new goroutines.
     fn let_in(&mut self, sched: &Sched, computing: usize, now: u64) {
-        let crowded = is_crowded(computing, sched.config.procs);
+        let crowded = is_crowded(computing, sched.procs());
         let opened = sched.crowd.set_crowded(crowded);
         if !crowded {
             self.hogs = 0;
@@ -212,8 +212,14 @@ impl Look<'_> {
             Verdict::Blocked => &sched.counts.retaken_blocked,
             Verdict::Computing => &sched.counts.retaken_computing,
         };
-        // Somebody must be there to have it, before it is taken.
-        if self.wanted > 0 && !sched.dispatch.has_receiver() && start_idle_m(sched).is_err() {
+        // Somebody must be there to have it, before it is taken; but for one too many.
+        if self.wanted > 0
+            && sched.dispatch.excess() == 0
+            && !sched.dispatch.has_receiver()
+            && start_idle_m(sched).is_err()
+        {
+            // It may have been handed a P meanwhile.
+            wake::submit_if_any(sched);
             return;
         }
         m.pulse.urge();
@@ -224,7 +230,7 @@ impl Look<'_> {
             self.wanted -= 1;
             wake::hand_off_p(sched, p);
         } else {
-            sched.dispatch.put_back(p, &sched.idle, sched.line_now());
+            surplus::put_back(sched, p);
             // Somebody may have published when no P was idle.
             wake::submit_if_any(sched);
         }
@@ -258,6 +264,7 @@ fn wanted(sched: &Sched) -> usize {
 /// Whether something waits that an M in user code may keep waiting.
 fn any_waits(sched: &Sched, ms: &[&'static M]) -> bool {
     sched.dispatch.line_len() > 0
+        || sched.dispatch.excess() > 0
         || sched.has_woken()
         || sched.has_new()
         || ms.iter().any(|m| m.pulse.runs() && keeps_others_waiting(m))

@@ -19,8 +19,8 @@ const RUNTIME_SYS: &[&str] = &[
 const SCHEDULER: &[&str] = &[
     "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::table", "ds::idle", "ds::roster", "ds::heap", "ds::timers", "ds::timekeeper", "ds::watch", "ds",
     "policy::retake", "policy", "mode",
-    "body", "g", "g_queue", "pulse", "crowd", "stack_pool", "slab", "p", "dispatch::seat", "dispatch::outcome", "dispatch::state", "dispatch", "m", "thread_pool", "blocking_pool", "sched::counts", "sched::global", "sched", "current", "thread_g",
-    "proc::attach", "proc::start_m", "proc::wake", "proc::timers", "proc::find", "proc::spawn", "proc::cancel", "proc::in_place", "proc::lock_thread", "proc::park", "proc::beside", "proc::run", "proc::shutdown", "proc",
+    "body", "g", "g_queue", "pulse", "crowd", "stack_pool", "slab", "p", "dispatch::seat", "dispatch::outcome", "dispatch::state", "dispatch", "dispatch::resize", "m", "thread_pool", "blocking_pool", "sched::counts", "sched::global", "sched", "sched::homes", "current", "thread_g",
+    "proc::attach", "proc::surplus", "proc::start_m", "proc::wake", "proc::set_procs", "proc::timers", "proc::find", "proc::spawn", "proc::cancel", "proc::in_place", "proc::lock_thread", "proc::park", "proc::beside", "proc::run", "proc::shutdown", "proc",
     "report", "sysmon",
     "thread_stack", "waiter", "waiter::race", "waiter::parked", "waiter::polled", "alarm",
     "blocking", "cancel", "time", "time::timeout", "join", "go", "scope", "future",
@@ -29,7 +29,7 @@ const SCHEDULER: &[&str] = &[
     "chan::select::engine", "chan::select", "chan::select::macros", "chan::select::support", "chan::select::dynamic",
     "sync::raw_mutex", "sync::poison", "sync::mutex", "sync::raw_condvar", "sync::condvar", "sync::raw_semaphore", "sync::semaphore",
     "sync::raw_rwlock", "sync::rwlock", "sync::raw_once", "sync::once", "sync::barrier", "sync::wait_group", "sync::notify", "sync",
-    "fault", "signal", "runtime", "stats", "goroutine", "embed",
+    "fault", "signal", "runtime", "stats", "procs", "goroutine", "embed",
 ];
 
 #[rustfmt::skip]

@@ -25,9 +25,14 @@ struct Asleep<S> {
     home: bool,
 }
 
-/// Nothing here is allocated or freed but by `make_room`.
+/// Nothing here is allocated or freed but by `make_room` and `make_room_for_ps`.
 pub(super) struct State<P, S> {
     pub(super) idle: Vec<Box<P>>,
+    pub(super) retired: Vec<Box<P>>,
+    /// How many Ps are asked for, how many there are that are not retired, and how many were ever made.
+    pub(super) target: usize,
+    pub(super) live: usize,
+    pub(super) made: usize,
     asleep: Vec<Asleep<S>>,
     line: VecDeque<InLine<S>>,
     /// How many in the line return, and how many of those asleep are home Ms that run anything.
@@ -40,8 +45,13 @@ pub(super) struct State<P, S> {
 
 impl<P, S: Deref<Target = Seat<P>>> State<P, S> {
     pub(super) fn new(idle: Vec<Box<P>>) -> Self {
+        let made = idle.len();
         Self {
             idle,
+            retired: Vec::new(),
+            target: made,
+            live: made,
+            made,
             asleep: Vec::new(),
             line: VecDeque::new(),
             returning: 0,
@@ -62,6 +72,18 @@ impl<P, S: Deref<Target = Seat<P>>> State<P, S> {
         mem::swap(&mut self.line, &mut room.line);
         self.asleep.append(&mut room.asleep);
         self.line.append(&mut room.line);
+    }
+
+    /// Whether so many Ps could be idle, or retired. Moves them over to `room` if that is larger, and leaves there what they were
+    /// in.
+    pub(super) fn has_room_for_ps(&mut self, ps: usize, room: &mut [Vec<Box<P>>; 2]) -> bool {
+        for (list, room) in [&mut self.idle, &mut self.retired].into_iter().zip(room) {
+            if list.capacity() < ps && room.capacity() >= ps {
+                room.append(list);
+                mem::swap(list, room);
+            }
+        }
+        self.idle.capacity() >= ps && self.retired.capacity() >= ps
     }
 
     pub(super) fn line_len(&self) -> usize {

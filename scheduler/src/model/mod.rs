@@ -24,6 +24,7 @@ mod parker;
 mod roster;
 mod search;
 mod select;
+mod set_procs;
 mod sync;
 mod table;
 mod timekeeper;

@@ -12,7 +12,7 @@ use crate::current::{Current, Entered};
 use crate::ds::timers::NEVER;
 use crate::g::Runnable;
 use crate::m::{Local, M};
-use crate::p::{End, P, Shared};
+use crate::p::{End, P};
 use crate::policy::{self, Patience};
 use crate::proc::{timers, wake};
 use crate::sched::Sched;
@@ -30,9 +30,8 @@ pub(crate) fn local(cx: &Current, hand: &mut Entered, wants: Wants) -> Option<Ru
     look_at_timers(cx, hand);
     let (local, p) = hand.split();
     let p = p.as_deref_mut()?;
-    let shared = &cx.sched().shared[p.index];
     if local.tick % policy::LOOK_ROUND == 0
-        && let Some(g) = look_round(cx, local, p, shared, wants)
+        && let Some(g) = look_round(cx, local, p, wants)
     {
         return Some(g);
     }
@@ -40,9 +39,9 @@ pub(crate) fn local(cx: &Current, hand: &mut Entered, wants: Wants) -> Option<Ru
         return Some(g);
     }
     if local.tick % 2 == 0 {
-        unstarted(cx, local, p, shared, End::Newest, wants).or_else(|| woken(local, p))
+        unstarted(cx, local, p, End::Newest, wants).or_else(|| woken(local, p))
     } else {
-        woken(local, p).or_else(|| unstarted(cx, local, p, shared, End::Newest, wants))
+        woken(local, p).or_else(|| unstarted(cx, local, p, End::Newest, wants))
     }
     .or_else(|| mail(cx.m, local))
 }
@@ -52,12 +51,12 @@ pub(crate) fn local(cx: &Current, hand: &mut Entered, wants: Wants) -> Option<Ru
 fn look_at_timers(cx: &Current, hand: &mut Entered) {
     let (local, p) = hand.split();
     let Some(p) = p else { return };
-    let own = p.index;
     local.tick = local.tick.wrapping_add(1);
     if local.tick % policy::LOOK_ROUND == 0 {
         // Those of an idle P are nobody's else, as long as the others have work.
         fire_due(cx, hand, 0..cx.sched().shared.len());
-    } else if cx.sched().shared[own].timers.first() != NEVER && local.clock.wanted(local.tick) {
+    } else if p.shared.timers.first() != NEVER && local.clock.wanted(local.tick) {
+        let own = p.index;
         fire_due(cx, hand, own..own + 1);
     }
 }
@@ -65,7 +64,7 @@ fn look_at_timers(cx: &Current, hand: &mut Entered) {
 #[cold]
 fn fire_due(cx: &Current, hand: &mut Entered, heaps: Range<usize>) {
     let shared = &cx.sched().shared;
-    if heaps.clone().all(|heap| shared[heap].timers.first() == NEVER) {
+    if heaps.clone().all(|heap| shared.get(heap).is_none_or(|half| half.timers.first() == NEVER)) {
         return;
     }
     let now = monotonic_ns();
@@ -88,11 +87,11 @@ fn woken(local: &mut Local, p: &P) -> Option<Runnable> {
 }
 
 #[inline]
-fn unstarted(cx: &Current, local: &mut Local, p: &P, shared: &Shared, end: End, wants: Wants) -> Option<Runnable> {
+fn unstarted(cx: &Current, local: &mut Local, p: &P, end: End, wants: Wants) -> Option<Runnable> {
     if !p.has_unstarted() || !may_start(cx, wants) {
         return None;
     }
-    admitted(cx.sched(), local, || p.pop_unstarted(shared, end))
+    admitted(cx.sched(), local, || p.pop_unstarted(end))
 }
 
 /// Takes a G that has not started, if new ones are let in.
@@ -146,7 +145,7 @@ fn mail(m: &M, local: &mut Local) -> Option<Runnable> {
 
 /// Every 61st round: what is otherwise looked at last goes first.
 #[cold]
-fn look_round(cx: &Current, local: &mut Local, p: &P, shared: &Shared, wants: Wants) -> Option<Runnable> {
+fn look_round(cx: &Current, local: &mut Local, p: &P, wants: Wants) -> Option<Runnable> {
     local.queue.append(cx.m.inbox.take_all());
     if wants.start
         && !is_relieved(cx)
@@ -154,7 +153,7 @@ fn look_round(cx: &Current, local: &mut Local, p: &P, shared: &Shared, wants: Wa
     {
         return Some(g);
     }
-    unstarted(cx, local, p, shared, End::Oldest, wants).or_else(|| overdue(cx, local, p, wants))
+    unstarted(cx, local, p, End::Oldest, wants).or_else(|| overdue(cx, local, p, wants))
 }
 
 /// What lies in the global queues. Who comes back goes before who is new.
@@ -244,10 +243,10 @@ fn look(cx: &Current, hand: &mut Entered, wants: Wants, now: u64) -> Look {
         return Look::Found(g);
     }
     let me = hand.p.as_ref().map_or(0, |p| p.index);
-    let procs = sched.shared.len();
+    let ps = sched.shared.len();
     let mut young = false;
-    for i in 0..procs {
-        let victim = (me + i) % procs;
+    for i in 0..ps {
+        let victim = (me + i) % ps;
         if timers::fire(cx, hand, victim, now)
             && let (local, Some(p)) = hand.split()
             && let Some(g) = woken(local, p).or_else(|| mail(cx.m, local))
@@ -269,7 +268,7 @@ fn look(cx: &Current, hand: &mut Entered, wants: Wants, now: u64) -> Look {
 }
 
 fn look_at(sched: &Sched, m: &M, local: &mut Local, victim: usize, now: u64) -> Look {
-    let shared = &sched.shared[victim];
+    let Some(shared) = sched.shared.get(victim) else { return Look::Nothing };
     if let Some(g) = shared.steal_migratory() {
         return Look::Found(g);
     }

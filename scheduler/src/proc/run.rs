@@ -28,7 +28,7 @@ use crate::p::P;
 use crate::policy;
 use crate::proc::find::{self, Wants};
 use crate::proc::start_m::{self, reap, tell_deadline, tell_sysmon};
-use crate::proc::{attach, cancel, spawn, timers, wake};
+use crate::proc::{attach, cancel, spawn, surplus, timers, wake};
 use crate::sched::Sched;
 
 /// The life of a thread made for an M.
@@ -111,7 +111,7 @@ fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
             Some(g) => Some(g),
             None if find::leaves_work(cx) => None,
             None => {
-                let limit = policy::search_limit(cx.sched().shared.len());
+                let limit = policy::search_limit(cx.sched().procs());
                 searching = searching || (wants.start && cx.sched().idle.start_search(limit));
                 if searching { find::search(cx, &mut hand, wants) } else { find::await_mail(cx, &mut hand) }
             }
@@ -137,10 +137,13 @@ fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
             Ran::Suspended => {}
             Ran::Ended => leaves |= is_root,
             // A thread that lent itself is not the runtime's to end.
-            Ran::EndedLocked => leaves |= is_root || (lent.is_none() && start_m::replace(cx.sched(), cx.m)),
+            Ran::EndedLocked => leaves |= is_root || (lent.is_none() && retire_thread(cx)),
         }
         if cx.sched().dispatch.line_len() > 0 {
             give_way(cx, &mut hand);
+        }
+        if cx.sched().dispatch.excess() > 0 {
+            shed(cx, &mut hand);
         }
     }
 }
@@ -182,9 +185,11 @@ fn get_p(cx: &Current, hand: &mut Entered, wants: Wants) -> Waited<P> {
         });
         return Waited::Given(Given { p, searching: false });
     }
-    let lingers = !m.seat.is_home() && m.settled() == 0 && sched.has_surplus();
-    let until = lingers.then(|| Instant::now() + policy::LINGER);
-    let sleep = |note: &Note| timers::sleep(sched, note, until);
+    let sleep = |note: &Note| {
+        // Asked each time: it may have ceased to be a home M.
+        let lingers = !m.seat.is_home() && m.settled() == 0 && sched.has_surplus();
+        timers::sleep(sched, note, lingers.then(|| Instant::now() + policy::LINGER))
+    };
     sched.dispatch.sleep(seat, &sched.idle, wants.start, || !m.inbox.is_empty(), sleep)
 }
 
@@ -201,6 +206,18 @@ fn relieve(cx: &Current, hand: &mut Entered, searching: bool) -> bool {
     false
 }
 
+/// There are more Ps than are asked for: this M's goes, unless others were faster.
+#[cold]
+fn shed(cx: &Current, hand: &mut Entered) {
+    let Some(p) = hand.p.take() else { return };
+    hand.p = surplus::retire(cx.sched(), p);
+    if hand.p.is_none() {
+        cx.m.seat.without_p();
+    }
+    // What the P had is for all now; and its M lets go of it without having looked at everything.
+    wake::submit_if_any(cx.sched());
+}
+
 /// An M found nothing: its P becomes idle, and it looks once more before it sleeps. True: it has a P again and searches.
 #[cold]
 fn retire(cx: &Current, hand: &mut Entered, searching: bool, wants: Wants) -> bool {
@@ -209,6 +226,7 @@ fn retire(cx: &Current, hand: &mut Entered, searching: bool, wants: Wants) -> bo
     p.stacks.tidy();
     sched.stacks.tidy(monotonic_ns());
     sched.dispatch.release(p, &cx.m.seat, &sched.idle, sched.line_now());
+    surplus::shrink(sched);
     if searching {
         let _it_looks_anyway = sched.idle.stop_search();
     }
@@ -296,10 +314,21 @@ fn announce(cx: &Current, hand: &mut Entered, g: &Runnable) {
     if settled + queued > 0 {
         tell_sysmon(cx.sched());
     }
-    let first = p.as_ref().map_or(NEVER, |p| cx.sched().shared[p.index].timers.first());
+    let first = p.as_ref().map_or(NEVER, |p| p.shared.timers.first());
     if first != NEVER {
         tell_deadline(cx.sched(), first);
     }
+}
+
+/// The thread is to end, once nothing is settled on it. False: nobody could stand in for it.
+#[cold]
+fn retire_thread(cx: &Current) -> bool {
+    let replaced = start_m::replace(cx.sched(), cx.m);
+    if !replaced {
+        // The one that could not be made may have been handed a P meanwhile.
+        wake::submit_if_any(cx.sched());
+    }
+    replaced
 }
 
 /// How a G gave the M back.

@@ -53,7 +53,7 @@ pub(crate) fn spawn(
         id = next_id(p);
         g.init(id, kind, Some(entry));
         g.g().made_at(Some(place));
-        p.push_unstarted(&sched.shared[p.index], g);
+        p.push_unstarted(g);
     } else {
         sched.count_outside();
         let g = sched.slab.take();

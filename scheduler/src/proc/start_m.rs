@@ -11,7 +11,7 @@ use crate::ds::watch::Told;
 use crate::m::M;
 use crate::p::P;
 use crate::policy;
-use crate::proc::attach;
+use crate::proc::{attach, surplus};
 use crate::sched::Sched;
 
 /// Makes a new M for `p`. It starts out searching if the caller holds a token for that. Gives the P back if no thread can
@@ -36,7 +36,7 @@ pub(crate) fn start_idle_m(sched: &Sched) -> io::Result<()> {
     sched.dispatch.enlist(&&m.seat);
     spawn(sched, m).inspect_err(|_| {
         if let Some(p) = sched.dispatch.strike(&&m.seat) {
-            sched.dispatch.put_back(p, &sched.idle, sched.line_now());
+            surplus::put_back(sched, p);
         }
         sched.remove_m(m);
     })
@@ -46,13 +46,13 @@ pub(crate) fn start_idle_m(sched: &Sched) -> io::Result<()> {
 /// be made, and it has to stay as it is, for there may be nobody else.
 #[cold]
 pub(crate) fn replace(sched: &Sched, m: &'static M) -> bool {
+    m.set_retires(true);
     let was_home = sched.leave_home(m);
     sched.retiring.fetch_add(1, Relaxed);
     let replaced = start_idle_m(sched).is_ok();
-    if replaced {
-        m.set_retires(true);
-    } else {
+    if !replaced {
         sched.retiring.fetch_sub(1, Relaxed);
+        m.set_retires(false);
         if was_home {
             sched.take_home(m);
         }

@@ -44,7 +44,8 @@ impl<'a> Armed<'a> {
     pub(crate) fn arm(sched: &'a Sched, g: &G, at: u64) -> Option<Self> {
         let with = current::with(|cx| cx.and_then(|cx| cx.enter().ok()?.p.as_ref().map(|p| p.index)));
         // Without a P any heap will do; its M comes by all of them before it sleeps.
-        let heap = with.unwrap_or_else(|| g.id() as usize % sched.shared.len());
+        let any = || Some(g.id() as usize % sched.shared.len()).filter(|heap| sched.shared.get(*heap).is_some());
+        let heap = with.or_else(any).unwrap_or(0);
         let ticket = sched.shared[heap].timers.add(at, Sleeper(g.into()))?;
         Some(Self { sched, heap, ticket })
     }
@@ -71,7 +72,7 @@ fn pop(sched: &Sched, heap: usize, now: u64) -> Option<Option<Runnable>> {
 /// they are many: the M runs some in between, and comes again.
 pub(crate) fn fire(cx: &Current, hand: &mut Entered, heap: usize, now: u64) -> bool {
     let sched = cx.sched();
-    if sched.shared[heap].timers.first() > now {
+    if sched.shared.get(heap).is_none_or(|half| half.timers.first() > now) {
         return false;
     }
     let (mut fired, mut published) = (0, false);
@@ -113,7 +114,7 @@ pub(crate) fn fire_all(sched: &Sched) {
     let now = monotonic_ns();
     sched.stacks.tidy(now);
     for heap in 0..sched.shared.len() {
-        while sched.shared[heap].timers.first() <= now
+        while sched.shared.get(heap).is_some_and(|half| half.timers.first() <= now)
             && let Some(g) = pop(sched, heap, now)
         {
             if let Some(g) = g {

@@ -11,6 +11,7 @@ use crate::g::{Kind, Runnable};
 use crate::m::M;
 use crate::p::P;
 use crate::proc::start_m::{start_m, tell_sysmon};
+use crate::proc::surplus;
 use crate::sched::Sched;
 
 /// Makes a G runnable whose owner the caller has become.
@@ -95,7 +96,7 @@ pub(crate) fn wake_p(sched: &Sched) {
             Roused::NeedM(p) => match start_m(sched, p, true) {
                 Ok(()) => return,
                 Err((p, _error)) => {
-                    sched.dispatch.put_back(p, &sched.idle, sched.line_now());
+                    surplus::put_back(sched, p);
                     failed = true;
                 }
             },
@@ -131,6 +132,12 @@ pub(crate) fn has_use(sched: &Sched, p: &P) -> bool {
 
 /// An M gives its P up while its thread goes on or sleeps: with work left, somebody else must run it.
 pub(crate) fn hand_off_p(sched: &Sched, p: Box<P>) {
+    let p = if sched.dispatch.excess() > 0 {
+        let Some(p) = surplus::retire(sched, p) else { return submit_if_any(sched) };
+        p
+    } else {
+        p
+    };
     let p = if has_use(sched, &p) {
         match sched.dispatch.hand_off(p) {
             Roused::Woken | Roused::NoP => return sched.counts.hand_over(),
@@ -143,7 +150,7 @@ pub(crate) fn hand_off_p(sched: &Sched, p: Box<P>) {
         p
     };
     // Idle with its queues: thieves reach those, and the fence of `put_back` pairs with whoever submits.
-    sched.dispatch.put_back(p, &sched.idle, sched.line_now());
+    surplus::put_back(sched, p);
     submit_if_any(sched);
 }
 

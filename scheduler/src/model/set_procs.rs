@@ -1,0 +1,286 @@
+//! The number of Ps changes, while Ms run out of work, let Ps go that are too many, and publish.
+//!
+//! The functions here have the names of those in `proc::surplus`, `proc::set_procs`, `proc::wake` and `proc::run`, and call the
+//! dispatch in their order. What must hold: in the end there are as many Ps as the last one asked for; a P is with one at a time;
+//! and work is run, also when it lay with a P that is retired. Ms that wait for forgotten work are a deadlock, which loom
+//! reports.
+//!
+//! # Safety
+//!
+//! The cell in a P stands for its queues; loom reports an access that the protocol does not order.
+#![expect(unsafe_code, reason = "the model writes plain cells, which loom checks")]
+
+use std::mem;
+// Not loom's: its drop panics once more after a deadlock was reported.
+use std::sync::Arc;
+
+use gosched_runtime_sys::primitive::{AtomicU32, Ordering, UnsafeCell, mutated, thread};
+
+use super::models;
+use crate::dispatch::{Dispatch, Grown, Roused, Seat, Waited, until_woken};
+use crate::ds::idle::Idle;
+
+/// A P: whoever has it writes in it. What is queued with it, others can see.
+struct Proc {
+    used: UnsafeCell<u32>,
+    queue: usize,
+}
+
+// SAFETY: whoever has the P is alone with it, which is what the model is about.
+unsafe impl Send for Proc {}
+
+impl Proc {
+    fn new(queue: usize) -> Box<Self> {
+        Box::new(Self { used: UnsafeCell::new(0), queue })
+    }
+
+    fn work(&self) {
+        // SAFETY: as above; loom reports it if not.
+        self.used.with_mut(|used| unsafe { *used += 1 });
+    }
+}
+
+struct World {
+    idle: Idle,
+    dispatch: Dispatch<Proc, Arc<Seat<Proc>>>,
+    seats: [Arc<Seat<Proc>>; 2],
+    /// Pieces of work: in the global queue, and with each P. Relaxed throughout: only the protocol can make them be seen.
+    queues: [AtomicU32; 3],
+    left: AtomicU32,
+}
+
+/// An M's hand: its P, and whether it counts as searching.
+#[derive(Default)]
+struct Hand {
+    p: Option<Box<Proc>>,
+    searching: bool,
+}
+
+impl World {
+    /// A world with two Ps, both of them idle.
+    fn new(pieces: u32) -> Arc<Self> {
+        let idle = Idle::new();
+        let dispatch = Dispatch::new(vec![Proc::new(1), Proc::new(2)], &idle);
+        dispatch.make_room_for_ps(2);
+        let seats = [Arc::new(Seat::new()), Arc::new(Seat::new())];
+        let queues = [AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0)];
+        Arc::new(Self { idle, dispatch, seats, queues, left: AtomicU32::new(pieces) })
+    }
+
+    fn take(&self, me: usize) -> Hand {
+        Hand { p: self.dispatch.try_take(&self.seats[me], &self.idle), searching: false }
+    }
+
+    fn has_free_work(&self) -> bool {
+        self.queues.iter().any(|queue| queue.load(Ordering::Relaxed) > 0)
+    }
+
+    fn submit_if_any(&self) {
+        while self.has_free_work() && self.idle.submit() {
+            match self.dispatch.rouse(&self.idle) {
+                Roused::Woken => return,
+                Roused::NoP => {}
+                Roused::NeedM(p) => {
+                    self.put_back(p);
+                    // No thread can be made.
+                    if self.idle.stop_search() && self.has_free_work() && self.dispatch.recall() {
+                        return;
+                    }
+                    continue;
+                }
+            }
+            if !self.idle.stop_search() {
+                return;
+            }
+        }
+    }
+
+    fn put_back(&self, p: Box<Proc>) {
+        self.dispatch.put_back(p, &self.idle, 0);
+        self.shrink();
+    }
+
+    fn release(&self, p: Box<Proc>, me: usize) {
+        self.dispatch.release(p, &self.seats[me], &self.idle, 0);
+        if !mutated("resize.rules.released_unaware") {
+            self.shrink();
+        }
+    }
+
+    fn shrink(&self) {
+        while self.dispatch.excess() > 0
+            && let Some(p) = self.dispatch.take_excess(&self.idle)
+        {
+            if let Some(p) = self.retire_p(p) {
+                self.dispatch.put_back(p, &self.idle, 0);
+            }
+        }
+    }
+
+    fn retire_p(&self, p: Box<Proc>) -> Option<Box<Proc>> {
+        p.work();
+        let moved = self.queues[p.queue].swap(0, Ordering::Relaxed);
+        self.queues[0].fetch_add(moved, Ordering::Relaxed);
+        self.dispatch.retire(p).err()
+    }
+
+    fn set_procs(&self, n: usize) {
+        self.dispatch.set_procs(n);
+        self.shrink();
+        loop {
+            match self.dispatch.grow() {
+                Grown::Revived(p) => self.put_back(p),
+                Grown::Make(index) => unreachable!("the P of number {index} is one too many"),
+                Grown::Enough => break,
+            }
+        }
+        if !mutated("resize.rules.moved_unpublished") {
+            self.submit_if_any();
+        }
+    }
+
+    /// An M between two goroutines.
+    fn shed(&self, hand: &mut Hand, me: usize) {
+        if self.dispatch.excess() > 0
+            && let Some(p) = hand.p.take()
+        {
+            hand.p = self.retire_p(p);
+            if hand.p.is_none() {
+                self.seats[me].without_p();
+            }
+            self.submit_if_any();
+        }
+    }
+
+    /// An M whose goroutine has given it back, and that has nothing else to run.
+    fn comes_by(&self, me: usize, mut hand: Hand) {
+        hand.p.as_ref().expect("two were idle").work();
+        self.shed(&mut hand, me);
+        if let Some(p) = hand.p {
+            self.release(p, me);
+        }
+    }
+
+    /// The loop of an M, until all pieces are run.
+    fn run(&self, me: usize, mut hand: Hand) {
+        let seat = &self.seats[me];
+        loop {
+            if hand.p.is_none() {
+                match self.dispatch.sleep(seat, &self.idle, true, || false, until_woken) {
+                    Waited::Given(given) => hand = Hand { p: Some(given.p), searching: given.searching },
+                    Waited::Retry => {
+                        self.look_again(me, &mut hand);
+                        continue;
+                    }
+                    Waited::Expired | Waited::Closed => return,
+                }
+            }
+            if !hand.searching {
+                hand.searching = self.idle.start_search(1);
+            }
+            if !self
+                .queues
+                .iter()
+                .any(|queue| queue.load(Ordering::Relaxed) > 0 && queue.swap(0, Ordering::Relaxed) > 0)
+            {
+                let p = hand.p.take().expect("only an M with a P looks for work");
+                self.release(p, me);
+                if mem::take(&mut hand.searching) {
+                    let _it_looks_anyway = self.idle.stop_search();
+                }
+                self.look_again(me, &mut hand);
+                continue;
+            }
+            if mem::take(&mut hand.searching) && self.idle.stop_search() {
+                self.submit_if_any();
+            }
+            if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+                self.dispatch.close();
+            }
+            self.shed(&mut hand, me);
+        }
+    }
+
+    fn look_again(&self, me: usize, hand: &mut Hand) {
+        if self.has_free_work() {
+            hand.p = self.dispatch.try_take(&self.seats[me], &self.idle);
+            hand.searching = hand.p.is_some() && self.idle.start_search(usize::MAX);
+        }
+    }
+
+    fn assert_as_many_as_asked_for(&self) {
+        assert_eq!((self.idle.idle_ps(), self.dispatch.excess()), (self.dispatch.procs(), 0));
+        let seat = Seat::new();
+        let ps = std::iter::from_fn(|| self.dispatch.try_take(&seat, &self.idle).inspect(|p| p.work()));
+        assert_eq!(ps.count(), self.dispatch.procs());
+    }
+}
+
+fn beside(world: &Arc<World>, f: impl FnOnce(&World) + 'static) -> thread::JoinHandle<()> {
+    let world = Arc::clone(world);
+    thread::spawn(move || f(&world))
+}
+
+/// Both Ps are with Ms, which come by; one of them is too many.
+fn shrunk_while_in_use() {
+    let world = World::new(0);
+    let ms = [0, 1].map(|me| {
+        let hand = world.take(me);
+        beside(&world, move |world| world.comes_by(me, hand))
+    });
+    world.set_procs(1);
+    for m in ms {
+        m.join().unwrap();
+    }
+    world.assert_as_many_as_asked_for();
+}
+
+/// Two at once want fewer and as many again, while an M comes by.
+fn changed_by_two() {
+    let world = World::new(0);
+    let hand = world.take(0);
+    let m = beside(&world, |world| world.comes_by(0, hand));
+    let other = beside(&world, |world| world.set_procs(1));
+    world.set_procs(2);
+    m.join().unwrap();
+    other.join().unwrap();
+    world.assert_as_many_as_asked_for();
+}
+
+/// A piece of work lies with an idle P that goes, while the M with the other one finds nothing any more.
+fn gone_with_work() {
+    let world = World::new(1);
+    let hand = world.take(0);
+    let idle = 3 - hand.p.as_ref().expect("two were idle").queue;
+    world.queues[idle].store(1, Ordering::Relaxed);
+    let m = beside(&world, |world| world.run(0, hand));
+    world.set_procs(1);
+    m.join().unwrap();
+    assert_eq!(world.left.load(Ordering::Relaxed), 0);
+}
+
+/// The same, and the M's own is the one that goes; another M sleeps.
+fn shed_with_work() {
+    let world = World::new(2);
+    let hand = world.take(0);
+    world.queues[0].store(1, Ordering::Relaxed);
+    world.queues[hand.p.as_ref().expect("two were idle").queue].store(1, Ordering::Relaxed);
+    let ms = [beside(&world, |world| world.run(0, hand)), beside(&world, |world| world.run(1, Hand::default()))];
+    world.set_procs(1);
+    for m in ms {
+        m.join().unwrap();
+    }
+    assert_eq!(world.left.load(Ordering::Relaxed), 0);
+}
+
+models! {
+    holds ps_in_use = shrunk_while_in_use within 3 preemptions;
+    holds numbers_of_two = changed_by_two within 3 preemptions;
+    holds work_of_an_idle_p = gone_with_work within 3 preemptions;
+    holds work_of_a_p_in_use = shed_with_work within 2 preemptions;
+    catches a_retirement_too_many = "resize.retires_regardless" in shrunk_while_in_use within 2 preemptions;
+    catches a_p_that_stays_counted = "resize.idle_uncounted" in shrunk_while_in_use within 2 preemptions;
+    catches a_p_that_is_not_counted = "resize.grown_uncounted" in changed_by_two within 2 preemptions;
+    catches a_p_released_too_many = "resize.rules.released_unaware" in shrunk_while_in_use within 2 preemptions;
+    catches work_that_is_moved_silently = "resize.rules.moved_unpublished" in gone_with_work within 3 preemptions;
+}

@@ -1,0 +1,38 @@
+//! The number of Ps changes while the runtime works.
+//!
+//! // GO: debug.go GOMAXPROCS, proc.go procresize
+//!
+//! Rejected: stopping all Ms, changing the number, and letting them go on, as Go does. A goroutine cannot be stopped here, and
+//! it need not be: a P too many does no harm while it is on its way out.
+
+use crate::dispatch::Grown;
+use crate::p;
+use crate::proc::start_m::tell_sysmon;
+use crate::proc::{surplus, wake};
+use crate::sched::Sched;
+
+/// From here on there are to be `n` Ps. Those that are idle go at once, new ones are there when this returns, and what is in use
+/// goes as soon as its M comes by.
+pub(crate) fn set_procs(sched: &Sched, n: usize) {
+    sched.dispatch.make_room_for_ps(n);
+    sched.dispatch.set_procs(n);
+    sched.fit_homes();
+    surplus::shrink(sched);
+    loop {
+        let p = match sched.dispatch.grow() {
+            Grown::Revived(p) => p,
+            Grown::Make(index) => {
+                let (p, shared) = p::new(index);
+                sched.shared.add(index, shared);
+                p
+            }
+            Grown::Enough => break,
+        };
+        surplus::put_back(sched, p);
+        wake::submit_if_any(sched);
+    }
+    wake::submit_if_any(sched);
+    if sched.dispatch.excess() > 0 {
+        tell_sysmon(sched);
+    }
+}
