@@ -6,6 +6,8 @@
 //! holds.
 #![expect(unsafe_code, reason = "waits in the packet's list")]
 
+mod host;
+
 use std::any::Any;
 use std::borrow::Borrow;
 use std::fmt;
@@ -19,7 +21,7 @@ use gosched_runtime_sys::primitive::{Mutex, MutexGuard, mutated};
 
 use crate::body::{Begin, Body, NotStarted};
 use crate::g::{CancelScope, Cancelled};
-use crate::proc::beside::{Chain, Newcomer, host_begins};
+use crate::proc::beside::{Chain, Host, host_begins};
 use crate::proc::cancel::can_unwind;
 use crate::proc::park::{Parking, Target, Wake};
 use crate::waiter::{self, Parks, Rouse, WaitList, Waited};
@@ -89,12 +91,6 @@ pub(crate) struct Packet<F, T, K: Rouse = Target, A: Afterwards = ()> {
     after: A,
 }
 
-/// A goroutine beside which others may settle.
-pub(crate) trait Host: Send + Sync {
-    /// Queues a new goroutine where this one has settled or will, if it is settled and has not ended; else anywhere.
-    fn take_in(&self, newcomer: Box<Newcomer>);
-}
-
 /// The joiner's side of a [`Packet`], without the closure's type.
 pub(crate) trait Joinable<T>: Host {
     /// Blocks until the goroutine has ended.
@@ -150,6 +146,27 @@ impl<F, T, K: Cancels, A: Afterwards> Packet<F, T, K, A> {
         }
         if let Some(waker) = waker {
             waker.wake();
+        }
+    }
+
+    /// Has a visitor wait for the goroutine to begin, or calls on whoever runs it, if somebody does: under the lock, so that the
+    /// goroutine does not end meanwhile.
+    pub(crate) fn visit<V, R>(
+        &self,
+        visitor: V,
+        waits: impl FnOnce(V, &mut Chain) -> R,
+        calls: impl FnOnce(V, Option<&K>) -> R,
+    ) -> R {
+        let mut state = self.state.lock();
+        match &mut state.stage {
+            Stage::Closure { beside, .. } => waits(visitor, beside),
+            Stage::Running(host) if mutated("join.visits_unlocked") => {
+                let host = host.clone();
+                drop(state);
+                calls(visitor, host.as_ref())
+            }
+            Stage::Running(host) => calls(visitor, host.as_ref()),
+            Stage::Outcome(_) | Stage::Taken => calls(visitor, None),
         }
     }
 
@@ -256,20 +273,6 @@ impl<F, T, K: Rouse, A: Afterwards> Drop for Packet<F, T, K, A> {
 fn dropped<F, T>(f: F, why: Box<dyn Any + Send>) -> thread::Result<T> {
     catch_unwind(AssertUnwindSafe(|| drop(f)))?;
     Err(why)
-}
-
-impl<F: Send, T: Send, A: Afterwards + Send + Sync> Host for Packet<F, T, Target, A> {
-    fn take_in(&self, mut newcomer: Box<Newcomer>) {
-        let mut state = self.state.lock();
-        let at = match &mut state.stage {
-            Stage::Closure { beside, .. } => return newcomer.wait_in(beside),
-            // SAFETY: it has begun, and before it ends it takes the lock, for `complete`.
-            Stage::Running(Some(host)) => unsafe { newcomer.go_to(host) },
-            Stage::Running(None) | Stage::Outcome(_) | Stage::Taken => None,
-        };
-        drop(state);
-        newcomer.arrived(at);
-    }
 }
 
 impl<F: Send, T: Send, A: Afterwards + Send + Sync> Joinable<T> for Packet<F, T, Target, A> {

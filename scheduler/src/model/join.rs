@@ -1,12 +1,12 @@
 //! A goroutine's packet: cancel against begin, against end, against the next goroutine on the same record; join against
-//! end; and the tally of a scope against the ends it counts.
+//! end; one that settles beside it against its end; and the tally of a scope against the ends it counts.
 //!
 //! # Safety
 //!
 //! Plain cells stand for what a scope's goroutines borrow; loom reports an access that the protocol does not order.
 #![expect(unsafe_code, reason = "the model reads and writes plain cells, which loom checks")]
 
-use gosched_runtime_sys::primitive::{UnsafeCell, thread};
+use gosched_runtime_sys::primitive::{AtomicU32, Ordering, UnsafeCell, thread};
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 
@@ -111,13 +111,42 @@ fn scope_of_two() {
     scoped(2);
 }
 
+/// One goroutine settles beside another one, on whose M nothing else is left: it is in the M's inbox when that looks there
+/// after the host's end, or it was told to begin elsewhere. Relaxed: only the packet's lock can make the M see it.
+fn settles_beside_one_that_ends() {
+    let packet = Arc::new(Packet::<_, _, Seat>::new(|| (), ()));
+    let inbox = Arc::new(AtomicU32::new(0));
+    let m = {
+        let (packet, inbox) = (packet.clone(), inbox.clone());
+        thread::spawn(move || {
+            packet.live(1, Begin::Run, Some(Seat::new()));
+            // The M's last look, before it leaves.
+            inbox.load(Ordering::Relaxed)
+        })
+    };
+    let in_inbox = packet.visit(
+        (),
+        // It waits for the host to begin, which queues it.
+        |(), _| false,
+        |(), host| {
+            if host.is_some() {
+                inbox.store(1, Ordering::Relaxed);
+            }
+            host.is_some()
+        },
+    );
+    assert_eq!(m.join().unwrap(), u32::from(in_inbox), "it lies in the inbox of an M that has left");
+}
+
 models! {
     holds a_cancel_and_an_end = cancelled_while_it_ends;
     holds a_cancel_and_a_beginning = cancelled_while_it_begins within 3 preemptions;
+    holds a_newcomer_and_the_end_of_its_host = settles_beside_one_that_ends;
     holds a_scope_and_the_end_of_its_child = scope_of_one;
     holds a_scope_and_the_ends_of_two = scope_of_two within 3 preemptions;
     catches a_cancel_that_does_not_keep_the_end_off = "join.cancel_unlocked" in cancelled_while_it_ends;
     catches a_withdrawn_goroutine_that_runs = "join.withdrawn_runs" in cancelled_while_it_begins within 3 preemptions;
+    catches a_newcomer_that_does_not_keep_the_end_off = "join.visits_unlocked" in settles_beside_one_that_ends;
     catches a_child_counted_out_before_its_outcome_is_gone = "scope.gone_too_early" in scope_of_one;
     catches a_last_child_that_wakes_nobody = "scope.last_wakes_nobody" in scope_of_one;
     catches a_scope_that_waits_for_nobody = "scope.waits_for_nobody" in scope_of_one;

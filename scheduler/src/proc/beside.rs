@@ -25,6 +25,12 @@ use crate::proc::park::Target;
 use crate::proc::{spawn, wake};
 use crate::sched::Sched;
 
+/// A goroutine beside which others may settle.
+pub(crate) trait Host: Send + Sync {
+    /// Queues a new goroutine where this one has settled or will, if it is settled and has not ended; else anywhere.
+    fn take_in(&self, newcomer: Box<Newcomer>);
+}
+
 /// A new goroutine on its way to its host. Newcomers of one host make a chain, the last to come first.
 pub(crate) struct Newcomer {
     sched: Arc<Sched>,
