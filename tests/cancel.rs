@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use gosched::callback::{Binding, Bridge, EnterError};
 use gosched::cancel::{Token, shield};
@@ -90,6 +91,43 @@ fn an_outcome_is_had_without_waiting() {
             };
             assert_eq!(outcome.expect("no panic"), 5);
         });
+    });
+}
+
+#[test]
+fn an_outcome_is_waited_for_with_a_limit() {
+    each_mode(|rt, _| {
+        let limits = || {
+            let (tx, rx) = chan::bounded(0);
+            let waits = rt.handle().go(move || rx.recv());
+            let began = Instant::now();
+            let waits = waits.join_timeout(Duration::from_millis(2)).expect_err("it waits");
+            assert!(began.elapsed() >= Duration::from_millis(2));
+            let waits = waits.join_timeout(Duration::ZERO).expect_err("it waits");
+            let waits = waits.join_deadline(began).expect_err("it waits, and that has passed");
+            tx.send(5).expect("received");
+            // No limit that the clock can reach.
+            assert_eq!(waits.join_timeout(Duration::MAX).expect("it ends").expect("no panic"), Ok(5));
+            let ended = rt.handle().go(|| 6);
+            while !ended.is_finished() {
+                yield_now();
+            }
+            assert_eq!(ended.join_deadline(began).expect("it has ended").expect("no panic"), 6);
+            scope_with_limits(rt);
+        };
+        limits();
+        rt.run(limits);
+    });
+}
+
+fn scope_with_limits(rt: &gosched::Runtime) {
+    let (tx, rx) = chan::bounded(0);
+    rt.handle().scope(|s| {
+        let waits = s.go(|| rx.recv());
+        let waits = waits.join_timeout(Duration::from_millis(1)).expect_err("it waits");
+        tx.send(7).expect("received");
+        let later = Instant::now() + Duration::from_secs(3600);
+        assert_eq!(waits.join_deadline(later).expect("in time").expect("no panic"), Ok(7));
     });
 }
 

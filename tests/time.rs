@@ -204,7 +204,7 @@ fn a_thread_in_a_callback_sleeps() {
 #[test]
 fn many_sleepers_wake() {
     for mode in [settled(), migratory()] {
-        let rt = Runtime::builder(mode).procs(4).stack_size(32 * 1024).build().expect("a runtime");
+        let rt = Runtime::builder(mode).procs(4).stack_size(64 * 1024).build().expect("a runtime");
         rt.run(|| {
             let awake = Arc::new(AtomicU32::new(0));
             let sleepers: Vec<_> = (0..5_000_u64)

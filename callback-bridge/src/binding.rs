@@ -62,11 +62,11 @@ fn again<R>(record: &'static Record, target: &Target, f: impl FnOnce() -> R) -> 
     }
     let cancel = CancelState::disable();
     // SAFETY: bound to this thread and in no other call; retracted below; the signal stack is in place since `first`.
-    let outcome = match unsafe { record.foreign.publish(&target.handle) } {
+    let outcome = match unsafe { record.foreign.publish(target.bound.handle()) } {
         Ok(()) => {
             let outcome = barrier::run(f);
             // SAFETY: published above; whatever `f` published is retracted.
-            unsafe { record.foreign.retract(&target.handle) };
+            unsafe { record.foreign.retract(target.bound.handle()) };
             outcome
         }
         Err(Closed) => Err(EnterError::ShutDown),
@@ -84,7 +84,7 @@ fn first<R>(target: &Target, f: impl FnOnce() -> R) -> Result<R, EnterError> {
         Ok((record, cancel)) => {
             let outcome = barrier::run(f);
             // SAFETY: published by `need_m`; whatever `f` published is retracted.
-            unsafe { record.foreign.retract(&target.handle) };
+            unsafe { record.foreign.retract(target.bound.handle()) };
             record.end();
             cancel.restore();
             outcome

@@ -6,7 +6,7 @@ use crate::process::Process;
 use crate::{barrier, binding};
 use gosched_runtime_sys::cancel::CancelState;
 use gosched_runtime_sys::errno;
-use gosched_scheduler::embed::{self, Handle, Here, Runtime};
+use gosched_scheduler::embed::{self, Bound, Handle, Here, Runtime};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -93,7 +93,7 @@ impl Bridge {
     pub fn bind(&self, handle: Handle) -> bool {
         let process = Process::this().expect("memory for a fork hook");
         process.stock();
-        self.target.set(Target { handle, process }).is_ok()
+        self.target.set(Target { bound: Bound::new(handle), process }).is_ok()
     }
 
     /// The same bridge with another binding.
@@ -134,7 +134,7 @@ impl Bridge {
         if target.process.forked() {
             return Err(EnterError::Forked);
         }
-        match (embed::here(&target.handle), self.binding) {
+        match (embed::here(target.bound.handle()), self.binding) {
             (Here::Goroutine, _) => nested(f),
             (Here::Outside, Binding::UntilThreadExit) => binding::enter(target, f),
             (Here::Outside, Binding::PerCall) | (Here::Elsewhere, _) => enter::enter(target, f),

@@ -40,7 +40,7 @@ use gosched_runtime_sys::cancel::CancelState;
 use gosched_runtime_sys::primitive::mutated;
 use gosched_runtime_sys::signal_mask::SignalMask;
 use gosched_runtime_sys::{signal_stack, thread};
-use gosched_scheduler::embed::{Closed, Handle};
+use gosched_scheduler::embed::{Bound, Closed};
 
 /// What the runtime's overflow report needs. A host that blocks them gains nothing: a blocked fault kills.
 const FAULTS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
@@ -48,7 +48,7 @@ const FAULTS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 /// Where a bridge leads to.
 #[derive(Clone)]
 pub(crate) struct Target {
-    pub(crate) handle: Handle,
+    pub(crate) bound: Bound,
     pub(crate) process: &'static Process,
 }
 
@@ -138,10 +138,10 @@ fn publish(record: &mut Record, target: &Target) -> Result<(), EnterError> {
         record.mask.restore();
     }
     // SAFETY: the record is this call's; `drop_m` or the lines below retract it; signals are blocked until there is a stack.
-    unsafe { record.foreign.publish(&target.handle) }.map_err(|Closed| EnterError::ShutDown)?;
+    unsafe { record.foreign.publish(target.bound.handle()) }.map_err(|Closed| EnterError::ShutDown)?;
     if let Err(error) = record.put_stack_on(registered) {
         // SAFETY: published above.
-        unsafe { record.foreign.retract(&target.handle) };
+        unsafe { record.foreign.retract(target.bound.handle()) };
         return Err(EnterError::Resources(error));
     }
     Ok(())
@@ -156,7 +156,7 @@ pub(crate) fn drop_m(inside: Inside, target: &Target) {
     let _open = SignalMask::block_all();
     record.take_stack_off();
     // SAFETY: published by `need_m` on this thread; whatever was published since is retracted.
-    unsafe { record.foreign.retract(&target.handle) };
+    unsafe { record.foreign.retract(target.bound.handle()) };
     if !forked {
         record.extra.put(record);
     }

@@ -31,10 +31,12 @@ use crate::blocking_pool::{Client, Errand, Helper, Job, Runner};
 use crate::current;
 use crate::proc::attach;
 use crate::proc::in_place;
+use crate::proc::locals;
 use crate::proc::park::{self, Parking, Target};
 use crate::sched::Sched;
 use crate::thread_g::ThreadG;
 use crate::waiter::{self, Parks, WaitList};
+use crate::why::Why;
 
 /// Runs `f`, which may block the thread for long - a file, a C library, a `std` lock, `std::thread::sleep` - without
 /// holding other goroutines up.
@@ -157,7 +159,9 @@ impl Drop for UntilDone<'_> {
         if state.done {
             return;
         }
-        let parking = Shielded(Parking::begin_at_once().expect("only a goroutine lends"));
+        let parking = Parking::begin_at_once().expect("only a goroutine lends");
+        parking.because(Why::Blocking);
+        let parking = Shielded(parking);
         // SAFETY: the guard is of this lock, whose one list lives in what the caller holds.
         let _served = unsafe { waiter::wait(&self.0.0, state, |state| &mut state.waiter, None, &parking) };
     }
@@ -251,6 +255,7 @@ fn run(sched: &Sched, place: &'static ThreadG, job: Job) {
     }
     place.place().set_g(Some(place.g()));
     errand.run();
+    locals::end(place.g().id());
     place.place().set_g(None);
     place.leave(sched);
     job.client.tell();

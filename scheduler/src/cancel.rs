@@ -37,6 +37,7 @@ use crate::ds::timers::NEVER;
 use crate::proc::cancel::{self, Region};
 use crate::proc::park::{Parking, Target};
 use crate::waiter::{self, Roused, WaitList, Waited};
+use crate::why::Why;
 
 /// Runs `f` so that no cancel, of whatever kind, ends a wait in it. A cancel that arrives stays pending, and the first wait
 /// after `f` unwinds for it.
@@ -189,6 +190,7 @@ impl Token {
                 (parking, state)
             }
         };
+        parking.because(Why::Token);
         // SAFETY: the guard is of this lock; the list is one field of the state, which nothing replaces.
         match unsafe { waiter::wait(&self.shared.state, state, |state| &mut state.waiting, None, &parking) } {
             Waited::Served(_) | Waited::TimedOut(_) => {}

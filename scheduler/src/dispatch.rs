@@ -308,6 +308,12 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         self.wait(seat, idle, sleep)
     }
 
+    /// Whether all of the runtime's Ms, of which there are `ms`, sleep: nobody runs a G, at this moment.
+    pub(crate) fn all_asleep(&self, ms: usize) -> bool {
+        let state = self.state.lock();
+        state.asleep_count() == ms && state.line_len() == 0
+    }
+
     /// Has an M that sleeps look until when it is to sleep. False: none does.
     pub(crate) fn nudge(&self) -> bool {
         let seat = self.state.lock().last_asleep().cloned();

@@ -10,7 +10,7 @@
 #![expect(unsafe_code, reason = "publishes a foreign thread's place")]
 
 use crate::current;
-use crate::proc::park;
+use crate::proc::{locals, park};
 use crate::thread_g::ThreadG;
 
 pub use crate::runtime::{Handle, Runtime};
@@ -19,6 +19,38 @@ pub use crate::thread_g::Closed;
 /// An extra M with its thread-backed G: what a foreign thread runs as. Immortal; the bridge recycles it.
 #[derive(Clone, Copy, Debug)]
 pub struct Foreign(&'static ThreadG);
+
+/// What a bridge leads to. While it exists, any thread may come and wake goroutines of that runtime.
+#[derive(Debug)]
+pub struct Bound(Handle);
+
+impl Bound {
+    /// A way into the runtime of `handle`.
+    #[must_use]
+    pub fn new(handle: Handle) -> Self {
+        handle.sched().quiet.add_bridge();
+        Self(handle)
+    }
+
+    /// The runtime.
+    #[inline]
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.0
+    }
+}
+
+impl Clone for Bound {
+    fn clone(&self) -> Self {
+        Self::new(self.0.clone())
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        self.0.sched().quiet.remove_bridge();
+    }
+}
 
 /// Where the calling thread is, seen from one runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +102,7 @@ impl Foreign {
     /// Undoes the latest `publish` of this thread, which was on this M, with the same `handle`.
     #[inline]
     pub unsafe fn retract(&self, handle: &Handle) {
+        locals::end(self.0.g().id());
         self.0.place().retract();
         self.0.leave(handle.sched());
     }

@@ -23,6 +23,7 @@ use crate::go::go;
 use crate::join::JoinHandle;
 use crate::proc::park::{Parking, Target};
 use crate::waiter::{self, Parks, Rouse, WaitList, Waited};
+use crate::why::Why;
 
 /// What a waker wakes.
 pub(crate) struct Signal<K: Rouse = Target> {
@@ -69,6 +70,7 @@ impl<K: Rouse> Signal<K> {
                 (parking, state)
             }
         };
+        parking.because(Why::Future);
         // SAFETY: the guard is of this lock; the list is one field of the state, which nothing replaces.
         let waited = unsafe { waiter::wait(&self.state, state, |state| &mut state.waiting, None, &parking) };
         if let Waited::Cancelled(_) = waited {

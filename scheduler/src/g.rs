@@ -22,12 +22,12 @@
 //! until it is null again; only the G's owner changes it, and follows it.
 #![expect(unsafe_code, reason = "ownership of a G is a token that moves between threads")]
 
+use std::any::{Any, TypeId};
 use std::cell::{Cell, UnsafeCell};
-use std::fmt;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU16, AtomicU64,
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU64,
     Ordering::{Relaxed, SeqCst},
     compiler_fence,
 };
@@ -35,9 +35,11 @@ use std::sync::atomic::{
 use gosched_runtime_sys::context::{Context, Suspender};
 
 use crate::body::Entry;
+pub use crate::cancelled::{CancelScope, Cancelled};
 use crate::ds::list::{Link, Linked};
 use crate::ds::parker::Parker;
 use crate::ds::timers::NEVER;
+use crate::why::Why;
 
 /// Where a G may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,44 +74,6 @@ pub(crate) type GContext = Context<Resumed, Switch>;
 /// What such a G suspends itself with.
 pub(crate) type GSuspender = Suspender<Resumed, Switch>;
 
-/// The payload a cancelled goroutine unwinds with. It comes back from `join` as any panic does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Cancelled {
-    /// The goroutine's number; zero for a thread that is none.
-    pub g: u64,
-    /// What the cancel was meant for.
-    pub scope: CancelScope,
-}
-
-/// What a cancel was meant for: how far a goroutine that it reached unwinds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CancelScope {
-    /// The goroutine, by its `JoinHandle`.
-    Goroutine,
-    /// What it ran under the token of this number.
-    Token(u64),
-    /// What it ran with a time limit, [`time::timeout`](crate::time::timeout); of this number.
-    Timeout(u64),
-    /// Everything in the runtime, which is being shut down.
-    Runtime,
-}
-
-impl fmt::Display for Cancelled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { g, scope } = self;
-        match scope {
-            CancelScope::Goroutine => write!(f, "goroutine {g} was cancelled"),
-            CancelScope::Token(token) => write!(f, "goroutine {g} was cancelled by token {token}"),
-            CancelScope::Timeout(_) => write!(f, "goroutine {g} ran out of time"),
-            CancelScope::Runtime => write!(f, "goroutine {g} was cancelled, its runtime shuts down"),
-        }
-    }
-}
-
-impl std::error::Error for Cancelled {}
-
 /// One goroutine, as far as it is needed without a stack. What every thread may look at are `parker` and `id`.
 pub(crate) struct G {
     link: Link,
@@ -118,6 +82,8 @@ pub(crate) struct G {
     kind: Cell<Kind>,
     /// The number of the M it has settled on, for who looks from outside; zero if it has not.
     settled_on: AtomicU16,
+    /// What it waits for, or last waited for: a `Why`, for who looks from outside.
+    why: AtomicU8,
     /// Zero for a record that is not in use. A signal handler reads it.
     id: AtomicU64,
     /// What it runs; gone once it has begun.
@@ -126,6 +92,16 @@ pub(crate) struct G {
     own: AtomicPtr<Own>,
     /// Where in the program it was made; null if nobody knows. A signal handler reads it.
     made: AtomicPtr<Location<'static>>,
+}
+
+/// A goroutine as others see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    pub(crate) id: u64,
+    pub(crate) begun: bool,
+    pub(crate) parked: bool,
+    pub(crate) why: Why,
+    pub(crate) made_at: Option<&'static Location<'static>>,
 }
 
 /// The part of a G that has begun, and that belongs to its owner.
@@ -143,6 +119,10 @@ pub(crate) struct Own {
     pub(crate) regions: Cell<Option<NonNull<()>>>,
     /// When the first time limit of those regions passes, in nanoseconds on the monotonic clock; `NEVER` without one.
     pub(crate) limit: Cell<u64>,
+    /// The values of its goroutine-locals; see `proc::locals`.
+    pub(crate) locals: Cell<Vec<Local>>,
+    /// It is the goroutine of a thread that is in `run`.
+    pub(crate) root: Cell<bool>,
     /// Its handle has cancelled it. Written by others, who keep the G from ending meanwhile.
     pub(crate) asked: AtomicBool,
     pub(crate) suspender: Cell<Option<GSuspender>>,
@@ -153,6 +133,14 @@ pub(crate) struct Own {
     /// Lowest address of the stack's guard and of the stack, and its end, for the fault handler; zero without an own stack.
     pub(crate) stack: StackRange,
     context: UnsafeCell<Option<GContext>>,
+}
+
+/// A goroutine's value of a goroutine-local.
+pub(crate) struct Local {
+    /// Which: its address, and the value's type.
+    pub(crate) key: (usize, TypeId),
+    /// From a box.
+    pub(crate) value: NonNull<dyn Any>,
 }
 
 /// Where a G's own stack lies. Written before the G runs.
@@ -188,6 +176,7 @@ impl G {
             parker: Parker::new(),
             kind: Cell::new(Kind::Settled),
             settled_on: AtomicU16::new(0),
+            why: AtomicU8::new(Why::Unsaid as u8),
             id: AtomicU64::new(0),
             entry: Cell::new(None),
             own: AtomicPtr::new(ptr::null_mut()),
@@ -223,6 +212,25 @@ impl G {
     /// Says where in the program it was made.
     pub(crate) fn made_at(&self, place: Option<&'static Location<'static>>) {
         self.made.store(place.map_or(ptr::null_mut(), |place| ptr::from_ref(place).cast_mut()), Relaxed);
+    }
+
+    /// Notes what the running goroutine begins to wait for.
+    #[inline]
+    pub(crate) fn waits_for(&self, why: Why) {
+        self.why.store(why as u8, Relaxed);
+    }
+
+    /// The goroutine as it is at this moment; `None` when the record is not in use, or changes hands.
+    pub(crate) fn look(&self) -> Option<Look> {
+        let id = self.id();
+        let look = Look {
+            id,
+            begun: !self.own.load(Relaxed).is_null(),
+            parked: self.parker.is_parked(),
+            why: Why::of(self.why.load(Relaxed)),
+            made_at: self.made(),
+        };
+        (id != 0 && id == self.id()).then_some(look)
     }
 
     /// Notes that the goroutine is to end. Its park word is cancelled after this.
@@ -275,6 +283,8 @@ impl Own {
             shields: Cell::new(0),
             regions: Cell::new(None),
             limit: Cell::new(NEVER),
+            locals: Cell::new(Vec::new()),
+            root: Cell::new(false),
             asked: AtomicBool::new(false),
             suspender: Cell::new(None),
             name: AtomicPtr::new(ptr::null_mut()),

@@ -44,8 +44,8 @@ where
 ///
 /// The promise of [`Mode::migratory`](crate::Mode::migratory) for this goroutine: nothing bound to a thread is held across
 /// a suspension by `f` or anything it calls.
-#[expect(unsafe_code, reason = "the caller promises for one goroutine what a mode promises for all")]
 #[track_caller]
+#[expect(unsafe_code, reason = "the caller promises for one goroutine what a mode promises for all")]
 pub unsafe fn go_migratory<F, T>(f: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,

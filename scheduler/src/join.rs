@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "waits in the packet's list")]
 
 mod host;
+mod timed;
 
 use std::any::Any;
 use std::borrow::Borrow;
@@ -16,15 +17,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::Instant;
 
-use gosched_runtime_sys::primitive::{Mutex, MutexGuard, mutated};
+use gosched_runtime_sys::primitive::{Mutex, mutated};
 
 use crate::body::{Begin, Body, NotStarted};
 use crate::g::{CancelScope, Cancelled};
 use crate::proc::beside::{Chain, Host, host_begins};
 use crate::proc::cancel::can_unwind;
+use crate::proc::locals;
 use crate::proc::park::{Parking, Target, Wake};
-use crate::waiter::{self, Parks, Rouse, WaitList, Waited};
+use crate::waiter::{self, Parks, Passed, Place, Rouse, Step, WaitList, line_up};
+use crate::why::Why;
 
 /// Who runs a goroutine, as the one who cancels it needs it.
 pub(crate) trait Cancels: Rouse {
@@ -93,8 +97,8 @@ pub(crate) struct Packet<F, T, K: Rouse = Target, A: Afterwards = ()> {
 
 /// The joiner's side of a [`Packet`], without the closure's type.
 pub(crate) trait Joinable<T>: Host {
-    /// Blocks until the goroutine has ended.
-    fn join(&self) -> thread::Result<T>;
+    /// Blocks until the goroutine has ended, or the deadline, if there is one, has passed.
+    fn join(&self, deadline: Option<Instant>) -> Option<thread::Result<T>>;
     /// The outcome, if it has ended.
     fn try_join(&self) -> Option<thread::Result<T>>;
     /// Whether it has ended; if not, `waker` is woken when it has.
@@ -127,12 +131,14 @@ impl<F, T, K: Cancels, A: Afterwards> Packet<F, T, K, A> {
         drop(state);
         host_begins(beside, runs);
         let cancelled = |scope| Box::new(Cancelled { g: id, scope });
-        self.complete(match begin {
+        let outcome = match begin {
             Begin::Run if runs => catch_unwind(AssertUnwindSafe(f)),
             Begin::Run => dropped(f, cancelled(CancelScope::Goroutine)),
             Begin::Cancelled => dropped(f, cancelled(CancelScope::Runtime)),
             Begin::Failed(error) => dropped(f, Box::new(NotStarted(error))),
-        });
+        };
+        locals::end(id);
+        self.complete(outcome);
     }
 
     fn complete(&self, outcome: thread::Result<T>) {
@@ -203,29 +209,25 @@ impl<F, T, K: Cancels, A: Afterwards> Packet<F, T, K, A> {
         held.borrow().live(id, begin, runner);
     }
 
-    /// Waits for the outcome; each wait begins under the lock where it can, else with `begin`, without the lock.
-    pub(crate) fn join_by<P: Parks<Target = K>>(&self, begin: impl Fn() -> P) -> thread::Result<T> {
+    /// Waits for the outcome, until the deadline if there is one; each wait begins under the lock where it can, else with
+    /// `begin`, without the lock.
+    pub(crate) fn join_by<P: Parks<Target = K>>(
+        &self,
+        deadline: Option<Instant>,
+        begin: impl Fn() -> P,
+    ) -> Option<thread::Result<T>> {
         loop {
-            let mut state = self.state.lock();
-            if let Some(outcome) = take(&mut state) {
-                return outcome;
-            }
-            let (parking, state) = match P::begin_at_once() {
-                Some(parking) => (parking, state),
-                None => {
-                    drop(state);
-                    let parking = begin();
-                    let mut state = self.state.lock();
-                    if let Some(outcome) = take(&mut state) {
-                        return outcome;
-                    }
-                    (parking, state)
-                }
+            let place = Place { why: Why::Join, ..Place::behind(|state: &mut State<F, T, K>| &mut state.joiner) };
+            let look = |state: &mut State<F, T, K>| match take(state) {
+                Some(outcome) => Step::Done(outcome),
+                None => Step::Wait(None),
             };
-            // SAFETY: the guard is of this lock, whose one list lives in this packet, which the caller holds.
-            let waited = unsafe { waiter::wait(&self.state, state, |state| &mut state.joiner, None, &parking) };
-            if let Waited::Cancelled(_) = waited {
-                parking.raise();
+            // SAFETY: this lock's one list, which lives in this packet, which the caller holds. The closure does nothing.
+            match unsafe { line_up(&self.state, place, &begin, deadline, look, || None) } {
+                Passed::AtOnce(outcome) => return Some(outcome),
+                Passed::Served(_) => {}
+                Passed::TimedOut => return None,
+                Passed::Cancelled(parking) => parking.raise(),
             }
         }
     }
@@ -276,8 +278,8 @@ fn dropped<F, T>(f: F, why: Box<dyn Any + Send>) -> thread::Result<T> {
 }
 
 impl<F: Send, T: Send, A: Afterwards + Send + Sync> Joinable<T> for Packet<F, T, Target, A> {
-    fn join(&self) -> thread::Result<T> {
-        self.join_by(Parking::begin)
+    fn join(&self, deadline: Option<Instant>) -> Option<thread::Result<T>> {
+        self.join_by(deadline, Parking::begin)
     }
 
     fn try_join(&self) -> Option<thread::Result<T>> {
@@ -307,7 +309,7 @@ impl<F: Send, T: Send, A: Afterwards + Send + Sync> Joinable<T> for Packet<F, T,
     }
 }
 
-fn take<F, T, K: Rouse>(state: &mut MutexGuard<'_, State<F, T, K>>) -> Option<thread::Result<T>> {
+fn take<F, T, K: Rouse>(state: &mut State<F, T, K>) -> Option<thread::Result<T>> {
     match std::mem::replace(&mut state.stage, Stage::Taken) {
         Stage::Outcome(outcome) => Some(outcome),
         other => {
@@ -335,7 +337,7 @@ impl<'a, T> Joint<'a, T> {
     }
 
     pub(crate) fn join(self) -> thread::Result<T> {
-        self.packet.join()
+        self.packet.join(None).expect("there is no deadline")
     }
 
     pub(crate) fn try_join(self) -> Result<thread::Result<T>, Self> {
@@ -458,10 +460,14 @@ mod tests {
         let theirs = Packet::<_, _, Seat>::new(|| 6, ());
         assert!(theirs.ask_to_end(), "it will never begin");
         theirs.live(2, Begin::Run, Some(seat));
-        let outcome = theirs.join_by(|| -> &Seat { unreachable!("it has ended") });
-        let payload = outcome.expect_err("cancelled").downcast::<Cancelled>().expect("cancelled");
+        let outcome = theirs.join_by(None, || -> &Seat { unreachable!("it has ended") });
+        let payload =
+            outcome.expect("it has ended").expect_err("cancelled").downcast::<Cancelled>().expect("cancelled");
         assert_eq!((payload.g, payload.scope), (2, CancelScope::Goroutine));
-        assert_eq!(packet.join_by(|| -> &Seat { unreachable!("it has ended") }).expect("it ran"), 5);
+        assert_eq!(
+            packet.join_by(None, || -> &Seat { unreachable!("it has ended") }).expect("it has ended").expect("it ran"),
+            5
+        );
     }
 
     /// A million of them, beside as many records, are what many goroutines cost outside of their stacks.

@@ -63,6 +63,24 @@ impl Mode {
     }
 }
 
+/// What is done when every goroutine of a runtime waits and nothing in it is left that could wake one: no timer, no blocking
+/// call, no callback, no bridge by which one may come, no future whose waker may be anywhere.
+///
+/// Whether that is a deadlock depends on who else may wake them: plain threads, async executors, goroutines of other runtimes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Deadlock {
+    /// Nothing.
+    Ignore,
+    /// The first time, an event of `tracing` at level `DEBUG`, with a list of the goroutines; nothing if nobody listens.
+    #[default]
+    Report,
+    /// It is a deadlock: whoever says this promises that nobody outside of the runtime wakes its goroutines. `run` panics with a
+    /// list of the goroutines, what each waits for and where it was made; all others are cancelled, with
+    /// [`CancelScope::Deadlock`](crate::CancelScope::Deadlock), and the runtime takes no new ones, as after a shutdown.
+    Panic,
+}
+
 impl fmt::Debug for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {

@@ -6,10 +6,9 @@
 #![expect(unsafe_code, reason = "lends a borrowed closure to a goroutine")]
 
 use std::cell::Cell;
-use std::fmt;
 use std::io;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -21,22 +20,29 @@ use gosched_runtime_sys::stack::{Guards, Shape};
 use gosched_runtime_sys::thread::usable_cpus;
 
 use crate::body::{Begin, Body, Entry};
+use crate::carry::Carried;
 use crate::current::{self, Current};
+use crate::dump::Dump;
 use crate::fault;
 use crate::g::{CancelScope, Cancelled, Kind};
 use crate::go::go_in;
 use crate::join::JoinHandle;
 use crate::m::M;
-use crate::mode::Mode;
+use crate::mode::{Deadlock, Mode};
 use crate::p::{MAX_PROCS, check_number};
 use crate::policy;
 use crate::proc::run::{self, Lent};
-use crate::proc::{attach, shutdown, spawn};
+use crate::proc::{attach, locals, shutdown, spawn};
 use crate::sched::{Config, Sched};
 use crate::scope::{Scope, scope_in};
 use crate::stack_pool::StackStats;
 use crate::sysmon;
 use crate::thread_g::{self, ThreadG};
+
+mod error;
+mod knobs;
+
+pub use error::ShutdownError;
 
 /// Bytes of a goroutine's stack, unless the builder says otherwise: with its guard, 256 KiB of address space. One page of it is
 /// touched at first.
@@ -76,38 +82,9 @@ pub struct Builder {
     name: String,
     max_threads: Option<usize>,
     max_blocking: usize,
+    deadlock: Deadlock,
+    carried: Carried,
 }
-
-/// Why a runtime has not ended, although it was shut down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ShutdownError {
-    /// The grace is over. What has not ended is left alone; nothing new starts, and the runtime's memory stays.
-    Running {
-        /// Goroutines that have not ended.
-        goroutines: u64,
-        /// Threads of others that are inside a callback.
-        callbacks: usize,
-    },
-    /// It was called inside the runtime: the caller would wait for itself.
-    Inside,
-    /// It was called in a forked child, where the runtime's threads do not exist. The runtime stays with the parent.
-    Forked,
-}
-
-impl fmt::Display for ShutdownError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Running { goroutines, callbacks } => {
-                write!(f, "{goroutines} goroutines and {callbacks} callbacks have not ended within the grace")
-            }
-            Self::Inside => f.write_str("a runtime cannot be shut down from inside"),
-            Self::Forked => f.write_str("a runtime cannot be shut down in a forked child of its process"),
-        }
-    }
-}
-
-impl std::error::Error for ShutdownError {}
 
 impl Builder {
     /// How many goroutines run at the same time, 1 to 1024; [`Runtime::set_procs`] changes it. Unless set: the CPUs this process
@@ -182,6 +159,8 @@ impl Builder {
             name: self.name,
             max_threads: self.max_threads.unwrap_or(DEFAULT_MAX_THREADS.max(2 * procs)),
             max_blocking: self.max_blocking,
+            deadlock: self.deadlock,
+            carried: self.carried,
         };
         Ok(Runtime { handle: Handle { sched: Sched::new(config, run::m_main, sysmon::main) } })
     }
@@ -221,6 +200,8 @@ impl Runtime {
             name: "gosched".to_owned(),
             max_threads: None,
             max_blocking: policy::MAX_HELPERS,
+            deadlock: Deadlock::default(),
+            carried: Carried::default(),
         }
     }
 
@@ -232,11 +213,13 @@ impl Runtime {
     ///
     /// With `f`'s payload if it panicked. If the calling thread is in a runtime already, if this one was shut down, or if
     /// there is no memory for a signal stack.
+    #[track_caller]
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
         self.run_then(f, || ())
     }
 
     /// `then` is called once `f` has ended, on its goroutine, before the wait for those that settled here.
+    #[track_caller]
     fn run_then<R>(&self, f: impl FnOnce() -> R, then: impl FnOnce()) -> R {
         let sched = &*self.handle.sched;
         let inside = current::with(|cx| cx.is_some());
@@ -253,13 +236,19 @@ impl Runtime {
         };
         let entry = Entry::Borrowed(erase(&root));
         if sched.config.mode.is_threads() {
-            run_on_thread(sched, entry)
+            run_on_thread(sched, entry, Location::caller())
         } else {
-            lend(sched, entry)
+            lend(sched, entry, Location::caller())
         };
-        match outcome.take().expect("the root goroutine has ended") {
-            Ok(result) => result,
-            Err(payload) => resume_unwind(payload),
+        let outcome = outcome.take().expect("the root goroutine has ended");
+        match (outcome, sched.quiet.verdict()) {
+            (Ok(result), None) => result,
+            (Err(payload), Some(report)) if payload.downcast_ref::<String>().is_none_or(|said| said != report) => {
+                panic!("{report}")
+            }
+            // What it waited for may have been cancelled first, and its wait be over in the usual way.
+            (Ok(_), Some(report)) => panic!("{report}"),
+            (Err(payload), _) => resume_unwind(payload),
         }
     }
 
@@ -267,6 +256,12 @@ impl Runtime {
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    /// Every goroutine, what it does and where it was made. From any thread; stops nobody.
+    #[must_use]
+    pub fn dump(&self) -> Dump {
+        Dump::of(&self.handle.sched)
     }
 
     /// What the stacks of its goroutines take. Cheap, and from any thread; figures of other threads may be a moment old.
@@ -369,6 +364,7 @@ impl Handle {
 ///
 /// assert_eq!(run(Mode::threads(), || go(|| 6 * 7).join().unwrap()), 42);
 /// ```
+#[track_caller]
 pub fn run<R>(mode: Mode, f: impl FnOnce() -> R) -> R {
     let runtime = Runtime::builder(mode).build().expect("gosched: a runtime could not be built");
     let sched = runtime.handle.sched.clone();
@@ -393,6 +389,7 @@ impl<R, F: FnOnce() -> thread::Result<R>> Body for Root<'_, F, R> {
                 Err(Box::new(format!("gosched: the root goroutine could not be started: {error}")) as _)
             }
         };
+        locals::end(id);
         self.outcome.set(Some(outcome));
     }
 }
@@ -405,17 +402,18 @@ fn erase<'a>(root: &'a (dyn Body + 'a)) -> NonNull<dyn Body> {
 }
 
 /// `Mode::threads`: the calling thread is the goroutine.
-fn run_on_thread(sched: &Sched, entry: Entry) {
+fn run_on_thread(sched: &Sched, entry: Entry, made_at: &'static Location<'static>) {
     sched.count_outside();
     let place = ThreadG::acquire();
     place.renew(thread_g::reserve_ids(1));
+    place.g().made_at(Some(made_at));
     spawn::run_as(sched, place, entry);
     place.release();
     sched.count_ended_outside();
 }
 
 /// The calling thread becomes an M with the root goroutine settled on it.
-fn lend(sched: &Sched, entry: Entry) {
+fn lend(sched: &Sched, entry: Entry, made_at: &'static Location<'static>) {
     let m = M::acquire();
     if let Err(error) = attach::prepare(m) {
         m.release();
@@ -427,6 +425,7 @@ fn lend(sched: &Sched, entry: Entry) {
     m.count_spawned();
     let root = sched.slab.take();
     root.init(thread_g::reserve_ids(1), Kind::Settled, Some(entry));
+    root.g().made_at(Some(made_at));
     let cx = Current::new(m);
     attach::attached(&cx, sched, || {
         let lent = Lent { root: root.as_raw() };

@@ -27,17 +27,19 @@ use gosched_runtime_sys::stack::Shape;
 use gosched_runtime_sys::thread::{monotonic_ns, usable_cpus};
 
 use crate::blocking_pool::BlockingPool;
+use crate::carry::Carried;
 use crate::crowd::Crowd;
 use crate::dispatch::{Dispatch, Seat};
 use crate::ds::grow;
 use crate::ds::idle::Idle;
+use crate::ds::quiet::Quiet;
 use crate::ds::table::Judged;
 use crate::ds::timekeeper::Timekeeper;
 use crate::ds::timers::NEVER;
 use crate::ds::watch::Watch;
 use crate::g::{G, Runnable};
 use crate::m::M;
-use crate::mode::Mode;
+use crate::mode::{Deadlock, Mode};
 use crate::p::{self, Halves, MAX_PROCS, P, Shared};
 use crate::policy::{self, Machine, Patience};
 use crate::slab::Slab;
@@ -63,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) max_threads: usize,
     /// The most threads that `blocking` may make.
     pub(crate) max_blocking: usize,
+    pub(crate) deadlock: Deadlock,
+    pub(crate) carried: Carried,
     pub(crate) name: String,
 }
 
@@ -134,6 +138,7 @@ pub(crate) struct Sched {
     pub(crate) generation: u32,
     /// What shutdown sleeps on; woken by every G that ends while the runtime closes.
     pub(crate) drained: Note,
+    pub(crate) quiet: Quiet,
     /// OS threads made for Ms, to be joined.
     pub(crate) joins: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
@@ -182,6 +187,7 @@ impl Sched {
             state: AtomicU32::new(OPEN),
             generation: fork::generation(),
             drained: Note::new(),
+            quiet: Quiet::default(),
             joins: Mutex::new(Vec::new()),
             config,
         })

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use gosched_runtime_sys::fatal::{Part, fatal};
 use gosched_runtime_sys::primitive::{Mutex, mutated};
@@ -39,6 +40,7 @@ use crate::proc::cancel::shielded;
 use crate::proc::park::{Parking, Target};
 use crate::sched::Sched;
 use crate::waiter::{self, Parks, Rouse, WaitList};
+use crate::why::Why;
 
 /// How many children of a scope are left, and who waits for their end.
 pub(crate) struct Tally<K: Rouse = Target> {
@@ -92,6 +94,7 @@ impl<K: Rouse> Tally<K> {
                     (parking, state)
                 }
             };
+            parking.because(Why::Scope);
             // SAFETY: the guard is of this lock, whose one list lives in this tally, which the caller holds.
             let _served_or_not = unsafe { waiter::wait(&self.state, state, |state| &mut state.parent, None, &parking) };
         }
@@ -226,6 +229,32 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// Unwinds with [`Cancelled`](crate::Cancelled) if the calling goroutine is cancelled while it waits.
     pub fn join(self) -> thread::Result<T> {
         self.0.join()
+    }
+
+    /// As [`JoinHandle::join_timeout`](crate::JoinHandle::join_timeout).
+    ///
+    /// # Errors
+    ///
+    /// The handle, if the goroutine has not ended by then.
+    ///
+    /// # Panics
+    ///
+    /// As [`join`](Self::join).
+    pub fn join_timeout(self, timeout: Duration) -> Result<thread::Result<T>, Self> {
+        self.0.join_timeout(timeout).map_err(Self)
+    }
+
+    /// As [`JoinHandle::join_deadline`](crate::JoinHandle::join_deadline).
+    ///
+    /// # Errors
+    ///
+    /// The handle, if the goroutine has not ended by then.
+    ///
+    /// # Panics
+    ///
+    /// As [`join`](Self::join).
+    pub fn join_deadline(self, deadline: Instant) -> Result<thread::Result<T>, Self> {
+        self.0.join_deadline(deadline).map_err(Self)
     }
 
     /// As [`JoinHandle::try_join`](crate::JoinHandle::try_join).

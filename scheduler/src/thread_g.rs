@@ -152,7 +152,13 @@ impl ThreadG {
     }
 }
 
-/// The thread-backed Gs inside `sched`. Called after it was closed.
+/// Whether a thread-backed G is inside `sched`, at this moment.
+pub(crate) fn any_entered(sched: &Sched) -> bool {
+    // ORDERING[thread_g.left]: pairs with the store in `leave`.
+    ALL.lock().every.iter().any(|t| ptr::eq(t.entered.load(std::sync::atomic::Ordering::Acquire), sched))
+}
+
+/// The thread-backed Gs inside `sched`: all of them, if it was closed before; else those there are at this moment.
 pub(crate) fn entered_in(sched: &Sched) -> Vec<&'static ThreadG> {
     // ORDERING[thread_g.enter]: after `close`, before the look at who is in; pairs with the fence in `join`.
     fence(SeqCst);

@@ -17,19 +17,19 @@ const RUNTIME_SYS: &[&str] = &[
 
 #[rustfmt::skip]
 const SCHEDULER: &[&str] = &[
-    "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::table", "ds::idle", "ds::roster", "ds::heap", "ds::timers", "ds::timekeeper", "ds::watch", "ds",
-    "policy::retake", "policy", "mode",
-    "body", "g", "g_queue", "pulse", "crowd", "stack_pool", "slab", "p", "dispatch::seat", "dispatch::outcome", "dispatch::state", "dispatch", "dispatch::resize", "m", "thread_pool", "blocking_pool", "sched::counts", "sched::global", "sched", "sched::homes", "current", "thread_g",
-    "proc::attach", "proc::surplus", "proc::start_m", "proc::wake", "proc::set_procs", "proc::timers", "proc::find", "proc::spawn", "proc::cancel", "proc::in_place", "proc::lock_thread", "proc::park", "proc::beside", "proc::run", "proc::shutdown", "proc",
+    "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::quiet", "ds::table", "ds::idle", "ds::roster", "ds::heap", "ds::timers", "ds::timekeeper", "ds::watch", "ds",
+    "policy::retake", "policy", "mode", "why", "carry", "cancelled",
+    "body", "g", "g_queue", "pulse", "crowd", "stack_pool", "slab", "p", "dispatch::seat", "dispatch::outcome", "dispatch::state", "dispatch", "dispatch::resize", "m", "thread_pool", "blocking_pool", "sched::counts", "sched::global", "sched", "sched::homes", "current", "thread_g", "dump",
+    "proc::attach", "proc::surplus", "proc::start_m", "proc::wake", "proc::set_procs", "proc::timers", "proc::find", "proc::locals", "proc::spawn", "proc::cancel", "proc::in_place", "proc::switch", "proc::lock_thread", "proc::park", "proc::beside", "proc::shutdown", "proc::quiet", "proc::run", "proc",
     "report", "sysmon",
     "thread_stack", "waiter", "waiter::race", "waiter::parked", "waiter::polled", "alarm",
-    "blocking", "cancel", "time", "time::timeout", "join", "join::host", "go", "scope", "future",
+    "local", "blocking", "cancel", "time", "time::timeout", "join", "join::host", "join::timed", "go", "scope", "future",
     "chan::error", "chan::clock", "chan::state", "chan::raw", "chan::seat", "chan::future", "chan::case", "chan", "chan::sender", "chan::receiver", "chan::timed",
     "time::timer", "time::ticker",
     "chan::select::engine", "chan::select", "chan::select::macros", "chan::select::support", "chan::select::dynamic",
     "sync::raw_mutex", "sync::poison", "sync::mutex", "sync::raw_condvar", "sync::condvar", "sync::raw_semaphore", "sync::semaphore",
     "sync::raw_rwlock", "sync::rwlock", "sync::raw_once", "sync::once", "sync::barrier", "sync::wait_group", "sync::notify", "sync",
-    "fault", "signal", "runtime", "stats", "procs", "goroutine", "embed",
+    "fault", "signal", "runtime::error", "runtime", "runtime::knobs", "stats", "procs", "goroutine", "embed",
 ];
 
 #[rustfmt::skip]

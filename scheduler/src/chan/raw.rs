@@ -19,6 +19,7 @@ use super::clock::Clock;
 use super::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use super::state::{Nothing, Put, State, Taken};
 use crate::waiter::{Parks, Place, Rouse, Waited, let_all_go, wait_until};
+use crate::why::Why;
 
 /// What senders and receivers share. `K` is what wakes a waiter: in every real channel, `proc::park::Target`.
 pub(crate) struct Channel<T, K: Rouse> {
@@ -109,6 +110,7 @@ impl<T, K: Rouse> Channel<T, K> {
                 }
             }
         };
+        parking.because(Why::Send);
         // Without a buffer the value is to be had as soon as its sender waits.
         let polls = state.let_poll();
         let place = Place::behind(State::senders);
@@ -173,6 +175,7 @@ impl<T, K: Rouse> Channel<T, K> {
             }
         };
         let deadline = deadline.into_iter().chain(state.due()).min();
+        parking.because(Why::Receive);
         let place = Place::behind(State::receivers);
         // SAFETY: the guard is of this lock; `State::receivers` is one field of it, which nothing replaces.
         match unsafe { wait_until(&self.state, state, place, None, &parking, deadline, || None) } {

@@ -133,6 +133,11 @@ impl<P, S: Deref<Target = Seat<P>>> State<P, S> {
         Some(self.wake(at))
     }
 
+    /// How many Ms sleep.
+    pub(super) fn asleep_count(&self) -> usize {
+        self.asleep.len()
+    }
+
     /// This very M, if it is asleep.
     pub(super) fn take_asleep(&mut self, seat: &S) -> Option<S> {
         let at = self.asleep.iter().position(|sleeper| ptr::eq(&*sleeper.seat, &**seat))?;

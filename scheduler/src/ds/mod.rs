@@ -7,6 +7,7 @@ pub(crate) mod idle;
 pub(crate) mod inbox;
 pub(crate) mod list;
 pub(crate) mod parker;
+pub(crate) mod quiet;
 pub(crate) mod roster;
 pub(crate) mod table;
 pub(crate) mod timekeeper;

@@ -51,7 +51,7 @@ fn cancelled_while_it_begins() {
         thread::spawn(move || packet.ask_to_end())
     };
     let joiner = Seat::new();
-    if let Ok(received) = packet.join_by(|| joiner.sit()) {
+    if let Some(Ok(received)) = packet.join_by(None, || joiner.sit()) {
         assert_eq!(received, None, "nobody sent");
     }
     runs.join().unwrap();

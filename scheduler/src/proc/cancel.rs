@@ -103,7 +103,8 @@ fn each_region(own: &Own, mut f: impl FnMut(&Region)) {
 fn reason(g: &G, sched: Option<&Sched>) -> Option<CancelScope> {
     // A plain thread is nobody's to cancel, whatever was meant for those who had the record before.
     if sched?.closing() {
-        return Some(CancelScope::Runtime);
+        let deadlocked = sched?.quiet.verdict().is_some();
+        return Some(if deadlocked { CancelScope::Deadlock } else { CancelScope::Runtime });
     }
     // SAFETY: `pending`'s caller is the goroutine.
     let own = unsafe { running_own(g) };
@@ -119,8 +120,16 @@ fn reason(g: &G, sched: Option<&Sched>) -> Option<CancelScope> {
     widest
 }
 
-/// Gives a wait up that is to be given up for `scope`.
-pub(crate) fn raise(g: &G, scope: CancelScope) -> ! {
+/// Gives a wait up that is to be given up for `scope`. In a deadlock somebody has to say so: whoever is in `run`.
+pub(crate) fn raise(g: &G, sched: Option<&Sched>, scope: CancelScope) -> ! {
+    // SAFETY: callers pass the running G of their own thread, or the one borrowed for it.
+    let own = unsafe { running_own(g) };
+    if scope == CancelScope::Deadlock
+        && own.root.get()
+        && let Some(report) = sched.and_then(|sched| sched.quiet.verdict())
+    {
+        panic!("{report}");
+    }
     let payload: Box<dyn Any + Send> = Box::new(Cancelled { g: g.id(), scope });
     panic::resume_unwind(payload)
 }

@@ -29,9 +29,10 @@ use crate::m::M;
 use crate::policy::Patience;
 use crate::proc::in_place::{self, kind_of_running};
 use crate::proc::timers::Armed;
-use crate::proc::{cancel, wake};
+use crate::proc::{cancel, switch, wake};
 use crate::sched::Sched;
 use crate::thread_g::{self, Borrowed};
+use crate::why::Why;
 
 /// One wait of whoever calls: begun before its node can be seen, then parked as often as it takes.
 #[derive(Debug)]
@@ -192,6 +193,7 @@ impl Parking {
             let cx = cx?;
             let g = cx.g()?;
             g.parker.prepare();
+            g.waits_for(Why::Unsaid);
             let target = Target { g: g.into(), sched: cx.sched() };
             Some(Self { target, busy: cx.m.table.is_busy(), _stand_in: None })
         })
@@ -223,6 +225,12 @@ impl Parking {
         unsafe { self.target.g.as_ref() }
     }
 
+    /// Says what for, to who looks at the goroutine from outside.
+    #[inline]
+    pub(crate) fn because(&self, why: Why) {
+        self.g().waits_for(why);
+    }
+
     /// Waits until it is notified or cancelled. May return early; may be called again.
     pub(crate) fn park(&self) {
         match cancel::limit(self.g()) {
@@ -242,7 +250,7 @@ impl Parking {
         match suspender(self.g(), panicking || self.busy) {
             // SAFETY: it is the calling G's, on whose stack this runs.
             Some(suspender) => unsafe {
-                suspender.suspend(switch);
+                switch::suspend(self.target.sched, suspender, switch);
             },
             None => in_place::wait(self.g(), panicking || switch == Switch::ParkShielded, None, in_place::patience()),
         }
@@ -276,7 +284,7 @@ impl Parking {
         match armed {
             Some((suspender, armed)) => {
                 // SAFETY: it is the calling G's, on whose stack this runs.
-                unsafe { suspender.suspend(Switch::Park) };
+                unsafe { switch::suspend(self.target.sched, suspender, Switch::Park) };
                 armed.disarm();
             }
             // It may not switch; or there is no memory for a timer, and the thread can do without.
@@ -286,9 +294,13 @@ impl Parking {
 
     /// What the wait is to be given up for, if it is.
     fn cancel_pending(&self) -> Option<CancelScope> {
-        // SAFETY: the calling goroutine's runtime, or null.
-        let sched = unsafe { self.target.sched.as_ref() };
-        cancel::pending(self.g(), sched)
+        cancel::pending(self.g(), self.sched())
+    }
+
+    /// The calling goroutine's runtime.
+    fn sched(&self) -> Option<&Sched> {
+        // SAFETY: null, or a runtime that has not ended: the caller runs in it.
+        unsafe { self.target.sched.as_ref() }
     }
 
     /// Whether the wait is to be given up. Never where a cancel must not get through: shielded, or panicking.
@@ -300,7 +312,7 @@ impl Parking {
     /// Gives the wait up by unwinding. The cancel stays pending.
     pub(crate) fn raise(&self) -> ! {
         // What cancelled it stays until this goroutine has left what was cancelled.
-        cancel::raise(self.g(), self.cancel_pending().unwrap_or(CancelScope::Goroutine))
+        cancel::raise(self.g(), self.sched(), self.cancel_pending().unwrap_or(CancelScope::Goroutine))
     }
 }
 
@@ -328,7 +340,7 @@ pub(crate) fn raise_if_cancelled() {
         if let Some((cx, g)) = cx.and_then(|cx| Some((cx, cx.g()?)))
             && let Some(scope) = cancel::pending(g, Some(cx.sched()))
         {
-            cancel::raise(g, scope);
+            cancel::raise(g, Some(cx.sched()), scope);
         }
     });
 }
@@ -347,11 +359,15 @@ pub fn yield_now() {
 }
 
 fn yield_turn() {
-    let suspender = current::with(|cx| suspender(cx?.g()?, thread::panicking() || cx?.m.table.is_busy()));
+    let suspender = current::with(|cx| {
+        let cx = cx?;
+        let suspender = suspender(cx.g()?, thread::panicking() || cx.m.table.is_busy())?;
+        Some((suspender, ptr::from_ref(cx.sched())))
+    });
     match suspender {
         // SAFETY: it is the calling G's, on whose stack this runs.
-        Some(suspender) => unsafe {
-            suspender.suspend(Switch::Yield);
+        Some((suspender, sched)) => unsafe {
+            switch::suspend(sched, suspender, Switch::Yield);
         },
         None => in_place::offer(),
     }

@@ -28,7 +28,7 @@ use crate::p::P;
 use crate::policy;
 use crate::proc::find::{self, Wants};
 use crate::proc::start_m::{self, reap, tell_deadline, tell_sysmon};
-use crate::proc::{attach, cancel, spawn, surplus, timers, wake};
+use crate::proc::{attach, cancel, quiet, spawn, surplus, timers, wake};
 use crate::sched::Sched;
 
 /// The life of a thread made for an M.
@@ -190,7 +190,8 @@ fn get_p(cx: &Current, hand: &mut Entered, wants: Wants) -> Waited<P> {
         let lingers = !m.seat.is_home() && m.settled() == 0 && sched.has_surplus();
         timers::sleep(sched, note, lingers.then(|| Instant::now() + policy::LINGER))
     };
-    sched.dispatch.sleep(seat, &sched.idle, wants.start, || !m.inbox.is_empty(), sleep)
+    let to_do = || !m.inbox.is_empty() || quiet::found(sched);
+    sched.dispatch.sleep(seat, &sched.idle, wants.start, to_do, sleep)
 }
 
 /// A home M has come back: its P is for it, and this M goes on with what it owns, when that is ready again.

@@ -26,7 +26,7 @@ use crate::ds::grow;
 use crate::g::{Cancelled, G, GSuspender, Kind, Own, Runnable, StackRange};
 use crate::p::P;
 use crate::proc::start_m::reap;
-use crate::proc::{attach, wake};
+use crate::proc::{attach, locals, wake};
 use crate::sched::Sched;
 use crate::slab;
 use crate::thread_g::{self, ThreadG};
@@ -138,6 +138,7 @@ unsafe fn main(g: NonNull<G>, suspender: Option<GSuspender>) {
     let g = unsafe { Runnable::from_raw(g) };
     g.own().suspender.set(suspender);
     let (id, entry) = (g.g().id(), g.take_entry());
+    g.own().root.set(matches!(entry, Entry::Borrowed(_)));
     let _the_m_has_it = g.into_raw();
     let cancelled = current::with(|cx| cx.is_some_and(|cx| cx.sched().closing()));
     live(id, entry, if cancelled { Begin::Cancelled } else { Begin::Run });
@@ -155,6 +156,8 @@ fn live(id: u64, entry: Entry, begin: Begin) {
         // SAFETY: the caller of `run` waits until this G has ended.
         Entry::Borrowed(body) => unsafe { body.as_ref() }.run(id, begin),
     }));
+    // What the drops after its end have made.
+    locals::end(id);
     if let Err(payload) = lived
         && !payload.is::<Cancelled>()
     {

@@ -122,7 +122,7 @@ impl<K: Rouse> RawMutex<K> {
         let since = K::now_ns();
         let mut end = End::Back;
         loop {
-            let place = Place { list: Queue::parked, end };
+            let place = Place { end, ..Place::behind(Queue::parked) };
             let woken = end == End::Front;
             let mut tried = false;
             let look = |_: &mut Queue<K>| {

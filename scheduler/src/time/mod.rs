@@ -33,6 +33,7 @@ pub use timeout::{Elapsed, timeout, timeout_at};
 pub use timer::Timer;
 
 use crate::proc::park::{Parking, yield_now};
+use crate::why::Why;
 
 /// Lets the calling goroutine, or thread, sleep for `duration` at least.
 ///
@@ -62,6 +63,7 @@ fn sleep_to(deadline: Option<Instant>) {
         return yield_now();
     }
     let parking = Parking::begin();
+    parking.because(Why::Sleep);
     loop {
         if parking.cancelled() {
             parking.raise();

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use super::{End, Mark, Popped, Rouse, Roused, WaitList, Waiter, Whom};
 use crate::proc::park::{Parking, Target};
+use crate::why::Why;
 
 /// The waiting side: one wait of whoever calls.
 ///
@@ -35,6 +36,9 @@ pub(crate) unsafe trait Parks {
 
     /// Begins the same wait again: what notified it so far is forgotten.
     fn renew(&self);
+
+    /// Says what for, to who looks from outside.
+    fn because(&self, _why: Why) {}
 
     /// Who has to be woken.
     fn target(&self) -> Self::Target;
@@ -66,6 +70,10 @@ unsafe impl Parks for Parking {
 
     fn renew(&self) {
         Parking::renew(self);
+    }
+
+    fn because(&self, why: Why) {
+        Parking::because(self, why);
     }
 
     fn target(&self) -> Target {
@@ -115,12 +123,14 @@ pub(crate) unsafe fn wait<S, T, P: Parks>(
 pub(crate) struct Place<S, T, K> {
     pub(crate) list: fn(&mut S) -> &mut WaitList<T, K>,
     pub(crate) end: End,
+    /// What a wait begun by [`line_up`] is for.
+    pub(crate) why: Why,
 }
 
 impl<S, T, K> Place<S, T, K> {
     /// Behind those who wait in `list`.
     pub(crate) fn behind(list: fn(&mut S) -> &mut WaitList<T, K>) -> Self {
-        Self { list, end: End::Back }
+        Self { list, end: End::Back, why: Why::Lock }
     }
 }
 
@@ -260,6 +270,7 @@ pub(crate) unsafe fn line_up<S, T, R, P: Parks>(
             parking
         }
     };
+    parking.because(place.why);
     // SAFETY: the guard is of this lock; the rest is this function's contract.
     match unsafe { wait_until(lock, state, place, slot, &parking, deadline, unlocked) } {
         Waited::Served(slot) => Passed::Served(slot),

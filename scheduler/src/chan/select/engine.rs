@@ -30,6 +30,7 @@ use crate::chan::case::{Case, Tried};
 use crate::waiter::parked::wake_linked;
 use crate::waiter::race::Race;
 use crate::waiter::{Parks, Rouse};
+use crate::why::Why;
 
 /// One case, and how its caller numbers it.
 pub(crate) struct Entry<'c, K> {
@@ -87,6 +88,7 @@ pub(crate) fn select<P: Parks>(
             lock_all(entries);
         }
         if let Some(begun) = parking.take().or_else(P::begin_at_once) {
+            begun.because(Why::Select);
             match wait(entries, &begun, deadline) {
                 Ended::Served(position) => return Some(entries[position].index),
                 Ended::TimedOut => return None,

@@ -1,0 +1,43 @@
+//! What a runtime knows of being quiet: whether it was told, what came of it, and who may come from outside.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+#[derive(Debug, Default)]
+pub(crate) struct Quiet {
+    seen: AtomicBool,
+    verdict: OnceLock<String>,
+    bridges: AtomicUsize,
+}
+
+impl Quiet {
+    /// True for the first caller.
+    pub(crate) fn first(&self) -> bool {
+        !self.seen.swap(true, Relaxed)
+    }
+
+    /// It is a deadlock, and this is the report. Before the runtime is closed for it.
+    pub(crate) fn judge(&self, report: String) {
+        let _once = self.verdict.set(report);
+    }
+
+    /// The report of the deadlock for which the runtime was closed.
+    pub(crate) fn verdict(&self) -> Option<&str> {
+        self.verdict.get().map(String::as_str)
+    }
+
+    /// A bridge leads into the runtime: any thread may come.
+    pub(crate) fn add_bridge(&self) {
+        self.bridges.fetch_add(1, Relaxed);
+    }
+
+    /// It does no longer.
+    pub(crate) fn remove_bridge(&self) {
+        self.bridges.fetch_sub(1, Relaxed);
+    }
+
+    /// How many bridges lead into the runtime.
+    pub(crate) fn bridges(&self) -> usize {
+        self.bridges.load(Relaxed)
+    }
+}
