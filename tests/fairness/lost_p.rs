@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gosched::{Runtime, blocking, chan, go, goroutine, lock_thread, scope, sync, time, yield_now};
-use test_support::{death, each_procs, in_child, migratory, settled};
+use test_support::{death, each_procs, in_child, migratory, settled, without_memory_for_threads};
 
 use crate::support::{alone, compute, eventually};
 
@@ -127,20 +127,42 @@ fn it_holds_a_lock_that_others_wait_for() {
     });
 }
 
-/// No thread can be made, so nobody can take over; nothing is lost, and it goes on when there are threads again.
+/// What keeps the P while nobody can take over: it all runs, one after the other.
+fn hogs_and_naps(rt: &Runtime) {
+    let naps: Vec<_> = (0..5).map(|_| rt.handle().go(|| std::thread::sleep(Duration::from_millis(15)))).collect();
+    let hogs: Vec<_> = (0..5).map(|_| rt.handle().go(|| compute(Duration::from_millis(15)))).collect();
+    let woken = rt.handle().go(|| time::sleep(Duration::from_millis(1)));
+    eventually("all of them run, one after the other", || {
+        naps.iter().chain(&hogs).all(gosched::JoinHandle::is_finished) && woken.is_finished()
+    });
+    assert!(naps.into_iter().chain(hogs).chain([woken]).all(|one| one.join().is_ok()));
+}
+
+/// The system gives no thread to who would take over, in the middle of it; sysmon has one.
+#[test]
+fn when_the_system_gives_no_more_threads_nothing_is_lost() {
+    let Some(output) = in_child("lost_p::when_the_system_gives_no_more_threads_nothing_is_lost") else {
+        for mode in [settled(), migratory()] {
+            let rt = Runtime::builder(mode).procs(1).stack_size(64 * 1024).build().expect("a runtime");
+            // The M and sysmon are there: goroutines had to share the P.
+            let pair: Vec<_> = (0..3).map(|_| rt.handle().go(yield_now)).collect();
+            assert!(pair.into_iter().all(|one| one.join().is_ok()));
+            without_memory_for_threads(1 << 20, || hogs_and_naps(&rt));
+            assert_eq!(rt.handle().go(|| 4).join().expect("there is memory again"), 4);
+        }
+        writeln!(std::io::stderr(), "all ran").expect("it is open");
+        return;
+    };
+    assert!(output.status.success() && death(&output).1.contains("all ran"), "{}", death(&output).1);
+}
+
+/// No thread may be made, so nobody can take over; nothing is lost, and it goes on when there are threads again.
 #[test]
 fn without_a_thread_for_who_takes_over_all_waits_and_nothing_is_lost() {
     let Some(output) = in_child("lost_p::without_a_thread_for_who_takes_over_all_waits_and_nothing_is_lost") else {
         for mode in [settled(), migratory()] {
             let rt = Runtime::builder(mode).procs(1).max_threads(1).build().expect("a runtime");
-            let naps: Vec<_> =
-                (0..5).map(|_| rt.handle().go(|| std::thread::sleep(Duration::from_millis(15)))).collect();
-            let hogs: Vec<_> = (0..5).map(|_| rt.handle().go(|| compute(Duration::from_millis(15)))).collect();
-            let woken = rt.handle().go(|| time::sleep(Duration::from_millis(1)));
-            eventually("all of them run, one after the other", || {
-                naps.iter().chain(&hogs).all(gosched::JoinHandle::is_finished) && woken.is_finished()
-            });
-            assert!(naps.into_iter().chain(hogs).chain([woken]).all(|one| one.join().is_ok()));
+            hogs_and_naps(&rt);
         }
         writeln!(std::io::stderr(), "all ran").expect("it is open");
         return;
