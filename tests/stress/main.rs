@@ -1,5 +1,5 @@
-//! Everything at once: goroutines that compute, block, sleep, talk, lock, cancel and are cancelled, C threads that call in
-//! under a storm of signals; and at the end everything is accounted for.
+//! Everything at once: goroutines that compute, block, sleep, talk, lock, cancel and are cancelled, and change the number of
+//! Ps, and C threads that call in under a storm of signals; at the end everything is accounted for.
 //!
 //! Each run prints its seed; `GOSCHED_STRESS_SEED` repeats the choices (not the schedule), `GOSCHED_STRESS_SECONDS` says for how
 //! long: `cargo xtask stress --seconds 60`.
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gosched::callback::{Binding, Bridge};
-use gosched::{Mode, Runtime, chan, sync};
+use gosched::{Handle, Mode, Runtime, chan, sync};
 use test_support::{migratory, settled};
 
 /// How many goroutines choose what is to be done.
@@ -35,6 +35,7 @@ pub(crate) struct Books {
 
 /// What the drivers share.
 pub(crate) struct Shared {
+    pub(crate) rt: Handle,
     pub(crate) books: Books,
     pub(crate) counter: sync::Mutex<u64>,
     pub(crate) items: chan::Sender<u64>,
@@ -74,16 +75,16 @@ fn stress(mode: Mode) {
     let time = Duration::from_secs(knob("GOSCHED_STRESS_SECONDS").unwrap_or(6)) / 2;
     eprintln!("{mode:?}: seed {seed}, {time:?}");
 
-    let rt = Arc::new(Runtime::builder(mode).procs(2).build().expect("a runtime"));
+    let rt = Runtime::builder(mode).procs(2).build().expect("a runtime");
     let bridge = Bridge::new(&rt).with_binding(Binding::UntilThreadExit);
     let (items, taken) = chan::bounded(16);
     let collector = rt.handle().go(move || taken.iter().fold((0, 0), |(n, sum), item: u64| (n + 1, sum + item)));
     let (counter, stop) = (sync::Mutex::new(0), AtomicBool::new(false));
-    let shared = Arc::new(Shared { books: Books::default(), counter, items, stop });
+    let shared = Arc::new(Shared { rt: rt.handle(), books: Books::default(), counter, items, stop });
 
     let callers = callers::start(&bridge, &shared, CALLERS);
     let driver = |n: u64| {
-        let (shared, rt) = (shared.clone(), rt.clone());
+        let shared = shared.clone();
         rt.handle().go(move || work::drive(&shared, Random::new(seed ^ n.wrapping_mul(0x5851_f42d_4c95_7f2d))))
     };
     let drivers: Vec<_> = (0..DRIVERS).map(driver).collect();
@@ -106,7 +107,6 @@ fn stress(mode: Mode) {
     assert_eq!(read(&books.locked), *counter.lock().expect("nobody panicked with it"), "locks taken and counted");
     assert_eq!(read(&books.called), called, "callbacks that ran and that C made");
     eprintln!("{books:?}");
-    let rt = Arc::into_inner(rt).expect("the drivers have ended");
     rt.shutdown(Duration::from_secs(30)).expect("nothing is left");
     assert!(read(&books.jobs) > 0 && called > 0, "something was done");
 }

@@ -12,7 +12,7 @@ use crate::{Random, Shared};
 pub(crate) fn drive(shared: &Arc<Shared>, mut random: Random) {
     while !shared.stop.load(Relaxed) {
         shared.books.jobs.fetch_add(1, Relaxed);
-        match random.below(12) {
+        match random.below(13) {
             0 => compute(random.up_to_ms(12)),
             1 => std::thread::sleep(random.up_to_ms(4)),
             2 => blocking(|| std::thread::sleep(random.up_to_ms(4))),
@@ -24,6 +24,7 @@ pub(crate) fn drive(shared: &Arc<Shared>, mut random: Random) {
             8 => cancels(shared, random.up_to_ms(1)),
             9 => gives_up(shared, random.up_to_ms(2)),
             10 => keeps_its_thread(random.up_to_ms(1)),
+            11 => shared.rt.set_procs(1 + random.below(6) as usize).expect("a number that may be"),
             _ => (0..random.below(100)).for_each(|_| yield_now()),
         }
     }
