@@ -10,7 +10,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use gosched::{JoinHandle, Mode, NotStarted, Runtime, chan, yield_now};
+use gosched::{JoinHandle, Mode, NotStarted, Runtime, chan, go, yield_now};
 use test_support::{in_child_with, modes, settled};
 
 /// Runs `body` in a child with the variables in its environment, and asserts that it ends well.
@@ -83,9 +83,18 @@ fn some_fail(rt: &Runtime, n: usize) {
     });
 }
 
-/// One P, so that nothing depends on threads that can be made or not.
+/// One P, and every thread that the runtime will ever make is there, so that nothing depends on threads that can be made or
+/// not: std ends the process when a new thread finds no room for its signal stack.
 fn runtime(stack: usize) -> Runtime {
-    Runtime::builder(settled()).procs(1).stack_size(stack).build().expect("a runtime")
+    let rt = Runtime::builder(settled()).procs(1).max_threads(1).stack_size(stack).build().expect("a runtime");
+    rt.run(|| {
+        // One that blocks the only M, until another one runs what waits behind it.
+        let (tell, told) = std::sync::mpsc::channel();
+        let waits = go(move || told.recv());
+        drop(go(move || tell.send(())));
+        waits.join().expect("no panic").expect("it is told");
+    });
+    rt
 }
 
 #[test]
