@@ -219,11 +219,20 @@ fn it_begins_with_one_that_has_not_begun() {
     each_procs(settled(), |rt| {
         for _ in 0..20 {
             let threads = rt.run(|| {
-                let here = || thread::current().id();
-                let first = go(here);
-                let second = Builder::new().with(&first).go(here);
-                let third = Builder::new().with(&second).go(here);
-                let fourth = Builder::new().with(&first).go(here);
+                // None of them ends before all are made: beside one that has ended, one begins anywhere.
+                let (open, gate) = chan::bounded::<()>(0);
+                let here = || {
+                    let gate = gate.clone();
+                    move || {
+                        let _it_is_open = gate.recv();
+                        thread::current().id()
+                    }
+                };
+                let first = go(here());
+                let second = Builder::new().with(&first).go(here());
+                let third = Builder::new().with(&second).go(here());
+                let fourth = Builder::new().with(&first).go(here());
+                drop(open);
                 [first, second, third, fourth].map(|one| one.join().expect("no panic"))
             });
             assert_eq!(threads, [threads[0]; 4]);

@@ -248,7 +248,8 @@ fn in_a_storm_of_changes_from_everywhere_nothing_is_lost() {
         stop.store(true, Relaxed);
         changers.into_iter().for_each(|changer| changer.join().expect("no panic"));
         rt.set_procs(5).expect("in range");
-        let stats = wait_for(rt, has_settled);
-        assert_eq!((stats.procs, stats.idle_procs, stats.goroutines), (5, 5, 0), "{mode:?}: {stats}");
+        // The last of them may have lost its P: it is then counted out a little after all Ps are idle.
+        let stats = wait_for(rt, |stats| has_settled(stats) && stats.goroutines == 0);
+        assert_eq!((stats.procs, stats.idle_procs), (5, 5), "{mode:?}: {stats}");
     });
 }
