@@ -8,6 +8,7 @@
 //! Walks the records of a runtime that its caller is in.
 #![expect(unsafe_code, reason = "reads G records")]
 
+use std::panic::Location;
 use std::thread;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ const NAMED: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Overstay {
     goroutine: u64,
+    made: Option<&'static Location<'static>>,
     ran: Duration,
     blocked: bool,
     /// Goroutines settled on the same thread.
@@ -34,7 +36,7 @@ impl Overstay {
         if tracing::level_filters::LevelFilter::current() < tracing::Level::WARN {
             return None;
         }
-        let goroutine = sched.running_on(m)?;
+        let (goroutine, made) = sched.running_on(m)?;
         let mut siblings = Vec::with_capacity(NAMED);
         sched.slab.each(|g| {
             // SAFETY: records live as long as the slab.
@@ -44,7 +46,7 @@ impl Overstay {
                 siblings.push(id);
             }
         });
-        Some(Self { goroutine, ran, blocked, siblings, thread: format!("{}-report", sched.config.name) })
+        Some(Self { goroutine, made, ran, blocked, siblings, thread: format!("{}-report", sched.config.name) })
     }
 
     /// Tells it, from a thread of its own. `lock`: it has lasted so long that a lock may be the reason.
@@ -56,11 +58,13 @@ impl Overstay {
 
     fn emit(&self, lock: bool) {
         let (goroutine, siblings) = (self.goroutine, &self.siblings);
+        let made_at = self.made.map_or_else(|| "somewhere".to_owned(), ToString::to_string);
         let ran_ms = self.ran.as_millis() as u64;
         let doing = if self.blocked { "blocks its thread" } else { "computes" };
         if lock && self.blocked {
             tracing::warn!(
                 goroutine,
+                made_at,
                 ran_ms,
                 ?siblings,
                 "gosched: a goroutine {doing} and keeps those settled on the same thread waiting; one of these may hold the \
@@ -69,6 +73,7 @@ impl Overstay {
         } else {
             tracing::warn!(
                 goroutine,
+                made_at,
                 ran_ms,
                 ?siblings,
                 "gosched: a goroutine {doing} and keeps those settled on the same thread waiting (use blocking, \

@@ -14,6 +14,7 @@ mod counts;
 mod global;
 mod homes;
 
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
@@ -37,7 +38,7 @@ use crate::ds::table::Judged;
 use crate::ds::timekeeper::Timekeeper;
 use crate::ds::timers::NEVER;
 use crate::ds::watch::Watch;
-use crate::g::{G, Runnable};
+use crate::g::Runnable;
 use crate::m::M;
 use crate::mode::{Deadlock, Mode};
 use crate::p::{self, Halves, MAX_PROCS, P, Shared};
@@ -347,14 +348,14 @@ impl Sched {
         if ms.has(m) { m.table.take(judged) } else { None }
     }
 
-    /// The number of the G that runs on `m`, if that is still an M of this runtime.
-    pub(crate) fn running_on(&self, m: &M) -> Option<u64> {
+    /// The number of the G that runs on `m`, and where it was made, if that is still an M of this runtime.
+    pub(crate) fn running_on(&self, m: &M) -> Option<(u64, Option<&'static Location<'static>>)> {
         let ms = self.ms.lock();
         if !ms.has(m) {
             return None;
         }
         // SAFETY: who is on the list runs Gs of this runtime's slab, and cannot leave the list while it is locked.
-        unsafe { m.pulse.running() }.map(G::id).filter(|id| *id != 0)
+        unsafe { m.pulse.running() }.map(|g| (g.id(), g.made())).filter(|(id, _)| *id != 0)
     }
 
     /// Fills `ms` with the runtime's Ms. Allocates only with the lock free.

@@ -140,12 +140,14 @@ fn two_siblings_and_a_std_lock_are_both_named() {
             let _never = theirs.lock();
             holder.join().expect("it does not come to this");
         }));
+        let made_here = file!();
         let (holder, waiter) = (told.recv().expect("the holder"), told.recv().expect("the other one"));
         eventually("the second event", || heard().contains("std lock"));
         let heard = heard();
         let last = heard.lines().last().expect("a line");
         assert!(last.contains(&format!("goroutine={waiter} ")), "{heard}");
         assert!(last.contains(&format!("siblings=[{holder}]")), "{heard}");
+        assert!(last.contains(&format!("made_at=\"{made_here}:")), "{heard}");
         std::mem::forget(rt);
     });
 }
