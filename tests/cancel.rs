@@ -489,7 +489,9 @@ fn anybody_may_wait_for_a_token() {
                 })
             })
             .collect();
+        assert!(!token.wait_timeout(Duration::from_millis(1)) && !token.wait_deadline(Instant::now()));
         let cancelled = rt.run(|| {
+            assert!(!token.wait_timeout(Duration::from_millis(1)) && !token.wait_timeout(Duration::ZERO));
             let waiting: Vec<_> = (0..10)
                 .map(|_| token.child())
                 .map(|token| {
@@ -506,6 +508,7 @@ fn anybody_may_wait_for_a_token() {
         assert!(cancelled);
         assert!(threads.into_iter().all(|thread| thread.join().expect("no panic")));
         token.wait();
+        assert!(token.wait_timeout(Duration::MAX) && token.wait_deadline(Instant::now()));
     });
 }
 

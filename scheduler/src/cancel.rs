@@ -26,6 +26,7 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use gosched_runtime_sys::primitive::Mutex;
 
@@ -36,7 +37,7 @@ use crate::ds::grow;
 use crate::ds::timers::NEVER;
 use crate::proc::cancel::{self, Region};
 use crate::proc::park::{Parking, Target};
-use crate::waiter::{self, Roused, WaitList, Waited};
+use crate::waiter::{Passed, Place, Roused, Step, WaitList, line_up};
 use crate::why::Why;
 
 /// Runs `f` so that no cancel, of whatever kind, ends a wait in it. A cancel that arrives stays pending, and the first wait
@@ -174,27 +175,35 @@ impl Token {
     /// Unwinds with [`Cancelled`] if the calling goroutine is cancelled while it waits; also by this token, if it runs under
     /// it.
     pub fn wait(&self) {
-        let state = self.shared.state.lock();
-        if state.cancelled {
-            return;
-        }
-        let (parking, state) = match Parking::begin_at_once() {
-            Some(parking) => (parking, state),
-            None => {
-                drop(state);
-                let parking = Parking::begin();
-                let state = self.shared.state.lock();
-                if state.cancelled {
-                    return;
-                }
-                (parking, state)
-            }
-        };
-        parking.because(Why::Token);
-        // SAFETY: the guard is of this lock; the list is one field of the state, which nothing replaces.
-        match unsafe { waiter::wait(&self.shared.state, state, |state| &mut state.waiting, None, &parking) } {
-            Waited::Served(_) | Waited::TimedOut(_) => {}
-            Waited::Cancelled(_) => parking.raise(),
+        let _without_a_limit = self.wait_until(None);
+    }
+
+    /// As [`wait`](Self::wait), for at most `timeout`. Whether it is cancelled. A timeout that the clock cannot reach is none.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Self::wait).
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        self.wait_until(Instant::now().checked_add(timeout))
+    }
+
+    /// As [`wait`](Self::wait), until `deadline` at the latest. Whether it is cancelled.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Self::wait).
+    pub fn wait_deadline(&self, deadline: Instant) -> bool {
+        self.wait_until(Some(deadline))
+    }
+
+    fn wait_until(&self, deadline: Option<Instant>) -> bool {
+        let place = Place { why: Why::Token, ..Place::behind(|state: &mut State| &mut state.waiting) };
+        let look = |state: &mut State| if state.cancelled { Step::Done(()) } else { Step::Wait(None) };
+        // SAFETY: the list is one field of this lock's state, which nothing replaces. The closure does nothing.
+        match unsafe { line_up(&self.shared.state, place, Parking::begin, deadline, look, || None) } {
+            Passed::AtOnce(()) | Passed::Served(_) => true,
+            Passed::TimedOut => false,
+            Passed::Cancelled(parking) => parking.raise(),
         }
     }
 
