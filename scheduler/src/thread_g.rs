@@ -160,12 +160,23 @@ pub(crate) fn any_entered(sched: &Sched) -> bool {
 
 /// The thread-backed Gs inside `sched`: all of them, if it was closed before; else those there are at this moment.
 pub(crate) fn entered_in(sched: &Sched) -> Vec<&'static ThreadG> {
-    // ORDERING[thread_g.enter]: after `close`, before the look at who is in; pairs with the fence in `join`.
-    fence(SeqCst);
-    let all = ALL.lock();
-    // ORDERING[thread_g.left]: pairs with the store in `leave`.
-    let inside = |t: &&&ThreadG| ptr::eq(t.entered.load(std::sync::atomic::Ordering::Acquire), sched);
-    all.every.iter().filter(inside).copied().collect()
+    let mut inside = Vec::with_capacity(16);
+    loop {
+        // ORDERING[thread_g.enter]: after `close`, before the look at who is in; pairs with the fence in `join`.
+        fence(SeqCst);
+        let all = ALL.lock();
+        // ORDERING[thread_g.left]: pairs with the store in `leave`.
+        let is_inside = |t: &&&ThreadG| ptr::eq(t.entered.load(std::sync::atomic::Ordering::Acquire), sched);
+        let found = all.every.iter().filter(is_inside).take(inside.capacity());
+        // Within its room: an allocator that waits comes by here.
+        inside.extend(found.copied());
+        drop(all);
+        if inside.len() < inside.capacity() {
+            return inside;
+        }
+        inside.clear();
+        inside.reserve(2 * inside.capacity());
+    }
 }
 
 /// Thread-backed Gs of one runtime.
