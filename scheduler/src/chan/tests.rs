@@ -10,7 +10,7 @@ use std::thread;
 
 use super::raw::Channel;
 use super::seat::Seat;
-use super::{Receiver, RecvError, SendError, Sender, TryRecvError, TrySendError, bounded, unbounded};
+use super::{Receiver, RecvError, Select, SendError, Sender, TryRecvError, TrySendError, bounded, unbounded};
 
 /// Threads that start a given number of rounds: fewer where every step is interpreted.
 const ROUNDS: usize = if cfg!(miri) { 5 } else { 500 };
@@ -310,6 +310,71 @@ fn random_tries_agree_with_crossbeam() {
             }
         }
     }
+}
+
+/// Random selects with a default, on one thread, with crossbeam's channels as the oracle: what was done, theirs can do, too,
+/// with the same result; and when nothing was ready, nothing is there.
+#[test]
+fn random_selects_agree_with_crossbeam() {
+    let mut random = Random::new();
+    let mut done = [0; 2];
+    for _ in 0..ROUNDS {
+        let pairs: Vec<_> = (0..3)
+            .map(|_| {
+                let capacity = [None, Some(0), Some(1), Some(3)][random.below(4) as usize];
+                let (tx, rx) = capacity.map_or_else(unbounded, bounded);
+                let theirs = capacity.map_or_else(crossbeam_channel::unbounded, crossbeam_channel::bounded);
+                (tx, rx, theirs.0, theirs.1)
+            })
+            .collect();
+        let mut live: [(Option<Sender<u64>>, _); 3] = Default::default();
+        for (n, (tx, _, their_tx, _)) in pairs.iter().enumerate() {
+            live[n] = (Some(tx.clone()), Some(their_tx.clone()));
+        }
+        let (rxs, their_rxs): (Vec<_>, Vec<_>) = pairs.into_iter().map(|(_, rx, _, their_rx)| (rx, their_rx)).unzip();
+        for value in 0..40 {
+            let cases: Vec<_> =
+                (0..1 + random.below(4)).map(|_| (random.below(3) as usize, random.below(2) == 0)).collect();
+            let (mut ours, mut theirs) = (Select::new(), crossbeam_channel::Select::new());
+            let mut numbered = Vec::new();
+            for (channel, sends) in cases {
+                match &live[channel] {
+                    (Some(tx), Some(their_tx)) if sends => {
+                        ours.send(tx, value);
+                        theirs.send(their_tx);
+                        numbered.push((channel, true));
+                    }
+                    _ => {
+                        ours.recv(&rxs[channel]);
+                        theirs.recv(&their_rxs[channel]);
+                        numbered.push((channel, false));
+                    }
+                }
+            }
+            match ours.try_select() {
+                Err(_) => {
+                    assert!(theirs.try_ready().is_err(), "something was ready");
+                    done[0] += 1;
+                }
+                Ok(chosen) => {
+                    let (channel, sends) = numbered[chosen.index()];
+                    if let (Some(tx), Some(their_tx)) = &live[channel]
+                        && sends
+                    {
+                        assert_eq!((chosen.send(tx), their_tx.try_send(value)), (Ok(()), Ok(())));
+                    } else {
+                        assert_eq!(chosen.recv(&rxs[channel]).ok(), their_rxs[channel].try_recv().ok());
+                    }
+                    done[1] += 1;
+                }
+            }
+            if random.below(30) == 0 {
+                drop((ours, theirs));
+                live[random.below(3) as usize] = (None, None);
+            }
+        }
+    }
+    assert!(done.iter().all(|times| *times > ROUNDS), "{done:?}: one of the two hardly happened");
 }
 
 /// Sends its values in order, each in one of the two ways.
