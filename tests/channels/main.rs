@@ -1,5 +1,6 @@
 //! Channels and selects, between goroutines, threads and async tasks, in every mode and with 1, 2, 4 and 8 Ps.
 
+mod callbacks;
 mod conservation;
 mod futures;
 mod select;

@@ -87,7 +87,7 @@ fn a_group_that_is_done_too_often_says_so() {
     group.done();
     let theirs = group.clone();
     let message = thread::spawn(move || theirs.done()).join().unwrap_err();
-    assert!(message.downcast_ref::<&str>().is_some_and(|message| message.contains("more often")));
+    assert!(message.downcast_ref::<String>().is_some_and(|message| message.contains("more often")));
     group.wait();
 }
 

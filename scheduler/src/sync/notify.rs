@@ -10,7 +10,7 @@
 use gosched_runtime_sys::primitive::{Mutex, const_fn};
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::proc::park::{Parking, Target, give_turn};
@@ -157,30 +157,39 @@ impl Future for Notified<'_> {
         let waker = cx.waker().clone();
         let mut guard = this.notify.state.lock();
         let state = &mut *guard;
-        let notified = state.round != this.round || std::mem::take(&mut state.permit);
-        let (before, waker) = if notified {
-            // SAFETY: it waits in this list, if at all.
-            (unsafe { this.node.leave(&mut state.polling) }.1, Some(waker))
-        } else {
+        let everybody = state.round != this.round;
+        if !everybody && !std::mem::take(&mut state.permit) {
             // SAFETY: pinned; the list is under this lock, and `drop` leaves it.
-            (unsafe { this.node.wait(&mut state.polling, waker) }, None)
-        };
-        // Wakers are the user's: dropped when the lock is free.
+            let before = unsafe { this.node.wait(&mut state.polling, waker) };
+            // Wakers are the user's: dropped when the lock is free.
+            drop(guard);
+            drop(before);
+            return Poll::Pending;
+        }
+        let (before, next) = this.end(state);
         drop(guard);
         drop((before, waker));
-        if notified { Poll::Ready(()) } else { Poll::Pending }
+        next.into_iter().for_each(Roused::now);
+        Poll::Ready(())
+    }
+}
+
+impl Notified<'_> {
+    /// Leaves, with the state in hand: the waker to be dropped and whom to wake once the lock is free. If it was woken for a
+    /// notification that it does not use, that is for the next one.
+    fn end(&self, state: &mut State) -> (Option<Waker>, Option<Roused<Target>>) {
+        // SAFETY: it waits in this list, if at all.
+        let (standing, waker) = unsafe { self.node.leave(&mut state.polling) };
+        let pass_on = standing == Standing::Woken && state.permit;
+        (waker, if pass_on { state.polling.pop().map(Popped::dismiss) } else { None })
     }
 }
 
 impl Drop for Notified<'_> {
     fn drop(&mut self) {
-        let mut guard = self.notify.state.lock();
-        let state = &mut *guard;
-        // SAFETY: it waits in this list, if at all.
-        let (standing, waker) = unsafe { self.node.leave(&mut state.polling) };
-        let pass_on = standing == Standing::Woken && state.permit;
-        let next = if pass_on { state.polling.pop().map(Popped::dismiss) } else { None };
-        drop(guard);
+        let mut state = self.notify.state.lock();
+        let (waker, next) = self.end(&mut state);
+        drop(state);
         drop(waker);
         next.into_iter().for_each(Roused::now);
     }

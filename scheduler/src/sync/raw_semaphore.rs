@@ -138,7 +138,7 @@ impl<K: Rouse> RawSemaphore<K> {
     /// If there are more than [`MAX`] then.
     pub(crate) fn release(&self, n: usize) {
         let mut word = self.word.load(Ordering::Relaxed);
-        assert!(word / ONE + n <= MAX, "more permits than can be counted");
+        assert!(n <= MAX - word / ONE, "more permits than can be counted");
         while word & QUEUED == 0 {
             // ORDERING[semaphore.permits]: partner are the acquiring operations.
             match self.word.compare_exchange(word, word + n * ONE, Ordering::Release, Ordering::Relaxed) {

@@ -76,14 +76,11 @@ impl WaitGroup {
     ///
     /// If it was called more often than was added.
     pub fn done(&self) {
+        let fewer = |count: usize| count.checked_sub(1);
         // ORDERING[wait_group.done]: partner are the loads in `wait_until` and itself: what was done before is visible to
         // who finds zero.
-        let before = self.0.count.fetch_sub(1, Ordering::AcqRel);
-        if before == 0 {
-            self.0.count.fetch_add(1, Ordering::Relaxed);
-            panic!("a wait group was done more often than it was added to");
-        }
-        if before == 1 {
+        let before = self.0.count.fetch_update(Ordering::AcqRel, Ordering::Relaxed, fewer);
+        if before.expect("a wait group was done more often than it was added to") == 1 {
             let_all_go(&self.0.queue, self.0.queue.lock(), |list| list);
         }
     }
