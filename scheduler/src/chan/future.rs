@@ -7,31 +7,32 @@
 
 #![expect(unsafe_code, reason = "links the node of a pinned future")]
 
+use gosched_runtime_sys::primitive::mutated;
 use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use super::error::{RecvError, SendError};
 use super::raw::Channel;
 use super::state::{Nothing, Put};
 use crate::alarm::Alarm;
 use crate::proc::park::Target;
-use crate::waiter::Roused;
 use crate::waiter::polled::{PolledNode, Standing};
+use crate::waiter::{Rouse, Roused};
 
 /// The future of [`Receiver::recv_async`](super::Receiver::recv_async).
 #[must_use = "a future does nothing unless it is polled"]
 pub struct RecvFuture<'a, T> {
-    channel: &'a Channel<T, Target>,
+    receiving: Receiving<'a, T, Target>,
     /// For a value that is due at a certain time.
     alarm: Cell<Option<Alarm>>,
-    node: PolledNode<(), Target>,
 }
 
 impl<'a, T> RecvFuture<'a, T> {
     pub(super) fn new(channel: &'a Channel<T, Target>) -> Self {
-        Self { channel, alarm: Cell::new(None), node: PolledNode::new(None) }
+        Self { receiving: Receiving::new(channel), alarm: Cell::new(None) }
     }
 }
 
@@ -39,42 +40,67 @@ impl<T> Future for RecvFuture<'_, T> {
     type Output = Result<T, RecvError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.as_ref().get_ref();
         // Wakers are the user's: cloned before the lock is taken, dropped and called when it is free.
         let waker = cx.waker().clone();
-        let mut state = this.channel.state.lock();
+        let this = self.as_ref().get_ref();
+        // SAFETY: pinned.
+        let (polled, due) = unsafe { this.receiving.poll(waker) };
+        if let Some(due) = due {
+            // If the clock is set to a sooner time meanwhile, the node is woken for it.
+            this.alarm.set(Some(Alarm::set(due, cx.waker().clone())));
+        }
+        polled
+    }
+}
+
+/// What is in a [`RecvFuture`], for whatever wakes the goroutines of its channel.
+pub(crate) struct Receiving<'a, T, K: Rouse> {
+    channel: &'a Channel<T, K>,
+    node: PolledNode<(), K>,
+}
+
+impl<'a, T, K: Rouse> Receiving<'a, T, K> {
+    pub(crate) fn new(channel: &'a Channel<T, K>) -> Self {
+        Self { channel, node: PolledNode::new(None) }
+    }
+
+    /// Receives, or waits with this waker; then with the time at which a value is due, if it is known.
+    ///
+    /// # Safety
+    ///
+    /// `self` is pinned.
+    pub(crate) unsafe fn poll(&self, waker: Waker) -> (Poll<Result<T, RecvError>>, Option<Instant>) {
+        let mut state = self.channel.state.lock();
         let taken = match state.take() {
             Err(Nothing::Empty) => {
                 // SAFETY: pinned; the list is under this lock, and `drop` leaves it.
-                let before = unsafe { this.node.wait(state.polling(), waker) };
+                let before = unsafe { self.node.wait(state.polling(), waker) };
                 let due = state.due();
                 drop(state);
                 drop(before);
-                if let Some(due) = due {
-                    // If the clock is set to a sooner time meanwhile, the node is woken for it.
-                    this.alarm.set(Some(Alarm::set(due, cx.waker().clone())));
-                }
-                return Poll::Pending;
+                return (Poll::Pending, due);
             }
             other => other,
         };
         // SAFETY: it waits in this list, if at all.
-        let (_, before) = unsafe { this.node.leave(state.polling()) };
+        let (_, before) = unsafe { self.node.leave(state.polling()) };
         drop(state);
         drop((waker, before));
-        Poll::Ready(taken.map_err(|_disconnected| RecvError).map(|taken| {
+        let received = taken.map_err(|_disconnected| RecvError).map(|taken| {
             taken.roused.into_iter().flatten().for_each(Roused::now);
             taken.value
-        }))
+        });
+        (Poll::Ready(received), None)
     }
 }
 
-impl<T> Drop for RecvFuture<'_, T> {
+impl<T, K: Rouse> Drop for Receiving<'_, T, K> {
     fn drop(&mut self) {
         let mut state = self.channel.state.lock();
         // SAFETY: it waits in this list, if at all.
         let (standing, waker) = unsafe { self.node.leave(state.polling()) };
-        let next = if standing == Standing::Woken { state.pass_on() } else { None };
+        let woken = standing == Standing::Woken && !mutated("polled.keeps_wake_up");
+        let next = if woken { state.pass_on() } else { None };
         drop(state);
         drop(waker);
         if let Some(next) = next {

@@ -28,7 +28,7 @@
 mod case;
 pub(crate) mod clock;
 mod error;
-mod future;
+pub(crate) mod future;
 pub(crate) mod raw;
 mod receiver;
 #[cfg(test)]

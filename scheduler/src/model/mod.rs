@@ -21,6 +21,7 @@ mod idle;
 mod inbox;
 mod join;
 mod parker;
+mod polled;
 mod roster;
 mod search;
 mod select;
