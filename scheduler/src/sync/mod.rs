@@ -15,8 +15,8 @@
 //!
 //! Common to all:
 //!
-//! - Without contention an operation is one atomic step. What waits is served in the order of arrival where nothing else is
-//!   said.
+//! - Without contention, taking and giving back a lock or a permit is one atomic step, as is looking whether something is done.
+//!   What waits is served in the order of arrival where nothing else is said.
 //! - What waits has variants with a time limit: `x_timeout` (a `Duration`; zero makes one attempt, one too long for the clock
 //!   is none) and `x_deadline` (an `Instant`), and one that does not wait, `try_x`.
 //! - A cancelled goroutine leaves its wait by unwinding, and takes nothing with it: what it was given meanwhile goes to the
