@@ -8,10 +8,13 @@ use test_support::settled;
 
 use crate::support::{alone, at_most, measured};
 
+/// With twice as many Ps as CPUs at most. An M that gets no core for 200 us is not waited for, and its share goes to others.
 #[test]
+#[ignore = "measures time: cargo xtask test --only timing"]
 fn an_acceptors_children_spread_over_the_threads() {
     let _alone = alone();
-    for procs in [2, 4, 8] {
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    for procs in [2, 4, 8].into_iter().filter(|procs| *procs <= 2 * cpus) {
         measured(&format!("{procs} Ps"), || {
             let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
             let per_thread = rt.run(|| {
