@@ -42,6 +42,7 @@ pub mod fork;
 pub mod futex;
 pub mod handler;
 mod mapping;
+pub mod new_thread;
 pub mod note;
 pub mod primitive;
 mod reservation;

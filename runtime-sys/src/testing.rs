@@ -63,8 +63,11 @@ impl Child {
 }
 
 fn set_limit(resource: libc::__rlimit_resource_t, bytes: u64) {
-    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: a live record.
+    assert_eq!(unsafe { libc::getrlimit(resource, &mut limit) }, 0);
+    limit.rlim_cur = bytes;
+    // SAFETY: as above.
     assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0);
 }
 

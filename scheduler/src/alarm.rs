@@ -15,10 +15,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Waker;
-use std::thread;
 use std::time::Instant;
 
 use gosched_runtime_sys::clock::{to_instant, to_ns};
+use gosched_runtime_sys::new_thread;
 use gosched_runtime_sys::note::Note;
 use gosched_runtime_sys::thread::monotonic_ns;
 
@@ -70,7 +70,7 @@ impl Drop for Alarm {
 
 impl Clock {
     fn start(&'static self) {
-        let made = thread::Builder::new().name("gosched-clock".to_owned()).spawn(move || self.run());
+        let made = new_thread::spawn("gosched-clock".to_owned(), move || self.run());
         if made.is_err() {
             self.runs.store(false, Relaxed);
             // Others may have relied on it meanwhile.
@@ -108,6 +108,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use std::thread;
 
     #[derive(Default)]
     struct Calls(AtomicU32);

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
+use gosched_runtime_sys::new_thread;
 use gosched_runtime_sys::primitive::Mutex;
 
 use crate::blocking_pool::{Client, Errand, Helper, Job, Runner};
@@ -210,9 +211,8 @@ fn start(sched: &Arc<Sched>, helper: Helper, job: Job) -> bool {
     let place = ThreadG::acquire();
     let made = attach::prepare(place.place().m).and_then(|()| {
         let owner = sched.clone();
-        thread::Builder::new()
-            .name(format!("{}-b{number}", sched.config.name))
-            .spawn(move || helper_main(&owner, place, &helper, job))
+        let name = format!("{}-b{number}", sched.config.name);
+        new_thread::spawn(name, move || helper_main(&owner, place, &helper, job))
     });
     match made {
         Ok(thread) => {

@@ -9,8 +9,9 @@
 #![expect(unsafe_code, reason = "reads G records")]
 
 use std::panic::Location;
-use std::thread;
 use std::time::Duration;
+
+use gosched_runtime_sys::new_thread;
 
 use crate::m::M;
 use crate::sched::Sched;
@@ -53,7 +54,7 @@ impl Overstay {
     pub(crate) fn tell(self, lock: bool) {
         let name = self.thread.clone();
         // No thread, no report; the next look tries again if it still lasts.
-        let _detached = thread::Builder::new().name(name).spawn(move || self.emit(lock));
+        let _detached = new_thread::spawn(name, move || self.emit(lock));
     }
 
     fn emit(&self, lock: bool) {

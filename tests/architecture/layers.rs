@@ -12,7 +12,7 @@ use crate::{PACKAGES, assert_bites, assert_clean, tree};
 #[rustfmt::skip]
 const RUNTIME_SYS: &[&str] = &[
     "stack_bounds", "sys", "errno", "futex", "barrier", "primitive", "note", "fatal", "signal_mask", "mapping",
-    "reservation", "stack", "signal_stack", "handler", "cancel", "fork", "thread_exit", "slot", "thread", "clock", "context",
+    "reservation", "stack", "signal_stack", "new_thread", "handler", "cancel", "fork", "thread_exit", "slot", "thread", "clock", "context",
 ];
 
 #[rustfmt::skip]

@@ -12,7 +12,7 @@
 //! Rejected: looking at all records whenever an M sleeps, to find each of them parked: a million of them, for each time a server
 //! has nothing to do. They are looked at once everything else says that it is over.
 
-use std::thread;
+use gosched_runtime_sys::new_thread;
 
 use crate::ds::timers::NEVER;
 use crate::dump::Dump;
@@ -56,7 +56,7 @@ fn report_once(sched: &Sched) -> bool {
     }
     let text = text(&Dump::of(sched));
     let name = format!("{}-report", sched.config.name);
-    let _no_thread_no_report = thread::Builder::new().name(name).spawn(move || {
+    let _no_thread_no_report = new_thread::spawn(name, move || {
         tracing::debug!(goroutines = %text, "gosched: all goroutines wait, for each other or for somebody outside");
     });
     false

@@ -14,10 +14,10 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
-use std::thread;
 
 use gosched_runtime_sys::context::Context;
 use gosched_runtime_sys::fatal::{Part, fatal};
+use gosched_runtime_sys::new_thread;
 use gosched_runtime_sys::stack::{self, Stack};
 
 use crate::body::{Begin, Built, Entry};
@@ -266,7 +266,7 @@ fn thread_for(sched: &Sched, g: Runnable) -> Result<(), (Runnable, io::Error)> {
     let raw = Arc::new(raw);
     let (owner, theirs) = (sched.arc(), raw.clone());
     let name = format!("{}-g", sched.config.name);
-    let made = thread::Builder::new().name(name).spawn(move || {
+    let made = new_thread::spawn(name, move || {
         let mut next = take(&theirs);
         while let Some(g) = next {
             run_thread(&owner, g);

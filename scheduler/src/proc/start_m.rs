@@ -4,6 +4,7 @@ use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
+use gosched_runtime_sys::new_thread;
 use gosched_runtime_sys::thread::monotonic_ns;
 
 use crate::ds::grow;
@@ -77,7 +78,7 @@ fn prepared(sched: &Sched) -> io::Result<&'static M> {
 fn spawn(sched: &Sched, m: &'static M) -> io::Result<()> {
     let owner = sched.arc();
     let name = format!("{}-m{}", sched.config.name, sched.m_count());
-    let join = thread::Builder::new().name(name).spawn(move || (owner.m_main)(&owner, m))?;
+    let join = new_thread::spawn(name, move || (owner.m_main)(&owner, m))?;
     keep(sched, join);
     Ok(())
 }
@@ -130,7 +131,7 @@ fn start_sysmon(sched: &Sched) {
 fn spawn_sysmon(sched: &Sched) -> io::Result<()> {
     let owner = sched.arc();
     let name = format!("{}-sysmon", sched.config.name);
-    let join = thread::Builder::new().name(name).spawn(move || (owner.sysmon_main)(&owner))?;
+    let join = new_thread::spawn(name, move || (owner.sysmon_main)(&owner))?;
     keep(sched, join);
     Ok(())
 }
