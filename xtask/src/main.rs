@@ -1,10 +1,12 @@
 //! gosched's commands: `cargo xtask test` runs every check there is, `cargo xtask soak` looks for leaks, `cargo xtask stress`
-//! does everything at once, `sanitize` and `valgrind` watch the memory, `simulate` says what the
-//! scheduling policy does on machines with more cores.
+//! does everything at once, `sanitize` and `valgrind` watch the memory, `instructions` counts what the hottest operations
+//! execute, `simulate` says what the scheduling policy does on machines with more cores.
 //!
 //! No dependencies: whoever has a Rust toolchain and a C compiler can run it.
 
+mod callgrind;
 mod cargo;
+mod instructions;
 mod memory;
 mod soak;
 mod steps;
@@ -18,6 +20,8 @@ usage: cargo xtask test [--only STEP]...    run all checks, or the named steps
        cargo xtask soak --minutes M [--threads N] [--mode MODE]
        cargo xtask sanitize                 tests with AddressSanitizer
        cargo xtask valgrind                 the main job under memcheck
+       cargo xtask instructions [OPERATION]... [--update]   hottest operations against xtask/instructions.txt
+       cargo xtask instructions --annotate OPERATION        where its instructions are
        cargo xtask simulate [--procs N]... [--cores N] [--load NAME] [--seed N]
 
 steps of `test`, in order:
@@ -30,6 +34,7 @@ fn main() -> ExitCode {
         Some((command, rest)) if command == "soak" => soak::run(rest),
         Some((command, rest)) if command == "sanitize" => memory::sanitize(rest),
         Some((command, rest)) if command == "valgrind" => memory::valgrind(rest),
+        Some((command, rest)) if command == "instructions" => instructions::run(rest),
         Some((command, rest)) if command == "stress" => stress::run(rest),
         Some((command, rest)) if command == "simulate" => simulate(rest),
         Some((command, _)) if command == "help" || command == "--help" => {
