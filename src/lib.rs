@@ -15,7 +15,7 @@ pub mod goroutine {
     #[doc(inline)]
     pub use gosched_scheduler::goroutine::{Builder, current_name};
     #[doc(inline)]
-    pub use gosched_scheduler::{Dump, Snapshot, State, current_id, dump, stack_used};
+    pub use gosched_scheduler::{Dump, Snapshot, StackUse, State, current_id, dump, stack_used};
 }
 
 /// Threads that gosched did not create call in.

@@ -55,6 +55,53 @@ fn a_name_is_the_goroutines_for_its_life() {
     assert_eq!(goroutine::current_name(), None);
 }
 
+/// What the dump says that the goroutine is called; and its line in it.
+fn told(rt: &Runtime, id: u64) -> (Option<String>, String) {
+    let told = rt.dump().goroutines.into_iter().find(|g| g.id == id).expect("it has not ended");
+    (told.name.clone(), told.to_string())
+}
+
+#[test]
+fn a_dump_names_goroutines_that_run_wait_or_have_not_begun() {
+    for mode in modes() {
+        for procs in [1, 2, 4, 8] {
+            let rt = runtime(mode, procs);
+            let (release, released) = chan::bounded::<()>(0);
+            let builder = Builder::new().runtime(&rt.handle());
+            let waits = || {
+                let released = released.clone();
+                move || released.recv().expect_err("nothing is sent")
+            };
+            let all: Vec<_> = (0..20).map(|n| builder.clone().name(format!("\"{n}\"")).go(waits())).collect();
+            let thread = builder.clone().name("a thread").own_thread().go(waits());
+            let nameless = builder.clone().go(waits());
+            for (n, one) in all.iter().enumerate() {
+                let (name, line) = told(&rt, one.id());
+                assert_eq!(name, Some(format!("\"{n}\"")));
+                assert!(line.starts_with(&format!(r#"goroutine {} "\"{n}\"" "#, one.id())), "{line}");
+            }
+            assert_eq!(told(&rt, thread.id()).0.as_deref(), Some("a thread"));
+            assert_eq!(told(&rt, nameless.id()).0, None);
+            drop(release);
+            for one in all.into_iter().chain([thread, nameless]) {
+                one.join().expect("no panic");
+            }
+            // Records are used again, names are not.
+            let (release, released) = chan::bounded::<()>(0);
+            let later = rt.handle().go(move || released.recv());
+            assert_eq!(told(&rt, later.id()).0, None);
+            drop(release);
+            later.join().expect("no panic").expect_err("nothing was sent");
+        }
+    }
+    let rt = runtime(settled(), 1);
+    rt.run(|| {
+        let unstarted = Builder::new().name("to come").go(|| ());
+        assert_eq!(told(&rt, unstarted.id()).0.as_deref(), Some("to come"));
+        unstarted.join().expect("no panic");
+    });
+}
+
 #[test]
 fn one_with_a_thread_of_its_own_holds_nobody_up() {
     for mode in modes() {

@@ -140,6 +140,23 @@ fn the_report_says_where_the_goroutine_was_made_and_what_helps() {
     assert!(stderr.contains("Builder::stack_size") && stderr.contains("on_thread_stack"), "{stderr}");
 }
 
+#[test]
+fn the_report_names_a_goroutine_that_is_a_thread() {
+    let Some(output) = in_child("the_report_names_a_goroutine_that_is_a_thread") else {
+        let rt = runtime(settled());
+        let builder = goroutine::Builder::new().name("the deep one").own_thread().runtime(&rt.handle());
+        eprintln!("expected: tests/crash.rs:{}", line!() + 1);
+        let _died = builder.go(|| overflow_thread(in_rust)).join();
+        unreachable!("the stack has an end");
+    };
+    let (signal, stderr) = death(&output);
+    assert_eq!(signal, Some(libc::SIGABRT), "{stderr}");
+    let mut expected = stderr.lines().filter_map(|line| line.strip_prefix("expected: "));
+    let (place, what) = (expected.next().expect("it came to it"), expected.next().expect("it came to it"));
+    let report = format!("gosched: {what}\n  called the deep one\n  made at {place}\n  it is its thread's");
+    assert!(stderr.contains(&report), "no {report}: {stderr}");
+}
+
 /// The child's guards are those of a kernel before 6.13.
 #[test]
 fn overflow_where_guards_take_mappings() {

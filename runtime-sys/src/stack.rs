@@ -219,7 +219,8 @@ impl Stack {
 }
 
 /// Bytes from the deepest page of a stack that is in memory to its end: how much of it was used since its pages were given back
-/// last. Asks the kernel; any addresses may be asked for.
+/// last. Asks the kernel, and touches none of it: any addresses may be asked for, whoever they belong to and whether or not anything
+/// is there. Pages that were swapped out do not count.
 pub fn used(stack: Range<usize>) -> usize {
     stack.end - lowest_resident(stack.clone())
 }
@@ -334,6 +335,15 @@ impl StackSlab {
     /// How many of its stacks are elsewhere.
     pub fn out(&self) -> u32 {
         self.fresh - self.idle.len() as u32
+    }
+
+    /// The addresses of the stack, without its guard, that the address lies in, whoever has it.
+    pub fn stack_at(&self, address: usize) -> Option<Range<usize>> {
+        let offset = address.checked_sub(self.base())?;
+        let index = u32::try_from(offset / self.memory.shape.stride()).ok().filter(|index| *index < self.count)?;
+        let Range { start, end } = self.memory.place(index);
+        let low = start + self.memory.shape.guard;
+        (low..end).contains(&offset).then(|| self.base() + low..self.base() + end)
     }
 
     /// How many idle ones it has.

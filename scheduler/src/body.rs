@@ -5,6 +5,8 @@ use std::io;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use crate::names::Called;
+
 /// What a G runs.
 pub(crate) trait Body {
     /// Runs the closure, or drops it if `begin` says so, keeps the outcome for the joiner and wakes it. Catches every panic
@@ -41,7 +43,7 @@ pub(crate) enum Entry {
 /// A body and what its goroutine is to be like.
 pub(crate) struct Built {
     pub(crate) body: Arc<dyn Body + Send + Sync>,
-    pub(crate) name: Option<Box<str>>,
+    pub(crate) called: Option<Called>,
     /// In bytes; the runtime's if it is not said.
     pub(crate) stack_size: Option<usize>,
 }

@@ -39,7 +39,10 @@ pub use crate::cancelled::{CancelScope, Cancelled};
 use crate::ds::list::{Link, Linked};
 use crate::ds::parker::Parker;
 use crate::ds::timers::NEVER;
+use crate::names::Name;
 use crate::why::Why;
+
+pub(crate) mod look;
 
 /// Where a G may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,16 +97,6 @@ pub(crate) struct G {
     made: AtomicPtr<Location<'static>>,
 }
 
-/// A goroutine as others see it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Look {
-    pub(crate) id: u64,
-    pub(crate) begun: bool,
-    pub(crate) parked: bool,
-    pub(crate) why: Why,
-    pub(crate) made_at: Option<&'static Location<'static>>,
-}
-
 /// The part of a G that has begun, and that belongs to its owner.
 pub(crate) struct Own {
     pub(crate) home: Cell<Option<Home>>,
@@ -127,7 +120,7 @@ pub(crate) struct Own {
     pub(crate) asked: AtomicBool,
     pub(crate) suspender: Cell<Option<GSuspender>>,
     /// What it is called: in a frame of its own that is there while this is not null. A signal handler reads it.
-    name: AtomicPtr<Box<str>>,
+    name: AtomicPtr<Name>,
     /// It runs on its thread's stack at the moment, not on its own.
     pub(crate) on_thread_stack: Cell<bool>,
     /// Lowest address of the stack's guard and of the stack, and its end, for the fault handler; zero without an own stack.
@@ -220,19 +213,6 @@ impl G {
         self.why.store(why as u8, Relaxed);
     }
 
-    /// The goroutine as it is at this moment; `None` when the record is not in use, or changes hands.
-    pub(crate) fn look(&self) -> Option<Look> {
-        let id = self.id();
-        let look = Look {
-            id,
-            begun: !self.own.load(Relaxed).is_null(),
-            parked: self.parker.is_parked(),
-            why: Why::of(self.why.load(Relaxed)),
-            made_at: self.made(),
-        };
-        (id != 0 && id == self.id()).then_some(look)
-    }
-
     /// Notes that the goroutine is to end. Its park word is cancelled after this.
     ///
     /// # Safety
@@ -254,11 +234,11 @@ impl Own {
     /// What the goroutine is called. Async-signal-safe.
     pub(crate) fn name(&self) -> Option<&str> {
         // SAFETY: null, or what `named` lends, whose frame is below the caller's.
-        unsafe { self.name.load(Relaxed).as_ref() }.map(|name| &**name)
+        unsafe { self.name.load(Relaxed).as_ref() }.map(|name| &*name.text)
     }
 
     /// Calls `f` while the goroutine is called `name`.
-    pub(crate) fn named<R>(&self, name: &Option<Box<str>>, f: impl FnOnce() -> R) -> R {
+    pub(crate) fn named<R>(&self, name: &Name, f: impl FnOnce() -> R) -> R {
         struct Nameless<'a>(&'a Own);
         impl Drop for Nameless<'_> {
             fn drop(&mut self) {
@@ -266,7 +246,6 @@ impl Own {
                 compiler_fence(SeqCst);
             }
         }
-        let Some(name) = name else { return f() };
         compiler_fence(SeqCst);
         self.name.store(ptr::from_ref(name).cast_mut(), Relaxed);
         let _ends_with_the_call = Nameless(self);
@@ -381,6 +360,11 @@ impl Runnable {
         g.parker.reset();
         g.made_at(None);
         g.kind.set(kind);
+        if let Some(Entry::Built(built)) = &entry
+            && let Some(called) = &built.called
+        {
+            called.name().is_of(id);
+        }
         g.entry.set(entry);
         g.id.store(id, Relaxed);
     }

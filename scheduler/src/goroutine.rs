@@ -148,7 +148,8 @@ impl Builder {
     fn make(self, sched: &Arc<Sched>, body: Arc<dyn Body + Send + Sync>) -> io::Result<u64> {
         let Self { name, stack_size, own_thread, host, .. } = self;
         check_stack_size(stack_size)?;
-        let entry = Entry::Built(Box::new(Built { body, name, stack_size }));
+        let called = name.map(|name| sched.names.enter(name));
+        let entry = Entry::Built(Box::new(Built { body, called, stack_size }));
         let mode = sched.config.mode;
         if own_thread || mode.is_threads() {
             return spawn::try_spawn_thread(sched, entry, Location::caller());

@@ -258,10 +258,10 @@ impl Runtime {
         self.handle.clone()
     }
 
-    /// Every goroutine, what it does and where it was made. From any thread; stops nobody.
+    /// Every goroutine, what it does, where it was made, and how much of its stack it has used. From any thread; stops nobody.
     #[must_use]
     pub fn dump(&self) -> Dump {
-        Dump::of(&self.handle.sched)
+        Dump::with_stacks(&self.handle.sched)
     }
 
     /// What the stacks of its goroutines take. Cheap, and from any thread; figures of other threads may be a moment old.

@@ -41,6 +41,7 @@ use crate::ds::watch::Watch;
 use crate::g::Runnable;
 use crate::m::M;
 use crate::mode::{Deadlock, Mode};
+use crate::names::Names;
 use crate::p::{self, Halves, MAX_PROCS, P, Shared};
 use crate::policy::{self, Machine, Patience};
 use crate::slab::Slab;
@@ -120,6 +121,8 @@ pub(crate) struct Sched {
     /// What sysmon counted.
     pub(crate) counts: Counts,
     pub(crate) slab: Slab,
+    /// What those of its goroutines are called that have a name.
+    pub(crate) names: Arc<Names>,
     pub(crate) stacks: StackPool,
     /// The threads of `Mode::threads`.
     pub(crate) threads: ThreadPool,
@@ -177,6 +180,7 @@ impl Sched {
             sysmon_not_before: AtomicU64::new(0),
             counts: Counts::default(),
             slab: Slab::new(),
+            names: Arc::new(Names::new()),
             stacks: StackPool::new(config.stack),
             threads: ThreadPool::new(),
             blocking: BlockingPool::new(config.max_blocking),

@@ -22,6 +22,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -271,6 +272,20 @@ impl StackPool {
         self.due.fetch_min(due, Relaxed);
     }
 
+    /// The addresses of the stack that the address lies in, if it is one of this pool's at the moment.
+    pub(crate) fn stack_at(&self, address: usize) -> Option<Range<usize>> {
+        let mut at = 0;
+        let mut found = self.usual.stack_at(address);
+        // As in `tidy`.
+        while found.is_none()
+            && let Some(class) = { self.others.lock().get(at).cloned() }
+        {
+            found = class.stack_at(address);
+            at += 1;
+        }
+        found
+    }
+
     /// What the stacks take. Looks at each slab, of which there are some dozens at most.
     pub(crate) fn stats(&self) -> StackStats {
         let mut stats = StackStats {
@@ -381,6 +396,10 @@ impl Class {
             drop(slab);
             *unmapped += 1;
         }
+    }
+
+    fn stack_at(&self, address: usize) -> Option<Range<usize>> {
+        self.slabs.lock().iter().find_map(|slab| slab.stacks.stack_at(address))
     }
 
     fn count(&self, stats: &mut StackStats) {

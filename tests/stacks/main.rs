@@ -1,5 +1,6 @@
 //! What goroutines' stacks take, where they end, and what happens when there is no more of something.
 
 mod deep;
+mod depths;
 mod limits;
 mod memory;

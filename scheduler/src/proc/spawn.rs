@@ -24,6 +24,7 @@ use crate::body::{Begin, Built, Entry};
 use crate::current::{self, Current, Entered};
 use crate::ds::grow;
 use crate::g::{Cancelled, G, GSuspender, Kind, Own, Runnable, StackRange};
+use crate::names::Called;
 use crate::p::P;
 use crate::proc::start_m::reap;
 use crate::proc::{attach, locals, wake};
@@ -150,8 +151,8 @@ fn live(id: u64, entry: Entry, begin: Begin) {
     let lived = catch_unwind(AssertUnwindSafe(move || match entry {
         Entry::Shared(body) => body.run_shared(id, begin),
         Entry::Built(built) => {
-            let Built { body, name, .. } = *built;
-            as_named(&name, || body.run_shared(id, begin));
+            let Built { body, called, .. } = *built;
+            as_called(called.as_ref(), || body.run_shared(id, begin));
         }
         // SAFETY: the caller of `run` waits until this G has ended.
         Entry::Borrowed(body) => unsafe { body.as_ref() }.run(id, begin),
@@ -170,12 +171,13 @@ fn live(id: u64, entry: Entry, begin: Begin) {
     }
 }
 
-/// Calls `f` while the running G is called `name`.
-fn as_named(name: &Option<Box<str>>, f: impl FnOnce()) {
-    match current::with(|cx| cx.and_then(Current::own).map(NonNull::from)) {
+/// Calls `f` while the running G is called so.
+fn as_called(called: Option<&Called>, f: impl FnOnce()) {
+    let own = current::with(|cx| cx.and_then(Current::own).map(NonNull::from));
+    match called.zip(own) {
         // SAFETY: the running G's own part stays while it runs.
-        Some(own) => unsafe { own.as_ref() }.named(name, f),
-        // There was no thread for it, and it never begins.
+        Some((called, own)) => unsafe { own.as_ref() }.named(called.name(), f),
+        // It has no name; or there was no thread for it, and it never begins.
         None => f(),
     }
 }
