@@ -1,0 +1,163 @@
+#include "callbacks.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "_cgo_export.h"
+
+static void must(int error, const char *what) {
+    if (error != 0) {
+        fprintf(stderr, "%s: error %d\n", what, error);
+        abort();
+    }
+}
+
+static int64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+struct member {
+    const struct crew *crew;
+    pthread_barrier_t *warm;
+    uint32_t number;
+    int64_t began, ended;
+};
+
+static void call(enum callee callee, uint32_t number) {
+    if (callee == CALLS_EMPTY) {
+        callback_empty();
+    } else {
+        callback_round_trip(number);
+    }
+}
+
+static void pause_by_chance(uint64_t *random, uint32_t most_us) {
+    *random = *random * 6364136223846793005u + 1442695040888963407u;
+    struct timespec pause = {0, (long)((*random >> 33) % most_us) * 1000};
+    nanosleep(&pause, NULL);
+}
+
+static void timed_calls(const struct crew *crew, uint32_t number, int64_t began) {
+    int64_t *latencies = crew->latencies + (size_t)number * crew->calls;
+    uint64_t random = number;
+    for (uint32_t i = 0; i < crew->calls; i++) {
+        if (crew->pause_us > 0) {
+            pause_by_chance(&random, crew->pause_us);
+        }
+        int64_t before = now_ns();
+        call(crew->callee, number);
+        int64_t after = now_ns();
+        latencies[i] = after - before;
+        if (crew->limit_ms > 0 && after - began > (int64_t)crew->limit_ms * 1000000) {
+            return;
+        }
+    }
+}
+
+static void *work(void *argument) {
+    struct member *member = argument;
+    const struct crew *crew = member->crew;
+    for (uint32_t i = 0; i < crew->warm_up; i++) {
+        call(crew->callee, member->number);
+    }
+    pthread_barrier_wait(member->warm);
+    member->began = now_ns();
+    if (crew->latencies != NULL) {
+        timed_calls(crew, member->number, member->began);
+    } else {
+        for (uint32_t i = 0; i < crew->calls; i++) {
+            call(crew->callee, member->number);
+        }
+    }
+    member->ended = now_ns();
+    return NULL;
+}
+
+int64_t crew_work(const struct crew *crew) {
+    pthread_t threads[crew->threads];
+    struct member members[crew->threads];
+    pthread_barrier_t warm;
+    must(pthread_barrier_init(&warm, NULL, crew->threads), "pthread_barrier_init");
+    for (uint32_t i = 0; i < crew->threads; i++) {
+        members[i] = (struct member){crew, &warm, i, 0, 0};
+        must(pthread_create(&threads[i], NULL, work, &members[i]), "pthread_create");
+    }
+    int64_t began = INT64_MAX, ended = 0;
+    for (uint32_t i = 0; i < crew->threads; i++) {
+        must(pthread_join(threads[i], NULL), "pthread_join");
+        began = members[i].began < began ? members[i].began : began;
+        ended = members[i].ended > ended ? members[i].ended : ended;
+    }
+    pthread_barrier_destroy(&warm);
+    return ended - began;
+}
+
+static void *first_and_later(void *extra) {
+    const int later_calls = 100;
+    int64_t before = now_ns();
+    callback_empty();
+    int64_t first = now_ns() - before;
+    callback_empty();
+    before = now_ns();
+    for (int i = 0; i < later_calls; i++) {
+        callback_empty();
+    }
+    *(int64_t *)extra = first - (now_ns() - before) / later_calls;
+    return NULL;
+}
+
+void first_calls(int64_t *extra, size_t threads) {
+    for (size_t i = 0; i < threads; i++) {
+        pthread_t thread;
+        must(pthread_create(&thread, NULL, first_and_later, &extra[i]), "pthread_create");
+        must(pthread_join(thread, NULL), "pthread_join");
+    }
+}
+
+static int64_t resident(void) {
+    long pages = 0;
+    FILE *statm = fopen("/proc/self/statm", "r");
+    if (statm == NULL || fscanf(statm, "%*d %ld", &pages) != 1) {
+        abort();
+    }
+    fclose(statm);
+    return (int64_t)pages * sysconf(_SC_PAGESIZE);
+}
+
+static pthread_barrier_t exists, may_call, has_called, may_end;
+
+static void *call_once(void *nothing) {
+    pthread_barrier_wait(&exists);
+    pthread_barrier_wait(&may_call);
+    callback_empty();
+    pthread_barrier_wait(&has_called);
+    pthread_barrier_wait(&may_end);
+    return nothing;
+}
+
+int64_t bound_threads_memory(size_t threads) {
+    pthread_t *all = calloc(threads, sizeof *all);
+    pthread_barrier_t *stages[] = {&exists, &may_call, &has_called, &may_end};
+    for (size_t i = 0; i < 4; i++) {
+        must(pthread_barrier_init(stages[i], NULL, (unsigned)threads + 1), "pthread_barrier_init");
+    }
+    for (size_t i = 0; i < threads; i++) {
+        must(pthread_create(&all[i], NULL, call_once, NULL), "pthread_create");
+    }
+    pthread_barrier_wait(&exists);
+    int64_t before = resident();
+    pthread_barrier_wait(&may_call);
+    pthread_barrier_wait(&has_called);
+    int64_t grown = resident() - before;
+    pthread_barrier_wait(&may_end);
+    for (size_t i = 0; i < threads; i++) {
+        must(pthread_join(all[i], NULL), "pthread_join");
+    }
+    free(all);
+    return grown;
+}

@@ -1,0 +1,111 @@
+package main
+
+// #include <stdlib.h>
+// #include "callbacks.h"
+import "C"
+
+import (
+	"slices"
+	"sync/atomic"
+	"unsafe"
+)
+
+//export callback_empty
+func callback_empty() {}
+
+// A goroutine answers each thread.
+var asks, answers [4]chan uint32
+
+//export callback_round_trip
+func callback_round_trip(thread C.uint32_t) {
+	asks[thread] <- uint32(thread)
+	<-answers[thread]
+}
+
+func answer() {
+	for i := range asks {
+		ask, answer := make(chan uint32), make(chan uint32)
+		asks[i], answers[i] = ask, answer
+		go func() {
+			for value := range ask {
+				answer <- value
+			}
+		}()
+	}
+}
+
+func callbackSteady() []figure {
+	const calls = 2_000_000
+	crew := C.struct_crew{callee: C.CALLS_EMPTY, threads: 1, warm_up: 10_000, calls: calls}
+	return []figure{{"ns_per_op", float64(C.crew_work(&crew)) / calls}}
+}
+
+func callbackFourThreads() []figure {
+	const calls = 500_000
+	crew := C.struct_crew{callee: C.CALLS_EMPTY, threads: 4, warm_up: 10_000, calls: calls}
+	return []figure{{"ns_per_op", float64(C.crew_work(&crew)) / calls}}
+}
+
+func callbackFirst() []figure {
+	extra := make([]int64, 2000)
+	C.first_calls((*C.int64_t)(unsafe.Pointer(&extra[0])), C.size_t(len(extra)))
+	return []figure{{"ns_extra", percentile(extra, 0.5)}}
+}
+
+// timedCalls also says how long they took together, in nanoseconds.
+func timedCalls(crew C.struct_crew) ([]int64, float64) {
+	bytes := C.size_t(crew.threads) * C.size_t(crew.calls) * C.sizeof_int64_t
+	crew.latencies = (*C.int64_t)(C.calloc(1, bytes))
+	defer C.free(unsafe.Pointer(crew.latencies))
+	wall := float64(C.crew_work(&crew))
+	latencies := slices.Clone(unsafe.Slice((*int64)(unsafe.Pointer(crew.latencies)), int(crew.threads*crew.calls)))
+	return slices.DeleteFunc(latencies, func(ns int64) bool { return ns == 0 }), wall
+}
+
+// unhurried callbacks: as many as are made in the time, at most 5,000.
+func unhurried() []figure {
+	crew := C.struct_crew{callee: C.CALLS_EMPTY, threads: 1, warm_up: 10, calls: 5_000, pause_us: 1_000, limit_ms: 2_000}
+	latencies, _ := timedCalls(crew)
+	return []figure{{"p50_us", percentile(latencies, 0.5) / 1e3}, {"p99_us", percentile(latencies, 0.99) / 1e3}}
+}
+
+func callbackIdle() []figure {
+	return unhurried()
+}
+
+func callbackHogged() []figure {
+	var stop atomic.Bool
+	var results atomic.Uint64
+	for range procs() {
+		go func() {
+			x := uint64(1)
+			for !stop.Load() {
+				x = scramble(x)
+			}
+			results.Add(x)
+		}()
+	}
+	figures := unhurried()
+	stop.Store(true)
+	return figures
+}
+
+func callbackChannel() []figure {
+	answer()
+	crew := C.struct_crew{callee: C.CALLS_CHANNEL, threads: 1, warm_up: 200, calls: 20_000}
+	latencies, _ := timedCalls(crew)
+	return []figure{{"p50_us", percentile(latencies, 0.5) / 1e3}, {"p99_us", percentile(latencies, 0.99) / 1e3}}
+}
+
+func callbackFourChannels() []figure {
+	answer()
+	const calls = 5_000
+	crew := C.struct_crew{callee: C.CALLS_CHANNEL, threads: 4, warm_up: 200, calls: calls}
+	latencies, wall := timedCalls(crew)
+	return []figure{{"us_per_call", wall / calls / 1e3}, {"p99_us", percentile(latencies, 0.99) / 1e3}}
+}
+
+func threadMemory() []figure {
+	const threads = 500
+	return []figure{{"bytes_per_thread", float64(C.bound_threads_memory(threads)) / threads}}
+}

@@ -1,0 +1,3 @@
+module gosched.example/versus
+
+go 1.24

@@ -1,0 +1,70 @@
+// The workloads of benches/versus in Go, which are described in the Rust sources beside them.
+//
+//	go build -o peer . && VERSUS_PROCS=2 ./peer WORKLOAD
+//
+// Prints a line `FIGURE VALUE` for each figure, or `unsupported`. cgo is needed: callbacks come from C.
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"time"
+)
+
+type figure struct {
+	name  string
+	value float64
+}
+
+var workloads = map[string]func() []figure{
+	"yield1":            func() []figure { return yields(1, 2_000_000) },
+	"yield1000":         func() []figure { return yields(1000, 2_000) },
+	"spawn100k":         spawn100k,
+	"spawn1000":         spawn1000,
+	"tree16":            func() []figure { return tree(16) },
+	"pingpong":          func() []figure { return pingPong(300_000) },
+	"prodcons":          func() []figure { return prodCons(1_000_000) },
+	"mutex":             func() []figure { return contended(8, 200_000) },
+	"select":            func() []figure { return selects(400_000) },
+	"fanout":            func() []figure { return fanOut(200_000) },
+	"parked100k":        func() []figure { return parked(100_000) },
+	"parked1m":          func() []figure { return parked(1_000_000) },
+	"timers":            func() []figure { return timers(100_000) },
+	"blocking":          blocking,
+	"hog":               func() []figure { return hogs(procs(), 2*time.Second) },
+	"hog200":            func() []figure { return hogs(200, 50*time.Millisecond) },
+	"callback_steady":   callbackSteady,
+	"callback_first":    callbackFirst,
+	"callback_4threads": callbackFourThreads,
+	"callback_hogged":   callbackHogged,
+	"callback_idle":     callbackIdle,
+	"callback_chan1":    callbackChannel,
+	"callback_chan4":    callbackFourChannels,
+	"thread_memory":     threadMemory,
+}
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: peer WORKLOAD")
+		os.Exit(2)
+	}
+	runtime.GOMAXPROCS(procs())
+	workload, known := workloads[os.Args[1]]
+	if !known {
+		fmt.Println("unsupported")
+		return
+	}
+	for _, f := range workload() {
+		fmt.Printf("%s %.3f\n", f.name, f.value)
+	}
+}
+
+// procs says how many Ps there shall be.
+func procs() int {
+	if n, err := strconv.Atoi(os.Getenv("VERSUS_PROCS")); err == nil && n > 0 {
+		return n
+	}
+	return 2
+}
