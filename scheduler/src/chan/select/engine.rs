@@ -89,7 +89,7 @@ pub(crate) fn select<P: Parks>(
         }
         if let Some(begun) = parking.take().or_else(P::begin_at_once) {
             begun.because(Why::Select);
-            match wait(entries, &begun, deadline) {
+            match wait(entries, &begun, deadline, choose) {
                 Ended::Served(position) => return Some(entries[position].index),
                 Ended::TimedOut => return None,
                 Ended::LookAgain => {
@@ -147,7 +147,7 @@ fn attempt<K: Rouse>(entries: &[Entry<'_, K>], choose: Choose) -> Attempt {
 }
 
 /// Waits, with all locks held at first, until one case was served, at longest until the deadline.
-fn wait<P: Parks>(entries: &[Entry<'_, P::Target>], parking: &P, deadline: Option<Instant>) -> Ended {
+fn wait<P: Parks>(entries: &[Entry<'_, P::Target>], parking: &P, deadline: Option<Instant>, choose: Choose) -> Ended {
     let race = Race::new();
     let dues = entries.iter().enumerate().filter_map(|(position, entry)| {
         // SAFETY: the state of this case's channel, under its lock.
@@ -155,10 +155,12 @@ fn wait<P: Parks>(entries: &[Entry<'_, P::Target>], parking: &P, deadline: Optio
     });
     let due = dues.min();
     let first = deadline.into_iter().chain(due).min();
-    for (position, entry) in entries.iter().enumerate() {
-        // SAFETY: the state of this case's channel, under its lock. Case and race outlive this function, which withdraws
-        // each case below unless it was served, and does not unwind before.
-        unsafe { entry.case.wait(state_of(entries, position), parking.target(), &race, position) };
+    for position in 0..entries.len() {
+        for position in alike(entries, position, choose) {
+            // SAFETY: the state of this case's channel, under its lock. Case and race outlive this function, which
+            // withdraws each case below unless it was served, and does not unwind before.
+            unsafe { entries[position].case.wait(state_of(entries, position), parking.target(), &race, position) };
+        }
     }
     unlock_all(entries);
     if let Err(payload) = wake_pollers(entries, parking) {
@@ -185,6 +187,18 @@ fn wait<P: Parks>(entries: &[Entry<'_, P::Target>], parking: &P, deadline: Optio
         }
     }
     finish(entries, &race)
+}
+
+/// The positions of the cases that wait for the same as the one at `position`, in the order in which they enter the list; none
+/// if one before it has named them. Whoever comes serves the first of them: so each is that with the same chance.
+fn alike<K: Rouse>(entries: &[Entry<'_, K>], position: usize, choose: Choose) -> impl Iterator<Item = usize> + Clone {
+    let (channel, way) = (entries[position].case.channel(), entries[position].case.way());
+    let here = keeper(entries, position);
+    let alike = entries.iter().enumerate().skip(here).take_while(move |(_, other)| other.case.channel() == channel);
+    let alike = alike.filter(move |(_, other)| other.case.way() == way).map(|(position, _)| position);
+    let count = if alike.clone().next() == Some(position) { alike.clone().count() } else { 0 };
+    let start = if count > 1 { choose(count) } else { 0 };
+    alike.cycle().skip(start).take(count)
 }
 
 /// Somebody won: waits until it is through, and leaves the other lists.

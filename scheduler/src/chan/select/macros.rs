@@ -17,7 +17,7 @@
 /// an operation nor a `default` it waits for ever.
 ///
 /// - If several operations are ready, one is chosen at random, each with the same chance. Which are ready is looked at in one
-///   moment for all channels.
+///   moment for all channels. The same holds for operations that wait for the same side of the same channel.
 /// - An operation on a disconnected channel is ready: it fails.
 /// - An operation that was not chosen has not happened: nothing was received by it, nothing was sent.
 /// - A select does not meet itself: sending into a channel and receiving from it in one `select!` needs somebody else.
