@@ -13,7 +13,7 @@
 use std::io;
 use std::ops::{Index, Range};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use crossbeam_deque::{Steal, Stealer, Worker};
@@ -82,6 +82,8 @@ pub(crate) struct Shared {
     migratory: Stealer<Queued>,
     /// Changes whenever another G becomes the oldest unstarted one: a thief compares two looks.
     head: AtomicU32,
+    /// The M that has the P, or had it last, has its share of settled Gs: who has less may take an unstarted one at once.
+    offers: AtomicBool,
     /// What was put in by goroutines that ran with this P, and is due at some time.
     pub(crate) timers: Timers<Sleeper>,
 }
@@ -101,6 +103,7 @@ pub(crate) fn new(index: usize) -> (Box<P>, Arc<Shared>) {
         unstarted: unstarted.stealer(),
         migratory: migratory.stealer(),
         head: AtomicU32::new(0),
+        offers: AtomicBool::new(false),
         timers: Timers::new(),
     });
     let (vacant, stacks) = (Vec::new(), StackCache::new());
@@ -131,6 +134,15 @@ impl P {
     #[inline]
     pub(crate) fn has_unstarted(&self) -> bool {
         !self.unstarted.is_empty()
+    }
+
+    /// Says whether the M that has this P leaves what has not started to others.
+    #[inline]
+    pub(crate) fn offer(&self, offers: bool) {
+        // Others read the line; it is written when it changes.
+        if self.shared.offers() != offers {
+            self.shared.offers.store(offers, Relaxed);
+        }
     }
 
     /// Queues a woken or yielded migratory G.
@@ -170,6 +182,12 @@ impl Shared {
     /// Whether unstarted Gs are queued.
     pub(crate) fn has_unstarted(&self) -> bool {
         !self.unstarted.is_empty()
+    }
+
+    /// Whether those are for whoever has room for them. A hint.
+    #[inline]
+    pub(crate) fn offers(&self) -> bool {
+        self.offers.load(Relaxed)
     }
 
     /// Whether migratory Gs are queued.

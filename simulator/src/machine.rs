@@ -1,11 +1,12 @@
-//! An M: its loop, what it runs next, and how it searches. The order of things is that of `proc::run` and `proc::find`, and
-//! what is decided is decided by `policy`.
+//! An M: its loop, and how it comes to its P. The order of things is that of `proc::run`, and what is decided is decided by
+//! `policy`.
 
 use std::collections::VecDeque;
 use std::mem;
 
 use crate::cost;
 use crate::dispatch::Standing;
+use crate::find::Look;
 use crate::g::{Gid, Op};
 use crate::os::Tid;
 use crate::policy;
@@ -17,6 +18,8 @@ pub(crate) struct P {
     /// The newest at the back.
     pub(crate) unstarted: VecDeque<Gid>,
     pub(crate) migratory: VecDeque<Gid>,
+    /// The M that has it leaves what has not started to others.
+    pub(crate) offers: bool,
 }
 
 impl P {
@@ -48,10 +51,10 @@ pub(crate) struct M {
     pub(crate) queue: VecDeque<Gid>,
     pub(crate) inbox: VecDeque<Gid>,
     chain: u32,
-    tick: u32,
+    pub(crate) tick: u32,
     pub(crate) settled: usize,
     p_since: Option<u64>,
-    heads: Vec<(Gid, u64)>,
+    pub(crate) heads: Vec<(Gid, u64)>,
     /// How often it fell asleep.
     pub(crate) slept: u64,
     /// What it has to do for others before it goes on.
@@ -94,7 +97,7 @@ impl M {
         usize::from(self.next.is_some()) + self.queue.len() + self.inbox.len()
     }
 
-    fn pop_next(&mut self) -> Option<Gid> {
+    pub(crate) fn pop_next(&mut self) -> Option<Gid> {
         if self.chain < policy::NEXT_CHAIN {
             let g = self.next.take()?;
             self.chain += 1;
@@ -105,23 +108,15 @@ impl M {
         None
     }
 
-    fn pop_settled(&mut self) -> Option<Gid> {
+    pub(crate) fn pop_settled(&mut self) -> Option<Gid> {
         self.chain = 0;
         self.queue.pop_front()
     }
 
-    fn mail(&mut self) -> Option<Gid> {
+    pub(crate) fn mail(&mut self) -> Option<Gid> {
         self.queue.append(&mut self.inbox);
         self.queue.pop_front()
     }
-}
-
-/// What a look at the other queues found.
-enum Look {
-    Found(Gid),
-    /// Something that may be taken at that time.
-    Young(u64),
-    Nothing,
 }
 
 impl World {
@@ -164,78 +159,6 @@ impl World {
         self.search(m, self.now)
     }
 
-    fn local(&mut self, m: usize) -> Option<Gid> {
-        let p = self.ms[m].p.expect("it has one");
-        let machine = &mut self.ms[m];
-        machine.tick = machine.tick.wrapping_add(1);
-        if machine.tick.is_multiple_of(policy::LOOK_ROUND) {
-            machine.queue.append(&mut machine.inbox);
-            let oldest = self.pop_global(m).or_else(|| self.start(m, p, true)).or_else(|| self.overdue(m, p));
-            if oldest.is_some() {
-                return oldest;
-            }
-        }
-        if let Some(g) = self.ms[m].pop_next() {
-            return Some(g);
-        }
-        if self.ms[m].tick.is_multiple_of(2) {
-            self.start(m, p, false).or_else(|| self.pop_woken(m, p))
-        } else {
-            self.pop_woken(m, p).or_else(|| self.start(m, p, false))
-        }
-        .or_else(|| self.ms[m].mail())
-    }
-
-    fn pop_woken(&mut self, m: usize, p: usize) -> Option<Gid> {
-        if self.ms[m].tick & 2 == 0 {
-            self.ms[m].pop_settled().or_else(|| self.ps[p].migratory.pop_front())
-        } else {
-            self.ps[p].migratory.pop_front().or_else(|| self.ms[m].pop_settled())
-        }
-    }
-
-    /// Takes an unstarted G of its own P, if it may.
-    fn start(&mut self, m: usize, p: usize, oldest: bool) -> Option<Gid> {
-        if self.ps[p].unstarted.is_empty() || self.is_relieved(m) || !self.has_room(m) || !self.admit(m) {
-            return None;
-        }
-        let queue = &mut self.ps[p].unstarted;
-        if oldest { queue.pop_front() } else { queue.pop_back() }
-    }
-
-    fn has_room(&self, m: usize) -> bool {
-        policy::may_start(self.ms[m].settled, self.least_home().1)
-    }
-
-    /// The home M with the fewest settled Gs; none in place of one that is yet to be made.
-    pub(crate) fn least_home(&self) -> (Option<usize>, usize) {
-        if self.ms.len() < self.config.procs {
-            return (None, 0);
-        }
-        let least = (0..self.config.procs).min_by_key(|m| self.ms[*m].settled).expect("there is a P");
-        (Some(least), self.ms[least].settled)
-    }
-
-    fn pop_global(&mut self, m: usize) -> Option<Gid> {
-        if let Some(woken) = self.woken.pop_front() {
-            return Some(woken);
-        }
-        if self.global.is_empty() || self.is_relieved(m) || !self.admit(m) {
-            return None;
-        }
-        self.global.pop_front()
-    }
-
-    fn overdue(&mut self, m: usize, p: usize) -> Option<Gid> {
-        if self.ps[p].unstarted.is_empty() || self.is_relieved(m) {
-            return None;
-        }
-        match self.look_at(m, p) {
-            Look::Found(g) => Some(g),
-            Look::Young(_) | Look::Nothing => None,
-        }
-    }
-
     /// Looks everywhere else, for as long as it is patient.
     fn search(&mut self, m: usize, began: u64) -> Next {
         let patience = self.patience();
@@ -267,55 +190,6 @@ impl World {
         }
         self.ms[m].phase = Phase::Mail(began);
         Next::Spin(end - self.now)
-    }
-
-    fn look(&mut self, m: usize) -> Look {
-        self.run_timers(m);
-        if let Some(g) = self.ms[m].pop_next().or_else(|| self.ms[m].mail()).or_else(|| self.pop_global(m)) {
-            return Look::Found(g);
-        }
-        let (me, procs) = (self.ms[m].p.unwrap_or(0), self.config.procs);
-        let mut young: Option<u64> = None;
-        for i in 0..procs {
-            match self.look_at(m, (me + i) % procs) {
-                Look::Found(g) => return Look::Found(g),
-                Look::Young(due) => young = Some(young.map_or(due, |other| other.min(due))),
-                Look::Nothing => {}
-            }
-        }
-        young.map_or(Look::Nothing, Look::Young)
-    }
-
-    /// Looks at the oldest unstarted G of a P: it may be taken once it has stood still there.
-    fn look_at(&mut self, m: usize, victim: usize) -> Look {
-        if let Some(g) = self.ps[victim].migratory.pop_front() {
-            return Look::Found(g);
-        }
-        let Some(head) = self.ps[victim].unstarted.front().copied() else { return Look::Nothing };
-        if !self.sysmon.admits() || self.is_relieved(m) {
-            return Look::Nothing;
-        }
-        let mine = self.has_room(m);
-        let now = self.now;
-        self.ms[m].heads.resize(self.config.procs, (Gid::MAX, 0));
-        let seen = &mut self.ms[m].heads[victim];
-        if seen.0 != head {
-            *seen = (head, now);
-            if !mine {
-                self.wake_least_home(m);
-            }
-        }
-        let since = self.ms[m].heads[victim].1;
-        if !policy::head_stood_still(since, now, mine) {
-            // Asked rather than known: the constants are the policy's.
-            let still = |ns: &u64| policy::head_stood_still(since, since + ns, mine);
-            let due = (1..).map(|n| n * 1_000).find(still).expect("some time is enough");
-            return Look::Young(since + due);
-        }
-        if !self.admit(m) {
-            return Look::Nothing;
-        }
-        self.ps[victim].unstarted.pop_front().map_or(Look::Nothing, Look::Found)
     }
 
     /// It found something: somebody may have relied on its search for more.
@@ -354,7 +228,7 @@ impl World {
     }
 
     /// A rescue leaves what is to be started to a home M that sleeps.
-    fn is_relieved(&self, m: usize) -> bool {
+    pub(crate) fn is_relieved(&self, m: usize) -> bool {
         !self.is_home(m) && self.homes_asleep() > 0
     }
 
@@ -439,6 +313,8 @@ impl World {
             self.gs[g].home = Some(m);
             self.ms[m].settled += usize::from(!self.gs[g].migratory);
             self.ms[m].debt += cost::BEGIN;
+            // Who has left its own to others may have room again.
+            self.poke_searchers();
         }
         self.stop_search(m);
         let machine = &mut self.ms[m];

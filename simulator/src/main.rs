@@ -10,6 +10,7 @@
 
 mod cost;
 mod dispatch;
+mod find;
 mod g;
 mod loads;
 mod machine;

@@ -82,6 +82,30 @@ fn a_fork_join_tree_is_whole() {
     assert_eq!(outcome.record.counted("goroutines"), (1 << 10) - 1);
 }
 
+/// An M has its share of a tree when it is so deep in it; then it has to wait until others have as much.
+#[test]
+fn a_tree_deeper_than_the_slack_is_not_slower_on_more_ps() {
+    let rates = [2, 4, 8, 16].map(|procs| loads::fork_join(machine(procs), 12).per_second);
+    assert!(rates.iter().all(|rate| *rate >= rates[0]), "{rates:?} a second");
+}
+
+#[test]
+fn an_acceptor_hands_out_more_than_a_child_in_ten_microseconds() {
+    for procs in [2, 4, 8, 32] {
+        let rate = loads::acceptor(machine(procs)).per_second;
+        assert!(rate > 200_000, "{procs} Ps: {rate} a second");
+    }
+}
+
+/// Nobody looks for work where all are busy; all the same they come by at what is too much for one.
+#[test]
+fn loops_made_in_one_burst_do_not_stay_with_their_maker() {
+    for procs in [4, 8, 16] {
+        let spread = loads::yields(machine(procs)).spread;
+        assert!(spread.is_some_and(|percent| percent <= 600), "{procs} Ps: {spread:?} percent");
+    }
+}
+
 #[test]
 fn yields_starve_no_newcomer() {
     for procs in [2, 8] {

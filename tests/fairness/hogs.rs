@@ -1,8 +1,10 @@
 //! Goroutines that compute and never suspend.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use gosched::{Runtime, chan, go, yield_now};
+use gosched::{JoinHandle, Runtime, chan, go, yield_now};
 use test_support::{each_procs, settled};
 
 use crate::support::{Ticker, alone, at_most, compute, measured, threads};
@@ -40,6 +42,38 @@ fn two_hogs_hold_up_nobody_else() {
     }
 }
 
+/// One that stays on a thread where no hog is: the hogs have begun before, so it begins on another one, and what begins after
+/// it begins elsewhere.
+#[test]
+#[ignore = "measures time: cargo xtask test --only timing"]
+fn a_ticker_that_settled_where_no_hog_is_ticks_on() {
+    let _alone = alone();
+    for procs in [1, 2, 4, 8] {
+        measured(&format!("{procs} Ps"), || {
+            let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
+            let begun = Arc::new(AtomicUsize::new(0));
+            let hog = || {
+                let begun = begun.clone();
+                rt.handle().go(move || {
+                    begun.fetch_add(1, Relaxed);
+                    compute(Duration::from_secs(2));
+                })
+            };
+            let hogs = [hog(), hog()];
+            while begun.load(Relaxed) < hogs.len() {
+                std::thread::yield_now();
+            }
+            let ticker = Ticker::start_settled(&rt);
+            std::thread::sleep(Duration::from_secs(1));
+            assert!(!hogs.iter().any(JoinHandle::is_finished), "they compute still");
+            let ticked = ticker.stop();
+            hogs.into_iter().for_each(|hog| hog.join().expect("no panic"));
+            at_most("the ticker's gap", ticked.gap, Duration::from_millis(30))?;
+            at_most("too few ticks", -i64::from(ticked.runs), -100)
+        });
+    }
+}
+
 /// As many Ms as compute without a P before it is a crowd, one for each P, and those that are let in later, one at a time and
 /// more rarely each time: in the few seconds of this test, not ten.
 fn hog_threads(procs: usize) -> usize {
@@ -50,14 +84,14 @@ fn hog_threads(procs: usize) -> usize {
 #[ignore = "measures time: cargo xtask test --only timing"]
 fn two_hundred_hogs_hold_up_nobody_else_and_take_few_threads() {
     let _alone = alone();
-    for procs in [1, 2, 4] {
+    for procs in [1, 2, 4, 8] {
         measured(&format!("{procs} Ps"), || {
             let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
             let ticker = Ticker::start(&rt);
             let before = threads();
             let hogs: Vec<_> = (0..200).map(|_| rt.handle().go(|| compute(Duration::from_millis(30)))).collect();
             let mut most = 0;
-            while !hogs.iter().all(gosched::JoinHandle::is_finished) {
+            while !hogs.iter().all(JoinHandle::is_finished) {
                 most = most.max(threads() - before);
                 std::thread::sleep(Duration::from_millis(2));
             }

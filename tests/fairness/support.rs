@@ -46,7 +46,7 @@ pub(crate) fn compute(duration: Duration) {
     }
 }
 
-/// A migratory goroutine that wants to run every millisecond.
+/// A goroutine that wants to run every millisecond.
 pub(crate) struct Ticker {
     stop: Arc<AtomicBool>,
     g: JoinHandle<Ticked>,
@@ -61,8 +61,18 @@ pub(crate) struct Ticked {
 }
 
 impl Ticker {
-    /// Starts one; it has run once when this returns.
+    /// Starts a migratory one; it has run once when this returns.
     pub(crate) fn start(rt: &Runtime) -> Self {
+        // SAFETY: it holds nothing bound to a thread while it sleeps.
+        Self::start_by(|tick| rt.run(|| unsafe { go_migratory(tick) }))
+    }
+
+    /// Starts one that stays where it begins.
+    pub(crate) fn start_settled(rt: &Runtime) -> Self {
+        Self::start_by(|tick| rt.handle().go(tick))
+    }
+
+    fn start_by(start: impl FnOnce(Box<dyn FnOnce() -> Ticked + Send>) -> JoinHandle<Ticked>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (theirs, began) = (stop.clone(), Arc::new(AtomicBool::new(false)));
         let first = began.clone();
@@ -79,8 +89,7 @@ impl Ticker {
             }
             ticked
         };
-        // SAFETY: it holds nothing bound to a thread while it sleeps.
-        let g = rt.run(|| unsafe { go_migratory(tick) });
+        let g = start(Box::new(tick));
         while !began.load(Relaxed) {
             std::thread::yield_now();
         }

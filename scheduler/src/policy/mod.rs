@@ -103,9 +103,16 @@ pub(crate) fn may_start(mine: usize, least: usize) -> bool {
 /// The constant part of [`may_start`]: below it nobody counts.
 pub(crate) const START_SLACK: usize = 8;
 
-/// Whether a thief may take the head that it saw first at `since`. `share`: by [`may_start`] it is this M's turn.
-pub(crate) fn head_stood_still(since: u64, now: u64, share: bool) -> bool {
-    now.saturating_sub(since) >= if share { HEAD_STILL_NS } else { HEAD_STILL_OVERFULL_NS }
+/// Whether a thief may take the head that it saw first at `since`. `share`: by [`may_start`] it is this M's turn. `offered`: the
+/// M that has the queue leaves it to others, so there is nothing to wait for.
+pub(crate) fn may_take_head(since: u64, now: u64, share: bool, offered: bool) -> bool {
+    (share && offered) || now.saturating_sub(since) >= if share { HEAD_STILL_NS } else { HEAD_STILL_OVERFULL_NS }
+}
+
+/// Whether an M that is busy, and owns `mine` settled Gs, takes one that another M offers: if no home M has fewer, since those that
+/// have nothing to do come anyway. Without the slack of [`may_start`], or the first one to come by would have all of it.
+pub(crate) fn may_relieve(mine: usize, least: usize) -> bool {
+    mine <= least
 }
 
 /// Whether the head of the line, there since `since`, gets the next P directly.
@@ -154,6 +161,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_offered_goes_at_once_to_who_has_room() {
+        assert!(may_take_head(7, 7, true, true));
+        assert!(!may_take_head(7, 7, true, false) && !may_take_head(7, 7, false, true));
+        assert!(may_take_head(0, HEAD_STILL_OVERFULL_NS, false, true));
+        assert!(may_relieve(3, 3) && !may_relieve(4, 3));
+    }
+
+    #[test]
     fn somebody_may_always_look() {
         assert_eq!(search_limit(1), 1);
         assert_eq!(search_limit(8), 4);
@@ -170,8 +185,8 @@ mod tests {
 
     #[test]
     fn times_are_compared_across_an_early_clock() {
-        assert!(!head_stood_still(100, 50, true));
-        assert!(!head_stood_still(0, HEAD_STILL_NS, false));
+        assert!(!may_take_head(100, 50, true, false));
+        assert!(!may_take_head(0, HEAD_STILL_NS, false, false));
         assert!(passed_over(0, PASSED_OVER_NS));
         assert!(!gives_way(10, GIVE_WAY_NS));
     }

@@ -88,7 +88,12 @@ fn woken(local: &mut Local, p: &P) -> Option<Runnable> {
 
 #[inline]
 fn unstarted(cx: &Current, local: &mut Local, p: &P, end: End, wants: Wants) -> Option<Runnable> {
-    if !p.has_unstarted() || !may_start(cx, wants) {
+    if !p.has_unstarted() || !wants.start || is_relieved(cx) {
+        return None;
+    }
+    let may_start = has_room(cx);
+    p.offer(!may_start);
+    if !may_start {
         return None;
     }
     admitted(cx.sched(), local, || p.pop_unstarted(end))
@@ -121,10 +126,7 @@ pub(crate) fn leaves_work(cx: &Current) -> bool {
 
 /// Whether this M may start a G that has no M yet. If not, its search (`look_at`) wakes the M that should.
 #[inline]
-fn may_start(cx: &Current, wants: Wants) -> bool {
-    if !wants.start || is_relieved(cx) {
-        return false;
-    }
+fn has_room(cx: &Current) -> bool {
     let mine = cx.m.settled();
     if mine <= policy::START_SLACK {
         return true;
@@ -153,7 +155,28 @@ fn look_round(cx: &Current, local: &mut Local, p: &P, wants: Wants) -> Option<Ru
     {
         return Some(g);
     }
-    unstarted(cx, local, p, End::Oldest, wants).or_else(|| overdue(cx, local, p, wants))
+    unstarted(cx, local, p, End::Oldest, wants)
+        .or_else(|| overdue(cx, local, p, wants))
+        .or_else(|| offered(cx, local, p, wants))
+}
+
+/// What others offer, by an M that is busy and comes to no search; but not before those that have less.
+fn offered(cx: &Current, local: &mut Local, p: &P, wants: Wants) -> Option<Runnable> {
+    let sched = cx.sched();
+    if !wants.start || is_relieved(cx) {
+        return None;
+    }
+    let ps = sched.shared.len();
+    let others = (1..ps).filter_map(|i| sched.shared.get((p.index + i) % ps));
+    let offers = others.filter(|other| other.offers()).find(|other| other.has_unstarted())?;
+    if !policy::may_relieve(cx.m.settled(), sched.least_home().1) {
+        return None;
+    }
+    let taken = admitted(sched, local, || offers.steal_unstarted());
+    if taken.is_some() {
+        cx.m.count_stolen();
+    }
+    taken
 }
 
 /// What lies in the global queues. Who comes back goes before who is new.
@@ -242,6 +265,13 @@ fn look(cx: &Current, hand: &mut Entered, wants: Wants, now: u64) -> Look {
     if let Some(g) = global(sched, hand.local()) {
         return Look::Found(g);
     }
+    // What it left to others is its own again once they have as much.
+    if let (local, Some(p)) = hand.split()
+        && p.shared.offers()
+        && let Some(g) = unstarted(cx, local, p, End::Newest, wants)
+    {
+        return Look::Found(g);
+    }
     let me = hand.p.as_ref().map_or(0, |p| p.index);
     let ps = sched.shared.len();
     let mut young = false;
@@ -285,7 +315,7 @@ fn look_at(sched: &Sched, m: &M, local: &mut Local, victim: usize, now: u64) -> 
             wake::wake_least_home(sched);
         }
     }
-    if policy::head_stood_still(seen.1, now, mine) {
+    if policy::may_take_head(seen.1, now, mine, shared.offers()) {
         *seen = (head, 0);
         return admitted(sched, local, || shared.steal_unstarted()).map_or(Look::Nothing, Look::Found);
     }
