@@ -1,0 +1,5 @@
+//! See the library.
+
+fn main() {
+    gosched_micro::measure();
+}
