@@ -1,9 +1,10 @@
 //! Conservation: whatever times out or is cancelled, each value is received once or comes back.
 //!
-//! The number of values, of all modes and numbers of Ps together, can be set, as can the seed, which is printed:
+//! `cargo xtask conserve` does it with ten million. The number of values, of all modes and numbers of Ps together, can be set, as
+//! can the seed, which is printed:
 //!
 //! ```sh
-//! GOSCHED_ITEMS=10000000 cargo test --release --test channels conservation -- --nocapture
+//! cargo xtask conserve --items 10000000 --seed 1
 //! ```
 
 use std::collections::hash_map::RandomState;

@@ -1,5 +1,5 @@
 //! gosched's commands: `cargo xtask test` runs every check there is, `cargo xtask soak` looks for leaks, `cargo xtask stress`
-//! does everything at once, `sanitize` and `valgrind` watch the memory, `instructions` counts what the hottest operations
+//! does everything at once, `conserve` loses no value, `sanitize` and `valgrind` watch the memory, `instructions` counts what the hottest operations
 //! execute, `simulate` says what the scheduling policy does on machines with more cores.
 //!
 //! No dependencies: whoever has a Rust toolchain and a C compiler can run it.
@@ -17,6 +17,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask test [--only STEP]...    run all checks, or the named steps
        cargo xtask stress --seconds N [--seed S]
+       cargo xtask conserve [--items N] [--seed S]   ten million values through selects, limits and cancels
        cargo xtask soak --minutes M [--threads N] [--mode MODE]
        cargo xtask sanitize                 tests with AddressSanitizer
        cargo xtask valgrind                 the main job under memcheck
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Some((command, rest)) if command == "valgrind" => memory::valgrind(rest),
         Some((command, rest)) if command == "instructions" => instructions::run(rest),
         Some((command, rest)) if command == "stress" => stress::run(rest),
+        Some((command, rest)) if command == "conserve" => stress::conserve(rest),
         Some((command, rest)) if command == "simulate" => simulate(rest),
         Some((command, _)) if command == "help" || command == "--help" => {
             print!("{}", usage());

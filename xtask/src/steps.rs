@@ -150,7 +150,9 @@ fn debug(minimum: u64) -> Verdict {
 
 fn release(minimum: u64) -> Verdict {
     // No `--tests`: some of them start an example, and only the default choice of targets builds those.
-    let command = cargo::command(&["test", "--release", "--no-fail-fast"], None);
+    let mut command = cargo::command(&["test", "--release", "--no-fail-fast"], None);
+    // More values than unoptimised, see `tests/channels/conservation.rs`.
+    command.env("GOSCHED_ITEMS", "1000000");
     counted(command, minimum, &integration_tests("")?)
 }
 
