@@ -1,8 +1,8 @@
 //! The first table: what the basic operations cost, in nanoseconds. `cargo bench --bench figures`
 //!
 //! Each line is the median of nine rounds after one that is not counted, with the range. It shows the cost of one
-//! operation on an otherwise idle machine; it does not show throughput under contention, and absolute figures from one
-//! machine say little about another. The comparison with other runtimes is a benchmark of its own.
+//! operation on an otherwise idle machine, and, where it says so, of one value that passes from several to several, and one turn
+//! with a lock that several want; absolute figures from one machine say little about another. The comparison with other runtimes is a benchmark of its own.
 #![expect(unsafe_code, reason = "promises the modes")]
 
 use std::hint::black_box;
@@ -12,6 +12,7 @@ use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use gosched::callback::{Binding, Bridge};
+use gosched::sync::Mutex;
 use gosched::{Mode, Runtime, blocking, chan, go, yield_now};
 
 const ROUNDS: usize = 9;
@@ -32,6 +33,10 @@ fn main() {
     line("channel ping-pong, settled together", || pair(settled, 100_000, Place::Together));
     line("channel ping-pong, settled apart", || pair(settled, 20_000, Place::Apart));
     line("channel ping-pong, migratory", || pair(migratory, 100_000, Place::Any));
+    for (name, mode) in [("settled", settled), ("migratory", migratory)] {
+        line(&format!("4 producers, 4 consumers, room 128, {name}"), || in_runtime(mode, || pipeline(4, 50_000)));
+        line(&format!("mutex, 8 goroutines, {name}"), || in_runtime(mode, || contended(8, 200_000)));
+    }
     line("blocking, does nothing, settled", || in_runtime(settled, || blocks(50_000)));
     line("blocking, does nothing, migratory", || in_runtime(migratory, || blocks(50_000)));
     line("enter, PerCall", || enter(settled, Binding::PerCall, 50_000));
@@ -89,6 +94,43 @@ fn blocks(n: u32) -> f64 {
         per(n, began)
     };
     go(calls).join().expect("it ended")
+}
+
+/// What a value costs on its way from one of several producers to one of as many consumers.
+fn pipeline(ends: u32, each: u32) -> f64 {
+    let (tx, rx) = chan::bounded(128);
+    let began = Instant::now();
+    let consumers: Vec<_> = (0..ends)
+        .map(|_| {
+            let rx = rx.clone();
+            go(move || rx.iter().map(u64::from).sum::<u64>())
+        })
+        .collect();
+    for _ in 0..ends {
+        let tx = tx.clone();
+        drop(go(move || (0..each).for_each(|n| tx.send(n).expect("somebody receives"))));
+    }
+    drop((tx, rx));
+    let sum: u64 = consumers.into_iter().map(|one| one.join().expect("it ended")).sum();
+    let figure = per(ends * each, began);
+    assert_eq!(sum, u64::from(ends) * u64::from(each) * u64::from(each - 1) / 2);
+    figure
+}
+
+/// What a turn costs with a lock that several goroutines take again and again.
+fn contended(goroutines: u32, turns: u32) -> f64 {
+    let mutex = Arc::new(Mutex::new(0));
+    let began = Instant::now();
+    let all: Vec<_> = (0..goroutines)
+        .map(|_| {
+            let mutex = mutex.clone();
+            go(move || (0..turns).for_each(|_| *mutex.lock().expect("nobody panics") += 1))
+        })
+        .collect();
+    all.into_iter().for_each(|one| one.join().expect("it ended"));
+    let figure = per(goroutines * turns, began);
+    assert_eq!(*mutex.lock().expect("nobody panicked"), goroutines * turns);
+    figure
 }
 
 #[derive(PartialEq)]
