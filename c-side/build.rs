@@ -3,7 +3,7 @@
 fn main() {
     println!("cargo::rerun-if-changed=c");
     cc::Build::new()
-        .files(["c/lines.c", "c/storm.c", "c/thread.c"])
+        .files(["c/calls.c", "c/lines.c", "c/storm.c", "c/thread.c"])
         .std("c11")
         .extra_warnings(true)
         // The test that runs a stack over wants every page of it touched in turn.

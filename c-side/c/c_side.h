@@ -78,4 +78,25 @@ int64_t c_call(int64_t (*call)(void *ctx, size_t index), void *ctx);
 int64_t c_overflow_stack(int64_t depth);
 _Noreturn void c_exit_process(int status);
 
+/* ---- calls.c: threads that call again and again, and take the time ---- */
+
+struct c_calls {
+    /* set by whoever starts them */
+    size_t calls;
+    uint64_t max_pause_ns; /* before each call it sleeps for less than that; 0: not at all. Only where calls are timed */
+    uint64_t limit_ns;     /* no further call after so long. Only where calls are timed */
+    uint64_t seed;         /* of the pauses */
+    void (*call)(void *ctx);
+    void *ctx;
+    uint64_t *took_ns; /* room for one figure for each call; NULL: they are not timed one by one */
+    /* filled in by the thread; to be read after c_calls_run */
+    size_t made; /* 0 before */
+    uint64_t began_ns;
+    uint64_t ended_ns;
+    pthread_mutex_t *gate;
+    pthread_t thread;
+};
+
+int c_calls_run(struct c_calls *jobs, size_t count);
+
 #endif

@@ -1,0 +1,160 @@
+//! The same work in gosched and in its peers, in one run. See `benches/versus/README.md`.
+//!
+//! Each workload is run by each peer in a process of its own, and in alternation: a round of all of them, then the next. What the
+//! machine does meanwhile then hits all alike. Ratios within such a run say something; absolute figures are of that machine and hour.
+
+mod machine;
+mod measured;
+mod options;
+mod peer;
+mod plot;
+mod program;
+mod report;
+mod statistics;
+mod target;
+mod workload;
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+use machine::{Busy, Watch};
+use measured::Measured;
+use options::Options;
+use program::{BUILT_IN, FOREIGN, Peer};
+use workload::{WORKLOADS, Workload};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, name, workload] = arguments.as_slice()
+        && word == "peer"
+    {
+        peer::serve(name, workload);
+    }
+    let options = match Options::parse(&arguments) {
+        Ok(options) => options,
+        Err(wrong) => {
+            eprintln!("{wrong}\n\n{}", options::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    if options.list {
+        WORKLOADS.iter().for_each(|workload| println!("{:18} {}", workload.name, workload.what));
+        println!("\npeers: {}", [BUILT_IN, FOREIGN].concat().join(", "));
+        return ExitCode::SUCCESS;
+    }
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), String> {
+    let peers = found(&options.peers);
+    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+    println!("{cpus} CPUs, {} workers; median (least - most); less is better", options.workers);
+    let mut measured = Measured::default();
+    let mut unsupported = BTreeSet::new();
+    let mut failures = Vec::new();
+    let mut busy = Vec::new();
+    for workload in &options.workloads {
+        let watch = Watch::start();
+        for failure in rounds(workload, &peers, options, &mut measured, &mut unsupported) {
+            eprintln!("{failure}");
+            failures.push(failure);
+        }
+        let meanwhile = watch.busy();
+        busy.extend(meanwhile.map(|busy| (workload.name, busy)));
+        let names: Vec<&str> = peers.iter().map(|peer| peer.name).collect();
+        print!("{}", report::table(&measured, workload, &names, meanwhile));
+    }
+    print!("{}", report::targets(&measured));
+    for (peer, workloads) in group(&unsupported) {
+        println!("not in {peer}: {}", workloads.join(", "));
+    }
+    write(options, &measured, &busy)?;
+    if failures.is_empty() { Ok(()) } else { Err(format!("{} runs failed", failures.len())) }
+}
+
+/// Those that are there. What is not, is named once.
+fn found(names: &[&'static str]) -> Vec<Peer> {
+    let found = names.iter().filter_map(|name| match Peer::find(name) {
+        Ok(peer) => Some(peer),
+        Err(why) => {
+            println!("without {name}: {why}");
+            None
+        }
+    });
+    found.collect()
+}
+
+/// All rounds of one workload; what went wrong in them. A peer that failed once is not asked again.
+fn rounds(
+    workload: &'static Workload,
+    peers: &[Peer],
+    options: &Options,
+    measured: &mut Measured,
+    unsupported: &mut BTreeSet<(&'static str, &'static str)>,
+) -> Vec<String> {
+    let mut failures = Vec::new();
+    let mut asked: Vec<&Peer> = peers.iter().filter(|peer| workload.wants(peer.name)).collect();
+    let (counted, warm_up) = workload.rounds(options.rounds);
+    for round in 0..counted + usize::from(warm_up) {
+        asked.retain(|peer| {
+            let printed = peer.run(workload.name, options.workers);
+            match printed.and_then(|printed| measured::parse(&printed, workload.figures)) {
+                Ok(Some(figures)) if round > 0 || !warm_up => {
+                    figures.iter().for_each(|(figure, value)| measured.note(workload.name, peer.name, figure, *value));
+                    true
+                }
+                Ok(Some(_)) => true,
+                Ok(None) => {
+                    unsupported.insert((peer.name, workload.name));
+                    false
+                }
+                Err(why) => {
+                    failures.push(format!("{} failed at {}: {why}", peer.name, workload.name));
+                    false
+                }
+            }
+        });
+    }
+    failures
+}
+
+fn group<'a>(unsupported: &BTreeSet<(&'a str, &'a str)>) -> Vec<(&'a str, Vec<&'a str>)> {
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (peer, workload) in unsupported {
+        match groups.last_mut().filter(|(last, _)| last == peer) {
+            Some((_, workloads)) => workloads.push(workload),
+            None => groups.push((peer, vec![workload])),
+        }
+    }
+    groups
+}
+
+fn write(options: &Options, measured: &Measured, busy: &[(&str, Busy)]) -> Result<(), String> {
+    let files = [
+        (&options.json, report::json as fn(&Measured, usize, &[(&str, Busy)]) -> String),
+        (&options.svg, |measured, _, _| plot::svg(measured)),
+    ];
+    for (file, made) in files {
+        let Some(path) = file else { continue };
+        let text = made(measured, options.workers, busy);
+        std::fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_peers_cannot_do_is_grouped_by_peer() {
+        let unsupported = BTreeSet::from([("may", "select"), ("smol", "x"), ("may", "parked1m")]);
+        assert_eq!(group(&unsupported), [("may", vec!["parked1m", "select"]), ("smol", vec!["x"])]);
+    }
+}

@@ -1,0 +1,121 @@
+//! What the workloads measure with: time, memory, processor time, gaps; and the work that some of them do.
+#![expect(unsafe_code, reason = "asks for the processor time")]
+
+use std::hint::black_box;
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// A name and a value, in the unit that the name ends with.
+pub(crate) type Figure = (&'static str, f64);
+
+/// What a workload has found.
+pub(crate) type Figures = Vec<Figure>;
+
+/// The one figure of most workloads.
+pub(crate) fn ns_per_op(operations: u64, began: Instant) -> Figures {
+    vec![("ns_per_op", began.elapsed().as_nanos() as f64 / operations as f64)]
+}
+
+/// How many workers the peer shall have.
+pub(crate) fn workers() -> usize {
+    std::env::var("VERSUS_PROCS").ok().and_then(|n| n.parse().ok()).unwrap_or(2)
+}
+
+pub(crate) fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// The value below which that part of them lies.
+pub(crate) fn percentile(values: &mut [u64], part: f64) -> f64 {
+    values.sort_unstable();
+    let last = values.len().saturating_sub(1) as f64;
+    values.get((last * part) as usize).map_or(0.0, |value| *value as f64)
+}
+
+/// Bytes of this process that are resident, with its page tables.
+pub(crate) fn memory() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = |key: &str| -> f64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
+        line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0.0)
+    };
+    (kib("VmRSS:") + kib("VmPTE:")) * 1024.0
+}
+
+/// What this process has used, in user code and in the kernel.
+pub(crate) fn processor_time() -> Duration {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: `usage` is writable.
+    unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) };
+    // SAFETY: all of it is integers, zero or filled in by the call.
+    let usage = unsafe { usage.assume_init() };
+    let duration = |t: libc::timeval| Duration::from_secs(t.tv_sec as u64) + Duration::from_micros(t.tv_usec as u64);
+    duration(usage.ru_utime) + duration(usage.ru_stime)
+}
+
+/// How long the sleeper of that number sleeps: less than a second, the same in all peers.
+pub(crate) fn nap(index: u64) -> Duration {
+    let random = index.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    Duration::from_micros((random >> 33) % 1_000_000)
+}
+
+/// Computes for so long, without a call that a runtime could see.
+pub(crate) fn compute(duration: Duration) {
+    let began = Instant::now();
+    let mut x = 1_u64;
+    while began.elapsed() < duration {
+        for _ in 0..1000 {
+            x = black_box(x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+        }
+    }
+}
+
+/// The longest time between two ticks.
+pub(crate) struct Gap {
+    last: Instant,
+    worst: Duration,
+}
+
+impl Gap {
+    pub(crate) fn new() -> Self {
+        Self { last: Instant::now(), worst: Duration::ZERO }
+    }
+
+    pub(crate) fn tick(&mut self) {
+        let now = Instant::now();
+        self.worst = self.worst.max(now - self.last);
+        self.last = now;
+    }
+
+    pub(crate) fn worst(&self) -> Duration {
+        self.worst
+    }
+}
+
+/// How late each of many sleepers was.
+#[derive(Clone)]
+pub(crate) struct Lateness(Arc<[AtomicU64]>);
+
+impl Lateness {
+    pub(crate) fn new(sleepers: u64) -> Self {
+        Self((0..sleepers).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    pub(crate) fn note(&self, index: u64, deadline: Instant) {
+        self.0[index as usize].store(deadline.elapsed().as_nanos() as u64, Relaxed);
+    }
+
+    /// The figures of the workload `timers`.
+    pub(crate) fn figures(&self, wall: Duration, cpu: Duration) -> Figures {
+        let mut late: Vec<u64> = self.0.iter().map(|late| late.load(Relaxed)).collect();
+        let at = |late: &mut Vec<u64>, part| percentile(late, part) / 1e6;
+        vec![
+            ("wall_ms", ms(wall)),
+            ("cpu_ms", ms(cpu)),
+            ("late_p50_ms", at(&mut late, 0.5)),
+            ("late_p99_ms", at(&mut late, 0.99)),
+        ]
+    }
+}

@@ -1,0 +1,50 @@
+//! The peers that are Rust: the program runs itself as `gosched-versus peer NAME WORKLOAD`, so that they are processes as the others
+//! are, and nobody's warm state helps another.
+
+mod callbacks;
+mod floor;
+mod gosched;
+mod gosched_door;
+mod gosched_more;
+mod measure;
+mod stackful;
+
+#[cfg(feature = "peers")]
+mod futures;
+#[cfg(feature = "peers")]
+mod may;
+#[cfg(feature = "peers")]
+mod smol;
+#[cfg(feature = "peers")]
+mod tokio;
+
+use self::gosched::Column;
+use self::gosched_door::Entrance;
+use self::measure::Figure;
+
+/// Runs a workload as that peer, and prints what it found.
+pub(crate) fn serve(name: &str, workload: &str) -> ! {
+    match (name, Column::named(name)) {
+        (_, Some(column)) if callbacks::are_in(workload) => {
+            deliver(callbacks::run(&Entrance::new(column.runtime()), workload).as_deref())
+        }
+        (_, Some(column)) => gosched::run(column, workload),
+        ("floor", _) => deliver(floor::run(workload).as_deref()),
+        #[cfg(feature = "peers")]
+        ("tokio", _) => tokio::run(workload),
+        #[cfg(feature = "peers")]
+        ("may", _) => may::run(workload),
+        #[cfg(feature = "peers")]
+        ("smol", _) => smol::run(workload),
+        _ => deliver(None),
+    }
+}
+
+/// Prints `FIGURE VALUE`, one a line, or `unsupported`, and ends the process with all that still waits or computes in it.
+fn deliver(figures: Option<&[Figure]>) -> ! {
+    match figures {
+        Some(figures) => figures.iter().for_each(|(figure, value)| println!("{figure} {value}")),
+        None => println!("unsupported"),
+    }
+    std::process::exit(0)
+}

@@ -1,0 +1,162 @@
+//! The peers as programs: where they come from, and how one is run.
+
+use std::env;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// Peers of which the program itself has the code, in the order of the tables.
+#[rustfmt::skip]
+pub(crate) const BUILT_IN: &[&str] = &[
+    "floor", "settled", "together", "apart", "migratory",
+    #[cfg(feature = "peers")]
+    "tokio",
+    #[cfg(feature = "peers")]
+    "may",
+    #[cfg(feature = "peers")]
+    "smol",
+];
+
+/// Peers that are built here from other languages' sources.
+pub(crate) const FOREIGN: &[&str] = &["go", "boost"];
+
+/// Longer than the slowest workload of the slowest peer.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Something that can be run with the name of a workload.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) name: &'static str,
+    program: PathBuf,
+    /// Before the name of the workload.
+    arguments: Vec<String>,
+}
+
+impl Peer {
+    /// That peer, built if it has to be. An error is why it is left out.
+    pub(crate) fn find(name: &'static str) -> Result<Self, String> {
+        match name {
+            "go" => Ok(Self { name, program: build_go()?, arguments: Vec::new() }),
+            "boost" => Ok(Self { name, program: build_boost()?, arguments: Vec::new() }),
+            _ => {
+                let program = env::current_exe().map_err(|error| error.to_string())?;
+                Ok(Self { name, program, arguments: vec!["peer".to_owned(), name.to_owned()] })
+            }
+        }
+    }
+
+    /// Runs it in a process of its own, with so many workers: what it printed.
+    pub(crate) fn run(&self, workload: &str, workers: usize) -> Result<String, String> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).arg(workload).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.env("VERSUS_PROCS", workers.to_string()).env("SMOL_THREADS", workers.to_string());
+        output(command, PATIENCE)
+    }
+}
+
+/// What a command prints, if it succeeds in that time. Nobody looks at it meanwhile, for that would take from what it measures.
+fn output(mut command: Command, patience: Duration) -> Result<String, String> {
+    let mut child = command.spawn().map_err(|error| format!("cannot start it: {error}"))?;
+    let mut pipe = child.stdout.take().ok_or("its output is not piped")?;
+    let (tx, rx) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        let mut text = String::new();
+        let read = pipe.read_to_string(&mut text).map(|_| text);
+        // Who waited may have lost its patience.
+        let _gone = tx.send(read);
+    });
+    let text = match rx.recv_timeout(patience) {
+        Ok(text) => text.map_err(|error| format!("cannot read what it prints: {error}"))?,
+        Err(_) => {
+            child.kill().and_then(|()| child.wait()).map_err(|error| format!("cannot end it: {error}"))?;
+            return Err(format!("not done after {} s", patience.as_secs_f64()));
+        }
+    };
+    let status = child.wait().map_err(|error| error.to_string())?;
+    reader.join().map_err(|_| "its reader panicked")?;
+    if status.success() { Ok(text) } else { Err(status.to_string()) }
+}
+
+/// The Go program, of GOROOT's or PATH's compiler, which knows what it need not build again.
+fn build_go() -> Result<PathBuf, String> {
+    let program = built().join("peer-go");
+    let compiler = env::var_os("GOROOT").map(|root| Path::new(&root).join("bin/go")).filter(|go| go.is_file());
+    let mut command = Command::new(compiler.unwrap_or_else(|| "go".into()));
+    command.args(["build", "-o"]).arg(&program).arg(".").current_dir(sources("go")?).env("CGO_ENABLED", "1");
+    quietly(command)?;
+    Ok(program)
+}
+
+fn build_boost() -> Result<PathBuf, String> {
+    let program = built().join("peer-boost");
+    let source = sources("boost")?.join("main.cpp");
+    let changed = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
+    if changed(&program).is_none_or(|built| changed(&source).is_none_or(|changed| changed >= built)) {
+        let mut command = Command::new("g++");
+        command.args(["-O2", "-std=c++17"]).arg(&source).arg("-o").arg(&program);
+        quietly(command.args(["-lboost_fiber", "-lboost_context", "-lpthread"]))?;
+    }
+    Ok(program)
+}
+
+/// Where they are built to: beside cargo's own directories.
+fn built() -> PathBuf {
+    let exe = env::current_exe().unwrap_or_default();
+    let target = exe.ancestors().nth(2).map_or_else(|| PathBuf::from("target"), Path::to_owned);
+    target.join("versus")
+}
+
+fn sources(peer: &str) -> Result<PathBuf, String> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(peer);
+    fs::create_dir_all(built()).map_err(|error| format!("cannot make {}: {error}", built().display()))?;
+    if directory.is_dir() { Ok(directory) } else { Err(format!("no sources in {}", directory.display())) }
+}
+
+/// A compiler, whose complaint is only told if it fails: in one line.
+fn quietly(mut command: impl std::borrow::BorrowMut<Command>) -> Result<(), String> {
+    let command = command.borrow_mut();
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|error| format!("cannot run {name}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let complaint = said.lines().find(|line| line.contains("error") || line.contains("not found"));
+    Err(format!("{name}: {}", complaint.or(said.lines().next()).unwrap_or("it failed")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdout(Stdio::piped());
+        command
+    }
+
+    #[test]
+    fn a_program_that_succeeds_is_heard() {
+        assert_eq!(output(shell("echo ns_per_op 1"), PATIENCE), Ok("ns_per_op 1\n".to_owned()));
+    }
+
+    #[test]
+    fn a_program_that_fails_or_hangs_is_an_error() {
+        assert!(output(shell("echo ns_per_op 1; exit 3"), PATIENCE).is_err_and(|error| error.contains('3')));
+        let hung = output(shell("exec sleep 1000"), Duration::from_millis(50));
+        assert!(hung.is_err_and(|error| error.contains("not done")));
+        assert!(output(Command::new("/no/such/program"), PATIENCE).is_err());
+    }
+
+    #[test]
+    fn a_compiler_complains_in_one_line() {
+        let complaint = quietly(shell("echo 'In file a:' >&2; echo 'a:1: error: b' >&2; exit 1"));
+        assert_eq!(complaint, Err("sh: a:1: error: b".to_owned()));
+        assert_eq!(quietly(shell("exit 0")), Ok(()));
+        assert!(quietly(Command::new("/no/such/program")).is_err());
+    }
+}
