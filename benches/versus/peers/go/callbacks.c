@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "_cgo_export.h"
 
@@ -97,17 +96,18 @@ int64_t crew_work(const struct crew *crew) {
     return ended - began;
 }
 
-static void *first_and_later(void *extra) {
-    const int later_calls = 100;
+static int64_t timed_call(void) {
     int64_t before = now_ns();
     callback_empty();
-    int64_t first = now_ns() - before;
-    callback_empty();
-    before = now_ns();
-    for (int i = 0; i < later_calls; i++) {
+    return now_ns() - before;
+}
+
+static void *first_and_later(void *extra) {
+    int64_t first = timed_call();
+    for (int i = 0; i < 31; i++) {
         callback_empty();
     }
-    *(int64_t *)extra = first - (now_ns() - before) / later_calls;
+    *(int64_t *)extra = first - timed_call();
     return NULL;
 }
 
@@ -119,14 +119,21 @@ void first_calls(int64_t *extra, size_t threads) {
     }
 }
 
-static int64_t resident(void) {
-    long pages = 0;
-    FILE *statm = fopen("/proc/self/statm", "r");
-    if (statm == NULL || fscanf(statm, "%*d %ld", &pages) != 1) {
+// Resident memory and page tables.
+static int64_t memory(void) {
+    FILE *status = fopen("/proc/self/status", "r");
+    if (status == NULL) {
         abort();
     }
-    fclose(statm);
-    return (int64_t)pages * sysconf(_SC_PAGESIZE);
+    char line[256];
+    long kib = 0, sum = 0;
+    while (fgets(line, sizeof line, status) != NULL) {
+        if (sscanf(line, "VmRSS: %ld", &kib) == 1 || sscanf(line, "VmPTE: %ld", &kib) == 1) {
+            sum += kib;
+        }
+    }
+    fclose(status);
+    return (int64_t)sum * 1024;
 }
 
 static pthread_barrier_t exists, may_call, has_called, may_end;
@@ -141,6 +148,9 @@ static void *call_once(void *nothing) {
 }
 
 int64_t bound_threads_memory(size_t threads) {
+    // The first takes what all later ones share.
+    int64_t unused;
+    first_calls(&unused, 1);
     pthread_t *all = calloc(threads, sizeof *all);
     pthread_barrier_t *stages[] = {&exists, &may_call, &has_called, &may_end};
     for (size_t i = 0; i < 4; i++) {
@@ -150,10 +160,10 @@ int64_t bound_threads_memory(size_t threads) {
         must(pthread_create(&all[i], NULL, call_once, NULL), "pthread_create");
     }
     pthread_barrier_wait(&exists);
-    int64_t before = resident();
+    int64_t before = memory();
     pthread_barrier_wait(&may_call);
     pthread_barrier_wait(&has_called);
-    int64_t grown = resident() - before;
+    int64_t grown = memory() - before;
     pthread_barrier_wait(&may_end);
     for (size_t i = 0; i < threads; i++) {
         must(pthread_join(all[i], NULL), "pthread_join");

@@ -23,9 +23,9 @@ struct crew {
 // Has the crew work, and says how many nanoseconds that took from the first counted call to the last.
 int64_t crew_work(const struct crew *crew);
 
-// The nanoseconds that the first call of a new thread takes longer than its later ones: one for each of so many threads, one thread
+// The nanoseconds that the first call of a new thread takes longer than a later one: one for each of so many threads, one thread
 // after the other.
 void first_calls(int64_t *extra, size_t threads);
 
-// What so many threads take in resident memory once each has made a call, in bytes, beyond what they took before it.
+// What so many threads take in resident memory and page tables once each has made a call, in bytes, beyond what they took before it.
 int64_t bound_threads_memory(size_t threads);
