@@ -28,7 +28,7 @@ const SCHEDULER: &[&str] = &[
     "time::timer", "time::ticker",
     "chan::select::engine", "chan::select", "chan::select::macros", "chan::select::support", "chan::select::dynamic",
     "sync::raw_mutex", "sync::poison", "sync::mutex", "sync::raw_condvar", "sync::condvar", "sync::raw_semaphore", "sync::semaphore",
-    "sync::raw_rwlock", "sync::rwlock", "sync::raw_once", "sync::once", "sync::barrier", "sync::wait_group", "sync::notify", "sync",
+    "sync::raw_rwlock", "sync::rwlock", "sync::raw_once", "sync::once", "sync::barrier", "sync::raw_wait_group", "sync::wait_group", "sync::notify", "sync",
     "fault", "signal", "runtime::error", "runtime", "runtime::knobs", "stats", "procs", "goroutine", "embed",
 ];
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gosched::chan;
-use gosched::sync::{LazyLock, Once, OnceCell, WaitGroup};
+use gosched::sync::{Barrier, LazyLock, Once, OnceCell, WaitGroup};
 
 use crate::partner::{Side, each_blocking_side, each_side};
 
@@ -49,12 +49,12 @@ fn nobody_passes_before_all_are_done() {
 /// TestWaitGroup, the other way round: the other side waits.
 #[test]
 fn the_other_side_waits_for_goroutines() {
-    each_blocking_side(|pair| {
+    each_side(|pair| {
         let (group, done) = (WaitGroup::new(), Arc::new(AtomicUsize::new(0)));
         group.add(1);
         let theirs = (group.clone(), Arc::clone(&done));
-        let part = async move |_| {
-            theirs.0.wait();
+        let part = async move |side: Side| {
+            side.wait(&theirs.0).await;
             theirs.1.load(Ordering::Relaxed)
         };
         let ours = move || {
@@ -92,6 +92,72 @@ fn a_group_that_touches_zero_is_waited_for() {
             }
         };
         pair.beside(part, ours);
+    });
+}
+
+/// What `TestWaitGroup` does with the same group again, at once: a wait is for the round that it began in, though the last one of the
+/// round before may still be about to let others go.
+#[test]
+fn a_group_that_is_used_again_keeps_its_rounds_apart() {
+    each_side(|pair| {
+        let group = WaitGroup::new();
+        let done = Arc::new(AtomicUsize::new(0));
+        let (rounds, round) = chan::bounded::<()>(0);
+        let theirs = (group.clone(), Arc::clone(&done));
+        let part = async move |side: Side| {
+            while side.recv(&round).await.is_ok() {
+                theirs.1.fetch_add(1, Ordering::Relaxed);
+                theirs.0.done();
+            }
+        };
+        let ours = move || {
+            for n in 1..=200 {
+                group.add(1);
+                rounds.send(()).expect("it is received");
+                group.wait();
+                assert_eq!(done.load(Ordering::Relaxed), n, "passed with the round before");
+            }
+        };
+        pair.beside(part, ours);
+    });
+}
+
+/// A barrier opens for all of a round, with one leader, whoever they are. Go has none.
+#[test]
+fn a_barrier_opens_for_everybody() {
+    const ROUNDS: usize = 50;
+    each_side(|pair| {
+        let shared = Arc::new((Barrier::new(4), AtomicUsize::new(0)));
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let shared = Arc::clone(&shared);
+                pair.start(async move |side: Side| {
+                    let mut led = 0;
+                    for round in 1..=ROUNDS {
+                        shared.1.fetch_add(1, Ordering::SeqCst);
+                        led += usize::from(side.meet(&shared.0).await);
+                        assert!(shared.1.load(Ordering::SeqCst) >= 4 * round, "opened early");
+                    }
+                    led
+                })
+            })
+            .collect();
+        let ours: Vec<_> = (0..2)
+            .map(|_| {
+                let shared = Arc::clone(&shared);
+                pair.rt.handle().go(move || {
+                    let turns = (1..=ROUNDS).map(|round| {
+                        shared.1.fetch_add(1, Ordering::SeqCst);
+                        let leads = shared.0.wait().is_leader();
+                        assert!(shared.1.load(Ordering::SeqCst) >= 4 * round, "opened early");
+                        usize::from(leads)
+                    });
+                    turns.sum::<usize>()
+                })
+            })
+            .collect();
+        let led = ours.into_iter().map(|one| one.join().expect("no panic")).sum::<usize>();
+        assert_eq!(led + others.into_iter().map(|one| one.join()).sum::<usize>(), ROUNDS, "one leads each round");
     });
 }
 

@@ -13,7 +13,9 @@ use std::thread;
 use c_side::thread::{CThread, Plan};
 use gosched::callback::{Binding, Bridge, EnterError};
 use gosched::chan::{Receiver, RecvError, SendError, Sender};
-use gosched::sync::{Mutex, MutexGuard, Notify, Permit, Semaphore};
+use gosched::sync::{
+    Barrier, Mutex, MutexGuard, Notify, Permit, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, WaitGroup,
+};
 use gosched::{JoinHandle, Mode, Runtime, goroutine, select};
 use test_support::{each_procs, migratory, settled};
 
@@ -179,6 +181,22 @@ impl Side {
 
     pub(crate) async fn acquire(self, semaphore: &Semaphore) -> Permit<'_> {
         if self == Self::Task { semaphore.acquire_async().await } else { semaphore.acquire() }
+    }
+
+    pub(crate) async fn read<T>(self, lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+        if self == Self::Task { lock.read_async().await } else { lock.read() }.expect("nobody panics with it")
+    }
+
+    pub(crate) async fn write<T>(self, lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+        if self == Self::Task { lock.write_async().await } else { lock.write() }.expect("nobody panics with it")
+    }
+
+    pub(crate) async fn wait(self, group: &WaitGroup) {
+        if self == Self::Task { group.wait_async().await } else { group.wait() }
+    }
+
+    pub(crate) async fn meet(self, barrier: &Barrier) -> bool {
+        if self == Self::Task { barrier.wait_async().await } else { barrier.wait() }.is_leader()
     }
 
     pub(crate) async fn notified(self, notify: &Notify) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -87,8 +87,47 @@ fn a_group_that_is_done_too_often_says_so() {
     group.done();
     let theirs = group.clone();
     let message = thread::spawn(move || theirs.done()).join().unwrap_err();
-    assert!(message.downcast_ref::<String>().is_some_and(|message| message.contains("more often")));
+    assert!(message.downcast_ref::<&str>().is_some_and(|message| message.contains("more often")));
     group.wait();
+}
+
+#[test]
+fn a_future_waits_for_the_group_as_it_was() {
+    let group = WaitGroup::new();
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(Box::pin(group.wait_async()).as_mut().poll(&mut context).is_ready(), "nobody is counted");
+    group.add(1);
+    let (mut waits, mut dropped) = (Box::pin(group.wait_async()), Box::pin(group.wait_async()));
+    assert!(waits.as_mut().poll(&mut context).is_pending() && dropped.as_mut().poll(&mut context).is_pending());
+    drop(dropped);
+    group.done();
+    group.add(1);
+    assert!(waits.as_mut().poll(&mut context).is_ready(), "the count was zero");
+    let mut waits = Box::pin(group.wait_async());
+    assert!(waits.as_mut().poll(&mut context).is_pending(), "and is not now");
+    group.done();
+    assert!(waits.as_mut().poll(&mut context).is_ready());
+}
+
+#[test]
+fn a_future_counts_at_a_barrier_from_its_first_poll_until_it_is_dropped() {
+    let barrier = Barrier::new(2);
+    let mut context = Context::from_waker(Waker::noop());
+    let (mut first, second) = (Box::pin(barrier.wait_async()), barrier.wait_async());
+    drop(second);
+    assert!(first.as_mut().poll(&mut context).is_pending(), "the other one never came");
+    drop(first);
+    let (mut first, mut second) = (Box::pin(barrier.wait_async()), Box::pin(barrier.wait_async()));
+    assert!(first.as_mut().poll(&mut context).is_pending(), "the one before has left");
+    let Poll::Ready(leads) = second.as_mut().poll(&mut context) else { panic!("both are there") };
+    assert!(leads.is_leader());
+    // Of the next round, though the first has not learned yet that its own is over.
+    let mut third = Box::pin(barrier.wait_async());
+    assert!(third.as_mut().poll(&mut context).is_pending());
+    let Poll::Ready(follows) = first.as_mut().poll(&mut context) else { panic!("its round is over") };
+    assert!(!follows.is_leader());
+    drop((first, second));
+    assert!(barrier.wait_timeout(Duration::ZERO).is_ok_and(|result| result.is_leader()), "the third is counted");
 }
 
 #[test]

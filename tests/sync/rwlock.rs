@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, TryLockError};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -181,4 +182,59 @@ fn a_writer_that_panics_poisons_and_a_reader_does_not() {
             assert!(lock.write().is_ok());
         });
     });
+}
+
+#[test]
+fn futures_come_after_those_who_park_and_pass_on_what_they_do_not_use() {
+    let lock = Arc::new(RwLock::new(0));
+    let mut context = Context::from_waker(Waker::noop());
+    let held = lock.write().unwrap();
+    let (mut first, mut second) = (Box::pin(lock.read_async()), Box::pin(lock.read_async()));
+    let (mut writer, mut last) = (Box::pin(lock.write_async()), Box::pin(lock.read_async()));
+    assert!(first.as_mut().poll(&mut context).is_pending() && second.as_mut().poll(&mut context).is_pending());
+    assert!(writer.as_mut().poll(&mut context).is_pending() && last.as_mut().poll(&mut context).is_pending());
+    let theirs = lock.clone();
+    let thread = thread::spawn(move || *theirs.write().unwrap() += 1);
+    drop(held);
+    thread.join().unwrap();
+    // The first was woken, and is not polled: dropped, it lets the next one go.
+    drop(first);
+    let Poll::Ready(reading) = second.as_mut().poll(&mut context) else { panic!("it was woken") };
+    assert_eq!(*reading.unwrap(), 1);
+    assert!(lock.try_read().is_ok(), "a future that waits to write keeps nobody out");
+    let Poll::Ready(writing) = writer.as_mut().poll(&mut context) else { panic!("it was woken") };
+    *writing.unwrap() += 1;
+    let Poll::Ready(reading) = last.as_mut().poll(&mut context) else { panic!("it was woken") };
+    assert_eq!(*reading.unwrap(), 2);
+    assert!(lock.try_write().is_ok(), "nobody is in");
+}
+
+#[test]
+fn several_readers_are_woken_after_each_other() {
+    let lock = RwLock::new(0);
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(count.clone());
+    let mut context = Context::from_waker(&waker);
+    let held = lock.write().unwrap();
+    let mut readers: Vec<_> = (0..3).map(|_| Box::pin(lock.read_async())).collect();
+    assert!(readers.iter_mut().all(|reader| reader.as_mut().poll(&mut context).is_pending()));
+    drop(held);
+    let mut guards = Vec::new();
+    for (n, reader) in readers.iter_mut().enumerate() {
+        assert_eq!(count.0.load(Ordering::Relaxed), n + 1, "who comes in lets the next one in");
+        let Poll::Ready(guard) = reader.as_mut().poll(&mut context) else { panic!("no writer is in") };
+        guards.push(guard.unwrap());
+    }
+    assert!(lock.try_write().is_err());
+    drop(guards);
+    assert!(lock.try_write().is_ok());
+}
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }

@@ -23,11 +23,11 @@ type Verdict = Result<String, Vec<String>>;
 
 pub(crate) const STEPS: &[Step] = &[
     Step { name: "lints", what: "rustfmt and clippy, the models' build included", minimum: 0, body: lints },
-    Step { name: "debug", what: "unit, integration, compile-fail, architecture, docs", minimum: 772, body: debug },
-    Step { name: "release", what: "the same, optimised: what depends on timing", minimum: 535, body: release },
+    Step { name: "debug", what: "unit, integration, compile-fail, architecture, docs", minimum: 781, body: debug },
+    Step { name: "release", what: "the same, optimised: what depends on timing", minimum: 540, body: release },
     Step { name: "timing", what: "tests/fairness: bounds on time, on a quiet machine", minimum: 15, body: timing },
     Step { name: "lto", what: "tests/soundness*.rs with fat LTO", minimum: 18, body: lto },
-    Step { name: "models", what: "the loom models, each with its mutants", minimum: 178, body: models },
+    Step { name: "models", what: "the loom models, each with its mutants", minimum: 197, body: models },
     Step { name: "mutants", what: "the signal storm against orders known to be wrong", minimum: 7, body: mutants },
     Step { name: "docs", what: "rustdoc without warnings", minimum: 0, body: docs },
 ];

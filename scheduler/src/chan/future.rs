@@ -111,14 +111,11 @@ impl<T, K: Rouse> Drop for Receiving<'_, T, K> {
 
 /// The future of [`Sender::send_async`](super::Sender::send_async).
 #[must_use = "a future does nothing unless it is polled"]
-pub struct SendFuture<'a, T> {
-    channel: &'a Channel<T, Target>,
-    node: PolledNode<T, Target>,
-}
+pub struct SendFuture<'a, T>(Sending<'a, T, Target>);
 
 impl<'a, T> SendFuture<'a, T> {
     pub(super) fn new(channel: &'a Channel<T, Target>, value: T) -> Self {
-        Self { channel, node: PolledNode::new(Some(value)) }
+        Self(Sending::new(channel, value))
     }
 }
 
@@ -129,29 +126,48 @@ impl<T> Future for SendFuture<'_, T> {
     ///
     /// If it is polled after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.as_ref().get_ref();
-        // Wakers are the user's: cloned before the lock is taken, dropped and called when it is free.
-        let waker = cx.waker().clone();
+        // SAFETY: pinned with the future.
+        unsafe { self.as_ref().get_ref().0.poll(cx.waker().clone()) }
+    }
+}
+
+/// What is in a [`SendFuture`], for whatever wakes the goroutines of its channel.
+pub(crate) struct Sending<'a, T, K: Rouse> {
+    channel: &'a Channel<T, K>,
+    node: PolledNode<T, K>,
+}
+
+impl<'a, T, K: Rouse> Sending<'a, T, K> {
+    pub(crate) fn new(channel: &'a Channel<T, K>, value: T) -> Self {
+        Self { channel, node: PolledNode::new(Some(value)) }
+    }
+
+    /// Sends, or waits with this waker, which is the user's: it is called and dropped when the lock is free.
+    ///
+    /// # Safety
+    ///
+    /// `self` is pinned.
+    pub(crate) unsafe fn poll(&self, waker: Waker) -> Poll<Result<(), SendError<T>>> {
         loop {
-            let mut state = this.channel.state.lock();
-            match this.node.standing() {
+            let mut state = self.channel.state.lock();
+            match self.node.standing() {
                 Standing::Waits => {
                     // SAFETY: pinned, and in this list.
-                    let before = unsafe { this.node.wait(state.senders(), waker) };
+                    let before = unsafe { self.node.wait(state.senders(), waker) };
                     drop(state);
                     drop(before);
                     return Poll::Pending;
                 }
                 Standing::Woken => {
                     // SAFETY: it is on no list any more.
-                    let _idle = unsafe { this.node.leave(state.senders()) };
-                    let left = this.node.take();
+                    let _idle = unsafe { self.node.leave(state.senders()) };
+                    let left = self.node.take();
                     drop(state);
                     return Poll::Ready(left.map_or(Ok(()), |value| Err(SendError(value))));
                 }
                 Standing::Idle => {}
             }
-            let value = this.node.take().expect("a send that has ended is not polled again");
+            let value = self.node.take().expect("a send that has ended is not polled again");
             match state.put(value) {
                 Put::Done(roused) => {
                     drop(state);
@@ -159,30 +175,33 @@ impl<T> Future for SendFuture<'_, T> {
                     roused.into_iter().for_each(Roused::now);
                     return Poll::Ready(Ok(()));
                 }
-                Put::Disconnected(value) => return Poll::Ready(Err(SendError(value))),
+                Put::Disconnected(value) => {
+                    drop(state);
+                    return Poll::Ready(Err(SendError(value)));
+                }
                 Put::Full(value) => {
-                    this.node.offer(value);
+                    self.node.offer(value);
                     // SAFETY: pinned; the list is under this lock, and `drop` leaves it.
-                    let before = unsafe { this.node.wait(state.senders(), waker) };
+                    let before = unsafe { self.node.wait(state.senders(), waker) };
                     // Without a buffer the value is to be had as soon as its sender waits.
-                    let polls = state.let_poll();
+                    let polls = if mutated("polled.sends_in_silence") { None } else { state.let_poll() };
                     drop(state);
                     drop(before);
                     polls.into_iter().for_each(Roused::now);
                     return Poll::Pending;
                 }
                 Put::Grow(value) => {
-                    this.node.offer(value);
+                    self.node.offer(value);
                     let wanted = state.wanted();
                     drop(state);
-                    this.channel.grow(wanted);
+                    self.channel.grow(wanted);
                 }
             }
         }
     }
 }
 
-impl<T> Drop for SendFuture<'_, T> {
+impl<T, K: Rouse> Drop for Sending<'_, T, K> {
     fn drop(&mut self) {
         let mut state = self.channel.state.lock();
         // SAFETY: it waits in this list, if at all.

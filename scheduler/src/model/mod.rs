@@ -15,6 +15,7 @@
 
 mod chan;
 mod dispatch;
+mod executor;
 mod future;
 mod handover;
 mod idle;
@@ -22,6 +23,7 @@ mod inbox;
 mod join;
 mod parker;
 mod polled;
+mod polled_sync;
 mod roster;
 mod search;
 mod select;

@@ -2,22 +2,47 @@
 //!
 //! # Safety
 //!
-//! The one list lies under the barrier's lock, as long as the barrier, which who waits borrows.
+//! Both lists lie under the barrier's lock, as long as the barrier, which who waits borrows. A future's node is pinned when it is
+//! polled, and leaves when it is dropped.
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
 use gosched_runtime_sys::primitive::{Mutex, const_fn};
+use std::cell::Cell;
 use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::proc::park::{Parking, Target, give_turn};
-use crate::waiter::{Parks, Passed, Place, Step, WaitList, let_go_before, line_up};
+use crate::waiter::polled::PolledNode;
+use crate::waiter::{Mark, Parks, Passed, Place, Step, WaitList, let_go_before, line_up};
 
 struct State {
     arrived: usize,
     /// How often the barrier has opened.
     round: u64,
-    list: WaitList<(), Target>,
+    parked: WaitList<(), Target>,
+    polling: WaitList<(), Target>,
+}
+
+/// Who waits at the end of a round, as against those of the next one.
+struct Waited {
+    parked: Mark,
+    polling: Mark,
+}
+
+impl State {
+    /// One of `n` comes. As the last, it ends the round.
+    fn arrive(&mut self, n: usize) -> Option<Waited> {
+        if self.arrived + 1 < n {
+            self.arrived += 1;
+            return None;
+        }
+        self.arrived = 0;
+        self.round += 1;
+        Some(Waited { parked: self.parked.mark(), polling: self.polling.mark() })
+    }
 }
 
 /// A number of goroutines or threads wait until all of them are there: `std::sync::Barrier`, for those who park.
@@ -55,7 +80,12 @@ impl Barrier {
     const_fn! {
         /// A barrier for `n`; one for 0 is one for 1: nobody waits there.
         pub fn new(n: usize) -> Self {
-            Self { n, state: Mutex::new(State { arrived: 0, round: 0, list: WaitList::new() }) }
+            Self { n, state: Mutex::new(State {
+                arrived: 0,
+                round: 0,
+                parked: WaitList::new(),
+                polling: WaitList::new(),
+            }) }
         }
     }
 
@@ -102,23 +132,19 @@ impl Barrier {
         let look = |state: &mut State| match mine {
             Some(round) if round != state.round => Step::Done(None),
             Some(_) => Step::Wait(None),
-            None if state.arrived + 1 >= self.n => {
-                state.arrived = 0;
-                state.round += 1;
-                // Those of the next round are not let go with this one.
-                Step::Done(Some(state.list.mark()))
-            }
-            None => {
-                state.arrived += 1;
-                mine = Some(state.round);
-                Step::Wait(None)
-            }
+            None => match state.arrive(self.n) {
+                Some(waited) => Step::Done(Some(waited)),
+                None => {
+                    mine = Some(state.round);
+                    Step::Wait(None)
+                }
+            },
         };
-        let place = Place::behind(|state: &mut State| &mut state.list);
+        let place = Place::behind(|state: &mut State| &mut state.parked);
         // SAFETY: the list lies under that lock, and is not replaced.
         match unsafe { line_up(&self.state, place, Parking::begin, deadline, look, || None) } {
-            Passed::AtOnce(Some(mark)) => {
-                let_go_before(&self.state, self.state.lock(), |state| &mut state.list, mark);
+            Passed::AtOnce(Some(waited)) => {
+                self.open(waited);
                 Ok(BarrierWaitResult(true))
             }
             Passed::AtOnce(None) | Passed::Served(_) => Ok(BarrierWaitResult(false)),
@@ -129,12 +155,92 @@ impl Barrier {
         }
     }
 
+    /// Lets everybody go whose round has ended.
+    fn open(&self, waited: Waited) {
+        let_go_before(&self.state, self.state.lock(), |state| &mut state.parked, waited.parked);
+        let_go_before(&self.state, self.state.lock(), |state| &mut state.polling, waited.polling);
+    }
+
+    /// Waits until all are there, for an async task: a future that is ready then. It counts from its first poll on; dropped
+    /// before all are there, it is not counted any more.
+    ///
+    /// ```
+    /// use gosched_scheduler::future::block_on;
+    /// use gosched_scheduler::sync::Barrier;
+    ///
+    /// static BARRIER: Barrier = Barrier::new(2);
+    ///
+    /// let other = std::thread::spawn(|| BARRIER.wait().is_leader());
+    /// let leads = block_on(BARRIER.wait_async()).is_leader();
+    /// assert!(leads != other.join().unwrap());
+    /// ```
+    pub fn wait_async(&self) -> BarrierFuture<'_> {
+        BarrierFuture { barrier: self, mine: Cell::new(None), node: PolledNode::new(None) }
+    }
+
     /// Counts one fewer in this round, if it has not ended.
     fn withdraw(&self, round: Option<u64>) -> bool {
         let mut state = self.state.lock();
         let waits = round == Some(state.round);
         state.arrived -= usize::from(waits);
         waits
+    }
+}
+
+/// The future of [`Barrier::wait_async`].
+#[must_use = "a future does nothing unless it is polled"]
+pub struct BarrierFuture<'a> {
+    barrier: &'a Barrier,
+    /// The round that it is counted in.
+    mine: Cell<Option<u64>>,
+    node: PolledNode<(), Target>,
+}
+
+impl Future for BarrierFuture<'_> {
+    type Output = BarrierWaitResult;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<BarrierWaitResult> {
+        let this = self.as_ref().get_ref();
+        // Wakers are the user's: cloned before the lock is taken, dropped when it is free.
+        let waker = cx.waker().clone();
+        let mut state = this.barrier.state.lock();
+        if this.mine.get().is_none() {
+            this.mine.set(Some(state.round));
+            if let Some(waited) = state.arrive(this.barrier.n) {
+                drop(state);
+                drop(waker);
+                this.barrier.open(waited);
+                return Poll::Ready(BarrierWaitResult(true));
+            }
+        }
+        let opened = this.mine.get() != Some(state.round);
+        let before = if opened {
+            // SAFETY: it waits in this list, if at all.
+            unsafe { this.node.leave(&mut state.polling) }.1
+        } else {
+            // SAFETY: pinned; the list is under this lock, and `drop` leaves it.
+            unsafe { this.node.wait(&mut state.polling, waker) }
+        };
+        drop(state);
+        drop(before);
+        if opened { Poll::Ready(BarrierWaitResult(false)) } else { Poll::Pending }
+    }
+}
+
+impl Drop for BarrierFuture<'_> {
+    fn drop(&mut self) {
+        let mut state = self.barrier.state.lock();
+        // SAFETY: it waits in this list, if at all.
+        let (_, waker) = unsafe { self.node.leave(&mut state.polling) };
+        state.arrived -= usize::from(self.mine.get() == Some(state.round));
+        drop(state);
+        drop(waker);
+    }
+}
+
+impl fmt::Debug for BarrierFuture<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BarrierFuture { .. }")
     }
 }
 

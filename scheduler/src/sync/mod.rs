@@ -19,6 +19,9 @@
 //!   What waits is served in the order of arrival where nothing else is said.
 //! - What waits has variants with a time limit: `x_timeout` (a `Duration`; zero makes one attempt, one too long for the clock
 //!   is none) and `x_deadline` (an `Instant`), and one that does not wait, `try_x`.
+//! - For async tasks there is `x_async` ([`Notify::notified`], of a `Notify`): a future that may be dropped at any time. There is none
+//!   of a [`Condvar`], whose guard goes in and comes out, nor of what is done once, whose closure runs where it was called.
+//!   Nothing is handed into a future, which may never be polled again: it comes after those who park, and competes.
 //! - A cancelled goroutine leaves its wait by unwinding, and takes nothing with it: what it was given meanwhile goes to the
 //!   next one.
 //! - Guards and permits are bound to no thread. They are `Send` if what they give access to may be sent: so they may be held by
@@ -35,15 +38,16 @@ pub(crate) mod raw_mutex;
 pub(crate) mod raw_once;
 pub(crate) mod raw_rwlock;
 pub(crate) mod raw_semaphore;
+pub(crate) mod raw_wait_group;
 mod rwlock;
 mod semaphore;
 mod wait_group;
 
-pub use barrier::{Barrier, BarrierTimeoutError, BarrierWaitResult};
+pub use barrier::{Barrier, BarrierFuture, BarrierTimeoutError, BarrierWaitResult};
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use mutex::{LockFuture, Mutex, MutexGuard};
 pub use notify::{Notified, Notify, NotifyTimeoutError};
 pub use once::{LazyLock, Once, OnceCell, OnceState};
-pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use rwlock::{ReadFuture, RwLock, RwLockReadGuard, RwLockWriteGuard, WriteFuture};
 pub use semaphore::{AcquireError, AcquireFuture, Permit, Semaphore};
-pub use wait_group::{WaitGroup, WaitGroupTimeoutError};
+pub use wait_group::{WaitGroup, WaitGroupFuture, WaitGroupTimeoutError};

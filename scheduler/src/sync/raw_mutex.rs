@@ -224,7 +224,8 @@ impl<K: Rouse> RawMutex<K> {
         // SAFETY: it waits in this list, if at all.
         let (standing, waker) = unsafe { node.leave(&mut queue.polling) };
         // If the mutex is taken, who unlocks it finds the next one.
-        let next = (standing == Standing::Woken && !self.is_locked()).then(|| queue.polling.pop().map(Popped::dismiss));
+        let pass_on = standing == Standing::Woken && !self.is_locked() && !mutated("mutex.keeps_wake_up");
+        let next = pass_on.then(|| queue.polling.pop().map(Popped::dismiss));
         drop(queue);
         drop(waker);
         next.flatten().into_iter().for_each(Roused::now);

@@ -1,4 +1,4 @@
-//! The reader-writer lock without what it guards: a word and two queues.
+//! The reader-writer lock without what it guards: a word and three queues.
 //!
 //! # The word
 //!
@@ -16,17 +16,25 @@
 //! last is, and a writer may have been let in by the last of them. Whoever lets readers in looks at WRITER each time and
 //! leaves the rest to the next turn.
 //!
+//! # Futures
+//!
+//! They wait in a list of their own, readers and writers, and are let go, to try again, when nobody else waits and the first of
+//! them might come in now. Nothing is handed to them. Each that came in lets the next one go, as does each that is dropped: so
+//! several readers follow each other. A future that writes keeps no readers out: it may never be polled again.
+//!
 //! # Safety
 //!
-//! Both lists lie under one lock and live as long as the reader-writer lock, which who waits borrows.
+//! The lists lie under one lock and live as long as the reader-writer lock, which who waits borrows.
 
 #![expect(unsafe_code, reason = "waits in its own queues")]
 
 use gosched_runtime_sys::primitive::{AtomicUsize, Mutex, MutexGuard, Ordering, const_fn, mutated};
+use std::task::Waker;
 use std::time::Instant;
 
 use super::raw_mutex::TimedOut;
-use crate::waiter::{Parks, Passed, Place, Popped, Rouse, Step, WaitList, line_up};
+use crate::waiter::polled::{PolledNode, Standing};
+use crate::waiter::{Parks, Passed, Place, Popped, Rouse, Roused, Step, WaitList, line_up};
 
 const WRITER: usize = 1;
 const QUEUED: usize = 2;
@@ -41,6 +49,15 @@ pub(crate) struct RawRwLock<K: Rouse> {
 struct Queues<K> {
     readers: WaitList<(), K>,
     writers: WaitList<(), K>,
+    /// Futures, with what they want.
+    polling: WaitList<Wants, K>,
+}
+
+/// What a future wants the lock for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wants {
+    Reading,
+    Writing,
 }
 
 impl<K> std::fmt::Debug for Queues<K> {
@@ -49,13 +66,18 @@ impl<K> std::fmt::Debug for Queues<K> {
     }
 }
 
-impl<K> Queues<K> {
+impl<K: Rouse> Queues<K> {
     fn readers(&mut self) -> &mut WaitList<(), K> {
         &mut self.readers
     }
 
     fn writers(&mut self) -> &mut WaitList<(), K> {
         &mut self.writers
+    }
+
+    /// Whether nobody waits who parks.
+    fn nobody_parks(&self) -> bool {
+        self.readers.is_empty() && self.writers.is_empty()
     }
 }
 
@@ -64,7 +86,11 @@ impl<K: Rouse> RawRwLock<K> {
         pub(crate) fn new() -> Self {
             Self {
                 word: AtomicUsize::new(0),
-                queues: Mutex::new(Queues { readers: WaitList::new(), writers: WaitList::new() }),
+                queues: Mutex::new(Queues {
+                    readers: WaitList::new(),
+                    writers: WaitList::new(),
+                    polling: WaitList::new(),
+                }),
             }
         }
     }
@@ -248,8 +274,70 @@ impl<K: Rouse> RawRwLock<K> {
             roused.now();
             queues = self.queues.lock();
         }
-        if queues.readers.is_empty() && queues.writers.is_empty() {
+        let next = self.settle(&mut queues);
+        drop(queues);
+        next.into_iter().for_each(Roused::now);
+    }
+
+    /// With the queues in hand, when all were let in who park and could be: a future to let go. Without anybody who waits, QUEUED
+    /// goes.
+    fn settle(&self, queues: &mut Queues<K>) -> Option<Roused<K>> {
+        if !queues.nobody_parks() {
+            return None;
+        }
+        let word = self.word.load(Ordering::Relaxed);
+        let may_try = match queues.polling.peek() {
+            Some(Wants::Reading) => word & WRITER == 0,
+            Some(Wants::Writing) => word & !QUEUED == 0,
+            None => false,
+        };
+        let next = if may_try && !mutated("rwlock.forget_futures") { queues.polling.pop() } else { None };
+        let next = next.map(Popped::dismiss);
+        if queues.polling.is_empty() {
             self.word.fetch_and(!QUEUED, Ordering::Relaxed);
         }
+        next
+    }
+
+    /// For a future that wants what its node's slot says: takes the lock, or waits with this waker.
+    ///
+    /// # Safety
+    ///
+    /// The node is pinned, waits for this lock only, and [`leave`](Self::leave) is called before its memory goes.
+    pub(crate) unsafe fn poll(&self, node: &PolledNode<Wants, K>, wants: Wants, waker: Waker) -> bool {
+        let mut queues = self.queues.lock();
+        // First QUEUED, then the look, as of those who park.
+        self.word.fetch_or(QUEUED, Ordering::Relaxed);
+        let entered = queues.nobody_parks()
+            && match wants {
+                Wants::Reading => self.enter_reader(&queues),
+                Wants::Writing => self.enter_writer(&queues),
+            };
+        if !entered {
+            // SAFETY: this function's contract; the list is under the lock.
+            let before = unsafe { node.wait(&mut queues.polling, waker) };
+            drop(queues);
+            drop(before);
+            return false;
+        }
+        // SAFETY: it waits in this list, if at all.
+        let (_, before) = unsafe { node.leave(&mut queues.polling) };
+        let next = self.settle(&mut queues);
+        drop(queues);
+        drop((before, waker));
+        next.into_iter().for_each(Roused::now);
+        true
+    }
+
+    /// A future goes.
+    pub(crate) fn leave(&self, node: &PolledNode<Wants, K>) {
+        let mut queues = self.queues.lock();
+        // SAFETY: it waits in this list, if at all.
+        let (standing, waker) = unsafe { node.leave(&mut queues.polling) };
+        let pass_on = standing != Standing::Idle && !mutated("rwlock.keeps_wake_up");
+        let next = if pass_on { self.settle(&mut queues) } else { None };
+        drop(queues);
+        drop(waker);
+        next.into_iter().for_each(Roused::now);
     }
 }

@@ -218,7 +218,8 @@ impl<K: Rouse> RawSemaphore<K> {
         let mut queue = self.queue.lock();
         // SAFETY: it waits in this list, if at all.
         let (standing, waker) = unsafe { node.leave(&mut queue.polling) };
-        let next = if standing == Standing::Idle { None } else { self.settle(&mut queue) };
+        let pass_on = standing != Standing::Idle && !mutated("semaphore.keeps_wake_up");
+        let next = if pass_on { self.settle(&mut queue) } else { None };
         drop(queue);
         drop(waker);
         next.into_iter().for_each(Roused::now);

@@ -3,7 +3,7 @@
 //! # Safety
 //!
 //! The data is reached by who holds the raw lock: shared through a guard for reading, alone through the one for writing, or
-//! through `&mut`.
+//! through `&mut`. A future's node is pinned when it is polled, and leaves the lock when it is dropped.
 
 #![expect(unsafe_code, reason = "the lock says who may reach the data")]
 
@@ -13,13 +13,16 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::pin::Pin;
 use std::sync::{LockResult, TryLockError, TryLockResult};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::mutex::told;
 use super::poison::{Entered, Flag};
-use super::raw_rwlock::RawRwLock;
+use super::raw_rwlock::{RawRwLock, Wants};
 use crate::proc::park::{Parking, Target, give_turn};
+use crate::waiter::polled::PolledNode;
 use gosched_runtime_sys::primitive::const_fn;
 
 /// Many readers or one writer: `std::sync::RwLock`, except that who waits parks, and that it may be held over a wait.
@@ -27,7 +30,8 @@ use gosched_runtime_sys::primitive::const_fn;
 /// # Who comes next
 ///
 /// Writers are preferred: one that waits keeps out readers that come later, so that reading must not be nested, as in `std`. When
-/// a writer is through, the readers that wait at that moment go before the next writer. So neither starve the other.
+/// a writer is through, the readers that wait at that moment go before the next writer. So neither starve the other. Futures come
+/// after goroutines and threads, and one that waits keeps nobody out.
 ///
 /// # Poisoning
 ///
@@ -211,6 +215,30 @@ impl<T: ?Sized> RwLock<T> {
         if locked.is_ok() { Ok(self.writing()?) } else { Err(TryLockError::WouldBlock) }
     }
 
+    /// Locks for reading, for an async task: a future that is ready with the guard.
+    ///
+    /// It may be dropped at any time: if it was woken, the next one is. Goroutines and threads that wait come first.
+    ///
+    /// ```
+    /// use gosched_scheduler::future::block_on;
+    /// use gosched_scheduler::sync::RwLock;
+    ///
+    /// let lock = RwLock::new(3);
+    /// let sum = block_on(async { *lock.read_async().await.unwrap() + *lock.read_async().await.unwrap() });
+    /// assert_eq!(sum, 6);
+    /// ```
+    pub fn read_async(&self) -> ReadFuture<'_, T> {
+        ReadFuture(Locking::new(self, Wants::Reading))
+    }
+
+    /// Locks for writing, for an async task: a future that is ready with the guard.
+    ///
+    /// It may be dropped at any time: if it was woken, the next one is. Goroutines and threads that wait come first, and while
+    /// it waits, readers come and go.
+    pub fn write_async(&self) -> WriteFuture<'_, T> {
+        WriteFuture(Locking::new(self, Wants::Writing))
+    }
+
     fn reading(&self) -> LockResult<RwLockReadGuard<'_, T>> {
         told(self.poison.get(), RwLockReadGuard { lock: self, _data: PhantomData })
     }
@@ -289,6 +317,62 @@ impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
     }
 }
 
+/// The future of [`RwLock::read_async`].
+#[must_use = "a future does nothing unless it is polled"]
+pub struct ReadFuture<'a, T: ?Sized>(Locking<'a, T>);
+
+/// The future of [`RwLock::write_async`].
+#[must_use = "a future does nothing unless it is polled"]
+pub struct WriteFuture<'a, T: ?Sized>(Locking<'a, T>);
+
+/// What is in both.
+struct Locking<'a, T: ?Sized> {
+    lock: &'a RwLock<T>,
+    wants: Wants,
+    node: PolledNode<Wants, Target>,
+}
+
+impl<'a, T: ?Sized> Locking<'a, T> {
+    fn new(lock: &'a RwLock<T>, wants: Wants) -> Self {
+        Self { lock, wants, node: PolledNode::new(Some(wants)) }
+    }
+
+    /// The lock, once it is the caller's.
+    ///
+    /// # Safety
+    ///
+    /// `self` is pinned.
+    unsafe fn poll(&self, cx: &Context<'_>) -> Poll<&'a RwLock<T>> {
+        // SAFETY: this function's contract; `drop` leaves.
+        let had = unsafe { self.lock.raw.poll(&self.node, self.wants, cx.waker().clone()) };
+        if had { Poll::Ready(self.lock) } else { Poll::Pending }
+    }
+}
+
+impl<T: ?Sized> Drop for Locking<'_, T> {
+    fn drop(&mut self) {
+        self.lock.raw.leave(&self.node);
+    }
+}
+
+impl<'a, T: ?Sized> Future for ReadFuture<'a, T> {
+    type Output = LockResult<RwLockReadGuard<'a, T>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: pinned with the future.
+        unsafe { self.as_ref().get_ref().0.poll(cx) }.map(RwLock::reading)
+    }
+}
+
+impl<'a, T: ?Sized> Future for WriteFuture<'a, T> {
+    type Output = LockResult<RwLockWriteGuard<'a, T>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: pinned with the future.
+        unsafe { self.as_ref().get_ref().0.poll(cx) }.map(RwLock::writing)
+    }
+}
+
 impl<T: Default> Default for RwLock<T> {
     fn default() -> Self {
         Self::new(T::default())
@@ -322,5 +406,17 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLockReadGuard<'_, T> {
 impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLockWriteGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for ReadFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReadFuture { .. }")
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for WriteFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WriteFuture { .. }")
     }
 }

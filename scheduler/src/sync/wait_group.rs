@@ -1,29 +1,23 @@
 //! Waiting for a number of others.
 //!
-//! The count is an atomic, and only the last one down takes the queue's lock. No wake-up is lost: a waiter looks at the
-//! count under that lock before it waits; so the last one, which takes the lock after it brought the count to zero, finds
-//! the waiter, or the waiter finds zero.
-//!
 //! # Safety
 //!
-//! The one list lies under the queue's lock, as long as the group, which who waits borrows.
+//! A future's node is pinned when it is polled, and leaves the group when it is dropped.
 
-#![expect(unsafe_code, reason = "waits in its own queue")]
+#![expect(unsafe_code, reason = "polls with the node of a pinned future")]
 
-use gosched_runtime_sys::primitive::{AtomicUsize, Mutex, Ordering};
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::raw_mutex::TimedOut;
+use super::raw_wait_group::{RawWaitGroup, TooOften};
 use crate::go::go;
 use crate::join::JoinHandle;
 use crate::proc::park::{Parking, Target, give_turn};
-use crate::waiter::{Parks, Passed, Place, Step, WaitList, let_all_go, line_up};
-
-struct Shared {
-    count: AtomicUsize,
-    queue: Mutex<WaitList<(), Target>>,
-}
+use crate::waiter::polled::PolledNode;
 
 /// A count of those who are not done, and a way to wait until it is zero: Go's `sync.WaitGroup`. Clones count together.
 ///
@@ -43,7 +37,7 @@ struct Shared {
 /// group.wait();
 /// ```
 #[derive(Clone)]
-pub struct WaitGroup(Arc<Shared>);
+pub struct WaitGroup(Arc<RawWaitGroup<Target>>);
 
 /// The group was not done in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,13 +55,12 @@ impl Drop for Member {
 impl WaitGroup {
     /// A group that counts nobody.
     pub fn new() -> Self {
-        Self(Arc::new(Shared { count: AtomicUsize::new(0), queue: Mutex::new(WaitList::new()) }))
+        Self(Arc::new(RawWaitGroup::new()))
     }
 
     /// Counts `n` more.
     pub fn add(&self, n: usize) {
-        // Relaxed: who is counted learns of the group from the caller, later.
-        self.0.count.fetch_add(n, Ordering::Relaxed);
+        self.0.add(n);
     }
 
     /// Counts one down; the last one lets go who waits.
@@ -76,12 +69,8 @@ impl WaitGroup {
     ///
     /// If it was called more often than was added.
     pub fn done(&self) {
-        let fewer = |count: usize| count.checked_sub(1);
-        // ORDERING[wait_group.done]: partner are the loads in `wait_until` and itself: what was done before is visible to
-        // who finds zero.
-        let before = self.0.count.fetch_update(Ordering::AcqRel, Ordering::Relaxed, fewer);
-        if before.expect("a wait group was done more often than it was added to") == 1 {
-            let_all_go(&self.0.queue, self.0.queue.lock(), |list| list);
+        if let Err(TooOften) = self.0.done() {
+            panic!("a wait group was done more often than it was added to");
         }
     }
 
@@ -101,7 +90,7 @@ impl WaitGroup {
 
     /// How many are counted.
     pub fn count(&self) -> usize {
-        self.0.count.load(Ordering::Relaxed)
+        self.0.count()
     }
 
     /// Waits until the count is zero.
@@ -142,19 +131,47 @@ impl WaitGroup {
 
     fn wait_until(&self, deadline: Option<Instant>) -> Result<(), WaitGroupTimeoutError> {
         give_turn();
-        // ORDERING[wait_group.done]: partner is the subtraction in `done`.
-        let zero = || self.0.count.load(Ordering::Acquire) == 0;
-        if zero() {
-            return Ok(());
-        }
-        let look = |_: &mut WaitList<(), Target>| if zero() { Step::Done(()) } else { Step::Wait(None) };
-        let place = Place::behind(|list| list);
-        // SAFETY: the list is what lies under that lock, and is not replaced.
-        match unsafe { line_up(&self.0.queue, place, Parking::begin, deadline, look, || None) } {
-            Passed::AtOnce(()) | Passed::Served(_) => Ok(()),
-            Passed::TimedOut => Err(WaitGroupTimeoutError),
-            Passed::Cancelled(parking) => Parks::raise(&parking),
-        }
+        self.0.wait(deadline, Parking::begin).map_err(|TimedOut| WaitGroupTimeoutError)
+    }
+
+    /// Waits until the count is zero, for an async task: a future that is ready then. It may be dropped at any time.
+    ///
+    /// ```
+    /// use gosched_scheduler::future::block_on;
+    /// use gosched_scheduler::sync::WaitGroup;
+    ///
+    /// let group = WaitGroup::new();
+    /// group.add(1);
+    /// let theirs = group.clone();
+    /// std::thread::spawn(move || theirs.done());
+    /// block_on(group.wait_async());
+    /// assert_eq!(group.count(), 0);
+    /// ```
+    pub fn wait_async(&self) -> WaitGroupFuture<'_> {
+        WaitGroupFuture { group: self, node: PolledNode::new(None) }
+    }
+}
+
+/// The future of [`WaitGroup::wait_async`].
+#[must_use = "a future does nothing unless it is polled"]
+pub struct WaitGroupFuture<'a> {
+    group: &'a WaitGroup,
+    node: PolledNode<(), Target>,
+}
+
+impl Future for WaitGroupFuture<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.as_ref().get_ref();
+        // SAFETY: pinned; `drop` leaves.
+        if unsafe { this.group.0.poll(&this.node, cx.waker().clone()) } { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for WaitGroupFuture<'_> {
+    fn drop(&mut self) {
+        self.group.0.leave(&self.node);
     }
 }
 
@@ -167,6 +184,12 @@ impl Default for WaitGroup {
 impl fmt::Debug for WaitGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WaitGroup").field("count", &self.count()).finish()
+    }
+}
+
+impl fmt::Debug for WaitGroupFuture<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WaitGroupFuture { .. }")
     }
 }
 

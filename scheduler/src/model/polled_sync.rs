@@ -1,0 +1,335 @@
+//! Futures of locks and of wait groups: an unlock against a poll, and against the drop of a future that was woken for it.
+//!
+//! # Safety
+//!
+//! The futures here are pinned; the counters are under the locks that are tried here, and loom says if they are not.
+
+#![expect(unsafe_code, reason = "polls what is pinned, counts in cells that loom watches")]
+
+use gosched_runtime_sys::primitive::{UnsafeCell, thread};
+use std::mem::ManuallyDrop;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use super::executor::Executor;
+use super::models;
+use crate::chan::seat::Seat;
+use crate::sync::raw_mutex::RawMutex;
+use crate::sync::raw_rwlock::{RawRwLock, Wants};
+use crate::sync::raw_semaphore::RawSemaphore;
+use crate::sync::raw_wait_group::RawWaitGroup;
+use crate::waiter::polled::PolledNode;
+
+/// A lock as its futures and its holder use it.
+trait Lock: Send + Sync + 'static {
+    type Slot;
+    const SLOT: Option<Self::Slot>;
+
+    /// Held by nobody.
+    fn new() -> Self;
+
+    fn lock_at_once(&self) -> bool;
+
+    fn unlock(&self);
+
+    /// # Safety
+    ///
+    /// The node is pinned, and waits for this lock only.
+    unsafe fn poll(&self, node: &PolledNode<Self::Slot, Seat>, waker: Waker) -> bool;
+
+    fn leave(&self, node: &PolledNode<Self::Slot, Seat>);
+}
+
+impl Lock for RawMutex<Seat> {
+    type Slot = u64;
+    const SLOT: Option<u64> = None;
+
+    fn new() -> Self {
+        Self::new()
+    }
+
+    fn lock_at_once(&self) -> bool {
+        self.try_lock()
+    }
+
+    fn unlock(&self) {
+        if let Some(roused) = self.unlock() {
+            roused.now();
+        }
+    }
+
+    unsafe fn poll(&self, node: &PolledNode<u64, Seat>, waker: Waker) -> bool {
+        // SAFETY: this function's contract; `leave` is called by the future's drop.
+        unsafe { self.poll(node, waker) }
+    }
+
+    fn leave(&self, node: &PolledNode<u64, Seat>) {
+        self.leave(node);
+    }
+}
+
+impl Lock for RawSemaphore<Seat> {
+    type Slot = usize;
+    const SLOT: Option<usize> = None;
+
+    fn new() -> Self {
+        Self::new(1)
+    }
+
+    fn lock_at_once(&self) -> bool {
+        self.try_acquire(1)
+    }
+
+    fn unlock(&self) {
+        self.release(1);
+    }
+
+    unsafe fn poll(&self, node: &PolledNode<usize, Seat>, waker: Waker) -> bool {
+        // SAFETY: this function's contract; `leave` is called by the future's drop.
+        unsafe { self.poll(node, 1, waker) }
+    }
+
+    fn leave(&self, node: &PolledNode<usize, Seat>) {
+        self.leave(node);
+    }
+}
+
+impl Lock for RawRwLock<Seat> {
+    type Slot = Wants;
+    const SLOT: Option<Wants> = Some(Wants::Writing);
+
+    fn new() -> Self {
+        Self::new()
+    }
+
+    fn lock_at_once(&self) -> bool {
+        self.try_write()
+    }
+
+    fn unlock(&self) {
+        self.unlock_write();
+    }
+
+    unsafe fn poll(&self, node: &PolledNode<Wants, Seat>, waker: Waker) -> bool {
+        // SAFETY: this function's contract; `leave` is called by the future's drop.
+        unsafe { self.poll(node, Wants::Writing, waker) }
+    }
+
+    fn leave(&self, node: &PolledNode<Wants, Seat>) {
+        self.leave(node);
+    }
+}
+
+/// What a lock guards here; loom finds two at it.
+struct Guarded<L> {
+    lock: L,
+    count: UnsafeCell<u32>,
+}
+
+// SAFETY: the cell is what is not `Sync`; loom checks every access to it.
+unsafe impl<L: Sync> Sync for Guarded<L> {}
+// SAFETY: as above.
+unsafe impl<L: Send> Send for Guarded<L> {}
+
+impl<L> Guarded<L> {
+    fn add(&self) {
+        // SAFETY: loom says if somebody else is at it.
+        self.count.with_mut(|count| unsafe { *count += 1 });
+    }
+
+    fn count(&self) -> u32 {
+        // SAFETY: loom says if somebody else is at it.
+        self.count.with(|count| unsafe { *count })
+    }
+}
+
+/// A future that locks.
+struct Locking<'a, L: Lock> {
+    lock: &'a L,
+    node: PolledNode<L::Slot, Seat>,
+}
+
+impl<'a, L: Lock> Locking<'a, L> {
+    /// Not dropped by a model that failed: its lock is gone then.
+    fn new(lock: &'a L) -> ManuallyDrop<Pin<Box<Self>>> {
+        ManuallyDrop::new(Box::pin(Self { lock, node: PolledNode::new(L::SLOT) }))
+    }
+
+    fn poll(self: &Pin<Box<Self>>, waker: Waker) -> Poll<()> {
+        // SAFETY: pinned; `drop` leaves.
+        if unsafe { self.lock.poll(&self.node, waker) } { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl<L: Lock> Drop for Locking<'_, L> {
+    fn drop(&mut self) {
+        self.lock.leave(&self.node);
+    }
+}
+
+/// One that is held by another thread, which counts and gives it back.
+fn held<L: Lock>() -> (Arc<Guarded<L>>, thread::JoinHandle<()>) {
+    let guarded = Arc::new(Guarded { lock: L::new(), count: UnsafeCell::new(0) });
+    assert!(guarded.lock.lock_at_once());
+    let theirs = guarded.clone();
+    let holder = thread::spawn(move || {
+        theirs.add();
+        theirs.lock.unlock();
+    });
+    (guarded, holder)
+}
+
+/// A future has the lock after its holder, whoever comes first.
+fn locked<L: Lock>() {
+    let (guarded, holder) = held::<L>();
+    let future = Locking::new(&guarded.lock);
+    Executor::new().block_on(|waker| future.poll(waker));
+    guarded.add();
+    assert_eq!(guarded.count(), 2);
+    drop(ManuallyDrop::into_inner(future));
+    guarded.lock.unlock();
+    holder.join().expect("it does not panic");
+    assert!(guarded.lock.lock_at_once(), "nobody has it");
+}
+
+/// Of two futures one is dropped, woken or not: the other has the lock.
+fn dropped<L: Lock>() {
+    let (guarded, holder) = held::<L>();
+    let second = Executor::new();
+    let (one, other) = (Locking::new(&guarded.lock), Locking::new(&guarded.lock));
+    if one.poll(Executor::new().waker()).is_pending() {
+        let early = other.poll(second.waker());
+        drop(ManuallyDrop::into_inner(one));
+        if early.is_pending() {
+            second.sleep();
+            second.block_on(|waker| other.poll(waker));
+        }
+    } else {
+        drop(ManuallyDrop::into_inner(one));
+    }
+    guarded.add();
+    assert_eq!(guarded.count(), 2);
+    drop(ManuallyDrop::into_inner(other));
+    guarded.lock.unlock();
+    holder.join().expect("it does not panic");
+    assert!(guarded.lock.lock_at_once(), "nobody has it");
+}
+
+/// Two futures that read wait for a writer: the first that comes in lets the second in beside it.
+fn readers() {
+    let (guarded, holder) = held::<RawRwLock<Seat>>();
+    let lock = &guarded.lock;
+    let executors = [Executor::new(), Executor::new()];
+    let nodes = [(); 2].map(|()| ManuallyDrop::new(Box::pin(PolledNode::new(Some(Wants::Reading)))));
+    let poll = |n: usize, waker| {
+        // SAFETY: pinned, and left below.
+        if unsafe { lock.poll(&nodes[n], Wants::Reading, waker) } { Poll::Ready(()) } else { Poll::Pending }
+    };
+    let early = [0, 1].map(|n: usize| poll(n, executors[n].waker()));
+    for n in [0, 1] {
+        if early[n].is_pending() {
+            executors[n].sleep();
+            executors[n].block_on(|waker| poll(n, waker));
+        }
+    }
+    assert_eq!(guarded.count(), 1);
+    assert!(!lock.try_write(), "two are in");
+    for node in nodes {
+        lock.leave(&node);
+        drop(ManuallyDrop::into_inner(node));
+        lock.unlock_read();
+    }
+    holder.join().expect("it does not panic");
+    assert!(lock.try_write(), "nobody is in");
+}
+
+/// Who waits for two that are counted sees what both did, by a future and parked.
+fn zero() {
+    let group = Arc::new(Guarded { lock: RawWaitGroup::<Seat>::new(), count: UnsafeCell::new(0) });
+    group.lock.add(2);
+    let parked = group.clone();
+    let waiter = thread::spawn(move || {
+        let seat = Seat::new();
+        assert!(parked.lock.wait(None, || seat.sit()).is_ok());
+        assert_eq!(parked.count(), 1);
+    });
+    let counted = group.clone();
+    let worker = thread::spawn(move || {
+        counted.add();
+        assert!(counted.lock.done().is_ok());
+    });
+    assert!(group.lock.done().is_ok());
+    let node = ManuallyDrop::new(Box::pin(PolledNode::new(None)));
+    Executor::new().block_on(|waker| {
+        // SAFETY: pinned, and left below.
+        if unsafe { group.lock.poll(&node, waker) } { Poll::Ready(()) } else { Poll::Pending }
+    });
+    assert_eq!(group.count(), 1);
+    group.lock.leave(&node);
+    drop(ManuallyDrop::into_inner(node));
+    worker.join().expect("it does not panic");
+    waiter.join().expect("its asserts hold");
+}
+
+/// A group is used again as soon as a wait has returned: the last one of the round before lets nobody of the next one go.
+fn next_round() {
+    let group = Arc::new(RawWaitGroup::<Seat>::new());
+    group.add(1);
+    let counted = group.clone();
+    let worker = thread::spawn(move || assert!(counted.done().is_ok()));
+    let seat = Seat::new();
+    assert!(group.wait(None, || seat.sit()).is_ok());
+    group.add(1);
+    let node = ManuallyDrop::new(Box::pin(PolledNode::new(None)));
+    // SAFETY: pinned, and left below.
+    let poll = || unsafe { group.poll(&node, Executor::new().waker()) };
+    assert!(!poll());
+    worker.join().expect("it does not panic");
+    assert!(!poll(), "one is still counted");
+    assert!(group.done().is_ok());
+    assert!(poll());
+    group.leave(&node);
+    drop(ManuallyDrop::into_inner(node));
+}
+
+fn mutex_locked() {
+    locked::<RawMutex<Seat>>();
+}
+
+fn mutex_dropped() {
+    dropped::<RawMutex<Seat>>();
+}
+
+fn semaphore_locked() {
+    locked::<RawSemaphore<Seat>>();
+}
+
+fn semaphore_dropped() {
+    dropped::<RawSemaphore<Seat>>();
+}
+
+fn rwlock_locked() {
+    locked::<RawRwLock<Seat>>();
+}
+
+fn rwlock_dropped() {
+    dropped::<RawRwLock<Seat>>();
+}
+
+models! {
+    holds mutex_locked_holds = mutex_locked within 3 preemptions;
+    holds semaphore_locked_holds = semaphore_locked within 3 preemptions;
+    holds rwlock_locked_holds = rwlock_locked within 3 preemptions;
+    holds mutex_dropped_holds = mutex_dropped within 3 preemptions;
+    holds semaphore_dropped_holds = semaphore_dropped within 3 preemptions;
+    holds rwlock_dropped_holds = rwlock_dropped within 3 preemptions;
+    holds readers_hold = readers within 3 preemptions;
+    holds zero_holds = zero within 2 preemptions;
+    holds next_round_holds = next_round within 3 preemptions;
+    catches a_mutex_that_keeps_a_wake_up = "mutex.keeps_wake_up" in mutex_dropped within 3 preemptions;
+    catches a_semaphore_that_keeps_a_wake_up = "semaphore.keeps_wake_up" in semaphore_dropped within 3 preemptions;
+    catches a_rwlock_that_keeps_a_wake_up = "rwlock.keeps_wake_up" in rwlock_dropped within 3 preemptions;
+    catches a_forgotten_future = "rwlock.forget_futures" in rwlock_locked within 3 preemptions;
+    catches a_zero_without_the_lock = "wait_group.zero_unlocked" in next_round within 3 preemptions;
+}
