@@ -52,7 +52,7 @@ impl Peer {
     /// Runs it in a process of its own, with so many workers: what it printed.
     pub(crate) fn run(&self, workload: &str, workers: usize) -> Result<String, String> {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).arg(workload).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.args(&self.arguments).arg(workload).env("RUST_BACKTRACE", "0");
         command.env("VERSUS_PROCS", workers.to_string()).env("SMOL_THREADS", workers.to_string());
         output(command, PATIENCE)
     }
@@ -60,26 +60,42 @@ impl Peer {
 
 /// What a command prints, if it succeeds in that time. Nobody looks at it meanwhile, for that would take from what it measures.
 fn output(mut command: Command, patience: Duration) -> Result<String, String> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| format!("cannot start it: {error}"))?;
-    let mut pipe = child.stdout.take().ok_or("its output is not piped")?;
-    let (tx, rx) = mpsc::channel();
-    let reader = thread::spawn(move || {
-        let mut text = String::new();
-        let read = pipe.read_to_string(&mut text).map(|_| text);
-        // Who waited may have lost its patience.
-        let _gone = tx.send(read);
-    });
-    let text = match rx.recv_timeout(patience) {
-        Ok(text) => text.map_err(|error| format!("cannot read what it prints: {error}"))?,
-        Err(_) => {
-            child.kill().and_then(|()| child.wait()).map_err(|error| format!("cannot end it: {error}"))?;
-            return Err(format!("not done after {} s", patience.as_secs_f64()));
-        }
+    let said = read(child.stdout.take().ok_or("its output is not piped")?);
+    let complained = read(child.stderr.take().ok_or("its complaints are not piped")?);
+    let Ok(text) = said.recv_timeout(patience) else {
+        child.kill().and_then(|()| child.wait()).map_err(|error| format!("cannot end it: {error}"))?;
+        return Err(format!("not done after {} s", patience.as_secs_f64()));
     };
     let status = child.wait().map_err(|error| error.to_string())?;
-    reader.join().map_err(|_| "its reader panicked")?;
-    if status.success() { Ok(text) } else { Err(status.to_string()) }
+    if status.success() {
+        return Ok(text);
+    }
+    let complaint = complained.recv().unwrap_or_default();
+    // The first line of a panic says where it was, and the next one what.
+    let lines: Vec<&str> = complaint.lines().filter(|line| !line.trim().is_empty()).take(2).collect();
+    Err([&[&*status.to_string()], &*lines].concat().join(": "))
 }
+
+/// All that comes out of a pipe, to its end, on a thread of its own; of much, the beginning is kept.
+fn read(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (tx, rx) = mpsc::channel();
+    thread::spawn(move || {
+        let mut kept = Vec::new();
+        let mut part = [0; 4096];
+        while let Ok(n @ 1..) = pipe.read(&mut part) {
+            let room = KEPT.saturating_sub(kept.len());
+            kept.extend_from_slice(&part[..n.min(room)]);
+        }
+        // Who waited may have lost its patience.
+        let _gone = tx.send(String::from_utf8_lossy(&kept).into_owned());
+    });
+    rx
+}
+
+/// Far more than the figures of any workload.
+const KEPT: usize = 1 << 16;
 
 /// The Go program, of GOROOT's or PATH's compiler, which knows what it need not build again.
 fn build_go() -> Result<PathBuf, String> {
@@ -135,7 +151,7 @@ mod tests {
 
     fn shell(script: &str) -> Command {
         let mut command = Command::new("sh");
-        command.args(["-c", script]).stdout(Stdio::piped());
+        command.args(["-c", script]);
         command
     }
 
@@ -146,7 +162,11 @@ mod tests {
 
     #[test]
     fn a_program_that_fails_or_hangs_is_an_error() {
-        assert!(output(shell("echo ns_per_op 1; exit 3"), PATIENCE).is_err_and(|error| error.contains('3')));
+        let failed = output(
+            shell("echo ns_per_op 1; echo at b.rs: >&2; echo why >&2; yes no | head -n 99999 >&2; exit 3"),
+            PATIENCE,
+        );
+        assert_eq!(failed, Err("exit status: 3: at b.rs:: why".to_owned()));
         let hung = output(shell("exec sleep 1000"), Duration::from_millis(50));
         assert!(hung.is_err_and(|error| error.contains("not done")));
         assert!(output(Command::new("/no/such/program"), PATIENCE).is_err());
