@@ -20,6 +20,14 @@ pub(crate) struct Busy {
     pub(crate) stolen: f64,
 }
 
+/// The processor and the kernel, as they call themselves.
+pub(crate) fn names() -> String {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("{}, Linux {}", model.map_or("a processor", |(_, name)| name.trim()), kernel.trim())
+}
+
 /// A stretch of time that began.
 #[derive(Debug)]
 pub(crate) struct Watch(Option<Ticks>);

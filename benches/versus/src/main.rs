@@ -3,6 +3,7 @@
 //! Each workload is run by each peer in a process of its own, and in alternation: a round of all of them, then the next. What the
 //! machine does meanwhile then hits all alike. Ratios within such a run say something; absolute figures are of that machine and hour.
 
+mod json;
 mod machine;
 mod measured;
 mod options;
@@ -15,9 +16,10 @@ mod target;
 mod workload;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::ExitCode;
 
-use machine::{Busy, Watch};
+use machine::Watch;
 use measured::Measured;
 use options::Options;
 use program::{BUILT_IN, FOREIGN, Peer};
@@ -52,30 +54,41 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), String> {
-    let peers = found(&options.peers);
-    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
-    println!("{cpus} CPUs, {} workers; median (least - most); less is better", options.workers);
     let mut measured = Measured::default();
+    for file in &options.with {
+        let wrong = |error: String| format!("{}: {error}", file.display());
+        let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+        json::read(&text, options.workers, &mut measured).map_err(wrong)?;
+    }
+    let (earlier, wanted): (Vec<_>, Vec<_>) =
+        options.workloads.iter().copied().partition(|workload| measured.has(workload.name));
+    let peers = if wanted.is_empty() { Vec::new() } else { found(&options.peers) };
+    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+    println!("{cpus} CPUs, {} workers, {}; median (least - most)", options.workers, machine::names());
+    earlier.into_iter().for_each(|workload| print!("{}", report::table(&measured, workload)));
     let mut unsupported = BTreeSet::new();
-    let mut failures = Vec::new();
-    let mut busy = Vec::new();
-    for workload in &options.workloads {
+    let mut failures = 0;
+    for workload in wanted {
         let watch = Watch::start();
         for failure in rounds(workload, &peers, options, &mut measured, &mut unsupported) {
             eprintln!("{failure}");
-            failures.push(failure);
+            failures += 1;
         }
-        let meanwhile = watch.busy();
-        busy.extend(meanwhile.map(|busy| (workload.name, busy)));
-        let names: Vec<&str> = peers.iter().map(|peer| peer.name).collect();
-        print!("{}", report::table(&measured, workload, &names, meanwhile));
+        measured.busy.extend(watch.busy().map(|busy| (workload.name, busy)));
+        print!("{}", report::table(&measured, workload));
     }
     print!("{}", report::targets(&measured));
     for (peer, workloads) in group(&unsupported) {
         println!("not in {peer}: {}", workloads.join(", "));
     }
-    write(options, &measured, &busy)?;
-    if failures.is_empty() { Ok(()) } else { Err(format!("{} runs failed", failures.len())) }
+    write(options.json.as_deref(), || json::write(&measured, options.workers))?;
+    write(options.svg.as_deref(), || plot::svg(&measured))?;
+    if failures == 0 { Ok(()) } else { Err(format!("{failures} runs failed")) }
+}
+
+fn write(path: Option<&Path>, text: impl FnOnce() -> String) -> Result<(), String> {
+    let Some(path) = path else { return Ok(()) };
+    std::fs::write(path, text()).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 /// Those that are there. What is not, is named once.
@@ -133,19 +146,6 @@ fn group<'a>(unsupported: &BTreeSet<(&'a str, &'a str)>) -> Vec<(&'a str, Vec<&'
         }
     }
     groups
-}
-
-fn write(options: &Options, measured: &Measured, busy: &[(&str, Busy)]) -> Result<(), String> {
-    let files = [
-        (&options.json, report::json as fn(&Measured, usize, &[(&str, Busy)]) -> String),
-        (&options.svg, |measured, _, _| plot::svg(measured)),
-    ];
-    for (file, made) in files {
-        let Some(path) = file else { continue };
-        let text = made(measured, options.workers, busy);
-        std::fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,13 @@
 //! What was measured: every value of every figure of every peer.
 
+use crate::machine::Busy;
 use crate::statistics::Summary;
 use crate::workload::Figure;
+
+/// Everybody, in the order of the tables.
+#[rustfmt::skip]
+pub(crate) const PEERS: [&str; 10] =
+    ["floor", "settled", "together", "apart", "migratory", "tokio", "may", "smol", "go", "boost"];
 
 /// The columns that are ours.
 pub(crate) const OURS: [&str; 4] = ["settled", "together", "apart", "migratory"];
@@ -19,6 +25,8 @@ pub(crate) struct Series {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Measured {
     pub(crate) series: Vec<Series>,
+    /// What else the machine did, while each workload was run.
+    pub(crate) busy: Vec<(&'static str, Busy)>,
 }
 
 impl Measured {
@@ -29,6 +37,11 @@ impl Measured {
             Some(series) => series.values.push(value),
             None => self.series.push(Series { workload, peer, figure: figure.to_owned(), values: vec![value] }),
         }
+    }
+
+    /// Whether anybody was asked for that workload.
+    pub(crate) fn has(&self, workload: &str) -> bool {
+        self.series.iter().any(|series| series.workload == workload)
     }
 
     /// What that peer's rounds come to.

@@ -7,12 +7,16 @@ use crate::program::{BUILT_IN, FOREIGN};
 use crate::workload::{WORKLOADS, Workload};
 
 pub(crate) const USAGE: &str = "\
-usage: gosched-versus [--only WORKLOAD,..] [--peers PEER,..] [--rounds N] [--procs N] [--json FILE] [--svg FILE] [--list]
+usage: gosched-versus [--only WORKLOAD,..] [--peers PEER,..] [--rounds N] [--procs N] [--json FILE] [--svg FILE]
+                      [--with FILE,..] [--list]
 
   --only    workloads; `callback*` is all whose name begins so
   --peers   `gosched` is all columns of ours
   --rounds  of each peer and workload, in alternation; 5
   --procs   workers of each peer; 2
+  --json    all values, to a file
+  --svg     the ratios as a picture, to a file
+  --with    files that `--json` wrote: what they have is shown with the rest, and not run again
   --list    the names of workloads and peers";
 
 /// What shall be done.
@@ -24,6 +28,7 @@ pub(crate) struct Options {
     pub(crate) workers: usize,
     pub(crate) json: Option<PathBuf>,
     pub(crate) svg: Option<PathBuf>,
+    pub(crate) with: Vec<PathBuf>,
     pub(crate) list: bool,
 }
 
@@ -32,7 +37,8 @@ impl Options {
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
         let peers = BUILT_IN.iter().chain(FOREIGN).copied().collect();
         let workloads = WORKLOADS.iter().collect();
-        let mut options = Self { workloads, peers, rounds: 5, workers: 2, json: None, svg: None, list: false };
+        let mut options =
+            Self { workloads, peers, rounds: 5, workers: 2, json: None, svg: None, with: Vec::new(), list: false };
         let mut rest = arguments.iter();
         while let Some(flag) = rest.next() {
             if flag == "--list" {
@@ -49,6 +55,7 @@ impl Options {
                 "--rounds" => options.rounds = count(flag, value)?,
                 "--procs" => options.workers = count(flag, value)?,
                 "--json" => options.json = Some(value.into()),
+                "--with" => options.with = value.split(',').map(PathBuf::from).collect(),
                 "--svg" => options.svg = Some(value.into()),
                 _ => return Err(format!("no option `{flag}`")),
             }

@@ -1,22 +1,22 @@
-//! The tables that are printed, and the figures as JSON.
+//! The tables that are printed.
 
 use std::fmt::Write as _;
 
 use crate::machine::Busy;
-use crate::measured::{Measured, OURS};
+use crate::measured::{Measured, OURS, PEERS};
 use crate::statistics::{Summary, shown};
 use crate::target::TARGETS;
 use crate::workload::{Columns, Figure, Workload};
 
 /// One workload: a line for each peer and figure.
-pub(crate) fn table(measured: &Measured, workload: &Workload, peers: &[&str], busy: Option<Busy>) -> String {
+pub(crate) fn table(measured: &Measured, workload: &Workload) -> String {
     let mut text = format!("\n{}: {}", workload.name, workload.what);
-    if let Some(Busy { others, stolen }) = busy {
+    if let Some((_, Busy { others, stolen })) = measured.busy.iter().find(|(name, _)| *name == workload.name) {
         let _ = write!(text, "  [others took {others:.0} % of the machine, its host {stolen:.0} %]");
     }
     text.push('\n');
     for figure in workload.figures {
-        for peer in peers {
+        for peer in PEERS {
             let Some(summary) = measured.of(workload.name, peer, figure.name) else { continue };
             text += &line(measured, workload, figure, peer, summary);
         }
@@ -78,46 +78,6 @@ pub(crate) fn targets(measured: &Measured) -> String {
     )
 }
 
-/// Everything, for programs.
-pub(crate) fn json(measured: &Measured, workers: usize, busy: &[(&str, Busy)]) -> String {
-    let series: Vec<String> = measured
-        .series
-        .iter()
-        .map(|s| {
-            let values: Vec<String> = s.values.iter().map(f64::to_string).collect();
-            format!(
-                "    {{\"workload\": \"{}\", \"peer\": \"{}\", \"figure\": \"{}\", \"values\": [{}]}}",
-                s.workload,
-                s.peer,
-                escaped(&s.figure),
-                values.join(", ")
-            )
-        })
-        .collect();
-    let machine: Vec<String> = busy
-        .iter()
-        .map(|(workload, busy)| {
-            format!(
-                "    {{\"workload\": \"{workload}\", \"others_percent\": {:.1}, \"stolen_percent\": {:.1}}}",
-                busy.others, busy.stolen
-            )
-        })
-        .collect();
-    format!(
-        "{{\n  \"workers\": {workers},\n  \"machine\": [\n{}\n  ],\n  \"series\": [\n{}\n  ]\n}}\n",
-        machine.join(",\n"),
-        series.join(",\n")
-    )
-}
-
-/// A figure's name comes from another program.
-fn escaped(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .flat_map(|c| ['"', '\\'].contains(&c).then_some('\\').into_iter().chain([c]))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,8 +96,9 @@ mod tests {
     #[test]
     fn a_line_has_median_range_and_both_ratios() {
         let workload = WORKLOADS.iter().find(|workload| workload.name == "yield1").expect("it is there");
-        let busy = Busy { others: 12.4, stolen: 0.2 };
-        let text = table(&measured(), workload, &["settled", "may", "go"], Some(busy));
+        let mut measured = measured();
+        measured.busy.push(("yield1", Busy { others: 12.4, stolen: 0.2 }));
+        let text = table(&measured, workload);
         assert!(text.contains("others took 12 % of the machine, its host 0 %"), "{text}");
         let ours = text.lines().find(|line| line.contains("settled")).expect("a line");
         for part in ["30.0", "(20.0 - 40.0)", "0.500 x best (may)", "0.250 x go"] {
@@ -145,7 +106,7 @@ mod tests {
         }
         assert_eq!(text.lines().filter(|line| line.contains("x best")).count(), 1);
         let workload = WORKLOADS.iter().find(|workload| workload.name == "pingpong").expect("it is there");
-        assert!(table(&measured(), workload, &["apart"], None).contains("50.0 % on one M"));
+        assert!(table(&measured, workload).contains("50.0 % on one M"));
     }
 
     #[test]
@@ -158,17 +119,5 @@ mod tests {
         );
         assert!(text.ends_with("\n2 of 2 met\n"), "{text}");
         assert_eq!(targets(&Measured::default()), "");
-    }
-
-    #[test]
-    fn json_holds_every_value() {
-        let mut measured = measured();
-        measured.note("yield1", "go", "odd\"\\\nname", 1.0);
-        let text = json(&measured, 2, &[("yield1", Busy { others: 1.0, stolen: 0.0 })]);
-        assert!(text.contains("\"peer\": \"settled\", \"figure\": \"ns_per_op\", \"values\": [20, 40, 30]"), "{text}");
-        assert!(text.contains("\"figure\": \"odd\\\"\\\\name\""), "{text}");
-        assert!(text.contains("\"others_percent\": 1.0"), "{text}");
-        let depth = |open, close| text.matches(open).count() == text.matches(close).count();
-        assert!(depth('{', '}') && depth('[', ']'));
     }
 }

@@ -22,13 +22,14 @@ impl Summary {
     }
 }
 
-/// A number for people: three digits of it that matter, thousands apart.
+/// A number for people: two or three digits of it that matter, thousands apart.
 pub(crate) fn shown(value: f64) -> String {
     let decimals = match value.abs() {
         at if at >= 100.0 => 0,
         at if at >= 10.0 => 1,
-        at if at >= 1.0 => 2,
-        _ => 3,
+        at if at >= 1.0 || at == 0.0 => 2,
+        at if at >= 0.01 => 3,
+        at => (1.0 - at.log10().floor()).min(9.0) as usize,
     };
     let text = format!("{value:.decimals$}");
     let (sign, digits) = text.strip_prefix('-').map_or(("", &*text), |digits| ("-", digits));
@@ -58,6 +59,9 @@ mod tests {
     #[test]
     fn numbers_are_readable() {
         for (value, text) in [
+            (0.0, "0.00"),
+            (0.000_012_8, "0.000013"),
+            (0.0026, "0.0026"),
             (0.0514, "0.051"),
             (1.234, "1.23"),
             (45.12, "45.1"),
