@@ -378,7 +378,7 @@ fn a_panic_at_a_switch_ends_the_process() {
     }
     let Some(output) = in_child("a_panic_at_a_switch_ends_the_process") else {
         let rt = Runtime::builder(settled()).procs(1).carry(Panics).build().expect("a runtime");
-        return rt.run(yield_now);
+        return rt.run(|| drop(go(|| ()).join()));
     };
     let (signal, said) = death(&output);
     assert_eq!(signal, Some(libc::SIGABRT), "{said}");

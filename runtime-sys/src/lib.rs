@@ -41,6 +41,7 @@ pub mod fatal;
 pub mod fork;
 pub mod futex;
 pub mod handler;
+pub mod lock;
 mod mapping;
 pub mod new_thread;
 pub mod note;

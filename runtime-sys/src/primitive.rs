@@ -1,4 +1,5 @@
-//! The one seam between std and loom: every atomic, lock and cell of a modelled protocol comes from here.
+//! The one seam between std and loom: every atomic and cell of a modelled protocol comes from here, and its locks from
+//! [`lock`](crate::lock).
 //!
 //! A build with `--cfg gosched_loom` swaps loom's types in; nothing else in the workspace asks for that cfg, except
 //! the models themselves. The futex is the only way a thread blocks in a protocol; under loom it is one mutex and one
@@ -39,7 +40,6 @@ pub use unmodelled::{StaticMutex, StaticMutexGuard};
 
 #[cfg(not(gosched_loom))]
 mod real {
-    pub use super::unmodelled::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
     pub use crate::barrier::{heavy as heavy_barrier, light as light_barrier};
     pub use crate::futex::Futex;
     pub use std::cell::Cell;
@@ -87,21 +87,21 @@ mod model {
     pub use loom;
     pub use loom::cell::{Cell, UnsafeCell};
     pub use loom::hint::spin_loop;
-    pub use loom::sync::{Arc, MutexGuard, atomic::*};
+    pub use loom::sync::{Arc, MutexGuard as LoomGuard, atomic::*};
     pub use loom::thread;
 
     /// A mutex without poisoning.
     #[derive(Debug)]
-    pub struct Mutex<T>(loom::sync::Mutex<T>);
+    pub struct LoomMutex<T>(loom::sync::Mutex<T>);
 
-    impl<T> Mutex<T> {
+    impl<T> LoomMutex<T> {
         /// A mutex holding `value`.
         pub fn new(value: T) -> Self {
             Self(loom::sync::Mutex::new(value))
         }
 
         /// Blocks the thread until the lock is had.
-        pub fn lock(&self) -> MutexGuard<'_, T> {
+        pub fn lock(&self) -> LoomGuard<'_, T> {
             self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
         }
 

@@ -25,8 +25,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
+use gosched_runtime_sys::lock::Mutex;
 use gosched_runtime_sys::new_thread;
-use gosched_runtime_sys::primitive::Mutex;
 
 use crate::blocking_pool::{Client, Errand, Helper, Job, Runner};
 use crate::current;

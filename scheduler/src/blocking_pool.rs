@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use gosched_runtime_sys::primitive::Mutex;
+use gosched_runtime_sys::lock::Mutex;
 
 use crate::ds::grow;
 use crate::ds::roster::{Claim, Roster};

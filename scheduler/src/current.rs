@@ -13,6 +13,8 @@
 //! thread with the reference to the first one's. Suspending code takes what it needs out and asks again afterwards.
 #![expect(unsafe_code, reason = "follows the thread's current pointer")]
 
+use std::marker::PhantomData;
+use std::mem;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
@@ -108,43 +110,79 @@ impl Current {
     /// Takes the M's P off the table and its local half in hand. Fails when the thread is inside such a stretch already.
     #[inline(always)]
     pub(crate) fn enter(&self) -> Result<Entered, Reentered> {
-        Entered::enter(self.m)
+        Ok(self.take_local()?.enter())
+    }
+
+    /// Takes only the M's local half in hand. Fails as [`enter`](Self::enter) does.
+    #[inline(always)]
+    pub(crate) fn take_local(&self) -> Result<Hand, Reentered> {
+        let hand = Hand { m: self.m, _thread: PhantomData };
+        if self.m.take_in_hand() {
+            return Ok(hand);
+        }
+        // Whoever has it lets go of it.
+        mem::forget(hand);
+        Err(Reentered)
+    }
+}
+
+/// The M's local half in hand, its P where it is: on the table, as while user code runs, and to be taken from there. No user
+/// code runs while this exists.
+pub(crate) struct Hand {
+    m: &'static M,
+    /// Not `Send`: it stands for the thread's own stretch.
+    _thread: PhantomData<*const ()>,
+}
+
+impl Hand {
+    /// The M's local half.
+    #[inline(always)]
+    pub(crate) fn local(&mut self) -> &mut Local {
+        // SAFETY: made after the flag was set, on the M's thread, and `&mut self` excludes another reference.
+        unsafe { self.m.local() }
+    }
+
+    /// Takes the P as well, if there is one. What is done with it may call for a whole round of the loop.
+    #[inline(always)]
+    pub(crate) fn enter(mut self) -> Entered {
+        self.local().quick = 0;
+        let p = self.m.table.enter().expect("who has the table has the local half, too");
+        Entered { p, hand: self }
+    }
+}
+
+impl Drop for Hand {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.m.let_go();
     }
 }
 
 /// The M's P (if it has one) and its local half, in hand. No user code runs while this exists.
 pub(crate) struct Entered {
-    m: &'static M,
     pub(crate) p: Option<Box<P>>,
-    /// Not `Send`: it stands for the thread's own stretch.
-    _thread: std::marker::PhantomData<*const ()>,
+    /// Let go of last.
+    hand: Hand,
 }
 
 impl Entered {
-    #[inline(always)]
-    pub(crate) fn enter(m: &'static M) -> Result<Self, Reentered> {
-        m.table.enter().map(|p| Entered { m, p, _thread: std::marker::PhantomData })
-    }
-
     /// The M's local half.
     #[inline(always)]
     pub(crate) fn local(&mut self) -> &mut Local {
-        // SAFETY: the table is BUSY while `self` exists, on the M's thread, and `&mut self` excludes another reference.
-        unsafe { self.m.local() }
+        self.hand.local()
     }
 
     /// Both at once.
     #[inline(always)]
     pub(crate) fn split(&mut self) -> (&mut Local, &mut Option<Box<P>>) {
-        // SAFETY: as in `local`; `p` is not part of the local half.
-        (unsafe { self.m.local() }, &mut self.p)
+        (self.hand.local(), &mut self.p)
     }
 }
 
 impl Drop for Entered {
     #[inline(always)]
     fn drop(&mut self) {
-        self.m.table.leave(self.p.take());
+        self.hand.m.table.leave(self.p.take());
     }
 }
 

@@ -56,9 +56,10 @@ mod state;
 use std::mem;
 use std::ops::Deref;
 
+use gosched_runtime_sys::lock::Mutex;
 use gosched_runtime_sys::note::Note;
 use gosched_runtime_sys::primitive::{
-    AtomicUsize, Mutex,
+    AtomicUsize,
     Ordering::{Acquire, Relaxed, SeqCst},
     fence, mutated,
 };

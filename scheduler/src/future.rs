@@ -17,7 +17,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use gosched_runtime_sys::primitive::{Mutex, mutated};
+use gosched_runtime_sys::lock::Mutex;
+use gosched_runtime_sys::primitive::mutated;
 
 use crate::go::go;
 use crate::join::JoinHandle;

@@ -98,12 +98,15 @@ pub(crate) struct G {
 }
 
 /// The part of a G that has begun, and that belongs to its owner.
+#[repr(C)]
 pub(crate) struct Own {
-    pub(crate) home: Cell<Option<Home>>,
-    /// The G's thread sleeps for it (thread-backed, pinned, or panicking): waking it is a note, not a queue.
-    pub(crate) in_place: Cell<bool>,
+    context: UnsafeCell<Option<GContext>>,
+    pub(crate) suspender: Cell<Option<GSuspender>>,
     /// How many frames on its stack forbid to run a sibling above them (nested entries).
     pub(crate) pins: Cell<u32>,
+    /// The G's thread sleeps for it (thread-backed, pinned, or panicking): waking it is a note, not a queue.
+    pub(crate) in_place: Cell<bool>,
+    pub(crate) home: Cell<Option<Home>>,
     /// How often it is locked to its thread. It never comes down by itself, so it is as wide as it takes not to overflow.
     pub(crate) locks: Cell<u64>,
     /// How many frames on its stack are not to be unwound by a cancel.
@@ -118,14 +121,12 @@ pub(crate) struct Own {
     pub(crate) root: Cell<bool>,
     /// Its handle has cancelled it. Written by others, who keep the G from ending meanwhile.
     pub(crate) asked: AtomicBool,
-    pub(crate) suspender: Cell<Option<GSuspender>>,
     /// What it is called: in a frame of its own that is there while this is not null. A signal handler reads it.
     name: AtomicPtr<Name>,
     /// It runs on its thread's stack at the moment, not on its own.
     pub(crate) on_thread_stack: Cell<bool>,
     /// Lowest address of the stack's guard and of the stack, and its end, for the fault handler; zero without an own stack.
     pub(crate) stack: StackRange,
-    context: UnsafeCell<Option<GContext>>,
 }
 
 /// A goroutine's value of a goroutine-local.

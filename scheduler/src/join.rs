@@ -11,15 +11,15 @@ mod timed;
 
 use std::any::Any;
 use std::borrow::Borrow;
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::thread;
 use std::time::Instant;
+use std::{fmt, thread};
 
-use gosched_runtime_sys::primitive::{Mutex, mutated};
+use gosched_runtime_sys::lock::Mutex;
+use gosched_runtime_sys::primitive::mutated;
 
 use crate::body::{Begin, Body, NotStarted};
 use crate::g::{CancelScope, Cancelled};

@@ -6,14 +6,14 @@
 //! # Invariants
 //!
 //! - The table holds this M's P while user code runs; see `ds::table`.
-//! - [`Local`] belongs to the M's own thread, and only while its table is BUSY: a re-entry (an allocator hook under a
-//!   queue operation) sees BUSY and keeps out.
+//! - [`Local`] belongs to the M's own thread, and only while that has it in hand (`current::Hand`, and `busy` says so): a
+//!   re-entry (an allocator hook under a queue operation) sees that and keeps out. Who has the P in hand has this, too.
 //! - The record is on the free list, or belongs to one thread.
 //!
 //! # Safety
 //!
 //! `M` is `Sync` although `Local` is not: see the second invariant.
-#![expect(unsafe_code, reason = "the M's local half is guarded by its table, not by a type")]
+#![expect(unsafe_code, reason = "the M's local half is guarded by a flag, not by a type")]
 
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -23,7 +23,8 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-use gosched_runtime_sys::primitive::{Mutex, StaticMutex};
+use gosched_runtime_sys::lock::Mutex;
+use gosched_runtime_sys::primitive::StaticMutex;
 use gosched_runtime_sys::signal_stack::SignalStack;
 
 use crate::crowd::Admission;
@@ -59,10 +60,12 @@ pub(crate) struct M {
     stolen: AtomicU64,
     /// The signal stack for whichever thread uses the record; touched while a thread attaches or detaches.
     pub(crate) signal_stack: Mutex<Option<SignalStack>>,
+    /// Its thread has the local half in hand. Nobody else reads or writes it.
+    busy: AtomicBool,
     local: UnsafeCell<Local>,
 }
 
-/// What the M's own thread alone touches, and only while its table is BUSY.
+/// What the M's own thread alone touches, and only while it has it in hand.
 pub(crate) struct Local {
     /// Woken and yielded settled Gs.
     pub(crate) queue: Queue,
@@ -72,6 +75,8 @@ pub(crate) struct Local {
     chain: u32,
     /// Rounds of the loop.
     pub(crate) tick: u32,
+    /// How many rounds may follow without the P in hand; see `proc::quick`.
+    pub(crate) quick: u32,
     /// Since when it has had its P, if it looked at the clock.
     pub(crate) p_since: Option<u64>,
     /// In which round it reads the clock next for its P's timers, and when and in which it last did.
@@ -97,6 +102,12 @@ impl Clock {
         round.wrapping_sub(self.round) >= self.wait
     }
 
+    /// In how many rounds after `round` it is read.
+    #[inline]
+    pub(crate) fn rounds_left(&self, round: u32) -> u32 {
+        self.wait.saturating_sub(round.wrapping_sub(self.round))
+    }
+
     /// It was read in this round and says `now`.
     pub(crate) fn was_read(&mut self, round: u32, now: u64) {
         let rounds = round.wrapping_sub(self.round);
@@ -104,7 +115,7 @@ impl Clock {
     }
 }
 
-// SAFETY: `local` is what is not `Sync`; it is reached through `M::local` alone, whose contract is the table.
+// SAFETY: `local` is what is not `Sync`; it is reached through `M::local` alone, whose contract is the flag.
 unsafe impl Sync for M {}
 // SAFETY: as above.
 unsafe impl Send for M {}
@@ -141,11 +152,13 @@ impl M {
             ended: AtomicU64::new(0),
             stolen: AtomicU64::new(0),
             signal_stack: Mutex::new(None),
+            busy: AtomicBool::new(false),
             local: UnsafeCell::new(Local {
                 queue: Queue::new(),
                 next: None,
                 chain: 0,
                 tick: 0,
+                quick: 0,
                 p_since: None,
                 clock: Clock::default(),
                 admission: Admission::Free,
@@ -193,12 +206,34 @@ impl M {
     ///
     /// # Safety
     ///
-    /// Called on the M's thread while its table is BUSY, and no other reference from here is alive.
-    #[expect(clippy::mut_from_ref, reason = "the table is the lock")]
+    /// Called on the M's thread by who has set the flag ([`take_in_hand`](Self::take_in_hand)), and no other reference from
+    /// here is alive.
+    #[expect(clippy::mut_from_ref, reason = "the flag is the lock")]
     #[inline(always)]
     pub(crate) unsafe fn local(&self) -> &mut Local {
         // SAFETY: this function's contract.
         unsafe { &mut *self.local.get() }
+    }
+
+    /// Whether its thread has the local half in hand; asked by that thread.
+    #[inline(always)]
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.load(Relaxed)
+    }
+
+    /// Takes the local half in hand, by the M's own thread: one flag of one thread. False: it is already, further up the
+    /// stack.
+    #[inline(always)]
+    pub(crate) fn take_in_hand(&self) -> bool {
+        let free = !self.is_busy();
+        self.busy.store(true, Relaxed);
+        free
+    }
+
+    /// Lets go of it.
+    #[inline(always)]
+    pub(crate) fn let_go(&self) {
+        self.busy.store(false, Relaxed);
     }
 
     /// Started, unfinished settled Gs; a hint for others.
@@ -277,6 +312,14 @@ impl Local {
         None
     }
 
+    /// What was taken is to be taken again.
+    #[cold]
+    pub(crate) fn put_back(&mut self, g: Runnable) {
+        if let Some(next) = self.next.replace(g) {
+            self.queue.push_back(next);
+        }
+    }
+
     /// The next round looks at Gs that have started before it looks at new ones: the P may come from an M whose new G kept it
     /// too long, and the others have waited since.
     pub(crate) fn begin_with_woken(&mut self) {
@@ -288,6 +331,12 @@ impl Local {
     pub(crate) fn pop_settled(&mut self) -> Option<Runnable> {
         self.chain = 0;
         self.queue.pop_front()
+    }
+
+    /// The running G goes on in a new slice.
+    #[inline]
+    pub(crate) fn begin_slice(&mut self) {
+        self.chain = 0;
     }
 
     /// Whether the G that was taken last was woken by the one before it, and goes on in its slice.

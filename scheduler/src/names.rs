@@ -11,7 +11,7 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use gosched_runtime_sys::primitive::Mutex;
+use gosched_runtime_sys::lock::Mutex;
 
 use crate::ds::grow;
 

@@ -22,8 +22,8 @@ use std::sync::atomic::{
 };
 
 use gosched_runtime_sys::fork;
+use gosched_runtime_sys::lock::Mutex;
 use gosched_runtime_sys::note::Note;
-use gosched_runtime_sys::primitive::Mutex;
 use gosched_runtime_sys::stack::Shape;
 use gosched_runtime_sys::thread::{monotonic_ns, usable_cpus};
 

@@ -30,7 +30,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use gosched_runtime_sys::fatal::{Part, fatal};
-use gosched_runtime_sys::primitive::{Mutex, mutated};
+use gosched_runtime_sys::lock::Mutex;
+use gosched_runtime_sys::primitive::mutated;
 
 use crate::body::{Body, Entry};
 use crate::current;

@@ -19,7 +19,7 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-use gosched_runtime_sys::primitive::Mutex;
+use gosched_runtime_sys::lock::Mutex;
 
 use crate::ds::list::List;
 use crate::g::{G, Runnable};

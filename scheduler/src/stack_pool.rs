@@ -26,7 +26,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use gosched_runtime_sys::primitive::Mutex;
+use gosched_runtime_sys::lock::Mutex;
 use gosched_runtime_sys::stack::{Guards, Shape, Stack, StackSlab, Unopened};
 use gosched_runtime_sys::thread::monotonic_ns;
 

@@ -76,10 +76,12 @@ pub(crate) trait Rouse: Clone {
 impl Rouse for Target {
     type Wake = Wake;
 
+    #[inline(always)]
     fn notify(self) -> Wake {
         Target::notify(self)
     }
 
+    #[inline(always)]
     fn wake(wake: Wake) {
         wake.now();
     }
@@ -96,6 +98,7 @@ pub(crate) enum Roused<K: Rouse> {
 
 impl<K: Rouse> Roused<K> {
     /// Makes it runnable. Runs the user's code, if it is a future's waker.
+    #[inline(always)]
     pub(crate) fn now(self) {
         match self {
             Self::Parked(wake) => K::wake(wake),
@@ -132,6 +135,7 @@ pub(crate) struct Waiter<T, K> {
 
 impl<T, K> Waiter<T, K> {
     /// A node that is on no list.
+    #[inline(always)]
     fn new(slot: Option<T>) -> Self {
         Self {
             prev: Cell::new(ptr::null()),
@@ -146,6 +150,7 @@ impl<T, K> Waiter<T, K> {
         }
     }
 
+    #[inline(always)]
     fn is_done(&self) -> bool {
         // ORDERING[waiter.done]: pairs with the store in `Popped::finish`: the slot is as the waker left it, and the
         // node is the owner's alone.
@@ -154,6 +159,7 @@ impl<T, K> Waiter<T, K> {
 }
 
 impl<T, K: Rouse> Waiter<T, K> {
+    #[inline(always)]
     fn notify(&self) -> Roused<K> {
         match self.whom.replace(None) {
             Some(Whom::Parked(target)) => Roused::Parked(target.notify()),
@@ -163,6 +169,7 @@ impl<T, K: Rouse> Waiter<T, K> {
     }
 
     /// By a waker that took it off its list: whether it may serve it.
+    #[inline(always)]
     fn win(&self) -> bool {
         self.ticket.get().is_none_or(|ticket| ticket.win())
     }
@@ -204,6 +211,7 @@ impl<T, K: Rouse> WaitList<T, K> {
 
     /// Takes the longest waiting one off the list, past those that a select served elsewhere. The caller finishes it before
     /// it gives the lock back.
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<Popped<'_, T, K>> {
         loop {
             let node = NonNull::new(self.head.cast_mut())?;
@@ -254,6 +262,7 @@ impl<T, K: Rouse> WaitList<T, K> {
     }
 
     /// Whether nobody is linked.
+    #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {
         self.head.is_null()
     }
@@ -273,6 +282,7 @@ impl<T, K: Rouse> WaitList<T, K> {
     /// # Safety
     ///
     /// `node` is on no list, and stays valid and in place until it is `done` or unlinked.
+    #[inline]
     unsafe fn push(&mut self, node: *const Waiter<T, K>, whom: Whom<K>, end: End) {
         // SAFETY: valid by this function's contract; nobody else knows it yet.
         let linked = unsafe { &*node };
@@ -303,6 +313,7 @@ impl<T, K: Rouse> WaitList<T, K> {
     /// # Safety
     ///
     /// `node` is on this list.
+    #[inline]
     unsafe fn unlink(&mut self, node: *const Waiter<T, K>) {
         // SAFETY: a linked node is valid, and its links are this list's.
         let linked = unsafe { &*node };
@@ -332,11 +343,13 @@ pub(crate) struct Popped<'list, T, K> {
 
 impl<T, K: Rouse> Popped<'_, T, K> {
     /// Hands `value` to the waiter, which is no future.
+    #[inline(always)]
     pub(crate) fn give(self, value: T) -> Roused<K> {
         self.finish(|slot| drop(slot.replace(Some(value)))).1
     }
 
     /// Takes what the waiter offered, if it offered anything.
+    #[inline(always)]
     pub(crate) fn take(self) -> (Option<T>, Roused<K>) {
         self.finish(|slot| slot.replace(None))
     }
@@ -346,6 +359,7 @@ impl<T, K: Rouse> Popped<'_, T, K> {
         self.finish(|_| ()).1
     }
 
+    #[inline]
     fn finish<R>(self, exchange: impl FnOnce(&Cell<Option<T>>) -> R) -> (R, Roused<K>) {
         // SAFETY: popped and not `done`: the owner waits for `done` with the node in place (invariants 2, 4).
         let node = unsafe { self.node.as_ref() };

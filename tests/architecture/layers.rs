@@ -11,7 +11,7 @@ use crate::{PACKAGES, assert_bites, assert_clean, tree};
 /// contain each other share a place, `a|b`: the only knots there are.
 #[rustfmt::skip]
 const RUNTIME_SYS: &[&str] = &[
-    "stack_bounds", "sys", "errno", "futex", "barrier", "primitive", "note", "fatal", "signal_mask", "mapping",
+    "stack_bounds", "sys", "errno", "futex", "barrier", "primitive", "lock", "note", "fatal", "signal_mask", "mapping",
     "reservation", "stack", "signal_stack", "new_thread", "handler", "cancel", "fork", "thread_exit", "slot", "thread", "clock", "context",
 ];
 
@@ -20,7 +20,7 @@ const SCHEDULER: &[&str] = &[
     "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::quiet", "ds::table", "ds::idle", "ds::roster", "ds::heap", "ds::timers", "ds::timekeeper", "ds::watch", "ds",
     "policy::retake", "policy", "mode", "why", "carry", "cancelled", "names",
     "body", "g", "g::look", "g_queue", "pulse", "crowd", "stack_pool", "slab", "p", "dispatch::seat", "dispatch::outcome", "dispatch::state", "dispatch", "dispatch::resize", "m", "thread_pool", "blocking_pool", "sched::counts", "sched::global", "sched", "sched::homes", "current", "thread_g", "dump",
-    "proc::attach", "proc::surplus", "proc::start_m", "proc::wake", "proc::set_procs", "proc::timers", "proc::find", "proc::locals", "proc::spawn", "proc::cancel", "proc::in_place", "proc::switch", "proc::lock_thread", "proc::park", "proc::beside", "proc::shutdown", "proc::quiet", "proc::run", "proc",
+    "proc::attach", "proc::surplus", "proc::start_m", "proc::wake", "proc::set_procs", "proc::timers", "proc::find", "proc::locals", "proc::spawn", "proc::cancel", "proc::in_place", "proc::switch", "proc::quick", "proc::lock_thread", "proc::park", "proc::beside", "proc::shutdown", "proc::quiet", "proc::run", "proc",
     "report", "sysmon",
     "thread_stack", "waiter", "waiter::race", "waiter::parked", "waiter::polled", "alarm",
     "local", "blocking", "cancel", "time", "time::timeout", "join", "join::host", "join::timed", "go", "scope", "future",

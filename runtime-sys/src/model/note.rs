@@ -135,15 +135,7 @@ fn note_holds() {
 
 #[cfg(gosched_mutants)]
 mod mutants {
-    use crate::primitive::switch_on;
-
-    /// Asserts that the model fails with this mistake in the code, and holds again without it.
-    fn is_caught(name: &'static str, model: fn()) {
-        switch_on(name);
-        let outcome = std::panic::catch_unwind(model);
-        switch_on("");
-        assert!(outcome.is_err(), "the model does not notice {name}");
-    }
+    use crate::model::is_caught;
 
     #[test]
     fn note_mutant_wake_without_store_is_caught() {

@@ -12,14 +12,14 @@
 
 #![expect(unsafe_code, reason = "channels' states travel without their type")]
 
-use gosched_runtime_sys::primitive::MutexGuard;
+use gosched_runtime_sys::lock::MutexGuard;
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 use std::time::Instant;
 
 use super::error::{RecvError, SendError};
 use super::raw::Channel;
-use super::state::{Put, State};
+use super::state::{Nothing, Put, Rousing, State};
 use crate::waiter::race::{CaseNode, Race};
 use crate::waiter::{Rouse, Roused};
 
@@ -200,14 +200,13 @@ unsafe impl<T, K: Rouse> Case<K> for RecvCase<'_, T, K> {
     unsafe fn attempt(&self, state: NonNull<()>) -> Tried {
         // SAFETY: of this channel, and locked.
         let state = unsafe { typed::<T, K>(state) };
-        match state.take() {
-            Ok(taken) => {
-                self.port.roused.set(taken.roused);
-                self.outcome.set(Some(Ok(taken.value)));
-            }
-            Err(super::state::Nothing::Disconnected) => self.outcome.set(Some(Err(RecvError))),
-            Err(super::state::Nothing::Empty) => return Tried::Lost,
+        let mut rousing = Rousing::nobody();
+        let taken = state.take(&mut rousing);
+        if taken.is_none() && state.nothing() == Nothing::Empty {
+            return Tried::Lost;
         }
+        self.port.roused.set(rousing.each());
+        self.outcome.set(Some(taken.ok_or(RecvError)));
         Tried::Done
     }
 
@@ -318,9 +317,10 @@ unsafe impl<T, K: Rouse> Case<K> for SendCase<'_, T, K> {
     unsafe fn attempt(&self, state: NonNull<()>) -> Tried {
         // SAFETY: of this channel, and locked.
         let state = unsafe { typed::<T, K>(state) };
-        let (back, tried) = match state.put(self.take_back().expect("it is ready")) {
-            Put::Done(roused) => {
-                self.port.roused.set([roused, None]);
+        let mut rousing = Rousing::nobody();
+        let (back, tried) = match state.put(self.take_back().expect("it is ready"), &mut rousing) {
+            Put::Done => {
+                self.port.roused.set(rousing.each());
                 self.outcome.set(Some(Ok(())));
                 return Tried::Done;
             }

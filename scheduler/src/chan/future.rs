@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use super::error::{RecvError, SendError};
 use super::raw::Channel;
-use super::state::{Nothing, Put};
+use super::state::{Nothing, Put, Rousing};
 use crate::alarm::Alarm;
 use crate::proc::park::Target;
 use crate::waiter::polled::{PolledNode, Standing};
@@ -70,27 +70,22 @@ impl<'a, T, K: Rouse> Receiving<'a, T, K> {
     ///
     /// `self` is pinned.
     pub(crate) unsafe fn poll(&self, waker: Waker) -> (Poll<Result<T, RecvError>>, Option<Instant>) {
-        let mut state = self.channel.state.lock();
-        let taken = match state.take() {
-            Err(Nothing::Empty) => {
-                // SAFETY: pinned; the list is under this lock, and `drop` leaves it.
-                let before = unsafe { self.node.wait(state.polling(), waker) };
-                let due = state.due();
-                drop(state);
-                drop(before);
-                return (Poll::Pending, due);
-            }
-            other => other,
-        };
+        let (mut state, mut rousing) = (self.channel.state.lock(), Rousing::nobody());
+        let taken = state.take(&mut rousing);
+        if taken.is_none() && state.nothing() == Nothing::Empty {
+            // SAFETY: pinned; the list is under this lock, and `drop` leaves it.
+            let before = unsafe { self.node.wait(state.polling(), waker) };
+            let due = state.due();
+            drop(state);
+            drop(before);
+            return (Poll::Pending, due);
+        }
         // SAFETY: it waits in this list, if at all.
         let (_, before) = unsafe { self.node.leave(state.polling()) };
         drop(state);
         drop((waker, before));
-        let received = taken.map_err(|_disconnected| RecvError).map(|taken| {
-            taken.roused.into_iter().flatten().for_each(Roused::now);
-            taken.value
-        });
-        (Poll::Ready(received), None)
+        rousing.now();
+        (Poll::Ready(taken.ok_or(RecvError)), None)
     }
 }
 
@@ -168,11 +163,12 @@ impl<'a, T, K: Rouse> Sending<'a, T, K> {
                 Standing::Idle => {}
             }
             let value = self.node.take().expect("a send that has ended is not polled again");
-            match state.put(value) {
-                Put::Done(roused) => {
+            let mut rousing = Rousing::nobody();
+            match state.put(value, &mut rousing) {
+                Put::Done => {
                     drop(state);
                     drop(waker);
-                    roused.into_iter().for_each(Roused::now);
+                    rousing.now();
                     return Poll::Ready(Ok(()));
                 }
                 Put::Disconnected(value) => {

@@ -11,13 +11,14 @@
 
 #![expect(unsafe_code, reason = "waiting hands the state's own wait lists to `waiter::wait_until`")]
 
-use gosched_runtime_sys::primitive::{AtomicUsize, Mutex, MutexGuard, Ordering, mutated};
+use gosched_runtime_sys::lock::{Mutex, MutexGuard};
+use gosched_runtime_sys::primitive::{AtomicUsize, Ordering, mutated};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::clock::Clock;
 use super::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
-use super::state::{Nothing, Put, State, Taken};
+use super::state::{Nothing, Put, Rousing, State};
 use crate::waiter::{Parks, Place, Rouse, Waited, let_all_go, wait_until};
 use crate::why::Why;
 
@@ -187,15 +188,14 @@ impl<T, K: Rouse> Channel<T, K> {
     }
 
     /// Gets `value` to a waiting receiver or into the buffer.
+    #[inline]
     fn offer(&self, mut value: T) -> Result<(), Refused<'_, T, K>> {
         loop {
-            let mut state = self.state.lock();
-            match state.put(value) {
-                Put::Done(roused) => {
+            let (mut state, mut rousing) = (self.state.lock(), Rousing::nobody());
+            match state.put(value, &mut rousing) {
+                Put::Done => {
                     drop(state);
-                    if let Some(roused) = roused {
-                        roused.now();
-                    }
+                    rousing.now();
                     return Ok(());
                 }
                 Put::Full(value) => return Err(Refused::Full(value, state)),
@@ -211,18 +211,13 @@ impl<T, K: Rouse> Channel<T, K> {
     }
 
     /// Takes the oldest value. The lock comes back with the reason why there is none.
+    #[inline]
     fn accept(&self) -> Result<T, (Nothing, MutexGuard<'_, State<T, K>>)> {
-        let mut state = self.state.lock();
-        match state.take() {
-            Ok(Taken { value, roused }) => {
-                drop(state);
-                for roused in roused.into_iter().flatten() {
-                    roused.now();
-                }
-                Ok(value)
-            }
-            Err(nothing) => Err((nothing, state)),
-        }
+        let (mut state, mut rousing) = (self.state.lock(), Rousing::nobody());
+        let Some(value) = state.take(&mut rousing) else { return Err((state.nothing(), state)) };
+        drop(state);
+        rousing.now();
+        Ok(value)
     }
 
     /// Gives an unbounded buffer room for `wanted` values. What is allocated and freed is so outside the lock.

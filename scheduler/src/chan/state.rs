@@ -46,9 +46,9 @@ pub(crate) struct State<T, K: Rouse> {
 }
 
 /// What came of [`State::put`].
-pub(crate) enum Put<T, K: Rouse> {
+pub(crate) enum Put<T> {
     /// The value is with a receiver or in the buffer.
-    Done(Option<Roused<K>>),
+    Done,
     /// There is no room.
     Full(T),
     /// There is room that has not been allocated yet, see [`State::adopt`].
@@ -56,10 +56,37 @@ pub(crate) enum Put<T, K: Rouse> {
     Disconnected(T),
 }
 
-/// A value that was received, and who is to be woken for it: its sender, and a future for the one that moved up.
-pub(crate) struct Taken<T, K: Rouse> {
-    pub(crate) value: T,
-    pub(crate) roused: [Option<Roused<K>>; 2],
+/// Who is to be woken for a step, once the lock is free. Filled in by the step, and not a part of what it returns: with the
+/// value and the reason in one enum, their bytes are packed, stored and fetched in different widths, which costs more than
+/// the step itself.
+pub(crate) struct Rousing<K: Rouse> {
+    /// Who was served.
+    served: Option<Roused<K>>,
+    /// A future, for a value that it may find.
+    polls: Option<Roused<K>>,
+}
+
+impl<K: Rouse> Rousing<K> {
+    #[inline(always)]
+    pub(crate) fn nobody() -> Self {
+        Self { served: None, polls: None }
+    }
+
+    /// Makes them runnable. Runs the user's code, where it is a future's waker.
+    #[inline(always)]
+    pub(crate) fn now(self) {
+        if let Some(served) = self.served {
+            served.now();
+        }
+        if let Some(polls) = self.polls {
+            polls.now();
+        }
+    }
+
+    /// Both, one by one.
+    pub(crate) fn each(self) -> [Option<Roused<K>>; 2] {
+        [self.served, self.polls]
+    }
 }
 
 /// Why there is no value.
@@ -110,10 +137,12 @@ impl<T, K: Rouse> State<T, K> {
         (came, next.is_some_and(|next| before.is_none_or(|before| next < before)))
     }
 
+    #[inline(always)]
     pub(super) fn senders(&mut self) -> &mut WaitList<T, K> {
         &mut self.senders
     }
 
+    #[inline(always)]
     pub(super) fn receivers(&mut self) -> &mut WaitList<T, K> {
         &mut self.receivers
     }
@@ -127,18 +156,20 @@ impl<T, K: Rouse> State<T, K> {
         self.buffer.len()
     }
 
+    #[inline(always)]
     fn is_full(&self) -> bool {
         self.capacity.is_some_and(|capacity| self.buffer.len() >= capacity)
     }
 
     /// Gets `value` to a waiting receiver or into the buffer.
     #[inline]
-    pub(super) fn put(&mut self, value: T) -> Put<T, K> {
+    pub(super) fn put(&mut self, value: T, rousing: &mut Rousing<K>) -> Put<T> {
         if self.disconnected {
             return Put::Disconnected(value);
         }
         if let Some(receiver) = self.receivers.pop() {
-            return Put::Done(Some(receiver.give(value)));
+            rousing.served = Some(receiver.give(value));
+            return Put::Done;
         }
         if self.is_full() {
             return Put::Full(value);
@@ -147,24 +178,32 @@ impl<T, K: Rouse> State<T, K> {
             return Put::Grow(value);
         }
         self.buffer.push_back(value);
-        Put::Done(self.let_poll())
+        rousing.polls = self.let_poll();
+        Put::Done
     }
 
-    /// Takes the oldest value, from the buffer or from a waiting sender.
+    /// Takes the oldest value, from the buffer or from a waiting sender; else see [`nothing`](Self::nothing).
     #[inline]
-    pub(super) fn take(&mut self) -> Result<Taken<T, K>, Nothing> {
+    pub(super) fn take(&mut self, rousing: &mut Rousing<K>) -> Option<T> {
         self.strike();
         let sender = if self.is_full() { self.senders.pop() } else { None };
-        let Some((offered, sender)) = sender.map(Popped::take) else {
-            let oldest = self.buffer.pop_front().map(|value| Taken { value, roused: [None, None] });
-            return oldest.ok_or(if self.disconnected { Nothing::Disconnected } else { Nothing::Empty });
-        };
-        let Some(oldest) = self.buffer.pop_front() else {
-            let value = offered.expect("a waiting sender offers a value");
-            return Ok(Taken { value, roused: [Some(sender), None] });
-        };
-        self.buffer.extend(offered);
-        Ok(Taken { value: oldest, roused: [Some(sender), self.let_poll()] })
+        let oldest = self.buffer.pop_front();
+        let Some(sender) = sender else { return oldest };
+        let (offered, served) = sender.take();
+        rousing.served = Some(served);
+        if oldest.is_some() {
+            self.buffer.extend(offered);
+            rousing.polls = self.let_poll();
+            return oldest;
+        }
+        debug_assert!(offered.is_some(), "a waiting sender offers a value");
+        offered
+    }
+
+    /// Why there is no value, when [`take`](Self::take) found none.
+    #[inline(always)]
+    pub(super) fn nothing(&self) -> Nothing {
+        if self.disconnected { Nothing::Disconnected } else { Nothing::Empty }
     }
 
     /// Whether [`put`](Self::put) would not say [`Put::Full`].
@@ -183,7 +222,13 @@ impl<T, K: Rouse> State<T, K> {
     }
 
     /// Lets the longest waiting future try again.
+    #[inline(always)]
     pub(super) fn let_poll(&mut self) -> Option<Roused<K>> {
+        if self.polling.is_empty() { None } else { self.let_one_poll() }
+    }
+
+    #[cold]
+    fn let_one_poll(&mut self) -> Option<Roused<K>> {
         self.polling.pop().map(Popped::dismiss)
     }
 

@@ -6,9 +6,10 @@
 use std::fmt;
 use std::time::Instant;
 
+use gosched_runtime_sys::lock::Mutex;
 use gosched_runtime_sys::note::Note;
 use gosched_runtime_sys::primitive::{
-    AtomicBool, AtomicU32, Mutex,
+    AtomicBool, AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
     mutated,
 };

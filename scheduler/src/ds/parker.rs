@@ -99,6 +99,7 @@ impl Parker {
     }
 
     /// Begins a wait, by the owner, before anybody can learn of it: forgets the notification of an earlier wait.
+    #[inline(always)]
     pub(crate) fn prepare(&self) {
         if self.word.load(Ordering::Relaxed) & STATE == RUNNING {
             return;
@@ -112,7 +113,7 @@ impl Parker {
     }
 
     /// Parks the owner, which is switched out; a cancel refuses or wakes it only if it is `cancellable`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn commit(&self, cancellable: bool) -> Commit {
         let parked = if cancellable { PARKED } else { SHIELDED };
         // ORDERING[parker.park]: partner are the exchanges in `notify` and `cancel`: who claims sees the owner as it
@@ -138,7 +139,7 @@ impl Parker {
     }
 
     /// Claims the owner if it is parked, and else sees to it that its next commit refuses.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn notify(&self) -> Notify {
         // The first guess is the case that is worth being fast; a load before it would fetch the line twice.
         let mut word = PARKED;
@@ -176,7 +177,7 @@ impl Parker {
     }
 
     /// Whether a cancel was asked for, with a reason or not.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn cancelled(&self) -> bool {
         // ORDERING[parker.note]: partner is the exchange in `cancel`: its reason is visible.
         self.word.load(Ordering::Acquire) & CANCEL != 0
@@ -188,7 +189,7 @@ impl Parker {
     }
 
     /// Whether somebody notified the running owner in this wait.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn notified(&self) -> bool {
         // ORDERING[parker.note]: partner is the exchange in `notify`: what it wrote before is visible.
         self.word.load(Ordering::Acquire) & STATE == NOTIFIED
@@ -197,7 +198,7 @@ impl Parker {
     /// By the running owner: the reason for which it is to give its waits up, if there is one. `reason` looks for it; who
     /// cancels makes his visible first. A cancel without one is left over, from an earlier owner or from what this one has
     /// left, and is forgotten.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pending<R>(&self, reason: impl Fn() -> Option<R>) -> Option<R> {
         if !self.cancelled() {
             return None;

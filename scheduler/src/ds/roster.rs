@@ -20,7 +20,8 @@
 
 use std::mem;
 
-use gosched_runtime_sys::primitive::{Mutex, mutated};
+use gosched_runtime_sys::lock::Mutex;
+use gosched_runtime_sys::primitive::mutated;
 
 struct State<H> {
     waiting: Vec<H>,

@@ -122,12 +122,6 @@ impl<T: Send> Table<T> {
         self.word.store(word, published);
     }
 
-    /// Whether the own thread has the table in hand; by the own thread.
-    #[inline]
-    pub(crate) fn is_busy(&self) -> bool {
-        self.word.load(Ordering::Relaxed).addr() == BUSY
-    }
-
     /// What lies on the table, for an outsider that may want to take it later.
     pub(crate) fn judge(&self) -> Judged {
         Judged(self.word.load(Ordering::Relaxed).addr())

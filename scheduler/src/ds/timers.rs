@@ -23,7 +23,8 @@
 //! `first` is written under the lock and read without: what it says may just have changed. Who looks at it round by round
 //! sees it soon; who looks for the last time before it sleeps follows `timekeeper`'s rules.
 
-use gosched_runtime_sys::primitive::{AtomicU64, Mutex, MutexGuard, Ordering::Relaxed, mutated};
+use gosched_runtime_sys::lock::{Mutex, MutexGuard};
+use gosched_runtime_sys::primitive::{AtomicU64, Ordering::Relaxed, mutated};
 
 use super::heap::{Heap, Room, Ticket};
 

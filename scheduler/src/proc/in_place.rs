@@ -159,7 +159,7 @@ pub(crate) fn take_p_back() {
 /// A yield where no sibling may run: others get what its Ps have to run, and the core.
 #[cold]
 pub(crate) fn offer() {
-    let busy = current::with(|cx| cx.is_some_and(|cx| cx.m.table.is_busy()));
+    let busy = current::with(|cx| cx.is_some_and(|cx| cx.m.is_busy()));
     if busy {
         return yield_thread();
     }

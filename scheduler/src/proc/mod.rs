@@ -28,6 +28,7 @@ pub(crate) mod in_place;
 pub(crate) mod locals;
 pub(crate) mod lock_thread;
 pub(crate) mod park;
+pub(crate) mod quick;
 pub(crate) mod quiet;
 pub(crate) mod run;
 pub(crate) mod set_procs;

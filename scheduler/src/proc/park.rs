@@ -29,7 +29,7 @@ use crate::m::M;
 use crate::policy::Patience;
 use crate::proc::in_place::{self, kind_of_running};
 use crate::proc::timers::Armed;
-use crate::proc::{cancel, switch, wake};
+use crate::proc::{cancel, quick, switch, wake};
 use crate::sched::Sched;
 use crate::thread_g::{self, Borrowed};
 use crate::why::Why;
@@ -57,28 +57,22 @@ pub(crate) struct Target {
 unsafe impl Send for Target {}
 
 /// A claimed waiter, to be made runnable once every lock is free; or nobody, if the waiter will see for itself.
+///
+/// The words say what keeps the waiter's runtime alive between the claim and the wake: once the G is runnable, all of it may
+/// end. (Three words, and no enum of the three cases: this is handed through several others on every hand-over.)
 #[must_use = "the waiter never runs again unless it is woken"]
-#[derive(Debug)]
-pub(crate) struct Wake(Option<Claimed>);
-
-struct Claimed {
-    g: Runnable,
-    keep: Keep,
+pub(crate) struct Wake {
+    g: Option<Runnable>,
+    /// The waiter's runtime. Null if it is woken by its thread's note, which outlives everything.
+    sched: *const Sched,
+    /// That runtime, held, if the waking thread is not in it.
+    held: Option<Arc<Sched>>,
 }
 
-impl fmt::Debug for Claimed {
+impl fmt::Debug for Wake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Claimed").field(&self.g.g().id()).finish()
+        f.debug_tuple("Wake").field(&self.g.as_ref().map(|g| g.g().id())).finish()
     }
-}
-
-/// What keeps the waiter's runtime alive between the claim and the wake: once the G is runnable, all of it may end.
-enum Keep {
-    /// The G's thread is woken by its note, which outlives everything.
-    Note,
-    /// The waking thread is in the same runtime.
-    Here(*const Sched),
-    Held(Arc<Sched>),
 }
 
 impl Target {
@@ -130,11 +124,12 @@ impl Target {
     }
 
     /// Ends the wait. Under the lock of what was waited for; runs no user code.
+    #[inline(always)]
     pub(crate) fn notify(self) -> Wake {
         // SAFETY: the waiter waits, so its G's record is there.
         let parker = &unsafe { self.g.as_ref() }.parker;
         match parker.notify() {
-            Notify::Left => Wake(None),
+            Notify::Left => Wake::NOBODY,
             // SAFETY: the parker made this caller the owner.
             Notify::Owner => unsafe { self.claimed() },
         }
@@ -143,31 +138,33 @@ impl Target {
     /// # Safety
     ///
     /// The caller has just become the owner of the parked G.
+    #[inline(always)]
     unsafe fn claimed(self) -> Wake {
         // SAFETY: this function's contract.
         let g = unsafe { Runnable::from_raw(self.g) };
-        let keep = if g.own().in_place.get() {
-            Keep::Note
-        } else if current::with(|cx| cx.is_some_and(|cx| ptr::eq(cx.sched(), self.sched))) {
-            Keep::Here(self.sched)
-        } else {
+        let by_note = g.own().in_place.get();
+        let here = by_note || current::with(|cx| cx.is_some_and(|cx| ptr::eq(cx.sched(), self.sched)));
+        let held = (!here).then(|| {
             // SAFETY: the G is parked in that runtime, which therefore has not ended; it lies in an `Arc`.
-            Keep::Held(unsafe { &*self.sched }.arc())
-        };
-        Wake(Some(Claimed { g, keep }))
+            unsafe { &*self.sched }.arc()
+        });
+        Wake { g: Some(g), sched: if by_note { ptr::null() } else { self.sched }, held }
     }
 }
 
 impl Wake {
+    const NOBODY: Self = Self { g: None, sched: ptr::null(), held: None };
+
     /// Makes the waiter runnable.
+    #[inline(always)]
     pub(crate) fn now(self) {
-        let Some(Claimed { g, keep }) = self.0 else { return };
-        match keep {
-            Keep::Note => wake::wake_thread(g),
-            // SAFETY: the calling thread is in that runtime until it leaves the code that called this.
-            Keep::Here(sched) => wake::ready(unsafe { &*sched }, g),
-            Keep::Held(sched) => wake::ready(&sched, g),
+        let Some(g) = self.g else { return };
+        // SAFETY: null, or held, or the runtime that the calling thread is in until it leaves the code that called this.
+        match unsafe { self.sched.as_ref() } {
+            Some(sched) => wake::ready(sched, g),
+            None => wake::wake_thread(g),
         }
+        drop(self.held);
     }
 }
 
@@ -179,7 +176,7 @@ impl Wake {
 pub(crate) unsafe fn cancel(g: NonNull<G>, sched: *const Sched) -> Wake {
     // SAFETY: records outlive their runtime's use, and thread-backed ones everything.
     match unsafe { g.as_ref() }.parker.cancel() {
-        Notify::Left => Wake(None),
+        Notify::Left => Wake::NOBODY,
         // SAFETY: the parker made this caller the owner.
         Notify::Owner => unsafe { Target { g, sched }.claimed() },
     }
@@ -187,7 +184,7 @@ pub(crate) unsafe fn cancel(g: NonNull<G>, sched: *const Sched) -> Wake {
 
 impl Parking {
     /// Begins a wait of the calling goroutine; `None` on a thread that is none. Neither allocates nor locks.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin_at_once() -> Option<Self> {
         current::with(|cx| {
             let cx = cx?;
@@ -195,7 +192,7 @@ impl Parking {
             g.parker.prepare();
             g.waits_for(Why::Unsaid);
             let target = Target { g: g.into(), sched: cx.sched() };
-            Some(Self { target, busy: cx.m.table.is_busy(), _stand_in: None })
+            Some(Self { target, busy: cx.m.is_busy(), _stand_in: None })
         })
     }
 
@@ -215,23 +212,25 @@ impl Parking {
     }
 
     /// Who has to be woken.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn target(&self) -> Target {
         self.target
     }
 
+    #[inline(always)]
     fn g(&self) -> &G {
         // SAFETY: the calling G's own record, or the one borrowed for this wait.
         unsafe { self.target.g.as_ref() }
     }
 
     /// Says what for, to who looks at the goroutine from outside.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn because(&self, why: Why) {
         self.g().waits_for(why);
     }
 
     /// Waits until it is notified or cancelled. May return early; may be called again.
+    #[inline(always)]
     pub(crate) fn park(&self) {
         match cancel::limit(self.g()) {
             NEVER => self.park_as(Switch::Park),
@@ -244,7 +243,7 @@ impl Parking {
         self.park_as(Switch::ParkShielded);
     }
 
-    #[inline]
+    #[inline(always)]
     fn park_as(&self, switch: Switch) {
         let panicking = thread::panicking();
         match suspender(self.g(), panicking || self.busy) {
@@ -258,6 +257,7 @@ impl Parking {
 
     /// As [`park`](Self::park), and returns once `deadline` has passed, too, if there is one. When it has returned, nothing
     /// is left of the deadline: it does not end a later wait.
+    #[inline(always)]
     pub(crate) fn park_until(&self, deadline: Option<Instant>) {
         match deadline {
             Some(deadline) => self.park_at_most(to_ns(deadline).min(cancel::limit(self.g())), in_place::patience),
@@ -298,6 +298,7 @@ impl Parking {
     }
 
     /// The calling goroutine's runtime.
+    #[inline(always)]
     fn sched(&self) -> Option<&Sched> {
         // SAFETY: null, or a runtime that has not ended: the caller runs in it.
         unsafe { self.target.sched.as_ref() }
@@ -317,7 +318,7 @@ impl Parking {
 }
 
 /// How the running G suspends, if it may switch.
-#[inline]
+#[inline(always)]
 fn suspender(g: &G, forbidden: bool) -> Option<GSuspender> {
     // SAFETY: callers pass their own running G, or the record borrowed for their thread.
     let own = unsafe { crate::g::running_own(g) };
@@ -331,7 +332,7 @@ fn suspender(g: &G, forbidden: bool) -> Option<GSuspender> {
 /// others, and may switch.
 pub(crate) fn may_leave_thread(cx: &Current) -> bool {
     let Some(g) = cx.g() else { return false };
-    kind_of_running(g) == Kind::Settled && suspender(g, thread::panicking() || cx.m.table.is_busy()).is_some()
+    kind_of_running(g) == Kind::Settled && suspender(g, thread::panicking() || cx.m.is_busy()).is_some()
 }
 
 /// Unwinds if the calling goroutine was cancelled and may unwind.
@@ -354,19 +355,43 @@ pub(crate) fn raise_if_cancelled() {
 ///
 /// Unwinds with [`Cancelled`](crate::Cancelled) if the goroutine was cancelled.
 pub fn yield_now() {
-    raise_if_cancelled();
-    yield_turn();
+    let suspends = current::with(|cx| {
+        let cx = cx?;
+        let g = cx.g()?;
+        if let Some(scope) = cancel::pending(g, Some(cx.sched())) {
+            cancel::raise(g, Some(cx.sched()), scope);
+        }
+        turn(cx, g)
+    });
+    yield_as(suspends);
 }
 
 fn yield_turn() {
-    let suspender = current::with(|cx| {
-        let cx = cx?;
-        let suspender = suspender(cx.g()?, thread::panicking() || cx.m.table.is_busy())?;
-        Some((suspender, ptr::from_ref(cx.sched())))
-    });
-    match suspender {
+    yield_as(current::with(|cx| cx.and_then(|cx| turn(cx, cx.g()?))));
+}
+
+/// What the running G's yield comes to, if it may switch.
+enum Turn {
+    /// It goes on at once.
+    Again,
+    Suspends(GSuspender, *const Sched),
+}
+
+#[inline(always)]
+fn turn(cx: &Current, g: &G) -> Option<Turn> {
+    let suspender = suspender(g, thread::panicking() || cx.m.is_busy())?;
+    if quick::comes_again(cx, g) {
+        return Some(Turn::Again);
+    }
+    Some(Turn::Suspends(suspender, cx.sched()))
+}
+
+#[inline(always)]
+fn yield_as(turn: Option<Turn>) {
+    match turn {
+        Some(Turn::Again) => {}
         // SAFETY: it is the calling G's, on whose stack this runs.
-        Some((suspender, sched)) => unsafe {
+        Some(Turn::Suspends(suspender, sched)) => unsafe {
             switch::suspend(sched, suspender, Switch::Yield);
         },
         None => in_place::offer(),

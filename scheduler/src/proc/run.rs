@@ -28,7 +28,7 @@ use crate::p::P;
 use crate::policy;
 use crate::proc::find::{self, Wants};
 use crate::proc::start_m::{self, reap, tell_deadline, tell_sysmon};
-use crate::proc::{attach, cancel, quiet, spawn, surplus, timers, wake};
+use crate::proc::{attach, cancel, quick, quiet, spawn, surplus, timers, wake};
 use crate::sched::Sched;
 
 /// The life of a thread made for an M.
@@ -130,14 +130,12 @@ fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
         if mem::take(&mut rested) {
             keeps_no_time(cx.sched());
         }
-        let is_root = lent.as_ref().is_some_and(|lent| std::ptr::eq(lent.root.as_ptr(), g.g()));
         let outcome;
         (hand, outcome) = execute(cx, hand, g);
-        match outcome {
-            Ran::Suspended => {}
-            Ran::Ended => leaves |= is_root,
+        if let Ran::Ended { g, locked } = outcome {
+            let is_root = lent.as_ref().is_some_and(|lent| lent.root == g);
             // A thread that lent itself is not the runtime's to end.
-            Ran::EndedLocked => leaves |= is_root || (lent.is_none() && retire_thread(cx)),
+            leaves |= is_root || (locked && lent.is_none() && retire_thread(cx));
         }
         if cx.sched().dispatch.line_len() > 0 {
             give_way(cx, &mut hand);
@@ -332,56 +330,72 @@ fn retire_thread(cx: &Current) -> bool {
     replaced
 }
 
-/// How a G gave the M back.
+/// How the last of the Gs that ran gave the M back.
 enum Ran {
     Suspended,
-    Ended,
-    /// What it left to its thread is for nobody else: the thread is to end.
-    EndedLocked,
+    /// The record is somebody else's by now. `locked`: what it left to its thread is for nobody else, which is to end.
+    Ended {
+        g: NonNull<G>,
+        locked: bool,
+    },
 }
 
-/// Runs one G until it gives the M back. The P may be gone by then.
+/// Runs a G until it gives the M back, and the Gs of the quick rounds that follow. The P may be gone by then.
 #[inline]
 fn execute(cx: &Current, mut hand: Entered, mut g: Runnable) -> (Entered, Ran) {
     if !g.has_begun()
         && let Err(error) = spawn::start(cx, &mut hand, &mut g)
     {
         drop(hand);
+        let record = g.as_raw();
         spawn::abandon(cx, g, error);
-        return (enter(cx), Ran::Ended);
+        return (enter(cx), Ran::Ended { g: record, locked: false });
     }
     announce(cx, &mut hand, &g);
+    quick::grant(&mut hand);
+    drop(hand);
     loop {
-        drop(hand);
-        cx.set_g(Some(g.g()));
-        let context = g.context().as_mut().expect("it has started");
-        // SAFETY: see the module's head: settled Gs are only ever queued on the M that started them.
-        let switch = unsafe { context.resume(cx.as_resumed()) };
-        cx.set_g(None);
-        cx.m.pulse.switched_back();
-        hand = enter(cx);
+        let switch = resume(cx, &mut g);
+        let mut hand = cx.take_local().expect("the loop is not inside itself");
         match switch {
             None => {
+                let (mut hand, record) = (hand.enter(), g.as_raw());
                 let locked = spawn::finish(cx, &mut hand, g);
-                return (hand, if locked { Ran::EndedLocked } else { Ran::Ended });
+                return (hand, Ran::Ended { g: record, locked });
+            }
+            Some(Switch::Yield) if hand.local().quick > 0 && g.kind() == Kind::Settled => {
+                hand.local().queue.push_back(g);
             }
             Some(Switch::Yield) => {
+                let mut hand = hand.enter();
                 queue_yielded(cx, &mut hand, g);
                 return (hand, Ran::Suspended);
             }
-            Some(Switch::Park | Switch::ParkShielded) => {}
-        }
-        // A panicking thread's wait, which a cancel must not end either, does not switch and does not come here.
-        match g.g().parker.commit(cancel::may_end_waits(g.own()) && switch == Some(Switch::Park)) {
-            Commit::Parked => {
+            // A panicking thread's wait, which a cancel must not end either, does not switch and does not come here.
+            Some(switch) => match g.g().parker.commit(cancel::may_end_waits(g.own()) && switch == Switch::Park) {
                 // GONE: from here on the G belongs to whoever claims it.
-                let _parked = g.into_raw();
-                return (hand, Ran::Suspended);
-            }
-            // Woken before it was switched out: it goes on.
-            Commit::Refused => {}
+                Commit::Parked => _ = g.into_raw(),
+                // Woken before it was switched out: it goes on.
+                Commit::Refused => continue,
+            },
+        }
+        match quick::next(cx, &mut hand) {
+            Some(next) => g = next,
+            None => return (hand.enter(), Ran::Suspended),
         }
     }
+}
+
+/// Lets `g` run until it gives the M back: none if it has ended.
+#[inline(always)]
+fn resume(cx: &Current, g: &mut Runnable) -> Option<Switch> {
+    cx.set_g(Some(g.g()));
+    let context = g.context().as_mut().expect("it has started");
+    // SAFETY: see the module's head: settled Gs are only ever queued on the M that started them.
+    let switch = unsafe { context.resume(cx.as_resumed()) };
+    cx.set_g(None);
+    cx.m.pulse.switched_back();
+    switch
 }
 
 /// A G that can go on queues up behind the others.

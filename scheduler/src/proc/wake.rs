@@ -15,6 +15,7 @@ use crate::proc::surplus;
 use crate::sched::Sched;
 
 /// Makes a G runnable whose owner the caller has become.
+#[inline(always)]
 pub(crate) fn ready(sched: &Sched, g: Runnable) {
     if g.own().in_place.get() {
         return wake_thread(g);
@@ -30,19 +31,21 @@ pub(crate) fn ready(sched: &Sched, g: Runnable) {
 }
 
 /// A G whose thread sleeps for it: the thread goes on by itself.
+#[cold]
 pub(crate) fn wake_thread(g: Runnable) {
     let home = g.own().home.get().expect("a G that waits in place has an M");
     let _the_thread_has_it = g.into_raw();
     M::of(home).seat.resume();
 }
 
+#[inline(always)]
 fn ready_settled(sched: &Sched, here: Option<&Current>, g: Runnable) {
     let home = M::of(g.own().home.get().expect("a settled G that waited has started"));
     if here.is_some_and(|cx| std::ptr::eq(cx.m, home)) {
-        match here.expect("just looked").enter() {
-            Ok(mut entered) => {
-                entered.local().push_woken(g);
-                drop(entered);
+        match here.expect("just looked").take_local() {
+            Ok(mut hand) => {
+                hand.local().push_woken(g);
+                drop(hand);
                 home.pulse.left_behind();
                 tell_sysmon(sched);
             }

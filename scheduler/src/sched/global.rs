@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use gosched_runtime_sys::primitive::Mutex;
+use gosched_runtime_sys::lock::Mutex;
 
 use crate::g::Runnable;
 use crate::g_queue::Queue;

@@ -9,7 +9,8 @@
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
-use gosched_runtime_sys::primitive::{AtomicBool, Mutex, Ordering, const_fn, mutated};
+use gosched_runtime_sys::lock::Mutex;
+use gosched_runtime_sys::primitive::{AtomicBool, Ordering, const_fn, mutated};
 use std::time::Instant;
 
 use crate::waiter::{Parks, Passed, Place, Popped, Rouse, Roused, Step, WaitList, let_all_go, line_up};

@@ -15,7 +15,8 @@
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
-use gosched_runtime_sys::primitive::{AtomicUsize, Mutex, Ordering, const_fn, mutated};
+use gosched_runtime_sys::lock::Mutex;
+use gosched_runtime_sys::primitive::{AtomicUsize, Ordering, const_fn, mutated};
 use std::task::Waker;
 use std::time::Instant;
 

@@ -13,7 +13,8 @@
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
-use gosched_runtime_sys::primitive::{AtomicUsize, Mutex, Ordering, mutated};
+use gosched_runtime_sys::lock::Mutex;
+use gosched_runtime_sys::primitive::{AtomicUsize, Ordering, mutated};
 use std::task::Waker;
 use std::time::Instant;
 

@@ -7,7 +7,8 @@
 
 #![expect(unsafe_code, reason = "links a node of its own frame")]
 
-use gosched_runtime_sys::primitive::{Mutex, MutexGuard, mutated};
+use gosched_runtime_sys::lock::{Mutex, MutexGuard};
+use gosched_runtime_sys::primitive::mutated;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 use std::time::Instant;
@@ -63,7 +64,7 @@ pub(crate) unsafe trait Parks {
 unsafe impl Parks for Parking {
     type Target = Target;
 
-    #[inline]
+    #[inline(always)]
     fn begin_at_once() -> Option<Self> {
         Parking::begin_at_once()
     }
@@ -72,14 +73,17 @@ unsafe impl Parks for Parking {
         Parking::renew(self);
     }
 
+    #[inline(always)]
     fn because(&self, why: Why) {
         Parking::because(self, why);
     }
 
+    #[inline(always)]
     fn target(&self) -> Target {
         Parking::target(self)
     }
 
+    #[inline(always)]
     fn park_until(&self, deadline: Option<Instant>) {
         Parking::park_until(self, deadline);
     }
@@ -129,6 +133,7 @@ pub(crate) struct Place<S, T, K> {
 
 impl<S, T, K> Place<S, T, K> {
     /// Behind those who wait in `list`.
+    #[inline(always)]
     pub(crate) fn behind(list: fn(&mut S) -> &mut WaitList<T, K>) -> Self {
         Self { list, end: End::Back, why: Why::Lock }
     }
@@ -144,6 +149,7 @@ impl<S, T, K> Place<S, T, K> {
 ///
 /// `guard` is of `lock`. `place` leads to the same list on each call, one that lives as long as the `S` in the lock
 /// and is neither replaced nor dropped while somebody waits in it. `unlocked` does not unwind.
+#[inline]
 pub(crate) unsafe fn wait_until<S, T, P: Parks>(
     lock: &Mutex<S>,
     mut guard: MutexGuard<'_, S>,
@@ -159,42 +165,78 @@ pub(crate) unsafe fn wait_until<S, T, P: Parks>(
     // does not unwind.
     unsafe { list(&mut guard).push(&node, Whom::Parked(parking.target()), place.end) };
     drop(guard);
-    if let Some(roused) = unlocked()
-        && let Err(payload) = wake_linked(roused, || {
-            let _no_waker_is_halfway = lock.lock();
-            parking.renew();
-        })
-    {
-        let mut guard = lock.lock();
-        if !node.is_done() {
-            // SAFETY: under the lock, a node that is not done is on its list (invariants 1, 2).
-            unsafe { list(&mut guard).unlink(&node) };
-        }
-        drop(guard);
-        resume_unwind(payload);
+    if let Some(roused) = unlocked() {
+        // SAFETY: it has just been linked there.
+        unsafe { wake_meanwhile(lock, list, &node, parking, roused) };
     }
     while !node.is_done() {
         parking.park_until(deadline);
-        if node.is_done() {
-            break;
+        if !node.is_done()
+            // SAFETY: as above.
+            && let Some(given_up) = unsafe { look(lock, list, &node, parking, deadline) }
+        {
+            return given_up;
         }
-        let cancelled = parking.cancelled();
-        if cancelled || deadline.is_some_and(|deadline| parking.expired(deadline)) {
-            let mut guard = lock.lock();
-            if node.is_done() && !mutated("waiter.unlink_unseen") {
-                break;
-            }
-            // SAFETY: under the lock, a node that is not done is on its list (invariants 1, 2).
-            unsafe { list(&mut guard).unlink(&node) };
-            drop(guard);
-            let slot = node.slot.replace(None);
-            return if cancelled { Waited::Cancelled(slot) } else { Waited::TimedOut(slot) };
-        }
+    }
+    Waited::Served(node.slot.replace(None))
+}
+
+/// Wakes somebody else while the caller's node is linked; takes the node off if that unwinds.
+///
+/// # Safety
+///
+/// `node` was linked into the list under the lock, and the caller is its owner.
+#[cold]
+unsafe fn wake_meanwhile<S, T, P: Parks>(
+    lock: &Mutex<S>,
+    list: fn(&mut S) -> &mut WaitList<T, P::Target>,
+    node: &Waiter<T, P::Target>,
+    parking: &P,
+    roused: Roused<P::Target>,
+) {
+    let renew = || {
+        let _no_waker_is_halfway = lock.lock();
+        parking.renew();
+    };
+    let Err(payload) = wake_linked(roused, renew) else { return };
+    let mut guard = lock.lock();
+    if !node.is_done() {
+        // SAFETY: under the lock, a node that is not done is on its list (invariants 1, 2).
+        unsafe { list(&mut guard).unlink(node) };
+    }
+    drop(guard);
+    resume_unwind(payload);
+}
+
+/// A wait returned, and the node was not done: whether it is given up.
+///
+/// # Safety
+///
+/// As for [`wake_meanwhile`].
+#[cold]
+unsafe fn look<S, T, P: Parks>(
+    lock: &Mutex<S>,
+    list: fn(&mut S) -> &mut WaitList<T, P::Target>,
+    node: &Waiter<T, P::Target>,
+    parking: &P,
+    deadline: Option<Instant>,
+) -> Option<Waited<T>> {
+    let cancelled = parking.cancelled();
+    if !cancelled && deadline.is_none_or(|deadline| !parking.expired(deadline)) {
         // Notified and not done: the waker is between the two, with the lock in its hands. Waiting for the lock is
         // waiting for `done`; parking again would spin on the notification.
         drop(lock.lock());
+        return None;
     }
-    Waited::Served(node.slot.replace(None))
+    let mut guard = lock.lock();
+    if node.is_done() && !mutated("waiter.unlink_unseen") {
+        return None;
+    }
+    // SAFETY: under the lock, a node that is not done is on its list (invariants 1, 2).
+    unsafe { list(&mut guard).unlink(node) };
+    drop(guard);
+    let slot = node.slot.replace(None);
+    Some(if cancelled { Waited::Cancelled(slot) } else { Waited::TimedOut(slot) })
 }
 
 /// Wakes somebody between the beginning of the caller's own wait and its parking. A task's waker is the user's code: it may
