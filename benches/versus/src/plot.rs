@@ -9,7 +9,7 @@ use crate::workload::{Columns, WORKLOADS};
 const ROW: f64 = 34.0;
 const LEFT: f64 = 230.0;
 const WIDTH: f64 = 560.0;
-const TOP: f64 = 64.0;
+const TOP: f64 = 78.0;
 
 /// Ratios beyond these are drawn at the edge; the number beside the bar is right.
 const LEAST: f64 = 0.01;
@@ -35,7 +35,7 @@ pub(crate) fn svg(measured: &Measured) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {whole} {height}\" width=\"{whole}\" height=\"{height}\" \
          font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
-         <text x=\"12\" y=\"22\" font-size=\"15\" fill=\"{INK}\">gosched's time, as a part of its peers': shorter is faster, 1 is as fast</text>\n"
+         <text x=\"12\" y=\"22\" font-size=\"15\" fill=\"{INK}\">What gosched takes, in time or memory, as a part of what its peers take: to the left it takes less</text>\n"
     );
     for (x, colour, says) in [(12.0, BEST, "of the best peer's"), (160.0, GO, "of Go's")] {
         let _ = writeln!(text, "<rect x=\"{x}\" y=\"34\" width=\"12\" height=\"12\" fill=\"{colour}\"/>");
@@ -76,14 +76,12 @@ fn draw(text: &mut String, row: &Row, y: f64) {
     }
 }
 
+/// From 1 to the ratio. What it says stands at the right of both, clear of the bar.
 fn bar(text: &mut String, y: f64, ratio: f64, colour: &str, says: &str) {
-    let end = at(ratio);
-    let _ = writeln!(
-        text,
-        "<rect x=\"{LEFT}\" y=\"{y}\" width=\"{:.1}\" height=\"11\" fill=\"{colour}\"/>",
-        (end - LEFT).max(1.0)
-    );
-    let (x, y) = (end.max(LEFT + 1.0) + 5.0, y + 9.5);
+    let (one, end) = (at(1.0), at(ratio));
+    let (left, width) = (one.min(end), (one - end).abs().max(1.0));
+    let _ = writeln!(text, "<rect x=\"{left:.1}\" y=\"{y}\" width=\"{width:.1}\" height=\"11\" fill=\"{colour}\"/>");
+    let (x, y) = (one.max(end) + 5.0, y + 9.5);
     let _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{y}\" font-size=\"11\" fill=\"{INK}\">{}</text>", escaped(says));
 }
 
@@ -175,7 +173,16 @@ mod tests {
     }
 
     #[test]
-    fn bars_end_where_the_scale_says() {
+    fn bars_lie_between_1_and_the_ratio() {
+        for (ratio, from, width) in [(0.1, at(0.1), at(1.0) - at(0.1)), (10.0, at(1.0), at(10.0) - at(1.0))] {
+            let mut text = String::new();
+            bar(&mut text, 0.0, ratio, INK, "x");
+            assert!(text.contains(&format!("x=\"{from:.1}\" y=\"0\" width=\"{width:.1}\"")), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_scale_is_logarithmic_and_has_ends() {
         assert_eq!(at(LEAST), LEFT);
         assert_eq!(at(MOST), LEFT + WIDTH);
         assert!((at(0.1) - (LEFT + WIDTH / 3.0)).abs() < 1e-6);
