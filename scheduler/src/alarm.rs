@@ -20,12 +20,13 @@ use std::time::Instant;
 use gosched_runtime_sys::clock::{to_instant, to_ns};
 use gosched_runtime_sys::new_thread;
 use gosched_runtime_sys::note::Note;
+use gosched_runtime_sys::primitive::mutated;
 use gosched_runtime_sys::thread::monotonic_ns;
 
 use crate::ds::heap::Ticket;
 use crate::ds::timers::{NEVER, Timers};
 
-struct Clock {
+pub(crate) struct Clock {
     timers: Timers<Waker>,
     note: Note,
     /// Its thread is there, or being made.
@@ -34,7 +35,7 @@ struct Clock {
 
 fn clock() -> &'static Clock {
     static CLOCK: OnceLock<Clock> = OnceLock::new();
-    CLOCK.get_or_init(|| Clock { timers: Timers::new(), note: Note::new(), runs: AtomicBool::new(false) })
+    CLOCK.get_or_init(Clock::new)
 }
 
 /// A waker that is called at a certain time, unless this is dropped before.
@@ -46,13 +47,10 @@ impl Alarm {
     /// again, which is dear, and right.
     pub(crate) fn set(at: Instant, waker: Waker) -> Self {
         let (clock, at) = (clock(), to_ns(at));
-        let Some(ticket) = clock.timers.add(at, waker.clone()) else {
+        let Some(ticket) = clock.add(at, waker.clone()) else {
             waker.wake();
             return Self(None);
         };
-        if clock.timers.first() >= at {
-            clock.note.wake();
-        }
         if !clock.runs.swap(true, Relaxed) {
             clock.start();
         }
@@ -69,6 +67,23 @@ impl Drop for Alarm {
 }
 
 impl Clock {
+    pub(crate) fn new() -> Self {
+        Self { timers: Timers::new(), note: Note::new(), runs: AtomicBool::new(false) }
+    }
+
+    /// Has `waker` called at `at`, by the thread. None if there is no memory for it.
+    pub(crate) fn add(&self, at: u64, waker: Waker) -> Option<Ticket> {
+        if mutated("alarm.wakes_first") {
+            self.note.wake();
+            return self.timers.add(at, waker);
+        }
+        let ticket = self.timers.add(at, waker)?;
+        if self.timers.first() >= at {
+            self.note.wake();
+        }
+        Some(ticket)
+    }
+
     fn start(&'static self) {
         let made = new_thread::spawn("gosched-clock".to_owned(), move || self.run());
         if made.is_err() {
@@ -81,18 +96,23 @@ impl Clock {
     fn run(&self) -> ! {
         loop {
             self.call_due(monotonic_ns());
-            match to_instant(self.timers.first()) {
-                Some(first) => {
-                    let _either = self.note.sleep_until(first);
-                }
-                // None, or later than the clock can say.
-                None => self.note.sleep(),
+            self.sleep();
+        }
+    }
+
+    /// Sleeps until the next one is due, or somebody puts one in before it.
+    pub(crate) fn sleep(&self) {
+        match to_instant(self.timers.first()) {
+            Some(first) => {
+                let _either = self.note.sleep_until(first);
             }
+            // None, or later than the clock can say.
+            None => self.note.sleep(),
         }
     }
 
     /// Calls the wakers that are due, without the lock.
-    fn call_due(&self, now: u64) {
+    pub(crate) fn call_due(&self, now: u64) {
         while let Some(waker) = self.timers.pop_due(now, |waker| waker) {
             // The panic has been reported where it arose. It is that executor's, and the others' wakers are still to be called.
             let _called = catch_unwind(AssertUnwindSafe(|| waker.wake()));

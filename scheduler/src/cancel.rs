@@ -29,6 +29,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use gosched_runtime_sys::lock::Mutex;
+use gosched_runtime_sys::primitive::mutated;
 
 pub use crate::g::{CancelScope, Cancelled};
 
@@ -36,8 +37,8 @@ use crate::current;
 use crate::ds::grow;
 use crate::ds::timers::NEVER;
 use crate::proc::cancel::{self, Region};
-use crate::proc::park::{Parking, Target};
-use crate::waiter::{Passed, Place, Roused, Step, WaitList, line_up};
+use crate::proc::park::{Parking, Target, Wake};
+use crate::waiter::{Parks, Passed, Place, Rouse, Roused, Step, WaitList, line_up};
 use crate::why::Why;
 
 /// Runs `f` so that no cancel, of whatever kind, ends a wait in it. A cancel that arrives stays pending, and the first wait
@@ -81,35 +82,54 @@ pub fn shield<R>(f: impl FnOnce() -> R) -> R {
 /// ```
 #[derive(Clone)]
 pub struct Token {
-    shared: Arc<Shared>,
+    shared: Arc<Shared<Target>>,
 }
 
-struct Shared {
+/// Who waits under a token.
+pub(crate) trait EndsWaits: Rouse {
+    /// Has it look for a reason to give its wait up, which was written before. Runs no user code.
+    ///
+    /// # Safety
+    ///
+    /// It has begun, and does not end while this runs.
+    #[must_use = "it never runs again unless it is woken"]
+    unsafe fn end_wait(self) -> Self::Wake;
+}
+
+impl EndsWaits for Target {
+    unsafe fn end_wait(self) -> Wake {
+        // SAFETY: this function's contract.
+        unsafe { self.cancel() }
+    }
+}
+
+/// A token, for whatever wakes the goroutines under it.
+pub(crate) struct Shared<K: EndsWaits> {
     id: u64,
     cancelled: AtomicBool,
-    state: Mutex<State>,
-    parent: Option<Arc<Shared>>,
+    state: Mutex<State<K>>,
+    parent: Option<Arc<Shared<K>>>,
 }
 
-struct State {
+struct State<K: EndsWaits> {
     /// As the atomic of this name, which is for who has no lock.
     cancelled: bool,
-    subjects: Vec<Subject>,
-    waiting: WaitList<(), Target>,
-    children: Vec<Weak<Shared>>,
+    subjects: Vec<Subject<K>>,
+    waiting: WaitList<(), K>,
+    children: Vec<Weak<Shared<K>>>,
 }
 
 /// A part of a goroutine that runs under a token.
-struct Subject {
+struct Subject<K> {
     listed: NonNull<Listed>,
-    g: Target,
+    g: K,
 }
 
 // SAFETY: the pointer is what is not `Send`; it is followed under the token's lock, and see the module's head.
-unsafe impl Send for Subject {}
+unsafe impl<K: Send> Send for Subject<K> {}
 
 /// A region, and where it stands among the token's subjects.
-struct Listed {
+pub(crate) struct Listed {
     region: Region,
     /// Read and written under the token's lock.
     at: Cell<Option<usize>>,
@@ -153,12 +173,7 @@ impl Token {
     /// Cancels what runs under it and what will, its children, and whoever waits for this. Never blocks. Cancelling again
     /// does nothing.
     pub fn cancel(&self) {
-        // Not by recursion: how deep a family is, users decide.
-        let mut family = vec![self.shared.clone()];
-        while let Some(member) = family.pop() {
-            let children = member.cancel_without_children();
-            family.extend(children.iter().filter_map(Weak::upgrade));
-        }
+        Shared::cancel(&self.shared);
     }
 
     /// Whether it, or a token that it is a child of, was cancelled.
@@ -197,14 +212,7 @@ impl Token {
     }
 
     fn wait_until(&self, deadline: Option<Instant>) -> bool {
-        let place = Place { why: Why::Token, ..Place::behind(|state: &mut State| &mut state.waiting) };
-        let look = |state: &mut State| if state.cancelled { Step::Done(()) } else { Step::Wait(None) };
-        // SAFETY: the list is one field of this lock's state, which nothing replaces. The closure does nothing.
-        match unsafe { line_up(&self.shared.state, place, Parking::begin, deadline, look, || None) } {
-            Passed::AtOnce(()) | Passed::Served(_) => true,
-            Passed::TimedOut => false,
-            Passed::Cancelled(parking) => parking.raise(),
-        }
+        self.shared.wait(deadline, Parking::begin)
     }
 
     /// Runs `f` under this token: once it is cancelled, the waits that the calling goroutine is in unwind up to here.
@@ -221,8 +229,8 @@ impl Token {
     /// With whatever else `f` unwinds with, such as a cancel of the whole goroutine.
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> Result<R, Cancelled> {
         let scope = CancelScope::Token(self.id());
-        let listed = Listed { region: Region::new(scope, NEVER), at: Cell::new(None) };
-        let entered = Entered { token: &self.shared, listed: &listed };
+        let listed = Listed::new(scope);
+        let entered = Entered::new(&self.shared, &listed);
         if !entered.enter(Target::here()) {
             let g = current::with(|cx| Some(cx?.g()?.id())).unwrap_or_default();
             return Err(Cancelled { g, scope });
@@ -237,8 +245,8 @@ impl Token {
     }
 }
 
-impl Shared {
-    fn new(parent: Option<Arc<Shared>>) -> Arc<Self> {
+impl<K: EndsWaits> Shared<K> {
+    pub(crate) fn new(parent: Option<Arc<Self>>) -> Arc<Self> {
         let state = State { cancelled: false, subjects: Vec::new(), waiting: WaitList::new(), children: Vec::new() };
         Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Relaxed),
@@ -248,22 +256,53 @@ impl Shared {
         })
     }
 
+    /// See [`Token::cancel`].
+    pub(crate) fn cancel(this: &Arc<Self>) {
+        // Not by recursion: how deep a family is, users decide.
+        let mut family = vec![this.clone()];
+        while let Some(member) = family.pop() {
+            let children = member.cancel_without_children();
+            family.extend(children.iter().filter_map(Weak::upgrade));
+        }
+    }
+
+    /// See [`Token::wait_deadline`].
+    pub(crate) fn wait<P: Parks<Target = K>>(&self, deadline: Option<Instant>, begin: impl FnOnce() -> P) -> bool {
+        let place = Place { why: Why::Token, ..Place::behind(|state: &mut State<K>| &mut state.waiting) };
+        let look = |state: &mut State<K>| if state.cancelled { Step::Done(()) } else { Step::Wait(None) };
+        // SAFETY: the list is one field of this lock's state, which nothing replaces. The closure does nothing.
+        match unsafe { line_up(&self.state, place, begin, deadline, look, || None) } {
+            Passed::AtOnce(()) | Passed::Served(_) => true,
+            Passed::TimedOut => false,
+            Passed::Cancelled(parking) => parking.raise(),
+        }
+    }
+
     /// Cancels this token; its children, for the caller to cancel.
-    fn cancel_without_children(&self) -> Vec<Weak<Shared>> {
+    fn cancel_without_children(&self) -> Vec<Weak<Self>> {
+        if mutated("token.wakes_first") {
+            self.wake_all();
+        }
         let mut state = self.state.lock();
         state.cancelled = true;
         // ORDERING[cancel.token]: pairs with the load in `is_cancelled`.
         self.cancelled.store(true, Release);
         let children = std::mem::take(&mut state.children);
         drop(state);
-        // One at a time: waking runs other code, and what is collected would have to be allocated under the lock.
-        while let Some(wake) = self.next_to_wake() {
-            wake.now();
+        if !mutated("token.wakes_first") {
+            self.wake_all();
         }
         children
     }
 
-    fn next_to_wake(&self) -> Option<Roused<Target>> {
+    /// One at a time: waking runs other code, and what is collected would have to be allocated under the lock.
+    fn wake_all(&self) {
+        while let Some(wake) = self.next_to_wake() {
+            wake.now();
+        }
+    }
+
+    fn next_to_wake(&self) -> Option<Roused<K>> {
         let mut state = self.state.lock();
         if let Some(waiter) = state.waiting.pop() {
             return Some(waiter.dismiss());
@@ -274,18 +313,18 @@ impl Shared {
         listed.at.set(None);
         listed.region.tell();
         // SAFETY: the goroutine cannot leave the region, let alone end, while the lock is held.
-        Some(Roused::Parked(unsafe { g.cancel() }))
+        Some(Roused::Parked(unsafe { g.end_wait() }))
     }
 
     /// Lists a child, or cancels it. What the list grows by, and the places of children that are gone, are taken and given
     /// back outside the lock.
-    fn adopt(&self, child: &Arc<Shared>) {
+    pub(crate) fn adopt(&self, child: &Arc<Self>) {
         let mut more = vec![Arc::downgrade(child)];
         loop {
             let mut state = self.state.lock();
-            if state.cancelled {
+            if state.cancelled && !mutated("token.adopts_too_late") {
                 drop(state);
-                return more.iter().filter_map(Weak::upgrade).for_each(|shared| Token { shared }.cancel());
+                return more.iter().filter_map(Weak::upgrade).for_each(|child| Self::cancel(&child));
             }
             if state.children.is_empty() {
                 std::mem::swap(&mut state.children, &mut more);
@@ -306,7 +345,7 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
+impl<K: EndsWaits> Drop for Shared<K> {
     /// Not by recursion: how long a line of descent is, users decide.
     fn drop(&mut self) {
         let mut parent = self.parent.take();
@@ -316,15 +355,25 @@ impl Drop for Shared {
     }
 }
 
+impl Listed {
+    pub(crate) fn new(scope: CancelScope) -> Self {
+        Self { region: Region::new(scope, NEVER), at: Cell::new(None) }
+    }
+}
+
 /// A region's stay among a token's subjects.
-struct Entered<'a> {
-    token: &'a Shared,
+pub(crate) struct Entered<'a, K: EndsWaits> {
+    token: &'a Shared<K>,
     listed: &'a Listed,
 }
 
-impl Entered<'_> {
+impl<'a, K: EndsWaits> Entered<'a, K> {
+    pub(crate) fn new(token: &'a Shared<K>, listed: &'a Listed) -> Self {
+        Self { token, listed }
+    }
+
     /// Lists the region as one of `g`, if that is a goroutine. False: the token is cancelled.
-    fn enter(&self, g: Option<Target>) -> bool {
+    pub(crate) fn enter(&self, g: Option<K>) -> bool {
         let Some(g) = g else { return !self.token.state.lock().cancelled };
         let subject = Subject { listed: NonNull::from(self.listed), g };
         grow::with_room(
@@ -341,12 +390,14 @@ impl Entered<'_> {
     }
 }
 
-impl Drop for Entered<'_> {
+impl<K: EndsWaits> Drop for Entered<'_, K> {
     fn drop(&mut self) {
         let mut state = self.token.state.lock();
         let Some(at) = self.listed.at.take() else { return };
         state.subjects.swap_remove(at);
-        if let Some(moved) = state.subjects.get(at) {
+        if let Some(moved) = state.subjects.get(at)
+            && !mutated("token.forgets_the_moved")
+        {
             // SAFETY: it is listed, and the lock is held.
             unsafe { moved.listed.as_ref() }.at.set(Some(at));
         }

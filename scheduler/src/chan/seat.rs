@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use super::raw::Channel;
+use crate::cancel::EndsWaits;
 use crate::ds::parker::{Commit, Notify, Parker};
 use crate::join::Cancels;
 use crate::waiter::{Parks, Rouse};
@@ -88,6 +89,12 @@ fn withdrawn<R>(f: impl FnOnce() -> R) -> Option<R> {
 
 impl Cancels for Seat {
     unsafe fn cancel(self) -> Option<Seat> {
+        (self.0.parker.cancel() == Notify::Owner).then_some(self)
+    }
+}
+
+impl EndsWaits for Seat {
+    unsafe fn end_wait(self) -> Option<Seat> {
         (self.0.parker.cancel() == Notify::Owner).then_some(self)
     }
 }

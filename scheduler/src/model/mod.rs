@@ -13,6 +13,7 @@
 //!
 //! A new model is a file here with a `fn` per scenario and one [`models!`] table of its tests.
 
+mod alarm;
 mod chan;
 mod dispatch;
 mod executor;
@@ -32,6 +33,7 @@ mod sync;
 mod table;
 mod timekeeper;
 mod timers;
+mod token;
 mod watch;
 
 use std::panic::{self, AssertUnwindSafe};

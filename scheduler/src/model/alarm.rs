@@ -1,0 +1,52 @@
+//! The thread that calls futures' wakers at their time: what is put in while it goes to sleep.
+
+use gosched_runtime_sys::primitive::{AtomicU32, Ordering, thread};
+// Not loom's, which aborts when it is dropped by a model that failed.
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
+use super::models;
+use crate::alarm::Clock;
+
+/// A waker that counts its calls.
+struct Calls(AtomicU32);
+
+impl Wake for Calls {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What the clock says to its thread: all that is put in here is due by then.
+const NOW: u64 = 100;
+
+/// Several put something in, in whatever order of times; the thread, which sleeps for as long as it sees nothing, calls all.
+fn put_in<const N: usize>(times: [u64; N]) {
+    let (clock, calls) = (Arc::new(Clock::new()), Arc::new(Calls(AtomicU32::new(0))));
+    let others = times.map(|at| {
+        let (clock, waker) = (clock.clone(), Waker::from(calls.clone()));
+        thread::spawn(move || assert!(clock.add(at, waker).is_some()))
+    });
+    loop {
+        clock.call_due(NOW);
+        if calls.0.load(Ordering::Relaxed) == N as u32 {
+            break;
+        }
+        clock.sleep();
+    }
+    others.into_iter().for_each(|other| other.join().expect("its asserts hold"));
+}
+
+fn one() {
+    put_in([5]);
+}
+
+fn two() {
+    put_in([10, 5]);
+}
+
+models! {
+    holds one_holds = one;
+    holds two_hold = two within 3 preemptions;
+    catches a_wake_up_before_there_is_something = "alarm.wakes_first" in one;
+}

@@ -1,0 +1,100 @@
+//! A token's cancel against who waits for it, who comes under it or leaves it, and a child that is made meanwhile.
+
+use gosched_runtime_sys::primitive::thread;
+// Not loom's, which aborts when it is dropped by a model that failed.
+use std::sync::Arc;
+
+use super::models;
+use crate::cancel::{CancelScope, Entered, Listed, Shared};
+use crate::chan::raw::Channel;
+use crate::chan::seat::Seat;
+
+type Token = Arc<Shared<Seat>>;
+
+fn beside(token: &Token, f: fn(&Token)) -> thread::JoinHandle<()> {
+    let token = token.clone();
+    thread::spawn(move || f(&token))
+}
+
+/// Waits for the token itself.
+fn wait(token: &Token) {
+    let seat = Seat::new();
+    assert!(token.wait(None, || seat.sit()));
+}
+
+/// Waits under the token for what never comes.
+fn wait_under(token: &Token) {
+    let (seat, channel) = (Seat::new(), Channel::<u32, Seat>::new(Some(0)));
+    let listed = Listed::new(CancelScope::Token(1));
+    let entered = Entered::new(token, &listed);
+    if entered.enter(Some(seat.clone())) {
+        assert_eq!(seat.recv(&channel), None, "nobody sends");
+    }
+    drop(entered);
+    assert_eq!(channel.waiting(), (0, 0), "a node was left behind");
+}
+
+/// Comes under the token and leaves it.
+fn pass_under(token: &Token) {
+    let listed = Listed::new(CancelScope::Token(1));
+    let entered = Entered::new(token, &listed);
+    let _either = entered.enter(Some(Seat::new()));
+    drop(entered);
+}
+
+/// Who waits for the token learns of it, whichever comes first.
+fn waiting() {
+    let token: Token = Shared::new(None);
+    let waiter = beside(&token, wait);
+    Shared::cancel(&token);
+    waiter.join().expect("its asserts hold");
+}
+
+/// Who waits under it ends.
+fn under() {
+    let token: Token = Shared::new(None);
+    let subject = beside(&token, wait_under);
+    Shared::cancel(&token);
+    subject.join().expect("its asserts hold");
+}
+
+/// Two are under it, one of which leaves, perhaps as the first in the list: the other one ends all the same, and both are gone.
+fn two_under() {
+    let token: Token = Shared::new(None);
+    let others = [beside(&token, pass_under), beside(&token, wait_under)];
+    Shared::cancel(&token);
+    others.into_iter().for_each(|other| other.join().expect("its asserts hold"));
+}
+
+/// The last of two leaves after the first did, whose place it got.
+fn two_leave() {
+    let token: Token = Shared::new(None);
+    let others = [beside(&token, pass_under), beside(&token, pass_under)];
+    others.into_iter().for_each(|other| other.join().expect("it does not panic"));
+    Shared::cancel(&token);
+}
+
+/// A child that is made while its parent is cancelled is cancelled, too.
+fn child() {
+    let parent: Token = Shared::new(None);
+    let maker = beside(&parent, |parent| {
+        let child = Shared::new(Some(parent.clone()));
+        parent.adopt(&child);
+        let seat = Seat::new();
+        assert!(child.wait(None, || seat.sit()));
+    });
+    Shared::cancel(&parent);
+    maker.join().expect("its asserts hold");
+}
+
+models! {
+    holds waiting_holds = waiting;
+    holds under_holds = under within 3 preemptions;
+    holds two_under_hold = two_under within 2 preemptions;
+    holds two_leave_hold = two_leave within 3 preemptions;
+    holds child_holds = child within 3 preemptions;
+    catches a_cancel_that_wakes_first = "token.wakes_first" in waiting;
+    catches a_subject_that_comes_after_the_wakes = "token.wakes_first" in under within 3 preemptions;
+    catches a_place_that_is_wrong = "token.forgets_the_moved" in two_leave within 3 preemptions;
+    catches a_child_that_is_forgotten = "token.adopts_too_late" in child within 3 preemptions;
+}
