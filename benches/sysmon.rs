@@ -33,6 +33,11 @@ fn main() {
         };
         (0..16).for_each(|_| spawn(rt, stop, nap));
     });
+    for (sleepers, ms) in [(3, 1), (16, 1), (16, 10), (200, 100)] {
+        situation(&format!("{sleepers} goroutines sleep for {ms} ms each, again and again"), |rt, stop| {
+            (0..sleepers).for_each(|_| spawn(rt, stop, move || time::sleep(Duration::from_millis(ms))));
+        });
+    }
     situation("nothing", |_, _| ());
 }
 

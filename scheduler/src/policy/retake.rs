@@ -1,47 +1,58 @@
 //! When sysmon takes a P from an M, and how often it looks.
 //!
 //! Everything here is a function of what two looks saw; who looks, and what is done about the verdict, is `sysmon`'s.
-//! The constants are starting points from small models on 2 CPUs, except where a measurement on the scheduler is named.
+//! Each constant was varied on the scheduler itself, 2 Ps on 2 CPUs, the others as they are; what came of it stands beside it, and
+//! all of it in `docs/scheduling.md`.
 
-/// How long a goroutine may compute before its P is taken for whoever waits: Go's number. Long against a hand-over between
-/// cores (57 us), short against what a person notices.
+/// How long a goroutine may compute before its P is taken for whoever waits: Go's number. With 5 ms, goroutines that compute for
+/// 6 ms at a time lost 145 Ps a second and a tenth of their throughput, with 10 ms none; with 20 ms, two hogs left gaps of up to
+/// 36 ms in a 1 ms ticker, with 10 ms of 14.
 pub(crate) const SLICE_NS: u64 = 10_000_000;
 
 /// Two looks at a thread's CPU clock are compared if they are at least so far apart: below, a thread that has just been
-/// woken may not have been charged for anything yet.
+/// woken may not have been charged for anything yet. 30 us gain nothing, since looks are 100 us apart at best; with 300 us, 64 calls
+/// that block for 20 ms took 38 ms instead of 32, with 1 ms 63.
 pub(crate) const BLOCKED_NS: u64 = 100_000;
 
-/// So many times `procs` Ms may compute without a P before new goroutines are let in one at a time only.
+/// So many times `procs` Ms may compute without a P before new goroutines are let in one at a time only. Each of them is a thread
+/// that wants a core. Beside 200 hogs, a ticker had gaps of up to 22 ms with 1, 36 ms with 4, 39 ms with 8, 64 ms with 16, which is
+/// more than is promised; with 1, a third fewer of the hogs had begun after 3 s.
 pub(crate) const COMPUTING_PER_PROC: usize = 4;
 
-/// The longest time between two admissions of a goroutine that turn out to be hogs; the first is twice the slice.
+/// The longest time between two admissions of a goroutine that turn out to be hogs; the first is twice the slice. With 20 ms each
+/// time, 200 hogs had 79 threads after 3 s and left gaps of 100 ms; with 100 ms 38 and 45 ms, with 300 ms 23 and 28 ms, with a second
+/// 18 and as much. Longer ones gain nothing, and keep what is no hog waiting.
 pub(crate) const LONGEST_ADMISSION_NS: u64 = 1_000_000_000;
 
 /// How often sysmon looks while something waits behind user code. A look costs some microseconds, most of them the timer's
-/// interrupt and the switch, so this is well below a percent of a core.
+/// interrupt and the switch, so this is well below a percent of a core. 16 goroutines that block for 5 ms again and again made 2,700
+/// calls a second; with 2 ms 2,300, with 4 ms 1,400; with 0.25 ms a tenth more, for as much more of the overseer's time.
 pub(crate) const TICK_NS: u64 = 1_000_000;
 
 /// While nothing has to be done about what waits, the time between looks doubles up to this. The worst case of a
-/// goroutine that blocks just after a look is this and a tick: it is most of the gap that blocking Gs leave in a ticker.
+/// goroutine that blocks just after a look is this and a tick: it is most of the gap that blocking Gs leave in a ticker. While 1,000
+/// goroutines yield, sysmon takes 14 ms of processor time a second with 1 ms, 6 with 2, 2.5 with 4, 1.9 with 8: from here on it is cheap.
 pub(crate) const LONGEST_TICK_NS: u64 = 4_000_000;
 
 /// After a blocked M lost its P, the goroutine that its P runs next is probably of the same kind: for so long sysmon looks
-/// more often.
+/// more often. Without, 64 calls that block for 20 ms took 104 ms; with anything from 1 to 20 ms, 32.
 pub(crate) const BURST_NS: u64 = 5_000_000;
-/// How often it does.
+/// How often it does. With 0.2 ms, those 64 calls took 38 ms, with 0.5 ms 64, with 50 us 31.
 pub(crate) const BURST_TICK_NS: u64 = 100_000;
 
 /// So many looks in a row must see nothing that waits before sysmon sleeps: two goroutines that wake each other leave work
-/// behind in one look and none in the next, and a sleep that ends at once costs more than a look.
+/// behind in one look and none in the next, and a sleep that ends at once costs more than a look. While 1,000 goroutines yield, 1
+/// look costs 6.1 ms of processor time a second, 2 cost 4.1, 3 cost 2.7, 6 as much.
 pub(crate) const QUIET_LOOKS: u32 = 3;
 
 /// From when on a goroutine that keeps siblings waiting is reported, and from when on the report says that a lock may be
-/// the reason.
+/// the reason. For people: ten slices, which no goroutine that suspends now and then comes to; and a second, which few calls block for.
 pub(crate) const REPORT_NS: u64 = 100_000_000;
 /// See [`REPORT_NS`].
 pub(crate) const REPORT_LOCK_NS: u64 = 1_000_000_000;
 
-/// How long after sysmon's thread could not be made the next try is.
+/// How long after sysmon's thread could not be made the next try is: making one takes 30 us, so a failure costs less than a
+/// thousandth of a core.
 pub(crate) const RETRY_NS: u64 = 100_000_000;
 
 /// What is known of an M that keeps its P while others wait.
