@@ -34,7 +34,7 @@ use crate::ds::table::Table;
 use crate::g::{Home, Runnable};
 use crate::g_queue::{Mailbox, Queue};
 use crate::p::P;
-use crate::policy;
+use crate::policy::{self, Turn};
 use crate::pulse::Pulse;
 
 /// One OS thread that runs Gs.
@@ -77,8 +77,8 @@ pub(crate) struct Local {
     pub(crate) tick: u32,
     /// How many rounds may follow without the P in hand; see `proc::quick`.
     pub(crate) quick: u32,
-    /// Since when it has had its P, if it looked at the clock.
-    pub(crate) p_since: Option<u64>,
+    /// How long it has had its P while others stand in the line.
+    pub(crate) turn: Option<Turn>,
     /// In which round it reads the clock next for its P's timers, and when and in which it last did.
     pub(crate) clock: Clock,
     /// The G it started last needed a permit, which goes back in the next round.
@@ -159,7 +159,7 @@ impl M {
                 chain: 0,
                 tick: 0,
                 quick: 0,
-                p_since: None,
+                turn: None,
                 clock: Clock::default(),
                 admission: Admission::Free,
                 heads: Vec::new(),

@@ -35,6 +35,7 @@ use crate::ds::timers::NEVER;
 use crate::m::M;
 use crate::policy::retake::{
     BLOCKED_NS, Cpu, Looked, Pace, REPORT_LOCK_NS, REPORT_NS, SLICE_NS, Stay, Verdict, admission_ns, is_crowded, judge,
+    slice_ends,
 };
 use crate::proc::start_m::start_idle_m;
 use crate::proc::{surplus, timers, wake};
@@ -113,6 +114,8 @@ struct Sysmon {
     /// Since when the permit to start a goroutine is out, and how often it did not come back in time.
     permit_since: Option<u64>,
     hogs: u32,
+    /// Since when there was work for more Ps at each look.
+    wanted_since: Option<u64>,
 }
 
 /// One look at all Ms.
@@ -122,13 +125,22 @@ struct Look<'a> {
     looked: Looked,
     /// How many more Ps would find work.
     wanted: usize,
+    /// There has been some for so long that somebody has to come by at it.
+    neglected: bool,
     /// Ms that compute without a P.
     computing: usize,
 }
 
 impl Sysmon {
     fn new() -> Self {
-        Self { pace: Pace::new(), seen: HashMap::new(), ms: Vec::new(), permit_since: None, hogs: 0 }
+        Self {
+            pace: Pace::new(),
+            seen: HashMap::new(),
+            ms: Vec::new(),
+            permit_since: None,
+            hogs: 0,
+            wanted_since: None,
+        }
     }
 
     fn look(&mut self, sched: &Sched, now: u64) -> Looked {
@@ -138,7 +150,10 @@ impl Sysmon {
         sched.list_ms(&mut self.ms);
         let waits = any_waits(sched, &self.ms);
         let looked = Looked { waits, blocked: false, busy: false };
-        let mut look = Look { sched, now, looked, wanted: wanted(sched), computing: 0 };
+        let wanted = wanted(sched);
+        self.wanted_since = (wanted > 0).then(|| self.wanted_since.unwrap_or(now));
+        let neglected = self.wanted_since.is_some_and(|since| slice_ends(now.saturating_sub(since)));
+        let mut look = Look { sched, now, looked, wanted, neglected, computing: 0 };
         for m in &self.ms {
             let beat = m.pulse.beat();
             let seen = self.seen.entry(std::ptr::from_ref::<M>(m).addr()).or_insert_with(|| Seen::first(beat, now));
@@ -179,6 +194,10 @@ impl Sysmon {
 impl Look<'_> {
     fn at(&mut self, m: &'static M, seen: &mut Seen, beat: Beat) {
         let same_round = seen.update(beat, self.now);
+        if self.neglected && m.pulse.runs() {
+            // Urged, it looks everywhere before the next round.
+            m.pulse.urge();
+        }
         if !m.pulse.runs() || !same_round {
             return;
         }
@@ -197,10 +216,9 @@ impl Look<'_> {
         self.report(m, seen, stuck_ns);
     }
 
-    /// A slice that is over ends at the goroutine's next chance, if others wait behind it or its P is wanted elsewhere.
+    /// A slice that is about to be over ends at the goroutine's next chance, if others wait behind it or its P is wanted elsewhere.
     fn urge(&self, m: &M, seen: &Seen) {
-        let over = self.now.saturating_sub(seen.slice_since) >= SLICE_NS;
-        if over && (keeps_others_waiting(m) || self.wanted > 0) {
+        if slice_ends(self.now.saturating_sub(seen.slice_since)) && (keeps_others_waiting(m) || self.wanted > 0) {
             m.pulse.urge();
         }
     }

@@ -85,8 +85,11 @@ impl World {
         m
     }
 
-    /// A P that nobody has: to the line's head if it was passed over, else it lies idle.
+    /// A P that nobody has: to the line's head if it was passed over, else it lies idle; unless it is one too many.
     pub(crate) fn put_back(&mut self, p: usize, by: Option<usize>) {
+        if self.excess() > 0 {
+            return self.retire_p(p, by);
+        }
         if self.dispatch.line.front().is_some_and(|head| policy::passed_over(head.since, self.now)) {
             let head = self.leave_line(0);
             self.hand(p, head, by);
@@ -110,6 +113,9 @@ impl World {
 
     /// Somebody to run a P that has work: the line's head, an M that sleeps, or a new one.
     pub(crate) fn hand_off(&mut self, p: usize, by: Option<usize>) {
+        if self.excess() > 0 {
+            return self.retire_p(p, by);
+        }
         let needed = self.has_free_work() || !self.dispatch.line.is_empty() || self.timers_are_due();
         if !needed {
             return self.put_back(p, by);

@@ -17,7 +17,7 @@ impl World {
         let p = self.ms[m].p.expect("it has one");
         let machine = &mut self.ms[m];
         machine.tick = machine.tick.wrapping_add(1);
-        if machine.tick.is_multiple_of(policy::LOOK_ROUND) {
+        if machine.tick.is_multiple_of(policy::LOOK_ROUND) || machine.urged {
             machine.queue.append(&mut machine.inbox);
             let oldest = self
                 .pop_global(m)
@@ -67,10 +67,10 @@ impl World {
 
     /// The home M with the fewest settled Gs; none in place of one that is yet to be made.
     pub(crate) fn least_home(&self) -> (Option<usize>, usize) {
-        if self.ms.len() < self.config.procs {
+        if self.ms.len() < self.procs {
             return (None, 0);
         }
-        let least = (0..self.config.procs).min_by_key(|m| self.ms[*m].settled).expect("there is a P");
+        let least = (0..self.procs).min_by_key(|m| self.ms[*m].settled).expect("there is a P");
         (Some(least), self.ms[least].settled)
     }
 
@@ -86,7 +86,7 @@ impl World {
 
     /// What others offer, by an M that is busy.
     fn offered(&mut self, m: usize, p: usize) -> Option<Gid> {
-        let procs = self.config.procs;
+        let procs = self.ps.len();
         let offers = |p: &usize| self.ps[*p].offers && !self.ps[*p].unstarted.is_empty();
         let victim = (1..procs).map(|i| (p + i) % procs).find(offers)?;
         if self.is_relieved(m) || !policy::may_relieve(self.ms[m].settled, self.least_home().1) || !self.admit(m) {
@@ -115,7 +115,7 @@ impl World {
         if let Some(g) = own.and_then(|p| self.start(m, p, false)) {
             return Look::Found(g);
         }
-        let (me, procs) = (self.ms[m].p.unwrap_or(0), self.config.procs);
+        let (me, procs) = (self.ms[m].p.unwrap_or(0), self.ps.len());
         let mut young: Option<u64> = None;
         for i in 0..procs {
             match self.look_at(m, (me + i) % procs) {
@@ -138,7 +138,7 @@ impl World {
         }
         let mine = self.has_room(m);
         let now = self.now;
-        self.ms[m].heads.resize(self.config.procs, (Gid::MAX, 0));
+        self.ms[m].heads.resize(self.ps.len(), (Gid::MAX, 0));
         let seen = &mut self.ms[m].heads[victim];
         if seen.0 != head {
             *seen = (head, now);

@@ -43,8 +43,8 @@ fn outcome(world: World, counted: &'static str, timed: &'static str) -> Outcome 
     let ran = if done_at > 0 { done_at } else { world.now };
     let per_second = u128::from(world.record.counted(counted)) * u128::from(S) / u128::from(ran.max(1));
     let foreign = world.gs.iter().filter(|g| g.thread.is_some()).count();
-    let settled = (0..world.config.procs).filter_map(|m| world.ms.get(m)).map(|m| m.settled);
-    let least = settled.clone().min().filter(|_| world.ms.len() >= world.config.procs);
+    let settled = (0..world.procs).filter_map(|m| world.ms.get(m)).map(|m| m.settled);
+    let least = settled.clone().min().filter(|_| world.ms.len() >= world.procs);
     Outcome {
         counted,
         per_second: u64::try_from(per_second).unwrap_or(u64::MAX),
@@ -128,6 +128,68 @@ pub(crate) fn yields(config: Config) -> Outcome {
     // The more Ps, the more happens at a time.
     world.run((128 * MS / config.procs as u64).clamp(4 * MS, 20 * MS));
     outcome(world, "yields", "a beginning")
+}
+
+/// Goroutines whose operations succeed at once, four for each P, so that none suspends by itself; and others, made outside, that want
+/// to begin.
+pub(crate) fn never_wait(config: Config) -> Outcome {
+    let mut world = World::new(config);
+    let loops = 4 * config.procs;
+    let channels: Vec<Chan> = (0..loops).map(|_| world.channel(1)).collect();
+    world.go(parent(loops, move |n| {
+        let (channel, mut step, mut last) = (channels[n], 0_u64, None);
+        Box::new(move |me: &mut Me<'_>| {
+            step += 1;
+            match step % 3 {
+                1 => {
+                    if let Some(last) = last.replace(me.now) {
+                        me.record.took("a turn", me.now - last);
+                    }
+                    me.record.count("turns");
+                    Op::Compute(me.rng.around(20 * US))
+                }
+                2 => Op::Send(channel, 0),
+                _ => Op::Recv(channel),
+            }
+        })
+    }));
+    for n in 1..=50 {
+        world.run(n * 10 * MS);
+        let made = world.now;
+        world.go(move |me: &mut Me<'_>| newcomer(made).next(me));
+    }
+    outcome(world, "turns", "a turn")
+}
+
+/// Goroutines that compute and yield, four for each P that it begins with, while the number of Ps becomes one, twice as many
+/// as at first, and that again; with a hog, from which a P is taken, and a ticker.
+pub(crate) fn resized(config: Config) -> Outcome {
+    let mut world = World::new(config);
+    world.go_migratory(ticker());
+    let works = |_: usize| -> Box<dyn Script> {
+        let mut yields = true;
+        Box::new(move |me: &mut Me<'_>| {
+            yields = !yields;
+            if yields {
+                return Op::Yield;
+            }
+            me.record.count("pieces");
+            Op::Compute(me.rng.around(200 * US))
+        })
+    };
+    world.go(parent(4 * config.procs, works));
+    world.go(sequence(vec![Op::Compute(S)]));
+    let (mut now, mut before) = (0, 0);
+    for procs in [config.procs, 1, 2 * config.procs, config.procs] {
+        world.set_procs(procs);
+        now += 100 * MS;
+        world.run(now);
+        let pieces = world.record.counted("pieces");
+        world.record.took("pieces in 100 ms", pieces - before);
+        before = pieces;
+        world.record.took("Ps too many", world.in_use().abs_diff(procs) as u64);
+    }
+    outcome(world, "pieces", "a ticker's gap")
 }
 
 /// One goroutine that makes long-lived ones, 1000 for each P.

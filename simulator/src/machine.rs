@@ -53,14 +53,19 @@ pub(crate) struct M {
     chain: u32,
     pub(crate) tick: u32,
     pub(crate) settled: usize,
-    p_since: Option<u64>,
+    turn: Option<policy::Turn>,
     pub(crate) heads: Vec<(Gid, u64)>,
     /// How often it fell asleep.
     pub(crate) slept: u64,
     /// What it has to do for others before it goes on.
     pub(crate) debt: u64,
-    /// Rounds, and whether user code runs in this one.
+    /// Rounds, those that began a slice, and whether this one goes on in the slice of the one before.
     pub(crate) round: u64,
+    pub(crate) slice: u64,
+    inherits: bool,
+    /// The slice is over: the next operation that may suspend does.
+    pub(crate) urged: bool,
+    /// Whether user code runs.
     pub(crate) in_user_code: bool,
     /// What it runs was let in alone.
     pub(crate) permit: bool,
@@ -81,11 +86,14 @@ impl M {
             chain: 0,
             tick: 0,
             settled: 0,
-            p_since: None,
+            turn: None,
             heads: Vec::new(),
             slept: 0,
             debt: 0,
             round: 0,
+            slice: 0,
+            inherits: false,
+            urged: false,
             in_user_code: false,
             permit: false,
             ended: false,
@@ -98,9 +106,10 @@ impl M {
     }
 
     pub(crate) fn pop_next(&mut self) -> Option<Gid> {
-        if self.chain < policy::NEXT_CHAIN {
+        if self.chain < policy::NEXT_CHAIN && !self.urged {
             let g = self.next.take()?;
             self.chain += 1;
+            self.inherits = true;
             return Some(g);
         }
         self.chain = 0;
@@ -135,6 +144,7 @@ impl World {
         self.ms[m].in_user_code = false;
         self.ms[m].debt += cost::ROUND;
         self.give_permit_back(m);
+        self.shed(m);
         if self.ms[m].p.is_none() && !self.get_p(m) {
             return Next::Sleep;
         }
@@ -149,7 +159,7 @@ impl World {
             return self.relieve(m);
         }
         if !self.ms[m].searching {
-            let limit = policy::search_limit(self.config.procs);
+            let limit = policy::search_limit(self.procs);
             if self.searching >= limit {
                 return self.await_mail(m, self.now);
             }
@@ -247,7 +257,7 @@ impl World {
 
     /// The first `procs` Ms are home Ms.
     pub(crate) fn is_home(&self, m: usize) -> bool {
-        m < self.config.procs
+        m < self.procs
     }
 
     /// While others stand in the line, an M with ready work lets them have its P in time. True: it sleeps.
@@ -256,11 +266,13 @@ impl World {
             return false;
         }
         let relieved = !self.is_home(m) && self.dispatch.returning > 0;
-        if !self.ms[m].tick.is_multiple_of(policy::LOOK_ROUND) && !relieved {
+        let (turn, tick) = (self.ms[m].turn, self.ms[m].tick);
+        if !policy::Turn::wants_clock(turn, tick) && !relieved {
             return false;
         }
-        let since = *self.ms[m].p_since.get_or_insert(self.now);
-        if !policy::gives_way(since, self.now) && !relieved {
+        let turn = policy::Turn::after(turn, tick, self.now);
+        self.ms[m].turn = Some(turn);
+        if !turn.is_over() && !relieved {
             return false;
         }
         let p = self.ms[m].p.take().expect("it has one");
@@ -270,7 +282,7 @@ impl World {
 
     /// A P for an M without one: an idle one if it has something to run. False: it sleeps.
     fn get_p(&mut self, m: usize) -> bool {
-        self.ms[m].p_since = None;
+        self.ms[m].turn = None;
         match self.ms[m].standing {
             Standing::InLine => return self.take_turn(m),
             Standing::Asleep => return false,
@@ -296,10 +308,7 @@ impl World {
     pub(crate) fn lingered(&mut self, m: usize, slept: u64) {
         let alive = self.ms.iter().filter(|m| !m.ended).count();
         let machine = &self.ms[m];
-        if machine.slept != slept
-            || machine.standing != Standing::Asleep
-            || !policy::is_surplus(alive, self.config.procs)
-        {
+        if machine.slept != slept || machine.standing != Standing::Asleep || !policy::is_surplus(alive, self.procs) {
             return;
         }
         self.take_asleep(m);
@@ -320,6 +329,10 @@ impl World {
         let machine = &mut self.ms[m];
         machine.round += 1;
         machine.in_user_code = true;
+        if !mem::take(&mut machine.inherits) {
+            machine.slice += 1;
+            machine.urged = false;
+        }
         self.begin_op(m, g)
     }
 }

@@ -20,6 +20,7 @@ mod os;
 #[expect(dead_code, reason = "the scheduler's own; not all of it is simulated")]
 mod policy;
 mod report;
+mod resize;
 mod rng;
 mod sysmon;
 #[cfg(test)]
@@ -102,10 +103,12 @@ fn parse(arguments: &[String]) -> Option<Arguments> {
 type Load = (&'static str, fn(Config) -> Outcome);
 
 /// Each with the size it is shown at.
-const LOADS: [Load; 10] = [
+const LOADS: [Load; 12] = [
     ("hogs", |config| loads::hogs(config, config.procs)),
     ("200 hogs", |config| loads::hogs(config, 200)),
     ("yields", loads::yields),
+    ("never wait", loads::never_wait),
+    ("resized", loads::resized),
     ("acceptor", loads::acceptor),
     ("fork-join", |config| loads::fork_join(config, 12)),
     ("pairs", loads::pairs),

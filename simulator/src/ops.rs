@@ -92,9 +92,9 @@ impl World {
         self.round(m)
     }
 
-    /// After an operation that may suspend: it does, if the P was taken meanwhile.
+    /// After an operation that may suspend: it does, if the slice is over, or the P was taken meanwhile.
     fn go_on(&mut self, m: usize, g: Gid) -> Next {
-        if self.ms[m].p.is_some() {
+        if self.ms[m].p.is_some() && !self.ms[m].urged {
             return self.begin_op(m, g);
         }
         self.queue_yielded(m, g);

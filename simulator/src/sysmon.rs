@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::cost;
 use crate::os::Tid;
-use crate::policy::retake::{BLOCKED_NS, Cpu, Looked, Pace, SLICE_NS, Stay, Verdict, admission_ns, is_crowded, judge};
+use crate::policy::retake::{
+    BLOCKED_NS, Cpu, Looked, Pace, SLICE_NS, Stay, Verdict, admission_ns, is_crowded, judge, slice_ends,
+};
 use crate::world::{Event, Next, World};
 
 /// Ps taken from Ms that were blocked.
@@ -17,6 +19,8 @@ pub(crate) const COMPUTING: &str = "retaken, computing";
 struct Seen {
     round: u64,
     round_since: u64,
+    slice: u64,
+    slice_since: u64,
     /// When its thread's clock was read last, and what it showed.
     clock: Option<(u64, u64)>,
     cpu: Cpu,
@@ -32,6 +36,8 @@ pub(crate) struct Sysmon {
     permit_is_out: bool,
     permit_since: Option<u64>,
     hogs: u32,
+    /// Since when there was work for more Ps at each look.
+    wanted_since: Option<u64>,
 }
 
 impl Sysmon {
@@ -46,6 +52,7 @@ impl Sysmon {
             permit_is_out: false,
             permit_since: None,
             hogs: 0,
+            wanted_since: None,
         }
     }
 
@@ -103,16 +110,27 @@ impl World {
     fn look_at_ms(&mut self) -> Looked {
         self.record.count("looks");
         let keeps_waiting = self.ms.iter().any(|m| m.in_user_code && m.ready() > 0);
-        let waits = keeps_waiting || !self.dispatch.line.is_empty() || self.has_free_work() || self.timers_are_due();
+        let waits = keeps_waiting
+            || self.excess() > 0
+            || !self.dispatch.line.is_empty()
+            || self.has_free_work()
+            || self.timers_are_due();
         let mut looked = Looked { waits, blocked: false, busy: false };
         let mut wanted = self.free_work() + self.dispatch.line.len() + usize::from(self.timers_are_due());
+        let now = self.now;
+        let since = (wanted > 0).then(|| self.sysmon.wanted_since.unwrap_or(now));
+        self.sysmon.wanted_since = since;
+        let neglected = since.is_some_and(|since| slice_ends(now - since));
         let mut computing = 0;
         for m in 0..self.ms.len() {
             if self.ms[m].ended {
                 continue;
             }
+            self.ms[m].urged |= neglected && self.ms[m].in_user_code;
             let Some(seen) = self.see(m) else { continue };
             looked.busy |= waits;
+            let ends = slice_ends(self.now - seen.slice_since);
+            self.ms[m].urged |= ends && (self.ms[m].ready() > 0 || wanted > 0);
             if self.ms[m].p.is_none() {
                 computing += usize::from(seen.cpu != Cpu::Stands);
                 continue;
@@ -131,12 +149,13 @@ impl World {
     /// What is known of an M, if this look finds it in the same round of user code as the one before.
     fn see(&mut self, m: usize) -> Option<Seen> {
         let now = self.now;
-        let (round, thread) = (self.ms[m].round, self.ms[m].thread);
-        let first = Seen { round, round_since: now, clock: None, cpu: Cpu::Unknown };
+        let (round, slice, thread) = (self.ms[m].round, self.ms[m].slice, self.ms[m].thread);
+        let first = Seen { round, round_since: now, slice, slice_since: now, clock: None, cpu: Cpu::Unknown };
         let seen = self.sysmon.seen.entry(m).or_insert(first);
         let same_round = seen.round == round;
         if !same_round {
-            *seen = first;
+            let slice_since = if seen.slice == slice { seen.slice_since } else { now };
+            *seen = Seen { slice_since, ..first };
         }
         if !self.ms[m].in_user_code || !same_round {
             return None;
@@ -166,7 +185,7 @@ impl World {
 
     /// Opens and closes the gate for new goroutines.
     fn let_in(&mut self, computing: usize) {
-        let crowded = is_crowded(computing, self.config.procs);
+        let crowded = is_crowded(computing, self.procs);
         let opened = self.sysmon.crowded && !crowded;
         if self.sysmon.crowded != crowded {
             self.sysmon.crowded = crowded;

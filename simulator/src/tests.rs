@@ -114,6 +114,33 @@ fn yields_starve_no_newcomer() {
     }
 }
 
+/// Each is asked to suspend when its slice is nearly over, and does: no P has to be taken from it for that.
+#[test]
+fn those_who_never_wait_give_each_other_a_turn() {
+    for procs in [1, 2, 8] {
+        let outcome = loads::never_wait(machine(procs));
+        // Some have more than their share of siblings.
+        assert!(outcome.times.max() <= 11 * 12 * MS, "{procs} Ps: a turn after {} ns", outcome.times.max());
+        assert!(outcome.times.max() >= 9 * MS, "{procs} Ps: nobody had a slice to itself");
+        // A P with nothing to do behind it goes to the idle ones, and comes back.
+        let handed_over = outcome.record.counted("hand-overs");
+        assert!(handed_over <= 2 * procs as u64, "{procs} Ps: {handed_over} hand-overs");
+        let begins = outcome.record.times("a beginning");
+        assert!(begins.len() >= 48 && begins.max() <= 30 * MS, "{procs} Ps: begins after {} ns", begins.max());
+    }
+}
+
+#[test]
+fn the_number_of_ps_follows_what_is_asked_for_and_nothing_is_lost() {
+    for procs in [2, 4, 8, 32] {
+        let outcome = loads::resized(machine(procs));
+        assert_eq!(outcome.record.times("Ps too many").max(), 0, "{procs} Ps");
+        let least = outcome.record.times("pieces in 100 ms").at(0);
+        assert!(least >= 400, "{procs} Ps: {least} pieces");
+        assert!(outcome.times.max() <= 30 * MS, "{procs} Ps: a gap of {} ns", outcome.times.max());
+    }
+}
+
 #[test]
 fn nothing_to_do_is_nothing_done() {
     let mut world = World::new(machine(4));

@@ -75,6 +75,9 @@ pub(crate) struct World {
     pub(crate) timers: BTreeSet<(u64, Gid)>,
     pub(crate) ms: Vec<M>,
     pub(crate) ps: Vec<P>,
+    /// How many are asked for, and those that are not in use.
+    pub(crate) procs: usize,
+    pub(crate) retired: Vec<usize>,
     pub(crate) dispatch: Dispatch,
     pub(crate) searching: usize,
     /// New goroutines that were made without a P, and migratory ones that were woken so.
@@ -102,6 +105,8 @@ impl World {
             timers: BTreeSet::new(),
             ms: Vec::new(),
             ps: (0..config.procs).map(|_| P::default()).collect(),
+            procs: config.procs,
+            retired: Vec::new(),
             dispatch: Dispatch::new(config.procs),
             searching: 0,
             global: VecDeque::new(),
@@ -179,7 +184,7 @@ impl World {
     /// What the machine that is simulated allows to be assumed of itself.
     pub(crate) fn patience(&self) -> policy::Patience {
         let machine = policy::Machine { cpus: self.config.cores, quota_limited: false };
-        let busy = self.config.procs.saturating_sub(self.dispatch.idle.len()).saturating_sub(self.searching);
+        let busy = self.in_use().saturating_sub(self.dispatch.idle.len()).saturating_sub(self.searching);
         policy::patience(machine, busy)
     }
 

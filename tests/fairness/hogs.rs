@@ -1,7 +1,7 @@
 //! Goroutines that compute and never suspend.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use gosched::{JoinHandle, Runtime, chan, go, yield_now};
@@ -70,6 +70,79 @@ fn a_ticker_that_settled_where_no_hog_is_ticks_on() {
             hogs.into_iter().for_each(|hog| hog.join().expect("no panic"));
             at_most("the ticker's gap", ticked.gap, Duration::from_millis(30))?;
             at_most("too few ticks", -i64::from(ticked.runs), -100)
+        });
+    }
+}
+
+/// Two that compute for a while between their yields have settled on different threads, and there is one P for both: the thread that
+/// has it gives way by time, however few rounds that are.
+#[test]
+#[ignore = "measures time: cargo xtask test --only timing"]
+fn threads_with_long_rounds_give_way_to_each_other() {
+    let _alone = alone();
+    measured("1 P", || {
+        let rt = Runtime::builder(settled()).procs(1).build().expect("a runtime");
+        let (stop, both) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let in_pieces = |first: Duration| {
+            let (stop, both) = (stop.clone(), both.clone());
+            rt.handle().go(move || {
+                // The first one loses the P, and another thread starts the second one.
+                compute(first);
+                both.fetch_add(1, Relaxed);
+                let (mut gap, mut last) = (Duration::ZERO, Instant::now());
+                while !stop.load(Relaxed) {
+                    compute(Duration::from_millis(3));
+                    yield_now();
+                    let now = Instant::now();
+                    // Alone it has nobody to wait for.
+                    gap = if both.load(Relaxed) == 2 { gap.max(now - last) } else { gap };
+                    last = now;
+                }
+                (gap, std::thread::current().id())
+            })
+        };
+        let pieces = [in_pieces(Duration::from_millis(40)), in_pieces(Duration::ZERO)];
+        while both.load(Relaxed) < 2 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_secs(1));
+        stop.store(true, Relaxed);
+        let [first, second] = pieces.map(|one| one.join().expect("no panic"));
+        if first.1 == second.1 {
+            return Err("both are on one thread".to_owned());
+        }
+        at_most("the longest wait for a turn", first.0.max(second.0), Duration::from_millis(30))
+    });
+}
+
+/// All Ms are busy with rounds that are long and end before sysmon puts an end to them: what is made outside is not for the 61st.
+#[test]
+#[ignore = "measures time: cargo xtask test --only timing"]
+fn those_who_compute_in_pieces_hold_up_no_newcomer() {
+    let _alone = alone();
+    for procs in [1, 2] {
+        measured(&format!("{procs} Ps"), || {
+            let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
+            let stop = Arc::new(AtomicBool::new(false));
+            let in_pieces = |_| {
+                let stop = stop.clone();
+                rt.handle().go(move || {
+                    while !stop.load(Relaxed) {
+                        compute(Duration::from_millis(5));
+                        yield_now();
+                    }
+                })
+            };
+            let pieces: Vec<_> = (0..3 * procs).map(in_pieces).collect();
+            std::thread::sleep(Duration::from_millis(100));
+            let mut late = Duration::ZERO;
+            for _ in 0..10 {
+                let made = Instant::now();
+                late = late.max(rt.handle().go(move || made.elapsed()).join().expect("no panic"));
+            }
+            stop.store(true, Relaxed);
+            pieces.into_iter().for_each(|one| one.join().expect("no panic"));
+            at_most("a new goroutine starts", late, Duration::from_millis(30))
         });
     }
 }

@@ -27,7 +27,7 @@ pub(crate) const HEAD_STILL_OVERFULL_NS: u64 = 200_000;
 pub(crate) const PASSED_OVER_NS: u64 = 1_000_000;
 
 /// An M with ready work gives way to the line after so long (by time, never by rounds: by rounds left 14 % of the
-/// throughput).
+/// throughput). See [`Turn`].
 pub(crate) const GIVE_WAY_NS: u64 = 250_000;
 
 /// How long an idle M looks for work without giving its core away (a futex round trip between cores takes 57 us), and how
@@ -120,9 +120,34 @@ pub(crate) fn passed_over(since: u64, now: u64) -> bool {
     now.saturating_sub(since) >= PASSED_OVER_NS
 }
 
-/// Whether an M that has had its P since `since` gives way to a line that is not empty.
-pub(crate) fn gives_way(since: u64, now: u64) -> bool {
-    now.saturating_sub(since) >= GIVE_WAY_NS
+/// How long an M has had its P while others stand in the line. The clock is read each [`LOOK_ROUND`] rounds, as long as those pass
+/// within [`GIVE_WAY_NS`], else in each: 61 rounds of goroutines that compute for 3 ms made the line wait for 370 ms.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    since: u64,
+    read: u64,
+    tick: u32,
+    rounds: u32,
+}
+
+impl Turn {
+    /// Whether the clock is to be read in round `tick`.
+    pub(crate) fn wants_clock(turn: Option<Turn>, tick: u32) -> bool {
+        turn.is_none_or(|turn| tick.wrapping_sub(turn.tick) >= turn.rounds)
+    }
+
+    /// What is known after a reading in round `tick`. The first one begins the turn.
+    pub(crate) fn after(turn: Option<Turn>, tick: u32, now: u64) -> Turn {
+        let Some(turn) = turn else { return Turn { since: now, read: now, tick, rounds: 1 } };
+        let (passed, ns) = (u64::from(tick.wrapping_sub(turn.tick)), now.saturating_sub(turn.read));
+        let short = ns.saturating_mul(u64::from(LOOK_ROUND)) <= passed * GIVE_WAY_NS;
+        Turn { read: now, tick, rounds: if short { LOOK_ROUND } else { 1 }, ..turn }
+    }
+
+    /// Whether it is the turn of the line.
+    pub(crate) fn is_over(&self) -> bool {
+        self.read.saturating_sub(self.since) >= GIVE_WAY_NS
+    }
 }
 
 /// How long an M that is not needed waits for somebody to need it: a thread that is made anew for each burst of blocking
@@ -184,10 +209,32 @@ mod tests {
     }
 
     #[test]
+    fn a_turn_ends_by_time_however_long_the_rounds() {
+        let ends_after = |round_ns: u64| {
+            let (mut turn, mut readings, mut tick) = (None, 0, u32::MAX - 3);
+            loop {
+                tick = tick.wrapping_add(1);
+                let now = u64::from(tick.wrapping_add(3)) * round_ns;
+                if Turn::wants_clock(turn, tick) {
+                    readings += 1;
+                    turn = Some(Turn::after(turn, tick, now));
+                    if turn.is_some_and(|turn| turn.is_over()) {
+                        return (now, readings);
+                    }
+                }
+            }
+        };
+        assert_eq!(ends_after(3_000_000), (3_000_000, 2), "the second reading");
+        let (ns, readings) = ends_after(50);
+        assert!(ns < GIVE_WAY_NS + 62 * 50 && readings < 90, "{ns} ns, {readings} readings");
+        let (ns, _) = ends_after(4_000);
+        assert!(ns <= 2 * GIVE_WAY_NS, "{ns} ns");
+    }
+
+    #[test]
     fn times_are_compared_across_an_early_clock() {
         assert!(!may_take_head(100, 50, true, false));
         assert!(!may_take_head(0, HEAD_STILL_NS, false, false));
         assert!(passed_over(0, PASSED_OVER_NS));
-        assert!(!gives_way(10, GIVE_WAY_NS));
     }
 }

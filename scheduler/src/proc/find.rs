@@ -30,12 +30,13 @@ pub(crate) fn local(cx: &Current, hand: &mut Entered, wants: Wants) -> Option<Ru
     look_at_timers(cx, hand);
     let (local, p) = hand.split();
     let p = p.as_deref_mut()?;
-    if local.tick % policy::LOOK_ROUND == 0
+    let urged = cx.m.pulse.urged();
+    if (local.tick % policy::LOOK_ROUND == 0 || urged)
         && let Some(g) = look_round(cx, local, p, wants)
     {
         return Some(g);
     }
-    if let Some(g) = local.pop_next(cx.m.pulse.urged()) {
+    if let Some(g) = local.pop_next(urged) {
         return Some(g);
     }
     if local.tick % 2 == 0 {
@@ -145,7 +146,8 @@ fn mail(m: &M, local: &mut Local) -> Option<Runnable> {
     local.pop_settled()
 }
 
-/// Every 61st round: what is otherwise looked at last goes first.
+/// Every 61st round, and after one that sysmon has put an end to, since 61 of those take for ever: what is otherwise looked at last
+/// goes first.
 #[cold]
 fn look_round(cx: &Current, local: &mut Local, p: &P, wants: Wants) -> Option<Runnable> {
     local.queue.append(cx.m.inbox.take_all());

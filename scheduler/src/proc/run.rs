@@ -25,7 +25,7 @@ use crate::ds::timers::NEVER;
 use crate::g::{G, Kind, Runnable, Switch};
 use crate::m::M;
 use crate::p::P;
-use crate::policy;
+use crate::policy::{self, Turn};
 use crate::proc::find::{self, Wants};
 use crate::proc::start_m::{self, reap, tell_deadline, tell_sysmon};
 use crate::proc::{attach, cancel, quick, quiet, spawn, surplus, timers, wake};
@@ -172,7 +172,7 @@ fn give_permit_back(cx: &Current, hand: &mut Entered) {
 fn get_p(cx: &Current, hand: &mut Entered, wants: Wants) -> Waited<P> {
     let (m, sched) = (cx.m, cx.sched());
     let local = hand.local();
-    local.p_since = None;
+    local.turn = None;
     let seat = &&m.seat;
     m.pulse.waits_with(local.settled_ready());
     if local.has_settled() || !m.inbox.is_empty() {
@@ -278,15 +278,16 @@ fn give_way(cx: &Current, hand: &mut Entered) {
     let (m, sched) = (cx.m, cx.sched());
     let (local, p) = hand.split();
     let relieved = !m.seat.is_home() && sched.dispatch.returning() > 0;
-    if (local.tick % policy::LOOK_ROUND != 0 && !relieved) || p.is_none() {
+    if (!Turn::wants_clock(local.turn, local.tick) && !relieved) || p.is_none() {
         return;
     }
     let now = monotonic_ns();
-    let since = *local.p_since.get_or_insert(now);
-    if !policy::gives_way(since, now) && !relieved {
+    let turn = Turn::after(local.turn, local.tick, now);
+    local.turn = Some(turn);
+    if !turn.is_over() && !relieved {
         return;
     }
-    local.p_since = None;
+    local.turn = None;
     let ready = local.has_settled() || !m.inbox.is_empty();
     let p = hand.p.take().expect("just looked");
     if !ready {
