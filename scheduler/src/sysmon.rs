@@ -153,6 +153,10 @@ impl Sysmon {
         let wanted = wanted(sched);
         self.wanted_since = (wanted > 0).then(|| self.wanted_since.unwrap_or(now));
         let neglected = self.wanted_since.is_some_and(|since| slice_ends(now.saturating_sub(since)));
+        if neglected {
+            // Once in a slice: who looks everywhere looks at those last that it has itself.
+            self.wanted_since = Some(now);
+        }
         let mut look = Look { sched, now, looked, wanted, neglected, computing: 0 };
         for m in &self.ms {
             let beat = m.pulse.beat();

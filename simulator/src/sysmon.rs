@@ -121,6 +121,9 @@ impl World {
         let since = (wanted > 0).then(|| self.sysmon.wanted_since.unwrap_or(now));
         self.sysmon.wanted_since = since;
         let neglected = since.is_some_and(|since| slice_ends(now - since));
+        if neglected {
+            self.sysmon.wanted_since = Some(now);
+        }
         let mut computing = 0;
         for m in 0..self.ms.len() {
             if self.ms[m].ended {

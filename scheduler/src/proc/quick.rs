@@ -8,7 +8,7 @@
 //!
 //! - whoever takes the P in hand on this M (`Hand::enter`): only so can something come into the P's queues or timers;
 //! - what others may have done, and every round asks by plain loads ([`goes_on`]): the P was taken, somebody stands in the
-//!   line, a P is to be shed. A slice that is over is asked for where a G is taken, as in a whole round;
+//!   line, a P is to be shed, a slice is over or sysmon wants the M to look everywhere;
 //! - nothing in the own queue.
 //!
 //! What a whole round looks at once in so many rounds (`policy::LOOK_ROUND`), and the clock for its timers, keep their rhythm:
@@ -42,7 +42,11 @@ pub(crate) fn grant(hand: &mut Entered) {
 #[inline(always)]
 fn goes_on(cx: &Current, local: &Local) -> bool {
     let dispatch = &cx.sched().dispatch;
-    local.quick > 0 && dispatch.line_len() == 0 && dispatch.excess() == 0 && cx.m.table.judge().on_table()
+    local.quick > 0
+        && dispatch.line_len() == 0
+        && dispatch.excess() == 0
+        && !cx.m.pulse.urged()
+        && cx.m.table.judge().on_table()
 }
 
 #[inline(always)]
@@ -58,7 +62,7 @@ pub(crate) fn next(cx: &Current, hand: &mut Hand) -> Option<Runnable> {
     if !goes_on(cx, local) {
         return None;
     }
-    let g = local.pop_next(cx.m.pulse.urged()).or_else(|| local.pop_settled())?;
+    let g = local.pop_next(false).or_else(|| local.pop_settled())?;
     if !g.has_begun() {
         // It came to begin here, beside another one, which takes a whole round.
         local.put_back(g);
