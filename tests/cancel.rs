@@ -4,6 +4,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -474,6 +475,33 @@ fn a_long_line_of_tokens_is_cancelled_and_dropped() {
     let mine: Vec<_> = (0..100).map(|_| root.child()).collect();
     root.cancel();
     assert!(mine.iter().all(Token::is_cancelled));
+}
+
+#[test]
+fn async_tasks_wait_for_a_token() {
+    let tokio =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("tokio's runtime is built");
+    each_mode(|rt, _| {
+        let token = Token::new();
+        let tasks: Vec<_> = [token.clone(), token.child()]
+            .into_iter()
+            .map(|token| {
+                tokio.spawn(async move {
+                    token.wait_async().await;
+                    token.is_cancelled()
+                })
+            })
+            .collect();
+        // One that is dropped is in nobody's way.
+        let mut dropped = Box::pin(token.wait_async());
+        assert!(dropped.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        drop(dropped);
+        let theirs = token.clone();
+        rt.run(move || go(move || theirs.cancel()).join().expect("no panic"));
+        tasks.into_iter().for_each(|task| assert!(tokio.block_on(task).expect("no panic")));
+        let mut late = Box::pin(token.wait_async());
+        assert!(late.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready(), "it was cancelled before");
+    });
 }
 
 #[test]

@@ -17,6 +17,8 @@
 //! is listed: the frame takes it off the list, under the token's lock, before it ends.
 #![expect(unsafe_code, reason = "reaches regions that lie in the frames of who entered them")]
 
+mod future;
+
 use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -32,13 +34,14 @@ use gosched_runtime_sys::lock::Mutex;
 use gosched_runtime_sys::primitive::mutated;
 
 pub use crate::g::{CancelScope, Cancelled};
+pub use future::TokenFuture;
 
 use crate::current;
 use crate::ds::grow;
 use crate::ds::timers::NEVER;
 use crate::proc::cancel::{self, Region};
 use crate::proc::park::{Parking, Target, Wake};
-use crate::waiter::{Parks, Passed, Place, Rouse, Roused, Step, WaitList, line_up};
+use crate::waiter::{Parks, Passed, Place, Popped, Rouse, Roused, Step, WaitList, line_up};
 use crate::why::Why;
 
 /// Runs `f` so that no cancel, of whatever kind, ends a wait in it. A cancel that arrives stays pending, and the first wait
@@ -116,6 +119,7 @@ struct State<K: EndsWaits> {
     cancelled: bool,
     subjects: Vec<Subject<K>>,
     waiting: WaitList<(), K>,
+    polling: WaitList<(), K>,
     children: Vec<Weak<Shared<K>>>,
 }
 
@@ -247,7 +251,13 @@ impl Token {
 
 impl<K: EndsWaits> Shared<K> {
     pub(crate) fn new(parent: Option<Arc<Self>>) -> Arc<Self> {
-        let state = State { cancelled: false, subjects: Vec::new(), waiting: WaitList::new(), children: Vec::new() };
+        let state = State {
+            cancelled: false,
+            subjects: Vec::new(),
+            waiting: WaitList::new(),
+            polling: WaitList::new(),
+            children: Vec::new(),
+        };
         Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Relaxed),
             cancelled: AtomicBool::new(false),
@@ -307,7 +317,10 @@ impl<K: EndsWaits> Shared<K> {
         if let Some(waiter) = state.waiting.pop() {
             return Some(waiter.dismiss());
         }
-        let Subject { listed, g } = state.subjects.pop()?;
+        let Some(Subject { listed, g }) = state.subjects.pop() else {
+            // Last: their wakers are the user's, and may unwind.
+            return state.polling.pop().map(Popped::dismiss);
+        };
         // SAFETY: it was listed, and the lock is held.
         let listed = unsafe { listed.as_ref() };
         listed.at.set(None);

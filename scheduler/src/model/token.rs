@@ -1,13 +1,23 @@
 //! A token's cancel against who waits for it, who comes under it or leaves it, and a child that is made meanwhile.
+//!
+//! # Safety
+//!
+//! The future's node is pinned, and leaves.
+
+#![expect(unsafe_code, reason = "polls with a pinned node")]
 
 use gosched_runtime_sys::primitive::thread;
+use std::mem::ManuallyDrop;
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;
+use std::task::Poll;
 
+use super::executor::Executor;
 use super::models;
 use crate::cancel::{CancelScope, Entered, Listed, Shared};
 use crate::chan::raw::Channel;
 use crate::chan::seat::Seat;
+use crate::waiter::polled::PolledNode;
 
 type Token = Arc<Shared<Seat>>;
 
@@ -20,6 +30,18 @@ fn beside(token: &Token, f: fn(&Token)) -> thread::JoinHandle<()> {
 fn wait(token: &Token) {
     let seat = Seat::new();
     assert!(token.wait(None, || seat.sit()));
+}
+
+/// The same as a future.
+fn wait_polled(token: &Token) {
+    // Not dropped by a model that failed: its lock is gone then.
+    let node = ManuallyDrop::new(Box::pin(PolledNode::new(None)));
+    Executor::new().block_on(|waker| {
+        // SAFETY: pinned, and left below.
+        if unsafe { token.poll(&node, waker) } { Poll::Ready(()) } else { Poll::Pending }
+    });
+    token.leave(&node);
+    drop(ManuallyDrop::into_inner(node));
 }
 
 /// Waits under the token for what never comes.
@@ -46,6 +68,14 @@ fn pass_under(token: &Token) {
 fn waiting() {
     let token: Token = Shared::new(None);
     let waiter = beside(&token, wait);
+    Shared::cancel(&token);
+    waiter.join().expect("its asserts hold");
+}
+
+/// A future that waits for it is ready.
+fn polled() {
+    let token: Token = Shared::new(None);
+    let waiter = beside(&token, wait_polled);
     Shared::cancel(&token);
     waiter.join().expect("its asserts hold");
 }
@@ -89,11 +119,13 @@ fn child() {
 
 models! {
     holds waiting_holds = waiting;
+    holds polled_holds = polled;
     holds under_holds = under within 3 preemptions;
     holds two_under_hold = two_under within 2 preemptions;
     holds two_leave_hold = two_leave within 3 preemptions;
     holds child_holds = child within 3 preemptions;
     catches a_cancel_that_wakes_first = "token.wakes_first" in waiting;
+    catches a_cancel_that_wakes_futures_first = "token.wakes_first" in polled;
     catches a_subject_that_comes_after_the_wakes = "token.wakes_first" in under within 3 preemptions;
     catches a_place_that_is_wrong = "token.forgets_the_moved" in two_leave within 3 preemptions;
     catches a_child_that_is_forgotten = "token.adopts_too_late" in child within 3 preemptions;
