@@ -130,7 +130,7 @@ pub(crate) fn has_light_guards() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Child, permissions_at};
+    use crate::testing::{Child, flags_at, permissions_at};
 
     fn reserve(pages: usize) -> (Reservation, usize) {
         (Reservation::new(pages * page_size()).expect("a reservation"), page_size())
@@ -143,6 +143,17 @@ mod tests {
         assert_eq!([0, 1, 2, 3].map(at), ["---p"; 4]);
         reservation.open(page..3 * page).expect("opened");
         assert_eq!([0, 1, 2, 3].map(at), ["---p", "rw-p", "rw-p", "---p"]);
+    }
+
+    /// One touched page would be two megabytes.
+    #[test]
+    fn it_never_becomes_huge_pages() {
+        let (reservation, page) = reserve(4);
+        reservation.open(page..3 * page).expect("opened");
+        for at in 0..4 {
+            let flags = flags_at(reservation.base().addr().get() + at * page);
+            assert!(flags.split(' ').any(|flag| flag == "nh"), "page {at}: {flags}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! Limits concern the calling process only, which is a child.
 #![expect(unsafe_code, reason = "setrlimit")]
 
+use std::ops::Range;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Output};
 
@@ -92,14 +93,25 @@ pub(crate) fn resident() -> usize {
     pages * crate::mapping::page_size()
 }
 
+/// The range of addresses that a line of `/proc/self/maps` or `smaps` begins with, and what follows.
+fn range_in(line: &str) -> Option<(Range<usize>, &str)> {
+    let (range, rest) = line.split_once(' ')?;
+    let (low, high) = range.split_once('-')?;
+    let bound = |text| usize::from_str_radix(text, 16).ok();
+    Some((bound(low)?..bound(high)?, rest))
+}
+
 /// The permissions of the mapping at `address`, as `/proc/self/maps` writes them; empty if there is none.
 pub(crate) fn permissions_at(address: usize) -> String {
     let maps = std::fs::read_to_string("/proc/self/maps").expect("maps");
-    let permissions = maps.lines().find_map(|line| {
-        let (range, rest) = line.split_once(' ')?;
-        let (low, high) = range.split_once('-')?;
-        let bound = |text| usize::from_str_radix(text, 16).ok();
-        (bound(low)?..bound(high)?).contains(&address).then(|| rest[..4].to_owned())
-    });
-    permissions.unwrap_or_default()
+    let at = maps.lines().filter_map(range_in).find(|(range, _)| range.contains(&address));
+    at.map(|(_, rest)| rest[..4].to_owned()).unwrap_or_default()
+}
+
+/// The flags of the mapping at `address`, as `/proc/self/smaps` writes them; empty if there is none.
+pub(crate) fn flags_at(address: usize) -> String {
+    let maps = std::fs::read_to_string("/proc/self/smaps").expect("maps");
+    let at = |line: &&str| range_in(line).is_some_and(|(range, _)| range.contains(&address));
+    let flags = maps.lines().skip_while(|line| !at(line)).find_map(|line| line.strip_prefix("VmFlags: "));
+    flags.unwrap_or_default().to_owned()
 }

@@ -6,40 +6,54 @@
 use std::process::Command;
 
 use crate::cargo::{self, shortfall, target_dir};
+use crate::steps::integration_tests;
 
-/// The integration tests that AddressSanitizer watches: all but those that die on purpose, reach limits, or measure memory, of which
-/// its own would be most.
-const WATCHED: [&str; 12] = [
-    "builder",
-    "cancel",
-    "channels",
-    "go",
-    "lending",
-    "scope",
-    "shutdown",
-    "soundness",
-    "stats",
-    "sync",
-    "thread_rules",
-    "timers",
+/// The integration tests that AddressSanitizer does not watch, and why. It watches all others, those yet to be written included.
+const LEFT_OUT: [(&str, &str); 3] = [
+    ("architecture", "reads the source, and runs nothing of it"),
+    ("compile_fail", "compiles programs, and runs none"),
+    ("stacks", "measures memory, of which the sanitizer's own is most, and reaches limits that it needs for itself"),
 ];
 
-/// Fewer tests than this are not the suite.
-const MINIMUM: u64 = 130;
+/// Single tests, likewise.
+const SKIPPED: [(&str, &str); 3] = [
+    (
+        "overflow_by_one_large_frame",
+        "a large frame is not touched in order in a build with the sanitizer, and steps over the guard",
+    ),
+    ("overflow_outside_is_stds_affair", "a fault that is not ours is the sanitizer's affair there"),
+    ("a_fault_that_is_nobodys_kills_by_its_signal", "likewise"),
+];
 
-/// Locals stay on their stacks, which are small and switched; and what the runtime keeps for ever is no leak.
-const OPTIONS: &str = "detect_stack_use_after_return=0:detect_leaks=0";
+/// Fewer tests than this are not the suites.
+const MINIMUM: u64 = 400;
+
+/// Locals stay on their stacks, which are small and switched; what the runtime keeps for ever is no leak; and threads get no signal stack of
+/// the sanitizer's, which the storm would take for one that was left over.
+const OPTIONS: &str = "detect_stack_use_after_return=0:detect_leaks=0:use_sigaltstack=0";
 
 /// Runs tests with AddressSanitizer, which is told of every switch between stacks.
 pub(crate) fn sanitize(arguments: &[String]) -> Result<(), String> {
     none(arguments)?;
     is_instrumented()?;
-    let mut command = sanitized();
+    // Some tests run them, as they run beside the tests.
+    let mut examples = sanitized("build");
+    examples.arg("--examples");
+    if !cargo::run(examples).is_ok_and(|outcome| outcome.success) {
+        return Err("the examples do not build with the sanitizer".to_owned());
+    }
+    let mut command = sanitized("test");
     command.arg("--no-fail-fast").env("ASAN_OPTIONS", OPTIONS);
-    WATCHED.iter().for_each(|name| {
+    let watched = watched()?;
+    watched.iter().for_each(|name| {
         command.args(["--test", name]);
     });
+    command.arg("--");
+    SKIPPED.iter().for_each(|(test, _)| {
+        command.args(["--skip", test]);
+    });
     let outcome = cargo::run(command).map_err(|error| error.to_string())?;
+    LEFT_OUT.iter().chain(&SKIPPED).for_each(|(name, why)| println!("left out: {name}: {why}"));
     let complaints = shortfall(&outcome.suites, MINIMUM, &[]);
     match (outcome.success, complaints.as_slice()) {
         (true, []) => {
@@ -50,18 +64,32 @@ pub(crate) fn sanitize(arguments: &[String]) -> Result<(), String> {
     }
 }
 
-/// The tests in a build with the sanitizer. For a named target, so that what runs while building is not built with it.
-fn sanitized() -> Command {
+/// The names of the integration tests that are watched.
+fn watched() -> Result<Vec<String>, String> {
+    let all = integration_tests("").map_err(|complaints| complaints.join("; "))?;
+    let name = |path: &String| {
+        let name = path.trim_start_matches("tests/").trim_end_matches("/main.rs").trim_end_matches(".rs");
+        name.to_owned()
+    };
+    let names: Vec<String> = all.iter().map(name).collect();
+    match LEFT_OUT.iter().find(|(left_out, _)| !names.iter().any(|name| name == left_out)) {
+        Some((gone, _)) => Err(format!("there is no tests/{gone} to be left out")),
+        None => Ok(names.into_iter().filter(|name| LEFT_OUT.iter().all(|(left_out, _)| left_out != name)).collect()),
+    }
+}
+
+/// A cargo command on a build with the sanitizer. For a named target, so that what runs while building is not built with it.
+fn sanitized(subcommand: &str) -> Command {
     let target = "x86_64-unknown-linux-gnu";
     let package = ["--package", "gosched", "--features", "gosched-runtime-sys/sanitizer"];
-    let mut command = cargo::command(&["test", "--target", target], Some("sanitize"));
+    let mut command = cargo::command(&[subcommand, "--target", target], Some("sanitize"));
     command.args(package).env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=address");
     command
 }
 
 /// A build without the sanitizer would pass as well: asked for help, one with it answers.
 fn is_instrumented() -> Result<(), String> {
-    let mut command = sanitized();
+    let mut command = sanitized("test");
     command.args(["--test", "go", "--", "--list"]).env("ASAN_OPTIONS", "help=1");
     let output = command.output().map_err(|error| error.to_string())?;
     let text = [output.stdout, output.stderr].concat();

@@ -206,7 +206,7 @@ fn mutants(minimum: u64) -> Verdict {
 const MUTANTS: &str = "mutants";
 
 /// The integration tests on disk whose name begins with `prefix`, as cargo names them when it runs them.
-fn integration_tests(prefix: &str) -> Result<Vec<String>, Vec<String>> {
+pub(crate) fn integration_tests(prefix: &str) -> Result<Vec<String>, Vec<String>> {
     tests_in(&cargo::root().join("tests"), prefix).map_err(|error| vec![format!("cannot read tests/: {error}")])
 }
 
