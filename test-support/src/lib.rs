@@ -83,12 +83,19 @@ pub fn death(output: &Output) -> (Option<i32>, String) {
     (output.status.signal(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// No address space for another thread's stack, until the limit is lifted; what `body` does in between.
+/// No address space for another thread's stack, until the limit is lifted; what `body` does in between. Begins when every
+/// other thread sleeps: one that is being made maps memory between the look at how much there is and the limit, and has
+/// none left when it comes to its signal stack.
 ///
 /// # Panics
 ///
-/// If the limit cannot be set.
+/// If the limit cannot be set, or the other threads do not come to rest.
 pub fn without_memory_for_threads<R>(spare: usize, body: impl FnOnce() -> R) -> R {
+    let began = std::time::Instant::now();
+    while !others_sleep() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(30), "some thread does not come to rest");
+        std::thread::yield_now();
+    }
     let set = |soft: u64| {
         let limit = libc::rlimit { rlim_cur: soft, rlim_max: libc::RLIM_INFINITY };
         // SAFETY: a live structure.
@@ -100,4 +107,16 @@ pub fn without_memory_for_threads<R>(spare: usize, body: impl FnOnce() -> R) -> 
     let result = body();
     set(libc::RLIM_INFINITY);
     result
+}
+
+/// Whether every thread of the process but the calling one sleeps.
+fn others_sleep() -> bool {
+    // SAFETY: has no precondition.
+    let own = unsafe { libc::gettid() }.to_string();
+    let threads = std::fs::read_dir("/proc/self/task").expect("it is there").filter_map(Result::ok);
+    threads.filter(|thread| *thread.file_name() != *own).all(|thread| {
+        // The state is the letter behind the name, which is in parentheses. No file: it has ended.
+        let said = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        said.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('S'))
+    })
 }

@@ -366,6 +366,7 @@ pub fn yield_now() {
     yield_as(suspends);
 }
 
+#[cold]
 fn yield_turn() {
     yield_as(current::with(|cx| cx.and_then(|cx| turn(cx, cx.g()?))));
 }

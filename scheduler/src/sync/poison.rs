@@ -19,17 +19,20 @@ impl Flag {
     }
 
     /// Notes that the lock was taken.
+    #[inline]
     pub(super) fn enter(&self) -> Entered {
         Entered { panicking: thread::panicking() }
     }
 
     /// Notes that it is given back.
+    #[inline]
     pub(super) fn leave(&self, entered: Entered) {
         if !entered.panicking && thread::panicking() {
             self.0.store(true, Relaxed);
         }
     }
 
+    #[inline]
     pub(super) fn get(&self) -> bool {
         self.0.load(Relaxed)
     }
