@@ -13,11 +13,10 @@ use std::fmt;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU64,
-    Ordering::{Relaxed, Release, SeqCst},
-    fence,
+    Ordering::{Relaxed, Release},
 };
 
-use gosched_runtime_sys::primitive::StaticMutex;
+use gosched_runtime_sys::primitive::{StaticMutex, heavy_barrier, light_barrier};
 
 use crate::current::Current;
 use crate::ds::grow;
@@ -132,8 +131,9 @@ impl ThreadG {
     #[inline]
     pub(crate) fn join(&self, sched: &Sched) -> Result<(), Closed> {
         self.entered.store(ptr::from_ref(sched).cast_mut(), Relaxed);
-        // ORDERING[thread_g.enter]: after the registration, before the look; pairs with the fence in `entered_in`.
-        fence(SeqCst);
+        // After the registration, before the look: the light side of the pair whose other one is in `entered_in`. Either that
+        // one finds the thread, or this one finds the runtime closing. A full fence would be a quarter of a callback.
+        light_barrier();
         if sched.closing() {
             self.leave(sched);
             return Err(Closed);
@@ -162,8 +162,8 @@ pub(crate) fn any_entered(sched: &Sched) -> bool {
 pub(crate) fn entered_in(sched: &Sched) -> Vec<&'static ThreadG> {
     let mut inside = Vec::with_capacity(16);
     loop {
-        // ORDERING[thread_g.enter]: after `close`, before the look at who is in; pairs with the fence in `join`.
-        fence(SeqCst);
+        // After `close`, before the look at who is in: see `join`.
+        heavy_barrier();
         let all = ALL.lock();
         // ORDERING[thread_g.left]: pairs with the store in `leave`.
         let is_inside = |t: &&&ThreadG| ptr::eq(t.entered.load(std::sync::atomic::Ordering::Acquire), sched);
