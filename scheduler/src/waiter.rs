@@ -211,7 +211,7 @@ impl<T, K: Rouse> WaitList<T, K> {
 
     /// Takes the longest waiting one off the list, past those that a select served elsewhere. The caller finishes it before
     /// it gives the lock back.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Popped<'_, T, K>> {
         loop {
             let node = NonNull::new(self.head.cast_mut())?;
@@ -313,7 +313,7 @@ impl<T, K: Rouse> WaitList<T, K> {
     /// # Safety
     ///
     /// `node` is on this list.
-    #[inline]
+    #[inline(always)]
     unsafe fn unlink(&mut self, node: *const Waiter<T, K>) {
         // SAFETY: a linked node is valid, and its links are this list's.
         let linked = unsafe { &*node };
@@ -359,7 +359,7 @@ impl<T, K: Rouse> Popped<'_, T, K> {
         self.finish(|_| ()).1
     }
 
-    #[inline]
+    #[inline(always)]
     fn finish<R>(self, exchange: impl FnOnce(&Cell<Option<T>>) -> R) -> (R, Roused<K>) {
         // SAFETY: popped and not `done`: the owner waits for `done` with the node in place (invariants 2, 4).
         let node = unsafe { self.node.as_ref() };

@@ -348,7 +348,7 @@ unsafe impl<T, K: Rouse> Case<K> for SendCase<'_, T, K> {
         // SAFETY: the list is under that lock; this function's contract keeps node and race.
         unsafe { self.node.wait(state.senders(), target, race, number) };
         // Without a buffer the value is to be had as soon as its sender waits.
-        self.port.roused.set([state.let_poll(), None]);
+        self.port.roused.set([state.let_poll().map(Roused::Polls), None]);
     }
 
     fn is_served(&self) -> bool {

@@ -19,8 +19,8 @@ use super::raw::Channel;
 use super::state::{Nothing, Put, Rousing};
 use crate::alarm::Alarm;
 use crate::proc::park::Target;
+use crate::waiter::Rouse;
 use crate::waiter::polled::{PolledNode, Standing};
-use crate::waiter::{Rouse, Roused};
 
 /// The future of [`Receiver::recv_async`](super::Receiver::recv_async).
 #[must_use = "a future does nothing unless it is polled"]
@@ -99,7 +99,7 @@ impl<T, K: Rouse> Drop for Receiving<'_, T, K> {
         drop(state);
         drop(waker);
         if let Some(next) = next {
-            next.now();
+            next.wake();
         }
     }
 }
@@ -183,7 +183,7 @@ impl<'a, T, K: Rouse> Sending<'a, T, K> {
                     let polls = if mutated("polled.sends_in_silence") { None } else { state.let_poll() };
                     drop(state);
                     drop(before);
-                    polls.into_iter().for_each(Roused::now);
+                    polls.into_iter().for_each(Waker::wake);
                     return Poll::Pending;
                 }
                 Put::Grow(value) => {

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use super::clock::Clock;
 use super::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use super::state::{Nothing, Put, Rousing, State};
-use crate::waiter::{Parks, Place, Rouse, Waited, let_all_go, wait_until};
+use crate::waiter::{Parks, Place, Rouse, Roused, Waited, let_all_go, wait_until};
 use crate::why::Why;
 
 /// What senders and receivers share. `K` is what wakes a waiter: in every real channel, `proc::park::Target`.
@@ -117,7 +117,9 @@ impl<T, K: Rouse> Channel<T, K> {
         let place = Place::behind(State::senders);
         // SAFETY: the guard is of this lock; `State::senders` is one field of it, which nothing replaces. The closure moves
         // a value.
-        match unsafe { wait_until(&self.state, state, place, Some(value), &parking, deadline, || polls) } {
+        match unsafe {
+            wait_until(&self.state, state, place, Some(value), &parking, deadline, || polls.map(Roused::Polls))
+        } {
             Waited::Served(None) => Ok(()),
             Waited::Served(Some(value)) => Err(SendTimeoutError::Disconnected(value)),
             Waited::TimedOut(value) => Err(SendTimeoutError::Timeout(value.expect("nobody took it"))),

@@ -26,6 +26,7 @@
 //! polled, and a goroutine behind it would wait for somebody else's executor, or for ever if the future was forgotten.
 
 use std::collections::VecDeque;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::clock::Clock;
@@ -62,8 +63,8 @@ pub(crate) enum Put<T> {
 pub(crate) struct Rousing<K: Rouse> {
     /// Who was served.
     served: Option<Roused<K>>,
-    /// A future, for a value that it may find.
-    polls: Option<Roused<K>>,
+    /// A future's, for a value that it may find.
+    polls: Option<Waker>,
 }
 
 impl<K: Rouse> Rousing<K> {
@@ -79,13 +80,13 @@ impl<K: Rouse> Rousing<K> {
             served.now();
         }
         if let Some(polls) = self.polls {
-            polls.now();
+            polls.wake();
         }
     }
 
     /// Both, one by one.
     pub(crate) fn each(self) -> [Option<Roused<K>>; 2] {
-        [self.served, self.polls]
+        [self.served, self.polls.map(Roused::Polls)]
     }
 }
 
@@ -162,7 +163,7 @@ impl<T, K: Rouse> State<T, K> {
     }
 
     /// Gets `value` to a waiting receiver or into the buffer.
-    #[inline]
+    #[inline(always)]
     pub(super) fn put(&mut self, value: T, rousing: &mut Rousing<K>) -> Put<T> {
         if self.disconnected {
             return Put::Disconnected(value);
@@ -183,7 +184,7 @@ impl<T, K: Rouse> State<T, K> {
     }
 
     /// Takes the oldest value, from the buffer or from a waiting sender; else see [`nothing`](Self::nothing).
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&mut self, rousing: &mut Rousing<K>) -> Option<T> {
         self.strike();
         let sender = if self.is_full() { self.senders.pop() } else { None };
@@ -223,17 +224,20 @@ impl<T, K: Rouse> State<T, K> {
 
     /// Lets the longest waiting future try again.
     #[inline(always)]
-    pub(super) fn let_poll(&mut self) -> Option<Roused<K>> {
+    pub(super) fn let_poll(&mut self) -> Option<Waker> {
         if self.polling.is_empty() { None } else { self.let_one_poll() }
     }
 
     #[cold]
-    fn let_one_poll(&mut self) -> Option<Roused<K>> {
-        self.polling.pop().map(Popped::dismiss)
+    fn let_one_poll(&mut self) -> Option<Waker> {
+        match self.polling.pop().map(Popped::dismiss)? {
+            Roused::Polls(waker) => Some(waker),
+            Roused::Parked(_) => unreachable!("futures wait here, and nobody else"),
+        }
     }
 
     /// The same, if there is a value that it could find.
-    pub(super) fn pass_on(&mut self) -> Option<Roused<K>> {
+    pub(super) fn pass_on(&mut self) -> Option<Waker> {
         if self.has_value() { self.let_poll() } else { None }
     }
 
