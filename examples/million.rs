@@ -3,7 +3,7 @@
 //! ```text
 //! $ cargo run --release --example million
 //!     5.461 s  made and waiting, 5461 ns for each of 1000000
-//! memory      4162 bytes each resident, 513 of page tables: 4675 in all
+//! memory      4162 bytes each resident, 521 of page tables: 4683 in all
 //! mappings    140, before: 35
 //!     4.186 s  released and ended, 4186 ns for each of 1000000
 //! stacks      16 slabs, 60 GiB of addresses

@@ -58,7 +58,7 @@ fn one_p() -> Runtime {
 #[test]
 fn a_goroutine_that_waits_takes_one_page_of_stack() {
     alone("a_goroutine_that_waits_takes_one_page_of_stack", || {
-        const N: usize = 50_000;
+        const N: usize = 100_000;
         // Unoptimised, frames are larger.
         let most = if cfg!(debug_assertions) { 3 * 4096 + 800 } else { 4_700 };
         let rt = one_p();
