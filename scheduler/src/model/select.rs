@@ -11,14 +11,16 @@ use crate::chan::raw::Channel;
 use crate::chan::seat::Seat;
 use crate::chan::select::model::{Done, recv_or_recv, recv_or_send};
 
-type Chan = Arc<Channel<u32, Seat>>;
+/// Two channels in one allocation. A select takes its locks in the order of addresses, and a model must repeat its runs
+/// exactly: of two allocations now one and now the other has the lower address.
+type Chans = Arc<[Channel<u32, Seat>; 2]>;
 
-fn rendezvous() -> Chan {
-    Arc::new(Channel::new(Some(0)))
+fn rendezvous() -> Chans {
+    Arc::new([Channel::new(Some(0)), Channel::new(Some(0))])
 }
 
-fn nobody_waits(channels: &[&Chan]) {
-    for channel in channels {
+fn nobody_waits(channels: &Chans) {
+    for channel in channels.iter() {
         assert_eq!(channel.waiting(), (0, 0), "a node was left behind");
     }
 }
@@ -34,79 +36,85 @@ fn at_once() -> Option<Instant> {
 
 /// A select on two channels and a sender on each: each value is received once or comes back.
 fn two_senders() {
-    let (a, b) = (rendezvous(), rendezvous());
-    let senders = [(a.clone(), 1), (b.clone(), 2)].map(|(channel, value)| {
-        thread::spawn(move || Seat::new().send(&channel, value).expect("nobody cancels this one"))
+    let both = rendezvous();
+    let [a, b] = &*both;
+    let senders = [(0, 1), (1, 2)].map(|(channel, value)| {
+        let both = both.clone();
+        thread::spawn(move || Seat::new().send(&both[channel], value).expect("nobody cancels this one"))
     });
-    let got = recv_or_recv(&a, &b, None, &Seat::new()).expect("a sender comes");
+    let got = recv_or_recv(a, b, None, &Seat::new()).expect("a sender comes");
     let Done::Received(got) = got else { unreachable!("both receive") };
     a.remove_receiver();
     b.remove_receiver();
     let sent = senders.map(ended);
     assert_eq!((sent[0], sent[1]), (got == Some(1), got == Some(2)), "{got:?}");
-    nobody_waits(&[&a, &b]);
+    nobody_waits(&both);
 }
 
 /// Two selects, each of which would send on one channel or receive from the other, meet in one of the two ways.
 fn two_selects() {
-    let (a, b) = (rendezvous(), rendezvous());
+    let both = rendezvous();
+    let [a, b] = &*both;
     let other = {
-        let (a, b) = (a.clone(), b.clone());
-        thread::spawn(move || recv_or_send(&a, (&b, 2), None, &Seat::new()).expect("the other comes"))
+        let both = both.clone();
+        thread::spawn(move || recv_or_send(&both[0], (&both[1], 2), None, &Seat::new()).expect("the other comes"))
     };
-    let mine = recv_or_send(&b, (&a, 1), None, &Seat::new()).expect("the other comes");
+    let mine = recv_or_send(b, (a, 1), None, &Seat::new()).expect("the other comes");
     match (mine, ended(other)) {
         (Done::Sent(true), Done::Received(Some(1))) | (Done::Received(Some(2)), Done::Sent(true)) => {}
         pair => unreachable!("they did not meet: {pair:?}"),
     }
-    nobody_waits(&[&a, &b]);
+    nobody_waits(&both);
 }
 
 /// A select that gives up at its deadline has received nothing, and one that received did not give up.
 fn deadline() {
-    let (a, b) = (rendezvous(), rendezvous());
+    let both = rendezvous();
+    let [a, b] = &*both;
     let sender = {
-        let a = a.clone();
-        thread::spawn(move || Seat::new().send(&a, 7).expect("nobody cancels this one"))
+        let both = both.clone();
+        thread::spawn(move || Seat::new().send(&both[0], 7).expect("nobody cancels this one"))
     };
-    let got = recv_or_recv(&a, &b, at_once(), &Seat::new());
+    let got = recv_or_recv(a, b, at_once(), &Seat::new());
     a.remove_receiver();
     assert_eq!(ended(sender), matches!(got, Some(Done::Received(Some(7)))), "{got:?}");
-    nobody_waits(&[&a, &b]);
+    nobody_waits(&both);
 }
 
 /// The same with a cancel.
 fn cancelled() {
-    let (a, b) = (rendezvous(), rendezvous());
+    let both = rendezvous();
+    let [a, b] = &*both;
     let sender = {
-        let a = a.clone();
-        thread::spawn(move || Seat::new().send(&a, 7).expect("nobody cancels this one"))
+        let both = both.clone();
+        thread::spawn(move || Seat::new().send(&both[0], 7).expect("nobody cancels this one"))
     };
     let seat = Seat::new();
     let canceller = {
         let seat = seat.clone();
         thread::spawn(move || seat.cancel())
     };
-    let got = catch_unwind(AssertUnwindSafe(|| recv_or_recv(&a, &b, None, &seat)));
+    let got = catch_unwind(AssertUnwindSafe(|| recv_or_recv(a, b, None, &seat)));
     a.remove_receiver();
     let received = matches!(got, Ok(Some(Done::Received(Some(7)))));
     assert_eq!(ended(sender), received);
     ended(canceller);
-    nobody_waits(&[&a, &b]);
+    nobody_waits(&both);
 }
 
 /// A channel that is disconnected ends a select on it; what another offers goes to it or comes back.
 fn close() {
-    let (a, b) = (rendezvous(), rendezvous());
+    let both = rendezvous();
+    let [a, b] = &*both;
     let closer = {
-        let a = a.clone();
-        thread::spawn(move || a.remove_sender())
+        let both = both.clone();
+        thread::spawn(move || both[0].remove_sender())
     };
     let sender = {
-        let b = b.clone();
-        thread::spawn(move || Seat::new().send(&b, 7).expect("nobody cancels this one"))
+        let both = both.clone();
+        thread::spawn(move || Seat::new().send(&both[1], 7).expect("nobody cancels this one"))
     };
-    let got = recv_or_recv(&a, &b, None, &Seat::new()).expect("one of the two comes");
+    let got = recv_or_recv(a, b, None, &Seat::new()).expect("one of the two comes");
     b.remove_receiver();
     let sent = ended(sender);
     match got {
@@ -115,7 +123,7 @@ fn close() {
         other => unreachable!("{other:?}"),
     }
     ended(closer);
-    nobody_waits(&[&a, &b]);
+    nobody_waits(&both);
 }
 
 models! {
