@@ -83,8 +83,39 @@ pub(crate) struct Local {
     pub(crate) clock: Clock,
     /// The G it started last needed a permit, which goes back in the next round.
     pub(crate) admission: Admission,
-    /// What it saw of each P's oldest unstarted G, and when first.
-    pub(crate) heads: Vec<(u32, u64)>,
+    /// What it saw of each P's oldest unstarted G, and of the global queue's.
+    pub(crate) heads: Vec<Seen>,
+    /// See `heads`.
+    pub(crate) global_head: Seen,
+}
+
+/// The oldest G of a queue, as an M saw it that would rather leave it to others.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    head: u32,
+    /// When first; 0: not at all.
+    since: u64,
+}
+
+impl Seen {
+    /// It is seen at `now`. True: for the first time.
+    pub(crate) fn again(&mut self, head: u32, now: u64) -> bool {
+        let new = self.head != head || self.since == 0;
+        if new {
+            *self = Seen { head, since: now };
+        }
+        new
+    }
+
+    /// When it was seen first.
+    pub(crate) fn since(&self) -> u64 {
+        self.since
+    }
+
+    /// It is taken, so whatever is seen next is another one.
+    pub(crate) fn forget(&mut self) {
+        self.since = 0;
+    }
 }
 
 /// When an M reads the clock for timers.
@@ -163,6 +194,7 @@ impl M {
                 clock: Clock::default(),
                 admission: Admission::Free,
                 heads: Vec::new(),
+                global_head: Seen::default(),
             }),
         }
     }

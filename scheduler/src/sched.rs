@@ -234,6 +234,11 @@ impl Sched {
         self.global_new.len() > 0
     }
 
+    /// Changes with the identity of the one that waits longest.
+    pub(crate) fn global_head(&self) -> u32 {
+        self.global_new.head()
+    }
+
     /// The migratory G that waits longest there.
     #[inline]
     pub(crate) fn pop_woken(&self) -> Option<Runnable> {

@@ -78,10 +78,31 @@ impl World {
         if let Some(woken) = self.woken.pop_front() {
             return Some(woken);
         }
-        if self.global.is_empty() || self.is_relieved(m) || !self.admit(m) {
+        let room = policy::may_start_global(self.ms[m].settled, self.least_home().1);
+        if self.global.is_empty() || self.is_relieved(m) || !room || !self.admit(m) {
             return None;
         }
         self.global.pop_front()
+    }
+
+    /// Looks at the oldest G of the global queue, for an M that has its share.
+    fn look_at_global(&mut self, m: usize) -> Look {
+        let Some(head) = self.global.front().copied() else { return Look::Nothing };
+        if !self.sysmon.admits() || self.is_relieved(m) {
+            return Look::Nothing;
+        }
+        if self.ms[m].global_head.0 != head {
+            self.ms[m].global_head = (head, self.now);
+            self.wake_least_home(m);
+        }
+        let since = self.ms[m].global_head.1;
+        if !policy::may_take_head(since, self.now, false, false) {
+            return Look::Young(since + still(false, false));
+        }
+        if !self.admit(m) {
+            return Look::Nothing;
+        }
+        self.global.pop_front().map_or(Look::Nothing, Look::Found)
     }
 
     /// What others offer, by an M that is busy.
@@ -96,12 +117,16 @@ impl World {
     }
 
     fn overdue(&mut self, m: usize, p: usize) -> Option<Gid> {
-        if self.ps[p].unstarted.is_empty() || self.is_relieved(m) {
+        if self.is_relieved(m) {
             return None;
         }
-        match self.look_at(m, p) {
+        let own = if self.ps[p].unstarted.is_empty() { Look::Nothing } else { self.look_at(m, p) };
+        match own {
             Look::Found(g) => Some(g),
-            Look::Young(_) | Look::Nothing => None,
+            Look::Young(_) | Look::Nothing => match self.look_at_global(m) {
+                Look::Found(g) => Some(g),
+                Look::Young(_) | Look::Nothing => None,
+            },
         }
     }
 
@@ -111,12 +136,17 @@ impl World {
         if let Some(g) = self.ms[m].pop_next().or_else(|| self.ms[m].mail()).or_else(|| self.pop_global(m)) {
             return Look::Found(g);
         }
+        let mut young: Option<u64> = None;
+        match self.look_at_global(m) {
+            Look::Found(g) => return Look::Found(g),
+            Look::Young(due) => young = Some(due),
+            Look::Nothing => {}
+        }
         let own = self.ms[m].p.filter(|p| self.ps[*p].offers);
         if let Some(g) = own.and_then(|p| self.start(m, p, false)) {
             return Look::Found(g);
         }
         let (me, procs) = (self.ms[m].p.unwrap_or(0), self.ps.len());
-        let mut young: Option<u64> = None;
         for i in 0..procs {
             match self.look_at(m, (me + i) % procs) {
                 Look::Found(g) => return Look::Found(g),
@@ -149,14 +179,17 @@ impl World {
         let since = self.ms[m].heads[victim].1;
         let offered = self.ps[victim].offers;
         if !policy::may_take_head(since, now, mine, offered) {
-            // Asked rather than known: the constants are the policy's.
-            let still = |ns: &u64| policy::may_take_head(since, since + ns, mine, offered);
-            let due = (1..).map(|n| n * 1_000).find(still).expect("some time is enough");
-            return Look::Young(since + due);
+            return Look::Young(since + still(mine, offered));
         }
         if !self.admit(m) {
             return Look::Nothing;
         }
         self.ps[victim].unstarted.pop_front().map_or(Look::Nothing, Look::Found)
     }
+}
+
+/// How long a head must have stood still. Asked rather than known: the constants are the policy's.
+fn still(share: bool, offered: bool) -> u64 {
+    let enough = |ns: &u64| policy::may_take_head(0, *ns, share, offered);
+    (0..).map(|n| n * 1_000).find(enough).expect("some time is enough")
 }

@@ -287,6 +287,21 @@ fn pinger((ping, pong): (Chan, Chan)) -> impl Script {
     }
 }
 
+/// 32 goroutines for each P, which come from outside. Each makes one that helps it, and sends it 500 items, one after the other is answered.
+pub(crate) fn helpers(config: Config) -> Outcome {
+    let mut world = World::new(config);
+    for _ in 0..32 * config.procs {
+        let (ping, pong) = (world.channel(0), world.channel(0));
+        let (mut pings, mut step) = (pinger((ping, pong)), 0);
+        world.go(move |me: &mut Me<'_>| {
+            step += 1;
+            if step > 1 + 2 * 500 { ended(me) } else { pings.next(me) }
+        });
+    }
+    world.run(S);
+    outcome(world, "round trips", "a round trip")
+}
+
 /// 32 goroutines for each P that block for 20 ms at the same time, with a word or without; a ticker beside them.
 pub(crate) fn blocking(config: Config, says_so: bool) -> Outcome {
     let mut world = World::new(config);

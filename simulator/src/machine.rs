@@ -55,6 +55,7 @@ pub(crate) struct M {
     pub(crate) settled: usize,
     turn: Option<policy::Turn>,
     pub(crate) heads: Vec<(Gid, u64)>,
+    pub(crate) global_head: (Gid, u64),
     /// How often it fell asleep.
     pub(crate) slept: u64,
     /// What it has to do for others before it goes on.
@@ -88,6 +89,7 @@ impl M {
             settled: 0,
             turn: None,
             heads: Vec::new(),
+            global_head: (Gid::MAX, 0),
             slept: 0,
             debt: 0,
             round: 0,

@@ -103,7 +103,7 @@ fn parse(arguments: &[String]) -> Option<Arguments> {
 type Load = (&'static str, fn(Config) -> Outcome);
 
 /// Each with the size it is shown at.
-const LOADS: [Load; 12] = [
+const LOADS: [Load; 13] = [
     ("hogs", |config| loads::hogs(config, config.procs)),
     ("200 hogs", |config| loads::hogs(config, 200)),
     ("yields", loads::yields),
@@ -112,6 +112,7 @@ const LOADS: [Load; 12] = [
     ("acceptor", loads::acceptor),
     ("fork-join", |config| loads::fork_join(config, 12)),
     ("pairs", loads::pairs),
+    ("helpers", loads::helpers),
     ("blocking", |config| loads::blocking(config, false)),
     ("blocking()", |config| loads::blocking(config, true)),
     ("callbacks", |config| loads::callbacks(config, false)),

@@ -67,6 +67,15 @@ fn pairs_that_talk_stay_together() {
     }
 }
 
+/// However early the Ms come that take the goroutines from outside: each has room for those that its own ones make.
+#[test]
+fn who_comes_from_outside_stays_with_its_helper() {
+    for procs in [2, 8, 32] {
+        let outcome = loads::helpers(machine(procs));
+        assert!(outcome.times.at(500) < 500, "{procs} Ps: a round trip takes {} ns", outcome.times.at(500));
+    }
+}
+
 #[test]
 fn callbacks_are_answered_however_many_there_are() {
     for procs in [2, 8, 32] {

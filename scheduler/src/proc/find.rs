@@ -11,7 +11,7 @@ use gosched_runtime_sys::thread::{monotonic_ns, yield_thread};
 use crate::current::{Current, Entered};
 use crate::ds::timers::NEVER;
 use crate::g::Runnable;
-use crate::m::{Local, M};
+use crate::m::{Local, M, Seen};
 use crate::p::{End, P};
 use crate::policy::{self, Patience};
 use crate::proc::{timers, wake};
@@ -153,7 +153,7 @@ fn look_round(cx: &Current, local: &mut Local, p: &P, wants: Wants) -> Option<Ru
     local.queue.append(cx.m.inbox.take_all());
     if wants.start
         && !is_relieved(cx)
-        && let Some(g) = global(cx.sched(), local)
+        && let Some(g) = global(cx, local)
     {
         return Some(g);
     }
@@ -182,19 +182,28 @@ fn offered(cx: &Current, local: &mut Local, p: &P, wants: Wants) -> Option<Runna
 }
 
 /// What lies in the global queues. Who comes back goes before who is new.
-fn global(sched: &Sched, local: &mut Local) -> Option<Runnable> {
-    sched.pop_woken().or_else(|| sched.has_global_new().then(|| admitted(sched, local, || sched.pop_new())).flatten())
+fn global(cx: &Current, local: &mut Local) -> Option<Runnable> {
+    let sched = cx.sched();
+    if let Some(woken) = sched.pop_woken() {
+        return Some(woken);
+    }
+    if !sched.has_global_new() || !policy::may_start_global(cx.m.settled(), sched.least_home().1) {
+        return None;
+    }
+    admitted(sched, local, || sched.pop_new())
 }
 
 /// An M that owns more than its share and always has something ready comes to no search. If nobody else comes either, as
 /// when no M can be made, it starts the oldest all the same.
 fn overdue(cx: &Current, local: &mut Local, p: &P, wants: Wants) -> Option<Runnable> {
-    if !wants.start || !p.has_unstarted() || is_relieved(cx) {
+    let sched = cx.sched();
+    if !wants.start || !(p.has_unstarted() || sched.has_global_new()) || is_relieved(cx) {
         return None;
     }
-    match look_at(cx.sched(), cx.m, local, p.index, monotonic_ns()) {
+    let now = monotonic_ns();
+    match look_at(sched, cx.m, local, p.index, now) {
         Look::Found(g) => Some(g),
-        Look::Young | Look::Nothing => None,
+        Look::Young | Look::Nothing => look_at_global(sched, local, now),
     }
 }
 
@@ -264,7 +273,7 @@ fn look(cx: &Current, hand: &mut Entered, wants: Wants, now: u64) -> Look {
     if !wants.start || leaves_work(cx) {
         return Look::Nothing;
     }
-    if let Some(g) = global(sched, hand.local()) {
+    if let Some(g) = global(cx, hand.local()).or_else(|| look_at_global(sched, hand.local(), now)) {
         return Look::Found(g);
     }
     // What it left to others is its own again once they have as much.
@@ -276,7 +285,7 @@ fn look(cx: &Current, hand: &mut Entered, wants: Wants, now: u64) -> Look {
     }
     let me = hand.p.as_ref().map_or(0, |p| p.index);
     let ps = sched.shared.len();
-    let mut young = false;
+    let mut young = sched.has_global_new() && sched.crowd.admits();
     for i in 0..ps {
         let victim = (me + i) % ps;
         if timers::fire(cx, hand, victim, now)
@@ -307,21 +316,33 @@ fn look_at(sched: &Sched, m: &M, local: &mut Local, victim: usize, now: u64) -> 
     if !shared.has_unstarted() || !sched.crowd.admits() {
         return Look::Nothing;
     }
-    local.heads.resize(sched.shared.len(), (0, 0));
-    let head = shared.head();
+    local.heads.resize(sched.shared.len(), Seen::default());
     let seen = &mut local.heads[victim];
     let mine = policy::may_start(m.settled(), sched.least_home().1);
-    if seen.0 != head || seen.1 == 0 {
-        *seen = (head, now);
-        if !mine {
-            wake::wake_least_home(sched);
-        }
+    if seen.again(shared.head(), now) && !mine {
+        wake::wake_least_home(sched);
     }
-    if policy::may_take_head(seen.1, now, mine, shared.offers()) {
-        *seen = (head, 0);
+    if policy::may_take_head(seen.since(), now, mine, shared.offers()) {
+        seen.forget();
         return admitted(sched, local, || shared.steal_unstarted()).map_or(Look::Nothing, Look::Found);
     }
     Look::Young
+}
+
+/// Looks at the oldest G of the global queue, for an M that has its share: it sees to it that the one with the fewest comes, and takes it if
+/// that does not.
+fn look_at_global(sched: &Sched, local: &mut Local, now: u64) -> Option<Runnable> {
+    if !sched.has_global_new() || !sched.crowd.admits() {
+        return None;
+    }
+    if local.global_head.again(sched.global_head(), now) {
+        wake::wake_least_home(sched);
+    }
+    if !policy::may_take_head(local.global_head.since(), now, false, false) {
+        return None;
+    }
+    local.global_head.forget();
+    admitted(sched, local, || sched.pop_new())
 }
 
 /// The last look before the M sleeps, after its P was counted idle and the fence that goes with it. What it finds, it

@@ -1,6 +1,6 @@
 //! Queues for Gs that no P holds.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use gosched_runtime_sys::lock::Mutex;
 
@@ -11,16 +11,21 @@ use crate::g_queue::Queue;
 pub(super) struct Global {
     queue: Mutex<Queue>,
     len: AtomicUsize,
+    /// Changes whenever another G is the oldest: who waits for somebody else to take it compares two looks.
+    head: AtomicU32,
 }
 
 impl Global {
     pub(super) fn new() -> Self {
-        Self { queue: Mutex::new(Queue::new()), len: AtomicUsize::new(0) }
+        Self { queue: Mutex::new(Queue::new()), len: AtomicUsize::new(0), head: AtomicU32::new(0) }
     }
 
     pub(super) fn push(&self, g: Runnable) {
         let mut queue = self.queue.lock();
         queue.push_back(g);
+        if queue.len() == 1 {
+            self.head.fetch_add(1, Relaxed);
+        }
         self.len.store(queue.len(), Relaxed);
     }
 
@@ -31,8 +36,14 @@ impl Global {
         }
         let mut queue = self.queue.lock();
         let g = queue.pop_front();
+        self.head.fetch_add(1, Relaxed);
         self.len.store(queue.len(), Relaxed);
         g
+    }
+
+    /// Changes with the identity of the oldest.
+    pub(super) fn head(&self) -> u32 {
+        self.head.load(Relaxed)
     }
 
     #[inline]
