@@ -39,7 +39,7 @@ use crate::record::Record;
 use gosched_runtime_sys::cancel::CancelState;
 use gosched_runtime_sys::primitive::mutated;
 use gosched_runtime_sys::signal_mask::SignalMask;
-use gosched_runtime_sys::{signal_stack, thread};
+use gosched_runtime_sys::thread;
 use gosched_scheduler::embed::{Bound, Closed};
 
 /// What the runtime's overflow report needs. A host that blocks them gains nothing: a blocked fault kills.
@@ -114,10 +114,7 @@ fn through(record: &'static mut Record, mask: SignalMask, target: &Target) -> Re
     record.mask = mask;
     match publish(record, target) {
         Ok(()) => {
-            mask.restore();
-            if FAULTS.iter().any(|&fault| mask.contains(fault)) {
-                SignalMask::unblock(&FAULTS);
-            }
+            mask.without(&FAULTS).restore();
             Ok(record)
         }
         Err(error) => {
@@ -130,21 +127,15 @@ fn through(record: &'static mut Record, mask: SignalMask, target: &Target) -> Re
 
 /// Current, then signal stack; on an error neither.
 fn publish(record: &mut Record, target: &Target) -> Result<(), EnterError> {
-    let registered = signal_stack::registered();
-    if registered.executing {
-        return Err(EnterError::SignalHandler);
-    }
     if mutated("need_m.stack_after_unmask") {
         record.mask.restore();
     }
     // SAFETY: the record is this call's; `drop_m` or the lines below retract it; signals are blocked until there is a stack.
     unsafe { record.foreign.publish(target.bound.handle()) }.map_err(|Closed| EnterError::ShutDown)?;
-    if let Err(error) = record.put_stack_on(registered) {
+    record.put_stack_on().inspect_err(|_| {
         // SAFETY: published above.
         unsafe { record.foreign.retract(target.bound.handle()) };
-        return Err(EnterError::Resources(error));
-    }
-    Ok(())
+    })
 }
 
 /// Makes the calling thread what it was before [`need_m`].

@@ -13,10 +13,11 @@
 //! unmaps a registered stack disables it first, and then it is not ours that is registered.
 #![expect(unsafe_code, reason = "a list node, and sigaltstack's promise to put back what exists")]
 
+use crate::error::EnterError;
 use crate::extra::{ExtraList, Link, Node};
 use gosched_runtime_sys::fork;
 use gosched_runtime_sys::signal_mask::SignalMask;
-use gosched_runtime_sys::signal_stack::{Registered, Removal, SignalStack, large_enough};
+use gosched_runtime_sys::signal_stack::{Registered, Removal, SignalStack, large_enough, registered};
 use gosched_scheduler::embed::Foreign;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
@@ -38,6 +39,9 @@ pub(crate) struct Record {
     before: Option<Registered>,
     /// None after one had to be left behind, until the next is needed.
     stack: Option<SignalStack>,
+    /// The thread that had the record last had a signal stack that served; threads of one kind come after each other. Where
+    /// there is none, putting ours on is the same system call as looking.
+    look_first: bool,
 }
 
 // SAFETY: one link per record.
@@ -63,6 +67,7 @@ impl Record {
             mask: SignalMask::current(),
             before: None,
             stack: Some(stack),
+            look_first: false,
         })))
     }
 
@@ -71,17 +76,33 @@ impl Record {
         self.generation != fork::generation()
     }
 
-    /// Registers our signal stack, unless what is `registered` will do. Signals are blocked.
-    pub(crate) fn put_stack_on(&mut self, registered: Registered) -> io::Result<()> {
-        if registered.enabled && large_enough(registered.size) {
-            return Ok(());
+    /// Registers our signal stack, unless the thread's own will do. Signals are blocked.
+    pub(crate) fn put_stack_on(&mut self) -> Result<(), EnterError> {
+        if self.look_first {
+            let own = registered();
+            if own.executing {
+                return Err(EnterError::SignalHandler);
+            }
+            if serves(&own) {
+                return Ok(());
+            }
         }
         let stack = match self.stack.take() {
             Some(stack) => stack,
             // One `mmap` in the gap: the rare successor of a stack that was left behind.
-            None => SignalStack::new()?,
+            None => SignalStack::new().map_err(EnterError::Resources)?,
         };
-        self.before = Some(self.stack.insert(stack).install()?);
+        let stack = self.stack.insert(stack);
+        let own = stack.install().map_err(|error| match error.raw_os_error() {
+            // The thread runs on what would be replaced.
+            Some(libc::EPERM) => EnterError::SignalHandler,
+            _ => EnterError::Resources(error),
+        })?;
+        self.before = Some(own);
+        self.look_first = serves(&own);
+        if self.look_first {
+            self.take_stack_off();
+        }
         Ok(())
     }
 
@@ -136,4 +157,9 @@ impl Record {
     pub(crate) fn in_use(&self) -> bool {
         self.in_use.load(Relaxed)
     }
+}
+
+/// Whether a thread's own signal stack can be kept.
+fn serves(own: &Registered) -> bool {
+    own.enabled && large_enough(own.size)
 }

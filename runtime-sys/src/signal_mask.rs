@@ -68,6 +68,17 @@ impl SignalMask {
         change(libc::SIG_SETMASK, Some(&self.set));
     }
 
+    /// This mask, but for these signals, which it lets through; numbers that are no signals are passed over.
+    #[must_use]
+    pub fn without(&self, signals: &[c_int]) -> Self {
+        let mut set = self.set;
+        for &signal in signals {
+            // SAFETY: a live set; numbers that are no signals are refused.
+            unsafe { libc::sigdelset(&mut set, signal) };
+        }
+        Self { set }
+    }
+
     /// Unblocks these signals on the calling thread; numbers that are no signals are passed over.
     pub fn unblock(signals: &[c_int]) {
         change(libc::SIG_UNBLOCK, Some(&set_of(signals)));
@@ -168,6 +179,17 @@ mod tests {
             before.restore();
             assert_eq!(SignalMask::current(), before);
         });
+    }
+
+    #[test]
+    fn without_lets_some_through_and_touches_nothing_else() {
+        let [some, fewer] = [&[libc::SIGBUS, libc::SIGTERM, libc::SIGSEGV][..], &[libc::SIGTERM]];
+        let mask = SignalMask { set: set_of(some) };
+        assert_eq!(
+            mask.without(&[libc::SIGSEGV, libc::SIGBUS, libc::SIGUSR1, -3, 1000]),
+            SignalMask { set: set_of(fewer) }
+        );
+        assert_eq!(mask, SignalMask { set: set_of(some) });
     }
 
     #[test]

@@ -4,9 +4,12 @@
 //! when it delivers a signal with AVX-512 state. One that is [`large_enough`] is used as it is; otherwise a
 //! [`SignalStack`] of ours is put there for the time of the stay, and taken off only if it is still the registered one.
 //!
-//! Whoever finds somebody else's stack where ours was touches nothing: std takes its own off before a pthread key's
+//! Whoever finds somebody else's stack where ours was leaves it there: std takes its own off before a pthread key's
 //! destructor runs, sanitizers and other runtimes exchange stacks under way, and "restoring" a stack from long ago registers
 //! memory that may be unmapped.
+//!
+//! One system call registers a stack and says what was registered. So nobody asks first: ours is mostly the one that is found, and
+//! what was found otherwise is put back, which nobody notices while signals are blocked.
 //!
 //! # Ownership
 //!
@@ -104,7 +107,7 @@ pub fn registered() -> Registered {
 pub enum Removal {
     /// It is off; the stack is free again.
     Done,
-    /// Another one is registered, or the thread is running on it: nothing was touched, and the stack stays taken.
+    /// Another one is registered, or the thread is running on it: that stays so, and the stack stays taken.
     NotOurs,
 }
 
@@ -141,16 +144,12 @@ impl SignalStack {
             return Err(io::Error::from_raw_os_error(libc::EBUSY));
         }
         let mine = libc::stack_t { ss_sp: self.mapping.usable(), ss_flags: 0, ss_size: self.mapping.size() };
-        let mut before =
-            Registered::to_raw(Registered { base: null_mut(), size: 0, enabled: false, executing: false, flags: 0 });
         // SAFETY: our own memory, which `taken` keeps mapped and away from other threads until it is off again.
-        let result = unsafe { libc::sigaltstack(&mine, &mut before) };
-        if result == 0 {
-            return Ok(Registered::from_raw(&before));
+        let before = unsafe { exchange(&mine) };
+        if before.is_err() {
+            self.taken.store(false, Relaxed);
         }
-        let error = io::Error::last_os_error();
-        self.taken.store(false, Relaxed);
-        Err(error)
+        before
     }
 
     /// Whether it is registered on some thread, as far as is known here. After a [`Removal::NotOurs`] it stays so for good:
@@ -159,48 +158,71 @@ impl SignalStack {
         self.taken.load(Relaxed)
     }
 
-    /// Whether it is what the calling thread has registered. Async-signal-safe.
-    pub fn is_registered(&self) -> bool {
-        let now = registered();
-        now.enabled && now.range() == self.range()
+    /// Whether it is the one that is registered.
+    fn is(&self, registered: &Registered) -> bool {
+        registered.enabled && registered.range() == self.range()
     }
 
     /// Takes it off the calling thread, if it is still the registered one: `before` comes back, or with `None` the thread
-    /// is left without. In every other case nothing is touched. Async-signal-safe.
+    /// is left without. In every other case the thread has what it had. Async-signal-safe; signals that another stack than
+    /// this one may have to serve are blocked, since that one is off for a moment.
     ///
     /// # Safety
     ///
     /// If `before` is enabled, it is memory that this thread may use as its signal stack from here on: it still exists, and
     /// no other thread has it.
     pub unsafe fn remove(&self, before: Option<&Registered>) -> Removal {
-        if !self.is_registered() {
-            return Removal::NotOurs;
-        }
-        let raw = before.copied().unwrap_or(Registered::NONE).to_raw();
         // SAFETY: nothing, or what the caller vouches for.
-        let result = unsafe { libc::sigaltstack(&raw, null_mut()) };
-        if result != 0 {
-            return Removal::NotOurs;
-        }
-        self.taken.store(false, Relaxed);
-        Removal::Done
+        unsafe { self.replace(before.unwrap_or(&Registered::NONE), |found| self.is(found)) }
     }
 
     /// The same for a thread that ends, whose earlier stack is no business of ours any more. One that somebody has taken off
     /// without putting another there is free again too: std does that to all its threads before a pthread key's destructor
-    /// runs, and each of them would cost a stack otherwise. Async-signal-safe.
+    /// runs, and each of them would cost a stack otherwise. Async-signal-safe, as `remove` is.
     ///
     /// # Safety
     ///
     /// The calling thread is the one that installed it last.
     pub unsafe fn remove_at_thread_end(&self) -> Removal {
-        if !registered().enabled {
+        // SAFETY: nothing comes in its place.
+        unsafe { self.replace(&Registered::NONE, |found| self.is(found) || !found.enabled) }
+    }
+
+    /// Registers `next` in place of what `is_off` says of that with it this stack is off; in place of anything else not.
+    ///
+    /// # Safety
+    ///
+    /// As [`exchange`], of `next`.
+    unsafe fn replace(&self, next: &Registered, is_off: impl FnOnce(&Registered) -> bool) -> Removal {
+        // SAFETY: the caller's promise.
+        let Ok(found) = (unsafe { exchange(&next.to_raw()) }) else {
+            return Removal::NotOurs;
+        };
+        if is_off(&found) {
             self.taken.store(false, Relaxed);
             return Removal::Done;
         }
-        // SAFETY: nothing comes back.
-        unsafe { self.remove(None) }
+        // SAFETY: it was registered on this thread a moment ago, by who vouches for it.
+        let put_back = unsafe { exchange(&found.to_raw()) };
+        debug_assert!(put_back.is_ok(), "what the kernel took once");
+        Removal::NotOurs
     }
+}
+
+/// Registers a stack, or with `SS_DISABLE` none, for the calling thread; returns what was there. Refused (`EPERM`) while the
+/// thread runs on that.
+///
+/// # Safety
+///
+/// It is memory that nobody else uses for as long as it is registered.
+unsafe fn exchange(next: &libc::stack_t) -> io::Result<Registered> {
+    let mut before = MaybeUninit::<libc::stack_t>::uninit();
+    // SAFETY: the caller vouches for the memory; the out-parameter is writable.
+    if unsafe { libc::sigaltstack(next, before.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: filled in by the call.
+    Ok(Registered::from_raw(&unsafe { before.assume_init() }))
 }
 
 impl Drop for SignalStack {
@@ -269,7 +291,7 @@ mod tests {
         let stack = unsafe { &*STACK.load(Relaxed) };
         // SAFETY: nothing comes back.
         let removal = unsafe { stack.remove(None) };
-        REFUSED.store(registered().executing && removal == Removal::NotOurs && stack.is_registered(), Relaxed);
+        REFUSED.store(registered().executing && removal == Removal::NotOurs && stack.is(&registered()), Relaxed);
         SEEN_AT.store((&raw const local).addr(), Relaxed);
     }
 
@@ -292,7 +314,7 @@ mod tests {
             STACK.store((&raw const stack).cast_mut(), Relaxed);
             handle(libc::SIGUSR2);
             let before = stack.install().expect("install");
-            assert!(stack.is_registered() && !registered().executing);
+            assert!(stack.is(&registered()) && !registered().executing);
             // SAFETY: raises on the calling thread.
             unsafe { libc::raise(libc::SIGUSR2) };
             assert!(stack.range().contains(&SEEN_AT.load(Relaxed)));
@@ -313,7 +335,7 @@ mod tests {
             assert_eq!(second.range(), ours.range());
             // SAFETY: std's stack, which exists until the thread ends.
             assert_eq!(unsafe { ours.remove(Some(&first)) }, Removal::NotOurs);
-            assert!(others.is_registered() && ours.is_taken(), "NotOurs touches nothing");
+            assert!(others.is(&registered()) && ours.is_taken(), "NotOurs touches nothing");
             assert_eq!(ours.install().expect_err("still taken").raw_os_error(), Some(libc::EBUSY));
             put_back(&others, &second);
             put_back(&ours, &first);
@@ -345,7 +367,7 @@ mod tests {
             std::thread::scope(|scope| {
                 scope.spawn(|| {
                     assert_eq!(stack.install().expect_err("taken").raw_os_error(), Some(libc::EBUSY));
-                    assert!(!stack.is_registered());
+                    assert!(!stack.is(&registered()));
                     // SAFETY: nothing comes back.
                     assert_eq!(unsafe { stack.remove(None) }, Removal::NotOurs);
                 });

@@ -190,12 +190,18 @@ fn in_a_signal_handler() {
     action.sa_flags = libc::SA_ONSTACK;
     // SAFETY: no other test uses the signal, and it is raised where nothing is interrupted.
     assert_eq!(unsafe { libc::sigaction(libc::SIGUSR2, &action, null_mut()) }, 0);
-    on_c_thread(|| {
-        own_signal_stack(256 << 10);
+    let is_refused = || {
         // SAFETY: raises on the calling thread.
         assert_eq!(unsafe { libc::raise(libc::SIGUSR2) }, 0);
         let said = SAID.lock().expect("free").take();
         assert!(matches!(said, Some(Err(EnterError::SignalHandler))), "{said:?}");
+    };
+    on_c_thread(|| {
+        own_signal_stack(256 << 10);
+        is_refused();
+        // From here on the M knows of a thread whose own signal stack is kept.
+        IN_HANDLER.clone().with_binding(Binding::PerCall).enter(|| ()).expect("outside of the handler");
+        is_refused();
         IN_HANDLER.enter(|| ()).expect("outside of the handler");
     });
 }
