@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::panic::resume_unwind;
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gosched::{Cancelled, Mode, Runtime, blocking, chan, go, goroutine, yield_now};
+use gosched::{Cancelled, JoinHandle, Mode, Runtime, ShutdownError, blocking, chan, go, goroutine, yield_now};
 use test_support::{each_mode, each_procs, in_child, migratory, modes, settled, without_memory_for_threads};
 
 /// Long: for what happens at once.
@@ -269,41 +270,49 @@ fn a_shutdown_ends_what_the_closure_waits_for() {
 
 #[test]
 fn a_cancel_does_not_end_the_wait_for_the_closure_and_ends_the_next() {
-    for limit in [0, 4] {
-        each_mode_with(limit, |rt, mode| {
-            let (inside, entered) = mpsc::channel();
-            let (tx, rx) = mpsc::channel();
-            let (kept, got) = mpsc::channel();
-            let waits = rt.handle().go(move || {
-                let borrowed = &[1, 2, 3];
-                let sum = blocking(move || {
-                    inside.send(()).expect("somebody listens");
-                    let factor: i32 = rx.recv().expect("sent");
-                    borrowed.iter().sum::<i32>() * factor
-                });
-                kept.send(sum).expect("somebody listens");
-                blocking(|| kept.send(-1))
-            });
-            // It waits for nothing but the cancel, of which its end tells.
-            let canary = rt.handle().go(|| chan::bounded::<()>(0).1.recv().is_err());
-            entered.recv_timeout(LONG).expect("it runs");
-            let closing = thread::scope(|scope| {
-                let closing = scope.spawn(|| rt.shutdown(LONG));
-                let _cancelled_or_closed = canary.join();
-                tx.send(7).expect("it still waits");
-                closing.join().expect("no panic")
-            });
-            closing.expect("it ends");
-            assert_eq!(got.recv(), Ok(42), "{mode:?}, {limit}");
-            assert!(got.recv().is_err(), "the second closure was not begun");
-            assert!(waits.join().expect_err("cancelled").is::<Cancelled>());
-        });
-    }
+    each_limit(|rt, case| ends_only_the_next_wait(rt, case, |waits| assert!(waits.cancel(), "{case}")));
 }
 
-fn each_mode_with(limit: usize, body: impl Fn(&Runtime, Mode)) {
-    for mode in modes() {
-        body(&runtime(mode, 2, limit), mode);
+#[test]
+fn a_shutdown_does_not_end_the_wait_for_the_closure_and_ends_the_next() {
+    each_limit(|rt, case| {
+        ends_only_the_next_wait(rt, case, |_| {
+            // Everything has been cancelled when it gives up, and not before: it goes from one to the next.
+            let left = rt.shutdown(Duration::ZERO).expect_err("the closure waits");
+            assert!(matches!(left, ShutdownError::Running { goroutines: 1, .. }), "{left:?}, {case}");
+        });
+        rt.shutdown(LONG).expect("it ends");
+    });
+}
+
+/// A goroutine is cancelled while its closure runs: the closure ends undisturbed, and its next one does not begin.
+fn ends_only_the_next_wait(rt: &Runtime, case: &str, cancel: impl FnOnce(&JoinHandle<()>)) {
+    let (inside, entered) = mpsc::channel();
+    let (tx, rx) = mpsc::channel();
+    let (kept, got) = mpsc::channel();
+    let waits = rt.handle().go(move || {
+        let borrowed = &[1, 2, 3];
+        let sum = blocking(move || {
+            inside.send(()).expect("somebody listens");
+            let factor: i32 = rx.recv().expect("sent");
+            borrowed.iter().sum::<i32>() * factor
+        });
+        kept.send(sum).expect("somebody listens");
+        blocking(|| kept.send(-1)).expect("somebody listens");
+    });
+    entered.recv_timeout(LONG).expect("it runs");
+    cancel(&waits);
+    tx.send(7).expect("it still waits");
+    assert_eq!(got.recv_timeout(LONG), Ok(42), "{case}");
+    assert_eq!(got.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected), "the second closure was not begun, {case}");
+    assert!(waits.join().expect_err("cancelled").is::<Cancelled>());
+}
+
+fn each_limit(body: impl Fn(&Runtime, &str)) {
+    for limit in [0, 4] {
+        for mode in modes() {
+            body(&runtime(mode, 2, limit), &format!("{mode:?}, at most {limit} helpers"));
+        }
     }
 }
 

@@ -272,7 +272,8 @@ impl Runtime {
 
     /// Ends the runtime: nothing new starts, every goroutine and every thread that waits in a callback is cancelled - it
     /// unwinds with [`Cancelled`] from the call it waits in, or from the next one - and their ends are awaited, up to
-    /// `grace`. Blocks the calling thread until then. Shutting down again waits again.
+    /// `grace`. Blocks the calling thread until then. Shutting down again waits again. They are cancelled one after the
+    /// other, all before any is waited for: what one does as it unwinds may reach another one before its cancel does.
     ///
     /// With `panic = "abort"` nothing can unwind: goroutines that wait for something that never comes do not end.
     ///
