@@ -128,8 +128,10 @@ pub(crate) fn passed_over(since: u64, now: u64) -> bool {
     now.saturating_sub(since) >= PASSED_OVER_NS
 }
 
-/// How long an M has had its P while others stand in the line. The clock is read each [`LOOK_ROUND`] rounds, as long as those pass
-/// within [`GIVE_WAY_NS`], else in each: 61 rounds of goroutines that compute for 3 ms made the line wait for 370 ms.
+/// How long an M has had its P while others stand in the line. The clock is read in each round; while
+/// [`LOOK_ROUND`] such rounds would pass within [`GIVE_WAY_NS`], after twice as many as the last time, up to that number. 61 rounds of
+/// goroutines that compute for 3 ms made the line wait for 370 ms, and 61 after one short round, where short and long ones alternate,
+/// for 96.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Turn {
     since: u64,
@@ -149,7 +151,7 @@ impl Turn {
         let Some(turn) = turn else { return Turn { since: now, read: now, tick, rounds: 1 } };
         let (passed, ns) = (u64::from(tick.wrapping_sub(turn.tick)), now.saturating_sub(turn.read));
         let short = ns.saturating_mul(u64::from(LOOK_ROUND)) <= passed * GIVE_WAY_NS;
-        Turn { read: now, tick, rounds: if short { LOOK_ROUND } else { 1 }, ..turn }
+        Turn { read: now, tick, rounds: if short { LOOK_ROUND.min(2 * turn.rounds) } else { 1 }, ..turn }
     }
 
     /// Whether it is the turn of the line.
@@ -224,27 +226,39 @@ mod tests {
         assert_eq!(clock_rounds(u32::MAX, u64::MAX), 1);
     }
 
-    #[test]
-    fn a_turn_ends_by_time_however_long_the_rounds() {
-        let ends_after = |round_ns: u64| {
-            let (mut turn, mut readings, mut tick) = (None, 0, u32::MAX - 3);
-            loop {
-                tick = tick.wrapping_add(1);
-                let now = u64::from(tick.wrapping_add(3)) * round_ns;
-                if Turn::wants_clock(turn, tick) {
-                    readings += 1;
-                    turn = Some(Turn::after(turn, tick, now));
-                    if turn.is_some_and(|turn| turn.is_over()) {
-                        return (now, readings);
-                    }
+    /// When a turn ends, and after how many readings, if the rounds take so long in turn.
+    fn turn_over(rounds_ns: &[u64]) -> (u64, u32) {
+        let (mut turn, mut readings, mut tick, mut now) = (None, 0, u32::MAX - 3, 0);
+        for round_ns in rounds_ns.iter().cycle() {
+            tick = tick.wrapping_add(1);
+            now += round_ns;
+            if Turn::wants_clock(turn, tick) {
+                readings += 1;
+                turn = Some(Turn::after(turn, tick, now));
+                if turn.is_some_and(|turn| turn.is_over()) {
+                    break;
                 }
             }
-        };
-        assert_eq!(ends_after(3_000_000), (3_000_000, 2), "the second reading");
-        let (ns, readings) = ends_after(50);
+        }
+        (now, readings)
+    }
+
+    #[test]
+    fn a_turn_ends_by_time_however_long_the_rounds() {
+        assert_eq!(turn_over(&[3_000_000]), (6_000_000, 2), "the second reading");
+        let (ns, readings) = turn_over(&[50]);
         assert!(ns < GIVE_WAY_NS + 62 * 50 && readings < 90, "{ns} ns, {readings} readings");
-        let (ns, _) = ends_after(4_000);
+        let (ns, _) = turn_over(&[4_000]);
         assert!(ns <= 2 * GIVE_WAY_NS, "{ns} ns");
+    }
+
+    #[test]
+    fn a_short_round_says_little_about_the_next() {
+        let (long, short) = (3_000_000, 1_000);
+        for rounds in [[long, short, long, short], [short, long, short, long], [long, short, short, short]] {
+            let (ns, _) = turn_over(&rounds);
+            assert!(ns <= 3 * long, "{rounds:?}: {ns} ns");
+        }
     }
 
     #[test]
