@@ -133,10 +133,10 @@ impl Clock {
         round.wrapping_sub(self.round) >= self.wait
     }
 
-    /// In how many rounds after `round` it is read.
+    /// How many rounds come after `round` before the one in which it is read.
     #[inline]
     pub(crate) fn rounds_left(&self, round: u32) -> u32 {
-        self.wait.saturating_sub(round.wrapping_sub(self.round))
+        self.wait.saturating_sub(1).saturating_sub(round.wrapping_sub(self.round))
     }
 
     /// It was read in this round and says `now`.

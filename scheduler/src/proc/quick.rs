@@ -96,3 +96,6 @@ fn announce(cx: &Current, local: &Local, g: &G) {
         tell_sysmon(cx.sched());
     }
 }
+
+#[cfg(test)]
+mod tests;
