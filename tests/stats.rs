@@ -187,6 +187,8 @@ fn in_threads_mode_goroutines_are_threads_of_their_own() {
     assert_eq!((stats.goroutines, stats.running, stats.threads), (3, 0, 0), "{stats}");
     drop(tx);
     waits.into_iter().for_each(|waits| assert!(waits.join().expect("no panic").is_err()));
+    // They were joined a moment before their threads leave.
+    wait_for(&rt, |stats| (stats.goroutines, stats.running) == (0, 0));
     let running = rt.handle().go({
         let handle = rt.handle();
         move || handle.stats().running
