@@ -246,6 +246,17 @@ fn overflow_in_c_in_a_callback_on_a_bound_thread() {
     });
 }
 
+/// Of the tests above each looks up the size that it announces, and the thread then knows its stack; here nobody but the bridge does.
+#[test]
+fn overflow_in_a_callback_is_known_without_the_threads_asking() {
+    overflows("overflow_in_a_callback_is_known_without_the_threads_asking", || {
+        callback_on_c_thread(Binding::PerCall, || {
+            eprintln!("expected: goroutine {} has overflowed its stack of ", goroutine::current_id().expect("one"));
+            in_rust();
+        });
+    });
+}
+
 #[test]
 fn overflow_in_a_callback_on_a_std_thread_of_two_megabytes() {
     overflows("overflow_in_a_callback_on_a_std_thread_of_two_megabytes", || {

@@ -9,6 +9,7 @@ use crate::extra::{Chain, ExtraList, Owed};
 use crate::record::Record;
 use gosched_runtime_sys::fork;
 use gosched_runtime_sys::signal_mask::SignalMask;
+use gosched_runtime_sys::thread;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
@@ -42,9 +43,10 @@ impl Process {
         self.generation != fork::generation()
     }
 
-    /// Puts a first M on an empty list, so that the first callback finds one. Without memory for it the list stays empty:
-    /// that callback tries again, and has somebody to tell.
+    /// Gets ready for the first callback: puts a first M on an empty list, and finds out how a thread learns its stack's
+    /// bounds. Without memory for an M the list stays empty: that callback tries again, and has somebody to tell.
     pub(crate) fn stock(&'static self) {
+        thread::prepare_stack_bounds();
         if let Some(owed) = quietly(|| self.extra.stock()) {
             let _told_later = self.refill(owed);
         }

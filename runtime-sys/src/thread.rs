@@ -6,7 +6,9 @@
 #![expect(unsafe_code, reason = "system calls")]
 
 pub use crate::stack_bounds::StackBounds;
-use crate::{slot, sys};
+use crate::{new_thread, slot, sys};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 /// The calling thread's stack bounds, asked for once and kept; none where the C library does not know. They are those of the
 /// stack that the thread was made with: a host may be running on another one (its own coroutines), so compare with an
@@ -17,6 +19,33 @@ pub fn current_stack_bounds() -> Option<StackBounds> {
         slot::set_stack_bounds(bounds);
         Some(bounds)
     })
+}
+
+/// Finds a short way to a thread's stack bounds, where the C library has one. The first time in a process it makes two threads for that
+/// and waits for them. Where none is found, all that is lost is half a microsecond of each thread that asks.
+pub fn prepare_stack_bounds() {
+    static TRIED: AtomicBool = AtomicBool::new(false);
+    if TRIED.swap(true, Relaxed) {
+        return;
+    }
+    // Both at once, so that the second has another stack, and the place is all that they have in common.
+    let both = on_new_thread(|| (sys::possible_places(), on_new_thread(sys::possible_places)));
+    let Some((mut places, Some(others))) = both else { return };
+    places.retain(|place| others.contains(place));
+    if let [place] = places[..] {
+        sys::use_place(place);
+    }
+}
+
+/// What `f` returns on a thread of its own; none where that cannot be made.
+fn on_new_thread<T: Send + Sync + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let value = Arc::new(OnceLock::new());
+    let theirs = Arc::clone(&value);
+    let thread = new_thread::spawn("gosched-probe".to_owned(), move || {
+        let _it_is_empty = theirs.set(f());
+    });
+    thread.ok()?.join().ok()?;
+    Arc::into_inner(value)?.into_inner()
 }
 
 /// What the process may compute with.

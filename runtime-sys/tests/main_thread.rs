@@ -8,6 +8,8 @@ fn main() {
     let (low, high) = line.split_once(' ').and_then(|(range, _)| range.split_once('-')).expect("a range");
     let [low, high] = [low, high].map(|bound| usize::from_str_radix(bound, 16).expect("hexadecimal"));
 
+    // Its bounds lie elsewhere than those of the threads that are looked at for this.
+    thread::prepare_stack_bounds();
     let bounds = thread::current_stack_bounds().expect("bounds");
     let local = 0_u8;
     assert!(bounds.contains((&raw const local).addr()));

@@ -1,10 +1,12 @@
 //! Linux. Run with glibc; musl has the same calls, but nobody has tested it.
 
+mod descriptor;
 mod futex;
 mod memory;
 mod signal;
 mod thread;
 
+pub(crate) use descriptor::{possible_places, use_place};
 pub(crate) use futex::{futex_wait, futex_wake, futex_wake_all};
 pub(crate) use memory::{MAP_FLAGS, advise_stack, discard, install_guard, unlock};
 pub(crate) use signal::{LAST_SIGNAL, SIGNAL_STACK_FLAGS, minimum_signal_stack};

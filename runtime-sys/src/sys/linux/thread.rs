@@ -6,6 +6,7 @@
 //! filled them.
 #![expect(unsafe_code, reason = "system and C library calls")]
 
+use super::descriptor::bounds_in_descriptor;
 use crate::stack_bounds::StackBounds;
 use std::ffi::{c_int, c_void};
 use std::mem::{MaybeUninit, size_of};
@@ -97,9 +98,13 @@ pub(crate) fn affinity_count() -> Option<usize> {
     if result == 0 { usize::try_from(count).ok() } else { None }
 }
 
-/// Asks the C library where the calling thread's stack lies. On the main thread glibc reads `/proc/self/maps` for that
-/// (36 us), so the answer is worth keeping.
+/// Where the calling thread's stack lies.
 pub(crate) fn query_stack_bounds() -> Option<StackBounds> {
+    bounds_in_descriptor().or_else(ask_stack_bounds)
+}
+
+/// What the C library says of that. On the main thread glibc reads `/proc/self/maps` (36 us), so the answer is worth keeping.
+pub(super) fn ask_stack_bounds() -> Option<StackBounds> {
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
     // SAFETY: has no precondition.
     let me = unsafe { libc::pthread_self() };
