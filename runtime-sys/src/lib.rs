@@ -17,7 +17,7 @@
 //! | `thread_id() -> i32` | the kernel's number of the calling thread |
 //! | `affinity_count() -> Option<usize>` | how many CPUs the calling thread may run on, quotas aside |
 //! | `query_stack_bounds() -> Option<StackBounds>` | where the calling thread's stack lies |
-//! | `possible_places() -> Vec<usize>`, `use_place(place)` | where that may be kept for a new thread, and from where to take it; none where asking is cheap |
+//! | `Place`, `possible_places() -> Vec<Place>`, `use_place(place)` | where that may be kept for a new thread, and from where to take it; none where asking is cheap |
 //! | `minimum_signal_stack() -> usize` | the least the kernel needs to deliver a signal, async-signal-safe |
 //! | `LAST_SIGNAL` | the greatest signal number |
 //! | `SIGNAL_STACK_FLAGS` | `sigaltstack` flags besides `SS_DISABLE` that have to survive a query and a restore |

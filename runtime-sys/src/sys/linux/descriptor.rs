@@ -14,8 +14,8 @@
 //!
 //! # Safety
 //!
-//! Descriptors are of one type, so a place found in one is a place in each, that of the main thread included. The search
-//! itself reads a copy, because other threads may be writing elsewhere in a descriptor.
+//! Descriptors are of one type, so a [`Place`] found in one is a place in each, that of the main thread included; nothing but the
+//! search makes a `Place`. The search itself reads a copy, because other threads may be writing elsewhere in a descriptor.
 #![expect(unsafe_code, reason = "reads the calling thread's descriptor")]
 
 use super::thread::ask_stack_bounds;
@@ -30,9 +30,13 @@ const WORD: usize = size_of::<usize>();
 /// How much of a descriptor is searched, in bytes; glibc's has 2,304 on x86-64.
 const SEARCHED: usize = 2048;
 
+/// How far into a descriptor the bounds are, in bytes: four words that stood there in one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place(usize);
+
 const NOWHERE: usize = usize::MAX;
 
-/// How far into the descriptor the words are. Set once, and to the same by whoever sets it.
+/// The [`Place`] that is used.
 static PLACE: AtomicUsize = AtomicUsize::new(NOWHERE);
 
 /// The calling thread's descriptor: what its handle is the address of.
@@ -42,9 +46,9 @@ fn descriptor() -> usize {
     me as usize
 }
 
-/// How far into the calling thread's descriptor its bounds may be: wherever there are a block's address, its size, what of it is
+/// Where in the calling thread's descriptor its bounds may be: wherever there are a block's address, its size, what of it is
 /// closed, and what was asked to be, one after the other and as they are.
-pub(crate) fn possible_places() -> Vec<usize> {
+pub(crate) fn possible_places() -> Vec<Place> {
     let me = descriptor();
     let Some(bounds) = ask_stack_bounds().filter(|bounds| bounds.contains(me) && bounds.guard != 0) else {
         return Vec::new();
@@ -58,11 +62,11 @@ pub(crate) fn possible_places() -> Vec<usize> {
     }
     let words: Vec<usize> = copy.as_chunks().0.iter().map(|&bytes| usize::from_ne_bytes(bytes)).collect();
     let places = words.windows(wanted.len()).enumerate().filter(|(_, words)| *words == wanted);
-    places.map(|(index, _)| index * WORD).collect()
+    places.map(|(index, _)| Place(index * WORD)).collect()
 }
 
-/// From here on, threads look there first: it is where the bounds are in the descriptors of two threads.
-pub(crate) fn use_place(place: usize) {
+/// From here on, threads look there first.
+pub(crate) fn use_place(Place(place): Place) {
     PLACE.store(place, Relaxed);
 }
 
@@ -71,7 +75,7 @@ pub(super) fn bounds_in_descriptor() -> Option<StackBounds> {
     let place = Some(PLACE.load(Relaxed)).filter(|place| *place != NOWHERE)?;
     let me = descriptor();
     let words: *const [usize; 4] = ptr::with_exposed_provenance(me + place);
-    // SAFETY: inside the calling thread's descriptor, see the head; written before the thread began, and not after that.
+    // SAFETY: four words of the calling thread's descriptor, see `Place`; written before the thread began, and not after that.
     let [block, size, closed, guard] = unsafe { words.read() };
     let bounds = StackBounds { low: block.checked_add(closed)?, high: block.checked_add(size)?, guard };
     (bounds.contains(me) && block != 0).then_some(bounds)
