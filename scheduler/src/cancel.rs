@@ -41,7 +41,7 @@ use crate::ds::grow;
 use crate::ds::timers::NEVER;
 use crate::proc::cancel::{self, Region};
 use crate::proc::park::{Parking, Target, Wake};
-use crate::waiter::{Parks, Passed, Place, Popped, Rouse, Roused, Step, WaitList, line_up};
+use crate::waiter::{Parks, Passed, Place, Popped, Rouse, Roused, Step, WaitList, line_up, wake_each};
 use crate::why::Why;
 
 /// Runs `f` so that no cancel, of whatever kind, ends a wait in it. A cancel that arrives stays pending, and the first wait
@@ -183,7 +183,7 @@ impl Token {
     /// Whether it, or a token that it is a child of, was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        // ORDERING[cancel.token]: pairs with the store in `cancel_without_children`: what was done before the cancel is seen.
+        // ORDERING[cancel.token]: pairs with the store in `tell`: what was done before the cancel is seen.
         self.shared.cancelled.load(Acquire)
     }
 
@@ -268,12 +268,22 @@ impl<K: EndsWaits> Shared<K> {
 
     /// See [`Token::cancel`].
     pub(crate) fn cancel(this: &Arc<Self>) {
-        // Not by recursion: how deep a family is, users decide.
-        let mut family = vec![this.clone()];
-        while let Some(member) = family.pop() {
-            let children = member.cancel_without_children();
-            family.extend(children.iter().filter_map(Weak::upgrade));
-        }
+        Self::cancel_all(vec![this.clone()]);
+    }
+
+    /// Cancels these and their children. Not by recursion: how deep a family is, users decide.
+    fn cancel_all(mut family: Vec<Arc<Self>>) {
+        let mut wakes: Option<Arc<Self>> = None;
+        wake_each(|| {
+            loop {
+                if let Some(wake) = wakes.as_ref().and_then(|member| member.next_to_wake()) {
+                    return Some(wake);
+                }
+                let member = family.pop()?;
+                family.extend(member.tell().iter().filter_map(Weak::upgrade));
+                wakes = (!mutated("token.wakes_first")).then_some(member);
+            }
+        });
     }
 
     /// See [`Token::wait_deadline`].
@@ -288,37 +298,25 @@ impl<K: EndsWaits> Shared<K> {
         }
     }
 
-    /// Cancels this token; its children, for the caller to cancel.
-    fn cancel_without_children(&self) -> Vec<Weak<Self>> {
+    /// Says that it is cancelled; the caller wakes who waits for that, and cancels its children.
+    fn tell(&self) -> Vec<Weak<Self>> {
         if mutated("token.wakes_first") {
-            self.wake_all();
+            wake_each(|| self.next_to_wake());
         }
         let mut state = self.state.lock();
         state.cancelled = true;
         // ORDERING[cancel.token]: pairs with the load in `is_cancelled`.
         self.cancelled.store(true, Release);
-        let children = std::mem::take(&mut state.children);
-        drop(state);
-        if !mutated("token.wakes_first") {
-            self.wake_all();
-        }
-        children
+        std::mem::take(&mut state.children)
     }
 
     /// One at a time: waking runs other code, and what is collected would have to be allocated under the lock.
-    fn wake_all(&self) {
-        while let Some(wake) = self.next_to_wake() {
-            wake.now();
-        }
-    }
-
     fn next_to_wake(&self) -> Option<Roused<K>> {
         let mut state = self.state.lock();
         if let Some(waiter) = state.waiting.pop() {
             return Some(waiter.dismiss());
         }
         let Some(Subject { listed, g }) = state.subjects.pop() else {
-            // Last: their wakers are the user's, and may unwind.
             return state.polling.pop().map(Popped::dismiss);
         };
         // SAFETY: it was listed, and the lock is held.
@@ -337,7 +335,7 @@ impl<K: EndsWaits> Shared<K> {
             let mut state = self.state.lock();
             if state.cancelled && !mutated("token.adopts_too_late") {
                 drop(state);
-                return more.iter().filter_map(Weak::upgrade).for_each(|child| Self::cancel(&child));
+                return Self::cancel_all(more.iter().filter_map(Weak::upgrade).collect());
             }
             if state.children.is_empty() {
                 std::mem::swap(&mut state.children, &mut more);

@@ -43,6 +43,8 @@
 use gosched_runtime_sys::primitive::{AtomicU32, Cell, Ordering, mutated};
 use gosched_runtime_sys::thread::monotonic_ns;
 use std::marker::{PhantomData, PhantomPinned};
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{self, NonNull};
 use std::task::Waker;
 
@@ -104,6 +106,23 @@ impl<K: Rouse> Roused<K> {
             Self::Parked(wake) => K::wake(wake),
             Self::Polls(waker) => waker.wake(),
         }
+    }
+}
+
+/// Wakes those whom `next` gives, one after the other, until it gives nobody. A future's waker is the user's code: one that
+/// unwinds keeps nobody else from being woken. In the end the first one's panic goes on.
+pub(crate) fn wake_each<K: Rouse>(mut next: impl FnMut() -> Option<Roused<K>>) {
+    let mut first = None;
+    while let Some(roused) = next() {
+        let Err(payload) = catch_unwind(AssertUnwindSafe(|| roused.now())) else { continue };
+        match first {
+            None => first = Some(payload),
+            // To drop it may unwind as well.
+            Some(_) => mem::forget(payload),
+        }
+    }
+    if let Some(payload) = first {
+        resume_unwind(payload);
     }
 }
 

@@ -30,7 +30,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::clock::Clock;
-use crate::waiter::{Popped, Rouse, Roused, WaitList};
+use crate::waiter::{Popped, Rouse, Roused, WaitList, wake_each};
 
 /// The state of a channel of values `T`. `K` is what wakes a goroutine or thread that waits.
 pub(crate) struct State<T, K: Rouse> {
@@ -76,12 +76,17 @@ impl<K: Rouse> Rousing<K> {
     /// Makes them runnable. Runs the user's code, where it is a future's waker.
     #[inline(always)]
     pub(crate) fn now(self) {
-        if let Some(served) = self.served {
+        if self.polls.is_some() {
+            self.both();
+        } else if let Some(served) = self.served {
             served.now();
         }
-        if let Some(polls) = self.polls {
-            polls.wake();
-        }
+    }
+
+    #[cold]
+    fn both(self) {
+        let mut each = self.each().into_iter().flatten();
+        wake_each(|| each.next());
     }
 
     /// Both, one by one.

@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 use std::time::Instant;
 
-use super::{End, Mark, Popped, Rouse, Roused, WaitList, Waiter, Whom};
+use super::{End, Mark, Popped, Rouse, Roused, WaitList, Waiter, Whom, wake_each};
 use crate::proc::park::{Parking, Target};
 use crate::why::Why;
 
@@ -331,17 +331,17 @@ pub(crate) fn let_all_go<'a, S, T, K: Rouse>(
     let_go_before(lock, guard, list, mark);
 }
 
-/// Lets everybody in the list go who was in it at the mark. The lock is dropped between them: a list has no bound, and what
-/// is collected from it would have to be allocated under the lock.
+/// Lets everybody in the list go who was in it at the mark, also if a waker among theirs unwinds. The lock is dropped between
+/// them: a list has no bound, and what is collected from it would have to be allocated under the lock.
 pub(crate) fn let_go_before<'a, S, T, K: Rouse>(
     lock: &'a Mutex<S>,
-    mut guard: MutexGuard<'a, S>,
+    guard: MutexGuard<'a, S>,
     list: fn(&mut S) -> &mut WaitList<T, K>,
     mark: Mark,
 ) {
-    while let Some(roused) = list(&mut guard).pop_before(mark).map(Popped::dismiss) {
-        drop(guard);
-        roused.now();
-        guard = lock.lock();
-    }
+    let mut held = Some(guard);
+    wake_each(|| {
+        let mut guard = held.take().unwrap_or_else(|| lock.lock());
+        list(&mut guard).pop_before(mark).map(Popped::dismiss)
+    });
 }

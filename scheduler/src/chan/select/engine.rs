@@ -29,7 +29,7 @@ use std::time::Instant;
 use crate::chan::case::{Case, Tried};
 use crate::waiter::parked::wake_linked;
 use crate::waiter::race::Race;
-use crate::waiter::{Parks, Rouse};
+use crate::waiter::{Parks, Rouse, wake_each};
 use crate::why::Why;
 
 /// One case, and how its caller numbers it.
@@ -67,9 +67,8 @@ pub(crate) fn select<P: Parks>(
             Attempt::Done(position) => {
                 unlock_all(entries);
                 let done = &entries[position];
-                for roused in done.case.roused().into_iter().flatten() {
-                    roused.now();
-                }
+                let mut each = done.case.roused().into_iter().flatten();
+                wake_each(|| each.next());
                 return Some(done.index);
             }
             Attempt::Grow(position) => {
