@@ -147,6 +147,32 @@ fn those_who_compute_in_pieces_hold_up_no_newcomer() {
     }
 }
 
+/// A ticker shares its thread with one that computes in pieces; whoever fires its timer, it is not for the 61st round.
+#[test]
+#[ignore = "measures time: cargo xtask test --only timing"]
+fn one_that_computes_in_pieces_holds_up_no_ticker_on_its_thread() {
+    let _alone = alone();
+    for procs in [1, 2] {
+        measured(&format!("{procs} Ps"), || {
+            let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
+            let ticker = Ticker::start_settled(&rt);
+            let stop = Arc::new(AtomicBool::new(false));
+            let stopped = stop.clone();
+            let in_pieces = move || {
+                while !stopped.load(Relaxed) {
+                    compute(Duration::from_millis(3));
+                    yield_now();
+                }
+            };
+            let in_pieces = ticker.beside(&rt).go(in_pieces);
+            std::thread::sleep(Duration::from_secs(1));
+            stop.store(true, Relaxed);
+            in_pieces.join().expect("no panic");
+            at_most("the ticker's gap", ticker.stop().gap, Duration::from_millis(30))
+        });
+    }
+}
+
 /// As many Ms as compute without a P before it is a crowd, one for each P, and those that are let in later, one at a time and
 /// more rarely each time: in the few seconds of this test, not ten.
 fn hog_threads(procs: usize) -> usize {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use gosched::goroutine::Builder;
 use gosched::{JoinHandle, Runtime, go_migratory, time};
 
 /// How often a measurement is tried.
@@ -94,6 +95,11 @@ impl Ticker {
             std::thread::yield_now();
         }
         Self { stop, g }
+    }
+
+    /// Makes goroutines that settle on its thread.
+    pub(crate) fn beside(&self, rt: &Runtime) -> Builder {
+        Builder::new().runtime(&rt.handle()).with(&self.g)
     }
 
     /// Ends it.

@@ -8,8 +8,7 @@ pub(crate) mod retake;
 
 use std::time::Duration;
 
-/// Every so many rounds an M looks where it otherwise looks last: the global queue, its inbox, its oldest unstarted G, the
-/// clock. Prime, so that it does not beat with a program's own rhythm; Go uses the same number.
+/// Every so many rounds an M looks where it otherwise looks last: the global queue, its oldest unstarted G, all timers. Prime, so that it does not beat with a program's own rhythm; Go uses the same number.
 pub(crate) const LOOK_ROUND: u32 = 61;
 
 /// A woken G goes next, and what it wakes after it: at most this often in a row while others wait.

@@ -7,8 +7,8 @@
 //! nothing else. What ends them early:
 //!
 //! - whoever takes the P in hand on this M (`Hand::enter`): only so can something come into the P's queues or timers;
-//! - what others may have done, and every round asks by plain loads ([`goes_on`]): the P was taken, somebody stands in the
-//!   line, a P is to be shed, a slice is over or sysmon wants the M to look everywhere;
+//! - what others may have done, and every round asks by plain loads ([`goes_on`]): the P was taken, something lies in the inbox,
+//!   somebody stands in the line, a P is to be shed, a slice is over or sysmon wants the M to look everywhere;
 //! - nothing in the own queue.
 //!
 //! What a whole round looks at once in so many rounds (`policy::LOOK_ROUND`), and the clock for its timers, keep their rhythm:
@@ -43,6 +43,7 @@ pub(crate) fn grant(hand: &mut Entered) {
 fn goes_on(cx: &Current, local: &Local) -> bool {
     let dispatch = &cx.sched().dispatch;
     local.quick > 0
+        && cx.m.inbox.is_empty()
         && dispatch.line_len() == 0
         && dispatch.excess() == 0
         && !cx.m.pulse.urged()
@@ -79,7 +80,7 @@ pub(crate) fn next(cx: &Current, hand: &mut Hand) -> Option<Runnable> {
 pub(crate) fn comes_again(cx: &Current, g: &G) -> bool {
     let Ok(mut hand) = cx.take_local() else { return false };
     let local = hand.local();
-    if local.has_settled() || !cx.m.inbox.is_empty() || !goes_on(cx, local) {
+    if local.has_settled() || !goes_on(cx, local) {
         return false;
     }
     count(local);
