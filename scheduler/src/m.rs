@@ -89,12 +89,14 @@ pub(crate) struct Local {
     pub(crate) global_head: Seen,
 }
 
-/// The oldest G of a queue, as an M saw it that would rather leave it to others.
+/// The oldest G of a queue, as an M saw it that may not take it yet.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen {
     head: u32,
     /// When first; 0: not at all.
     since: u64,
+    /// Before this nothing is to be had there, so there is no need to look.
+    not_before: u64,
 }
 
 impl Seen {
@@ -102,7 +104,7 @@ impl Seen {
     pub(crate) fn again(&mut self, head: u32, now: u64) -> bool {
         let new = self.head != head || self.since == 0;
         if new {
-            *self = Seen { head, since: now };
+            *self = Seen { head, since: now, not_before: 0 };
         }
         new
     }
@@ -112,9 +114,19 @@ impl Seen {
         self.since
     }
 
+    /// It is too early to take it, and will be for so long at least.
+    pub(crate) fn rests(&mut self, ns: u64) {
+        self.not_before = self.since + ns;
+    }
+
+    /// Whether it is known to be too early.
+    pub(crate) fn is_early(&self, now: u64) -> bool {
+        now < self.not_before
+    }
+
     /// It is taken, so whatever is seen next is another one.
     pub(crate) fn forget(&mut self) {
-        self.since = 0;
+        *self = Seen::default();
     }
 }
 

@@ -80,13 +80,18 @@ unsafe impl Send for P {}
 pub(crate) struct Shared {
     unstarted: Stealer<Queued>,
     migratory: Stealer<Queued>,
-    /// Changes whenever another G becomes the oldest unstarted one: a thief compares two looks.
-    head: AtomicU32,
+    head: Head,
     /// The M that has the P, or had it last, has its share of settled Gs: who has less may take an unstarted one at once.
     offers: AtomicBool,
     /// What was put in by goroutines that ran with this P, and is due at some time.
     pub(crate) timers: Timers<Sleeper>,
 }
+
+/// Changes whenever another G becomes the oldest unstarted one: a thief compares two looks. On a line of its own: it is written
+/// with most Gs that are made, where they are made one by one, and those who search read what lies beside it.
+#[derive(Default)]
+#[repr(align(128))]
+struct Head(AtomicU32);
 
 /// Which end of the unstarted queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +107,7 @@ pub(crate) fn new(index: usize) -> (Box<P>, Arc<Shared>) {
     let shared = Arc::new(Shared {
         unstarted: unstarted.stealer(),
         migratory: migratory.stealer(),
-        head: AtomicU32::new(0),
+        head: Head::default(),
         offers: AtomicBool::new(false),
         timers: Timers::new(),
     });
@@ -171,12 +176,12 @@ impl P {
 
 impl Shared {
     fn head_changed(&self) {
-        self.head.fetch_add(1, Relaxed);
+        self.head.0.fetch_add(1, Relaxed);
     }
 
     /// Changes with the identity of the oldest unstarted G.
     pub(crate) fn head(&self) -> u32 {
-        self.head.load(Relaxed)
+        self.head.0.load(Relaxed)
     }
 
     /// Whether unstarted Gs are queued.

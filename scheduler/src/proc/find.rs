@@ -317,11 +317,15 @@ fn look_at(sched: &Sched, m: &M, local: &mut Local, victim: usize, now: u64) -> 
     if let Some(g) = shared.steal_migratory() {
         return Look::Found(g);
     }
+    local.heads.resize(sched.shared.len(), Seen::default());
+    let seen = &mut local.heads[victim];
+    // Its M writes the lines that a look reads, with each G it starts: two cores would pass them to and fro.
+    if seen.is_early(now) && !shared.offers() {
+        return Look::Young;
+    }
     if !shared.has_unstarted() || !sched.crowd.admits() {
         return Look::Nothing;
     }
-    local.heads.resize(sched.shared.len(), Seen::default());
-    let seen = &mut local.heads[victim];
     let mine = policy::may_start(m.settled(), sched.least_home().1);
     if seen.again(shared.head(), now) && !mine {
         wake::wake_least_home(sched);
@@ -330,6 +334,7 @@ fn look_at(sched: &Sched, m: &M, local: &mut Local, victim: usize, now: u64) -> 
         seen.forget();
         return admitted(sched, local, || shared.steal_unstarted()).map_or(Look::Nothing, Look::Found);
     }
+    seen.rests(policy::HEAD_STILL_NS);
     Look::Young
 }
 
