@@ -34,7 +34,7 @@ use crate::ds::table::Table;
 use crate::g::{Home, Runnable};
 use crate::g_queue::{Mailbox, Queue};
 use crate::p::P;
-use crate::policy::{self, Turn};
+use crate::policy::{self, Thrift, Turn};
 use crate::pulse::Pulse;
 
 /// One OS thread that runs Gs.
@@ -49,6 +49,8 @@ pub(crate) struct M {
     pub(crate) pulse: Pulse,
     /// Settled Gs that were readied elsewhere.
     pub(crate) inbox: Mailbox,
+    /// Some of those were readied because their time had come. A hint.
+    by_time: AtomicBool,
     /// Started, unfinished settled Gs.
     settled: AtomicUsize,
     /// A goroutine ended locked to the thread, which another one stands in for: it ends with its last settled G.
@@ -83,6 +85,8 @@ pub(crate) struct Local {
     pub(crate) clock: Clock,
     /// The G it started last needed a permit, which goes back in the next round.
     pub(crate) admission: Admission,
+    /// Whether it spins before it sleeps.
+    pub(crate) thrift: Thrift,
     /// What it saw of each P's oldest unstarted G, and of the global queue's.
     pub(crate) heads: Vec<Seen>,
     /// See `heads`.
@@ -189,6 +193,7 @@ impl M {
             seat: Seat::new(),
             pulse: Pulse::new(),
             inbox: Mailbox::new(),
+            by_time: AtomicBool::new(false),
             settled: AtomicUsize::new(0),
             retires: AtomicBool::new(false),
             spawned: AtomicU64::new(0),
@@ -205,6 +210,7 @@ impl M {
                 turn: None,
                 clock: Clock::default(),
                 admission: Admission::Free,
+                thrift: Thrift::default(),
                 heads: Vec::new(),
                 global_head: Seen::default(),
             }),
@@ -244,6 +250,16 @@ impl M {
     pub(crate) fn of(home: Home) -> &'static M {
         // SAFETY: `as_home` makes every `Home`, from a record that is never freed.
         unsafe { home.0.cast::<M>().as_ref() }
+    }
+
+    /// The time of one of its Gs has come, which is about to lie in the inbox.
+    pub(crate) fn brings_by_time(&self) {
+        self.by_time.store(true, Relaxed);
+    }
+
+    /// Whether that was so since the last time it was asked; by the M's own thread.
+    pub(crate) fn was_brought_by_time(&self) -> bool {
+        self.by_time.load(Relaxed) && self.by_time.swap(false, Relaxed)
     }
 
     /// The M's own part.

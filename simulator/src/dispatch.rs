@@ -61,6 +61,10 @@ impl World {
         self.ms[m].p = Some(p);
         self.ms[m].standing = Standing::Awake;
         self.record.count("hand-overs");
+        let asleep = self.now + cost::WOKEN - self.ms[m].asleep_since;
+        if !mem::take(&mut self.ms[m].by_time) {
+            self.ms[m].thrift.woken_after(asleep);
+        }
         self.wake_thread(self.ms[m].thread, by);
     }
 
@@ -163,6 +167,7 @@ impl World {
     pub(crate) fn fall_asleep(&mut self, m: usize) {
         self.ms[m].standing = Standing::Asleep;
         self.ms[m].slept += 1;
+        self.ms[m].asleep_since = self.now;
         self.dispatch.asleep.push(m);
     }
 

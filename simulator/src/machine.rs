@@ -56,8 +56,12 @@ pub(crate) struct M {
     turn: Option<policy::Turn>,
     pub(crate) heads: Vec<(Gid, u64)>,
     pub(crate) global_head: (Gid, u64),
-    /// How often it fell asleep.
+    pub(crate) thrift: policy::Thrift,
+    /// Some of what is in the inbox was readied because its time had come.
+    pub(crate) by_time: bool,
+    /// How often it fell asleep, and when last.
     pub(crate) slept: u64,
+    pub(crate) asleep_since: u64,
     /// What it has to do for others before it goes on.
     pub(crate) debt: u64,
     /// Rounds, those that began a slice, and whether this one goes on in the slice of the one before.
@@ -90,7 +94,10 @@ impl M {
             turn: None,
             heads: Vec::new(),
             global_head: (Gid::MAX, 0),
+            thrift: policy::Thrift::default(),
+            by_time: false,
             slept: 0,
+            asleep_since: 0,
             debt: 0,
             round: 0,
             slice: 0,
@@ -173,9 +180,11 @@ impl World {
 
     /// Looks everywhere else, for as long as it is patient.
     fn search(&mut self, m: usize, began: u64) -> Next {
-        let patience = self.patience();
+        let patience = self.ms[m].thrift.patience(self.patience());
+        let by_time = self.timers_are_due();
         let young = match self.look(m) {
             Look::Found(g) => {
+                self.searched(m, began, !by_time);
                 self.stop_search(m);
                 return self.execute(m, g);
             }
@@ -184,6 +193,7 @@ impl World {
         };
         let end = began + patience.total_ns;
         if self.now >= end && young.is_none() {
+            self.searched(m, began, false);
             return self.retire(m);
         }
         self.ms[m].phase = Phase::Search(began);
@@ -192,16 +202,26 @@ impl World {
     }
 
     fn await_mail(&mut self, m: usize, began: u64) -> Next {
-        let patience = self.patience();
+        let patience = self.ms[m].thrift.patience(self.patience());
         if let Some(g) = self.ms[m].mail() {
+            self.searched(m, began, true);
             return self.execute(m, g);
         }
         let end = began + patience.total_ns;
         if self.ms[m].settled == 0 || self.now >= end {
+            self.searched(m, began, false);
             return self.retire(m);
         }
         self.ms[m].phase = Phase::Mail(began);
         Next::Spin(end - self.now)
+    }
+
+    /// A search is over that began at that time.
+    fn searched(&mut self, m: usize, began: u64, paid: bool) {
+        let by_time = mem::take(&mut self.ms[m].by_time);
+        if self.now > began {
+            self.ms[m].thrift.searched(paid && !by_time);
+        }
     }
 
     /// It found something: somebody may have relied on its search for more.
@@ -229,9 +249,15 @@ impl World {
         self.round(m)
     }
 
-    /// Whether some queue holds a G that any M may take.
+    /// Whether some queue holds a G that any M may take now.
     pub(crate) fn has_free_work(&self) -> bool {
-        self.free_work() > 0
+        let woken = !self.woken.is_empty() || self.ps.iter().any(|p| !p.migratory.is_empty());
+        woken || self.sysmon.admits() && self.has_new()
+    }
+
+    /// Whether some queue holds a G that has not started.
+    fn has_new(&self) -> bool {
+        !self.global.is_empty() || self.ps.iter().any(|p| !p.unstarted.is_empty())
     }
 
     pub(crate) fn free_work(&self) -> usize {
@@ -245,7 +271,7 @@ impl World {
     }
 
     fn leaves_work(&self, m: usize) -> bool {
-        self.is_relieved(m) && self.has_free_work()
+        self.is_relieved(m) && self.has_new()
     }
 
     fn relieve(&mut self, m: usize) -> Next {

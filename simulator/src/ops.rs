@@ -209,6 +209,9 @@ impl World {
     pub(crate) fn run_timers(&mut self, m: usize) {
         while self.timers_are_due() {
             let (_, g) = self.timers.pop_first().expect("just looked");
+            if let Some(home) = self.gs[g].home.filter(|home| *home != m) {
+                self.ms[home].by_time = true;
+            }
             self.ready(g, Some(m));
         }
     }

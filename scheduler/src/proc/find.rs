@@ -206,7 +206,7 @@ fn overdue(cx: &Current, local: &mut Local, p: &P, wants: Wants) -> Option<Runna
     }
     let now = monotonic_ns();
     match look_at(sched, cx.m, local, p.index, now) {
-        Look::Found(g) => Some(g),
+        Look::Found(g) | Look::Due(g) => Some(g),
         Look::Young | Look::Nothing => look_at_global(sched, local, now),
     }
 }
@@ -214,6 +214,8 @@ fn overdue(cx: &Current, local: &mut Local, p: &P, wants: Wants) -> Option<Runna
 /// What a look at the other queues found.
 enum Look {
     Found(Runnable),
+    /// The same, and nobody brought it: its time has come. Only where timers are looked at.
+    Due(Runnable),
     /// Something is there that may not be taken yet, or not by this M.
     Young,
     Nothing,
@@ -222,19 +224,25 @@ enum Look {
 /// Looks everywhere else, patiently. The M counts as searching; the caller ends that.
 pub(crate) fn search(cx: &Current, hand: &mut Entered, wants: Wants) -> Option<Runnable> {
     let sched = cx.sched();
-    let patience = sched.patience();
+    let patience = hand.local().thrift.patience(sched.patience());
     let began = monotonic_ns();
+    let mut spun = false;
     loop {
         let now = monotonic_ns();
-        let young = match look(cx, hand, wants, now) {
-            Look::Found(g) => return Some(g),
-            Look::Young => true,
-            Look::Nothing => false,
+        let (found, paid, young) = match look(cx, hand, wants, now) {
+            Look::Found(g) => (Some(g), true, false),
+            Look::Due(g) => (Some(g), false, false),
+            Look::Young => (None, false, true),
+            Look::Nothing => (None, false, false),
         };
         let waited = now.saturating_sub(began);
-        if waited >= patience.total_ns && !young {
-            return None;
+        if found.is_some() || (waited >= patience.total_ns && !young) {
+            if spun {
+                hand.local().thrift.searched(paid);
+            }
+            return found;
         }
+        spun = true;
         pause(patience, waited);
     }
 }
@@ -246,16 +254,19 @@ pub(crate) fn await_mail(cx: &Current, hand: &mut Entered) -> Option<Runnable> {
     if cx.m.settled() == 0 {
         return None;
     }
-    let patience = cx.sched().patience();
+    let patience = hand.local().thrift.patience(cx.sched().patience());
     let began = monotonic_ns();
+    let mut spun = false;
     loop {
-        if let Some(g) = mail(cx.m, hand.local()) {
-            return Some(g);
-        }
+        let found = mail(cx.m, hand.local());
         let waited = monotonic_ns().saturating_sub(began);
-        if waited >= patience.total_ns {
-            return None;
+        if found.is_some() || waited >= patience.total_ns {
+            if spun {
+                hand.local().thrift.searched(found.is_some() && !cx.m.was_brought_by_time());
+            }
+            return found;
         }
+        spun = true;
         pause(patience, waited);
     }
 }
@@ -272,7 +283,7 @@ fn pause(patience: Patience, waited: u64) {
 fn look(cx: &Current, hand: &mut Entered, wants: Wants, now: u64) -> Look {
     let sched = cx.sched();
     if let Some(g) = mail(cx.m, hand.local()) {
-        return Look::Found(g);
+        return if cx.m.was_brought_by_time() { Look::Due(g) } else { Look::Found(g) };
     }
     if !wants.start || leaves_work(cx) {
         return Look::Nothing;
@@ -296,17 +307,17 @@ fn look(cx: &Current, hand: &mut Entered, wants: Wants, now: u64) -> Look {
             && let (local, Some(p)) = hand.split()
             && let Some(g) = woken(local, p).or_else(|| mail(cx.m, local))
         {
-            return Look::Found(g);
+            return Look::Due(g);
         }
         match look_at(sched, cx.m, hand.local(), victim, now) {
-            Look::Found(g) => {
+            Look::Young => young = true,
+            Look::Nothing => {}
+            found @ (Look::Found(_) | Look::Due(_)) => {
                 if victim != me {
                     cx.m.count_stolen();
                 }
-                return Look::Found(g);
+                return found;
             }
-            Look::Young => young = true,
-            Look::Nothing => {}
         }
     }
     if young { Look::Young } else { Look::Nothing }

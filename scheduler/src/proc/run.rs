@@ -9,6 +9,7 @@
 //! (`Mode::migratory`, `go_migratory`).
 #![expect(unsafe_code, reason = "resumes contexts")]
 
+use std::cell::Cell;
 use std::mem;
 use std::ptr::NonNull;
 use std::time::Instant;
@@ -19,7 +20,7 @@ use gosched_runtime_sys::thread::monotonic_ns;
 
 use crate::crowd::Admission;
 use crate::current::{Current, Entered};
-use crate::dispatch::{Given, Waited};
+use crate::dispatch::{Given, Slept, Waited};
 use crate::ds::parker::Commit;
 use crate::ds::timers::NEVER;
 use crate::g::{G, Kind, Runnable, Switch};
@@ -183,13 +184,23 @@ fn get_p(cx: &Current, hand: &mut Entered, wants: Wants) -> Waited<P> {
         });
         return Waited::Given(Given { p, searching: false });
     }
+    let woken_after = Cell::new(u64::MAX);
     let sleep = |note: &Note| {
         // Asked each time: it may have ceased to be a home M.
         let lingers = !m.seat.is_home() && m.settled() == 0 && sched.has_surplus();
-        timers::sleep(sched, note, lingers.then(|| Instant::now() + policy::LINGER))
+        let began = monotonic_ns();
+        let slept = timers::sleep(sched, note, lingers.then(|| Instant::now() + policy::LINGER));
+        if slept == Slept::Woken {
+            woken_after.set(monotonic_ns() - began);
+        }
+        slept
     };
     let to_do = || !m.inbox.is_empty() || quiet::found(sched);
-    sched.dispatch.sleep(seat, &sched.idle, wants.start, to_do, sleep)
+    let waited = sched.dispatch.sleep(seat, &sched.idle, wants.start, to_do, sleep);
+    if !m.was_brought_by_time() {
+        local.thrift.woken_after(woken_after.get());
+    }
+    waited
 }
 
 /// A home M has come back: its P is for it, and this M goes on with what it owns, when that is ready again.

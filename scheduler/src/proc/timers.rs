@@ -103,7 +103,7 @@ fn place(cx: &Current, hand: &mut Entered, g: Runnable) -> bool {
             true
         }
         _ => {
-            wake::ready(cx.sched(), g);
+            ready(cx.sched(), g);
             false
         }
     }
@@ -118,10 +118,18 @@ pub(crate) fn fire_all(sched: &Sched) {
             && let Some(g) = pop(sched, heap, now)
         {
             if let Some(g) = g {
-                wake::ready(sched, g);
+                ready(sched, g);
             }
         }
     }
+}
+
+/// A due G that another M may have to run.
+fn ready(sched: &Sched, g: Runnable) {
+    if let (Kind::Settled, Some(home)) = (g.kind(), g.own().home.get()) {
+        M::of(home).brings_by_time();
+    }
+    wake::ready(sched, g);
 }
 
 /// Whether any timer is due.
