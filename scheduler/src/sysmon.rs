@@ -175,7 +175,7 @@ impl Sysmon {
 
     /// Opens and closes the gate for new goroutines.
     fn let_in(&mut self, sched: &Sched, computing: usize, now: u64) {
-        let crowded = is_crowded(computing, sched.procs());
+        let crowded = is_crowded(computing, sched.procs(), sched.machine.cpus);
         let opened = sched.crowd.set_crowded(crowded);
         if !crowded {
             self.hogs = 0;

@@ -188,7 +188,7 @@ impl World {
 
     /// Opens and closes the gate for new goroutines.
     fn let_in(&mut self, computing: usize) {
-        let crowded = is_crowded(computing, self.procs);
+        let crowded = is_crowded(computing, self.procs, self.config.cores);
         let opened = self.sysmon.crowded && !crowded;
         if self.sysmon.crowded != crowded {
             self.sysmon.crowded = crowded;

@@ -14,8 +14,9 @@ pub(crate) const SLICE_NS: u64 = 10_000_000;
 /// that block for 20 ms took 38 ms instead of 32, with 1 ms 63.
 pub(crate) const BLOCKED_NS: u64 = 100_000;
 
-/// So many times `procs` Ms may compute without a P before new goroutines are let in one at a time only. Each of them is a thread
-/// that wants a core. Beside 200 hogs, a ticker had gaps of up to 22 ms with 1, 36 ms with 4, 39 ms with 8, 64 ms with 16, which is
+/// So many times `procs`, or as many times the cores if those are fewer, Ms may compute without a P before new goroutines are let in one
+/// at a time only. Each of them is a thread that wants a core, so the cores count: with 8 Ps on 2 of them, 32 such threads and the
+/// 8 with a P had each other wait for 60 ms. Beside 200 hogs, a ticker had gaps of up to 22 ms with 1, 36 ms with 4, 39 ms with 8, 64 ms with 16, which is
 /// more than is promised; with 1, a third fewer of the hogs had begun after 3 s.
 pub(crate) const COMPUTING_PER_PROC: usize = 4;
 
@@ -103,8 +104,8 @@ pub(crate) fn slice_ends(slice_ns: u64) -> bool {
 }
 
 /// Whether so many Ms compute without a P that new goroutines are admitted one at a time.
-pub(crate) fn is_crowded(computing: usize, procs: usize) -> bool {
-    computing >= COMPUTING_PER_PROC * procs
+pub(crate) fn is_crowded(computing: usize, procs: usize, cpus: usize) -> bool {
+    computing >= COMPUTING_PER_PROC * procs.min(cpus)
 }
 
 /// How long the goroutine that was admitted last may run before the next one is, when `hogs` of those admitted before have
@@ -179,7 +180,8 @@ mod tests {
         assert_eq!((admission_ns(0), admission_ns(1)), (2 * SLICE_NS, 4 * SLICE_NS));
         assert!((0..100).map(admission_ns).is_sorted());
         assert_eq!(admission_ns(u32::MAX), LONGEST_ADMISSION_NS);
-        assert!(is_crowded(8, 2) && !is_crowded(7, 2));
+        assert!(is_crowded(8, 2, 8) && !is_crowded(7, 2, 8));
+        assert!(is_crowded(8, 8, 2) && !is_crowded(7, 8, 2));
     }
 
     #[test]
