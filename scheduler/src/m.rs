@@ -77,6 +77,8 @@ pub(crate) struct Local {
     chain: u32,
     /// Rounds of the loop.
     pub(crate) tick: u32,
+    /// It was asked to look everywhere, and has not since.
+    pub(crate) asked: bool,
     /// How many rounds may follow without the P in hand; see `proc::quick`.
     pub(crate) quick: u32,
     /// How long it has had its P while others stand in the line.
@@ -206,6 +208,7 @@ impl M {
                 next: None,
                 chain: 0,
                 tick: 0,
+                asked: false,
                 quick: 0,
                 turn: None,
                 clock: Clock::default(),

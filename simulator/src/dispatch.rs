@@ -59,6 +59,7 @@ impl World {
     /// A P on its way to an M that sleeps, in whatever way.
     fn hand(&mut self, p: usize, m: usize, by: Option<usize>) {
         self.ms[m].p = Some(p);
+        self.ms[m].begin_with_woken();
         self.ms[m].standing = Standing::Awake;
         self.record.count("hand-overs");
         let asleep = self.now + cost::WOKEN - self.ms[m].asleep_since;
@@ -144,6 +145,7 @@ impl World {
             return false;
         }
         self.leave_line(at);
+        self.ms[m].begin_with_woken();
         self.ms[m].standing = Standing::Awake;
         self.record.count("hand-overs");
         self.line_changed(Some(m));

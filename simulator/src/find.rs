@@ -17,7 +17,9 @@ impl World {
         let p = self.ms[m].p.expect("it has one");
         let machine = &mut self.ms[m];
         machine.tick = machine.tick.wrapping_add(1);
-        if machine.tick.is_multiple_of(policy::LOOK_ROUND) || machine.urged {
+        machine.asked |= machine.urged;
+        if policy::looks_everywhere(machine.tick, machine.asked) {
+            machine.asked = false;
             machine.queue.append(&mut machine.inbox);
             let oldest = self
                 .pop_global(m)

@@ -70,6 +70,8 @@ pub(crate) struct M {
     inherits: bool,
     /// The slice is over: the next operation that may suspend does.
     pub(crate) urged: bool,
+    /// It was asked to look everywhere, and has not since.
+    pub(crate) asked: bool,
     /// Whether user code runs.
     pub(crate) in_user_code: bool,
     /// What it runs was let in alone.
@@ -103,6 +105,7 @@ impl M {
             slice: 0,
             inherits: false,
             urged: false,
+            asked: false,
             in_user_code: false,
             permit: false,
             ended: false,
@@ -129,6 +132,11 @@ impl M {
     pub(crate) fn pop_settled(&mut self) -> Option<Gid> {
         self.chain = 0;
         self.queue.pop_front()
+    }
+
+    /// It has been given a P: those that wait in its queues go first.
+    pub(crate) fn begin_with_woken(&mut self) {
+        self.tick &= !1;
     }
 
     pub(crate) fn mail(&mut self) -> Option<Gid> {

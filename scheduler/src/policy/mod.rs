@@ -11,6 +11,13 @@ use std::time::Duration;
 /// Every so many rounds an M looks where it otherwise looks last: the global queue, its oldest unstarted G, all timers. Prime, so that it does not beat with a program's own rhythm; Go uses the same number.
 pub(crate) const LOOK_ROUND: u32 = 61;
 
+/// Whether an M looks everywhere in this round. Also if it was `asked` to, by an end that sysmon has put to a round, since 61 of those
+/// take for ever; but only where it is the turn of new Gs anyhow. Where 200 goroutines that compute wanted to begin, each round was put an end to, and a
+/// migratory one that had slept for a millisecond waited for 190 ms in the queue of a P that went from hand to hand.
+pub(crate) fn looks_everywhere(tick: u32, asked: bool) -> bool {
+    tick.is_multiple_of(LOOK_ROUND) || asked && tick.is_multiple_of(2)
+}
+
 /// A woken G goes next, and what it wakes after it: at most this often in a row while others wait.
 pub(crate) const NEXT_CHAIN: u32 = 61;
 
@@ -215,6 +222,13 @@ mod tests {
         assert_eq!(patience(Machine { quota_limited: true, ..TWO }, 0).total_ns, 0);
         assert_eq!(patience(TWO, 2).total_ns, 0);
         assert!(patience(TWO, 1).total_ns > 0);
+    }
+
+    #[test]
+    fn of_two_rounds_that_are_put_an_end_to_one_looks_everywhere() {
+        let looks = |tick| [false, true].map(|asked| looks_everywhere(tick, asked));
+        assert_eq!([1, 2, 3].map(looks), [[false; 2], [false, true], [false; 2]]);
+        assert_eq!(looks(LOOK_ROUND), [true; 2]);
     }
 
     #[test]

@@ -32,10 +32,12 @@ pub(crate) fn local(cx: &Current, hand: &mut Entered, wants: Wants) -> Option<Ru
     let p = p.as_deref_mut()?;
     take_mail(cx.m, local);
     let urged = cx.m.pulse.urged();
-    if (local.tick % policy::LOOK_ROUND == 0 || urged)
-        && let Some(g) = look_round(cx, local, p, wants)
-    {
-        return Some(g);
+    local.asked |= urged;
+    if policy::looks_everywhere(local.tick, local.asked) {
+        local.asked = false;
+        if let Some(g) = look_round(cx, local, p, wants) {
+            return Some(g);
+        }
     }
     if let Some(g) = local.pop_next(urged) {
         return Some(g);
@@ -151,8 +153,7 @@ fn mail(m: &M, local: &mut Local) -> Option<Runnable> {
     local.pop_settled()
 }
 
-/// Every 61st round, and after one that sysmon has put an end to, since 61 of those take for ever: what is otherwise looked at last
-/// goes first.
+/// What is otherwise looked at last goes first: see `policy::looks_everywhere`.
 #[cold]
 fn look_round(cx: &Current, local: &mut Local, p: &P, wants: Wants) -> Option<Runnable> {
     if wants.start

@@ -30,7 +30,7 @@ use crate::proc::start_m::tell_sysmon;
 pub(crate) fn grant(hand: &mut Entered) {
     let (local, p) = hand.split();
     local.quick = match p {
-        Some(p) if local.admission == Admission::Free && !p.has_work() => {
+        Some(p) if local.admission == Admission::Free && !local.asked && !p.has_work() => {
             let look = policy::LOOK_ROUND - 1 - local.tick % policy::LOOK_ROUND;
             if p.shared.timers.first() == NEVER { look } else { look.min(local.clock.rounds_left(local.tick)) }
         }

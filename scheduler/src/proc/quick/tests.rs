@@ -49,7 +49,8 @@ fn each_distance(mut body: impl FnMut() -> u32) -> Vec<u32> {
     (0..TRIES).map(try_after).collect()
 }
 
-/// What was made outside is looked for in every 61st round, and in the one that sysmon asks for.
+/// What was made outside is looked for in every 61st round, and when sysmon asks for it: in that round or, if it is the turn of those
+/// that have started, in the next.
 #[test]
 fn a_round_that_sysmon_asks_for_looks_everywhere() {
     let rt = runtime();
@@ -75,7 +76,7 @@ fn a_round_that_sysmon_asks_for_looks_everywhere() {
         })
     });
     outside.join().expect("no panic");
-    assert!(yields.iter().all(|yields| *yields == 1), "{yields:?}");
+    assert!(yields.iter().all(|yields| *yields <= 2), "{yields:?}");
 }
 
 /// Without a P nothing runs on: who has it then gives it back when this M waits for it.
