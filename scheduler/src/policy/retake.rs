@@ -48,12 +48,15 @@ pub(crate) const QUIET_LOOKS: u32 = 3;
 
 /// From when on a goroutine that keeps siblings waiting is reported, and from when on the report says that a lock may be
 /// the reason. For people: ten slices, which no goroutine that suspends now and then comes to; and a second, which few calls block for.
+/// A report takes sysmon 15 us, for the thread that tells it, and a walk over all records: 25 to 30 us with 10,000 goroutines, 2 ms with
+/// a million. So what suspends each 100 ms, and is reported each time, costs 0.03 % of a core, or 2 % beside a million.
 pub(crate) const REPORT_NS: u64 = 100_000_000;
 /// See [`REPORT_NS`].
 pub(crate) const REPORT_LOCK_NS: u64 = 1_000_000_000;
 
-/// How long after sysmon's thread could not be made the next try is: making one takes 30 us, so a failure costs less than a
-/// thousandth of a core.
+/// How long after sysmon's thread could not be made the next try is. One that fails for want of memory takes 0.5 us, since that is
+/// tried out first, and one that fails last about as much as one that succeeds, 12 to 18 us: so it costs 0.02 % of a core at most, where
+/// a try at each tick could cost 2 %.
 pub(crate) const RETRY_NS: u64 = 100_000_000;
 
 /// What is known of an M that keeps its P while others wait.
