@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::{EndsWaits, Shared, Token};
 use crate::proc::park::Target;
-use crate::waiter::polled::PolledNode;
+use crate::waiter::polled::{PolledNode, leave_list, poll_in_list};
 
 /// The future of [`Token::wait_async`].
 #[must_use = "a future does nothing unless it is polled"]
@@ -64,28 +64,14 @@ impl<K: EndsWaits> Shared<K> {
     ///
     /// The node is pinned, waits for this token only, and [`leave`](Self::leave) is called before its memory goes.
     pub(crate) unsafe fn poll(&self, node: &PolledNode<(), K>, waker: Waker) -> bool {
-        let mut state = self.state.lock();
-        if !state.cancelled {
-            // SAFETY: this function's contract; the list is under the lock.
-            let before = unsafe { node.wait(&mut state.polling, waker) };
-            drop(state);
-            drop(before);
-            return false;
-        }
-        // SAFETY: it waits in this list, if at all.
-        let (_, before) = unsafe { node.leave(&mut state.polling) };
-        drop(state);
-        drop((before, waker));
-        true
+        // SAFETY: this function's contract; the list is under the lock.
+        unsafe { poll_in_list(&self.state, |state| &mut state.polling, node, waker, |state| state.cancelled, |_| None) }
     }
 
     /// A future goes.
     pub(crate) fn leave(&self, node: &PolledNode<(), K>) {
-        let mut state = self.state.lock();
         // SAFETY: it waits in this list, if at all.
-        let (_, waker) = unsafe { node.leave(&mut state.polling) };
-        drop(state);
-        drop(waker);
+        unsafe { leave_list(&self.state, |state| &mut state.polling, node, |_, _| None) }
     }
 }
 

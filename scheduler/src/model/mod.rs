@@ -18,6 +18,7 @@ mod chan;
 mod dispatch;
 mod executor;
 mod future;
+mod guarded;
 mod handover;
 mod idle;
 mod inbox;

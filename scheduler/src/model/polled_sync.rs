@@ -2,17 +2,18 @@
 //!
 //! # Safety
 //!
-//! The futures here are pinned; the counters are under the locks that are tried here, and loom says if they are not.
+//! The futures here are pinned.
 
-#![expect(unsafe_code, reason = "polls what is pinned, counts in cells that loom watches")]
+#![expect(unsafe_code, reason = "polls what is pinned")]
 
-use gosched_runtime_sys::primitive::{UnsafeCell, thread};
+use gosched_runtime_sys::primitive::thread;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use super::executor::Executor;
+use super::guarded::Guarded;
 use super::models;
 use crate::chan::seat::Seat;
 use crate::sync::raw_mutex::RawMutex;
@@ -121,29 +122,6 @@ impl Lock for RawRwLock<Seat> {
     }
 }
 
-/// What a lock guards here; loom finds two at it.
-struct Guarded<L> {
-    lock: L,
-    count: UnsafeCell<u32>,
-}
-
-// SAFETY: the cell is what is not `Sync`; loom checks every access to it.
-unsafe impl<L: Sync> Sync for Guarded<L> {}
-// SAFETY: as above.
-unsafe impl<L: Send> Send for Guarded<L> {}
-
-impl<L> Guarded<L> {
-    fn add(&self) {
-        // SAFETY: loom says if somebody else is at it.
-        self.count.with_mut(|count| unsafe { *count += 1 });
-    }
-
-    fn count(&self) -> u32 {
-        // SAFETY: loom says if somebody else is at it.
-        self.count.with(|count| unsafe { *count })
-    }
-}
-
 /// A future that locks.
 struct Locking<'a, L: Lock> {
     lock: &'a L,
@@ -170,7 +148,7 @@ impl<L: Lock> Drop for Locking<'_, L> {
 
 /// One that is held by another thread, which counts and gives it back.
 fn held<L: Lock>() -> (Arc<Guarded<L>>, thread::JoinHandle<()>) {
-    let guarded = Arc::new(Guarded { lock: L::new(), count: UnsafeCell::new(0) });
+    let guarded = Guarded::shared(L::new());
     assert!(guarded.lock.lock_at_once());
     let theirs = guarded.clone();
     let holder = thread::spawn(move || {
@@ -246,7 +224,7 @@ fn readers() {
 
 /// Who waits for two that are counted sees what both did, by a future and parked.
 fn zero() {
-    let group = Arc::new(Guarded { lock: RawWaitGroup::<Seat>::new(), count: UnsafeCell::new(0) });
+    let group = Guarded::shared(RawWaitGroup::<Seat>::new());
     group.lock.add(2);
     let parked = group.clone();
     let waiter = thread::spawn(move || {

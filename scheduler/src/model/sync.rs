@@ -1,18 +1,13 @@
 //! The locks without what they guard: exclusion, hand-over, cancel, deadline.
-//!
-//! # Safety
-//!
-//! The counters are under the locks that are tried here; loom says if they are not.
 
-#![expect(unsafe_code, reason = "counts in cells that loom watches")]
-
-use gosched_runtime_sys::primitive::{UnsafeCell, thread};
+use gosched_runtime_sys::primitive::thread;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
+use super::guarded::Guarded;
 use super::models;
 use crate::chan::seat::{CLOCK, Seat, TICK};
 use crate::sync::raw_condvar::RawCondvar;
@@ -20,33 +15,6 @@ use crate::sync::raw_mutex::RawMutex;
 use crate::sync::raw_once::{Found, RawOnce};
 use crate::sync::raw_rwlock::RawRwLock;
 use crate::sync::raw_semaphore::RawSemaphore;
-
-/// What a lock guards here; loom finds two at it.
-struct Guarded<L> {
-    lock: L,
-    count: UnsafeCell<u32>,
-}
-
-// SAFETY: the cell is what is not `Sync`; loom checks every access to it.
-unsafe impl<L: Sync> Sync for Guarded<L> {}
-// SAFETY: as above.
-unsafe impl<L: Send> Send for Guarded<L> {}
-
-impl<L> Guarded<L> {
-    fn new(lock: L) -> Arc<Self> {
-        Arc::new(Self { lock, count: UnsafeCell::new(0) })
-    }
-
-    fn add(&self) {
-        // SAFETY: loom says if somebody else is at it.
-        self.count.with_mut(|count| unsafe { *count += 1 });
-    }
-
-    fn count(&self) -> u32 {
-        // SAFETY: loom says if somebody else is at it.
-        self.count.with(|count| unsafe { *count })
-    }
-}
 
 type Mutex = Guarded<RawMutex<Seat>>;
 type Semaphore = Guarded<RawSemaphore<Seat>>;
@@ -79,7 +47,7 @@ fn ended<T>(thread: thread::JoinHandle<T>) -> T {
 
 fn three_lock(tick_ns: u64) {
     set_clock(tick_ns);
-    let mutex: Arc<Mutex> = Guarded::new(RawMutex::new());
+    let mutex: Arc<Mutex> = Guarded::shared(RawMutex::new());
     let others = [(); 2].map(|()| {
         let mutex = mutex.clone();
         thread::spawn(move || assert!(add_locked(&mutex, &Seat::new(), None)))
@@ -103,7 +71,7 @@ fn hand_over() {
 /// A waiter that is cancelled, or whose time is over, does not have the mutex, and keeps nobody from it.
 fn withdrawal(deadline: Option<Instant>) {
     set_clock(0);
-    let mutex: Arc<Mutex> = Guarded::new(RawMutex::new());
+    let mutex: Arc<Mutex> = Guarded::shared(RawMutex::new());
     assert!(mutex.lock.try_lock());
     let seat = Seat::new();
     let waiter = {
@@ -138,7 +106,7 @@ fn permits(semaphore: &Semaphore, n: usize, seat: &Seat, deadline: Option<Instan
 
 /// One wants both permits, two want one each: they come and go.
 fn few_and_many() {
-    let semaphore: Arc<Semaphore> = Guarded::new(RawSemaphore::new(2));
+    let semaphore: Arc<Semaphore> = Guarded::shared(RawSemaphore::new(2));
     let few = [(); 2].map(|()| {
         let semaphore = semaphore.clone();
         thread::spawn(move || {
@@ -156,7 +124,7 @@ fn few_and_many() {
 
 /// One that wants more than there is keeps those behind it waiting until it gives up.
 fn withdrawn_head() {
-    let semaphore: Arc<Semaphore> = Guarded::new(RawSemaphore::new(1));
+    let semaphore: Arc<Semaphore> = Guarded::shared(RawSemaphore::new(1));
     let seat = Seat::new();
     let head = {
         let (semaphore, seat) = (semaphore.clone(), seat.clone());
@@ -176,7 +144,7 @@ fn withdrawn_head() {
 
 /// As many are let in at once as there are permits, and released permits serve all whom they are enough for.
 fn release_of_many() {
-    let semaphore: Arc<Semaphore> = Guarded::new(RawSemaphore::new(0));
+    let semaphore: Arc<Semaphore> = Guarded::shared(RawSemaphore::new(0));
     let waiters = [(); 2].map(|()| {
         let semaphore = semaphore.clone();
         thread::spawn(move || assert!(permits(&semaphore, 1, &Seat::new(), None)))
@@ -188,7 +156,7 @@ fn release_of_many() {
 
 /// A reader and two writers, or two readers and a writer, come and go: writers alone, readers not with a writer.
 fn readers_and_writers(readers: usize) {
-    let lock: Arc<Guarded<RawRwLock<Seat>>> = Guarded::new(RawRwLock::new());
+    let lock: Arc<Guarded<RawRwLock<Seat>>> = Guarded::shared(RawRwLock::new());
     let others = [readers > 0, readers > 1].map(|reads| {
         let lock = lock.clone();
         thread::spawn(move || if reads { read(&lock) } else { write(&lock) })
@@ -224,7 +192,7 @@ fn two_readers() {
 /// Two readers and a writer wait for a writer, which lets the readers in one by one: when the first is through before the
 /// second is in, the writer has its turn.
 fn let_in_one_by_one() {
-    let lock: Arc<Guarded<RawRwLock<Seat>>> = Guarded::new(RawRwLock::new());
+    let lock: Arc<Guarded<RawRwLock<Seat>>> = Guarded::shared(RawRwLock::new());
     assert!(lock.lock.try_write());
     let readers = [(); 2].map(|()| {
         let lock = lock.clone();
@@ -241,7 +209,7 @@ fn let_in_one_by_one() {
 
 /// A writer that gives up lets the readers in that it kept out.
 fn withdrawn_writer() {
-    let lock: Arc<Guarded<RawRwLock<Seat>>> = Guarded::new(RawRwLock::new());
+    let lock: Arc<Guarded<RawRwLock<Seat>>> = Guarded::shared(RawRwLock::new());
     assert!(lock.lock.try_read());
     let writer = {
         let lock = lock.clone();
@@ -258,7 +226,7 @@ fn withdrawn_writer() {
 
 /// Of two that find it new one does it; the other sees what was done.
 fn once() {
-    let once: Arc<Guarded<RawOnce<Seat>>> = Guarded::new(RawOnce::new());
+    let once: Arc<Guarded<RawOnce<Seat>>> = Guarded::shared(RawOnce::new());
     let call = |once: &Guarded<RawOnce<Seat>>, fails: bool| {
         let seat = Seat::new();
         if !once.lock.is_done() && once.lock.begin(|| seat.sit()) != Found::Done {
@@ -283,8 +251,7 @@ fn once() {
 /// What a condition variable is for: two wait until the third has said so, one notification each.
 fn notified() {
     set_clock(0);
-    let shared: Arc<(Mutex, RawCondvar<Seat>)> =
-        Arc::new((Guarded { lock: RawMutex::new(), count: UnsafeCell::new(0) }, RawCondvar::new()));
+    let shared: Arc<(Mutex, RawCondvar<Seat>)> = Arc::new((Guarded::new(RawMutex::new()), RawCondvar::new()));
     let waiters = [(); 2].map(|()| {
         let shared = shared.clone();
         thread::spawn(move || {

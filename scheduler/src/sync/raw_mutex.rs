@@ -35,7 +35,7 @@ use gosched_runtime_sys::lock::Mutex;
 use gosched_runtime_sys::primitive::{AtomicU32, Ordering, const_fn, mutated};
 use std::time::Instant;
 
-use crate::waiter::polled::{PolledNode, Standing};
+use crate::waiter::polled::{PolledNode, Standing, leave_list, poll_in_list};
 use crate::waiter::{End, Parks, Passed, Place, Popped, Rouse, Roused, Step, WaitList, line_up};
 use std::task::Waker;
 
@@ -204,31 +204,20 @@ impl<K: Rouse> RawMutex<K> {
     ///
     /// The node is pinned, waits for this mutex only, and [`leave`](Self::leave) is called before its memory goes.
     pub(crate) unsafe fn poll(&self, node: &PolledNode<u64, K>, waker: Waker) -> bool {
-        let mut queue = self.queue.lock();
-        if self.take_or_queue(false) {
-            // SAFETY: it waits in this list, if at all.
-            let (_, before) = unsafe { node.leave(&mut queue.polling) };
-            drop(queue);
-            drop((before, waker));
-            return true;
-        }
         // SAFETY: this function's contract; the list is under the lock.
-        let before = unsafe { node.wait(&mut queue.polling, waker) };
-        drop(queue);
-        drop(before);
-        false
+        unsafe {
+            poll_in_list(&self.queue, |queue| &mut queue.polling, node, waker, |_| self.take_or_queue(false), |_| None)
+        }
     }
 
     /// A future goes.
     pub(crate) fn leave(&self, node: &PolledNode<u64, K>) {
-        let mut queue = self.queue.lock();
+        let next = |queue: &mut Queue<K>, standing| {
+            // If the mutex is taken, who unlocks it finds the next one.
+            let pass_on = standing == Standing::Woken && !self.is_locked() && !mutated("mutex.keeps_wake_up");
+            if pass_on { queue.polling.pop().map(Popped::dismiss) } else { None }
+        };
         // SAFETY: it waits in this list, if at all.
-        let (standing, waker) = unsafe { node.leave(&mut queue.polling) };
-        // If the mutex is taken, who unlocks it finds the next one.
-        let pass_on = standing == Standing::Woken && !self.is_locked() && !mutated("mutex.keeps_wake_up");
-        let next = pass_on.then(|| queue.polling.pop().map(Popped::dismiss));
-        drop(queue);
-        drop(waker);
-        next.flatten().into_iter().for_each(Roused::now);
+        unsafe { leave_list(&self.queue, |queue| &mut queue.polling, node, next) }
     }
 }

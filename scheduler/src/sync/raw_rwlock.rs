@@ -34,7 +34,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::raw_mutex::TimedOut;
-use crate::waiter::polled::{PolledNode, Standing};
+use crate::waiter::polled::{PolledNode, Standing, leave_list, poll_in_list};
 use crate::waiter::{Parks, Passed, Place, Popped, Rouse, Roused, Step, WaitList, line_up};
 
 const WRITER: usize = 1;
@@ -306,39 +306,28 @@ impl<K: Rouse> RawRwLock<K> {
     ///
     /// The node is pinned, waits for this lock only, and [`leave`](Self::leave) is called before its memory goes.
     pub(crate) unsafe fn poll(&self, node: &PolledNode<Wants, K>, wants: Wants, waker: Waker) -> bool {
-        let mut queues = self.queues.lock();
-        // First QUEUED, then the look, as of those who park.
-        self.word.fetch_or(QUEUED, Ordering::Relaxed);
-        let entered = queues.nobody_parks()
-            && match wants {
-                Wants::Reading => self.enter_reader(&queues),
-                Wants::Writing => self.enter_writer(&queues),
-            };
-        if !entered {
-            // SAFETY: this function's contract; the list is under the lock.
-            let before = unsafe { node.wait(&mut queues.polling, waker) };
-            drop(queues);
-            drop(before);
-            return false;
+        let look = |queues: &mut Queues<K>| {
+            // First QUEUED, then the look, as of those who park.
+            self.word.fetch_or(QUEUED, Ordering::Relaxed);
+            queues.nobody_parks()
+                && match wants {
+                    Wants::Reading => self.enter_reader(queues),
+                    Wants::Writing => self.enter_writer(queues),
+                }
+        };
+        // SAFETY: this function's contract; the list is under the lock.
+        unsafe {
+            poll_in_list(&self.queues, |queues| &mut queues.polling, node, waker, look, |queues| self.settle(queues))
         }
-        // SAFETY: it waits in this list, if at all.
-        let (_, before) = unsafe { node.leave(&mut queues.polling) };
-        let next = self.settle(&mut queues);
-        drop(queues);
-        drop((before, waker));
-        next.into_iter().for_each(Roused::now);
-        true
     }
 
     /// A future goes.
     pub(crate) fn leave(&self, node: &PolledNode<Wants, K>) {
-        let mut queues = self.queues.lock();
+        let next = |queues: &mut Queues<K>, standing| {
+            let pass_on = standing != Standing::Idle && !mutated("rwlock.keeps_wake_up");
+            if pass_on { self.settle(queues) } else { None }
+        };
         // SAFETY: it waits in this list, if at all.
-        let (standing, waker) = unsafe { node.leave(&mut queues.polling) };
-        let pass_on = standing != Standing::Idle && !mutated("rwlock.keeps_wake_up");
-        let next = if pass_on { self.settle(&mut queues) } else { None };
-        drop(queues);
-        drop(waker);
-        next.into_iter().for_each(Roused::now);
+        unsafe { leave_list(&self.queues, |queues| &mut queues.polling, node, next) }
     }
 }

@@ -20,7 +20,7 @@ use gosched_runtime_sys::primitive::{AtomicUsize, Ordering, const_fn, mutated};
 use std::task::Waker;
 use std::time::Instant;
 
-use crate::waiter::polled::{PolledNode, Standing};
+use crate::waiter::polled::{PolledNode, Standing, leave_list, poll_in_list};
 use crate::waiter::{Parks, Passed, Place, Popped, Rouse, Roused, Step, WaitList, line_up};
 
 const QUEUED: usize = 1;
@@ -197,32 +197,18 @@ impl<K: Rouse> RawSemaphore<K> {
     ///
     /// The node is pinned, waits for this semaphore only, and [`leave`](Self::leave) is called before its memory goes.
     pub(crate) unsafe fn poll(&self, node: &PolledNode<usize, K>, n: usize, waker: Waker) -> bool {
-        let mut queue = self.queue.lock();
-        if !self.take_or_queue(n, queue.parked.is_empty()) {
-            // SAFETY: this function's contract; the list is under the lock.
-            let before = unsafe { node.wait(&mut queue.polling, waker) };
-            drop(queue);
-            drop(before);
-            return false;
-        }
-        // SAFETY: it waits in this list, if at all.
-        let (_, before) = unsafe { node.leave(&mut queue.polling) };
-        let next = self.settle(&mut queue);
-        drop(queue);
-        drop((before, waker));
-        next.into_iter().for_each(Roused::now);
-        true
+        let look = |queue: &mut Queue<K>| self.take_or_queue(n, queue.parked.is_empty());
+        // SAFETY: this function's contract; the list is under the lock.
+        unsafe { poll_in_list(&self.queue, |queue| &mut queue.polling, node, waker, look, |queue| self.settle(queue)) }
     }
 
     /// A future goes.
     pub(crate) fn leave(&self, node: &PolledNode<usize, K>) {
-        let mut queue = self.queue.lock();
+        let next = |queue: &mut Queue<K>, standing| {
+            let pass_on = standing != Standing::Idle && !mutated("semaphore.keeps_wake_up");
+            if pass_on { self.settle(queue) } else { None }
+        };
         // SAFETY: it waits in this list, if at all.
-        let (standing, waker) = unsafe { node.leave(&mut queue.polling) };
-        let pass_on = standing != Standing::Idle && !mutated("semaphore.keeps_wake_up");
-        let next = if pass_on { self.settle(&mut queue) } else { None };
-        drop(queue);
-        drop(waker);
-        next.into_iter().for_each(Roused::now);
+        unsafe { leave_list(&self.queue, |queue| &mut queue.polling, node, next) }
     }
 }

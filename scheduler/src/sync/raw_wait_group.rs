@@ -19,7 +19,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::raw_mutex::TimedOut;
-use crate::waiter::polled::{PolledNode, Standing};
+use crate::waiter::polled::{PolledNode, Standing, leave_list, poll_in_list};
 use crate::waiter::{Parks, Passed, Place, Rouse, Step, WaitList, let_go_before, line_up};
 
 #[derive(Debug)]
@@ -119,27 +119,14 @@ impl<K: Rouse> RawWaitGroup<K> {
     ///
     /// The node is pinned, waits for this group only, and [`leave`](Self::leave) is called before its memory goes.
     pub(crate) unsafe fn poll(&self, node: &PolledNode<(), K>, waker: Waker) -> bool {
-        let mut queue = self.queue.lock();
-        if node.standing() == Standing::Woken || self.is_done() {
-            // SAFETY: it waits in this list, if at all.
-            let (_, before) = unsafe { node.leave(&mut queue.polling) };
-            drop(queue);
-            drop((before, waker));
-            return true;
-        }
+        let look = |_: &mut Queue<K>| node.standing() == Standing::Woken || self.is_done();
         // SAFETY: this function's contract; the list is under the lock.
-        let before = unsafe { node.wait(&mut queue.polling, waker) };
-        drop(queue);
-        drop(before);
-        false
+        unsafe { poll_in_list(&self.queue, |queue| &mut queue.polling, node, waker, look, |_| None) }
     }
 
     /// A future goes.
     pub(crate) fn leave(&self, node: &PolledNode<(), K>) {
-        let mut queue = self.queue.lock();
         // SAFETY: it waits in this list, if at all.
-        let (_, waker) = unsafe { node.leave(&mut queue.polling) };
-        drop(queue);
-        drop(waker);
+        unsafe { leave_list(&self.queue, |queue| &mut queue.polling, node, |_, _| None) }
     }
 }

@@ -11,10 +11,11 @@
 
 #![expect(unsafe_code, reason = "links a node of a pinned future")]
 
+use gosched_runtime_sys::lock::Mutex;
 use gosched_runtime_sys::primitive::Ordering;
 use std::task::Waker;
 
-use super::{End, Rouse, WaitList, Waiter, Whom};
+use super::{End, Rouse, Roused, WaitList, Waiter, Whom};
 
 /// A future's node. Everything but `new` is called with the lock of the list in hand.
 pub(crate) struct PolledNode<T, K>(Waiter<T, K>);
@@ -98,4 +99,56 @@ impl<T, K: Rouse> PolledNode<T, K> {
         });
         (standing, waker)
     }
+}
+
+/// For a future that waits in one list: has `look` say, under the lock, whether it has what it waits for. If not, it waits, with this
+/// waker. If so, it is off the list, and `next` says whom else to let go. Wakers are the user's code: they are called, and dropped,
+/// when the lock is free.
+///
+/// # Safety
+///
+/// As of [`PolledNode::wait`]. `list` leads to the same list on each call, one that lives as long as the `S` in the lock.
+pub(crate) unsafe fn poll_in_list<S, T, K: Rouse>(
+    lock: &Mutex<S>,
+    list: fn(&mut S) -> &mut WaitList<T, K>,
+    node: &PolledNode<T, K>,
+    waker: Waker,
+    look: impl FnOnce(&mut S) -> bool,
+    next: impl FnOnce(&mut S) -> Option<Roused<K>>,
+) -> bool {
+    let mut state = lock.lock();
+    if !look(&mut state) {
+        // SAFETY: this function's contract; the lock is held.
+        let before = unsafe { node.wait(list(&mut state), waker) };
+        drop(state);
+        drop(before);
+        return false;
+    }
+    // SAFETY: as above.
+    let (_, before) = unsafe { node.leave(list(&mut state)) };
+    let next = next(&mut state);
+    drop(state);
+    drop((before, waker));
+    next.into_iter().for_each(Roused::now);
+    true
+}
+
+/// A future that waits in one list goes. `next`, which is told how it stood, says whom to let go in its place.
+///
+/// # Safety
+///
+/// If it waits, then in that list of what is under that lock.
+pub(crate) unsafe fn leave_list<S, T, K: Rouse>(
+    lock: &Mutex<S>,
+    list: fn(&mut S) -> &mut WaitList<T, K>,
+    node: &PolledNode<T, K>,
+    next: impl FnOnce(&mut S, Standing) -> Option<Roused<K>>,
+) {
+    let mut state = lock.lock();
+    // SAFETY: this function's contract; the lock is held.
+    let (standing, waker) = unsafe { node.leave(list(&mut state)) };
+    let next = next(&mut state, standing);
+    drop(state);
+    drop(waker);
+    next.into_iter().for_each(Roused::now);
 }
