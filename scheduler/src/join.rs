@@ -6,17 +6,17 @@
 //! holds.
 #![expect(unsafe_code, reason = "waits in the packet's list")]
 
+mod handle;
 mod host;
 mod timed;
 
 use std::any::Any;
 use std::borrow::Borrow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
+use std::thread;
 use std::time::Instant;
-use std::{fmt, thread};
 
 use gosched_runtime_sys::lock::Mutex;
 use gosched_runtime_sys::primitive::mutated;
@@ -29,6 +29,9 @@ use crate::proc::locals;
 use crate::proc::park::{Parking, Target, Wake};
 use crate::waiter::{self, Parks, Passed, Place, Rouse, Step, WaitList, line_up};
 use crate::why::Why;
+
+pub use handle::JoinHandle;
+pub(crate) use handle::Joint;
 
 /// Who runs a goroutine, as the one who cancels it needs it.
 pub(crate) trait Cancels: Rouse {
@@ -240,7 +243,8 @@ impl<F: FnOnce() -> T, T, A: Afterwards> Body for Packet<F, T, Target, A> {
 
     fn run_shared(self: Arc<Self>, id: u64, begin: Begin) {
         let runner = Target::here();
-        if size_of::<Self>() > LARGE {
+        // Asked first: to try costs an exchange. Without a handle nobody can make another.
+        if size_of::<Self>() > LARGE || Arc::strong_count(&self) > 1 {
             return Self::live_and_let_go(self, id, begin, runner);
         }
         match Arc::try_unwrap(self) {
@@ -316,132 +320,6 @@ fn take<F, T, K: Rouse>(state: &mut State<F, T, K>) -> Option<thread::Result<T>>
             state.stage = other;
             None
         }
-    }
-}
-
-/// A goroutine as its handles know it.
-pub(crate) struct Joint<'a, T> {
-    packet: Arc<dyn Joinable<T> + 'a>,
-    id: u64,
-}
-
-impl<T> fmt::Debug for Joint<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle").field("id", &self.id).field("finished", &self.is_finished()).finish()
-    }
-}
-
-impl<'a, T> Joint<'a, T> {
-    pub(crate) fn new(packet: Arc<dyn Joinable<T> + 'a>, id: u64) -> Self {
-        Self { packet, id }
-    }
-
-    pub(crate) fn join(self) -> thread::Result<T> {
-        self.packet.join(None).expect("there is no deadline")
-    }
-
-    pub(crate) fn try_join(self) -> Result<thread::Result<T>, Self> {
-        self.packet.try_join().ok_or(self)
-    }
-
-    pub(crate) fn is_finished(&self) -> bool {
-        self.packet.is_finished()
-    }
-
-    pub(crate) fn id(&self) -> u64 {
-        self.id
-    }
-
-    pub(crate) fn cancel(&self) -> bool {
-        self.packet.cancel()
-    }
-
-    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<thread::Result<T>> {
-        self.packet.poll(cx.waker())
-    }
-}
-
-/// The right to wait for a goroutine and to have what it returned. Dropping it detaches the goroutine.
-///
-/// It is also a future, for any executor: the same outcome as [`join`](Self::join)'s. Dropping it before it is ready loses
-/// nothing but the outcome. The waker is called by the goroutine that ends; one that panics there ends the process, and so
-/// does the drop of an outcome that nobody joins.
-pub struct JoinHandle<T>(Joint<'static, T>);
-
-impl<T> fmt::Debug for JoinHandle<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl<T> JoinHandle<T> {
-    pub(crate) fn new(packet: Arc<dyn Joinable<T>>, id: u64) -> Self {
-        Self(Joint::new(packet, id))
-    }
-
-    /// The goroutine, for those who are to settle beside it.
-    pub(crate) fn host(&self) -> Arc<dyn Host> {
-        self.0.packet.clone()
-    }
-
-    /// Waits until the goroutine has ended; what it returned, or the payload of its panic. A goroutine that calls this
-    /// parks; any other thread blocks.
-    ///
-    /// # Errors
-    ///
-    /// The payload the goroutine unwound with, as in `std::thread`; [`Cancelled`] if it was cancelled or its runtime shut
-    /// down first, [`NotStarted`] if there was no memory for its stack or no thread for it.
-    ///
-    /// # Panics
-    ///
-    /// Unwinds with [`Cancelled`] if the calling goroutine is cancelled while it waits.
-    pub fn join(self) -> thread::Result<T> {
-        self.0.join()
-    }
-
-    /// As [`join`](Self::join), if the goroutine has ended. Never blocks.
-    ///
-    /// # Errors
-    ///
-    /// The handle, if it has not.
-    pub fn try_join(self) -> Result<thread::Result<T>, Self> {
-        self.0.try_join().map_err(Self)
-    }
-
-    /// Whether the goroutine has ended, so that `join` would not wait. Never blocks.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        self.0.is_finished()
-    }
-
-    /// The goroutine's number: what [`current_id`](crate::current_id) gives in it. Unique in the process.
-    #[must_use]
-    pub fn id(&self) -> u64 {
-        self.0.id()
-    }
-
-    /// Asks the goroutine to end. Never blocks.
-    ///
-    /// If it waits, it is woken, and the call that it waits in unwinds with [`Cancelled`]; if it runs, the next call that
-    /// would wait does. If it has not begun, it never does, and its closure is dropped. What was handed to it at the same
-    /// moment it gets first: nothing is lost. A payload that it catches leaves the cancel pending, so that its next wait
-    /// unwinds as well; [`shield`](crate::cancel::shield) keeps the cancel off for a while.
-    ///
-    /// Returns whether the goroutine will notice: not if it has ended, and not with `panic = "abort"` once it has begun,
-    /// because nothing is unwound then.
-    pub fn cancel(&self) -> bool {
-        self.0.cancel()
-    }
-}
-
-impl<T> Future for JoinHandle<T> {
-    type Output = thread::Result<T>;
-
-    /// # Panics
-    ///
-    /// Does not; polled again after it was ready, it stays pending.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll(cx)
     }
 }
 

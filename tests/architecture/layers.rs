@@ -23,7 +23,7 @@ const SCHEDULER: &[&str] = &[
     "proc::attach", "proc::surplus", "proc::start_m", "proc::wake", "proc::set_procs", "proc::timers", "proc::find", "proc::locals", "proc::spawn", "proc::cancel", "proc::in_place", "proc::switch", "proc::quick", "proc::lock_thread", "proc::park", "proc::beside", "proc::shutdown", "proc::quiet", "proc::run", "proc",
     "report", "sysmon",
     "thread_stack", "waiter", "waiter::race", "waiter::parked", "waiter::polled", "alarm",
-    "local", "blocking", "cancel", "cancel::future", "time", "time::timeout", "join", "join::host", "join::timed", "go", "scope", "future",
+    "local", "blocking", "cancel", "cancel::future", "time", "time::timeout", "join", "join::host", "join::handle", "join::timed", "go", "scope", "future",
     "chan::error", "chan::clock", "chan::state", "chan::raw", "chan::seat", "chan::future", "chan::case", "chan", "chan::sender", "chan::receiver", "chan::timed",
     "time::timer", "time::ticker",
     "chan::select::engine", "chan::select", "chan::select::macros", "chan::select::support", "chan::select::dynamic",

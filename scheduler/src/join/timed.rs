@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{JoinHandle, Joint};
+use super::handle::{JoinHandle, Joint};
 
 impl<T> Joint<'_, T> {
     pub(crate) fn join_timeout(self, timeout: Duration) -> Result<thread::Result<T>, Self> {
