@@ -78,12 +78,12 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     ///
-    /// The payload the goroutine unwound with, as in `std::thread`; [`Cancelled`] if it was cancelled or its runtime shut
-    /// down first, [`NotStarted`] if there was no memory for its stack or no thread for it.
+    /// The payload the goroutine unwound with, as in `std::thread`; [`Cancelled`](crate::Cancelled) if it was cancelled or its runtime shut
+    /// down first, [`NotStarted`](crate::NotStarted) if there was no memory for its stack or no thread for it.
     ///
     /// # Panics
     ///
-    /// Unwinds with [`Cancelled`] if the calling goroutine is cancelled while it waits.
+    /// Unwinds with [`Cancelled`](crate::Cancelled) if the calling goroutine is cancelled while it waits.
     pub fn join(self) -> thread::Result<T> {
         self.0.join()
     }
@@ -111,7 +111,7 @@ impl<T> JoinHandle<T> {
 
     /// Asks the goroutine to end. Never blocks.
     ///
-    /// If it waits, it is woken, and the call that it waits in unwinds with [`Cancelled`]; if it runs, the next call that
+    /// If it waits, it is woken, and the call that it waits in unwinds with [`Cancelled`](crate::Cancelled); if it runs, the next call that
     /// would wait does. If it has not begun, it never does, and its closure is dropped. What was handed to it at the same
     /// moment it gets first: nothing is lost. A payload that it catches leaves the cancel pending, so that its next wait
     /// unwinds as well; [`shield`](crate::cancel::shield) keeps the cancel off for a while.
