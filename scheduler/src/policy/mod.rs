@@ -78,7 +78,9 @@ impl Patience {
     pub(crate) const NONE: Patience = Patience { spin_ns: 0, total_ns: 0 };
 }
 
-/// After so many searches in a row that spinning did not end, an M searches without: it looks once, and sleeps.
+/// After so many searches in a row that spinning did not end, an M searches without: it looks once, and sleeps. 100,000 goroutines that
+/// sleep took 0.83 s of processor time with 1, 0.85 with 2, 0.94 with 8, up to 1.2 with 32, up to 1.4 with 128; trees, callbacks and
+/// pairs were as fast with each. More than one or two, so that a short lull does not make a busy M's next partner pay for its sleep.
 pub(crate) const VAIN_SEARCHES: u32 = 8;
 
 /// Who was woken so soon after it fell asleep would have been better off spinning. As long as a search, and as long again for
