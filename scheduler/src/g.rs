@@ -214,6 +214,12 @@ impl G {
         self.why.store(why as u8, Relaxed);
     }
 
+    /// What it waits for, or last waited for. A hint.
+    #[inline]
+    pub(crate) fn waited_for(&self) -> Why {
+        Why::of(self.why.load(Relaxed))
+    }
+
     /// Notes that the goroutine is to end. Its park word is cancelled after this.
     ///
     /// # Safety

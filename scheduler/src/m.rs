@@ -89,6 +89,8 @@ pub(crate) struct Local {
     pub(crate) admission: Admission,
     /// Whether it spins before it sleeps.
     pub(crate) thrift: Thrift,
+    /// After how long a sleep it was woken to search, until that search says by whom.
+    pub(crate) woken_after: Option<u64>,
     /// What it saw of each P's oldest unstarted G, and of the global queue's.
     pub(crate) heads: Vec<Seen>,
     /// See `heads`.
@@ -214,6 +216,7 @@ impl M {
                 clock: Clock::default(),
                 admission: Admission::Free,
                 thrift: Thrift::default(),
+                woken_after: None,
                 heads: Vec::new(),
                 global_head: Seen::default(),
             }),

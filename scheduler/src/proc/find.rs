@@ -16,6 +16,7 @@ use crate::p::{End, P};
 use crate::policy::{self, Patience};
 use crate::proc::{timers, wake};
 use crate::sched::Sched;
+use crate::why::Why;
 
 /// What an M may run, and what it wants besides.
 #[derive(Clone, Copy, Debug)]
@@ -222,6 +223,13 @@ enum Look {
     Nothing,
 }
 
+impl Look {
+    /// What lay in a queue for any M. The clock may have brought it there, by way of an M that found several due at a time.
+    fn of(g: Runnable) -> Self {
+        if g.has_begun() && g.g().waited_for() == Why::Sleep { Look::Due(g) } else { Look::Found(g) }
+    }
+}
+
 /// Looks everywhere else, patiently. The M counts as searching; the caller ends that.
 pub(crate) fn search(cx: &Current, hand: &mut Entered, wants: Wants) -> Option<Runnable> {
     let sched = cx.sched();
@@ -238,8 +246,12 @@ pub(crate) fn search(cx: &Current, hand: &mut Entered, wants: Wants) -> Option<R
         };
         let waited = now.saturating_sub(began);
         if found.is_some() || (waited >= patience.total_ns && !young) {
+            let local = hand.local();
             if spun {
-                hand.local().thrift.searched(paid);
+                local.thrift.searched(paid);
+            }
+            if let Some(ns) = local.woken_after.take().filter(|_| paid) {
+                local.thrift.woken_after(ns);
             }
             return found;
         }
@@ -290,7 +302,7 @@ fn look(cx: &Current, hand: &mut Entered, wants: Wants, now: u64) -> Look {
         return Look::Nothing;
     }
     if let Some(g) = global(cx, hand.local()).or_else(|| look_at_global(sched, hand.local(), now)) {
-        return Look::Found(g);
+        return Look::of(g);
     }
     // What it left to others is its own again once they have as much.
     if let (local, Some(p)) = hand.split()
@@ -327,7 +339,7 @@ fn look(cx: &Current, hand: &mut Entered, wants: Wants, now: u64) -> Look {
 fn look_at(sched: &Sched, m: &M, local: &mut Local, victim: usize, now: u64) -> Look {
     let Some(shared) = sched.shared.get(victim) else { return Look::Nothing };
     if let Some(g) = shared.steal_migratory() {
-        return Look::Found(g);
+        return Look::of(g);
     }
     local.heads.resize(sched.shared.len(), Seen::default());
     let seen = &mut local.heads[victim];

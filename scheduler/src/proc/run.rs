@@ -184,21 +184,24 @@ fn get_p(cx: &Current, hand: &mut Entered, wants: Wants) -> Waited<P> {
         });
         return Waited::Given(Given { p, searching: false });
     }
-    let woken_after = Cell::new(u64::MAX);
+    let woken_after = Cell::new(None);
     let sleep = |note: &Note| {
         // Asked each time: it may have ceased to be a home M.
         let lingers = !m.seat.is_home() && m.settled() == 0 && sched.has_surplus();
         let began = monotonic_ns();
         let slept = timers::sleep(sched, note, lingers.then(|| Instant::now() + policy::LINGER));
         if slept == Slept::Woken {
-            woken_after.set(monotonic_ns() - began);
+            woken_after.set(Some(monotonic_ns() - began));
         }
         slept
     };
     let to_do = || !m.inbox.is_empty() || quiet::found(sched);
     let waited = sched.dispatch.sleep(seat, &sched.idle, wants.start, to_do, sleep);
-    if !m.was_brought_by_time() {
-        local.thrift.woken_after(woken_after.get());
+    let woken_after = woken_after.get().filter(|_| !m.was_brought_by_time());
+    let searches = matches!(&waited, Waited::Given(given) if given.searching);
+    local.woken_after = woken_after.filter(|_| searches);
+    if let Some(ns) = woken_after.filter(|_| !searches) {
+        local.thrift.woken_after(ns);
     }
     waited
 }
