@@ -39,6 +39,7 @@ pub mod clock;
 pub mod context;
 pub mod errno;
 pub mod fatal;
+pub mod fetch;
 pub mod fork;
 pub mod futex;
 pub mod handler;

@@ -33,6 +33,7 @@ use std::sync::atomic::{
 };
 
 use gosched_runtime_sys::context::{Context, Suspender};
+use gosched_runtime_sys::fetch;
 
 use crate::body::Entry;
 pub use crate::cancelled::{CancelScope, Cancelled};
@@ -43,6 +44,9 @@ use crate::names::Name;
 use crate::why::Why;
 
 pub(crate) mod look;
+
+/// Bytes at the upper end of a stack that hold the frames of a goroutine which sleeps and has called little else.
+const FRAMES: usize = 512;
 
 /// Where a G may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -322,6 +326,19 @@ impl Runnable {
     #[inline(always)]
     pub(crate) fn kind(&self) -> Kind {
         self.g().kind.get()
+    }
+
+    /// Has the processor fetch what the G's next resume reads first, if it has begun: the owner's part, and the frames below it on
+    /// its stack.
+    #[inline]
+    pub(crate) fn fetch(&self) {
+        let own = self.g().own.load(Relaxed).addr();
+        for line in (0..size_of::<Own>()).step_by(fetch::LINE) {
+            fetch::ahead(own.wrapping_add(line));
+        }
+        for line in (0..FRAMES).step_by(fetch::LINE) {
+            fetch::ahead(own.wrapping_sub(fetch::LINE + line));
+        }
     }
 
     /// The owner's part of a G that has begun.

@@ -11,7 +11,7 @@ use crate::{PACKAGES, assert_bites, assert_clean, tree};
 /// contain each other share a place, `a|b`: the only knots there are.
 #[rustfmt::skip]
 const RUNTIME_SYS: &[&str] = &[
-    "stack_bounds", "sys", "errno", "futex", "barrier", "primitive", "lock", "note", "fatal", "signal_mask", "mapping",
+    "fetch", "stack_bounds", "sys", "errno", "futex", "barrier", "primitive", "lock", "note", "fatal", "signal_mask", "mapping",
     "reservation", "stack", "signal_stack", "new_thread", "handler", "cancel", "fork", "thread_exit", "slot", "thread", "clock", "context",
 ];
 

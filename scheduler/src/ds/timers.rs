@@ -12,7 +12,7 @@
 //! What is done to the owner is done by the function that `pop_due` is given, and that runs under the lock, in the same
 //! critical section in which the entry comes out. So `remove` either comes first, and there is no entry to come out; or it
 //! comes later, and all was done before. What wakes the owner, once it was claimed, comes after the lock: it reaches an
-//! owner that was claimed, which is one that still waits.
+//! owner that was claimed, which is one that still waits. Where several come out at a time, all of that is one critical section.
 //!
 //! `remove` always locks, also when the timer has fired. A flag in the owner's frame that the one who fires stores last
 //! would spare that, some 10 ns once in a wait that took microseconds at least; and it would put a raw pointer to the
@@ -22,6 +22,8 @@
 //!
 //! `first` is written under the lock and read without: what it says may just have changed. Who looks at it round by round
 //! sees it soon; who looks for the last time before it sleeps follows `timekeeper`'s rules.
+
+use std::array;
 
 use gosched_runtime_sys::lock::{Mutex, MutexGuard};
 use gosched_runtime_sys::primitive::{AtomicU64, Ordering::Relaxed, mutated};
@@ -73,15 +75,26 @@ impl<K> Timers<K> {
     }
 
     /// Takes what is due first, if it is at `now`, and calls `fire` with it under the lock.
-    pub(crate) fn pop_due<R>(&self, now: u64, fire: impl FnOnce(K) -> R) -> Option<R> {
+    pub(crate) fn pop_due<R>(&self, now: u64, fire: impl FnMut(K) -> R) -> Option<R> {
+        let [due] = self.pop_several(now, |_| (), fire);
+        due
+    }
+
+    /// Takes up to `N` out that are due at `now`, the first first, and calls `fire` with each, under the lock. `seen` is called
+    /// with all of them before: what it fetches is there when they are fired.
+    pub(crate) fn pop_several<R, const N: usize>(
+        &self,
+        now: u64,
+        seen: impl Fn(&K),
+        mut fire: impl FnMut(K) -> R,
+    ) -> [Option<R>; N] {
         let mut heap = self.heap.lock();
-        let due = heap.pop_due(now)?;
+        let due: [Option<K>; N] = array::from_fn(|_| heap.pop_due(now).inspect(&seen));
         self.publish(&heap);
         if mutated("timers.fires_unlocked") {
             drop(heap);
-            return Some(fire(due));
         }
-        Some(fire(due))
+        due.map(|due| due.map(&mut fire))
     }
 
     /// Gives the ticket back, by whoever got it. False: the timer has fired.
@@ -119,6 +132,17 @@ mod tests {
         assert!(!timers.remove(early));
         assert!(timers.remove(late));
         assert_eq!(timers.first(), NEVER);
+    }
+
+    #[test]
+    fn several_come_out_in_their_order_and_none_before_its_time() {
+        let timers = Timers::new();
+        let tickets = [30, 10, 20, 40].map(|at| timers.add(at, at).expect("memory"));
+        let pop =
+            |now| -> Vec<u64> { timers.pop_several::<_, 2>(now, |_| (), |at| at).into_iter().flatten().collect() };
+        assert_eq!([pop(30), pop(30), pop(30)], [vec![10, 20], vec![30], vec![]]);
+        assert_eq!(timers.first(), 40);
+        assert_eq!(tickets.map(|ticket| timers.remove(ticket)), [false, false, false, true]);
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(crate) const HELPER_IDLE: Duration = Duration::from_millis(500);
 pub(crate) const MAX_HELPERS: usize = 512;
 
 /// So many due timers an M fires before it runs what it has: a million that are due together hold no other goroutine up.
-pub(crate) const FIRE_AT_ONCE: u32 = 64;
+pub(crate) const FIRE_AT_ONCE: usize = 64;
 
 /// How an M with timers reads the clock: every so many rounds, as long as they take less than [`SHORT_ROUND_NS`] each. A
 /// reading takes 25 ns, a round of yields 30.

@@ -16,6 +16,7 @@
 use std::time::Instant;
 
 use gosched_runtime_sys::clock::to_instant;
+use gosched_runtime_sys::fetch;
 use gosched_runtime_sys::note::Note;
 use gosched_runtime_sys::thread::monotonic_ns;
 
@@ -30,6 +31,10 @@ use crate::p::Sleeper;
 use crate::policy;
 use crate::proc::wake;
 use crate::sched::Sched;
+
+/// So many due timers come out of a heap at a time, so that what their goroutines need is fetched at the same time. They are fired
+/// under the heap's lock.
+const FETCHED: usize = 8;
 
 /// A time limit of the calling goroutine's wait, in the heap of some P.
 pub(crate) struct Armed<'a> {
@@ -56,9 +61,10 @@ impl<'a> Armed<'a> {
     }
 }
 
-/// Takes the next due timer out of a heap. The G, if it was parked: it is the caller's. `None`: nothing is due.
-fn pop(sched: &Sched, heap: usize, now: u64) -> Option<Option<Runnable>> {
-    sched.shared[heap].timers.pop_due(now, |Sleeper(g)| {
+/// Takes the next due timers out of a heap. The Gs that were parked: they are the caller's. `None`: so many are not due.
+fn pop<const N: usize>(sched: &Sched, heap: usize, now: u64) -> [Option<Option<Runnable>>; N] {
+    let fetch = |Sleeper(g): &Sleeper| fetch::ahead(g.addr().get());
+    sched.shared[heap].timers.pop_several(now, fetch, |Sleeper(g)| {
         // SAFETY: it lies in a heap, so its goroutine waits and its record is there.
         match unsafe { g.as_ref() }.parker.notify() {
             Notify::Left => None,
@@ -76,12 +82,16 @@ pub(crate) fn fire(cx: &Current, hand: &mut Entered, heap: usize, now: u64) -> b
         return false;
     }
     let (mut fired, mut published) = (0, false);
-    while fired < policy::FIRE_AT_ONCE
-        && let Some(g) = pop(sched, heap, now)
-    {
-        fired += 1;
-        if let Some(g) = g {
+    while fired < policy::FIRE_AT_ONCE {
+        let due = pop::<FETCHED>(sched, heap, now);
+        due.iter().flatten().flatten().for_each(Runnable::fetch);
+        let popped = due.iter().flatten().count();
+        for g in due.into_iter().flatten().flatten() {
             published |= place(cx, hand, g);
+        }
+        fired += popped;
+        if popped < FETCHED {
+            break;
         }
     }
     if published {
@@ -115,7 +125,7 @@ pub(crate) fn fire_all(sched: &Sched) {
     sched.stacks.tidy(now);
     for heap in 0..sched.shared.len() {
         while sched.shared.get(heap).is_some_and(|half| half.timers.first() <= now)
-            && let Some(g) = pop(sched, heap, now)
+            && let [Some(g)] = pop(sched, heap, now)
         {
             if let Some(g) = g {
                 ready(sched, g);
