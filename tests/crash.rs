@@ -304,8 +304,10 @@ fn overflow_outside_is_stds_affair() {
 /// A page that nobody may touch.
 fn forbidden() -> *mut u64 {
     let (access, kind) = (libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // A thread's stack may come to lie right above it, and an access so near below that counts as its overflow.
+    let distance = 64 << 10;
     // SAFETY: a new mapping.
-    let page = unsafe { libc::mmap(null_mut(), 4096, access, kind, -1, 0) };
+    let page = unsafe { libc::mmap(null_mut(), 4096 + distance, access, kind, -1, 0) };
     assert_ne!(page, libc::MAP_FAILED);
     page.cast()
 }
