@@ -91,6 +91,8 @@ pub(crate) struct Local {
     pub(crate) thrift: Thrift,
     /// After how long a sleep it was woken to search, until that search says by whom.
     pub(crate) woken_after: Option<u64>,
+    /// Its last search ended with what was due: what else was due is in its P's queue, and nothing of others.
+    pub(crate) found_due: bool,
     /// What it saw of each P's oldest unstarted G, and of the global queue's.
     pub(crate) heads: Vec<Seen>,
     /// See `heads`.
@@ -217,6 +219,7 @@ impl M {
                 admission: Admission::Free,
                 thrift: Thrift::default(),
                 woken_after: None,
+                found_due: false,
                 heads: Vec::new(),
                 global_head: Seen::default(),
             }),

@@ -17,7 +17,7 @@ mod homes;
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{
-    AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
 
@@ -118,6 +118,8 @@ pub(crate) struct Sched {
     pub(crate) watch: Watch,
     /// When its thread may be tried to be made again, on the monotonic clock.
     pub(crate) sysmon_not_before: AtomicU64,
+    /// Sysmon's thread runs, and will until no goroutine is left.
+    pub(crate) is_overseen: AtomicBool,
     /// What sysmon counted.
     pub(crate) counts: Counts,
     pub(crate) slab: Slab,
@@ -178,6 +180,7 @@ impl Sched {
             crowd: Crowd::new(),
             watch: Watch::new(),
             sysmon_not_before: AtomicU64::new(0),
+            is_overseen: AtomicBool::new(false),
             counts: Counts::default(),
             slab: Slab::new(),
             names: Arc::new(Names::new()),
@@ -248,6 +251,14 @@ impl Sched {
     /// Whether some queue holds a G that any M may take now. Who asks before sleeping has fenced since it was counted idle.
     pub(crate) fn has_free_work(&self) -> bool {
         self.has_woken() || self.crowd.admits() && self.has_new()
+    }
+
+    /// Whether some queue holds such a G, but for those of that P.
+    pub(crate) fn has_free_work_beside(&self, p: usize) -> bool {
+        let others = || (0..self.shared.len()).filter(|other| *other != p).filter_map(|other| self.shared.get(other));
+        self.global_woken.len() > 0
+            || self.global_new.len() > 0
+            || others().any(|other| other.has_migratory() || other.has_unstarted())
     }
 
     /// Whether some queue holds a migratory G that has started.

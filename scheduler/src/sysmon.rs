@@ -34,8 +34,8 @@ use crate::ds::table::Judged;
 use crate::ds::timers::NEVER;
 use crate::m::M;
 use crate::policy::retake::{
-    BLOCKED_NS, Cpu, Looked, Pace, REPORT_LOCK_NS, REPORT_NS, SLICE_NS, Stay, Verdict, admission_ns, is_crowded, judge,
-    slice_ends,
+    BLOCKED_NS, Cpu, LEFT_NS, Looked, Pace, REPORT_LOCK_NS, REPORT_NS, SLICE_NS, Stay, Verdict, admission_ns,
+    is_crowded, judge, slice_ends,
 };
 use crate::proc::start_m::start_idle_m;
 use crate::proc::{surplus, timers, wake};
@@ -46,18 +46,21 @@ use crate::sched::Sched;
 /// What sysmon's thread runs.
 pub(crate) fn main(sched: &Sched) {
     let mut sysmon = Sysmon::new();
+    sched.is_overseen.store(true, Relaxed);
     while !sched.watch.closed() {
         let now = monotonic_ns();
         let looked = sysmon.look(sched, now);
         let deadline = sched.unkept_deadline();
         match sysmon.pace.next(looked, now) {
             Some(ns) => {
-                let next = now.saturating_add(ns).min(deadline.unwrap_or(NEVER));
+                let left = sysmon.left_since.map_or(NEVER, |since| since.saturating_add(LEFT_NS));
+                let next = now.saturating_add(ns).min(deadline.unwrap_or(NEVER)).min(left);
                 sched.watch.pause(next);
             }
             None => {
                 // What was seen before the sleep says nothing about what is seen after it.
                 sysmon.seen.clear();
+                sysmon.left_since = None;
                 let until = deadline.unwrap_or(NEVER);
                 sched.watch.sleep(until, || something_waits(sched, until, &mut sysmon.ms));
             }
@@ -116,6 +119,8 @@ struct Sysmon {
     hogs: u32,
     /// Since when there was work for more Ps at each look.
     wanted_since: Option<u64>,
+    /// Since when such work lay beside an idle P at each look, and nobody searched.
+    left_since: Option<u64>,
 }
 
 /// One look at all Ms.
@@ -140,6 +145,7 @@ impl Sysmon {
             permit_since: None,
             hogs: 0,
             wanted_since: None,
+            left_since: None,
         }
     }
 
@@ -157,6 +163,7 @@ impl Sysmon {
             // Once in a slice: who looks everywhere looks at those last that it has itself.
             self.wanted_since = Some(now);
         }
+        self.look_after_what_is_left(sched, now);
         let mut look = Look { sched, now, looked, wanted, neglected, computing: 0 };
         for m in &self.ms {
             let beat = m.pulse.beat();
@@ -171,6 +178,16 @@ impl Sysmon {
         let (computing, looked) = (look.computing, look.looked);
         self.let_in(sched, computing, now);
         looked
+    }
+
+    /// Has an M come for what was left to the one that found it, and that it has not run in time.
+    fn look_after_what_is_left(&mut self, sched: &Sched, now: u64) {
+        let left = sched.has_free_work() && sched.idle.idle_ps() > 0 && sched.idle.searching() == 0;
+        self.left_since = left.then(|| self.left_since.unwrap_or(now));
+        if self.left_since.is_some_and(|since| now.saturating_sub(since) >= LEFT_NS) {
+            self.left_since = None;
+            wake::submit(sched);
+        }
     }
 
     /// Opens and closes the gate for new goroutines.

@@ -17,7 +17,8 @@
 //!   it a P; if there is none to be had, take the search back: `if idle.stop_search() { submit again }`. (Others may
 //!   have relied on that search, and the P that was gone may have come back meanwhile.)
 //! - *Find*: a searcher that found work stops its search before it runs the work; if it was the last, it calls `submit`
-//!   for what it did not look at (the successor in Go's `resetspinning`).
+//!   for what it did not look at (the successor in Go's `resetspinning`). Only what it has itself just put into its own queue, and
+//!   that is all there is, it may leave to somebody who looks later: nobody has relied on its search for that.
 //! - *Retire*: give the P to the idle list, [`add_idle_p`](Idle::add_idle_p), and if searching
 //!   [`stop_search`](Idle::stop_search); if *either* says so, look at all queues once more before sleeping, and if
 //!   there is work, take a P back and *search again* (`start_search(usize::MAX)`): there may be more than one piece,

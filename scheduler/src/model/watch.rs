@@ -6,9 +6,10 @@
 // Not loom's: its drop panics once more after a deadlock was reported.
 use std::sync::Arc;
 
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, thread};
+use gosched_runtime_sys::primitive::{AtomicU32, Ordering, mutated, thread};
 
 use super::models;
+use crate::ds::idle::Idle;
 use crate::ds::timers::NEVER;
 use crate::ds::watch::{Told, Watch};
 
@@ -79,6 +80,29 @@ fn closed_while_it_falls_asleep() {
     sysmon.join().unwrap();
 }
 
+/// The last one to search leaves what it found besides to sysmon, and never comes back.
+fn left_by_the_one_that_found_it() {
+    let world = World::new();
+    let idle = Arc::new(Idle::new());
+    let _nobody_searches_yet = idle.add_idle_p(1);
+    assert!(idle.start_search(1));
+    let theirs = Arc::clone(&idle);
+    let sysmon = beside(&world, move |world| {
+        let lies = || world.behind.load(Ordering::Relaxed) > 0;
+        while !(lies() && theirs.submit()) {
+            world.watch.sleep(NEVER, lies);
+            thread::yield_now();
+        }
+    });
+    world.behind.store(1, Ordering::Relaxed);
+    assert!(idle.stop_search());
+    if !mutated("watch.rules.left_untold") {
+        assert_eq!(world.watch.tell(), Told::Done);
+    }
+    sysmon.join().unwrap();
+    assert_eq!(idle.searching(), 1, "an M is woken for it");
+}
+
 /// The first two who tell: one makes the thread, and cannot; then one of them has to try again.
 fn made_by_one() {
     let world = Arc::new(World { watch: Watch::new(), behind: AtomicU32::new(0) });
@@ -102,7 +126,9 @@ models! {
     holds things_of_two = told_by_two within 3 preemptions;
     holds an_end = closed_while_it_falls_asleep within 3 preemptions;
     holds a_thread_that_cannot_be_made = made_by_one;
+    holds what_is_left_to_sysmon = left_by_the_one_that_found_it within 3 preemptions;
     catches a_tell_without_fence = "watch.tell_unfenced" in told_while_it_falls_asleep;
+    catches work_that_sysmon_is_not_told_of = "watch.rules.left_untold" in left_by_the_one_that_found_it within 3 preemptions;
     catches a_sleep_without_fence = "watch.sleep_unfenced" in told_while_it_falls_asleep;
     catches a_sleep_without_a_last_view = "watch.sleep_without_view" in told_while_it_falls_asleep;
     catches an_end_that_is_kept_secret = "watch.close_wakes_nobody" in closed_while_it_falls_asleep within 3 preemptions;

@@ -41,6 +41,11 @@ pub(crate) const BURST_NS: u64 = 5_000_000;
 /// How often it does. With 0.2 ms, those 64 calls took 38 ms, with 0.5 ms 64, with 50 us 31.
 pub(crate) const BURST_TICK_NS: u64 = 100_000;
 
+/// Work for any M that lies beside an idle P for so long, seen by two looks so far apart, has an M woken for it. Only what came due
+/// together with a goroutine that then computes lies so; see `proc::find`. Long enough for an M to run 50 sleepers of 4 us, each of whom a
+/// woken M would have come too late for.
+pub(crate) const LEFT_NS: u64 = 200_000;
+
 /// So many looks in a row must see nothing that waits before sysmon sleeps: two goroutines that wake each other leave work
 /// behind in one look and none in the next, and a sleep that ends at once costs more than a look. While 1,000 goroutines yield, 1
 /// look costs 6.1 ms of processor time a second, 2 cost 4.1, 3 cost 2.7, 6 as much.

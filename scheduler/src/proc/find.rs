@@ -4,7 +4,9 @@
 //! P's unstarted ones; woken and unstarted take turns at being first, so that a loop of yields starves no new G. What came into
 //! the inbox queues up behind the woken ones before. Then come the global queue, and the other Ps.
 
+use std::mem;
 use std::ops::Range;
+use std::sync::atomic::Ordering::Relaxed;
 
 use gosched_runtime_sys::thread::{monotonic_ns, yield_thread};
 
@@ -234,6 +236,7 @@ impl Look {
 pub(crate) fn search(cx: &Current, hand: &mut Entered, wants: Wants) -> Option<Runnable> {
     let sched = cx.sched();
     let patience = hand.local().thrift.patience(sched.patience());
+    hand.local().found_due = false;
     let began = monotonic_ns();
     let mut spun = false;
     loop {
@@ -320,6 +323,7 @@ fn look(cx: &Current, hand: &mut Entered, wants: Wants, now: u64) -> Look {
             && let (local, Some(p)) = hand.split()
             && let Some(g) = woken(local, p).or_else(|| mail(cx.m, local))
         {
+            local.found_due = true;
             return Look::Due(g);
         }
         match look_at(sched, cx.m, hand.local(), victim, now) {
@@ -384,9 +388,20 @@ pub(crate) fn missed_something(cx: &Current) -> bool {
     cx.sched().has_free_work()
 }
 
-/// Ends this M's search. If it was the last one and found something, somebody else may have relied on it for the rest.
-pub(crate) fn found_while_searching(sched: &Sched) {
-    if sched.idle.stop_search() && sched.has_free_work() {
+/// Ends this M's search, which found something. If it was the last one, somebody else may have relied on it for the rest.
+pub(crate) fn found_while_searching(cx: &Current, hand: &mut Entered) {
+    let sched = cx.sched();
+    let due = mem::take(&mut hand.local().found_due);
+    if sched.idle.stop_search() && sched.has_free_work() && !(due && is_left_to_sysmon(sched, hand)) {
         wake::submit(sched);
     }
+}
+
+/// Whether the rest is nothing but what this M found due with the one that it runs now. That is its own to run, mostly within
+/// microseconds, which is sooner than another M would be there; if not, sysmon sees it lie (`policy::retake::LEFT_NS`).
+///
+/// Nobody else has relied on this search for any of it: what came before the search ended is in other queues, and those are empty.
+fn is_left_to_sysmon(sched: &Sched, hand: &Entered) -> bool {
+    let Some(p) = &hand.p else { return false };
+    sched.is_overseen.load(Relaxed) && !p.has_unstarted() && !sched.has_free_work_beside(p.index)
 }

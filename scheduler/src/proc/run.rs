@@ -126,7 +126,7 @@ fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
             continue;
         };
         if mem::take(&mut searching) {
-            find::found_while_searching(cx.sched());
+            find::found_while_searching(cx, &mut hand);
         }
         if mem::take(&mut rested) {
             keeps_no_time(cx.sched());
@@ -213,8 +213,8 @@ fn relieve(cx: &Current, hand: &mut Entered, searching: bool) -> bool {
     let p = hand.p.take().expect("only an M with a P looks for work");
     cx.m.seat.without_p();
     wake::hand_off_p(sched, p);
-    if searching {
-        find::found_while_searching(sched);
+    if searching && sched.idle.stop_search() {
+        wake::submit_if_any(sched);
     }
     false
 }
