@@ -28,6 +28,7 @@
 //! | `MAP_FLAGS`, `advise_stack(base, size)` | what `mmap` wants for a stack, and what the memory should be told afterwards |
 //! | `unlock(base, size)` | undo what locking all future memory did to a fresh mapping |
 //! | `install_guard(base, size)` | make every access a fault without a mapping; `EINVAL` where that does not exist |
+//! | `install_guards(ranges) -> bool`, `populate(ranges)` | the same for several at a time, or false; and have their pages there ahead, or do nothing |
 //! | `discard(base, size)` | give pages back, keep the address space |
 //!
 //! A system without POSIX signals fills in more than that: there, the modules `signal_mask`, `signal_stack` and `handler` do

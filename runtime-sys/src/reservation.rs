@@ -16,6 +16,10 @@ use std::io;
 use std::ops::Range;
 use std::ptr::{NonNull, null_mut};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// So many ranges are dealt with in one system call.
+pub(crate) const MANY: usize = 16;
 
 /// An owned range of addresses. Offsets count from its base, in bytes, and are whole pages.
 #[derive(Debug)]
@@ -74,6 +78,43 @@ impl Reservation {
     pub(crate) unsafe fn guard(&self, range: Range<usize>) -> io::Result<()> {
         // SAFETY: inside the own range, and this function's contract.
         unsafe { sys::install_guard(self.at(&range), range.len()) }
+    }
+
+    /// As [`guard`](Self::guard) for up to [`MANY`] open ranges at once. False: not for all of them, and it may be done again one by
+    /// one.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses any of them.
+    pub(crate) unsafe fn guard_many(&self, ranges: impl ExactSizeIterator<Item = Range<usize>>) -> bool {
+        static REFUSED: AtomicBool = AtomicBool::new(false);
+        if REFUSED.load(Relaxed) {
+            return false;
+        }
+        // SAFETY: inside the own range, and this function's contract.
+        let done = self.with_many(ranges, |ranges| unsafe { sys::install_guards(ranges) });
+        if !done {
+            REFUSED.store(true, Relaxed);
+        }
+        done
+    }
+
+    /// Has the pages of up to [`MANY`] open ranges in memory, if that can be done for all of them at once.
+    pub(crate) fn populate_many(&self, ranges: impl ExactSizeIterator<Item = Range<usize>>) {
+        self.with_many(ranges, sys::populate);
+    }
+
+    fn with_many<R>(
+        &self,
+        ranges: impl ExactSizeIterator<Item = Range<usize>>,
+        f: impl FnOnce(&[libc::iovec]) -> R,
+    ) -> R {
+        let mut many = [libc::iovec { iov_base: null_mut(), iov_len: 0 }; MANY];
+        let count = ranges.len();
+        for (one, range) in many[..count].iter_mut().zip(ranges) {
+            *one = libc::iovec { iov_base: self.at(&range), iov_len: range.len() };
+        }
+        f(&many[..count])
     }
 
     /// Gives the pages of an open range back: what is read there next are zeroes.

@@ -142,6 +142,30 @@ impl Memory {
     }
 }
 
+impl Memory {
+    /// Opens up to `reservation::MANY` stacks whose memory is open, by one system call. False: one by one, then.
+    fn open_many(&self, indices: Range<u32>) -> bool {
+        if self.shape.guards == Guards::Closed {
+            return false;
+        }
+        let guards = indices.map(|index| {
+            let start = self.place(index).start;
+            start..start + self.shape.guard
+        });
+        // SAFETY: guards are used by nobody.
+        unsafe { self.reservation.guard_many(guards) }
+    }
+
+    /// Has the first page of each of them in memory, which whatever runs on it touches.
+    fn touch_many(&self, indices: Range<u32>) {
+        let tops = indices.map(|index| {
+            let end = self.place(index).end;
+            end - page_size()..end
+        });
+        self.reservation.populate_many(tops);
+    }
+}
+
 /// A stack that nobody runs on, or that its owner keeps alive while somebody does.
 #[derive(Debug)]
 pub struct Stack {

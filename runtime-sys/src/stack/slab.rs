@@ -5,10 +5,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Guards, Memory, Shape, Stack};
-use crate::reservation::Reservation;
+use crate::reservation::{MANY, Reservation};
 
 /// At most so many stacks are opened ahead.
 const AHEAD: u32 = 256;
+
+/// From so many of a slab's stacks on, the first page of each is in memory when it is opened. A fault for each takes 0.35 us more, of
+/// 2.9 for a fresh stack; a small program would have pages that nobody touches.
+const CROWD: u32 = 64;
 
 /// A stack's place in a slab's list of idle ones: its index, and whether opening it failed.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +45,8 @@ pub struct Unopened {
     indices: Range<u32>,
     /// The memory is open, and only the guards are to be made.
     open: bool,
+    /// Many are in use before these: so will they be.
+    crowd: bool,
 }
 
 impl StackSlab {
@@ -67,13 +73,14 @@ impl StackSlab {
             let start = self.fresh;
             self.fresh = self.count.min(start.saturating_add(most));
             self.open_ahead();
-            return Some(Unopened { memory, indices: start..self.fresh, open: self.fresh <= self.open });
+            let (open, crowd) = (self.fresh <= self.open, start >= CROWD);
+            return Some(Unopened { memory, indices: start..self.fresh, open, crowd });
         }
         // Those that could not be opened lie at the bottom.
         let closed = self.idle.first().filter(|first| !first.open)?.index;
         self.idle.remove(0);
         self.closed -= 1;
-        Some(Unopened { memory, indices: closed..closed + 1, open: false })
+        Some(Unopened { memory, indices: closed..closed + 1, open: false, crowd: false })
     }
 
     /// Opens as many again as are open. If so much memory is not to be had, each is opened by itself.
@@ -150,6 +157,17 @@ impl StackSlab {
 impl Unopened {
     /// Opens them, in order, into `stacks`. On an error, those that are left stay here.
     pub fn open(&mut self, stacks: &mut Vec<Stack>) -> io::Result<()> {
+        while self.open && self.indices.len() >= MANY {
+            let many = self.indices.start..self.indices.start + MANY as u32;
+            if !self.memory.open_many(many.clone()) {
+                break;
+            }
+            if self.crowd {
+                self.memory.touch_many(many.clone());
+            }
+            self.indices.start = many.end;
+            stacks.extend(many.map(|index| Stack::new(self.memory.clone(), index)));
+        }
         for index in self.indices.clone() {
             self.memory.open(index, self.open)?;
             self.indices.start = index + 1;

@@ -63,9 +63,10 @@ fn light_guards_take_no_mapping_and_closed_ones_two_per_stack() {
 /// The deepest byte of the guard and the one right below the stack: a store there ends the process.
 fn guards_kill(name: &str, guards: Guards) {
     let at = std::env::var("GOSCHED_TEST_AT").ok().and_then(|at| at.parse::<usize>().ok());
-    for below in [1, GUARD] {
+    // Opened one by one, and many at once.
+    for (below, count) in [(1, 3), (GUARD, 3), (1, 40), (GUARD, 40)] {
         let child = Child::run_with(name, ("GOSCHED_TEST_AT", &below.to_string()), || {
-            let (_slab, stacks) = slab(Shape::new(64 << 10, guards).expect("a shape"), 3);
+            let (_slab, stacks) = slab(Shape::new(64 << 10, guards).expect("a shape"), count);
             let limit: *mut u8 = std::ptr::with_exposed_provenance_mut(stacks[1].limit());
             // SAFETY: the stack's lowest byte.
             unsafe { limit.write_volatile(1) };
@@ -117,6 +118,23 @@ fn a_stack_outlives_its_slab() {
         assert_eq!(permissions_at(first), "");
     })
     .assert_success();
+}
+
+#[test]
+fn of_a_crowd_the_first_page_is_there_and_no_other() {
+    each_kind(|guards| {
+        let mut slab = StackSlab::reserve(Shape::new(64 << 10, guards).expect("a shape"), 200).expect("a slab");
+        let mut open = |count| {
+            let mut stacks = Vec::new();
+            slab.claim(count).expect("some are left").open(&mut stacks).expect("stacks");
+            stacks
+        };
+        let (few, crowd) = (open(64), open(136));
+        assert!(few.iter().all(|stack| stack.depth() == 0));
+        // Also where the kernel does nothing of it.
+        assert!(crowd.iter().all(|stack| [0, page_size()].contains(&stack.depth())));
+        assert_eq!((few.len(), crowd.len()), (64, 136));
+    });
 }
 
 #[test]

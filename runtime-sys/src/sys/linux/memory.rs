@@ -16,6 +16,9 @@ pub(crate) const MAP_FLAGS: libc::c_int =
 /// Linux 6.13. Not in the libc crate.
 const MADV_GUARD_INSTALL: libc::c_int = 102;
 
+/// Linux 6.15: the calling process, in place of a descriptor.
+const PIDFD_SELF: libc::c_int = -10_000;
+
 /// One touched page of a stack must not become a huge page: two megabytes for each goroutine that ever ran.
 pub(crate) fn advise_stack(base: *mut c_void, size: usize) {
     // A kernel built without huge pages answers EINVAL, and has nothing to be told.
@@ -51,4 +54,32 @@ pub(crate) unsafe fn discard(base: *mut c_void, size: usize) {
     // Fails for memory that is locked, which then stays as it is: no harm but its size.
     // SAFETY: this function's contract.
     unsafe { libc::madvise(base, size, libc::MADV_DONTNEED) };
+}
+
+/// As [`install_guard`] for several ranges at a time. False: not for all of them, and where this is not known or not allowed for
+/// none.
+///
+/// # Safety
+///
+/// As there, for each of them.
+pub(crate) unsafe fn install_guards(ranges: &[libc::iovec]) -> bool {
+    // SAFETY: this function's contract.
+    unsafe { advise_all(ranges, MADV_GUARD_INSTALL) }
+}
+
+/// Has the pages of several ranges there before they are touched: that is one entry into the kernel, and not one for each. Nothing is
+/// lost if it does not come to it.
+pub(crate) fn populate(ranges: &[libc::iovec]) {
+    // SAFETY: this advice changes no contents.
+    unsafe { advise_all(ranges, libc::MADV_POPULATE_WRITE) };
+}
+
+/// # Safety
+///
+/// The advice may be given for each of the ranges.
+unsafe fn advise_all(ranges: &[libc::iovec], advice: libc::c_int) -> bool {
+    let (first, count, no_flags) = (ranges.as_ptr(), ranges.len(), 0_usize);
+    // SAFETY: this function's contract; the kernel reads the ranges and changes none.
+    let advised = unsafe { libc::syscall(libc::SYS_process_madvise, PIDFD_SELF, first, count, advice, no_flags) };
+    usize::try_from(advised) == Ok(ranges.iter().map(|range| range.iov_len).sum())
 }
