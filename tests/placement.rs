@@ -1,6 +1,9 @@
-//! Where goroutines settle: what one makes spreads over all home Ms.
+//! Where goroutines settle, and which of those that have not begun does so first: what one makes spreads over all home Ms, what it
+//! joins stays beside it, and nobody is left at the bottom for good.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, ThreadId};
 
 use gosched::{Runtime, chan, go};
@@ -42,4 +45,57 @@ fn an_acceptors_children_spread_over_all_home_ms() {
             seen.push(accept(procs, 2000));
         }
     }
+}
+
+/// Each makes another one and waits for its end; how often the next one is on another thread.
+fn moves_in_a_chain(links: usize) -> usize {
+    fn link(left: usize) -> Vec<ThreadId> {
+        let mut threads = vec![thread::current().id()];
+        if left > 0 {
+            threads.extend(go(move || link(left - 1)).join().expect("the next one"));
+        }
+        threads
+    }
+    let rt = Runtime::builder(settled()).procs(2).build().expect("a runtime");
+    let threads = rt.handle().go(move || link(links)).join().expect("a chain");
+    threads.windows(2).filter(|pair| pair[0] != pair[1]).count()
+}
+
+/// Who waits for another one's end does nothing before that, and does not count for its thread's share: else a path of parents that is
+/// longer than the share goes on where there are fewer, and then back, and a tree is run by threads that wait for each other.
+#[test]
+fn those_that_join_leave_room_on_their_thread() {
+    let mut seen = Vec::new();
+    // The next one is taken by another thread where this one has lost its core.
+    while seen.last().is_none_or(|moves| *moves > 2) {
+        assert!(seen.len() < 10, "moves in a chain of 300: {seen:?}");
+        seen.push(moves_in_a_chain(300));
+    }
+}
+
+/// A P starts the newest first, and here there always is a newer one, until the oldest has begun. Whether it has while the one P was
+/// where it was all the time: a goroutine whose P was taken leaves what it makes to the global queue.
+fn the_oldest_begins() -> bool {
+    fn chain(until: &Arc<AtomicBool>) {
+        if !until.load(Relaxed) {
+            let until = until.clone();
+            go(move || chain(&until));
+        }
+    }
+    let rt = Runtime::builder(settled()).procs(1).build().expect("a runtime");
+    let begun = Arc::new(AtomicBool::new(false));
+    let two = rt.handle().go(move || {
+        let oldest = begun.clone();
+        let oldest = go(move || oldest.store(true, Relaxed));
+        chain(&begun);
+        oldest
+    });
+    two.join().expect("it makes two").join().expect("it begins");
+    let stats = rt.stats();
+    stats.retaken_blocked + stats.retaken_computing == 0
+}
+
+#[test]
+fn newer_ones_that_keep_coming_keep_the_oldest_for_a_while_only() {
+    assert!((0..20).any(|_| the_oldest_begins()), "each time only because its P was taken");
 }

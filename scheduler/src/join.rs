@@ -23,10 +23,11 @@ use gosched_runtime_sys::primitive::mutated;
 
 use crate::body::{Begin, Body, NotStarted};
 use crate::g::{CancelScope, Cancelled};
+use crate::m::M;
 use crate::proc::beside::{Chain, Host, host_begins};
 use crate::proc::cancel::can_unwind;
 use crate::proc::locals;
-use crate::proc::park::{Parking, Target, Wake};
+use crate::proc::park::{self, Parking, Target, Wake};
 use crate::waiter::{self, Parks, Passed, Place, Rouse, Step, WaitList, line_up};
 use crate::why::Why;
 
@@ -254,6 +255,23 @@ impl<F: FnOnce() -> T, T, A: Afterwards> Body for Packet<F, T, Target, A> {
     }
 }
 
+/// The calling goroutine, while it waits for another one's end, is no load to the M that it has settled on.
+struct Inert(Option<&'static M>);
+
+impl Inert {
+    fn begin() -> Self {
+        let m = park::settled_here();
+        m.inspect(|m| m.joins());
+        Self(m)
+    }
+}
+
+impl Drop for Inert {
+    fn drop(&mut self) {
+        self.0.inspect(|m| m.joined());
+    }
+}
+
 /// Tells that nothing is left.
 struct Gone<A: Afterwards>(Option<A>);
 
@@ -283,6 +301,7 @@ fn dropped<F, T>(f: F, why: Box<dyn Any + Send>) -> thread::Result<T> {
 
 impl<F: Send, T: Send, A: Afterwards + Send + Sync> Joinable<T> for Packet<F, T, Target, A> {
     fn join(&self, deadline: Option<Instant>) -> Option<thread::Result<T>> {
+        let _inert = Inert::begin();
         self.join_by(deadline, Parking::begin)
     }
 

@@ -53,6 +53,8 @@ pub(crate) struct M {
     by_time: AtomicBool,
     /// Started, unfinished settled Gs.
     settled: AtomicUsize,
+    /// Those of them that wait for another goroutine to end.
+    joining: AtomicUsize,
     /// A goroutine ended locked to the thread, which another one stands in for: it ends with its last settled G.
     retires: AtomicBool,
     /// Gs made and ended on this thread; written by it alone.
@@ -201,6 +203,7 @@ impl M {
             inbox: Mailbox::new(),
             by_time: AtomicBool::new(false),
             settled: AtomicUsize::new(0),
+            joining: AtomicUsize::new(0),
             retires: AtomicBool::new(false),
             spawned: AtomicU64::new(0),
             ended: AtomicU64::new(0),
@@ -309,6 +312,23 @@ impl M {
     #[inline]
     pub(crate) fn settled(&self) -> usize {
         self.settled.load(Relaxed)
+    }
+
+    /// Those that count for this M's share: not who waits for another goroutine's end, and so does nothing until that has
+    /// done what there is to do. A hint for others.
+    #[inline]
+    pub(crate) fn load(&self) -> usize {
+        self.settled().saturating_sub(self.joining.load(Relaxed))
+    }
+
+    /// A settled G begins to wait for another goroutine's end. By it, as `settle`.
+    pub(crate) fn joins(&self) {
+        self.joining.store(self.joining.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// It waits no more.
+    pub(crate) fn joined(&self) {
+        self.joining.store(self.joining.load(Relaxed) - 1, Relaxed);
     }
 
     /// Another settled G started here. Own thread only, so a load and a store do.

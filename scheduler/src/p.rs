@@ -20,6 +20,7 @@ use crossbeam_deque::{Steal, Stealer, Worker};
 
 use crate::ds::timers::Timers;
 use crate::g::{G, Runnable};
+use crate::policy::oldest::Oldest;
 use crate::stack_pool::StackCache;
 
 /// The most Ps a runtime may have.
@@ -71,6 +72,8 @@ pub(crate) struct P {
     pub(crate) ids: Range<u64>,
     /// Stacks, last used on top.
     pub(crate) stacks: StackCache,
+    /// How long the oldest unstarted G has waited.
+    oldest: Oldest,
 }
 
 // SAFETY: the record pointers in `vacant` are what is not `Send`; a vacant record belongs to whoever has the P.
@@ -112,7 +115,8 @@ pub(crate) fn new(index: usize) -> (Box<P>, Arc<Shared>) {
         timers: Timers::new(),
     });
     let (vacant, stacks) = (Vec::new(), StackCache::new());
-    let p = P { index, shared: shared.clone(), unstarted, migratory, vacant, ids: 0..0, stacks };
+    let p =
+        P { index, shared: shared.clone(), unstarted, migratory, vacant, ids: 0..0, stacks, oldest: Oldest::default() };
     (Box::new(p), shared)
 }
 
@@ -133,6 +137,14 @@ impl P {
             End::Newest => self.unstarted.pop().map(Queued::runnable),
             End::Oldest => self.shared.steal_unstarted(),
         }
+    }
+
+    /// Takes the oldest unstarted G, if `take` does, and it has waited for long enough to go before newer ones.
+    pub(crate) fn take_if_due(&mut self, now: u64, take: impl FnOnce(&Self) -> Option<Runnable>) -> Option<Runnable> {
+        if !self.oldest.is_due(self.unstarted.len(), now) {
+            return None;
+        }
+        take(self).inspect(|_| self.oldest.went_first())
     }
 
     /// Whether unstarted Gs are queued.

@@ -23,7 +23,7 @@ impl World {
             machine.queue.append(&mut machine.inbox);
             let oldest = self
                 .pop_global(m)
-                .or_else(|| self.start(m, p, true))
+                .or_else(|| self.waited(m, p))
                 .or_else(|| self.overdue(m, p))
                 .or_else(|| self.offered(m, p));
             if oldest.is_some() {
@@ -61,6 +61,15 @@ impl World {
         }
         let queue = &mut self.ps[p].unstarted;
         if oldest { queue.pop_front() } else { queue.pop_back() }
+    }
+
+    /// Takes the oldest unstarted G of its own P, if it has waited for long.
+    fn waited(&mut self, m: usize, p: usize) -> Option<Gid> {
+        let (queued, now) = (self.ps[p].unstarted.len(), self.now);
+        if queued == 0 || !self.ps[p].oldest.is_due(queued, now) {
+            return None;
+        }
+        self.start(m, p, true).inspect(|_| self.ps[p].oldest.went_first())
     }
 
     fn has_room(&self, m: usize) -> bool {
@@ -122,7 +131,8 @@ impl World {
         if self.is_relieved(m) {
             return None;
         }
-        let own = if self.ps[p].unstarted.is_empty() { Look::Nothing } else { self.look_at(m, p) };
+        let is_own = !self.ps[p].unstarted.is_empty() && !self.has_room(m);
+        let own = if is_own { self.look_at(m, p) } else { Look::Nothing };
         match own {
             Look::Found(g) => Some(g),
             Look::Young(_) | Look::Nothing => match self.look_at_global(m) {

@@ -218,6 +218,32 @@ pub(crate) fn acceptor(config: Config) -> Outcome {
     outcome(world, "children", "a beginning")
 }
 
+/// Goroutines that make another one and end, on each P; before them, a hundred that want to begin, and are never the newest.
+pub(crate) fn flood(config: Config) -> Outcome {
+    let mut world = World::new(config);
+    let (waiting, chains) = (100, 2 * config.procs);
+    // All is made in the first microseconds.
+    world.go(parent(waiting + chains, move |n| if n < waiting { newcomer(0) } else { link() }));
+    world.run(200 * MS);
+    outcome(world, "links", "a beginning")
+}
+
+/// Computes, makes the next one, and ends.
+fn link() -> Box<dyn Script> {
+    let mut step = 0;
+    Box::new(move |me: &mut Me<'_>| {
+        step += 1;
+        match step {
+            1 => Op::Compute(me.rng.around(2 * US)),
+            2 => Op::Go(link()),
+            _ => {
+                me.record.count("links");
+                Op::End
+            }
+        }
+    })
+}
+
 /// A tree of goroutines, each of which waits for the two that it has made.
 pub(crate) fn fork_join(config: Config, depth: u32) -> Outcome {
     let mut world = World::new(config);

@@ -20,6 +20,7 @@ pub(crate) struct P {
     pub(crate) migratory: VecDeque<Gid>,
     /// The M that has it leaves what has not started to others.
     pub(crate) offers: bool,
+    pub(crate) oldest: crate::policy::oldest::Oldest,
 }
 
 impl P {

@@ -103,13 +103,14 @@ fn parse(arguments: &[String]) -> Option<Arguments> {
 type Load = (&'static str, fn(Config) -> Outcome);
 
 /// Each with the size it is shown at.
-const LOADS: [Load; 13] = [
+const LOADS: [Load; 14] = [
     ("hogs", |config| loads::hogs(config, config.procs)),
     ("200 hogs", |config| loads::hogs(config, 200)),
     ("yields", loads::yields),
     ("never wait", loads::never_wait),
     ("resized", loads::resized),
     ("acceptor", loads::acceptor),
+    ("flood", loads::flood),
     ("fork-join", |config| loads::fork_join(config, 12)),
     ("pairs", loads::pairs),
     ("helpers", loads::helpers),

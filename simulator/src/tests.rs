@@ -123,6 +123,20 @@ fn yields_starve_no_newcomer() {
     }
 }
 
+/// A P starts the newest first, and here each one makes another.
+#[test]
+fn newer_ones_that_keep_coming_keep_the_older_for_a_while_only() {
+    for procs in [1, 4] {
+        let begins = loads::flood(machine(procs)).times;
+        assert!(
+            begins.len() == 100 && begins.max() <= 50 * MS,
+            "{procs} Ps: {} of 100, {} ns",
+            begins.len(),
+            begins.max()
+        );
+    }
+}
+
 /// Each is asked to suspend when its slice is nearly over, and does: no P has to be taken from it for that.
 #[test]
 fn those_who_never_wait_give_each_other_a_turn() {

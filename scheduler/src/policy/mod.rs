@@ -1,9 +1,11 @@
 //! What the scheduler decides, apart from how it is carried out.
 //!
 //! Pure functions over counts and times, with their constants and the measurement behind each. No atomics, no clocks: who
-//! asks brings a snapshot. When a P is taken from an M is in [`retake`]. Figures are from small models on a 2-core virtual machine unless said otherwise: starting points,
-//! to be measured again on the scheduler itself.
+//! asks brings a snapshot. When a P is taken from an M is in [`retake`], when what waits at the bottom of a queue goes first in
+//! [`oldest`]. Figures are from small models on a 2-core virtual machine unless said otherwise: starting points, to be measured again on
+//! the scheduler itself.
 
+pub(crate) mod oldest;
 pub(crate) mod retake;
 
 use std::time::Duration;

@@ -133,7 +133,7 @@ pub(crate) fn leaves_work(cx: &Current) -> bool {
 /// Whether this M may start a G that has no M yet. If not, its search (`look_at`) wakes the M that should.
 #[inline]
 fn has_room(cx: &Current) -> bool {
-    let mine = cx.m.settled();
+    let mine = cx.m.load();
     if mine <= policy::START_SLACK {
         return true;
     }
@@ -158,16 +158,16 @@ fn mail(m: &M, local: &mut Local) -> Option<Runnable> {
 
 /// What is otherwise looked at last goes first: see `policy::looks_everywhere`.
 #[cold]
-fn look_round(cx: &Current, local: &mut Local, p: &P, wants: Wants) -> Option<Runnable> {
+fn look_round(cx: &Current, local: &mut Local, p: &mut P, wants: Wants) -> Option<Runnable> {
     if wants.start
         && !is_relieved(cx)
         && let Some(g) = global(cx, local)
     {
         return Some(g);
     }
-    unstarted(cx, local, p, End::Oldest, wants)
-        .or_else(|| overdue(cx, local, p, wants))
-        .or_else(|| offered(cx, local, p, wants))
+    let waited =
+        p.has_unstarted().then(|| p.take_if_due(monotonic_ns(), |p| unstarted(cx, local, p, End::Oldest, wants)));
+    waited.flatten().or_else(|| overdue(cx, local, p, wants)).or_else(|| offered(cx, local, p, wants))
 }
 
 /// What others offer, by an M that is busy and comes to no search; but not before those that have less.
@@ -179,7 +179,7 @@ fn offered(cx: &Current, local: &mut Local, p: &P, wants: Wants) -> Option<Runna
     let ps = sched.shared.len();
     let others = (1..ps).filter_map(|i| sched.shared.get((p.index + i) % ps));
     let offers = others.filter(|other| other.offers()).find(|other| other.has_unstarted())?;
-    if !policy::may_relieve(cx.m.settled(), sched.least_home().1) {
+    if !policy::may_relieve(cx.m.load(), sched.least_home().1) {
         return None;
     }
     let taken = admitted(sched, local, || offers.steal_unstarted());
@@ -195,7 +195,7 @@ fn global(cx: &Current, local: &mut Local) -> Option<Runnable> {
     if let Some(woken) = sched.pop_woken() {
         return Some(woken);
     }
-    if !sched.has_global_new() || !policy::may_start_global(cx.m.settled(), sched.least_home().1) {
+    if !sched.has_global_new() || !policy::may_start_global(cx.m.load(), sched.least_home().1) {
         return None;
     }
     admitted(sched, local, || sched.pop_new())
@@ -205,11 +205,12 @@ fn global(cx: &Current, local: &mut Local) -> Option<Runnable> {
 /// when no M can be made, it starts the oldest all the same.
 fn overdue(cx: &Current, local: &mut Local, p: &P, wants: Wants) -> Option<Runnable> {
     let sched = cx.sched();
-    if !wants.start || !(p.has_unstarted() || sched.has_global_new()) || is_relieved(cx) {
+    let own = p.has_unstarted() && !has_room(cx);
+    if !wants.start || !(own || sched.has_global_new()) || is_relieved(cx) {
         return None;
     }
     let now = monotonic_ns();
-    match look_at(sched, cx.m, local, p.index, now) {
+    match if own { look_at(sched, cx.m, local, p.index, now) } else { Look::Nothing } {
         Look::Found(g) | Look::Due(g) => Some(g),
         Look::Young | Look::Nothing => look_at_global(sched, local, now),
     }
@@ -354,7 +355,7 @@ fn look_at(sched: &Sched, m: &M, local: &mut Local, victim: usize, now: u64) -> 
     if !shared.has_unstarted() || !sched.crowd.admits() {
         return Look::Nothing;
     }
-    let mine = policy::may_start(m.settled(), sched.least_home().1);
+    let mine = policy::may_start(m.load(), sched.least_home().1);
     if seen.again(shared.head(), now) && !mine {
         wake::wake_least_home(sched);
     }

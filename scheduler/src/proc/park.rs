@@ -24,7 +24,7 @@ use gosched_runtime_sys::thread::monotonic_ns;
 use crate::current::{self, Current};
 use crate::ds::parker::Notify;
 use crate::ds::timers::NEVER;
-use crate::g::{CancelScope, G, GSuspender, Kind, Runnable, Switch};
+use crate::g::{CancelScope, G, GSuspender, Kind, Runnable, Switch, running_kind};
 use crate::m::M;
 use crate::policy::Patience;
 use crate::proc::in_place::{self, kind_of_running};
@@ -180,6 +180,15 @@ pub(crate) unsafe fn cancel(g: NonNull<G>, sched: *const Sched) -> Wake {
         // SAFETY: the parker made this caller the owner.
         Notify::Owner => unsafe { Target { g, sched }.claimed() },
     }
+}
+
+/// The M that the calling goroutine has settled on, if it has; it is the calling thread's for as long as the goroutine lives.
+pub(crate) fn settled_here() -> Option<&'static M> {
+    current::with(|cx| {
+        let cx = cx?;
+        // SAFETY: it is the calling thread's G.
+        (unsafe { running_kind(cx.g()?) } == Kind::Settled).then_some(cx.m)
+    })
 }
 
 impl Parking {

@@ -77,8 +77,9 @@ impl Sched {
             }
             // SAFETY: an M record, see the file's head.
             let m: &'static M = unsafe { &*m };
-            if m.settled() < least.1 {
-                least = (Some(m), m.settled());
+            let load = m.load();
+            if load < least.1 {
+                least = (Some(m), load);
             }
         }
         least
