@@ -54,7 +54,9 @@ pub(crate) mod parked;
 pub(crate) mod polled;
 pub(crate) mod race;
 
-pub(crate) use parked::{Parks, Passed, Place, Step, Waited, let_all_go, let_go_before, line_up, wait, wait_until};
+pub(crate) use parked::{
+    Parks, Passed, Place, Step, TwoPart, Waited, let_all_go, let_go_before, line_up, wait, wait_until,
+};
 use race::Ticket;
 
 /// What a waker needs of a waiter: it is copied out of the node and outlives it.

@@ -29,6 +29,7 @@ mod case;
 pub(crate) mod clock;
 mod error;
 pub(crate) mod future;
+mod here;
 pub(crate) mod raw;
 mod receiver;
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub(crate) struct Channel<T, K: Rouse> {
 }
 
 /// Why a value was not taken, and it; with the lock still held where the next step is to wait.
-enum Refused<'a, T, K: Rouse> {
+pub(super) enum Refused<'a, T, K: Rouse> {
     Full(T, MutexGuard<'a, State<T, K>>),
     Disconnected(T),
 }
@@ -94,11 +94,22 @@ impl<T, K: Rouse> Channel<T, K> {
         deadline: Option<Instant>,
         begin: impl FnOnce() -> P,
     ) -> Result<(), SendTimeoutError<T>> {
-        let (value, state) = match self.offer(value) {
-            Ok(()) => return Ok(()),
-            Err(Refused::Disconnected(value)) => return Err(SendTimeoutError::Disconnected(value)),
-            Err(Refused::Full(value, state)) => (value, state),
-        };
+        match self.offer(value) {
+            Ok(()) => Ok(()),
+            Err(Refused::Disconnected(value)) => Err(SendTimeoutError::Disconnected(value)),
+            Err(Refused::Full(value, state)) => self.wait_to_send(value, state, deadline, begin),
+        }
+    }
+
+    /// The rest of `send`, where it has to wait.
+    #[inline]
+    pub(super) fn wait_to_send<P: Parks<Target = K>>(
+        &self,
+        value: T,
+        state: MutexGuard<'_, State<T, K>>,
+        deadline: Option<Instant>,
+        begin: impl FnOnce() -> P,
+    ) -> Result<(), SendTimeoutError<T>> {
         let (parking, value, mut state) = match P::begin_at_once() {
             Some(parking) => (parking, value, state),
             None => {
@@ -160,11 +171,21 @@ impl<T, K: Rouse> Channel<T, K> {
         deadline: Option<Instant>,
         begin: impl FnOnce() -> P,
     ) -> Result<T, RecvTimeoutError> {
-        let state = match self.accept() {
-            Ok(value) => return Ok(value),
-            Err((Nothing::Disconnected, _)) => return Err(RecvTimeoutError::Disconnected),
-            Err((Nothing::Empty, state)) => state,
-        };
+        match self.accept() {
+            Ok(value) => Ok(value),
+            Err((Nothing::Disconnected, _)) => Err(RecvTimeoutError::Disconnected),
+            Err((Nothing::Empty, state)) => self.wait_to_recv(state, deadline, begin),
+        }
+    }
+
+    /// The rest of `recv_unless_due`, where it has to wait.
+    #[inline]
+    pub(super) fn wait_to_recv<P: Parks<Target = K>>(
+        &self,
+        state: MutexGuard<'_, State<T, K>>,
+        deadline: Option<Instant>,
+        begin: impl FnOnce() -> P,
+    ) -> Result<T, RecvTimeoutError> {
         let (parking, state) = match P::begin_at_once() {
             Some(parking) => (parking, state),
             None => {
@@ -190,8 +211,8 @@ impl<T, K: Rouse> Channel<T, K> {
     }
 
     /// Gets `value` to a waiting receiver or into the buffer.
-    #[inline]
-    fn offer(&self, mut value: T) -> Result<(), Refused<'_, T, K>> {
+    #[inline(always)]
+    pub(super) fn offer(&self, mut value: T) -> Result<(), Refused<'_, T, K>> {
         loop {
             let (mut state, mut rousing) = (self.state.lock(), Rousing::nobody());
             match state.put(value, &mut rousing) {
@@ -213,8 +234,8 @@ impl<T, K: Rouse> Channel<T, K> {
     }
 
     /// Takes the oldest value. The lock comes back with the reason why there is none.
-    #[inline]
-    fn accept(&self) -> Result<T, (Nothing, MutexGuard<'_, State<T, K>>)> {
+    #[inline(always)]
+    pub(super) fn accept(&self) -> Result<T, (Nothing, MutexGuard<'_, State<T, K>>)> {
         let (mut state, mut rousing) = (self.state.lock(), Rousing::nobody());
         let Some(value) = state.take(&mut rousing) else { return Err((state.nothing(), state)) };
         drop(state);

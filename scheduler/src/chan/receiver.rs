@@ -46,9 +46,9 @@ impl<T> Receiver<T> {
     /// assert_eq!(rx.recv(), Ok("hello"));
     /// assert_eq!(rx.recv(), Err(RecvError));
     /// ```
+    #[inline(always)]
     pub fn recv(&self) -> Result<T, RecvError> {
-        give_turn();
-        self.channel.recv(None, Parking::begin).map_err(|_disconnected| RecvError)
+        self.channel.recv_here()
     }
 
     /// Takes the oldest value if there is one: in the buffer, or with a sender that waits.

@@ -47,9 +47,9 @@ impl<T> Sender<T> {
     /// assert_eq!(receiver.join().expect("no panic"), Ok("hello"));
     /// assert_eq!(tx.send("anybody?"), Err(SendError("anybody?")));
     /// ```
+    #[inline(always)]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
-        give_turn();
-        self.channel.send(value, None, Parking::begin).map_err(|error| SendError(error.into_inner()))
+        self.channel.send_here(value)
     }
 
     /// Sends `value` if that is possible without waiting: there is room, or a receiver waits.

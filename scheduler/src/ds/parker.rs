@@ -119,7 +119,17 @@ impl Parker {
         // ORDERING[parker.park]: partner are the exchanges in `notify` and `cancel`: who claims sees the owner as it
         // was left, its saved registers and the context that was switched out.
         let published = if mutated("parker.park_relaxed") { Ordering::Relaxed } else { Ordering::Release };
-        let mut word = RUNNING;
+        // ORDERING[parker.note]: as in `commit_over`.
+        match self.word.compare_exchange(RUNNING, parked, published, Ordering::Acquire) {
+            Ok(_) => Commit::Parked,
+            Err(word) => self.commit_over(word, parked, published),
+        }
+    }
+
+    /// The rest of `commit`, where the word was not the one it is nearly always.
+    #[inline(never)]
+    fn commit_over(&self, mut word: u32, parked: u32, published: Ordering) -> Commit {
+        let cancellable = parked == PARKED;
         loop {
             let refused = word & STATE == NOTIFIED || (cancellable && word & CANCEL != 0);
             if refused && !mutated("parker.park_regardless") {
@@ -142,7 +152,17 @@ impl Parker {
     #[inline(always)]
     pub(crate) fn notify(&self) -> Notify {
         // The first guess is the case that is worth being fast; a load before it would fetch the line twice.
-        let mut word = PARKED;
+        let claimed = if mutated("parker.claim_leaves_parked") { PARKED } else { RUNNING };
+        // ORDERING[parker.park]: as in `notify_over`.
+        match self.word.compare_exchange(PARKED, claimed, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => Notify::Owner,
+            Err(word) => self.notify_over(word),
+        }
+    }
+
+    /// The rest of `notify`, where the guess was wrong.
+    #[inline(never)]
+    fn notify_over(&self, mut word: u32) -> Notify {
         loop {
             let (next, outcome) = match word & STATE {
                 PARKED | SHIELDED if mutated("parker.claim_leaves_parked") => (word, Notify::Owner),

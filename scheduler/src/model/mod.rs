@@ -35,6 +35,7 @@ mod table;
 mod timekeeper;
 mod timers;
 mod token;
+mod two_part;
 mod watch;
 
 use std::panic::{self, AssertUnwindSafe};

@@ -61,7 +61,7 @@ pub(crate) fn pending(g: &G, sched: Option<&Sched>) -> Option<CancelScope> {
 
 /// When the waits of the calling goroutine end at the latest, in nanoseconds on the monotonic clock; [`NEVER`] if none of its
 /// time limits counts here.
-#[inline]
+#[inline(always)]
 pub(crate) fn limit(g: &G) -> u64 {
     // SAFETY: the calling goroutine's.
     let own = unsafe { running_own(g) };

@@ -12,9 +12,7 @@
 //! claims the G from its parker owns it until it is runnable again.
 #![expect(unsafe_code, reason = "claims parked Gs, suspends the running one")]
 
-use std::fmt;
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
@@ -24,15 +22,21 @@ use gosched_runtime_sys::thread::monotonic_ns;
 use crate::current::{self, Current};
 use crate::ds::parker::Notify;
 use crate::ds::timers::NEVER;
-use crate::g::{CancelScope, G, GSuspender, Kind, Runnable, Switch, running_kind};
+use crate::g::{CancelScope, G, GSuspender, Kind, Switch, running_kind};
 use crate::m::M;
 use crate::policy::Patience;
 use crate::proc::in_place::{self, kind_of_running};
 use crate::proc::timers::Armed;
-use crate::proc::{cancel, quick, switch, wake};
+use crate::proc::{cancel, quick, switch};
 use crate::sched::Sched;
 use crate::thread_g::{self, Borrowed};
 use crate::why::Why;
+
+mod claimed;
+mod plain;
+
+pub(crate) use claimed::Wake;
+pub(crate) use plain::{Plain, PlainSwitch};
 
 /// One wait of whoever calls: begun before its node can be seen, then parked as often as it takes.
 #[derive(Debug)]
@@ -55,25 +59,6 @@ pub(crate) struct Target {
 // SAFETY: the pointers are what is not `Send`; both are followed only while the waiter waits, by whoever holds the lock of
 // what it waits for.
 unsafe impl Send for Target {}
-
-/// A claimed waiter, to be made runnable once every lock is free; or nobody, if the waiter will see for itself.
-///
-/// The words say what keeps the waiter's runtime alive between the claim and the wake: once the G is runnable, all of it may
-/// end. (Three words, and no enum of the three cases: this is handed through several others on every hand-over.)
-#[must_use = "the waiter never runs again unless it is woken"]
-pub(crate) struct Wake {
-    g: Option<Runnable>,
-    /// The waiter's runtime. Null if it is woken by its thread's note, which outlives everything.
-    sched: *const Sched,
-    /// That runtime, held, if the waking thread is not in it.
-    held: Option<Arc<Sched>>,
-}
-
-impl fmt::Debug for Wake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Wake").field(&self.g.as_ref().map(|g| g.g().id())).finish()
-    }
-}
 
 impl Target {
     /// The calling goroutine.
@@ -133,38 +118,6 @@ impl Target {
             // SAFETY: the parker made this caller the owner.
             Notify::Owner => unsafe { self.claimed() },
         }
-    }
-
-    /// # Safety
-    ///
-    /// The caller has just become the owner of the parked G.
-    #[inline(always)]
-    unsafe fn claimed(self) -> Wake {
-        // SAFETY: this function's contract.
-        let g = unsafe { Runnable::from_raw(self.g) };
-        let by_note = g.own().in_place.get();
-        let here = by_note || current::with(|cx| cx.is_some_and(|cx| ptr::eq(cx.sched(), self.sched)));
-        let held = (!here).then(|| {
-            // SAFETY: the G is parked in that runtime, which therefore has not ended; it lies in an `Arc`.
-            unsafe { &*self.sched }.arc()
-        });
-        Wake { g: Some(g), sched: if by_note { ptr::null() } else { self.sched }, held }
-    }
-}
-
-impl Wake {
-    const NOBODY: Self = Self { g: None, sched: ptr::null(), held: None };
-
-    /// Makes the waiter runnable.
-    #[inline(always)]
-    pub(crate) fn now(self) {
-        let Some(g) = self.g else { return };
-        // SAFETY: null, or held, or the runtime that the calling thread is in until it leaves the code that called this.
-        match unsafe { self.sched.as_ref() } {
-            Some(sched) => wake::ready(sched, g),
-            None => wake::wake_thread(g),
-        }
-        drop(self.held);
     }
 }
 
@@ -427,6 +380,7 @@ pub(crate) fn pinned<R>(f: impl FnOnce() -> R) -> R {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
     use super::*;

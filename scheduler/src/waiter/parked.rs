@@ -3,13 +3,16 @@
 //! # Safety
 //!
 //! A node lies in the frame of [`wait_until`], which is left only when the node is done or off its list: parking does not
-//! unwind. That guard and list belong to the lock is the callers' to see to.
+//! unwind. Or it lies in a [`TwoPart`], in a frame whose function answers for the same. That guard and list belong to the lock is the callers' to see to.
 
 #![expect(unsafe_code, reason = "links a node of its own frame")]
 
 use gosched_runtime_sys::lock::{Mutex, MutexGuard};
 use gosched_runtime_sys::primitive::mutated;
+use std::cell::UnsafeCell;
+use std::mem::{self, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr;
 use std::thread;
 use std::time::Instant;
 
@@ -169,16 +172,115 @@ pub(crate) unsafe fn wait_until<S, T, P: Parks>(
         // SAFETY: it has just been linked there.
         unsafe { wake_meanwhile(lock, list, &node, parking, roused) };
     }
+    // SAFETY: as above.
+    unsafe { until_served(lock, list, &node, parking, deadline) }
+}
+
+/// Parks until the node is served, or the wait given up.
+///
+/// # Safety
+///
+/// `node` was linked into the list under the lock, and the caller is its owner.
+#[inline]
+unsafe fn until_served<S, T, P: Parks>(
+    lock: &Mutex<S>,
+    list: fn(&mut S) -> &mut WaitList<T, P::Target>,
+    node: &Waiter<T, P::Target>,
+    parking: &P,
+    deadline: Option<Instant>,
+) -> Waited<T> {
     while !node.is_done() {
         parking.park_until(deadline);
         if !node.is_done()
             // SAFETY: as above.
-            && let Some(given_up) = unsafe { look(lock, list, &node, parking, deadline) }
+            && let Some(given_up) = unsafe { look(lock, list, node, parking, deadline) }
         {
             return given_up;
         }
     }
     Waited::Served(node.slot.replace(None))
+}
+
+/// A wait without a deadline in two parts: [`begin`](Self::begin), and after the caller has suspended
+/// [`end`](Self::end). Both return before and are called after the switch, so that the function which suspends is the
+/// caller: who waits through it in a loop comes back to its own frame, and not to that of a function that was called before
+/// the switch and returns after it, whose return the processor predicts wrongly.
+pub(crate) struct TwoPart<T, K>(UnsafeCell<MaybeUninit<Waiter<T, K>>>);
+
+impl<T, K: Rouse> TwoPart<T, K> {
+    /// Of a wait that has not begun.
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Self(UnsafeCell::new(MaybeUninit::uninit()))
+    }
+
+    /// Begins the wait of `target`, which `parking` is the parking of. Wakes `roused` once the lock is free; if that unwinds,
+    /// there is no wait. False: it is served already, and the caller must not park.
+    ///
+    /// # Safety
+    ///
+    /// As of [`wait_until`]. It is the first call, and if it returns, `self` stays in place until [`end`](Self::end) has
+    /// returned, for which it is called.
+    #[inline(always)]
+    pub(crate) unsafe fn begin<S, P: Parks<Target = K>>(
+        &self,
+        lock: &Mutex<S>,
+        mut guard: MutexGuard<'_, S>,
+        list: fn(&mut S) -> &mut WaitList<T, K>,
+        (slot, target): (Option<T>, K),
+        parking: impl FnOnce() -> P,
+        roused: Option<Roused<K>>,
+    ) -> bool {
+        // SAFETY: nobody else knows of it yet.
+        let node: &Waiter<T, K> = unsafe { &mut *self.0.get() }.write(Waiter::new(slot));
+        // SAFETY: this function's contract.
+        unsafe { list(&mut guard).push(node, Whom::Parked(target), End::Back) };
+        drop(guard);
+        if let Some(roused) = roused {
+            let unwinds = DropsNode(node);
+            // SAFETY: it has just been linked there.
+            unsafe { wake_meanwhile(lock, list, node, &parking(), roused) };
+            mem::forget(unwinds);
+            // What notified the wait may be forgotten.
+            return !node.is_done();
+        }
+        true
+    }
+
+    /// Ends the wait: parks until it is served or cancelled, if it is not yet, with what `resumed` returns, which is the
+    /// parking with which it was begun. That comes back, too, where it was needed.
+    ///
+    /// # Safety
+    ///
+    /// `begin` has returned, with the same lock and list; and this is the first call.
+    #[inline(always)]
+    pub(crate) unsafe fn end<S, P: Parks<Target = K>>(
+        &self,
+        lock: &Mutex<S>,
+        list: fn(&mut S) -> &mut WaitList<T, K>,
+        resumed: impl FnOnce() -> P,
+    ) -> (Waited<T>, Option<P>) {
+        // SAFETY: `begin` wrote it; others know it by shared references, too.
+        let node = unsafe { &*self.0.get().cast::<Waiter<T, K>>() };
+        if node.is_done() || mutated("waiter.end_unseen") {
+            return (Waited::Served(node.slot.replace(None)), None);
+        }
+        let parking = resumed();
+        let _ended = DropsNode(node);
+        // SAFETY: `begin` linked it there.
+        let waited = unsafe { until_served(lock, list, node, &parking, None) };
+        (waited, Some(parking))
+    }
+}
+
+/// Drops what is in a [`TwoPart`]'s node, which is off its list by then. A node that was served holds nothing.
+struct DropsNode<T, K>(*const Waiter<T, K>);
+
+impl<T, K> Drop for DropsNode<T, K> {
+    fn drop(&mut self) {
+        // SAFETY: only `TwoPart` makes this, of its own node, which is not used after it.
+        unsafe { ptr::drop_in_place(self.0.cast_mut()) };
+    }
 }
 
 /// Wakes somebody else while the caller's node is linked; takes the node off if that unwinds.
