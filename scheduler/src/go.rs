@@ -1,10 +1,10 @@
 //! Making goroutines.
 
 use std::panic::Location;
-use std::sync::Arc;
 
-use crate::body::Entry;
+use crate::body::{Entry, SharedBody};
 use crate::current;
+use crate::ds::shared::Shared;
 use crate::g::Kind;
 use crate::join::{JoinHandle, Packet};
 use crate::proc::spawn;
@@ -60,8 +60,8 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let packet = Arc::new(Packet::new(f, ()));
-    let entry = Entry::Shared(packet.clone());
+    let [body, packet] = Shared::two(Packet::new(f, ()));
+    let entry = Entry::Shared(SharedBody::new(body));
     let place = Location::caller();
     let made = current::with(|cx| {
         let cx = cx.filter(|cx| cx.g().is_some())?;
@@ -80,8 +80,8 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let packet = Arc::new(Packet::new(f, ()));
-    let entry = Entry::Shared(packet.clone());
+    let [body, packet] = Shared::two(Packet::new(f, ()));
+    let entry = Entry::Shared(SharedBody::new(body));
     let id = spawn_in(sched, entry);
     JoinHandle::new(packet, id)
 }

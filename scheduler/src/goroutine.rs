@@ -4,8 +4,9 @@ use std::io;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::body::{Begin, Body, Built, Entry};
+use crate::body::{Begin, Body, Built, Entry, SharedBody};
 use crate::current;
+use crate::ds::shared::Shared;
 use crate::g::Kind;
 use crate::go::spawn_in;
 use crate::join::{JoinHandle, Packet};
@@ -34,7 +35,7 @@ pub struct Builder {
     name: Option<Box<str>>,
     stack_size: Option<usize>,
     own_thread: bool,
-    host: Option<Arc<dyn Host>>,
+    host: Option<Shared<dyn Host>>,
 }
 
 impl std::fmt::Debug for Builder {
@@ -106,8 +107,8 @@ impl Builder {
         let sched = self.sched();
         let sched = sched
             .expect("goroutine::Builder::go was called on a thread that is in no runtime; name one with `runtime`");
-        let packet = Arc::new(Packet::new(f, ()));
-        let id = self.make(&sched, packet.clone()).unwrap_or_else(|error| {
+        let [body, packet] = Shared::two(Packet::new(f, ()));
+        let id = self.make(&sched, SharedBody::new(body)).unwrap_or_else(|error| {
             let id = thread_g::reserve_ids(1);
             packet.run(id, Begin::Failed(error));
             id
@@ -131,8 +132,8 @@ impl Builder {
     {
         let outside = || io::Error::new(io::ErrorKind::NotConnected, "the calling thread is in no runtime");
         let sched = self.sched().ok_or_else(outside)?;
-        let packet = Arc::new(Packet::new(f, ()));
-        let id = self.make(&sched, packet.clone())?;
+        let [body, packet] = Shared::two(Packet::new(f, ()));
+        let id = self.make(&sched, SharedBody::new(body))?;
         Ok(JoinHandle::new(packet, id))
     }
 
@@ -145,7 +146,7 @@ impl Builder {
 
     /// Makes a goroutine that runs `body`; its number. On an error nothing is left but the body.
     #[track_caller]
-    fn make(self, sched: &Arc<Sched>, body: Arc<dyn Body + Send + Sync>) -> io::Result<u64> {
+    fn make(self, sched: &Arc<Sched>, body: SharedBody) -> io::Result<u64> {
         let Self { name, stack_size, own_thread, host, .. } = self;
         check_stack_size(stack_size)?;
         let called = name.map(|name| sched.names.enter(name));

@@ -13,7 +13,6 @@ mod timed;
 use std::any::Any;
 use std::borrow::Borrow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Instant;
@@ -22,6 +21,7 @@ use gosched_runtime_sys::lock::Mutex;
 use gosched_runtime_sys::primitive::mutated;
 
 use crate::body::{Begin, Body, NotStarted};
+use crate::ds::shared::Shared;
 use crate::g::{CancelScope, Cancelled};
 use crate::m::M;
 use crate::proc::beside::{Chain, Host, host_begins};
@@ -101,6 +101,8 @@ pub(crate) struct Packet<F, T, K: Rouse = Target, A: Afterwards = ()> {
 
 /// The joiner's side of a [`Packet`], without the closure's type.
 pub(crate) trait Joinable<T>: Host {
+    /// The outcome, if it has ended, for whoever is left alone with it.
+    fn outcome(&mut self) -> Option<thread::Result<T>>;
     /// Blocks until the goroutine has ended, or the deadline, if there is one, has passed.
     fn join(&self, deadline: Option<Instant>) -> Option<thread::Result<T>>;
     /// The outcome, if it has ended.
@@ -242,13 +244,12 @@ impl<F: FnOnce() -> T, T, A: Afterwards> Body for Packet<F, T, Target, A> {
         self.live(id, begin, Target::here());
     }
 
-    fn run_shared(self: Arc<Self>, id: u64, begin: Begin) {
+    fn run_shared(body: Shared<Self>, id: u64, begin: Begin) {
         let runner = Target::here();
-        // Asked first: to try costs an exchange. Without a handle nobody can make another.
-        if size_of::<Self>() > LARGE || Arc::strong_count(&self) > 1 {
-            return Self::live_and_let_go(self, id, begin, runner);
+        if size_of::<Self>() > LARGE {
+            return Self::live_and_let_go(body, id, begin, runner);
         }
-        match Arc::try_unwrap(self) {
+        match body.try_into_value() {
             Ok(alone) => Self::live_and_let_go(alone, id, begin, runner),
             Err(shared) => Self::live_and_let_go(shared, id, begin, runner),
         }
@@ -303,6 +304,10 @@ impl<F: Send, T: Send, A: Afterwards + Send + Sync> Joinable<T> for Packet<F, T,
     fn join(&self, deadline: Option<Instant>) -> Option<thread::Result<T>> {
         let _inert = Inert::begin();
         self.join_by(deadline, Parking::begin)
+    }
+
+    fn outcome(&mut self) -> Option<thread::Result<T>> {
+        take(self.state.get_mut())
     }
 
     fn try_join(&self) -> Option<thread::Result<T>> {

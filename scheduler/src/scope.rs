@@ -33,8 +33,9 @@ use gosched_runtime_sys::fatal::{Part, fatal};
 use gosched_runtime_sys::lock::Mutex;
 use gosched_runtime_sys::primitive::mutated;
 
-use crate::body::{Body, Entry};
+use crate::body::{Entry, SharedBody};
 use crate::current;
+use crate::ds::shared::Shared;
 use crate::go::spawn_in;
 use crate::join::{Afterwards, Joint, Packet};
 use crate::proc::cancel::shielded;
@@ -197,11 +198,9 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let packet = Arc::new(Packet::new(f, self.tally.clone()));
-        let body: Arc<dyn Body + Send + Sync + 'scope> = packet.clone();
-        // SAFETY: only the lifetime changes, and the goroutine lets go of it before the tally counts down, which the scope
-        // waits for: see the module's head.
-        let body = unsafe { mem::transmute::<Arc<dyn Body + Send + Sync + 'scope>, Arc<dyn Body + Send + Sync>>(body) };
+        let [body, packet] = Shared::two(Packet::new(f, self.tally.clone()));
+        // SAFETY: the goroutine lets go of it before the tally counts down, which the scope waits for: see the module's head.
+        let body = unsafe { SharedBody::borrowing(body) };
         self.tally.up();
         let id = spawn_in(&self.sched, Entry::Shared(body));
         ScopedJoinHandle(Joint::new(packet, id))

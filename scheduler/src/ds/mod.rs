@@ -9,6 +9,7 @@ pub(crate) mod list;
 pub(crate) mod parker;
 pub(crate) mod quiet;
 pub(crate) mod roster;
+pub(crate) mod shared;
 pub(crate) mod table;
 pub(crate) mod timekeeper;
 pub(crate) mod timers;

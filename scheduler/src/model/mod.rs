@@ -30,6 +30,7 @@ mod roster;
 mod search;
 mod select;
 mod set_procs;
+mod shared;
 mod sync;
 mod table;
 mod timekeeper;

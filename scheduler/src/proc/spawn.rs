@@ -149,10 +149,10 @@ unsafe fn main(g: NonNull<G>, suspender: Option<GSuspender>) {
 /// waker of who does. They may wait, and be cancelled in it like the closure: that ends the goroutine, too.
 fn live(id: u64, entry: Entry, begin: Begin) {
     let lived = catch_unwind(AssertUnwindSafe(move || match entry {
-        Entry::Shared(body) => body.run_shared(id, begin),
+        Entry::Shared(body) => body.run(id, begin),
         Entry::Built(built) => {
             let Built { body, called, .. } = *built;
-            as_called(called.as_ref(), || body.run_shared(id, begin));
+            as_called(called.as_ref(), || body.run(id, begin));
         }
         // SAFETY: the caller of `run` waits until this G has ended.
         Entry::Borrowed(body) => unsafe { body.as_ref() }.run(id, begin),
