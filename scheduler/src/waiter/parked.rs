@@ -3,7 +3,8 @@
 //! # Safety
 //!
 //! A node lies in the frame of [`wait_until`], which is left only when the node is done or off its list: parking does not
-//! unwind. Or it lies in a [`TwoPart`], in a frame whose function answers for the same. That guard and list belong to the lock is the callers' to see to.
+//! unwind. Or it lies in a [`TwoPart`], in a frame whose function answers for the same. That guard and list belong to the
+//! lock is the callers' to see to.
 
 #![expect(unsafe_code, reason = "links a node of its own frame")]
 
