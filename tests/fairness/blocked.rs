@@ -86,8 +86,10 @@ fn a_burst_of_blocking_leaves_nothing_behind() {
             let all: Vec<_> = (0..SLEEPERS).map(|_| rt.handle().go(|| std::thread::sleep(NAP))).collect();
             assert!(all.into_iter().all(|one| one.join().is_ok()));
             let ended = Instant::now();
-            let after = pairs(&rt).max(pairs(&rt));
-            at_most("slower", before * 0.8, after)?;
+            // What is left behind stays: then all of them are slow. With more Ps than CPUs two measurements of the same differ by as much
+            // now and then.
+            let fast = (0..6).map(|_| pairs(&rt)).find(|after| *after >= before * 0.8);
+            fast.ok_or(format!("six times in a row slower than {:.0}", before * 0.8))?;
             // The thread that calls lends itself to no runtime here: it is not one of ours.
             while threads() > others + procs + 2 && ended.elapsed() < Duration::from_secs(1) {
                 std::thread::sleep(Duration::from_millis(5));
