@@ -140,9 +140,7 @@ impl Memory {
         // SAFETY: a guard is used by nobody.
         unsafe { self.reservation.guard(guard) }
     }
-}
 
-impl Memory {
     /// Opens up to `reservation::MANY` stacks whose memory is open, by one system call. False: one by one, then.
     fn open_many(&self, indices: Range<u32>) -> bool {
         if self.shape.guards == Guards::Closed {

@@ -52,6 +52,9 @@ fn those_that_say_so_hold_up_nobody_migratory() {
     naps(migratory(), || blocking(|| std::thread::sleep(NAP)), Duration::from_millis(60));
 }
 
+/// How often pairs are measured before a burst, and after it.
+const TRIES: usize = 6;
+
 /// Round trips per second of 32 new pairs, all of them together.
 fn pairs(rt: &Runtime) -> f64 {
     const ROUNDS: u32 = 2000;
@@ -82,14 +85,15 @@ fn a_burst_of_blocking_leaves_nothing_behind() {
             let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
             let others = threads();
             pairs(&rt);
-            let before = pairs(&rt).max(pairs(&rt));
+            // The best of as many as may be tried afterwards: with more Ps than CPUs two measurements of the same differ by a fifth
+            // now and then.
+            let before = (0..TRIES).map(|_| pairs(&rt)).fold(0.0, f64::max);
             let all: Vec<_> = (0..SLEEPERS).map(|_| rt.handle().go(|| std::thread::sleep(NAP))).collect();
             assert!(all.into_iter().all(|one| one.join().is_ok()));
             let ended = Instant::now();
-            // What is left behind stays: then all of them are slow. With more Ps than CPUs two measurements of the same differ by as much
-            // now and then.
-            let fast = (0..6).map(|_| pairs(&rt)).find(|after| *after >= before * 0.8);
-            fast.ok_or(format!("six times in a row slower than {:.0}", before * 0.8))?;
+            // What is left behind stays: then all of them are slow.
+            let after = (0..TRIES).map(|_| pairs(&rt)).fold(0.0, f64::max);
+            at_most("slower", before * 0.8, after)?;
             // The thread that calls lends itself to no runtime here: it is not one of ours.
             while threads() > others + procs + 2 && ended.elapsed() < Duration::from_secs(1) {
                 std::thread::sleep(Duration::from_millis(5));

@@ -21,9 +21,9 @@
 #![expect(unsafe_code, reason = "owns a box together with others")]
 
 use std::borrow::Borrow;
+use std::mem;
 use std::ops::Deref;
 use std::ptr::NonNull;
-use std::{fmt, mem};
 
 use gosched_runtime_sys::fatal::{Part, fatal};
 use gosched_runtime_sys::primitive::{AtomicUsize, Ordering, fence, mutated};
@@ -162,12 +162,6 @@ impl<T: ?Sized> Drop for Shared<T> {
     }
 }
 
-impl<T: ?Sized + fmt::Debug> fmt::Debug for Shared<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
-
 #[cfg(all(test, not(gosched_loom)))]
 mod tests {
     use std::cell::Cell;
@@ -193,9 +187,9 @@ mod tests {
     fn the_only_owner_takes_the_value_out() {
         let [one, other] = Shared::two(Cell::new(5));
         one.set(6);
-        let one = one.try_into_value().expect_err("there is another");
+        let Err(one) = one.try_into_value() else { panic!("there is another") };
         drop(other);
-        assert_eq!(one.try_into_value().expect("it is alone").get(), 6);
+        assert_eq!(one.try_into_value().map(Cell::into_inner).ok(), Some(6));
     }
 
     #[test]
@@ -204,7 +198,7 @@ mod tests {
         let [one, other] = Shared::two(value.clone());
         // SAFETY: the pointer is made wide, and the value is its trait's.
         let shown: Shared<dyn std::fmt::Debug> = unsafe { one.known_as(|counted| counted as *mut Counted<_>) };
-        assert_eq!(format!("{shown:?}"), "7");
+        assert_eq!(format!("{:?}", &*shown), "7");
         drop(other);
         drop(shown);
         assert_eq!(Rc::strong_count(&value), 1);

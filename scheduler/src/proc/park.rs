@@ -22,7 +22,7 @@ use gosched_runtime_sys::thread::monotonic_ns;
 use crate::current::{self, Current};
 use crate::ds::parker::Notify;
 use crate::ds::timers::NEVER;
-use crate::g::{CancelScope, G, GSuspender, Kind, Switch, running_kind};
+use crate::g::{CancelScope, G, GSuspender, Kind, Switch};
 use crate::m::M;
 use crate::policy::Patience;
 use crate::proc::in_place::{self, kind_of_running};
@@ -139,8 +139,7 @@ pub(crate) unsafe fn cancel(g: NonNull<G>, sched: *const Sched) -> Wake {
 pub(crate) fn settled_here() -> Option<&'static M> {
     current::with(|cx| {
         let cx = cx?;
-        // SAFETY: it is the calling thread's G.
-        (unsafe { running_kind(cx.g()?) } == Kind::Settled).then_some(cx.m)
+        (kind_of_running(cx.g()?) == Kind::Settled).then_some(cx.m)
     })
 }
 
