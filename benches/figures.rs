@@ -1,8 +1,10 @@
 //! The first table: what the basic operations cost, in nanoseconds. `cargo bench --bench figures`
 //!
-//! Each line is the median of nine rounds after one that is not counted, with the range. It shows the cost of one
-//! operation on an otherwise idle machine, and, where it says so, of one value that passes from several to several, and one turn
-//! with a lock that several want; absolute figures from one machine say little about another. The comparison with other runtimes is a benchmark of its own.
+//! Each line is the median of nine rounds after one that is not counted, with the range. It shows
+//! the cost of one operation on an otherwise idle machine, and, where it says so, of one value that
+//! passes from several to several, and one turn with a lock that several want; absolute figures
+//! from one machine say little about another. The comparison with other runtimes is a benchmark of
+//! its own.
 #![expect(unsafe_code, reason = "promises the modes")]
 
 use std::hint::black_box;
@@ -27,15 +29,23 @@ fn main() {
     for (name, mode) in [("settled", settled), ("migratory", migratory)] {
         line(&format!("yield, 1 goroutine, {name}"), || in_runtime(mode, || yields(1, 500_000)));
         line(&format!("yield, 1000 goroutines, {name}"), || in_runtime(mode, || yields(1000, 500)));
-        line(&format!("spawn + join, one at a time, {name}"), || in_runtime(mode, || spawn_join(100_000)));
-        line(&format!("spawn + join, 100,000 alive, {name}"), || in_runtime(mode, || spawn_all(100_000)));
+        line(&format!("spawn + join, one at a time, {name}"), || {
+            in_runtime(mode, || spawn_join(100_000))
+        });
+        line(&format!("spawn + join, 100,000 alive, {name}"), || {
+            in_runtime(mode, || spawn_all(100_000))
+        });
     }
     line("channel ping-pong, settled together", || pair(settled, 100_000, Place::Together));
     line("channel ping-pong, settled apart", || pair(settled, 20_000, Place::Apart));
     line("channel ping-pong, migratory", || pair(migratory, 100_000, Place::Any));
     for (name, mode) in [("settled", settled), ("migratory", migratory)] {
-        line(&format!("4 producers, 4 consumers, room 128, {name}"), || in_runtime(mode, || pipeline(4, 50_000)));
-        line(&format!("mutex, 8 goroutines, {name}"), || in_runtime(mode, || contended(8, 200_000)));
+        line(&format!("4 producers, 4 consumers, room 128, {name}"), || {
+            in_runtime(mode, || pipeline(4, 50_000))
+        });
+        line(&format!("mutex, 8 goroutines, {name}"), || {
+            in_runtime(mode, || contended(8, 200_000))
+        });
     }
     line("blocking, does nothing, settled", || in_runtime(settled, || blocks(50_000)));
     line("blocking, does nothing, migratory", || in_runtime(migratory, || blocks(50_000)));
@@ -47,7 +57,12 @@ fn line(name: &str, mut round: impl FnMut() -> f64) {
     round();
     let mut figures: Vec<f64> = (0..ROUNDS).map(|_| round()).collect();
     figures.sort_by(f64::total_cmp);
-    println!("{name:44} {:9.1}  ({:.1} - {:.1})", figures[ROUNDS / 2], figures[0], figures[ROUNDS - 1]);
+    println!(
+        "{name:44} {:9.1}  ({:.1} - {:.1})",
+        figures[ROUNDS / 2],
+        figures[0],
+        figures[ROUNDS - 1]
+    );
 }
 
 fn in_runtime<R>(mode: Mode, body: impl FnOnce() -> R) -> R {
@@ -60,7 +75,8 @@ fn per(n: u32, began: Instant) -> f64 {
 
 fn yields(goroutines: u32, each: u32) -> f64 {
     let began = Instant::now();
-    let all: Vec<_> = (0..goroutines).map(|_| go(move || (0..each).for_each(|_| yield_now()))).collect();
+    let all: Vec<_> =
+        (0..goroutines).map(|_| go(move || (0..each).for_each(|_| yield_now()))).collect();
     all.into_iter().for_each(|one| one.join().expect("it ended"));
     per(goroutines * each, began)
 }
@@ -82,8 +98,8 @@ fn spawn_all(n: u32) -> f64 {
     per(n, began)
 }
 
-/// Each call with a yield, which is when one that ran in place gets a P again: without, the next call would find nothing to
-/// give away.
+/// Each call with a yield, which is when one that ran in place gets a P again: without, the next
+/// call would find nothing to give away.
 fn blocks(n: u32) -> f64 {
     let calls = move || {
         let began = Instant::now();
@@ -140,8 +156,9 @@ enum Place {
     Any,
 }
 
-/// Round trips between two goroutines that are where they should be. The spawner's thread may lose its core for long
-/// enough that the other one is taken for abandoned and stolen; such a round is done again.
+/// Round trips between two goroutines that are where they should be. The spawner's thread may lose
+/// its core for long enough that the other one is taken for abandoned and stolen; such a round is
+/// done again.
 fn pair(mode: Mode, n: u32, place: Place) -> f64 {
     for _ in 0..100 {
         let (figure, together) = in_runtime(mode, || ping_pong(n, &place));

@@ -1,8 +1,9 @@
-//! The hottest operations, one at a time, for a tool that counts instructions: `cargo xtask instructions` runs this under
-//! callgrind. Two runs that differ in nothing but the number of operations differ by what the operations take.
+//! The hottest operations, one at a time, for a tool that counts instructions: `cargo xtask
+//! instructions` runs this under callgrind. Two runs that differ in nothing but the number of
+//! operations differ by what the operations take.
 //!
-//! One P, so that everything happens on the main thread and nothing depends on who was faster. What the second P of a
-//! real program adds (a look at who searches, a wake-up) is not in it.
+//! One P, so that everything happens on the main thread and nothing depends on who was faster. What
+//! the second P of a real program adds (a look at who searches, a wake-up) is not in it.
 #![expect(unsafe_code, reason = "promises the modes")]
 
 use std::hint::black_box;
@@ -30,11 +31,14 @@ fn main() {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         [] => {
-            eprintln!("usage: hot OPERATION N; `cargo xtask instructions` runs it under callgrind. The operations:");
+            eprintln!(
+                "usage: hot OPERATION N; `cargo xtask instructions` runs it under callgrind. The operations:"
+            );
             OPERATIONS.iter().for_each(|(name, _)| println!("{name}"));
         }
         [name, n] => {
-            let (_, operation) = OPERATIONS.iter().find(|(known, _)| known == name).expect("a known operation");
+            let (_, operation) =
+                OPERATIONS.iter().find(|(known, _)| known == name).expect("a known operation");
             operation(n.parse().expect("a number of operations"));
         }
         _ => panic!("an operation and a number are wanted, not {words:?}"),
@@ -63,7 +67,8 @@ fn yields(n: u32) {
 fn ping_pong(n: u32) {
     let (ping, pinged) = chan::bounded::<u32>(0);
     let (pong, ponged) = chan::bounded::<u32>(0);
-    let echo = go(move || pinged.into_iter().for_each(|v| pong.send(v).expect("the other end is there")));
+    let echo =
+        go(move || pinged.into_iter().for_each(|v| pong.send(v).expect("the other end is there")));
     let asks = go(move || {
         for v in 0..n {
             ping.send(v).expect("the other end is there");

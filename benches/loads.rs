@@ -1,8 +1,8 @@
-//! The loads of the policy simulator (`simulator/src/loads.rs`) on the scheduler itself: what it predicts against what is.
-//! `cargo bench --bench loads [-- PROCS]`
+//! The loads of the policy simulator (`simulator/src/loads.rs`) on the scheduler itself: what it
+//! predicts against what is. `cargo bench --bench loads [-- PROCS]`
 //!
-//! One line for each, in the same words. It shows whether the rules do together what they are meant to; a single run says
-//! little about small differences.
+//! One line for each, in the same words. It shows whether the rules do together what they are meant
+//! to; a single run says little about small differences.
 #![expect(unsafe_code, reason = "promises the modes")]
 
 use std::collections::HashMap;
@@ -19,8 +19,14 @@ const MS: Duration = Duration::from_millis(1);
 
 fn main() {
     let procs = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(2);
-    println!("{procs} Ps, {} CPUs; times in us\n", thread::available_parallelism().map_or(0, usize::from));
-    println!("{:16} {:>13} {:12} {:>9} {:>9} {:>9}  of", "load", "a second", "of", "p50", "p99", "max");
+    println!(
+        "{procs} Ps, {} CPUs; times in us\n",
+        thread::available_parallelism().map_or(0, usize::from)
+    );
+    println!(
+        "{:16} {:>13} {:12} {:>9} {:>9} {:>9}  of",
+        "load", "a second", "of", "p50", "p99", "max"
+    );
     yields(procs);
     acceptor(procs);
     fork_join(procs, 12);
@@ -62,7 +68,8 @@ fn runtime(procs: usize) -> Runtime {
 
 fn yields(procs: usize) {
     let rt = runtime(procs);
-    let (stop, count, times) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Times::default());
+    let (stop, count, times) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Times::default());
     let began = Instant::now();
     for _ in 0..4 * procs {
         let (stop, count) = (stop.clone(), count.clone());
@@ -130,7 +137,8 @@ fn fork_join(procs: usize, depth: u32) {
 
 fn pairs(procs: usize) {
     let rt = runtime(procs);
-    let (stop, count, times) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Times::default());
+    let (stop, count, times) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Times::default());
     let began = Instant::now();
     for _ in 0..4 * procs {
         let (stop, count, times) = (stop.clone(), count.clone(), times.clone());
@@ -179,7 +187,14 @@ fn blocks(procs: usize, says_so: bool) {
         })
         .collect();
     calls.into_iter().for_each(|call| call.join().expect("it ended"));
-    line(if says_so { "blocking()" } else { "blocking" }, n as u64, "calls", began.elapsed(), &times, "a call's end");
+    line(
+        if says_so { "blocking()" } else { "blocking" },
+        n as u64,
+        "calls",
+        began.elapsed(),
+        &times,
+        "a call's end",
+    );
 }
 
 fn callbacks(procs: usize) {

@@ -1,8 +1,8 @@
-//! What a stack costs: fresh from a slab, and used again; and slabs against a mapping and an `mprotect` for each, as it was before
-//! there were any. `cargo bench --bench stacks`
+//! What a stack costs: fresh from a slab, and used again; and slabs against a mapping and an
+//! `mprotect` for each, as it was before there were any. `cargo bench --bench stacks`
 //!
-//! Nanoseconds for each stack, the median of nine rounds after one that is not counted, with the range. What is compared takes
-//! turns, round by round. A page of each is touched.
+//! Nanoseconds for each stack, the median of nine rounds after one that is not counted, with the
+//! range. What is compared takes turns, round by round. A page of each is touched.
 #![expect(unsafe_code, reason = "touches stacks without running on them, and runs contexts")]
 
 use std::hint::black_box;
@@ -56,7 +56,12 @@ fn line(name: &str, mut round: impl FnMut() -> f64) {
 
 fn show(name: &str, mut figures: Vec<f64>) {
     figures.sort_by(f64::total_cmp);
-    println!("{name:44} {:9.1}  ({:.1} - {:.1})", figures[ROUNDS / 2], figures[0], figures[ROUNDS - 1]);
+    println!(
+        "{name:44} {:9.1}  ({:.1} - {:.1})",
+        figures[ROUNDS / 2],
+        figures[0],
+        figures[ROUNDS - 1]
+    );
 }
 
 /// Rounds of the one and of the other in turn; each gives the three figures that are named.
@@ -93,7 +98,8 @@ impl Pool for Former {
     fn get(&mut self) -> Stack {
         self.0.pop().unwrap_or_else(|| {
             let mut slab =
-                StackSlab::reserve(Shape::new(SIZE, Guards::Closed).expect("a shape"), 1).expect("a mapping");
+                StackSlab::reserve(Shape::new(SIZE, Guards::Closed).expect("a shape"), 1)
+                    .expect("a mapping");
             let mut stacks = Vec::with_capacity(1);
             slab.claim(1).expect("there is one").open(&mut stacks).expect("a stack");
             stacks.pop().expect("it was opened")
@@ -140,7 +146,8 @@ impl Pool for Slabs {
     }
 }
 
-/// Stacks on which something begins, waits and ends: so many at a time, of a new pool and again, and one after the other.
+/// Stacks on which something begins, waits and ends: so many at a time, of a new pool and again,
+/// and one after the other.
 fn pools() {
     fn round<P: Pool>() -> [f64; 3] {
         let mut pool = P::default();
@@ -156,7 +163,9 @@ fn pools() {
     }
     println!("\nbegun, switched to twice and ended on each stack");
     let names = ["cold, 4096 at a time", "warm, 4096 at a time", "warm, one at a time"];
-    in_turn(["a mapping each", "slabs"], names, |kind| if kind == 0 { round::<Former>() } else { round::<Slabs>() });
+    in_turn(["a mapping each", "slabs"], names, |kind| {
+        if kind == 0 { round::<Former>() } else { round::<Slabs>() }
+    });
 }
 
 fn together(pool: &mut impl Pool) {
@@ -180,7 +189,8 @@ fn end(pool: &mut impl Pool, mut context: Context<(), ()>) {
     pool.put(context.into_stack());
 }
 
-/// Goroutines made and joined in a runtime: whose guards are the kernel's lightest, or as on a kernel that has none.
+/// Goroutines made and joined in a runtime: whose guards are the kernel's lightest, or as on a
+/// kernel that has none.
 fn runtimes() {
     fn round() -> [f64; 3] {
         // SAFETY: nothing here suspends in an initialiser or a nested call.
@@ -189,7 +199,9 @@ fn runtimes() {
         runtime.run(|| {
             let cold = timed(|| waiting(&runtime));
             let warm = timed(|| waiting(&runtime));
-            let one = timed(|| (0..STACKS).for_each(|_| runtime.handle().go(|| ()).join().expect("no panic")));
+            let one = timed(|| {
+                (0..STACKS).for_each(|_| runtime.handle().go(|| ()).join().expect("no panic"))
+            });
             [cold, warm, one]
         })
     }
@@ -230,7 +242,8 @@ fn timed<R>(body: impl FnOnce() -> R) -> f64 {
 }
 
 fn fresh(guards: Guards) -> (StackSlab, Vec<Stack>) {
-    let mut slab = StackSlab::reserve(Shape::new(SIZE, guards).expect("a shape"), STACKS).expect("a slab");
+    let mut slab =
+        StackSlab::reserve(Shape::new(SIZE, guards).expect("a shape"), STACKS).expect("a slab");
     let mut stacks = Vec::with_capacity(STACKS as usize);
     while let Some(mut unopened) = slab.claim(16) {
         unopened.open(&mut stacks).expect("stacks");

@@ -1,8 +1,9 @@
 //! What a pair of context switches costs, through 0, 1 and 3 call frames on the suspending side.
 //! `cargo bench --bench switch`
 //!
-//! With no frame in between the compiler sees `resume` and `suspend` end to end and saves only what is live; each frame
-//! that is entered on one side and left on the other costs a mispredicted return besides its own saves.
+//! With no frame in between the compiler sees `resume` and `suspend` end to end and saves only what
+//! is live; each frame that is entered on one side and left on the other costs a mispredicted
+//! return besides its own saves.
 #![expect(unsafe_code, reason = "switches contexts")]
 
 use std::hint::black_box;
@@ -41,7 +42,8 @@ fn pair(name: &str, suspend: impl Fn(S, usize) -> usize + 'static) {
     let stack = Stack::single(64 * 1024).expect("a stack");
     let mut context = Context::new(stack, move |s: S, first| {
         let mut v = first;
-        // Ends when a resume passes the greatest value; none does, and the stack is leaked with the process.
+        // Ends when a resume passes the greatest value; none does, and the stack is leaked with the
+        // process.
         while v < usize::MAX {
             v = suspend(s, v);
         }
@@ -58,7 +60,12 @@ fn pair(name: &str, suspend: impl Fn(S, usize) -> usize + 'static) {
         .skip(1)
         .collect();
     figures.sort_by(f64::total_cmp);
-    println!("{name:24} {:6.2} ns  ({:.2} - {:.2})", figures[ROUNDS / 2], figures[0], figures[ROUNDS - 1]);
+    println!(
+        "{name:24} {:6.2} ns  ({:.2} - {:.2})",
+        figures[ROUNDS / 2],
+        figures[0],
+        figures[ROUNDS - 1]
+    );
 }
 
 fn main() {

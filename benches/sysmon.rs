@@ -1,7 +1,8 @@
-//! What the overseer costs: CPU time and wake-ups of its thread per second, in a few situations. `cargo bench --bench sysmon`
+//! What the overseer costs: CPU time and wake-ups of its thread per second, in a few situations.
+//! `cargo bench --bench sysmon`
 //!
-//! From `/proc`, so Linux only. It shows what the thread itself takes, not what its looks cost those it looks at (a load of
-//! lines that they write).
+//! From `/proc`, so Linux only. It shows what the thread itself takes, not what its looks cost
+//! those it looks at (a load of lines that they write).
 #![expect(unsafe_code, reason = "promises the mode, makes a migratory goroutine")]
 
 use std::hint::black_box;
@@ -34,9 +35,13 @@ fn main() {
         (0..16).for_each(|_| spawn(rt, stop, nap));
     });
     for (sleepers, ms) in [(3, 1), (16, 1), (16, 10), (200, 100)] {
-        situation(&format!("{sleepers} goroutines sleep for {ms} ms each, again and again"), |rt, stop| {
-            (0..sleepers).for_each(|_| spawn(rt, stop, move || time::sleep(Duration::from_millis(ms))));
-        });
+        situation(
+            &format!("{sleepers} goroutines sleep for {ms} ms each, again and again"),
+            |rt, stop| {
+                (0..sleepers)
+                    .for_each(|_| spawn(rt, stop, move || time::sleep(Duration::from_millis(ms))));
+            },
+        );
     }
     situation("nothing", |_, _| ());
 }
@@ -56,7 +61,10 @@ fn situation(name: &str, begin: impl Fn(&Runtime, &Arc<AtomicBool>)) {
     let (seconds, after) = (began.elapsed().as_secs_f64(), sysmon());
     let per_second = |count: fn((u64, u64)) -> u64| (count(after) - count(before)) as f64 / seconds;
     let (cpu_us, waits) = (per_second(|(ns, _)| ns) / 1000.0, per_second(|(_, waits)| waits));
-    println!("{name:52} {cpu_us:9.0} us CPU ({:.2} % of a core) {waits:7.0} wake-ups", cpu_us / 10_000.0);
+    println!(
+        "{name:52} {cpu_us:9.0} us CPU ({:.2} % of a core) {waits:7.0} wake-ups",
+        cpu_us / 10_000.0
+    );
     stop.store(true, Relaxed);
     rt.shutdown(Duration::from_secs(10)).expect("all of them end");
 }
@@ -67,10 +75,16 @@ fn sysmon() -> (u64, u64) {
     let named = |task: &std::path::Path| {
         std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "bench-sysmon")
     };
-    let Some(task) = tasks.filter_map(|task| Some(task.ok()?.path())).find(|task| named(task)) else { return (0, 0) };
+    let Some(task) = tasks.filter_map(|task| Some(task.ok()?.path())).find(|task| named(task))
+    else {
+        return (0, 0);
+    };
     let schedstat = std::fs::read_to_string(task.join("schedstat")).expect("it lives");
     let status = std::fs::read_to_string(task.join("status")).expect("it lives");
-    let waits = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).expect("a count");
+    let waits = status
+        .lines()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))
+        .expect("a count");
     let cpu = schedstat.split(' ').next().expect("a number");
     (cpu.parse().expect("a number"), waits.trim().parse().expect("a number"))
 }

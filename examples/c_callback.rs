@@ -27,7 +27,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let (questions, asked) = chan::bounded::<i64>(1);
     let (answers, answered) = chan::bounded(1);
-    let squarer = runtime.handle().go(move || asked.iter().try_for_each(|number| answers.send(number * number)));
+    let squarer = runtime
+        .handle()
+        .go(move || asked.iter().try_for_each(|number| answers.send(number * number)));
 
     // `run` makes a thread with C's pthread_create, which calls the closure four times.
     let report = run(Plan { calls: 4, ..Plan::default() }, |index| {

@@ -1,4 +1,5 @@
-//! A hundred thousand goroutines in a row, each of which takes a number from its right, adds one, and gives it to its left.
+//! A hundred thousand goroutines in a row, each of which takes a number from its right, adds one,
+//! and gives it to its left.
 //!
 //! ```text
 //! $ cargo run --release --example daisy_chain
@@ -32,7 +33,8 @@ fn whisper(links: u64) -> u64 {
 }
 
 fn main() {
-    // SAFETY: nothing here suspends in a thread-local's initialiser or in code that relies on nesting.
+    // SAFETY: nothing here suspends in a thread-local's initialiser or in code that relies on
+    // nesting.
     let mode = unsafe { Mode::settled() };
     let heard = run(mode, || whisper(LINKS));
     println!("{LINKS} goroutines whispered: {heard}");

@@ -1,5 +1,5 @@
-//! Five philosophers, five forks: each takes the lower-numbered of its two forks first, and eats, which takes a while, with
-//! both locks held over the wait.
+//! Five philosophers, five forks: each takes the lower-numbered of its two forks first, and eats,
+//! which takes a while, with both locks held over the wait.
 //!
 //! ```text
 //! $ cargo run --release --example dining_philosophers
@@ -29,7 +29,8 @@ fn dine(forks: &[Fork; PHILOSOPHERS], seat: usize) -> u32 {
     for _ in 0..MEALS {
         // In one order at every seat: nobody waits in a circle.
         let mut first = forks[left.min(right)].0.lock().expect("nobody panics with a fork in hand");
-        let mut second = forks[left.max(right)].0.lock().expect("nobody panics with a fork in hand");
+        let mut second =
+            forks[left.max(right)].0.lock().expect("nobody panics with a fork in hand");
         time::sleep(Duration::from_micros(10));
         *first += 1;
         *second += 1;
@@ -38,14 +39,19 @@ fn dine(forks: &[Fork; PHILOSOPHERS], seat: usize) -> u32 {
 }
 
 fn main() {
-    // SAFETY: nothing here suspends in a thread-local's initialiser or in code that relies on nesting.
+    // SAFETY: nothing here suspends in a thread-local's initialiser or in code that relies on
+    // nesting.
     let mode = unsafe { Mode::settled() };
     let forks: [Fork; PHILOSOPHERS] = Default::default();
     let meals: Vec<u32> = run(mode, || {
         let forks = &forks;
         scope(|s| {
-            let seated: Vec<_> = (0..PHILOSOPHERS).map(|seat| s.go(move || dine(forks, seat))).collect();
-            seated.into_iter().map(|philosopher| philosopher.join().expect("nobody panics")).collect()
+            let seated: Vec<_> =
+                (0..PHILOSOPHERS).map(|seat| s.go(move || dine(forks, seat))).collect();
+            seated
+                .into_iter()
+                .map(|philosopher| philosopher.join().expect("nobody panics"))
+                .collect()
         })
     });
     assert_eq!(meals, [MEALS; PHILOSOPHERS]);

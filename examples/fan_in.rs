@@ -46,12 +46,17 @@ fn listen() -> [Vec<u32>; 2] {
 }
 
 fn main() {
-    // SAFETY: nothing here suspends in a thread-local's initialiser or in code that relies on nesting.
+    // SAFETY: nothing here suspends in a thread-local's initialiser or in code that relies on
+    // nesting.
     let mode = unsafe { Mode::settled() };
     let runtime = Runtime::builder(mode).build().expect("a runtime");
     let heard = runtime.handle().go(listen).join().expect("nobody panics");
     assert!(heard.iter().all(|things| things.iter().copied().eq(0..THINGS)), "{heard:?}");
-    println!("Ann said {} things, Joe said {}, in their order; then it was quiet", heard[0].len(), heard[1].len());
+    println!(
+        "Ann said {} things, Joe said {}, in their order; then it was quiet",
+        heard[0].len(),
+        heard[1].len()
+    );
     // The talkers wait for ever: they are cancelled.
     runtime.shutdown(Duration::from_secs(10)).expect("both can be cancelled");
 }

@@ -17,7 +17,8 @@
 use gosched::{Mode, chan, go};
 
 fn main() {
-    // SAFETY: nothing here suspends in a thread-local's initialiser or in code that relies on nesting.
+    // SAFETY: nothing here suspends in a thread-local's initialiser or in code that relies on
+    // nesting.
     let mode = unsafe { Mode::settled() };
     let total: u32 = gosched::run(mode, || {
         let (greetings, greeted) = chan::bounded(1);
@@ -25,7 +26,9 @@ fn main() {
             .map(|number| {
                 let greetings = greetings.clone();
                 go(move || {
-                    greetings.send(format!("hello from goroutine {number}")).expect("somebody listens");
+                    greetings
+                        .send(format!("hello from goroutine {number}"))
+                        .expect("somebody listens");
                     number + 1
                 })
             })

@@ -9,13 +9,15 @@
 //! stacks      16 slabs, 60 GiB of addresses
 //! ```
 //!
-//! `--goroutines N` makes another number of them, `--handles` keeps the `JoinHandle` of each. It fails if a goroutine takes more than
-//! 4,700 bytes, or 4,850 with its handle, or if there are 200 mappings or more: figures of Linux with 4 KiB pages and guards by `madvise` (6.13); on an older kernel, 32,000 goroutines
-//! are the limit, and then it says what went wrong with the next one.
+//! `--goroutines N` makes another number of them, `--handles` keeps the `JoinHandle` of each. It
+//! fails if a goroutine takes more than 4,700 bytes, or 4,850 with its handle, or if there are 200
+//! mappings or more: figures of Linux with 4 KiB pages and guards by `madvise` (6.13); on an older
+//! kernel, 32,000 goroutines are the limit, and then it says what went wrong with the next one.
 //!
 //! # Safety
 //!
-//! The promise of the mode: the goroutines suspend in `recv` and `yield_now` only, in no initialiser and no nested call.
+//! The promise of the mode: the goroutines suspend in `recv` and `yield_now` only, in no
+//! initialiser and no nested call.
 
 #![expect(unsafe_code, reason = "promises what the mode asks for")]
 
@@ -44,17 +46,25 @@ impl Sample {
     fn take() -> Self {
         let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
         let kib = |key: &str| -> usize {
-            let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("every process has it");
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix(key))
+                .expect("every process has it");
             line.trim().trim_end_matches(" kB").parse().expect("a number")
         };
         let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux has it");
-        Self { resident: kib("VmRSS:") << 10, page_tables: kib("VmPTE:") << 10, mappings: maps.lines().count() }
+        Self {
+            resident: kib("VmRSS:") << 10,
+            page_tables: kib("VmPTE:") << 10,
+            mappings: maps.lines().count(),
+        }
     }
 }
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (with_handles, others): (Vec<_>, Vec<_>) = arguments.iter().partition(|argument| *argument == "--handles");
+    let (with_handles, others): (Vec<_>, Vec<_>) =
+        arguments.iter().partition(|argument| *argument == "--handles");
     let goroutines = match others.as_slice() {
         [] => Some(1_000_000),
         [flag, n] if *flag == "--goroutines" => n.parse().ok().filter(|n| *n > 0),
@@ -113,7 +123,8 @@ fn make(
     let mut kept = Vec::with_capacity(if handles.is_some() { goroutines } else { 0 });
     let mine = Arc::new(AtomicUsize::new(0));
     for n in 0..goroutines {
-        let (released, started, waiting, ended) = (released.clone(), mine.clone(), waiting.clone(), ended.clone());
+        let (released, started, waiting, ended) =
+            (released.clone(), mine.clone(), waiting.clone(), ended.clone());
         let handle = go(move || {
             started.fetch_add(1, Relaxed);
             waiting.fetch_add(1, Relaxed);
@@ -141,14 +152,21 @@ fn until(counter: &AtomicUsize, n: usize) {
 }
 
 fn per(time: Duration, n: usize, what: &str) {
-    println!("{:9.3} s  {what}, {} ns for each of {n}", time.as_secs_f64(), time.as_nanos() / n as u128);
+    println!(
+        "{:9.3} s  {what}, {} ns for each of {n}",
+        time.as_secs_f64(),
+        time.as_nanos() / n as u128
+    );
 }
 
 fn report(before: &Sample, now: &Sample, goroutines: usize, took: Duration, most: usize) -> bool {
     per(took, goroutines, "made and waiting");
     let resident = (now.resident - before.resident) / goroutines;
     let tables = (now.page_tables - before.page_tables) / goroutines;
-    println!("memory      {resident} bytes each resident, {tables} of page tables: {} in all", resident + tables);
+    println!(
+        "memory      {resident} bytes each resident, {tables} of page tables: {} in all",
+        resident + tables
+    );
     println!("mappings    {}, before: {}", now.mappings, before.mappings);
     resident + tables <= most && now.mappings < MOST_MAPPINGS
 }

@@ -9,7 +9,8 @@
 //!
 //! # Safety
 //!
-//! The promises of the modes: the goroutines suspend in `send` and `recv` only, and hold nothing across them.
+//! The promises of the modes: the goroutines suspend in `send` and `recv` only, and hold nothing
+//! across them.
 
 #![expect(unsafe_code, reason = "promises what the modes ask for")]
 
@@ -47,8 +48,13 @@ fn main() {
     let settled = unsafe { Mode::settled() };
     // SAFETY: as the head of this file says.
     let migratory = unsafe { Mode::migratory() };
-    for (name, mode) in [("threads", Mode::threads()), ("settled", settled), ("migratory", migratory)] {
+    for (name, mode) in
+        [("threads", Mode::threads()), ("settled", settled), ("migratory", migratory)]
+    {
         let took = gosched::run(mode, rally);
-        println!("{name:10} {ROUND_TRIPS} round trips {:>8} ns each", (took / ROUND_TRIPS).as_nanos());
+        println!(
+            "{name:10} {ROUND_TRIPS} round trips {:>8} ns each",
+            (took / ROUND_TRIPS).as_nanos()
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! Concurrent power series, after McIlroy: a series is a channel of its coefficients, and operations on series are goroutines.
-//! The tangent is the integral of one plus its own square, so it is made of itself.
+//! Concurrent power series, after McIlroy: a series is a channel of its coefficients, and
+//! operations on series are goroutines. The tangent is the integral of one plus its own square, so
+//! it is made of itself.
 //!
 //! ```text
 //! $ cargo run --release --example power_series
@@ -49,11 +50,14 @@ impl fmt::Display for Rational {
     }
 }
 
-/// Two copies. The second one's terms lie in a buffer, or a series that is made of itself would wait for itself; the first
-/// one's are made when they are asked for, and the last when nobody asks any more.
+/// Two copies. The second one's terms lie in a buffer, or a series that is made of itself would
+/// wait for itself; the first one's are made when they are asked for, and the last when nobody asks
+/// any more.
 fn split(series: Series) -> (Series, Series) {
     let ((one_tx, one), (other_tx, other)) = (bounded(0), unbounded());
-    drop(go(move || series.iter().all(|term| one_tx.send(term).is_ok() && other_tx.send(term).is_ok())));
+    drop(go(move || {
+        series.iter().all(|term| one_tx.send(term).is_ok() && other_tx.send(term).is_ok())
+    }));
     (one, other)
 }
 
@@ -86,7 +90,8 @@ fn one_plus(series: Series) -> Series {
     rx
 }
 
-/// The integral that is zero at zero, into `into`: that term comes before the first of the series is asked for.
+/// The integral that is zero at zero, into `into`: that term comes before the first of the series
+/// is asked for.
 fn integrate(series: Series, into: Sender<Rational>) {
     drop(go(move || {
         let mut next = into.send(Rational(0, 1)).is_ok();
@@ -107,14 +112,24 @@ fn tangent() -> Series {
 }
 
 fn main() {
-    // SAFETY: nothing here suspends in a thread-local's initialiser or in code that relies on nesting.
+    // SAFETY: nothing here suspends in a thread-local's initialiser or in code that relies on
+    // nesting.
     let mode = unsafe { Mode::settled() };
     let terms: Vec<Rational> = run(mode, || tangent().iter().take(TERMS).collect());
-    let shown = terms.iter().enumerate().filter(|(_, term)| term.0 != 0).map(|(degree, term)| match (degree, term) {
-        (1, Rational(1, 1)) => "x".to_owned(),
-        (degree, term) => format!("{term} x^{degree}"),
-    });
+    let shown =
+        terms.iter().enumerate().filter(|(_, term)| term.0 != 0).map(|(degree, term)| {
+            match (degree, term) {
+                (1, Rational(1, 1)) => "x".to_owned(),
+                (degree, term) => format!("{term} x^{degree}"),
+            }
+        });
     println!("tan x = {} + ...", shown.collect::<Vec<_>>().join(" + "));
-    let odd = [Rational(1, 1), Rational(1, 3), Rational(2, 15), Rational(17, 315), Rational(62, 2835)];
-    assert!(terms.iter().enumerate().all(|(n, term)| *term == if n % 2 == 1 { odd[n / 2] } else { Rational(0, 1) }));
+    let odd =
+        [Rational(1, 1), Rational(1, 3), Rational(2, 15), Rational(17, 315), Rational(62, 2835)];
+    assert!(
+        terms
+            .iter()
+            .enumerate()
+            .all(|(n, term)| *term == if n % 2 == 1 { odd[n / 2] } else { Rational(0, 1) })
+    );
 }

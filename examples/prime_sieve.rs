@@ -1,4 +1,5 @@
-//! The prime sieve of Go's documentation: a chain of goroutines, each of which lets through what its prime does not divide.
+//! The prime sieve of Go's documentation: a chain of goroutines, each of which lets through what
+//! its prime does not divide.
 //!
 //! ```text
 //! $ cargo run --release --example prime_sieve
@@ -42,7 +43,8 @@ fn primes(n: usize) -> Vec<u64> {
 }
 
 fn main() {
-    // SAFETY: nothing here suspends in a thread-local's initialiser or in code that relies on nesting.
+    // SAFETY: nothing here suspends in a thread-local's initialiser or in code that relies on
+    // nesting.
     let mode = unsafe { Mode::settled() };
     let primes = run(mode, || primes(PRIMES));
     let (last, sum) = (primes[PRIMES - 1], primes.iter().sum::<u64>());

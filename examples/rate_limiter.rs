@@ -1,4 +1,5 @@
-//! A rate limiter: a bucket of permits that a goroutine refills at a steady pace; bursts are as large as the bucket.
+//! A rate limiter: a bucket of permits that a goroutine refills at a steady pace; bursts are as
+//! large as the bucket.
 //!
 //! ```text
 //! $ cargo run --release --example rate_limiter
@@ -20,7 +21,8 @@ const BURST: usize = 5;
 const REQUESTS: usize = 25;
 const PACE: Duration = Duration::from_millis(2);
 
-/// Puts a permit into the bucket at each turn, until nobody takes any more; a full bucket stays full.
+/// Puts a permit into the bucket at each turn, until nobody takes any more; a full bucket stays
+/// full.
 fn refill(bucket: &Sender<()>, began: Instant) {
     for turn in 1.. {
         time::sleep_until(began + PACE * turn);
@@ -40,7 +42,8 @@ fn requests(bucket: Receiver<()>) -> Vec<Instant> {
 }
 
 fn main() {
-    // SAFETY: nothing here suspends in a thread-local's initialiser or in code that relies on nesting.
+    // SAFETY: nothing here suspends in a thread-local's initialiser or in code that relies on
+    // nesting.
     let mode = unsafe { Mode::settled() };
     let (began, times) = run(mode, || {
         let (bucket, permits) = chan::bounded(BURST);
@@ -55,5 +58,8 @@ fn main() {
         let earliest = began + PACE * (n - BURST + 1) as u32;
         assert!(*time >= earliest, "request {n} was let through early");
     }
-    println!("{BURST} requests at once, {} more at {PACE:?} each: never faster than the limit", REQUESTS - BURST);
+    println!(
+        "{BURST} requests at once, {} more at {PACE:?} each: never faster than the limit",
+        REQUESTS - BURST
+    );
 }

@@ -1,4 +1,5 @@
-//! A tokio program and goroutines that talk both ways: each waits for the other as it waits for its own.
+//! A tokio program and goroutines that talk both ways: each waits for the other as it waits for its
+//! own.
 //!
 //! ```text
 //! $ cargo run --release --example tokio_both_ways
@@ -21,7 +22,8 @@ use tokio::sync::{mpsc, oneshot};
 type Question = (u64, oneshot::Sender<u64>);
 
 fn main() -> std::io::Result<()> {
-    // SAFETY: nothing here suspends in a thread-local's initialiser or in code that relies on nesting.
+    // SAFETY: nothing here suspends in a thread-local's initialiser or in code that relies on
+    // nesting.
     let mode = unsafe { Mode::settled() };
     let goroutines = Runtime::builder(mode).build()?;
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
@@ -38,7 +40,8 @@ fn main() -> std::io::Result<()> {
     });
     println!("tokio awaited 100 goroutines: {awaited}");
 
-    // Goroutines ask the async side: `block_on` parks a goroutine where an async channel would have it wait.
+    // Goroutines ask the async side: `block_on` parks a goroutine where an async channel would have
+    // it wait.
     let (ask, mut asked) = mpsc::channel::<Question>(4);
     let answers = tokio.spawn(async move {
         while let Some((question, back)) = asked.recv().await {
@@ -70,6 +73,8 @@ fn main() -> std::io::Result<()> {
         }
     });
     let total = tokio.block_on(total).expect("it does not panic");
-    println!("a goroutine took 100 values that tokio made, by way of a channel of its own: {total}");
+    println!(
+        "a goroutine took 100 values that tokio made, by way of a channel of its own: {total}"
+    );
     Ok(())
 }

@@ -22,7 +22,8 @@ fn divides(candidate: u64) -> bool {
 }
 
 fn main() {
-    // SAFETY: nothing here suspends in a thread-local's initialiser or in code that relies on nesting.
+    // SAFETY: nothing here suspends in a thread-local's initialiser or in code that relies on
+    // nesting.
     let mode = unsafe { Mode::settled() };
     let (factor, stopped) = run(mode, || {
         let (jobs_tx, jobs) = chan::bounded::<u64>(16);
@@ -65,6 +66,9 @@ fn main() {
             (factor, ends.iter().filter(|end| end.is_err()).count())
         })
     });
-    println!("found: {factor} * {} = {PRODUCT}; {stopped} of {WORKERS} workers stopped", PRODUCT / factor);
+    println!(
+        "found: {factor} * {} = {PRODUCT}; {stopped} of {WORKERS} workers stopped",
+        PRODUCT / factor
+    );
     assert_eq!((factor, stopped), (613, WORKERS));
 }

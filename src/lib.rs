@@ -2,13 +2,16 @@
 
 #[doc(inline)]
 pub use gosched_scheduler::{
-    Builder, CancelScope, Cancelled, Carry, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, Deadlock, Handle,
-    JoinHandle, Mode, NotStarted, Runtime, Scope, ScopedJoinHandle, ShutdownError, StackStats, Stats, ThreadLock,
-    blocking, go, go_migratory, lock_thread, on_thread_stack, run, scope, stack_remaining, yield_now,
+    Builder, CancelScope, Cancelled, Carry, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE,
+    Deadlock, Handle, JoinHandle, Mode, NotStarted, Runtime, Scope, ScopedJoinHandle,
+    ShutdownError, StackStats, Stats, ThreadLock, blocking, go, go_migratory, lock_thread,
+    on_thread_stack, run, scope, stack_remaining, yield_now,
 };
 
 #[doc(inline)]
-pub use gosched_scheduler::{cancel, chan, future, goroutine_local, local, select, signal, sync, time};
+pub use gosched_scheduler::{
+    cancel, chan, future, goroutine_local, local, select, signal, sync, time,
+};
 
 /// The calling goroutine.
 pub mod goroutine {

@@ -1,4 +1,5 @@
-//! `blocking`: whoever shares the caller's thread goes on, the closure is the caller's, and the pool keeps its promises.
+//! `blocking`: whoever shares the caller's thread goes on, the closure is the caller's, and the
+//! pool keeps its promises.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -8,14 +9,23 @@ use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gosched::{Cancelled, JoinHandle, Mode, Runtime, ShutdownError, blocking, chan, go, goroutine, yield_now};
-use test_support::{each_mode, each_procs, in_child, migratory, modes, settled, without_memory_for_threads};
+use gosched::{
+    Cancelled, JoinHandle, Mode, Runtime, ShutdownError, blocking, chan, go, goroutine, yield_now,
+};
+use test_support::{
+    each_mode, each_procs, in_child, migratory, modes, settled, without_memory_for_threads,
+};
 
 /// Long: for what happens at once.
 const LONG: Duration = Duration::from_secs(30);
 
 fn runtime(mode: Mode, procs: usize, limit: usize) -> Runtime {
-    Runtime::builder(mode).procs(procs).name("x").max_blocking_threads(limit).build().expect("a runtime")
+    Runtime::builder(mode)
+        .procs(procs)
+        .name("x")
+        .max_blocking_threads(limit)
+        .build()
+        .expect("a runtime")
 }
 
 /// Whether the calling thread is a helper of a runtime called `x`.
@@ -102,7 +112,8 @@ fn siblings_on_the_same_thread_go_on() {
 
 #[test]
 fn where_it_runs_in_place_the_others_get_the_p() {
-    for (mode, limit) in [(settled(), 0), (migratory(), 4), (migratory(), 0), (Mode::threads(), 4)] {
+    for (mode, limit) in [(settled(), 0), (migratory(), 4), (migratory(), 0), (Mode::threads(), 4)]
+    {
         let rt = runtime(mode, 1, limit);
         rt.run(|| {
             let (tx, rx) = mpsc::channel();
@@ -163,7 +174,10 @@ fn as_many_as_allowed_block_at_the_same_time_and_the_rest_in_place() {
                         go(move || {
                             blocking(|| {
                                 if on_a_helper() {
-                                    helpers.lock().expect("no panic").insert(thread::current().id());
+                                    helpers
+                                        .lock()
+                                        .expect("no panic")
+                                        .insert(thread::current().id());
                                 }
                                 all.wait();
                             });
@@ -189,8 +203,9 @@ fn sixty_four_that_sleep_20_ms_are_through_within_60() {
         let round = || {
             rt.run(|| {
                 let began = Instant::now();
-                let sleepers: Vec<_> =
-                    (0..64).map(|_| go(|| blocking(|| thread::sleep(Duration::from_millis(20))))).collect();
+                let sleepers: Vec<_> = (0..64)
+                    .map(|_| go(|| blocking(|| thread::sleep(Duration::from_millis(20)))))
+                    .collect();
                 sleepers.into_iter().for_each(|sleeper| sleeper.join().expect("no panic"));
                 began.elapsed()
             })
@@ -270,22 +285,29 @@ fn a_shutdown_ends_what_the_closure_waits_for() {
 
 #[test]
 fn a_cancel_does_not_end_the_wait_for_the_closure_and_ends_the_next() {
-    each_limit(|rt, case| ends_only_the_next_wait(rt, case, |waits| assert!(waits.cancel(), "{case}")));
+    each_limit(|rt, case| {
+        ends_only_the_next_wait(rt, case, |waits| assert!(waits.cancel(), "{case}"))
+    });
 }
 
 #[test]
 fn a_shutdown_does_not_end_the_wait_for_the_closure_and_ends_the_next() {
     each_limit(|rt, case| {
         ends_only_the_next_wait(rt, case, |_| {
-            // Everything has been cancelled when it gives up, and not before: it goes from one to the next.
+            // Everything has been cancelled when it gives up, and not before: it goes from one to
+            // the next.
             let left = rt.shutdown(Duration::ZERO).expect_err("the closure waits");
-            assert!(matches!(left, ShutdownError::Running { goroutines: 1, .. }), "{left:?}, {case}");
+            assert!(
+                matches!(left, ShutdownError::Running { goroutines: 1, .. }),
+                "{left:?}, {case}"
+            );
         });
         rt.shutdown(LONG).expect("it ends");
     });
 }
 
-/// A goroutine is cancelled while its closure runs: the closure ends undisturbed, and its next one does not begin.
+/// A goroutine is cancelled while its closure runs: the closure ends undisturbed, and its next one
+/// does not begin.
 fn ends_only_the_next_wait(rt: &Runtime, case: &str, cancel: impl FnOnce(&JoinHandle<()>)) {
     let (inside, entered) = mpsc::channel();
     let (tx, rx) = mpsc::channel();
@@ -304,7 +326,11 @@ fn ends_only_the_next_wait(rt: &Runtime, case: &str, cancel: impl FnOnce(&JoinHa
     cancel(&waits);
     tx.send(7).expect("it still waits");
     assert_eq!(got.recv_timeout(LONG), Ok(42), "{case}");
-    assert_eq!(got.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected), "the second closure was not begun, {case}");
+    assert_eq!(
+        got.recv_timeout(LONG),
+        Err(RecvTimeoutError::Disconnected),
+        "the second closure was not begun, {case}"
+    );
     assert!(waits.join().expect_err("cancelled").is::<Cancelled>());
 }
 
@@ -329,5 +355,10 @@ fn without_a_thread_it_runs_in_place() {
         rt.shutdown(LONG).expect("nothing is left");
         return;
     };
-    assert!(output.status.success(), "{:?}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{:?}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

@@ -1,4 +1,5 @@
-//! `goroutine::Builder`: names, threads of their own, stacks of another size, and settling beside another one.
+//! `goroutine::Builder`: names, threads of their own, stacks of another size, and settling beside
+//! another one.
 #![expect(unsafe_code, reason = "a migratory goroutine")]
 
 use std::io::ErrorKind;
@@ -8,7 +9,9 @@ use std::time::Duration;
 
 use gosched::goroutine::{self, Builder};
 use gosched::{Cancelled, Mode, NotStarted, Runtime, chan, go, go_migratory, yield_now};
-use test_support::{each_mode, each_procs, in_child, migratory, modes, settled, without_memory_for_threads};
+use test_support::{
+    each_mode, each_procs, in_child, migratory, modes, settled, without_memory_for_threads,
+};
 
 /// Long: for what happens at once.
 const LONG: Duration = Duration::from_secs(30);
@@ -33,7 +36,8 @@ fn outside_of_a_runtime_it_says_so() {
     let refused = Builder::new().try_go(|| ()).expect_err("there is no runtime");
     assert_eq!(refused.kind(), ErrorKind::NotConnected);
     let panicked = thread::spawn(|| drop(Builder::new().go(|| ()))).join();
-    let message = *panicked.expect_err("there is no runtime").downcast::<String>().expect("a message");
+    let message =
+        *panicked.expect_err("there is no runtime").downcast::<String>().expect("a message");
     assert!(message.contains("in no runtime"), "{message}");
 }
 
@@ -72,13 +76,17 @@ fn a_dump_names_goroutines_that_run_wait_or_have_not_begun() {
                 let released = released.clone();
                 move || released.recv().expect_err("nothing is sent")
             };
-            let all: Vec<_> = (0..20).map(|n| builder.clone().name(format!("\"{n}\"")).go(waits())).collect();
+            let all: Vec<_> =
+                (0..20).map(|n| builder.clone().name(format!("\"{n}\"")).go(waits())).collect();
             let thread = builder.clone().name("a thread").own_thread().go(waits());
             let nameless = builder.clone().go(waits());
             for (n, one) in all.iter().enumerate() {
                 let (name, line) = told(&rt, one.id());
                 assert_eq!(name, Some(format!("\"{n}\"")));
-                assert!(line.starts_with(&format!(r#"goroutine {} "\"{n}\"" "#, one.id())), "{line}");
+                assert!(
+                    line.starts_with(&format!(r#"goroutine {} "\"{n}\"" "#, one.id())),
+                    "{line}"
+                );
             }
             assert_eq!(told(&rt, thread.id()).0.as_deref(), Some("a thread"));
             assert_eq!(told(&rt, nameless.id()).0, None);
@@ -115,8 +123,12 @@ fn one_with_a_thread_of_its_own_holds_nobody_up() {
             });
             let its = waits.recv_timeout(LONG).expect("it runs");
             let (sum, threads) = rt.run(|| {
-                let others: Vec<_> = (0..100).map(|n| go(move || (n, thread::current().id()))).collect();
-                others.into_iter().map(|other| other.join().expect("no panic")).unzip::<_, _, Vec<i32>, Vec<_>>()
+                let others: Vec<_> =
+                    (0..100).map(|n| go(move || (n, thread::current().id()))).collect();
+                others
+                    .into_iter()
+                    .map(|other| other.join().expect("no panic"))
+                    .unzip::<_, _, Vec<i32>, Vec<_>>()
             });
             assert_eq!(sum.into_iter().sum::<i32>(), 4950);
             assert!(!threads.contains(&its), "nobody shares its thread");
@@ -155,8 +167,15 @@ fn threads_that_nobody_needs_end() {
         all.into_iter().for_each(|one| one.join().expect("no panic"));
         // The sender is gone when the last of their threads is.
         while ended.recv_timeout(LONG).is_ok() {}
-        assert_eq!(ended.try_recv(), Err(mpsc::TryRecvError::Disconnected), "{mode:?}: threads stay");
-        assert_eq!(Builder::new().runtime(&rt.handle()).own_thread().go(|| 5).join().expect("no panic"), 5);
+        assert_eq!(
+            ended.try_recv(),
+            Err(mpsc::TryRecvError::Disconnected),
+            "{mode:?}: threads stay"
+        );
+        assert_eq!(
+            Builder::new().runtime(&rt.handle()).own_thread().go(|| 5).join().expect("no panic"),
+            5
+        );
     }
 }
 
@@ -190,7 +209,9 @@ fn a_stack_is_as_large_as_asked_for() {
         let rt = Runtime::builder(mode).procs(2).stack_size(64 << 10).build().expect("a runtime");
         rt.run(|| {
             for _ in 0..3 {
-                let all: Vec<_> = (0..8).map(|_| Builder::new().stack_size(4 << 20).go(|| deep(1 << 20))).collect();
+                let all: Vec<_> = (0..8)
+                    .map(|_| Builder::new().stack_size(4 << 20).go(|| deep(1 << 20)))
+                    .collect();
                 all.into_iter().for_each(|one| assert!(one.join().expect("no panic") >= 200));
                 go(|| ()).join().expect("the others have theirs");
             }
@@ -203,7 +224,12 @@ fn a_stack_of_an_impossible_size_is_an_error() {
     let rt = runtime(settled(), 1);
     let builder = || Builder::new().runtime(&rt.handle()).stack_size(1);
     assert_eq!(builder().try_go(|| ()).expect_err("too small").kind(), ErrorKind::InvalidInput);
-    let error = *builder().go(|| ()).join().expect_err("too small").downcast::<NotStarted>().expect("the reason");
+    let error = *builder()
+        .go(|| ())
+        .join()
+        .expect_err("too small")
+        .downcast::<NotStarted>()
+        .expect("the reason");
     assert_eq!(error.0.kind(), ErrorKind::InvalidInput);
 }
 
@@ -227,7 +253,12 @@ fn without_a_thread_of_its_own_it_is_an_error_and_the_closure_is_dropped() {
         rt.shutdown(LONG).expect("nothing is left over");
         return;
     };
-    assert!(output.status.success(), "{:?}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{:?}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// A goroutine that settles somewhere and stays until `last` is dropped.
@@ -266,7 +297,8 @@ fn it_begins_with_one_that_has_not_begun() {
     each_procs(settled(), |rt| {
         for _ in 0..20 {
             let threads = rt.run(|| {
-                // None of them ends before all are made: beside one that has ended, one begins anywhere.
+                // None of them ends before all are made: beside one that has ended, one begins
+                // anywhere.
                 let (open, gate) = chan::bounded::<()>(0);
                 let here = || {
                     let gate = gate.clone();
@@ -343,8 +375,8 @@ fn who_settles_beside_one_of_a_lent_thread_is_waited_for() {
         let lent = thread::current().id();
         let handle = rt.handle();
         rt.run(move || {
-            // With the only P here it begins on the root's thread, and it is the last to end there: by then it has made
-            // another one beside itself.
+            // With the only P here it begins on the root's thread, and it is the last to end there:
+            // by then it has made another one beside itself.
             let (host, made) = chan::bounded::<gosched::JoinHandle<()>>(1);
             let (begun, begins) = chan::bounded::<()>(0);
             let first = go(move || {
@@ -358,7 +390,11 @@ fn who_settles_beside_one_of_a_lent_thread_is_waited_for() {
             begins.recv().expect("it begins");
             host.send(first).expect("there is room");
         });
-        assert_eq!(rx.try_recv(), Ok(lent), "it ran before `run` returned, on the thread of its host");
+        assert_eq!(
+            rx.try_recv(),
+            Ok(lent),
+            "it ran before `run` returned, on the thread of its host"
+        );
     }
 }
 
@@ -377,7 +413,8 @@ fn a_shutdown_ends_those_who_wait_for_their_host() {
     });
     entered.recv_timeout(LONG).expect("it runs");
     let host = handle.go(|| chan::bounded::<()>(0).1.recv().is_err());
-    let newcomer = Builder::new().runtime(&handle).with(&host).go(|| chan::bounded::<()>(0).1.recv().is_err());
+    let newcomer =
+        Builder::new().runtime(&handle).with(&host).go(|| chan::bounded::<()>(0).1.recv().is_err());
     tx.send(()).expect("it spins");
     rt.shutdown(LONG).expect("nobody is left");
     busy.join().expect("no panic");

@@ -1,4 +1,5 @@
-//! The classics among the examples, run as a user runs them: each prints what the head of its file says.
+//! The classics among the examples, run as a user runs them: each prints what the head of its file
+//! says.
 
 use std::fs;
 use std::path::Path;
@@ -8,11 +9,15 @@ use std::process::Command;
 fn promised(source: &str, name: &str) -> String {
     let command = format!("//! $ cargo run --release --example {name}");
     let lines = source.lines().skip_while(|line| *line != command).skip(1);
-    lines.take_while(|line| *line != "//! ```").map(|line| line.trim_start_matches("//! ").to_owned() + "\n").collect()
+    lines
+        .take_while(|line| *line != "//! ```")
+        .map(|line| line.trim_start_matches("//! ").to_owned() + "\n")
+        .collect()
 }
 
 fn check(name: &str) {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name).with_extension("rs");
+    let source =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name).with_extension("rs");
     let promised = promised(&fs::read_to_string(source).expect("the example is there"), name);
     assert!(!promised.is_empty(), "{name} says what it prints");
     // Cargo builds the examples beside the tests.
@@ -21,7 +26,8 @@ fn check(name: &str) {
     let example = profile.join("examples").join(name);
     assert!(example.is_file(), "{} is missing: `cargo build --examples` first", example.display());
     let output = Command::new(example).output().expect("it can be started");
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{name}: {stderr}");
     assert_eq!(stdout, promised, "{name}: {stderr}");
 }

@@ -1,12 +1,12 @@
 //! Programs that must not compile, and for the right reason.
 //!
-//! Each file in `tests/compile_fail` is a program of its own. A line that ends in `//~ E0277` must be refused with that
-//! error, and no other line may be: beside each wrong use stands the right one, which shows that it is the mistake that
-//! is refused and not a misspelt name. Compared are line and error code, not the compiler's words, which change with
-//! every release.
+//! Each file in `tests/compile_fail` is a program of its own. A line that ends in `//~ E0277` must
+//! be refused with that error, and no other line may be: beside each wrong use stands the right
+//! one, which shows that it is the mistake that is refused and not a misspelt name. Compared are
+//! line and error code, not the compiler's words, which change with every release.
 //!
-//! The programs are bins of a package made for them, with this workspace's lock file, and checked by one offline
-//! cargo: everything they need has been fetched before a test can run.
+//! The programs are bins of a package made for them, with this workspace's lock file, and checked
+//! by one offline cargo: everything they need has been fetched before a test can run.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -46,7 +46,10 @@ fn refused(output: &str) -> BTreeSet<Refusal> {
         let Some((place, message)) = line.split_once(": error") else { continue };
         let Some((file, position)) = place.split_once(".rs:") else { continue };
         let number = position.split(':').next().and_then(|number| number.parse().ok());
-        let code = message.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or("no code", |(code, _)| code);
+        let code = message
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once(']'))
+            .map_or("no code", |(code, _)| code);
         let program = file.rsplit(['/', '\\']).next().unwrap_or(file);
         if let Some(number) = number {
             found.insert((program.to_owned(), number, code.to_owned()));
@@ -67,7 +70,8 @@ fn check(programs: &[(String, PathBuf)]) -> String {
         manifest += &format!("\n[[bin]]\nname = {name:?}\npath = {path:?}\n");
     }
     fs::write(package.join("Cargo.toml"), manifest).expect("a manifest");
-    fs::copy(root.join("Cargo.lock"), package.join("Cargo.lock")).expect("the workspace's lock file");
+    fs::copy(root.join("Cargo.lock"), package.join("Cargo.lock"))
+        .expect("the workspace's lock file");
     let output = Command::new(env!("CARGO"))
         .args(["check", "--bins", "--keep-going", "--offline", "--quiet", "--message-format=short"])
         .arg("--target-dir")
@@ -109,7 +113,11 @@ fn a_refusal_is_read_off_the_compilers_line() {
                   /x/tests/compile_fail/rc.rs:14:5: error: expected `;`\n\
                   error: could not compile `compile-fail` (bin \"rc\") due to 2 previous errors\n";
     let found: Vec<Refusal> = refused(output).into_iter().collect();
-    assert_eq!(found, [("rc".to_owned(), 12, "E0277".to_owned()), ("rc".to_owned(), 14, "no code".to_owned())]);
-    let wanted: Vec<Refusal> = expected("rc", "fn f() {\n    g(); //~ E0277\n}\n").into_iter().collect();
+    assert_eq!(
+        found,
+        [("rc".to_owned(), 12, "E0277".to_owned()), ("rc".to_owned(), 14, "no code".to_owned())]
+    );
+    let wanted: Vec<Refusal> =
+        expected("rc", "fn f() {\n    g(); //~ E0277\n}\n").into_iter().collect();
     assert_eq!(wanted, [("rc".to_owned(), 2, "E0277".to_owned())]);
 }

@@ -1,10 +1,10 @@
-//! How a process dies, and how it does not: a stack overflow names its goroutine; a fault that is not ours goes to whoever
-//! would have had it without us.
+//! How a process dies, and how it does not: a stack overflow names its goroutine; a fault that is
+//! not ours goes to whoever would have had it without us.
 //!
 //! # Safety
 //!
-//! The faults below are what the tests are about; each happens in a child process. Handlers write to descriptor 2, change
-//! a page's protection, or end the process: all async-signal-safe.
+//! The faults below are what the tests are about; each happens in a child process. Handlers write
+//! to descriptor 2, change a page's protection, or end the process: all async-signal-safe.
 #![expect(unsafe_code, reason = "faults, and handlers for them")]
 
 use std::ffi::{c_int, c_void};
@@ -40,7 +40,10 @@ fn overflow_in_rust(depth: u64) -> u64 {
 
 /// Says who runs over what, and does.
 fn overflow(size: usize, run_over: impl FnOnce()) {
-    eprintln!("expected: goroutine {} has overflowed its stack of {size} bytes", goroutine::current_id().expect("one"));
+    eprintln!(
+        "expected: goroutine {} has overflowed its stack of {size} bytes",
+        goroutine::current_id().expect("one")
+    );
     run_over();
 }
 
@@ -68,7 +71,8 @@ fn overflows(name: &str, body: impl FnOnce()) {
     let (signal, stderr) = death(&output);
     assert_eq!(signal, Some(libc::SIGABRT), "{stderr}");
     let line = stderr.lines().find_map(|line| line.strip_prefix("expected: "));
-    let ours = format!("gosched: {}", line.unwrap_or_else(|| panic!("it did not come to it: {stderr}")));
+    let ours =
+        format!("gosched: {}", line.unwrap_or_else(|| panic!("it did not come to it: {stderr}")));
     assert!(stderr.lines().any(|line| line.starts_with(&ours)), "no `{ours}`: {stderr}");
 }
 
@@ -86,7 +90,8 @@ fn overflow_in_c_on_a_goroutines_stack() {
     });
 }
 
-/// A frame of a megabyte, larger than the stack and its guard: it is touched in order, so the guard is not stepped over.
+/// A frame of a megabyte, larger than the stack and its guard: it is touched in order, so the guard
+/// is not stepped over.
 #[inline(never)]
 fn large_frame() {
     let frame = black_box([1_u8; 1 << 20]);
@@ -126,7 +131,8 @@ fn overflow_in_c_on_the_threads_stack() {
 
 #[test]
 fn the_report_says_where_the_goroutine_was_made_and_what_helps() {
-    let Some(output) = in_child("the_report_says_where_the_goroutine_was_made_and_what_helps") else {
+    let Some(output) = in_child("the_report_says_where_the_goroutine_was_made_and_what_helps")
+    else {
         let rt = runtime(settled());
         let builder = goroutine::Builder::new().name("the deep one").runtime(&rt.handle());
         eprintln!("expected: tests/crash.rs:{}", line!() + 1);
@@ -135,16 +141,21 @@ fn the_report_says_where_the_goroutine_was_made_and_what_helps() {
     };
     let (signal, stderr) = death(&output);
     assert_eq!(signal, Some(libc::SIGABRT), "{stderr}");
-    let place = stderr.lines().find_map(|line| line.strip_prefix("expected: ")).expect("it came to it");
+    let place =
+        stderr.lines().find_map(|line| line.strip_prefix("expected: ")).expect("it came to it");
     assert!(stderr.contains(&format!("\n  called the deep one\n  made at {place}\n")), "{stderr}");
-    assert!(stderr.contains("Builder::stack_size") && stderr.contains("on_thread_stack"), "{stderr}");
+    assert!(
+        stderr.contains("Builder::stack_size") && stderr.contains("on_thread_stack"),
+        "{stderr}"
+    );
 }
 
 #[test]
 fn the_report_names_a_goroutine_that_is_a_thread() {
     let Some(output) = in_child("the_report_names_a_goroutine_that_is_a_thread") else {
         let rt = runtime(settled());
-        let builder = goroutine::Builder::new().name("the deep one").own_thread().runtime(&rt.handle());
+        let builder =
+            goroutine::Builder::new().name("the deep one").own_thread().runtime(&rt.handle());
         eprintln!("expected: tests/crash.rs:{}", line!() + 1);
         let _died = builder.go(|| overflow_thread(in_rust)).join();
         unreachable!("the stack has an end");
@@ -152,8 +163,10 @@ fn the_report_names_a_goroutine_that_is_a_thread() {
     let (signal, stderr) = death(&output);
     assert_eq!(signal, Some(libc::SIGABRT), "{stderr}");
     let mut expected = stderr.lines().filter_map(|line| line.strip_prefix("expected: "));
-    let (place, what) = (expected.next().expect("it came to it"), expected.next().expect("it came to it"));
-    let report = format!("gosched: {what}\n  called the deep one\n  made at {place}\n  it is its thread's");
+    let (place, what) =
+        (expected.next().expect("it came to it"), expected.next().expect("it came to it"));
+    let report =
+        format!("gosched: {what}\n  called the deep one\n  made at {place}\n  it is its thread's");
     assert!(stderr.contains(&report), "no {report}: {stderr}");
 }
 
@@ -246,12 +259,16 @@ fn overflow_in_c_in_a_callback_on_a_bound_thread() {
     });
 }
 
-/// Of the tests above each looks up the size that it announces, and the thread then knows its stack; here nobody but the bridge does.
+/// Of the tests above each looks up the size that it announces, and the thread then knows its
+/// stack; here nobody but the bridge does.
 #[test]
 fn overflow_in_a_callback_is_known_without_the_threads_asking() {
     overflows("overflow_in_a_callback_is_known_without_the_threads_asking", || {
         callback_on_c_thread(Binding::PerCall, || {
-            eprintln!("expected: goroutine {} has overflowed its stack of ", goroutine::current_id().expect("one"));
+            eprintln!(
+                "expected: goroutine {} has overflowed its stack of ",
+                goroutine::current_id().expect("one")
+            );
             in_rust();
         });
     });
@@ -267,7 +284,8 @@ fn overflow_in_a_callback_on_a_std_thread_of_two_megabytes() {
             assert!((bounds.high - bounds.low).abs_diff(2 << 20) < 64 << 10, "{bounds:?}");
             let _died = bridge.enter(|| overflow_thread(in_rust));
         };
-        let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(enters).expect("a thread");
+        let thread =
+            std::thread::Builder::new().stack_size(2 << 20).spawn(enters).expect("a thread");
         let _died = thread.join();
     });
 }
@@ -291,20 +309,27 @@ fn overflow_outside_is_stds_affair() {
     let Some(output) = in_child("overflow_outside_is_stds_affair") else {
         let rt = runtime(settled());
         rt.run(|| ());
-        let thread = std::thread::Builder::new().name("outsider".to_owned()).spawn(in_rust).expect("a thread");
+        let thread = std::thread::Builder::new()
+            .name("outsider".to_owned())
+            .spawn(in_rust)
+            .expect("a thread");
         let _died = thread.join();
         unreachable!("the stack has an end");
     };
     let (signal, stderr) = death(&output);
     assert_eq!(signal, Some(libc::SIGABRT), "{stderr}");
-    assert!(stderr.contains("thread 'outsider'") && stderr.contains("overflowed its stack"), "{stderr}");
+    assert!(
+        stderr.contains("thread 'outsider'") && stderr.contains("overflowed its stack"),
+        "{stderr}"
+    );
     assert!(!stderr.contains("gosched:"), "{stderr}");
 }
 
 /// A page that nobody may touch.
 fn forbidden() -> *mut u64 {
     let (access, kind) = (libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    // A thread's stack may come to lie right above it, and an access so near below that counts as its overflow.
+    // A thread's stack may come to lie right above it, and an access so near below that counts as
+    // its overflow.
     let distance = 64 << 10;
     // SAFETY: a new mapping.
     let page = unsafe { libc::mmap(null_mut(), 4096 + distance, access, kind, -1, 0) };
@@ -389,7 +414,9 @@ fn faults_everywhere(name: &str, prepare: fn(), judge: fn(Option<i32>, Option<i3
     for case in 0..2 * PLACES.len() {
         let exe = std::env::current_exe().expect("the test binary");
         let mut child = std::process::Command::new(exe);
-        child.args([name, "--exact", "--nocapture", "--test-threads=1"]).env(PLACE, case.to_string());
+        child
+            .args([name, "--exact", "--nocapture", "--test-threads=1"])
+            .env(PLACE, case.to_string());
         let output = child.output().expect("a child process");
         let (signal, stderr) = death(&output);
         eprintln!("case {case}: {:?}, signal {signal:?}", output.status.code());
@@ -473,8 +500,8 @@ extern "C" fn chains(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_
 
 fn install_later() {
     let before = Box::into_raw(Box::new(install(chains)));
-    // ORDERING[crash.before]: pairs with the load in `chains`, which may be called from here on; the window before is short
-    // of faults.
+    // ORDERING[crash.before]: pairs with the load in `chains`, which may be called from here on;
+    // the window before is short of faults.
     BEFORE.store(before, Release);
 }
 
@@ -490,7 +517,8 @@ fn a_later_handler_that_chains_leaves_us_our_overflows() {
 
 #[test]
 fn a_later_handler_that_chains_leaves_an_earlier_one_its_faults() {
-    let Some(output) = in_child("a_later_handler_that_chains_leaves_an_earlier_one_its_faults") else {
+    let Some(output) = in_child("a_later_handler_that_chains_leaves_an_earlier_one_its_faults")
+    else {
         install(host);
         let rt = runtime(settled());
         install_later();

@@ -1,4 +1,5 @@
-//! Nothing is left that could wake anybody: that is told of, or ends the runtime, and is not seen where there is none.
+//! Nothing is left that could wake anybody: that is told of, or ends the runtime, and is not seen
+//! where there is none.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,14 +13,21 @@ use gosched::cancel::Token;
 use gosched::chan::{self, Receiver};
 use gosched::future::block_on;
 use gosched::goroutine::{self, Dump, State};
-use gosched::{CancelScope, Cancelled, Deadlock, JoinHandle, Mode, Runtime, blocking, go, scope, time, yield_now};
+use gosched::{
+    CancelScope, Cancelled, Deadlock, JoinHandle, Mode, Runtime, blocking, go, scope, time,
+    yield_now,
+};
 use test_support::{each_mode, migratory, settled};
 
 /// Runs `body` with a runtime whose goroutines wake each other and are woken by nobody else.
 fn alone(body: impl Fn(&Runtime)) {
     for mode in [settled(), migratory()] {
         for procs in [1, 2, 4, 8] {
-            let rt = Runtime::builder(mode).procs(procs).deadlock(Deadlock::Panic).build().expect("a runtime");
+            let rt = Runtime::builder(mode)
+                .procs(procs)
+                .deadlock(Deadlock::Panic)
+                .build()
+                .expect("a runtime");
             body(&rt);
             rt.shutdown(Duration::from_secs(30)).expect("it ends");
         }
@@ -74,8 +82,16 @@ fn run_panics_with_the_list() {
         assert!(text.starts_with("gosched: deadlock, all goroutines wait\n"), "{text}");
         let of_these = |what: &str| text.lines().filter(|line| line.contains(what)).count();
         assert_eq!(of_these("goroutine "), 5, "{text}");
-        assert_eq!(of_these("waits for a value from a channel, made at tests/deadlock.rs:59:"), 3, "{text}");
-        assert_eq!(of_these("waits for the end of a goroutine, made at tests/deadlock.rs:"), 1, "{text}");
+        assert_eq!(
+            of_these("waits for a value from a channel, made at tests/deadlock.rs:59:"),
+            3,
+            "{text}"
+        );
+        assert_eq!(
+            of_these("waits for the end of a goroutine, made at tests/deadlock.rs:"),
+            1,
+            "{text}"
+        );
         assert_eq!(drops.load(Relaxed), 3, "the others were cancelled");
     });
 }
@@ -91,7 +107,10 @@ fn goroutines_that_join_each_other_are_told_of_it() {
                 let other = given.recv().expect("sent");
                 // Both are cancelled; the other one may be the first to end of it.
                 let outcome = catch_unwind(AssertUnwindSafe(|| other.join())).unwrap_or_else(Err);
-                theirs.lock().expect("no panic").push(cancelled(outcome.expect_err("cancelled")).scope);
+                theirs
+                    .lock()
+                    .expect("no panic")
+                    .push(cancelled(outcome.expect_err("cancelled")).scope);
             });
             let second = go(move || first.join().expect("it caught its own"));
             give.send(second).expect("received");
@@ -254,12 +273,18 @@ fn a_dump_says_what_each_waits_for_and_where_it_was_made() {
             (of_scope.id(), "the goroutines of its scope"),
             (of_join.id(), "the end of a goroutine"),
         ];
-        until(rt, |dump| dump.goroutines.len() == 9 && expected.iter().all(|(id, what)| waits(dump, *id, what)));
+        until(rt, |dump| {
+            dump.goroutines.len() == 9 && expected.iter().all(|(id, what)| waits(dump, *id, what))
+        });
         let dump = rt.dump();
         assert!(dump.goroutines.is_sorted_by_key(|g| g.id));
         let text = dump.to_string();
-        let line =
-            format!("goroutine {} waits for a token to be cancelled, made at {}:{}:", of_token.id(), file!(), made_in);
+        let line = format!(
+            "goroutine {} waits for a token to be cancelled, made at {}:{}:",
+            of_token.id(),
+            file!(),
+            made_in
+        );
         assert!(text.contains(&line), "{mode:?}: no {line:?} in\n{text}");
         assert_eq!(text.lines().count(), 9);
         // From inside there is one more, which runs.
@@ -286,11 +311,17 @@ fn a_dump_lists_callbacks_and_what_has_not_begun() {
     rt.run(|| {
         let unstarted = go(|| ());
         let dump = rt.dump();
-        assert!(dump.goroutines.iter().any(|g| g.id == unstarted.id() && g.state == State::NotStarted), "{dump}");
+        assert!(
+            dump.goroutines.iter().any(|g| g.id == unstarted.id() && g.state == State::NotStarted),
+            "{dump}"
+        );
         unstarted.join().expect("no panic");
     });
     let bridge = Bridge::new(&rt);
-    let inside = thread::spawn(move || bridge.enter(goroutine::dump)).join().expect("no panic").expect("let in");
+    let inside = thread::spawn(move || bridge.enter(goroutine::dump))
+        .join()
+        .expect("no panic")
+        .expect("let in");
     assert_eq!(inside.goroutines.len(), 1);
     assert_eq!(inside.goroutines[0].made_at, None);
     assert_eq!(inside.goroutines[0].state, State::Runnable);
@@ -343,7 +374,10 @@ fn who_listens_is_told_once() {
             break text;
         }
     };
-    assert!(text.contains("gosched: all goroutines wait, for each other or for somebody outside"), "{text}");
+    assert!(
+        text.contains("gosched: all goroutines wait, for each other or for somebody outside"),
+        "{text}"
+    );
     (0..2).for_each(|n| tx.send(n).expect("received"));
     assert_eq!(goroutine.join().expect("not cancelled"), (Ok(0), Ok(1)));
     drop(rt);

@@ -1,4 +1,5 @@
-//! Futures run to their ends on goroutines and threads; wakers may come from anywhere, late, or not at all.
+//! Futures run to their ends on goroutines and threads; wakers may come from anywhere, late, or not
+//! at all.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -67,7 +68,10 @@ fn what_is_ready_is_had_at_once() {
     assert_eq!(block_on(async { 5 }), 5);
     each_mode(|rt, _| {
         assert_eq!(rt.run(|| block_on(std::future::ready(7))), 7);
-        assert!(rt.run(|| go_future(async { goroutine::current_id() }).join().expect("no panic")).is_some());
+        assert!(
+            rt.run(|| go_future(async { goroutine::current_id() }).join().expect("no panic"))
+                .is_some()
+        );
     });
 }
 
@@ -75,7 +79,8 @@ fn what_is_ready_is_had_at_once() {
 fn a_waker_wakes_from_wherever_it_is() {
     each_mode(|rt, _| {
         // From a plain thread, from another goroutine, from a goroutine of another runtime.
-        let elsewhere = gosched::Runtime::builder(test_support::settled()).procs(1).build().expect("a runtime");
+        let elsewhere =
+            gosched::Runtime::builder(test_support::settled()).procs(1).build().expect("a runtime");
         for from in 0..3 {
             let (gate, polled) = gate();
             let theirs = gate.clone();
@@ -153,11 +158,13 @@ fn late_wakers_are_harmless() {
         // Their goroutines have ended, and others have the records.
         rt.run(|| {
             let (tx, rx) = chan::bounded(0);
-            let waits: Vec<_> = (0..100).map(|_| rx.clone()).map(|rx| go(move || rx.recv())).collect();
+            let waits: Vec<_> =
+                (0..100).map(|_| rx.clone()).map(|rx| go(move || rx.recv())).collect();
             yield_now();
             kept.into_iter().for_each(Waker::wake);
             (0..100).for_each(|n| tx.send(n).expect("received"));
-            let sum: u32 = waits.into_iter().map(|wait| wait.join().expect("no panic").expect("sent")).sum();
+            let sum: u32 =
+                waits.into_iter().map(|wait| wait.join().expect("no panic").expect("sent")).sum();
             assert_eq!(sum, 4950);
         });
     });
@@ -211,9 +218,14 @@ fn a_cancel_drops_the_future() {
 fn a_panic_in_a_poll_comes_out() {
     each_mode(|rt, _| {
         let payload = rt.run(|| go_future(async { resume_unwind(Box::new(4_u8)) }).join());
-        assert_eq!(*payload.expect_err("it panicked").downcast::<u8>().expect("its own payload"), 4);
-        catch_unwind(AssertUnwindSafe(|| rt.run(|| block_on(async { resume_unwind(Box::new(())) }))))
-            .expect_err("it panicked");
+        assert_eq!(
+            *payload.expect_err("it panicked").downcast::<u8>().expect("its own payload"),
+            4
+        );
+        catch_unwind(AssertUnwindSafe(|| {
+            rt.run(|| block_on(async { resume_unwind(Box::new(())) }))
+        }))
+        .expect_err("it panicked");
     });
 }
 
@@ -250,6 +262,9 @@ fn tokio_and_goroutines_talk_both_ways() {
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{output:?}");
     for result in ["328350", "5050", "4950"] {
-        assert!(printed.lines().any(|line| line.ends_with(&format!(": {result}"))), "no {result} in\n{printed}");
+        assert!(
+            printed.lines().any(|line| line.ends_with(&format!(": {result}"))),
+            "no {result} in\n{printed}"
+        );
     }
 }

@@ -17,7 +17,8 @@ fn join_gives_the_result() {
 #[test]
 fn join_gives_the_payload_of_a_panic() {
     each_mode(|rt, _| {
-        let payload = rt.run(|| go(|| std::panic::resume_unwind(Box::new(7_i32))).join().unwrap_err());
+        let payload =
+            rt.run(|| go(|| std::panic::resume_unwind(Box::new(7_i32))).join().unwrap_err());
         assert_eq!(*payload.downcast::<i32>().unwrap(), 7);
     });
 }

@@ -1,5 +1,6 @@
-//! A thread that lends itself to a runtime and is about to leave: its own goroutine has ended, others that settled on it have
-//! not. It starts nothing new, and so must not stand in the way of those who would.
+//! A thread that lends itself to a runtime and is about to leave: its own goroutine has ended,
+//! others that settled on it have not. It starts nothing new, and so must not stand in the way of
+//! those who would.
 
 use std::sync::mpsc;
 use std::thread;

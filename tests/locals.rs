@@ -9,7 +9,9 @@ use std::thread;
 
 use gosched::callback::{Binding, Bridge};
 use gosched::local::NoGoroutine;
-use gosched::{Cancelled, Carry, Mode, Runtime, blocking, chan, go, goroutine, goroutine_local, yield_now};
+use gosched::{
+    Cancelled, Carry, Mode, Runtime, blocking, chan, go, goroutine, goroutine_local, yield_now,
+};
 use test_support::{death, each_mode, in_child, modes, settled};
 
 goroutine_local! {
@@ -35,7 +37,10 @@ fn each_goroutine_has_its_own() {
                                 list.push(Rc::new(n));
                             });
                         }
-                        (COUNT.with(Cell::get), LIST.with(|list| list.borrow().iter().map(|n| **n).sum::<u32>()))
+                        (
+                            COUNT.with(Cell::get),
+                            LIST.with(|list| list.borrow().iter().map(|n| **n).sum::<u32>()),
+                        )
                     })
                 })
                 .collect();
@@ -172,7 +177,8 @@ goroutine_local! {
 fn an_initialiser_may_wait_fail_and_ask_for_itself() {
     each_mode(|rt, _| {
         rt.run(|| {
-            let goroutines: Vec<_> = (0..8).map(|_| go(|| (WAITS.with(|id| *id), goroutine::current_id()))).collect();
+            let goroutines: Vec<_> =
+                (0..8).map(|_| go(|| (WAITS.with(|id| *id), goroutine::current_id()))).collect();
             for goroutine in goroutines {
                 let (value, id) = goroutine.join().expect("no panic");
                 assert_eq!(Some(value), id);
@@ -340,7 +346,11 @@ fn context_stays_with_its_goroutine() {
             rt.shutdown(gosched::DROP_GRACE).expect("it ends");
             let switches = taken.load(Relaxed);
             assert_eq!(put_back.load(Relaxed), switches);
-            assert_eq!(switches > 0, mode != Mode::threads(), "a thread of its own is not switched away from");
+            assert_eq!(
+                switches > 0,
+                mode != Mode::threads(),
+                "a thread of its own is not switched away from"
+            );
         }
     }
 }
@@ -349,7 +359,11 @@ fn context_stays_with_its_goroutine() {
 fn who_waits_at_a_switch_blocks_the_thread_and_nothing_else() {
     for mode in modes() {
         for procs in [1, 2] {
-            let rt = Runtime::builder(mode).procs(procs).carry(WaitsAtSwitches).build().expect("a runtime");
+            let rt = Runtime::builder(mode)
+                .procs(procs)
+                .carry(WaitsAtSwitches)
+                .build()
+                .expect("a runtime");
             let sum = rt.run(|| {
                 let (tx, rx) = chan::bounded(0);
                 let goroutines: Vec<_> = (0..4)
@@ -382,5 +396,8 @@ fn a_panic_at_a_switch_ends_the_process() {
     };
     let (signal, said) = death(&output);
     assert_eq!(signal, Some(libc::SIGABRT), "{said}");
-    assert!(said.contains("gosched: what a goroutine carries along panicked at a switch"), "{said}");
+    assert!(
+        said.contains("gosched: what a goroutine carries along panicked at a switch"),
+        "{said}"
+    );
 }

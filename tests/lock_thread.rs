@@ -27,7 +27,8 @@ fn on_its_own<T: Send + 'static>(rt: &Runtime, f: impl FnOnce() -> T + Send + 's
     rt.handle().go(f).join().expect("no panic")
 }
 
-/// A goroutine settled on the calling one's thread: it notes that it ran once its gate is opened, and where.
+/// A goroutine settled on the calling one's thread: it notes that it ran once its gate is opened,
+/// and where.
 struct Sibling {
     ran: Arc<AtomicBool>,
     gate: Sender<()>,
@@ -150,7 +151,8 @@ fn a_migratory_goroutine_stays_on_its_thread() {
         on_its_own(rt, || {
             let (requests, answers) = (chan::bounded(0), chan::bounded(0));
             let (asked, answer) = (requests.1, answers.0);
-            let echo = go(move || asked.iter().for_each(|n: u32| answer.send(n).expect("it is awaited")));
+            let echo =
+                go(move || asked.iter().for_each(|n: u32| answer.send(n).expect("it is awaited")));
             // Others that move about, and would use the thread if they could.
             let crowd: Vec<_> = (0..8).map(|_| go(|| (0..500).for_each(|_| yield_now()))).collect();
             let locked = lock_thread();
@@ -196,7 +198,9 @@ fn a_goroutine_that_ends_locked_takes_its_thread_along() {
             });
             assert_eq!(ended.recv_timeout(LONG), Ok(thread), "{mode:?}");
             let others: Vec<_> = (0..20).map(|_| rt.handle().go(here)).collect();
-            others.into_iter().for_each(|other| assert_ne!(other.join().expect("no panic"), thread));
+            others
+                .into_iter()
+                .for_each(|other| assert_ne!(other.join().expect("no panic"), thread));
         });
     }
 }
@@ -205,7 +209,8 @@ fn a_goroutine_that_ends_locked_takes_its_thread_along() {
 fn a_thread_that_ends_runs_its_siblings_to_their_end_and_starts_nothing() {
     for procs in [1, 2, 4, 8] {
         // One thread is all that this runtime may have.
-        let rt = Runtime::builder(settled()).procs(procs).max_threads(1).build().expect("a runtime");
+        let rt =
+            Runtime::builder(settled()).procs(procs).max_threads(1).build().expect("a runtime");
         let (tx, ended) = mpsc::channel();
         let (thread, sibling) = on_its_own(&rt, move || {
             AT_END.set(Some(AtThreadEnd(tx)));

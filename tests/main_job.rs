@@ -1,4 +1,5 @@
-//! The main job, from outside: `examples/callbacks` as a user runs it, in every binding and mode, calm and in a storm.
+//! The main job, from outside: `examples/callbacks` as a user runs it, in every binding and mode,
+//! calm and in a storm.
 
 mod callbacks_example;
 
@@ -34,13 +35,20 @@ fn file(name: &str, text: &[u8]) -> PathBuf {
 #[track_caller]
 fn assert_all_right(run: &Run, binding: &str, mode: &str) {
     assert_eq!(run.status(), Some(0), "{run}");
-    assert_eq!((run.json("binding"), run.json("mode")), (binding.to_owned(), mode.to_owned()), "{run}");
+    assert_eq!(
+        (run.json("binding"), run.json("mode")),
+        (binding.to_owned(), mode.to_owned()),
+        "{run}"
+    );
     assert_eq!(run.number("words"), run.number("expected_words"), "{run}");
     assert_eq!(run.number("lines"), run.number("callbacks"), "{run}");
     // A short text is done in less than a millisecond.
     let wall_ms: f64 = run.json("wall_ms").parse().expect("a decimal number");
     assert!(wall_ms > 0.0 && run.number("callbacks_per_s") > 0, "{run}");
-    assert!(0 < run.number("enter_p50_ns") && run.number("enter_p50_ns") <= run.number("enter_p99_ns"), "{run}");
+    assert!(
+        0 < run.number("enter_p50_ns") && run.number("enter_p50_ns") <= run.number("enter_p99_ns"),
+        "{run}"
+    );
     assert_eq!(run.number("signals_torn"), 0, "{run}");
 }
 
@@ -48,10 +56,24 @@ fn assert_all_right(run: &Run, binding: &str, mode: &str) {
 fn every_binding_and_mode_counts_right() {
     for binding in BINDINGS {
         for mode in MODES {
-            let run = run(&["--binding", binding, "--mode", mode, "--threads=3", "--rounds", "2", "--goroutines", "5"]);
+            let run = run(&[
+                "--binding",
+                binding,
+                "--mode",
+                mode,
+                "--threads=3",
+                "--rounds",
+                "2",
+                "--goroutines",
+                "5",
+            ]);
             assert_all_right(&run, binding, mode);
             // The text of the repository: 2,000 lines, 23,844 words.
-            assert_eq!((run.number("lines"), run.number("words"), run.number("threads")), (4_000, 47_688, 3), "{run}");
+            assert_eq!(
+                (run.number("lines"), run.number("words"), run.number("threads")),
+                (4_000, 47_688, 3),
+                "{run}"
+            );
             assert_eq!(run.number("signals"), 0, "{run}");
         }
     }
@@ -59,13 +81,23 @@ fn every_binding_and_mode_counts_right() {
 
 fn storm(binding: &str, mode: &str) {
     let _alone = STORM.lock().unwrap_or_else(PoisonError::into_inner);
-    let run = run(&["--storm", "--threads", "8", "--binding", binding, "--mode", mode, "--signals", "100001"]);
+    let run = run(&[
+        "--storm",
+        "--threads",
+        "8",
+        "--binding",
+        binding,
+        "--mode",
+        mode,
+        "--signals",
+        "100001",
+    ]);
     assert_all_right(&run, binding, mode);
     let found = ["signals", "signals_in_goroutine", "signals_outside"].map(|name| run.number(name));
     assert!(found[0] > 100_000, "{run}");
     assert_eq!(found[0], found[1] + found[2], "{run}");
-    // A storm that only ever finds one of the two proves nothing about the way between them. A bound thread that waits
-    // for its answer most of the time is seldom found outside.
+    // A storm that only ever finds one of the two proves nothing about the way between them. A
+    // bound thread that waits for its answer most of the time is seldom found outside.
     assert!(found[1] > 1_000 && found[2] > 10, "{run}");
 }
 
@@ -101,7 +133,10 @@ fn a_storm_tears_nothing_until_thread_exit_migratory() {
 
 #[test]
 fn bytes_that_are_no_text_are_counted_and_nothing_is_lost() {
-    let text = file("odd.txt", b"\xff\xfe one\0two\n\n \t \x0b\x0c\r\ncaf\xe9 \xc3\x28\n\n\nlast, without a newline");
+    let text = file(
+        "odd.txt",
+        b"\xff\xfe one\0two\n\n \t \x0b\x0c\r\ncaf\xe9 \xc3\x28\n\n\nlast, without a newline",
+    );
     for threads in ["1", "2", "64"] {
         let run = run_on(&text, &["--threads", threads, "--rounds", "3"]);
         assert_all_right(&run, "until-thread-exit", "settled");
@@ -112,7 +147,10 @@ fn bytes_that_are_no_text_are_counted_and_nothing_is_lost() {
 #[test]
 fn a_line_can_be_long_and_a_file_empty() {
     let run_long = run_on(&file("long.txt", &b"word ".repeat(200_000)), &["--rounds", "1"]);
-    assert_eq!((run_long.status(), run_long.number("lines"), run_long.number("words")), (Some(0), 1, 200_000));
+    assert_eq!(
+        (run_long.status(), run_long.number("lines"), run_long.number("words")),
+        (Some(0), 1, 200_000)
+    );
     let run_empty = run_on(&file("empty.txt", b""), &["--storm"]);
     assert_eq!((run_empty.status(), run_empty.number("lines")), (Some(0), 0), "{run_empty}");
 }
@@ -150,7 +188,10 @@ fn unreadable_files_are_named_and_end_with_1() {
     for path in [missing.as_path(), Path::new(env!("CARGO_TARGET_TMPDIR"))] {
         let run = Run::new(&[path], &[]);
         assert_eq!(run.status(), Some(1), "{run}");
-        assert!(run.complaint().contains("cannot read") && run.complaint().contains("os error"), "{run}");
+        assert!(
+            run.complaint().contains("cannot read") && run.complaint().contains("os error"),
+            "{run}"
+        );
     }
     let odd_name = std::ffi::OsStr::from_bytes(b"/no/\xff/such");
     assert_eq!(Run::new(&[odd_name], &[]).status(), Some(1));

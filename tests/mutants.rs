@@ -1,4 +1,5 @@
-//! That the storm can fail: orders known to be wrong, compiled in by `--cfg gosched_mutants`, are caught by the main job.
+//! That the storm can fail: orders known to be wrong, compiled in by `--cfg gosched_mutants`, are
+//! caught by the main job.
 //!
 //! ```text
 //! export RUSTFLAGS='--cfg gosched_mutants' CARGO_TARGET_DIR=target/mutants
@@ -16,10 +17,12 @@ use callbacks_example::Run;
 /// One at a time: each wants two processors for itself.
 static STORM: Mutex<()> = Mutex::new(());
 
-/// Per call, so that every callback goes both ways; ends at the first tear, or when `signals` have come.
+/// Per call, so that every callback goes both ways; ends at the first tear, or when `signals` have
+/// come.
 fn storm(signals: &str, watchdog: &str, variables: &[(&str, &str)]) -> Run {
     let _alone = STORM.lock().unwrap_or_else(PoisonError::into_inner);
-    let args = ["--storm", "--threads", "8", "--binding", "per-call", "--json", "--signals", signals];
+    let args =
+        ["--storm", "--threads", "8", "--binding", "per-call", "--json", "--signals", signals];
     Run::new(&[&args[..], &["--watchdog", watchdog]].concat(), variables)
 }
 
@@ -27,7 +30,8 @@ fn storm(signals: &str, watchdog: &str, variables: &[(&str, &str)]) -> Run {
 const UNTIL_CAUGHT: &str = "20000000";
 const HANDLER_ENTERS: (&str, &str) = ("GOSCHED_HANDLER_ENTERS", "1");
 
-/// 2015, before the fix: the thread is a goroutine with its signals open and without a signal stack.
+/// 2015, before the fix: the thread is a goroutine with its signals open and without a signal
+/// stack.
 #[test]
 fn a_signal_stack_that_comes_after_unmasking_is_torn() {
     let run = storm(UNTIL_CAUGHT, "60", &[("GOSCHED_MUTANT", "need_m.stack_after_unmask")]);
@@ -37,10 +41,12 @@ fn a_signal_stack_that_comes_after_unmasking_is_torn() {
     assert!(run.complaint().contains("torn"), "{run}");
 }
 
-/// 2015, after the fix: a handler that asks for an M waits for the thread that it interrupted while that took one.
+/// 2015, after the fix: a handler that asks for an M waits for the thread that it interrupted while
+/// that took one.
 #[test]
 fn an_m_that_is_taken_before_blocking_deadlocks() {
-    let run = storm(UNTIL_CAUGHT, "5", &[("GOSCHED_MUTANT", "need_m.take_before_block"), HANDLER_ENTERS]);
+    let run =
+        storm(UNTIL_CAUGHT, "5", &[("GOSCHED_MUTANT", "need_m.take_before_block"), HANDLER_ENTERS]);
     assert_eq!(run.status(), Some(3), "{run}");
     assert!(run.complaint().contains("no progress for 5 s"), "{run}");
 }

@@ -1,5 +1,6 @@
-//! Where goroutines settle, and which of those that have not begun does so first: what one makes spreads over all home Ms, what it
-//! joins stays beside it, and nobody is left at the bottom for good.
+//! Where goroutines settle, and which of those that have not begun does so first: what one makes
+//! spreads over all home Ms, what it joins stays beside it, and nobody is left at the bottom for
+//! good.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,9 +37,11 @@ fn an_acceptors_children_spread_over_all_home_ms() {
     for procs in [1, 2, 4, 8] {
         let evenly = |per_thread: &Vec<usize>| {
             let (least, most) = (per_thread.iter().min(), per_thread.iter().max());
-            per_thread.len() == procs && least.zip(most).is_some_and(|(least, most)| most * 10 <= least * 13)
+            per_thread.len() == procs
+                && least.zip(most).is_some_and(|(least, most)| most * 10 <= least * 13)
         };
-        // An M that has lost its core for long lets the others take more than their share: there are a few tries.
+        // An M that has lost its core for long lets the others take more than their share: there
+        // are a few tries.
         let mut seen = Vec::new();
         while !seen.last().is_some_and(evenly) {
             assert!(seen.len() < 10, "with {procs} Ps: {seen:?}");
@@ -61,8 +64,9 @@ fn moves_in_a_chain(links: usize) -> usize {
     threads.windows(2).filter(|pair| pair[0] != pair[1]).count()
 }
 
-/// Who waits for another one's end does nothing before that, and does not count for its thread's share: else a path of parents that is
-/// longer than the share goes on where there are fewer, and then back, and a tree is run by threads that wait for each other.
+/// Who waits for another one's end does nothing before that, and does not count for its thread's
+/// share: else a path of parents that is longer than the share goes on where there are fewer, and
+/// then back, and a tree is run by threads that wait for each other.
 #[test]
 fn those_that_join_leave_room_on_their_thread() {
     let mut seen = Vec::new();
@@ -73,8 +77,9 @@ fn those_that_join_leave_room_on_their_thread() {
     }
 }
 
-/// A P starts the newest first, and here there always is a newer one, until the oldest has begun. Whether it has while the one P was
-/// where it was all the time: a goroutine whose P was taken leaves what it makes to the global queue.
+/// A P starts the newest first, and here there always is a newer one, until the oldest has begun.
+/// Whether it has while the one P was where it was all the time: a goroutine whose P was taken
+/// leaves what it makes to the global queue.
 fn the_oldest_begins() -> bool {
     fn chain(until: &Arc<AtomicBool>) {
         if !until.load(Relaxed) {

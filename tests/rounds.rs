@@ -1,9 +1,14 @@
-//! Goroutines of one thread that do nothing but yield, or wake each other, make rounds that look at nothing else. What comes up
-//! meanwhile has its turn all the same, after no more rounds than it would have without them.
+//! Goroutines of one thread that do nothing but yield, or wake each other, make rounds that look at
+//! nothing else. What comes up meanwhile has its turn all the same, after no more rounds than it
+//! would have without them.
 //!
-//! Rounds are counted, and not times: a machine that is busy makes them longer, but no more of them. Each test tries it over and over,
-//! each time at another distance from the round in which a thread looks everywhere.
-#![expect(unsafe_code, reason = "makes a migratory goroutine, which holds nothing bound to a thread")]
+//! Rounds are counted, and not times: a machine that is busy makes them longer, but no more of
+//! them. Each test tries it over and over, each time at another distance from the round in which a
+//! thread looks everywhere.
+#![expect(
+    unsafe_code,
+    reason = "makes a migratory goroutine, which holds nothing bound to a thread"
+)]
 
 use std::hint::spin_loop;
 use std::sync::atomic::{
@@ -192,7 +197,10 @@ fn runtime(procs: usize) -> Runtime {
 
 #[track_caller]
 fn assert_at_most(load: Load, rounds: &[u32], most: u32) {
-    assert!(rounds.iter().all(|rounds| *rounds <= most), "{load:?}: {rounds:?} rounds instead of at most {most}");
+    assert!(
+        rounds.iter().all(|rounds| *rounds <= most),
+        "{load:?}: {rounds:?} rounds instead of at most {most}"
+    );
 }
 
 /// Between two rounds of one goroutine each of the others has one.
@@ -210,8 +218,9 @@ fn those_that_are_ready_take_turns() {
     }
 }
 
-/// One on another thread is woken and has no processor: that thread gets the one there is once the time of the thread that has it
-/// is over. From then on rounds as long as these look at the clock; a few that the overseer cuts short may not.
+/// One on another thread is woken and has no processor: that thread gets the one there is once the
+/// time of the thread that has it is over. From then on rounds as long as these look at the clock;
+/// a few that the overseer cuts short may not.
 #[test]
 fn a_thread_that_waits_for_a_processor_gets_it() {
     for load in Load::ALL {
@@ -236,7 +245,8 @@ fn a_thread_that_waits_for_a_processor_gets_it() {
                 wake.send(()).expect("it waits");
                 while driver.rt.stats().queued_threads == 0 {
                     match answer.try_recv() {
-                        // This goroutine's thread was off its core for so long that its processor was taken.
+                        // This goroutine's thread was off its core for so long that its processor
+                        // was taken.
                         Ok(at) => return at - before,
                         Err(_) => thread::yield_now(),
                     }
@@ -251,13 +261,15 @@ fn a_thread_that_waits_for_a_processor_gets_it() {
     }
 }
 
-/// Of two processors, both in use, one is to go. The other one's goroutine does not suspend before that is done.
+/// Of two processors, both in use, one is to go. The other one's goroutine does not suspend before
+/// that is done.
 #[test]
 fn a_processor_too_many_goes_with_the_round() {
     for load in Load::ALL {
         let rt = runtime(2);
         let rounds = under(&rt, load, Duration::ZERO, |driver| {
-            let (over, keeps) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+            let (over, keeps) =
+                (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
             let (rt, until, kept) = (driver.rt.clone(), over.clone(), keeps.clone());
             let elsewhere = go(move || {
                 while !until.load(Relaxed) {
@@ -284,8 +296,13 @@ fn a_processor_too_many_goes_with_the_round() {
     }
 }
 
-/// Has a plain thread do something, over and over; when it is done the goroutines have made so many rounds.
-fn from_outside(driver: &Driver, mut act: impl FnMut() + Send, mut answer: impl FnMut() -> Option<u32>) -> Vec<u32> {
+/// Has a plain thread do something, over and over; when it is done the goroutines have made so many
+/// rounds.
+fn from_outside(
+    driver: &Driver,
+    mut act: impl FnMut() + Send,
+    mut answer: impl FnMut() -> Option<u32>,
+) -> Vec<u32> {
     let (ask, asked) = mpsc::channel::<()>();
     let done = AtomicU32::new(0);
     thread::scope(|scope| {
@@ -315,9 +332,15 @@ fn what_was_woken_from_outside_is_next_in_the_queue() {
         let rounds = under(&rt, load, Duration::ZERO, |driver| {
             let ((wake, woken), (told, answer)) = (chan::unbounded::<()>(), mpsc::channel());
             let rounds = driver.rounds.clone();
-            let listens = move || woken.iter().for_each(|()| told.send(rounds.made()).expect("somebody listens"));
+            let listens = move || {
+                woken.iter().for_each(|()| told.send(rounds.made()).expect("somebody listens"))
+            };
             let sleeper = driver.beside.clone().go(listens);
-            let late = from_outside(driver, || wake.send(()).expect("it waits"), || answer.try_recv().ok());
+            let late = from_outside(
+                driver,
+                || wake.send(()).expect("it waits"),
+                || answer.try_recv().ok(),
+            );
             drop(wake);
             sleeper.join().expect("no panic");
             late
@@ -342,7 +365,8 @@ fn what_was_made_outside_begins_with_the_next_look_everywhere() {
     }
 }
 
-/// Not for a pair, which would show nothing: what is woken goes before others, as often as a thread looks everywhere.
+/// Not for a pair, which would show nothing: what is woken goes before others, as often as a thread
+/// looks everywhere.
 #[test]
 fn what_comes_into_the_processors_queues_has_its_turn() {
     for load in [Load::Alone, Load::InTurn] {
@@ -350,12 +374,15 @@ fn what_comes_into_the_processors_queues_has_its_turn() {
         let (made, woken) = under(&rt, load, Duration::ZERO, |driver| {
             let (told, answer) = mpsc::channel();
             let made = driver.each_distance(|| {
-                let (told, rounds, before) = (told.clone(), driver.rounds.clone(), driver.rounds.made());
+                let (told, rounds, before) =
+                    (told.clone(), driver.rounds.clone(), driver.rounds.made());
                 drop(go(move || told.send(rounds.made()).expect("somebody listens")));
                 driver.until(|| answer.try_recv().ok()) - before
             });
             let ((wake, woken), rounds) = (chan::unbounded::<()>(), driver.rounds.clone());
-            let listens = move || woken.iter().for_each(|()| told.send(rounds.made()).expect("somebody listens"));
+            let listens = move || {
+                woken.iter().for_each(|()| told.send(rounds.made()).expect("somebody listens"))
+            };
             // SAFETY: nothing bound to a thread is held while it waits.
             let sleeper = unsafe { go_migratory(listens) };
             let woken = driver.each_distance(|| {

@@ -106,7 +106,10 @@ fn a_cancel_waits_for_the_goroutines_and_stays_pending() {
             parent.cancel();
             tx.send(7).expect("the child is not cancelled with its parent");
             let payload = parent.join().expect_err("cancelled at its next wait");
-            assert_eq!(payload.downcast::<Cancelled>().expect("cancelled").scope, CancelScope::Goroutine);
+            assert_eq!(
+                payload.downcast::<Cancelled>().expect("cancelled").scope,
+                CancelScope::Goroutine
+            );
             assert!([0, 7].contains(&log.load(Relaxed)), "it went on after a wait");
         });
     });
@@ -238,7 +241,8 @@ fn a_callback_has_scopes() {
             let in_callback = |bridge: &Bridge| {
                 bridge.enter(|| {
                     scope(|s| {
-                        let parts: Vec<_> = words.iter().map(|word| s.go(move || word.len())).collect();
+                        let parts: Vec<_> =
+                            words.iter().map(|word| s.go(move || word.len())).collect();
                         parts.into_iter().map(|part| part.join().expect("no panic")).sum::<usize>()
                     })
                 })
@@ -299,7 +303,8 @@ fn a_runtime_that_ends_ends_scopes() {
             theirs.fetch_add(100, Relaxed);
         });
         has_begun.recv().expect("it begins");
-        rt.shutdown(gosched::DROP_GRACE).expect("children are cancelled, and the scope with them over");
+        rt.shutdown(gosched::DROP_GRACE)
+            .expect("children are cancelled, and the scope with them over");
         parent.join().expect("a scope's wait is not ended by a cancel");
         // Those that had not begun never did.
         assert!((100..=104).contains(&ended.load(Relaxed)));

@@ -35,7 +35,8 @@ fn has_settled(stats: &Stats) -> bool {
     stats.surplus_procs == 0 && stats.idle_procs == stats.procs
 }
 
-/// How many goroutines run at the same time, of many that let each other run only by being taken off their processors.
+/// How many goroutines run at the same time, of many that let each other run only by being taken
+/// off their processors.
 fn most_at_once(rt: &Runtime) -> usize {
     let (inside, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let all: Vec<_> = (0..64)
@@ -56,7 +57,8 @@ fn most_at_once(rt: &Runtime) -> usize {
     most.load(SeqCst)
 }
 
-/// In a run in which sysmon took no processor from a goroutine whose core was taken from it: then one more runs.
+/// In a run in which sysmon took no processor from a goroutine whose core was taken from it: then
+/// one more runs.
 #[track_caller]
 fn assert_at_most(rt: &Runtime, n: usize) {
     let retaken = || (rt.stats().retaken_blocked, rt.stats().retaken_computing);
@@ -171,7 +173,8 @@ fn what_is_queued_and_what_sleeps_is_not_lost_with_a_processor() {
             rt.set_procs(1 + round % 8).expect("in range");
             parents.into_iter().for_each(|parent| parent.join().expect("no panic"));
             rt.set_procs(1).expect("in range");
-            let sum: u64 = (0..400).map(|_| rx.recv_timeout(Duration::from_secs(30)).expect("all come")).sum();
+            let sum: u64 =
+                (0..400).map(|_| rx.recv_timeout(Duration::from_secs(30)).expect("all come")).sum();
             assert_eq!(sum, 8 * (0..50).sum::<u64>());
             assert!(started.elapsed() >= Duration::from_millis(9));
             rt.set_procs(8).expect("in range");
@@ -231,7 +234,8 @@ fn in_a_storm_of_changes_from_everywhere_nothing_is_lost() {
                 rt.handle().go(move || {
                     let (ping, pinged) = chan::bounded(0);
                     let (pong, ponged) = chan::bounded(1);
-                    let echo = go(move || pinged.iter().for_each(|n: u32| pong.send(n).expect("awaited")));
+                    let echo =
+                        go(move || pinged.iter().for_each(|n: u32| pong.send(n).expect("awaited")));
                     for n in 0..200 {
                         ping.send(n).expect("received");
                         assert_eq!(ponged.recv(), Ok(n));
@@ -248,7 +252,8 @@ fn in_a_storm_of_changes_from_everywhere_nothing_is_lost() {
         stop.store(true, Relaxed);
         changers.into_iter().for_each(|changer| changer.join().expect("no panic"));
         rt.set_procs(5).expect("in range");
-        // The last of them may have lost its P: it is then counted out a little after all Ps are idle.
+        // The last of them may have lost its P: it is then counted out a little after all Ps are
+        // idle.
         let stats = wait_for(rt, |stats| has_settled(stats) && stats.goroutines == 0);
         assert_eq!((stats.procs, stats.idle_procs), (5, 5), "{mode:?}: {stats}");
     });

@@ -11,7 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use gosched::callback::{Binding, Bridge, EnterError};
-use gosched::{Cancelled, JoinHandle, Mode, Runtime, ShutdownError, chan, go, goroutine, yield_now};
+use gosched::{
+    Cancelled, JoinHandle, Mode, Runtime, ShutdownError, chan, go, goroutine, yield_now,
+};
 use test_support::{each_mode, modes, settled};
 
 /// Long: for what ends at once.
@@ -35,7 +37,8 @@ impl Drop for Counted {
     }
 }
 
-/// One goroutine for every way to wait, each with something to drop; all have begun, and wait or will.
+/// One goroutine for every way to wait, each with something to drop; all have begun, and wait or
+/// will.
 fn waiting(rt: &Runtime, drops: &Arc<AtomicUsize>) -> Vec<(u64, JoinHandle<()>)> {
     let ways: [fn(); 5] = [
         || {
@@ -97,8 +100,9 @@ fn a_cancel_that_is_caught_stays_pending() {
         let goroutine = rt.handle().go(move || {
             let (_tx, rx) = chan::bounded::<()>(0);
             begun.send(()).expect("awaited");
-            let times =
-                (0..3).filter(|_| catch_unwind(AssertUnwindSafe(|| rx.recv())).is_err_and(|p| p.is::<Cancelled>()));
+            let times = (0..3).filter(|_| {
+                catch_unwind(AssertUnwindSafe(|| rx.recv())).is_err_and(|p| p.is::<Cancelled>())
+            });
             // Does not wait, so is no cancel's business.
             let (tx, rx) = chan::bounded(1);
             tx.send(times.count()).expect("there is room");
@@ -141,7 +145,8 @@ fn a_wait_while_unwinding_is_not_given_up() {
     });
 }
 
-/// What is dropped after a goroutine's closure has ended may wait, too: the result that nobody wants.
+/// What is dropped after a goroutine's closure has ended may wait, too: the result that nobody
+/// wants.
 #[test]
 fn a_result_that_waits_in_its_drop_ends_with_its_runtime() {
     struct Waits(chan::Receiver<()>, Arc<AtomicUsize>);
@@ -195,12 +200,16 @@ fn what_runs_is_waited_for_up_to_the_grace_and_may_end_later() {
         let running = ShutdownError::Running { goroutines: 2, callbacks: 0 };
         assert_eq!(rt.shutdown(grace), Err(running), "{mode:?}");
         assert!(before.elapsed() >= grace);
-        assert_eq!(running.to_string(), "2 goroutines and 0 callbacks have not ended within the grace");
+        assert_eq!(
+            running.to_string(),
+            "2 goroutines and 0 callbacks have not ended within the grace"
+        );
         let late = rt.handle().go(|| ());
         (0..2).for_each(|_| open.send(()).expect("they wait"));
         cancelled(late.join().expect_err("nothing new starts meanwhile"));
         rt.shutdown(LONG).expect("they have ended, or will");
-        let results: Vec<_> = blocked.into_iter().map(|goroutine| goroutine.join().expect("no panic")).collect();
+        let results: Vec<_> =
+            blocked.into_iter().map(|goroutine| goroutine.join().expect("no panic")).collect();
         assert_eq!(results, [0, 1]);
     }
 }
@@ -392,11 +401,15 @@ fn the_shortest_way_cancels_what_is_left() {
 fn a_panic_of_the_root_does_not_keep_a_runtime_from_ending() {
     for mode in modes() {
         let payload = catch_unwind(|| gosched::run(mode, || resume_unwind(Box::new(1_u8))));
-        assert_eq!(*payload.expect_err("it panicked").downcast::<u8>().expect("its own payload"), 1);
+        assert_eq!(
+            *payload.expect_err("it panicked").downcast::<u8>().expect("its own payload"),
+            1
+        );
     }
 }
 
-/// Runtimes beside each other, each with its goroutines, talking to each other; one ends, the others go on.
+/// Runtimes beside each other, each with its goroutines, talking to each other; one ends, the
+/// others go on.
 #[test]
 fn several_runtimes_live_in_one_process() {
     let runtimes: Vec<_> = modes().into_iter().chain([settled()]).map(runtime).collect();
@@ -412,7 +425,8 @@ fn several_runtimes_live_in_one_process() {
             }
         }));
     }
-    let feeder = thread::spawn(move || (0..1000).for_each(|n| start.send(n * 10).expect("received")));
+    let feeder =
+        thread::spawn(move || (0..1000).for_each(|n| start.send(n * 10).expect("received")));
     for n in 0..1000 {
         assert_eq!(last.recv(), Ok(n * 10 + runtimes.len() as u64));
     }
@@ -435,7 +449,9 @@ fn several_runtimes_live_in_one_process() {
         rt.shutdown(LONG).expect("nothing is left in it");
         // ORDERING[shutdown.done]: pairs with the loop above.
         done.store(true, Release);
-        keeps_on.into_iter().for_each(|goroutine| goroutine.join().expect("another runtime's end is not its own"));
+        keeps_on
+            .into_iter()
+            .for_each(|goroutine| goroutine.join().expect("another runtime's end is not its own"));
         done.store(false, Relaxed);
     }
 }

@@ -1,9 +1,11 @@
-//! A global allocator that calls into the scheduler: from goroutines, in the middle of whatever allocates, the scheduler's own
-//! operations included. It may neither wait for ever nor tear anything; what it makes, runs.
+//! A global allocator that calls into the scheduler: from goroutines, in the middle of whatever
+//! allocates, the scheduler's own operations included. It may neither wait for ever nor tear
+//! anything; what it makes, runs.
 //!
 //! # Safety
 //!
-//! The allocator is the system's; what it does besides allocates through itself, once per thread at a time.
+//! The allocator is the system's; what it does besides allocates through itself, once per thread at
+//! a time.
 #![expect(unsafe_code, reason = "a global allocator")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -34,7 +36,8 @@ static TARGET: OnceLock<Vec<Target>> = OnceLock::new();
 /// Which one.
 static RUNTIME: AtomicUsize = AtomicUsize::new(0);
 static ARMED: AtomicBool = AtomicBool::new(false);
-/// Every so many small allocations of goroutines it meddles; not at each, for what it makes allocates, too.
+/// Every so many small allocations of goroutines it meddles; not at each, for what it makes
+/// allocates, too.
 static EVERY: AtomicUsize = AtomicUsize::new(1);
 /// It always does at larger ones: queues and lists that grow.
 const LARGE: usize = 512;
@@ -71,7 +74,9 @@ unsafe impl GlobalAlloc for Meddling {
 #[inline(never)]
 fn meddle(size: usize) {
     // ORDERING[alloc.armed]: pairs with the store in `storm`: the target is there.
-    if !ARMED.load(Acquire) || goroutine::current_id().is_none() || MEDDLING.try_with(|m| m.replace(true)) != Ok(false)
+    if !ARMED.load(Acquire)
+        || goroutine::current_id().is_none()
+        || MEDDLING.try_with(|m| m.replace(true)) != Ok(false)
     {
         return;
     }
@@ -87,8 +92,8 @@ fn meddle(size: usize) {
     MEDDLING.set(false);
 }
 
-/// Much that allocates, in every operation of the scheduler: goroutines in bursts, so that queues grow; channels and their
-/// buffers; joins; values that are dropped on the way.
+/// Much that allocates, in every operation of the scheduler: goroutines in bursts, so that queues
+/// grow; channels and their buffers; joins; values that are dropped on the way.
 fn busy(depth: u32) -> u64 {
     let children: Vec<_> = (0..6)
         .map(|i| {
@@ -99,7 +104,8 @@ fn busy(depth: u32) -> u64 {
         })
         .collect();
     let (tx, rx) = chan::unbounded();
-    let sender = go(move || (0..40_u64).for_each(|n| tx.send(Box::new(n)).expect("it is received")));
+    let sender =
+        go(move || (0..40_u64).for_each(|n| tx.send(Box::new(n)).expect("it is received")));
     let received: u64 = rx.iter().map(|n| *n).sum();
     sender.join().expect("no panic");
     children.into_iter().map(|child| child.join().expect("no panic")).sum::<u64>() + received
@@ -126,9 +132,12 @@ fn storm(mode: Mode, runtime: usize, depth: u32, every: usize) {
 #[test]
 fn an_allocator_may_call_into_the_scheduler() {
     let modes = [settled(), migratory(), Mode::threads()];
-    let runtimes: Vec<_> =
-        modes.map(|mode| Runtime::builder(mode).procs(4).build().expect("a runtime")).into_iter().collect();
-    let targets = runtimes.iter().map(|rt| Target { handle: rt.handle(), noise: chan::bounded(8) }).collect();
+    let runtimes: Vec<_> = modes
+        .map(|mode| Runtime::builder(mode).procs(4).build().expect("a runtime"))
+        .into_iter()
+        .collect();
+    let targets =
+        runtimes.iter().map(|rt| Target { handle: rt.handle(), noise: chan::bounded(8) }).collect();
     assert!(TARGET.set(targets).is_ok());
     for (runtime, mode) in modes.into_iter().enumerate() {
         // Threads are dear, and every goroutine of that mode wants one.

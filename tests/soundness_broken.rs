@@ -1,13 +1,16 @@
-//! Broken promises. The modes that switch stacks ask their builder to promise two things; here are safe programs that do
-//! not keep them, what becomes of them in settled mode, and the same programs, right, in `Mode::threads()`.
+//! Broken promises. The modes that switch stacks ask their builder to promise two things; here are
+//! safe programs that do not keep them, what becomes of them in settled mode, and the same
+//! programs, right, in `Mode::threads()`.
 //!
-//! What happens in settled mode is undefined behaviour by name: a reference outlives what it refers to. It is made visible
-//! without relying on it: the value notes in a static when it is dropped, and the program looks there, not through the
-//! reference. Each runs in a child process all the same, and what is asserted is documented in `docs/soundness.md`.
+//! What happens in settled mode is undefined behaviour by name: a reference outlives what it refers
+//! to. It is made visible without relying on it: the value notes in a static when it is dropped,
+//! and the program looks there, not through the reference. Each runs in a child process all the
+//! same, and what is asserted is documented in `docs/soundness.md`.
 //!
 //! # Safety
 //!
-//! `settled` promises what the programs below do not keep: that is what they show. They look at no memory that is gone.
+//! `settled` promises what the programs below do not keep: that is what they show. They look at no
+//! memory that is gone.
 #![expect(unsafe_code, reason = "breaks the promise of a mode, in a child process")]
 
 use std::cell::Cell;
@@ -23,12 +26,14 @@ fn settled() -> Mode {
     unsafe { Mode::settled() }
 }
 
-/// In a child: `program`'s outcome must be the one expected. In the parent: the child must have said so.
+/// In a child: `program`'s outcome must be the one expected. In the parent: the child must have
+/// said so.
 fn in_child_it_is(name: &str, mode: Mode, expected: Outcome, program: fn(Mode) -> Outcome) {
     let Some(output) = in_child(name) else {
         let outcome = program(mode);
         assert_eq!(outcome, expected);
-        // The child ends here, without the destructors of thread-locals that two goroutines believe to own.
+        // The child ends here, without the destructors of thread-locals that two goroutines believe
+        // to own.
         eprintln!("the outcome is {outcome:?}");
         c_side::thread::exit_process(0);
     };
@@ -77,8 +82,8 @@ thread_local! {
     static INITIALISING: Cell<Option<Box<dyn FnOnce()>>> = const { Cell::new(None) };
 }
 
-/// The first goroutine waits inside the initialiser. Meanwhile a second one, on the same thread if the mode shares threads,
-/// initialises, and holds the reference while the first goes on.
+/// The first goroutine waits inside the initialiser. Meanwhile a second one, on the same thread if
+/// the mode shares threads, initialises, and holds the reference while the first goes on.
 fn waits_in_an_initialiser(mode: Mode) -> Outcome {
     let rt = Runtime::builder(mode).procs(1).build().expect("a runtime");
     rt.run(|| {
@@ -123,8 +128,8 @@ fn a_wait_in_an_initialiser_is_right_with_threads() {
 
 scoped_thread_local!(static SCOPED: Canary);
 
-/// Two goroutines lend a value each to a scope of a crate that relies on scopes of one thread being nested; the first one's
-/// ends first. What does the second one's scope hold then?
+/// Two goroutines lend a value each to a scope of a crate that relies on scopes of one thread being
+/// nested; the first one's ends first. What does the second one's scope hold then?
 fn scopes_overlap(mode: Mode) -> Outcome {
     let rt = Runtime::builder(mode).procs(1).build().expect("a runtime");
     rt.run(|| {
@@ -147,7 +152,8 @@ fn scopes_overlap(mode: Mode) -> Outcome {
                 go_on.send(()).expect("the first waits");
                 is_first_done.recv().expect("the root says so");
             });
-            // The scope is over, and gave back what it found when it began: the first one's value, which is gone.
+            // The scope is over, and gave back what it found when it began: the first one's value,
+            // which is gone.
             let dangles = SCOPED.is_set();
             left.send(()).expect("there is room");
             dangles

@@ -38,7 +38,10 @@ fn a_new_runtime_has_processors_and_nothing_else() {
     each_procs(settled(), |rt| {
         let stats = rt.stats();
         assert!(stats.procs > 0 && is_idle(&stats), "{stats}");
-        assert_eq!((stats.goroutines, stats.threads, stats.callbacks, stats.helper_threads), (0, 0, 0, 0));
+        assert_eq!(
+            (stats.goroutines, stats.threads, stats.callbacks, stats.helper_threads),
+            (0, 0, 0, 0)
+        );
         assert!(stats.overseer_asleep);
     });
 }
@@ -53,13 +56,20 @@ fn goroutines_are_counted_by_what_they_do() {
                 rt.handle().go(move || rx.recv());
             }
             let stats = wait_for(rt, |stats| stats.waiting == 10 && is_idle(stats));
-            assert_eq!((stats.goroutines, stats.running, stats.runnable, stats.unstarted), (10, 0, 0, 0), "{stats}");
+            assert_eq!(
+                (stats.goroutines, stats.running, stats.runnable, stats.unstarted),
+                (10, 0, 0, 0),
+                "{stats}"
+            );
             assert_eq!(stats.owning_threads > 0, owns, "{stats}");
             assert!(stats.stacks.taken >= 10, "{stats}");
             drop(tx);
             let stats = wait_for(rt, |stats| stats.goroutines == 0 && is_idle(stats));
             assert_eq!(stats.owning_threads, 0, "{stats}");
-            assert!(stats.threads <= stats.procs + 1 && stats.home_threads <= stats.procs, "{stats}");
+            assert!(
+                stats.threads <= stats.procs + 1 && stats.home_threads <= stats.procs,
+                "{stats}"
+            );
         });
     }
 }
@@ -92,7 +102,11 @@ fn what_waits_behind_a_goroutine_that_computes_is_runnable_or_unstarted() {
     is_ready.recv().expect("it gets there");
     let others: Vec<_> = (0..5).map(|_| rt.handle().go(|| ())).collect();
     let stats = wait_for(&rt, |stats| stats.longest_run > Duration::from_millis(5));
-    assert_eq!((stats.goroutines, stats.running, stats.runnable, stats.unstarted), (9, 1, 3, 5), "{stats}");
+    assert_eq!(
+        (stats.goroutines, stats.running, stats.runnable, stats.unstarted),
+        (9, 1, 3, 5),
+        "{stats}"
+    );
     assert_eq!((stats.idle_procs, stats.threads, stats.running_threads), (0, 1, 1), "{stats}");
     assert!(!stats.overseer_asleep, "{stats}");
     enough.store(true, Relaxed);
@@ -107,7 +121,8 @@ fn a_processor_that_is_taken_is_counted_with_who_took_it() {
     each_procs(settled(), |rt| {
         let procs = rt.stats().procs;
         let began = Arc::new(AtomicBool::new(false));
-        // More than there are processors, and none lets go of its own before the last one has begun.
+        // More than there are processors, and none lets go of its own before the last one has
+        // begun.
         let hogs: Vec<_> = (0..procs)
             .map(|_| Arc::clone(&began))
             .map(|began| {
@@ -123,7 +138,10 @@ fn a_processor_that_is_taken_is_counted_with_who_took_it() {
         last.join().expect("no panic");
         hogs.into_iter().for_each(|hog| hog.join().expect("no panic"));
         let stats = rt.stats();
-        assert!(stats.retaken_blocked + stats.retaken_computing > 0 && stats.hand_overs > 0, "{stats}");
+        assert!(
+            stats.retaken_blocked + stats.retaken_computing > 0 && stats.hand_overs > 0,
+            "{stats}"
+        );
         wait_for(rt, |stats| is_idle(stats) && stats.threads <= procs + 1);
     });
 }
@@ -159,7 +177,10 @@ fn threads_are_counted_by_what_they_are_for() {
     });
     assert_eq!(rt.stats().lent_threads, 0);
     let bridge = Bridge::new(&rt).with_binding(Binding::PerCall);
-    let stats = std::thread::spawn(move || bridge.enter(|| handle.stats())).join().expect("no panic").expect("entered");
+    let stats = std::thread::spawn(move || bridge.enter(|| handle.stats()))
+        .join()
+        .expect("no panic")
+        .expect("entered");
     assert_eq!((stats.callbacks, stats.goroutines), (1, 0), "{stats}");
     assert_eq!(rt.stats().callbacks, 0);
 }
@@ -172,7 +193,9 @@ fn a_locked_goroutine_that_waits_does_not_run() {
         let _locked = lock_thread();
         rx.recv()
     });
-    let stats = wait_for(&rt, |stats| stats.waiting == 1 && stats.owning_threads == 1 && stats.idle_procs == 1);
+    let stats = wait_for(&rt, |stats| {
+        stats.waiting == 1 && stats.owning_threads == 1 && stats.idle_procs == 1
+    });
     assert_eq!((stats.running, stats.running_threads, stats.idle_threads), (0, 0, 0), "{stats}");
     drop(tx);
     assert!(locked.join().expect("no panic").is_err());
@@ -182,7 +205,8 @@ fn a_locked_goroutine_that_waits_does_not_run() {
 fn in_threads_mode_goroutines_are_threads_of_their_own() {
     let rt = Runtime::builder(Mode::threads()).procs(1).build().expect("a runtime");
     let (tx, rx) = chan::bounded::<()>(0);
-    let waits: Vec<_> = (0..3).map(|_| rx.clone()).map(|rx| rt.handle().go(move || rx.recv())).collect();
+    let waits: Vec<_> =
+        (0..3).map(|_| rx.clone()).map(|rx| rt.handle().go(move || rx.recv())).collect();
     let stats = wait_for(&rt, |stats| stats.waiting == 3);
     assert_eq!((stats.goroutines, stats.running, stats.threads), (3, 0, 0), "{stats}");
     drop(tx);
@@ -205,7 +229,10 @@ fn it_is_shown_as_a_table() {
     });
     let lines: Vec<_> = shown.lines().collect();
     assert_eq!(lines.len(), 5, "{shown}");
-    assert!(lines[0].starts_with("goroutines       1: 1 running, 0 runnable, 0 waiting, 0 unstarted"), "{shown}");
+    assert!(
+        lines[0].starts_with("goroutines       1: 1 running, 0 runnable, 0 waiting, 0 unstarted"),
+        "{shown}"
+    );
     assert!(lines[1].starts_with("processors       3: 2 idle"), "{shown}");
     assert!(lines[2].contains("1 lent"), "{shown}");
 }

@@ -1,5 +1,5 @@
-//! What a runtime does with threads: which it lends itself, how many it makes, what it does without, and that they sleep when
-//! there is nothing to do.
+//! What a runtime does with threads: which it lends itself, how many it makes, what it does
+//! without, and that they sleep when there is nothing to do.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -57,7 +57,8 @@ fn run_inside_a_runtime_panics_and_says_why() {
         let (rt, other) = (runtime(mode), runtime(mode));
         let bridge = Bridge::new(&rt);
         let says_why = |inner: &Runtime| {
-            let outcome = catch_unwind(AssertUnwindSafe(|| inner.run(|| unreachable!("not inside another"))));
+            let outcome =
+                catch_unwind(AssertUnwindSafe(|| inner.run(|| unreachable!("not inside another"))));
             let payload = outcome.expect_err("it panics");
             *payload.downcast_ref::<&str>().expect("a message")
                 == "Runtime::run was called on a thread that is in a runtime already"
@@ -93,7 +94,12 @@ fn builders_refuse_what_cannot_be() {
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
             assert!(error.to_string().contains(why), "`{error}` instead of `{why}`");
         }
-        let least = Runtime::builder(mode).procs(1).stack_size(32 * 1024).name("").build().expect("the least there is");
+        let least = Runtime::builder(mode)
+            .procs(1)
+            .stack_size(32 * 1024)
+            .name("")
+            .build()
+            .expect("the least there is");
         assert_eq!(least.run(|| go(|| 3).join().expect("no panic")), 3);
         let most = Runtime::builder(mode).procs(1024).build().expect("the most Ps there are");
         assert_eq!(most.run(|| go(|| 3).join().expect("no panic")), 3);
@@ -104,7 +110,11 @@ fn builders_refuse_what_cannot_be() {
 fn its_threads_have_its_name() {
     for mode in modes() {
         let rt = Runtime::builder(mode).procs(1).name("kitchen").build().expect("a runtime");
-        let name = rt.handle().go(|| std::thread::current().name().map(str::to_owned)).join().expect("no panic");
+        let name = rt
+            .handle()
+            .go(|| std::thread::current().name().map(str::to_owned))
+            .join()
+            .expect("no panic");
         assert!(name.as_deref().is_some_and(|name| name.starts_with("kitchen-")), "{name:?}");
     }
 }
@@ -128,7 +138,8 @@ fn without_a_thread_a_goroutine_of_threads_mode_is_not_started_and_its_joiner_to
             let told = handle.go(move || kept.send(())).join();
             (told, closed.recv().is_err())
         });
-        let error = *told.expect_err("no thread for it").downcast::<NotStarted>().expect("the reason");
+        let error =
+            *told.expect_err("no thread for it").downcast::<NotStarted>().expect("the reason");
         assert!(error.0.raw_os_error().is_some(), "{error}");
         assert!(error.to_string().starts_with("the goroutine could not be started: "));
         assert!(dropped, "the closure was dropped");
@@ -179,10 +190,14 @@ fn without_threads_settled_goroutines_run_on_those_there_are() {
 
 #[test]
 fn without_threads_migratory_goroutines_run_on_those_there_are() {
-    runs_without_threads("without_threads_migratory_goroutines_run_on_those_there_are", migratory());
+    runs_without_threads(
+        "without_threads_migratory_goroutines_run_on_those_there_are",
+        migratory(),
+    );
 }
 
-/// More goroutines than there is memory for stacks: some are not started, and their joiners told; the others go on.
+/// More goroutines than there is memory for stacks: some are not started, and their joiners told;
+/// the others go on.
 fn runs_without_stacks(name: &str, mode: Mode) {
     let Some(output) = in_child(name) else {
         let rt = Runtime::builder(mode).procs(2).stack_size(64 * 1024).build().expect("a runtime");
@@ -201,7 +216,8 @@ fn runs_without_stacks(name: &str, mode: Mode) {
                     yield_now();
                 }
                 drop(open);
-                let outcomes: Vec<_> = children.into_iter().map(gosched::JoinHandle::join).collect();
+                let outcomes: Vec<_> =
+                    children.into_iter().map(gosched::JoinHandle::join).collect();
                 let ran = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
                 let refused = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
                 (ran, refused.filter(|reason| reason.is::<NotStarted>()).count())
@@ -217,12 +233,18 @@ fn runs_without_stacks(name: &str, mode: Mode) {
 
 #[test]
 fn without_memory_for_its_stack_a_settled_goroutine_is_not_started() {
-    runs_without_stacks("without_memory_for_its_stack_a_settled_goroutine_is_not_started", settled());
+    runs_without_stacks(
+        "without_memory_for_its_stack_a_settled_goroutine_is_not_started",
+        settled(),
+    );
 }
 
 #[test]
 fn without_memory_for_its_stack_a_migratory_goroutine_is_not_started() {
-    runs_without_stacks("without_memory_for_its_stack_a_migratory_goroutine_is_not_started", migratory());
+    runs_without_stacks(
+        "without_memory_for_its_stack_a_migratory_goroutine_is_not_started",
+        migratory(),
+    );
 }
 
 /// Voluntary context switches, and CPU time in clock ticks, of every thread but the calling one.
@@ -231,12 +253,16 @@ fn switches() -> BTreeMap<String, (u64, u64)> {
     for entry in std::fs::read_dir("/proc/self/task").expect("it is there") {
         let path = entry.expect("a thread").path();
         let id = path.file_name().expect("its number").to_string_lossy().into_owned();
-        let (Ok(status), Ok(stat)) =
-            (std::fs::read_to_string(path.join("status")), std::fs::read_to_string(path.join("stat")))
-        else {
+        let (Ok(status), Ok(stat)) = (
+            std::fs::read_to_string(path.join("status")),
+            std::fs::read_to_string(path.join("stat")),
+        ) else {
             continue;
         };
-        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).expect("a count");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))
+            .expect("a count");
         let fields: Vec<_> = stat.rsplit_once(')').expect("a name").1.split_whitespace().collect();
         let ticks = |at: usize| fields[at].parse::<u64>().expect("a number");
         if id != thread::id().to_string() {
@@ -246,7 +272,8 @@ fn switches() -> BTreeMap<String, (u64, u64)> {
     all
 }
 
-/// In a child: work of every sort, which comes to its end while some goroutines and a callback wait for ever; then nothing.
+/// In a child: work of every sort, which comes to its end while some goroutines and a callback wait
+/// for ever; then nothing.
 fn idles(name: &str, mode: Mode) {
     let Some(output) = in_child(name) else {
         let rt = Runtime::builder(mode).procs(4).build().expect("a runtime");
@@ -268,7 +295,8 @@ fn idles(name: &str, mode: Mode) {
             });
         });
         is_inside.recv().expect("it gets there");
-        // Whoever still looks for work comes to rest, some time soon; threads that nobody needs end, after half a second.
+        // Whoever still looks for work comes to rest, some time soon; threads that nobody needs
+        // end, after half a second.
         for _ in 0..20 {
             let before = switches();
             std::thread::sleep(Duration::from_millis(700));

@@ -1,4 +1,5 @@
-//! Sleeping and time limits, as users see them: nothing is early, nothing is lost, nobody is kept from running.
+//! Sleeping and time limits, as users see them: nothing is early, nothing is lost, nobody is kept
+//! from running.
 
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -74,7 +75,9 @@ fn equal_deadlines_all_come() {
                     })
                 })
                 .collect();
-            assert!(sleepers.into_iter().all(|sleeper| sleeper.join().expect("it ended") >= deadline));
+            assert!(
+                sleepers.into_iter().all(|sleeper| sleeper.join().expect("it ended") >= deadline)
+            );
         });
     });
 }
@@ -132,7 +135,8 @@ fn yielding_goroutines_do_not_hold_sleepers_up() {
                     })
                 })
                 .collect();
-            // Each of these ends only if its timer is looked at while there is always something else to run.
+            // Each of these ends only if its timer is looked at while there is always something
+            // else to run.
             let sleepers: Vec<_> = (0..10).map(|n| go(move || slept(ms(n)))).collect();
             sleepers.into_iter().for_each(|sleeper| assert!(sleeper.join().is_ok()));
             stop.store(true, Relaxed);
@@ -141,7 +145,8 @@ fn yielding_goroutines_do_not_hold_sleepers_up() {
     });
 }
 
-/// Each of these ends only if the timer comes to pass, and its goroutine runs, while user code has every M.
+/// Each of these ends only if the timer comes to pass, and its goroutine runs, while user code has
+/// every M.
 #[test]
 fn computing_goroutines_do_not_hold_sleepers_up() {
     each_procs(migratory(), |rt| {
@@ -195,7 +200,8 @@ fn a_thread_in_a_callback_sleeps() {
     for binding in [Binding::PerCall, Binding::UntilThreadExit] {
         let rt = Runtime::builder(Mode::threads()).build().expect("a runtime");
         let bridge = Bridge::new(&rt).with_binding(binding);
-        let slept = thread::spawn(move || bridge.enter(|| slept(ms(10))).expect("it entered")).join();
+        let slept =
+            thread::spawn(move || bridge.enter(|| slept(ms(10))).expect("it entered")).join();
         assert!(slept.expect("no panic") >= ms(10));
         rt.shutdown(Duration::from_secs(30)).expect("nothing is left");
     }
@@ -349,7 +355,10 @@ fn a_cancel_goes_through_a_limit() {
         rx.recv().expect("it has begun");
         goroutine.cancel();
         let payload = goroutine.join().expect_err("it was cancelled");
-        assert_eq!(payload.downcast::<Cancelled>().expect("cancelled").scope, CancelScope::Goroutine);
+        assert_eq!(
+            payload.downcast::<Cancelled>().expect("cancelled").scope,
+            CancelScope::Goroutine
+        );
     });
 }
 
@@ -357,7 +366,9 @@ fn a_cancel_goes_through_a_limit() {
 fn a_thread_in_a_callback_has_limits() {
     let rt = Runtime::builder(settled()).build().expect("a runtime");
     let bridge = Bridge::new(&rt);
-    let outcome = thread::spawn(move || bridge.enter(|| time::timeout(ms(5), for_ever)).expect("it entered")).join();
+    let outcome =
+        thread::spawn(move || bridge.enter(|| time::timeout(ms(5), for_ever)).expect("it entered"))
+            .join();
     assert_eq!(outcome.expect("no panic"), Err(time::Elapsed));
 }
 

@@ -1,4 +1,5 @@
-//! Timers, tickers and the clock's channels: what was set, stopped and set again, waited for by whoever.
+//! Timers, tickers and the clock's channels: what was set, stopped and set again, waited for by
+//! whoever.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -121,7 +122,8 @@ fn of_many_who_wait_one_receives() {
     });
 }
 
-/// A timer is stopped by one goroutine while another is about to receive it: exactly one of the two has it.
+/// A timer is stopped by one goroutine while another is about to receive it: exactly one of the two
+/// has it.
 #[test]
 fn stop_and_receive_agree() {
     each_procs(migratory(), |rt| {
@@ -133,7 +135,8 @@ fn stop_and_receive_agree() {
                 time::sleep(Duration::from_micros(n));
                 let stopped = timer.stop();
                 let received = receiver.join().expect("it ended");
-                // Nobody has it only if the receiver had given up before it was due, and then it was still there to stop.
+                // Nobody has it only if the receiver had given up before it was due, and then it
+                // was still there to stop.
                 assert!(stopped != received, "round {n}: stopped {stopped}, received {received}");
             }
         });
@@ -297,7 +300,8 @@ fn a_channel_outlives_its_timer_as_it_was_set() {
 fn a_million_timers_are_set_and_dropped() {
     let rt = Runtime::builder(settled()).build().expect("a runtime");
     rt.run(|| {
-        let timers: Vec<_> = (0..1_000_000_u64).map(|n| Timer::new(LONG + Duration::from_nanos(n))).collect();
+        let timers: Vec<_> =
+            (0..1_000_000_u64).map(|n| Timer::new(LONG + Duration::from_nanos(n))).collect();
         assert!(timers.iter().all(Timer::stop));
     });
 }
@@ -335,7 +339,9 @@ fn tasks_wait_for_the_clock() {
     let ticks = chan::tick(ms(3));
     let timer = Arc::new(Timer::new(LONG));
     executed(async {
-        assert!(chan::after(ms(5)).recv_async().await.expect("never disconnected") >= began + ms(5));
+        assert!(
+            chan::after(ms(5)).recv_async().await.expect("never disconnected") >= began + ms(5)
+        );
         let (first, second) = (ticks.recv_async().await, ticks.recv_async().await);
         assert!(second.expect("never disconnected") >= first.expect("never disconnected") + ms(3));
     });

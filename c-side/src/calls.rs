@@ -14,7 +14,8 @@
 //!
 //! # Safety
 //!
-//! What C writes to lies in vectors that outlive the call, which joins every thread before it returns.
+//! What C writes to lies in vectors that outlive the call, which joins every thread before it
+//! returns.
 
 #![expect(unsafe_code, reason = "calls into C")]
 
@@ -76,8 +77,8 @@ unsafe extern "C" fn call<F: Fn() + Sync>(ctx: *mut c_void) {
     callback();
 }
 
-/// Makes a C thread for each of `callbacks`, which calls it as the plan says; they begin together. Returns when all have ended. A
-/// panic in a callback aborts.
+/// Makes a C thread for each of `callbacks`, which calls it as the plan says; they begin together.
+/// Returns when all have ended. A panic in a callback aborts.
 ///
 /// # Errors
 ///
@@ -105,7 +106,8 @@ pub fn run<F: Fn() + Sync>(plan: Plan, callbacks: &[F]) -> io::Result<Report> {
             thread: 0,
         })
         .collect();
-    // SAFETY: `callbacks` and `took` outlive the call, which joins its threads; `F: Sync`, and each ctx points to an `F`.
+    // SAFETY: `callbacks` and `took` outlive the call, which joins its threads; `F: Sync`, and each
+    // ctx points to an `F`.
     crate::checked(unsafe { c_calls_run(jobs.as_mut_ptr(), jobs.len()) })?;
     jobs.iter().zip(&mut took).for_each(|(job, took)| took.truncate(job.made));
     let began = jobs.iter().map(|job| job.began_ns).min().unwrap_or(0);
@@ -152,7 +154,8 @@ mod tests {
             std::thread::sleep(Duration::from_millis(5));
         };
         let limit = Duration::from_millis(1);
-        let report = run(Plan { calls: 1000, timed: true, limit, ..Plan::default() }, &[call]).unwrap();
+        let report =
+            run(Plan { calls: 1000, timed: true, limit, ..Plan::default() }, &[call]).unwrap();
         assert_eq!((report.calls, report.took_ns.len()), (1, 1));
         assert_eq!(calls.into_inner(), 1);
     }

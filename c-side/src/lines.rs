@@ -2,16 +2,16 @@
 //!
 //! # Safety
 //!
-//! The C side keeps no pointer beyond the call that it was given to: [`run`] joins every thread before it returns, the
-//! counters only read.
+//! The C side keeps no pointer beyond the call that it was given to: [`run`] joins every thread
+//! before it returns, the counters only read.
 
 #![expect(unsafe_code, reason = "calls into C")]
 
 use std::ffi::{c_int, c_void};
 use std::io;
 
-/// The function that C calls for each line, without its newline: returns the running total of words, or a negative
-/// number if it could not be had.
+/// The function that C calls for each line, without its newline: returns the running total of
+/// words, or a negative number if it could not be had.
 pub type OnLine = unsafe extern "C" fn(ctx: *mut c_void, line: *const u8, len: usize) -> i64;
 
 /// What C saw of a run.
@@ -42,20 +42,37 @@ unsafe extern "C" {
     fn c_count_lines(text: *const u8, len: usize) -> u64;
 }
 
-/// Makes one C thread for each of `ctxs`, with no signal stack, divides `text` between them, and has each go through
-/// the lines of its part `rounds` times, calling `on_line` with its own `ctx`. Returns when all have ended.
+/// Makes one C thread for each of `ctxs`, with no signal stack, divides `text` between them, and
+/// has each go through the lines of its part `rounds` times, calling `on_line` with its own `ctx`.
+/// Returns when all have ended.
 ///
 /// An error means that a thread could not be made; those made before it have done their part.
 ///
 /// # Safety
 ///
-/// `on_line` may be called with each of `ctxs` on a thread that Rust did not make, one call at a time, and with a
-/// pointer to `len` readable bytes that stay as they are until it returns. It must not unwind.
-pub unsafe fn run(text: &[u8], rounds: usize, on_line: OnLine, ctxs: &[*mut c_void]) -> io::Result<Report> {
+/// `on_line` may be called with each of `ctxs` on a thread that Rust did not make, one call at a
+/// time, and with a pointer to `len` readable bytes that stay as they are until it returns. It must
+/// not unwind.
+pub unsafe fn run(
+    text: &[u8],
+    rounds: usize,
+    on_line: OnLine,
+    ctxs: &[*mut c_void],
+) -> io::Result<Report> {
     let mut report = Report::default();
-    // SAFETY: both slices and `report` outlive the call, which joins its threads; `on_line` is the caller's promise.
-    let error =
-        unsafe { c_lines_run(text.as_ptr(), text.len(), rounds, on_line, ctxs.as_ptr(), ctxs.len(), &raw mut report) };
+    // SAFETY: both slices and `report` outlive the call, which joins its threads; `on_line` is the
+    // caller's promise.
+    let error = unsafe {
+        c_lines_run(
+            text.as_ptr(),
+            text.len(),
+            rounds,
+            on_line,
+            ctxs.as_ptr(),
+            ctxs.len(),
+            &raw mut report,
+        )
+    };
     crate::checked(error).map(|()| report)
 }
 

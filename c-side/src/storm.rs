@@ -1,13 +1,15 @@
-//! A storm of signals on the threads of [`lines`](crate::lines), from the moment they start until after the
-//! destructors of their thread-specific data have run.
+//! A storm of signals on the threads of [`lines`](crate::lines), from the moment they start until
+//! after the destructors of their thread-specific data have run.
 //!
-//! One C thread goes round them and sends `SIGURG` by `pthread_kill` to each that has handled the one before (a signal
-//! that finds one pending is lost in it), as fast as it can; where there are two processors it keeps one to itself, and
-//! the targets off it. A timer raises `SIGPROF` on whatever thread is running.
+//! One C thread goes round them and sends `SIGURG` by `pthread_kill` to each that has handled the
+//! one before (a signal that finds one pending is lost in it), as fast as it can; where there are
+//! two processors it keeps one to itself, and the targets off it. A timer raises `SIGPROF` on
+//! whatever thread is running.
 //!
 //! # Safety
 //!
-//! The C side sends only to threads that are enrolled, which end their enrolment before they can be joined.
+//! The C side sends only to threads that are enrolled, which end their enrolment before they can be
+//! joined.
 
 #![expect(unsafe_code, reason = "calls into C")]
 

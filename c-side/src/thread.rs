@@ -11,8 +11,8 @@
 //!
 //! # Safety
 //!
-//! The structures that C writes to lie in a `Box` that is freed only after the thread was joined, and nobody reads them
-//! before that.
+//! The structures that C writes to lie in a `Box` that is freed only after the thread was joined,
+//! and nobody reads them before that.
 
 #![expect(unsafe_code, reason = "calls into C")]
 
@@ -29,7 +29,8 @@ pub struct State {
     pub stack_base: usize,
     /// Its size in bytes.
     pub stack_size: u64,
-    /// `ss_flags` of `sigaltstack(2)`: 1 (`SS_ONSTACK`) while it is running on it, 2 (`SS_DISABLE`) if there is none.
+    /// `ss_flags` of `sigaltstack(2)`: 1 (`SS_ONSTACK`) while it is running on it, 2 (`SS_DISABLE`)
+    /// if there is none.
     pub stack_flags: i32,
     /// `errno`.
     pub error_number: i32,
@@ -105,7 +106,8 @@ pub struct Plan {
 pub struct Report {
     /// The calls that returned.
     pub calls: Vec<Call>,
-    /// The thread at its end, after each key's destructor has run once (its own is then in its second round).
+    /// The thread at its end, after each key's destructor has run once (its own is then in its
+    /// second round).
     pub at_exit: State,
     /// Whether it came to the end of its function.
     pub reached_end: bool,
@@ -157,7 +159,8 @@ pub struct CThread {
     joined: bool,
 }
 
-// SAFETY: the closure is `Send`, and `&CThread` only gives `cancel` and `kill`, which pthreads allows from any thread.
+// SAFETY: the closure is `Send`, and `&CThread` only gives `cancel` and `kill`, which pthreads
+// allows from any thread.
 unsafe impl Send for CThread {}
 // SAFETY: as above.
 unsafe impl Sync for CThread {}
@@ -186,8 +189,12 @@ unsafe fn drop_closure<F>(ctx: *mut c_void) {
 }
 
 impl CThread {
-    /// Starts a C thread that calls `callback` with 0, 1, .. as often as the plan says. A panic in it aborts.
-    pub fn spawn<F: FnMut(usize) -> i64 + Send + 'static>(plan: Plan, callback: F) -> io::Result<Self> {
+    /// Starts a C thread that calls `callback` with 0, 1, .. as often as the plan says. A panic in
+    /// it aborts.
+    pub fn spawn<F: FnMut(usize) -> i64 + Send + 'static>(
+        plan: Plan,
+        callback: F,
+    ) -> io::Result<Self> {
         // SAFETY: the closure borrows nothing.
         unsafe { Self::spawn_unchecked(plan, callback) }
     }
@@ -195,7 +202,10 @@ impl CThread {
     /// # Safety
     ///
     /// The value returned is dropped or joined before anything that `callback` borrows ends.
-    unsafe fn spawn_unchecked<F: FnMut(usize) -> i64 + Send>(plan: Plan, callback: F) -> io::Result<Self> {
+    unsafe fn spawn_unchecked<F: FnMut(usize) -> i64 + Send>(
+        plan: Plan,
+        callback: F,
+    ) -> io::Result<Self> {
         let mut records = vec![Call::default(); plan.calls];
         let closure = Box::into_raw(Box::new(callback)).cast::<c_void>();
         let raw = Box::into_raw(Box::new(Raw {
@@ -213,7 +223,8 @@ impl CThread {
             thread: 0,
         }));
         // Made first: should the start fail, its drop frees what was allocated.
-        let mut thread = Self { raw, records, closure, drop_closure: drop_closure::<F>, joined: true };
+        let mut thread =
+            Self { raw, records, closure, drop_closure: drop_closure::<F>, joined: true };
         // SAFETY: `raw`, the records and the closure stay until `join` has returned.
         crate::checked(unsafe { c_thread_start(raw) })?;
         thread.joined = false;
@@ -247,7 +258,12 @@ impl CThread {
         let raw = unsafe { &*self.raw };
         let mut calls = std::mem::take(&mut self.records);
         calls.truncate(raw.returned);
-        Ok(Report { calls, at_exit: raw.at_exit, reached_end: raw.reached_end != 0, cancelled: raw.cancelled != 0 })
+        Ok(Report {
+            calls,
+            at_exit: raw.at_exit,
+            reached_end: raw.reached_end != 0,
+            cancelled: raw.cancelled != 0,
+        })
     }
 }
 
@@ -268,7 +284,8 @@ impl Drop for CThread {
 
 /// Runs a C thread as the plan says and waits for its end; `callback` may borrow.
 pub fn run<F: FnMut(usize) -> i64 + Send>(plan: Plan, callback: F) -> io::Result<Report> {
-    // SAFETY: joined here, before any borrow of `callback` ends; should the join fail, the process cannot go on.
+    // SAFETY: joined here, before any borrow of `callback` ends; should the join fail, the process
+    // cannot go on.
     let thread = unsafe { CThread::spawn_unchecked(plan, callback) }?;
     Ok(thread.join().unwrap_or_else(|error| {
         eprintln!("c_side: a thread that borrows could not be joined: {error}");
@@ -290,11 +307,14 @@ pub fn through_c<R>(f: impl FnOnce() -> R) -> R {
 }
 
 /// [`call`] for a closure whose type has no name.
-fn call_of<F: FnMut(usize) -> i64>(_closure: &F) -> unsafe extern "C" fn(*mut c_void, usize) -> i64 {
+fn call_of<F: FnMut(usize) -> i64>(
+    _closure: &F,
+) -> unsafe extern "C" fn(*mut c_void, usize) -> i64 {
     call::<F>
 }
 
-/// `pthread_exit`, from wherever the thread is: unwinds it with a foreign exception that Rust may not catch.
+/// `pthread_exit`, from wherever the thread is: unwinds it with a foreign exception that Rust may
+/// not catch.
 ///
 /// # Safety
 ///
@@ -320,7 +340,8 @@ mod tests {
 
     #[test]
     fn a_thread_reports_its_own_signal_stack_mask_and_errno() {
-        let plan = Plan { signal_stack: 64 * 1024, blocked: 1 << (crate::storm::signal() - 1), calls: 3 };
+        let plan =
+            Plan { signal_stack: 64 * 1024, blocked: 1 << (crate::storm::signal() - 1), calls: 3 };
         let report = run(plan, |index| index as i64 * 7).unwrap();
         assert!(report.reached_end && !report.cancelled);
         assert_eq!(report.calls.iter().map(|call| call.returned).collect::<Vec<_>>(), [0, 7, 14]);
@@ -345,7 +366,8 @@ mod tests {
         let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
         let thread = CThread::spawn(Plan { calls: 2, ..Plan::default() }, move |_| {
             inside.send(()).unwrap();
-            // A thread that waits on a std channel meets no cancellation point: futexes are called directly.
+            // A thread that waits on a std channel meets no cancellation point: futexes are called
+            // directly.
             may_go_on.recv().map_or(-1, |()| 1)
         })
         .unwrap();

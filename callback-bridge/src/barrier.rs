@@ -1,12 +1,12 @@
 //! The panic barrier: nothing unwinds out of a callback into C.
 //!
-//! A Rust panic is caught and becomes a value. glibc's `pthread_exit`, called inside a callback, is an unwind too, and
-//! cannot be caught; nor can a C++ exception. `catch_unwind` aborts with a message about a foreign exception that helps
-//! nobody. So a bomb in the frame above the callback goes off when it is dropped although no Rust panic is under way,
-//! and says what happened.
+//! A Rust panic is caught and becomes a value. glibc's `pthread_exit`, called inside a callback, is
+//! an unwind too, and cannot be caught; nor can a C++ exception. `catch_unwind` aborts with a
+//! message about a foreign exception that helps nobody. So a bomb in the frame above the callback
+//! goes off when it is dropped although no Rust panic is under way, and says what happened.
 //!
-//! A `pthread_exit` below a destructor that runs because of a panic further out looks like that panic; it meets
-//! Rust's own abort.
+//! A `pthread_exit` below a destructor that runs because of a panic further out looks like that
+//! panic; it meets Rust's own abort.
 
 use crate::error::EnterError;
 use gosched_runtime_sys::fatal::{Part, fatal};
@@ -16,7 +16,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Calls `f`; a panic comes back as a value.
 #[inline]
 pub(crate) fn run<R>(f: impl FnOnce() -> R) -> Result<R, EnterError> {
-    // `AssertUnwindSafe`: the payload is handed on, as `std::thread` does; nothing of ours lives in `f`.
+    // `AssertUnwindSafe`: the payload is handed on, as `std::thread` does; nothing of ours lives in
+    // `f`.
     catch_unwind(AssertUnwindSafe(|| {
         let bomb = ForcedUnwind;
         let result = f();
@@ -47,7 +48,9 @@ mod tests {
     #[test]
     fn a_panic_is_a_value() {
         let outcome = run(|| -> i32 { std::panic::resume_unwind(Box::new(7)) });
-        assert!(matches!(outcome, Err(EnterError::Panicked(payload)) if payload.downcast_ref() == Some(&7)));
+        assert!(
+            matches!(outcome, Err(EnterError::Panicked(payload)) if payload.downcast_ref() == Some(&7))
+        );
     }
 
     #[test]

@@ -1,25 +1,28 @@
 //! `Binding::UntilThreadExit`: the M stays with the thread.
 //!
-//! The first call is [`need_m`]; on its way out it leaves mask and signal stack in place and only says that no
-//! goroutine is current. From then on a call is one store in, one store out. Between calls the thread is C's: a handler
-//! finds nobody, although an M waits in [`slot::bound`] and its signal stack is registered (Go's `isExtraInC`). One M
-//! serves all bridges and runtimes that enter from outside; a thread inside one runtime that enters another takes
-//! a second M, for that call.
+//! The first call is [`need_m`]; on its way out it leaves mask and signal stack in place and only
+//! says that no goroutine is current. From then on a call is one store in, one store out. Between
+//! calls the thread is C's: a handler finds nobody, although an M waits in [`slot::bound`] and its
+//! signal stack is registered (Go's `isExtraInC`). One M serves all bridges and runtimes that enter
+//! from outside; a thread inside one runtime that enters another takes a second M, for that call.
 //!
 //! # The end of the thread
 //!
-//! A pthread key's destructor does the rest of `drop_m`. By then Rust's own thread-locals are gone, so the path
-//! touches the const, drop-free ones of [`slot`] and nothing else: no `thread::current`, no event, no allocation, no lock
-//! but the list's, nothing that may panic. First it asks whether this is a forked child, where the list is another. A
-//! callback that comes later on the same thread (C has destructors too) is per-call: the hook would not run again.
+//! A pthread key's destructor does the rest of `drop_m`. By then Rust's own thread-locals are gone,
+//! so the path touches the const, drop-free ones of [`slot`] and nothing else: no
+//! `thread::current`, no event, no allocation, no lock but the list's, nothing that may panic.
+//! First it asks whether this is a forked child, where the list is another. A callback that comes
+//! later on the same thread (C has destructors too) is per-call: the hook would not run again.
 //!
-//! Mask and signal stack are not put back to what they were before the first call. That was long ago; what the thread has
-//! blocked since is its own affair, and the stack may be unmapped (std unmaps its own before key destructors run).
+//! Mask and signal stack are not put back to what they were before the first call. That was long
+//! ago; what the thread has blocked since is its own affair, and the stack may be unmapped (std
+//! unmaps its own before key destructors run).
 //!
 //! # Safety
 //!
-//! The key's value and the thread's word point to a record that is bound to this thread: nobody else has a reference to
-//! it, and until the hook runs only its constant fields and its flag are read.
+//! The key's value and the thread's word point to a record that is bound to this thread: nobody
+//! else has a reference to it, and until the hook runs only its constant fields and its flag are
+//! read.
 #![expect(unsafe_code, reason = "an M reached through a thread-local word and a pthread key")]
 
 use crate::barrier;
@@ -56,12 +59,17 @@ fn bound_to(process: &Process) -> Option<&'static Record> {
 
 /// A call on a bound thread.
 #[inline]
-fn again<R>(record: &'static Record, target: &Target, f: impl FnOnce() -> R) -> Result<R, EnterError> {
+fn again<R>(
+    record: &'static Record,
+    target: &Target,
+    f: impl FnOnce() -> R,
+) -> Result<R, EnterError> {
     if !record.begin() {
         return Err(EnterError::SignalHandler);
     }
     let cancel = CancelState::disable();
-    // SAFETY: bound to this thread and in no other call; retracted below; the signal stack is in place since `first`.
+    // SAFETY: bound to this thread and in no other call; retracted below; the signal stack is in
+    // place since `first`.
     let outcome = match unsafe { record.foreign.publish(target.bound.handle()) } {
         Ok(()) => {
             let outcome = barrier::run(f);
@@ -97,14 +105,15 @@ fn first<R>(target: &Target, f: impl FnOnce() -> R) -> Result<R, EnterError> {
     }
 }
 
-/// Gives the M to the thread. It stays the call's where no hook will run: at the thread's end, without a key, or without
-/// memory for its value.
+/// Gives the M to the thread. It stays the call's where no hook will run: at the thread's end,
+/// without a key, or without memory for its value.
 fn bind(inside: Inside) -> Result<(&'static Record, CancelState), Inside> {
     let Some(hook) = exit_hook().filter(|_| !slot::exiting()) else {
         return Err(inside);
     };
     let record: *mut Record = inside.record;
-    // SAFETY: `at_thread_exit` asks for a record bound to its thread, which this one is from here on.
+    // SAFETY: `at_thread_exit` asks for a record bound to its thread, which this one is from here
+    // on.
     let hooked = unsafe { hook.set(record.cast()) };
     if hooked.is_err() {
         // SAFETY: the reference that it was made from, given back.
@@ -119,7 +128,8 @@ fn bind(inside: Inside) -> Result<(&'static Record, CancelState), Inside> {
     Ok((record, inside.cancel))
 }
 
-/// The key, made by the first thread that needs it; absent when the process was out of keys then. It outlives forks.
+/// The key, made by the first thread that needs it; absent when the process was out of keys then.
+/// It outlives forks.
 fn exit_hook() -> Option<ExitHook> {
     static HOOK: OnceLock<Option<ExitHook>> = OnceLock::new();
     *HOOK.get_or_init(|| ExitHook::register(at_thread_exit).ok())
@@ -135,7 +145,8 @@ unsafe extern "C" fn at_thread_exit(record: *mut c_void) {
     slot::set_bound(ptr::null());
     // SAFETY: as the caller says.
     let record = unsafe { &mut *record.cast::<Record>() };
-    // In use: the thread left a callback by a way that no frame of ours saw. Its goroutine may be waited for; let it be.
+    // In use: the thread left a callback by a way that no frame of ours saw. Its goroutine may be
+    // waited for; let it be.
     if record.forked() || record.in_use() {
         return;
     }

@@ -13,21 +13,22 @@ use std::sync::OnceLock;
 /// How long the machine that a thread gets for its callbacks stays with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Binding {
-    /// For one call. After every return the thread's signal mask, signal stack and `errno` are exactly what they were.
-    /// A call costs several system calls.
+    /// For one call. After every return the thread's signal mask, signal stack and `errno` are
+    /// exactly what they were. A call costs several system calls.
     PerCall,
-    /// Until the thread ends. Between its calls the thread is C's, but its signal stack (if its own was too small) and
-    /// its mask (if it blocked faults) stay changed. The first call costs what a per-call one does, each later one
-    /// some tens of nanoseconds and no system call.
+    /// Until the thread ends. Between its calls the thread is C's, but its signal stack (if its own
+    /// was too small) and its mask (if it blocked faults) stay changed. The first call costs what a
+    /// per-call one does, each later one some tens of nanoseconds and no system call.
     #[default]
     UntilThreadExit,
 }
 
 /// Where a thread walks in that the runtime did not create.
 ///
-/// A C callback holds a bridge, in its user data or in a static, and calls [`enter`](Self::enter) with what it wants to do.
-/// In there it is a goroutine: channels, locks and everything else that waits may be used. It runs on the calling
-/// thread, at once, however busy the runtime is; when it waits, that thread sleeps.
+/// A C callback holds a bridge, in its user data or in a static, and calls [`enter`](Self::enter)
+/// with what it wants to do. In there it is a goroutine: channels, locks and everything else that
+/// waits may be used. It runs on the calling thread, at once, however busy the runtime is; when it
+/// waits, that thread sleeps.
 ///
 /// ```
 /// # fn runtime() -> std::io::Result<gosched_scheduler::Runtime> {
@@ -80,7 +81,8 @@ impl Bridge {
         bridge
     }
 
-    /// A bridge that leads nowhere until it is [bound](Self::bind): for a static that C may call before the runtime is up.
+    /// A bridge that leads nowhere until it is [bound](Self::bind): for a static that C may call
+    /// before the runtime is up.
     pub const fn unbound() -> Self {
         Self { target: OnceLock::new(), binding: Binding::UntilThreadExit }
     }
@@ -110,16 +112,18 @@ impl Bridge {
 
     /// Runs `f` as a goroutine on the calling thread and returns its value.
     ///
-    /// `errno` afterwards is what it was before. Pthread cancellation is held off meanwhile; a cancel that arrives takes effect
-    /// in C. On a thread that is a goroutine of this runtime already, `f` is a part of that goroutine; while it waits, the
-    /// thread sleeps.
+    /// `errno` afterwards is what it was before. Pthread cancellation is held off meanwhile; a
+    /// cancel that arrives takes effect in C. On a thread that is a goroutine of this runtime
+    /// already, `f` is a part of that goroutine; while it waits, the thread sleeps.
     ///
-    /// Not for signal handlers. Not to be left by `pthread_exit` or `longjmp`: the first ends the process with a message, the
-    /// second is undefined behaviour, as it is across any Rust frame with destructors.
+    /// Not for signal handlers. Not to be left by `pthread_exit` or `longjmp`: the first ends the
+    /// process with a message, the second is undefined behaviour, as it is across any Rust frame
+    /// with destructors.
     ///
     /// # Errors
     ///
-    /// A panic in `f` comes back as [`EnterError::Panicked`]; after every other error `f` has not run.
+    /// A panic in `f` comes back as [`EnterError::Panicked`]; after every other error `f` has not
+    /// run.
     #[inline]
     pub fn enter<R>(&self, f: impl FnOnce() -> R) -> Result<R, EnterError> {
         let errno = errno::get();
@@ -142,8 +146,8 @@ impl Bridge {
     }
 }
 
-/// Rust called C, and C calls back: the goroutine is here already. The frames of C between its two parts must not be
-/// switched away from, nor be run over by another goroutine of the same thread.
+/// Rust called C, and C calls back: the goroutine is here already. The frames of C between its two
+/// parts must not be switched away from, nor be run over by another goroutine of the same thread.
 #[cold]
 fn nested<R>(f: impl FnOnce() -> R) -> Result<R, EnterError> {
     let cancel = CancelState::disable();
@@ -153,7 +157,8 @@ fn nested<R>(f: impl FnOnce() -> R) -> Result<R, EnterError> {
 }
 
 impl Clone for Bridge {
-    /// A bridge to where this one leads at this moment; a copy of an unbound one has to be bound itself.
+    /// A bridge to where this one leads at this moment; a copy of an unbound one has to be bound
+    /// itself.
     fn clone(&self) -> Self {
         Self { target: self.target.clone(), binding: self.binding }
     }
@@ -162,6 +167,9 @@ impl Clone for Bridge {
 impl fmt::Debug for Bridge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bound = self.target.get().is_some();
-        f.debug_struct("Bridge").field("bound", &bound).field("binding", &self.binding).finish_non_exhaustive()
+        f.debug_struct("Bridge")
+            .field("bound", &bound)
+            .field("binding", &self.binding)
+            .finish_non_exhaustive()
     }
 }

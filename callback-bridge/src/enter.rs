@@ -18,17 +18,19 @@
 //! | restore the copied mask | nobody; the thread is C's |
 //! | cancellation as it was | nobody |
 //!
-//! The seed of this (Go's f8e6418) is the pair of lines in the middle: without blocking, a handler between
-//! `current` and the signal stack runs Go code on whatever stack it is given. Its successor took the M before
-//! blocking: a handler inside the list's locked phase that needs an M itself waits for the thread it has interrupted
-//! (golang/go#42207). Both orders can be compiled back in, and the storm must notice.
+//! The seed of this (Go's f8e6418) is the pair of lines in the middle: without blocking, a handler
+//! between `current` and the signal stack runs Go code on whatever stack it is given. Its successor
+//! took the M before blocking: a handler inside the list's locked phase that needs an M itself
+//! waits for the thread it has interrupted (golang/go#42207). Both orders can be compiled back in,
+//! and the storm must notice.
 //!
-//! A fault while signals are blocked kills the process without its handler; there is nothing to fault on in there.
+//! A fault while signals are blocked kills the process without its handler; there is nothing to
+//! fault on in there.
 //!
 //! # Safety
 //!
-//! `publish` and `retract` are called in pairs, on the record's own thread, in nesting order, and with a
-//! registered signal stack wherever a signal can arrive in between.
+//! `publish` and `retract` are called in pairs, on the record's own thread, in nesting order, and
+//! with a registered signal stack wherever a signal can arrive in between.
 #![expect(unsafe_code, reason = "makes a goroutine current on a thread")]
 
 use crate::barrier;
@@ -42,7 +44,8 @@ use gosched_runtime_sys::signal_mask::SignalMask;
 use gosched_runtime_sys::thread;
 use gosched_scheduler::embed::{Bound, Closed};
 
-/// What the runtime's overflow report needs. A host that blocks them gains nothing: a blocked fault kills.
+/// What the runtime's overflow report needs. A host that blocks them gains nothing: a blocked fault
+/// kills.
 const FAULTS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 
 /// Where a bridge leads to.
@@ -82,7 +85,8 @@ pub(crate) fn need_m(target: &Target) -> Result<Inside, EnterError> {
     }
 }
 
-/// Into the gap, and out of it on the other side. Whatever takes time is done on this side, with the thread's own mask.
+/// Into the gap, and out of it on the other side. Whatever takes time is done on this side, with
+/// the thread's own mask.
 fn cross_in(target: &Target) -> Result<&'static mut Record, EnterError> {
     let process = target.process;
     loop {
@@ -110,7 +114,11 @@ fn cross_in(target: &Target) -> Result<&'static mut Record, EnterError> {
 }
 
 /// The gap: signals are blocked on entry, and the thread is inside, or C's again, on return.
-fn through(record: &'static mut Record, mask: SignalMask, target: &Target) -> Result<&'static mut Record, EnterError> {
+fn through(
+    record: &'static mut Record,
+    mask: SignalMask,
+    target: &Target,
+) -> Result<&'static mut Record, EnterError> {
     record.mask = mask;
     match publish(record, target) {
         Ok(()) => {
@@ -130,8 +138,10 @@ fn publish(record: &mut Record, target: &Target) -> Result<(), EnterError> {
     if mutated("need_m.stack_after_unmask") {
         record.mask.restore();
     }
-    // SAFETY: the record is this call's; `drop_m` or the lines below retract it; signals are blocked until there is a stack.
-    unsafe { record.foreign.publish(target.bound.handle()) }.map_err(|Closed| EnterError::ShutDown)?;
+    // SAFETY: the record is this call's; `drop_m` or the lines below retract it; signals are
+    // blocked until there is a stack.
+    unsafe { record.foreign.publish(target.bound.handle()) }
+        .map_err(|Closed| EnterError::ShutDown)?;
     record.put_stack_on().inspect_err(|_| {
         // SAFETY: published above.
         unsafe { record.foreign.retract(target.bound.handle()) };

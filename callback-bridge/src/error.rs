@@ -5,7 +5,8 @@ use std::{error, fmt, io};
 
 /// What [`Bridge::enter`](crate::Bridge::enter) returns instead of the callback's value.
 ///
-/// Except for [`Panicked`](Self::Panicked) the callback did not run, and was dropped where `enter` was called.
+/// Except for [`Panicked`](Self::Panicked) the callback did not run, and was dropped where `enter`
+/// was called.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum EnterError {
@@ -13,7 +14,8 @@ pub enum EnterError {
     NotRunning,
     /// The runtime is shutting down, or has.
     ShutDown,
-    /// This process is a forked child of the one that built the runtime; the runtime's threads are not here.
+    /// This process is a forked child of the one that built the runtime; the runtime's threads are
+    /// not here.
     Forked,
     /// The call came from a signal handler.
     SignalHandler,
@@ -35,7 +37,9 @@ impl fmt::Display for EnterError {
         match self {
             Self::NotRunning => f.write_str("the callback's runtime is not running yet"),
             Self::ShutDown => f.write_str("the callback's runtime is shut down"),
-            Self::Forked => f.write_str("the callback's runtime runs in the parent of this process"),
+            Self::Forked => {
+                f.write_str("the callback's runtime runs in the parent of this process")
+            }
             Self::SignalHandler => f.write_str("a signal handler cannot enter the runtime"),
             Self::Resources(error) => write!(f, "no machine for this thread: {error}"),
             Self::Panicked(payload) => match text(payload.as_ref()) {
@@ -48,7 +52,10 @@ impl fmt::Display for EnterError {
 
 /// The message of a payload that `panic!` made.
 fn text(payload: &(dyn Any + Send)) -> Option<&str> {
-    payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+    payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }
 
 impl error::Error for EnterError {
@@ -68,7 +75,10 @@ mod tests {
     #[test]
     fn says_what_the_callback_panicked_with() {
         assert_eq!(EnterError::Panicked(Box::new("boo")).to_string(), "the callback panicked: boo");
-        assert_eq!(EnterError::Panicked(Box::new(String::from("boo"))).to_string(), "the callback panicked: boo");
+        assert_eq!(
+            EnterError::Panicked(Box::new(String::from("boo"))).to_string(),
+            "the callback panicked: boo"
+        );
         assert_eq!(EnterError::Panicked(Box::new(7)).to_string(), "the callback panicked");
     }
 
@@ -76,6 +86,8 @@ mod tests {
     fn passes_the_reason_of_a_failed_refill_on() {
         let error = EnterError::refill(libc::ENOMEM);
         assert!(error.source().is_some());
-        assert!(matches!(error, EnterError::Resources(reason) if reason.raw_os_error() == Some(libc::ENOMEM)));
+        assert!(
+            matches!(error, EnterError::Resources(reason) if reason.raw_os_error() == Some(libc::ENOMEM))
+        );
     }
 }

@@ -2,35 +2,43 @@
 //!
 //! # The rule
 //!
-//! *The list always has one more M than is needed.* Whoever takes the last one owes the list another and pays once it
-//! is inside, as a goroutine with its signals restored; nothing is allocated in the gap between a thread's own world
-//! and ours, where all signals are blocked. A thread that finds the list empty leaves the gap again: it is counted,
-//! sleeps with its own mask until the debt is paid, and asks anew. The debtor makes as many Ms as it counts waiters,
-//! plus the one, and hands them over in one go. If it cannot make any, the waiters wake to that error.
+//! *The list always has one more M than is needed.* Whoever takes the last one owes the list
+//! another and pays once it is inside, as a goroutine with its signals restored; nothing is
+//! allocated in the gap between a thread's own world and ours, where all signals are blocked. A
+//! thread that finds the list empty leaves the gap again: it is counted, sleeps with its own mask
+//! until the debt is paid, and asks anew. The debtor makes as many Ms as it counts waiters, plus
+//! the one, and hands them over in one go. If it cannot make any, the waiters wake to that error.
 //!
 //! # The words
 //!
-//! `head` is null, [`locked`](ExtraList::lock) or the first M. The locked phase is a handful of instructions; it may
-//! only be entered with signals blocked, or a handler that itself asks for an M waits for the thread it interrupts,
-//! for ever (golang/go#42207). Everything else (`link` of a listed M, [`Debt`]) belongs to whoever holds `head` locked.
-//! `refills` counts the debts that were paid or written off; waiters sleep on it. A ticket is read while `head` is
-//! locked and the count moves while `head` is locked, so no waiter can register between count and wake-up and miss both.
+//! `head` is null, [`locked`](ExtraList::lock) or the first M. The locked phase is a handful of
+//! instructions; it may only be entered with signals blocked, or a handler that itself asks for an
+//! M waits for the thread it interrupts, for ever (golang/go#42207). Everything else (`link` of a
+//! listed M, [`Debt`]) belongs to whoever holds `head` locked. `refills` counts the debts that were
+//! paid or written off; waiters sleep on it. A ticket is read while `head` is locked and the count
+//! moves while `head` is locked, so no waiter can register between count and wake-up and miss both.
 //!
 //! # Rejected
 //!
-//! *A lock-free pop*: it reads the link of an M that another thread may have taken, needs a tagged head against ABA,
-//! and still leaves the debt and the waiters to a second word. *Handing an M to a waiter directly*: the waiter would
-//! own one while it still runs with its signals open. *Sleeping inside the gap*: signals for the process would wait
-//! for an allocation on another thread. *Polling with a short sleep, as Go does*: a hundred threads that arrive
-//! together would wake a hundred times each.
+//! *A lock-free pop*: it reads the link of an M that another thread may have taken, needs a tagged
+//! head against ABA, and still leaves the debt and the waiters to a second word. *Handing an M to a
+//! waiter directly*: the waiter would own one while it still runs with its signals open. *Sleeping
+//! inside the gap*: signals for the process would wait for an allocation on another thread.
+//! *Polling with a short sleep, as Go does*: a hundred threads that arrive together would wake a
+//! hundred times each.
 //!
 //! # Safety
 //!
-//! An M on the list is reachable by the list only; taking one turns it into a `&'static mut`, putting it back gives that
-//! reference up. Nodes are never freed.
-#![expect(unsafe_code, reason = "an intrusive list of immortal nodes, guarded by a locked value of its head")]
+//! An M on the list is reachable by the list only; taking one turns it into a `&'static mut`,
+//! putting it back gives that reference up. Nodes are never freed.
+#![expect(
+    unsafe_code,
+    reason = "an intrusive list of immortal nodes, guarded by a locked value of its head"
+)]
 
-use gosched_runtime_sys::primitive::{AtomicPtr, AtomicU32, Futex, Ordering, UnsafeCell, mutated, spin_loop, thread};
+use gosched_runtime_sys::primitive::{
+    AtomicPtr, AtomicU32, Futex, Ordering, UnsafeCell, mutated, spin_loop, thread,
+};
 use std::ptr;
 
 /// What the list holds.
@@ -43,7 +51,8 @@ pub(crate) unsafe trait Node: Sized + Send + 'static {
     fn link(&self) -> &Link<Self>;
 }
 
-/// The place in a node for the next one; the list's while the node is listed, the node's owner's otherwise.
+/// The place in a node for the next one; the list's while the node is listed, the node's owner's
+/// otherwise.
 pub(crate) struct Link<T>(UnsafeCell<*mut T>);
 
 impl<T> Link<T> {
@@ -54,14 +63,16 @@ impl<T> Link<T> {
 
     fn get(&self) -> *mut T {
         self.0.with(|next| {
-            // SAFETY: the link of a listed node is read under the list's lock; see the module's head.
+            // SAFETY: the link of a listed node is read under the list's lock; see the module's
+            // head.
             unsafe { *next }
         })
     }
 
     fn set(&self, next: *mut T) {
         self.0.with_mut(|link| {
-            // SAFETY: written by the owner of a node that is not listed yet, or under the list's lock.
+            // SAFETY: written by the owner of a node that is not listed yet, or under the list's
+            // lock.
             unsafe { *link = next }
         });
     }
@@ -84,8 +95,8 @@ struct Debt {
     waiting: u32,
 }
 
-// SAFETY: a node is reached by one thread at a time (the lock, then a unique reference), which asks `T: Send` only;
-// `debt` is touched under the lock.
+// SAFETY: a node is reached by one thread at a time (the lock, then a unique reference), which asks
+// `T: Send` only; `debt` is touched under the lock.
 unsafe impl<T: Send> Sync for ExtraList<T> {}
 // SAFETY: as above; the list owns its nodes.
 unsafe impl<T: Send> Send for ExtraList<T> {}
@@ -107,7 +118,8 @@ pub(crate) enum Take<T: 'static> {
     Last(&'static mut T, Owed),
     /// None, and somebody owes: leave the gap, [wait](ExtraList::wait), ask again.
     Wait(Ticket),
-    /// None, and nobody owes, because the last debt was written off: leave the gap, settle, ask again.
+    /// None, and nobody owes, because the last debt was written off: leave the gap, settle, ask
+    /// again.
     Dry(Owed),
 }
 
@@ -153,14 +165,16 @@ impl<T: Node> ExtraList<T> {
     pub(crate) fn take(&self) -> Take<T> {
         let first = self.lock();
         if mutated("need_m.take_before_block") {
-            // The window of that mistake is a few nanoseconds; a holder that is slow here is the same, found sooner.
+            // The window of that mistake is a few nanoseconds; a holder that is slow here is the
+            // same, found sooner.
             (0..200).for_each(|_| spin_loop());
         }
         if first.is_null() {
             let answer = self.debt(|debt| self.queue_up(debt));
             self.unlock(ptr::null_mut());
             return match answer {
-                // Mutant: the ticket is read after the lock is gone, perhaps after the refill it should wait for.
+                // Mutant: the ticket is read after the lock is gone, perhaps after the refill it
+                // should wait for.
                 Take::Wait(_) if mutated("extra.ticket_under_lock") => Take::Wait(self.ticket()),
                 answer => answer,
             };
@@ -201,8 +215,8 @@ impl<T: Node> ExtraList<T> {
         owed
     }
 
-    /// How many Ms a debtor makes: one for each waiter it can see, and one more. Who comes later finds the list filled,
-    /// or an `owed` of its own.
+    /// How many Ms a debtor makes: one for each waiter it can see, and one more. Who comes later
+    /// finds the list filled, or an `owed` of its own.
     pub(crate) fn wanted(&self) -> u32 {
         let first = self.lock();
         let waiting = self.debt(|debt| debt.waiting);
@@ -210,8 +224,8 @@ impl<T: Node> ExtraList<T> {
         waiting + 1
     }
 
-    /// Pays the debt with `made`, or writes it off because of the OS error `failure`; wakes all waiters either way.
-    /// Signals must be blocked.
+    /// Pays the debt with `made`, or writes it off because of the OS error `failure`; wakes all
+    /// waiters either way. Signals must be blocked.
     pub(crate) fn settle(&self, _owed: Owed, made: Chain<T>, failure: i32) {
         let old = self.lock();
         let first = if made.is_empty() {
@@ -236,8 +250,8 @@ impl<T: Node> ExtraList<T> {
     ///
     /// # Errors
     ///
-    /// The OS error for which it was written off. The word holds the latest outcome: after two refills in a row a waiter
-    /// may see the second's, which is as true for it.
+    /// The OS error for which it was written off. The word holds the latest outcome: after two
+    /// refills in a row a waiter may see the second's, which is as true for it.
     pub(crate) fn wait(&self, ticket: Ticket) -> Result<(), i32> {
         // ORDERING[extra.refill]: with the count comes the failure that `settle` stored before it.
         while self.refills.word.load(Ordering::Acquire) == ticket.0 {
@@ -260,15 +274,22 @@ impl<T: Node> ExtraList<T> {
         })
     }
 
-    /// Locks `head` and returns what it held. The holder is a few instructions from done and no handler can hold it up,
-    /// so this spins; it yields between looks, because the kernel may have taken the processor away from the holder.
+    /// Locks `head` and returns what it held. The holder is a few instructions from done and no
+    /// handler can hold it up, so this spins; it yields between looks, because the kernel may have
+    /// taken the processor away from the holder.
     fn lock(&self) -> *mut T {
         let mut looks = 0_u32;
         loop {
             let first = self.head.load(Ordering::Relaxed);
             if first != locked() {
-                // ORDERING[extra.lock]: the holder before us wrote links and debt; its `unlock` makes them visible.
-                let outcome = self.head.compare_exchange(first, locked(), Ordering::Acquire, Ordering::Relaxed);
+                // ORDERING[extra.lock]: the holder before us wrote links and debt; its `unlock`
+                // makes them visible.
+                let outcome = self.head.compare_exchange(
+                    first,
+                    locked(),
+                    Ordering::Acquire,
+                    Ordering::Relaxed,
+                );
                 if outcome.is_ok() {
                     return first;
                 }
@@ -280,7 +301,8 @@ impl<T: Node> ExtraList<T> {
 
     fn unlock(&self, first: *mut T) {
         // ORDERING[extra.lock]: hands links, debt and the nodes themselves to the next `lock`.
-        let order = if mutated("extra.unlock_releases") { Ordering::Relaxed } else { Ordering::Release };
+        let order =
+            if mutated("extra.unlock_releases") { Ordering::Relaxed } else { Ordering::Release };
         self.head.store(first, order);
     }
 }
@@ -323,7 +345,9 @@ mod tests {
 
     fn chain(numbers: std::ops::Range<usize>) -> Chain<Numbered> {
         let mut chain = Chain::new();
-        numbers.for_each(|number| chain.push(Box::leak(Box::new(Numbered { link: Link::new(), number }))));
+        numbers.for_each(|number| {
+            chain.push(Box::leak(Box::new(Numbered { link: Link::new(), number })))
+        });
         chain
     }
 

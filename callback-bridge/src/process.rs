@@ -1,8 +1,9 @@
 //! What all bridges of one process share: the list of extra Ms.
 //!
-//! A fork copies memory and one thread. Whatever the others were doing to the list stays half done in the child, a
-//! locked head for ever locked. So the list belongs to a process: a bridge that is bound in a child gets a new
-//! one, and everything that was made before the fork is left alone there, leaked with the parent's runtime.
+//! A fork copies memory and one thread. Whatever the others were doing to the list stays half done
+//! in the child, a locked head for ever locked. So the list belongs to a process: a bridge that is
+//! bound in a child gets a new one, and everything that was made before the fork is left alone
+//! there, leaked with the parent's runtime.
 
 use crate::error::EnterError;
 use crate::extra::{Chain, ExtraList, Owed};
@@ -34,7 +35,10 @@ impl Process {
         if let Some(process) = this.filter(|process| !process.forked()) {
             return Ok(process);
         }
-        Ok(this.insert(Box::leak(Box::new(Self { generation: fork::generation(), extra: ExtraList::new() }))))
+        Ok(this.insert(Box::leak(Box::new(Self {
+            generation: fork::generation(),
+            extra: ExtraList::new(),
+        }))))
     }
 
     /// Whether this is a forked child of the process meant. Async-signal-safe.
@@ -43,8 +47,9 @@ impl Process {
         self.generation != fork::generation()
     }
 
-    /// Gets ready for the first callback: puts a first M on an empty list, and finds out how a thread learns its stack's
-    /// bounds. Without memory for an M the list stays empty: that callback tries again, and has somebody to tell.
+    /// Gets ready for the first callback: puts a first M on an empty list, and finds out how a
+    /// thread learns its stack's bounds. Without memory for an M the list stays empty: that
+    /// callback tries again, and has somebody to tell.
     pub(crate) fn stock(&'static self) {
         thread::prepare_stack_bounds();
         if let Some(owed) = quietly(|| self.extra.stock()) {
@@ -52,8 +57,8 @@ impl Process {
         }
     }
 
-    /// Makes the Ms that the list is owed; without memory for a single one, the waiters and the caller hear of it. Not in
-    /// the gap: this allocates.
+    /// Makes the Ms that the list is owed; without memory for a single one, the waiters and the
+    /// caller hear of it. Not in the gap: this allocates.
     pub(crate) fn refill(&'static self, owed: Owed) -> Result<(), EnterError> {
         let mut made = Chain::new();
         let mut failure = 0;

@@ -1,23 +1,28 @@
 //! The bridge's side of an extra M.
 //!
-//! A [`Record`] pairs the scheduler's half ([`Foreign`]: machine and thread-backed goroutine) with what has to be undone on
-//! the thread that has it: its signal mask, its former signal stack. It is made outside the gap and never freed: a
-//! thread that went away without a word, and a late wake-up, find it intact.
+//! A [`Record`] pairs the scheduler's half ([`Foreign`]: machine and thread-backed goroutine) with
+//! what has to be undone on the thread that has it: its signal mask, its former signal stack. It is
+//! made outside the gap and never freed: a thread that went away without a word, and a late
+//! wake-up, find it intact.
 //!
-//! A record is in one of three hands: the list's; a call's, as a unique reference; a thread's, bound, where the
-//! thread's own word points to it and only what never changes is read until the exit hook takes it apart.
+//! A record is in one of three hands: the list's; a call's, as a unique reference; a thread's,
+//! bound, where the thread's own word points to it and only what never changes is read until the
+//! exit hook takes it apart.
 //!
 //! # Safety
 //!
-//! A previous signal stack is put back only by the call that found it, on the same thread, and only over ours: whoever
-//! unmaps a registered stack disables it first, and then it is not ours that is registered.
+//! A previous signal stack is put back only by the call that found it, on the same thread, and only
+//! over ours: whoever unmaps a registered stack disables it first, and then it is not ours that is
+//! registered.
 #![expect(unsafe_code, reason = "a list node, and sigaltstack's promise to put back what exists")]
 
 use crate::error::EnterError;
 use crate::extra::{ExtraList, Link, Node};
 use gosched_runtime_sys::fork;
 use gosched_runtime_sys::signal_mask::SignalMask;
-use gosched_runtime_sys::signal_stack::{Registered, Removal, SignalStack, large_enough, registered};
+use gosched_runtime_sys::signal_stack::{
+    Registered, Removal, SignalStack, large_enough, registered,
+};
 use gosched_scheduler::embed::Foreign;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
@@ -39,8 +44,8 @@ pub(crate) struct Record {
     before: Option<Registered>,
     /// None after one had to be left behind, until the next is needed.
     stack: Option<SignalStack>,
-    /// The thread that had the record last had a signal stack that served; threads of one kind come after each other. Where
-    /// there is none, putting ours on is the same system call as looking.
+    /// The thread that had the record last had a signal stack that served; threads of one kind come
+    /// after each other. Where there is none, putting ours on is the same system call as looking.
     look_first: bool,
 }
 
@@ -51,7 +56,8 @@ unsafe impl Node for Record {
     }
 }
 
-// SAFETY: the pointers in `before` and `link` are numbers to whoever does not own the record, and it has one owner.
+// SAFETY: the pointers in `before` and `link` are numbers to whoever does not own the record, and
+// it has one owner.
 unsafe impl Send for Record {}
 
 impl Record {
@@ -106,7 +112,8 @@ impl Record {
         Ok(())
     }
 
-    /// Puts the signal stack back that [`put_stack_on`](Self::put_stack_on) found. Signals are blocked.
+    /// Puts the signal stack back that [`put_stack_on`](Self::put_stack_on) found. Signals are
+    /// blocked.
     pub(crate) fn take_stack_off(&mut self) {
         let before = self.before.take();
         if let (Some(stack), Some(before)) = (&self.stack, before) {
@@ -116,8 +123,8 @@ impl Record {
         }
     }
 
-    /// Takes our signal stack off a thread that ends, and puts nothing in its place: what was there is from long ago, and
-    /// std has unmapped its own by now. Signals are blocked.
+    /// Takes our signal stack off a thread that ends, and puts nothing in its place: what was there
+    /// is from long ago, and std has unmapped its own by now. Signals are blocked.
     pub(crate) fn take_stack_off_at_exit(&mut self) {
         if let (Some(stack), Some(_)) = (&self.stack, self.before.take()) {
             // SAFETY: installed by this thread, which the record is bound to.
@@ -126,16 +133,16 @@ impl Record {
         }
     }
 
-    /// A stack that somebody put another one over may be put back by them later: it is not ours any more. Dropped while
-    /// taken, it keeps its memory.
+    /// A stack that somebody put another one over may be put back by them later: it is not ours any
+    /// more. Dropped while taken, it keeps its memory.
     fn leave_behind(&mut self, removal: Removal) {
         if removal == Removal::NotOurs {
             self.stack = None;
         }
     }
 
-    /// Begins a call on a bound record; false if a call is just beginning or ending, that is, in a handler that
-    /// interrupted it. Plain loads and stores: only this thread and its handlers look.
+    /// Begins a call on a bound record; false if a call is just beginning or ending, that is, in a
+    /// handler that interrupted it. Plain loads and stores: only this thread and its handlers look.
     #[inline]
     pub(crate) fn begin(&self) -> bool {
         if self.in_use.load(Relaxed) {

@@ -1,9 +1,10 @@
-//! Signals at every instruction of `need_m` and `drop_m`, and the orders of 2015 that do not survive them.
+//! Signals at every instruction of `need_m` and `drop_m`, and the orders of 2015 that do not
+//! survive them.
 //!
-//! A thread calls in and out without pause while another one sends it signals. The handler asks what it interrupted and
-//! enters by itself, which is against the contract in general and harmless here: the callbacks allocate nothing, and
-//! there are Ms enough. In a build with `--cfg gosched_mutants` the wrong orders have to be noticed, the
-//! deadlock by an alarm.
+//! A thread calls in and out without pause while another one sends it signals. The handler asks
+//! what it interrupted and enters by itself, which is against the contract in general and harmless
+//! here: the callbacks allocate nothing, and there are Ms enough. In a build with `--cfg
+//! gosched_mutants` the wrong orders have to be noticed, the deadlock by an alarm.
 #![expect(unsafe_code, reason = "a signal handler, pthread_kill, the promise of a mode")]
 
 use gosched_callback_bridge::{Binding, Bridge};
@@ -64,7 +65,8 @@ fn no_signal_stack() {
     assert_eq!(unsafe { libc::sigaltstack(&none, null_mut()) }, 0);
 }
 
-/// Calls in and out until handlers have found `enough` of both worlds. Ten seconds without a handler that returns kill.
+/// Calls in and out until handlers have found `enough` of both worlds. Ten seconds without a
+/// handler that returns kill.
 fn storm(handler: extern "C" fn(libc::c_int), flags: libc::c_int, enough: u64) {
     watchdog(10);
     no_signal_stack();
@@ -77,7 +79,8 @@ fn storm(handler: extern "C" fn(libc::c_int), flags: libc::c_int, enough: u64) {
             scope.spawn(|| BRIDGE.enter(|| all.wait()).map(|_| ()).expect("enter"));
         });
     });
-    // What the first call of a thread asks the C library for, it must not ask for again in a handler.
+    // What the first call of a thread asks the C library for, it must not ask for again in a
+    // handler.
     BRIDGE.enter(|| ()).expect("enter");
     handle(libc::SIGUSR1, handler, flags);
     let done = AtomicBool::new(false);
@@ -92,9 +95,11 @@ fn storm(handler: extern "C" fn(libc::c_int), flags: libc::c_int, enough: u64) {
                     watchdog(10);
                     seen = returned;
                 }
-                // SAFETY: the target is in this scope until `done`, and waits for this thread afterwards.
+                // SAFETY: the target is in this scope until `done`, and waits for this thread
+                // afterwards.
                 unsafe { libc::pthread_kill(target, libc::SIGUSR1) };
-                // On a busy machine: one signal per turn, not a turn full of signals that become one.
+                // On a busy machine: one signal per turn, not a turn full of signals that become
+                // one.
                 std::thread::yield_now();
             }
         });
@@ -158,7 +163,11 @@ mod wrong_orders {
             switch_on("need_m.stack_after_unmask");
             handlers_look(u64::MAX);
         });
-        assert_eq!(status.code(), Some(101), "a handler found a goroutine without its signal stack");
+        assert_eq!(
+            status.code(),
+            Some(101),
+            "a handler found a goroutine without its signal stack"
+        );
     }
 
     #[test]
@@ -167,6 +176,10 @@ mod wrong_orders {
             switch_on("need_m.take_before_block");
             handlers_enter(u64::MAX);
         });
-        assert_eq!(status.signal(), Some(libc::SIGALRM), "a handler waits for the thread it has interrupted");
+        assert_eq!(
+            status.signal(),
+            Some(libc::SIGALRM),
+            "a handler waits for the thread it has interrupted"
+        );
     }
 }

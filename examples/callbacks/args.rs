@@ -51,10 +51,12 @@ pub(crate) trait Name: Copy + PartialEq + Sized + 'static {
     }
 
     fn parse(option: &str, text: &str) -> Result<Self, String> {
-        Self::NAMES.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
-            let names: Vec<_> = Self::NAMES.iter().map(|(name, _)| *name).collect();
-            format!("{option} {text:?}: expected {}", names.join(" or "))
-        })
+        Self::NAMES.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(
+            || {
+                let names: Vec<_> = Self::NAMES.iter().map(|(name, _)| *name).collect();
+                format!("{option} {text:?}: expected {}", names.join(" or "))
+            },
+        )
     }
 }
 
@@ -125,7 +127,9 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, St
             "--goroutines" => args.goroutines = words.number(&option, 1, 100_000)?,
             "--rounds" => args.rounds = Some(words.number(&option, 1, u64::from(u32::MAX))?),
             "--signals" => args.signals = words.number(&option, 1, u64::MAX)?,
-            "--watchdog" => args.watchdog = Duration::from_secs(words.number(&option, 1, 1_000_000)?),
+            "--watchdog" => {
+                args.watchdog = Duration::from_secs(words.number(&option, 1, 1_000_000)?)
+            }
             "--storm" => args.storm = true,
             "--json" => args.json = true,
             _ => return Err(format!("{option}: no such option")),
@@ -175,6 +179,8 @@ impl<I: Iterator<Item = OsString>> Words<I> {
     }
 
     fn nothing_attached(&self, option: &str) -> Result<(), String> {
-        self.attached.as_ref().map_or(Ok(()), |value| Err(format!("{option}={value}: takes no value")))
+        self.attached
+            .as_ref()
+            .map_or(Ok(()), |value| Err(format!("{option}={value}: takes no value")))
     }
 }

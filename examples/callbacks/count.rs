@@ -2,8 +2,9 @@
 //!
 //! # Safety
 //!
-//! `on_line` is called by C with a pointer to a [`Caller`] that belongs to one C thread, and with the bytes of a line.
-//! Both are valid until it returns, and nothing keeps them longer: the goroutine gets a copy of the line.
+//! `on_line` is called by C with a pointer to a [`Caller`] that belongs to one C thread, and with
+//! the bytes of a line. Both are valid until it returns, and nothing keeps them longer: the
+//! goroutine gets a copy of the line.
 
 #![expect(unsafe_code, reason = "the function that C calls gets raw pointers")]
 
@@ -44,8 +45,8 @@ impl Caller {
         Self { bridge, jobs, reply, replies, latencies: Histogram::new(), failure: None }
     }
 
-    /// Has a goroutine count `line` and waits for the running total. Inside `enter` this thread is a goroutine, so
-    /// waiting on the channels parks it like any other.
+    /// Has a goroutine count `line` and waits for the running total. Inside `enter` this thread is
+    /// a goroutine, so waiting on the channels parks it like any other.
     fn call(&mut self, line: &[u8]) -> Result<u64, String> {
         let started = Instant::now();
         let answer = self.bridge.enter(|| {
@@ -66,7 +67,8 @@ impl Caller {
 ///
 /// # Safety
 ///
-/// `ctx` points to a [`Caller`] that nobody else uses during the call, `line` to `len` bytes that do not change.
+/// `ctx` points to a [`Caller`] that nobody else uses during the call, `line` to `len` bytes that
+/// do not change.
 pub(crate) unsafe extern "C" fn on_line(ctx: *mut c_void, line: *const u8, len: usize) -> i64 {
     // SAFETY: the caller's promise.
     let caller = unsafe { &mut *ctx.cast::<Caller>() };
@@ -85,13 +87,14 @@ pub(crate) unsafe extern "C" fn on_line(ctx: *mut c_void, line: *const u8, len: 
     }
 }
 
-/// The body of a counting goroutine: takes lines until no sender is left, answers each with the running total, and
-/// returns how many it took.
+/// The body of a counting goroutine: takes lines until no sender is left, answers each with the
+/// running total, and returns how many it took.
 pub(crate) fn count_lines(jobs: &Receiver<Job>, words: &AtomicU64) -> u64 {
     let mut lines = 0;
     for job in jobs.iter() {
         let in_line = words_of(&job.line);
-        // One word that is only added to: each caller sees its totals grow in every order of these additions.
+        // One word that is only added to: each caller sees its totals grow in every order of these
+        // additions.
         let total = words.fetch_add(in_line, Ordering::Relaxed) + in_line;
         if job.reply.send(total).is_err() {
             // The caller is gone, and `enter` has told it why.
@@ -104,5 +107,6 @@ pub(crate) fn count_lines(jobs: &Receiver<Job>, words: &AtomicU64) -> u64 {
 
 /// Runs of bytes that are no ASCII white space: bytes, so that a line in any encoding has words.
 fn words_of(line: &[u8]) -> u64 {
-    line.split(|byte| matches!(byte, b' ' | b'\t'..=b'\r')).filter(|word| !word.is_empty()).count() as u64
+    line.split(|byte| matches!(byte, b' ' | b'\t'..=b'\r')).filter(|word| !word.is_empty()).count()
+        as u64
 }

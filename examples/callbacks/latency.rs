@@ -1,4 +1,5 @@
-//! How long calls took: a histogram of fixed size, so that noting one costs no allocation on a callback's path.
+//! How long calls took: a histogram of fixed size, so that noting one costs no allocation on a
+//! callback's path.
 
 use std::time::Duration;
 
@@ -43,7 +44,8 @@ impl Histogram {
     }
 }
 
-/// Below `PARTS` each number has its own; from there the highest bits below the leading one choose the part.
+/// Below `PARTS` each number has its own; from there the highest bits below the leading one choose
+/// the part.
 fn bucket(ns: u64) -> usize {
     let Some(shift) = ns.max(1).ilog2().checked_sub(PARTS.ilog2()) else { return ns as usize };
     (shift as usize + 1) * PARTS + (ns >> shift) as usize % PARTS

@@ -1,11 +1,13 @@
 //! C's own threads call into goroutines, while signals rain on them.
 //!
-//! A small C library (`c-side/c/lines.c`) makes threads, splits a text into lines and calls a function pointer for each.
-//! Behind it ([`count::on_line`]) the line goes over a channel to a pool of goroutines that count words; the call waits
-//! for the answer and returns the running total to C. C counts the same text by itself and says what must come out.
+//! A small C library (`c-side/c/lines.c`) makes threads, splits a text into lines and calls a
+//! function pointer for each. Behind it ([`count::on_line`]) the line goes over a channel to a pool
+//! of goroutines that count words; the call waits for the answer and returns the running total to
+//! C. C counts the same text by itself and says what must come out.
 //!
-//! With `--storm` every callback thread gets signals as fast as one thread can send them, and the handler looks at what
-//! it interrupted: a whole goroutine with a whole signal stack, or nothing of ours. Anything else is torn, and fails.
+//! With `--storm` every callback thread gets signals as fast as one thread can send them, and the
+//! handler looks at what it interrupted: a whole goroutine with a whole signal stack, or nothing of
+//! ours. Anything else is torn, and fails.
 //!
 //! ```text
 //! cargo run --release --example callbacks -- --storm --threads 8 --binding per-call
@@ -57,8 +59,10 @@ fn fail(errors: &[String]) -> ExitCode {
 
 /// Returns what is wrong with the result; the error is why there is none.
 fn run_and_print(args: &Args) -> Result<Vec<String>, String> {
-    let text = fs::read(&args.file).map_err(|error| format!("cannot read {}: {error}", args.file.display()))?;
-    let watchdog = Watchdog::start(args.watchdog).map_err(|error| format!("no watchdog: {error}"))?;
+    let text = fs::read(&args.file)
+        .map_err(|error| format!("cannot read {}: {error}", args.file.display()))?;
+    let watchdog =
+        Watchdog::start(args.watchdog).map_err(|error| format!("no watchdog: {error}"))?;
     let report = run::run(args, &text)?;
     drop(watchdog);
     if args.json {

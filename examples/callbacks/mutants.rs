@@ -1,8 +1,10 @@
-//! Only in builds with `--cfg gosched_mutants`: runs the job with one mistake switched on, to show that it is caught.
+//! Only in builds with `--cfg gosched_mutants`: runs the job with one mistake switched on, to show
+//! that it is caught.
 //!
-//! `GOSCHED_MUTANT` names the mistake. With `GOSCHED_HANDLER_ENTERS` set, the signal handler enters the runtime itself
-//! wherever it finds nothing of ours, as the handler of a C program may that knows no better; and each callback enters
-//! many times before it does its work, so that signals find threads at the crossing rather than parked.
+//! `GOSCHED_MUTANT` names the mistake. With `GOSCHED_HANDLER_ENTERS` set, the signal handler enters
+//! the runtime itself wherever it finds nothing of ours, as the handler of a C program may that
+//! knows no better; and each callback enters many times before it does its work, so that signals
+//! find threads at the crossing rather than parked.
 
 use std::env;
 use std::ffi::c_int;
@@ -38,7 +40,8 @@ pub(crate) fn enter_often() {
     }
 }
 
-/// Called on every signal. Only callback threads get the storm's own: the watchdog has to survive what it reports.
+/// Called on every signal. Only callback threads get the storm's own: the watchdog has to survive
+/// what it reports.
 pub(crate) fn enter_from_handler(signal: c_int) {
     if signal != c_side::storm::signal() {
         return;

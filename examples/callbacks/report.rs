@@ -50,13 +50,20 @@ impl Report {
     }
 
     pub(crate) fn json(&self, args: &Args) -> String {
-        let fields: Vec<_> = self.fields(args).iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
+        let fields: Vec<_> =
+            self.fields(args).iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
         format!("{{{}}}", fields.join(", "))
     }
 
     pub(crate) fn table(&self, args: &Args) -> String {
-        let rows = self.fields(args).into_iter().filter(|(name, _)| args.storm || !name.starts_with("signals"));
-        rows.map(|(name, value)| format!("{:<22}{:>20}\n", name.replace('_', " "), value.trim_matches('"'))).collect()
+        let rows = self
+            .fields(args)
+            .into_iter()
+            .filter(|(name, _)| args.storm || !name.starts_with("signals"));
+        rows.map(|(name, value)| {
+            format!("{:<22}{:>20}\n", name.replace('_', " "), value.trim_matches('"'))
+        })
+        .collect()
     }
 
     /// Everything that is not as it must be, in words.
@@ -70,7 +77,11 @@ impl Report {
         equal("lines that reached a goroutine", self.lines, self.expected_lines);
         equal("calls that C made", self.calls.lines, self.expected_lines);
         equal("words", self.words, self.expected_words);
-        equal("the last total that C was given", self.calls.last_total.cast_unsigned(), self.expected_words);
+        equal(
+            "the last total that C was given",
+            self.calls.last_total.cast_unsigned(),
+            self.expected_words,
+        );
         equal("calls that failed", self.calls.refused, 0);
         equal("totals that went backwards", self.calls.backwards, 0);
         equal("signals that found something torn", self.signals.torn, 0);

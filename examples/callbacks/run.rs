@@ -23,7 +23,8 @@ use crate::storm;
 
 /// Rounds that go by default without a storm.
 const ROUNDS: u64 = 10;
-/// Rounds that a C thread lives for. Then fresh ones come: threads that begin and end under the storm are the point.
+/// Rounds that a C thread lives for. Then fresh ones come: threads that begin and end under the
+/// storm are the point.
 const ROUNDS_OF_A_THREAD: u64 = 8;
 /// How long goroutines may take to end after the last line.
 const GRACE: Duration = Duration::from_secs(10);
@@ -31,10 +32,12 @@ const GRACE: Duration = Duration::from_secs(10);
 fn mode(name: ModeName) -> Mode {
     match name {
         ModeName::Threads => Mode::threads(),
-        // SAFETY: the goroutines of this program suspend only in channel operations that stand in plain functions and
-        // closures: not in a thread-local's initialiser, nor in a closure given to code that relies on nesting.
+        // SAFETY: the goroutines of this program suspend only in channel operations that stand in
+        // plain functions and closures: not in a thread-local's initialiser, nor in a closure given
+        // to code that relies on nesting.
         ModeName::Settled => unsafe { Mode::settled() },
-        // SAFETY: as above, and they hold nothing across these operations but what is theirs: no thread-local, no guard.
+        // SAFETY: as above, and they hold nothing across these operations but what is theirs: no
+        // thread-local, no guard.
         ModeName::Migratory => unsafe { Mode::migratory() },
     }
 }
@@ -52,7 +55,10 @@ fn because<E: fmt::Display>(what: &'static str) -> impl FnOnce(E) -> String {
 
 /// Runs the job over `text`. The error says why it could not be done at all.
 pub(crate) fn run(args: &Args, text: &[u8]) -> Result<Report, String> {
-    let runtime = Runtime::builder(mode(args.mode)).name("callbacks").build().map_err(because("no runtime"))?;
+    let runtime = Runtime::builder(mode(args.mode))
+        .name("callbacks")
+        .build()
+        .map_err(because("no runtime"))?;
     let bridge = Bridge::new(&runtime).with_binding(binding(args.binding));
     #[cfg(gosched_mutants)]
     crate::mutants::use_bridge(&bridge);
@@ -68,7 +74,8 @@ pub(crate) fn run(args: &Args, text: &[u8]) -> Result<Report, String> {
         .collect();
     drop(taken);
 
-    let mut callers: Vec<_> = (0..args.threads).map(|_| Caller::new(bridge.clone(), jobs.clone())).collect();
+    let mut callers: Vec<_> =
+        (0..args.threads).map(|_| Caller::new(bridge.clone(), jobs.clone())).collect();
     drop(jobs);
     let driven = drive(args, text, &mut callers);
 
@@ -108,11 +115,14 @@ struct Driven {
     signals_sent: u64,
 }
 
-/// Has C threads go through the text, generation after generation, until there were enough rounds or signals.
+/// Has C threads go through the text, generation after generation, until there were enough rounds
+/// or signals.
 fn drive(args: &Args, text: &[u8], callers: &mut [Caller]) -> Result<Driven, String> {
-    let ctxs: Vec<*mut c_void> = callers.iter_mut().map(|caller| ptr::from_mut(caller).cast()).collect();
+    let ctxs: Vec<*mut c_void> =
+        callers.iter_mut().map(|caller| ptr::from_mut(caller).cast()).collect();
     let strict = args.binding == BindingName::PerCall;
-    let storm = args.storm.then(|| storm::start(strict)).transpose().map_err(because("no storm"))?;
+    let storm =
+        args.storm.then(|| storm::start(strict)).transpose().map_err(because("no storm"))?;
     let started = Instant::now();
     let mut calls = c_side::lines::Report::default();
     let mut rounds = 0;
@@ -127,8 +137,9 @@ fn drive(args: &Args, text: &[u8], callers: &mut [Caller]) -> Result<Driven, Str
             break;
         }
         let more = more.min(ROUNDS_OF_A_THREAD);
-        // SAFETY: each ctx points to a caller of its own, which stays borrowed until the threads are joined; a caller
-        // may be used on any thread, as its type shows; `on_line` returns a panic of the closure as an error.
+        // SAFETY: each ctx points to a caller of its own, which stays borrowed until the threads
+        // are joined; a caller may be used on any thread, as its type shows; `on_line` returns a
+        // panic of the closure as an error.
         let of_these = unsafe { c_side::lines::run(text, more as usize, count::on_line, &ctxs) };
         let of_these = of_these.map_err(because("no C thread"))?;
         calls.lines += of_these.lines;
@@ -137,7 +148,12 @@ fn drive(args: &Args, text: &[u8], callers: &mut [Caller]) -> Result<Driven, Str
         calls.last_total = calls.last_total.max(of_these.last_total);
         rounds += more;
     }
-    Ok(Driven { rounds, calls, wall: started.elapsed(), signals_sent: storm.map_or(0, |storm| storm.sent()) })
+    Ok(Driven {
+        rounds,
+        calls,
+        wall: started.elapsed(),
+        signals_sent: storm.map_or(0, |storm| storm.sent()),
+    })
 }
 
 /// A caller goes to a thread that C makes: checked here, where the compiler cannot see it.

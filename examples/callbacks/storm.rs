@@ -1,9 +1,10 @@
-//! What a signal handler finds, counted: a whole goroutine on a whole signal stack, nothing of ours, or something torn.
+//! What a signal handler finds, counted: a whole goroutine on a whole signal stack, nothing of
+//! ours, or something torn.
 //!
 //! # Safety
 //!
-//! The handler is async-signal-safe: [`gosched::signal::context`] is, so is asking the kernel for the signal stack, and
-//! the rest is atomics.
+//! The handler is async-signal-safe: [`gosched::signal::context`] is, so is asking the kernel for
+//! the signal stack, and the rest is atomics.
 
 #![expect(unsafe_code, reason = "installs a signal handler")]
 
@@ -35,7 +36,8 @@ impl Signals {
         self.in_goroutine + self.outside + self.torn
     }
 
-    /// Whether a storm that shall bring `asked` goes on: after the first tear there is nothing more to learn.
+    /// Whether a storm that shall bring `asked` goes on: after the first tear there is nothing more
+    /// to learn.
     pub(crate) fn wants_more(self, asked: u64) -> bool {
         self.torn == 0 && self.received() < asked
     }
@@ -62,12 +64,14 @@ extern "C" fn on_signal(signal: c_int) {
     crate::mutants::enter_from_handler(signal);
 }
 
-/// The counter for what this signal interrupted. What gosched says is held against what the kernel says.
+/// The counter for what this signal interrupted. What gosched says is held against what the kernel
+/// says.
 fn classify(signal: c_int) -> &'static AtomicU64 {
     match (signal::context(), SignalStack::now()) {
         (Context::Goroutine { on_signal_stack: true, .. }, SignalStack::Running) => &IN_GOROUTINE,
         (Context::Goroutine { .. }, _) => &TORN,
-        // Only callback threads get this signal, and C gave them no signal stack: one that is there is a left-over.
+        // Only callback threads get this signal, and C gave them no signal stack: one that is there
+        // is a left-over.
         (Context::Outside, SignalStack::Registered | SignalStack::Running)
             if signal == c_side::storm::signal() && STRICT.load(Ordering::Relaxed) =>
         {

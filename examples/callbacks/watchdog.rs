@@ -1,4 +1,5 @@
-//! Ends a run that hangs: a lost wake-up shall be a failure with a message, not a process that sits there.
+//! Ends a run that hangs: a lost wake-up shall be a failure with a message, not a process that sits
+//! there.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};

@@ -1,8 +1,8 @@
 //! Pthread cancellation, held off while a thread that C owns runs our code.
 //!
-//! glibc cancels by unwinding. Rust's `catch_unwind` takes the foreign exception for a broken program and aborts, so a
-//! thread must not be cancelled between entering the scheduler and leaving it; a cancel that arrives meanwhile stays
-//! pending and strikes at C's next cancellation point.
+//! glibc cancels by unwinding. Rust's `catch_unwind` takes the foreign exception for a broken
+//! program and aborts, so a thread must not be cancelled between entering the scheduler and leaving
+//! it; a cancel that arrives meanwhile stays pending and strikes at C's next cancellation point.
 
 use std::ffi::c_int;
 use std::marker::PhantomData;
@@ -19,7 +19,10 @@ pub struct CancelState {
 impl CancelState {
     /// Makes the calling thread uncancellable. Costs no system call.
     pub fn disable() -> Self {
-        Self { before: crate::sys::set_cancel_state(crate::sys::CANCEL_DISABLE), _not_send: PhantomData }
+        Self {
+            before: crate::sys::set_cancel_state(crate::sys::CANCEL_DISABLE),
+            _not_send: PhantomData,
+        }
     }
 
     /// Puts the state back that was there.

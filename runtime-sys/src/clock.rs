@@ -1,8 +1,8 @@
 //! The monotonic clock as one number: what can lie in an atomic, and be compared without a call.
 //!
-//! `Instant` is opaque, and timers are kept by nanoseconds. The two run alike; what lies between their zeros is measured
-//! once, and so that the conversion errs to one side: a point in time never becomes an earlier one, so nothing that is
-//! due by the number is early by the `Instant`.
+//! `Instant` is opaque, and timers are kept by nanoseconds. The two run alike; what lies between
+//! their zeros is measured once, and so that the conversion errs to one side: a point in time never
+//! becomes an earlier one, so nothing that is due by the number is early by the `Instant`.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -19,7 +19,8 @@ struct Anchor {
 fn anchor() -> Anchor {
     static ANCHOR: OnceLock<Anchor> = OnceLock::new();
     *ANCHOR.get_or_init(|| {
-        // Whoever loses its core between the two readings widens the gap, so the narrowest of a few counts.
+        // Whoever loses its core between the two readings widens the gap, so the narrowest of a few
+        // counts.
         let look = |_| {
             let before = monotonic_ns();
             let instant = Instant::now();
@@ -30,8 +31,9 @@ fn anchor() -> Anchor {
     })
 }
 
-/// `instant` in nanoseconds on the clock of [`monotonic_ns`], and never too early. What was before the first call may be
-/// too late by as much as one likes: it is over in any case. `u64::MAX` is for what is later than that clock can say.
+/// `instant` in nanoseconds on the clock of [`monotonic_ns`], and never too early. What was before
+/// the first call may be too late by as much as one likes: it is over in any case. `u64::MAX` is
+/// for what is later than that clock can say.
 #[must_use]
 pub fn to_ns(instant: Instant) -> u64 {
     let anchor = anchor();
@@ -39,7 +41,8 @@ pub fn to_ns(instant: Instant) -> u64 {
     anchor.ns.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
 }
 
-/// The moment that [`monotonic_ns`] will say, or said, `ns`; none for `u64::MAX`, or if an `Instant` cannot be so late.
+/// The moment that [`monotonic_ns`] will say, or said, `ns`; none for `u64::MAX`, or if an
+/// `Instant` cannot be so late.
 #[must_use]
 pub fn to_instant(ns: u64) -> Option<Instant> {
     if ns == u64::MAX {
@@ -59,7 +62,8 @@ mod tests {
             let instant = Instant::now();
             let after = monotonic_ns();
             let ns = to_ns(instant + Duration::from_millis(1));
-            // The gap of the anchor is what two readings in a row take, or longer where this machine is slow.
+            // The gap of the anchor is what two readings in a row take, or longer where this
+            // machine is slow.
             assert!(ns <= after + 1_000_000 + 100_000_000, "{ns} {after}");
             while monotonic_ns() < ns {
                 std::hint::spin_loop();

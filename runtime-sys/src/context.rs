@@ -1,20 +1,25 @@
 //! A goroutine's execution context: its registers, kept on its own stack while it does not run.
 //!
-//! The only file that names corosensei. Switching is asymmetric: an M's loop [`resume`](Context::resume)s a context, the
-//! context [`suspend`](Suspender::suspend)s back to that loop with a value that says why. Both sides are generic and
-//! `inline(always)`: a pair of switches costs about 3 ns when the compiler sees `resume` and `suspend` end to end (it
-//! then saves only the registers that are live) and several times that through call frames, because the processor's
-//! return predictor misses once per frame that was entered on one side and left on the other. `benches/switch.rs` shows
-//! it for 0, 1 and 3 frames.
+//! The only file that names corosensei. Switching is asymmetric: an M's loop
+//! [`resume`](Context::resume)s a context, the context [`suspend`](Suspender::suspend)s back to
+//! that loop with a value that says why. Both sides are generic and `inline(always)`: a pair of
+//! switches costs about 3 ns when the compiler sees `resume` and `suspend` end to end (it then
+//! saves only the registers that are live) and several times that through call frames, because the
+//! processor's return predictor misses once per frame that was entered on one side and left on the
+//! other. `benches/switch.rs` shows it for 0, 1 and 3 frames.
 //!
-//! A context that was started and has not returned is never dropped and never unwound from outside: dropping a
-//! [`Context`] leaks its stack. Corosensei's forced unwinding is not compiled in.
+//! A context that was started and has not returned is never dropped and never unwound from outside:
+//! dropping a [`Context`] leaks its stack. Corosensei's forced unwinding is not compiled in.
 //!
 //! # Safety
 //!
-//! Corosensei's coroutine is `!Send` because a stack may hold values that are. Who resumes a context on another thread
-//! than before takes that upon himself; see `docs/soundness.md` for who promises it to us.
-#![expect(unsafe_code, reason = "implements corosensei's Stack for our stacks and switches between stacks")]
+//! Corosensei's coroutine is `!Send` because a stack may hold values that are. Who resumes a
+//! context on another thread than before takes that upon himself; see `docs/soundness.md` for who
+//! promises it to us.
+#![expect(
+    unsafe_code,
+    reason = "implements corosensei's Stack for our stacks and switches between stacks"
+)]
 
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -24,8 +29,8 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::stack::Stack;
 
-// SAFETY: a `Stack` is mapped readable and writable between its guard and `top`, stays mapped until it is dropped,
-// belongs to one owner, and both ends are page-aligned.
+// SAFETY: a `Stack` is mapped readable and writable between its guard and `top`, stays mapped until
+// it is dropped, belongs to one owner, and both ends are page-aligned.
 unsafe impl corosensei::stack::Stack for Stack {
     #[inline(always)]
     fn base(&self) -> StackPointer {
@@ -38,7 +43,8 @@ unsafe impl corosensei::stack::Stack for Stack {
     }
 }
 
-/// A stack and what runs on it. `I` is passed in by each resume, `Y` comes out with each suspension.
+/// A stack and what runs on it. `I` is passed in by each resume, `Y` comes out with each
+/// suspension.
 pub struct Context<I: 'static, Y: 'static> {
     coroutine: ManuallyDrop<Coroutine<I, Y, (), Stack>>,
 }
@@ -50,7 +56,8 @@ impl<I: 'static, Y: 'static> fmt::Debug for Context<I, Y> {
 }
 
 impl<I: 'static, Y: 'static> Context<I, Y> {
-    /// Prepares `f` to run on `stack` at the first resume. `f` must not unwind out of its root: that aborts.
+    /// Prepares `f` to run on `stack` at the first resume. `f` must not unwind out of its root:
+    /// that aborts.
     #[inline(always)]
     pub fn new<F: FnOnce(Suspender<I, Y>, I) + 'static>(stack: Stack, f: F) -> Self {
         let coroutine = Coroutine::with_stack(stack, move |yielder: &Yielder<I, Y>, input| {
@@ -109,16 +116,18 @@ impl<I: 'static, Y: 'static> Suspender<I, Y> {
     ///
     /// # Safety
     ///
-    /// Called on the stack of the context that this suspender was made for, while that context runs.
+    /// Called on the stack of the context that this suspender was made for, while that context
+    /// runs.
     #[inline(always)]
     pub unsafe fn suspend(self, value: Y) -> I {
-        // SAFETY: the yielder lies at the base of the running context's own stack, which outlives this call.
+        // SAFETY: the yielder lies at the base of the running context's own stack, which outlives
+        // this call.
         let yielder = unsafe { &*self.0 };
         yielder.suspend(value)
     }
 
-    /// Runs `f` on the stack of whoever resumed the context, below its frames, and returns what it returned. An `f` that
-    /// unwinds aborts.
+    /// Runs `f` on the stack of whoever resumed the context, below its frames, and returns what it
+    /// returned. An `f` that unwinds aborts.
     ///
     /// # Safety
     ///
@@ -134,7 +143,8 @@ impl<I: 'static, Y: 'static> Suspender<I, Y> {
                 (self.0)()
             }
         }
-        // SAFETY: the yielder lies at the base of the running context's own stack, which outlives this call.
+        // SAFETY: the yielder lies at the base of the running context's own stack, which outlives
+        // this call.
         let yielder = unsafe { &*self.0 };
         let carried = Carried(f);
         yielder.on_parent_stack(move || carried.call())

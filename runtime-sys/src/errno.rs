@@ -4,7 +4,8 @@
 //!
 //! # Safety
 //!
-//! The location belongs to the calling thread and lives as long as it does; it is read and written at once, never kept.
+//! The location belongs to the calling thread and lives as long as it does; it is read and written
+//! at once, never kept.
 #![expect(unsafe_code, reason = "errno is a C lvalue")]
 
 use std::ffi::c_int;

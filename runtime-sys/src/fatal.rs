@@ -1,7 +1,8 @@
-//! Last words: text to standard error from places where nothing may be allocated, locked or formatted.
+//! Last words: text to standard error from places where nothing may be allocated, locked or
+//! formatted.
 //!
-//! A message is put together on the stack and leaves in one `write`, so that two dying threads do not shred each
-//! other's. Everything here is async-signal-safe.
+//! A message is put together on the stack and leaves in one `write`, so that two dying threads do
+//! not shred each other's. Everything here is async-signal-safe.
 //!
 //! # Safety
 //!
@@ -70,7 +71,8 @@ impl Line {
         let mut rest = &self.bytes[..self.length];
         while !rest.is_empty() {
             // SAFETY: the buffer is alive and as long as said.
-            let written = unsafe { libc::write(libc::STDERR_FILENO, rest.as_ptr().cast(), rest.len()) };
+            let written =
+                unsafe { libc::write(libc::STDERR_FILENO, rest.as_ptr().cast(), rest.len()) };
             match usize::try_from(written) {
                 Ok(written) if written > 0 => rest = &rest[written..],
                 Err(_) if crate::errno::get() == libc::EINTR => {}

@@ -1,8 +1,8 @@
 //! Memory that is about to be needed, fetched ahead.
 //!
-//! A goroutine that slept lies in nobody's cache: its record, the head of its stack and the frames below are misses of the caches
-//! and of the translation buffer, each of which waits for the one before. Whoever makes several runnable at a time has those of all
-//! of them fetched together.
+//! A goroutine that slept lies in nobody's cache: its record, the head of its stack and the frames
+//! below are misses of the caches and of the translation buffer, each of which waits for the one
+//! before. Whoever makes several runnable at a time has those of all of them fetched together.
 //!
 //! # Safety
 //!

@@ -1,8 +1,9 @@
 //! Whether this process is a forked child of the one that built things.
 //!
-//! In a child only the forking thread goes on: a scheduler whose Ms are gone must be refused there, not waited for. Who
-//! builds one calls [`watch`] and keeps the [`generation`] of that moment; another number later means "not here".
-//! A child made by raw `clone` or `vfork` runs no hook and is not told apart; such a child may call nothing but `exec` anyway.
+//! In a child only the forking thread goes on: a scheduler whose Ms are gone must be refused there,
+//! not waited for. Who builds one calls [`watch`] and keeps the [`generation`] of that moment;
+//! another number later means "not here". A child made by raw `clone` or `vfork` runs no hook and
+//! is not told apart; such a child may call nothing but `exec` anyway.
 //!
 //! # Safety
 //!
@@ -21,7 +22,8 @@ extern "C" fn in_child() {
     GENERATION.fetch_add(1, Relaxed);
 }
 
-/// How many forks lie between the process that first called [`watch`] and this one. Async-signal-safe.
+/// How many forks lie between the process that first called [`watch`] and this one.
+/// Async-signal-safe.
 #[inline]
 pub fn generation() -> u32 {
     GENERATION.load(Relaxed)

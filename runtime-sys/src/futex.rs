@@ -1,7 +1,7 @@
 //! A word that a thread can sleep on.
 //!
-//! The one way a thread blocks in the protocols above. Protocol code names it as [`crate::primitive::Futex`], which in the
-//! models is loom's stand-in for it.
+//! The one way a thread blocks in the protocols above. Protocol code names it as
+//! [`crate::primitive::Futex`], which in the models is loom's stand-in for it.
 
 use crate::sys;
 use std::sync::atomic::AtomicU32;
@@ -26,15 +26,16 @@ impl Futex {
         sys::futex_wait(&self.word, expected, None);
     }
 
-    /// Sleeps while the word is `expected`, at longest until `deadline`; may return early. False: the deadline passed.
+    /// Sleeps while the word is `expected`, at longest until `deadline`; may return early. False:
+    /// the deadline passed.
     #[must_use]
     pub fn wait_until(&self, expected: u32, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         !left.is_zero() && sys::futex_wait(&self.word, expected, Some(left))
     }
 
-    /// Wakes one sleeper. The address is a name here: whoever sees a store that the caller made before this call may
-    /// end the word's life at once, as far as the kernel is concerned.
+    /// Wakes one sleeper. The address is a name here: whoever sees a store that the caller made
+    /// before this call may end the word's life at once, as far as the kernel is concerned.
     pub fn wake(&self) {
         sys::futex_wake(self.word.as_ptr());
     }

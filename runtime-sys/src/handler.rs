@@ -1,27 +1,34 @@
-//! Signal handlers that stand in front of whatever a host installed, and pass on what is not theirs.
+//! Signal handlers that stand in front of whatever a host installed, and pass on what is not
+//! theirs.
 //!
-//! A host's handler is never edited: it keeps its flags, its mask and its place. One of ours is asked first; a signal that
-//! it does not know goes to what was there before, the way the kernel would have delivered it:
+//! A host's handler is never edited: it keeps its flags, its mask and its place. One of ours is
+//! asked first; a signal that it does not know goes to what was there before, the way the kernel
+//! would have delivered it:
 //!
-//! - with three arguments or one (`SA_SIGINFO`), with its `sa_mask` added, and with the signal itself unblocked if it
-//!   asked for `SA_NODEFER`;
+//! - with three arguments or one (`SA_SIGINFO`), with its `sa_mask` added, and with the signal
+//!   itself unblocked if it asked for `SA_NODEFER`;
 //! - once only, if it asked for `SA_RESETHAND`; afterwards the default applies;
-//! - `SIG_DFL`: a fault's default action is restored and the faulting instruction runs again, so that the core dump shows the
-//!   place; anything else is raised again, to strike when our handler returns. A signal whose default is to be ignored is;
-//! - `SIG_IGN`: nothing happens, except for a fault, which the kernel does not let a program ignore either.
+//! - `SIG_DFL`: a fault's default action is restored and the faulting instruction runs again, so
+//!   that the core dump shows the place; anything else is raised again, to strike when our handler
+//!   returns. A signal whose default is to be ignored is;
+//! - `SIG_IGN`: nothing happens, except for a fault, which the kernel does not let a program ignore
+//!   either.
 //!
-//! What cannot be reproduced: a handler that did not ask for `SA_ONSTACK` runs on the signal stack nevertheless, because ours
-//! must. `SA_RESTART` is ours too, unless the handler before had none, whose program may count on `EINTR`.
+//! What cannot be reproduced: a handler that did not ask for `SA_ONSTACK` runs on the signal stack
+//! nevertheless, because ours must. `SA_RESTART` is ours too, unless the handler before had none,
+//! whose program may count on `EINTR`.
 //!
-//! A handler installed later by somebody else stands in front of ours and decides alone whether we hear of a signal.
+//! A handler installed later by somebody else stands in front of ours and decides alone whether we
+//! hear of a signal.
 //!
-//! Rejected: taking a handler off again. Someone who chained to it meanwhile would jump into code that may be unloaded, so
-//! an installed handler stays.
+//! Rejected: taking a handler off again. Someone who chained to it meanwhile would jump into code
+//! that may be unloaded, so an installed handler stays.
 //!
 //! # Safety
 //!
-//! The kernel calls `trampoline` with a live `siginfo_t` and context. It may be left by `siglongjmp` out of a host's handler,
-//! so no frame here owns anything. Entries of the table are written once, before the kernel knows of the trampoline, and never freed.
+//! The kernel calls `trampoline` with a live `siginfo_t` and context. It may be left by
+//! `siglongjmp` out of a host's handler, so no frame here owns anything. Entries of the table are
+//! written once, before the kernel knows of the trampoline, and never freed.
 #![expect(unsafe_code, reason = "sigaction, and calls through handler addresses")]
 
 use crate::errno;
@@ -73,28 +80,38 @@ struct Entry {
 }
 
 static TABLE: [Entry; LAST_SIGNAL as usize + 1] = [const {
-    Entry { handler: AtomicPtr::new(null_mut()), before: AtomicPtr::new(null_mut()), spent: AtomicBool::new(false) }
+    Entry {
+        handler: AtomicPtr::new(null_mut()),
+        before: AtomicPtr::new(null_mut()),
+        spent: AtomicBool::new(false),
+    }
 }; LAST_SIGNAL as usize + 1];
 
 static INSTALLING: Mutex<()> = Mutex::new(());
 
-/// Puts `handler` in front of what is installed for `signal`, for the life of the process. The first one for a signal stays;
-/// a second is refused (`AlreadyExists`), and so are signals that stop or continue a process, whose default action
-/// cannot be passed on (`InvalidInput`).
+/// Puts `handler` in front of what is installed for `signal`, for the life of the process. The
+/// first one for a signal stays; a second is refused (`AlreadyExists`), and so are signals that
+/// stop or continue a process, whose default action cannot be passed on (`InvalidInput`).
 ///
 /// # Safety
 ///
-/// `handler` is called in a signal handler, on any thread, between any two instructions: it is async-signal-safe,
-/// does not unwind, and answers [`Verdict::Mine`] to a fault only if the interrupted code can go on.
+/// `handler` is called in a signal handler, on any thread, between any two instructions: it is
+/// async-signal-safe, does not unwind, and answers [`Verdict::Mine`] to a fault only if the
+/// interrupted code can go on.
 pub unsafe fn install(signal: c_int, handler: Handler) -> io::Result<()> {
     let refused = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU, libc::SIGCONT].contains(&signal);
-    let entry = usize::try_from(signal).ok().filter(|&index| index > 0 && !refused).and_then(|index| TABLE.get(index));
-    let entry = entry.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no handler for this signal"))?;
+    let entry = usize::try_from(signal)
+        .ok()
+        .filter(|&index| index > 0 && !refused)
+        .and_then(|index| TABLE.get(index));
+    let entry = entry
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no handler for this signal"))?;
     let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     if !entry.handler.load(Ordering::Relaxed).is_null() {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "this signal has a handler"));
     }
-    // The signal may arrive as soon as the kernel knows of us, and has to find its way then: so ask first.
+    // The signal may arrive as soon as the kernel knows of us, and has to find its way then: so ask
+    // first.
     let before = exchange(signal, None)?;
     publish(entry, before, handler);
     let replaced = match exchange(signal, Some(&ours(&before))) {
@@ -114,9 +131,11 @@ pub unsafe fn install(signal: c_int, handler: Handler) -> io::Result<()> {
 /// Makes the way of a signal known to the trampoline.
 fn publish(entry: &Entry, before: libc::sigaction, handler: Handler) {
     let before = Box::into_raw(Box::new(before));
-    // ORDERING[handler.before]: partner is the load in `pass_on`; the action behind the pointer becomes visible.
+    // ORDERING[handler.before]: partner is the load in `pass_on`; the action behind the pointer
+    // becomes visible.
     entry.before.store(before, Ordering::Release);
-    // ORDERING[handler.entry]: partner is the load in `trampoline`; `before` becomes visible with the handler.
+    // ORDERING[handler.entry]: partner is the load in `trampoline`; `before` becomes visible with
+    // the handler.
     entry.handler.store(handler as *mut (), Ordering::Release);
 }
 
@@ -130,7 +149,8 @@ fn ours(before: &libc::sigaction) -> libc::sigaction {
         // A program that ignores SIGCHLD has no zombies, and does not wait for any.
         kept |= libc::SA_NOCLDWAIT;
     }
-    let restart = if is_function(before) { before.sa_flags & libc::SA_RESTART } else { libc::SA_RESTART };
+    let restart =
+        if is_function(before) { before.sa_flags & libc::SA_RESTART } else { libc::SA_RESTART };
     action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | restart | kept;
     // SAFETY: a live set.
     unsafe { libc::sigemptyset(&mut action.sa_mask) };
@@ -141,7 +161,8 @@ fn ours(before: &libc::sigaction) -> libc::sigaction {
 fn exchange(signal: c_int, new: Option<&libc::sigaction>) -> io::Result<libc::sigaction> {
     let mut before = MaybeUninit::<libc::sigaction>::zeroed();
     let new = new.map_or(null(), |action| action as *const _);
-    // SAFETY: null, or an action whose handler is `trampoline` or the default; the out-parameter is writable.
+    // SAFETY: null, or an action whose handler is `trampoline` or the default; the out-parameter is
+    // writable.
     let result = unsafe { libc::sigaction(signal, new, before.as_mut_ptr()) };
     if result != 0 {
         return Err(io::Error::last_os_error());
@@ -155,8 +176,8 @@ fn is_function(action: &libc::sigaction) -> bool {
     action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN
 }
 
-/// Whether two actions call the same function in the same way. A mask alone that changed between two calls in a row is no
-/// concern.
+/// Whether two actions call the same function in the same way. A mask alone that changed between
+/// two calls in a row is no concern.
 fn same(one: &libc::sigaction, other: &libc::sigaction) -> bool {
     one.sa_sigaction == other.sa_sigaction && one.sa_flags == other.sa_flags
 }
@@ -166,7 +187,8 @@ extern "C" fn trampoline(signal: c_int, info: *mut libc::siginfo_t, context: *mu
     let errno = errno::get();
     if let Some(entry) = usize::try_from(signal).ok().and_then(|index| TABLE.get(index)) {
         let fault = fault(signal, info, context);
-        // ORDERING[handler.entry]: partner is the store in `publish`; `before` is visible with the handler.
+        // ORDERING[handler.entry]: partner is the store in `publish`; `before` is visible with the
+        // handler.
         let handler = entry.handler.load(Ordering::Acquire);
         if handler.is_null() || ask(handler, &fault) == Verdict::NotMine {
             pass_on(entry, &fault, info);
@@ -181,7 +203,8 @@ fn fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) -> Fau
     let info = unsafe { &*info };
     let code = info.si_code;
     let address = if code > 0 {
-        // SAFETY: a signal that the kernel raised has its address there, and some number if it has none.
+        // SAFETY: a signal that the kernel raised has its address there, and some number if it has
+        // none.
         unsafe { info.si_addr() }.addr()
     } else {
         0
@@ -196,14 +219,17 @@ fn ask(handler: *mut (), fault: &Fault) -> Verdict {
     handler(fault)
 }
 
-/// Whether the interrupted instruction itself raised the signal, and raises it again if it is run again.
+/// Whether the interrupted instruction itself raised the signal, and raises it again if it is run
+/// again.
 fn raised_by_instruction(fault: &Fault) -> bool {
-    fault.code > 0 && [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE].contains(&fault.signal)
+    fault.code > 0
+        && [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE].contains(&fault.signal)
 }
 
 /// Gives the signal to what was there before.
 fn pass_on(entry: &Entry, fault: &Fault, info: *mut libc::siginfo_t) {
-    // ORDERING[handler.before]: partner is the store in `publish`; the action behind the pointer is visible.
+    // ORDERING[handler.before]: partner is the store in `publish`; the action behind the pointer is
+    // visible.
     let before = entry.before.load(Ordering::Acquire);
     if before.is_null() {
         return default_action(fault);

@@ -1,40 +1,47 @@
-//! The lock under every structure of the scheduler: short critical sections, no poisoning, and an unlock that is a store.
+//! The lock under every structure of the scheduler: short critical sections, no poisoning, and an
+//! unlock that is a store.
 //!
 //! # What the outside needs
 //!
-//! A channel operation takes a lock once and gives it back once, and its work in between is about as long as one
-//! read-modify-write takes. std's lock takes one to lock and one to unlock, the second to learn whether somebody sleeps; and its
-//! guard keeps an account of panics. Nothing of the user's runs under the scheduler's locks, so what they guard is whole
-//! whatever happens, and there is nothing to poison.
+//! A channel operation takes a lock once and gives it back once, and its work in between is about
+//! as long as one read-modify-write takes. std's lock takes one to lock and one to unlock, the
+//! second to learn whether somebody sleeps; and its guard keeps an account of panics. Nothing of
+//! the user's runs under the scheduler's locks, so what they guard is whole whatever happens, and
+//! there is nothing to poison.
 //!
 //! # Why nobody sleeps for ever
 //!
-//! Name the events: U is the store that unlocks, B the barrier after it, L the load of `sleepers`. A is the sleeper's addition
-//! to `sleepers`, H the barrier after it, T its first try to take the lock after that. [lock.sleep]
+//! Name the events: U is the store that unlocks, B the barrier after it, L the load of `sleepers`.
+//! A is the sleeper's addition to `sleepers`, H the barrier after it, T its first try to take the
+//! lock after that. [lock.sleep]
 //!
-//! B and H are an asymmetric pair (`barrier`): L sees A, or T sees U. In the first case the unlocker wakes a sleeper. In the
-//! second the lock was free at T, or somebody else had taken it since; of that one's unlock the same is true. So whoever holds
-//! the lock when the sleeper finds it held will see `sleepers` when it unlocks, and the sleeper's futex sleeps only while the
-//! lock is held. Each later try is made on being woken, by an unlocker that saw `sleepers`; the next one sees it, too, for the
-//! sleeper takes itself off only with the lock in its hands.
+//! B and H are an asymmetric pair (`barrier`): L sees A, or T sees U. In the first case the
+//! unlocker wakes a sleeper. In the second the lock was free at T, or somebody else had taken it
+//! since; of that one's unlock the same is true. So whoever holds the lock when the sleeper finds
+//! it held will see `sleepers` when it unlocks, and the sleeper's futex sleeps only while the lock
+//! is held. Each later try is made on being woken, by an unlocker that saw `sleepers`; the next one
+//! sees it, too, for the sleeper takes itself off only with the lock in its hands.
 //!
-//! Who unlocks wakes one. A lock is not handed over: whoever comes first has it, and a sleeper that was too late sleeps again,
-//! counted as before.
+//! Who unlocks wakes one. A lock is not handed over: whoever comes first has it, and a sleeper that
+//! was too late sleeps again, counted as before.
 //!
 //! # The last access
 //!
-//! After U somebody else may have the lock, and L still reads the lock's memory. That is sound for all that the language can
-//! check: the guard borrows the lock until it is dropped. Who frees a lock by a pointer when it has seen that nobody holds it
-//! does not know that, and must have another reason; std's lock would be one that allows it. Nothing here frees one so.
+//! After U somebody else may have the lock, and L still reads the lock's memory. That is sound for
+//! all that the language can check: the guard borrows the lock until it is dropped. Who frees a
+//! lock by a pointer when it has seen that nobody holds it does not know that, and must have
+//! another reason; std's lock would be one that allows it. Nothing here frees one so.
 //!
 //! # Rejected
 //!
 //! - Spinning without sleep: a holder that lost its core would be waited for by all cores.
-//! - A barrier of the processor's in place of the asymmetric pair: it costs what the read-modify-write cost.
+//! - A barrier of the processor's in place of the asymmetric pair: it costs what the
+//!   read-modify-write cost.
 //!
 //! # Safety
 //!
-//! The value is reached through the guard, and there is one guard at a time: who made it changed the word from free to held.
+//! The value is reached through the guard, and there is one guard at a time: who made it changed
+//! the word from free to held.
 #![expect(unsafe_code, reason = "a cell behind a word")]
 
 use std::fmt;
@@ -42,10 +49,12 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
 use crate::primitive::{
-    AtomicU32, Futex, Ordering, UnsafeCell, const_fn, heavy_barrier, light_barrier, mutated, spin_loop,
+    AtomicU32, Futex, Ordering, UnsafeCell, const_fn, heavy_barrier, light_barrier, mutated,
+    spin_loop,
 };
 
-/// What a real build locks with, and a model with loom's own: each protocol is checked above a lock that works.
+/// What a real build locks with, and a model with loom's own: each protocol is checked above a lock
+/// that works.
 #[cfg(not(gosched_loom))]
 pub use self::{Lock as Mutex, LockGuard as MutexGuard};
 #[cfg(gosched_loom)]
@@ -54,8 +63,8 @@ pub use crate::primitive::{LoomGuard as MutexGuard, LoomMutex as Mutex};
 const FREE: u32 = 0;
 const HELD: u32 = 1;
 
-/// How often a thread looks at a lock that is held before it sleeps: longer than any critical section takes whose holder has a
-/// core, and about as long as going to sleep.
+/// How often a thread looks at a lock that is held before it sleeps: longer than any critical
+/// section takes whose holder has a core, and about as long as going to sleep.
 const LOOKS: u32 = if cfg!(gosched_loom) { 0 } else { 100 };
 
 /// A mutex without poisoning.
@@ -96,7 +105,8 @@ impl<T> Lock<T> {
 
     #[inline(always)]
     fn try_take(&self) -> bool {
-        // ORDERING[lock.held]: partner is the store in `unlock`: what was done under the lock is seen.
+        // ORDERING[lock.held]: partner is the store in `unlock`: what was done under the lock is
+        // seen.
         self.word.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
@@ -123,7 +133,8 @@ impl<T> Lock<T> {
     #[inline(always)]
     fn unlock(&self) {
         // ORDERING[lock.held]: partner is the exchange in `try_take`.
-        let order = if mutated("lock.unlock_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+        let order =
+            if mutated("lock.unlock_relaxed") { Ordering::Relaxed } else { Ordering::Release };
         self.word.word.store(FREE, order);
         if !mutated("lock.unlock_unfenced") {
             light_barrier();

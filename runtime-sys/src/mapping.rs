@@ -2,7 +2,8 @@
 //!
 //! # Safety
 //!
-//! The range belongs to the [`Mapping`] from `mmap` to `munmap`; nothing here reads or writes through it.
+//! The range belongs to the [`Mapping`] from `mmap` to `munmap`; nothing here reads or writes
+//! through it.
 #![expect(unsafe_code, reason = "mmap")]
 
 use crate::sys;
@@ -50,9 +51,11 @@ impl Mapping {
         }
         let base = NonNull::new(base).ok_or_else(|| io::Error::other("mmap returned null"))?;
         let mapping = Self { base, guard, size };
-        // Opened from PROT_NONE and not closed from read-write, so that memory that nobody may use is never accounted for.
+        // Opened from PROT_NONE and not closed from read-write, so that memory that nobody may use
+        // is never accounted for.
         // SAFETY: inside the range that was mapped just now and that nobody else knows of.
-        let opened = unsafe { libc::mprotect(mapping.usable(), size, libc::PROT_READ | libc::PROT_WRITE) };
+        let opened =
+            unsafe { libc::mprotect(mapping.usable(), size, libc::PROT_READ | libc::PROT_WRITE) };
         if opened != 0 {
             return Err(io::Error::last_os_error());
         }
@@ -78,7 +81,8 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: mapped by `with_guard`, unmapped once; owners see to it that nothing runs on it any more.
+        // SAFETY: mapped by `with_guard`, unmapped once; owners see to it that nothing runs on it
+        // any more.
         let result = unsafe { libc::munmap(self.base.as_ptr(), self.guard + self.size) };
         debug_assert_eq!(result, 0, "munmap of an own mapping");
     }

@@ -1,13 +1,14 @@
 //! A new thread, or an error.
 //!
-//! std ends the process if a thread that it has just made finds no memory for its signal stack, at the limit of mappings or of
-//! address space. To somebody else's process that is not ours to do, so it is tried out beforehand: what the thread will take
-//! is mapped, given back, and only then the thread is made. Two that try at the same moment can both succeed with what is
-//! enough for one, and what another part of the process maps meanwhile is not held back; what is left is that window, and not
-//! every thread made at the limit.
+//! std ends the process if a thread that it has just made finds no memory for its signal stack, at
+//! the limit of mappings or of address space. To somebody else's process that is not ours to do, so
+//! it is tried out beforehand: what the thread will take is mapped, given back, and only then the
+//! thread is made. Two that try at the same moment can both succeed with what is enough for one,
+//! and what another part of the process maps meanwhile is not held back; what is left is that
+//! window, and not every thread made at the limit.
 //!
-//! Making threads by `pthread_create` would close it, and was rejected: such a thread has no name in std's messages, and
-//! what goroutines print in a test would no longer be captured.
+//! Making threads by `pthread_create` would close it, and was rejected: such a thread has no name
+//! in std's messages, and what goroutines print in a test would no longer be captured.
 
 use std::io;
 use std::sync::OnceLock;
@@ -20,10 +21,12 @@ use crate::signal_stack;
 /// What std gives a thread unless `RUST_MIN_STACK` says otherwise, in bytes.
 const STD_STACK: usize = 2 << 20;
 
-/// What its beginning takes besides stacks: the allocator's first pages for it, the C library's record.
+/// What its beginning takes besides stacks: the allocator's first pages for it, the C library's
+/// record.
 const BEGINNING: usize = 128 << 10;
 
-/// Makes a thread as std does, with that name. An error, and not the process's end, if there is no room for it.
+/// Makes a thread as std does, with that name. An error, and not the process's end, if there is no
+/// room for it.
 pub fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     try_out()?;
     Builder::new().name(name).spawn(body)
@@ -43,7 +46,10 @@ fn stack_size() -> usize {
     static SIZE: OnceLock<usize> = OnceLock::new();
     *SIZE.get_or_init(|| {
         let asked = std::env::var("RUST_MIN_STACK").ok().and_then(|size| size.parse().ok());
-        asked.and_then(round_to_pages).filter(|size| *size < usize::MAX / 2 && *size != 0).unwrap_or(STD_STACK)
+        asked
+            .and_then(round_to_pages)
+            .filter(|size| *size < usize::MAX / 2 && *size != 0)
+            .unwrap_or(STD_STACK)
     })
 }
 
@@ -56,8 +62,8 @@ mod tests {
         spawn("new".to_owned(), || assert_eq!(std::thread::current().name(), Some("new")))
     }
 
-    /// From too little for anything to enough for two. A stack of a thread that ended is kept by the C library, so that what is
-    /// missing is the rest.
+    /// From too little for anything to enough for two. A stack of a thread that ended is kept by
+    /// the C library, so that what is missing is the rest.
     #[test]
     fn at_every_limit_it_is_an_error_or_a_thread() {
         Child::run("new_thread::tests::at_every_limit_it_is_an_error_or_a_thread", || {

@@ -1,7 +1,8 @@
 //! The note: what a thread sleeps on until somebody wakes it.
 //!
-//! A note holds at most one token. [`Note::wake`] puts it there, [`Note::sleep`] returns once it has taken it, and it
-//! does not matter which comes first. One thread sleeps (the M that the note belongs to); any thread wakes.
+//! A note holds at most one token. [`Note::wake`] puts it there, [`Note::sleep`] returns once it
+//! has taken it, and it does not matter which comes first. One thread sleeps (the M that the note
+//! belongs to); any thread wakes.
 //!
 //! # Protocol
 //!
@@ -17,23 +18,26 @@
 //!     +-------------------------- sleep: swap --------------------+
 //! ```
 //!
-//! No wake-up is lost: all three moves are read-modify-writes of one word, so either the sleeper's CAS finds WOKEN and
-//! the thread does not sleep, or the waker's swap finds SLEEPING and calls the kernel, which compares the word again under its
-//! own lock before it lets the thread sleep.
+//! No wake-up is lost: all three moves are read-modify-writes of one word, so either the sleeper's
+//! CAS finds WOKEN and the thread does not sleep, or the waker's swap finds SLEEPING and calls the
+//! kernel, which compares the word again under its own lock before it lets the thread sleep.
 //!
-//! The token is taken by a swap and not by a store: a second waker may have come between the look and the taking, and
-//! then its swap is the one whose writes the sleeper has to see, for that waker will not call again.
+//! The token is taken by a swap and not by a store: a second waker may have come between the look
+//! and the taking, and then its swap is the one whose writes the sleeper has to see, for that waker
+//! will not call again.
 //!
 //! # Lifetime
 //!
-//! A sleeper that saw WOKEN may go on while its waker has yet to enter the kernel. The waker then uses the note's address
-//! as a mere name, but `&self` is still borrowed: a note must be type-stable (a static, a leaked M, a pooled record), or be held
-//! by the waker through something counted. If the place was given to another note meanwhile, that one sees a wake-up without
-//! a token, which `sleep` absorbs. The other kind of stale wake-up, a token from a waker of an earlier wait, it cannot
-//! tell from a fresh one: callers look again at what they waited for.
+//! A sleeper that saw WOKEN may go on while its waker has yet to enter the kernel. The waker then
+//! uses the note's address as a mere name, but `&self` is still borrowed: a note must be
+//! type-stable (a static, a leaked M, a pooled record), or be held by the waker through something
+//! counted. If the place was given to another note meanwhile, that one sees a wake-up without a
+//! token, which `sleep` absorbs. The other kind of stale wake-up, a token from a waker of an
+//! earlier wait, it cannot tell from a fresh one: callers look again at what they waited for.
 //!
-//! Rejected: std's `thread::park`. Its token is shared with all code that runs on the thread, it touches a thread-local with a
-//! destructor, and its waker holds a reference count whose drop may free memory on the waking thread.
+//! Rejected: std's `thread::park`. Its token is shared with all code that runs on the thread, it
+//! touches a thread-local with a destructor, and its waker holds a reference count whose drop may
+//! free memory on the waking thread.
 
 use crate::primitive::{Futex, Ordering, mutated};
 use std::time::Instant;
@@ -65,8 +69,8 @@ impl Note {
         }
     }
 
-    /// Like [`Note::sleep`], at longest until `deadline`. True: a token was taken. False: the deadline passed, and there
-    /// was none at that moment.
+    /// Like [`Note::sleep`], at longest until `deadline`. True: a token was taken. False: the
+    /// deadline passed, and there was none at that moment.
     #[must_use]
     pub fn sleep_until(&self, deadline: Instant) -> bool {
         while !self.take() {
@@ -75,8 +79,10 @@ impl Note {
                     self.futex.word.store(EMPTY, Ordering::Relaxed);
                     return false;
                 }
-                // Takes SLEEPING back, or the token that arrived after the deadline: its waker will not call again.
-                // ORDERING[note.token]: partner is the swap in `wake`; what the waker wrote before becomes visible.
+                // Takes SLEEPING back, or the token that arrived after the deadline: its waker will
+                // not call again.
+                // ORDERING[note.token]: partner is the swap in `wake`; what the waker wrote before
+                // becomes visible.
                 return self.futex.word.swap(EMPTY, Ordering::Acquire) == WOKEN;
             }
         }
@@ -88,9 +94,11 @@ impl Note {
         if mutated("note.wake_without_store") {
             return self.futex.wake();
         }
-        let order = if mutated("note.wake_relaxed") { Ordering::Relaxed } else { Ordering::Release };
-        // ORDERING[note.token]: partner are the swaps in `take` and `sleep_until`; what was written before this call
-        // becomes visible to whoever takes the token, also that of an earlier waker whose token this one replaces.
+        let order =
+            if mutated("note.wake_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+        // ORDERING[note.token]: partner are the swaps in `take` and `sleep_until`; what was written
+        // before this call becomes visible to whoever takes the token, also that of an earlier
+        // waker whose token this one replaces.
         if self.futex.word.swap(WOKEN, order) == SLEEPING && !mutated("note.wake_without_call") {
             self.futex.wake();
         }
@@ -105,7 +113,8 @@ impl Note {
             self.futex.word.store(EMPTY, Ordering::Relaxed);
             return true;
         }
-        // ORDERING[note.token]: partner is the swap in `wake`; what every waker so far wrote before becomes visible.
+        // ORDERING[note.token]: partner is the swap in `wake`; what every waker so far wrote before
+        // becomes visible.
         self.futex.word.swap(EMPTY, Ordering::Acquire) == WOKEN
     }
 
@@ -115,9 +124,14 @@ impl Note {
             self.futex.word.store(SLEEPING, Ordering::Relaxed);
             return true;
         }
-        // Relaxed: nothing is handed to the waker, and `take` acquires what it hands over. SLEEPING is found here when the
-        // kernel let the thread return early.
-        match self.futex.word.compare_exchange(EMPTY, SLEEPING, Ordering::Relaxed, Ordering::Relaxed) {
+        // Relaxed: nothing is handed to the waker, and `take` acquires what it hands over. SLEEPING
+        // is found here when the kernel let the thread return early.
+        match self.futex.word.compare_exchange(
+            EMPTY,
+            SLEEPING,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        ) {
             Ok(_) => true,
             Err(word) => word == SLEEPING,
         }
@@ -169,14 +183,18 @@ mod tests {
         assert!(Instant::now() >= deadline);
         assert_eq!(note.futex.word.load(Ordering::Relaxed), EMPTY);
         note.wake();
-        assert!(note.sleep_until(Instant::now()), "a token counts even when the deadline has passed");
+        assert!(
+            note.sleep_until(Instant::now()),
+            "a token counts even when the deadline has passed"
+        );
     }
 
     #[test]
     fn a_far_deadline_does_not_keep_a_waker_out() {
         let note = Arc::new(Note::new());
         let there = Arc::clone(&note);
-        let sleeper = thread::spawn(move || there.sleep_until(Instant::now() + Duration::from_secs(600)));
+        let sleeper =
+            thread::spawn(move || there.sleep_until(Instant::now() + Duration::from_secs(600)));
         while note.futex.word.load(Ordering::Relaxed) != SLEEPING {
             thread::yield_now();
         }
@@ -229,9 +247,11 @@ mod tests {
                 }
             }
         };
-        let wakers = [thread::spawn(waker(Arc::clone(&shared))), thread::spawn(waker(Arc::clone(&shared)))];
+        let wakers =
+            [thread::spawn(waker(Arc::clone(&shared))), thread::spawn(waker(Arc::clone(&shared)))];
         let mut impatient = false;
-        // The last waker's token may be taken only with its addition in sight; if one were lost this would hang.
+        // The last waker's token may be taken only with its addition in sight; if one were lost
+        // this would hang.
         while shared.1.load(Ordering::Relaxed) != 2 * EACH {
             impatient = !impatient;
             if impatient {

@@ -1,17 +1,19 @@
-//! The one seam between std and loom: every atomic and cell of a modelled protocol comes from here, and its locks from
-//! [`lock`](crate::lock).
+//! The one seam between std and loom: every atomic and cell of a modelled protocol comes from here,
+//! and its locks from [`lock`](crate::lock).
 //!
-//! A build with `--cfg gosched_loom` swaps loom's types in; nothing else in the workspace asks for that cfg, except
-//! the models themselves. The futex is the only way a thread blocks in a protocol; under loom it is one mutex and one
-//! condition variable, so a forgotten wake-up is reported as a deadlock.
+//! A build with `--cfg gosched_loom` swaps loom's types in; nothing else in the workspace asks for
+//! that cfg, except the models themselves. The futex is the only way a thread blocks in a protocol;
+//! under loom it is one mutex and one condition variable, so a forgotten wake-up is reported as a
+//! deadlock.
 //!
-//! A build with `--cfg gosched_mutants` compiles in named mistakes ([`mutated`]): each model, and the signal storm,
-//! must fail when its mistake is switched on. In every other build `mutated` is a constant `false` and costs nothing.
+//! A build with `--cfg gosched_mutants` compiles in named mistakes ([`mutated`]): each model, and
+//! the signal storm, must fail when its mistake is switched on. In every other build `mutated` is a
+//! constant `false` and costs nothing.
 
 mod unmodelled {
-    /// A mutex without poisoning: what it guards stays valid at every point where user code could panic, because no
-    /// user code runs under it. It is this one in statics, in every build: what a model uses lives no longer than one
-    /// of its runs.
+    /// A mutex without poisoning: what it guards stays valid at every point where user code could
+    /// panic, because no user code runs under it. It is this one in statics, in every build: what a
+    /// model uses lives no longer than one of its runs.
     #[derive(Debug, Default)]
     pub struct StaticMutex<T>(std::sync::Mutex<T>);
 
@@ -44,7 +46,9 @@ mod real {
     pub use crate::futex::Futex;
     pub use std::cell::Cell;
     pub use std::sync::Arc;
-    pub use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+    pub use std::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    };
 
     /// Thread functions that a model may use.
     pub mod thread {
@@ -121,7 +125,8 @@ mod model {
         fence(Ordering::SeqCst);
     }
 
-    /// What stands for a futex in a model: the word, and the kernel's queue as one mutex and one condition variable.
+    /// What stands for a futex in a model: the word, and the kernel's queue as one mutex and one
+    /// condition variable.
     #[derive(Debug)]
     pub struct Futex {
         /// The word that is waited on.
@@ -133,7 +138,11 @@ mod model {
     impl Futex {
         /// A futex whose word is `value`.
         pub fn new(value: u32) -> Self {
-            Self { word: AtomicU32::new(value), lock: loom::sync::Mutex::new(()), queue: loom::sync::Condvar::new() }
+            Self {
+                word: AtomicU32::new(value),
+                lock: loom::sync::Mutex::new(()),
+                queue: loom::sync::Condvar::new(),
+            }
         }
 
         /// Sleeps while the word is `expected`; may return early.
@@ -145,7 +154,8 @@ mod model {
             }
         }
 
-        /// A deadline passes at once in a model: what matters is who is faster, the waker or the withdrawal.
+        /// A deadline passes at once in a model: what matters is who is faster, the waker or the
+        /// withdrawal.
         pub fn wait_until(&self, _expected: u32, _deadline: std::time::Instant) -> bool {
             loom::thread::yield_now();
             false

@@ -1,12 +1,14 @@
 //! Address space that is opened piece by piece: one mapping for many stacks.
 //!
-//! It begins closed (`PROT_NONE`), so that a piece that nobody was given counts as no memory anywhere: not against strict
-//! accounting (`vm.overcommit_memory` 2), not against `RLIMIT_DATA`, not under `mlockall(MCL_FUTURE)`. Pieces that lie side by
-//! side and are opened alike stay one mapping.
+//! It begins closed (`PROT_NONE`), so that a piece that nobody was given counts as no memory
+//! anywhere: not against strict accounting (`vm.overcommit_memory` 2), not against `RLIMIT_DATA`,
+//! not under `mlockall(MCL_FUTURE)`. Pieces that lie side by side and are opened alike stay one
+//! mapping.
 //!
 //! # Safety
 //!
-//! The range belongs to the [`Reservation`] from `mmap` to `munmap`; nothing here reads or writes through it.
+//! The range belongs to the [`Reservation`] from `mmap` to `munmap`; nothing here reads or writes
+//! through it.
 #![expect(unsafe_code, reason = "mmap and its kin")]
 
 use crate::mapping::page_size;
@@ -30,7 +32,8 @@ pub(crate) struct Reservation {
 
 // SAFETY: a range of addresses belongs to no thread.
 unsafe impl Send for Reservation {}
-// SAFETY: the functions with `&self` are system calls, and those that take contents away say who may call them.
+// SAFETY: the functions with `&self` are system calls, and those that take contents away say who
+// may call them.
 unsafe impl Sync for Reservation {}
 
 impl Reservation {
@@ -63,10 +66,13 @@ impl Reservation {
         self.base.as_ptr().wrapping_byte_add(range.start)
     }
 
-    /// Makes the range readable and writable. `ENOMEM`: that many mappings, or that much memory, are not to be had.
+    /// Makes the range readable and writable. `ENOMEM`: that many mappings, or that much memory,
+    /// are not to be had.
     pub(crate) fn open(&self, range: Range<usize>) -> io::Result<()> {
         // SAFETY: inside the own range; opening takes nothing from whoever uses a part of it.
-        let result = unsafe { libc::mprotect(self.at(&range), range.len(), libc::PROT_READ | libc::PROT_WRITE) };
+        let result = unsafe {
+            libc::mprotect(self.at(&range), range.len(), libc::PROT_READ | libc::PROT_WRITE)
+        };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
@@ -80,13 +86,16 @@ impl Reservation {
         unsafe { sys::install_guard(self.at(&range), range.len()) }
     }
 
-    /// As [`guard`](Self::guard) for up to [`MANY`] open ranges at once. False: not for all of them, and it may be done again one by
-    /// one.
+    /// As [`guard`](Self::guard) for up to [`MANY`] open ranges at once. False: not for all of
+    /// them, and it may be done again one by one.
     ///
     /// # Safety
     ///
     /// Nobody uses any of them.
-    pub(crate) unsafe fn guard_many(&self, ranges: impl ExactSizeIterator<Item = Range<usize>>) -> bool {
+    pub(crate) unsafe fn guard_many(
+        &self,
+        ranges: impl ExactSizeIterator<Item = Range<usize>>,
+    ) -> bool {
         static REFUSED: AtomicBool = AtomicBool::new(false);
         if REFUSED.load(Relaxed) {
             return false;
@@ -99,7 +108,8 @@ impl Reservation {
         done
     }
 
-    /// Has the pages of up to [`MANY`] open ranges in memory, if that can be done for all of them at once.
+    /// Has the pages of up to [`MANY`] open ranges in memory, if that can be done for all of them
+    /// at once.
     pub(crate) fn populate_many(&self, ranges: impl ExactSizeIterator<Item = Range<usize>>) {
         self.with_many(ranges, sys::populate);
     }
@@ -148,7 +158,8 @@ pub(crate) fn lowest_resident(range: Range<usize>) -> usize {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        // SAFETY: mapped by `new`, unmapped once; owners see to it that nothing runs on it any more.
+        // SAFETY: mapped by `new`, unmapped once; owners see to it that nothing runs on it any
+        // more.
         let result = unsafe { libc::munmap(self.base.as_ptr(), self.size) };
         debug_assert_eq!(result, 0, "munmap of an own mapping");
     }
@@ -202,7 +213,9 @@ mod tests {
         let (reservation, page) = reserve(4);
         reservation.open(0..4 * page).expect("opened");
         let base = reservation.base().addr().get();
-        let lowest = |pages: Range<usize>| lowest_resident(base + pages.start * page..base + pages.end * page) - base;
+        let lowest = |pages: Range<usize>| {
+            lowest_resident(base + pages.start * page..base + pages.end * page) - base
+        };
         assert_eq!(lowest(0..4), 4 * page);
         let word = reservation.base().as_ptr().wrapping_add(2 * page);
         // SAFETY: opened above, and this test's alone.

@@ -1,14 +1,15 @@
 //! The calling thread's signal mask.
 //!
-//! The C library keeps some signals for itself (glibc 32 and 33, for `setuid` on all threads and for cancellation); blocking
-//! them hangs those functions. `pthread_sigmask` with `sigfillset` leaves them alone, raw system calls would not.
+//! The C library keeps some signals for itself (glibc 32 and 33, for `setuid` on all threads and
+//! for cancellation); blocking them hangs those functions. `pthread_sigmask` with `sigfillset`
+//! leaves them alone, raw system calls would not.
 //!
 //! Everything here is async-signal-safe.
 //!
 //! # Safety
 //!
-//! Sets are initialised before they are read: `pthread_sigmask` fills only the part that the kernel knows, so each
-//! starts as all zeroes, which is a valid set.
+//! Sets are initialised before they are read: `pthread_sigmask` fills only the part that the kernel
+//! knows, so each starts as all zeroes, which is a valid set.
 #![expect(unsafe_code, reason = "pthread_sigmask and sigset_t")]
 
 use crate::fatal::{Part, fatal};
@@ -31,23 +32,31 @@ fn zeroed() -> libc::sigset_t {
     unsafe { set.assume_init() }
 }
 
-/// Changes the calling thread's mask (if there is something to change it by) and returns the one before.
+/// Changes the calling thread's mask (if there is something to change it by) and returns the one
+/// before.
 fn change(how: c_int, by: Option<&libc::sigset_t>) -> SignalMask {
     let mut before = zeroed();
     let by = by.map_or(null(), |set| set as *const _);
     // SAFETY: null or a live set; `before` is writable.
     let result = unsafe { libc::pthread_sigmask(how, by, &mut before) };
     if result != 0 {
-        // Only an operation that does not exist is refused. Going on with a wrong mask would be found much later.
-        fatal(&[Part::Text("gosched: pthread_sigmask failed with errno "), Part::Dec(result as u64), Part::Text("\n")]);
+        // Only an operation that does not exist is refused. Going on with a wrong mask would be
+        // found much later.
+        fatal(&[
+            Part::Text("gosched: pthread_sigmask failed with errno "),
+            Part::Dec(result as u64),
+            Part::Text("\n"),
+        ]);
     }
     SignalMask { set: before }
 }
 
 impl SignalMask {
-    /// Blocks every signal that the C library lets a program block, on the calling thread; returns the mask before.
+    /// Blocks every signal that the C library lets a program block, on the calling thread; returns
+    /// the mask before.
     ///
-    /// A fault while signals are blocked (a null pointer, a stack overflow) kills the process without its handler.
+    /// A fault while signals are blocked (a null pointer, a stack overflow) kills the process
+    /// without its handler.
     #[must_use = "the mask before is the only way back"]
     pub fn block_all() -> Self {
         let mut all = zeroed();
@@ -62,13 +71,14 @@ impl SignalMask {
         change(libc::SIG_BLOCK, None)
     }
 
-    /// Makes this the calling thread's mask. Signals that it lets through and that are pending are handled before this
-    /// returns.
+    /// Makes this the calling thread's mask. Signals that it lets through and that are pending are
+    /// handled before this returns.
     pub fn restore(&self) {
         change(libc::SIG_SETMASK, Some(&self.set));
     }
 
-    /// This mask, but for these signals, which it lets through; numbers that are no signals are passed over.
+    /// This mask, but for these signals, which it lets through; numbers that are no signals are
+    /// passed over.
     #[must_use]
     pub fn without(&self, signals: &[c_int]) -> Self {
         let mut set = self.set;
@@ -107,7 +117,8 @@ fn set_of(signals: &[c_int]) -> libc::sigset_t {
 }
 
 impl PartialEq for SignalMask {
-    /// By content: the C type has room for more signals than there are, and what lies there means nothing.
+    /// By content: the C type has room for more signals than there are, and what lies there means
+    /// nothing.
     fn eq(&self, other: &Self) -> bool {
         (1..=sys::LAST_SIGNAL).all(|signal| self.contains(signal) == other.contains(signal))
     }
@@ -117,7 +128,9 @@ impl Eq for SignalMask {}
 
 impl fmt::Debug for SignalMask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries((1..=sys::LAST_SIGNAL).filter(|&signal| self.contains(signal))).finish()
+        f.debug_set()
+            .entries((1..=sys::LAST_SIGNAL).filter(|&signal| self.contains(signal)))
+            .finish()
     }
 }
 
@@ -126,7 +139,8 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-    /// Runs on a thread of its own: the harness reuses none, but must not run anything with our mask.
+    /// Runs on a thread of its own: the harness reuses none, but must not run anything with our
+    /// mask.
     fn on_a_thread(body: impl FnOnce() + Send + 'static) {
         std::thread::spawn(body).join().expect("thread");
     }
@@ -139,7 +153,14 @@ mod tests {
             let blocked = SignalMask::current();
             assert_eq!(before, SignalMask { set: set_of(&[libc::SIGUSR1, libc::SIGRTMAX()]) });
             assert_ne!(before, blocked);
-            for signal in [libc::SIGHUP, libc::SIGSEGV, libc::SIGTERM, libc::SIGURG, libc::SIGPROF, libc::SIGRTMIN()] {
+            for signal in [
+                libc::SIGHUP,
+                libc::SIGSEGV,
+                libc::SIGTERM,
+                libc::SIGURG,
+                libc::SIGPROF,
+                libc::SIGRTMIN(),
+            ] {
                 assert!(blocked.contains(signal), "{signal}");
             }
             assert_eq!(SignalMask::block_all(), blocked);
@@ -155,14 +176,18 @@ mod tests {
             let mut kernel_set = 0_u64;
             let nothing: *const u64 = null();
             // SAFETY: asks the kernel itself, with the size of its own set.
-            let result = unsafe { libc::syscall(libc::SYS_rt_sigprocmask, 0, nothing, &mut kernel_set, 8) };
+            let result =
+                unsafe { libc::syscall(libc::SYS_rt_sigprocmask, 0, nothing, &mut kernel_set, 8) };
             assert_eq!(result, 0);
             let bit = |signal: c_int| kernel_set >> (signal - 1) & 1;
             for signal in 32..libc::SIGRTMIN() {
                 assert_eq!(bit(signal), 0, "{signal}");
             }
             assert_eq!((bit(libc::SIGKILL), bit(libc::SIGSTOP)), (0, 0));
-            assert_eq!((bit(libc::SIGRTMIN()), bit(libc::SIGRTMAX()), bit(libc::SIGCHLD)), (1, 1, 1));
+            assert_eq!(
+                (bit(libc::SIGRTMIN()), bit(libc::SIGRTMAX()), bit(libc::SIGCHLD)),
+                (1, 1, 1)
+            );
             before.restore();
         });
     }
@@ -173,9 +198,16 @@ mod tests {
             let before = SignalMask::block_all();
             SignalMask::unblock(&[libc::SIGPROF, libc::SIGSEGV, -3, 1000]);
             let left = SignalMask::current();
-            assert!(!left.contains(libc::SIGPROF) && !left.contains(libc::SIGSEGV) && left.contains(libc::SIGTERM));
+            assert!(
+                !left.contains(libc::SIGPROF)
+                    && !left.contains(libc::SIGSEGV)
+                    && left.contains(libc::SIGTERM)
+            );
             SignalMask::block_set(&set_of(&[libc::SIGPROF]));
-            assert!(SignalMask::current().contains(libc::SIGPROF) && !SignalMask::current().contains(libc::SIGSEGV));
+            assert!(
+                SignalMask::current().contains(libc::SIGPROF)
+                    && !SignalMask::current().contains(libc::SIGSEGV)
+            );
             before.restore();
             assert_eq!(SignalMask::current(), before);
         });

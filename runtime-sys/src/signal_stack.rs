@@ -1,26 +1,29 @@
 //! The alternate signal stack of the calling thread.
 //!
-//! A thread that C made has none, or one that is too small: the kernel accepts 2,048 bytes and then kills the process
-//! when it delivers a signal with AVX-512 state. One that is [`large_enough`] is used as it is; otherwise a
-//! [`SignalStack`] of ours is put there for the time of the stay, and taken off only if it is still the registered one.
+//! A thread that C made has none, or one that is too small: the kernel accepts 2,048 bytes and then
+//! kills the process when it delivers a signal with AVX-512 state. One that is [`large_enough`] is
+//! used as it is; otherwise a [`SignalStack`] of ours is put there for the time of the stay, and
+//! taken off only if it is still the registered one.
 //!
-//! Whoever finds somebody else's stack where ours was leaves it there: std takes its own off before a pthread key's
-//! destructor runs, sanitizers and other runtimes exchange stacks under way, and "restoring" a stack from long ago registers
-//! memory that may be unmapped.
+//! Whoever finds somebody else's stack where ours was leaves it there: std takes its own off before
+//! a pthread key's destructor runs, sanitizers and other runtimes exchange stacks under way, and
+//! "restoring" a stack from long ago registers memory that may be unmapped.
 //!
-//! One system call registers a stack and says what was registered. So nobody asks first: ours is mostly the one that is found, and
-//! what was found otherwise is put back, which nobody notices while signals are blocked.
+//! One system call registers a stack and says what was registered. So nobody asks first: ours is
+//! mostly the one that is found, and what was found otherwise is put back, which nobody notices
+//! while signals are blocked.
 //!
 //! # Ownership
 //!
-//! A [`SignalStack`] is free or registered on one thread. Registered, it can neither be installed elsewhere (two threads on one
-//! signal stack corrupt each other) nor be unmapped: dropped in that state, it leaks its memory. So a thread that went
-//! away without taking it off, and a foreign runtime that still remembers it, find it intact.
+//! A [`SignalStack`] is free or registered on one thread. Registered, it can neither be installed
+//! elsewhere (two threads on one signal stack corrupt each other) nor be unmapped: dropped in that
+//! state, it leaks its memory. So a thread that went away without taking it off, and a foreign
+//! runtime that still remembers it, find it intact.
 //!
 //! # Safety
 //!
-//! The kernel writes to whatever is registered. That is our own mapping, kept alive as said above, or memory that the
-//! caller of [`SignalStack::remove`] vouches for.
+//! The kernel writes to whatever is registered. That is our own mapping, kept alive as said above,
+//! or memory that the caller of [`SignalStack::remove`] vouches for.
 #![expect(unsafe_code, reason = "sigaltstack")]
 
 use crate::mapping::{Mapping, page_size};
@@ -31,7 +34,8 @@ use std::ops::Range;
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// What our own handlers and a host's behind them may use, beyond what the kernel puts on the stack.
+/// What our own handlers and a host's behind them may use, beyond what the kernel puts on the
+/// stack.
 const OWN_NEED: usize = 32 << 10;
 
 /// A thread's own stack is kept when it leaves a handler this much.
@@ -54,7 +58,8 @@ pub struct Registered {
     pub base: *mut u8,
     /// Its size in bytes; means nothing unless `enabled`.
     pub size: usize,
-    /// Whether there is one. (A stack with `SS_AUTODISARM` counts as none while a handler runs on it.)
+    /// Whether there is one. (A stack with `SS_AUTODISARM` counts as none while a handler runs on
+    /// it.)
     pub enabled: bool,
     /// Whether the thread is running on it at this moment.
     pub executing: bool,
@@ -64,7 +69,8 @@ pub struct Registered {
 
 impl Registered {
     /// What a thread has that has none.
-    const NONE: Self = Self { base: null_mut(), size: 0, enabled: false, executing: false, flags: 0 };
+    const NONE: Self =
+        Self { base: null_mut(), size: 0, enabled: false, executing: false, flags: 0 };
 
     fn from_raw(raw: &libc::stack_t) -> Self {
         Self {
@@ -107,7 +113,8 @@ pub fn registered() -> Registered {
 pub enum Removal {
     /// It is off; the stack is free again.
     Done,
-    /// Another one is registered, or the thread is running on it: that stays so, and the stack stays taken.
+    /// Another one is registered, or the thread is running on it: that stays so, and the stack
+    /// stays taken.
     NotOurs,
 }
 
@@ -115,15 +122,18 @@ pub enum Removal {
 #[derive(Debug)]
 pub struct SignalStack {
     mapping: ManuallyDrop<Mapping>,
-    /// Registered on some thread. Relaxed throughout: it is exchanged with read-modify-writes and publishes nothing, for
-    /// what lies on a signal stack is not read by the next thread.
+    /// Registered on some thread. Relaxed throughout: it is exchanged with read-modify-writes and
+    /// publishes nothing, for what lies on a signal stack is not read by the next thread.
     taken: AtomicBool,
 }
 
 impl SignalStack {
     /// Maps one.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { mapping: ManuallyDrop::new(Mapping::with_guard(required_size())?), taken: AtomicBool::new(false) })
+        Ok(Self {
+            mapping: ManuallyDrop::new(Mapping::with_guard(required_size())?),
+            taken: AtomicBool::new(false),
+        })
     }
 
     /// The addresses of the stack, guard excluded.
@@ -137,14 +147,20 @@ impl SignalStack {
         self.mapping.guard()
     }
 
-    /// Registers it for the calling thread, and returns what was registered before. Fails when it is registered already
-    /// (`EBUSY`), also on this thread, and when the thread is running on its present one (`EPERM`). Async-signal-safe.
+    /// Registers it for the calling thread, and returns what was registered before. Fails when it
+    /// is registered already (`EBUSY`), also on this thread, and when the thread is running on its
+    /// present one (`EPERM`). Async-signal-safe.
     pub fn install(&self) -> io::Result<Registered> {
         if self.taken.swap(true, Relaxed) {
             return Err(io::Error::from_raw_os_error(libc::EBUSY));
         }
-        let mine = libc::stack_t { ss_sp: self.mapping.usable(), ss_flags: 0, ss_size: self.mapping.size() };
-        // SAFETY: our own memory, which `taken` keeps mapped and away from other threads until it is off again.
+        let mine = libc::stack_t {
+            ss_sp: self.mapping.usable(),
+            ss_flags: 0,
+            ss_size: self.mapping.size(),
+        };
+        // SAFETY: our own memory, which `taken` keeps mapped and away from other threads until it
+        // is off again.
         let before = unsafe { exchange(&mine) };
         if before.is_err() {
             self.taken.store(false, Relaxed);
@@ -152,8 +168,9 @@ impl SignalStack {
         before
     }
 
-    /// Whether it is registered on some thread, as far as is known here. After a [`Removal::NotOurs`] it stays so for good:
-    /// whoever needs a signal stack again makes a new one and drops this, which leaks its memory.
+    /// Whether it is registered on some thread, as far as is known here. After a
+    /// [`Removal::NotOurs`] it stays so for good: whoever needs a signal stack again makes a new
+    /// one and drops this, which leaks its memory.
     pub fn is_taken(&self) -> bool {
         self.taken.load(Relaxed)
     }
@@ -163,22 +180,24 @@ impl SignalStack {
         registered.enabled && registered.range() == self.range()
     }
 
-    /// Takes it off the calling thread, if it is still the registered one: `before` comes back, or with `None` the thread
-    /// is left without. In every other case the thread has what it had. Async-signal-safe; signals that another stack than
-    /// this one may have to serve are blocked, since that one is off for a moment.
+    /// Takes it off the calling thread, if it is still the registered one: `before` comes back, or
+    /// with `None` the thread is left without. In every other case the thread has what it had.
+    /// Async-signal-safe; signals that another stack than this one may have to serve are blocked,
+    /// since that one is off for a moment.
     ///
     /// # Safety
     ///
-    /// If `before` is enabled, it is memory that this thread may use as its signal stack from here on: it still exists, and
-    /// no other thread has it.
+    /// If `before` is enabled, it is memory that this thread may use as its signal stack from here
+    /// on: it still exists, and no other thread has it.
     pub unsafe fn remove(&self, before: Option<&Registered>) -> Removal {
         // SAFETY: nothing, or what the caller vouches for.
         unsafe { self.replace(before.unwrap_or(&Registered::NONE), |found| self.is(found)) }
     }
 
-    /// The same for a thread that ends, whose earlier stack is no business of ours any more. One that somebody has taken off
-    /// without putting another there is free again too: std does that to all its threads before a pthread key's destructor
-    /// runs, and each of them would cost a stack otherwise. Async-signal-safe, as `remove` is.
+    /// The same for a thread that ends, whose earlier stack is no business of ours any more. One
+    /// that somebody has taken off without putting another there is free again too: std does that
+    /// to all its threads before a pthread key's destructor runs, and each of them would cost a
+    /// stack otherwise. Async-signal-safe, as `remove` is.
     ///
     /// # Safety
     ///
@@ -188,12 +207,17 @@ impl SignalStack {
         unsafe { self.replace(&Registered::NONE, |found| self.is(found) || !found.enabled) }
     }
 
-    /// Registers `next` in place of what `is_off` says of that with it this stack is off; in place of anything else not.
+    /// Registers `next` in place of what `is_off` says of that with it this stack is off; in place
+    /// of anything else not.
     ///
     /// # Safety
     ///
     /// As [`exchange`], of `next`.
-    unsafe fn replace(&self, next: &Registered, is_off: impl FnOnce(&Registered) -> bool) -> Removal {
+    unsafe fn replace(
+        &self,
+        next: &Registered,
+        is_off: impl FnOnce(&Registered) -> bool,
+    ) -> Removal {
         // SAFETY: the caller's promise.
         let Ok(found) = (unsafe { exchange(&next.to_raw()) }) else {
             return Removal::NotOurs;
@@ -209,8 +233,8 @@ impl SignalStack {
     }
 }
 
-/// Registers a stack, or with `SS_DISABLE` none, for the calling thread; returns what was there. Refused (`EPERM`) while the
-/// thread runs on that.
+/// Registers a stack, or with `SS_DISABLE` none, for the calling thread; returns what was there.
+/// Refused (`EPERM`) while the thread runs on that.
 ///
 /// # Safety
 ///
@@ -240,13 +264,15 @@ mod tests {
     use crate::testing::{Child, permissions_at};
     use std::sync::atomic::{AtomicPtr, AtomicUsize};
 
-    /// On a thread of its own: std gives each of its threads a signal stack, and takes it off at the end.
+    /// On a thread of its own: std gives each of its threads a signal stack, and takes it off at
+    /// the end.
     fn on_a_thread(body: impl FnOnce() + Send + 'static) {
         std::thread::spawn(body).join().expect("thread");
     }
 
     fn put_back(stack: &SignalStack, before: &Registered) {
-        // SAFETY: what was registered on this thread before, by std or by the test; it exists until the thread ends.
+        // SAFETY: what was registered on this thread before, by std or by the test; it exists until
+        // the thread ends.
         assert_eq!(unsafe { stack.remove(Some(before)) }, Removal::Done);
         assert_eq!(registered(), *before);
     }
@@ -291,7 +317,10 @@ mod tests {
         let stack = unsafe { &*STACK.load(Relaxed) };
         // SAFETY: nothing comes back.
         let removal = unsafe { stack.remove(None) };
-        REFUSED.store(registered().executing && removal == Removal::NotOurs && stack.is(&registered()), Relaxed);
+        REFUSED.store(
+            registered().executing && removal == Removal::NotOurs && stack.is(&registered()),
+            Relaxed,
+        );
         SEEN_AT.store((&raw const local).addr(), Relaxed);
     }
 
@@ -329,7 +358,8 @@ mod tests {
     #[test]
     fn somebody_elses_stack_is_left_alone() {
         on_a_thread(|| {
-            let (ours, others) = (SignalStack::new().expect("ours"), SignalStack::new().expect("other's"));
+            let (ours, others) =
+                (SignalStack::new().expect("ours"), SignalStack::new().expect("other's"));
             let first = ours.install().expect("ours");
             let second = others.install().expect("other's");
             assert_eq!(second.range(), ours.range());
@@ -366,7 +396,10 @@ mod tests {
             let before = stack.install().expect("install");
             std::thread::scope(|scope| {
                 scope.spawn(|| {
-                    assert_eq!(stack.install().expect_err("taken").raw_os_error(), Some(libc::EBUSY));
+                    assert_eq!(
+                        stack.install().expect_err("taken").raw_os_error(),
+                        Some(libc::EBUSY)
+                    );
                     assert!(!stack.is(&registered()));
                     // SAFETY: nothing comes back.
                     assert_eq!(unsafe { stack.remove(None) }, Removal::NotOurs);
@@ -391,7 +424,8 @@ mod tests {
     #[test]
     fn a_hosts_flags_come_back_with_its_stack() {
         on_a_thread(|| {
-            let (host, ours) = (SignalStack::new().expect("host's"), SignalStack::new().expect("ours"));
+            let (host, ours) =
+                (SignalStack::new().expect("host's"), SignalStack::new().expect("ours"));
             let raw = libc::stack_t {
                 ss_sp: host.mapping.usable(),
                 ss_flags: sys::SIGNAL_STACK_FLAGS,

@@ -1,22 +1,28 @@
 //! The thread-locals of the whole workspace.
 //!
-//! All are `const`-initialised and have no destructor: a pthread key's destructor, which runs after Rust's own
-//! thread-locals are gone, and a signal handler, which may run before any was made, read them all the same.
+//! All are `const`-initialised and have no destructor: a pthread key's destructor, which runs after
+//! Rust's own thread-locals are gone, and a signal handler, which may run before any was made, read
+//! them all the same.
 //!
-//! Every accessor is `#[inline(never)]`, returns a value, and computes the address afresh. A goroutine that switches stacks may
-//! resume on another thread, and the optimiser takes the address of a thread-local for a constant of the function it is
-//! used in; out of line there is no function that both holds the address and suspends.
+//! Every accessor is `#[inline(never)]`, returns a value, and computes the address afresh. A
+//! goroutine that switches stacks may resume on another thread, and the optimiser takes the address
+//! of a thread-local for a constant of the function it is used in; out of line there is no function
+//! that both holds the address and suspends.
 //!
-//! A handler on the same thread may read between any two instructions, so each value is one word, stored in one store,
-//! between two compiler fences: what the caller wrote before is written, what it writes after is not. No other
-//! thread ever sees these words, hence `Relaxed` and no fence of the processor's.
+//! A handler on the same thread may read between any two instructions, so each value is one word,
+//! stored in one store, between two compiler fences: what the caller wrote before is written, what
+//! it writes after is not. No other thread ever sees these words, hence `Relaxed` and no fence of
+//! the processor's.
 //!
-//! Loaded by `dlopen`, the first access of a thread may allocate its thread-local block; a handler that could be the first
-//! makes its access beforehand, by being installed on a thread that called in here.
+//! Loaded by `dlopen`, the first access of a thread may allocate its thread-local block; a handler
+//! that could be the first makes its access beforehand, by being installed on a thread that called
+//! in here.
 
 use crate::stack_bounds::StackBounds;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
+use std::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst, compiler_fence,
+};
 
 thread_local! {
     static CURRENT: AtomicPtr<()> = const { AtomicPtr::new(null_mut()) };
@@ -56,7 +62,8 @@ pub fn set_bound(bound: *const ()) {
     compiler_fence(SeqCst);
 }
 
-/// Whether this thread's exit hook has run: what enters from here on must leave no trace on the thread.
+/// Whether this thread's exit hook has run: what enters from here on must leave no trace on the
+/// thread.
 #[inline(never)]
 pub fn exiting() -> bool {
     EXITING.with(|word| word.load(Relaxed))
@@ -102,7 +109,9 @@ mod tests {
         set_exiting();
         set_stack_bounds(StackBounds { low: 1, high: 3, guard: 2 });
         std::thread::spawn(|| {
-            assert!(current().is_null() && bound().is_null() && !exiting() && stack_bounds().is_none());
+            assert!(
+                current().is_null() && bound().is_null() && !exiting() && stack_bounds().is_none()
+            );
         })
         .join()
         .expect("thread");

@@ -6,23 +6,28 @@
 //!           ^ limit            top ^  ^ end                            ^ the offset: index mod 16, times 64 bytes
 //! ```
 //!
-//! One mapping and one `mprotect` per stack end at 32,748 stacks with Linux's usual limit on mappings. A guard by
-//! `madvise` (Linux 6.13) is a mark in the page table, and takes no mapping: a slab is one, and slabs side by side are one
-//! together. Where the kernel has no such guards, each is a closed piece of the slab, two mappings for each stack again,
-//! and at the limit there is an error.
+//! One mapping and one `mprotect` per stack end at 32,748 stacks with Linux's usual limit on
+//! mappings. A guard by `madvise` (Linux 6.13) is a mark in the page table, and takes no mapping: a
+//! slab is one, and slabs side by side are one together. Where the kernel has no such guards, each
+//! is a closed piece of the slab, two mappings for each stack again, and at the limit there is an
+//! error.
 //!
-//! The guard is [`GUARD`] wide. Rust code touches every page of a frame in order, so one page would do for it; code in C
-//! that is built without such probes (`-fstack-clash-protection`) and has a frame of several pages must not step over.
+//! The guard is [`GUARD`] wide. Rust code touches every page of a frame in order, so one page would
+//! do for it; code in C that is built without such probes (`-fstack-clash-protection`) and has a
+//! frame of several pages must not step over.
 //!
-//! All tops at the same place of their pages would fall into the same few sets of the first cache, so they are spread over
-//! a kilobyte. From top to top it is an odd number of pages: 80 of them, say, and the tops share a sixteenth of the sets of the
-//! translation buffer (a yield among 1000 goroutines of one M took 60 ns, and takes 35).
+//! All tops at the same place of their pages would fall into the same few sets of the first cache,
+//! so they are spread over a kilobyte. From top to top it is an odd number of pages: 80 of them,
+//! say, and the tops share a sixteenth of the sets of the translation buffer (a yield among 1000
+//! goroutines of one M took 60 ns, and takes 35).
 //!
-//! Who owns what: a [`Stack`] is the right to one piece of memory, and shares the reservation with its [`StackSlab`] and the
-//! other stacks. The last of them unmaps it. So a stack that is leaked, with the frames of a goroutine that never ends on
-//! it, stays mapped whatever becomes of its slab, and nothing here is unsafe to call.
+//! Who owns what: a [`Stack`] is the right to one piece of memory, and shares the reservation with
+//! its [`StackSlab`] and the other stacks. The last of them unmaps it. So a stack that is leaked,
+//! with the frames of a goroutine that never ends on it, stays mapped whatever becomes of its slab,
+//! and nothing here is unsafe to call.
 //!
-//! Rejected: links of the idle list in the stacks themselves, which would keep a page of each in memory for them.
+//! Rejected: links of the idle list in the stacks themselves, which would keep a page of each in
+//! memory for them.
 //!
 //! # Safety
 //!
@@ -46,7 +51,8 @@ const MINIMUM: usize = 16 << 10;
 /// Bytes of guard below each stack at least, in whole pages whatever their size.
 pub const GUARD: usize = 64 << 10;
 
-/// Bytes at the upper end of each stack that belong to its owner, not to what runs on it: in the page that is touched anyhow.
+/// Bytes at the upper end of each stack that belong to its owner, not to what runs on it: in the
+/// page that is touched anyhow.
 pub const HEAD: usize = 256;
 
 /// How a head is aligned.
@@ -80,20 +86,24 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Stacks of at least `size` bytes, and at least 16 KiB, in whole pages; the guard comes on top. `InvalidInput` if there
-    /// are no addresses for that.
+    /// Stacks of at least `size` bytes, and at least 16 KiB, in whole pages; the guard comes on
+    /// top. `InvalidInput` if there are no addresses for that.
     pub fn new(size: usize, guards: Guards) -> io::Result<Self> {
         let size = round_to_pages(size.max(MINIMUM));
         let guard = round_to_pages(GUARD);
         let too_large = || io::Error::new(io::ErrorKind::InvalidInput, "stack size too large");
         let (size, guard) = size.zip(guard).ok_or_else(too_large)?;
         // An odd number of pages from top to top: see the module's head.
-        let even = (size / page_size()).is_multiple_of(2) == (guard / page_size()).is_multiple_of(2);
+        let even =
+            (size / page_size()).is_multiple_of(2) == (guard / page_size()).is_multiple_of(2);
         let guard = guard + if even { page_size() } else { 0 };
         // An odd number of pages from top to top: see the module's head.
-        let even = (size / page_size()).is_multiple_of(2) == (guard / page_size()).is_multiple_of(2);
+        let even =
+            (size / page_size()).is_multiple_of(2) == (guard / page_size()).is_multiple_of(2);
         let guard = guard + if even { page_size() } else { 0 };
-        size.checked_add(guard).filter(|stride| *stride <= isize::MAX as usize).ok_or_else(too_large)?;
+        size.checked_add(guard)
+            .filter(|stride| *stride <= isize::MAX as usize)
+            .ok_or_else(too_large)?;
         Ok(Self { size, guard, guards })
     }
 
@@ -141,7 +151,8 @@ impl Memory {
         unsafe { self.reservation.guard(guard) }
     }
 
-    /// Opens up to `reservation::MANY` stacks whose memory is open, by one system call. False: one by one, then.
+    /// Opens up to `reservation::MANY` stacks whose memory is open, by one system call. False: one
+    /// by one, then.
     fn open_many(&self, indices: Range<u32>) -> bool {
         if self.shape.guards == Guards::Closed {
             return false;
@@ -173,7 +184,8 @@ pub struct Stack {
     head: NonNull<u8>,
 }
 
-// SAFETY: the pointer is what is neither; it leads into memory of the handle's own, and is only handed out.
+// SAFETY: the pointer is what is neither; it leads into memory of the handle's own, and is only
+// handed out.
 unsafe impl Send for Stack {}
 // SAFETY: as above.
 unsafe impl Sync for Stack {}
@@ -201,7 +213,8 @@ impl Stack {
         self.head().addr().get()
     }
 
-    /// [`HEAD`] bytes for the owner of the stack, above its top; what they hold at first is not defined.
+    /// [`HEAD`] bytes for the owner of the stack, above its top; what they hold at first is not
+    /// defined.
     #[inline]
     pub fn head(&self) -> NonNull<u8> {
         self.head
@@ -219,7 +232,8 @@ impl Stack {
         self.memory.reservation.base().addr().get() + self.memory.place(self.index).end
     }
 
-    /// The guard below [`Stack::limit`]: a fault at one of these addresses is an overflow of this stack.
+    /// The guard below [`Stack::limit`]: a fault at one of these addresses is an overflow of this
+    /// stack.
     #[inline]
     pub fn guard(&self) -> Range<usize> {
         self.limit() - self.memory.shape.guard..self.limit()
@@ -239,8 +253,10 @@ impl Stack {
     /// Gives the memory of all pages back but those of the upper `keep` bytes. One system call.
     pub fn discard_below(&mut self, keep: usize) {
         let place = self.memory.place(self.index);
-        let (low, high) =
-            (place.start + self.memory.shape.guard, place.end.saturating_sub(keep) / page_size() * page_size());
+        let (low, high) = (
+            place.start + self.memory.shape.guard,
+            place.end.saturating_sub(keep) / page_size() * page_size(),
+        );
         if low < high {
             // SAFETY: the stack is this handle's, and nobody runs on it: who does has it.
             unsafe { self.memory.reservation.discard(low..high) };
@@ -248,9 +264,10 @@ impl Stack {
     }
 }
 
-/// Bytes from the deepest page of a stack that is in memory to its end: how much of it was used since its pages were given back
-/// last. Asks the kernel, and touches none of it: any addresses may be asked for, whoever they belong to and whether or not anything
-/// is there. Pages that were swapped out do not count.
+/// Bytes from the deepest page of a stack that is in memory to its end: how much of it was used
+/// since its pages were given back last. Asks the kernel, and touches none of it: any addresses may
+/// be asked for, whoever they belong to and whether or not anything is there. Pages that were
+/// swapped out do not count.
 pub fn used(stack: Range<usize>) -> usize {
     stack.end - lowest_resident(stack.clone())
 }

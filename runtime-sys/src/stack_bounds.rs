@@ -1,4 +1,5 @@
-//! Stack bounds as a value: what the system reports, the thread's slot keeps and [`thread`](crate::thread) hands out.
+//! Stack bounds as a value: what the system reports, the thread's slot keeps and
+//! [`thread`](crate::thread) hands out.
 
 /// Where a thread's stack lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,7 +8,8 @@ pub struct StackBounds {
     pub low: usize,
     /// One past the highest address.
     pub high: usize,
-    /// Bytes of guard below `low`; 0 where the system does not say (the main thread's stack grows downwards).
+    /// Bytes of guard below `low`; 0 where the system does not say (the main thread's stack grows
+    /// downwards).
     pub guard: usize,
 }
 

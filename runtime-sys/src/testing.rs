@@ -20,8 +20,9 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Runs `body` in a child: this test executable once more, with only the calling test (`path`, as the test
-    /// harness prints it) selected. A body that returns ends the child with 0; one that panics, with 101.
+    /// Runs `body` in a child: this test executable once more, with only the calling test (`path`,
+    /// as the test harness prints it) selected. A body that returns ends the child with 0; one that
+    /// panics, with 101.
     pub(crate) fn run(path: &str, body: impl FnOnce()) -> Self {
         Self::run_with(path, (VARIABLE, path), body)
     }
@@ -75,25 +76,29 @@ fn set_limit(resource: libc::__rlimit_resource_t, bytes: u64) {
 /// Leaves this process so many bytes of address space besides what it has.
 pub(crate) fn limit_address_space(left: u64) {
     let sizes = std::fs::read_to_string("/proc/self/statm").expect("statm");
-    let pages: u64 = sizes.split(' ').next().and_then(|pages| pages.parse().ok()).expect("a number");
+    let pages: u64 =
+        sizes.split(' ').next().and_then(|pages| pages.parse().ok()).expect("a number");
     set_limit(libc::RLIMIT_AS, pages * crate::mapping::page_size() as u64 + left);
 }
 
 /// Leaves this process so many bytes of writable memory besides what it has.
 pub(crate) fn limit_data(left: u64) {
     let sizes = std::fs::read_to_string("/proc/self/statm").expect("statm");
-    let pages: u64 = sizes.split(' ').nth(5).and_then(|pages| pages.parse().ok()).expect("a number");
+    let pages: u64 =
+        sizes.split(' ').nth(5).and_then(|pages| pages.parse().ok()).expect("a number");
     set_limit(libc::RLIMIT_DATA, pages * crate::mapping::page_size() as u64 + left);
 }
 
 /// Bytes of this process in memory.
 pub(crate) fn resident() -> usize {
     let sizes = std::fs::read_to_string("/proc/self/statm").expect("statm");
-    let pages: usize = sizes.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
+    let pages: usize =
+        sizes.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
     pages * crate::mapping::page_size()
 }
 
-/// The range of addresses that a line of `/proc/self/maps` or `smaps` begins with, and what follows.
+/// The range of addresses that a line of `/proc/self/maps` or `smaps` begins with, and what
+/// follows.
 fn range_in(line: &str) -> Option<(Range<usize>, &str)> {
     let (range, rest) = line.split_once(' ')?;
     let (low, high) = range.split_once('-')?;
@@ -101,17 +106,20 @@ fn range_in(line: &str) -> Option<(Range<usize>, &str)> {
     Some((bound(low)?..bound(high)?, rest))
 }
 
-/// The permissions of the mapping at `address`, as `/proc/self/maps` writes them; empty if there is none.
+/// The permissions of the mapping at `address`, as `/proc/self/maps` writes them; empty if there is
+/// none.
 pub(crate) fn permissions_at(address: usize) -> String {
     let maps = std::fs::read_to_string("/proc/self/maps").expect("maps");
     let at = maps.lines().filter_map(range_in).find(|(range, _)| range.contains(&address));
     at.map(|(_, rest)| rest[..4].to_owned()).unwrap_or_default()
 }
 
-/// The flags of the mapping at `address`, as `/proc/self/smaps` writes them; empty if there is none.
+/// The flags of the mapping at `address`, as `/proc/self/smaps` writes them; empty if there is
+/// none.
 pub(crate) fn flags_at(address: usize) -> String {
     let maps = std::fs::read_to_string("/proc/self/smaps").expect("maps");
     let at = |line: &&str| range_in(line).is_some_and(|(range, _)| range.contains(&address));
-    let flags = maps.lines().skip_while(|line| !at(line)).find_map(|line| line.strip_prefix("VmFlags: "));
+    let flags =
+        maps.lines().skip_while(|line| !at(line)).find_map(|line| line.strip_prefix("VmFlags: "));
     flags.unwrap_or_default().to_owned()
 }

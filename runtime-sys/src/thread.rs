@@ -10,9 +10,10 @@ use crate::{new_thread, slot, sys};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
-/// The calling thread's stack bounds, asked for once and kept; none where the C library does not know. They are those of the
-/// stack that the thread was made with: a host may be running on another one (its own coroutines), so compare with an
-/// address of the running frame before trusting them.
+/// The calling thread's stack bounds, asked for once and kept; none where the C library does not
+/// know. They are those of the stack that the thread was made with: a host may be running on
+/// another one (its own coroutines), so compare with an address of the running frame before
+/// trusting them.
 pub fn current_stack_bounds() -> Option<StackBounds> {
     slot::stack_bounds().or_else(|| {
         let bounds = sys::query_stack_bounds()?;
@@ -21,14 +22,16 @@ pub fn current_stack_bounds() -> Option<StackBounds> {
     })
 }
 
-/// Finds a short way to a thread's stack bounds, where the C library has one. The first time in a process it makes two threads for that
-/// and waits for them. Where none is found, all that is lost is half a microsecond of each thread that asks.
+/// Finds a short way to a thread's stack bounds, where the C library has one. The first time in a
+/// process it makes two threads for that and waits for them. Where none is found, all that is lost
+/// is half a microsecond of each thread that asks.
 pub fn prepare_stack_bounds() {
     static TRIED: AtomicBool = AtomicBool::new(false);
     if TRIED.swap(true, Relaxed) {
         return;
     }
-    // Both at once, so that the second has another stack, and the place is all that they have in common.
+    // Both at once, so that the second has another stack, and the place is all that they have in
+    // common.
     let both = on_new_thread(|| (sys::possible_places(), on_new_thread(sys::possible_places)));
     let Some((mut places, Some(others))) = both else { return };
     places.retain(|place| others.contains(place));
@@ -53,7 +56,8 @@ fn on_new_thread<T: Send + Sync + 'static>(f: impl FnOnce() -> T + Send + 'stati
 pub struct Cpus {
     /// How many processors' worth, at least 1: affinity mask and cgroup quota considered.
     pub count: usize,
-    /// Whether a quota allows less than the affinity mask: then a spinning thread takes from the working ones.
+    /// Whether a quota allows less than the affinity mask: then a spinning thread takes from the
+    /// working ones.
     pub quota_limited: bool,
 }
 
@@ -69,7 +73,8 @@ pub fn yield_thread() {
     unsafe { libc::sched_yield() };
 }
 
-/// Nanoseconds on the monotonic clock, whose zero is some moment before the process began. Async-signal-safe.
+/// Nanoseconds on the monotonic clock, whose zero is some moment before the process began.
+/// Async-signal-safe.
 pub fn monotonic_ns() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is writable. The call fails only for clocks that do not exist.
@@ -84,8 +89,8 @@ pub fn id() -> i32 {
 
 /// A thread's CPU time, for others to read: whether it computes, or is blocked.
 ///
-/// Plain numbers, which may outlive the thread. What they say then is nothing, or something about another thread that was
-/// given the same number.
+/// Plain numbers, which may outlive the thread. What they say then is nothing, or something about
+/// another thread that was given the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CpuClock {
     thread: i32,
@@ -103,7 +108,8 @@ impl CpuClock {
         sys::read_clock(self.clock)
     }
 
-    /// Whether the thread runs, or would if it had a core; none where the system does not tell. Reads a file: 10 us.
+    /// Whether the thread runs, or would if it had a core; none where the system does not tell.
+    /// Reads a file: 10 us.
     pub fn is_runnable(&self) -> Option<bool> {
         sys::is_runnable(self.thread)
     }
@@ -115,7 +121,8 @@ impl CpuClock {
 
     /// What `to_bits` gave; none for zero, which no thread has.
     pub fn from_bits(bits: u64) -> Option<Self> {
-        (bits != 0).then_some(Self { thread: (bits >> 32) as i32, clock: bits as u32 as libc::clockid_t })
+        (bits != 0)
+            .then_some(Self { thread: (bits >> 32) as i32, clock: bits as u32 as libc::clockid_t })
     }
 }
 
@@ -155,8 +162,15 @@ mod tests {
             let local = 0_u8;
             let address = (&raw const local).addr();
             let bounds = current_stack_bounds().expect("bounds");
-            assert!(bounds.contains(address) && !bounds.contains(bounds.low - 1) && !bounds.contains(bounds.high));
-            assert!(bounds.high - bounds.low >= size && bounds.high - bounds.low < 2 * size, "{bounds:x?}");
+            assert!(
+                bounds.contains(address)
+                    && !bounds.contains(bounds.low - 1)
+                    && !bounds.contains(bounds.high)
+            );
+            assert!(
+                bounds.high - bounds.low >= size && bounds.high - bounds.low < 2 * size,
+                "{bounds:x?}"
+            );
             assert_eq!(slot::stack_bounds(), Some(bounds));
             assert_eq!(current_stack_bounds(), Some(bounds));
             bounds

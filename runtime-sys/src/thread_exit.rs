@@ -1,14 +1,15 @@
 //! A hook on the end of threads, also of those that C made: a pthread key with a destructor.
 //!
-//! Rust's thread-local destructors are no substitute. They end before the key destructors begin, so what a hook of ours
-//! touches must be const and drop-free; and code that C runs in *its* key destructors may still call in afterwards.
-//! Keys' destructors run in an order that POSIX leaves open, on the main thread not at `exit`, and in an unloaded shared object
-//! not without a crash: a shared object with this crate in it is linked with `-z nodelete`, and the key is never deleted.
+//! Rust's thread-local destructors are no substitute. They end before the key destructors begin, so
+//! what a hook of ours touches must be const and drop-free; and code that C runs in *its* key
+//! destructors may still call in afterwards. Keys' destructors run in an order that POSIX leaves
+//! open, on the main thread not at `exit`, and in an unloaded shared object not without a crash: a
+//! shared object with this crate in it is linked with `-z nodelete`, and the key is never deleted.
 //!
 //! # Safety
 //!
-//! The key is live for ever, and the value handed to the destructor is the one that [`ExitHook::set`]'s caller vouched
-//! for.
+//! The key is live for ever, and the value handed to the destructor is the one that
+//! [`ExitHook::set`]'s caller vouched for.
 #![expect(unsafe_code, reason = "pthread keys")]
 
 use std::ffi::c_void;
@@ -21,16 +22,19 @@ pub struct ExitHook {
 }
 
 impl ExitHook {
-    /// Registers `hook`, for the life of the process. Fails when the process is out of keys (1,024 with glibc).
+    /// Registers `hook`, for the life of the process. Fails when the process is out of keys (1,024
+    /// with glibc).
     pub fn register(hook: unsafe extern "C" fn(*mut c_void)) -> io::Result<Self> {
         let mut key = 0;
-        // SAFETY: `key` is writable, and the hook is called with nothing but what `set`'s caller vouched for.
+        // SAFETY: `key` is writable, and the hook is called with nothing but what `set`'s caller
+        // vouched for.
         let result = unsafe { libc::pthread_key_create(&mut key, Some(hook)) };
         if result == 0 { Ok(Self { key }) } else { Err(io::Error::from_raw_os_error(result)) }
     }
 
-    /// Sets the calling thread's value: when the thread ends, its value is taken out and the hook called with it, unless
-    /// it is null. Fails when there is no memory for it. The hook may set it again; that is honoured a few times.
+    /// Sets the calling thread's value: when the thread ends, its value is taken out and the hook
+    /// called with it, unless it is null. Fails when there is no memory for it. The hook may set it
+    /// again; that is honoured a few times.
     ///
     /// # Safety
     ///
@@ -79,7 +83,8 @@ mod tests {
         let mut thread = 0;
         let argument = (&raw const pair).cast_mut().cast();
         // SAFETY: the pair outlives the join below.
-        let made = unsafe { libc::pthread_create(&mut thread, std::ptr::null(), on_c_thread, argument) };
+        let made =
+            unsafe { libc::pthread_create(&mut thread, std::ptr::null(), on_c_thread, argument) };
         assert_eq!(made, 0);
         // SAFETY: made above, joined once.
         let joined = unsafe { libc::pthread_join(thread, null_mut()) };

@@ -5,16 +5,18 @@ use gosched_runtime_sys::{slot, thread};
 fn main() {
     let maps = std::fs::read_to_string("/proc/self/maps").expect("maps");
     let line = maps.lines().find(|line| line.ends_with("[stack]")).expect("a stack");
-    let (low, high) = line.split_once(' ').and_then(|(range, _)| range.split_once('-')).expect("a range");
-    let [low, high] = [low, high].map(|bound| usize::from_str_radix(bound, 16).expect("hexadecimal"));
+    let (low, high) =
+        line.split_once(' ').and_then(|(range, _)| range.split_once('-')).expect("a range");
+    let [low, high] =
+        [low, high].map(|bound| usize::from_str_radix(bound, 16).expect("hexadecimal"));
 
     // Its bounds lie elsewhere than those of the threads that are looked at for this.
     thread::prepare_stack_bounds();
     let bounds = thread::current_stack_bounds().expect("bounds");
     let local = 0_u8;
     assert!(bounds.contains((&raw const local).addr()));
-    // The C library leaves out what lies above the first frame: arguments, environment, auxiliary vector. The kernel maps
-    // what was touched so far; the stack may grow down to the limit.
+    // The C library leaves out what lies above the first frame: arguments, environment, auxiliary
+    // vector. The kernel maps what was touched so far; the stack may grow down to the limit.
     assert!(bounds.high > (&raw const local).addr() && bounds.high <= high, "{bounds:x?} {high:x}");
     assert!(bounds.low <= low, "{bounds:x?} {low:x}");
     assert_eq!(slot::stack_bounds(), Some(bounds));

@@ -1,15 +1,17 @@
 //! Waking futures when it is time.
 //!
-//! A goroutine that waits until a moment is woken by an M. A future is polled by somebody's executor, and all that there is to
-//! wake is its waker: that executor's code, which may panic, take a lock or wait, and so must run on no M. One thread of the
-//! process calls wakers when their time has come, and does nothing else. It is made when the first one is needed, and sleeps
+//! A goroutine that waits until a moment is woken by an M. A future is polled by somebody's
+//! executor, and all that there is to wake is its waker: that executor's code, which may panic,
+//! take a lock or wait, and so must run on no M. One thread of the process calls wakers when their
+//! time has come, and does nothing else. It is made when the first one is needed, and sleeps
 //! without a timeout when there is none.
 //!
-//! The thread sleeps until the first of the heap, as it last saw it. Whoever puts in what is due before all others wakes it,
-//! after that; the note keeps a wake-up that comes while the thread still looks. Taking out wakes nobody: the thread wakes up
-//! once for nothing.
+//! The thread sleeps until the first of the heap, as it last saw it. Whoever puts in what is due
+//! before all others wakes it, after that; the note keeps a wake-up that comes while the thread
+//! still looks. Taking out wakes nobody: the thread wakes up once for nothing.
 //!
-//! Rejected: a goroutine for each future that waits. It would need a runtime, which somebody's executor is not in.
+//! Rejected: a goroutine for each future that waits. It would need a runtime, which somebody's
+//! executor is not in.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
@@ -43,8 +45,8 @@ fn clock() -> &'static Clock {
 pub(crate) struct Alarm(Option<Ticket>);
 
 impl Alarm {
-    /// Has `waker` called at `at`. Where there is no memory or no thread for it, at once: its future is then polled again and
-    /// again, which is dear, and right.
+    /// Has `waker` called at `at`. Where there is no memory or no thread for it, at once: its
+    /// future is then polled again and again, which is dear, and right.
     pub(crate) fn set(at: Instant, waker: Waker) -> Self {
         let (clock, at) = (clock(), to_ns(at));
         let Some(ticket) = clock.add(at, waker.clone()) else {
@@ -114,7 +116,8 @@ impl Clock {
     /// Calls the wakers that are due, without the lock.
     pub(crate) fn call_due(&self, now: u64) {
         while let Some(waker) = self.timers.pop_due(now, |waker| waker) {
-            // The panic has been reported where it arose. It is that executor's, and the others' wakers are still to be called.
+            // The panic has been reported where it arose. It is that executor's, and the others'
+            // wakers are still to be called.
             let _called = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
     }

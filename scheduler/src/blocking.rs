@@ -1,20 +1,23 @@
 //! `blocking`: a call that blocks its thread, without its thread's other goroutines waiting for it.
 //!
-//! A settled goroutine shares its thread, so the call is made elsewhere: on a helper, a thread of the runtime's pool that
-//! acts for the goroutine meanwhile - as a thread-backed one with the same number - while the goroutine itself is parked
-//! and its M runs the siblings. Where the goroutine has no siblings to think of (its thread is its own, or it is
-//! migratory and leaves none behind), where it must not switch, and where no helper is to be had, the closure runs where
-//! it is, and its M gives its P to others first. Afterwards it takes an idle one; if none is, it waits for its turn when
-//! its goroutine next suspends.
+//! A settled goroutine shares its thread, so the call is made elsewhere: on a helper, a thread of
+//! the runtime's pool that acts for the goroutine meanwhile - as a thread-backed one with the same
+//! number - while the goroutine itself is parked and its M runs the siblings. Where the goroutine
+//! has no siblings to think of (its thread is its own, or it is migratory and leaves none behind),
+//! where it must not switch, and where no helper is to be had, the closure runs where it is, and
+//! its M gives its P to others first. Afterwards it takes an idle one; if none is, it waits for its
+//! turn when its goroutine next suspends.
 //!
-//! *Rejected.* A thread that is no goroutine for `f`: `go` and `current_id` would work where it runs in place and not
-//! elsewhere, as the pool's load decides; and a wait in `f` would be out of shutdown's reach.
+//! *Rejected.* A thread that is no goroutine for `f`: `go` and `current_id` would work where it
+//! runs in place and not elsewhere, as the pool's load decides; and a wait in `f` would be out of
+//! shutdown's reach.
 //!
 //! # Safety
 //!
-//! The closure may borrow from the goroutine's frames, as in `std::thread::scope`: [`lend`] returns, or unwinds, only after
-//! the helper has told that it will not touch them any more. So the wait can be neither cancelled nor unwound, and it is
-//! in a drop: nothing that goes wrong between lending and waiting gets around it.
+//! The closure may borrow from the goroutine's frames, as in `std::thread::scope`: [`lend`]
+//! returns, or unwinds, only after the helper has told that it will not touch them any more. So the
+//! wait can be neither cancelled nor unwound, and it is in a drop: nothing that goes wrong between
+//! lending and waiting gets around it.
 #![expect(unsafe_code, reason = "lends a borrowed closure to a thread")]
 
 use std::cell::Cell;
@@ -39,24 +42,26 @@ use crate::thread_g::ThreadG;
 use crate::waiter::{self, Parks, WaitList};
 use crate::why::Why;
 
-/// Runs `f`, which may block the thread for long - a file, a C library, a `std` lock, `std::thread::sleep` - without
-/// holding other goroutines up.
+/// Runs `f`, which may block the thread for long - a file, a C library, a `std` lock,
+/// `std::thread::sleep` - without holding other goroutines up.
 ///
 /// Parks a settled goroutine and runs `f` on another thread, of a pool of at most
-/// [`max_blocking_threads`](crate::Builder::max_blocking_threads). At that limit, or when no thread can be made, and in
-/// goroutines that do not share their thread (migratory ones, callbacks, [`Mode::threads`](crate::Mode::threads)), `f` runs
-/// on the calling thread; goroutines elsewhere go on then, while those that settled on this thread wait for it. On a plain
-/// thread it is just called.
+/// [`max_blocking_threads`](crate::Builder::max_blocking_threads). At that limit, or when no thread
+/// can be made, and in goroutines that do not share their thread (migratory ones, callbacks,
+/// [`Mode::threads`](crate::Mode::threads)), `f` runs on the calling thread; goroutines elsewhere
+/// go on then, while those that settled on this thread wait for it. On a plain thread it is just
+/// called.
 ///
-/// `f` may borrow: this returns after it has ended. Wherever it runs, it runs as the calling goroutine: `current_id`, `go`,
-/// channels and signal handlers see that one. Thread-locals are those of whichever thread it is, so `f` cannot expect to
-/// find there what the goroutine has left; that it brings nothing along that is bound to a thread is what `Send` says.
+/// `f` may borrow: this returns after it has ended. Wherever it runs, it runs as the calling
+/// goroutine: `current_id`, `go`, channels and signal handlers see that one. Thread-locals are
+/// those of whichever thread it is, so `f` cannot expect to find there what the goroutine has left;
+/// that it brings nothing along that is bound to a thread is what `Send` says.
 ///
 /// # Panics
 ///
-/// With what `f` panicked with. Unwinds with [`Cancelled`](crate::Cancelled), before `f` has begun, if the goroutine was
-/// cancelled by then; a cancel that comes later waits for the goroutine's next operation. When the runtime shuts down,
-/// what `f` waits for unwinds as the goroutine would.
+/// With what `f` panicked with. Unwinds with [`Cancelled`](crate::Cancelled), before `f` has begun,
+/// if the goroutine was cancelled by then; a cancel that comes later waits for the goroutine's next
+/// operation. When the runtime shuts down, what `f` waits for unwinds as the goroutine would.
 ///
 /// ```
 /// use gosched_scheduler::{Mode, blocking, run};
@@ -73,8 +78,11 @@ where
     R: Send,
 {
     park::raise_if_cancelled();
-    // What is read off the thread here may be kept: a settled goroutine stays on it, and so does its runtime.
-    match current::with(|cx| cx.filter(|cx| park::may_leave_thread(cx)).map(current::Current::arc_and_id)) {
+    // What is read off the thread here may be kept: a settled goroutine stays on it, and so does
+    // its runtime.
+    match current::with(|cx| {
+        cx.filter(|cx| park::may_leave_thread(cx)).map(current::Current::arc_and_id)
+    }) {
         Some((sched, id)) => lend(&sched, id, f),
         None => {
             in_place::give_up_ps();
@@ -91,8 +99,8 @@ struct Lent<F, R> {
     outcome: Cell<Option<thread::Result<R>>>,
 }
 
-/// Where the goroutine waits. Both sides hold it until each is through with it: the helper lets go of the lock when the
-/// goroutine may have gone on already.
+/// Where the goroutine waits. Both sides hold it until each is through with it: the helper lets go
+/// of the lock when the goroutine may have gone on already.
 struct Done(Mutex<State>);
 
 struct State {
@@ -146,8 +154,8 @@ where
 /// An errand without its lifetime, for who waits until it is done.
 fn erase<'a>(errand: &'a (dyn Errand + 'a)) -> NonNull<dyn Errand> {
     let raw = NonNull::from(errand);
-    // SAFETY: only the lifetime changes. `lend`, which has the errand, waits until it is done, and nobody follows the pointer
-    // after that.
+    // SAFETY: only the lifetime changes. `lend`, which has the errand, waits until it is done, and
+    // nobody follows the pointer after that.
     unsafe { mem::transmute::<NonNull<dyn Errand + 'a>, NonNull<dyn Errand + 'static>>(raw) }
 }
 
@@ -164,7 +172,8 @@ impl Drop for UntilDone<'_> {
         parking.because(Why::Blocking);
         let parking = Shielded(parking);
         // SAFETY: the guard is of this lock, whose one list lives in what the caller holds.
-        let _served = unsafe { waiter::wait(&self.0.0, state, |state| &mut state.waiter, None, &parking) };
+        let _served =
+            unsafe { waiter::wait(&self.0.0, state, |state| &mut state.waiter, None, &parking) };
     }
 }
 
@@ -249,8 +258,8 @@ fn run(sched: &Sched, place: &'static ThreadG, job: Job) {
     let errand = unsafe { job.errand.as_ref() };
     place.renew(job.g);
     if place.join(sched).is_err() {
-        // The goroutine was there before the runtime closed, and may end in its own time. Whoever cancels its threads may
-        // have missed this one.
+        // The goroutine was there before the runtime closed, and may end in its own time. Whoever
+        // cancels its threads may have missed this one.
         let _it_runs = place.g().parker.cancel();
     }
     place.place().set_g(Some(place.g()));

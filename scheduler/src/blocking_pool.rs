@@ -1,8 +1,8 @@
 //! The threads behind `blocking`: mailboxes, handles, and the count of who there is.
 //!
-//! A helper has a mailbox of one message, which it waits at with a time limit, and the [`Roster`] says whose turn it is.
-//! Who ends joins the one that ended before, so that a pool that shrinks leaves one thread to be joined at most, and
-//! shutdown joins that.
+//! A helper has a mailbox of one message, which it waits at with a time limit, and the [`Roster`]
+//! says whose turn it is. Who ends joins the one that ended before, so that a pool that shrinks
+//! leaves one thread to be joined at most, and shutdown joins that.
 //!
 //! This is the only file that names crossbeam-channel.
 //!
@@ -46,7 +46,8 @@ pub(crate) struct Job {
     pub(crate) g: u64,
 }
 
-// SAFETY: the pointer is what is not `Send`; who makes a job vouches for what it points to (`blocking::lend`).
+// SAFETY: the pointer is what is not `Send`; who makes a job vouches for what it points to
+// (`blocking::lend`).
 unsafe impl Send for Job {}
 
 enum Message {
@@ -99,12 +100,16 @@ impl BlockingPool {
     pub(crate) fn submit(&self, job: Job) -> Runner {
         match self.roster.claim() {
             Claim::Waiting(door) => {
-                door.send(Message::Run(job)).expect("a helper that was chosen waits for its message");
+                door.send(Message::Run(job))
+                    .expect("a helper that was chosen waits for its message");
                 Runner::Helper
             }
             Claim::New => {
                 let (door, mailbox) = bounded(1);
-                Runner::New(Helper { number: self.made.fetch_add(1, Relaxed) + 1, door, mailbox }, job)
+                Runner::New(
+                    Helper { number: self.made.fetch_add(1, Relaxed) + 1, door, mailbox },
+                    job,
+                )
             }
             Claim::Nobody => Runner::Nobody,
         }
@@ -125,14 +130,19 @@ impl BlockingPool {
         grow::push(|| self.threads.lock(), |threads| &mut threads.handles, (number, thread));
     }
 
-    /// The next job of a helper that has none; `None` when it is to end, and does not count any more.
+    /// The next job of a helper that has none; `None` when it is to end, and does not count any
+    /// more.
     pub(crate) fn next(&self, helper: &Helper) -> Option<Job> {
         if !self.roster.enlist(helper.door.clone()) {
             return None;
         }
         let message = match helper.mailbox.recv_timeout(policy::HELPER_IDLE) {
             Ok(message) => message,
-            Err(RecvTimeoutError::Timeout) if self.roster.leave(|door| door.same_channel(&helper.door)) => return None,
+            Err(RecvTimeoutError::Timeout)
+                if self.roster.leave(|door| door.same_channel(&helper.door)) =>
+            {
+                return None;
+            }
             Err(_) => helper.mailbox.recv().expect("the helper holds the other end, too"),
         };
         match message {
@@ -145,14 +155,17 @@ impl BlockingPool {
     pub(crate) fn ends(&self, number: u64) {
         let mut threads = self.threads.lock();
         // Not there yet if its maker has been slow for all this time: then shutdown finds it.
-        let Some(at) = threads.handles.iter().position(|(other, _)| *other == number) else { return };
+        let Some(at) = threads.handles.iter().position(|(other, _)| *other == number) else {
+            return;
+        };
         let (_, own) = threads.handles.swap_remove(at);
         let before = threads.ended.replace(own);
         drop(threads);
         join(before);
     }
 
-    /// Ends the helpers that wait, and the others once they have done what they do; waits for all of them.
+    /// Ends the helpers that wait, and the others once they have done what they do; waits for all
+    /// of them.
     pub(crate) fn close(&self) {
         for door in self.roster.close() {
             door.send(Message::End).expect("a helper that waits has a mailbox");

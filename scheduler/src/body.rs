@@ -3,7 +3,10 @@
 //! # Safety
 //!
 //! The two functions of a [`SharedBody`] are made for the type of its owner, together with it.
-#![expect(unsafe_code, reason = "forgets the type of a body, which is moved out of where it is shared")]
+#![expect(
+    unsafe_code,
+    reason = "forgets the type of a body, which is moved out of where it is shared"
+)]
 
 use std::fmt;
 use std::io;
@@ -16,11 +19,12 @@ use crate::names::Called;
 
 /// What a G runs.
 pub(crate) trait Body {
-    /// Runs the closure, or drops it if `begin` says so, keeps the outcome for the joiner and wakes it. Catches every panic
-    /// of the closure. A second call does nothing.
+    /// Runs the closure, or drops it if `begin` says so, keeps the outcome for the joiner and wakes
+    /// it. Catches every panic of the closure. A second call does nothing.
     fn run(&self, id: u64, begin: Begin);
 
-    /// The same for one that is shared, and lets go of it as the last thing that its goroutine does.
+    /// The same for one that is shared, and lets go of it as the last thing that its goroutine
+    /// does.
     fn run_shared(body: Shared<Self>, id: u64, begin: Begin)
     where
         Self: Sized,
@@ -29,8 +33,8 @@ pub(crate) trait Body {
     }
 }
 
-/// The goroutine's share of a body of any type. A `Shared<dyn Body>` would be as large, and could not be moved onto the goroutine's
-/// stack.
+/// The goroutine's share of a body of any type. A `Shared<dyn Body>` would be as large, and could
+/// not be moved onto the goroutine's stack.
 pub(crate) struct SharedBody {
     /// Of a `Shared<B>`.
     owner: NonNull<()>,
@@ -125,8 +129,8 @@ pub(crate) struct Built {
     pub(crate) stack_size: Option<usize>,
 }
 
-/// The payload of a goroutine that never began, because there was no memory for its stack or no thread for it: what
-/// `join` then gives back in place of a panic's payload.
+/// The payload of a goroutine that never began, because there was no memory for its stack or no
+/// thread for it: what `join` then gives back in place of a panic's payload.
 #[derive(Debug)]
 pub struct NotStarted(pub io::Error);
 

@@ -1,20 +1,23 @@
 //! Ending what is no longer wanted: tokens, and shields against them.
 //!
-//! A cancel wakes a goroutine; the call that it waits in, or the next one that would wait, unwinds with [`Cancelled`], and
-//! whatever is on its stack is dropped as in a panic. Nobody unwinds a goroutine but itself, so one that never waits is
-//! never ended. There are four ways to be cancelled: [`JoinHandle::cancel`](crate::JoinHandle::cancel) ends a goroutine,
-//! [`Token::cancel`] what runs under a token, [`time::timeout`](crate::time::timeout) what takes too long, and a runtime that
-//! shuts down ends all that is in it.
+//! A cancel wakes a goroutine; the call that it waits in, or the next one that would wait, unwinds
+//! with [`Cancelled`], and whatever is on its stack is dropped as in a panic. Nobody unwinds a
+//! goroutine but itself, so one that never waits is never ended. There are four ways to be
+//! cancelled: [`JoinHandle::cancel`](crate::JoinHandle::cancel) ends a goroutine, [`Token::cancel`]
+//! what runs under a token, [`time::timeout`](crate::time::timeout) what takes too long, and a
+//! runtime that shuts down ends all that is in it.
 //!
-//! Waits are not ended while the goroutine is panicking, inside [`shield`], and in the wait of [`scope`](crate::scope()) for
-//! its goroutines. A cancel that a goroutine catches stays pending: the next wait unwinds again, until what was cancelled
-//! is left. Across a callback from C a cancel becomes `EnterError::Panicked`. With `panic = "abort"` nothing can be
-//! unwound, and waits are not ended.
+//! Waits are not ended while the goroutine is panicking, inside [`shield`], and in the wait of
+//! [`scope`](crate::scope()) for its goroutines. A cancel that a goroutine catches stays pending:
+//! the next wait unwinds again, until what was cancelled is left. Across a callback from C a cancel
+//! becomes `EnterError::Panicked`. With `panic = "abort"` nothing can be unwound, and waits are not
+//! ended.
 //!
 //! # Safety
 //!
-//! A subject in a token's list is a region in a frame of [`Token::run`] and the goroutine that has it. Both are there while it
-//! is listed: the frame takes it off the list, under the token's lock, before it ends.
+//! A subject in a token's list is a region in a frame of [`Token::run`] and the goroutine that has
+//! it. Both are there while it is listed: the frame takes it off the list, under the token's lock,
+//! before it ends.
 #![expect(unsafe_code, reason = "reaches regions that lie in the frames of who entered them")]
 
 mod future;
@@ -41,11 +44,13 @@ use crate::ds::grow;
 use crate::ds::timers::NEVER;
 use crate::proc::cancel::{self, Region};
 use crate::proc::park::{Parking, Target, Wake};
-use crate::waiter::{Parks, Passed, Place, Popped, Rouse, Roused, Step, WaitList, line_up, wake_each};
+use crate::waiter::{
+    Parks, Passed, Place, Popped, Rouse, Roused, Step, WaitList, line_up, wake_each,
+};
 use crate::why::Why;
 
-/// Runs `f` so that no cancel, of whatever kind, ends a wait in it. A cancel that arrives stays pending, and the first wait
-/// after `f` unwinds for it.
+/// Runs `f` so that no cancel, of whatever kind, ends a wait in it. A cancel that arrives stays
+/// pending, and the first wait after `f` unwinds for it.
 ///
 /// For what must be done to its end, such as giving something back that takes a wait.
 ///
@@ -65,10 +70,11 @@ pub fn shield<R>(f: impl FnOnce() -> R) -> R {
     cancel::shielded(f)
 }
 
-/// Cancels, all at once, whatever runs under it: parts of any number of goroutines, and its children.
+/// Cancels, all at once, whatever runs under it: parts of any number of goroutines, and its
+/// children.
 ///
-/// A token can also be asked ([`is_cancelled`](Self::is_cancelled)) and waited for ([`wait`](Self::wait)), by anybody. It is
-/// a reference; clones are the same token.
+/// A token can also be asked ([`is_cancelled`](Self::is_cancelled)) and waited for
+/// ([`wait`](Self::wait)), by anybody. It is a reference; clones are the same token.
 ///
 /// ```
 /// # gosched_scheduler::run(gosched_scheduler::Mode::threads(), || {
@@ -129,7 +135,8 @@ struct Subject<K> {
     g: K,
 }
 
-// SAFETY: the pointer is what is not `Send`; it is followed under the token's lock, and see the module's head.
+// SAFETY: the pointer is what is not `Send`; it is followed under the token's lock, and see the
+// module's head.
 unsafe impl<K: Send> Send for Subject<K> {}
 
 /// A region, and where it stands among the token's subjects.
@@ -143,7 +150,10 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token").field("id", &self.id()).field("cancelled", &self.is_cancelled()).finish()
+        f.debug_struct("Token")
+            .field("id", &self.id())
+            .field("cancelled", &self.is_cancelled())
+            .finish()
     }
 }
 
@@ -174,8 +184,8 @@ impl Token {
         self.shared.id
     }
 
-    /// Cancels what runs under it and what will, its children, and whoever waits for this. Never blocks. Cancelling again
-    /// does nothing.
+    /// Cancels what runs under it and what will, its children, and whoever waits for this. Never
+    /// blocks. Cancelling again does nothing.
     pub fn cancel(&self) {
         Shared::cancel(&self.shared);
     }
@@ -183,7 +193,8 @@ impl Token {
     /// Whether it, or a token that it is a child of, was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        // ORDERING[cancel.token]: pairs with the store in `tell`: what was done before the cancel is seen.
+        // ORDERING[cancel.token]: pairs with the store in `tell`: what was done before the cancel
+        // is seen.
         self.shared.cancelled.load(Acquire)
     }
 
@@ -191,13 +202,14 @@ impl Token {
     ///
     /// # Panics
     ///
-    /// Unwinds with [`Cancelled`] if the calling goroutine is cancelled while it waits; also by this token, if it runs under
-    /// it.
+    /// Unwinds with [`Cancelled`] if the calling goroutine is cancelled while it waits; also by
+    /// this token, if it runs under it.
     pub fn wait(&self) {
         let _without_a_limit = self.wait_until(None);
     }
 
-    /// As [`wait`](Self::wait), for at most `timeout`. Whether it is cancelled. A timeout that the clock cannot reach is none.
+    /// As [`wait`](Self::wait), for at most `timeout`. Whether it is cancelled. A timeout that the
+    /// clock cannot reach is none.
     ///
     /// # Panics
     ///
@@ -219,14 +231,17 @@ impl Token {
         self.shared.wait(deadline, Parking::begin)
     }
 
-    /// Runs `f` under this token: once it is cancelled, the waits that the calling goroutine is in unwind up to here.
+    /// Runs `f` under this token: once it is cancelled, the waits that the calling goroutine is in
+    /// unwind up to here.
     ///
-    /// Goroutines that `f` makes are not under it, unless they call this themselves. On a thread that is no goroutine `f`
-    /// runs, too, but its waits are not ended: there is nothing to wake it by.
+    /// Goroutines that `f` makes are not under it, unless they call this themselves. On a thread
+    /// that is no goroutine `f` runs, too, but its waits are not ended: there is nothing to wake it
+    /// by.
     ///
     /// # Errors
     ///
-    /// [`Cancelled`] if the token was cancelled before, and then `f` is dropped; or if a wait in `f` unwound for it.
+    /// [`Cancelled`] if the token was cancelled before, and then `f` is dropped; or if a wait in
+    /// `f` unwound for it.
     ///
     /// # Panics
     ///
@@ -287,10 +302,17 @@ impl<K: EndsWaits> Shared<K> {
     }
 
     /// See [`Token::wait_deadline`].
-    pub(crate) fn wait<P: Parks<Target = K>>(&self, deadline: Option<Instant>, begin: impl FnOnce() -> P) -> bool {
-        let place = Place { why: Why::Token, ..Place::behind(|state: &mut State<K>| &mut state.waiting) };
-        let look = |state: &mut State<K>| if state.cancelled { Step::Done(()) } else { Step::Wait(None) };
-        // SAFETY: the list is one field of this lock's state, which nothing replaces. The closure does nothing.
+    pub(crate) fn wait<P: Parks<Target = K>>(
+        &self,
+        deadline: Option<Instant>,
+        begin: impl FnOnce() -> P,
+    ) -> bool {
+        let place =
+            Place { why: Why::Token, ..Place::behind(|state: &mut State<K>| &mut state.waiting) };
+        let look =
+            |state: &mut State<K>| if state.cancelled { Step::Done(()) } else { Step::Wait(None) };
+        // SAFETY: the list is one field of this lock's state, which nothing replaces. The closure
+        // does nothing.
         match unsafe { line_up(&self.state, place, begin, deadline, look, || None) } {
             Passed::AtOnce(()) | Passed::Served(_) => true,
             Passed::TimedOut => false,
@@ -310,7 +332,8 @@ impl<K: EndsWaits> Shared<K> {
         std::mem::take(&mut state.children)
     }
 
-    /// One at a time: waking runs other code, and what is collected would have to be allocated under the lock.
+    /// One at a time: waking runs other code, and what is collected would have to be allocated
+    /// under the lock.
     fn next_to_wake(&self) -> Option<Roused<K>> {
         let mut state = self.state.lock();
         if let Some(waiter) = state.waiting.pop() {
@@ -327,8 +350,8 @@ impl<K: EndsWaits> Shared<K> {
         Some(Roused::Parked(unsafe { g.end_wait() }))
     }
 
-    /// Lists a child, or cancels it. What the list grows by, and the places of children that are gone, are taken and given
-    /// back outside the lock.
+    /// Lists a child, or cancels it. What the list grows by, and the places of children that are
+    /// gone, are taken and given back outside the lock.
     pub(crate) fn adopt(&self, child: &Arc<Self>) {
         let mut more = vec![Arc::downgrade(child)];
         loop {

@@ -25,7 +25,8 @@ pub enum CancelScope {
     Timeout(u64),
     /// Everything in the runtime, which is being shut down.
     Runtime,
-    /// The same, because all of it waited for each other; see [`Deadlock::Panic`](crate::Deadlock::Panic).
+    /// The same, because all of it waited for each other; see
+    /// [`Deadlock::Panic`](crate::Deadlock::Panic).
     Deadlock,
 }
 
@@ -36,8 +37,12 @@ impl fmt::Display for Cancelled {
             CancelScope::Goroutine => write!(f, "goroutine {g} was cancelled"),
             CancelScope::Token(token) => write!(f, "goroutine {g} was cancelled by token {token}"),
             CancelScope::Timeout(_) => write!(f, "goroutine {g} ran out of time"),
-            CancelScope::Deadlock => write!(f, "goroutine {g} was cancelled, its runtime was deadlocked"),
-            CancelScope::Runtime => write!(f, "goroutine {g} was cancelled, its runtime shuts down"),
+            CancelScope::Deadlock => {
+                write!(f, "goroutine {g} was cancelled, its runtime was deadlocked")
+            }
+            CancelScope::Runtime => {
+                write!(f, "goroutine {g} was cancelled, its runtime shuts down")
+            }
         }
     }
 }

@@ -3,15 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Takes context that lives in thread-locals from the thread when a goroutine suspends, and puts it back when it resumes:
-/// the current span of `tracing`, the current context of OpenTelemetry, the current anything.
+/// Takes context that lives in thread-locals from the thread when a goroutine suspends, and puts it
+/// back when it resumes: the current span of `tracing`, the current context of OpenTelemetry, the
+/// current anything.
 ///
-/// Registered with [`Builder::carry`](crate::Builder::carry). Both functions run on the goroutine's stack, on the thread that
-/// the context is taken from and put on, right before and after the switch; what was taken lies on that stack meanwhile.
-/// They are called where a goroutine switches, and not where its thread sleeps for it.
+/// Registered with [`Builder::carry`](crate::Builder::carry). Both functions run on the goroutine's
+/// stack, on the thread that the context is taken from and put on, right before and after the
+/// switch; what was taken lies on that stack meanwhile. They are called where a goroutine switches,
+/// and not where its thread sleeps for it.
 ///
-/// In both the thread counts as one that runs no goroutine: `current_id` is `None`, and a wait blocks the thread. They had
-/// better not wait, and must not panic: that ends the process.
+/// In both the thread counts as one that runs no goroutine: `current_id` is `None`, and a wait
+/// blocks the thread. They had better not wait, and must not panic: that ends the process.
 ///
 /// ```
 /// use gosched_scheduler::{Carry, Mode, Runtime, go, yield_now};
@@ -55,7 +57,8 @@ pub trait Carry: Send + Sync + 'static {
     /// Takes the context from the calling thread and leaves it as one that has none.
     fn suspend(&self) -> Self::Context;
 
-    /// Puts the context on the calling thread, which may be another one if the goroutine is migratory.
+    /// Puts the context on the calling thread, which may be another one if the goroutine is
+    /// migratory.
     fn resume(&self, context: Self::Context);
 }
 

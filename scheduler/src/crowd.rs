@@ -1,17 +1,19 @@
 //! How new goroutines are let in when many of those before them compute without end.
 //!
-//! A goroutine that computes for longer than its slice loses its P and goes on; its thread competes with the others for the
-//! cores. A few of those are no harm. Two hundred would be: so many threads, all of them ready. So while more than a
-//! certain number compute without a P, sysmon calls it a crowd, and then one new goroutine at a time is let in: whoever starts
-//! one needs the permit, and gives it back when that goroutine has suspended or ended. If it does neither, sysmon makes another
-//! permit after a while that doubles with each one that turned out to be a hog. Short goroutines so pass one after the
-//! other at full speed, hogs trickle in, and the Ps that are not in use by the newest are there for goroutines that were
-//! started before.
+//! A goroutine that computes for longer than its slice loses its P and goes on; its thread competes
+//! with the others for the cores. A few of those are no harm. Two hundred would be: so many
+//! threads, all of them ready. So while more than a certain number compute without a P, sysmon
+//! calls it a crowd, and then one new goroutine at a time is let in: whoever starts one needs the
+//! permit, and gives it back when that goroutine has suspended or ended. If it does neither, sysmon
+//! makes another permit after a while that doubles with each one that turned out to be a hog. Short
+//! goroutines so pass one after the other at full speed, hogs trickle in, and the Ps that are not
+//! in use by the newest are there for goroutines that were started before.
 //!
-//! Rejected: longer slices while it is crowded. Ps would then lie on the tables of hogs, and everybody else, tickers and
-//! timers too, would wait for a slice of up to a second.
+//! Rejected: longer slices while it is crowded. Ps would then lie on the tables of hogs, and
+//! everybody else, tickers and timers too, would wait for a slice of up to a second.
 //!
-//! A permit too many does no harm, so nothing here needs an order; opening is published as work is (`Idle::submit`).
+//! A permit too many does no harm, so nothing here needs an order; opening is published as work is
+//! (`Idle::submit`).
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -36,7 +38,8 @@ impl Crowd {
         Self { crowded: AtomicBool::new(false), permit: AtomicBool::new(true) }
     }
 
-    /// May the caller start a goroutine now? If it then does not, it [gives the permit back](Self::give_back).
+    /// May the caller start a goroutine now? If it then does not, it [gives the permit
+    /// back](Self::give_back).
     #[inline]
     pub(crate) fn admit(&self) -> Option<Admission> {
         if !self.crowded.load(Relaxed) {
@@ -51,7 +54,8 @@ impl Crowd {
         !self.crowded.load(Relaxed) || self.permit.load(Relaxed)
     }
 
-    /// What was started has given its M back, or nothing was. True: the caller submits, for whoever was refused meanwhile.
+    /// What was started has given its M back, or nothing was. True: the caller submits, for whoever
+    /// was refused meanwhile.
     #[must_use]
     pub(crate) fn give_back(&self, admission: Admission) -> bool {
         if admission == Admission::Free {

@@ -1,16 +1,17 @@
 //! Who am I: the M, the runtime and the G of the calling thread.
 //!
-//! One [`Current`] lies where its thread keeps it (the M's loop, or the record of a thread-backed G), and one word of the
-//! thread points to it (`runtime_sys::slot`). Several runtimes on one thread - a goroutine of one calls C, which calls
-//! into another - make a stack of them.
+//! One [`Current`] lies where its thread keeps it (the M's loop, or the record of a thread-backed
+//! G), and one word of the thread points to it (`runtime_sys::slot`). Several runtimes on one
+//! thread - a goroutine of one calls C, which calls into another - make a stack of them.
 //!
-//! A signal handler may find any of this at any instruction: every field is an atomic, a `Current` is whole before the
-//! word points to it, and the word is cleared before it goes.
+//! A signal handler may find any of this at any instruction: every field is an atomic, a `Current`
+//! is whole before the word points to it, and the word is cleared before it goes.
 //!
 //! # Safety
 //!
-//! [`with`] lends the `Current` out for one call. The callee must not suspend: a migratory G would come back on another
-//! thread with the reference to the first one's. Suspending code takes what it needs out and asks again afterwards.
+//! [`with`] lends the `Current` out for one call. The callee must not suspend: a migratory G would
+//! come back on another thread with the reference to the first one's. Suspending code takes what it
+//! needs out and asks again afterwards.
 #![expect(unsafe_code, reason = "follows the thread's current pointer")]
 
 use std::marker::PhantomData;
@@ -50,8 +51,8 @@ impl Current {
     ///
     /// # Safety
     ///
-    /// `self` and `sched` stay until `retract`; both are called by the same thread, in nesting order. Wherever a signal
-    /// may arrive meanwhile, the thread has a signal stack.
+    /// `self` and `sched` stay until `retract`; both are called by the same thread, in nesting
+    /// order. Wherever a signal may arrive meanwhile, the thread has a signal stack.
     pub(crate) unsafe fn publish(&self, sched: &Sched) {
         self.sched.store(ptr::from_ref(sched).cast_mut(), Relaxed);
         self.prev.store(slot::current().cast::<Current>().cast_mut(), Relaxed);
@@ -66,7 +67,8 @@ impl Current {
     /// The runtime.
     #[inline(always)]
     pub(crate) fn sched(&self) -> &Sched {
-        // SAFETY: set by `publish`, whose caller keeps the runtime while this is current; nobody reads it otherwise.
+        // SAFETY: set by `publish`, whose caller keeps the runtime while this is current; nobody
+        // reads it otherwise.
         unsafe { &*self.sched.load(Relaxed) }
     }
 
@@ -107,7 +109,8 @@ impl Current {
         NonNull::from(self).cast()
     }
 
-    /// Takes the M's P off the table and its local half in hand. Fails when the thread is inside such a stretch already.
+    /// Takes the M's P off the table and its local half in hand. Fails when the thread is inside
+    /// such a stretch already.
     #[inline(always)]
     pub(crate) fn enter(&self) -> Result<Entered, Reentered> {
         Ok(self.take_local()?.enter())
@@ -126,8 +129,8 @@ impl Current {
     }
 }
 
-/// The M's local half in hand, its P where it is: on the table, as while user code runs, and to be taken from there. No user
-/// code runs while this exists.
+/// The M's local half in hand, its P where it is: on the table, as while user code runs, and to be
+/// taken from there. No user code runs while this exists.
 pub(crate) struct Hand {
     m: &'static M,
     /// Not `Send`: it stands for the thread's own stretch.
@@ -138,11 +141,13 @@ impl Hand {
     /// The M's local half.
     #[inline(always)]
     pub(crate) fn local(&mut self) -> &mut Local {
-        // SAFETY: made after the flag was set, on the M's thread, and `&mut self` excludes another reference.
+        // SAFETY: made after the flag was set, on the M's thread, and `&mut self` excludes another
+        // reference.
         unsafe { self.m.local() }
     }
 
-    /// Takes the P as well, if there is one. What is done with it may call for a whole round of the loop.
+    /// Takes the P as well, if there is one. What is done with it may call for a whole round of the
+    /// loop.
     #[inline(always)]
     pub(crate) fn enter(mut self) -> Entered {
         self.local().quick = 0;

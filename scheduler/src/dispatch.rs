@@ -2,14 +2,15 @@
 //!
 //! # The problem
 //!
-//! A settled G runs on its M only. If that M sleeps without a P when the G is readied, somebody must bring the two
-//! together: give the M an idle P, or, when all are busy, make sure that it gets its turn. And no order of events may
-//! leave a ready G on a sleeping M while a P is idle.
+//! A settled G runs on its M only. If that M sleeps without a P when the G is readied, somebody
+//! must bring the two together: give the M an idle P, or, when all are busy, make sure that it gets
+//! its turn. And no order of events may leave a ready G on a sleeping M while a P is idle.
 //!
 //! # The protocol
 //!
-//! An M's standing is one word, [`Seat::word`]: it has a P, has none, stands in the line, or sleeps. The word leaves
-//! `ASLEEP` and `IN_LINE` only under the lock of [`Dispatch`]; a waker reads it without.
+//! An M's standing is one word, [`Seat::word`]: it has a P, has none, stands in the line, or
+//! sleeps. The word leaves `ASLEEP` and `IN_LINE` only under the lock of [`Dispatch`]; a waker
+//! reads it without.
 //!
 //! ```text
 //! waker                                  M
@@ -20,33 +21,37 @@
 //!   hand a P or put it in line             else sleep
 //! ```
 //!
-//! By the two `SeqCst` fences either Look sees Sleep or Check sees Push. Who finds `ASLEEP` under the lock acts, once: it
-//! hands over an idle P, or puts the M into the line. A P that is released while an M stands in the line wakes the head
-//! and lies idle until the first one comes, the head or a running M that wants it (handing it over directly would make
-//! every release wait for a thread to wake, a convoy); a head that was passed over for too long gets the next one
-//! directly.
+//! By the two `SeqCst` fences either Look sees Sleep or Check sees Push. Who finds `ASLEEP` under
+//! the lock acts, once: it hands over an idle P, or puts the M into the line. A P that is released
+//! while an M stands in the line wakes the head and lies idle until the first one comes, the head
+//! or a running M that wants it (handing it over directly would make every release wait for a
+//! thread to wake, a convoy); a head that was passed over for too long gets the next one directly.
 //!
-//! Free work goes to sleepers that take any ([`Dispatch::rouse`]): a lent thread that is about to leave does not, and two of
-//! them would send each other for ever. Where no M sleeps and none can be made, publishers have relied on a search that
-//! nobody carries out, and an M that has just looked may be on its way to sleep: it finds [`Dispatch::recall`] there, and
-//! looks again.
+//! Free work goes to sleepers that take any ([`Dispatch::rouse`]): a lent thread that is about to
+//! leave does not, and two of them would send each other for ever. Where no M sleeps and none can
+//! be made, publishers have relied on a search that nobody carries out, and an M that has just
+//! looked may be on its way to sleep: it finds [`Dispatch::recall`] there, and looks again.
 //!
 //! # Home Ms and rescues
 //!
-//! The first `procs` Ms are home Ms; others were made because home Ms kept their goroutines' company for too long. What an
-//! idle P needs is given to home Ms first, and a home M that comes back stands before the others in the line, so that what
-//! lives long collects on few threads. Ms that nobody needed for a while end: [`Slept::Expired`].
+//! The first `procs` Ms are home Ms; others were made because home Ms kept their goroutines'
+//! company for too long. What an idle P needs is given to home Ms first, and a home M that comes
+//! back stands before the others in the line, so that what lives long collects on few threads. Ms
+//! that nobody needed for a while end: [`Slept::Expired`].
 //!
 //! # Invariants, whenever the lock is free
 //!
-//! - A P is on the idle list, on the table or in the hand of one M, on its way to one in `handed`, or retired (`resize`).
+//! - A P is on the idle list, on the table or in the hand of one M, on its way to one in `handed`,
+//!   or retired (`resize`).
 //! - A seat is in `asleep` iff its word is `ASLEEP`, in `line` iff it is `IN_LINE`.
-//! - If a P is idle and the line is not empty, the line's head has been woken and has not looked yet.
+//! - If a P is idle and the line is not empty, the line's head has been woken and has not looked
+//!   yet.
 //!
 //! # Rejected
 //!
-//! A lock-free line: these transitions are rare (each ends or begins a sleep), and a lock makes them one story. Handing
-//! the P over by rounds instead of by time: 14 % of the throughput was left.
+//! A lock-free line: these transitions are rare (each ends or begins a sleep), and a lock makes
+//! them one story. Handing the P over by rounds instead of by time: 14 % of the throughput was
+//! left.
 
 mod outcome;
 mod resize;
@@ -101,8 +106,8 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         }
     }
 
-    /// Makes room for `ms` Ms, before they come: nothing is allocated or freed under the lock, for an allocator that readies
-    /// goroutines comes by here.
+    /// Makes room for `ms` Ms, before they come: nothing is allocated or freed under the lock, for
+    /// an allocator that readies goroutines comes by here.
     pub(crate) fn make_room(&self, ms: usize) {
         if self.state.lock().has_room(ms) {
             return;
@@ -121,7 +126,8 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         self.line_len.load(Relaxed)
     }
 
-    /// How many home Ms came back from goroutines that kept them too long, and wait for a P; a hint.
+    /// How many home Ms came back from goroutines that kept them too long, and wait for a P; a
+    /// hint.
     #[inline]
     pub(crate) fn returning(&self) -> usize {
         self.returning.load(Relaxed)
@@ -139,7 +145,8 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         state.line_len() > 0 || state.somebody_sleeps()
     }
 
-    /// Publishes the hints. At the end of each stretch under the lock in which the line or the sleepers changed.
+    /// Publishes the hints. At the end of each stretch under the lock in which the line or the
+    /// sleepers changed.
     fn publish(&self, state: &State<P, S>) {
         self.line_len.store(state.line_len(), Relaxed);
         self.returning.store(state.returning, Relaxed);
@@ -161,7 +168,8 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         self.put_back(p, idle, now);
     }
 
-    /// A P that nobody has: to the line's head if it was passed over for long, else it lies idle and the head is woken.
+    /// A P that nobody has: to the line's head if it was passed over for long, else it lies idle
+    /// and the head is woken.
     pub(crate) fn put_back(&self, p: Box<P>, idle: &Idle, now: u64) {
         let mut state = self.state.lock();
         let overdue = state.head().is_some_and(|head| policy::passed_over(head.since, now));
@@ -179,7 +187,8 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         }
     }
 
-    /// Restores the third invariant after the line or the idle Ps changed: who is to be woken once the lock is free.
+    /// Restores the third invariant after the line or the idle Ps changed: who is to be woken once
+    /// the lock is free.
     fn line_changed(&self, state: &mut State<P, S>) -> Option<S> {
         self.publish(state);
         if state.idle.is_empty() || mutated("dispatch.release_without_wake") {
@@ -190,7 +199,8 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         Some(head.seat.clone())
     }
 
-    /// An M with ready work gives its P to the line's head and stands behind. Gives the P back if nobody waits.
+    /// An M with ready work gives its P to the line's head and stands behind. Gives the P back if
+    /// nobody waits.
     pub(crate) fn give_way(&self, p: Box<P>, seat: &S, now: u64) -> Result<(), Box<P>> {
         let mut state = self.state.lock();
         let Some(head) = state.pop_line() else { return Err(p) };
@@ -204,8 +214,8 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         Ok(())
     }
 
-    /// After a G was pushed to the inbox of the M at `seat`: sees to it that the M looks. True: no P is idle, and the M stands
-    /// in the line.
+    /// After a G was pushed to the inbox of the M at `seat`: sees to it that the M looks. True: no
+    /// P is idle, and the M stands in the line.
     pub(crate) fn rouse_for_inbox(&self, seat: &S, idle: &Idle, now: impl FnOnce() -> u64) -> bool {
         if !mutated("dispatch.push_without_fence") {
             // ORDERING[dispatch.sleep]: after Push, before Look; pairs with the fence in `sleep`.
@@ -215,8 +225,8 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
             return false;
         }
         let mut state = self.state.lock();
-        // Only who finds it among this runtime's sleepers acts: the M may have been woken meanwhile, or have gone to
-        // another runtime.
+        // Only who finds it among this runtime's sleepers acts: the M may have been woken
+        // meanwhile, or have gone to another runtime.
         let Some(seat) = state.take_asleep(seat) else { return false };
         let Some(p) = state.idle.pop() else {
             state.stand_in_line(seat, now(), false);
@@ -231,7 +241,8 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         false
     }
 
-    /// Brings an idle P to an idle M, which comes back searching. The caller holds a searching token for it.
+    /// Brings an idle P to an idle M, which comes back searching. The caller holds a searching
+    /// token for it.
     pub(crate) fn rouse(&self, idle: &Idle) -> Roused<P> {
         let mut state = self.state.lock();
         let Some(p) = state.idle.pop() else { return Roused::NoP };
@@ -244,10 +255,13 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         Roused::Woken
     }
 
-    /// Somebody to run `p`, which has work: the line's head, or an M that sleeps (neither searching), or a new one.
+    /// Somebody to run `p`, which has work: the line's head, or an M that sleeps (neither
+    /// searching), or a new one.
     pub(crate) fn hand_off(&self, p: Box<P>) -> Roused<P> {
         let mut state = self.state.lock();
-        let Some(seat) = state.pop_line().or_else(|| state.pop_asleep()) else { return Roused::NeedM(p) };
+        let Some(seat) = state.pop_line().or_else(|| state.pop_asleep()) else {
+            return Roused::NeedM(p);
+        };
         seat.hand(p, HAS_P);
         let next = self.line_changed(&mut state);
         drop(state);
@@ -257,9 +271,16 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         Roused::Woken
     }
 
-    /// An M without a P that owns ready Gs takes an idle P, or stands in the line, where it [waits](Self::wait_for_turn). A
-    /// home M that `returns` from a G that kept it too long comes before the others.
-    pub(crate) fn join_line(&self, seat: &S, idle: &Idle, now: u64, returns: bool) -> Option<Box<P>> {
+    /// An M without a P that owns ready Gs takes an idle P, or stands in the line, where it
+    /// [waits](Self::wait_for_turn). A home M that `returns` from a G that kept it too long comes
+    /// before the others.
+    pub(crate) fn join_line(
+        &self,
+        seat: &S,
+        idle: &Idle,
+        now: u64,
+        returns: bool,
+    ) -> Option<Box<P>> {
         let mut state = self.state.lock();
         if let Some(p) = state.idle.pop() {
             idle.sub_idle_p(1);
@@ -282,8 +303,9 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         }
     }
 
-    /// An M without a P and without work sleeps until it gets a P. `takes_any`: for whatever work there is, and not only for
-    /// what `has_mail` sees in its inbox. `sleep` sleeps on the note; what it says is done if nobody was faster.
+    /// An M without a P and without work sleeps until it gets a P. `takes_any`: for whatever work
+    /// there is, and not only for what `has_mail` sees in its inbox. `sleep` sleeps on the note;
+    /// what it says is done if nobody was faster.
     pub(crate) fn sleep(
         &self,
         seat: &S,
@@ -300,7 +322,8 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         self.publish(&state);
         drop(state);
         if !mutated("dispatch.sleep_without_fence") {
-            // ORDERING[dispatch.sleep]: after Sleep, before Check; pairs with the fence in `rouse_for_inbox`.
+            // ORDERING[dispatch.sleep]: after Sleep, before Check; pairs with the fence in
+            // `rouse_for_inbox`.
             fence(SeqCst);
         }
         if has_mail() && self.wake_up(seat) {
@@ -309,7 +332,8 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         self.wait(seat, idle, sleep)
     }
 
-    /// Whether all of the runtime's Ms, of which there are `ms`, sleep: nobody runs a G, at this moment.
+    /// Whether all of the runtime's Ms, of which there are `ms`, sleep: nobody runs a G, at this
+    /// moment.
     pub(crate) fn all_asleep(&self, ms: usize) -> bool {
         let state = self.state.lock();
         state.asleep_count() == ms && state.line_len() == 0
@@ -324,8 +348,8 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         seat.is_some()
     }
 
-    /// A new M, before its thread is made, counts as one that sleeps and runs anything: from here on it may be handed a P. Its
-    /// thread begins with [`wait_enlisted`](Self::wait_enlisted).
+    /// A new M, before its thread is made, counts as one that sleeps and runs anything: from here
+    /// on it may be handed a P. Its thread begins with [`wait_enlisted`](Self::wait_enlisted).
     pub(crate) fn enlist(&self, seat: &S) {
         let mut state = self.state.lock();
         state.fall_asleep(seat.clone(), true);
@@ -333,11 +357,17 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
     }
 
     /// The first sleep of an enlisted M.
-    pub(crate) fn wait_enlisted(&self, seat: &S, idle: &Idle, sleep: impl Fn(&Note) -> Slept) -> Waited<P> {
+    pub(crate) fn wait_enlisted(
+        &self,
+        seat: &S,
+        idle: &Idle,
+        sleep: impl Fn(&Note) -> Slept,
+    ) -> Waited<P> {
         self.wait(seat, idle, sleep)
     }
 
-    /// The thread of an enlisted M could not be made. The P that it was handed meanwhile, if it was.
+    /// The thread of an enlisted M could not be made. The P that it was handed meanwhile, if it
+    /// was.
     pub(crate) fn strike(&self, seat: &S) -> Option<Box<P>> {
         if self.wake_up(seat) || mutated("dispatch.strike_loses_p") {
             return None;
@@ -345,8 +375,8 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         seat.take_handed().map(|given| given.p)
     }
 
-    /// No M could be made for work that is published. True: nobody sleeps who could run it, and whoever would is sent
-    /// back to look again; else the caller had better wake one.
+    /// No M could be made for work that is published. True: nobody sleeps who could run it, and
+    /// whoever would is sent back to look again; else the caller had better wake one.
     pub(crate) fn recall(&self) -> bool {
         let mut state = self.state.lock();
         let nobody = !state.somebody_sleeps();
@@ -380,12 +410,15 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
                     seat.note.sleep();
                 }
                 _ => {
-                    let closed = self.state.lock().closed && !mutated("dispatch.sleep_ignores_close");
+                    let closed =
+                        self.state.lock().closed && !mutated("dispatch.sleep_ignores_close");
                     if closed && self.wake_up(seat) {
                         return Waited::Closed;
                     }
                     let slept = sleep(&seat.note);
-                    if slept != Slept::Woken && (self.wake_up(seat) || mutated("dispatch.expires_unseen")) {
+                    if slept != Slept::Woken
+                        && (self.wake_up(seat) || mutated("dispatch.expires_unseen"))
+                    {
                         return if slept == Slept::Look { Waited::Retry } else { Waited::Expired };
                     }
                 }
@@ -393,8 +426,9 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         }
     }
 
-    /// An M in the line was woken, or is about to sleep: an idle P is its, wherever in the line it stands (the head was
-    /// woken for it, but who comes first has it; who is left is woken by the next release).
+    /// An M in the line was woken, or is about to sleep: an idle P is its, wherever in the line it
+    /// stands (the head was woken for it, but who comes first has it; who is left is woken by the
+    /// next release).
     fn take_turn(&self, seat: &S, idle: &Idle) -> Option<Box<P>> {
         let mut state = self.state.lock();
         let has_idle = !state.idle.is_empty();
@@ -421,8 +455,8 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         state.closed = true;
         let asleep = state.asleep();
         drop(state);
-        // Who comes from here on sees that it is closed. Those before are woken from the list and stay in it until they take
-        // themselves out, which moves others to the front only.
+        // Who comes from here on sees that it is closed. Those before are woken from the list and
+        // stay in it until they take themselves out, which moves others to the front only.
         for at in (0..asleep).rev().filter(|_| !mutated("dispatch.close_wakes_nobody")) {
             let seat = self.state.lock().sleeper(at).cloned();
             if let Some(seat) = seat {

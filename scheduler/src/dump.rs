@@ -1,12 +1,15 @@
 //! What there is in a runtime: every goroutine, where it was made, and what it does.
 //!
-//! Taken from the records, which stay mapped, and the table of names: no goroutine is stopped or asked, and no lock is taken that
-//! one of them might wait under. So each is as it was at a moment of its own, and one that ends meanwhile may be missing.
+//! Taken from the records, which stay mapped, and the table of names: no goroutine is stopped or
+//! asked, and no lock is taken that one of them might wait under. So each is as it was at a moment
+//! of its own, and one that ends meanwhile may be missing.
 //!
-//! A stack may vanish while it is looked at. So nothing is read in it: the record holds an address in it, the pool says which
-//! stack that is, if it still is one, and the kernel how many of its pages are in memory. If the record then says that the goroutine is
-//! where it was, that number is of its stack; if not, it is dropped. Rejected: a mark in the stack that is looked for from its deep
-//! end, which must be mapped for it, and written when it begins. The depth at each switch: a store that every switch would pay for.
+//! A stack may vanish while it is looked at. So nothing is read in it: the record holds an address
+//! in it, the pool says which stack that is, if it still is one, and the kernel how many of its
+//! pages are in memory. If the record then says that the goroutine is where it was, that number is
+//! of its stack; if not, it is dropped. Rejected: a mark in the stack that is looked for from its
+//! deep end, which must be mapped for it, and written when it begins. The depth at each switch: a
+//! store that every switch would pay for.
 //!
 //! # Safety
 //!
@@ -57,7 +60,8 @@ pub struct Snapshot {
     pub id: u64,
     /// What it did.
     pub state: State,
-    /// Where it was made: the call of `go`, of `run`, or their like. `None` for a thread in a callback.
+    /// Where it was made: the call of `go`, of `run`, or their like. `None` for a thread in a
+    /// callback.
     pub made_at: Option<&'static Location<'static>>,
     /// What its [`Builder`](crate::goroutine::Builder) said that it is called.
     pub name: Option<String>,
@@ -71,8 +75,9 @@ pub struct Snapshot {
 pub struct StackUse {
     /// Bytes that there are.
     pub size: usize,
-    /// Bytes to the deepest page that is in memory: its high-water mark, in whole pages. More than its own, if an earlier goroutine
-    /// went deeper on the same stack and those pages were not given back yet; less, if pages were swapped out.
+    /// Bytes to the deepest page that is in memory: its high-water mark, in whole pages. More than
+    /// its own, if an earlier goroutine went deeper on the same stack and those pages were not
+    /// given back yet; less, if pages were swapped out.
     pub used: usize,
 }
 
@@ -88,11 +93,13 @@ pub enum State {
     Waiting(&'static str),
 }
 
-/// The goroutines of the runtime that the caller is in; none on a thread that is in no runtime. For each that has a stack of its
-/// own it asks the system how much of it was used, which takes a microsecond.
+/// The goroutines of the runtime that the caller is in; none on a thread that is in no runtime. For
+/// each that has a stack of its own it asks the system how much of it was used, which takes a
+/// microsecond.
 #[must_use]
 pub fn dump() -> Dump {
-    // Kept by its count: collecting allocates, and what is called then is not to find the runtime borrowed.
+    // Kept by its count: collecting allocates, and what is called then is not to find the runtime
+    // borrowed.
     let sched = current::with(|cx| Some(cx?.sched().arc()));
     sched.map(|sched| Dump::with_stacks(&sched)).unwrap_or_default()
 }
@@ -117,12 +124,18 @@ impl Dump {
             goroutines.extend(g.look().map(|look| Snapshot::of(look, &names, stack(g, &look))));
         });
         goroutines.sort_by_key(|goroutine: &Snapshot| goroutine.id);
-        // Threads that act for a goroutine have its number: those of `Mode::threads`, whose records in the slab never begin, and
-        // those that make a blocking call for a goroutine, which waits.
+        // Threads that act for a goroutine have its number: those of `Mode::threads`, whose records
+        // in the slab never begin, and those that make a blocking call for a goroutine, which
+        // waits.
         for thread in thread_g::entered_in(sched) {
-            let Some(acting) = thread.g().look().map(|look| Snapshot::of(look, &names, None)) else { continue };
+            let Some(acting) = thread.g().look().map(|look| Snapshot::of(look, &names, None))
+            else {
+                continue;
+            };
             match goroutines.binary_search_by_key(&acting.id, |goroutine| goroutine.id) {
-                Ok(at) if goroutines[at].state == State::NotStarted => goroutines[at].state = acting.state,
+                Ok(at) if goroutines[at].state == State::NotStarted => {
+                    goroutines[at].state = acting.state
+                }
                 Ok(_) => {}
                 Err(at) => goroutines.insert(at, acting),
             }
@@ -130,7 +143,8 @@ impl Dump {
         Dump { goroutines }
     }
 
-    /// Whether every one of them waits, and none for a waker that may be anywhere, or a call that will end.
+    /// Whether every one of them waits, and none for a waker that may be anywhere, or a call that
+    /// will end.
     pub(crate) fn all_wait_for_each_other(&self) -> bool {
         let from_outside = [Why::Future.text(), Why::Blocking.text()];
         let waits = |state| matches!(state, State::Waiting(why) if !from_outside.contains(&why));
@@ -183,7 +197,9 @@ impl fmt::Display for Snapshot {
             None => f.write_str(", a thread in a callback")?,
         }
         match self.stack {
-            Some(StackUse { size, used }) => write!(f, ", {used} of {size} bytes of its stack used"),
+            Some(StackUse { size, used }) => {
+                write!(f, ", {used} of {size} bytes of its stack used")
+            }
             None => Ok(()),
         }
     }

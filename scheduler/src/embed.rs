@@ -1,12 +1,12 @@
 //! The one door for `callback-bridge`; nobody else uses it.
 //!
-//! The bridge decides when a foreign thread enters and leaves and what happens to its signals; here is what it needs of the
-//! scheduler for that.
+//! The bridge decides when a foreign thread enters and leaves and what happens to its signals; here
+//! is what it needs of the scheduler for that.
 //!
 //! # Safety
 //!
-//! [`Foreign::publish`] and [`Foreign::retract`] write the thread's current pointer; their contracts say when that is
-//! right.
+//! [`Foreign::publish`] and [`Foreign::retract`] write the thread's current pointer; their
+//! contracts say when that is right.
 #![expect(unsafe_code, reason = "publishes a foreign thread's place")]
 
 use crate::current;
@@ -16,11 +16,13 @@ use crate::thread_g::ThreadG;
 pub use crate::runtime::{Handle, Runtime};
 pub use crate::thread_g::Closed;
 
-/// An extra M with its thread-backed G: what a foreign thread runs as. Immortal; the bridge recycles it.
+/// An extra M with its thread-backed G: what a foreign thread runs as. Immortal; the bridge
+/// recycles it.
 #[derive(Clone, Copy, Debug)]
 pub struct Foreign(&'static ThreadG);
 
-/// What a bridge leads to. While it exists, any thread may come and wake goroutines of that runtime.
+/// What a bridge leads to. While it exists, any thread may come and wake goroutines of that
+/// runtime.
 #[derive(Debug)]
 pub struct Bound(Handle);
 
@@ -76,7 +78,8 @@ impl Foreign {
         self.0.g().id()
     }
 
-    /// Makes this the calling thread's place in the runtime. Refused, with nothing published, if that shuts down.
+    /// Makes this the calling thread's place in the runtime. Refused, with nothing published, if
+    /// that shuts down.
     ///
     /// # Errors
     ///
@@ -84,8 +87,8 @@ impl Foreign {
     ///
     /// # Safety
     ///
-    /// The M belongs to the calling thread, `handle` lives until [`retract`](Self::retract), and wherever a signal may be
-    /// handled meanwhile the thread has a signal stack.
+    /// The M belongs to the calling thread, `handle` lives until [`retract`](Self::retract), and
+    /// wherever a signal may be handled meanwhile the thread has a signal stack.
     #[inline]
     pub unsafe fn publish(&self, handle: &Handle) -> Result<(), Closed> {
         let sched = &**handle.sched();
@@ -125,8 +128,8 @@ pub fn here(handle: &Handle) -> Here {
     })
 }
 
-/// Runs `f` with the current goroutine pinned: while `f` runs, its waits put the thread to sleep and run no sibling above
-/// the frames on its stack.
+/// Runs `f` with the current goroutine pinned: while `f` runs, its waits put the thread to sleep
+/// and run no sibling above the frames on its stack.
 pub fn pinned<R>(f: impl FnOnce() -> R) -> R {
     park::pinned(f)
 }

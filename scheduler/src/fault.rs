@@ -1,9 +1,10 @@
-//! A fault on a goroutine's guard is a stack overflow: say whose, and abort. Every other fault goes to the handler that
-//! was there before.
+//! A fault on a goroutine's guard is a stack overflow: say whose, and abort. Every other fault goes
+//! to the handler that was there before.
 //!
 //! # Safety
 //!
-//! Runs in a signal handler: it reads atomics and the thread's words, writes to descriptor 2 and aborts; nothing else.
+//! Runs in a signal handler: it reads atomics and the thread's words, writes to descriptor 2 and
+//! aborts; nothing else.
 #![expect(unsafe_code, reason = "installs a signal handler")]
 
 use std::io;
@@ -16,12 +17,14 @@ use gosched_runtime_sys::slot;
 use crate::current;
 use crate::g::{G, Own, running_own};
 
-/// Below a thread's stack, an access this near to it is an overflow even where the system does not tell the guard's size
-/// (the main thread's stack grows downwards to its limit).
+/// Below a thread's stack, an access this near to it is an overflow even where the system does not
+/// tell the guard's size (the main thread's stack grows downwards to its limit).
 const NEAR: usize = 64 * 1024;
 
-const ADVICE: &str = "\n  raise it with Builder::stack_size, or run what is deep with on_thread_stack\n";
-const THREADS_ADVICE: &str = "\n  it is its thread's: give that thread a larger one where it is made\n";
+const ADVICE: &str =
+    "\n  raise it with Builder::stack_size, or run what is deep with on_thread_stack\n";
+const THREADS_ADVICE: &str =
+    "\n  it is its thread's: give that thread a larger one where it is made\n";
 
 /// Installs the handlers, once per process. They chain to what was there before.
 pub(crate) fn install() -> io::Result<()> {
@@ -44,7 +47,8 @@ fn on_fault(fault: &Fault) -> Verdict {
     }
     current::with(|cx| {
         let g = cx?.g()?;
-        // SAFETY: this handler interrupted the G, or code on its thread that runs while it is current.
+        // SAFETY: this handler interrupted the G, or code on its thread that runs while it is
+        // current.
         let own = unsafe { running_own(g) };
         let stack = own.stack;
         if stack.high == 0 || own.on_thread_stack.get() {
@@ -61,9 +65,15 @@ fn on_fault(fault: &Fault) -> Verdict {
 /// Says which goroutine has overflowed a stack of so many bytes, and what helps.
 fn report(g: &G, own: &Own, bytes: usize, advice: &str) -> ! {
     let nothing = Part::Text("");
-    let [called, name] = own.name().map_or([nothing; 2], |name| [Part::Text("\n  called "), Part::Text(name)]);
+    let [called, name] =
+        own.name().map_or([nothing; 2], |name| [Part::Text("\n  called "), Part::Text(name)]);
     let made = g.made().map_or([nothing; 4], |place| {
-        [Part::Text("\n  made at "), Part::Text(place.file()), Part::Text(":"), Part::Dec(place.line().into())]
+        [
+            Part::Text("\n  made at "),
+            Part::Text(place.file()),
+            Part::Text(":"),
+            Part::Dec(place.line().into()),
+        ]
     });
     let [made_at, file, colon, line] = made;
     fatal(&[

@@ -1,16 +1,18 @@
-//! Futures in goroutines: a goroutine, or a thread, runs one to its end, and parks where it is pending.
+//! Futures in goroutines: a goroutine, or a thread, runs one to its end, and parks where it is
+//! pending.
 //!
-//! What a waker holds is a `Signal`, shared with whoever polls: one bit, and the wait queue that everything else waits in.
-//! A waker that outlives the future, or the goroutine, sets a bit that nobody reads.
+//! What a waker holds is a `Signal`, shared with whoever polls: one bit, and the wait queue that
+//! everything else waits in. A waker that outlives the future, or the goroutine, sets a bit that
+//! nobody reads.
 //!
-//! *Rejected.* A waker that points to the goroutine and claims it from its park word: it may be kept for ever, while the
-//! record is another's by then, and each clone would have to count. One allocation for each `block_on` is what the signal
-//! costs instead.
+//! *Rejected.* A waker that points to the goroutine and claims it from its park word: it may be
+//! kept for ever, while the record is another's by then, and each clone would have to count. One
+//! allocation for each `block_on` is what the signal costs instead.
 //!
 //! # Safety
 //!
-//! The one unsafe operation is the call of `waiter::wait`: guard and list are of the same signal, which the waiting
-//! frame holds.
+//! The one unsafe operation is the call of `waiter::wait`: guard and list are of the same signal,
+//! which the waiting frame holds.
 #![expect(unsafe_code, reason = "waits in the signal's list")]
 
 use std::pin::pin;
@@ -72,8 +74,10 @@ impl<K: Rouse> Signal<K> {
             }
         };
         parking.because(Why::Future);
-        // SAFETY: the guard is of this lock; the list is one field of the state, which nothing replaces.
-        let waited = unsafe { waiter::wait(&self.state, state, |state| &mut state.waiting, None, &parking) };
+        // SAFETY: the guard is of this lock; the list is one field of the state, which nothing
+        // replaces.
+        let waited =
+            unsafe { waiter::wait(&self.state, state, |state| &mut state.waiting, None, &parking) };
         if let Waited::Cancelled(_) = waited {
             parking.raise();
         }
@@ -90,16 +94,17 @@ impl Wake for Signal {
     }
 }
 
-/// Runs a future to its end on the calling goroutine or thread. While it is pending a goroutine parks, and its thread runs
-/// others; any other thread blocks.
+/// Runs a future to its end on the calling goroutine or thread. While it is pending a goroutine
+/// parks, and its thread runs others; any other thread blocks.
 ///
-/// The future may be of any make; what needs a reactor of its own, as tokio's timers and sockets do, needs that reactor's
-/// context as well. Its wakers may be called from anywhere, late, or never. Code in the future may wait as goroutines do.
+/// The future may be of any make; what needs a reactor of its own, as tokio's timers and sockets
+/// do, needs that reactor's context as well. Its wakers may be called from anywhere, late, or
+/// never. Code in the future may wait as goroutines do.
 ///
 /// # Panics
 ///
-/// With what the future panics with. Unwinds with [`Cancelled`](crate::Cancelled), and drops the future, if the goroutine is
-/// cancelled while it waits.
+/// With what the future panics with. Unwinds with [`Cancelled`](crate::Cancelled), and drops the
+/// future, if the goroutine is cancelled while it waits.
 ///
 /// ```
 /// use gosched_scheduler::{Mode, future::block_on, go, run};

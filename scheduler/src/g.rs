@@ -2,24 +2,26 @@
 //!
 //! # Invariants
 //!
-//! - Exactly one party *owns* a G at any time: the M that runs it, the queue that holds it, or - while it is parked - the
-//!   queues it waits in, jointly, until one claimer wins it from its [`Parker`]. Ownership is a value, [`Runnable`]; the
-//!   fields in [`Own`] are reachable through it alone.
-//! - G records are type-stable: they are carved from the runtime's slab, recycled, and freed with the runtime. A late
-//!   look at `parker` or `id` reads some G's word, never unmapped memory.
+//! - Exactly one party *owns* a G at any time: the M that runs it, the queue that holds it, or -
+//!   while it is parked - the queues it waits in, jointly, until one claimer wins it from its
+//!   [`Parker`]. Ownership is a value, [`Runnable`]; the fields in [`Own`] are reachable through it
+//!   alone.
+//! - G records are type-stable: they are carved from the runtime's slab, recycled, and freed with
+//!   the runtime. A late look at `parker` or `id` reads some G's word, never unmapped memory.
 //! - A G that has started and is settled stays with its `home` M until it ends.
 //!
 //! # Two parts
 //!
-//! A blocked goroutine costs one page of stack, its share of the page tables, and what lies outside of that page, times a
-//! million. So [`G`] is small: what others look at, perhaps late, and what a G needs before it has a stack. All else is
-//! [`Own`], which begins with the G, lies in the page that its stack touches anyhow, and goes with that stack: only the
-//! owner reaches it, so nobody is late there. (A thread-backed G has its own beside it.) New fields belong into `Own`.
+//! A blocked goroutine costs one page of stack, its share of the page tables, and what lies outside
+//! of that page, times a million. So [`G`] is small: what others look at, perhaps late, and what a
+//! G needs before it has a stack. All else is [`Own`], which begins with the G, lies in the page
+//! that its stack touches anyhow, and goes with that stack: only the owner reaches it, so nobody is
+//! late there. (A thread-backed G has its own beside it.) New fields belong into `Own`.
 //!
 //! # Safety
 //!
-//! `G` is `Sync` although it and `Own` have plain cells: see `Runnable`. `G::own` is null or points to an `Own` that stays
-//! until it is null again; only the G's owner changes it, and follows it.
+//! `G` is `Sync` although it and `Own` have plain cells: see `Runnable`. `G::own` is null or points
+//! to an `Own` that stays until it is null again; only the G's owner changes it, and follows it.
 #![expect(unsafe_code, reason = "ownership of a G is a token that moves between threads")]
 
 use std::any::{Any, TypeId};
@@ -45,7 +47,8 @@ use crate::why::Why;
 
 pub(crate) mod look;
 
-/// Bytes at the upper end of a stack that hold the frames of a goroutine which sleeps and has called little else.
+/// Bytes at the upper end of a stack that hold the frames of a goroutine which sleeps and has
+/// called little else.
 const FRAMES: usize = 512;
 
 /// Where a G may run.
@@ -70,7 +73,8 @@ pub(crate) enum Switch {
     ParkShielded,
 }
 
-/// The M a G belongs to, opaque at this level (M is made of Gs, not the other way round); see `M::of`.
+/// The M a G belongs to, opaque at this level (M is made of Gs, not the other way round); see
+/// `M::of`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Home(pub(crate) NonNull<()>);
 
@@ -81,7 +85,8 @@ pub(crate) type GContext = Context<Resumed, Switch>;
 /// What such a G suspends itself with.
 pub(crate) type GSuspender = Suspender<Resumed, Switch>;
 
-/// One goroutine, as far as it is needed without a stack. What every thread may look at are `parker` and `id`.
+/// One goroutine, as far as it is needed without a stack. What every thread may look at are
+/// `parker` and `id`.
 pub(crate) struct G {
     link: Link,
     /// The word a G parks on.
@@ -108,16 +113,20 @@ pub(crate) struct Own {
     pub(crate) suspender: Cell<Option<GSuspender>>,
     /// How many frames on its stack forbid to run a sibling above them (nested entries).
     pub(crate) pins: Cell<u32>,
-    /// The G's thread sleeps for it (thread-backed, pinned, or panicking): waking it is a note, not a queue.
+    /// The G's thread sleeps for it (thread-backed, pinned, or panicking): waking it is a note, not
+    /// a queue.
     pub(crate) in_place: Cell<bool>,
     pub(crate) home: Cell<Option<Home>>,
-    /// How often it is locked to its thread. It never comes down by itself, so it is as wide as it takes not to overflow.
+    /// How often it is locked to its thread. It never comes down by itself, so it is as wide as it
+    /// takes not to overflow.
     pub(crate) locks: Cell<u64>,
     /// How many frames on its stack are not to be unwound by a cancel.
     pub(crate) shields: Cell<u32>,
-    /// The innermost of the regions on its stack that a token may cancel, opaque at this level; see `proc::cancel`.
+    /// The innermost of the regions on its stack that a token may cancel, opaque at this level; see
+    /// `proc::cancel`.
     pub(crate) regions: Cell<Option<NonNull<()>>>,
-    /// When the first time limit of those regions passes, in nanoseconds on the monotonic clock; `NEVER` without one.
+    /// When the first time limit of those regions passes, in nanoseconds on the monotonic clock;
+    /// `NEVER` without one.
     pub(crate) limit: Cell<u64>,
     /// The values of its goroutine-locals; see `proc::locals`.
     pub(crate) locals: Cell<Vec<Local>>,
@@ -125,11 +134,13 @@ pub(crate) struct Own {
     pub(crate) root: Cell<bool>,
     /// Its handle has cancelled it. Written by others, who keep the G from ending meanwhile.
     pub(crate) asked: AtomicBool,
-    /// What it is called: in a frame of its own that is there while this is not null. A signal handler reads it.
+    /// What it is called: in a frame of its own that is there while this is not null. A signal
+    /// handler reads it.
     name: AtomicPtr<Name>,
     /// It runs on its thread's stack at the moment, not on its own.
     pub(crate) on_thread_stack: Cell<bool>,
-    /// Lowest address of the stack's guard and of the stack, and its end, for the fault handler; zero without an own stack.
+    /// Lowest address of the stack's guard and of the stack, and its end, for the fault handler;
+    /// zero without an own stack.
     pub(crate) stack: StackRange,
 }
 
@@ -152,9 +163,9 @@ pub(crate) struct StackRange {
     pub(crate) high: usize,
 }
 
-// SAFETY: `link`, `kind`, `entry` and what `own` points to are what is not `Sync`; they are touched only by the G's owner,
-// of which there is one, and ownership moves between threads through a queue's lock or the parker's word, both
-// acquire/release.
+// SAFETY: `link`, `kind`, `entry` and what `own` points to are what is not `Sync`; they are touched
+// only by the G's owner, of which there is one, and ownership moves between threads through a
+// queue's lock or the parker's word, both acquire/release.
 unsafe impl Sync for G {}
 // SAFETY: as above; a record is handed between threads only together with its ownership.
 unsafe impl Send for G {}
@@ -197,7 +208,8 @@ impl G {
         if self.kind.get() != Kind::Settled {
             return None;
         }
-        // SAFETY: what has begun has its part until it ends; the home of a settled G does not change in between.
+        // SAFETY: what has begun has its part until it ends; the home of a settled G does not
+        // change in between.
         unsafe { &*self.own.load(Relaxed) }.home.get()
     }
 
@@ -209,7 +221,8 @@ impl G {
 
     /// Says where in the program it was made.
     pub(crate) fn made_at(&self, place: Option<&'static Location<'static>>) {
-        self.made.store(place.map_or(ptr::null_mut(), |place| ptr::from_ref(place).cast_mut()), Relaxed);
+        self.made
+            .store(place.map_or(ptr::null_mut(), |place| ptr::from_ref(place).cast_mut()), Relaxed);
     }
 
     /// Notes what the running goroutine begins to wait for.
@@ -285,8 +298,8 @@ impl Own {
     }
 }
 
-/// The right to a G, and the duty to run it: whoever holds this owns the G. Dropping it would lose the goroutine, so it
-/// is only ever moved: into a queue, onto an M, or back to the slab.
+/// The right to a G, and the duty to run it: whoever holds this owns the G. Dropping it would lose
+/// the goroutine, so it is only ever moved: into a queue, onto an M, or back to the slab.
 #[must_use = "a G that is dropped never runs again"]
 pub(crate) struct Runnable(NonNull<G>);
 
@@ -296,8 +309,8 @@ unsafe impl Send for Runnable {}
 impl Runnable {
     /// # Safety
     ///
-    /// The caller has just become the owner of `g` (took it from a queue, or its parker said so), and the record outlives
-    /// the token.
+    /// The caller has just become the owner of `g` (took it from a queue, or its parker said so),
+    /// and the record outlives the token.
     #[inline(always)]
     pub(crate) unsafe fn from_raw(g: NonNull<G>) -> Self {
         Self(g)
@@ -328,8 +341,8 @@ impl Runnable {
         self.g().kind.get()
     }
 
-    /// Has the processor fetch what the G's next resume reads first, if it has begun: the owner's part, and the frames below it on
-    /// its stack.
+    /// Has the processor fetch what the G's next resume reads first, if it has begun: the owner's
+    /// part, and the frames below it on its stack.
     #[inline]
     pub(crate) fn fetch(&self) {
         let own = self.g().own.load(Relaxed).addr();
@@ -345,7 +358,8 @@ impl Runnable {
     #[inline(always)]
     pub(crate) fn own(&self) -> &Own {
         let own = self.g().own.load(Relaxed);
-        // SAFETY: null, or what `give_own`'s caller keeps until `take_own`, which takes the G by its one token, too.
+        // SAFETY: null, or what `give_own`'s caller keeps until `take_own`, which takes the G by
+        // its one token, too.
         unsafe { own.as_ref() }.expect("only what has begun is asked for its owner's part")
     }
 
@@ -373,8 +387,8 @@ impl Runnable {
     #[inline(always)]
     pub(crate) fn context(&mut self) -> &mut Option<GContext> {
         let cell = self.own().context.get();
-        // SAFETY: only the owner reaches the cell, through `&mut` of the one token, and a running context does not touch
-        // its own handle.
+        // SAFETY: only the owner reaches the cell, through `&mut` of the one token, and a running
+        // context does not touch its own handle.
         unsafe { &mut *cell }
     }
 
@@ -416,7 +430,8 @@ impl Runnable {
 
     /// The G has ended, and nothing of it runs any more: its own part belongs to the caller.
     pub(crate) fn take_own(&mut self) -> Option<NonNull<Own>> {
-        NonNull::new(self.g().own.load(Relaxed)).inspect(|_| self.g().own.store(ptr::null_mut(), Relaxed))
+        NonNull::new(self.g().own.load(Relaxed))
+            .inspect(|_| self.g().own.store(ptr::null_mut(), Relaxed))
     }
 }
 
@@ -424,7 +439,8 @@ impl Runnable {
 ///
 /// # Safety
 ///
-/// The caller runs on the G's stack (or, thread-backed, on its thread), or is a signal handler that interrupted such code.
+/// The caller runs on the G's stack (or, thread-backed, on its thread), or is a signal handler that
+/// interrupted such code.
 #[inline(always)]
 pub(crate) unsafe fn running_own(g: &G) -> &Own {
     // SAFETY: a G that runs has begun, and its part stays until it has ended.

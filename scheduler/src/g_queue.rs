@@ -1,9 +1,10 @@
-//! Queues of Gs: a plain one for who has it to itself, and a mailbox that every thread may drop Gs into.
+//! Queues of Gs: a plain one for who has it to itself, and a mailbox that every thread may drop Gs
+//! into.
 //!
 //! # Safety
 //!
-//! A [`Runnable`] going in gives its G's ownership to the queue; one coming out takes it. That is all the intrusive lists
-//! underneath ask for: alive, and in one container.
+//! A [`Runnable`] going in gives its G's ownership to the queue; one coming out takes it. That is
+//! all the intrusive lists underneath ask for: alive, and in one container.
 #![expect(unsafe_code, reason = "turns ownership tokens into intrusive list nodes and back")]
 
 use std::fmt;
@@ -29,7 +30,8 @@ impl Queue {
 
     #[inline]
     pub(crate) fn push_back(&mut self, g: Runnable) {
-        // SAFETY: the token's owner gives the G to this list; G records outlive the runtime's queues.
+        // SAFETY: the token's owner gives the G to this list; G records outlive the runtime's
+        // queues.
         unsafe { self.0.push_back(g.into_raw()) }
     }
 

@@ -10,7 +10,8 @@ use crate::join::{JoinHandle, Packet};
 use crate::proc::spawn;
 use crate::sched::Sched;
 
-/// Runs `f` as a new goroutine of the runtime that the caller is in: a goroutine's, or that of the callback it is in.
+/// Runs `f` as a new goroutine of the runtime that the caller is in: a goroutine's, or that of the
+/// callback it is in.
 ///
 /// Never blocks and never switches; the goroutine starts when an M takes it.
 ///
@@ -34,7 +35,8 @@ where
     go_here(None, f)
 }
 
-/// As [`go`], and the goroutine may resume on any thread, whatever the runtime's mode (in `Mode::threads` it is a thread).
+/// As [`go`], and the goroutine may resume on any thread, whatever the runtime's mode (in
+/// `Mode::threads` it is a thread).
 ///
 /// # Panics
 ///
@@ -42,10 +44,13 @@ where
 ///
 /// # Safety
 ///
-/// The promise of [`Mode::migratory`](crate::Mode::migratory) for this goroutine: nothing bound to a thread is held across
-/// a suspension by `f` or anything it calls.
+/// The promise of [`Mode::migratory`](crate::Mode::migratory) for this goroutine: nothing bound to
+/// a thread is held across a suspension by `f` or anything it calls.
 #[track_caller]
-#[expect(unsafe_code, reason = "the caller promises for one goroutine what a mode promises for all")]
+#[expect(
+    unsafe_code,
+    reason = "the caller promises for one goroutine what a mode promises for all"
+)]
 pub unsafe fn go_migratory<F, T>(f: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,

@@ -68,23 +68,25 @@ impl Builder {
     }
 
     /// Bytes of its stack, 32 KiB to 1 TiB, rounded up to pages. Unless set: the runtime's
-    /// [`stack_size`](crate::Builder::stack_size). Without effect in [`Mode::threads`](crate::Mode::threads) and with
-    /// [`own_thread`](Self::own_thread), where the stack is the thread's.
+    /// [`stack_size`](crate::Builder::stack_size). Without effect in
+    /// [`Mode::threads`](crate::Mode::threads) and with [`own_thread`](Self::own_thread), where the
+    /// stack is the thread's.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
     }
 
-    /// It gets a thread of its own, from a pool, and holds nobody up: for what is known to compute or to block for long. It
-    /// needs no P; when it waits, its thread sleeps.
+    /// It gets a thread of its own, from a pool, and holds nobody up: for what is known to compute
+    /// or to block for long. It needs no P; when it waits, its thread sleeps.
     pub fn own_thread(mut self) -> Self {
         self.own_thread = true;
         self
     }
 
-    /// It settles on the thread on which `other` has settled, or begins with it if that has not begun: two that talk much do
-    /// so without waking a core. Where `other` has ended or has no thread for good (it is migratory, has a thread of its own,
-    /// is in another runtime), and for a goroutine that does not settle itself, this says nothing.
+    /// It settles on the thread on which `other` has settled, or begins with it if that has not
+    /// begun: two that talk much do so without waking a core. Where `other` has ended or has no
+    /// thread for good (it is migratory, has a thread of its own, is in another runtime), and for a
+    /// goroutine that does not settle itself, this says nothing.
     ///
     /// Who shares a thread with one that blocks or computes waits for it.
     pub fn with<T: 'static>(mut self, other: &JoinHandle<T>) -> Self {
@@ -92,8 +94,8 @@ impl Builder {
         self
     }
 
-    /// Makes the goroutine and has it run `f`. Never blocks. What cannot be had (a thread, a stack of that size) is its joiner's
-    /// error: [`NotStarted`](crate::NotStarted).
+    /// Makes the goroutine and has it run `f`. Never blocks. What cannot be had (a thread, a stack
+    /// of that size) is its joiner's error: [`NotStarted`](crate::NotStarted).
     ///
     /// # Panics
     ///
@@ -120,9 +122,10 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// With `InvalidInput` if the stack's size is out of its range; with what the system says if there is no thread for one
-    /// that is to have its own; with `NotConnected` if no [`runtime`](Self::runtime) is set and the calling thread is in none.
-    /// The closure is dropped then. That there is no memory for a stack shows only when the goroutine begins, and is its
+    /// With `InvalidInput` if the stack's size is out of its range; with what the system says if
+    /// there is no thread for one that is to have its own; with `NotConnected` if no
+    /// [`runtime`](Self::runtime) is set and the calling thread is in none. The closure is dropped
+    /// then. That there is no memory for a stack shows only when the goroutine begins, and is its
     /// joiner's error here, too.
     #[track_caller]
     pub fn try_go<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
@@ -130,7 +133,8 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let outside = || io::Error::new(io::ErrorKind::NotConnected, "the calling thread is in no runtime");
+        let outside =
+            || io::Error::new(io::ErrorKind::NotConnected, "the calling thread is in no runtime");
         let sched = self.sched().ok_or_else(outside)?;
         let [body, packet] = Shared::two(Packet::new(f, ()));
         let id = self.make(&sched, SharedBody::new(body))?;
@@ -155,7 +159,9 @@ impl Builder {
         if own_thread || mode.is_threads() {
             return spawn::try_spawn_thread(sched, entry, Location::caller());
         }
-        let Some(host) = host.filter(|_| !mode.is_migratory()) else { return Ok(spawn_in(sched, entry)) };
+        let Some(host) = host.filter(|_| !mode.is_migratory()) else {
+            return Ok(spawn_in(sched, entry));
+        };
         let g = spawn::make_apart(sched, Kind::Settled, entry, Location::caller());
         let id = g.g().id();
         host.take_in(Newcomer::new(sched.clone(), g));

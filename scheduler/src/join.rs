@@ -1,9 +1,10 @@
-//! What a goroutine and its `JoinHandle` share: the closure before, the outcome after, and who waits for it.
+//! What a goroutine and its `JoinHandle` share: the closure before, the outcome after, and who
+//! waits for it.
 //!
 //! # Safety
 //!
-//! Waiting in a list asks for the lock that the list is in, and for both to stay: they are one packet, which the waiter
-//! holds.
+//! Waiting in a list asks for the lock that the list is in, and for both to stay: they are one
+//! packet, which the waiter holds.
 #![expect(unsafe_code, reason = "waits in the packet's list")]
 
 mod handle;
@@ -52,7 +53,8 @@ impl Cancels for Target {
     }
 }
 
-/// What is left to do once nothing of a goroutine is left: neither its closure, nor an outcome that nobody joins.
+/// What is left to do once nothing of a goroutine is left: neither its closure, nor an outcome that
+/// nobody joins.
 pub(crate) trait Afterwards: Clone {
     /// It unwound, and nobody has asked for that.
     fn unnoticed_panic(&self) {}
@@ -88,12 +90,14 @@ struct State<F, T, K: Rouse> {
     waker: Option<Waker>,
 }
 
-/// One allocation per goroutine: its closure, later its outcome. A goroutine without a handle takes its packet from the heap
-/// onto its stack, into the page that is touched anyhow: one that waits then has no other memory than its stack and record.
+/// One allocation per goroutine: its closure, later its outcome. A goroutine without a handle takes
+/// its packet from the heap onto its stack, into the page that is touched anyhow: one that waits
+/// then has no other memory than its stack and record.
 ///
-/// The lock is also what makes a cancel safe. Whoever runs the goroutine is in the state from its first instruction to its
-/// last; it is put there, taken out and cancelled under the lock. So a cancel reaches the goroutine that it was meant for,
-/// and never the next one on the same record, without a count or a reference that each goroutine would pay for.
+/// The lock is also what makes a cancel safe. Whoever runs the goroutine is in the state from its
+/// first instruction to its last; it is put there, taken out and cancelled under the lock. So a
+/// cancel reaches the goroutine that it was meant for, and never the next one on the same record,
+/// without a count or a reference that each goroutine would pay for.
 pub(crate) struct Packet<F, T, K: Rouse = Target, A: Afterwards = ()> {
     state: Mutex<State<F, T, K>>,
     after: A,
@@ -117,8 +121,11 @@ pub(crate) trait Joinable<T>: Host {
 
 impl<F, T, K: Cancels, A: Afterwards> Packet<F, T, K, A> {
     pub(crate) fn new(f: F, after: A) -> Self {
-        let state =
-            State { stage: Stage::Closure { f, withdrawn: false, beside: None }, joiner: WaitList::new(), waker: None };
+        let state = State {
+            stage: Stage::Closure { f, withdrawn: false, beside: None },
+            joiner: WaitList::new(),
+            waker: None,
+        };
         Self { state: Mutex::new(state), after }
     }
 
@@ -161,8 +168,8 @@ impl<F, T, K: Cancels, A: Afterwards> Packet<F, T, K, A> {
         }
     }
 
-    /// Has a visitor wait for the goroutine to begin, or calls on whoever runs it, if somebody does: under the lock, so that the
-    /// goroutine does not end meanwhile.
+    /// Has a visitor wait for the goroutine to begin, or calls on whoever runs it, if somebody
+    /// does: under the lock, so that the goroutine does not end meanwhile.
     pub(crate) fn visit<V, R>(
         &self,
         visitor: V,
@@ -195,15 +202,16 @@ impl<F, T, K: Cancels, A: Afterwards> Packet<F, T, K, A> {
             Stage::Outcome(_) | Stage::Taken => return false,
         };
         let state = Some(state).filter(|_| !mutated("join.cancel_unlocked"));
-        // SAFETY: before it ends it takes the lock, for `complete`. (Records stay, so that the mistake above is no worse than
-        // a cancel that somebody else gets.)
+        // SAFETY: before it ends it takes the lock, for `complete`. (Records stay, so that the
+        // mistake above is no worse than a cancel that somebody else gets.)
         let wake = unsafe { runner.cancel() };
         drop(state);
         K::wake(wake);
         can_unwind()
     }
 
-    /// A goroutine, to its last act: its closure was run or dropped, and an outcome without a handle is dropped here.
+    /// A goroutine, to its last act: its closure was run or dropped, and an outcome without a
+    /// handle is dropped here.
     pub(crate) fn live_and_let_go(held: impl Borrow<Self>, id: u64, begin: Begin, runner: Option<K>)
     where
         F: FnOnce() -> T,
@@ -215,20 +223,24 @@ impl<F, T, K: Cancels, A: Afterwards> Packet<F, T, K, A> {
         held.borrow().live(id, begin, runner);
     }
 
-    /// Waits for the outcome, until the deadline if there is one; each wait begins under the lock where it can, else with
-    /// `begin`, without the lock.
+    /// Waits for the outcome, until the deadline if there is one; each wait begins under the lock
+    /// where it can, else with `begin`, without the lock.
     pub(crate) fn join_by<P: Parks<Target = K>>(
         &self,
         deadline: Option<Instant>,
         begin: impl Fn() -> P,
     ) -> Option<thread::Result<T>> {
         loop {
-            let place = Place { why: Why::Join, ..Place::behind(|state: &mut State<F, T, K>| &mut state.joiner) };
+            let place = Place {
+                why: Why::Join,
+                ..Place::behind(|state: &mut State<F, T, K>| &mut state.joiner)
+            };
             let look = |state: &mut State<F, T, K>| match take(state) {
                 Some(outcome) => Step::Done(outcome),
                 None => Step::Wait(None),
             };
-            // SAFETY: this lock's one list, which lives in this packet, which the caller holds. The closure does nothing.
+            // SAFETY: this lock's one list, which lives in this packet, which the caller holds. The
+            // closure does nothing.
             match unsafe { line_up(&self.state, place, &begin, deadline, look, || None) } {
                 Passed::AtOnce(outcome) => return Some(outcome),
                 Passed::Served(_) => {}
@@ -256,7 +268,8 @@ impl<F: FnOnce() -> T, T, A: Afterwards> Body for Packet<F, T, Target, A> {
     }
 }
 
-/// The calling goroutine, while it waits for another one's end, is no load to the M that it has settled on.
+/// The calling goroutine, while it waits for another one's end, is no load to the M that it has
+/// settled on.
 struct Inert(Option<&'static M>);
 
 impl Inert {
@@ -315,7 +328,8 @@ impl<F: Send, T: Send, A: Afterwards + Send + Sync> Joinable<T> for Packet<F, T,
     }
 
     fn poll(&self, waker: &Waker) -> Poll<thread::Result<T>> {
-        // Wakers are the user's: cloned before the lock is taken, the one before dropped after it is free.
+        // Wakers are the user's: cloned before the lock is taken, the one before dropped after it
+        // is free.
         let mut waker = Some(waker.clone());
         let mut state = self.state.lock();
         if let Some(outcome) = take(&mut state) {
@@ -363,16 +377,23 @@ mod tests {
         assert!(theirs.ask_to_end(), "it will never begin");
         theirs.live(2, Begin::Run, Some(seat));
         let outcome = theirs.join_by(None, || -> &Seat { unreachable!("it has ended") });
-        let payload =
-            outcome.expect("it has ended").expect_err("cancelled").downcast::<Cancelled>().expect("cancelled");
+        let payload = outcome
+            .expect("it has ended")
+            .expect_err("cancelled")
+            .downcast::<Cancelled>()
+            .expect("cancelled");
         assert_eq!((payload.g, payload.scope), (2, CancelScope::Goroutine));
         assert_eq!(
-            packet.join_by(None, || -> &Seat { unreachable!("it has ended") }).expect("it has ended").expect("it ran"),
+            packet
+                .join_by(None, || -> &Seat { unreachable!("it has ended") })
+                .expect("it has ended")
+                .expect("it ran"),
             5
         );
     }
 
-    /// A million of them, beside as many records, are what many goroutines cost outside of their stacks.
+    /// A million of them, beside as many records, are what many goroutines cost outside of their
+    /// stacks.
     #[test]
     fn what_a_handle_shares_is_small() {
         assert!(size_of::<Packet<(), ()>>() <= 80, "{} bytes", size_of::<Packet<(), ()>>());

@@ -1,4 +1,5 @@
-//! The goroutine scheduler of `gosched`: g, m, p, and the verbs on them. Use it through the `gosched` package.
+//! The goroutine scheduler of `gosched`: g, m, p, and the verbs on them. Use it through the
+//! `gosched` package.
 //!
 //! The modules, lowest first; a module uses those above it in this list and nothing below:
 //!
@@ -82,7 +83,10 @@ pub use join::JoinHandle;
 pub use mode::{Deadlock, Mode};
 pub use proc::lock_thread::{ThreadLock, lock_thread};
 pub use proc::park::yield_now;
-pub use runtime::{Builder, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, Runtime, ShutdownError, run};
+pub use runtime::{
+    Builder, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, Runtime, ShutdownError,
+    run,
+};
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use stack_pool::StackStats;
 pub use stats::Stats;

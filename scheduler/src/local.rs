@@ -1,19 +1,20 @@
 //! Goroutine-locals: each goroutine has its own value, wherever it runs.
 //!
-//! A `thread_local!` belongs to a thread, which goroutines share; what belongs to a goroutine, and is needed where no
-//! argument reaches, is kept in a [`Local`], made by [`goroutine_local!`](crate::goroutine_local). Unlike a thread-local's,
-//! its initialiser may wait: nobody else can see it half done.
+//! A `thread_local!` belongs to a thread, which goroutines share; what belongs to a goroutine, and
+//! is needed where no argument reaches, is kept in a [`Local`], made by
+//! [`goroutine_local!`](crate::goroutine_local). Unlike a thread-local's, its initialiser may wait:
+//! nobody else can see it half done.
 
 use std::fmt;
 
 use crate::proc::locals;
 
-/// A value that each goroutine has for itself. Made when the goroutine asks for it first; dropped when its closure has
-/// ended, the last one made first, before its joiner is told.
+/// A value that each goroutine has for itself. Made when the goroutine asks for it first; dropped
+/// when its closure has ended, the last one made first, before its joiner is told.
 ///
-/// In a callback the outermost entry is a goroutine, and its locals end with it. What [`blocking`](crate::blocking) runs on
-/// another thread has locals of its own, which end with that call. A value need not be `Send`: it never leaves its
-/// goroutine.
+/// In a callback the outermost entry is a goroutine, and its locals end with it. What
+/// [`blocking`](crate::blocking) runs on another thread has locals of its own, which end with that
+/// call. A value need not be `Send`: it never leaves its goroutine.
 ///
 /// ```
 /// use gosched_scheduler::{Mode, go, goroutine_local, run, yield_now};
@@ -67,7 +68,8 @@ impl<T: 'static> Local<T> {
     ///
     /// # Panics
     ///
-    /// On a thread that is no goroutine. With what the initialiser panics with; the next call tries again.
+    /// On a thread that is no goroutine. With what the initialiser panics with; the next call tries
+    /// again.
     pub fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
         self.try_with(f).expect("it is a goroutine that uses its locals")
     }
@@ -82,7 +84,8 @@ impl<T: 'static> Local<T> {
     }
 }
 
-/// Declares goroutine-locals, as `thread_local!` does those of threads: see [`local::Local`](crate::local::Local).
+/// Declares goroutine-locals, as `thread_local!` does those of threads: see
+/// [`local::Local`](crate::local::Local).
 #[macro_export]
 macro_rules! goroutine_local {
     ($($(#[$meta:meta])* $visibility:vis static $name:ident: $type:ty = $init:expr;)*) => {

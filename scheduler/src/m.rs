@@ -1,13 +1,15 @@
 //! M: an OS thread that runs Gs.
 //!
-//! M records are type-stable: allocated once, used again by later threads, never freed. A waker that was late may still
-//! wake a record's note or read its standing; it finds an M, and who sleeps on a note always looks again.
+//! M records are type-stable: allocated once, used again by later threads, never freed. A waker
+//! that was late may still wake a record's note or read its standing; it finds an M, and who sleeps
+//! on a note always looks again.
 //!
 //! # Invariants
 //!
 //! - The table holds this M's P while user code runs; see `ds::table`.
-//! - [`Local`] belongs to the M's own thread, and only while that has it in hand (`current::Hand`, and `busy` says so): a
-//!   re-entry (an allocator hook under a queue operation) sees that and keeps out. Who has the P in hand has this, too.
+//! - [`Local`] belongs to the M's own thread, and only while that has it in hand (`current::Hand`,
+//!   and `busy` says so): a re-entry (an allocator hook under a queue operation) sees that and
+//!   keeps out. Who has the P in hand has this, too.
 //! - The record is on the free list, or belongs to one thread.
 //!
 //! # Safety
@@ -55,14 +57,16 @@ pub(crate) struct M {
     settled: AtomicUsize,
     /// Those of them that wait for another goroutine to end.
     joining: AtomicUsize,
-    /// A goroutine ended locked to the thread, which another one stands in for: it ends with its last settled G.
+    /// A goroutine ended locked to the thread, which another one stands in for: it ends with its
+    /// last settled G.
     retires: AtomicBool,
     /// Gs made and ended on this thread; written by it alone.
     spawned: AtomicU64,
     ended: AtomicU64,
     /// Gs that it took from another P; likewise.
     stolen: AtomicU64,
-    /// The signal stack for whichever thread uses the record; touched while a thread attaches or detaches.
+    /// The signal stack for whichever thread uses the record; touched while a thread attaches or
+    /// detaches.
     pub(crate) signal_stack: Mutex<Option<SignalStack>>,
     /// Its thread has the local half in hand. Nobody else reads or writes it.
     busy: AtomicBool,
@@ -85,7 +89,8 @@ pub(crate) struct Local {
     pub(crate) quick: u32,
     /// How long it has had its P while others stand in the line.
     pub(crate) turn: Option<Turn>,
-    /// In which round it reads the clock next for its P's timers, and when and in which it last did.
+    /// In which round it reads the clock next for its P's timers, and when and in which it last
+    /// did.
     pub(crate) clock: Clock,
     /// The G it started last needed a permit, which goes back in the next round.
     pub(crate) admission: Admission,
@@ -93,7 +98,8 @@ pub(crate) struct Local {
     pub(crate) thrift: Thrift,
     /// After how long a sleep it was woken to search, until that search says by whom.
     pub(crate) woken_after: Option<u64>,
-    /// Its last search ended with what was due: what else was due is in its P's queue, and nothing of others.
+    /// Its last search ended with what was due: what else was due is in its P's queue, and nothing
+    /// of others.
     pub(crate) found_due: bool,
     /// What it saw of each P's oldest unstarted G, and of the global queue's.
     pub(crate) heads: Vec<Seen>,
@@ -166,11 +172,16 @@ impl Clock {
     /// It was read in this round and says `now`.
     pub(crate) fn was_read(&mut self, round: u32, now: u64) {
         let rounds = round.wrapping_sub(self.round);
-        *self = Self { round, wait: policy::clock_rounds(rounds, now.saturating_sub(self.read)), read: now };
+        *self = Self {
+            round,
+            wait: policy::clock_rounds(rounds, now.saturating_sub(self.read)),
+            read: now,
+        };
     }
 }
 
-// SAFETY: `local` is what is not `Sync`; it is reached through `M::local` alone, whose contract is the flag.
+// SAFETY: `local` is what is not `Sync`; it is reached through `M::local` alone, whose contract is
+// the flag.
 unsafe impl Sync for M {}
 // SAFETY: as above.
 unsafe impl Send for M {}
@@ -182,7 +193,10 @@ static FREE: StaticMutex<Vec<&'static M>> = StaticMutex::new(Vec::new());
 
 impl fmt::Debug for M {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("M").field("seat", &self.seat).field("settled", &self.settled()).finish_non_exhaustive()
+        f.debug_struct("M")
+            .field("seat", &self.seat)
+            .field("settled", &self.settled())
+            .finish_non_exhaustive()
     }
 }
 
@@ -278,8 +292,8 @@ impl M {
     ///
     /// # Safety
     ///
-    /// Called on the M's thread by who has set the flag ([`take_in_hand`](Self::take_in_hand)), and no other reference from
-    /// here is alive.
+    /// Called on the M's thread by who has set the flag ([`take_in_hand`](Self::take_in_hand)), and
+    /// no other reference from here is alive.
     #[expect(clippy::mut_from_ref, reason = "the flag is the lock")]
     #[inline(always)]
     pub(crate) unsafe fn local(&self) -> &mut Local {
@@ -293,8 +307,8 @@ impl M {
         self.busy.load(Relaxed)
     }
 
-    /// Takes the local half in hand, by the M's own thread: one flag of one thread. False: it is already, further up the
-    /// stack.
+    /// Takes the local half in hand, by the M's own thread: one flag of one thread. False: it is
+    /// already, further up the stack.
     #[inline(always)]
     pub(crate) fn take_in_hand(&self) -> bool {
         let free = !self.is_busy();
@@ -314,8 +328,8 @@ impl M {
         self.settled.load(Relaxed)
     }
 
-    /// Those that count for this M's share: not who waits for another goroutine's end, and so does nothing until that has
-    /// done what there is to do. A hint for others.
+    /// Those that count for this M's share: not who waits for another goroutine's end, and so does
+    /// nothing until that has done what there is to do. A hint for others.
     #[inline]
     pub(crate) fn load(&self) -> usize {
         self.settled().saturating_sub(self.joining.load(Relaxed))
@@ -371,7 +385,8 @@ impl M {
 
     /// Gs ended on this thread so far.
     pub(crate) fn ended(&self) -> u64 {
-        // ORDERING[m.ended]: who sees a G's end counted sees it made, on whatever M: its queues ordered the two.
+        // ORDERING[m.ended]: who sees a G's end counted sees it made, on whatever M: its queues
+        // ordered the two.
         self.ended.load(Acquire)
     }
 }
@@ -385,7 +400,8 @@ impl Local {
         }
     }
 
-    /// The G that was woken last, unless such Gs went first too often in a row, or the slice that they share is over.
+    /// The G that was woken last, unless such Gs went first too often in a row, or the slice that
+    /// they share is over.
     #[inline]
     pub(crate) fn pop_next(&mut self, over: bool) -> Option<Runnable> {
         let Some(g) = self.next.take() else {
@@ -409,8 +425,8 @@ impl Local {
         }
     }
 
-    /// The next round looks at Gs that have started before it looks at new ones: the P may come from an M whose new G kept it
-    /// too long, and the others have waited since.
+    /// The next round looks at Gs that have started before it looks at new ones: the P may come
+    /// from an M whose new G kept it too long, and the others have waited since.
     pub(crate) fn begin_with_woken(&mut self) {
         self.tick &= !1;
     }

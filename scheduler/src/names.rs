@@ -1,11 +1,13 @@
 //! What goroutines are called, for who looks from outside.
 //!
-//! The name lies with the goroutine and goes when it ends, which may be while somebody reads it. So there is a table under a
-//! lock, of those goroutines alone that have a name: who has none pays nothing. A reader takes a count of each name there is, and
-//! lets go of it with the lock free, where a name that was the last of its goroutine may be freed.
+//! The name lies with the goroutine and goes when it ends, which may be while somebody reads it. So
+//! there is a table under a lock, of those goroutines alone that have a name: who has none pays
+//! nothing. A reader takes a count of each name there is, and lets go of it with the lock free,
+//! where a name that was the last of its goroutine may be freed.
 //!
-//! Rejected: a pointer to the name in the record, which others would follow while it goes; names that stay for ever; a copy
-//! of fixed length in each record, for which 10^6 nameless goroutines would pay.
+//! Rejected: a pointer to the name in the record, which others would follow while it goes; names
+//! that stay for ever; a copy of fixed length in each record, for which 10^6 nameless goroutines
+//! would pay.
 
 use std::mem;
 use std::sync::Arc;
@@ -78,7 +80,9 @@ impl Names {
                     return table.places.len() - 1;
                 };
                 let before = mem::replace(&mut table.places[vacant], Place::Taken(theirs));
-                let Place::Vacant(next) = before else { unreachable!("the list is of vacant places") };
+                let Place::Vacant(next) = before else {
+                    unreachable!("the list is of vacant places")
+                };
                 table.vacant = next;
                 vacant
             },
@@ -138,7 +142,8 @@ mod tests {
     #[test]
     fn a_name_is_listed_until_it_goes_and_its_place_is_used_again() {
         let names = Arc::new(Names::new());
-        let mut called: Vec<Called> = (1..=5).map(|id| names.enter(format!("g{id}").into())).collect();
+        let mut called: Vec<Called> =
+            (1..=5).map(|id| names.enter(format!("g{id}").into())).collect();
         called.iter().zip([9, 2, 7, 1, 5]).for_each(|(called, id)| called.name().is_of(id));
         let expected = [(1, "g4"), (2, "g2"), (5, "g5"), (7, "g3"), (9, "g1")];
         assert_eq!(listed(&names), expected.map(|(id, text)| (id, text.to_owned())));

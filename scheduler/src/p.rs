@@ -1,7 +1,7 @@
 //! P: the right to run Gs, and the queues that go with it.
 //!
-//! Two halves. [`P`] is a box that somebody has or has not: having it is the lock, its fields need no atomics. [`Shared`]
-//! is what thieves look at; it never moves, and stays when the P is retired.
+//! Two halves. [`P`] is a box that somebody has or has not: having it is the lock, its fields need
+//! no atomics. [`Shared`] is what thieves look at; it never moves, and stays when the P is retired.
 //!
 //! This is the only file that names crossbeam-deque.
 //!
@@ -31,7 +31,10 @@ pub(crate) fn check_number(procs: usize) -> io::Result<()> {
     if (1..=MAX_PROCS).contains(&procs) {
         return Ok(());
     }
-    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("procs must be 1 to {MAX_PROCS}, not {procs}")))
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("procs must be 1 to {MAX_PROCS}, not {procs}"),
+    ))
 }
 
 /// A G on its way through a deque.
@@ -56,7 +59,8 @@ impl Queued {
 /// A G that waits until a certain time, in the hands of the timers.
 pub(crate) struct Sleeper(pub(crate) NonNull<G>);
 
-// SAFETY: the pointer is what is not `Send`; it is there only while the G waits, and reaches its park word alone.
+// SAFETY: the pointer is what is not `Send`; it is there only while the G waits, and reaches its
+// park word alone.
 unsafe impl Send for Sleeper {}
 
 /// The owned half.
@@ -76,7 +80,8 @@ pub(crate) struct P {
     oldest: Oldest,
 }
 
-// SAFETY: the record pointers in `vacant` are what is not `Send`; a vacant record belongs to whoever has the P.
+// SAFETY: the record pointers in `vacant` are what is not `Send`; a vacant record belongs to
+// whoever has the P.
 unsafe impl Send for P {}
 
 /// What others may look at.
@@ -84,14 +89,16 @@ pub(crate) struct Shared {
     unstarted: Stealer<Queued>,
     migratory: Stealer<Queued>,
     head: Head,
-    /// The M that has the P, or had it last, has its share of settled Gs: who has less may take an unstarted one at once.
+    /// The M that has the P, or had it last, has its share of settled Gs: who has less may take an
+    /// unstarted one at once.
     offers: AtomicBool,
     /// What was put in by goroutines that ran with this P, and is due at some time.
     pub(crate) timers: Timers<Sleeper>,
 }
 
-/// Changes whenever another G becomes the oldest unstarted one: a thief compares two looks. On a line of its own: it is written
-/// with most Gs that are made, where they are made one by one, and those who search read what lies beside it.
+/// Changes whenever another G becomes the oldest unstarted one: a thief compares two looks. On a
+/// line of its own: it is written with most Gs that are made, where they are made one by one, and
+/// those who search read what lies beside it.
 #[derive(Default)]
 #[repr(align(128))]
 struct Head(AtomicU32);
@@ -115,8 +122,16 @@ pub(crate) fn new(index: usize) -> (Box<P>, Arc<Shared>) {
         timers: Timers::new(),
     });
     let (vacant, stacks) = (Vec::new(), StackCache::new());
-    let p =
-        P { index, shared: shared.clone(), unstarted, migratory, vacant, ids: 0..0, stacks, oldest: Oldest::default() };
+    let p = P {
+        index,
+        shared: shared.clone(),
+        unstarted,
+        migratory,
+        vacant,
+        ids: 0..0,
+        stacks,
+        oldest: Oldest::default(),
+    };
     (Box::new(p), shared)
 }
 
@@ -139,8 +154,13 @@ impl P {
         }
     }
 
-    /// Takes the oldest unstarted G, if `take` does, and it has waited for long enough to go before newer ones.
-    pub(crate) fn take_if_due(&mut self, now: u64, take: impl FnOnce(&Self) -> Option<Runnable>) -> Option<Runnable> {
+    /// Takes the oldest unstarted G, if `take` does, and it has waited for long enough to go before
+    /// newer ones.
+    pub(crate) fn take_if_due(
+        &mut self,
+        now: u64,
+        take: impl FnOnce(&Self) -> Option<Runnable>,
+    ) -> Option<Runnable> {
         if !self.oldest.is_due(self.unstarted.len(), now) {
             return None;
         }
@@ -235,8 +255,9 @@ impl Shared {
     }
 }
 
-/// The shared halves of all Ps that a runtime has ever had, by number; there are never more than [`MAX_PROCS`]. None goes:
-/// timers that were put into that of a P stay there when the P is retired, for whoever looks at all of them.
+/// The shared halves of all Ps that a runtime has ever had, by number; there are never more than
+/// [`MAX_PROCS`]. None goes: timers that were put into that of a P stay there when the P is
+/// retired, for whoever looks at all of them.
 pub(crate) struct Halves {
     slots: Box<[OnceLock<Arc<Shared>>]>,
     /// The numbers given out; those that were given out last may not be there yet.

@@ -1,12 +1,13 @@
 //! An M's pulse: what sysmon and `stats` may see of it while it works.
 //!
-//! The M's own thread writes, once a round, with plain stores; everybody reads, and takes what they see as a hint. Two looks
-//! that see the same round say that the M has been in user code since the first of them, which is all that a judgement
-//! needs; a wrong one costs a hand-over.
+//! The M's own thread writes, once a round, with plain stores; everybody reads, and takes what they
+//! see as a hint. Two looks that see the same round say that the M has been in user code since the
+//! first of them, which is all that a judgement needs; a wrong one costs a hand-over.
 //!
 //! # Safety
 //!
-//! The running G is known by a pointer to its record, which lives as long as the runtime that the M is in.
+//! The running G is known by a pointer to its record, which lives as long as the runtime that the M
+//! is in.
 #![expect(unsafe_code, reason = "reads the record of the G that runs elsewhere")]
 
 use std::ptr;
@@ -24,8 +25,8 @@ pub(crate) struct Pulse {
     round: AtomicU32,
     /// How many of those did not inherit their slice from the one that woke them.
     slice: AtomicU32,
-    /// Ready Gs in the M's own queue, lower half, and in its P's, when it switched to the one it runs; see
-    /// [`Pulse::left_behind`].
+    /// Ready Gs in the M's own queue, lower half, and in its P's, when it switched to the one it
+    /// runs; see [`Pulse::left_behind`].
     behind: AtomicU64,
     running: AtomicPtr<G>,
     /// The slice is over, or the P is gone: the next operation that may suspend does.
@@ -61,8 +62,8 @@ impl Pulse {
         self.urged.store(false, Relaxed);
     }
 
-    /// The M switches to `g`, which inherits the slice of the one that woke it or begins one; `settled` ready Gs of its own wait
-    /// for it, and `queued` of its P.
+    /// The M switches to `g`, which inherits the slice of the one that woke it or begins one;
+    /// `settled` ready Gs of its own wait for it, and `queued` of its P.
     #[inline(always)]
     pub(crate) fn switches_to(&self, g: &G, inherits: bool, settled: u32, queued: u32) {
         self.begins(g, inherits, u64::from(settled) | u64::from(queued) << 32);
@@ -87,7 +88,8 @@ impl Pulse {
         self.running.store(ptr::null_mut(), Relaxed);
     }
 
-    /// The thread sleeps, or offers its core, in place of the running G: that is neither a run nor a part of one.
+    /// The thread sleeps, or offers its core, in place of the running G: that is neither a run nor
+    /// a part of one.
     pub(crate) fn rests(&self) {
         self.running.store(ptr::null_mut(), Relaxed);
     }
@@ -127,9 +129,11 @@ impl Pulse {
     ///
     /// # Safety
     ///
-    /// The M is in a runtime that lives as long as what is returned is used, and does not leave it meanwhile.
+    /// The M is in a runtime that lives as long as what is returned is used, and does not leave it
+    /// meanwhile.
     pub(crate) unsafe fn running(&self) -> Option<&G> {
-        // SAFETY: null between two Gs, else a record of the runtime that the M is in: see this function's contract.
+        // SAFETY: null between two Gs, else a record of the runtime that the M is in: see this
+        // function's contract.
         unsafe { self.running.load(Relaxed).as_ref() }
     }
 

@@ -1,7 +1,7 @@
 //! What is told of a goroutine that keeps its siblings waiting.
 //!
-//! Events are user code: a subscriber may take locks, allocate, or panic. Sysmon, on which everybody relies, runs none; a
-//! thread made for the occasion tells, and ends.
+//! Events are user code: a subscriber may take locks, allocate, or panic. Sysmon, on which
+//! everybody relies, runs none; a thread made for the occasion tells, and ends.
 //!
 //! # Safety
 //!
@@ -47,10 +47,18 @@ impl Overstay {
                 siblings.push(id);
             }
         });
-        Some(Self { goroutine, made, ran, blocked, siblings, thread: format!("{}-report", sched.config.name) })
+        Some(Self {
+            goroutine,
+            made,
+            ran,
+            blocked,
+            siblings,
+            thread: format!("{}-report", sched.config.name),
+        })
     }
 
-    /// Tells it, from a thread of its own. `lock`: it has lasted so long that a lock may be the reason.
+    /// Tells it, from a thread of its own. `lock`: it has lasted so long that a lock may be the
+    /// reason.
     pub(crate) fn tell(self, lock: bool) {
         let name = self.thread.clone();
         // No thread, no report; the next look tries again if it still lasts.

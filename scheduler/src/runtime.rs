@@ -2,7 +2,8 @@
 //!
 //! # Safety
 //!
-//! `run` lends its closure, which borrows from the caller, to a goroutine; it returns only after that has ended.
+//! `run` lends its closure, which borrows from the caller, to a goroutine; it returns only after
+//! that has ended.
 #![expect(unsafe_code, reason = "lends a borrowed closure to a goroutine")]
 
 use std::cell::Cell;
@@ -44,21 +45,23 @@ mod knobs;
 
 pub use error::ShutdownError;
 
-/// Bytes of a goroutine's stack, unless the builder says otherwise: with its guard, 256 KiB of address space. One page of it is
-/// touched at first.
+/// Bytes of a goroutine's stack, unless the builder says otherwise: with its guard, 256 KiB of
+/// address space. One page of it is touched at first.
 pub const DEFAULT_STACK_SIZE: usize = 192 * 1024;
 
-/// How long a runtime that is dropped waits for goroutines that are running. See [`Runtime::shutdown`].
+/// How long a runtime that is dropped waits for goroutines that are running. See
+/// [`Runtime::shutdown`].
 pub const DROP_GRACE: Duration = Duration::from_secs(10);
 
-/// The most threads a runtime makes to run goroutines, unless the builder says otherwise: as many as Go's runtime may have.
+/// The most threads a runtime makes to run goroutines, unless the builder says otherwise: as many
+/// as Go's runtime may have.
 pub const DEFAULT_MAX_THREADS: usize = 10_000;
 
 /// What the builder may say of them.
 const THREADS: std::ops::RangeInclusive<usize> = 1..=100_000;
 
-/// The smallest and the largest stack, in bytes. `go` may have to make a thread for an M, on the stack of the goroutine that
-/// calls it: in a debug build that does not fit into 16 KiB.
+/// The smallest and the largest stack, in bytes. `go` may have to make a thread for an M, on the
+/// stack of the goroutine that calls it: in a debug build that does not fit into 16 KiB.
 const STACK_SIZES: std::ops::RangeInclusive<usize> = (32 * 1024)..=(1 << 40);
 
 /// A scheduler with its threads. Dropping it shuts it down with [`DROP_GRACE`].
@@ -67,7 +70,8 @@ pub struct Runtime {
     handle: Handle,
 }
 
-/// A reference to a runtime: makes goroutines in it from any thread. It does not keep the runtime running.
+/// A reference to a runtime: makes goroutines in it from any thread. It does not keep the runtime
+/// running.
 #[derive(Clone, Debug)]
 pub struct Handle {
     sched: Arc<Sched>,
@@ -87,19 +91,21 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// How many goroutines run at the same time, 1 to 1024; [`Runtime::set_procs`] changes it. Unless set: the CPUs this process
-    /// may use, by affinity and by its cgroup's quota.
+    /// How many goroutines run at the same time, 1 to 1024; [`Runtime::set_procs`] changes it.
+    /// Unless set: the CPUs this process may use, by affinity and by its cgroup's quota.
     #[must_use]
     pub fn procs(mut self, n: usize) -> Self {
         self.procs = Some(n);
         self
     }
 
-    /// Bytes of stack for each goroutine, 32 KiB to 1 TiB, rounded up to pages. A guard of 64 KiB comes on top. Address space
-    /// only: memory is taken as it is used. Unless set: [`DEFAULT_STACK_SIZE`].
+    /// Bytes of stack for each goroutine, 32 KiB to 1 TiB, rounded up to pages. A guard of 64 KiB
+    /// comes on top. Address space only: memory is taken as it is used. Unless set:
+    /// [`DEFAULT_STACK_SIZE`].
     ///
-    /// On Linux before 6.13 each stack takes two mappings, and the kernel's limit (`vm.max_map_count`, 65,530 unless somebody
-    /// raised it) ends that near 32,000: a goroutine beyond is not started, see [`NotStarted`](crate::NotStarted). With
+    /// On Linux before 6.13 each stack takes two mappings, and the kernel's limit
+    /// (`vm.max_map_count`, 65,530 unless somebody raised it) ends that near 32,000: a goroutine
+    /// beyond is not started, see [`NotStarted`](crate::NotStarted). With
     /// `GOSCHED_STACK_GUARDS=closed` in the environment it is so on newer ones, too.
     #[must_use]
     pub fn stack_size(mut self, bytes: usize) -> Self {
@@ -107,26 +113,29 @@ impl Builder {
         self
     }
 
-    /// What its threads are called: `name-m1`, those of [`blocking`](crate::blocking) `name-b1`, ... Unless set: `gosched`. Linux shows 15 bytes of a thread's name.
+    /// What its threads are called: `name-m1`, those of [`blocking`](crate::blocking) `name-b1`,
+    /// ... Unless set: `gosched`. Linux shows 15 bytes of a thread's name.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// The most threads it makes to run goroutines, 1 to 100,000; not counted are those that lend themselves
-    /// ([`Runtime::run`]) or are about to end ([`lock_thread`](crate::lock_thread)), its overseer, those of [`blocking`](crate::blocking) and of `Mode::threads`. A runtime has about as
-    /// many as it has Ps; more while goroutines block or compute for long, whose Ps others then run. At the limit nobody
-    /// takes over: what waits behind such goroutines waits for them. Unless set: [`DEFAULT_MAX_THREADS`], or twice the number
-    /// of Ps if that is more.
+    /// The most threads it makes to run goroutines, 1 to 100,000; not counted are those that lend
+    /// themselves ([`Runtime::run`]) or are about to end ([`lock_thread`](crate::lock_thread)), its
+    /// overseer, those of [`blocking`](crate::blocking) and of `Mode::threads`. A runtime has about
+    /// as many as it has Ps; more while goroutines block or compute for long, whose Ps others then
+    /// run. At the limit nobody takes over: what waits behind such goroutines waits for them.
+    /// Unless set: [`DEFAULT_MAX_THREADS`], or twice the number of Ps if that is more.
     #[must_use]
     pub fn max_threads(mut self, n: usize) -> Self {
         self.max_threads = Some(n);
         self
     }
 
-    /// The most threads that [`blocking`](crate::blocking) runs closures on; beyond, they run where they are called, and
-    /// with 0 all do. A thread is made when one is needed, and ends after half a second without work. Unless set: 512.
+    /// The most threads that [`blocking`](crate::blocking) runs closures on; beyond, they run where
+    /// they are called, and with 0 all do. A thread is made when one is needed, and ends after half
+    /// a second without work. Unless set: 512.
     #[must_use]
     pub fn max_blocking_threads(mut self, n: usize) -> Self {
         self.max_blocking = n;
@@ -137,14 +146,18 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a value that is out of its range or a name with a NUL in it; what the system says if a signal
-    /// handler cannot be installed.
+    /// `InvalidInput` for a value that is out of its range or a name with a NUL in it; what the
+    /// system says if a signal handler cannot be installed.
     pub fn build(self) -> io::Result<Runtime> {
         let procs = self.procs.unwrap_or_else(|| usable_cpus().count.clamp(1, MAX_PROCS));
         check_number(procs)?;
         check_stack_size(Some(self.stack_size))?;
         if let Some(n) = self.max_threads.filter(|n| !THREADS.contains(n)) {
-            return Err(invalid(format!("max_threads must be {} to {}, not {n}", THREADS.start(), THREADS.end())));
+            return Err(invalid(format!(
+                "max_threads must be {} to {}, not {n}",
+                THREADS.start(),
+                THREADS.end()
+            )));
         }
         if self.name.contains('\0') {
             return Err(invalid("a runtime's name cannot contain NUL".to_owned()));
@@ -166,7 +179,8 @@ impl Builder {
     }
 }
 
-/// How stacks are guarded: as well as the kernel can, or as on an old one, if the environment says so.
+/// How stacks are guarded: as well as the kernel can, or as on an old one, if the environment says
+/// so.
 fn guards() -> Guards {
     match std::env::var_os("GOSCHED_STACK_GUARDS") {
         Some(kind) if kind == "closed" => Guards::Closed,
@@ -205,20 +219,21 @@ impl Runtime {
         }
     }
 
-    /// Runs `f` as a goroutine on the calling thread, which lends itself to the runtime meanwhile: what must run on the
-    /// main thread can. Returns what `f` returned, after `f` and every goroutine that settled on this thread have ended;
-    /// goroutines elsewhere go on.
+    /// Runs `f` as a goroutine on the calling thread, which lends itself to the runtime meanwhile:
+    /// what must run on the main thread can. Returns what `f` returned, after `f` and every
+    /// goroutine that settled on this thread have ended; goroutines elsewhere go on.
     ///
     /// # Panics
     ///
-    /// With `f`'s payload if it panicked. If the calling thread is in a runtime already, if this one was shut down, or if
-    /// there is no memory for a signal stack.
+    /// With `f`'s payload if it panicked. If the calling thread is in a runtime already, if this
+    /// one was shut down, or if there is no memory for a signal stack.
     #[track_caller]
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
         self.run_then(f, || ())
     }
 
-    /// `then` is called once `f` has ended, on its goroutine, before the wait for those that settled here.
+    /// `then` is called once `f` has ended, on its goroutine, before the wait for those that
+    /// settled here.
     #[track_caller]
     fn run_then<R>(&self, f: impl FnOnce() -> R, then: impl FnOnce()) -> R {
         let sched = &*self.handle.sched;
@@ -243,10 +258,13 @@ impl Runtime {
         let outcome = outcome.take().expect("the root goroutine has ended");
         match (outcome, sched.quiet.verdict()) {
             (Ok(result), None) => result,
-            (Err(payload), Some(report)) if payload.downcast_ref::<String>().is_none_or(|said| said != report) => {
+            (Err(payload), Some(report))
+                if payload.downcast_ref::<String>().is_none_or(|said| said != report) =>
+            {
                 panic!("{report}")
             }
-            // What it waited for may have been cancelled first, and its wait be over in the usual way.
+            // What it waited for may have been cancelled first, and its wait be over in the usual
+            // way.
             (Ok(_), Some(report)) => panic!("{report}"),
             (Err(payload), _) => resume_unwind(payload),
         }
@@ -258,29 +276,34 @@ impl Runtime {
         self.handle.clone()
     }
 
-    /// Every goroutine, what it does, where it was made, and how much of its stack it has used. From any thread; stops nobody.
+    /// Every goroutine, what it does, where it was made, and how much of its stack it has used.
+    /// From any thread; stops nobody.
     #[must_use]
     pub fn dump(&self) -> Dump {
         Dump::with_stacks(&self.handle.sched)
     }
 
-    /// What the stacks of its goroutines take. Cheap, and from any thread; figures of other threads may be a moment old.
+    /// What the stacks of its goroutines take. Cheap, and from any thread; figures of other threads
+    /// may be a moment old.
     #[must_use]
     pub fn stack_stats(&self) -> StackStats {
         self.handle.sched.stacks.stats()
     }
 
-    /// Ends the runtime: nothing new starts, every goroutine and every thread that waits in a callback is cancelled - it
-    /// unwinds with [`Cancelled`] from the call it waits in, or from the next one - and their ends are awaited, up to
-    /// `grace`. Blocks the calling thread until then. Shutting down again waits again. They are cancelled one after the
-    /// other, all before any is waited for: what one does as it unwinds may reach another one before its cancel does.
+    /// Ends the runtime: nothing new starts, every goroutine and every thread that waits in a
+    /// callback is cancelled - it unwinds with [`Cancelled`] from the call it waits in, or from the
+    /// next one - and their ends are awaited, up to `grace`. Blocks the calling thread until then.
+    /// Shutting down again waits again. They are cancelled one after the other, all before any is
+    /// waited for: what one does as it unwinds may reach another one before its cancel does.
     ///
-    /// With `panic = "abort"` nothing can unwind: goroutines that wait for something that never comes do not end.
+    /// With `panic = "abort"` nothing can unwind: goroutines that wait for something that never
+    /// comes do not end.
     ///
     /// # Errors
     ///
-    /// [`ShutdownError::Running`] if something has not ended in time: it is left alone and may still end by itself.
-    /// [`ShutdownError::Inside`] if the caller is in this runtime. [`ShutdownError::Forked`] in a forked child.
+    /// [`ShutdownError::Running`] if something has not ended in time: it is left alone and may
+    /// still end by itself. [`ShutdownError::Inside`] if the caller is in this runtime.
+    /// [`ShutdownError::Forked`] in a forked child.
     pub fn shutdown(&self, grace: Duration) -> Result<(), ShutdownError> {
         if self.handle.sched.generation != fork::generation() {
             return Err(ShutdownError::Forked);
@@ -296,7 +319,8 @@ impl Runtime {
 impl Drop for Runtime {
     fn drop(&mut self) {
         let Err(error) = self.shutdown(DROP_GRACE) else { return };
-        // What waits elsewhere for a goroutine that has not ended points into this memory, which its Ms may all have left.
+        // What waits elsewhere for a goroutine that has not ended points into this memory, which
+        // its Ms may all have left.
         mem::forget(self.handle.sched.clone());
         // In a forked child there is nothing to end and nothing to say.
         if error != ShutdownError::Forked {
@@ -312,8 +336,8 @@ impl Handle {
         current::with(|cx| Some(Handle { sched: cx?.sched().arc() }))
     }
 
-    /// Runs `f` as a new goroutine of this runtime; from any thread. Never blocks. After the runtime was shut down the
-    /// closure is dropped and `join` gives [`Cancelled`].
+    /// Runs `f` as a new goroutine of this runtime; from any thread. Never blocks. After the
+    /// runtime was shut down the closure is dropped and `join` gives [`Cancelled`].
     #[track_caller]
     pub fn go<F, T>(&self, f: F) -> JoinHandle<T>
     where
@@ -323,7 +347,8 @@ impl Handle {
         go_in(&self.sched, f)
     }
 
-    /// As [`scope`](crate::scope()), with goroutines of this runtime; from any thread, which waits for them.
+    /// As [`scope`](crate::scope()), with goroutines of this runtime; from any thread, which waits
+    /// for them.
     ///
     /// # Panics
     ///
@@ -353,8 +378,8 @@ impl Handle {
     }
 }
 
-/// Builds a runtime with default settings, runs `f` in it as [`Runtime::run`] does, cancels what is left when `f` has
-/// ended, and shuts the runtime down with [`DROP_GRACE`].
+/// Builds a runtime with default settings, runs `f` in it as [`Runtime::run`] does, cancels what is
+/// left when `f` has ended, and shuts the runtime down with [`DROP_GRACE`].
 ///
 /// # Panics
 ///
@@ -385,9 +410,12 @@ impl<R, F: FnOnce() -> thread::Result<R>> Body for Root<'_, F, R> {
         let Some(f) = self.f.take() else { return };
         let outcome = match begin {
             Begin::Run => f(),
-            Begin::Cancelled => Err(Box::new(Cancelled { g: id, scope: CancelScope::Runtime }) as _),
+            Begin::Cancelled => {
+                Err(Box::new(Cancelled { g: id, scope: CancelScope::Runtime }) as _)
+            }
             Begin::Failed(error) => {
-                Err(Box::new(format!("gosched: the root goroutine could not be started: {error}")) as _)
+                Err(Box::new(format!("gosched: the root goroutine could not be started: {error}"))
+                    as _)
             }
         };
         locals::end(id);
@@ -395,10 +423,12 @@ impl<R, F: FnOnce() -> thread::Result<R>> Body for Root<'_, F, R> {
     }
 }
 
-/// A root's body without its lifetime; `Entry::Borrowed` is for callers that wait until it has ended.
+/// A root's body without its lifetime; `Entry::Borrowed` is for callers that wait until it has
+/// ended.
 fn erase<'a>(root: &'a (dyn Body + 'a)) -> NonNull<dyn Body> {
     let raw = NonNull::from(root);
-    // SAFETY: only the lifetime changes. The pointer is followed while `run_then`, which has the body, waits for its G.
+    // SAFETY: only the lifetime changes. The pointer is followed while `run_then`, which has the
+    // body, waits for its G.
     unsafe { mem::transmute::<NonNull<dyn Body + 'a>, NonNull<dyn Body + 'static>>(raw) }
 }
 

@@ -1,14 +1,18 @@
 //! Sched: one runtime. What its Ms and Ps share, and nothing of what they do; that is `proc`.
 //!
-//! Every M holds an `Arc` of it while it belongs to the runtime. G, M and P hold no pointer to it: whoever acts brings it
-//! along (`proc::current`).
+//! Every M holds an `Arc` of it while it belongs to the runtime. G, M and P hold no pointer to it:
+//! whoever acts brings it along (`proc::current`).
 //!
 //! # Safety
 //!
-//! A `Sched` is only ever made inside an `Arc` ([`Sched::new`]), which is what `arc` and `proc` rely on.
+//! A `Sched` is only ever made inside an `Arc` ([`Sched::new`]), which is what `arc` and `proc`
+//! rely on.
 //!
 //! An M's pulse points to the record of the G that it runs; see `running_on`.
-#![expect(unsafe_code, reason = "turns a reference back into the Arc it came from, follows an M's pulse")]
+#![expect(
+    unsafe_code,
+    reason = "turns a reference back into the Arc it came from, follows an M's pulse"
+)]
 
 mod counts;
 mod global;
@@ -98,7 +102,8 @@ impl Ms {
 
 /// One runtime.
 pub(crate) struct Sched {
-    /// What a thread made for an M runs. A pointer, because it is above the code that makes such threads.
+    /// What a thread made for an M runs. A pointer, because it is above the code that makes such
+    /// threads.
     pub(crate) m_main: fn(&Sched, &'static M),
     /// What sysmon's thread runs, likewise.
     pub(crate) sysmon_main: fn(&Sched),
@@ -156,7 +161,11 @@ impl std::fmt::Debug for Sched {
 }
 
 impl Sched {
-    pub(crate) fn new(config: Config, m_main: fn(&Sched, &'static M), sysmon_main: fn(&Sched)) -> Arc<Sched> {
+    pub(crate) fn new(
+        config: Config,
+        m_main: fn(&Sched, &'static M),
+        sysmon_main: fn(&Sched),
+    ) -> Arc<Sched> {
         let shared = Halves::new();
         let make = |index| {
             let (p, half) = p::new(index);
@@ -248,14 +257,19 @@ impl Sched {
         self.global_woken.pop()
     }
 
-    /// Whether some queue holds a G that any M may take now. Who asks before sleeping has fenced since it was counted idle.
+    /// Whether some queue holds a G that any M may take now. Who asks before sleeping has fenced
+    /// since it was counted idle.
     pub(crate) fn has_free_work(&self) -> bool {
         self.has_woken() || self.crowd.admits() && self.has_new()
     }
 
     /// Whether some queue holds such a G, but for those of that P.
     pub(crate) fn has_free_work_beside(&self, p: usize) -> bool {
-        let others = || (0..self.shared.len()).filter(|other| *other != p).filter_map(|other| self.shared.get(other));
+        let others = || {
+            (0..self.shared.len())
+                .filter(|other| *other != p)
+                .filter_map(|other| self.shared.get(other))
+        };
         self.global_woken.len() > 0
             || self.global_new.len() > 0
             || others().any(|other| other.has_migratory() || other.has_unstarted())
@@ -271,13 +285,20 @@ impl Sched {
         self.global_new.len() > 0 || self.shared.iter().any(Shared::has_unstarted)
     }
 
-    /// When the first timer of any P is due, or idle stacks are to be looked at, in nanoseconds on the monotonic clock; [`NEVER`] if there is none. A hint, but
-    /// for who follows the rules of `ds::timekeeper`.
+    /// When the first timer of any P is due, or idle stacks are to be looked at, in nanoseconds on
+    /// the monotonic clock; [`NEVER`] if there is none. A hint, but for who follows the rules of
+    /// `ds::timekeeper`.
     pub(crate) fn first_timer(&self) -> u64 {
-        self.shared.iter().map(|shared| shared.timers.first()).min().unwrap_or(NEVER).min(self.stacks.due())
+        self.shared
+            .iter()
+            .map(|shared| shared.timers.first())
+            .min()
+            .unwrap_or(NEVER)
+            .min(self.stacks.due())
     }
 
-    /// The first deadline that no sleeping M keeps. In nanoseconds on the monotonic clock. A hint, to be looked at again.
+    /// The first deadline that no sleeping M keeps. In nanoseconds on the monotonic clock. A hint,
+    /// to be looked at again.
     pub(crate) fn unkept_deadline(&self) -> Option<u64> {
         Some(self.first_timer()).filter(|first| *first < self.timekeeper.until())
     }
@@ -300,7 +321,8 @@ impl Sched {
         policy::is_surplus(self.m_count(), self.procs())
     }
 
-    /// An M that nobody needed for a while asks whether it may end; if so, it is one of the runtime's no more.
+    /// An M that nobody needed for a while asks whether it may end; if so, it is one of the
+    /// runtime's no more.
     pub(crate) fn dismiss(&self, m: &'static M) -> bool {
         let mut ms = self.ms.lock();
         let surplus = policy::is_surplus(ms.list.len(), self.procs());
@@ -358,23 +380,29 @@ impl Sched {
     /// How many Gs have not started, and how many migratory ones wait for an M.
     pub(crate) fn queued(&self) -> (usize, usize) {
         let shared = |count: fn(&Shared) -> usize| self.shared.iter().map(count).sum::<usize>();
-        (self.global_new.len() + shared(Shared::unstarted), self.global_woken.len() + shared(Shared::migratory))
+        (
+            self.global_new.len() + shared(Shared::unstarted),
+            self.global_woken.len() + shared(Shared::migratory),
+        )
     }
 
-    /// Takes the judged P from the table of `m`, if that is still an M of this runtime: its record may have gone to another one
-    /// since it was listed, and what lies on its table then is that one's.
+    /// Takes the judged P from the table of `m`, if that is still an M of this runtime: its record
+    /// may have gone to another one since it was listed, and what lies on its table then is that
+    /// one's.
     pub(crate) fn take_from(&self, m: &M, judged: &Judged) -> Option<Box<P>> {
         let ms = self.ms.lock();
         if ms.has(m) { m.table.take(judged) } else { None }
     }
 
-    /// The number of the G that runs on `m`, and where it was made, if that is still an M of this runtime.
+    /// The number of the G that runs on `m`, and where it was made, if that is still an M of this
+    /// runtime.
     pub(crate) fn running_on(&self, m: &M) -> Option<(u64, Option<&'static Location<'static>>)> {
         let ms = self.ms.lock();
         if !ms.has(m) {
             return None;
         }
-        // SAFETY: who is on the list runs Gs of this runtime's slab, and cannot leave the list while it is locked.
+        // SAFETY: who is on the list runs Gs of this runtime's slab, and cannot leave the list
+        // while it is locked.
         unsafe { m.pulse.running() }.map(|g| (g.id(), g.made())).filter(|(id, _)| *id != 0)
     }
 
@@ -400,7 +428,8 @@ impl Sched {
     /// Whether the runtime cancels what runs in it.
     #[inline]
     pub(crate) fn closing(&self) -> bool {
-        // ORDERING[sched.closing]: pairs with `close`; a G made afterwards is cancelled by whoever starts it.
+        // ORDERING[sched.closing]: pairs with `close`; a G made afterwards is cancelled by whoever
+        // starts it.
         self.state.load(Acquire) != OPEN
     }
 

@@ -1,22 +1,27 @@
 //! Scopes: goroutines that borrow.
 //!
-//! [`scope`] returns only after the goroutines made in it have ended, whichever way it ends itself; so they may borrow what
-//! lies outside of it.
+//! [`scope`] returns only after the goroutines made in it have ended, whichever way it ends itself;
+//! so they may borrow what lies outside of it.
 //!
 //! # Invariants
 //!
-//! - The tally counts a child from before it can run until after its closure, and its outcome unless a handle has it, were
-//!   dropped, on the child's own stack. A handle cannot be used once its scope is over, so an outcome in one that was
-//!   forgotten is never touched again.
-//! - The scope's frame is not left before the tally is zero. What its closure throws is caught first and thrown again
-//!   afterwards: while it were in flight, the wait would keep the whole thread, and with it children that settled there.
+//! - The tally counts a child from before it can run until after its closure, and its outcome
+//!   unless a handle has it, were dropped, on the child's own stack. A handle cannot be used once
+//!   its scope is over, so an outcome in one that was forgotten is never touched again.
+//! - The scope's frame is not left before the tally is zero. What its closure throws is caught
+//!   first and thrown again afterwards: while it were in flight, the wait would keep the whole
+//!   thread, and with it children that settled there.
 //! - The wait for the children is not ended by a cancel.
 //!
 //! # Safety
 //!
-//! A child's closure and outcome may hold borrows that end with the scope. They are erased to `'static` for the goroutine
-//! that runs them; the invariants are why nothing of them is left when the scope returns.
-#![expect(unsafe_code, reason = "erases the lifetime of what goroutines borrow; waits in the tally's list")]
+//! A child's closure and outcome may hold borrows that end with the scope. They are erased to
+//! `'static` for the goroutine that runs them; the invariants are why nothing of them is left when
+//! the scope returns.
+#![expect(
+    unsafe_code,
+    reason = "erases the lifetime of what goroutines borrow; waits in the tally's list"
+)]
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -57,7 +62,10 @@ struct Counted<K: Rouse> {
 
 impl<K: Rouse> Tally<K> {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::new(Counted { left: 0, parent: WaitList::new() }), panicked: AtomicBool::new(false) }
+        Self {
+            state: Mutex::new(Counted { left: 0, parent: WaitList::new() }),
+            panicked: AtomicBool::new(false),
+        }
     }
 
     /// One more child.
@@ -97,8 +105,11 @@ impl<K: Rouse> Tally<K> {
                 }
             };
             parking.because(Why::Scope);
-            // SAFETY: the guard is of this lock, whose one list lives in this tally, which the caller holds.
-            let _served_or_not = unsafe { waiter::wait(&self.state, state, |state| &mut state.parent, None, &parking) };
+            // SAFETY: the guard is of this lock, whose one list lives in this tally, which the
+            // caller holds.
+            let _served_or_not = unsafe {
+                waiter::wait(&self.state, state, |state| &mut state.parent, None, &parking)
+            };
         }
     }
 }
@@ -128,16 +139,18 @@ impl fmt::Debug for Scope<'_, '_> {
     }
 }
 
-/// Calls `f` with a scope in which it can make goroutines that borrow, and returns what `f` returned once all of them have
-/// ended. They run in the runtime that the caller is in.
+/// Calls `f` with a scope in which it can make goroutines that borrow, and returns what `f`
+/// returned once all of them have ended. They run in the runtime that the caller is in.
 ///
-/// It waits for them also when `f` panics, and when the calling goroutine is cancelled: that cancel stays pending. A child is
-/// not cancelled with its parent; a [`Token`](crate::cancel::Token) that the children run under does that.
+/// It waits for them also when `f` panics, and when the calling goroutine is cancelled: that cancel
+/// stays pending. A child is not cancelled with its parent; a [`Token`](crate::cancel::Token) that
+/// the children run under does that.
 ///
 /// # Panics
 ///
-/// With what `f` panicked with. If a child panicked whose handle was not joined (being cancelled does not count). If the
-/// calling thread is in no runtime; there, [`Handle::scope`](crate::Handle::scope) serves.
+/// With what `f` panicked with. If a child panicked whose handle was not joined (being cancelled
+/// does not count). If the calling thread is in no runtime; there,
+/// [`Handle::scope`](crate::Handle::scope) serves.
 ///
 /// ```
 /// use gosched_scheduler::{Mode, run, scope};
@@ -168,7 +181,8 @@ pub(crate) fn scope_in<'env, F, T>(sched: Arc<Sched>, f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
-    let scope = Scope { sched, tally: Arc::new(Tally::new()), scope: PhantomData, env: PhantomData };
+    let scope =
+        Scope { sched, tally: Arc::new(Tally::new()), scope: PhantomData, env: PhantomData };
     let outcome = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     let unwinds = Unwinds;
     shielded(|| scope.tally.wait(Parking::begin));
@@ -190,8 +204,8 @@ impl Drop for Unwinds {
 }
 
 impl<'scope> Scope<'scope, '_> {
-    /// Runs `f` as a new goroutine, which may borrow whatever outlives the scope. Never blocks. May be called by the scope's
-    /// goroutines, too.
+    /// Runs `f` as a new goroutine, which may borrow whatever outlives the scope. Never blocks. May
+    /// be called by the scope's goroutines, too.
     #[track_caller]
     pub fn go<F, T>(&'scope self, f: F) -> ScopedJoinHandle<'scope, T>
     where
@@ -199,7 +213,8 @@ impl<'scope> Scope<'scope, '_> {
         T: Send + 'scope,
     {
         let [body, packet] = Shared::two(Packet::new(f, self.tally.clone()));
-        // SAFETY: the goroutine lets go of it before the tally counts down, which the scope waits for: see the module's head.
+        // SAFETY: the goroutine lets go of it before the tally counts down, which the scope waits
+        // for: see the module's head.
         let body = unsafe { SharedBody::borrowing(body) };
         self.tally.up();
         let id = spawn_in(&self.sched, Entry::Shared(body));
@@ -207,8 +222,8 @@ impl<'scope> Scope<'scope, '_> {
     }
 }
 
-/// As [`JoinHandle`](crate::JoinHandle), of a goroutine that was made in a [`scope`]. Dropping it detaches the goroutine from
-/// it, not from the scope.
+/// As [`JoinHandle`](crate::JoinHandle), of a goroutine that was made in a [`scope`]. Dropping it
+/// detaches the goroutine from it, not from the scope.
 pub struct ScopedJoinHandle<'scope, T>(Joint<'scope, T>);
 
 impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
@@ -226,7 +241,8 @@ impl<T> ScopedJoinHandle<'_, T> {
     ///
     /// # Panics
     ///
-    /// Unwinds with [`Cancelled`](crate::Cancelled) if the calling goroutine is cancelled while it waits.
+    /// Unwinds with [`Cancelled`](crate::Cancelled) if the calling goroutine is cancelled while it
+    /// waits.
     pub fn join(self) -> thread::Result<T> {
         self.0.join()
     }

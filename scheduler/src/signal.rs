@@ -11,24 +11,27 @@ pub enum Context {
     Goroutine {
         /// Its number.
         id: u64,
-        /// Whether the handler runs on a registered signal stack, so that it does not use the goroutine's. False in a
-        /// handler that was installed without `SA_ONSTACK`.
+        /// Whether the handler runs on a registered signal stack, so that it does not use the
+        /// goroutine's. False in a handler that was installed without `SA_ONSTACK`.
         on_signal_stack: bool,
     },
-    /// Nothing of ours: a thread of the host, one of our own threads between two goroutines, or a thread bound to a
-    /// runtime between two callbacks.
+    /// Nothing of ours: a thread of the host, one of our own threads between two goroutines, or a
+    /// thread bound to a runtime between two callbacks.
     Outside,
 }
 
-/// What the calling thread is doing; in a signal handler, what it was interrupted in. Async-signal-safe: reads the
-/// thread's current word and asks the kernel about the signal stack, and leaves `errno` alone.
+/// What the calling thread is doing; in a signal handler, what it was interrupted in.
+/// Async-signal-safe: reads the thread's current word and asks the kernel about the signal stack,
+/// and leaves `errno` alone.
 ///
-/// A handler that is told of a goroutine finds all of it: its thread has a signal stack, registered before and removed
-/// after the goroutine is to be seen.
+/// A handler that is told of a goroutine finds all of it: its thread has a signal stack, registered
+/// before and removed after the goroutine is to be seen.
 #[must_use]
 pub fn context() -> Context {
     match current::with(|cx| Some(cx?.g()?.id())) {
-        Some(id) => Context::Goroutine { id, on_signal_stack: signal_stack::registered().executing },
+        Some(id) => {
+            Context::Goroutine { id, on_signal_stack: signal_stack::registered().executing }
+        }
         None => Context::Outside,
     }
 }

@@ -1,16 +1,18 @@
 //! G records: carved in chunks, recycled, freed with their runtime.
 //!
-//! Each chunk is as large as all before it, up to [`LARGEST`]: small ones would lie between the closures of the goroutines, and keep
-//! the holes that those leave from being used as one.
+//! Each chunk is as large as all before it, up to [`LARGEST`]: small ones would lie between the
+//! closures of the goroutines, and keep the holes that those leave from being used as one.
 //!
-//! That they stay mapped is what lets a waker or a signal handler be late (see `g`), and that they can all be walked is
-//! what shutdown needs; a registry that every spawn and every end had to lock is what this replaces.
+//! That they stay mapped is what lets a waker or a signal handler be late (see `g`), and that they
+//! can all be walked is what shutdown needs; a registry that every spawn and every end had to lock
+//! is what this replaces.
 //!
 //! Nothing is allocated under the lock: an allocator that makes goroutines comes by here.
 //!
 //! # Safety
 //!
-//! A record is vacant, and then in one list of vacant records, or belongs to one G. Chunks are freed by `Drop` alone.
+//! A record is vacant, and then in one list of vacant records, or belongs to one G. Chunks are
+//! freed by `Drop` alone.
 #![expect(unsafe_code, reason = "hands out pointers into chunks that it owns")]
 
 use std::ptr::{self, NonNull};
@@ -46,7 +48,11 @@ pub(crate) struct Slab {
 
 impl Slab {
     pub(crate) fn new() -> Self {
-        Self { vacant: Mutex::new(List::new()), newest: AtomicPtr::new(ptr::null_mut()), carved: AtomicUsize::new(0) }
+        Self {
+            vacant: Mutex::new(List::new()),
+            newest: AtomicPtr::new(ptr::null_mut()),
+            carved: AtomicUsize::new(0),
+        }
     }
 
     /// Moves some vacant records into `to`, at least one.
@@ -94,11 +100,15 @@ impl Slab {
         let chunk = Box::leak(Box::new(Chunk { records, older: self.newest.load(Relaxed) }));
         let mut carved = List::new();
         for record in &chunk.records {
-            // SAFETY: in no list yet, and the chunk, which does not move, lives as long as the slab.
+            // SAFETY: in no list yet, and the chunk, which does not move, lives as long as the
+            // slab.
             unsafe { carved.push_back(NonNull::from(record)) };
         }
-        // ORDERING[slab.newest]: pairs with the load in `each`: the chunk is whole for who walks them.
-        while let Err(newest) = self.newest.compare_exchange_weak(chunk.older, &raw mut *chunk, Release, Relaxed) {
+        // ORDERING[slab.newest]: pairs with the load in `each`: the chunk is whole for who walks
+        // them.
+        while let Err(newest) =
+            self.newest.compare_exchange_weak(chunk.older, &raw mut *chunk, Release, Relaxed)
+        {
             chunk.older = newest;
         }
         carved
@@ -120,7 +130,8 @@ impl Drop for Slab {
     fn drop(&mut self) {
         let mut at = *self.newest.get_mut();
         while !at.is_null() {
-            // SAFETY: `carve` leaked it; the runtime ends, so no G is left and nobody reaches a record.
+            // SAFETY: `carve` leaked it; the runtime ends, so no G is left and nobody reaches a
+            // record.
             let chunk = unsafe { Box::from_raw(at) };
             at = chunk.older;
         }

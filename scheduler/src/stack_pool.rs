@@ -1,24 +1,28 @@
 //! Stacks that wait for their next goroutine: a cache per P, slabs per runtime, last in first out.
 //!
-//! A fresh stack costs an opening, a guard and a page fault, some 3 us; a used one nothing. Caches move stacks in batches,
-//! so that a P that only starts Gs and one that only ends them meet in the slabs without a lock per G.
+//! A fresh stack costs an opening, a guard and a page fault, some 3 us; a used one nothing. Caches
+//! move stacks in batches, so that a P that only starts Gs and one that only ends them meet in the
+//! slabs without a lock per G.
 //!
 //! # What idle stacks cost
 //!
 //! Three things keep it small:
 //!
-//! - A stack that leaves a cache for its slab gives its deep pages back, all but the upper [`KEEP`] bytes. So do those
-//!   in the cache of a P that runs out of work, and every [`TIDY_EVERY`]th stack that comes back to a busy one.
-//! - Stacks come from the oldest slab that has one, so that the younger, larger slabs empty after a peak.
-//! - A slab that was whole for [`IDLE_NS`] is unmapped, the page tables with it. The M that keeps the time comes for that, once,
-//!   if nobody else does.
+//! - A stack that leaves a cache for its slab gives its deep pages back, all but the upper [`KEEP`]
+//!   bytes. So do those in the cache of a P that runs out of work, and every [`TIDY_EVERY`]th stack
+//!   that comes back to a busy one.
+//! - Stacks come from the oldest slab that has one, so that the younger, larger slabs empty after a
+//!   peak.
+//! - A slab that was whole for [`IDLE_NS`] is unmapped, the page tables with it. The M that keeps
+//!   the time comes for that, once, if nobody else does.
 //!
-//! Nothing is allocated or freed, and the system is not called, under the lock: an allocator that makes goroutines comes by
-//! here, and every P does.
+//! Nothing is allocated or freed, and the system is not called, under the lock: an allocator that
+//! makes goroutines comes by here, and every P does.
 //!
-//! Rejected: looking first whether deep pages were used at all. `mincore` takes 1.1 us for the default stack, `MADV_DONTNEED`
-//! without anything to give back 0.4 us. Rejected: slabs of one size. A program with ten goroutines would reserve what one with
-//! a million needs, or that one would have thousands of mappings.
+//! Rejected: looking first whether deep pages were used at all. `mincore` takes 1.1 us for the
+//! default stack, `MADV_DONTNEED` without anything to give back 0.4 us. Rejected: slabs of one
+//! size. A program with ten goroutines would reserve what one with a million needs, or that one
+//! would have thousands of mappings.
 
 use std::fmt;
 use std::io;
@@ -39,12 +43,13 @@ const CACHE: usize = 64;
 /// How many fresh stacks are opened at a time.
 const OPEN: u32 = 16;
 
-/// Bytes at its upper end that an idle stack keeps in memory: what a goroutine that formats and prints uses. Giving a page
-/// back and touching it again costs 1.5 us.
+/// Bytes at its upper end that an idle stack keeps in memory: what a goroutine that formats and
+/// prints uses. Giving a page back and touching it again costs 1.5 us.
 const KEEP: usize = 16 << 10;
 
-/// After so many stacks that came back, a busy P gives deep pages of its idle ones back. At most [`CACHE`] times 0.4 us, so 25 ns
-/// for each, and much less when the same few are used again and again.
+/// After so many stacks that came back, a busy P gives deep pages of its idle ones back. At most
+/// [`CACHE`] times 0.4 us, so 25 ns for each, and much less when the same few are used again and
+/// again.
 const TIDY_EVERY: u32 = 1024;
 
 /// A slab that was whole for so long is not needed.
@@ -56,7 +61,8 @@ const SLAB_BYTES: std::ops::RangeInclusive<usize> = (16 << 20)..=(4 << 30);
 /// The stacks of one P, all of the usual size.
 pub(crate) struct StackCache {
     stacks: Vec<Stack>,
-    /// The lowest so many, as far as they are still here, have given their deep pages back and were not used since.
+    /// The lowest so many, as far as they are still here, have given their deep pages back and were
+    /// not used since.
     tidy: usize,
     came_back: u32,
 }
@@ -91,7 +97,8 @@ pub struct StackStats {
     pub reserved: usize,
     /// Reservations, which are mappings or parts of one.
     pub slabs: usize,
-    /// Stacks with a goroutine on them, or in the cache of a P, where it keeps up to 64 for its next ones.
+    /// Stacks with a goroutine on them, or in the cache of a P, where it keeps up to 64 for its
+    /// next ones.
     pub taken: usize,
     /// Stacks that wait in their slabs.
     pub idle: usize,
@@ -112,10 +119,16 @@ struct NoStack {
 
 impl fmt::Display for NoStack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no memory for a stack of {} bytes beside {} others: {}", self.size, self.taken, self.error)?;
+        write!(
+            f,
+            "no memory for a stack of {} bytes beside {} others: {}",
+            self.size, self.taken, self.error
+        )?;
         match self.guards {
             Guards::Light => Ok(()),
-            Guards::Closed => f.write_str(" (each takes two of the mappings that vm.max_map_count limits)"),
+            Guards::Closed => {
+                f.write_str(" (each takes two of the mappings that vm.max_map_count limits)")
+            }
         }
     }
 }
@@ -131,7 +144,8 @@ impl StackCache {
         Self { stacks: Vec::new(), tidy: 0, came_back: 0 }
     }
 
-    /// A stack of `size` bytes, or of the usual size: from here, from a slab that has an idle one, or a fresh one.
+    /// A stack of `size` bytes, or of the usual size: from here, from a slab that has an idle one,
+    /// or a fresh one.
     #[inline]
     pub(crate) fn get(&mut self, pool: &StackPool, size: Option<usize>) -> io::Result<Stack> {
         match size.filter(|size| *size != pool.usual.shape.size()) {
@@ -248,7 +262,8 @@ impl StackPool {
         }
     }
 
-    /// When [`tidy`](Self::tidy) has something to do, on the monotonic clock; [`NEVER`] if there is nothing. A hint.
+    /// When [`tidy`](Self::tidy) has something to do, on the monotonic clock; [`NEVER`] if there is
+    /// nothing. A hint.
     pub(crate) fn due(&self) -> u64 {
         self.due.load(Relaxed)
     }
@@ -272,7 +287,8 @@ impl StackPool {
         self.due.fetch_min(due, Relaxed);
     }
 
-    /// The addresses of the stack that the address lies in, if it is one of this pool's at the moment.
+    /// The addresses of the stack that the address lies in, if it is one of this pool's at the
+    /// moment.
     pub(crate) fn stack_at(&self, address: usize) -> Option<Range<usize>> {
         let mut at = 0;
         let mut found = self.usual.stack_at(address);
@@ -304,7 +320,8 @@ impl Class {
         Self { shape, slabs: Mutex::new(Vec::new()) }
     }
 
-    /// Moves up to `most` idle stacks into `into`; if there is none, opens some. At least one, or an error.
+    /// Moves up to `most` idle stacks into `into`; if there is none, opens some. At least one, or
+    /// an error.
     fn take(&self, into: &mut Vec<Stack>, most: usize) -> io::Result<()> {
         loop {
             let mut slabs = self.slabs.lock();
@@ -319,8 +336,9 @@ impl Class {
             if !into.is_empty() {
                 return Ok(());
             }
-            let claimed =
-                slabs.iter_mut().find_map(|slab| slab.stacks.claim(OPEN).inspect(|_| slab.whole_since = None));
+            let claimed = slabs
+                .iter_mut()
+                .find_map(|slab| slab.stacks.claim(OPEN).inspect(|_| slab.whole_since = None));
             drop(slabs);
             match claimed {
                 Some(unopened) => return self.open(unopened, into),
@@ -364,7 +382,8 @@ impl Class {
         Ok(())
     }
 
-    /// Gives stacks back to their slabs. When something is to be tidied because of that, if anything.
+    /// Gives stacks back to their slabs. When something is to be tidied because of that, if
+    /// anything.
     fn give(&self, stacks: impl Iterator<Item = Stack>) -> u64 {
         let now = monotonic_ns();
         let mut slabs = self.slabs.lock();
@@ -372,7 +391,10 @@ impl Class {
         for stack in stacks {
             // Mostly several in a row are of one slab.
             if slabs.get(at).is_none_or(|slab| !slab.stacks.owns(&stack)) {
-                at = slabs.iter().position(|slab| slab.stacks.owns(&stack)).expect("a slab stays until it is whole");
+                at = slabs
+                    .iter()
+                    .position(|slab| slab.stacks.owns(&stack))
+                    .expect("a slab stays until it is whole");
             }
             slabs[at].stacks.push(stack).expect("just looked");
             if slabs[at].stacks.is_whole() {
@@ -383,7 +405,8 @@ impl Class {
         due
     }
 
-    /// Unmaps slabs that were whole for a while, but for the first, and counts them. When the next one is due.
+    /// Unmaps slabs that were whole for a while, but for the first, and counts them. When the next
+    /// one is due.
     fn tidy(&self, now: u64, unmapped: &mut u64) -> u64 {
         loop {
             let mut slabs = self.slabs.lock();

@@ -1,7 +1,8 @@
 //! A runtime in numbers.
 //!
-//! What is shown is read from words that others write as they go, one after the other and without stopping anybody: each figure
-//! was true a moment ago, and two of them need not have been true together.
+//! What is shown is read from words that others write as they go, one after the other and without
+//! stopping anybody: each figure was true a moment ago, and two of them need not have been true
+//! together.
 
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,8 +16,9 @@ use crate::thread_g;
 
 /// A runtime in numbers; see [`Runtime::stats`](crate::Runtime::stats).
 ///
-/// Its words: a *processor* is the right to run goroutines, of which there are [`procs`](Self::procs); a *thread* is one
-/// that runs goroutines on stacks of their own. Figures of what happened so far begin with the runtime.
+/// Its words: a *processor* is the right to run goroutines, of which there are
+/// [`procs`](Self::procs); a *thread* is one that runs goroutines on stacks of their own. Figures
+/// of what happened so far begin with the runtime.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -24,17 +26,19 @@ pub struct Stats {
     pub goroutines: u64,
     /// Of these, those that run; also without a processor, if it was taken from them.
     pub running: u64,
-    /// Those that could go on and wait for a thread or a processor. An estimate: what was just made ready from elsewhere for
-    /// a thread that is busy counts as one.
+    /// Those that could go on and wait for a thread or a processor. An estimate: what was just made
+    /// ready from elsewhere for a thread that is busy counts as one.
     pub runnable: u64,
-    /// Those that wait for something, or block in [`blocking`](crate::blocking()): what is left when the others are taken from
-    /// [`goroutines`](Self::goroutines), and so with the few that are on their way from one place to the next.
+    /// Those that wait for something, or block in [`blocking`](crate::blocking()): what is left
+    /// when the others are taken from [`goroutines`](Self::goroutines), and so with the few that
+    /// are on their way from one place to the next.
     pub waiting: u64,
     /// Those that have not started.
     pub unstarted: u64,
     /// Processors.
     pub procs: usize,
-    /// Those beyond that number that are still in use, after [`set_procs`](crate::Runtime::set_procs) asked for fewer.
+    /// Those beyond that number that are still in use, after
+    /// [`set_procs`](crate::Runtime::set_procs) asked for fewer.
     pub surplus_procs: usize,
     /// Processors that nobody has any use for.
     pub idle_procs: usize,
@@ -46,11 +50,13 @@ pub struct Stats {
     pub idle_threads: usize,
     /// Those that have something to run and wait for a processor.
     pub queued_threads: usize,
-    /// Those that the processors are meant for: as many as there are of these, once there was use for all.
+    /// Those that the processors are meant for: as many as there are of these, once there was use
+    /// for all.
     pub home_threads: usize,
     /// Those that were made because goroutines kept home threads too long.
     pub rescue_threads: usize,
-    /// Those that lent themselves ([`Runtime::run`](crate::Runtime::run)); they may be home threads, too.
+    /// Those that lent themselves ([`Runtime::run`](crate::Runtime::run)); they may be home
+    /// threads, too.
     pub lent_threads: usize,
     /// Those with started, unfinished goroutines that can run nowhere else.
     pub owning_threads: usize,
@@ -68,8 +74,9 @@ pub struct Stats {
     pub steals: u64,
     /// How often a processor with something to run went from one thread to another.
     pub hand_overs: u64,
-    /// The longest that a goroutine was seen to run without a suspension. The overseer looks about every millisecond while
-    /// something waits, and not at all otherwise: shorter runs, and those that nobody waited for, are not seen.
+    /// The longest that a goroutine was seen to run without a suspension. The overseer looks about
+    /// every millisecond while something waits, and not at all otherwise: shorter runs, and those
+    /// that nobody waited for, are not seen.
     pub longest_run: Duration,
     /// Whether the overseer sleeps, because nothing waits behind a goroutine that runs.
     pub overseer_asleep: bool,
@@ -100,8 +107,9 @@ impl Ms {
 impl Runtime {
     /// The runtime in numbers, as of about now; from any thread.
     ///
-    /// Cheap enough to poll: it stops nobody and takes short locks that are seldom wanted. With 1, 8 and 64 threads it took 320,
-    /// 660 and 1,360 ns (2-core virtual machine, busy with other things). It allocates.
+    /// Cheap enough to poll: it stops nobody and takes short locks that are seldom wanted. With 1,
+    /// 8 and 64 threads it took 320, 660 and 1,360 ns (2-core virtual machine, busy with other
+    /// things). It allocates.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.handle().stats()

@@ -1,27 +1,31 @@
 //! Sysmon: the overseer that takes a P from an M whose goroutine keeps it too long.
 //!
-//! A goroutine that computes for seconds, waits for a disk or sleeps in C keeps its thread; it must not keep the right to run
-//! goroutines with it. One thread per runtime looks at the Ms every now and then. What it sees of an M is its
-//! [`Pulse`](crate::pulse::Pulse) and its thread's CPU clock; what is to be done about it is in `policy::retake`; here it is
-//! carried out.
+//! A goroutine that computes for seconds, waits for a disk or sleeps in C keeps its thread; it must
+//! not keep the right to run goroutines with it. One thread per runtime looks at the Ms every now
+//! and then. What it sees of an M is its [`Pulse`](crate::pulse::Pulse) and its thread's CPU clock;
+//! what is to be done about it is in `policy::retake`; here it is carried out.
 //!
-//! - An M that two looks find in the same round is in user code. Its thread's clock stands and it is not ready to run: it
-//!   is *blocked*, and its P goes at once. Else it *computes*, and its P goes when the slice is over. The goroutine knows
-//!   nothing of it and goes on, without a P, until its next suspension.
-//! - A P is taken only if somebody is there to have it: an M that waits for one, or sleeps, or one that is made before. If none
-//!   can be made, all stays as it is. A P that nobody wants, behind a goroutine that overstays all the same, goes to the idle ones
-//!   and wakes nobody.
-//! - A goroutine that suspends only when it must, with others behind it, is *urged*: the next operation that may suspend does.
+//! - An M that two looks find in the same round is in user code. Its thread's clock stands and it
+//!   is not ready to run: it is *blocked*, and its P goes at once. Else it *computes*, and its P
+//!   goes when the slice is over. The goroutine knows nothing of it and goes on, without a P, until
+//!   its next suspension.
+//! - A P is taken only if somebody is there to have it: an M that waits for one, or sleeps, or one
+//!   that is made before. If none can be made, all stays as it is. A P that nobody wants, behind a
+//!   goroutine that overstays all the same, goes to the idle ones and wakes nobody.
+//! - A goroutine that suspends only when it must, with others behind it, is *urged*: the next
+//!   operation that may suspend does.
 //! - While many compute without a P, new goroutines are let in one at a time (`crowd`).
 //!
-//! It runs no user code, allocates only with no lock held, and holds no P: what it makes runnable goes to inboxes and global
-//! queues. When nothing waits behind user code it sleeps until it is told (`ds::watch`).
+//! It runs no user code, allocates only with no lock held, and holds no P: what it makes runnable
+//! goes to inboxes and global queues. When nothing waits behind user code it sleeps until it is
+//! told (`ds::watch`).
 //!
 //! // GO: proc.go sysmon, retake
 //!
-//! Rejected: preempting by a signal, and switching in its handler: the goroutine may hold malloc's lock, and addresses of
-//! thread-locals live in registers. Wrapping system calls, so that the P is given up before: not for a library in somebody
-//! else's process. Asking the kernel for the thread's state each time: 10 us a file, against 0.3 us for its clock.
+//! Rejected: preempting by a signal, and switching in its handler: the goroutine may hold malloc's
+//! lock, and addresses of thread-locals live in registers. Wrapping system calls, so that the P is
+//! given up before: not for a library in somebody else's process. Asking the kernel for the
+//! thread's state each time: 10 us a file, against 0.3 us for its clock.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -34,8 +38,8 @@ use crate::ds::table::Judged;
 use crate::ds::timers::NEVER;
 use crate::m::M;
 use crate::policy::retake::{
-    BLOCKED_NS, Cpu, LEFT_NS, Looked, Pace, REPORT_LOCK_NS, REPORT_NS, SLICE_NS, Stay, Verdict, admission_ns,
-    is_crowded, judge, slice_ends,
+    BLOCKED_NS, Cpu, LEFT_NS, Looked, Pace, REPORT_LOCK_NS, REPORT_NS, SLICE_NS, Stay, Verdict,
+    admission_ns, is_crowded, judge, slice_ends,
 };
 use crate::proc::start_m::start_idle_m;
 use crate::proc::{surplus, timers, wake};
@@ -83,7 +87,14 @@ struct Seen {
 
 impl Seen {
     fn first(beat: Beat, now: u64) -> Self {
-        Self { beat, round_since: now, slice_since: now, clock: None, cpu: Cpu::Unknown, reported_ns: 0 }
+        Self {
+            beat,
+            round_since: now,
+            slice_since: now,
+            clock: None,
+            cpu: Cpu::Unknown,
+            reported_ns: 0,
+        }
     }
 
     /// Takes over what this look sees. True: the M is in the same round as before.
@@ -114,7 +125,8 @@ struct Sysmon {
     /// By the address of the M's record.
     seen: HashMap<usize, Seen>,
     ms: Vec<&'static M>,
-    /// Since when the permit to start a goroutine is out, and how often it did not come back in time.
+    /// Since when the permit to start a goroutine is out, and how often it did not come back in
+    /// time.
     permit_since: Option<u64>,
     hogs: u32,
     /// Since when there was work for more Ps at each look.
@@ -158,7 +170,8 @@ impl Sysmon {
         let looked = Looked { waits, blocked: false, busy: false };
         let wanted = wanted(sched);
         self.wanted_since = (wanted > 0).then(|| self.wanted_since.unwrap_or(now));
-        let neglected = self.wanted_since.is_some_and(|since| slice_ends(now.saturating_sub(since)));
+        let neglected =
+            self.wanted_since.is_some_and(|since| slice_ends(now.saturating_sub(since)));
         if neglected {
             // Once in a slice: who looks everywhere looks at those last that it has itself.
             self.wanted_since = Some(now);
@@ -167,7 +180,10 @@ impl Sysmon {
         let mut look = Look { sched, now, looked, wanted, neglected, computing: 0 };
         for m in &self.ms {
             let beat = m.pulse.beat();
-            let seen = self.seen.entry(std::ptr::from_ref::<M>(m).addr()).or_insert_with(|| Seen::first(beat, now));
+            let seen = self
+                .seen
+                .entry(std::ptr::from_ref::<M>(m).addr())
+                .or_insert_with(|| Seen::first(beat, now));
             look.at(m, seen, beat);
         }
         if self.seen.len() > 2 * self.ms.len() + 16 {
@@ -237,9 +253,12 @@ impl Look<'_> {
         self.report(m, seen, stuck_ns);
     }
 
-    /// A slice that is about to be over ends at the goroutine's next chance, if others wait behind it or its P is wanted elsewhere.
+    /// A slice that is about to be over ends at the goroutine's next chance, if others wait behind
+    /// it or its P is wanted elsewhere.
     fn urge(&self, m: &M, seen: &Seen) {
-        if slice_ends(self.now.saturating_sub(seen.slice_since)) && (keeps_others_waiting(m) || self.wanted > 0) {
+        if slice_ends(self.now.saturating_sub(seen.slice_since))
+            && (keeps_others_waiting(m) || self.wanted > 0)
+        {
             m.pulse.urge();
         }
     }
@@ -282,7 +301,8 @@ impl Look<'_> {
             return;
         }
         let blocked = seen.cpu == Cpu::Stands;
-        if let Some(overstay) = Overstay::of(self.sched, m, Duration::from_nanos(stuck_ns), blocked) {
+        if let Some(overstay) = Overstay::of(self.sched, m, Duration::from_nanos(stuck_ns), blocked)
+        {
             seen.reported_ns = next;
             overstay.tell(next >= REPORT_LOCK_NS);
         }

@@ -1,8 +1,8 @@
 //! Thread-backed Gs: an M, a G that is the M's thread, and their place in a runtime, in one record.
 //!
-//! They stand for a foreign thread inside a callback, for a goroutine of `Mode::threads`, and, borrowed for the time of
-//! one wait, for a plain thread. Records are immortal: made once, recycled, never freed, so that whoever wakes one late
-//! wakes a note that is there.
+//! They stand for a foreign thread inside a callback, for a goroutine of `Mode::threads`, and,
+//! borrowed for the time of one wait, for a plain thread. Records are immortal: made once,
+//! recycled, never freed, so that whoever wakes one late wakes a note that is there.
 //!
 //! # Safety
 //!
@@ -61,7 +61,8 @@ pub(crate) fn reserve_ids(n: u64) -> u64 {
 pub struct Closed;
 
 impl ThreadG {
-    /// A record for the calling thread, a recycled one if there is one. It is the caller's until [`release`](Self::release).
+    /// A record for the calling thread, a recycled one if there is one. It is the caller's until
+    /// [`release`](Self::release).
     pub(crate) fn acquire() -> &'static ThreadG {
         let vacant = ALL.lock().vacant.pop();
         vacant.unwrap_or_else(|| {
@@ -131,8 +132,9 @@ impl ThreadG {
     #[inline]
     pub(crate) fn join(&self, sched: &Sched) -> Result<(), Closed> {
         self.entered.store(ptr::from_ref(sched).cast_mut(), Relaxed);
-        // After the registration, before the look: the light side of the pair whose other one is in `entered_in`. Either that
-        // one finds the thread, or this one finds the runtime closing. A full fence would be a quarter of a callback.
+        // After the registration, before the look: the light side of the pair whose other one is in
+        // `entered_in`. Either that one finds the thread, or this one finds the runtime closing. A
+        // full fence would be a quarter of a callback.
         light_barrier();
         if sched.closing() {
             self.leave(sched);
@@ -144,7 +146,8 @@ impl ThreadG {
     /// Leaves the runtime.
     #[inline]
     pub(crate) fn leave(&self, sched: &Sched) {
-        // ORDERING[thread_g.left]: what the thread did in the runtime comes before; pairs with the load in `entered_in`.
+        // ORDERING[thread_g.left]: what the thread did in the runtime comes before; pairs with the
+        // load in `entered_in`.
         self.entered.store(ptr::null_mut(), Release);
         if sched.closing() {
             sched.drained.wake();
@@ -155,10 +158,14 @@ impl ThreadG {
 /// Whether a thread-backed G is inside `sched`, at this moment.
 pub(crate) fn any_entered(sched: &Sched) -> bool {
     // ORDERING[thread_g.left]: pairs with the store in `leave`.
-    ALL.lock().every.iter().any(|t| ptr::eq(t.entered.load(std::sync::atomic::Ordering::Acquire), sched))
+    ALL.lock()
+        .every
+        .iter()
+        .any(|t| ptr::eq(t.entered.load(std::sync::atomic::Ordering::Acquire), sched))
 }
 
-/// The thread-backed Gs inside `sched`: all of them, if it was closed before; else those there are at this moment.
+/// The thread-backed Gs inside `sched`: all of them, if it was closed before; else those there are
+/// at this moment.
 pub(crate) fn entered_in(sched: &Sched) -> Vec<&'static ThreadG> {
     let mut inside = Vec::with_capacity(16);
     loop {
@@ -166,7 +173,8 @@ pub(crate) fn entered_in(sched: &Sched) -> Vec<&'static ThreadG> {
         heavy_barrier();
         let all = ALL.lock();
         // ORDERING[thread_g.left]: pairs with the store in `leave`.
-        let is_inside = |t: &&&ThreadG| ptr::eq(t.entered.load(std::sync::atomic::Ordering::Acquire), sched);
+        let is_inside =
+            |t: &&&ThreadG| ptr::eq(t.entered.load(std::sync::atomic::Ordering::Acquire), sched);
         let found = all.every.iter().filter(is_inside).take(inside.capacity());
         // Within its room: an allocator that waits comes by here.
         inside.extend(found.copied());

@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! The running goroutine suspends nowhere while it is on its thread's stack: it is pinned there, so its waits put the thread
-//! to sleep.
+//! The running goroutine suspends nowhere while it is on its thread's stack: it is pinned there, so
+//! its waits put the thread to sleep.
 #![expect(unsafe_code, reason = "runs a closure on another stack")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -15,12 +15,13 @@ use crate::current;
 use crate::g::{G, running_own};
 use crate::proc::park::pinned;
 
-/// Runs `f` on the stack of the calling goroutine's thread, and returns what it returned: for deep recursion, and for C code
-/// that wants more than a goroutine has. That stack has what its thread was made with: 2 MiB, or `RUST_MIN_STACK`, for the
-/// threads of a runtime, and whatever it has for one that lends itself by [`Runtime::run`](crate::Runtime::run).
+/// Runs `f` on the stack of the calling goroutine's thread, and returns what it returned: for deep
+/// recursion, and for C code that wants more than a goroutine has. That stack has what its thread
+/// was made with: 2 MiB, or `RUST_MIN_STACK`, for the threads of a runtime, and whatever it has for
+/// one that lends itself by [`Runtime::run`](crate::Runtime::run).
 ///
-/// While `f` runs, the goroutine stays on its thread and nothing else runs there: if `f` waits, the thread sleeps. A
-/// goroutine that is a thread, and a plain thread, call `f` as it is.
+/// While `f` runs, the goroutine stays on its thread and nothing else runs there: if `f` waits, the
+/// thread sleeps. A goroutine that is a thread, and a plain thread, call `f` as it is.
 ///
 /// # Panics
 ///
@@ -53,13 +54,14 @@ pub fn on_thread_stack<R>(f: impl FnOnce() -> R) -> R {
         set(false);
         outcome
     };
-    // SAFETY: the calling goroutine's, on whose own stack this runs; pinned, it does not suspend meanwhile.
+    // SAFETY: the calling goroutine's, on whose own stack this runs; pinned, it does not suspend
+    // meanwhile.
     let outcome = pinned(|| unsafe { suspender.on_resumers_stack(run) });
     outcome.unwrap_or_else(|payload| resume_unwind(payload))
 }
 
-/// Bytes of stack that the calling code has left, of a goroutine's or a thread's. `None` where the system does not say, or where
-/// the host switched to a stack of its own.
+/// Bytes of stack that the calling code has left, of a goroutine's or a thread's. `None` where the
+/// system does not say, or where the host switched to a stack of its own.
 ///
 /// The main thread's stack grows as it is used; for it, this is what its limit allows.
 #[must_use]
@@ -79,8 +81,9 @@ pub fn stack_remaining() -> Option<usize> {
     })
 }
 
-/// Bytes of its stack that the calling goroutine has used so far, in whole pages: at least so many, if an earlier
-/// one on the same stack went deeper and the pages are still in memory. `None` unless it has a stack of its own. A system call.
+/// Bytes of its stack that the calling goroutine has used so far, in whole pages: at least so many,
+/// if an earlier one on the same stack went deeper and the pages are still in memory. `None` unless
+/// it has a stack of its own. A system call.
 #[must_use]
 pub fn stack_used() -> Option<usize> {
     let own = current::with(|cx| Some(cx?.own()?.stack))?;

@@ -1,42 +1,48 @@
 //! The wait queue under every primitive: who waits, what it is handed, and how it is let go.
 //!
-//! A [`Waiter`] lies with whoever waits - on the stack of a goroutine or thread, or in a pinned future - and is linked, by
-//! raw pointers, into a [`WaitList`] that the primitive keeps inside its own lock. The same node stands for a goroutine, for
-//! a foreign thread's goroutine, for a plain thread ([`Whom::Parked`]; the difference between these is in its target,
-//! [`Rouse`], alone) and for whoever polls a future ([`Whom::Polls`]). The owner's side of each is a module: [`parked`] for
-//! what parks, [`polled`] for futures, [`race`] for one who waits in several lists at once. The loom models bring a target
-//! of their own and run these very files.
+//! A [`Waiter`] lies with whoever waits - on the stack of a goroutine or thread, or in a pinned
+//! future - and is linked, by raw pointers, into a [`WaitList`] that the primitive keeps inside its
+//! own lock. The same node stands for a goroutine, for a foreign thread's goroutine, for a plain
+//! thread ([`Whom::Parked`]; the difference between these is in its target, [`Rouse`], alone) and
+//! for whoever polls a future ([`Whom::Polls`]). The owner's side of each is a module: [`parked`]
+//! for what parks, [`polled`] for futures, [`race`] for one who waits in several lists at once. The
+//! loom models bring a target of their own and run these very files.
 //!
 //! # Invariants
 //!
-//! 1. Links are read and written under the primitive's lock only, and `linked` says whether they are in use.
-//! 2. The waker owns a popped node until it stores `done`, which is its *last* access to the node: after it the owner
-//!    may return and the memory is gone. So it first fills or empties the slot, copies the target out, notifies, and
-//!    then stores. All of it under the lock; making the target runnable comes after the lock was dropped, because that
-//!    runs other code.
-//! 3. Notifying comes before `done`. An owner that saw `done` may end, and what its target points to with it; or wait
-//!    for something else at once, and a notification of the old wait that arrived then would end the new one early.
-//! 4. The owner returns only after it saw `done`, or found the node off the list, or took it off, under the lock, however
-//!    it was woken; nothing in between unwinds.
-//! 5. Cancel, deadline and hand-over race for the lock: whoever has it first decides. A node found `done` under the lock
-//!    was served, and a cancelled owner returns what it was handed; the cancel stays pending for its next wait.
-//! 6. A node of a select is served by whoever wins its race ([`race::Race`]) first; one whose race is lost is taken off
-//!    its list and not touched again.
-//! 7. Nothing is handed into a future's node: it may be forgotten, and what was handed to it with it. It is taken off
-//!    its list and woken, and its next poll tries again. Its waker is the user's: moved out under the lock, called after.
+//! 1. Links are read and written under the primitive's lock only, and `linked` says whether they
+//!    are in use.
+//! 2. The waker owns a popped node until it stores `done`, which is its *last* access to the node:
+//!    after it the owner may return and the memory is gone. So it first fills or empties the slot,
+//!    copies the target out, notifies, and then stores. All of it under the lock; making the target
+//!    runnable comes after the lock was dropped, because that runs other code.
+//! 3. Notifying comes before `done`. An owner that saw `done` may end, and what its target points
+//!    to with it; or wait for something else at once, and a notification of the old wait that
+//!    arrived then would end the new one early.
+//! 4. The owner returns only after it saw `done`, or found the node off the list, or took it off,
+//!    under the lock, however it was woken; nothing in between unwinds.
+//! 5. Cancel, deadline and hand-over race for the lock: whoever has it first decides. A node found
+//!    `done` under the lock was served, and a cancelled owner returns what it was handed; the
+//!    cancel stays pending for its next wait.
+//! 6. A node of a select is served by whoever wins its race ([`race::Race`]) first; one whose race
+//!    is lost is taken off its list and not touched again.
+//! 7. Nothing is handed into a future's node: it may be forgotten, and what was handed to it with
+//!    it. It is taken off its list and woken, and its next poll tries again. Its waker is the
+//!    user's: moved out under the lock, called after.
 //!
-//! Rejected: notifying after the lock is dropped, with the target copied out: the critical section is one
-//! compare-exchange shorter, and 3 is broken. Rejected: a drop guard that unlinks if parking unwinds: nothing unwinds
-//! there, and a cancelled wait would take the lock twice. Rejected: one claim word per node that a canceller races for
-//! without the lock. Unlinking needs the lock anyhow, and under it the race is a plain `if`; only a select, whose nodes lie
-//! under several locks, needs such a word.
+//! Rejected: notifying after the lock is dropped, with the target copied out: the critical section
+//! is one compare-exchange shorter, and 3 is broken. Rejected: a drop guard that unlinks if parking
+//! unwinds: nothing unwinds there, and a cancelled wait would take the lock twice. Rejected: one
+//! claim word per node that a canceller races for without the lock. Unlinking needs the lock
+//! anyhow, and under it the race is a plain `if`; only a select, whose nodes lie under several
+//! locks, needs such a word.
 //!
 //! # Safety
 //!
-//! The pointers in a list are valid by 4: a node stays pinned with its owner until it is off the list or `done`.
-//! They are exclusive by 1. A list goes from thread to thread with the lock around it, so items and targets must be
-//! `Send`. What these files cannot see, that a guard and a list belong to the lock they come with, is the contract of
-//! the owners' functions.
+//! The pointers in a list are valid by 4: a node stays pinned with its owner until it is off the
+//! list or `done`. They are exclusive by 1. A list goes from thread to thread with the lock around
+//! it, so items and targets must be `Send`. What these files cannot see, that a guard and a list
+//! belong to the lock they come with, is the contract of the owners' functions.
 
 #![expect(unsafe_code, reason = "nodes lie with the waiters and are linked through raw pointers")]
 
@@ -55,7 +61,8 @@ pub(crate) mod polled;
 pub(crate) mod race;
 
 pub(crate) use parked::{
-    Parks, Passed, Place, Step, TwoPart, Waited, let_all_go, let_go_before, line_up, wait, wait_until,
+    Parks, Passed, Place, Step, TwoPart, Waited, let_all_go, let_go_before, line_up, wait,
+    wait_until,
 };
 use race::Ticket;
 
@@ -111,8 +118,9 @@ impl<K: Rouse> Roused<K> {
     }
 }
 
-/// Wakes those whom `next` gives, one after the other, until it gives nobody. A future's waker is the user's code: one that
-/// unwinds keeps nobody else from being woken. In the end the first one's panic goes on.
+/// Wakes those whom `next` gives, one after the other, until it gives nobody. A future's waker is
+/// the user's code: one that unwinds keeps nobody else from being woken. In the end the first one's
+/// panic goes on.
 pub(crate) fn wake_each<K: Rouse>(mut next: impl FnMut() -> Option<Roused<K>>) {
     let mut first = None;
     while let Some(roused) = next() {
@@ -173,8 +181,8 @@ impl<T, K> Waiter<T, K> {
 
     #[inline(always)]
     fn is_done(&self) -> bool {
-        // ORDERING[waiter.done]: pairs with the store in `Popped::finish`: the slot is as the waker left it, and the
-        // node is the owner's alone.
+        // ORDERING[waiter.done]: pairs with the store in `Popped::finish`: the slot is as the waker
+        // left it, and the node is the owner's alone.
         self.done.load(Ordering::Acquire) != 0
     }
 }
@@ -221,8 +229,9 @@ pub(crate) struct WaitList<T, K> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark(u64);
 
-// SAFETY: a list owns its nodes' links, and reaches their items and targets, one thread at a time (the lock around
-// it); so both must be allowed on other threads, and nothing else in a node is bound to one.
+// SAFETY: a list owns its nodes' links, and reaches their items and targets, one thread at a time
+// (the lock around it); so both must be allowed on other threads, and nothing else in a node is
+// bound to one.
 unsafe impl<T: Send, K: Send> Send for WaitList<T, K> {}
 
 impl<T, K: Rouse> WaitList<T, K> {
@@ -230,15 +239,17 @@ impl<T, K: Rouse> WaitList<T, K> {
         Self { head: ptr::null(), tail: ptr::null(), count: 0 }
     }
 
-    /// Takes the longest waiting one off the list, past those that a select served elsewhere. The caller finishes it before
-    /// it gives the lock back.
+    /// Takes the longest waiting one off the list, past those that a select served elsewhere. The
+    /// caller finishes it before it gives the lock back.
     #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Popped<'_, T, K>> {
         loop {
             let node = NonNull::new(self.head.cast_mut())?;
-            // SAFETY: a linked node is valid and nobody else uses its links while `self` is borrowed (invariants 1, 4).
+            // SAFETY: a linked node is valid and nobody else uses its links while `self` is
+            // borrowed (invariants 1, 4).
             unsafe { self.unlink(node.as_ptr()) };
-            // SAFETY: it was linked a moment ago, and its owner has to take the lock before it may return.
+            // SAFETY: it was linked a moment ago, and its owner has to take the lock before it may
+            // return.
             if unsafe { node.as_ref() }.win() {
                 return Some(Popped { node, _list: PhantomData });
             }
@@ -260,7 +271,8 @@ impl<T, K: Rouse> WaitList<T, K> {
         self.pop()
     }
 
-    /// Whether somebody waits whom [`pop`](Self::pop) would return now. What a select lost is taken off.
+    /// Whether somebody waits whom [`pop`](Self::pop) would return now. What a select lost is taken
+    /// off.
     pub(crate) fn has_waiter(&mut self) -> bool {
         while let Some(node) = NonNull::new(self.head.cast_mut()) {
             // SAFETY: a linked node is valid.
@@ -278,7 +290,8 @@ impl<T, K: Rouse> WaitList<T, K> {
     where
         T: Copy,
     {
-        // SAFETY: a linked node is valid, and its slot is under this list's lock until it is popped.
+        // SAFETY: a linked node is valid, and its slot is under this list's lock until it is
+        // popped.
         NonNull::new(self.head.cast_mut()).and_then(|node| unsafe { node.as_ref() }.slot.get())
     }
 
@@ -355,7 +368,8 @@ impl<T, K: Rouse> WaitList<T, K> {
     }
 }
 
-/// A waiter off its list, in a waker's hands. It borrows the list, so that the lock is still held when it is finished.
+/// A waiter off its list, in a waker's hands. It borrows the list, so that the lock is still held
+/// when it is finished.
 #[must_use = "a popped waiter that is not finished waits for ever"]
 pub(crate) struct Popped<'list, T, K> {
     node: NonNull<Waiter<T, K>>,
@@ -382,7 +396,8 @@ impl<T, K: Rouse> Popped<'_, T, K> {
 
     #[inline(always)]
     fn finish<R>(self, exchange: impl FnOnce(&Cell<Option<T>>) -> R) -> (R, Roused<K>) {
-        // SAFETY: popped and not `done`: the owner waits for `done` with the node in place (invariants 2, 4).
+        // SAFETY: popped and not `done`: the owner waits for `done` with the node in place
+        // (invariants 2, 4).
         let node = unsafe { self.node.as_ref() };
         if mutated("waiter.done_before_slot") {
             let wake = node.notify();
@@ -391,9 +406,10 @@ impl<T, K: Rouse> Popped<'_, T, K> {
         }
         let exchanged = exchange(&node.slot);
         let wake = node.notify();
-        let order = if mutated("waiter.done_relaxed") { Ordering::Relaxed } else { Ordering::Release };
-        // ORDERING[waiter.done]: pairs with `Waiter::is_done`: what was done to the slot is visible to who sees this.
-        // The last access to the node: it may be gone right after.
+        let order =
+            if mutated("waiter.done_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+        // ORDERING[waiter.done]: pairs with `Waiter::is_done`: what was done to the slot is visible
+        // to who sees this. The last access to the node: it may be gone right after.
         node.done.store(1, order);
         (exchanged, wake)
     }

@@ -1,8 +1,9 @@
 //! What things cost, in nanoseconds: the simulated machine's only claim to be like a real one.
 //!
-//! Figures of the scheduler are from `docs/performance.md`, those marked (m) from the models that the design was decided
-//! by; both from virtual machines with 2 CPUs. What is said here about 128 Ps assumes that a core costs the same however
-//! many there are: no memory bandwidth, no caches that are far away, no lock that is fought for.
+//! Figures of the scheduler are from `docs/performance.md`, those marked (m) from the models that
+//! the design was decided by; both from virtual machines with 2 CPUs. What is said here about 128
+//! Ps assumes that a core costs the same however many there are: no memory bandwidth, no caches
+//! that are far away, no lock that is fought for.
 
 /// One round of an M's loop, with the switch to a G and back.
 pub(crate) const ROUND: u64 = 30;
@@ -21,7 +22,8 @@ pub(crate) const ENTER: u64 = 43;
 pub(crate) const WAKE: u64 = 4_500;
 /// Until a thread runs that was woken on a core that sleeps: half of the round trip of 57 us (m).
 pub(crate) const WOKEN: u64 = 28_000;
-/// Until a spinning thread has seen what another one wrote: half of a round trip between two Ms, less what they do (m).
+/// Until a spinning thread has seen what another one wrote: half of a round trip between two Ms,
+/// less what they do (m).
 pub(crate) const SEEN: u64 = 300;
 /// `sched_yield`, and the switch to another thread and back.
 pub(crate) const YIELDED: u64 = 1_000;
@@ -36,7 +38,8 @@ pub(crate) const TIMER_SLACK: u64 = 50_000;
 /// A look of sysmon's.
 pub(crate) const SYSMON_LOOK: u64 = 5_000;
 
-/// What the kernel lets a thread run before others on its core, and before one that has just been woken.
+/// What the kernel lets a thread run before others on its core, and before one that has just been
+/// woken.
 pub(crate) const QUANTUM: u64 = 3_000_000;
 /// See [`QUANTUM`].
 pub(crate) const WAKEUP_GRANULARITY: u64 = 1_000_000;

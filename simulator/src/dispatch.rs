@@ -74,7 +74,8 @@ impl World {
         if let Some(by) = by {
             self.ms[by].debt += cost::WAKE;
         }
-        let latency = if self.os.threads[t].epoch == 0 { cost::THREAD_STARTED } else { cost::WOKEN };
+        let latency =
+            if self.os.threads[t].epoch == 0 { cost::THREAD_STARTED } else { cost::WOKEN };
         self.at(self.now + latency, Event::Wake(t));
     }
 
@@ -90,12 +91,14 @@ impl World {
         m
     }
 
-    /// A P that nobody has: to the line's head if it was passed over, else it lies idle; unless it is one too many.
+    /// A P that nobody has: to the line's head if it was passed over, else it lies idle; unless it
+    /// is one too many.
     pub(crate) fn put_back(&mut self, p: usize, by: Option<usize>) {
         if self.excess() > 0 {
             return self.retire_p(p, by);
         }
-        if self.dispatch.line.front().is_some_and(|head| policy::passed_over(head.since, self.now)) {
+        if self.dispatch.line.front().is_some_and(|head| policy::passed_over(head.since, self.now))
+        {
             let head = self.leave_line(0);
             self.hand(p, head, by);
         } else {
@@ -121,11 +124,16 @@ impl World {
         if self.excess() > 0 {
             return self.retire_p(p, by);
         }
-        let needed = self.has_free_work() || !self.dispatch.line.is_empty() || self.timers_are_due();
+        let needed =
+            self.has_free_work() || !self.dispatch.line.is_empty() || self.timers_are_due();
         if !needed {
             return self.put_back(p, by);
         }
-        let m = if self.dispatch.line.is_empty() { self.pop_asleep() } else { Some(self.leave_line(0)) };
+        let m = if self.dispatch.line.is_empty() {
+            self.pop_asleep()
+        } else {
+            Some(self.leave_line(0))
+        };
         let m = m.unwrap_or_else(|| self.start_m(by));
         self.hand(p, m, by);
         self.line_changed(by);

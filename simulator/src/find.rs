@@ -121,7 +121,10 @@ impl World {
         let procs = self.ps.len();
         let offers = |p: &usize| self.ps[*p].offers && !self.ps[*p].unstarted.is_empty();
         let victim = (1..procs).map(|i| (p + i) % procs).find(offers)?;
-        if self.is_relieved(m) || !policy::may_relieve(self.ms[m].settled, self.least_home().1) || !self.admit(m) {
+        if self.is_relieved(m)
+            || !policy::may_relieve(self.ms[m].settled, self.least_home().1)
+            || !self.admit(m)
+        {
             return None;
         }
         self.ps[victim].unstarted.pop_front()
@@ -145,7 +148,9 @@ impl World {
     /// Looks everywhere.
     pub(crate) fn look(&mut self, m: usize) -> Look {
         self.run_timers(m);
-        if let Some(g) = self.ms[m].pop_next().or_else(|| self.ms[m].mail()).or_else(|| self.pop_global(m)) {
+        if let Some(g) =
+            self.ms[m].pop_next().or_else(|| self.ms[m].mail()).or_else(|| self.pop_global(m))
+        {
             return Look::Found(g);
         }
         let mut young: Option<u64> = None;

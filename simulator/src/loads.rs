@@ -41,7 +41,8 @@ impl Outcome {
 fn outcome(world: World, counted: &'static str, timed: &'static str) -> Outcome {
     let done_at = world.record.times("done at").max();
     let ran = if done_at > 0 { done_at } else { world.now };
-    let per_second = u128::from(world.record.counted(counted)) * u128::from(S) / u128::from(ran.max(1));
+    let per_second =
+        u128::from(world.record.counted(counted)) * u128::from(S) / u128::from(ran.max(1));
     let foreign = world.gs.iter().filter(|g| g.thread.is_some()).count();
     let settled = (0..world.procs).filter_map(|m| world.ms.get(m)).map(|m| m.settled);
     let least = settled.clone().min().filter(|_| world.ms.len() >= world.procs);
@@ -52,7 +53,9 @@ fn outcome(world: World, counted: &'static str, timed: &'static str) -> Outcome 
         times: world.record.times(timed),
         threads: world.os.most_alive - foreign,
         threads_left: world.os.alive() - foreign,
-        spread: least.filter(|least| *least > 0).map(|least| settled.max().unwrap_or(0) * 100 / least),
+        spread: least
+            .filter(|least| *least > 0)
+            .map(|least| settled.max().unwrap_or(0) * 100 / least),
         record: world.record,
         done_at,
     }
@@ -104,8 +107,8 @@ fn newcomer(made: u64) -> Box<dyn Script> {
     })
 }
 
-/// `n` goroutines that compute for 2 s without a call, a ticker that is migratory (one that is settled where a hog is waits
-/// for it), and others that want to begin.
+/// `n` goroutines that compute for 2 s without a call, a ticker that is migratory (one that is
+/// settled where a hog is waits for it), and others that want to begin.
 pub(crate) fn hogs(config: Config, n: usize) -> Outcome {
     let mut world = World::new(config);
     world.go_migratory(ticker());
@@ -130,8 +133,8 @@ pub(crate) fn yields(config: Config) -> Outcome {
     outcome(world, "yields", "a beginning")
 }
 
-/// Goroutines whose operations succeed at once, four for each P, so that none suspends by itself; and others, made outside, that want
-/// to begin.
+/// Goroutines whose operations succeed at once, four for each P, so that none suspends by itself;
+/// and others, made outside, that want to begin.
 pub(crate) fn never_wait(config: Config) -> Outcome {
     let mut world = World::new(config);
     let loops = 4 * config.procs;
@@ -161,8 +164,9 @@ pub(crate) fn never_wait(config: Config) -> Outcome {
     outcome(world, "turns", "a turn")
 }
 
-/// Goroutines that compute and yield, four for each P that it begins with, while the number of Ps becomes one, twice as many
-/// as at first, and that again; with a hog, from which a P is taken, and a ticker.
+/// Goroutines that compute and yield, four for each P that it begins with, while the number of Ps
+/// becomes one, twice as many as at first, and that again; with a hog, from which a P is taken, and
+/// a ticker.
 pub(crate) fn resized(config: Config) -> Outcome {
     let mut world = World::new(config);
     world.go_migratory(ticker());
@@ -218,7 +222,8 @@ pub(crate) fn acceptor(config: Config) -> Outcome {
     outcome(world, "children", "a beginning")
 }
 
-/// Goroutines that make another one and end, on each P; before them, a hundred that want to begin, and are never the newest.
+/// Goroutines that make another one and end, on each P; before them, a hundred that want to begin,
+/// and are never the newest.
 pub(crate) fn flood(config: Config) -> Outcome {
     let mut world = World::new(config);
     let (waiting, chains) = (100, 2 * config.procs);
@@ -283,7 +288,8 @@ fn ended(me: &mut Me<'_>) -> Op {
 pub(crate) fn pairs(config: Config) -> Outcome {
     let mut world = World::new(config);
     let pairs = 4 * config.procs;
-    let ends: Vec<(Chan, Chan)> = (0..pairs).map(|_| (world.channel(0), world.channel(0))).collect();
+    let ends: Vec<(Chan, Chan)> =
+        (0..pairs).map(|_| (world.channel(0), world.channel(0))).collect();
     world.go(parent(pairs, move |n| Box::new(pinger(ends[n]))));
     world.run((128 * MS / config.procs as u64).clamp(4 * MS, 20 * MS));
     outcome(world, "round trips", "a round trip")
@@ -313,7 +319,8 @@ fn pinger((ping, pong): (Chan, Chan)) -> impl Script {
     }
 }
 
-/// 32 goroutines for each P, which come from outside. Each makes one that helps it, and sends it 500 items, one after the other is answered.
+/// 32 goroutines for each P, which come from outside. Each makes one that helps it, and sends it
+/// 500 items, one after the other is answered.
 pub(crate) fn helpers(config: Config) -> Outcome {
     let mut world = World::new(config);
     for _ in 0..32 * config.procs {
@@ -328,7 +335,8 @@ pub(crate) fn helpers(config: Config) -> Outcome {
     outcome(world, "round trips", "a round trip")
 }
 
-/// 32 goroutines for each P that block for 20 ms at the same time, with a word or without; a ticker beside them.
+/// 32 goroutines for each P that block for 20 ms at the same time, with a word or without; a ticker
+/// beside them.
 pub(crate) fn blocking(config: Config, says_so: bool) -> Outcome {
     let mut world = World::new(config);
     world.go_migratory(ticker());
@@ -354,8 +362,8 @@ pub(crate) fn blocking(config: Config, says_so: bool) -> Outcome {
     outcome(world, "calls", "a ticker's gap")
 }
 
-/// Two threads of C's for each P, whose callbacks ask a goroutine for an answer; and as many hogs as there are Ps, if they
-/// shall be there.
+/// Two threads of C's for each P, whose callbacks ask a goroutine for an answer; and as many hogs
+/// as there are Ps, if they shall be there.
 pub(crate) fn callbacks(config: Config, with_hogs: bool) -> Outcome {
     let mut world = World::new(config);
     let requests = world.channel(64);

@@ -1,5 +1,5 @@
-//! An M: its loop, and how it comes to its P. The order of things is that of `proc::run`, and what is decided is decided by
-//! `policy`.
+//! An M: its loop, and how it comes to its P. The order of things is that of `proc::run`, and what
+//! is decided is decided by `policy`.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -65,7 +65,8 @@ pub(crate) struct M {
     pub(crate) asleep_since: u64,
     /// What it has to do for others before it goes on.
     pub(crate) debt: u64,
-    /// Rounds, those that began a slice, and whether this one goes on in the slice of the one before.
+    /// Rounds, those that began a slice, and whether this one goes on in the slice of the one
+    /// before.
     pub(crate) round: u64,
     pub(crate) slice: u64,
     inherits: bool,
@@ -297,7 +298,8 @@ impl World {
         m < self.procs
     }
 
-    /// While others stand in the line, an M with ready work lets them have its P in time. True: it sleeps.
+    /// While others stand in the line, an M with ready work lets them have its P in time. True: it
+    /// sleeps.
     fn give_way(&mut self, m: usize) -> bool {
         if self.dispatch.line.is_empty() {
             return false;
@@ -345,7 +347,10 @@ impl World {
     pub(crate) fn lingered(&mut self, m: usize, slept: u64) {
         let alive = self.ms.iter().filter(|m| !m.ended).count();
         let machine = &self.ms[m];
-        if machine.slept != slept || machine.standing != Standing::Asleep || !policy::is_surplus(alive, self.procs) {
+        if machine.slept != slept
+            || machine.standing != Standing::Asleep
+            || !policy::is_surplus(alive, self.procs)
+        {
             return;
         }
         self.take_asleep(m);

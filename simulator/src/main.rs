@@ -1,12 +1,14 @@
 //! What gosched's policy does, on machines with as many cores as one likes. `cargo xtask simulate`
 //!
-//! The functions that decide are the scheduler's own, compiled in here from their file; everything around them is a model
-//! that has no threads: a queue of events, cores and a kernel ([`os`]), Ms that run goroutines ([`machine`], [`ops`]), and
-//! the dispatch and sysmon after the scheduler's. It is deterministic: the same seed gives the same table.
+//! The functions that decide are the scheduler's own, compiled in here from their file; everything
+//! around them is a model that has no threads: a queue of events, cores and a kernel ([`os`]), Ms
+//! that run goroutines ([`machine`], [`ops`]), and the dispatch and sysmon after the scheduler's.
+//! It is deterministic: the same seed gives the same table.
 //!
-//! What it can show: whether rules work together as they were meant to, and how that changes with the number of Ps. What it
-//! cannot: what locks, caches and memory cost, which it takes for free; and any mistake in the code that carries the rules
-//! out. `docs/performance.md` compares it with what is measured.
+//! What it can show: whether rules work together as they were meant to, and how that changes with
+//! the number of Ps. What it cannot: what locks, caches and memory cost, which it takes for free;
+//! and any mistake in the code that carries the rules out. `docs/performance.md` compares it with
+//! what is measured.
 
 mod cost;
 mod dispatch;
@@ -34,7 +36,8 @@ use world::Config;
 
 const PROCS: [usize; 7] = [2, 4, 8, 16, 32, 64, 128];
 
-const USAGE: &str = "usage: cargo xtask simulate [--procs N]... [--cores N] [--load NAME] [--seed N]";
+const USAGE: &str =
+    "usage: cargo xtask simulate [--procs N]... [--cores N] [--load NAME] [--seed N]";
 
 /// What is to be shown.
 struct Arguments {
@@ -51,7 +54,10 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::FAILURE;
     };
-    println!("seed {}; times in us; threads: the most at a time, and those at the end\n", arguments.seed);
+    println!(
+        "seed {}; times in us; threads: the most at a time, and those at the end\n",
+        arguments.seed
+    );
     println!(
         "{:16} {:>4} {:>5} {:>12} {:12} {:>9} {:>9} {:>9} {:14} {:>10} {:>7} {:>9} {:>6} {:>8}",
         "load",
@@ -122,7 +128,9 @@ const LOADS: [Load; 14] = [
 
 fn line(name: &str, config: Config, outcome: &Outcome) {
     let us = |ns: u64| format!("{:.1}", ns as f64 / 1e3);
-    let time = |per_mille| if outcome.times.len() > 0 { us(outcome.times.at(per_mille)) } else { "-".to_owned() };
+    let time = |per_mille| {
+        if outcome.times.len() > 0 { us(outcome.times.at(per_mille)) } else { "-".to_owned() }
+    };
     println!(
         "{name:16} {:>4} {:>5} {:>12} {:12} {:>9} {:>9} {:>9} {:14} {:>10} {:>7} {:>9} {:>6} {:>8}",
         config.procs,

@@ -1,4 +1,5 @@
-//! What operations do: channels, sleeping, spawning, blocking; on an M, and in a callback on C's thread.
+//! What operations do: channels, sleeping, spawning, blocking; on an M, and in a callback on C's
+//! thread.
 
 use crate::cost;
 use crate::g::{Gid, Op};
@@ -92,7 +93,8 @@ impl World {
         self.round(m)
     }
 
-    /// After an operation that may suspend: it does, if the slice is over, or the P was taken meanwhile.
+    /// After an operation that may suspend: it does, if the slice is over, or the P was taken
+    /// meanwhile.
     fn go_on(&mut self, m: usize, g: Gid) -> Next {
         if self.ms[m].p.is_some() && !self.ms[m].urged {
             return self.begin_op(m, g);
@@ -176,7 +178,9 @@ impl World {
 
     /// Who spins sees what was published. A few of them: the others would come too late.
     pub(crate) fn poke_searchers(&mut self) {
-        let spinning = |m: &usize| matches!(self.ms[*m].phase, Phase::Search(_)) && self.spins(self.ms[*m].thread);
+        let spinning = |m: &usize| {
+            matches!(self.ms[*m].phase, Phase::Search(_)) && self.spins(self.ms[*m].thread)
+        };
         let few: Vec<usize> = (0..self.ms.len()).filter(spinning).take(4).collect();
         for m in few {
             let t = self.ms[m].thread;
@@ -193,7 +197,8 @@ impl World {
         self.timers.first().is_some_and(|(due, _)| *due <= self.now)
     }
 
-    /// Somebody's sleep is over: an M that sleeps was woken by it, or one that runs finds it in its next round.
+    /// Somebody's sleep is over: an M that sleeps was woken by it, or one that runs finds it in its
+    /// next round.
     pub(crate) fn timer_is_due(&mut self) {
         if !self.timers_are_due() {
             return;
@@ -219,19 +224,20 @@ impl World {
     /// Has a helper block for the G. False: there is none.
     fn help(&mut self, m: usize, g: Gid, ns: u64) -> bool {
         let now = self.now;
-        let latency = if let Some(helper) = self.helpers.iter_mut().rfind(|helper| helper.until <= now) {
-            helper.until = now + cost::WOKEN + ns + cost::TIMER_SLACK;
-            self.ms[m].debt += cost::WAKE;
-            cost::WOKEN
-        } else if self.helpers.len() < policy::MAX_HELPERS {
-            let until = now + cost::THREAD_STARTED + ns + cost::TIMER_SLACK;
-            let thread = self.new_thread(Role::Helper);
-            self.helpers.push(Helper { thread, until });
-            self.ms[m].debt += cost::THREAD_MADE;
-            cost::THREAD_STARTED
-        } else {
-            return false;
-        };
+        let latency =
+            if let Some(helper) = self.helpers.iter_mut().rfind(|helper| helper.until <= now) {
+                helper.until = now + cost::WOKEN + ns + cost::TIMER_SLACK;
+                self.ms[m].debt += cost::WAKE;
+                cost::WOKEN
+            } else if self.helpers.len() < policy::MAX_HELPERS {
+                let until = now + cost::THREAD_STARTED + ns + cost::TIMER_SLACK;
+                let thread = self.new_thread(Role::Helper);
+                self.helpers.push(Helper { thread, until });
+                self.ms[m].debt += cost::THREAD_MADE;
+                cost::THREAD_STARTED
+            } else {
+                return false;
+            };
         let done = now + latency + ns + cost::TIMER_SLACK;
         self.at(done, Event::Helped(g));
         let idle = u64::try_from(policy::HELPER_IDLE.as_nanos()).expect("it is short");
@@ -276,7 +282,9 @@ impl World {
                     let child = self.new_g(script);
                     self.publish_new(child);
                 }
-                Op::Sleep(ns) | Op::Block(ns) | Op::Blocking(ns) => return Next::Block(ns + cost::TIMER_SLACK),
+                Op::Sleep(ns) | Op::Block(ns) | Op::Blocking(ns) => {
+                    return Next::Block(ns + cost::TIMER_SLACK);
+                }
                 Op::Stay => return Next::Sleep,
                 Op::End => return Next::End,
                 op => {

@@ -1,4 +1,5 @@
-//! The simulated machine: threads on cores, by a kernel that is fair and lets in at once who has just been woken.
+//! The simulated machine: threads on cores, by a kernel that is fair and lets in at once who has
+//! just been woken.
 //!
 //! Less than Linux's: one queue for all cores, one priority, and a core costs nothing to change.
 
@@ -93,7 +94,9 @@ impl Os {
 
     /// The running thread goes on for `burst`, or spins.
     pub(crate) fn go_on(&mut self, t: Tid, burst: Option<u64>, now: u64) {
-        let State::Running { core, since, .. } = self.threads[t].state else { unreachable!("it runs") };
+        let State::Running { core, since, .. } = self.threads[t].state else {
+            unreachable!("it runs")
+        };
         let until = burst.map(|burst| now + burst);
         let thread = &mut self.threads[t];
         thread.epoch += 1;
@@ -133,7 +136,9 @@ impl Os {
 
     fn fill(&mut self, core: usize, now: u64) {
         let Some(t) = self.ready.pop_front() else { return };
-        let State::Ready { left } = self.threads[t].state else { unreachable!("it is in the queue") };
+        let State::Ready { left } = self.threads[t].state else {
+            unreachable!("it is in the queue")
+        };
         self.cores[core] = Some(t);
         self.set(t, State::Running { core, since: now, until: Some(now + left) }, now);
         self.alarms.push((now + left, Alarm::Burst(t, self.threads[t].epoch)));
@@ -174,7 +179,8 @@ impl Os {
         true
     }
 
-    /// Who gives its core to a thread that was woken: one that spins, or the one that has run for longest.
+    /// Who gives its core to a thread that was woken: one that spins, or the one that has run for
+    /// longest.
     fn victim(&self, now: u64) -> Option<Tid> {
         let running = |t: &Tid| match self.threads[*t].state {
             State::Running { since, until, .. } => (until.is_none(), now - since),

@@ -11,7 +11,8 @@ impl Rng {
 
     /// 0 to `n` - 1.
     pub(crate) fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let spread = u128::from(self.0 >> 11) * u128::from(n);
         (spread >> 53) as u64
     }

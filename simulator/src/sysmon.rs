@@ -1,11 +1,13 @@
-//! The overseer, as `sysmon` and `crowd` are: looks, takes Ps from those who keep them, and lets new goroutines in.
+//! The overseer, as `sysmon` and `crowd` are: looks, takes Ps from those who keep them, and lets
+//! new goroutines in.
 
 use std::collections::BTreeMap;
 
 use crate::cost;
 use crate::os::Tid;
 use crate::policy::retake::{
-    BLOCKED_NS, Cpu, Looked, Pace, SLICE_NS, Stay, Verdict, admission_ns, is_crowded, judge, slice_ends,
+    BLOCKED_NS, Cpu, Looked, Pace, SLICE_NS, Stay, Verdict, admission_ns, is_crowded, judge,
+    slice_ends,
 };
 use crate::world::{Event, Next, World};
 
@@ -116,7 +118,8 @@ impl World {
             || self.has_free_work()
             || self.timers_are_due();
         let mut looked = Looked { waits, blocked: false, busy: false };
-        let mut wanted = self.free_work() + self.dispatch.line.len() + usize::from(self.timers_are_due());
+        let mut wanted =
+            self.free_work() + self.dispatch.line.len() + usize::from(self.timers_are_due());
         let now = self.now;
         let since = (wanted > 0).then(|| self.sysmon.wanted_since.unwrap_or(now));
         self.sysmon.wanted_since = since;
@@ -149,11 +152,19 @@ impl World {
         looked
     }
 
-    /// What is known of an M, if this look finds it in the same round of user code as the one before.
+    /// What is known of an M, if this look finds it in the same round of user code as the one
+    /// before.
     fn see(&mut self, m: usize) -> Option<Seen> {
         let now = self.now;
         let (round, slice, thread) = (self.ms[m].round, self.ms[m].slice, self.ms[m].thread);
-        let first = Seen { round, round_since: now, slice, slice_since: now, clock: None, cpu: Cpu::Unknown };
+        let first = Seen {
+            round,
+            round_since: now,
+            slice,
+            slice_since: now,
+            clock: None,
+            cpu: Cpu::Unknown,
+        };
         let seen = self.sysmon.seen.entry(m).or_insert(first);
         let same_round = seen.round == round;
         if !same_round {

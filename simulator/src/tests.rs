@@ -17,7 +17,11 @@ fn as_many_hogs_as_ps_hold_up_neither_a_ticker_nor_a_newcomer() {
         let outcome = loads::hogs(machine(procs), procs);
         assert!(outcome.times.max() <= 30 * MS, "{procs} Ps: a gap of {} ns", outcome.times.max());
         let begins = outcome.record.times("a beginning");
-        assert!(begins.len() > 100 && begins.max() <= 30 * MS, "{procs} Ps: begins after {} ns", begins.max());
+        assert!(
+            begins.len() > 100 && begins.max() <= 30 * MS,
+            "{procs} Ps: begins after {} ns",
+            begins.max()
+        );
         assert_eq!(outcome.retaken(), procs as u64, "each hog loses its P once");
     }
 }
@@ -27,7 +31,8 @@ fn two_hundred_hogs_leave_a_ticker_its_turn_and_make_few_threads() {
     for procs in [2, 8, 32] {
         let outcome = loads::hogs(machine(procs), 200);
         assert!(outcome.times.max() <= 60 * MS, "{procs} Ps: a gap of {} ns", outcome.times.max());
-        // Those at home, those that compute until it is crowded, and who is let in afterwards, ever more seldom.
+        // Those at home, those that compute until it is crowded, and who is let in afterwards, ever
+        // more seldom.
         let limit = procs + COMPUTING_PER_PROC * procs + 12;
         assert!(outcome.threads <= limit, "{procs} Ps: {} threads", outcome.threads);
     }
@@ -63,16 +68,25 @@ fn those_who_block_at_once_are_through_in_time_and_their_threads_go() {
 fn pairs_that_talk_stay_together() {
     for procs in [2, 8, 32] {
         let outcome = loads::pairs(machine(procs));
-        assert!(outcome.times.at(500) < 500, "{procs} Ps: a round trip takes {} ns", outcome.times.at(500));
+        assert!(
+            outcome.times.at(500) < 500,
+            "{procs} Ps: a round trip takes {} ns",
+            outcome.times.at(500)
+        );
     }
 }
 
-/// However early the Ms come that take the goroutines from outside: each has room for those that its own ones make.
+/// However early the Ms come that take the goroutines from outside: each has room for those that
+/// its own ones make.
 #[test]
 fn who_comes_from_outside_stays_with_its_helper() {
     for procs in [2, 8, 32] {
         let outcome = loads::helpers(machine(procs));
-        assert!(outcome.times.at(500) < 500, "{procs} Ps: a round trip takes {} ns", outcome.times.at(500));
+        assert!(
+            outcome.times.at(500) < 500,
+            "{procs} Ps: a round trip takes {} ns",
+            outcome.times.at(500)
+        );
     }
 }
 
@@ -91,7 +105,8 @@ fn a_fork_join_tree_is_whole() {
     assert_eq!(outcome.record.counted("goroutines"), (1 << 10) - 1);
 }
 
-/// An M has its share of a tree when it is so deep in it; then it has to wait until others have as much.
+/// An M has its share of a tree when it is so deep in it; then it has to wait until others have as
+/// much.
 #[test]
 fn a_tree_deeper_than_the_slack_is_not_slower_on_more_ps() {
     let rates = [2, 4, 8, 16].map(|procs| loads::fork_join(machine(procs), 12).per_second);
@@ -119,7 +134,11 @@ fn loops_made_in_one_burst_do_not_stay_with_their_maker() {
 fn yields_starve_no_newcomer() {
     for procs in [2, 8] {
         let outcome = loads::yields(machine(procs));
-        assert!(outcome.times.len() > 5 && outcome.times.max() <= 10 * MS, "{procs} Ps: {} ns", outcome.times.max());
+        assert!(
+            outcome.times.len() > 5 && outcome.times.max() <= 10 * MS,
+            "{procs} Ps: {} ns",
+            outcome.times.max()
+        );
     }
 }
 
@@ -137,19 +156,28 @@ fn newer_ones_that_keep_coming_keep_the_older_for_a_while_only() {
     }
 }
 
-/// Each is asked to suspend when its slice is nearly over, and does: no P has to be taken from it for that.
+/// Each is asked to suspend when its slice is nearly over, and does: no P has to be taken from it
+/// for that.
 #[test]
 fn those_who_never_wait_give_each_other_a_turn() {
     for procs in [1, 2, 8] {
         let outcome = loads::never_wait(machine(procs));
         // Some have more than their share of siblings.
-        assert!(outcome.times.max() <= 11 * 12 * MS, "{procs} Ps: a turn after {} ns", outcome.times.max());
+        assert!(
+            outcome.times.max() <= 11 * 12 * MS,
+            "{procs} Ps: a turn after {} ns",
+            outcome.times.max()
+        );
         assert!(outcome.times.max() >= 9 * MS, "{procs} Ps: nobody had a slice to itself");
         // A P with nothing to do behind it goes to the idle ones, and comes back.
         let handed_over = outcome.record.counted("hand-overs");
         assert!(handed_over <= 2 * procs as u64, "{procs} Ps: {handed_over} hand-overs");
         let begins = outcome.record.times("a beginning");
-        assert!(begins.len() >= 48 && begins.max() <= 30 * MS, "{procs} Ps: begins after {} ns", begins.max());
+        assert!(
+            begins.len() >= 48 && begins.max() <= 30 * MS,
+            "{procs} Ps: begins after {} ns",
+            begins.max()
+        );
     }
 }
 
@@ -181,9 +209,13 @@ fn nothing_to_do_is_nothing_done() {
 
 #[test]
 fn the_same_seed_gives_the_same_run_and_others_the_same_verdict() {
-    let runs: Vec<Outcome> =
-        [1, 1, 2, 3, 4].map(|seed| loads::hogs(Config { seed, ..machine(4) }, 20)).into_iter().collect();
-    let figures = |outcome: &Outcome| (outcome.times.at(500), outcome.times.max(), outcome.retaken(), outcome.threads);
+    let runs: Vec<Outcome> = [1, 1, 2, 3, 4]
+        .map(|seed| loads::hogs(Config { seed, ..machine(4) }, 20))
+        .into_iter()
+        .collect();
+    let figures = |outcome: &Outcome| {
+        (outcome.times.at(500), outcome.times.max(), outcome.retaken(), outcome.threads)
+    };
     assert_eq!(figures(&runs[0]), figures(&runs[1]));
     assert!(runs.iter().all(|outcome| outcome.times.max() <= 60 * MS));
 }

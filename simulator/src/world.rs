@@ -184,7 +184,8 @@ impl World {
     /// What the machine that is simulated allows to be assumed of itself.
     pub(crate) fn patience(&self) -> policy::Patience {
         let machine = policy::Machine { cpus: self.config.cores, quota_limited: false };
-        let busy = self.in_use().saturating_sub(self.dispatch.idle.len()).saturating_sub(self.searching);
+        let busy =
+            self.in_use().saturating_sub(self.dispatch.idle.len()).saturating_sub(self.searching);
         policy::patience(machine, busy)
     }
 
@@ -195,7 +196,9 @@ impl World {
             let Reverse((time, _, event)) = self.events.pop().expect("just looked");
             self.now = time;
             match event {
-                Event::Alarm(Alarm::Burst(t, epoch)) if self.os.threads[t].epoch == epoch => self.step(t),
+                Event::Alarm(Alarm::Burst(t, epoch)) if self.os.threads[t].epoch == epoch => {
+                    self.step(t)
+                }
                 Event::Alarm(Alarm::Quantum(t, epoch)) if self.os.threads[t].epoch == epoch => {
                     self.os.quantum(t, time);
                 }

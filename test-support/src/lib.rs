@@ -1,10 +1,12 @@
-//! What gosched's integration tests share: every mode with every number of Ps, and child processes that must die.
+//! What gosched's integration tests share: every mode with every number of Ps, and child processes
+//! that must die.
 //!
 //! # Safety
 //!
-//! The promises of the modes are made here for all tests: their goroutines never suspend inside a thread-local's
-//! initialiser or inside code that nests calls, and those of [`migratory`] hold nothing bound to a thread across a
-//! suspension. Tests that break a promise on purpose make their own mode, in a child process.
+//! The promises of the modes are made here for all tests: their goroutines never suspend inside a
+//! thread-local's initialiser or inside code that nests calls, and those of [`migratory`] hold
+//! nothing bound to a thread across a suspension. Tests that break a promise on purpose make their
+//! own mode, in a child process.
 #![expect(unsafe_code, reason = "promises what the tests' goroutines keep; setrlimit")]
 
 use std::process::{Command, Output};
@@ -32,24 +34,28 @@ pub fn modes() -> [Mode; 3] {
     [Mode::threads(), settled(), migratory()]
 }
 
-/// Runs `body` with a fresh runtime per mode and number of Ps, and asserts that the runtime ends afterwards.
+/// Runs `body` with a fresh runtime per mode and number of Ps, and asserts that the runtime ends
+/// afterwards.
 pub fn each_mode(body: impl Fn(&Runtime, Mode)) {
     for mode in modes() {
         each_procs(mode, |rt| body(rt, mode));
     }
 }
 
-/// Runs `body` with a fresh runtime of `mode` with 1, 2, 4 and 8 Ps, and asserts that each ends afterwards.
+/// Runs `body` with a fresh runtime of `mode` with 1, 2, 4 and 8 Ps, and asserts that each ends
+/// afterwards.
 pub fn each_procs(mode: Mode, body: impl Fn(&Runtime)) {
     for procs in [1, 2, 4, 8] {
         let rt = Runtime::builder(mode).procs(procs).build().expect("a runtime is built");
         body(&rt);
-        rt.shutdown(Duration::from_secs(30)).unwrap_or_else(|e| panic!("{mode:?} with {procs} Ps: {e}"));
+        rt.shutdown(Duration::from_secs(30))
+            .unwrap_or_else(|e| panic!("{mode:?} with {procs} Ps: {e}"));
     }
 }
 
-/// In the parent: runs test `name` of this test binary again, alone, in a child with `GOSCHED_CHILD` set, and gives its
-/// output. In that child: `None`, so that the test goes on to do what a child may die of.
+/// In the parent: runs test `name` of this test binary again, alone, in a child with
+/// `GOSCHED_CHILD` set, and gives its output. In that child: `None`, so that the test goes on to do
+/// what a child may die of.
 ///
 /// # Panics
 ///
@@ -71,7 +77,9 @@ pub fn in_child_with(name: &str, variables: &[(&str, &str)]) -> Option<Output> {
     }
     let exe = std::env::current_exe().expect("the test binary");
     let mut child = Command::new(exe);
-    child.args([name, "--exact", "--nocapture", "--test-threads=1", "--include-ignored"]).env("GOSCHED_CHILD", "1");
+    child
+        .args([name, "--exact", "--nocapture", "--test-threads=1", "--include-ignored"])
+        .env("GOSCHED_CHILD", "1");
     child.envs(variables.iter().copied());
     Some(child.output().expect("a child process"))
 }
@@ -83,9 +91,9 @@ pub fn death(output: &Output) -> (Option<i32>, String) {
     (output.status.signal(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// No address space for another thread's stack, until the limit is lifted; what `body` does in between. Begins when every
-/// other thread sleeps: one that is being made maps memory between the look at how much there is and the limit, and has
-/// none left when it comes to its signal stack.
+/// No address space for another thread's stack, until the limit is lifted; what `body` does in
+/// between. Begins when every other thread sleeps: one that is being made maps memory between the
+/// look at how much there is and the limit, and has none left when it comes to its signal stack.
 ///
 /// # Panics
 ///
@@ -93,7 +101,10 @@ pub fn death(output: &Output) -> (Option<i32>, String) {
 pub fn without_memory_for_threads<R>(spare: usize, body: impl FnOnce() -> R) -> R {
     let began = std::time::Instant::now();
     while !others_sleep() {
-        assert!(began.elapsed() < std::time::Duration::from_secs(30), "some thread does not come to rest");
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(30),
+            "some thread does not come to rest"
+        );
         std::thread::yield_now();
     }
     let set = |soft: u64| {
@@ -102,7 +113,9 @@ pub fn without_memory_for_threads<R>(spare: usize, body: impl FnOnce() -> R) -> 
         assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
     };
     let pages = std::fs::read_to_string("/proc/self/statm").expect("it is there");
-    let mapped = pages.split(' ').next().and_then(|pages| pages.parse::<usize>().ok()).expect("pages") * 4096;
+    let mapped =
+        pages.split(' ').next().and_then(|pages| pages.parse::<usize>().ok()).expect("pages")
+            * 4096;
     set((mapped + spare) as u64);
     let result = body();
     set(libc::RLIM_INFINITY);

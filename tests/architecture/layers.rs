@@ -1,14 +1,16 @@
-//! Imports point down: between the packages, and inside each of them along one total order of its modules.
+//! Imports point down: between the packages, and inside each of them along one total order of its
+//! modules.
 //!
-//! The order is policy. A build that does not fit it is restructured; the order does not bend to make it pass.
+//! The order is policy. A build that does not fit it is restructured; the order does not bend to
+//! make it pass.
 
 use crate::source::{Source, close, module_name, words};
 use crate::{PACKAGES, assert_bites, assert_clean, tree};
 
 /// A module may name what stands before it. `lib` is last of all and may name everything.
 ///
-/// A parent stands behind its children when it builds on them, before them when it holds what they share. Two types that
-/// contain each other share a place, `a|b`: the only knots there are.
+/// A parent stands behind its children when it builds on them, before them when it holds what they
+/// share. Two types that contain each other share a place, `a|b`: the only knots there are.
 #[rustfmt::skip]
 const RUNTIME_SYS: &[&str] = &[
     "fetch", "stack_bounds", "sys", "errno", "futex", "barrier", "primitive", "lock", "note", "fatal", "signal_mask", "mapping",
@@ -47,10 +49,15 @@ fn packages_point_down(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
     for source in sources {
         let Some(package) = source.package() else { continue };
-        let rank = PACKAGES.iter().position(|(directory, _)| *directory == package).expect("it is one of them");
+        let rank = PACKAGES
+            .iter()
+            .position(|(directory, _)| *directory == package)
+            .expect("it is one of them");
         for (_, above) in &PACKAGES[rank + 1..] {
             for offset in words(&source.code, above) {
-                findings.push(source.at(source.line_of(offset), format_args!("{package} names {above}")));
+                findings.push(
+                    source.at(source.line_of(offset), format_args!("{package} names {above}")),
+                );
             }
         }
     }
@@ -67,10 +74,14 @@ fn the_bridge_uses_the_door(sources: &[Source]) -> Vec<String> {
                 use_tree(rest, Vec::new(), &mut paths);
             }
             if paths.is_empty()
-                || paths.iter().any(|path| !path.first().is_some_and(|name| DOOR.contains(&name.as_str())))
+                || paths
+                    .iter()
+                    .any(|path| !path.first().is_some_and(|name| DOOR.contains(&name.as_str())))
             {
                 let line = source.line_of(offset);
-                findings.push(source.at(line, format_args!("past the door: {paths:?}, which is {DOOR:?}")));
+                findings.push(
+                    source.at(line, format_args!("past the door: {paths:?}, which is {DOOR:?}")),
+                );
             }
         }
     }
@@ -79,16 +90,23 @@ fn the_bridge_uses_the_door(sources: &[Source]) -> Vec<String> {
 
 fn modules_point_down(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
-    for (package, order) in
-        [("runtime-sys", RUNTIME_SYS), ("scheduler", SCHEDULER), ("callback-bridge", CALLBACK_BRIDGE)]
-    {
+    for (package, order) in [
+        ("runtime-sys", RUNTIME_SYS),
+        ("scheduler", SCHEDULER),
+        ("callback-bridge", CALLBACK_BRIDGE),
+    ] {
         for source in sources.iter().filter(|source| source.package() == Some(package)) {
             if source.model() || source.tests() || source.path.ends_with("/testing.rs") {
                 continue;
             }
             let module = module_path(source, package);
             let Some(own) = rank(order, &module) else {
-                findings.push(source.at(1, format_args!("{} is not in the order of modules", module.join("::"))));
+                findings.push(
+                    source.at(
+                        1,
+                        format_args!("{} is not in the order of modules", module.join("::")),
+                    ),
+                );
                 continue;
             };
             for (line, path) in imports(source, &module) {
@@ -98,7 +116,9 @@ fn modules_point_down(sources: &[Source]) -> Vec<String> {
                 let target = rank(order, &path);
                 if target.is_none_or(|target| target > own) {
                     let what = format_args!("{} names {}", module.join("::"), path.join("::"));
-                    findings.push(source.at(line, format_args!("{what}, which is above it or in no module")));
+                    findings.push(
+                        source.at(line, format_args!("{what}, which is above it or in no module")),
+                    );
                 }
             }
         }
@@ -108,7 +128,8 @@ fn modules_point_down(sources: &[Source]) -> Vec<String> {
 
 /// `a::b` of `package/src/a/b.rs` and of `package/src/a/b/mod.rs`.
 fn module_path(source: &Source, package: &str) -> Vec<String> {
-    let path = source.path.trim_start_matches(package).trim_start_matches('/').trim_start_matches("src/");
+    let path =
+        source.path.trim_start_matches(package).trim_start_matches('/').trim_start_matches("src/");
     let path = path.trim_end_matches(".rs").trim_end_matches("/mod");
     path.split('/').map(str::to_owned).collect()
 }
@@ -133,7 +154,9 @@ fn imports(source: &Source, module: &[String]) -> Vec<(usize, Vec<String>)> {
             if source.product[..offset].ends_with("::") {
                 continue;
             }
-            let Some(mut rest) = source.product[offset + word.len()..].strip_prefix("::") else { continue };
+            let Some(mut rest) = source.product[offset + word.len()..].strip_prefix("::") else {
+                continue;
+            };
             let mut up = up;
             while let Some(further) = rest.strip_prefix("super::") {
                 (rest, up) = (further, up + 1);
@@ -154,7 +177,8 @@ fn imports(source: &Source, module: &[String]) -> Vec<(usize, Vec<String>)> {
 fn enclosing(code: &str, offset: usize) -> Vec<String> {
     let around = words(code, "mod").filter(|start| *start < offset).filter_map(|start| {
         let name = module_name(&code[start..])?;
-        let open = start + code[start..].find(['{', ';']).filter(|at| code[start + at..].starts_with('{'))?;
+        let open = start
+            + code[start..].find(['{', ';']).filter(|at| code[start + at..].starts_with('{'))?;
         (open..close(code, open)?).contains(&offset).then(|| name.to_owned())
     });
     around.collect()
@@ -218,7 +242,10 @@ fn modules_do() {
         ],
         &[
             &[("scheduler/src/g.rs", "use crate::{ds::{list::x, idle}, g};\nuse super::ds::list;")],
-            &[("scheduler/src/g.rs", "mod other {}\nmod inner { use super::other::x; use self::y; }")],
+            &[(
+                "scheduler/src/g.rs",
+                "mod other {}\nmod inner { use super::other::x; use self::y; }",
+            )],
             &[("scheduler/src/lib.rs", "mod g; pub use crate::g::G;")],
             &[("scheduler/src/g.rs", "#[cfg(test)]\nmod tests { use crate::proc::run; }")],
             &[("scheduler/src/model/x.rs", "use crate::proc::run;")],
@@ -246,13 +273,18 @@ fn the_bridge_does() {
 fn the_orders_name_what_exists() {
     let modules: Vec<(&str, Vec<String>)> = tree()
         .iter()
-        .filter_map(|source| source.package().map(|package| (package, module_path(source, package))))
+        .filter_map(|source| {
+            source.package().map(|package| (package, module_path(source, package)))
+        })
         .collect();
-    for (package, order) in
-        [("runtime-sys", RUNTIME_SYS), ("scheduler", SCHEDULER), ("callback-bridge", CALLBACK_BRIDGE)]
-    {
+    for (package, order) in [
+        ("runtime-sys", RUNTIME_SYS),
+        ("scheduler", SCHEDULER),
+        ("callback-bridge", CALLBACK_BRIDGE),
+    ] {
         for entry in order.iter().flat_map(|entry| entry.split('|')) {
-            let there = modules.iter().any(|(owner, path)| *owner == package && path.join("::") == entry);
+            let there =
+                modules.iter().any(|(owner, path)| *owner == package && path.join("::") == entry);
             assert!(there, "{package}: the order names {entry}, which does not exist");
         }
     }

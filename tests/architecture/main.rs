@@ -1,7 +1,7 @@
 //! The rules that the compiler cannot see, read off the source tree.
 //!
-//! Each rule is a function from sources to findings. One test runs it on the tree; another feeds it small sources that
-//! break it, so a rule that has gone blind fails too.
+//! Each rule is a function from sources to findings. One test runs it on the tree; another feeds it
+//! small sources that break it, so a rule that has gone blind fails too.
 
 mod layers;
 mod orderings;
@@ -54,7 +54,11 @@ fn collect(directory: &Path, into: &mut Vec<Source>) {
             collect(&path, into);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = std::fs::read_to_string(&path).expect("sources are UTF-8");
-            let path = path.strip_prefix(root()).expect("it lies in the tree").to_string_lossy().replace('\\', "/");
+            let path = path
+                .strip_prefix(root())
+                .expect("it lies in the tree")
+                .to_string_lossy()
+                .replace('\\', "/");
             into.push(Source::new(&path, &text));
         }
     }
@@ -72,10 +76,18 @@ fn assert_clean(findings: &[String]) {
 
 /// The rule must object to each of `bad` (with `needle` in what it says) and to none of `good`.
 #[track_caller]
-fn assert_bites(rule: fn(&[Source]) -> Vec<String>, needle: &str, bad: &[&[(&str, &str)]], good: &[&[(&str, &str)]]) {
+fn assert_bites(
+    rule: fn(&[Source]) -> Vec<String>,
+    needle: &str,
+    bad: &[&[(&str, &str)]],
+    good: &[&[(&str, &str)]],
+) {
     for files in bad {
         let findings = rule(&sample(files));
-        assert!(findings.iter().any(|finding| finding.contains(needle)), "no `{needle}` for {files:#?}: {findings:#?}");
+        assert!(
+            findings.iter().any(|finding| finding.contains(needle)),
+            "no `{needle}` for {files:#?}: {findings:#?}"
+        );
     }
     for files in good {
         let findings = rule(&sample(files));
@@ -86,8 +98,12 @@ fn assert_bites(rule: fn(&[Source]) -> Vec<String>, needle: &str, bad: &[&[(&str
 #[test]
 fn the_tree_was_read() {
     for (directory, _) in PACKAGES {
-        let prefix = if directory.is_empty() { "src/".to_owned() } else { format!("{directory}/src/") };
-        assert!(tree().iter().any(|source| source.path == format!("{prefix}lib.rs")), "no {prefix}lib.rs");
+        let prefix =
+            if directory.is_empty() { "src/".to_owned() } else { format!("{directory}/src/") };
+        assert!(
+            tree().iter().any(|source| source.path == format!("{prefix}lib.rs")),
+            "no {prefix}lib.rs"
+        );
     }
     assert!(tree().len() >= 40, "only {} files", tree().len());
 }

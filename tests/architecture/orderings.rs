@@ -1,14 +1,16 @@
-//! Memory orderings: each one that is not `Relaxed` says what it pairs with, and the partner says the same.
+//! Memory orderings: each one that is not `Relaxed` says what it pairs with, and the partner says
+//! the same.
 
 use crate::source::{Source, close, has_word, words};
 use crate::{assert_bites, assert_clean, tree};
 use std::collections::BTreeMap;
 
-/// How far above an operation its comment may begin: a long comment, or one for a few neighbouring operations.
+/// How far above an operation its comment may begin: a long comment, or one for a few neighbouring
+/// operations.
 const REACH: usize = 6;
 
-/// How far below it may begin where a mistake is compiled in: the wrong ordering and the right one are chosen first, the
-/// operation with its comment follows.
+/// How far below it may begin where a mistake is compiled in: the wrong ordering and the right one
+/// are chosen first, the operation with its comment follows.
 const REACH_OF_A_CHOICE: usize = 3;
 
 /// The file whose orderings belong to nobody's protocol: the seam re-exports the names.
@@ -29,17 +31,18 @@ fn every_ordering_is_explained(sources: &[Source]) -> Vec<String> {
         let code = without_mutants(&without_imports(&source.product));
         for (index, (line, written)) in code.lines().zip(source.product.lines()).enumerate() {
             let number = index + 1;
-            let strong = ["Acquire", "Release", "AcqRel", "SeqCst"].iter().any(|name| has_word(line, name));
-            // A compiler fence orders one thread against its own signal handlers: there is no partner elsewhere.
+            let strong =
+                ["Acquire", "Release", "AcqRel", "SeqCst"].iter().any(|name| has_word(line, name));
+            // A compiler fence orders one thread against its own signal handlers: there is no
+            // partner elsewhere.
             if !strong || has_word(line, "compiler_fence") {
                 continue;
             }
             let below = if has_word(written, "mutated") { REACH_OF_A_CHOICE } else { 0 };
             let reach = number.saturating_sub(REACH)..=number + below;
-            let explained = source
-                .comments
-                .iter()
-                .any(|comment| reach.contains(&comment.line) && tags(&comment.text).next().is_some());
+            let explained = source.comments.iter().any(|comment| {
+                reach.contains(&comment.line) && tags(&comment.text).next().is_some()
+            });
             if !explained {
                 findings.push(source.at(number, "an ordering without an ORDERING[tag] in reach"));
             }
@@ -53,7 +56,9 @@ fn every_tag_has_its_partner(sources: &[Source]) -> Vec<String> {
     for source in sources.iter().filter(|source| source.shipped()) {
         for comment in &source.comments {
             for tag in tags(&comment.text) {
-                seen.entry(tag).or_default().push(source.at(comment.line, format_args!("ORDERING[{tag}]")));
+                seen.entry(tag)
+                    .or_default()
+                    .push(source.at(comment.line, format_args!("ORDERING[{tag}]")));
             }
         }
     }
@@ -63,7 +68,9 @@ fn every_tag_has_its_partner(sources: &[Source]) -> Vec<String> {
 
 fn seq_cst_is_a_fence(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
-    for source in sources.iter().filter(|source| source.shipped() && !source.tests() && source.path != SEAM) {
+    for source in
+        sources.iter().filter(|source| source.shipped() && !source.tests() && source.path != SEAM)
+    {
         let code = without_imports(&source.product);
         for offset in words(&code, "SeqCst") {
             let before = code[..offset].trim_end();
@@ -76,13 +83,15 @@ fn seq_cst_is_a_fence(sources: &[Source]) -> Vec<String> {
     findings
 }
 
-/// Blanks what is compiled in to be wrong: the block of `if mutated(..)`. What it does needs no reason.
+/// Blanks what is compiled in to be wrong: the block of `if mutated(..)`. What it does needs no
+/// reason.
 fn without_mutants(code: &str) -> String {
     let mut blanked = code.to_owned();
     for (offset, _) in code.match_indices("if mutated(") {
         let Some(open) = code[offset..].find('{') else { continue };
         let Some(end) = close(code, offset + open) else { continue };
-        let empty: String = code[offset..end].chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect();
+        let empty: String =
+            code[offset..end].chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect();
         if empty.len() == end - offset {
             blanked.replace_range(offset..end, &empty);
         }
@@ -95,7 +104,10 @@ fn without_imports(code: &str) -> String {
     let mut blanked = code.to_owned();
     for offset in words(code, "use") {
         let Some(length) = code[offset..].find(';') else { continue };
-        let empty: String = code[offset..offset + length].chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect();
+        let empty: String = code[offset..offset + length]
+            .chars()
+            .map(|c| if c == '\n' { '\n' } else { ' ' })
+            .collect();
         blanked.replace_range(offset..offset + length, &empty);
     }
     blanked
@@ -105,8 +117,7 @@ fn without_imports(code: &str) -> String {
 fn orderings_are_explained() {
     assert_clean(&every_ordering_is_explained(tree()));
     let file = "scheduler/src/a.rs";
-    let tagged =
-        "use x::Ordering::{Acquire, Release};\n// ORDERING[a.b]: sees the value\nfn f() {\n    a.load(Acquire);\n}\n";
+    let tagged = "use x::Ordering::{Acquire, Release};\n// ORDERING[a.b]: sees the value\nfn f() {\n    a.load(Acquire);\n}\n";
     let far = "// ORDERING[a.b]: sees the value\n\n\n\n\n\n\n\nfn f() { a.load(Acquire); }\n";
     let relaxed = "fn f() { a.load(Relaxed); compiler_fence(SeqCst); if mutated(\"x\") { a.load(Acquire); } }";
     let chosen = "let o = if mutated(\"x\") { Relaxed } else { Release };\n// ORDERING[a.b]: x\na.store(1, o);";
@@ -114,7 +125,11 @@ fn orderings_are_explained() {
     assert_bites(
         every_ordering_is_explained,
         "without an ORDERING",
-        &[&[(file, "fn f() { a.load(Acquire); }")], &[(file, far)], &[(file, "fn f() { fence(SeqCst); }")]],
+        &[
+            &[(file, "fn f() { a.load(Acquire); }")],
+            &[(file, far)],
+            &[(file, "fn f() { fence(SeqCst); }")],
+        ],
         &[
             &[(file, tagged)],
             &[(file, relaxed)],
@@ -132,14 +147,22 @@ fn tags_come_in_pairs() {
     assert_bites(
         every_tag_has_its_partner,
         "no partner",
-        &[&[one], &[one, ("scheduler/src/b.rs", "// ORDERING[a.c]: y")], &[one, ("tests/b.rs", "// ORDERING[a.b]: y")]],
+        &[
+            &[one],
+            &[one, ("scheduler/src/b.rs", "// ORDERING[a.c]: y")],
+            &[one, ("tests/b.rs", "// ORDERING[a.b]: y")],
+        ],
         &[&[one, ("runtime-sys/src/b.rs", "a(); // ORDERING[a.b]: y")]],
     );
 }
 
 #[test]
 fn tags_exist_at_all() {
-    let count = tree().iter().flat_map(|source| &source.comments).flat_map(|comment| tags(&comment.text)).count();
+    let count = tree()
+        .iter()
+        .flat_map(|source| &source.comments)
+        .flat_map(|comment| tags(&comment.text))
+        .count();
     assert!(count >= 20, "only {count} tags found");
 }
 
@@ -150,7 +173,11 @@ fn only_fences_are_sequentially_consistent() {
     assert_bites(
         seq_cst_is_a_fence,
         "SeqCst outside",
-        &[&[(file, "a.load(SeqCst)")], &[(file, "a.store(1, Ordering::SeqCst)")], &[(file, "const O: O = SeqCst;")]],
+        &[
+            &[(file, "a.load(SeqCst)")],
+            &[(file, "a.store(1, Ordering::SeqCst)")],
+            &[(file, "const O: O = SeqCst;")],
+        ],
         &[&[(
             file,
             "use std::sync::atomic::Ordering::{self, SeqCst};\nfence(SeqCst); fence(Ordering::SeqCst); compiler_fence(SeqCst)",

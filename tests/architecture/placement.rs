@@ -1,4 +1,5 @@
-//! Names that may stand in one place only: foreign crates, thread-locals, conditional compilation, the facade's content.
+//! Names that may stand in one place only: foreign crates, thread-locals, conditional compilation,
+//! the facade's content.
 
 use crate::source::{Source, attributes, has_word, module_name, words};
 use crate::{assert_bites, assert_clean, root, tree};
@@ -21,11 +22,18 @@ fn foreign_crates_have_one_file(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
     for (name, place) in ONE_FILE_EACH {
         let mut place = place;
-        for source in sources.iter().filter(|source| source.shipped() && !source.model() && !source.tests()) {
+        for source in
+            sources.iter().filter(|source| source.shipped() && !source.model() && !source.tests())
+        {
             let Some(offset) = words(&source.product, name).next() else { continue };
             if source.path != *place.get_or_insert(&source.path) {
                 let line = source.line_of(offset);
-                findings.push(source.at(line, format_args!("{name} has its file: {}", place.unwrap_or_default())));
+                findings.push(
+                    source.at(
+                        line,
+                        format_args!("{name} has its file: {}", place.unwrap_or_default()),
+                    ),
+                );
             }
         }
     }
@@ -36,7 +44,9 @@ fn thread_locals_are_in_the_slot(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
     for source in sources.iter().filter(|source| source.shipped() && source.path != SLOT) {
         for offset in words(&source.product, "thread_local") {
-            findings.push(source.at(source.line_of(offset), format_args!("thread_local outside {SLOT}")));
+            findings.push(
+                source.at(source.line_of(offset), format_args!("thread_local outside {SLOT}")),
+            );
         }
     }
     findings
@@ -55,7 +65,9 @@ fn the_system_is_chosen_on_mod_lines(sources: &[Source]) -> Vec<String> {
                     });
                 if !on_mod {
                     let line = source.line_of(offset);
-                    findings.push(source.at(line, format_args!("{name} off a mod line of runtime-sys")));
+                    findings.push(
+                        source.at(line, format_args!("{name} off a mod line of runtime-sys")),
+                    );
                 }
             }
         }
@@ -70,7 +82,8 @@ fn chooses(item: &str) -> bool {
 
 fn loom_is_chosen_in_the_seam(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
-    for source in sources.iter().filter(|source| ![SEAM, SEAM_LOCK].contains(&source.path.as_str())) {
+    for source in sources.iter().filter(|source| ![SEAM, SEAM_LOCK].contains(&source.path.as_str()))
+    {
         for offset in words(&source.code, "gosched_loom") {
             let allowed = attributes(&source.code).any(|attribute| {
                 let span = attribute.offset..attribute.offset + attribute.text.len();
@@ -82,7 +95,9 @@ fn loom_is_chosen_in_the_seam(sources: &[Source]) -> Vec<String> {
             });
             if !allowed {
                 let line = source.line_of(offset);
-                findings.push(source.at(line, "gosched_loom outside the seam and off the models' mod lines"));
+                findings.push(
+                    source.at(line, "gosched_loom outside the seam and off the models' mod lines"),
+                );
             }
         }
     }
@@ -92,10 +107,23 @@ fn loom_is_chosen_in_the_seam(sources: &[Source]) -> Vec<String> {
 fn the_facade_only_re_exports(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
     for source in sources.iter().filter(|source| source.package() == Some("")) {
-        for word in ["fn", "struct", "enum", "trait", "impl", "static", "const", "type", "macro_rules", "unsafe", "let"]
-        {
+        for word in [
+            "fn",
+            "struct",
+            "enum",
+            "trait",
+            "impl",
+            "static",
+            "const",
+            "type",
+            "macro_rules",
+            "unsafe",
+            "let",
+        ] {
             for offset in words(&source.code, word) {
-                findings.push(source.at(source.line_of(offset), format_args!("`{word}` in the facade")));
+                findings.push(
+                    source.at(source.line_of(offset), format_args!("`{word}` in the facade")),
+                );
             }
         }
         if source.path != "src/lib.rs" {
@@ -120,8 +148,14 @@ fn foreign_crates() {
             &[("scheduler/src/p.rs", "use loom::sync::Arc;")],
         ],
         &[
-            &[("runtime-sys/src/context.rs", "use corosensei::Stack;"), ("scheduler/src/p.rs", "// corosensei")],
-            &[("scheduler/src/p.rs", "use crossbeam_deque::Worker; fn f(_: crossbeam_deque::Steal<u8>) {}")],
+            &[
+                ("runtime-sys/src/context.rs", "use corosensei::Stack;"),
+                ("scheduler/src/p.rs", "// corosensei"),
+            ],
+            &[(
+                "scheduler/src/p.rs",
+                "use crossbeam_deque::Worker; fn f(_: crossbeam_deque::Steal<u8>) {}",
+            )],
             &[("scheduler/src/model/p.rs", "use gosched_runtime_sys::primitive::loom;")],
         ],
     );
@@ -133,7 +167,10 @@ fn thread_locals() {
     assert_bites(
         thread_locals_are_in_the_slot,
         "outside",
-        &[&[("scheduler/src/a.rs", "std::thread_local! { static A: u8 = 1; }")], &[("src/lib.rs", "thread_local! {}")]],
+        &[
+            &[("scheduler/src/a.rs", "std::thread_local! { static A: u8 = 1; }")],
+            &[("src/lib.rs", "thread_local! {}")],
+        ],
         &[
             &[(SLOT, "thread_local! {}")],
             &[("tests/a.rs", "thread_local! {}")],
@@ -193,7 +230,10 @@ fn the_facade() {
             &[("src/lib.rs", "pub struct A;")],
             &[("src/other.rs", "pub use a::b;")],
         ],
-        &[&[("src/lib.rs", "//! fn in docs\n#[doc(inline)]\npub use a::{b, c};\npub mod chan { pub use a::d; }")]],
+        &[&[(
+            "src/lib.rs",
+            "//! fn in docs\n#[doc(inline)]\npub use a::{b, c};\npub mod chan { pub use a::d; }",
+        )]],
     );
 }
 
@@ -203,7 +243,8 @@ fn users_need_no_build_script() {
         let package = root().join(directory);
         assert!(!package.join("build.rs").exists(), "{directory} has a build script");
         let manifest = std::fs::read_to_string(package.join("Cargo.toml")).expect("a manifest");
-        let dependencies = ["[build-dependencies]", "build ="].iter().find(|entry| manifest.contains(*entry));
+        let dependencies =
+            ["[build-dependencies]", "build ="].iter().find(|entry| manifest.contains(*entry));
         assert_eq!(dependencies, None, "{directory}");
     }
 }

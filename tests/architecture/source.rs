@@ -35,7 +35,9 @@ impl Source {
     /// The directory of the package whose library it belongs to.
     pub(crate) fn package(&self) -> Option<&'static str> {
         crate::PACKAGES.iter().map(|(directory, _)| *directory).find(|directory| {
-            self.path.strip_prefix(directory).is_some_and(|rest| rest.trim_start_matches('/').starts_with("src/"))
+            self.path
+                .strip_prefix(directory)
+                .is_some_and(|rest| rest.trim_start_matches('/').starts_with("src/"))
         })
     }
 
@@ -46,7 +48,9 @@ impl Source {
 
     /// Whether it holds tests and nothing else.
     pub(crate) fn tests(&self) -> bool {
-        self.path.starts_with("tests/") || self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
+        self.path.starts_with("tests/")
+            || self.path.contains("/tests/")
+            || self.path.ends_with("/tests.rs")
     }
 
     /// A finding about a line of this file.
@@ -79,10 +83,12 @@ impl Source {
 
 /// Offsets at which `word` stands in `code` as a whole word.
 pub(crate) fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
-    let part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    let part =
+        |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
     code.match_indices(word).map(|(offset, _)| offset).filter(move |offset| {
         let bytes = code.as_bytes();
-        !part(offset.checked_sub(1).and_then(|before| bytes.get(before))) && !part(bytes.get(offset + word.len()))
+        !part(offset.checked_sub(1).and_then(|before| bytes.get(before)))
+            && !part(bytes.get(offset + word.len()))
     })
 }
 
@@ -108,7 +114,8 @@ pub(crate) fn close(code: &str, open: usize) -> Option<usize> {
     None
 }
 
-/// An attribute: where it begins, its text, and the code behind it and behind the attributes that follow it.
+/// An attribute: where it begins, its text, and the code behind it and behind the attributes that
+/// follow it.
 pub(crate) struct Attribute<'a> {
     pub(crate) offset: usize,
     pub(crate) text: &'a str,
@@ -169,7 +176,8 @@ fn split(text: &str) -> (String, Vec<Comment>) {
     let mut at = 0;
     while at < bytes.len() {
         let rest = &bytes[at..];
-        let previous_is_word = at > 0 && (bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_');
+        let previous_is_word =
+            at > 0 && (bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_');
         let (end, inside) = if rest.starts_with(b"//") || rest.starts_with(b"/*") {
             let end = at + comment_length(rest);
             comments.extend(comment_lines(text, at, end));
@@ -207,9 +215,12 @@ fn comment_length(rest: &[u8]) -> usize {
 
 fn comment_lines(text: &str, start: usize, end: usize) -> Vec<Comment> {
     let first = text[..start].matches('\n').count() + 1;
-    let doc = ["///", "//!", "/**", "/*!"].iter().any(|opening| text[start..end].starts_with(opening));
+    let doc =
+        ["///", "//!", "/**", "/*!"].iter().any(|opening| text[start..end].starts_with(opening));
     let lines = text[start..end].lines().enumerate();
-    lines.map(|(index, line)| Comment { line: first + index, doc, text: line.trim_end().to_owned() }).collect()
+    lines
+        .map(|(index, line)| Comment { line: first + index, doc, text: line.trim_end().to_owned() })
+        .collect()
 }
 
 /// The literal at the start of `rest`: its length, and what lies between its quotes.
@@ -220,9 +231,11 @@ fn literal(rest: &[u8], previous_is_word: bool) -> Option<(usize, std::ops::Rang
         let raw = rest[..prefix].contains(&b'r');
         let quote = prefix + hashes;
         if raw && prefix <= 2 && rest.get(quote) == Some(&b'"') {
-            let closing: Vec<u8> = std::iter::once(b'"').chain(std::iter::repeat_n(b'#', hashes)).collect();
+            let closing: Vec<u8> =
+                std::iter::once(b'"').chain(std::iter::repeat_n(b'#', hashes)).collect();
             let body = quote + 1;
-            let length = rest[body..].windows(closing.len()).position(|window| window == closing)?;
+            let length =
+                rest[body..].windows(closing.len()).position(|window| window == closing)?;
             return Some((body + length + closing.len(), body..body + length));
         }
     }
@@ -259,7 +272,8 @@ fn comments_and_literals_are_told_from_code() {
     let source = Source::new("src/a.rs", text);
     let blanked = "let a = \"     \";       \nlet b = ' '; let c: &'static str = r#\"       \"#;                   done('  ', b\"  \")";
     assert_eq!(source.code, blanked);
-    let comments: Vec<(usize, &str)> = source.comments.iter().map(|c| (c.line, c.text.as_str())).collect();
+    let comments: Vec<(usize, &str)> =
+        source.comments.iter().map(|c| (c.line, c.text.as_str())).collect();
     assert_eq!(comments, [(1, "// yes"), (2, "/* a /* b */ c */")]);
     let accents = Source::new("src/a.rs", "let e = 'é'; // é\nlet f: &'é str;");
     assert_eq!((accents.code.len(), accents.code.lines().count()), (accents.text.len(), 2));
@@ -270,7 +284,8 @@ fn comments_and_literals_are_told_from_code() {
 fn unit_tests_are_no_product() {
     let text = "fn a() {}\n#[cfg(all(test, not(loom)))]\n#[expect(x)]\npub(super) mod tests {\n fn b() {}\n}\n#[cfg(not(test))]\nmod c { fn d() {} }\n#[cfg(test)]\nmod e;\nfn f() {}";
     let source = Source::new("src/a.rs", text);
-    let kept: Vec<bool> = ["fn a", "fn b", "fn d", "fn f"].iter().map(|name| source.product.contains(name)).collect();
+    let kept: Vec<bool> =
+        ["fn a", "fn b", "fn d", "fn f"].iter().map(|name| source.product.contains(name)).collect();
     assert_eq!(kept, [true, false, true, true]);
     assert_eq!(source.product.lines().count(), source.text.lines().count());
 }

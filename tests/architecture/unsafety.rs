@@ -3,7 +3,8 @@
 use crate::source::{Source, has_word, words};
 use crate::{assert_bites, assert_clean, tree};
 
-/// What the compiler counts as unsafe code: blocks, implementations, traits, functions; not function pointer types.
+/// What the compiler counts as unsafe code: blocks, implementations, traits, functions; not
+/// function pointer types.
 fn uses_unsafe(code: &str) -> bool {
     words(code, "unsafe").any(|offset| {
         let after = code[offset + "unsafe".len()..].trim_start();
@@ -16,12 +17,16 @@ fn unsafe_is_opted_into_by_the_file(sources: &[Source]) -> Vec<String> {
     // A snippet that must not compile is nobody's code.
     for source in sources.iter().filter(|source| !source.path.starts_with("tests/compile_fail/")) {
         for offset in words(&source.code, "unsafe_code") {
-            let attribute = source.code[..offset].rfind("#").map_or("", |start| &source.code[start..offset]);
+            let attribute = source.code[..offset]
+                .rfind("#")
+                .map_or("", |start| source.code[start..offset].trim_end());
             // A declaration alone may opt in by itself: its `# Safety` section is its own.
             let declaration = attribute == "#[expect(" && !uses_unsafe(&source.code);
             if attribute != "#![expect(" && !declaration {
-                findings
-                    .push(source.at(source.line_of(offset), "unsafe_code is not `expect`ed by the file as a whole"));
+                findings.push(source.at(
+                    source.line_of(offset),
+                    "unsafe_code is not `expect`ed by the file as a whole",
+                ));
             }
         }
         let opted = has_word(&source.code, "unsafe_code");
@@ -31,7 +36,8 @@ fn unsafe_is_opted_into_by_the_file(sources: &[Source]) -> Vec<String> {
             findings.push(source.at(1, "unsafe code without #![expect(unsafe_code, reason = ..)]"));
         }
         let argued = source.comments.iter().any(|comment| {
-            comment.text == "//! # Safety" || !uses_unsafe(&source.code) && comment.text.trim_start() == "/// # Safety"
+            comment.text == "//! # Safety"
+                || !uses_unsafe(&source.code) && comment.text.trim_start() == "/// # Safety"
         });
         if opted && source.shipped() && !source.model() && !argued {
             findings.push(source.at(1, "unsafe code and no `# Safety` section"));
@@ -43,19 +49,24 @@ fn unsafe_is_opted_into_by_the_file(sources: &[Source]) -> Vec<String> {
 #[test]
 fn files_with_unsafe_say_so_and_why() {
     assert_clean(&unsafe_is_opted_into_by_the_file(tree()));
-    let whole =
-        "//! X.\n//!\n//! # Safety\n//!\n//! Y.\n#![expect(unsafe_code, reason = \"z\")]\nfn f() { unsafe { g() } }";
+    let whole = "//! X.\n//!\n//! # Safety\n//!\n//! Y.\n#![expect(unsafe_code, reason = \"z\")]\nfn f() { unsafe { g() } }";
     assert_bites(
         unsafe_is_opted_into_by_the_file,
         "unsafe",
         &[
             &[("scheduler/src/a.rs", "//! # Safety\nfn f() { unsafe { g() } }")],
-            &[("scheduler/src/a.rs", "#![expect(unsafe_code, reason = \"z\")]\nunsafe impl Send for A {}")],
+            &[(
+                "scheduler/src/a.rs",
+                "#![expect(unsafe_code, reason = \"z\")]\nunsafe impl Send for A {}",
+            )],
             &[("tests/a.rs", "#[expect(unsafe_code, reason = \"z\")]\nfn f() { unsafe { g() } }")],
         ],
         &[
             &[("scheduler/src/a.rs", whole)],
-            &[("scheduler/src/a.rs", "/// # Safety\n#[expect(unsafe_code, reason = \"z\")]\nunsafe fn f() {}")],
+            &[(
+                "scheduler/src/a.rs",
+                "/// # Safety\n#[expect(unsafe_code, reason = \"z\")]\nunsafe fn f() {}",
+            )],
             &[("scheduler/src/a.rs", "// unsafe { }\ntype F = unsafe extern \"C\" fn();")],
             &[("tests/a.rs", "#![expect(unsafe_code, reason = \"z\")]\nfn f() { unsafe { g() } }")],
         ],

@@ -5,12 +5,17 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-/// The example that cargo built beside this test. Choosing single tests (`--test main_job`) does not build it.
+/// The example that cargo built beside this test. Choosing single tests (`--test main_job`) does
+/// not build it.
 fn path() -> PathBuf {
     let test = env::current_exe().expect("a test knows where it is");
     let profile = test.ancestors().nth(2).expect("<profile>/deps/<test>");
     let example = profile.join("examples").join("callbacks");
-    assert!(example.is_file(), "{} is missing: `cargo build --example callbacks` first", example.display());
+    assert!(
+        example.is_file(),
+        "{} is missing: `cargo build --example callbacks` first",
+        example.display()
+    );
     example
 }
 
@@ -18,7 +23,8 @@ fn path() -> PathBuf {
 pub(crate) struct Run(Output);
 
 impl Run {
-    /// Runs it with `args`, and with `variables` in its environment, to its end; its watchdog sees to that.
+    /// Runs it with `args`, and with `variables` in its environment, to its end; its watchdog sees
+    /// to that.
     pub(crate) fn new<S: AsRef<OsStr>>(args: &[S], variables: &[(&str, &str)]) -> Self {
         let output = Command::new(path()).args(args).envs(variables.iter().copied()).output();
         Self(output.expect("the example can be started"))
@@ -34,7 +40,8 @@ impl Run {
     pub(crate) fn number(&self, name: &str) -> u64 {
         let value = self.json(name);
         // Some are fractions.
-        value.parse::<f64>().unwrap_or_else(|_| panic!("{name}: {value:?} is no number\n{self}")) as u64
+        value.parse::<f64>().unwrap_or_else(|_| panic!("{name}: {value:?} is no number\n{self}"))
+            as u64
     }
 
     /// A field of its JSON object, which is flat and holds no commas or colons within values.
@@ -43,9 +50,13 @@ impl Run {
         let text = String::from_utf8_lossy(&self.0.stdout);
         let object = text.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
         let fields = object.unwrap_or_else(|| panic!("no JSON object\n{self}")).split(',');
-        let field =
-            fields.filter_map(|field| field.split_once(':')).find(|(key, _)| key.trim().trim_matches('"') == name);
-        field.map_or_else(|| panic!("no field {name}\n{self}"), |(_, value)| value.trim().trim_matches('"').to_owned())
+        let field = fields
+            .filter_map(|field| field.split_once(':'))
+            .find(|(key, _)| key.trim().trim_matches('"') == name);
+        field.map_or_else(
+            || panic!("no field {name}\n{self}"),
+            |(_, value)| value.trim().trim_matches('"').to_owned(),
+        )
     }
 
     /// What it complained about.
@@ -56,6 +67,12 @@ impl Run {
 
 impl std::fmt::Display for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "{}\n{}{}", self.0.status, String::from_utf8_lossy(&self.0.stdout), self.complaint())
+        writeln!(
+            f,
+            "{}\n{}{}",
+            self.0.status,
+            String::from_utf8_lossy(&self.0.stdout),
+            self.complaint()
+        )
     }
 }

@@ -91,7 +91,10 @@ fn an_outcome_is_waited_for_with_a_limit() {
             let waits = waits.join_deadline(began).expect_err("it waits, and that has passed");
             tx.send(5).expect("received");
             // No limit that the clock can reach.
-            assert_eq!(waits.join_timeout(Duration::MAX).expect("it ends").expect("no panic"), Ok(5));
+            assert_eq!(
+                waits.join_timeout(Duration::MAX).expect("it ends").expect("no panic"),
+                Ok(5)
+            );
             let ended = rt.handle().go(|| 6);
             while !ended.is_finished() {
                 yield_now();
@@ -118,7 +121,8 @@ fn scope_with_limits(rt: &gosched::Runtime) {
 #[test]
 fn what_has_not_begun_never_does() {
     // With one P nothing else runs before the root waits.
-    let rt = gosched::Runtime::builder(test_support::settled()).procs(1).build().expect("a runtime");
+    let rt =
+        gosched::Runtime::builder(test_support::settled()).procs(1).build().expect("a runtime");
     rt.run(|| {
         let drops = Arc::new(AtomicUsize::new(0));
         let counted = Counted(drops.clone());
@@ -185,7 +189,11 @@ fn a_caught_cancel_stays_pending() {
     each_mode(|rt, _| {
         rt.run(|| {
             let (waits, _tx) = waiting(|rx| {
-                let waits = || cancelled(catch_unwind(AssertUnwindSafe(|| rx.recv())).expect_err("it is cancelled"));
+                let waits = || {
+                    cancelled(
+                        catch_unwind(AssertUnwindSafe(|| rx.recv())).expect_err("it is cancelled"),
+                    )
+                };
                 let first = waits();
                 let second = waits();
                 let third = cancelled(catch_unwind(yield_now).expect_err("it still is"));
@@ -282,7 +290,8 @@ fn nothing_is_lost_to_a_cancel() {
     });
 }
 
-/// Records of goroutines are used again: a cancel that comes late must not reach who has the record next.
+/// Records of goroutines are used again: a cancel that comes late must not reach who has the record
+/// next.
 #[test]
 fn a_late_cancel_reaches_nobody_else() {
     each_mode(|rt, mode| {
@@ -323,8 +332,13 @@ fn at_the_boundary_to_c_a_cancel_becomes_the_callbacks_error() {
             let waits = rt.handle().go(move || {
                 begun.send(()).expect("awaited");
                 let outcome = c_side::thread::through_c(|| bridge.enter(|| rx.recv()));
-                let Err(EnterError::Panicked(payload)) = outcome else { panic!("not cancelled: {outcome:?}") };
-                (cancelled(payload), cancelled(catch_unwind(yield_now).expect_err("it stays pending")))
+                let Err(EnterError::Panicked(payload)) = outcome else {
+                    panic!("not cancelled: {outcome:?}")
+                };
+                (
+                    cancelled(payload),
+                    cancelled(catch_unwind(yield_now).expect_err("it stays pending")),
+                )
             });
             has_begun.recv().expect("it begins");
             let id = waits.id();

@@ -1,4 +1,5 @@
-//! Goroutines are cancelled: by their handles, by tokens, and not where a cancel must not get through.
+//! Goroutines are cancelled: by their handles, by tokens, and not where a cancel must not get
+//! through.
 
 mod handle;
 mod token;

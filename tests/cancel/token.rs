@@ -139,8 +139,10 @@ fn a_long_line_of_tokens_is_cancelled_and_dropped() {
 
 #[test]
 fn async_tasks_wait_for_a_token() {
-    let tokio =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("tokio's runtime is built");
+    let tokio = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .expect("tokio's runtime is built");
     each_mode(|rt, _| {
         let token = Token::new();
         let tasks: Vec<_> = [token.clone(), token.child()]
@@ -160,7 +162,10 @@ fn async_tasks_wait_for_a_token() {
         rt.run(move || go(move || theirs.cancel()).join().expect("no panic"));
         tasks.into_iter().for_each(|task| assert!(tokio.block_on(task).expect("no panic")));
         let mut late = Box::pin(token.wait_async());
-        assert!(late.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready(), "it was cancelled before");
+        assert!(
+            late.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready(),
+            "it was cancelled before"
+        );
     });
 }
 
@@ -177,9 +182,14 @@ fn anybody_may_wait_for_a_token() {
                 })
             })
             .collect();
-        assert!(!token.wait_timeout(Duration::from_millis(1)) && !token.wait_deadline(Instant::now()));
+        assert!(
+            !token.wait_timeout(Duration::from_millis(1)) && !token.wait_deadline(Instant::now())
+        );
         let cancelled = rt.run(|| {
-            assert!(!token.wait_timeout(Duration::from_millis(1)) && !token.wait_timeout(Duration::ZERO));
+            assert!(
+                !token.wait_timeout(Duration::from_millis(1))
+                    && !token.wait_timeout(Duration::ZERO)
+            );
             let waiting: Vec<_> = (0..10)
                 .map(|_| token.child())
                 .map(|token| {

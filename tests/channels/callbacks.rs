@@ -11,12 +11,17 @@ use std::sync::Arc;
 use test_support::each_mode;
 
 /// Runs `callback` on a plain thread, as a callback, in each binding; `goroutine` beside it.
-fn beside(rt: &Runtime, callback: impl Fn() + Send + Sync + 'static, goroutine: impl Fn() + Send + Sync + 'static) {
+fn beside(
+    rt: &Runtime,
+    callback: impl Fn() + Send + Sync + 'static,
+    goroutine: impl Fn() + Send + Sync + 'static,
+) {
     let (callback, goroutine) = (Arc::new(callback), Arc::new(goroutine));
     for binding in [Binding::PerCall, Binding::UntilThreadExit] {
         let bridge = Bridge::new(rt).with_binding(binding);
         let (callback, goroutine) = (callback.clone(), goroutine.clone());
-        let foreign = thread::spawn(move || bridge.enter(|| callback()).expect("the runtime is up"));
+        let foreign =
+            thread::spawn(move || bridge.enter(|| callback()).expect("the runtime is up"));
         rt.run(move || go(move || goroutine()).join().expect("no panic"));
         foreign.join().expect("no panic");
     }
@@ -42,7 +47,10 @@ fn channels_and_selects() {
                     };
                     assert_eq!(answer, Ok(n + 1));
                 }
-                assert_eq!(back.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
+                assert_eq!(
+                    back.recv_timeout(Duration::from_millis(1)),
+                    Err(RecvTimeoutError::Timeout)
+                );
             };
             let answers = move || {
                 (0..200).for_each(|_| back_tx.send(there.recv().unwrap() + 1).unwrap());
@@ -56,7 +64,8 @@ fn channels_and_selects() {
 #[test]
 fn locks() {
     each_mode(|rt, _| {
-        let shared = Arc::new((Mutex::new(0_u32), Condvar::new(), RwLock::new(0_u32), Semaphore::new(1)));
+        let shared =
+            Arc::new((Mutex::new(0_u32), Condvar::new(), RwLock::new(0_u32), Semaphore::new(1)));
         let turn = |shared: Arc<(Mutex<u32>, Condvar, RwLock<u32>, Semaphore)>, parity: u32| {
             move || {
                 for _ in 0..100 {

@@ -1,7 +1,7 @@
 //! Conservation: whatever times out or is cancelled, each value is received once or comes back.
 //!
-//! `cargo xtask conserve` does it with ten million. The number of values, of all modes and numbers of Ps together, can be set, as
-//! can the seed, which is printed:
+//! `cargo xtask conserve` does it with ten million. The number of values, of all modes and numbers
+//! of Ps together, can be set, as can the seed, which is printed:
 //!
 //! ```sh
 //! cargo xtask conserve --items 10000000 --seed 1
@@ -222,7 +222,8 @@ fn conserve(rt: &Runtime, items: usize, random: &mut Random) -> usize {
         let producers: Vec<_> = (0..PRODUCERS)
             .map(|n| {
                 let share = items * n / PRODUCERS..items * (n + 1) / PRODUCERS;
-                let (txs, ledger, tokens, seed) = (txs.clone(), theirs.clone(), tokens_tx.clone(), seeds.remove(0));
+                let (txs, ledger, tokens, seed) =
+                    (txs.clone(), theirs.clone(), tokens_tx.clone(), seeds.remove(0));
                 go(move || produce(&txs, share, &ledger, &tokens, seed))
             })
             .collect();
@@ -234,13 +235,17 @@ fn conserve(rt: &Runtime, items: usize, random: &mut Random) -> usize {
     stop.store(true, Ordering::Relaxed);
     future.join().expect("no panic");
     let fate = |state: &AtomicU8| state.load(Ordering::Relaxed);
-    assert!(ledger.iter().all(|state| [RECEIVED, BACK].contains(&fate(state))), "a value was lost, or came twice");
+    assert!(
+        ledger.iter().all(|state| [RECEIVED, BACK].contains(&fate(state))),
+        "a value was lost, or came twice"
+    );
     ledger.iter().filter(|state| fate(state) == RECEIVED).count()
 }
 
 #[test]
 fn each_value_is_received_once_or_comes_back() {
-    let items = env::var("GOSCHED_ITEMS").ok().and_then(|items| items.parse().ok()).unwrap_or(48_000_usize);
+    let items =
+        env::var("GOSCHED_ITEMS").ok().and_then(|items| items.parse().ok()).unwrap_or(48_000_usize);
     let mut random = Random::new();
     let mut total = 0;
     for mode in test_support::modes() {

@@ -25,7 +25,9 @@ fn values_come_out_in_order_between_goroutines_and_async_tasks() {
                 });
             });
             let received = rt.run(move || {
-                let sender = go(move || (0..VALUES).for_each(|n| to_task.send(n).expect("the task receives")));
+                let sender = go(move || {
+                    (0..VALUES).for_each(|n| to_task.send(n).expect("the task receives"))
+                });
                 let received: Vec<_> = at_g.iter().collect();
                 sender.join().unwrap();
                 received
@@ -146,7 +148,8 @@ fn the_latest_waker_is_woken() {
     assert_eq!((old.times(), new.times()), (0, 1));
 }
 
-/// Uses the scheduler when it is woken: sends into a channel for which somebody must be woken, and waits.
+/// Uses the scheduler when it is woken: sends into a channel for which somebody must be woken, and
+/// waits.
 struct Busybody {
     ask: chan::Sender<u32>,
     answer: chan::Receiver<u32>,
@@ -165,14 +168,18 @@ fn a_waker_may_wait_between_the_beginning_and_the_end_of_its_callers_wait() {
         rt.run(|| {
             let (ask, asked) = chan::bounded(0);
             let (answers, answer) = chan::bounded(0);
-            let oracle = go(move || asked.iter().for_each(|n| answers.send(n + 1).expect("it is asked")));
+            let oracle =
+                go(move || asked.iter().for_each(|n| answers.send(n + 1).expect("it is asked")));
             let (tx, rx) = chan::bounded(0);
             let receiver = rx.clone();
             let mut pending = Box::pin(rx.recv_async());
             let waker = std::sync::Arc::new(Busybody { ask, answer }).into();
-            assert!(pending.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+            assert!(
+                pending.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending()
+            );
             drop(waker);
-            // The sender begins to wait, wakes the future's task in the midst of it, and is served by the goroutine meanwhile.
+            // The sender begins to wait, wakes the future's task in the midst of it, and is served
+            // by the goroutine meanwhile.
             let other = go(move || receiver.recv());
             tx.send(7).unwrap();
             assert_eq!(other.join().unwrap(), Ok(7));

@@ -1,4 +1,5 @@
-//! Channels and selects, between goroutines, threads and async tasks, in every mode and with 1, 2, 4 and 8 Ps.
+//! Channels and selects, between goroutines, threads and async tasks, in every mode and with 1, 2,
+//! 4 and 8 Ps.
 
 mod callbacks;
 mod conservation;

@@ -79,7 +79,9 @@ fn the_ready_are_chosen_with_the_same_chance() {
     each_mode(|rt, mode| {
         let counts: [usize; 3] = rt.run(|| {
             let channels: Vec<_> = (0..4).map(|_| chan::bounded::<()>(1)).collect();
-            let [(a_tx, a), (b_tx, b), (_never_tx, never), (c_tx, c)] = &channels[..] else { unreachable!() };
+            let [(a_tx, a), (b_tx, b), (_never_tx, never), (c_tx, c)] = &channels[..] else {
+                unreachable!()
+            };
             let mut counts = [0; 3];
             a_tx.send(()).unwrap();
             b_tx.send(()).unwrap();
@@ -95,7 +97,10 @@ fn the_ready_are_chosen_with_the_same_chance() {
             counts
         });
         let fair = TURNS / 3;
-        assert!(counts.iter().all(|count| count.abs_diff(fair) < fair / 10), "{mode:?}: {counts:?}");
+        assert!(
+            counts.iter().all(|count| count.abs_diff(fair) < fair / 10),
+            "{mode:?}: {counts:?}"
+        );
     });
 }
 
@@ -184,7 +189,8 @@ fn what_is_ready_is_never_called_not_ready() {
     });
 }
 
-/// A ring of stages, each of which forwards by select from either of two channels to either of two, until both are closed.
+/// A ring of stages, each of which forwards by select from either of two channels to either of two,
+/// until both are closed.
 #[test]
 fn selects_on_shared_channels_in_different_orders_do_not_hold_each_other_up() {
     each_mode(|rt, mode| {
@@ -296,10 +302,17 @@ fn a_list_of_cases() {
                 assert_eq!(list.recv(rx), n);
             }
             let soon = Duration::from_millis(1);
-            assert_eq!(list.select_timeout(soon).map(|chosen| chosen.index()), Err(SelectTimeoutError));
-            assert_eq!(list.select_deadline(Instant::now()).map(|chosen| chosen.index()), Err(SelectTimeoutError));
+            assert_eq!(
+                list.select_timeout(soon).map(|chosen| chosen.index()),
+                Err(SelectTimeoutError)
+            );
+            assert_eq!(
+                list.select_deadline(Instant::now()).map(|chosen| chosen.index()),
+                Err(SelectTimeoutError)
+            );
             let waits = list.send(&full_tx, "kept".to_owned());
-            let sender = go(move || txs.iter().rev().enumerate().for_each(|(n, tx)| tx.send(n).unwrap()));
+            let sender =
+                go(move || txs.iter().rev().enumerate().for_each(|(n, tx)| tx.send(n).unwrap()));
             for n in 0..20 {
                 let chosen = list.select();
                 assert_eq!(chosen.index(), 19 - n, "nobody else sends");

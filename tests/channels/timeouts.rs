@@ -31,8 +31,9 @@ fn time_limits() {
         assert!(rx.is_empty(), "what was given back is not in the channel, too");
         let (to_partner, at_partner) = chan::bounded(capacity);
         let back = tx.clone();
-        let partner =
-            thread::spawn(move || back.send_timeout(at_partner.recv()? + 1_usize, LONG).map_err(|_| RecvError));
+        let partner = thread::spawn(move || {
+            back.send_timeout(at_partner.recv()? + 1_usize, LONG).map_err(|_| RecvError)
+        });
         assert_eq!(to_partner.send_timeout(1_usize, Duration::MAX), Ok(()));
         assert_eq!(rx.recv_timeout(LONG), Ok(2));
         assert_eq!(partner.join().unwrap(), Ok(()));
@@ -69,7 +70,9 @@ fn of_a_race_between_hand_over_and_deadline_one_wins() {
             let (tx, rx) = chan::bounded(0);
             let sender = go(move || {
                 let pause = |n: u64| Duration::from_micros(n % 40);
-                (0..2_000_u64).filter(|n| tx.send_timeout(*n, pause(*n)).is_ok()).collect::<Vec<_>>()
+                (0..2_000_u64)
+                    .filter(|n| tx.send_timeout(*n, pause(*n)).is_ok())
+                    .collect::<Vec<_>>()
             });
             let mut received = Vec::new();
             loop {

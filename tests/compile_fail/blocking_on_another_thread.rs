@@ -1,4 +1,5 @@
-//! What `blocking` runs may run on another thread: it borrows from the caller, and takes nothing that is bound to a thread.
+//! What `blocking` runs may run on another thread: it borrows from the caller, and takes nothing
+//! that is bound to a thread.
 
 use std::rc::Rc;
 

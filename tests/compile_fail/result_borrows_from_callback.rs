@@ -1,4 +1,5 @@
-//! `enter` runs its closure on the calling thread: it may borrow, and what it returns may not borrow from within.
+//! `enter` runs its closure on the calling thread: it may borrow, and what it returns may not
+//! borrow from within.
 
 use gosched::callback::Bridge;
 use std::rc::Rc;

@@ -62,7 +62,8 @@ fn pairs(rt: &Runtime) -> f64 {
     let pair = || {
         rt.handle().go(|| {
             let ((ping, pinged), (pong, ponged)) = (chan::bounded(0), chan::bounded(0));
-            let echo: JoinHandle<()> = go(move || pinged.iter().for_each(|n: u32| pong.send(n).expect("awaited")));
+            let echo: JoinHandle<()> =
+                go(move || pinged.iter().for_each(|n: u32| pong.send(n).expect("awaited")));
             for n in 0..ROUNDS {
                 ping.send(n).expect("awaited");
                 assert_eq!(ponged.recv(), Ok(n));
@@ -85,10 +86,11 @@ fn a_burst_of_blocking_leaves_nothing_behind() {
             let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
             let others = threads();
             pairs(&rt);
-            // The best of as many as may be tried afterwards: with more Ps than CPUs two measurements of the same differ by a fifth
-            // now and then.
+            // The best of as many as may be tried afterwards: with more Ps than CPUs two
+            // measurements of the same differ by a fifth now and then.
             let before = (0..TRIES).map(|_| pairs(&rt)).fold(0.0, f64::max);
-            let all: Vec<_> = (0..SLEEPERS).map(|_| rt.handle().go(|| std::thread::sleep(NAP))).collect();
+            let all: Vec<_> =
+                (0..SLEEPERS).map(|_| rt.handle().go(|| std::thread::sleep(NAP))).collect();
             assert!(all.into_iter().all(|one| one.join().is_ok()));
             let ended = Instant::now();
             // What is left behind stays: then all of them are slow.

@@ -42,8 +42,8 @@ fn two_hogs_hold_up_nobody_else() {
     }
 }
 
-/// One that stays on a thread where no hog is: the hogs have begun before, so it begins on another one, and what begins after
-/// it begins elsewhere.
+/// One that stays on a thread where no hog is: the hogs have begun before, so it begins on another
+/// one, and what begins after it begins elsewhere.
 #[test]
 #[ignore = "measures time: cargo xtask test --only timing"]
 fn a_ticker_that_settled_where_no_hog_is_ticks_on() {
@@ -74,8 +74,8 @@ fn a_ticker_that_settled_where_no_hog_is_ticks_on() {
     }
 }
 
-/// Two that compute for a while between their yields have settled on different threads, and there is one P for both: the thread that
-/// has it gives way by time, however few rounds that are.
+/// Two that compute for a while between their yields have settled on different threads, and there
+/// is one P for both: the thread that has it gives way by time, however few rounds that are.
 #[test]
 #[ignore = "measures time: cargo xtask test --only timing"]
 fn threads_with_long_rounds_give_way_to_each_other() {
@@ -115,7 +115,8 @@ fn threads_with_long_rounds_give_way_to_each_other() {
     });
 }
 
-/// All Ms are busy with rounds that are long and end before sysmon puts an end to them: what is made outside is not for the 61st.
+/// All Ms are busy with rounds that are long and end before sysmon puts an end to them: what is
+/// made outside is not for the 61st.
 #[test]
 #[ignore = "measures time: cargo xtask test --only timing"]
 fn those_who_compute_in_pieces_hold_up_no_newcomer() {
@@ -147,7 +148,8 @@ fn those_who_compute_in_pieces_hold_up_no_newcomer() {
     }
 }
 
-/// A ticker shares its thread with one that computes in pieces; whoever fires its timer, it is not for the 61st round.
+/// A ticker shares its thread with one that computes in pieces; whoever fires its timer, it is not
+/// for the 61st round.
 #[test]
 #[ignore = "measures time: cargo xtask test --only timing"]
 fn one_that_computes_in_pieces_holds_up_no_ticker_on_its_thread() {
@@ -173,8 +175,8 @@ fn one_that_computes_in_pieces_holds_up_no_ticker_on_its_thread() {
     }
 }
 
-/// As many Ms as compute without a P before it is a crowd, one for each P, and those that are let in later, one at a time and
-/// more rarely each time: in the few seconds of this test, not ten.
+/// As many Ms as compute without a P before it is a crowd, one for each P, and those that are let
+/// in later, one at a time and more rarely each time: in the few seconds of this test, not ten.
 fn hog_threads(procs: usize) -> usize {
     4 * procs + procs + 10
 }
@@ -188,7 +190,8 @@ fn two_hundred_hogs_hold_up_nobody_else_and_take_few_threads() {
             let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
             let ticker = Ticker::start(&rt);
             let before = threads();
-            let hogs: Vec<_> = (0..200).map(|_| rt.handle().go(|| compute(Duration::from_millis(30)))).collect();
+            let hogs: Vec<_> =
+                (0..200).map(|_| rt.handle().go(|| compute(Duration::from_millis(30)))).collect();
             let mut most = 0;
             while !hogs.iter().all(JoinHandle::is_finished) {
                 most = most.max(threads() - before);
@@ -232,7 +235,8 @@ fn loops_of_yields_starve_no_new_goroutine() {
     }
 }
 
-/// A goroutine whose operations always succeed at once has to give its siblings a turn all the same.
+/// A goroutine whose operations always succeed at once has to give its siblings a turn all the
+/// same.
 #[test]
 fn a_loop_of_operations_that_never_wait_lets_its_siblings_run() {
     let _alone = alone();

@@ -15,7 +15,8 @@ fn switches(prefix: &str) -> Vec<(String, u64)> {
             let path = task.ok()?.path();
             let name = std::fs::read_to_string(path.join("comm")).ok()?;
             let status = std::fs::read_to_string(path.join("status")).ok()?;
-            let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+            let count =
+                status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
             Some((format!("{} {}", path.display(), name.trim()), count.trim().parse().ok()?))
         })
         .filter(|(name, _)| name.contains(&format!(" {prefix}")))
@@ -40,12 +41,17 @@ fn settle(prefix: &str) -> Vec<(String, u64)> {
 #[test]
 #[ignore = "measures time: cargo xtask test --only timing"]
 fn after_hogs_and_blocking_an_idle_process_makes_no_wake_up() {
-    let Some(output) = in_child("idle::after_hogs_and_blocking_an_idle_process_makes_no_wake_up") else {
+    let Some(output) = in_child("idle::after_hogs_and_blocking_an_idle_process_makes_no_wake_up")
+    else {
         let rt = Runtime::builder(settled()).procs(2).name("quiet").build().expect("a runtime");
         let ticker = Ticker::start(&rt);
-        let hogs: Vec<_> = (0..8).map(|_| rt.handle().go(|| compute(Duration::from_millis(40)))).collect();
-        let naps: Vec<_> = (0..8).map(|_| rt.handle().go(|| std::thread::sleep(Duration::from_millis(20)))).collect();
-        let sleeps: Vec<_> = (0..8).map(|_| rt.handle().go(|| time::sleep(Duration::from_millis(5)))).collect();
+        let hogs: Vec<_> =
+            (0..8).map(|_| rt.handle().go(|| compute(Duration::from_millis(40)))).collect();
+        let naps: Vec<_> = (0..8)
+            .map(|_| rt.handle().go(|| std::thread::sleep(Duration::from_millis(20))))
+            .collect();
+        let sleeps: Vec<_> =
+            (0..8).map(|_| rt.handle().go(|| time::sleep(Duration::from_millis(5)))).collect();
         assert!(hogs.into_iter().chain(naps).chain(sleeps).all(|one| one.join().is_ok()));
         ticker.stop();
         let before = settle("quiet-");
@@ -64,7 +70,8 @@ fn one_hog_alone_is_not_watched() {
     let Some(output) = in_child("idle::one_hog_alone_is_not_watched") else {
         let rt = Runtime::builder(settled()).procs(2).name("alone").build().expect("a runtime");
         // Sysmon is there: two goroutines had to share a P.
-        let pair: Vec<_> = (0..4).map(|_| rt.handle().go(|| compute(Duration::from_millis(15)))).collect();
+        let pair: Vec<_> =
+            (0..4).map(|_| rt.handle().go(|| compute(Duration::from_millis(15)))).collect();
         assert!(pair.into_iter().all(|one| one.join().is_ok()));
         let hog = rt.handle().go(|| compute(Duration::from_secs(4)));
         let before = settle("alone-sysmon");
@@ -85,9 +92,11 @@ fn one_hog_alone_is_not_watched() {
 fn goroutines_that_sleep_for_long_make_no_wake_up() {
     let Some(output) = in_child("idle::goroutines_that_sleep_for_long_make_no_wake_up") else {
         let rt = Runtime::builder(settled()).procs(2).name("asleep").build().expect("a runtime");
-        let sleepers: Vec<_> =
-            (0..100).map(|n| rt.handle().go(move || time::sleep(Duration::from_secs(3600 + n)))).collect();
-        let naps: Vec<_> = (0..8).map(|_| rt.handle().go(|| time::sleep(Duration::from_millis(5)))).collect();
+        let sleepers: Vec<_> = (0..100)
+            .map(|n| rt.handle().go(move || time::sleep(Duration::from_secs(3600 + n))))
+            .collect();
+        let naps: Vec<_> =
+            (0..8).map(|_| rt.handle().go(|| time::sleep(Duration::from_millis(5)))).collect();
         assert!(naps.into_iter().all(|one| one.join().is_ok()));
         let before = settle("asleep-");
         std::thread::sleep(Duration::from_secs(3));
@@ -96,5 +105,9 @@ fn goroutines_that_sleep_for_long_make_no_wake_up() {
         eprintln!("all quiet");
         return;
     };
-    assert!(output.status.success() && death(&output).1.contains("all quiet"), "{}", death(&output).1);
+    assert!(
+        output.status.success() && death(&output).1.contains("all quiet"),
+        "{}",
+        death(&output).1
+    );
 }

@@ -10,8 +10,8 @@ use test_support::{death, each_procs, in_child, migratory, settled, without_memo
 
 use crate::support::{alone, compute, eventually};
 
-/// Keeps its thread until its P has certainly been taken: it computes until a goroutine that could not run before has run,
-/// while other goroutines of the same kind keep every other P.
+/// Keeps its thread until its P has certainly been taken: it computes until a goroutine that could
+/// not run before has run, while other goroutines of the same kind keep every other P.
 fn lose_p(rt: &gosched::Handle) {
     let before = rt.go(|| ());
     while !before.is_finished() {
@@ -21,7 +21,8 @@ fn lose_p(rt: &gosched::Handle) {
     compute(Duration::from_millis(25));
 }
 
-/// Runs `then` in goroutines that have lost their Ps, in both modes, as many at a time as there are Ps and one more.
+/// Runs `then` in goroutines that have lost their Ps, in both modes, as many at a time as there are
+/// Ps and one more.
 fn without_p(then: impl Fn(u32) -> u32 + Send + Sync + Copy + 'static) {
     let _alone = alone();
     for mode in [settled(), migratory()] {
@@ -68,7 +69,8 @@ fn it_panics() {
             std::panic::panic_any(n + 1);
         });
         let payload = child.join().expect_err("it panics");
-        let caught = catch_unwind(AssertUnwindSafe(|| std::panic::resume_unwind(payload))).expect_err("again");
+        let caught = catch_unwind(AssertUnwindSafe(|| std::panic::resume_unwind(payload)))
+            .expect_err("again");
         *caught.downcast::<u32>().expect("its number")
     });
 }
@@ -129,8 +131,10 @@ fn it_holds_a_lock_that_others_wait_for() {
 
 /// What keeps the P while nobody can take over: it all runs, one after the other.
 fn hogs_and_naps(rt: &Runtime) {
-    let naps: Vec<_> = (0..5).map(|_| rt.handle().go(|| std::thread::sleep(Duration::from_millis(15)))).collect();
-    let hogs: Vec<_> = (0..5).map(|_| rt.handle().go(|| compute(Duration::from_millis(15)))).collect();
+    let naps: Vec<_> =
+        (0..5).map(|_| rt.handle().go(|| std::thread::sleep(Duration::from_millis(15)))).collect();
+    let hogs: Vec<_> =
+        (0..5).map(|_| rt.handle().go(|| compute(Duration::from_millis(15)))).collect();
     let woken = rt.handle().go(|| time::sleep(Duration::from_millis(1)));
     eventually("all of them run, one after the other", || {
         naps.iter().chain(&hogs).all(gosched::JoinHandle::is_finished) && woken.is_finished()
@@ -141,9 +145,11 @@ fn hogs_and_naps(rt: &Runtime) {
 /// The system gives no thread to who would take over, in the middle of it; sysmon has one.
 #[test]
 fn when_the_system_gives_no_more_threads_nothing_is_lost() {
-    let Some(output) = in_child("lost_p::when_the_system_gives_no_more_threads_nothing_is_lost") else {
+    let Some(output) = in_child("lost_p::when_the_system_gives_no_more_threads_nothing_is_lost")
+    else {
         for mode in [settled(), migratory()] {
-            let rt = Runtime::builder(mode).procs(1).stack_size(64 * 1024).build().expect("a runtime");
+            let rt =
+                Runtime::builder(mode).procs(1).stack_size(64 * 1024).build().expect("a runtime");
             // The M and sysmon are there: goroutines had to share the P.
             let pair: Vec<_> = (0..3).map(|_| rt.handle().go(yield_now)).collect();
             assert!(pair.into_iter().all(|one| one.join().is_ok()));
@@ -153,13 +159,20 @@ fn when_the_system_gives_no_more_threads_nothing_is_lost() {
         writeln!(std::io::stderr(), "all ran").expect("it is open");
         return;
     };
-    assert!(output.status.success() && death(&output).1.contains("all ran"), "{}", death(&output).1);
+    assert!(
+        output.status.success() && death(&output).1.contains("all ran"),
+        "{}",
+        death(&output).1
+    );
 }
 
-/// No thread may be made, so nobody can take over; nothing is lost, and it goes on when there are threads again.
+/// No thread may be made, so nobody can take over; nothing is lost, and it goes on when there are
+/// threads again.
 #[test]
 fn without_a_thread_for_who_takes_over_all_waits_and_nothing_is_lost() {
-    let Some(output) = in_child("lost_p::without_a_thread_for_who_takes_over_all_waits_and_nothing_is_lost") else {
+    let Some(output) =
+        in_child("lost_p::without_a_thread_for_who_takes_over_all_waits_and_nothing_is_lost")
+    else {
         for mode in [settled(), migratory()] {
             let rt = Runtime::builder(mode).procs(1).max_threads(1).build().expect("a runtime");
             hogs_and_naps(&rt);
@@ -167,5 +180,9 @@ fn without_a_thread_for_who_takes_over_all_waits_and_nothing_is_lost() {
         writeln!(std::io::stderr(), "all ran").expect("it is open");
         return;
     };
-    assert!(output.status.success() && death(&output).1.contains("all ran"), "{}", death(&output).1);
+    assert!(
+        output.status.success() && death(&output).1.contains("all ran"),
+        "{}",
+        death(&output).1
+    );
 }

@@ -8,7 +8,8 @@ use test_support::settled;
 
 use crate::support::{alone, at_most, measured};
 
-/// With twice as many Ps as CPUs at most. An M that gets no core for 200 us is not waited for, and its share goes to others.
+/// With twice as many Ps as CPUs at most. An M that gets no core for 200 us is not waited for, and
+/// its share goes to others.
 #[test]
 #[ignore = "measures time: cargo xtask test --only timing"]
 fn an_acceptors_children_spread_over_the_threads() {
@@ -38,14 +39,18 @@ fn an_acceptors_children_spread_over_the_threads() {
                 drop(_open);
                 per_thread
             });
-            let (least, most) = (per_thread.values().min().expect("some"), per_thread.values().max().expect("some"));
+            let (least, most) = (
+                per_thread.values().min().expect("some"),
+                per_thread.values().max().expect("some"),
+            );
             at_most("threads without children", procs - per_thread.len(), 0)?;
             at_most("the most children of a thread, times ten", most * 10, least * 13)
         });
     }
 }
 
-/// With as many Ps as CPUs at most: an M that waits for a core looks abandoned, and what it was about to start is stolen.
+/// With as many Ps as CPUs at most: an M that waits for a core looks abandoned, and what it was
+/// about to start is stolen.
 #[test]
 #[ignore = "measures time: cargo xtask test --only timing"]
 fn pairs_that_talk_stay_together() {
@@ -53,7 +58,8 @@ fn pairs_that_talk_stay_together() {
     for procs in [1, 2] {
         measured(&format!("{procs} Ps"), || {
             let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
-            // Each pair is made by a goroutine that talks to its child at once, as a server does with its helper.
+            // Each pair is made by a goroutine that talks to its child at once, as a server does
+            // with its helper.
             let pair = || {
                 let ((ping, pinged), (pong, ponged)) = (chan::bounded(0), chan::bounded(0));
                 let echo = go(move || {
@@ -68,7 +74,11 @@ fn pairs_that_talk_stay_together() {
                 echo.join().expect("no panic") == thread::current().id()
             };
             let pairs: Vec<_> = (0..64).map(|_| rt.handle().go(pair)).collect();
-            let together = pairs.into_iter().filter_map(|pair| pair.join().ok()).filter(|together| *together).count();
+            let together = pairs
+                .into_iter()
+                .filter_map(|pair| pair.join().ok())
+                .filter(|together| *together)
+                .count();
             at_most("pairs apart", 64 - together, 32)
         });
     }

@@ -45,7 +45,8 @@ fn together(rt: &Runtime, rounds: usize) -> Duration {
     rt.run(|| {
         let mut took: Vec<_> = (0..rounds)
             .map(|_| {
-                let (deadline, running) = (Instant::now() + Duration::from_millis(2), Arc::new(AtomicU32::new(0)));
+                let (deadline, running) =
+                    (Instant::now() + Duration::from_millis(2), Arc::new(AtomicU32::new(0)));
                 let both = [(); 2].map(|()| {
                     let running = running.clone();
                     go(move || {
@@ -70,5 +71,7 @@ fn together(rt: &Runtime, rounds: usize) -> Duration {
 fn of_two_that_come_due_together_one_does_not_wait_for_the_others_slice_to_end() {
     let _alone = alone();
     let rt = Runtime::builder(migratory()).procs(2).build().expect("a runtime");
-    measured("two sleepers that compute", || at_most("both run after", together(&rt, 100), Duration::from_millis(5)));
+    measured("two sleepers that compute", || {
+        at_most("both run after", together(&rt, 100), Duration::from_millis(5))
+    });
 }

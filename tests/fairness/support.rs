@@ -32,8 +32,16 @@ pub(crate) fn measured(what: &str, attempt: impl Fn() -> Result<(), String>) {
 }
 
 /// `Err` if `value` is over the bound.
-pub(crate) fn at_most<T: PartialOrd + std::fmt::Debug>(what: &str, value: T, bound: T) -> Result<(), String> {
-    if value <= bound { Ok(()) } else { Err(format!("{what}: {value:?} instead of at most {bound:?}")) }
+pub(crate) fn at_most<T: PartialOrd + std::fmt::Debug>(
+    what: &str,
+    value: T,
+    bound: T,
+) -> Result<(), String> {
+    if value <= bound {
+        Ok(())
+    } else {
+        Err(format!("{what}: {value:?} instead of at most {bound:?}"))
+    }
 }
 
 /// Computes for so long, without a call of the runtime.
@@ -73,7 +81,9 @@ impl Ticker {
         Self::start_by(|tick| rt.handle().go(tick))
     }
 
-    fn start_by(start: impl FnOnce(Box<dyn FnOnce() -> Ticked + Send>) -> JoinHandle<Ticked>) -> Self {
+    fn start_by(
+        start: impl FnOnce(Box<dyn FnOnce() -> Ticked + Send>) -> JoinHandle<Ticked>,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (theirs, began) = (stop.clone(), Arc::new(AtomicBool::new(false)));
         let first = began.clone();

@@ -71,32 +71,35 @@ fn in_a_child_of_its_own(name: &str, body: fn()) {
 
 #[test]
 fn one_that_blocks_delays_its_siblings_and_nobody_else_and_is_named() {
-    in_a_child_of_its_own("warning::one_that_blocks_delays_its_siblings_and_nobody_else_and_is_named", || {
-        let rt = runtime();
-        let ticker = Ticker::start(&rt);
-        let delayed = rt.run(|| {
-            let (tell, told) = chan::bounded(1);
-            let sibling = go(move || {
-                tell.send(goroutine::current_id().expect("it is one")).expect("there is room");
-                let asked = Instant::now();
-                yield_now();
-                asked.elapsed()
+    in_a_child_of_its_own(
+        "warning::one_that_blocks_delays_its_siblings_and_nobody_else_and_is_named",
+        || {
+            let rt = runtime();
+            let ticker = Ticker::start(&rt);
+            let delayed = rt.run(|| {
+                let (tell, told) = chan::bounded(1);
+                let sibling = go(move || {
+                    tell.send(goroutine::current_id().expect("it is one")).expect("there is room");
+                    let asked = Instant::now();
+                    yield_now();
+                    asked.elapsed()
+                });
+                let number = told.recv().expect("it is told");
+                let me = goroutine::current_id().expect("it is one");
+                std::thread::sleep(Duration::from_millis(300));
+                (me, number, sibling.join().expect("no panic"))
             });
-            let number = told.recv().expect("it is told");
-            let me = goroutine::current_id().expect("it is one");
-            std::thread::sleep(Duration::from_millis(300));
-            (me, number, sibling.join().expect("no panic"))
-        });
-        let (me, sibling, late) = delayed;
-        assert!(late >= Duration::from_millis(300), "it shares the thread: {late:?}");
-        let ticked = ticker.stop();
-        assert!(ticked.gap < Duration::from_millis(100), "nobody else waits: {ticked:?}");
-        eventually("the event", || !heard().is_empty());
-        let heard = heard();
-        assert!(heard.contains(&format!("goroutine={me} ")), "{heard}");
-        assert!(heard.contains(&format!("siblings=[{sibling}]")), "{heard}");
-        assert!(heard.contains("blocks its thread"), "{heard}");
-    });
+            let (me, sibling, late) = delayed;
+            assert!(late >= Duration::from_millis(300), "it shares the thread: {late:?}");
+            let ticked = ticker.stop();
+            assert!(ticked.gap < Duration::from_millis(100), "nobody else waits: {ticked:?}");
+            eventually("the event", || !heard().is_empty());
+            let heard = heard();
+            assert!(heard.contains(&format!("goroutine={me} ")), "{heard}");
+            assert!(heard.contains(&format!("siblings=[{sibling}]")), "{heard}");
+            assert!(heard.contains("blocks its thread"), "{heard}");
+        },
+    );
 }
 
 #[test]
@@ -112,7 +115,10 @@ fn one_that_computes_is_named() {
         });
         eventually("the event", || !heard().is_empty());
         let heard = heard();
-        assert!(heard.contains(&format!("goroutine={me} ")) && heard.contains("computes"), "{heard}");
+        assert!(
+            heard.contains(&format!("goroutine={me} ")) && heard.contains("computes"),
+            "{heard}"
+        );
     });
 }
 
@@ -141,7 +147,8 @@ fn two_siblings_and_a_std_lock_are_both_named() {
             holder.join().expect("it does not come to this");
         }));
         let made_here = file!();
-        let (holder, waiter) = (told.recv().expect("the holder"), told.recv().expect("the other one"));
+        let (holder, waiter) =
+            (told.recv().expect("the holder"), told.recv().expect("the other one"));
         eventually("the second event", || heard().contains("std lock"));
         let heard = heard();
         let last = heard.lines().last().expect("a line");

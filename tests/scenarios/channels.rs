@@ -18,7 +18,8 @@ fn the_empty_and_the_full_wait() {
             let (begins, begun) = chan::bounded(1);
             let passed = Arc::new(AtomicBool::new(false));
             let theirs = (rx.clone(), Arc::clone(&passed));
-            // The other side receives what nobody has sent yet, then sends what nobody has room for.
+            // The other side receives what nobody has sent yet, then sends what nobody has room
+            // for.
             let (back, backed) = chan::bounded::<usize>(capacity);
             let part = async move |side: Side| {
                 let (rx, passed) = theirs;
@@ -36,7 +37,8 @@ fn the_empty_and_the_full_wait() {
                 (0..20).for_each(|_| yield_now());
                 assert!(!passed.load(Ordering::SeqCst), "received what was not sent");
                 tx.send(7).expect("it is received");
-                // One more than there is room for: the last is not sent before the first is received.
+                // One more than there is room for: the last is not sent before the first is
+                // received.
                 while !(passed.load(Ordering::SeqCst) && backed.len() == capacity) {
                     yield_now();
                 }
@@ -94,7 +96,8 @@ fn closing_lets_the_rest_through() {
     });
 }
 
-/// Closing wakes whoever waits: receivers, and here, where receivers close too, senders, with their value.
+/// Closing wakes whoever waits: receivers, and here, where receivers close too, senders, with their
+/// value.
 #[test]
 fn closing_wakes_whoever_waits() {
     each_side(|pair| {
@@ -158,7 +161,11 @@ fn many_to_many(pair: Pair, capacity: usize) {
             }));
             ours.push(pair.rt.handle().go(move || rx.iter().for_each(|value| counts.count(value))));
         } else {
-            ours.push(pair.rt.handle().go(move || values.for_each(|value| tx.send(value).expect("it is received"))));
+            ours.push(
+                pair.rt
+                    .handle()
+                    .go(move || values.for_each(|value| tx.send(value).expect("it is received"))),
+            );
             others.push(pair.start(async move |side: Side| {
                 while let Ok(value) = side.recv(&rx).await {
                     counts.count(value);
@@ -178,7 +185,8 @@ fn each_value_arrives_once_between_many_and_many() {
     each_side(|pair| [0, 2].into_iter().for_each(|capacity| many_to_many(pair, capacity)));
 }
 
-/// TestMultiConsumer: workers pass on what they take from one channel; nothing is lost on the way, whoever they are.
+/// TestMultiConsumer: workers pass on what they take from one channel; nothing is lost on the way,
+/// whoever they are.
 #[test]
 fn each_value_passes_one_of_many_consumers() {
     const VALUES: usize = 1_500;
@@ -199,13 +207,18 @@ fn each_value_passes_one_of_many_consumers() {
         let ours: Vec<_> = (0..WORKERS)
             .map(|_| {
                 let (queue, done) = (queue.clone(), done.clone());
-                pair.rt.handle().go(move || queue.iter().for_each(|value| done.send(value).expect("it is received")))
+                pair.rt.handle().go(move || {
+                    queue.iter().for_each(|value| done.send(value).expect("it is received"))
+                })
             })
             .collect();
         drop((queue, done));
         let counts = Counts::new(VALUES);
         let theirs = Arc::clone(&counts);
-        let feeds = pair.rt.handle().go(move || (0..VALUES).for_each(|n| work.send(n).expect("it is received")));
+        let feeds = pair
+            .rt
+            .handle()
+            .go(move || (0..VALUES).for_each(|n| work.send(n).expect("it is received")));
         pair.rt.run(move || results.iter().for_each(|value| theirs.count(value)));
         feeds.join().expect("no panic");
         ours.into_iter().for_each(|one| one.join().expect("no panic"));
@@ -214,8 +227,8 @@ fn each_value_passes_one_of_many_consumers() {
     });
 }
 
-/// TestNonblockRecvRace: there is a value, then there is none but the channel is closed; in between is no moment at which a
-/// try may say that nothing is there yet.
+/// TestNonblockRecvRace: there is a value, then there is none but the channel is closed; in between
+/// is no moment at which a try may say that nothing is there yet.
 #[test]
 fn a_try_is_never_told_that_nothing_is_there() {
     each_side(|pair| {
@@ -246,7 +259,10 @@ fn a_try_is_never_told_that_there_is_no_room() {
         let (rounds, round) = chan::bounded(0);
         let part = async move |side: Side| {
             while let Ok(tx) = side.recv(&round).await {
-                assert!(!matches!(chan::Sender::try_send(&tx, 1), Err(TrySendError::Full(_))), "there is room");
+                assert!(
+                    !matches!(chan::Sender::try_send(&tx, 1), Err(TrySendError::Full(_))),
+                    "there is room"
+                );
             }
         };
         let ours = move || {

@@ -31,7 +31,8 @@ fn until(shared: &Shared, condition: impl Fn(&State) -> bool) {
     }
 }
 
-/// TestCondSignal and TestCondSignalGenerations: a signal wakes one, and that is the one that has waited longest.
+/// TestCondSignal and TestCondSignalGenerations: a signal wakes one, and that is the one that has
+/// waited longest.
 #[test]
 fn a_signal_wakes_the_longest_waiting_one() {
     each_blocking_side(|pair| {
@@ -50,7 +51,10 @@ fn a_signal_wakes_the_longest_waiting_one() {
         for n in 0..6 {
             shared.1.notify_one();
             until(&shared, |state| state.woken.len() > n);
-            assert!(shared.0.lock().expect("nobody panics with it").woken.iter().copied().eq(0..=n), "one, in order");
+            assert!(
+                shared.0.lock().expect("nobody panics with it").woken.iter().copied().eq(0..=n),
+                "one, in order"
+            );
         }
         ours.into_iter().for_each(|one| one.join().expect("no panic"));
         others.into_iter().for_each(|one| one.join());
@@ -108,7 +112,8 @@ fn a_state_goes_from_hand_to_hand() {
     fn hand(turn: &Turn, mine: usize) {
         for round in 0..ROUNDS {
             let now = turn.0.lock().expect("nobody panics with it");
-            let mut now = turn.1.wait_while(now, |now| *now % 3 != mine).expect("nobody panics with it");
+            let mut now =
+                turn.1.wait_while(now, |now| *now % 3 != mine).expect("nobody panics with it");
             assert_eq!(*now, 3 * round + mine);
             *now += 1;
             turn.1.notify_all();
@@ -140,7 +145,9 @@ fn a_signal_is_not_stolen() {
             let theirs = Arc::clone(&shared);
             let second = pair.rt.handle().go(move || {
                 let state = theirs.0.lock().expect("nobody panics with it");
-                drop(theirs.1.wait_while(state, |state| !state.done).expect("nobody panics with it"));
+                drop(
+                    theirs.1.wait_while(state, |state| !state.done).expect("nobody panics with it"),
+                );
             });
             shared.1.notify_one();
             first.join();
@@ -176,7 +183,11 @@ fn each_notification_wakes_one() {
                 })
                 .collect();
             for n in 1..=WAITERS {
-                assert_eq!(theirs.1.load(Ordering::SeqCst), n - 1, "nobody passes without a notification");
+                assert_eq!(
+                    theirs.1.load(Ordering::SeqCst),
+                    n - 1,
+                    "nobody passes without a notification"
+                );
                 theirs.0.notify_one();
                 // It is kept, if nobody waits yet.
                 while theirs.1.load(Ordering::SeqCst) < n {

@@ -69,7 +69,8 @@ fn the_other_side_waits_for_goroutines() {
     });
 }
 
-/// TestWaitGroupRace: who is counted is done at once, before the next is counted; still the wait ends after both.
+/// TestWaitGroupRace: who is counted is done at once, before the next is counted; still the wait
+/// ends after both.
 #[test]
 fn a_group_that_touches_zero_is_waited_for() {
     each_side(|pair| {
@@ -95,8 +96,8 @@ fn a_group_that_touches_zero_is_waited_for() {
     });
 }
 
-/// What `TestWaitGroup` does with the same group again, at once: a wait is for the round that it began in, though the last one of the
-/// round before may still be about to let others go.
+/// What `TestWaitGroup` does with the same group again, at once: a wait is for the round that it
+/// began in, though the last one of the round before may still be about to let others go.
 #[test]
 fn a_group_that_is_used_again_keeps_its_rounds_apart() {
     each_side(|pair| {
@@ -157,7 +158,11 @@ fn a_barrier_opens_for_everybody() {
             })
             .collect();
         let led = ours.into_iter().map(|one| one.join().expect("no panic")).sum::<usize>();
-        assert_eq!(led + others.into_iter().map(|one| one.join()).sum::<usize>(), ROUNDS, "one leads each round");
+        assert_eq!(
+            led + others.into_iter().map(|one| one.join()).sum::<usize>(),
+            ROUNDS,
+            "one leads each round"
+        );
     });
 }
 
@@ -204,7 +209,10 @@ fn a_once_that_panicked_says_so() {
         assert!(pair.start(part).join(), "with what the closure unwound with");
         let ours = pair.rt.handle().go(move || once.call_once(|| unreachable!("it is poisoned")));
         let told = ours.join().expect_err("it is told");
-        assert!(told.downcast_ref::<&str>().is_some_and(|message| message.contains("unwound")), "{told:?}");
+        assert!(
+            told.downcast_ref::<&str>().is_some_and(|message| message.contains("unwound")),
+            "{told:?}"
+        );
     });
 }
 

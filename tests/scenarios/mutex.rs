@@ -76,7 +76,8 @@ fn a_try_says_whether_somebody_has_it() {
     });
 }
 
-/// TestMutexFairness: one has the lock nearly all the time, and takes it again at once; the other gets it all the same.
+/// TestMutexFairness: one has the lock nearly all the time, and takes it again at once; the other
+/// gets it all the same.
 #[test]
 fn who_waits_is_not_starved() {
     each_side(|pair| {
@@ -126,13 +127,16 @@ fn hold_on() {
     }
 }
 
-/// TestSemaphore: with one permit it is a mutex; with more, there are never more inside than permits.
+/// TestSemaphore: with one permit it is a mutex; with more, there are never more inside than
+/// permits.
 #[test]
 fn no_more_hold_permits_than_there_are() {
     each_side(|pair| {
         for permits in [1, 3] {
             let shared = Arc::new((Semaphore::new(permits), AtomicUsize::new(0)));
-            let inside = move |now: &AtomicUsize| assert!(now.fetch_add(1, Ordering::Relaxed) < permits, "too many");
+            let inside = move |now: &AtomicUsize| {
+                assert!(now.fetch_add(1, Ordering::Relaxed) < permits, "too many")
+            };
             let others: Vec<_> = (0..3)
                 .map(|_| {
                     let shared = Arc::clone(&shared);

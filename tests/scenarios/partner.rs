@@ -1,7 +1,8 @@
 //! Whoever is at the other end of a scenario.
 //!
-//! The other side's part is written once, as a future over the operations of [`Side`]. A tokio task awaits them; for the
-//! others each blocks where it stands, as it does for users, so that their future is ready when it is polled for the first time.
+//! The other side's part is written once, as a future over the operations of [`Side`]. A tokio task
+//! awaits them; for the others each blocks where it stands, as it does for users, so that their
+//! future is ready when it is polled for the first time.
 
 use std::any::Any;
 use std::panic::resume_unwind;
@@ -14,7 +15,8 @@ use c_side::thread::{CThread, Plan};
 use gosched::callback::{Binding, Bridge, EnterError};
 use gosched::chan::{Receiver, RecvError, SendError, Sender};
 use gosched::sync::{
-    Barrier, Mutex, MutexGuard, Notify, Permit, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, WaitGroup,
+    Barrier, Mutex, MutexGuard, Notify, Permit, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    Semaphore, WaitGroup,
 };
 use gosched::{JoinHandle, Mode, Runtime, goroutine, select};
 use test_support::{each_procs, migratory, settled};
@@ -38,10 +40,13 @@ pub(crate) struct Pair<'a> {
     pub(crate) side: Side,
 }
 
-/// Runs a scenario with each kind of other side, in the modes with shared threads with 1, 2, 4 and 8 Ps, and with a thread for
-/// each goroutine.
+/// Runs a scenario with each kind of other side, in the modes with shared threads with 1, 2, 4 and
+/// 8 Ps, and with a thread for each goroutine.
 pub(crate) fn each_side(scenario: impl Fn(Pair)) {
-    each_of(&[Side::Goroutine, Side::Callback(Binding::PerCall), Side::Thread, Side::Task], scenario);
+    each_of(
+        &[Side::Goroutine, Side::Callback(Binding::PerCall), Side::Thread, Side::Task],
+        scenario,
+    );
 }
 
 /// The same without tasks: for what has no future.
@@ -53,11 +58,15 @@ fn each_of(sides: &[Side], scenario: impl Fn(Pair)) {
     for mode in [settled(), migratory()] {
         each_procs(mode, |rt| sides.iter().for_each(|side| scenario(Pair { rt, side: *side })));
     }
-    // Where there is nothing to share, the number of Ps is of no account; there the callbacks stay bound.
+    // Where there is nothing to share, the number of Ps is of no account; there the callbacks stay
+    // bound.
     let rt = Runtime::builder(Mode::threads()).procs(2).build().expect("a runtime is built");
     for side in sides {
-        let side =
-            if *side == Side::Callback(Binding::PerCall) { Side::Callback(Binding::UntilThreadExit) } else { *side };
+        let side = if *side == Side::Callback(Binding::PerCall) {
+            Side::Callback(Binding::UntilThreadExit)
+        } else {
+            *side
+        };
         scenario(Pair { rt: &rt, side });
     }
     rt.shutdown(std::time::Duration::from_secs(30)).expect("nobody is left");
@@ -65,7 +74,10 @@ fn each_of(sides: &[Side], scenario: impl Fn(Pair)) {
 
 /// The other side's own runtime, for all tests.
 static TOKIO: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("tokio's runtime is built")
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .expect("tokio's runtime is built")
 });
 
 /// The other side while it is at work. Its result is to be asked for.
@@ -129,14 +141,17 @@ impl<R: Send + 'static> Running<R> {
             Self::Goroutine(goroutine) => goroutine.join().unwrap_or_else(panicked),
             Self::Callback(thread, result) => {
                 thread.join().expect("C joins it");
-                match result.lock().expect("nobody panicked with it").take().expect("it was called") {
+                match result.lock().expect("nobody panicked with it").take().expect("it was called")
+                {
                     Ok(result) => result,
                     Err(EnterError::Panicked(payload)) => panicked(payload),
                     Err(error) => panic!("it could not enter: {error}"),
                 }
             }
             Self::Thread(thread) => thread.join().unwrap_or_else(panicked),
-            Self::Task(task) => TOKIO.block_on(task).unwrap_or_else(|error| panicked(error.into_panic())),
+            Self::Task(task) => {
+                TOKIO.block_on(task).unwrap_or_else(|error| panicked(error.into_panic()))
+            }
         }
     }
 }
@@ -159,8 +174,12 @@ impl Side {
         if self == Self::Task { rx.recv_async().await } else { rx.recv() }
     }
 
-    /// Receives from whichever has something, and says from which. A task polls both, and drops what lost.
-    pub(crate) async fn recv_either<T>(self, rxs: [&Receiver<T>; 2]) -> (usize, Result<T, RecvError>) {
+    /// Receives from whichever has something, and says from which. A task polls both, and drops
+    /// what lost.
+    pub(crate) async fn recv_either<T>(
+        self,
+        rxs: [&Receiver<T>; 2],
+    ) -> (usize, Result<T, RecvError>) {
         let [a, b] = rxs;
         if self != Self::Task {
             return select! { recv(a) -> got => (0, got), recv(b) -> got => (1, got) };
@@ -176,7 +195,8 @@ impl Side {
     }
 
     pub(crate) async fn lock<T>(self, mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-        if self == Self::Task { mutex.lock_async().await } else { mutex.lock() }.expect("nobody panics with it")
+        if self == Self::Task { mutex.lock_async().await } else { mutex.lock() }
+            .expect("nobody panics with it")
     }
 
     pub(crate) async fn acquire(self, semaphore: &Semaphore) -> Permit<'_> {
@@ -184,11 +204,13 @@ impl Side {
     }
 
     pub(crate) async fn read<T>(self, lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-        if self == Self::Task { lock.read_async().await } else { lock.read() }.expect("nobody panics with it")
+        if self == Self::Task { lock.read_async().await } else { lock.read() }
+            .expect("nobody panics with it")
     }
 
     pub(crate) async fn write<T>(self, lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-        if self == Self::Task { lock.write_async().await } else { lock.write() }.expect("nobody panics with it")
+        if self == Self::Task { lock.write_async().await } else { lock.write() }
+            .expect("nobody panics with it")
     }
 
     pub(crate) async fn wait(self, group: &WaitGroup) {

@@ -103,7 +103,10 @@ fn writers_are_alone() {
             .collect();
         ours.into_iter().for_each(|one| one.join().expect("no panic"));
         others.into_iter().for_each(|one| one.join());
-        assert_eq!(*shared.0.read().expect("nobody panicked with it"), TURNS + TURNS / 4 + TURNS / 2);
+        assert_eq!(
+            *shared.0.read().expect("nobody panicked with it"),
+            TURNS + TURNS / 4 + TURNS / 2
+        );
     });
 }
 

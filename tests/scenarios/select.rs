@@ -5,8 +5,9 @@ use gosched::{go, select, yield_now};
 
 use crate::partner::{Pair, Side, each_side};
 
-/// A goroutine and an other side both send and receive on one channel, by select where the other side has one; a task takes
-/// turns. Of `rounds` exchanges, without a buffer, each is with the other.
+/// A goroutine and an other side both send and receive on one channel, by select where the other
+/// side has one; a task takes turns. Of `rounds` exchanges, without a buffer, each is with the
+/// other.
 fn exchange(pair: Pair, capacity: usize) {
     const ROUNDS: usize = 500;
     let (tx, rx) = chan::bounded::<usize>(capacity);
@@ -61,8 +62,8 @@ fn a_select_may_meet_itself_through_a_buffer() {
     each_side(|pair| exchange(pair, 10));
 }
 
-/// TestSelectFairness: of two channels that always have something, both are chosen, within ten percent of as often; those that
-/// have nothing are no hindrance.
+/// TestSelectFairness: of two channels that always have something, both are chosen, within ten
+/// percent of as often; those that have nothing are no hindrance.
 #[test]
 fn the_ready_are_chosen_equally_often() {
     const TURNS: usize = 4_000;
@@ -98,8 +99,8 @@ fn the_ready_are_chosen_equally_often() {
     });
 }
 
-/// TestPseudoRandomSend: of two sends on one channel both are chosen, within ten percent of as often: there is room for them, or
-/// they wait.
+/// TestPseudoRandomSend: of two sends on one channel both are chosen, within ten percent of as
+/// often: there is room for them, or they wait.
 #[test]
 fn of_two_sends_both_are_chosen() {
     const TURNS: usize = 3_000;
@@ -123,12 +124,16 @@ fn of_two_sends_both_are_chosen() {
             };
             let (ones, ()) = pair.beside(part, ours);
             let fair = TURNS / 2;
-            assert!(usize::abs_diff(ones, fair) <= fair / 10, "capacity {capacity}: {ones} of {TURNS}");
+            assert!(
+                usize::abs_diff(ones, fair) <= fair / 10,
+                "capacity {capacity}: {ones} of {TURNS}"
+            );
         }
     });
 }
 
-/// TestNonblockSelectRace and TestNonblockSelectRace2: one of two channels is ready at any moment, which one changes.
+/// TestNonblockSelectRace and TestNonblockSelectRace2: one of two channels is ready at any moment,
+/// which one changes.
 fn one_is_always_ready(pair: Pair, second_closes: bool) {
     let (rounds, round) = chan::bounded::<(Receiver<u32>, Receiver<u32>)>(0);
     let part = async move |side: Side| {
@@ -168,13 +173,14 @@ fn a_select_with_a_default_finds_what_is_closed() {
     each_side(|pair| one_is_always_ready(pair, true));
 }
 
-/// TestSelectStress: on four channels, with and without a buffer, senders and receivers of one channel each, a sender and a
-/// receiver that select among all. What goes in comes out.
+/// TestSelectStress: on four channels, with and without a buffer, senders and receivers of one
+/// channel each, a sender and a receiver that select among all. What goes in comes out.
 #[test]
 fn selects_and_plain_operations_share_channels() {
     const EACH: usize = 200;
     each_side(|pair| {
-        let (txs, rxs): (Vec<_>, Vec<_>) = [0, 0, 2, 3].map(chan::bounded::<usize>).into_iter().unzip();
+        let (txs, rxs): (Vec<_>, Vec<_>) =
+            [0, 0, 2, 3].map(chan::bounded::<usize>).into_iter().unzip();
         let others: Vec<_> = (0..4)
             .map(|n| {
                 let (tx, rx) = (txs[n].clone(), rxs[n].clone());
@@ -250,7 +256,8 @@ fn selects_and_plain_operations_share_channels() {
     });
 }
 
-/// TestSelectDuplicateChannel: who waited with one channel in several cases, and was served by another, is nowhere any more.
+/// TestSelectDuplicateChannel: who waited with one channel in several cases, and was served by
+/// another, is nowhere any more.
 #[test]
 fn a_channel_in_several_cases_is_left_in_all() {
     each_side(|pair| {
@@ -278,7 +285,8 @@ fn a_channel_in_several_cases_is_left_in_all() {
     });
 }
 
-/// One channel in several cases, on both sides: no wake-up is lost, and nothing is sent or received twice.
+/// One channel in several cases, on both sides: no wake-up is lost, and nothing is sent or received
+/// twice.
 #[test]
 fn a_channel_in_several_cases_serves_each_value_once() {
     const VALUES: usize = 500;
@@ -334,7 +342,8 @@ fn a_value_offered_everywhere_is_sent_once() {
                 }
             }
         });
-        let mut got: Vec<_> = pair.rt.run(move || go(move || all.iter().collect()).join().expect("no panic"));
+        let mut got: Vec<_> =
+            pair.rt.run(move || go(move || all.iter().collect()).join().expect("no panic"));
         got.sort_unstable();
         assert!(got.into_iter().eq(0..VALUES));
         sender.join().expect("no panic");

@@ -9,7 +9,10 @@ const TABLE: &str = include_str!("../../docs/go-scenarios.md");
 fn named(table: &str) -> Vec<&str> {
     let rows = table.lines().filter(|line| line.starts_with("| "));
     let cells = rows.filter_map(|line| line.split('|').nth(3));
-    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).filter(|name| name.contains("::")).collect()
+    cells
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .filter(|name| name.contains("::"))
+        .collect()
 }
 
 fn exists(name: &str) -> bool {
@@ -29,7 +32,8 @@ fn every_test_that_the_table_names_is_there() {
 #[test]
 fn a_name_that_is_not_there_would_be_found() {
     assert!(!exists("scenarios/channels::no_such_test"));
-    let row = "| `TestX` | what | `scenarios/mutex::holders_are_alone`, and `timers::no_such_test` |";
+    let row =
+        "| `TestX` | what | `scenarios/mutex::holders_are_alone`, and `timers::no_such_test` |";
     assert_eq!(named(row), ["scenarios/mutex::holders_are_alone", "timers::no_such_test"]);
 }
 
@@ -37,8 +41,12 @@ fn a_name_that_is_not_there_would_be_found() {
 #[test]
 fn the_table_has_every_scenario_of_this_directory() {
     let names = named(TABLE);
-    for file in ["channels", "select", "mutex", "rwlock", "condvar", "groups", "timers", "tickers"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios").join(file).with_extension("rs");
+    for file in ["channels", "select", "mutex", "rwlock", "condvar", "groups", "timers", "tickers"]
+    {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/scenarios")
+            .join(file)
+            .with_extension("rs");
         let source = fs::read_to_string(path).expect("it is here");
         for rest in source.split("#[test]\nfn ").skip(1) {
             let test = rest.split('(').next().unwrap_or_default();

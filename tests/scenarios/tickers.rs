@@ -15,7 +15,8 @@ const fn us(n: u64) -> Duration {
 
 const LONG: Duration = Duration::from_secs(3600);
 
-/// TestTicker, TestAfterTick: so many ticks take no less than so many periods; also after the period was changed.
+/// TestTicker, TestAfterTick: so many ticks take no less than so many periods; also after the
+/// period was changed.
 #[test]
 fn ticks_take_their_time() {
     const PERIOD: Duration = us(100);
@@ -56,7 +57,8 @@ fn what_is_received_late_says_when_it_was_due() {
     });
 }
 
-/// TestTeardown, TestTickerStop: a stopped ticker is silent, for whoever looks; what it had is gone.
+/// TestTeardown, TestTickerStop: a stopped ticker is silent, for whoever looks; what it had is
+/// gone.
 #[test]
 fn a_stopped_ticker_is_silent() {
     each_side(|pair| {
@@ -78,7 +80,8 @@ fn a_stopped_ticker_is_silent() {
     });
 }
 
-/// TestTickerStress, TestTickerConcurrentStress: many tickers, made and dropped, while somebody computes and yields.
+/// TestTickerStress, TestTickerConcurrentStress: many tickers, made and dropped, while somebody
+/// computes and yields.
 #[test]
 fn many_tickers_tick() {
     each_side(|pair| {
@@ -118,7 +121,10 @@ fn many_wait_for_one_ticker() {
                 let ticker = Arc::clone(&ticker);
                 pair.start(async move |side: Side| {
                     for _ in 0..10 {
-                        side.recv_either([ticker.channel(), &chan::after(us(100))]).await.1.expect("a clock");
+                        side.recv_either([ticker.channel(), &chan::after(us(100))])
+                            .await
+                            .1
+                            .expect("a clock");
                     }
                 })
             })
@@ -133,7 +139,8 @@ fn many_wait_for_one_ticker() {
     });
 }
 
-/// TestChan of `tick_test.go`: what was due before a ticker was stopped or set anew is not received after.
+/// TestChan of `tick_test.go`: what was due before a ticker was stopped or set anew is not received
+/// after.
 #[test]
 fn nothing_old_comes_after_a_change() {
     each_side(|pair| {
@@ -144,8 +151,11 @@ fn nothing_old_comes_after_a_change() {
         // Asked to wait, it does; else it looks.
         let part = async move |side: Side| {
             while let Ok(waits) = side.recv(&asked).await {
-                let got =
-                    if waits { side.recv(theirs.channel()).await.is_ok() } else { theirs.channel().try_recv().is_ok() };
+                let got = if waits {
+                    side.recv(theirs.channel()).await.is_ok()
+                } else {
+                    theirs.channel().try_recv().is_ok()
+                };
                 side.send(&answers, got).await.expect("it is received");
             }
         };
@@ -179,7 +189,8 @@ fn nothing_old_comes_after_a_change() {
     });
 }
 
-/// TestLongAdjustTimers: many short sleepers and clocks that are dropped early, beside a queue that works all the time.
+/// TestLongAdjustTimers: many short sleepers and clocks that are dropped early, beside a queue that
+/// works all the time.
 #[test]
 fn many_short_sleepers_hold_nobody_up() {
     each_side(|pair| {

@@ -1,4 +1,5 @@
-//! Sleeping and timers: never early, in order, what stopping and setting anew says, and nobody starved.
+//! Sleeping and timers: never early, in order, what stopping and setting anew says, and nobody
+//! starved.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,7 +63,8 @@ fn moments_come_in_order() {
             }
         };
         pair.start(part).join();
-        let mut slots: Vec<_> = all.iter().map(|due| ((due - began).as_nanos() / us(150).as_nanos()) as u32).collect();
+        let mut slots: Vec<_> =
+            all.iter().map(|due| ((due - began).as_nanos() / us(150).as_nanos()) as u32).collect();
         assert_eq!(slots, SLOTS, "each says when it was due");
         // Those that wait at the same time come in the order of their moments.
         let began = Instant::now();
@@ -72,7 +74,8 @@ fn moments_come_in_order() {
             .map(|slot| {
                 let (slot, order) = (*slot, order_tx.clone());
                 pair.start(async move |side: Side| {
-                    side.sleep((began + us(150) * slot).saturating_duration_since(Instant::now())).await;
+                    side.sleep((began + us(150) * slot).saturating_duration_since(Instant::now()))
+                        .await;
                     order.send((slot, Instant::now())).expect("it is received");
                 })
             })
@@ -107,12 +110,15 @@ fn what_is_stopped_does_not_come() {
             second.wait();
             first.channel().try_recv()
         };
-        assert_eq!(pair.beside(part, ours), ((true, false, Err(TryRecvError::Empty)), Err(TryRecvError::Empty)));
+        assert_eq!(
+            pair.beside(part, ours),
+            ((true, false, Err(TryRecvError::Empty)), Err(TryRecvError::Empty))
+        );
     });
 }
 
-/// TestStopResult, TestResetResult: of two timers that are due at the same time one is received; stopping the other, or setting
-/// it anew, says whether its moment is still to be received.
+/// TestStopResult, TestResetResult: of two timers that are due at the same time one is received;
+/// stopping the other, or setting it anew, says whether its moment is still to be received.
 fn results(pair: Pair, stops: bool) {
     let change = move |timer: &Timer| if stops { timer.stop() } else { timer.reset(LONG) };
     let part = async move |side: Side| {
@@ -130,7 +136,11 @@ fn results(pair: Pair, stops: bool) {
             let timers = [Timer::new(us(50 * n)), Timer::new(us(50 * n))];
             let first = select! { recv(timers[0].channel()) -> _ => 0, recv(timers[1].channel()) -> _ => 1 };
             assert!(change(&timers[1 - first]));
-            assert_eq!(timers[1 - first].channel().try_recv(), Err(TryRecvError::Empty), "taken back");
+            assert_eq!(
+                timers[1 - first].channel().try_recv(),
+                Err(TryRecvError::Empty),
+                "taken back"
+            );
         }
     };
     pair.beside(part, ours);
@@ -193,7 +203,10 @@ fn who_waits_learns_of_a_new_moment() {
                 (timer.reset_at(moment), moment)
             };
             let (due, (in_time, moment)) = pair.beside(part, ours);
-            assert!(due == moment || later && !in_time, "it was received before it was put off, or not at all");
+            assert!(
+                due == moment || later && !in_time,
+                "it was received before it was put off, or not at all"
+            );
         }
     });
 }
@@ -246,8 +259,8 @@ fn what_is_brought_forward_often_comes() {
     });
 }
 
-/// TestAdjustTimers, TestTimerStopStress: many timers are set, put off, stopped and set to be due at once, each in an order of its
-/// own; every one that is due is received.
+/// TestAdjustTimers, TestTimerStopStress: many timers are set, put off, stopped and set to be due
+/// at once, each in an order of its own; every one that is due is received.
 #[test]
 fn many_timers_are_moved_about() {
     const TIMERS: usize = 40;
@@ -279,7 +292,8 @@ fn many_timers_are_moved_about() {
     });
 }
 
-/// TestAfterFuncStarvation: with one P as with many, two that keep each other busy hold up no timer.
+/// TestAfterFuncStarvation: with one P as with many, two that keep each other busy hold up no
+/// timer.
 #[test]
 fn those_who_keep_each_other_busy_hold_up_no_timer() {
     each_side(|pair| {
@@ -311,7 +325,8 @@ fn those_who_keep_each_other_busy_hold_up_no_timer() {
 fn what_the_clock_cannot_reach_does_not_come() {
     each_side(|pair| {
         let never = chan::after(Duration::MAX);
-        let part = async move |side: Side| side.recv_either([&never, &chan::after(us(100))]).await.0;
+        let part =
+            async move |side: Side| side.recv_either([&never, &chan::after(us(100))]).await.0;
         let ours = move || {
             let timer = Timer::new(Duration::MAX);
             select! { recv(timer.channel()) -> _ => 0, default(us(100)) => 1 }
@@ -333,7 +348,10 @@ fn many_share_a_timer() {
         let another = Arc::clone(&timer);
         let more = pair.start(async move |_| (0..50).for_each(|_| turn(&another)));
         let mine = Arc::clone(&timer);
-        pair.beside(async move |_| (0..50).for_each(|_| turn(&theirs)), move || (0..50).for_each(|_| turn(&mine)));
+        pair.beside(
+            async move |_| (0..50).for_each(|_| turn(&theirs)),
+            move || (0..50).for_each(|_| turn(&mine)),
+        );
         more.join();
         // Whoever set it last: it comes once.
         let last = async move |side: Side| {

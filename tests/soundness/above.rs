@@ -1,5 +1,5 @@
-//! Frames that no sibling may run above: a goroutine that waits while it unwinds, or below a frame of C, keeps its thread
-//! to itself; its P goes on elsewhere.
+//! Frames that no sibling may run above: a goroutine that waits while it unwinds, or below a frame
+//! of C, keeps its thread to itself; its P goes on elsewhere.
 
 use std::sync::Arc;
 use std::sync::atomic::{
@@ -30,8 +30,9 @@ impl Held {
     }
 }
 
-/// Runs `body` in a goroutine that has a sibling on its thread. The sibling is made ready while `body` waits, and the
-/// root goroutine, on another thread, makes `rounds` others run until `body` may go on.
+/// Runs `body` in a goroutine that has a sibling on its thread. The sibling is made ready while
+/// `body` waits, and the root goroutine, on another thread, makes `rounds` others run until `body`
+/// may go on.
 fn hold<T: Send + 'static>(
     rt: &Runtime,
     body: impl FnOnce(Held) -> T + Send + 'static,
@@ -42,9 +43,11 @@ fn hold<T: Send + 'static>(
         let sibling_ran = Arc::new(AtomicBool::new(false));
         let (wake_sibling, gate) = chan::bounded(1);
         let (go_on, release) = chan::bounded(1);
-        let held = Held { inside: Arc::clone(&inside), sibling_ran: Arc::clone(&sibling_ran), release };
+        let held =
+            Held { inside: Arc::clone(&inside), sibling_ran: Arc::clone(&sibling_ran), release };
         let ran = Arc::clone(&sibling_ran);
-        // The root holds one of the two Ps and does not suspend: what these two do, they do on one other thread.
+        // The root holds one of the two Ps and does not suspend: what these two do, they do on one
+        // other thread.
         let (sibling_made, sibling) = std::sync::mpsc::channel::<JoinHandle<()>>();
         let holder = go(move || {
             let here = thread::id();
@@ -72,7 +75,8 @@ fn hold<T: Send + 'static>(
     })
 }
 
-/// Others go on, on both Ps: many goroutines begin, yield and end, and two run at the same time, which do not suspend.
+/// Others go on, on both Ps: many goroutines begin, yield and end, and two run at the same time,
+/// which do not suspend.
 fn others_go_on(_: &AtomicBool) {
     for round in 0..500 {
         let other = go(move || {
@@ -173,7 +177,10 @@ fn a_goroutine_may_wait_in_a_drop_during_a_panic_in_every_mode() {
             assert_eq!(go(std::thread::panicking).join().ok(), Some(false));
             panics.join()
         });
-        assert_eq!(*outcome.expect_err("it panicked").downcast::<u8>().expect("its own payload"), 41);
+        assert_eq!(
+            *outcome.expect_err("it panicked").downcast::<u8>().expect("its own payload"),
+            41
+        );
         assert!(waited.load(Relaxed), "the drop did not come to its end during the panic");
     });
 }
@@ -190,7 +197,10 @@ fn the_root_goroutine_may_wait_in_a_drop_during_a_panic() {
                 std::panic::resume_unwind(Box::new(42_u8));
             });
         }));
-        assert_eq!(*outcome.expect_err("it panicked").downcast::<u8>().expect("its own payload"), 42);
+        assert_eq!(
+            *outcome.expect_err("it panicked").downcast::<u8>().expect("its own payload"),
+            42
+        );
         assert!(waited.load(Relaxed));
         feeder.join().expect("no panic").expect("it was received");
     });
@@ -203,7 +213,8 @@ fn no_sibling_runs_above_a_callback_that_waits() {
         let rt = two_procs();
         let bridge = Bridge::new(&rt).with_binding(binding);
         let in_c = move |held: Held| c_side::thread::through_c(|| bridge.enter(|| held.wait()));
-        let sibling_ran = hold(&rt, in_c, others_go_on).expect("no panic").expect("the callback runs");
+        let sibling_ran =
+            hold(&rt, in_c, others_go_on).expect("no panic").expect("the callback runs");
         assert!(!sibling_ran, "a sibling ran above a frame of C ({binding:?})");
     }
 }
@@ -214,7 +225,8 @@ fn no_sibling_runs_above_a_callback_into_another_runtime_that_waits() {
         let (rt, other) = (two_procs(), two_procs());
         let bridge = Bridge::new(&other).with_binding(binding);
         let in_c = move |held: Held| c_side::thread::through_c(|| bridge.enter(|| held.wait()));
-        let sibling_ran = hold(&rt, in_c, others_go_on).expect("no panic").expect("the callback runs");
+        let sibling_ran =
+            hold(&rt, in_c, others_go_on).expect("no panic").expect("the callback runs");
         assert!(!sibling_ran, "a sibling ran above a frame of C ({binding:?})");
     }
 }
@@ -228,7 +240,9 @@ fn no_sibling_runs_above_a_callback_that_came_through_two_runtimes() {
         c_side::thread::through_c(|| {
             abroad.enter(|| {
                 let stopped = c_side::thread::through_c(|| home.enter(|| panic_while(&held)));
-                let EnterError::Panicked(payload) = stopped.expect_err("it panics") else { unreachable!("a panic") };
+                let EnterError::Panicked(payload) = stopped.expect_err("it panics") else {
+                    unreachable!("a panic")
+                };
                 *payload.downcast::<bool>().expect("its own payload")
             })
         })

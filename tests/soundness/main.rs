@@ -1,5 +1,5 @@
-//! What the modes promise to safe code, kept under an optimiser. `cargo xtask test` runs this in debug, in release and with
-//! fat LTO: what keeps an address across a switch does so there.
+//! What the modes promise to safe code, kept under an optimiser. `cargo xtask test` runs this in
+//! debug, in release and with fat LTO: what keeps an address across a switch does so there.
 
 mod above;
 mod run;

@@ -1,5 +1,5 @@
-//! `run` returns when the goroutines that settled on its thread have ended, and not before; goroutines elsewhere live on.
-//! A thread with an unfinished goroutine does not end.
+//! `run` returns when the goroutines that settled on its thread have ended, and not before;
+//! goroutines elsewhere live on. A thread with an unfinished goroutine does not end.
 
 use std::sync::Arc;
 use std::sync::atomic::{
@@ -45,8 +45,9 @@ fn start_elsewhere(ended: &Arc<AtomicBool>) -> Waiting {
     waiting
 }
 
-/// One that settled on the calling thread: the other of two Ps is kept busy until then. If this thread gets no core for so long
-/// that the busy one loses its P, somebody else may be faster; then it is tried again.
+/// One that settled on the calling thread: the other of two Ps is kept busy until then. If this
+/// thread gets no core for so long that the busy one loses its P, somebody else may be faster; then
+/// it is tried again.
 fn start_here(ended: &Arc<AtomicBool>) -> Waiting {
     let (busy, enough) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let (is_busy, is_enough) = (Arc::clone(&busy), Arc::clone(&enough));
@@ -80,7 +81,8 @@ fn start_here(ended: &Arc<AtomicBool>) -> Waiting {
 fn run_waits_for_the_goroutines_that_settled_on_its_thread_and_for_no_others() {
     for _ in 0..5 {
         let rt = Runtime::builder(settled()).procs(2).build().expect("a runtime");
-        let (here_ended, there_ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (here_ended, there_ended) =
+            (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (returning, root_ends) = std::sync::mpsc::channel::<Sender<()>>();
         let has_returned = Arc::new(AtomicBool::new(false));
         let (handle, early) = (rt.handle(), Arc::clone(&has_returned));
@@ -101,11 +103,17 @@ fn run_waits_for_the_goroutines_that_settled_on_its_thread_and_for_no_others() {
             (here.goroutine, there)
         });
         // ORDERING[run.ended]: pairs with the store in `start`.
-        assert!(here_ended.load(Acquire), "run returned before a goroutine that settled on its thread had ended");
+        assert!(
+            here_ended.load(Acquire),
+            "run returned before a goroutine that settled on its thread had ended"
+        );
         has_returned.store(true, Relaxed);
         assert!(!opener.join().expect("no panic"));
         assert_eq!(here.join().expect("no panic"), thread::id());
-        assert!(!there.goroutine.is_finished() && !there_ended.load(Relaxed), "the other waits on, elsewhere");
+        assert!(
+            !there.goroutine.is_finished() && !there_ended.load(Relaxed),
+            "the other waits on, elsewhere"
+        );
         there.gate.send(()).expect("it waits");
         assert_ne!(there.goroutine.join().expect("no panic"), thread::id());
     }
@@ -160,7 +168,11 @@ fn a_thread_with_an_unfinished_goroutine_does_not_end() {
         assert_eq!(rt.shutdown(Duration::ZERO), Err(busy));
         assert_eq!(ends.load(Relaxed), 0);
         open.send(()).expect("it waits");
-        assert_eq!(goroutine.join().expect("no panic"), 0, "its thread-locals were there to the end");
+        assert_eq!(
+            goroutine.join().expect("no panic"),
+            0,
+            "its thread-locals were there to the end"
+        );
         rt.shutdown(Duration::from_secs(30)).expect("it has ended");
         assert_eq!(ends.load(Relaxed), 1, "shutdown joins the threads");
     }

@@ -13,7 +13,8 @@ use test_support::settled;
 
 /// Waits for a partner, counted over all goroutines.
 const PARKS: u64 = 1_000_000;
-/// Goroutines hand a token round, in rings of this many: a park each for all but the one that has it.
+/// Goroutines hand a token round, in rings of this many: a park each for all but the one that has
+/// it.
 const RING: usize = 4;
 const RINGS: usize = 24;
 /// Every so many rounds a goroutine makes a short-lived one, so that thieves always find something.
@@ -60,7 +61,8 @@ impl Resident {
         }
     }
 
-    /// After a suspension: same thread by the kernel, by std and by address; the `Rc` is this thread's and counts right.
+    /// After a suspension: same thread by the kernel, by std and by address; the `Rc` is this
+    /// thread's and counts right.
     fn check(&mut self) {
         assert_eq!(thread::id(), self.thread, "goroutine {} changed thread", self.id);
         assert_eq!(std::thread::current().id(), self.std_thread);
@@ -86,7 +88,8 @@ impl Resident {
     }
 }
 
-/// Hands the token on until enough parks were counted; then lets it pass once more, to let everybody go.
+/// Hands the token on until enough parks were counted; then lets it pass once more, to let
+/// everybody go.
 fn member(tally: &Tally, from: &Receiver<()>, to: &Sender<()>) {
     let mut me = Resident::settle();
     loop {

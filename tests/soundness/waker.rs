@@ -30,8 +30,9 @@ struct Meddler {
     when: When,
 }
 
-/// In the middle of what the goroutine ends that is waited for. It completes while the waker's function is not back yet: if
-/// that was called under the lock of what the two share, nobody gets any further.
+/// In the middle of what the goroutine ends that is waited for. It completes while the waker's
+/// function is not back yet: if that was called under the lock of what the two share, nobody gets
+/// any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
     Cloned,
@@ -136,13 +137,15 @@ fn poll_to_the_end<T>(
     }
 }
 
-/// A goroutine that ends once it may, and the waker of whoever polls for that: how often it was cloned and woken.
+/// A goroutine that ends once it may, and the waker of whoever polls for that: how often it was
+/// cloned and woken.
 fn once(handle: &Handle, when: When) -> (usize, usize) {
     let (open, gate) = chan::bounded::<u32>(1);
     let goroutine = handle.go(move || gate.recv().expect("it opens") + 1);
     let (outcome, meddler) = poll_to_the_end(handle, goroutine, open, when);
     assert_eq!(outcome.expect("no panic"), 5);
-    // The last poll's clone is dropped with what the two share, which may be on the goroutine's thread.
+    // The last poll's clone is dropped with what the two share, which may be on the goroutine's
+    // thread.
     while meddler.ran.load(Relaxed) < meddler.made.load(Relaxed) {
         yield_now();
     }
@@ -155,7 +158,8 @@ fn a_waker_may_call_into_the_scheduler() {
         let mut woken = 0;
         for when in [When::Cloned, When::Dropped, When::Later].into_iter().cycle().take(30) {
             let handle = rt.handle();
-            let (clones, wakes) = rt.run(|| go(move || once(&handle, when)).join().expect("no panic"));
+            let (clones, wakes) =
+                rt.run(|| go(move || once(&handle, when)).join().expect("no panic"));
             assert!(clones > 0);
             woken += wakes;
             // And on a thread that is no goroutine.
@@ -174,6 +178,9 @@ fn a_panic_comes_out_of_the_future_too() {
             std::panic::resume_unwind(Box::new(3_u16));
         });
         let (outcome, _) = poll_to_the_end(&rt.handle(), goroutine, open, When::Later);
-        assert_eq!(*outcome.expect_err("it panicked").downcast::<u16>().expect("its own payload"), 3);
+        assert_eq!(
+            *outcome.expect_err("it panicked").downcast::<u16>().expect("its own payload"),
+            3
+        );
     });
 }

@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::Duration;
 
-use gosched::{Cancelled, Mode, Runtime, chan, go, goroutine, on_thread_stack, stack_remaining, yield_now};
+use gosched::{
+    Cancelled, Mode, Runtime, chan, go, goroutine, on_thread_stack, stack_remaining, yield_now,
+};
 use test_support::{each_mode, migratory, settled};
 
 const STACK: usize = 128 << 10;
@@ -14,7 +16,8 @@ const STACK: usize = 128 << 10;
 fn stackful(body: impl Fn(&Runtime)) {
     for mode in [settled(), migratory()] {
         for procs in [1, 2, 4, 8] {
-            let rt = Runtime::builder(mode).procs(procs).stack_size(STACK).build().expect("a runtime");
+            let rt =
+                Runtime::builder(mode).procs(procs).stack_size(STACK).build().expect("a runtime");
             body(&rt);
             rt.shutdown(Duration::from_secs(30)).expect("it ends");
         }
@@ -25,7 +28,11 @@ fn stackful(body: impl Fn(&Runtime)) {
 #[inline(never)]
 fn deep(level: u32) -> u64 {
     let frame = black_box([u64::from(level); 128]);
-    if level == 0 { 0 } else { deep(level - 1) + black_box(frame)[level as usize % 128] / u64::from(level) }
+    if level == 0 {
+        0
+    } else {
+        deep(level - 1) + black_box(frame)[level as usize % 128] / u64::from(level)
+    }
 }
 
 #[test]
@@ -53,7 +60,8 @@ fn what_is_left_of_a_goroutines_stack_shrinks_as_it_is_used() {
 
 #[test]
 fn on_a_plain_thread_it_is_the_threads() {
-    let thread = thread::Builder::new().stack_size(1 << 20).spawn(stack_remaining).expect("a thread");
+    let thread =
+        thread::Builder::new().stack_size(1 << 20).spawn(stack_remaining).expect("a thread");
     let left = thread.join().expect("no panic").expect("the system tells");
     // The C library may hand out a larger one that it has left from another thread.
     assert!((512 << 10..16 << 20).contains(&left), "{left}");
@@ -103,7 +111,8 @@ fn what_waits_there_is_woken_and_nobody_runs_on_its_thread_meanwhile() {
             let sibling = go(|| thread::current().id());
             let sum = on_thread_stack(|| {
                 yield_now();
-                rx.recv().expect("the other end is there") + rx.recv().expect("the other end is there")
+                rx.recv().expect("the other end is there")
+                    + rx.recv().expect("the other end is there")
             });
             let theirs = sibling.join().expect("no panic");
             (sum, thread::current().id(), theirs)

@@ -32,7 +32,8 @@ fn told<T>(rt: &Runtime, of: &JoinHandle<T>) -> Option<StackUse> {
 fn a_dump_tells_how_deep_each_has_been() {
     for mode in [settled(), migratory()] {
         for procs in [1, 2, 4, 8] {
-            let rt = Runtime::builder(mode).procs(procs).stack_size(STACK).build().expect("a runtime");
+            let rt =
+                Runtime::builder(mode).procs(procs).stack_size(STACK).build().expect("a runtime");
             let (release, released) = chan::bounded::<()>(0);
             let (tell, is_down) = chan::bounded(0);
             let waits = |down: usize| {
@@ -45,10 +46,14 @@ fn a_dump_tells_how_deep_each_has_been() {
             };
             let shallow = rt.handle().go(waits(1 << 10));
             let deep = rt.handle().go(waits(120 << 10));
-            let other = Builder::new().runtime(&rt.handle()).stack_size(1 << 20).go(waits(700 << 10));
+            let other =
+                Builder::new().runtime(&rt.handle()).stack_size(1 << 20).go(waits(700 << 10));
             (0..3).for_each(|_| is_down.recv().expect("it comes there"));
             let of = |g| told(&rt, g).expect("it has one");
-            assert_eq!((of(&shallow).size, of(&deep).size, of(&other).size), (STACK, STACK, 1 << 20));
+            assert_eq!(
+                (of(&shallow).size, of(&deep).size, of(&other).size),
+                (STACK, STACK, 1 << 20)
+            );
             assert!((1 << 10..64 << 10).contains(&of(&shallow).used), "{:?}", of(&shallow));
             assert!((120 << 10..150 << 10).contains(&of(&deep).used), "{:?}", of(&deep));
             assert!((700 << 10..730 << 10).contains(&of(&other).used), "{:?}", of(&other));
@@ -85,14 +90,17 @@ fn dumps_in_the_middle_of_everything_tell_of_whole_stacks() {
     thread::scope(|s| {
         let maker = s.spawn(|| {
             for n in 0..3_000 {
-                let builder = Builder::new().runtime(&rt.handle()).stack_size(sizes[n % sizes.len()]);
+                let builder =
+                    Builder::new().runtime(&rt.handle()).stack_size(sizes[n % sizes.len()]);
                 let all: Vec<_> = (0..4).map(|_| builder.clone().go(yield_now)).collect();
                 all.into_iter().for_each(|one| one.join().expect("no panic"));
             }
             stop.store(true, Relaxed);
         });
         while !stop.load(Relaxed) && !maker.is_finished() {
-            for StackUse { size, used, .. } in rt.dump().goroutines.into_iter().filter_map(|g| g.stack) {
+            for StackUse { size, used, .. } in
+                rt.dump().goroutines.into_iter().filter_map(|g| g.stack)
+            {
                 assert!(sizes.contains(&size) && used <= size, "{used} of {size}");
             }
         }

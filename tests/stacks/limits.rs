@@ -1,5 +1,5 @@
-//! The limits of a machine, reached on purpose, each in a child: an error for each goroutine that cannot be, and a runtime
-//! that goes on.
+//! The limits of a machine, reached on purpose, each in a child: an error for each goroutine that
+//! cannot be, and a runtime that goes on.
 //!
 //! # Safety
 //!
@@ -20,7 +20,10 @@ fn child(name: &str, variables: &[(&str, &str)], body: impl FnOnce()) {
     let Some(output) = in_child_with(&name, variables) else { return body() };
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {stderr}", output.status);
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "no test is called {name}");
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("1 passed"),
+        "no test is called {name}"
+    );
 }
 
 const OLD_KERNEL: (&str, &str) = ("GOSCHED_STACK_GUARDS", "closed");
@@ -34,11 +37,12 @@ fn limit(resource: libc::__rlimit_resource_t, most: u64) {
 /// A figure of `/proc/self/statm`, in bytes.
 fn statm(field: usize) -> u64 {
     let sizes = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
-    sizes.split(' ').nth(field).and_then(|pages| pages.parse::<u64>().ok()).expect("a number") * 4096
+    sizes.split(' ').nth(field).and_then(|pages| pages.parse::<u64>().ok()).expect("a number")
+        * 4096
 }
 
-/// What became of goroutines that all waited at the same time: how many were not started for want of memory. Each of the
-/// others received its disconnect.
+/// What became of goroutines that all waited at the same time: how many were not started for want
+/// of memory. Each of the others received its disconnect.
 fn outcome(handles: Vec<JoinHandle<bool>>) -> usize {
     let mut failed = 0;
     for handle in handles {
@@ -55,8 +59,9 @@ fn outcome(handles: Vec<JoinHandle<bool>>) -> usize {
     failed
 }
 
-/// Makes `n` goroutines that wait, lets them go, and asserts that some were not started, some were, and that as many as can
-/// be are started afterwards. All on this thread: another could not be made.
+/// Makes `n` goroutines that wait, lets them go, and asserts that some were not started, some were,
+/// and that as many as can be are started afterwards. All on this thread: another could not be
+/// made.
 fn some_fail(rt: &Runtime, n: usize) {
     rt.run(|| {
         for round in 0..2 {
@@ -72,7 +77,10 @@ fn some_fail(rt: &Runtime, n: usize) {
                 })
                 .collect();
             // Those that could not be started have ended, the others wait.
-            while started.load(Relaxed) + handles.iter().filter(|handle| handle.is_finished()).count() < n {
+            while started.load(Relaxed)
+                + handles.iter().filter(|handle| handle.is_finished()).count()
+                < n
+            {
                 (0..64).for_each(|_| yield_now());
             }
             drop(release);
@@ -83,10 +91,16 @@ fn some_fail(rt: &Runtime, n: usize) {
     });
 }
 
-/// One P, and every thread that the runtime will ever make is there, so that nothing depends on threads that can be made or
-/// not: std ends the process when a new thread finds no room for its signal stack.
+/// One P, and every thread that the runtime will ever make is there, so that nothing depends on
+/// threads that can be made or not: std ends the process when a new thread finds no room for its
+/// signal stack.
 fn runtime(stack: usize) -> Runtime {
-    let rt = Runtime::builder(settled()).procs(1).max_threads(1).stack_size(stack).build().expect("a runtime");
+    let rt = Runtime::builder(settled())
+        .procs(1)
+        .max_threads(1)
+        .stack_size(stack)
+        .build()
+        .expect("a runtime");
     rt.run(|| {
         // One that blocks the only M, until another one runs what waits behind it.
         let (tell, told) = std::sync::mpsc::channel();
@@ -107,8 +121,8 @@ fn address_space_runs_out() {
     });
 }
 
-/// What strict accounting (`vm.overcommit_memory` 2) refuses, this limit refuses at the same place: memory that may be
-/// written is counted when it is opened, used or not.
+/// What strict accounting (`vm.overcommit_memory` 2) refuses, this limit refuses at the same place:
+/// memory that may be written is counted when it is opened, used or not.
 #[test]
 fn accounted_memory_runs_out() {
     child("accounted_memory_runs_out", &[], || {
@@ -148,7 +162,8 @@ fn old_kernels_guards_hold_as_many_as_before() {
     });
 }
 
-/// No thread can be made any more: not for root, to whom the limit does not apply, so root becomes somebody else first.
+/// No thread can be made any more: not for root, to whom the limit does not apply, so root becomes
+/// somebody else first.
 fn no_more_threads() {
     // SAFETY: concerns this process; fails for who is not root, which is as well.
     unsafe { libc::setuid(65_534) };
@@ -182,6 +197,11 @@ fn threads_run_out_and_a_goroutine_that_wants_one_is_not_started() {
         drop(done);
         assert!(waits.join().expect("it goes on"));
         // Its thread is free, if it got there by now; else this is refused like the one before.
-        assert!(rt.handle().go(|| 5).join().map_or_else(|payload| payload.is::<NotStarted>(), |five| five == 5));
+        assert!(
+            rt.handle()
+                .go(|| 5)
+                .join()
+                .map_or_else(|payload| payload.is::<NotStarted>(), |five| five == 5)
+        );
     });
 }

@@ -1,4 +1,5 @@
-//! What goroutines' stacks take, where they end, and what happens when there is no more of something.
+//! What goroutines' stacks take, where they end, and what happens when there is no more of
+//! something.
 
 mod deep;
 mod depths;

@@ -13,14 +13,18 @@ fn alone(name: &str, body: impl FnOnce()) {
     let name = format!("memory::{name}");
     let Some(output) = in_child_with(&name, &[]) else { return body() };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "no test is called {name}");
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("1 passed"),
+        "no test is called {name}"
+    );
 }
 
 /// Bytes in memory, page tables included.
 fn memory() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
     let kib = |key: &str| -> usize {
-        let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("every process has it");
+        let line =
+            status.lines().find_map(|line| line.strip_prefix(key)).expect("every process has it");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     };
     (kib("VmRSS:") + kib("VmPTE:")) << 10
@@ -76,7 +80,8 @@ fn a_goroutine_that_waits_takes_one_page_of_stack() {
 #[test]
 fn mappings_are_few() {
     alone("mappings_are_few", || {
-        let mappings = || std::fs::read_to_string("/proc/self/maps").expect("Linux has it").lines().count();
+        let mappings =
+            || std::fs::read_to_string("/proc/self/maps").expect("Linux has it").lines().count();
         let rt = one_p();
         if !rt.stack_stats().light_guards {
             return;
@@ -134,7 +139,10 @@ fn after_a_peak_the_stacks_go_although_nobody_calls() {
             std::thread::sleep(Duration::from_millis(100));
             now = memory();
         }
-        assert!(now - before <= (peak - before) / 4, "{before} before, {peak} at the peak, {now} now");
+        assert!(
+            now - before <= (peak - before) / 4,
+            "{before} before, {peak} at the peak, {now} now"
+        );
         assert!(rt.stack_stats().unmapped > 0, "{:?}", rt.stack_stats());
     });
 }

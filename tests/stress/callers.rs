@@ -58,26 +58,38 @@ unsafe extern "C" fn on_line(ctx: *mut c_void, line: *const u8, len: usize) -> i
     entered.map_or(-1, |words| i64::try_from(words).unwrap_or(i64::MAX))
 }
 
-/// Starts a plain thread that has `threads` C threads call in until it is stopped; how often they did.
-pub(crate) fn start(bridge: &Bridge, shared: &Arc<Shared>, threads: usize) -> thread::JoinHandle<u64> {
-    const TEXT: &[u8] = b"a few words\nin lines\nof which each\nis counted by a goroutine\nand none is lost\n";
+/// Starts a plain thread that has `threads` C threads call in until it is stopped; how often they
+/// did.
+pub(crate) fn start(
+    bridge: &Bridge,
+    shared: &Arc<Shared>,
+    threads: usize,
+) -> thread::JoinHandle<u64> {
+    const TEXT: &[u8] =
+        b"a few words\nin lines\nof which each\nis counted by a goroutine\nand none is lost\n";
     let caller = || Caller { bridge: bridge.clone(), shared: shared.clone() };
     let mut callers: Vec<_> = (0..threads).map(|_| caller()).collect();
     let shared = shared.clone();
     thread::spawn(move || {
         // SAFETY: the handler reads what `signal::context` may read in a handler, and an atomic.
         let storm = unsafe { Storm::start(on_signal) }.expect("a storm");
-        let ctxs: Vec<*mut c_void> = callers.iter_mut().map(|caller| ptr::from_mut(caller).cast()).collect();
+        let ctxs: Vec<*mut c_void> =
+            callers.iter_mut().map(|caller| ptr::from_mut(caller).cast()).collect();
         let mut lines = 0;
         while !shared.stop.load(Relaxed) {
-            // SAFETY: each ctx is a caller of its own, which stays borrowed until the threads are joined; `on_line` returns
-            // a panic of the closure as a number.
-            let report = unsafe { c_side::lines::run(TEXT, 20, on_line, &ctxs) }.expect("C threads");
+            // SAFETY: each ctx is a caller of its own, which stays borrowed until the threads are
+            // joined; `on_line` returns a panic of the closure as a number.
+            let report =
+                unsafe { c_side::lines::run(TEXT, 20, on_line, &ctxs) }.expect("C threads");
             assert_eq!(report.refused, 0, "a callback was refused");
             lines += report.lines;
         }
         assert!(storm.sent() > 0, "no signal was sent");
-        assert_eq!(TORN.load(Relaxed), 0, "a signal found a goroutine without a whole signal stack");
+        assert_eq!(
+            TORN.load(Relaxed),
+            0,
+            "a signal found a goroutine without a whole signal stack"
+        );
         lines
     })
 }

@@ -1,8 +1,9 @@
-//! Everything at once: goroutines that compute, block, sleep, talk, lock, cancel and are cancelled, and change the number of
-//! Ps, and C threads that call in under a storm of signals; at the end everything is accounted for.
+//! Everything at once: goroutines that compute, block, sleep, talk, lock, cancel and are cancelled,
+//! and change the number of Ps, and C threads that call in under a storm of signals; at the end
+//! everything is accounted for.
 //!
-//! Each run prints its seed; `GOSCHED_STRESS_SEED` repeats the choices (not the schedule), `GOSCHED_STRESS_SECONDS` says for how
-//! long: `cargo xtask stress --seconds 60`.
+//! Each run prints its seed; `GOSCHED_STRESS_SEED` repeats the choices (not the schedule),
+//! `GOSCHED_STRESS_SECONDS` says for how long: `cargo xtask stress --seconds 60`.
 
 mod callers;
 mod work;
@@ -66,7 +67,9 @@ impl Random {
 }
 
 fn knob(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} wants a number")))
+    std::env::var(name)
+        .ok()
+        .map(|value| value.parse().unwrap_or_else(|_| panic!("{name} wants a number")))
 }
 
 fn stress(mode: Mode) {
@@ -78,14 +81,19 @@ fn stress(mode: Mode) {
     let rt = Runtime::builder(mode).procs(2).build().expect("a runtime");
     let bridge = Bridge::new(&rt).with_binding(Binding::UntilThreadExit);
     let (items, taken) = chan::bounded(16);
-    let collector = rt.handle().go(move || taken.iter().fold((0, 0), |(n, sum), item: u64| (n + 1, sum + item)));
+    let collector = rt
+        .handle()
+        .go(move || taken.iter().fold((0, 0), |(n, sum), item: u64| (n + 1, sum + item)));
     let (counter, stop) = (sync::Mutex::new(0), AtomicBool::new(false));
-    let shared = Arc::new(Shared { rt: rt.handle(), books: Books::default(), counter, items, stop });
+    let shared =
+        Arc::new(Shared { rt: rt.handle(), books: Books::default(), counter, items, stop });
 
     let callers = callers::start(&bridge, &shared, CALLERS);
     let driver = |n: u64| {
         let shared = shared.clone();
-        rt.handle().go(move || work::drive(&shared, Random::new(seed ^ n.wrapping_mul(0x5851_f42d_4c95_7f2d))))
+        rt.handle().go(move || {
+            work::drive(&shared, Random::new(seed ^ n.wrapping_mul(0x5851_f42d_4c95_7f2d)))
+        })
     };
     let drivers: Vec<_> = (0..DRIVERS).map(driver).collect();
     let began = Instant::now();
@@ -97,14 +105,19 @@ fn stress(mode: Mode) {
         driver.join().expect("a driver does not panic");
     }
     let called = callers.join().expect("the C side does not panic");
-    let Shared { books, counter, items, .. } = Arc::into_inner(shared).expect("all who had it have ended");
+    let Shared { books, counter, items, .. } =
+        Arc::into_inner(shared).expect("all who had it have ended");
     drop(items);
     let (received, _sum) = collector.join().expect("it only counts");
 
     let read = |count: &AtomicU64| count.load(Relaxed);
     assert_eq!(read(&books.made), read(&books.ended), "goroutines made and ended");
     assert_eq!(read(&books.sent), received, "items sent and received");
-    assert_eq!(read(&books.locked), *counter.lock().expect("nobody panicked with it"), "locks taken and counted");
+    assert_eq!(
+        read(&books.locked),
+        *counter.lock().expect("nobody panicked with it"),
+        "locks taken and counted"
+    );
     assert_eq!(read(&books.called), called, "callbacks that ran and that C made");
     eprintln!("{books:?}");
     rt.shutdown(Duration::from_secs(30)).expect("nothing is left");

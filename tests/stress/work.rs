@@ -38,7 +38,10 @@ fn compute(duration: Duration) {
 }
 
 /// A goroutine that is in the books.
-fn counted<T: Send + 'static>(shared: &Arc<Shared>, f: impl FnOnce(&Shared) -> T + Send + 'static) -> JoinHandle<T> {
+fn counted<T: Send + 'static>(
+    shared: &Arc<Shared>,
+    f: impl FnOnce(&Shared) -> T + Send + 'static,
+) -> JoinHandle<T> {
     struct Ends(Arc<Shared>);
     impl Drop for Ends {
         fn drop(&mut self) {
@@ -80,7 +83,8 @@ fn borrowers(shared: &Shared, n: u64) {
 
 fn rendezvous(shared: &Arc<Shared>, n: u64) {
     let (tx, rx) = chan::bounded(0);
-    let sender = counted(shared, move |_| (0..n).for_each(|item| tx.send(item).expect("it is awaited")));
+    let sender =
+        counted(shared, move |_| (0..n).for_each(|item| tx.send(item).expect("it is awaited")));
     assert!(rx.iter().eq(0..n), "in order, and each once");
     sender.join().expect("no panic");
 }

@@ -124,14 +124,16 @@ fn time_limits() {
             assert!(result.timed_out());
             let (guard, result) = condvar.wait_deadline(guard, began + 2 * SHORT).unwrap();
             assert!(result.timed_out() && began.elapsed() >= 2 * SHORT);
-            let (guard, result) = condvar.wait_timeout_while(guard, SHORT, |counts| counts.let_go == 0).unwrap();
+            let (guard, result) =
+                condvar.wait_timeout_while(guard, SHORT, |counts| counts.let_go == 0).unwrap();
             assert!(result.timed_out() && guard.let_go == 0);
             let theirs = shared.clone();
             let notifier = go(move || {
                 theirs.0.lock().unwrap().let_go = 1;
                 theirs.1.notify_one();
             });
-            let (guard, result) = condvar.wait_timeout_while(guard, LONG, |counts| counts.let_go == 0).unwrap();
+            let (guard, result) =
+                condvar.wait_timeout_while(guard, LONG, |counts| counts.let_go == 0).unwrap();
             assert!(!result.timed_out() && guard.let_go == 1);
             drop(guard);
             notifier.join().unwrap();
@@ -158,7 +160,8 @@ fn a_notification_is_not_lost_with_a_cancelled_waiter() {
                 shared.1.notify_one();
                 first.cancel();
                 drop(held);
-                // The first had the notification and the mutex before its cancel, or the second has the notification.
+                // The first had the notification and the mutex before its cancel, or the second has
+                // the notification.
                 match first.join() {
                     Ok(()) => shared.1.notify_one(),
                     Err(payload) => assert!(payload.is::<gosched::Cancelled>()),

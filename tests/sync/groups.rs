@@ -24,7 +24,8 @@ fn a_group_is_waited_for_and_used_again() {
                 let exited = Arc::new(AtomicUsize::new(0));
                 let gs: Vec<_> = (0..16)
                     .map(|_| {
-                        let (first, second, exited) = (first.clone(), second.clone(), exited.clone());
+                        let (first, second, exited) =
+                            (first.clone(), second.clone(), exited.clone());
                         go(move || {
                             first.done();
                             second.wait();
@@ -95,10 +96,16 @@ fn a_group_that_is_done_too_often_says_so() {
 fn a_future_waits_for_the_group_as_it_was() {
     let group = WaitGroup::new();
     let mut context = Context::from_waker(Waker::noop());
-    assert!(Box::pin(group.wait_async()).as_mut().poll(&mut context).is_ready(), "nobody is counted");
+    assert!(
+        Box::pin(group.wait_async()).as_mut().poll(&mut context).is_ready(),
+        "nobody is counted"
+    );
     group.add(1);
     let (mut waits, mut dropped) = (Box::pin(group.wait_async()), Box::pin(group.wait_async()));
-    assert!(waits.as_mut().poll(&mut context).is_pending() && dropped.as_mut().poll(&mut context).is_pending());
+    assert!(
+        waits.as_mut().poll(&mut context).is_pending()
+            && dropped.as_mut().poll(&mut context).is_pending()
+    );
     drop(dropped);
     group.done();
     group.add(1);
@@ -124,10 +131,15 @@ fn a_future_counts_at_a_barrier_from_its_first_poll_until_it_is_dropped() {
     // Of the next round, though the first has not learned yet that its own is over.
     let mut third = Box::pin(barrier.wait_async());
     assert!(third.as_mut().poll(&mut context).is_pending());
-    let Poll::Ready(follows) = first.as_mut().poll(&mut context) else { panic!("its round is over") };
+    let Poll::Ready(follows) = first.as_mut().poll(&mut context) else {
+        panic!("its round is over")
+    };
     assert!(!follows.is_leader());
     drop((first, second));
-    assert!(barrier.wait_timeout(Duration::ZERO).is_ok_and(|result| result.is_leader()), "the third is counted");
+    assert!(
+        barrier.wait_timeout(Duration::ZERO).is_ok_and(|result| result.is_leader()),
+        "the third is counted"
+    );
 }
 
 #[test]

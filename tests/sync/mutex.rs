@@ -43,7 +43,8 @@ fn holders_exclude_each_other_also_over_a_wait() {
     });
 }
 
-/// Go's TestMutexFairness: one holds the lock nearly all the time and takes it again at once; another gets it all the same.
+/// Go's TestMutexFairness: one holds the lock nearly all the time and takes it again at once;
+/// another gets it all the same.
 #[test]
 fn who_waits_is_not_starved_by_who_comes_running() {
     each_mode(|rt, _| {
@@ -80,7 +81,10 @@ fn tries_and_time_limits() {
                 assert!(matches!(theirs.try_lock(), Err(TryLockError::WouldBlock)));
                 let began = Instant::now();
                 assert!(matches!(theirs.lock_timeout(SHORT), Err(TryLockError::WouldBlock)));
-                assert!(matches!(theirs.lock_deadline(began + 2 * SHORT), Err(TryLockError::WouldBlock)));
+                assert!(matches!(
+                    theirs.lock_deadline(began + 2 * SHORT),
+                    Err(TryLockError::WouldBlock)
+                ));
                 assert!(began.elapsed() >= 2 * SHORT);
             });
             other.join().unwrap();
@@ -162,7 +166,9 @@ fn a_future_locks() {
     drop(guard);
     // It was woken and goes: the other is.
     drop(first);
-    let Poll::Ready(Ok(guard)) = second.as_mut().poll(&mut context) else { unreachable!("it is free") };
+    let Poll::Ready(Ok(guard)) = second.as_mut().poll(&mut context) else {
+        unreachable!("it is free")
+    };
     assert_eq!(*guard, 1);
     assert!(mutex.try_lock().is_err());
     drop(guard);

@@ -20,7 +20,11 @@ fn many_call_and_one_runs_while_the_others_wait() {
                     yield_now();
                     shared.1.fetch_add(1, Ordering::Relaxed);
                 });
-                assert_eq!(shared.1.load(Ordering::Relaxed), 1, "it was done before the call returned");
+                assert_eq!(
+                    shared.1.load(Ordering::Relaxed),
+                    1,
+                    "it was done before the call returned"
+                );
             }
         };
         let thread = thread::spawn(call(shared.clone()));
@@ -41,7 +45,11 @@ fn a_panic_poisons_a_once() {
         rt.run(|| {
             let once = Arc::new(Once::new());
             let theirs = once.clone();
-            assert!(go(move || theirs.call_once(|| std::panic::resume_unwind(Box::new(())))).join().is_err());
+            assert!(
+                go(move || theirs.call_once(|| std::panic::resume_unwind(Box::new(()))))
+                    .join()
+                    .is_err()
+            );
             let theirs = once.clone();
             assert!(go(move || theirs.call_once(|| unreachable!())).join().is_err());
             let mut told = false;
@@ -60,7 +68,11 @@ fn a_cell_is_filled_once() {
             let theirs = cell.clone();
             let waits = go(move || *theirs.wait());
             let theirs = cell.clone();
-            assert!(go(move || *theirs.get_or_init(|| std::panic::resume_unwind(Box::new(())))).join().is_err());
+            assert!(
+                go(move || *theirs.get_or_init(|| std::panic::resume_unwind(Box::new(()))))
+                    .join()
+                    .is_err()
+            );
             assert_eq!((cell.get(), cell.wait_timeout(Duration::from_millis(1))), (None, None));
             let fillers: Vec<_> = (0..10)
                 .map(|n| {
@@ -77,7 +89,10 @@ fn a_cell_is_filled_once() {
             assert!(values.iter().all(|value| Some(value) == cell.get()), "{values:?}");
             assert_eq!((waits.join().unwrap(), cell.set(99)), (values[0], Err(99)));
             let mut cell = Arc::try_unwrap(cell).expect("the others are gone");
-            assert_eq!((cell.take(), cell.get().copied(), cell.set(5)), (Some(values[0]), None, Ok(())));
+            assert_eq!(
+                (cell.take(), cell.get().copied(), cell.set(5)),
+                (Some(values[0]), None, Ok(()))
+            );
             assert_eq!(cell.into_inner(), Some(5));
             assert_eq!(OnceCell::from(3).get(), Some(&3));
         });

@@ -142,8 +142,12 @@ fn tries_time_limits_and_downgrades() {
             let other = go(move || {
                 assert!(theirs.try_read().is_err() && theirs.try_write().is_err());
                 let began = Instant::now();
-                assert!(theirs.read_timeout(SHORT).is_err() && theirs.write_timeout(SHORT).is_err());
-                assert!(theirs.read_deadline(began).is_err() && theirs.write_deadline(began).is_err());
+                assert!(
+                    theirs.read_timeout(SHORT).is_err() && theirs.write_timeout(SHORT).is_err()
+                );
+                assert!(
+                    theirs.read_deadline(began).is_err() && theirs.write_deadline(began).is_err()
+                );
                 assert!(began.elapsed() >= 2 * SHORT);
             });
             other.join().unwrap();
@@ -155,7 +159,10 @@ fn tries_time_limits_and_downgrades() {
             assert!(lock.try_write().is_err());
             drop(guard);
             *lock.write_timeout(Duration::MAX).unwrap() += 1;
-            assert_eq!(Arc::try_unwrap(lock).expect("the others are gone").into_inner().unwrap(), 3);
+            assert_eq!(
+                Arc::try_unwrap(lock).expect("the others are gone").into_inner().unwrap(),
+                3
+            );
         });
     });
 }
@@ -191,8 +198,14 @@ fn futures_come_after_those_who_park_and_pass_on_what_they_do_not_use() {
     let held = lock.write().unwrap();
     let (mut first, mut second) = (Box::pin(lock.read_async()), Box::pin(lock.read_async()));
     let (mut writer, mut last) = (Box::pin(lock.write_async()), Box::pin(lock.read_async()));
-    assert!(first.as_mut().poll(&mut context).is_pending() && second.as_mut().poll(&mut context).is_pending());
-    assert!(writer.as_mut().poll(&mut context).is_pending() && last.as_mut().poll(&mut context).is_pending());
+    assert!(
+        first.as_mut().poll(&mut context).is_pending()
+            && second.as_mut().poll(&mut context).is_pending()
+    );
+    assert!(
+        writer.as_mut().poll(&mut context).is_pending()
+            && last.as_mut().poll(&mut context).is_pending()
+    );
     let theirs = lock.clone();
     let thread = thread::spawn(move || *theirs.write().unwrap() += 1);
     drop(held);
@@ -222,7 +235,9 @@ fn several_readers_are_woken_after_each_other() {
     let mut guards = Vec::new();
     for (n, reader) in readers.iter_mut().enumerate() {
         assert_eq!(count.0.load(Ordering::Relaxed), n + 1, "who comes in lets the next one in");
-        let Poll::Ready(guard) = reader.as_mut().poll(&mut context) else { panic!("no writer is in") };
+        let Poll::Ready(guard) = reader.as_mut().poll(&mut context) else {
+            panic!("no writer is in")
+        };
         guards.push(guard.unwrap());
     }
     assert!(lock.try_write().is_err());

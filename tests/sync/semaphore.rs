@@ -22,7 +22,8 @@ fn never_more_than_there_are_permits() {
             move || {
                 for _ in 0..200 {
                     let permit = semaphore.acquire_many(1 + n % 3);
-                    let many = inside.fetch_add(permit.permits(), Ordering::SeqCst) + permit.permits();
+                    let many =
+                        inside.fetch_add(permit.permits(), Ordering::SeqCst) + permit.permits();
                     assert!(many <= 3, "{many} at once");
                     yield_now();
                     inside.fetch_sub(permit.permits(), Ordering::SeqCst);
@@ -51,10 +52,17 @@ fn who_wants_many_is_not_passed_over() {
             while semaphore.try_acquire().is_ok() {
                 yield_now();
             }
-            assert_eq!(semaphore.available_permits(), 1, "there is one, but somebody waits for two");
+            assert_eq!(
+                semaphore.available_permits(),
+                1,
+                "there is one, but somebody waits for two"
+            );
             drop(one);
             many.join().unwrap();
-            assert_eq!((semaphore.available_permits(), semaphore.try_acquire().err()), (0, Some(AcquireError)));
+            assert_eq!(
+                (semaphore.available_permits(), semaphore.try_acquire().err()),
+                (0, Some(AcquireError))
+            );
             semaphore.add_permits(5);
             assert_eq!(semaphore.try_acquire_many(5).unwrap().permits(), 5);
             assert!(semaphore.try_acquire_many(6).is_err());
@@ -113,9 +121,14 @@ fn futures_come_in_order_and_after_those_who_park() {
     semaphore.add_permits(1);
     assert!(many.as_mut().poll(&mut context).is_pending());
     semaphore.add_permits(1);
-    let Poll::Ready(permits) = many.as_mut().poll(&mut context) else { unreachable!("there are two") };
+    let Poll::Ready(permits) = many.as_mut().poll(&mut context) else {
+        unreachable!("there are two")
+    };
     drop(permits);
-    assert!(semaphore.try_acquire().is_ok(), "a future that may never be polled again keeps nobody from them");
+    assert!(
+        semaphore.try_acquire().is_ok(),
+        "a future that may never be polled again keeps nobody from them"
+    );
     assert!(one.as_mut().poll(&mut context).is_ready());
     drop(many);
 }

@@ -1,15 +1,16 @@
-//! Runs a program under valgrind's callgrind, and reads how many instructions its main thread executed, and where.
+//! Runs a program under valgrind's callgrind, and reads how many instructions its main thread
+//! executed, and where.
 //!
-//! Counts, unlike times, are the same on a busy machine. They say nothing of caches, branch prediction and waiting: a fence and an
-//! addition count the same.
+//! Counts, unlike times, are the same on a busy machine. They say nothing of caches, branch
+//! prediction and waiting: a fence and an addition count the same.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where an instruction belongs: the function that it was compiled into, and the source that it was written in, which differ
-/// for what was inlined.
+/// Where an instruction belongs: the function that it was compiled into, and the source that it was
+/// written in, which differ for what was inlined.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) function: String,
@@ -19,8 +20,8 @@ pub(crate) struct Place {
 
 /// Instructions executed at each place, by the place's own code and not by what it calls.
 ///
-/// What a function and its callees take together is not read: callgrind follows calls and returns, and a switch of stacks is
-/// neither.
+/// What a function and its callees take together is not read: callgrind follows calls and returns,
+/// and a switch of stacks is neither.
 pub(crate) type Profile = BTreeMap<Place, u64>;
 
 /// Fails where valgrind is not there, and says what to do.
@@ -28,38 +29,54 @@ pub(crate) fn installed(valgrind: &str) -> Result<(), String> {
     match Command::new(valgrind).arg("--version").output() {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => Err(format!("`{valgrind} --version`: {}", output.status)),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            Err(format!("{valgrind} is not installed; it counts the instructions (the package is called valgrind)"))
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(format!(
+            "{valgrind} is not installed; it counts the instructions (the package is called valgrind)"
+        )),
         Err(error) => Err(format!("cannot run {valgrind}: {error}")),
     }
 }
 
 /// Runs `program` with `arguments`; `scratch` is a directory for what callgrind writes.
-pub(crate) fn profile(program: &Path, arguments: &[&str], scratch: &Path) -> Result<Profile, String> {
+pub(crate) fn profile(
+    program: &Path,
+    arguments: &[&str],
+    scratch: &Path,
+) -> Result<Profile, String> {
     let base = scratch.join("callgrind");
     // The suffix that callgrind gives the main thread's file where threads are kept apart.
     let main_thread = scratch.join("callgrind-01");
     std::fs::create_dir_all(scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
     // What an earlier run left must not be taken for this one's.
     match std::fs::remove_file(&main_thread) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(format!("{}: {error}", main_thread.display())),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(format!("{}: {error}", main_thread.display()));
+        }
         _ => {}
     }
     let mut command = Command::new("valgrind");
-    command.args(["--tool=callgrind", "--separate-threads=yes", "--compress-strings=no", "--compress-pos=no"]);
+    command.args([
+        "--tool=callgrind",
+        "--separate-threads=yes",
+        "--compress-strings=no",
+        "--compress-pos=no",
+    ]);
     command.arg(format!("--callgrind-out-file={}", base.display())).arg(program).args(arguments);
     let output = command.output().map_err(|error| format!("cannot run valgrind: {error}"))?;
     if !output.status.success() {
         let report = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{} {arguments:?} under callgrind: {}\n{report}", program.display(), output.status));
+        return Err(format!(
+            "{} {arguments:?} under callgrind: {}\n{report}",
+            program.display(),
+            output.status
+        ));
     }
-    let text = std::fs::read_to_string(&main_thread).map_err(|error| format!("{}: {error}", main_thread.display()))?;
+    let text = std::fs::read_to_string(&main_thread)
+        .map_err(|error| format!("{}: {error}", main_thread.display()))?;
     parse(&text)
 }
 
-/// Reads callgrind's format as it is with both compressions off. The sum is held against the total that callgrind states, so a line
-/// that is misunderstood is noticed.
+/// Reads callgrind's format as it is with both compressions off. The sum is held against the total
+/// that callgrind states, so a line that is misunderstood is noticed.
 fn parse(text: &str) -> Result<Profile, String> {
     let mut profile = Profile::new();
     let (mut function, mut file) = (String::new(), String::new());
@@ -67,7 +84,9 @@ fn parse(text: &str) -> Result<Profile, String> {
     for line in text.lines() {
         if let Some(name) = line.strip_prefix("fn=") {
             function = name.to_owned();
-        } else if let Some(path) = ["fl=", "fi=", "fe="].iter().find_map(|key| line.strip_prefix(key)) {
+        } else if let Some(path) =
+            ["fl=", "fi=", "fe="].iter().find_map(|key| line.strip_prefix(key))
+        {
             file = path.to_owned();
         } else if line.starts_with("calls=") {
             called = true;
@@ -76,7 +95,9 @@ fn parse(text: &str) -> Result<Profile, String> {
         } else if let Some((line, cost)) = position(line) {
             // The line after `calls=` is what the callee took.
             if !std::mem::take(&mut called) {
-                *profile.entry(Place { function: function.clone(), file: file.clone(), line }).or_default() += cost;
+                *profile
+                    .entry(Place { function: function.clone(), file: file.clone(), line })
+                    .or_default() += cost;
             }
         }
     }
@@ -143,7 +164,11 @@ totals: 610
 
     #[test]
     fn a_file_that_does_not_add_up_or_holds_nothing_is_refused() {
-        for wrong in [OUTPUT.replace("12 1", "12 2"), OUTPUT.replace("totals: 610", ""), "totals: 0\n".to_owned()] {
+        for wrong in [
+            OUTPUT.replace("12 1", "12 2"),
+            OUTPUT.replace("totals: 610", ""),
+            "totals: 0\n".to_owned(),
+        ] {
             assert!(parse(&wrong).is_err(), "{wrong}");
         }
     }

@@ -1,8 +1,8 @@
 //! Runs cargo, shows what it prints, and counts the tests that ran.
 //!
-//! An exit status of zero says that nothing failed, which is also true when nothing ran: a misspelt filter, a cfg that
-//! no longer exists, a test file that is not built. So each suite's `test result` line is read and held against
-//! what the step says must have run.
+//! An exit status of zero says that nothing failed, which is also true when nothing ran: a misspelt
+//! filter, a cfg that no longer exists, a test file that is not built. So each suite's `test
+//! result` line is read and held against what the step says must have run.
 
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -34,7 +34,8 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace").to_owned()
 }
 
-/// Where cargo builds; `area` names a directory inside it for builds whose flags would throw the others' results away.
+/// Where cargo builds; `area` names a directory inside it for builds whose flags would throw the
+/// others' results away.
 pub(crate) fn target_dir(area: Option<&str>) -> PathBuf {
     let base = match std::env::var_os("CARGO_TARGET_DIR") {
         Some(dir) => root().join(dir),
@@ -57,8 +58,8 @@ pub(crate) fn command(arguments: &[&str], area: Option<&str>) -> Command {
 
 /// Runs `command` to its end, passes on what it prints, and counts.
 ///
-/// Its two output streams share one pipe: cargo names a suite on the one, the suite reports on the other, and only
-/// their order says which result belongs to which suite.
+/// Its two output streams share one pipe: cargo names a suite on the one, the suite reports on the
+/// other, and only their order says which result belongs to which suite.
 pub(crate) fn run(mut command: Command) -> io::Result<Outcome> {
     let (reader, writer) = io::pipe()?;
     command.stdout(writer.try_clone()?).stderr(writer);
@@ -87,9 +88,10 @@ impl Tally {
         if let Some(name) = suite_name(line) {
             self.suites.push(Suite { name, passed: 0 });
         } else if let (Some(suite), Some(passed)) = (self.suites.last_mut(), passed(line)) {
-            // Doctests report in several parts. A test that starts its own binary again may let the child's report
-            // through, but the suite's own comes last.
-            suite.passed = if suite.name.starts_with("doc ") { suite.passed + passed } else { passed };
+            // Doctests report in several parts. A test that starts its own binary again may let the
+            // child's report through, but the suite's own comes last.
+            suite.passed =
+                if suite.name.starts_with("doc ") { suite.passed + passed } else { passed };
         }
     }
 }
@@ -160,8 +162,14 @@ test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
 
     #[test]
     fn each_result_goes_to_its_suite() {
-        let found: Vec<(String, u64)> = suites().into_iter().map(|suite| (suite.name, suite.passed)).collect();
-        let wanted = [("unit gosched_scheduler", 3), ("tests/crash.rs", 7), ("tests/empty.rs", 0), ("doc gosched", 6)];
+        let found: Vec<(String, u64)> =
+            suites().into_iter().map(|suite| (suite.name, suite.passed)).collect();
+        let wanted = [
+            ("unit gosched_scheduler", 3),
+            ("tests/crash.rs", 7),
+            ("tests/empty.rs", 0),
+            ("doc gosched", 6),
+        ];
         assert_eq!(found, wanted.map(|(name, passed)| (name.to_owned(), passed)));
     }
 
@@ -176,7 +184,11 @@ test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
         let required = ["tests/crash.rs", "tests/empty.rs", "tests/gone.rs"].map(str::to_owned);
         assert_eq!(
             shortfall(&suites(), 17, &required),
-            ["`tests/empty.rs` ran no test", "`tests/gone.rs` did not run", "16 tests passed, at least 17 must"]
+            [
+                "`tests/empty.rs` ran no test",
+                "`tests/gone.rs` did not run",
+                "16 tests passed, at least 17 must"
+            ]
         );
         assert!(shortfall(&suites(), 16, &required[..1]).is_empty());
     }
@@ -184,7 +196,10 @@ test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
     #[test]
     fn output_and_status_of_a_child_are_seen() {
         let mut child = Command::new("sh");
-        child.args(["-c", "echo '   Doc-tests a' >&2; echo 'test result: ok. 2 passed; 0 failed;'; exit 3"]);
+        child.args([
+            "-c",
+            "echo '   Doc-tests a' >&2; echo 'test result: ok. 2 passed; 0 failed;'; exit 3",
+        ]);
         let outcome = run(child).expect("sh runs");
         assert!(!outcome.success);
         assert_eq!(outcome.suites, [Suite { name: "doc a".to_owned(), passed: 2 }]);

@@ -1,11 +1,12 @@
-//! `cargo xtask instructions`: how many instructions the hottest operations take, held against `xtask/instructions.txt`.
+//! `cargo xtask instructions`: how many instructions the hottest operations take, held against
+//! `xtask/instructions.txt`.
 //!
-//! The count of an operation is the difference of two runs of `benches/hot.rs` that differ in the number of operations,
-//! divided by that difference: what the program does besides is in both. Only the main thread counts, so it does not matter how often
-//! sysmon looked meanwhile.
+//! The count of an operation is the difference of two runs of `benches/hot.rs` that differ in the
+//! number of operations, divided by that difference: what the program does besides is in both. Only
+//! the main thread counts, so it does not matter how often sysmon looked meanwhile.
 //!
-//! No step of `cargo xtask test`: it wants valgrind, and counts belong to one version of the compiler. It is run where
-//! the hot path is changed.
+//! No step of `cargo xtask test`: it wants valgrind, and counts belong to one version of the
+//! compiler. It is run where the hot path is changed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,14 +21,16 @@ const USAGE: &str = "\
 usage: cargo xtask instructions [OPERATION]... [--update]
        cargo xtask instructions --annotate OPERATION";
 
-/// Operations in the shorter run, enough for caches of stacks and records to be full; and in the longer one.
+/// Operations in the shorter run, enough for caches of stacks and records to be full; and in the
+/// longer one.
 const RUNS: [u64; 2] = [20_000, 120_000];
 
-/// Checks the named operations, or all; `--update` writes what was counted into the table; `--annotate` says where one
-/// operation's instructions are.
+/// Checks the named operations, or all; `--update` writes what was counted into the table;
+/// `--annotate` says where one operation's instructions are.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if words.iter().any(|word| word.starts_with("--") && !["--update", "--annotate"].contains(word)) {
+    if words.iter().any(|word| word.starts_with("--") && !["--update", "--annotate"].contains(word))
+    {
         return Err(USAGE.to_owned());
     }
     callgrind::installed("valgrind")?;
@@ -39,7 +42,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
         }
         _ if words.contains(&"--annotate") => Err(USAGE.to_owned()),
         _ => {
-            let named: Vec<&str> = words.iter().copied().filter(|word| *word != "--update").collect();
+            let named: Vec<&str> =
+                words.iter().copied().filter(|word| *word != "--update").collect();
             check(&hot, &named, words.contains(&"--update"))
         }
     };
@@ -56,7 +60,11 @@ fn check(hot: &Hot, named: &[&str], update: bool) -> Result<(), String> {
     table.matches(&hot.operations)?;
     let toolchain = toolchain()?;
     let mut complaints = Vec::new();
-    for bound in table.bounds.iter_mut().filter(|bound| named.is_empty() || named.contains(&bound.operation.as_str())) {
+    for bound in table
+        .bounds
+        .iter_mut()
+        .filter(|bound| named.is_empty() || named.contains(&bound.operation.as_str()))
+    {
         let counted = total(&hot.count(&bound.operation)?)?;
         let verdict = bound.judge(counted);
         let said = verdict.as_ref().map_or_else(|complaint| complaint.as_str(), |word| *word);
@@ -72,13 +80,15 @@ fn check(hot: &Hot, named: &[&str], update: bool) -> Result<(), String> {
     }
     if update {
         table.toolchain = toolchain;
-        return fs::write(&path, table.text()).map_err(|error| format!("{}: {error}", path.display()));
+        return fs::write(&path, table.text())
+            .map_err(|error| format!("{}: {error}", path.display()));
     }
     if complaints.is_empty() {
         return Ok(());
     }
     if table.toolchain != toolchain {
-        complaints.push(format!("the table was written with {}, this is {toolchain}", table.toolchain));
+        complaints
+            .push(format!("the table was written with {}, this is {toolchain}", table.toolchain));
     }
     complaints.push("if that is meant: cargo xtask instructions --update".to_owned());
     Err(format!("more instructions than stated\n  {}", complaints.join("\n  ")))
@@ -86,7 +96,10 @@ fn check(hot: &Hot, named: &[&str], update: bool) -> Result<(), String> {
 
 /// The compiler that counts belong to.
 fn toolchain() -> Result<String, String> {
-    let output = Command::new("rustc").arg("--version").output().map_err(|error| format!("rustc: {error}"))?;
+    let output = Command::new("rustc")
+        .arg("--version")
+        .output()
+        .map_err(|error| format!("rustc: {error}"))?;
     Ok(format!("{}, {}", String::from_utf8_lossy(&output.stdout).trim(), std::env::consts::ARCH))
 }
 
@@ -99,13 +112,18 @@ struct Hot {
 
 impl Hot {
     fn build() -> Result<Hot, String> {
-        let mut command = cargo::command(&["bench", "--package", "gosched", "--bench", "hot", "--no-run"], None);
+        let mut command =
+            cargo::command(&["bench", "--package", "gosched", "--bench", "hot", "--no-run"], None);
         let output = command.output().map_err(|error| format!("cannot run cargo: {error}"))?;
         let said = String::from_utf8_lossy(&output.stderr);
         let program = said.lines().find_map(executable).filter(|_| output.status.success());
-        let program = cargo::root().join(program.ok_or_else(|| format!("benches/hot.rs does not build\n{said}"))?);
-        let output = Command::new(&program).output().map_err(|error| format!("{}: {error}", program.display()))?;
-        let operations: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+        let program = cargo::root()
+            .join(program.ok_or_else(|| format!("benches/hot.rs does not build\n{said}"))?);
+        let output = Command::new(&program)
+            .output()
+            .map_err(|error| format!("{}: {error}", program.display()))?;
+        let operations: Vec<String> =
+            String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
         if operations.is_empty() {
             return Err(format!("{} knows no operation", program.display()));
         }
@@ -119,9 +137,11 @@ impl Hot {
         Err(format!("no operation `{operation}`, but {}\n{USAGE}", self.operations.join(", ")))
     }
 
-    /// What one `operation` takes at each place. Below zero where the shorter run happened to do more.
+    /// What one `operation` takes at each place. Below zero where the shorter run happened to do
+    /// more.
     fn count(&self, operation: &str) -> Result<BTreeMap<Place, f64>, String> {
-        let profile = |n: u64| callgrind::profile(&self.program, &[operation, &n.to_string()], &self.scratch);
+        let profile =
+            |n: u64| callgrind::profile(&self.program, &[operation, &n.to_string()], &self.scratch);
         let [short, long] = RUNS;
         Ok(difference(&profile(short)?, &profile(long)?, long - short))
     }
@@ -137,7 +157,8 @@ fn difference(short: &Profile, long: &Profile, operations: u64) -> BTreeMap<Plac
     let mut per_operation = BTreeMap::new();
     for (profile, sign) in [(long, 1.0), (short, -1.0)] {
         for (place, count) in profile {
-            *per_operation.entry(place.clone()).or_default() += sign * *count as f64 / operations as f64;
+            *per_operation.entry(place.clone()).or_default() +=
+                sign * *count as f64 / operations as f64;
         }
     }
     per_operation
@@ -146,7 +167,11 @@ fn difference(short: &Profile, long: &Profile, operations: u64) -> BTreeMap<Plac
 /// All places together. An operation of less than one instruction was not executed.
 fn total(count: &BTreeMap<Place, f64>) -> Result<f64, String> {
     let total = count.values().sum();
-    if total < 1.0 { Err(format!("{total:.3} instructions per operation: nothing ran")) } else { Ok(total) }
+    if total < 1.0 {
+        Err(format!("{total:.3} instructions per operation: nothing ran"))
+    } else {
+        Ok(total)
+    }
 }
 
 /// The stated counts.
@@ -178,16 +203,29 @@ impl Table {
                 ["toolchain", words @ ..] => table.toolchain = words.join(" "),
                 [] | ["#", ..] => {}
                 [operation, instructions, percent] => {
-                    let number =
-                        |word: &str| word.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
-                    let (Some(instructions), Some(percent)) = (number(instructions), number(percent)) else {
+                    let number = |word: &str| {
+                        word.parse::<f64>()
+                            .ok()
+                            .filter(|number| number.is_finite() && *number > 0.0)
+                    };
+                    let (Some(instructions), Some(percent)) =
+                        (number(instructions), number(percent))
+                    else {
                         return Err(format!(
                             "xtask/instructions.txt: `{line}` does not state a count and a percentage"
                         ));
                     };
-                    table.bounds.push(Bound { operation: (*operation).to_owned(), instructions, percent });
+                    table.bounds.push(Bound {
+                        operation: (*operation).to_owned(),
+                        instructions,
+                        percent,
+                    });
                 }
-                _ => return Err(format!("xtask/instructions.txt: `{line}` is no line of the table")),
+                _ => {
+                    return Err(format!(
+                        "xtask/instructions.txt: `{line}` is no line of the table"
+                    ));
+                }
             }
         }
         Ok(table)
@@ -196,15 +234,21 @@ impl Table {
     fn text(&self) -> String {
         let mut text = format!("{HEAD}\ntoolchain {}\n\n", self.toolchain);
         for bound in &self.bounds {
-            let _ = writeln!(text, "{:16} {:8.1} {:3}", bound.operation, bound.instructions, bound.percent);
+            let _ = writeln!(
+                text,
+                "{:16} {:8.1} {:3}",
+                bound.operation, bound.instructions, bound.percent
+            );
         }
         text
     }
 
-    /// An operation without a line would have no bound, and a line without an operation none to bound.
+    /// An operation without a line would have no bound, and a line without an operation none to
+    /// bound.
     fn matches(&self, operations: &[String]) -> Result<(), String> {
         let stated: Vec<&str> = self.bounds.iter().map(|bound| bound.operation.as_str()).collect();
-        let mut sorted = (stated.clone(), operations.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut sorted =
+            (stated.clone(), operations.iter().map(String::as_str).collect::<Vec<_>>());
         sorted.0.sort_unstable();
         sorted.1.sort_unstable();
         if sorted.0 == sorted.1 {
@@ -218,7 +262,10 @@ impl Bound {
     fn judge(&self, counted: f64) -> Result<&'static str, String> {
         let change = 100.0 * (counted / self.instructions - 1.0);
         if change > self.percent {
-            Err(format!("{change:.1} % more than stated: {counted:.1}, not {:.1}", self.instructions))
+            Err(format!(
+                "{change:.1} % more than stated: {counted:.1}, not {:.1}",
+                self.instructions
+            ))
         } else if change < -self.percent {
             Ok("less: --update keeps it so")
         } else {
@@ -244,11 +291,13 @@ fn annotated(operation: &str, count: &BTreeMap<Place, f64>) -> String {
         for (place, instructions) in count {
             *groups.entry(key(place)).or_default() += instructions;
         }
-        let mut groups: Vec<(String, f64)> = groups.into_iter().filter(|(_, most)| *most >= 0.5).collect();
+        let mut groups: Vec<(String, f64)> =
+            groups.into_iter().filter(|(_, most)| *most >= 0.5).collect();
         groups.sort_by(|a, b| b.1.total_cmp(&a.1));
         let _ = writeln!(text, "\n{title}");
         for (name, instructions) in groups.iter().take(40) {
-            let _ = writeln!(text, "{instructions:9.1} {:5.1} %  {name}", 100.0 * instructions / all);
+            let _ =
+                writeln!(text, "{instructions:9.1} {:5.1} %  {name}", 100.0 * instructions / all);
         }
     }
     text
@@ -256,9 +305,14 @@ fn annotated(operation: &str, count: &BTreeMap<Place, f64>) -> String {
 
 /// Without the hash that the compiler appends, and without the depth that callgrind does.
 fn short_function(name: &str) -> String {
-    let name =
-        name.rsplit_once('\'').filter(|(_, depth)| depth.parse::<u32>().is_ok()).map_or(name, |(plain, _)| plain);
-    let plain = name.rsplit_once("::h").filter(|(_, hash)| hash.len() == 16).map_or(name, |(plain, _)| plain);
+    let name = name
+        .rsplit_once('\'')
+        .filter(|(_, depth)| depth.parse::<u32>().is_ok())
+        .map_or(name, |(plain, _)| plain);
+    let plain = name
+        .rsplit_once("::h")
+        .filter(|(_, hash)| hash.len() == 16)
+        .map_or(name, |(plain, _)| plain);
     plain.to_owned()
 }
 
@@ -270,7 +324,10 @@ fn short_file(path: &str) -> String {
         return path.strip_prefix(&root).unwrap_or(path).to_owned();
     };
     // The registry's own name stands first.
-    rest.strip_prefix("index.crates.io").and_then(|rest| rest.split_once('/')).map_or(rest, |(_, rest)| rest).to_owned()
+    rest.strip_prefix("index.crates.io")
+        .and_then(|rest| rest.split_once('/'))
+        .map_or(rest, |(_, rest)| rest)
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -295,7 +352,11 @@ mod tests {
 
     #[test]
     fn what_is_in_both_runs_is_no_part_of_an_operation() {
-        let count = difference(&profile(&[(1, 900), (2, 40)]), &profile(&[(1, 900), (2, 140), (3, 10)]), 10);
+        let count = difference(
+            &profile(&[(1, 900), (2, 40)]),
+            &profile(&[(1, 900), (2, 140), (3, 10)]),
+            10,
+        );
         assert_eq!(count.values().copied().collect::<Vec<_>>(), [0.0, 10.0, 1.0]);
         assert_eq!(total(&count), Ok(11.0));
         assert!(total(&difference(&profile(&[(1, 900)]), &profile(&[(1, 905)]), 10)).is_err());
@@ -303,9 +364,12 @@ mod tests {
 
     #[test]
     fn a_table_survives_being_written() {
-        let table = Table { toolchain: "rustc 1, x".to_owned(), bounds: vec![bound(12.3), bound(7.0)] };
+        let table =
+            Table { toolchain: "rustc 1, x".to_owned(), bounds: vec![bound(12.3), bound(7.0)] };
         assert_eq!(Table::parse(&table.text()), Ok(table));
-        for wrong in ["yield 12", "yield twelve 5", "yield 12 0", "yield 0 5", "yield NaN 5", "yield 1 2 3"] {
+        for wrong in
+            ["yield 12", "yield twelve 5", "yield 12 0", "yield 0 5", "yield NaN 5", "yield 1 2 3"]
+        {
             assert!(Table::parse(wrong).is_err(), "{wrong}");
         }
     }
@@ -320,7 +384,8 @@ mod tests {
 
     #[test]
     fn the_table_in_the_tree_can_be_read() {
-        let text = fs::read_to_string(cargo::root().join("xtask/instructions.txt")).expect("it is there");
+        let text =
+            fs::read_to_string(cargo::root().join("xtask/instructions.txt")).expect("it is there");
         assert!(Table::parse(&text).expect("valid").bounds.len() >= 5);
     }
 
@@ -329,7 +394,10 @@ mod tests {
         let root = cargo::root().display().to_string();
         assert_eq!(short_file(&format!("{root}/scheduler/src/p.rs")), "scheduler/src/p.rs");
         assert_eq!(short_file("/rustc/00aa/library/core/src/cell.rs"), "core/src/cell.rs");
-        assert_eq!(short_file("/h/.cargo/registry/src/index.crates.io-19a/libc-0.2/src/lib.rs"), "libc-0.2/src/lib.rs");
+        assert_eq!(
+            short_file("/h/.cargo/registry/src/index.crates.io-19a/libc-0.2/src/lib.rs"),
+            "libc-0.2/src/lib.rs"
+        );
         assert_eq!(short_function("a::b::h0123456789abcdef"), "a::b");
         assert_eq!(short_function("a::b::h0123456789abcdef'2"), "a::b");
         assert_eq!(short_function("<a::hash as b<'x>>"), "<a::hash as b<'x>>");

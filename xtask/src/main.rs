@@ -1,6 +1,7 @@
-//! gosched's commands: `cargo xtask test` runs every check there is, `cargo xtask soak` looks for leaks, `cargo xtask stress`
-//! does everything at once, `conserve` loses no value, `sanitize` and `valgrind` watch the memory, `instructions` counts what the hottest operations
-//! execute, `simulate` says what the scheduling policy does on machines with more cores.
+//! gosched's commands: `cargo xtask test` runs every check there is, `cargo xtask soak` looks for
+//! leaks, `cargo xtask stress` does everything at once, `conserve` loses no value, `sanitize` and
+//! `valgrind` watch the memory, `instructions` counts what the hottest operations execute,
+//! `simulate` says what the scheduling policy does on machines with more cores.
 //!
 //! No dependencies: whoever has a Rust toolchain and a C compiler can run it.
 
@@ -57,7 +58,10 @@ fn main() -> ExitCode {
 
 /// Runs the policy simulator, which parses its own arguments.
 fn simulate(arguments: &[String]) -> Result<(), String> {
-    let mut command = cargo::command(&["run", "--release", "--quiet", "--package", "policy-simulator", "--"], None);
+    let mut command = cargo::command(
+        &["run", "--release", "--quiet", "--package", "policy-simulator", "--"],
+        None,
+    );
     command.args(arguments);
     match command.status() {
         Ok(status) if status.success() => Ok(()),
@@ -67,6 +71,7 @@ fn simulate(arguments: &[String]) -> Result<(), String> {
 }
 
 fn usage() -> String {
-    let steps: String = steps::STEPS.iter().map(|step| format!("  {:8} {}\n", step.name, step.what)).collect();
+    let steps: String =
+        steps::STEPS.iter().map(|step| format!("  {:8} {}\n", step.name, step.what)).collect();
     format!("{USAGE}{steps}")
 }

@@ -1,18 +1,23 @@
 //! `cargo xtask sanitize` and `cargo xtask valgrind`: whether memory is used as it may be.
 //!
-//! Neither belongs to `cargo xtask test`: both take minutes, valgrind has to be installed, and AddressSanitizer is a compiler flag that
-//! stable toolchains take only when `RUSTC_BOOTSTRAP` is set.
+//! Neither belongs to `cargo xtask test`: both take minutes, valgrind has to be installed, and
+//! AddressSanitizer is a compiler flag that stable toolchains take only when `RUSTC_BOOTSTRAP` is
+//! set.
 
 use std::process::Command;
 
 use crate::cargo::{self, shortfall, target_dir};
 use crate::steps::integration_tests;
 
-/// The integration tests that AddressSanitizer does not watch, and why. It watches all others, those yet to be written included.
+/// The integration tests that AddressSanitizer does not watch, and why. It watches all others,
+/// those yet to be written included.
 const LEFT_OUT: [(&str, &str); 3] = [
     ("architecture", "reads the source, and runs nothing of it"),
     ("compile_fail", "compiles programs, and runs none"),
-    ("stacks", "measures memory, of which the sanitizer's own is most, and reaches limits that it needs for itself"),
+    (
+        "stacks",
+        "measures memory, of which the sanitizer's own is most, and reaches limits that it needs for itself",
+    ),
 ];
 
 /// Single tests, likewise.
@@ -28,8 +33,9 @@ const SKIPPED: [(&str, &str); 3] = [
 /// Fewer tests than this are not the suites.
 const MINIMUM: u64 = 415;
 
-/// Locals stay on their stacks, which are small and switched; what the runtime keeps for ever is no leak; and threads get no signal stack of
-/// the sanitizer's, which the storm would take for one that was left over.
+/// Locals stay on their stacks, which are small and switched; what the runtime keeps for ever is no
+/// leak; and threads get no signal stack of the sanitizer's, which the storm would take for one
+/// that was left over.
 const OPTIONS: &str = "detect_stack_use_after_return=0:detect_leaks=0:use_sigaltstack=0";
 
 /// Runs tests with AddressSanitizer, which is told of every switch between stacks.
@@ -57,7 +63,11 @@ pub(crate) fn sanitize(arguments: &[String]) -> Result<(), String> {
     let complaints = shortfall(&outcome.suites, MINIMUM, &[]);
     match (outcome.success, complaints.as_slice()) {
         (true, []) => {
-            println!("\nsanitize: {} tests passed in {} suites", outcome.passed(), outcome.suites.len());
+            println!(
+                "\nsanitize: {} tests passed in {} suites",
+                outcome.passed(),
+                outcome.suites.len()
+            );
             Ok(())
         }
         _ => Err(format!("sanitize failed\n  {}", complaints.join("\n  "))),
@@ -68,17 +78,22 @@ pub(crate) fn sanitize(arguments: &[String]) -> Result<(), String> {
 fn watched() -> Result<Vec<String>, String> {
     let all = integration_tests("").map_err(|complaints| complaints.join("; "))?;
     let name = |path: &String| {
-        let name = path.trim_start_matches("tests/").trim_end_matches("/main.rs").trim_end_matches(".rs");
+        let name =
+            path.trim_start_matches("tests/").trim_end_matches("/main.rs").trim_end_matches(".rs");
         name.to_owned()
     };
     let names: Vec<String> = all.iter().map(name).collect();
     match LEFT_OUT.iter().find(|(left_out, _)| !names.iter().any(|name| name == left_out)) {
         Some((gone, _)) => Err(format!("there is no tests/{gone} to be left out")),
-        None => Ok(names.into_iter().filter(|name| LEFT_OUT.iter().all(|(left_out, _)| left_out != name)).collect()),
+        None => Ok(names
+            .into_iter()
+            .filter(|name| LEFT_OUT.iter().all(|(left_out, _)| left_out != name))
+            .collect()),
     }
 }
 
-/// A cargo command on a build with the sanitizer. For a named target, so that what runs while building is not built with it.
+/// A cargo command on a build with the sanitizer. For a named target, so that what runs while
+/// building is not built with it.
 fn sanitized(subcommand: &str) -> Command {
     let target = "x86_64-unknown-linux-gnu";
     let package = ["--package", "gosched", "--features", "gosched-runtime-sys/sanitizer"];
@@ -96,7 +111,10 @@ fn is_instrumented() -> Result<(), String> {
     if String::from_utf8_lossy(&text).contains("flags for AddressSanitizer") {
         Ok(())
     } else {
-        Err(format!("the tests are not built with AddressSanitizer: {}", String::from_utf8_lossy(&text)))
+        Err(format!(
+            "the tests are not built with AddressSanitizer: {}",
+            String::from_utf8_lossy(&text)
+        ))
     }
 }
 
@@ -115,7 +133,8 @@ pub(crate) fn valgrind(arguments: &[String]) -> Result<(), String> {
             command.args(["--error-exitcode=99", "--max-stackframe=65536"]).arg(&example);
             command.args(["--json", "--mode", mode, "--binding", binding, "--rounds", "20"]);
             let output = command.output().map_err(|error| format!("valgrind: {error}"))?;
-            let (text, report) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            let (text, report) =
+                (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
             if !output.status.success() || !report.contains("ERROR SUMMARY: 0 errors") {
                 return Err(format!("{mode}, {binding}: {}\n{text}\n{report}", output.status));
             }
@@ -126,5 +145,9 @@ pub(crate) fn valgrind(arguments: &[String]) -> Result<(), String> {
 }
 
 fn none(arguments: &[String]) -> Result<(), String> {
-    if arguments.is_empty() { Ok(()) } else { Err(format!("no arguments are taken: {arguments:?}")) }
+    if arguments.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("no arguments are taken: {arguments:?}"))
+    }
 }

@@ -1,10 +1,12 @@
-//! `cargo xtask soak`: the callbacks example under its signal storm for minutes, and whether it grows.
+//! `cargo xtask soak`: the callbacks example under its signal storm for minutes, and whether it
+//! grows.
 //!
-//! Each pair of binding and mode is one long process, because a leak shows in a process that lives. Once a second its
-//! resident memory, threads and mappings are read from `/proc`; the first part is warming up, then an early stretch is
-//! held against the last one: the median of memory and mappings, and the most threads, since C's threads come and go all
-//! the time and only those that stay beyond them are a leak. The example itself exits non-zero when a total is wrong or a
-//! signal found something torn.
+//! Each pair of binding and mode is one long process, because a leak shows in a process that lives.
+//! Once a second its resident memory, threads and mappings are read from `/proc`; the first part is
+//! warming up, then an early stretch is held against the last one: the median of memory and
+//! mappings, and the most threads, since C's threads come and go all the time and only those that
+//! stay beyond them are a leak. The example itself exits non-zero when a total is wrong or a signal
+//! found something torn.
 
 use std::fs;
 use std::io::Read;
@@ -17,8 +19,9 @@ use crate::cargo;
 const BINDINGS: [&str; 2] = ["per-call", "until-thread-exit"];
 const MODES: [&str; 3] = ["threads", "settled", "migratory"];
 
-/// How much the last stretch may lie above the early one. Caches and allocator arenas settle within the warm-up; what
-/// goes on growing by more than this is a leak, since a stretch is hundreds of thousands of callbacks.
+/// How much the last stretch may lie above the early one. Caches and allocator arenas settle within
+/// the warm-up; what goes on growing by more than this is a leak, since a stretch is hundreds of
+/// thousands of callbacks.
 const RSS_SLACK: u64 = 2 << 20;
 const THREADS_SLACK: u64 = 1;
 const MAPPINGS_SLACK: u64 = 8;
@@ -58,7 +61,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let share = Duration::from_secs_f64(options.minutes * 60.0 / runs as f64);
     println!(
         "{:18} {:10} {:>7} {:>12} {:>11} {:>6}  {:>15}  {:>9}  {:>11}",
-        "binding", "mode", "seconds", "callbacks", "signals", "torn", "RSS KiB", "threads", "mappings"
+        "binding",
+        "mode",
+        "seconds",
+        "callbacks",
+        "signals",
+        "torn",
+        "RSS KiB",
+        "threads",
+        "mappings"
     );
     let mut failures = Vec::new();
     for mode in &options.modes {
@@ -69,11 +80,16 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
             }
         }
     }
-    if failures.is_empty() { Ok(()) } else { Err(format!("soak failed\n  {}", failures.join("\n  "))) }
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("soak failed\n  {}", failures.join("\n  ")))
+    }
 }
 
 fn parse(arguments: &[String]) -> Result<Options, String> {
-    let mut options = Options { minutes: 0.0, threads: 8, modes: MODES.map(str::to_owned).to_vec() };
+    let mut options =
+        Options { minutes: 0.0, threads: 8, modes: MODES.map(str::to_owned).to_vec() };
     for pair in arguments.chunks(2) {
         let [flag, value] = pair else { return Err(format!("`{}` wants a value", pair[0])) };
         let wrong = || format!("`{flag} {value}` makes no sense");
@@ -125,7 +141,9 @@ fn one(options: &Options, binding: &str, mode: &str, share: Duration) -> Result<
         span(most, |sample| sample.threads),
         span(median, |sample| sample.mappings),
     );
-    if number(&text, "signals_torn") != Some(0) || number(&text, "signals").is_none_or(|signals| signals == 0) {
+    if number(&text, "signals_torn") != Some(0)
+        || number(&text, "signals").is_none_or(|signals| signals == 0)
+    {
         return Err(format!("no storm, or something was torn: {text}"));
     }
     let (early, late) = stretches.ok_or_else(|| format!("only {} samples", samples.len()))?;
@@ -167,10 +185,12 @@ fn start(options: &Options, binding: &str, mode: &str, rounds: u64) -> Result<Ch
         .map_err(|error| format!("cannot start {}: {error}", program.display()))
 }
 
-/// What the child printed, if it has ended well. Its one object is far smaller than a pipe, so nobody need read it
-/// while it runs.
+/// What the child printed, if it has ended well. Its one object is far smaller than a pipe, so
+/// nobody need read it while it runs.
 fn finished(child: &mut Child) -> Result<Option<String>, String> {
-    let Some(status) = child.try_wait().map_err(|error| error.to_string())? else { return Ok(None) };
+    let Some(status) = child.try_wait().map_err(|error| error.to_string())? else {
+        return Ok(None);
+    };
     let mut text = String::new();
     let mut output = child.stdout.take().ok_or("its output was read before")?;
     output.read_to_string(&mut text).map_err(|error| error.to_string())?;
@@ -188,7 +208,8 @@ fn sample(pid: u32) -> Option<Sample> {
     Some(Sample { rss: field("VmRSS:")? << 10, threads: field("Threads:")?, mappings })
 }
 
-/// An early and the last stretch of the samples: the first fifth is warming up, the last samples may see the end.
+/// An early and the last stretch of the samples: the first fifth is warming up, the last samples
+/// may see the end.
 fn stretches(samples: &[Sample]) -> Option<(&[Sample], &[Sample])> {
     if samples.len() < SAMPLES_NEEDED {
         return None;
@@ -237,7 +258,9 @@ mod tests {
     use super::*;
 
     fn series(count: u64, rss_step: u64) -> Vec<Sample> {
-        (0..count).map(|i| Sample { rss: (8 << 20) + i * rss_step, threads: 9, mappings: 60 + i % 3 }).collect()
+        (0..count)
+            .map(|i| Sample { rss: (8 << 20) + i * rss_step, threads: 9, mappings: 60 + i % 3 })
+            .collect()
     }
 
     fn judged(samples: &[Sample]) -> Result<(), String> {
@@ -261,7 +284,11 @@ mod tests {
     #[test]
     fn growth_while_warming_up_is_no_leak() {
         let mut samples = series(60, 0);
-        samples.iter_mut().take(12).enumerate().for_each(|(i, sample)| sample.rss = (i as u64) << 20);
+        samples
+            .iter_mut()
+            .take(12)
+            .enumerate()
+            .for_each(|(i, sample)| sample.rss = (i as u64) << 20);
         assert_eq!(judged(&samples), Ok(()));
     }
 
@@ -290,9 +317,14 @@ mod tests {
         let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let options = parse(&words("--minutes 0.5 --mode settled --threads 3")).expect("valid");
         assert_eq!((options.minutes, options.threads, options.modes.len()), (0.5, 3, 1));
-        for wrong in
-            ["", "--minutes", "--minutes 0", "--minutes ten", "--minutes 1 --mode tokio", "--minutes 1 --threads 0"]
-        {
+        for wrong in [
+            "",
+            "--minutes",
+            "--minutes 0",
+            "--minutes ten",
+            "--minutes 1 --mode tokio",
+            "--minutes 1 --threads 0",
+        ] {
             assert!(parse(&words(wrong)).is_err(), "{wrong}");
         }
     }

@@ -12,8 +12,8 @@ use crate::cargo::{self, shortfall, target_dir};
 pub(crate) struct Step {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
-    /// Passed tests below which the step fails: near what there is, so that a suite cannot fall out unnoticed. Raise
-    /// it with the tests.
+    /// Passed tests below which the step fails: near what there is, so that a suite cannot fall out
+    /// unnoticed. Raise it with the tests.
     minimum: u64,
     body: fn(minimum: u64) -> Verdict,
 }
@@ -22,13 +22,43 @@ pub(crate) struct Step {
 type Verdict = Result<String, Vec<String>>;
 
 pub(crate) const STEPS: &[Step] = &[
-    Step { name: "lints", what: "rustfmt and clippy, the models' build included", minimum: 0, body: lints },
-    Step { name: "debug", what: "unit, integration, compile-fail, architecture, docs", minimum: 832, body: debug },
-    Step { name: "release", what: "the same, optimised: what depends on timing", minimum: 552, body: release },
-    Step { name: "timing", what: "tests/fairness: bounds on time, on a quiet machine", minimum: 19, body: timing },
+    Step {
+        name: "lints",
+        what: "rustfmt and clippy, the models' build included",
+        minimum: 0,
+        body: lints,
+    },
+    Step {
+        name: "debug",
+        what: "unit, integration, compile-fail, architecture, docs",
+        minimum: 832,
+        body: debug,
+    },
+    Step {
+        name: "release",
+        what: "the same, optimised: what depends on timing",
+        minimum: 552,
+        body: release,
+    },
+    Step {
+        name: "timing",
+        what: "tests/fairness: bounds on time, on a quiet machine",
+        minimum: 19,
+        body: timing,
+    },
     Step { name: "lto", what: "tests/soundness*.rs with fat LTO", minimum: 18, body: lto },
-    Step { name: "models", what: "the loom models, each with its mutants", minimum: 211, body: models },
-    Step { name: "mutants", what: "the signal storm against orders known to be wrong", minimum: 7, body: mutants },
+    Step {
+        name: "models",
+        what: "the loom models, each with its mutants",
+        minimum: 211,
+        body: models,
+    },
+    Step {
+        name: "mutants",
+        what: "the signal storm against orders known to be wrong",
+        minimum: 7,
+        body: mutants,
+    },
     Step { name: "docs", what: "rustdoc without warnings", minimum: 0, body: docs },
 ];
 
@@ -48,7 +78,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
         let (word, detail) = match verdict {
             Ok(detail) => ("ok", detail),
             Err(complaints) => {
-                complaints.iter().for_each(|complaint| println!("xtask: {}: {complaint}", step.name));
+                complaints
+                    .iter()
+                    .for_each(|complaint| println!("xtask: {}: {complaint}", step.name));
                 failed.push(step.name);
                 ("FAILED", complaints.join("; "))
             }
@@ -72,7 +104,10 @@ fn choose(arguments: &[String]) -> Result<Vec<&'static Step>, String> {
         if flag != "--only" {
             return Err(format!("no option `{flag}`"));
         }
-        let step = STEPS.iter().find(|step| step.name == name).ok_or_else(|| format!("no step `{name}`"))?;
+        let step = STEPS
+            .iter()
+            .find(|step| step.name == name)
+            .ok_or_else(|| format!("no step `{name}`"))?;
         chosen.push(step);
     }
     Ok(chosen)
@@ -86,7 +121,8 @@ fn lints(_minimum: u64) -> Verdict {
     {
         if !installed(subcommand) {
             println!("skipped: {component} is not installed (rustup component add {component})");
-            // On somebody's machine that is their choice; where it decides what is merged, it is a hole.
+            // On somebody's machine that is their choice; where it decides what is merged, it is a
+            // hole.
             if std::env::var_os("CI").is_some() {
                 complaints.push(format!("{component} is not installed"));
             }
@@ -103,7 +139,11 @@ fn lints(_minimum: u64) -> Verdict {
 
 fn installed(subcommand: &str) -> bool {
     let mut command = cargo::command(&[subcommand, "--version"], None);
-    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 fn format() -> Result<(), String> {
@@ -111,7 +151,10 @@ fn format() -> Result<(), String> {
 }
 
 fn clippy() -> Result<(), String> {
-    plain(cargo::command(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], None))?;
+    plain(cargo::command(
+        &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        None,
+    ))?;
     let mut modelled = modelled(&["clippy", "--tests"]);
     modelled.args(["--", "-D", "warnings"]);
     plain(modelled)
@@ -130,7 +173,8 @@ fn plain(command: Command) -> Result<(), String> {
 /// A command that runs tests: judged by its exit status and by what ran.
 fn counted(command: Command, minimum: u64, required: &[String]) -> Verdict {
     let shown = format!("{command:?}");
-    let outcome = cargo::run(command).map_err(|error| vec![format!("cannot run {shown}: {error}")])?;
+    let outcome =
+        cargo::run(command).map_err(|error| vec![format!("cannot run {shown}: {error}")])?;
     let mut complaints = shortfall(&outcome.suites, minimum, required);
     if !outcome.success {
         complaints.insert(0, "cargo failed".to_owned());
@@ -146,12 +190,14 @@ fn debug(minimum: u64) -> Verdict {
     let mut required = integration_tests("")?;
     required.push("doc gosched".to_owned());
     // Without the one default feature there is: the runtimes that `benches/versus` compares with.
-    let command = cargo::command(&["test", "--workspace", "--no-default-features", "--no-fail-fast"], None);
+    let command =
+        cargo::command(&["test", "--workspace", "--no-default-features", "--no-fail-fast"], None);
     counted(command, minimum, &required)
 }
 
 fn release(minimum: u64) -> Verdict {
-    // No `--tests`: some of them start an example, and only the default choice of targets builds those.
+    // No `--tests`: some of them start an example, and only the default choice of targets builds
+    // those.
     let mut command = cargo::command(&["test", "--release", "--no-fail-fast"], None);
     // More values than unoptimised, see `tests/channels/conservation.rs`.
     command.env("GOSCHED_ITEMS", "1000000");
@@ -168,7 +214,10 @@ fn timing(minimum: u64) -> Verdict {
 const FAIRNESS: &str = "fairness";
 
 fn lto(minimum: u64) -> Verdict {
-    let command = cargo::command(&["test", "--profile", "release-lto", "--no-fail-fast", "--test", "soundness*"], None);
+    let command = cargo::command(
+        &["test", "--profile", "release-lto", "--no-fail-fast", "--test", "soundness*"],
+        None,
+    );
     counted(command, minimum, &integration_tests("soundness")?)
 }
 
@@ -197,7 +246,8 @@ fn mutants(minimum: u64) -> Verdict {
         command
     };
     // The test starts the example; a choice of one test does not build it.
-    plain(flagged(&["build", "--release", "--example", "callbacks"])).map_err(|complaint| vec![complaint])?;
+    plain(flagged(&["build", "--release", "--example", "callbacks"]))
+        .map_err(|complaint| vec![complaint])?;
     let command = flagged(&["test", "--release", "--no-fail-fast", "--test", MUTANTS]);
     counted(command, minimum, &[format!("tests/{MUTANTS}.rs")])
 }
@@ -205,9 +255,11 @@ fn mutants(minimum: u64) -> Verdict {
 /// The one integration test that is empty without its cfg; it has a step of its own.
 const MUTANTS: &str = "mutants";
 
-/// The integration tests on disk whose name begins with `prefix`, as cargo names them when it runs them.
+/// The integration tests on disk whose name begins with `prefix`, as cargo names them when it runs
+/// them.
 pub(crate) fn integration_tests(prefix: &str) -> Result<Vec<String>, Vec<String>> {
-    tests_in(&cargo::root().join("tests"), prefix).map_err(|error| vec![format!("cannot read tests/: {error}")])
+    tests_in(&cargo::root().join("tests"), prefix)
+        .map_err(|error| vec![format!("cannot read tests/: {error}")])
 }
 
 fn tests_in(directory: &Path, prefix: &str) -> std::io::Result<Vec<String>> {
@@ -229,7 +281,8 @@ fn tests_in(directory: &Path, prefix: &str) -> std::io::Result<Vec<String>> {
 }
 
 fn docs(_minimum: u64) -> Verdict {
-    let mut command = cargo::command(&["doc", "--workspace", "--no-default-features", "--no-deps"], None);
+    let mut command =
+        cargo::command(&["doc", "--workspace", "--no-default-features", "--no-deps"], None);
     command.env("RUSTDOCFLAGS", "-D warnings");
     plain(command).map_err(|complaint| vec![complaint])?;
     let mut pages = MODELLED.map(|name| name.replace('-', "_")).to_vec();
@@ -269,6 +322,9 @@ mod tests {
     fn a_command_that_runs_no_test_fails_its_step() {
         let mut nothing = Command::new("true");
         nothing.current_dir(cargo::root());
-        assert_eq!(counted(nothing, 1, &[]), Err(vec!["0 tests passed, at least 1 must".to_owned()]));
+        assert_eq!(
+            counted(nothing, 1, &[]),
+            Err(vec!["0 tests passed, at least 1 must".to_owned()])
+        );
     }
 }

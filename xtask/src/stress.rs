@@ -1,30 +1,36 @@
-//! Tests that take as long, or as much, as one likes: `cargo xtask stress` does everything at once, `cargo xtask conserve` sends
-//! values through selects under limits and cancels.
+//! Tests that take as long, or as much, as one likes: `cargo xtask stress` does everything at once,
+//! `cargo xtask conserve` sends values through selects under limits and cancels.
 
 use crate::cargo;
 
 const STRESS: &str = "usage: cargo xtask stress --seconds N [--seed S]";
 const CONSERVE: &str = "usage: cargo xtask conserve [--items N] [--seed S]";
 
-/// How many values `conserve` sends, all modes and numbers of Ps together, if nobody says otherwise.
+/// How many values `conserve` sends, all modes and numbers of Ps together, if nobody says
+/// otherwise.
 const ITEMS: u64 = 10_000_000;
 
 /// Runs `tests/stress` with its knobs.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
-    let knobs = knobs(arguments, &[("--seconds", "GOSCHED_STRESS_SECONDS"), ("--seed", "GOSCHED_STRESS_SEED")]);
+    let knobs = knobs(
+        arguments,
+        &[("--seconds", "GOSCHED_STRESS_SECONDS"), ("--seed", "GOSCHED_STRESS_SEED")],
+    );
     let knobs = knobs.ok_or(STRESS)?;
     test(&["stress", "--", "--nocapture"], &knobs)
 }
 
 /// Runs the test of conservation in `tests/channels`.
 pub(crate) fn conserve(arguments: &[String]) -> Result<(), String> {
-    let knobs = knobs(arguments, &[("--items", "GOSCHED_ITEMS"), ("--seed", "GOSCHED_SEED")]).ok_or(CONSERVE)?;
+    let knobs = knobs(arguments, &[("--items", "GOSCHED_ITEMS"), ("--seed", "GOSCHED_SEED")])
+        .ok_or(CONSERVE)?;
     // A knob that is given comes later, and counts.
     let knobs: Vec<_> = [("GOSCHED_ITEMS", ITEMS)].into_iter().chain(knobs).collect();
     test(&["channels", "conservation", "--", "--nocapture"], &knobs)
 }
 
-/// The values of flags, with the names of the variables that they become; `None` if they are not understood.
+/// The values of flags, with the names of the variables that they become; `None` if they are not
+/// understood.
 fn knobs(arguments: &[String], flags: &[(&str, &'static str)]) -> Option<Vec<(&'static str, u64)>> {
     let pairs = arguments.chunks(2).map(|pair| {
         let [flag, value] = pair else { return None };
@@ -53,7 +59,10 @@ mod tests {
     fn flags_become_variables() {
         let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let flags = [("--items", "ITEMS"), ("--seed", "SEED")];
-        assert_eq!(knobs(&words("--seed 3 --items 10"), &flags), Some(vec![("SEED", 3), ("ITEMS", 10)]));
+        assert_eq!(
+            knobs(&words("--seed 3 --items 10"), &flags),
+            Some(vec![("SEED", 3), ("ITEMS", 10)])
+        );
         assert_eq!(knobs(&[], &flags), Some(Vec::new()));
         for wrong in ["--items", "--items ten", "--seconds 3", "3"] {
             assert_eq!(knobs(&words(wrong), &flags), None, "{wrong}");

@@ -11,8 +11,10 @@ use crate::goroutines::runtime;
 
 pub(crate) fn measure(criterion: &mut Criterion) {
     let runtime = runtime();
-    for (name, binding) in [("enter/per call", Binding::PerCall), ("enter/until thread exit", Binding::UntilThreadExit)]
-    {
+    for (name, binding) in [
+        ("enter/per call", Binding::PerCall),
+        ("enter/until thread exit", Binding::UntilThreadExit),
+    ] {
         let bridge = Bridge::new(&runtime).with_binding(binding);
         criterion.bench_function(name, |bencher| {
             bencher.iter_custom(|n| {

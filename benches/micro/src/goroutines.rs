@@ -25,7 +25,9 @@ pub(crate) fn measure(criterion: &mut Criterion) {
             assert!(timer.stop(), "it was started");
         })
     });
-    piece(criterion, &runtime, "goroutine/go, join", |n| each(n, || go(|| ()).join().expect("it ended")));
+    piece(criterion, &runtime, "goroutine/go, join", |n| {
+        each(n, || go(|| ()).join().expect("it ended"))
+    });
 }
 
 pub(crate) fn runtime() -> Runtime {
@@ -86,7 +88,9 @@ fn channels(criterion: &mut Criterion, runtime: &Runtime) {
     piece(criterion, runtime, "chan/round trip, unbuffered", |n| {
         let (ping, pinged) = chan::bounded::<u64>(0);
         let (pong, ponged) = chan::bounded::<u64>(0);
-        let echo = go(move || pinged.into_iter().for_each(|value| pong.send(value).expect("it is awaited")));
+        let echo = go(move || {
+            pinged.into_iter().for_each(|value| pong.send(value).expect("it is awaited"))
+        });
         let took = each(n, || {
             ping.send(black_box(1)).expect("the other end is there");
             black_box(ponged.recv().expect("the other end is there"));

@@ -20,7 +20,8 @@ fn switch(criterion: &mut Criterion) {
     let stack = Stack::single(64 << 10).expect("a stack");
     let mut context = Context::new(stack, |suspender: Suspender<usize, usize>, first| {
         let mut value = first;
-        // Ends when a resume passes the greatest value; none does, and the stack is leaked with the process.
+        // Ends when a resume passes the greatest value; none does, and the stack is leaked with the
+        // process.
         while value < usize::MAX {
             // SAFETY: on the stack of the context that the suspender was made for.
             value = unsafe { suspender.suspend(value) };

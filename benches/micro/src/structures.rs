@@ -93,7 +93,8 @@ fn timers(criterion: &mut Criterion, others: u64) {
     let timers = Timers::new();
     for other in 0..others {
         // Scattered over 2^32 by an odd factor. They stay in until the end.
-        let _kept = timers.add(other.wrapping_mul(0x9E37_79B9) & 0xFFFF_FFFF, ()).expect("there is memory");
+        let _kept =
+            timers.add(other.wrapping_mul(0x9E37_79B9) & 0xFFFF_FFFF, ()).expect("there is memory");
     }
     let mut at = 0_u64;
     criterion.bench_function(&format!("timers/add, remove among {others}"), |bencher| {

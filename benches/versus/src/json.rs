@@ -1,4 +1,5 @@
-//! All values as JSON: written for programs, and read again, so that a picture or a table can be made of several runs.
+//! All values as JSON: written for programs, and read again, so that a picture or a table can be
+//! made of several runs.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -19,7 +20,9 @@ pub(crate) fn write(measured: &Measured, workers: usize) -> String {
             "{{\"workload\": \"{workload}\", \"peer\": \"{peer}\", \"figure\": \"{figure}\", \"values\": [{values}]}}"
         )
     });
-    let lines = |items: Vec<String>| items.iter().map(|item| format!("\n    {item}")).collect::<Vec<_>>().join(",");
+    let lines = |items: Vec<String>| {
+        items.iter().map(|item| format!("\n    {item}")).collect::<Vec<_>>().join(",")
+    };
     format!(
         "{{\n  \"workers\": {workers},\n  \"machine\": [{}\n  ],\n  \"series\": [{}\n  ]\n}}\n",
         lines(busy.collect()),
@@ -33,7 +36,8 @@ fn escaped(text: &str) -> String {
     clean.flat_map(|c| ['"', '\\'].contains(&c).then_some('\\').into_iter().chain([c])).collect()
 }
 
-/// Puts what [`write()`] wrote to what is there. An error if it is something else, or was measured with another number of workers.
+/// Puts what [`write()`] wrote to what is there. An error if it is something else, or was measured
+/// with another number of workers.
 pub(crate) fn read(text: &str, workers: usize, into: &mut Measured) -> Result<(), String> {
     let mut parser = Parser(text.chars().peekable());
     let whole = parser.value().ok_or("this is no JSON")?;
@@ -52,10 +56,18 @@ pub(crate) fn read(text: &str, workers: usize, into: &mut Measured) -> Result<()
     }
     for item in whole.get("series").and_then(Value::items).ok_or("no series")? {
         let peer = item.get("peer").and_then(Value::text).ok_or("a series without a peer")?;
-        let peer = PEERS.into_iter().find(|name| *name == peer).ok_or_else(|| format!("no peer `{peer}`"))?;
+        let peer = PEERS
+            .into_iter()
+            .find(|name| *name == peer)
+            .ok_or_else(|| format!("no peer `{peer}`"))?;
         let figure = item.get("figure").and_then(Value::text).ok_or("a series without a figure")?;
         for value in item.get("values").and_then(Value::items).ok_or("a series without values")? {
-            into.note(workload(item)?, peer, figure, value.number().ok_or("a value that is no number")?);
+            into.note(
+                workload(item)?,
+                peer,
+                figure,
+                value.number().ok_or("a value that is no number")?,
+            );
         }
     }
     Ok(())
@@ -140,7 +152,12 @@ impl Parser<'_> {
         Some((name, self.value()?))
     }
 
-    fn list<T>(&mut self, open: char, close: char, item: fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+    fn list<T>(
+        &mut self,
+        open: char,
+        close: char,
+        item: fn(&mut Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
         self.0.next_if_eq(&open)?;
         let mut items = Vec::new();
         self.blanks();
@@ -191,7 +208,10 @@ mod tests {
     #[test]
     fn files_of_others_are_refused() {
         let good = write(&measured(), 2);
-        assert!(read(&good, 4, &mut Measured::default()).is_err_and(|error| error.contains("2 workers")));
+        assert!(
+            read(&good, 4, &mut Measured::default())
+                .is_err_and(|error| error.contains("2 workers"))
+        );
         let broken = [
             good.replace("settled", "nobody"),
             good.replace("yield1", "nothing"),

@@ -50,13 +50,19 @@ fn now() -> Option<Ticks> {
 fn parse(machine: &str, process: &str) -> Option<Ticks> {
     let fields = machine.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
     let fields: Vec<u64> = fields.map(|field| field.parse().ok()).collect::<Option<_>>()?;
-    // user, nice, system, idle, iowait, irq, softirq, steal; then guest times, which are in user and nice already.
-    let [user, nice, system, idle, iowait, irq, softirq, stolen, ..] = fields[..] else { return None };
+    // user, nice, system, idle, iowait, irq, softirq, steal; then guest times, which are in user
+    // and nice already.
+    let [user, nice, system, idle, iowait, irq, softirq, stolen, ..] = fields[..] else {
+        return None;
+    };
     let busy = user + nice + system + irq + softirq;
-    // The name in parentheses may hold anything; after it comes field 3. utime, stime, cutime, cstime are 14 to 17.
+    // The name in parentheses may hold anything; after it comes field 3. utime, stime, cutime,
+    // cstime are 14 to 17.
     let (_, after_name) = process.rsplit_once(')')?;
     let times = after_name.split_whitespace().skip(11).take(4).map(|field| field.parse().ok());
-    let [utime, stime, cutime, cstime] = times.collect::<Option<Vec<u64>>>()?[..] else { return None };
+    let [utime, stime, cutime, cstime] = times.collect::<Option<Vec<u64>>>()?[..] else {
+        return None;
+    };
     let ours = utime + stime + cutime + cstime;
     Some(Ticks { all: busy + idle + iowait + stolen, busy, stolen, ours })
 }
@@ -77,7 +83,10 @@ mod tests {
 
     #[test]
     fn the_kernels_lines_are_read() {
-        assert_eq!(parse(MACHINE, PROCESS), Some(Ticks { all: 1000, busy: 158, stolen: 22, ours: 110 }));
+        assert_eq!(
+            parse(MACHINE, PROCESS),
+            Some(Ticks { all: 1000, busy: 158, stolen: 22, ours: 110 })
+        );
         assert_eq!(parse("intr 5\n", PROCESS), None);
         assert_eq!(parse(MACHINE, "4 (a) S 1"), None);
     }

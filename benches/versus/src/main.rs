@@ -1,7 +1,8 @@
 //! The same work in gosched and in its peers, in one run. See `benches/versus/README.md`.
 //!
-//! Each workload is run by each peer in a process of its own, and in alternation: a round of all of them, then the next. What the
-//! machine does meanwhile then hits all alike. Ratios within such a run say something; absolute figures are of that machine and hour.
+//! Each workload is run by each peer in a process of its own, and in alternation: a round of all of
+//! them, then the next. What the machine does meanwhile then hits all alike. Ratios within such a
+//! run say something; absolute figures are of that machine and hour.
 
 mod json;
 mod machine;
@@ -64,7 +65,11 @@ fn run(options: &Options) -> Result<(), String> {
         options.workloads.iter().copied().partition(|workload| measured.has(workload.name));
     let peers = if wanted.is_empty() { Vec::new() } else { found(&options.peers) };
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
-    println!("{cpus} CPUs, {} workers, {}; median (least - most)", options.workers, machine::names());
+    println!(
+        "{cpus} CPUs, {} workers, {}; median (least - most)",
+        options.workers,
+        machine::names()
+    );
     earlier.into_iter().for_each(|workload| print!("{}", report::table(&measured, workload)));
     let mut unsupported = BTreeSet::new();
     let mut failures = 0;
@@ -88,7 +93,8 @@ fn run(options: &Options) -> Result<(), String> {
 
 fn write(path: Option<&Path>, text: impl FnOnce() -> String) -> Result<(), String> {
     let Some(path) = path else { return Ok(()) };
-    std::fs::write(path, text()).map_err(|error| format!("cannot write {}: {error}", path.display()))
+    std::fs::write(path, text())
+        .map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 /// Those that are there. What is not, is named once.
@@ -119,7 +125,9 @@ fn rounds(
             let printed = peer.run(workload.name, options.workers);
             match printed.and_then(|printed| measured::parse(&printed, workload.figures)) {
                 Ok(Some(figures)) if round > 0 || !warm_up => {
-                    figures.iter().for_each(|(figure, value)| measured.note(workload.name, peer.name, figure, *value));
+                    figures.iter().for_each(|(figure, value)| {
+                        measured.note(workload.name, peer.name, figure, *value)
+                    });
                     true
                 }
                 Ok(Some(_)) => true,

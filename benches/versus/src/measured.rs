@@ -31,11 +31,22 @@ pub(crate) struct Measured {
 
 impl Measured {
     /// One more value.
-    pub(crate) fn note(&mut self, workload: &'static str, peer: &'static str, figure: &str, value: f64) {
+    pub(crate) fn note(
+        &mut self,
+        workload: &'static str,
+        peer: &'static str,
+        figure: &str,
+        value: f64,
+    ) {
         let same = |s: &&mut Series| s.workload == workload && s.peer == peer && s.figure == figure;
         match self.series.iter_mut().find(same) {
             Some(series) => series.values.push(value),
-            None => self.series.push(Series { workload, peer, figure: figure.to_owned(), values: vec![value] }),
+            None => self.series.push(Series {
+                workload,
+                peer,
+                figure: figure.to_owned(),
+                values: vec![value],
+            }),
         }
     }
 
@@ -52,29 +63,40 @@ impl Measured {
 
     /// The peer with the least median, and that median. Those of ours are none.
     pub(crate) fn best_peer(&self, workload: &str, figure: &str) -> Option<(&'static str, f64)> {
-        self.medians(workload, figure).filter(|(peer, _)| !OURS.contains(peer)).min_by(|a, b| a.1.total_cmp(&b.1))
+        self.medians(workload, figure)
+            .filter(|(peer, _)| !OURS.contains(peer))
+            .min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
     /// Of those columns of ours, the one with the least median.
-    pub(crate) fn best_of(&self, columns: &[&str], workload: &str, figure: &str) -> Option<(&'static str, f64)> {
-        self.medians(workload, figure).filter(|(peer, _)| columns.contains(peer)).min_by(|a, b| a.1.total_cmp(&b.1))
+    pub(crate) fn best_of(
+        &self,
+        columns: &[&str],
+        workload: &str,
+        figure: &str,
+    ) -> Option<(&'static str, f64)> {
+        self.medians(workload, figure)
+            .filter(|(peer, _)| columns.contains(peer))
+            .min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
     fn medians(&self, workload: &str, figure: &str) -> impl Iterator<Item = (&'static str, f64)> {
-        let those = self.series.iter().filter(move |s| s.workload == workload && s.figure == figure);
+        let those =
+            self.series.iter().filter(move |s| s.workload == workload && s.figure == figure);
         those.filter_map(|s| Some((s.peer, Summary::of(&s.values)?.median)))
     }
 }
 
-/// `FIGURE VALUE`, one a line: what a peer prints. `Ok(None)`: it cannot do that. Figures beyond those that the workload has are
-/// kept, as long as the workload's own are there.
+/// `FIGURE VALUE`, one a line: what a peer prints. `Ok(None)`: it cannot do that. Figures beyond
+/// those that the workload has are kept, as long as the workload's own are there.
 pub(crate) fn parse(output: &str, wanted: &[Figure]) -> Result<Option<Vec<(String, f64)>>, String> {
     if output.trim() == "unsupported" {
         return Ok(None);
     }
     let mut figures = Vec::new();
     for line in output.lines().filter(|line| !line.trim().is_empty()) {
-        let (name, value) = line.trim().split_once(' ').ok_or_else(|| format!("no figure: `{line}`"))?;
+        let (name, value) =
+            line.trim().split_once(' ').ok_or_else(|| format!("no figure: `{line}`"))?;
         let value: f64 = value.trim().parse().map_err(|_| format!("no number: `{line}`"))?;
         if !value.is_finite() {
             return Err(format!("no number: `{line}`"));
@@ -91,11 +113,14 @@ pub(crate) fn parse(output: &str, wanted: &[Figure]) -> Result<Option<Vec<(Strin
 mod tests {
     use super::*;
 
-    const WANTED: &[Figure] = &[Figure { name: "p50_us", unit: "us" }, Figure { name: "p99_us", unit: "us" }];
+    const WANTED: &[Figure] =
+        &[Figure { name: "p50_us", unit: "us" }, Figure { name: "p99_us", unit: "us" }];
 
     #[test]
     fn what_a_peer_prints_is_read() {
-        let read = parse("p50_us 1.5\np99_us 20\n\nspread 3\n", WANTED).expect("figures").expect("supported");
+        let read = parse("p50_us 1.5\np99_us 20\n\nspread 3\n", WANTED)
+            .expect("figures")
+            .expect("supported");
         let expected = [("p50_us", 1.5), ("p99_us", 20.0), ("spread", 3.0)];
         assert_eq!(read, expected.map(|(name, value)| (name.to_owned(), value)));
         assert_eq!(parse("unsupported\n", WANTED), Ok(None));
@@ -103,9 +128,14 @@ mod tests {
 
     #[test]
     fn what_is_no_figure_is_an_error() {
-        for wrong in
-            ["", "p50_us 1.5", "p50_us 1\np99_us x", "p50_us 1\np99_us NaN", "p50_us 1\np99_us inf", "nonsense"]
-        {
+        for wrong in [
+            "",
+            "p50_us 1.5",
+            "p50_us 1\np99_us x",
+            "p50_us 1\np99_us NaN",
+            "p50_us 1\np99_us inf",
+            "nonsense",
+        ] {
             assert!(parse(wrong, WANTED).is_err(), "{wrong}");
         }
     }
@@ -113,12 +143,17 @@ mod tests {
     #[test]
     fn the_best_peer_is_none_of_ours() {
         let mut measured = Measured::default();
-        for (peer, value) in [("settled", 1.0), ("tokio", 5.0), ("go", 4.0), ("go", 40.0), ("go", 50.0)] {
+        for (peer, value) in
+            [("settled", 1.0), ("tokio", 5.0), ("go", 4.0), ("go", 40.0), ("go", 50.0)]
+        {
             measured.note("w", peer, "f", value);
         }
         assert_eq!(measured.best_peer("w", "f"), Some(("tokio", 5.0)));
         assert_eq!(measured.best_of(&["settled", "apart"], "w", "f"), Some(("settled", 1.0)));
-        assert_eq!(measured.of("w", "go", "f").map(|summary| (summary.median, summary.rounds)), Some((40.0, 3)));
+        assert_eq!(
+            measured.of("w", "go", "f").map(|summary| (summary.median, summary.rounds)),
+            Some((40.0, 3))
+        );
         assert_eq!(measured.best_peer("w", "g"), None);
     }
 }

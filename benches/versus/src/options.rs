@@ -37,8 +37,16 @@ impl Options {
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
         let peers = BUILT_IN.iter().chain(FOREIGN).copied().collect();
         let workloads = WORKLOADS.iter().collect();
-        let mut options =
-            Self { workloads, peers, rounds: 5, workers: 2, json: None, svg: None, with: Vec::new(), list: false };
+        let mut options = Self {
+            workloads,
+            peers,
+            rounds: 5,
+            workers: 2,
+            json: None,
+            svg: None,
+            with: Vec::new(),
+            list: false,
+        };
         let mut rest = arguments.iter();
         while let Some(flag) = rest.next() {
             if flag == "--list" {
@@ -51,7 +59,9 @@ impl Options {
                     let named = chosen(value, matches, WORKLOADS.iter().map(|w| w.name))?;
                     options.workloads.retain(|workload| named.contains(&workload.name));
                 }
-                "--peers" => options.peers = chosen(value, is_peer, BUILT_IN.iter().chain(FOREIGN).copied())?,
+                "--peers" => {
+                    options.peers = chosen(value, is_peer, BUILT_IN.iter().chain(FOREIGN).copied())?
+                }
                 "--rounds" => options.rounds = count(flag, value)?,
                 "--procs" => options.workers = count(flag, value)?,
                 "--json" => options.json = Some(value.into()),
@@ -70,12 +80,15 @@ fn chosen(
     means: impl Fn(&str, &str) -> bool,
     all: impl Iterator<Item = &'static str> + Clone,
 ) -> Result<Vec<&'static str>, String> {
-    let words: Vec<&str> = words.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        words.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
     let unknown = words.iter().find(|word| !all.clone().any(|name| means(name, word)));
     match (unknown, words.is_empty()) {
         (Some(word), _) => Err(format!("nothing is called `{word}`; --list tells the names")),
         (None, true) => Err("an empty list".to_owned()),
-        (None, false) => Ok(all.filter(|name| words.iter().any(|word| means(name, word))).collect()),
+        (None, false) => {
+            Ok(all.filter(|name| words.iter().any(|word| means(name, word))).collect())
+        }
     }
 }
 
@@ -109,15 +122,27 @@ mod tests {
 
     #[test]
     fn some_are_chosen_by_name() {
-        let options = parse("--only yield*,mutex --peers gosched,go --rounds 3 --json a.json").expect("all exist");
-        assert_eq!(options.workloads.iter().map(|w| w.name).collect::<Vec<_>>(), ["yield1", "yield1000", "mutex"]);
+        let options = parse("--only yield*,mutex --peers gosched,go --rounds 3 --json a.json")
+            .expect("all exist");
+        assert_eq!(
+            options.workloads.iter().map(|w| w.name).collect::<Vec<_>>(),
+            ["yield1", "yield1000", "mutex"]
+        );
         assert_eq!(options.peers, ["settled", "together", "apart", "migratory", "go"]);
         assert_eq!((options.rounds, options.json), (3, Some("a.json".into())));
     }
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        for wrong in ["--only nothing", "--only", "--only ,", "--peers java", "--rounds 0", "--rounds x", "--fast 1"] {
+        for wrong in [
+            "--only nothing",
+            "--only",
+            "--only ,",
+            "--peers java",
+            "--rounds 0",
+            "--rounds x",
+            "--fast 1",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

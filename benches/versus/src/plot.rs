@@ -1,4 +1,5 @@
-//! The ratios as a picture: for each figure, how our best column compares with the best peer and with Go.
+//! The ratios as a picture: for each figure, how our best column compares with the best peer and
+//! with Go.
 
 use std::fmt::Write as _;
 
@@ -38,7 +39,10 @@ pub(crate) fn svg(measured: &Measured) -> String {
          <text x=\"12\" y=\"22\" font-size=\"15\" fill=\"{INK}\">What gosched takes, in time or memory, as a part of what its peers take: to the left it takes less</text>\n"
     );
     for (x, colour, says) in [(12.0, BEST, "of the best peer's"), (160.0, GO, "of Go's")] {
-        let _ = writeln!(text, "<rect x=\"{x}\" y=\"34\" width=\"12\" height=\"12\" fill=\"{colour}\"/>");
+        let _ = writeln!(
+            text,
+            "<rect x=\"{x}\" y=\"34\" width=\"12\" height=\"12\" fill=\"{colour}\"/>"
+        );
         let _ = writeln!(text, "<text x=\"{}\" y=\"44\" fill=\"{INK}\">{says}</text>", x + 18.0);
     }
     for tick in [0.01, 0.1, 1.0, 10.0] {
@@ -80,9 +84,16 @@ fn draw(text: &mut String, row: &Row, y: f64) {
 fn bar(text: &mut String, y: f64, ratio: f64, colour: &str, says: &str) {
     let (one, end) = (at(1.0), at(ratio));
     let (left, width) = (one.min(end), (one - end).abs().max(1.0));
-    let _ = writeln!(text, "<rect x=\"{left:.1}\" y=\"{y}\" width=\"{width:.1}\" height=\"11\" fill=\"{colour}\"/>");
+    let _ = writeln!(
+        text,
+        "<rect x=\"{left:.1}\" y=\"{y}\" width=\"{width:.1}\" height=\"11\" fill=\"{colour}\"/>"
+    );
     let (x, y) = (one.max(end) + 5.0, y + 9.5);
-    let _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{y}\" font-size=\"11\" fill=\"{INK}\">{}</text>", escaped(says));
+    let _ = writeln!(
+        text,
+        "<text x=\"{x:.1}\" y=\"{y}\" font-size=\"11\" fill=\"{INK}\">{}</text>",
+        escaped(says)
+    );
 }
 
 /// Where a ratio lies: by its logarithm.
@@ -94,7 +105,9 @@ fn rows(measured: &Measured) -> Vec<Row> {
     let mut rows = Vec::new();
     for workload in WORKLOADS.iter().filter(|workload| workload.columns != Columns::Bare) {
         for figure in workload.figures {
-            let Some((_, ours)) = measured.best_of(&OURS, workload.name, figure.name) else { continue };
+            let Some((_, ours)) = measured.best_of(&OURS, workload.name, figure.name) else {
+                continue;
+            };
             let ratio = |theirs: f64| (theirs > 0.0).then(|| ours / theirs);
             let best = measured.best_peer(workload.name, figure.name);
             let best = best.and_then(|(peer, value)| Some((peer, ratio(value)?)));
@@ -157,7 +170,9 @@ mod tests {
     #[test]
     fn a_plot_is_well_formed_and_has_a_bar_for_each_ratio() {
         let mut measured = Measured::default();
-        for (peer, value) in [("settled", 30.0), ("migratory", 60.0), ("may", 60.0), ("go", 1_000_000.0)] {
+        for (peer, value) in
+            [("settled", 30.0), ("migratory", 60.0), ("may", 60.0), ("go", 1_000_000.0)]
+        {
             measured.note("yield1", peer, "ns_per_op", value);
         }
         measured.note("callback_idle", "settled", "p50_us", 1.0);
@@ -174,10 +189,15 @@ mod tests {
 
     #[test]
     fn bars_lie_between_1_and_the_ratio() {
-        for (ratio, from, width) in [(0.1, at(0.1), at(1.0) - at(0.1)), (10.0, at(1.0), at(10.0) - at(1.0))] {
+        for (ratio, from, width) in
+            [(0.1, at(0.1), at(1.0) - at(0.1)), (10.0, at(1.0), at(10.0) - at(1.0))]
+        {
             let mut text = String::new();
             bar(&mut text, 0.0, ratio, INK, "x");
-            assert!(text.contains(&format!("x=\"{from:.1}\" y=\"0\" width=\"{width:.1}\"")), "{text}");
+            assert!(
+                text.contains(&format!("x=\"{from:.1}\" y=\"0\" width=\"{width:.1}\"")),
+                "{text}"
+            );
         }
     }
 

@@ -58,14 +58,18 @@ impl Peer {
     }
 }
 
-/// What a command prints, if it succeeds in that time. Nobody looks at it meanwhile, for that would take from what it measures.
+/// What a command prints, if it succeeds in that time. Nobody looks at it meanwhile, for that would
+/// take from what it measures.
 fn output(mut command: Command, patience: Duration) -> Result<String, String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| format!("cannot start it: {error}"))?;
     let said = read(child.stdout.take().ok_or("its output is not piped")?);
     let complained = read(child.stderr.take().ok_or("its complaints are not piped")?);
     let Ok(text) = said.recv_timeout(patience) else {
-        child.kill().and_then(|()| child.wait()).map_err(|error| format!("cannot end it: {error}"))?;
+        child
+            .kill()
+            .and_then(|()| child.wait())
+            .map_err(|error| format!("cannot end it: {error}"))?;
         return Err(format!("not done after {} s", patience.as_secs_f64()));
     };
     let status = child.wait().map_err(|error| error.to_string())?;
@@ -74,11 +78,13 @@ fn output(mut command: Command, patience: Duration) -> Result<String, String> {
     }
     let complaint = complained.recv().unwrap_or_default();
     // The first line of a panic says where it was, and the next one what.
-    let lines: Vec<&str> = complaint.lines().filter(|line| !line.trim().is_empty()).take(2).collect();
+    let lines: Vec<&str> =
+        complaint.lines().filter(|line| !line.trim().is_empty()).take(2).collect();
     Err([&[&*status.to_string()], &*lines].concat().join(": "))
 }
 
-/// All that comes out of a pipe, to its end, on a thread of its own; of much, the beginning is kept.
+/// All that comes out of a pipe, to its end, on a thread of its own; of much, the beginning is
+/// kept.
 fn read(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (tx, rx) = mpsc::channel();
     thread::spawn(move || {
@@ -100,9 +106,15 @@ const KEPT: usize = 1 << 16;
 /// The Go program, of GOROOT's or PATH's compiler, which knows what it need not build again.
 fn build_go() -> Result<PathBuf, String> {
     let program = built().join("peer-go");
-    let compiler = env::var_os("GOROOT").map(|root| Path::new(&root).join("bin/go")).filter(|go| go.is_file());
+    let compiler =
+        env::var_os("GOROOT").map(|root| Path::new(&root).join("bin/go")).filter(|go| go.is_file());
     let mut command = Command::new(compiler.unwrap_or_else(|| "go".into()));
-    command.args(["build", "-o"]).arg(&program).arg(".").current_dir(sources("go")?).env("CGO_ENABLED", "1");
+    command
+        .args(["build", "-o"])
+        .arg(&program)
+        .arg(".")
+        .current_dir(sources("go")?)
+        .env("CGO_ENABLED", "1");
     quietly(command)?;
     Ok(program)
 }
@@ -111,7 +123,8 @@ fn build_boost() -> Result<PathBuf, String> {
     let program = built().join("peer-boost");
     let source = sources("boost")?.join("main.cpp");
     let changed = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
-    if changed(&program).is_none_or(|built| changed(&source).is_none_or(|changed| changed >= built)) {
+    if changed(&program).is_none_or(|built| changed(&source).is_none_or(|changed| changed >= built))
+    {
         let mut command = Command::new("g++");
         command.args(["-O2", "-std=c++17"]).arg(&source).arg("-o").arg(&program);
         quietly(command.args(["-lboost_fiber", "-lboost_context", "-lpthread"]))?;
@@ -128,8 +141,13 @@ fn built() -> PathBuf {
 
 fn sources(peer: &str) -> Result<PathBuf, String> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(peer);
-    fs::create_dir_all(built()).map_err(|error| format!("cannot make {}: {error}", built().display()))?;
-    if directory.is_dir() { Ok(directory) } else { Err(format!("no sources in {}", directory.display())) }
+    fs::create_dir_all(built())
+        .map_err(|error| format!("cannot make {}: {error}", built().display()))?;
+    if directory.is_dir() {
+        Ok(directory)
+    } else {
+        Err(format!("no sources in {}", directory.display()))
+    }
 }
 
 /// A compiler, whose complaint is only told if it fails: in one line.
@@ -163,7 +181,9 @@ mod tests {
     #[test]
     fn a_program_that_fails_or_hangs_is_an_error() {
         let failed = output(
-            shell("echo ns_per_op 1; echo at b.rs: >&2; echo why >&2; yes no | head -n 99999 >&2; exit 3"),
+            shell(
+                "echo ns_per_op 1; echo at b.rs: >&2; echo why >&2; yes no | head -n 99999 >&2; exit 3",
+            ),
             PATIENCE,
         );
         assert_eq!(failed, Err("exit status: 3: at b.rs:: why".to_owned()));

@@ -11,8 +11,11 @@ use crate::workload::{Columns, Figure, Workload};
 /// One workload: a line for each peer and figure.
 pub(crate) fn table(measured: &Measured, workload: &Workload) -> String {
     let mut text = format!("\n{}: {}", workload.name, workload.what);
-    if let Some((_, Busy { others, stolen })) = measured.busy.iter().find(|(name, _)| *name == workload.name) {
-        let _ = write!(text, "  [others took {others:.0} % of the machine, its host {stolen:.0} %]");
+    if let Some((_, Busy { others, stolen })) =
+        measured.busy.iter().find(|(name, _)| *name == workload.name)
+    {
+        let _ =
+            write!(text, "  [others took {others:.0} % of the machine, its host {stolen:.0} %]");
     }
     text.push('\n');
     for figure in workload.figures {
@@ -24,10 +27,20 @@ pub(crate) fn table(measured: &Measured, workload: &Workload) -> String {
     text
 }
 
-fn line(measured: &Measured, workload: &Workload, figure: &Figure, peer: &str, summary: Summary) -> String {
+fn line(
+    measured: &Measured,
+    workload: &Workload,
+    figure: &Figure,
+    peer: &str,
+    summary: Summary,
+) -> String {
     let range = format!("({} - {})", shown(summary.least), shown(summary.most));
-    let mut line =
-        format!("  {:18} {peer:10} {:>10} {:<5} {range:22}", figure.name, shown(summary.median), figure.unit);
+    let mut line = format!(
+        "  {:18} {peer:10} {:>10} {:<5} {range:22}",
+        figure.name,
+        shown(summary.median),
+        figure.unit
+    );
     if OURS.contains(&peer) {
         if let Some((best, value)) = measured.best_peer(workload.name, figure.name) {
             let _ = write!(line, " {:>5} x best ({best})", shown(summary.median / value));
@@ -35,7 +48,9 @@ fn line(measured: &Measured, workload: &Workload, figure: &Figure, peer: &str, s
         if let Some(go) = measured.of(workload.name, "go", figure.name) {
             let _ = write!(line, " {:>5} x go", shown(summary.median / go.median));
         }
-        let spread = measured.of(workload.name, peer, SPREAD).filter(|_| workload.columns == Columns::Placed);
+        let spread = measured
+            .of(workload.name, peer, SPREAD)
+            .filter(|_| workload.columns == Columns::Placed);
         if let Some(spread) = spread {
             let _ = write!(line, "  {} % on one M", shown(spread.median));
         }
@@ -55,8 +70,12 @@ pub(crate) fn targets(measured: &Measured) -> String {
         let Some(verdict) = target.verdict(measured) else { continue };
         all += 1;
         met += usize::from(verdict.met());
-        let theirs = verdict.theirs.map_or_else(String::new, |(peer, value)| format!("{peer} {}", shown(value)));
-        let ratio = verdict.theirs.map_or_else(String::new, |(_, value)| format!("{} x", shown(verdict.ours / value)));
+        let theirs = verdict
+            .theirs
+            .map_or_else(String::new, |(peer, value)| format!("{peer} {}", shown(value)));
+        let ratio = verdict
+            .theirs
+            .map_or_else(String::new, |(_, value)| format!("{} x", shown(verdict.ours / value)));
         let word = if verdict.met() { "met" } else { "missed" };
         let _ = writeln!(
             rows,
@@ -85,7 +104,9 @@ mod tests {
 
     fn measured() -> Measured {
         let mut measured = Measured::default();
-        for (peer, value) in [("settled", 20.0), ("settled", 40.0), ("settled", 30.0), ("may", 60.0), ("go", 120.0)] {
+        for (peer, value) in
+            [("settled", 20.0), ("settled", 40.0), ("settled", 30.0), ("may", 60.0), ("go", 120.0)]
+        {
             measured.note("yield1", peer, "ns_per_op", value);
         }
         measured.note("pingpong", "apart", "ns_per_op", 7.0);
@@ -95,7 +116,8 @@ mod tests {
 
     #[test]
     fn a_line_has_median_range_and_both_ratios() {
-        let workload = WORKLOADS.iter().find(|workload| workload.name == "yield1").expect("it is there");
+        let workload =
+            WORKLOADS.iter().find(|workload| workload.name == "yield1").expect("it is there");
         let mut measured = measured();
         measured.busy.push(("yield1", Busy { others: 12.4, stolen: 0.2 }));
         let text = table(&measured, workload);
@@ -105,7 +127,8 @@ mod tests {
             assert!(ours.contains(part), "no `{part}` in {ours}");
         }
         assert_eq!(text.lines().filter(|line| line.contains("x best")).count(), 1);
-        let workload = WORKLOADS.iter().find(|workload| workload.name == "pingpong").expect("it is there");
+        let workload =
+            WORKLOADS.iter().find(|workload| workload.name == "pingpong").expect("it is there");
         assert!(table(&measured, workload).contains("50.0 % on one M"));
     }
 

@@ -16,8 +16,11 @@ impl Summary {
         sorted.sort_by(f64::total_cmp);
         let (least, most) = (*sorted.first()?, *sorted.last()?);
         let middle = sorted.len() / 2;
-        let median =
-            if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) };
+        let median = if sorted.len() % 2 == 1 {
+            sorted[middle]
+        } else {
+            f64::midpoint(sorted[middle - 1], sorted[middle])
+        };
         Some(Self { median, least, most, rounds: sorted.len() })
     }
 }
@@ -51,8 +54,14 @@ mod tests {
     #[test]
     fn the_median_is_the_middle_or_between_the_two_in_the_middle() {
         assert_eq!(Summary::of(&[]), None);
-        assert_eq!(Summary::of(&[7.0]), Some(Summary { median: 7.0, least: 7.0, most: 7.0, rounds: 1 }));
-        assert_eq!(Summary::of(&[9.0, 1.0, 5.0]), Some(Summary { median: 5.0, least: 1.0, most: 9.0, rounds: 3 }));
+        assert_eq!(
+            Summary::of(&[7.0]),
+            Some(Summary { median: 7.0, least: 7.0, most: 7.0, rounds: 1 })
+        );
+        assert_eq!(
+            Summary::of(&[9.0, 1.0, 5.0]),
+            Some(Summary { median: 5.0, least: 1.0, most: 9.0, rounds: 3 })
+        );
         assert_eq!(Summary::of(&[4.0, 1.0, 8.0, 2.0]).map(|summary| summary.median), Some(3.0));
     }
 

@@ -1,4 +1,5 @@
-//! What gosched is to reach: a bound for each row, most of them a part of what a peer takes in the same run.
+//! What gosched is to reach: a bound for each row, most of them a part of what a peer takes in the
+//! same run.
 
 use crate::measured::Measured;
 
@@ -76,7 +77,13 @@ pub(crate) const TARGETS: &[Target] = &[
     row("callback, hogged, p99", "callback_hogged", "p99_us", FREE, Bound::Peer(0.01, "go")),
     row("callback + channel, p50", "callback_chan1", "p50_us", FREE, Bound::Best(0.6)),
     row("the same, 4 threads", "callback_chan4", "us_per_call", FREE, Bound::Best(0.6)),
-    row("memory of a bound thread", "thread_memory", "bytes_per_thread", FREE, Bound::Peer(0.6, "go")),
+    row(
+        "memory of a bound thread",
+        "thread_memory",
+        "bytes_per_thread",
+        FREE,
+        Bound::Peer(0.6, "go"),
+    ),
 ];
 
 impl Target {
@@ -94,7 +101,9 @@ impl Target {
         let (column, ours) = measured.best_of(self.columns, self.workload, self.figure)?;
         let theirs = match self.bound {
             Bound::Best(_) => Some(measured.best_peer(self.workload, self.figure)?),
-            Bound::Peer(_, peer) => Some((peer, measured.of(self.workload, peer, self.figure)?.median)),
+            Bound::Peer(_, peer) => {
+                Some((peer, measured.of(self.workload, peer, self.figure)?.median))
+            }
             Bound::Plain(_) => None,
         };
         let at_most = match (self.bound, theirs) {
@@ -117,7 +126,11 @@ mod tests {
         for target in TARGETS {
             let workload = WORKLOADS.iter().find(|workload| workload.name == target.workload);
             let workload = workload.unwrap_or_else(|| panic!("no workload {}", target.workload));
-            assert!(workload.figures.iter().any(|figure| figure.name == target.figure), "{}", target.name);
+            assert!(
+                workload.figures.iter().any(|figure| figure.name == target.figure),
+                "{}",
+                target.name
+            );
             assert!(
                 target.columns.iter().all(|column| OURS.contains(column) && workload.wants(column)),
                 "{}",
@@ -135,12 +148,18 @@ mod tests {
         assert_eq!(target.verdict(&measured), None, "go was not measured");
         measured.note("w", "go", "f", 40.0);
         let verdict = target.verdict(&measured).expect("all is there");
-        assert_eq!(verdict, Verdict { column: "apart", ours: 20.0, at_most: 20.0, theirs: Some(("go", 40.0)) });
+        assert_eq!(
+            verdict,
+            Verdict { column: "apart", ours: 20.0, at_most: 20.0, theirs: Some(("go", 40.0)) }
+        );
         assert!(verdict.met());
         measured.note("w", "boost", "f", 10.0);
-        let best = Target { bound: Bound::Best(0.5), ..target }.verdict(&measured).expect("all is there");
+        let best =
+            Target { bound: Bound::Best(0.5), ..target }.verdict(&measured).expect("all is there");
         assert_eq!((best.at_most, best.met()), (5.0, false));
-        let plain = Target { bound: Bound::Plain(25.0), ..target }.verdict(&measured).expect("all is there");
+        let plain = Target { bound: Bound::Plain(25.0), ..target }
+            .verdict(&measured)
+            .expect("all is there");
         assert!(plain.met() && plain.theirs.is_none());
     }
 }

@@ -25,7 +25,8 @@ pub(crate) struct Workload {
     pub(crate) what: &'static str,
     pub(crate) figures: &'static [Figure],
     pub(crate) columns: Columns,
-    /// Where one round takes seconds, or all rounds come out alike: no more than so many, and none before that does not count.
+    /// Where one round takes seconds, or all rounds come out alike: no more than so many, and none
+    /// before that does not count.
     pub(crate) most_rounds: Option<usize>,
 }
 
@@ -38,11 +39,21 @@ const GAP: &[Figure] = &[figure("gap_ms", "ms")];
 const LATENCY: &[Figure] = &[figure("p50_us", "us"), figure("p99_us", "us")];
 const BYTES_PER_G: &[Figure] = &[figure("bytes_per_g", "bytes")];
 
-const fn short(name: &'static str, columns: Columns, figures: &'static [Figure], what: &'static str) -> Workload {
+const fn short(
+    name: &'static str,
+    columns: Columns,
+    figures: &'static [Figure],
+    what: &'static str,
+) -> Workload {
     Workload { name, what, figures, columns, most_rounds: None }
 }
 
-const fn long(name: &'static str, rounds: usize, figures: &'static [Figure], what: &'static str) -> Workload {
+const fn long(
+    name: &'static str,
+    rounds: usize,
+    figures: &'static [Figure],
+    what: &'static str,
+) -> Workload {
     Workload { name, what, figures, columns: Columns::Free, most_rounds: Some(rounds) }
 }
 
@@ -52,13 +63,33 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     short("yield1", Columns::Free, NS_PER_OP, "1 goroutine yields 2,000,000 times"),
     short("yield1000", Columns::Placed, NS_PER_OP, "1000 goroutines yield 2,000 times each"),
     short("spawn100k", Columns::Free, NS_PER_OP, "100,000 spawned, then all joined; warm"),
-    short("spawn1000", Columns::Free, NS_PER_OP, "500,000 spawned, at most 1000 alive, their results collected"),
+    short(
+        "spawn1000",
+        Columns::Free,
+        NS_PER_OP,
+        "500,000 spawned, at most 1000 alive, their results collected",
+    ),
     short("tree16", Columns::Free, NS_PER_OP, "a fork-join tree of depth 16, of each node"),
-    short("pingpong", Columns::Placed, NS_PER_OP, "a round trip over a pair of unbuffered channels"),
+    short(
+        "pingpong",
+        Columns::Placed,
+        NS_PER_OP,
+        "a round trip over a pair of unbuffered channels",
+    ),
     short("prodcons", Columns::Placed, NS_PER_OP, "4 send to 4 over capacity 128, of each item"),
     short("mutex", Columns::Placed, NS_PER_OP, "8 lock, increment and unlock 200,000 times each"),
-    short("select", Columns::Placed, NS_PER_OP, "1 receives from 4 channels of capacity 16, of each item"),
-    short("fanout", Columns::Placed, NS_PER_OP, "64 clients, a dispatcher, 16 workers, of each request"),
+    short(
+        "select",
+        Columns::Placed,
+        NS_PER_OP,
+        "1 receives from 4 channels of capacity 16, of each item",
+    ),
+    short(
+        "fanout",
+        Columns::Placed,
+        NS_PER_OP,
+        "64 clients, a dispatcher, 16 workers, of each request",
+    ),
     long("parked100k", 1, BYTES_PER_G, "memory of each of 100,000 that wait for a channel"),
     long("parked1m", 1, BYTES_PER_G, "the same of 1,000,000"),
     short("timers", Columns::Free, TIMERS, "100,000 that sleep for up to a second"),
@@ -68,20 +99,45 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         BLOCKING,
         "64 that block their thread for 20 ms, unannounced, and a ticker of 1 ms",
     ),
-    long("hog", 3, GAP, "one that computes for 2 s on each core, and a ticker of 1 ms: its worst gap"),
+    long(
+        "hog",
+        3,
+        GAP,
+        "one that computes for 2 s on each core, and a ticker of 1 ms: its worst gap",
+    ),
     long("hog200", 3, GAP, "200 that compute for 50 ms each, and a ticker of 1 ms: its worst gap"),
-    short("callback_steady", Columns::Free, NS_PER_OP, "a C thread calls in, again and again; nothing is done there"),
+    short(
+        "callback_steady",
+        Columns::Free,
+        NS_PER_OP,
+        "a C thread calls in, again and again; nothing is done there",
+    ),
     short(
         "callback_first",
         Columns::Free,
         &[figure("ns_extra", "ns")],
         "what the first call of a new C thread takes beyond a later one",
     ),
-    short("callback_4threads", Columns::Free, NS_PER_OP, "4 C threads call in at the same time; of each one's calls"),
+    short(
+        "callback_4threads",
+        Columns::Free,
+        NS_PER_OP,
+        "4 C threads call in at the same time; of each one's calls",
+    ),
     long("callback_idle", 3, LATENCY, "a callback at a random moment, while nothing else runs"),
     long("callback_hogged", 3, LATENCY, "the same while goroutines compute on every core"),
-    short("callback_chan1", Columns::Free, LATENCY, "a callback that sends to a goroutine and waits for its answer"),
-    short("callback_chan4", Columns::Free, CHAN4, "the same from 4 C threads at once; of each one's calls"),
+    short(
+        "callback_chan1",
+        Columns::Free,
+        LATENCY,
+        "a callback that sends to a goroutine and waits for its answer",
+    ),
+    short(
+        "callback_chan4",
+        Columns::Free,
+        CHAN4,
+        "the same from 4 C threads at once; of each one's calls",
+    ),
     short(
         "thread_memory",
         Columns::Free,
@@ -98,8 +154,12 @@ const FLOOR: &[Figure] = &[
     figure("spin_two_cores_ns", "ns"),
     figure("page_ns", "ns"),
 ];
-const TIMERS: &[Figure] =
-    &[figure("wall_ms", "ms"), figure("cpu_ms", "ms"), figure("late_p50_ms", "ms"), figure("late_p99_ms", "ms")];
+const TIMERS: &[Figure] = &[
+    figure("wall_ms", "ms"),
+    figure("cpu_ms", "ms"),
+    figure("late_p50_ms", "ms"),
+    figure("late_p99_ms", "ms"),
+];
 const BLOCKING: &[Figure] = &[figure("wall_ms", "ms"), figure("gap_ms", "ms")];
 const CHAN4: &[Figure] = &[figure("us_per_call", "us"), figure("p99_us", "us")];
 
@@ -114,7 +174,8 @@ impl Workload {
         }
     }
 
-    /// Rounds that count, if so many are asked for, and whether one comes before them that does not.
+    /// Rounds that count, if so many are asked for, and whether one comes before them that does
+    /// not.
     pub(crate) fn rounds(&self, asked: usize) -> (usize, bool) {
         match self.most_rounds {
             Some(most) => (asked.min(most), false),
@@ -132,14 +193,20 @@ mod tests {
     fn names_are_unique_and_each_workload_has_figures() {
         let names: HashSet<_> = WORKLOADS.iter().map(|workload| workload.name).collect();
         assert_eq!(names.len(), WORKLOADS.len());
-        assert!(WORKLOADS.iter().all(|workload| !workload.figures.is_empty() && !workload.what.is_empty()));
+        assert!(
+            WORKLOADS
+                .iter()
+                .all(|workload| !workload.figures.is_empty() && !workload.what.is_empty())
+        );
     }
 
     #[test]
     fn columns_are_asked_where_they_mean_something() {
         let asked = |name: &str| {
-            let workload = WORKLOADS.iter().find(|workload| workload.name == name).expect("it is there");
-            ["settled", "together", "apart", "migratory", "go", "floor"].map(|peer| workload.wants(peer))
+            let workload =
+                WORKLOADS.iter().find(|workload| workload.name == name).expect("it is there");
+            ["settled", "together", "apart", "migratory", "go", "floor"]
+                .map(|peer| workload.wants(peer))
         };
         assert_eq!(asked("pingpong"), [false, true, true, true, true, false]);
         assert_eq!(asked("yield1"), [true, false, false, true, true, false]);
@@ -149,7 +216,11 @@ mod tests {
     #[test]
     fn long_workloads_have_few_rounds() {
         let rounds = |name: &str, asked| {
-            WORKLOADS.iter().find(|workload| workload.name == name).expect("it is there").rounds(asked)
+            WORKLOADS
+                .iter()
+                .find(|workload| workload.name == name)
+                .expect("it is there")
+                .rounds(asked)
         };
         assert_eq!(rounds("hog", 5), (3, false));
         assert_eq!(rounds("hog", 2), (2, false));

@@ -22,18 +22,33 @@ fn file(name: &str) -> PathBuf {
 fn a_run_prints_its_figures_and_writes_both_files() {
     let (json, svg) = (file("figures.json"), file("ratios.svg"));
     let [json, svg] = [&json, &svg].map(|path| path.to_str().expect("text"));
-    let run = ["--only", "callback_first", "--peers", "gosched", "--rounds", "1", "--json", json, "--svg", svg];
+    let run = [
+        "--only",
+        "callback_first",
+        "--peers",
+        "gosched",
+        "--rounds",
+        "1",
+        "--json",
+        json,
+        "--svg",
+        svg,
+    ];
     let text = printed(&versus(&run));
     for column in ["settled", "migratory"] {
-        assert!(text.lines().any(|line| line.contains("ns_extra") && line.contains(column)), "no {column} in {text}");
+        assert!(
+            text.lines().any(|line| line.contains("ns_extra") && line.contains(column)),
+            "no {column} in {text}"
+        );
     }
     assert!(!text.contains("apart"), "{text}");
     assert!(fs::read_to_string(svg).expect("it was written").ends_with("</svg>\n"));
 
     // What the file has is not run again.
     let again = printed(&versus(&["--only", "callback_first", "--with", json]));
-    let figures =
-        |text: &str| text.lines().filter(|line| line.contains("ns_extra")).map(str::to_owned).collect::<Vec<_>>();
+    let figures = |text: &str| {
+        text.lines().filter(|line| line.contains("ns_extra")).map(str::to_owned).collect::<Vec<_>>()
+    };
     assert_eq!(figures(&again), figures(&text));
     for path in [json, svg] {
         fs::remove_file(path).expect("it was written");

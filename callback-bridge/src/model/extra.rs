@@ -1,4 +1,5 @@
-//! The extra-M list under loom: an M is one thread's at a time, nobody sleeps for ever, a failed refill is heard of.
+//! The extra-M list under loom: an M is one thread's at a time, nobody sleeps for ever, a failed
+//! refill is heard of.
 //!
 //! # Safety
 //!
@@ -94,7 +95,8 @@ fn check(model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
-/// Two threads, one M: both get in, one of them again, and afterwards the list is neither empty nor in debt.
+/// Two threads, one M: both get in, one of them again, and afterwards the list is neither empty nor
+/// in debt.
 fn coming_and_going() {
     check(|| {
         let list = stocked();

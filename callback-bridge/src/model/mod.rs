@@ -1,4 +1,5 @@
-//! The loom models: `RUSTFLAGS="--cfg gosched_loom --cfg gosched_mutants" cargo test --lib --release model -- --test-threads=1`.
+//! The loom models: `RUSTFLAGS="--cfg gosched_loom --cfg gosched_mutants" cargo test --lib
+//! --release model -- --test-threads=1`.
 //!
 //! Each protocol has one test that it holds, and one per named mistake that the model catches it.
 

@@ -1,4 +1,5 @@
-//! Rust calls C, and C calls back: into the same runtime, into another, from a goroutine's own stack.
+//! Rust calls C, and C calls back: into the same runtime, into another, from a goroutine's own
+//! stack.
 
 use crate::support::{bridge, on_c_thread};
 use gosched_callback_bridge::{Binding, Bridge, EnterError};
@@ -15,7 +16,9 @@ fn a_callback_in_a_callback_is_the_same_goroutine() {
     for binding in [Binding::PerCall, Binding::UntilThreadExit] {
         let bridge = bridge.clone().with_binding(binding);
         on_c_thread(|| {
-            let ids = bridge.enter(|| (current_id(), id(&bridge), bridge.enter(|| id(&bridge)).expect("third")));
+            let ids = bridge.enter(|| {
+                (current_id(), id(&bridge), bridge.enter(|| id(&bridge)).expect("third"))
+            });
             let (outer, inner, innermost) = ids.expect("first");
             assert!(outer == Some(inner) && inner == innermost);
             assert_eq!(current_id(), None);
@@ -31,7 +34,8 @@ fn a_callback_into_another_runtime_is_another_goroutine() {
         let (one, other) = (one.clone().with_binding(binding), other.clone().with_binding(binding));
         on_c_thread(|| {
             let ids = one.enter(|| {
-                let there_and_back = other.enter(|| (id(&other), id(&one), id(&other))).expect("other");
+                let there_and_back =
+                    other.enter(|| (id(&other), id(&one), id(&other))).expect("other");
                 (there_and_back, current_id())
             });
             let ((there, back, again), here) = ids.expect("one");

@@ -11,13 +11,19 @@ use std::time::Duration;
 #[test]
 fn before_the_runtime_is_up() {
     static BRIDGE: Bridge = Bridge::unbound().with_binding(Binding::PerCall);
-    assert!(matches!(BRIDGE.enter(|| unreachable!("nowhere to run")), Err::<(), _>(EnterError::NotRunning)));
+    assert!(matches!(
+        BRIDGE.enter(|| unreachable!("nowhere to run")),
+        Err::<(), _>(EnterError::NotRunning)
+    ));
     let copy = BRIDGE.clone();
     let runtime = runtime();
     assert!(BRIDGE.bind(runtime.handle()));
     assert!(!BRIDGE.bind(runtime.handle()), "a bridge is bound once");
     assert_eq!(BRIDGE.enter(|| 7).expect("bound"), 7);
-    assert!(matches!(copy.enter(|| ()), Err(EnterError::NotRunning)), "a copy of an unbound bridge is unbound");
+    assert!(
+        matches!(copy.enter(|| ()), Err(EnterError::NotRunning)),
+        "a copy of an unbound bridge is unbound"
+    );
 }
 
 #[test]
@@ -29,7 +35,10 @@ fn after_shutdown() {
         strict.enter(|| ()).expect("running");
         runtime.shutdown(Duration::from_secs(20)).expect("nobody is inside");
         for bridge in [&sticky, &strict, &sticky] {
-            assert!(matches!(bridge.enter(|| unreachable!("shut down")), Err::<(), _>(EnterError::ShutDown)));
+            assert!(matches!(
+                bridge.enter(|| unreachable!("shut down")),
+                Err::<(), _>(EnterError::ShutDown)
+            ));
         }
     });
     on_c_thread(|| assert!(matches!(sticky.enter(|| ()), Err(EnterError::ShutDown))));
@@ -39,7 +48,8 @@ fn after_shutdown() {
 
 /// Forks; the child's `body` says whether all is well.
 fn forked(body: impl FnOnce() -> bool) -> bool {
-    // SAFETY: the child goes on with what the C library and the bridge keep usable in a child, and ends below.
+    // SAFETY: the child goes on with what the C library and the bridge keep usable in a child, and
+    // ends below.
     let child = unsafe { libc::fork() };
     if child == 0 {
         let code = i32::from(!body());
@@ -61,7 +71,12 @@ fn in_a_forked_child() {
     Child::run("refusals::in_a_forked_child", || {
         let (_runtime, sticky) = bridge();
         let strict = sticky.clone().with_binding(Binding::PerCall);
-        on_c_thread(|| assert!(forked(|| refused(&sticky) && refused(&strict)), "on a thread that was never inside"));
+        on_c_thread(|| {
+            assert!(
+                forked(|| refused(&sticky) && refused(&strict)),
+                "on a thread that was never inside"
+            )
+        });
         on_c_thread(|| {
             sticky.enter(|| ()).expect("enter");
             assert!(forked(|| refused(&sticky) && refused(&strict)), "on a bound thread");
@@ -91,7 +106,8 @@ fn a_forked_child_may_leave_the_callback_it_was_forked_in() {
         for bridge in [sticky.clone(), sticky.with_binding(Binding::PerCall)] {
             on_c_thread(|| {
                 // SAFETY: as in `forked`; the child ends below.
-                let child = bridge.enter(|| unsafe { libc::fork() }).expect("leaving works on both sides");
+                let child =
+                    bridge.enter(|| unsafe { libc::fork() }).expect("leaving works on both sides");
                 if child == 0 {
                     let code = i32::from(!refused(&bridge));
                     // SAFETY: has no precondition.
@@ -127,7 +143,8 @@ fn a_forked_child_may_build_its_own() {
 /// Leaves this process so many bytes of address space besides what it has.
 fn limit_address_space(left: u64) {
     let sizes = std::fs::read_to_string("/proc/self/statm").expect("statm");
-    let pages: u64 = sizes.split(' ').next().and_then(|pages| pages.parse().ok()).expect("a number");
+    let pages: u64 =
+        sizes.split(' ').next().and_then(|pages| pages.parse().ok()).expect("a number");
     let bytes = pages * 4096 + left;
     let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
     // SAFETY: a live record.
@@ -142,7 +159,8 @@ fn without_memory_for_another_m() {
         // Each thread has a little memory in hand before there is no more from the system.
         let warm_up = || drop(std::hint::black_box(vec![1_u8; 48 << 10]));
         warm_up();
-        let [warm, limited, first_inside, refused, first_outside] = std::array::from_fn(|_| Barrier::new(2));
+        let [warm, limited, first_inside, refused, first_outside] =
+            std::array::from_fn(|_| Barrier::new(2));
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 warm_up();
@@ -174,7 +192,8 @@ static IN_HANDLER: Bridge = Bridge::unbound();
 static SAID: Mutex<Option<Result<(), EnterError>>> = Mutex::new(None);
 
 extern "C" fn enters(_signal: libc::c_int) {
-    // Against the contract, and seen: the handler runs on a signal stack. The lock is free, nothing else is interrupted.
+    // Against the contract, and seen: the handler runs on a signal stack. The lock is free, nothing
+    // else is interrupted.
     *SAID.lock().expect("free") = Some(IN_HANDLER.enter(|| ()));
 }
 
@@ -200,7 +219,11 @@ fn in_a_signal_handler() {
         own_signal_stack(256 << 10);
         is_refused();
         // From here on the M knows of a thread whose own signal stack is kept.
-        IN_HANDLER.clone().with_binding(Binding::PerCall).enter(|| ()).expect("outside of the handler");
+        IN_HANDLER
+            .clone()
+            .with_binding(Binding::PerCall)
+            .enter(|| ())
+            .expect("outside of the handler");
         is_refused();
         IN_HANDLER.enter(|| ()).expect("outside of the handler");
     });

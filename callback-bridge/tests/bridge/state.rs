@@ -6,7 +6,8 @@ use gosched_runtime_sys::errno;
 use gosched_runtime_sys::signal_mask::SignalMask;
 use gosched_runtime_sys::signal_stack::{Registered, large_enough, registered};
 
-/// Three calls, one of which panics; inside there is a good signal stack and faults are let through.
+/// Three calls, one of which panics; inside there is a good signal stack and faults are let
+/// through.
 #[track_caller]
 fn calls_leave_no_trace(bridge: &Bridge) {
     errno::set(libc::ENOTTY);
@@ -18,7 +19,9 @@ fn calls_leave_no_trace(bridge: &Bridge) {
             let inside = SignalMask::current();
             assert!(!inside.contains(libc::SIGSEGV) && !inside.contains(libc::SIGBUS));
             assert_eq!(inside.contains(libc::SIGUSR1), before.mask.contains(libc::SIGUSR1));
-            assert!(!before.stack.enabled || !large_enough(before.stack.size) || stack == before.stack);
+            assert!(
+                !before.stack.enabled || !large_enough(before.stack.size) || stack == before.stack
+            );
             errno::set(libc::EPERM);
             if round == 1 {
                 std::panic::resume_unwind(Box::new("boo"));

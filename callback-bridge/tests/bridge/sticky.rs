@@ -44,7 +44,9 @@ fn threads_that_come_and_go_cost_no_signal_stack_each() {
         let (_runtime, bridge) = bridge();
         // std takes the registered stack off before the exit hook runs, C leaves it where it is.
         let std_thread = || {
-            std::thread::scope(|scope| scope.spawn(|| bridge.enter(|| registered().base.addr())).join().expect("join"))
+            std::thread::scope(|scope| {
+                scope.spawn(|| bridge.enter(|| registered().base.addr())).join().expect("join")
+            })
         };
         let c_thread = || on_c_thread(|| bridge.enter(|| registered().base.addr()));
         let stacks: HashSet<usize> = (0..200)
@@ -73,7 +75,8 @@ unsafe extern "C" fn late(value: *mut c_void) {
     late.after = Some(State::now());
 }
 
-/// A key whose destructor runs after the bridge's: glibc goes by their numbers, and the bridge has its by now.
+/// A key whose destructor runs after the bridge's: glibc goes by their numbers, and the bridge has
+/// its by now.
 fn late_key(bridge: &Bridge) -> ExitHook {
     on_c_thread(|| bridge.enter(|| ())).expect("enter");
     ExitHook::register(late).expect("a key")
@@ -93,7 +96,11 @@ fn at_the_end_of_a_thread(own: Option<usize>) -> State {
         // SAFETY: the record outlives the thread, and `late` wants it.
         unsafe { key.set(value) }.expect("set");
     });
-    assert!(matches!(record.outcome, Some(Ok(true))), "a late callback is per-call: {:?}", record.outcome);
+    assert!(
+        matches!(record.outcome, Some(Ok(true))),
+        "a late callback is per-call: {:?}",
+        record.outcome
+    );
     assert_eq!(record.before, record.after);
     record.before.expect("the late destructor ran")
 }

@@ -1,4 +1,5 @@
-//! What the tests share: threads as C makes them, their state, and children for what ends or changes a process.
+//! What the tests share: threads as C makes them, their state, and children for what ends or
+//! changes a process.
 #![expect(unsafe_code, reason = "pthread_create, sigaltstack, the promise of a mode")]
 
 use gosched_callback_bridge::Bridge;
@@ -14,7 +15,8 @@ use std::thread::Result;
 
 /// A runtime that shares threads between goroutines.
 pub(crate) fn runtime() -> Runtime {
-    // SAFETY: no goroutine of these tests suspends in a thread-local's initialiser or in code that relies on nesting.
+    // SAFETY: no goroutine of these tests suspends in a thread-local's initialiser or in code that
+    // relies on nesting.
     let mode = unsafe { Mode::settled() };
     Runtime::builder(mode).procs(2).build().expect("a runtime")
 }
@@ -38,12 +40,14 @@ extern "C" fn start<F: FnOnce() -> T, T>(job: *mut c_void) -> *mut c_void {
     null_mut()
 }
 
-/// Runs `body` on a thread that std did not make: it has no signal stack, and nobody unmaps one at its end.
+/// Runs `body` on a thread that std did not make: it has no signal stack, and nobody unmaps one at
+/// its end.
 pub(crate) fn on_c_thread<T: Send, F: FnOnce() -> T + Send>(body: F) -> T {
     let mut job = Job { body: Some(body), outcome: None };
     let mut thread = 0;
     // SAFETY: the job outlives the thread, which is joined below.
-    let made = unsafe { libc::pthread_create(&mut thread, null(), start::<F, T>, (&raw mut job).cast()) };
+    let made =
+        unsafe { libc::pthread_create(&mut thread, null(), start::<F, T>, (&raw mut job).cast()) };
     assert_eq!(made, 0);
     // SAFETY: made above, joined once.
     let joined = unsafe { libc::pthread_join(thread, null_mut()) };
@@ -92,8 +96,8 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Runs `body` in a child: this executable once more, with only the calling test (`path`, as the harness prints it)
-    /// selected.
+    /// Runs `body` in a child: this executable once more, with only the calling test (`path`, as
+    /// the harness prints it) selected.
     pub(crate) fn run(path: &str, body: impl FnOnce()) -> Self {
         if std::env::var(VARIABLE).is_ok_and(|wanted| wanted == path) {
             eprintln!("{STARTED}");

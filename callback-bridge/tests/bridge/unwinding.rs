@@ -47,17 +47,26 @@ fn exits_inside(binding: Binding, path: &str) {
         });
     });
     assert_eq!(child.status.signal(), Some(libc::SIGABRT), "{child:?}");
-    assert!(child.stderr.contains("gosched: a callback was left without a return, by pthread_exit"), "{child:?}");
+    assert!(
+        child.stderr.contains("gosched: a callback was left without a return, by pthread_exit"),
+        "{child:?}"
+    );
 }
 
 #[test]
 fn pthread_exit_in_a_per_call_callback_ends_the_process_with_a_message() {
-    exits_inside(Binding::PerCall, "unwinding::pthread_exit_in_a_per_call_callback_ends_the_process_with_a_message");
+    exits_inside(
+        Binding::PerCall,
+        "unwinding::pthread_exit_in_a_per_call_callback_ends_the_process_with_a_message",
+    );
 }
 
 #[test]
 fn pthread_exit_on_a_bound_thread_ends_the_process_with_a_message() {
-    exits_inside(Binding::UntilThreadExit, "unwinding::pthread_exit_on_a_bound_thread_ends_the_process_with_a_message");
+    exits_inside(
+        Binding::UntilThreadExit,
+        "unwinding::pthread_exit_on_a_bound_thread_ends_the_process_with_a_message",
+    );
 }
 
 /// What the cancelled thread has.
@@ -99,7 +108,8 @@ fn a_cancel_strikes_after_the_callback() {
         let mut record = Cancelled { bridge, inside, answer, got: None, survived: false };
         let mut thread = 0;
         // SAFETY: the record outlives the thread, which is joined below.
-        let made = unsafe { pthread_create(&mut thread, null(), is_cancelled, (&raw mut record).cast()) };
+        let made =
+            unsafe { pthread_create(&mut thread, null(), is_cancelled, (&raw mut record).cast()) };
         assert_eq!(made, 0);
         assert_eq!(is_inside.recv().expect("it comes"), thread);
         // SAFETY: the thread waits for an answer inside its callback.

@@ -42,7 +42,9 @@ extern "C" fn three_arguments(signal: c_int, info: *mut libc::siginfo_t, context
     // SAFETY: what a handler gets.
     let number = unsafe { (*info).si_signo };
     let mask = SignalMask::current();
-    let masked = mask.contains(libc::SIGUSR1) && mask.contains(libc::SIGUSR2) && !mask.contains(libc::SIGHUP);
+    let masked = mask.contains(libc::SIGUSR1)
+        && mask.contains(libc::SIGUSR2)
+        && !mask.contains(libc::SIGHUP);
     CONTENT.store(number == signal && !context.is_null() && masked, SeqCst);
     errno::set(libc::EDOM);
 }
@@ -66,7 +68,8 @@ fn host(signal: c_int, function: libc::sighandler_t, flags: c_int) {
 }
 
 fn ours_in_front(signal: c_int, handler: Handler) {
-    // SAFETY: the handlers here only store to atomics, and `mine` is used for signals that a program sent.
+    // SAFETY: the handlers here only store to atomics, and `mine` is used for signals that a
+    // program sent.
     unsafe { install(signal, handler) }.expect("install");
 }
 
@@ -233,7 +236,11 @@ fn a_fault_that_is_ours_goes_on() {
         let page = std::ptr::with_exposed_provenance_mut((fault.address - 8) & !4095);
         // SAFETY: the guard page of the test's own stack.
         unsafe { libc::mprotect(page, 4096, libc::PROT_READ) };
-        if fault.code > 0 && fault.signal == libc::SIGSEGV { Verdict::Mine } else { Verdict::NotMine }
+        if fault.code > 0 && fault.signal == libc::SIGSEGV {
+            Verdict::Mine
+        } else {
+            Verdict::NotMine
+        }
     }
     in_child("a_fault_that_is_ours_goes_on", || {
         // SAFETY: one system call, after which the interrupted instruction can be repeated.
@@ -248,14 +255,19 @@ fn a_fault_that_is_ours_goes_on() {
 fn a_signal_has_one_handler_of_ours() {
     in_child("a_signal_has_one_handler_of_ours", || {
         // SAFETY: the handlers here only store to atomics.
-        let try_install = |signal| unsafe { install(signal, not_mine) }.map_err(|error| error.kind());
+        let try_install =
+            |signal| unsafe { install(signal, not_mine) }.map_err(|error| error.kind());
         assert_eq!(try_install(libc::SIGUSR1), Ok(()));
         assert_eq!(try_install(libc::SIGUSR1), Err(io::ErrorKind::AlreadyExists));
         for signal in [-1, 0, LAST_SIGNAL + 1, c_int::MAX, libc::SIGTSTP, libc::SIGCONT] {
             assert_eq!(try_install(signal), Err(io::ErrorKind::InvalidInput), "{signal}");
         }
         assert_eq!(try_install(libc::SIGKILL), Err(io::ErrorKind::InvalidInput));
-        assert_eq!(try_install(libc::SIGKILL), Err(io::ErrorKind::InvalidInput), "a failure leaves no handler behind");
+        assert_eq!(
+            try_install(libc::SIGKILL),
+            Err(io::ErrorKind::InvalidInput),
+            "a failure leaves no handler behind"
+        );
     })
     .assert_success();
 }

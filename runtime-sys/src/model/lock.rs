@@ -38,7 +38,10 @@ fn check(threads: u32) {
         shared.add();
         others.into_iter().for_each(|other| other.join().expect("no panic"));
         // SAFETY: the others have ended.
-        assert_eq!((*shared.lock.lock(), shared.watched.with(|watched| unsafe { *watched })), (threads, threads));
+        assert_eq!(
+            (*shared.lock.lock(), shared.watched.with(|watched| unsafe { *watched })),
+            (threads, threads)
+        );
     });
 }
 

@@ -2,7 +2,8 @@
 //!
 //! # Safety
 //!
-//! The cells are written before a wake and read after the sleep; that this is enough is what the models check.
+//! The cells are written before a wake and read after the sleep; that this is enough is what the
+//! models check.
 #![expect(unsafe_code, reason = "cells whose accesses loom checks")]
 
 use crate::note::Note;
@@ -33,7 +34,8 @@ impl Shared {
 
     fn give(&self, index: usize) {
         let gift = &self.gifts[index];
-        // SAFETY: written once, before the flag; loom reports it if the reader's access is not ordered after this one.
+        // SAFETY: written once, before the flag; loom reports it if the reader's access is not
+        // ordered after this one.
         gift.value.with_mut(|value| unsafe { *value = 7 });
         gift.given.store(1, Ordering::Relaxed);
         self.note.wake();

@@ -10,8 +10,9 @@ use crate::reservation::{MANY, Reservation};
 /// At most so many stacks are opened ahead.
 const AHEAD: u32 = 256;
 
-/// From so many of a slab's stacks on, the first page of each is in memory when it is opened. A fault for each takes 0.35 us more, of
-/// 2.9 for a fresh stack; a small program would have pages that nobody touches.
+/// From so many of a slab's stacks on, the first page of each is in memory when it is opened. A
+/// fault for each takes 0.35 us more, of 2.9 for a fresh stack; a small program would have pages
+/// that nobody touches.
 const CROWD: u32 = 64;
 
 /// A stack's place in a slab's list of idle ones: its index, and whether opening it failed.
@@ -21,8 +22,9 @@ struct Idle {
     open: bool,
 }
 
-/// Many stacks in one reservation, and which of them are idle. But for [`StackSlab::reserve`] and the drop, the functions
-/// neither allocate nor call the system; [`StackSlab::claim`] does now and then, for half a microsecond.
+/// Many stacks in one reservation, and which of them are idle. But for [`StackSlab::reserve`] and
+/// the drop, the functions neither allocate nor call the system; [`StackSlab::claim`] does now and
+/// then, for half a microsecond.
 #[derive(Debug)]
 pub struct StackSlab {
     memory: Arc<Memory>,
@@ -33,8 +35,9 @@ pub struct StackSlab {
     closed: u32,
     /// From here on none was ever given out.
     fresh: u32,
-    /// Up to here the memory is open, guards included. It is opened in order, by whoever claims, and several at a time: pieces
-    /// that are opened apart and used before they meet stay mappings of their own for good.
+    /// Up to here the memory is open, guards included. It is opened in order, by whoever claims,
+    /// and several at a time: pieces that are opened apart and used before they meet stay mappings
+    /// of their own for good.
     open: u32,
 }
 
@@ -57,7 +60,14 @@ impl StackSlab {
         let bytes = shape.stride().checked_mul(count as usize).ok_or_else(too_large)?;
         let reservation = Reservation::new(bytes)?;
         let idle = Vec::with_capacity(count as usize);
-        Ok(Self { memory: Arc::new(Memory { reservation, shape }), count, idle, closed: 0, fresh: 0, open: 0 })
+        Ok(Self {
+            memory: Arc::new(Memory { reservation, shape }),
+            count,
+            idle,
+            closed: 0,
+            fresh: 0,
+            open: 0,
+        })
     }
 
     /// The idle stack that was used last.
@@ -66,7 +76,8 @@ impl StackSlab {
         Some(Stack::new(self.memory.clone(), index))
     }
 
-    /// Up to `most` stacks that are not open. [`Unopened::open`] makes stacks of them, outside of any lock.
+    /// Up to `most` stacks that are not open. [`Unopened::open`] makes stacks of them, outside of
+    /// any lock.
     pub fn claim(&mut self, most: u32) -> Option<Unopened> {
         let memory = self.memory.clone();
         if self.fresh < self.count {
@@ -83,7 +94,8 @@ impl StackSlab {
         Some(Unopened { memory, indices: closed..closed + 1, open: false, crowd: false })
     }
 
-    /// Opens as many again as are open. If so much memory is not to be had, each is opened by itself.
+    /// Opens as many again as are open. If so much memory is not to be had, each is opened by
+    /// itself.
     fn open_ahead(&mut self) {
         if self.memory.shape.guards != Guards::Light || self.fresh <= self.open {
             return;
@@ -132,7 +144,9 @@ impl StackSlab {
     /// The addresses of the stack, without its guard, that the address lies in, whoever has it.
     pub fn stack_at(&self, address: usize) -> Option<Range<usize>> {
         let offset = address.checked_sub(self.base())?;
-        let index = u32::try_from(offset / self.memory.shape.stride()).ok().filter(|index| *index < self.count)?;
+        let index = u32::try_from(offset / self.memory.shape.stride())
+            .ok()
+            .filter(|index| *index < self.count)?;
         let Range { start, end } = self.memory.place(index);
         let low = start + self.memory.shape.guard;
         (low..end).contains(&offset).then(|| self.base() + low..self.base() + end)

@@ -33,7 +33,10 @@ fn stacks_lie_side_by_side_with_their_guards_between() {
         for pair in stacks.windows(2) {
             assert_eq!(pair[1].guard(), pair[0].end()..pair[1].limit());
             assert!(pair[1].guard().len() >= GUARD);
-            assert!(!((pair[1].end() - pair[0].end()) / page_size()).is_multiple_of(2), "tops share sets of the TLB");
+            assert!(
+                !((pair[1].end() - pair[0].end()) / page_size()).is_multiple_of(2),
+                "tops share sets of the TLB"
+            );
         }
     });
 }
@@ -52,7 +55,8 @@ fn tops_are_spread_and_heads_are_above_them() {
 #[test]
 fn light_guards_take_no_mapping_and_closed_ones_two_per_stack() {
     let (_slab, stacks) = slab(shape(64 << 10), 4);
-    let permissions = |stack: &Stack| [stack.guard().start, stack.limit(), stack.end() - 1].map(permissions_at);
+    let permissions =
+        |stack: &Stack| [stack.guard().start, stack.limit(), stack.end() - 1].map(permissions_at);
     if Guards::available() == Guards::Light {
         assert!(stacks.iter().all(|stack| permissions(stack) == ["rw-p"; 3]));
     }
@@ -132,7 +136,8 @@ fn populated() -> usize {
 #[test]
 fn of_a_crowd_the_first_page_is_there_and_no_other() {
     each_kind(|guards| {
-        let mut slab = StackSlab::reserve(Shape::new(64 << 10, guards).expect("a shape"), 200).expect("a slab");
+        let mut slab = StackSlab::reserve(Shape::new(64 << 10, guards).expect("a shape"), 200)
+            .expect("a slab");
         let mut open = |count| {
             let mut stacks = Vec::new();
             slab.claim(count).expect("some are left").open(&mut stacks).expect("stacks");
@@ -185,24 +190,31 @@ fn running_out_of_address_space_is_an_error() {
 
 #[test]
 fn running_out_of_memory_to_open_is_an_error_and_the_place_is_kept() {
-    Child::run("stack::tests::running_out_of_memory_to_open_is_an_error_and_the_place_is_kept", || {
-        let mut slab = StackSlab::reserve(shape(1 << 20), 256).expect("closed, it counts as no memory");
-        // What strict accounting refuses, this limit refuses at the same place.
-        crate::testing::limit_data(64 << 20);
-        let mut stacks = Vec::with_capacity(256);
-        let mut unopened = slab.claim(256).expect("a fresh slab");
-        let error = unopened.open(&mut stacks).expect_err("more than there is");
-        assert_eq!(error.raw_os_error(), Some(libc::ENOMEM));
-        assert!((1..100).contains(&stacks.len()), "{}", stacks.len());
-        slab.put_back(&mut unopened);
-        assert_eq!((slab.out() as usize, slab.idle()), (stacks.len(), 0));
-        let first = stacks.pop().expect("some");
-        slab.push(first).expect("its own");
-        assert!(slab.pop().is_some() && slab.pop().is_none(), "what is closed does not come out as a stack");
-        let mut again = slab.claim(16).expect("it was put back");
-        assert!(again.open(&mut stacks).is_err());
-        slab.put_back(&mut again);
-    })
+    Child::run(
+        "stack::tests::running_out_of_memory_to_open_is_an_error_and_the_place_is_kept",
+        || {
+            let mut slab =
+                StackSlab::reserve(shape(1 << 20), 256).expect("closed, it counts as no memory");
+            // What strict accounting refuses, this limit refuses at the same place.
+            crate::testing::limit_data(64 << 20);
+            let mut stacks = Vec::with_capacity(256);
+            let mut unopened = slab.claim(256).expect("a fresh slab");
+            let error = unopened.open(&mut stacks).expect_err("more than there is");
+            assert_eq!(error.raw_os_error(), Some(libc::ENOMEM));
+            assert!((1..100).contains(&stacks.len()), "{}", stacks.len());
+            slab.put_back(&mut unopened);
+            assert_eq!((slab.out() as usize, slab.idle()), (stacks.len(), 0));
+            let first = stacks.pop().expect("some");
+            slab.push(first).expect("its own");
+            assert!(
+                slab.pop().is_some() && slab.pop().is_none(),
+                "what is closed does not come out as a stack"
+            );
+            let mut again = slab.claim(16).expect("it was put back");
+            assert!(again.open(&mut stacks).is_err());
+            slab.put_back(&mut again);
+        },
+    )
     .assert_success();
 }
 
@@ -210,13 +222,17 @@ fn running_out_of_memory_to_open_is_an_error_and_the_place_is_kept() {
 fn closed_guards_end_at_the_limit_of_mappings_with_an_error() {
     Child::run("stack::tests::closed_guards_end_at_the_limit_of_mappings_with_an_error", || {
         // More than the usual limit on mappings has room for.
-        let mut slab = StackSlab::reserve(Shape::new(0, Guards::Closed).expect("a shape"), 40_000).expect("a slab");
+        let mut slab = StackSlab::reserve(Shape::new(0, Guards::Closed).expect("a shape"), 40_000)
+            .expect("a slab");
         let mut stacks = Vec::with_capacity(40_000);
         let mut unopened = slab.claim(40_000).expect("a fresh slab");
         let outcome = unopened.open(&mut stacks);
         let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").expect("limit");
         let expect_error = limit.trim().parse::<usize>().expect("number") < 2 * stacks.capacity();
-        assert_eq!(outcome.err().and_then(|error| error.raw_os_error()), expect_error.then_some(libc::ENOMEM));
+        assert_eq!(
+            outcome.err().and_then(|error| error.raw_os_error()),
+            expect_error.then_some(libc::ENOMEM)
+        );
         slab.put_back(&mut unopened);
     })
     .assert_success();
@@ -224,21 +240,24 @@ fn closed_guards_end_at_the_limit_of_mappings_with_an_error() {
 
 #[test]
 fn with_all_future_memory_locked_only_what_is_touched_is_memory() {
-    Child::run("stack::tests::with_all_future_memory_locked_only_what_is_touched_is_memory", || {
-        // SAFETY: concerns this process, a child.
-        assert_eq!(unsafe { libc::mlockall(libc::MCL_FUTURE) }, 0);
-        let before = crate::testing::resident();
-        match StackSlab::reserve(shape(1 << 20), 64) {
-            Ok(mut slab) => {
-                let mut stacks = Vec::new();
-                slab.claim(64).expect("a fresh slab").open(&mut stacks).expect("guards, too");
-                let grown = crate::testing::resident() - before;
-                assert!(grown < 8 << 20, "{grown} bytes");
-                assert_eq!(stacks[0].depth(), 0);
+    Child::run(
+        "stack::tests::with_all_future_memory_locked_only_what_is_touched_is_memory",
+        || {
+            // SAFETY: concerns this process, a child.
+            assert_eq!(unsafe { libc::mlockall(libc::MCL_FUTURE) }, 0);
+            let before = crate::testing::resident();
+            match StackSlab::reserve(shape(1 << 20), 64) {
+                Ok(mut slab) => {
+                    let mut stacks = Vec::new();
+                    slab.claim(64).expect("a fresh slab").open(&mut stacks).expect("guards, too");
+                    let grown = crate::testing::resident() - before;
+                    assert!(grown < 8 << 20, "{grown} bytes");
+                    assert_eq!(stacks[0].depth(), 0);
+                }
+                // Without the right to lock as much, the system says so.
+                Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EAGAIN)),
             }
-            // Without the right to lock as much, the system says so.
-            Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EAGAIN)),
-        }
-    })
+        },
+    )
     .assert_success();
 }

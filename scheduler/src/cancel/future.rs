@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! A future's node is linked by its poll, which has it pinned, into the list of the token that the future borrows, and taken off by
-//! its drop at the latest.
+//! A future's node is linked by its poll, which has it pinned, into the list of the token that the
+//! future borrows, and taken off by its drop at the latest.
 #![expect(unsafe_code, reason = "links the node of a pinned future")]
 
 use std::fmt;
@@ -22,7 +22,8 @@ pub struct TokenFuture<'a> {
 }
 
 impl Token {
-    /// As [`wait`](Self::wait), for an async task: a future that is ready when this is cancelled. It may be dropped at any time.
+    /// As [`wait`](Self::wait), for an async task: a future that is ready when this is cancelled.
+    /// It may be dropped at any time.
     ///
     /// ```
     /// use gosched_scheduler::cancel::Token;
@@ -46,7 +47,11 @@ impl Future for TokenFuture<'_> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.as_ref().get_ref();
         // SAFETY: pinned; `drop` leaves.
-        if unsafe { this.token.poll(&this.node, cx.waker().clone()) } { Poll::Ready(()) } else { Poll::Pending }
+        if unsafe { this.token.poll(&this.node, cx.waker().clone()) } {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 }
 
@@ -57,15 +62,25 @@ impl Drop for TokenFuture<'_> {
 }
 
 impl<K: EndsWaits> Shared<K> {
-    /// For a future: whether the token is cancelled; if not, it waits with this waker, which is the user's and is dropped when the
-    /// lock is free.
+    /// For a future: whether the token is cancelled; if not, it waits with this waker, which is the
+    /// user's and is dropped when the lock is free.
     ///
     /// # Safety
     ///
-    /// The node is pinned, waits for this token only, and [`leave`](Self::leave) is called before its memory goes.
+    /// The node is pinned, waits for this token only, and [`leave`](Self::leave) is called before
+    /// its memory goes.
     pub(crate) unsafe fn poll(&self, node: &PolledNode<(), K>, waker: Waker) -> bool {
         // SAFETY: this function's contract; the list is under the lock.
-        unsafe { poll_in_list(&self.state, |state| &mut state.polling, node, waker, |state| state.cancelled, |_| None) }
+        unsafe {
+            poll_in_list(
+                &self.state,
+                |state| &mut state.polling,
+                node,
+                waker,
+                |state| state.cancelled,
+                |_| None,
+            )
+        }
     }
 
     /// A future goes.

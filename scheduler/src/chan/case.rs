@@ -1,14 +1,16 @@
-//! One case of a select: receiving from a channel or sending into it, without the type of its values.
+//! One case of a select: receiving from a channel or sending into it, without the type of its
+//! values.
 //!
-//! A select holds the locks of all its channels at once while it looks, so a case keeps its channel's guard in itself
-//! between [`lock`](Case::lock) and [`unlock`](Case::unlock). Cases of the same channel share one guard, which the first of
-//! them keeps; so the state is passed to the others as a pointer.
+//! A select holds the locks of all its channels at once while it looks, so a case keeps its
+//! channel's guard in itself between [`lock`](Case::lock) and [`unlock`](Case::unlock). Cases of
+//! the same channel share one guard, which the first of them keeps; so the state is passed to the
+//! others as a pointer.
 //!
 //! # Safety
 //!
-//! A state pointer comes from [`Case::state`] of a case whose channel has the same address, and that channel's lock is held;
-//! two channels that exist at the same time have two addresses, so it is the state of this very channel. Nodes are linked
-//! and left under that lock.
+//! A state pointer comes from [`Case::state`] of a case whose channel has the same address, and
+//! that channel's lock is held; two channels that exist at the same time have two addresses, so it
+//! is the state of this very channel. Nodes are linked and left under that lock.
 
 #![expect(unsafe_code, reason = "channels' states travel without their type")]
 
@@ -45,8 +47,8 @@ pub(super) enum Tried {
 ///
 /// # Safety
 ///
-/// `channel` is the address of the channel, which exists as long as the case. `state` is the state in it. Only
-/// [`RecvCase`] has the way `Recv`, and only [`SendCase`] the other.
+/// `channel` is the address of the channel, which exists as long as the case. `state` is the state
+/// in it. Only [`RecvCase`] has the way `Recv`, and only [`SendCase`] the other.
 pub(super) unsafe trait Case<K: Rouse> {
     /// What tells channels apart, and orders their locks.
     fn channel(&self) -> *const ();
@@ -59,7 +61,8 @@ pub(super) unsafe trait Case<K: Rouse> {
     /// Gives it back, if this case keeps it.
     fn unlock(&self);
 
-    /// The state under the lock that this case keeps. Valid until the lock is given back, or this is called again.
+    /// The state under the lock that this case keeps. Valid until the lock is given back, or this
+    /// is called again.
     fn state(&self) -> NonNull<()>;
 
     /// Whether an attempt would not have to wait.
@@ -87,8 +90,8 @@ pub(super) unsafe trait Case<K: Rouse> {
     ///
     /// # Safety
     ///
-    /// As the head of this file says of `state`. Case and race stay in place until [`withdraw`](Self::withdraw) was called,
-    /// or [`is_served`](Self::is_served) said yes.
+    /// As the head of this file says of `state`. Case and race stay in place until
+    /// [`withdraw`](Self::withdraw) was called, or [`is_served`](Self::is_served) said yes.
     unsafe fn wait(&self, state: NonNull<()>, target: K, race: &Race, number: usize);
 
     /// Whether a waker won the race for it and is through with it.
@@ -146,7 +149,8 @@ impl<'a, T, K: Rouse> Port<'a, T, K> {
 ///
 /// # Safety
 ///
-/// It is a `State<T, K>`, under a lock that the caller holds, and nobody else uses it in the meantime.
+/// It is a `State<T, K>`, under a lock that the caller holds, and nobody else uses it in the
+/// meantime.
 unsafe fn typed<'s, T, K: Rouse>(state: NonNull<()>) -> &'s mut State<T, K> {
     // SAFETY: this function's contract.
     unsafe { state.cast().as_mut() }
@@ -170,7 +174,8 @@ impl<'a, T, K: Rouse> RecvCase<'a, T, K> {
     }
 }
 
-// SAFETY: the channel is borrowed for as long as the case lives, and `Port::state` is that of its own guard.
+// SAFETY: the channel is borrowed for as long as the case lives, and `Port::state` is that of its
+// own guard.
 unsafe impl<T, K: Rouse> Case<K> for RecvCase<'_, T, K> {
     fn channel(&self) -> *const () {
         self.port.address()
@@ -287,7 +292,8 @@ impl<'a, T, K: Rouse> SendCase<'a, T, K> {
     }
 }
 
-// SAFETY: the channel is borrowed for as long as the case lives, and `Port::state` is that of its own guard.
+// SAFETY: the channel is borrowed for as long as the case lives, and `Port::state` is that of its
+// own guard.
 unsafe impl<T, K: Rouse> Case<K> for SendCase<'_, T, K> {
     fn channel(&self) -> *const () {
         self.port.address()
@@ -356,7 +362,8 @@ unsafe impl<T, K: Rouse> Case<K> for SendCase<'_, T, K> {
     }
 
     fn settle(&self) -> bool {
-        self.outcome.set(Some(self.node.replace(None).map_or(Ok(()), |value| Err(SendError(value)))));
+        self.outcome
+            .set(Some(self.node.replace(None).map_or(Ok(()), |value| Err(SendError(value)))));
         true
     }
 

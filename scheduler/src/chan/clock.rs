@@ -1,12 +1,14 @@
 //! The clock that sends into a channel: behind `after`, `tick`, `Timer` and `Ticker`.
 //!
-//! Nobody sends when the time has come. The channel knows when its next value is due, and who takes from it, or looks whether
-//! there is one, finds the value that is due by then; who waits for one waits until that moment. So a channel that nobody
-//! waits for costs nothing, whatever its moment; and one that was set to another time, or stopped, holds no value of before.
+//! Nobody sends when the time has come. The channel knows when its next value is due, and who takes
+//! from it, or looks whether there is one, finds the value that is due by then; who waits for one
+//! waits until that moment. So a channel that nobody waits for costs nothing, whatever its moment;
+//! and one that was set to another time, or stopped, holds no value of before.
 //!
-//! Rejected: timers that send. Each would be an entry of its own in a heap and be taken out when its last receiver goes; what
-//! they send could wake an async task, whose waker is the user's code, where none may run; and between the sending and the
-//! receiving lies a value that a stop comes too late for.
+//! Rejected: timers that send. Each would be an entry of its own in a heap and be taken out when
+//! its last receiver goes; what they send could wake an async task, whose waker is the user's code,
+//! where none may run; and between the sending and the receiving lies a value that a stop comes too
+//! late for.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -23,7 +25,11 @@ pub(crate) struct Clock<T> {
 
 impl<T> Clock<T> {
     /// With the first value at `next`, or none.
-    pub(crate) fn new(next: Option<Instant>, period: Option<Duration>, value: fn(Instant) -> T) -> Self {
+    pub(crate) fn new(
+        next: Option<Instant>,
+        period: Option<Duration>,
+        value: fn(Instant) -> T,
+    ) -> Self {
         Self { next, period: period.map(no_less), value }
     }
 
@@ -32,8 +38,8 @@ impl<T> Clock<T> {
         self.next
     }
 
-    /// Puts a value that is due by `now` into the buffer, which has room for one: for who was too slow for one there is no
-    /// second, and the next one comes when it would have come in any case.
+    /// Puts a value that is due by `now` into the buffer, which has room for one: for who was too
+    /// slow for one there is no second, and the next one comes when it would have come in any case.
     pub(super) fn strike(&mut self, now: Instant, buffer: &mut VecDeque<T>) {
         let Some(due) = self.next.filter(|due| *due <= now) else { return };
         self.next = self.period.and_then(|period| now.checked_add(until_next(now - due, period)));
@@ -43,7 +49,12 @@ impl<T> Clock<T> {
     }
 
     /// Sets it anew. True: a value would have come, or lay in the buffer; now it does not.
-    pub(super) fn set(&mut self, next: Option<Instant>, period: Option<Duration>, buffer: &mut VecDeque<T>) -> bool {
+    pub(super) fn set(
+        &mut self,
+        next: Option<Instant>,
+        period: Option<Duration>,
+        buffer: &mut VecDeque<T>,
+    ) -> bool {
         let came = self.next.is_some() || !buffer.is_empty();
         buffer.clear();
         (self.next, self.period) = (next, period.map(no_less));
@@ -56,7 +67,8 @@ fn no_less(period: Duration) -> Duration {
     period.max(Duration::from_nanos(1))
 }
 
-/// How long after now a value comes that comes once in each period, when the last one came `late` ago, or earlier.
+/// How long after now a value comes that comes once in each period, when the last one came `late`
+/// ago, or earlier.
 fn until_next(late: Duration, period: Duration) -> Duration {
     let into = late.as_nanos() % period.as_nanos();
     let seconds = u64::try_from(into / 1_000_000_000).expect("less than what a Duration holds");
@@ -83,7 +95,11 @@ mod tests {
         let began = Instant::now();
         let mut clock = Clock::new(Some(began + ms(5)), None, |due| due);
         assert_eq!(at(&mut clock, began + ms(4)), None);
-        assert_eq!(at(&mut clock, began + ms(9)), Some(began + ms(5)), "when it was due, however late");
+        assert_eq!(
+            at(&mut clock, began + ms(9)),
+            Some(began + ms(5)),
+            "when it was due, however late"
+        );
         assert_eq!((at(&mut clock, began + ms(99)), clock.next()), (None, None));
     }
 
@@ -120,7 +136,10 @@ mod tests {
             assert_eq!(at(&mut once, began + ms(1)), Some(began));
             assert!(once.next().is_none_or(|next| next > began + ms(1)));
         }
-        assert_eq!(until_next(Duration::from_secs(7), Duration::MAX), Duration::MAX - Duration::from_secs(7));
+        assert_eq!(
+            until_next(Duration::from_secs(7), Duration::MAX),
+            Duration::MAX - Duration::from_secs(7)
+        );
         assert_eq!(until_next(Duration::new(5, 3), Duration::new(2, 1)), Duration::new(1, 0));
     }
 }

@@ -29,8 +29,8 @@ pub enum TryRecvError {
     Disconnected,
 }
 
-/// Why [`send_timeout`](super::Sender::send_timeout) or [`send_deadline`](super::Sender::send_deadline) did not send; the
-/// value comes back.
+/// Why [`send_timeout`](super::Sender::send_timeout) or
+/// [`send_deadline`](super::Sender::send_deadline) did not send; the value comes back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum SendTimeoutError<T> {
     /// There was no room in all that time; without a buffer: no receiver came.
@@ -39,7 +39,8 @@ pub enum SendTimeoutError<T> {
     Disconnected(T),
 }
 
-/// Why [`recv_timeout`](super::Receiver::recv_timeout) or [`recv_deadline`](super::Receiver::recv_deadline) received nothing.
+/// Why [`recv_timeout`](super::Receiver::recv_timeout) or
+/// [`recv_deadline`](super::Receiver::recv_deadline) received nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecvTimeoutError {
     /// Nothing came in all that time.

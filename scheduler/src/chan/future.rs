@@ -2,8 +2,9 @@
 //!
 //! # Safety
 //!
-//! A future's node is linked by `poll` alone, which has it pinned, into a list of the channel that the future borrows, and
-//! taken off by its drop at the latest. A future that is forgotten stays where it is, as pinning asks.
+//! A future's node is linked by `poll` alone, which has it pinned, into a list of the channel that
+//! the future borrows, and taken off by its drop at the latest. A future that is forgotten stays
+//! where it is, as pinning asks.
 
 #![expect(unsafe_code, reason = "links the node of a pinned future")]
 
@@ -40,7 +41,8 @@ impl<T> Future for RecvFuture<'_, T> {
     type Output = Result<T, RecvError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Wakers are the user's: cloned before the lock is taken, dropped and called when it is free.
+        // Wakers are the user's: cloned before the lock is taken, dropped and called when it is
+        // free.
         let waker = cx.waker().clone();
         let this = self.as_ref().get_ref();
         // SAFETY: pinned.
@@ -64,12 +66,16 @@ impl<'a, T, K: Rouse> Receiving<'a, T, K> {
         Self { channel, node: PolledNode::new(None) }
     }
 
-    /// Receives, or waits with this waker; then with the time at which a value is due, if it is known.
+    /// Receives, or waits with this waker; then with the time at which a value is due, if it is
+    /// known.
     ///
     /// # Safety
     ///
     /// `self` is pinned.
-    pub(crate) unsafe fn poll(&self, waker: Waker) -> (Poll<Result<T, RecvError>>, Option<Instant>) {
+    pub(crate) unsafe fn poll(
+        &self,
+        waker: Waker,
+    ) -> (Poll<Result<T, RecvError>>, Option<Instant>) {
         let (mut state, mut rousing) = (self.channel.state.lock(), Rousing::nobody());
         let taken = state.take(&mut rousing);
         if taken.is_none() && state.nothing() == Nothing::Empty {
@@ -137,7 +143,8 @@ impl<'a, T, K: Rouse> Sending<'a, T, K> {
         Self { channel, node: PolledNode::new(Some(value)) }
     }
 
-    /// Sends, or waits with this waker, which is the user's: it is called and dropped when the lock is free.
+    /// Sends, or waits with this waker, which is the user's: it is called and dropped when the lock
+    /// is free.
     ///
     /// # Safety
     ///
@@ -180,7 +187,8 @@ impl<'a, T, K: Rouse> Sending<'a, T, K> {
                     // SAFETY: pinned; the list is under this lock, and `drop` leaves it.
                     let before = unsafe { self.node.wait(state.senders(), waker) };
                     // Without a buffer the value is to be had as soon as its sender waits.
-                    let polls = if mutated("polled.sends_in_silence") { None } else { state.let_poll() };
+                    let polls =
+                        if mutated("polled.sends_in_silence") { None } else { state.let_poll() };
                     drop(state);
                     drop(before);
                     polls.into_iter().for_each(Waker::wake);

@@ -1,18 +1,22 @@
-//! Sending and receiving without a deadline by whoever calls: the part of it that is inlined into the user's code.
+//! Sending and receiving without a deadline by whoever calls: the part of it that is inlined into
+//! the user's code.
 //!
-//! That part is the switch, and little else. A processor predicts where a function returns to by what was called last; a
-//! function that was called before a switch and returns after it returns somewhere else, which costs some 10 ns, each time
-//! and for each such function. So the one that suspends is the user's own, and what comes [before](Channel::begin_send) and
+//! That part is the switch, and little else. A processor predicts where a function returns to by
+//! what was called last; a function that was called before a switch and returns after it returns
+//! somewhere else, which costs some 10 ns, each time and for each such function. So the one that
+//! suspends is the user's own, and what comes [before](Channel::begin_send) and
 //! [after](Channel::end_send) the switch is called and has returned on one side of it.
 //!
-//! Who may not switch, is no goroutine, or has a limit to keep waits as with a deadline, inside the first part.
+//! Who may not switch, is no goroutine, or has a limit to keep waits as with a deadline, inside the
+//! first part.
 //!
 //! Rejected: inlining all of it. That is more than a kilobyte wherever something is sent.
 //!
 //! # Safety
 //!
 //! A wait that has begun stays in its place, in the frame of [`send_here`](Channel::send_here) or
-//! [`recv_here`](Channel::recv_here), until the second part has ended it: the switch in between does not unwind.
+//! [`recv_here`](Channel::recv_here), until the second part has ended it: the switch in between
+//! does not unwind.
 
 #![expect(unsafe_code, reason = "a wait in two parts, and the switch between them")]
 
@@ -56,11 +60,13 @@ impl<T> Channel<T, Target> {
         unsafe { self.end_recv(&wait) }
     }
 
-    /// None: `sent` has been written. Else the caller waits: it is to suspend, and then to call the second part.
+    /// None: `sent` has been written. Else the caller waits: it is to suspend, and then to call the
+    /// second part.
     ///
     /// # Safety
     ///
-    /// `wait` is new. If the caller waits, it stays in place until [`end_send`](Self::end_send) has returned or unwound.
+    /// `wait` is new. If the caller waits, it stays in place until [`end_send`](Self::end_send) has
+    /// returned or unwound.
     #[inline(never)]
     unsafe fn begin_send(
         &self,
@@ -88,9 +94,10 @@ impl<T> Channel<T, Target> {
         // Without a buffer the value is to be had as soon as its sender waits.
         let polls = state.let_poll().map(Roused::Polls);
         let waits = (Some(value), plain.target());
-        // SAFETY: the guard is of this lock; `State::senders` is one field of it, which nothing replaces. The rest is this
-        // function's contract.
-        if unsafe { wait.begin(&self.state, state, State::senders, waits, Parking::resumed, polls) } {
+        // SAFETY: the guard is of this lock; `State::senders` is one field of it, which nothing
+        // replaces. The rest is this function's contract.
+        if unsafe { wait.begin(&self.state, state, State::senders, waits, Parking::resumed, polls) }
+        {
             return Some(plain.switch());
         }
         // SAFETY: it was begun.
@@ -145,9 +152,11 @@ impl<T> Channel<T, Target> {
             return None;
         };
         let waits = (None, plain.target());
-        // SAFETY: the guard is of this lock; `State::receivers` is one field of it, which nothing replaces. The rest is this
-        // function's contract.
-        let _parks = unsafe { wait.begin(&self.state, state, State::receivers, waits, Parking::resumed, None) };
+        // SAFETY: the guard is of this lock; `State::receivers` is one field of it, which nothing
+        // replaces. The rest is this function's contract.
+        let _parks = unsafe {
+            wait.begin(&self.state, state, State::receivers, waits, Parking::resumed, None)
+        };
         Some(plain.switch())
     }
 

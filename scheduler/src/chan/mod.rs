@@ -1,15 +1,17 @@
 //! Channels between goroutines, foreign threads, plain threads: whoever is at either end.
 //!
-//! [`bounded`] makes a channel with a buffer of fixed size, or, with size 0, one without a buffer, where a send and a
-//! receive meet; [`unbounded`] makes one whose buffer grows. Values come out in the order in which they were sent, and
-//! each goes to one receiver. Both ends may be cloned, and work the same from a goroutine, which parks, and from a
-//! thread that is none, which sleeps.
+//! [`bounded`] makes a channel with a buffer of fixed size, or, with size 0, one without a buffer,
+//! where a send and a receive meet; [`unbounded`] makes one whose buffer grows. Values come out in
+//! the order in which they were sent, and each goes to one receiver. Both ends may be cloned, and
+//! work the same from a goroutine, which parks, and from a thread that is none, which sleeps.
 //!
-//! Into those of [`after`], [`at`] and [`tick`] the clock sends; nothing ever comes from [`never()`].
+//! Into those of [`after`], [`at`] and [`tick`] the clock sends; nothing ever comes from
+//! [`never()`].
 //!
-//! A channel is *disconnected* when one end is gone, that is, when its last [`Sender`] or its last [`Receiver`] was
-//! dropped. Then sends fail and give their value back, waiting ones included; receives go on until the buffer is empty,
-//! and then fail. What is still in the buffer when the last receiver goes is dropped with it.
+//! A channel is *disconnected* when one end is gone, that is, when its last [`Sender`] or its last
+//! [`Receiver`] was dropped. Then sends fail and give their value back, waiting ones included;
+//! receives go on until the buffer is empty, and then fail. What is still in the buffer when the
+//! last receiver goes is dropped with it.
 //!
 //! ```
 //! use gosched_scheduler::chan;
@@ -43,7 +45,9 @@ pub(crate) mod timed;
 
 use gosched_runtime_sys::primitive::Arc;
 
-pub use error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
+pub use error::{
+    RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
+};
 pub use future::{RecvFuture, SendFuture};
 pub use receiver::{IntoIter, Iter, Receiver, TryIter};
 #[doc(hidden)]
@@ -57,7 +61,8 @@ use crate::proc::park::Target;
 /// A channel as both ends hold it.
 type Shared<T> = Arc<raw::Channel<T, Target>>;
 
-/// Makes a channel that holds up to `capacity` values; with 0, a send waits until a receiver takes the value itself.
+/// Makes a channel that holds up to `capacity` values; with 0, a send waits until a receiver takes
+/// the value itself.
 ///
 /// The memory for `capacity` values is allocated here.
 ///

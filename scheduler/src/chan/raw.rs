@@ -1,13 +1,15 @@
 //! The channel itself: one lock around its [`State`], and waiting for it to change.
 //!
-//! One lock, as in Go, and no lock-free buffer: direct hand-off, the order of waiting senders and cancellation need
-//! the buffer and both lists looked at in one step. A lock-free ring with a waiter list beside it answers "is
-//! somebody waiting" a moment too late in each of these cases, and repairs that with a second protocol.
+//! One lock, as in Go, and no lock-free buffer: direct hand-off, the order of waiting senders and
+//! cancellation need the buffer and both lists looked at in one step. A lock-free ring with a
+//! waiter list beside it answers "is somebody waiting" a moment too late in each of these cases,
+//! and repairs that with a second protocol.
 //!
 //! # Safety
 //!
-//! The one unsafe operation is the call of [`wait_until`]: guard and list are of the same channel's state, and a list is
-//! never replaced: it lives as long as the state, which the waiting handle keeps alive.
+//! The one unsafe operation is the call of [`wait_until`]: guard and list are of the same channel's
+//! state, and a list is never replaced: it lives as long as the state, which the waiting handle
+//! keeps alive.
 
 #![expect(unsafe_code, reason = "waiting hands the state's own wait lists to `waiter::wait_until`")]
 
@@ -22,7 +24,8 @@ use super::state::{Nothing, Put, Rousing, State};
 use crate::waiter::{Parks, Place, Rouse, Roused, Waited, let_all_go, wait_until};
 use crate::why::Why;
 
-/// What senders and receivers share. `K` is what wakes a waiter: in every real channel, `proc::park::Target`.
+/// What senders and receivers share. `K` is what wakes a waiter: in every real channel,
+/// `proc::park::Target`.
 pub(crate) struct Channel<T, K: Rouse> {
     pub(super) state: Mutex<State<T, K>>,
     /// None: as many as memory holds.
@@ -87,7 +90,8 @@ impl<T, K: Rouse> Channel<T, K> {
         })
     }
 
-    /// Sends `value`. If it has to wait, the wait begins under the lock where it can, else with `begin`, without the lock.
+    /// Sends `value`. If it has to wait, the wait begins under the lock where it can, else with
+    /// `begin`, without the lock.
     pub(crate) fn send<P: Parks<Target = K>>(
         &self,
         value: T,
@@ -117,7 +121,9 @@ impl<T, K: Rouse> Channel<T, K> {
                 let parking = begin();
                 match self.offer(value) {
                     Ok(()) => return Ok(()),
-                    Err(Refused::Disconnected(value)) => return Err(SendTimeoutError::Disconnected(value)),
+                    Err(Refused::Disconnected(value)) => {
+                        return Err(SendTimeoutError::Disconnected(value));
+                    }
                     Err(Refused::Full(value, state)) => (parking, value, state),
                 }
             }
@@ -126,14 +132,18 @@ impl<T, K: Rouse> Channel<T, K> {
         // Without a buffer the value is to be had as soon as its sender waits.
         let polls = state.let_poll();
         let place = Place::behind(State::senders);
-        // SAFETY: the guard is of this lock; `State::senders` is one field of it, which nothing replaces. The closure moves
-        // a value.
+        // SAFETY: the guard is of this lock; `State::senders` is one field of it, which nothing
+        // replaces. The closure moves a value.
         match unsafe {
-            wait_until(&self.state, state, place, Some(value), &parking, deadline, || polls.map(Roused::Polls))
+            wait_until(&self.state, state, place, Some(value), &parking, deadline, || {
+                polls.map(Roused::Polls)
+            })
         } {
             Waited::Served(None) => Ok(()),
             Waited::Served(Some(value)) => Err(SendTimeoutError::Disconnected(value)),
-            Waited::TimedOut(value) => Err(SendTimeoutError::Timeout(value.expect("nobody took it"))),
+            Waited::TimedOut(value) => {
+                Err(SendTimeoutError::Timeout(value.expect("nobody took it")))
+            }
             Waited::Cancelled(_dropped_by_unwinding) => parking.raise(),
         }
     }
@@ -153,7 +163,8 @@ impl<T, K: Rouse> Channel<T, K> {
     ) -> Result<T, RecvTimeoutError> {
         loop {
             match self.recv_unless_due(deadline, &begin) {
-                // Nobody disconnects it: the clock's next value is due, or comes at another time now, or the time is over.
+                // Nobody disconnects it: the clock's next value is due, or comes at another time
+                // now, or the time is over.
                 Err(_) if self.has_clock && !mutated("clock.seems_gone") => {
                     if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                         // The value may have been due first, and this have been late for both.
@@ -201,7 +212,8 @@ impl<T, K: Rouse> Channel<T, K> {
         let deadline = deadline.into_iter().chain(state.due()).min();
         parking.because(Why::Receive);
         let place = Place::behind(State::receivers);
-        // SAFETY: the guard is of this lock; `State::receivers` is one field of it, which nothing replaces.
+        // SAFETY: the guard is of this lock; `State::receivers` is one field of it, which nothing
+        // replaces.
         match unsafe { wait_until(&self.state, state, place, None, &parking, deadline, || None) } {
             Waited::Served(Some(value)) => Ok(value),
             Waited::Served(None) => Err(RecvTimeoutError::Disconnected),
@@ -243,7 +255,8 @@ impl<T, K: Rouse> Channel<T, K> {
         Ok(value)
     }
 
-    /// Gives an unbounded buffer room for `wanted` values. What is allocated and freed is so outside the lock.
+    /// Gives an unbounded buffer room for `wanted` values. What is allocated and freed is so
+    /// outside the lock.
     #[cold]
     pub(super) fn grow(&self, wanted: usize) {
         let mut buffer = VecDeque::with_capacity(wanted);
@@ -264,8 +277,8 @@ impl<T, K: Rouse> Channel<T, K> {
 
     /// Drops one sender; the last one disconnects, and receivers that wait leave with nothing.
     pub(crate) fn remove_sender(&self) {
-        // ORDERING[chan.last]: pairs with itself in the other handles of this side: what they sent lies in the buffer
-        // before the last one disconnects.
+        // ORDERING[chan.last]: pairs with itself in the other handles of this side: what they sent
+        // lies in the buffer before the last one disconnects.
         if self.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.state.lock().disconnect();
             // Nobody joins them: the channel is disconnected.
@@ -274,10 +287,11 @@ impl<T, K: Rouse> Channel<T, K> {
         }
     }
 
-    /// Drops one receiver; the last one disconnects, senders that wait leave with their values, and what is in the
-    /// buffer is dropped.
+    /// Drops one receiver; the last one disconnects, senders that wait leave with their values, and
+    /// what is in the buffer is dropped.
     pub(crate) fn remove_receiver(&self) {
-        // ORDERING[chan.last]: pairs with itself in the other handles of this side: the last one finds what they left.
+        // ORDERING[chan.last]: pairs with itself in the other handles of this side: the last one
+        // finds what they left.
         if self.receivers.fetch_sub(1, Ordering::AcqRel) == 1 {
             let mut state = self.state.lock();
             state.disconnect();

@@ -10,8 +10,9 @@ use super::error::{RecvError, RecvTimeoutError, TryRecvError};
 use super::future::RecvFuture;
 use crate::proc::park::{Parking, give_turn};
 
-/// The receiving end of a channel. Clones receive from the same channel, each value goes to one of them; when the
-/// last is dropped, the channel is disconnected: senders get their values back, what is in the buffer is dropped.
+/// The receiving end of a channel. Clones receive from the same channel, each value goes to one of
+/// them; when the last is dropped, the channel is disconnected: senders get their values back, what
+/// is in the buffer is dropped.
 pub struct Receiver<T> {
     pub(super) channel: Shared<T>,
 }
@@ -24,8 +25,9 @@ impl<T> Receiver<T> {
 
     /// Takes the oldest value, waiting until there is one.
     ///
-    /// Receivers that wait are served in the order of their arrival. A goroutine that waits parks and leaves its
-    /// processor to others; a thread that is none sleeps. Receiving what is there never waits.
+    /// Receivers that wait are served in the order of their arrival. A goroutine that waits parks
+    /// and leaves its processor to others; a thread that is none sleeps. Receiving what is there
+    /// never waits.
     ///
     /// # Errors
     ///
@@ -33,8 +35,9 @@ impl<T> Receiver<T> {
     ///
     /// # Panics
     ///
-    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait. No value is lost:
-    /// one that was already handed over is returned, and the cancel is raised by the next wait.
+    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait.
+    /// No value is lost: one that was already handed over is returned, and the cancel is raised by
+    /// the next wait.
     ///
     /// # Examples
     ///
@@ -75,8 +78,8 @@ impl<T> Receiver<T> {
         self.channel.try_recv()
     }
 
-    /// As [`recv`](Self::recv), waiting at longest for `timeout`. Zero makes one attempt; a timeout too long for the clock
-    /// waits for as long as it takes.
+    /// As [`recv`](Self::recv), waiting at longest for `timeout`. Zero makes one attempt; a timeout
+    /// too long for the clock waits for as long as it takes.
     ///
     /// # Errors
     ///
@@ -102,7 +105,8 @@ impl<T> Receiver<T> {
         self.channel.recv(Instant::now().checked_add(timeout), Parking::begin)
     }
 
-    /// As [`recv`](Self::recv), waiting at longest until `deadline`. One that has passed makes one attempt.
+    /// As [`recv`](Self::recv), waiting at longest until `deadline`. One that has passed makes one
+    /// attempt.
     ///
     /// # Errors
     ///
@@ -116,12 +120,14 @@ impl<T> Receiver<T> {
         self.channel.recv(Some(deadline), Parking::begin)
     }
 
-    /// As [`recv`](Self::recv), for an async task: a future that is ready with a value, or when nothing will come.
+    /// As [`recv`](Self::recv), for an async task: a future that is ready with a value, or when
+    /// nothing will come.
     ///
-    /// Nothing is handed into it: it is woken when there is a value, and takes it when it is polled, if nobody was faster;
-    /// goroutines and threads that wait come first. So it may be dropped at any time: nothing is lost, and if it was woken,
-    /// the next one is. One that is forgotten ([`std::mem::forget`]) after it was woken keeps that wake-up from other
-    /// futures, and no value from anybody.
+    /// Nothing is handed into it: it is woken when there is a value, and takes it when it is
+    /// polled, if nobody was faster; goroutines and threads that wait come first. So it may be
+    /// dropped at any time: nothing is lost, and if it was woken, the next one is. One that is
+    /// forgotten ([`std::mem::forget`]) after it was woken keeps that wake-up from other futures,
+    /// and no value from anybody.
     ///
     /// # Examples
     ///
@@ -145,7 +151,8 @@ impl<T> Receiver<T> {
         Arc::ptr_eq(&self.channel, &other.channel)
     }
 
-    /// Values as they come; waits like [`recv`](Self::recv), ends when the channel is disconnected and empty.
+    /// Values as they come; waits like [`recv`](Self::recv), ends when the channel is disconnected
+    /// and empty.
     ///
     /// # Panics
     ///
@@ -190,7 +197,8 @@ impl<T> Receiver<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Sets the channel's clock, see [`clock`](super::clock). True: a value would have come, or was there; now it does not.
+    /// Sets the channel's clock, see [`clock`](super::clock). True: a value would have come, or was
+    /// there; now it does not.
     pub(crate) fn set_clock(&self, next: Option<Instant>, period: Option<Duration>) -> bool {
         self.channel.set_clock(next, period)
     }
@@ -198,7 +206,8 @@ impl<T> Receiver<T> {
 
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
-        // The `Arc` first: it is what aborts on too many clones, so the count beside it cannot overflow.
+        // The `Arc` first: it is what aborts on too many clones, so the count beside it cannot
+        // overflow.
         let channel = Arc::clone(&self.channel);
         channel.add_receiver();
         Self { channel }

@@ -1,5 +1,5 @@
-//! Whoever waits in a test that needs more than plain threads can do: be cancelled. Built from the goroutines' own
-//! park word, and a futex for "switched out"; the loom models run it too.
+//! Whoever waits in a test that needs more than plain threads can do: be cancelled. Built from the
+//! goroutines' own park word, and a futex for "switched out"; the loom models run it too.
 //!
 //! # Safety
 //!
@@ -9,7 +9,8 @@
 
 use gosched_runtime_sys::primitive::{Futex, Ordering, thread::yield_now};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-// Not the models' `Arc`: a model that fails unwinds its threads, and loom's aborts when it is dropped then.
+// Not the models' `Arc`: a model that fails unwinds its threads, and loom's aborts when it is
+// dropped then.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
@@ -30,7 +31,8 @@ struct Inner {
     run: Futex,
 }
 
-/// The seats' clock: each look at it moves it on by a tick. Not a model's atomic: it is no part of what is explored.
+/// The seats' clock: each look at it moves it on by a tick. Not a model's atomic: it is no part of
+/// what is explored.
 pub(crate) static CLOCK: AtomicU64 = AtomicU64::new(0);
 /// See [`CLOCK`].
 pub(crate) static TICK: AtomicU64 = AtomicU64::new(0);
@@ -62,8 +64,9 @@ impl Seat {
     }
 
     fn run(&self) {
-        // ORDERING[seat.run]: pairs with the swap in `park_until`: who claimed the seat did all it does before. A swap here as
-        // well: loom lets an exchange miss a plain store of another thread.
+        // ORDERING[seat.run]: pairs with the swap in `park_until`: who claimed the seat did all it
+        // does before. A swap here as well: loom lets an exchange miss a plain store of another
+        // thread.
         self.0.run.word.swap(1, Ordering::Release);
         self.0.run.wake();
     }

@@ -9,8 +9,8 @@ use super::error::{SendError, SendTimeoutError, TrySendError};
 use super::future::SendFuture;
 use crate::proc::park::{Parking, give_turn};
 
-/// The sending end of a channel. Clones send into the same channel; when the last is dropped, the channel is
-/// disconnected: receivers take what is left and then get an error.
+/// The sending end of a channel. Clones send into the same channel; when the last is dropped, the
+/// channel is disconnected: receivers take what is left and then get an error.
 pub struct Sender<T> {
     pub(super) channel: Shared<T>,
 }
@@ -21,20 +21,22 @@ impl<T> Sender<T> {
         Self { channel }
     }
 
-    /// Sends `value`, waiting until there is room for it; in a channel without a buffer, until a receiver takes it.
+    /// Sends `value`, waiting until there is room for it; in a channel without a buffer, until a
+    /// receiver takes it.
     ///
-    /// Senders that wait are served in the order of their arrival. A goroutine that waits parks and leaves its
-    /// processor to others; a thread that is none sleeps. Sending into a channel with room never waits.
+    /// Senders that wait are served in the order of their arrival. A goroutine that waits parks and
+    /// leaves its processor to others; a thread that is none sleeps. Sending into a channel with
+    /// room never waits.
     ///
     /// # Errors
     ///
-    /// [`SendError`] gives the value back if all receivers are gone, or go while this waits. `Ok` does not promise
-    /// that the value is received: from the buffer, nobody may take it.
+    /// [`SendError`] gives the value back if all receivers are gone, or go while this waits. `Ok`
+    /// does not promise that the value is received: from the buffer, nobody may take it.
     ///
     /// # Panics
     ///
-    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait. The value was not
-    /// sent then, and is dropped.
+    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait.
+    /// The value was not sent then, and is dropped.
     ///
     /// # Examples
     ///
@@ -54,12 +56,13 @@ impl<T> Sender<T> {
 
     /// Sends `value` if that is possible without waiting: there is room, or a receiver waits.
     ///
-    /// The answer is exact for the moment of the call. A future that receives counts as waiting only where there is a
-    /// buffer: nothing is handed into a future, it comes and takes.
+    /// The answer is exact for the moment of the call. A future that receives counts as waiting
+    /// only where there is a buffer: nothing is handed into a future, it comes and takes.
     ///
     /// # Errors
     ///
-    /// [`TrySendError`] gives the value back, and says whether there was no room or all receivers are gone.
+    /// [`TrySendError`] gives the value back, and says whether there was no room or all receivers
+    /// are gone.
     ///
     /// # Examples
     ///
@@ -76,12 +79,13 @@ impl<T> Sender<T> {
         self.channel.try_send(value)
     }
 
-    /// As [`send`](Self::send), waiting at longest for `timeout`. Zero makes one attempt; a timeout too long for the clock
-    /// waits for as long as it takes.
+    /// As [`send`](Self::send), waiting at longest for `timeout`. Zero makes one attempt; a timeout
+    /// too long for the clock waits for as long as it takes.
     ///
     /// # Errors
     ///
-    /// [`SendTimeoutError`] gives the value back, and says whether the time was over or all receivers are gone.
+    /// [`SendTimeoutError`] gives the value back, and says whether the time was over or all
+    /// receivers are gone.
     ///
     /// # Panics
     ///
@@ -102,7 +106,8 @@ impl<T> Sender<T> {
         self.channel.send(value, Instant::now().checked_add(timeout), Parking::begin)
     }
 
-    /// As [`send`](Self::send), waiting at longest until `deadline`. One that has passed makes one attempt.
+    /// As [`send`](Self::send), waiting at longest until `deadline`. One that has passed makes one
+    /// attempt.
     ///
     /// # Errors
     ///
@@ -118,8 +123,8 @@ impl<T> Sender<T> {
 
     /// As [`send`](Self::send), for an async task: a future that is ready when the value is sent.
     ///
-    /// Its place among the senders that wait is that of its first poll. It may be dropped at any time: the value is then
-    /// dropped with it, unless it was sent.
+    /// Its place among the senders that wait is that of its first poll. It may be dropped at any
+    /// time: the value is then dropped with it, unless it was sent.
     ///
     /// # Examples
     ///
@@ -166,7 +171,8 @@ impl<T> Sender<T> {
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        // The `Arc` first: it is what aborts on too many clones, so the count beside it cannot overflow.
+        // The `Arc` first: it is what aborts on too many clones, so the count beside it cannot
+        // overflow.
         let channel = Arc::clone(&self.channel);
         channel.add_sender();
         Self { channel }

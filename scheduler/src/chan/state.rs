@@ -4,26 +4,33 @@
 //!
 //! At every point where the lock is free, not counting nodes of selects that were served elsewhere:
 //!
-//! 1. Somebody is in `receivers` only if the buffer is empty, nobody else waits to send, and nothing is disconnected.
-//!    So a sender that finds a receiver waiting hands the value over directly: nothing older is overtaken.
-//! 2. Somebody waits to send only if the buffer is full (without a buffer: always) and nothing is disconnected. A
-//!    receiver that frees a slot moves the value of the longest waiting sender in, and lets that sender go. So values
-//!    come out in the order in which the sends began to wait, and a `try_send` cannot overtake a waiting one.
-//! 3. The buffer never holds more than the capacity, and is grown outside the lock: under it, pushing does not allocate.
-//! 4. `disconnected` is set once. It means: one side is gone. Which one, the caller knows, for it is of the other;
-//!    the last receiver takes the buffered values with it, the last sender leaves them.
-//! 5. A channel with a clock ([`Clock`](super::clock::Clock)) has no senders. A value that is due is put into the buffer by
-//!    who looks for one; who waits in `receivers` comes by itself at that moment, so 1 does not hold for such a value.
-//! 6. Futures that wait to receive are in `polling`, apart from who is served directly, and are let go one for each value
-//!    that nobody took at once: one put into the buffer, or one whose sender began to wait. A future that was let go tries
-//!    again; one that is dropped before it could lets the next one go, if there still is a value. Goroutines and threads
-//!    that wait come before futures that do: they never depend on a future's being polled.
+//! 1. Somebody is in `receivers` only if the buffer is empty, nobody else waits to send, and
+//!    nothing is disconnected. So a sender that finds a receiver waiting hands the value over
+//!    directly: nothing older is overtaken.
+//! 2. Somebody waits to send only if the buffer is full (without a buffer: always) and nothing is
+//!    disconnected. A receiver that frees a slot moves the value of the longest waiting sender in,
+//!    and lets that sender go. So values come out in the order in which the sends began to wait,
+//!    and a `try_send` cannot overtake a waiting one.
+//! 3. The buffer never holds more than the capacity, and is grown outside the lock: under it,
+//!    pushing does not allocate.
+//! 4. `disconnected` is set once. It means: one side is gone. Which one, the caller knows, for it
+//!    is of the other; the last receiver takes the buffered values with it, the last sender leaves
+//!    them.
+//! 5. A channel with a clock ([`Clock`](super::clock::Clock)) has no senders. A value that is due
+//!    is put into the buffer by who looks for one; who waits in `receivers` comes by itself at that
+//!    moment, so 1 does not hold for such a value.
+//! 6. Futures that wait to receive are in `polling`, apart from who is served directly, and are let
+//!    go one for each value that nobody took at once: one put into the buffer, or one whose sender
+//!    began to wait. A future that was let go tries again; one that is dropped before it could lets
+//!    the next one go, if there still is a value. Goroutines and threads that wait come before
+//!    futures that do: they never depend on a future's being polled.
 //!
-//! Nothing of the user's runs under the lock: values are moved, never dropped, cloned, compared or printed; who was
-//! let go is woken after it.
+//! Nothing of the user's runs under the lock: values are moved, never dropped, cloned, compared or
+//! printed; who was let go is woken after it.
 //!
-//! Rejected: one list for all receivers. With a future at its head a value would lie in the buffer until that future is
-//! polled, and a goroutine behind it would wait for somebody else's executor, or for ever if the future was forgotten.
+//! Rejected: one list for all receivers. With a future at its head a value would lie in the buffer
+//! until that future is polled, and a goroutine behind it would wait for somebody else's executor,
+//! or for ever if the future was forgotten.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -57,9 +64,9 @@ pub(crate) enum Put<T> {
     Disconnected(T),
 }
 
-/// Who is to be woken for a step, once the lock is free. Filled in by the step, and not a part of what it returns: with the
-/// value and the reason in one enum, their bytes are packed, stored and fetched in different widths, which costs more than
-/// the step itself.
+/// Who is to be woken for a step, once the lock is free. Filled in by the step, and not a part of
+/// what it returns: with the value and the reason in one enum, their bytes are packed, stored and
+/// fetched in different widths, which costs more than the step itself.
 pub(crate) struct Rousing<K: Rouse> {
     /// Who was served.
     served: Option<Roused<K>>,
@@ -134,9 +141,13 @@ impl<T, K: Rouse> State<T, K> {
         self.clock.as_ref().and_then(Clock::next)
     }
 
-    /// Sets the clock, if there is one. First: whether a value would have come, or was there; it is gone. Second: whether the
-    /// next one comes sooner now than those who wait expect.
-    pub(super) fn set_clock(&mut self, next: Option<Instant>, period: Option<Duration>) -> (bool, bool) {
+    /// Sets the clock, if there is one. First: whether a value would have come, or was there; it is
+    /// gone. Second: whether the next one comes sooner now than those who wait expect.
+    pub(super) fn set_clock(
+        &mut self,
+        next: Option<Instant>,
+        period: Option<Duration>,
+    ) -> (bool, bool) {
         let Some(clock) = &mut self.clock else { return (false, false) };
         let before = clock.next();
         let came = clock.set(next, period, &mut self.buffer);
@@ -188,7 +199,8 @@ impl<T, K: Rouse> State<T, K> {
         Put::Done
     }
 
-    /// Takes the oldest value, from the buffer or from a waiting sender; else see [`nothing`](Self::nothing).
+    /// Takes the oldest value, from the buffer or from a waiting sender; else see
+    /// [`nothing`](Self::nothing).
     #[inline(always)]
     pub(super) fn take(&mut self, rousing: &mut Rousing<K>) -> Option<T> {
         self.strike();
@@ -251,7 +263,8 @@ impl<T, K: Rouse> State<T, K> {
         self.buffer.len().saturating_mul(2).max(4)
     }
 
-    /// Moves into a larger buffer, which was allocated without the lock; leaves there what is to be freed without it.
+    /// Moves into a larger buffer, which was allocated without the lock; leaves there what is to be
+    /// freed without it.
     pub(super) fn adopt(&mut self, larger: &mut VecDeque<T>) {
         if self.buffer.capacity() < larger.capacity() {
             larger.append(&mut self.buffer);

@@ -10,7 +10,9 @@ use std::thread;
 
 use super::raw::Channel;
 use super::seat::Seat;
-use super::{Receiver, RecvError, Select, SendError, Sender, TryRecvError, TrySendError, bounded, unbounded};
+use super::{
+    Receiver, RecvError, Select, SendError, Sender, TryRecvError, TrySendError, bounded, unbounded,
+};
 
 /// Threads that start a given number of rounds: fewer where every step is interpreted.
 const ROUNDS: usize = if cfg!(miri) { 5 } else { 500 };
@@ -113,7 +115,11 @@ fn waiting_senders_are_served_in_order_and_not_overtaken() {
             }
             for n in 0..capacity + 5 {
                 if n < 5 {
-                    assert_eq!(tx.try_send(99), Err(TrySendError::Full(99)), "overtook a waiting sender");
+                    assert_eq!(
+                        tx.try_send(99),
+                        Err(TrySendError::Full(99)),
+                        "overtook a waiting sender"
+                    );
                 }
                 assert_eq!(rx.recv(), Ok(n));
             }
@@ -181,7 +187,8 @@ fn without_senders_receivers_drain_the_buffer_first() {
 
     let (tx, rx) = bounded::<u32>(0);
     thread::scope(|s| {
-        let waiting: Vec<_> = (0..3).map(|_| rx.clone()).map(|receiver| s.spawn(move || receiver.recv())).collect();
+        let waiting: Vec<_> =
+            (0..3).map(|_| rx.clone()).map(|receiver| s.spawn(move || receiver.recv())).collect();
         until(|| tx.channel.waiting().1 == 3);
         drop(tx);
         for receiver in waiting {
@@ -239,7 +246,8 @@ fn tries_have_no_false_results() {
     let (tx, rx) = bounded(ROOM);
     let count = |hit: &(dyn Fn() -> bool + Sync)| -> usize {
         thread::scope(|s| {
-            let threads: Vec<_> = (0..4).map(|_| s.spawn(|| (0..ROOM / 2).filter(|_| hit()).count())).collect();
+            let threads: Vec<_> =
+                (0..4).map(|_| s.spawn(|| (0..ROOM / 2).filter(|_| hit()).count())).collect();
             threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
         })
     };
@@ -252,7 +260,10 @@ fn tries_have_no_false_results() {
 #[test]
 fn tries_meet_who_waits() {
     let (tx, rx) = bounded(0);
-    assert_eq!((tx.try_send(1), rx.try_recv()), (Err(TrySendError::Full(1)), Err(TryRecvError::Empty)));
+    assert_eq!(
+        (tx.try_send(1), rx.try_recv()),
+        (Err(TrySendError::Full(1)), Err(TryRecvError::Empty))
+    );
     thread::scope(|s| {
         let receiver = s.spawn(|| rx.recv());
         until(|| tx.channel.waiting().1 == 1);
@@ -284,15 +295,21 @@ fn random_tries_agree_with_crossbeam() {
     for _ in 0..ROUNDS {
         let capacity = [None, Some(0), Some(1), Some(2), Some(7)][random.below(5) as usize];
         let (tx, rx) = capacity.map_or_else(unbounded, bounded);
-        let (their_tx, their_rx) = capacity.map_or_else(crossbeam_channel::unbounded, crossbeam_channel::bounded);
+        let (their_tx, their_rx) =
+            capacity.map_or_else(crossbeam_channel::unbounded, crossbeam_channel::bounded);
         let (mut txs, mut rxs) = (vec![(tx, their_tx)], vec![(rx, their_rx)]);
         for n in 0..40 {
             match random.below(16) {
                 0..7 if !txs.is_empty() => {
                     let (tx, theirs) = &txs[random.below(txs.len() as u64) as usize];
-                    let expected = theirs.try_send(n).map_err(|error| (error.is_full(), error.into_inner()));
-                    assert_eq!(tx.try_send(n).map_err(|error| (error.is_full(), error.into_inner())), expected);
-                    // What crossbeam counts in a channel that nobody receives from is its own affair.
+                    let expected =
+                        theirs.try_send(n).map_err(|error| (error.is_full(), error.into_inner()));
+                    assert_eq!(
+                        tx.try_send(n).map_err(|error| (error.is_full(), error.into_inner())),
+                        expected
+                    );
+                    // What crossbeam counts in a channel that nobody receives from is its own
+                    // affair.
                     if !rxs.is_empty() {
                         assert_eq!((tx.len(), tx.is_full()), (theirs.len(), theirs.is_full()));
                     }
@@ -312,8 +329,8 @@ fn random_tries_agree_with_crossbeam() {
     }
 }
 
-/// Random selects with a default, on one thread, with crossbeam's channels as the oracle: what was done, theirs can do, too,
-/// with the same result; and when nothing was ready, nothing is there.
+/// Random selects with a default, on one thread, with crossbeam's channels as the oracle: what was
+/// done, theirs can do, too, with the same result; and when nothing was ready, nothing is there.
 #[test]
 fn random_selects_agree_with_crossbeam() {
     let mut random = Random::new();
@@ -323,7 +340,8 @@ fn random_selects_agree_with_crossbeam() {
             .map(|_| {
                 let capacity = [None, Some(0), Some(1), Some(3)][random.below(4) as usize];
                 let (tx, rx) = capacity.map_or_else(unbounded, bounded);
-                let theirs = capacity.map_or_else(crossbeam_channel::unbounded, crossbeam_channel::bounded);
+                let theirs =
+                    capacity.map_or_else(crossbeam_channel::unbounded, crossbeam_channel::bounded);
                 (tx, rx, theirs.0, theirs.1)
             })
             .collect();
@@ -331,10 +349,12 @@ fn random_selects_agree_with_crossbeam() {
         for (n, (tx, _, their_tx, _)) in pairs.iter().enumerate() {
             live[n] = (Some(tx.clone()), Some(their_tx.clone()));
         }
-        let (rxs, their_rxs): (Vec<_>, Vec<_>) = pairs.into_iter().map(|(_, rx, _, their_rx)| (rx, their_rx)).unzip();
+        let (rxs, their_rxs): (Vec<_>, Vec<_>) =
+            pairs.into_iter().map(|(_, rx, _, their_rx)| (rx, their_rx)).unzip();
         for value in 0..40 {
-            let cases: Vec<_> =
-                (0..1 + random.below(4)).map(|_| (random.below(3) as usize, random.below(2) == 0)).collect();
+            let cases: Vec<_> = (0..1 + random.below(4))
+                .map(|_| (random.below(3) as usize, random.below(2) == 0))
+                .collect();
             let (mut ours, mut theirs) = (Select::new(), crossbeam_channel::Select::new());
             let mut numbered = Vec::new();
             for (channel, sends) in cases {
@@ -363,7 +383,10 @@ fn random_selects_agree_with_crossbeam() {
                     {
                         assert_eq!((chosen.send(tx), their_tx.try_send(value)), (Ok(()), Ok(())));
                     } else {
-                        assert_eq!(chosen.recv(&rxs[channel]).ok(), their_rxs[channel].try_recv().ok());
+                        assert_eq!(
+                            chosen.recv(&rxs[channel]).ok(),
+                            their_rxs[channel].try_recv().ok()
+                        );
                     }
                     done[1] += 1;
                 }
@@ -392,7 +415,11 @@ fn produce(tx: &Sender<(usize, usize)>, producer: usize, values: usize, mut rand
 fn consume(rx: &Receiver<(usize, usize)>, mut random: Random) -> Vec<(usize, usize)> {
     let mut seen = Vec::new();
     loop {
-        let next = if random.below(2) == 0 { rx.try_recv() } else { rx.recv().map_err(TryRecvError::from) };
+        let next = if random.below(2) == 0 {
+            rx.try_recv()
+        } else {
+            rx.recv().map_err(TryRecvError::from)
+        };
         match next {
             Ok(message) => seen.push(message),
             Err(TryRecvError::Empty) => thread::yield_now(),
@@ -418,17 +445,22 @@ fn many_threads_receive_each_value_once_and_in_order() {
             consumers.into_iter().map(|thread| thread.join().expect("no panic")).collect()
         });
         for (consumer, producer) in (0..9).map(|n| (n / 3, n % 3)) {
-            let in_order = seen[consumer].iter().filter(|message| message.0 == producer).is_sorted();
+            let in_order =
+                seen[consumer].iter().filter(|message| message.0 == producer).is_sorted();
             assert!(in_order, "capacity {capacity:?}: order of {producer} at {consumer}");
         }
         let mut all = seen.concat();
         all.sort_unstable();
         let sent = (0..3).flat_map(|producer| (0..ROUNDS).map(move |n| (producer, n)));
-        assert!(all.into_iter().eq(sent), "capacity {capacity:?}: a value is missing or came twice");
+        assert!(
+            all.into_iter().eq(sent),
+            "capacity {capacity:?}: a value is missing or came twice"
+        );
     }
 }
 
-/// Waits are cancelled at random moments: each value is received, given back or dropped with the wait it was sent in.
+/// Waits are cancelled at random moments: each value is received, given back or dropped with the
+/// wait it was sent in.
 #[test]
 fn cancelled_waits_lose_no_value() {
     let mut random = Random::new();
@@ -464,14 +496,19 @@ fn cancelled_waits_lose_no_value() {
             for _ in 0..random.below(6) {
                 seats[random.below(8) as usize].cancel();
             }
-            let sent: Vec<_> = senders.into_iter().map(|thread| thread.join().expect("no panic")).collect();
-            let received: Vec<_> = receivers.into_iter().map(|thread| thread.join().expect("no panic")).collect();
+            let sent: Vec<_> =
+                senders.into_iter().map(|thread| thread.join().expect("no panic")).collect();
+            let received: Vec<_> =
+                receivers.into_iter().map(|thread| thread.join().expect("no panic")).collect();
             (sent, received)
         });
         assert_eq!(channel.waiting(), (0, 0), "nobody is left behind");
         for (n, sent) in sent.into_iter().enumerate() {
             let times = received.iter().filter(|value| **value == Some(n)).count();
-            assert!(times == usize::from(sent) || (times == 0 && capacity > 0), "value {n}: {times} times, {sent}");
+            assert!(
+                times == usize::from(sent) || (times == 0 && capacity > 0),
+                "value {n}: {times} times, {sent}"
+            );
         }
         assert_dropped_once(&drops);
     }

@@ -8,12 +8,13 @@ use super::Receiver;
 use super::clock::Clock;
 use super::raw::Channel;
 
-/// A channel from which one value comes when `duration` has passed: the moment at which it was due. It is never
-/// disconnected.
+/// A channel from which one value comes when `duration` has passed: the moment at which it was due.
+/// It is never disconnected.
 ///
-/// [`Duration::ZERO`] is over at once; a duration that the clock cannot reach never is. The channel costs what any small
-/// allocation does; dropped early it leaves nothing behind. Where it is only to bound a wait, a deadline does without it:
-/// [`Receiver::recv_timeout`], `default(..)` in [`select!`](crate::select!).
+/// [`Duration::ZERO`] is over at once; a duration that the clock cannot reach never is. The channel
+/// costs what any small allocation does; dropped early it leaves nothing behind. Where it is only
+/// to bound a wait, a deadline does without it: [`Receiver::recv_timeout`], `default(..)` in
+/// [`select!`](crate::select!).
 ///
 /// ```
 /// use gosched_scheduler::{chan, select};
@@ -37,12 +38,13 @@ pub fn at(moment: Instant) -> Receiver<Instant> {
     clocked(Some(moment), None)
 }
 
-/// A channel from which a value comes once in each period, for the first time when one has passed: the moment at which it
-/// was due. It is never disconnected.
+/// A channel from which a value comes once in each period, for the first time when one has passed:
+/// the moment at which it was due. It is never disconnected.
 ///
-/// It holds one value at a time. Who receives too slowly for the period misses those between, and the next one comes when it
-/// would have come in any case: values are due at whole periods from the beginning. With [`Duration::ZERO`], as with any period
-/// shorter than it takes to receive, a value is always there.
+/// It holds one value at a time. Who receives too slowly for the period misses those between, and
+/// the next one comes when it would have come in any case: values are due at whole periods from the
+/// beginning. With [`Duration::ZERO`], as with any period shorter than it takes to receive, a value
+/// is always there.
 ///
 /// ```
 /// use gosched_scheduler::chan;
@@ -57,7 +59,8 @@ pub fn tick(period: Duration) -> Receiver<Instant> {
     clocked(Instant::now().checked_add(period), Some(period))
 }
 
-/// A channel from which nothing ever comes, and which is never disconnected: for a case of a select that is not wanted now.
+/// A channel from which nothing ever comes, and which is never disconnected: for a case of a select
+/// that is not wanted now.
 ///
 /// ```
 /// use gosched_scheduler::chan::{self, TryRecvError};

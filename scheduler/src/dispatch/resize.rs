@@ -1,19 +1,22 @@
 //! How the number of Ps changes.
 //!
-//! A P is not numbered for this purpose: when fewer are asked for than there are, whichever comes by first is retired. Who has
-//! one in hand, and finds that there are too many ([`Dispatch::excess`]), offers it; under the lock it is taken, or, if others
-//! were faster or more are asked for again, given back. So as many go as have to, and a number that is changed by several at a
-//! time ends up as the last one said.
+//! A P is not numbered for this purpose: when fewer are asked for than there are, whichever comes
+//! by first is retired. Who has one in hand, and finds that there are too many
+//! ([`Dispatch::excess`]), offers it; under the lock it is taken, or, if others were faster or more
+//! are asked for again, given back. So as many go as have to, and a number that is changed by
+//! several at a time ends up as the last one said.
 //!
 //! # Invariants, whenever the lock is free
 //!
 //! - `live` Ps are idle, with an M, or on their way; the others that were ever made are retired.
-//! - If there are more than asked for and one of them is idle, whoever made it so looks for it next.
+//! - If there are more than asked for and one of them is idle, whoever made it so looks for it
+//!   next.
 //!
 //! # Rejected
 //!
-//! Retiring the Ps with the highest numbers: a hog that has one of these would keep it, while others lie idle. Asking who has a P
-//! to let it go: they look at a word of this structure in every round as it is.
+//! Retiring the Ps with the highest numbers: a hog that has one of these would keep it, while
+//! others lie idle. Asking who has a P to let it go: they look at a word of this structure in every
+//! round as it is.
 
 use std::ops::Deref;
 
@@ -61,7 +64,8 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         }
     }
 
-    /// From here on `procs` Ps are asked for. The caller takes those that are idle and too many, and makes those that are missing.
+    /// From here on `procs` Ps are asked for. The caller takes those that are idle and too many,
+    /// and makes those that are missing.
     pub(crate) fn set_procs(&self, procs: usize) {
         let mut state = self.state.lock();
         state.target = procs;

@@ -1,7 +1,8 @@
 //! An M's place in the dispatch: its standing, what is handed to it, and what its thread sleeps on.
 //!
-//! A seat outlives every use of it: the record of an M is never freed. So who was late may wake the note of a seat whose M
-//! has long gone on, and whoever sleeps on one looks again at what it waits for.
+//! A seat outlives every use of it: the record of an M is never freed. So who was late may wake the
+//! note of a seat whose M has long gone on, and whoever sleeps on one looks again at what it waits
+//! for.
 
 use std::fmt;
 use std::time::Instant;
@@ -14,7 +15,8 @@ use gosched_runtime_sys::primitive::{
     mutated,
 };
 
-/// The M has a P, in hand or on its table - or had: a P that was taken out of the table leaves the word as it is.
+/// The M has a P, in hand or on its table - or had: a P that was taken out of the table leaves the
+/// word as it is.
 pub(super) const HAS_P: u32 = 0;
 /// As `HAS_P`; it was woken to look for work and counts as searching.
 pub(super) const HAS_P_SEARCHING: u32 = 1;
@@ -34,8 +36,9 @@ pub(crate) struct Seat<P> {
     pub(crate) note: Note,
     /// It is one of the runtime's home Ms, or a thread that lent itself.
     home: AtomicBool,
-    /// Whoever claimed the G for which the M's thread sleeps in place has given it back. Here, because the record of an M
-    /// is always there, and that of the G may be gone as soon as its thread goes on.
+    /// Whoever claimed the G for which the M's thread sleeps in place has given it back. Here,
+    /// because the record of an M is always there, and that of the G may be gone as soon as its
+    /// thread goes on.
     resumed: AtomicBool,
 }
 
@@ -63,7 +66,8 @@ impl<P> Seat<P> {
         }
     }
 
-    /// The M is, or is no longer, one of the home Ms. A thread that lent itself counts as one: it was not made to help out.
+    /// The M is, or is no longer, one of the home Ms. A thread that lent itself counts as one: it
+    /// was not made to help out.
     pub(crate) fn set_home(&self, home: bool) {
         self.home.store(home, Relaxed);
     }
@@ -74,7 +78,8 @@ impl<P> Seat<P> {
         self.home.load(Relaxed)
     }
 
-    /// Whether the M works, as far as the dispatch knows: it has a P, or had one that was taken from its table.
+    /// Whether the M works, as far as the dispatch knows: it has a P, or had one that was taken
+    /// from its table.
     pub(crate) fn works(&self) -> bool {
         matches!(self.word.load(Relaxed), HAS_P | HAS_P_SEARCHING)
     }
@@ -110,27 +115,30 @@ impl<P> Seat<P> {
             self.word.store(word, Release);
         }
         *self.handed.lock() = Some(p);
-        // ORDERING[dispatch.word]: what the giver did before is seen by the M that reads the word in `wait`.
+        // ORDERING[dispatch.word]: what the giver did before is seen by the M that reads the word
+        // in `wait`.
         self.word.store(word, Release);
     }
 
-    /// Gives the G that this M's thread sleeps for back to it: the caller claimed it and touches it no more.
+    /// Gives the G that this M's thread sleeps for back to it: the caller claimed it and touches it
+    /// no more.
     pub(crate) fn resume(&self) {
         let order = if mutated("dispatch.resume_relaxed") { Relaxed } else { Release };
-        // ORDERING[dispatch.resumed]: pairs with the swap in `sleep_until_resumed`: the claimer's last look at the G comes
-        // before the thread's next.
+        // ORDERING[dispatch.resumed]: pairs with the swap in `sleep_until_resumed`: the claimer's
+        // last look at the G comes before the thread's next.
         let _not_yet = self.resumed.swap(true, order);
         self.note.wake();
     }
 
-    /// Sleeps until the claimer of the G for which this thread sleeps has given it back. That the G was claimed is not
-    /// enough: the claimer still reads it. False: the deadline passed, and it has not been given back; if it was claimed it
-    /// will be.
+    /// Sleeps until the claimer of the G for which this thread sleeps has given it back. That the G
+    /// was claimed is not enough: the claimer still reads it. False: the deadline passed, and it
+    /// has not been given back; if it was claimed it will be.
     #[must_use]
     pub(crate) fn sleep_until_resumed(&self, deadline: Option<Instant>) -> bool {
         let mut in_time = true;
         loop {
-            // ORDERING[dispatch.resumed]: pairs with the swap in `resume`. Each claim is answered once.
+            // ORDERING[dispatch.resumed]: pairs with the swap in `resume`. Each claim is answered
+            // once.
             if self.resumed.swap(false, Acquire) {
                 return true;
             }

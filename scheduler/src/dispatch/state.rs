@@ -29,7 +29,8 @@ struct Asleep<S> {
 pub(super) struct State<P, S> {
     pub(super) idle: Vec<Box<P>>,
     pub(super) retired: Vec<Box<P>>,
-    /// How many Ps are asked for, how many there are that are not retired, and how many were ever made.
+    /// How many Ps are asked for, how many there are that are not retired, and how many were ever
+    /// made.
     pub(super) target: usize,
     pub(super) live: usize,
     pub(super) made: usize,
@@ -74,8 +75,8 @@ impl<P, S: Deref<Target = Seat<P>>> State<P, S> {
         self.line.append(&mut room.line);
     }
 
-    /// Whether so many Ps could be idle, or retired. Moves them over to `room` if that is larger, and leaves there what they were
-    /// in.
+    /// Whether so many Ps could be idle, or retired. Moves them over to `room` if that is larger,
+    /// and leaves there what they were in.
     pub(super) fn has_room_for_ps(&mut self, ps: usize, room: &mut [Vec<Box<P>>; 2]) -> bool {
         for (list, room) in [&mut self.idle, &mut self.retired].into_iter().zip(room) {
             if list.capacity() < ps && room.capacity() >= ps {
@@ -90,7 +91,8 @@ impl<P, S: Deref<Target = Seat<P>>> State<P, S> {
         self.line.len()
     }
 
-    /// The M stands in the line from here on: at its end, or, if it returns, behind the others that do.
+    /// The M stands in the line from here on: at its end, or, if it returns, behind the others that
+    /// do.
     pub(super) fn stand_in_line(&mut self, seat: S, since: u64, returns: bool) {
         seat.word.store(IN_LINE, Relaxed);
         let at = if returns { self.returning } else { self.line.len() };
@@ -125,10 +127,14 @@ impl<P, S: Deref<Target = Seat<P>>> State<P, S> {
         self.asleep.push(Asleep { seat, takes_any, home });
     }
 
-    /// An M that runs anything: a home M if one sleeps, for what it starts stays with it; else the one that fell asleep
-    /// last.
+    /// An M that runs anything: a home M if one sleeps, for what it starts stays with it; else the
+    /// one that fell asleep last.
     pub(super) fn pop_asleep(&mut self) -> Option<S> {
-        let home = if self.homes_asleep > 0 { self.asleep.iter().rposition(|sleeper| sleeper.home) } else { None };
+        let home = if self.homes_asleep > 0 {
+            self.asleep.iter().rposition(|sleeper| sleeper.home)
+        } else {
+            None
+        };
         let at = home.or_else(|| self.asleep.iter().rposition(|sleeper| sleeper.takes_any))?;
         Some(self.wake(at))
     }

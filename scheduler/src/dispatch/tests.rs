@@ -79,7 +79,11 @@ fn a_head_that_was_passed_over_for_long_is_handed_the_next_p() {
     let head = stand_in_line(&dispatch, &idle, 5);
     let second = stand_in_line(&dispatch, &idle, 6);
     dispatch.put_back(Box::new(1), &idle, 5 + policy::PASSED_OVER_NS);
-    assert_eq!((idle.idle_ps(), dispatch.line_len()), (0, 1), "it does not lie idle for others to take");
+    assert_eq!(
+        (idle.idle_ps(), dispatch.line_len()),
+        (0, 1),
+        "it does not lie idle for others to take"
+    );
     assert_eq!(*dispatch.wait_for_turn(&head, &idle), 1);
     dispatch.put_back(Box::new(2), &idle, 5 + policy::PASSED_OVER_NS);
     assert_eq!(idle.idle_ps(), 1, "the next one has not waited so long");
@@ -154,7 +158,10 @@ fn who_would_sleep_after_a_recall_looks_again_once() {
     let seat: S = Arc::new(Seat::new());
     assert!(matches!(dispatch.sleep(&seat, &idle, true, || false, until_woken), Waited::Retry));
     dispatch.close();
-    assert!(matches!(dispatch.sleep(&seat, &idle, true, || false, until_woken), Waited::Closed), "it slept this time");
+    assert!(
+        matches!(dispatch.sleep(&seat, &idle, true, || false, until_woken), Waited::Closed),
+        "it slept this time"
+    );
     fall_asleep(&dispatch, true);
     assert!(!dispatch.recall(), "there is somebody to wake");
 }

@@ -2,26 +2,30 @@
 //!
 //! # What the outside needs
 //!
-//! The earliest first, equals in the order in which they came; putting in and taking out in logarithmic time, also of what
-//! is in the middle: most time limits never come to pass, and one that was left in until its time would be kept, and
-//! sifted past, for nothing. And no memory is asked for or given back inside, for this lies under a lock: who puts
-//! something in is told that there is no room, and brings more ([`Room`]) in another attempt.
+//! The earliest first, equals in the order in which they came; putting in and taking out in
+//! logarithmic time, also of what is in the middle: most time limits never come to pass, and one
+//! that was left in until its time would be kept, and sifted past, for nothing. And no memory is
+//! asked for or given back inside, for this lies under a lock: who puts something in is told that
+//! there is no room, and brings more ([`Room`]) in another attempt.
 //!
 //! # How
 //!
-//! Four children per node: half the levels of a binary heap, and the children of one node are 64 bytes, a cache line. What
-//! is sifted is small and carries its time: comparing follows no pointer. An entry knows its *slot*, and the slot knows
-//! where the entry is: that is the way in for who takes something out of the middle. The [`Ticket`] for a slot is given
-//! back by [`remove`](Heap::remove) alone, whether the entry has come out already or not, so a slot is not used anew while
-//! somebody may still ask for it.
+//! Four children per node: half the levels of a binary heap, and the children of one node are 64
+//! bytes, a cache line. What is sifted is small and carries its time: comparing follows no pointer.
+//! An entry knows its *slot*, and the slot knows where the entry is: that is the way in for who
+//! takes something out of the middle. The [`Ticket`] for a slot is given back by
+//! [`remove`](Heap::remove) alone, whether the entry has come out already or not, so a slot is not
+//! used anew while somebody may still ask for it.
 //!
 //! # Rejected
 //!
-//! - Nodes on the waiting stacks that know their place, instead of slots: each step of a sift would write into another
-//!   goroutine's stack, which is a page of its own, and every one of these writes would go through a raw pointer.
-//! - Leaving removed entries in until they come to the top, as Go does: a time limit of an hour on each of a million
-//!   requests a second is a heap that nobody wants to sift.
-//! - A timing wheel: constant time, but it rounds, and needs a tick or a search to know when to wake up next.
+//! - Nodes on the waiting stacks that know their place, instead of slots: each step of a sift would
+//!   write into another goroutine's stack, which is a page of its own, and every one of these
+//!   writes would go through a raw pointer.
+//! - Leaving removed entries in until they come to the top, as Go does: a time limit of an hour on
+//!   each of a million requests a second is a heap that nobody wants to sift.
+//! - A timing wheel: constant time, but it rounds, and needs a tick or a search to know when to
+//!   wake up next.
 
 use std::fmt;
 use std::ptr;
@@ -35,7 +39,8 @@ const NOWHERE: u32 = u32::MAX;
 #[derive(Clone, Copy)]
 struct Entry {
     at: u64,
-    /// Counts up, round and round: the order of equals, as long as fewer than half of all numbers lie between them.
+    /// Counts up, round and round: the order of equals, as long as fewer than half of all numbers
+    /// lie between them.
     order: u32,
     slot: u32,
 }
@@ -115,9 +120,12 @@ impl<K> Heap<K> {
         (2 * self.slots.len()).max(16)
     }
 
-    /// Moves into `room` if that is larger; what was moved out of is left in it, to be freed elsewhere.
+    /// Moves into `room` if that is larger; what was moved out of is left in it, to be freed
+    /// elsewhere.
     pub(crate) fn move_into(&mut self, room: &mut Room<K>) {
-        if room.slots.capacity() > self.slots.capacity() && room.entries.capacity() > self.entries.capacity() {
+        if room.slots.capacity() > self.slots.capacity()
+            && room.entries.capacity() > self.entries.capacity()
+        {
             room.entries.append(&mut self.entries);
             room.slots.append(&mut self.slots);
             std::mem::swap(&mut room.entries, &mut self.entries);
@@ -131,7 +139,10 @@ impl<K> Heap<K> {
             return Err(what);
         }
         let slot = match self.vacant {
-            NOWHERE if self.slots.len() == self.slots.capacity() || self.slots.len() >= NOWHERE as usize => {
+            NOWHERE
+                if self.slots.len() == self.slots.capacity()
+                    || self.slots.len() >= NOWHERE as usize =>
+            {
                 return Err(what);
             }
             NOWHERE => {
@@ -208,20 +219,26 @@ impl<K> Heap<K> {
         loop {
             self.fetch_from(16 * place + 5);
             let below = 4 * place + 1..(4 * place + 5).min(self.entries.len());
-            let least = below.reduce(|a, b| if self.entries[b].before(&self.entries[a]) { b } else { a });
-            let Some(least) = least.filter(|least| self.entries[*least].before(&entry)) else { break };
+            let least =
+                below.reduce(|a, b| if self.entries[b].before(&self.entries[a]) { b } else { a });
+            let Some(least) = least.filter(|least| self.entries[*least].before(&entry)) else {
+                break;
+            };
             self.put(place, self.entries[least]);
             place = least;
         }
         self.put(place, entry);
     }
 
-    /// Has the sixteen entries from `place` on fetched, a node's grandchildren: of a large heap they are in no cache, and which of them
-    /// is wanted shows only when the children have been compared.
+    /// Has the sixteen entries from `place` on fetched, a node's grandchildren: of a large heap
+    /// they are in no cache, and which of them is wanted shows only when the children have been
+    /// compared.
     fn fetch_from(&self, place: usize) {
         if let Some(first) = self.entries.get(place) {
             let first = ptr::from_ref(first).addr();
-            (0..16 * size_of::<Entry>()).step_by(fetch::LINE).for_each(|line| fetch::ahead(first.wrapping_add(line)));
+            (0..16 * size_of::<Entry>())
+                .step_by(fetch::LINE)
+                .for_each(|line| fetch::ahead(first.wrapping_add(line)));
         }
     }
 }
@@ -244,12 +261,19 @@ mod tests {
     #[test]
     fn the_earliest_comes_first_and_equals_in_their_order() {
         let mut heap = Heap::new();
-        let tickets: Vec<_> = [5, 3, 5, 1, 3].into_iter().enumerate().map(|(n, at)| insert(&mut heap, at, n)).collect();
+        let tickets: Vec<_> = [5, 3, 5, 1, 3]
+            .into_iter()
+            .enumerate()
+            .map(|(n, at)| insert(&mut heap, at, n))
+            .collect();
         assert_eq!(heap.first(), Some(1));
         assert_eq!(heap.pop_due(0), None);
         let order: Vec<_> = std::iter::from_fn(|| heap.pop_due(5)).collect();
         assert_eq!(order, [3, 1, 4, 0, 2]);
-        assert!(tickets.into_iter().all(|ticket| heap.remove(ticket).is_none()), "all have come out");
+        assert!(
+            tickets.into_iter().all(|ticket| heap.remove(ticket).is_none()),
+            "all have come out"
+        );
     }
 
     #[test]
@@ -295,7 +319,8 @@ mod tests {
             seed ^= seed << 17;
             seed % below
         };
-        let (mut heap, mut map, mut tickets) = (Heap::new(), std::collections::BTreeMap::new(), Vec::new());
+        let (mut heap, mut map, mut tickets) =
+            (Heap::new(), std::collections::BTreeMap::new(), Vec::new());
         for n in 0..20_000_u64 {
             match random(10) {
                 0..5 => {
@@ -309,7 +334,8 @@ mod tests {
                 }
                 _ => {
                     let now = n / 50 + random(20);
-                    let due = map.first_key_value().filter(|(key, _)| key.0 <= now).map(|(key, _)| *key);
+                    let due =
+                        map.first_key_value().filter(|(key, _)| key.0 <= now).map(|(key, _)| *key);
                     assert_eq!(heap.pop_due(now), due.and_then(|key| map.remove(&key)));
                 }
             }

@@ -1,37 +1,44 @@
-//! An inbox: anybody puts nodes in without waiting, one takes them all out at once, in the order in which they came.
+//! An inbox: anybody puts nodes in without waiting, one takes them all out at once, in the order in
+//! which they came.
 //!
 //! # What the outside needs
 //!
-//! Threads of all sorts send woken Gs to the M on which these are settled. No node is lost or seen twice; two nodes
-//! from one sender come out in the order in which they were put in; the taker sees what each sender wrote before.
+//! Threads of all sorts send woken Gs to the M on which these are settled. No node is lost or seen
+//! twice; two nodes from one sender come out in the order in which they were put in; the taker sees
+//! what each sender wrote before.
 //!
 //! # Why it holds
 //!
-//! The word points to the newest node, each link to the one before: a stack to which senders add by exchange, and which
-//! the taker exchanges for nothing. A sender that succeeds linked its node to the very node that was newest at that
-//! moment, whatever became of that node in the meantime, because the exchange compares with the word as it is: no
-//! A-B-A, for nothing is ever taken from the middle and no sender follows a link. The taker turns the chain round,
-//! which is first-in-first-out over the order of the exchanges, so for each sender too.
+//! The word points to the newest node, each link to the one before: a stack to which senders add by
+//! exchange, and which the taker exchanges for nothing. A sender that succeeds linked its node to
+//! the very node that was newest at that moment, whatever became of that node in the meantime,
+//! because the exchange compares with the word as it is: no A-B-A, for nothing is ever taken from
+//! the middle and no sender follows a link. The taker turns the chain round, which is
+//! first-in-first-out over the order of the exchanges, so for each sender too.
 //!
-//! Edge [inbox.push]: the sender's exchange releases, the taker's swap acquires. It reads the newest node only, but the
-//! older senders' exchanges head release sequences that the later exchanges continue, so it synchronises with them all.
-//! The same edge hands over the links, which are plain cells.
+//! Edge [inbox.push]: the sender's exchange releases, the taker's swap acquires. It reads the
+//! newest node only, but the older senders' exchanges head release sequences that the later
+//! exchanges continue, so it synchronises with them all. The same edge hands over the links, which
+//! are plain cells.
 //!
 //! # What it does not do
 //!
-//! It wakes nobody. A sender that then reads whether the taker sleeps needs a `fence(SeqCst)` between the two, and the
-//! taker another between saying that it sleeps and its last [`is_empty`](Inbox::is_empty): that handshake belongs to
-//! the one who has the sleeper's word.
+//! It wakes nobody. A sender that then reads whether the taker sleeps needs a `fence(SeqCst)`
+//! between the two, and the taker another between saying that it sleeps and its last
+//! [`is_empty`](Inbox::is_empty): that handshake belongs to the one who has the sleeper's word.
 //!
 //! # Rejected
 //!
-//! - A linked queue with a stub node (Vyukov): comes out in order without being turned round, but has a moment at which
-//!   a sender that lost its core hides all later nodes; the taker here always gets all that is in.
-//! - A lock around a list: 20 ns more on each wake-up from another core, and a holder that lost its core blocks wakers.
+//! - A linked queue with a stub node (Vyukov): comes out in order without being turned round, but
+//!   has a moment at which a sender that lost its core hides all later nodes; the taker here always
+//!   gets all that is in.
+//! - A lock around a list: 20 ns more on each wake-up from another core, and a holder that lost its
+//!   core blocks wakers.
 //!
 //! # Safety
 //!
-//! As in [`super::list`]: putting in is `unsafe`, the caller promises that the node is alive and in no other container.
+//! As in [`super::list`]: putting in is `unsafe`, the caller promises that the node is alive and in
+//! no other container.
 #![expect(unsafe_code, reason = "intrusive links are raw pointers")]
 
 use std::fmt;
@@ -41,7 +48,8 @@ use gosched_runtime_sys::primitive::{AtomicPtr, Ordering, const_fn, mutated};
 
 use super::list::{Linked, List};
 
-/// The inbox of one taker. (Two takers at once would each get some nodes: still sound, but no order between them.)
+/// The inbox of one taker. (Two takers at once would each get some nodes: still sound, but no order
+/// between them.)
 pub(crate) struct Inbox<T: Linked> {
     /// The node that came last; its link leads to the one before.
     newest: AtomicPtr<T>,
@@ -66,9 +74,12 @@ impl<T: Linked> Inbox<T> {
         let link = unsafe { node.as_ref() }.link();
         // SAFETY: the node is about to be put in here.
         debug_assert!(unsafe { link.is_free() }, "a node is queued twice");
-        // ORDERING[inbox.push]: partner is the swap in `take_all`: it sees the link, and what the sender wrote before.
-        let published = if mutated("inbox.push_relaxed") { Ordering::Relaxed } else { Ordering::Release };
-        // The first guess is an empty inbox: mostly true, and a load before the exchange would fetch the line twice.
+        // ORDERING[inbox.push]: partner is the swap in `take_all`: it sees the link, and what the
+        // sender wrote before.
+        let published =
+            if mutated("inbox.push_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+        // The first guess is an empty inbox: mostly true, and a load before the exchange would
+        // fetch the line twice.
         let mut before: *mut T = ptr::null_mut();
         loop {
             // SAFETY: the node is not in yet, so the link is the caller's.
@@ -77,7 +88,12 @@ impl<T: Linked> Inbox<T> {
                 self.newest.store(node.as_ptr(), published);
                 return;
             }
-            match self.newest.compare_exchange_weak(before, node.as_ptr(), published, Ordering::Relaxed) {
+            match self.newest.compare_exchange_weak(
+                before,
+                node.as_ptr(),
+                published,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return,
                 Err(other) => before = other,
             }
@@ -91,13 +107,15 @@ impl<T: Linked> Inbox<T> {
             return List::new();
         }
         // ORDERING[inbox.push]: partner is the exchange in `push`.
-        let acquired = if mutated("inbox.take_relaxed") { Ordering::Relaxed } else { Ordering::Acquire };
+        let acquired =
+            if mutated("inbox.take_relaxed") { Ordering::Relaxed } else { Ordering::Acquire };
         let newest = self.newest.swap(ptr::null_mut(), acquired);
         // SAFETY: the swap took the chain out, so it is this thread's alone.
         unsafe { in_order(newest) }
     }
 
-    /// Whether nothing is in. Only a hint, but for a taker that fenced after it said that it sleeps.
+    /// Whether nothing is in. Only a hint, but for a taker that fenced after it said that it
+    /// sleeps.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.newest.load(Ordering::Relaxed).is_null()
@@ -122,7 +140,8 @@ unsafe fn in_order<T: Linked>(newest: *mut T) -> List<T> {
         let Some(older) = NonNull::new(older.cast::<T>()) else { break };
         (newer, node, len) = (node.as_ptr(), older, len + 1);
     }
-    // SAFETY: the loop linked the oldest node to `last`, whose link it made null; the chain is the caller's.
+    // SAFETY: the loop linked the oldest node to `last`, whose link it made null; the chain is the
+    // caller's.
     unsafe { List::from_chain(node, last, len) }
 }
 
@@ -144,7 +163,8 @@ mod tests {
         assert!(inbox.take_all().is_empty());
         for round in 0..2 {
             for node in &nodes {
-                // SAFETY: the vector outlives the inbox's use of it, and the round before took the nodes out.
+                // SAFETY: the vector outlives the inbox's use of it, and the round before took the
+                // nodes out.
                 unsafe { inbox.push(node.into()) };
             }
             assert!(!inbox.is_empty());

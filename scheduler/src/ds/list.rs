@@ -1,18 +1,22 @@
-//! An intrusive first-in-first-out list: queueing a node allocates nothing, because the node brings its own link.
+//! An intrusive first-in-first-out list: queueing a node allocates nothing, because the node brings
+//! its own link.
 //!
-//! A node is in at most one [`List`] or [`Inbox`](super::inbox::Inbox) at a time, and whoever holds that container by
-//! `&mut` (or just took it) is the only one who touches the links of the nodes in it. So the link needs no atomics;
-//! it is a cell that loom watches, and a broken hand-over between two containers is a data race in the model.
+//! A node is in at most one [`List`] or [`Inbox`](super::inbox::Inbox) at a time, and whoever holds
+//! that container by `&mut` (or just took it) is the only one who touches the links of the nodes in
+//! it. So the link needs no atomics; it is a cell that loom watches, and a broken hand-over between
+//! two containers is a data race in the model.
 //!
-//! A list does not own its nodes: it holds the *place in a queue* of nodes whose lifetime is somebody else's affair.
-//! Dropping a list that is not empty forgets its nodes. Rejected: `VecDeque` of owning handles (grows while a lock is
-//! held, and an allocator that calls back into the scheduler would find it half done); a doubly linked list (nothing
-//! in the scheduler leaves a run queue from the middle).
+//! A list does not own its nodes: it holds the *place in a queue* of nodes whose lifetime is
+//! somebody else's affair. Dropping a list that is not empty forgets its nodes. Rejected:
+//! `VecDeque` of owning handles (grows while a lock is held, and an allocator that calls back into
+//! the scheduler would find it half done); a doubly linked list (nothing in the scheduler leaves a
+//! run queue from the middle).
 //!
 //! # Safety
 //!
-//! Putting a node in is `unsafe`: the caller promises that it is alive until it is taken out, and in no other
-//! container. Everything else is safe because it only follows links that such calls made.
+//! Putting a node in is `unsafe`: the caller promises that it is alive until it is taken out, and
+//! in no other container. Everything else is safe because it only follows links that such calls
+//! made.
 #![expect(unsafe_code, reason = "intrusive links are raw pointers")]
 
 use std::fmt;
@@ -22,20 +26,22 @@ use gosched_runtime_sys::primitive::{UnsafeCell, const_fn};
 
 /// What a node brings along to be queued.
 pub(crate) struct Link {
-    /// The node behind this one; null at the end; [`UNLINKED`] outside of any container (debug builds only).
+    /// The node behind this one; null at the end; [`UNLINKED`] outside of any container (debug
+    /// builds only).
     next: UnsafeCell<*mut ()>,
 }
 
-// SAFETY: the pointer is only a word here; following it is the containers' business, which are Send only for nodes
-// that may be shared and sent.
+// SAFETY: the pointer is only a word here; following it is the containers' business, which are Send
+// only for nodes that may be shared and sent.
 unsafe impl Send for Link {}
-// SAFETY: the cell is private to this module, and its functions are unsafe: the caller has the container.
+// SAFETY: the cell is private to this module, and its functions are unsafe: the caller has the
+// container.
 unsafe impl Sync for Link {}
 
 /// A type whose values can be queued.
 ///
-/// Nodes go from thread to thread (`Send`), and a container looks at a node's link while others hold references to
-/// the node (`Sync`).
+/// Nodes go from thread to thread (`Send`), and a container looks at a node's link while others
+/// hold references to the node (`Sync`).
 ///
 /// # Safety
 ///
@@ -45,7 +51,8 @@ pub(crate) unsafe trait Linked: Sized + Send + Sync {
     fn link(&self) -> &Link;
 }
 
-/// Marks a link that is in no container. It is never followed, only compared, and only in debug builds.
+/// Marks a link that is in no container. It is never followed, only compared, and only in debug
+/// builds.
 const UNLINKED: *mut () = ptr::without_provenance_mut(usize::MAX);
 
 impl Link {
@@ -130,7 +137,8 @@ impl<T: Linked> List<T> {
     ///
     /// # Safety
     ///
-    /// That is so, the link of `last` is null, and the caller has the container they come from and gives it up.
+    /// That is so, the link of `last` is null, and the caller has the container they come from and
+    /// gives it up.
     pub(super) unsafe fn from_chain(first: NonNull<T>, last: NonNull<T>, len: usize) -> Self {
         Self { ends: Some((first, last)), len }
     }
@@ -229,7 +237,9 @@ pub(super) mod testing {
         /// Takes the nodes out, and returns their numbers in order.
         pub(in super::super) fn values(mut list: List<Self>) -> Vec<usize> {
             // SAFETY: a test's nodes outlive its lists.
-            std::iter::from_fn(|| list.pop_front()).map(|node| unsafe { node.as_ref() }.value).collect()
+            std::iter::from_fn(|| list.pop_front())
+                .map(|node| unsafe { node.as_ref() }.value)
+                .collect()
         }
     }
 }

@@ -1,5 +1,6 @@
-//! The concurrent data structures under the scheduler's verbs. They are generic and know no G, M or P: each file holds
-//! one protocol, the words it is made of, and the argument why it is right; `model/` checks that argument with loom.
+//! The concurrent data structures under the scheduler's verbs. They are generic and know no G, M or
+//! P: each file holds one protocol, the words it is made of, and the argument why it is right;
+//! `model/` checks that argument with loom.
 
 pub(crate) mod grow;
 pub(crate) mod heap;

@@ -1,15 +1,18 @@
-//! The park word: parking one owner (a G) without ever losing its wake-up and without ever running it twice.
+//! The park word: parking one owner (a G) without ever losing its wake-up and without ever running
+//! it twice.
 //!
 //! # What the outside needs
 //!
-//! A wait has three parties. The *owner* decides to wait, is switched out, and then [`commit`](Parker::commit) runs on
-//! the stack below it. *Notifiers* have what it waits for; *cancellers* want it to give up. Three promises:
+//! A wait has three parties. The *owner* decides to wait, is switched out, and then
+//! [`commit`](Parker::commit) runs on the stack below it. *Notifiers* have what it waits for;
+//! *cancellers* want it to give up. Three promises:
 //!
-//! 1. **No lost wake-up.** After a `notify`, the commit refuses, or somebody claimed what the commit parked.
+//! 1. **No lost wake-up.** After a `notify`, the commit refuses, or somebody claimed what the
+//!    commit parked.
 //! 2. **One claimer.** For each `Parked`, at most one `notify` or `cancel` returns `Owner`.
-//! 3. **Whole hand-over.** The claimer sees all that the owner and its switching out wrote; an owner that is refused,
-//!    or sees [`notified`](Parker::notified) or [`pending`](Parker::pending), sees all that the other side wrote
-//!    before.
+//! 3. **Whole hand-over.** The claimer sees all that the owner and its switching out wrote; an
+//!    owner that is refused, or sees [`notified`](Parker::notified) or
+//!    [`pending`](Parker::pending), sees all that the other side wrote before.
 //!
 //! # The word
 //!
@@ -24,35 +27,44 @@
 //!
 //! # Why it holds
 //!
-//! Everything is in one word and every change but `reset` is a read-modify-write, so the changes have one order, and
-//! each acts on the word that the one before it left. Let C be the commit's exchange, N a notify's, X a cancel's.
+//! Everything is in one word and every change but `reset` is a read-modify-write, so the changes
+//! have one order, and each acts on the word that the one before it left. Let C be the commit's
+//! exchange, N a notify's, X a cancel's.
 //!
-//! - N before C: C finds NOTIFIED and refuses; only the owner's own `prepare` takes that state away. C before N: N
-//!   finds PARKED, and claims; or somebody else did between them. That is promise 1. The same with X, whose bit C tests
-//!   and nothing but `reset`, and the owner before its next commit, takes away; a commit that may not be cancelled goes to SHIELDED, which X does not claim.
-//! - To claim is to exchange PARKED for RUNNING; PARKED comes back by a commit only, and a commit is made by the owner
-//!   that the claimer made run. So between two commits there is one claim: promise 2.
-//! - C releases, N and X acquire: the claimer has the owner's saved registers. N and X release, a refused C and the two
-//!   questions acquire. Release sequences never break off, for all changes are read-modify-writes. That is promise 3,
-//!   and each half is one edge: [parker.park], [parker.note].
+//! - N before C: C finds NOTIFIED and refuses; only the owner's own `prepare` takes that state
+//!   away. C before N: N finds PARKED, and claims; or somebody else did between them. That is
+//!   promise 1. The same with X, whose bit C tests and nothing but `reset`, and the owner before
+//!   its next commit, takes away; a commit that may not be cancelled goes to SHIELDED, which X does
+//!   not claim.
+//! - To claim is to exchange PARKED for RUNNING; PARKED comes back by a commit only, and a commit
+//!   is made by the owner that the claimer made run. So between two commits there is one claim:
+//!   promise 2.
+//! - C releases, N and X acquire: the claimer has the owner's saved registers. N and X release, a
+//!   refused C and the two questions acquire. Release sequences never break off, for all changes
+//!   are read-modify-writes. That is promise 3, and each half is one edge: [parker.park],
+//!   [parker.note].
 //!
-//! After a C that succeeded, its thread must not touch the owner, nor this word: the owner may run elsewhere, and end.
+//! After a C that succeeded, its thread must not touch the owner, nor this word: the owner may run
+//! elsewhere, and end.
 //!
 //! # A notification sticks
 //!
-//! A refusal does not use NOTIFIED up; only `prepare` does, which begins the next wait. A notifier claims under its
-//! queue's lock and *then* makes its last store to the waiting node. An owner that used the notification up, found the
-//! node untouched and parked again would sleep for good: the notifier got `Left` and wakes nobody. As it is, it goes
-//! round until it sees that store, which is a few instructions away. `prepare` forgets nothing that counts: a
-//! notifier of an earlier wait was done before that wait returned, and this wait's comes after its node is linked.
+//! A refusal does not use NOTIFIED up; only `prepare` does, which begins the next wait. A notifier
+//! claims under its queue's lock and *then* makes its last store to the waiting node. An owner that
+//! used the notification up, found the node untouched and parked again would sleep for good: the
+//! notifier got `Left` and wakes nobody. As it is, it goes round until it sees that store, which is
+//! a few instructions away. `prepare` forgets nothing that counts: a notifier of an earlier wait
+//! was done before that wait returned, and this wait's comes after its node is linked.
 //!
 //! # Rejected
 //!
-//! - Bits that are only ever set (`fetch_or` for notify and cancel, no loop): every wait then pays a third
-//!   read-modify-write to clear them; here `prepare` is a load, and a loop goes round only when parties collide.
-//! - Go's lock that the parking function holds until the G is off its stack (`unlockf`): it binds every waiter to one
-//!   lock, and a select or a cancel has several.
-//! - A count of permits: a G waits for one thing at a time, and a wake-up too many must not excuse the next wait.
+//! - Bits that are only ever set (`fetch_or` for notify and cancel, no loop): every wait then pays
+//!   a third read-modify-write to clear them; here `prepare` is a load, and a loop goes round only
+//!   when parties collide.
+//! - Go's lock that the parking function holds until the G is off its stack (`unlockf`): it binds
+//!   every waiter to one lock, and a select or a cancel has several.
+//! - A count of permits: a G waits for one thing at a time, and a wake-up too many must not excuse
+//!   the next wait.
 
 use gosched_runtime_sys::primitive::{AtomicU32, Ordering, const_fn, mutated};
 
@@ -80,7 +92,8 @@ pub(crate) enum Commit {
 pub(crate) enum Notify {
     /// The caller has what was parked, and must make it run, once.
     Owner,
-    /// There is nothing to make run: the owner does, or will find out when it next parks, or somebody else claimed it.
+    /// There is nothing to make run: the owner does, or will find out when it next parks, or
+    /// somebody else claimed it.
     Left,
 }
 
@@ -98,7 +111,8 @@ impl Parker {
         }
     }
 
-    /// Begins a wait, by the owner, before anybody can learn of it: forgets the notification of an earlier wait.
+    /// Begins a wait, by the owner, before anybody can learn of it: forgets the notification of an
+    /// earlier wait.
     #[inline(always)]
     pub(crate) fn prepare(&self) {
         if self.word.load(Ordering::Relaxed) & STATE == RUNNING {
@@ -112,13 +126,15 @@ impl Parker {
         }
     }
 
-    /// Parks the owner, which is switched out; a cancel refuses or wakes it only if it is `cancellable`.
+    /// Parks the owner, which is switched out; a cancel refuses or wakes it only if it is
+    /// `cancellable`.
     #[inline(always)]
     pub(crate) fn commit(&self, cancellable: bool) -> Commit {
         let parked = if cancellable { PARKED } else { SHIELDED };
-        // ORDERING[parker.park]: partner are the exchanges in `notify` and `cancel`: who claims sees the owner as it
-        // was left, its saved registers and the context that was switched out.
-        let published = if mutated("parker.park_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+        // ORDERING[parker.park]: partner are the exchanges in `notify` and `cancel`: who claims
+        // sees the owner as it was left, its saved registers and the context that was switched out.
+        let published =
+            if mutated("parker.park_relaxed") { Ordering::Relaxed } else { Ordering::Release };
         // ORDERING[parker.note]: as in `commit_over`.
         match self.word.compare_exchange(RUNNING, parked, published, Ordering::Acquire) {
             Ok(_) => Commit::Parked,
@@ -138,9 +154,14 @@ impl Parker {
                 }
                 return Commit::Refused;
             }
-            // ORDERING[parker.note]: partner are the exchanges in `notify` and `cancel`: a refused owner sees what they
-            // wrote before.
-            match self.word.compare_exchange(word, word & CANCEL | parked, published, Ordering::Acquire) {
+            // ORDERING[parker.note]: partner are the exchanges in `notify` and `cancel`: a refused
+            // owner sees what they wrote before.
+            match self.word.compare_exchange(
+                word,
+                word & CANCEL | parked,
+                published,
+                Ordering::Acquire,
+            ) {
                 Ok(_) => return Commit::Parked,
                 Err(other) => word = other,
             }
@@ -151,7 +172,8 @@ impl Parker {
     /// Claims the owner if it is parked, and else sees to it that its next commit refuses.
     #[inline(always)]
     pub(crate) fn notify(&self) -> Notify {
-        // The first guess is the case that is worth being fast; a load before it would fetch the line twice.
+        // The first guess is the case that is worth being fast; a load before it would fetch the
+        // line twice.
         let claimed = if mutated("parker.claim_leaves_parked") { PARKED } else { RUNNING };
         // ORDERING[parker.park]: as in `notify_over`.
         match self.word.compare_exchange(PARKED, claimed, Ordering::AcqRel, Ordering::Relaxed) {
@@ -170,7 +192,8 @@ impl Parker {
                 _ => (word & CANCEL | NOTIFIED, Notify::Left),
             };
             // ORDERING[parker.park]: partner is the exchange in `commit`.
-            // ORDERING[parker.note]: partner are the failing exchange in `commit` and the load in `notified`.
+            // ORDERING[parker.note]: partner are the failing exchange in `commit` and the load in
+            // `notified`.
             match self.word.compare_exchange(word, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return outcome,
                 Err(other) => word = other,
@@ -178,17 +201,21 @@ impl Parker {
         }
     }
 
-    /// Asks the owner to give up this and every later wait that is cancellable, and claims it if it is parked in one.
+    /// Asks the owner to give up this and every later wait that is cancellable, and claims it if it
+    /// is parked in one.
     pub(crate) fn cancel(&self) -> Notify {
         let mut word = PARKED;
         loop {
             let (next, outcome) = match word & STATE {
                 PARKED => (CANCEL | RUNNING, Notify::Owner),
-                SHIELDED if mutated("parker.cancel_claims_shielded") => (CANCEL | RUNNING, Notify::Owner),
+                SHIELDED if mutated("parker.cancel_claims_shielded") => {
+                    (CANCEL | RUNNING, Notify::Owner)
+                }
                 _ => (word | CANCEL, Notify::Left),
             };
             // ORDERING[parker.park]: partner is the exchange in `commit`.
-            // ORDERING[parker.note]: partner are the failing exchange in `commit` and the load in `cancelled`.
+            // ORDERING[parker.note]: partner are the failing exchange in `commit` and the load in
+            // `cancelled`.
             match self.word.compare_exchange(word, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return outcome,
                 Err(other) => word = other,
@@ -203,7 +230,8 @@ impl Parker {
         self.word.load(Ordering::Acquire) & CANCEL != 0
     }
 
-    /// Whether the owner is parked. A hint to others; it may have been claimed, or begin another wait.
+    /// Whether the owner is parked. A hint to others; it may have been claimed, or begin another
+    /// wait.
     pub(crate) fn is_parked(&self) -> bool {
         matches!(self.word.load(Ordering::Relaxed) & STATE, PARKED | SHIELDED)
     }
@@ -211,13 +239,14 @@ impl Parker {
     /// Whether somebody notified the running owner in this wait.
     #[inline(always)]
     pub(crate) fn notified(&self) -> bool {
-        // ORDERING[parker.note]: partner is the exchange in `notify`: what it wrote before is visible.
+        // ORDERING[parker.note]: partner is the exchange in `notify`: what it wrote before is
+        // visible.
         self.word.load(Ordering::Acquire) & STATE == NOTIFIED
     }
 
-    /// By the running owner: the reason for which it is to give its waits up, if there is one. `reason` looks for it; who
-    /// cancels makes his visible first. A cancel without one is left over, from an earlier owner or from what this one has
-    /// left, and is forgotten.
+    /// By the running owner: the reason for which it is to give its waits up, if there is one.
+    /// `reason` looks for it; who cancels makes his visible first. A cancel without one is left
+    /// over, from an earlier owner or from what this one has left, and is forgotten.
     #[inline(always)]
     pub(crate) fn pending<R>(&self, reason: impl Fn() -> Option<R>) -> Option<R> {
         if !self.cancelled() {
@@ -231,8 +260,8 @@ impl Parker {
         if let Some(why) = reason() {
             return Some(why);
         }
-        // ORDERING[parker.note]: partner is the exchange in `cancel`: the reason of whichever is forgotten here is visible
-        // to the second look.
+        // ORDERING[parker.note]: partner is the exchange in `cancel`: the reason of whichever is
+        // forgotten here is visible to the second look.
         self.word.fetch_and(STATE, Ordering::Acquire);
         if mutated("parker.forgets_unseen") {
             return None;
@@ -242,8 +271,8 @@ impl Parker {
         Some(why)
     }
 
-    /// Makes it the word of a new owner. Nobody may know the old one any more: a notification or cancel that comes
-    /// while this runs may reach either of them.
+    /// Makes it the word of a new owner. Nobody may know the old one any more: a notification or
+    /// cancel that comes while this runs may reach either of them.
     pub(crate) fn reset(&self) {
         self.word.store(RUNNING, Ordering::Relaxed);
     }
@@ -301,7 +330,11 @@ mod tests {
         assert_eq!(parker.notify(), Notify::Owner);
         assert!(parker.cancelled());
         parker.prepare();
-        assert_eq!(parker.commit(false), Commit::Parked, "a pending cancel does not refuse a shielded wait");
+        assert_eq!(
+            parker.commit(false),
+            Commit::Parked,
+            "a pending cancel does not refuse a shielded wait"
+        );
         assert_eq!(parker.notify(), Notify::Owner);
     }
 }

@@ -1,4 +1,5 @@
-//! What a runtime knows of being quiet: whether it was told, what came of it, and who may come from outside.
+//! What a runtime knows of being quiet: whether it was told, what came of it, and who may come from
+//! outside.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};

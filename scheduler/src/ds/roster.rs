@@ -1,22 +1,25 @@
 //! Threads that help: how many there are, and which of them wait for something to do.
 //!
-//! What leaves of its own accord may be wanted at that moment. A helper that has waited for long enough ends, and
-//! somebody with work for a helper may have chosen this very one. So being chosen is a fact under one lock: who finds a
-//! helper in the list takes it out of the list, and owes it a message from then on; a helper that wants to go looks for
-//! itself in the list, and one that is not there any more is owed a message, and waits for it.
+//! What leaves of its own accord may be wanted at that moment. A helper that has waited for long
+//! enough ends, and somebody with work for a helper may have chosen this very one. So being chosen
+//! is a fact under one lock: who finds a helper in the list takes it out of the list, and owes it a
+//! message from then on; a helper that wants to go looks for itself in the list, and one that is
+//! not there any more is owed a message, and waits for it.
 //!
 //! # Invariants, whenever the lock is free
 //!
-//! - A helper is in `waiting`, or works, or a message for it is on its way, or it has been counted out.
+//! - A helper is in `waiting`, or works, or a message for it is on its way, or it has been counted
+//!   out.
 //! - `helpers` counts those that were admitted and not counted out; it is never above the limit.
 //!
-//! The last one to wait is the first to be chosen. With the first, a few pieces of work a second would keep every helper
-//! of a former crowd from ever being idle for long.
+//! The last one to wait is the first to be chosen. With the first, a few pieces of work a second
+//! would keep every helper of a former crowd from ever being idle for long.
 //!
-//! *Rejected.* One channel that all helpers wait on, and a count of those who do: it serves the one that waits longest,
-//! which is the wrong one; and a count says how many may leave, not whether one was chosen, so that a helper would have
-//! to wait without a limit for a message that another one gets. A channel without a buffer, whose sender fails unless
-//! somebody receives at that moment: a helper on its way back to wait looks like none.
+//! *Rejected.* One channel that all helpers wait on, and a count of those who do: it serves the one
+//! that waits longest, which is the wrong one; and a count says how many may leave, not whether one
+//! was chosen, so that a helper would have to wait without a limit for a message that another one
+//! gets. A channel without a buffer, whose sender fails unless somebody receives at that moment: a
+//! helper on its way back to wait looks like none.
 
 use std::mem;
 
@@ -62,8 +65,8 @@ impl<H> Roster<H> {
             if state.closed || state.helpers >= self.limit {
                 return Claim::Nobody;
             }
-            // Room for the new one in the list, before it exists: an allocator that blocks comes by here, so nothing is
-            // allocated or freed under the lock.
+            // Room for the new one in the list, before it exists: an allocator that blocks comes by
+            // here, so nothing is allocated or freed under the lock.
             let wanted = state.helpers + 1;
             if state.waiting.capacity() < wanted && room.capacity() >= wanted {
                 mem::swap(&mut state.waiting, &mut room);
@@ -88,7 +91,8 @@ impl<H> Roster<H> {
         self.state.lock().helpers
     }
 
-    /// A helper has nothing to do: it waits for a message. False if the roster is closed: it is counted out.
+    /// A helper has nothing to do: it waits for a message. False if the roster is closed: it is
+    /// counted out.
     pub(crate) fn enlist(&self, helper: H) -> bool {
         let mut state = self.state.lock();
         if state.closed {
@@ -101,8 +105,8 @@ impl<H> Roster<H> {
         true
     }
 
-    /// A helper that `is` says which wants to leave. True: it is counted out. False: it was chosen, and must wait for its
-    /// message.
+    /// A helper that `is` says which wants to leave. True: it is counted out. False: it was chosen,
+    /// and must wait for its message.
     pub(crate) fn leave(&self, is: impl Fn(&H) -> bool) -> bool {
         let mut state = self.state.lock();
         let at = state.waiting.iter().rposition(is);
@@ -114,7 +118,8 @@ impl<H> Roster<H> {
         removed.is_some() || mutated("roster.leaves_when_chosen")
     }
 
-    /// From here on nobody is admitted and nobody waits. Those who do are the caller's to send away.
+    /// From here on nobody is admitted and nobody waits. Those who do are the caller's to send
+    /// away.
     pub(crate) fn close(&self) -> Vec<H> {
         let mut state = self.state.lock();
         state.closed = !mutated("roster.close_forgets_to_shut");

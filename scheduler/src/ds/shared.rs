@@ -1,23 +1,24 @@
-//! A box with a count of its owners, for what two share from the beginning: an `Arc` without weak references, made for two at
-//! once, whose last owner pays no read-modify-write.
+//! A box with a count of its owners, for what two share from the beginning: an `Arc` without weak
+//! references, made for two at once, whose last owner pays no read-modify-write.
 //!
-//! A goroutine's packet belongs to the goroutine and to its handle. With `Arc` the second one is an addition, each of them a
-//! subtraction, and the last one another for the weak count: four of the thirteen read-modify-writes that a spawn and its join
-//! took. Here it is one, by whoever is the first to let go.
+//! A goroutine's packet belongs to the goroutine and to its handle. With `Arc` the second one is an
+//! addition, each of them a subtraction, and the last one another for the weak count: four of the
+//! thirteen read-modify-writes that a spawn and its join took. Here it is one, by whoever is the
+//! first to let go.
 //!
 //! # Why it holds
 //!
-//! The count is that of the [`Shared`]s there are. It grows only by [`Clone`], which takes an owner; so who owns the box and reads
-//! one is the only owner there is and stays it for as long as it does not clone. It may then use the value as its own, or free it,
-//! without changing the count.
+//! The count is that of the [`Shared`]s there are. It grows only by [`Clone`], which takes an
+//! owner; so who owns the box and reads one is the only owner there is and stays it for as long as
+//! it does not clone. It may then use the value as its own, or free it, without changing the count.
 //!
-//! Edge [shared.gone]: who lets go releases; who reads one, or is the last to subtract, acquires. So whatever the other owners did
-//! to the value comes before its end.
+//! Edge [shared.gone]: who lets go releases; who reads one, or is the last to subtract, acquires.
+//! So whatever the other owners did to the value comes before its end.
 //!
 //! # Safety
 //!
-//! The pointer is a leaked box's, which is there until the last owner frees it. `Shared<T>` lends `&T`, and `&mut T` or the value
-//! itself to the only owner.
+//! The pointer is a leaked box's, which is there until the last owner frees it. `Shared<T>` lends
+//! `&T`, and `&mut T` or the value itself to the only owner.
 #![expect(unsafe_code, reason = "owns a box together with others")]
 
 use std::borrow::Borrow;
@@ -28,7 +29,8 @@ use std::ptr::NonNull;
 use gosched_runtime_sys::fatal::{Part, fatal};
 use gosched_runtime_sys::primitive::{AtomicUsize, Ordering, fence, mutated};
 
-/// What the owners share. Opaque to others; it is named by those who change the type that it is known by.
+/// What the owners share. Opaque to others; it is named by those who change the type that it is
+/// known by.
 pub(crate) struct Counted<T: ?Sized> {
     owners: AtomicUsize,
     value: T,
@@ -37,7 +39,8 @@ pub(crate) struct Counted<T: ?Sized> {
 /// One of the owners of a value.
 pub(crate) struct Shared<T: ?Sized>(NonNull<Counted<T>>);
 
-// SAFETY: as of `Arc`: owners on several threads have `&T`, and any of them may come to drop the value.
+// SAFETY: as of `Arc`: owners on several threads have `&T`, and any of them may come to drop the
+// value.
 unsafe impl<T: ?Sized + Send + Sync> Send for Shared<T> {}
 // SAFETY: as above; a `&Shared` clones.
 unsafe impl<T: ?Sized + Send + Sync> Sync for Shared<T> {}
@@ -46,7 +49,8 @@ impl<T> Shared<T> {
     /// Two owners of `value`.
     #[inline]
     pub(crate) fn two(value: T) -> [Self; 2] {
-        let counted = NonNull::from(Box::leak(Box::new(Counted { owners: AtomicUsize::new(2), value })));
+        let counted =
+            NonNull::from(Box::leak(Box::new(Counted { owners: AtomicUsize::new(2), value })));
         [Self(counted), Self(counted)]
     }
 
@@ -58,7 +62,8 @@ impl<T> Shared<T> {
 
     /// # Safety
     ///
-    /// `raw` comes from [`into_raw`](Self::into_raw) of this type, but for lifetimes, and is made an owner again once.
+    /// `raw` comes from [`into_raw`](Self::into_raw) of this type, but for lifetimes, and is made
+    /// an owner again once.
     #[inline]
     pub(crate) unsafe fn from_raw(raw: NonNull<()>) -> Self {
         Self(raw.cast())
@@ -79,8 +84,10 @@ impl<T: ?Sized> Shared<T> {
     /// Whether nobody else owns it, nor will until this owner clones.
     #[inline]
     pub(crate) fn is_alone(&self) -> bool {
-        // ORDERING[shared.gone]: pairs with the subtraction in `drop`: what the others did comes before what this one does now.
-        let order = if mutated("shared.alone_relaxed") { Ordering::Relaxed } else { Ordering::Acquire };
+        // ORDERING[shared.gone]: pairs with the subtraction in `drop`: what the others did comes
+        // before what this one does now.
+        let order =
+            if mutated("shared.alone_relaxed") { Ordering::Relaxed } else { Ordering::Acquire };
         self.counted().owners.load(order) == 1
     }
 
@@ -90,7 +97,8 @@ impl<T: ?Sized> Shared<T> {
         if !self.is_alone() {
             return None;
         }
-        // SAFETY: the box is there, and nobody else has it: nor can anybody while this owner is borrowed.
+        // SAFETY: the box is there, and nobody else has it: nor can anybody while this owner is
+        // borrowed.
         Some(unsafe { &mut self.0.as_mut().value })
     }
 
@@ -98,10 +106,14 @@ impl<T: ?Sized> Shared<T> {
     ///
     /// # Safety
     ///
-    /// `known_as` gives the pointer that it gets, at most made wide or thin again; the type is the value's own, one of its traits, or the
-    /// same with other lifetimes, and `Send` and `Sync` if the value is sent or shared.
+    /// `known_as` gives the pointer that it gets, at most made wide or thin again; the type is the
+    /// value's own, one of its traits, or the same with other lifetimes, and `Send` and `Sync` if
+    /// the value is sent or shared.
     #[inline]
-    pub(crate) unsafe fn known_as<U: ?Sized>(self, known_as: fn(*mut Counted<T>) -> *mut Counted<U>) -> Shared<U> {
+    pub(crate) unsafe fn known_as<U: ?Sized>(
+        self,
+        known_as: fn(*mut Counted<T>) -> *mut Counted<U>,
+    ) -> Shared<U> {
         let counted = known_as(mem::ManuallyDrop::new(self).0.as_ptr());
         // SAFETY: by contract the pointer that came from a `NonNull`.
         Shared(unsafe { NonNull::new_unchecked(counted) })
@@ -140,7 +152,9 @@ impl<T: ?Sized> Clone for Shared<T> {
         // Relaxed: this owner keeps the count above zero.
         let owners = self.counted().owners.fetch_add(1, Ordering::Relaxed);
         if owners > isize::MAX as usize {
-            fatal(&[Part::Text("gosched: more owners than there is memory for, most of which were forgotten\n")]);
+            fatal(&[Part::Text(
+                "gosched: more owners than there is memory for, most of which were forgotten\n",
+            )]);
         }
         Self(self.0)
     }
@@ -152,8 +166,10 @@ impl<T: ?Sized> Drop for Shared<T> {
         if self.is_alone() {
             return Self::free(self.0);
         }
-        // ORDERING[shared.gone]: pairs with the load in `is_alone`, and with the fence below in whoever comes last.
-        let order = if mutated("shared.drop_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+        // ORDERING[shared.gone]: pairs with the load in `is_alone`, and with the fence below in
+        // whoever comes last.
+        let order =
+            if mutated("shared.drop_relaxed") { Ordering::Relaxed } else { Ordering::Release };
         if self.counted().owners.fetch_sub(1, order) == 1 {
             // ORDERING[shared.gone]: pairs with the subtractions of the others.
             fence(Ordering::Acquire);
@@ -197,7 +213,8 @@ mod tests {
         let value = Rc::new(7);
         let [one, other] = Shared::two(value.clone());
         // SAFETY: the pointer is made wide, and the value is its trait's.
-        let shown: Shared<dyn std::fmt::Debug> = unsafe { one.known_as(|counted| counted as *mut Counted<_>) };
+        let shown: Shared<dyn std::fmt::Debug> =
+            unsafe { one.known_as(|counted| counted as *mut Counted<_>) };
         assert_eq!(format!("{:?}", &*shown), "7");
         drop(other);
         drop(shown);

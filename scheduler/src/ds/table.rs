@@ -1,18 +1,20 @@
-//! The table: a word on which the right to run (a P) lies while somebody works who might be stopped, and from which
-//! others may take it.
+//! The table: a word on which the right to run (a P) lies while somebody works who might be
+//! stopped, and from which others may take it.
 //!
 //! # What the outside needs
 //!
-//! The *own* thread (an M) takes the thing off when it enters the runtime and puts it back when it leaves, on every
-//! `go` and every channel operation: that must cost one read-modify-write and one store. *Outsiders* (sysmon) take it
-//! from an own thread that keeps it too long. Three promises:
+//! The *own* thread (an M) takes the thing off when it enters the runtime and puts it back when it
+//! leaves, on every `go` and every channel operation: that must cost one read-modify-write and one
+//! store. *Outsiders* (sysmon) take it from an own thread that keeps it too long. Three promises:
 //!
-//! 1. **One owner.** What was put on the table is had by one: the table, the own thread, or one outsider.
-//! 2. **BUSY is never taken.** While the own thread has the table in hand, no outsider gets anything, and what the
-//!    thread itself enters a second time (an allocator hook under its own scheduler) gets nothing either, and is told
-//!    so.
-//! 3. **Whole hand-over.** Who gets the thing sees all that was done with it before. An own thread that finds it gone
-//!    also sees what the outsider wrote before it took it: the books about the taking are made before the taking.
+//! 1. **One owner.** What was put on the table is had by one: the table, the own thread, or one
+//!    outsider.
+//! 2. **BUSY is never taken.** While the own thread has the table in hand, no outsider gets
+//!    anything, and what the thread itself enters a second time (an allocator hook under its own
+//!    scheduler) gets nothing either, and is told so.
+//! 3. **Whole hand-over.** Who gets the thing sees all that was done with it before. An own thread
+//!    that finds it gone also sees what the outsider wrote before it took it: the books about the
+//!    taking are made before the taking.
 //!
 //! # The word
 //!
@@ -25,33 +27,36 @@
 //!
 //! # Why it holds
 //!
-//! Only read-modify-writes take a pointer out, and each leaves something else in its place: promise 1 for taking. Only
-//! the own thread puts in, by a plain store, and it may: that store replaces BUSY, because from `enter` on nobody else
-//! changes the word. (An outsider's exchange expects a pointer, never BUSY: promise 2. A second `enter` swaps BUSY for
-//! BUSY.)
+//! Only read-modify-writes take a pointer out, and each leaves something else in its place: promise
+//! 1 for taking. Only the own thread puts in, by a plain store, and it may: that store replaces
+//! BUSY, because from `enter` on nobody else changes the word. (An outsider's exchange expects a
+//! pointer, never BUSY: promise 2. A second `enter` swaps BUSY for BUSY.)
 //!
-//! Edge [table.box]: `leave` releases, `enter` and `take` acquire. Edge [table.gone]: `take` releases, an `enter` that
-//! finds NONE acquires. A box put back by `leave` after a `take` comes from elsewhere, where its owner got it properly.
+//! Edge [table.box]: `leave` releases, `enter` and `take` acquire. Edge [table.gone]: `take`
+//! releases, an `enter` that finds NONE acquires. A box put back by `leave` after a `take` comes
+//! from elsewhere, where its owner got it properly.
 //!
-//! *The judged pointer may have been away* (A-B-A): the own thread entered and left between the look and the taking.
-//! The box is on the table all the same, so taking it is as good as before; only the judgement "it makes no progress"
-//! is out of date by one operation. Should even the box be another one at the same address, the word's own pointer is
-//! what is made a box again, never the judged one. So a wrong judgement costs a hand-over, not soundness, and the word
-//! carries no counter.
+//! *The judged pointer may have been away* (A-B-A): the own thread entered and left between the
+//! look and the taking. The box is on the table all the same, so taking it is as good as before;
+//! only the judgement "it makes no progress" is out of date by one operation. Should even the box
+//! be another one at the same address, the word's own pointer is what is made a box again, never
+//! the judged one. So a wrong judgement costs a hand-over, not soundness, and the word carries no
+//! counter.
 //!
 //! # Rejected
 //!
-//! - A lock: its holder may be off its core while user code elsewhere waits; and an entry under the own scheduler
-//!   would hang instead of being told.
-//! - `enter` by exchange of the own pointer for BUSY: the thread would have to know which box it left, and a failed try
-//!   tells no more than the swap does.
+//! - A lock: its holder may be off its core while user code elsewhere waits; and an entry under the
+//!   own scheduler would hang instead of being told.
+//! - `enter` by exchange of the own pointer for BUSY: the thread would have to know which box it
+//!   left, and a failed try tells no more than the swap does.
 //! - `leave` by exchange, to notice outsiders: BUSY is already the promise that there are none.
 //!
 //! # Safety
 //!
-//! The word holds NONE, BUSY or a pointer from `Box::into_raw` that exists nowhere else: `leave` gives a box up to it,
-//! and what takes a pointer out leaves another value in by the same operation. No function here trusts its caller:
-//! whoever calls what, each box comes out once (a `leave` out of turn leaks one).
+//! The word holds NONE, BUSY or a pointer from `Box::into_raw` that exists nowhere else: `leave`
+//! gives a box up to it, and what takes a pointer out leaves another value in by the same
+//! operation. No function here trusts its caller: whoever calls what, each box comes out once (a
+//! `leave` out of turn leaks one).
 #![expect(unsafe_code, reason = "a box travels through an atomic word")]
 
 use std::fmt;
@@ -71,7 +76,8 @@ pub(crate) struct Table<T: Send> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reentered;
 
-/// What an outsider saw on the table. Two that are equal do not mean that nothing happened between them.
+/// What an outsider saw on the table. Two that are equal do not mean that nothing happened between
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Judged(usize);
 
@@ -95,7 +101,8 @@ impl<T: Send> Table<T> {
     #[inline]
     pub(crate) fn enter(&self) -> Result<Option<Box<T>>, Reentered> {
         // ORDERING[table.box]: partner is the store in `leave`.
-        // ORDERING[table.gone]: partner is the exchange in `take`: what the outsider noted before it took.
+        // ORDERING[table.gone]: partner is the exchange in `take`: what the outsider noted before
+        // it took.
         let word = if mutated("table.enter_peeks") {
             self.word.load(Ordering::Acquire)
         } else {
@@ -116,9 +123,10 @@ impl<T: Send> Table<T> {
             "only who entered leaves"
         );
         let word = owned.map_or(ptr::null_mut(), Box::into_raw);
-        // ORDERING[table.box]: partner are the swap in `enter` and the exchange in `take`: who gets the box next sees
-        // all that was done with it.
-        let published = if mutated("table.leave_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+        // ORDERING[table.box]: partner are the swap in `enter` and the exchange in `take`: who gets
+        // the box next sees all that was done with it.
+        let published =
+            if mutated("table.leave_relaxed") { Ordering::Relaxed } else { Ordering::Release };
         self.word.store(word, published);
     }
 
@@ -136,9 +144,12 @@ impl<T: Send> Table<T> {
         let expected = ptr::without_provenance_mut(judged.0);
         // ORDERING[table.box]: partner is the store in `leave`.
         // ORDERING[table.gone]: partner is the swap in `enter`, which finds NONE.
-        let order = if mutated("table.take_unannounced") { Ordering::Acquire } else { Ordering::AcqRel };
-        let taken = self.word.compare_exchange(expected, ptr::null_mut(), order, Ordering::Relaxed).ok()?;
-        // SAFETY: the exchange took it out, and it equals what was judged to be neither NONE nor BUSY.
+        let order =
+            if mutated("table.take_unannounced") { Ordering::Acquire } else { Ordering::AcqRel };
+        let taken =
+            self.word.compare_exchange(expected, ptr::null_mut(), order, Ordering::Relaxed).ok()?;
+        // SAFETY: the exchange took it out, and it equals what was judged to be neither NONE nor
+        // BUSY.
         unsafe { boxed(taken) }
     }
 }
@@ -147,10 +158,12 @@ impl<T: Send> Table<T> {
 ///
 /// # Safety
 ///
-/// The word is not BUSY, and was taken out of the table by an operation that left something else in it.
+/// The word is not BUSY, and was taken out of the table by an operation that left something else in
+/// it.
 #[inline]
 unsafe fn boxed<T>(word: *mut T) -> Option<Box<T>> {
-    // SAFETY: a pointer in the table comes from `Box::into_raw`, and by contract nobody else has it.
+    // SAFETY: a pointer in the table comes from `Box::into_raw`, and by contract nobody else has
+    // it.
     (!word.is_null()).then(|| unsafe { Box::from_raw(word) })
 }
 

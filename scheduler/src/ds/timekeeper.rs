@@ -2,15 +2,17 @@
 //!
 //! # What the outside needs
 //!
-//! Timers lie in one heap per P. An M that is awake looks at them between two goroutines. When Ms sleep, one of them, the
-//! *timekeeper*, does so with a timeout, until the earliest deadline of all heaps; more would wake up together for one
-//! timer, none would miss it. One promise: **if all Ms sleep, one of them sleeps until no later than the earliest
-//! deadline.** And a process without timers makes no wake-ups.
+//! Timers lie in one heap per P. An M that is awake looks at them between two goroutines. When Ms
+//! sleep, one of them, the *timekeeper*, does so with a timeout, until the earliest deadline of all
+//! heaps; more would wake up together for one timer, none would miss it. One promise: **if all Ms
+//! sleep, one of them sleeps until no later than the earliest deadline.** And a process without
+//! timers makes no wake-ups.
 //!
 //! # The protocol
 //!
-//! One word: until when the timekeeper sleeps, or that there is none. Who puts a timer in does nothing but that: it is a
-//! goroutine that is about to park, and its M, if it finds nothing to run, comes by here.
+//! One word: until when the timekeeper sleeps, or that there is none. Who puts a timer in does
+//! nothing but that: it is a goroutine that is about to park, and its M, if it finds nothing to
+//! run, comes by here.
 //!
 //! ```text
 //! an M that is about to sleep                        an M that wakes up
@@ -23,30 +25,33 @@
 //!     one there is
 //! ```
 //!
-//! An M that leaves, or lends its thread to a goroutine that blocks it, calls [`is_missing`](Timekeeper::is_missing) in
-//! place of `watch`, and wakes another M to be the timekeeper.
+//! An M that leaves, or lends its thread to a goroutine that blocks it, calls
+//! [`is_missing`](Timekeeper::is_missing) in place of `watch`, and wakes another M to be the
+//! timekeeper.
 //!
 //! # Why it holds
 //!
-//! Let an M Rely on the word of a timekeeper X. Either X sleeps still, and wakes in time. Or X Quit since, and is awake,
-//! or came to G later. If F is before G in the order of the `SeqCst` fences, X Again sees Put. If G is before F, then so is
-//! Quit, and Look reads Quit or a later word, which is not X's: against Rely. An M that waits in the line for a P in place
-//! of coming to G does so while all Ps are with Ms that are awake, and the dispatch's lock puts Quit before the G of the
-//! one whose P it gets.
+//! Let an M Rely on the word of a timekeeper X. Either X sleeps still, and wakes in time. Or X Quit
+//! since, and is awake, or came to G later. If F is before G in the order of the `SeqCst` fences, X
+//! Again sees Put. If G is before F, then so is Quit, and Look reads Quit or a later word, which is
+//! not X's: against Rely. An M that waits in the line for a P in place of coming to G does so while
+//! all Ps are with Ms that are awake, and the dispatch's lock puts Quit before the G of the one
+//! whose P it gets.
 //!
-//! The word is X's until X takes it away: only an earlier deadline replaces it. Who takes it away compares it with its own,
-//! and may meet an equal one of somebody else who came after it was replaced; then one M more than needed keeps the time
-//! for a while, which is harmless, and never one fewer.
+//! The word is X's until X takes it away: only an earlier deadline replaces it. Who takes it away
+//! compares it with its own, and may meet an equal one of somebody else who came after it was
+//! replaced; then one M more than needed keeps the time for a while, which is harmless, and never
+//! one fewer.
 //!
-//! Who runs a goroutine that does not come back keeps no time, if others sleep or not: that is for the one who watches
-//! the Ms ([`until`](Timekeeper::until) tells it what is kept).
+//! Who runs a goroutine that does not come back keeps no time, if others sleep or not: that is for
+//! the one who watches the Ms ([`until`](Timekeeper::until) tells it what is kept).
 //!
 //! # Rejected
 //!
-//! - Whoever puts in an earlier deadline wakes the timekeeper: 5 us here and 50 us there for each short sleep, so that
-//!   another M learns what the own one is about to do anyway.
-//! - Waking the timekeeper that is replaced, so that it sleeps on without a timeout: the same price, to save it from waking
-//!   up once, at the deadline that it had.
+//! - Whoever puts in an earlier deadline wakes the timekeeper: 5 us here and 50 us there for each
+//!   short sleep, so that another M learns what the own one is about to do anyway.
+//! - Waking the timekeeper that is replaced, so that it sleeps on without a timeout: the same
+//!   price, to save it from waking up once, at the deadline that it had.
 //! - A thread that only keeps the time: each timer is then two thread switches away.
 
 use gosched_runtime_sys::primitive::{AtomicU64, Ordering, const_fn, fence, mutated};
@@ -68,12 +73,13 @@ impl Timekeeper {
         }
     }
 
-    /// For an M that is about to sleep; `first` reads the heaps. With `Some` it is the timekeeper and sleeps until then,
-    /// and calls [`unwatch`](Self::unwatch) when it wakes up. With `None` it sleeps without a timeout.
+    /// For an M that is about to sleep; `first` reads the heaps. With `Some` it is the timekeeper
+    /// and sleeps until then, and calls [`unwatch`](Self::unwatch) when it wakes up. With `None` it
+    /// sleeps without a timeout.
     pub(crate) fn watch(&self, first: impl FnOnce() -> u64) -> Option<u64> {
         if !mutated("timekeeper.watch_unfenced") {
-            // ORDERING[timekeeper.handshake]: after this M's timers, and after it quit, before it looks at both. Partner are
-            // this fence in another M and the one in `is_missing`.
+            // ORDERING[timekeeper.handshake]: after this M's timers, and after it quit, before it
+            // looks at both. Partner are this fence in another M and the one in `is_missing`.
             fence(Ordering::SeqCst);
         }
         let first = first();
@@ -93,20 +99,22 @@ impl Timekeeper {
             return;
         }
         // If it is not its own any more, somebody who wakes earlier took over.
-        let _replaced = self.until.compare_exchange(until, NEVER, Ordering::Relaxed, Ordering::Relaxed);
+        let _replaced =
+            self.until.compare_exchange(until, NEVER, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// For an M that goes without sleeping here: whether somebody has to be woken to keep the time.
     pub(crate) fn is_missing(&self, first: impl FnOnce() -> u64) -> bool {
         if !mutated("timekeeper.leaves_unfenced") {
-            // ORDERING[timekeeper.handshake]: as in `watch`, whose fence in another M is the partner.
+            // ORDERING[timekeeper.handshake]: as in `watch`, whose fence in another M is the
+            // partner.
             fence(Ordering::SeqCst);
         }
         first() < self.until.load(Ordering::Relaxed)
     }
 
-    /// Until when the timekeeper sleeps, [`NEVER`] if nobody keeps the time: later deadlines are kept, those before are not. A
-    /// hint.
+    /// Until when the timekeeper sleeps, [`NEVER`] if nobody keeps the time: later deadlines are
+    /// kept, those before are not. A hint.
     pub(crate) fn until(&self) -> u64 {
         self.until.load(Ordering::Relaxed)
     }

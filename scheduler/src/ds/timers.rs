@@ -1,27 +1,32 @@
-//! The timers of one P: a heap under a lock, and when the first of them is due, to be read without it.
+//! The timers of one P: a heap under a lock, and when the first of them is due, to be read without
+//! it.
 //!
 //! # What the outside needs
 //!
-//! An owner that is about to wait puts in what has to be woken ([`add`](Timers::add)); anybody may take out what is due
-//! ([`pop_due`](Timers::pop_due)); the owner, when its wait is over for whatever reason, takes its own out
-//! ([`remove`](Timers::remove)). One promise: **after `remove` has returned, nothing that `pop_due` does reaches the
-//! owner any more**, so a time limit never ends a later wait.
+//! An owner that is about to wait puts in what has to be woken ([`add`](Timers::add)); anybody may
+//! take out what is due ([`pop_due`](Timers::pop_due)); the owner, when its wait is over for
+//! whatever reason, takes its own out ([`remove`](Timers::remove)). One promise: **after `remove`
+//! has returned, nothing that `pop_due` does reaches the owner any more**, so a time limit never
+//! ends a later wait.
 //!
 //! # Why it holds
 //!
-//! What is done to the owner is done by the function that `pop_due` is given, and that runs under the lock, in the same
-//! critical section in which the entry comes out. So `remove` either comes first, and there is no entry to come out; or it
-//! comes later, and all was done before. What wakes the owner, once it was claimed, comes after the lock: it reaches an
-//! owner that was claimed, which is one that still waits. Where several come out at a time, all of that is one critical section.
+//! What is done to the owner is done by the function that `pop_due` is given, and that runs under
+//! the lock, in the same critical section in which the entry comes out. So `remove` either comes
+//! first, and there is no entry to come out; or it comes later, and all was done before. What wakes
+//! the owner, once it was claimed, comes after the lock: it reaches an owner that was claimed,
+//! which is one that still waits. Where several come out at a time, all of that is one critical
+//! section.
 //!
-//! `remove` always locks, also when the timer has fired. A flag in the owner's frame that the one who fires stores last
-//! would spare that, some 10 ns once in a wait that took microseconds at least; and it would put a raw pointer to the
-//! owner's stack into the heap.
+//! `remove` always locks, also when the timer has fired. A flag in the owner's frame that the one
+//! who fires stores last would spare that, some 10 ns once in a wait that took microseconds at
+//! least; and it would put a raw pointer to the owner's stack into the heap.
 //!
 //! # The hint
 //!
-//! `first` is written under the lock and read without: what it says may just have changed. Who looks at it round by round
-//! sees it soon; who looks for the last time before it sleeps follows `timekeeper`'s rules.
+//! `first` is written under the lock and read without: what it says may just have changed. Who
+//! looks at it round by round sees it soon; who looks for the last time before it sleeps follows
+//! `timekeeper`'s rules.
 
 use std::array;
 
@@ -33,7 +38,8 @@ use super::heap::{Heap, Room, Ticket};
 /// Later than anything: when the first timer of none is due.
 pub(crate) const NEVER: u64 = u64::MAX;
 
-/// The timers of one P. On lines of its own: its M reads `first` in every round, and those of other Ps look seldom.
+/// The timers of one P. On lines of its own: its M reads `first` in every round, and those of other
+/// Ps look seldom.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Timers<K> {
@@ -52,7 +58,8 @@ impl<K> Timers<K> {
         self.first.load(Relaxed)
     }
 
-    /// Puts `what` in, due at `at`. None if there is no memory for it. Allocates, with the lock free.
+    /// Puts `what` in, due at `at`. None if there is no memory for it. Allocates, with the lock
+    /// free.
     pub(crate) fn add(&self, at: u64, what: K) -> Option<Ticket> {
         let (mut what, mut room) = (what, Room::none());
         loop {
@@ -80,8 +87,9 @@ impl<K> Timers<K> {
         due
     }
 
-    /// Takes up to `N` out that are due at `now`, the first first, and calls `fire` with each, under the lock. `seen` is called
-    /// with all of them before: what it fetches is there when they are fired.
+    /// Takes up to `N` out that are due at `now`, the first first, and calls `fire` with each,
+    /// under the lock. `seen` is called with all of them before: what it fetches is there when they
+    /// are fired.
     pub(crate) fn pop_several<R, const N: usize>(
         &self,
         now: u64,
@@ -138,8 +146,9 @@ mod tests {
     fn several_come_out_in_their_order_and_none_before_its_time() {
         let timers = Timers::new();
         let tickets = [30, 10, 20, 40].map(|at| timers.add(at, at).expect("memory"));
-        let pop =
-            |now| -> Vec<u64> { timers.pop_several::<_, 2>(now, |_| (), |at| at).into_iter().flatten().collect() };
+        let pop = |now| -> Vec<u64> {
+            timers.pop_several::<_, 2>(now, |_| (), |at| at).into_iter().flatten().collect()
+        };
         assert_eq!([pop(30), pop(30), pop(30)], [vec![10, 20], vec![30], vec![]]);
         assert_eq!(timers.first(), 40);
         assert_eq!(tickets.map(|ticket| timers.remove(ticket)), [false, false, false, true]);

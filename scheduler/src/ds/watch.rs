@@ -2,38 +2,43 @@
 //!
 //! # What the outside needs
 //!
-//! Sysmon looks at the Ms every few milliseconds while something waits behind user code, and sleeps without a time-out when
-//! nothing does: an idle process, or one goroutine that computes alone, has no wake-ups. So whoever leaves something behind -
-//! a G in a queue of an M that goes on to run user code, work for any M while no P is idle, an M in the line - has to wake
-//! it. One promise:
+//! Sysmon looks at the Ms every few milliseconds while something waits behind user code, and sleeps
+//! without a time-out when nothing does: an idle process, or one goroutine that computes alone, has
+//! no wake-ups. So whoever leaves something behind - a G in a queue of an M that goes on to run
+//! user code, work for any M while no P is idle, an M in the line - has to wake it. One promise:
 //!
-//! *Nothing waits unseen.* If something was left behind and [`tell`](Watch::tell) called after it, sysmon looks again
-//! after that, or was looking and saw it.
+//! *Nothing waits unseen.* If something was left behind and [`tell`](Watch::tell) called after it,
+//! sysmon looks again after that, or was looking and saw it.
 //!
 //! # Why it holds
 //!
-//! Name the events: W leaves something behind, B is the barrier in `tell`, L its load. S is sysmon's store that says that it
-//! sleeps, H the barrier after it, V its last view of what waits. [watch.sleep]
+//! Name the events: W leaves something behind, B is the barrier in `tell`, L its load. S is
+//! sysmon's store that says that it sleeps, H the barrier after it, V its last view of what waits.
+//! [watch.sleep]
 //!
-//! B and H are an asymmetric pair (`runtime_sys::barrier`): L sees S, or V sees W. In the first case `tell` wakes; in the
-//! second sysmon does not sleep. `tell` may be called before every switch to a goroutine, so its side is the light one: a
-//! load of a word that hardly ever changes.
+//! B and H are an asymmetric pair (`runtime_sys::barrier`): L sees S, or V sees W. In the first
+//! case `tell` wakes; in the second sysmon does not sleep. `tell` may be called before every switch
+//! to a goroutine, so its side is the light one: a load of a word that hardly ever changes.
 //!
-//! Deadlines are the same: who leaves one behind that no sleeping M keeps tells, and sysmon's last view is of them, too. `until`
-//! is stored before H, so that a teller whose deadline V did not see reads it as it is.
+//! Deadlines are the same: who leaves one behind that no sleeping M keeps tells, and sysmon's last
+//! view is of them, too. `until` is stored before H, so that a teller whose deadline V did not see
+//! reads it as it is.
 //!
-//! A `tell` that comes while sysmon is awake costs nothing more, and is not remembered: sysmon will take its last view
-//! after it.
+//! A `tell` that comes while sysmon is awake costs nothing more, and is not remembered: sysmon will
+//! take its last view after it.
 //!
 //! # Rejected
 //!
 //! - A full fence in `tell`: 5 ns on each switch while others wait.
-//! - A time-out on sysmon's sleep, and no barrier: ten wake-ups a second of a process in which nothing happens.
+//! - A time-out on sysmon's sleep, and no barrier: ten wake-ups a second of a process in which
+//!   nothing happens.
 //! - Asking sysmon by a counter that tellers raise: a shared line that every M writes to.
 
 use gosched_runtime_sys::clock::to_instant;
 use gosched_runtime_sys::note::Note;
-use gosched_runtime_sys::primitive::{AtomicU32, AtomicU64, Ordering, const_fn, heavy_barrier, light_barrier, mutated};
+use gosched_runtime_sys::primitive::{
+    AtomicU32, AtomicU64, Ordering, const_fn, heavy_barrier, light_barrier, mutated,
+};
 
 use super::timers::NEVER;
 
@@ -51,7 +56,8 @@ const CLOSED: u32 = 3;
 pub(crate) enum Told {
     /// Nothing.
     Done,
-    /// There is no sysmon yet: the caller makes its thread, or says that it [cannot](Watch::not_made).
+    /// There is no sysmon yet: the caller makes its thread, or says that it
+    /// [cannot](Watch::not_made).
     Make,
 }
 
@@ -112,21 +118,24 @@ impl Watch {
 
     /// The thread that `tell` asked for could not be made: the next one who tells tries again.
     pub(crate) fn not_made(&self) {
-        let _it_is_closed = self.word.compare_exchange(AWAKE, ABSENT, Ordering::Relaxed, Ordering::Relaxed);
+        let _it_is_closed =
+            self.word.compare_exchange(AWAKE, ABSENT, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Sysmon sleeps until it is told, and no longer than `until`, unless something `waits` after all: that includes a
-    /// deadline before `until`.
+    /// Sysmon sleeps until it is told, and no longer than `until`, unless something `waits` after
+    /// all: that includes a deadline before `until`.
     pub(crate) fn sleep(&self, until: u64, waits: impl FnOnce() -> bool) {
         self.until.store(until, Ordering::Relaxed);
-        if self.word.compare_exchange(AWAKE, ASLEEP, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+        if self.word.compare_exchange(AWAKE, ASLEEP, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        {
             return;
         }
         if !mutated("watch.sleep_unfenced") {
             heavy_barrier();
         }
         if waits() && !mutated("watch.sleep_without_view") {
-            let _told_already = self.word.compare_exchange(ASLEEP, AWAKE, Ordering::Relaxed, Ordering::Relaxed);
+            let _told_already =
+                self.word.compare_exchange(ASLEEP, AWAKE, Ordering::Relaxed, Ordering::Relaxed);
             return;
         }
         while self.word.load(Ordering::Relaxed) == ASLEEP {
@@ -134,7 +143,12 @@ impl Watch {
                 None => self.note.sleep(),
                 Some(deadline) if self.note.sleep_until(deadline) => {}
                 Some(_) => {
-                    let _told = self.word.compare_exchange(ASLEEP, AWAKE, Ordering::Relaxed, Ordering::Relaxed);
+                    let _told = self.word.compare_exchange(
+                        ASLEEP,
+                        AWAKE,
+                        Ordering::Relaxed,
+                        Ordering::Relaxed,
+                    );
                     return;
                 }
             }
@@ -143,12 +157,15 @@ impl Watch {
 
     /// Sysmon's sleep between two looks; the end cuts it short.
     pub(crate) fn pause(&self, until: u64) {
-        while !self.closed() && to_instant(until).is_some_and(|until| self.note.sleep_until(until)) {}
+        while !self.closed() && to_instant(until).is_some_and(|until| self.note.sleep_until(until))
+        {
+        }
     }
 
     /// Ends sysmon.
     pub(crate) fn close(&self) {
-        // A swap, like every other change: so they have one order, and none of them comes after this one.
+        // A swap, like every other change: so they have one order, and none of them comes after
+        // this one.
         let _whatever_it_was = self.word.swap(CLOSED, Ordering::Relaxed);
         if !mutated("watch.close_wakes_nobody") {
             self.note.wake();

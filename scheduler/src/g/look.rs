@@ -26,7 +26,8 @@ impl Look {
 }
 
 impl G {
-    /// The goroutine as it is at this moment; `None` when the record is not in use, or changes hands.
+    /// The goroutine as it is at this moment; `None` when the record is not in use, or changes
+    /// hands.
     pub(crate) fn look(&self) -> Option<Look> {
         let id = self.id();
         let own = self.own.load(Relaxed).cast_const();

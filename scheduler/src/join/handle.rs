@@ -21,14 +21,19 @@ pub(crate) struct Joint<'a, T> {
 
 impl<T> fmt::Debug for Joint<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle").field("id", &self.id).field("finished", &self.is_finished()).finish()
+        f.debug_struct("JoinHandle")
+            .field("id", &self.id)
+            .field("finished", &self.is_finished())
+            .finish()
     }
 }
 
 impl<'a, T> Joint<'a, T> {
     pub(crate) fn new<J: Joinable<T> + 'a>(packet: Shared<J>, id: u64) -> Self {
-        // SAFETY: the pointer is made wide, and the trait is its value's; what is a `Joinable` is `Send` and `Sync`.
-        let packet = unsafe { packet.known_as(|packet| packet as *mut Counted<dyn Joinable<T> + 'a>) };
+        // SAFETY: the pointer is made wide, and the trait is its value's; what is a `Joinable` is
+        // `Send` and `Sync`.
+        let packet =
+            unsafe { packet.known_as(|packet| packet as *mut Counted<dyn Joinable<T> + 'a>) };
         Self { packet, id }
     }
 
@@ -61,11 +66,13 @@ impl<'a, T> Joint<'a, T> {
     }
 }
 
-/// The right to wait for a goroutine and to have what it returned. Dropping it detaches the goroutine.
+/// The right to wait for a goroutine and to have what it returned. Dropping it detaches the
+/// goroutine.
 ///
-/// It is also a future, for any executor: the same outcome as [`join`](Self::join)'s. Dropping it before it is ready loses
-/// nothing but the outcome. The waker is called by the goroutine that ends; one that panics there ends the process, and so
-/// does the drop of an outcome that nobody joins.
+/// It is also a future, for any executor: the same outcome as [`join`](Self::join)'s. Dropping it
+/// before it is ready loses nothing but the outcome. The waker is called by the goroutine that
+/// ends; one that panics there ends the process, and so does the drop of an outcome that nobody
+/// joins.
 pub struct JoinHandle<T>(pub(super) Joint<'static, T>);
 
 impl<T> fmt::Debug for JoinHandle<T> {
@@ -81,21 +88,24 @@ impl<T> JoinHandle<T> {
 
     /// The goroutine, for those who are to settle beside it.
     pub(crate) fn host(&self) -> Shared<dyn Host> {
-        // SAFETY: the pointer's other half is exchanged for that of a trait below, which is `Send` and `Sync` as well.
+        // SAFETY: the pointer's other half is exchanged for that of a trait below, which is `Send`
+        // and `Sync` as well.
         unsafe { self.0.packet.clone().known_as(|packet| packet as *mut Counted<dyn Host>) }
     }
 
-    /// Waits until the goroutine has ended; what it returned, or the payload of its panic. A goroutine that calls this
-    /// parks; any other thread blocks.
+    /// Waits until the goroutine has ended; what it returned, or the payload of its panic. A
+    /// goroutine that calls this parks; any other thread blocks.
     ///
     /// # Errors
     ///
-    /// The payload the goroutine unwound with, as in `std::thread`; [`Cancelled`](crate::Cancelled) if it was cancelled or its runtime shut
-    /// down first, [`NotStarted`](crate::NotStarted) if there was no memory for its stack or no thread for it.
+    /// The payload the goroutine unwound with, as in `std::thread`; [`Cancelled`](crate::Cancelled)
+    /// if it was cancelled or its runtime shut down first, [`NotStarted`](crate::NotStarted) if
+    /// there was no memory for its stack or no thread for it.
     ///
     /// # Panics
     ///
-    /// Unwinds with [`Cancelled`](crate::Cancelled) if the calling goroutine is cancelled while it waits.
+    /// Unwinds with [`Cancelled`](crate::Cancelled) if the calling goroutine is cancelled while it
+    /// waits.
     pub fn join(self) -> thread::Result<T> {
         self.0.join()
     }
@@ -115,7 +125,8 @@ impl<T> JoinHandle<T> {
         self.0.is_finished()
     }
 
-    /// The goroutine's number: what [`current_id`](crate::current_id) gives in it. Unique in the process.
+    /// The goroutine's number: what [`current_id`](crate::current_id) gives in it. Unique in the
+    /// process.
     #[must_use]
     pub fn id(&self) -> u64 {
         self.0.id()
@@ -123,13 +134,15 @@ impl<T> JoinHandle<T> {
 
     /// Asks the goroutine to end. Never blocks.
     ///
-    /// If it waits, it is woken, and the call that it waits in unwinds with [`Cancelled`](crate::Cancelled); if it runs, the next call that
-    /// would wait does. If it has not begun, it never does, and its closure is dropped. What was handed to it at the same
-    /// moment it gets first: nothing is lost. A payload that it catches leaves the cancel pending, so that its next wait
-    /// unwinds as well; [`shield`](crate::cancel::shield) keeps the cancel off for a while.
+    /// If it waits, it is woken, and the call that it waits in unwinds with
+    /// [`Cancelled`](crate::Cancelled); if it runs, the next call that would wait does. If it has
+    /// not begun, it never does, and its closure is dropped. What was handed to it at the same
+    /// moment it gets first: nothing is lost. A payload that it catches leaves the cancel pending,
+    /// so that its next wait unwinds as well; [`shield`](crate::cancel::shield) keeps the cancel
+    /// off for a while.
     ///
-    /// Returns whether the goroutine will notice: not if it has ended, and not with `panic = "abort"` once it has begun,
-    /// because nothing is unwound then.
+    /// Returns whether the goroutine will notice: not if it has ended, and not with `panic =
+    /// "abort"` once it has begun, because nothing is unwound then.
     pub fn cancel(&self) -> bool {
         self.0.cancel()
     }

@@ -17,7 +17,8 @@ impl<T> Joint<'_, T> {
 }
 
 impl<T> JoinHandle<T> {
-    /// As [`join`](Self::join), for at most `timeout`. A timeout that the clock cannot reach is none.
+    /// As [`join`](Self::join), for at most `timeout`. A timeout that the clock cannot reach is
+    /// none.
     ///
     /// # Errors
     ///

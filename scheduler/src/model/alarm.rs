@@ -20,7 +20,8 @@ impl Wake for Calls {
 /// What the clock says to its thread: all that is put in here is due by then.
 const NOW: u64 = 100;
 
-/// Several put something in, in whatever order of times; the thread, which sleeps for as long as it sees nothing, calls all.
+/// Several put something in, in whatever order of times; the thread, which sleeps for as long as it
+/// sees nothing, calls all.
 fn put_in<const N: usize>(times: [u64; N]) {
     let (clock, calls) = (Arc::new(Clock::new()), Arc::new(Calls(AtomicU32::new(0))));
     let others = times.map(|at| {

@@ -1,4 +1,5 @@
-//! The waiter protocol, through the channel that runs on it: hand-over against cancel, disconnect and each other.
+//! The waiter protocol, through the channel that runs on it: hand-over against cancel, disconnect
+//! and each other.
 
 use gosched_runtime_sys::primitive::thread;
 // Not loom's, which aborts when it is dropped by a model that failed.
@@ -94,11 +95,15 @@ fn cancelled_neighbour() {
     assert_eq!(sent, Some(true), "the second receiver waits for it");
     channel.remove_sender();
     let (cancelled, behind) = (ended(cancelled), ended(behind));
-    assert!(matches!((cancelled, behind), (Some(Some(7)), Some(None)) | (None | Some(None), Some(Some(7)))));
+    assert!(matches!(
+        (cancelled, behind),
+        (Some(Some(7)), Some(None)) | (None | Some(None), Some(Some(7)))
+    ));
     nobody_waits(&channel);
 }
 
-/// A full buffer: the sender that waits gets its value in behind what is there, or its cancel takes it out.
+/// A full buffer: the sender that waits gets its value in behind what is there, or its cancel takes
+/// it out.
 fn refill() {
     let channel = channel(1);
     assert!(channel.try_send(1).is_ok(), "there is room");
@@ -113,7 +118,8 @@ fn refill() {
     nobody_waits(&channel);
 }
 
-/// A clock that is set while somebody waits who does not know of it: once to never, once to now, in that order.
+/// A clock that is set while somebody waits who does not know of it: once to never, once to now, in
+/// that order.
 fn set_while_one_waits() {
     let channel: Chan = Arc::new(Channel::of_clock(Clock::new(None, None, |_due| 7)));
     let receiver = receiver(&channel, &Seat::new());
@@ -125,7 +131,8 @@ fn set_while_one_waits() {
 
 /// What is due is stopped while somebody is about to receive it: one of the two has it.
 fn stopped_or_received() {
-    let channel: Chan = Arc::new(Channel::of_clock(Clock::new(Some(Instant::now()), None, |_due| 7)));
+    let channel: Chan =
+        Arc::new(Channel::of_clock(Clock::new(Some(Instant::now()), None, |_due| 7)));
     let stopper = {
         let channel = channel.clone();
         thread::spawn(move || channel.set_clock(None, None))

@@ -1,7 +1,9 @@
-//! Ps and Ms meeting: Ms that sleep or stand in the line, wakers that push into their inboxes, Ps that come and go.
+//! Ps and Ms meeting: Ms that sleep or stand in the line, wakers that push into their inboxes, Ps
+//! that come and go.
 //!
-//! An M here ends when it has run what is in its inbox; a P that nobody needs any more lies idle at the end. So a G that is
-//! forgotten on a sleeping M is a deadlock, which loom reports, and a P that two had is two threads in one plain cell.
+//! An M here ends when it has run what is in its inbox; a P that nobody needs any more lies idle at
+//! the end. So a G that is forgotten on a sleeping M is a deadlock, which loom reports, and a P
+//! that two had is two threads in one plain cell.
 //!
 //! # Safety
 //!
@@ -35,7 +37,8 @@ impl Proc {
     }
 }
 
-/// An M: its seat, and how many Gs are in its inbox. Relaxed throughout: only the protocol can make them be seen.
+/// An M: its seat, and how many Gs are in its inbox. Relaxed throughout: only the protocol can make
+/// them be seen.
 struct Machine {
     seat: Arc<Seat<Proc>>,
     inbox: AtomicU32,
@@ -211,15 +214,16 @@ fn gives_way() {
 /// The runtime ends while one M sleeps and another falls asleep.
 fn closed() {
     let world = World::new(0);
-    let ms = [beside(&world, |world| world.machine(0, 1)), beside(&world, |world| world.machine(1, 1))];
+    let ms =
+        [beside(&world, |world| world.machine(0, 1)), beside(&world, |world| world.machine(1, 1))];
     world.dispatch.close();
     for m in ms {
         m.join().unwrap();
     }
 }
 
-/// A G whose thread sleeps in place, and somebody who claims it: the owner's part is written by the G before and after, and
-/// read by the claimer in between.
+/// A G whose thread sleeps in place, and somebody who claims it: the owner's part is written by the
+/// G before and after, and read by the claimer in between.
 struct InPlace {
     parker: Parker,
     own: UnsafeCell<u32>,
@@ -238,11 +242,15 @@ fn waits_in_place() {
     });
 }
 
-/// The same with a deadline that passes: the thread claims its G for itself, unless somebody was faster.
+/// The same with a deadline that passes: the thread claims its G for itself, unless somebody was
+/// faster.
 fn waits_in_place_until() {
     wait_in_place(|g| {
         let resumed = g.seat.sleep_until_resumed(Some(std::time::Instant::now()));
-        if !resumed && !mutated("dispatch.rules.withdraws_unclaimed") && g.parker.notify() == Notify::Left {
+        if !resumed
+            && !mutated("dispatch.rules.withdraws_unclaimed")
+            && g.parker.notify() == Notify::Left
+        {
             let _by_its_claimer = g.seat.sleep_until_resumed(None);
         }
     });

@@ -22,7 +22,8 @@ fn woken() {
     waker.join().unwrap();
 }
 
-/// Two wake, the second perhaps after all is over. One that wakes after a wait has ended is not lost on the next.
+/// Two wake, the second perhaps after all is over. One that wakes after a wait has ended is not
+/// lost on the next.
 fn woken_twice() {
     let signal = Arc::new(Signal::<Seat>::new());
     let wakers = [waker(&signal), waker(&signal)];

@@ -1,9 +1,9 @@
-//! A P that is taken from the table of an M in user code and handed to another one, while the first suspends, the second
-//! falls asleep, gives up waiting, or turns out not to exist.
+//! A P that is taken from the table of an M in user code and handed to another one, while the first
+//! suspends, the second falls asleep, gives up waiting, or turns out not to exist.
 //!
-//! The functions have the names of `sysmon`, `proc::start_m` and `proc::run`. An M here ends when it has run what is its; the
-//! P lies idle at the end. So a P that is lost is a deadlock or missing at the end, and one that two had is two threads in
-//! one plain cell.
+//! The functions have the names of `sysmon`, `proc::start_m` and `proc::run`. An M here ends when
+//! it has run what is its; the P lies idle at the end. So a P that is lost is a deadlock or missing
+//! at the end, and one that two had is two threads in one plain cell.
 //!
 //! # Safety
 //!
@@ -41,7 +41,8 @@ impl Proc {
 struct World {
     idle: Idle,
     dispatch: Dispatch<Proc, Arc<Seat<Proc>>>,
-    /// Of the M in user code. Its drop would ask a model that has failed; nothing lies on it at the end.
+    /// Of the M in user code. Its drop would ask a model that has failed; nothing lies on it at the
+    /// end.
     table: ManuallyDrop<Table<Proc>>,
     seats: [Arc<Seat<Proc>>; 2],
     /// How many Gs are in the second M's inbox. Relaxed: only the protocol can make them be seen.
@@ -100,10 +101,14 @@ impl World {
                 Waited::Given(given) => return self.run(given.p),
                 Waited::Retry if has_mail() => {
                     let idle = self.dispatch.join_line(seat, &self.idle, 0, false);
-                    return self.run(idle.unwrap_or_else(|| self.dispatch.wait_for_turn(seat, &self.idle)));
+                    return self.run(
+                        idle.unwrap_or_else(|| self.dispatch.wait_for_turn(seat, &self.idle)),
+                    );
                 }
                 Waited::Retry => {}
-                Waited::Expired | Waited::Closed => unreachable!("it waits for as long as it takes"),
+                Waited::Expired | Waited::Closed => {
+                    unreachable!("it waits for as long as it takes")
+                }
             }
         }
     }
@@ -169,10 +174,12 @@ fn enlisted_and_struck() {
 fn enlisted_and_late() {
     let world = World::new();
     world.dispatch.enlist(&world.seats[1]);
-    let m = beside(&world, |world| match world.dispatch.wait_enlisted(&world.seats[1], &world.idle, until_woken) {
-        Waited::Given(given) => world.run(given.p),
-        Waited::Retry | Waited::Expired => unreachable!("it waits for as long as it takes"),
-        Waited::Closed => {}
+    let m = beside(&world, |world| {
+        match world.dispatch.wait_enlisted(&world.seats[1], &world.idle, until_woken) {
+            Waited::Given(given) => world.run(given.p),
+            Waited::Retry | Waited::Expired => unreachable!("it waits for as long as it takes"),
+            Waited::Closed => {}
+        }
     });
     world.retake();
     world.suspend();

@@ -1,7 +1,8 @@
-//! The counts of idle Ps and searching Ms, between threads that publish into two queues and Ms that run out of work.
+//! The counts of idle Ps and searching Ms, between threads that publish into two queues and Ms that
+//! run out of work.
 //!
-//! An M that is woken runs in the thread that woke it, after that thread's own part. So when all threads have ended,
-//! everybody sleeps, and work that is left then was forgotten.
+//! An M that is woken runs in the thread that woke it, after that thread's own part. So when all
+//! threads have ended, everybody sleeps, and work that is left then was forgotten.
 
 use gosched_runtime_sys::lock::Mutex;
 use gosched_runtime_sys::primitive::{Arc, AtomicU32, Ordering, mutated, thread};
@@ -22,7 +23,8 @@ struct World {
     idle: Idle,
     /// The idle list, which has its lock.
     idle_ps: Mutex<usize>,
-    /// Pieces of work in two queues. Relaxed throughout: only the fences of the protocol can make them be seen.
+    /// Pieces of work in two queues. Relaxed throughout: only the fences of the protocol can make
+    /// them be seen.
     queues: [AtomicU32; 2],
     work: Work,
 }
@@ -67,7 +69,9 @@ impl World {
 
     /// Takes a piece of work from the first queue that has one.
     fn find(&self) -> bool {
-        self.queues.iter().any(|queue| queue.load(Ordering::Relaxed) > 0 && queue.swap(0, Ordering::Relaxed) > 0)
+        self.queues
+            .iter()
+            .any(|queue| queue.load(Ordering::Relaxed) > 0 && queue.swap(0, Ordering::Relaxed) > 0)
     }
 
     fn sees_work(&self) -> bool {
@@ -98,7 +102,8 @@ impl World {
             if !((unwatched || last) && self.sees_work() && self.take_p()) {
                 return;
             }
-            searching = !mutated("idle.rules.second_look_idle") && self.idle.start_search(usize::MAX);
+            searching =
+                !mutated("idle.rules.second_look_idle") && self.idle.start_search(usize::MAX);
         }
     }
 
@@ -117,7 +122,8 @@ fn beside(world: &Arc<World>, f: impl FnOnce(&World) + Send + 'static) -> thread
 /// The only searcher retires while two threads publish, each into its own queue.
 fn last_searcher_retires() {
     let world = World::new(0, 1, Work::Ends);
-    let others = [beside(&world, |world| world.publish(0)), beside(&world, |world| world.machine(true))];
+    let others =
+        [beside(&world, |world| world.publish(0)), beside(&world, |world| world.machine(true))];
     world.publish(1);
     for other in others {
         other.join().unwrap();
@@ -128,7 +134,8 @@ fn last_searcher_retires() {
 /// One M searches, another one may not and retires without, while one thread publishes.
 fn denied_retires() {
     let world = World::new(0, 1, Work::Ends);
-    let others = [beside(&world, |world| world.machine(true)), beside(&world, |world| world.machine(false))];
+    let others =
+        [beside(&world, |world| world.machine(true)), beside(&world, |world| world.machine(false))];
     world.publish(0);
     for other in others {
         other.join().unwrap();
@@ -136,10 +143,12 @@ fn denied_retires() {
     world.assert_nothing_left();
 }
 
-/// Work that never ends: two pieces, two Ps, one of them idle, and the only searcher finds one piece.
+/// Work that never ends: two pieces, two Ps, one of them idle, and the only searcher finds one
+/// piece.
 fn searcher_finds_a_hog() {
     let world = World::new(1, 1, Work::Hogs);
-    let others = [beside(&world, |world| world.publish(0)), beside(&world, |world| world.machine(true))];
+    let others =
+        [beside(&world, |world| world.publish(0)), beside(&world, |world| world.machine(true))];
     world.publish(1);
     for other in others {
         other.join().unwrap();
@@ -150,7 +159,8 @@ fn searcher_finds_a_hog() {
 /// The same, but the second P becomes idle while all this happens.
 fn denied_retires_beside_a_hog() {
     let world = World::new(0, 1, Work::Hogs);
-    let others = [beside(&world, |world| world.machine(true)), beside(&world, |world| world.machine(false))];
+    let others =
+        [beside(&world, |world| world.machine(true)), beside(&world, |world| world.machine(false))];
     world.publish(0);
     world.publish(1);
     for other in others {
@@ -159,8 +169,8 @@ fn denied_retires_beside_a_hog() {
     world.assert_nothing_left();
 }
 
-/// A waker (of something that is gone already) finds the idle P gone, too: to an M that may not search while the
-/// waker's search is counted, and gives its P back.
+/// A waker (of something that is gone already) finds the idle P gone, too: to an M that may not
+/// search while the waker's search is counted, and gives its P back.
 fn idle_p_snatched() {
     let world = World::new(1, 0, Work::Ends);
     let others = [

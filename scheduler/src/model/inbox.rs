@@ -2,7 +2,8 @@
 //!
 //! # Safety
 //!
-//! Plain cells stand for what the protocol hands over; loom reports an access that the protocol does not order.
+//! Plain cells stand for what the protocol hands over; loom reports an access that the protocol
+//! does not order.
 #![expect(unsafe_code, reason = "the model reads and writes plain cells, which loom checks")]
 
 use gosched_runtime_sys::primitive::{Arc, UnsafeCell, thread};
@@ -26,7 +27,8 @@ unsafe impl Linked for Node {
     }
 }
 
-// SAFETY: the letter is written by the sender before the node is in, and read by the taker after it is out.
+// SAFETY: the letter is written by the sender before the node is in, and read by the taker after it
+// is out.
 unsafe impl Sync for Node {}
 // SAFETY: nothing in it is bound to a thread.
 unsafe impl Send for Node {}
@@ -39,7 +41,10 @@ struct World {
 impl World {
     fn new() -> Arc<Self> {
         let node = |sender| Node { link: Link::new(), sender, letter: UnsafeCell::new(0) };
-        Arc::new(Self { inbox: Inbox::new(), nodes: [0, 1].map(|sender| [node(sender), node(sender)]) })
+        Arc::new(Self {
+            inbox: Inbox::new(),
+            nodes: [0, 1].map(|sender| [node(sender), node(sender)]),
+        })
     }
 
     /// Sends the first `count` of a sender's nodes, with letters 1, 2, ...
@@ -53,7 +58,8 @@ impl World {
     }
 }
 
-/// Reads the letters of a list; `seen` is the last letter of each sender, and the next one must follow.
+/// Reads the letters of a list; `seen` is the last letter of each sender, and the next one must
+/// follow.
 fn read(mut list: List<Node>, seen: &mut [usize; 2]) {
     while let Some(node) = list.pop_front() {
         // SAFETY: the world keeps the nodes.

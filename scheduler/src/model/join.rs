@@ -1,9 +1,11 @@
-//! A goroutine's packet: cancel against begin, against end, against the next goroutine on the same record; join against
-//! end; one that settles beside it against its end; and the tally of a scope against the ends it counts.
+//! A goroutine's packet: cancel against begin, against end, against the next goroutine on the same
+//! record; join against end; one that settles beside it against its end; and the tally of a scope
+//! against the ends it counts.
 //!
 //! # Safety
 //!
-//! Plain cells stand for what a scope's goroutines borrow; loom reports an access that the protocol does not order.
+//! Plain cells stand for what a scope's goroutines borrow; loom reports an access that the protocol
+//! does not order.
 #![expect(unsafe_code, reason = "the model reads and writes plain cells, which loom checks")]
 
 use gosched_runtime_sys::primitive::{AtomicU32, Ordering, UnsafeCell, thread};
@@ -84,7 +86,8 @@ fn end<F: FnOnce() -> T, T, K: Cancels, A: Afterwards>(packet: Arc<Packet<F, T, 
     Packet::<F, T, K, A>::live_and_let_go(packet, 1, Begin::Run, None);
 }
 
-/// Children that nobody joins end while their scope waits. What they borrow is its own again afterwards.
+/// Children that nobody joins end while their scope waits. What they borrow is its own again
+/// afterwards.
 fn scoped(children: u32) {
     let tally = Arc::new(Tally::<Seat>::new());
     let borrowed = Arc::new(Cell(UnsafeCell::new(1)));
@@ -111,8 +114,9 @@ fn scope_of_two() {
     scoped(2);
 }
 
-/// One goroutine settles beside another one, on whose M nothing else is left: it is in the M's inbox when that looks there
-/// after the host's end, or it was told to begin elsewhere. Relaxed: only the packet's lock can make the M see it.
+/// One goroutine settles beside another one, on whose M nothing else is left: it is in the M's
+/// inbox when that looks there after the host's end, or it was told to begin elsewhere. Relaxed:
+/// only the packet's lock can make the M see it.
 fn settles_beside_one_that_ends() {
     let packet = Arc::new(Packet::<_, _, Seat>::new(|| (), ()));
     let inbox = Arc::new(AtomicU32::new(0));
@@ -135,7 +139,11 @@ fn settles_beside_one_that_ends() {
             host.is_some()
         },
     );
-    assert_eq!(m.join().unwrap(), u32::from(in_inbox), "it lies in the inbox of an M that has left");
+    assert_eq!(
+        m.join().unwrap(),
+        u32::from(in_inbox),
+        "it lies in the inbox of an M that has left"
+    );
 }
 
 models! {

@@ -2,7 +2,8 @@
 //!
 //! # Safety
 //!
-//! Plain cells stand for what the protocol hands over; loom reports an access that the protocol does not order.
+//! Plain cells stand for what the protocol hands over; loom reports an access that the protocol
+//! does not order.
 #![expect(unsafe_code, reason = "the model reads and writes plain cells, which loom checks")]
 
 use gosched_runtime_sys::primitive::{Arc, AtomicU32, Ordering, UnsafeCell, thread};
@@ -10,7 +11,8 @@ use gosched_runtime_sys::primitive::{Arc, AtomicU32, Ordering, UnsafeCell, threa
 use super::models;
 use crate::ds::parker::{Commit, Notify, Parker};
 
-/// A G as the model sees it: its park word, what is saved when it is switched out, and how often it was made to run.
+/// A G as the model sees it: its park word, what is saved when it is switched out, and how often it
+/// was made to run.
 struct Owner {
     parker: Parker,
     saved: UnsafeCell<u32>,
@@ -101,7 +103,8 @@ fn cancelled() {
     owner.assert_ran_once();
 }
 
-/// The canceller must not have the owner of a shielded wait; the notifier, or the refused owner itself, must.
+/// The canceller must not have the owner of a shielded wait; the notifier, or the refused owner
+/// itself, must.
 fn shielded() {
     let owner = Owner::new();
     let notifier = beside(&owner, |owner| {
@@ -131,8 +134,8 @@ fn prepared_under_cancel() {
     assert!(owner.parker.cancelled());
 }
 
-/// The notifier claims first and lets go of the waiting node after that, as wait queues do; the owner parks again as
-/// long as the node is not let go of.
+/// The notifier claims first and lets go of the waiting node after that, as wait queues do; the
+/// owner parks again as long as the node is not let go of.
 fn claimed_before_done() {
     let owner = Owner::new();
     let done = Arc::new(AtomicU32::new(0));
@@ -157,7 +160,8 @@ fn claimed_before_done() {
     owner.assert_ran_once();
 }
 
-/// A cancel that was meant for an earlier owner is forgotten while one comes that is meant for this one.
+/// A cancel that was meant for an earlier owner is forgotten while one comes that is meant for this
+/// one.
 fn forgotten_under_cancel() {
     let owner = Owner::new();
     let reason = Arc::new(AtomicU32::new(0));

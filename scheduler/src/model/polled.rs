@@ -1,4 +1,5 @@
-//! Futures that receive and that send: a value against a poll, and against the drop of a future that was woken for it.
+//! Futures that receive and that send: a value against a poll, and against the drop of a future
+//! that was woken for it.
 //!
 //! # Safety
 //!
@@ -100,7 +101,8 @@ impl Drop for Counted {
     }
 }
 
-/// A future that sends is dropped while a receiver comes: its value is received, or dropped with it.
+/// A future that sends is dropped while a receiver comes: its value is received, or dropped with
+/// it.
 fn dropped_sender(capacity: usize) {
     let drops = Arc::new(AtomicU32::new(0));
     let channel = Arc::new(Channel::<_, Seat>::new(Some(capacity)));

@@ -1,4 +1,5 @@
-//! Futures of locks and of wait groups: an unlock against a poll, and against the drop of a future that was woken for it.
+//! Futures of locks and of wait groups: an unlock against a poll, and against the drop of a future
+//! that was woken for it.
 //!
 //! # Safety
 //!
@@ -199,10 +200,15 @@ fn readers() {
     let (guarded, holder) = held::<RawRwLock<Seat>>();
     let lock = &guarded.lock;
     let executors = [Executor::new(), Executor::new()];
-    let nodes = [(); 2].map(|()| ManuallyDrop::new(Box::pin(PolledNode::new(Some(Wants::Reading)))));
+    let nodes =
+        [(); 2].map(|()| ManuallyDrop::new(Box::pin(PolledNode::new(Some(Wants::Reading)))));
     let poll = |n: usize, waker| {
         // SAFETY: pinned, and left below.
-        if unsafe { lock.poll(&nodes[n], Wants::Reading, waker) } { Poll::Ready(()) } else { Poll::Pending }
+        if unsafe { lock.poll(&nodes[n], Wants::Reading, waker) } {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     };
     let early = [0, 1].map(|n: usize| poll(n, executors[n].waker()));
     for n in [0, 1] {
@@ -250,7 +256,8 @@ fn zero() {
     waiter.join().expect("its asserts hold");
 }
 
-/// A group is used again as soon as a wait has returned: the last one of the round before lets nobody of the next one go.
+/// A group is used again as soon as a wait has returned: the last one of the round before lets
+/// nobody of the next one go.
 fn next_round() {
     let group = Arc::new(RawWaitGroup::<Seat>::new());
     group.add(1);

@@ -1,8 +1,8 @@
 //! A pool of helpers that shrinks, between those who want work done and the one who closes it.
 //!
-//! Each piece of work is done once, whoever does it; a helper is owed one message at a time; and a closed pool keeps
-//! none. Mailboxes are the model's: the crate that the pool takes them from is invisible to loom. A helper's time limit
-//! is over at once.
+//! Each piece of work is done once, whoever does it; a helper is owed one message at a time; and a
+//! closed pool keeps none. Mailboxes are the model's: the crate that the pool takes them from is
+//! invisible to loom. A helper's time limit is over at once.
 
 use std::sync::Arc;
 
@@ -66,7 +66,8 @@ impl World {
         }
     }
 
-    /// The life of a helper that has just done something. If it is `restless`, it wants to leave as soon as it waits.
+    /// The life of a helper that has just done something. If it is `restless`, it wants to leave as
+    /// soon as it waits.
     fn help(&self, mailbox: usize, restless: bool) {
         while self.roster.enlist(mailbox) {
             if restless && self.roster.leave(|helper| *helper == mailbox) {

@@ -1,8 +1,10 @@
-//! The whole path of free work: published by some, searched for and run by Ms that sleep on their notes in between.
+//! The whole path of free work: published by some, searched for and run by Ms that sleep on their
+//! notes in between.
 //!
-//! What `model::idle` says of the counts and `model::dispatch` of the Ms, together and in the order in which `proc::wake`
-//! and `proc::run` call them; the functions here have their names. No thread can be made for an M: that is the case in
-//! which the most can be lost. The Ms end when all work was run, so work that is forgotten is a deadlock.
+//! What `model::idle` says of the counts and `model::dispatch` of the Ms, together and in the order
+//! in which `proc::wake` and `proc::run` call them; the functions here have their names. No thread
+//! can be made for an M: that is the case in which the most can be lost. The Ms end when all work
+//! was run, so work that is forgotten is a deadlock.
 
 // Not loom's: its drop panics once more after a deadlock was reported.
 use std::mem;
@@ -87,7 +89,9 @@ impl World {
 
     /// Takes a piece of work from the first queue that has one.
     fn search(&self) -> bool {
-        self.queues.iter().any(|queue| queue.load(Ordering::Relaxed) > 0 && queue.swap(0, Ordering::Relaxed) > 0)
+        self.queues
+            .iter()
+            .any(|queue| queue.load(Ordering::Relaxed) > 0 && queue.swap(0, Ordering::Relaxed) > 0)
     }
 
     /// The loop of an M. `start`: it takes what any M may take.
@@ -96,7 +100,9 @@ impl World {
         loop {
             if hand.p.is_none() {
                 match self.dispatch.sleep(seat, &self.idle, start, || false, until_woken) {
-                    Waited::Given(given) => hand = Hand { p: Some(given.p), searching: given.searching },
+                    Waited::Given(given) => {
+                        hand = Hand { p: Some(given.p), searching: given.searching }
+                    }
                     Waited::Retry => {
                         self.look_again(seat, &mut hand, start);
                         continue;
@@ -189,8 +195,8 @@ fn two_hogs() {
     join(ms);
 }
 
-/// The only idle P goes to an M that has something of its own to run, just when a publisher wants it for its search;
-/// another publisher relies on that search.
+/// The only idle P goes to an M that has something of its own to run, just when a publisher wants
+/// it for its search; another publisher relies on that search.
 fn idle_p_snatched() {
     let world = World::new(1, Work::Ends, 2);
     let others = [
@@ -206,10 +212,14 @@ fn idle_p_snatched() {
     join(others);
 }
 
-/// A P is idle, and the only M there is has another and runs out of work: for whoever publishes now no M can be made.
+/// A P is idle, and the only M there is has another and runs out of work: for whoever publishes now
+/// no M can be made.
 fn no_thread_to_be_had() {
     let world = World::new(1, Work::Ends, 2);
-    let others = [beside(&world, |world| world.publish(0)), beside(&world, |world| world.run(0, with_p(), true))];
+    let others = [
+        beside(&world, |world| world.publish(0)),
+        beside(&world, |world| world.run(0, with_p(), true)),
+    ];
     world.publish(1);
     join(others);
 }

@@ -1,4 +1,5 @@
-//! Selects, through the engine that ships: against other selects, plain operations, disconnects, deadlines and cancels.
+//! Selects, through the engine that ships: against other selects, plain operations, disconnects,
+//! deadlines and cancels.
 
 use gosched_runtime_sys::primitive::thread;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,8 +12,9 @@ use crate::chan::raw::Channel;
 use crate::chan::seat::Seat;
 use crate::chan::select::model::{Done, recv_or_recv, recv_or_send};
 
-/// Two channels in one allocation. A select takes its locks in the order of addresses, and a model must repeat its runs
-/// exactly: of two allocations now one and now the other has the lower address.
+/// Two channels in one allocation. A select takes its locks in the order of addresses, and a model
+/// must repeat its runs exactly: of two allocations now one and now the other has the lower
+/// address.
 type Chans = Arc<[Channel<u32, Seat>; 2]>;
 
 fn rendezvous() -> Chans {
@@ -40,7 +42,9 @@ fn two_senders() {
     let [a, b] = &*both;
     let senders = [(0, 1), (1, 2)].map(|(channel, value)| {
         let both = both.clone();
-        thread::spawn(move || Seat::new().send(&both[channel], value).expect("nobody cancels this one"))
+        thread::spawn(move || {
+            Seat::new().send(&both[channel], value).expect("nobody cancels this one")
+        })
     });
     let got = recv_or_recv(a, b, None, &Seat::new()).expect("a sender comes");
     let Done::Received(got) = got else { unreachable!("both receive") };
@@ -51,23 +55,28 @@ fn two_senders() {
     nobody_waits(&both);
 }
 
-/// Two selects, each of which would send on one channel or receive from the other, meet in one of the two ways.
+/// Two selects, each of which would send on one channel or receive from the other, meet in one of
+/// the two ways.
 fn two_selects() {
     let both = rendezvous();
     let [a, b] = &*both;
     let other = {
         let both = both.clone();
-        thread::spawn(move || recv_or_send(&both[0], (&both[1], 2), None, &Seat::new()).expect("the other comes"))
+        thread::spawn(move || {
+            recv_or_send(&both[0], (&both[1], 2), None, &Seat::new()).expect("the other comes")
+        })
     };
     let mine = recv_or_send(b, (a, 1), None, &Seat::new()).expect("the other comes");
     match (mine, ended(other)) {
-        (Done::Sent(true), Done::Received(Some(1))) | (Done::Received(Some(2)), Done::Sent(true)) => {}
+        (Done::Sent(true), Done::Received(Some(1)))
+        | (Done::Received(Some(2)), Done::Sent(true)) => {}
         pair => unreachable!("they did not meet: {pair:?}"),
     }
     nobody_waits(&both);
 }
 
-/// A select that gives up at its deadline has received nothing, and one that received did not give up.
+/// A select that gives up at its deadline has received nothing, and one that received did not give
+/// up.
 fn deadline() {
     let both = rendezvous();
     let [a, b] = &*both;
@@ -102,7 +111,8 @@ fn cancelled() {
     nobody_waits(&both);
 }
 
-/// A channel that is disconnected ends a select on it; what another offers goes to it or comes back.
+/// A channel that is disconnected ends a select on it; what another offers goes to it or comes
+/// back.
 fn close() {
     let both = rendezvous();
     let [a, b] = &*both;

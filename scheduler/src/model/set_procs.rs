@@ -1,9 +1,9 @@
 //! The number of Ps changes, while Ms run out of work, let Ps go that are too many, and publish.
 //!
-//! The functions here have the names of those in `proc::surplus`, `proc::set_procs`, `proc::wake` and `proc::run`, and call the
-//! dispatch in their order. What must hold: in the end there are as many Ps as the last one asked for; a P is with one at a time;
-//! and work is run, also when it lay with a P that is retired. Ms that wait for forgotten work are a deadlock, which loom
-//! reports.
+//! The functions here have the names of those in `proc::surplus`, `proc::set_procs`, `proc::wake`
+//! and `proc::run`, and call the dispatch in their order. What must hold: in the end there are as
+//! many Ps as the last one asked for; a P is with one at a time; and work is run, also when it lay
+//! with a P that is retired. Ms that wait for forgotten work are a deadlock, which loom reports.
 //!
 //! # Safety
 //!
@@ -44,7 +44,8 @@ struct World {
     idle: Idle,
     dispatch: Dispatch<Proc, Arc<Seat<Proc>>>,
     seats: [Arc<Seat<Proc>>; 2],
-    /// Pieces of work: in the global queue, and with each P. Relaxed throughout: only the protocol can make them be seen.
+    /// Pieces of work: in the global queue, and with each P. Relaxed throughout: only the protocol
+    /// can make them be seen.
     queues: [AtomicU32; 3],
     left: AtomicU32,
 }
@@ -167,7 +168,9 @@ impl World {
         loop {
             if hand.p.is_none() {
                 match self.dispatch.sleep(seat, &self.idle, true, || false, until_woken) {
-                    Waited::Given(given) => hand = Hand { p: Some(given.p), searching: given.searching },
+                    Waited::Given(given) => {
+                        hand = Hand { p: Some(given.p), searching: given.searching }
+                    }
                     Waited::Retry => {
                         self.look_again(me, &mut hand);
                         continue;
@@ -178,11 +181,9 @@ impl World {
             if !hand.searching {
                 hand.searching = self.idle.start_search(1);
             }
-            if !self
-                .queues
-                .iter()
-                .any(|queue| queue.load(Ordering::Relaxed) > 0 && queue.swap(0, Ordering::Relaxed) > 0)
-            {
+            if !self.queues.iter().any(|queue| {
+                queue.load(Ordering::Relaxed) > 0 && queue.swap(0, Ordering::Relaxed) > 0
+            }) {
                 let p = hand.p.take().expect("only an M with a P looks for work");
                 self.release(p, me);
                 if mem::take(&mut hand.searching) {
@@ -211,7 +212,8 @@ impl World {
     fn assert_as_many_as_asked_for(&self) {
         assert_eq!((self.idle.idle_ps(), self.dispatch.excess()), (self.dispatch.procs(), 0));
         let seat = Seat::new();
-        let ps = std::iter::from_fn(|| self.dispatch.try_take(&seat, &self.idle).inspect(|p| p.work()));
+        let ps =
+            std::iter::from_fn(|| self.dispatch.try_take(&seat, &self.idle).inspect(|p| p.work()));
         assert_eq!(ps.count(), self.dispatch.procs());
     }
 }
@@ -247,7 +249,8 @@ fn changed_by_two() {
     world.assert_as_many_as_asked_for();
 }
 
-/// A piece of work lies with an idle P that goes, while the M with the other one finds nothing any more.
+/// A piece of work lies with an idle P that goes, while the M with the other one finds nothing any
+/// more.
 fn gone_with_work() {
     let world = World::new(1);
     let hand = world.take(0);
@@ -265,7 +268,10 @@ fn shed_with_work() {
     let hand = world.take(0);
     world.queues[0].store(1, Ordering::Relaxed);
     world.queues[hand.p.as_ref().expect("two were idle").queue].store(1, Ordering::Relaxed);
-    let ms = [beside(&world, |world| world.run(0, hand)), beside(&world, |world| world.run(1, Hand::default()))];
+    let ms = [
+        beside(&world, |world| world.run(0, hand)),
+        beside(&world, |world| world.run(1, Hand::default())),
+    ];
     world.set_procs(1);
     for m in ms {
         m.join().unwrap();

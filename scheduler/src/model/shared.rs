@@ -1,4 +1,5 @@
-//! A box of several owners: the last one to let go, or the one that finds itself alone, sees what the others did.
+//! A box of several owners: the last one to let go, or the one that finds itself alone, sees what
+//! the others did.
 //!
 //! # Safety
 //!
@@ -66,7 +67,8 @@ fn used_by_who_is_alone() {
     first.join().unwrap();
 }
 
-/// The other one looks until it is alone. (A single look just before the first one's own is not one that loom moves behind it.)
+/// The other one looks until it is alone. (A single look just before the first one's own is not one
+/// that loom moves behind it.)
 fn awaited_by_the_other() {
     let [one, mut other] = Shared::two(Value(UnsafeCell::new(0)));
     let first = thread::spawn(move || {

@@ -68,7 +68,8 @@ fn hand_over() {
     three_lock(1_000_000);
 }
 
-/// A waiter that is cancelled, or whose time is over, does not have the mutex, and keeps nobody from it.
+/// A waiter that is cancelled, or whose time is over, does not have the mutex, and keeps nobody
+/// from it.
 fn withdrawal(deadline: Option<Instant>) {
     set_clock(0);
     let mutex: Arc<Mutex> = Guarded::shared(RawMutex::new());
@@ -76,7 +77,9 @@ fn withdrawal(deadline: Option<Instant>) {
     let seat = Seat::new();
     let waiter = {
         let (mutex, seat) = (mutex.clone(), seat.clone());
-        thread::spawn(move || catch_unwind(AssertUnwindSafe(|| add_locked(&mutex, &seat, deadline))).unwrap_or(false))
+        thread::spawn(move || {
+            catch_unwind(AssertUnwindSafe(|| add_locked(&mutex, &seat, deadline))).unwrap_or(false)
+        })
     };
     let behind = {
         let mutex = mutex.clone();
@@ -128,7 +131,9 @@ fn withdrawn_head() {
     let seat = Seat::new();
     let head = {
         let (semaphore, seat) = (semaphore.clone(), seat.clone());
-        thread::spawn(move || catch_unwind(AssertUnwindSafe(|| permits(&semaphore, 2, &seat, None))).unwrap_or(false))
+        thread::spawn(move || {
+            catch_unwind(AssertUnwindSafe(|| permits(&semaphore, 2, &seat, None))).unwrap_or(false)
+        })
     };
     let behind = {
         let semaphore = semaphore.clone();
@@ -142,7 +147,8 @@ fn withdrawn_head() {
     assert!(semaphore.lock.try_acquire(1));
 }
 
-/// As many are let in at once as there are permits, and released permits serve all whom they are enough for.
+/// As many are let in at once as there are permits, and released permits serve all whom they are
+/// enough for.
 fn release_of_many() {
     let semaphore: Arc<Semaphore> = Guarded::shared(RawSemaphore::new(0));
     let waiters = [(); 2].map(|()| {
@@ -154,7 +160,8 @@ fn release_of_many() {
     assert!(!semaphore.lock.try_acquire(1));
 }
 
-/// A reader and two writers, or two readers and a writer, come and go: writers alone, readers not with a writer.
+/// A reader and two writers, or two readers and a writer, come and go: writers alone, readers not
+/// with a writer.
 fn readers_and_writers(readers: usize) {
     let lock: Arc<Guarded<RawRwLock<Seat>>> = Guarded::shared(RawRwLock::new());
     let others = [readers > 0, readers > 1].map(|reads| {
@@ -189,8 +196,8 @@ fn two_readers() {
     readers_and_writers(2);
 }
 
-/// Two readers and a writer wait for a writer, which lets the readers in one by one: when the first is through before the
-/// second is in, the writer has its turn.
+/// Two readers and a writer wait for a writer, which lets the readers in one by one: when the first
+/// is through before the second is in, the writer has its turn.
 fn let_in_one_by_one() {
     let lock: Arc<Guarded<RawRwLock<Seat>>> = Guarded::shared(RawRwLock::new());
     assert!(lock.lock.try_write());
@@ -251,7 +258,8 @@ fn once() {
 /// What a condition variable is for: two wait until the third has said so, one notification each.
 fn notified() {
     set_clock(0);
-    let shared: Arc<(Mutex, RawCondvar<Seat>)> = Arc::new((Guarded::new(RawMutex::new()), RawCondvar::new()));
+    let shared: Arc<(Mutex, RawCondvar<Seat>)> =
+        Arc::new((Guarded::new(RawMutex::new()), RawCondvar::new()));
     let waiters = [(); 2].map(|()| {
         let shared = shared.clone();
         thread::spawn(move || {

@@ -2,7 +2,8 @@
 //!
 //! # Safety
 //!
-//! Plain cells stand for what the protocol hands over; loom reports an access that the protocol does not order.
+//! Plain cells stand for what the protocol hands over; loom reports an access that the protocol
+//! does not order.
 #![expect(unsafe_code, reason = "the model reads and writes plain cells, which loom checks")]
 
 use gosched_runtime_sys::primitive::{Arc, AtomicPtr, AtomicU32, Ordering, UnsafeCell, thread};
@@ -28,15 +29,16 @@ impl Thing {
 
 struct World {
     table: Table<Thing>,
-    /// What an outsider took. Boxes are kept as pointers, and freed only when all went well: a mistake may have made
-    /// two.
+    /// What an outsider took. Boxes are kept as pointers, and freed only when all went well: a
+    /// mistake may have made two.
     taken: [AtomicPtr<Thing>; 2],
     /// Written by an outsider before it takes.
     note: UnsafeCell<u32>,
     uses: AtomicU32,
 }
 
-// SAFETY: the note is written by the one outsider that takes, and read by the own thread once the thing is gone.
+// SAFETY: the note is written by the one outsider that takes, and read by the own thread once the
+// thing is gone.
 unsafe impl Sync for World {}
 // SAFETY: nothing in it is bound to a thread.
 unsafe impl Send for World {}
@@ -107,7 +109,8 @@ fn wanted_by_two() {
     world.assert_one_owner();
 }
 
-/// The outsider notes that it will take before it does; the own thread that finds nothing reads the note.
+/// The outsider notes that it will take before it does; the own thread that finds nothing reads the
+/// note.
 fn noted_before_taking() {
     let world = World::new();
     let outsider = {

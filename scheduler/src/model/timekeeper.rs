@@ -1,8 +1,9 @@
 //! Ms that fall asleep with timers in their heaps, keep the time, and wake up.
 //!
-//! A deadline passes as soon as somebody sleeps until it, and time has then come to that point. An M ends when every timer
-//! has been fired, so a timer that no sleeper keeps is a deadlock, which loom reports. The locks around an M's sleep are
-//! left out: they order more than the protocol may rely on.
+//! A deadline passes as soon as somebody sleeps until it, and time has then come to that point. An
+//! M ends when every timer has been fired, so a timer that no sleeper keeps is a deadlock, which
+//! loom reports. The locks around an M's sleep are left out: they order more than the protocol may
+//! rely on.
 
 // Not loom's: its drop panics once more after a deadlock was reported.
 use std::sync::Arc;
@@ -36,8 +37,8 @@ impl World {
         let _stays = self.heaps[heap].add(at, ());
     }
 
-    /// An M that has nothing to run. It sleeps, and fires what is due when the clock has woken it; so often, then its thread
-    /// leaves.
+    /// An M that has nothing to run. It sleeps, and fires what is due when the clock has woken it;
+    /// so often, then its thread leaves.
     fn sleep(&self, me: usize, mut times: u32) {
         while self.left.load(Ordering::Relaxed) > 0 {
             let Some(until) = self.keeper.watch(|| self.first()) else {

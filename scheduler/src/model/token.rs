@@ -1,4 +1,5 @@
-//! A token's cancel against who waits for it, who comes under it or leaves it, and a child that is made meanwhile.
+//! A token's cancel against who waits for it, who comes under it or leaves it, and a child that is
+//! made meanwhile.
 //!
 //! # Safety
 //!
@@ -88,7 +89,8 @@ fn under() {
     subject.join().expect("its asserts hold");
 }
 
-/// Two are under it, one of which leaves, perhaps as the first in the list: the other one ends all the same, and both are gone.
+/// Two are under it, one of which leaves, perhaps as the first in the list: the other one ends all
+/// the same, and both are gone.
 fn two_under() {
     let token: Token = Shared::new(None);
     let others = [beside(&token, pass_under), beside(&token, wait_under)];

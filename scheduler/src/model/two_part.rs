@@ -27,7 +27,8 @@ fn received(queue: &Mutex<List>, seat: &Seat) -> Option<u32> {
     let wait: &TwoPart<u32, Seat> = Box::leak(Box::new(TwoPart::new()));
     let seat = seat.sit();
     // SAFETY: it is this lock's, and new.
-    let parks = unsafe { wait.begin(queue, queue.lock(), whole, (None, seat.target()), || seat, None) };
+    let parks =
+        unsafe { wait.begin(queue, queue.lock(), whole, (None, seat.target()), || seat, None) };
     assert!(parks, "nobody was woken meanwhile");
     seat.park_until(None);
     // SAFETY: it was begun.

@@ -1,7 +1,7 @@
 //! Sysmon's sleep against those who leave something behind, and against the end.
 //!
-//! What is left behind is a relaxed counter that sysmon sets back when it sees it. Sysmon here ends when it has seen
-//! everything, so a thing that waits unseen is a deadlock, which loom reports.
+//! What is left behind is a relaxed counter that sysmon sets back when it sees it. Sysmon here ends
+//! when it has seen everything, so a thing that waits unseen is a deadlock, which loom reports.
 
 // Not loom's: its drop panics once more after a deadlock was reported.
 use std::sync::Arc;
@@ -114,7 +114,8 @@ fn made_by_one() {
         u32::from(asked)
     };
     let theirs = Arc::clone(&world);
-    let other = thread::spawn(move || theirs.behind.fetch_add(try_to_make(&theirs), Ordering::Relaxed));
+    let other =
+        thread::spawn(move || theirs.behind.fetch_add(try_to_make(&theirs), Ordering::Relaxed));
     let mine = try_to_make(&world);
     other.join().unwrap();
     assert!(mine + world.behind.load(Ordering::Relaxed) >= 1, "somebody was asked");

@@ -1,15 +1,18 @@
 //! When the oldest G that has not started goes before newer ones.
 //!
-//! A P starts its newest first: a tree of spawns is then run depth first, on one stack for each level. So what lies at the bottom
-//! waits for as long as newer ones come. Some of it goes first now and then; but only what has waited for a while, since in a
-//! tree that is the other half of all there is to do, and an M that begins it leaves its path unfinished. Where one in 61
-//! rounds began with the oldest, however young, hundreds of goroutines of a tree of depth 16 waited at a time.
+//! A P starts its newest first: a tree of spawns is then run depth first, on one stack for each
+//! level. So what lies at the bottom waits for as long as newer ones come. Some of it goes first
+//! now and then; but only what has waited for a while, since in a tree that is the other half of
+//! all there is to do, and an M that begins it leaves its path unfinished. Where one in 61 rounds
+//! began with the oldest, however young, hundreds of goroutines of a tree of depth 16 waited at a
+//! time.
 //!
-//! Nobody notes when a G was queued. What is noted is how many there were at some moment: once that is long enough ago, so many of the
-//! oldest have waited for as long, or fewer, if the newest of them were started meanwhile.
+//! Nobody notes when a G was queued. What is noted is how many there were at some moment: once that
+//! is long enough ago, so many of the oldest have waited for as long, or fewer, if the newest of
+//! them were started meanwhile.
 
-/// How long. As long as a goroutine that computes may take at a time ([`SLICE_NS`](super::retake::SLICE_NS)): who waits behind one
-/// of those waits for as long.
+/// How long. As long as a goroutine that computes may take at a time
+/// ([`SLICE_NS`](super::retake::SLICE_NS)): who waits behind one of those waits for as long.
 pub(crate) const OLDEST_WAITS_NS: u64 = 10_000_000;
 
 /// What is known of the Gs in a P's queue.
@@ -63,7 +66,8 @@ mod tests {
         assert!(oldest.is_due(1, 2 * OLDEST_WAITS_NS));
     }
 
-    /// However many come, and whoever starts the newest meanwhile: who is the oldest of `n` goes first within `n` looks and twice the time.
+    /// However many come, and whoever starts the newest meanwhile: who is the oldest of `n` goes
+    /// first within `n` looks and twice the time.
     #[test]
     fn a_flood_of_newer_ones_keeps_nobody_for_good() {
         let (mut oldest, mut now, mut before_it, look_ns) = (Oldest::default(), 0, 100, 10_000);

@@ -1,20 +1,22 @@
 //! Goroutines that settle where another one has: `goroutine::Builder::with`.
 //!
-//! The other one, the *host*, may not have begun yet: then the newcomer waits in the host's packet, and is queued by the host
-//! when that begins, on the M where it does. If it runs, the newcomer is put into its M's inbox. If it has ended, or has no
-//! M for good, the newcomer begins where any other would.
+//! The other one, the *host*, may not have begun yet: then the newcomer waits in the host's packet,
+//! and is queued by the host when that begins, on the M where it does. If it runs, the newcomer is
+//! put into its M's inbox. If it has ended, or has no M for good, the newcomer begins where any
+//! other would.
 //!
 //! # Why the M is there
 //!
-//! An M leaves its runtime, or its record another thread's hands, only when no settled G is left on it and its queues are
-//! empty; and a host tells that it has ended under the lock of its packet. The newcomer is pushed under that same lock,
-//! while the host runs: so the host's end comes after the push, and the M's look at its inbox after the host's end. Waking
-//! the M, if it sleeps, comes after the lock, and finds it among its runtime's sleepers or not at all.
+//! An M leaves its runtime, or its record another thread's hands, only when no settled G is left on
+//! it and its queues are empty; and a host tells that it has ended under the lock of its packet.
+//! The newcomer is pushed under that same lock, while the host runs: so the host's end comes after
+//! the push, and the M's look at its inbox after the host's end. Waking the M, if it sleeps, comes
+//! after the lock, and finds it among its runtime's sleepers or not at all.
 //!
 //! # Safety
 //!
-//! What is read of a host is its kind and its home. Both are written before it begins, and stay until it has ended, for one
-//! that is settled.
+//! What is read of a host is its kind and its home. Both are written before it begins, and stay
+//! until it has ended, for one that is settled.
 #![expect(unsafe_code, reason = "a newcomer's host is reached through its record")]
 
 use std::sync::Arc;
@@ -27,11 +29,13 @@ use crate::sched::Sched;
 
 /// A goroutine beside which others may settle.
 pub(crate) trait Host: Send + Sync {
-    /// Queues a new goroutine where this one has settled or will, if it is settled and has not ended; else anywhere.
+    /// Queues a new goroutine where this one has settled or will, if it is settled and has not
+    /// ended; else anywhere.
     fn take_in(&self, newcomer: Box<Newcomer>);
 }
 
-/// A new goroutine on its way to its host. Newcomers of one host make a chain, the last to come first.
+/// A new goroutine on its way to its host. Newcomers of one host make a chain, the last to come
+/// first.
 pub(crate) struct Newcomer {
     sched: Arc<Sched>,
     /// In no queue; gone once it is in one.
@@ -43,8 +47,8 @@ pub(crate) struct Newcomer {
 pub(crate) type Chain = Option<Box<Newcomer>>;
 
 impl Newcomer {
-    /// For a new G that is in no queue. Allocates, so that nothing is allocated under the lock of a packet; it is freed after
-    /// that lock for the same reason.
+    /// For a new G that is in no queue. Allocates, so that nothing is allocated under the lock of a
+    /// packet; it is freed after that lock for the same reason.
     pub(crate) fn new(sched: Arc<Sched>, g: Runnable) -> Box<Self> {
         Box::new(Self { sched, g: Some(g), next: None })
     }
@@ -55,8 +59,8 @@ impl Newcomer {
         *chain = Some(self);
     }
 
-    /// Goes into the inbox of the M of `host`, if that is settled and in the same runtime. Under the lock that the host takes
-    /// before it ends; [`arrived`](Self::arrived) comes after it.
+    /// Goes into the inbox of the M of `host`, if that is settled and in the same runtime. Under
+    /// the lock that the host takes before it ends; [`arrived`](Self::arrived) comes after it.
     ///
     /// # Safety
     ///
@@ -79,8 +83,8 @@ impl Newcomer {
     }
 }
 
-/// A host begins, on the calling thread. Those who wait for it are queued: here, if it `runs` and is settled, in the order
-/// in which they came.
+/// A host begins, on the calling thread. Those who wait for it are queued: here, if it `runs` and
+/// is settled, in the order in which they came.
 pub(crate) fn host_begins(mut waiting: Chain, runs: bool) {
     let mut ordered: Chain = None;
     while let Some(mut newcomer) = waiting {

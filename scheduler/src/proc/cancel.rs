@@ -1,23 +1,26 @@
 //! Why the running goroutine is to give its waits up, and what keeps it from doing so.
 //!
-//! A cancel is two things: its reason, which is written first, and a bit in the park word, which ends the wait. The bit
-//! alone ends nothing: whoever finds it looks for a reason, and without one forgets it. So a cancel that was meant for an
-//! earlier goroutine of the record, or for a region that this one has left, costs a wait that is begun once more.
+//! A cancel is two things: its reason, which is written first, and a bit in the park word, which
+//! ends the wait. The bit alone ends nothing: whoever finds it looks for a reason, and without one
+//! forgets it. So a cancel that was meant for an earlier goroutine of the record, or for a region
+//! that this one has left, costs a wait that is begun once more.
 //!
-//! The reasons: the runtime shuts down; the goroutine was asked to end by its handle; a token was cancelled, or time is up,
-//! for the part of the goroutine that runs under it, a [`Region`].
+//! The reasons: the runtime shuts down; the goroutine was asked to end by its handle; a token was
+//! cancelled, or time is up, for the part of the goroutine that runs under it, a [`Region`].
 //!
-//! Nobody tells a goroutine that its time is up. It waits no longer than the first limit of its regions allows, and looks at the
-//! clock whenever it looks for a reason: that works the same for a goroutine that is a thread, and one that never waits pays
-//! nothing.
+//! Nobody tells a goroutine that its time is up. It waits no longer than the first limit of its
+//! regions allows, and looks at the clock whenever it looks for a reason: that works the same for a
+//! goroutine that is a thread, and one that never waits pays nothing.
 //!
-//! Rejected: a word of bits for the reasons in the G, which leaving a region would have to clear while somebody sets it.
-//! Looking for the outermost is walking a list of frames, and nobody does so who was not cancelled.
+//! Rejected: a word of bits for the reasons in the G, which leaving a region would have to clear
+//! while somebody sets it. Looking for the outermost is walking a list of frames, and nobody does
+//! so who was not cancelled.
 //!
 //! # Safety
 //!
-//! A region lies in the frame of [`Region::run`], which links it into its own goroutine before it calls anybody and unlinks
-//! it before it returns or unwinds. The list is read and written by that goroutine alone; what others store is an atomic.
+//! A region lies in the frame of [`Region::run`], which links it into its own goroutine before it
+//! calls anybody and unlinks it before it returns or unwinds. The list is read and written by that
+//! goroutine alone; what others store is an atomic.
 #![expect(unsafe_code, reason = "walks the regions on the running goroutine's stack")]
 
 use std::any::Any;
@@ -45,8 +48,8 @@ pub(crate) fn may_end_waits(own: &Own) -> bool {
     can_unwind() && own.shields.get() == 0
 }
 
-/// What the calling goroutine is to unwind for. `sched` is the runtime it is in; none when a plain thread borrowed `g`.
-/// Nothing while the thread is panicking: its unwinding must get through.
+/// What the calling goroutine is to unwind for. `sched` is the runtime it is in; none when a plain
+/// thread borrowed `g`. Nothing while the thread is panicking: its unwinding must get through.
 #[inline]
 pub(crate) fn pending(g: &G, sched: Option<&Sched>) -> Option<CancelScope> {
     // SAFETY: the calling goroutine's.
@@ -59,8 +62,8 @@ pub(crate) fn pending(g: &G, sched: Option<&Sched>) -> Option<CancelScope> {
     (may_end_waits(own) && !thread::panicking()).then_some(why)
 }
 
-/// When the waits of the calling goroutine end at the latest, in nanoseconds on the monotonic clock; [`NEVER`] if none of its
-/// time limits counts here.
+/// When the waits of the calling goroutine end at the latest, in nanoseconds on the monotonic
+/// clock; [`NEVER`] if none of its time limits counts here.
 #[inline(always)]
 pub(crate) fn limit(g: &G) -> u64 {
     // SAFETY: the calling goroutine's.
@@ -88,7 +91,8 @@ fn look_at_clock(g: &G) {
     let _it_runs = g.parker.cancel();
 }
 
-/// Calls `f` with each region that the calling goroutine, whose part this is, is in; the innermost first.
+/// Calls `f` with each region that the calling goroutine, whose part this is, is in; the innermost
+/// first.
 fn each_region(own: &Own, mut f: impl FnMut(&Region)) {
     let mut at = own.regions.get();
     while let Some(region) = at {
@@ -120,7 +124,8 @@ fn reason(g: &G, sched: Option<&Sched>) -> Option<CancelScope> {
     widest
 }
 
-/// Gives a wait up that is to be given up for `scope`. In a deadlock somebody has to say so: whoever is in `run`.
+/// Gives a wait up that is to be given up for `scope`. In a deadlock somebody has to say so:
+/// whoever is in `run`.
 pub(crate) fn raise(g: &G, sched: Option<&Sched>, scope: CancelScope) -> ! {
     // SAFETY: callers pass the running G of their own thread, or the one borrowed for it.
     let own = unsafe { running_own(g) };
@@ -169,8 +174,8 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    /// One that is left for `scope`, when it is told to be or when `limit` has passed, in nanoseconds on the monotonic clock;
-    /// [`NEVER`] for none.
+    /// One that is left for `scope`, when it is told to be or when `limit` has passed, in
+    /// nanoseconds on the monotonic clock; [`NEVER`] for none.
     pub(crate) fn new(scope: CancelScope, limit: u64) -> Self {
         Self { outer: Cell::new(None), scope, limit, told: AtomicBool::new(false) }
     }

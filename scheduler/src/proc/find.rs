@@ -1,8 +1,9 @@
 //! What an M runs next.
 //!
-//! Each round looks in turn at what this M alone may run (its woken settled Gs), at its P's migratory ones and at its
-//! P's unstarted ones; woken and unstarted take turns at being first, so that a loop of yields starves no new G. What came into
-//! the inbox queues up behind the woken ones before. Then come the global queue, and the other Ps.
+//! Each round looks in turn at what this M alone may run (its woken settled Gs), at its P's
+//! migratory ones and at its P's unstarted ones; woken and unstarted take turns at being first, so
+//! that a loop of yields starves no new G. What came into the inbox queues up behind the woken ones
+//! before. Then come the global queue, and the other Ps.
 
 use std::mem;
 use std::ops::Range;
@@ -81,8 +82,8 @@ fn fire_due(cx: &Current, hand: &mut Entered, heaps: Range<usize>) {
     }
 }
 
-/// A woken or yielded G. The two kinds take turns as well, or one settled G that yields in a loop kept the P's migratory
-/// ones from running.
+/// A woken or yielded G. The two kinds take turns as well, or one settled G that yields in a loop
+/// kept the P's migratory ones from running.
 #[inline]
 fn woken(local: &mut Local, p: &P) -> Option<Runnable> {
     if local.tick & 2 == 0 {
@@ -107,7 +108,11 @@ fn unstarted(cx: &Current, local: &mut Local, p: &P, end: End, wants: Wants) -> 
 
 /// Takes a G that has not started, if new ones are let in.
 #[inline]
-fn admitted(sched: &Sched, local: &mut Local, take: impl FnOnce() -> Option<Runnable>) -> Option<Runnable> {
+fn admitted(
+    sched: &Sched,
+    local: &mut Local,
+    take: impl FnOnce() -> Option<Runnable>,
+) -> Option<Runnable> {
     let admission = sched.crowd.admit()?;
     let taken = take();
     if taken.is_some() {
@@ -118,7 +123,8 @@ fn admitted(sched: &Sched, local: &mut Local, take: impl FnOnce() -> Option<Runn
     taken
 }
 
-/// Whether this M only helps out, and a home M sleeps: what this one started would stay on its thread.
+/// Whether this M only helps out, and a home M sleeps: what this one started would stay on its
+/// thread.
 #[inline]
 fn is_relieved(cx: &Current) -> bool {
     !cx.m.seat.is_home() && cx.sched().dispatch.homes_asleep() > 0
@@ -130,7 +136,8 @@ pub(crate) fn leaves_work(cx: &Current) -> bool {
     is_relieved(cx) && cx.sched().has_new()
 }
 
-/// Whether this M may start a G that has no M yet. If not, its search (`look_at`) wakes the M that should.
+/// Whether this M may start a G that has no M yet. If not, its search (`look_at`) wakes the M that
+/// should.
 #[inline]
 fn has_room(cx: &Current) -> bool {
     let mine = cx.m.load();
@@ -141,8 +148,9 @@ fn has_room(cx: &Current) -> bool {
     policy::may_start(mine, least)
 }
 
-/// What others left in the inbox queues up behind what is ready. In each round, for rounds may be long: a ticker beside a goroutine
-/// that computes for 3 ms between its yields had gaps of 200 ms when it was done in every 61st.
+/// What others left in the inbox queues up behind what is ready. In each round, for rounds may be
+/// long: a ticker beside a goroutine that computes for 3 ms between its yields had gaps of 200 ms
+/// when it was done in every 61st.
 #[inline]
 fn take_mail(m: &M, local: &mut Local) {
     if !m.inbox.is_empty() {
@@ -165,12 +173,17 @@ fn look_round(cx: &Current, local: &mut Local, p: &mut P, wants: Wants) -> Optio
     {
         return Some(g);
     }
-    let waited =
-        p.has_unstarted().then(|| p.take_if_due(monotonic_ns(), |p| unstarted(cx, local, p, End::Oldest, wants)));
-    waited.flatten().or_else(|| overdue(cx, local, p, wants)).or_else(|| offered(cx, local, p, wants))
+    let waited = p
+        .has_unstarted()
+        .then(|| p.take_if_due(monotonic_ns(), |p| unstarted(cx, local, p, End::Oldest, wants)));
+    waited
+        .flatten()
+        .or_else(|| overdue(cx, local, p, wants))
+        .or_else(|| offered(cx, local, p, wants))
 }
 
-/// What others offer, by an M that is busy and comes to no search; but not before those that have less.
+/// What others offer, by an M that is busy and comes to no search; but not before those that have
+/// less.
 fn offered(cx: &Current, local: &mut Local, p: &P, wants: Wants) -> Option<Runnable> {
     let sched = cx.sched();
     if !wants.start || is_relieved(cx) {
@@ -201,8 +214,8 @@ fn global(cx: &Current, local: &mut Local) -> Option<Runnable> {
     admitted(sched, local, || sched.pop_new())
 }
 
-/// An M that owns more than its share and always has something ready comes to no search. If nobody else comes either, as
-/// when no M can be made, it starts the oldest all the same.
+/// An M that owns more than its share and always has something ready comes to no search. If nobody
+/// else comes either, as when no M can be made, it starts the oldest all the same.
 fn overdue(cx: &Current, local: &mut Local, p: &P, wants: Wants) -> Option<Runnable> {
     let sched = cx.sched();
     let own = p.has_unstarted() && !has_room(cx);
@@ -227,9 +240,14 @@ enum Look {
 }
 
 impl Look {
-    /// What lay in a queue for any M. The clock may have brought it there, by way of an M that found several due at a time.
+    /// What lay in a queue for any M. The clock may have brought it there, by way of an M that
+    /// found several due at a time.
     fn of(g: Runnable) -> Self {
-        if g.has_begun() && g.g().waited_for() == Why::Sleep { Look::Due(g) } else { Look::Found(g) }
+        if g.has_begun() && g.g().waited_for() == Why::Sleep {
+            Look::Due(g)
+        } else {
+            Look::Found(g)
+        }
     }
 }
 
@@ -264,9 +282,10 @@ pub(crate) fn search(cx: &Current, hand: &mut Entered, wants: Wants) -> Option<R
     }
 }
 
-/// Waits a while for mail, where others search already: a settled G that talks to one on a searching M is answered within
-/// a microsecond, and sleeping in between would cost both of them a futex round trip. Nobody relies on this M meanwhile;
-/// it looks at everything once more when it gives up, as every M does.
+/// Waits a while for mail, where others search already: a settled G that talks to one on a
+/// searching M is answered within a microsecond, and sleeping in between would cost both of them a
+/// futex round trip. Nobody relies on this M meanwhile; it looks at everything once more when it
+/// gives up, as every M does.
 pub(crate) fn await_mail(cx: &Current, hand: &mut Entered) -> Option<Runnable> {
     if cx.m.settled() == 0 {
         return None;
@@ -348,7 +367,8 @@ fn look_at(sched: &Sched, m: &M, local: &mut Local, victim: usize, now: u64) -> 
     }
     local.heads.resize(sched.shared.len(), Seen::default());
     let seen = &mut local.heads[victim];
-    // Its M writes the lines that a look reads, with each G it starts: two cores would pass them to and fro.
+    // Its M writes the lines that a look reads, with each G it starts: two cores would pass them to
+    // and fro.
     if seen.is_early(now) && !shared.offers() {
         return Look::Young;
     }
@@ -361,14 +381,15 @@ fn look_at(sched: &Sched, m: &M, local: &mut Local, victim: usize, now: u64) -> 
     }
     if policy::may_take_head(seen.since(), now, mine, shared.offers()) {
         seen.forget();
-        return admitted(sched, local, || shared.steal_unstarted()).map_or(Look::Nothing, Look::Found);
+        return admitted(sched, local, || shared.steal_unstarted())
+            .map_or(Look::Nothing, Look::Found);
     }
     seen.rests(policy::HEAD_STILL_NS);
     Look::Young
 }
 
-/// Looks at the oldest G of the global queue, for an M that has its share: it sees to it that the one with the fewest comes, and takes it if
-/// that does not.
+/// Looks at the oldest G of the global queue, for an M that has its share: it sees to it that the
+/// one with the fewest comes, and takes it if that does not.
 fn look_at_global(sched: &Sched, local: &mut Local, now: u64) -> Option<Runnable> {
     if !sched.has_global_new() || !sched.crowd.admits() {
         return None;
@@ -383,25 +404,29 @@ fn look_at_global(sched: &Sched, local: &mut Local, now: u64) -> Option<Runnable
     admitted(sched, local, || sched.pop_new())
 }
 
-/// The last look before the M sleeps, after its P was counted idle and the fence that goes with it. What it finds, it
-/// does not take: it has no P any more.
+/// The last look before the M sleeps, after its P was counted idle and the fence that goes with it.
+/// What it finds, it does not take: it has no P any more.
 pub(crate) fn missed_something(cx: &Current) -> bool {
     cx.sched().has_free_work()
 }
 
-/// Ends this M's search, which found something. If it was the last one, somebody else may have relied on it for the rest.
+/// Ends this M's search, which found something. If it was the last one, somebody else may have
+/// relied on it for the rest.
 pub(crate) fn found_while_searching(cx: &Current, hand: &mut Entered) {
     let sched = cx.sched();
     let due = mem::take(&mut hand.local().found_due);
-    if sched.idle.stop_search() && sched.has_free_work() && !(due && is_left_to_sysmon(sched, hand)) {
+    if sched.idle.stop_search() && sched.has_free_work() && !(due && is_left_to_sysmon(sched, hand))
+    {
         wake::submit(sched);
     }
 }
 
-/// Whether the rest is nothing but what this M found due with the one that it runs now. That is its own to run, mostly within
-/// microseconds, which is sooner than another M would be there; if not, sysmon sees it lie (`policy::retake::LEFT_NS`).
+/// Whether the rest is nothing but what this M found due with the one that it runs now. That is its
+/// own to run, mostly within microseconds, which is sooner than another M would be there; if not,
+/// sysmon sees it lie (`policy::retake::LEFT_NS`).
 ///
-/// Nobody else has relied on this search for any of it: what came before the search ended is in other queues, and those are empty.
+/// Nobody else has relied on this search for any of it: what came before the search ended is in
+/// other queues, and those are empty.
 fn is_left_to_sysmon(sched: &Sched, hand: &Entered) -> bool {
     let Some(p) = &hand.p else { return false };
     sched.is_overseen.load(Relaxed) && !p.has_unstarted() && !sched.has_free_work_beside(p.index)

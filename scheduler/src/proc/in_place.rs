@@ -1,12 +1,12 @@
 //! Waiting in place: the G's thread sleeps, and runs nobody else meanwhile.
 //!
-//! For a G that is its thread, and for one whose frames must not have a sibling's above them (see [`park`](super::park)); and
-//! for a thread that is about to block in a call.
+//! For a G that is its thread, and for one whose frames must not have a sibling's above them (see
+//! [`park`](super::park)); and for a thread that is about to block in a call.
 //!
 //! # Safety
 //!
-//! A G's own part is read and written by the G, which runs this; in between it belongs to whoever claims it, until that one has
-//! given it back.
+//! A G's own part is read and written by the G, which runs this; in between it belongs to whoever
+//! claims it, until that one has given it back.
 #![expect(unsafe_code, reason = "reads the running G's own part")]
 
 use std::time::Instant;
@@ -20,12 +20,13 @@ use crate::m::M;
 use crate::policy::Patience;
 use crate::proc::{cancel, wake};
 
-/// Waits until `g`, the calling G or the one borrowed for the calling thread, is notified or, unless `shielded`, cancelled; or
-/// until the deadline has passed. Looks out for that as long as `patience` says before it sleeps. May return early.
+/// Waits until `g`, the calling G or the one borrowed for the calling thread, is notified or,
+/// unless `shielded`, cancelled; or until the deadline has passed. Looks out for that as long as
+/// `patience` says before it sleeps. May return early.
 #[cold]
 pub(crate) fn wait(g: &G, shielded: bool, deadline: Option<Instant>, patience: Patience) {
-    // Who has a P gives it up at once, for whoever is to wake it may need it. A thread-backed G has none, and what it lies on
-    // top of keeps its own for as long as it looks out.
+    // Who has a P gives it up at once, for whoever is to wake it may need it. A thread-backed G has
+    // none, and what it lies on top of keeps its own for as long as it looks out.
     let had_p = kind_of_running(g) != Kind::ThreadBacked;
     if !had_p && look_first(g, patience) {
         return;
@@ -51,8 +52,8 @@ fn sleep(g: &G, shielded: bool, deadline: Option<Instant>) {
     });
     own.in_place.set(true);
     let seat = &M::of(own.home.get().expect("it has just been set")).seat;
-    // Claimed is not enough: until the claimer gives the G back, `own` is its. After the deadline the thread claims it
-    // for itself, unless somebody was faster.
+    // Claimed is not enough: until the claimer gives the G back, `own` is its. After the deadline
+    // the thread claims it for itself, unless somebody was faster.
     if g.parker.commit(!shielded && cancel::may_end_waits(own)) == Commit::Parked
         && !seat.sleep_until_resumed(deadline)
         && g.parker.notify() == Notify::Left
@@ -93,7 +94,8 @@ pub(crate) fn patience() -> Patience {
     current::with(|cx| cx.map_or(Patience::NONE, |cx| cx.sched().patience()))
 }
 
-/// Calls `f` with each place of the thread, one per runtime that it is in, and for its M's G if that is not the thread.
+/// Calls `f` with each place of the thread, one per runtime that it is in, and for its M's G if
+/// that is not the thread.
 fn each_place(mut f: impl FnMut(&Current, Option<&G>)) {
     current::with(|cx| {
         let mut place = cx;
@@ -104,7 +106,8 @@ fn each_place(mut f: impl FnMut(&Current, Option<&G>)) {
     });
 }
 
-/// Before the thread sleeps, blocks or offers its core: its Ms do with their Ps what `release` says, and their Gs do not run.
+/// Before the thread sleeps, blocks or offers its core: its Ms do with their Ps what `release`
+/// says, and their Gs do not run.
 fn rest(release: fn(&Current)) {
     each_place(|cx, g| {
         // The M of a thread-backed G has no P, no pulse, and never kept the time.
@@ -116,8 +119,9 @@ fn rest(release: fn(&Current)) {
     });
 }
 
-/// The thread's Gs go on: with an idle P, if there is one, so that what they make or wake next goes the short way. If not,
-/// the M waits for its turn when its G switches; one that is locked to its thread goes on without.
+/// The thread's Gs go on: with an idle P, if there is one, so that what they make or wake next goes
+/// the short way. If not, the M waits for its turn when its G switches; one that is locked to its
+/// thread goes on without.
 fn go_on() {
     each_place(|cx, g| {
         let Some(g) = g else { return };
@@ -146,7 +150,8 @@ fn offer_p(cx: &Current) {
     }
 }
 
-/// Before the calling thread blocks for long: others run what its Ps have to run. Its G goes on without one.
+/// Before the calling thread blocks for long: others run what its Ps have to run. Its G goes on
+/// without one.
 pub(crate) fn give_up_ps() {
     rest(give_up_p);
 }

@@ -2,10 +2,11 @@
 //!
 //! # Invariants
 //!
-//! - A value's place in memory does not change, and it is dropped by [`end`] alone: when its goroutine's closure has come to
-//!   its end, so that nobody has a reference to it any more.
-//! - The list is never borrowed while other code runs: it is taken out of its cell for a few moves, and what it grows by is
-//!   allocated before, what was outgrown freed afterwards. An allocator, an initialiser and a drop may come back here.
+//! - A value's place in memory does not change, and it is dropped by [`end`] alone: when its
+//!   goroutine's closure has come to its end, so that nobody has a reference to it any more.
+//! - The list is never borrowed while other code runs: it is taken out of its cell for a few moves,
+//!   and what it grows by is allocated before, what was outgrown freed afterwards. An allocator, an
+//!   initialiser and a drop may come back here.
 //!
 //! # Safety
 //!
@@ -22,9 +23,13 @@ use gosched_runtime_sys::fatal::{Part, fatal};
 use crate::current;
 use crate::g::{Cancelled, Local, Own};
 
-/// Calls `f` with the goroutine's value of the local at address `key`, made by `init` if there is none. `None`: the calling
-/// thread is no goroutine.
-pub(crate) fn with<T: 'static, R>(key: usize, init: fn() -> T, f: impl FnOnce(&T) -> R) -> Option<R> {
+/// Calls `f` with the goroutine's value of the local at address `key`, made by `init` if there is
+/// none. `None`: the calling thread is no goroutine.
+pub(crate) fn with<T: 'static, R>(
+    key: usize,
+    init: fn() -> T,
+    f: impl FnOnce(&T) -> R,
+) -> Option<R> {
     let value = match find::<T>(key)? {
         Some(value) => value,
         None => insert(key, Box::new(init()))?,
@@ -77,11 +82,13 @@ fn insert<T: 'static>(key: usize, value: Box<T>) -> Option<NonNull<T>> {
     }
 }
 
-/// The closure of goroutine `id` has come to its end: drops its locals, the one that was made last first. They may wait, and
-/// make others; those are dropped as well, unless they go on making new ones for ever. Does nothing where the calling
-/// goroutine is another one: that which could not be started has none.
+/// The closure of goroutine `id` has come to its end: drops its locals, the one that was made last
+/// first. They may wait, and make others; those are dropped as well, unless they go on making new
+/// ones for ever. Does nothing where the calling goroutine is another one: that which could not be
+/// started has none.
 pub(crate) fn end(id: u64) {
-    let count = current::with(|cx| cx?.g().filter(|g| g.id() == id).and_then(|_| Some(len(cx?.own()?))));
+    let count =
+        current::with(|cx| cx?.g().filter(|g| g.id() == id).and_then(|_| Some(len(cx?.own()?))));
     if let Some(count) = count.filter(|count| *count > 0) {
         drop_all(4 * count + 64);
     }
@@ -105,7 +112,8 @@ fn drop_all(at_most: usize) {
             last
         });
         let Some(last) = last else { break };
-        // SAFETY: from a box, and off the list, and the closure that might have a reference has come to its end.
+        // SAFETY: from a box, and off the list, and the closure that might have a reference has
+        // come to its end.
         let last = unsafe { Box::from_raw(last.value.as_ptr()) };
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(last)));
         // A cancel only ends the wait that the drop was in.

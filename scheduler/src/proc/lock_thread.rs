@@ -1,8 +1,8 @@
 //! A goroutine with its thread to itself, for code that is bound to a thread.
 //!
-//! A count in the G, which its suspensions ask: while it is not zero they do not switch, so no sibling runs on the thread and a
-//! migratory G stays on it. Whoever ends with it leaves the thread as nobody else may find it: the M then ends as well
-//! (`run`).
+//! A count in the G, which its suspensions ask: while it is not zero they do not switch, so no
+//! sibling runs on the thread and a migratory G stays on it. Whoever ends with it leaves the thread
+//! as nobody else may find it: the M then ends as well (`run`).
 //!
 //! // GO: proc.go LockOSThread, UnlockOSThread
 //!
@@ -28,24 +28,27 @@ pub struct ThreadLock {
     _thread: PhantomData<*const ()>,
 }
 
-/// Locks the calling goroutine to its thread until what is returned is dropped. Calls nest: it is locked until the last of them
-/// is dropped.
+/// Locks the calling goroutine to its thread until what is returned is dropped. Calls nest: it is
+/// locked until the last of them is dropped.
 ///
-/// Meanwhile a goroutine that is bound to no thread ([`Mode::migratory`](crate::Mode::migratory)) stays on this one, and no
-/// other goroutine runs on it. Those that have settled on it wait until the lock ends; the processor goes to
-/// others whenever the goroutine waits, and whenever it [yields](crate::yield_now) and others have something to run. A wait
-/// puts the thread to sleep, so talking to others costs switches between threads. After a wait the goroutine goes on at once,
+/// Meanwhile a goroutine that is bound to no thread ([`Mode::migratory`](crate::Mode::migratory))
+/// stays on this one, and no other goroutine runs on it. Those that have settled on it wait until
+/// the lock ends; the processor goes to others whenever the goroutine waits, and whenever it
+/// [yields](crate::yield_now) and others have something to run. A wait puts the thread to sleep, so
+/// talking to others costs switches between threads. After a wait the goroutine goes on at once,
 /// also if no processor is idle.
 ///
-/// This is for code that is bound to a thread: an OpenGL context, a C library that keeps its state in thread-locals, a GUI on the
-/// main thread (`Runtime::run`). A goroutine that ends while it is locked, because the lock was given to
-/// [`std::mem::forget`], takes its thread along: it may have changed what others rely on, a namespace or a signal mask. The
-/// thread then runs what had settled on it before, starts nothing new, ends with the last of those, and another thread
-/// takes its place. It is kept only if the system has no other one. A thread that has lent itself ([`Runtime::run`](crate::Runtime::run))
-/// is not the runtime's to end and goes on as before.
+/// This is for code that is bound to a thread: an OpenGL context, a C library that keeps its state
+/// in thread-locals, a GUI on the main thread (`Runtime::run`). A goroutine that ends while it is
+/// locked, because the lock was given to [`std::mem::forget`], takes its thread along: it may have
+/// changed what others rely on, a namespace or a signal mask. The thread then runs what had settled
+/// on it before, starts nothing new, ends with the last of those, and another thread takes its
+/// place. It is kept only if the system has no other one. A thread that has lent itself
+/// ([`Runtime::run`](crate::Runtime::run)) is not the runtime's to end and goes on as before.
 ///
-/// In a callback, in `Mode::threads`, in the closure of [`blocking`](crate::blocking()) on a helper thread, and on a plain thread there is
-/// nothing to lock: such a goroutine is its thread, and the lock does nothing.
+/// In a callback, in `Mode::threads`, in the closure of [`blocking`](crate::blocking()) on a helper
+/// thread, and on a plain thread there is nothing to lock: such a goroutine is its thread, and the
+/// lock does nothing.
 ///
 /// ```
 /// use gosched_scheduler::{Mode, chan, go, lock_thread, run};
@@ -75,8 +78,8 @@ pub fn lock_thread() -> ThreadLock {
 impl Drop for ThreadLock {
     fn drop(&mut self) {
         current::with(|cx| {
-            // Below others, if it entered another runtime meanwhile. It is not there at all if a sibling has the lock from a
-            // thread-local: then the goroutine has ended.
+            // Below others, if it entered another runtime meanwhile. It is not there at all if a
+            // sibling has the lock from a thread-local: then the goroutine has ended.
             let mut place = cx;
             while let Some(cx) = place {
                 if let Some((g, locks)) = lockable(cx)

@@ -14,11 +14,12 @@
 //!                                 (steal)
 //! ```
 //!
-//! Below this module is state, here is what happens to it: [`wake`] makes Gs runnable and brings Ps to Ms, [`find`] looks
-//! for the next G, [`run`] is an M's loop, [`park`] is how a G waits, [`cancel`] why it gives up, [`timers`] how its time
-//! limit comes, [`in_place`] how its thread sleeps for it, [`lock_thread`] how it has that to itself, [`spawn`] how it begins, [`beside`] where,
-//! [`attach`] and [`start_m`] how a thread becomes an M, [`set_procs`] and [`surplus`] how Ps come
-//! and go, [`shutdown`] how all of it ends.
+//! Below this module is state, here is what happens to it: [`wake`] makes Gs runnable and brings Ps
+//! to Ms, [`find`] looks for the next G, [`run`] is an M's loop, [`park`] is how a G waits,
+//! [`cancel`] why it gives up, [`timers`] how its time limit comes, [`in_place`] how its thread
+//! sleeps for it, [`lock_thread`] how it has that to itself, [`spawn`] how it begins, [`beside`]
+//! where, [`attach`] and [`start_m`] how a thread becomes an M, [`set_procs`] and [`surplus`] how
+//! Ps come and go, [`shutdown`] how all of it ends.
 
 pub(crate) mod attach;
 pub(crate) mod beside;

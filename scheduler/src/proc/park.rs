@@ -1,15 +1,15 @@
 //! How a goroutine, or a thread that is none, waits.
 //!
-//! A G with a stack of its own normally *switches*: it suspends, the M's loop commits on its parker and runs somebody
-//! else. It waits *in place* - the M gives its P up and the thread sleeps - when a sibling must not run above its frames:
-//! while the thread is panicking (the panic count belongs to the thread), and while it is pinned (a nested entry from C) or
-//! locked to its thread.
-//! A thread-backed G always waits in place; a plain thread borrows such a G for the time of its wait.
+//! A G with a stack of its own normally *switches*: it suspends, the M's loop commits on its parker
+//! and runs somebody else. It waits *in place* - the M gives its P up and the thread sleeps - when
+//! a sibling must not run above its frames: while the thread is panicking (the panic count belongs
+//! to the thread), and while it is pinned (a nested entry from C) or locked to its thread. A
+//! thread-backed G always waits in place; a plain thread borrows such a G for the time of its wait.
 //!
 //! # Safety
 //!
-//! `Target` points to a G record that may be parked; waiters hand it out only while they wait (see `waiter`), and whoever
-//! claims the G from its parker owns it until it is runnable again.
+//! `Target` points to a G record that may be parked; waiters hand it out only while they wait (see
+//! `waiter`), and whoever claims the G from its parker owns it until it is runnable again.
 #![expect(unsafe_code, reason = "claims parked Gs, suspends the running one")]
 
 use std::ptr::{self, NonNull};
@@ -42,7 +42,8 @@ pub(crate) use plain::{Plain, PlainSwitch};
 #[derive(Debug)]
 pub(crate) struct Parking {
     target: Target,
-    /// It began inside an operation of the scheduler (an allocator that waits): the M is not to be switched away from.
+    /// It began inside an operation of the scheduler (an allocator that waits): the M is not to be
+    /// switched away from.
     busy: bool,
     /// Set when the caller is no goroutine: the G that stands in for its thread.
     _stand_in: Option<Borrowed>,
@@ -56,8 +57,8 @@ pub(crate) struct Target {
     sched: *const Sched,
 }
 
-// SAFETY: the pointers are what is not `Send`; both are followed only while the waiter waits, by whoever holds the lock of
-// what it waits for.
+// SAFETY: the pointers are what is not `Send`; both are followed only while the waiter waits, by
+// whoever holds the lock of what it waits for.
 unsafe impl Send for Target {}
 
 impl Target {
@@ -84,7 +85,8 @@ impl Target {
         unsafe { g.settled_home() }.map(M::of)
     }
 
-    /// Ends its wait for a reason that was written before. Under a lock that it takes before it ends; runs no user code.
+    /// Ends its wait for a reason that was written before. Under a lock that it takes before it
+    /// ends; runs no user code.
     ///
     /// # Safety
     ///
@@ -121,7 +123,8 @@ impl Target {
     }
 }
 
-/// Wakes a G because it is cancelled, whose reason was written before; a wait that must not be given up goes on.
+/// Wakes a G because it is cancelled, whose reason was written before; a wait that must not be
+/// given up goes on.
 ///
 /// # Safety
 ///
@@ -135,7 +138,8 @@ pub(crate) unsafe fn cancel(g: NonNull<G>, sched: *const Sched) -> Wake {
     }
 }
 
-/// The M that the calling goroutine has settled on, if it has; it is the calling thread's for as long as the goroutine lives.
+/// The M that the calling goroutine has settled on, if it has; it is the calling thread's for as
+/// long as the goroutine lives.
 pub(crate) fn settled_here() -> Option<&'static M> {
     current::with(|cx| {
         let cx = cx?;
@@ -144,7 +148,8 @@ pub(crate) fn settled_here() -> Option<&'static M> {
 }
 
 impl Parking {
-    /// Begins a wait of the calling goroutine; `None` on a thread that is none. Neither allocates nor locks.
+    /// Begins a wait of the calling goroutine; `None` on a thread that is none. Neither allocates
+    /// nor locks.
     #[inline(always)]
     pub(crate) fn begin_at_once() -> Option<Self> {
         current::with(|cx| {
@@ -157,7 +162,8 @@ impl Parking {
         })
     }
 
-    /// Begins a wait of the calling goroutine or thread; the latter borrows a G for it, under a lock.
+    /// Begins a wait of the calling goroutine or thread; the latter borrows a G for it, under a
+    /// lock.
     pub(crate) fn begin() -> Self {
         Self::begin_at_once().unwrap_or_else(|| {
             let borrowed = thread_g::borrow();
@@ -167,7 +173,8 @@ impl Parking {
         })
     }
 
-    /// Begins the wait again, after other waits of the caller came between: they forgot its notifications.
+    /// Begins the wait again, after other waits of the caller came between: they forgot its
+    /// notifications.
     pub(crate) fn renew(&self) {
         self.g().parker.prepare();
     }
@@ -212,22 +219,29 @@ impl Parking {
             Some(suspender) => unsafe {
                 switch::suspend(self.target.sched, suspender, switch);
             },
-            None => in_place::wait(self.g(), panicking || switch == Switch::ParkShielded, None, in_place::patience()),
+            None => in_place::wait(
+                self.g(),
+                panicking || switch == Switch::ParkShielded,
+                None,
+                in_place::patience(),
+            ),
         }
     }
 
-    /// As [`park`](Self::park), and returns once `deadline` has passed, too, if there is one. When it has returned, nothing
-    /// is left of the deadline: it does not end a later wait.
+    /// As [`park`](Self::park), and returns once `deadline` has passed, too, if there is one. When
+    /// it has returned, nothing is left of the deadline: it does not end a later wait.
     #[inline(always)]
     pub(crate) fn park_until(&self, deadline: Option<Instant>) {
         match deadline {
-            Some(deadline) => self.park_at_most(to_ns(deadline).min(cancel::limit(self.g())), in_place::patience),
+            Some(deadline) => {
+                self.park_at_most(to_ns(deadline).min(cancel::limit(self.g())), in_place::patience)
+            }
             None => self.park(),
         }
     }
 
-    /// As [`park_until`](Self::park_until), for who expects nobody to come before the deadline: a thread does not look out
-    /// for anybody before it sleeps.
+    /// As [`park_until`](Self::park_until), for who expects nobody to come before the deadline: a
+    /// thread does not look out for anybody before it sleeps.
     pub(crate) fn sleep_until(&self, deadline: Instant) {
         self.park_at_most(to_ns(deadline).min(cancel::limit(self.g())), || Patience::NONE);
     }
@@ -265,7 +279,8 @@ impl Parking {
         unsafe { self.target.sched.as_ref() }
     }
 
-    /// Whether the wait is to be given up. Never where a cancel must not get through: shielded, or panicking.
+    /// Whether the wait is to be given up. Never where a cancel must not get through: shielded, or
+    /// panicking.
     #[inline]
     pub(crate) fn cancelled(&self) -> bool {
         self.cancel_pending().is_some()
@@ -274,7 +289,11 @@ impl Parking {
     /// Gives the wait up by unwinding. The cancel stays pending.
     pub(crate) fn raise(&self) -> ! {
         // What cancelled it stays until this goroutine has left what was cancelled.
-        cancel::raise(self.g(), self.sched(), self.cancel_pending().unwrap_or(CancelScope::Goroutine))
+        cancel::raise(
+            self.g(),
+            self.sched(),
+            self.cancel_pending().unwrap_or(CancelScope::Goroutine),
+        )
     }
 }
 
@@ -289,11 +308,12 @@ fn suspender(g: &G, forbidden: bool) -> Option<GSuspender> {
     own.suspender.get()
 }
 
-/// Whether the thread may be left to others while its G waits for another thread: the G is settled, so that there are
-/// others, and may switch.
+/// Whether the thread may be left to others while its G waits for another thread: the G is settled,
+/// so that there are others, and may switch.
 pub(crate) fn may_leave_thread(cx: &Current) -> bool {
     let Some(g) = cx.g() else { return false };
-    kind_of_running(g) == Kind::Settled && suspender(g, thread::panicking() || cx.m.is_busy()).is_some()
+    kind_of_running(g) == Kind::Settled
+        && suspender(g, thread::panicking() || cx.m.is_busy()).is_some()
 }
 
 /// Unwinds if the calling goroutine was cancelled and may unwind.
@@ -307,8 +327,9 @@ pub(crate) fn raise_if_cancelled() {
     });
 }
 
-/// Lets others run. Returns when the goroutine's turn has come again, at once if there is nobody. One that may not switch,
-/// [locked](crate::lock_thread) to its thread for one, offers others its P and its core.
+/// Lets others run. Returns when the goroutine's turn has come again, at once if there is nobody.
+/// One that may not switch, [locked](crate::lock_thread) to its thread for one, offers others its P
+/// and its core.
 ///
 /// On a plain thread this is `std::thread::yield_now`.
 ///
@@ -360,9 +381,9 @@ fn yield_as(turn: Option<Turn>) {
     }
 }
 
-/// Lets others run if this goroutine has been asked to: its slice is over and somebody waits, or its P was taken. Every
-/// operation that may suspend begins with it, also where it then succeeds at once: a loop over such operations would
-/// otherwise keep its thread for ever.
+/// Lets others run if this goroutine has been asked to: its slice is over and somebody waits, or
+/// its P was taken. Every operation that may suspend begins with it, also where it then succeeds at
+/// once: a loop over such operations would otherwise keep its thread for ever.
 #[inline]
 pub(crate) fn give_turn() {
     let urged = current::with(|cx| cx.is_some_and(|cx| cx.m.pulse.urged()));
@@ -371,8 +392,8 @@ pub(crate) fn give_turn() {
     }
 }
 
-/// Runs `f` with the current goroutine pinned: its waits put the thread to sleep instead of running siblings above the
-/// frames that are on its stack.
+/// Runs `f` with the current goroutine pinned: its waits put the thread to sleep instead of running
+/// siblings above the frames that are on its stack.
 pub(crate) fn pinned<R>(f: impl FnOnce() -> R) -> R {
     cancel::counted(|own| &own.pins, f)
 }
@@ -419,10 +440,15 @@ mod tests {
             both();
             pinned(both);
         });
-        assert_eq!((sched.first_timer(), sched.unkept_deadline()), (NEVER, None), "no timer is left");
+        assert_eq!(
+            (sched.first_timer(), sched.unkept_deadline()),
+            (NEVER, None),
+            "no timer is left"
+        );
     }
 
-    /// A goroutine that was notified long before its limit leaves nothing behind that could end its next wait.
+    /// A goroutine that was notified long before its limit leaves nothing behind that could end its
+    /// next wait.
     #[test]
     fn a_limit_that_was_not_reached_ends_no_later_wait() {
         // SAFETY: as above.

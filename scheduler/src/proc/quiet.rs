@@ -1,16 +1,19 @@
 //! Nothing runs, and nothing in the runtime is left that could change that.
 //!
-//! An M looks when it has put itself among the sleepers: the last one of them finds all others there. At that moment no M runs
-//! a goroutine, and what could still wake one is outside of the dispatch. Vetoed is what the runtime knows of that: a timer; a
-//! thread inside it (in a callback, in a blocking call); a bridge by which one may come; a goroutine that waits for a future,
-//! whose waker may be anywhere, or for a blocking call that a thread is on its way to make. Not known are plain threads, other runtimes and their channels, so that being quiet is no
-//! proof of a deadlock: it is one for who promised that nobody of those wakes a goroutine (`Deadlock::Panic`).
+//! An M looks when it has put itself among the sleepers: the last one of them finds all others
+//! there. At that moment no M runs a goroutine, and what could still wake one is outside of the
+//! dispatch. Vetoed is what the runtime knows of that: a timer; a thread inside it (in a callback,
+//! in a blocking call); a bridge by which one may come; a goroutine that waits for a future, whose
+//! waker may be anywhere, or for a blocking call that a thread is on its way to make. Not known are
+//! plain threads, other runtimes and their channels, so that being quiet is no proof of a deadlock:
+//! it is one for who promised that nobody of those wakes a goroutine (`Deadlock::Panic`).
 //!
-//! Nobody looks where goroutines are threads, nor while one waits in place: its thread is no sleeper of the dispatch. Then a
-//! deadlock goes unnoticed; it is never seen where there is none.
+//! Nobody looks where goroutines are threads, nor while one waits in place: its thread is no
+//! sleeper of the dispatch. Then a deadlock goes unnoticed; it is never seen where there is none.
 //!
-//! Rejected: looking at all records whenever an M sleeps, to find each of them parked: a million of them, for each time a server
-//! has nothing to do. They are looked at once everything else says that it is over.
+//! Rejected: looking at all records whenever an M sleeps, to find each of them parked: a million of
+//! them, for each time a server has nothing to do. They are looked at once everything else says
+//! that it is over.
 
 use gosched_runtime_sys::new_thread;
 
@@ -24,7 +27,8 @@ use crate::thread_g;
 /// How many goroutines a report names.
 const NAMED: usize = 100;
 
-/// Called by an M that is about to sleep, and is among the sleepers. True: something was done about it, and it looks again.
+/// Called by an M that is about to sleep, and is among the sleepers. True: something was done about
+/// it, and it looks again.
 #[inline]
 pub(crate) fn found(sched: &Sched) -> bool {
     match sched.config.deadlock {

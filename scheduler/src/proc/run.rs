@@ -1,12 +1,13 @@
 //! An M's loop: find a G, run it, do what it asked for when it gave the M back.
 //!
-//! The loop runs on the thread's own stack, with the table BUSY and the P in hand except while a G runs. No user code runs
-//! in between: closures, results and values are dropped on their G's stack, before its last switch.
+//! The loop runs on the thread's own stack, with the table BUSY and the P in hand except while a G
+//! runs. No user code runs in between: closures, results and values are dropped on their G's stack,
+//! before its last switch.
 //!
 //! # Safety
 //!
-//! A settled G is resumed by the M that started it, a migratory one by any: who made it promised that it may
-//! (`Mode::migratory`, `go_migratory`).
+//! A settled G is resumed by the M that started it, a migratory one by any: who made it promised
+//! that it may (`Mode::migratory`, `go_migratory`).
 #![expect(unsafe_code, reason = "resumes contexts")]
 
 use std::cell::Cell;
@@ -40,7 +41,10 @@ pub(crate) fn m_main(sched: &Sched, m: &'static M) {
             Some(given) => run(&cx, Some(given), None),
             // It was made to be there when a P is taken from where it is.
             None => {
-                match sched.dispatch.wait_enlisted(&&m.seat, &sched.idle, |note| timers::sleep(sched, note, None)) {
+                match sched
+                    .dispatch
+                    .wait_enlisted(&&m.seat, &sched.idle, |note| timers::sleep(sched, note, None))
+                {
                     Waited::Given(given) => run(&cx, Some(given), None),
                     Waited::Retry | Waited::Expired => run(&cx, None, None),
                     Waited::Closed => {}
@@ -114,7 +118,11 @@ fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
             None => {
                 let limit = policy::search_limit(cx.sched().procs());
                 searching = searching || (wants.start && cx.sched().idle.start_search(limit));
-                if searching { find::search(cx, &mut hand, wants) } else { find::await_mail(cx, &mut hand) }
+                if searching {
+                    find::search(cx, &mut hand, wants)
+                } else {
+                    find::await_mail(cx, &mut hand)
+                }
             }
         };
         let Some(g) = found else {
@@ -147,8 +155,8 @@ fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
     }
 }
 
-/// An M is about to run a goroutine that slept until now, and may have kept the time for all: if it does not come back, that
-/// is sysmon's affair. What was due has been fired.
+/// An M is about to run a goroutine that slept until now, and may have kept the time for all: if it
+/// does not come back, that is sysmon's affair. What was due has been fired.
 #[inline]
 fn keeps_no_time(sched: &Sched) {
     tell_deadline(sched, sched.first_timer());
@@ -167,8 +175,8 @@ fn give_permit_back(cx: &Current, hand: &mut Entered) {
     }
 }
 
-/// An M without a P: it waits for its turn if it owns something ready, else it sleeps. One that was made to help out, and
-/// owns nothing, does so for a while only.
+/// An M without a P: it waits for its turn if it owns something ready, else it sleeps. One that was
+/// made to help out, and owns nothing, does so for a while only.
 #[cold]
 fn get_p(cx: &Current, hand: &mut Entered, wants: Wants) -> Waited<P> {
     let (m, sched) = (cx.m, cx.sched());
@@ -178,10 +186,13 @@ fn get_p(cx: &Current, hand: &mut Entered, wants: Wants) -> Waited<P> {
     m.pulse.waits_with(local.settled_ready());
     if local.has_settled() || !m.inbox.is_empty() {
         let returns = m.seat.is_home();
-        let p = sched.dispatch.join_line(seat, &sched.idle, monotonic_ns(), returns).unwrap_or_else(|| {
-            tell_sysmon(sched);
-            sched.dispatch.wait_for_turn(seat, &sched.idle)
-        });
+        let p = sched
+            .dispatch
+            .join_line(seat, &sched.idle, monotonic_ns(), returns)
+            .unwrap_or_else(|| {
+                tell_sysmon(sched);
+                sched.dispatch.wait_for_turn(seat, &sched.idle)
+            });
         return Waited::Given(Given { p, searching: false });
     }
     let woken_after = Cell::new(None);
@@ -206,7 +217,8 @@ fn get_p(cx: &Current, hand: &mut Entered, wants: Wants) -> Waited<P> {
     waited
 }
 
-/// A home M has come back: its P is for it, and this M goes on with what it owns, when that is ready again.
+/// A home M has come back: its P is for it, and this M goes on with what it owns, when that is
+/// ready again.
 #[cold]
 fn relieve(cx: &Current, hand: &mut Entered, searching: bool) -> bool {
     let sched = cx.sched();
@@ -231,7 +243,8 @@ fn shed(cx: &Current, hand: &mut Entered) {
     wake::submit_if_any(cx.sched());
 }
 
-/// An M found nothing: its P becomes idle, and it looks once more before it sleeps. True: it has a P again and searches.
+/// An M found nothing: its P becomes idle, and it looks once more before it sleeps. True: it has a
+/// P again and searches.
 #[cold]
 fn retire(cx: &Current, hand: &mut Entered, searching: bool, wants: Wants) -> bool {
     let sched = cx.sched();
@@ -243,8 +256,9 @@ fn retire(cx: &Current, hand: &mut Entered, searching: bool, wants: Wants) -> bo
     if searching {
         let _it_looks_anyway = sched.idle.stop_search();
     }
-    // If it was the last, `release` or `stop_search` fenced after it counted: who published before is seen here, who
-    // publishes later sees an idle P and nobody searching. If it was not, it looks all the same: it has the time.
+    // If it was the last, `release` or `stop_search` fenced after it counted: who published before
+    // is seen here, who publishes later sees an idle P and nobody searching. If it was not, it
+    // looks all the same: it has the time.
     look_again(cx, hand, wants)
 }
 
@@ -260,7 +274,8 @@ fn look_again(cx: &Current, hand: &mut Entered, wants: Wants) -> bool {
     }
     if !wants.start {
         timers::fire_all(sched);
-        // It may not take what it saw, which may be what its own P was left with; whoever is idle shall.
+        // It may not take what it saw, which may be what its own P was left with; whoever is idle
+        // shall.
         wake::submit(sched);
         return false;
     }
@@ -269,8 +284,9 @@ fn look_again(cx: &Current, hand: &mut Entered, wants: Wants) -> bool {
         // All Ps are with others: they get the Gs, or this M stands in the line for its own.
         timers::fire_all(sched);
     }
-    // It searches, for timers as well. Everybody who published while this M searched relied on it, however many pieces those
-    // are: it searches on, so that it brings the next M when it finds one of them.
+    // It searches, for timers as well. Everybody who published while this M searched relied on it,
+    // however many pieces those are: it searches on, so that it brings the next M when it finds one
+    // of them.
     hand.p.is_some() && sched.idle.start_search(usize::MAX)
 }
 
@@ -285,8 +301,8 @@ fn let_go(cx: &Current, mut hand: Entered) {
     wake::keep_time(cx.sched());
 }
 
-/// While others stand in the line, an M with ready work lets them have its P after its share of time; one that only helps
-/// out, as soon as a home M is back.
+/// While others stand in the line, an M with ready work lets them have its P after its share of
+/// time; one that only helps out, as soon as a home M is back.
 #[cold]
 fn give_way(cx: &Current, hand: &mut Entered) {
     let (m, sched) = (cx.m, cx.sched());
@@ -348,14 +364,16 @@ fn retire_thread(cx: &Current) -> bool {
 /// How the last of the Gs that ran gave the M back.
 enum Ran {
     Suspended,
-    /// The record is somebody else's by now. `locked`: what it left to its thread is for nobody else, which is to end.
+    /// The record is somebody else's by now. `locked`: what it left to its thread is for nobody
+    /// else, which is to end.
     Ended {
         g: NonNull<G>,
         locked: bool,
     },
 }
 
-/// Runs a G until it gives the M back, and the Gs of the quick rounds that follow. The P may be gone by then.
+/// Runs a G until it gives the M back, and the Gs of the quick rounds that follow. The P may be
+/// gone by then.
 #[inline]
 fn execute(cx: &Current, mut hand: Entered, mut g: Runnable) -> (Entered, Ran) {
     if !g.has_begun()
@@ -386,13 +404,17 @@ fn execute(cx: &Current, mut hand: Entered, mut g: Runnable) -> (Entered, Ran) {
                 queue_yielded(cx, &mut hand, g);
                 return (hand, Ran::Suspended);
             }
-            // A panicking thread's wait, which a cancel must not end either, does not switch and does not come here.
-            Some(switch) => match g.g().parker.commit(cancel::may_end_waits(g.own()) && switch == Switch::Park) {
-                // GONE: from here on the G belongs to whoever claims it.
-                Commit::Parked => _ = g.into_raw(),
-                // Woken before it was switched out: it goes on.
-                Commit::Refused => continue,
-            },
+            // A panicking thread's wait, which a cancel must not end either, does not switch and
+            // does not come here.
+            Some(switch) => {
+                match g.g().parker.commit(cancel::may_end_waits(g.own()) && switch == Switch::Park)
+                {
+                    // GONE: from here on the G belongs to whoever claims it.
+                    Commit::Parked => _ = g.into_raw(),
+                    // Woken before it was switched out: it goes on.
+                    Commit::Refused => continue,
+                }
+            }
         }
         match quick::next(cx, &mut hand) {
             Some(next) => g = next,

@@ -2,8 +2,9 @@
 //!
 //! // GO: debug.go GOMAXPROCS, proc.go procresize
 //!
-//! Rejected: stopping all Ms, changing the number, and letting them go on, as Go does. A goroutine cannot be stopped here, and
-//! it need not be: a P too many does no harm while it is on its way out.
+//! Rejected: stopping all Ms, changing the number, and letting them go on, as Go does. A goroutine
+//! cannot be stopped here, and it need not be: a P too many does no harm while it is on its way
+//! out.
 
 use crate::dispatch::Grown;
 use crate::p;
@@ -11,8 +12,8 @@ use crate::proc::start_m::tell_sysmon;
 use crate::proc::{surplus, wake};
 use crate::sched::Sched;
 
-/// From here on there are to be `n` Ps. Those that are idle go at once, new ones are there when this returns, and what is in use
-/// goes as soon as its M comes by.
+/// From here on there are to be `n` Ps. Those that are idle go at once, new ones are there when
+/// this returns, and what is in use goes as soon as its M comes by.
 pub(crate) fn set_procs(sched: &Sched, n: usize) {
     sched.dispatch.make_room_for_ps(n);
     sched.dispatch.set_procs(n);

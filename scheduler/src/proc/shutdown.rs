@@ -1,9 +1,10 @@
 //! How a runtime ends.
 //!
-//! First nothing new starts, then every G is cancelled - all of them, before any is waited for, so that a G that waits
-//! for another does not hold the end up - then their ends are awaited. Parked Gs unwind; running ones end in their own
-//! time, up to a grace. What has not ended then is left alone, thread, stack and runtime together: unwinding it from
-//! outside would be unsound, and so would freeing its stack.
+//! First nothing new starts, then every G is cancelled - all of them, before any is waited for, so
+//! that a G that waits for another does not hold the end up - then their ends are awaited. Parked
+//! Gs unwind; running ones end in their own time, up to a grace. What has not ended then is left
+//! alone, thread, stack and runtime together: unwinding it from outside would be unsound, and so
+//! would freeing its stack.
 //!
 //! # Safety
 //!
@@ -21,8 +22,9 @@ use crate::thread_g;
 /// From here on nothing new starts in `sched`, and everything that waits in it is woken to unwind.
 pub(crate) fn cancel_all(sched: &Sched) {
     sched.close();
-    // ORDERING[idle.handshake]: after `close`, before the records are looked at; pairs with the fence in `Idle::submit`, which
-    // comes after a G was made: it is made after this cancel, which it then did not see, only if it sees the close.
+    // ORDERING[idle.handshake]: after `close`, before the records are looked at; pairs with the
+    // fence in `Idle::submit`, which comes after a G was made: it is made after this cancel, which
+    // it then did not see, only if it sees the close.
     fence(SeqCst);
     sched.slab.each(|g| {
         // SAFETY: a record of this runtime.
@@ -30,13 +32,15 @@ pub(crate) fn cancel_all(sched: &Sched) {
         wake.now();
     });
     for entered in thread_g::entered_in(sched) {
-        // SAFETY: a thread-backed G's record, which is never freed; it needs no runtime to be woken.
+        // SAFETY: a thread-backed G's record, which is never freed; it needs no runtime to be
+        // woken.
         let wake = unsafe { park::cancel(entered.g().into(), sched) };
         wake.now();
     }
 }
 
-/// Cancels everything in `sched` and waits up to `grace` for it to end. What is left: goroutines, threads in callbacks.
+/// Cancels everything in `sched` and waits up to `grace` for it to end. What is left: goroutines,
+/// threads in callbacks.
 pub(crate) fn shut_down(sched: &Sched, grace: Duration) -> Result<(), (u64, usize)> {
     cancel_all(sched);
     drained(sched, grace)?;
@@ -57,9 +61,10 @@ pub(crate) fn shut_down(sched: &Sched, grace: Duration) -> Result<(), (u64, usiz
     }
 }
 
-/// How long shutdown sleeps at a time. Who ends a goroutine or leaves a callback stores that, and looks whether the runtime
-/// closes, without a fence in between: 5 ns on every end and every callback would be dearer than this, once. So the two
-/// may miss each other, and shutdown looks again. (So may two threads that shut down at once, which sleep on one note.)
+/// How long shutdown sleeps at a time. Who ends a goroutine or leaves a callback stores that, and
+/// looks whether the runtime closes, without a fence in between: 5 ns on every end and every
+/// callback would be dearer than this, once. So the two may miss each other, and shutdown looks
+/// again. (So may two threads that shut down at once, which sleep on one note.)
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 fn drained(sched: &Sched, grace: Duration) -> Result<(), (u64, usize)> {
@@ -67,7 +72,8 @@ fn drained(sched: &Sched, grace: Duration) -> Result<(), (u64, usize)> {
     let deadline = Instant::now().checked_add(grace);
     loop {
         // Goroutines that are threads count as goroutines.
-        let inside = thread_g::entered_in(sched).iter().filter(|entered| entered.is_foreign()).count();
+        let inside =
+            thread_g::entered_in(sched).iter().filter(|entered| entered.is_foreign()).count();
         let live = sched.live();
         if live == 0 && inside == 0 {
             return Ok(());
@@ -77,6 +83,7 @@ fn drained(sched: &Sched, grace: Duration) -> Result<(), (u64, usize)> {
             return Err((live, inside));
         }
         let soon = now + LOOK_AGAIN;
-        let _woken_or_not = sched.drained.sleep_until(deadline.map_or(soon, |deadline| deadline.min(soon)));
+        let _woken_or_not =
+            sched.drained.sleep_until(deadline.map_or(soon, |deadline| deadline.min(soon)));
     }
 }

@@ -1,7 +1,8 @@
 //! How a goroutine begins and ends.
 //!
-//! `go` makes a record and queues it; a stack it gets only when an M starts it, so that a burst of short Gs runs on a few
-//! stacks. Closure, outcome and their drops belong to the G: they run on its stack, before its last switch.
+//! `go` makes a record and queues it; a stack it gets only when an M starts it, so that a burst of
+//! short Gs runs on a few stacks. Closure, outcome and their drops belong to the G: they run on its
+//! stack, before its last switch.
 //!
 //! # Safety
 //!
@@ -35,8 +36,8 @@ use crate::thread_g::{self, ThreadG};
 /// How many goroutine numbers a P reserves at a time.
 const IDS: u64 = 256;
 
-/// Makes a goroutine and queues it; its number. `here` is the caller's place in `sched`, if it has one, and `place` its place in
-/// the program.
+/// Makes a goroutine and queues it; its number. `here` is the caller's place in `sched`, if it has
+/// one, and `place` its place in the program.
 #[inline]
 pub(crate) fn spawn(
     sched: &Sched,
@@ -68,7 +69,12 @@ pub(crate) fn spawn(
 }
 
 /// Makes a goroutine that is in no queue.
-pub(crate) fn make_apart(sched: &Sched, kind: Kind, entry: Entry, place: &'static Location<'static>) -> Runnable {
+pub(crate) fn make_apart(
+    sched: &Sched,
+    kind: Kind,
+    entry: Entry,
+    place: &'static Location<'static>,
+) -> Runnable {
     sched.count_outside();
     let g = sched.slab.take();
     g.init(thread_g::reserve_ids(1), kind, Some(entry));
@@ -99,7 +105,8 @@ fn next_id(p: &mut P) -> u64 {
     p.ids.next().expect("just reserved")
 }
 
-/// Gives a new G a stack and, if it is settled, this M for good. Fails if there is no stack to be had.
+/// Gives a new G a stack and, if it is settled, this M for good. Fails if there is no stack to be
+/// had.
 pub(crate) fn start(cx: &Current, hand: &mut Entered, g: &mut Runnable) -> io::Result<()> {
     let p = hand.p.as_mut().expect("only an M with a P starts goroutines");
     let stack = p.stacks.get(&cx.sched().stacks, g.stack_size())?;
@@ -120,7 +127,8 @@ fn begin_on(g: &Runnable, stack: &Stack) {
     let own = stack.head().cast::<Own>();
     // SAFETY: large enough and aligned, and whoever has the stack has its head.
     unsafe { own.write(Own::new(g.kind(), range)) };
-    // SAFETY: the stack stays with the G until `finish`, which takes this part back first; nobody else has its head.
+    // SAFETY: the stack stays with the G until `finish`, which takes this part back first; nobody
+    // else has its head.
     unsafe { g.give_own(own) };
 }
 
@@ -135,7 +143,8 @@ fn settle(cx: &Current, g: &Runnable) {
 ///
 /// Called once per G, on its stack (or, without a suspender, on the thread that runs it in place).
 unsafe fn main(g: NonNull<G>, suspender: Option<GSuspender>) {
-    // SAFETY: the caller is the G, whose owner is the M that runs it: nobody else has the token meanwhile.
+    // SAFETY: the caller is the G, whose owner is the M that runs it: nobody else has the token
+    // meanwhile.
     let g = unsafe { Runnable::from_raw(g) };
     g.own().suspender.set(suspender);
     let (id, entry) = (g.g().id(), g.take_entry());
@@ -145,8 +154,9 @@ unsafe fn main(g: NonNull<G>, suspender: Option<GSuspender>) {
     live(id, entry, if cancelled { Begin::Cancelled } else { Begin::Run });
 }
 
-/// A goroutine's life. The body catches what its closure throws; what is left are the drops of what nobody joins, and the
-/// waker of who does. They may wait, and be cancelled in it like the closure: that ends the goroutine, too.
+/// A goroutine's life. The body catches what its closure throws; what is left are the drops of what
+/// nobody joins, and the waker of who does. They may wait, and be cancelled in it like the closure:
+/// that ends the goroutine, too.
 fn live(id: u64, entry: Entry, begin: Begin) {
     let lived = catch_unwind(AssertUnwindSafe(move || match entry {
         Entry::Shared(body) => body.run(id, begin),
@@ -189,7 +199,8 @@ pub(crate) fn finish(cx: &Current, hand: &mut Entered, mut g: Runnable) -> bool 
     let locked = g.own().locks.get() > 0;
     let stack = g.context().take().expect("it has run").into_stack();
     let own = g.take_own().expect("it has run");
-    // SAFETY: written by `begin_on`, dropped once, and before the stack, in whose head it lies, goes.
+    // SAFETY: written by `begin_on`, dropped once, and before the stack, in whose head it lies,
+    // goes.
     unsafe { own.drop_in_place() };
     match hand.p.as_mut() {
         Some(p) => p.stacks.put(&sched.stacks, stack),
@@ -221,8 +232,8 @@ fn end(cx: &Current, hand: &mut Entered, g: Runnable) {
     }
 }
 
-/// There is no stack for a new G: it ends before it began, with the error as its joiner's. Its closure is dropped here, on
-/// the thread's own stack, as that G.
+/// There is no stack for a new G: it ends before it began, with the error as its joiner's. Its
+/// closure is dropped here, on the thread's own stack, as that G.
 #[cold]
 pub(crate) fn abandon(cx: &Current, mut g: Runnable, error: io::Error) {
     let own = Own::new(g.kind(), StackRange::default());
@@ -249,7 +260,11 @@ pub(crate) fn spawn_thread(sched: &Sched, entry: Entry, place: &'static Location
 }
 
 /// As [`spawn_thread`]; without a thread, the goroutine's closure is dropped.
-pub(crate) fn try_spawn_thread(sched: &Sched, entry: Entry, place: &'static Location<'static>) -> io::Result<u64> {
+pub(crate) fn try_spawn_thread(
+    sched: &Sched,
+    entry: Entry,
+    place: &'static Location<'static>,
+) -> io::Result<u64> {
     let g = make_apart(sched, Kind::ThreadBacked, entry, place);
     let id = g.g().id();
     thread_for(sched, g).map_err(|(g, error)| {
@@ -263,7 +278,8 @@ pub(crate) fn try_spawn_thread(sched: &Sched, entry: Entry, place: &'static Loca
 /// A thread for a thread-backed G: one that waits in the pool, or a new one.
 fn thread_for(sched: &Sched, g: Runnable) -> Result<(), (Runnable, io::Error)> {
     let Err(g) = sched.threads.submit(g) else { return Ok(()) };
-    // The G travels beside the closure, so that it is not lost with a thread that could not be made.
+    // The G travels beside the closure, so that it is not lost with a thread that could not be
+    // made.
     let raw = AtomicPtr::new(g.into_raw().as_ptr());
     let raw = Arc::new(raw);
     let (owner, theirs) = (sched.arc(), raw.clone());

@@ -1,4 +1,5 @@
-//! Threads for the runtime: a new M, for a P that nobody runs or for one that is about to be taken; and sysmon.
+//! Threads for the runtime: a new M, for a P that nobody runs or for one that is about to be taken;
+//! and sysmon.
 
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,14 +16,19 @@ use crate::policy;
 use crate::proc::{attach, surplus};
 use crate::sched::Sched;
 
-/// Makes a new M for `p`. It starts out searching if the caller holds a token for that. Gives the P back if no thread can
-/// be made.
-pub(crate) fn start_m(sched: &Sched, p: Box<P>, searching: bool) -> Result<(), (Box<P>, io::Error)> {
+/// Makes a new M for `p`. It starts out searching if the caller holds a token for that. Gives the P
+/// back if no thread can be made.
+pub(crate) fn start_m(
+    sched: &Sched,
+    p: Box<P>,
+    searching: bool,
+) -> Result<(), (Box<P>, io::Error)> {
     let m = match prepared(sched) {
         Ok(m) => m,
         Err(error) => return Err((p, error)),
     };
-    // The P travels in the seat, so that it is not lost with the closure of a thread that could not be made.
+    // The P travels in the seat, so that it is not lost with the closure of a thread that could not
+    // be made.
     m.seat.start_with(p, searching);
     spawn(sched, m).map_err(|error| {
         let p = m.seat.take_handed().expect("the thread that would take it was not made").p;
@@ -31,7 +37,8 @@ pub(crate) fn start_m(sched: &Sched, p: Box<P>, searching: bool) -> Result<(), (
     })
 }
 
-/// Makes a new M that begins asleep: somebody to hand a P to that is yet to be taken from where it is.
+/// Makes a new M that begins asleep: somebody to hand a P to that is yet to be taken from where it
+/// is.
 pub(crate) fn start_idle_m(sched: &Sched) -> io::Result<()> {
     let m = prepared(sched)?;
     sched.dispatch.enlist(&&m.seat);
@@ -43,8 +50,8 @@ pub(crate) fn start_idle_m(sched: &Sched) -> io::Result<()> {
     })
 }
 
-/// The M is to end as soon as nothing is settled on it, and starts nothing more; a new one stands in for it. False: none can
-/// be made, and it has to stay as it is, for there may be nobody else.
+/// The M is to end as soon as nothing is settled on it, and starts nothing more; a new one stands
+/// in for it. False: none can be made, and it has to stay as it is, for there may be nobody else.
 #[cold]
 pub(crate) fn replace(sched: &Sched, m: &'static M) -> bool {
     m.set_retires(true);
@@ -63,8 +70,13 @@ pub(crate) fn replace(sched: &Sched, m: &'static M) -> bool {
 
 /// A record that belongs to the runtime, for a thread yet to be made.
 fn prepared(sched: &Sched) -> io::Result<&'static M> {
-    if sched.m_count() >= sched.config.max_threads + sched.lent.load(Relaxed) + sched.retiring.load(Relaxed) {
-        return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "the runtime has as many threads as it may"));
+    if sched.m_count()
+        >= sched.config.max_threads + sched.lent.load(Relaxed) + sched.retiring.load(Relaxed)
+    {
+        return Err(io::Error::new(
+            io::ErrorKind::QuotaExceeded,
+            "the runtime has as many threads as it may",
+        ));
     }
     let m = M::acquire();
     if let Err(error) = attach::prepare(m) {
@@ -99,7 +111,8 @@ pub(crate) fn reap(sched: &Sched) {
     }
 }
 
-/// After something was left behind that waits for user code to end: sysmon looks after it. Makes its thread if there is none.
+/// After something was left behind that waits for user code to end: sysmon looks after it. Makes
+/// its thread if there is none.
 #[inline]
 pub(crate) fn tell_sysmon(sched: &Sched) {
     if sched.watch.tell() == Told::Make {

@@ -1,11 +1,13 @@
 //! Ps beyond the number that is asked for, and how they go.
 //!
-//! When fewer Ps are asked for, those that are idle go at once. The others are with Ms: each M sees between two goroutines that
-//! there are too many, and lets its own go; sysmon takes one from an M whose goroutine keeps it for longer than its slice; and
-//! whoever puts one back among the idle ones looks after it. Which of them go is of no importance.
+//! When fewer Ps are asked for, those that are idle go at once. The others are with Ms: each M sees
+//! between two goroutines that there are too many, and lets its own go; sysmon takes one from an M
+//! whose goroutine keeps it for longer than its slice; and whoever puts one back among the idle
+//! ones looks after it. Which of them go is of no importance.
 //!
-//! What such a P has is given to all before it goes: its Gs to the global queues, its stacks and records to the runtime. Its
-//! shared half stays, with timers of goroutines that wait, for everybody who looks at all of them.
+//! What such a P has is given to all before it goes: its Gs to the global queues, its stacks and
+//! records to the runtime. Its shared half stays, with timers of goroutines that wait, for
+//! everybody who looks at all of them.
 //!
 //! Nothing here submits, and everybody who calls it does: the Gs were published anew.
 

@@ -1,12 +1,14 @@
 //! The switch itself, and what goroutines carry along over it.
 //!
-//! Where nothing is carried it is a look at one word that never changes. What is carried is user code: it runs on the
-//! goroutine's stack, with the P on the table and no lock held. The goroutine may be in the middle of a wait, with a node in
-//! a list and a notification to come, and one wait must not begin in another; so it is out of sight meanwhile. To code that
-//! waits all the same the thread is one that runs no goroutine, and it blocks.
+//! Where nothing is carried it is a look at one word that never changes. What is carried is user
+//! code: it runs on the goroutine's stack, with the P on the table and no lock held. The goroutine
+//! may be in the middle of a wait, with a node in a list and a notification to come, and one wait
+//! must not begin in another; so it is out of sight meanwhile. To code that waits all the same the
+//! thread is one that runs no goroutine, and it blocks.
 //!
-//! Rejected: running it on the M's loop, after the switch: no goroutine's stack, and the loop is where the P is in hand.
-//! Running it before the wait begins: that is under the lock of what is waited for.
+//! Rejected: running it on the M's loop, after the switch: no goroutine's stack, and the loop is
+//! where the P is in hand. Running it before the wait begins: that is under the lock of what is
+//! waited for.
 //!
 //! # Safety
 //!

@@ -1,16 +1,18 @@
 //! Timers: how a goroutine's time limit is put in and comes to pass.
 //!
-//! A goroutine that waits with a limit puts itself into the heap of the P it runs with, parks, and takes itself out when
-//! the wait is over. Who finds it due notifies its park word, as any other waker would. Due timers are looked for
+//! A goroutine that waits with a limit puts itself into the heap of the P it runs with, parks, and
+//! takes itself out when the wait is over. Who finds it due notifies its park word, as any other
+//! waker would. Due timers are looked for
 //!
-//! - by each M between two goroutines: at its own P's, if there are any, and now and then at all ([`find`](super::find));
+//! - by each M between two goroutines: at its own P's, if there are any, and now and then at all
+//!   ([`find`](super::find));
 //! - by an M that searches for work: at all;
 //! - by an M that sleeps and keeps the time (`ds::timekeeper`), which need not have a P for it.
 //!
 //! # Safety
 //!
-//! A [`Sleeper`] lies in a heap while its G is in [`Armed::arm`]'s wait and no longer, so the G's record is there; notifying
-//! a park word gives its G to who parked it.
+//! A [`Sleeper`] lies in a heap while its G is in [`Armed::arm`]'s wait and no longer, so the G's
+//! record is there; notifying a park word gives its G to who parked it.
 #![expect(unsafe_code, reason = "notifies Gs that lie in a heap")]
 
 use std::time::Instant;
@@ -32,8 +34,8 @@ use crate::policy;
 use crate::proc::wake;
 use crate::sched::Sched;
 
-/// So many due timers come out of a heap at a time, so that what their goroutines need is fetched at the same time. They are fired
-/// under the heap's lock.
+/// So many due timers come out of a heap at a time, so that what their goroutines need is fetched
+/// at the same time. They are fired under the heap's lock.
 const FETCHED: usize = 8;
 
 /// A time limit of the calling goroutine's wait, in the heap of some P.
@@ -44,12 +46,17 @@ pub(crate) struct Armed<'a> {
 }
 
 impl<'a> Armed<'a> {
-    /// Puts the calling goroutine `g` in, to be notified at `at`. It has begun its wait, and takes the timer out
-    /// ([`disarm`](Self::disarm)) before that wait returns. None if there is no memory for it.
+    /// Puts the calling goroutine `g` in, to be notified at `at`. It has begun its wait, and takes
+    /// the timer out ([`disarm`](Self::disarm)) before that wait returns. None if there is no
+    /// memory for it.
     pub(crate) fn arm(sched: &'a Sched, g: &G, at: u64) -> Option<Self> {
-        let with = current::with(|cx| cx.and_then(|cx| cx.enter().ok()?.p.as_ref().map(|p| p.index)));
+        let with =
+            current::with(|cx| cx.and_then(|cx| cx.enter().ok()?.p.as_ref().map(|p| p.index)));
         // Without a P any heap will do; its M comes by all of them before it sleeps.
-        let any = || Some(g.id() as usize % sched.shared.len()).filter(|heap| sched.shared.get(*heap).is_some());
+        let any = || {
+            Some(g.id() as usize % sched.shared.len())
+                .filter(|heap| sched.shared.get(*heap).is_some())
+        };
         let heap = with.or_else(any).unwrap_or(0);
         let ticket = sched.shared[heap].timers.add(at, Sleeper(g.into()))?;
         Some(Self { sched, heap, ticket })
@@ -61,7 +68,8 @@ impl<'a> Armed<'a> {
     }
 }
 
-/// Takes the next due timers out of a heap. The Gs that were parked: they are the caller's. `None`: so many are not due.
+/// Takes the next due timers out of a heap. The Gs that were parked: they are the caller's. `None`:
+/// so many are not due.
 fn pop<const N: usize>(sched: &Sched, heap: usize, now: u64) -> [Option<Option<Runnable>>; N] {
     let fetch = |Sleeper(g): &Sleeper| fetch::ahead(g.addr().get());
     sched.shared[heap].timers.pop_several(now, fetch, |Sleeper(g)| {
@@ -74,8 +82,8 @@ fn pop<const N: usize>(sched: &Sched, heap: usize, now: u64) -> [Option<Option<R
     })
 }
 
-/// Makes Gs of one P's heap runnable that are due, by an M with a P in its loop. True if there were any. Not all of them, if
-/// they are many: the M runs some in between, and comes again.
+/// Makes Gs of one P's heap runnable that are due, by an M with a P in its loop. True if there were
+/// any. Not all of them, if they are many: the M runs some in between, and comes again.
 pub(crate) fn fire(cx: &Current, hand: &mut Entered, heap: usize, now: u64) -> bool {
     let sched = cx.sched();
     if sched.shared.get(heap).is_none_or(|half| half.timers.first() > now) {
@@ -104,7 +112,9 @@ pub(crate) fn fire(cx: &Current, hand: &mut Entered, heap: usize, now: u64) -> b
 fn place(cx: &Current, hand: &mut Entered, g: Runnable) -> bool {
     let (local, p) = hand.split();
     match (g.kind(), p) {
-        (Kind::Settled, _) if g.own().home.get().is_some_and(|home| std::ptr::eq(M::of(home), cx.m)) => {
+        (Kind::Settled, _)
+            if g.own().home.get().is_some_and(|home| std::ptr::eq(M::of(home), cx.m)) =>
+        {
             local.queue.push_back(g);
             false
         }
@@ -148,14 +158,15 @@ pub(crate) fn any_due(sched: &Sched) -> bool {
     first != NEVER && first <= monotonic_ns()
 }
 
-/// How an M sleeps that has nothing to do: until it is woken, or, if nobody else keeps the time, until the first timer is
-/// due; and until `linger`, if it is not to stay longer.
+/// How an M sleeps that has nothing to do: until it is woken, or, if nobody else keeps the time,
+/// until the first timer is due; and until `linger`, if it is not to stay longer.
 pub(crate) fn sleep(sched: &Sched, note: &Note, linger: Option<Instant>) -> Slept {
     let until = sched.timekeeper.watch(|| sched.first_timer());
     // What is later than the clock can say does not come.
     let due = until.and_then(to_instant);
     let first = due.into_iter().chain(linger).min();
-    let woken = first.map_or_else(|| until_woken(note) == Slept::Woken, |first| note.sleep_until(first));
+    let woken =
+        first.map_or_else(|| until_woken(note) == Slept::Woken, |first| note.sleep_until(first));
     if let Some(until) = until {
         sched.timekeeper.unwatch(until);
     }

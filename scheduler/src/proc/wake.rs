@@ -1,7 +1,8 @@
 //! Making Gs runnable, and bringing Ps to Ms that will run them.
 //!
-//! `ready` is the only place where a G that waited becomes runnable. Whoever publishes work that any M may take calls
-//! `submit` after it: the first half of the wake-up protocol of `ds::idle`, of which `find` is the other.
+//! `ready` is the only place where a G that waited becomes runnable. Whoever publishes work that
+//! any M may take calls `submit` after it: the first half of the wake-up protocol of `ds::idle`, of
+//! which `find` is the other.
 
 use gosched_runtime_sys::thread::monotonic_ns;
 
@@ -21,7 +22,8 @@ pub(crate) fn ready(sched: &Sched, g: Runnable) {
         return wake_thread(g);
     }
     current::with(|cx| {
-        // A place on top of this runtime's (another runtime entered from a goroutine) does not count: its M is not ours.
+        // A place on top of this runtime's (another runtime entered from a goroutine) does not
+        // count: its M is not ours.
         let here = cx.filter(|cx| std::ptr::eq(cx.sched(), sched));
         match g.kind() {
             Kind::Settled => ready_settled(sched, here, g),
@@ -49,7 +51,8 @@ fn ready_settled(sched: &Sched, here: Option<&Current>, g: Runnable) {
                 home.pulse.left_behind();
                 tell_sysmon(sched);
             }
-            // The M is in the middle of a queue operation (an allocator hook): it looks here before it sleeps.
+            // The M is in the middle of a queue operation (an allocator hook): it looks here before
+            // it sleeps.
             Err(_reentered) => home.inbox.push(g),
         }
         return;
@@ -58,7 +61,8 @@ fn ready_settled(sched: &Sched, here: Option<&Current>, g: Runnable) {
     rouse(sched, home);
 }
 
-/// After something came for this very M: it is woken, or stands in the line, and sysmon sees to it that the line moves.
+/// After something came for this very M: it is woken, or stands in the line, and sysmon sees to it
+/// that the line moves.
 pub(crate) fn rouse(sched: &Sched, m: &'static M) {
     if sched.dispatch.rouse_for_inbox(&&m.seat, &sched.idle, monotonic_ns) {
         tell_sysmon(sched);
@@ -75,8 +79,8 @@ fn ready_migratory(sched: &Sched, here: Option<&Current>, g: Runnable) {
     submit(sched);
 }
 
-/// After work was published that any M may take: wakes one M to look, if a P is idle and nobody looks already. If none is
-/// idle, user code may keep them all, and sysmon is told.
+/// After work was published that any M may take: wakes one M to look, if a P is idle and nobody
+/// looks already. If none is idle, user code may keep them all, and sysmon is told.
 #[inline]
 pub(crate) fn submit(sched: &Sched) {
     if sched.idle.submit() {
@@ -86,15 +90,16 @@ pub(crate) fn submit(sched: &Sched) {
     }
 }
 
-/// Brings an idle P to an M that then searches. The caller has taken the searching token from `idle`.
+/// Brings an idle P to an M that then searches. The caller has taken the searching token from
+/// `idle`.
 #[cold]
 pub(crate) fn wake_p(sched: &Sched) {
     loop {
         let mut failed = false;
         match sched.dispatch.rouse(&sched.idle) {
             Roused::Woken => return,
-            // Who took the last P looks at every queue before it lets go of it - but it may have let go already, and who
-            // published since relied on this token.
+            // Who took the last P looks at every queue before it lets go of it - but it may have
+            // let go already, and who published since relied on this token.
             Roused::NoP => {}
             Roused::NeedM(p) => match start_m(sched, p, true) {
                 Ok(()) => return,
@@ -107,8 +112,9 @@ pub(crate) fn wake_p(sched: &Sched) {
         if !(sched.idle.stop_search() && sched.has_free_work()) {
             return;
         }
-        // No thread can be made: the work is for the Ms there are. One that fell asleep relying on this token is woken,
-        // and one that is about to is sent back; the others look of themselves.
+        // No thread can be made: the work is for the Ms there are. One that fell asleep relying on
+        // this token is woken, and one that is about to is sent back; the others look of
+        // themselves.
         if (failed && sched.dispatch.recall()) || !sched.idle.submit() {
             // Whoever took the P may run user code with it, and not look for long.
             return tell_sysmon(sched);
@@ -121,8 +127,8 @@ pub(crate) fn wake_p(sched: &Sched) {
 pub(crate) fn wake_least_home(sched: &Sched) {
     match sched.least_home().0 {
         Some(m) => rouse(sched, m),
-        // It is yet to be made. `submit` would rely on those who search: they may have their share, too, as the caller does
-        // who searches itself.
+        // It is yet to be made. `submit` would rely on those who search: they may have their share,
+        // too, as the caller does who searches itself.
         None if sched.idle.idle_ps() > 0 && sched.idle.start_search(usize::MAX) => wake_p(sched),
         None => submit(sched),
     }
@@ -133,7 +139,8 @@ pub(crate) fn has_use(sched: &Sched, p: &P) -> bool {
     p.has_work() || sched.has_free_work() || sched.dispatch.line_len() > 0
 }
 
-/// An M gives its P up while its thread goes on or sleeps: with work left, somebody else must run it.
+/// An M gives its P up while its thread goes on or sleeps: with work left, somebody else must run
+/// it.
 pub(crate) fn hand_off_p(sched: &Sched, p: Box<P>) {
     let p = if sched.dispatch.excess() > 0 {
         let Some(p) = surplus::retire(sched, p) else { return submit_if_any(sched) };
@@ -152,7 +159,8 @@ pub(crate) fn hand_off_p(sched: &Sched, p: Box<P>) {
     } else {
         p
     };
-    // Idle with its queues: thieves reach those, and the fence of `put_back` pairs with whoever submits.
+    // Idle with its queues: thieves reach those, and the fence of `put_back` pairs with whoever
+    // submits.
     surplus::put_back(sched, p);
     submit_if_any(sched);
 }
@@ -164,14 +172,14 @@ pub(crate) fn submit_if_any(sched: &Sched) {
     }
 }
 
-/// An M's thread leaves, or blocks, without going to sleep as one that has nothing to do: if timers are left, somebody else
-/// keeps the time.
+/// An M's thread leaves, or blocks, without going to sleep as one that has nothing to do: if timers
+/// are left, somebody else keeps the time.
 pub(crate) fn keep_time(sched: &Sched) {
     if !sched.timekeeper.is_missing(|| sched.first_timer()) || sched.dispatch.nudge() {
         return;
     }
-    // Nobody sleeps. While a P is idle, those that are awake may all be kept by their goroutines; without one, whoever lets
-    // go of a P comes by the timers.
+    // Nobody sleeps. While a P is idle, those that are awake may all be kept by their goroutines;
+    // without one, whoever lets go of a P comes by the timers.
     if sched.idle.idle_ps() > 0 && sched.idle.start_search(usize::MAX) {
         wake_p(sched);
     }

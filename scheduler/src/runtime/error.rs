@@ -7,7 +7,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ShutdownError {
-    /// The grace is over. What has not ended is left alone; nothing new starts, and the runtime's memory stays.
+    /// The grace is over. What has not ended is left alone; nothing new starts, and the runtime's
+    /// memory stays.
     Running {
         /// Goroutines that have not ended.
         goroutines: u64,
@@ -16,7 +17,8 @@ pub enum ShutdownError {
     },
     /// It was called inside the runtime: the caller would wait for itself.
     Inside,
-    /// It was called in a forked child, where the runtime's threads do not exist. The runtime stays with the parent.
+    /// It was called in a forked child, where the runtime's threads do not exist. The runtime stays
+    /// with the parent.
     Forked,
 }
 
@@ -24,10 +26,15 @@ impl fmt::Display for ShutdownError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Running { goroutines, callbacks } => {
-                write!(f, "{goroutines} goroutines and {callbacks} callbacks have not ended within the grace")
+                write!(
+                    f,
+                    "{goroutines} goroutines and {callbacks} callbacks have not ended within the grace"
+                )
             }
             Self::Inside => f.write_str("a runtime cannot be shut down from inside"),
-            Self::Forked => f.write_str("a runtime cannot be shut down in a forked child of its process"),
+            Self::Forked => {
+                f.write_str("a runtime cannot be shut down in a forked child of its process")
+            }
         }
     }
 }

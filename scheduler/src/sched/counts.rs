@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-/// What is counted for `stats`: of what sysmon did about Ms that kept their P too long, and of what costs more than counting.
+/// What is counted for `stats`: of what sysmon did about Ms that kept their P too long, and of what
+/// costs more than counting.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) retaken_blocked: AtomicU64,

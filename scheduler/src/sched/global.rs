@@ -11,7 +11,8 @@ use crate::g_queue::Queue;
 pub(super) struct Global {
     queue: Mutex<Queue>,
     len: AtomicUsize,
-    /// Changes whenever another G is the oldest: who waits for somebody else to take it compares two looks.
+    /// Changes whenever another G is the oldest: who waits for somebody else to take it compares
+    /// two looks.
     head: AtomicU32,
 }
 

@@ -1,7 +1,7 @@
 //! The home Ms: those that the Ps are meant for.
 //!
-//! Each has a place, of which as many are in use as there are Ps; other Ms were made to help out. Places are read by everybody and
-//! change under the lock of the list of Ms.
+//! Each has a place, of which as many are in use as there are Ps; other Ms were made to help out.
+//! Places are read by everybody and change under the lock of the list of Ms.
 //!
 //! # Safety
 //!
@@ -45,8 +45,8 @@ impl Sched {
         place.is_some()
     }
 
-    /// The number of Ps has changed: so many Ms are home Ms, and as long as there are Ms no place is free. Those that are none
-    /// any more, and sleep, learn that nobody needs them.
+    /// The number of Ps has changed: so many Ms are home Ms, and as long as there are Ms no place
+    /// is free. Those that are none any more, and sleep, learn that nobody needs them.
     pub(crate) fn fit_homes(&self) {
         while let Some(m) = self.dismiss_home() {
             m.seat.note.wake();
@@ -58,7 +58,8 @@ impl Sched {
     /// Takes one home M more than there are Ps.
     fn dismiss_home(&self) -> Option<&'static M> {
         let _places = self.ms.lock();
-        let place = self.home[self.procs()..].iter().find(|place| !place.load(Relaxed).is_null())?;
+        let place =
+            self.home[self.procs()..].iter().find(|place| !place.load(Relaxed).is_null())?;
         let m = place.swap(ptr::null_mut(), Relaxed);
         // SAFETY: an M record, see the file's head.
         let m: &'static M = unsafe { &*m };
@@ -66,7 +67,8 @@ impl Sched {
         Some(m)
     }
 
-    /// The home M that owns the fewest settled Gs, with that count; `None` in place of an M whose thread is yet to be made.
+    /// The home M that owns the fewest settled Gs, with that count; `None` in place of an M whose
+    /// thread is yet to be made.
     pub(crate) fn least_home(&self) -> (Option<&'static M>, usize) {
         let mut least = (None, usize::MAX);
         for place in &self.home[..self.procs()] {

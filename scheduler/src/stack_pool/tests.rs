@@ -42,7 +42,11 @@ fn a_cache_keeps_few_and_two_meet_in_the_pool() {
     stacks.into_iter().for_each(|stack| one.put(&pool, stack));
     assert!(one.stacks.len() <= CACHE && pool.stats().idle >= 200 - CACHE, "{:?}", pool.stats());
     let _again = taken(&pool, &mut other, 200 - CACHE);
-    assert_eq!((pool.stats().reserved, pool.stats().slabs), (before.reserved, before.slabs), "nothing new was needed");
+    assert_eq!(
+        (pool.stats().reserved, pool.stats().slabs),
+        (before.reserved, before.slabs),
+        "nothing new was needed"
+    );
 }
 
 #[test]
@@ -136,5 +140,8 @@ fn no_stack_is_an_error_that_says_so() {
     let error = (0..64).try_for_each(|_| cache.get(&pool, None).map(std::mem::forget));
     let error = error.expect_err("more than a machine has");
     assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
-    assert!(error.to_string().starts_with("no memory for a stack of 70368744177664 bytes"), "{error}");
+    assert!(
+        error.to_string().starts_with("no memory for a stack of 70368744177664 bytes"),
+        "{error}"
+    );
 }

@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! Both lists lie under the barrier's lock, as long as the barrier, which who waits borrows. A future's node is pinned when it is
-//! polled, and leaves when it is dropped.
+//! Both lists lie under the barrier's lock, as long as the barrier, which who waits borrows. A
+//! future's node is pinned when it is polled, and leaves when it is dropped.
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
@@ -46,7 +46,8 @@ impl State {
     }
 }
 
-/// A number of goroutines or threads wait until all of them are there: `std::sync::Barrier`, for those who park.
+/// A number of goroutines or threads wait until all of them are there: `std::sync::Barrier`, for
+/// those who park.
 ///
 /// ```
 /// use gosched_scheduler::sync::Barrier;
@@ -94,7 +95,8 @@ impl Barrier {
     ///
     /// # Panics
     ///
-    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits; it is not counted any more then.
+    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits; it is not
+    /// counted any more then.
     pub fn wait(&self) -> BarrierWaitResult {
         // Without a deadline it opens in the end.
         self.wait_until(None).unwrap_or(BarrierWaitResult(false))
@@ -109,7 +111,10 @@ impl Barrier {
     /// # Panics
     ///
     /// As [`wait`](Self::wait).
-    pub fn wait_timeout(&self, timeout: Duration) -> Result<BarrierWaitResult, BarrierTimeoutError> {
+    pub fn wait_timeout(
+        &self,
+        timeout: Duration,
+    ) -> Result<BarrierWaitResult, BarrierTimeoutError> {
         self.wait_until(Instant::now().checked_add(timeout))
     }
 
@@ -122,13 +127,20 @@ impl Barrier {
     /// # Panics
     ///
     /// As [`wait`](Self::wait).
-    pub fn wait_deadline(&self, deadline: Instant) -> Result<BarrierWaitResult, BarrierTimeoutError> {
+    pub fn wait_deadline(
+        &self,
+        deadline: Instant,
+    ) -> Result<BarrierWaitResult, BarrierTimeoutError> {
         self.wait_until(Some(deadline))
     }
 
-    fn wait_until(&self, deadline: Option<Instant>) -> Result<BarrierWaitResult, BarrierTimeoutError> {
+    fn wait_until(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<BarrierWaitResult, BarrierTimeoutError> {
         give_turn();
-        // The round that the caller is counted in. The look may be repeated; the round may have ended in between.
+        // The round that the caller is counted in. The look may be repeated; the round may have
+        // ended in between.
         let mut mine = None;
         let look = |state: &mut State| match mine {
             Some(round) if round != state.round => Step::Done(None),
@@ -162,8 +174,8 @@ impl Barrier {
         let_go_before(&self.state, self.state.lock(), |state| &mut state.polling, waited.polling);
     }
 
-    /// Waits until all are there, for an async task: a future that is ready then. It counts from its first poll on; dropped
-    /// before all are there, it is not counted any more.
+    /// Waits until all are there, for an async task: a future that is ready then. It counts from
+    /// its first poll on; dropped before all are there, it is not counted any more.
     ///
     /// ```
     /// use gosched_scheduler::future::block_on;

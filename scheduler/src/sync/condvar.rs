@@ -10,14 +10,15 @@ use super::mutex::MutexGuard;
 use super::raw_condvar::{Ended, RawCondvar};
 use crate::proc::park::{Parking, Target};
 
-/// A condition variable: `std::sync::Condvar`, for [`Mutex`](super::Mutex). Who waits parks, and is notified in the order in
-/// which they came.
+/// A condition variable: `std::sync::Condvar`, for [`Mutex`](super::Mutex). Who waits parks, and is
+/// notified in the order in which they came.
 ///
-/// There are no wake-ups without a reason here, but what was true when the notification was made may have changed by the
-/// time that the mutex was had again: wait in a loop, or with [`wait_while`](Self::wait_while).
+/// There are no wake-ups without a reason here, but what was true when the notification was made
+/// may have changed by the time that the mutex was had again: wait in a loop, or with
+/// [`wait_while`](Self::wait_while).
 ///
-/// A notification is not lost with a goroutine that was cancelled, or that panics, before it had the mutex again: it goes to
-/// the next one.
+/// A notification is not lost with a goroutine that was cancelled, or that panics, before it had
+/// the mutex again: it goes to the next one.
 ///
 /// ```
 /// use gosched_scheduler::sync::{Condvar, Mutex};
@@ -70,7 +71,8 @@ impl Condvar {
     ///
     /// # Panics
     ///
-    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits. The mutex is unlocked then.
+    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits. The mutex is
+    /// unlocked then.
     pub fn wait<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
         match self.wait_until(guard, None) {
             Ok((guard, _)) => Ok(guard),
@@ -132,7 +134,8 @@ impl Condvar {
         self.wait_until(guard, Some(deadline))
     }
 
-    /// Waits as long as the condition holds, at longest for `timeout`. Timed out means that it still holds.
+    /// Waits as long as the condition holds, at longest for `timeout`. Timed out means that it
+    /// still holds.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! Locks and their like, for goroutines, foreign threads in callbacks, plain threads and futures alike.
+//! Locks and their like, for goroutines, foreign threads in callbacks, plain threads and futures
+//! alike.
 //!
 //! Names and meaning are those of `std::sync`, with one difference that is the reason for their being here: who waits parks,
 //! and leaves the thread to others. So a guard may be held over a wait - a channel operation, a sleep, another lock - which
@@ -15,17 +16,21 @@
 //!
 //! Common to all:
 //!
-//! - Without contention, taking and giving back a lock or a permit is one atomic step, as is looking whether something is done.
-//!   What waits is served in the order of arrival where nothing else is said.
-//! - What waits has variants with a time limit: `x_timeout` (a `Duration`; zero makes one attempt, one too long for the clock
-//!   is none) and `x_deadline` (an `Instant`), and one that does not wait, `try_x`.
-//! - For async tasks there is `x_async` ([`Notify::notified`], of a `Notify`): a future that may be dropped at any time. There is none
-//!   of a [`Condvar`], whose guard goes in and comes out, nor of what is done once, whose closure runs where it was called.
-//!   Nothing is handed into a future, which may never be polled again: it comes after those who park, and competes.
-//! - A cancelled goroutine leaves its wait by unwinding, and takes nothing with it: what it was given meanwhile goes to the
-//!   next one.
-//! - Guards and permits are bound to no thread. They are `Send` if what they give access to may be sent: so they may be held by
-//!   a goroutine that migrates, and be given back by another than the one that took them.
+//! - Without contention, taking and giving back a lock or a permit is one atomic step, as is
+//!   looking whether something is done. What waits is served in the order of arrival where nothing
+//!   else is said.
+//! - What waits has variants with a time limit: `x_timeout` (a `Duration`; zero makes one attempt,
+//!   one too long for the clock is none) and `x_deadline` (an `Instant`), and one that does not
+//!   wait, `try_x`.
+//! - For async tasks there is `x_async` ([`Notify::notified`], of a `Notify`): a future that may be
+//!   dropped at any time. There is none of a [`Condvar`], whose guard goes in and comes out, nor of
+//!   what is done once, whose closure runs where it was called. Nothing is handed into a future,
+//!   which may never be polled again: it comes after those who park, and competes.
+//! - A cancelled goroutine leaves its wait by unwinding, and takes nothing with it: what it was
+//!   given meanwhile goes to the next one.
+//! - Guards and permits are bound to no thread. They are `Send` if what they give access to may be
+//!   sent: so they may be held by a goroutine that migrates, and be given back by another than the
+//!   one that took them.
 
 mod barrier;
 mod condvar;

@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! The data is reached by who holds the raw mutex: through a guard, of which there is one for each time that it was taken,
-//! or through `&mut`.
+//! The data is reached by who holds the raw mutex: through a guard, of which there is one for each
+//! time that it was taken, or through `&mut`.
 
 #![expect(unsafe_code, reason = "the lock says who may reach the data")]
 
@@ -25,23 +25,25 @@ use crate::waiter::Roused;
 use crate::waiter::polled::PolledNode;
 use gosched_runtime_sys::primitive::const_fn;
 
-/// Mutual exclusion between goroutines, threads and futures: `std::sync::Mutex`, except that who waits for it parks, and
-/// that it may be held over a wait.
+/// Mutual exclusion between goroutines, threads and futures: `std::sync::Mutex`, except that who
+/// waits for it parks, and that it may be held over a wait.
 ///
 /// # Who comes next
 ///
-/// Unlocking lets the longest waiting one go, which then competes with whoever comes running; one that has waited for a
-/// millisecond is handed the lock without competition. Futures come after goroutines and threads.
+/// Unlocking lets the longest waiting one go, which then competes with whoever comes running; one
+/// that has waited for a millisecond is handed the lock without competition. Futures come after
+/// goroutines and threads.
 ///
 /// # Poisoning
 ///
-/// As in `std`: a holder that unwinds poisons the mutex, because what it guards may be half changed, and locking then
-/// gives the guard inside an error. A goroutine that is cancelled while it holds the guard unwinds, too.
+/// As in `std`: a holder that unwinds poisons the mutex, because what it guards may be half
+/// changed, and locking then gives the guard inside an error. A goroutine that is cancelled while
+/// it holds the guard unwinds, too.
 ///
 /// # The guard
 ///
-/// It is bound to no thread: it may be sent, be held while its goroutine waits, and be dropped elsewhere. A mutex that is
-/// locked by who holds it already is a deadlock.
+/// It is bound to no thread: it may be sent, be held while its goroutine waits, and be dropped
+/// elsewhere. A mutex that is locked by who holds it already is a deadlock.
 ///
 /// ```
 /// use gosched_scheduler::sync::Mutex;
@@ -63,7 +65,8 @@ pub struct Mutex<T: ?Sized> {
 pub struct MutexGuard<'a, T: ?Sized> {
     mutex: &'a Mutex<T>,
     entered: Entered,
-    /// It gives `&mut T` to who has it, and `&T` to who shares it: it is `Send` and `Sync` as that is.
+    /// It gives `&mut T` to who has it, and `&T` to who shares it: it is `Send` and `Sync` as that
+    /// is.
     _data: PhantomData<&'a mut T>,
 }
 
@@ -116,7 +119,8 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// [`TryLockError::WouldBlock`] if somebody does, [`TryLockError::Poisoned`] if a holder panicked.
+    /// [`TryLockError::WouldBlock`] if somebody does, [`TryLockError::Poisoned`] if a holder
+    /// panicked.
     pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
         if self.raw.try_lock() { Ok(self.guard()?) } else { Err(TryLockError::WouldBlock) }
     }
@@ -125,7 +129,8 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// [`TryLockError::WouldBlock`] if the time was over first, [`TryLockError::Poisoned`] if a holder panicked.
+    /// [`TryLockError::WouldBlock`] if the time was over first, [`TryLockError::Poisoned`] if a
+    /// holder panicked.
     ///
     /// # Panics
     ///
@@ -157,7 +162,8 @@ impl<T: ?Sized> Mutex<T> {
 
     /// Locks, for an async task: a future that is ready with the guard.
     ///
-    /// It may be dropped at any time: if it was woken, the next one is. Goroutines and threads that wait come first.
+    /// It may be dropped at any time: if it was woken, the next one is. Goroutines and threads that
+    /// wait come first.
     pub fn lock_async(&self) -> LockFuture<'_, T> {
         LockFuture { mutex: self, node: PolledNode::new(None) }
     }
@@ -246,7 +252,9 @@ impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.as_ref().get_ref();
         // SAFETY: pinned; `drop` leaves.
-        if this.mutex.raw.try_lock() || unsafe { this.mutex.raw.poll(&this.node, cx.waker().clone()) } {
+        if this.mutex.raw.try_lock()
+            || unsafe { this.mutex.raw.poll(&this.node, cx.waker().clone()) }
+        {
             Poll::Ready(this.mutex.guard())
         } else {
             Poll::Pending

@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! The lists lie under the queue's lock, as long as the `Notify`, which who waits borrows. A future's node is pinned when it is
-//! polled, and leaves when it is dropped.
+//! The lists lie under the queue's lock, as long as the `Notify`, which who waits borrows. A
+//! future's node is pinned when it is polled, and leaves when it is dropped.
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
@@ -29,8 +29,8 @@ struct State {
 
 /// Tells one that waits, or all, that something has happened.
 ///
-/// [`notify_one`](Self::notify_one) is kept, once, for the next one if nobody waits; [`notify_waiters`](Self::notify_waiters)
-/// is for who waits now.
+/// [`notify_one`](Self::notify_one) is kept, once, for the next one if nobody waits;
+/// [`notify_waiters`](Self::notify_waiters) is for who waits now.
 ///
 /// ```
 /// use gosched_scheduler::sync::Notify;
@@ -59,8 +59,8 @@ impl Notify {
         }
     }
 
-    /// Notifies the one that has waited longest; the next one that waits, if nobody does. Futures come after goroutines and
-    /// threads.
+    /// Notifies the one that has waited longest; the next one that waits, if nobody does. Futures
+    /// come after goroutines and threads.
     pub fn notify_one(&self) {
         let mut state = self.state.lock();
         let parked = state.parked.pop().map(Popped::dismiss);
@@ -82,7 +82,8 @@ impl Notify {
     ///
     /// # Panics
     ///
-    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits; it has used no notification up then.
+    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits; it has used
+    /// no notification up then.
     pub fn wait(&self) {
         // Without a deadline it is notified in the end.
         let _notified = self.wait_until(None);
@@ -134,8 +135,8 @@ impl Notify {
         }
     }
 
-    /// As [`wait`](Self::wait), for an executor: a future that is ready when it was notified. It may be dropped at any time; a
-    /// notification that it was woken for goes to the next one.
+    /// As [`wait`](Self::wait), for an executor: a future that is ready when it was notified. It
+    /// may be dropped at any time; a notification that it was woken for goes to the next one.
     pub fn notified(&self) -> Notified<'_> {
         Notified { notify: self, round: self.state.lock().round, node: PolledNode::new(None) }
     }
@@ -176,8 +177,8 @@ impl Future for Notified<'_> {
 }
 
 impl Notified<'_> {
-    /// Leaves, with the state in hand: the waker to be dropped and whom to wake once the lock is free. If it was woken for a
-    /// notification that it does not use, that is for the next one.
+    /// Leaves, with the state in hand: the waker to be dropped and whom to wake once the lock is
+    /// free. If it was woken for a notification that it does not use, that is for the next one.
     fn end(&self, state: &mut State) -> (Option<Waker>, Option<Roused<Target>>) {
         // SAFETY: it waits in this list, if at all.
         let (standing, waker) = unsafe { self.node.leave(&mut state.polling) };

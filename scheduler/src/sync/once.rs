@@ -2,7 +2,8 @@
 //!
 //! # Safety
 //!
-//! A cell's value is written by the one that does it, before it is done, and read after; the raw once says which.
+//! A cell's value is written by the one that does it, before it is done, and read after; the raw
+//! once says which.
 
 #![expect(unsafe_code, reason = "the once says who may reach the value")]
 
@@ -16,8 +17,8 @@ use super::raw_once::{Found, RawOnce};
 use crate::proc::park::{Parking, Target, give_turn};
 use gosched_runtime_sys::primitive::const_fn;
 
-/// Runs a closure once, whoever calls first: `std::sync::Once`, except that the closure may wait, and that others park until
-/// it has returned.
+/// Runs a closure once, whoever calls first: `std::sync::Once`, except that the closure may wait,
+/// and that others park until it has returned.
 ///
 /// A closure that unwinds, also because its goroutine was cancelled, poisons it, as in `std`.
 ///
@@ -54,11 +55,13 @@ impl Once {
         }
     }
 
-    /// Runs `f` if nothing was run yet; waits while somebody else's runs. Calling it from `f` is a deadlock.
+    /// Runs `f` if nothing was run yet; waits while somebody else's runs. Calling it from `f` is a
+    /// deadlock.
     ///
     /// # Panics
     ///
-    /// If an earlier closure unwound. Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits.
+    /// If an earlier closure unwound. Unwinds with `Cancelled` if the calling goroutine is
+    /// cancelled while it waits.
     pub fn call_once(&self, f: impl FnOnce()) {
         self.call(f, |poisoned| assert!(!poisoned, "an earlier closure of this `Once` unwound"));
     }
@@ -103,7 +106,8 @@ impl Once {
     }
 }
 
-/// A value that is made once: `std::sync::OnceLock`, except that making it may wait, and that others park until it is there.
+/// A value that is made once: `std::sync::OnceLock`, except that making it may wait, and that
+/// others park until it is there.
 ///
 /// A closure that unwinds leaves the cell empty, for the next one to try.
 ///
@@ -153,11 +157,13 @@ impl<T> OnceCell<T> {
         self.value.get_mut().as_mut()
     }
 
-    /// The value; `f` makes it if there is none. Waits while somebody else makes it. Asking the cell from `f` is a deadlock.
+    /// The value; `f` makes it if there is none. Waits while somebody else makes it. Asking the
+    /// cell from `f` is a deadlock.
     ///
     /// # Panics
     ///
-    /// With what `f` unwinds with. Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits.
+    /// With what `f` unwinds with. Unwinds with `Cancelled` if the calling goroutine is cancelled
+    /// while it waits.
     pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {
         if self.get().is_none() {
             self.init(f);
@@ -239,8 +245,8 @@ impl<T> Default for OnceCell<T> {
     }
 }
 
-/// A value that is made when it is first asked for: `std::sync::LazyLock`, except that making it may wait, and that others
-/// park until it is there.
+/// A value that is made when it is first asked for: `std::sync::LazyLock`, except that making it
+/// may wait, and that others park until it is there.
 ///
 /// A closure that unwinds poisons it, as in `std`: asking again panics.
 ///
@@ -274,7 +280,8 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     ///
     /// # Panics
     ///
-    /// If making it unwinds, or did before. Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits.
+    /// If making it unwinds, or did before. Unwinds with `Cancelled` if the calling goroutine is
+    /// cancelled while it waits.
     pub fn force(this: &Self) -> &T {
         this.cell.get_or_init(|| {
             let make = this.make.take();

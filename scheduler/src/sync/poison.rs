@@ -7,7 +7,8 @@ use std::thread;
 #[derive(Debug)]
 pub(super) struct Flag(AtomicBool);
 
-/// Whether the thread was panicking when the lock was taken: then it is not the holder's work that is left half done.
+/// Whether the thread was panicking when the lock was taken: then it is not the holder's work that
+/// is left half done.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entered {
     panicking: bool,

@@ -1,11 +1,13 @@
 //! The condition variable without its mutex: a queue, and whether somebody may be in it.
 //!
-//! No notification is lost: the mutex goes when the waiter is in the queue. So who changes what the mutex guards, and notifies
-//! after it, comes after the waiter's entry, and sees `waited_for`, by way of the mutex.
+//! No notification is lost: the mutex goes when the waiter is in the queue. So who changes what the
+//! mutex guards, and notifies after it, comes after the waiter's entry, and sees `waited_for`, by
+//! way of the mutex.
 //!
 //! # Safety
 //!
-//! The one list lies under the queue's lock, as long as the condition variable, which who waits borrows.
+//! The one list lies under the queue's lock, as long as the condition variable, which who waits
+//! borrows.
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
@@ -13,11 +15,14 @@ use gosched_runtime_sys::lock::Mutex;
 use gosched_runtime_sys::primitive::{AtomicBool, Ordering, const_fn, mutated};
 use std::time::Instant;
 
-use crate::waiter::{Parks, Passed, Place, Popped, Rouse, Roused, Step, WaitList, let_all_go, line_up};
+use crate::waiter::{
+    Parks, Passed, Place, Popped, Rouse, Roused, Step, WaitList, let_all_go, line_up,
+};
 
 pub(crate) struct RawCondvar<K: Rouse> {
     queue: Mutex<WaitList<(), K>>,
-    /// Whether somebody may be in the queue. Set by who begins to wait, which has the mutex: so who has it later sees it.
+    /// Whether somebody may be in the queue. Set by who begins to wait, which has the mutex: so who
+    /// has it later sees it.
     waited_for: AtomicBool,
 }
 
@@ -51,8 +56,11 @@ impl<K: Rouse> RawCondvar<K> {
             Step::<(), ()>::Wait(None)
         };
         let unlocked = || unlock.and_then(|unlock| unlock());
-        // SAFETY: the list is what lies under that lock, and is not replaced. Unlocking does not unwind.
-        match unsafe { line_up(&self.queue, Place::behind(|list| list), begin, deadline, look, unlocked) } {
+        // SAFETY: the list is what lies under that lock, and is not replaced. Unlocking does not
+        // unwind.
+        match unsafe {
+            line_up(&self.queue, Place::behind(|list| list), begin, deadline, look, unlocked)
+        } {
             Passed::AtOnce(()) | Passed::Served(_) => Ended::Notified,
             Passed::TimedOut => Ended::TimedOut,
             Passed::Cancelled(parking) => parking.raise(),

@@ -2,28 +2,30 @@
 //!
 //! # The word
 //!
-//! LOCKED: somebody has it. QUEUED: somebody waits, or did; who unlocks looks into the queue. WOKEN: a waiter was let go
-//! and has not tried again yet, so that who unlocks need not let another one go. Uncontended, locking and unlocking are one
-//! compare-exchange each. QUEUED is set and cleared under the queue's lock, by compare-exchanges, since LOCKED and WOKEN
-//! change without it.
+//! LOCKED: somebody has it. QUEUED: somebody waits, or did; who unlocks looks into the queue.
+//! WOKEN: a waiter was let go and has not tried again yet, so that who unlocks need not let another
+//! one go. Uncontended, locking and unlocking are one compare-exchange each. QUEUED is set and
+//! cleared under the queue's lock, by compare-exchanges, since LOCKED and WOKEN change without it.
 //!
 //! # Who comes next
 //!
-//! As in Go: normally the lock is released and the longest waiting one is let go to try again, in competition with whoever
-//! comes running, who often is sooner; that is what makes a contended mutex fast. One that comes too late goes back to the
-//! front. Once it has waited for a millisecond it is not passed over any more: unlocking hands the lock over, without its
-//! ever being free.
+//! As in Go: normally the lock is released and the longest waiting one is let go to try again, in
+//! competition with whoever comes running, who often is sooner; that is what makes a contended
+//! mutex fast. One that comes too late goes back to the front. Once it has waited for a millisecond
+//! it is not passed over any more: unlocking hands the lock over, without its ever being free.
 //!
-//! No wake-up is lost: a waiter links itself under the queue's lock after it found, under that lock, LOCKED set and left
-//! QUEUED beside it; so who unlocks later finds QUEUED and goes through the queue's lock. If WOKEN is set, who unlocks
-//! relies on the one that was let go: it tries again under the queue's lock, and clears WOKEN in the same step in which it
-//! takes the mutex or finds it taken, and then the next to unlock looks into the queue.
+//! No wake-up is lost: a waiter links itself under the queue's lock after it found, under that
+//! lock, LOCKED set and left QUEUED beside it; so who unlocks later finds QUEUED and goes through
+//! the queue's lock. If WOKEN is set, who unlocks relies on the one that was let go: it tries again
+//! under the queue's lock, and clears WOKEN in the same step in which it takes the mutex or finds
+//! it taken, and then the next to unlock looks into the queue.
 //!
 //! # Futures
 //!
-//! They wait in a list of their own and are let go when nobody else waits; WOKEN is never set for them, and nothing is
-//! handed to them: a future may never be polled again, and a goroutine must not wait for that. One that is dropped after it
-//! was let go lets the next one go, if the mutex is free.
+//! They wait in a list of their own and are let go when nobody else waits; WOKEN is never set for
+//! them, and nothing is handed to them: a future may never be polled again, and a goroutine must
+//! not wait for that. One that is dropped after it was let go lets the next one go, if the mutex is
+//! free.
 //!
 //! # Safety
 //!
@@ -43,8 +45,8 @@ const LOCKED: u32 = 1;
 const QUEUED: u32 = 2;
 const WOKEN: u32 = 4;
 
-/// For how long a waiter may be passed over. Go's figure: long enough that nearly no waiter reaches it, and short enough
-/// that none is seen to hang.
+/// For how long a waiter may be passed over. Go's figure: long enough that nearly no waiter reaches
+/// it, and short enough that none is seen to hang.
 const STARVING_NS: u64 = 1_000_000;
 
 #[derive(Debug)]
@@ -90,9 +92,14 @@ impl<K: Rouse> RawMutex<K> {
     pub(crate) fn try_lock(&self) -> bool {
         let mut word = 0;
         loop {
-            // ORDERING[mutex.lock]: partner are the releasing operations of `unlock`: what was done under the lock before
-            // is visible.
-            match self.word.compare_exchange(word, word | LOCKED, Ordering::Acquire, Ordering::Relaxed) {
+            // ORDERING[mutex.lock]: partner are the releasing operations of `unlock`: what was done
+            // under the lock before is visible.
+            match self.word.compare_exchange(
+                word,
+                word | LOCKED,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return true,
                 Err(other) if other & LOCKED != 0 => return false,
                 Err(other) => word = other,
@@ -149,7 +156,12 @@ impl<K: Rouse> RawMutex<K> {
             let free = word & LOCKED == 0;
             let next = if free { word | LOCKED } else { word | QUEUED };
             // ORDERING[mutex.lock]: as in `try_lock`.
-            match self.word.compare_exchange(word, next & !clear, Ordering::Acquire, Ordering::Relaxed) {
+            match self.word.compare_exchange(
+                word,
+                next & !clear,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return free,
                 Err(other) => word = other,
             }
@@ -160,7 +172,8 @@ impl<K: Rouse> RawMutex<K> {
     #[inline]
     #[must_use = "a waiter that was let go must be woken"]
     pub(crate) fn unlock(&self) -> Option<Roused<K>> {
-        let order = if mutated("mutex.unlock_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+        let order =
+            if mutated("mutex.unlock_relaxed") { Ordering::Relaxed } else { Ordering::Release };
         // ORDERING[mutex.lock]: partner are the acquiring operations that set LOCKED.
         match self.word.compare_exchange(LOCKED, 0, order, Ordering::Relaxed) {
             Ok(_) => None,
@@ -173,13 +186,21 @@ impl<K: Rouse> RawMutex<K> {
         // The one that was let go before will try again: it is enough.
         while word & WOKEN != 0 {
             // ORDERING[mutex.lock]: partner are the acquiring operations that set LOCKED.
-            match self.word.compare_exchange(word, word & !LOCKED, Ordering::Release, Ordering::Relaxed) {
+            match self.word.compare_exchange(
+                word,
+                word & !LOCKED,
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return None,
                 Err(other) => word = other,
             }
         }
         let mut queue = self.queue.lock();
-        let starving = queue.parked.peek().is_some_and(|since| K::now_ns().saturating_sub(since) >= STARVING_NS);
+        let starving = queue
+            .parked
+            .peek()
+            .is_some_and(|since| K::now_ns().saturating_sub(since) >= STARVING_NS);
         if starving && let Some(next) = queue.parked.pop() {
             let (_handed_over, roused) = next.take();
             if mutated("mutex.hand_over_unlocked") {
@@ -193,7 +214,10 @@ impl<K: Rouse> RawMutex<K> {
         let queued = if queue.parked.is_empty() && queue.polling.is_empty() { 0 } else { QUEUED };
         // A store: while LOCKED is set and the queue's lock is held, nobody changes the word.
         // ORDERING[mutex.lock]: partner are the acquiring operations that set LOCKED.
-        self.word.store(if mutated("mutex.forget_queue") { 0 } else { queued | woken }, Ordering::Release);
+        self.word.store(
+            if mutated("mutex.forget_queue") { 0 } else { queued | woken },
+            Ordering::Release,
+        );
         drop(queue);
         next
     }
@@ -202,11 +226,19 @@ impl<K: Rouse> RawMutex<K> {
     ///
     /// # Safety
     ///
-    /// The node is pinned, waits for this mutex only, and [`leave`](Self::leave) is called before its memory goes.
+    /// The node is pinned, waits for this mutex only, and [`leave`](Self::leave) is called before
+    /// its memory goes.
     pub(crate) unsafe fn poll(&self, node: &PolledNode<u64, K>, waker: Waker) -> bool {
         // SAFETY: this function's contract; the list is under the lock.
         unsafe {
-            poll_in_list(&self.queue, |queue| &mut queue.polling, node, waker, |_| self.take_or_queue(false), |_| None)
+            poll_in_list(
+                &self.queue,
+                |queue| &mut queue.polling,
+                node,
+                waker,
+                |_| self.take_or_queue(false),
+                |_| None,
+            )
         }
     }
 
@@ -214,7 +246,8 @@ impl<K: Rouse> RawMutex<K> {
     pub(crate) fn leave(&self, node: &PolledNode<u64, K>) {
         let next = |queue: &mut Queue<K>, standing| {
             // If the mutex is taken, who unlocks it finds the next one.
-            let pass_on = standing == Standing::Woken && !self.is_locked() && !mutated("mutex.keeps_wake_up");
+            let pass_on =
+                standing == Standing::Woken && !self.is_locked() && !mutated("mutex.keeps_wake_up");
             if pass_on { queue.polling.pop().map(Popped::dismiss) } else { None }
         };
         // SAFETY: it waits in this list, if at all.

@@ -1,7 +1,7 @@
 //! What is done once: a word, and those who wait until it is done.
 //!
-//! No wake-up is lost: who waits looks at the word under the queue's lock first, and who is through changes the word before
-//! it takes that lock to let the others go.
+//! No wake-up is lost: who waits looks at the word under the queue's lock first, and who is through
+//! changes the word before it takes that lock to let the others go.
 //!
 //! # Safety
 //!
@@ -81,7 +81,9 @@ impl<K: Rouse> RawOnce<K> {
                 }
             };
             // SAFETY: the list is what lies under that lock, and is not replaced.
-            match unsafe { line_up(&self.queue, Place::behind(|list| list), &begin, None, look, || None) } {
+            match unsafe {
+                line_up(&self.queue, Place::behind(|list| list), &begin, None, look, || None)
+            } {
                 Passed::AtOnce(found) => return found,
                 Passed::Served(_) | Passed::TimedOut => {}
                 Passed::Cancelled(parking) => parking.raise(),
@@ -101,7 +103,9 @@ impl<K: Rouse> RawOnce<K> {
                 _ => Step::Wait(None),
             };
             // SAFETY: the list is what lies under that lock, and is not replaced.
-            match unsafe { line_up(&self.queue, Place::behind(|list| list), &begin, deadline, look, || None) } {
+            match unsafe {
+                line_up(&self.queue, Place::behind(|list| list), &begin, deadline, look, || None)
+            } {
                 Passed::AtOnce(()) | Passed::Served(_) => {}
                 Passed::TimedOut => return Err(TimedOut),
                 Passed::Cancelled(parking) => parking.raise(),
@@ -124,8 +128,10 @@ impl<K: Rouse> Doing<'_, K> {
     }
 
     fn end(&self, word: u32) {
-        let order = if mutated("once.done_relaxed") { Ordering::Relaxed } else { Ordering::Release };
-        // ORDERING[once.done]: partner is the load in `is_done`; who finds it under the queue's lock sees it by that.
+        let order =
+            if mutated("once.done_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+        // ORDERING[once.done]: partner is the load in `is_done`; who finds it under the queue's
+        // lock sees it by that.
         self.once.word.store(word, order);
         if mutated("once.lets_nobody_go") {
             return;

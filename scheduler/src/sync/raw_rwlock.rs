@@ -2,29 +2,33 @@
 //!
 //! # The word
 //!
-//! WRITER: a writer has it. QUEUED: somebody waits, or did. Above: the number of readers that have it. Without QUEUED, each
-//! operation is one atomic step. With it, nobody takes the lock but under the queues' lock; so there a look at the word,
-//! and what is done because of it, are one step, except that readers may leave in between.
+//! WRITER: a writer has it. QUEUED: somebody waits, or did. Above: the number of readers that have
+//! it. Without QUEUED, each operation is one atomic step. With it, nobody takes the lock but under
+//! the queues' lock; so there a look at the word, and what is done because of it, are one step,
+//! except that readers may leave in between.
 //!
 //! # Who comes next
 //!
-//! A writer that waits keeps new readers out; so readers cannot starve it. When a writer is through, the readers that
-//! wait at that moment go before the next writer; so writers cannot starve them. The lock is handed over: while somebody
-//! waits it is not free for those who come running.
+//! A writer that waits keeps new readers out; so readers cannot starve it. When a writer is
+//! through, the readers that wait at that moment go before the next writer; so writers cannot
+//! starve them. The lock is handed over: while somebody waits it is not free for those who come
+//! running.
 //!
-//! Readers are let in one by one, with the queues' lock free in between; those that were let in may be through before the
-//! last is, and a writer may have been let in by the last of them. Whoever lets readers in looks at WRITER each time and
-//! leaves the rest to the next turn.
+//! Readers are let in one by one, with the queues' lock free in between; those that were let in may
+//! be through before the last is, and a writer may have been let in by the last of them. Whoever
+//! lets readers in looks at WRITER each time and leaves the rest to the next turn.
 //!
 //! # Futures
 //!
-//! They wait in a list of their own, readers and writers, and are let go, to try again, when nobody else waits and the first of
-//! them might come in now. Nothing is handed to them. Each that came in lets the next one go, as does each that is dropped: so
-//! several readers follow each other. A future that writes keeps no readers out: it may never be polled again.
+//! They wait in a list of their own, readers and writers, and are let go, to try again, when nobody
+//! else waits and the first of them might come in now. Nothing is handed to them. Each that came in
+//! lets the next one go, as does each that is dropped: so several readers follow each other. A
+//! future that writes keeps no readers out: it may never be polled again.
 //!
 //! # Safety
 //!
-//! The lists lie under one lock and live as long as the reader-writer lock, which who waits borrows.
+//! The lists lie under one lock and live as long as the reader-writer lock, which who waits
+//! borrows.
 
 #![expect(unsafe_code, reason = "waits in its own queues")]
 
@@ -102,7 +106,12 @@ impl<K: Rouse> RawRwLock<K> {
         let mut word = self.word.load(Ordering::Relaxed);
         while word & (WRITER | QUEUED) == 0 {
             // ORDERING[rwlock.lock]: partner are the releasing operations of both unlocks.
-            match self.word.compare_exchange(word, word + READER, Ordering::Acquire, Ordering::Relaxed) {
+            match self.word.compare_exchange(
+                word,
+                word + READER,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return true,
                 Err(other) => word = other,
             }
@@ -126,7 +135,12 @@ impl<K: Rouse> RawRwLock<K> {
         let mut word = self.word.load(Ordering::Relaxed);
         while word & WRITER == 0 && queues.writers.is_empty() {
             // ORDERING[rwlock.lock]: partner are the releasing operations of both unlocks.
-            match self.word.compare_exchange(word, word + READER, Ordering::Acquire, Ordering::Relaxed) {
+            match self.word.compare_exchange(
+                word,
+                word + READER,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return true,
                 Err(other) => word = other,
             }
@@ -139,7 +153,12 @@ impl<K: Rouse> RawRwLock<K> {
         let mut word = self.word.load(Ordering::Relaxed);
         while word & !QUEUED == 0 {
             // ORDERING[rwlock.lock]: partner are the releasing operations of both unlocks.
-            match self.word.compare_exchange(word, word | WRITER, Ordering::Acquire, Ordering::Relaxed) {
+            match self.word.compare_exchange(
+                word,
+                word | WRITER,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return true,
                 Err(other) => word = other,
             }
@@ -185,7 +204,8 @@ impl<K: Rouse> RawRwLock<K> {
             if enter(queues) { Step::Done(()) } else { Step::Wait(None) }
         };
         // SAFETY: the list lies under that lock, for as long as this one, and is not replaced.
-        match unsafe { line_up(&self.queues, Place::behind(list), begin, deadline, look, || None) } {
+        match unsafe { line_up(&self.queues, Place::behind(list), begin, deadline, look, || None) }
+        {
             Passed::AtOnce(()) | Passed::Served(_) => Ok(()),
             Passed::TimedOut => {
                 self.serve();
@@ -233,7 +253,10 @@ impl<K: Rouse> RawRwLock<K> {
         let mark = queues.readers.mark();
         // The first takes the writer's place, so that the lock is not free in between.
         let mut step = READER - WRITER;
-        while step != READER || self.word.load(Ordering::Relaxed) & WRITER == 0 || mutated("rwlock.let_in_regardless") {
+        while step != READER
+            || self.word.load(Ordering::Relaxed) & WRITER == 0
+            || mutated("rwlock.let_in_regardless")
+        {
             let Some(reader) = queues.readers.pop_before(mark) else { break };
             // ORDERING[rwlock.lock]: partner are the acquiring operations.
             self.word.fetch_add(step, Ordering::Release);
@@ -258,13 +281,15 @@ impl<K: Rouse> RawRwLock<K> {
 
     fn hand_over<'a>(&'a self, mut queues: MutexGuard<'a, Queues<K>>) {
         loop {
-            // ORDERING[rwlock.lock]: partner are the releasing operations of both unlocks: what those who left did is
-            // visible here, and through the waiter's `done` to whom it is handed.
+            // ORDERING[rwlock.lock]: partner are the releasing operations of both unlocks: what
+            // those who left did is visible here, and through the waiter's `done` to whom it is
+            // handed.
             let word = self.word.load(Ordering::Acquire);
             let next = if word & !QUEUED == 0 && !queues.writers.is_empty() {
                 self.word.fetch_add(WRITER, Ordering::Relaxed);
                 queues.writers.pop()
-            } else if word & WRITER == 0 && queues.writers.is_empty() && !queues.readers.is_empty() {
+            } else if word & WRITER == 0 && queues.writers.is_empty() && !queues.readers.is_empty()
+            {
                 self.word.fetch_add(READER, Ordering::Relaxed);
                 queues.readers.pop()
             } else {
@@ -280,8 +305,8 @@ impl<K: Rouse> RawRwLock<K> {
         next.into_iter().for_each(Roused::now);
     }
 
-    /// With the queues in hand, when all were let in who park and could be: a future to let go. Without anybody who waits, QUEUED
-    /// goes.
+    /// With the queues in hand, when all were let in who park and could be: a future to let go.
+    /// Without anybody who waits, QUEUED goes.
     fn settle(&self, queues: &mut Queues<K>) -> Option<Roused<K>> {
         if !queues.nobody_parks() {
             return None;
@@ -292,7 +317,8 @@ impl<K: Rouse> RawRwLock<K> {
             Some(Wants::Writing) => word & !QUEUED == 0,
             None => false,
         };
-        let next = if may_try && !mutated("rwlock.forget_futures") { queues.polling.pop() } else { None };
+        let next =
+            if may_try && !mutated("rwlock.forget_futures") { queues.polling.pop() } else { None };
         let next = next.map(Popped::dismiss);
         if queues.polling.is_empty() {
             self.word.fetch_and(!QUEUED, Ordering::Relaxed);
@@ -304,8 +330,14 @@ impl<K: Rouse> RawRwLock<K> {
     ///
     /// # Safety
     ///
-    /// The node is pinned, waits for this lock only, and [`leave`](Self::leave) is called before its memory goes.
-    pub(crate) unsafe fn poll(&self, node: &PolledNode<Wants, K>, wants: Wants, waker: Waker) -> bool {
+    /// The node is pinned, waits for this lock only, and [`leave`](Self::leave) is called before
+    /// its memory goes.
+    pub(crate) unsafe fn poll(
+        &self,
+        node: &PolledNode<Wants, K>,
+        wants: Wants,
+        waker: Waker,
+    ) -> bool {
         let look = |queues: &mut Queues<K>| {
             // First QUEUED, then the look, as of those who park.
             self.word.fetch_or(QUEUED, Ordering::Relaxed);
@@ -317,7 +349,14 @@ impl<K: Rouse> RawRwLock<K> {
         };
         // SAFETY: this function's contract; the list is under the lock.
         unsafe {
-            poll_in_list(&self.queues, |queues| &mut queues.polling, node, waker, look, |queues| self.settle(queues))
+            poll_in_list(
+                &self.queues,
+                |queues| &mut queues.polling,
+                node,
+                waker,
+                look,
+                |queues| self.settle(queues),
+            )
         }
     }
 

@@ -1,17 +1,19 @@
 //! Permits: a word with their number, and a queue.
 //!
-//! The lowest bit of the word, QUEUED, says that somebody waits; then nobody takes permits but by way of the queue's lock, in
-//! the order of arrival, so that one who wants many is not passed over by those who want few. Without it, taking and
-//! releasing are one compare-exchange each.
+//! The lowest bit of the word, QUEUED, says that somebody waits; then nobody takes permits but by
+//! way of the queue's lock, in the order of arrival, so that one who wants many is not passed over
+//! by those who want few. Without it, taking and releasing are one compare-exchange each.
 //!
-//! Whoever changes what the head of the queue waits for - releases permits, or leaves the queue so that another becomes
-//! its head - serves it: hands permits over as long as there are enough, and when nobody is left, clears QUEUED. Futures
-//! wait in a list of their own and are let go, to try again, when permits are left and nobody else waits; each that had its
-//! permits lets the next one go.
+//! Whoever changes what the head of the queue waits for - releases permits, or leaves the queue so
+//! that another becomes its head - serves it: hands permits over as long as there are enough, and
+//! when nobody is left, clears QUEUED. Futures wait in a list of their own and are let go, to try
+//! again, when permits are left and nobody else waits; each that had its permits lets the next one
+//! go.
 //!
 //! # Safety
 //!
-//! Both lists lie under the queue's lock and live as long as the semaphore, which who waits borrows.
+//! Both lists lie under the queue's lock and live as long as the semaphore, which who waits
+//! borrows.
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
@@ -79,9 +81,14 @@ impl<K: Rouse> RawSemaphore<K> {
             if word / ONE < n {
                 return false;
             }
-            // ORDERING[semaphore.permits]: partner are the releasing operations: what was done with the permits before is
-            // visible.
-            match self.word.compare_exchange(word, word - n * ONE, Ordering::Acquire, Ordering::Relaxed) {
+            // ORDERING[semaphore.permits]: partner are the releasing operations: what was done with
+            // the permits before is visible.
+            match self.word.compare_exchange(
+                word,
+                word - n * ONE,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return true,
                 Err(other) => word = other,
             }
@@ -101,7 +108,11 @@ impl<K: Rouse> RawSemaphore<K> {
             return Ok(());
         }
         let look = |queue: &mut Queue<K>| {
-            if self.take_or_queue(n, queue.parked.is_empty()) { Step::Done(()) } else { Step::Wait(Some(n)) }
+            if self.take_or_queue(n, queue.parked.is_empty()) {
+                Step::Done(())
+            } else {
+                Step::Wait(Some(n))
+            }
         };
         let place = Place::behind(Queue::parked);
         // SAFETY: the list lies under that lock, for as long as the semaphore, and is not replaced.
@@ -118,7 +129,8 @@ impl<K: Rouse> RawSemaphore<K> {
         }
     }
 
-    /// Under the queue's lock: takes `n` permits if it is the caller's turn and there are as many, or says QUEUED.
+    /// Under the queue's lock: takes `n` permits if it is the caller's turn and there are as many,
+    /// or says QUEUED.
     fn take_or_queue(&self, n: usize, my_turn: bool) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
@@ -142,7 +154,12 @@ impl<K: Rouse> RawSemaphore<K> {
         assert!(n <= MAX - word / ONE, "more permits than can be counted");
         while word & QUEUED == 0 {
             // ORDERING[semaphore.permits]: partner are the acquiring operations.
-            match self.word.compare_exchange(word, word + n * ONE, Ordering::Release, Ordering::Relaxed) {
+            match self.word.compare_exchange(
+                word,
+                word + n * ONE,
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return,
                 Err(other) => word = other,
             }
@@ -153,7 +170,8 @@ impl<K: Rouse> RawSemaphore<K> {
     /// Adds `n` permits under the queue's lock, and hands over what there is.
     #[cold]
     fn serve(&self, n: usize) {
-        // While QUEUED is set, the word is changed under this lock only; so what was read of it stays.
+        // While QUEUED is set, the word is changed under this lock only; so what was read of it
+        // stays.
         let mut queue = self.queue.lock();
         // ORDERING[semaphore.permits]: partner are the acquiring operations.
         self.word.fetch_add(n * ONE, Ordering::Release);
@@ -177,15 +195,17 @@ impl<K: Rouse> RawSemaphore<K> {
         next.into_iter().for_each(Roused::now);
     }
 
-    /// Under the queue's lock, when nobody is left whom the permits are enough for: a future to let go.
+    /// Under the queue's lock, when nobody is left whom the permits are enough for: a future to let
+    /// go.
     fn settle(&self, queue: &mut Queue<K>) -> Option<Roused<K>> {
         if !queue.parked.is_empty() {
             return None;
         }
-        let next = if self.available() > 0 { queue.polling.pop().map(Popped::dismiss) } else { None };
+        let next =
+            if self.available() > 0 { queue.polling.pop().map(Popped::dismiss) } else { None };
         if queue.polling.is_empty() {
-            // ORDERING[semaphore.permits]: partner are the acquiring operations: the permits were released before the fast
-            // way to them is open again.
+            // ORDERING[semaphore.permits]: partner are the acquiring operations: the permits were
+            // released before the fast way to them is open again.
             self.word.fetch_and(!QUEUED, Ordering::Release);
         }
         next
@@ -195,11 +215,21 @@ impl<K: Rouse> RawSemaphore<K> {
     ///
     /// # Safety
     ///
-    /// The node is pinned, waits for this semaphore only, and [`leave`](Self::leave) is called before its memory goes.
+    /// The node is pinned, waits for this semaphore only, and [`leave`](Self::leave) is called
+    /// before its memory goes.
     pub(crate) unsafe fn poll(&self, node: &PolledNode<usize, K>, n: usize, waker: Waker) -> bool {
         let look = |queue: &mut Queue<K>| self.take_or_queue(n, queue.parked.is_empty());
         // SAFETY: this function's contract; the list is under the lock.
-        unsafe { poll_in_list(&self.queue, |queue| &mut queue.polling, node, waker, look, |queue| self.settle(queue)) }
+        unsafe {
+            poll_in_list(
+                &self.queue,
+                |queue| &mut queue.polling,
+                node,
+                waker,
+                look,
+                |queue| self.settle(queue),
+            )
+        }
     }
 
     /// A future goes.

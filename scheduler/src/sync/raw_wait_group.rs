@@ -1,11 +1,12 @@
 //! Waiting for a count to be zero: a word and a queue.
 //!
-//! The count is an atomic; who counts down takes the queue's lock only to bring it to zero. So zero is a moment in the queue's
-//! life: whoever is in it then has waited for this zero, and is let go, also if somebody counts up again before they have run;
-//! and who comes later waits for the next one.
+//! The count is an atomic; who counts down takes the queue's lock only to bring it to zero. So zero
+//! is a moment in the queue's life: whoever is in it then has waited for this zero, and is let go,
+//! also if somebody counts up again before they have run; and who comes later waits for the next
+//! one.
 //!
-//! No wake-up is lost: a waiter looks at the count under the lock before it enters the queue. A future that was woken is ready,
-//! whatever was counted since.
+//! No wake-up is lost: a waiter looks at the count under the lock before it enters the queue. A
+//! future that was woken is ready, whatever was counted since.
 //!
 //! # Safety
 //!
@@ -70,8 +71,8 @@ impl<K: Rouse> RawWaitGroup<K> {
     /// Counts one down if at least so many are counted; how many were.
     fn count_down(&self, least: usize) -> Result<usize, usize> {
         let fewer = |count: usize| (count >= least).then(|| count - 1);
-        // ORDERING[wait_group.done]: partner are the load in `is_done` and this itself: what was done before is visible to who
-        // finds zero.
+        // ORDERING[wait_group.done]: partner are the load in `is_done` and this itself: what was
+        // done before is visible to who finds zero.
         self.count.fetch_update(Ordering::AcqRel, Ordering::Relaxed, fewer)
     }
 
@@ -103,7 +104,8 @@ impl<K: Rouse> RawWaitGroup<K> {
         if self.is_done() {
             return Ok(());
         }
-        let look = |_: &mut Queue<K>| if self.is_done() { Step::Done(()) } else { Step::Wait(None) };
+        let look =
+            |_: &mut Queue<K>| if self.is_done() { Step::Done(()) } else { Step::Wait(None) };
         let place = Place::behind(|queue: &mut Queue<K>| &mut queue.parked);
         // SAFETY: the list lies under that lock, for as long as the group, and is not replaced.
         match unsafe { line_up(&self.queue, place, begin, deadline, look, || None) } {
@@ -117,11 +119,14 @@ impl<K: Rouse> RawWaitGroup<K> {
     ///
     /// # Safety
     ///
-    /// The node is pinned, waits for this group only, and [`leave`](Self::leave) is called before its memory goes.
+    /// The node is pinned, waits for this group only, and [`leave`](Self::leave) is called before
+    /// its memory goes.
     pub(crate) unsafe fn poll(&self, node: &PolledNode<(), K>, waker: Waker) -> bool {
         let look = |_: &mut Queue<K>| node.standing() == Standing::Woken || self.is_done();
         // SAFETY: this function's contract; the list is under the lock.
-        unsafe { poll_in_list(&self.queue, |queue| &mut queue.polling, node, waker, look, |_| None) }
+        unsafe {
+            poll_in_list(&self.queue, |queue| &mut queue.polling, node, waker, look, |_| None)
+        }
     }
 
     /// A future goes.

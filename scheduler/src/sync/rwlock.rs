@@ -2,8 +2,9 @@
 //!
 //! # Safety
 //!
-//! The data is reached by who holds the raw lock: shared through a guard for reading, alone through the one for writing, or
-//! through `&mut`. A future's node is pinned when it is polled, and leaves the lock when it is dropped.
+//! The data is reached by who holds the raw lock: shared through a guard for reading, alone through
+//! the one for writing, or through `&mut`. A future's node is pinned when it is polled, and leaves
+//! the lock when it is dropped.
 
 #![expect(unsafe_code, reason = "the lock says who may reach the data")]
 
@@ -25,13 +26,15 @@ use crate::proc::park::{Parking, Target, give_turn};
 use crate::waiter::polled::PolledNode;
 use gosched_runtime_sys::primitive::const_fn;
 
-/// Many readers or one writer: `std::sync::RwLock`, except that who waits parks, and that it may be held over a wait.
+/// Many readers or one writer: `std::sync::RwLock`, except that who waits parks, and that it may be
+/// held over a wait.
 ///
 /// # Who comes next
 ///
-/// Writers are preferred: one that waits keeps out readers that come later, so that reading must not be nested, as in `std`. When
-/// a writer is through, the readers that wait at that moment go before the next writer. So neither starve the other. Futures come
-/// after goroutines and threads, and one that waits keeps nobody out.
+/// Writers are preferred: one that waits keeps out readers that come later, so that reading must
+/// not be nested, as in `std`. When a writer is through, the readers that wait at that moment go
+/// before the next writer. So neither starve the other. Futures come after goroutines and threads,
+/// and one that waits keeps nobody out.
 ///
 /// # Poisoning
 ///
@@ -130,7 +133,8 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// [`TryLockError::WouldBlock`] if the time was over first, [`TryLockError::Poisoned`] if a writer panicked.
+    /// [`TryLockError::WouldBlock`] if the time was over first, [`TryLockError::Poisoned`] if a
+    /// writer panicked.
     ///
     /// # Panics
     ///
@@ -178,7 +182,8 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// [`TryLockError::WouldBlock`] if somebody does, [`TryLockError::Poisoned`] if a writer panicked.
+    /// [`TryLockError::WouldBlock`] if somebody does, [`TryLockError::Poisoned`] if a writer
+    /// panicked.
     pub fn try_write(&self) -> TryLockResult<RwLockWriteGuard<'_, T>> {
         if self.raw.try_write() { Ok(self.writing()?) } else { Err(TryLockError::WouldBlock) }
     }
@@ -217,7 +222,8 @@ impl<T: ?Sized> RwLock<T> {
 
     /// Locks for reading, for an async task: a future that is ready with the guard.
     ///
-    /// It may be dropped at any time: if it was woken, the next one is. Goroutines and threads that wait come first.
+    /// It may be dropped at any time: if it was woken, the next one is. Goroutines and threads that
+    /// wait come first.
     ///
     /// ```
     /// use gosched_scheduler::future::block_on;
@@ -233,8 +239,8 @@ impl<T: ?Sized> RwLock<T> {
 
     /// Locks for writing, for an async task: a future that is ready with the guard.
     ///
-    /// It may be dropped at any time: if it was woken, the next one is. Goroutines and threads that wait come first, and while
-    /// it waits, readers come and go.
+    /// It may be dropped at any time: if it was woken, the next one is. Goroutines and threads that
+    /// wait come first, and while it waits, readers come and go.
     pub fn write_async(&self) -> WriteFuture<'_, T> {
         WriteFuture(Locking::new(self, Wants::Writing))
     }
@@ -244,7 +250,8 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     fn writing(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
-        let guard = RwLockWriteGuard { lock: self, entered: self.poison.enter(), _data: PhantomData };
+        let guard =
+            RwLockWriteGuard { lock: self, entered: self.poison.enter(), _data: PhantomData };
         told(self.poison.get(), guard)
     }
 

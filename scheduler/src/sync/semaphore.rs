@@ -20,7 +20,8 @@ use crate::waiter::polled::PolledNode;
 
 /// A number of permits, of which everybody may take some and must give them back.
 ///
-/// Who waits is served in the order of arrival, whatever number it wants; futures come after goroutines and threads.
+/// Who waits is served in the order of arrival, whatever number it wants; futures come after
+/// goroutines and threads.
 ///
 /// ```
 /// use gosched_scheduler::sync::Semaphore;
@@ -131,7 +132,11 @@ impl Semaphore {
         self.acquire_until(1, Some(deadline))
     }
 
-    fn acquire_until(&self, n: usize, deadline: Option<Instant>) -> Result<Permit<'_>, AcquireError> {
+    fn acquire_until(
+        &self,
+        n: usize,
+        deadline: Option<Instant>,
+    ) -> Result<Permit<'_>, AcquireError> {
         give_turn();
         match self.raw.acquire(n, deadline, Parking::begin) {
             Ok(()) => Ok(Permit { semaphore: self, n }),
@@ -139,7 +144,8 @@ impl Semaphore {
         }
     }
 
-    /// Takes a permit, for an async task: a future that is ready with it. It may be dropped at any time.
+    /// Takes a permit, for an async task: a future that is ready with it. It may be dropped at any
+    /// time.
     pub fn acquire_async(&self) -> AcquireFuture<'_> {
         self.acquire_many_async(1)
     }

@@ -19,11 +19,12 @@ use crate::join::JoinHandle;
 use crate::proc::park::{Parking, Target, give_turn};
 use crate::waiter::polled::PolledNode;
 
-/// A count of those who are not done, and a way to wait until it is zero: Go's `sync.WaitGroup`. Clones count together.
+/// A count of those who are not done, and a way to wait until it is zero: Go's `sync.WaitGroup`.
+/// Clones count together.
 ///
-/// [`add`](Self::add) counts up, before who is counted begins; [`done`](Self::done) counts down. [`go`](Self::go) does both for a
-/// goroutine, and does not forget the second when it panics; [`scope`](crate::scope) is the better choice where what
-/// goroutines return is wanted.
+/// [`add`](Self::add) counts up, before who is counted begins; [`done`](Self::done) counts down.
+/// [`go`](Self::go) does both for a goroutine, and does not forget the second when it panics;
+/// [`scope`](crate::scope) is the better choice where what goroutines return is wanted.
 ///
 /// ```
 /// use gosched_scheduler::sync::WaitGroup;
@@ -134,7 +135,8 @@ impl WaitGroup {
         self.0.wait(deadline, Parking::begin).map_err(|TimedOut| WaitGroupTimeoutError)
     }
 
-    /// Waits until the count is zero, for an async task: a future that is ready then. It may be dropped at any time.
+    /// Waits until the count is zero, for an async task: a future that is ready then. It may be
+    /// dropped at any time.
     ///
     /// ```
     /// use gosched_scheduler::future::block_on;
@@ -165,7 +167,11 @@ impl Future for WaitGroupFuture<'_> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.as_ref().get_ref();
         // SAFETY: pinned; `drop` leaves.
-        if unsafe { this.group.0.poll(&this.node, cx.waker().clone()) } { Poll::Ready(()) } else { Poll::Pending }
+        if unsafe { this.group.0.poll(&this.node, cx.waker().clone()) } {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 }
 

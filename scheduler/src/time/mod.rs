@@ -1,14 +1,16 @@
 //! Time for goroutines, threads in callbacks and plain threads: whoever calls.
 //!
-//! All of it is measured on the monotonic clock, that of [`Instant`], and nothing happens early: what is to happen at a
-//! certain time happens then or later. How much later depends on what else there is to run. A goroutine that waits for the
-//! clock parks, and its M runs others meanwhile; a million may do so at once.
+//! All of it is measured on the monotonic clock, that of [`Instant`], and nothing happens early:
+//! what is to happen at a certain time happens then or later. How much later depends on what else
+//! there is to run. A goroutine that waits for the clock parks, and its M runs others meanwhile; a
+//! million may do so at once.
 //!
-//! [`sleep`] waits, [`timeout`] bounds whatever a goroutine does; [`Timer`] and [`Ticker`] have channels, for a select; and so
-//! have [`chan::after`](crate::chan::after) and [`chan::tick`](crate::chan::tick), for what is not stopped or set again.
+//! [`sleep`] waits, [`timeout`] bounds whatever a goroutine does; [`Timer`] and [`Ticker`] have
+//! channels, for a select; and so have [`chan::after`](crate::chan::after) and
+//! [`chan::tick`](crate::chan::tick), for what is not stopped or set again.
 //!
-//! A duration of zero, and a moment that has passed, is over at once. One that the clock cannot reach, as
-//! [`Duration::MAX`], never is.
+//! A duration of zero, and a moment that has passed, is over at once. One that the clock cannot
+//! reach, as [`Duration::MAX`], never is.
 //!
 //! ```
 //! use gosched_scheduler::{Mode, go, run, time};
@@ -37,17 +39,19 @@ use crate::why::Why;
 
 /// Lets the calling goroutine, or thread, sleep for `duration` at least.
 ///
-/// [`Duration::ZERO`] is [`yield_now`]: others get a turn. [`Duration::MAX`] ends with the goroutine's
-/// cancellation only, and on a plain thread not at all.
+/// [`Duration::ZERO`] is [`yield_now`]: others get a turn. [`Duration::MAX`] ends with the
+/// goroutine's cancellation only, and on a plain thread not at all.
 ///
 /// # Panics
 ///
-/// Unwinds with [`Cancelled`](crate::Cancelled) if the goroutine was cancelled, before it slept or while it does.
+/// Unwinds with [`Cancelled`](crate::Cancelled) if the goroutine was cancelled, before it slept or
+/// while it does.
 pub fn sleep(duration: Duration) {
     sleep_to(Instant::now().checked_add(duration));
 }
 
-/// Lets the calling goroutine, or thread, sleep until `deadline`. If that has passed it is as `sleep(Duration::ZERO)`.
+/// Lets the calling goroutine, or thread, sleep until `deadline`. If that has passed it is as
+/// `sleep(Duration::ZERO)`.
 ///
 /// # Panics
 ///

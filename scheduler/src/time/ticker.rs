@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use crate::chan::Receiver;
 use crate::chan::timed::clocked;
 
-/// A channel into which the clock sends once in each period: the moment at which that was due. As [`tick`](crate::chan::tick),
-/// and it can be stopped, and set to another period.
+/// A channel into which the clock sends once in each period: the moment at which that was due. As
+/// [`tick`](crate::chan::tick), and it can be stopped, and set to another period.
 ///
-/// It holds one value at a time: who is too slow for the period misses ticks, and is not followed by those it missed. The moments
-/// are whole periods after the beginning, or after the last [`reset`](Self::reset), however late they are received.
+/// It holds one value at a time: who is too slow for the period misses ticks, and is not followed
+/// by those it missed. The moments are whole periods after the beginning, or after the last
+/// [`reset`](Self::reset), however late they are received.
 ///
-/// The channel's clones belong to the ticker as well, and stay usable when the ticker is dropped, as it was set last.
+/// The channel's clones belong to the ticker as well, and stay usable when the ticker is dropped,
+/// as it was set last.
 ///
 /// ```
 /// use gosched_scheduler::time::Ticker;
@@ -29,8 +31,8 @@ pub struct Ticker {
 }
 
 impl Ticker {
-    /// One whose first tick is due when a period has passed. With a period of zero there is always a tick; with one that the
-    /// clock cannot reach there never is.
+    /// One whose first tick is due when a period has passed. With a period of zero there is always
+    /// a tick; with one that the clock cannot reach there never is.
     #[must_use]
     pub fn new(period: Duration) -> Self {
         Self { channel: clocked(Instant::now().checked_add(period), Some(period)) }
@@ -42,22 +44,25 @@ impl Ticker {
         &self.channel
     }
 
-    /// Waits for the next tick, and receives the moment at which it was due. Waits for ever while the ticker is stopped.
+    /// Waits for the next tick, and receives the moment at which it was due. Waits for ever while
+    /// the ticker is stopped.
     ///
     /// # Panics
     ///
-    /// Unwinds with [`Cancelled`](crate::Cancelled) if the calling goroutine is cancelled while it waits.
+    /// Unwinds with [`Cancelled`](crate::Cancelled) if the calling goroutine is cancelled while it
+    /// waits.
     pub fn wait(&self) -> Instant {
         self.channel.recv().expect("the clock does not go away")
     }
 
-    /// Stops it: no tick is received after this, until it is [`reset`](Self::reset). The channel is not disconnected.
+    /// Stops it: no tick is received after this, until it is [`reset`](Self::reset). The channel is
+    /// not disconnected.
     pub fn stop(&self) {
         let _it_was_set = self.channel.set_clock(None, None);
     }
 
-    /// Begins anew with this period; the next tick is due when one has passed from now. A tick that was not received is
-    /// gone.
+    /// Begins anew with this period; the next tick is due when one has passed from now. A tick that
+    /// was not received is gone.
     pub fn reset(&self, period: Duration) {
         let _it_was_set = self.channel.set_clock(Instant::now().checked_add(period), Some(period));
     }

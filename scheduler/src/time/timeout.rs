@@ -23,16 +23,19 @@ impl fmt::Display for Elapsed {
 
 impl Error for Elapsed {}
 
-/// Runs `f`, which has `duration` for it: once that is over, the call that the calling goroutine waits in, or the next one
-/// that would wait, unwinds with [`Cancelled`] up to here.
+/// Runs `f`, which has `duration` for it: once that is over, the call that the calling goroutine
+/// waits in, or the next one that would wait, unwinds with [`Cancelled`] up to here.
 ///
-/// It is a cancel like any other (see [`cancel`](crate::cancel)), of what runs in `f`. What `f` does without waiting is not
-/// interrupted, and an `f` that returns late has returned all the same. Goroutines that `f` made go on, but for those of a
-/// [`scope`](crate::scope()), which are waited for. Limits nest; the first to pass counts.
+/// It is a cancel like any other (see [`cancel`](crate::cancel)), of what runs in `f`. What `f`
+/// does without waiting is not interrupted, and an `f` that returns late has returned all the same.
+/// Goroutines that `f` made go on, but for those of a [`scope`](crate::scope()), which are waited
+/// for. Limits nest; the first to pass counts.
 ///
-/// With [`Duration::ZERO`] `f` runs up to its first wait; a duration that the clock cannot reach is no limit.
+/// With [`Duration::ZERO`] `f` runs up to its first wait; a duration that the clock cannot reach is
+/// no limit.
 ///
-/// On a thread that is no goroutine, and with `panic = "abort"`, waits are not ended: `f` runs for as long as it takes.
+/// On a thread that is no goroutine, and with `panic = "abort"`, waits are not ended: `f` runs for
+/// as long as it takes.
 ///
 /// # Errors
 ///
@@ -73,9 +76,11 @@ pub fn timeout_at<R>(deadline: Instant, f: impl FnOnce() -> R) -> Result<R, Elap
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let scope = CancelScope::Timeout(NEXT.fetch_add(1, Relaxed));
     let region = Region::new(scope, to_ns(deadline));
-    catch_unwind(AssertUnwindSafe(|| region.run(f))).or_else(|payload| match payload.downcast::<Cancelled>() {
-        Ok(cancelled) if cancelled.scope == scope => Err(Elapsed),
-        Ok(of_another) => resume_unwind(of_another),
-        Err(panic) => resume_unwind(panic),
+    catch_unwind(AssertUnwindSafe(|| region.run(f))).or_else(|payload| {
+        match payload.downcast::<Cancelled>() {
+            Ok(cancelled) if cancelled.scope == scope => Err(Elapsed),
+            Ok(of_another) => resume_unwind(of_another),
+            Err(panic) => resume_unwind(panic),
+        }
     })
 }

@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 use crate::chan::Receiver;
 use crate::chan::timed::clocked;
 
-/// A channel into which the clock sends once: the moment at which that was due. It can be stopped, and set again.
+/// A channel into which the clock sends once: the moment at which that was due. It can be stopped,
+/// and set again.
 ///
-/// Whether a timer was in time is one question, with one answer: what was set before a [`stop`](Self::stop) or a
-/// [`reset`](Self::reset) is received before it or never. Nothing has to be drained.
+/// Whether a timer was in time is one question, with one answer: what was set before a
+/// [`stop`](Self::stop) or a [`reset`](Self::reset) is received before it or never. Nothing has to
+/// be drained.
 ///
-/// The channel's clones belong to the timer as well, and stay usable when the timer is dropped, as it was set last.
+/// The channel's clones belong to the timer as well, and stay usable when the timer is dropped, as
+/// it was set last.
 ///
 /// ```
 /// use gosched_scheduler::{chan, select, time::Timer};
@@ -37,7 +40,8 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// One that is due when `duration` has passed: at once if that is zero, never if the clock cannot reach it.
+    /// One that is due when `duration` has passed: at once if that is zero, never if the clock
+    /// cannot reach it.
     #[must_use]
     pub fn new(duration: Duration) -> Self {
         Self { channel: clocked(Instant::now().checked_add(duration), None) }
@@ -61,23 +65,25 @@ impl Timer {
         &self.channel
     }
 
-    /// Waits until the timer is due, and receives that moment. Waits for ever, if it is stopped or somebody else has received
-    /// it, until it is set again.
+    /// Waits until the timer is due, and receives that moment. Waits for ever, if it is stopped or
+    /// somebody else has received it, until it is set again.
     ///
     /// # Panics
     ///
-    /// Unwinds with [`Cancelled`](crate::Cancelled) if the calling goroutine is cancelled while it waits.
+    /// Unwinds with [`Cancelled`](crate::Cancelled) if the calling goroutine is cancelled while it
+    /// waits.
     pub fn wait(&self) -> Instant {
         self.channel.recv().expect("the clock does not go away")
     }
 
-    /// Stops it. True: it was set, and nobody has received its moment, which now nobody does. False: it had been received, or
-    /// the timer was stopped.
+    /// Stops it. True: it was set, and nobody has received its moment, which now nobody does.
+    /// False: it had been received, or the timer was stopped.
     pub fn stop(&self) -> bool {
         self.channel.set_clock(None, None)
     }
 
-    /// Sets it anew, to be due when `duration` has passed from now. What is true of before is as with [`stop`](Self::stop).
+    /// Sets it anew, to be due when `duration` has passed from now. What is true of before is as
+    /// with [`stop`](Self::stop).
     pub fn reset(&self, duration: Duration) -> bool {
         self.channel.set_clock(Instant::now().checked_add(duration), None)
     }

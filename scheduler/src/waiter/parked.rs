@@ -2,9 +2,9 @@
 //!
 //! # Safety
 //!
-//! A node lies in the frame of [`wait_until`], which is left only when the node is done or off its list: parking does not
-//! unwind. Or it lies in a [`TwoPart`], in a frame whose function answers for the same. That guard and list belong to the
-//! lock is the callers' to see to.
+//! A node lies in the frame of [`wait_until`], which is left only when the node is done or off its
+//! list: parking does not unwind. Or it lies in a [`TwoPart`], in a frame whose function answers
+//! for the same. That guard and list belong to the lock is the callers' to see to.
 
 #![expect(unsafe_code, reason = "links a node of its own frame")]
 
@@ -30,8 +30,8 @@ pub(crate) unsafe trait Parks {
     /// What wakes it.
     type Target: Rouse;
 
-    /// Begins a wait of the caller if that takes neither an allocation nor a lock, so that it can be done under the lock of
-    /// what is waited for.
+    /// Begins a wait of the caller if that takes neither an allocation nor a lock, so that it can
+    /// be done under the lock of what is waited for.
     fn begin_at_once() -> Option<Self>
     where
         Self: Sized,
@@ -48,8 +48,8 @@ pub(crate) unsafe trait Parks {
     /// Who has to be woken.
     fn target(&self) -> Self::Target;
 
-    /// Suspends until notified or cancelled, or until the deadline. May return early, may be called again; does not
-    /// unwind.
+    /// Suspends until notified or cancelled, or until the deadline. May return early, may be called
+    /// again; does not unwind.
     fn park_until(&self, deadline: Option<Instant>);
 
     /// Whether the deadline has passed.
@@ -57,7 +57,8 @@ pub(crate) unsafe trait Parks {
         Instant::now() >= deadline
     }
 
-    /// Whether the wait is to be given up. Never true where giving up is not allowed (shielded, panicking).
+    /// Whether the wait is to be given up. Never true where giving up is not allowed (shielded,
+    /// panicking).
     fn cancelled(&self) -> bool;
 
     /// Gives the wait up, by unwinding.
@@ -111,7 +112,8 @@ pub(crate) enum Waited<T> {
     Cancelled(Option<T>),
 }
 
-/// Waits in a list until a waker serves the node or the wait is cancelled. Gives the lock back while it waits.
+/// Waits in a list until a waker serves the node or the wait is cancelled. Gives the lock back
+/// while it waits.
 ///
 /// # Safety
 ///
@@ -143,16 +145,17 @@ impl<S, T, K> Place<S, T, K> {
     }
 }
 
-/// As [`wait`], at longest until the deadline. `unlocked` runs once the node is linked and the lock is free, and says who
-/// else is to be woken then.
+/// As [`wait`], at longest until the deadline. `unlocked` runs once the node is linked and the lock
+/// is free, and says who else is to be woken then.
 ///
-/// `parking` must have begun before: the node's target has to forget notifications of earlier waits before anybody
-/// can see the node.
+/// `parking` must have begun before: the node's target has to forget notifications of earlier waits
+/// before anybody can see the node.
 ///
 /// # Safety
 ///
-/// `guard` is of `lock`. `place` leads to the same list on each call, one that lives as long as the `S` in the lock
-/// and is neither replaced nor dropped while somebody waits in it. `unlocked` does not unwind.
+/// `guard` is of `lock`. `place` leads to the same list on each call, one that lives as long as the
+/// `S` in the lock and is neither replaced nor dropped while somebody waits in it. `unlocked` does
+/// not unwind.
 #[inline]
 pub(crate) unsafe fn wait_until<S, T, P: Parks>(
     lock: &Mutex<S>,
@@ -165,8 +168,8 @@ pub(crate) unsafe fn wait_until<S, T, P: Parks>(
 ) -> Waited<T> {
     let list = place.list;
     let node = Waiter::new(slot);
-    // SAFETY: the node is new, and stays in this frame, which is left below only when it is done or unlinked: parking
-    // does not unwind.
+    // SAFETY: the node is new, and stays in this frame, which is left below only when it is done or
+    // unlinked: parking does not unwind.
     unsafe { list(&mut guard).push(&node, Whom::Parked(parking.target()), place.end) };
     drop(guard);
     if let Some(roused) = unlocked() {
@@ -202,10 +205,11 @@ unsafe fn until_served<S, T, P: Parks>(
     Waited::Served(node.slot.replace(None))
 }
 
-/// A wait without a deadline in two parts: [`begin`](Self::begin), and after the caller has suspended
-/// [`end`](Self::end). Both return before and are called after the switch, so that the function which suspends is the
-/// caller: who waits through it in a loop comes back to its own frame, and not to that of a function that was called before
-/// the switch and returns after it, whose return the processor predicts wrongly.
+/// A wait without a deadline in two parts: [`begin`](Self::begin), and after the caller has
+/// suspended [`end`](Self::end). Both return before and are called after the switch, so that the
+/// function which suspends is the caller: who waits through it in a loop comes back to its own
+/// frame, and not to that of a function that was called before the switch and returns after it,
+/// whose return the processor predicts wrongly.
 pub(crate) struct TwoPart<T, K>(UnsafeCell<MaybeUninit<Waiter<T, K>>>);
 
 impl<T, K: Rouse> TwoPart<T, K> {
@@ -215,13 +219,14 @@ impl<T, K: Rouse> TwoPart<T, K> {
         Self(UnsafeCell::new(MaybeUninit::uninit()))
     }
 
-    /// Begins the wait of `target`, which `parking` is the parking of. Wakes `roused` once the lock is free; if that unwinds,
-    /// there is no wait. False: it is served already, and the caller must not park.
+    /// Begins the wait of `target`, which `parking` is the parking of. Wakes `roused` once the lock
+    /// is free; if that unwinds, there is no wait. False: it is served already, and the caller must
+    /// not park.
     ///
     /// # Safety
     ///
-    /// As of [`wait_until`]. It is the first call, and if it returns, `self` stays in place until [`end`](Self::end) has
-    /// returned, for which it is called.
+    /// As of [`wait_until`]. It is the first call, and if it returns, `self` stays in place until
+    /// [`end`](Self::end) has returned, for which it is called.
     #[inline(always)]
     pub(crate) unsafe fn begin<S, P: Parks<Target = K>>(
         &self,
@@ -248,8 +253,9 @@ impl<T, K: Rouse> TwoPart<T, K> {
         true
     }
 
-    /// Ends the wait: parks until it is served or cancelled, if it is not yet, with what `resumed` returns, which is the
-    /// parking with which it was begun. That comes back, too, where it was needed.
+    /// Ends the wait: parks until it is served or cancelled, if it is not yet, with what `resumed`
+    /// returns, which is the parking with which it was begun. That comes back, too, where it was
+    /// needed.
     ///
     /// # Safety
     ///
@@ -274,7 +280,8 @@ impl<T, K: Rouse> TwoPart<T, K> {
     }
 }
 
-/// Drops what is in a [`TwoPart`]'s node, which is off its list by then. A node that was served holds nothing.
+/// Drops what is in a [`TwoPart`]'s node, which is off its list by then. A node that was served
+/// holds nothing.
 struct DropsNode<T, K>(*const Waiter<T, K>);
 
 impl<T, K> Drop for DropsNode<T, K> {
@@ -326,8 +333,8 @@ unsafe fn look<S, T, P: Parks>(
 ) -> Option<Waited<T>> {
     let cancelled = parking.cancelled();
     if !cancelled && deadline.is_none_or(|deadline| !parking.expired(deadline)) {
-        // Notified and not done: the waker is between the two, with the lock in its hands. Waiting for the lock is
-        // waiting for `done`; parking again would spin on the notification.
+        // Notified and not done: the waker is between the two, with the lock in its hands. Waiting
+        // for the lock is waiting for `done`; parking again would spin on the notification.
         drop(lock.lock());
         return None;
     }
@@ -342,9 +349,10 @@ unsafe fn look<S, T, P: Parks>(
     Some(if cancelled { Waited::Cancelled(slot) } else { Waited::TimedOut(slot) })
 }
 
-/// Wakes somebody between the beginning of the caller's own wait and its parking. A task's waker is the user's code: it may
-/// unwind, which is handed back, and it may wait, on the caller's own park word, and so use up the notification of the wait
-/// that has begun. So `renew` begins that wait again, and must do so where no waker is between notifying and `done`.
+/// Wakes somebody between the beginning of the caller's own wait and its parking. A task's waker is
+/// the user's code: it may unwind, which is handed back, and it may wait, on the caller's own park
+/// word, and so use up the notification of the wait that has begun. So `renew` begins that wait
+/// again, and must do so where no waker is between notifying and `done`.
 pub(crate) fn wake_linked<K: Rouse>(roused: Roused<K>, renew: impl FnOnce()) -> thread::Result<()> {
     match roused {
         Roused::Parked(wake) => {
@@ -379,8 +387,8 @@ pub(crate) enum Passed<R, T, P> {
     Cancelled(P),
 }
 
-/// Looks at the state under the lock, and waits if the look says so. A wait begins under that lock where it can, else with
-/// `begin`, without the lock, and then the look is repeated.
+/// Looks at the state under the lock, and waits if the look says so. A wait begins under that lock
+/// where it can, else with `begin`, without the lock, and then the look is repeated.
 ///
 /// # Safety
 ///
@@ -434,8 +442,9 @@ pub(crate) fn let_all_go<'a, S, T, K: Rouse>(
     let_go_before(lock, guard, list, mark);
 }
 
-/// Lets everybody in the list go who was in it at the mark, also if a waker among theirs unwinds. The lock is dropped between
-/// them: a list has no bound, and what is collected from it would have to be allocated under the lock.
+/// Lets everybody in the list go who was in it at the mark, also if a waker among theirs unwinds.
+/// The lock is dropped between them: a list has no bound, and what is collected from it would have
+/// to be allocated under the lock.
 pub(crate) fn let_go_before<'a, S, T, K: Rouse>(
     lock: &'a Mutex<S>,
     guard: MutexGuard<'a, S>,

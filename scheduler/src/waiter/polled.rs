@@ -1,13 +1,15 @@
 //! The owner's side of a wait that is polled: a node in a pinned future.
 //!
-//! A future's node is linked by a poll that finds nothing, and taken off by a waker, which moves the [`Waker`] out and
-//! calls it after the lock: the next poll tries again. Nothing is handed into the node, so a future that is never polled
-//! again, or forgotten, keeps nothing but its wake-up. What it offers (a value to send) may be taken out of it.
+//! A future's node is linked by a poll that finds nothing, and taken off by a waker, which moves
+//! the [`Waker`] out and calls it after the lock: the next poll tries again. Nothing is handed into
+//! the node, so a future that is never polled again, or forgotten, keeps nothing but its wake-up.
+//! What it offers (a value to send) may be taken out of it.
 //!
 //! # Safety
 //!
-//! A linked node lies in a pinned future, which stays in place until it is dropped; its drop takes the node off the list.
-//! That is the callers' to see to, as is that the list is the one under the lock that they hold.
+//! A linked node lies in a pinned future, which stays in place until it is dropped; its drop takes
+//! the node off the list. That is the callers' to see to, as is that the list is the one under the
+//! lock that they hold.
 
 #![expect(unsafe_code, reason = "links a node of a pinned future")]
 
@@ -20,8 +22,8 @@ use super::{End, Rouse, Roused, WaitList, Waiter, Whom};
 /// A future's node. Everything but `new` is called with the lock of the list in hand.
 pub(crate) struct PolledNode<T, K>(Waiter<T, K>);
 
-// SAFETY: the pointers are what is not `Send`. They are followed under the list's lock; a linked node is pinned, so it moves
-// between threads only in that another one polls or drops it.
+// SAFETY: the pointers are what is not `Send`. They are followed under the list's lock; a linked
+// node is pinned, so it moves between threads only in that another one polls or drops it.
 unsafe impl<T: Send, K: Send> Send for PolledNode<T, K> {}
 
 /// Where a future's node stands.
@@ -58,13 +60,13 @@ impl<T, K: Rouse> PolledNode<T, K> {
         self.0.slot.replace(None)
     }
 
-    /// Waits, or goes on waiting, with this waker: before all others if it was let go and came too late. The waker before is
-    /// to be dropped when the lock is free.
+    /// Waits, or goes on waiting, with this waker: before all others if it was let go and came too
+    /// late. The waker before is to be dropped when the lock is free.
     ///
     /// # Safety
     ///
-    /// The node is pinned, and in no list but `list`, whose lock the caller has. Before its memory goes, [`leave`](Self::leave)
-    /// is called.
+    /// The node is pinned, and in no list but `list`, whose lock the caller has. Before its memory
+    /// goes, [`leave`](Self::leave) is called.
     #[must_use = "a waker's drop is the user's code"]
     pub(crate) unsafe fn wait(&self, list: &mut WaitList<T, K>, waker: Waker) -> Option<Waker> {
         if self.0.linked.get() {
@@ -101,13 +103,14 @@ impl<T, K: Rouse> PolledNode<T, K> {
     }
 }
 
-/// For a future that waits in one list: has `look` say, under the lock, whether it has what it waits for. If not, it waits, with this
-/// waker. If so, it is off the list, and `next` says whom else to let go. Wakers are the user's code: they are called, and dropped,
-/// when the lock is free.
+/// For a future that waits in one list: has `look` say, under the lock, whether it has what it
+/// waits for. If not, it waits, with this waker. If so, it is off the list, and `next` says whom
+/// else to let go. Wakers are the user's code: they are called, and dropped, when the lock is free.
 ///
 /// # Safety
 ///
-/// As of [`PolledNode::wait`]. `list` leads to the same list on each call, one that lives as long as the `S` in the lock.
+/// As of [`PolledNode::wait`]. `list` leads to the same list on each call, one that lives as long
+/// as the `S` in the lock.
 pub(crate) unsafe fn poll_in_list<S, T, K: Rouse>(
     lock: &Mutex<S>,
     list: fn(&mut S) -> &mut WaitList<T, K>,
@@ -133,7 +136,8 @@ pub(crate) unsafe fn poll_in_list<S, T, K: Rouse>(
     true
 }
 
-/// A future that waits in one list goes. `next`, which is told how it stood, says whom to let go in its place.
+/// A future that waits in one list goes. `next`, which is told how it stood, says whom to let go in
+/// its place.
 ///
 /// # Safety
 ///

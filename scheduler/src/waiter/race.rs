@@ -1,17 +1,20 @@
-//! The claim word of a select: of all its nodes, in as many lists under as many locks, one is served.
+//! The claim word of a select: of all its nodes, in as many lists under as many locks, one is
+//! served.
 //!
-//! Whoever would serve a node of the select, a waker under the lock of that node's list, must first win the race for that
-//! node's case; and so must the owner that gives the wait up. All do it by one compare-exchange on one word, so one of
-//! them wins, and items move only after that. A waker that lost drops the node from its list and looks at the next; the
-//! owner that lost waits for the winner's `done`.
+//! Whoever would serve a node of the select, a waker under the lock of that node's list, must first
+//! win the race for that node's case; and so must the owner that gives the wait up. All do it by
+//! one compare-exchange on one word, so one of them wins, and items move only after that. A waker
+//! that lost drops the node from its list and looks at the next; the owner that lost waits for the
+//! winner's `done`.
 //!
-//! The word carries a number and nothing else: what the winner did to the slot is published by the node's `done`, and
-//! that the nodes are reachable at all by the locks. So every access is `Relaxed`.
+//! The word carries a number and nothing else: what the winner did to the slot is published by the
+//! node's `done`, and that the nodes are reachable at all by the locks. So every access is
+//! `Relaxed`.
 //!
 //! # Safety
 //!
-//! A ticket points to a race in the owner's frame, and lies in a node that is on a list. The owner leaves the frame after
-//! it took the lock of every such list and found its node off it.
+//! A ticket points to a race in the owner's frame, and lies in a node that is on a list. The owner
+//! leaves the frame after it took the lock of every such list and found its node off it.
 
 #![expect(unsafe_code, reason = "a node points to the race of its select")]
 
@@ -36,7 +39,8 @@ pub(super) struct Ticket {
     case: usize,
 }
 
-// SAFETY: it is followed under the lock of the list that its node is on, by any thread; the word is an atomic.
+// SAFETY: it is followed under the lock of the list that its node is on, by any thread; the word is
+// an atomic.
 unsafe impl Send for Ticket {}
 
 impl Race {
@@ -67,8 +71,8 @@ impl Race {
 
 impl Ticket {
     fn race(&self) -> &Race {
-        // SAFETY: the contract of `CaseNode::wait`; callers have the node on a list, or just took it off, with the lock in
-        // hand that the owner must take before it may leave.
+        // SAFETY: the contract of `CaseNode::wait`; callers have the node on a list, or just took
+        // it off, with the lock in hand that the owner must take before it may leave.
         unsafe { self.race.as_ref() }
     }
 
@@ -100,9 +104,15 @@ impl<T, K: Rouse> CaseNode<T, K> {
     ///
     /// # Safety
     ///
-    /// The node is on no list, and the caller has the lock of this one. Node and race stay in place until
-    /// [`leave`](Self::leave) was called, or [`is_served`](Self::is_served) said so.
-    pub(crate) unsafe fn wait(&self, list: &mut WaitList<T, K>, target: K, race: &Race, case: usize) {
+    /// The node is on no list, and the caller has the lock of this one. Node and race stay in place
+    /// until [`leave`](Self::leave) was called, or [`is_served`](Self::is_served) said so.
+    pub(crate) unsafe fn wait(
+        &self,
+        list: &mut WaitList<T, K>,
+        target: K,
+        race: &Race,
+        case: usize,
+    ) {
         self.0.done.store(0, Ordering::Relaxed);
         self.0.ticket.set(Some(Ticket { race: race.into(), case }));
         // SAFETY: this function's contract.

@@ -31,7 +31,8 @@ pub(crate) fn are_in(workload: &str) -> bool {
     workload.starts_with("callback") || workload == "thread_memory"
 }
 
-/// Runs it; called from a thread that is none of the runtime's. `None` if the runtime cannot do that.
+/// Runs it; called from a thread that is none of the runtime's. `None` if the runtime cannot do
+/// that.
 pub(crate) fn run<D: Door>(door: &D, workload: &str) -> Option<Figures> {
     let figures = match workload {
         "callback_chan1" => microseconds(&mut round_trips(door, 1, 20_000).took_ns),
@@ -73,7 +74,8 @@ fn microseconds(took_ns: &mut [u64]) -> Figures {
     vec![at("p50_us", 0.5), at("p99_us", 0.99)]
 }
 
-/// Nanoseconds for a call, of each thread: four at once that do not disturb each other take as long as one.
+/// Nanoseconds for a call, of each thread: four at once that do not disturb each other take as long
+/// as one.
 fn in_a_row<D: Door>(door: &D, threads: usize, calls: usize) -> Figures {
     let callbacks: Vec<_> = (0..threads).map(|_| || door.enter()).collect();
     made(Plan { calls: calls / 10, ..Plan::default() }, &callbacks);
@@ -86,7 +88,8 @@ fn first_calls<D: Door>(door: &D) -> Figures {
     const LATER: usize = 32;
     let mut extra: Vec<f64> = (0..2000)
         .map(|_| {
-            let report = made(Plan { calls: LATER + 1, timed: true, ..Plan::default() }, &[|| door.enter()]);
+            let report =
+                made(Plan { calls: LATER + 1, timed: true, ..Plan::default() }, &[|| door.enter()]);
             report.took_ns[0] as f64 - report.took_ns[LATER] as f64
         })
         .collect();
@@ -96,7 +99,12 @@ fn first_calls<D: Door>(door: &D) -> Figures {
 
 /// Calls at random moments, which is when a thread of C calls.
 fn latency<D: Door>(door: &D) -> Figures {
-    let plan = Plan { calls: 5_000, timed: true, max_pause: Duration::from_millis(1), limit: Duration::from_secs(2) };
+    let plan = Plan {
+        calls: 5_000,
+        timed: true,
+        max_pause: Duration::from_millis(1),
+        limit: Duration::from_secs(2),
+    };
     microseconds(&mut made(plan, &[|| door.enter()]).took_ns)
 }
 

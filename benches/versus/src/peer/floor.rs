@@ -2,7 +2,8 @@
 //!
 //! # Safety
 //!
-//! The context is resumed by one thread and suspended from its own stack; the mapping is this file's alone.
+//! The context is resumed by one thread and suspended from its own stack; the mapping is this
+//! file's alone.
 #![expect(unsafe_code, reason = "switches contexts, calls the system, maps memory")]
 
 use std::hint::black_box;
@@ -22,8 +23,11 @@ use super::measure::Figures;
 /// `None` for all workloads but `floor`.
 pub(crate) fn run(workload: &str) -> Option<Figures> {
     (workload == "floor").then(|| {
-        let mut figures =
-            vec![("switch_pair_ns", switch_pair()), ("syscall_ns", syscall()), ("page_ns", first_touch())];
+        let mut figures = vec![
+            ("switch_pair_ns", switch_pair()),
+            ("syscall_ns", syscall()),
+            ("page_ns", first_touch()),
+        ];
         let cpus = allowed_cpus();
         figures.push(("futex_one_core_ns", round_trip([cpus[0], cpus[0]], 20_000, Wait::Asleep)));
         if let [one, other, ..] = cpus[..] {
@@ -46,7 +50,8 @@ fn switch_pair() -> f64 {
     let stack = Stack::single(64 * 1024).expect("a stack");
     let mut context = Context::new(stack, |s: Suspender<usize, usize>, first| {
         let mut value = first;
-        // Ends when a resume passes the greatest value; none does, and the stack goes with the process.
+        // Ends when a resume passes the greatest value; none does, and the stack goes with the
+        // process.
         while value < usize::MAX {
             // SAFETY: on the stack of the context that the suspender was made for.
             value = unsafe { s.suspend(value) };
@@ -69,7 +74,8 @@ fn syscall() -> f64 {
 fn first_touch() -> f64 {
     const PAGE: usize = 4096;
     const PAGES: usize = 16 * 1024;
-    let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    let (protection, flags) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     // SAFETY: a mapping of its own, wherever the system likes.
     let memory = unsafe { libc::mmap(ptr::null_mut(), PAGE * PAGES, protection, flags, -1, 0) };
     assert_ne!(memory, libc::MAP_FAILED, "{}", io::Error::last_os_error());

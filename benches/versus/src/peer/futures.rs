@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use super::measure::{Figures, Gap, Lateness, compute, memory, ms, nap, ns_per_op, processor_time, workers};
+use super::measure::{
+    Figures, Gap, Lateness, compute, memory, ms, nap, ns_per_op, processor_time, workers,
+};
 
 /// A runtime that polls futures.
 pub(crate) trait Futures: Clone + Send + Sync + 'static {
@@ -22,8 +24,13 @@ pub(crate) trait Futures: Clone + Send + Sync + 'static {
     fn yield_now() -> impl Future<Output = ()> + Send;
     fn sleep_until(deadline: Instant) -> impl Future<Output = ()> + Send;
     fn channel<T: Send + 'static>(capacity: usize) -> (Self::Sender<T>, Self::Receiver<T>);
-    fn send<T: Send + 'static>(sender: &Self::Sender<T>, value: T) -> impl Future<Output = ()> + Send;
-    fn recv<T: Send + 'static>(receiver: &mut Self::Receiver<T>) -> impl Future<Output = Option<T>> + Send;
+    fn send<T: Send + 'static>(
+        sender: &Self::Sender<T>,
+        value: T,
+    ) -> impl Future<Output = ()> + Send;
+    fn recv<T: Send + 'static>(
+        receiver: &mut Self::Receiver<T>,
+    ) -> impl Future<Output = Option<T>> + Send;
     /// From whichever has something.
     fn recv_any(receivers: &mut [Self::Receiver<u64>; 4]) -> impl Future<Output = u64> + Send;
     fn mutex() -> Self::Mutex;
@@ -231,7 +238,9 @@ async fn timers<R: Futures>(sleepers: u64) -> Figures {
 }
 
 /// Beside a ticker of 1 ms: how long all of `work` takes, and the ticker's worst gap.
-async fn beside_a_ticker<R: Futures>(work: impl Iterator<Item = R::Handle<()>>) -> (Duration, Duration) {
+async fn beside_a_ticker<R: Futures>(
+    work: impl Iterator<Item = R::Handle<()>>,
+) -> (Duration, Duration) {
     let (stop, ticks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let (stopped, count) = (stop.clone(), ticks.clone());
     let ticker = R::spawn(async move {
@@ -260,7 +269,8 @@ async fn blocking<R: Futures>() -> Figures {
 }
 
 async fn hogs<R: Futures>(n: usize, each: Duration) -> Figures {
-    let (_, gap) = beside_a_ticker::<R>((0..n).map(|_| R::spawn(async move { compute(each) }))).await;
+    let (_, gap) =
+        beside_a_ticker::<R>((0..n).map(|_| R::spawn(async move { compute(each) }))).await;
     vec![("gap_ms", ms(gap))]
 }
 

@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! The promises of the modes: the goroutines of the workloads suspend in no thread-local's initialiser and in no code that nests
-//! calls, and hold nothing bound to a thread.
+//! The promises of the modes: the goroutines of the workloads suspend in no thread-local's
+//! initialiser and in no code that nests calls, and hold nothing bound to a thread.
 #![expect(unsafe_code, reason = "promises the modes, makes migratory goroutines")]
 
 use std::collections::HashMap;
@@ -106,7 +106,8 @@ impl Place {
         Self { hosts: hosts.into(), begun: Arc::default() }
     }
 
-    /// On two threads. While this M is kept, another takes the first; the second may begin here, or be taken as well.
+    /// On two threads. While this M is kept, another takes the first; the second may begin here, or
+    /// be taken as well.
     fn two_hosts() -> Vec<JoinHandle<()>> {
         for _ in 0..1000 {
             let (far, began) = (Host::make(), Instant::now());
@@ -148,7 +149,11 @@ impl Stackful for Place {
         go(f)
     }
 
-    fn go_at<T: Send + 'static>(&self, place: usize, f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    fn go_at<T: Send + 'static>(
+        &self,
+        place: usize,
+        f: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
         let begun = self.begun.clone();
         let noted = move || {
             let mut threads = begun.lock().unwrap_or_else(PoisonError::into_inner);

@@ -44,8 +44,8 @@ fn producers_consumers(r: &Place, items: u64) -> Figures {
     ns_per_op(items, began)
 }
 
-/// What each of so many takes that wait for a channel. Made by one goroutine for each worker, since a settled one stays where
-/// it begins.
+/// What each of so many takes that wait for a channel. Made by one goroutine for each worker, since
+/// a settled one stays where it begins.
 fn parked(goroutines: u64) -> Figures {
     let before = memory();
     let (never, nothing) = chan::bounded::<()>(0);

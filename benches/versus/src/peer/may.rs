@@ -1,8 +1,10 @@
-//! may: its coroutines, which resume on any thread, its channels, which have no limit, and its mutex.
+//! may: its coroutines, which resume on any thread, its channels, which have no limit, and its
+//! mutex.
 //!
 //! # Safety
 //!
-//! may's promise is that of our migratory mode: the workloads hold nothing bound to a thread, and their stacks are deep enough.
+//! may's promise is that of our migratory mode: the workloads hold nothing bound to a thread, and
+//! their stacks are deep enough.
 #![expect(unsafe_code, reason = "may's spawn is unsafe")]
 
 use std::time::{Duration, Instant};
@@ -16,7 +18,8 @@ use super::deliver;
 use super::measure::{Figures, compute, workers};
 use super::stackful::{self, Stackful};
 
-/// Those with more coroutines at once than it can have: each stack is two mappings, of which Linux allows 65,530.
+/// Those with more coroutines at once than it can have: each stack is two mappings, of which Linux
+/// allows 65,530.
 const TOO_MANY: [&str; 3] = ["spawn100k", "tree16", "timers"];
 
 /// Runs a workload.
@@ -54,7 +57,11 @@ impl Stackful for May {
         spawned(f)
     }
 
-    fn go_at<T: Send + 'static>(&self, _place: usize, f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    fn go_at<T: Send + 'static>(
+        &self,
+        _place: usize,
+        f: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
         spawned(f)
     }
 
@@ -98,8 +105,8 @@ impl Stackful for May {
         *mutex.lock().expect("no panic")
     }
 
-    /// Its channels have no limit. Its `select!` makes a coroutine for each channel and turn, and loses what the others received.
-    /// And 100,000 are too many.
+    /// Its channels have no limit. Its `select!` makes a coroutine for each channel and turn, and
+    /// loses what the others received. And 100,000 are too many.
     fn more(&self, _workload: &str) -> Option<Figures> {
         None
     }

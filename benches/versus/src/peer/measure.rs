@@ -1,4 +1,5 @@
-//! What the workloads measure with: time, memory, processor time, gaps; and the work that some of them do.
+//! What the workloads measure with: time, memory, processor time, gaps; and the work that some of
+//! them do.
 #![expect(unsafe_code, reason = "asks for the processor time")]
 
 use std::hint::black_box;
@@ -51,13 +52,16 @@ pub(crate) fn processor_time() -> Duration {
     unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) };
     // SAFETY: all of it is integers, zero or filled in by the call.
     let usage = unsafe { usage.assume_init() };
-    let duration = |t: libc::timeval| Duration::from_secs(t.tv_sec as u64) + Duration::from_micros(t.tv_usec as u64);
+    let duration = |t: libc::timeval| {
+        Duration::from_secs(t.tv_sec as u64) + Duration::from_micros(t.tv_usec as u64)
+    };
     duration(usage.ru_utime) + duration(usage.ru_stime)
 }
 
 /// How long the sleeper of that number sleeps: less than a second, the same in all peers.
 pub(crate) fn nap(index: u64) -> Duration {
-    let random = index.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    let random =
+        index.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     Duration::from_micros((random >> 33) % 1_000_000)
 }
 

@@ -1,5 +1,5 @@
-//! The peers that are Rust: the program runs itself as `gosched-versus peer NAME WORKLOAD`, so that they are processes as the others
-//! are, and nobody's warm state helps another.
+//! The peers that are Rust: the program runs itself as `gosched-versus peer NAME WORKLOAD`, so that
+//! they are processes as the others are, and nobody's warm state helps another.
 
 mod callbacks;
 mod floor;
@@ -40,7 +40,8 @@ pub(crate) fn serve(name: &str, workload: &str) -> ! {
     }
 }
 
-/// Prints `FIGURE VALUE`, one a line, or `unsupported`, and ends the process with all that still waits or computes in it.
+/// Prints `FIGURE VALUE`, one a line, or `unsupported`, and ends the process with all that still
+/// waits or computes in it.
 fn deliver(figures: Option<&[Figure]>) -> ! {
     match figures {
         Some(figures) => figures.iter().for_each(|(figure, value)| println!("{figure} {value}")),

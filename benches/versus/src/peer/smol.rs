@@ -1,4 +1,5 @@
-//! smol: its global executor with as many threads as there are workers (`SMOL_THREADS`), its channels and its mutex.
+//! smol: its global executor with as many threads as there are workers (`SMOL_THREADS`), its
+//! channels and its mutex.
 
 use std::future::Future;
 use std::time::Instant;
@@ -63,7 +64,8 @@ impl Futures for Smol {
     }
 
     async fn recv_any([a, b, c, d]: &mut [Receiver<u64>; 4]) -> u64 {
-        let either = future::race(future::race(a.recv(), b.recv()), future::race(c.recv(), d.recv()));
+        let either =
+            future::race(future::race(a.recv(), b.recv()), future::race(c.recv(), d.recv()));
         either.await.unwrap_or(0)
     }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use super::measure::{Figures, Gap, Lateness, compute, ms, nap, ns_per_op, processor_time, workers};
+use super::measure::{
+    Figures, Gap, Lateness, compute, ms, nap, ns_per_op, processor_time, workers,
+};
 
 /// A runtime; the value says where goroutines shall be.
 pub(crate) trait Stackful: Clone + Send + Sync + 'static {
@@ -16,7 +18,11 @@ pub(crate) trait Stackful: Clone + Send + Sync + 'static {
 
     fn go<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Self::Handle<T>;
     /// At the place of that number, if the column says where goroutines are.
-    fn go_at<T: Send + 'static>(&self, place: usize, f: impl FnOnce() -> T + Send + 'static) -> Self::Handle<T>;
+    fn go_at<T: Send + 'static>(
+        &self,
+        place: usize,
+        f: impl FnOnce() -> T + Send + 'static,
+    ) -> Self::Handle<T>;
     /// One that is not bound to wait behind those that compute.
     fn go_free<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Self::Handle<T>;
     fn join<T: Send + 'static>(handle: Self::Handle<T>) -> T;
@@ -30,8 +36,8 @@ pub(crate) trait Stackful: Clone + Send + Sync + 'static {
     fn mutex() -> Self::Mutex;
     fn increment(mutex: &Self::Mutex);
     fn value(mutex: &Self::Mutex) -> u64;
-    /// Workloads that ask for what not every such runtime has: channels with many receivers and a limit, waiting for several
-    /// channels, a hundred thousand goroutines at once.
+    /// Workloads that ask for what not every such runtime has: channels with many receivers and a
+    /// limit, waiting for several channels, a hundred thousand goroutines at once.
     fn more(&self, workload: &str) -> Option<Figures>;
 }
 
@@ -200,7 +206,8 @@ fn beside_a_ticker<R: Stackful>(work: impl FnOnce()) -> (Duration, Duration) {
 
 fn blocking<R: Stackful>() -> Figures {
     let (took, gap) = beside_a_ticker::<R>(|| {
-        let all: Vec<_> = (0..64).map(|_| R::go(|| std::thread::sleep(Duration::from_millis(20)))).collect();
+        let all: Vec<_> =
+            (0..64).map(|_| R::go(|| std::thread::sleep(Duration::from_millis(20)))).collect();
         all.into_iter().for_each(R::join);
     });
     vec![("wall_ms", ms(took)), ("gap_ms", ms(gap))]
@@ -217,7 +224,8 @@ fn hogs<R: Stackful>(hogs: usize, each: Duration) -> Figures {
 const CLIENTS: u64 = 64;
 const SERVERS: usize = 16;
 
-/// Clients ask, a dispatcher hands each request to one of the workers in turn, which replies to the client.
+/// Clients ask, a dispatcher hands each request to one of the workers in turn, which replies to the
+/// client.
 fn fan_out<R: Stackful>(r: &R, requests: u64) -> Figures {
     let (ask, asked) = R::channel::<(u64, R::Sender<u64>)>(64);
     let began = Instant::now();

@@ -87,8 +87,8 @@ impl Futures for Tokio {
     }
 }
 
-/// To be inside of tokio is to hold the guard of `Handle::enter`. A callback that waits sends to a channel, and waits for the oneshot
-/// that went along.
+/// To be inside of tokio is to hold the guard of `Handle::enter`. A callback that waits sends to a
+/// channel, and waits for the oneshot that went along.
 impl Door for Handle {
     type Line = mpsc::Sender<(u64, oneshot::Sender<u64>)>;
     const ENTERS: bool = true;

@@ -1,21 +1,25 @@
 //! Where the C library keeps a thread's stack bounds: found, not known.
 //!
-//! `pthread_getattr_np` is the one way to ask for them. glibc's also asks the kernel for the thread's processors and allocates
-//! three times, 0.6 us together, which is half of a thread's first callback; the bounds themselves are words in the
-//! thread's descriptor, written before it began. Which words is part of no interface. So they are looked for, on threads
-//! that are made for it, by what `pthread_getattr_np` says of those; and what is found is believed of another thread only where it can
-//! be true. The proof is that the descriptor lies in the very stack that its words tell of, as glibc has it for every thread
-//! but the main one. Wherever any of this fails, and with every other C library, the library is asked as ever.
+//! `pthread_getattr_np` is the one way to ask for them. glibc's also asks the kernel for the
+//! thread's processors and allocates three times, 0.6 us together, which is half of a thread's
+//! first callback; the bounds themselves are words in the thread's descriptor, written before it
+//! began. Which words is part of no interface. So they are looked for, on threads that are made for
+//! it, by what `pthread_getattr_np` says of those; and what is found is believed of another thread
+//! only where it can be true. The proof is that the descriptor lies in the very stack that its
+//! words tell of, as glibc has it for every thread but the main one. Wherever any of this fails,
+//! and with every other C library, the library is asked as ever.
 //!
-//! Rejected: asking no earlier than in the handler of a fault, which must not allocate. Looking into `/proc/self/maps` there: it
-//! does not tell the thread's guard from one that a host has put into the stack and deals with itself, as Java's
-//! machine does, and shows no guards made by `madvise`. Keeping bounds by the thread's handle: after its thread has
-//! ended, another with another stack may have the same.
+//! Rejected: asking no earlier than in the handler of a fault, which must not allocate. Looking
+//! into `/proc/self/maps` there: it does not tell the thread's guard from one that a host has put
+//! into the stack and deals with itself, as Java's machine does, and shows no guards made by
+//! `madvise`. Keeping bounds by the thread's handle: after its thread has ended, another with
+//! another stack may have the same.
 //!
 //! # Safety
 //!
-//! Descriptors are of one type, so a [`Place`] found in one is a place in each, that of the main thread included; nothing but the
-//! search makes a `Place`. The search itself reads a copy, because other threads may be writing elsewhere in a descriptor.
+//! Descriptors are of one type, so a [`Place`] found in one is a place in each, that of the main
+//! thread included; nothing but the search makes a `Place`. The search itself reads a copy, because
+//! other threads may be writing elsewhere in a descriptor.
 #![expect(unsafe_code, reason = "reads the calling thread's descriptor")]
 
 use super::thread::ask_stack_bounds;
@@ -46,21 +50,25 @@ fn descriptor() -> usize {
     me as usize
 }
 
-/// Where in the calling thread's descriptor its bounds may be: wherever there are a block's address, its size, what of it is
-/// closed, and what was asked to be, one after the other and as they are.
+/// Where in the calling thread's descriptor its bounds may be: wherever there are a block's
+/// address, its size, what of it is closed, and what was asked to be, one after the other and as
+/// they are.
 pub(crate) fn possible_places() -> Vec<Place> {
     let me = descriptor();
-    let Some(bounds) = ask_stack_bounds().filter(|bounds| bounds.contains(me) && bounds.guard != 0) else {
+    let Some(bounds) = ask_stack_bounds().filter(|bounds| bounds.contains(me) && bounds.guard != 0)
+    else {
         return Vec::new();
     };
     let block = bounds.low.saturating_sub(bounds.guard);
     let wanted = [block, bounds.high - block, bounds.guard, bounds.guard];
     let mut copy = vec![0; SEARCHED.min(bounds.high - me)];
-    let copied = File::open("/proc/self/mem").and_then(|memory| memory.read_exact_at(&mut copy, me as u64));
+    let copied =
+        File::open("/proc/self/mem").and_then(|memory| memory.read_exact_at(&mut copy, me as u64));
     if copied.is_err() {
         return Vec::new();
     }
-    let words: Vec<usize> = copy.as_chunks().0.iter().map(|&bytes| usize::from_ne_bytes(bytes)).collect();
+    let words: Vec<usize> =
+        copy.as_chunks().0.iter().map(|&bytes| usize::from_ne_bytes(bytes)).collect();
     let places = words.windows(wanted.len()).enumerate().filter(|(_, words)| *words == wanted);
     places.map(|(index, _)| Place(index * WORD)).collect()
 }
@@ -75,9 +83,11 @@ pub(super) fn bounds_in_descriptor() -> Option<StackBounds> {
     let place = Some(PLACE.load(Relaxed)).filter(|place| *place != NOWHERE)?;
     let me = descriptor();
     let words: *const [usize; 4] = ptr::with_exposed_provenance(me + place);
-    // SAFETY: four words of the calling thread's descriptor, see `Place`; written before the thread began, and not after that.
+    // SAFETY: four words of the calling thread's descriptor, see `Place`; written before the thread
+    // began, and not after that.
     let [block, size, closed, guard] = unsafe { words.read() };
-    let bounds = StackBounds { low: block.checked_add(closed)?, high: block.checked_add(size)?, guard };
+    let bounds =
+        StackBounds { low: block.checked_add(closed)?, high: block.checked_add(size)?, guard };
     (bounds.contains(me) && block != 0).then_some(bounds)
 }
 
@@ -106,7 +116,9 @@ mod tests {
         set(attributes.as_mut_ptr());
         let (mut both, mut thread): (Both, _) = ([None; 2], 0);
         // SAFETY: initialised above; `both` outlives the thread, which is joined below.
-        let made = unsafe { libc::pthread_create(&mut thread, attributes.as_ptr(), look, (&raw mut both).cast()) };
+        let made = unsafe {
+            libc::pthread_create(&mut thread, attributes.as_ptr(), look, (&raw mut both).cast())
+        };
         assert_eq!(made, 0);
         // SAFETY: made above, joined once.
         assert_eq!(unsafe { libc::pthread_join(thread, null_mut()) }, 0);
@@ -129,7 +141,10 @@ mod tests {
             for guard in [0, 1, 4096, 128 << 10] {
                 let [told, asked] = on_thread(|attributes| {
                     // SAFETY: initialised; the size is a sound one.
-                    assert_eq!(unsafe { libc::pthread_attr_setstacksize(attributes, size + guard) }, 0);
+                    assert_eq!(
+                        unsafe { libc::pthread_attr_setstacksize(attributes, size + guard) },
+                        0
+                    );
                     // SAFETY: initialised.
                     assert_eq!(unsafe { libc::pthread_attr_setguardsize(attributes, guard) }, 0);
                 });
@@ -145,7 +160,10 @@ mod tests {
         let size = size_of_val(&*stack);
         let [told, asked] = on_thread(|attributes| {
             // SAFETY: initialised; the memory outlives the thread.
-            assert_eq!(unsafe { libc::pthread_attr_setstack(attributes, stack.as_mut_ptr().cast(), size) }, 0);
+            assert_eq!(
+                unsafe { libc::pthread_attr_setstack(attributes, stack.as_mut_ptr().cast(), size) },
+                0
+            );
         });
         let low = stack.as_ptr().addr();
         assert_eq!(told.map(|bounds| (bounds.low, bounds.high)), Some((low, low + size)));

@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! The kernel reads the word behind the address in a wait, under its own lock, and only there; a wake uses the address
-//! as a name and is harmless whatever lies behind it.
+//! The kernel reads the word behind the address in a wait, under its own lock, and only there; a
+//! wake uses the address as a name and is harmless whatever lies behind it.
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::io;
@@ -20,15 +20,25 @@ pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Durati
     let timeout: *const libc::timespec = timeout.as_ref().map_or(null(), |t| t);
     let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
     // SAFETY: the word and the timeout outlive the call; the kernel writes to neither.
-    let result =
-        unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, expected, timeout, null_mut::<u32>(), 0) };
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            operation,
+            expected,
+            timeout,
+            null_mut::<u32>(),
+            0,
+        )
+    };
     result == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ETIMEDOUT)
 }
 
 /// Wakes one thread that sleeps on this address; never touches the memory there.
 pub(crate) fn futex_wake(address: *const u32) {
     let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
-    // SAFETY: a private wake only hashes the address. The worst that a stale one does is a spurious wake-up.
+    // SAFETY: a private wake only hashes the address. The worst that a stale one does is a spurious
+    // wake-up.
     unsafe { libc::syscall(libc::SYS_futex, address, operation, 1) };
 }
 

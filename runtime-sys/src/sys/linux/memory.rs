@@ -2,14 +2,15 @@
 //!
 //! # Safety
 //!
-//! Callers say what they own. Advice about huge pages and locks changes no contents; guards and `MADV_DONTNEED` take
-//! contents away, from a range that the caller says nobody uses.
+//! Callers say what they own. Advice about huge pages and locks changes no contents; guards and
+//! `MADV_DONTNEED` take contents away, from a range that the caller says nobody uses.
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::ffi::c_void;
 use std::io;
 
-/// Flags of `mmap` for a stack. `NORESERVE`: under the kernel's usual accounting, address space is not counted as memory.
+/// Flags of `mmap` for a stack. `NORESERVE`: under the kernel's usual accounting, address space is
+/// not counted as memory.
 pub(crate) const MAP_FLAGS: libc::c_int =
     libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
 
@@ -19,22 +20,24 @@ const MADV_GUARD_INSTALL: libc::c_int = 102;
 /// Linux 6.15: the calling process, in place of a descriptor.
 const PIDFD_SELF: libc::c_int = -10_000;
 
-/// One touched page of a stack must not become a huge page: two megabytes for each goroutine that ever ran.
+/// One touched page of a stack must not become a huge page: two megabytes for each goroutine that
+/// ever ran.
 pub(crate) fn advise_stack(base: *mut c_void, size: usize) {
     // A kernel built without huge pages answers EINVAL, and has nothing to be told.
     // SAFETY: this advice neither drops nor moves what lies in the range.
     unsafe { libc::madvise(base, size, libc::MADV_NOHUGEPAGE) };
 }
 
-/// Undoes what `mlockall(MCL_FUTURE)` did to a fresh mapping: locked, every page of every stack would be memory, and guards
-/// and giving pages back are refused.
+/// Undoes what `mlockall(MCL_FUTURE)` did to a fresh mapping: locked, every page of every stack
+/// would be memory, and guards and giving pages back are refused.
 pub(crate) fn unlock(base: *mut c_void, size: usize) {
     // Fails only for memory that is not mapped.
     // SAFETY: changes no contents.
     unsafe { libc::munlock(base, size) };
 }
 
-/// Makes every access to the range a fault, without a mapping of its own. `EINVAL` from kernels that cannot.
+/// Makes every access to the range a fault, without a mapping of its own. `EINVAL` from kernels
+/// that cannot.
 ///
 /// # Safety
 ///
@@ -56,8 +59,8 @@ pub(crate) unsafe fn discard(base: *mut c_void, size: usize) {
     unsafe { libc::madvise(base, size, libc::MADV_DONTNEED) };
 }
 
-/// As [`install_guard`] for several ranges at a time. False: not for all of them, and where this is not known or not allowed for
-/// none.
+/// As [`install_guard`] for several ranges at a time. False: not for all of them, and where this is
+/// not known or not allowed for none.
 ///
 /// # Safety
 ///
@@ -67,8 +70,8 @@ pub(crate) unsafe fn install_guards(ranges: &[libc::iovec]) -> bool {
     unsafe { advise_all(ranges, MADV_GUARD_INSTALL) }
 }
 
-/// Has the pages of several ranges there before they are touched: that is one entry into the kernel, and not one for each. Nothing is
-/// lost if it does not come to it.
+/// Has the pages of several ranges there before they are touched: that is one entry into the
+/// kernel, and not one for each. Nothing is lost if it does not come to it.
 pub(crate) fn populate(ranges: &[libc::iovec]) {
     // SAFETY: this advice changes no contents.
     unsafe { advise_all(ranges, libc::MADV_POPULATE_WRITE) };
@@ -80,6 +83,8 @@ pub(crate) fn populate(ranges: &[libc::iovec]) {
 unsafe fn advise_all(ranges: &[libc::iovec], advice: libc::c_int) -> bool {
     let (first, count, no_flags) = (ranges.as_ptr(), ranges.len(), 0_usize);
     // SAFETY: this function's contract; the kernel reads the ranges and changes none.
-    let advised = unsafe { libc::syscall(libc::SYS_process_madvise, PIDFD_SELF, first, count, advice, no_flags) };
+    let advised = unsafe {
+        libc::syscall(libc::SYS_process_madvise, PIDFD_SELF, first, count, advice, no_flags)
+    };
     usize::try_from(advised) == Ok(ranges.iter().map(|range| range.iov_len).sum())
 }

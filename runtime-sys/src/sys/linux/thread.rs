@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! Every call here concerns the calling thread only, and out-parameters are read only where the call said that it
-//! filled them.
+//! Every call here concerns the calling thread only, and out-parameters are read only where the
+//! call said that it filled them.
 #![expect(unsafe_code, reason = "system and C library calls")]
 
 use super::descriptor::bounds_in_descriptor;
@@ -42,7 +42,8 @@ pub(crate) fn thread_id() -> i32 {
     id as i32
 }
 
-/// A clock that counts the calling thread's CPU time, for other threads to read; none where the system has no such clock.
+/// A clock that counts the calling thread's CPU time, for other threads to read; none where the
+/// system has no such clock.
 pub(crate) fn thread_clock() -> Option<libc::clockid_t> {
     let mut clock = 0;
     // SAFETY: has no precondition.
@@ -59,7 +60,8 @@ pub(crate) fn read_clock(clock: libc::clockid_t) -> Option<u64> {
     (result == 0).then(|| time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
 }
 
-/// Whether a thread of this process runs or waits for a core only; none where the system does not tell.
+/// Whether a thread of this process runs or waits for a core only; none where the system does not
+/// tell.
 pub(crate) fn is_runnable(thread: i32) -> Option<bool> {
     let stat = std::fs::read(format!("/proc/self/task/{thread}/stat")).ok()?;
     // The name, in parentheses, may contain anything; the state is the first field behind it.
@@ -81,16 +83,19 @@ pub(crate) fn register_for_fences() -> bool {
     membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)
 }
 
-/// Returns after every other thread of the process has passed a full memory fence; false if the system refused.
+/// Returns after every other thread of the process has passed a full memory fence; false if the
+/// system refused.
 pub(crate) fn fence_every_thread() -> bool {
     membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)
 }
 
-/// How many CPUs the calling thread may run on, or none where there are more of them than the C library's set holds.
+/// How many CPUs the calling thread may run on, or none where there are more of them than the C
+/// library's set holds.
 pub(crate) fn affinity_count() -> Option<usize> {
     let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
     // SAFETY: the size is the set's; 0 is the calling thread.
-    let result = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), set.as_mut_ptr()) };
+    let result =
+        unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), set.as_mut_ptr()) };
     // SAFETY: all zeroes is a set without CPUs, whatever the call wrote on top of it.
     let set = unsafe { set.assume_init() };
     // SAFETY: `set` is a live set.
@@ -103,7 +108,8 @@ pub(crate) fn query_stack_bounds() -> Option<StackBounds> {
     bounds_in_descriptor().or_else(ask_stack_bounds)
 }
 
-/// What the C library says of that. On the main thread glibc reads `/proc/self/maps` (36 us), so the answer is worth keeping.
+/// What the C library says of that. On the main thread glibc reads `/proc/self/maps` (36 us), so
+/// the answer is worth keeping.
 pub(super) fn ask_stack_bounds() -> Option<StackBounds> {
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
     // SAFETY: has no precondition.
@@ -116,7 +122,8 @@ pub(super) fn ask_stack_bounds() -> Option<StackBounds> {
     let mut low: *mut c_void = null_mut();
     let (mut size, mut guard) = (0, 0);
     // SAFETY: the attributes were filled in above; the out-parameters are writable.
-    let stack_result = unsafe { libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut size) };
+    let stack_result =
+        unsafe { libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut size) };
     // SAFETY: as above.
     let guard_result = unsafe { libc::pthread_attr_getguardsize(attributes.as_ptr(), &mut guard) };
     // SAFETY: filled in above, and not used again.
@@ -125,5 +132,9 @@ pub(super) fn ask_stack_bounds() -> Option<StackBounds> {
         return None;
     }
     let low = low.addr();
-    Some(StackBounds { low, high: low.checked_add(size)?, guard: if guard_result == 0 { guard } else { 0 } })
+    Some(StackBounds {
+        low,
+        high: low.checked_add(size)?,
+        guard: if guard_result == 0 { guard } else { 0 },
+    })
 }

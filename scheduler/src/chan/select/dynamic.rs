@@ -2,9 +2,10 @@
 //!
 //! # Safety
 //!
-//! A case is turned back into its type only after its way and the address of its channel were compared with a channel that
-//! the caller has: a channel that exists has its address for itself, and both ends of a channel are invariant in the type of
-//! its values, so that is the case's type, too.
+//! A case is turned back into its type only after its way and the address of its channel were
+//! compared with a channel that the caller has: a channel that exists has its address for itself,
+//! and both ends of a channel are invariant in the type of its values, so that is the case's type,
+//! too.
 
 #![expect(unsafe_code, reason = "cases get their type back")]
 
@@ -19,12 +20,13 @@ use crate::chan::case::{Case, RecvCase, SendCase, Way};
 use crate::chan::{Receiver, RecvError, SendError, Sender, Shared};
 use crate::proc::park::{Parking, Target};
 
-/// A list of cases, one of which is done at a time: [`select!`](crate::select!) for a number of cases that is known when the
-/// program runs.
+/// A list of cases, one of which is done at a time: [`select!`](crate::select!) for a number of
+/// cases that is known when the program runs.
 ///
-/// Cases are numbered in the order in which they were added, and a number is not given twice. A case that receives stays in
-/// the list; one that sends leaves it when it was chosen, with its value, and until then keeps the value: what was not
-/// chosen is lost in no way, and can be [taken back](Self::take_back).
+/// Cases are numbered in the order in which they were added, and a number is not given twice. A
+/// case that receives stays in the list; one that sends leaves it when it was chosen, with its
+/// value, and until then keeps the value: what was not chosen is lost in no way, and can be [taken
+/// back](Self::take_back).
 ///
 /// ```
 /// use gosched_scheduler::chan::{self, Select};
@@ -52,8 +54,9 @@ pub struct TrySelectError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SelectTimeoutError;
 
-/// The case that was done. What was received is in it: ask with [`recv`](Self::recv) or [`send`](Self::send), which say how
-/// it went. Dropping it drops a value that was received, or came back.
+/// The case that was done. What was received is in it: ask with [`recv`](Self::recv) or
+/// [`send`](Self::send), which say how it went. Dropping it drops a value that was received, or
+/// came back.
 #[must_use = "it holds what was received"]
 pub struct SelectedOperation<'s, 'a> {
     select: &'s mut Select<'a>,
@@ -90,7 +93,10 @@ impl<'a> Select<'a> {
     ///
     /// If there is no such case.
     pub fn remove(&mut self, index: usize) {
-        assert!(self.cases.get_mut(index).and_then(Option::take).is_some(), "no case has the number {index}");
+        assert!(
+            self.cases.get_mut(index).and_then(Option::take).is_some(),
+            "no case has the number {index}"
+        );
     }
 
     /// Takes a case that sends out of the list, for its value.
@@ -104,15 +110,16 @@ impl<'a> Select<'a> {
         value.expect("a case that was not chosen has its value")
     }
 
-    /// Waits until one of the cases can be done, and does it; if several can, one of them at random. Without cases it waits
-    /// for ever.
+    /// Waits until one of the cases can be done, and does it; if several can, one of them at
+    /// random. Without cases it waits for ever.
     ///
     /// # Panics
     ///
-    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait. No case was done then, and
-    /// all keep their values.
+    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait.
+    /// No case was done then, and all keep their values.
     pub fn select(&mut self) -> SelectedOperation<'_, 'a> {
-        self.run(Patience::Until(None)).expect("without a deadline it waits for as long as it takes")
+        self.run(Patience::Until(None))
+            .expect("without a deadline it waits for as long as it takes")
     }
 
     /// Does one of the cases that can be done without waiting.
@@ -133,7 +140,10 @@ impl<'a> Select<'a> {
     /// # Panics
     ///
     /// As [`select`](Self::select).
-    pub fn select_timeout(&mut self, timeout: Duration) -> Result<SelectedOperation<'_, 'a>, SelectTimeoutError> {
+    pub fn select_timeout(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<SelectedOperation<'_, 'a>, SelectTimeoutError> {
         self.run(Patience::Until(Instant::now().checked_add(timeout))).ok_or(SelectTimeoutError)
     }
 
@@ -146,15 +156,19 @@ impl<'a> Select<'a> {
     /// # Panics
     ///
     /// As [`select`](Self::select).
-    pub fn select_deadline(&mut self, deadline: Instant) -> Result<SelectedOperation<'_, 'a>, SelectTimeoutError> {
+    pub fn select_deadline(
+        &mut self,
+        deadline: Instant,
+    ) -> Result<SelectedOperation<'_, 'a>, SelectTimeoutError> {
         self.run(Patience::Until(Some(deadline))).ok_or(SelectTimeoutError)
     }
 
     fn run(&mut self, patience: Patience) -> Option<SelectedOperation<'_, 'a>> {
         give_turn_to_wait(patience);
         let numbered = self.cases.iter().enumerate();
-        let mut entries: Vec<_> =
-            numbered.filter_map(|(index, case)| case.as_deref().map(|case| engine::Entry { case, index })).collect();
+        let mut entries: Vec<_> = numbered
+            .filter_map(|(index, case)| case.as_deref().map(|case| engine::Entry { case, index }))
+            .collect();
         let index = engine::select(&mut entries, patience, random_below, Parking::begin)?;
         Some(SelectedOperation { select: self, index })
     }
@@ -168,7 +182,8 @@ impl<'a> Select<'a> {
 
     fn receiving<T>(&self, index: usize, channel: &Shared<T>) -> &RecvCase<'a, T, Target> {
         let case = self.case(index, Way::Recv, channel);
-        // SAFETY: it is of that channel, so of values `T`, and receives; it lives as long as `self`.
+        // SAFETY: it is of that channel, so of values `T`, and receives; it lives as long as
+        // `self`.
         unsafe { &*case.cast() }
     }
 
@@ -229,7 +244,9 @@ impl Drop for SelectedOperation<'_, '_> {
 
 impl fmt::Debug for Select<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Select").field("cases", &self.cases.iter().flatten().count()).finish_non_exhaustive()
+        f.debug_struct("Select")
+            .field("cases", &self.cases.iter().flatten().count())
+            .finish_non_exhaustive()
     }
 }
 

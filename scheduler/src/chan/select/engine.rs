@@ -1,23 +1,27 @@
 //! How a select comes to its one case.
 //!
-//! 1. Take the locks of all channels, in the order of their addresses, so that two selects cannot hold one another up.
-//! 2. Look which cases are ready. If some are, choose one of them at random, do it, give the locks back, done.
-//! 3. Otherwise, if it may wait: a node into a list of each channel, all in one [`Race`]. Give the locks back and park.
-//! 4. Whoever serves a node has won the race first, so there is one. Woken, take the other nodes off their lists, one lock
-//!    after the other. A wait that is given up must win the race as well.
+//! 1. Take the locks of all channels, in the order of their addresses, so that two selects cannot
+//!    hold one another up.
+//! 2. Look which cases are ready. If some are, choose one of them at random, do it, give the locks
+//!    back, done.
+//! 3. Otherwise, if it may wait: a node into a list of each channel, all in one [`Race`]. Give the
+//!    locks back and park.
+//! 4. Whoever serves a node has won the race first, so there is one. Woken, take the other nodes
+//!    off their lists, one lock after the other. A wait that is given up must win the race as well.
 //!
-//! All locks at once is what makes the look a moment: a case that became ready on a channel looked at before, while a later
-//! one is looked at, would otherwise be waited for in vain, or be done twice. And two selects that meet need no claim on
-//! each other: the one that looks waits nowhere yet, so it wins the race of the one that waits and is bound to no other.
-//! For the same reason a select never meets itself.
+//! All locks at once is what makes the look a moment: a case that became ready on a channel looked
+//! at before, while a later one is looked at, would otherwise be waited for in vain, or be done
+//! twice. And two selects that meet need no claim on each other: the one that looks waits nowhere
+//! yet, so it wins the race of the one that waits and is bound to no other. For the same reason a
+//! select never meets itself.
 //!
-//! Rejected: entering the lists one lock at a time, with a race that the owner takes part in. Meeting another select then
-//! takes two claims at once, and somebody has to take one back.
+//! Rejected: entering the lists one lock at a time, with a race that the owner takes part in.
+//! Meeting another select then takes two claims at once, and somebody has to take one back.
 //!
 //! # Safety
 //!
-//! State pointers are asked for anew for each use, of the case that keeps the lock, see [`state_of`]. Nodes and race lie in
-//! frames that stay until [`wait`] has taken every node off.
+//! State pointers are asked for anew for each use, of the case that keeps the lock, see
+//! [`state_of`]. Nodes and race lie in frames that stay until [`wait`] has taken every node off.
 
 #![expect(unsafe_code, reason = "hands channels' states to their cases")]
 
@@ -128,7 +132,8 @@ fn attempt<K: Rouse>(entries: &[Entry<'_, K>], choose: Choose) -> Attempt {
             // SAFETY: the state of this case's channel, under its lock.
             if unsafe { entry.case.is_ready(state_of(entries, position)) } {
                 ready += 1;
-                // The last of n replaces the one chosen so far with a chance of 1/n: so all have the same.
+                // The last of n replaces the one chosen so far with a chance of 1/n: so all have
+                // the same.
                 if ready == 1 || choose(ready) == 0 {
                     chosen = Some(position);
                 }
@@ -146,7 +151,12 @@ fn attempt<K: Rouse>(entries: &[Entry<'_, K>], choose: Choose) -> Attempt {
 }
 
 /// Waits, with all locks held at first, until one case was served, at longest until the deadline.
-fn wait<P: Parks>(entries: &[Entry<'_, P::Target>], parking: &P, deadline: Option<Instant>, choose: Choose) -> Ended {
+fn wait<P: Parks>(
+    entries: &[Entry<'_, P::Target>],
+    parking: &P,
+    deadline: Option<Instant>,
+    choose: Choose,
+) -> Ended {
     let race = Race::new();
     let dues = entries.iter().enumerate().filter_map(|(position, entry)| {
         // SAFETY: the state of this case's channel, under its lock.
@@ -156,9 +166,17 @@ fn wait<P: Parks>(entries: &[Entry<'_, P::Target>], parking: &P, deadline: Optio
     let first = deadline.into_iter().chain(due).min();
     for position in 0..entries.len() {
         for position in alike(entries, position, choose) {
-            // SAFETY: the state of this case's channel, under its lock. Case and race outlive this function, which
-            // withdraws each case below unless it was served, and does not unwind before.
-            unsafe { entries[position].case.wait(state_of(entries, position), parking.target(), &race, position) };
+            // SAFETY: the state of this case's channel, under its lock. Case and race outlive this
+            // function, which withdraws each case below unless it was served, and does not unwind
+            // before.
+            unsafe {
+                entries[position].case.wait(
+                    state_of(entries, position),
+                    parking.target(),
+                    &race,
+                    position,
+                )
+            };
         }
     }
     unlock_all(entries);
@@ -188,13 +206,23 @@ fn wait<P: Parks>(entries: &[Entry<'_, P::Target>], parking: &P, deadline: Optio
     finish(entries, &race)
 }
 
-/// The positions of the cases that wait for the same as the one at `position`, in the order in which they enter the list; none
-/// if one before it has named them. Whoever comes serves the first of them: so each is that with the same chance.
-fn alike<K: Rouse>(entries: &[Entry<'_, K>], position: usize, choose: Choose) -> impl Iterator<Item = usize> + Clone {
+/// The positions of the cases that wait for the same as the one at `position`, in the order in
+/// which they enter the list; none if one before it has named them. Whoever comes serves the first
+/// of them: so each is that with the same chance.
+fn alike<K: Rouse>(
+    entries: &[Entry<'_, K>],
+    position: usize,
+    choose: Choose,
+) -> impl Iterator<Item = usize> + Clone {
     let (channel, way) = (entries[position].case.channel(), entries[position].case.way());
     let here = keeper(entries, position);
-    let alike = entries.iter().enumerate().skip(here).take_while(move |(_, other)| other.case.channel() == channel);
-    let alike = alike.filter(move |(_, other)| other.case.way() == way).map(|(position, _)| position);
+    let alike = entries
+        .iter()
+        .enumerate()
+        .skip(here)
+        .take_while(move |(_, other)| other.case.channel() == channel);
+    let alike =
+        alike.filter(move |(_, other)| other.case.way() == way).map(|(position, _)| position);
     let count = if alike.clone().next() == Some(position) { alike.clone().count() } else { 0 };
     let start = if count > 1 { choose(count) } else { 0 };
     alike.cycle().skip(start).take(count)
@@ -213,7 +241,10 @@ fn finish<K: Rouse>(entries: &[Entry<'_, K>], race: &Race) -> Ended {
 }
 
 /// Wakes the futures for which a case's beginning to wait is news.
-fn wake_pollers<P: Parks>(entries: &[Entry<'_, P::Target>], parking: &P) -> std::thread::Result<()> {
+fn wake_pollers<P: Parks>(
+    entries: &[Entry<'_, P::Target>],
+    parking: &P,
+) -> std::thread::Result<()> {
     for roused in entries.iter().flat_map(|entry| entry.case.roused()).flatten() {
         wake_linked(roused, || {
             // With all locks in hand no waker is between notifying and its last store.
@@ -233,10 +264,15 @@ fn withdraw<K: Rouse>(entries: &[Entry<'_, K>], except: Option<usize>) {
     }
 }
 
-/// The position of the case that keeps the lock for the one at `position`: the first of the same channel.
+/// The position of the case that keeps the lock for the one at `position`: the first of the same
+/// channel.
 fn keeper<K: Rouse>(entries: &[Entry<'_, K>], position: usize) -> usize {
     let channel = entries[position].case.channel();
-    let same = entries[..position].iter().rev().take_while(|entry| entry.case.channel() == channel).count();
+    let same = entries[..position]
+        .iter()
+        .rev()
+        .take_while(|entry| entry.case.channel() == channel)
+        .count();
     position - same
 }
 

@@ -1,6 +1,7 @@
 //! The `select!` macro.
 
-/// Waits until one of several channel operations can be done, does it, and runs the arm that belongs to it.
+/// Waits until one of several channel operations can be done, does it, and runs the arm that
+/// belongs to it.
 ///
 /// ```text
 /// select! {
@@ -12,26 +13,31 @@
 /// }
 /// ```
 ///
-/// There may be any number of operations, in any mix, on channels of any types, and one `default` at most. Arms are separated
-/// by commas, which may be left out after a block. The value of the arm that ran is the value of the `select!`. With neither
-/// an operation nor a `default` it waits for ever.
+/// There may be any number of operations, in any mix, on channels of any types, and one `default`
+/// at most. Arms are separated by commas, which may be left out after a block. The value of the arm
+/// that ran is the value of the `select!`. With neither an operation nor a `default` it waits for
+/// ever.
 ///
-/// - If several operations are ready, one is chosen at random, each with the same chance. Which are ready is looked at in one
-///   moment for all channels. The same holds for operations that wait for the same side of the same channel.
+/// - If several operations are ready, one is chosen at random, each with the same chance. Which are
+///   ready is looked at in one moment for all channels. The same holds for operations that wait for
+///   the same side of the same channel.
 /// - An operation on a disconnected channel is ready: it fails.
-/// - An operation that was not chosen has not happened: nothing was received by it, nothing was sent.
-/// - A select does not meet itself: sending into a channel and receiving from it in one `select!` needs somebody else.
+/// - An operation that was not chosen has not happened: nothing was received by it, nothing was
+///   sent.
+/// - A select does not meet itself: sending into a channel and receiving from it in one `select!`
+///   needs somebody else.
 /// - It works the same in goroutines, which park, in callbacks, and on plain threads, which sleep.
 ///
-/// Receivers, senders and values are evaluated first, in the order in which they are written. So the value of a `send` that
-/// is not chosen has been made, and is dropped. What must not be dropped stands in a variable that `offer` sends from: it
-/// takes the value out of an `Option` when it is chosen and only then, and is not in the running when there is none. A value
-/// that was chosen and could not be sent comes back in the error, as of every send.
+/// Receivers, senders and values are evaluated first, in the order in which they are written. So
+/// the value of a `send` that is not chosen has been made, and is dropped. What must not be dropped
+/// stands in a variable that `offer` sends from: it takes the value out of an `Option` when it is
+/// chosen and only then, and is not in the running when there is none. A value that was chosen and
+/// could not be sent comes back in the error, as of every send.
 ///
 /// # Panics
 ///
-/// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait. No operation was done then;
-/// values to send are dropped, those of `offer` as well.
+/// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait. No
+/// operation was done then; values to send are dropped, those of `offer` as well.
 ///
 /// # Examples
 ///

@@ -1,5 +1,5 @@
-//! Waiting for several channels at once: [`select!`](crate::select!) for cases known when the program is written,
-//! [`Select`] for a number of cases known when it runs.
+//! Waiting for several channels at once: [`select!`](crate::select!) for cases known when the
+//! program is written, [`Select`] for a number of cases known when it runs.
 
 mod dynamic;
 pub(crate) mod engine;
@@ -22,8 +22,9 @@ fn give_turn_to_wait(patience: Patience) {
     }
 }
 
-/// A number below `n`, for the choice among cases that are ready. Not a read-modify-write: two selects that draw the same
-/// number do no harm, and a counter that every core writes in turn would be dearer than the rest of a select.
+/// A number below `n`, for the choice among cases that are ready. Not a read-modify-write: two
+/// selects that draw the same number do no harm, and a counter that every core writes in turn would
+/// be dearer than the rest of a select.
 fn random_below(n: usize) -> usize {
     static SEED: AtomicU64 = AtomicU64::new(0);
     let seed = SEED.load(Relaxed).wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -1,4 +1,5 @@
-//! What [`select!`](crate::select!) expands to. Public because macros are expanded elsewhere; not meant to be called.
+//! What [`select!`](crate::select!) expands to. Public because macros are expanded elsewhere; not
+//! meant to be called.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -15,7 +16,8 @@ pub struct Recv<'a, T>(RecvCase<'a, T, Target>);
 /// `send(sender, value) -> ..` and `offer(sender, slot) -> ..`
 pub struct Send<'a, T>(SendCase<'a, T, Target>);
 
-/// A case in the list to choose from. It borrows the case for itself alone, so that it is in one list, once.
+/// A case in the list to choose from. It borrows the case for itself alone, so that it is in one
+/// list, once.
 pub struct Entry<'c>(engine::Entry<'c, Target>);
 
 /// A case that receives.
@@ -56,7 +58,8 @@ impl<T> Send<'_, T> {
         self.0.outcome()
     }
 
-    /// Whether the value was sent, if this case was chosen; else the value goes back to where it came from.
+    /// Whether the value was sent, if this case was chosen; else the value goes back to where it
+    /// came from.
     pub fn into_outcome_or(self, slot: &mut Option<T>) -> Option<Result<(), SendError<T>>> {
         *slot = self.0.take_back();
         self.0.outcome()

@@ -2,7 +2,8 @@
 //!
 //! # Safety
 //!
-//! The modes' promises: the goroutines here touch no thread-local and hold nothing bound to a thread across a wait.
+//! The modes' promises: the goroutines here touch no thread-local and hold nothing bound to a
+//! thread across a wait.
 
 #![expect(unsafe_code, reason = "makes the promises of the switching modes")]
 
@@ -34,13 +35,20 @@ fn values_travel_in_order_between_goroutines_and_threads() {
             let (first_tx, first_rx) = bounded(capacity);
             let (last_tx, last_rx) = bounded(capacity);
             let runtime = runtime(mode);
-            let plain =
-                thread::spawn(move || (0..ROUNDS).for_each(|n| first_tx.send(n).expect("a goroutine receives")));
+            let plain = thread::spawn(move || {
+                (0..ROUNDS).for_each(|n| first_tx.send(n).expect("a goroutine receives"))
+            });
             let stages = runtime.run(move || {
                 let (tx, rx) = bounded(capacity);
                 [
-                    go(move || first_rx.iter().for_each(|n| tx.send(n + 1).expect("the next stage receives"))),
-                    go(move || rx.iter().for_each(|n| last_tx.send(n + 1).expect("the thread receives"))),
+                    go(move || {
+                        first_rx
+                            .iter()
+                            .for_each(|n| tx.send(n + 1).expect("the next stage receives"))
+                    }),
+                    go(move || {
+                        rx.iter().for_each(|n| last_tx.send(n + 1).expect("the thread receives"))
+                    }),
                 ]
             });
             assert!(last_rx.iter().eq(2..ROUNDS + 2), "{mode:?}, capacity {capacity}");
@@ -60,7 +68,10 @@ fn goroutines_that_wait_for_each_other_switch() {
                     let (ping_tx, ping) = bounded(0);
                     let (pong_tx, pong) = bounded(0);
                     let results = tx.clone();
-                    go(move || ping.iter().for_each(|n: usize| pong_tx.send(n + 1).expect("its pair receives")));
+                    go(move || {
+                        ping.iter()
+                            .for_each(|n: usize| pong_tx.send(n + 1).expect("its pair receives"))
+                    });
                     go(move || {
                         let last = (0..ROUNDS / 5).fold(pair, |n, _| {
                             ping_tx.send(n).expect("its pair receives");

@@ -2,7 +2,8 @@
 //!
 //! # Safety
 //!
-//! Who claims a G from its parker owns it, and it does not end before it is made runnable; nor does its runtime.
+//! Who claims a G from its parker owns it, and it does not end before it is made runnable; nor does
+//! its runtime.
 #![expect(unsafe_code, reason = "owns claimed Gs, keeps their runtimes")]
 
 use std::fmt;
@@ -15,15 +16,18 @@ use crate::g::Runnable;
 use crate::proc::wake;
 use crate::sched::Sched;
 
-/// A claimed waiter, to be made runnable once every lock is free; or nobody, if the waiter will see for itself.
+/// A claimed waiter, to be made runnable once every lock is free; or nobody, if the waiter will see
+/// for itself.
 ///
-/// The words say what keeps the waiter's runtime alive between the claim and the wake: once the G is runnable, all of it may
-/// end. (Two words, and no enum of the three cases: this is handed through several others on every hand-over.)
+/// The words say what keeps the waiter's runtime alive between the claim and the wake: once the G
+/// is runnable, all of it may end. (Two words, and no enum of the three cases: this is handed
+/// through several others on every hand-over.)
 #[must_use = "the waiter never runs again unless it is woken"]
 pub(crate) struct Wake {
     g: Option<Runnable>,
-    /// The waiter's runtime. Null if it is woken by its thread's note, which outlives everything. With [`HELD`] in its
-    /// address it is out of an `Arc`, which goes with it: the waking thread is not in it.
+    /// The waiter's runtime. Null if it is woken by its thread's note, which outlives everything.
+    /// With [`HELD`] in its address it is out of an `Arc`, which goes with it: the waking thread is
+    /// not in it.
     sched: *const Sched,
 }
 
@@ -45,7 +49,8 @@ impl Target {
         // SAFETY: this function's contract.
         let g = unsafe { Runnable::from_raw(self.g) };
         let by_note = g.own().in_place.get();
-        let here = by_note || current::with(|cx| cx.is_some_and(|cx| ptr::eq(cx.sched(), self.sched)));
+        let here =
+            by_note || current::with(|cx| cx.is_some_and(|cx| ptr::eq(cx.sched(), self.sched)));
         let sched = match (by_note, here) {
             (true, _) => ptr::null(),
             (false, true) => self.sched,
@@ -79,7 +84,8 @@ impl Wake {
             // SAFETY: `hold` took it out of an `Arc`, and this is the only one to put it back.
             return wake_held(&unsafe { Arc::from_raw(sched) }, g);
         }
-        // SAFETY: null, or the runtime that the calling thread is in until it leaves the code that called this.
+        // SAFETY: null, or the runtime that the calling thread is in until it leaves the code that
+        // called this.
         match unsafe { self.sched.as_ref() } {
             Some(sched) => wake::ready(sched, g),
             None => wake::wake_thread(g),

@@ -14,8 +14,9 @@ use crate::g::{GSuspender, Switch};
 use crate::proc::cancel;
 use crate::why::Why;
 
-/// A wait of the calling goroutine that parks by a switch and nothing else: it may switch, has no limit, and carries nothing
-/// along. (Three words, and no part of a [`Parking`]: it stays in registers.)
+/// A wait of the calling goroutine that parks by a switch and nothing else: it may switch, has no
+/// limit, and carries nothing along. (Three words, and no part of a [`Parking`]: it stays in
+/// registers.)
 #[derive(Clone, Copy)]
 pub(crate) struct Plain {
     target: Target,
@@ -60,7 +61,8 @@ impl PlainSwitch {
     ///
     /// # Safety
     ///
-    /// It is the calling G's, on whose stack this runs, and the wait for which it was made has begun.
+    /// It is the calling G's, on whose stack this runs, and the wait for which it was made has
+    /// begun.
     #[inline(always)]
     pub(crate) unsafe fn suspend(self) {
         // SAFETY: this function's contract.

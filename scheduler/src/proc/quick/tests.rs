@@ -1,4 +1,5 @@
-//! What ends quick rounds and takes a hand inside of the scheduler to bring about: the rest is in `tests/rounds.rs`.
+//! What ends quick rounds and takes a hand inside of the scheduler to bring about: the rest is in
+//! `tests/rounds.rs`.
 //!
 //! # Safety
 //!
@@ -17,7 +18,8 @@ use super::*;
 use crate::proc::wake;
 use crate::{Mode, Runtime, current, go, time, yield_now};
 
-/// In different ones of its tries a test begins at different distances from the round that looks everywhere.
+/// In different ones of its tries a test begins at different distances from the round that looks
+/// everywhere.
 const TRIES: u32 = policy::LOOK_ROUND / 2;
 
 /// With one P and one M, and no sysmon.
@@ -49,13 +51,14 @@ fn each_distance(mut body: impl FnMut() -> u32) -> Vec<u32> {
     (0..TRIES).map(try_after).collect()
 }
 
-/// What was made outside is looked for in every 61st round, and when sysmon asks for it: in that round or, if it is the turn of those
-/// that have started, in the next.
+/// What was made outside is looked for in every 61st round, and when sysmon asks for it: in that
+/// round or, if it is the turn of those that have started, in the next.
 #[test]
 fn a_round_that_sysmon_asks_for_looks_everywhere() {
     let rt = runtime();
     let (ask, asked) = mpsc::channel::<()>();
-    let (handle, made, ran) = (rt.handle(), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (handle, made, ran) =
+        (rt.handle(), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let (tell, runs) = (made.clone(), ran.clone());
     let outside = thread::spawn(move || {
         for () in asked {
@@ -123,7 +126,8 @@ fn lateness(round: Duration) -> Vec<u32> {
     };
     runtime().run(move || {
         each_distance(|| {
-            let (at, awake) = (Instant::now() + Duration::from_millis(1), Arc::new(AtomicBool::new(false)));
+            let (at, awake) =
+                (Instant::now() + Duration::from_millis(1), Arc::new(AtomicBool::new(false)));
             let wakes = awake.clone();
             let sleeper = go(move || {
                 time::sleep_until(at);
@@ -138,7 +142,8 @@ fn lateness(round: Duration) -> Vec<u32> {
             let early = rounds_until(&|| Instant::now() >= at);
             let late = rounds_until(&|| awake.load(Relaxed));
             sleeper.join().expect("no panic");
-            // If this thread was off its core for all that time, there were too few rounds to tell how long they are.
+            // If this thread was off its core for all that time, there were too few rounds to tell
+            // how long they are.
             if early < 3 * policy::CLOCK_ROUNDS { 0 } else { late }
         })
     })
