@@ -6,7 +6,7 @@ use crate::process::Process;
 use crate::{barrier, binding};
 use gosched_runtime_sys::cancel::CancelState;
 use gosched_runtime_sys::errno;
-use gosched_scheduler::embed::{self, Bound, Handle, Here, Runtime};
+use gosched_scheduler::embed::{self, Bound, Caller, Handle, Runtime};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -139,9 +139,9 @@ impl Bridge {
             return Err(EnterError::Forked);
         }
         match (embed::here(target.bound.handle()), self.binding) {
-            (Here::Goroutine, _) => nested(f),
-            (Here::Outside, Binding::UntilThreadExit) => binding::enter(target, f),
-            (Here::Outside, Binding::PerCall) | (Here::Elsewhere, _) => enter::enter(target, f),
+            (Caller::Goroutine, _) => nested(f),
+            (Caller::Outside, Binding::UntilThreadExit) => binding::enter(target, f),
+            (Caller::Outside, Binding::PerCall) | (Caller::Elsewhere, _) => enter::enter(target, f),
         }
     }
 }

@@ -30,7 +30,7 @@ impl Bound {
     /// A way into the runtime of `handle`.
     #[must_use]
     pub fn new(handle: Handle) -> Self {
-        handle.sched().quiet.add_bridge();
+        handle.sched().deadlocks.add_bridge();
         Self(handle)
     }
 
@@ -50,13 +50,13 @@ impl Clone for Bound {
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        self.0.sched().quiet.remove_bridge();
+        self.0.sched().deadlocks.remove_bridge();
     }
 }
 
 /// Where the calling thread is, seen from one runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Here {
+pub enum Caller {
     /// In no runtime.
     Outside,
     /// A goroutine of this runtime is current.
@@ -92,9 +92,9 @@ impl Foreign {
     #[inline]
     pub unsafe fn publish(&self, handle: &Handle) -> Result<(), Closed> {
         let sched = &**handle.sched();
-        self.0.join(sched)?;
+        self.0.register(sched)?;
         // SAFETY: this function's contract.
-        unsafe { self.0.place().publish(sched) };
+        unsafe { self.0.current().publish(sched) };
         Ok(())
     }
 
@@ -106,8 +106,8 @@ impl Foreign {
     #[inline]
     pub unsafe fn retract(&self, handle: &Handle) {
         locals::end(self.0.g().id());
-        self.0.place().retract();
-        self.0.leave(handle.sched());
+        self.0.current().retract();
+        self.0.unregister(handle.sched());
     }
 }
 
@@ -120,11 +120,11 @@ impl Default for Foreign {
 /// Where the calling thread is, seen from the runtime of `handle`.
 #[inline]
 #[must_use]
-pub fn here(handle: &Handle) -> Here {
+pub fn here(handle: &Handle) -> Caller {
     current::with(|cx| match cx {
-        None => Here::Outside,
-        Some(cx) if std::ptr::eq(cx.sched(), &**handle.sched()) => Here::Goroutine,
-        Some(_) => Here::Elsewhere,
+        None => Caller::Outside,
+        Some(cx) if std::ptr::eq(cx.sched(), &**handle.sched()) => Caller::Goroutine,
+        Some(_) => Caller::Elsewhere,
     })
 }
 

@@ -23,8 +23,8 @@ use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use gosched_runtime_sys::slot;
 
 use crate::ds::revocable::Reentered;
-use crate::gmp::g::{G, Own, Resumed, running_own};
-use crate::gmp::m::{Local, M};
+use crate::gmp::g::{G, GOwned, Resumed, running_owned};
+use crate::gmp::m::{M, MOwned};
 use crate::gmp::p::P;
 use crate::gmp::sched::Sched;
 
@@ -92,9 +92,9 @@ impl Current {
 
     /// The running G's own part.
     #[inline(always)]
-    pub(crate) fn own(&self) -> Option<&Own> {
+    pub(crate) fn owned(&self) -> Option<&GOwned> {
         // SAFETY: this is the current thread's `Current`, so its G runs here.
-        self.g().map(|g| unsafe { running_own(g) })
+        self.g().map(|g| unsafe { running_owned(g) })
     }
 
     /// The place below this one on the same thread.
@@ -112,82 +112,82 @@ impl Current {
     /// Takes the M's P off the table and its local half in hand. Fails when the thread is inside
     /// such a stretch already.
     #[inline(always)]
-    pub(crate) fn enter(&self) -> Result<Entered, Reentered> {
-        Ok(self.take_local()?.enter())
+    pub(crate) fn enter_with_p(&self) -> Result<InsideWithP, Reentered> {
+        Ok(self.enter()?.acquire_p())
     }
 
     /// Takes only the M's local half in hand. Fails as [`enter`](Self::enter) does.
     #[inline(always)]
-    pub(crate) fn take_local(&self) -> Result<Hand, Reentered> {
-        let hand = Hand { m: self.m, _thread: PhantomData };
-        if self.m.take_in_hand() {
-            return Ok(hand);
+    pub(crate) fn enter(&self) -> Result<Inside, Reentered> {
+        let inside = Inside { m: self.m, _thread: PhantomData };
+        if self.m.enter_scheduler() {
+            return Ok(inside);
         }
         // Whoever has it lets go of it.
-        mem::forget(hand);
+        mem::forget(inside);
         Err(Reentered)
     }
 }
 
 /// The M's local half in hand, its P where it is: on the table, as while user code runs, and to be
 /// taken from there. No user code runs while this exists.
-pub(crate) struct Hand {
+pub(crate) struct Inside {
     m: &'static M,
     /// Not `Send`: it stands for the thread's own stretch.
     _thread: PhantomData<*const ()>,
 }
 
-impl Hand {
+impl Inside {
     /// The M's local half.
     #[inline(always)]
-    pub(crate) fn local(&mut self) -> &mut Local {
+    pub(crate) fn owned(&mut self) -> &mut MOwned {
         // SAFETY: made after the flag was set, on the M's thread, and `&mut self` excludes another
         // reference.
-        unsafe { self.m.local() }
+        unsafe { self.m.owned() }
     }
 
     /// Takes the P as well, if there is one. What is done with it may call for a whole round of the
     /// loop.
     #[inline(always)]
-    pub(crate) fn enter(mut self) -> Entered {
-        self.local().quick = 0;
-        let p = self.m.table.enter().expect("who has the table has the local half, too");
-        Entered { p, hand: self }
+    pub(crate) fn acquire_p(mut self) -> InsideWithP {
+        self.owned().fast_rounds_left = 0;
+        let p = self.m.p.acquire().expect("who has the table has the local half, too");
+        InsideWithP { p, inside: self }
     }
 }
 
-impl Drop for Hand {
+impl Drop for Inside {
     #[inline(always)]
     fn drop(&mut self) {
-        self.m.let_go();
+        self.m.leave_scheduler();
     }
 }
 
 /// The M's P (if it has one) and its local half, in hand. No user code runs while this exists.
-pub(crate) struct Entered {
+pub(crate) struct InsideWithP {
     pub(crate) p: Option<Box<P>>,
     /// Let go of last.
-    hand: Hand,
+    inside: Inside,
 }
 
-impl Entered {
+impl InsideWithP {
     /// The M's local half.
     #[inline(always)]
-    pub(crate) fn local(&mut self) -> &mut Local {
-        self.hand.local()
+    pub(crate) fn owned(&mut self) -> &mut MOwned {
+        self.inside.owned()
     }
 
     /// Both at once.
     #[inline(always)]
-    pub(crate) fn split(&mut self) -> (&mut Local, &mut Option<Box<P>>) {
-        (self.hand.local(), &mut self.p)
+    pub(crate) fn split(&mut self) -> (&mut MOwned, &mut Option<Box<P>>) {
+        (self.inside.owned(), &mut self.p)
     }
 }
 
-impl Drop for Entered {
+impl Drop for InsideWithP {
     #[inline(always)]
     fn drop(&mut self) {
-        self.hand.m.table.leave(self.p.take());
+        self.inside.m.p.release(self.p.take());
     }
 }
 

@@ -6,34 +6,34 @@ use std::sync::Arc;
 
 use super::models;
 use crate::future::Signal;
-use crate::testing::Seat;
+use crate::testing::TestWaiter;
 
-fn waker(signal: &Arc<Signal<Seat>>) -> thread::JoinHandle<()> {
+fn waker(signal: &Arc<Signal<TestWaiter>>) -> thread::JoinHandle<()> {
     let signal = signal.clone();
     thread::spawn(move || signal.wake_up())
 }
 
 /// One wakes: the wait is over, whenever that was.
 fn woken() {
-    let signal = Arc::new(Signal::<Seat>::new());
+    let signal = Arc::new(Signal::<TestWaiter>::new());
     let waker = waker(&signal);
-    let seat = Seat::new();
-    signal.wait(|| seat.sit());
+    let waiter = TestWaiter::new();
+    signal.wait(|| waiter.begin());
     waker.join().unwrap();
 }
 
 /// Two wake, the second perhaps after all is over. One that wakes after a wait has ended is not
 /// lost on the next.
 fn woken_twice() {
-    let signal = Arc::new(Signal::<Seat>::new());
+    let signal = Arc::new(Signal::<TestWaiter>::new());
     let wakers = [waker(&signal), waker(&signal)];
-    let seat = Seat::new();
-    signal.wait(|| seat.sit());
+    let waiter = TestWaiter::new();
+    signal.wait(|| waiter.begin());
     for waker in wakers {
         waker.join().unwrap();
     }
     signal.wake_up();
-    signal.wait(|| seat.sit());
+    signal.wait(|| waiter.begin());
 }
 
 models! {

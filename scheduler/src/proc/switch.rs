@@ -39,14 +39,14 @@ pub(crate) unsafe fn suspend(sched: *const Sched, suspender: GSuspender, switch:
         unsafe { suspender.suspend(switch) };
         return;
     }
-    carried.around(aside, &mut || {
+    carried.wrap(run_detached, &mut || {
         // SAFETY: as above.
         unsafe { suspender.suspend(switch) };
     });
 }
 
 /// Runs the user's code as on a thread without a goroutine.
-fn aside(f: &mut dyn FnMut()) {
+fn run_detached(f: &mut dyn FnMut()) {
     let g = current::with(|cx| {
         let cx = cx?;
         let g = cx.g().map(NonNull::from);

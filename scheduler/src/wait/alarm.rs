@@ -25,24 +25,24 @@ use gosched_runtime_sys::note::Note;
 use gosched_runtime_sys::primitive::mutated;
 use gosched_runtime_sys::thread::monotonic_ns;
 
-use crate::ds::heap::Ticket;
+use crate::ds::heap::TimerId;
 use crate::ds::timers::{NEVER, Timers};
 
-pub(crate) struct Clock {
+pub(crate) struct WakerTimers {
     timers: Timers<Waker>,
     note: Note,
     /// Its thread is there, or being made.
     runs: AtomicBool,
 }
 
-fn clock() -> &'static Clock {
-    static CLOCK: OnceLock<Clock> = OnceLock::new();
-    CLOCK.get_or_init(Clock::new)
+fn clock() -> &'static WakerTimers {
+    static CLOCK: OnceLock<WakerTimers> = OnceLock::new();
+    CLOCK.get_or_init(WakerTimers::new)
 }
 
 /// A waker that is called at a certain time, unless this is dropped before.
 #[derive(Debug)]
-pub(crate) struct Alarm(Option<Ticket>);
+pub(crate) struct Alarm(Option<TimerId>);
 
 impl Alarm {
     /// Has `waker` called at `at`. Where there is no memory or no thread for it, at once: its
@@ -68,13 +68,13 @@ impl Drop for Alarm {
     }
 }
 
-impl Clock {
+impl WakerTimers {
     pub(crate) fn new() -> Self {
         Self { timers: Timers::new(), note: Note::new(), runs: AtomicBool::new(false) }
     }
 
     /// Has `waker` called at `at`, by the thread. None if there is no memory for it.
-    pub(crate) fn add(&self, at: u64, waker: Waker) -> Option<Ticket> {
+    pub(crate) fn add(&self, at: u64, waker: Waker) -> Option<TimerId> {
         if mutated("alarm.wakes_first") {
             self.note.wake();
             return self.timers.add(at, waker);

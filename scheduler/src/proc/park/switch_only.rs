@@ -7,38 +7,39 @@
 
 use std::thread;
 
-use super::{Parking, Target, suspender};
+use super::{Parking, suspender};
 use crate::ds::timers::NEVER;
 use crate::gmp::current;
 use crate::gmp::g::{GSuspender, Switch};
-use crate::gmp::wait_reason::Why;
+use crate::gmp::wait_reason::WaitReason;
 use crate::proc::cancel;
+use crate::proc::target::Target;
 
 /// A wait of the calling goroutine that parks by a switch and nothing else: it may switch, has no
 /// limit, and carries nothing along. (Three words, and no part of a [`Parking`]: it stays in
 /// registers.)
 #[derive(Clone, Copy)]
-pub(crate) struct Plain {
+pub(crate) struct SwitchOnly {
     target: Target,
     suspender: GSuspender,
 }
 
-/// The switch of a [`Plain`] wait.
-pub(crate) struct PlainSwitch(GSuspender);
+/// The switch of a [`SwitchOnly`] wait.
+pub(crate) struct ParkSwitch(GSuspender);
 
-impl Plain {
+impl SwitchOnly {
     /// Begins one, if that is all it takes; else there is none. Neither allocates nor locks.
     #[inline(always)]
-    pub(crate) fn begin(why: Why) -> Option<Self> {
+    pub(crate) fn begin(why: WaitReason) -> Option<Self> {
         current::with(|cx| {
             let cx = cx?;
             let (g, sched) = (cx.g()?, cx.sched());
-            let suspender = suspender(g, thread::panicking() || cx.m.is_busy())?;
+            let suspender = suspender(g, thread::panicking() || cx.m.in_scheduler())?;
             if cancel::limit(g) != NEVER || !sched.config.carried.is_empty() {
                 return None;
             }
             g.parker.prepare();
-            g.waits_for(why);
+            g.set_wait_reason(why);
             Some(Self { target: Target { g: g.into(), sched }, suspender })
         })
     }
@@ -51,12 +52,12 @@ impl Plain {
 
     /// What suspends it, once it waits.
     #[inline(always)]
-    pub(crate) fn switch(&self) -> PlainSwitch {
-        PlainSwitch(self.suspender)
+    pub(crate) fn switch(&self) -> ParkSwitch {
+        ParkSwitch(self.suspender)
     }
 }
 
-impl PlainSwitch {
+impl ParkSwitch {
     /// Parks. May return early; does not unwind.
     ///
     /// # Safety
@@ -71,10 +72,10 @@ impl PlainSwitch {
 }
 
 impl Parking {
-    /// The [`Plain`] wait that the calling goroutine has begun.
+    /// The [`SwitchOnly`] wait that the calling goroutine has begun.
     #[cold]
-    pub(crate) fn resumed() -> Self {
-        let target = Target::here().expect("a goroutine stays one");
+    pub(crate) fn reborrow() -> Self {
+        let target = Target::current().expect("a goroutine stays one");
         Self { target, busy: false, _stand_in: None }
     }
 }

@@ -7,12 +7,11 @@
 #![expect(unsafe_code, reason = "owns claimed Gs, keeps their runtimes")]
 
 use std::fmt;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-use super::Target;
 use crate::gmp::current;
-use crate::gmp::g::Runnable;
+use crate::gmp::g::{G, Runnable};
 use crate::gmp::sched::Sched;
 use crate::proc::wake;
 
@@ -23,7 +22,7 @@ use crate::proc::wake;
 /// is runnable, all of it may end. (Two words, and no enum of the three cases: this is handed
 /// through several others on every hand-over.)
 #[must_use = "the waiter never runs again unless it is woken"]
-pub(crate) struct Wake {
+pub(crate) struct Claimed {
     g: Option<Runnable>,
     /// The waiter's runtime. Null if it is woken by its thread's note, which outlives everything.
     /// With [`HELD`] in its address it is out of an `Arc`, which goes with it: the waking thread is
@@ -31,49 +30,37 @@ pub(crate) struct Wake {
     sched: *const Sched,
 }
 
-/// See [`Wake`].
+/// See [`Claimed`].
 const HELD: usize = 1;
 
-impl fmt::Debug for Wake {
+impl fmt::Debug for Claimed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Wake").field(&self.g.as_ref().map(|g| g.g().id())).finish()
     }
 }
 
-impl Target {
+impl Claimed {
+    pub(super) const NOBODY: Self = Self { g: None, sched: ptr::null() };
+
+    /// For the G at `g`, which is parked in `sched` (null: it is woken by its thread's note).
+    ///
     /// # Safety
     ///
     /// The caller has just become the owner of the parked G.
     #[inline(always)]
-    pub(super) unsafe fn claimed(self) -> Wake {
+    pub(super) unsafe fn new(g: NonNull<G>, sched: *const Sched) -> Self {
         // SAFETY: this function's contract.
-        let g = unsafe { Runnable::from_raw(self.g) };
-        let by_note = g.own().in_place.get();
-        let here =
-            by_note || current::with(|cx| cx.is_some_and(|cx| ptr::eq(cx.sched(), self.sched)));
+        let g = unsafe { Runnable::from_raw(g) };
+        let by_note = g.owned().in_place.get();
+        let here = by_note || current::with(|cx| cx.is_some_and(|cx| ptr::eq(cx.sched(), sched)));
         let sched = match (by_note, here) {
             (true, _) => ptr::null(),
-            (false, true) => self.sched,
-            // SAFETY: as for this function.
-            (false, false) => unsafe { self.hold() },
+            (false, true) => sched,
+            // SAFETY: the G has a runtime, and is parked in it.
+            (false, false) => unsafe { hold(sched) },
         };
-        Wake { g: Some(g), sched }
+        Self { g: Some(g), sched }
     }
-
-    /// # Safety
-    ///
-    /// The G has a runtime, and is parked in it.
-    #[cold]
-    unsafe fn hold(self) -> *const Sched {
-        const { assert!(align_of::<Sched>() > HELD, "the bit is free") };
-        // SAFETY: so that runtime has not ended; it lies in an `Arc`.
-        let held = unsafe { &*self.sched }.arc();
-        Arc::into_raw(held).map_addr(|address| address | HELD)
-    }
-}
-
-impl Wake {
-    pub(super) const NOBODY: Self = Self { g: None, sched: ptr::null() };
 
     /// Makes the waiter runnable.
     #[inline(always)]
@@ -96,4 +83,15 @@ impl Wake {
 #[cold]
 fn wake_held(sched: &Arc<Sched>, g: Runnable) {
     wake::ready(sched, g);
+}
+
+/// # Safety
+///
+/// A G is parked in `sched`, which therefore has not ended.
+#[cold]
+unsafe fn hold(sched: *const Sched) -> *const Sched {
+    const { assert!(align_of::<Sched>() > HELD, "the bit is free") };
+    // SAFETY: this function's contract; a runtime lies in an `Arc`.
+    let held = unsafe { &*sched }.arc();
+    Arc::into_raw(held).map_addr(|address| address | HELD)
 }
