@@ -3,8 +3,8 @@
 use crate::support::{State, block, bridge, on_c_thread, own_signal_stack};
 use gosched_callback_bridge::{Binding, Bridge, EnterError};
 use gosched_runtime_sys::errno;
-use gosched_runtime_sys::signal_mask::SignalMask;
-use gosched_runtime_sys::signal_stack::{Registered, large_enough, registered};
+use gosched_runtime_sys::signal::mask::SignalMask;
+use gosched_runtime_sys::signal::stack::{Registered, large_enough, registered};
 
 /// Three calls, one of which panics; inside there is a good signal stack and faults are let
 /// through.
