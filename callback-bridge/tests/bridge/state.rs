@@ -54,14 +54,17 @@ fn per_call_is_strict_whatever_signal_stack_the_thread_has() {
 
 #[test]
 fn per_call_is_strict_on_a_bound_thread() {
-    let (_runtime, sticky) = bridge();
-    let strict = sticky.clone().with_binding(Binding::PerCall);
-    assert_eq!((sticky.binding(), strict.binding()), (Binding::UntilThreadExit, Binding::PerCall));
+    let (_runtime, until_exit) = bridge();
+    let per_call = until_exit.clone().with_binding(Binding::PerCall);
+    assert_eq!(
+        (until_exit.binding(), per_call.binding()),
+        (Binding::UntilThreadExit, Binding::PerCall)
+    );
     on_c_thread(|| {
-        sticky.enter(|| ()).expect("first");
-        calls_leave_no_trace(&strict);
-        sticky.enter(|| calls_leave_no_trace(&strict)).expect("around");
-        calls_leave_no_trace(&strict);
+        until_exit.enter(|| ()).expect("first");
+        calls_leave_no_trace(&per_call);
+        until_exit.enter(|| calls_leave_no_trace(&per_call)).expect("around");
+        calls_leave_no_trace(&per_call);
     });
 }
 
