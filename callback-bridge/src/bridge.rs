@@ -6,7 +6,7 @@ use crate::process::Process;
 use crate::{binding, catch_panic::catch_panic};
 use gosched_runtime_sys::errno;
 use gosched_runtime_sys::thread::pthread_cancel::CancelState;
-use gosched_scheduler::embed::{self, Bound, Handle, Caller, Runtime};
+use gosched_scheduler::embed::{self, Bound, Caller, Handle, Runtime};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -138,7 +138,7 @@ impl Bridge {
         if destination.process.forked() {
             return Err(EnterError::Forked);
         }
-        match (embed::here(destination.bound.handle()), self.binding) {
+        match (embed::caller(destination.bound.handle()), self.binding) {
             (Caller::Goroutine, _) => nested(f),
             (Caller::Outside, Binding::UntilThreadExit) => binding::enter(destination, f),
             (Caller::Outside, Binding::PerCall) | (Caller::Elsewhere, _) => {

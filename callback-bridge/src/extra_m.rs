@@ -1,6 +1,6 @@
 //! The bridge's side of an extra M.
 //!
-//! An [`ExtraM`] pairs the scheduler's half ([`Foreign`]: the M and its thread-backed goroutine) with
+//! An [`ExtraM`] pairs the scheduler's half ([`ForeignM`]: the M and its thread-backed goroutine) with
 //! what has to be undone on the thread that has it: its signal mask, its former signal stack. It is
 //! made outside the gap and never freed: a thread that went away without a word, and a late
 //! wake-up, find it intact.
@@ -23,7 +23,7 @@ use gosched_runtime_sys::signal::stack::{
     Registered, Removal, SignalStack, large_enough, registered,
 };
 use gosched_runtime_sys::thread::fork;
-use gosched_scheduler::embed::Foreign;
+use gosched_scheduler::embed::ForeignM;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
 
@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst, compile
 pub(crate) struct ExtraM {
     link: Link<ExtraM>,
     /// The scheduler's half.
-    pub(crate) foreign: Foreign,
+    pub(crate) foreign: ForeignM,
     /// The list it belongs to.
     pub(crate) extra: &'static ExtraList<ExtraM>,
     /// The process it was made in, counted in forks.
@@ -66,7 +66,7 @@ impl ExtraM {
         let stack = SignalStack::new()?;
         Ok(Box::leak(Box::new(Self {
             link: Link::new(),
-            foreign: Foreign::new(),
+            foreign: ForeignM::new(),
             extra,
             generation: fork::generation(),
             in_use: AtomicBool::new(false),

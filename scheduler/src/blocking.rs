@@ -14,10 +14,10 @@
 //!
 //! # Safety
 //!
-//! The closure may borrow from the goroutine's frames, as in `std::thread::scope`: [`run_on_helper`]
-//! returns, or unwinds, only after the helper has told that it will not touch them any more. So the
-//! wait can be neither cancelled nor unwound, and it is in a drop: nothing that goes wrong between
-//! lending and waiting gets around it.
+//! The closure may borrow from the goroutine's frames, as in `std::thread::scope`:
+//! [`run_on_helper`] returns, or unwinds, only after the helper has told that it will not touch
+//! them any more. So the wait can be neither cancelled nor unwound, and it is in a drop: nothing
+//! that goes wrong between lending and waiting gets around it.
 #![expect(unsafe_code, reason = "lends a borrowed closure to a thread")]
 
 use std::cell::Cell;
@@ -28,8 +28,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::new_thread;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::thread::spawn_thread;
 
 use crate::gmp::blocking_pool::{Client, Errand, Helper, Job, Runner};
 use crate::gmp::current;
@@ -157,8 +157,8 @@ where
 /// An errand without its lifetime, for who waits until it is done.
 fn erase<'a>(errand: &'a (dyn Errand + 'a)) -> NonNull<dyn Errand> {
     let raw = NonNull::from(errand);
-    // SAFETY: only the lifetime changes. `run_on_helper`, which has the errand, waits until it is done, and
-    // nobody follows the pointer after that.
+    // SAFETY: only the lifetime changes. `run_on_helper`, which has the errand, waits until it is
+    // done, and nobody follows the pointer after that.
     unsafe { mem::transmute::<NonNull<dyn Errand + 'a>, NonNull<dyn Errand + 'static>>(raw) }
 }
 
@@ -224,7 +224,7 @@ fn start(sched: &Arc<Sched>, helper: Helper, job: Job) -> bool {
     let made = attach::prepare(place.current().m).and_then(|()| {
         let owner = sched.clone();
         let name = format!("{}-b{number}", sched.config.name);
-        new_thread::spawn(name, move || helper_main(&owner, place, &helper, job))
+        spawn_thread(name, move || helper_main(&owner, place, &helper, job))
     });
     match made {
         Ok(thread) => {

@@ -33,8 +33,8 @@ use std::sync::atomic::{
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::mutated;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::mutated;
 
 pub use crate::gmp::g::{CancelScope, Cancelled};
 pub use future::TokenFuture;

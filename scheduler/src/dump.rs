@@ -20,7 +20,7 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-use gosched_runtime_sys::stack;
+use gosched_runtime_sys::memory::stack;
 
 use crate::gmp::current;
 use crate::gmp::g::G;

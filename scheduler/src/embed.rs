@@ -5,7 +5,7 @@
 //!
 //! # Safety
 //!
-//! [`Foreign::publish`] and [`Foreign::retract`] write the thread's current pointer; their
+//! [`ForeignM::publish`] and [`ForeignM::retract`] write the thread's current pointer; their
 //! contracts say when that is right.
 #![expect(unsafe_code, reason = "publishes a foreign thread's place")]
 
@@ -19,7 +19,7 @@ pub use crate::runtime::{Handle, Runtime};
 /// An extra M with its thread-backed G: what a foreign thread runs as. Immortal; the bridge
 /// recycles it.
 #[derive(Clone, Copy, Debug)]
-pub struct Foreign(&'static ThreadG);
+pub struct ForeignM(&'static ThreadG);
 
 /// What a bridge leads to. While it exists, any thread may come and wake goroutines of that
 /// runtime.
@@ -65,7 +65,7 @@ pub enum Caller {
     Elsewhere,
 }
 
-impl Foreign {
+impl ForeignM {
     /// Makes an extra M. Allocates.
     #[must_use]
     pub fn new() -> Self {
@@ -111,7 +111,7 @@ impl Foreign {
     }
 }
 
-impl Default for Foreign {
+impl Default for ForeignM {
     fn default() -> Self {
         Self::new()
     }
@@ -120,7 +120,7 @@ impl Default for Foreign {
 /// Where the calling thread is, seen from the runtime of `handle`.
 #[inline]
 #[must_use]
-pub fn here(handle: &Handle) -> Caller {
+pub fn caller(handle: &Handle) -> Caller {
     current::with(|cx| match cx {
         None => Caller::Outside,
         Some(cx) if std::ptr::eq(cx.sched(), &**handle.sched()) => Caller::Goroutine,

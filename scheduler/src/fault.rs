@@ -10,9 +10,9 @@
 use std::io;
 use std::sync::Mutex;
 
-use gosched_runtime_sys::fatal::{Part, fatal};
-use gosched_runtime_sys::handler::{self, Fault, Verdict};
-use gosched_runtime_sys::slot;
+use gosched_runtime_sys::signal::fatal::{Part, fatal};
+use gosched_runtime_sys::signal::handler::{self, Response, SignalInfo};
+use gosched_runtime_sys::thread::tls;
 
 use crate::gmp::current;
 use crate::gmp::g::{G, GOwned, running_owned};
@@ -40,10 +40,10 @@ pub(crate) fn install() -> io::Result<()> {
     Ok(())
 }
 
-fn on_fault(fault: &Fault) -> Verdict {
+fn on_fault(fault: &SignalInfo) -> Response {
     // A code of zero or less was sent by some program: no access, no address.
     if fault.code <= 0 {
-        return Verdict::NotMine;
+        return Response::PassOn;
     }
     current::with(|cx| {
         let g = cx?.g()?;
@@ -59,7 +59,7 @@ fn on_fault(fault: &Fault) -> Verdict {
         }
         Some(())
     });
-    Verdict::NotMine
+    Response::PassOn
 }
 
 /// Says which goroutine has overflowed a stack of so many bytes, and what helps.
@@ -94,7 +94,7 @@ fn report(g: &G, owned: &GOwned, bytes: usize, advice: &str) -> ! {
 
 /// The size of the thread's stack, if `address` is where it overflows.
 fn thread_overflow(address: usize) -> Option<usize> {
-    let bounds = slot::stack_bounds()?;
+    let bounds = tls::stack_bounds()?;
     let guard = bounds.low.saturating_sub(bounds.guard.max(NEAR))..bounds.low;
     guard.contains(&address).then_some(bounds.high - bounds.low)
 }

@@ -19,8 +19,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::mutated;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::mutated;
 
 use crate::gmp::wait_reason::WaitReason;
 use crate::go::go;

@@ -18,8 +18,8 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Instant;
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::mutated;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::mutated;
 
 use crate::ds::pair_arc::PairArc;
 use crate::gmp::body::{Begin, Body, NotStarted};

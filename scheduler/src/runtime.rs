@@ -16,8 +16,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
-use gosched_runtime_sys::fork;
-use gosched_runtime_sys::stack::{Guards, Shape};
+use gosched_runtime_sys::memory::stack::{Guards, Shape};
+use gosched_runtime_sys::thread::fork;
 use gosched_runtime_sys::thread::usable_cpus;
 
 use crate::carry::SwitchHooks;
@@ -162,7 +162,7 @@ impl Builder {
         if self.name.contains('\0') {
             return Err(invalid("a runtime's name cannot contain NUL".to_owned()));
         }
-        fork::watch()?;
+        fork::register_hook()?;
         fault::install()?;
         let stack = Shape::new(self.stack_size, guards())?;
         let config = Config {

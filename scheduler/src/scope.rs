@@ -34,9 +34,9 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gosched_runtime_sys::fatal::{Part, fatal};
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::mutated;
+use gosched_runtime_sys::signal::fatal::{Part, fatal};
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::mutated;
 
 use crate::ds::pair_arc::PairArc;
 use crate::gmp::body::{Entry, SharedBody};

@@ -7,7 +7,7 @@
 
 #![expect(unsafe_code, reason = "`Parks` is an unsafe trait")]
 
-use gosched_runtime_sys::primitive::{Futex, Ordering, thread::yield_now};
+use gosched_runtime_sys::sync::primitive::{Futex, Ordering, thread::yield_now};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 // Not the models' `Arc`: a model that fails unwinds its threads, and loom's aborts when it is
 // dropped then.
@@ -32,8 +32,8 @@ struct Inner {
     run: Futex,
 }
 
-/// The waiters' clock: each look at it moves it on by a tick. Not a model's atomic: it is no part of
-/// what is explored.
+/// The waiters' clock: each look at it moves it on by a tick. Not a model's atomic: it is no part
+/// of what is explored.
 pub(crate) static CLOCK: AtomicU64 = AtomicU64::new(0);
 /// See [`CLOCK`].
 pub(crate) static TICK: AtomicU64 = AtomicU64::new(0);
@@ -65,9 +65,9 @@ impl TestWaiter {
     }
 
     fn run(&self) {
-        // ORDERING[testing.run]: pairs with the swap in `park_until`: who claimed the waiter did all it
-        // does before. A swap here as well: loom lets an exchange miss a plain store of another
-        // thread.
+        // ORDERING[testing.run]: pairs with the swap in `park_until`: who claimed the waiter did
+        // all it does before. A swap here as well: loom lets an exchange miss a plain store of
+        // another thread.
         self.0.run.word.swap(1, Ordering::Release);
         self.0.run.wake();
     }

@@ -8,7 +8,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use gosched_runtime_sys::stack;
+use gosched_runtime_sys::memory::stack;
 use gosched_runtime_sys::thread::current_stack_bounds;
 
 use crate::gmp::current;

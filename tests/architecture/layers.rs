@@ -13,8 +13,11 @@ use crate::{PACKAGES, assert_bites, assert_clean, tree};
 /// share. Two types that contain each other share a place, `a|b`: the only knots there are.
 #[rustfmt::skip]
 const RUNTIME_SYS: &[&str] = &[
-    "fetch", "stack_bounds", "sys", "errno", "futex", "barrier", "primitive", "lock", "note", "fatal", "signal_mask", "mapping",
-    "reservation", "stack", "signal_stack", "new_thread", "handler", "cancel", "fork", "thread_exit", "slot", "thread", "clock", "context",
+    "sys", "clock", "errno",
+    "sync::futex", "sync::membarrier", "sync::primitive", "sync::lock", "sync::note", "sync",
+    "memory::prefetch", "memory::mapping", "memory::reservation", "memory::stack", "memory::context", "memory",
+    "signal::fatal", "signal::mask", "signal::stack", "signal::handler", "signal",
+    "thread::tls", "thread::spawn", "thread::bounds", "thread::cpus", "thread::pthread_cancel", "thread::fork", "thread::exit", "thread",
 ];
 
 #[rustfmt::skip]
@@ -39,7 +42,7 @@ const SCHEDULER: &[&str] = &[
 
 #[rustfmt::skip]
 const CALLBACK_BRIDGE: &[&str] = &[
-    "error", "barrier", "extra", "record", "process", "enter", "binding", "bridge",
+    "error", "catch_panic", "extra_list", "extra_m", "process", "enter", "binding", "bridge",
 ];
 
 /// What of the scheduler the bridge may see: one small door, and what users hand it.

@@ -14,7 +14,7 @@
 
 #![expect(unsafe_code, reason = "channels' states travel without their type")]
 
-use gosched_runtime_sys::lock::MutexGuard;
+use gosched_runtime_sys::sync::lock::MutexGuard;
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 use std::time::Instant;

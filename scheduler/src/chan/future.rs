@@ -8,7 +8,7 @@
 
 #![expect(unsafe_code, reason = "links the node of a pinned future")]
 
-use gosched_runtime_sys::primitive::mutated;
+use gosched_runtime_sys::sync::primitive::mutated;
 use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;

@@ -41,7 +41,7 @@ mod state;
 mod tests;
 pub(crate) mod timed;
 
-use gosched_runtime_sys::primitive::Arc;
+use gosched_runtime_sys::sync::primitive::Arc;
 
 pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,

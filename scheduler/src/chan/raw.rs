@@ -13,8 +13,8 @@
 
 #![expect(unsafe_code, reason = "waiting hands the state's own wait lists to `waiter::wait_until`")]
 
-use gosched_runtime_sys::lock::{Mutex, MutexGuard};
-use gosched_runtime_sys::primitive::{AtomicUsize, Ordering, mutated};
+use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
+use gosched_runtime_sys::sync::primitive::{AtomicUsize, Ordering, mutated};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

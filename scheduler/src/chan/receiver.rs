@@ -1,6 +1,6 @@
 //! The receiving end, and the iterators over it.
 
-use gosched_runtime_sys::primitive::Arc;
+use gosched_runtime_sys::sync::primitive::Arc;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::time::{Duration, Instant};

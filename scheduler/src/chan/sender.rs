@@ -1,6 +1,6 @@
 //! The sending end.
 
-use gosched_runtime_sys::primitive::Arc;
+use gosched_runtime_sys::sync::primitive::Arc;
 use std::fmt;
 use std::time::{Duration, Instant};
 

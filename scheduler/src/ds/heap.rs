@@ -30,7 +30,7 @@
 use std::fmt;
 use std::ptr;
 
-use gosched_runtime_sys::fetch;
+use gosched_runtime_sys::memory::prefetch;
 
 /// Marks the end of the list of vacant slots, and a slot whose entry has come out.
 const NOWHERE: u32 = u32::MAX;
@@ -237,8 +237,8 @@ impl<K> Heap<K> {
         if let Some(first) = self.entries.get(place) {
             let first = ptr::from_ref(first).addr();
             (0..16 * size_of::<Entry>())
-                .step_by(fetch::LINE)
-                .for_each(|line| fetch::ahead(first.wrapping_add(line)));
+                .step_by(prefetch::LINE)
+                .for_each(|line| prefetch::line(first.wrapping_add(line)));
         }
     }
 }

@@ -23,8 +23,8 @@
 
 use std::mem;
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::mutated;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::mutated;
 
 struct State<H> {
     waiting: Vec<H>,

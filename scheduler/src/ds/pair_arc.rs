@@ -26,8 +26,8 @@ use std::mem;
 use std::ops::Deref;
 use std::ptr::NonNull;
 
-use gosched_runtime_sys::fatal::{Part, fatal};
-use gosched_runtime_sys::primitive::{AtomicUsize, Ordering, fence, mutated};
+use gosched_runtime_sys::signal::fatal::{Part, fatal};
+use gosched_runtime_sys::sync::primitive::{AtomicUsize, Ordering, fence, mutated};
 
 /// What the owners share. Opaque to others; it is named by those who change the type that it is
 /// known by.

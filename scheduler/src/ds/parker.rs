@@ -66,7 +66,7 @@
 //! - A count of permits: a G waits for one thing at a time, and a wake-up too many must not excuse
 //!   the next wait.
 
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, const_fn, mutated};
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, const_fn, mutated};
 
 const RUNNING: u32 = 0;
 const PARKED: u32 = 1;

@@ -32,9 +32,9 @@
 //! BUSY, because from `acquire` on nobody else changes the word. (An outsider's exchange expects a
 //! pointer, never BUSY: promise 2. A second `acquire` swaps BUSY for BUSY.)
 //!
-//! Edge [revocable.box]: `release` releases, `acquire` and `take` acquire. Edge [revocable.gone]: `take`
-//! releases, an `acquire` that finds NONE acquires. A box put back by `release` after a `take` comes
-//! from elsewhere, where its owner got it properly.
+//! Edge [revocable.box]: `release` releases, `acquire` and `take` acquire. Edge [revocable.gone]:
+//! `take` releases, an `acquire` that finds NONE acquires. A box put back by `release` after a
+//! `take` comes from elsewhere, where its owner got it properly.
 //!
 //! *The judged pointer may have been away* (A-B-A): the own thread entered and left between the
 //! look and the taking. The box is on the table all the same, so taking it is as good as before;
@@ -62,7 +62,7 @@
 use std::fmt;
 use std::ptr;
 
-use gosched_runtime_sys::primitive::{AtomicPtr, Ordering, const_fn, mutated};
+use gosched_runtime_sys::sync::primitive::{AtomicPtr, Ordering, const_fn, mutated};
 
 /// The address that stands for BUSY; no box has it, see [`Revocable::new`].
 const BUSY: usize = 1;
@@ -101,8 +101,8 @@ impl<T: Send> Revocable<T> {
     #[inline]
     pub(crate) fn acquire(&self) -> Result<Option<Box<T>>, Reentered> {
         // ORDERING[revocable.box]: partner is the store in `release`.
-        // ORDERING[revocable.gone]: partner is the exchange in `take`: what the outsider noted before
-        // it took.
+        // ORDERING[revocable.gone]: partner is the exchange in `take`: what the outsider noted
+        // before it took.
         let word = if mutated("revocable.enter_peeks") {
             self.word.load(Ordering::Acquire)
         } else {
@@ -123,8 +123,8 @@ impl<T: Send> Revocable<T> {
             "only who entered leaves"
         );
         let word = owned.map_or(ptr::null_mut(), Box::into_raw);
-        // ORDERING[revocable.box]: partner are the swap in `acquire` and the exchange in `take`: who gets
-        // the box next sees all that was done with it.
+        // ORDERING[revocable.box]: partner are the swap in `acquire` and the exchange in `take`:
+        // who gets the box next sees all that was done with it.
         let published =
             if mutated("revocable.leave_relaxed") { Ordering::Relaxed } else { Ordering::Release };
         self.word.store(word, published);

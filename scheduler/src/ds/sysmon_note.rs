@@ -7,8 +7,8 @@
 //! no wake-ups. So whoever leaves something behind - a G in a queue of an M that goes on to run
 //! user code, work for any M while no P is idle, an M in the line - has to wake it. One promise:
 //!
-//! *Nothing waits unseen.* If something was left behind and [`wake`](SysmonNote::wake) called after it,
-//! sysmon looks again after that, or was looking and saw it.
+//! *Nothing waits unseen.* If something was left behind and [`wake`](SysmonNote::wake) called after
+//! it, sysmon looks again after that, or was looking and saw it.
 //!
 //! # Why it holds
 //!
@@ -16,9 +16,9 @@
 //! sysmon's store that says that it sleeps, H the barrier after it, V its last view of what waits.
 //! [watch.sleep]
 //!
-//! B and H are an asymmetric pair (`runtime_sys::barrier`): L sees S, or V sees W. In the first
-//! case `wake` wakes; in the second sysmon does not sleep. `wake` may be called before every switch
-//! to a goroutine, so its side is the light one: a load of a word that hardly ever changes.
+//! B and H are an asymmetric pair (`runtime_sys::sync::membarrier`): L sees S, or V sees W. In the
+//! first case `wake` wakes; in the second sysmon does not sleep. `wake` may be called before every
+//! switch to a goroutine, so its side is the light one: a load of a word that hardly ever changes.
 //!
 //! Deadlines are the same: who leaves one behind that no sleeping M keeps tells, and sysmon's last
 //! view is of them, too. `until` is stored before H, so that a teller whose deadline V did not see
@@ -35,9 +35,9 @@
 //! - Asking sysmon by a counter that tellers raise: a shared line that every M writes to.
 
 use gosched_runtime_sys::clock::to_instant;
-use gosched_runtime_sys::note::Note;
-use gosched_runtime_sys::primitive::{
-    AtomicU32, AtomicU64, Ordering, const_fn, heavy_barrier, light_barrier, mutated,
+use gosched_runtime_sys::sync::note::Note;
+use gosched_runtime_sys::sync::primitive::{
+    AtomicU32, AtomicU64, Ordering, const_fn, heavy_fence, light_fence, mutated,
 };
 
 use super::timers::NEVER;
@@ -84,7 +84,7 @@ impl SysmonNote {
     #[must_use]
     pub(crate) fn wake(&self) -> Told {
         if !mutated("sysmon_note.tell_unfenced") {
-            light_barrier();
+            light_fence();
         }
         match self.word.load(Ordering::Relaxed) {
             AWAKE | CLOSED => Told::Done,
@@ -96,7 +96,7 @@ impl SysmonNote {
     #[inline]
     #[must_use]
     pub(crate) fn wake_for_deadline(&self, at: u64) -> Told {
-        light_barrier();
+        light_fence();
         match self.word.load(Ordering::Relaxed) {
             AWAKE | CLOSED => Told::Done,
             ASLEEP if self.until.load(Ordering::Relaxed) <= at => Told::Done,
@@ -131,7 +131,7 @@ impl SysmonNote {
             return;
         }
         if !mutated("sysmon_note.sleep_unfenced") {
-            heavy_barrier();
+            heavy_fence();
         }
         if waits() && !mutated("sysmon_note.sleep_without_view") {
             let _told_already =

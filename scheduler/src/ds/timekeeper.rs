@@ -26,8 +26,8 @@
 //! ```
 //!
 //! An M that leaves, or lends its thread to a goroutine that blocks it, calls
-//! [`needs_keeper`](Timekeeper::needs_keeper) in place of `take_over`, and wakes another M to be the
-//! timekeeper.
+//! [`needs_keeper`](Timekeeper::needs_keeper) in place of `take_over`, and wakes another M to be
+//! the timekeeper.
 //!
 //! # Why it holds
 //!
@@ -54,7 +54,7 @@
 //!   price, to save it from waking up once, at the deadline that it had.
 //! - A thread that only keeps the time: each timer is then two thread switches away.
 
-use gosched_runtime_sys::primitive::{AtomicU64, Ordering, const_fn, fence, mutated};
+use gosched_runtime_sys::sync::primitive::{AtomicU64, Ordering, const_fn, fence, mutated};
 
 use super::timers::NEVER;
 
@@ -74,8 +74,8 @@ impl Timekeeper {
     }
 
     /// For an M that is about to sleep; `first` reads the heaps. With `Some` it is the timekeeper
-    /// and sleeps until then, and calls [`step_down`](Self::step_down) when it wakes up. With `None` it
-    /// sleeps without a timeout.
+    /// and sleeps until then, and calls [`step_down`](Self::step_down) when it wakes up. With
+    /// `None` it sleeps without a timeout.
     pub(crate) fn take_over(&self, first: impl FnOnce() -> u64) -> Option<u64> {
         if !mutated("timekeeper.watch_unfenced") {
             // ORDERING[timekeeper.handshake]: after this M's timers, and after it quit, before it

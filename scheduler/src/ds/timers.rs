@@ -30,8 +30,8 @@
 
 use std::array;
 
-use gosched_runtime_sys::lock::{Mutex, MutexGuard};
-use gosched_runtime_sys::primitive::{AtomicU64, Ordering::Relaxed, mutated};
+use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
+use gosched_runtime_sys::sync::primitive::{AtomicU64, Ordering::Relaxed, mutated};
 
 use super::heap::{Heap, Room, TimerId};
 

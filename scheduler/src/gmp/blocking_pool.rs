@@ -1,8 +1,8 @@
 //! The threads behind `blocking`: mailboxes, handles, and the count of who there is.
 //!
-//! A helper has a mailbox of one message, which it waits at with a time limit, and the [`IdleWorkers`]
-//! says whose turn it is. Who ends joins the one that ended before, so that a pool that shrinks
-//! leaves one thread to be joined at most, and shutdown joins that.
+//! A helper has a mailbox of one message, which it waits at with a time limit, and the
+//! [`IdleWorkers`] says whose turn it is. Who ends joins the one that ended before, so that a pool
+//! that shrinks leaves one thread to be joined at most, and shutdown joins that.
 //!
 //! This is the only file that names crossbeam-channel.
 //!
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use gosched_runtime_sys::lock::Mutex;
+use gosched_runtime_sys::sync::lock::Mutex;
 
 use crate::ds::grow;
 use crate::ds::idle_workers::{IdleWorkers, Worker};

@@ -1,8 +1,8 @@
 //! Who am I: the M, the runtime and the G of the calling thread.
 //!
 //! One [`Current`] lies where its thread keeps it (the M's loop, or the record of a thread-backed
-//! G), and one word of the thread points to it (`runtime_sys::slot`). Several runtimes on one
-//! thread - a goroutine of one calls C, which calls into another - make a stack of them.
+//! G), and one word of the thread points to it (`runtime_sys::thread::tls`). Several runtimes on
+//! one thread - a goroutine of one calls C, which calls into another - make a stack of them.
 //!
 //! A signal handler may find any of this at any instruction: every field is an atomic, a `Current`
 //! is whole before the word points to it, and the word is cleared before it goes.
@@ -20,7 +20,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
-use gosched_runtime_sys::slot;
+use gosched_runtime_sys::thread::tls;
 
 use crate::ds::revocable::Reentered;
 use crate::gmp::g::{G, GOwned, Resumed, running_owned};
@@ -55,13 +55,13 @@ impl Current {
     /// order. Wherever a signal may arrive meanwhile, the thread has a signal stack.
     pub(crate) unsafe fn publish(&self, sched: &Sched) {
         self.sched.store(ptr::from_ref(sched).cast_mut(), Relaxed);
-        self.prev.store(slot::current().cast::<Current>().cast_mut(), Relaxed);
-        slot::set_current(ptr::from_ref(self).cast());
+        self.prev.store(tls::current().cast::<Current>().cast_mut(), Relaxed);
+        tls::set_current(ptr::from_ref(self).cast());
     }
 
     /// Undoes `publish`.
     pub(crate) fn retract(&self) {
-        slot::set_current(self.prev.load(Relaxed).cast_const().cast());
+        tls::set_current(self.prev.load(Relaxed).cast_const().cast());
     }
 
     /// The runtime.
@@ -194,7 +194,7 @@ impl Drop for InsideWithP {
 /// Calls `f` with the calling thread's place, if it has one. `f` must not suspend.
 #[inline(always)]
 pub(crate) fn with<R>(f: impl FnOnce(Option<&Current>) -> R) -> R {
-    let current = slot::current().cast::<Current>();
+    let current = tls::current().cast::<Current>();
     // SAFETY: the word is set by `publish` to a `Current` that stays until this thread retracts it.
     f(unsafe { current.as_ref() })
 }

@@ -27,10 +27,11 @@
 //! or a running M that wants it (handing it over directly would make every release wait for a
 //! thread to wake, a convoy); a head that was passed over for too long gets the next one directly.
 //!
-//! Free work goes to sleepers that take any ([`Dispatch::give_to_sleeper`]): a lent thread that is about to
-//! leave does not, and two of them would send each other for ever. Where no M sleeps and none can
-//! be made, publishers have relied on a search that nobody carries out, and an M that has just
-//! looked may be on its way to sleep: it finds [`Dispatch::ask_next_sleeper_to_look`] there, and looks again.
+//! Free work goes to sleepers that take any ([`Dispatch::give_to_sleeper`]): a lent thread that is
+//! about to leave does not, and two of them would send each other for ever. Where no M sleeps and
+//! none can be made, publishers have relied on a search that nobody carries out, and an M that has
+//! just looked may be on its way to sleep: it finds [`Dispatch::ask_next_sleeper_to_look`] there,
+//! and looks again.
 //!
 //! # Home Ms and rescues
 //!
@@ -62,8 +63,8 @@ mod state;
 
 use std::ops::Deref;
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::{
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::{
     AtomicUsize,
     Ordering::{Relaxed, SeqCst},
     fence, mutated,
@@ -167,8 +168,8 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         self.put_back(p, idle, now);
     }
 
-    /// After a G was pushed to the inbox of the M at `remote`: sees to it that the M looks. True: no
-    /// P is idle, and the M stands in the line.
+    /// After a G was pushed to the inbox of the M at `remote`: sees to it that the M looks. True:
+    /// no P is idle, and the M stands in the line.
     pub(crate) fn kick(&self, remote: &S, idle: &Idle, now: impl FnOnce() -> u64) -> bool {
         if !mutated("dispatch.push_without_fence") {
             // ORDERING[dispatch.sleep]: after Push, before Look; pairs with the fence in `sleep`.

@@ -4,8 +4,8 @@
 //!
 //! - Exactly one party *owns* a G at any time: the M that runs it, the queue that holds it, or -
 //!   while it is parked - the queues it waits in, jointly, until one claimer wins it from its
-//!   [`Parker`]. Ownership is a value, [`Runnable`]; the fields in [`GOwned`] are reachable through it
-//!   alone.
+//!   [`Parker`]. Ownership is a value, [`Runnable`]; the fields in [`GOwned`] are reachable through
+//!   it alone.
 //! - G records are type-stable: they are carved from the runtime's slab, recycled, and freed with
 //!   the runtime. A late look at `parker` or `id` reads some G's word, never unmapped memory.
 //! - A G that has started and is settled stays with its `home` M until it ends.
@@ -20,8 +20,9 @@
 //!
 //! # Safety
 //!
-//! `G` is `Sync` although it and `GOwned` have plain cells: see `Runnable`. `G::own` is null or points
-//! to an `GOwned` that stays until it is null again; only the G's owner changes it, and follows it.
+//! `G` is `Sync` although it and `GOwned` have plain cells: see `Runnable`. `G::own` is null or
+//! points to an `GOwned` that stays until it is null again; only the G's owner changes it, and
+//! follows it.
 #![expect(unsafe_code, reason = "ownership of a G is a token that moves between threads")]
 
 use std::cell::Cell;
@@ -29,7 +30,7 @@ use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
 
-use gosched_runtime_sys::fetch;
+use gosched_runtime_sys::memory::prefetch;
 
 pub use crate::cancelled::{CancelScope, Cancelled};
 use crate::ds::list::{Link, Linked};
@@ -208,11 +209,11 @@ impl Runnable {
     #[inline]
     pub(crate) fn fetch(&self) {
         let owned = self.g().owned.load(Relaxed).addr();
-        for line in (0..size_of::<GOwned>()).step_by(fetch::LINE) {
-            fetch::ahead(owned.wrapping_add(line));
+        for line in (0..size_of::<GOwned>()).step_by(prefetch::LINE) {
+            prefetch::line(owned.wrapping_add(line));
         }
-        for line in (0..FRAMES).step_by(fetch::LINE) {
-            fetch::ahead(owned.wrapping_sub(fetch::LINE + line));
+        for line in (0..FRAMES).step_by(prefetch::LINE) {
+            prefetch::line(owned.wrapping_sub(prefetch::LINE + line));
         }
     }
 
@@ -220,8 +221,8 @@ impl Runnable {
     #[inline(always)]
     pub(crate) fn owned(&self) -> &GOwned {
         let owned = self.g().owned.load(Relaxed);
-        // SAFETY: null, or what `attach_owned`'s caller keeps until `detach_owned`, which takes the G by
-        // its one token, too.
+        // SAFETY: null, or what `attach_owned`'s caller keeps until `detach_owned`, which takes the
+        // G by its one token, too.
         unsafe { owned.as_ref() }.expect("only what has begun is asked for its owner's part")
     }
 

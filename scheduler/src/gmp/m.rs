@@ -7,9 +7,9 @@
 //! # Invariants
 //!
 //! - The table holds this M's P while user code runs; see `ds::revocable`.
-//! - [`MOwned`] belongs to the M's own thread, and only while that has it in hand (`current::Inside`,
-//!   and `in_scheduler` says so): a re-entry (an allocator hook under a queue operation) sees that and
-//!   keeps out. Who has the P in hand has this, too.
+//! - [`MOwned`] belongs to the M's own thread, and only while that has it in hand
+//!   (`current::Inside`, and `in_scheduler` says so): a re-entry (an allocator hook under a queue
+//!   operation) sees that and keeps out. Who has the P in hand has this, too.
 //! - The record is on the free list, or belongs to one thread.
 //!
 //! # Safety
@@ -25,9 +25,9 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::StaticMutex;
-use gosched_runtime_sys::signal_stack::SignalStack;
+use gosched_runtime_sys::signal::stack::SignalStack;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::StaticMutex;
 
 use crate::ds::grow;
 use crate::ds::revocable::Revocable;
@@ -221,8 +221,8 @@ impl M {
     ///
     /// # Safety
     ///
-    /// Called on the M's thread by who has set the flag ([`enter_scheduler`](Self::enter_scheduler)), and
-    /// no other reference from here is alive.
+    /// Called on the M's thread by who has set the flag
+    /// ([`enter_scheduler`](Self::enter_scheduler)), and no other reference from here is alive.
     #[expect(clippy::mut_from_ref, reason = "the flag is the lock")]
     #[inline(always)]
     pub(crate) unsafe fn owned(&self) -> &mut MOwned {

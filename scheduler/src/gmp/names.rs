@@ -13,7 +13,7 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use gosched_runtime_sys::lock::Mutex;
+use gosched_runtime_sys::sync::lock::Mutex;
 
 use crate::ds::grow;
 

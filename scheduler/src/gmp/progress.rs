@@ -13,7 +13,7 @@
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use gosched_runtime_sys::thread::CpuClock;
+use gosched_runtime_sys::clock::CpuClock;
 
 use crate::gmp::g::G;
 

@@ -26,11 +26,12 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-use gosched_runtime_sys::fork;
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::note::Note;
-use gosched_runtime_sys::stack::Shape;
-use gosched_runtime_sys::thread::{monotonic_ns, usable_cpus};
+use gosched_runtime_sys::clock::monotonic_ns;
+use gosched_runtime_sys::memory::stack::Shape;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::note::Note;
+use gosched_runtime_sys::thread::fork;
+use gosched_runtime_sys::thread::usable_cpus;
 
 use crate::carry::SwitchHooks;
 use crate::ds::grow;

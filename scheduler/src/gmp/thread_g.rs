@@ -16,7 +16,7 @@ use std::sync::atomic::{
     Ordering::{Relaxed, Release},
 };
 
-use gosched_runtime_sys::primitive::{StaticMutex, heavy_barrier, light_barrier};
+use gosched_runtime_sys::sync::primitive::{StaticMutex, heavy_fence, light_fence};
 
 use crate::ds::grow;
 use crate::gmp::current::Current;
@@ -133,9 +133,9 @@ impl ThreadG {
     pub(crate) fn register(&self, sched: &Sched) -> Result<(), Closed> {
         self.runtime.store(ptr::from_ref(sched).cast_mut(), Relaxed);
         // After the registration, before the look: the light side of the pair whose other one is in
-        // `registered_in`. Either that one finds the thread, or this one finds the runtime closing. A
-        // full fence would be a quarter of a callback.
-        light_barrier();
+        // `registered_in`. Either that one finds the thread, or this one finds the runtime closing.
+        // A full fence would be a quarter of a callback.
+        light_fence();
         if sched.closing() {
             self.unregister(sched);
             return Err(Closed);
@@ -170,7 +170,7 @@ pub(crate) fn registered_in(sched: &Sched) -> Vec<&'static ThreadG> {
     let mut inside = Vec::with_capacity(16);
     loop {
         // After `close`, before the look at who is in: see `join`.
-        heavy_barrier();
+        heavy_fence();
         let all = ALL.lock();
         // ORDERING[thread_g.left]: pairs with the store in `leave`.
         let is_inside =

@@ -1,6 +1,6 @@
 //! The thread that calls futures' wakers at their time: what is put in while it goes to sleep.
 
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, thread};
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, thread};
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 use std::task::{Wake, Waker};

@@ -1,7 +1,7 @@
 //! The waiter protocol, through the channel that runs on it: hand-over against cancel, disconnect
 //! and each other.
 
-use gosched_runtime_sys::primitive::thread;
+use gosched_runtime_sys::sync::primitive::thread;
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,6 +1,6 @@
 //! Wakers against the wait of who polls.
 
-use gosched_runtime_sys::primitive::thread;
+use gosched_runtime_sys::sync::primitive::thread;
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 

@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::note::Note;
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, thread};
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::note::Note;
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, thread};
 
 use super::models;
 use crate::ds::idle_workers::{IdleWorkers, Worker};

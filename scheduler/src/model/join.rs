@@ -8,7 +8,7 @@
 //! does not order.
 #![expect(unsafe_code, reason = "the model reads and writes plain cells, which loom checks")]
 
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, UnsafeCell, thread};
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, UnsafeCell, thread};
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 

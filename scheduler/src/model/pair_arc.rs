@@ -6,7 +6,7 @@
 //! The value is a plain cell; loom reports an access that the protocol does not order.
 #![expect(unsafe_code, reason = "the model reads and writes a plain cell, which loom checks")]
 
-use gosched_runtime_sys::primitive::{UnsafeCell, thread};
+use gosched_runtime_sys::sync::primitive::{UnsafeCell, thread};
 
 use super::models;
 use crate::ds::pair_arc::PairArc;

@@ -7,7 +7,7 @@
 
 #![expect(unsafe_code, reason = "polls what is in a pinned future")]
 
-use gosched_runtime_sys::primitive::thread;
+use gosched_runtime_sys::sync::primitive::thread;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -6,7 +6,9 @@
 //! does not order.
 #![expect(unsafe_code, reason = "the model reads and writes plain cells, which loom checks")]
 
-use gosched_runtime_sys::primitive::{Arc, AtomicPtr, AtomicU32, Ordering, UnsafeCell, thread};
+use gosched_runtime_sys::sync::primitive::{
+    Arc, AtomicPtr, AtomicU32, Ordering, UnsafeCell, thread,
+};
 use std::ptr;
 
 use super::models;

@@ -10,7 +10,7 @@
 use std::mem;
 use std::sync::Arc;
 
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, mutated, thread};
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, mutated, thread};
 
 use super::models;
 use crate::ds::idle::Idle;

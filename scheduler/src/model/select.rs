@@ -1,7 +1,7 @@
 //! Selects, through the engine that ships: against other selects, plain operations, disconnects,
 //! deadlines and cancels.
 
-use gosched_runtime_sys::primitive::thread;
+use gosched_runtime_sys::sync::primitive::thread;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use std::mem;
 // Not loom's: its drop panics once more after a deadlock was reported.
 use std::sync::Arc;
 
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, UnsafeCell, mutated, thread};
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, UnsafeCell, mutated, thread};
 
 use super::models;
 use crate::ds::idle::Idle;

@@ -6,8 +6,8 @@
 
 #![expect(unsafe_code, reason = "begins and ends waits")]
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::thread;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::thread;
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! The locks without what they guard: exclusion, hand-over, cancel, deadline.
 
-use gosched_runtime_sys::primitive::thread;
+use gosched_runtime_sys::sync::primitive::thread;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;

@@ -6,7 +6,7 @@
 // Not loom's: its drop panics once more after a deadlock was reported.
 use std::sync::Arc;
 
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, mutated, thread};
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, mutated, thread};
 
 use super::models;
 use crate::ds::idle::Idle;

@@ -1,8 +1,8 @@
 //! A wait with a time limit: its waker, the one who fires its timer, and the owner, who takes the
 //! timer out and begins the next wait, in which nobody may reach it any more.
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::{Arc, AtomicU32, Ordering, thread};
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::{Arc, AtomicU32, Ordering, thread};
 
 use super::models;
 use crate::ds::heap::TimerId;

@@ -7,7 +7,7 @@
 
 #![expect(unsafe_code, reason = "polls with a pinned node")]
 
-use gosched_runtime_sys::primitive::thread;
+use gosched_runtime_sys::sync::primitive::thread;
 use std::mem::ManuallyDrop;
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;

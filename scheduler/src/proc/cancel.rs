@@ -30,7 +30,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
-use gosched_runtime_sys::thread::monotonic_ns;
+use gosched_runtime_sys::clock::monotonic_ns;
 
 use crate::ds::timers::NEVER;
 use crate::gmp::current;

@@ -15,7 +15,7 @@
 //! them, for each time a server has nothing to do. They are looked at once everything else says
 //! that it is over.
 
-use gosched_runtime_sys::new_thread;
+use gosched_runtime_sys::thread::spawn_thread;
 
 use crate::ds::timers::NEVER;
 use crate::dump::Dump;
@@ -60,7 +60,7 @@ fn report_once(sched: &Sched) -> bool {
     }
     let text = text(&Dump::of(sched));
     let name = format!("{}-report", sched.config.name);
-    let _no_thread_no_report = new_thread::spawn(name, move || {
+    let _no_thread_no_report = spawn_thread(name, move || {
         tracing::debug!(goroutines = %text, "gosched: all goroutines wait, for each other or for somebody outside");
     });
     false

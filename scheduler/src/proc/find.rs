@@ -9,7 +9,8 @@ use std::mem;
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
-use gosched_runtime_sys::thread::{monotonic_ns, yield_thread};
+use gosched_runtime_sys::clock::monotonic_ns;
+use gosched_runtime_sys::thread::yield_thread;
 
 use crate::ds::timers::NEVER;
 use crate::gmp::current::{Current, InsideWithP};

@@ -11,7 +11,8 @@
 
 use std::time::Instant;
 
-use gosched_runtime_sys::thread::{monotonic_ns, yield_thread};
+use gosched_runtime_sys::clock::monotonic_ns;
+use gosched_runtime_sys::thread::yield_thread;
 
 use crate::ds::parker::{Claim, Commit};
 use crate::gmp::current::{self, Current};

@@ -18,7 +18,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
-use gosched_runtime_sys::fatal::{Part, fatal};
+use gosched_runtime_sys::signal::fatal::{Part, fatal};
 
 use crate::gmp::current;
 use crate::gmp::g::{Cancelled, GOwned, LocalValue};

@@ -15,8 +15,8 @@ use std::ptr;
 use std::thread;
 use std::time::Instant;
 
+use gosched_runtime_sys::clock::monotonic_ns;
 use gosched_runtime_sys::clock::{to_instant, to_ns};
-use gosched_runtime_sys::thread::monotonic_ns;
 
 use crate::ds::timers::NEVER;
 use crate::gmp::current::{self, Current};

@@ -15,9 +15,9 @@ use std::mem;
 use std::ptr::NonNull;
 use std::time::Instant;
 
-use gosched_runtime_sys::fatal::{Part, fatal};
-use gosched_runtime_sys::note::Note;
-use gosched_runtime_sys::thread::monotonic_ns;
+use gosched_runtime_sys::clock::monotonic_ns;
+use gosched_runtime_sys::signal::fatal::{Part, fatal};
+use gosched_runtime_sys::sync::note::Note;
 
 use crate::ds::parker::Commit;
 use crate::ds::timers::NEVER;

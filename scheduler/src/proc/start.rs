@@ -13,9 +13,9 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
-use gosched_runtime_sys::context::Context;
-use gosched_runtime_sys::fatal::{Part, fatal};
-use gosched_runtime_sys::stack::{self, Stack};
+use gosched_runtime_sys::memory::context::Context;
+use gosched_runtime_sys::memory::stack::{self, Stack};
+use gosched_runtime_sys::signal::fatal::{Part, fatal};
 
 use crate::gmp::body::{Begin, Built, Entry};
 use crate::gmp::current::{self, Current, InsideWithP};

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
-use gosched_runtime_sys::new_thread;
+use gosched_runtime_sys::thread::spawn_thread;
 
 use crate::ds::grow;
 use crate::gmp::m::M;
@@ -87,7 +87,7 @@ fn prepared(sched: &Sched) -> io::Result<&'static M> {
 fn spawn(sched: &Sched, m: &'static M) -> io::Result<()> {
     let owner = sched.arc();
     let name = format!("{}-m{}", sched.config.name, sched.m_count());
-    let join = new_thread::spawn(name, move || (owner.m_main)(&owner, m))?;
+    let join = spawn_thread(name, move || (owner.m_main)(&owner, m))?;
     keep(sched, join);
     Ok(())
 }

@@ -2,8 +2,8 @@
 //!
 //! A goroutine that computes for seconds, waits for a disk or sleeps in C keeps its thread; it must
 //! not keep the right to run goroutines with it. One thread per runtime looks at the Ms every now
-//! and then. What it sees of an M is its [`Progress`](crate::gmp::progress::Progress) and its thread's CPU clock;
-//! what is to be done about it is in `policy::retake`; here it is carried out.
+//! and then. What it sees of an M is its [`Progress`](crate::gmp::progress::Progress) and its
+//! thread's CPU clock; what is to be done about it is in `policy::retake`; here it is carried out.
 //!
 //! - An M that two looks find in the same round is in user code. Its thread's clock stands and it
 //!   is not ready to run: it is *blocked*, and its P goes at once. Else it *computes*, and its P
@@ -31,7 +31,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use gosched_runtime_sys::thread::monotonic_ns;
+use gosched_runtime_sys::clock::monotonic_ns;
 
 use crate::ds::revocable::Observed;
 use crate::ds::timers::NEVER;

@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
-use gosched_runtime_sys::new_thread;
+use gosched_runtime_sys::thread;
 
 use crate::ds::grow;
 use crate::gmp::body::{Begin, Entry};
@@ -59,7 +59,7 @@ fn thread_for(sched: &Sched, g: Runnable) -> Result<(), (Runnable, io::Error)> {
     let raw = Arc::new(raw);
     let (owner, theirs) = (sched.arc(), raw.clone());
     let name = format!("{}-g", sched.config.name);
-    let made = new_thread::spawn(name, move || {
+    let made = thread::spawn_thread(name, move || {
         let mut next = take(&theirs);
         while let Some(g) = next {
             run_thread(&owner, g);

@@ -17,10 +17,10 @@
 
 use std::time::Instant;
 
+use gosched_runtime_sys::clock::monotonic_ns;
 use gosched_runtime_sys::clock::to_instant;
-use gosched_runtime_sys::fetch;
-use gosched_runtime_sys::note::Note;
-use gosched_runtime_sys::thread::monotonic_ns;
+use gosched_runtime_sys::memory::prefetch;
+use gosched_runtime_sys::sync::note::Note;
 
 use crate::ds::heap::TimerId;
 use crate::ds::parker::Claim;
@@ -72,7 +72,7 @@ impl<'a> Armed<'a> {
 /// Takes the next due timers out of a heap. The Gs that were parked: they are the caller's. `None`:
 /// so many are not due.
 fn pop<const N: usize>(sched: &Sched, heap: usize, now: u64) -> [Option<Option<Runnable>>; N] {
-    let fetch = |Sleeper(g): &Sleeper| fetch::ahead(g.addr().get());
+    let fetch = |Sleeper(g): &Sleeper| prefetch::line(g.addr().get());
     sched.all_ps[heap].timers.pop_several(now, fetch, |Sleeper(g)| {
         // SAFETY: it lies in a heap, so its goroutine waits and its record is there.
         match unsafe { g.as_ref() }.parker.notify() {

@@ -4,7 +4,7 @@
 //! any M may take calls `wake_p` after it: the first half of the wake-up protocol of `ds::idle`, of
 //! which `find` is the other.
 
-use gosched_runtime_sys::thread::monotonic_ns;
+use gosched_runtime_sys::clock::monotonic_ns;
 
 use crate::gmp::current::{self, Current};
 use crate::gmp::dispatch::Started;

@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 
-use gosched_runtime_sys::new_thread;
-use gosched_runtime_sys::thread::monotonic_ns;
+use gosched_runtime_sys::clock::monotonic_ns;
+use gosched_runtime_sys::thread::spawn_thread;
 
 use crate::ds::sysmon_note::Told;
 use crate::gmp::sched::Sched;
@@ -46,7 +46,7 @@ fn start_sysmon(sched: &Sched) {
 fn spawn_sysmon(sched: &Sched) -> io::Result<()> {
     let owner = sched.arc();
     let name = format!("{}-sysmon", sched.config.name);
-    let join = new_thread::spawn(name, move || (owner.sysmon_main)(&owner))?;
+    let join = spawn_thread(name, move || (owner.sysmon_main)(&owner))?;
     keep(sched, join);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Waiting for what a mutex guards to become true.
 
-use gosched_runtime_sys::primitive::const_fn;
+use gosched_runtime_sys::sync::primitive::const_fn;
 use std::fmt;
 use std::mem;
 use std::sync::{LockResult, PoisonError};

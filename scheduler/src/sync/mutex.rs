@@ -25,7 +25,7 @@ use crate::proc::yield_now::preempt_point;
 use crate::sync::raw::mutex::{RawMutex, TimedOut};
 use crate::wait::polled::PolledNode;
 use crate::wait::waiter::Wakeup;
-use gosched_runtime_sys::primitive::const_fn;
+use gosched_runtime_sys::sync::primitive::const_fn;
 
 /// Mutual exclusion between goroutines, threads and futures: `std::sync::Mutex`, except that who
 /// waits for it parks, and that it may be held over a wait.
@@ -253,14 +253,10 @@ impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.as_ref().get_ref();
-        // SAFETY: pinned; `drop` leaves.
-        if this.mutex.raw.try_lock()
-            || unsafe { this.mutex.raw.poll(&this.node, cx.waker().clone()) }
-        {
-            Poll::Ready(this.mutex.guard())
-        } else {
-            Poll::Pending
-        }
+        let has = this.mutex.raw.try_lock()
+            // SAFETY: pinned; `drop` leaves.
+            || unsafe { this.mutex.raw.poll(&this.node, cx.waker().clone()) };
+        if has { Poll::Ready(this.mutex.guard()) } else { Poll::Pending }
     }
 }
 

@@ -7,8 +7,8 @@
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::const_fn;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::const_fn;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};

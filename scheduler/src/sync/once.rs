@@ -17,7 +17,7 @@ use crate::proc::park::Parking;
 use crate::proc::target::Target;
 use crate::proc::yield_now::preempt_point;
 use crate::sync::raw::once::{Found, RawOnce};
-use gosched_runtime_sys::primitive::const_fn;
+use gosched_runtime_sys::sync::primitive::const_fn;
 
 /// Runs a closure once, whoever calls first: `std::sync::Once`, except that the closure may wait,
 /// and that others park until it has returned.

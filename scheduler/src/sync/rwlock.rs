@@ -26,7 +26,7 @@ use crate::proc::target::Target;
 use crate::proc::yield_now::preempt_point;
 use crate::sync::raw::rwlock::{RawRwLock, Wants};
 use crate::wait::polled::PolledNode;
-use gosched_runtime_sys::primitive::const_fn;
+use gosched_runtime_sys::sync::primitive::const_fn;
 
 /// Many readers or one writer: `std::sync::RwLock`, except that who waits parks, and that it may be
 /// held over a wait.

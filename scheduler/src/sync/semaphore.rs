@@ -6,7 +6,7 @@
 
 #![expect(unsafe_code, reason = "polls with the node of a pinned future")]
 
-use gosched_runtime_sys::primitive::const_fn;
+use gosched_runtime_sys::sync::primitive::const_fn;
 use std::error::Error;
 use std::fmt;
 use std::mem;

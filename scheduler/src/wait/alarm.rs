@@ -19,11 +19,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Waker;
 use std::time::Instant;
 
+use gosched_runtime_sys::clock::monotonic_ns;
 use gosched_runtime_sys::clock::{to_instant, to_ns};
-use gosched_runtime_sys::new_thread;
-use gosched_runtime_sys::note::Note;
-use gosched_runtime_sys::primitive::mutated;
-use gosched_runtime_sys::thread::monotonic_ns;
+use gosched_runtime_sys::sync::note::Note;
+use gosched_runtime_sys::sync::primitive::mutated;
+use gosched_runtime_sys::thread::spawn_thread;
 
 use crate::ds::heap::TimerId;
 use crate::ds::timers::{NEVER, Timers};
@@ -87,7 +87,7 @@ impl WakerTimers {
     }
 
     fn start(&'static self) {
-        let made = new_thread::spawn("gosched-clock".to_owned(), move || self.run());
+        let made = spawn_thread("gosched-clock".to_owned(), move || self.run());
         if made.is_err() {
             self.runs.store(false, Relaxed);
             // Others may have relied on it meanwhile.

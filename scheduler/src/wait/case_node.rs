@@ -7,7 +7,7 @@
 
 #![expect(unsafe_code, reason = "links nodes of its caller's frame")]
 
-use gosched_runtime_sys::primitive::Ordering;
+use gosched_runtime_sys::sync::primitive::Ordering;
 
 use super::race::Race;
 use super::waiter::{End, Unpark, WaitList, Waiter, Whom};

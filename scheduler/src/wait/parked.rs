@@ -8,8 +8,8 @@
 
 #![expect(unsafe_code, reason = "links a node of its own frame")]
 
-use gosched_runtime_sys::lock::{Mutex, MutexGuard};
-use gosched_runtime_sys::primitive::mutated;
+use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
+use gosched_runtime_sys::sync::primitive::mutated;
 use std::cell::UnsafeCell;
 use std::mem::{self, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -13,8 +13,8 @@
 
 #![expect(unsafe_code, reason = "links a node of a pinned future")]
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::Ordering;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::Ordering;
 use std::task::Waker;
 
 use super::waiter::{End, Unpark, WaitList, Waiter, Wakeup, Whom};

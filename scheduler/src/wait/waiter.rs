@@ -4,9 +4,9 @@
 //! future - and is linked, by raw pointers, into a [`WaitList`] that the primitive keeps inside its
 //! own lock. The same node stands for a goroutine, for a foreign thread's goroutine, for a plain
 //! thread ([`Whom::Parked`]; the difference between these is in its target, [`Unpark`], alone) and
-//! for whoever polls a future ([`Whom::Polls`]). The owner's side of each is a module: [`parked`](super::parked)
-//! for what parks, [`polled`] for futures, [`race`] for one who waits in several lists at once. The
-//! loom models bring a target of their own and run these very files.
+//! for whoever polls a future ([`Whom::Polls`]). The owner's side of each is a module:
+//! [`parked`](super::parked) for what parks, [`polled`] for futures, [`race`] for one who waits in
+//! several lists at once. The loom models bring a target of their own and run these very files.
 //!
 //! # Invariants
 //!
@@ -46,8 +46,8 @@
 
 #![expect(unsafe_code, reason = "nodes lie with the waiters and are linked through raw pointers")]
 
-use gosched_runtime_sys::primitive::{AtomicU32, Cell, Ordering, mutated};
-use gosched_runtime_sys::thread::monotonic_ns;
+use gosched_runtime_sys::clock::monotonic_ns;
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Cell, Ordering, mutated};
 use std::marker::{PhantomData, PhantomPinned};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -174,8 +174,8 @@ impl<T, K> Waiter<T, K> {
 
     #[inline(always)]
     pub(super) fn is_done(&self) -> bool {
-        // ORDERING[waiter.done]: pairs with the store in `Popped::complete`: the slot is as the waker
-        // left it, and the node is the owner's alone.
+        // ORDERING[waiter.done]: pairs with the store in `Popped::complete`: the slot is as the
+        // waker left it, and the node is the owner's alone.
         self.done.load(Ordering::Acquire) != 0
     }
 }

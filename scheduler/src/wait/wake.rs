@@ -1,6 +1,6 @@
 //! Waking everybody who waits in a list.
 
-use gosched_runtime_sys::lock::{Mutex, MutexGuard};
+use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
 
 use super::waiter::{Mark, Popped, Unpark, WaitList, wake_each};
 

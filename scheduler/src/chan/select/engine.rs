@@ -25,7 +25,7 @@
 
 #![expect(unsafe_code, reason = "hands channels' states to their cases")]
 
-use gosched_runtime_sys::primitive::mutated;
+use gosched_runtime_sys::sync::primitive::mutated;
 use std::panic::resume_unwind;
 use std::ptr::NonNull;
 use std::time::Instant;

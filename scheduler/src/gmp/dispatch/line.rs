@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use gosched_runtime_sys::primitive::mutated;
+use gosched_runtime_sys::sync::primitive::mutated;
 
 use super::remote::HAS_P;
 use super::state::State;

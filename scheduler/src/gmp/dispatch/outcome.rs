@@ -1,6 +1,6 @@
 //! How a search for a P, or for somebody to run one, ends.
 
-use gosched_runtime_sys::note::Note;
+use gosched_runtime_sys::sync::note::Note;
 
 use super::remote::NextP;
 

@@ -7,9 +7,9 @@
 use std::fmt;
 use std::time::Instant;
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::note::Note;
-use gosched_runtime_sys::primitive::{
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::note::Note;
+use gosched_runtime_sys::sync::primitive::{
     AtomicBool, AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
     mutated,

@@ -20,7 +20,7 @@
 
 use std::ops::Deref;
 
-use gosched_runtime_sys::primitive::{Ordering::Relaxed, mutated};
+use gosched_runtime_sys::sync::primitive::{Ordering::Relaxed, mutated};
 
 use super::state::State;
 use super::{Dispatch, Remote};

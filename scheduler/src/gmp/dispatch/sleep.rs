@@ -3,8 +3,8 @@
 use std::mem;
 use std::ops::Deref;
 
-use gosched_runtime_sys::note::Note;
-use gosched_runtime_sys::primitive::{
+use gosched_runtime_sys::sync::note::Note;
+use gosched_runtime_sys::sync::primitive::{
     Ordering::{Acquire, SeqCst},
     fence, mutated,
 };

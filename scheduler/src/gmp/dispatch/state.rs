@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::ptr;
 
 use super::remote::{ASLEEP, IN_LINE, Remote};
-use gosched_runtime_sys::primitive::Ordering::Relaxed;
+use gosched_runtime_sys::sync::primitive::Ordering::Relaxed;
 
 /// An M that owns ready Gs and waits for a P.
 pub(super) struct InLine<S> {

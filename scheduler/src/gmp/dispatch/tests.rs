@@ -215,7 +215,7 @@ fn a_nudge_ends_a_nap_and_not_the_sleep() {
     let (dispatch, idle) = world(0);
     let remote: S = Arc::new(Remote::new());
     let naps = std::cell::Cell::new(0);
-    let nap = |note: &gosched_runtime_sys::note::Note| {
+    let nap = |note: &gosched_runtime_sys::sync::note::Note| {
         naps.set(naps.get() + 1);
         if naps.get() == 1 {
             assert!(dispatch.wake_a_sleeper());

@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use gosched_runtime_sys::context::{Context, Suspender};
+use gosched_runtime_sys::memory::context::{Context, Suspender};
 
 /// Where a G may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -33,8 +33,8 @@
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, const_fn, mutated};
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, const_fn, mutated};
 use std::time::Instant;
 
 use crate::wait::park::Park;

@@ -32,8 +32,8 @@
 
 #![expect(unsafe_code, reason = "waits in its own queues")]
 
-use gosched_runtime_sys::lock::{Mutex, MutexGuard};
-use gosched_runtime_sys::primitive::{AtomicUsize, Ordering, const_fn, mutated};
+use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
+use gosched_runtime_sys::sync::primitive::{AtomicUsize, Ordering, const_fn, mutated};
 use std::task::Waker;
 use std::time::Instant;
 

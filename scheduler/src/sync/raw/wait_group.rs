@@ -14,8 +14,8 @@
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::{AtomicUsize, Ordering, mutated};
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::{AtomicUsize, Ordering, mutated};
 use std::task::Waker;
 use std::time::Instant;
 
