@@ -18,11 +18,11 @@
 //! | restore the copied mask | nobody; the thread is C's |
 //! | cancellation as it was | nobody |
 //!
-//! In the first version of this (Go's f8e6418), `current` is set before the signal stack is
-//! registered, and signals are not blocked: a handler in between runs Go code on whatever stack it
-//! is given. Its successor took the M before blocking. Then a handler inside the list's locked
-//! phase that needs an M itself waits for the thread it has interrupted (golang/go#42207). Both
-//! orders can be compiled back in, and the storm must notice.
+//! Two other orders are wrong, and Go had both in 2015. Without blocking, a handler between
+//! `current` and the signal stack runs Go code on whatever stack it is given (Go's f8e6418). With
+//! the M taken before blocking, a handler inside the list's locked phase that needs an M itself
+//! waits for the thread it has interrupted (golang/go#42207). Both orders can be compiled back in,
+//! and the storm must notice.
 //!
 //! A fault while signals are blocked kills the process without its handler. The steps in between
 //! contain nothing that faults.

@@ -1,12 +1,12 @@
-//! Why a thread was not let in, or what came out of it.
+//! Why a thread could not enter, or how its callback ended.
 
 use std::any::Any;
 use std::{error, fmt, io};
 
 /// What [`Bridge::enter`](crate::Bridge::enter) returns instead of the callback's value.
 ///
-/// Except for [`Panicked`](Self::Panicked) the callback did not run, and was dropped where `enter`
-/// was called.
+/// With every variant except [`Panicked`](Self::Panicked), the callback did not run and was dropped
+/// in `enter`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum EnterError {
@@ -14,19 +14,19 @@ pub enum EnterError {
     NotRunning,
     /// The runtime is shutting down, or has.
     ShutDown,
-    /// This process is a forked child of the one that built the runtime; the runtime's threads are
-    /// not here.
+    /// This process is a forked child of the process that built the runtime; the runtime's threads
+    /// are not here.
     Forked,
     /// The call came from a signal handler.
     SignalHandler,
     /// There was no memory for another M or its signal stack.
     Resources(io::Error),
-    /// The callback panicked; this is the payload, as in [`std::thread::Result`].
+    /// The callback panicked. The payload is as in [`std::thread::Result`].
     Panicked(Box<dyn Any + Send>),
 }
 
 impl EnterError {
-    /// A refill that failed with this OS error.
+    /// Returns the error of a refill that failed with this OS error.
     pub(crate) fn refill(errno: i32) -> Self {
         Self::Resources(io::Error::from_raw_os_error(errno))
     }
@@ -50,7 +50,7 @@ impl fmt::Display for EnterError {
     }
 }
 
-/// The message of a payload that `panic!` made.
+/// Returns the message of a payload that `panic!` made.
 fn text(payload: &(dyn Any + Send)) -> Option<&str> {
     payload
         .downcast_ref::<&str>()
