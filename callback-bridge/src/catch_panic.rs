@@ -34,8 +34,8 @@ impl Drop for ForcedUnwind {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             fatal(&[Part::Text(
-                "gosched: a callback was left without a return, by pthread_exit or a foreign exception; its goroutine \
-                 cannot go on\n",
+                "gosched: a callback was left without a return, by pthread_exit or a foreign \
+                 exception; its goroutine cannot go on\n",
             )]);
         }
     }
@@ -48,9 +48,8 @@ mod tests {
     #[test]
     fn a_panic_is_a_value() {
         let outcome = catch_panic(|| -> i32 { std::panic::resume_unwind(Box::new(7)) });
-        assert!(
-            matches!(outcome, Err(EnterError::Panicked(payload)) if payload.downcast_ref() == Some(&7))
-        );
+        let Err(EnterError::Panicked(payload)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(payload.downcast_ref(), Some(&7));
     }
 
     #[test]

@@ -86,8 +86,7 @@ mod tests {
     fn passes_the_reason_of_a_failed_refill_on() {
         let error = EnterError::refill(libc::ENOMEM);
         assert!(error.source().is_some());
-        assert!(
-            matches!(error, EnterError::Resources(reason) if reason.raw_os_error() == Some(libc::ENOMEM))
-        );
+        let EnterError::Resources(reason) = error else { panic!("{error:?}") };
+        assert_eq!(reason.raw_os_error(), Some(libc::ENOMEM));
     }
 }

@@ -329,7 +329,7 @@ impl Debt {
 
 /// The value of `head` while the list is locked; no node lies at an odd address.
 fn locked<T>() -> *mut T {
-    const { assert!(align_of::<T>() > 1, "a node at an odd address would look like a locked list") };
+    const { assert!(align_of::<T>() > 1, "a node at an odd address looks like a locked list") };
     ptr::without_provenance_mut(1)
 }
 

@@ -1,9 +1,9 @@
-//! The bridge's half of an extra M.
+//! Extra Ms, as the bridge sees them.
 //!
-//! An [`ExtraM`] pairs the scheduler's half ([`ForeignM`]: the M and its thread-backed goroutine)
-//! with what has to be undone on the thread that has it: its signal mask and its former signal
-//! stack. It is made outside the gap and never freed. So it is intact for a thread that went away
-//! without a word, and for a late wake-up.
+//! An [`ExtraM`] has two halves. The scheduler's half ([`ForeignM`]) is the M and its thread-backed
+//! goroutine. The bridge's half is what has to be undone on the thread that has it: its signal mask
+//! and its former signal stack. An extra M is made outside the gap and never freed. So it is intact
+//! for a thread that went away without a word, and for a late wake-up.
 //!
 //! An M is in one of three hands:
 //!
@@ -127,7 +127,7 @@ impl ExtraM {
         }
     }
 
-    /// Takes our signal stack off a thread that ends, and puts nothing in its place: the former
+    /// Takes our signal stack off a thread that ends, and puts nothing in its place. The former
     /// stack is from long ago, and std has unmapped its own by now. Signals are blocked.
     pub(crate) fn take_stack_off_at_exit(&mut self) {
         if let (Some(stack), Some(_)) = (&self.stack, self.before.take()) {

@@ -1,6 +1,6 @@
-//! The operating system's part of `gosched`: signal masks, signal stacks, handlers and their
-//! chaining, a thread-exit hook, stack bounds, stack memory, the context switch, and the note that
-//! a thread sleeps on. This crate knows no G, M or P.
+//! The operating system's part of `gosched`. It has signal masks, signal stacks, handlers and their
+//! chaining, and a thread-exit hook. It has stack bounds, stack memory, the context switch, and the
+//! note that a thread sleeps on. This crate knows no G, M or P.
 //!
 //! It is an implementation detail of the `gosched` facade; its API follows the needs of the crates
 //! above it.

@@ -88,7 +88,11 @@ impl<T> Lock<T> {
     const_fn! {
         /// Returns a free lock around `value`.
         pub fn new(value: T) -> Self {
-            Self { word: Futex::new(FREE), sleepers: AtomicU32::new(0), value: UnsafeCell::new(value) }
+            Self {
+                word: Futex::new(FREE),
+                sleepers: AtomicU32::new(0),
+                value: UnsafeCell::new(value),
+            }
         }
     }
 

@@ -82,8 +82,8 @@ impl Note {
                 }
                 // Takes SLEEPING back, or the token that arrived after the deadline: its waker will
                 // not call again.
-                // ORDERING[note.token]: partner is the swap in `wake`; the waker's earlier writes become
-                // visible.
+                // ORDERING[note.token]: partner is the swap in `wake`; the waker's earlier writes
+                // become visible.
                 return self.futex.word.swap(EMPTY, Ordering::Acquire) == WOKEN;
             }
         }

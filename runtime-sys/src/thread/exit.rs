@@ -1,4 +1,4 @@
-//! A hook on the end of threads, also of those that C made: a pthread key with a destructor.
+//! A hook on the end of threads, also of threads that C made: a pthread key with a destructor.
 //!
 //! Rust's thread-local destructors are no substitute. They end before the key destructors begin, so
 //! a hook of ours may touch only const, drop-free thread-locals. C code in its own key destructors

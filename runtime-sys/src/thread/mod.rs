@@ -10,7 +10,7 @@
 //! | [`fork`] | whether this process is a forked child |
 //! | [`pthread_cancel`] | cancellation, held off for a while |
 //!
-//! What may enter: what concerns one operating-system thread. M records belong to `scheduler/src`.
+//! What may enter: code about one operating-system thread. M records belong to `scheduler/src`.
 //! Begin with `tls.rs`: its head says what a goroutine that changes threads may not do.
 //!
 //! # Safety

@@ -6,8 +6,8 @@
 //! is made.
 //!
 //! A window is left. Two threads that try at the same moment can both succeed where there is room
-//! for one only, and another part of the process may map memory meanwhile. But not every thread
-//! made at the limit ends the process.
+//! for one only. Another part of the process may map memory meanwhile. But not every thread made at
+//! the limit ends the process.
 //!
 //! Rejected: making threads by `pthread_create`. It would close the window. But such a thread has
 //! no name in std's messages, and the output of goroutines in a test would no longer be captured.

@@ -1,8 +1,8 @@
 //! The thread-locals of the whole workspace.
 //!
-//! All are `const`-initialised and have no destructor. So two kinds of code can read them that
-//! could not read others: a pthread key's destructor, which runs after Rust's own thread-locals are
-//! gone, and a signal handler, which may run before any was made.
+//! All are `const`-initialised and have no destructor. So a pthread key's destructor can read them,
+//! which runs after Rust's own thread-locals are gone. So can a signal handler, which may run
+//! before any of them was used.
 //!
 //! Every accessor is `#[inline(never)]`, returns a value, and computes the address afresh. A
 //! goroutine that switches stacks may resume on another thread. But the optimiser takes the address
