@@ -27,9 +27,9 @@ pub enum Binding {
 /// The way in for a thread that the runtime did not create.
 ///
 /// A C callback holds a bridge, in its user data or in a static, and calls [`enter`](Self::enter)
-/// with a closure. Inside the closure it is a goroutine: it may use channels, locks and everything
-/// else that waits. The closure runs on the calling thread, at once, however busy the runtime is.
-/// When it waits, that thread sleeps.
+/// with a closure. Inside the closure the thread is a goroutine: it may use channels, locks and
+/// everything else that waits. The closure runs on the calling thread, at once, however busy the
+/// runtime is. When it waits, that thread sleeps.
 ///
 /// ```
 /// # fn runtime() -> std::io::Result<gosched_scheduler::Runtime> {

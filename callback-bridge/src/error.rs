@@ -41,7 +41,7 @@ impl fmt::Display for EnterError {
                 f.write_str("the callback's runtime runs in the parent of this process")
             }
             Self::SignalHandler => f.write_str("a signal handler cannot enter the runtime"),
-            Self::Resources(error) => write!(f, "no machine for this thread: {error}"),
+            Self::Resources(error) => write!(f, "no extra M for this thread: {error}"),
             Self::Panicked(payload) => match text(payload.as_ref()) {
                 Some(text) => write!(f, "the callback panicked: {text}"),
                 None => f.write_str("the callback panicked"),
