@@ -58,7 +58,7 @@ fn bound_to(process: &Process) -> Option<&'static ExtraM> {
     ptr::eq(m.extra, &process.extra).then_some(m)
 }
 
-/// A call on a thread that has an M.
+/// Runs `f` on a thread that has an M.
 #[inline]
 fn enter_bound<R>(
     m: &'static ExtraM,
@@ -82,8 +82,8 @@ fn enter_bound<R>(
     }
 }
 
-/// The first call on a thread, which binds an M to it; or any call on a thread to which none can be
-/// bound.
+/// Runs `f` on a thread that has no M, and binds one to it. If none can be bound, the M is for this
+/// call only.
 #[cold]
 fn enter_and_bind<R>(destination: &Destination, f: impl FnOnce() -> R) -> Result<R, EnterError> {
     match bind(need_m(destination)?) {

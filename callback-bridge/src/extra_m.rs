@@ -10,7 +10,7 @@
 //! - the list's;
 //! - a call's, as a unique reference;
 //! - a thread's: bound, and the thread's own word points to it. Until the exit hook takes it apart,
-//!   only what never changes is read.
+//!   only its constant fields and its flag are used.
 //!
 //! # Safety
 //!
