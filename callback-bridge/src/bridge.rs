@@ -114,8 +114,11 @@ impl Bridge {
     /// Runs `f` as a goroutine on the calling thread and returns its value.
     ///
     /// `errno` is the same afterwards as before. Pthread cancellation is held off meanwhile; a
-    /// cancel that arrives takes effect in C. If the thread is a goroutine of this runtime already,
-    /// `f` is a part of that goroutine; while `f` waits, the thread sleeps.
+    /// cancel that arrives takes effect in C.
+    ///
+    /// If this runtime is the innermost one that the thread is in, `f` is a part of the thread's
+    /// goroutine; while `f` waits, the thread sleeps. If the thread is in another runtime further
+    /// in, `f` is a new goroutine, even if the thread is in this runtime further out.
     ///
     /// Do not call it in a signal handler. Do not leave `f` by `pthread_exit` or `longjmp`. The
     /// first ends the process with a message. The second is undefined behaviour, as it is across
