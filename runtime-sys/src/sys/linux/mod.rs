@@ -1,4 +1,4 @@
-//! Linux. Run with glibc; musl has the same calls, but nobody has tested it.
+//! Linux. Tested with glibc; musl has the same calls but is untested.
 
 mod descriptor;
 mod futex;
