@@ -4,8 +4,9 @@
 //! The order is policy. A build that does not fit it is restructured; the order does not bend to
 //! make it pass.
 
-use crate::source::{Source, close, module_name, words};
 use crate::{PACKAGES, assert_bites, assert_clean, tree};
+use source_tree::imports::{imports, module_path, use_tree};
+use source_tree::source::{Source, words};
 
 /// A module may name what stands before it. `lib` is last of all and may name everything.
 ///
@@ -126,14 +127,6 @@ fn modules_point_down(sources: &[Source]) -> Vec<String> {
     findings
 }
 
-/// `a::b` of `package/src/a/b.rs` and of `package/src/a/b/mod.rs`.
-fn module_path(source: &Source, package: &str) -> Vec<String> {
-    let path =
-        source.path.trim_start_matches(package).trim_start_matches('/').trim_start_matches("src/");
-    let path = path.trim_end_matches(".rs").trim_end_matches("/mod");
-    path.split('/').map(str::to_owned).collect()
-}
-
 /// The place of the longest entry that `path` lies in.
 fn rank(order: &[&str], path: &[String]) -> Option<usize> {
     if path.first().is_some_and(|first| first == "lib") {
@@ -143,72 +136,6 @@ fn rank(order: &[&str], path: &[String]) -> Option<usize> {
         let prefix = path[..length].join("::");
         order.iter().position(|entry| entry.split('|').any(|name| name == prefix))
     })
-}
-
-/// The paths that a file names from its own crate, with the lines they begin on.
-fn imports(source: &Source, module: &[String]) -> Vec<(usize, Vec<String>)> {
-    let mut found = Vec::new();
-    for (word, up) in [("crate", usize::MAX), ("self", 0), ("super", 1)] {
-        for offset in words(&source.product, word) {
-            // In the middle of a path it is no beginning.
-            if source.product[..offset].ends_with("::") {
-                continue;
-            }
-            let Some(mut rest) = source.product[offset + word.len()..].strip_prefix("::") else {
-                continue;
-            };
-            let mut up = up;
-            while let Some(further) = rest.strip_prefix("super::") {
-                (rest, up) = (further, up + 1);
-            }
-            let mut base = module.to_vec();
-            base.extend(enclosing(&source.product, offset));
-            base.truncate(base.len().saturating_sub(up));
-            let mut paths = Vec::new();
-            use_tree(rest, base, &mut paths);
-            let line = source.line_of(offset);
-            found.extend(paths.into_iter().map(|path| (line, path)));
-        }
-    }
-    found
-}
-
-/// The modules inside the file that the offset lies in, outermost first.
-fn enclosing(code: &str, offset: usize) -> Vec<String> {
-    let around = words(code, "mod").filter(|start| *start < offset).filter_map(|start| {
-        let name = module_name(&code[start..])?;
-        let open = start
-            + code[start..].find(['{', ';']).filter(|at| code[start + at..].starts_with('{'))?;
-        (open..close(code, open)?).contains(&offset).then(|| name.to_owned())
-    });
-    around.collect()
-}
-
-/// Spells out `a::{b, c::d}` behind `base`.
-fn use_tree(code: &str, base: Vec<String>, into: &mut Vec<Vec<String>>) {
-    let code = code.trim_start();
-    if code.starts_with('{') {
-        let end = close(code, 0).map_or(code.len(), |end| end - 1);
-        return top_level_parts(&code[1..end]).for_each(|part| use_tree(part, base.clone(), into));
-    }
-    let length = code.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(code.len());
-    let mut path = base;
-    if length > 0 && &code[..length] != "self" {
-        path.push(code[..length].to_owned());
-    }
-    match code[length..].strip_prefix("::") {
-        Some(rest) => use_tree(rest, path, into),
-        None => into.push(path),
-    }
-}
-
-fn top_level_parts(list: &str) -> impl Iterator<Item = &str> {
-    let mut depth = 0;
-    list.split(move |c: char| {
-        depth += i32::from(c == '{') - i32::from(c == '}');
-        c == ',' && depth == 0
-    })
-    .filter(|part| !part.trim().is_empty())
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What rots: length, leftovers, ignored tests, mistakes that nobody switches on, words that mean
 //! something else.
 
-use crate::source::{Source, has_word, words};
 use crate::{assert_bites, assert_clean, tree};
+use source_tree::source::{Source, has_word, words};
 use std::collections::BTreeSet;
 
 /// Lines of a file without its unit tests: what can be read in one sitting.
