@@ -31,16 +31,18 @@ use std::time::Instant;
 use gosched_runtime_sys::lock::Mutex;
 use gosched_runtime_sys::new_thread;
 
-use crate::blocking_pool::{Client, Errand, Helper, Job, Runner};
-use crate::current;
+use crate::gmp::blocking_pool::{Client, Errand, Helper, Job, Runner};
+use crate::gmp::current;
+use crate::gmp::sched::Sched;
+use crate::gmp::thread_g::ThreadG;
+use crate::gmp::wait_reason::Why;
 use crate::proc::attach;
 use crate::proc::in_place;
 use crate::proc::locals;
 use crate::proc::park::{self, Parking, Target};
-use crate::sched::Sched;
-use crate::thread_g::ThreadG;
-use crate::waiter::{self, Parks, WaitList};
-use crate::why::Why;
+use crate::wait::park::Parks;
+use crate::wait::parked;
+use crate::wait::waiter::{Popped, WaitList};
 
 /// Runs `f`, which may block the thread for long - a file, a C library, a `std` lock,
 /// `std::thread::sleep` - without holding other goroutines up.
@@ -120,7 +122,7 @@ impl Client for Done {
     fn tell(&self) {
         let mut state = self.0.lock();
         state.done = true;
-        let wake = state.waiter.pop().map(waiter::Popped::dismiss);
+        let wake = state.waiter.pop().map(Popped::dismiss);
         drop(state);
         // GONE: the goroutine, and with it the errand.
         if let Some(wake) = wake {
@@ -173,7 +175,7 @@ impl Drop for UntilDone<'_> {
         let parking = Shielded(parking);
         // SAFETY: the guard is of this lock, whose one list lives in what the caller holds.
         let _served =
-            unsafe { waiter::wait(&self.0.0, state, |state| &mut state.waiter, None, &parking) };
+            unsafe { parked::wait(&self.0.0, state, |state| &mut state.waiter, None, &parking) };
     }
 }
 

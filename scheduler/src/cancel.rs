@@ -36,18 +36,18 @@ use std::time::{Duration, Instant};
 use gosched_runtime_sys::lock::Mutex;
 use gosched_runtime_sys::primitive::mutated;
 
-pub use crate::g::{CancelScope, Cancelled};
+pub use crate::gmp::g::{CancelScope, Cancelled};
 pub use future::TokenFuture;
 
-use crate::current;
 use crate::ds::grow;
 use crate::ds::timers::NEVER;
+use crate::gmp::current;
+use crate::gmp::wait_reason::Why;
 use crate::proc::cancel::{self, Region};
 use crate::proc::park::{Parking, Target, Wake};
-use crate::waiter::{
-    Parks, Passed, Place, Popped, Rouse, Roused, Step, WaitList, line_up, wake_each,
-};
-use crate::why::Why;
+use crate::wait::park::Parks;
+use crate::wait::parked::{Passed, Place, Step, line_up};
+use crate::wait::waiter::{Popped, Rouse, Roused, WaitList, wake_each};
 
 /// Runs `f` so that no cancel, of whatever kind, ends a wait in it. A cancel that arrives stays
 /// pending, and the first wait after `f` unwinds for it.

@@ -22,13 +22,13 @@ use std::sync::Arc;
 
 use gosched_runtime_sys::stack;
 
-use crate::current;
-use crate::g::G;
-use crate::g::look::Look;
-use crate::names::Name;
-use crate::sched::Sched;
-use crate::thread_g;
-use crate::why::Why;
+use crate::gmp::current;
+use crate::gmp::g::G;
+use crate::gmp::g::view::Look;
+use crate::gmp::names::Name;
+use crate::gmp::sched::Sched;
+use crate::gmp::thread_g;
+use crate::gmp::wait_reason::Why;
 
 /// The goroutines of a runtime, in the order of their numbers. Its `Display` has a line for each.
 ///

@@ -9,12 +9,12 @@
 //! contracts say when that is right.
 #![expect(unsafe_code, reason = "publishes a foreign thread's place")]
 
-use crate::current;
+use crate::gmp::current;
+use crate::gmp::thread_g::ThreadG;
 use crate::proc::{locals, park};
-use crate::thread_g::ThreadG;
 
+pub use crate::gmp::thread_g::Closed;
 pub use crate::runtime::{Handle, Runtime};
-pub use crate::thread_g::Closed;
 
 /// An extra M with its thread-backed G: what a foreign thread runs as. Immortal; the bridge
 /// recycles it.

@@ -14,8 +14,8 @@ use gosched_runtime_sys::fatal::{Part, fatal};
 use gosched_runtime_sys::handler::{self, Fault, Verdict};
 use gosched_runtime_sys::slot;
 
-use crate::current;
-use crate::g::{G, Own, running_own};
+use crate::gmp::current;
+use crate::gmp::g::{G, Own, running_own};
 
 /// Below a thread's stack, an access this near to it is an overflow even where the system does not
 /// tell the guard's size (the main thread's stack grows downwards to its limit).

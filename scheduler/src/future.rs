@@ -11,7 +11,7 @@
 //!
 //! # Safety
 //!
-//! The one unsafe operation is the call of `waiter::wait`: guard and list are of the same signal,
+//! The one unsafe operation is the call of `parked::wait`: guard and list are of the same signal,
 //! which the waiting frame holds.
 #![expect(unsafe_code, reason = "waits in the signal's list")]
 
@@ -22,11 +22,14 @@ use std::task::{Context, Poll, Wake, Waker};
 use gosched_runtime_sys::lock::Mutex;
 use gosched_runtime_sys::primitive::mutated;
 
+use crate::gmp::wait_reason::Why;
 use crate::go::go;
 use crate::join::JoinHandle;
 use crate::proc::park::{Parking, Target};
-use crate::waiter::{self, Parks, Rouse, WaitList, Waited};
-use crate::why::Why;
+use crate::wait::park::Parks;
+use crate::wait::parked;
+use crate::wait::parked::Waited;
+use crate::wait::waiter::{Popped, Rouse, WaitList};
 
 /// What a waker wakes.
 pub(crate) struct Signal<K: Rouse = Target> {
@@ -47,7 +50,7 @@ impl<K: Rouse> Signal<K> {
     /// Ends the wait that is, or else the next one.
     pub(crate) fn wake_up(&self) {
         let mut state = self.state.lock();
-        let wake = state.waiting.pop().map(waiter::Popped::dismiss);
+        let wake = state.waiting.pop().map(Popped::dismiss);
         state.woken = wake.is_none() && !mutated("future.wake_forgotten");
         drop(state);
         if let Some(wake) = wake {
@@ -77,7 +80,7 @@ impl<K: Rouse> Signal<K> {
         // SAFETY: the guard is of this lock; the list is one field of the state, which nothing
         // replaces.
         let waited =
-            unsafe { waiter::wait(&self.state, state, |state| &mut state.waiting, None, &parking) };
+            unsafe { parked::wait(&self.state, state, |state| &mut state.waiting, None, &parking) };
         if let Waited::Cancelled(_) = waited {
             parking.raise();
         }

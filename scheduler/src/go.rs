@@ -2,13 +2,13 @@
 
 use std::panic::Location;
 
-use crate::body::{Entry, SharedBody};
-use crate::current;
-use crate::ds::shared::Shared;
-use crate::g::Kind;
+use crate::ds::pair_arc::Shared;
+use crate::gmp::body::{Entry, SharedBody};
+use crate::gmp::current;
+use crate::gmp::g::Kind;
+use crate::gmp::sched::Sched;
 use crate::join::{JoinHandle, Packet};
 use crate::proc::spawn;
-use crate::sched::Sched;
 
 /// Runs `f` as a new goroutine of the runtime that the caller is in: a goroutine's, or that of the
 /// callback it is in.

@@ -4,17 +4,17 @@ use std::io;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::body::{Begin, Body, Built, Entry, SharedBody};
-use crate::current;
-use crate::ds::shared::Shared;
-use crate::g::Kind;
+use crate::ds::pair_arc::Shared;
+use crate::gmp::body::{Begin, Body, Built, Entry, SharedBody};
+use crate::gmp::current;
+use crate::gmp::g::Kind;
+use crate::gmp::sched::Sched;
+use crate::gmp::thread_g;
 use crate::go::spawn_in;
 use crate::join::{JoinHandle, Packet};
-use crate::proc::beside::{Host, Newcomer};
+use crate::proc::colocate::{Host, Newcomer};
 use crate::proc::spawn;
 use crate::runtime::{Handle, check_stack_size};
-use crate::sched::Sched;
-use crate::thread_g;
 
 /// How a goroutine is to be made. [`go`](crate::go) is the short form, for one without wishes.
 ///

@@ -21,16 +21,18 @@ use std::time::Instant;
 use gosched_runtime_sys::lock::Mutex;
 use gosched_runtime_sys::primitive::mutated;
 
-use crate::body::{Begin, Body, NotStarted};
-use crate::ds::shared::Shared;
-use crate::g::{CancelScope, Cancelled};
-use crate::m::M;
-use crate::proc::beside::{Chain, Host, host_begins};
+use crate::ds::pair_arc::Shared;
+use crate::gmp::body::{Begin, Body, NotStarted};
+use crate::gmp::g::{CancelScope, Cancelled};
+use crate::gmp::m::M;
+use crate::gmp::wait_reason::Why;
 use crate::proc::cancel::can_unwind;
+use crate::proc::colocate::{Chain, Host, host_begins};
 use crate::proc::locals;
 use crate::proc::park::{self, Parking, Target, Wake};
-use crate::waiter::{self, Parks, Passed, Place, Rouse, Step, WaitList, line_up};
-use crate::why::Why;
+use crate::wait::park::Parks;
+use crate::wait::parked::{Passed, Place, Step, line_up};
+use crate::wait::waiter::{self, Rouse, WaitList};
 
 pub use handle::JoinHandle;
 pub(crate) use handle::Joint;
@@ -364,7 +366,7 @@ fn take<F, T, K: Rouse>(state: &mut State<F, T, K>) -> Option<thread::Result<T>>
 #[cfg(all(test, not(gosched_loom)))]
 mod tests {
     use super::*;
-    use crate::chan::seat::Seat;
+    use crate::testing::Seat;
 
     #[test]
     fn only_who_runs_it_is_cancelled() {

@@ -38,16 +38,18 @@ use gosched_runtime_sys::fatal::{Part, fatal};
 use gosched_runtime_sys::lock::Mutex;
 use gosched_runtime_sys::primitive::mutated;
 
-use crate::body::{Entry, SharedBody};
-use crate::current;
-use crate::ds::shared::Shared;
+use crate::ds::pair_arc::Shared;
+use crate::gmp::body::{Entry, SharedBody};
+use crate::gmp::current;
+use crate::gmp::sched::Sched;
+use crate::gmp::wait_reason::Why;
 use crate::go::spawn_in;
 use crate::join::{Afterwards, Joint, Packet};
 use crate::proc::cancel::shielded;
 use crate::proc::park::{Parking, Target};
-use crate::sched::Sched;
-use crate::waiter::{self, Parks, Rouse, WaitList};
-use crate::why::Why;
+use crate::wait::park::Parks;
+use crate::wait::parked;
+use crate::wait::waiter::{Popped, Rouse, WaitList};
 
 /// How many children of a scope are left, and who waits for their end.
 pub(crate) struct Tally<K: Rouse = Target> {
@@ -78,7 +80,7 @@ impl<K: Rouse> Tally<K> {
         let mut state = self.state.lock();
         state.left -= 1;
         let last = state.left == 0 && !mutated("scope.last_wakes_nobody");
-        let wake = if last { state.parent.pop().map(waiter::Popped::dismiss) } else { None };
+        let wake = if last { state.parent.pop().map(Popped::dismiss) } else { None };
         drop(state);
         if let Some(wake) = wake {
             wake.now();
@@ -108,7 +110,7 @@ impl<K: Rouse> Tally<K> {
             // SAFETY: the guard is of this lock, whose one list lives in this tally, which the
             // caller holds.
             let _served_or_not = unsafe {
-                waiter::wait(&self.state, state, |state| &mut state.parent, None, &parking)
+                parked::wait(&self.state, state, |state| &mut state.parent, None, &parking)
             };
         }
     }

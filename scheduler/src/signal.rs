@@ -2,7 +2,7 @@
 
 use gosched_runtime_sys::signal_stack;
 
-use crate::current;
+use crate::gmp::current;
 
 /// What a signal handler interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

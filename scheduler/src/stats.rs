@@ -8,11 +8,11 @@ use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::m::M;
+use crate::gmp::m::M;
+use crate::gmp::sched::Sched;
+use crate::gmp::stack_pool::StackStats;
+use crate::gmp::thread_g;
 use crate::runtime::{Handle, Runtime};
-use crate::sched::Sched;
-use crate::stack_pool::StackStats;
-use crate::thread_g;
 
 /// A runtime in numbers; see [`Runtime::stats`](crate::Runtime::stats).
 ///

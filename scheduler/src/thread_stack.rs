@@ -11,8 +11,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use gosched_runtime_sys::stack;
 use gosched_runtime_sys::thread::current_stack_bounds;
 
-use crate::current;
-use crate::g::{G, running_own};
+use crate::gmp::current;
+use crate::gmp::g::{G, running_own};
 use crate::proc::park::pinned;
 
 /// Runs `f` on the stack of the calling goroutine's thread, and returns what it returned: for deep

@@ -9,7 +9,7 @@ use criterion::Criterion;
 use crate::ds::inbox::Inbox;
 use crate::ds::list::{Link, Linked, List};
 use crate::ds::parker::Parker;
-use crate::ds::table::Table;
+use crate::ds::revocable::Table;
 use crate::ds::timers::Timers;
 
 pub(crate) fn measure(criterion: &mut Criterion) {

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::{EndsWaits, Shared, Token};
 use crate::proc::park::Target;
-use crate::waiter::polled::{PolledNode, leave_list, poll_in_list};
+use crate::wait::polled::{PolledNode, leave_list, poll_in_list};
 
 /// The future of [`Token::wait_async`].
 #[must_use = "a future does nothing unless it is polled"]

@@ -22,8 +22,9 @@ use std::time::Instant;
 use super::error::{RecvError, SendError};
 use super::raw::Channel;
 use super::state::{Nothing, Put, Rousing, State};
-use crate::waiter::race::{CaseNode, Race};
-use crate::waiter::{Rouse, Roused};
+use crate::wait::case_node::CaseNode;
+use crate::wait::race::Race;
+use crate::wait::waiter::{Rouse, Roused};
 
 /// Which way a case's values go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,10 +18,10 @@ use std::time::Instant;
 use super::error::{RecvError, SendError};
 use super::raw::Channel;
 use super::state::{Nothing, Put, Rousing};
-use crate::alarm::Alarm;
 use crate::proc::park::Target;
-use crate::waiter::Rouse;
-use crate::waiter::polled::{PolledNode, Standing};
+use crate::wait::alarm::Alarm;
+use crate::wait::polled::{PolledNode, Standing};
+use crate::wait::waiter::Rouse;
 
 /// The future of [`Receiver::recv_async`](super::Receiver::recv_async).
 #[must_use = "a future does nothing unless it is polled"]

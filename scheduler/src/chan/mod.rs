@@ -31,11 +31,9 @@ mod case;
 pub(crate) mod clock;
 mod error;
 pub(crate) mod future;
-mod here;
+mod inline;
 pub(crate) mod raw;
 mod receiver;
-#[cfg(test)]
-pub(crate) mod seat;
 pub(crate) mod select;
 mod sender;
 mod state;

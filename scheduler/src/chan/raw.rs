@@ -21,8 +21,11 @@ use std::time::{Duration, Instant};
 use super::clock::Clock;
 use super::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use super::state::{Nothing, Put, Rousing, State};
-use crate::waiter::{Parks, Place, Rouse, Roused, Waited, let_all_go, wait_until};
-use crate::why::Why;
+use crate::gmp::wait_reason::Why;
+use crate::wait::park::Parks;
+use crate::wait::parked::{Place, Waited, wait_until};
+use crate::wait::waiter::{Rouse, Roused};
+use crate::wait::wake::let_all_go;
 
 /// What senders and receivers share. `K` is what wakes a waiter: in every real channel,
 /// `proc::park::Target`.

@@ -37,7 +37,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::clock::Clock;
-use crate::waiter::{Popped, Rouse, Roused, WaitList, wake_each};
+use crate::wait::waiter::{Popped, Rouse, Roused, WaitList, wake_each};
 
 /// The state of a channel of values `T`. `K` is what wakes a goroutine or thread that waits.
 pub(crate) struct State<T, K: Rouse> {

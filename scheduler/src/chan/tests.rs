@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use super::raw::Channel;
-use super::seat::Seat;
 use super::{
     Receiver, RecvError, Select, SendError, Sender, TryRecvError, TrySendError, bounded, unbounded,
 };
+use crate::testing::Seat;
 
 /// Threads that start a given number of rounds: fewer where every step is interpreted.
 const ROUNDS: usize = if cfg!(miri) { 5 } else { 500 };

@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use std::{fmt, thread};
 
 use super::Joinable;
-use crate::ds::shared::{Counted, Shared};
-use crate::proc::beside::Host;
+use crate::ds::pair_arc::{Counted, Shared};
+use crate::proc::colocate::Host;
 
 /// A goroutine as its handles know it.
 pub(crate) struct Joint<'a, T> {

@@ -1,4 +1,4 @@
-//! How others settle beside a goroutine: see `proc::beside`.
+//! How others settle beside a goroutine: see `proc::colocate`.
 //!
 //! # Safety
 //!
@@ -6,7 +6,7 @@
 #![expect(unsafe_code, reason = "sends a newcomer to a host that runs")]
 
 use super::{Afterwards, Packet};
-use crate::proc::beside::{Host, Newcomer};
+use crate::proc::colocate::{Host, Newcomer};
 use crate::proc::park::Target;
 
 impl<F: Send, T: Send, A: Afterwards + Send + Sync> Host for Packet<F, T, Target, A> {

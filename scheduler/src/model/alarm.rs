@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use super::models;
-use crate::alarm::Clock;
+use crate::wait::alarm::Clock;
 
 /// A waker that counts its calls.
 struct Calls(AtomicU32);

@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::models;
 use crate::chan::clock::Clock;
 use crate::chan::raw::Channel;
-use crate::chan::seat::Seat;
+use crate::testing::Seat;
 
 type Chan = Arc<Channel<u32, Seat>>;
 

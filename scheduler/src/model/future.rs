@@ -5,8 +5,8 @@ use gosched_runtime_sys::primitive::thread;
 use std::sync::Arc;
 
 use super::models;
-use crate::chan::seat::Seat;
 use crate::future::Signal;
+use crate::testing::Seat;
 
 fn waker(signal: &Arc<Signal<Seat>>) -> thread::JoinHandle<()> {
     let signal = signal.clone();

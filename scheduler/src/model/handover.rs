@@ -17,9 +17,9 @@ use std::sync::Arc;
 use gosched_runtime_sys::primitive::{AtomicU32, Ordering, UnsafeCell, mutated, thread};
 
 use super::models;
-use crate::dispatch::{Dispatch, Roused, Seat, Slept, Waited, until_woken};
 use crate::ds::idle::Idle;
-use crate::ds::table::Table;
+use crate::ds::revocable::Table;
+use crate::gmp::dispatch::{Dispatch, Roused, Seat, Slept, Waited, until_woken};
 
 /// A P: whoever has it writes in it.
 struct Proc(UnsafeCell<u32>);

@@ -13,11 +13,11 @@ use gosched_runtime_sys::primitive::{AtomicU32, Ordering, UnsafeCell, thread};
 use std::sync::Arc;
 
 use super::models;
-use crate::body::Begin;
 use crate::chan::raw::Channel;
-use crate::chan::seat::Seat;
+use crate::gmp::body::Begin;
 use crate::join::{Afterwards, Cancels, Packet};
 use crate::scope::Tally;
+use crate::testing::Seat;
 
 /// The goroutine ends, and another one waits on its record; nobody cancelled that one.
 fn cancelled_while_it_ends() {

@@ -23,23 +23,23 @@ mod future;
 mod guarded;
 mod handover;
 mod idle;
+mod idle_workers;
 mod inbox;
 mod join;
+mod pair_arc;
 mod parker;
 mod polled;
 mod polled_sync;
-mod roster;
+mod revocable;
 mod search;
 mod select;
 mod set_procs;
-mod shared;
+mod split_wait;
 mod sync;
-mod table;
+mod sysmon_note;
 mod timekeeper;
 mod timers;
 mod token;
-mod two_part;
-mod watch;
 
 use std::panic::{self, AssertUnwindSafe};
 

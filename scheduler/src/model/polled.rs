@@ -18,7 +18,7 @@ use super::executor::Executor;
 use super::models;
 use crate::chan::future::{Receiving, Sending};
 use crate::chan::raw::Channel;
-use crate::chan::seat::Seat;
+use crate::testing::Seat;
 
 /// As of somebody's executor.
 fn poll<T>(future: &Pin<Box<Receiving<'_, T, Seat>>>, waker: Waker) -> Poll<Option<T>> {

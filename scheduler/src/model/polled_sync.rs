@@ -16,12 +16,12 @@ use std::task::{Poll, Waker};
 use super::executor::Executor;
 use super::guarded::Guarded;
 use super::models;
-use crate::chan::seat::Seat;
-use crate::sync::raw_mutex::RawMutex;
-use crate::sync::raw_rwlock::{RawRwLock, Wants};
-use crate::sync::raw_semaphore::RawSemaphore;
-use crate::sync::raw_wait_group::RawWaitGroup;
-use crate::waiter::polled::PolledNode;
+use crate::sync::raw::mutex::RawMutex;
+use crate::sync::raw::rwlock::{RawRwLock, Wants};
+use crate::sync::raw::semaphore::RawSemaphore;
+use crate::sync::raw::wait_group::RawWaitGroup;
+use crate::testing::Seat;
+use crate::wait::polled::PolledNode;
 
 /// A lock as its futures and its holder use it.
 trait Lock: Send + Sync + 'static {

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use gosched_runtime_sys::primitive::{AtomicU32, Ordering, mutated, thread};
 
 use super::models;
-use crate::dispatch::{Dispatch, Roused, Seat, Waited, until_woken};
 use crate::ds::idle::Idle;
+use crate::gmp::dispatch::{Dispatch, Roused, Seat, Waited, until_woken};
 
 /// What an M does with work that it found.
 #[derive(Clone, Copy, PartialEq)]

@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use super::models;
 use crate::chan::raw::Channel;
-use crate::chan::seat::Seat;
 use crate::chan::select::model::{Done, recv_or_recv, recv_or_send};
+use crate::testing::Seat;
 
 /// Two channels in one allocation. A select takes its locks in the order of addresses, and a model
 /// must repeat its runs exactly: of two allocations now one and now the other has the lower

@@ -1,6 +1,6 @@
 //! The number of Ps changes, while Ms run out of work, let Ps go that are too many, and publish.
 //!
-//! The functions here have the names of those in `proc::surplus`, `proc::set_procs`, `proc::wake`
+//! The functions here have the names of those in `proc::excess_p`, `proc::set_procs`, `proc::wake`
 //! and `proc::run`, and call the dispatch in their order. What must hold: in the end there are as
 //! many Ps as the last one asked for; a P is with one at a time; and work is run, also when it lay
 //! with a P that is retired. Ms that wait for forgotten work are a deadlock, which loom reports.
@@ -17,8 +17,8 @@ use std::sync::Arc;
 use gosched_runtime_sys::primitive::{AtomicU32, Ordering, UnsafeCell, mutated, thread};
 
 use super::models;
-use crate::dispatch::{Dispatch, Grown, Roused, Seat, Waited, until_woken};
 use crate::ds::idle::Idle;
+use crate::gmp::dispatch::{Dispatch, Grown, Roused, Seat, Waited, until_woken};
 
 /// A P: whoever has it writes in it. What is queued with it, others can see.
 struct Proc {

@@ -9,12 +9,12 @@ use std::time::Instant;
 
 use super::guarded::Guarded;
 use super::models;
-use crate::chan::seat::{CLOCK, Seat, TICK};
-use crate::sync::raw_condvar::RawCondvar;
-use crate::sync::raw_mutex::RawMutex;
-use crate::sync::raw_once::{Found, RawOnce};
-use crate::sync::raw_rwlock::RawRwLock;
-use crate::sync::raw_semaphore::RawSemaphore;
+use crate::sync::raw::condvar::RawCondvar;
+use crate::sync::raw::mutex::RawMutex;
+use crate::sync::raw::once::{Found, RawOnce};
+use crate::sync::raw::rwlock::RawRwLock;
+use crate::sync::raw::semaphore::RawSemaphore;
+use crate::testing::{CLOCK, Seat, TICK};
 
 type Mutex = Guarded<RawMutex<Seat>>;
 type Semaphore = Guarded<RawSemaphore<Seat>>;

@@ -17,8 +17,8 @@ use super::executor::Executor;
 use super::models;
 use crate::cancel::{CancelScope, Entered, Listed, Shared};
 use crate::chan::raw::Channel;
-use crate::chan::seat::Seat;
-use crate::waiter::polled::PolledNode;
+use crate::testing::Seat;
+use crate::wait::polled::PolledNode;
 
 type Token = Arc<Shared<Seat>>;
 

@@ -19,9 +19,9 @@ use gosched_runtime_sys::signal_mask::SignalMask;
 use gosched_runtime_sys::signal_stack::{self, Registered, SignalStack};
 use gosched_runtime_sys::thread::current_stack_bounds;
 
-use crate::current::Current;
-use crate::m::M;
-use crate::sched::Sched;
+use crate::gmp::current::Current;
+use crate::gmp::m::M;
+use crate::gmp::sched::Sched;
 
 /// Makes what attaching needs, so that attaching itself cannot fail.
 pub(crate) fn prepare(m: &M) -> io::Result<()> {

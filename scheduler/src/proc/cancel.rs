@@ -32,10 +32,10 @@ use std::thread;
 
 use gosched_runtime_sys::thread::monotonic_ns;
 
-use crate::current;
 use crate::ds::timers::NEVER;
-use crate::g::{CancelScope, Cancelled, G, Own, running_own};
-use crate::sched::Sched;
+use crate::gmp::current;
+use crate::gmp::g::{CancelScope, Cancelled, G, Own, running_own};
+use crate::gmp::sched::Sched;
 
 /// With `panic = "abort"` nothing is unwound: a cancel only marks.
 pub(crate) const fn can_unwind() -> bool {

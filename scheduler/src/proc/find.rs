@@ -11,15 +11,15 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use gosched_runtime_sys::thread::{monotonic_ns, yield_thread};
 
-use crate::current::{Current, Entered};
 use crate::ds::timers::NEVER;
-use crate::g::Runnable;
-use crate::m::{Local, M, Seen};
-use crate::p::{End, P};
+use crate::gmp::current::{Current, Entered};
+use crate::gmp::g::Runnable;
+use crate::gmp::m::{Local, M, Seen};
+use crate::gmp::p::{End, P};
+use crate::gmp::sched::Sched;
+use crate::gmp::wait_reason::Why;
 use crate::policy::{self, Patience};
 use crate::proc::{timers, wake};
-use crate::sched::Sched;
-use crate::why::Why;
 
 /// What an M may run, and what it wants besides.
 #[derive(Clone, Copy, Debug)]

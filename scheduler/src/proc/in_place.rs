@@ -13,10 +13,10 @@ use std::time::Instant;
 
 use gosched_runtime_sys::thread::{monotonic_ns, yield_thread};
 
-use crate::current::{self, Current};
 use crate::ds::parker::{Commit, Notify};
-use crate::g::{G, Kind};
-use crate::m::M;
+use crate::gmp::current::{self, Current};
+use crate::gmp::g::{G, Kind};
+use crate::gmp::m::M;
 use crate::policy::Patience;
 use crate::proc::{cancel, wake};
 
@@ -40,7 +40,7 @@ pub(crate) fn wait(g: &G, shielded: bool, deadline: Option<Instant>, patience: P
 
 fn sleep(g: &G, shielded: bool, deadline: Option<Instant>) {
     // SAFETY: the calling G's own record, or the one borrowed for this wait.
-    let own = unsafe { crate::g::running_own(g) };
+    let own = unsafe { crate::gmp::g::running_own(g) };
     let home = own.home.get();
     current::with(|cx| {
         if let Some(cx) = cx {
@@ -61,7 +61,7 @@ fn sleep(g: &G, shielded: bool, deadline: Option<Instant>) {
         let _by_its_claimer = seat.sleep_until_resumed(None);
     }
     // SAFETY: as above.
-    own.in_place.set(unsafe { crate::g::running_kind(g) } == Kind::ThreadBacked);
+    own.in_place.set(unsafe { crate::gmp::g::running_kind(g) } == Kind::ThreadBacked);
     if home.is_none() {
         own.home.set(None);
     }
@@ -176,5 +176,5 @@ pub(crate) fn offer() {
 /// What the running G of the calling thread is.
 pub(crate) fn kind_of_running(g: &G) -> Kind {
     // SAFETY: callers pass the running G of their own thread.
-    unsafe { crate::g::running_kind(g) }
+    unsafe { crate::gmp::g::running_kind(g) }
 }

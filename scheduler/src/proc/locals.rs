@@ -20,8 +20,8 @@ use std::ptr::NonNull;
 
 use gosched_runtime_sys::fatal::{Part, fatal};
 
-use crate::current;
-use crate::g::{Cancelled, Local, Own};
+use crate::gmp::current;
+use crate::gmp::g::{Cancelled, Local, Own};
 
 /// Calls `f` with the goroutine's value of the local at address `key`, made by `init` if there is
 /// none. `None`: the calling thread is no goroutine.

@@ -22,21 +22,23 @@
 //! Ps come and go, [`shutdown`] how all of it ends.
 
 pub(crate) mod attach;
-pub(crate) mod beside;
 pub(crate) mod cancel;
+pub(crate) mod check_dead;
+pub(crate) mod colocate;
+pub(crate) mod excess_p;
+pub(crate) mod fast_rounds;
 pub(crate) mod find;
 pub(crate) mod in_place;
 pub(crate) mod locals;
 pub(crate) mod lock_thread;
 pub(crate) mod park;
-pub(crate) mod quick;
-pub(crate) mod quiet;
+pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod set_procs;
 pub(crate) mod shutdown;
 pub(crate) mod spawn;
 pub(crate) mod start_m;
-pub(crate) mod surplus;
 pub(crate) mod switch;
+pub(crate) mod sysmon;
 pub(crate) mod timers;
 pub(crate) mod wake;

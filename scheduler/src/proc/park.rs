@@ -19,18 +19,18 @@ use std::time::Instant;
 use gosched_runtime_sys::clock::{to_instant, to_ns};
 use gosched_runtime_sys::thread::monotonic_ns;
 
-use crate::current::{self, Current};
 use crate::ds::parker::Notify;
 use crate::ds::timers::NEVER;
-use crate::g::{CancelScope, G, GSuspender, Kind, Switch};
-use crate::m::M;
+use crate::gmp::current::{self, Current};
+use crate::gmp::g::{CancelScope, G, GSuspender, Kind, Switch};
+use crate::gmp::m::M;
+use crate::gmp::sched::Sched;
+use crate::gmp::thread_g::{self, Borrowed};
+use crate::gmp::wait_reason::Why;
 use crate::policy::Patience;
 use crate::proc::in_place::{self, kind_of_running};
 use crate::proc::timers::Armed;
-use crate::proc::{cancel, quick, switch};
-use crate::sched::Sched;
-use crate::thread_g::{self, Borrowed};
-use crate::why::Why;
+use crate::proc::{cancel, fast_rounds, switch};
 
 mod claimed;
 mod plain;
@@ -301,7 +301,7 @@ impl Parking {
 #[inline(always)]
 fn suspender(g: &G, forbidden: bool) -> Option<GSuspender> {
     // SAFETY: callers pass their own running G, or the record borrowed for their thread.
-    let own = unsafe { crate::g::running_own(g) };
+    let own = unsafe { crate::gmp::g::running_own(g) };
     if forbidden || own.pins.get() > 0 || own.locks.get() > 0 {
         return None;
     }
@@ -363,7 +363,7 @@ enum Turn {
 #[inline(always)]
 fn turn(cx: &Current, g: &G) -> Option<Turn> {
     let suspender = suspender(g, thread::panicking() || cx.m.is_busy())?;
-    if quick::comes_again(cx, g) {
+    if fast_rounds::comes_again(cx, g) {
         return Some(Turn::Again);
     }
     Some(Turn::Suspends(suspender, cx.sched()))

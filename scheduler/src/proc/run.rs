@@ -19,19 +19,19 @@ use gosched_runtime_sys::fatal::{Part, fatal};
 use gosched_runtime_sys::note::Note;
 use gosched_runtime_sys::thread::monotonic_ns;
 
-use crate::crowd::Admission;
-use crate::current::{Current, Entered};
-use crate::dispatch::{Given, Slept, Waited};
 use crate::ds::parker::Commit;
 use crate::ds::timers::NEVER;
-use crate::g::{G, Kind, Runnable, Switch};
-use crate::m::M;
-use crate::p::P;
+use crate::gmp::admission::Admission;
+use crate::gmp::current::{Current, Entered};
+use crate::gmp::dispatch::{Given, Slept, Waited};
+use crate::gmp::g::{G, Kind, Runnable, Switch};
+use crate::gmp::m::M;
+use crate::gmp::p::P;
+use crate::gmp::sched::Sched;
 use crate::policy::{self, Turn};
 use crate::proc::find::{self, Wants};
 use crate::proc::start_m::{self, reap, tell_deadline, tell_sysmon};
-use crate::proc::{attach, cancel, quick, quiet, spawn, surplus, timers, wake};
-use crate::sched::Sched;
+use crate::proc::{attach, cancel, check_dead, excess_p, fast_rounds, spawn, timers, wake};
 
 /// The life of a thread made for an M.
 pub(crate) fn m_main(sched: &Sched, m: &'static M) {
@@ -206,7 +206,7 @@ fn get_p(cx: &Current, hand: &mut Entered, wants: Wants) -> Waited<P> {
         }
         slept
     };
-    let to_do = || !m.inbox.is_empty() || quiet::found(sched);
+    let to_do = || !m.inbox.is_empty() || check_dead::found(sched);
     let waited = sched.dispatch.sleep(seat, &sched.idle, wants.start, to_do, sleep);
     let woken_after = woken_after.get().filter(|_| !m.was_brought_by_time());
     let searches = matches!(&waited, Waited::Given(given) if given.searching);
@@ -235,7 +235,7 @@ fn relieve(cx: &Current, hand: &mut Entered, searching: bool) -> bool {
 #[cold]
 fn shed(cx: &Current, hand: &mut Entered) {
     let Some(p) = hand.p.take() else { return };
-    hand.p = surplus::retire(cx.sched(), p);
+    hand.p = excess_p::retire(cx.sched(), p);
     if hand.p.is_none() {
         cx.m.seat.without_p();
     }
@@ -252,7 +252,7 @@ fn retire(cx: &Current, hand: &mut Entered, searching: bool, wants: Wants) -> bo
     p.stacks.tidy();
     sched.stacks.tidy(monotonic_ns());
     sched.dispatch.release(p, &cx.m.seat, &sched.idle, sched.line_now());
-    surplus::shrink(sched);
+    excess_p::shrink(sched);
     if searching {
         let _it_looks_anyway = sched.idle.stop_search();
     }
@@ -385,7 +385,7 @@ fn execute(cx: &Current, mut hand: Entered, mut g: Runnable) -> (Entered, Ran) {
         return (enter(cx), Ran::Ended { g: record, locked: false });
     }
     announce(cx, &mut hand, &g);
-    quick::grant(&mut hand);
+    fast_rounds::grant(&mut hand);
     drop(hand);
     loop {
         let switch = resume(cx, &mut g);
@@ -416,7 +416,7 @@ fn execute(cx: &Current, mut hand: Entered, mut g: Runnable) -> (Entered, Ran) {
                 }
             }
         }
-        match quick::next(cx, &mut hand) {
+        match fast_rounds::next(cx, &mut hand) {
             Some(next) => g = next,
             None => return (hand.enter(), Ran::Suspended),
         }

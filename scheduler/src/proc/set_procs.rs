@@ -6,11 +6,11 @@
 //! cannot be stopped here, and it need not be: a P too many does no harm while it is on its way
 //! out.
 
-use crate::dispatch::Grown;
-use crate::p;
+use crate::gmp::dispatch::Grown;
+use crate::gmp::p;
+use crate::gmp::sched::Sched;
 use crate::proc::start_m::tell_sysmon;
-use crate::proc::{surplus, wake};
-use crate::sched::Sched;
+use crate::proc::{excess_p, wake};
 
 /// From here on there are to be `n` Ps. Those that are idle go at once, new ones are there when
 /// this returns, and what is in use goes as soon as its M comes by.
@@ -18,7 +18,7 @@ pub(crate) fn set_procs(sched: &Sched, n: usize) {
     sched.dispatch.make_room_for_ps(n);
     sched.dispatch.set_procs(n);
     sched.fit_homes();
-    surplus::shrink(sched);
+    excess_p::shrink(sched);
     loop {
         let p = match sched.dispatch.grow() {
             Grown::Revived(p) => p,
@@ -29,7 +29,7 @@ pub(crate) fn set_procs(sched: &Sched, n: usize) {
             }
             Grown::Enough => break,
         };
-        surplus::put_back(sched, p);
+        excess_p::put_back(sched, p);
         wake::submit_if_any(sched);
     }
     wake::submit_if_any(sched);

@@ -15,9 +15,9 @@ use std::mem;
 use std::sync::atomic::{Ordering::SeqCst, fence};
 use std::time::{Duration, Instant};
 
+use crate::gmp::sched::Sched;
+use crate::gmp::thread_g;
 use crate::proc::park;
-use crate::sched::Sched;
-use crate::thread_g;
 
 /// From here on nothing new starts in `sched`, and everything that waits in it is woken to unwind.
 pub(crate) fn cancel_all(sched: &Sched) {

@@ -21,17 +21,17 @@ use gosched_runtime_sys::fatal::{Part, fatal};
 use gosched_runtime_sys::new_thread;
 use gosched_runtime_sys::stack::{self, Stack};
 
-use crate::body::{Begin, Built, Entry};
-use crate::current::{self, Current, Entered};
 use crate::ds::grow;
-use crate::g::{Cancelled, G, GSuspender, Kind, Own, Runnable, StackRange};
-use crate::names::Called;
-use crate::p::P;
+use crate::gmp::body::{Begin, Built, Entry};
+use crate::gmp::current::{self, Current, Entered};
+use crate::gmp::g::{Cancelled, G, GSuspender, Kind, Own, Runnable, StackRange};
+use crate::gmp::names::Called;
+use crate::gmp::p::P;
+use crate::gmp::sched::Sched;
+use crate::gmp::slab;
+use crate::gmp::thread_g::{self, ThreadG};
 use crate::proc::start_m::reap;
 use crate::proc::{attach, locals, wake};
-use crate::sched::Sched;
-use crate::slab;
-use crate::thread_g::{self, ThreadG};
 
 /// How many goroutine numbers a P reserves at a time.
 const IDS: u64 = 256;

@@ -9,12 +9,12 @@ use gosched_runtime_sys::new_thread;
 use gosched_runtime_sys::thread::monotonic_ns;
 
 use crate::ds::grow;
-use crate::ds::watch::Told;
-use crate::m::M;
-use crate::p::P;
+use crate::ds::sysmon_note::Told;
+use crate::gmp::m::M;
+use crate::gmp::p::P;
+use crate::gmp::sched::Sched;
 use crate::policy;
-use crate::proc::{attach, surplus};
-use crate::sched::Sched;
+use crate::proc::{attach, excess_p};
 
 /// Makes a new M for `p`. It starts out searching if the caller holds a token for that. Gives the P
 /// back if no thread can be made.
@@ -44,7 +44,7 @@ pub(crate) fn start_idle_m(sched: &Sched) -> io::Result<()> {
     sched.dispatch.enlist(&&m.seat);
     spawn(sched, m).inspect_err(|_| {
         if let Some(p) = sched.dispatch.strike(&&m.seat) {
-            surplus::put_back(sched, p);
+            excess_p::put_back(sched, p);
         }
         sched.remove_m(m);
     })

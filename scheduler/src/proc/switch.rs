@@ -21,9 +21,9 @@ use std::ptr::NonNull;
 
 use gosched_runtime_sys::fatal::{Part, fatal};
 
-use crate::current;
-use crate::g::{GSuspender, Switch};
-use crate::sched::Sched;
+use crate::gmp::current;
+use crate::gmp::g::{GSuspender, Switch};
+use crate::gmp::sched::Sched;
 
 /// Suspends the running G of `sched`; returns when it is resumed. Does not unwind.
 ///

@@ -22,17 +22,17 @@ use gosched_runtime_sys::fetch;
 use gosched_runtime_sys::note::Note;
 use gosched_runtime_sys::thread::monotonic_ns;
 
-use crate::current::{self, Current, Entered};
-use crate::dispatch::{Slept, until_woken};
 use crate::ds::heap::Ticket;
 use crate::ds::parker::Notify;
 use crate::ds::timers::NEVER;
-use crate::g::{G, Kind, Runnable};
-use crate::m::M;
-use crate::p::Sleeper;
+use crate::gmp::current::{self, Current, Entered};
+use crate::gmp::dispatch::{Slept, until_woken};
+use crate::gmp::g::{G, Kind, Runnable};
+use crate::gmp::m::M;
+use crate::gmp::p::Sleeper;
+use crate::gmp::sched::Sched;
 use crate::policy;
 use crate::proc::wake;
-use crate::sched::Sched;
 
 /// So many due timers come out of a heap at a time, so that what their goroutines need is fetched
 /// at the same time. They are fired under the heap's lock.

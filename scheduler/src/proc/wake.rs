@@ -6,14 +6,14 @@
 
 use gosched_runtime_sys::thread::monotonic_ns;
 
-use crate::current::{self, Current};
-use crate::dispatch::Roused;
-use crate::g::{Kind, Runnable};
-use crate::m::M;
-use crate::p::P;
+use crate::gmp::current::{self, Current};
+use crate::gmp::dispatch::Roused;
+use crate::gmp::g::{Kind, Runnable};
+use crate::gmp::m::M;
+use crate::gmp::p::P;
+use crate::gmp::sched::Sched;
+use crate::proc::excess_p;
 use crate::proc::start_m::{start_m, tell_sysmon};
-use crate::proc::surplus;
-use crate::sched::Sched;
 
 /// Makes a G runnable whose owner the caller has become.
 #[inline(always)]
@@ -104,7 +104,7 @@ pub(crate) fn wake_p(sched: &Sched) {
             Roused::NeedM(p) => match start_m(sched, p, true) {
                 Ok(()) => return,
                 Err((p, _error)) => {
-                    surplus::put_back(sched, p);
+                    excess_p::put_back(sched, p);
                     failed = true;
                 }
             },
@@ -143,7 +143,7 @@ pub(crate) fn has_use(sched: &Sched, p: &P) -> bool {
 /// it.
 pub(crate) fn hand_off_p(sched: &Sched, p: Box<P>) {
     let p = if sched.dispatch.excess() > 0 {
-        let Some(p) = surplus::retire(sched, p) else { return submit_if_any(sched) };
+        let Some(p) = excess_p::retire(sched, p) else { return submit_if_any(sched) };
         p
     } else {
         p
@@ -161,7 +161,7 @@ pub(crate) fn hand_off_p(sched: &Sched, p: Box<P>) {
     };
     // Idle with its queues: thieves reach those, and the fence of `put_back` pairs with whoever
     // submits.
-    surplus::put_back(sched, p);
+    excess_p::put_back(sched, p);
     submit_if_any(sched);
 }
 

@@ -16,8 +16,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::proc::park::{Parking, Target, give_turn};
-use crate::waiter::polled::PolledNode;
-use crate::waiter::{Mark, Parks, Passed, Place, Step, WaitList, let_go_before, line_up};
+use crate::wait::park::Parks;
+use crate::wait::parked::{Passed, Place, Step, line_up};
+use crate::wait::polled::PolledNode;
+use crate::wait::waiter::{Mark, WaitList};
+use crate::wait::wake::let_go_before;
 
 struct State {
     arrived: usize,

@@ -7,8 +7,8 @@ use std::sync::{LockResult, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::mutex::MutexGuard;
-use super::raw_condvar::{Ended, RawCondvar};
 use crate::proc::park::{Parking, Target};
+use crate::sync::raw::condvar::{Ended, RawCondvar};
 
 /// A condition variable: `std::sync::Condvar`, for [`Mutex`](super::Mutex). Who waits parks, and is
 /// notified in the order in which they came.

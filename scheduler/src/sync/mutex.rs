@@ -19,10 +19,10 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::poison::{Entered, Flag};
-use super::raw_mutex::{RawMutex, TimedOut};
 use crate::proc::park::{Parking, Target, give_turn};
-use crate::waiter::Roused;
-use crate::waiter::polled::PolledNode;
+use crate::sync::raw::mutex::{RawMutex, TimedOut};
+use crate::wait::polled::PolledNode;
+use crate::wait::waiter::Roused;
 use gosched_runtime_sys::primitive::const_fn;
 
 /// Mutual exclusion between goroutines, threads and futures: `std::sync::Mutex`, except that who

@@ -15,8 +15,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::proc::park::{Parking, Target, give_turn};
-use crate::waiter::polled::{PolledNode, Standing};
-use crate::waiter::{Parks, Passed, Place, Popped, Roused, Step, WaitList, let_all_go, line_up};
+use crate::wait::park::Parks;
+use crate::wait::parked::{Passed, Place, Step, line_up};
+use crate::wait::polled::{PolledNode, Standing};
+use crate::wait::waiter::{Popped, Roused, WaitList};
+use crate::wait::wake::let_all_go;
 
 struct State {
     /// A notification that nobody had a use for yet.

@@ -13,8 +13,8 @@ use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
-use super::raw_once::{Found, RawOnce};
 use crate::proc::park::{Parking, Target, give_turn};
+use crate::sync::raw::once::{Found, RawOnce};
 use gosched_runtime_sys::primitive::const_fn;
 
 /// Runs a closure once, whoever calls first: `std::sync::Once`, except that the closure may wait,

@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 
 use super::mutex::told;
 use super::poison::{Entered, Flag};
-use super::raw_rwlock::{RawRwLock, Wants};
 use crate::proc::park::{Parking, Target, give_turn};
-use crate::waiter::polled::PolledNode;
+use crate::sync::raw::rwlock::{RawRwLock, Wants};
+use crate::wait::polled::PolledNode;
 use gosched_runtime_sys::primitive::const_fn;
 
 /// Many readers or one writer: `std::sync::RwLock`, except that who waits parks, and that it may be

@@ -14,9 +14,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::raw_semaphore::{self, RawSemaphore};
 use crate::proc::park::{Parking, Target, give_turn};
-use crate::waiter::polled::PolledNode;
+use crate::sync::raw::semaphore::{self as raw, RawSemaphore};
+use crate::wait::polled::PolledNode;
 
 /// A number of permits, of which everybody may take some and must give them back.
 ///
@@ -53,7 +53,7 @@ pub struct AcquireError;
 
 impl Semaphore {
     /// The most permits a semaphore may have.
-    pub const MAX_PERMITS: usize = raw_semaphore::MAX;
+    pub const MAX_PERMITS: usize = raw::MAX;
 
     const_fn! {
         /// A semaphore with so many permits.
@@ -62,7 +62,7 @@ impl Semaphore {
         ///
         /// If there are more than [`MAX_PERMITS`](Self::MAX_PERMITS).
         pub fn new(permits: usize) -> Self {
-            assert!(permits <= raw_semaphore::MAX, "more permits than can be counted");
+            assert!(permits <= raw::MAX, "more permits than can be counted");
             Self { raw: RawSemaphore::new(permits) }
         }
     }
@@ -140,7 +140,7 @@ impl Semaphore {
         give_turn();
         match self.raw.acquire(n, deadline, Parking::begin) {
             Ok(()) => Ok(Permit { semaphore: self, n }),
-            Err(raw_semaphore::NotHad) => Err(AcquireError),
+            Err(raw::NotHad) => Err(AcquireError),
         }
     }
 

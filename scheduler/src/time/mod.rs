@@ -34,8 +34,8 @@ pub use ticker::Ticker;
 pub use timeout::{Elapsed, timeout, timeout_at};
 pub use timer::Timer;
 
+use crate::gmp::wait_reason::Why;
 use crate::proc::park::{Parking, yield_now};
-use crate::why::Why;
 
 /// Lets the calling goroutine, or thread, sleep for `duration` at least.
 ///

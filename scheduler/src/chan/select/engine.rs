@@ -31,10 +31,11 @@ use std::ptr::NonNull;
 use std::time::Instant;
 
 use crate::chan::case::{Case, Tried};
-use crate::waiter::parked::wake_linked;
-use crate::waiter::race::Race;
-use crate::waiter::{Parks, Rouse, wake_each};
-use crate::why::Why;
+use crate::gmp::wait_reason::Why;
+use crate::wait::park::Parks;
+use crate::wait::parked::wake_linked;
+use crate::wait::race::Race;
+use crate::wait::waiter::{Rouse, wake_each};
 
 /// One case, and how its caller numbers it.
 pub(crate) struct Entry<'c, K> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::engine::{Entry, Patience, select};
 use crate::chan::case::{RecvCase, SendCase};
 use crate::chan::raw::Channel;
-use crate::chan::seat::Seat;
+use crate::testing::Seat;
 
 /// What a select did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

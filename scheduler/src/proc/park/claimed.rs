@@ -11,10 +11,10 @@ use std::ptr;
 use std::sync::Arc;
 
 use super::Target;
-use crate::current;
-use crate::g::Runnable;
+use crate::gmp::current;
+use crate::gmp::g::Runnable;
+use crate::gmp::sched::Sched;
 use crate::proc::wake;
-use crate::sched::Sched;
 
 /// A claimed waiter, to be made runnable once every lock is free; or nobody, if the waiter will see
 /// for itself.

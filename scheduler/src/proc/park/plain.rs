@@ -8,11 +8,11 @@
 use std::thread;
 
 use super::{Parking, Target, suspender};
-use crate::current;
 use crate::ds::timers::NEVER;
-use crate::g::{GSuspender, Switch};
+use crate::gmp::current;
+use crate::gmp::g::{GSuspender, Switch};
+use crate::gmp::wait_reason::Why;
 use crate::proc::cancel;
-use crate::why::Why;
 
 /// A wait of the calling goroutine that parks by a switch and nothing else: it may switch, has no
 /// limit, and carries nothing along. (Three words, and no part of a [`Parking`]: it stays in
