@@ -1,45 +1,12 @@
 //! Imports point down: between the packages, and inside each of them along one total order of its
 //! modules.
 //!
-//! The order is policy. A build that does not fit it is restructured; the order does not bend to
-//! make it pass.
+//! The orders are in `source-tree/src/order.rs`.
 
 use crate::{PACKAGES, assert_bites, assert_clean, tree};
 use source_tree::imports::{imports, module_path, use_tree};
+use source_tree::order::{ORDERS, rank};
 use source_tree::source::{Source, words};
-
-/// A module may name what stands before it. `lib` is last of all and may name everything.
-///
-/// A parent stands behind its children when it builds on them, before them when it holds what they
-/// share. Two types that contain each other share a place, `a|b`: the only knots there are.
-#[rustfmt::skip]
-const RUNTIME_SYS: &[&str] = &[
-    "fetch", "stack_bounds", "sys", "errno", "futex", "barrier", "primitive", "lock", "note", "fatal", "signal_mask", "mapping",
-    "reservation", "stack", "signal_stack", "new_thread", "handler", "cancel", "fork", "thread_exit", "slot", "thread", "clock", "context",
-];
-
-#[rustfmt::skip]
-const SCHEDULER: &[&str] = &[
-    "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::pair_arc", "ds::revocable", "ds::idle", "ds::idle_workers", "ds::heap", "ds::timers", "ds::timekeeper", "ds::sysmon_note", "ds",
-    "policy::retake", "policy", "mode", "carry", "cancelled",
-    "gmp::wait_reason", "gmp::names", "gmp::body", "gmp::g", "gmp::g::view", "gmp::g_queue", "gmp::progress", "gmp::admission", "gmp::stack_pool", "gmp::slab", "gmp::p",
-    "gmp::dispatch::remote", "gmp::dispatch::outcome", "gmp::dispatch::state", "gmp::dispatch", "gmp::dispatch::resize", "gmp::m", "gmp::thread_pool", "gmp::blocking_pool",
-    "gmp::sched::counts", "gmp::sched::global", "gmp::sched::deadlocks", "gmp::sched", "gmp::sched::residents", "gmp::current", "gmp::thread_g", "gmp", "dump",
-    "proc::attach", "proc::excess_p", "proc::start_m", "proc::wake", "proc::set_procs", "proc::timers", "proc::find", "proc::locals", "proc::spawn", "proc::cancel", "proc::in_place", "proc::switch", "proc::fast_rounds", "proc::lock_thread", "proc::park", "proc::colocate", "proc::shutdown", "proc::check_dead", "proc::run", "proc::report", "proc::sysmon", "proc",
-    "thread_stack", "wait::race", "wait::waiter", "wait::case_node", "wait::park", "wait::parked", "wait::wake", "wait::polled", "wait::alarm", "wait",
-    "local", "blocking", "cancel", "cancel::future", "time", "time::timeout", "join", "join::host", "join::handle", "join::timed", "go", "scope", "future",
-    "chan::error", "chan::clock", "chan::state", "chan::raw", "chan::inline", "chan::future", "chan::case", "chan", "chan::sender", "chan::receiver", "chan::timed",
-    "time::timer", "time::ticker",
-    "chan::select::engine", "chan::select", "chan::select::macros", "chan::select::support", "chan::select::dynamic",
-    "sync::raw::mutex", "sync::poison", "sync::mutex", "sync::raw::condvar", "sync::condvar", "sync::raw::semaphore", "sync::semaphore",
-    "sync::raw::rwlock", "sync::rwlock", "sync::raw::once", "sync::once", "sync::barrier", "sync::raw::wait_group", "sync::wait_group", "sync::raw", "sync::notify", "sync",
-    "fault", "signal", "runtime::error", "runtime", "runtime::knobs", "stats", "procs", "goroutine", "embed",
-];
-
-#[rustfmt::skip]
-const CALLBACK_BRIDGE: &[&str] = &[
-    "error", "barrier", "extra", "record", "process", "enter", "binding", "bridge",
-];
 
 /// What of the scheduler the bridge may see: one small door, and what users hand it.
 const DOOR: &[&str] = &["embed", "Handle", "Runtime"];
@@ -92,11 +59,7 @@ fn the_bridge_uses_the_door(sources: &[Source]) -> Vec<String> {
 
 fn modules_point_down(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
-    for (package, order) in [
-        ("runtime-sys", RUNTIME_SYS),
-        ("scheduler", SCHEDULER),
-        ("callback-bridge", CALLBACK_BRIDGE),
-    ] {
+    for (package, order) in ORDERS {
         for source in sources.iter().filter(|source| source.package() == Some(package)) {
             if source.model() || source.tests() || source.path.ends_with("/testing.rs") {
                 continue;
@@ -126,17 +89,6 @@ fn modules_point_down(sources: &[Source]) -> Vec<String> {
         }
     }
     findings
-}
-
-/// The place of the longest entry that `path` lies in.
-fn rank(order: &[&str], path: &[String]) -> Option<usize> {
-    if path.first().is_some_and(|first| first == "lib") {
-        return Some(order.len());
-    }
-    (1..=path.len()).rev().find_map(|length| {
-        let prefix = path[..length].join("::");
-        order.iter().position(|entry| entry.split('|').any(|name| name == prefix))
-    })
 }
 
 #[test]
@@ -208,11 +160,7 @@ fn the_orders_name_what_exists() {
             source.package().map(|package| (package, module_path(source, package)))
         })
         .collect();
-    for (package, order) in [
-        ("runtime-sys", RUNTIME_SYS),
-        ("scheduler", SCHEDULER),
-        ("callback-bridge", CALLBACK_BRIDGE),
-    ] {
+    for (package, order) in ORDERS {
         for entry in order.iter().flat_map(|entry| entry.split('|')) {
             let there =
                 modules.iter().any(|(owner, path)| *owner == package && path.join("::") == entry);

@@ -4,6 +4,7 @@
 //! small sources that break it, so a rule that has gone blind fails too.
 
 mod layers;
+mod order;
 mod orderings;
 mod placement;
 mod unsafety;

@@ -1,11 +1,12 @@
 //! `cargo xtask layers`: rooms, levels, arrows and cycles of each package, its longest file, and
-//! its share of prose.
+//! its share of prose; then the order of modules that is policy.
 //!
-//! `tests/architecture/layers.rs` holds the bounds.
+//! `tests/architecture/bounds.rs` holds the bounds, `order.rs` there what else repeats the order.
 
 use std::path::PathBuf;
 
 use source_tree::layers::{Package, Text};
+use source_tree::order::ORDERS;
 use source_tree::tree;
 
 use crate::cargo;
@@ -31,8 +32,33 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
         return Err(format!("no package {}", only.unwrap_or_default()));
     }
     print!("{}", report(&packages));
+    for (package, order) in ORDERS
+        .iter()
+        .filter(|(package, _)| packages.iter().any(|measured| measured.directory == *package))
+    {
+        println!("\nthe order of {package}, lowest first:");
+        print!("{}", wrapped(order));
+    }
     Ok(())
 }
+
+/// The entries with commas between them, in lines of at most [`WIDTH`].
+fn wrapped(order: &[&str]) -> String {
+    let mut lines = vec![String::new()];
+    for (index, entry) in order.iter().enumerate() {
+        let comma = if index + 1 < order.len() { "," } else { "" };
+        if lines.last().map_or(0, String::len) + entry.len() + 2 > WIDTH {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            *line += &format!(" {entry}{comma}");
+        }
+    }
+    lines.into_iter().map(|line| format!(" {line}\n")).collect()
+}
+
+/// How wide lines are.
+const WIDTH: usize = 98;
 
 fn parse(arguments: &[String]) -> Result<(PathBuf, Option<String>), String> {
     let (mut root, mut only) = (cargo::root(), None);
