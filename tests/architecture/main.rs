@@ -4,9 +4,9 @@
 //! small sources that break it, so a rule that has gone blind fails too.
 
 mod layers;
+mod one_place;
 mod order;
 mod orderings;
-mod placement;
 mod unsafety;
 mod upkeep;
 
