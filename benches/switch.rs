@@ -11,8 +11,8 @@ mod common;
 use std::hint::black_box;
 use std::time::Instant;
 
-use gosched_runtime_sys::context::{Context, Suspender};
-use gosched_runtime_sys::stack::Stack;
+use gosched_runtime_sys::memory::context::{Context, Suspender};
+use gosched_runtime_sys::memory::stack::Stack;
 
 use common::{ROUNDS, rounds, shown};
 

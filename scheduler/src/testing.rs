@@ -3,11 +3,11 @@
 //!
 //! # Safety
 //!
-//! The one promise is that of [`Parks`]: `park_until` does not unwind.
+//! The one promise is that of [`Park`]: `park_until` does not unwind.
 
 #![expect(unsafe_code, reason = "`Parks` is an unsafe trait")]
 
-use gosched_runtime_sys::primitive::{Futex, Ordering, thread::yield_now};
+use gosched_runtime_sys::sync::primitive::{Futex, Ordering, thread::yield_now};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 // Not the models' `Arc`: a model that fails unwinds its threads, and loom's aborts when it is
 // dropped then.
@@ -17,14 +17,14 @@ use std::time::Instant;
 
 use crate::cancel::EndsWaits;
 use crate::chan::raw::Channel;
-use crate::ds::parker::{Commit, Notify, Parker};
+use crate::ds::parker::{Claim, Commit, Parker};
 use crate::join::Cancels;
-use crate::wait::park::Parks;
-use crate::wait::waiter::Rouse;
+use crate::wait::park::Park;
+use crate::wait::waiter::Unpark;
 
 /// One that waits, for one thread.
 #[derive(Clone)]
-pub(crate) struct Seat(Arc<Inner>);
+pub(crate) struct TestWaiter(Arc<Inner>);
 
 struct Inner {
     parker: Parker,
@@ -32,54 +32,54 @@ struct Inner {
     run: Futex,
 }
 
-/// The seats' clock: each look at it moves it on by a tick. Not a model's atomic: it is no part of
-/// what is explored.
+/// The waiters' clock: each look at it moves it on by a tick. Not a model's atomic: it is no part
+/// of what is explored.
 pub(crate) static CLOCK: AtomicU64 = AtomicU64::new(0);
 /// See [`CLOCK`].
 pub(crate) static TICK: AtomicU64 = AtomicU64::new(0);
 
-/// What a cancelled seat unwinds with.
+/// What a cancelled waiter unwinds with.
 struct Withdrawn;
 
-impl Seat {
+impl TestWaiter {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Inner { parker: Parker::new(), run: Futex::new(0) }))
     }
 
     /// Begins a wait.
-    pub(crate) fn sit(&self) -> &Self {
+    pub(crate) fn begin(&self) -> &Self {
         self.0.parker.prepare();
         self
     }
 
     /// Ends what it waits for or will wait for.
     pub(crate) fn cancel(&self) {
-        if self.0.parker.cancel() == Notify::Owner {
+        if self.0.parker.cancel() == Claim::Won {
             self.run();
         }
     }
 
     /// It ends, and becomes another's.
-    pub(crate) fn reuse(&self) {
+    pub(crate) fn reset(&self) {
         self.0.parker.reset();
     }
 
     fn run(&self) {
-        // ORDERING[seat.run]: pairs with the swap in `park_until`: who claimed the seat did all it
-        // does before. A swap here as well: loom lets an exchange miss a plain store of another
-        // thread.
+        // ORDERING[testing.run]: pairs with the swap in `park_until`: who claimed the waiter did
+        // all it does before. A swap here as well: loom lets an exchange miss a plain store of
+        // another thread.
         self.0.run.word.swap(1, Ordering::Release);
         self.0.run.wake();
     }
 
     /// Sends; None if it was cancelled.
-    pub(crate) fn send<T>(&self, channel: &Channel<T, Seat>, value: T) -> Option<bool> {
-        withdrawn(|| channel.send(value, None, || self.sit()).is_ok())
+    pub(crate) fn send<T>(&self, channel: &Channel<T, TestWaiter>, value: T) -> Option<bool> {
+        withdrawn(|| channel.send_until(value, None, || self.begin()).is_ok())
     }
 
     /// Receives; None if it was cancelled.
-    pub(crate) fn recv<T>(&self, channel: &Channel<T, Seat>) -> Option<Option<T>> {
-        withdrawn(|| channel.recv(None, || self.sit()).ok())
+    pub(crate) fn recv<T>(&self, channel: &Channel<T, TestWaiter>) -> Option<Option<T>> {
+        withdrawn(|| channel.recv_until(None, || self.begin()).ok())
     }
 }
 
@@ -91,28 +91,28 @@ fn withdrawn<R>(f: impl FnOnce() -> R) -> Option<R> {
     }
 }
 
-impl Cancels for Seat {
-    unsafe fn cancel(self) -> Option<Seat> {
-        (self.0.parker.cancel() == Notify::Owner).then_some(self)
+impl Cancels for TestWaiter {
+    unsafe fn cancel(self) -> Option<TestWaiter> {
+        (self.0.parker.cancel() == Claim::Won).then_some(self)
     }
 }
 
-impl EndsWaits for Seat {
-    unsafe fn end_wait(self) -> Option<Seat> {
-        (self.0.parker.cancel() == Notify::Owner).then_some(self)
+impl EndsWaits for TestWaiter {
+    unsafe fn end_wait(self) -> Option<TestWaiter> {
+        (self.0.parker.cancel() == Claim::Won).then_some(self)
     }
 }
 
-impl Rouse for Seat {
-    type Wake = Option<Seat>;
+impl Unpark for TestWaiter {
+    type Wake = Option<TestWaiter>;
 
-    fn notify(self) -> Option<Seat> {
-        (self.0.parker.notify() == Notify::Owner).then_some(self)
+    fn notify(self) -> Option<TestWaiter> {
+        (self.0.parker.notify() == Claim::Won).then_some(self)
     }
 
-    fn wake(wake: Option<Seat>) {
-        if let Some(seat) = wake {
-            seat.run();
+    fn wake(wake: Option<TestWaiter>) {
+        if let Some(waiter) = wake {
+            waiter.run();
         }
     }
 
@@ -122,15 +122,15 @@ impl Rouse for Seat {
 }
 
 // SAFETY: no step of `park_until` panics.
-unsafe impl Parks for &Seat {
-    type Target = Seat;
+unsafe impl Park for &TestWaiter {
+    type Target = TestWaiter;
 
     fn renew(&self) {
         self.0.parker.prepare();
     }
 
-    fn target(&self) -> Seat {
-        Seat::clone(self)
+    fn target(&self) -> TestWaiter {
+        TestWaiter::clone(self)
     }
 
     fn park_until(&self, deadline: Option<Instant>) {
@@ -141,7 +141,7 @@ unsafe impl Parks for &Seat {
         if self.0.parker.commit(true) == Commit::Refused {
             return;
         }
-        // ORDERING[seat.run]: pairs with the swap in `run`.
+        // ORDERING[testing.run]: pairs with the swap in `run`.
         while self.0.run.word.swap(0, Ordering::Acquire) == 0 {
             self.0.run.wait(0);
         }

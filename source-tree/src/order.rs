@@ -14,18 +14,23 @@ pub const ORDERS: [(&str, &[&str]); 3] =
 
 #[rustfmt::skip]
 const RUNTIME_SYS: &[&str] = &[
-    "fetch", "stack_bounds", "sys", "errno", "futex", "barrier", "primitive", "lock", "note", "fatal", "signal_mask", "mapping",
-    "reservation", "stack", "signal_stack", "new_thread", "handler", "cancel", "fork", "thread_exit", "slot", "thread", "clock", "context",
+    "sys", "clock", "errno",
+    "sync::futex", "sync::membarrier", "sync::primitive", "sync::lock", "sync::note", "sync",
+    "memory::prefetch", "memory::mapping", "memory::reservation", "memory::stack", "memory::context", "memory",
+    "signal::fatal", "signal::mask", "signal::stack", "signal::handler", "signal",
+    "thread::tls", "thread::spawn", "thread::bounds", "thread::cpus", "thread::pthread_cancel", "thread::fork", "thread::exit", "thread",
 ];
 
 #[rustfmt::skip]
 const SCHEDULER: &[&str] = &[
     "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::pair_arc", "ds::revocable", "ds::idle", "ds::idle_workers", "ds::heap", "ds::timers", "ds::timekeeper", "ds::sysmon_note", "ds",
-    "policy::retake", "policy", "mode", "carry", "cancelled",
-    "gmp::wait_reason", "gmp::names", "gmp::body", "gmp::g", "gmp::g::view", "gmp::g_queue", "gmp::progress", "gmp::admission", "gmp::stack_pool", "gmp::slab", "gmp::p",
-    "gmp::dispatch::remote", "gmp::dispatch::outcome", "gmp::dispatch::state", "gmp::dispatch", "gmp::dispatch::resize", "gmp::m", "gmp::thread_pool", "gmp::blocking_pool",
+    "policy::retake", "policy::oldest", "policy", "policy::head_age", "policy::timer_polling", "mode", "carry", "cancelled",
+    "gmp::wait_reason", "gmp::names", "gmp::body", "gmp::g::kind", "gmp::g::owned", "gmp::g", "gmp::g::view", "gmp::g_queue", "gmp::progress", "gmp::admission", "gmp::stack_pool", "gmp::slab", "gmp::p", "gmp::all_ps",
+    "gmp::dispatch::remote", "gmp::dispatch::outcome", "gmp::dispatch::state", "gmp::dispatch", "gmp::dispatch::line", "gmp::dispatch::sleep", "gmp::dispatch::resize", "gmp::m", "gmp::thread_pool", "gmp::blocking_pool",
     "gmp::sched::counts", "gmp::sched::global", "gmp::sched::deadlocks", "gmp::sched", "gmp::sched::residents", "gmp::current", "gmp::thread_g", "gmp", "dump",
-    "proc::attach", "proc::excess_p", "proc::start_m", "proc::wake", "proc::set_procs", "proc::timers", "proc::find", "proc::locals", "proc::spawn", "proc::cancel", "proc::in_place", "proc::switch", "proc::fast_rounds", "proc::lock_thread", "proc::park", "proc::colocate", "proc::shutdown", "proc::check_dead", "proc::run", "proc::report", "proc::sysmon", "proc",
+    "proc::attach", "proc::excess_p", "proc::start_m", "proc::wake_sysmon", "proc::wake", "proc::set_procs", "proc::timers", "proc::find", "proc::locals", "proc::spawn", "proc::start", "proc::thread_backed",
+    "proc::cancel", "proc::claimed", "proc::target", "proc::in_place", "proc::switch", "proc::fast_rounds", "proc::lock_thread", "proc::park", "proc::park::switch_only", "proc::yield_now",
+    "proc::colocate", "proc::shutdown", "proc::check_dead", "proc::run", "proc::report", "proc::sysmon", "proc",
     "thread_stack", "wait::race", "wait::waiter", "wait::case_node", "wait::park", "wait::parked", "wait::wake", "wait::polled", "wait::alarm", "wait",
     "local", "blocking", "cancel", "cancel::future", "time", "time::timeout", "join", "join::host", "join::handle", "join::timed", "go", "scope", "future",
     "chan::error", "chan::clock", "chan::state", "chan::raw", "chan::inline", "chan::future", "chan::case", "chan", "chan::sender", "chan::receiver", "chan::timed",
@@ -38,7 +43,7 @@ const SCHEDULER: &[&str] = &[
 
 #[rustfmt::skip]
 const CALLBACK_BRIDGE: &[&str] = &[
-    "error", "barrier", "extra", "record", "process", "enter", "binding", "bridge",
+    "error", "catch_panic", "extra_list", "extra_m", "process", "enter", "binding", "bridge",
 ];
 
 /// Returns the place of the longest entry that `path` lies in.

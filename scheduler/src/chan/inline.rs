@@ -14,8 +14,8 @@
 //!
 //! # Safety
 //!
-//! A wait that has begun stays in its place, in the frame of [`send_here`](Channel::send_here) or
-//! [`recv_here`](Channel::recv_here), until the second part has ended it: the switch in between
+//! A wait that has begun stays in its place, in the frame of [`send`](Channel::send) or
+//! [`recv`](Channel::recv), until the second part has ended it: the switch in between
 //! does not unwind.
 
 #![expect(unsafe_code, reason = "a wait in two parts, and the switch between them")]
@@ -25,16 +25,18 @@ use std::mem::MaybeUninit;
 use super::error::{RecvError, SendError};
 use super::raw::{Channel, Refused};
 use super::state::{Nothing, State};
-use crate::gmp::wait_reason::Why;
-use crate::proc::park::{Parking, Plain, PlainSwitch, Target, give_turn};
-use crate::wait::parked::{TwoPart, Waited};
-use crate::wait::waiter::Roused;
+use crate::gmp::wait_reason::WaitReason;
+use crate::proc::park::{ParkSwitch, Parking, SwitchOnly};
+use crate::proc::target::Target;
+use crate::proc::yield_now::preempt_point;
+use crate::wait::parked::{SplitWait, Waited};
+use crate::wait::waiter::Wakeup;
 
 impl<T> Channel<T, Target> {
-    /// As [`send`](Channel::send).
+    /// As [`send_until`](Channel::send_until), without a deadline.
     #[inline(always)]
-    pub(super) fn send_here(&self, value: T) -> Result<(), SendError<T>> {
-        let (wait, mut sent) = (TwoPart::new(), MaybeUninit::uninit());
+    pub(super) fn send(&self, value: T) -> Result<(), SendError<T>> {
+        let (wait, mut sent) = (SplitWait::new(), MaybeUninit::uninit());
         // SAFETY: it is used for this only, and stays here until `end_send` has returned.
         let Some(switch) = (unsafe { self.begin_send(value, &wait, &mut sent) }) else {
             // SAFETY: it has been written.
@@ -46,10 +48,10 @@ impl<T> Channel<T, Target> {
         unsafe { self.end_send(&wait) }
     }
 
-    /// As [`recv`](Channel::recv).
+    /// As [`recv_until`](Channel::recv_until), without a deadline.
     #[inline(always)]
-    pub(super) fn recv_here(&self) -> Result<T, RecvError> {
-        let (wait, mut received) = (TwoPart::new(), MaybeUninit::uninit());
+    pub(super) fn recv(&self) -> Result<T, RecvError> {
+        let (wait, mut received) = (SplitWait::new(), MaybeUninit::uninit());
         // SAFETY: it is used for this only, and stays here until `end_recv` has returned.
         let Some(switch) = (unsafe { self.begin_recv(&wait, &mut received) }) else {
             // SAFETY: it has been written.
@@ -72,10 +74,10 @@ impl<T> Channel<T, Target> {
     unsafe fn begin_send(
         &self,
         value: T,
-        wait: &TwoPart<T, Target>,
+        wait: &SplitWait<T, Target>,
         sent: &mut MaybeUninit<Result<(), SendError<T>>>,
-    ) -> Option<PlainSwitch> {
-        give_turn();
+    ) -> Option<ParkSwitch> {
+        preempt_point();
         let (value, mut state) = match self.offer(value) {
             Ok(()) => {
                 sent.write(Ok(()));
@@ -87,19 +89,20 @@ impl<T> Channel<T, Target> {
             }
             Err(Refused::Full(value, state)) => (value, state),
         };
-        let Some(plain) = Plain::begin(Why::Send) else {
+        let Some(switch_only) = SwitchOnly::begin(WaitReason::Send) else {
             let waited = self.wait_to_send(value, state, None, Parking::begin);
             sent.write(waited.map_err(|error| SendError(error.into_inner())));
             return None;
         };
         // Without a buffer the value is to be had as soon as its sender waits.
-        let polls = state.let_poll().map(Roused::Polls);
-        let waits = (Some(value), plain.target());
+        let polls = state.let_poll().map(Wakeup::Polls);
+        let waits = (Some(value), switch_only.target());
         // SAFETY: the guard is of this lock; `State::senders` is one field of it, which nothing
         // replaces. The rest is this function's contract.
-        if unsafe { wait.begin(&self.state, state, State::senders, waits, Parking::resumed, polls) }
-        {
-            return Some(plain.switch());
+        if unsafe {
+            wait.begin(&self.state, state, State::senders, waits, Parking::reborrow, polls)
+        } {
+            return Some(switch_only.switch());
         }
         // SAFETY: it was begun.
         sent.write(unsafe { self.end_send(wait) });
@@ -110,9 +113,9 @@ impl<T> Channel<T, Target> {
     ///
     /// `wait` was begun by `begin_send`, which said that the caller waits; this is called once.
     #[inline(never)]
-    unsafe fn end_send(&self, wait: &TwoPart<T, Target>) -> Result<(), SendError<T>> {
+    unsafe fn end_send(&self, wait: &SplitWait<T, Target>) -> Result<(), SendError<T>> {
         // SAFETY: `begin_send` began it in this list.
-        match unsafe { wait.end(&self.state, State::senders, Parking::resumed) } {
+        match unsafe { wait.end(&self.state, State::senders, Parking::reborrow) } {
             (Waited::Served(None), _) => Ok(()),
             (Waited::Served(Some(value)), _) => Err(SendError(value)),
             (Waited::Cancelled(_dropped_by_unwinding), Some(parking)) => parking.raise(),
@@ -128,12 +131,13 @@ impl<T> Channel<T, Target> {
     #[inline(never)]
     unsafe fn begin_recv(
         &self,
-        wait: &TwoPart<T, Target>,
+        wait: &SplitWait<T, Target>,
         received: &mut MaybeUninit<Result<T, RecvError>>,
-    ) -> Option<PlainSwitch> {
-        give_turn();
+    ) -> Option<ParkSwitch> {
+        preempt_point();
         if self.has_clock() {
-            received.write(self.recv(None, Parking::begin).map_err(|_disconnected| RecvError));
+            received
+                .write(self.recv_until(None, Parking::begin).map_err(|_disconnected| RecvError));
             return None;
         }
         let state = match self.accept() {
@@ -147,27 +151,27 @@ impl<T> Channel<T, Target> {
             }
             Err((Nothing::Empty, state)) => state,
         };
-        let Some(plain) = Plain::begin(Why::Receive) else {
+        let Some(switch_only) = SwitchOnly::begin(WaitReason::Receive) else {
             let waited = self.wait_to_recv(state, None, Parking::begin);
             received.write(waited.map_err(|_disconnected| RecvError));
             return None;
         };
-        let waits = (None, plain.target());
+        let waits = (None, switch_only.target());
         // SAFETY: the guard is of this lock; `State::receivers` is one field of it, which nothing
         // replaces. The rest is this function's contract.
         let _parks = unsafe {
-            wait.begin(&self.state, state, State::receivers, waits, Parking::resumed, None)
+            wait.begin(&self.state, state, State::receivers, waits, Parking::reborrow, None)
         };
-        Some(plain.switch())
+        Some(switch_only.switch())
     }
 
     /// # Safety
     ///
     /// As of [`end_send`](Self::end_send), with `begin_recv`.
     #[inline(never)]
-    unsafe fn end_recv(&self, wait: &TwoPart<T, Target>) -> Result<T, RecvError> {
+    unsafe fn end_recv(&self, wait: &SplitWait<T, Target>) -> Result<T, RecvError> {
         // SAFETY: `begin_recv` began it in this list.
-        match unsafe { wait.end(&self.state, State::receivers, Parking::resumed) } {
+        match unsafe { wait.end(&self.state, State::receivers, Parking::reborrow) } {
             (Waited::Served(value), _) => value.ok_or(RecvError),
             (Waited::Cancelled(_), Some(parking)) => parking.raise(),
             _ => unreachable!("it waits without a deadline"),

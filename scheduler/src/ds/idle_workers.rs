@@ -23,8 +23,8 @@
 
 use std::mem;
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::mutated;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::mutated;
 
 struct State<H> {
     waiting: Vec<H>,
@@ -33,37 +33,37 @@ struct State<H> {
 }
 
 /// The helpers of one pool. `H` is how one of them is sent a message.
-pub(crate) struct Roster<H> {
+pub(crate) struct IdleWorkers<H> {
     limit: usize,
     state: Mutex<State<H>>,
 }
 
 /// Who will do a piece of work.
-pub(crate) enum Claim<H> {
+pub(crate) enum Worker<H> {
     /// A helper that waits: it is owed a message.
-    Waiting(H),
+    Idle(H),
     /// One more may be made, and is counted already.
     New,
     /// Nobody: there are as many as there may be, and all have something to do.
-    Nobody,
+    None,
 }
 
-impl<H> Roster<H> {
+impl<H> IdleWorkers<H> {
     /// Nobody yet, and never more than `limit`.
     pub(crate) fn new(limit: usize) -> Self {
         Self { limit, state: Mutex::new(State { waiting: Vec::new(), helpers: 0, closed: false }) }
     }
 
     /// Somebody for a piece of work.
-    pub(crate) fn claim(&self) -> Claim<H> {
+    pub(crate) fn claim(&self) -> Worker<H> {
         let mut room = Vec::new();
         loop {
             let mut state = self.state.lock();
             if let Some(helper) = state.waiting.pop() {
-                return Claim::Waiting(helper);
+                return Worker::Idle(helper);
             }
             if state.closed || state.helpers >= self.limit {
-                return Claim::Nobody;
+                return Worker::None;
             }
             // Room for the new one in the list, before it exists: an allocator that blocks comes by
             // here, so nothing is allocated or freed under the lock.
@@ -74,7 +74,7 @@ impl<H> Roster<H> {
             if state.waiting.capacity() >= wanted {
                 state.helpers = wanted;
                 drop(state);
-                return Claim::New;
+                return Worker::New;
             }
             drop(state);
             room = Vec::with_capacity((2 * wanted).max(8));
@@ -82,7 +82,7 @@ impl<H> Roster<H> {
     }
 
     /// A helper that [`claim`](Self::claim) counted could not be made, or ends.
-    pub(crate) fn count_out(&self) {
+    pub(crate) fn forget(&self) {
         self.state.lock().helpers -= 1;
     }
 
@@ -110,19 +110,19 @@ impl<H> Roster<H> {
     pub(crate) fn leave(&self, is: impl Fn(&H) -> bool) -> bool {
         let mut state = self.state.lock();
         let at = state.waiting.iter().rposition(is);
-        if at.is_some() || mutated("roster.leaves_when_chosen") {
+        if at.is_some() || mutated("idle_workers.leaves_when_chosen") {
             state.helpers -= 1;
         }
         let removed = at.map(|at| state.waiting.remove(at));
         drop(state);
-        removed.is_some() || mutated("roster.leaves_when_chosen")
+        removed.is_some() || mutated("idle_workers.leaves_when_chosen")
     }
 
     /// From here on nobody is admitted and nobody waits. Those who do are the caller's to send
     /// away.
     pub(crate) fn close(&self) -> Vec<H> {
         let mut state = self.state.lock();
-        state.closed = !mutated("roster.close_forgets_to_shut");
+        state.closed = !mutated("idle_workers.close_forgets_to_shut");
         let waiting = mem::take(&mut state.waiting);
         state.helpers -= waiting.len();
         drop(state);
@@ -132,37 +132,37 @@ impl<H> Roster<H> {
 
 #[cfg(all(test, not(gosched_loom)))]
 mod tests {
-    use super::{Claim, Roster};
+    use super::{IdleWorkers, Worker};
 
     #[test]
     fn the_last_to_wait_is_the_first_to_be_chosen() {
-        let roster = Roster::new(2);
-        assert!(matches!(roster.claim(), Claim::New));
-        assert!(matches!(roster.claim(), Claim::New));
-        assert!(matches!(roster.claim(), Claim::Nobody), "two is the limit");
-        assert!(roster.enlist(1) && roster.enlist(2));
-        assert!(matches!(roster.claim(), Claim::Waiting(2)));
-        assert!(!roster.leave(|helper| *helper == 2), "it was chosen");
-        assert!(roster.leave(|helper| *helper == 1));
-        assert!(matches!(roster.claim(), Claim::New), "one has left");
+        let workers = IdleWorkers::new(2);
+        assert!(matches!(workers.claim(), Worker::New));
+        assert!(matches!(workers.claim(), Worker::New));
+        assert!(matches!(workers.claim(), Worker::None), "two is the limit");
+        assert!(workers.enlist(1) && workers.enlist(2));
+        assert!(matches!(workers.claim(), Worker::Idle(2)));
+        assert!(!workers.leave(|helper| *helper == 2), "it was chosen");
+        assert!(workers.leave(|helper| *helper == 1));
+        assert!(matches!(workers.claim(), Worker::New), "one has left");
     }
 
     #[test]
     fn one_that_could_not_be_made_does_not_count() {
-        let roster = Roster::<u32>::new(1);
-        assert!(matches!(roster.claim(), Claim::New));
-        roster.count_out();
-        assert!(matches!(roster.claim(), Claim::New));
+        let workers = IdleWorkers::<u32>::new(1);
+        assert!(matches!(workers.claim(), Worker::New));
+        workers.forget();
+        assert!(matches!(workers.claim(), Worker::New));
     }
 
     #[test]
     fn a_closed_roster_admits_nobody() {
-        let roster = Roster::new(8);
-        assert!(matches!(roster.claim(), Claim::New));
-        assert!(matches!(roster.claim(), Claim::New));
-        assert!(roster.enlist(1));
-        assert_eq!(roster.close(), [1]);
-        assert!(!roster.enlist(2), "it was working and comes back");
-        assert!(matches!(roster.claim(), Claim::Nobody));
+        let workers = IdleWorkers::new(8);
+        assert!(matches!(workers.claim(), Worker::New));
+        assert!(matches!(workers.claim(), Worker::New));
+        assert!(workers.enlist(1));
+        assert_eq!(workers.close(), [1]);
+        assert!(!workers.enlist(2), "it was working and comes back");
+        assert!(matches!(workers.claim(), Worker::None));
     }
 }

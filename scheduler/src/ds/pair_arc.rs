@@ -8,7 +8,7 @@
 //!
 //! # Why it holds
 //!
-//! The count is that of the [`Shared`]s there are. It grows only by [`Clone`], which takes an
+//! The count is that of the [`PairArc`]s there are. It grows only by [`Clone`], which takes an
 //! owner; so who owns the box and reads one is the only owner there is and stays it for as long as
 //! it does not clone. It may then use the value as its own, or free it, without changing the count.
 //!
@@ -17,7 +17,7 @@
 //!
 //! # Safety
 //!
-//! The pointer is a leaked box's, which is there until the last owner frees it. `Shared<T>` lends
+//! The pointer is a leaked box's, which is there until the last owner frees it. `PairArc<T>` lends
 //! `&T`, and `&mut T` or the value itself to the only owner.
 #![expect(unsafe_code, reason = "owns a box together with others")]
 
@@ -26,8 +26,8 @@ use std::mem;
 use std::ops::Deref;
 use std::ptr::NonNull;
 
-use gosched_runtime_sys::fatal::{Part, fatal};
-use gosched_runtime_sys::primitive::{AtomicUsize, Ordering, fence, mutated};
+use gosched_runtime_sys::signal::fatal::{Part, fatal};
+use gosched_runtime_sys::sync::primitive::{AtomicUsize, Ordering, fence, mutated};
 
 /// What the owners share. Opaque to others; it is named by those who change the type that it is
 /// known by.
@@ -37,18 +37,18 @@ pub(crate) struct Counted<T: ?Sized> {
 }
 
 /// One of the owners of a value.
-pub(crate) struct Shared<T: ?Sized>(NonNull<Counted<T>>);
+pub(crate) struct PairArc<T: ?Sized>(NonNull<Counted<T>>);
 
 // SAFETY: as of `Arc`: owners on several threads have `&T`, and any of them may come to drop the
 // value.
-unsafe impl<T: ?Sized + Send + Sync> Send for Shared<T> {}
-// SAFETY: as above; a `&Shared` clones.
-unsafe impl<T: ?Sized + Send + Sync> Sync for Shared<T> {}
+unsafe impl<T: ?Sized + Send + Sync> Send for PairArc<T> {}
+// SAFETY: as above; a `&PairArc` clones.
+unsafe impl<T: ?Sized + Send + Sync> Sync for PairArc<T> {}
 
-impl<T> Shared<T> {
+impl<T> PairArc<T> {
     /// Two owners of `value`.
     #[inline]
-    pub(crate) fn two(value: T) -> [Self; 2] {
+    pub(crate) fn pair(value: T) -> [Self; 2] {
         let counted =
             NonNull::from(Box::leak(Box::new(Counted { owners: AtomicUsize::new(2), value })));
         [Self(counted), Self(counted)]
@@ -70,8 +70,8 @@ impl<T> Shared<T> {
     }
 
     /// The value itself, if there is no other owner.
-    pub(crate) fn try_into_value(self) -> Result<T, Self> {
-        if !self.is_alone() {
+    pub(crate) fn try_unwrap(self) -> Result<T, Self> {
+        if !self.is_unique() {
             return Err(self);
         }
         let counted = mem::ManuallyDrop::new(self).0;
@@ -80,21 +80,21 @@ impl<T> Shared<T> {
     }
 }
 
-impl<T: ?Sized> Shared<T> {
+impl<T: ?Sized> PairArc<T> {
     /// Whether nobody else owns it, nor will until this owner clones.
     #[inline]
-    pub(crate) fn is_alone(&self) -> bool {
-        // ORDERING[shared.gone]: pairs with the subtraction in `drop`: what the others did comes
+    pub(crate) fn is_unique(&self) -> bool {
+        // ORDERING[pair_arc.gone]: pairs with the subtraction in `drop`: what the others did comes
         // before what this one does now.
         let order =
-            if mutated("shared.alone_relaxed") { Ordering::Relaxed } else { Ordering::Acquire };
+            if mutated("pair_arc.alone_relaxed") { Ordering::Relaxed } else { Ordering::Acquire };
         self.counted().owners.load(order) == 1
     }
 
     /// The value, if there is no other owner.
     #[inline]
-    pub(crate) fn alone(&mut self) -> Option<&mut T> {
-        if !self.is_alone() {
+    pub(crate) fn get_mut_if_unique(&mut self) -> Option<&mut T> {
+        if !self.is_unique() {
             return None;
         }
         // SAFETY: the box is there, and nobody else has it: nor can anybody while this owner is
@@ -106,17 +106,17 @@ impl<T: ?Sized> Shared<T> {
     ///
     /// # Safety
     ///
-    /// `known_as` gives the pointer that it gets, at most made wide or thin again; the type is the
+    /// `cast` gives the pointer that it gets, at most made wide or thin again; the type is the
     /// value's own, one of its traits, or the same with other lifetimes, and `Send` and `Sync` if
     /// the value is sent or shared.
     #[inline]
-    pub(crate) unsafe fn known_as<U: ?Sized>(
+    pub(crate) unsafe fn cast<U: ?Sized>(
         self,
-        known_as: fn(*mut Counted<T>) -> *mut Counted<U>,
-    ) -> Shared<U> {
-        let counted = known_as(mem::ManuallyDrop::new(self).0.as_ptr());
+        cast: fn(*mut Counted<T>) -> *mut Counted<U>,
+    ) -> PairArc<U> {
+        let counted = cast(mem::ManuallyDrop::new(self).0.as_ptr());
         // SAFETY: by contract the pointer that came from a `NonNull`.
-        Shared(unsafe { NonNull::new_unchecked(counted) })
+        PairArc(unsafe { NonNull::new_unchecked(counted) })
     }
 
     #[inline]
@@ -132,13 +132,13 @@ impl<T: ?Sized> Shared<T> {
     }
 }
 
-impl<T: ?Sized> Borrow<T> for Shared<T> {
+impl<T: ?Sized> Borrow<T> for PairArc<T> {
     fn borrow(&self) -> &T {
         self
     }
 }
 
-impl<T: ?Sized> Deref for Shared<T> {
+impl<T: ?Sized> Deref for PairArc<T> {
     type Target = T;
 
     #[inline]
@@ -147,7 +147,7 @@ impl<T: ?Sized> Deref for Shared<T> {
     }
 }
 
-impl<T: ?Sized> Clone for Shared<T> {
+impl<T: ?Sized> Clone for PairArc<T> {
     fn clone(&self) -> Self {
         // Relaxed: this owner keeps the count above zero.
         let owners = self.counted().owners.fetch_add(1, Ordering::Relaxed);
@@ -160,18 +160,18 @@ impl<T: ?Sized> Clone for Shared<T> {
     }
 }
 
-impl<T: ?Sized> Drop for Shared<T> {
+impl<T: ?Sized> Drop for PairArc<T> {
     #[inline]
     fn drop(&mut self) {
-        if self.is_alone() {
+        if self.is_unique() {
             return Self::free(self.0);
         }
-        // ORDERING[shared.gone]: pairs with the load in `is_alone`, and with the fence below in
+        // ORDERING[pair_arc.gone]: pairs with the load in `is_unique`, and with the fence below in
         // whoever comes last.
         let order =
-            if mutated("shared.drop_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+            if mutated("pair_arc.drop_relaxed") { Ordering::Relaxed } else { Ordering::Release };
         if self.counted().owners.fetch_sub(1, order) == 1 {
-            // ORDERING[shared.gone]: pairs with the subtractions of the others.
+            // ORDERING[pair_arc.gone]: pairs with the subtractions of the others.
             fence(Ordering::Acquire);
             Self::free(self.0);
         }
@@ -183,38 +183,38 @@ mod tests {
     use std::cell::Cell;
     use std::rc::Rc;
 
-    use super::{Counted, Shared};
+    use super::{Counted, PairArc};
 
     #[test]
     fn the_last_owner_drops_the_value_once() {
         let value = Rc::new(());
-        let [one, mut other] = Shared::two(value.clone());
+        let [one, mut other] = PairArc::pair(value.clone());
         let third = one.clone();
-        assert!(!one.is_alone() && other.alone().is_none());
+        assert!(!one.is_unique() && other.get_mut_if_unique().is_none());
         drop(one);
         drop(third);
         assert_eq!(Rc::strong_count(&value), 2);
-        assert!(other.alone().is_some());
+        assert!(other.get_mut_if_unique().is_some());
         drop(other);
         assert_eq!(Rc::strong_count(&value), 1);
     }
 
     #[test]
     fn the_only_owner_takes_the_value_out() {
-        let [one, other] = Shared::two(Cell::new(5));
+        let [one, other] = PairArc::pair(Cell::new(5));
         one.set(6);
-        let Err(one) = one.try_into_value() else { panic!("there is another") };
+        let Err(one) = one.try_unwrap() else { panic!("there is another") };
         drop(other);
-        assert_eq!(one.try_into_value().map(Cell::into_inner).ok(), Some(6));
+        assert_eq!(one.try_unwrap().map(Cell::into_inner).ok(), Some(6));
     }
 
     #[test]
     fn known_by_a_trait_it_is_the_same() {
         let value = Rc::new(7);
-        let [one, other] = Shared::two(value.clone());
+        let [one, other] = PairArc::pair(value.clone());
         // SAFETY: the pointer is made wide, and the value is its trait's.
-        let shown: Shared<dyn std::fmt::Debug> =
-            unsafe { one.known_as(|counted| counted as *mut Counted<_>) };
+        let shown: PairArc<dyn std::fmt::Debug> =
+            unsafe { one.cast(|counted| counted as *mut Counted<_>) };
         assert_eq!(format!("{:?}", &*shown), "7");
         drop(other);
         drop(shown);

@@ -29,12 +29,12 @@
 //!
 //! Only read-modify-writes take a pointer out, and each leaves something else in its place: promise
 //! 1 for taking. Only the own thread puts in, by a plain store, and it may: that store replaces
-//! BUSY, because from `enter` on nobody else changes the word. (An outsider's exchange expects a
-//! pointer, never BUSY: promise 2. A second `enter` swaps BUSY for BUSY.)
+//! BUSY, because from `acquire` on nobody else changes the word. (An outsider's exchange expects a
+//! pointer, never BUSY: promise 2. A second `acquire` swaps BUSY for BUSY.)
 //!
-//! Edge [table.box]: `leave` releases, `enter` and `take` acquire. Edge [table.gone]: `take`
-//! releases, an `enter` that finds NONE acquires. A box put back by `leave` after a `take` comes
-//! from elsewhere, where its owner got it properly.
+//! Edge [revocable.box]: `release` releases, `acquire` and `take` acquire. Edge [revocable.gone]:
+//! `take` releases, an `acquire` that finds NONE acquires. A box put back by `release` after a
+//! `take` comes from elsewhere, where its owner got it properly.
 //!
 //! *The judged pointer may have been away* (A-B-A): the own thread entered and left between the
 //! look and the taking. The box is on the table all the same, so taking it is as good as before;
@@ -47,28 +47,28 @@
 //!
 //! - A lock: its holder may be off its core while user code elsewhere waits; and an entry under the
 //!   own scheduler would hang instead of being told.
-//! - `enter` by exchange of the own pointer for BUSY: the thread would have to know which box it
+//! - `acquire` by exchange of the own pointer for BUSY: the thread would have to know which box it
 //!   left, and a failed try tells no more than the swap does.
-//! - `leave` by exchange, to notice outsiders: BUSY is already the promise that there are none.
+//! - `release` by exchange, to notice outsiders: BUSY is already the promise that there are none.
 //!
 //! # Safety
 //!
-//! The word holds NONE, BUSY or a pointer from `Box::into_raw` that exists nowhere else: `leave`
+//! The word holds NONE, BUSY or a pointer from `Box::into_raw` that exists nowhere else: `release`
 //! gives a box up to it, and what takes a pointer out leaves another value in by the same
 //! operation. No function here trusts its caller: whoever calls what, each box comes out once (a
-//! `leave` out of turn leaks one).
+//! `release` out of turn leaks one).
 #![expect(unsafe_code, reason = "a box travels through an atomic word")]
 
 use std::fmt;
 use std::ptr;
 
-use gosched_runtime_sys::primitive::{AtomicPtr, Ordering, const_fn, mutated};
+use gosched_runtime_sys::sync::primitive::{AtomicPtr, Ordering, const_fn, mutated};
 
-/// The address that stands for BUSY; no box has it, see [`Table::new`].
+/// The address that stands for BUSY; no box has it, see [`Revocable::new`].
 const BUSY: usize = 1;
 
 /// The table of one own thread.
-pub(crate) struct Table<T: Send> {
+pub(crate) struct Revocable<T: Send> {
     word: AtomicPtr<T>,
 }
 
@@ -79,16 +79,16 @@ pub(crate) struct Reentered;
 /// What an outsider saw on the table. Two that are equal do not mean that nothing happened between
 /// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Judged(usize);
+pub(crate) struct Observed(usize);
 
-impl Judged {
+impl Observed {
     /// Whether there was something to take.
-    pub(crate) fn on_table(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         self.0 != 0 && self.0 != BUSY
     }
 }
 
-impl<T: Send> Table<T> {
+impl<T: Send> Revocable<T> {
     const_fn! {
         /// A table on which nothing lies.
         pub(crate) fn new() -> Self {
@@ -99,11 +99,11 @@ impl<T: Send> Table<T> {
 
     /// Takes what lies on the table, and the table with it; by the own thread.
     #[inline]
-    pub(crate) fn enter(&self) -> Result<Option<Box<T>>, Reentered> {
-        // ORDERING[table.box]: partner is the store in `leave`.
-        // ORDERING[table.gone]: partner is the exchange in `take`: what the outsider noted before
-        // it took.
-        let word = if mutated("table.enter_peeks") {
+    pub(crate) fn acquire(&self) -> Result<Option<Box<T>>, Reentered> {
+        // ORDERING[revocable.box]: partner is the store in `release`.
+        // ORDERING[revocable.gone]: partner is the exchange in `take`: what the outsider noted
+        // before it took.
+        let word = if mutated("revocable.enter_peeks") {
             self.word.load(Ordering::Acquire)
         } else {
             self.word.swap(ptr::without_provenance_mut(BUSY), Ordering::Acquire)
@@ -117,35 +117,38 @@ impl<T: Send> Table<T> {
 
     /// Puts something back, or nothing, and lets go of the table; by the own thread that entered.
     #[inline]
-    pub(crate) fn leave(&self, owned: Option<Box<T>>) {
+    pub(crate) fn release(&self, owned: Option<Box<T>>) {
         debug_assert!(
-            self.word.load(Ordering::Relaxed).addr() == BUSY || mutated("table.enter_peeks"),
+            self.word.load(Ordering::Relaxed).addr() == BUSY || mutated("revocable.enter_peeks"),
             "only who entered leaves"
         );
         let word = owned.map_or(ptr::null_mut(), Box::into_raw);
-        // ORDERING[table.box]: partner are the swap in `enter` and the exchange in `take`: who gets
-        // the box next sees all that was done with it.
+        // ORDERING[revocable.box]: partner are the swap in `acquire` and the exchange in `take`:
+        // who gets the box next sees all that was done with it.
         let published =
-            if mutated("table.leave_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+            if mutated("revocable.leave_relaxed") { Ordering::Relaxed } else { Ordering::Release };
         self.word.store(word, published);
     }
 
     /// What lies on the table, for an outsider that may want to take it later.
-    pub(crate) fn judge(&self) -> Judged {
-        Judged(self.word.load(Ordering::Relaxed).addr())
+    pub(crate) fn observe(&self) -> Observed {
+        Observed(self.word.load(Ordering::Relaxed).addr())
     }
 
     /// Takes what was judged, if it still (or again) lies there; by an outsider.
     #[must_use]
-    pub(crate) fn take(&self, judged: &Judged) -> Option<Box<T>> {
-        if !judged.on_table() {
+    pub(crate) fn revoke(&self, observed: &Observed) -> Option<Box<T>> {
+        if !observed.is_there() {
             return None;
         }
-        let expected = ptr::without_provenance_mut(judged.0);
-        // ORDERING[table.box]: partner is the store in `leave`.
-        // ORDERING[table.gone]: partner is the swap in `enter`, which finds NONE.
-        let order =
-            if mutated("table.take_unannounced") { Ordering::Acquire } else { Ordering::AcqRel };
+        let expected = ptr::without_provenance_mut(observed.0);
+        // ORDERING[revocable.box]: partner is the store in `release`.
+        // ORDERING[revocable.gone]: partner is the swap in `acquire`, which finds NONE.
+        let order = if mutated("revocable.take_unannounced") {
+            Ordering::Acquire
+        } else {
+            Ordering::AcqRel
+        };
         let taken =
             self.word.compare_exchange(expected, ptr::null_mut(), order, Ordering::Relaxed).ok()?;
         // SAFETY: the exchange took it out, and it equals what was judged to be neither NONE nor
@@ -167,15 +170,15 @@ unsafe fn boxed<T>(word: *mut T) -> Option<Box<T>> {
     (!word.is_null()).then(|| unsafe { Box::from_raw(word) })
 }
 
-impl<T: Send> Drop for Table<T> {
+impl<T: Send> Drop for Revocable<T> {
     fn drop(&mut self) {
-        drop(self.enter());
+        drop(self.acquire());
     }
 }
 
-impl<T: Send> fmt::Debug for Table<T> {
+impl<T: Send> fmt::Debug for Revocable<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Table").field("on_table", &self.judge().on_table()).finish()
+        f.debug_struct("Table").field("on_table", &self.observe().is_there()).finish()
     }
 }
 
@@ -183,52 +186,52 @@ impl<T: Send> fmt::Debug for Table<T> {
 mod tests {
     use std::sync::Arc;
 
-    use super::{Reentered, Table};
+    use super::{Reentered, Revocable};
 
     #[test]
     fn what_is_put_back_is_found_again() {
-        let table = Table::new();
-        assert_eq!(table.enter(), Ok(None));
-        table.leave(Some(Box::new(7_u32)));
-        assert_eq!(table.enter(), Ok(Some(Box::new(7))));
-        table.leave(None);
-        assert_eq!(table.enter(), Ok(None));
+        let slot = Revocable::new();
+        assert_eq!(slot.acquire(), Ok(None));
+        slot.release(Some(Box::new(7_u32)));
+        assert_eq!(slot.acquire(), Ok(Some(Box::new(7))));
+        slot.release(None);
+        assert_eq!(slot.acquire(), Ok(None));
     }
 
     #[test]
     fn entering_twice_is_told_and_disturbs_nothing() {
-        let table = Table::<u32>::new();
-        let owned = table.enter();
-        assert_eq!(table.enter(), Err(Reentered));
-        assert_eq!(table.enter(), Err(Reentered));
-        assert!(!table.judge().on_table());
-        assert_eq!(table.take(&table.judge()), None, "BUSY is not taken");
+        let slot = Revocable::<u32>::new();
+        let owned = slot.acquire();
+        assert_eq!(slot.acquire(), Err(Reentered));
+        assert_eq!(slot.acquire(), Err(Reentered));
+        assert!(!slot.observe().is_there());
+        assert_eq!(slot.revoke(&slot.observe()), None, "BUSY is not taken");
         assert_eq!(owned, Ok(None));
-        table.leave(Some(Box::new(1)));
-        assert_eq!(table.enter(), Ok(Some(Box::new(1))));
+        slot.release(Some(Box::new(1)));
+        assert_eq!(slot.acquire(), Ok(Some(Box::new(1))));
     }
 
     #[test]
     fn an_outsider_takes_only_what_it_judged() {
-        let table = Table::new();
-        let before = table.judge();
-        assert!(!before.on_table());
-        assert_eq!(table.enter(), Ok(None));
-        table.leave(Some(Box::new(1_u32)));
-        assert_eq!(table.take(&before), None, "what came later was not judged");
-        let judged = table.judge();
-        assert_eq!(table.take(&judged), Some(Box::new(1)));
-        assert_eq!(table.take(&judged), None, "it is gone");
-        assert_eq!(table.enter(), Ok(None));
+        let slot = Revocable::new();
+        let before = slot.observe();
+        assert!(!before.is_there());
+        assert_eq!(slot.acquire(), Ok(None));
+        slot.release(Some(Box::new(1_u32)));
+        assert_eq!(slot.revoke(&before), None, "what came later was not judged");
+        let observed = slot.observe();
+        assert_eq!(slot.revoke(&observed), Some(Box::new(1)));
+        assert_eq!(slot.revoke(&observed), None, "it is gone");
+        assert_eq!(slot.acquire(), Ok(None));
     }
 
     #[test]
     fn a_table_drops_what_lies_on_it() {
-        let table = Table::new();
+        let slot = Revocable::new();
         let thing = Arc::new(());
-        assert!(table.enter().is_ok());
-        table.leave(Some(Box::new(Arc::clone(&thing))));
-        drop(table);
+        assert!(slot.acquire().is_ok());
+        slot.release(Some(Box::new(Arc::clone(&thing))));
+        drop(slot);
         assert_eq!(Arc::strong_count(&thing), 1);
     }
 }

@@ -28,21 +28,21 @@ pub(crate) enum Admission {
 
 /// The gate.
 #[derive(Debug)]
-pub(crate) struct Crowd {
-    crowded: AtomicBool,
+pub(crate) struct StartGate {
+    restricted: AtomicBool,
     permit: AtomicBool,
 }
 
-impl Crowd {
+impl StartGate {
     pub(crate) fn new() -> Self {
-        Self { crowded: AtomicBool::new(false), permit: AtomicBool::new(true) }
+        Self { restricted: AtomicBool::new(false), permit: AtomicBool::new(true) }
     }
 
     /// May the caller start a goroutine now? If it then does not, it [gives the permit
     /// back](Self::give_back).
     #[inline]
     pub(crate) fn admit(&self) -> Option<Admission> {
-        if !self.crowded.load(Relaxed) {
+        if !self.restricted.load(Relaxed) {
             return Some(Admission::Free);
         }
         self.permit.swap(false, Relaxed).then_some(Admission::Permit)
@@ -51,7 +51,7 @@ impl Crowd {
     /// Whether a goroutine could be started now.
     #[inline]
     pub(crate) fn admits(&self) -> bool {
-        !self.crowded.load(Relaxed) || self.permit.load(Relaxed)
+        !self.restricted.load(Relaxed) || self.permit.load(Relaxed)
     }
 
     /// What was started has given its M back, or nothing was. True: the caller submits, for whoever
@@ -67,36 +67,36 @@ impl Crowd {
 
     /// By sysmon: whether it is crowded. True: it no longer is, and the caller submits.
     #[must_use]
-    pub(crate) fn set_crowded(&self, crowded: bool) -> bool {
-        let before = self.crowded.swap(crowded, Relaxed);
-        if before != crowded {
+    pub(crate) fn restrict(&self, restricted: bool) -> bool {
+        let before = self.restricted.swap(restricted, Relaxed);
+        if before != restricted {
             self.permit.store(true, Relaxed);
         }
-        before && !crowded
+        before && !restricted
     }
 
     /// Whether the permit is out.
     pub(crate) fn permit_is_out(&self) -> bool {
-        self.crowded.load(Relaxed) && !self.permit.load(Relaxed)
+        self.restricted.load(Relaxed) && !self.permit.load(Relaxed)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Admission, Crowd};
+    use super::{Admission, StartGate};
 
     #[test]
     fn everybody_comes_in_until_it_is_crowded_and_then_one_at_a_time() {
-        let crowd = Crowd::new();
-        assert_eq!([crowd.admit(), crowd.admit()], [Some(Admission::Free); 2]);
-        assert!(!crowd.set_crowded(true));
-        assert_eq!([crowd.admit(), crowd.admit()], [Some(Admission::Permit), None]);
-        assert!(!crowd.admits() && crowd.permit_is_out());
-        assert!(!crowd.give_back(Admission::Free), "it came before the crowd");
-        assert!(!crowd.admits());
-        assert!(crowd.give_back(Admission::Permit));
-        assert!(crowd.admits());
-        assert!(crowd.set_crowded(false), "who was refused hears of it");
-        assert!(!crowd.set_crowded(false));
+        let start_gate = StartGate::new();
+        assert_eq!([start_gate.admit(), start_gate.admit()], [Some(Admission::Free); 2]);
+        assert!(!start_gate.restrict(true));
+        assert_eq!([start_gate.admit(), start_gate.admit()], [Some(Admission::Permit), None]);
+        assert!(!start_gate.admits() && start_gate.permit_is_out());
+        assert!(!start_gate.give_back(Admission::Free), "it came before the crowd");
+        assert!(!start_gate.admits());
+        assert!(start_gate.give_back(Admission::Permit));
+        assert!(start_gate.admits());
+        assert!(start_gate.restrict(false), "who was refused hears of it");
+        assert!(!start_gate.restrict(false));
     }
 }

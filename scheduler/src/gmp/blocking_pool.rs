@@ -1,8 +1,8 @@
 //! The threads behind `blocking`: mailboxes, handles, and the count of who there is.
 //!
-//! A helper has a mailbox of one message, which it waits at with a time limit, and the [`Roster`]
-//! says whose turn it is. Who ends joins the one that ended before, so that a pool that shrinks
-//! leaves one thread to be joined at most, and shutdown joins that.
+//! A helper has a mailbox of one message, which it waits at with a time limit, and the
+//! [`IdleWorkers`] says whose turn it is. Who ends joins the one that ended before, so that a pool
+//! that shrinks leaves one thread to be joined at most, and shutdown joins that.
 //!
 //! This is the only file that names crossbeam-channel.
 //!
@@ -18,10 +18,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use gosched_runtime_sys::lock::Mutex;
+use gosched_runtime_sys::sync::lock::Mutex;
 
 use crate::ds::grow;
-use crate::ds::idle_workers::{Claim, Roster};
+use crate::ds::idle_workers::{IdleWorkers, Worker};
 use crate::policy;
 
 /// What a helper does for a goroutine.
@@ -47,7 +47,7 @@ pub(crate) struct Job {
 }
 
 // SAFETY: the pointer is what is not `Send`; who makes a job vouches for what it points to
-// (`blocking::lend`).
+// (`blocking::run_on_helper`).
 unsafe impl Send for Job {}
 
 enum Message {
@@ -81,7 +81,7 @@ struct Threads {
 
 /// The helpers of a runtime.
 pub(crate) struct BlockingPool {
-    roster: Roster<Sender<Message>>,
+    workers: IdleWorkers<Sender<Message>>,
     threads: Mutex<Threads>,
     made: AtomicU64,
 }
@@ -90,7 +90,7 @@ impl BlockingPool {
     /// A pool of at most `limit` threads; it makes none itself.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            roster: Roster::new(limit),
+            workers: IdleWorkers::new(limit),
             threads: Mutex::new(Threads { handles: Vec::new(), ended: None }),
             made: AtomicU64::new(0),
         }
@@ -98,31 +98,31 @@ impl BlockingPool {
 
     /// Finds somebody to run `job`.
     pub(crate) fn submit(&self, job: Job) -> Runner {
-        match self.roster.claim() {
-            Claim::Waiting(door) => {
+        match self.workers.claim() {
+            Worker::Idle(door) => {
                 door.send(Message::Run(job))
                     .expect("a helper that was chosen waits for its message");
                 Runner::Helper
             }
-            Claim::New => {
+            Worker::New => {
                 let (door, mailbox) = bounded(1);
                 Runner::New(
                     Helper { number: self.made.fetch_add(1, Relaxed) + 1, door, mailbox },
                     job,
                 )
             }
-            Claim::Nobody => Runner::Nobody,
+            Worker::None => Runner::Nobody,
         }
     }
 
     /// How many threads it has.
     pub(crate) fn helpers(&self) -> usize {
-        self.roster.helpers()
+        self.workers.helpers()
     }
 
     /// No thread could be made for a [`Runner::New`].
     pub(crate) fn not_made(&self) {
-        self.roster.count_out();
+        self.workers.forget();
     }
 
     /// The thread of the helper with this number.
@@ -133,13 +133,13 @@ impl BlockingPool {
     /// The next job of a helper that has none; `None` when it is to end, and does not count any
     /// more.
     pub(crate) fn next(&self, helper: &Helper) -> Option<Job> {
-        if !self.roster.enlist(helper.door.clone()) {
+        if !self.workers.enlist(helper.door.clone()) {
             return None;
         }
         let message = match helper.mailbox.recv_timeout(policy::HELPER_IDLE) {
             Ok(message) => message,
             Err(RecvTimeoutError::Timeout)
-                if self.roster.leave(|door| door.same_channel(&helper.door)) =>
+                if self.workers.leave(|door| door.same_channel(&helper.door)) =>
             {
                 return None;
             }
@@ -158,8 +158,8 @@ impl BlockingPool {
         let Some(at) = threads.handles.iter().position(|(other, _)| *other == number) else {
             return;
         };
-        let (_, own) = threads.handles.swap_remove(at);
-        let before = threads.ended.replace(own);
+        let (_, owned) = threads.handles.swap_remove(at);
+        let before = threads.ended.replace(owned);
         drop(threads);
         join(before);
     }
@@ -167,7 +167,7 @@ impl BlockingPool {
     /// Ends the helpers that wait, and the others once they have done what they do; waits for all
     /// of them.
     pub(crate) fn close(&self) {
-        for door in self.roster.close() {
+        for door in self.workers.close() {
             door.send(Message::End).expect("a helper that waits has a mailbox");
         }
         loop {

@@ -14,8 +14,8 @@ use std::marker::PhantomData;
 use std::mem;
 use std::ptr::NonNull;
 
-use crate::ds::pair_arc::Shared;
-use crate::gmp::names::Called;
+use crate::ds::pair_arc::PairArc;
+use crate::gmp::names::NameEntry;
 
 /// What a G runs.
 pub(crate) trait Body {
@@ -25,7 +25,7 @@ pub(crate) trait Body {
 
     /// The same for one that is shared, and lets go of it as the last thing that its goroutine
     /// does.
-    fn run_shared(body: Shared<Self>, id: u64, begin: Begin)
+    fn run_shared(body: PairArc<Self>, id: u64, begin: Begin)
     where
         Self: Sized,
     {
@@ -33,10 +33,10 @@ pub(crate) trait Body {
     }
 }
 
-/// The goroutine's share of a body of any type. A `Shared<dyn Body>` would be as large, and could
+/// The goroutine's share of a body of any type. A `PairArc<dyn Body>` would be as large, and could
 /// not be moved onto the goroutine's stack.
 pub(crate) struct SharedBody {
-    /// Of a `Shared<B>`.
+    /// Of a `PairArc<B>`.
     owner: NonNull<()>,
     functions: &'static Functions,
 }
@@ -54,10 +54,10 @@ impl<B: Body> Of<B> {
 
     /// # Safety
     ///
-    /// `owner` is of a `Shared<B>`, and given up.
+    /// `owner` is of a `PairArc<B>`, and given up.
     unsafe fn run(owner: NonNull<()>, id: u64, begin: Begin) {
         // SAFETY: this function's contract.
-        B::run_shared(unsafe { Shared::from_raw(owner) }, id, begin);
+        B::run_shared(unsafe { PairArc::from_raw(owner) }, id, begin);
     }
 
     /// # Safety
@@ -65,15 +65,15 @@ impl<B: Body> Of<B> {
     /// As `run`.
     unsafe fn drop(owner: NonNull<()>) {
         // SAFETY: this function's contract.
-        drop(unsafe { Shared::<B>::from_raw(owner) });
+        drop(unsafe { PairArc::<B>::from_raw(owner) });
     }
 }
 
-// SAFETY: a `Shared` of what is `Send` and `Sync`, by `new`.
+// SAFETY: a `PairArc` of what is `Send` and `Sync`, by `new`.
 unsafe impl Send for SharedBody {}
 
 impl SharedBody {
-    pub(crate) fn new<B: Body + Send + Sync + 'static>(body: Shared<B>) -> Self {
+    pub(crate) fn new<B: Body + Send + Sync + 'static>(body: PairArc<B>) -> Self {
         // SAFETY: it borrows nothing.
         unsafe { Self::borrowing(body) }
     }
@@ -81,7 +81,7 @@ impl SharedBody {
     /// # Safety
     ///
     /// What the body borrows outlives this.
-    pub(crate) unsafe fn borrowing<B: Body + Send + Sync>(body: Shared<B>) -> Self {
+    pub(crate) unsafe fn borrowing<B: Body + Send + Sync>(body: PairArc<B>) -> Self {
         Self { owner: body.into_raw(), functions: &Of::<B>::FUNCTIONS }
     }
 
@@ -124,7 +124,7 @@ pub(crate) enum Entry {
 /// A body and what its goroutine is to be like.
 pub(crate) struct Built {
     pub(crate) body: SharedBody,
-    pub(crate) called: Option<Called>,
+    pub(crate) name_entry: Option<NameEntry>,
     /// In bytes; the runtime's if it is not said.
     pub(crate) stack_size: Option<usize>,
 }

@@ -1,8 +1,8 @@
 //! Who am I: the M, the runtime and the G of the calling thread.
 //!
 //! One [`Current`] lies where its thread keeps it (the M's loop, or the record of a thread-backed
-//! G), and one word of the thread points to it (`runtime_sys::slot`). Several runtimes on one
-//! thread - a goroutine of one calls C, which calls into another - make a stack of them.
+//! G), and one word of the thread points to it (`runtime_sys::thread::tls`). Several runtimes on
+//! one thread - a goroutine of one calls C, which calls into another - make a stack of them.
 //!
 //! A signal handler may find any of this at any instruction: every field is an atomic, a `Current`
 //! is whole before the word points to it, and the word is cleared before it goes.
@@ -20,11 +20,11 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
-use gosched_runtime_sys::slot;
+use gosched_runtime_sys::thread::tls;
 
 use crate::ds::revocable::Reentered;
-use crate::gmp::g::{G, Own, Resumed, running_own};
-use crate::gmp::m::{Local, M};
+use crate::gmp::g::{G, GOwned, Resumed, running_owned};
+use crate::gmp::m::{M, MOwned};
 use crate::gmp::p::P;
 use crate::gmp::sched::Sched;
 
@@ -55,13 +55,13 @@ impl Current {
     /// order. Wherever a signal may arrive meanwhile, the thread has a signal stack.
     pub(crate) unsafe fn publish(&self, sched: &Sched) {
         self.sched.store(ptr::from_ref(sched).cast_mut(), Relaxed);
-        self.prev.store(slot::current().cast::<Current>().cast_mut(), Relaxed);
-        slot::set_current(ptr::from_ref(self).cast());
+        self.prev.store(tls::current().cast::<Current>().cast_mut(), Relaxed);
+        tls::set_current(ptr::from_ref(self).cast());
     }
 
     /// Undoes `publish`.
     pub(crate) fn retract(&self) {
-        slot::set_current(self.prev.load(Relaxed).cast_const().cast());
+        tls::set_current(self.prev.load(Relaxed).cast_const().cast());
     }
 
     /// The runtime.
@@ -92,9 +92,9 @@ impl Current {
 
     /// The running G's own part.
     #[inline(always)]
-    pub(crate) fn own(&self) -> Option<&Own> {
+    pub(crate) fn owned(&self) -> Option<&GOwned> {
         // SAFETY: this is the current thread's `Current`, so its G runs here.
-        self.g().map(|g| unsafe { running_own(g) })
+        self.g().map(|g| unsafe { running_owned(g) })
     }
 
     /// The place below this one on the same thread.
@@ -112,89 +112,89 @@ impl Current {
     /// Takes the M's P off the table and its local half in hand. Fails when the thread is inside
     /// such a stretch already.
     #[inline(always)]
-    pub(crate) fn enter(&self) -> Result<Entered, Reentered> {
-        Ok(self.take_local()?.enter())
+    pub(crate) fn enter_with_p(&self) -> Result<InsideWithP, Reentered> {
+        Ok(self.enter()?.acquire_p())
     }
 
     /// Takes only the M's local half in hand. Fails as [`enter`](Self::enter) does.
     #[inline(always)]
-    pub(crate) fn take_local(&self) -> Result<Hand, Reentered> {
-        let hand = Hand { m: self.m, _thread: PhantomData };
-        if self.m.take_in_hand() {
-            return Ok(hand);
+    pub(crate) fn enter(&self) -> Result<Inside, Reentered> {
+        let inside = Inside { m: self.m, _thread: PhantomData };
+        if self.m.enter_scheduler() {
+            return Ok(inside);
         }
         // Whoever has it lets go of it.
-        mem::forget(hand);
+        mem::forget(inside);
         Err(Reentered)
     }
 }
 
 /// The M's local half in hand, its P where it is: on the table, as while user code runs, and to be
 /// taken from there. No user code runs while this exists.
-pub(crate) struct Hand {
+pub(crate) struct Inside {
     m: &'static M,
     /// Not `Send`: it stands for the thread's own stretch.
     _thread: PhantomData<*const ()>,
 }
 
-impl Hand {
+impl Inside {
     /// The M's local half.
     #[inline(always)]
-    pub(crate) fn local(&mut self) -> &mut Local {
+    pub(crate) fn owned(&mut self) -> &mut MOwned {
         // SAFETY: made after the flag was set, on the M's thread, and `&mut self` excludes another
         // reference.
-        unsafe { self.m.local() }
+        unsafe { self.m.owned() }
     }
 
     /// Takes the P as well, if there is one. What is done with it may call for a whole round of the
     /// loop.
     #[inline(always)]
-    pub(crate) fn enter(mut self) -> Entered {
-        self.local().quick = 0;
-        let p = self.m.table.enter().expect("who has the table has the local half, too");
-        Entered { p, hand: self }
+    pub(crate) fn acquire_p(mut self) -> InsideWithP {
+        self.owned().fast_rounds_left = 0;
+        let p = self.m.p.acquire().expect("who has the table has the local half, too");
+        InsideWithP { p, inside: self }
     }
 }
 
-impl Drop for Hand {
+impl Drop for Inside {
     #[inline(always)]
     fn drop(&mut self) {
-        self.m.let_go();
+        self.m.leave_scheduler();
     }
 }
 
 /// The M's P (if it has one) and its local half, in hand. No user code runs while this exists.
-pub(crate) struct Entered {
+pub(crate) struct InsideWithP {
     pub(crate) p: Option<Box<P>>,
     /// Let go of last.
-    hand: Hand,
+    inside: Inside,
 }
 
-impl Entered {
+impl InsideWithP {
     /// The M's local half.
     #[inline(always)]
-    pub(crate) fn local(&mut self) -> &mut Local {
-        self.hand.local()
+    pub(crate) fn owned(&mut self) -> &mut MOwned {
+        self.inside.owned()
     }
 
     /// Both at once.
     #[inline(always)]
-    pub(crate) fn split(&mut self) -> (&mut Local, &mut Option<Box<P>>) {
-        (self.hand.local(), &mut self.p)
+    pub(crate) fn split(&mut self) -> (&mut MOwned, &mut Option<Box<P>>) {
+        (self.inside.owned(), &mut self.p)
     }
 }
 
-impl Drop for Entered {
+impl Drop for InsideWithP {
     #[inline(always)]
     fn drop(&mut self) {
-        self.hand.m.table.leave(self.p.take());
+        self.inside.m.p.release(self.p.take());
     }
 }
 
 /// Calls `f` with the calling thread's place, if it has one. `f` must not suspend.
 #[inline(always)]
 pub(crate) fn with<R>(f: impl FnOnce(Option<&Current>) -> R) -> R {
-    let current = slot::current().cast::<Current>();
+    let current = tls::current().cast::<Current>();
     // SAFETY: the word is set by `publish` to a `Current` that stays until this thread retracts it.
     f(unsafe { current.as_ref() })
 }

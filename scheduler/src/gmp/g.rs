@@ -4,8 +4,8 @@
 //!
 //! - Exactly one party *owns* a G at any time: the M that runs it, the queue that holds it, or -
 //!   while it is parked - the queues it waits in, jointly, until one claimer wins it from its
-//!   [`Parker`]. Ownership is a value, [`Runnable`]; the fields in [`Own`] are reachable through it
-//!   alone.
+//!   [`Parker`]. Ownership is a value, [`Runnable`]; the fields in [`GOwned`] are reachable through
+//!   it alone.
 //! - G records are type-stable: they are carved from the runtime's slab, recycled, and freed with
 //!   the runtime. A late look at `parker` or `id` reads some G's word, never unmapped memory.
 //! - A G that has started and is settled stays with its `home` M until it ends.
@@ -14,76 +14,40 @@
 //!
 //! A blocked goroutine costs one page of stack, its share of the page tables, and what lies outside
 //! of that page, times a million. So [`G`] is small: what others look at, perhaps late, and what a
-//! G needs before it has a stack. All else is [`Own`], which begins with the G, lies in the page
+//! G needs before it has a stack. All else is [`GOwned`], which begins with the G, lies in the page
 //! that its stack touches anyhow, and goes with that stack: only the owner reaches it, so nobody is
-//! late there. (A thread-backed G has its own beside it.) New fields belong into `Own`.
+//! late there. (A thread-backed G has its own beside it.) New fields belong into `GOwned`.
 //!
 //! # Safety
 //!
-//! `G` is `Sync` although it and `Own` have plain cells: see `Runnable`. `G::own` is null or points
-//! to an `Own` that stays until it is null again; only the G's owner changes it, and follows it.
+//! `G` is `Sync` although it and `GOwned` have plain cells: see `Runnable`. `G::own` is null or
+//! points to an `GOwned` that stays until it is null again; only the G's owner changes it, and
+//! follows it.
 #![expect(unsafe_code, reason = "ownership of a G is a token that moves between threads")]
 
-use std::any::{Any, TypeId};
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU64,
-    Ordering::{Relaxed, SeqCst},
-    compiler_fence,
-};
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
 
-use gosched_runtime_sys::context::{Context, Suspender};
-use gosched_runtime_sys::fetch;
+use gosched_runtime_sys::memory::prefetch;
 
 pub use crate::cancelled::{CancelScope, Cancelled};
 use crate::ds::list::{Link, Linked};
 use crate::ds::parker::Parker;
-use crate::ds::timers::NEVER;
 use crate::gmp::body::Entry;
-use crate::gmp::names::Name;
-use crate::gmp::wait_reason::Why;
+use crate::gmp::wait_reason::WaitReason;
 
+mod kind;
+mod owned;
 pub(crate) mod view;
+
+pub(crate) use kind::{GContext, GSuspender, Home, Kind, Resumed, Switch};
+pub(crate) use owned::{GOwned, LocalValue, StackRange};
 
 /// Bytes at the upper end of a stack that hold the frames of a goroutine which sleeps and has
 /// called little else.
 const FRAMES: usize = 512;
-
-/// Where a G may run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Anywhere until it has started, then on the M that started it.
-    Settled,
-    /// Resumes on any M.
-    Migratory,
-    /// It is its thread: it has no stack of its own and needs no P.
-    ThreadBacked,
-}
-
-/// Why a G gave its M back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Switch {
-    /// It can go on at once, after others.
-    Yield,
-    /// It waits. The M commits on the G's parker once the G is switched out.
-    Park,
-    /// The same, and a cancel does not end the wait.
-    ParkShielded,
-}
-
-/// The M a G belongs to, opaque at this level (M is made of Gs, not the other way round); see
-/// `M::of`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Home(pub(crate) NonNull<()>);
-
-/// The `Current` of the M that resumes a G, opaque at this level.
-pub(crate) type Resumed = NonNull<()>;
-/// The context of a stackful G.
-pub(crate) type GContext = Context<Resumed, Switch>;
-/// What such a G suspends itself with.
-pub(crate) type GSuspender = Suspender<Resumed, Switch>;
 
 /// One goroutine, as far as it is needed without a stack. What every thread may look at are
 /// `parker` and `id`.
@@ -94,73 +58,16 @@ pub(crate) struct G {
     kind: Cell<Kind>,
     /// The number of the M it has settled on, for who looks from outside; zero if it has not.
     settled_on: AtomicU16,
-    /// What it waits for, or last waited for: a `Why`, for who looks from outside.
+    /// What it waits for, or last waited for: a `WaitReason`, for who looks from outside.
     why: AtomicU8,
     /// Zero for a record that is not in use. A signal handler reads it.
     id: AtomicU64,
     /// What it runs; gone once it has begun.
     entry: Cell<Option<Entry>>,
     /// The owner's part; null before the G begins.
-    own: AtomicPtr<Own>,
+    owned: AtomicPtr<GOwned>,
     /// Where in the program it was made; null if nobody knows. A signal handler reads it.
     made: AtomicPtr<Location<'static>>,
-}
-
-/// The part of a G that has begun, and that belongs to its owner.
-#[repr(C)]
-pub(crate) struct Own {
-    context: UnsafeCell<Option<GContext>>,
-    pub(crate) suspender: Cell<Option<GSuspender>>,
-    /// How many frames on its stack forbid to run a sibling above them (nested entries).
-    pub(crate) pins: Cell<u32>,
-    /// The G's thread sleeps for it (thread-backed, pinned, or panicking): waking it is a note, not
-    /// a queue.
-    pub(crate) in_place: Cell<bool>,
-    pub(crate) home: Cell<Option<Home>>,
-    /// How often it is locked to its thread. It never comes down by itself, so it is as wide as it
-    /// takes not to overflow.
-    pub(crate) locks: Cell<u64>,
-    /// How many frames on its stack are not to be unwound by a cancel.
-    pub(crate) shields: Cell<u32>,
-    /// The innermost of the regions on its stack that a token may cancel, opaque at this level; see
-    /// `proc::cancel`.
-    pub(crate) regions: Cell<Option<NonNull<()>>>,
-    /// When the first time limit of those regions passes, in nanoseconds on the monotonic clock;
-    /// `NEVER` without one.
-    pub(crate) limit: Cell<u64>,
-    /// The values of its goroutine-locals; see `proc::locals`.
-    pub(crate) locals: Cell<Vec<Local>>,
-    /// It is the goroutine of a thread that is in `run`.
-    pub(crate) root: Cell<bool>,
-    /// Its handle has cancelled it. Written by others, who keep the G from ending meanwhile.
-    pub(crate) asked: AtomicBool,
-    /// What it is called: in a frame of its own that is there while this is not null. A signal
-    /// handler reads it.
-    name: AtomicPtr<Name>,
-    /// It runs on its thread's stack at the moment, not on its own.
-    pub(crate) on_thread_stack: Cell<bool>,
-    /// Lowest address of the stack's guard and of the stack, and its end, for the fault handler;
-    /// zero without an own stack.
-    pub(crate) stack: StackRange,
-}
-
-/// A goroutine's value of a goroutine-local.
-pub(crate) struct Local {
-    /// Which: its address, and the value's type.
-    pub(crate) key: (usize, TypeId),
-    /// From a box.
-    pub(crate) value: NonNull<dyn Any>,
-}
-
-/// Where a G's own stack lies. Written before the G runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct StackRange {
-    /// Lowest address of the guard.
-    pub(crate) guard: usize,
-    /// Lowest usable address.
-    pub(crate) low: usize,
-    /// One past the highest.
-    pub(crate) high: usize,
 }
 
 // SAFETY: `link`, `kind`, `entry` and what `own` points to are what is not `Sync`; they are touched
@@ -185,10 +92,10 @@ impl G {
             parker: Parker::new(),
             kind: Cell::new(Kind::Settled),
             settled_on: AtomicU16::new(0),
-            why: AtomicU8::new(Why::Unsaid as u8),
+            why: AtomicU8::new(WaitReason::Unsaid as u8),
             id: AtomicU64::new(0),
             entry: Cell::new(None),
-            own: AtomicPtr::new(ptr::null_mut()),
+            owned: AtomicPtr::new(ptr::null_mut()),
             made: AtomicPtr::new(ptr::null_mut()),
         }
     }
@@ -210,7 +117,7 @@ impl G {
         }
         // SAFETY: what has begun has its part until it ends; the home of a settled G does not
         // change in between.
-        unsafe { &*self.own.load(Relaxed) }.home.get()
+        unsafe { &*self.owned.load(Relaxed) }.home.get()
     }
 
     /// Where in the program it was made, if that is known. Async-signal-safe.
@@ -227,14 +134,14 @@ impl G {
 
     /// Notes what the running goroutine begins to wait for.
     #[inline]
-    pub(crate) fn waits_for(&self, why: Why) {
+    pub(crate) fn set_wait_reason(&self, why: WaitReason) {
         self.why.store(why as u8, Relaxed);
     }
 
     /// What it waits for, or last waited for. A hint.
     #[inline]
-    pub(crate) fn waited_for(&self) -> Why {
-        Why::of(self.why.load(Relaxed))
+    pub(crate) fn wait_reason(&self) -> WaitReason {
+        WaitReason::of(self.why.load(Relaxed))
     }
 
     /// Notes that the goroutine is to end. Its park word is cancelled after this.
@@ -242,59 +149,15 @@ impl G {
     /// # Safety
     ///
     /// It has begun, and does not end meanwhile.
-    pub(crate) unsafe fn ask_to_end(&self) {
+    pub(crate) unsafe fn request_cancel(&self) {
         // SAFETY: what has begun has its part until it ends.
-        let own = unsafe { &*self.own.load(Relaxed) };
-        own.asked.store(true, Relaxed);
+        let owned = unsafe { &*self.owned.load(Relaxed) };
+        owned.cancel_requested.store(true, Relaxed);
     }
 
     /// The number of the M it has settled on; zero if it has not.
     pub(crate) fn settled_on(&self) -> u16 {
         self.settled_on.load(Relaxed)
-    }
-}
-
-impl Own {
-    /// What the goroutine is called. Async-signal-safe.
-    pub(crate) fn name(&self) -> Option<&str> {
-        // SAFETY: null, or what `named` lends, whose frame is below the caller's.
-        unsafe { self.name.load(Relaxed).as_ref() }.map(|name| &*name.text)
-    }
-
-    /// Calls `f` while the goroutine is called `name`.
-    pub(crate) fn named<R>(&self, name: &Name, f: impl FnOnce() -> R) -> R {
-        struct Nameless<'a>(&'a Own);
-        impl Drop for Nameless<'_> {
-            fn drop(&mut self) {
-                self.0.name.store(ptr::null_mut(), Relaxed);
-                compiler_fence(SeqCst);
-            }
-        }
-        compiler_fence(SeqCst);
-        self.name.store(ptr::from_ref(name).cast_mut(), Relaxed);
-        let _ends_with_the_call = Nameless(self);
-        f()
-    }
-
-    /// The part of a G that begins: on a stack of its own, which is `stack`, or on its thread's.
-    pub(crate) fn new(kind: Kind, stack: StackRange) -> Own {
-        Own {
-            home: Cell::new(None),
-            in_place: Cell::new(kind == Kind::ThreadBacked),
-            pins: Cell::new(0),
-            locks: Cell::new(0),
-            shields: Cell::new(0),
-            regions: Cell::new(None),
-            limit: Cell::new(NEVER),
-            locals: Cell::new(Vec::new()),
-            root: Cell::new(false),
-            asked: AtomicBool::new(false),
-            suspender: Cell::new(None),
-            name: AtomicPtr::new(ptr::null_mut()),
-            on_thread_stack: Cell::new(false),
-            stack,
-            context: UnsafeCell::new(None),
-        }
     }
 }
 
@@ -345,28 +208,28 @@ impl Runnable {
     /// part, and the frames below it on its stack.
     #[inline]
     pub(crate) fn fetch(&self) {
-        let own = self.g().own.load(Relaxed).addr();
-        for line in (0..size_of::<Own>()).step_by(fetch::LINE) {
-            fetch::ahead(own.wrapping_add(line));
+        let owned = self.g().owned.load(Relaxed).addr();
+        for line in (0..size_of::<GOwned>()).step_by(prefetch::LINE) {
+            prefetch::line(owned.wrapping_add(line));
         }
-        for line in (0..FRAMES).step_by(fetch::LINE) {
-            fetch::ahead(own.wrapping_sub(fetch::LINE + line));
+        for line in (0..FRAMES).step_by(prefetch::LINE) {
+            prefetch::line(owned.wrapping_sub(prefetch::LINE + line));
         }
     }
 
     /// The owner's part of a G that has begun.
     #[inline(always)]
-    pub(crate) fn own(&self) -> &Own {
-        let own = self.g().own.load(Relaxed);
-        // SAFETY: null, or what `give_own`'s caller keeps until `take_own`, which takes the G by
-        // its one token, too.
-        unsafe { own.as_ref() }.expect("only what has begun is asked for its owner's part")
+    pub(crate) fn owned(&self) -> &GOwned {
+        let owned = self.g().owned.load(Relaxed);
+        // SAFETY: null, or what `attach_owned`'s caller keeps until `detach_owned`, which takes the
+        // G by its one token, too.
+        unsafe { owned.as_ref() }.expect("only what has begun is asked for its owner's part")
     }
 
     /// Whether the G has begun.
     #[inline(always)]
     pub(crate) fn has_begun(&self) -> bool {
-        !self.g().own.load(Relaxed).is_null()
+        !self.g().owned.load(Relaxed).is_null()
     }
 
     /// How large a stack was asked for, of a G that has not begun.
@@ -386,7 +249,7 @@ impl Runnable {
     /// The context of a started stackful G.
     #[inline(always)]
     pub(crate) fn context(&mut self) -> &mut Option<GContext> {
-        let cell = self.own().context.get();
+        let cell = self.owned().context.get();
         // SAFETY: only the owner reaches the cell, through `&mut` of the one token, and a running
         // context does not touch its own handle.
         unsafe { &mut *cell }
@@ -399,9 +262,9 @@ impl Runnable {
         g.made_at(None);
         g.kind.set(kind);
         if let Some(Entry::Built(built)) = &entry
-            && let Some(called) = &built.called
+            && let Some(name_entry) = &built.name_entry
         {
-            called.name().is_of(id);
+            name_entry.name().set_id(id);
         }
         g.entry.set(entry);
         g.id.store(id, Relaxed);
@@ -409,12 +272,12 @@ impl Runnable {
 
     /// The G has begun on the M at `home`, whose number is `number`, and stays there.
     pub(crate) fn settle(&self, home: Home, number: u16) {
-        self.own().home.set(Some(home));
+        self.owned().home.set(Some(home));
         self.g().settled_on.store(number, Relaxed);
     }
 
     /// Makes the record vacant. Its own part, if it had one, was taken.
-    pub(crate) fn retire(&self) {
+    pub(crate) fn vacate(&self) {
         self.g().id.store(0, Relaxed);
         self.g().settled_on.store(0, Relaxed);
     }
@@ -423,15 +286,15 @@ impl Runnable {
     ///
     /// # Safety
     ///
-    /// `own` stays where it is, and is reached through this G alone, until `take_own`.
-    pub(crate) unsafe fn give_own(&self, own: NonNull<Own>) {
-        self.g().own.store(own.as_ptr(), Relaxed);
+    /// `own` stays where it is, and is reached through this G alone, until `detach_owned`.
+    pub(crate) unsafe fn attach_owned(&self, owned: NonNull<GOwned>) {
+        self.g().owned.store(owned.as_ptr(), Relaxed);
     }
 
     /// The G has ended, and nothing of it runs any more: its own part belongs to the caller.
-    pub(crate) fn take_own(&mut self) -> Option<NonNull<Own>> {
-        NonNull::new(self.g().own.load(Relaxed))
-            .inspect(|_| self.g().own.store(ptr::null_mut(), Relaxed))
+    pub(crate) fn detach_owned(&mut self) -> Option<NonNull<GOwned>> {
+        NonNull::new(self.g().owned.load(Relaxed))
+            .inspect(|_| self.g().owned.store(ptr::null_mut(), Relaxed))
     }
 }
 
@@ -442,16 +305,16 @@ impl Runnable {
 /// The caller runs on the G's stack (or, thread-backed, on its thread), or is a signal handler that
 /// interrupted such code.
 #[inline(always)]
-pub(crate) unsafe fn running_own(g: &G) -> &Own {
+pub(crate) unsafe fn running_owned(g: &G) -> &GOwned {
     // SAFETY: a G that runs has begun, and its part stays until it has ended.
-    unsafe { &*g.own.load(Relaxed) }
+    unsafe { &*g.owned.load(Relaxed) }
 }
 
 /// Where the running G may run.
 ///
 /// # Safety
 ///
-/// As [`running_own`].
+/// As [`running_owned`].
 pub(crate) unsafe fn running_kind(g: &G) -> Kind {
     g.kind.get()
 }

@@ -58,9 +58,9 @@ impl Queue {
 
 /// Where other threads leave Gs for an M.
 #[derive(Debug)]
-pub(crate) struct Mailbox(Inbox<G>);
+pub(crate) struct GInbox(Inbox<G>);
 
-impl Mailbox {
+impl GInbox {
     pub(crate) fn new() -> Self {
         Self(Inbox::new())
     }

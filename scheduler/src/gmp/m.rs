@@ -7,14 +7,14 @@
 //! # Invariants
 //!
 //! - The table holds this M's P while user code runs; see `ds::revocable`.
-//! - [`Local`] belongs to the M's own thread, and only while that has it in hand (`current::Hand`,
-//!   and `busy` says so): a re-entry (an allocator hook under a queue operation) sees that and
-//!   keeps out. Who has the P in hand has this, too.
+//! - [`MOwned`] belongs to the M's own thread, and only while that has it in hand
+//!   (`current::Inside`, and `in_scheduler` says so): a re-entry (an allocator hook under a queue
+//!   operation) sees that and keeps out. Who has the P in hand has this, too.
 //! - The record is on the free list, or belongs to one thread.
 //!
 //! # Safety
 //!
-//! `M` is `Sync` although `Local` is not: see the second invariant.
+//! `M` is `Sync` although `MOwned` is not: see the second invariant.
 #![expect(unsafe_code, reason = "the M's local half is guarded by a flag, not by a type")]
 
 use std::cell::UnsafeCell;
@@ -25,41 +25,43 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::StaticMutex;
-use gosched_runtime_sys::signal_stack::SignalStack;
+use gosched_runtime_sys::signal::stack::SignalStack;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::StaticMutex;
 
 use crate::ds::grow;
-use crate::ds::revocable::Table;
+use crate::ds::revocable::Revocable;
 use crate::gmp::admission::Admission;
-use crate::gmp::dispatch::Seat;
+use crate::gmp::dispatch::Remote;
 use crate::gmp::g::{Home, Runnable};
-use crate::gmp::g_queue::{Mailbox, Queue};
+use crate::gmp::g_queue::{GInbox, Queue};
 use crate::gmp::p::P;
-use crate::gmp::progress::Pulse;
-use crate::policy::{self, Thrift, Turn};
+use crate::gmp::progress::Progress;
+use crate::policy::head_age::HeadAge;
+use crate::policy::timer_polling::TimerPolling;
+use crate::policy::{self, AdaptiveSpin, TimeWithP};
 
 /// One OS thread that runs Gs.
 pub(crate) struct M {
     /// For people; not zero, and not unique where there were very many.
     number: u16,
     /// Where its P lies while user code runs.
-    pub(crate) table: Table<P>,
+    pub(crate) p: Revocable<P>,
     /// What others need to bring it a P.
-    pub(crate) seat: Seat<P>,
+    pub(crate) remote: Remote<P>,
     /// What others may see of it while it works.
-    pub(crate) pulse: Pulse,
+    pub(crate) progress: Progress,
     /// Settled Gs that were readied elsewhere.
-    pub(crate) inbox: Mailbox,
+    pub(crate) inbox: GInbox,
     /// Some of those were readied because their time had come. A hint.
-    by_time: AtomicBool,
+    timer_woke: AtomicBool,
     /// Started, unfinished settled Gs.
     settled: AtomicUsize,
     /// Those of them that wait for another goroutine to end.
-    joining: AtomicUsize,
+    in_join: AtomicUsize,
     /// A goroutine ended locked to the thread, which another one stands in for: it ends with its
     /// last settled G.
-    retires: AtomicBool,
+    exiting: AtomicBool,
     /// Gs made and ended on this thread; written by it alone.
     spawned: AtomicU64,
     ended: AtomicU64,
@@ -69,118 +71,45 @@ pub(crate) struct M {
     /// detaches.
     pub(crate) signal_stack: Mutex<Option<SignalStack>>,
     /// Its thread has the local half in hand. Nobody else reads or writes it.
-    busy: AtomicBool,
-    local: UnsafeCell<Local>,
+    in_scheduler: AtomicBool,
+    owned: UnsafeCell<MOwned>,
 }
 
 /// What the M's own thread alone touches, and only while it has it in hand.
-pub(crate) struct Local {
+pub(crate) struct MOwned {
     /// Woken and yielded settled Gs.
     pub(crate) queue: Queue,
     /// The G that was woken last: it runs next.
-    next: Option<Runnable>,
+    run_next: Option<Runnable>,
     /// How often `next` was used in a row.
-    chain: u32,
+    next_streak: u32,
     /// Rounds of the loop.
     pub(crate) tick: u32,
     /// It was asked to look everywhere, and has not since.
-    pub(crate) asked: bool,
+    pub(crate) look_everywhere: bool,
     /// How many rounds may follow without the P in hand; see `proc::fast_rounds`.
-    pub(crate) quick: u32,
+    pub(crate) fast_rounds_left: u32,
     /// How long it has had its P while others stand in the line.
-    pub(crate) turn: Option<Turn>,
+    pub(crate) time_with_p: Option<TimeWithP>,
     /// In which round it reads the clock next for its P's timers, and when and in which it last
     /// did.
-    pub(crate) clock: Clock,
+    pub(crate) timer_polling: TimerPolling,
     /// The G it started last needed a permit, which goes back in the next round.
     pub(crate) admission: Admission,
     /// Whether it spins before it sleeps.
-    pub(crate) thrift: Thrift,
+    pub(crate) spin: AdaptiveSpin,
     /// After how long a sleep it was woken to search, until that search says by whom.
     pub(crate) woken_after: Option<u64>,
     /// Its last search ended with what was due: what else was due is in its P's queue, and nothing
     /// of others.
     pub(crate) found_due: bool,
     /// What it saw of each P's oldest unstarted G, and of the global queue's.
-    pub(crate) heads: Vec<Seen>,
-    /// See `heads`.
-    pub(crate) global_head: Seen,
+    pub(crate) head_ages: Vec<HeadAge>,
+    /// See `head_ages`.
+    pub(crate) global_head_age: HeadAge,
 }
 
-/// The oldest G of a queue, as an M saw it that may not take it yet.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Seen {
-    head: u32,
-    /// When first; 0: not at all.
-    since: u64,
-    /// Before this nothing is to be had there, so there is no need to look.
-    not_before: u64,
-}
-
-impl Seen {
-    /// It is seen at `now`. True: for the first time.
-    pub(crate) fn again(&mut self, head: u32, now: u64) -> bool {
-        let new = self.head != head || self.since == 0;
-        if new {
-            *self = Seen { head, since: now, not_before: 0 };
-        }
-        new
-    }
-
-    /// When it was seen first.
-    pub(crate) fn since(&self) -> u64 {
-        self.since
-    }
-
-    /// It is too early to take it, and will be for so long at least.
-    pub(crate) fn rests(&mut self, ns: u64) {
-        self.not_before = self.since + ns;
-    }
-
-    /// Whether it is known to be too early.
-    pub(crate) fn is_early(&self, now: u64) -> bool {
-        now < self.not_before
-    }
-
-    /// It is taken, so whatever is seen next is another one.
-    pub(crate) fn forget(&mut self) {
-        *self = Seen::default();
-    }
-}
-
-/// When an M reads the clock for timers.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Clock {
-    round: u32,
-    wait: u32,
-    read: u64,
-}
-
-impl Clock {
-    /// In this round it is read, says who asks before reading it.
-    #[inline]
-    pub(crate) fn wanted(&self, round: u32) -> bool {
-        round.wrapping_sub(self.round) >= self.wait
-    }
-
-    /// How many rounds come after `round` before the one in which it is read.
-    #[inline]
-    pub(crate) fn rounds_left(&self, round: u32) -> u32 {
-        self.wait.saturating_sub(1).saturating_sub(round.wrapping_sub(self.round))
-    }
-
-    /// It was read in this round and says `now`.
-    pub(crate) fn was_read(&mut self, round: u32, now: u64) {
-        let rounds = round.wrapping_sub(self.round);
-        *self = Self {
-            round,
-            wait: policy::clock_rounds(rounds, now.saturating_sub(self.read)),
-            read: now,
-        };
-    }
-}
-
-// SAFETY: `local` is what is not `Sync`; it is reached through `M::local` alone, whose contract is
+// SAFETY: `local` is what is not `Sync`; it is reached through `M::owned` alone, whose contract is
 // the flag.
 unsafe impl Sync for M {}
 // SAFETY: as above.
@@ -194,7 +123,7 @@ static FREE: StaticMutex<Vec<&'static M>> = StaticMutex::new(Vec::new());
 impl fmt::Debug for M {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("M")
-            .field("seat", &self.seat)
+            .field("seat", &self.remote)
             .field("settled", &self.settled())
             .finish_non_exhaustive()
     }
@@ -204,41 +133,41 @@ impl M {
     /// A record for the calling thread: a used one if there is one.
     pub(crate) fn acquire() -> &'static M {
         let m = FREE.lock().pop().unwrap_or_else(|| Box::leak(Box::new(M::new())));
-        m.seat.without_p();
+        m.remote.without_p();
         m
     }
 
     pub(crate) fn new() -> M {
         M {
             number: MADE.fetch_add(1, Relaxed) % u16::MAX + 1,
-            table: Table::new(),
-            seat: Seat::new(),
-            pulse: Pulse::new(),
-            inbox: Mailbox::new(),
-            by_time: AtomicBool::new(false),
+            p: Revocable::new(),
+            remote: Remote::new(),
+            progress: Progress::new(),
+            inbox: GInbox::new(),
+            timer_woke: AtomicBool::new(false),
             settled: AtomicUsize::new(0),
-            joining: AtomicUsize::new(0),
-            retires: AtomicBool::new(false),
+            in_join: AtomicUsize::new(0),
+            exiting: AtomicBool::new(false),
             spawned: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             stolen: AtomicU64::new(0),
             signal_stack: Mutex::new(None),
-            busy: AtomicBool::new(false),
-            local: UnsafeCell::new(Local {
+            in_scheduler: AtomicBool::new(false),
+            owned: UnsafeCell::new(MOwned {
                 queue: Queue::new(),
-                next: None,
-                chain: 0,
+                run_next: None,
+                next_streak: 0,
                 tick: 0,
-                asked: false,
-                quick: 0,
-                turn: None,
-                clock: Clock::default(),
+                look_everywhere: false,
+                fast_rounds_left: 0,
+                time_with_p: None,
+                timer_polling: TimerPolling::default(),
                 admission: Admission::Free,
-                thrift: Thrift::default(),
+                spin: AdaptiveSpin::default(),
                 woken_after: None,
                 found_due: false,
-                heads: Vec::new(),
-                global_head: Seen::default(),
+                head_ages: Vec::new(),
+                global_head_age: HeadAge::default(),
             }),
         }
     }
@@ -252,13 +181,13 @@ impl M {
     }
 
     /// The M is to end, or (its record) belongs to the next thread.
-    pub(crate) fn set_retires(&self, retires: bool) -> bool {
-        self.retires.swap(retires, Relaxed)
+    pub(crate) fn set_exiting(&self, is_exiting: bool) -> bool {
+        self.exiting.swap(is_exiting, Relaxed)
     }
 
     /// Whether another one stands in for it, and it is about to end.
-    pub(crate) fn retires(&self) -> bool {
-        self.retires.load(Relaxed)
+    pub(crate) fn is_exiting(&self) -> bool {
+        self.exiting.load(Relaxed)
     }
 
     /// A number to tell it from others.
@@ -279,47 +208,47 @@ impl M {
     }
 
     /// The time of one of its Gs has come, which is about to lie in the inbox.
-    pub(crate) fn brings_by_time(&self) {
-        self.by_time.store(true, Relaxed);
+    pub(crate) fn mark_timer_wake(&self) {
+        self.timer_woke.store(true, Relaxed);
     }
 
     /// Whether that was so since the last time it was asked; by the M's own thread.
-    pub(crate) fn was_brought_by_time(&self) -> bool {
-        self.by_time.load(Relaxed) && self.by_time.swap(false, Relaxed)
+    pub(crate) fn take_timer_wake(&self) -> bool {
+        self.timer_woke.load(Relaxed) && self.timer_woke.swap(false, Relaxed)
     }
 
     /// The M's own part.
     ///
     /// # Safety
     ///
-    /// Called on the M's thread by who has set the flag ([`take_in_hand`](Self::take_in_hand)), and
-    /// no other reference from here is alive.
+    /// Called on the M's thread by who has set the flag
+    /// ([`enter_scheduler`](Self::enter_scheduler)), and no other reference from here is alive.
     #[expect(clippy::mut_from_ref, reason = "the flag is the lock")]
     #[inline(always)]
-    pub(crate) unsafe fn local(&self) -> &mut Local {
+    pub(crate) unsafe fn owned(&self) -> &mut MOwned {
         // SAFETY: this function's contract.
-        unsafe { &mut *self.local.get() }
+        unsafe { &mut *self.owned.get() }
     }
 
     /// Whether its thread has the local half in hand; asked by that thread.
     #[inline(always)]
-    pub(crate) fn is_busy(&self) -> bool {
-        self.busy.load(Relaxed)
+    pub(crate) fn in_scheduler(&self) -> bool {
+        self.in_scheduler.load(Relaxed)
     }
 
     /// Takes the local half in hand, by the M's own thread: one flag of one thread. False: it is
     /// already, further up the stack.
     #[inline(always)]
-    pub(crate) fn take_in_hand(&self) -> bool {
-        let free = !self.is_busy();
-        self.busy.store(true, Relaxed);
+    pub(crate) fn enter_scheduler(&self) -> bool {
+        let free = !self.in_scheduler();
+        self.in_scheduler.store(true, Relaxed);
         free
     }
 
     /// Lets go of it.
     #[inline(always)]
-    pub(crate) fn let_go(&self) {
-        self.busy.store(false, Relaxed);
+    pub(crate) fn leave_scheduler(&self) {
+        self.in_scheduler.store(false, Relaxed);
     }
 
     /// Started, unfinished settled Gs; a hint for others.
@@ -332,17 +261,17 @@ impl M {
     /// nothing until that has done what there is to do. A hint for others.
     #[inline]
     pub(crate) fn load(&self) -> usize {
-        self.settled().saturating_sub(self.joining.load(Relaxed))
+        self.settled().saturating_sub(self.in_join.load(Relaxed))
     }
 
     /// A settled G begins to wait for another goroutine's end. By it, as `settle`.
-    pub(crate) fn joins(&self) {
-        self.joining.store(self.joining.load(Relaxed) + 1, Relaxed);
+    pub(crate) fn enter_join(&self) {
+        self.in_join.store(self.in_join.load(Relaxed) + 1, Relaxed);
     }
 
     /// It waits no more.
-    pub(crate) fn joined(&self) {
-        self.joining.store(self.joining.load(Relaxed) - 1, Relaxed);
+    pub(crate) fn leave_join(&self) {
+        self.in_join.store(self.in_join.load(Relaxed) - 1, Relaxed);
     }
 
     /// Another settled G started here. Own thread only, so a load and a store do.
@@ -391,11 +320,11 @@ impl M {
     }
 }
 
-impl Local {
+impl MOwned {
     /// Queues a woken settled G: it runs next, and what was to run next queues up.
     #[inline]
     pub(crate) fn push_woken(&mut self, g: Runnable) {
-        if let Some(before) = self.next.replace(g) {
+        if let Some(before) = self.run_next.replace(g) {
             self.queue.push_back(before);
         }
     }
@@ -403,16 +332,16 @@ impl Local {
     /// The G that was woken last, unless such Gs went first too often in a row, or the slice that
     /// they share is over.
     #[inline]
-    pub(crate) fn pop_next(&mut self, over: bool) -> Option<Runnable> {
-        let Some(g) = self.next.take() else {
-            self.chain = 0;
+    pub(crate) fn pop_run_next(&mut self, over: bool) -> Option<Runnable> {
+        let Some(g) = self.run_next.take() else {
+            self.next_streak = 0;
             return None;
         };
-        if self.chain < policy::NEXT_CHAIN && !over {
-            self.chain += 1;
+        if self.next_streak < policy::MAX_NEXT_STREAK && !over {
+            self.next_streak += 1;
             return Some(g);
         }
-        self.chain = 0;
+        self.next_streak = 0;
         self.queue.push_back(g);
         None
     }
@@ -420,7 +349,7 @@ impl Local {
     /// What was taken is to be taken again.
     #[cold]
     pub(crate) fn put_back(&mut self, g: Runnable) {
-        if let Some(next) = self.next.replace(g) {
+        if let Some(next) = self.run_next.replace(g) {
             self.queue.push_back(next);
         }
     }
@@ -434,31 +363,31 @@ impl Local {
     /// The settled G that waits longest.
     #[inline]
     pub(crate) fn pop_settled(&mut self) -> Option<Runnable> {
-        self.chain = 0;
+        self.next_streak = 0;
         self.queue.pop_front()
     }
 
     /// The running G goes on in a new slice.
     #[inline]
     pub(crate) fn begin_slice(&mut self) {
-        self.chain = 0;
+        self.next_streak = 0;
     }
 
     /// Whether the G that was taken last was woken by the one before it, and goes on in its slice.
     #[inline]
-    pub(crate) fn inherits(&self) -> bool {
-        self.chain > 0
+    pub(crate) fn inherits_slice(&self) -> bool {
+        self.next_streak > 0
     }
 
     /// How many settled Gs wait here.
     #[inline]
     pub(crate) fn settled_ready(&self) -> usize {
-        self.queue.len() + usize::from(self.next.is_some())
+        self.queue.len() + usize::from(self.run_next.is_some())
     }
 
     /// Whether a settled G waits here.
     #[inline]
     pub(crate) fn has_settled(&self) -> bool {
-        self.next.is_some() || !self.queue.is_empty()
+        self.run_next.is_some() || !self.queue.is_empty()
     }
 }

@@ -12,6 +12,7 @@
 //! [`thread_pool`], [`blocking_pool`]) keep what the next goroutine needs.
 
 pub(crate) mod admission;
+pub(crate) mod all_ps;
 pub(crate) mod blocking_pool;
 pub(crate) mod body;
 pub(crate) mod current;

@@ -13,7 +13,7 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use gosched_runtime_sys::lock::Mutex;
+use gosched_runtime_sys::sync::lock::Mutex;
 
 use crate::ds::grow;
 
@@ -32,7 +32,7 @@ impl Name {
     }
 
     /// The goroutine has its number.
-    pub(crate) fn is_of(&self, id: u64) {
+    pub(crate) fn set_id(&self, id: u64) {
         self.id.store(id, Relaxed);
     }
 }
@@ -44,7 +44,7 @@ enum Place {
     Vacant(Option<usize>),
 }
 
-struct Table {
+struct NameTable {
     /// As many as there were names at the same time; never fewer.
     places: Vec<Place>,
     vacant: Option<usize>,
@@ -52,10 +52,10 @@ struct Table {
 }
 
 /// The names of a runtime's goroutines.
-pub(crate) struct Names(Mutex<Table>);
+pub(crate) struct Names(Mutex<NameTable>);
 
 /// A name that is in the table until this is dropped.
-pub(crate) struct Called {
+pub(crate) struct NameEntry {
     name: Arc<Name>,
     names: Arc<Names>,
     place: usize,
@@ -63,11 +63,11 @@ pub(crate) struct Called {
 
 impl Names {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(Table { places: Vec::new(), vacant: None, taken: 0 }))
+        Self(Mutex::new(NameTable { places: Vec::new(), vacant: None, taken: 0 }))
     }
 
     /// Enters a name for a goroutine that is about to be made.
-    pub(crate) fn enter(self: &Arc<Self>, text: Box<str>) -> Called {
+    pub(crate) fn enter(self: &Arc<Self>, text: Box<str>) -> NameEntry {
         let name = Arc::new(Name { text, id: AtomicU64::new(0) });
         let theirs = name.clone();
         let place = grow::with_room(
@@ -87,7 +87,7 @@ impl Names {
                 vacant
             },
         );
-        Called { name, names: self.clone(), place }
+        NameEntry { name, names: self.clone(), place }
     }
 
     /// All names there are at this moment, in the order of their goroutines' numbers.
@@ -112,14 +112,14 @@ impl Names {
     }
 }
 
-impl Called {
+impl NameEntry {
     /// The name.
     pub(crate) fn name(&self) -> &Name {
         &self.name
     }
 }
 
-impl Drop for Called {
+impl Drop for NameEntry {
     fn drop(&mut self) {
         let mut table = self.names.0.lock();
         let next = table.vacant.replace(self.place);
@@ -142,16 +142,16 @@ mod tests {
     #[test]
     fn a_name_is_listed_until_it_goes_and_its_place_is_used_again() {
         let names = Arc::new(Names::new());
-        let mut called: Vec<Called> =
+        let mut entry: Vec<NameEntry> =
             (1..=5).map(|id| names.enter(format!("g{id}").into())).collect();
-        called.iter().zip([9, 2, 7, 1, 5]).for_each(|(called, id)| called.name().is_of(id));
+        entry.iter().zip([9, 2, 7, 1, 5]).for_each(|(entry, id)| entry.name().set_id(id));
         let expected = [(1, "g4"), (2, "g2"), (5, "g5"), (7, "g3"), (9, "g1")];
         assert_eq!(listed(&names), expected.map(|(id, text)| (id, text.to_owned())));
-        drop(called.drain(1..4));
+        drop(entry.drain(1..4));
         assert_eq!(listed(&names), [(5, "g5".to_owned()), (9, "g1".to_owned())]);
-        let again: Vec<Called> = (0..3).map(|_| names.enter("again".into())).collect();
+        let again: Vec<NameEntry> = (0..3).map(|_| names.enter("again".into())).collect();
         assert_eq!(names.0.lock().places.len(), 5, "the places of those that went");
-        drop((called, again));
+        drop((entry, again));
         assert!(listed(&names).is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! P: the right to run Gs, and the queues that go with it.
 //!
 //! Two halves. [`P`] is a box that somebody has or has not: having it is the lock, its fields need
-//! no atomics. [`Shared`] is what thieves look at; it never moves, and stays when the P is retired.
+//! no atomics. [`PShared`] is what thieves look at; it never moves, and stays when the P is retired.
 //!
 //! This is the only file that names crossbeam-deque.
 //!
@@ -11,10 +11,10 @@
 #![expect(unsafe_code, reason = "takes ownership of the Gs that come out of a deque")]
 
 use std::io;
-use std::ops::{Index, Range};
+use std::ops::Range;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use crossbeam_deque::{Steal, Stealer, Worker};
 
@@ -65,9 +65,9 @@ unsafe impl Send for Sleeper {}
 
 /// The owned half.
 pub(crate) struct P {
-    /// Its number in [`Halves`].
+    /// Its number in [`AllPs`](super::all_ps::AllPs).
     pub(crate) index: usize,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<PShared>,
     unstarted: Worker<Queued>,
     migratory: Worker<Queued>,
     /// Vacant G records, last used on top.
@@ -85,7 +85,7 @@ pub(crate) struct P {
 unsafe impl Send for P {}
 
 /// What others may look at.
-pub(crate) struct Shared {
+pub(crate) struct PShared {
     unstarted: Stealer<Queued>,
     migratory: Stealer<Queued>,
     head: Head,
@@ -111,10 +111,10 @@ pub(crate) enum End {
 }
 
 /// A P and its shared half.
-pub(crate) fn new(index: usize) -> (Box<P>, Arc<Shared>) {
+pub(crate) fn new(index: usize) -> (Box<P>, Arc<PShared>) {
     let unstarted = Worker::new_lifo();
     let migratory = Worker::new_fifo();
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(PShared {
         unstarted: unstarted.stealer(),
         migratory: migratory.stealer(),
         head: Head::default(),
@@ -206,7 +206,7 @@ impl P {
     }
 }
 
-impl Shared {
+impl PShared {
     fn head_changed(&self) {
         self.head.0.fetch_add(1, Relaxed);
     }
@@ -252,53 +252,6 @@ impl Shared {
     /// Takes the migratory G that waits longest.
     pub(crate) fn steal_migratory(&self) -> Option<Runnable> {
         steal(&self.migratory)
-    }
-}
-
-/// The shared halves of all Ps that a runtime has ever had, by number; there are never more than
-/// [`MAX_PROCS`]. None goes: timers that were put into that of a P stay there when the P is
-/// retired, for whoever looks at all of them.
-pub(crate) struct Halves {
-    slots: Box<[OnceLock<Arc<Shared>>]>,
-    /// The numbers given out; those that were given out last may not be there yet.
-    made: AtomicUsize,
-}
-
-impl Halves {
-    pub(crate) fn new() -> Self {
-        Self { slots: (0..MAX_PROCS).map(|_| OnceLock::new()).collect(), made: AtomicUsize::new(0) }
-    }
-
-    /// The P of this number has been made, and is about to be used.
-    pub(crate) fn add(&self, index: usize, shared: Arc<Shared>) {
-        let _first = self.slots[index].set(shared);
-        self.made.fetch_max(index + 1, Relaxed);
-    }
-
-    /// All numbers are below this.
-    #[inline]
-    pub(crate) fn len(&self) -> usize {
-        self.made.load(Relaxed)
-    }
-
-    /// That of a number, if it is there.
-    #[inline]
-    pub(crate) fn get(&self, index: usize) -> Option<&Shared> {
-        self.slots[index].get().map(|shared| &**shared)
-    }
-
-    /// All of them.
-    #[inline]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Shared> {
-        self.slots[..self.len()].iter().filter_map(|slot| Some(&**slot.get()?))
-    }
-}
-
-impl Index<usize> for Halves {
-    type Output = Shared;
-
-    fn index(&self, index: usize) -> &Shared {
-        self.get(index).expect("the P of this number was used")
     }
 }
 

@@ -13,69 +13,69 @@
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use gosched_runtime_sys::thread::CpuClock;
+use gosched_runtime_sys::clock::CpuClock;
 
 use crate::gmp::g::G;
 
 /// What an M shows of itself. On lines of its own: it is written every round.
 #[derive(Debug)]
 #[repr(align(128))]
-pub(crate) struct Pulse {
+pub(crate) struct Progress {
     /// How many Gs it has switched to.
-    round: AtomicU32,
+    sched: AtomicU32,
     /// How many of those did not inherit their slice from the one that woke them.
     slice: AtomicU32,
     /// Ready Gs in the M's own queue, lower half, and in its P's, when it switched to the one it
-    /// runs; see [`Pulse::left_behind`].
+    /// runs; see [`Progress::ready_behind`].
     behind: AtomicU64,
     running: AtomicPtr<G>,
     /// The slice is over, or the P is gone: the next operation that may suspend does.
-    urged: AtomicBool,
+    preempt_requested: AtomicBool,
     /// The thread's [`CpuClock`], zero before it is known.
     clock: AtomicU64,
 }
 
 /// What a look saw of an M's rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Beat {
-    pub(crate) round: u32,
+pub(crate) struct Ticks {
+    pub(crate) sched: u32,
     pub(crate) slice: u32,
 }
 
-impl Pulse {
+impl Progress {
     pub(crate) fn new() -> Self {
         Self {
-            round: AtomicU32::new(0),
+            sched: AtomicU32::new(0),
             slice: AtomicU32::new(0),
             behind: AtomicU64::new(0),
             running: AtomicPtr::new(ptr::null_mut()),
-            urged: AtomicBool::new(false),
+            preempt_requested: AtomicBool::new(false),
             clock: AtomicU64::new(0),
         }
     }
 
     /// Another thread has this M.
-    pub(crate) fn begin(&self) {
+    pub(crate) fn reset(&self) {
         self.clock.store(CpuClock::of_this_thread().map_or(0, CpuClock::to_bits), Relaxed);
         self.running.store(ptr::null_mut(), Relaxed);
         self.behind.store(0, Relaxed);
-        self.urged.store(false, Relaxed);
+        self.preempt_requested.store(false, Relaxed);
     }
 
     /// The M switches to `g`, which inherits the slice of the one that woke it or begins one;
     /// `settled` ready Gs of its own wait for it, and `queued` of its P.
     #[inline(always)]
-    pub(crate) fn switches_to(&self, g: &G, inherits: bool, settled: u32, queued: u32) {
-        self.begins(g, inherits, u64::from(settled) | u64::from(queued) << 32);
+    pub(crate) fn switch_in(&self, g: &G, inherits: bool, settled: u32, queued: u32) {
+        self.begin_round(g, inherits, u64::from(settled) | u64::from(queued) << 32);
     }
 
     #[inline(always)]
-    fn begins(&self, g: &G, inherits: bool, behind: u64) {
-        self.round.store(self.round.load(Relaxed).wrapping_add(1), Relaxed);
+    fn begin_round(&self, g: &G, inherits: bool, behind: u64) {
+        self.sched.store(self.sched.load(Relaxed).wrapping_add(1), Relaxed);
         if !inherits {
             self.slice.store(self.slice.load(Relaxed).wrapping_add(1), Relaxed);
-            if self.urged() {
-                self.urged.store(false, Relaxed);
+            if self.preempt_requested() {
+                self.preempt_requested.store(false, Relaxed);
             }
         }
         self.behind.store(behind, Relaxed);
@@ -84,29 +84,29 @@ impl Pulse {
 
     /// The M's own loop runs.
     #[inline(always)]
-    pub(crate) fn switched_back(&self) {
+    pub(crate) fn switch_out(&self) {
         self.running.store(ptr::null_mut(), Relaxed);
     }
 
     /// The thread sleeps, or offers its core, in place of the running G: that is neither a run nor
     /// a part of one.
-    pub(crate) fn rests(&self) {
+    pub(crate) fn block(&self) {
         self.running.store(ptr::null_mut(), Relaxed);
     }
 
     /// The G that rested goes on, in a slice of its own; what waited for it waits still.
-    pub(crate) fn goes_on(&self, g: &G) {
-        self.begins(g, false, self.behind.load(Relaxed));
+    pub(crate) fn unblock(&self, g: &G) {
+        self.begin_round(g, false, self.behind.load(Relaxed));
     }
 
     /// The running G readied another one, which waits for it.
     #[inline(always)]
-    pub(crate) fn left_behind(&self) {
+    pub(crate) fn ready_behind(&self) {
         self.behind.store(self.behind.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
     /// The M waits for a P, with so many ready Gs of its own.
-    pub(crate) fn waits_with(&self, settled: usize) {
+    pub(crate) fn wait_in_line(&self, settled: usize) {
         self.behind.store(settled as u64, Relaxed);
     }
 
@@ -121,8 +121,8 @@ impl Pulse {
     }
 
     /// Where the M is.
-    pub(crate) fn beat(&self) -> Beat {
-        Beat { round: self.round.load(Relaxed), slice: self.slice.load(Relaxed) }
+    pub(crate) fn ticks(&self) -> Ticks {
+        Ticks { sched: self.sched.load(Relaxed), slice: self.slice.load(Relaxed) }
     }
 
     /// The record of the running G, if one runs.
@@ -148,13 +148,13 @@ impl Pulse {
     }
 
     /// Asks the running G to let others run at its next chance.
-    pub(crate) fn urge(&self) {
-        self.urged.store(true, Relaxed);
+    pub(crate) fn request_preempt(&self) {
+        self.preempt_requested.store(true, Relaxed);
     }
 
     /// Whether it was asked.
     #[inline(always)]
-    pub(crate) fn urged(&self) -> bool {
-        self.urged.load(Relaxed)
+    pub(crate) fn preempt_requested(&self) -> bool {
+        self.preempt_requested.load(Relaxed)
     }
 }

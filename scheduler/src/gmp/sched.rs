@@ -26,32 +26,34 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-use gosched_runtime_sys::fork;
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::note::Note;
-use gosched_runtime_sys::stack::Shape;
-use gosched_runtime_sys::thread::{monotonic_ns, usable_cpus};
+use gosched_runtime_sys::clock::monotonic_ns;
+use gosched_runtime_sys::memory::stack::Shape;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::note::Note;
+use gosched_runtime_sys::thread::fork;
+use gosched_runtime_sys::thread::usable_cpus;
 
-use crate::carry::Carried;
+use crate::carry::SwitchHooks;
 use crate::ds::grow;
 use crate::ds::idle::Idle;
-use crate::ds::revocable::Judged;
-use crate::ds::sysmon_note::Watch;
+use crate::ds::revocable::Observed;
+use crate::ds::sysmon_note::SysmonNote;
 use crate::ds::timekeeper::Timekeeper;
 use crate::ds::timers::NEVER;
-use crate::gmp::admission::Crowd;
+use crate::gmp::admission::StartGate;
+use crate::gmp::all_ps::AllPs;
 use crate::gmp::blocking_pool::BlockingPool;
-use crate::gmp::dispatch::{Dispatch, Seat};
+use crate::gmp::dispatch::{Dispatch, Remote};
 use crate::gmp::g::Runnable;
 use crate::gmp::m::M;
 use crate::gmp::names::Names;
-use crate::gmp::p::{self, Halves, MAX_PROCS, P, Shared};
-use crate::gmp::sched::deadlocks::Quiet;
+use crate::gmp::p::{self, MAX_PROCS, P, PShared};
+use crate::gmp::sched::deadlocks::Deadlocks;
 use crate::gmp::slab::Slab;
 use crate::gmp::stack_pool::StackPool;
 use crate::gmp::thread_pool::ThreadPool;
 use crate::mode::{Deadlock, Mode};
-use crate::policy::{self, Machine, Patience};
+use crate::policy::{self, Cpus, SpinBudget};
 use counts::Counts;
 use global::Global;
 
@@ -73,7 +75,7 @@ pub(crate) struct Config {
     /// The most threads that `blocking` may make.
     pub(crate) max_blocking: usize,
     pub(crate) deadlock: Deadlock,
-    pub(crate) carried: Carried,
+    pub(crate) carried: SwitchHooks,
     pub(crate) name: String,
 }
 
@@ -109,23 +111,23 @@ pub(crate) struct Sched {
     /// What sysmon's thread runs, likewise.
     pub(crate) sysmon_main: fn(&Sched),
     pub(crate) config: Config,
-    pub(crate) machine: Machine,
+    pub(crate) cpus: Cpus,
     /// The shared half of each P that there ever was.
-    pub(crate) shared: Halves,
+    pub(crate) all_ps: AllPs,
     pub(crate) idle: Idle,
-    pub(crate) dispatch: Dispatch<P, &'static Seat<P>>,
+    pub(crate) dispatch: Dispatch<P, &'static Remote<P>>,
     pub(crate) timekeeper: Timekeeper,
     /// Gs that have not started, and migratory ones that have, which no P holds.
-    global_new: Global,
-    global_woken: Global,
+    global_unstarted: Global,
+    global_migratory: Global,
     /// How new Gs are let in.
-    pub(crate) crowd: Crowd,
+    pub(crate) start_gate: StartGate,
     /// What sysmon sleeps on.
-    pub(crate) watch: Watch,
+    pub(crate) sysmon_note: SysmonNote,
     /// When its thread may be tried to be made again, on the monotonic clock.
     pub(crate) sysmon_not_before: AtomicU64,
     /// Sysmon's thread runs, and will until no goroutine is left.
-    pub(crate) is_overseen: AtomicBool,
+    pub(crate) has_sysmon: AtomicBool,
     /// What sysmon counted.
     pub(crate) counts: Counts,
     pub(crate) slab: Slab,
@@ -138,11 +140,11 @@ pub(crate) struct Sched {
     pub(crate) blocking: BlockingPool,
     ms: Mutex<Ms>,
     /// How many of the Ms are threads that lend themselves.
-    pub(crate) lent: AtomicUsize,
+    pub(crate) lent_threads: AtomicUsize,
     /// How many are about to end, with others in their place.
-    pub(crate) retiring: AtomicUsize,
+    pub(crate) exiting: AtomicUsize,
     /// The home Ms, in the first `procs` places; changed under the lock of `ms`.
-    home: Box<[AtomicPtr<M>]>,
+    residents: Box<[AtomicPtr<M>]>,
     /// Gs made by threads that are no M of ours.
     spawned_outside: AtomicU64,
     state: AtomicU32,
@@ -150,9 +152,9 @@ pub(crate) struct Sched {
     pub(crate) generation: u32,
     /// What shutdown sleeps on; woken by every G that ends while the runtime closes.
     pub(crate) drained: Note,
-    pub(crate) quiet: Quiet,
+    pub(crate) deadlocks: Deadlocks,
     /// OS threads made for Ms, to be joined.
-    pub(crate) joins: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    pub(crate) threads_to_join: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
 
 impl std::fmt::Debug for Sched {
@@ -167,10 +169,10 @@ impl Sched {
         m_main: fn(&Sched, &'static M),
         sysmon_main: fn(&Sched),
     ) -> Arc<Sched> {
-        let shared = Halves::new();
+        let all_ps = AllPs::new();
         let make = |index| {
             let (p, half) = p::new(index);
-            shared.add(index, half);
+            all_ps.add(index, half);
             p
         };
         let ps = (0..config.procs).map(make).collect();
@@ -180,17 +182,17 @@ impl Sched {
         Arc::new(Sched {
             m_main,
             sysmon_main,
-            machine: Machine { cpus: cpus.count, quota_limited: cpus.quota_limited },
-            shared,
+            cpus: Cpus { count: cpus.count, quota_limited: cpus.quota_limited },
+            all_ps,
             idle,
             dispatch,
             timekeeper: Timekeeper::new(),
-            global_new: Global::new(),
-            global_woken: Global::new(),
-            crowd: Crowd::new(),
-            watch: Watch::new(),
+            global_unstarted: Global::new(),
+            global_migratory: Global::new(),
+            start_gate: StartGate::new(),
+            sysmon_note: SysmonNote::new(),
             sysmon_not_before: AtomicU64::new(0),
-            is_overseen: AtomicBool::new(false),
+            has_sysmon: AtomicBool::new(false),
             counts: Counts::default(),
             slab: Slab::new(),
             names: Arc::new(Names::new()),
@@ -198,15 +200,15 @@ impl Sched {
             threads: ThreadPool::new(),
             blocking: BlockingPool::new(config.max_blocking),
             ms: Mutex::new(Ms { list: Vec::new(), spawned: 0, ended: 0, stolen: 0 }),
-            lent: AtomicUsize::new(0),
-            retiring: AtomicUsize::new(0),
-            home: (0..MAX_PROCS).map(|_| AtomicPtr::default()).collect(),
+            lent_threads: AtomicUsize::new(0),
+            exiting: AtomicUsize::new(0),
+            residents: (0..MAX_PROCS).map(|_| AtomicPtr::default()).collect(),
             spawned_outside: AtomicU64::new(0),
             state: AtomicU32::new(OPEN),
             generation: fork::generation(),
             drained: Note::new(),
-            quiet: Quiet::default(),
-            joins: Mutex::new(Vec::new()),
+            deadlocks: Deadlocks::default(),
+            threads_to_join: Mutex::new(Vec::new()),
             config,
         })
     }
@@ -226,71 +228,71 @@ impl Sched {
     }
 
     /// Queues a G that has not started for whichever M comes first. The caller then submits.
-    pub(crate) fn push_new(&self, g: Runnable) {
-        self.global_new.push(g);
+    pub(crate) fn push_unstarted(&self, g: Runnable) {
+        self.global_unstarted.push(g);
     }
 
     /// Queues a migratory G that has started, likewise.
-    pub(crate) fn push_woken(&self, g: Runnable) {
-        self.global_woken.push(g);
+    pub(crate) fn push_migratory(&self, g: Runnable) {
+        self.global_migratory.push(g);
     }
 
     /// The unstarted G that waits longest in the global queue.
     #[inline]
-    pub(crate) fn pop_new(&self) -> Option<Runnable> {
-        self.global_new.pop()
+    pub(crate) fn pop_unstarted(&self) -> Option<Runnable> {
+        self.global_unstarted.pop()
     }
 
     /// Whether there is one.
     #[inline]
-    pub(crate) fn has_global_new(&self) -> bool {
-        self.global_new.len() > 0
+    pub(crate) fn has_global_unstarted(&self) -> bool {
+        self.global_unstarted.len() > 0
     }
 
     /// Changes with the identity of the one that waits longest.
     pub(crate) fn global_head(&self) -> u32 {
-        self.global_new.head()
+        self.global_unstarted.head()
     }
 
     /// The migratory G that waits longest there.
     #[inline]
-    pub(crate) fn pop_woken(&self) -> Option<Runnable> {
-        self.global_woken.pop()
+    pub(crate) fn pop_migratory(&self) -> Option<Runnable> {
+        self.global_migratory.pop()
     }
 
     /// Whether some queue holds a G that any M may take now. Who asks before sleeping has fenced
     /// since it was counted idle.
     pub(crate) fn has_free_work(&self) -> bool {
-        self.has_woken() || self.crowd.admits() && self.has_new()
+        self.has_migratory() || self.start_gate.admits() && self.has_unstarted()
     }
 
     /// Whether some queue holds such a G, but for those of that P.
     pub(crate) fn has_free_work_beside(&self, p: usize) -> bool {
         let others = || {
-            (0..self.shared.len())
+            (0..self.all_ps.len())
                 .filter(|other| *other != p)
-                .filter_map(|other| self.shared.get(other))
+                .filter_map(|other| self.all_ps.get(other))
         };
-        self.global_woken.len() > 0
-            || self.global_new.len() > 0
+        self.global_migratory.len() > 0
+            || self.global_unstarted.len() > 0
             || others().any(|other| other.has_migratory() || other.has_unstarted())
     }
 
     /// Whether some queue holds a migratory G that has started.
-    pub(crate) fn has_woken(&self) -> bool {
-        self.global_woken.len() > 0 || self.shared.iter().any(Shared::has_migratory)
+    pub(crate) fn has_migratory(&self) -> bool {
+        self.global_migratory.len() > 0 || self.all_ps.iter().any(PShared::has_migratory)
     }
 
     /// Whether some queue holds a G that has not started.
-    pub(crate) fn has_new(&self) -> bool {
-        self.global_new.len() > 0 || self.shared.iter().any(Shared::has_unstarted)
+    pub(crate) fn has_unstarted(&self) -> bool {
+        self.global_unstarted.len() > 0 || self.all_ps.iter().any(PShared::has_unstarted)
     }
 
     /// When the first timer of any P is due, or idle stacks are to be looked at, in nanoseconds on
     /// the monotonic clock; [`NEVER`] if there is none. A hint, but for who follows the rules of
     /// `ds::timekeeper`.
     pub(crate) fn first_timer(&self) -> u64 {
-        self.shared
+        self.all_ps
             .iter()
             .map(|shared| shared.timers.first())
             .min()
@@ -314,7 +316,7 @@ impl Sched {
     pub(crate) fn add_m(&self, m: &'static M) {
         grow::push(|| self.ms.lock(), |ms| &mut ms.list, m);
         self.dispatch.make_room(self.m_count());
-        self.take_home(m);
+        self.make_resident(m);
     }
 
     /// Whether there are more Ms than are kept when there is nothing to do.
@@ -324,7 +326,7 @@ impl Sched {
 
     /// An M that nobody needed for a while asks whether it may end; if so, it is one of the
     /// runtime's no more.
-    pub(crate) fn dismiss(&self, m: &'static M) -> bool {
+    pub(crate) fn try_remove_idle_m(&self, m: &'static M) -> bool {
         let mut ms = self.ms.lock();
         let surplus = policy::is_surplus(ms.list.len(), self.procs());
         if surplus {
@@ -335,23 +337,23 @@ impl Sched {
 
     /// An M leaves, and its record with it.
     pub(crate) fn remove_m(&self, m: &'static M) {
-        let _was_home = self.leave_home(m);
+        let _was_home = self.leave_residents(m);
         self.ms.lock().leave(m);
-        if m.set_retires(false) {
-            self.retiring.fetch_sub(1, Relaxed);
+        if m.set_exiting(false) {
+            self.exiting.fetch_sub(1, Relaxed);
         }
         m.release();
     }
 
     /// How long an M of this runtime, or a thread waiting in a callback, looks before it sleeps.
-    pub(crate) fn patience(&self) -> Patience {
+    pub(crate) fn spin_budget(&self) -> SpinBudget {
         let searching = self.idle.searching();
         let busy = self.procs().saturating_sub(self.idle.idle_ps()).saturating_sub(searching);
-        policy::patience(self.machine, busy)
+        policy::spin_budget(self.cpus, busy)
     }
 
     /// A G was made by a thread that is no M of ours.
-    pub(crate) fn count_outside(&self) {
+    pub(crate) fn count_spawned_outside(&self) {
         self.spawned_outside.fetch_add(1, Relaxed);
     }
 
@@ -380,19 +382,19 @@ impl Sched {
 
     /// How many Gs have not started, and how many migratory ones wait for an M.
     pub(crate) fn queued(&self) -> (usize, usize) {
-        let shared = |count: fn(&Shared) -> usize| self.shared.iter().map(count).sum::<usize>();
+        let shared = |count: fn(&PShared) -> usize| self.all_ps.iter().map(count).sum::<usize>();
         (
-            self.global_new.len() + shared(Shared::unstarted),
-            self.global_woken.len() + shared(Shared::migratory),
+            self.global_unstarted.len() + shared(PShared::unstarted),
+            self.global_migratory.len() + shared(PShared::migratory),
         )
     }
 
     /// Takes the judged P from the table of `m`, if that is still an M of this runtime: its record
     /// may have gone to another one since it was listed, and what lies on its table then is that
     /// one's.
-    pub(crate) fn take_from(&self, m: &M, judged: &Judged) -> Option<Box<P>> {
+    pub(crate) fn take_from(&self, m: &M, observed: &Observed) -> Option<Box<P>> {
         let ms = self.ms.lock();
-        if ms.has(m) { m.table.take(judged) } else { None }
+        if ms.has(m) { m.p.revoke(observed) } else { None }
     }
 
     /// The number of the G that runs on `m`, and where it was made, if that is still an M of this
@@ -404,7 +406,7 @@ impl Sched {
         }
         // SAFETY: who is on the list runs Gs of this runtime's slab, and cannot leave the list
         // while it is locked.
-        unsafe { m.pulse.running() }.map(|g| (g.id(), g.made())).filter(|(id, _)| *id != 0)
+        unsafe { m.progress.running() }.map(|g| (g.id(), g.made())).filter(|(id, _)| *id != 0)
     }
 
     /// Fills `ms` with the runtime's Ms. Allocates only with the lock free.

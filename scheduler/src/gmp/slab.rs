@@ -21,7 +21,7 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-use gosched_runtime_sys::lock::Mutex;
+use gosched_runtime_sys::sync::lock::Mutex;
 
 use crate::ds::list::List;
 use crate::gmp::g::{G, Runnable};

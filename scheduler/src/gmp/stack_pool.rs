@@ -30,9 +30,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::stack::{Guards, Shape, Stack, StackSlab, Unopened};
-use gosched_runtime_sys::thread::monotonic_ns;
+use gosched_runtime_sys::clock::monotonic_ns;
+use gosched_runtime_sys::memory::stack::{Guards, Shape, Stack, StackSlab, Unopened};
+use gosched_runtime_sys::sync::lock::Mutex;
 
 use crate::ds::grow;
 use crate::ds::timers::NEVER;
@@ -336,9 +336,9 @@ impl Class {
             if !into.is_empty() {
                 return Ok(());
             }
-            let claimed = slabs
-                .iter_mut()
-                .find_map(|slab| slab.stacks.claim(OPEN).inspect(|_| slab.whole_since = None));
+            let claimed = slabs.iter_mut().find_map(|slab| {
+                slab.stacks.take_unopened(OPEN).inspect(|_| slab.whole_since = None)
+            });
             drop(slabs);
             match claimed {
                 Some(unopened) => return self.open(unopened, into),

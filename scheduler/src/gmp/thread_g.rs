@@ -16,20 +16,20 @@ use std::sync::atomic::{
     Ordering::{Relaxed, Release},
 };
 
-use gosched_runtime_sys::primitive::{StaticMutex, heavy_barrier, light_barrier};
+use gosched_runtime_sys::sync::primitive::{StaticMutex, heavy_fence, light_fence};
 
 use crate::ds::grow;
 use crate::gmp::current::Current;
-use crate::gmp::g::{G, Kind, Own, Runnable, StackRange};
+use crate::gmp::g::{G, GOwned, Kind, Runnable, StackRange};
 use crate::gmp::m::M;
 use crate::gmp::sched::Sched;
 
 /// An M whose thread is its only G.
 pub(crate) struct ThreadG {
     g: G,
-    place: Current,
+    current: Current,
     /// The runtime it is in, so that shutdown finds it; null when it is in none.
-    entered: AtomicPtr<Sched>,
+    runtime: AtomicPtr<Sched>,
     /// It stands for a thread in a callback, and always will.
     foreign: AtomicBool,
 }
@@ -69,18 +69,18 @@ impl ThreadG {
             let m = Box::leak(Box::new(M::new()));
             let made: &'static ThreadG = Box::leak(Box::new(ThreadG {
                 g: G::vacant(),
-                place: Current::new(m),
-                entered: AtomicPtr::new(ptr::null_mut()),
+                current: Current::new(m),
+                runtime: AtomicPtr::new(ptr::null_mut()),
                 foreign: AtomicBool::new(false),
             }));
             // SAFETY: nobody else knows the record yet.
             let g = unsafe { Runnable::from_raw(NonNull::from(&made.g)) };
-            let own = Box::leak(Box::new(Own::new(Kind::ThreadBacked, StackRange::default())));
+            let owned = Box::leak(Box::new(GOwned::new(Kind::ThreadBacked, StackRange::default())));
             // SAFETY: it is never freed, and nobody else refers to it.
-            unsafe { g.give_own(NonNull::from(own)) };
+            unsafe { g.attach_owned(NonNull::from(owned)) };
             g.init(reserve_ids(1), Kind::ThreadBacked, None);
-            g.own().home.set(Some(m.as_home()));
-            made.place.set_g(Some(&made.g));
+            g.owned().home.set(Some(m.as_home()));
+            made.current.set_g(Some(&made.g));
             let _the_record_has_it = g.into_raw();
             grow::push(|| ALL.lock(), |all| &mut all.every, made);
             made
@@ -111,8 +111,8 @@ impl ThreadG {
     }
 
     /// Its place, for the thread it belongs to.
-    pub(crate) fn place(&self) -> &Current {
-        &self.place
+    pub(crate) fn current(&self) -> &Current {
+        &self.current
     }
 
     /// A new goroutine on the same record: its own number, no cancel of an earlier one.
@@ -120,24 +120,24 @@ impl ThreadG {
         // SAFETY: the record belongs to the calling thread, and its G is not parked.
         let g = unsafe { Runnable::from_raw(NonNull::from(&self.g)) };
         g.init(id, Kind::ThreadBacked, None);
-        let own = g.own();
-        own.pins.set(0);
-        own.shields.set(0);
-        own.regions.set(None);
-        own.asked.store(false, Relaxed);
+        let owned = g.owned();
+        owned.pins.set(0);
+        owned.shields.set(0);
+        owned.regions.set(None);
+        owned.cancel_requested.store(false, Relaxed);
         let _the_record_has_it = g.into_raw();
     }
 
     /// Registers with `sched`: it is not shut down before `leave`, or it is refused here.
     #[inline]
-    pub(crate) fn join(&self, sched: &Sched) -> Result<(), Closed> {
-        self.entered.store(ptr::from_ref(sched).cast_mut(), Relaxed);
+    pub(crate) fn register(&self, sched: &Sched) -> Result<(), Closed> {
+        self.runtime.store(ptr::from_ref(sched).cast_mut(), Relaxed);
         // After the registration, before the look: the light side of the pair whose other one is in
-        // `entered_in`. Either that one finds the thread, or this one finds the runtime closing. A
-        // full fence would be a quarter of a callback.
-        light_barrier();
+        // `registered_in`. Either that one finds the thread, or this one finds the runtime closing.
+        // A full fence would be a quarter of a callback.
+        light_fence();
         if sched.closing() {
-            self.leave(sched);
+            self.unregister(sched);
             return Err(Closed);
         }
         Ok(())
@@ -145,10 +145,10 @@ impl ThreadG {
 
     /// Leaves the runtime.
     #[inline]
-    pub(crate) fn leave(&self, sched: &Sched) {
+    pub(crate) fn unregister(&self, sched: &Sched) {
         // ORDERING[thread_g.left]: what the thread did in the runtime comes before; pairs with the
-        // load in `entered_in`.
-        self.entered.store(ptr::null_mut(), Release);
+        // load in `registered_in`.
+        self.runtime.store(ptr::null_mut(), Release);
         if sched.closing() {
             sched.drained.wake();
         }
@@ -156,25 +156,25 @@ impl ThreadG {
 }
 
 /// Whether a thread-backed G is inside `sched`, at this moment.
-pub(crate) fn any_entered(sched: &Sched) -> bool {
+pub(crate) fn any_registered(sched: &Sched) -> bool {
     // ORDERING[thread_g.left]: pairs with the store in `leave`.
     ALL.lock()
         .every
         .iter()
-        .any(|t| ptr::eq(t.entered.load(std::sync::atomic::Ordering::Acquire), sched))
+        .any(|t| ptr::eq(t.runtime.load(std::sync::atomic::Ordering::Acquire), sched))
 }
 
 /// The thread-backed Gs inside `sched`: all of them, if it was closed before; else those there are
 /// at this moment.
-pub(crate) fn entered_in(sched: &Sched) -> Vec<&'static ThreadG> {
+pub(crate) fn registered_in(sched: &Sched) -> Vec<&'static ThreadG> {
     let mut inside = Vec::with_capacity(16);
     loop {
         // After `close`, before the look at who is in: see `join`.
-        heavy_barrier();
+        heavy_fence();
         let all = ALL.lock();
         // ORDERING[thread_g.left]: pairs with the store in `leave`.
         let is_inside =
-            |t: &&&ThreadG| ptr::eq(t.entered.load(std::sync::atomic::Ordering::Acquire), sched);
+            |t: &&&ThreadG| ptr::eq(t.runtime.load(std::sync::atomic::Ordering::Acquire), sched);
         let found = all.every.iter().filter(is_inside).take(inside.capacity());
         // Within its room: an allocator that waits comes by here.
         inside.extend(found.copied());
@@ -189,7 +189,7 @@ pub(crate) fn entered_in(sched: &Sched) -> Vec<&'static ThreadG> {
 
 /// Thread-backed Gs of one runtime.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counted {
+pub(crate) struct ThreadCounts {
     /// Threads in callbacks.
     pub(crate) callbacks: usize,
     /// Others: goroutines of `Mode::threads`, helpers that act for one.
@@ -199,10 +199,10 @@ pub(crate) struct Counted {
 }
 
 /// Counts those that are inside `sched`. Looks at every record there is, of all runtimes.
-pub(crate) fn count_in(sched: &Sched) -> Counted {
-    let mut counted = Counted::default();
+pub(crate) fn count_in(sched: &Sched) -> ThreadCounts {
+    let mut counted = ThreadCounts::default();
     let all = ALL.lock();
-    for entered in all.every.iter().filter(|t| ptr::eq(t.entered.load(Relaxed), sched)) {
+    for entered in all.every.iter().filter(|t| ptr::eq(t.runtime.load(Relaxed), sched)) {
         if entered.is_foreign() {
             counted.callbacks += 1;
         } else {

@@ -3,7 +3,7 @@
 /// What a wait is for. Noted in the G when the wait begins, and left there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Why {
+pub(crate) enum WaitReason {
     Unsaid,
     Join,
     Scope,
@@ -18,24 +18,24 @@ pub(crate) enum Why {
 }
 
 /// Every reason, at the place of its number.
-const ALL: [(Why, &str); 11] = [
-    (Why::Unsaid, "something"),
-    (Why::Join, "the end of a goroutine"),
-    (Why::Scope, "the goroutines of its scope"),
-    (Why::Token, "a token to be cancelled"),
-    (Why::Future, "a future"),
-    (Why::Sleep, "the clock"),
-    (Why::Blocking, "a call that blocks"),
-    (Why::Send, "room in a channel, or a receiver"),
-    (Why::Receive, "a value from a channel"),
-    (Why::Select, "one of several channels"),
-    (Why::Lock, "a lock, a permit or a notice"),
+const ALL: [(WaitReason, &str); 11] = [
+    (WaitReason::Unsaid, "something"),
+    (WaitReason::Join, "the end of a goroutine"),
+    (WaitReason::Scope, "the goroutines of its scope"),
+    (WaitReason::Token, "a token to be cancelled"),
+    (WaitReason::Future, "a future"),
+    (WaitReason::Sleep, "the clock"),
+    (WaitReason::Blocking, "a call that blocks"),
+    (WaitReason::Send, "room in a channel, or a receiver"),
+    (WaitReason::Receive, "a value from a channel"),
+    (WaitReason::Select, "one of several channels"),
+    (WaitReason::Lock, "a lock, a permit or a notice"),
 ];
 
-impl Why {
+impl WaitReason {
     /// The reason of this number.
     pub(crate) fn of(number: u8) -> Self {
-        ALL.get(usize::from(number)).map_or(Why::Unsaid, |(why, _)| *why)
+        ALL.get(usize::from(number)).map_or(WaitReason::Unsaid, |(why, _)| *why)
     }
 
     /// What comes behind "waits for".
@@ -52,8 +52,8 @@ mod tests {
     fn each_has_its_place() {
         for (number, (why, _)) in ALL.iter().enumerate() {
             assert_eq!(*why as usize, number);
-            assert_eq!(Why::of(u8::try_from(number).expect("there are few")), *why);
+            assert_eq!(WaitReason::of(u8::try_from(number).expect("there are few")), *why);
         }
-        assert_eq!(Why::of(u8::MAX), Why::Unsaid);
+        assert_eq!(WaitReason::of(u8::MAX), WaitReason::Unsaid);
     }
 }

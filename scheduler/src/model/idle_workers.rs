@@ -6,12 +6,12 @@
 
 use std::sync::Arc;
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::note::Note;
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, thread};
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::note::Note;
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, thread};
 
 use super::models;
-use crate::ds::idle_workers::{Claim, Roster};
+use crate::ds::idle_workers::{IdleWorkers, Worker};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Message {
@@ -21,7 +21,7 @@ enum Message {
 
 struct World {
     /// A helper is its mailbox.
-    roster: Roster<usize>,
+    workers: IdleWorkers<usize>,
     mailboxes: [(Mutex<Option<Message>>, Note); 2],
     done: AtomicU32,
 }
@@ -30,9 +30,9 @@ impl World {
     /// One helper, who is about to have nothing to do; no more are allowed.
     fn with_a_helper() -> Arc<Self> {
         let mailbox = || (Mutex::new(None), Note::new());
-        let roster = Roster::new(1);
-        assert!(matches!(roster.claim(), Claim::New));
-        Arc::new(Self { roster, mailboxes: [mailbox(), mailbox()], done: AtomicU32::new(0) })
+        let workers = IdleWorkers::new(1);
+        assert!(matches!(workers.claim(), Worker::New));
+        Arc::new(Self { workers, mailboxes: [mailbox(), mailbox()], done: AtomicU32::new(0) })
     }
 
     fn send(&self, helper: usize, message: Message) {
@@ -56,21 +56,21 @@ impl World {
 
     /// Has a piece of work done: the helper that is to be made for it is the calling thread.
     fn submit(&self, mailbox: usize) {
-        match self.roster.claim() {
-            Claim::Waiting(helper) => self.send(helper, Message::Work),
-            Claim::New => {
+        match self.workers.claim() {
+            Worker::Idle(helper) => self.send(helper, Message::Work),
+            Worker::New => {
                 self.work();
                 self.help(mailbox, true);
             }
-            Claim::Nobody => self.work(),
+            Worker::None => self.work(),
         }
     }
 
     /// The life of a helper that has just done something. If it is `restless`, it wants to leave as
     /// soon as it waits.
     fn help(&self, mailbox: usize, restless: bool) {
-        while self.roster.enlist(mailbox) {
-            if restless && self.roster.leave(|helper| *helper == mailbox) {
+        while self.workers.enlist(mailbox) {
+            if restless && self.workers.leave(|helper| *helper == mailbox) {
                 return;
             }
             match self.receive(mailbox) {
@@ -91,14 +91,14 @@ fn shrinks() {
     let world = World::with_a_helper();
     let helper = beside(&world, |world| world.help(0, true));
     let other = beside(&world, |world| world.submit(1));
-    match world.roster.claim() {
-        Claim::Waiting(helper) => world.send(helper, Message::Work),
+    match world.workers.claim() {
+        Worker::Idle(helper) => world.send(helper, Message::Work),
         // No thread can be made, or none may.
-        Claim::New => {
-            world.roster.count_out();
+        Worker::New => {
+            world.workers.forget();
             world.work();
         }
-        Claim::Nobody => world.work(),
+        Worker::None => world.work(),
     }
     helper.join().unwrap();
     other.join().unwrap();
@@ -109,16 +109,16 @@ fn shrinks() {
 fn closes() {
     let world = World::with_a_helper();
     let helper = beside(&world, |world| world.help(0, false));
-    for waiting in world.roster.close() {
+    for waiting in world.workers.close() {
         world.send(waiting, Message::End);
     }
     helper.join().unwrap();
-    assert!(matches!(world.roster.claim(), Claim::Nobody));
+    assert!(matches!(world.workers.claim(), Worker::None));
 }
 
 models! {
     holds a_pool_that_shrinks = shrinks within 3 preemptions;
     holds a_pool_that_closes = closes;
-    catches one_that_leaves_although_it_was_chosen = "roster.leaves_when_chosen" in shrinks within 3 preemptions;
-    catches a_close_that_admits_those_who_come_back = "roster.close_forgets_to_shut" in closes;
+    catches one_that_leaves_although_it_was_chosen = "idle_workers.leaves_when_chosen" in shrinks within 3 preemptions;
+    catches a_close_that_admits_those_who_come_back = "idle_workers.close_forgets_to_shut" in closes;
 }

@@ -43,7 +43,7 @@ mod token;
 
 use std::panic::{self, AssertUnwindSafe};
 
-use gosched_runtime_sys::primitive::{loom, switch_on};
+use gosched_runtime_sys::sync::primitive::{loom, switch_on};
 
 /// Runs a scenario in every order, or with at most `preemptions` of them where all orders are too
 /// many.

@@ -6,10 +6,10 @@
 //! The value is a plain cell; loom reports an access that the protocol does not order.
 #![expect(unsafe_code, reason = "the model reads and writes a plain cell, which loom checks")]
 
-use gosched_runtime_sys::primitive::{UnsafeCell, thread};
+use gosched_runtime_sys::sync::primitive::{UnsafeCell, thread};
 
 use super::models;
-use crate::ds::pair_arc::Shared;
+use crate::ds::pair_arc::PairArc;
 
 struct Value(UnsafeCell<u32>);
 
@@ -41,7 +41,7 @@ impl Drop for Value {
 
 /// One uses it and lets go; the other lets go.
 fn let_go_by_both() {
-    let [one, other] = Shared::two(Value(UnsafeCell::new(0)));
+    let [one, other] = PairArc::pair(Value(UnsafeCell::new(0)));
     let first = thread::spawn(move || {
         one.add();
         drop(one);
@@ -52,15 +52,15 @@ fn let_go_by_both() {
 
 /// The same, and the other one uses it as its own when it is.
 fn used_by_who_is_alone() {
-    let [one, mut other] = Shared::two(Value(UnsafeCell::new(0)));
+    let [one, mut other] = PairArc::pair(Value(UnsafeCell::new(0)));
     let first = thread::spawn(move || {
         one.add();
         drop(one);
     });
-    if let Some(value) = other.alone() {
+    if let Some(value) = other.get_mut_if_unique() {
         assert_eq!(value.get(), 1);
     }
-    match other.try_into_value() {
+    match other.try_unwrap() {
         Ok(value) => assert_eq!(value.get(), 1),
         Err(shared) => drop(shared),
     }
@@ -70,22 +70,22 @@ fn used_by_who_is_alone() {
 /// The other one looks until it is alone. (A single look just before the first one's own is not one
 /// that loom moves behind it.)
 fn awaited_by_the_other() {
-    let [one, mut other] = Shared::two(Value(UnsafeCell::new(0)));
+    let [one, mut other] = PairArc::pair(Value(UnsafeCell::new(0)));
     let first = thread::spawn(move || {
         one.add();
         drop(one);
     });
-    while !other.is_alone() {
+    while !other.is_unique() {
         thread::yield_now();
     }
-    assert_eq!(other.alone().map(|value| value.get()), Some(1));
+    assert_eq!(other.get_mut_if_unique().map(|value| value.get()), Some(1));
     drop(other);
     first.join().unwrap();
 }
 
 /// A third comes from the second.
 fn cloned_meanwhile() {
-    let [one, other] = Shared::two(Value(UnsafeCell::new(0)));
+    let [one, other] = PairArc::pair(Value(UnsafeCell::new(0)));
     let first = thread::spawn(move || {
         one.add();
         drop(one);
@@ -102,6 +102,6 @@ models! {
     holds who_is_alone = used_by_who_is_alone;
     holds who_waits_to_be_alone = awaited_by_the_other;
     holds a_third_owner = cloned_meanwhile;
-    catches alone_relaxed = "shared.alone_relaxed" in awaited_by_the_other;
-    catches drop_relaxed = "shared.drop_relaxed" in let_go_by_both;
+    catches alone_relaxed = "pair_arc.alone_relaxed" in awaited_by_the_other;
+    catches drop_relaxed = "pair_arc.drop_relaxed" in let_go_by_both;
 }

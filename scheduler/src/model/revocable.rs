@@ -6,11 +6,13 @@
 //! does not order.
 #![expect(unsafe_code, reason = "the model reads and writes plain cells, which loom checks")]
 
-use gosched_runtime_sys::primitive::{Arc, AtomicPtr, AtomicU32, Ordering, UnsafeCell, thread};
+use gosched_runtime_sys::sync::primitive::{
+    Arc, AtomicPtr, AtomicU32, Ordering, UnsafeCell, thread,
+};
 use std::ptr;
 
 use super::models;
-use crate::ds::revocable::{Reentered, Table};
+use crate::ds::revocable::{Reentered, Revocable};
 
 /// A P as the model sees it: who has it writes in it, without atomics.
 struct Thing {
@@ -28,7 +30,7 @@ impl Thing {
 }
 
 struct World {
-    table: Table<Thing>,
+    slot: Revocable<Thing>,
     /// What an outsider took. Boxes are kept as pointers, and freed only when all went well: a
     /// mistake may have made two.
     taken: [AtomicPtr<Thing>; 2],
@@ -46,18 +48,18 @@ unsafe impl Send for World {}
 impl World {
     /// A world with one thing on the table.
     fn new() -> Arc<Self> {
-        let table = Table::new();
-        assert!(table.enter().is_ok_and(|found| found.is_none()));
-        table.leave(Some(Box::new(Thing { uses: UnsafeCell::new(0) })));
+        let slot = Revocable::new();
+        assert!(slot.acquire().is_ok_and(|found| found.is_none()));
+        slot.release(Some(Box::new(Thing { uses: UnsafeCell::new(0) })));
         let nobody = || AtomicPtr::new(ptr::null_mut());
         let (note, uses) = (UnsafeCell::new(0), AtomicU32::new(0));
-        Arc::new(Self { table, taken: [nobody(), nobody()], note, uses })
+        Arc::new(Self { slot, taken: [nobody(), nobody()], note, uses })
     }
 
     /// The own thread enters, has something done, works, leaves. True if the thing was there.
     fn own(&self, inside: impl FnOnce()) -> bool {
         // Not a box while others might have it, too.
-        let found = self.table.enter().expect("it is not inside").map(Box::into_raw);
+        let found = self.slot.acquire().expect("it is not inside").map(Box::into_raw);
         inside();
         if let Some(thing) = found {
             // SAFETY: the thing is the own thread's.
@@ -65,14 +67,14 @@ impl World {
             self.uses.fetch_add(1, Ordering::Relaxed);
         }
         // SAFETY: made from the box above.
-        self.table.leave(found.map(|thing| unsafe { Box::from_raw(thing) }));
+        self.slot.release(found.map(|thing| unsafe { Box::from_raw(thing) }));
         found.is_some()
     }
 
     /// An outsider looks, and takes what it saw.
     fn outside(&self, me: usize) {
-        let judged = self.table.judge();
-        let Some(thing) = self.table.take(&judged).map(Box::into_raw) else { return };
+        let observed = self.slot.observe();
+        let Some(thing) = self.slot.revoke(&observed).map(Box::into_raw) else { return };
         // SAFETY: the thing is the outsider's.
         unsafe { &*thing }.work();
         self.uses.fetch_add(1, Ordering::Relaxed);
@@ -83,8 +85,8 @@ impl World {
     fn assert_one_owner(&self) {
         let taken = self.taken.each_ref().map(|taken| taken.load(Ordering::Relaxed));
         let mut things: Vec<_> = taken.into_iter().filter(|thing| !thing.is_null()).collect();
-        things.extend(self.table.enter().expect("the own thread has left").map(Box::into_raw));
-        self.table.leave(None);
+        things.extend(self.slot.acquire().expect("the own thread has left").map(Box::into_raw));
+        self.slot.release(None);
         assert_eq!(things.len(), 1, "the thing has not one owner");
         // SAFETY: it comes from a box, and it is the only one.
         let thing = unsafe { Box::from_raw(things[0]) };
@@ -136,7 +138,7 @@ fn entered_again() {
         let world = Arc::clone(&world);
         thread::spawn(move || world.outside(0))
     };
-    world.own(|| assert!(matches!(world.table.enter(), Err(Reentered))));
+    world.own(|| assert!(matches!(world.slot.acquire(), Err(Reentered))));
     outsider.join().unwrap();
     world.assert_one_owner();
 }
@@ -145,7 +147,7 @@ models! {
     holds two_outsiders = wanted_by_two within 3 preemptions;
     holds an_entry_inside_an_entry = entered_again;
     holds a_note_before_the_taking = noted_before_taking;
-    catches an_enter_that_only_looks = "table.enter_peeks" in wanted_by_two within 3 preemptions;
-    catches a_leave_that_publishes_nothing = "table.leave_relaxed" in wanted_by_two within 3 preemptions;
-    catches a_taking_that_publishes_nothing = "table.take_unannounced" in noted_before_taking;
+    catches an_enter_that_only_looks = "revocable.enter_peeks" in wanted_by_two within 3 preemptions;
+    catches a_leave_that_publishes_nothing = "revocable.leave_relaxed" in wanted_by_two within 3 preemptions;
+    catches a_taking_that_publishes_nothing = "revocable.take_unannounced" in noted_before_taking;
 }

@@ -6,35 +6,35 @@
 
 #![expect(unsafe_code, reason = "begins and ends waits")]
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::thread;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::thread;
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 
 use super::models;
-use crate::testing::Seat;
-use crate::wait::park::Parks;
-use crate::wait::parked::{TwoPart, Waited};
+use crate::testing::TestWaiter;
+use crate::wait::park::Park;
+use crate::wait::parked::{SplitWait, Waited};
 use crate::wait::waiter::WaitList;
 
-type List = WaitList<u32, Seat>;
+type List = WaitList<u32, TestWaiter>;
 
 fn whole(list: &mut List) -> &mut List {
     list
 }
 
 /// Waits; none if it was cancelled.
-fn received(queue: &Mutex<List>, seat: &Seat) -> Option<u32> {
+fn received(queue: &Mutex<List>, party: &TestWaiter) -> Option<u32> {
     // For ever: the mistake leaves a node behind.
-    let wait: &TwoPart<u32, Seat> = Box::leak(Box::new(TwoPart::new()));
-    let seat = seat.sit();
+    let wait: &SplitWait<u32, TestWaiter> = Box::leak(Box::new(SplitWait::new()));
+    let party = party.begin();
     // SAFETY: it is this lock's, and new.
     let parks =
-        unsafe { wait.begin(queue, queue.lock(), whole, (None, seat.target()), || seat, None) };
+        unsafe { wait.begin(queue, queue.lock(), whole, (None, party.target()), || party, None) };
     assert!(parks, "nobody was woken meanwhile");
-    seat.park_until(None);
+    party.park_until(None);
     // SAFETY: it was begun.
-    match unsafe { wait.end(queue, whole, || seat) } {
+    match unsafe { wait.end(queue, whole, || party) } {
         (Waited::Served(value), _) => Some(value.expect("who serves it gives a value")),
         (Waited::Cancelled(value), Some(_)) => {
             assert_eq!(value, None, "it was lost");
@@ -46,16 +46,16 @@ fn received(queue: &Mutex<List>, seat: &Seat) -> Option<u32> {
 
 /// Whoever comes first of the two, the value is with the one who waits, or nobody took it.
 fn served_or_cancelled() {
-    let (queue, seat) = (Arc::new(Mutex::new(List::new())), Seat::new());
+    let (queue, party) = (Arc::new(Mutex::new(List::new())), TestWaiter::new());
     let waiter = {
-        let (queue, seat) = (queue.clone(), seat.clone());
-        thread::spawn(move || received(&queue, &seat))
+        let (queue, party) = (queue.clone(), party.clone());
+        thread::spawn(move || received(&queue, &party))
     };
-    let canceller = thread::spawn(move || seat.cancel());
+    let canceller = thread::spawn(move || party.cancel());
     let mut list = queue.lock();
     let served = list.pop().map(|waiter| waiter.give(7));
     drop(list);
-    let gave = served.map(|roused| roused.now()).is_some();
+    let gave = served.map(|wakeup| wakeup.now()).is_some();
     let received = waiter.join().expect("its asserts hold");
     canceller.join().expect("no panic");
     assert_eq!(received, gave.then_some(7));

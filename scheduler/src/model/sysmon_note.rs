@@ -6,29 +6,29 @@
 // Not loom's: its drop panics once more after a deadlock was reported.
 use std::sync::Arc;
 
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, mutated, thread};
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, mutated, thread};
 
 use super::models;
 use crate::ds::idle::Idle;
-use crate::ds::sysmon_note::{Told, Watch};
+use crate::ds::sysmon_note::{SysmonNote, Told};
 use crate::ds::timers::NEVER;
 
 struct World {
-    watch: Watch,
+    note: SysmonNote,
     behind: AtomicU32,
 }
 
 impl World {
     /// A world whose sysmon has been made and is awake.
     fn new() -> Arc<Self> {
-        let watch = Watch::new();
-        assert_eq!(watch.tell(), Told::Make);
-        Arc::new(Self { watch, behind: AtomicU32::new(0) })
+        let note = SysmonNote::new();
+        assert_eq!(note.wake(), Told::StartThread);
+        Arc::new(Self { note, behind: AtomicU32::new(0) })
     }
 
     fn leave_behind(&self) {
         self.behind.fetch_add(1, Ordering::Relaxed);
-        assert_eq!(self.watch.tell(), Told::Done);
+        assert_eq!(self.note.wake(), Told::Done);
     }
 
     /// Looks until it has seen `things`.
@@ -37,7 +37,7 @@ impl World {
         while seen < things {
             seen += self.behind.swap(0, Ordering::Relaxed);
             if seen < things {
-                self.watch.sleep(NEVER, || self.behind.load(Ordering::Relaxed) > 0);
+                self.note.sleep(NEVER, || self.behind.load(Ordering::Relaxed) > 0);
             }
         }
     }
@@ -70,12 +70,12 @@ fn told_by_two() {
 fn closed_while_it_falls_asleep() {
     let world = World::new();
     let sysmon = beside(&world, |world| {
-        while !world.watch.closed() {
-            world.watch.sleep(NEVER, || false);
+        while !world.note.closed() {
+            world.note.sleep(NEVER, || false);
         }
     });
     let teller = beside(&world, World::leave_behind);
-    world.watch.close();
+    world.note.close();
     teller.join().unwrap();
     sysmon.join().unwrap();
 }
@@ -90,14 +90,14 @@ fn left_by_the_one_that_found_it() {
     let sysmon = beside(&world, move |world| {
         let lies = || world.behind.load(Ordering::Relaxed) > 0;
         while !(lies() && theirs.submit()) {
-            world.watch.sleep(NEVER, lies);
+            world.note.sleep(NEVER, lies);
             thread::yield_now();
         }
     });
     world.behind.store(1, Ordering::Relaxed);
     assert!(idle.stop_search());
-    if !mutated("watch.rules.left_untold") {
-        assert_eq!(world.watch.tell(), Told::Done);
+    if !mutated("sysmon_note.rules.left_untold") {
+        assert_eq!(world.note.wake(), Told::Done);
     }
     sysmon.join().unwrap();
     assert_eq!(idle.searching(), 1, "an M is woken for it");
@@ -105,11 +105,11 @@ fn left_by_the_one_that_found_it() {
 
 /// The first two who tell: one makes the thread, and cannot; then one of them has to try again.
 fn made_by_one() {
-    let world = Arc::new(World { watch: Watch::new(), behind: AtomicU32::new(0) });
+    let world = Arc::new(World { note: SysmonNote::new(), behind: AtomicU32::new(0) });
     let try_to_make = |world: &World| {
-        let asked = world.watch.tell() == Told::Make;
+        let asked = world.note.wake() == Told::StartThread;
         if asked {
-            world.watch.not_made();
+            world.note.not_made();
         }
         u32::from(asked)
     };
@@ -119,7 +119,7 @@ fn made_by_one() {
     let mine = try_to_make(&world);
     other.join().unwrap();
     assert!(mine + world.behind.load(Ordering::Relaxed) >= 1, "somebody was asked");
-    assert_eq!(world.watch.tell(), Told::Make, "and the next one is");
+    assert_eq!(world.note.wake(), Told::StartThread, "and the next one is");
 }
 
 models! {
@@ -128,9 +128,9 @@ models! {
     holds an_end = closed_while_it_falls_asleep within 3 preemptions;
     holds a_thread_that_cannot_be_made = made_by_one;
     holds what_is_left_to_sysmon = left_by_the_one_that_found_it within 3 preemptions;
-    catches a_tell_without_fence = "watch.tell_unfenced" in told_while_it_falls_asleep;
-    catches work_that_sysmon_is_not_told_of = "watch.rules.left_untold" in left_by_the_one_that_found_it within 3 preemptions;
-    catches a_sleep_without_fence = "watch.sleep_unfenced" in told_while_it_falls_asleep;
-    catches a_sleep_without_a_last_view = "watch.sleep_without_view" in told_while_it_falls_asleep;
-    catches an_end_that_is_kept_secret = "watch.close_wakes_nobody" in closed_while_it_falls_asleep within 3 preemptions;
+    catches a_tell_without_fence = "sysmon_note.tell_unfenced" in told_while_it_falls_asleep;
+    catches work_that_sysmon_is_not_told_of = "sysmon_note.rules.left_untold" in left_by_the_one_that_found_it within 3 preemptions;
+    catches a_sleep_without_fence = "sysmon_note.sleep_unfenced" in told_while_it_falls_asleep;
+    catches a_sleep_without_a_last_view = "sysmon_note.sleep_without_view" in told_while_it_falls_asleep;
+    catches an_end_that_is_kept_secret = "sysmon_note.close_wakes_nobody" in closed_while_it_falls_asleep within 3 preemptions;
 }

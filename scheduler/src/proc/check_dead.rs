@@ -15,7 +15,7 @@
 //! them, for each time a server has nothing to do. They are looked at once everything else says
 //! that it is over.
 
-use gosched_runtime_sys::new_thread;
+use gosched_runtime_sys::thread::spawn_thread;
 
 use crate::ds::timers::NEVER;
 use crate::dump::Dump;
@@ -30,11 +30,11 @@ const NAMED: usize = 100;
 /// Called by an M that is about to sleep, and is among the sleepers. True: something was done about
 /// it, and it looks again.
 #[inline]
-pub(crate) fn found(sched: &Sched) -> bool {
+pub(crate) fn check(sched: &Sched) -> bool {
     match sched.config.deadlock {
         Deadlock::Ignore => false,
         Deadlock::Report => listens() && report_once(sched),
-        Deadlock::Panic => is_quiet(sched) && end(sched),
+        Deadlock::Panic => all_wait(sched) && end(sched),
     }
 }
 
@@ -42,25 +42,25 @@ fn listens() -> bool {
     tracing::level_filters::LevelFilter::current() >= tracing::Level::DEBUG
 }
 
-fn is_quiet(sched: &Sched) -> bool {
+fn all_wait(sched: &Sched) -> bool {
     sched.dispatch.all_asleep(sched.m_count())
         && !sched.closing()
         && sched.live() > 0
         && !sched.has_free_work()
         && sched.first_timer() == NEVER
-        && sched.quiet.bridges() == 0
-        && !thread_g::any_entered(sched)
+        && sched.deadlocks.bridges() == 0
+        && !thread_g::any_registered(sched)
 }
 
 /// Tells of it, the first time, from a thread of its own: events are user code. The M sleeps on.
 #[cold]
 fn report_once(sched: &Sched) -> bool {
-    if !is_quiet(sched) || !sched.quiet.first() {
+    if !all_wait(sched) || !sched.deadlocks.first_time() {
         return false;
     }
     let text = text(&Dump::of(sched));
     let name = format!("{}-report", sched.config.name);
-    let _no_thread_no_report = new_thread::spawn(name, move || {
+    let _no_thread_no_report = spawn_thread(name, move || {
         tracing::debug!(goroutines = %text, "gosched: all goroutines wait, for each other or for somebody outside");
     });
     false
@@ -70,10 +70,10 @@ fn report_once(sched: &Sched) -> bool {
 #[cold]
 fn end(sched: &Sched) -> bool {
     let dump = Dump::of(sched);
-    if !dump.all_wait_for_each_other() || !sched.quiet.first() {
+    if !dump.all_wait_for_each_other() || !sched.deadlocks.first_time() {
         return false;
     }
-    sched.quiet.judge(format!("gosched: deadlock, all goroutines wait\n{}", text(&dump)));
+    sched.deadlocks.declare(format!("gosched: deadlock, all goroutines wait\n{}", text(&dump)));
     shutdown::cancel_all(sched);
     true
 }

@@ -24,14 +24,14 @@ use std::sync::Arc;
 use crate::gmp::g::Runnable;
 use crate::gmp::m::M;
 use crate::gmp::sched::Sched;
-use crate::proc::park::Target;
+use crate::proc::target::Target;
 use crate::proc::{spawn, wake};
 
 /// A goroutine beside which others may settle.
 pub(crate) trait Host: Send + Sync {
     /// Queues a new goroutine where this one has settled or will, if it is settled and has not
     /// ended; else anywhere.
-    fn take_in(&self, newcomer: Box<Newcomer>);
+    fn place_with(&self, newcomer: Box<Newcomer>);
 }
 
 /// A new goroutine on its way to its host. Newcomers of one host make a chain, the last to come
@@ -40,11 +40,11 @@ pub(crate) struct Newcomer {
     sched: Arc<Sched>,
     /// In no queue; gone once it is in one.
     g: Option<Runnable>,
-    next: Chain,
+    next: Pending,
 }
 
 /// Those who wait for a host to begin.
-pub(crate) type Chain = Option<Box<Newcomer>>;
+pub(crate) type Pending = Option<Box<Newcomer>>;
 
 impl Newcomer {
     /// For a new G that is in no queue. Allocates, so that nothing is allocated under the lock of a
@@ -54,18 +54,18 @@ impl Newcomer {
     }
 
     /// Waits in `chain` for its host to begin.
-    pub(crate) fn wait_in(mut self: Box<Self>, chain: &mut Chain) {
+    pub(crate) fn wait_in(mut self: Box<Self>, chain: &mut Pending) {
         self.next = chain.take();
         *chain = Some(self);
     }
 
     /// Goes into the inbox of the M of `host`, if that is settled and in the same runtime. Under
-    /// the lock that the host takes before it ends; [`arrived`](Self::arrived) comes after it.
+    /// the lock that the host takes before it ends; [`finish`](Self::finish) comes after it.
     ///
     /// # Safety
     ///
     /// `host` has begun, and does not end meanwhile.
-    pub(crate) unsafe fn go_to(&mut self, host: &Target) -> Option<&'static M> {
+    pub(crate) unsafe fn push_to_home(&mut self, host: &Target) -> Option<&'static M> {
         // SAFETY: this function's contract.
         let m = unsafe { host.settled_in(&self.sched) }?;
         m.inbox.push(self.g.take()?);
@@ -73,9 +73,9 @@ impl Newcomer {
     }
 
     /// The M to which it went is to look; without one, the newcomer begins where any other would.
-    pub(crate) fn arrived(self, at: Option<&'static M>) {
+    pub(crate) fn finish(self, at: Option<&'static M>) {
         if let Some(m) = at {
-            wake::rouse(&self.sched, m);
+            wake::kick_m(&self.sched, m);
         }
         if let Some(g) = self.g {
             spawn::queue_apart(&self.sched, g);
@@ -85,8 +85,8 @@ impl Newcomer {
 
 /// A host begins, on the calling thread. Those who wait for it are queued: here, if it `runs` and
 /// is settled, in the order in which they came.
-pub(crate) fn host_begins(mut waiting: Chain, runs: bool) {
-    let mut ordered: Chain = None;
+pub(crate) fn host_begins(mut waiting: Pending, runs: bool) {
+    let mut ordered: Pending = None;
     while let Some(mut newcomer) = waiting {
         waiting = newcomer.next.take();
         newcomer.wait_in(&mut ordered);
@@ -94,7 +94,9 @@ pub(crate) fn host_begins(mut waiting: Chain, runs: bool) {
     while let Some(mut newcomer) = ordered {
         ordered = newcomer.next.take();
         // SAFETY: the host is the running G, and does not end meanwhile.
-        let at = Target::here().filter(|_| runs).and_then(|host| unsafe { newcomer.go_to(&host) });
-        newcomer.arrived(at);
+        let at = Target::current()
+            .filter(|_| runs)
+            .and_then(|host| unsafe { newcomer.push_to_home(&host) });
+        newcomer.finish(at);
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn shrink(sched: &Sched) {
     while sched.dispatch.excess() > 0
         && let Some(p) = sched.dispatch.take_excess(&sched.idle)
     {
-        if let Some(p) = retire(sched, p) {
+        if let Some(p) = retire_p(sched, p) {
             sched.dispatch.put_back(p, &sched.idle, sched.line_now());
         }
     }
@@ -33,17 +33,17 @@ pub(crate) fn shrink(sched: &Sched) {
 
 /// Empties `p` and retires it; back if it is not one too many any more.
 #[must_use]
-pub(crate) fn retire(sched: &Sched, mut p: Box<P>) -> Option<Box<P>> {
-    empty(sched, &mut p);
-    sched.dispatch.retire(p).err()
+pub(crate) fn retire_p(sched: &Sched, mut p: Box<P>) -> Option<Box<P>> {
+    drain(sched, &mut p);
+    sched.dispatch.retire_p(p).err()
 }
 
-fn empty(sched: &Sched, p: &mut P) {
+fn drain(sched: &Sched, p: &mut P) {
     while let Some(g) = p.pop_migratory() {
-        sched.push_woken(g);
+        sched.push_migratory(g);
     }
     while let Some(g) = p.pop_unstarted(End::Oldest) {
-        sched.push_new(g);
+        sched.push_unstarted(g);
     }
     sched.slab.put(p.vacant.drain(..));
     p.stacks.empty(&sched.stacks);

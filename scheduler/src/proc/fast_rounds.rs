@@ -7,14 +7,14 @@
 //! [grants](grant) the M a number of quick ones, each of which takes the next G from that queue and
 //! nothing else. What ends them early:
 //!
-//! - whoever takes the P in hand on this M (`Hand::enter`): only so can something come into the P's
+//! - whoever takes the P in hand on this M (`Inside::acquire_p`): only so can something come into the P's
 //!   queues or timers;
 //! - what others may have done, and every round asks by plain loads ([`goes_on`]): the P was taken,
 //!   something lies in the inbox, somebody stands in the line, a P is to be shed, a slice is over
 //!   or sysmon wants the M to look everywhere;
 //! - nothing in the own queue.
 //!
-//! What a whole round looks at once in so many rounds (`policy::LOOK_ROUND`), and the clock for its
+//! What a whole round looks at once in so many rounds (`policy::GLOBAL_INTERVAL`), and the clock for its
 //! timers, keep their rhythm: a quick round counts, and the grant ends where one of them is due.
 //!
 //! The P lies on the table meanwhile, so it can be taken in the middle of such a round. That is no
@@ -23,23 +23,25 @@
 
 use crate::ds::timers::NEVER;
 use crate::gmp::admission::Admission;
-use crate::gmp::current::{Current, Entered, Hand};
+use crate::gmp::current::{Current, Inside, InsideWithP};
 use crate::gmp::g::{G, Runnable};
-use crate::gmp::m::Local;
+use crate::gmp::m::MOwned;
 use crate::policy;
-use crate::proc::start_m::tell_sysmon;
+use crate::proc::wake_sysmon::wake_sysmon;
 
 /// At the end of a whole round: how many quick ones may follow.
 #[inline]
-pub(crate) fn grant(hand: &mut Entered) {
-    let (local, p) = hand.split();
-    local.quick = match p {
-        Some(p) if local.admission == Admission::Free && !local.asked && !p.has_work() => {
-            let look = policy::LOOK_ROUND - 1 - local.tick % policy::LOOK_ROUND;
+pub(crate) fn grant(inside: &mut InsideWithP) {
+    let (owned, p) = inside.split();
+    owned.fast_rounds_left = match p {
+        Some(p)
+            if owned.admission == Admission::Free && !owned.look_everywhere && !p.has_work() =>
+        {
+            let look = policy::GLOBAL_INTERVAL - 1 - owned.tick % policy::GLOBAL_INTERVAL;
             if p.shared.timers.first() == NEVER {
                 look
             } else {
-                look.min(local.clock.rounds_left(local.tick))
+                look.min(owned.timer_polling.rounds_left(owned.tick))
             }
         }
         _ => 0,
@@ -48,37 +50,37 @@ pub(crate) fn grant(hand: &mut Entered) {
 
 /// Whether this round may be a quick one.
 #[inline(always)]
-fn goes_on(cx: &Current, local: &Local) -> bool {
+fn goes_on(cx: &Current, owned: &MOwned) -> bool {
     let dispatch = &cx.sched().dispatch;
-    local.quick > 0
+    owned.fast_rounds_left > 0
         && cx.m.inbox.is_empty()
         && dispatch.line_len() == 0
         && dispatch.excess() == 0
-        && !cx.m.pulse.urged()
-        && cx.m.table.judge().on_table()
+        && !cx.m.progress.preempt_requested()
+        && cx.m.p.observe().is_there()
 }
 
 #[inline(always)]
-fn count(local: &mut Local) {
-    local.quick -= 1;
-    local.tick = local.tick.wrapping_add(1);
+fn count(owned: &mut MOwned) {
+    owned.fast_rounds_left -= 1;
+    owned.tick = owned.tick.wrapping_add(1);
 }
 
 /// The next settled G, if this round may be a quick one and there is one.
 #[inline(always)]
-pub(crate) fn next(cx: &Current, hand: &mut Hand) -> Option<Runnable> {
-    let local = hand.local();
-    if !goes_on(cx, local) {
+pub(crate) fn next(cx: &Current, inside: &mut Inside) -> Option<Runnable> {
+    let owned = inside.owned();
+    if !goes_on(cx, owned) {
         return None;
     }
-    let g = local.pop_next(false).or_else(|| local.pop_settled())?;
+    let g = owned.pop_run_next(false).or_else(|| owned.pop_settled())?;
     if !g.has_begun() {
         // It came to begin here, beside another one, which takes a whole round.
-        local.put_back(g);
+        owned.put_back(g);
         return None;
     }
-    count(local);
-    announce(cx, local, g.g());
+    count(owned);
+    announce(cx, owned, g.g());
     Some(g)
 }
 
@@ -86,23 +88,23 @@ pub(crate) fn next(cx: &Current, hand: &mut Hand) -> Option<Runnable> {
 /// nobody else. It has not been switched from.
 #[inline(always)]
 pub(crate) fn comes_again(cx: &Current, g: &G) -> bool {
-    let Ok(mut hand) = cx.take_local() else { return false };
-    let local = hand.local();
-    if local.has_settled() || !goes_on(cx, local) {
+    let Ok(mut inside) = cx.enter() else { return false };
+    let owned = inside.owned();
+    if owned.has_settled() || !goes_on(cx, owned) {
         return false;
     }
-    count(local);
-    local.begin_slice();
-    announce(cx, local, g);
+    count(owned);
+    owned.begin_slice();
+    announce(cx, owned, g);
     true
 }
 
 #[inline(always)]
-fn announce(cx: &Current, local: &Local, g: &G) {
-    let settled = local.settled_ready();
-    cx.m.pulse.switches_to(g, local.inherits(), settled as u32, 0);
+fn announce(cx: &Current, owned: &MOwned, g: &G) {
+    let settled = owned.settled_ready();
+    cx.m.progress.switch_in(g, owned.inherits_slice(), settled as u32, 0);
     if settled > 0 {
-        tell_sysmon(cx.sched());
+        wake_sysmon(cx.sched());
     }
 }
 

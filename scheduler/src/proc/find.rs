@@ -9,16 +9,18 @@ use std::mem;
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
-use gosched_runtime_sys::thread::{monotonic_ns, yield_thread};
+use gosched_runtime_sys::clock::monotonic_ns;
+use gosched_runtime_sys::thread::yield_thread;
 
 use crate::ds::timers::NEVER;
-use crate::gmp::current::{Current, Entered};
+use crate::gmp::current::{Current, InsideWithP};
 use crate::gmp::g::Runnable;
-use crate::gmp::m::{Local, M, Seen};
+use crate::gmp::m::{M, MOwned};
 use crate::gmp::p::{End, P};
 use crate::gmp::sched::Sched;
-use crate::gmp::wait_reason::Why;
-use crate::policy::{self, Patience};
+use crate::gmp::wait_reason::WaitReason;
+use crate::policy::head_age::HeadAge;
+use crate::policy::{self, SpinBudget};
 use crate::proc::{timers, wake};
 
 /// What an M may run, and what it wants besides.
@@ -30,72 +32,78 @@ pub(crate) struct Wants {
 
 /// The next G among what this M and its P have.
 #[inline]
-pub(crate) fn local(cx: &Current, hand: &mut Entered, wants: Wants) -> Option<Runnable> {
-    look_at_timers(cx, hand);
-    let (local, p) = hand.split();
+pub(crate) fn take_local(cx: &Current, inside: &mut InsideWithP, wants: Wants) -> Option<Runnable> {
+    fire_own_timers(cx, inside);
+    let (owned, p) = inside.split();
     let p = p.as_deref_mut()?;
-    take_mail(cx.m, local);
-    let urged = cx.m.pulse.urged();
-    local.asked |= urged;
-    if policy::looks_everywhere(local.tick, local.asked) {
-        local.asked = false;
-        if let Some(g) = look_round(cx, local, p, wants) {
+    take_inbox(cx.m, owned);
+    let preempt_requested = cx.m.progress.preempt_requested();
+    owned.look_everywhere |= preempt_requested;
+    if policy::looks_everywhere(owned.tick, owned.look_everywhere) {
+        owned.look_everywhere = false;
+        if let Some(g) = look_everywhere(cx, owned, p, wants) {
             return Some(g);
         }
     }
-    if let Some(g) = local.pop_next(urged) {
+    if let Some(g) = owned.pop_run_next(preempt_requested) {
         return Some(g);
     }
-    if local.tick % 2 == 0 {
-        unstarted(cx, local, p, End::Newest, wants).or_else(|| woken(local, p))
+    if owned.tick % 2 == 0 {
+        take_unstarted(cx, owned, p, End::Newest, wants).or_else(|| take_woken(owned, p))
     } else {
-        woken(local, p).or_else(|| unstarted(cx, local, p, End::Newest, wants))
+        take_woken(owned, p).or_else(|| take_unstarted(cx, owned, p, End::Newest, wants))
     }
 }
 
 /// Begins a round with what is due. Without timers it reads no clock, and one word.
 #[inline]
-fn look_at_timers(cx: &Current, hand: &mut Entered) {
-    let (local, p) = hand.split();
+fn fire_own_timers(cx: &Current, inside: &mut InsideWithP) {
+    let (owned, p) = inside.split();
     let Some(p) = p else { return };
-    local.tick = local.tick.wrapping_add(1);
-    if local.tick % policy::LOOK_ROUND == 0 {
+    owned.tick = owned.tick.wrapping_add(1);
+    if owned.tick % policy::GLOBAL_INTERVAL == 0 {
         // Those of an idle P are nobody's else, as long as the others have work.
-        fire_due(cx, hand, 0..cx.sched().shared.len());
-    } else if p.shared.timers.first() != NEVER && local.clock.wanted(local.tick) {
-        let own = p.index;
-        fire_due(cx, hand, own..own + 1);
+        fire_due(cx, inside, 0..cx.sched().all_ps.len());
+    } else if p.shared.timers.first() != NEVER && owned.timer_polling.is_due(owned.tick) {
+        let heap = p.index;
+        fire_due(cx, inside, heap..heap + 1);
     }
 }
 
 #[cold]
-fn fire_due(cx: &Current, hand: &mut Entered, heaps: Range<usize>) {
-    let shared = &cx.sched().shared;
-    if heaps.clone().all(|heap| shared.get(heap).is_none_or(|half| half.timers.first() == NEVER)) {
+fn fire_due(cx: &Current, inside: &mut InsideWithP, heaps: Range<usize>) {
+    let all_ps = &cx.sched().all_ps;
+    if heaps.clone().all(|heap| all_ps.get(heap).is_none_or(|half| half.timers.first() == NEVER)) {
         return;
     }
     let now = monotonic_ns();
-    let local = hand.local();
-    local.clock.was_read(local.tick, now);
+    let owned = inside.owned();
+    owned.timer_polling.record_reading(owned.tick, now);
     for heap in heaps {
-        let _any = timers::fire(cx, hand, heap, now);
+        let _any = timers::fire(cx, inside, heap, now);
     }
 }
 
 /// A woken or yielded G. The two kinds take turns as well, or one settled G that yields in a loop
 /// kept the P's migratory ones from running.
 #[inline]
-fn woken(local: &mut Local, p: &P) -> Option<Runnable> {
-    if local.tick & 2 == 0 {
-        local.pop_settled().or_else(|| p.pop_migratory())
+fn take_woken(owned: &mut MOwned, p: &P) -> Option<Runnable> {
+    if owned.tick & 2 == 0 {
+        owned.pop_settled().or_else(|| p.pop_migratory())
     } else {
-        p.pop_migratory().or_else(|| local.pop_settled())
+        p.pop_migratory().or_else(|| owned.pop_settled())
     }
 }
 
 #[inline]
-fn unstarted(cx: &Current, local: &mut Local, p: &P, end: End, wants: Wants) -> Option<Runnable> {
-    if !p.has_unstarted() || !wants.start || is_relieved(cx) {
+fn take_unstarted(
+    cx: &Current,
+    owned: &mut MOwned,
+    p: &P,
+    end: End,
+    wants: Wants,
+) -> Option<Runnable> {
+    if !p.has_unstarted() || !wants.start || resident_is_free(cx) {
         return None;
     }
     let may_start = has_room(cx);
@@ -103,22 +111,22 @@ fn unstarted(cx: &Current, local: &mut Local, p: &P, end: End, wants: Wants) -> 
     if !may_start {
         return None;
     }
-    admitted(cx.sched(), local, || p.pop_unstarted(end))
+    take_admitted(cx.sched(), owned, || p.pop_unstarted(end))
 }
 
 /// Takes a G that has not started, if new ones are let in.
 #[inline]
-fn admitted(
+fn take_admitted(
     sched: &Sched,
-    local: &mut Local,
+    owned: &mut MOwned,
     take: impl FnOnce() -> Option<Runnable>,
 ) -> Option<Runnable> {
-    let admission = sched.crowd.admit()?;
+    let admission = sched.start_gate.admit()?;
     let taken = take();
     if taken.is_some() {
-        local.admission = admission;
+        owned.admission = admission;
     } else {
-        let _it_looks_itself = sched.crowd.give_back(admission);
+        let _it_looks_itself = sched.start_gate.give_back(admission);
     }
     taken
 }
@@ -126,17 +134,17 @@ fn admitted(
 /// Whether this M only helps out, and a home M sleeps: what this one started would stay on its
 /// thread.
 #[inline]
-fn is_relieved(cx: &Current) -> bool {
-    !cx.m.seat.is_home() && cx.sched().dispatch.homes_asleep() > 0
+fn resident_is_free(cx: &Current) -> bool {
+    !cx.m.remote.is_resident() && cx.sched().dispatch.residents_asleep() > 0
 }
 
 /// Whether there is something to start, and a home M to do it instead of this one.
 #[inline]
-pub(crate) fn leaves_work(cx: &Current) -> bool {
-    is_relieved(cx) && cx.sched().has_new()
+pub(crate) fn leaves_work_to_resident(cx: &Current) -> bool {
+    resident_is_free(cx) && cx.sched().has_unstarted()
 }
 
-/// Whether this M may start a G that has no M yet. If not, its search (`look_at`) wakes the M that
+/// Whether this M may start a G that has no M yet. If not, its search (`scan_p`) wakes the M that
 /// should.
 #[inline]
 fn has_room(cx: &Current) -> bool {
@@ -144,7 +152,7 @@ fn has_room(cx: &Current) -> bool {
     if mine <= policy::START_SLACK {
         return true;
     }
-    let (_, least) = cx.sched().least_home();
+    let (_, least) = cx.sched().least_loaded_resident();
     policy::may_start(mine, least)
 }
 
@@ -152,50 +160,50 @@ fn has_room(cx: &Current) -> bool {
 /// long: a ticker beside a goroutine that computes for 3 ms between its yields had gaps of 200 ms
 /// when it was done in every 61st.
 #[inline]
-fn take_mail(m: &M, local: &mut Local) {
+fn take_inbox(m: &M, owned: &mut MOwned) {
     if !m.inbox.is_empty() {
-        local.queue.append(m.inbox.take_all());
+        owned.queue.append(m.inbox.take_all());
     }
 }
 
 /// The same for an M that has nothing else.
-fn mail(m: &M, local: &mut Local) -> Option<Runnable> {
-    take_mail(m, local);
-    local.pop_settled()
+fn take_inbox_and_pop(m: &M, owned: &mut MOwned) -> Option<Runnable> {
+    take_inbox(m, owned);
+    owned.pop_settled()
 }
 
 /// What is otherwise looked at last goes first: see `policy::looks_everywhere`.
 #[cold]
-fn look_round(cx: &Current, local: &mut Local, p: &mut P, wants: Wants) -> Option<Runnable> {
+fn look_everywhere(cx: &Current, owned: &mut MOwned, p: &mut P, wants: Wants) -> Option<Runnable> {
     if wants.start
-        && !is_relieved(cx)
-        && let Some(g) = global(cx, local)
+        && !resident_is_free(cx)
+        && let Some(g) = take_global(cx, owned)
     {
         return Some(g);
     }
-    let waited = p
-        .has_unstarted()
-        .then(|| p.take_if_due(monotonic_ns(), |p| unstarted(cx, local, p, End::Oldest, wants)));
+    let waited = p.has_unstarted().then(|| {
+        p.take_if_due(monotonic_ns(), |p| take_unstarted(cx, owned, p, End::Oldest, wants))
+    });
     waited
         .flatten()
-        .or_else(|| overdue(cx, local, p, wants))
-        .or_else(|| offered(cx, local, p, wants))
+        .or_else(|| take_overdue(cx, owned, p, wants))
+        .or_else(|| take_offered(cx, owned, p, wants))
 }
 
 /// What others offer, by an M that is busy and comes to no search; but not before those that have
 /// less.
-fn offered(cx: &Current, local: &mut Local, p: &P, wants: Wants) -> Option<Runnable> {
+fn take_offered(cx: &Current, owned: &mut MOwned, p: &P, wants: Wants) -> Option<Runnable> {
     let sched = cx.sched();
-    if !wants.start || is_relieved(cx) {
+    if !wants.start || resident_is_free(cx) {
         return None;
     }
-    let ps = sched.shared.len();
-    let others = (1..ps).filter_map(|i| sched.shared.get((p.index + i) % ps));
+    let ps = sched.all_ps.len();
+    let others = (1..ps).filter_map(|i| sched.all_ps.get((p.index + i) % ps));
     let offers = others.filter(|other| other.offers()).find(|other| other.has_unstarted())?;
-    if !policy::may_relieve(cx.m.load(), sched.least_home().1) {
+    if !policy::may_take_offered(cx.m.load(), sched.least_loaded_resident().1) {
         return None;
     }
-    let taken = admitted(sched, local, || offers.steal_unstarted());
+    let taken = take_admitted(sched, owned, || offers.steal_unstarted());
     if taken.is_some() {
         cx.m.count_stolen();
     }
@@ -203,82 +211,84 @@ fn offered(cx: &Current, local: &mut Local, p: &P, wants: Wants) -> Option<Runna
 }
 
 /// What lies in the global queues. Who comes back goes before who is new.
-fn global(cx: &Current, local: &mut Local) -> Option<Runnable> {
+fn take_global(cx: &Current, owned: &mut MOwned) -> Option<Runnable> {
     let sched = cx.sched();
-    if let Some(woken) = sched.pop_woken() {
+    if let Some(woken) = sched.pop_migratory() {
         return Some(woken);
     }
-    if !sched.has_global_new() || !policy::may_start_global(cx.m.load(), sched.least_home().1) {
+    if !sched.has_global_unstarted()
+        || !policy::may_start_global(cx.m.load(), sched.least_loaded_resident().1)
+    {
         return None;
     }
-    admitted(sched, local, || sched.pop_new())
+    take_admitted(sched, owned, || sched.pop_unstarted())
 }
 
 /// An M that owns more than its share and always has something ready comes to no search. If nobody
 /// else comes either, as when no M can be made, it starts the oldest all the same.
-fn overdue(cx: &Current, local: &mut Local, p: &P, wants: Wants) -> Option<Runnable> {
+fn take_overdue(cx: &Current, owned: &mut MOwned, p: &P, wants: Wants) -> Option<Runnable> {
     let sched = cx.sched();
-    let own = p.has_unstarted() && !has_room(cx);
-    if !wants.start || !(own || sched.has_global_new()) || is_relieved(cx) {
+    let mine = p.has_unstarted() && !has_room(cx);
+    if !wants.start || !(mine || sched.has_global_unstarted()) || resident_is_free(cx) {
         return None;
     }
     let now = monotonic_ns();
-    match if own { look_at(sched, cx.m, local, p.index, now) } else { Look::Nothing } {
-        Look::Found(g) | Look::Due(g) => Some(g),
-        Look::Young | Look::Nothing => look_at_global(sched, local, now),
+    match if mine { scan_p(sched, cx.m, owned, p.index, now) } else { Scan::Nothing } {
+        Scan::Found(g) | Scan::Due(g) => Some(g),
+        Scan::TooYoung | Scan::Nothing => scan_global(sched, owned, now),
     }
 }
 
 /// What a look at the other queues found.
-enum Look {
+enum Scan {
     Found(Runnable),
     /// The same, and nobody brought it: its time has come. Only where timers are looked at.
     Due(Runnable),
     /// Something is there that may not be taken yet, or not by this M.
-    Young,
+    TooYoung,
     Nothing,
 }
 
-impl Look {
+impl Scan {
     /// What lay in a queue for any M. The clock may have brought it there, by way of an M that
     /// found several due at a time.
     fn of(g: Runnable) -> Self {
-        if g.has_begun() && g.g().waited_for() == Why::Sleep {
-            Look::Due(g)
+        if g.has_begun() && g.g().wait_reason() == WaitReason::Sleep {
+            Scan::Due(g)
         } else {
-            Look::Found(g)
+            Scan::Found(g)
         }
     }
 }
 
 /// Looks everywhere else, patiently. The M counts as searching; the caller ends that.
-pub(crate) fn search(cx: &Current, hand: &mut Entered, wants: Wants) -> Option<Runnable> {
+pub(crate) fn search(cx: &Current, inside: &mut InsideWithP, wants: Wants) -> Option<Runnable> {
     let sched = cx.sched();
-    let patience = hand.local().thrift.patience(sched.patience());
-    hand.local().found_due = false;
+    let spin_budget = inside.owned().spin.spin_budget(sched.spin_budget());
+    inside.owned().found_due = false;
     let began = monotonic_ns();
     let mut spun = false;
     loop {
         let now = monotonic_ns();
-        let (found, paid, young) = match look(cx, hand, wants, now) {
-            Look::Found(g) => (Some(g), true, false),
-            Look::Due(g) => (Some(g), false, false),
-            Look::Young => (None, false, true),
-            Look::Nothing => (None, false, false),
+        let (found, useful, too_young) = match scan(cx, inside, wants, now) {
+            Scan::Found(g) => (Some(g), true, false),
+            Scan::Due(g) => (Some(g), false, false),
+            Scan::TooYoung => (None, false, true),
+            Scan::Nothing => (None, false, false),
         };
         let waited = now.saturating_sub(began);
-        if found.is_some() || (waited >= patience.total_ns && !young) {
-            let local = hand.local();
+        if found.is_some() || (waited >= spin_budget.total_ns && !too_young) {
+            let owned = inside.owned();
             if spun {
-                local.thrift.searched(paid);
+                owned.spin.searched(useful);
             }
-            if let Some(ns) = local.woken_after.take().filter(|_| paid) {
-                local.thrift.woken_after(ns);
+            if let Some(ns) = owned.woken_after.take().filter(|_| useful) {
+                owned.spin.woken_after(ns);
             }
             return found;
         }
         spun = true;
-        pause(patience, waited);
+        spin_or_yield(spin_budget, waited);
     }
 }
 
@@ -286,70 +296,72 @@ pub(crate) fn search(cx: &Current, hand: &mut Entered, wants: Wants) -> Option<R
 /// searching M is answered within a microsecond, and sleeping in between would cost both of them a
 /// futex round trip. Nobody relies on this M meanwhile; it looks at everything once more when it
 /// gives up, as every M does.
-pub(crate) fn await_mail(cx: &Current, hand: &mut Entered) -> Option<Runnable> {
+pub(crate) fn await_inbox(cx: &Current, inside: &mut InsideWithP) -> Option<Runnable> {
     if cx.m.settled() == 0 {
         return None;
     }
-    let patience = hand.local().thrift.patience(cx.sched().patience());
+    let spin_budget = inside.owned().spin.spin_budget(cx.sched().spin_budget());
     let began = monotonic_ns();
     let mut spun = false;
     loop {
-        let found = mail(cx.m, hand.local());
+        let found = take_inbox_and_pop(cx.m, inside.owned());
         let waited = monotonic_ns().saturating_sub(began);
-        if found.is_some() || waited >= patience.total_ns {
+        if found.is_some() || waited >= spin_budget.total_ns {
             if spun {
-                hand.local().thrift.searched(found.is_some() && !cx.m.was_brought_by_time());
+                inside.owned().spin.searched(found.is_some() && !cx.m.take_timer_wake());
             }
             return found;
         }
         spun = true;
-        pause(patience, waited);
+        spin_or_yield(spin_budget, waited);
     }
 }
 
 /// Between two looks: spins at first, then offers the core to whoever else is ready on it.
-fn pause(patience: Patience, waited: u64) {
-    if waited < patience.spin_ns {
+fn spin_or_yield(spin_budget: SpinBudget, waited: u64) {
+    if waited < spin_budget.spin_ns {
         std::hint::spin_loop();
     } else {
         yield_thread();
     }
 }
 
-fn look(cx: &Current, hand: &mut Entered, wants: Wants, now: u64) -> Look {
+fn scan(cx: &Current, inside: &mut InsideWithP, wants: Wants, now: u64) -> Scan {
     let sched = cx.sched();
-    if let Some(g) = mail(cx.m, hand.local()) {
-        return if cx.m.was_brought_by_time() { Look::Due(g) } else { Look::Found(g) };
+    if let Some(g) = take_inbox_and_pop(cx.m, inside.owned()) {
+        return if cx.m.take_timer_wake() { Scan::Due(g) } else { Scan::Found(g) };
     }
-    if !wants.start || leaves_work(cx) {
-        return Look::Nothing;
+    if !wants.start || leaves_work_to_resident(cx) {
+        return Scan::Nothing;
     }
-    if let Some(g) = global(cx, hand.local()).or_else(|| look_at_global(sched, hand.local(), now)) {
-        return Look::of(g);
+    if let Some(g) =
+        take_global(cx, inside.owned()).or_else(|| scan_global(sched, inside.owned(), now))
+    {
+        return Scan::of(g);
     }
     // What it left to others is its own again once they have as much.
-    if let (local, Some(p)) = hand.split()
+    if let (owned, Some(p)) = inside.split()
         && p.shared.offers()
-        && let Some(g) = unstarted(cx, local, p, End::Newest, wants)
+        && let Some(g) = take_unstarted(cx, owned, p, End::Newest, wants)
     {
-        return Look::Found(g);
+        return Scan::Found(g);
     }
-    let me = hand.p.as_ref().map_or(0, |p| p.index);
-    let ps = sched.shared.len();
-    let mut young = sched.has_global_new() && sched.crowd.admits();
+    let me = inside.p.as_ref().map_or(0, |p| p.index);
+    let ps = sched.all_ps.len();
+    let mut too_young = sched.has_global_unstarted() && sched.start_gate.admits();
     for i in 0..ps {
         let victim = (me + i) % ps;
-        if timers::fire(cx, hand, victim, now)
-            && let (local, Some(p)) = hand.split()
-            && let Some(g) = woken(local, p).or_else(|| mail(cx.m, local))
+        if timers::fire(cx, inside, victim, now)
+            && let (owned, Some(p)) = inside.split()
+            && let Some(g) = take_woken(owned, p).or_else(|| take_inbox_and_pop(cx.m, owned))
         {
-            local.found_due = true;
-            return Look::Due(g);
+            owned.found_due = true;
+            return Scan::Due(g);
         }
-        match look_at(sched, cx.m, hand.local(), victim, now) {
-            Look::Young => young = true,
-            Look::Nothing => {}
-            found @ (Look::Found(_) | Look::Due(_)) => {
+        match scan_p(sched, cx.m, inside.owned(), victim, now) {
+            Scan::TooYoung => too_young = true,
+            Scan::Nothing => {}
+            found @ (Scan::Found(_) | Scan::Due(_)) => {
                 if victim != me {
                     cx.m.count_stolen();
                 }
@@ -357,67 +369,69 @@ fn look(cx: &Current, hand: &mut Entered, wants: Wants, now: u64) -> Look {
             }
         }
     }
-    if young { Look::Young } else { Look::Nothing }
+    if too_young { Scan::TooYoung } else { Scan::Nothing }
 }
 
-fn look_at(sched: &Sched, m: &M, local: &mut Local, victim: usize, now: u64) -> Look {
-    let Some(shared) = sched.shared.get(victim) else { return Look::Nothing };
+fn scan_p(sched: &Sched, m: &M, owned: &mut MOwned, victim: usize, now: u64) -> Scan {
+    let Some(shared) = sched.all_ps.get(victim) else { return Scan::Nothing };
     if let Some(g) = shared.steal_migratory() {
-        return Look::of(g);
+        return Scan::of(g);
     }
-    local.heads.resize(sched.shared.len(), Seen::default());
-    let seen = &mut local.heads[victim];
+    owned.head_ages.resize(sched.all_ps.len(), HeadAge::default());
+    let seen = &mut owned.head_ages[victim];
     // Its M writes the lines that a look reads, with each G it starts: two cores would pass them to
     // and fro.
-    if seen.is_early(now) && !shared.offers() {
-        return Look::Young;
+    if seen.is_too_young(now) && !shared.offers() {
+        return Scan::TooYoung;
     }
-    if !shared.has_unstarted() || !sched.crowd.admits() {
-        return Look::Nothing;
+    if !shared.has_unstarted() || !sched.start_gate.admits() {
+        return Scan::Nothing;
     }
-    let mine = policy::may_start(m.load(), sched.least_home().1);
-    if seen.again(shared.head(), now) && !mine {
-        wake::wake_least_home(sched);
+    let mine = policy::may_start(m.load(), sched.least_loaded_resident().1);
+    if seen.observe(shared.head(), now) && !mine {
+        wake::kick_least_loaded(sched);
     }
-    if policy::may_take_head(seen.since(), now, mine, shared.offers()) {
-        seen.forget();
-        return admitted(sched, local, || shared.steal_unstarted())
-            .map_or(Look::Nothing, Look::Found);
+    if policy::may_take_head(seen.first_seen(), now, mine, shared.offers()) {
+        seen.clear();
+        return take_admitted(sched, owned, || shared.steal_unstarted())
+            .map_or(Scan::Nothing, Scan::Found);
     }
-    seen.rests(policy::HEAD_STILL_NS);
-    Look::Young
+    seen.hold_for(policy::STEAL_AGE_NS);
+    Scan::TooYoung
 }
 
 /// Looks at the oldest G of the global queue, for an M that has its share: it sees to it that the
 /// one with the fewest comes, and takes it if that does not.
-fn look_at_global(sched: &Sched, local: &mut Local, now: u64) -> Option<Runnable> {
-    if !sched.has_global_new() || !sched.crowd.admits() {
+fn scan_global(sched: &Sched, owned: &mut MOwned, now: u64) -> Option<Runnable> {
+    if !sched.has_global_unstarted() || !sched.start_gate.admits() {
         return None;
     }
-    if local.global_head.again(sched.global_head(), now) {
-        wake::wake_least_home(sched);
+    if owned.global_head_age.observe(sched.global_head(), now) {
+        wake::kick_least_loaded(sched);
     }
-    if !policy::may_take_head(local.global_head.since(), now, false, false) {
+    if !policy::may_take_head(owned.global_head_age.first_seen(), now, false, false) {
         return None;
     }
-    local.global_head.forget();
-    admitted(sched, local, || sched.pop_new())
+    owned.global_head_age.clear();
+    take_admitted(sched, owned, || sched.pop_unstarted())
 }
 
 /// The last look before the M sleeps, after its P was counted idle and the fence that goes with it.
 /// What it finds, it does not take: it has no P any more.
-pub(crate) fn missed_something(cx: &Current) -> bool {
+pub(crate) fn work_was_published(cx: &Current) -> bool {
     cx.sched().has_free_work()
 }
 
 /// Ends this M's search, which found something. If it was the last one, somebody else may have
 /// relied on it for the rest.
-pub(crate) fn found_while_searching(cx: &Current, hand: &mut Entered) {
+pub(crate) fn found_while_searching(cx: &Current, inside: &mut InsideWithP) {
     let sched = cx.sched();
-    let due = mem::take(&mut hand.local().found_due);
-    if sched.idle.stop_search() && sched.has_free_work() && !(due && is_left_to_sysmon(sched, hand))
+    let due = mem::take(&mut inside.owned().found_due);
+    if sched.idle.stop_search()
+        && sched.has_free_work()
+        && !(due && is_left_to_sysmon(sched, inside))
     {
-        wake::submit(sched);
+        wake::wake_p(sched);
     }
 }
 
@@ -427,7 +441,7 @@ pub(crate) fn found_while_searching(cx: &Current, hand: &mut Entered) {
 ///
 /// Nobody else has relied on this search for any of it: what came before the search ended is in
 /// other queues, and those are empty.
-fn is_left_to_sysmon(sched: &Sched, hand: &Entered) -> bool {
-    let Some(p) = &hand.p else { return false };
-    sched.is_overseen.load(Relaxed) && !p.has_unstarted() && !sched.has_free_work_beside(p.index)
+fn is_left_to_sysmon(sched: &Sched, inside: &InsideWithP) -> bool {
+    let Some(p) = &inside.p else { return false };
+    sched.has_sysmon.load(Relaxed) && !p.has_unstarted() && !sched.has_free_work_beside(p.index)
 }

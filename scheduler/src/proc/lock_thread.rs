@@ -97,6 +97,6 @@ impl Drop for ThreadLock {
 fn lockable(cx: &Current) -> Option<(&G, &Cell<u64>)> {
     let g = cx.g().filter(|g| kind_of_running(g) != Kind::ThreadBacked)?;
     // SAFETY: the calling thread runs it, or what it has called.
-    let own = unsafe { crate::gmp::g::running_own(g) };
-    Some((g, &own.locks))
+    let owned = unsafe { crate::gmp::g::running_owned(g) };
+    Some((g, &owned.locks))
 }

@@ -11,7 +11,7 @@
 use std::panic::Location;
 use std::time::Duration;
 
-use gosched_runtime_sys::new_thread;
+use gosched_runtime_sys::thread::spawn_thread;
 
 use crate::gmp::m::M;
 use crate::gmp::sched::Sched;
@@ -62,7 +62,7 @@ impl Overstay {
     pub(crate) fn tell(self, lock: bool) {
         let name = self.thread.clone();
         // No thread, no report; the next look tries again if it still lasts.
-        let _detached = new_thread::spawn(name, move || self.emit(lock));
+        let _detached = spawn_thread(name, move || self.emit(lock));
     }
 
     fn emit(&self, lock: bool) {

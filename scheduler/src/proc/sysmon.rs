@@ -2,8 +2,8 @@
 //!
 //! A goroutine that computes for seconds, waits for a disk or sleeps in C keeps its thread; it must
 //! not keep the right to run goroutines with it. One thread per runtime looks at the Ms every now
-//! and then. What it sees of an M is its [`Pulse`](crate::gmp::progress::Pulse) and its thread's CPU clock;
-//! what is to be done about it is in `policy::retake`; here it is carried out.
+//! and then. What it sees of an M is its [`Progress`](crate::gmp::progress::Progress) and its
+//! thread's CPU clock; what is to be done about it is in `policy::retake`; here it is carried out.
 //!
 //! - An M that two looks find in the same round is in user code. Its thread's clock stands and it
 //!   is not ready to run: it is *blocked*, and its P goes at once. Else it *computes*, and its P
@@ -14,7 +14,7 @@
 //!   goroutine that overstays all the same, goes to the idle ones and wakes nobody.
 //! - A goroutine that suspends only when it must, with others behind it, is *urged*: the next
 //!   operation that may suspend does.
-//! - While many compute without a P, new goroutines are let in one at a time (`crowd`).
+//! - While many compute without a P, new goroutines are let in one at a time (`start_gate`).
 //!
 //! It runs no user code, allocates only with no lock held, and holds no P: what it makes runnable
 //! goes to inboxes and global queues. When nothing waits behind user code it sleeps until it is
@@ -31,17 +31,17 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use gosched_runtime_sys::thread::monotonic_ns;
+use gosched_runtime_sys::clock::monotonic_ns;
 
-use crate::ds::revocable::Judged;
+use crate::ds::revocable::Observed;
 use crate::ds::timers::NEVER;
 use crate::gmp::admission::Admission;
 use crate::gmp::m::M;
-use crate::gmp::progress::Beat;
+use crate::gmp::progress::Ticks;
 use crate::gmp::sched::Sched;
 use crate::policy::retake::{
     BLOCKED_NS, Cpu, LEFT_NS, Looked, Pace, REPORT_LOCK_NS, REPORT_NS, SLICE_NS, Stay, Verdict,
-    admission_ns, is_crowded, judge, slice_ends,
+    admission_ns, is_overloaded, judge, slice_ends,
 };
 use crate::proc::report::Overstay;
 use crate::proc::start_m::start_idle_m;
@@ -50,8 +50,8 @@ use crate::proc::{excess_p, timers, wake};
 /// What sysmon's thread runs.
 pub(crate) fn main(sched: &Sched) {
     let mut sysmon = Sysmon::new();
-    sched.is_overseen.store(true, Relaxed);
-    while !sched.watch.closed() {
+    sched.has_sysmon.store(true, Relaxed);
+    while !sched.sysmon_note.closed() {
         let now = monotonic_ns();
         let looked = sysmon.look(sched, now);
         let deadline = sched.unkept_deadline();
@@ -59,14 +59,14 @@ pub(crate) fn main(sched: &Sched) {
             Some(ns) => {
                 let left = sysmon.left_since.map_or(NEVER, |since| since.saturating_add(LEFT_NS));
                 let next = now.saturating_add(ns).min(deadline.unwrap_or(NEVER)).min(left);
-                sched.watch.pause(next);
+                sched.sysmon_note.pause(next);
             }
             None => {
                 // What was seen before the sleep says nothing about what is seen after it.
                 sysmon.seen.clear();
                 sysmon.left_since = None;
                 let until = deadline.unwrap_or(NEVER);
-                sched.watch.sleep(until, || something_waits(sched, until, &mut sysmon.ms));
+                sched.sysmon_note.sleep(until, || something_waits(sched, until, &mut sysmon.ms));
             }
         }
     }
@@ -74,8 +74,8 @@ pub(crate) fn main(sched: &Sched) {
 
 /// What earlier looks saw of an M.
 #[derive(Clone, Copy)]
-struct Seen {
-    beat: Beat,
+struct MHistory {
+    ticks: Ticks,
     round_since: u64,
     slice_since: u64,
     /// When its thread's clock was read last, and what it showed.
@@ -85,10 +85,10 @@ struct Seen {
     reported_ns: u64,
 }
 
-impl Seen {
-    fn first(beat: Beat, now: u64) -> Self {
+impl MHistory {
+    fn first(ticks: Ticks, now: u64) -> Self {
         Self {
-            beat,
+            ticks,
             round_since: now,
             slice_since: now,
             clock: None,
@@ -98,18 +98,18 @@ impl Seen {
     }
 
     /// Takes over what this look sees. True: the M is in the same round as before.
-    fn update(&mut self, beat: Beat, now: u64) -> bool {
-        if beat.round == self.beat.round {
+    fn update(&mut self, ticks: Ticks, now: u64) -> bool {
+        if ticks.sched == self.ticks.sched {
             return true;
         }
-        let slice_since = if beat.slice == self.beat.slice { self.slice_since } else { now };
-        *self = Self { slice_since, ..Self::first(beat, now) };
+        let slice_since = if ticks.slice == self.ticks.slice { self.slice_since } else { now };
+        *self = Self { slice_since, ..Self::first(ticks, now) };
         false
     }
 
     /// Asks the thread's clock, if that was not asked just now.
     fn look_at_clock(&mut self, m: &M, now: u64, apart: u64) {
-        let Some(clock) = m.pulse.clock() else { return };
+        let Some(clock) = m.progress.clock() else { return };
         let due = self.clock.is_none_or(|(at, _)| now.saturating_sub(at) >= apart);
         let Some(shows) = due.then(|| clock.read()).flatten() else { return };
         if let Some((_, showed)) = self.clock {
@@ -123,7 +123,7 @@ impl Seen {
 struct Sysmon {
     pace: Pace,
     /// By the address of the M's record.
-    seen: HashMap<usize, Seen>,
+    seen: HashMap<usize, MHistory>,
     ms: Vec<&'static M>,
     /// Since when the permit to start a goroutine is out, and how often it did not come back in
     /// time.
@@ -136,7 +136,7 @@ struct Sysmon {
 }
 
 /// One look at all Ms.
-struct Look<'a> {
+struct Pass<'a> {
     sched: &'a Sched,
     now: u64,
     looked: Looked,
@@ -177,14 +177,14 @@ impl Sysmon {
             self.wanted_since = Some(now);
         }
         self.look_after_what_is_left(sched, now);
-        let mut look = Look { sched, now, looked, wanted, neglected, computing: 0 };
+        let mut look = Pass { sched, now, looked, wanted, neglected, computing: 0 };
         for m in &self.ms {
-            let beat = m.pulse.beat();
+            let ticks = m.progress.ticks();
             let seen = self
                 .seen
                 .entry(std::ptr::from_ref::<M>(m).addr())
-                .or_insert_with(|| Seen::first(beat, now));
-            look.at(m, seen, beat);
+                .or_insert_with(|| MHistory::first(ticks, now));
+            look.at(m, seen, ticks);
         }
         if self.seen.len() > 2 * self.ms.len() + 16 {
             // Records of Ms that have left; the others are seen anew.
@@ -202,52 +202,52 @@ impl Sysmon {
         self.left_since = left.then(|| self.left_since.unwrap_or(now));
         if self.left_since.is_some_and(|since| now.saturating_sub(since) >= LEFT_NS) {
             self.left_since = None;
-            wake::submit(sched);
+            wake::wake_p(sched);
         }
     }
 
     /// Opens and closes the gate for new goroutines.
     fn let_in(&mut self, sched: &Sched, computing: usize, now: u64) {
-        let crowded = is_crowded(computing, sched.procs(), sched.machine.cpus);
-        let opened = sched.crowd.set_crowded(crowded);
-        if !crowded {
+        let restricted = is_overloaded(computing, sched.procs(), sched.cpus.count);
+        let opened = sched.start_gate.restrict(restricted);
+        if !restricted {
             self.hogs = 0;
         }
-        if !sched.crowd.permit_is_out() {
+        if !sched.start_gate.permit_is_out() {
             self.permit_since = None;
         }
-        let overdue = sched.crowd.permit_is_out()
+        let overdue = sched.start_gate.permit_is_out()
             && now.saturating_sub(*self.permit_since.get_or_insert(now)) >= admission_ns(self.hogs);
         if overdue {
             self.hogs += 1;
             self.permit_since = None;
         }
-        if opened || overdue && sched.crowd.give_back(Admission::Permit) {
-            wake::submit(sched);
+        if opened || overdue && sched.start_gate.give_back(Admission::Permit) {
+            wake::wake_p(sched);
         }
     }
 }
 
-impl Look<'_> {
-    fn at(&mut self, m: &'static M, seen: &mut Seen, beat: Beat) {
-        let same_round = seen.update(beat, self.now);
-        if self.neglected && m.pulse.runs() {
+impl Pass<'_> {
+    fn at(&mut self, m: &'static M, seen: &mut MHistory, ticks: Ticks) {
+        let same_round = seen.update(ticks, self.now);
+        if self.neglected && m.progress.runs() {
             // Urged, it looks everywhere before the next round.
-            m.pulse.urge();
+            m.progress.request_preempt();
         }
-        if !m.pulse.runs() || !same_round {
+        if !m.progress.runs() || !same_round {
             return;
         }
         let stuck_ns = self.now - seen.round_since;
         self.sched.counts.longest_run_ns.fetch_max(stuck_ns, Relaxed);
         self.looked.busy |= self.looked.waits;
-        self.urge(m, seen);
-        let judged = m.table.judge();
-        let apart = if judged.on_table() { BLOCKED_NS } else { SLICE_NS };
+        self.request_preempt(m, seen);
+        let observed = m.p.observe();
+        let apart = if observed.is_there() { BLOCKED_NS } else { SLICE_NS };
         seen.look_at_clock(m, self.now, apart);
-        if judged.on_table() {
-            self.retake(m, &judged, judge(Stay { stuck_ns, cpu: seen.cpu }));
-        } else if m.seat.works() && seen.cpu != Cpu::Stands {
+        if observed.is_there() {
+            self.retake(m, &observed, judge(Stay { stuck_ns, cpu: seen.cpu }));
+        } else if m.remote.works() && seen.cpu != Cpu::Stands {
             self.computing += 1;
         }
         self.report(m, seen, stuck_ns);
@@ -255,15 +255,15 @@ impl Look<'_> {
 
     /// A slice that is about to be over ends at the goroutine's next chance, if others wait behind
     /// it or its P is wanted elsewhere.
-    fn urge(&self, m: &M, seen: &Seen) {
+    fn request_preempt(&self, m: &M, seen: &MHistory) {
         if slice_ends(self.now.saturating_sub(seen.slice_since))
             && (keeps_others_waiting(m) || self.wanted > 0)
         {
-            m.pulse.urge();
+            m.progress.request_preempt();
         }
     }
 
-    fn retake(&mut self, m: &M, judged: &Judged, verdict: Verdict) {
+    fn retake(&mut self, m: &M, observed: &Observed, verdict: Verdict) {
         let sched = self.sched;
         let count = match verdict {
             Verdict::Leave => return,
@@ -277,11 +277,11 @@ impl Look<'_> {
             && start_idle_m(sched).is_err()
         {
             // It may have been handed a P meanwhile.
-            wake::submit_if_any(sched);
+            wake::wake_p_if_work(sched);
             return;
         }
-        m.pulse.urge();
-        let Some(p) = sched.take_from(m, judged) else { return };
+        m.progress.request_preempt();
+        let Some(p) = sched.take_from(m, observed) else { return };
         count.fetch_add(1, Relaxed);
         self.looked.blocked |= verdict == Verdict::Blocked;
         if self.wanted > 0 {
@@ -290,12 +290,12 @@ impl Look<'_> {
         } else {
             excess_p::put_back(sched, p);
             // Somebody may have published when no P was idle.
-            wake::submit_if_any(sched);
+            wake::wake_p_if_work(sched);
         }
     }
 
     /// Tells whoever listens of a goroutine that keeps its siblings waiting.
-    fn report(&self, m: &'static M, seen: &mut Seen, stuck_ns: u64) {
+    fn report(&self, m: &'static M, seen: &mut MHistory, stuck_ns: u64) {
         let next = if seen.reported_ns == 0 { REPORT_NS } else { REPORT_LOCK_NS };
         if stuck_ns < next || seen.reported_ns >= REPORT_LOCK_NS || !keeps_others_waiting(m) {
             return;
@@ -311,7 +311,7 @@ impl Look<'_> {
 
 /// Whether ready settled Gs, or Gs of the M's P, wait for the one that runs.
 fn keeps_others_waiting(m: &M) -> bool {
-    m.pulse.behind() > 0 || !m.inbox.is_empty()
+    m.progress.behind() > 0 || !m.inbox.is_empty()
 }
 
 /// How many Ps would find work now.
@@ -324,9 +324,9 @@ fn wanted(sched: &Sched) -> usize {
 fn any_waits(sched: &Sched, ms: &[&'static M]) -> bool {
     sched.dispatch.line_len() > 0
         || sched.dispatch.excess() > 0
-        || sched.has_woken()
-        || sched.has_new()
-        || ms.iter().any(|m| m.pulse.runs() && keeps_others_waiting(m))
+        || sched.has_migratory()
+        || sched.has_unstarted()
+        || ms.iter().any(|m| m.progress.runs() && keeps_others_waiting(m))
 }
 
 /// The last view before a sleep until `until`.

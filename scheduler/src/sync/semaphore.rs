@@ -6,7 +6,7 @@
 
 #![expect(unsafe_code, reason = "polls with the node of a pinned future")]
 
-use gosched_runtime_sys::primitive::const_fn;
+use gosched_runtime_sys::sync::primitive::const_fn;
 use std::error::Error;
 use std::fmt;
 use std::mem;
@@ -14,7 +14,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::proc::park::{Parking, Target, give_turn};
+use crate::proc::park::Parking;
+use crate::proc::target::Target;
+use crate::proc::yield_now::preempt_point;
 use crate::sync::raw::semaphore::{self as raw, RawSemaphore};
 use crate::wait::polled::PolledNode;
 
@@ -82,7 +84,7 @@ impl Semaphore {
     ///
     /// As [`acquire`](Self::acquire).
     pub fn acquire_many(&self, n: usize) -> Permit<'_> {
-        give_turn();
+        preempt_point();
         // Without a deadline they are had in the end.
         let _had = self.raw.acquire(n, None, Parking::begin);
         Permit { semaphore: self, n }
@@ -137,7 +139,7 @@ impl Semaphore {
         n: usize,
         deadline: Option<Instant>,
     ) -> Result<Permit<'_>, AcquireError> {
-        give_turn();
+        preempt_point();
         match self.raw.acquire(n, deadline, Parking::begin) {
             Ok(()) => Ok(Permit { semaphore: self, n }),
             Err(raw::NotHad) => Err(AcquireError),

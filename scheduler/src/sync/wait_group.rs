@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use crate::go::go;
 use crate::join::JoinHandle;
-use crate::proc::park::{Parking, Target, give_turn};
+use crate::proc::park::Parking;
+use crate::proc::target::Target;
+use crate::proc::yield_now::preempt_point;
 use crate::sync::raw::mutex::TimedOut;
 use crate::sync::raw::wait_group::{RawWaitGroup, TooOften};
 use crate::wait::polled::PolledNode;
@@ -131,7 +133,7 @@ impl WaitGroup {
     }
 
     fn wait_until(&self, deadline: Option<Instant>) -> Result<(), WaitGroupTimeoutError> {
-        give_turn();
+        preempt_point();
         self.0.wait(deadline, Parking::begin).map_err(|TimedOut| WaitGroupTimeoutError)
     }
 

@@ -19,30 +19,30 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Waker;
 use std::time::Instant;
 
+use gosched_runtime_sys::clock::monotonic_ns;
 use gosched_runtime_sys::clock::{to_instant, to_ns};
-use gosched_runtime_sys::new_thread;
-use gosched_runtime_sys::note::Note;
-use gosched_runtime_sys::primitive::mutated;
-use gosched_runtime_sys::thread::monotonic_ns;
+use gosched_runtime_sys::sync::note::Note;
+use gosched_runtime_sys::sync::primitive::mutated;
+use gosched_runtime_sys::thread::spawn_thread;
 
-use crate::ds::heap::Ticket;
+use crate::ds::heap::TimerId;
 use crate::ds::timers::{NEVER, Timers};
 
-pub(crate) struct Clock {
+pub(crate) struct WakerTimers {
     timers: Timers<Waker>,
     note: Note,
     /// Its thread is there, or being made.
     runs: AtomicBool,
 }
 
-fn clock() -> &'static Clock {
-    static CLOCK: OnceLock<Clock> = OnceLock::new();
-    CLOCK.get_or_init(Clock::new)
+fn clock() -> &'static WakerTimers {
+    static CLOCK: OnceLock<WakerTimers> = OnceLock::new();
+    CLOCK.get_or_init(WakerTimers::new)
 }
 
 /// A waker that is called at a certain time, unless this is dropped before.
 #[derive(Debug)]
-pub(crate) struct Alarm(Option<Ticket>);
+pub(crate) struct Alarm(Option<TimerId>);
 
 impl Alarm {
     /// Has `waker` called at `at`. Where there is no memory or no thread for it, at once: its
@@ -68,13 +68,13 @@ impl Drop for Alarm {
     }
 }
 
-impl Clock {
+impl WakerTimers {
     pub(crate) fn new() -> Self {
         Self { timers: Timers::new(), note: Note::new(), runs: AtomicBool::new(false) }
     }
 
     /// Has `waker` called at `at`, by the thread. None if there is no memory for it.
-    pub(crate) fn add(&self, at: u64, waker: Waker) -> Option<Ticket> {
+    pub(crate) fn add(&self, at: u64, waker: Waker) -> Option<TimerId> {
         if mutated("alarm.wakes_first") {
             self.note.wake();
             return self.timers.add(at, waker);
@@ -87,7 +87,7 @@ impl Clock {
     }
 
     fn start(&'static self) {
-        let made = new_thread::spawn("gosched-clock".to_owned(), move || self.run());
+        let made = spawn_thread("gosched-clock".to_owned(), move || self.run());
         if made.is_err() {
             self.runs.store(false, Relaxed);
             // Others may have relied on it meanwhile.

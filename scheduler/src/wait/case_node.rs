@@ -7,15 +7,15 @@
 
 #![expect(unsafe_code, reason = "links nodes of its caller's frame")]
 
-use gosched_runtime_sys::primitive::Ordering;
+use gosched_runtime_sys::sync::primitive::Ordering;
 
 use super::race::Race;
-use super::waiter::{End, Rouse, WaitList, Waiter, Whom};
+use super::waiter::{End, Unpark, WaitList, Waiter, Whom};
 
 /// The node of one case. It may wait again after it has left.
 pub(crate) struct CaseNode<T, K>(Waiter<T, K>);
 
-impl<T, K: Rouse> CaseNode<T, K> {
+impl<T, K: Unpark> CaseNode<T, K> {
     pub(crate) fn new(slot: Option<T>) -> Self {
         Self(Waiter::new(slot))
     }

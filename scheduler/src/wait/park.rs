@@ -6,24 +6,25 @@
 //!
 //! # Safety
 //!
-//! [`Parks`] is an unsafe trait: the frame that calls `park_until` has a linked node in it.
+//! [`Park`] is an unsafe trait: the frame that calls `park_until` has a linked node in it.
 
 #![expect(unsafe_code, reason = "`Parks` is an unsafe trait")]
 
 use std::time::Instant;
 
-use super::waiter::Rouse;
-use crate::gmp::wait_reason::Why;
-use crate::proc::park::{Parking, Target};
+use super::waiter::Unpark;
+use crate::gmp::wait_reason::WaitReason;
+use crate::proc::park::Parking;
+use crate::proc::target::Target;
 
 /// The waiting side: one wait of whoever calls.
 ///
 /// # Safety
 ///
 /// `park_until` does not unwind: the caller's frame is linked while it runs.
-pub(crate) unsafe trait Parks {
+pub(crate) unsafe trait Park {
     /// What wakes it.
-    type Target: Rouse;
+    type Target: Unpark;
 
     /// Begins a wait of the caller if that takes neither an allocation nor a lock, so that it can
     /// be done under the lock of what is waited for.
@@ -38,7 +39,7 @@ pub(crate) unsafe trait Parks {
     fn renew(&self);
 
     /// Says what for, to who looks from outside.
-    fn because(&self, _why: Why) {}
+    fn set_wait_reason(&self, _why: WaitReason) {}
 
     /// Who has to be woken.
     fn target(&self) -> Self::Target;
@@ -61,7 +62,7 @@ pub(crate) unsafe trait Parks {
 }
 
 // SAFETY: parking suspends and returns; what a cancel raises is raised by `raise`, and only there.
-unsafe impl Parks for Parking {
+unsafe impl Park for Parking {
     type Target = Target;
 
     #[inline(always)]
@@ -74,8 +75,8 @@ unsafe impl Parks for Parking {
     }
 
     #[inline(always)]
-    fn because(&self, why: Why) {
-        Parking::because(self, why);
+    fn set_wait_reason(&self, why: WaitReason) {
+        Parking::set_wait_reason(self, why);
     }
 
     #[inline(always)]

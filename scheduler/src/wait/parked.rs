@@ -3,13 +3,13 @@
 //! # Safety
 //!
 //! A node lies in the frame of [`wait_until`], which is left only when the node is done or off its
-//! list: parking does not unwind. Or it lies in a [`TwoPart`], in a frame whose function answers
+//! list: parking does not unwind. Or it lies in a [`SplitWait`], in a frame whose function answers
 //! for the same. That guard and list belong to the lock is the callers' to see to.
 
 #![expect(unsafe_code, reason = "links a node of its own frame")]
 
-use gosched_runtime_sys::lock::{Mutex, MutexGuard};
-use gosched_runtime_sys::primitive::mutated;
+use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
+use gosched_runtime_sys::sync::primitive::mutated;
 use std::cell::UnsafeCell;
 use std::mem::{self, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -17,9 +17,9 @@ use std::ptr;
 use std::thread;
 use std::time::Instant;
 
-use super::park::Parks;
-use super::waiter::{End, Rouse, Roused, WaitList, Waiter, Whom};
-use crate::gmp::wait_reason::Why;
+use super::park::Park;
+use super::waiter::{End, Unpark, WaitList, Waiter, Wakeup, Whom};
+use crate::gmp::wait_reason::WaitReason;
 
 /// How a wait ended; with what the slot held then.
 pub(crate) enum Waited<T> {
@@ -37,7 +37,7 @@ pub(crate) enum Waited<T> {
 /// # Safety
 ///
 /// As of [`wait_until`].
-pub(crate) unsafe fn wait<S, T, P: Parks>(
+pub(crate) unsafe fn wait<S, T, P: Park>(
     lock: &Mutex<S>,
     guard: MutexGuard<'_, S>,
     list: fn(&mut S) -> &mut WaitList<T, P::Target>,
@@ -45,22 +45,22 @@ pub(crate) unsafe fn wait<S, T, P: Parks>(
     parking: &P,
 ) -> Waited<T> {
     // SAFETY: the same contract.
-    unsafe { wait_until(lock, guard, Place::behind(list), slot, parking, None, || None) }
+    unsafe { wait_until(lock, guard, WaitIn::behind(list), slot, parking, None, || None) }
 }
 
 /// Where in a lock's state to wait.
-pub(crate) struct Place<S, T, K> {
+pub(crate) struct WaitIn<S, T, K> {
     pub(crate) list: fn(&mut S) -> &mut WaitList<T, K>,
     pub(crate) end: End,
-    /// What a wait begun by [`line_up`] is for.
-    pub(crate) why: Why,
+    /// What a wait begun by [`wait_for`] is for.
+    pub(crate) why: WaitReason,
 }
 
-impl<S, T, K> Place<S, T, K> {
+impl<S, T, K> WaitIn<S, T, K> {
     /// Behind those who wait in `list`.
     #[inline(always)]
     pub(crate) fn behind(list: fn(&mut S) -> &mut WaitList<T, K>) -> Self {
-        Self { list, end: End::Back, why: Why::Lock }
+        Self { list, end: End::Back, why: WaitReason::Lock }
     }
 }
 
@@ -76,14 +76,14 @@ impl<S, T, K> Place<S, T, K> {
 /// `S` in the lock and is neither replaced nor dropped while somebody waits in it. `unlocked` does
 /// not unwind.
 #[inline]
-pub(crate) unsafe fn wait_until<S, T, P: Parks>(
+pub(crate) unsafe fn wait_until<S, T, P: Park>(
     lock: &Mutex<S>,
     mut guard: MutexGuard<'_, S>,
-    place: Place<S, T, P::Target>,
+    place: WaitIn<S, T, P::Target>,
     slot: Option<T>,
     parking: &P,
     deadline: Option<Instant>,
-    unlocked: impl FnOnce() -> Option<Roused<P::Target>>,
+    unlocked: impl FnOnce() -> Option<Wakeup<P::Target>>,
 ) -> Waited<T> {
     let list = place.list;
     let node = Waiter::new(slot);
@@ -91,9 +91,9 @@ pub(crate) unsafe fn wait_until<S, T, P: Parks>(
     // unlinked: parking does not unwind.
     unsafe { list(&mut guard).push(&node, Whom::Parked(parking.target()), place.end) };
     drop(guard);
-    if let Some(roused) = unlocked() {
+    if let Some(wakeup) = unlocked() {
         // SAFETY: it has just been linked there.
-        unsafe { wake_meanwhile(lock, list, &node, parking, roused) };
+        unsafe { wake_meanwhile(lock, list, &node, parking, wakeup) };
     }
     // SAFETY: as above.
     unsafe { until_served(lock, list, &node, parking, deadline) }
@@ -105,7 +105,7 @@ pub(crate) unsafe fn wait_until<S, T, P: Parks>(
 ///
 /// `node` was linked into the list under the lock, and the caller is its owner.
 #[inline]
-unsafe fn until_served<S, T, P: Parks>(
+unsafe fn until_served<S, T, P: Park>(
     lock: &Mutex<S>,
     list: fn(&mut S) -> &mut WaitList<T, P::Target>,
     node: &Waiter<T, P::Target>,
@@ -129,16 +129,16 @@ unsafe fn until_served<S, T, P: Parks>(
 /// function which suspends is the caller: who waits through it in a loop comes back to its own
 /// frame, and not to that of a function that was called before the switch and returns after it,
 /// whose return the processor predicts wrongly.
-pub(crate) struct TwoPart<T, K>(UnsafeCell<MaybeUninit<Waiter<T, K>>>);
+pub(crate) struct SplitWait<T, K>(UnsafeCell<MaybeUninit<Waiter<T, K>>>);
 
-impl<T, K: Rouse> TwoPart<T, K> {
+impl<T, K: Unpark> SplitWait<T, K> {
     /// Of a wait that has not begun.
     #[inline(always)]
     pub(crate) fn new() -> Self {
         Self(UnsafeCell::new(MaybeUninit::uninit()))
     }
 
-    /// Begins the wait of `target`, which `parking` is the parking of. Wakes `roused` once the lock
+    /// Begins the wait of `target`, which `parking` is the parking of. Wakes `wakeup` once the lock
     /// is free; if that unwinds, there is no wait. False: it is served already, and the caller must
     /// not park.
     ///
@@ -147,24 +147,24 @@ impl<T, K: Rouse> TwoPart<T, K> {
     /// As of [`wait_until`]. It is the first call, and if it returns, `self` stays in place until
     /// [`end`](Self::end) has returned, for which it is called.
     #[inline(always)]
-    pub(crate) unsafe fn begin<S, P: Parks<Target = K>>(
+    pub(crate) unsafe fn begin<S, P: Park<Target = K>>(
         &self,
         lock: &Mutex<S>,
         mut guard: MutexGuard<'_, S>,
         list: fn(&mut S) -> &mut WaitList<T, K>,
         (slot, target): (Option<T>, K),
         parking: impl FnOnce() -> P,
-        roused: Option<Roused<K>>,
+        wakeup: Option<Wakeup<K>>,
     ) -> bool {
         // SAFETY: nobody else knows of it yet.
         let node: &Waiter<T, K> = unsafe { &mut *self.0.get() }.write(Waiter::new(slot));
         // SAFETY: this function's contract.
         unsafe { list(&mut guard).push(node, Whom::Parked(target), End::Back) };
         drop(guard);
-        if let Some(roused) = roused {
+        if let Some(wakeup) = wakeup {
             let unwinds = DropsNode(node);
             // SAFETY: it has just been linked there.
-            unsafe { wake_meanwhile(lock, list, node, &parking(), roused) };
+            unsafe { wake_meanwhile(lock, list, node, &parking(), wakeup) };
             mem::forget(unwinds);
             // What notified the wait may be forgotten.
             return !node.is_done();
@@ -180,7 +180,7 @@ impl<T, K: Rouse> TwoPart<T, K> {
     ///
     /// `begin` has returned, with the same lock and list; and this is the first call.
     #[inline(always)]
-    pub(crate) unsafe fn end<S, P: Parks<Target = K>>(
+    pub(crate) unsafe fn end<S, P: Park<Target = K>>(
         &self,
         lock: &Mutex<S>,
         list: fn(&mut S) -> &mut WaitList<T, K>,
@@ -199,13 +199,13 @@ impl<T, K: Rouse> TwoPart<T, K> {
     }
 }
 
-/// Drops what is in a [`TwoPart`]'s node, which is off its list by then. A node that was served
+/// Drops what is in a [`SplitWait`]'s node, which is off its list by then. A node that was served
 /// holds nothing.
 struct DropsNode<T, K>(*const Waiter<T, K>);
 
 impl<T, K> Drop for DropsNode<T, K> {
     fn drop(&mut self) {
-        // SAFETY: only `TwoPart` makes this, of its own node, which is not used after it.
+        // SAFETY: only `SplitWait` makes this, of its own node, which is not used after it.
         unsafe { ptr::drop_in_place(self.0.cast_mut()) };
     }
 }
@@ -216,18 +216,18 @@ impl<T, K> Drop for DropsNode<T, K> {
 ///
 /// `node` was linked into the list under the lock, and the caller is its owner.
 #[cold]
-unsafe fn wake_meanwhile<S, T, P: Parks>(
+unsafe fn wake_meanwhile<S, T, P: Park>(
     lock: &Mutex<S>,
     list: fn(&mut S) -> &mut WaitList<T, P::Target>,
     node: &Waiter<T, P::Target>,
     parking: &P,
-    roused: Roused<P::Target>,
+    wakeup: Wakeup<P::Target>,
 ) {
     let renew = || {
         let _no_waker_is_halfway = lock.lock();
         parking.renew();
     };
-    let Err(payload) = wake_linked(roused, renew) else { return };
+    let Err(payload) = wake_linked(wakeup, renew) else { return };
     let mut guard = lock.lock();
     if !node.is_done() {
         // SAFETY: under the lock, a node that is not done is on its list (invariants 1, 2).
@@ -243,7 +243,7 @@ unsafe fn wake_meanwhile<S, T, P: Parks>(
 ///
 /// As for [`wake_meanwhile`].
 #[cold]
-unsafe fn look<S, T, P: Parks>(
+unsafe fn look<S, T, P: Park>(
     lock: &Mutex<S>,
     list: fn(&mut S) -> &mut WaitList<T, P::Target>,
     node: &Waiter<T, P::Target>,
@@ -272,13 +272,16 @@ unsafe fn look<S, T, P: Parks>(
 /// the user's code: it may unwind, which is handed back, and it may wait, on the caller's own park
 /// word, and so use up the notification of the wait that has begun. So `renew` begins that wait
 /// again, and must do so where no waker is between notifying and `done`.
-pub(crate) fn wake_linked<K: Rouse>(roused: Roused<K>, renew: impl FnOnce()) -> thread::Result<()> {
-    match roused {
-        Roused::Parked(wake) => {
+pub(crate) fn wake_linked<K: Unpark>(
+    wakeup: Wakeup<K>,
+    renew: impl FnOnce(),
+) -> thread::Result<()> {
+    match wakeup {
+        Wakeup::Parked(wake) => {
             K::wake(wake);
             Ok(())
         }
-        Roused::Polls(waker) => {
+        Wakeup::Polls(waker) => {
             let woken = catch_unwind(AssertUnwindSafe(|| waker.wake()));
             renew();
             woken
@@ -287,15 +290,15 @@ pub(crate) fn wake_linked<K: Rouse>(roused: Roused<K>, renew: impl FnOnce()) -> 
 }
 
 /// What a look at the state says.
-pub(crate) enum Step<R, T> {
+pub(crate) enum Look<R, T> {
     /// There is nothing to wait for.
     Done(R),
     /// The caller has to wait, with this in its slot.
     Wait(Option<T>),
 }
 
-/// How [`line_up`] ended.
-pub(crate) enum Passed<R, T, P> {
+/// How [`wait_for`] ended.
+pub(crate) enum WaitedFor<R, T, P> {
     /// Without a wait.
     AtOnce(R),
     /// A waker was here, and left this in the slot.
@@ -312,18 +315,18 @@ pub(crate) enum Passed<R, T, P> {
 /// # Safety
 ///
 /// `place` and `unlocked` are as in [`wait_until`].
-pub(crate) unsafe fn line_up<S, T, R, P: Parks>(
+pub(crate) unsafe fn wait_for<S, T, R, P: Park>(
     lock: &Mutex<S>,
-    place: Place<S, T, P::Target>,
+    place: WaitIn<S, T, P::Target>,
     begin: impl FnOnce() -> P,
     deadline: Option<Instant>,
-    mut look: impl FnMut(&mut S) -> Step<R, T>,
-    unlocked: impl FnOnce() -> Option<Roused<P::Target>>,
-) -> Passed<R, T, P> {
+    mut look: impl FnMut(&mut S) -> Look<R, T>,
+    unlocked: impl FnOnce() -> Option<Wakeup<P::Target>>,
+) -> WaitedFor<R, T, P> {
     let mut state = lock.lock();
     let mut slot = match look(&mut state) {
-        Step::Done(result) => return Passed::AtOnce(result),
-        Step::Wait(slot) => slot,
+        Look::Done(result) => return WaitedFor::AtOnce(result),
+        Look::Wait(slot) => slot,
     };
     let parking = match P::begin_at_once() {
         Some(parking) => parking,
@@ -332,21 +335,21 @@ pub(crate) unsafe fn line_up<S, T, R, P: Parks>(
             let parking = begin();
             state = lock.lock();
             slot = match look(&mut state) {
-                Step::Done(result) => {
+                Look::Done(result) => {
                     // The parking gives its record back under a lock of its own.
                     drop(state);
-                    return Passed::AtOnce(result);
+                    return WaitedFor::AtOnce(result);
                 }
-                Step::Wait(slot) => slot,
+                Look::Wait(slot) => slot,
             };
             parking
         }
     };
-    parking.because(place.why);
+    parking.set_wait_reason(place.why);
     // SAFETY: the guard is of this lock; the rest is this function's contract.
     match unsafe { wait_until(lock, state, place, slot, &parking, deadline, unlocked) } {
-        Waited::Served(slot) => Passed::Served(slot),
-        Waited::TimedOut(_) => Passed::TimedOut,
-        Waited::Cancelled(_) => Passed::Cancelled(parking),
+        Waited::Served(slot) => WaitedFor::Served(slot),
+        Waited::TimedOut(_) => WaitedFor::TimedOut,
+        Waited::Cancelled(_) => WaitedFor::Cancelled(parking),
     }
 }

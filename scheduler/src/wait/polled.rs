@@ -13,11 +13,11 @@
 
 #![expect(unsafe_code, reason = "links a node of a pinned future")]
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::Ordering;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::Ordering;
 use std::task::Waker;
 
-use super::waiter::{End, Rouse, Roused, WaitList, Waiter, Whom};
+use super::waiter::{End, Unpark, WaitList, Waiter, Wakeup, Whom};
 
 /// A future's node. Everything but `new` is called with the lock of the list in hand.
 pub(crate) struct PolledNode<T, K>(Waiter<T, K>);
@@ -37,7 +37,7 @@ pub(crate) enum Standing {
     Woken,
 }
 
-impl<T, K: Rouse> PolledNode<T, K> {
+impl<T, K: Unpark> PolledNode<T, K> {
     pub(crate) fn new(slot: Option<T>) -> Self {
         Self(Waiter::new(slot))
     }
@@ -111,13 +111,13 @@ impl<T, K: Rouse> PolledNode<T, K> {
 ///
 /// As of [`PolledNode::wait`]. `list` leads to the same list on each call, one that lives as long
 /// as the `S` in the lock.
-pub(crate) unsafe fn poll_in_list<S, T, K: Rouse>(
+pub(crate) unsafe fn poll_in_list<S, T, K: Unpark>(
     lock: &Mutex<S>,
     list: fn(&mut S) -> &mut WaitList<T, K>,
     node: &PolledNode<T, K>,
     waker: Waker,
     look: impl FnOnce(&mut S) -> bool,
-    next: impl FnOnce(&mut S) -> Option<Roused<K>>,
+    next: impl FnOnce(&mut S) -> Option<Wakeup<K>>,
 ) -> bool {
     let mut state = lock.lock();
     if !look(&mut state) {
@@ -132,7 +132,7 @@ pub(crate) unsafe fn poll_in_list<S, T, K: Rouse>(
     let next = next(&mut state);
     drop(state);
     drop((before, waker));
-    next.into_iter().for_each(Roused::now);
+    next.into_iter().for_each(Wakeup::now);
     true
 }
 
@@ -142,11 +142,11 @@ pub(crate) unsafe fn poll_in_list<S, T, K: Rouse>(
 /// # Safety
 ///
 /// If it waits, then in that list of what is under that lock.
-pub(crate) unsafe fn leave_list<S, T, K: Rouse>(
+pub(crate) unsafe fn leave_list<S, T, K: Unpark>(
     lock: &Mutex<S>,
     list: fn(&mut S) -> &mut WaitList<T, K>,
     node: &PolledNode<T, K>,
-    next: impl FnOnce(&mut S, Standing) -> Option<Roused<K>>,
+    next: impl FnOnce(&mut S, Standing) -> Option<Wakeup<K>>,
 ) {
     let mut state = lock.lock();
     // SAFETY: this function's contract; the lock is held.
@@ -154,5 +154,5 @@ pub(crate) unsafe fn leave_list<S, T, K: Rouse>(
     let next = next(&mut state, standing);
     drop(state);
     drop(waker);
-    next.into_iter().for_each(Roused::now);
+    next.into_iter().for_each(Wakeup::now);
 }

@@ -18,7 +18,7 @@
 
 #![expect(unsafe_code, reason = "a node points to the race of its select")]
 
-use gosched_runtime_sys::primitive::{AtomicUsize, Ordering, mutated};
+use gosched_runtime_sys::sync::primitive::{AtomicUsize, Ordering, mutated};
 use std::ptr::NonNull;
 
 const OPEN: usize = 0;

@@ -3,10 +3,10 @@
 //! A [`Waiter`] lies with whoever waits - on the stack of a goroutine or thread, or in a pinned
 //! future - and is linked, by raw pointers, into a [`WaitList`] that the primitive keeps inside its
 //! own lock. The same node stands for a goroutine, for a foreign thread's goroutine, for a plain
-//! thread ([`Whom::Parked`]; the difference between these is in its target, [`Rouse`], alone) and
-//! for whoever polls a future ([`Whom::Polls`]). The owner's side of each is a module: [`parked`](super::parked)
-//! for what parks, [`polled`] for futures, [`race`] for one who waits in several lists at once. The
-//! loom models bring a target of their own and run these very files.
+//! thread ([`Whom::Parked`]; the difference between these is in its target, [`Unpark`], alone) and
+//! for whoever polls a future ([`Whom::Polls`]). The owner's side of each is a module:
+//! [`parked`](super::parked) for what parks, [`polled`] for futures, [`race`] for one who waits in
+//! several lists at once. The loom models bring a target of their own and run these very files.
 //!
 //! # Invariants
 //!
@@ -46,20 +46,21 @@
 
 #![expect(unsafe_code, reason = "nodes lie with the waiters and are linked through raw pointers")]
 
-use gosched_runtime_sys::primitive::{AtomicU32, Cell, Ordering, mutated};
-use gosched_runtime_sys::thread::monotonic_ns;
+use gosched_runtime_sys::clock::monotonic_ns;
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Cell, Ordering, mutated};
 use std::marker::{PhantomData, PhantomPinned};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{self, NonNull};
 use std::task::Waker;
 
-use crate::proc::park::{Target, Wake};
+use crate::proc::claimed::Claimed;
+use crate::proc::target::Target;
 
 use crate::wait::race::Ticket;
 
 /// What a waker needs of a waiter: it is copied out of the node and outlives it.
-pub(crate) trait Rouse: Clone {
+pub(crate) trait Unpark: Clone {
     /// A waiter that was claimed and must be made runnable.
     type Wake;
 
@@ -76,30 +77,30 @@ pub(crate) trait Rouse: Clone {
     }
 }
 
-impl Rouse for Target {
-    type Wake = Wake;
+impl Unpark for Target {
+    type Wake = Claimed;
 
     #[inline(always)]
-    fn notify(self) -> Wake {
+    fn notify(self) -> Claimed {
         Target::notify(self)
     }
 
     #[inline(always)]
-    fn wake(wake: Wake) {
+    fn wake(wake: Claimed) {
         wake.now();
     }
 }
 
 /// A waiter that was let go and must be told so, outside every lock.
 #[must_use = "the waiter never runs again unless it is woken"]
-pub(crate) enum Roused<K: Rouse> {
+pub(crate) enum Wakeup<K: Unpark> {
     /// A goroutine or a thread.
     Parked(K::Wake),
     /// Whoever polls a future.
     Polls(Waker),
 }
 
-impl<K: Rouse> Roused<K> {
+impl<K: Unpark> Wakeup<K> {
     /// Makes it runnable. Runs the user's code, if it is a future's waker.
     #[inline(always)]
     pub(crate) fn now(self) {
@@ -113,10 +114,10 @@ impl<K: Rouse> Roused<K> {
 /// Wakes those whom `next` gives, one after the other, until it gives nobody. A future's waker is
 /// the user's code: one that unwinds keeps nobody else from being woken. In the end the first one's
 /// panic goes on.
-pub(crate) fn wake_each<K: Rouse>(mut next: impl FnMut() -> Option<Roused<K>>) {
+pub(crate) fn wake_each<K: Unpark>(mut next: impl FnMut() -> Option<Wakeup<K>>) {
     let mut first = None;
-    while let Some(roused) = next() {
-        let Err(payload) = catch_unwind(AssertUnwindSafe(|| roused.now())) else { continue };
+    while let Some(wakeup) = next() {
+        let Err(payload) = catch_unwind(AssertUnwindSafe(|| wakeup.now())) else { continue };
         match first {
             None => first = Some(payload),
             // To drop it may unwind as well.
@@ -173,18 +174,18 @@ impl<T, K> Waiter<T, K> {
 
     #[inline(always)]
     pub(super) fn is_done(&self) -> bool {
-        // ORDERING[waiter.done]: pairs with the store in `Popped::finish`: the slot is as the waker
-        // left it, and the node is the owner's alone.
+        // ORDERING[waiter.done]: pairs with the store in `Popped::complete`: the slot is as the
+        // waker left it, and the node is the owner's alone.
         self.done.load(Ordering::Acquire) != 0
     }
 }
 
-impl<T, K: Rouse> Waiter<T, K> {
+impl<T, K: Unpark> Waiter<T, K> {
     #[inline(always)]
-    fn notify(&self) -> Roused<K> {
+    fn notify(&self) -> Wakeup<K> {
         match self.whom.replace(None) {
-            Some(Whom::Parked(target)) => Roused::Parked(target.notify()),
-            Some(Whom::Polls(waker)) => Roused::Polls(waker),
+            Some(Whom::Parked(target)) => Wakeup::Parked(target.notify()),
+            Some(Whom::Polls(waker)) => Wakeup::Polls(waker),
             None => unreachable!("a linked node knows who waits"),
         }
     }
@@ -226,7 +227,7 @@ pub(crate) struct Mark(u64);
 // bound to one.
 unsafe impl<T: Send, K: Send> Send for WaitList<T, K> {}
 
-impl<T, K: Rouse> WaitList<T, K> {
+impl<T, K: Unpark> WaitList<T, K> {
     pub(crate) const fn new() -> Self {
         Self { head: ptr::null(), tail: ptr::null(), count: 0 }
     }
@@ -368,26 +369,26 @@ pub(crate) struct Popped<'list, T, K> {
     _list: PhantomData<&'list mut WaitList<T, K>>,
 }
 
-impl<T, K: Rouse> Popped<'_, T, K> {
+impl<T, K: Unpark> Popped<'_, T, K> {
     /// Hands `value` to the waiter, which is no future.
     #[inline(always)]
-    pub(crate) fn give(self, value: T) -> Roused<K> {
-        self.finish(|slot| drop(slot.replace(Some(value)))).1
+    pub(crate) fn give(self, value: T) -> Wakeup<K> {
+        self.complete(|slot| drop(slot.replace(Some(value)))).1
     }
 
     /// Takes what the waiter offered, if it offered anything.
     #[inline(always)]
-    pub(crate) fn take(self) -> (Option<T>, Roused<K>) {
-        self.finish(|slot| slot.replace(None))
+    pub(crate) fn take(self) -> (Option<T>, Wakeup<K>) {
+        self.complete(|slot| slot.replace(None))
     }
 
     /// Ends the wait with the slot as it is.
-    pub(crate) fn dismiss(self) -> Roused<K> {
-        self.finish(|_| ()).1
+    pub(crate) fn finish(self) -> Wakeup<K> {
+        self.complete(|_| ()).1
     }
 
     #[inline(always)]
-    fn finish<R>(self, exchange: impl FnOnce(&Cell<Option<T>>) -> R) -> (R, Roused<K>) {
+    fn complete<R>(self, exchange: impl FnOnce(&Cell<Option<T>>) -> R) -> (R, Wakeup<K>) {
         // SAFETY: popped and not `done`: the owner waits for `done` with the node in place
         // (invariants 2, 4).
         let node = unsafe { self.node.as_ref() };

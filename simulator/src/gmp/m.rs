@@ -49,10 +49,10 @@ pub(crate) struct M {
     chain: u32,
     pub(crate) tick: u32,
     pub(crate) settled: usize,
-    pub(crate) turn: Option<policy::Turn>,
+    pub(crate) turn: Option<policy::TimeWithP>,
     pub(crate) heads: Vec<(Gid, u64)>,
     pub(crate) global_head: (Gid, u64),
-    pub(crate) thrift: policy::Thrift,
+    pub(crate) thrift: policy::AdaptiveSpin,
     /// Some of what is in the inbox was readied because its time had come.
     pub(crate) by_time: bool,
     /// How often it fell asleep, and when last.
@@ -93,7 +93,7 @@ impl M {
             turn: None,
             heads: Vec::new(),
             global_head: (Gid::MAX, 0),
-            thrift: policy::Thrift::default(),
+            thrift: policy::AdaptiveSpin::default(),
             by_time: false,
             slept: 0,
             asleep_since: 0,
@@ -115,7 +115,7 @@ impl M {
     }
 
     pub(crate) fn pop_next(&mut self) -> Option<Gid> {
-        if self.chain < policy::NEXT_CHAIN && !self.urged {
+        if self.chain < policy::MAX_NEXT_STREAK && !self.urged {
             let g = self.next.take()?;
             self.chain += 1;
             self.inherits = true;

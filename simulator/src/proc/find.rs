@@ -112,7 +112,7 @@ fn offered(world: &mut World, m: usize, p: usize) -> Option<Gid> {
     let offers = |p: &usize| world.ps[*p].offers && !world.ps[*p].unstarted.is_empty();
     let victim = (1..procs).map(|i| (p + i) % procs).find(offers)?;
     if world.is_relieved(m)
-        || !policy::may_relieve(world.ms[m].settled, world.least_home().1)
+        || !policy::may_take_offered(world.ms[m].settled, world.least_home().1)
         || !admission::admit(world, m)
     {
         return None;

@@ -152,7 +152,7 @@ pub(crate) fn step_foreign(world: &mut World, g: Gid) -> Next {
             op => {
                 if let Applied::Parked = channel_op(world, g, &op, None) {
                     world.gs[g].wait = Wait::Spins;
-                    return Next::Spin(world.patience().total_ns);
+                    return Next::Spin(world.spin_budget().total_ns);
                 }
             }
         }

@@ -58,7 +58,7 @@ pub(crate) fn round(world: &mut World, m: usize) -> Next {
 
 /// Looks everywhere else, for as long as it is patient.
 fn search(world: &mut World, m: usize, began: u64) -> Next {
-    let patience = world.ms[m].thrift.patience(world.patience());
+    let spin_budget = world.ms[m].thrift.spin_budget(world.spin_budget());
     let by_time = world.timers_are_due();
     let young = match find::look(world, m) {
         Look::Found(g) => {
@@ -69,7 +69,7 @@ fn search(world: &mut World, m: usize, began: u64) -> Next {
         Look::Young(due) => Some(due),
         Look::Nothing => None,
     };
-    let end = began + patience.total_ns;
+    let end = began + spin_budget.total_ns;
     if world.now >= end && young.is_none() {
         searched(world, m, began, false);
         return retire(world, m);
@@ -80,12 +80,12 @@ fn search(world: &mut World, m: usize, began: u64) -> Next {
 }
 
 fn await_mail(world: &mut World, m: usize, began: u64) -> Next {
-    let patience = world.ms[m].thrift.patience(world.patience());
+    let spin_budget = world.ms[m].thrift.spin_budget(world.spin_budget());
     if let Some(g) = world.ms[m].mail() {
         searched(world, m, began, true);
         return execute(world, m, g);
     }
-    let end = began + patience.total_ns;
+    let end = began + spin_budget.total_ns;
     if world.ms[m].settled == 0 || world.now >= end {
         searched(world, m, began, false);
         return retire(world, m);
@@ -148,10 +148,10 @@ fn give_way(world: &mut World, m: usize) -> bool {
     }
     let relieved = !world.is_home(m) && world.dispatch.returning > 0;
     let (turn, tick) = (world.ms[m].turn, world.ms[m].tick);
-    if !policy::Turn::wants_clock(turn, tick) && !relieved {
+    if !policy::TimeWithP::wants_clock(turn, tick) && !relieved {
         return false;
     }
-    let turn = policy::Turn::after(turn, tick, world.now);
+    let turn = policy::TimeWithP::after(turn, tick, world.now);
     world.ms[m].turn = Some(turn);
     if !turn.is_over() && !relieved {
         return false;

@@ -6,7 +6,8 @@ use crate::cost;
 use crate::gmp::sysmon::Seen;
 use crate::gmp::world::{Next, World};
 use crate::policy::retake::{
-    BLOCKED_NS, Cpu, Looked, SLICE_NS, Stay, Verdict, admission_ns, is_crowded, judge, slice_ends,
+    BLOCKED_NS, Cpu, Looked, SLICE_NS, Stay, Verdict, admission_ns, is_overloaded, judge,
+    slice_ends,
 };
 
 /// Ps taken from Ms that were blocked.
@@ -115,7 +116,7 @@ fn retake(world: &mut World, m: usize, verdict: Verdict, wanted: &mut usize) {
 
 /// Opens and closes the gate for new goroutines.
 fn let_in(world: &mut World, computing: usize) {
-    let crowded = is_crowded(computing, world.procs, world.config.cores);
+    let crowded = is_overloaded(computing, world.procs, world.config.cores);
     let opened = world.sysmon.crowded && !crowded;
     if world.sysmon.crowded != crowded {
         world.sysmon.crowded = crowded;

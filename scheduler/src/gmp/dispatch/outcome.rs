@@ -1,13 +1,13 @@
 //! How a search for a P, or for somebody to run one, ends.
 
-use gosched_runtime_sys::note::Note;
+use gosched_runtime_sys::sync::note::Note;
 
-use super::remote::Given;
+use super::remote::NextP;
 
 /// How a wait for a P ended.
-pub(crate) enum Waited<P> {
+pub(crate) enum WaitedForP<P> {
     /// With a P.
-    Given(Given<P>),
+    NextP(NextP<P>),
     /// There may be something to do after all; no P yet.
     Retry,
     /// Nobody needed this M for as long as it was to wait.
@@ -34,7 +34,7 @@ pub(crate) fn until_woken(note: &Note) -> Slept {
 }
 
 /// Who will run an idle P.
-pub(crate) enum Roused<P> {
+pub(crate) enum Started<P> {
     /// An M that was asleep.
     Woken,
     /// Nobody sleeps: a new M is needed for this P.

@@ -7,9 +7,9 @@
 use std::fmt;
 use std::time::Instant;
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::note::Note;
-use gosched_runtime_sys::primitive::{
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::note::Note;
+use gosched_runtime_sys::sync::primitive::{
     AtomicBool, AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
     mutated,
@@ -28,75 +28,75 @@ pub(super) const IN_LINE: u32 = 3;
 pub(super) const ASLEEP: u32 = 4;
 
 /// An M's place in the dispatch: what others need of it to bring it a P.
-pub(crate) struct Seat<P> {
-    pub(super) word: AtomicU32,
+pub(crate) struct Remote<P> {
+    pub(super) status: AtomicU32,
     /// The P on its way to this M. Written under the dispatch's lock, before the word says so.
-    pub(super) handed: Mutex<Option<Box<P>>>,
+    pub(super) next_p: Mutex<Option<Box<P>>>,
     /// What the M's thread sleeps on.
     pub(crate) note: Note,
     /// It is one of the runtime's home Ms, or a thread that lent itself.
-    home: AtomicBool,
+    resident: AtomicBool,
     /// Whoever claimed the G for which the M's thread sleeps in place has given it back. Here,
     /// because the record of an M is always there, and that of the G may be gone as soon as its
     /// thread goes on.
     resumed: AtomicBool,
 }
 
-impl<P> fmt::Debug for Seat<P> {
+impl<P> fmt::Debug for Remote<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seat").field("word", &self.word).finish_non_exhaustive()
+        f.debug_struct("Seat").field("word", &self.status).finish_non_exhaustive()
     }
 }
 
 /// A P that came to a waiting M.
-pub(crate) struct Given<P> {
+pub(crate) struct NextP<P> {
     pub(crate) p: Box<P>,
     /// The M was woken to look for work: it counts as searching.
     pub(crate) searching: bool,
 }
 
-impl<P> Seat<P> {
+impl<P> Remote<P> {
     pub(crate) fn new() -> Self {
         Self {
-            word: AtomicU32::new(NO_P),
-            handed: Mutex::new(None),
+            status: AtomicU32::new(NO_P),
+            next_p: Mutex::new(None),
             note: Note::new(),
-            home: AtomicBool::new(false),
+            resident: AtomicBool::new(false),
             resumed: AtomicBool::new(false),
         }
     }
 
     /// The M is, or is no longer, one of the home Ms. A thread that lent itself counts as one: it
     /// was not made to help out.
-    pub(crate) fn set_home(&self, home: bool) {
-        self.home.store(home, Relaxed);
+    pub(crate) fn set_resident(&self, resident: bool) {
+        self.resident.store(resident, Relaxed);
     }
 
     /// Whether it is one of the home Ms.
     #[inline]
-    pub(crate) fn is_home(&self) -> bool {
-        self.home.load(Relaxed)
+    pub(crate) fn is_resident(&self) -> bool {
+        self.resident.load(Relaxed)
     }
 
     /// Whether the M works, as far as the dispatch knows: it has a P, or had one that was taken
     /// from its table.
     pub(crate) fn works(&self) -> bool {
-        matches!(self.word.load(Relaxed), HAS_P | HAS_P_SEARCHING)
+        matches!(self.status.load(Relaxed), HAS_P | HAS_P_SEARCHING)
     }
 
     /// Whether the M has nothing to do; a hint.
     pub(crate) fn sleeps(&self) -> bool {
-        self.word.load(Relaxed) == ASLEEP
+        self.status.load(Relaxed) == ASLEEP
     }
 
     /// The M has given its P away or never had one.
     pub(crate) fn without_p(&self) {
-        self.word.store(NO_P, Relaxed);
+        self.status.store(NO_P, Relaxed);
     }
 
     /// The M starts with a P.
     pub(crate) fn with_p(&self) {
-        self.word.store(HAS_P, Relaxed);
+        self.status.store(HAS_P, Relaxed);
     }
 
     /// An M that is about to be made finds its P here.
@@ -105,19 +105,19 @@ impl<P> Seat<P> {
     }
 
     /// The P that was handed over, if one was.
-    pub(crate) fn take_handed(&self) -> Option<Given<P>> {
-        let p = self.handed.lock().take()?;
-        Some(Given { p, searching: self.word.load(Relaxed) == HAS_P_SEARCHING })
+    pub(crate) fn take_next_p(&self) -> Option<NextP<P>> {
+        let p = self.next_p.lock().take()?;
+        Some(NextP { p, searching: self.status.load(Relaxed) == HAS_P_SEARCHING })
     }
 
-    pub(super) fn hand(&self, p: Box<P>, word: u32) {
-        if mutated("dispatch.word_before_p") {
-            self.word.store(word, Release);
+    pub(super) fn hand(&self, p: Box<P>, status: u32) {
+        if mutated("dispatch.status_before_p") {
+            self.status.store(status, Release);
         }
-        *self.handed.lock() = Some(p);
-        // ORDERING[dispatch.word]: what the giver did before is seen by the M that reads the word
+        *self.next_p.lock() = Some(p);
+        // ORDERING[dispatch.status]: what the giver did before is seen by the M that reads the word
         // in `wait`.
-        self.word.store(word, Release);
+        self.status.store(status, Release);
     }
 
     /// Gives the G that this M's thread sleeps for back to it: the caller claimed it and touches it

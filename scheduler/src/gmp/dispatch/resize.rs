@@ -20,10 +20,10 @@
 
 use std::ops::Deref;
 
-use gosched_runtime_sys::primitive::{Ordering::Relaxed, mutated};
+use gosched_runtime_sys::sync::primitive::{Ordering::Relaxed, mutated};
 
 use super::state::State;
-use super::{Dispatch, Seat};
+use super::{Dispatch, Remote};
 use crate::ds::idle::Idle;
 
 /// Where one P more comes from.
@@ -36,7 +36,7 @@ pub(crate) enum Grown<P> {
     Enough,
 }
 
-impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
+impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
     /// How many Ps are asked for.
     #[inline]
     pub(crate) fn procs(&self) -> usize {
@@ -72,7 +72,7 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
         self.publish_ps(&state);
     }
 
-    /// An idle P, if there are too many: to be [retired](Self::retire).
+    /// An idle P, if there are too many: to be [retired](Self::retire_p).
     pub(crate) fn take_excess(&self, idle: &Idle) -> Option<Box<P>> {
         let mut state = self.state.lock();
         if state.live <= state.target {
@@ -86,7 +86,7 @@ impl<P, S: Clone + Deref<Target = Seat<P>>> Dispatch<P, S> {
     }
 
     /// Retires `p`, which the caller has emptied, unless there are no longer too many.
-    pub(crate) fn retire(&self, p: Box<P>) -> Result<(), Box<P>> {
+    pub(crate) fn retire_p(&self, p: Box<P>) -> Result<(), Box<P>> {
         let mut state = self.state.lock();
         if state.live <= state.target && !mutated("resize.retires_regardless") {
             return Err(p);

@@ -5,12 +5,12 @@ use std::mem;
 use std::ops::Deref;
 use std::ptr;
 
-use super::remote::{ASLEEP, IN_LINE, Seat};
-use gosched_runtime_sys::primitive::Ordering::Relaxed;
+use super::remote::{ASLEEP, IN_LINE, Remote};
+use gosched_runtime_sys::sync::primitive::Ordering::Relaxed;
 
 /// An M that owns ready Gs and waits for a P.
 pub(super) struct InLine<S> {
-    pub(super) seat: S,
+    pub(super) remote: S,
     pub(super) since: u64,
     pub(super) woken: bool,
     /// A home M whose P was taken from it, and which comes back to what it owns.
@@ -18,11 +18,11 @@ pub(super) struct InLine<S> {
 }
 
 struct Asleep<S> {
-    seat: S,
+    remote: S,
     /// It runs what any M may run; not so a lent thread that is about to leave.
     takes_any: bool,
     /// It was a home M when it fell asleep, and runs anything.
-    home: bool,
+    resident: bool,
 }
 
 /// Nothing here is allocated or freed but by `make_room` and `make_room_for_ps`.
@@ -38,13 +38,13 @@ pub(super) struct State<P, S> {
     line: VecDeque<InLine<S>>,
     /// How many in the line return, and how many of those asleep are home Ms that run anything.
     pub(super) returning: usize,
-    pub(super) homes_asleep: usize,
+    pub(super) residents_asleep: usize,
     /// No M could be made for published work: the next one that would sleep looks again.
-    pub(super) recall: bool,
+    pub(super) look_again: bool,
     pub(super) closed: bool,
 }
 
-impl<P, S: Deref<Target = Seat<P>>> State<P, S> {
+impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
     pub(super) fn new(idle: Vec<Box<P>>) -> Self {
         let made = idle.len();
         Self {
@@ -56,8 +56,8 @@ impl<P, S: Deref<Target = Seat<P>>> State<P, S> {
             asleep: Vec::new(),
             line: VecDeque::new(),
             returning: 0,
-            homes_asleep: 0,
-            recall: false,
+            residents_asleep: 0,
+            look_again: false,
             closed: false,
         }
     }
@@ -93,10 +93,10 @@ impl<P, S: Deref<Target = Seat<P>>> State<P, S> {
 
     /// The M stands in the line from here on: at its end, or, if it returns, behind the others that
     /// do.
-    pub(super) fn stand_in_line(&mut self, seat: S, since: u64, returns: bool) {
-        seat.word.store(IN_LINE, Relaxed);
+    pub(super) fn stand_in_line(&mut self, remote: S, since: u64, returns: bool) {
+        remote.status.store(IN_LINE, Relaxed);
         let at = if returns { self.returning } else { self.line.len() };
-        self.line.insert(at, InLine { seat, since, woken: false, returns });
+        self.line.insert(at, InLine { remote, since, woken: false, returns });
         self.returning += usize::from(returns);
     }
 
@@ -111,49 +111,49 @@ impl<P, S: Deref<Target = Seat<P>>> State<P, S> {
     pub(super) fn leave_line(&mut self, at: usize) -> Option<S> {
         let left = self.line.remove(at)?;
         self.returning -= usize::from(left.returns);
-        Some(left.seat)
+        Some(left.remote)
     }
 
     /// Where in the line an M stands.
-    pub(super) fn place(&mut self, seat: &S) -> Option<(usize, &mut InLine<S>)> {
-        self.line.iter_mut().enumerate().find(|(_, l)| ptr::eq(&*l.seat, &**seat))
+    pub(super) fn place(&mut self, remote: &S) -> Option<(usize, &mut InLine<S>)> {
+        self.line.iter_mut().enumerate().find(|(_, l)| ptr::eq(&*l.remote, &**remote))
     }
 
     /// The M sleeps from here on.
-    pub(super) fn fall_asleep(&mut self, seat: S, takes_any: bool) {
-        seat.word.store(ASLEEP, Relaxed);
-        let home = takes_any && seat.is_home();
-        self.homes_asleep += usize::from(home);
-        self.asleep.push(Asleep { seat, takes_any, home });
+    pub(super) fn fall_asleep(&mut self, remote: S, takes_any: bool) {
+        remote.status.store(ASLEEP, Relaxed);
+        let resident = takes_any && remote.is_resident();
+        self.residents_asleep += usize::from(resident);
+        self.asleep.push(Asleep { remote, takes_any, resident });
     }
 
     /// An M that runs anything: a home M if one sleeps, for what it starts stays with it; else the
     /// one that fell asleep last.
     pub(super) fn pop_asleep(&mut self) -> Option<S> {
-        let home = if self.homes_asleep > 0 {
-            self.asleep.iter().rposition(|sleeper| sleeper.home)
+        let resident = if self.residents_asleep > 0 {
+            self.asleep.iter().rposition(|sleeper| sleeper.resident)
         } else {
             None
         };
-        let at = home.or_else(|| self.asleep.iter().rposition(|sleeper| sleeper.takes_any))?;
+        let at = resident.or_else(|| self.asleep.iter().rposition(|sleeper| sleeper.takes_any))?;
         Some(self.wake(at))
     }
 
     /// How many Ms sleep.
-    pub(super) fn asleep_count(&self) -> usize {
+    pub(super) fn sleepers(&self) -> usize {
         self.asleep.len()
     }
 
     /// This very M, if it is asleep.
-    pub(super) fn take_asleep(&mut self, seat: &S) -> Option<S> {
-        let at = self.asleep.iter().position(|sleeper| ptr::eq(&*sleeper.seat, &**seat))?;
+    pub(super) fn take_asleep(&mut self, remote: &S) -> Option<S> {
+        let at = self.asleep.iter().position(|sleeper| ptr::eq(&*sleeper.remote, &**remote))?;
         Some(self.wake(at))
     }
 
     fn wake(&mut self, at: usize) -> S {
         let woken = self.asleep.swap_remove(at);
-        self.homes_asleep -= usize::from(woken.home);
-        woken.seat
+        self.residents_asleep -= usize::from(woken.resident);
+        woken.remote
     }
 
     /// Whether an M sleeps that runs anything.
@@ -167,11 +167,11 @@ impl<P, S: Deref<Target = Seat<P>>> State<P, S> {
 
     /// The M that fell asleep last.
     pub(super) fn last_asleep(&self) -> Option<&S> {
-        self.asleep.last().map(|sleeper| &sleeper.seat)
+        self.asleep.last().map(|sleeper| &sleeper.remote)
     }
 
     pub(super) fn sleeper(&self, at: usize) -> Option<&S> {
-        self.asleep.get(at).map(|sleeper| &sleeper.seat)
+        self.asleep.get(at).map(|sleeper| &sleeper.remote)
     }
 }
 

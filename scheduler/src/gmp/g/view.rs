@@ -3,47 +3,47 @@
 use std::panic::Location;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{G, Own};
-use crate::gmp::wait_reason::Why;
+use super::{G, GOwned};
+use crate::gmp::wait_reason::WaitReason;
 
 /// A goroutine as it was at a moment.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Look {
+pub(crate) struct GView {
     pub(crate) id: u64,
     pub(crate) begun: bool,
     pub(crate) parked: bool,
-    pub(crate) why: Why,
+    pub(crate) why: WaitReason,
     pub(crate) made_at: Option<&'static Location<'static>>,
     /// Where its own part lies: at the head of its stack, if it has one. Null before it has begun.
-    own: *const Own,
+    owned: *const GOwned,
 }
 
-impl Look {
+impl GView {
     /// An address in its stack, if it has begun and has one of its own; somewhere else if not.
     pub(crate) fn stack(&self) -> usize {
-        self.own.addr()
+        self.owned.addr()
     }
 }
 
 impl G {
     /// The goroutine as it is at this moment; `None` when the record is not in use, or changes
     /// hands.
-    pub(crate) fn look(&self) -> Option<Look> {
+    pub(crate) fn view(&self) -> Option<GView> {
         let id = self.id();
-        let own = self.own.load(Relaxed).cast_const();
-        let look = Look {
+        let owned = self.owned.load(Relaxed).cast_const();
+        let view = GView {
             id,
-            begun: !own.is_null(),
+            begun: !owned.is_null(),
             parked: self.parker.is_parked(),
-            why: Why::of(self.why.load(Relaxed)),
+            why: WaitReason::of(self.why.load(Relaxed)),
             made_at: self.made(),
-            own,
+            owned,
         };
-        (id != 0 && id == self.id()).then_some(look)
+        (id != 0 && id == self.id()).then_some(view)
     }
 
     /// Whether it is still the goroutine that was looked at, where it was then.
-    pub(crate) fn is_still(&self, look: &Look) -> bool {
-        self.own.load(Relaxed).cast_const() == look.own && self.id() == look.id
+    pub(crate) fn is_still(&self, view: &GView) -> bool {
+        self.owned.load(Relaxed).cast_const() == view.owned && self.id() == view.id
     }
 }

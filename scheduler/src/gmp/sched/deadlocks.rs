@@ -5,26 +5,26 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 #[derive(Debug, Default)]
-pub(crate) struct Quiet {
+pub(crate) struct Deadlocks {
     seen: AtomicBool,
-    verdict: OnceLock<String>,
+    report: OnceLock<String>,
     bridges: AtomicUsize,
 }
 
-impl Quiet {
+impl Deadlocks {
     /// True for the first caller.
-    pub(crate) fn first(&self) -> bool {
+    pub(crate) fn first_time(&self) -> bool {
         !self.seen.swap(true, Relaxed)
     }
 
     /// It is a deadlock, and this is the report. Before the runtime is closed for it.
-    pub(crate) fn judge(&self, report: String) {
-        let _once = self.verdict.set(report);
+    pub(crate) fn declare(&self, text: String) {
+        let _once = self.report.set(text);
     }
 
     /// The report of the deadlock for which the runtime was closed.
-    pub(crate) fn verdict(&self) -> Option<&str> {
-        self.verdict.get().map(String::as_str)
+    pub(crate) fn report(&self) -> Option<&str> {
+        self.report.get().map(String::as_str)
     }
 
     /// A bridge leads into the runtime: any thread may come.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
-use gosched_runtime_sys::lock::Mutex;
+use gosched_runtime_sys::sync::lock::Mutex;
 
 use crate::gmp::g::Runnable;
 use crate::gmp::g_queue::Queue;

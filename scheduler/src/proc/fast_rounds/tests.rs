@@ -21,7 +21,7 @@ use crate::{Mode, Runtime, go, time, yield_now};
 
 /// In different ones of its tries a test begins at different distances from the round that looks
 /// everywhere.
-const TRIES: u32 = policy::LOOK_ROUND / 2;
+const TRIES: u32 = policy::GLOBAL_INTERVAL / 2;
 
 /// With one P and one M, and no sysmon.
 fn runtime() -> Runtime {
@@ -75,7 +75,7 @@ fn a_round_that_sysmon_asks_for_looks_everywhere() {
             while made.load(Acquire) == before {
                 thread::yield_now();
             }
-            current::with(|cx| cx.expect("a goroutine").m.pulse.urge());
+            current::with(|cx| cx.expect("a goroutine").m.progress.request_preempt());
             yields_until(|| ran.load(Relaxed) > before)
         })
     });
@@ -106,7 +106,7 @@ fn no_round_follows_without_the_p() {
             went_on.store(false, Relaxed);
             let p = current::with(|cx| {
                 let m = cx.expect("a goroutine").m;
-                sched.take_from(m, &m.table.judge()).expect("it lies on the table")
+                sched.take_from(m, &m.p.observe()).expect("it lies on the table")
             });
             give.send(p).expect("it is there");
             yield_now();

@@ -1,7 +1,7 @@
 //! The condition variable without its mutex: a queue, and whether somebody may be in it.
 //!
 //! No notification is lost: the mutex goes when the waiter is in the queue. So who changes what the
-//! mutex guards, and notifies after it, comes after the waiter's entry, and sees `waited_for`, by
+//! mutex guards, and notifies after it, comes after the waiter's entry, and sees `wait_reason`, by
 //! way of the mutex.
 //!
 //! # Safety
@@ -11,20 +11,20 @@
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::{AtomicBool, Ordering, const_fn, mutated};
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::{AtomicBool, Ordering, const_fn, mutated};
 use std::time::Instant;
 
-use crate::wait::park::Parks;
-use crate::wait::parked::{Passed, Place, Step, line_up};
-use crate::wait::waiter::{Popped, Rouse, Roused, WaitList};
-use crate::wait::wake::let_all_go;
+use crate::wait::park::Park;
+use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
+use crate::wait::waiter::{Popped, Unpark, WaitList, Wakeup};
+use crate::wait::wake::wake_all;
 
-pub(crate) struct RawCondvar<K: Rouse> {
+pub(crate) struct RawCondvar<K: Unpark> {
     queue: Mutex<WaitList<(), K>>,
     /// Whether somebody may be in the queue. Set by who begins to wait, which has the mutex: so who
     /// has it later sees it.
-    waited_for: AtomicBool,
+    wait_reason: AtomicBool,
 }
 
 /// How a wait ended that was not cancelled.
@@ -34,58 +34,58 @@ pub(crate) enum Ended {
     TimedOut,
 }
 
-impl<K: Rouse> RawCondvar<K> {
+impl<K: Unpark> RawCondvar<K> {
     const_fn! {
         pub(crate) fn new() -> Self {
-            Self { queue: Mutex::new(WaitList::new()), waited_for: AtomicBool::new(false) }
+            Self { queue: Mutex::new(WaitList::new()), wait_reason: AtomicBool::new(false) }
         }
     }
 
     /// Enters the queue, unlocks, which does not unwind, and waits. It does not lock again.
-    pub(crate) fn wait<P: Parks<Target = K>>(
+    pub(crate) fn wait<P: Park<Target = K>>(
         &self,
-        unlock: impl FnOnce() -> Option<Roused<K>>,
+        unlock: impl FnOnce() -> Option<Wakeup<K>>,
         deadline: Option<Instant>,
         begin: impl FnOnce() -> P,
     ) -> Ended {
         let mut unlock = Some(unlock);
         if mutated("condvar.unlocks_first") {
-            unlock.take().and_then(|unlock| unlock()).into_iter().for_each(Roused::now);
+            unlock.take().and_then(|unlock| unlock()).into_iter().for_each(Wakeup::now);
         }
         let look = |_: &mut WaitList<(), K>| {
-            self.waited_for.store(true, Ordering::Relaxed);
-            Step::<(), ()>::Wait(None)
+            self.wait_reason.store(true, Ordering::Relaxed);
+            Look::<(), ()>::Wait(None)
         };
         let unlocked = || unlock.and_then(|unlock| unlock());
         // SAFETY: the list is what lies under that lock, and is not replaced. Unlocking does not
         // unwind.
         match unsafe {
-            line_up(&self.queue, Place::behind(|list| list), begin, deadline, look, unlocked)
+            wait_for(&self.queue, WaitIn::behind(|list| list), begin, deadline, look, unlocked)
         } {
-            Passed::AtOnce(()) | Passed::Served(_) => Ended::Notified,
-            Passed::TimedOut => Ended::TimedOut,
-            Passed::Cancelled(parking) => parking.raise(),
+            WaitedFor::AtOnce(()) | WaitedFor::Served(_) => Ended::Notified,
+            WaitedFor::TimedOut => Ended::TimedOut,
+            WaitedFor::Cancelled(parking) => parking.raise(),
         }
     }
 
     /// Lets the longest waiting one go, if anybody waits.
     pub(crate) fn notify_one(&self) {
-        if !self.waited_for.load(Ordering::Relaxed) {
+        if !self.wait_reason.load(Ordering::Relaxed) {
             return;
         }
         let mut queue = self.queue.lock();
-        let roused = queue.pop().map(Popped::dismiss);
+        let wakeup = queue.pop().map(Popped::finish);
         if queue.is_empty() || mutated("condvar.forgets_the_rest") {
-            self.waited_for.store(false, Ordering::Relaxed);
+            self.wait_reason.store(false, Ordering::Relaxed);
         }
         drop(queue);
-        roused.into_iter().for_each(Roused::now);
+        wakeup.into_iter().for_each(Wakeup::now);
     }
 
     /// Lets everybody go who waits now.
     pub(crate) fn notify_all(&self) {
-        if self.waited_for.load(Ordering::Relaxed) {
-            let_all_go(&self.queue, self.queue.lock(), |list| list);
+        if self.wait_reason.load(Ordering::Relaxed) {
+            wake_all(&self.queue, self.queue.lock(), |list| list);
         }
     }
 }

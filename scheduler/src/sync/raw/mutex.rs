@@ -33,14 +33,14 @@
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, const_fn, mutated};
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, const_fn, mutated};
 use std::time::Instant;
 
-use crate::wait::park::Parks;
-use crate::wait::parked::{Passed, Place, Step, line_up};
+use crate::wait::park::Park;
+use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
 use crate::wait::polled::{PolledNode, Standing, leave_list, poll_in_list};
-use crate::wait::waiter::{End, Popped, Rouse, Roused, WaitList};
+use crate::wait::waiter::{End, Popped, Unpark, WaitList, Wakeup};
 use std::task::Waker;
 
 const LOCKED: u32 = 1;
@@ -52,7 +52,7 @@ const WOKEN: u32 = 4;
 const STARVING_NS: u64 = 1_000_000;
 
 #[derive(Debug)]
-pub(crate) struct RawMutex<K: Rouse> {
+pub(crate) struct RawMutex<K: Unpark> {
     word: AtomicU32,
     queue: Mutex<Queue<K>>,
 }
@@ -79,7 +79,7 @@ impl<K> Queue<K> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimedOut;
 
-impl<K: Rouse> RawMutex<K> {
+impl<K: Unpark> RawMutex<K> {
     const_fn! {
         pub(crate) fn new() -> Self {
             Self {
@@ -115,7 +115,7 @@ impl<K: Rouse> RawMutex<K> {
 
     /// Takes the lock, waiting for it at longest until the deadline.
     #[inline]
-    pub(crate) fn lock<P: Parks<Target = K>>(
+    pub(crate) fn lock<P: Park<Target = K>>(
         &self,
         deadline: Option<Instant>,
         begin: impl Fn() -> P,
@@ -124,7 +124,7 @@ impl<K: Rouse> RawMutex<K> {
     }
 
     #[cold]
-    fn lock_slow<P: Parks<Target = K>>(
+    fn lock_slow<P: Park<Target = K>>(
         &self,
         deadline: Option<Instant>,
         begin: impl Fn() -> P,
@@ -132,20 +132,20 @@ impl<K: Rouse> RawMutex<K> {
         let since = K::now_ns();
         let mut end = End::Back;
         loop {
-            let place = Place { end, ..Place::behind(Queue::parked) };
+            let place = WaitIn { end, ..WaitIn::behind(Queue::parked) };
             let woken = end == End::Front;
             let mut tried = false;
             let look = |_: &mut Queue<K>| {
                 // WOKEN is this waiter's to clear once, at the first look after it was let go.
                 let mine = woken && !std::mem::replace(&mut tried, true);
-                if self.take_or_queue(mine) { Step::Done(()) } else { Step::Wait(Some(since)) }
+                if self.take_or_queue(mine) { Look::Done(()) } else { Look::Wait(Some(since)) }
             };
             // SAFETY: the list lies under that lock, for as long as the mutex, and is not replaced.
-            match unsafe { line_up(&self.queue, place, &begin, deadline, look, || None) } {
-                Passed::AtOnce(()) | Passed::Served(None) => return Ok(()),
-                Passed::Served(Some(_since)) => end = End::Front,
-                Passed::TimedOut => return Err(TimedOut),
-                Passed::Cancelled(parking) => parking.raise(),
+            match unsafe { wait_for(&self.queue, place, &begin, deadline, look, || None) } {
+                WaitedFor::AtOnce(()) | WaitedFor::Served(None) => return Ok(()),
+                WaitedFor::Served(Some(_since)) => end = End::Front,
+                WaitedFor::TimedOut => return Err(TimedOut),
+                WaitedFor::Cancelled(parking) => parking.raise(),
             }
         }
     }
@@ -173,7 +173,7 @@ impl<K: Rouse> RawMutex<K> {
     /// Gives the lock back, or over. Who has to be woken for it.
     #[inline]
     #[must_use = "a waiter that was let go must be woken"]
-    pub(crate) fn unlock(&self) -> Option<Roused<K>> {
+    pub(crate) fn unlock(&self) -> Option<Wakeup<K>> {
         let order =
             if mutated("mutex.unlock_relaxed") { Ordering::Relaxed } else { Ordering::Release };
         // ORDERING[mutex.lock]: partner are the acquiring operations that set LOCKED.
@@ -184,7 +184,7 @@ impl<K: Rouse> RawMutex<K> {
     }
 
     #[cold]
-    fn unlock_slow(&self, mut word: u32) -> Option<Roused<K>> {
+    fn unlock_slow(&self, mut word: u32) -> Option<Wakeup<K>> {
         // The one that was let go before will try again: it is enough.
         while word & WOKEN != 0 {
             // ORDERING[mutex.lock]: partner are the acquiring operations that set LOCKED.
@@ -204,15 +204,15 @@ impl<K: Rouse> RawMutex<K> {
             .peek()
             .is_some_and(|since| K::now_ns().saturating_sub(since) >= STARVING_NS);
         if starving && let Some(next) = queue.parked.pop() {
-            let (_handed_over, roused) = next.take();
+            let (_handed_over, wakeup) = next.take();
             if mutated("mutex.hand_over_unlocked") {
                 self.word.store(QUEUED, Ordering::Relaxed);
             }
-            return Some(roused);
+            return Some(wakeup);
         }
-        let next = queue.parked.pop().map(Popped::dismiss);
+        let next = queue.parked.pop().map(Popped::finish);
         let woken = if next.is_some() { WOKEN } else { 0 };
-        let next = next.or_else(|| queue.polling.pop().map(Popped::dismiss));
+        let next = next.or_else(|| queue.polling.pop().map(Popped::finish));
         let queued = if queue.parked.is_empty() && queue.polling.is_empty() { 0 } else { QUEUED };
         // A store: while LOCKED is set and the queue's lock is held, nobody changes the word.
         // ORDERING[mutex.lock]: partner are the acquiring operations that set LOCKED.
@@ -250,7 +250,7 @@ impl<K: Rouse> RawMutex<K> {
             // If the mutex is taken, who unlocks it finds the next one.
             let pass_on =
                 standing == Standing::Woken && !self.is_locked() && !mutated("mutex.keeps_wake_up");
-            if pass_on { queue.polling.pop().map(Popped::dismiss) } else { None }
+            if pass_on { queue.polling.pop().map(Popped::finish) } else { None }
         };
         // SAFETY: it waits in this list, if at all.
         unsafe { leave_list(&self.queue, |queue| &mut queue.polling, node, next) }

@@ -9,22 +9,22 @@
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, const_fn, mutated};
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, const_fn, mutated};
 use std::time::Instant;
 
 use crate::sync::raw::mutex::TimedOut;
-use crate::wait::park::Parks;
-use crate::wait::parked::{Passed, Place, Step, line_up};
-use crate::wait::waiter::{Rouse, WaitList};
-use crate::wait::wake::let_all_go;
+use crate::wait::park::Park;
+use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
+use crate::wait::waiter::{Unpark, WaitList};
+use crate::wait::wake::wake_all;
 
 const NEW: u32 = 0;
 const RUNNING: u32 = 1;
 const DONE: u32 = 2;
 const POISONED: u32 = 3;
 
-pub(crate) struct RawOnce<K: Rouse> {
+pub(crate) struct RawOnce<K: Unpark> {
     word: AtomicU32,
     queue: Mutex<WaitList<(), K>>,
 }
@@ -39,12 +39,12 @@ pub(crate) enum Found {
 }
 
 /// The doing: until it is [`finish`](Self::finish)ed, others wait. Dropped before, it has failed.
-pub(crate) struct Doing<'a, K: Rouse> {
+pub(crate) struct Doing<'a, K: Unpark> {
     once: &'a RawOnce<K>,
     failed: u32,
 }
 
-impl<K: Rouse> RawOnce<K> {
+impl<K: Unpark> RawOnce<K> {
     const_fn! {
         pub(crate) fn new() -> Self {
             Self { word: AtomicU32::new(NEW), queue: Mutex::new(WaitList::new()) }
@@ -73,45 +73,45 @@ impl<K: Rouse> RawOnce<K> {
     }
 
     /// Done, or the caller's to do. Waits while somebody else is at it.
-    pub(crate) fn begin<P: Parks<Target = K>>(&self, begin: impl Fn() -> P) -> Found {
+    pub(crate) fn begin<P: Park<Target = K>>(&self, begin: impl Fn() -> P) -> Found {
         loop {
             let look = |_: &mut WaitList<(), K>| match self.word.load(Ordering::Relaxed) {
-                RUNNING => Step::Wait(None),
-                DONE => Step::Done(Found::Done),
+                RUNNING => Look::Wait(None),
+                DONE => Look::Done(Found::Done),
                 other => {
                     self.word.store(RUNNING, Ordering::Relaxed);
-                    Step::Done(Found::Mine { poisoned: other == POISONED })
+                    Look::Done(Found::Mine { poisoned: other == POISONED })
                 }
             };
             // SAFETY: the list is what lies under that lock, and is not replaced.
             match unsafe {
-                line_up(&self.queue, Place::behind(|list| list), &begin, None, look, || None)
+                wait_for(&self.queue, WaitIn::behind(|list| list), &begin, None, look, || None)
             } {
-                Passed::AtOnce(found) => return found,
-                Passed::Served(_) | Passed::TimedOut => {}
-                Passed::Cancelled(parking) => parking.raise(),
+                WaitedFor::AtOnce(found) => return found,
+                WaitedFor::Served(_) | WaitedFor::TimedOut => {}
+                WaitedFor::Cancelled(parking) => parking.raise(),
             }
         }
     }
 
     /// Waits until it is done, by whomever, at longest until the deadline.
-    pub(crate) fn wait<P: Parks<Target = K>>(
+    pub(crate) fn wait<P: Park<Target = K>>(
         &self,
         deadline: Option<Instant>,
         begin: impl Fn() -> P,
     ) -> Result<(), TimedOut> {
         while !self.is_done() {
             let look = |_: &mut WaitList<(), K>| match self.word.load(Ordering::Relaxed) {
-                DONE => Step::Done(()),
-                _ => Step::Wait(None),
+                DONE => Look::Done(()),
+                _ => Look::Wait(None),
             };
             // SAFETY: the list is what lies under that lock, and is not replaced.
             match unsafe {
-                line_up(&self.queue, Place::behind(|list| list), &begin, deadline, look, || None)
+                wait_for(&self.queue, WaitIn::behind(|list| list), &begin, deadline, look, || None)
             } {
-                Passed::AtOnce(()) | Passed::Served(_) => {}
-                Passed::TimedOut => return Err(TimedOut),
-                Passed::Cancelled(parking) => parking.raise(),
+                WaitedFor::AtOnce(()) | WaitedFor::Served(_) => {}
+                WaitedFor::TimedOut => return Err(TimedOut),
+                WaitedFor::Cancelled(parking) => parking.raise(),
             }
         }
         Ok(())
@@ -123,7 +123,7 @@ impl<K: Rouse> RawOnce<K> {
     }
 }
 
-impl<K: Rouse> Doing<'_, K> {
+impl<K: Unpark> Doing<'_, K> {
     /// It is done.
     pub(crate) fn finish(self) {
         self.end(DONE);
@@ -139,11 +139,11 @@ impl<K: Rouse> Doing<'_, K> {
         if mutated("once.lets_nobody_go") {
             return;
         }
-        let_all_go(&self.once.queue, self.once.queue.lock(), |list| list);
+        wake_all(&self.once.queue, self.once.queue.lock(), |list| list);
     }
 }
 
-impl<K: Rouse> Drop for Doing<'_, K> {
+impl<K: Unpark> Drop for Doing<'_, K> {
     fn drop(&mut self) {
         self.end(self.failed);
     }

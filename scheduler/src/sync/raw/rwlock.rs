@@ -32,23 +32,23 @@
 
 #![expect(unsafe_code, reason = "waits in its own queues")]
 
-use gosched_runtime_sys::lock::{Mutex, MutexGuard};
-use gosched_runtime_sys::primitive::{AtomicUsize, Ordering, const_fn, mutated};
+use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
+use gosched_runtime_sys::sync::primitive::{AtomicUsize, Ordering, const_fn, mutated};
 use std::task::Waker;
 use std::time::Instant;
 
 use crate::sync::raw::mutex::TimedOut;
-use crate::wait::park::Parks;
-use crate::wait::parked::{Passed, Place, Step, line_up};
+use crate::wait::park::Park;
+use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
 use crate::wait::polled::{PolledNode, Standing, leave_list, poll_in_list};
-use crate::wait::waiter::{Popped, Rouse, Roused, WaitList};
+use crate::wait::waiter::{Popped, Unpark, WaitList, Wakeup};
 
 const WRITER: usize = 1;
 const QUEUED: usize = 2;
 const READER: usize = 4;
 
 #[derive(Debug)]
-pub(crate) struct RawRwLock<K: Rouse> {
+pub(crate) struct RawRwLock<K: Unpark> {
     word: AtomicUsize,
     queues: Mutex<Queues<K>>,
 }
@@ -73,7 +73,7 @@ impl<K> std::fmt::Debug for Queues<K> {
     }
 }
 
-impl<K: Rouse> Queues<K> {
+impl<K: Unpark> Queues<K> {
     fn readers(&mut self) -> &mut WaitList<(), K> {
         &mut self.readers
     }
@@ -88,7 +88,7 @@ impl<K: Rouse> Queues<K> {
     }
 }
 
-impl<K: Rouse> RawRwLock<K> {
+impl<K: Unpark> RawRwLock<K> {
     const_fn! {
         pub(crate) fn new() -> Self {
             Self {
@@ -169,7 +169,7 @@ impl<K: Rouse> RawRwLock<K> {
     }
 
     /// Takes the lock for reading, waiting for it at longest until the deadline.
-    pub(crate) fn read<P: Parks<Target = K>>(
+    pub(crate) fn read<P: Park<Target = K>>(
         &self,
         deadline: Option<Instant>,
         begin: impl FnOnce() -> P,
@@ -181,7 +181,7 @@ impl<K: Rouse> RawRwLock<K> {
     }
 
     /// Takes the lock for writing, waiting for it at longest until the deadline.
-    pub(crate) fn write<P: Parks<Target = K>>(
+    pub(crate) fn write<P: Park<Target = K>>(
         &self,
         deadline: Option<Instant>,
         begin: impl FnOnce() -> P,
@@ -193,7 +193,7 @@ impl<K: Rouse> RawRwLock<K> {
     }
 
     #[cold]
-    fn wait<P: Parks<Target = K>>(
+    fn wait<P: Park<Target = K>>(
         &self,
         list: fn(&mut Queues<K>) -> &mut WaitList<(), K>,
         deadline: Option<Instant>,
@@ -203,17 +203,18 @@ impl<K: Rouse> RawRwLock<K> {
         let look = |queues: &mut Queues<K>| {
             // First QUEUED, then the look: who leaves after it comes here, and finds this waiter.
             self.word.fetch_or(QUEUED, Ordering::Relaxed);
-            if enter(queues) { Step::Done(()) } else { Step::Wait(None) }
+            if enter(queues) { Look::Done(()) } else { Look::Wait(None) }
         };
         // SAFETY: the list lies under that lock, for as long as this one, and is not replaced.
-        match unsafe { line_up(&self.queues, Place::behind(list), begin, deadline, look, || None) }
-        {
-            Passed::AtOnce(()) | Passed::Served(_) => Ok(()),
-            Passed::TimedOut => {
+        match unsafe {
+            wait_for(&self.queues, WaitIn::behind(list), begin, deadline, look, || None)
+        } {
+            WaitedFor::AtOnce(()) | WaitedFor::Served(_) => Ok(()),
+            WaitedFor::TimedOut => {
                 self.serve();
                 Err(TimedOut)
             }
-            Passed::Cancelled(parking) => {
+            WaitedFor::Cancelled(parking) => {
                 // A writer that gives up may have kept readers waiting.
                 self.serve();
                 parking.raise()
@@ -263,9 +264,9 @@ impl<K: Rouse> RawRwLock<K> {
             // ORDERING[rwlock.lock]: partner are the acquiring operations.
             self.word.fetch_add(step, Ordering::Release);
             step = READER;
-            let roused = reader.dismiss();
+            let wakeup = reader.finish();
             drop(queues);
-            roused.now();
+            wakeup.now();
             queues = self.queues.lock();
         }
         if step != READER {
@@ -297,19 +298,19 @@ impl<K: Rouse> RawRwLock<K> {
             } else {
                 None
             };
-            let Some(roused) = next.map(Popped::dismiss) else { break };
+            let Some(wakeup) = next.map(Popped::finish) else { break };
             drop(queues);
-            roused.now();
+            wakeup.now();
             queues = self.queues.lock();
         }
-        let next = self.settle(&mut queues);
+        let next = self.pass_to_futures(&mut queues);
         drop(queues);
-        next.into_iter().for_each(Roused::now);
+        next.into_iter().for_each(Wakeup::now);
     }
 
     /// With the queues in hand, when all were let in who park and could be: a future to let go.
     /// Without anybody who waits, QUEUED goes.
-    fn settle(&self, queues: &mut Queues<K>) -> Option<Roused<K>> {
+    fn pass_to_futures(&self, queues: &mut Queues<K>) -> Option<Wakeup<K>> {
         if !queues.nobody_parks() {
             return None;
         }
@@ -321,7 +322,7 @@ impl<K: Rouse> RawRwLock<K> {
         };
         let next =
             if may_try && !mutated("rwlock.forget_futures") { queues.polling.pop() } else { None };
-        let next = next.map(Popped::dismiss);
+        let next = next.map(Popped::finish);
         if queues.polling.is_empty() {
             self.word.fetch_and(!QUEUED, Ordering::Relaxed);
         }
@@ -357,7 +358,7 @@ impl<K: Rouse> RawRwLock<K> {
                 node,
                 waker,
                 look,
-                |queues| self.settle(queues),
+                |queues| self.pass_to_futures(queues),
             )
         }
     }
@@ -366,7 +367,7 @@ impl<K: Rouse> RawRwLock<K> {
     pub(crate) fn leave(&self, node: &PolledNode<Wants, K>) {
         let next = |queues: &mut Queues<K>, standing| {
             let pass_on = standing != Standing::Idle && !mutated("rwlock.keeps_wake_up");
-            if pass_on { self.settle(queues) } else { None }
+            if pass_on { self.pass_to_futures(queues) } else { None }
         };
         // SAFETY: it waits in this list, if at all.
         unsafe { leave_list(&self.queues, |queues| &mut queues.polling, node, next) }

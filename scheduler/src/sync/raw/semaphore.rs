@@ -17,15 +17,15 @@
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::{AtomicUsize, Ordering, const_fn, mutated};
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::{AtomicUsize, Ordering, const_fn, mutated};
 use std::task::Waker;
 use std::time::Instant;
 
-use crate::wait::park::Parks;
-use crate::wait::parked::{Passed, Place, Step, line_up};
+use crate::wait::park::Park;
+use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
 use crate::wait::polled::{PolledNode, Standing, leave_list, poll_in_list};
-use crate::wait::waiter::{Popped, Rouse, Roused, WaitList};
+use crate::wait::waiter::{Popped, Unpark, WaitList, Wakeup};
 
 const QUEUED: usize = 1;
 const ONE: usize = 2;
@@ -34,7 +34,7 @@ const ONE: usize = 2;
 pub(crate) const MAX: usize = usize::MAX >> 1;
 
 #[derive(Debug)]
-pub(crate) struct RawSemaphore<K: Rouse> {
+pub(crate) struct RawSemaphore<K: Unpark> {
     word: AtomicUsize,
     queue: Mutex<Queue<K>>,
 }
@@ -61,7 +61,7 @@ impl<K> Queue<K> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotHad;
 
-impl<K: Rouse> RawSemaphore<K> {
+impl<K: Unpark> RawSemaphore<K> {
     const_fn! {
         pub(crate) fn new(permits: usize) -> Self {
             Self {
@@ -100,7 +100,7 @@ impl<K: Rouse> RawSemaphore<K> {
     }
 
     /// Takes `n` permits, waiting for them at longest until the deadline.
-    pub(crate) fn acquire<P: Parks<Target = K>>(
+    pub(crate) fn acquire<P: Park<Target = K>>(
         &self,
         n: usize,
         deadline: Option<Instant>,
@@ -111,20 +111,20 @@ impl<K: Rouse> RawSemaphore<K> {
         }
         let look = |queue: &mut Queue<K>| {
             if self.take_or_queue(n, queue.parked.is_empty()) {
-                Step::Done(())
+                Look::Done(())
             } else {
-                Step::Wait(Some(n))
+                Look::Wait(Some(n))
             }
         };
-        let place = Place::behind(Queue::parked);
+        let place = WaitIn::behind(Queue::parked);
         // SAFETY: the list lies under that lock, for as long as the semaphore, and is not replaced.
-        match unsafe { line_up(&self.queue, place, begin, deadline, look, || None) } {
-            Passed::AtOnce(()) | Passed::Served(_) => Ok(()),
-            Passed::TimedOut => {
+        match unsafe { wait_for(&self.queue, place, begin, deadline, look, || None) } {
+            WaitedFor::AtOnce(()) | WaitedFor::Served(_) => Ok(()),
+            WaitedFor::TimedOut => {
                 self.release(0);
                 Err(NotHad)
             }
-            Passed::Cancelled(parking) => {
+            WaitedFor::Cancelled(parking) => {
                 self.release(0);
                 parking.raise()
             }
@@ -179,32 +179,32 @@ impl<K: Rouse> RawSemaphore<K> {
         self.word.fetch_add(n * ONE, Ordering::Release);
         loop {
             let wanted = queue.parked.peek().filter(|wanted| self.available() >= *wanted);
-            let roused = wanted.and_then(|wanted| {
-                let (_handed_over, roused) = queue.parked.pop()?.take();
+            let wakeup = wanted.and_then(|wanted| {
+                let (_handed_over, wakeup) = queue.parked.pop()?.take();
                 self.word.fetch_sub(wanted * ONE, Ordering::Relaxed);
-                Some(roused)
+                Some(wakeup)
             });
-            let Some(roused) = roused else { break };
+            let Some(wakeup) = wakeup else { break };
             drop(queue);
-            roused.now();
+            wakeup.now();
             if mutated("semaphore.serve_once") {
                 return;
             }
             queue = self.queue.lock();
         }
-        let next = self.settle(&mut queue);
+        let next = self.pass_to_futures(&mut queue);
         drop(queue);
-        next.into_iter().for_each(Roused::now);
+        next.into_iter().for_each(Wakeup::now);
     }
 
     /// Under the queue's lock, when nobody is left whom the permits are enough for: a future to let
     /// go.
-    fn settle(&self, queue: &mut Queue<K>) -> Option<Roused<K>> {
+    fn pass_to_futures(&self, queue: &mut Queue<K>) -> Option<Wakeup<K>> {
         if !queue.parked.is_empty() {
             return None;
         }
         let next =
-            if self.available() > 0 { queue.polling.pop().map(Popped::dismiss) } else { None };
+            if self.available() > 0 { queue.polling.pop().map(Popped::finish) } else { None };
         if queue.polling.is_empty() {
             // ORDERING[semaphore.permits]: partner are the acquiring operations: the permits were
             // released before the fast way to them is open again.
@@ -229,7 +229,7 @@ impl<K: Rouse> RawSemaphore<K> {
                 node,
                 waker,
                 look,
-                |queue| self.settle(queue),
+                |queue| self.pass_to_futures(queue),
             )
         }
     }
@@ -238,7 +238,7 @@ impl<K: Rouse> RawSemaphore<K> {
     pub(crate) fn leave(&self, node: &PolledNode<usize, K>) {
         let next = |queue: &mut Queue<K>, standing| {
             let pass_on = standing != Standing::Idle && !mutated("semaphore.keeps_wake_up");
-            if pass_on { self.settle(queue) } else { None }
+            if pass_on { self.pass_to_futures(queue) } else { None }
         };
         // SAFETY: it waits in this list, if at all.
         unsafe { leave_list(&self.queue, |queue| &mut queue.polling, node, next) }

@@ -14,20 +14,20 @@
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::{AtomicUsize, Ordering, mutated};
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::{AtomicUsize, Ordering, mutated};
 use std::task::Waker;
 use std::time::Instant;
 
 use crate::sync::raw::mutex::TimedOut;
-use crate::wait::park::Parks;
-use crate::wait::parked::{Passed, Place, Step, line_up};
+use crate::wait::park::Park;
+use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
 use crate::wait::polled::{PolledNode, Standing, leave_list, poll_in_list};
-use crate::wait::waiter::{Rouse, WaitList};
-use crate::wait::wake::let_go_before;
+use crate::wait::waiter::{Unpark, WaitList};
+use crate::wait::wake::wake_up_to;
 
 #[derive(Debug)]
-pub(crate) struct RawWaitGroup<K: Rouse> {
+pub(crate) struct RawWaitGroup<K: Unpark> {
     count: AtomicUsize,
     queue: Mutex<Queue<K>>,
 }
@@ -48,7 +48,7 @@ impl<K> std::fmt::Debug for Queue<K> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooOften;
 
-impl<K: Rouse> RawWaitGroup<K> {
+impl<K: Unpark> RawWaitGroup<K> {
     pub(crate) fn new() -> Self {
         let queue = Queue { parked: WaitList::new(), polling: WaitList::new() };
         Self { count: AtomicUsize::new(0), queue: Mutex::new(queue) }
@@ -86,8 +86,8 @@ impl<K: Rouse> RawWaitGroup<K> {
         let before = early.unwrap_or_else(|| self.count_down(1));
         if before == Ok(1) {
             let (parked, polling) = (queue.parked.mark(), queue.polling.mark());
-            let_go_before(&self.queue, queue, |queue| &mut queue.parked, parked);
-            let_go_before(&self.queue, self.queue.lock(), |queue| &mut queue.polling, polling);
+            wake_up_to(&self.queue, queue, |queue| &mut queue.parked, parked);
+            wake_up_to(&self.queue, self.queue.lock(), |queue| &mut queue.polling, polling);
         }
         before.map(drop).map_err(|_zero| TooOften)
     }
@@ -99,7 +99,7 @@ impl<K: Rouse> RawWaitGroup<K> {
     }
 
     /// Waits until the count is zero, at longest until the deadline.
-    pub(crate) fn wait<P: Parks<Target = K>>(
+    pub(crate) fn wait<P: Park<Target = K>>(
         &self,
         deadline: Option<Instant>,
         begin: impl FnOnce() -> P,
@@ -108,13 +108,13 @@ impl<K: Rouse> RawWaitGroup<K> {
             return Ok(());
         }
         let look =
-            |_: &mut Queue<K>| if self.is_done() { Step::Done(()) } else { Step::Wait(None) };
-        let place = Place::behind(|queue: &mut Queue<K>| &mut queue.parked);
+            |_: &mut Queue<K>| if self.is_done() { Look::Done(()) } else { Look::Wait(None) };
+        let place = WaitIn::behind(|queue: &mut Queue<K>| &mut queue.parked);
         // SAFETY: the list lies under that lock, for as long as the group, and is not replaced.
-        match unsafe { line_up(&self.queue, place, begin, deadline, look, || None) } {
-            Passed::AtOnce(()) | Passed::Served(_) => Ok(()),
-            Passed::TimedOut => Err(TimedOut),
-            Passed::Cancelled(parking) => parking.raise(),
+        match unsafe { wait_for(&self.queue, place, begin, deadline, look, || None) } {
+            WaitedFor::AtOnce(()) | WaitedFor::Served(_) => Ok(()),
+            WaitedFor::TimedOut => Err(TimedOut),
+            WaitedFor::Cancelled(parking) => parking.raise(),
         }
     }
 
