@@ -3,6 +3,7 @@
 //! Each rule is a function from sources to findings. One test runs it on the tree; another feeds it
 //! small sources that break it, so a rule that has gone blind fails too.
 
+mod bounds;
 mod layers;
 mod one_place;
 mod order;

@@ -6,7 +6,6 @@
 //! call said that it filled them.
 #![expect(unsafe_code, reason = "system and C library calls")]
 
-use super::descriptor::bounds_in_descriptor;
 use crate::sys::StackBounds;
 use std::ffi::{c_int, c_void};
 use std::mem::{MaybeUninit, size_of};
@@ -103,12 +102,7 @@ pub(crate) fn affinity_count() -> Option<usize> {
     if result == 0 { usize::try_from(count).ok() } else { None }
 }
 
-/// Where the calling thread's stack lies.
-pub(crate) fn query_stack_bounds() -> Option<StackBounds> {
-    bounds_in_descriptor().or_else(ask_stack_bounds)
-}
-
-/// What the C library says of that. On the main thread glibc reads `/proc/self/maps` (36 us), so
+/// What the C library says of where the calling thread's stack lies. On the main thread glibc reads `/proc/self/maps` (36 us), so
 /// the answer is worth keeping.
 pub(super) fn ask_stack_bounds() -> Option<StackBounds> {
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
