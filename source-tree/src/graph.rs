@@ -39,14 +39,16 @@ impl Graph {
     /// Returns the number of nodes on the longest chain of arrows. A cycle counts as one node.
     pub fn levels(&self) -> usize {
         let groups = self.groups();
+        let mut group_of = vec![0; self.names.len()];
+        for (number, group) in groups.iter().enumerate() {
+            group.iter().for_each(|node| group_of[*node] = number);
+        }
         let mut levels = vec![1; groups.len()];
         // No chain is longer than there are groups.
         for _ in 0..groups.len() {
-            for &(from, to) in &self.arrows {
-                let of = |node| groups.iter().position(|group| group.contains(&node));
-                if let (Some(from), Some(to)) = (of(from), of(to))
-                    && from != to
-                {
+            for (from, to) in self.arrows.iter().map(|(from, to)| (group_of[*from], group_of[*to]))
+            {
+                if from != to {
                     levels[from] = levels[from].max(levels[to] + 1);
                 }
             }

@@ -80,7 +80,7 @@ impl World {
                 self.wait_in_line(me)
             } else {
                 match self.dispatch.sleep(remote, &self.idle, true, has_mail, until_woken) {
-                    WaitedForP::NextP(given) => {
+                    WaitedForP::Got(given) => {
                         if given.searching {
                             let _it_looks_anyway = self.idle.stop_search();
                         }

@@ -98,7 +98,7 @@ impl World {
         loop {
             let has_mail = || self.inbox.load(Ordering::Relaxed) > 0;
             match self.dispatch.sleep(remote, &self.idle, true, has_mail, until_woken) {
-                WaitedForP::NextP(given) => return self.run(given.p),
+                WaitedForP::Got(given) => return self.run(given.p),
                 WaitedForP::Retry if has_mail() => {
                     let idle = self.dispatch.join_line(remote, &self.idle, 0, false);
                     return self.run(
@@ -176,7 +176,7 @@ fn enlisted_and_late() {
     world.dispatch.enlist(&world.remotes[1]);
     let m = beside(&world, |world| {
         match world.dispatch.wait_enlisted(&world.remotes[1], &world.idle, until_woken) {
-            WaitedForP::NextP(given) => world.run(given.p),
+            WaitedForP::Got(given) => world.run(given.p),
             WaitedForP::Retry | WaitedForP::Expired => {
                 unreachable!("it waits for as long as it takes")
             }
@@ -196,7 +196,7 @@ fn expires() {
     let m = beside(&world, |world| {
         let at_once = |_: &_| Slept::Expired;
         match world.dispatch.sleep(&world.remotes[1], &world.idle, true, || false, at_once) {
-            WaitedForP::NextP(given) => world.run(given.p),
+            WaitedForP::Got(given) => world.run(given.p),
             WaitedForP::Expired => {}
             WaitedForP::Retry | WaitedForP::Closed => unreachable!("nothing else happens"),
         }

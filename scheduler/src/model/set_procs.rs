@@ -171,7 +171,7 @@ impl World {
         loop {
             if hand.p.is_none() {
                 match self.dispatch.sleep(remote, &self.idle, true, || false, until_woken) {
-                    WaitedForP::NextP(given) => {
+                    WaitedForP::Got(given) => {
                         hand = Hand { p: Some(given.p), searching: given.searching }
                     }
                     WaitedForP::Retry => {

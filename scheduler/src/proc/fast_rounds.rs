@@ -4,18 +4,18 @@
 //! fair, and puts the P back: a read-modify-write and some hundred instructions, where the switch
 //! itself takes a dozen. Where settled Gs of one M wake each other, or yield in turn, every such
 //! round finds the same: nothing but the M's own queue. So a whole round that finds nothing else
-//! [grants](grant) the M a number of quick ones, each of which takes the next G from that queue and
+//! [grants](allow) the M a number of quick ones, each of which takes the next G from that queue and
 //! nothing else. What ends them early:
 //!
 //! - whoever takes the P in hand on this M (`Inside::acquire_p`): only so can something come into the P's
 //!   queues or timers;
-//! - what others may have done, and every round asks by plain loads ([`goes_on`]): the P was taken,
+//! - what others may have done, and every round asks by plain loads ([`may_continue`]): the P was taken,
 //!   something lies in the inbox, somebody stands in the line, a P is to be shed, a slice is over
 //!   or sysmon wants the M to look everywhere;
 //! - nothing in the own queue.
 //!
 //! What a whole round looks at once in so many rounds (`policy::GLOBAL_INTERVAL`), and the clock for its
-//! timers, keep their rhythm: a quick round counts, and the grant ends where one of them is due.
+//! timers, keep their rhythm: a quick round counts, and the allow ends where one of them is due.
 //!
 //! The P lies on the table meanwhile, so it can be taken in the middle of such a round. That is no
 //! different from its being taken right after a whole one let go of it: one more G runs, without a
@@ -31,7 +31,7 @@ use crate::proc::wake_sysmon::wake_sysmon;
 
 /// At the end of a whole round: how many quick ones may follow.
 #[inline]
-pub(crate) fn grant(inside: &mut InsideWithP) {
+pub(crate) fn allow(inside: &mut InsideWithP) {
     let (owned, p) = inside.split();
     owned.fast_rounds_left = match p {
         Some(p)
@@ -50,7 +50,7 @@ pub(crate) fn grant(inside: &mut InsideWithP) {
 
 /// Whether this round may be a quick one.
 #[inline(always)]
-fn goes_on(cx: &Current, owned: &MOwned) -> bool {
+fn may_continue(cx: &Current, owned: &MOwned) -> bool {
     let dispatch = &cx.sched().dispatch;
     owned.fast_rounds_left > 0
         && cx.m.inbox.is_empty()
@@ -70,7 +70,7 @@ fn count(owned: &mut MOwned) {
 #[inline(always)]
 pub(crate) fn next(cx: &Current, inside: &mut Inside) -> Option<Runnable> {
     let owned = inside.owned();
-    if !goes_on(cx, owned) {
+    if !may_continue(cx, owned) {
         return None;
     }
     let g = owned.pop_run_next(false).or_else(|| owned.pop_settled())?;
@@ -87,10 +87,10 @@ pub(crate) fn next(cx: &Current, inside: &mut Inside) -> Option<Runnable> {
 /// For the running settled G that yields: true if its turn has come again at once, for there is
 /// nobody else. It has not been switched from.
 #[inline(always)]
-pub(crate) fn comes_again(cx: &Current, g: &G) -> bool {
+pub(crate) fn yield_without_switch(cx: &Current, g: &G) -> bool {
     let Ok(mut inside) = cx.enter() else { return false };
     let owned = inside.owned();
-    if owned.has_settled() || !goes_on(cx, owned) {
+    if owned.has_settled() || !may_continue(cx, owned) {
         return false;
     }
     count(owned);

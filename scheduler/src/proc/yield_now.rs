@@ -49,7 +49,7 @@ enum YieldPlan {
 #[inline(always)]
 fn plan_yield(cx: &Current, g: &G) -> Option<YieldPlan> {
     let suspender = suspender(g, thread::panicking() || cx.m.in_scheduler())?;
-    if fast_rounds::comes_again(cx, g) {
+    if fast_rounds::yield_without_switch(cx, g) {
         return Some(YieldPlan::Again);
     }
     Some(YieldPlan::Suspends(suspender, cx.sched()))

@@ -82,7 +82,7 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
     pub(crate) fn wait_for_turn(&self, remote: &S, idle: &Idle) -> Box<P> {
         // Who stands in the line keeps no time: all Ps are with Ms that are awake.
         match self.wait(remote, idle, until_woken) {
-            WaitedForP::NextP(given) => given.p,
+            WaitedForP::Got(given) => given.p,
             WaitedForP::Retry | WaitedForP::Expired | WaitedForP::Closed => {
                 unreachable!("a runtime does not end while an M owns ready goroutines")
             }

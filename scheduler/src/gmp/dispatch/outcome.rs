@@ -7,7 +7,7 @@ use super::remote::NextP;
 /// How a wait for a P ended.
 pub(crate) enum WaitedForP<P> {
     /// With a P.
-    NextP(NextP<P>),
+    Got(NextP<P>),
     /// There may be something to do after all; no P yet.
     Retry,
     /// Nobody needed this M for as long as it was to wait.

@@ -117,11 +117,11 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
             match remote.status.load(Acquire) {
                 status @ (HAS_P | HAS_P_SEARCHING) => {
                     let p = remote.next_p.lock().take().expect("a P was handed over with the word");
-                    return WaitedForP::NextP(NextP { p, searching: status == HAS_P_SEARCHING });
+                    return WaitedForP::Got(NextP { p, searching: status == HAS_P_SEARCHING });
                 }
                 IN_LINE => {
                     if let Some(p) = self.take_turn(remote, idle) {
-                        return WaitedForP::NextP(NextP { p, searching: false });
+                        return WaitedForP::Got(NextP { p, searching: false });
                     }
                     remote.note.sleep();
                 }

@@ -206,7 +206,7 @@ fn a_sleeper_that_was_given_a_p_has_it_even_if_its_time_has_come() {
     };
     assert!(matches!(
         dispatch.sleep(&remote, &idle, true, || false, time_comes),
-        WaitedForP::NextP(_)
+        WaitedForP::Got(_)
     ));
 }
 
