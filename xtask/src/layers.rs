@@ -32,6 +32,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
         return Err(format!("no package {}", only.unwrap_or_default()));
     }
     print!("{}", report(&packages));
+    if root != cargo::root() {
+        // The orders are those of this checkout.
+        return Ok(());
+    }
     for (package, order) in ORDERS
         .iter()
         .filter(|(package, _)| packages.iter().any(|measured| measured.directory == *package))
