@@ -1,25 +1,27 @@
-//! Rounds of an M's loop that leave the P on the table.
+//! Fast rounds: rounds of an M's loop that leave the P where it is.
 //!
-//! A whole round takes the P in hand, looks at everything that an M may run in the order that is
-//! fair, and puts the P back: a read-modify-write and some hundred instructions, where the switch
-//! itself takes a dozen. Where settled Gs of one M wake each other, or yield in turn, every such
-//! round finds the same: nothing but the M's own queue. So a whole round that finds nothing else
-//! [grants](allow) the M a number of quick ones, each of which takes the next G from that queue and
-//! nothing else. What ends them early:
+//! A whole round acquires the P, looks at everything that the M may run in an order that is fair,
+//! and releases the P: a read-modify-write and some hundred instructions, where the switch itself
+//! takes a dozen. Where settled Gs of one M wake each other, or yield in turn, every whole round
+//! finds the same: nothing but the M's own queue.
 //!
-//! - whoever takes the P in hand on this M (`Inside::acquire_p`): only so can something come into the P's
+//! So a whole round that finds nothing else [allows](allow) the M a number of fast rounds. Each of
+//! these takes the next G from the M's own queue and looks at nothing else. They end early when
+//!
+//! - the thread acquires the P ([`Inside::acquire_p`]): only so can something come into the P's
 //!   queues or timers;
-//! - what others may have done, and every round asks by plain loads ([`may_continue`]): the P was taken,
-//!   something lies in the inbox, somebody stands in the line, a P is to be shed, a slice is over
-//!   or sysmon wants the M to look everywhere;
-//! - nothing in the own queue.
+//! - another thread may have done something. Every fast round asks by plain loads
+//!   ([`may_continue`]): the P was revoked; the inbox is not empty; an M stands in the line; there
+//!   are too many Ps; a slice is over; sysmon wants the M to look everywhere;
+//! - the M's own queue is empty.
 //!
-//! What a whole round looks at once in so many rounds (`policy::GLOBAL_INTERVAL`), and the clock for its
-//! timers, keep their rhythm: a quick round counts, and the allow ends where one of them is due.
+//! A whole round looks at some things once in so many rounds (`policy::GLOBAL_INTERVAL`, and the
+//! clock for its timers). These keep their rhythm: a fast round counts, and the allowance ends where
+//! one of them is due.
 //!
-//! The P lies on the table meanwhile, so it can be taken in the middle of such a round. That is no
-//! different from its being taken right after a whole one let go of it: one more G runs, without a
-//! P, to where it next enters the scheduler.
+//! Sysmon may revoke the P in the middle of a fast round. That is no different from a revocation
+//! right after a whole round has released the P: one more G runs, without a P, until it next enters
+//! the scheduler.
 
 use crate::ds::timers::NEVER;
 use crate::gmp::admission::Admission;
@@ -29,7 +31,7 @@ use crate::gmp::m::MOwned;
 use crate::policy;
 use crate::proc::wake_sysmon::wake_sysmon;
 
-/// At the end of a whole round: how many quick ones may follow.
+/// Sets how many fast rounds may follow a whole round.
 #[inline]
 pub(crate) fn allow(inside: &mut InsideWithP) {
     let (owned, p) = inside.split();
@@ -48,7 +50,7 @@ pub(crate) fn allow(inside: &mut InsideWithP) {
     };
 }
 
-/// Whether this round may be a quick one.
+/// True if this round may be a fast one.
 #[inline(always)]
 fn may_continue(cx: &Current, owned: &MOwned) -> bool {
     let dispatch = &cx.sched().dispatch;
@@ -66,7 +68,7 @@ fn count(owned: &mut MOwned) {
     owned.tick = owned.tick.wrapping_add(1);
 }
 
-/// The next settled G, if this round may be a quick one and there is one.
+/// Takes the next settled G, if this round may be a fast one and there is such a G.
 #[inline(always)]
 pub(crate) fn next(cx: &Current, inside: &mut Inside) -> Option<Runnable> {
     let owned = inside.owned();
@@ -75,7 +77,7 @@ pub(crate) fn next(cx: &Current, inside: &mut Inside) -> Option<Runnable> {
     }
     let g = owned.pop_run_next(false).or_else(|| owned.pop_settled())?;
     if !g.has_begun() {
-        // It came to begin here, beside another one, which takes a whole round.
+        // It is to begin here, beside another G. That takes a whole round.
         owned.put_back(g);
         return None;
     }
@@ -84,8 +86,8 @@ pub(crate) fn next(cx: &Current, inside: &mut Inside) -> Option<Runnable> {
     Some(g)
 }
 
-/// For the running settled G that yields: true if its turn has come again at once, for there is
-/// nobody else. It has not been switched from.
+/// Has the running G go on without a switch when it yields, if there is nobody else to run. True if
+/// it goes on.
 #[inline(always)]
 pub(crate) fn yield_without_switch(cx: &Current, g: &G) -> bool {
     let Ok(mut inside) = cx.enter() else { return false };

@@ -15,8 +15,8 @@
 //!    200 us if the M has its share of settled Gs already.
 //! 7. The search is repeated within the spin budget. Then the M stops (`proc::stop_m`).
 //!
-//! [`own`] has steps 1 to 5, [`others`] the queues of others, [`search`] step 6, [`spin`] the
-//! waiting in step 7, and [`unstarted`] the conditions under which an M may start a G at all.
+//! `own` has steps 1 to 5, `others` the queues of others, `search` step 6, `spin` the
+//! waiting in step 7, and `unstarted` the conditions under which an M may start a G at all.
 //!
 //! # Why so
 //!

@@ -1,4 +1,4 @@
-//! What ends quick rounds and takes a hand inside of the scheduler to bring about: the rest is in
+//! What ends fast rounds and takes a hand inside of the scheduler to bring about: the rest is in
 //! `tests/fast_rounds.rs`.
 //!
 //! # Safety
