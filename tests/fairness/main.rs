@@ -10,7 +10,7 @@ mod blocked;
 mod hogs;
 mod idle;
 mod lost_p;
-mod placement;
 mod sleepers;
+mod spread;
 mod support;
 mod warning;

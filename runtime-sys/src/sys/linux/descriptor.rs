@@ -84,8 +84,13 @@ pub(crate) fn use_offset(BoundsOffset(offset): BoundsOffset) {
     OFFSET.store(offset, Relaxed);
 }
 
+/// Returns where the calling thread's stack lies.
+pub(crate) fn query_stack_bounds() -> Option<StackBounds> {
+    bounds_in_descriptor().or_else(ask_stack_bounds)
+}
+
 /// Returns the calling thread's stack bounds from its descriptor, if they can be true.
-pub(super) fn bounds_in_descriptor() -> Option<StackBounds> {
+fn bounds_in_descriptor() -> Option<StackBounds> {
     let offset = Some(OFFSET.load(Relaxed)).filter(|offset| *offset != UNKNOWN)?;
     let me = descriptor();
     let words: *const [usize; 4] = ptr::with_exposed_provenance(me + offset);

@@ -6,7 +6,6 @@
 //! that it filled them.
 #![expect(unsafe_code, reason = "system and C library calls")]
 
-use super::descriptor::bounds_in_descriptor;
 use crate::sys::StackBounds;
 use std::ffi::{c_int, c_void};
 use std::mem::{MaybeUninit, size_of};
@@ -101,11 +100,6 @@ pub(crate) fn affinity_count() -> Option<usize> {
     // SAFETY: `set` is a live set.
     let count = unsafe { libc::CPU_COUNT(&set) };
     if result == 0 { usize::try_from(count).ok() } else { None }
-}
-
-/// Returns where the calling thread's stack lies.
-pub(crate) fn query_stack_bounds() -> Option<StackBounds> {
-    bounds_in_descriptor().or_else(ask_stack_bounds)
 }
 
 /// Asks the C library where the calling thread's stack lies. On the main thread glibc reads
