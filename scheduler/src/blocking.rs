@@ -88,9 +88,9 @@ where
     }) {
         Some((sched, id)) => run_on_helper(&sched, id, f),
         None => {
-            in_place::give_up_ps();
+            in_place::before_blocking();
             let value = f();
-            in_place::take_p_back();
+            in_place::after_blocking();
             value
         }
     }
@@ -142,9 +142,9 @@ where
     let lent = BorrowedCall { f: Cell::new(Some(f)), outcome: Cell::new(None) };
     let until_done = UntilDone(&done);
     if !submit(sched, Job { errand: erase(&lent), client: done.clone(), g: id }) {
-        in_place::give_up_ps();
+        in_place::before_blocking();
         lent.run();
-        in_place::take_p_back();
+        in_place::after_blocking();
         done.tell();
     }
     drop(until_done);

@@ -63,7 +63,7 @@ fn yield_as(plan: Option<YieldPlan>) {
         Some(YieldPlan::Suspends(suspender, sched)) => unsafe {
             switch::suspend(sched, suspender, Switch::Yield);
         },
-        None => in_place::offer(),
+        None => in_place::yield_in_place(),
     }
 }
 
