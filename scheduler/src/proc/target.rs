@@ -2,9 +2,9 @@
 //!
 //! # Safety
 //!
-//! A [`Target`] points to a G record that may be parked. A waiter hands its target out only while it
-//! waits (see `wait::waiter`), and the waker that claims the G from its parker owns the G until it
-//! is runnable again.
+//! A [`Target`] points to a G record that may be parked. A waiter hands its target out only while
+//! it waits (see `wait::waiter`), and the waker that claims the G from its parker owns the G until
+//! it is runnable again.
 #![expect(unsafe_code, reason = "claims parked Gs")]
 
 use std::ptr::{self, NonNull};
