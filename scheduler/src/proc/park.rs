@@ -275,7 +275,7 @@ pub(crate) fn raise_if_cancelled() {
 /// Runs `f` with the current goroutine pinned. Its waits put the thread to sleep: no sibling runs
 /// above the frames on its stack.
 pub(crate) fn pinned<R>(f: impl FnOnce() -> R) -> R {
-    cancel::counted(|owned| &owned.pins, f)
+    cancel::with_raised(|owned| &owned.pins, f)
 }
 
 #[cfg(test)]
