@@ -20,7 +20,7 @@
 //!
 //! Cancellers write a reason here ([`Region::cancel`]), in the G (`G::request_cancel`) or in the
 //! runtime (`Sched::close`), and claim the G by its [`Target`](super::target::Target). The
-//! goroutine itself asks [`pending`] before and after each park, and gives up by [`raise`].
+//! goroutine itself asks [`pending`] whenever it waits or yields, and gives up by [`raise`].
 //!
 //! # Time limits
 //!

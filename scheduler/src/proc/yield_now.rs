@@ -2,9 +2,9 @@
 //!
 //! # Who calls it
 //!
-//! The user's code calls [`yield_now`]. Every operation that may suspend begins with
-//! [`preempt_point`]: channels, the locks of `sync`, sleeps, joins. Sysmon requests preemption
-//! (`Progress::request_preempt`); the M's loop clears the request when a new slice begins.
+//! The user's code calls [`yield_now`]. The operations of channels and of `sync` begin with
+//! [`preempt_point`]. Sysmon requests preemption (`Progress::request_preempt`); the M's loop clears
+//! the request when a new slice begins.
 //!
 //! # What a yield comes to
 //!
@@ -85,8 +85,8 @@ fn yield_as(plan: Option<YieldPlan>) {
 
 /// Yields if sysmon has requested it: the slice is nearly over and others wait, or the P was taken.
 ///
-/// Every operation that may suspend begins with this, also where it then succeeds at once. A loop
-/// over such operations would otherwise keep its thread for ever.
+/// Each operation of a channel or of `sync` that may suspend begins with this, also where it then
+/// succeeds at once. A loop over such operations would otherwise keep its thread for ever.
 #[inline]
 pub(crate) fn preempt_point() {
     let preempt_requested =
