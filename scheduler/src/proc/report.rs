@@ -1,9 +1,9 @@
 //! The report of a goroutine that keeps its siblings waiting.
 //!
-//! Sysmon calls [`Overstay::of`] when the goroutine has run for long, which collects what the
-//! report says, and [`spawn_report`](Overstay::spawn_report). Events are user code: a subscriber
-//! may take locks, allocate, or panic. Sysmon runs none, since the whole runtime relies on it; a
-//! thread made for the occasion emits the event and ends.
+//! When a goroutine has run for long, sysmon collects what the report says by [`Overstay::of`], and
+//! calls [`spawn_report`](Overstay::spawn_report). Events are user code: a subscriber may take
+//! locks, allocate, or panic. Sysmon runs none, since the whole runtime relies on it; a thread made
+//! for the occasion emits the event and ends.
 //!
 //! # Safety
 //!

@@ -30,8 +30,8 @@
 //! changes. A P for which there is no work, behind a goroutine that overstays all the same, becomes
 //! idle and wakes no M. Gs that sysmon makes runnable go to inboxes and global queues.
 //!
-//! It takes a P only from an M that is still one of this runtime's (`Sched::take_from`), and only
-//! the P that it observed: M records are reused.
+//! It takes a P only from an M that is still one of this runtime's, since M records are reused
+//! (`Sched::take_from`), and only if the M's slot holds what sysmon observed there.
 //!
 //! # The handshake
 //!

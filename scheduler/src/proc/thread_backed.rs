@@ -15,7 +15,7 @@
 //! (`in_place`).
 //!
 //! The G goes to a thread of the pool that waits, else to a new one. It travels beside the closure
-//! of the new thread, so it comes back if the thread cannot be made: then the goroutine's joiner
+//! of the new thread, so it comes back if the thread cannot be made: then the joiner or the spawner
 //! gets the error. A thread that has run one goroutine waits in the pool for the next.
 //!
 //! # Safety

@@ -15,8 +15,8 @@
 //!
 //! # Who owns what
 //!
-//! The claimer owns the G until `ready` has pushed it; another M may run the G and end it at that
-//! moment. The caller of [`start_searcher`] owns one *search* of [`Idle`](crate::ds::idle::Idle):
+//! The claimer owns the G until `ready` has pushed it; from that moment another M may run the G and
+//! end it. The caller of [`start_searcher`] owns one *search* of [`Idle`](crate::ds::idle::Idle):
 //! publishers rely on that count, so an M carries the search out, or it is taken back. The caller
 //! of `hand_off_p` owns the P.
 //!
@@ -39,11 +39,15 @@
 //!             3 read the home's status: if        under the lock
 //!               ASLEEP, hand it an idle P or
 //!               put it into the line
-//! time      an M that leaves or blocks        an M that falls asleep (`timers::sleep`)
-//!             2 fence                           2 fence
-//!             3 read the heaps, then the        3 read the heaps, then the keeper's word: rely
-//!               keeper's word                     on it, or take over
-//! behind    whoever leaves work behind        sysmon (`ds::sysmon_note`)
+//! time      an M that leaves or blocks,       the timekeeper that wakes up (`ds::timekeeper`)
+//!           ensure_timekeeper
+//!             1 (its goroutines' timers are     1 the word says that no M keeps the time
+//!               in the heaps)                   2 fence, before it sleeps, leaves or blocks
+//!             2 fence                           3 read the heaps, then the word
+//!             3 read the heaps, then the
+//!               word: if no M keeps the
+//!               time, have one keep it
+//! behind    an M that leaves work behind      sysmon (`ds::sysmon_note`)
 //!           user code, wake_sysmon
 //!             1 leave it                        1 word = ASLEEP
 //!             2 light fence                     2 heavy fence
@@ -53,8 +57,8 @@
 //! `Idle::submit` makes steps 2 and 3 of *publish*, `Dispatch::kick` those of *send*. The proofs
 //! are at the heads of `ds::idle`, `gmp::dispatch`, `ds::timekeeper` and `ds::sysmon_note`.
 //!
-//! A home whose status is not ASLEEP needs no wake-up: each round of its loop begins with its
-//! inbox, and so does the check before its next sleep.
+//! A home whose status is not ASLEEP needs no wake-up: the home looks into its inbox in each round
+//! of its loop, and again before its next sleep.
 //!
 //! # Rejected
 //!
