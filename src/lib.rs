@@ -63,7 +63,8 @@ pub mod docs {
     #[doc = include_str!("../docs/scheduling.md")]
     pub mod scheduling {}
 
-    /// What a [`Mode`](crate::Mode) promises, how each promise is broken, and what needs no promise.
+    /// What a [`Mode`](crate::Mode) promises, how each promise is broken, and what needs no
+    /// promise.
     ///
     #[doc = include_str!("links.md")]
     #[doc = include_str!("../docs/soundness.md")]

@@ -53,6 +53,7 @@ pub enum Binding {
 /// assert_eq!(on_event(4), 8);
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias("cgo", "cgocallback", "needm", "AttachCurrentThread", "FFI", "attach"))]
 pub struct Bridge {
     target: OnceLock<Target>,
     binding: Binding,
@@ -122,6 +123,7 @@ impl Bridge {
     ///
     /// A panic in `f` comes back as [`EnterError::Panicked`]; after every other error `f` has not
     /// run.
+    #[doc(alias("cgocallback", "attach"))]
     #[inline]
     pub fn enter<R>(&self, f: impl FnOnce() -> R) -> Result<R, EnterError> {
         let errno = errno::get();

@@ -72,6 +72,7 @@ use crate::why::Why;
 /// });
 /// assert_eq!(lines, 2);
 /// ```
+#[doc(alias("spawn_blocking", "block_in_place", "unblock"))]
 pub fn blocking<F, R>(f: F) -> R
 where
     F: FnOnce() -> R + Send,

@@ -66,6 +66,7 @@ use crate::why::Why;
 ///     assert_eq!(sent, undisturbed.join().is_ok());
 /// });
 /// ```
+#[doc(alias("uncancellable", "WithoutCancel"))]
 pub fn shield<R>(f: impl FnOnce() -> R) -> R {
     cancel::shielded(f)
 }
@@ -89,6 +90,7 @@ pub fn shield<R>(f: impl FnOnce() -> R) -> R {
 ///     assert!(worker.join().unwrap(), "it was cancelled, and ended by itself");
 /// });
 /// ```
+#[doc(alias("CancellationToken", "Context", "WithCancel"))]
 #[derive(Clone)]
 pub struct Token {
     shared: Arc<Shared<Target>>,
@@ -171,6 +173,7 @@ impl Token {
     }
 
     /// A token that is cancelled with this one, and may be cancelled alone.
+    #[doc(alias("child_token", "WithCancel"))]
     #[must_use]
     pub fn child(&self) -> Self {
         let shared = Shared::new(Some(self.shared.clone()));
@@ -204,6 +207,7 @@ impl Token {
     ///
     /// Unwinds with [`Cancelled`] if the calling goroutine is cancelled while it waits; also by
     /// this token, if it runs under it.
+    #[doc(alias = "cancelled")]
     pub fn wait(&self) {
         let _without_a_limit = self.wait_until(None);
     }

@@ -50,6 +50,7 @@ use std::sync::Arc;
 /// });
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias("context propagation", "task_local"))]
 pub trait Carry: Send + Sync + 'static {
     /// What is taken.
     type Context;

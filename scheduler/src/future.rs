@@ -115,6 +115,7 @@ impl Wake for Signal {
 /// });
 /// assert_eq!(sum, 42);
 /// ```
+#[doc(alias("await", "executor"))]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let signal = Arc::new(Signal::new());
     let waker = Waker::from(signal.clone());
@@ -140,6 +141,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// let answer = run(Mode::threads(), || go_future(async { 6 * 7 }).join().unwrap());
 /// assert_eq!(answer, 42);
 /// ```
+#[doc(alias("spawn", "async", "task"))]
 #[track_caller]
 pub fn go_future<F>(future: F) -> JoinHandle<F::Output>
 where

@@ -26,6 +26,7 @@ use crate::sched::Sched;
 /// });
 /// assert_eq!(sum, 60);
 /// ```
+#[doc(alias("spawn", "task", "fiber", "green thread", "coroutine", "goroutine"))]
 #[track_caller]
 pub fn go<F, T>(f: F) -> JoinHandle<T>
 where
@@ -46,6 +47,7 @@ where
 ///
 /// The promise of [`Mode::migratory`](crate::Mode::migratory) for this goroutine: nothing bound to
 /// a thread is held across a suspension by `f` or anything it calls.
+#[doc(alias("spawn", "work stealing"))]
 #[track_caller]
 #[expect(
     unsafe_code,
@@ -118,6 +120,7 @@ fn spawn_as(
 }
 
 /// The number of the calling goroutine, unique in the process; `None` on a thread that runs none.
+#[doc(alias("goid", "task id", "thread id"))]
 #[must_use]
 pub fn current_id() -> Option<u64> {
     current::with(|cx| Some(cx?.g()?.id()))

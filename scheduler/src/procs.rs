@@ -31,6 +31,7 @@ impl Runtime {
     /// assert_eq!(rt.stats().procs, 3);
     /// # std::io::Result::Ok(())
     /// ```
+    #[doc(alias("GOMAXPROCS", "worker_threads"))]
     pub fn set_procs(&self, n: usize) -> io::Result<()> {
         self.handle().set_procs(n)
     }
@@ -42,6 +43,7 @@ impl Handle {
     /// # Errors
     ///
     /// The same.
+    #[doc(alias("GOMAXPROCS", "worker_threads"))]
     pub fn set_procs(&self, n: usize) -> io::Result<()> {
         check_number(n)?;
         set_procs(self.sched(), n);

@@ -125,6 +125,7 @@ impl<K: Rouse> Afterwards for Arc<Tally<K>> {
 }
 
 /// Where goroutines are made that may borrow; see [`scope`].
+#[doc(alias("errgroup", "nursery", "JoinSet"))]
 pub struct Scope<'scope, 'env: 'scope> {
     sched: Arc<Sched>,
     tally: Arc<Tally>,
@@ -166,6 +167,7 @@ impl fmt::Debug for Scope<'_, '_> {
 /// });
 /// assert_eq!((letters, longest), (10, 4));
 /// ```
+#[doc(alias("errgroup", "nursery", "JoinSet", "TaskTracker", "structured concurrency"))]
 pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
@@ -206,6 +208,7 @@ impl Drop for Unwinds {
 impl<'scope> Scope<'scope, '_> {
     /// Runs `f` as a new goroutine, which may borrow whatever outlives the scope. Never blocks. May
     /// be called by the scope's goroutines, too.
+    #[doc(alias = "spawn")]
     #[track_caller]
     pub fn go<F, T>(&'scope self, f: F) -> ScopedJoinHandle<'scope, T>
     where

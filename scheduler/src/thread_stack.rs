@@ -36,6 +36,7 @@ use crate::proc::park::pinned;
 /// let deep = gosched::run(mode, || gosched::on_thread_stack(|| depth(1_000)));
 /// assert_eq!(deep, 1_000);
 /// ```
+#[doc(alias("systemstack", "stacker", "maybe_grow"))]
 pub fn on_thread_stack<R>(f: impl FnOnce() -> R) -> R {
     let own = current::with(|cx| {
         let own = cx?.own()?;
@@ -64,6 +65,7 @@ pub fn on_thread_stack<R>(f: impl FnOnce() -> R) -> R {
 /// system does not say, or where the host switched to a stack of its own.
 ///
 /// The main thread's stack grows as it is used; for it, this is what its limit allows.
+#[doc(alias = "remaining_stack")]
 #[must_use]
 pub fn stack_remaining() -> Option<usize> {
     let local = 0_u8;

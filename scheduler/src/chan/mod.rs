@@ -80,6 +80,7 @@ type Shared<T> = Arc<raw::Channel<T, Target>>;
 /// assert_eq!(tx.try_send("second"), Err(TrySendError::Full("second")));
 /// assert_eq!(rx.recv(), Ok("first"));
 /// ```
+#[doc(alias("channel", "mpsc", "mpmc", "oneshot", "sync_channel", "rendezvous"))]
 pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     ends(Some(capacity))
 }
@@ -96,6 +97,7 @@ pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 /// drop(tx);
 /// assert_eq!(rx.iter().sum::<u32>(), 499_500);
 /// ```
+#[doc(alias("channel", "mpsc", "mpmc", "unbounded_channel", "queue"))]
 pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
     ends(None)
 }

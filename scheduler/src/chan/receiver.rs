@@ -13,6 +13,7 @@ use crate::proc::park::{Parking, give_turn};
 /// The receiving end of a channel. Clones receive from the same channel, each value goes to one of
 /// them; when the last is dropped, the channel is disconnected: senders get their values back, what
 /// is in the buffer is dropped.
+#[doc(alias("mpsc", "mpmc", "UnboundedReceiver", "<-chan"))]
 pub struct Receiver<T> {
     pub(super) channel: Shared<T>,
 }

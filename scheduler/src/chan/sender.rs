@@ -11,6 +11,7 @@ use crate::proc::park::{Parking, give_turn};
 
 /// The sending end of a channel. Clones send into the same channel; when the last is dropped, the
 /// channel is disconnected: receivers take what is left and then get an error.
+#[doc(alias("mpsc", "mpmc", "SyncSender", "UnboundedSender", "chan<-"))]
 pub struct Sender<T> {
     pub(super) channel: Shared<T>,
 }

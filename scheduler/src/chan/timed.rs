@@ -27,6 +27,7 @@ use super::raw::Channel;
 ///     recv(late) -> due => assert!(due.unwrap().elapsed() < Duration::from_secs(3600)),
 /// }
 /// ```
+#[doc(alias("After", "delay"))]
 #[must_use]
 pub fn after(duration: Duration) -> Receiver<Instant> {
     clocked(Instant::now().checked_add(duration), None)
@@ -54,6 +55,7 @@ pub fn at(moment: Instant) -> Receiver<Instant> {
 /// let ticks: Vec<_> = chan::tick(period).iter().take(3).collect();
 /// assert!(ticks[0] >= began + period && ticks[2] >= ticks[1] + period);
 /// ```
+#[doc(alias("Tick", "interval"))]
 #[must_use]
 pub fn tick(period: Duration) -> Receiver<Instant> {
     clocked(Instant::now().checked_add(period), Some(period))

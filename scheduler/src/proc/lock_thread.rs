@@ -19,6 +19,7 @@ use crate::g::{G, Kind};
 use crate::proc::in_place::kind_of_running;
 
 /// While it lives, the goroutine that made it has its thread to itself. See [`lock_thread`].
+#[doc(alias = "UnlockOSThread")]
 #[derive(Debug)]
 #[must_use = "the goroutine is locked to its thread until this is dropped"]
 pub struct ThreadLock {
@@ -66,6 +67,7 @@ pub struct ThreadLock {
 ///     sender.join().unwrap().unwrap();
 /// });
 /// ```
+#[doc(alias("LockOSThread", "pin"))]
 pub fn lock_thread() -> ThreadLock {
     let g = current::with(|cx| {
         let (g, locks) = lockable(cx?)?;

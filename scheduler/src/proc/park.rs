@@ -336,6 +336,7 @@ pub(crate) fn raise_if_cancelled() {
 /// # Panics
 ///
 /// Unwinds with [`Cancelled`](crate::Cancelled) if the goroutine was cancelled.
+#[doc(alias("Gosched", "sched_yield"))]
 pub fn yield_now() {
     let suspends = current::with(|cx| {
         let cx = cx?;

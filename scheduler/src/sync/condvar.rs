@@ -33,6 +33,7 @@ use crate::proc::park::{Parking, Target};
 /// assert!(*ready);
 /// notifier.join().unwrap();
 /// ```
+#[doc(alias = "Cond")]
 pub struct Condvar(RawCondvar<Target>);
 
 /// Whether a wait with a time limit ended by it.

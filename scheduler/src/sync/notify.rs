@@ -41,6 +41,7 @@ struct State {
 /// notify.wait();
 /// assert!(!notify.try_wait(), "two that nobody waited for are one");
 /// ```
+#[doc(alias("event", "Parker", "ManualResetEvent"))]
 pub struct Notify {
     state: Mutex<State>,
 }

@@ -32,6 +32,7 @@ use gosched_runtime_sys::primitive::const_fn;
 /// ONCE.call_once(|| times += 1);
 /// assert_eq!(times, 1);
 /// ```
+#[doc(alias = "OnceFunc")]
 pub struct Once(RawOnce<Target>);
 
 /// What the closure of [`Once::call_once_force`] gets.
@@ -120,6 +121,7 @@ impl Once {
 /// assert_eq!(NAME.get_or_init(|| "first".to_owned()), "first");
 /// assert_eq!(NAME.set("second".to_owned()), Err("second".to_owned()));
 /// ```
+#[doc(alias = "OnceLock")]
 pub struct OnceCell<T> {
     once: RawOnce<Target>,
     value: UnsafeCell<Option<T>>,
@@ -257,6 +259,7 @@ impl<T> Default for OnceCell<T> {
 ///
 /// assert_eq!(SQUARES[3], 9);
 /// ```
+#[doc(alias("Lazy", "OnceValue"))]
 pub struct LazyLock<T, F = fn() -> T> {
     cell: OnceCell<T>,
     make: Cell<Option<F>>,

@@ -34,6 +34,7 @@ use crate::waiter::polled::PolledNode;
 /// assert_eq!(connections.available_permits(), 1);
 /// drop(second);
 /// ```
+#[doc(alias("Weighted", "rate limit"))]
 #[derive(Debug)]
 pub struct Semaphore {
     raw: RawSemaphore<Target>,

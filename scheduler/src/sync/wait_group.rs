@@ -37,6 +37,7 @@ use crate::waiter::polled::PolledNode;
 /// }
 /// group.wait();
 /// ```
+#[doc(alias("errgroup", "CountDownLatch", "latch"))]
 #[derive(Clone)]
 pub struct WaitGroup(Arc<RawWaitGroup<Target>>);
 
@@ -80,6 +81,7 @@ impl WaitGroup {
     /// # Panics
     ///
     /// As [`go`](crate::go()).
+    #[doc(alias = "spawn")]
     pub fn go<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
         self.add(1);
         let member = Member(self.clone());

@@ -46,6 +46,7 @@ use crate::why::Why;
 ///
 /// Unwinds with [`Cancelled`](crate::Cancelled) if the goroutine was cancelled, before it slept or
 /// while it does.
+#[doc(alias("Sleep", "delay"))]
 pub fn sleep(duration: Duration) {
     sleep_to(Instant::now().checked_add(duration));
 }

@@ -26,6 +26,7 @@ use crate::chan::timed::clocked;
 /// ticker.stop();
 /// assert!(ticker.channel().try_recv().is_err());
 /// ```
+#[doc(alias("interval", "NewTicker", "Tick"))]
 pub struct Ticker {
     channel: Receiver<Instant>,
 }

@@ -56,6 +56,7 @@ impl Error for Elapsed {}
 ///     assert_eq!(time::timeout(Duration::from_secs(60), || rx.recv()), Ok(Ok("in time")));
 /// });
 /// ```
+#[doc(alias("WithTimeout", "time limit"))]
 pub fn timeout<R>(duration: Duration, f: impl FnOnce() -> R) -> Result<R, Elapsed> {
     match Instant::now().checked_add(duration) {
         Some(deadline) => timeout_at(deadline, f),
@@ -72,6 +73,7 @@ pub fn timeout<R>(duration: Duration, f: impl FnOnce() -> R) -> Result<R, Elapse
 /// # Panics
 ///
 /// As [`timeout`].
+#[doc(alias("WithDeadline", "deadline"))]
 pub fn timeout_at<R>(deadline: Instant, f: impl FnOnce() -> R) -> Result<R, Elapsed> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let scope = CancelScope::Timeout(NEXT.fetch_add(1, Relaxed));

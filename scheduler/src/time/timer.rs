@@ -35,6 +35,7 @@ use crate::chan::timed::clocked;
 /// }
 /// assert_eq!(done, 4);
 /// ```
+#[doc(alias("NewTimer", "delay"))]
 pub struct Timer {
     channel: Receiver<Instant>,
 }

@@ -41,7 +41,8 @@ const GOOD: [(&str, &str); 8] = [
     (
         "doc/gosched/docs/soundness/index.html",
         "<h1 id=\"why\"><a href=\"#why\">x</a></h1><a href=../../a.html#1%3C2>a</a>\
-         <script src='none.js'>'<a href=\"none.html\">'</script><a href=\"../../../src/gosched/a.rs.html#2-3\">s</a>",
+         <script src='none.js'>'<a href=\"none.html\">'</script>\
+         <a href=\"../../../src/gosched/a.rs.html#2-3\">s</a>",
     ),
     (
         "doc/gosched/a.html",

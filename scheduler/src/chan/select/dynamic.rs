@@ -41,6 +41,7 @@ use crate::proc::park::{Parking, Target};
 /// assert_eq!(chosen.index(), 7);
 /// assert_eq!(chosen.recv(&rxs[7]), Ok("seven"));
 /// ```
+#[doc(alias = "reflect.Select")]
 #[derive(Default)]
 pub struct Select<'a> {
     cases: Vec<Option<Box<dyn Case<Target> + 'a>>>,

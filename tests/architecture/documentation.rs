@@ -1,6 +1,7 @@
-//! Examples in the documentation can be pasted into a program that depends on `gosched`.
+//! The documentation is written for users of `gosched`: its examples can be pasted, and who
+//! searches it with the words of Go, tokio or crossbeam finds something.
 
-use crate::source::{Source, has_word};
+use crate::source::{Source, attributes, has_word};
 use crate::{PACKAGES, assert_bites, assert_clean, root, tree};
 
 /// The lines of Rust examples in doc comments, with their numbers.
@@ -71,6 +72,57 @@ fn examples_hide_nothing(sources: &[Source]) -> Vec<String> {
 }
 
 const RESULTS: [&str; 2] = ["Ok::<(), ", "Result::Ok(())"];
+
+/// Words of other runtimes that the search of the documentation must know.
+const SEARCHED: [&str; 18] = [
+    "spawn",
+    "task",
+    "fiber",
+    "green thread",
+    "coroutine",
+    "mpsc",
+    "mpmc",
+    "oneshot",
+    "channel",
+    "errgroup",
+    "spawn_blocking",
+    "block_in_place",
+    "CancellationToken",
+    "Context",
+    "Gosched",
+    "LockOSThread",
+    "GOMAXPROCS",
+    "NumGoroutine",
+];
+
+fn words_of_others_are_found(sources: &[Source]) -> Vec<String> {
+    let mut aliases = String::new();
+    for source in sources.iter().filter(|source| source.shipped()) {
+        for attribute in attributes(&source.code) {
+            if attribute.text.starts_with("#[doc(alias") {
+                let end = attribute.offset + attribute.text.len();
+                aliases += &source.text[attribute.offset..end];
+            }
+        }
+    }
+    let missing = SEARCHED.iter().filter(|word| !aliases.contains(&format!("\"{word}\"")));
+    missing.map(|word| format!("no item has the alias `{word}`")).collect()
+}
+
+#[test]
+fn the_search_knows_the_words_of_others() {
+    assert_clean(&words_of_others_are_found(tree()));
+    let quoted = SEARCHED.map(|word| format!("\"{word}\"")).join(", ");
+    let all = format!("#[doc(alias({quoted}))]\npub fn go() {{}}");
+    let but_one = all.replace("\"fiber\", ", "");
+    let in_a_comment = format!("// {all}").replace("\n", "\n// ");
+    assert_bites(
+        words_of_others_are_found,
+        "alias",
+        &[&[("scheduler/src/a.rs", &but_one)], &[("scheduler/src/a.rs", &in_a_comment)]],
+        &[&[("scheduler/src/a.rs", &all)]],
+    );
+}
 
 #[test]
 fn examples_are_written_for_users() {
