@@ -19,13 +19,13 @@ pub use gosched_scheduler::{
 /// [`run`] is the short form. [`Runtime::builder`] gives the [`Builder`](runtime::Builder) of a
 /// runtime; the builder of one goroutine is [`goroutine::Builder`].
 pub mod runtime {
-    #[doc(inline)]
-    pub use gosched_scheduler::Builder;
     #[doc(no_inline)]
-    pub use gosched_scheduler::{
+    pub use crate::{
         DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, Deadlock, Handle, Mode, Runtime,
         ShutdownError, StackStats, Stats, run,
     };
+    #[doc(inline)]
+    pub use gosched_scheduler::Builder;
 }
 
 /// One goroutine: how it is made with more than [`go`] takes, and what is known of those that run.

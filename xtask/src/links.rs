@@ -30,11 +30,12 @@ pub(crate) struct Report {
 /// The file whose definitions stand before every document that rustdoc includes.
 const DEFINITIONS: &str = "src/links.md";
 
-/// The document that is also the registry's page.
-const FRONT: &str = "README.md";
+/// The documents that are also a page of the registry, each of its package.
+const FRONTS: [&str; 4] =
+    [README, "scheduler/README.md", "callback-bridge/README.md", "runtime-sys/README.md"];
 
-/// Where documents lie: these files, and every `.md` file of `docs`.
-const DOCUMENTS: [&str; 4] = [FRONT, "CONTRIBUTING.md", "CHANGELOG.md", "benches/versus/README.md"];
+/// The one that rustdoc includes, as it does what lies in `docs`.
+const README: &str = "README.md";
 
 /// The rustdoc of the published package, whatever its version.
 const PUBLISHED_PAGES: &str = "https://docs.rs/gosched/latest/";
@@ -49,63 +50,58 @@ pub(crate) fn check_documents(
     doc: &Path,
     packaged: &BTreeSet<String>,
 ) -> io::Result<Report> {
-    let mut names = DOCUMENTS.map(str::to_owned).to_vec();
-    for entry in fs::read_dir(root.join("docs"))? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".md") {
-            names.push(format!("docs/{name}"));
-        }
-    }
-    names.sort();
+    let names = files_under(root, Path::new(""), "md")?;
     let mut documents = BTreeMap::new();
-    for name in &names {
-        let text = fs::read_to_string(root.join(name)).map_err(|error| named(name, &error))?;
-        documents.insert(PathBuf::from(name), Document::new(&text));
+    for name in names.into_iter().filter(|name| name != Path::new(DEFINITIONS)) {
+        let text = fs::read_to_string(root.join(&name)).map_err(|error| named(&name, &error))?;
+        documents.insert(name, Document::new(&text));
     }
-    let definitions =
-        fs::read_to_string(root.join(DEFINITIONS)).map_err(|error| named(DEFINITIONS, &error))?;
-    let tree = Tree {
+    let definitions = fs::read_to_string(root.join(DEFINITIONS))
+        .map_err(|error| named(Path::new(DEFINITIONS), &error))?;
+    let mut places = Places {
         root,
-        documents,
         pages: Pages::new(doc.to_owned()),
         packaged,
         defined: Document::new(&definitions).labels().map(str::to_owned).collect(),
     };
-    Ok(tree.check())
+    Ok(places.check(&documents))
 }
 
-fn named(name: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{name}: {error}"))
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// What the links of documents are held against.
-struct Tree<'a> {
+struct Places<'a> {
     root: &'a Path,
-    documents: BTreeMap<PathBuf, Document>,
     pages: Pages,
     packaged: &'a BTreeSet<String>,
     /// The labels that `src/links.md` defines.
     defined: BTreeSet<String>,
 }
 
-impl Tree<'_> {
-    fn check(mut self) -> Report {
-        let mut report = Report { files: self.documents.len(), ..Report::default() };
-        let documents = std::mem::take(&mut self.documents);
-        for (name, document) in &documents {
+impl Places<'_> {
+    fn check(&mut self, documents: &BTreeMap<PathBuf, Document>) -> Report {
+        let mut report = Report { files: documents.len(), ..Report::default() };
+        let mut used = BTreeSet::new();
+        for (name, document) in documents {
             let shown = name.display();
             for (line, problem) in &document.problems {
                 report.findings.push(format!("{shown}:{line}: {problem}"));
             }
             for link in &document.links {
                 report.links += 1;
-                if let Err(problem) = self.resolve(&documents, name, &link.target) {
+                if let Err(problem) = self.resolve(documents, name, &link.target) {
                     report.findings.push(format!("{shown}:{}: {problem}", link.line));
                 }
             }
-            if name.as_path() == Path::new(FRONT) || name.starts_with("docs") {
+            if name == Path::new(README) || name.starts_with("docs") {
                 self.check_definitions(name, document, &mut report);
+                used.extend(document.links.iter().filter_map(|link| link.label.as_ref()));
             }
+        }
+        for label in self.defined.iter().filter(|label| !used.contains(label)) {
+            report.findings.push(format!("{DEFINITIONS}: nothing uses `{label}`"));
         }
         report
     }
@@ -157,7 +153,7 @@ impl Tree<'_> {
             return address(target);
         }
         let (path, anchor) = split(target);
-        if from == Path::new(FRONT) && !path.is_empty() {
+        if FRONTS.iter().any(|front| from == Path::new(front)) && !path.is_empty() {
             return Err(format!(
                 "`{target}` does not resolve on the registry's page: write its address, which \
                  begins with {PUBLISHED_PAGES} or {PUBLISHED_FILES}"
@@ -187,7 +183,7 @@ pub(crate) fn check_pages(doc: &Path, crates: &[String]) -> io::Result<Report> {
     let mut pages = Pages::new(doc.to_owned());
     let mut report = Report::default();
     for name in crates {
-        for path in pages_under(doc, Path::new(name))? {
+        for path in files_under(doc, Path::new(name), "html")? {
             report.files += 1;
             let links = pages.page(&path)?.links.clone();
             for link in links {
@@ -236,15 +232,19 @@ fn follow(pages: &mut Pages, from: &Path, link: &str) -> Result<(), String> {
     pages.has(&target, anchor).map_err(|why| format!("`{link}`: {why}"))
 }
 
-fn pages_under(doc: &Path, directory: &Path) -> io::Result<Vec<PathBuf>> {
+/// The files under `directory` whose names end so, relative to `root`; not what cargo made, and
+/// nothing hidden.
+fn files_under(root: &Path, directory: &Path, end: &str) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    let shown = directory.display().to_string();
-    for entry in fs::read_dir(doc.join(directory)).map_err(|error| named(&shown, &error))? {
+    for entry in fs::read_dir(root.join(directory)).map_err(|error| named(directory, &error))? {
         let entry = entry?;
-        let path = directory.join(entry.file_name());
+        let (name, path) = (entry.file_name(), directory.join(entry.file_name()));
+        if name == "target" || name.to_string_lossy().starts_with('.') {
+            continue;
+        }
         if entry.file_type()?.is_dir() {
-            found.extend(pages_under(doc, &path)?);
-        } else if path.extension().is_some_and(|end| end == "html") {
+            found.extend(files_under(root, &path, end)?);
+        } else if path.extension().is_some_and(|extension| extension == end) {
             found.push(path);
         }
     }

@@ -107,16 +107,14 @@ fn a_broken_link_of_a_document_is_found() {
             "[a](https://docs.rs/crate/gosched/latest/source/README.md)",
             "the package has no such file",
         ),
+        ("docs/soundness.md", "no link to the front", "src/links.md: nothing uses `front`"),
         ("docs/soundness.md", "[a](../README.md)", "write `../README.md` as a reference"),
         ("docs/soundness.md", "[a]\n\n[a]: ../README.md", "define `a` in src/links.md"),
     ];
     for (number, (file, text, needle)) in cases.into_iter().enumerate() {
         let (documents, _) = found(&format!("document-{number}"), (file, text));
         assert!(
-            documents
-                .findings
-                .iter()
-                .any(|finding| finding.starts_with(file) && finding.contains(needle)),
+            documents.findings.iter().any(|finding| finding.contains(needle)),
             "{file} `{text}`: {:#?}",
             documents.findings
         );
