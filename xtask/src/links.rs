@@ -15,16 +15,71 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::process::Stdio;
 
+use crate::cargo;
 use html::Page;
 use markdown::Document;
 
+/// Links of documents, and documents: fewer mean that some were not read.
+const LEAST_IN_DOCUMENTS: (usize, usize) = (45, 12);
+
+/// Findings on generated pages that are shown: one mistake may be on every page.
+const MOST_SHOWN: usize = 30;
+
+/// Checks the links of all documents, and of the pages that rustdoc made of `crates`, of which
+/// there must be `minimum` links.
+pub(crate) fn check(crates: &[String], minimum: u64) -> Result<String, Vec<String>> {
+    let failed = |error: io::Error| vec![error.to_string()];
+    let doc = cargo::target_dir(None).join("doc");
+    let pages = check_pages(&doc, crates).map_err(failed)?;
+    let documents = check_documents(&cargo::root(), &doc, &packaged()?).map_err(failed)?;
+    verdict(pages, documents, minimum)
+}
+
+fn verdict(pages: Report, documents: Report, minimum: u64) -> Result<String, Vec<String>> {
+    let mut complaints = documents.findings;
+    complaints.extend(pages.findings.into_iter().take(MOST_SHOWN));
+    let (links, files) = LEAST_IN_DOCUMENTS;
+    for (found, least, what) in [
+        (pages.links as u64, minimum, "links of pages"),
+        (documents.links as u64, links as u64, "links of documents"),
+        (documents.files as u64, files as u64, "documents"),
+    ] {
+        if found < least {
+            complaints.push(format!("{found} {what} were followed, at least {least} must be"));
+        }
+    }
+    if !complaints.is_empty() {
+        return Err(complaints);
+    }
+    Ok(format!(
+        "{} links of {} pages (minimum {minimum}), {} links of {} documents",
+        pages.links, pages.files, documents.links, documents.files
+    ))
+}
+
+/// The files of the package that users depend on.
+fn packaged() -> Result<BTreeSet<String>, Vec<String>> {
+    let mut command =
+        cargo::command(&["package", "--list", "--allow-dirty", "--package", "gosched"], None);
+    let shown = format!("{command:?}");
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| vec![format!("cannot run {shown}: {error}")])?;
+    if !output.status.success() {
+        return Err(vec![format!("failed: {shown}")]);
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+}
+
 /// What was looked at, and what is wrong.
 #[derive(Debug, Default)]
-pub(crate) struct Report {
-    pub(crate) files: usize,
-    pub(crate) links: usize,
-    pub(crate) findings: Vec<String>,
+struct Report {
+    files: usize,
+    links: usize,
+    findings: Vec<String>,
 }
 
 /// The file whose definitions stand before every document that rustdoc includes.
@@ -45,11 +100,7 @@ const PUBLISHED_FILES: &str = "https://docs.rs/crate/gosched/latest/source/";
 
 /// Checks the links of all documents under `root`: paths and headings against the repository,
 /// addresses of the rustdoc against the pages in `doc`, addresses of sources against `packaged`.
-pub(crate) fn check_documents(
-    root: &Path,
-    doc: &Path,
-    packaged: &BTreeSet<String>,
-) -> io::Result<Report> {
+fn check_documents(root: &Path, doc: &Path, packaged: &BTreeSet<String>) -> io::Result<Report> {
     let names = files_under(root, Path::new(""), "md")?;
     let mut documents = BTreeMap::new();
     for name in names.into_iter().filter(|name| name != Path::new(DEFINITIONS)) {
@@ -179,7 +230,7 @@ impl Places<'_> {
 }
 
 /// Checks the links on every generated page of these crates; `doc` is where rustdoc put them.
-pub(crate) fn check_pages(doc: &Path, crates: &[String]) -> io::Result<Report> {
+fn check_pages(doc: &Path, crates: &[String]) -> io::Result<Report> {
     let mut pages = Pages::new(doc.to_owned());
     let mut report = Report::default();
     for name in crates {

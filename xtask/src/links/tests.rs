@@ -148,6 +148,23 @@ fn a_broken_link_of_a_page_is_found() {
 }
 
 #[test]
+fn few_links_are_a_complaint() {
+    let report = |files, links| Report { files, links, findings: Vec::new() };
+    let (links, files) = LEAST_IN_DOCUMENTS;
+    assert!(verdict(report(1, 100), report(files, links), 100).is_ok());
+    for (pages, documents, what) in [
+        (report(1, 99), report(files, links), "links of pages"),
+        (report(1, 100), report(files, links - 1), "links of documents"),
+        (report(1, 100), report(files - 1, links), "documents"),
+    ] {
+        let complaints = verdict(pages, documents, 100).expect_err("too few");
+        assert!(complaints[0].contains(what), "{complaints:?}");
+    }
+    let broken = Report { findings: vec!["a".to_owned()], ..report(1, 100) };
+    assert_eq!(verdict(broken, report(files, links), 100), Err(vec!["a".to_owned()]));
+}
+
+#[test]
 fn headings_become_anchors() {
     let document = Document::new(
         "# What `go` does, and why\n## Twice\n## Twice\n```text\n# no heading\n```\n#no heading\n",
