@@ -23,29 +23,33 @@ use std::fmt;
 /// ```
 /// use gosched::{Mode, go, run};
 ///
-/// // SAFETY: no closure or trait implementation that this program hands to other code waits, and
-/// // no initialiser or destructor of a thread-local does.
+/// // SAFETY: nothing here waits in a closure or trait impl that other people's code calls, or in
+/// // an initialiser or destructor of a thread-local.
 /// let mode = unsafe { Mode::settled() };
 /// assert_eq!(run(mode, || go(|| 6 * 7).join().unwrap()), 42);
 /// ```
 ///
 /// # The local rule
 ///
-/// A crate that does not call gosched cannot wait, unless it calls code of mine that waits. So (a)
-/// and (b) hold if each crate that calls gosched keeps two rules about its own code:
+/// **A crate that does not call gosched cannot wait.** So (a) and (b) hold if all code that calls
+/// gosched obeys two rules, each of which can be checked where that code stands:
 ///
-/// 1. In the closures and trait implementations that I hand to other people's code, I do not wait.
-/// 2. In an initialiser or a destructor of a thread-local, I do not wait.
+/// 1. In the closures and trait impls that I hand to other people's code, I do not wait.
+/// 2. In the initialisers and destructors of thread-locals, I do not wait.
 ///
-/// The rules ask for more than the promise. A wait in a closure is fine where the code that takes
-/// the closure passes everything through arguments, as [`Iterator::map`] does, and keeps nothing in
-/// a thread-local meanwhile. A closure that becomes a thread, as with `std::thread::spawn`, is not
-/// in a goroutine. The closures that gosched takes itself, such as those of [`go`](crate::go),
-/// [`scope`](crate::scope()) and [`blocking`](crate::blocking), may wait.
+/// *Other people's code* is every crate but gosched and my own, and C: a function pointer that C
+/// calls is such a closure, unless it goes through `Bridge::enter`. The closures that gosched takes
+/// itself, such as those of [`go`](crate::go), [`scope`](crate::scope()) and
+/// [`blocking`](crate::blocking), may wait. A dependency that calls gosched obeys the same rules.
 ///
-/// For (c) there is a third rule: across a wait I hold nothing of the thread's. That is a borrow or
-/// an address of a thread-local, a guard that must be released on its thread, or an `Rc` of which
-/// the thread keeps a clone. In settled goroutines all of these may be held.
+/// Rule 1 is stricter than the promise. A wait in such a closure is harmful only where the code
+/// that calls the closure keeps something on the thread meanwhile, and has `unsafe` that relies on
+/// it. Code that passes everything through its arguments may be handed a closure that waits, as the
+/// iterators, slices and collections of `std` may, and `catch_unwind`.
+///
+/// (c) is no local rule: what is bound to the thread may be in a function of a dependency that was
+/// inlined. It is a borrow or an address of a thread-local, a guard that must be released on its
+/// thread, or an `Rc` of which the thread keeps a clone. Settled goroutines may hold all of these.
 ///
 /// # Why there is a promise
 ///
@@ -141,14 +145,14 @@ impl Mode {
     ///
     /// # Safety
     ///
-    /// The promise is kept by [the local rule](Mode#the-local-rule). In full: nothing that runs in
-    /// a goroutine suspends it (any call of this crate that may block)
+    /// Nothing that runs in a goroutine suspends it (any call of this crate that may block)
     ///
     /// - inside a `thread_local!` initialiser, or
     /// - inside a closure passed to code whose `unsafe` relies on the calls of one thread being
     ///   nested (scoped thread-locals, interpreter-lock guards, ...).
     ///
-    /// This is for all code in the program that runs in goroutines, dependencies included.
+    /// This is for all code in the program that runs in goroutines, dependencies included. It holds
+    /// if the code that calls gosched obeys [the local rule](Mode#the-local-rule).
     #[must_use]
     #[expect(unsafe_code, reason = "the mode is a promise of its caller")]
     pub const unsafe fn settled() -> Self {
