@@ -7,10 +7,10 @@ use std::sync::Arc;
 /// back when it resumes: the current span of `tracing`, the current context of OpenTelemetry, the
 /// current anything.
 ///
-/// Registered with [`Builder::carry`](crate::Builder::carry). Both functions run on the goroutine's
-/// stack, on the thread that the context is taken from and put on, right before and after the
-/// switch; what was taken lies on that stack meanwhile. They are called where a goroutine switches,
-/// and not where its thread sleeps for it.
+/// Registered with [`runtime::Builder::carry`](crate::Builder::carry). Both functions run on the
+/// goroutine's stack, on the thread that the context is taken from and put on, right before and
+/// after the switch; what was taken lies on that stack meanwhile. They are called where a goroutine
+/// switches, and not where its thread sleeps for it.
 ///
 /// In both the thread counts as one that runs no goroutine: `current_id` is `None`, and a wait
 /// blocks the thread. They had better not wait, and must not panic: that ends the process.
