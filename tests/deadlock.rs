@@ -328,8 +328,10 @@ fn a_dump_lists_callbacks_and_what_has_not_begun() {
 }
 
 /// Keeps what is told at level DEBUG about goroutines.
+#[cfg(feature = "tracing")]
 struct Keeps(std::sync::mpsc::Sender<String>);
 
+#[cfg(feature = "tracing")]
 impl tracing::Subscriber for Keeps {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
         *metadata.level() <= tracing::Level::DEBUG
@@ -359,6 +361,7 @@ impl tracing::Subscriber for Keeps {
     }
 }
 
+#[cfg(feature = "tracing")]
 #[test]
 fn who_listens_is_told_once() {
     let (told, is_told) = std::sync::mpsc::channel();

@@ -9,6 +9,7 @@
 //! | `policy` | what is decided, as pure functions |
 //! | `pulse`, `crowd` | what an M shows of itself; how new Gs are let in |
 //! | `mode`, `why`, `carry`, `cancelled` | what the builder of a runtime said; what a goroutine may wait for, and carries along |
+//! | `events` | what a runtime says of itself, and to whom |
 //! | `body` | what a goroutine runs, and how that begins |
 //! | `g`, `g_queue` | one goroutine; queues of them |
 //! | `stack_pool`, `slab` | stacks and records that wait for their next goroutine |
@@ -35,6 +36,7 @@ mod current;
 mod dispatch;
 mod ds;
 mod dump;
+mod events;
 mod fault;
 mod g;
 mod g_queue;

@@ -24,6 +24,7 @@ use crate::body::{Begin, Body, Entry};
 use crate::carry::Carried;
 use crate::current::{self, Current};
 use crate::dump::Dump;
+use crate::events;
 use crate::fault;
 use crate::g::{CancelScope, Cancelled, Kind};
 use crate::go::go_in;
@@ -324,7 +325,7 @@ impl Drop for Runtime {
         mem::forget(self.handle.sched.clone());
         // In a forked child there is nothing to end and nothing to say.
         if error != ShutdownError::Forked {
-            tracing::warn!(%error, "gosched: a runtime was dropped and left running");
+            events::left_running(&error);
         }
     }
 }

@@ -20,7 +20,7 @@ const RUNTIME_SYS: &[&str] = &[
 #[rustfmt::skip]
 const SCHEDULER: &[&str] = &[
     "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::quiet", "ds::table", "ds::idle", "ds::roster", "ds::heap", "ds::timers", "ds::timekeeper", "ds::watch", "ds",
-    "policy::retake", "policy", "mode", "why", "carry", "cancelled", "names",
+    "policy::retake", "policy", "mode", "why", "carry", "cancelled", "names", "events",
     "body", "g", "g::look", "g_queue", "pulse", "crowd", "stack_pool", "slab", "p", "dispatch::seat", "dispatch::outcome", "dispatch::state", "dispatch", "dispatch::resize", "m", "thread_pool", "blocking_pool", "sched::counts", "sched::global", "sched", "sched::homes", "current", "thread_g", "dump",
     "proc::attach", "proc::surplus", "proc::start_m", "proc::wake", "proc::set_procs", "proc::timers", "proc::find", "proc::locals", "proc::spawn", "proc::cancel", "proc::in_place", "proc::switch", "proc::quick", "proc::lock_thread", "proc::park", "proc::beside", "proc::shutdown", "proc::quiet", "proc::run", "proc",
     "report", "sysmon",

@@ -5,6 +5,7 @@
 
 mod layers;
 mod orderings;
+mod packages;
 mod placement;
 mod source;
 mod unsafety;

@@ -19,6 +19,7 @@ use gosched_runtime_sys::new_thread;
 
 use crate::ds::timers::NEVER;
 use crate::dump::Dump;
+use crate::events;
 use crate::mode::Deadlock;
 use crate::proc::shutdown;
 use crate::sched::Sched;
@@ -33,13 +34,9 @@ const NAMED: usize = 100;
 pub(crate) fn found(sched: &Sched) -> bool {
     match sched.config.deadlock {
         Deadlock::Ignore => false,
-        Deadlock::Report => listens() && report_once(sched),
+        Deadlock::Report => events::reports_are_heard() && report_once(sched),
         Deadlock::Panic => is_quiet(sched) && end(sched),
     }
-}
-
-fn listens() -> bool {
-    tracing::level_filters::LevelFilter::current() >= tracing::Level::DEBUG
 }
 
 fn is_quiet(sched: &Sched) -> bool {
@@ -60,9 +57,7 @@ fn report_once(sched: &Sched) -> bool {
     }
     let text = text(&Dump::of(sched));
     let name = format!("{}-report", sched.config.name);
-    let _no_thread_no_report = new_thread::spawn(name, move || {
-        tracing::debug!(goroutines = %text, "gosched: all goroutines wait, for each other or for somebody outside");
-    });
+    let _no_thread_no_report = new_thread::spawn(name, move || events::all_wait(&text));
     false
 }
 

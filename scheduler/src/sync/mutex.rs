@@ -251,8 +251,8 @@ impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.as_ref().get_ref();
-        // SAFETY: pinned; `drop` leaves.
         if this.mutex.raw.try_lock()
+            // SAFETY: pinned; `drop` leaves.
             || unsafe { this.mutex.raw.poll(&this.node, cx.waker().clone()) }
         {
             Poll::Ready(this.mutex.guard())
