@@ -41,7 +41,10 @@ mod traced {
 
     /// Reports that every goroutine waits; `goroutines` lists them.
     pub(crate) fn all_wait(goroutines: &str) {
-        tracing::debug!(%goroutines, "gosched: all goroutines wait, for each other or for somebody outside");
+        tracing::debug!(
+            %goroutines,
+            "gosched: all goroutines wait, for each other or for somebody outside"
+        );
     }
 
     /// Warns of a goroutine that keeps its siblings waiting; `text` says why and what helps.
