@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Instant;
 
 use gosched::{JoinHandle, Mode, Runtime, chan, yield_now};
-use gosched_runtime_sys::context::{Context, Suspender};
-use gosched_runtime_sys::stack::{Guards, Shape, Stack, StackSlab};
+use gosched_runtime_sys::memory::context::{Context, Suspender};
+use gosched_runtime_sys::memory::stack::{Guards, Shape, Stack, StackSlab};
 
 const ROUNDS: usize = 9;
 const STACKS: u32 = 4_096;
@@ -101,7 +101,7 @@ impl Pool for Former {
                 StackSlab::reserve(Shape::new(SIZE, Guards::Closed).expect("a shape"), 1)
                     .expect("a mapping");
             let mut stacks = Vec::with_capacity(1);
-            slab.claim(1).expect("there is one").open(&mut stacks).expect("a stack");
+            slab.take_unopened(1).expect("there is one").open(&mut stacks).expect("a stack");
             stacks.pop().expect("it was opened")
         })
     }
@@ -130,7 +130,11 @@ impl Pool for Slabs {
             self.cache.extend((0..CACHE / 2).map_while(|_| self.slab.pop()));
         }
         if self.cache.is_empty() {
-            self.slab.claim(16).expect("there are enough").open(&mut self.cache).expect("stacks");
+            self.slab
+                .take_unopened(16)
+                .expect("there are enough")
+                .open(&mut self.cache)
+                .expect("stacks");
         }
         self.cache.pop().expect("just filled")
     }
@@ -245,7 +249,7 @@ fn fresh(guards: Guards) -> (StackSlab, Vec<Stack>) {
     let mut slab =
         StackSlab::reserve(Shape::new(SIZE, guards).expect("a shape"), STACKS).expect("a slab");
     let mut stacks = Vec::with_capacity(STACKS as usize);
-    while let Some(mut unopened) = slab.claim(16) {
+    while let Some(mut unopened) = slab.take_unopened(16) {
         unopened.open(&mut stacks).expect("stacks");
     }
     stacks.iter().for_each(|stack| touch(stack, 1));

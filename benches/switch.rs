@@ -9,8 +9,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use gosched_runtime_sys::context::{Context, Suspender};
-use gosched_runtime_sys::stack::Stack;
+use gosched_runtime_sys::memory::context::{Context, Suspender};
+use gosched_runtime_sys::memory::stack::Stack;
 
 const ROUNDS: usize = 9;
 const PAIRS: u32 = 2_000_000;

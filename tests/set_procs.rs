@@ -201,15 +201,15 @@ fn threads_come_and_go_with_processors() {
         })
         .collect();
     let stats = wait_for(&rt, |stats| stats.waiting == 8 && has_settled(stats));
-    assert!(stats.threads >= 8 && stats.home_threads == 8, "{stats}");
+    assert!(stats.threads >= 8 && stats.resident_threads == 8, "{stats}");
     rt.set_procs(2).expect("in range");
-    assert_eq!(rt.stats().home_threads, 2);
+    assert_eq!(rt.stats().resident_threads, 2);
     drop(gate);
     for one in together {
         assert!(one.join().expect("no panic").is_err(), "they take turns on two processors");
     }
     let stats = wait_for(&rt, |stats| stats.threads <= 3);
-    assert_eq!((stats.procs, stats.home_threads), (2, 2), "{stats}");
+    assert_eq!((stats.procs, stats.resident_threads), (2, 2), "{stats}");
 }
 
 #[test]

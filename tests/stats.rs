@@ -67,7 +67,7 @@ fn goroutines_are_counted_by_what_they_do() {
             let stats = wait_for(rt, |stats| stats.goroutines == 0 && is_idle(stats));
             assert_eq!(stats.owning_threads, 0, "{stats}");
             assert!(
-                stats.threads <= stats.procs + 1 && stats.home_threads <= stats.procs,
+                stats.threads <= stats.procs + 1 && stats.resident_threads <= stats.procs,
                 "{stats}"
             );
         });

@@ -2,14 +2,14 @@
 //!
 //! The first call is [`need_m`]; on its way out it leaves mask and signal stack in place and only
 //! says that no goroutine is current. From then on a call is one store in, one store out. Between
-//! calls the thread is C's: a handler finds nobody, although an M waits in [`slot::bound`] and its
+//! calls the thread is C's: a handler finds nobody, although an M waits in [`tls::bound`] and its
 //! signal stack is registered (Go's `isExtraInC`). One M serves all bridges and runtimes that enter
 //! from outside; a thread inside one runtime that enters another takes a second M, for that call.
 //!
 //! # The end of the thread
 //!
 //! A pthread key's destructor does the rest of `drop_m`. By then Rust's own thread-locals are gone,
-//! so the path touches the const, drop-free ones of [`slot`] and nothing else: no
+//! so the path touches the const, drop-free ones of [`tls`] and nothing else: no
 //! `thread::current`, no event, no allocation, no lock but the list's, nothing that may panic.
 //! First it asks whether this is a forked child, where the list is another. A callback that comes
 //! later on the same thread (C has destructors too) is per-call: the hook would not run again.
@@ -20,20 +20,20 @@
 //!
 //! # Safety
 //!
-//! The key's value and the thread's word point to a record that is bound to this thread: nobody
+//! The key's value and the thread's word point to an M that is bound to this thread: nobody
 //! else has a reference to it, and until the hook runs only its constant fields and its flag are
 //! read.
 #![expect(unsafe_code, reason = "an M reached through a thread-local word and a pthread key")]
 
-use crate::barrier;
-use crate::enter::{Inside, Target, drop_m, need_m};
+use crate::catch_panic::catch_panic;
+use crate::enter::{Destination, HeldM, drop_m, need_m};
 use crate::error::EnterError;
+use crate::extra_m::ExtraM;
 use crate::process::Process;
-use crate::record::Record;
-use gosched_runtime_sys::cancel::CancelState;
-use gosched_runtime_sys::signal_mask::SignalMask;
-use gosched_runtime_sys::slot;
-use gosched_runtime_sys::thread_exit::ExitHook;
+use gosched_runtime_sys::signal::mask::SignalMask;
+use gosched_runtime_sys::thread::exit::ExitHook;
+use gosched_runtime_sys::thread::pthread_cancel::CancelState;
+use gosched_runtime_sys::thread::tls;
 use gosched_scheduler::embed::Closed;
 use std::ffi::c_void;
 use std::ptr;
@@ -41,91 +41,101 @@ use std::sync::OnceLock;
 
 /// Runs `f` as a goroutine of a thread that is none.
 #[inline]
-pub(crate) fn enter<R>(target: &Target, f: impl FnOnce() -> R) -> Result<R, EnterError> {
-    match bound_to(target.process) {
-        Some(record) => again(record, target, f),
-        None => first(target, f),
+pub(crate) fn enter<R>(destination: &Destination, f: impl FnOnce() -> R) -> Result<R, EnterError> {
+    match bound_to(destination.process) {
+        Some(m) => enter_bound(m, destination, f),
+        None => enter_and_bind(destination, f),
     }
 }
 
 /// This thread's M, if it was bound in this process.
 #[inline]
-fn bound_to(process: &Process) -> Option<&'static Record> {
-    let record = slot::bound().cast::<Record>();
-    // SAFETY: null, or a record bound to this thread.
-    let record = unsafe { record.as_ref() }?;
-    ptr::eq(record.extra, &process.extra).then_some(record)
+fn bound_to(process: &Process) -> Option<&'static ExtraM> {
+    let m = tls::bound().cast::<ExtraM>();
+    // SAFETY: null, or an extra M bound to this thread.
+    let m = unsafe { m.as_ref() }?;
+    ptr::eq(m.extra, &process.extra).then_some(m)
 }
 
 /// A call on a bound thread.
 #[inline]
-fn again<R>(
-    record: &'static Record,
-    target: &Target,
+fn enter_bound<R>(
+    m: &'static ExtraM,
+    destination: &Destination,
     f: impl FnOnce() -> R,
 ) -> Result<R, EnterError> {
-    if !record.begin() {
+    if !m.begin() {
         return Err(EnterError::SignalHandler);
     }
     let cancel = CancelState::disable();
-    // SAFETY: bound to this thread and in no other call; retracted below; the signal stack is in
-    // place since `first`.
-    let outcome = match unsafe { record.foreign.publish(target.bound.handle()) } {
-        Ok(()) => {
-            let outcome = barrier::run(f);
-            // SAFETY: published above; whatever `f` published is retracted.
-            unsafe { record.foreign.retract(target.bound.handle()) };
-            outcome
+    // SAFETY: bound to this thread and in no other call; `inside` retracts it; the signal stack is
+    // in place since `enter_and_bind`.
+    match unsafe { m.foreign.publish(destination.bound.handle()) } {
+        // SAFETY: bound to this thread, begun and published above.
+        Ok(()) => unsafe { inside(m, cancel, destination, f) },
+        Err(Closed) => {
+            m.end();
+            cancel.restore();
+            Err(EnterError::ShutDown)
         }
-        Err(Closed) => Err(EnterError::ShutDown),
-    };
-    record.end();
-    cancel.restore();
-    outcome
+    }
 }
 
 /// The first call on a thread, which binds it; or any call on one that cannot be bound.
 #[cold]
-fn first<R>(target: &Target, f: impl FnOnce() -> R) -> Result<R, EnterError> {
-    let inside = need_m(target)?;
-    match bind(inside) {
-        Ok((record, cancel)) => {
-            let outcome = barrier::run(f);
-            // SAFETY: published by `need_m`; whatever `f` published is retracted.
-            unsafe { record.foreign.retract(target.bound.handle()) };
-            record.end();
-            cancel.restore();
-            outcome
-        }
-        Err(inside) => {
-            let outcome = barrier::run(f);
-            drop_m(inside, target);
+fn enter_and_bind<R>(destination: &Destination, f: impl FnOnce() -> R) -> Result<R, EnterError> {
+    match bind(need_m(destination)?) {
+        // SAFETY: bound to this thread and begun by `bind`, published by `need_m`.
+        Ok((m, cancel)) => unsafe { inside(m, cancel, destination, f) },
+        Err(held) => {
+            let outcome = catch_panic(f);
+            drop_m(held, destination);
             outcome
         }
     }
 }
 
+/// Runs `f` as the goroutine of a bound M, and makes the thread C's again.
+///
+/// # Safety
+///
+/// `m` is bound to the calling thread, its call has begun, and its goroutine is published for the
+/// destination's runtime.
+#[inline]
+unsafe fn inside<R>(
+    m: &'static ExtraM,
+    cancel: CancelState,
+    destination: &Destination,
+    f: impl FnOnce() -> R,
+) -> Result<R, EnterError> {
+    let outcome = catch_panic(f);
+    // SAFETY: published, as the caller says; whatever `f` published is retracted.
+    unsafe { m.foreign.retract(destination.bound.handle()) };
+    m.end();
+    cancel.restore();
+    outcome
+}
+
 /// Gives the M to the thread. It stays the call's where no hook will run: at the thread's end,
 /// without a key, or without memory for its value.
-fn bind(inside: Inside) -> Result<(&'static Record, CancelState), Inside> {
-    let Some(hook) = exit_hook().filter(|_| !slot::exiting()) else {
-        return Err(inside);
+fn bind(held: HeldM) -> Result<(&'static ExtraM, CancelState), HeldM> {
+    let Some(hook) = exit_hook().filter(|_| !tls::exiting()) else {
+        return Err(held);
     };
-    let record: *mut Record = inside.record;
-    // SAFETY: `at_thread_exit` asks for a record bound to its thread, which this one is from here
-    // on.
-    let hooked = unsafe { hook.set(record.cast()) };
+    let m: *mut ExtraM = held.m;
+    // SAFETY: `at_thread_exit` asks for an M bound to its thread, which this one is from here on.
+    let hooked = unsafe { hook.set(m.cast()) };
     if hooked.is_err() {
         // SAFETY: the reference that it was made from, given back.
-        let record = unsafe { &mut *record };
-        return Err(Inside { record, ..inside });
+        let m = unsafe { &mut *m };
+        return Err(HeldM { m, ..held });
     }
-    slot::set_bound(record.cast_const().cast());
+    tls::set_bound(m.cast_const().cast());
     // SAFETY: bound; from here on it is reached through shared references only.
-    let record = unsafe { &*record };
-    let fresh = record.begin();
-    debug_assert!(fresh, "a record that is bound was in no call");
-    Ok((record, inside.cancel))
+    let m = unsafe { &*m };
+    let fresh = m.begin();
+    debug_assert!(fresh, "an M that is bound was in no call");
+    Ok((m, held.cancel))
 }
 
 /// The key, made by the first thread that needs it; absent when the process was out of keys then.
@@ -139,20 +149,20 @@ fn exit_hook() -> Option<ExitHook> {
 ///
 /// # Safety
 ///
-/// `record` is bound to the calling thread, and no call is going to return to it.
-unsafe extern "C" fn at_thread_exit(record: *mut c_void) {
-    slot::set_exiting();
-    slot::set_bound(ptr::null());
+/// `m` is bound to the calling thread, and no call is going to return to it.
+unsafe extern "C" fn at_thread_exit(m: *mut c_void) {
+    tls::set_exiting();
+    tls::set_bound(ptr::null());
     // SAFETY: as the caller says.
-    let record = unsafe { &mut *record.cast::<Record>() };
+    let m = unsafe { &mut *m.cast::<ExtraM>() };
     // In use: the thread left a callback by a way that no frame of ours saw. Its goroutine may be
     // waited for; let it be.
-    if record.forked() || record.in_use() {
+    if m.forked() || m.in_use() {
         return;
     }
     let mask = SignalMask::block_all();
-    record.take_stack_off_at_exit();
+    m.take_stack_off_at_exit();
     // No goroutine is current: the last call saw to that.
-    record.extra.put(record);
+    m.extra.put(m);
     mask.restore();
 }

@@ -1,12 +1,12 @@
 //! The door: what a callback holds on to.
 
-use crate::enter::{self, Target};
+use crate::enter::{self, Destination};
 use crate::error::EnterError;
 use crate::process::Process;
-use crate::{barrier, binding};
-use gosched_runtime_sys::cancel::CancelState;
+use crate::{binding, catch_panic::catch_panic};
 use gosched_runtime_sys::errno;
-use gosched_scheduler::embed::{self, Bound, Handle, Here, Runtime};
+use gosched_runtime_sys::thread::pthread_cancel::CancelState;
+use gosched_scheduler::embed::{self, Bound, Caller, Handle, Runtime};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -56,7 +56,7 @@ pub enum Binding {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Bridge {
-    target: OnceLock<Target>,
+    destination: OnceLock<Destination>,
     binding: Binding,
 }
 
@@ -84,7 +84,7 @@ impl Bridge {
     /// A bridge that leads nowhere until it is [bound](Self::bind): for a static that C may call
     /// before the runtime is up.
     pub const fn unbound() -> Self {
-        Self { target: OnceLock::new(), binding: Binding::UntilThreadExit }
+        Self { destination: OnceLock::new(), binding: Binding::UntilThreadExit }
     }
 
     /// Binds an unbound bridge. False: it was bound before, and stays so.
@@ -95,7 +95,7 @@ impl Bridge {
     pub fn bind(&self, handle: Handle) -> bool {
         let process = Process::this().expect("memory for a fork hook");
         process.stock();
-        self.target.set(Target { bound: Bound::new(handle), process }).is_ok()
+        self.destination.set(Destination { bound: Bound::new(handle), process }).is_ok()
     }
 
     /// The same bridge with another binding.
@@ -134,14 +134,16 @@ impl Bridge {
 
     #[inline]
     fn enter_by<R>(&self, f: impl FnOnce() -> R) -> Result<R, EnterError> {
-        let target = self.target.get().ok_or(EnterError::NotRunning)?;
-        if target.process.forked() {
+        let destination = self.destination.get().ok_or(EnterError::NotRunning)?;
+        if destination.process.forked() {
             return Err(EnterError::Forked);
         }
-        match (embed::here(target.bound.handle()), self.binding) {
-            (Here::Goroutine, _) => nested(f),
-            (Here::Outside, Binding::UntilThreadExit) => binding::enter(target, f),
-            (Here::Outside, Binding::PerCall) | (Here::Elsewhere, _) => enter::enter(target, f),
+        match (embed::caller(destination.bound.handle()), self.binding) {
+            (Caller::Goroutine, _) => nested(f),
+            (Caller::Outside, Binding::UntilThreadExit) => binding::enter(destination, f),
+            (Caller::Outside, Binding::PerCall) | (Caller::Elsewhere, _) => {
+                enter::enter(destination, f)
+            }
         }
     }
 }
@@ -151,7 +153,7 @@ impl Bridge {
 #[cold]
 fn nested<R>(f: impl FnOnce() -> R) -> Result<R, EnterError> {
     let cancel = CancelState::disable();
-    let outcome = barrier::run(|| embed::pinned(f));
+    let outcome = catch_panic(|| embed::pinned(f));
     cancel.restore();
     outcome
 }
@@ -160,13 +162,13 @@ impl Clone for Bridge {
     /// A bridge to where this one leads at this moment; a copy of an unbound one has to be bound
     /// itself.
     fn clone(&self) -> Self {
-        Self { target: self.target.clone(), binding: self.binding }
+        Self { destination: self.destination.clone(), binding: self.binding }
     }
 }
 
 impl fmt::Debug for Bridge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bound = self.target.get().is_some();
+        let bound = self.destination.get().is_some();
         f.debug_struct("Bridge")
             .field("bound", &bound)
             .field("binding", &self.binding)

@@ -29,19 +29,19 @@
 //!
 //! # Safety
 //!
-//! `publish` and `retract` are called in pairs, on the record's own thread, in nesting order, and
+//! `publish` and `retract` are called in pairs, on the M's own thread, in nesting order, and
 //! with a registered signal stack wherever a signal can arrive in between.
 #![expect(unsafe_code, reason = "makes a goroutine current on a thread")]
 
-use crate::barrier;
+use crate::catch_panic::catch_panic;
 use crate::error::EnterError;
-use crate::extra::Take;
+use crate::extra_list::Take;
+use crate::extra_m::ExtraM;
 use crate::process::Process;
-use crate::record::Record;
-use gosched_runtime_sys::cancel::CancelState;
-use gosched_runtime_sys::primitive::mutated;
-use gosched_runtime_sys::signal_mask::SignalMask;
+use gosched_runtime_sys::signal::mask::SignalMask;
+use gosched_runtime_sys::sync::primitive::mutated;
 use gosched_runtime_sys::thread;
+use gosched_runtime_sys::thread::pthread_cancel::CancelState;
 use gosched_scheduler::embed::{Bound, Closed};
 
 /// What the runtime's overflow report needs. A host that blocks them gains nothing: a blocked fault
@@ -50,33 +50,33 @@ const FAULTS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 
 /// Where a bridge leads to.
 #[derive(Clone)]
-pub(crate) struct Target {
+pub(crate) struct Destination {
     pub(crate) bound: Bound,
     pub(crate) process: &'static Process,
 }
 
-/// A thread between `need_m` and `drop_m`.
-pub(crate) struct Inside {
-    pub(crate) record: &'static mut Record,
+/// What a thread holds between `need_m` and `drop_m`.
+pub(crate) struct HeldM {
+    pub(crate) m: &'static mut ExtraM,
     pub(crate) cancel: CancelState,
 }
 
 /// Runs `f` as a goroutine for this one call.
-pub(crate) fn enter<R>(target: &Target, f: impl FnOnce() -> R) -> Result<R, EnterError> {
-    let inside = need_m(target)?;
-    let outcome = barrier::run(f);
-    drop_m(inside, target);
+pub(crate) fn enter<R>(destination: &Destination, f: impl FnOnce() -> R) -> Result<R, EnterError> {
+    let held = need_m(destination)?;
+    let outcome = catch_panic(f);
+    drop_m(held, destination);
     outcome
 }
 
-/// Makes the calling thread a goroutine of the target's runtime.
-pub(crate) fn need_m(target: &Target) -> Result<Inside, EnterError> {
+/// Makes the calling thread a goroutine of the destination's runtime.
+pub(crate) fn need_m(destination: &Destination) -> Result<HeldM, EnterError> {
     let cancel = CancelState::disable();
-    match cross_in(target) {
-        Ok(record) => {
+    match cross_in(destination) {
+        Ok(m) => {
             // For the overflow report; asked for here, because it may allocate.
             thread::current_stack_bounds();
-            Ok(Inside { record, cancel })
+            Ok(HeldM { m, cancel })
         }
         Err(error) => {
             cancel.restore();
@@ -87,23 +87,23 @@ pub(crate) fn need_m(target: &Target) -> Result<Inside, EnterError> {
 
 /// Into the gap, and out of it on the other side. Whatever takes time is done on this side, with
 /// the thread's own mask.
-fn cross_in(target: &Target) -> Result<&'static mut Record, EnterError> {
-    let process = target.process;
+fn cross_in(destination: &Destination) -> Result<&'static mut ExtraM, EnterError> {
+    let process = destination.process;
     loop {
         // Mutant: the order of 2015.
         let early = mutated("need_m.take_before_block").then(|| process.extra.take());
         let mask = SignalMask::block_all();
         match early.unwrap_or_else(|| process.extra.take()) {
-            Take::One(record) => return through(record, mask, target),
-            Take::Last(record, owed) => {
-                let outcome = through(record, mask, target);
+            Take::One(m) => return cross_gap(m, mask, destination),
+            Take::Last(m, owed) => {
+                let outcome = cross_gap(m, mask, destination);
                 // Who is inside can do without; the next to find the list empty tries for itself.
                 let _told_to_waiters = process.refill(owed);
                 return outcome;
             }
-            Take::Wait(ticket) => {
+            Take::Wait(seen) => {
                 mask.restore();
-                process.extra.wait(ticket).map_err(EnterError::refill)?;
+                process.extra.wait(seen).map_err(EnterError::refill)?;
             }
             Take::Dry(owed) => {
                 mask.restore();
@@ -114,19 +114,19 @@ fn cross_in(target: &Target) -> Result<&'static mut Record, EnterError> {
 }
 
 /// The gap: signals are blocked on entry, and the thread is inside, or C's again, on return.
-fn through(
-    record: &'static mut Record,
+fn cross_gap(
+    m: &'static mut ExtraM,
     mask: SignalMask,
-    target: &Target,
-) -> Result<&'static mut Record, EnterError> {
-    record.mask = mask;
-    match publish(record, target) {
+    destination: &Destination,
+) -> Result<&'static mut ExtraM, EnterError> {
+    m.mask = mask;
+    match put_on(m, destination) {
         Ok(()) => {
             mask.without(&FAULTS).restore();
-            Ok(record)
+            Ok(m)
         }
         Err(error) => {
-            record.extra.put(record);
+            m.extra.put(m);
             mask.restore();
             Err(error)
         }
@@ -134,32 +134,32 @@ fn through(
 }
 
 /// Current, then signal stack; on an error neither.
-fn publish(record: &mut Record, target: &Target) -> Result<(), EnterError> {
+fn put_on(m: &mut ExtraM, destination: &Destination) -> Result<(), EnterError> {
     if mutated("need_m.stack_after_unmask") {
-        record.mask.restore();
+        m.mask.restore();
     }
-    // SAFETY: the record is this call's; `drop_m` or the lines below retract it; signals are
+    // SAFETY: the M is this call's; `drop_m` or the lines below retract it; signals are
     // blocked until there is a stack.
-    unsafe { record.foreign.publish(target.bound.handle()) }
+    unsafe { m.foreign.publish(destination.bound.handle()) }
         .map_err(|Closed| EnterError::ShutDown)?;
-    record.put_stack_on().inspect_err(|_| {
+    m.put_stack_on().inspect_err(|_| {
         // SAFETY: published above.
-        unsafe { record.foreign.retract(target.bound.handle()) };
+        unsafe { m.foreign.retract(destination.bound.handle()) };
     })
 }
 
 /// Makes the calling thread what it was before [`need_m`].
-pub(crate) fn drop_m(inside: Inside, target: &Target) {
-    let Inside { record, cancel } = inside;
-    let mask = record.mask;
+pub(crate) fn drop_m(held: HeldM, destination: &Destination) {
+    let HeldM { m, cancel } = held;
+    let mask = m.mask;
     // The child of a fork inside the callback: the list it came from stayed with the parent.
-    let forked = record.forked();
+    let forked = m.forked();
     let _open = SignalMask::block_all();
-    record.take_stack_off();
+    m.take_stack_off();
     // SAFETY: published by `need_m` on this thread; whatever was published since is retracted.
-    unsafe { record.foreign.retract(target.bound.handle()) };
+    unsafe { m.foreign.retract(destination.bound.handle()) };
     if !forked {
-        record.extra.put(record);
+        m.extra.put(m);
     }
     mask.restore();
     cancel.restore();

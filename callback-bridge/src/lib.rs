@@ -10,11 +10,11 @@
 //!    the thread perhaps a goroutine of that runtime already (Rust called C, C calls back)? `errno`
 //!    is put aside.
 //! 2. **`need_m`** (`enter.rs`). Pthread cancellation off; all signals blocked; an M taken from the
-//!    extra list (`extra.rs`), its goroutine made current; a signal stack registered if the
+//!    extra list (`extra_list.rs`), its goroutine made current; a signal stack registered if the
 //!    thread's own is none or too small; signals back. From here on a handler that runs on this
 //!    thread finds a goroutine, whole.
 //! 3. **Inside.** If that was the last extra M, another is made now, where allocating is harmless.
-//!    Then the callback runs behind the panic barrier (`barrier.rs`). It may park: its goroutine is
+//!    Then the callback runs behind the panic barrier (`catch_panic.rs`). It may park: its goroutine is
 //!    backed by this thread, so the thread sleeps and nobody else waits. It needs no P, so hogs on
 //!    every core do not keep it out.
 //! 4. **`drop_m`**. Signals blocked; the signal stack taken off, if it is still the registered one;
@@ -36,16 +36,16 @@
 //! [`EnterError`] lists it. Entering from a signal handler is against the contract, since the
 //! handler may have interrupted anything; it is refused where it can be seen.
 
-mod barrier;
 mod binding;
 mod bridge;
+mod catch_panic;
 mod enter;
 mod error;
-mod extra;
+mod extra_list;
+mod extra_m;
 #[cfg(all(test, gosched_loom))]
 mod model;
 mod process;
-mod record;
 
 pub use bridge::{Binding, Bridge};
 pub use error::EnterError;

@@ -6,11 +6,11 @@
 //! there, leaked with the parent's runtime.
 
 use crate::error::EnterError;
-use crate::extra::{Chain, ExtraList, Owed};
-use crate::record::Record;
-use gosched_runtime_sys::fork;
-use gosched_runtime_sys::signal_mask::SignalMask;
+use crate::extra_list::{Chain, ExtraList, Owed};
+use crate::extra_m::ExtraM;
+use gosched_runtime_sys::signal::mask::SignalMask;
 use gosched_runtime_sys::thread;
+use gosched_runtime_sys::thread::fork;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
@@ -19,7 +19,7 @@ pub(crate) struct Process {
     /// The process, counted in forks.
     generation: u32,
     /// The Ms that nobody uses.
-    pub(crate) extra: ExtraList<Record>,
+    pub(crate) extra: ExtraList<ExtraM>,
 }
 
 impl Process {
@@ -30,7 +30,7 @@ impl Process {
     /// No memory for the fork hook: without it a child would not know that it is one.
     pub(crate) fn this() -> io::Result<&'static Self> {
         static THIS: Mutex<Option<&'static Process>> = Mutex::new(None);
-        fork::watch()?;
+        fork::register_hook()?;
         let mut this = THIS.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(process) = this.filter(|process| !process.forked()) {
             return Ok(process);
@@ -63,8 +63,8 @@ impl Process {
         let mut made = Chain::new();
         let mut failure = 0;
         for _ in 0..quietly(|| self.extra.wanted()) {
-            match Record::new(&self.extra) {
-                Ok(record) => made.push(record),
+            match ExtraM::new(&self.extra) {
+                Ok(m) => made.push(m),
                 Err(error) => {
                     failure = error.raw_os_error().unwrap_or(libc::ENOMEM);
                     break;
@@ -72,7 +72,7 @@ impl Process {
             }
         }
         let nothing = made.is_empty();
-        quietly(|| self.extra.settle(owed, made, failure));
+        quietly(|| self.extra.pay(owed, made, failure));
         if nothing { Err(EnterError::refill(failure)) } else { Ok(()) }
     }
 }

@@ -154,7 +154,7 @@ fn a_handler_that_asks_for_an_m_gets_one() {
 #[cfg(gosched_mutants)]
 mod wrong_orders {
     use super::{child, handlers_enter, handlers_look};
-    use gosched_runtime_sys::primitive::switch_on;
+    use gosched_runtime_sys::sync::primitive::switch_on;
     use std::os::unix::process::ExitStatusExt;
 
     #[test]

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use gosched::callback::Bridge;
 use gosched::signal::{self, Context};
-use gosched_runtime_sys::primitive;
+use gosched_runtime_sys::sync::primitive;
 
 /// Entries before a callback's own one. None of them parks.
 const EXTRA_ENTRIES: usize = 100;

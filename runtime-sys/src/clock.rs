@@ -3,11 +3,27 @@
 //! `Instant` is opaque, and timers are kept by nanoseconds. The two run alike; what lies between
 //! their zeros is measured once, and so that the conversion errs to one side: a point in time never
 //! becomes an earlier one, so nothing that is due by the number is early by the `Instant`.
+//!
+//! Beside it a thread's CPU clock: it says whether a thread computes or is blocked.
+//!
+//! # Safety
+//!
+//! `clock_gettime` writes to a live `timespec`.
+#![expect(unsafe_code, reason = "clock_gettime")]
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::thread::monotonic_ns;
+use crate::sys;
+
+/// Nanoseconds on the monotonic clock, whose zero is some moment before the process began.
+/// Async-signal-safe.
+pub fn monotonic_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is writable. The call fails only for clocks that do not exist.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
 
 /// The same moment on both clocks; as a number it may be a little later.
 #[derive(Clone, Copy, Debug)]
@@ -52,9 +68,49 @@ pub fn to_instant(ns: u64) -> Option<Instant> {
     anchor.instant.checked_add(Duration::from_nanos(ns.saturating_sub(anchor.ns)))
 }
 
+/// A thread's CPU time, for others to read: whether it computes, or is blocked.
+///
+/// Plain numbers, which may outlive the thread. What they say then is nothing, or something about
+/// another thread that was given the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuClock {
+    thread: i32,
+    clock: libc::clockid_t,
+}
+
+impl CpuClock {
+    /// The calling thread's; none where the system has no such clock.
+    pub fn of_this_thread() -> Option<Self> {
+        Some(Self { thread: sys::thread_id(), clock: sys::thread_clock()? })
+    }
+
+    /// Nanoseconds of CPU time so far; none if the thread has ended. 0.3 us.
+    pub fn read(&self) -> Option<u64> {
+        sys::read_clock(self.clock)
+    }
+
+    /// Whether the thread runs, or would if it had a core; none where the system does not tell.
+    /// Reads a file: 10 us.
+    pub fn is_runnable(&self) -> Option<bool> {
+        sys::is_runnable(self.thread)
+    }
+
+    /// As one word, for whoever keeps it in an atomic.
+    pub fn to_bits(self) -> u64 {
+        u64::from(self.thread as u32) << 32 | u64::from(self.clock as u32)
+    }
+
+    /// What `to_bits` gave; none for zero, which no thread has.
+    pub fn from_bits(bits: u64) -> Option<Self> {
+        (bits != 0)
+            .then_some(Self { thread: (bits >> 32) as i32, clock: bits as u32 as libc::clockid_t })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::thread::yield_thread;
 
     #[test]
     fn a_moment_never_becomes_an_earlier_one() {
@@ -88,5 +144,39 @@ mod tests {
         }
         let far = began.checked_add(Duration::from_secs(u64::MAX / 4));
         assert!(far.is_none_or(|far| to_ns(far) == u64::MAX));
+    }
+
+    #[test]
+    fn a_clock_tells_computing_from_blocked() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let (done, wait) = std::sync::mpsc::channel::<()>();
+        let other = std::thread::spawn(move || {
+            let clock = CpuClock::of_this_thread().expect("a clock");
+            let began = clock.read().expect("it runs");
+            while clock.read().expect("it runs") < began + 5_000_000 {}
+            assert_eq!(clock.is_runnable(), Some(true));
+            assert_eq!(CpuClock::from_bits(clock.to_bits()), Some(clock));
+            tell.send(clock).expect("the other side waits");
+            let _it_is_dropped = wait.recv();
+        });
+        let clock = told.recv().expect("it computes, and then says so");
+        while clock.is_runnable() != Some(false) {
+            yield_thread();
+        }
+        let before = clock.read().expect("it is blocked");
+        assert!(before >= 5_000_000);
+        assert_eq!(clock.read(), Some(before), "a blocked thread's clock stands still");
+        drop(done);
+        other.join().expect("no panic");
+        assert_eq!(CpuClock::from_bits(0), None);
+    }
+
+    #[test]
+    fn the_clock_does_not_go_back_and_runs_with_instant() {
+        let (before, instant) = (monotonic_ns(), std::time::Instant::now());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let passed = instant.elapsed().as_nanos() as u64;
+        let ours = monotonic_ns() - before;
+        assert!(ours >= passed && ours >= 5_000_000, "{ours} {passed}");
     }
 }

@@ -5,6 +5,19 @@
 //! It is an implementation detail of the `gosched` facade; its API follows the needs of the crates
 //! above it.
 //!
+//! # Where to begin
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | `sys` | what only this operating system has; the rest of the crate is POSIX |
+//! | [`clock`], [`errno`] | a number each: the monotonic clock, the thread's `errno` |
+//! | [`sync`] | how threads wait for each other: futex, note, lock; the seam to loom |
+//! | [`memory`] | stacks, and the switch between them |
+//! | [`signal`] | masks, signal stacks, handlers and their chaining |
+//! | [`thread`] | the calling thread: thread-locals, bounds, its making and its end |
+//!
+//! A room uses the rooms above it in this list and none below.
+//!
 //! # The seam to another operating system
 //!
 //! Everything here is written against POSIX threads and signals, except the functions of the
@@ -20,7 +33,7 @@
 //! | `thread_id() -> i32` | the kernel's number of the calling thread |
 //! | `affinity_count() -> Option<usize>` | how many CPUs the calling thread may run on, quotas aside |
 //! | `query_stack_bounds() -> Option<StackBounds>` | where the calling thread's stack lies |
-//! | `Place`, `possible_places() -> Vec<Place>`, `use_place(place)` | where that may be kept for a new thread, and from where to take it; none where asking is cheap |
+//! | `BoundsOffset`, `possible_offsets() -> Vec<BoundsOffset>`, `use_offset(offset)` | where in a thread's descriptor its bounds may lie, and from where to take them; none where asking is cheap |
 //! | `minimum_signal_stack() -> usize` | the least the kernel needs to deliver a signal, async-signal-safe |
 //! | `LAST_SIGNAL` | the greatest signal number |
 //! | `SIGNAL_STACK_FLAGS` | `sigaltstack` flags besides `SS_DISABLE` that have to survive a query and a restore |
@@ -29,38 +42,21 @@
 //! | `is_runnable(thread) -> Option<bool>` | whether another thread of the process runs or waits for a core only |
 //! | `register_for_fences() -> bool`, `fence_every_thread() -> bool` | a full fence on every thread of the process; false where there is no such call |
 //! | `MAP_FLAGS`, `advise_stack(base, size)` | what `mmap` wants for a stack, and what the memory should be told afterwards |
-//! | `unlock(base, size)` | undo what locking all future memory did to a fresh mapping |
+//! | `munlock(base, size)` | undo what locking all future memory did to a fresh mapping |
 //! | `install_guard(base, size)` | make every access a fault without a mapping; `EINVAL` where that does not exist |
 //! | `install_guards(ranges) -> bool`, `populate(ranges)` | the same for several at a time, or false; and have their pages there ahead, or do nothing |
 //! | `discard(base, size)` | give pages back, keep the address space |
 //!
-//! A system without POSIX signals fills in more than that: there, the modules `signal_mask`,
-//! `signal_stack` and `handler` do nothing, and `thread_exit` is the system's own hook.
+//! A system without POSIX signals fills in more than that: there, the modules `mask`, `stack` and
+//! `handler` of [`signal`] do nothing, and [`thread::exit`] is the system's own hook.
 
-pub mod barrier;
-pub mod cancel;
 pub mod clock;
-pub mod context;
 pub mod errno;
-pub mod fatal;
-pub mod fetch;
-pub mod fork;
-pub mod futex;
-pub mod handler;
-pub mod lock;
-mod mapping;
-pub mod new_thread;
-pub mod note;
-pub mod primitive;
-mod reservation;
-pub mod signal_mask;
-pub mod signal_stack;
-pub mod slot;
-pub mod stack;
-mod stack_bounds;
+pub mod memory;
+pub mod signal;
+pub mod sync;
 mod sys;
 pub mod thread;
-pub mod thread_exit;
 
 #[cfg(all(test, gosched_loom))]
 mod model;

@@ -78,7 +78,7 @@ pub(crate) fn limit_address_space(left: u64) {
     let sizes = std::fs::read_to_string("/proc/self/statm").expect("statm");
     let pages: u64 =
         sizes.split(' ').next().and_then(|pages| pages.parse().ok()).expect("a number");
-    set_limit(libc::RLIMIT_AS, pages * crate::mapping::page_size() as u64 + left);
+    set_limit(libc::RLIMIT_AS, pages * crate::memory::mapping::page_size() as u64 + left);
 }
 
 /// Leaves this process so many bytes of writable memory besides what it has.
@@ -86,7 +86,7 @@ pub(crate) fn limit_data(left: u64) {
     let sizes = std::fs::read_to_string("/proc/self/statm").expect("statm");
     let pages: u64 =
         sizes.split(' ').nth(5).and_then(|pages| pages.parse().ok()).expect("a number");
-    set_limit(libc::RLIMIT_DATA, pages * crate::mapping::page_size() as u64 + left);
+    set_limit(libc::RLIMIT_DATA, pages * crate::memory::mapping::page_size() as u64 + left);
 }
 
 /// Bytes of this process in memory.
@@ -94,7 +94,7 @@ pub(crate) fn resident() -> usize {
     let sizes = std::fs::read_to_string("/proc/self/statm").expect("statm");
     let pages: usize =
         sizes.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
-    pages * crate::mapping::page_size()
+    pages * crate::memory::mapping::page_size()
 }
 
 /// The range of addresses that a line of `/proc/self/maps` or `smaps` begins with, and what

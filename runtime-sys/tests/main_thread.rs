@@ -1,6 +1,6 @@
 //! The main thread's stack, as the C library and as the kernel describe it.
 
-use gosched_runtime_sys::{slot, thread};
+use gosched_runtime_sys::thread::{self, tls};
 
 fn main() {
     let maps = std::fs::read_to_string("/proc/self/maps").expect("maps");
@@ -19,7 +19,7 @@ fn main() {
     // vector. The kernel maps what was touched so far; the stack may grow down to the limit.
     assert!(bounds.high > (&raw const local).addr() && bounds.high <= high, "{bounds:x?} {high:x}");
     assert!(bounds.low <= low, "{bounds:x?} {low:x}");
-    assert_eq!(slot::stack_bounds(), Some(bounds));
+    assert_eq!(tls::stack_bounds(), Some(bounds));
     assert_eq!(thread::id(), i32::try_from(std::process::id()).expect("a process id"));
     println!("main_thread: ok");
 }

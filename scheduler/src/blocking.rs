@@ -14,10 +14,10 @@
 //!
 //! # Safety
 //!
-//! The closure may borrow from the goroutine's frames, as in `std::thread::scope`: [`lend`]
-//! returns, or unwinds, only after the helper has told that it will not touch them any more. So the
-//! wait can be neither cancelled nor unwound, and it is in a drop: nothing that goes wrong between
-//! lending and waiting gets around it.
+//! The closure may borrow from the goroutine's frames, as in `std::thread::scope`:
+//! [`run_on_helper`] returns, or unwinds, only after the helper has told that it will not touch
+//! them any more. So the wait can be neither cancelled nor unwound, and it is in a drop: nothing
+//! that goes wrong between lending and waiting gets around it.
 #![expect(unsafe_code, reason = "lends a borrowed closure to a thread")]
 
 use std::cell::Cell;
@@ -28,19 +28,22 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::new_thread;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::thread::spawn_thread;
 
-use crate::blocking_pool::{Client, Errand, Helper, Job, Runner};
-use crate::current;
+use crate::gmp::blocking_pool::{Client, Errand, Helper, Job, Runner};
+use crate::gmp::current;
+use crate::gmp::sched::Sched;
+use crate::gmp::thread_g::ThreadG;
+use crate::gmp::wait_reason::WaitReason;
 use crate::proc::attach;
 use crate::proc::in_place;
 use crate::proc::locals;
-use crate::proc::park::{self, Parking, Target};
-use crate::sched::Sched;
-use crate::thread_g::ThreadG;
-use crate::waiter::{self, Parks, WaitList};
-use crate::why::Why;
+use crate::proc::park::{self, Parking};
+use crate::proc::target::Target;
+use crate::wait::park::Park;
+use crate::wait::parked;
+use crate::wait::waiter::{Popped, WaitList};
 
 /// Runs `f`, which may block the thread for long - a file, a C library, a `std` lock,
 /// `std::thread::sleep` - without holding other goroutines up.
@@ -83,7 +86,7 @@ where
     match current::with(|cx| {
         cx.filter(|cx| park::may_leave_thread(cx)).map(current::Current::arc_and_id)
     }) {
-        Some((sched, id)) => lend(&sched, id, f),
+        Some((sched, id)) => run_on_helper(&sched, id, f),
         None => {
             in_place::give_up_ps();
             let value = f();
@@ -94,7 +97,7 @@ where
 }
 
 /// A closure on the stack of the goroutine that waits for it.
-struct Lent<F, R> {
+struct BorrowedCall<F, R> {
     f: Cell<Option<F>>,
     outcome: Cell<Option<thread::Result<R>>>,
 }
@@ -108,7 +111,7 @@ struct State {
     waiter: WaitList<(), Target>,
 }
 
-impl<R, F: FnOnce() -> R> Errand for Lent<F, R> {
+impl<R, F: FnOnce() -> R> Errand for BorrowedCall<F, R> {
     fn run(&self) {
         if let Some(f) = self.f.take() {
             self.outcome.set(Some(catch_unwind(AssertUnwindSafe(f))));
@@ -120,7 +123,7 @@ impl Client for Done {
     fn tell(&self) {
         let mut state = self.0.lock();
         state.done = true;
-        let wake = state.waiter.pop().map(waiter::Popped::dismiss);
+        let wake = state.waiter.pop().map(Popped::finish);
         drop(state);
         // GONE: the goroutine, and with it the errand.
         if let Some(wake) = wake {
@@ -130,13 +133,13 @@ impl Client for Done {
 }
 
 /// Has a helper run `f` and waits for it; runs it here if there is no helper.
-fn lend<F, R>(sched: &Arc<Sched>, id: u64, f: F) -> R
+fn run_on_helper<F, R>(sched: &Arc<Sched>, id: u64, f: F) -> R
 where
     F: FnOnce() -> R + Send,
     R: Send,
 {
     let done = Arc::new(Done(Mutex::new(State { done: false, waiter: WaitList::new() })));
-    let lent = Lent { f: Cell::new(Some(f)), outcome: Cell::new(None) };
+    let lent = BorrowedCall { f: Cell::new(Some(f)), outcome: Cell::new(None) };
     let until_done = UntilDone(&done);
     if !submit(sched, Job { errand: erase(&lent), client: done.clone(), g: id }) {
         in_place::give_up_ps();
@@ -154,8 +157,8 @@ where
 /// An errand without its lifetime, for who waits until it is done.
 fn erase<'a>(errand: &'a (dyn Errand + 'a)) -> NonNull<dyn Errand> {
     let raw = NonNull::from(errand);
-    // SAFETY: only the lifetime changes. `lend`, which has the errand, waits until it is done, and
-    // nobody follows the pointer after that.
+    // SAFETY: only the lifetime changes. `run_on_helper`, which has the errand, waits until it is
+    // done, and nobody follows the pointer after that.
     unsafe { mem::transmute::<NonNull<dyn Errand + 'a>, NonNull<dyn Errand + 'static>>(raw) }
 }
 
@@ -169,11 +172,11 @@ impl Drop for UntilDone<'_> {
             return;
         }
         let parking = Parking::begin_at_once().expect("only a goroutine lends");
-        parking.because(Why::Blocking);
+        parking.set_wait_reason(WaitReason::Blocking);
         let parking = Shielded(parking);
         // SAFETY: the guard is of this lock, whose one list lives in what the caller holds.
         let _served =
-            unsafe { waiter::wait(&self.0.0, state, |state| &mut state.waiter, None, &parking) };
+            unsafe { parked::wait(&self.0.0, state, |state| &mut state.waiter, None, &parking) };
     }
 }
 
@@ -181,7 +184,7 @@ impl Drop for UntilDone<'_> {
 struct Shielded(Parking);
 
 // SAFETY: parking suspends and returns.
-unsafe impl Parks for Shielded {
+unsafe impl Park for Shielded {
     type Target = Target;
 
     fn renew(&self) {
@@ -218,10 +221,10 @@ fn submit(sched: &Arc<Sched>, job: Job) -> bool {
 fn start(sched: &Arc<Sched>, helper: Helper, job: Job) -> bool {
     let number = helper.number;
     let place = ThreadG::acquire();
-    let made = attach::prepare(place.place().m).and_then(|()| {
+    let made = attach::prepare(place.current().m).and_then(|()| {
         let owner = sched.clone();
         let name = format!("{}-b{number}", sched.config.name);
-        new_thread::spawn(name, move || helper_main(&owner, place, &helper, job))
+        spawn_thread(name, move || helper_main(&owner, place, &helper, job))
     });
     match made {
         Ok(thread) => {
@@ -239,15 +242,15 @@ fn start(sched: &Arc<Sched>, helper: Helper, job: Job) -> bool {
 /// The life of a helper.
 fn helper_main(sched: &Sched, place: &'static ThreadG, helper: &Helper, first: Job) {
     // Between two jobs the thread is nobody: a signal handler finds no goroutine.
-    place.place().set_g(None);
-    attach::attached(place.place(), sched, || {
+    place.current().set_g(None);
+    attach::attached(place.current(), sched, || {
         let mut next = Some(first);
         while let Some(job) = next {
             run(sched, place, job);
             next = sched.blocking.next(helper);
         }
     });
-    place.place().set_g(Some(place.g()));
+    place.current().set_g(Some(place.g()));
     place.release();
     sched.blocking.ends(helper.number);
 }
@@ -257,15 +260,15 @@ fn run(sched: &Sched, place: &'static ThreadG, job: Job) {
     // SAFETY: it is not done yet, so the goroutine that lent it waits.
     let errand = unsafe { job.errand.as_ref() };
     place.renew(job.g);
-    if place.join(sched).is_err() {
+    if place.register(sched).is_err() {
         // The goroutine was there before the runtime closed, and may end in its own time. Whoever
         // cancels its threads may have missed this one.
         let _it_runs = place.g().parker.cancel();
     }
-    place.place().set_g(Some(place.g()));
+    place.current().set_g(Some(place.g()));
     errand.run();
     locals::end(place.g().id());
-    place.place().set_g(None);
-    place.leave(sched);
+    place.current().set_g(None);
+    place.unregister(sched);
     job.client.tell();
 }

@@ -33,21 +33,23 @@ use std::sync::atomic::{
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::mutated;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::mutated;
 
-pub use crate::g::{CancelScope, Cancelled};
+pub use crate::gmp::g::{CancelScope, Cancelled};
 pub use future::TokenFuture;
 
-use crate::current;
 use crate::ds::grow;
 use crate::ds::timers::NEVER;
+use crate::gmp::current;
+use crate::gmp::wait_reason::WaitReason;
 use crate::proc::cancel::{self, Region};
-use crate::proc::park::{Parking, Target, Wake};
-use crate::waiter::{
-    Parks, Passed, Place, Popped, Rouse, Roused, Step, WaitList, line_up, wake_each,
-};
-use crate::why::Why;
+use crate::proc::claimed::Claimed;
+use crate::proc::park::Parking;
+use crate::proc::target::Target;
+use crate::wait::park::Park;
+use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
+use crate::wait::waiter::{Popped, Unpark, WaitList, Wakeup, wake_each};
 
 /// Runs `f` so that no cancel, of whatever kind, ends a wait in it. A cancel that arrives stays
 /// pending, and the first wait after `f` unwinds for it.
@@ -91,11 +93,11 @@ pub fn shield<R>(f: impl FnOnce() -> R) -> R {
 /// ```
 #[derive(Clone)]
 pub struct Token {
-    shared: Arc<Shared<Target>>,
+    shared: Arc<TokenInner<Target>>,
 }
 
 /// Who waits under a token.
-pub(crate) trait EndsWaits: Rouse {
+pub(crate) trait EndsWaits: Unpark {
     /// Has it look for a reason to give its wait up, which was written before. Runs no user code.
     ///
     /// # Safety
@@ -106,18 +108,18 @@ pub(crate) trait EndsWaits: Rouse {
 }
 
 impl EndsWaits for Target {
-    unsafe fn end_wait(self) -> Wake {
+    unsafe fn end_wait(self) -> Claimed {
         // SAFETY: this function's contract.
         unsafe { self.cancel() }
     }
 }
 
 /// A token, for whatever wakes the goroutines under it.
-pub(crate) struct Shared<K: EndsWaits> {
+pub(crate) struct TokenInner<K: EndsWaits> {
     id: u64,
     cancelled: AtomicBool,
     state: Mutex<State<K>>,
-    parent: Option<Arc<Shared<K>>>,
+    parent: Option<Arc<TokenInner<K>>>,
 }
 
 struct State<K: EndsWaits> {
@@ -126,7 +128,7 @@ struct State<K: EndsWaits> {
     subjects: Vec<Subject<K>>,
     waiting: WaitList<(), K>,
     polling: WaitList<(), K>,
-    children: Vec<Weak<Shared<K>>>,
+    children: Vec<Weak<TokenInner<K>>>,
 }
 
 /// A part of a goroutine that runs under a token.
@@ -167,13 +169,13 @@ impl Token {
     /// A token that nobody has cancelled.
     #[must_use]
     pub fn new() -> Self {
-        Self { shared: Shared::new(None) }
+        Self { shared: TokenInner::new(None) }
     }
 
     /// A token that is cancelled with this one, and may be cancelled alone.
     #[must_use]
     pub fn child(&self) -> Self {
-        let shared = Shared::new(Some(self.shared.clone()));
+        let shared = TokenInner::new(Some(self.shared.clone()));
         self.shared.adopt(&shared);
         Self { shared }
     }
@@ -187,7 +189,7 @@ impl Token {
     /// Cancels what runs under it and what will, its children, and whoever waits for this. Never
     /// blocks. Cancelling again does nothing.
     pub fn cancel(&self) {
-        Shared::cancel(&self.shared);
+        TokenInner::cancel(&self.shared);
     }
 
     /// Whether it, or a token that it is a child of, was cancelled.
@@ -249,8 +251,8 @@ impl Token {
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> Result<R, Cancelled> {
         let scope = CancelScope::Token(self.id());
         let listed = Listed::new(scope);
-        let entered = Entered::new(&self.shared, &listed);
-        if !entered.enter(Target::here()) {
+        let entered = Listing::new(&self.shared, &listed);
+        if !entered.enter(Target::current()) {
             let g = current::with(|cx| Some(cx?.g()?.id())).unwrap_or_default();
             return Err(Cancelled { g, scope });
         }
@@ -264,7 +266,7 @@ impl Token {
     }
 }
 
-impl<K: EndsWaits> Shared<K> {
+impl<K: EndsWaits> TokenInner<K> {
     pub(crate) fn new(parent: Option<Arc<Self>>) -> Arc<Self> {
         let state = State {
             cancelled: false,
@@ -302,21 +304,23 @@ impl<K: EndsWaits> Shared<K> {
     }
 
     /// See [`Token::wait_deadline`].
-    pub(crate) fn wait<P: Parks<Target = K>>(
+    pub(crate) fn wait<P: Park<Target = K>>(
         &self,
         deadline: Option<Instant>,
         begin: impl FnOnce() -> P,
     ) -> bool {
-        let place =
-            Place { why: Why::Token, ..Place::behind(|state: &mut State<K>| &mut state.waiting) };
+        let place = WaitIn {
+            why: WaitReason::Token,
+            ..WaitIn::behind(|state: &mut State<K>| &mut state.waiting)
+        };
         let look =
-            |state: &mut State<K>| if state.cancelled { Step::Done(()) } else { Step::Wait(None) };
+            |state: &mut State<K>| if state.cancelled { Look::Done(()) } else { Look::Wait(None) };
         // SAFETY: the list is one field of this lock's state, which nothing replaces. The closure
         // does nothing.
-        match unsafe { line_up(&self.state, place, begin, deadline, look, || None) } {
-            Passed::AtOnce(()) | Passed::Served(_) => true,
-            Passed::TimedOut => false,
-            Passed::Cancelled(parking) => parking.raise(),
+        match unsafe { wait_for(&self.state, place, begin, deadline, look, || None) } {
+            WaitedFor::AtOnce(()) | WaitedFor::Served(_) => true,
+            WaitedFor::TimedOut => false,
+            WaitedFor::Cancelled(parking) => parking.raise(),
         }
     }
 
@@ -334,20 +338,20 @@ impl<K: EndsWaits> Shared<K> {
 
     /// One at a time: waking runs other code, and what is collected would have to be allocated
     /// under the lock.
-    fn next_to_wake(&self) -> Option<Roused<K>> {
+    fn next_to_wake(&self) -> Option<Wakeup<K>> {
         let mut state = self.state.lock();
         if let Some(waiter) = state.waiting.pop() {
-            return Some(waiter.dismiss());
+            return Some(waiter.finish());
         }
         let Some(Subject { listed, g }) = state.subjects.pop() else {
-            return state.polling.pop().map(Popped::dismiss);
+            return state.polling.pop().map(Popped::finish);
         };
         // SAFETY: it was listed, and the lock is held.
         let listed = unsafe { listed.as_ref() };
         listed.at.set(None);
         listed.region.tell();
         // SAFETY: the goroutine cannot leave the region, let alone end, while the lock is held.
-        Some(Roused::Parked(unsafe { g.end_wait() }))
+        Some(Wakeup::Parked(unsafe { g.end_wait() }))
     }
 
     /// Lists a child, or cancels it. What the list grows by, and the places of children that are
@@ -379,7 +383,7 @@ impl<K: EndsWaits> Shared<K> {
     }
 }
 
-impl<K: EndsWaits> Drop for Shared<K> {
+impl<K: EndsWaits> Drop for TokenInner<K> {
     /// Not by recursion: how long a line of descent is, users decide.
     fn drop(&mut self) {
         let mut parent = self.parent.take();
@@ -396,13 +400,13 @@ impl Listed {
 }
 
 /// A region's stay among a token's subjects.
-pub(crate) struct Entered<'a, K: EndsWaits> {
-    token: &'a Shared<K>,
+pub(crate) struct Listing<'a, K: EndsWaits> {
+    token: &'a TokenInner<K>,
     listed: &'a Listed,
 }
 
-impl<'a, K: EndsWaits> Entered<'a, K> {
-    pub(crate) fn new(token: &'a Shared<K>, listed: &'a Listed) -> Self {
+impl<'a, K: EndsWaits> Listing<'a, K> {
+    pub(crate) fn new(token: &'a TokenInner<K>, listed: &'a Listed) -> Self {
         Self { token, listed }
     }
 
@@ -424,7 +428,7 @@ impl<'a, K: EndsWaits> Entered<'a, K> {
     }
 }
 
-impl<K: EndsWaits> Drop for Entered<'_, K> {
+impl<K: EndsWaits> Drop for Listing<'_, K> {
     fn drop(&mut self) {
         let mut state = self.token.state.lock();
         let Some(at) = self.listed.at.take() else { return };

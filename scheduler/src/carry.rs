@@ -62,21 +62,21 @@ pub trait Carry: Send + Sync + 'static {
     fn resume(&self, context: Self::Context);
 }
 
-/// A [`Carry`] without its type: the context lies in the frame of `around`.
-trait Around: Send + Sync {
-    /// Calls `switch` between the two functions, which are run by `aside`.
-    fn around(&self, aside: Aside, switch: &mut dyn FnMut());
+/// A [`Carry`] without its type: the context lies in the frame of `wrap`.
+trait SwitchHook: Send + Sync {
+    /// Calls `switch` between the two functions, which are run by `run_detached`.
+    fn wrap(&self, run_detached: Detached, switch: &mut dyn FnMut());
 }
 
 /// Runs the user's code where a goroutine is about to switch, or just has.
-pub(crate) type Aside = fn(&mut dyn FnMut());
+pub(crate) type Detached = fn(&mut dyn FnMut());
 
-impl<C: Carry> Around for C {
-    fn around(&self, aside: Aside, switch: &mut dyn FnMut()) {
+impl<C: Carry> SwitchHook for C {
+    fn wrap(&self, run_detached: Detached, switch: &mut dyn FnMut()) {
         let mut context = None;
-        aside(&mut || context = Some(self.suspend()));
+        run_detached(&mut || context = Some(self.suspend()));
         switch();
-        aside(&mut || {
+        run_detached(&mut || {
             if let Some(context) = context.take() {
                 self.resume(context);
             }
@@ -86,15 +86,15 @@ impl<C: Carry> Around for C {
 
 /// Everything that a runtime's goroutines carry along.
 #[derive(Clone, Default)]
-pub(crate) struct Carried(Vec<Arc<dyn Around>>);
+pub(crate) struct SwitchHooks(Vec<Arc<dyn SwitchHook>>);
 
-impl fmt::Debug for Carried {
+impl fmt::Debug for SwitchHooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Carried").field(&self.0.len()).finish()
     }
 }
 
-impl Carried {
+impl SwitchHooks {
     pub(crate) fn push(&mut self, carry: impl Carry) {
         self.0.push(Arc::new(carry));
     }
@@ -106,14 +106,16 @@ impl Carried {
     }
 
     /// Calls `switch` with everything taken from the thread; put back in the reverse order.
-    pub(crate) fn around(&self, aside: Aside, switch: &mut dyn FnMut()) {
-        through(&self.0, aside, switch);
+    pub(crate) fn wrap(&self, run_detached: Detached, switch: &mut dyn FnMut()) {
+        nest(&self.0, run_detached, switch);
     }
 }
 
-fn through(carried: &[Arc<dyn Around>], aside: Aside, switch: &mut dyn FnMut()) {
+fn nest(carried: &[Arc<dyn SwitchHook>], run_detached: Detached, switch: &mut dyn FnMut()) {
     match carried.split_first() {
         None => switch(),
-        Some((first, others)) => first.around(aside, &mut || through(others, aside, switch)),
+        Some((first, others)) => {
+            first.wrap(run_detached, &mut || nest(others, run_detached, switch))
+        }
     }
 }

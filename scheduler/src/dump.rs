@@ -20,15 +20,15 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-use gosched_runtime_sys::stack;
+use gosched_runtime_sys::memory::stack;
 
-use crate::current;
-use crate::g::G;
-use crate::g::look::Look;
-use crate::names::Name;
-use crate::sched::Sched;
-use crate::thread_g;
-use crate::why::Why;
+use crate::gmp::current;
+use crate::gmp::g::G;
+use crate::gmp::g::view::GView;
+use crate::gmp::names::Name;
+use crate::gmp::sched::Sched;
+use crate::gmp::thread_g;
+use crate::gmp::wait_reason::WaitReason;
 
 /// The goroutines of a runtime, in the order of their numbers. Its `Display` has a line for each.
 ///
@@ -112,23 +112,23 @@ impl Dump {
 
     /// Of all goroutines of `sched`, with all there is to tell.
     pub(crate) fn with_stacks(sched: &Sched) -> Dump {
-        Self::collect(sched, |g, look| StackUse::of(sched, g, look))
+        Self::collect(sched, |g, view| StackUse::of(sched, g, view))
     }
 
-    fn collect(sched: &Sched, stack: impl Fn(&G, &Look) -> Option<StackUse>) -> Dump {
+    fn collect(sched: &Sched, stack: impl Fn(&G, &GView) -> Option<StackUse>) -> Dump {
         let names = sched.names.all();
         let mut goroutines = Vec::new();
         sched.slab.each(|g| {
             // SAFETY: records live as long as the slab.
             let g = unsafe { g.as_ref() };
-            goroutines.extend(g.look().map(|look| Snapshot::of(look, &names, stack(g, &look))));
+            goroutines.extend(g.view().map(|view| Snapshot::of(view, &names, stack(g, &view))));
         });
         goroutines.sort_by_key(|goroutine: &Snapshot| goroutine.id);
         // Threads that act for a goroutine have its number: those of `Mode::threads`, whose records
         // in the slab never begin, and those that make a blocking call for a goroutine, which
         // waits.
-        for thread in thread_g::entered_in(sched) {
-            let Some(acting) = thread.g().look().map(|look| Snapshot::of(look, &names, None))
+        for thread in thread_g::registered_in(sched) {
+            let Some(acting) = thread.g().view().map(|view| Snapshot::of(view, &names, None))
             else {
                 continue;
             };
@@ -146,7 +146,7 @@ impl Dump {
     /// Whether every one of them waits, and none for a waker that may be anywhere, or a call that
     /// will end.
     pub(crate) fn all_wait_for_each_other(&self) -> bool {
-        let from_outside = [Why::Future.text(), Why::Blocking.text()];
+        let from_outside = [WaitReason::Future.text(), WaitReason::Blocking.text()];
         let waits = |state| matches!(state, State::Waiting(why) if !from_outside.contains(&why));
         self.goroutines.iter().all(|goroutine| waits(goroutine.state))
     }
@@ -154,24 +154,24 @@ impl Dump {
 
 impl Snapshot {
     /// `names`: in the order of their goroutines' numbers.
-    fn of(look: Look, names: &[Arc<Name>], stack: Option<StackUse>) -> Self {
-        let state = match (look.begun, look.parked) {
+    fn of(view: GView, names: &[Arc<Name>], stack: Option<StackUse>) -> Self {
+        let state = match (view.begun, view.parked) {
             (false, _) => State::NotStarted,
             (true, false) => State::Runnable,
-            (true, true) => State::Waiting(look.why.text()),
+            (true, true) => State::Waiting(view.why.text()),
         };
-        let name = names.binary_search_by_key(&look.id, |name| name.id()).ok();
+        let name = names.binary_search_by_key(&view.id, |name| name.id()).ok();
         let name = name.map(|at| names[at].text.to_string());
-        Self { id: look.id, state, made_at: look.made_at, name, stack }
+        Self { id: view.id, state, made_at: view.made_at, name, stack }
     }
 }
 
 impl StackUse {
     /// Of the goroutine that was looked at; `None` if it has none, or has ended meanwhile.
-    fn of(sched: &Sched, g: &G, look: &Look) -> Option<Self> {
-        let range = sched.stacks.stack_at(look.stack())?;
+    fn of(sched: &Sched, g: &G, view: &GView) -> Option<Self> {
+        let range = sched.stacks.stack_at(view.stack())?;
         let stack = Self { size: range.len(), used: stack::used(range) };
-        g.is_still(look).then_some(stack)
+        g.is_still(view).then_some(stack)
     }
 }
 

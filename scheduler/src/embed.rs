@@ -5,21 +5,21 @@
 //!
 //! # Safety
 //!
-//! [`Foreign::publish`] and [`Foreign::retract`] write the thread's current pointer; their
+//! [`ForeignM::publish`] and [`ForeignM::retract`] write the thread's current pointer; their
 //! contracts say when that is right.
 #![expect(unsafe_code, reason = "publishes a foreign thread's place")]
 
-use crate::current;
+use crate::gmp::current;
+use crate::gmp::thread_g::ThreadG;
 use crate::proc::{locals, park};
-use crate::thread_g::ThreadG;
 
+pub use crate::gmp::thread_g::Closed;
 pub use crate::runtime::{Handle, Runtime};
-pub use crate::thread_g::Closed;
 
 /// An extra M with its thread-backed G: what a foreign thread runs as. Immortal; the bridge
 /// recycles it.
 #[derive(Clone, Copy, Debug)]
-pub struct Foreign(&'static ThreadG);
+pub struct ForeignM(&'static ThreadG);
 
 /// What a bridge leads to. While it exists, any thread may come and wake goroutines of that
 /// runtime.
@@ -30,7 +30,7 @@ impl Bound {
     /// A way into the runtime of `handle`.
     #[must_use]
     pub fn new(handle: Handle) -> Self {
-        handle.sched().quiet.add_bridge();
+        handle.sched().deadlocks.add_bridge();
         Self(handle)
     }
 
@@ -50,13 +50,13 @@ impl Clone for Bound {
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        self.0.sched().quiet.remove_bridge();
+        self.0.sched().deadlocks.remove_bridge();
     }
 }
 
 /// Where the calling thread is, seen from one runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Here {
+pub enum Caller {
     /// In no runtime.
     Outside,
     /// A goroutine of this runtime is current.
@@ -65,7 +65,7 @@ pub enum Here {
     Elsewhere,
 }
 
-impl Foreign {
+impl ForeignM {
     /// Makes an extra M. Allocates.
     #[must_use]
     pub fn new() -> Self {
@@ -92,9 +92,9 @@ impl Foreign {
     #[inline]
     pub unsafe fn publish(&self, handle: &Handle) -> Result<(), Closed> {
         let sched = &**handle.sched();
-        self.0.join(sched)?;
+        self.0.register(sched)?;
         // SAFETY: this function's contract.
-        unsafe { self.0.place().publish(sched) };
+        unsafe { self.0.current().publish(sched) };
         Ok(())
     }
 
@@ -106,12 +106,12 @@ impl Foreign {
     #[inline]
     pub unsafe fn retract(&self, handle: &Handle) {
         locals::end(self.0.g().id());
-        self.0.place().retract();
-        self.0.leave(handle.sched());
+        self.0.current().retract();
+        self.0.unregister(handle.sched());
     }
 }
 
-impl Default for Foreign {
+impl Default for ForeignM {
     fn default() -> Self {
         Self::new()
     }
@@ -120,11 +120,11 @@ impl Default for Foreign {
 /// Where the calling thread is, seen from the runtime of `handle`.
 #[inline]
 #[must_use]
-pub fn here(handle: &Handle) -> Here {
+pub fn caller(handle: &Handle) -> Caller {
     current::with(|cx| match cx {
-        None => Here::Outside,
-        Some(cx) if std::ptr::eq(cx.sched(), &**handle.sched()) => Here::Goroutine,
-        Some(_) => Here::Elsewhere,
+        None => Caller::Outside,
+        Some(cx) if std::ptr::eq(cx.sched(), &**handle.sched()) => Caller::Goroutine,
+        Some(_) => Caller::Elsewhere,
     })
 }
 

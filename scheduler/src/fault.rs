@@ -10,12 +10,12 @@
 use std::io;
 use std::sync::Mutex;
 
-use gosched_runtime_sys::fatal::{Part, fatal};
-use gosched_runtime_sys::handler::{self, Fault, Verdict};
-use gosched_runtime_sys::slot;
+use gosched_runtime_sys::signal::fatal::{Part, fatal};
+use gosched_runtime_sys::signal::handler::{self, Response, SignalInfo};
+use gosched_runtime_sys::thread::tls;
 
-use crate::current;
-use crate::g::{G, Own, running_own};
+use crate::gmp::current;
+use crate::gmp::g::{G, GOwned, running_owned};
 
 /// Below a thread's stack, an access this near to it is an overflow even where the system does not
 /// tell the guard's size (the main thread's stack grows downwards to its limit).
@@ -40,33 +40,33 @@ pub(crate) fn install() -> io::Result<()> {
     Ok(())
 }
 
-fn on_fault(fault: &Fault) -> Verdict {
+fn on_fault(fault: &SignalInfo) -> Response {
     // A code of zero or less was sent by some program: no access, no address.
     if fault.code <= 0 {
-        return Verdict::NotMine;
+        return Response::PassOn;
     }
     current::with(|cx| {
         let g = cx?.g()?;
         // SAFETY: this handler interrupted the G, or code on its thread that runs while it is
         // current.
-        let own = unsafe { running_own(g) };
-        let stack = own.stack;
-        if stack.high == 0 || own.on_thread_stack.get() {
-            report(g, own, thread_overflow(fault.address)?, THREADS_ADVICE);
+        let owned = unsafe { running_owned(g) };
+        let stack = owned.stack;
+        if stack.high == 0 || owned.on_thread_stack.get() {
+            report(g, owned, thread_overflow(fault.address)?, THREADS_ADVICE);
         }
         if (stack.guard..stack.low).contains(&fault.address) {
-            report(g, own, stack.high - stack.low, ADVICE);
+            report(g, owned, stack.high - stack.low, ADVICE);
         }
         Some(())
     });
-    Verdict::NotMine
+    Response::PassOn
 }
 
 /// Says which goroutine has overflowed a stack of so many bytes, and what helps.
-fn report(g: &G, own: &Own, bytes: usize, advice: &str) -> ! {
+fn report(g: &G, owned: &GOwned, bytes: usize, advice: &str) -> ! {
     let nothing = Part::Text("");
     let [called, name] =
-        own.name().map_or([nothing; 2], |name| [Part::Text("\n  called "), Part::Text(name)]);
+        owned.name().map_or([nothing; 2], |name| [Part::Text("\n  called "), Part::Text(name)]);
     let made = g.made().map_or([nothing; 4], |place| {
         [
             Part::Text("\n  made at "),
@@ -94,7 +94,7 @@ fn report(g: &G, own: &Own, bytes: usize, advice: &str) -> ! {
 
 /// The size of the thread's stack, if `address` is where it overflows.
 fn thread_overflow(address: usize) -> Option<usize> {
-    let bounds = slot::stack_bounds()?;
+    let bounds = tls::stack_bounds()?;
     let guard = bounds.low.saturating_sub(bounds.guard.max(NEAR))..bounds.low;
     guard.contains(&address).then_some(bounds.high - bounds.low)
 }

@@ -11,7 +11,7 @@
 //!
 //! # Safety
 //!
-//! The one unsafe operation is the call of `waiter::wait`: guard and list are of the same signal,
+//! The one unsafe operation is the call of `parked::wait`: guard and list are of the same signal,
 //! which the waiting frame holds.
 #![expect(unsafe_code, reason = "waits in the signal's list")]
 
@@ -19,27 +19,31 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::mutated;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::mutated;
 
+use crate::gmp::wait_reason::WaitReason;
 use crate::go::go;
 use crate::join::JoinHandle;
-use crate::proc::park::{Parking, Target};
-use crate::waiter::{self, Parks, Rouse, WaitList, Waited};
-use crate::why::Why;
+use crate::proc::park::Parking;
+use crate::proc::target::Target;
+use crate::wait::park::Park;
+use crate::wait::parked;
+use crate::wait::parked::Waited;
+use crate::wait::waiter::{Popped, Unpark, WaitList};
 
 /// What a waker wakes.
-pub(crate) struct Signal<K: Rouse = Target> {
+pub(crate) struct Signal<K: Unpark = Target> {
     state: Mutex<State<K>>,
 }
 
-struct State<K: Rouse> {
+struct State<K: Unpark> {
     /// Somebody woke while nobody waited: the next wait is over at once.
     woken: bool,
     waiting: WaitList<(), K>,
 }
 
-impl<K: Rouse> Signal<K> {
+impl<K: Unpark> Signal<K> {
     pub(crate) fn new() -> Self {
         Self { state: Mutex::new(State { woken: false, waiting: WaitList::new() }) }
     }
@@ -47,7 +51,7 @@ impl<K: Rouse> Signal<K> {
     /// Ends the wait that is, or else the next one.
     pub(crate) fn wake_up(&self) {
         let mut state = self.state.lock();
-        let wake = state.waiting.pop().map(waiter::Popped::dismiss);
+        let wake = state.waiting.pop().map(Popped::finish);
         state.woken = wake.is_none() && !mutated("future.wake_forgotten");
         drop(state);
         if let Some(wake) = wake {
@@ -56,7 +60,7 @@ impl<K: Rouse> Signal<K> {
     }
 
     /// Waits until somebody wakes, or has since the last wait.
-    pub(crate) fn wait<P: Parks<Target = K>>(&self, begin: impl FnOnce() -> P) {
+    pub(crate) fn wait<P: Park<Target = K>>(&self, begin: impl FnOnce() -> P) {
         let mut state = self.state.lock();
         if std::mem::take(&mut state.woken) {
             return;
@@ -73,11 +77,11 @@ impl<K: Rouse> Signal<K> {
                 (parking, state)
             }
         };
-        parking.because(Why::Future);
+        parking.set_wait_reason(WaitReason::Future);
         // SAFETY: the guard is of this lock; the list is one field of the state, which nothing
         // replaces.
         let waited =
-            unsafe { waiter::wait(&self.state, state, |state| &mut state.waiting, None, &parking) };
+            unsafe { parked::wait(&self.state, state, |state| &mut state.waiting, None, &parking) };
         if let Waited::Cancelled(_) = waited {
             parking.raise();
         }

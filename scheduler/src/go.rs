@@ -2,13 +2,13 @@
 
 use std::panic::Location;
 
-use crate::body::{Entry, SharedBody};
-use crate::current;
-use crate::ds::shared::Shared;
-use crate::g::Kind;
+use crate::ds::pair_arc::PairArc;
+use crate::gmp::body::{Entry, SharedBody};
+use crate::gmp::current;
+use crate::gmp::g::Kind;
+use crate::gmp::sched::Sched;
 use crate::join::{JoinHandle, Packet};
-use crate::proc::spawn;
-use crate::sched::Sched;
+use crate::proc::{spawn, thread_backed};
 
 /// Runs `f` as a new goroutine of the runtime that the caller is in: a goroutine's, or that of the
 /// callback it is in.
@@ -65,7 +65,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let [body, packet] = Shared::two(Packet::new(f, ()));
+    let [body, packet] = PairArc::pair(Packet::new(f, ()));
     let entry = Entry::Shared(SharedBody::new(body));
     let place = Location::caller();
     let made = current::with(|cx| {
@@ -85,7 +85,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let [body, packet] = Shared::two(Packet::new(f, ()));
+    let [body, packet] = PairArc::pair(Packet::new(f, ()));
     let entry = Entry::Shared(SharedBody::new(body));
     let id = spawn_in(sched, entry);
     JoinHandle::new(packet, id)
@@ -111,7 +111,7 @@ fn spawn_as(
 ) -> u64 {
     let mode = sched.config.mode;
     if mode.is_threads() {
-        return spawn::spawn_thread(sched, entry, place);
+        return thread_backed::spawn_thread(sched, entry, place);
     }
     let usual = if mode.is_migratory() { Kind::Migratory } else { Kind::Settled };
     spawn::spawn(sched, here, kind.unwrap_or(usual), entry, place)

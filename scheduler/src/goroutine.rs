@@ -4,17 +4,17 @@ use std::io;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::body::{Begin, Body, Built, Entry, SharedBody};
-use crate::current;
-use crate::ds::shared::Shared;
-use crate::g::Kind;
+use crate::ds::pair_arc::PairArc;
+use crate::gmp::body::{Begin, Body, Built, Entry, SharedBody};
+use crate::gmp::current;
+use crate::gmp::g::Kind;
+use crate::gmp::sched::Sched;
+use crate::gmp::thread_g;
 use crate::go::spawn_in;
 use crate::join::{JoinHandle, Packet};
-use crate::proc::beside::{Host, Newcomer};
-use crate::proc::spawn;
+use crate::proc::colocate::{Host, Newcomer};
+use crate::proc::{spawn, thread_backed};
 use crate::runtime::{Handle, check_stack_size};
-use crate::sched::Sched;
-use crate::thread_g;
 
 /// How a goroutine is to be made. [`go`](crate::go) is the short form, for one without wishes.
 ///
@@ -35,7 +35,7 @@ pub struct Builder {
     name: Option<Box<str>>,
     stack_size: Option<usize>,
     own_thread: bool,
-    host: Option<Shared<dyn Host>>,
+    host: Option<PairArc<dyn Host>>,
 }
 
 impl std::fmt::Debug for Builder {
@@ -109,7 +109,7 @@ impl Builder {
         let sched = self.sched();
         let sched = sched
             .expect("goroutine::Builder::go was called on a thread that is in no runtime; name one with `runtime`");
-        let [body, packet] = Shared::two(Packet::new(f, ()));
+        let [body, packet] = PairArc::pair(Packet::new(f, ()));
         let id = self.make(&sched, SharedBody::new(body)).unwrap_or_else(|error| {
             let id = thread_g::reserve_ids(1);
             packet.run(id, Begin::Failed(error));
@@ -136,7 +136,7 @@ impl Builder {
         let outside =
             || io::Error::new(io::ErrorKind::NotConnected, "the calling thread is in no runtime");
         let sched = self.sched().ok_or_else(outside)?;
-        let [body, packet] = Shared::two(Packet::new(f, ()));
+        let [body, packet] = PairArc::pair(Packet::new(f, ()));
         let id = self.make(&sched, SharedBody::new(body))?;
         Ok(JoinHandle::new(packet, id))
     }
@@ -153,18 +153,18 @@ impl Builder {
     fn make(self, sched: &Arc<Sched>, body: SharedBody) -> io::Result<u64> {
         let Self { name, stack_size, own_thread, host, .. } = self;
         check_stack_size(stack_size)?;
-        let called = name.map(|name| sched.names.enter(name));
-        let entry = Entry::Built(Box::new(Built { body, called, stack_size }));
+        let name_entry = name.map(|name| sched.names.enter(name));
+        let entry = Entry::Built(Box::new(Built { body, name_entry, stack_size }));
         let mode = sched.config.mode;
         if own_thread || mode.is_threads() {
-            return spawn::try_spawn_thread(sched, entry, Location::caller());
+            return thread_backed::try_spawn_thread(sched, entry, Location::caller());
         }
         let Some(host) = host.filter(|_| !mode.is_migratory()) else {
             return Ok(spawn_in(sched, entry));
         };
         let g = spawn::make_apart(sched, Kind::Settled, entry, Location::caller());
         let id = g.g().id();
-        host.take_in(Newcomer::new(sched.clone(), g));
+        host.place_with(Newcomer::new(sched.clone(), g));
         Ok(id)
     }
 }
@@ -172,5 +172,5 @@ impl Builder {
 /// What the calling goroutine is called, if its [`Builder`] gave it a name.
 #[must_use]
 pub fn current_name() -> Option<String> {
-    current::with(|cx| cx?.own()?.name().map(str::to_owned))
+    current::with(|cx| cx?.owned()?.name().map(str::to_owned))
 }

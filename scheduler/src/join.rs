@@ -18,25 +18,29 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Instant;
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::mutated;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::mutated;
 
-use crate::body::{Begin, Body, NotStarted};
-use crate::ds::shared::Shared;
-use crate::g::{CancelScope, Cancelled};
-use crate::m::M;
-use crate::proc::beside::{Chain, Host, host_begins};
+use crate::ds::pair_arc::PairArc;
+use crate::gmp::body::{Begin, Body, NotStarted};
+use crate::gmp::g::{CancelScope, Cancelled};
+use crate::gmp::m::M;
+use crate::gmp::wait_reason::WaitReason;
 use crate::proc::cancel::can_unwind;
+use crate::proc::claimed::Claimed;
+use crate::proc::colocate::{Host, Pending, host_begins};
 use crate::proc::locals;
-use crate::proc::park::{self, Parking, Target, Wake};
-use crate::waiter::{self, Parks, Passed, Place, Rouse, Step, WaitList, line_up};
-use crate::why::Why;
+use crate::proc::park::{self, Parking};
+use crate::proc::target::Target;
+use crate::wait::park::Park;
+use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
+use crate::wait::waiter::{self, Unpark, WaitList};
 
 pub use handle::JoinHandle;
 pub(crate) use handle::Joint;
 
 /// Who runs a goroutine, as the one who cancels it needs it.
-pub(crate) trait Cancels: Rouse {
+pub(crate) trait Cancels: Unpark {
     /// Asks it to end. Runs no user code.
     ///
     /// # Safety
@@ -47,22 +51,22 @@ pub(crate) trait Cancels: Rouse {
 }
 
 impl Cancels for Target {
-    unsafe fn cancel(self) -> Wake {
+    unsafe fn cancel(self) -> Claimed {
         // SAFETY: this function's contract.
-        unsafe { self.ask_to_end() }
+        unsafe { self.request_cancel() }
     }
 }
 
 /// What is left to do once nothing of a goroutine is left: neither its closure, nor an outcome that
 /// nobody joins.
-pub(crate) trait Afterwards: Clone {
+pub(crate) trait OnEnd: Clone {
     /// It unwound, and nobody has asked for that.
-    fn unnoticed_panic(&self) {}
+    fn unjoined_panic(&self) {}
     /// Nothing of it is left, unless its handle has the outcome.
-    fn gone(self) {}
+    fn released(self) {}
 }
 
-impl Afterwards for () {}
+impl OnEnd for () {}
 
 /// A packet of more bytes stays on the heap: it would be copied for little, and fill the stack.
 const LARGE: usize = 512;
@@ -74,7 +78,7 @@ enum Stage<F, T, K> {
         f: F,
         withdrawn: bool,
         /// Those who are to settle where it does.
-        beside: Chain,
+        beside: Pending,
     },
     /// By whom, if it may be cancelled.
     Running(Option<K>),
@@ -83,7 +87,7 @@ enum Stage<F, T, K> {
     Taken,
 }
 
-struct State<F, T, K: Rouse> {
+struct State<F, T, K: Unpark> {
     stage: Stage<F, T, K>,
     joiner: WaitList<(), K>,
     /// Of the task that polls the handle: a future hands nothing over, it is woken and looks again.
@@ -98,7 +102,7 @@ struct State<F, T, K: Rouse> {
 /// first instruction to its last; it is put there, taken out and cancelled under the lock. So a
 /// cancel reaches the goroutine that it was meant for, and never the next one on the same record,
 /// without a count or a reference that each goroutine would pay for.
-pub(crate) struct Packet<F, T, K: Rouse = Target, A: Afterwards = ()> {
+pub(crate) struct Packet<F, T, K: Unpark = Target, A: OnEnd = ()> {
     state: Mutex<State<F, T, K>>,
     after: A,
 }
@@ -119,7 +123,7 @@ pub(crate) trait Joinable<T>: Host {
     fn cancel(&self) -> bool;
 }
 
-impl<F, T, K: Cancels, A: Afterwards> Packet<F, T, K, A> {
+impl<F, T, K: Cancels, A: OnEnd> Packet<F, T, K, A> {
     pub(crate) fn new(f: F, after: A) -> Self {
         let state = State {
             stage: Stage::Closure { f, withdrawn: false, beside: None },
@@ -130,7 +134,7 @@ impl<F, T, K: Cancels, A: Afterwards> Packet<F, T, K, A> {
     }
 
     /// The goroutine's life. `runner` is who runs it.
-    pub(crate) fn live(&self, id: u64, begin: Begin, runner: Option<K>)
+    pub(crate) fn run_to_end(&self, id: u64, begin: Begin, runner: Option<K>)
     where
         F: FnOnce() -> T,
     {
@@ -157,7 +161,7 @@ impl<F, T, K: Cancels, A: Afterwards> Packet<F, T, K, A> {
     fn complete(&self, outcome: thread::Result<T>) {
         let mut state = self.state.lock();
         state.stage = Stage::Outcome(outcome);
-        let wake = state.joiner.pop().map(waiter::Popped::dismiss);
+        let wake = state.joiner.pop().map(waiter::Popped::finish);
         let waker = state.waker.take();
         drop(state);
         if let Some(wake) = wake {
@@ -170,10 +174,10 @@ impl<F, T, K: Cancels, A: Afterwards> Packet<F, T, K, A> {
 
     /// Has a visitor wait for the goroutine to begin, or calls on whoever runs it, if somebody
     /// does: under the lock, so that the goroutine does not end meanwhile.
-    pub(crate) fn visit<V, R>(
+    pub(crate) fn with_runner<V, R>(
         &self,
         visitor: V,
-        waits: impl FnOnce(V, &mut Chain) -> R,
+        waits: impl FnOnce(V, &mut Pending) -> R,
         calls: impl FnOnce(V, Option<&K>) -> R,
     ) -> R {
         let mut state = self.state.lock();
@@ -190,7 +194,7 @@ impl<F, T, K: Cancels, A: Afterwards> Packet<F, T, K, A> {
     }
 
     /// Asks the goroutine to end; whether it will.
-    pub(crate) fn ask_to_end(&self) -> bool {
+    pub(crate) fn request_cancel(&self) -> bool {
         let mut state = self.state.lock();
         let runner = match &mut state.stage {
             Stage::Closure { withdrawn, .. } => {
@@ -212,97 +216,97 @@ impl<F, T, K: Cancels, A: Afterwards> Packet<F, T, K, A> {
 
     /// A goroutine, to its last act: its closure was run or dropped, and an outcome without a
     /// handle is dropped here.
-    pub(crate) fn live_and_let_go(held: impl Borrow<Self>, id: u64, begin: Begin, runner: Option<K>)
+    pub(crate) fn run_and_release(held: impl Borrow<Self>, id: u64, begin: Begin, runner: Option<K>)
     where
         F: FnOnce() -> T,
     {
-        let gone = Gone(Some(held.borrow().after.clone()));
+        let gone = RunOnDrop(Some(held.borrow().after.clone()));
         // Dropped last, also if what is dropped before it unwinds.
         let _gone = Some(gone).filter(|_| !mutated("scope.gone_too_early"));
         let held = held;
-        held.borrow().live(id, begin, runner);
+        held.borrow().run_to_end(id, begin, runner);
     }
 
     /// Waits for the outcome, until the deadline if there is one; each wait begins under the lock
     /// where it can, else with `begin`, without the lock.
-    pub(crate) fn join_by<P: Parks<Target = K>>(
+    pub(crate) fn join_by<P: Park<Target = K>>(
         &self,
         deadline: Option<Instant>,
         begin: impl Fn() -> P,
     ) -> Option<thread::Result<T>> {
         loop {
-            let place = Place {
-                why: Why::Join,
-                ..Place::behind(|state: &mut State<F, T, K>| &mut state.joiner)
+            let place = WaitIn {
+                why: WaitReason::Join,
+                ..WaitIn::behind(|state: &mut State<F, T, K>| &mut state.joiner)
             };
             let look = |state: &mut State<F, T, K>| match take(state) {
-                Some(outcome) => Step::Done(outcome),
-                None => Step::Wait(None),
+                Some(outcome) => Look::Done(outcome),
+                None => Look::Wait(None),
             };
             // SAFETY: this lock's one list, which lives in this packet, which the caller holds. The
             // closure does nothing.
-            match unsafe { line_up(&self.state, place, &begin, deadline, look, || None) } {
-                Passed::AtOnce(outcome) => return Some(outcome),
-                Passed::Served(_) => {}
-                Passed::TimedOut => return None,
-                Passed::Cancelled(parking) => parking.raise(),
+            match unsafe { wait_for(&self.state, place, &begin, deadline, look, || None) } {
+                WaitedFor::AtOnce(outcome) => return Some(outcome),
+                WaitedFor::Served(_) => {}
+                WaitedFor::TimedOut => return None,
+                WaitedFor::Cancelled(parking) => parking.raise(),
             }
         }
     }
 }
 
-impl<F: FnOnce() -> T, T, A: Afterwards> Body for Packet<F, T, Target, A> {
+impl<F: FnOnce() -> T, T, A: OnEnd> Body for Packet<F, T, Target, A> {
     fn run(&self, id: u64, begin: Begin) {
-        self.live(id, begin, Target::here());
+        self.run_to_end(id, begin, Target::current());
     }
 
-    fn run_shared(body: Shared<Self>, id: u64, begin: Begin) {
-        let runner = Target::here();
+    fn run_shared(body: PairArc<Self>, id: u64, begin: Begin) {
+        let runner = Target::current();
         if size_of::<Self>() > LARGE {
-            return Self::live_and_let_go(body, id, begin, runner);
+            return Self::run_and_release(body, id, begin, runner);
         }
-        match body.try_into_value() {
-            Ok(alone) => Self::live_and_let_go(alone, id, begin, runner),
-            Err(shared) => Self::live_and_let_go(shared, id, begin, runner),
+        match body.try_unwrap() {
+            Ok(get_mut_if_unique) => Self::run_and_release(get_mut_if_unique, id, begin, runner),
+            Err(shared) => Self::run_and_release(shared, id, begin, runner),
         }
     }
 }
 
 /// The calling goroutine, while it waits for another one's end, is no load to the M that it has
 /// settled on.
-struct Inert(Option<&'static M>);
+struct JoinWait(Option<&'static M>);
 
-impl Inert {
+impl JoinWait {
     fn begin() -> Self {
-        let m = park::settled_here();
-        m.inspect(|m| m.joins());
+        let m = park::current_home();
+        m.inspect(|m| m.enter_join());
         Self(m)
     }
 }
 
-impl Drop for Inert {
+impl Drop for JoinWait {
     fn drop(&mut self) {
-        self.0.inspect(|m| m.joined());
+        self.0.inspect(|m| m.leave_join());
     }
 }
 
 /// Tells that nothing is left.
-struct Gone<A: Afterwards>(Option<A>);
+struct RunOnDrop<A: OnEnd>(Option<A>);
 
-impl<A: Afterwards> Drop for Gone<A> {
+impl<A: OnEnd> Drop for RunOnDrop<A> {
     fn drop(&mut self) {
         if let Some(after) = self.0.take() {
-            after.gone();
+            after.released();
         }
     }
 }
 
-impl<F, T, K: Rouse, A: Afterwards> Drop for Packet<F, T, K, A> {
+impl<F, T, K: Unpark, A: OnEnd> Drop for Packet<F, T, K, A> {
     fn drop(&mut self) {
         if let Stage::Outcome(Err(payload)) = &self.state.get_mut().stage
             && !payload.is::<Cancelled>()
         {
-            self.after.unnoticed_panic();
+            self.after.unjoined_panic();
         }
     }
 }
@@ -313,9 +317,9 @@ fn dropped<F, T>(f: F, why: Box<dyn Any + Send>) -> thread::Result<T> {
     Err(why)
 }
 
-impl<F: Send, T: Send, A: Afterwards + Send + Sync> Joinable<T> for Packet<F, T, Target, A> {
+impl<F: Send, T: Send, A: OnEnd + Send + Sync> Joinable<T> for Packet<F, T, Target, A> {
     fn join(&self, deadline: Option<Instant>) -> Option<thread::Result<T>> {
-        let _inert = Inert::begin();
+        let _inert = JoinWait::begin();
         self.join_by(deadline, Parking::begin)
     }
 
@@ -347,11 +351,11 @@ impl<F: Send, T: Send, A: Afterwards + Send + Sync> Joinable<T> for Packet<F, T,
     }
 
     fn cancel(&self) -> bool {
-        self.ask_to_end()
+        self.request_cancel()
     }
 }
 
-fn take<F, T, K: Rouse>(state: &mut State<F, T, K>) -> Option<thread::Result<T>> {
+fn take<F, T, K: Unpark>(state: &mut State<F, T, K>) -> Option<thread::Result<T>> {
     match std::mem::replace(&mut state.stage, Stage::Taken) {
         Stage::Outcome(outcome) => Some(outcome),
         other => {
@@ -364,19 +368,19 @@ fn take<F, T, K: Rouse>(state: &mut State<F, T, K>) -> Option<thread::Result<T>>
 #[cfg(all(test, not(gosched_loom)))]
 mod tests {
     use super::*;
-    use crate::chan::seat::Seat;
+    use crate::testing::TestWaiter;
 
     #[test]
     fn only_who_runs_it_is_cancelled() {
-        let seat = Seat::new();
-        let packet = Packet::<_, _, Seat>::new(|| 5, ());
-        packet.live(1, Begin::Run, Some(seat.clone()));
-        seat.reuse();
-        assert!(!packet.ask_to_end(), "it has ended");
-        let theirs = Packet::<_, _, Seat>::new(|| 6, ());
-        assert!(theirs.ask_to_end(), "it will never begin");
-        theirs.live(2, Begin::Run, Some(seat));
-        let outcome = theirs.join_by(None, || -> &Seat { unreachable!("it has ended") });
+        let seat = TestWaiter::new();
+        let packet = Packet::<_, _, TestWaiter>::new(|| 5, ());
+        packet.run_to_end(1, Begin::Run, Some(seat.clone()));
+        seat.reset();
+        assert!(!packet.request_cancel(), "it has ended");
+        let theirs = Packet::<_, _, TestWaiter>::new(|| 6, ());
+        assert!(theirs.request_cancel(), "it will never begin");
+        theirs.run_to_end(2, Begin::Run, Some(seat));
+        let outcome = theirs.join_by(None, || -> &TestWaiter { unreachable!("it has ended") });
         let payload = outcome
             .expect("it has ended")
             .expect_err("cancelled")
@@ -385,7 +389,7 @@ mod tests {
         assert_eq!((payload.g, payload.scope), (2, CancelScope::Goroutine));
         assert_eq!(
             packet
-                .join_by(None, || -> &Seat { unreachable!("it has ended") })
+                .join_by(None, || -> &TestWaiter { unreachable!("it has ended") })
                 .expect("it has ended")
                 .expect("it ran"),
             5

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::p::check_number;
+use crate::gmp::p::check_number;
 use crate::proc::set_procs::set_procs;
 use crate::runtime::{Handle, Runtime};
 

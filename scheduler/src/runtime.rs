@@ -16,30 +16,29 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
-use gosched_runtime_sys::fork;
-use gosched_runtime_sys::stack::{Guards, Shape};
+use gosched_runtime_sys::memory::stack::{Guards, Shape};
+use gosched_runtime_sys::thread::fork;
 use gosched_runtime_sys::thread::usable_cpus;
 
-use crate::body::{Begin, Body, Entry};
-use crate::carry::Carried;
-use crate::current::{self, Current};
+use crate::carry::SwitchHooks;
 use crate::dump::Dump;
-use crate::events;
 use crate::fault;
-use crate::g::{CancelScope, Cancelled, Kind};
+use crate::gmp::body::{Begin, Body, Entry};
+use crate::gmp::current::{self, Current};
+use crate::gmp::g::{CancelScope, Cancelled, Kind};
+use crate::gmp::m::M;
+use crate::gmp::p::{MAX_PROCS, check_number};
+use crate::gmp::sched::{Config, Sched};
+use crate::gmp::stack_pool::StackStats;
+use crate::gmp::thread_g::{self, ThreadG};
 use crate::go::go_in;
 use crate::join::JoinHandle;
-use crate::m::M;
 use crate::mode::{Deadlock, Mode};
-use crate::p::{MAX_PROCS, check_number};
 use crate::policy;
-use crate::proc::run::{self, Lent};
-use crate::proc::{attach, locals, shutdown, spawn};
-use crate::sched::{Config, Sched};
+use crate::proc::run::{self, LentThread};
+use crate::proc::sysmon;
+use crate::proc::{attach, events, locals, shutdown, thread_backed};
 use crate::scope::{Scope, scope_in};
-use crate::stack_pool::StackStats;
-use crate::sysmon;
-use crate::thread_g::{self, ThreadG};
 
 mod error;
 mod knobs;
@@ -88,7 +87,7 @@ pub struct Builder {
     max_threads: Option<usize>,
     max_blocking: usize,
     deadlock: Deadlock,
-    carried: Carried,
+    carried: SwitchHooks,
 }
 
 impl Builder {
@@ -163,7 +162,7 @@ impl Builder {
         if self.name.contains('\0') {
             return Err(invalid("a runtime's name cannot contain NUL".to_owned()));
         }
-        fork::watch()?;
+        fork::register_hook()?;
         fault::install()?;
         let stack = Shape::new(self.stack_size, guards())?;
         let config = Config {
@@ -216,7 +215,7 @@ impl Runtime {
             max_threads: None,
             max_blocking: policy::MAX_HELPERS,
             deadlock: Deadlock::default(),
-            carried: Carried::default(),
+            carried: SwitchHooks::default(),
         }
     }
 
@@ -257,7 +256,7 @@ impl Runtime {
             lend(sched, entry, Location::caller())
         };
         let outcome = outcome.take().expect("the root goroutine has ended");
-        match (outcome, sched.quiet.verdict()) {
+        match (outcome, sched.deadlocks.report()) {
             (Ok(result), None) => result,
             (Err(payload), Some(report))
                 if payload.downcast_ref::<String>().is_none_or(|said| said != report) =>
@@ -435,11 +434,11 @@ fn erase<'a>(root: &'a (dyn Body + 'a)) -> NonNull<dyn Body> {
 
 /// `Mode::threads`: the calling thread is the goroutine.
 fn run_on_thread(sched: &Sched, entry: Entry, made_at: &'static Location<'static>) {
-    sched.count_outside();
+    sched.count_spawned_outside();
     let place = ThreadG::acquire();
     place.renew(thread_g::reserve_ids(1));
     place.g().made_at(Some(made_at));
-    spawn::run_as(sched, place, entry);
+    thread_backed::run_as(sched, place, entry);
     place.release();
     sched.count_ended_outside();
 }
@@ -452,20 +451,20 @@ fn lend(sched: &Sched, entry: Entry, made_at: &'static Location<'static>) {
         panic!("gosched: no signal stack for this thread: {error}");
     }
     sched.add_m(m);
-    m.seat.set_home(true);
-    sched.lent.fetch_add(1, Relaxed);
+    m.remote.set_resident(true);
+    sched.lent_threads.fetch_add(1, Relaxed);
     m.count_spawned();
     let root = sched.slab.take();
     root.init(thread_g::reserve_ids(1), Kind::Settled, Some(entry));
     root.g().made_at(Some(made_at));
     let cx = Current::new(m);
     attach::attached(&cx, sched, || {
-        let lent = Lent { root: root.as_raw() };
-        let mut hand = cx.enter().expect("the thread has just become an M");
-        hand.local().push_woken(root);
+        let lent = LentThread { root: root.as_raw() };
+        let mut hand = cx.enter_with_p().expect("the thread has just become an M");
+        hand.owned().push_woken(root);
         drop(hand);
         run::run(&cx, None, Some(lent));
     });
-    sched.lent.fetch_sub(1, Relaxed);
+    sched.lent_threads.fetch_sub(1, Relaxed);
     sched.remove_m(m);
 }

@@ -34,36 +34,39 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gosched_runtime_sys::fatal::{Part, fatal};
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::mutated;
+use gosched_runtime_sys::signal::fatal::{Part, fatal};
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::mutated;
 
-use crate::body::{Entry, SharedBody};
-use crate::current;
-use crate::ds::shared::Shared;
+use crate::ds::pair_arc::PairArc;
+use crate::gmp::body::{Entry, SharedBody};
+use crate::gmp::current;
+use crate::gmp::sched::Sched;
+use crate::gmp::wait_reason::WaitReason;
 use crate::go::spawn_in;
-use crate::join::{Afterwards, Joint, Packet};
+use crate::join::{Joint, OnEnd, Packet};
 use crate::proc::cancel::shielded;
-use crate::proc::park::{Parking, Target};
-use crate::sched::Sched;
-use crate::waiter::{self, Parks, Rouse, WaitList};
-use crate::why::Why;
+use crate::proc::park::Parking;
+use crate::proc::target::Target;
+use crate::wait::park::Park;
+use crate::wait::parked;
+use crate::wait::waiter::{Popped, Unpark, WaitList};
 
 /// How many children of a scope are left, and who waits for their end.
-pub(crate) struct Tally<K: Rouse = Target> {
-    state: Mutex<Counted<K>>,
+pub(crate) struct Tally<K: Unpark = Target> {
+    state: Mutex<Remaining<K>>,
     panicked: AtomicBool,
 }
 
-struct Counted<K: Rouse> {
+struct Remaining<K: Unpark> {
     left: usize,
     parent: WaitList<(), K>,
 }
 
-impl<K: Rouse> Tally<K> {
+impl<K: Unpark> Tally<K> {
     pub(crate) fn new() -> Self {
         Self {
-            state: Mutex::new(Counted { left: 0, parent: WaitList::new() }),
+            state: Mutex::new(Remaining { left: 0, parent: WaitList::new() }),
             panicked: AtomicBool::new(false),
         }
     }
@@ -78,7 +81,7 @@ impl<K: Rouse> Tally<K> {
         let mut state = self.state.lock();
         state.left -= 1;
         let last = state.left == 0 && !mutated("scope.last_wakes_nobody");
-        let wake = if last { state.parent.pop().map(waiter::Popped::dismiss) } else { None };
+        let wake = if last { state.parent.pop().map(Popped::finish) } else { None };
         drop(state);
         if let Some(wake) = wake {
             wake.now();
@@ -86,7 +89,7 @@ impl<K: Rouse> Tally<K> {
     }
 
     /// Waits until no child is left, whatever cancels the caller.
-    pub(crate) fn wait<P: Parks<Target = K>>(&self, begin: impl Fn() -> P) {
+    pub(crate) fn wait<P: Park<Target = K>>(&self, begin: impl Fn() -> P) {
         loop {
             let state = self.state.lock();
             if state.left == 0 {
@@ -104,22 +107,22 @@ impl<K: Rouse> Tally<K> {
                     (parking, state)
                 }
             };
-            parking.because(Why::Scope);
+            parking.set_wait_reason(WaitReason::Scope);
             // SAFETY: the guard is of this lock, whose one list lives in this tally, which the
             // caller holds.
             let _served_or_not = unsafe {
-                waiter::wait(&self.state, state, |state| &mut state.parent, None, &parking)
+                parked::wait(&self.state, state, |state| &mut state.parent, None, &parking)
             };
         }
     }
 }
 
-impl<K: Rouse> Afterwards for Arc<Tally<K>> {
-    fn unnoticed_panic(&self) {
+impl<K: Unpark> OnEnd for Arc<Tally<K>> {
+    fn unjoined_panic(&self) {
         self.panicked.store(true, Relaxed);
     }
 
-    fn gone(self) {
+    fn released(self) {
         self.down();
     }
 }
@@ -212,7 +215,7 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let [body, packet] = Shared::two(Packet::new(f, self.tally.clone()));
+        let [body, packet] = PairArc::pair(Packet::new(f, self.tally.clone()));
         // SAFETY: the goroutine lets go of it before the tally counts down, which the scope waits
         // for: see the module's head.
         let body = unsafe { SharedBody::borrowing(body) };

@@ -1,8 +1,8 @@
 //! What a signal handler may ask: whom did it interrupt?
 
-use gosched_runtime_sys::signal_stack;
+use gosched_runtime_sys::signal::stack;
 
-use crate::current;
+use crate::gmp::current;
 
 /// What a signal handler interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +29,7 @@ pub enum Context {
 #[must_use]
 pub fn context() -> Context {
     match current::with(|cx| Some(cx?.g()?.id())) {
-        Some(id) => {
-            Context::Goroutine { id, on_signal_stack: signal_stack::registered().executing }
-        }
+        Some(id) => Context::Goroutine { id, on_signal_stack: stack::registered().executing },
         None => Context::Outside,
     }
 }

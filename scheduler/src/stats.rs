@@ -8,11 +8,11 @@ use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::m::M;
+use crate::gmp::m::M;
+use crate::gmp::sched::Sched;
+use crate::gmp::stack_pool::StackStats;
+use crate::gmp::thread_g;
 use crate::runtime::{Handle, Runtime};
-use crate::sched::Sched;
-use crate::stack_pool::StackStats;
-use crate::thread_g;
 
 /// A runtime in numbers; see [`Runtime::stats`](crate::Runtime::stats).
 ///
@@ -52,10 +52,10 @@ pub struct Stats {
     pub queued_threads: usize,
     /// Those that the processors are meant for: as many as there are of these, once there was use
     /// for all.
-    pub home_threads: usize,
-    /// Those that were made because goroutines kept home threads too long.
-    pub rescue_threads: usize,
-    /// Those that lent themselves ([`Runtime::run`](crate::Runtime::run)); they may be home
+    pub resident_threads: usize,
+    /// Those that were made because goroutines kept resident threads too long.
+    pub spare_threads: usize,
+    /// Those that lent themselves ([`Runtime::run`](crate::Runtime::run)); they may be resident
     /// threads, too.
     pub lent_threads: usize,
     /// Those with started, unfinished goroutines that can run nowhere else.
@@ -89,18 +89,18 @@ pub struct Stats {
 struct Ms {
     running: usize,
     idle: usize,
-    rescue: usize,
+    spare: usize,
     owning: usize,
     settled_ready: usize,
 }
 
 impl Ms {
     fn count(&mut self, m: &M) {
-        self.running += usize::from(m.pulse.runs());
-        self.idle += usize::from(m.seat.sleeps());
-        self.rescue += usize::from(!m.seat.is_home());
+        self.running += usize::from(m.progress.runs());
+        self.idle += usize::from(m.remote.sleeps());
+        self.spare += usize::from(!m.remote.is_resident());
         self.owning += usize::from(m.settled() > 0);
-        self.settled_ready += m.pulse.settled_behind() + usize::from(!m.inbox.is_empty());
+        self.settled_ready += m.progress.settled_behind() + usize::from(!m.inbox.is_empty());
     }
 }
 
@@ -145,9 +145,9 @@ fn collect(sched: &Sched) -> Stats {
         running_threads: ms.running,
         idle_threads: ms.idle,
         queued_threads: sched.dispatch.line_len(),
-        home_threads: sched.homes(),
-        rescue_threads: ms.rescue,
-        lent_threads: sched.lent.load(Relaxed),
+        resident_threads: sched.resident_count(),
+        spare_threads: ms.spare,
+        lent_threads: sched.lent_threads.load(Relaxed),
         owning_threads: ms.owning,
         helper_threads: sched.blocking.helpers(),
         callbacks: on_threads.callbacks,
@@ -157,7 +157,7 @@ fn collect(sched: &Sched) -> Stats {
         steals: sched.stolen(),
         hand_overs: counts.hand_overs.load(Relaxed),
         longest_run: Duration::from_nanos(counts.longest_run_ns.load(Relaxed)),
-        overseer_asleep: sched.watch.sleeps(),
+        overseer_asleep: sched.sysmon_note.sleeps(),
         stacks: sched.stacks.stats(),
         waiting: 0,
     };
@@ -182,13 +182,13 @@ impl fmt::Display for Stats {
         writeln!(f, "processors  {:>6}: {} idle; overseer {overseer}", s.procs, s.idle_procs)?;
         writeln!(
             f,
-            "threads     {:>6}: {} running, {} idle, {} queued; {} home, {} rescue, {} lent; {} own goroutines; {} helpers",
+            "threads     {:>6}: {} running, {} idle, {} queued; {} resident, {} spare, {} lent; {} own goroutines; {} helpers",
             s.threads,
             s.running_threads,
             s.idle_threads,
             s.queued_threads,
-            s.home_threads,
-            s.rescue_threads,
+            s.resident_threads,
+            s.spare_threads,
             s.lent_threads,
             s.owning_threads,
             s.helper_threads

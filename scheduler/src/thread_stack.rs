@@ -8,11 +8,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use gosched_runtime_sys::stack;
+use gosched_runtime_sys::memory::stack;
 use gosched_runtime_sys::thread::current_stack_bounds;
 
-use crate::current;
-use crate::g::{G, running_own};
+use crate::gmp::current;
+use crate::gmp::g::{G, running_owned};
 use crate::proc::park::pinned;
 
 /// Runs `f` on the stack of the calling goroutine's thread, and returns what it returned: for deep
@@ -37,16 +37,17 @@ use crate::proc::park::pinned;
 /// assert_eq!(deep, 1_000);
 /// ```
 pub fn on_thread_stack<R>(f: impl FnOnce() -> R) -> R {
-    let own = current::with(|cx| {
-        let own = cx?.own()?;
-        Some((own.suspender.get()?, cx?.g()? as *const G)).filter(|_| !own.on_thread_stack.get())
+    let owned = current::with(|cx| {
+        let owned = cx?.owned()?;
+        Some((owned.suspender.get()?, cx?.g()? as *const G))
+            .filter(|_| !owned.on_thread_stack.get())
     });
-    let Some((suspender, g)) = own else { return f() };
+    let Some((suspender, g)) = owned else { return f() };
     let set = |on: bool| {
         // SAFETY: the record of the calling goroutine, which has not ended.
         let g = unsafe { &*g };
         // SAFETY: it runs this.
-        unsafe { running_own(g) }.on_thread_stack.set(on);
+        unsafe { running_owned(g) }.on_thread_stack.set(on);
     };
     let run = || {
         set(true);
@@ -71,7 +72,7 @@ pub fn stack_remaining() -> Option<usize> {
     let left_of_own = current::with(|cx| {
         // A goroutine may have entered another runtime: the stack is still its own.
         std::iter::successors(cx, |cx| cx.prev()).find_map(|cx| {
-            let stack = cx.own()?.stack;
+            let stack = cx.owned()?.stack;
             (stack.low..stack.high).contains(&here).then(|| here - stack.low)
         })
     });
@@ -86,6 +87,6 @@ pub fn stack_remaining() -> Option<usize> {
 /// it has a stack of its own. A system call.
 #[must_use]
 pub fn stack_used() -> Option<usize> {
-    let own = current::with(|cx| Some(cx?.own()?.stack))?;
-    (own.high != 0).then(|| stack::used(own.low..own.high))
+    let owned = current::with(|cx| Some(cx?.owned()?.stack))?;
+    (owned.high != 0).then(|| stack::used(owned.low..owned.high))
 }

@@ -122,7 +122,7 @@ impl World {
         let offers = |p: &usize| self.ps[*p].offers && !self.ps[*p].unstarted.is_empty();
         let victim = (1..procs).map(|i| (p + i) % procs).find(offers)?;
         if self.is_relieved(m)
-            || !policy::may_relieve(self.ms[m].settled, self.least_home().1)
+            || !policy::may_take_offered(self.ms[m].settled, self.least_home().1)
             || !self.admit(m)
         {
             return None;

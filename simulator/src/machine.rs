@@ -54,10 +54,10 @@ pub(crate) struct M {
     chain: u32,
     pub(crate) tick: u32,
     pub(crate) settled: usize,
-    turn: Option<policy::Turn>,
+    turn: Option<policy::TimeWithP>,
     pub(crate) heads: Vec<(Gid, u64)>,
     pub(crate) global_head: (Gid, u64),
-    pub(crate) thrift: policy::Thrift,
+    pub(crate) thrift: policy::AdaptiveSpin,
     /// Some of what is in the inbox was readied because its time had come.
     pub(crate) by_time: bool,
     /// How often it fell asleep, and when last.
@@ -98,7 +98,7 @@ impl M {
             turn: None,
             heads: Vec::new(),
             global_head: (Gid::MAX, 0),
-            thrift: policy::Thrift::default(),
+            thrift: policy::AdaptiveSpin::default(),
             by_time: false,
             slept: 0,
             asleep_since: 0,
@@ -120,7 +120,7 @@ impl M {
     }
 
     pub(crate) fn pop_next(&mut self) -> Option<Gid> {
-        if self.chain < policy::NEXT_CHAIN && !self.urged {
+        if self.chain < policy::MAX_NEXT_STREAK && !self.urged {
             let g = self.next.take()?;
             self.chain += 1;
             self.inherits = true;
@@ -190,7 +190,7 @@ impl World {
 
     /// Looks everywhere else, for as long as it is patient.
     fn search(&mut self, m: usize, began: u64) -> Next {
-        let patience = self.ms[m].thrift.patience(self.patience());
+        let spin_budget = self.ms[m].thrift.spin_budget(self.spin_budget());
         let by_time = self.timers_are_due();
         let young = match self.look(m) {
             Look::Found(g) => {
@@ -201,7 +201,7 @@ impl World {
             Look::Young(due) => Some(due),
             Look::Nothing => None,
         };
-        let end = began + patience.total_ns;
+        let end = began + spin_budget.total_ns;
         if self.now >= end && young.is_none() {
             self.searched(m, began, false);
             return self.retire(m);
@@ -212,12 +212,12 @@ impl World {
     }
 
     fn await_mail(&mut self, m: usize, began: u64) -> Next {
-        let patience = self.ms[m].thrift.patience(self.patience());
+        let spin_budget = self.ms[m].thrift.spin_budget(self.spin_budget());
         if let Some(g) = self.ms[m].mail() {
             self.searched(m, began, true);
             return self.execute(m, g);
         }
-        let end = began + patience.total_ns;
+        let end = began + spin_budget.total_ns;
         if self.ms[m].settled == 0 || self.now >= end {
             self.searched(m, began, false);
             return self.retire(m);
@@ -306,10 +306,10 @@ impl World {
         }
         let relieved = !self.is_home(m) && self.dispatch.returning > 0;
         let (turn, tick) = (self.ms[m].turn, self.ms[m].tick);
-        if !policy::Turn::wants_clock(turn, tick) && !relieved {
+        if !policy::TimeWithP::wants_clock(turn, tick) && !relieved {
             return false;
         }
-        let turn = policy::Turn::after(turn, tick, self.now);
+        let turn = policy::TimeWithP::after(turn, tick, self.now);
         self.ms[m].turn = Some(turn);
         if !turn.is_over() && !relieved {
             return false;

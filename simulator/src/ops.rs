@@ -290,7 +290,7 @@ impl World {
                 op => {
                     if let Applied::Parked = self.channel_op(g, &op, None) {
                         self.gs[g].wait = Wait::Spins;
-                        return Next::Spin(self.patience().total_ns);
+                        return Next::Spin(self.spin_budget().total_ns);
                     }
                 }
             }

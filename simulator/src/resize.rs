@@ -1,4 +1,4 @@
-//! The number of Ps changes while all goes on: as `proc::set_procs` and `proc::surplus` do it.
+//! The number of Ps changes while all goes on: as `proc::set_procs` and `proc::excess_p` do it.
 
 use std::mem;
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::cost;
 use crate::os::Tid;
 use crate::policy::retake::{
-    BLOCKED_NS, Cpu, Looked, Pace, SLICE_NS, Stay, Verdict, admission_ns, is_crowded, judge,
+    BLOCKED_NS, Cpu, Looked, Pace, SLICE_NS, Stay, Verdict, admission_ns, is_overloaded, judge,
     slice_ends,
 };
 use crate::world::{Event, Next, World};
@@ -199,7 +199,7 @@ impl World {
 
     /// Opens and closes the gate for new goroutines.
     fn let_in(&mut self, computing: usize) {
-        let crowded = is_crowded(computing, self.procs, self.config.cores);
+        let crowded = is_overloaded(computing, self.procs, self.config.cores);
         let opened = self.sysmon.crowded && !crowded;
         if self.sysmon.crowded != crowded {
             self.sysmon.crowded = crowded;

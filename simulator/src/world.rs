@@ -182,11 +182,11 @@ impl World {
     }
 
     /// What the machine that is simulated allows to be assumed of itself.
-    pub(crate) fn patience(&self) -> policy::Patience {
-        let machine = policy::Machine { cpus: self.config.cores, quota_limited: false };
+    pub(crate) fn spin_budget(&self) -> policy::SpinBudget {
+        let cpus = policy::Cpus { count: self.config.cores, quota_limited: false };
         let busy =
             self.in_use().saturating_sub(self.dispatch.idle.len()).saturating_sub(self.searching);
-        policy::patience(machine, busy)
+        policy::spin_budget(cpus, busy)
     }
 
     /// Runs until then, or until nothing happens any more.

@@ -13,30 +13,36 @@ use crate::{PACKAGES, assert_bites, assert_clean, tree};
 /// share. Two types that contain each other share a place, `a|b`: the only knots there are.
 #[rustfmt::skip]
 const RUNTIME_SYS: &[&str] = &[
-    "fetch", "stack_bounds", "sys", "errno", "futex", "barrier", "primitive", "lock", "note", "fatal", "signal_mask", "mapping",
-    "reservation", "stack", "signal_stack", "new_thread", "handler", "cancel", "fork", "thread_exit", "slot", "thread", "clock", "context",
+    "sys", "clock", "errno",
+    "sync::futex", "sync::membarrier", "sync::primitive", "sync::lock", "sync::note", "sync",
+    "memory::prefetch", "memory::mapping", "memory::reservation", "memory::stack", "memory::context", "memory",
+    "signal::fatal", "signal::mask", "signal::stack", "signal::handler", "signal",
+    "thread::tls", "thread::spawn", "thread::bounds", "thread::cpus", "thread::pthread_cancel", "thread::fork", "thread::exit", "thread",
 ];
 
 #[rustfmt::skip]
 const SCHEDULER: &[&str] = &[
-    "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::quiet", "ds::table", "ds::idle", "ds::roster", "ds::heap", "ds::timers", "ds::timekeeper", "ds::watch", "ds",
-    "policy::retake", "policy", "mode", "why", "carry", "cancelled", "names", "events",
-    "body", "g", "g::look", "g_queue", "pulse", "crowd", "stack_pool", "slab", "p", "dispatch::seat", "dispatch::outcome", "dispatch::state", "dispatch", "dispatch::resize", "m", "thread_pool", "blocking_pool", "sched::counts", "sched::global", "sched", "sched::homes", "current", "thread_g", "dump",
-    "proc::attach", "proc::surplus", "proc::start_m", "proc::wake", "proc::set_procs", "proc::timers", "proc::find", "proc::locals", "proc::spawn", "proc::cancel", "proc::in_place", "proc::switch", "proc::quick", "proc::lock_thread", "proc::park", "proc::beside", "proc::shutdown", "proc::quiet", "proc::run", "proc",
-    "report", "sysmon",
-    "thread_stack", "waiter", "waiter::race", "waiter::parked", "waiter::polled", "alarm",
+    "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::pair_arc", "ds::revocable", "ds::idle", "ds::idle_workers", "ds::heap", "ds::timers", "ds::timekeeper", "ds::sysmon_note", "ds",
+    "policy::retake", "policy::oldest", "policy", "policy::head_age", "policy::timer_polling", "mode", "carry", "cancelled",
+    "gmp::wait_reason", "gmp::names", "gmp::body", "gmp::g::kind", "gmp::g::owned", "gmp::g", "gmp::g::view", "gmp::g_queue", "gmp::progress", "gmp::admission", "gmp::stack_pool", "gmp::slab", "gmp::p", "gmp::all_ps",
+    "gmp::dispatch::remote", "gmp::dispatch::outcome", "gmp::dispatch::state", "gmp::dispatch", "gmp::dispatch::line", "gmp::dispatch::sleep", "gmp::dispatch::resize", "gmp::m", "gmp::thread_pool", "gmp::blocking_pool",
+    "gmp::sched::counts", "gmp::sched::global", "gmp::sched::deadlocks", "gmp::sched", "gmp::sched::residents", "gmp::current", "gmp::thread_g", "gmp", "dump",
+    "proc::attach", "proc::excess_p", "proc::start_m", "proc::wake_sysmon", "proc::wake", "proc::set_procs", "proc::timers", "proc::find::unstarted", "proc::find::others", "proc::find::own", "proc::find::spin", "proc::find::search", "proc::find", "proc::locals", "proc::spawn", "proc::start", "proc::thread_backed",
+    "proc::cancel", "proc::claimed", "proc::target", "proc::in_place", "proc::switch", "proc::fast_rounds", "proc::lock_thread", "proc::park", "proc::park::switch_only", "proc::yield_now",
+    "proc::colocate", "proc::events", "proc::shutdown", "proc::check_dead", "proc::share_p", "proc::stop_m", "proc::run", "proc::report", "proc::sysmon", "proc",
+    "thread_stack", "wait::race", "wait::waiter", "wait::case_node", "wait::park", "wait::parked", "wait::wake", "wait::polled", "wait::alarm", "wait",
     "local", "blocking", "cancel", "cancel::future", "time", "time::timeout", "join", "join::host", "join::handle", "join::timed", "go", "scope", "future",
-    "chan::error", "chan::clock", "chan::state", "chan::raw", "chan::seat", "chan::future", "chan::case", "chan", "chan::sender", "chan::receiver", "chan::timed",
+    "chan::error", "chan::clock", "chan::state", "chan::raw", "chan::inline", "chan::future", "chan::case", "chan", "chan::sender", "chan::receiver", "chan::timed",
     "time::timer", "time::ticker",
     "chan::select::engine", "chan::select", "chan::select::macros", "chan::select::support", "chan::select::dynamic",
-    "sync::raw_mutex", "sync::poison", "sync::mutex", "sync::raw_condvar", "sync::condvar", "sync::raw_semaphore", "sync::semaphore",
-    "sync::raw_rwlock", "sync::rwlock", "sync::raw_once", "sync::once", "sync::barrier", "sync::raw_wait_group", "sync::wait_group", "sync::notify", "sync",
+    "sync::raw::mutex", "sync::poison", "sync::mutex", "sync::raw::condvar", "sync::condvar", "sync::raw::semaphore", "sync::semaphore",
+    "sync::raw::rwlock", "sync::rwlock", "sync::raw::once", "sync::once", "sync::barrier", "sync::raw::wait_group", "sync::wait_group", "sync::raw", "sync::notify", "sync",
     "fault", "signal", "runtime::error", "runtime", "runtime::knobs", "stats", "procs", "goroutine", "embed",
 ];
 
 #[rustfmt::skip]
 const CALLBACK_BRIDGE: &[&str] = &[
-    "error", "barrier", "extra", "record", "process", "enter", "binding", "bridge",
+    "error", "catch_panic", "extra_list", "extra_m", "process", "enter", "binding", "bridge",
 ];
 
 /// What of the scheduler the bridge may see: one small door, and what users hand it.
@@ -233,21 +239,24 @@ fn modules_do() {
         modules_point_down,
         "above it",
         &[
-            &[("scheduler/src/g.rs", "use crate::sched::x;")],
-            &[("scheduler/src/g.rs", "fn f() { crate::proc::wake::ready() }")],
+            &[("scheduler/src/gmp/g.rs", "use crate::gmp::sched::x;")],
+            &[("scheduler/src/gmp/g.rs", "fn f() { crate::proc::wake::ready() }")],
             &[("scheduler/src/proc/wake.rs", "use super::run;")],
-            &[("scheduler/src/g.rs", "mod inner { use super::super::sched::x; }")],
-            &[("scheduler/src/ds/list.rs", "use crate::{ds::{list::x, idle::{y, z}}, g};")],
-            &[("scheduler/src/g.rs", "use crate::Handle;")],
+            &[("scheduler/src/gmp/g.rs", "mod inner { use super::super::sched::x; }")],
+            &[("scheduler/src/ds/list.rs", "use crate::{ds::{list::x, idle::{y, z}}, gmp::g};")],
+            &[("scheduler/src/gmp/g.rs", "use crate::Handle;")],
         ],
         &[
-            &[("scheduler/src/g.rs", "use crate::{ds::{list::x, idle}, g};\nuse super::ds::list;")],
             &[(
-                "scheduler/src/g.rs",
+                "scheduler/src/gmp/g.rs",
+                "use crate::{ds::{list::x, idle}, gmp::wait_reason};\nuse super::super::ds::list;",
+            )],
+            &[(
+                "scheduler/src/gmp/g.rs",
                 "mod other {}\nmod inner { use super::other::x; use self::y; }",
             )],
-            &[("scheduler/src/lib.rs", "mod g; pub use crate::g::G;")],
-            &[("scheduler/src/g.rs", "#[cfg(test)]\nmod tests { use crate::proc::run; }")],
+            &[("scheduler/src/lib.rs", "mod gmp; pub use crate::gmp::g::G;")],
+            &[("scheduler/src/gmp/g.rs", "#[cfg(test)]\nmod tests { use crate::proc::run; }")],
             &[("scheduler/src/model/x.rs", "use crate::proc::run;")],
         ],
     );

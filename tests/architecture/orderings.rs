@@ -14,7 +14,7 @@ const REACH: usize = 6;
 const REACH_OF_A_CHOICE: usize = 3;
 
 /// The file whose orderings belong to nobody's protocol: the seam re-exports the names.
-const SEAM: &str = "runtime-sys/src/primitive.rs";
+const SEAM: &str = "runtime-sys/src/sync/primitive.rs";
 
 fn protocol(source: &Source) -> bool {
     source.shipped() && !source.model() && !source.tests() && source.path != SEAM

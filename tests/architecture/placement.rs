@@ -6,17 +6,17 @@ use crate::{assert_bites, assert_clean, root, tree};
 
 /// A crate behind a seam, and the file that is the seam; `None` where any one file may be it.
 const ONE_FILE_EACH: [(&str, Option<&str>); 5] = [
-    ("corosensei", Some("runtime-sys/src/context.rs")),
+    ("corosensei", Some("runtime-sys/src/memory/context.rs")),
     ("crossbeam_deque", None),
     ("crossbeam_channel", None),
     ("mio", None),
-    ("loom", Some("runtime-sys/src/primitive.rs")),
+    ("loom", Some("runtime-sys/src/sync/primitive.rs")),
 ];
 
-const SEAM: &str = "runtime-sys/src/primitive.rs";
+const SEAM: &str = "runtime-sys/src/sync/primitive.rs";
 /// What the seam offers as its lock: built on the rest of it, so a file behind it.
-const SEAM_LOCK: &str = "runtime-sys/src/lock.rs";
-const SLOT: &str = "runtime-sys/src/slot.rs";
+const SEAM_LOCK: &str = "runtime-sys/src/sync/lock.rs";
+const TLS: &str = "runtime-sys/src/thread/tls.rs";
 
 fn foreign_crates_have_one_file(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
@@ -40,12 +40,12 @@ fn foreign_crates_have_one_file(sources: &[Source]) -> Vec<String> {
     findings
 }
 
-fn thread_locals_are_in_the_slot(sources: &[Source]) -> Vec<String> {
+fn thread_locals_are_in_one_file(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
-    for source in sources.iter().filter(|source| source.shipped() && source.path != SLOT) {
+    for source in sources.iter().filter(|source| source.shipped() && source.path != TLS) {
         for offset in words(&source.product, "thread_local") {
             findings.push(
-                source.at(source.line_of(offset), format_args!("thread_local outside {SLOT}")),
+                source.at(source.line_of(offset), format_args!("thread_local outside {TLS}")),
             );
         }
     }
@@ -140,7 +140,7 @@ fn foreign_crates() {
         foreign_crates_have_one_file,
         "has its file",
         &[
-            &[("runtime-sys/src/stack.rs", "use corosensei::Stack;")],
+            &[("runtime-sys/src/memory/stack.rs", "use corosensei::Stack;")],
             &[
                 ("scheduler/src/p.rs", "use crossbeam_deque::Worker;"),
                 ("scheduler/src/q.rs", "use crossbeam_deque::Steal;"),
@@ -149,36 +149,37 @@ fn foreign_crates() {
         ],
         &[
             &[
-                ("runtime-sys/src/context.rs", "use corosensei::Stack;"),
+                ("runtime-sys/src/memory/context.rs", "use corosensei::Stack;"),
                 ("scheduler/src/p.rs", "// corosensei"),
             ],
             &[(
                 "scheduler/src/p.rs",
                 "use crossbeam_deque::Worker; fn f(_: crossbeam_deque::Steal<u8>) {}",
             )],
-            &[("scheduler/src/model/p.rs", "use gosched_runtime_sys::primitive::loom;")],
+            &[("scheduler/src/model/p.rs", "use gosched_runtime_sys::sync::primitive::loom;")],
         ],
     );
 }
 
 #[test]
 fn thread_locals() {
-    assert_clean(&thread_locals_are_in_the_slot(tree()));
+    assert_clean(&thread_locals_are_in_one_file(tree()));
     assert_bites(
-        thread_locals_are_in_the_slot,
+        thread_locals_are_in_one_file,
         "outside",
         &[
             &[("scheduler/src/a.rs", "std::thread_local! { static A: u8 = 1; }")],
             &[("src/lib.rs", "thread_local! {}")],
         ],
         &[
-            &[(SLOT, "thread_local! {}")],
+            &[(TLS, "thread_local! {}")],
             &[("tests/a.rs", "thread_local! {}")],
             &[("scheduler/src/a.rs", "// thread_local!")],
         ],
     );
-    let slot = tree().iter().find(|source| source.path == SLOT).expect("the slot's file");
-    assert!(has_word(&slot.code, "thread_local"), "the thread-locals have moved");
+    let tls =
+        tree().iter().find(|source| source.path == TLS).expect("the file of the thread-locals");
+    assert!(has_word(&tls.code, "thread_local"), "the thread-locals have moved");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use gosched_runtime_sys::note::Note;
+use gosched_runtime_sys::sync::note::Note;
 
 /// Counts how often it was woken, and wakes a thread.
 pub(crate) struct Count {

@@ -4,8 +4,8 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use gosched_runtime_sys::context::{Context, Suspender};
-use gosched_runtime_sys::stack::{Guards, Shape, Stack, StackSlab};
+use gosched_runtime_sys::memory::context::{Context, Suspender};
+use gosched_runtime_sys::memory::stack::{Guards, Shape, Stack, StackSlab};
 
 pub(crate) fn measure(criterion: &mut Criterion) {
     switch(criterion);
@@ -39,7 +39,7 @@ fn slab(criterion: &mut Criterion) {
     let shape = Shape::new(192 << 10, Guards::available()).expect("a shape");
     let mut slab = StackSlab::reserve(shape, 64).expect("a slab");
     let mut stacks = Vec::new();
-    slab.claim(1).expect("there is one").open(&mut stacks).expect("a stack");
+    slab.take_unopened(1).expect("there is one").open(&mut stacks).expect("a stack");
     slab.push(stacks.pop().expect("it was opened")).expect("its own");
     criterion.bench_function("stack/pop, touch, push", |bencher| {
         bencher.iter(|| {

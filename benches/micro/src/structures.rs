@@ -9,11 +9,11 @@ use criterion::Criterion;
 use crate::ds::inbox::Inbox;
 use crate::ds::list::{Link, Linked, List};
 use crate::ds::parker::Parker;
-use crate::ds::table::Table;
+use crate::ds::revocable::Revocable;
 use crate::ds::timers::Timers;
 
 pub(crate) fn measure(criterion: &mut Criterion) {
-    table(criterion);
+    slot(criterion);
     queue(criterion);
     inbox(criterion);
     parker(criterion);
@@ -22,14 +22,14 @@ pub(crate) fn measure(criterion: &mut Criterion) {
 }
 
 /// What each operation pays to have its P in hand.
-fn table(criterion: &mut Criterion) {
-    let table = Table::new();
-    let taken = table.enter().expect("nobody has it in hand");
-    table.leave(taken.or_else(|| Some(Box::new(0_u64))));
+fn slot(criterion: &mut Criterion) {
+    let slot = Revocable::new();
+    let taken = slot.acquire().expect("nobody has it in hand");
+    slot.release(taken.or_else(|| Some(Box::new(0_u64))));
     criterion.bench_function("table/enter, leave", |bencher| {
         bencher.iter(|| {
-            let taken = black_box(&table).enter().expect("nobody has it in hand");
-            table.leave(black_box(taken));
+            let taken = black_box(&slot).acquire().expect("nobody has it in hand");
+            slot.release(black_box(taken));
         });
     });
 }
@@ -100,8 +100,8 @@ fn timers(criterion: &mut Criterion, others: u64) {
     criterion.bench_function(&format!("timers/add, remove among {others}"), |bencher| {
         bencher.iter(|| {
             at = at.wrapping_add(0x85EB_CA6B) & 0xFFFF_FFFF;
-            let ticket = timers.add(at, ()).expect("there is memory");
-            timers.remove(ticket)
+            let timer = timers.add(at, ()).expect("there is memory");
+            timers.remove(timer)
         });
     });
 }

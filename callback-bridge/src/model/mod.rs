@@ -3,4 +3,4 @@
 //!
 //! Each protocol has one test that it holds, and one per named mistake that the model catches it.
 
-mod extra;
+mod extra_list;

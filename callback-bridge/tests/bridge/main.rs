@@ -1,9 +1,9 @@
 //! The bridge from outside: what a thread is before, inside and after.
 
-mod crowd;
+mod binding;
+mod many_threads;
 mod nested;
 mod refusals;
 mod state;
-mod sticky;
 mod support;
 mod unwinding;

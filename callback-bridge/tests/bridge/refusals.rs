@@ -28,20 +28,20 @@ fn before_the_runtime_is_up() {
 
 #[test]
 fn after_shutdown() {
-    let (runtime, sticky) = bridge();
-    let strict = sticky.clone().with_binding(Binding::PerCall);
+    let (runtime, until_exit) = bridge();
+    let per_call = until_exit.clone().with_binding(Binding::PerCall);
     on_c_thread(|| {
-        sticky.enter(|| ()).expect("running");
-        strict.enter(|| ()).expect("running");
+        until_exit.enter(|| ()).expect("running");
+        per_call.enter(|| ()).expect("running");
         runtime.shutdown(Duration::from_secs(20)).expect("nobody is inside");
-        for bridge in [&sticky, &strict, &sticky] {
+        for bridge in [&until_exit, &per_call, &until_exit] {
             assert!(matches!(
                 bridge.enter(|| unreachable!("shut down")),
                 Err::<(), _>(EnterError::ShutDown)
             ));
         }
     });
-    on_c_thread(|| assert!(matches!(sticky.enter(|| ()), Err(EnterError::ShutDown))));
+    on_c_thread(|| assert!(matches!(until_exit.enter(|| ()), Err(EnterError::ShutDown))));
     let (_other, other) = crate::support::bridge();
     on_c_thread(|| other.enter(|| ()).expect("another runtime is none the worse"));
 }
@@ -69,19 +69,19 @@ fn refused(bridge: &Bridge) -> bool {
 #[test]
 fn in_a_forked_child() {
     Child::run("refusals::in_a_forked_child", || {
-        let (_runtime, sticky) = bridge();
-        let strict = sticky.clone().with_binding(Binding::PerCall);
+        let (_runtime, until_exit) = bridge();
+        let per_call = until_exit.clone().with_binding(Binding::PerCall);
         on_c_thread(|| {
             assert!(
-                forked(|| refused(&sticky) && refused(&strict)),
+                forked(|| refused(&until_exit) && refused(&per_call)),
                 "on a thread that was never inside"
             )
         });
         on_c_thread(|| {
-            sticky.enter(|| ()).expect("enter");
-            assert!(forked(|| refused(&sticky) && refused(&strict)), "on a bound thread");
+            until_exit.enter(|| ()).expect("enter");
+            assert!(forked(|| refused(&until_exit) && refused(&per_call)), "on a bound thread");
         });
-        for bridge in [&sticky, &strict] {
+        for bridge in [&until_exit, &per_call] {
             on_c_thread(|| {
                 let mut in_child = false;
                 let value = bridge.enter(|| {
@@ -102,8 +102,8 @@ fn in_a_forked_child() {
 #[test]
 fn a_forked_child_may_leave_the_callback_it_was_forked_in() {
     Child::run("refusals::a_forked_child_may_leave_the_callback_it_was_forked_in", || {
-        let (_runtime, sticky) = bridge();
-        for bridge in [sticky.clone(), sticky.with_binding(Binding::PerCall)] {
+        let (_runtime, until_exit) = bridge();
+        for bridge in [until_exit.clone(), until_exit.with_binding(Binding::PerCall)] {
             on_c_thread(|| {
                 // SAFETY: as in `forked`; the child ends below.
                 let child =

@@ -3,8 +3,8 @@
 use crate::support::{State, block, bridge, on_c_thread, own_signal_stack};
 use gosched_callback_bridge::{Binding, Bridge, EnterError};
 use gosched_runtime_sys::errno;
-use gosched_runtime_sys::signal_mask::SignalMask;
-use gosched_runtime_sys::signal_stack::{Registered, large_enough, registered};
+use gosched_runtime_sys::signal::mask::SignalMask;
+use gosched_runtime_sys::signal::stack::{Registered, large_enough, registered};
 
 /// Three calls, one of which panics; inside there is a good signal stack and faults are let
 /// through.
@@ -54,14 +54,17 @@ fn per_call_is_strict_whatever_signal_stack_the_thread_has() {
 
 #[test]
 fn per_call_is_strict_on_a_bound_thread() {
-    let (_runtime, sticky) = bridge();
-    let strict = sticky.clone().with_binding(Binding::PerCall);
-    assert_eq!((sticky.binding(), strict.binding()), (Binding::UntilThreadExit, Binding::PerCall));
+    let (_runtime, until_exit) = bridge();
+    let per_call = until_exit.clone().with_binding(Binding::PerCall);
+    assert_eq!(
+        (until_exit.binding(), per_call.binding()),
+        (Binding::UntilThreadExit, Binding::PerCall)
+    );
     on_c_thread(|| {
-        sticky.enter(|| ()).expect("first");
-        calls_leave_no_trace(&strict);
-        sticky.enter(|| calls_leave_no_trace(&strict)).expect("around");
-        calls_leave_no_trace(&strict);
+        until_exit.enter(|| ()).expect("first");
+        calls_leave_no_trace(&per_call);
+        until_exit.enter(|| calls_leave_no_trace(&per_call)).expect("around");
+        calls_leave_no_trace(&per_call);
     });
 }
 

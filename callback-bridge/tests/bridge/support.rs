@@ -4,8 +4,8 @@
 
 use gosched_callback_bridge::Bridge;
 use gosched_runtime_sys::errno;
-use gosched_runtime_sys::signal_mask::SignalMask;
-use gosched_runtime_sys::signal_stack::{Registered, registered};
+use gosched_runtime_sys::signal::mask::SignalMask;
+use gosched_runtime_sys::signal::stack::{Registered, registered};
 use gosched_scheduler::{Mode, Runtime};
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -1,9 +1,9 @@
 //! The lock: one at a time, what was done under it is seen, and who sleeps is woken.
 #![expect(unsafe_code, reason = "a cell whose accesses loom checks")]
 
-use crate::lock::Lock;
-use crate::primitive::loom::model::Builder;
-use crate::primitive::{UnsafeCell, thread};
+use crate::sync::lock::Lock;
+use crate::sync::primitive::loom::model::Builder;
+use crate::sync::primitive::{UnsafeCell, thread};
 use std::sync::Arc;
 
 /// Beside the value that the lock itself guards, one that loom watches.
@@ -38,10 +38,8 @@ fn check(threads: u32) {
         shared.add();
         others.into_iter().for_each(|other| other.join().expect("no panic"));
         // SAFETY: the others have ended.
-        assert_eq!(
-            (*shared.lock.lock(), shared.watched.with(|watched| unsafe { *watched })),
-            (threads, threads)
-        );
+        let watched = shared.watched.with(|watched| unsafe { *watched });
+        assert_eq!((*shared.lock.lock(), watched), (threads, threads));
     });
 }
 

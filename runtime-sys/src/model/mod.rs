@@ -6,8 +6,8 @@ mod note;
 /// Asserts that the model fails with this mistake in the code, and holds again without it.
 #[cfg(gosched_mutants)]
 fn is_caught(name: &'static str, model: fn()) {
-    crate::primitive::switch_on(name);
+    crate::sync::primitive::switch_on(name);
     let outcome = std::panic::catch_unwind(model);
-    crate::primitive::switch_on("");
+    crate::sync::primitive::switch_on("");
     assert!(outcome.is_err(), "the model does not notice {name}");
 }

@@ -6,9 +6,9 @@
 //! models check.
 #![expect(unsafe_code, reason = "cells whose accesses loom checks")]
 
-use crate::note::Note;
-use crate::primitive::loom::model::Builder;
-use crate::primitive::{AtomicU32, Ordering, UnsafeCell, thread};
+use crate::sync::note::Note;
+use crate::sync::primitive::loom::model::Builder;
+use crate::sync::primitive::{AtomicU32, Ordering, UnsafeCell, thread};
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -7,4 +7,7 @@ mod os;
 #[cfg(not(target_os = "linux"))]
 mod os;
 
+mod stack_bounds;
+
 pub(crate) use os::*;
+pub use stack_bounds::StackBounds;

@@ -10,14 +10,14 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use super::{EndsWaits, Shared, Token};
-use crate::proc::park::Target;
-use crate::waiter::polled::{PolledNode, leave_list, poll_in_list};
+use super::{EndsWaits, Token, TokenInner};
+use crate::proc::target::Target;
+use crate::wait::polled::{PolledNode, leave_list, poll_in_list};
 
 /// The future of [`Token::wait_async`].
 #[must_use = "a future does nothing unless it is polled"]
 pub struct TokenFuture<'a> {
-    token: &'a Shared<Target>,
+    token: &'a TokenInner<Target>,
     node: PolledNode<(), Target>,
 }
 
@@ -61,7 +61,7 @@ impl Drop for TokenFuture<'_> {
     }
 }
 
-impl<K: EndsWaits> Shared<K> {
+impl<K: EndsWaits> TokenInner<K> {
     /// For a future: whether the token is cancelled; if not, it waits with this waker, which is the
     /// user's and is dropped when the lock is free.
     ///

@@ -14,20 +14,21 @@
 
 #![expect(unsafe_code, reason = "channels' states travel without their type")]
 
-use gosched_runtime_sys::lock::MutexGuard;
+use gosched_runtime_sys::sync::lock::MutexGuard;
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 use std::time::Instant;
 
 use super::error::{RecvError, SendError};
 use super::raw::Channel;
-use super::state::{Nothing, Put, Rousing, State};
-use crate::waiter::race::{CaseNode, Race};
-use crate::waiter::{Rouse, Roused};
+use super::state::{Nothing, Owed, Put, State};
+use crate::wait::case_node::CaseNode;
+use crate::wait::race::Race;
+use crate::wait::waiter::{Unpark, Wakeup};
 
 /// Which way a case's values go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Direction {
     Recv,
     Send,
 }
@@ -49,11 +50,11 @@ pub(super) enum Tried {
 ///
 /// `channel` is the address of the channel, which exists as long as the case. `state` is the state
 /// in it. Only [`RecvCase`] has the way `Recv`, and only [`SendCase`] the other.
-pub(super) unsafe trait Case<K: Rouse> {
+pub(super) unsafe trait Case<K: Unpark> {
     /// What tells channels apart, and orders their locks.
     fn channel(&self) -> *const ();
 
-    fn way(&self) -> Way;
+    fn direction(&self) -> Direction;
 
     /// Takes the channel's lock and keeps it.
     fn lock(&self);
@@ -99,16 +100,16 @@ pub(super) unsafe trait Case<K: Rouse> {
 
     /// Takes the outcome out of a served node. False: there is none, the channel's clock was set.
     #[must_use]
-    fn settle(&self) -> bool;
+    fn take_outcome(&self) -> bool;
 
     /// Waits until no waker is at work on the channel.
-    fn meet(&self);
+    fn wait_for_waker(&self);
 
     /// Ends a wait that was not served. Takes the lock.
     fn withdraw(&self);
 
     /// Whom it let go, to be woken without the lock.
-    fn roused(&self) -> [Option<Roused<K>>; 2];
+    fn wakeup(&self) -> [Option<Wakeup<K>>; 2];
 
     /// Gives the channel's buffer more room. Without the lock.
     fn grow(&self);
@@ -118,15 +119,15 @@ pub(super) unsafe trait Case<K: Rouse> {
 }
 
 /// The channel of a case and, while the select looks, its lock.
-struct Port<'a, T, K: Rouse> {
+struct Port<'a, T, K: Unpark> {
     channel: &'a Channel<T, K>,
     guard: Cell<Option<MutexGuard<'a, State<T, K>>>>,
-    roused: Cell<[Option<Roused<K>>; 2]>,
+    wakeup: Cell<[Option<Wakeup<K>>; 2]>,
 }
 
-impl<'a, T, K: Rouse> Port<'a, T, K> {
+impl<'a, T, K: Unpark> Port<'a, T, K> {
     fn new(channel: &'a Channel<T, K>) -> Self {
-        Self { channel, guard: Cell::new(None), roused: Cell::new([None, None]) }
+        Self { channel, guard: Cell::new(None), wakeup: Cell::new([None, None]) }
     }
 
     fn address(&self) -> *const () {
@@ -151,19 +152,19 @@ impl<'a, T, K: Rouse> Port<'a, T, K> {
 ///
 /// It is a `State<T, K>`, under a lock that the caller holds, and nobody else uses it in the
 /// meantime.
-unsafe fn typed<'s, T, K: Rouse>(state: NonNull<()>) -> &'s mut State<T, K> {
+unsafe fn typed<'s, T, K: Unpark>(state: NonNull<()>) -> &'s mut State<T, K> {
     // SAFETY: this function's contract.
     unsafe { state.cast().as_mut() }
 }
 
 /// A case that receives.
-pub(super) struct RecvCase<'a, T, K: Rouse> {
+pub(super) struct RecvCase<'a, T, K: Unpark> {
     port: Port<'a, T, K>,
     node: CaseNode<T, K>,
     outcome: Cell<Option<Result<T, RecvError>>>,
 }
 
-impl<'a, T, K: Rouse> RecvCase<'a, T, K> {
+impl<'a, T, K: Unpark> RecvCase<'a, T, K> {
     pub(super) fn new(channel: &'a Channel<T, K>) -> Self {
         Self { port: Port::new(channel), node: CaseNode::new(None), outcome: Cell::new(None) }
     }
@@ -176,13 +177,13 @@ impl<'a, T, K: Rouse> RecvCase<'a, T, K> {
 
 // SAFETY: the channel is borrowed for as long as the case lives, and `Port::state` is that of its
 // own guard.
-unsafe impl<T, K: Rouse> Case<K> for RecvCase<'_, T, K> {
+unsafe impl<T, K: Unpark> Case<K> for RecvCase<'_, T, K> {
     fn channel(&self) -> *const () {
         self.port.address()
     }
 
-    fn way(&self) -> Way {
-        Way::Recv
+    fn direction(&self) -> Direction {
+        Direction::Recv
     }
 
     fn lock(&self) {
@@ -205,12 +206,12 @@ unsafe impl<T, K: Rouse> Case<K> for RecvCase<'_, T, K> {
     unsafe fn attempt(&self, state: NonNull<()>) -> Tried {
         // SAFETY: of this channel, and locked.
         let state = unsafe { typed::<T, K>(state) };
-        let mut rousing = Rousing::nobody();
-        let taken = state.take(&mut rousing);
+        let mut owed = Owed::nobody();
+        let taken = state.take(&mut owed);
         if taken.is_none() && state.nothing() == Nothing::Empty {
             return Tried::Lost;
         }
-        self.port.roused.set(rousing.each());
+        self.port.wakeup.set(owed.each());
         self.outcome.set(Some(taken.ok_or(RecvError)));
         Tried::Done
     }
@@ -231,7 +232,7 @@ unsafe impl<T, K: Rouse> Case<K> for RecvCase<'_, T, K> {
         self.node.is_served()
     }
 
-    fn settle(&self) -> bool {
+    fn take_outcome(&self) -> bool {
         let value = self.node.replace(None);
         if value.is_none() && self.port.channel.has_clock() {
             return false;
@@ -240,7 +241,7 @@ unsafe impl<T, K: Rouse> Case<K> for RecvCase<'_, T, K> {
         true
     }
 
-    fn meet(&self) {
+    fn wait_for_waker(&self) {
         drop(self.port.channel.state.lock());
     }
 
@@ -250,8 +251,8 @@ unsafe impl<T, K: Rouse> Case<K> for RecvCase<'_, T, K> {
         unsafe { self.node.leave(state.receivers()) };
     }
 
-    fn roused(&self) -> [Option<Roused<K>>; 2] {
-        self.port.roused.replace([None, None])
+    fn wakeup(&self) -> [Option<Wakeup<K>>; 2] {
+        self.port.wakeup.replace([None, None])
     }
 
     fn grow(&self) {}
@@ -262,13 +263,13 @@ unsafe impl<T, K: Rouse> Case<K> for RecvCase<'_, T, K> {
 }
 
 /// A case that sends. Until it is chosen the value is in the node's slot.
-pub(super) struct SendCase<'a, T, K: Rouse> {
+pub(super) struct SendCase<'a, T, K: Unpark> {
     port: Port<'a, T, K>,
     node: CaseNode<T, K>,
     outcome: Cell<Option<Result<(), SendError<T>>>>,
 }
 
-impl<'a, T, K: Rouse> SendCase<'a, T, K> {
+impl<'a, T, K: Unpark> SendCase<'a, T, K> {
     /// Sends `value`; without one the case is never ready.
     pub(super) fn new(channel: &'a Channel<T, K>, value: Option<T>) -> Self {
         Self { port: Port::new(channel), node: CaseNode::new(value), outcome: Cell::new(None) }
@@ -294,13 +295,13 @@ impl<'a, T, K: Rouse> SendCase<'a, T, K> {
 
 // SAFETY: the channel is borrowed for as long as the case lives, and `Port::state` is that of its
 // own guard.
-unsafe impl<T, K: Rouse> Case<K> for SendCase<'_, T, K> {
+unsafe impl<T, K: Unpark> Case<K> for SendCase<'_, T, K> {
     fn channel(&self) -> *const () {
         self.port.address()
     }
 
-    fn way(&self) -> Way {
-        Way::Send
+    fn direction(&self) -> Direction {
+        Direction::Send
     }
 
     fn lock(&self) {
@@ -323,10 +324,10 @@ unsafe impl<T, K: Rouse> Case<K> for SendCase<'_, T, K> {
     unsafe fn attempt(&self, state: NonNull<()>) -> Tried {
         // SAFETY: of this channel, and locked.
         let state = unsafe { typed::<T, K>(state) };
-        let mut rousing = Rousing::nobody();
-        let (back, tried) = match state.put(self.take_back().expect("it is ready"), &mut rousing) {
+        let mut owed = Owed::nobody();
+        let (back, tried) = match state.put(self.take_back().expect("it is ready"), &mut owed) {
             Put::Done => {
-                self.port.roused.set(rousing.each());
+                self.port.wakeup.set(owed.each());
                 self.outcome.set(Some(Ok(())));
                 return Tried::Done;
             }
@@ -354,20 +355,20 @@ unsafe impl<T, K: Rouse> Case<K> for SendCase<'_, T, K> {
         // SAFETY: the list is under that lock; this function's contract keeps node and race.
         unsafe { self.node.wait(state.senders(), target, race, number) };
         // Without a buffer the value is to be had as soon as its sender waits.
-        self.port.roused.set([state.let_poll().map(Roused::Polls), None]);
+        self.port.wakeup.set([state.let_poll().map(Wakeup::Polls), None]);
     }
 
     fn is_served(&self) -> bool {
         self.node.is_served()
     }
 
-    fn settle(&self) -> bool {
+    fn take_outcome(&self) -> bool {
         self.outcome
             .set(Some(self.node.replace(None).map_or(Ok(()), |value| Err(SendError(value)))));
         true
     }
 
-    fn meet(&self) {
+    fn wait_for_waker(&self) {
         drop(self.port.channel.state.lock());
     }
 
@@ -377,8 +378,8 @@ unsafe impl<T, K: Rouse> Case<K> for SendCase<'_, T, K> {
         unsafe { self.node.leave(state.senders()) };
     }
 
-    fn roused(&self) -> [Option<Roused<K>>; 2] {
-        self.port.roused.replace([None, None])
+    fn wakeup(&self) -> [Option<Wakeup<K>>; 2] {
+        self.port.wakeup.replace([None, None])
     }
 
     fn grow(&self) {

@@ -8,7 +8,7 @@
 
 #![expect(unsafe_code, reason = "links the node of a pinned future")]
 
-use gosched_runtime_sys::primitive::mutated;
+use gosched_runtime_sys::sync::primitive::mutated;
 use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
@@ -17,11 +17,11 @@ use std::time::Instant;
 
 use super::error::{RecvError, SendError};
 use super::raw::Channel;
-use super::state::{Nothing, Put, Rousing};
-use crate::alarm::Alarm;
-use crate::proc::park::Target;
-use crate::waiter::Rouse;
-use crate::waiter::polled::{PolledNode, Standing};
+use super::state::{Nothing, Owed, Put};
+use crate::proc::target::Target;
+use crate::wait::alarm::Alarm;
+use crate::wait::polled::{PolledNode, Standing};
+use crate::wait::waiter::Unpark;
 
 /// The future of [`Receiver::recv_async`](super::Receiver::recv_async).
 #[must_use = "a future does nothing unless it is polled"]
@@ -56,12 +56,12 @@ impl<T> Future for RecvFuture<'_, T> {
 }
 
 /// What is in a [`RecvFuture`], for whatever wakes the goroutines of its channel.
-pub(crate) struct Receiving<'a, T, K: Rouse> {
+pub(crate) struct Receiving<'a, T, K: Unpark> {
     channel: &'a Channel<T, K>,
     node: PolledNode<(), K>,
 }
 
-impl<'a, T, K: Rouse> Receiving<'a, T, K> {
+impl<'a, T, K: Unpark> Receiving<'a, T, K> {
     pub(crate) fn new(channel: &'a Channel<T, K>) -> Self {
         Self { channel, node: PolledNode::new(None) }
     }
@@ -76,8 +76,8 @@ impl<'a, T, K: Rouse> Receiving<'a, T, K> {
         &self,
         waker: Waker,
     ) -> (Poll<Result<T, RecvError>>, Option<Instant>) {
-        let (mut state, mut rousing) = (self.channel.state.lock(), Rousing::nobody());
-        let taken = state.take(&mut rousing);
+        let (mut state, mut owed) = (self.channel.state.lock(), Owed::nobody());
+        let taken = state.take(&mut owed);
         if taken.is_none() && state.nothing() == Nothing::Empty {
             // SAFETY: pinned; the list is under this lock, and `drop` leaves it.
             let before = unsafe { self.node.wait(state.polling(), waker) };
@@ -90,12 +90,12 @@ impl<'a, T, K: Rouse> Receiving<'a, T, K> {
         let (_, before) = unsafe { self.node.leave(state.polling()) };
         drop(state);
         drop((waker, before));
-        rousing.now();
+        owed.now();
         (Poll::Ready(taken.ok_or(RecvError)), None)
     }
 }
 
-impl<T, K: Rouse> Drop for Receiving<'_, T, K> {
+impl<T, K: Unpark> Drop for Receiving<'_, T, K> {
     fn drop(&mut self) {
         let mut state = self.channel.state.lock();
         // SAFETY: it waits in this list, if at all.
@@ -133,12 +133,12 @@ impl<T> Future for SendFuture<'_, T> {
 }
 
 /// What is in a [`SendFuture`], for whatever wakes the goroutines of its channel.
-pub(crate) struct Sending<'a, T, K: Rouse> {
+pub(crate) struct Sending<'a, T, K: Unpark> {
     channel: &'a Channel<T, K>,
     node: PolledNode<T, K>,
 }
 
-impl<'a, T, K: Rouse> Sending<'a, T, K> {
+impl<'a, T, K: Unpark> Sending<'a, T, K> {
     pub(crate) fn new(channel: &'a Channel<T, K>, value: T) -> Self {
         Self { channel, node: PolledNode::new(Some(value)) }
     }
@@ -170,12 +170,12 @@ impl<'a, T, K: Rouse> Sending<'a, T, K> {
                 Standing::Idle => {}
             }
             let value = self.node.take().expect("a send that has ended is not polled again");
-            let mut rousing = Rousing::nobody();
-            match state.put(value, &mut rousing) {
+            let mut owed = Owed::nobody();
+            match state.put(value, &mut owed) {
                 Put::Done => {
                     drop(state);
                     drop(waker);
-                    rousing.now();
+                    owed.now();
                     return Poll::Ready(Ok(()));
                 }
                 Put::Disconnected(value) => {
@@ -205,7 +205,7 @@ impl<'a, T, K: Rouse> Sending<'a, T, K> {
     }
 }
 
-impl<T, K: Rouse> Drop for Sending<'_, T, K> {
+impl<T, K: Unpark> Drop for Sending<'_, T, K> {
     fn drop(&mut self) {
         let mut state = self.channel.state.lock();
         // SAFETY: it waits in this list, if at all.

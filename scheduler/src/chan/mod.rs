@@ -31,11 +31,9 @@ mod case;
 pub(crate) mod clock;
 mod error;
 pub(crate) mod future;
-mod here;
+mod inline;
 pub(crate) mod raw;
 mod receiver;
-#[cfg(test)]
-pub(crate) mod seat;
 pub(crate) mod select;
 mod sender;
 mod state;
@@ -43,7 +41,7 @@ mod state;
 mod tests;
 pub(crate) mod timed;
 
-use gosched_runtime_sys::primitive::Arc;
+use gosched_runtime_sys::sync::primitive::Arc;
 
 pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
@@ -56,10 +54,10 @@ pub use select::{Select, SelectTimeoutError, SelectedOperation, TrySelectError};
 pub use sender::Sender;
 pub use timed::{after, at, never, tick};
 
-use crate::proc::park::Target;
+use crate::proc::target::Target;
 
 /// A channel as both ends hold it.
-type Shared<T> = Arc<raw::Channel<T, Target>>;
+type ChannelRef<T> = Arc<raw::Channel<T, Target>>;
 
 /// Makes a channel that holds up to `capacity` values; with 0, a send waits until a receiver takes
 /// the value itself.
@@ -101,6 +99,6 @@ pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
 }
 
 fn ends<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
-    let shared: Shared<T> = Arc::new(raw::Channel::new(capacity));
+    let shared: ChannelRef<T> = Arc::new(raw::Channel::new(capacity));
     (Sender::of(Arc::clone(&shared)), Receiver::of(shared))
 }

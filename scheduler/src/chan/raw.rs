@@ -13,20 +13,23 @@
 
 #![expect(unsafe_code, reason = "waiting hands the state's own wait lists to `waiter::wait_until`")]
 
-use gosched_runtime_sys::lock::{Mutex, MutexGuard};
-use gosched_runtime_sys::primitive::{AtomicUsize, Ordering, mutated};
+use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
+use gosched_runtime_sys::sync::primitive::{AtomicUsize, Ordering, mutated};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::clock::Clock;
 use super::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
-use super::state::{Nothing, Put, Rousing, State};
-use crate::waiter::{Parks, Place, Rouse, Roused, Waited, let_all_go, wait_until};
-use crate::why::Why;
+use super::state::{Nothing, Owed, Put, State};
+use crate::gmp::wait_reason::WaitReason;
+use crate::wait::park::Park;
+use crate::wait::parked::{WaitIn, Waited, wait_until};
+use crate::wait::waiter::{Unpark, Wakeup};
+use crate::wait::wake::wake_all;
 
 /// What senders and receivers share. `K` is what wakes a waiter: in every real channel,
-/// `proc::park::Target`.
-pub(crate) struct Channel<T, K: Rouse> {
+/// `proc::target::Target`.
+pub(crate) struct Channel<T, K: Unpark> {
     pub(super) state: Mutex<State<T, K>>,
     /// None: as many as memory holds.
     capacity: Option<usize>,
@@ -37,12 +40,12 @@ pub(crate) struct Channel<T, K: Rouse> {
 }
 
 /// Why a value was not taken, and it; with the lock still held where the next step is to wait.
-pub(super) enum Refused<'a, T, K: Rouse> {
+pub(super) enum Refused<'a, T, K: Unpark> {
     Full(T, MutexGuard<'a, State<T, K>>),
     Disconnected(T),
 }
 
-impl<T, K: Rouse> Channel<T, K> {
+impl<T, K: Unpark> Channel<T, K> {
     /// A channel with one sender and one receiver.
     pub(crate) fn new(capacity: Option<usize>) -> Self {
         Self {
@@ -69,8 +72,8 @@ impl<T, K: Rouse> Channel<T, K> {
         let (came, sooner) = state.set_clock(next, period);
         if sooner && !mutated("clock.set_unheard") {
             // Who waits does so for another moment, or for none: they look again.
-            let_all_go(&self.state, state, State::receivers);
-            let_all_go(&self.state, self.state.lock(), State::polling);
+            wake_all(&self.state, state, State::receivers);
+            wake_all(&self.state, self.state.lock(), State::polling);
         }
         came
     }
@@ -92,7 +95,7 @@ impl<T, K: Rouse> Channel<T, K> {
 
     /// Sends `value`. If it has to wait, the wait begins under the lock where it can, else with
     /// `begin`, without the lock.
-    pub(crate) fn send<P: Parks<Target = K>>(
+    pub(crate) fn send_until<P: Park<Target = K>>(
         &self,
         value: T,
         deadline: Option<Instant>,
@@ -105,9 +108,9 @@ impl<T, K: Rouse> Channel<T, K> {
         }
     }
 
-    /// The rest of `send`, where it has to wait.
+    /// The rest of `send_until`, where it has to wait.
     #[inline]
-    pub(super) fn wait_to_send<P: Parks<Target = K>>(
+    pub(super) fn wait_to_send<P: Park<Target = K>>(
         &self,
         value: T,
         state: MutexGuard<'_, State<T, K>>,
@@ -128,15 +131,15 @@ impl<T, K: Rouse> Channel<T, K> {
                 }
             }
         };
-        parking.because(Why::Send);
+        parking.set_wait_reason(WaitReason::Send);
         // Without a buffer the value is to be had as soon as its sender waits.
         let polls = state.let_poll();
-        let place = Place::behind(State::senders);
+        let place = WaitIn::behind(State::senders);
         // SAFETY: the guard is of this lock; `State::senders` is one field of it, which nothing
         // replaces. The closure moves a value.
         match unsafe {
             wait_until(&self.state, state, place, Some(value), &parking, deadline, || {
-                polls.map(Roused::Polls)
+                polls.map(Wakeup::Polls)
             })
         } {
             Waited::Served(None) => Ok(()),
@@ -156,7 +159,7 @@ impl<T, K: Rouse> Channel<T, K> {
     }
 
     /// Receives a value; waits as [`send`](Self::send) does.
-    pub(crate) fn recv<P: Parks<Target = K>>(
+    pub(crate) fn recv_until<P: Park<Target = K>>(
         &self,
         deadline: Option<Instant>,
         begin: impl Fn() -> P,
@@ -177,7 +180,7 @@ impl<T, K: Rouse> Channel<T, K> {
     }
 
     /// As `recv`; without a value, too, when the clock has one to look for.
-    fn recv_unless_due<P: Parks<Target = K>>(
+    fn recv_unless_due<P: Park<Target = K>>(
         &self,
         deadline: Option<Instant>,
         begin: impl FnOnce() -> P,
@@ -191,7 +194,7 @@ impl<T, K: Rouse> Channel<T, K> {
 
     /// The rest of `recv_unless_due`, where it has to wait.
     #[inline]
-    pub(super) fn wait_to_recv<P: Parks<Target = K>>(
+    pub(super) fn wait_to_recv<P: Park<Target = K>>(
         &self,
         state: MutexGuard<'_, State<T, K>>,
         deadline: Option<Instant>,
@@ -210,8 +213,8 @@ impl<T, K: Rouse> Channel<T, K> {
             }
         };
         let deadline = deadline.into_iter().chain(state.due()).min();
-        parking.because(Why::Receive);
-        let place = Place::behind(State::receivers);
+        parking.set_wait_reason(WaitReason::Receive);
+        let place = WaitIn::behind(State::receivers);
         // SAFETY: the guard is of this lock; `State::receivers` is one field of it, which nothing
         // replaces.
         match unsafe { wait_until(&self.state, state, place, None, &parking, deadline, || None) } {
@@ -226,11 +229,11 @@ impl<T, K: Rouse> Channel<T, K> {
     #[inline(always)]
     pub(super) fn offer(&self, mut value: T) -> Result<(), Refused<'_, T, K>> {
         loop {
-            let (mut state, mut rousing) = (self.state.lock(), Rousing::nobody());
-            match state.put(value, &mut rousing) {
+            let (mut state, mut owed) = (self.state.lock(), Owed::nobody());
+            match state.put(value, &mut owed) {
                 Put::Done => {
                     drop(state);
-                    rousing.now();
+                    owed.now();
                     return Ok(());
                 }
                 Put::Full(value) => return Err(Refused::Full(value, state)),
@@ -248,10 +251,10 @@ impl<T, K: Rouse> Channel<T, K> {
     /// Takes the oldest value. The lock comes back with the reason why there is none.
     #[inline(always)]
     pub(super) fn accept(&self) -> Result<T, (Nothing, MutexGuard<'_, State<T, K>>)> {
-        let (mut state, mut rousing) = (self.state.lock(), Rousing::nobody());
-        let Some(value) = state.take(&mut rousing) else { return Err((state.nothing(), state)) };
+        let (mut state, mut owed) = (self.state.lock(), Owed::nobody());
+        let Some(value) = state.take(&mut owed) else { return Err((state.nothing(), state)) };
         drop(state);
-        rousing.now();
+        owed.now();
         Ok(value)
     }
 
@@ -282,8 +285,8 @@ impl<T, K: Rouse> Channel<T, K> {
         if self.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.state.lock().disconnect();
             // Nobody joins them: the channel is disconnected.
-            let_all_go(&self.state, self.state.lock(), State::receivers);
-            let_all_go(&self.state, self.state.lock(), State::polling);
+            wake_all(&self.state, self.state.lock(), State::receivers);
+            wake_all(&self.state, self.state.lock(), State::polling);
         }
     }
 
@@ -297,7 +300,7 @@ impl<T, K: Rouse> Channel<T, K> {
             state.disconnect();
             let unreceived = state.unreceived();
             drop(state);
-            let_all_go(&self.state, self.state.lock(), State::senders);
+            wake_all(&self.state, self.state.lock(), State::senders);
             // Last: a value's drop may panic, or use this channel.
             drop(unreceived);
         }

@@ -1,25 +1,26 @@
 //! The receiving end, and the iterators over it.
 
-use gosched_runtime_sys::primitive::Arc;
+use gosched_runtime_sys::sync::primitive::Arc;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::time::{Duration, Instant};
 
-use super::Shared;
+use super::ChannelRef;
 use super::error::{RecvError, RecvTimeoutError, TryRecvError};
 use super::future::RecvFuture;
-use crate::proc::park::{Parking, give_turn};
+use crate::proc::park::Parking;
+use crate::proc::yield_now::preempt_point;
 
 /// The receiving end of a channel. Clones receive from the same channel, each value goes to one of
 /// them; when the last is dropped, the channel is disconnected: senders get their values back, what
 /// is in the buffer is dropped.
 pub struct Receiver<T> {
-    pub(super) channel: Shared<T>,
+    pub(super) channel: ChannelRef<T>,
 }
 
 impl<T> Receiver<T> {
     /// The one receiver that a new channel counts.
-    pub(super) fn of(channel: Shared<T>) -> Self {
+    pub(super) fn of(channel: ChannelRef<T>) -> Self {
         Self { channel }
     }
 
@@ -51,7 +52,7 @@ impl<T> Receiver<T> {
     /// ```
     #[inline(always)]
     pub fn recv(&self) -> Result<T, RecvError> {
-        self.channel.recv_here()
+        self.channel.recv()
     }
 
     /// Takes the oldest value if there is one: in the buffer, or with a sender that waits.
@@ -101,8 +102,8 @@ impl<T> Receiver<T> {
     /// assert_eq!(rx.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Disconnected));
     /// ```
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        give_turn();
-        self.channel.recv(Instant::now().checked_add(timeout), Parking::begin)
+        preempt_point();
+        self.channel.recv_until(Instant::now().checked_add(timeout), Parking::begin)
     }
 
     /// As [`recv`](Self::recv), waiting at longest until `deadline`. One that has passed makes one
@@ -116,8 +117,8 @@ impl<T> Receiver<T> {
     ///
     /// As [`recv`](Self::recv).
     pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
-        give_turn();
-        self.channel.recv(Some(deadline), Parking::begin)
+        preempt_point();
+        self.channel.recv_until(Some(deadline), Parking::begin)
     }
 
     /// As [`recv`](Self::recv), for an async task: a future that is ready with a value, or when

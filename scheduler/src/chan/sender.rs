@@ -1,23 +1,24 @@
 //! The sending end.
 
-use gosched_runtime_sys::primitive::Arc;
+use gosched_runtime_sys::sync::primitive::Arc;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::Shared;
+use super::ChannelRef;
 use super::error::{SendError, SendTimeoutError, TrySendError};
 use super::future::SendFuture;
-use crate::proc::park::{Parking, give_turn};
+use crate::proc::park::Parking;
+use crate::proc::yield_now::preempt_point;
 
 /// The sending end of a channel. Clones send into the same channel; when the last is dropped, the
 /// channel is disconnected: receivers take what is left and then get an error.
 pub struct Sender<T> {
-    pub(super) channel: Shared<T>,
+    pub(super) channel: ChannelRef<T>,
 }
 
 impl<T> Sender<T> {
     /// The one sender that a new channel counts.
-    pub(super) fn of(channel: Shared<T>) -> Self {
+    pub(super) fn of(channel: ChannelRef<T>) -> Self {
         Self { channel }
     }
 
@@ -51,7 +52,7 @@ impl<T> Sender<T> {
     /// ```
     #[inline(always)]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
-        self.channel.send_here(value)
+        self.channel.send(value)
     }
 
     /// Sends `value` if that is possible without waiting: there is room, or a receiver waits.
@@ -102,8 +103,8 @@ impl<T> Sender<T> {
     /// assert_eq!(tx.send_timeout(2, Duration::from_millis(1)), Err(SendTimeoutError::Timeout(2)));
     /// ```
     pub fn send_timeout(&self, value: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
-        give_turn();
-        self.channel.send(value, Instant::now().checked_add(timeout), Parking::begin)
+        preempt_point();
+        self.channel.send_until(value, Instant::now().checked_add(timeout), Parking::begin)
     }
 
     /// As [`send`](Self::send), waiting at longest until `deadline`. One that has passed makes one
@@ -117,8 +118,8 @@ impl<T> Sender<T> {
     ///
     /// As [`send`](Self::send).
     pub fn send_deadline(&self, value: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
-        give_turn();
-        self.channel.send(value, Some(deadline), Parking::begin)
+        preempt_point();
+        self.channel.send_until(value, Some(deadline), Parking::begin)
     }
 
     /// As [`send`](Self::send), for an async task: a future that is ready when the value is sent.

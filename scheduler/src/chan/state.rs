@@ -37,10 +37,10 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::clock::Clock;
-use crate::waiter::{Popped, Rouse, Roused, WaitList, wake_each};
+use crate::wait::waiter::{Popped, Unpark, WaitList, Wakeup, wake_each};
 
 /// The state of a channel of values `T`. `K` is what wakes a goroutine or thread that waits.
-pub(crate) struct State<T, K: Rouse> {
+pub(crate) struct State<T, K: Unpark> {
     buffer: VecDeque<T>,
     /// None: as many as memory holds.
     capacity: Option<usize>,
@@ -67,14 +67,14 @@ pub(crate) enum Put<T> {
 /// Who is to be woken for a step, once the lock is free. Filled in by the step, and not a part of
 /// what it returns: with the value and the reason in one enum, their bytes are packed, stored and
 /// fetched in different widths, which costs more than the step itself.
-pub(crate) struct Rousing<K: Rouse> {
+pub(crate) struct Owed<K: Unpark> {
     /// Who was served.
-    served: Option<Roused<K>>,
+    served: Option<Wakeup<K>>,
     /// A future's, for a value that it may find.
     polls: Option<Waker>,
 }
 
-impl<K: Rouse> Rousing<K> {
+impl<K: Unpark> Owed<K> {
     #[inline(always)]
     pub(crate) fn nobody() -> Self {
         Self { served: None, polls: None }
@@ -97,8 +97,8 @@ impl<K: Rouse> Rousing<K> {
     }
 
     /// Both, one by one.
-    pub(crate) fn each(self) -> [Option<Roused<K>>; 2] {
-        [self.served, self.polls.map(Roused::Polls)]
+    pub(crate) fn each(self) -> [Option<Wakeup<K>>; 2] {
+        [self.served, self.polls.map(Wakeup::Polls)]
     }
 }
 
@@ -109,7 +109,7 @@ pub(crate) enum Nothing {
     Disconnected,
 }
 
-impl<T, K: Rouse> State<T, K> {
+impl<T, K: Unpark> State<T, K> {
     pub(super) fn new(capacity: Option<usize>) -> Self {
         Self {
             buffer: VecDeque::with_capacity(capacity.unwrap_or(0)),
@@ -180,12 +180,12 @@ impl<T, K: Rouse> State<T, K> {
 
     /// Gets `value` to a waiting receiver or into the buffer.
     #[inline(always)]
-    pub(super) fn put(&mut self, value: T, rousing: &mut Rousing<K>) -> Put<T> {
+    pub(super) fn put(&mut self, value: T, owed: &mut Owed<K>) -> Put<T> {
         if self.disconnected {
             return Put::Disconnected(value);
         }
         if let Some(receiver) = self.receivers.pop() {
-            rousing.served = Some(receiver.give(value));
+            owed.served = Some(receiver.give(value));
             return Put::Done;
         }
         if self.is_full() {
@@ -195,23 +195,23 @@ impl<T, K: Rouse> State<T, K> {
             return Put::Grow(value);
         }
         self.buffer.push_back(value);
-        rousing.polls = self.let_poll();
+        owed.polls = self.let_poll();
         Put::Done
     }
 
     /// Takes the oldest value, from the buffer or from a waiting sender; else see
     /// [`nothing`](Self::nothing).
     #[inline(always)]
-    pub(super) fn take(&mut self, rousing: &mut Rousing<K>) -> Option<T> {
+    pub(super) fn take(&mut self, owed: &mut Owed<K>) -> Option<T> {
         self.strike();
         let sender = if self.is_full() { self.senders.pop() } else { None };
         let oldest = self.buffer.pop_front();
         let Some(sender) = sender else { return oldest };
         let (offered, served) = sender.take();
-        rousing.served = Some(served);
+        owed.served = Some(served);
         if oldest.is_some() {
             self.buffer.extend(offered);
-            rousing.polls = self.let_poll();
+            owed.polls = self.let_poll();
             return oldest;
         }
         debug_assert!(offered.is_some(), "a waiting sender offers a value");
@@ -247,9 +247,9 @@ impl<T, K: Rouse> State<T, K> {
 
     #[cold]
     fn let_one_poll(&mut self) -> Option<Waker> {
-        match self.polling.pop().map(Popped::dismiss)? {
-            Roused::Polls(waker) => Some(waker),
-            Roused::Parked(_) => unreachable!("futures wait here, and nobody else"),
+        match self.polling.pop().map(Popped::finish)? {
+            Wakeup::Polls(waker) => Some(waker),
+            Wakeup::Parked(_) => unreachable!("futures wait here, and nobody else"),
         }
     }
 

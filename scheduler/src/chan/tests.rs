@@ -1,4 +1,4 @@
-//! Channels between plain threads, and, through [`Seat`], with waits that are cancelled.
+//! Channels between plain threads, and, through [`TestWaiter`], with waits that are cancelled.
 
 mod goroutines;
 
@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use super::raw::Channel;
-use super::seat::Seat;
 use super::{
     Receiver, RecvError, Select, SendError, Sender, TryRecvError, TrySendError, bounded, unbounded,
 };
+use crate::testing::TestWaiter;
 
 /// Threads that start a given number of rounds: fewer where every step is interpreted.
 const ROUNDS: usize = if cfg!(miri) { 5 } else { 500 };
@@ -466,35 +466,36 @@ fn cancelled_waits_lose_no_value() {
     let mut random = Random::new();
     for _ in 0..ROUNDS {
         let capacity = random.below(2) as usize;
-        let channel = Channel::<Counted, Seat>::new(Some(capacity));
+        let channel = Channel::<Counted, TestWaiter>::new(Some(capacity));
         let drops = counters(4);
-        let seats: Vec<_> = (0..8).map(|_| Seat::new()).collect();
+        let waiters: Vec<_> = (0..8).map(|_| TestWaiter::new()).collect();
         (1..4).for_each(|_| channel.add_sender());
         (1..4).for_each(|_| channel.add_receiver());
         let (sent, received) = thread::scope(|s| {
             let (channel, drops) = (&channel, &drops);
             let senders: Vec<_> = (0..4)
-                .map(|n| (n, seats[n].clone()))
-                .map(|(n, seat)| {
+                .map(|n| (n, waiters[n].clone()))
+                .map(|(n, waiter)| {
                     s.spawn(move || {
-                        let sent = seat.send(channel, Counted(Arc::clone(drops), n)) == Some(true);
+                        let sent =
+                            waiter.send(channel, Counted(Arc::clone(drops), n)) == Some(true);
                         channel.remove_sender();
                         sent
                     })
                 })
                 .collect();
             let receivers: Vec<_> = (4..8)
-                .map(|n| seats[n].clone())
-                .map(|seat| {
+                .map(|n| waiters[n].clone())
+                .map(|waiter| {
                     s.spawn(move || {
-                        let received = seat.recv(channel).flatten().map(|value| value.1);
+                        let received = waiter.recv(channel).flatten().map(|value| value.1);
                         channel.remove_receiver();
                         received
                     })
                 })
                 .collect();
             for _ in 0..random.below(6) {
-                seats[random.below(8) as usize].cancel();
+                waiters[random.below(8) as usize].cancel();
             }
             let sent: Vec<_> =
                 senders.into_iter().map(|thread| thread.join().expect("no panic")).collect();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use gosched_runtime_sys::primitive::Arc;
+use gosched_runtime_sys::sync::primitive::Arc;
 
 use super::Receiver;
 use super::clock::Clock;

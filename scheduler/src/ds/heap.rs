@@ -13,7 +13,7 @@
 //! Four children per node: half the levels of a binary heap, and the children of one node are 64
 //! bytes, a cache line. What is sifted is small and carries its time: comparing follows no pointer.
 //! An entry knows its *slot*, and the slot knows where the entry is: that is the way in for who
-//! takes something out of the middle. The [`Ticket`] for a slot is given back by
+//! takes something out of the middle. The [`TimerId`] for a slot is given back by
 //! [`remove`](Heap::remove) alone, whether the entry has come out already or not, so a slot is not
 //! used anew while somebody may still ask for it.
 //!
@@ -30,7 +30,7 @@
 use std::fmt;
 use std::ptr;
 
-use gosched_runtime_sys::fetch;
+use gosched_runtime_sys::memory::prefetch;
 
 /// Marks the end of the list of vacant slots, and a slot whose entry has come out.
 const NOWHERE: u32 = u32::MAX;
@@ -70,7 +70,7 @@ pub(crate) struct Heap<K> {
 /// The right to one slot of one heap. Forgetting it loses the slot.
 #[must_use = "a slot that is not given back is lost"]
 #[derive(Debug)]
-pub(crate) struct Ticket(u32);
+pub(crate) struct TimerId(u32);
 
 /// Memory for a heap to grow into; after that, what the heap has outgrown.
 pub(crate) struct Room<K> {
@@ -134,7 +134,7 @@ impl<K> Heap<K> {
     }
 
     /// Puts `what` in, due at `at`. Gives it back if there is no room.
-    pub(crate) fn insert(&mut self, at: u64, what: K) -> Result<Ticket, K> {
+    pub(crate) fn insert(&mut self, at: u64, what: K) -> Result<TimerId, K> {
         if self.entries.len() == self.entries.capacity() {
             return Err(what);
         }
@@ -160,7 +160,7 @@ impl<K> Heap<K> {
         let entry = Entry { at, order: self.order, slot };
         self.entries.push(entry);
         self.sift_up(self.entries.len() - 1, entry);
-        Ok(Ticket(slot))
+        Ok(TimerId(slot))
     }
 
     /// Takes out what is due first, if it is due at `now`. Its slot stays taken.
@@ -173,7 +173,7 @@ impl<K> Heap<K> {
     }
 
     /// Gives the slot back. If what was put in is still in, it is taken out and returned.
-    pub(crate) fn remove(&mut self, Ticket(number): Ticket) -> Option<K> {
+    pub(crate) fn remove(&mut self, TimerId(number): TimerId) -> Option<K> {
         let slot = &mut self.slots[number as usize];
         let (place, what) = (slot.place, slot.what.take());
         slot.place = std::mem::replace(&mut self.vacant, number);
@@ -237,8 +237,8 @@ impl<K> Heap<K> {
         if let Some(first) = self.entries.get(place) {
             let first = ptr::from_ref(first).addr();
             (0..16 * size_of::<Entry>())
-                .step_by(fetch::LINE)
-                .for_each(|line| fetch::ahead(first.wrapping_add(line)));
+                .step_by(prefetch::LINE)
+                .for_each(|line| prefetch::line(first.wrapping_add(line)));
         }
     }
 }
@@ -249,9 +249,9 @@ fn parent(place: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Heap, Room, Ticket};
+    use super::{Heap, Room, TimerId};
 
-    fn insert<K>(heap: &mut Heap<K>, at: u64, what: K) -> Ticket {
+    fn insert<K>(heap: &mut Heap<K>, at: u64, what: K) -> TimerId {
         heap.insert(at, what).unwrap_or_else(|what| {
             heap.move_into(&mut Room::of(heap.wanted()).expect("memory"));
             heap.insert(at, what).ok().expect("room was just made")
@@ -270,10 +270,7 @@ mod tests {
         assert_eq!(heap.pop_due(0), None);
         let order: Vec<_> = std::iter::from_fn(|| heap.pop_due(5)).collect();
         assert_eq!(order, [3, 1, 4, 0, 2]);
-        assert!(
-            tickets.into_iter().all(|ticket| heap.remove(ticket).is_none()),
-            "all have come out"
-        );
+        assert!(tickets.into_iter().all(|timer| heap.remove(timer).is_none()), "all have come out");
     }
 
     #[test]
@@ -283,7 +280,7 @@ mod tests {
         let tickets: Vec<_> = (0..6).map(|n| insert(&mut heap, 7, n)).collect();
         let order: Vec<_> = std::iter::from_fn(|| heap.pop_due(7)).collect();
         assert_eq!(order, [0, 1, 2, 3, 4, 5]);
-        tickets.into_iter().for_each(|ticket| assert!(heap.remove(ticket).is_none()));
+        tickets.into_iter().for_each(|timer| assert!(heap.remove(timer).is_none()));
     }
 
     #[test]
@@ -329,8 +326,8 @@ mod tests {
                     map.insert((at, n), n);
                 }
                 5..8 if !tickets.is_empty() => {
-                    let (ticket, key) = tickets.swap_remove(random(tickets.len() as u64) as usize);
-                    assert_eq!(heap.remove(ticket), map.remove(&key));
+                    let (timer, key) = tickets.swap_remove(random(tickets.len() as u64) as usize);
+                    assert_eq!(heap.remove(timer), map.remove(&key));
                 }
                 _ => {
                     let now = n / 50 + random(20);
@@ -342,8 +339,8 @@ mod tests {
             assert_eq!(heap.first(), map.first_key_value().map(|(key, _)| key.0));
             assert_eq!(heap.len(), map.len());
         }
-        for (ticket, key) in tickets {
-            assert_eq!(heap.remove(ticket), map.remove(&key));
+        for (timer, key) in tickets {
+            assert_eq!(heap.remove(timer), map.remove(&key));
         }
         assert_eq!(heap.len(), 0);
     }

@@ -66,7 +66,7 @@
 //! - Every retiring searcher looks (Go, out of caution): N cores that go idle together scan N
 //!   queues each.
 
-use gosched_runtime_sys::primitive::{AtomicU64, Ordering, const_fn, fence, mutated};
+use gosched_runtime_sys::sync::primitive::{AtomicU64, Ordering, const_fn, fence, mutated};
 
 /// One searching M: they are counted in the upper half of the word, idle Ps in the lower half.
 const SEARCH: u64 = 1 << 32;

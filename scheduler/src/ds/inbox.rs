@@ -44,7 +44,7 @@
 use std::fmt;
 use std::ptr::{self, NonNull};
 
-use gosched_runtime_sys::primitive::{AtomicPtr, Ordering, const_fn, mutated};
+use gosched_runtime_sys::sync::primitive::{AtomicPtr, Ordering, const_fn, mutated};
 
 use super::list::{Linked, List};
 

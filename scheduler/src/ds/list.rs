@@ -22,7 +22,7 @@
 use std::fmt;
 use std::ptr::{self, NonNull};
 
-use gosched_runtime_sys::primitive::{UnsafeCell, const_fn};
+use gosched_runtime_sys::sync::primitive::{UnsafeCell, const_fn};
 
 /// What a node brings along to be queued.
 pub(crate) struct Link {

@@ -5,13 +5,12 @@
 pub(crate) mod grow;
 pub(crate) mod heap;
 pub(crate) mod idle;
+pub(crate) mod idle_workers;
 pub(crate) mod inbox;
 pub(crate) mod list;
+pub(crate) mod pair_arc;
 pub(crate) mod parker;
-pub(crate) mod quiet;
-pub(crate) mod roster;
-pub(crate) mod shared;
-pub(crate) mod table;
+pub(crate) mod revocable;
+pub(crate) mod sysmon_note;
 pub(crate) mod timekeeper;
 pub(crate) mod timers;
-pub(crate) mod watch;

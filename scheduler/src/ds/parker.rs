@@ -66,7 +66,7 @@
 //! - A count of permits: a G waits for one thing at a time, and a wake-up too many must not excuse
 //!   the next wait.
 
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, const_fn, mutated};
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, const_fn, mutated};
 
 const RUNNING: u32 = 0;
 const PARKED: u32 = 1;
@@ -89,12 +89,12 @@ pub(crate) enum Commit {
 /// What came of [`Parker::notify`] or [`Parker::cancel`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "who claims a parked owner must make it run"]
-pub(crate) enum Notify {
+pub(crate) enum Claim {
     /// The caller has what was parked, and must make it run, once.
-    Owner,
+    Won,
     /// There is nothing to make run: the owner does, or will find out when it next parks, or
     /// somebody else claimed it.
-    Left,
+    Lost,
 }
 
 /// The park word of one owner.
@@ -171,25 +171,25 @@ impl Parker {
 
     /// Claims the owner if it is parked, and else sees to it that its next commit refuses.
     #[inline(always)]
-    pub(crate) fn notify(&self) -> Notify {
+    pub(crate) fn notify(&self) -> Claim {
         // The first guess is the case that is worth being fast; a load before it would fetch the
         // line twice.
         let claimed = if mutated("parker.claim_leaves_parked") { PARKED } else { RUNNING };
         // ORDERING[parker.park]: as in `notify_over`.
         match self.word.compare_exchange(PARKED, claimed, Ordering::AcqRel, Ordering::Relaxed) {
-            Ok(_) => Notify::Owner,
+            Ok(_) => Claim::Won,
             Err(word) => self.notify_over(word),
         }
     }
 
     /// The rest of `notify`, where the guess was wrong.
     #[inline(never)]
-    fn notify_over(&self, mut word: u32) -> Notify {
+    fn notify_over(&self, mut word: u32) -> Claim {
         loop {
             let (next, outcome) = match word & STATE {
-                PARKED | SHIELDED if mutated("parker.claim_leaves_parked") => (word, Notify::Owner),
-                PARKED | SHIELDED => (word & CANCEL | RUNNING, Notify::Owner),
-                _ => (word & CANCEL | NOTIFIED, Notify::Left),
+                PARKED | SHIELDED if mutated("parker.claim_leaves_parked") => (word, Claim::Won),
+                PARKED | SHIELDED => (word & CANCEL | RUNNING, Claim::Won),
+                _ => (word & CANCEL | NOTIFIED, Claim::Lost),
             };
             // ORDERING[parker.park]: partner is the exchange in `commit`.
             // ORDERING[parker.note]: partner are the failing exchange in `commit` and the load in
@@ -203,15 +203,15 @@ impl Parker {
 
     /// Asks the owner to give up this and every later wait that is cancellable, and claims it if it
     /// is parked in one.
-    pub(crate) fn cancel(&self) -> Notify {
+    pub(crate) fn cancel(&self) -> Claim {
         let mut word = PARKED;
         loop {
             let (next, outcome) = match word & STATE {
-                PARKED => (CANCEL | RUNNING, Notify::Owner),
+                PARKED => (CANCEL | RUNNING, Claim::Won),
                 SHIELDED if mutated("parker.cancel_claims_shielded") => {
-                    (CANCEL | RUNNING, Notify::Owner)
+                    (CANCEL | RUNNING, Claim::Won)
                 }
-                _ => (word | CANCEL, Notify::Left),
+                _ => (word | CANCEL, Claim::Lost),
             };
             // ORDERING[parker.park]: partner is the exchange in `commit`.
             // ORDERING[parker.note]: partner are the failing exchange in `commit` and the load in
@@ -280,7 +280,7 @@ impl Parker {
 
 #[cfg(test)]
 mod tests {
-    use super::{Commit, Notify, Parker};
+    use super::{Claim, Commit, Parker};
 
     #[test]
     fn a_parked_owner_is_claimed_once() {
@@ -288,15 +288,15 @@ mod tests {
             let parker = Parker::new();
             parker.prepare();
             assert_eq!(parker.commit(cancellable), Commit::Parked);
-            assert_eq!(parker.notify(), Notify::Owner);
-            assert_eq!(parker.notify(), Notify::Left, "the owner runs, or is about to");
+            assert_eq!(parker.notify(), Claim::Won);
+            assert_eq!(parker.notify(), Claim::Lost, "the owner runs, or is about to");
         }
     }
 
     #[test]
     fn a_notification_sticks_until_the_next_wait() {
         let parker = Parker::new();
-        assert_eq!(parker.notify(), Notify::Left);
+        assert_eq!(parker.notify(), Claim::Lost);
         assert!(parker.notified());
         assert_eq!(parker.commit(true), Commit::Refused);
         assert_eq!(parker.commit(false), Commit::Refused);
@@ -309,12 +309,12 @@ mod tests {
     fn a_cancel_claims_and_then_refuses_every_wait() {
         let parker = Parker::new();
         assert_eq!(parker.commit(true), Commit::Parked);
-        assert_eq!(parker.cancel(), Notify::Owner);
-        assert_eq!(parker.cancel(), Notify::Left);
+        assert_eq!(parker.cancel(), Claim::Won);
+        assert_eq!(parker.cancel(), Claim::Lost);
         parker.prepare();
         assert!(parker.cancelled());
         assert_eq!(parker.commit(true), Commit::Refused);
-        assert_eq!(parker.notify(), Notify::Left);
+        assert_eq!(parker.notify(), Claim::Lost);
         parker.prepare();
         assert!(parker.cancelled(), "a notification does not hide a cancel");
         parker.reset();
@@ -326,8 +326,8 @@ mod tests {
     fn a_shield_keeps_a_cancel_off() {
         let parker = Parker::new();
         assert_eq!(parker.commit(false), Commit::Parked);
-        assert_eq!(parker.cancel(), Notify::Left);
-        assert_eq!(parker.notify(), Notify::Owner);
+        assert_eq!(parker.cancel(), Claim::Lost);
+        assert_eq!(parker.notify(), Claim::Won);
         assert!(parker.cancelled());
         parker.prepare();
         assert_eq!(
@@ -335,6 +335,6 @@ mod tests {
             Commit::Parked,
             "a pending cancel does not refuse a shielded wait"
         );
-        assert_eq!(parker.notify(), Notify::Owner);
+        assert_eq!(parker.notify(), Claim::Won);
     }
 }

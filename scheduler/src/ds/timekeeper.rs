@@ -26,8 +26,8 @@
 //! ```
 //!
 //! An M that leaves, or lends its thread to a goroutine that blocks it, calls
-//! [`is_missing`](Timekeeper::is_missing) in place of `watch`, and wakes another M to be the
-//! timekeeper.
+//! [`needs_keeper`](Timekeeper::needs_keeper) in place of `take_over`, and wakes another M to be
+//! the timekeeper.
 //!
 //! # Why it holds
 //!
@@ -54,7 +54,7 @@
 //!   price, to save it from waking up once, at the deadline that it had.
 //! - A thread that only keeps the time: each timer is then two thread switches away.
 
-use gosched_runtime_sys::primitive::{AtomicU64, Ordering, const_fn, fence, mutated};
+use gosched_runtime_sys::sync::primitive::{AtomicU64, Ordering, const_fn, fence, mutated};
 
 use super::timers::NEVER;
 
@@ -74,12 +74,12 @@ impl Timekeeper {
     }
 
     /// For an M that is about to sleep; `first` reads the heaps. With `Some` it is the timekeeper
-    /// and sleeps until then, and calls [`unwatch`](Self::unwatch) when it wakes up. With `None` it
-    /// sleeps without a timeout.
-    pub(crate) fn watch(&self, first: impl FnOnce() -> u64) -> Option<u64> {
+    /// and sleeps until then, and calls [`step_down`](Self::step_down) when it wakes up. With
+    /// `None` it sleeps without a timeout.
+    pub(crate) fn take_over(&self, first: impl FnOnce() -> u64) -> Option<u64> {
         if !mutated("timekeeper.watch_unfenced") {
             // ORDERING[timekeeper.handshake]: after this M's timers, and after it quit, before it
-            // looks at both. Partner are this fence in another M and the one in `is_missing`.
+            // looks at both. Partner are this fence in another M and the one in `needs_keeper`.
             fence(Ordering::SeqCst);
         }
         let first = first();
@@ -94,7 +94,7 @@ impl Timekeeper {
     }
 
     /// The timekeeper that slept until `until` is awake.
-    pub(crate) fn unwatch(&self, until: u64) {
+    pub(crate) fn step_down(&self, until: u64) {
         if mutated("timekeeper.quit_forgotten") {
             return;
         }
@@ -104,9 +104,9 @@ impl Timekeeper {
     }
 
     /// For an M that goes without sleeping here: whether somebody has to be woken to keep the time.
-    pub(crate) fn is_missing(&self, first: impl FnOnce() -> u64) -> bool {
+    pub(crate) fn needs_keeper(&self, first: impl FnOnce() -> u64) -> bool {
         if !mutated("timekeeper.leaves_unfenced") {
-            // ORDERING[timekeeper.handshake]: as in `watch`, whose fence in another M is the
+            // ORDERING[timekeeper.handshake]: as in `take_over`, whose fence in another M is the
             // partner.
             fence(Ordering::SeqCst);
         }
@@ -127,15 +127,15 @@ mod tests {
     #[test]
     fn an_earlier_deadline_takes_over_and_a_later_one_relies() {
         let keeper = Timekeeper::new();
-        assert_eq!(keeper.watch(|| NEVER), None, "without timers nobody keeps the time");
-        assert_eq!(keeper.watch(|| 20), Some(20));
-        assert_eq!(keeper.watch(|| 20), None);
-        assert_eq!(keeper.watch(|| 10), Some(10));
-        keeper.unwatch(20);
+        assert_eq!(keeper.take_over(|| NEVER), None, "without timers nobody keeps the time");
+        assert_eq!(keeper.take_over(|| 20), Some(20));
+        assert_eq!(keeper.take_over(|| 20), None);
+        assert_eq!(keeper.take_over(|| 10), Some(10));
+        keeper.step_down(20);
         assert_eq!(keeper.until(), 10, "the one that was replaced takes nothing away");
-        keeper.unwatch(10);
+        keeper.step_down(10);
         assert_eq!(keeper.until(), NEVER);
-        assert!(keeper.is_missing(|| 20));
-        assert!(!keeper.is_missing(|| NEVER));
+        assert!(keeper.needs_keeper(|| 20));
+        assert!(!keeper.needs_keeper(|| NEVER));
     }
 }

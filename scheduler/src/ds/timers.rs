@@ -30,10 +30,10 @@
 
 use std::array;
 
-use gosched_runtime_sys::lock::{Mutex, MutexGuard};
-use gosched_runtime_sys::primitive::{AtomicU64, Ordering::Relaxed, mutated};
+use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
+use gosched_runtime_sys::sync::primitive::{AtomicU64, Ordering::Relaxed, mutated};
 
-use super::heap::{Heap, Room, Ticket};
+use super::heap::{Heap, Room, TimerId};
 
 /// Later than anything: when the first timer of none is due.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -60,17 +60,17 @@ impl<K> Timers<K> {
 
     /// Puts `what` in, due at `at`. None if there is no memory for it. Allocates, with the lock
     /// free.
-    pub(crate) fn add(&self, at: u64, what: K) -> Option<Ticket> {
+    pub(crate) fn add(&self, at: u64, what: K) -> Option<TimerId> {
         let (mut what, mut room) = (what, Room::none());
         loop {
             let mut heap = self.heap.lock();
             heap.move_into(&mut room);
             match heap.insert(at, what) {
-                Ok(ticket) => {
+                Ok(timer) => {
                     self.publish(&heap);
                     // The lock goes before what the heap has outgrown.
                     drop(heap);
-                    return Some(ticket);
+                    return Some(timer);
                 }
                 Err(back) => what = back,
             }
@@ -106,9 +106,9 @@ impl<K> Timers<K> {
     }
 
     /// Gives the ticket back, by whoever got it. False: the timer has fired.
-    pub(crate) fn remove(&self, ticket: Ticket) -> bool {
+    pub(crate) fn remove(&self, timer: TimerId) -> bool {
         let mut heap = self.heap.lock();
-        let what = heap.remove(ticket);
+        let what = heap.remove(timer);
         self.publish(&heap);
         drop(heap);
         what.is_some()
@@ -151,7 +151,7 @@ mod tests {
         };
         assert_eq!([pop(30), pop(30), pop(30)], [vec![10, 20], vec![30], vec![]]);
         assert_eq!(timers.first(), 40);
-        assert_eq!(tickets.map(|ticket| timers.remove(ticket)), [false, false, false, true]);
+        assert_eq!(tickets.map(|timer| timers.remove(timer)), [false, false, false, true]);
     }
 
     #[test]
@@ -161,6 +161,6 @@ mod tests {
         assert_eq!(timers.first(), 1);
         let order: Vec<_> = std::iter::from_fn(|| timers.pop_due(1000, |n| n)).collect();
         assert!(order.into_iter().eq((0..1000).rev()));
-        assert!(tickets.into_iter().all(|ticket| !timers.remove(ticket)));
+        assert!(tickets.into_iter().all(|timer| !timers.remove(timer)));
     }
 }

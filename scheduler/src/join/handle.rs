@@ -10,12 +10,12 @@ use std::task::{Context, Poll};
 use std::{fmt, thread};
 
 use super::Joinable;
-use crate::ds::shared::{Counted, Shared};
-use crate::proc::beside::Host;
+use crate::ds::pair_arc::{Counted, PairArc};
+use crate::proc::colocate::Host;
 
 /// A goroutine as its handles know it.
 pub(crate) struct Joint<'a, T> {
-    pub(super) packet: Shared<dyn Joinable<T> + 'a>,
+    pub(super) packet: PairArc<dyn Joinable<T> + 'a>,
     id: u64,
 }
 
@@ -29,17 +29,16 @@ impl<T> fmt::Debug for Joint<'_, T> {
 }
 
 impl<'a, T> Joint<'a, T> {
-    pub(crate) fn new<J: Joinable<T> + 'a>(packet: Shared<J>, id: u64) -> Self {
+    pub(crate) fn new<J: Joinable<T> + 'a>(packet: PairArc<J>, id: u64) -> Self {
         // SAFETY: the pointer is made wide, and the trait is its value's; what is a `Joinable` is
         // `Send` and `Sync`.
-        let packet =
-            unsafe { packet.known_as(|packet| packet as *mut Counted<dyn Joinable<T> + 'a>) };
+        let packet = unsafe { packet.cast(|packet| packet as *mut Counted<dyn Joinable<T> + 'a>) };
         Self { packet, id }
     }
 
     pub(crate) fn join(mut self) -> thread::Result<T> {
         // Mostly somebody joins what has ended and let go: then there is nobody to lock out.
-        if let Some(outcome) = self.packet.alone().and_then(Joinable::outcome) {
+        if let Some(outcome) = self.packet.get_mut_if_unique().and_then(Joinable::outcome) {
             return outcome;
         }
         self.packet.join(None).expect("there is no deadline")
@@ -82,15 +81,15 @@ impl<T> fmt::Debug for JoinHandle<T> {
 }
 
 impl<T> JoinHandle<T> {
-    pub(crate) fn new<J: Joinable<T> + 'static>(packet: Shared<J>, id: u64) -> Self {
+    pub(crate) fn new<J: Joinable<T> + 'static>(packet: PairArc<J>, id: u64) -> Self {
         Self(Joint::new(packet, id))
     }
 
     /// The goroutine, for those who are to settle beside it.
-    pub(crate) fn host(&self) -> Shared<dyn Host> {
+    pub(crate) fn host(&self) -> PairArc<dyn Host> {
         // SAFETY: the pointer's other half is exchanged for that of a trait below, which is `Send`
         // and `Sync` as well.
-        unsafe { self.0.packet.clone().known_as(|packet| packet as *mut Counted<dyn Host>) }
+        unsafe { self.0.packet.clone().cast(|packet| packet as *mut Counted<dyn Host>) }
     }
 
     /// Waits until the goroutine has ended; what it returned, or the payload of its panic. A

@@ -1,17 +1,17 @@
-//! How others settle beside a goroutine: see `proc::beside`.
+//! How others settle beside a goroutine: see `proc::colocate`.
 //!
 //! # Safety
 //!
 //! A visitor is with the host under the lock that the host takes before it ends.
 #![expect(unsafe_code, reason = "sends a newcomer to a host that runs")]
 
-use super::{Afterwards, Packet};
-use crate::proc::beside::{Host, Newcomer};
-use crate::proc::park::Target;
+use super::{OnEnd, Packet};
+use crate::proc::colocate::{Host, Newcomer};
+use crate::proc::target::Target;
 
-impl<F: Send, T: Send, A: Afterwards + Send + Sync> Host for Packet<F, T, Target, A> {
-    fn take_in(&self, newcomer: Box<Newcomer>) {
-        let arrived = self.visit(
+impl<F: Send, T: Send, A: OnEnd + Send + Sync> Host for Packet<F, T, Target, A> {
+    fn place_with(&self, newcomer: Box<Newcomer>) {
+        let finish = self.with_runner(
             newcomer,
             |newcomer, beside| {
                 newcomer.wait_in(beside);
@@ -19,12 +19,12 @@ impl<F: Send, T: Send, A: Afterwards + Send + Sync> Host for Packet<F, T, Target
             },
             |mut newcomer, host| {
                 // SAFETY: the host has begun, and before it ends it takes the lock, for `complete`.
-                let at = host.and_then(|host| unsafe { newcomer.go_to(host) });
+                let at = host.and_then(|host| unsafe { newcomer.push_to_home(host) });
                 Some((newcomer, at))
             },
         );
-        if let Some((newcomer, at)) = arrived {
-            newcomer.arrived(at);
+        if let Some((newcomer, at)) = finish {
+            newcomer.finish(at);
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The thread that calls futures' wakers at their time: what is put in while it goes to sleep.
 
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, thread};
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, thread};
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use super::models;
-use crate::alarm::Clock;
+use crate::wait::alarm::WakerTimers;
 
 /// A waker that counts its calls.
 struct Calls(AtomicU32);
@@ -23,7 +23,7 @@ const NOW: u64 = 100;
 /// Several put something in, in whatever order of times; the thread, which sleeps for as long as it
 /// sees nothing, calls all.
 fn put_in<const N: usize>(times: [u64; N]) {
-    let (clock, calls) = (Arc::new(Clock::new()), Arc::new(Calls(AtomicU32::new(0))));
+    let (clock, calls) = (Arc::new(WakerTimers::new()), Arc::new(Calls(AtomicU32::new(0))));
     let others = times.map(|at| {
         let (clock, waker) = (clock.clone(), Waker::from(calls.clone()));
         thread::spawn(move || assert!(clock.add(at, waker).is_some()))

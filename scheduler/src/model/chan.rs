@@ -1,7 +1,7 @@
 //! The waiter protocol, through the channel that runs on it: hand-over against cancel, disconnect
 //! and each other.
 
-use gosched_runtime_sys::primitive::thread;
+use gosched_runtime_sys::sync::primitive::thread;
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,29 +9,29 @@ use std::time::Instant;
 use super::models;
 use crate::chan::clock::Clock;
 use crate::chan::raw::Channel;
-use crate::chan::seat::Seat;
+use crate::testing::TestWaiter;
 
-type Chan = Arc<Channel<u32, Seat>>;
+type Chan = Arc<Channel<u32, TestWaiter>>;
 
 fn channel(capacity: usize) -> Chan {
     Arc::new(Channel::new(Some(capacity)))
 }
 
-/// A thread that sends one value, and says what came of it: see [`Seat::send`].
-fn sender(channel: &Chan, seat: &Seat, value: u32) -> thread::JoinHandle<Option<bool>> {
-    let (channel, seat) = (channel.clone(), seat.clone());
+/// A thread that sends one value, and says what came of it: see [`TestWaiter::send`].
+fn sender(channel: &Chan, waiter: &TestWaiter, value: u32) -> thread::JoinHandle<Option<bool>> {
+    let (channel, waiter) = (channel.clone(), waiter.clone());
     thread::spawn(move || {
-        let sent = seat.send(&channel, value);
+        let sent = waiter.send(&channel, value);
         channel.remove_sender();
         sent
     })
 }
 
-/// A thread that receives one value, and says what came of it: see [`Seat::recv`].
-fn receiver(channel: &Chan, seat: &Seat) -> thread::JoinHandle<Option<Option<u32>>> {
-    let (channel, seat) = (channel.clone(), seat.clone());
+/// A thread that receives one value, and says what came of it: see [`TestWaiter::recv`].
+fn receiver(channel: &Chan, waiter: &TestWaiter) -> thread::JoinHandle<Option<Option<u32>>> {
+    let (channel, waiter) = (channel.clone(), waiter.clone());
     thread::spawn(move || {
-        let received = seat.recv(&channel);
+        let received = waiter.recv(&channel);
         channel.remove_receiver();
         received
     })
@@ -48,10 +48,10 @@ fn ended<T>(thread: thread::JoinHandle<T>) -> T {
 /// Without a buffer a send and a receive meet, whoever comes first.
 fn rendezvous() {
     let channel = channel(0);
-    let sender = sender(&channel, &Seat::new(), 7);
-    let seat = Seat::new();
-    assert_eq!(seat.recv(&channel), Some(Some(7)));
-    assert_eq!(seat.recv(&channel), Some(None), "the sender is gone");
+    let sender = sender(&channel, &TestWaiter::new(), 7);
+    let waiter = TestWaiter::new();
+    assert_eq!(waiter.recv(&channel), Some(Some(7)));
+    assert_eq!(waiter.recv(&channel), Some(None), "the sender is gone");
     assert_eq!(ended(sender), Some(true));
     nobody_waits(&channel);
 }
@@ -59,10 +59,10 @@ fn rendezvous() {
 /// A receiver that is cancelled has the value, or the sender gets it back.
 fn cancelled_receiver() {
     let channel = channel(0);
-    let seat = Seat::new();
-    let receiver = receiver(&channel, &seat);
-    let canceller = thread::spawn(move || seat.cancel());
-    let sent = Seat::new().send(&channel, 7);
+    let waiter = TestWaiter::new();
+    let receiver = receiver(&channel, &waiter);
+    let canceller = thread::spawn(move || waiter.cancel());
+    let sent = TestWaiter::new().send(&channel, 7);
     match ended(receiver) {
         Some(received) => assert_eq!((received, sent), (Some(7), Some(true))),
         None => assert_eq!(sent, Some(false), "the value was lost"),
@@ -74,10 +74,10 @@ fn cancelled_receiver() {
 /// A sender that is cancelled did not send, and one that is not did.
 fn cancelled_sender() {
     let channel = channel(0);
-    let seat = Seat::new();
-    let sender = sender(&channel, &seat, 7);
-    let canceller = thread::spawn(move || seat.cancel());
-    let received = Seat::new().recv(&channel).expect("nobody cancels this one");
+    let waiter = TestWaiter::new();
+    let sender = sender(&channel, &waiter, 7);
+    let canceller = thread::spawn(move || waiter.cancel());
+    let received = TestWaiter::new().recv(&channel).expect("nobody cancels this one");
     assert_eq!(received.is_some(), ended(sender) == Some(true));
     ended(canceller);
     nobody_waits(&channel);
@@ -87,11 +87,11 @@ fn cancelled_sender() {
 fn cancelled_neighbour() {
     let channel = channel(0);
     channel.add_receiver();
-    let (first, second) = (Seat::new(), Seat::new());
+    let (first, second) = (TestWaiter::new(), TestWaiter::new());
     let behind = receiver(&channel, &second);
     let cancelled = receiver(&channel, &first);
     first.cancel();
-    let sent = Seat::new().send(&channel, 7);
+    let sent = TestWaiter::new().send(&channel, 7);
     assert_eq!(sent, Some(true), "the second receiver waits for it");
     channel.remove_sender();
     let (cancelled, behind) = (ended(cancelled), ended(behind));
@@ -107,12 +107,12 @@ fn cancelled_neighbour() {
 fn refill() {
     let channel = channel(1);
     assert!(channel.try_send(1).is_ok(), "there is room");
-    let seat = Seat::new();
-    let sender = sender(&channel, &seat, 2);
-    let canceller = thread::spawn(move || seat.cancel());
-    let seat = Seat::new();
-    assert_eq!(seat.recv(&channel), Some(Some(1)));
-    let second = seat.recv(&channel).expect("nobody cancels this one");
+    let waiter = TestWaiter::new();
+    let sender = sender(&channel, &waiter, 2);
+    let canceller = thread::spawn(move || waiter.cancel());
+    let waiter = TestWaiter::new();
+    assert_eq!(waiter.recv(&channel), Some(Some(1)));
+    let second = waiter.recv(&channel).expect("nobody cancels this one");
     assert_eq!(second.is_some(), ended(sender) == Some(true));
     ended(canceller);
     nobody_waits(&channel);
@@ -122,7 +122,7 @@ fn refill() {
 /// that order.
 fn set_while_one_waits() {
     let channel: Chan = Arc::new(Channel::of_clock(Clock::new(None, None, |_due| 7)));
-    let receiver = receiver(&channel, &Seat::new());
+    let receiver = receiver(&channel, &TestWaiter::new());
     assert!(!channel.set_clock(None, None), "nothing would have come");
     assert!(!channel.set_clock(Some(Instant::now()), None));
     assert_eq!(ended(receiver), Some(Some(7)));

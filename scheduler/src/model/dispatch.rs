@@ -13,12 +13,12 @@
 // Not loom's: its drop panics once more after a deadlock was reported.
 use std::sync::Arc;
 
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, UnsafeCell, mutated, thread};
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, UnsafeCell, mutated, thread};
 
 use super::models;
-use crate::dispatch::{Dispatch, Roused, Seat, Waited, until_woken};
 use crate::ds::idle::Idle;
-use crate::ds::parker::{Commit, Notify, Parker};
+use crate::ds::parker::{Claim, Commit, Parker};
+use crate::gmp::dispatch::{Dispatch, Remote, Started, WaitedForP, until_woken};
 
 /// A P: whoever has it writes in it.
 struct Proc(UnsafeCell<u32>);
@@ -40,13 +40,13 @@ impl Proc {
 /// An M: its seat, and how many Gs are in its inbox. Relaxed throughout: only the protocol can make
 /// them be seen.
 struct Machine {
-    seat: Arc<Seat<Proc>>,
+    remote: Arc<Remote<Proc>>,
     inbox: AtomicU32,
 }
 
 struct World {
     idle: Idle,
-    dispatch: Dispatch<Proc, Arc<Seat<Proc>>>,
+    dispatch: Dispatch<Proc, Arc<Remote<Proc>>>,
     ms: [Machine; 2],
 }
 
@@ -54,45 +54,45 @@ impl World {
     fn new(idle_ps: usize) -> Arc<Self> {
         let idle = Idle::new();
         let dispatch = Dispatch::new((0..idle_ps).map(|_| Proc::new()).collect(), &idle);
-        let machine = || Machine { seat: Arc::new(Seat::new()), inbox: AtomicU32::new(0) };
+        let machine = || Machine { remote: Arc::new(Remote::new()), inbox: AtomicU32::new(0) };
         Arc::new(Self { idle, dispatch, ms: [machine(), machine()] })
     }
 
     fn push(&self, m: usize) {
-        let Machine { seat, inbox } = &self.ms[m];
+        let Machine { remote, inbox } = &self.ms[m];
         inbox.fetch_add(1, Ordering::Relaxed);
-        self.dispatch.rouse_for_inbox(seat, &self.idle, || 0);
+        self.dispatch.kick(remote, &self.idle, || 0);
     }
 
     fn wait_in_line(&self, me: usize) -> Box<Proc> {
-        let seat = &self.ms[me].seat;
-        let idle = self.dispatch.join_line(seat, &self.idle, 0, false);
-        idle.unwrap_or_else(|| self.dispatch.wait_for_turn(seat, &self.idle))
+        let remote = &self.ms[me].remote;
+        let idle = self.dispatch.join_line(remote, &self.idle, 0, false);
+        idle.unwrap_or_else(|| self.dispatch.wait_for_turn(remote, &self.idle))
     }
 
     /// An M without a P, until it has run `gs` Gs.
     fn machine(&self, me: usize, gs: u32) {
-        let Machine { seat, inbox } = &self.ms[me];
+        let Machine { remote, inbox } = &self.ms[me];
         let mut left = gs;
         while left > 0 {
             let has_mail = || inbox.load(Ordering::Relaxed) > 0;
             let p = if has_mail() {
                 self.wait_in_line(me)
             } else {
-                match self.dispatch.sleep(seat, &self.idle, true, has_mail, until_woken) {
-                    Waited::Given(given) => {
+                match self.dispatch.sleep(remote, &self.idle, true, has_mail, until_woken) {
+                    WaitedForP::Got(given) => {
                         if given.searching {
                             let _it_looks_anyway = self.idle.stop_search();
                         }
                         given.p
                     }
-                    Waited::Retry => continue,
-                    Waited::Expired | Waited::Closed => return,
+                    WaitedForP::Retry => continue,
+                    WaitedForP::Expired | WaitedForP::Closed => return,
                 }
             };
             p.work();
             left -= inbox.swap(0, Ordering::Relaxed);
-            self.dispatch.release(p, seat, &self.idle, 0);
+            self.dispatch.release(p, remote, &self.idle, 0);
         }
     }
 
@@ -109,16 +109,16 @@ impl World {
 
     /// An M that has no seat of its own takes an idle P, works, and lets it go.
     fn pass_through(&self) {
-        let seat = Seat::new();
-        if let Some(p) = self.dispatch.try_take(&seat, &self.idle) {
+        let remote = Remote::new();
+        if let Some(p) = self.dispatch.try_take(&remote, &self.idle) {
             self.let_go(p);
         }
     }
 
     fn assert_all_idle(&self, ps: usize) {
         assert_eq!(self.idle.idle_ps(), ps);
-        let seat = Seat::new();
-        assert_eq!(std::iter::from_fn(|| self.dispatch.try_take(&seat, &self.idle)).count(), ps);
+        let remote = Remote::new();
+        assert_eq!(std::iter::from_fn(|| self.dispatch.try_take(&remote, &self.idle)).count(), ps);
         assert_eq!(self.dispatch.line_len(), 0);
     }
 }
@@ -180,10 +180,10 @@ fn roused_by_two() {
         if !world.idle.submit() {
             return;
         }
-        match world.dispatch.rouse(&world.idle) {
-            Roused::Woken => return,
-            Roused::NoP => {}
-            Roused::NeedM(p) => world.let_go(p),
+        match world.dispatch.give_to_sleeper(&world.idle) {
+            Started::Woken => return,
+            Started::NoP => {}
+            Started::NeedM(p) => world.let_go(p),
         }
         let _nothing_was_published = world.idle.stop_search();
     });
@@ -199,11 +199,11 @@ fn gives_way() {
     let world = World::new(0);
     world.ms[1].inbox.store(1, Ordering::Relaxed);
     let other = beside(&world, |world| world.machine(1, 1));
-    let seat = &world.ms[0].seat;
+    let remote = &world.ms[0].remote;
     let p = Proc::new();
     p.work();
-    let p = match world.dispatch.give_way(p, seat, 0) {
-        Ok(()) => world.dispatch.wait_for_turn(seat, &world.idle),
+    let p = match world.dispatch.give_way(p, remote, 0) {
+        Ok(()) => world.dispatch.wait_for_turn(remote, &world.idle),
         Err(p) => p,
     };
     world.let_go(p);
@@ -227,7 +227,7 @@ fn closed() {
 struct InPlace {
     parker: Parker,
     own: UnsafeCell<u32>,
-    seat: Seat<Proc>,
+    remote: Remote<Proc>,
 }
 
 // SAFETY: `own` is touched by the G, or by who claimed it, which is what the model is about.
@@ -238,7 +238,7 @@ unsafe impl Send for InPlace {}
 /// The claimer is late with what it reads, and the record's next wait comes at once.
 fn waits_in_place() {
     wait_in_place(|g| {
-        let _resumed = g.seat.sleep_until_resumed(None);
+        let _resumed = g.remote.sleep_until_resumed(None);
     });
 }
 
@@ -246,18 +246,19 @@ fn waits_in_place() {
 /// faster.
 fn waits_in_place_until() {
     wait_in_place(|g| {
-        let resumed = g.seat.sleep_until_resumed(Some(std::time::Instant::now()));
+        let resumed = g.remote.sleep_until_resumed(Some(std::time::Instant::now()));
         if !resumed
             && !mutated("dispatch.rules.withdraws_unclaimed")
-            && g.parker.notify() == Notify::Left
+            && g.parker.notify() == Claim::Lost
         {
-            let _by_its_claimer = g.seat.sleep_until_resumed(None);
+            let _by_its_claimer = g.remote.sleep_until_resumed(None);
         }
     });
 }
 
 fn wait_in_place(sleep: fn(&InPlace)) {
-    let g = Arc::new(InPlace { parker: Parker::new(), own: UnsafeCell::new(0), seat: Seat::new() });
+    let g =
+        Arc::new(InPlace { parker: Parker::new(), own: UnsafeCell::new(0), remote: Remote::new() });
     let wakers: Vec<_> = [false, true].into_iter().map(|cancels| waker(&g, cancels)).collect();
     g.parker.prepare();
     // SAFETY: the G runs.
@@ -276,10 +277,10 @@ fn waker(g: &Arc<InPlace>, cancels: bool) -> thread::JoinHandle<()> {
     let g = Arc::clone(g);
     thread::spawn(move || {
         let claimed = if cancels { g.parker.cancel() } else { g.parker.notify() };
-        if claimed == Notify::Owner {
+        if claimed == Claim::Won {
             // SAFETY: the G belongs to this thread; loom reports it if not.
             assert_eq!(g.own.with(|own| unsafe { *own }), 1);
-            g.seat.resume();
+            g.remote.resume();
         }
     })
 }
@@ -298,7 +299,7 @@ models! {
         in waits_in_place_until within 3 preemptions;
     catches a_sleep_without_fence = "dispatch.sleep_without_fence" in pushed_to_one_that_falls_asleep;
     catches a_push_without_fence = "dispatch.push_without_fence" in pushed_to_one_that_falls_asleep;
-    catches a_word_before_its_p = "dispatch.word_before_p" in pushed_to_one_that_falls_asleep;
+    catches a_word_before_its_p = "dispatch.status_before_p" in pushed_to_one_that_falls_asleep;
     catches a_release_that_wakes_nobody = "dispatch.release_without_wake"
         in pushed_while_all_are_busy within 3 preemptions;
     catches a_head_that_stays_woken = "dispatch.passed_over_unnoticed" in passed_over within 3 preemptions;

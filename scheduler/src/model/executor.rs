@@ -1,6 +1,6 @@
 //! Who polls futures in the models: a thread that sleeps until its waker is called.
 
-use gosched_runtime_sys::primitive::{Futex, Ordering};
+use gosched_runtime_sys::sync::primitive::{Futex, Ordering};
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 

@@ -1,39 +1,39 @@
 //! Wakers against the wait of who polls.
 
-use gosched_runtime_sys::primitive::thread;
+use gosched_runtime_sys::sync::primitive::thread;
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 
 use super::models;
-use crate::chan::seat::Seat;
 use crate::future::Signal;
+use crate::testing::TestWaiter;
 
-fn waker(signal: &Arc<Signal<Seat>>) -> thread::JoinHandle<()> {
+fn waker(signal: &Arc<Signal<TestWaiter>>) -> thread::JoinHandle<()> {
     let signal = signal.clone();
     thread::spawn(move || signal.wake_up())
 }
 
 /// One wakes: the wait is over, whenever that was.
 fn woken() {
-    let signal = Arc::new(Signal::<Seat>::new());
+    let signal = Arc::new(Signal::<TestWaiter>::new());
     let waker = waker(&signal);
-    let seat = Seat::new();
-    signal.wait(|| seat.sit());
+    let waiter = TestWaiter::new();
+    signal.wait(|| waiter.begin());
     waker.join().unwrap();
 }
 
 /// Two wake, the second perhaps after all is over. One that wakes after a wait has ended is not
 /// lost on the next.
 fn woken_twice() {
-    let signal = Arc::new(Signal::<Seat>::new());
+    let signal = Arc::new(Signal::<TestWaiter>::new());
     let wakers = [waker(&signal), waker(&signal)];
-    let seat = Seat::new();
-    signal.wait(|| seat.sit());
+    let waiter = TestWaiter::new();
+    signal.wait(|| waiter.begin());
     for waker in wakers {
         waker.join().unwrap();
     }
     signal.wake_up();
-    signal.wait(|| seat.sit());
+    signal.wait(|| waiter.begin());
 }
 
 models! {

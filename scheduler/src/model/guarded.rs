@@ -6,7 +6,7 @@
 
 #![expect(unsafe_code, reason = "counts in a cell that loom watches")]
 
-use gosched_runtime_sys::primitive::UnsafeCell;
+use gosched_runtime_sys::sync::primitive::UnsafeCell;
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 

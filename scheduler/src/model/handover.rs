@@ -14,12 +14,12 @@
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, UnsafeCell, mutated, thread};
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, UnsafeCell, mutated, thread};
 
 use super::models;
-use crate::dispatch::{Dispatch, Roused, Seat, Slept, Waited, until_woken};
 use crate::ds::idle::Idle;
-use crate::ds::table::Table;
+use crate::ds::revocable::Revocable;
+use crate::gmp::dispatch::{Dispatch, Remote, Slept, Started, WaitedForP, until_woken};
 
 /// A P: whoever has it writes in it.
 struct Proc(UnsafeCell<u32>);
@@ -40,11 +40,11 @@ impl Proc {
 
 struct World {
     idle: Idle,
-    dispatch: Dispatch<Proc, Arc<Seat<Proc>>>,
+    dispatch: Dispatch<Proc, Arc<Remote<Proc>>>,
     /// Of the M in user code. Its drop would ask a model that has failed; nothing lies on it at the
     /// end.
-    table: ManuallyDrop<Table<Proc>>,
-    seats: [Arc<Seat<Proc>>; 2],
+    slot: ManuallyDrop<Revocable<Proc>>,
+    remotes: [Arc<Remote<Proc>>; 2],
     /// How many Gs are in the second M's inbox. Relaxed: only the protocol can make them be seen.
     inbox: AtomicU32,
 }
@@ -54,59 +54,59 @@ impl World {
     fn new() -> Arc<Self> {
         let idle = Idle::new();
         let dispatch = Dispatch::new(Vec::new(), &idle);
-        let table = ManuallyDrop::new(Table::new());
-        assert!(table.enter().is_ok_and(|found| found.is_none()));
-        table.leave(Some(Proc::new()));
-        let seats = [Arc::new(Seat::new()), Arc::new(Seat::new())];
-        seats[0].with_p();
-        Arc::new(Self { idle, dispatch, table, seats, inbox: AtomicU32::new(0) })
+        let slot = ManuallyDrop::new(Revocable::new());
+        assert!(slot.acquire().is_ok_and(|found| found.is_none()));
+        slot.release(Some(Proc::new()));
+        let remotes = [Arc::new(Remote::new()), Arc::new(Remote::new())];
+        remotes[0].with_p();
+        Arc::new(Self { idle, dispatch, slot, remotes, inbox: AtomicU32::new(0) })
     }
 
     /// A look that finds the M stuck: its P goes to whoever waits, or becomes idle.
     fn retake(&self) {
-        let judged = self.table.judge();
-        let Some(p) = self.table.take(&judged) else { return };
+        let observed = self.slot.observe();
+        let Some(p) = self.slot.revoke(&observed) else { return };
         p.work();
         match self.dispatch.hand_off(p) {
-            Roused::Woken | Roused::NoP => {}
-            Roused::NeedM(_) if mutated("handover.rules.nobody_has_it") => {}
-            Roused::NeedM(p) => self.dispatch.put_back(p, &self.idle, 0),
+            Started::Woken | Started::NoP => {}
+            Started::NeedM(_) if mutated("handover.rules.nobody_has_it") => {}
+            Started::NeedM(p) => self.dispatch.put_back(p, &self.idle, 0),
         }
     }
 
     /// The goroutine suspends, and its M has another one that is ready.
     fn suspend(&self) {
-        let p = self.table.enter().expect("it is in user code").unwrap_or_else(|| {
-            let seat = &self.seats[0];
-            let idle = self.dispatch.join_line(seat, &self.idle, 0, true);
-            idle.unwrap_or_else(|| self.dispatch.wait_for_turn(seat, &self.idle))
+        let p = self.slot.acquire().expect("it is in user code").unwrap_or_else(|| {
+            let remote = &self.remotes[0];
+            let idle = self.dispatch.join_line(remote, &self.idle, 0, true);
+            idle.unwrap_or_else(|| self.dispatch.wait_for_turn(remote, &self.idle))
         });
         p.work();
-        self.table.leave(None);
-        self.dispatch.release(p, &self.seats[0], &self.idle, 0);
+        self.slot.release(None);
+        self.dispatch.release(p, &self.remotes[0], &self.idle, 0);
     }
 
     /// A goroutine for the second M.
     fn push(&self) {
         self.inbox.fetch_add(1, Ordering::Relaxed);
-        let _in_line = self.dispatch.rouse_for_inbox(&self.seats[1], &self.idle, || 0);
+        let _in_line = self.dispatch.kick(&self.remotes[1], &self.idle, || 0);
     }
 
     /// The second M, until it has run the goroutine in its inbox.
     fn second(&self) {
-        let seat = &self.seats[1];
+        let remote = &self.remotes[1];
         loop {
             let has_mail = || self.inbox.load(Ordering::Relaxed) > 0;
-            match self.dispatch.sleep(seat, &self.idle, true, has_mail, until_woken) {
-                Waited::Given(given) => return self.run(given.p),
-                Waited::Retry if has_mail() => {
-                    let idle = self.dispatch.join_line(seat, &self.idle, 0, false);
+            match self.dispatch.sleep(remote, &self.idle, true, has_mail, until_woken) {
+                WaitedForP::Got(given) => return self.run(given.p),
+                WaitedForP::Retry if has_mail() => {
+                    let idle = self.dispatch.join_line(remote, &self.idle, 0, false);
                     return self.run(
-                        idle.unwrap_or_else(|| self.dispatch.wait_for_turn(seat, &self.idle)),
+                        idle.unwrap_or_else(|| self.dispatch.wait_for_turn(remote, &self.idle)),
                     );
                 }
-                Waited::Retry => {}
-                Waited::Expired | Waited::Closed => {
+                WaitedForP::Retry => {}
+                WaitedForP::Expired | WaitedForP::Closed => {
                     unreachable!("it waits for as long as it takes")
                 }
             }
@@ -116,13 +116,13 @@ impl World {
     fn run(&self, p: Box<Proc>) {
         p.work();
         self.inbox.store(0, Ordering::Relaxed);
-        self.dispatch.release(p, &self.seats[1], &self.idle, 0);
+        self.dispatch.release(p, &self.remotes[1], &self.idle, 0);
     }
 
     fn assert_idle(&self) {
         assert_eq!(self.idle.idle_ps(), 1, "the P is somewhere else");
-        let seat = Seat::new();
-        assert!(self.dispatch.try_take(&seat, &self.idle).is_some());
+        let remote = Remote::new();
+        assert!(self.dispatch.try_take(&remote, &self.idle).is_some());
         assert_eq!(self.dispatch.line_len(), 0);
     }
 }
@@ -160,9 +160,9 @@ fn taken_for_another() {
 /// A new M is enlisted, and its thread cannot be made; meanwhile somebody hands it the P.
 fn enlisted_and_struck() {
     let world = World::new();
-    world.dispatch.enlist(&world.seats[1]);
+    world.dispatch.enlist(&world.remotes[1]);
     let sysmon = beside(&world, World::retake);
-    if let Some(p) = world.dispatch.strike(&world.seats[1]) {
+    if let Some(p) = world.dispatch.cancel_enlist(&world.remotes[1]) {
         world.dispatch.put_back(p, &world.idle, 0);
     }
     world.suspend();
@@ -173,12 +173,14 @@ fn enlisted_and_struck() {
 /// A new M is enlisted, and its thread comes late.
 fn enlisted_and_late() {
     let world = World::new();
-    world.dispatch.enlist(&world.seats[1]);
+    world.dispatch.enlist(&world.remotes[1]);
     let m = beside(&world, |world| {
-        match world.dispatch.wait_enlisted(&world.seats[1], &world.idle, until_woken) {
-            Waited::Given(given) => world.run(given.p),
-            Waited::Retry | Waited::Expired => unreachable!("it waits for as long as it takes"),
-            Waited::Closed => {}
+        match world.dispatch.wait_enlisted(&world.remotes[1], &world.idle, until_woken) {
+            WaitedForP::Got(given) => world.run(given.p),
+            WaitedForP::Retry | WaitedForP::Expired => {
+                unreachable!("it waits for as long as it takes")
+            }
+            WaitedForP::Closed => {}
         }
     });
     world.retake();
@@ -193,10 +195,10 @@ fn expires() {
     let world = World::new();
     let m = beside(&world, |world| {
         let at_once = |_: &_| Slept::Expired;
-        match world.dispatch.sleep(&world.seats[1], &world.idle, true, || false, at_once) {
-            Waited::Given(given) => world.run(given.p),
-            Waited::Expired => {}
-            Waited::Retry | Waited::Closed => unreachable!("nothing else happens"),
+        match world.dispatch.sleep(&world.remotes[1], &world.idle, true, || false, at_once) {
+            WaitedForP::Got(given) => world.run(given.p),
+            WaitedForP::Expired => {}
+            WaitedForP::Retry | WaitedForP::Closed => unreachable!("nothing else happens"),
         }
     });
     world.retake();
@@ -212,6 +214,6 @@ models! {
     holds an_m_that_comes_late = enlisted_and_late within 3 preemptions;
     holds an_m_that_gives_up = expires within 3 preemptions;
     catches a_p_that_nobody_has = "handover.rules.nobody_has_it" in taken_while_it_suspends;
-    catches a_p_that_is_struck_with_its_m = "dispatch.strike_loses_p" in enlisted_and_struck within 3 preemptions;
+    catches a_p_that_is_struck_with_its_m = "dispatch.cancel_enlist_loses_p" in enlisted_and_struck within 3 preemptions;
     catches an_end_that_does_not_look = "dispatch.expires_unseen" in expires within 3 preemptions;
 }

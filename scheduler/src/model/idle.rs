@@ -4,8 +4,8 @@
 //! An M that is woken runs in the thread that woke it, after that thread's own part. So when all
 //! threads have ended, everybody sleeps, and work that is left then was forgotten.
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::{Arc, AtomicU32, Ordering, mutated, thread};
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::{Arc, AtomicU32, Ordering, mutated, thread};
 
 use super::models;
 use crate::ds::idle::Idle;

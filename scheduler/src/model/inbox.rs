@@ -6,7 +6,7 @@
 //! does not order.
 #![expect(unsafe_code, reason = "the model reads and writes plain cells, which loom checks")]
 
-use gosched_runtime_sys::primitive::{Arc, UnsafeCell, thread};
+use gosched_runtime_sys::sync::primitive::{Arc, UnsafeCell, thread};
 use std::ptr::NonNull;
 
 use super::models;

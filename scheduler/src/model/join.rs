@@ -8,31 +8,31 @@
 //! does not order.
 #![expect(unsafe_code, reason = "the model reads and writes plain cells, which loom checks")]
 
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, UnsafeCell, thread};
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, UnsafeCell, thread};
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 
 use super::models;
-use crate::body::Begin;
 use crate::chan::raw::Channel;
-use crate::chan::seat::Seat;
-use crate::join::{Afterwards, Cancels, Packet};
+use crate::gmp::body::Begin;
+use crate::join::{Cancels, OnEnd, Packet};
 use crate::scope::Tally;
+use crate::testing::TestWaiter;
 
 /// The goroutine ends, and another one waits on its record; nobody cancelled that one.
 fn cancelled_while_it_ends() {
-    let packet = Arc::new(Packet::<_, _, Seat>::new(|| (), ()));
+    let packet = Arc::new(Packet::<_, _, TestWaiter>::new(|| (), ()));
     let channel = Arc::new(Channel::new(Some(1)));
     let record = {
         let (packet, channel) = (packet.clone(), channel.clone());
         thread::spawn(move || {
-            let seat = Seat::new();
-            packet.live(1, Begin::Run, Some(seat.clone()));
-            seat.reuse();
-            seat.recv(&channel)
+            let waiter = TestWaiter::new();
+            packet.run_to_end(1, Begin::Run, Some(waiter.clone()));
+            waiter.reset();
+            waiter.recv(&channel)
         })
     };
-    let canceller = thread::spawn(move || packet.ask_to_end());
+    let canceller = thread::spawn(move || packet.request_cancel());
     channel.try_send(7).expect("there is room");
     canceller.join().unwrap();
     assert_eq!(record.join().unwrap(), Some(Some(7)), "a late cancel reached the next goroutine");
@@ -40,20 +40,20 @@ fn cancelled_while_it_ends() {
 
 /// It begins, and waits for what never comes; it ends, or never begins, and its joiner is told.
 fn cancelled_while_it_begins() {
-    let channel: Arc<Channel<u32, Seat>> = Arc::new(Channel::new(Some(0)));
-    let seat = Seat::new();
-    let theirs = seat.clone();
-    let packet = Arc::new(Packet::<_, _, Seat>::new(move || theirs.recv(&channel), ()));
+    let channel: Arc<Channel<u32, TestWaiter>> = Arc::new(Channel::new(Some(0)));
+    let waiter = TestWaiter::new();
+    let theirs = waiter.clone();
+    let packet = Arc::new(Packet::<_, _, TestWaiter>::new(move || theirs.recv(&channel), ()));
     let runs = {
         let packet = packet.clone();
-        thread::spawn(move || packet.live(1, Begin::Run, Some(seat)))
+        thread::spawn(move || packet.run_to_end(1, Begin::Run, Some(waiter)))
     };
     let canceller = {
         let packet = packet.clone();
-        thread::spawn(move || packet.ask_to_end())
+        thread::spawn(move || packet.request_cancel())
     };
-    let joiner = Seat::new();
-    if let Some(Ok(received)) = packet.join_by(None, || joiner.sit()) {
+    let joiner = TestWaiter::new();
+    if let Some(Ok(received)) = packet.join_by(None, || joiner.begin()) {
         assert_eq!(received, None, "nobody sent");
     }
     runs.join().unwrap();
@@ -82,25 +82,26 @@ impl Drop for Borrows {
     }
 }
 
-fn end<F: FnOnce() -> T, T, K: Cancels, A: Afterwards>(packet: Arc<Packet<F, T, K, A>>) {
-    Packet::<F, T, K, A>::live_and_let_go(packet, 1, Begin::Run, None);
+fn end<F: FnOnce() -> T, T, K: Cancels, A: OnEnd>(packet: Arc<Packet<F, T, K, A>>) {
+    Packet::<F, T, K, A>::run_and_release(packet, 1, Begin::Run, None);
 }
 
 /// Children that nobody joins end while their scope waits. What they borrow is its own again
 /// afterwards.
 fn scoped(children: u32) {
-    let tally = Arc::new(Tally::<Seat>::new());
+    let tally = Arc::new(Tally::<TestWaiter>::new());
     let borrowed = Arc::new(Cell(UnsafeCell::new(1)));
     let ends: Vec<_> = (0..children)
         .map(|_| {
             let outcome = Borrows(borrowed.clone());
-            let packet = Arc::new(Packet::<_, _, Seat, _>::new(move || outcome, tally.clone()));
+            let packet =
+                Arc::new(Packet::<_, _, TestWaiter, _>::new(move || outcome, tally.clone()));
             tally.up();
             thread::spawn(move || end(packet))
         })
         .collect();
-    let parent = Seat::new();
-    tally.wait(|| parent.sit());
+    let parent = TestWaiter::new();
+    tally.wait(|| parent.begin());
     // SAFETY: as in `Borrows`.
     borrowed.0.with_mut(|cell| unsafe { *cell = 2 });
     ends.into_iter().for_each(|end| end.join().unwrap());
@@ -118,17 +119,17 @@ fn scope_of_two() {
 /// inbox when that looks there after the host's end, or it was told to begin elsewhere. Relaxed:
 /// only the packet's lock can make the M see it.
 fn settles_beside_one_that_ends() {
-    let packet = Arc::new(Packet::<_, _, Seat>::new(|| (), ()));
+    let packet = Arc::new(Packet::<_, _, TestWaiter>::new(|| (), ()));
     let inbox = Arc::new(AtomicU32::new(0));
     let m = {
         let (packet, inbox) = (packet.clone(), inbox.clone());
         thread::spawn(move || {
-            packet.live(1, Begin::Run, Some(Seat::new()));
+            packet.run_to_end(1, Begin::Run, Some(TestWaiter::new()));
             // The M's last look, before it leaves.
             inbox.load(Ordering::Relaxed)
         })
     };
-    let in_inbox = packet.visit(
+    let in_inbox = packet.with_runner(
         (),
         // It waits for the host to begin, which queues it.
         |(), _| false,

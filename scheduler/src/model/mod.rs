@@ -23,27 +23,27 @@ mod future;
 mod guarded;
 mod handover;
 mod idle;
+mod idle_workers;
 mod inbox;
 mod join;
+mod pair_arc;
 mod parker;
 mod polled;
 mod polled_sync;
-mod roster;
+mod revocable;
 mod search;
 mod select;
 mod set_procs;
-mod shared;
+mod split_wait;
 mod sync;
-mod table;
+mod sysmon_note;
 mod timekeeper;
 mod timers;
 mod token;
-mod two_part;
-mod watch;
 
 use std::panic::{self, AssertUnwindSafe};
 
-use gosched_runtime_sys::primitive::{loom, switch_on};
+use gosched_runtime_sys::sync::primitive::{loom, switch_on};
 
 /// Runs a scenario in every order, or with at most `preemptions` of them where all orders are too
 /// many.

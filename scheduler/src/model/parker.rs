@@ -6,10 +6,10 @@
 //! does not order.
 #![expect(unsafe_code, reason = "the model reads and writes plain cells, which loom checks")]
 
-use gosched_runtime_sys::primitive::{Arc, AtomicU32, Ordering, UnsafeCell, thread};
+use gosched_runtime_sys::sync::primitive::{Arc, AtomicU32, Ordering, UnsafeCell, thread};
 
 use super::models;
-use crate::ds::parker::{Commit, Notify, Parker};
+use crate::ds::parker::{Claim, Commit, Parker};
 
 /// A G as the model sees it: its park word, what is saved when it is switched out, and how often it
 /// was made to run.
@@ -36,11 +36,11 @@ impl Owner {
     }
 
     /// What a claimer does: switches the owner in, which takes its saved state apart.
-    fn claim(&self, outcome: Notify) -> bool {
-        if outcome == Notify::Owner {
+    fn claim(&self, outcome: Claim) -> bool {
+        if outcome == Claim::Won {
             self.run();
         }
-        outcome == Notify::Owner
+        outcome == Claim::Won
     }
 
     fn run(&self) {
@@ -123,7 +123,7 @@ fn shielded() {
 /// A cancel that comes while the owner forgets an old notification is not forgotten with it.
 fn prepared_under_cancel() {
     let owner = Owner::new();
-    assert_eq!(owner.parker.notify(), Notify::Left);
+    assert_eq!(owner.parker.notify(), Claim::Lost);
     let canceller = beside(&owner, |owner| {
         owner.claim(owner.parker.cancel());
     });
@@ -165,7 +165,7 @@ fn claimed_before_done() {
 fn forgotten_under_cancel() {
     let owner = Owner::new();
     let reason = Arc::new(AtomicU32::new(0));
-    assert_eq!(owner.parker.cancel(), Notify::Left);
+    assert_eq!(owner.parker.cancel(), Claim::Lost);
     let canceller = {
         let reason = Arc::clone(&reason);
         beside(&owner, move |owner| {

@@ -7,7 +7,7 @@
 
 #![expect(unsafe_code, reason = "polls what is in a pinned future")]
 
-use gosched_runtime_sys::primitive::thread;
+use gosched_runtime_sys::sync::primitive::thread;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,17 +18,17 @@ use super::executor::Executor;
 use super::models;
 use crate::chan::future::{Receiving, Sending};
 use crate::chan::raw::Channel;
-use crate::chan::seat::Seat;
+use crate::testing::TestWaiter;
 
 /// As of somebody's executor.
-fn poll<T>(future: &Pin<Box<Receiving<'_, T, Seat>>>, waker: Waker) -> Poll<Option<T>> {
+fn poll<T>(future: &Pin<Box<Receiving<'_, T, TestWaiter>>>, waker: Waker) -> Poll<Option<T>> {
     // SAFETY: pinned.
     unsafe { future.poll(waker) }.0.map(Result::ok)
 }
 
-fn sender(channel: &Arc<Channel<u32, Seat>>) -> thread::JoinHandle<()> {
+fn sender(channel: &Arc<Channel<u32, TestWaiter>>) -> thread::JoinHandle<()> {
     let channel = channel.clone();
-    thread::spawn(move || assert_eq!(Seat::new().send(&channel, 7), Some(true)))
+    thread::spawn(move || assert_eq!(TestWaiter::new().send(&channel, 7), Some(true)))
 }
 
 /// A future has the value, with and without a buffer, whoever comes first.
@@ -105,7 +105,7 @@ impl Drop for Counted {
 /// it.
 fn dropped_sender(capacity: usize) {
     let drops = Arc::new(AtomicU32::new(0));
-    let channel = Arc::new(Channel::<_, Seat>::new(Some(capacity)));
+    let channel = Arc::new(Channel::<_, TestWaiter>::new(Some(capacity)));
     for _ in 0..capacity {
         assert!(channel.try_send(Counted(drops.clone())).is_ok());
     }
@@ -138,7 +138,7 @@ fn dropped_before_there_was_room() {
 
 /// The same, polled once more before: what it says is what became of the value.
 fn a_sender_learns() {
-    let channel = Arc::new(Channel::<_, Seat>::new(Some(0)));
+    let channel = Arc::new(Channel::<_, TestWaiter>::new(Some(0)));
     let future = ManuallyDrop::new(Box::pin(Sending::new(&channel, 7)));
     // SAFETY: pinned.
     assert!(unsafe { future.poll(Executor::new().waker()) }.is_pending());

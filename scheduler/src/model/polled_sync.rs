@@ -7,7 +7,7 @@
 
 #![expect(unsafe_code, reason = "polls what is pinned")]
 
-use gosched_runtime_sys::primitive::thread;
+use gosched_runtime_sys::sync::primitive::thread;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use std::task::{Poll, Waker};
 use super::executor::Executor;
 use super::guarded::Guarded;
 use super::models;
-use crate::chan::seat::Seat;
-use crate::sync::raw_mutex::RawMutex;
-use crate::sync::raw_rwlock::{RawRwLock, Wants};
-use crate::sync::raw_semaphore::RawSemaphore;
-use crate::sync::raw_wait_group::RawWaitGroup;
-use crate::waiter::polled::PolledNode;
+use crate::sync::raw::mutex::RawMutex;
+use crate::sync::raw::rwlock::{RawRwLock, Wants};
+use crate::sync::raw::semaphore::RawSemaphore;
+use crate::sync::raw::wait_group::RawWaitGroup;
+use crate::testing::TestWaiter;
+use crate::wait::polled::PolledNode;
 
 /// A lock as its futures and its holder use it.
 trait Lock: Send + Sync + 'static {
@@ -38,12 +38,12 @@ trait Lock: Send + Sync + 'static {
     /// # Safety
     ///
     /// The node is pinned, and waits for this lock only.
-    unsafe fn poll(&self, node: &PolledNode<Self::Slot, Seat>, waker: Waker) -> bool;
+    unsafe fn poll(&self, node: &PolledNode<Self::Slot, TestWaiter>, waker: Waker) -> bool;
 
-    fn leave(&self, node: &PolledNode<Self::Slot, Seat>);
+    fn leave(&self, node: &PolledNode<Self::Slot, TestWaiter>);
 }
 
-impl Lock for RawMutex<Seat> {
+impl Lock for RawMutex<TestWaiter> {
     type Slot = u64;
     const SLOT: Option<u64> = None;
 
@@ -56,22 +56,22 @@ impl Lock for RawMutex<Seat> {
     }
 
     fn unlock(&self) {
-        if let Some(roused) = self.unlock() {
-            roused.now();
+        if let Some(wakeup) = self.unlock() {
+            wakeup.now();
         }
     }
 
-    unsafe fn poll(&self, node: &PolledNode<u64, Seat>, waker: Waker) -> bool {
+    unsafe fn poll(&self, node: &PolledNode<u64, TestWaiter>, waker: Waker) -> bool {
         // SAFETY: this function's contract; `leave` is called by the future's drop.
         unsafe { self.poll(node, waker) }
     }
 
-    fn leave(&self, node: &PolledNode<u64, Seat>) {
+    fn leave(&self, node: &PolledNode<u64, TestWaiter>) {
         self.leave(node);
     }
 }
 
-impl Lock for RawSemaphore<Seat> {
+impl Lock for RawSemaphore<TestWaiter> {
     type Slot = usize;
     const SLOT: Option<usize> = None;
 
@@ -87,17 +87,17 @@ impl Lock for RawSemaphore<Seat> {
         self.release(1);
     }
 
-    unsafe fn poll(&self, node: &PolledNode<usize, Seat>, waker: Waker) -> bool {
+    unsafe fn poll(&self, node: &PolledNode<usize, TestWaiter>, waker: Waker) -> bool {
         // SAFETY: this function's contract; `leave` is called by the future's drop.
         unsafe { self.poll(node, 1, waker) }
     }
 
-    fn leave(&self, node: &PolledNode<usize, Seat>) {
+    fn leave(&self, node: &PolledNode<usize, TestWaiter>) {
         self.leave(node);
     }
 }
 
-impl Lock for RawRwLock<Seat> {
+impl Lock for RawRwLock<TestWaiter> {
     type Slot = Wants;
     const SLOT: Option<Wants> = Some(Wants::Writing);
 
@@ -113,12 +113,12 @@ impl Lock for RawRwLock<Seat> {
         self.unlock_write();
     }
 
-    unsafe fn poll(&self, node: &PolledNode<Wants, Seat>, waker: Waker) -> bool {
+    unsafe fn poll(&self, node: &PolledNode<Wants, TestWaiter>, waker: Waker) -> bool {
         // SAFETY: this function's contract; `leave` is called by the future's drop.
         unsafe { self.poll(node, Wants::Writing, waker) }
     }
 
-    fn leave(&self, node: &PolledNode<Wants, Seat>) {
+    fn leave(&self, node: &PolledNode<Wants, TestWaiter>) {
         self.leave(node);
     }
 }
@@ -126,7 +126,7 @@ impl Lock for RawRwLock<Seat> {
 /// A future that locks.
 struct Locking<'a, L: Lock> {
     lock: &'a L,
-    node: PolledNode<L::Slot, Seat>,
+    node: PolledNode<L::Slot, TestWaiter>,
 }
 
 impl<'a, L: Lock> Locking<'a, L> {
@@ -197,7 +197,7 @@ fn dropped<L: Lock>() {
 
 /// Two futures that read wait for a writer: the first that comes in lets the second in beside it.
 fn readers() {
-    let (guarded, holder) = held::<RawRwLock<Seat>>();
+    let (guarded, holder) = held::<RawRwLock<TestWaiter>>();
     let lock = &guarded.lock;
     let executors = [Executor::new(), Executor::new()];
     let nodes =
@@ -230,12 +230,12 @@ fn readers() {
 
 /// Who waits for two that are counted sees what both did, by a future and parked.
 fn zero() {
-    let group = Guarded::shared(RawWaitGroup::<Seat>::new());
+    let group = Guarded::shared(RawWaitGroup::<TestWaiter>::new());
     group.lock.add(2);
     let parked = group.clone();
     let waiter = thread::spawn(move || {
-        let seat = Seat::new();
-        assert!(parked.lock.wait(None, || seat.sit()).is_ok());
+        let waiter = TestWaiter::new();
+        assert!(parked.lock.wait(None, || waiter.begin()).is_ok());
         assert_eq!(parked.count(), 1);
     });
     let counted = group.clone();
@@ -259,12 +259,12 @@ fn zero() {
 /// A group is used again as soon as a wait has returned: the last one of the round before lets
 /// nobody of the next one go.
 fn next_round() {
-    let group = Arc::new(RawWaitGroup::<Seat>::new());
+    let group = Arc::new(RawWaitGroup::<TestWaiter>::new());
     group.add(1);
     let counted = group.clone();
     let worker = thread::spawn(move || assert!(counted.done().is_ok()));
-    let seat = Seat::new();
-    assert!(group.wait(None, || seat.sit()).is_ok());
+    let waiter = TestWaiter::new();
+    assert!(group.wait(None, || waiter.begin()).is_ok());
     group.add(1);
     let node = ManuallyDrop::new(Box::pin(PolledNode::new(None)));
     // SAFETY: pinned, and left below.
@@ -279,27 +279,27 @@ fn next_round() {
 }
 
 fn mutex_locked() {
-    locked::<RawMutex<Seat>>();
+    locked::<RawMutex<TestWaiter>>();
 }
 
 fn mutex_dropped() {
-    dropped::<RawMutex<Seat>>();
+    dropped::<RawMutex<TestWaiter>>();
 }
 
 fn semaphore_locked() {
-    locked::<RawSemaphore<Seat>>();
+    locked::<RawSemaphore<TestWaiter>>();
 }
 
 fn semaphore_dropped() {
-    dropped::<RawSemaphore<Seat>>();
+    dropped::<RawSemaphore<TestWaiter>>();
 }
 
 fn rwlock_locked() {
-    locked::<RawRwLock<Seat>>();
+    locked::<RawRwLock<TestWaiter>>();
 }
 
 fn rwlock_dropped() {
-    dropped::<RawRwLock<Seat>>();
+    dropped::<RawRwLock<TestWaiter>>();
 }
 
 models! {

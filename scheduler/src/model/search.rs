@@ -10,11 +10,11 @@
 use std::mem;
 use std::sync::Arc;
 
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, mutated, thread};
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, mutated, thread};
 
 use super::models;
-use crate::dispatch::{Dispatch, Roused, Seat, Waited, until_woken};
 use crate::ds::idle::Idle;
+use crate::gmp::dispatch::{Dispatch, Remote, Started, WaitedForP, until_woken};
 
 /// What an M does with work that it found.
 #[derive(Clone, Copy, PartialEq)]
@@ -27,8 +27,8 @@ enum Work {
 
 struct World {
     idle: Idle,
-    dispatch: Dispatch<u32, Arc<Seat<u32>>>,
-    seats: [Arc<Seat<u32>>; 2],
+    dispatch: Dispatch<u32, Arc<Remote<u32>>>,
+    remotes: [Arc<Remote<u32>>; 2],
     /// Pieces of work in two queues. Relaxed throughout: only the protocol can make them be seen.
     queues: [AtomicU32; 2],
     work: Work,
@@ -46,9 +46,9 @@ impl World {
     fn new(idle_ps: u32, work: Work, pieces: u32) -> Arc<Self> {
         let idle = Idle::new();
         let dispatch = Dispatch::new((0..idle_ps).map(Box::new).collect(), &idle);
-        let seats = [Arc::new(Seat::new()), Arc::new(Seat::new())];
+        let remotes = [Arc::new(Remote::new()), Arc::new(Remote::new())];
         let queues = [AtomicU32::new(0), AtomicU32::new(0)];
-        Arc::new(Self { idle, dispatch, seats, queues, work, left: AtomicU32::new(pieces) })
+        Arc::new(Self { idle, dispatch, remotes, queues, work, left: AtomicU32::new(pieces) })
     }
 
     fn publish(&self, queue: usize) {
@@ -65,10 +65,10 @@ impl World {
     fn wake_p(&self) {
         loop {
             let mut failed = false;
-            match self.dispatch.rouse(&self.idle) {
-                Roused::Woken => return,
-                Roused::NoP => {}
-                Roused::NeedM(p) => {
+            match self.dispatch.give_to_sleeper(&self.idle) {
+                Started::Woken => return,
+                Started::NoP => {}
+                Started::NeedM(p) => {
                     self.dispatch.put_back(p, &self.idle, 0);
                     failed = true;
                 }
@@ -77,7 +77,7 @@ impl World {
             if !(last && self.has_free_work()) || mutated("search.rules.token_dropped") {
                 return;
             }
-            if (failed && self.dispatch.recall()) || !self.idle.submit() {
+            if (failed && self.dispatch.ask_next_sleeper_to_look()) || !self.idle.submit() {
                 return;
             }
         }
@@ -96,18 +96,18 @@ impl World {
 
     /// The loop of an M. `start`: it takes what any M may take.
     fn run(&self, me: usize, mut hand: Hand, start: bool) {
-        let seat = &self.seats[me];
+        let remote = &self.remotes[me];
         loop {
             if hand.p.is_none() {
-                match self.dispatch.sleep(seat, &self.idle, start, || false, until_woken) {
-                    Waited::Given(given) => {
+                match self.dispatch.sleep(remote, &self.idle, start, || false, until_woken) {
+                    WaitedForP::Got(given) => {
                         hand = Hand { p: Some(given.p), searching: given.searching }
                     }
-                    Waited::Retry => {
-                        self.look_again(seat, &mut hand, start);
+                    WaitedForP::Retry => {
+                        self.look_again(remote, &mut hand, start);
                         continue;
                     }
-                    Waited::Expired | Waited::Closed => return,
+                    WaitedForP::Expired | WaitedForP::Closed => return,
                 }
             }
             let mut found = start && self.search();
@@ -116,7 +116,7 @@ impl World {
                 found = self.search();
             }
             if !found {
-                self.retire(seat, &mut hand, start);
+                self.retire(remote, &mut hand, start);
                 continue;
             }
             if mem::take(&mut hand.searching) && self.idle.stop_search() && self.has_free_work() {
@@ -131,16 +131,16 @@ impl World {
         }
     }
 
-    fn retire(&self, seat: &Seat<u32>, hand: &mut Hand, start: bool) {
+    fn retire(&self, remote: &Remote<u32>, hand: &mut Hand, start: bool) {
         let p = hand.p.take().expect("only an M with a P looks for work");
-        self.dispatch.release(p, seat, &self.idle, 0);
+        self.dispatch.release(p, remote, &self.idle, 0);
         if mem::take(&mut hand.searching) {
             let _it_looks_anyway = self.idle.stop_search();
         }
-        self.look_again(seat, hand, start);
+        self.look_again(remote, hand, start);
     }
 
-    fn look_again(&self, seat: &Seat<u32>, hand: &mut Hand, start: bool) {
+    fn look_again(&self, remote: &Remote<u32>, hand: &mut Hand, start: bool) {
         if !self.has_free_work() || mutated("search.rules.second_look_forgotten") {
             return;
         }
@@ -150,7 +150,7 @@ impl World {
             }
             return;
         }
-        hand.p = self.dispatch.try_take(seat, &self.idle);
+        hand.p = self.dispatch.try_take(remote, &self.idle);
         let searches = hand.p.is_some() && !mutated("search.rules.second_look_idle");
         hand.searching = searches && self.idle.start_search(usize::MAX);
     }
@@ -202,9 +202,9 @@ fn idle_p_snatched() {
     let others = [
         beside(&world, |world| world.publish(0)),
         beside(&world, |world| {
-            let seat = &world.seats[0];
-            let idle = world.dispatch.join_line(seat, &world.idle, 0, false);
-            let p = idle.unwrap_or_else(|| world.dispatch.wait_for_turn(seat, &world.idle));
+            let remote = &world.remotes[0];
+            let idle = world.dispatch.join_line(remote, &world.idle, 0, false);
+            let p = idle.unwrap_or_else(|| world.dispatch.wait_for_turn(remote, &world.idle));
             world.run(0, Hand { p: Some(p), searching: false }, true);
         }),
     ];
@@ -246,6 +246,6 @@ models! {
     catches a_second_look_that_is_forgotten = "search.rules.second_look_forgotten" in one_retires within 2 preemptions;
     catches a_second_look_without_search = "search.rules.second_look_idle" in two_hogs within 2 preemptions;
     catches a_search_that_is_dropped = "search.rules.token_dropped" in idle_p_snatched within 2 preemptions;
-    catches a_sleeper_that_is_not_sent_back = "dispatch.recall_forgotten" in no_thread_to_be_had within 2 preemptions;
+    catches a_sleeper_that_is_not_sent_back = "dispatch.look_again_forgotten" in no_thread_to_be_had within 2 preemptions;
     catches one_that_leaves_silently = "search.rules.leaves_silently" in one_leaves within 2 preemptions;
 }

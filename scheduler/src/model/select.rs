@@ -1,7 +1,7 @@
 //! Selects, through the engine that ships: against other selects, plain operations, disconnects,
 //! deadlines and cancels.
 
-use gosched_runtime_sys::primitive::thread;
+use gosched_runtime_sys::sync::primitive::thread;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use std::time::Instant;
 
 use super::models;
 use crate::chan::raw::Channel;
-use crate::chan::seat::Seat;
 use crate::chan::select::model::{Done, recv_or_recv, recv_or_send};
+use crate::testing::TestWaiter;
 
 /// Two channels in one allocation. A select takes its locks in the order of addresses, and a model
 /// must repeat its runs exactly: of two allocations now one and now the other has the lower
 /// address.
-type Chans = Arc<[Channel<u32, Seat>; 2]>;
+type Chans = Arc<[Channel<u32, TestWaiter>; 2]>;
 
 fn rendezvous() -> Chans {
     Arc::new([Channel::new(Some(0)), Channel::new(Some(0))])
@@ -43,10 +43,10 @@ fn two_senders() {
     let senders = [(0, 1), (1, 2)].map(|(channel, value)| {
         let both = both.clone();
         thread::spawn(move || {
-            Seat::new().send(&both[channel], value).expect("nobody cancels this one")
+            TestWaiter::new().send(&both[channel], value).expect("nobody cancels this one")
         })
     });
-    let got = recv_or_recv(a, b, None, &Seat::new()).expect("a sender comes");
+    let got = recv_or_recv(a, b, None, &TestWaiter::new()).expect("a sender comes");
     let Done::Received(got) = got else { unreachable!("both receive") };
     a.remove_receiver();
     b.remove_receiver();
@@ -63,10 +63,11 @@ fn two_selects() {
     let other = {
         let both = both.clone();
         thread::spawn(move || {
-            recv_or_send(&both[0], (&both[1], 2), None, &Seat::new()).expect("the other comes")
+            recv_or_send(&both[0], (&both[1], 2), None, &TestWaiter::new())
+                .expect("the other comes")
         })
     };
-    let mine = recv_or_send(b, (a, 1), None, &Seat::new()).expect("the other comes");
+    let mine = recv_or_send(b, (a, 1), None, &TestWaiter::new()).expect("the other comes");
     match (mine, ended(other)) {
         (Done::Sent(true), Done::Received(Some(1)))
         | (Done::Received(Some(2)), Done::Sent(true)) => {}
@@ -82,9 +83,9 @@ fn deadline() {
     let [a, b] = &*both;
     let sender = {
         let both = both.clone();
-        thread::spawn(move || Seat::new().send(&both[0], 7).expect("nobody cancels this one"))
+        thread::spawn(move || TestWaiter::new().send(&both[0], 7).expect("nobody cancels this one"))
     };
-    let got = recv_or_recv(a, b, at_once(), &Seat::new());
+    let got = recv_or_recv(a, b, at_once(), &TestWaiter::new());
     a.remove_receiver();
     assert_eq!(ended(sender), matches!(got, Some(Done::Received(Some(7)))), "{got:?}");
     nobody_waits(&both);
@@ -96,14 +97,14 @@ fn cancelled() {
     let [a, b] = &*both;
     let sender = {
         let both = both.clone();
-        thread::spawn(move || Seat::new().send(&both[0], 7).expect("nobody cancels this one"))
+        thread::spawn(move || TestWaiter::new().send(&both[0], 7).expect("nobody cancels this one"))
     };
-    let seat = Seat::new();
+    let waiter = TestWaiter::new();
     let canceller = {
-        let seat = seat.clone();
-        thread::spawn(move || seat.cancel())
+        let waiter = waiter.clone();
+        thread::spawn(move || waiter.cancel())
     };
-    let got = catch_unwind(AssertUnwindSafe(|| recv_or_recv(a, b, None, &seat)));
+    let got = catch_unwind(AssertUnwindSafe(|| recv_or_recv(a, b, None, &waiter)));
     a.remove_receiver();
     let received = matches!(got, Ok(Some(Done::Received(Some(7)))));
     assert_eq!(ended(sender), received);
@@ -122,9 +123,9 @@ fn close() {
     };
     let sender = {
         let both = both.clone();
-        thread::spawn(move || Seat::new().send(&both[1], 7).expect("nobody cancels this one"))
+        thread::spawn(move || TestWaiter::new().send(&both[1], 7).expect("nobody cancels this one"))
     };
-    let got = recv_or_recv(a, b, None, &Seat::new()).expect("one of the two comes");
+    let got = recv_or_recv(a, b, None, &TestWaiter::new()).expect("one of the two comes");
     b.remove_receiver();
     let sent = ended(sender);
     match got {

@@ -1,6 +1,6 @@
 //! The number of Ps changes, while Ms run out of work, let Ps go that are too many, and publish.
 //!
-//! The functions here have the names of those in `proc::surplus`, `proc::set_procs`, `proc::wake`
+//! The functions here have the names of those in `proc::excess_p`, `proc::set_procs`, `proc::wake`
 //! and `proc::run`, and call the dispatch in their order. What must hold: in the end there are as
 //! many Ps as the last one asked for; a P is with one at a time; and work is run, also when it lay
 //! with a P that is retired. Ms that wait for forgotten work are a deadlock, which loom reports.
@@ -14,11 +14,11 @@ use std::mem;
 // Not loom's: its drop panics once more after a deadlock was reported.
 use std::sync::Arc;
 
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, UnsafeCell, mutated, thread};
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, UnsafeCell, mutated, thread};
 
 use super::models;
-use crate::dispatch::{Dispatch, Grown, Roused, Seat, Waited, until_woken};
 use crate::ds::idle::Idle;
+use crate::gmp::dispatch::{Dispatch, Grown, Remote, Started, WaitedForP, until_woken};
 
 /// A P: whoever has it writes in it. What is queued with it, others can see.
 struct Proc {
@@ -42,8 +42,8 @@ impl Proc {
 
 struct World {
     idle: Idle,
-    dispatch: Dispatch<Proc, Arc<Seat<Proc>>>,
-    seats: [Arc<Seat<Proc>>; 2],
+    dispatch: Dispatch<Proc, Arc<Remote<Proc>>>,
+    remotes: [Arc<Remote<Proc>>; 2],
     /// Pieces of work: in the global queue, and with each P. Relaxed throughout: only the protocol
     /// can make them be seen.
     queues: [AtomicU32; 3],
@@ -63,28 +63,31 @@ impl World {
         let idle = Idle::new();
         let dispatch = Dispatch::new(vec![Proc::new(1), Proc::new(2)], &idle);
         dispatch.make_room_for_ps(2);
-        let seats = [Arc::new(Seat::new()), Arc::new(Seat::new())];
+        let remotes = [Arc::new(Remote::new()), Arc::new(Remote::new())];
         let queues = [AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0)];
-        Arc::new(Self { idle, dispatch, seats, queues, left: AtomicU32::new(pieces) })
+        Arc::new(Self { idle, dispatch, remotes, queues, left: AtomicU32::new(pieces) })
     }
 
     fn take(&self, me: usize) -> Hand {
-        Hand { p: self.dispatch.try_take(&self.seats[me], &self.idle), searching: false }
+        Hand { p: self.dispatch.try_take(&self.remotes[me], &self.idle), searching: false }
     }
 
     fn has_free_work(&self) -> bool {
         self.queues.iter().any(|queue| queue.load(Ordering::Relaxed) > 0)
     }
 
-    fn submit_if_any(&self) {
+    fn wake_p_if_work(&self) {
         while self.has_free_work() && self.idle.submit() {
-            match self.dispatch.rouse(&self.idle) {
-                Roused::Woken => return,
-                Roused::NoP => {}
-                Roused::NeedM(p) => {
+            match self.dispatch.give_to_sleeper(&self.idle) {
+                Started::Woken => return,
+                Started::NoP => {}
+                Started::NeedM(p) => {
                     self.put_back(p);
                     // No thread can be made.
-                    if self.idle.stop_search() && self.has_free_work() && self.dispatch.recall() {
+                    if self.idle.stop_search()
+                        && self.has_free_work()
+                        && self.dispatch.ask_next_sleeper_to_look()
+                    {
                         return;
                     }
                     continue;
@@ -102,7 +105,7 @@ impl World {
     }
 
     fn release(&self, p: Box<Proc>, me: usize) {
-        self.dispatch.release(p, &self.seats[me], &self.idle, 0);
+        self.dispatch.release(p, &self.remotes[me], &self.idle, 0);
         if !mutated("resize.rules.released_unaware") {
             self.shrink();
         }
@@ -122,7 +125,7 @@ impl World {
         p.work();
         let moved = self.queues[p.queue].swap(0, Ordering::Relaxed);
         self.queues[0].fetch_add(moved, Ordering::Relaxed);
-        self.dispatch.retire(p).err()
+        self.dispatch.retire_p(p).err()
     }
 
     fn set_procs(&self, n: usize) {
@@ -136,7 +139,7 @@ impl World {
             }
         }
         if !mutated("resize.rules.moved_unpublished") {
-            self.submit_if_any();
+            self.wake_p_if_work();
         }
     }
 
@@ -147,9 +150,9 @@ impl World {
         {
             hand.p = self.retire_p(p);
             if hand.p.is_none() {
-                self.seats[me].without_p();
+                self.remotes[me].without_p();
             }
-            self.submit_if_any();
+            self.wake_p_if_work();
         }
     }
 
@@ -164,18 +167,18 @@ impl World {
 
     /// The loop of an M, until all pieces are run.
     fn run(&self, me: usize, mut hand: Hand) {
-        let seat = &self.seats[me];
+        let remote = &self.remotes[me];
         loop {
             if hand.p.is_none() {
-                match self.dispatch.sleep(seat, &self.idle, true, || false, until_woken) {
-                    Waited::Given(given) => {
+                match self.dispatch.sleep(remote, &self.idle, true, || false, until_woken) {
+                    WaitedForP::Got(given) => {
                         hand = Hand { p: Some(given.p), searching: given.searching }
                     }
-                    Waited::Retry => {
+                    WaitedForP::Retry => {
                         self.look_again(me, &mut hand);
                         continue;
                     }
-                    Waited::Expired | Waited::Closed => return,
+                    WaitedForP::Expired | WaitedForP::Closed => return,
                 }
             }
             if !hand.searching {
@@ -193,7 +196,7 @@ impl World {
                 continue;
             }
             if mem::take(&mut hand.searching) && self.idle.stop_search() {
-                self.submit_if_any();
+                self.wake_p_if_work();
             }
             if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
                 self.dispatch.close();
@@ -204,16 +207,17 @@ impl World {
 
     fn look_again(&self, me: usize, hand: &mut Hand) {
         if self.has_free_work() {
-            hand.p = self.dispatch.try_take(&self.seats[me], &self.idle);
+            hand.p = self.dispatch.try_take(&self.remotes[me], &self.idle);
             hand.searching = hand.p.is_some() && self.idle.start_search(usize::MAX);
         }
     }
 
     fn assert_as_many_as_asked_for(&self) {
         assert_eq!((self.idle.idle_ps(), self.dispatch.excess()), (self.dispatch.procs(), 0));
-        let seat = Seat::new();
-        let ps =
-            std::iter::from_fn(|| self.dispatch.try_take(&seat, &self.idle).inspect(|p| p.work()));
+        let remote = Remote::new();
+        let ps = std::iter::from_fn(|| {
+            self.dispatch.try_take(&remote, &self.idle).inspect(|p| p.work())
+        });
         assert_eq!(ps.count(), self.dispatch.procs());
     }
 }

@@ -1,6 +1,6 @@
 //! The locks without what they guard: exclusion, hand-over, cancel, deadline.
 
-use gosched_runtime_sys::primitive::thread;
+use gosched_runtime_sys::sync::primitive::thread;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;
@@ -9,15 +9,15 @@ use std::time::Instant;
 
 use super::guarded::Guarded;
 use super::models;
-use crate::chan::seat::{CLOCK, Seat, TICK};
-use crate::sync::raw_condvar::RawCondvar;
-use crate::sync::raw_mutex::RawMutex;
-use crate::sync::raw_once::{Found, RawOnce};
-use crate::sync::raw_rwlock::RawRwLock;
-use crate::sync::raw_semaphore::RawSemaphore;
+use crate::sync::raw::condvar::RawCondvar;
+use crate::sync::raw::mutex::RawMutex;
+use crate::sync::raw::once::{Found, RawOnce};
+use crate::sync::raw::rwlock::RawRwLock;
+use crate::sync::raw::semaphore::RawSemaphore;
+use crate::testing::{CLOCK, TICK, TestWaiter};
 
-type Mutex = Guarded<RawMutex<Seat>>;
-type Semaphore = Guarded<RawSemaphore<Seat>>;
+type Mutex = Guarded<RawMutex<TestWaiter>>;
+type Semaphore = Guarded<RawSemaphore<TestWaiter>>;
 
 /// Sets the clock to zero, and what a look at it takes.
 fn set_clock(tick_ns: u64) {
@@ -26,8 +26,8 @@ fn set_clock(tick_ns: u64) {
 }
 
 /// Locks, adds, unlocks. False: not had in time.
-fn add_locked(mutex: &Mutex, seat: &Seat, deadline: Option<Instant>) -> bool {
-    if mutex.lock.lock(deadline, || seat.sit()).is_err() {
+fn add_locked(mutex: &Mutex, party: &TestWaiter, deadline: Option<Instant>) -> bool {
+    if mutex.lock.lock(deadline, || party.begin()).is_err() {
         return false;
     }
     mutex.add();
@@ -36,8 +36,8 @@ fn add_locked(mutex: &Mutex, seat: &Seat, deadline: Option<Instant>) -> bool {
 }
 
 fn unlock(mutex: &Mutex) {
-    if let Some(roused) = mutex.lock.unlock() {
-        roused.now();
+    if let Some(wakeup) = mutex.lock.unlock() {
+        wakeup.now();
     }
 }
 
@@ -50,9 +50,9 @@ fn three_lock(tick_ns: u64) {
     let mutex: Arc<Mutex> = Guarded::shared(RawMutex::new());
     let others = [(); 2].map(|()| {
         let mutex = mutex.clone();
-        thread::spawn(move || assert!(add_locked(&mutex, &Seat::new(), None)))
+        thread::spawn(move || assert!(add_locked(&mutex, &TestWaiter::new(), None)))
     });
-    assert!(add_locked(&mutex, &Seat::new(), None));
+    assert!(add_locked(&mutex, &TestWaiter::new(), None));
     others.into_iter().for_each(ended);
     assert!(mutex.lock.try_lock(), "nobody has it");
     assert_eq!(mutex.count(), 3);
@@ -74,19 +74,19 @@ fn withdrawal(deadline: Option<Instant>) {
     set_clock(0);
     let mutex: Arc<Mutex> = Guarded::shared(RawMutex::new());
     assert!(mutex.lock.try_lock());
-    let seat = Seat::new();
+    let party = TestWaiter::new();
     let waiter = {
-        let (mutex, seat) = (mutex.clone(), seat.clone());
+        let (mutex, party) = (mutex.clone(), party.clone());
         thread::spawn(move || {
-            catch_unwind(AssertUnwindSafe(|| add_locked(&mutex, &seat, deadline))).unwrap_or(false)
+            catch_unwind(AssertUnwindSafe(|| add_locked(&mutex, &party, deadline))).unwrap_or(false)
         })
     };
     let behind = {
         let mutex = mutex.clone();
-        thread::spawn(move || assert!(add_locked(&mutex, &Seat::new(), None)))
+        thread::spawn(move || assert!(add_locked(&mutex, &TestWaiter::new(), None)))
     };
     if deadline.is_none() {
-        seat.cancel();
+        party.cancel();
     }
     unlock(&mutex);
     let added = ended(waiter);
@@ -103,8 +103,8 @@ fn late_locker() {
     withdrawal(Some(Instant::now()));
 }
 
-fn permits(semaphore: &Semaphore, n: usize, seat: &Seat, deadline: Option<Instant>) -> bool {
-    semaphore.lock.acquire(n, deadline, || seat.sit()).is_ok()
+fn permits(semaphore: &Semaphore, n: usize, party: &TestWaiter, deadline: Option<Instant>) -> bool {
+    semaphore.lock.acquire(n, deadline, || party.begin()).is_ok()
 }
 
 /// One wants both permits, two want one each: they come and go.
@@ -113,11 +113,11 @@ fn few_and_many() {
     let few = [(); 2].map(|()| {
         let semaphore = semaphore.clone();
         thread::spawn(move || {
-            assert!(permits(&semaphore, 1, &Seat::new(), None));
+            assert!(permits(&semaphore, 1, &TestWaiter::new(), None));
             semaphore.lock.release(1);
         })
     });
-    assert!(permits(&semaphore, 2, &Seat::new(), None));
+    assert!(permits(&semaphore, 2, &TestWaiter::new(), None));
     semaphore.add();
     semaphore.lock.release(2);
     few.into_iter().for_each(ended);
@@ -128,18 +128,18 @@ fn few_and_many() {
 /// One that wants more than there is keeps those behind it waiting until it gives up.
 fn withdrawn_head() {
     let semaphore: Arc<Semaphore> = Guarded::shared(RawSemaphore::new(1));
-    let seat = Seat::new();
+    let party = TestWaiter::new();
     let head = {
-        let (semaphore, seat) = (semaphore.clone(), seat.clone());
+        let (semaphore, party) = (semaphore.clone(), party.clone());
         thread::spawn(move || {
-            catch_unwind(AssertUnwindSafe(|| permits(&semaphore, 2, &seat, None))).unwrap_or(false)
+            catch_unwind(AssertUnwindSafe(|| permits(&semaphore, 2, &party, None))).unwrap_or(false)
         })
     };
     let behind = {
         let semaphore = semaphore.clone();
-        thread::spawn(move || assert!(permits(&semaphore, 1, &Seat::new(), None)))
+        thread::spawn(move || assert!(permits(&semaphore, 1, &TestWaiter::new(), None)))
     };
-    seat.cancel();
+    party.cancel();
     assert!(!ended(head), "there never were two");
     ended(behind);
     assert!(!semaphore.lock.try_acquire(1));
@@ -153,7 +153,7 @@ fn release_of_many() {
     let semaphore: Arc<Semaphore> = Guarded::shared(RawSemaphore::new(0));
     let waiters = [(); 2].map(|()| {
         let semaphore = semaphore.clone();
-        thread::spawn(move || assert!(permits(&semaphore, 1, &Seat::new(), None)))
+        thread::spawn(move || assert!(permits(&semaphore, 1, &TestWaiter::new(), None)))
     });
     semaphore.lock.release(2);
     waiters.into_iter().for_each(ended);
@@ -163,7 +163,7 @@ fn release_of_many() {
 /// A reader and two writers, or two readers and a writer, come and go: writers alone, readers not
 /// with a writer.
 fn readers_and_writers(readers: usize) {
-    let lock: Arc<Guarded<RawRwLock<Seat>>> = Guarded::shared(RawRwLock::new());
+    let lock: Arc<Guarded<RawRwLock<TestWaiter>>> = Guarded::shared(RawRwLock::new());
     let others = [readers > 0, readers > 1].map(|reads| {
         let lock = lock.clone();
         thread::spawn(move || if reads { read(&lock) } else { write(&lock) })
@@ -174,16 +174,16 @@ fn readers_and_writers(readers: usize) {
     assert_eq!(lock.count() as usize, 3 - readers);
 }
 
-fn read(lock: &Guarded<RawRwLock<Seat>>) {
-    let seat = Seat::new();
-    assert!(lock.lock.read(None, || seat.sit()).is_ok());
+fn read(lock: &Guarded<RawRwLock<TestWaiter>>) {
+    let party = TestWaiter::new();
+    assert!(lock.lock.read(None, || party.begin()).is_ok());
     lock.count();
     lock.lock.unlock_read();
 }
 
-fn write(lock: &Guarded<RawRwLock<Seat>>) {
-    let seat = Seat::new();
-    assert!(lock.lock.write(None, || seat.sit()).is_ok());
+fn write(lock: &Guarded<RawRwLock<TestWaiter>>) {
+    let party = TestWaiter::new();
+    assert!(lock.lock.write(None, || party.begin()).is_ok());
     lock.add();
     lock.lock.unlock_write();
 }
@@ -199,7 +199,7 @@ fn two_readers() {
 /// Two readers and a writer wait for a writer, which lets the readers in one by one: when the first
 /// is through before the second is in, the writer has its turn.
 fn let_in_one_by_one() {
-    let lock: Arc<Guarded<RawRwLock<Seat>>> = Guarded::shared(RawRwLock::new());
+    let lock: Arc<Guarded<RawRwLock<TestWaiter>>> = Guarded::shared(RawRwLock::new());
     assert!(lock.lock.try_write());
     let readers = [(); 2].map(|()| {
         let lock = lock.clone();
@@ -216,13 +216,13 @@ fn let_in_one_by_one() {
 
 /// A writer that gives up lets the readers in that it kept out.
 fn withdrawn_writer() {
-    let lock: Arc<Guarded<RawRwLock<Seat>>> = Guarded::shared(RawRwLock::new());
+    let lock: Arc<Guarded<RawRwLock<TestWaiter>>> = Guarded::shared(RawRwLock::new());
     assert!(lock.lock.try_read());
     let writer = {
         let lock = lock.clone();
         thread::spawn(move || {
-            let seat = Seat::new();
-            lock.lock.write(Some(Instant::now()), || seat.sit()).is_ok()
+            let party = TestWaiter::new();
+            lock.lock.write(Some(Instant::now()), || party.begin()).is_ok()
         })
     };
     read(&lock);
@@ -233,10 +233,10 @@ fn withdrawn_writer() {
 
 /// Of two that find it new one does it; the other sees what was done.
 fn once() {
-    let once: Arc<Guarded<RawOnce<Seat>>> = Guarded::shared(RawOnce::new());
-    let call = |once: &Guarded<RawOnce<Seat>>, fails: bool| {
-        let seat = Seat::new();
-        if !once.lock.is_done() && once.lock.begin(|| seat.sit()) != Found::Done {
+    let once: Arc<Guarded<RawOnce<TestWaiter>>> = Guarded::shared(RawOnce::new());
+    let call = |once: &Guarded<RawOnce<TestWaiter>>, fails: bool| {
+        let party = TestWaiter::new();
+        if !once.lock.is_done() && once.lock.begin(|| party.begin()) != Found::Done {
             let doing = once.lock.doing(false);
             if fails {
                 return;
@@ -258,22 +258,22 @@ fn once() {
 /// What a condition variable is for: two wait until the third has said so, one notification each.
 fn notified() {
     set_clock(0);
-    let shared: Arc<(Mutex, RawCondvar<Seat>)> =
+    let shared: Arc<(Mutex, RawCondvar<TestWaiter>)> =
         Arc::new((Guarded::new(RawMutex::new()), RawCondvar::new()));
     let waiters = [(); 2].map(|()| {
         let shared = shared.clone();
         thread::spawn(move || {
             let (mutex, condvar) = &*shared;
-            let seat = Seat::new();
-            assert!(mutex.lock.lock(None, || seat.sit()).is_ok());
+            let party = TestWaiter::new();
+            assert!(mutex.lock.lock(None, || party.begin()).is_ok());
             while mutex.count() == 0 {
-                condvar.wait(|| mutex.lock.unlock(), None, || seat.sit());
-                assert!(mutex.lock.lock(None, || seat.sit()).is_ok());
+                condvar.wait(|| mutex.lock.unlock(), None, || party.begin());
+                assert!(mutex.lock.lock(None, || party.begin()).is_ok());
             }
             unlock(mutex);
         })
     });
-    assert!(add_locked(&shared.0, &Seat::new(), None));
+    assert!(add_locked(&shared.0, &TestWaiter::new(), None));
     shared.1.notify_one();
     shared.1.notify_one();
     waiters.into_iter().for_each(ended);

@@ -8,8 +8,8 @@
 // Not loom's: its drop panics once more after a deadlock was reported.
 use std::sync::Arc;
 
-use gosched_runtime_sys::note::Note;
-use gosched_runtime_sys::primitive::{AtomicU32, Ordering, mutated, thread};
+use gosched_runtime_sys::sync::note::Note;
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, mutated, thread};
 
 use super::models;
 use crate::ds::timekeeper::Timekeeper;
@@ -41,12 +41,12 @@ impl World {
     /// so often, then its thread leaves.
     fn sleep(&self, me: usize, mut times: u32) {
         while self.left.load(Ordering::Relaxed) > 0 {
-            let Some(until) = self.keeper.watch(|| self.first()) else {
+            let Some(until) = self.keeper.take_over(|| self.first()) else {
                 self.notes[me].sleep();
                 continue;
             };
             let woken = self.notes[me].sleep_until(std::time::Instant::now());
-            self.keeper.unwatch(until);
+            self.keeper.step_down(until);
             if woken {
                 continue;
             }
@@ -59,7 +59,8 @@ impl World {
     }
 
     fn leave(&self, me: usize) {
-        if !mutated("timekeeper.rules.leaves_silently") && self.keeper.is_missing(|| self.first()) {
+        if !mutated("timekeeper.rules.leaves_silently") && self.keeper.needs_keeper(|| self.first())
+        {
             self.notes[1 - me].wake();
         }
     }

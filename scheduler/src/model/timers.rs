@@ -1,18 +1,18 @@
 //! A wait with a time limit: its waker, the one who fires its timer, and the owner, who takes the
 //! timer out and begins the next wait, in which nobody may reach it any more.
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::{Arc, AtomicU32, Ordering, thread};
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::{Arc, AtomicU32, Ordering, thread};
 
 use super::models;
-use crate::ds::heap::Ticket;
-use crate::ds::parker::{Commit, Notify, Parker};
+use crate::ds::heap::TimerId;
+use crate::ds::parker::{Claim, Commit, Parker};
 use crate::ds::timers::Timers;
 
 struct World {
     timers: Timers<()>,
     parker: Parker,
-    ticket: Mutex<Option<Ticket>>,
+    timer: Mutex<Option<TimerId>>,
     /// The lock of what is waited for, and whether the waker was there.
     queue: Mutex<bool>,
     waits_ended: AtomicU32,
@@ -23,7 +23,7 @@ impl World {
         Arc::new(Self {
             timers: Timers::new(),
             parker: Parker::new(),
-            ticket: Mutex::new(None),
+            timer: Mutex::new(None),
             queue: Mutex::new(false),
             waits_ended: AtomicU32::new(0),
         })
@@ -32,7 +32,7 @@ impl World {
     /// The owner begins its wait: from here on it can be seen.
     fn begin(&self) {
         self.parker.prepare();
-        *self.ticket.lock() = self.timers.add(1, ());
+        *self.timer.lock() = self.timers.add(1, ());
     }
 
     /// The owner parks. What comes after it runs here or in whoever claims the owner.
@@ -44,8 +44,8 @@ impl World {
 
     /// The owner runs again, and waits for something that nobody here has.
     fn after(&self) {
-        let ticket = self.ticket.lock().take().expect("the wait ends once");
-        let _fired = self.timers.remove(ticket);
+        let timer = self.timer.lock().take().expect("the wait ends once");
+        let _fired = self.timers.remove(timer);
         // As a waiter does: it is unlinked, or the waker is done with it.
         *self.queue.lock() = true;
         self.waits_ended.fetch_add(1, Ordering::Relaxed);
@@ -55,15 +55,15 @@ impl World {
         }
     }
 
-    fn run(&self, claim: Notify) {
-        if claim == Notify::Owner {
+    fn run(&self, claim: Claim) {
+        if claim == Claim::Won {
             self.after();
         }
     }
 
     fn waker(&self) {
         let mut gone = self.queue.lock();
-        let claim = if *gone { Notify::Left } else { self.parker.notify() };
+        let claim = if *gone { Claim::Lost } else { self.parker.notify() };
         *gone = true;
         drop(gone);
         self.run(claim);
@@ -89,7 +89,7 @@ fn ended_by_either() {
         other.join().unwrap();
     }
     assert_eq!(world.waits_ended.load(Ordering::Relaxed), 1);
-    assert_eq!(world.parker.notify(), Notify::Owner, "it waits for somebody else now");
+    assert_eq!(world.parker.notify(), Claim::Won, "it waits for somebody else now");
 }
 
 models! {

@@ -7,7 +7,7 @@
 
 #![expect(unsafe_code, reason = "polls with a pinned node")]
 
-use gosched_runtime_sys::primitive::thread;
+use gosched_runtime_sys::sync::primitive::thread;
 use std::mem::ManuallyDrop;
 // Not loom's, which aborts when it is dropped by a model that failed.
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use std::task::Poll;
 
 use super::executor::Executor;
 use super::models;
-use crate::cancel::{CancelScope, Entered, Listed, Shared};
+use crate::cancel::{CancelScope, Listed, Listing, TokenInner};
 use crate::chan::raw::Channel;
-use crate::chan::seat::Seat;
-use crate::waiter::polled::PolledNode;
+use crate::testing::TestWaiter;
+use crate::wait::polled::PolledNode;
 
-type Token = Arc<Shared<Seat>>;
+type Token = Arc<TokenInner<TestWaiter>>;
 
 fn beside(token: &Token, f: fn(&Token)) -> thread::JoinHandle<()> {
     let token = token.clone();
@@ -29,8 +29,8 @@ fn beside(token: &Token, f: fn(&Token)) -> thread::JoinHandle<()> {
 
 /// Waits for the token itself.
 fn wait(token: &Token) {
-    let seat = Seat::new();
-    assert!(token.wait(None, || seat.sit()));
+    let waiter = TestWaiter::new();
+    assert!(token.wait(None, || waiter.begin()));
 }
 
 /// The same as a future.
@@ -47,11 +47,11 @@ fn wait_polled(token: &Token) {
 
 /// Waits under the token for what never comes.
 fn wait_under(token: &Token) {
-    let (seat, channel) = (Seat::new(), Channel::<u32, Seat>::new(Some(0)));
+    let (waiter, channel) = (TestWaiter::new(), Channel::<u32, TestWaiter>::new(Some(0)));
     let listed = Listed::new(CancelScope::Token(1));
-    let entered = Entered::new(token, &listed);
-    if entered.enter(Some(seat.clone())) {
-        assert_eq!(seat.recv(&channel), None, "nobody sends");
+    let entered = Listing::new(token, &listed);
+    if entered.enter(Some(waiter.clone())) {
+        assert_eq!(waiter.recv(&channel), None, "nobody sends");
     }
     drop(entered);
     assert_eq!(channel.waiting(), (0, 0), "a node was left behind");
@@ -60,62 +60,62 @@ fn wait_under(token: &Token) {
 /// Comes under the token and leaves it.
 fn pass_under(token: &Token) {
     let listed = Listed::new(CancelScope::Token(1));
-    let entered = Entered::new(token, &listed);
-    let _either = entered.enter(Some(Seat::new()));
+    let entered = Listing::new(token, &listed);
+    let _either = entered.enter(Some(TestWaiter::new()));
     drop(entered);
 }
 
 /// Who waits for the token learns of it, whichever comes first.
 fn waiting() {
-    let token: Token = Shared::new(None);
+    let token: Token = TokenInner::new(None);
     let waiter = beside(&token, wait);
-    Shared::cancel(&token);
+    TokenInner::cancel(&token);
     waiter.join().expect("its asserts hold");
 }
 
 /// A future that waits for it is ready.
 fn polled() {
-    let token: Token = Shared::new(None);
+    let token: Token = TokenInner::new(None);
     let waiter = beside(&token, wait_polled);
-    Shared::cancel(&token);
+    TokenInner::cancel(&token);
     waiter.join().expect("its asserts hold");
 }
 
 /// Who waits under it ends.
 fn under() {
-    let token: Token = Shared::new(None);
+    let token: Token = TokenInner::new(None);
     let subject = beside(&token, wait_under);
-    Shared::cancel(&token);
+    TokenInner::cancel(&token);
     subject.join().expect("its asserts hold");
 }
 
 /// Two are under it, one of which leaves, perhaps as the first in the list: the other one ends all
 /// the same, and both are gone.
 fn two_under() {
-    let token: Token = Shared::new(None);
+    let token: Token = TokenInner::new(None);
     let others = [beside(&token, pass_under), beside(&token, wait_under)];
-    Shared::cancel(&token);
+    TokenInner::cancel(&token);
     others.into_iter().for_each(|other| other.join().expect("its asserts hold"));
 }
 
 /// The last of two leaves after the first did, whose place it got.
 fn two_leave() {
-    let token: Token = Shared::new(None);
+    let token: Token = TokenInner::new(None);
     let others = [beside(&token, pass_under), beside(&token, pass_under)];
     others.into_iter().for_each(|other| other.join().expect("it does not panic"));
-    Shared::cancel(&token);
+    TokenInner::cancel(&token);
 }
 
 /// A child that is made while its parent is cancelled is cancelled, too.
 fn child() {
-    let parent: Token = Shared::new(None);
+    let parent: Token = TokenInner::new(None);
     let maker = beside(&parent, |parent| {
-        let child = Shared::new(Some(parent.clone()));
+        let child = TokenInner::new(Some(parent.clone()));
         parent.adopt(&child);
-        let seat = Seat::new();
-        assert!(child.wait(None, || seat.sit()));
+        let waiter = TestWaiter::new();
+        assert!(child.wait(None, || waiter.begin()));
     });
-    Shared::cancel(&parent);
+    TokenInner::cancel(&parent);
     maker.join().expect("its asserts hold");
 }
 

@@ -6,42 +6,44 @@
 //! on a 2-core virtual machine unless said otherwise: starting points, to be measured again on the
 //! scheduler itself.
 
+pub(crate) mod head_age;
 pub(crate) mod oldest;
 pub(crate) mod retake;
+pub(crate) mod timer_polling;
 
 use std::time::Duration;
 
 /// Every so many rounds an M looks where it otherwise looks last: the global queue, its oldest
 /// unstarted G, all timers. Prime, so that it does not beat with a program's own rhythm; Go uses
 /// the same number.
-pub(crate) const LOOK_ROUND: u32 = 61;
+pub(crate) const GLOBAL_INTERVAL: u32 = 61;
 
-/// Whether an M looks everywhere in this round. Also if it was `asked` to, by an end that sysmon
+/// Whether an M looks everywhere in this round. Also if it was `requested` to, by an end that sysmon
 /// has put to a round, since 61 of those take for ever; but only where it is the turn of new Gs
 /// anyhow. Where 200 goroutines that compute wanted to begin, each round was put an end to, and a
 /// migratory one that had slept for a millisecond waited for 190 ms in the queue of a P that went
 /// from hand to hand.
-pub(crate) fn looks_everywhere(tick: u32, asked: bool) -> bool {
-    tick.is_multiple_of(LOOK_ROUND) || asked && tick.is_multiple_of(2)
+pub(crate) fn looks_everywhere(tick: u32, requested: bool) -> bool {
+    tick.is_multiple_of(GLOBAL_INTERVAL) || requested && tick.is_multiple_of(2)
 }
 
 /// A woken G goes next, and what it wakes after it: at most this often in a row while others wait.
-pub(crate) const NEXT_CHAIN: u32 = 61;
+pub(crate) const MAX_NEXT_STREAK: u32 = 61;
 
 /// How long the head of a queue must have stood still before a thief takes it: what is about to be
 /// run by its own M, or to talk to its spawner, is left alone (a pair on one M: 56 ns a round trip;
 /// split: 455 ns spinning, 50 us asleep).
-pub(crate) const HEAD_STILL_NS: u64 = 10_000;
+pub(crate) const STEAL_AGE_NS: u64 = 10_000;
 
 /// The same for an M that owns more settled Gs than its share: long enough for the M with the
 /// fewest to come first, short enough when that one is busy.
-pub(crate) const HEAD_STILL_OVERFULL_NS: u64 = 200_000;
+pub(crate) const STEAL_AGE_OVERFULL_NS: u64 = 200_000;
 
 /// A head of the line that was passed over for so long gets the next P directly.
 pub(crate) const PASSED_OVER_NS: u64 = 1_000_000;
 
 /// An M with ready work gives way to the line after so long (by time, never by rounds: by rounds
-/// left 14 % of the throughput). See [`Turn`].
+/// left 14 % of the throughput). See [`TimeWithP`].
 pub(crate) const GIVE_WAY_NS: u64 = 250_000;
 
 /// How long an idle M looks for work without giving its core away (a futex round trip between cores
@@ -77,16 +79,16 @@ pub(crate) fn clock_rounds(rounds: u32, ns: u64) -> u32 {
 
 /// How long an M or a waiting thread may look before it sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Patience {
+pub(crate) struct SpinBudget {
     /// Without giving the core away.
     pub(crate) spin_ns: u64,
     /// In all.
     pub(crate) total_ns: u64,
 }
 
-impl Patience {
+impl SpinBudget {
     /// It sleeps at once.
-    pub(crate) const NONE: Patience = Patience { spin_ns: 0, total_ns: 0 };
+    pub(crate) const NONE: SpinBudget = SpinBudget { spin_ns: 0, total_ns: 0 };
 }
 
 /// After so many searches in a row that spinning did not end, an M searches without: it looks once,
@@ -94,7 +96,7 @@ impl Patience {
 /// 0.94 with 8, up to 1.2 with 32, up to 1.4 with 128; trees, callbacks and pairs were as fast with
 /// each. More than one or two, so that a short lull does not make a busy M's next partner pay for
 /// its sleep.
-pub(crate) const VAIN_SEARCHES: u32 = 8;
+pub(crate) const FAILED_SPINS: u32 = 8;
 
 /// Who was woken so soon after it fell asleep would have been better off spinning. As long as a
 /// search, and as long again for being woken.
@@ -105,33 +107,33 @@ pub(crate) const WOKEN_SOON_NS: u64 = 2 * SEARCH_NS;
 /// a time: where 100,000 goroutines slept for up to a second, two Ms spent more than half of their
 /// time between two deadlines 10 us apart.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Thrift {
-    vain: u32,
+pub(crate) struct AdaptiveSpin {
+    failed: u32,
 }
 
-impl Thrift {
+impl AdaptiveSpin {
     /// What is left of the patience that the machine allows.
-    pub(crate) fn patience(self, allowed: Patience) -> Patience {
-        if self.vain < VAIN_SEARCHES { allowed } else { Patience::NONE }
+    pub(crate) fn spin_budget(self, allowed: SpinBudget) -> SpinBudget {
+        if self.failed < FAILED_SPINS { allowed } else { SpinBudget::NONE }
     }
 
-    /// A search that has looked more than once is over. `paid`: others brought it something.
-    pub(crate) fn searched(&mut self, paid: bool) {
-        self.vain = if paid { 0 } else { self.vain.saturating_add(1) };
+    /// A search that has looked more than once is over. `useful`: others brought it something.
+    pub(crate) fn searched(&mut self, useful: bool) {
+        self.failed = if useful { 0 } else { self.failed.saturating_add(1) };
     }
 
     /// It was woken after having slept for so long.
     pub(crate) fn woken_after(&mut self, ns: u64) {
         if ns < WOKEN_SOON_NS {
-            self.vain = 0;
+            self.failed = 0;
         }
     }
 }
 
 /// What the machine lets this process use.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Machine {
-    pub(crate) cpus: usize,
+pub(crate) struct Cpus {
+    pub(crate) count: usize,
     pub(crate) quota_limited: bool,
 }
 
@@ -145,11 +147,11 @@ pub(crate) fn search_limit(procs: usize) -> usize {
 /// fractional quota, or when the threads in user code leave none over. The looker itself is not
 /// counted: with one CPU held back besides, two Ms on two CPUs would never spin for each other, and
 /// a hand-over between them would cost 57 us instead of half of one.
-pub(crate) fn patience(machine: Machine, in_user_code: usize) -> Patience {
-    if machine.cpus <= 1 || machine.quota_limited || in_user_code >= machine.cpus {
-        return Patience::NONE;
+pub(crate) fn spin_budget(cpus: Cpus, in_user_code: usize) -> SpinBudget {
+    if cpus.count <= 1 || cpus.quota_limited || in_user_code >= cpus.count {
+        return SpinBudget::NONE;
     }
-    Patience { spin_ns: SPIN_NS, total_ns: SEARCH_NS }
+    SpinBudget { spin_ns: SPIN_NS, total_ns: SEARCH_NS }
 }
 
 /// Whether an M that owns `mine` started, unfinished settled Gs may start one more, when the home M
@@ -175,13 +177,13 @@ pub(crate) fn may_start_global(mine: usize, least: usize) -> bool {
 /// wait for.
 pub(crate) fn may_take_head(since: u64, now: u64, share: bool, offered: bool) -> bool {
     (share && offered)
-        || now.saturating_sub(since) >= if share { HEAD_STILL_NS } else { HEAD_STILL_OVERFULL_NS }
+        || now.saturating_sub(since) >= if share { STEAL_AGE_NS } else { STEAL_AGE_OVERFULL_NS }
 }
 
 /// Whether an M that is busy, and owns `mine` settled Gs, takes one that another M offers: if no
 /// home M has fewer, since those that have nothing to do come anyway. Without the slack of
 /// [`may_start`], or the first one to come by would have all of it.
-pub(crate) fn may_relieve(mine: usize, least: usize) -> bool {
+pub(crate) fn may_take_offered(mine: usize, least: usize) -> bool {
     mine <= least
 }
 
@@ -191,32 +193,32 @@ pub(crate) fn passed_over(since: u64, now: u64) -> bool {
 }
 
 /// How long an M has had its P while others stand in the line. The clock is read in each round;
-/// while [`LOOK_ROUND`] such rounds would pass within [`GIVE_WAY_NS`], after twice as many as the
+/// while [`GLOBAL_INTERVAL`] such rounds would pass within [`GIVE_WAY_NS`], after twice as many as the
 /// last time, up to that number. 61 rounds of goroutines that compute for 3 ms made the line wait
 /// for 370 ms, and 61 after one short round, where short and long ones alternate, for 96.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Turn {
+pub(crate) struct TimeWithP {
     since: u64,
     read: u64,
     tick: u32,
     rounds: u32,
 }
 
-impl Turn {
+impl TimeWithP {
     /// Whether the clock is to be read in round `tick`.
-    pub(crate) fn wants_clock(turn: Option<Turn>, tick: u32) -> bool {
+    pub(crate) fn wants_clock(turn: Option<TimeWithP>, tick: u32) -> bool {
         turn.is_none_or(|turn| tick.wrapping_sub(turn.tick) >= turn.rounds)
     }
 
     /// What is known after a reading in round `tick`. The first one begins the turn.
-    pub(crate) fn after(turn: Option<Turn>, tick: u32, now: u64) -> Turn {
-        let Some(turn) = turn else { return Turn { since: now, read: now, tick, rounds: 1 } };
+    pub(crate) fn after(turn: Option<TimeWithP>, tick: u32, now: u64) -> TimeWithP {
+        let Some(turn) = turn else { return TimeWithP { since: now, read: now, tick, rounds: 1 } };
         let (passed, ns) = (u64::from(tick.wrapping_sub(turn.tick)), now.saturating_sub(turn.read));
-        let short = ns.saturating_mul(u64::from(LOOK_ROUND)) <= passed * GIVE_WAY_NS;
-        Turn {
+        let short = ns.saturating_mul(u64::from(GLOBAL_INTERVAL)) <= passed * GIVE_WAY_NS;
+        TimeWithP {
             read: now,
             tick,
-            rounds: if short { LOOK_ROUND.min(2 * turn.rounds) } else { 1 },
+            rounds: if short { GLOBAL_INTERVAL.min(2 * turn.rounds) } else { 1 },
             ..turn
         }
     }
@@ -241,40 +243,40 @@ pub(crate) fn is_surplus(ms: usize, procs: usize) -> bool {
 mod tests {
     use super::*;
 
-    const TWO: Machine = Machine { cpus: 2, quota_limited: false };
+    const TWO: Cpus = Cpus { count: 2, quota_limited: false };
 
     #[test]
     fn nobody_spins_where_a_core_is_wanted() {
-        assert_eq!(patience(Machine { cpus: 1, ..TWO }, 0).total_ns, 0);
-        assert_eq!(patience(Machine { quota_limited: true, ..TWO }, 0).total_ns, 0);
-        assert_eq!(patience(TWO, 2).total_ns, 0);
-        assert!(patience(TWO, 1).total_ns > 0);
+        assert_eq!(spin_budget(Cpus { count: 1, ..TWO }, 0).total_ns, 0);
+        assert_eq!(spin_budget(Cpus { quota_limited: true, ..TWO }, 0).total_ns, 0);
+        assert_eq!(spin_budget(TWO, 2).total_ns, 0);
+        assert!(spin_budget(TWO, 1).total_ns > 0);
     }
 
     #[test]
     fn of_two_rounds_that_are_put_an_end_to_one_looks_everywhere() {
-        let looks = |tick| [false, true].map(|asked| looks_everywhere(tick, asked));
+        let looks = |tick| [false, true].map(|requested| looks_everywhere(tick, requested));
         assert_eq!([1, 2, 3].map(looks), [[false; 2], [false, true], [false; 2]]);
-        assert_eq!(looks(LOOK_ROUND), [true; 2]);
+        assert_eq!(looks(GLOBAL_INTERVAL), [true; 2]);
     }
 
     #[test]
     fn who_spins_in_vain_ceases_until_it_would_have_paid() {
-        let allowed = patience(TWO, 0);
-        let mut thrift = Thrift::default();
-        for _ in 1..VAIN_SEARCHES {
+        let allowed = spin_budget(TWO, 0);
+        let mut thrift = AdaptiveSpin::default();
+        for _ in 1..FAILED_SPINS {
             thrift.searched(false);
         }
-        assert_eq!(thrift.patience(allowed), allowed);
+        assert_eq!(thrift.spin_budget(allowed), allowed);
         thrift.searched(false);
-        assert_eq!(thrift.patience(allowed), Patience::NONE);
+        assert_eq!(thrift.spin_budget(allowed), SpinBudget::NONE);
         thrift.woken_after(WOKEN_SOON_NS);
-        assert_eq!(thrift.patience(allowed), Patience::NONE);
+        assert_eq!(thrift.spin_budget(allowed), SpinBudget::NONE);
         thrift.woken_after(WOKEN_SOON_NS - 1);
-        assert_eq!(thrift.patience(allowed), allowed);
-        (0..VAIN_SEARCHES).for_each(|_| thrift.searched(false));
+        assert_eq!(thrift.spin_budget(allowed), allowed);
+        (0..FAILED_SPINS).for_each(|_| thrift.searched(false));
         thrift.searched(true);
-        assert_eq!(thrift.patience(allowed), allowed);
+        assert_eq!(thrift.spin_budget(allowed), allowed);
     }
 
     #[test]
@@ -303,8 +305,8 @@ mod tests {
     fn what_is_offered_goes_at_once_to_who_has_room() {
         assert!(may_take_head(7, 7, true, true));
         assert!(!may_take_head(7, 7, true, false) && !may_take_head(7, 7, false, true));
-        assert!(may_take_head(0, HEAD_STILL_OVERFULL_NS, false, true));
-        assert!(may_relieve(3, 3) && !may_relieve(4, 3));
+        assert!(may_take_head(0, STEAL_AGE_OVERFULL_NS, false, true));
+        assert!(may_take_offered(3, 3) && !may_take_offered(4, 3));
     }
 
     #[test]
@@ -328,9 +330,9 @@ mod tests {
         for round_ns in rounds_ns.iter().cycle() {
             tick = tick.wrapping_add(1);
             now += round_ns;
-            if Turn::wants_clock(turn, tick) {
+            if TimeWithP::wants_clock(turn, tick) {
                 readings += 1;
-                turn = Some(Turn::after(turn, tick, now));
+                turn = Some(TimeWithP::after(turn, tick, now));
                 if turn.is_some_and(|turn| turn.is_over()) {
                     break;
                 }
@@ -362,7 +364,7 @@ mod tests {
     #[test]
     fn times_are_compared_across_an_early_clock() {
         assert!(!may_take_head(100, 50, true, false));
-        assert!(!may_take_head(0, HEAD_STILL_NS, false, false));
+        assert!(!may_take_head(0, STEAL_AGE_NS, false, false));
         assert!(passed_over(0, PASSED_OVER_NS));
     }
 }

@@ -125,7 +125,7 @@ pub(crate) fn slice_ends(slice_ns: u64) -> bool {
 }
 
 /// Whether so many Ms compute without a P that new goroutines are admitted one at a time.
-pub(crate) fn is_crowded(computing: usize, procs: usize, cpus: usize) -> bool {
+pub(crate) fn is_overloaded(computing: usize, procs: usize, cpus: usize) -> bool {
     computing >= COMPUTING_PER_PROC * procs.min(cpus)
 }
 
@@ -206,8 +206,8 @@ mod tests {
         assert_eq!((admission_ns(0), admission_ns(1)), (2 * SLICE_NS, 4 * SLICE_NS));
         assert!((0..100).map(admission_ns).is_sorted());
         assert_eq!(admission_ns(u32::MAX), LONGEST_ADMISSION_NS);
-        assert!(is_crowded(8, 2, 8) && !is_crowded(7, 2, 8));
-        assert!(is_crowded(8, 8, 2) && !is_crowded(7, 8, 2));
+        assert!(is_overloaded(8, 2, 8) && !is_overloaded(7, 2, 8));
+        assert!(is_overloaded(8, 8, 2) && !is_overloaded(7, 8, 2));
     }
 
     #[test]

@@ -15,13 +15,13 @@
 
 use std::io;
 
-use gosched_runtime_sys::signal_mask::SignalMask;
-use gosched_runtime_sys::signal_stack::{self, Registered, SignalStack};
+use gosched_runtime_sys::signal::mask::SignalMask;
+use gosched_runtime_sys::signal::stack::{self, Registered, SignalStack};
 use gosched_runtime_sys::thread::current_stack_bounds;
 
-use crate::current::Current;
-use crate::m::M;
-use crate::sched::Sched;
+use crate::gmp::current::Current;
+use crate::gmp::m::M;
+use crate::gmp::sched::Sched;
 
 /// Makes what attaching needs, so that attaching itself cannot fail.
 pub(crate) fn prepare(m: &M) -> io::Result<()> {
@@ -40,8 +40,8 @@ pub(crate) fn attached<R>(cx: &Current, sched: &Sched, f: impl FnOnce() -> R) ->
     // The fault handler reads the bounds from the thread's cache.
     let _cached = current_stack_bounds();
     let mask = SignalMask::block_all();
-    let registered = signal_stack::registered();
-    let before = if registered.enabled && signal_stack::large_enough(registered.size) {
+    let registered = stack::registered();
+    let before = if registered.enabled && stack::large_enough(registered.size) {
         None
     } else {
         // Fails only while a handler runs on the stack that would be replaced; then that one

@@ -30,12 +30,12 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
-use gosched_runtime_sys::thread::monotonic_ns;
+use gosched_runtime_sys::clock::monotonic_ns;
 
-use crate::current;
 use crate::ds::timers::NEVER;
-use crate::g::{CancelScope, Cancelled, G, Own, running_own};
-use crate::sched::Sched;
+use crate::gmp::current;
+use crate::gmp::g::{CancelScope, Cancelled, G, GOwned, running_owned};
+use crate::gmp::sched::Sched;
 
 /// With `panic = "abort"` nothing is unwound: a cancel only marks.
 pub(crate) const fn can_unwind() -> bool {
@@ -44,8 +44,8 @@ pub(crate) const fn can_unwind() -> bool {
 
 /// Whether a cancel may end a wait of the goroutine with this part, if its thread is not panicking.
 #[inline]
-pub(crate) fn may_end_waits(own: &Own) -> bool {
-    can_unwind() && own.shields.get() == 0
+pub(crate) fn may_end_waits(owned: &GOwned) -> bool {
+    can_unwind() && owned.shields.get() == 0
 }
 
 /// What the calling goroutine is to unwind for. `sched` is the runtime it is in; none when a plain
@@ -53,13 +53,13 @@ pub(crate) fn may_end_waits(own: &Own) -> bool {
 #[inline]
 pub(crate) fn pending(g: &G, sched: Option<&Sched>) -> Option<CancelScope> {
     // SAFETY: the calling goroutine's.
-    if unsafe { running_own(g) }.limit.get() != NEVER {
+    if unsafe { running_owned(g) }.limit.get() != NEVER {
         look_at_clock(g);
     }
     let why = g.parker.pending(|| reason(g, sched))?;
     // SAFETY: the calling goroutine's.
-    let own = unsafe { running_own(g) };
-    (may_end_waits(own) && !thread::panicking()).then_some(why)
+    let owned = unsafe { running_owned(g) };
+    (may_end_waits(owned) && !thread::panicking()).then_some(why)
 }
 
 /// When the waits of the calling goroutine end at the latest, in nanoseconds on the monotonic
@@ -67,9 +67,9 @@ pub(crate) fn pending(g: &G, sched: Option<&Sched>) -> Option<CancelScope> {
 #[inline(always)]
 pub(crate) fn limit(g: &G) -> u64 {
     // SAFETY: the calling goroutine's.
-    let own = unsafe { running_own(g) };
-    match own.limit.get() {
-        limit if limit != NEVER && may_end_waits(own) && !thread::panicking() => limit,
+    let owned = unsafe { running_owned(g) };
+    match owned.limit.get() {
+        limit if limit != NEVER && may_end_waits(owned) && !thread::panicking() => limit,
         _ => NEVER,
     }
 }
@@ -78,12 +78,12 @@ pub(crate) fn limit(g: &G) -> u64 {
 #[cold]
 fn look_at_clock(g: &G) {
     // SAFETY: the calling goroutine's.
-    let own = unsafe { running_own(g) };
+    let owned = unsafe { running_owned(g) };
     let now = monotonic_ns();
-    if own.limit.get() > now {
+    if owned.limit.get() > now {
         return;
     }
-    each_region(own, |region| {
+    each_region(owned, |region| {
         if region.limit <= now {
             region.tell();
         }
@@ -93,8 +93,8 @@ fn look_at_clock(g: &G) {
 
 /// Calls `f` with each region that the calling goroutine, whose part this is, is in; the innermost
 /// first.
-fn each_region(own: &Own, mut f: impl FnMut(&Region)) {
-    let mut at = own.regions.get();
+fn each_region(owned: &GOwned, mut f: impl FnMut(&Region)) {
+    let mut at = owned.regions.get();
     while let Some(region) = at {
         // SAFETY: linked by a frame of this goroutine that has not returned.
         let region = unsafe { region.cast::<Region>().as_ref() };
@@ -107,16 +107,16 @@ fn each_region(own: &Own, mut f: impl FnMut(&Region)) {
 fn reason(g: &G, sched: Option<&Sched>) -> Option<CancelScope> {
     // A plain thread is nobody's to cancel, whatever was meant for those who had the record before.
     if sched?.closing() {
-        let deadlocked = sched?.quiet.verdict().is_some();
+        let deadlocked = sched?.deadlocks.report().is_some();
         return Some(if deadlocked { CancelScope::Deadlock } else { CancelScope::Runtime });
     }
     // SAFETY: `pending`'s caller is the goroutine.
-    let own = unsafe { running_own(g) };
-    if own.asked.load(Relaxed) {
+    let owned = unsafe { running_owned(g) };
+    if owned.cancel_requested.load(Relaxed) {
         return Some(CancelScope::Goroutine);
     }
     let mut widest = None;
-    each_region(own, |region| {
+    each_region(owned, |region| {
         if region.told.load(Relaxed) {
             widest = Some(region.scope);
         }
@@ -128,10 +128,10 @@ fn reason(g: &G, sched: Option<&Sched>) -> Option<CancelScope> {
 /// whoever is in `run`.
 pub(crate) fn raise(g: &G, sched: Option<&Sched>, scope: CancelScope) -> ! {
     // SAFETY: callers pass the running G of their own thread, or the one borrowed for it.
-    let own = unsafe { running_own(g) };
+    let owned = unsafe { running_owned(g) };
     if scope == CancelScope::Deadlock
-        && own.root.get()
-        && let Some(report) = sched.and_then(|sched| sched.quiet.verdict())
+        && owned.root.get()
+        && let Some(report) = sched.and_then(|sched| sched.deadlocks.report())
     {
         panic!("{report}");
     }
@@ -140,19 +140,19 @@ pub(crate) fn raise(g: &G, sched: Option<&Sched>, scope: CancelScope) -> ! {
 }
 
 /// Calls `f` while `count` of the calling goroutine is one more.
-pub(crate) fn counted<R>(count: fn(&Own) -> &Cell<u32>, f: impl FnOnce() -> R) -> R {
-    struct Undo(NonNull<G>, fn(&Own) -> &Cell<u32>);
+pub(crate) fn counted<R>(count: fn(&GOwned) -> &Cell<u32>, f: impl FnOnce() -> R) -> R {
+    struct Undo(NonNull<G>, fn(&GOwned) -> &Cell<u32>);
     impl Drop for Undo {
         fn drop(&mut self) {
             // SAFETY: the record of a G that has not ended: it runs this.
             let g = unsafe { self.0.as_ref() };
             // SAFETY: it is the calling G's.
-            let count = self.1(unsafe { running_own(g) });
+            let count = self.1(unsafe { running_owned(g) });
             count.set(count.get() - 1);
         }
     }
     let g = current::with(|cx| {
-        let count = count(cx?.own()?);
+        let count = count(cx?.owned()?);
         count.set(count.get() + 1);
         cx?.g().map(NonNull::from)
     });
@@ -162,7 +162,7 @@ pub(crate) fn counted<R>(count: fn(&Own) -> &Cell<u32>, f: impl FnOnce() -> R) -
 
 /// Runs `f` so that no cancel ends its waits. A cancel stays pending.
 pub(crate) fn shielded<R>(f: impl FnOnce() -> R) -> R {
-    counted(|own| &own.shields, f)
+    counted(|owned| &owned.shields, f)
 }
 
 /// A part of a goroutine that a token cancels, or a time limit.
@@ -193,15 +193,15 @@ impl Region {
                 // SAFETY: the record of a G that has not ended: it runs this.
                 let g = unsafe { self.0.as_ref() };
                 // SAFETY: it is the calling G's.
-                let own = unsafe { running_own(g) };
-                own.regions.set(self.1.outer.get());
-                own.limit.set(self.2);
+                let owned = unsafe { running_owned(g) };
+                owned.regions.set(self.1.outer.get());
+                owned.limit.set(self.2);
             }
         }
         let g = current::with(|cx| {
-            let own = cx?.own()?;
-            self.outer.set(own.regions.replace(Some(NonNull::from(self).cast())));
-            let limit = own.limit.replace(own.limit.get().min(self.limit));
+            let owned = cx?.owned()?;
+            self.outer.set(owned.regions.replace(Some(NonNull::from(self).cast())));
+            let limit = owned.limit.replace(owned.limit.get().min(self.limit));
             Some((NonNull::from(cx?.g()?), limit))
         });
         let _leave = g.map(|(g, limit)| Leave(g, self, limit));

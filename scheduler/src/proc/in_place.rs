@@ -11,28 +11,29 @@
 
 use std::time::Instant;
 
-use gosched_runtime_sys::thread::{monotonic_ns, yield_thread};
+use gosched_runtime_sys::clock::monotonic_ns;
+use gosched_runtime_sys::thread::yield_thread;
 
-use crate::current::{self, Current};
-use crate::ds::parker::{Commit, Notify};
-use crate::g::{G, Kind};
-use crate::m::M;
-use crate::policy::Patience;
+use crate::ds::parker::{Claim, Commit};
+use crate::gmp::current::{self, Current};
+use crate::gmp::g::{G, Kind};
+use crate::gmp::m::M;
+use crate::policy::SpinBudget;
 use crate::proc::{cancel, wake};
 
 /// Waits until `g`, the calling G or the one borrowed for the calling thread, is notified or,
 /// unless `shielded`, cancelled; or until the deadline has passed. Looks out for that as long as
-/// `patience` says before it sleeps. May return early.
+/// `spin_budget` says before it sleeps. May return early.
 #[cold]
-pub(crate) fn wait(g: &G, shielded: bool, deadline: Option<Instant>, patience: Patience) {
+pub(crate) fn wait(g: &G, shielded: bool, deadline: Option<Instant>, spin_budget: SpinBudget) {
     // Who has a P gives it up at once, for whoever is to wake it may need it. A thread-backed G has
     // none, and what it lies on top of keeps its own for as long as it looks out.
     let had_p = kind_of_running(g) != Kind::ThreadBacked;
-    if !had_p && look_first(g, patience) {
+    if !had_p && look_first(g, spin_budget) {
         return;
     }
     rest(give_up_p);
-    if !had_p || !look_first(g, patience) {
+    if !had_p || !look_first(g, spin_budget) {
         sleep(g, shielded, deadline);
     }
     go_on();
@@ -40,36 +41,36 @@ pub(crate) fn wait(g: &G, shielded: bool, deadline: Option<Instant>, patience: P
 
 fn sleep(g: &G, shielded: bool, deadline: Option<Instant>) {
     // SAFETY: the calling G's own record, or the one borrowed for this wait.
-    let own = unsafe { crate::g::running_own(g) };
-    let home = own.home.get();
+    let owned = unsafe { crate::gmp::g::running_owned(g) };
+    let home = owned.home.get();
     current::with(|cx| {
         if let Some(cx) = cx {
             // Others read the home of a settled G: it is left alone.
             if home.is_none() {
-                own.home.set(Some(cx.m.as_home()));
+                owned.home.set(Some(cx.m.as_home()));
             }
         }
     });
-    own.in_place.set(true);
-    let seat = &M::of(own.home.get().expect("it has just been set")).seat;
+    owned.in_place.set(true);
+    let remote = &M::of(owned.home.get().expect("it has just been set")).remote;
     // Claimed is not enough: until the claimer gives the G back, `own` is its. After the deadline
     // the thread claims it for itself, unless somebody was faster.
-    if g.parker.commit(!shielded && cancel::may_end_waits(own)) == Commit::Parked
-        && !seat.sleep_until_resumed(deadline)
-        && g.parker.notify() == Notify::Left
+    if g.parker.commit(!shielded && cancel::may_end_waits(owned)) == Commit::Parked
+        && !remote.sleep_until_resumed(deadline)
+        && g.parker.notify() == Claim::Lost
     {
-        let _by_its_claimer = seat.sleep_until_resumed(None);
+        let _by_its_claimer = remote.sleep_until_resumed(None);
     }
     // SAFETY: as above.
-    own.in_place.set(unsafe { crate::g::running_kind(g) } == Kind::ThreadBacked);
+    owned.in_place.set(unsafe { crate::gmp::g::running_kind(g) } == Kind::ThreadBacked);
     if home.is_none() {
-        own.home.set(None);
+        owned.home.set(None);
     }
 }
 
 /// Looks for a while whether the wait is over before the thread goes to sleep.
-fn look_first(g: &G, patience: Patience) -> bool {
-    if patience.total_ns == 0 {
+fn look_first(g: &G, spin_budget: SpinBudget) -> bool {
+    if spin_budget.total_ns == 0 {
         return g.parker.notified();
     }
     let began = monotonic_ns();
@@ -78,10 +79,10 @@ fn look_first(g: &G, patience: Patience) -> bool {
             return true;
         }
         let waited = monotonic_ns().saturating_sub(began);
-        if waited >= patience.total_ns {
+        if waited >= spin_budget.total_ns {
             return false;
         }
-        if waited < patience.spin_ns {
+        if waited < spin_budget.spin_ns {
             std::hint::spin_loop();
         } else {
             yield_thread();
@@ -90,8 +91,8 @@ fn look_first(g: &G, patience: Patience) -> bool {
 }
 
 /// How long who waits in place looks out, here.
-pub(crate) fn patience() -> Patience {
-    current::with(|cx| cx.map_or(Patience::NONE, |cx| cx.sched().patience()))
+pub(crate) fn spin_budget() -> SpinBudget {
+    current::with(|cx| cx.map_or(SpinBudget::NONE, |cx| cx.sched().spin_budget()))
 }
 
 /// Calls `f` with each place of the thread, one per runtime that it is in, and for its M's G if
@@ -113,8 +114,8 @@ fn rest(release: fn(&Current)) {
         // The M of a thread-backed G has no P, no pulse, and never kept the time.
         if g.is_some() {
             release(cx);
-            cx.m.pulse.rests();
-            wake::keep_time(cx.sched());
+            cx.m.progress.block();
+            wake::ensure_timekeeper(cx.sched());
         }
     });
 }
@@ -125,27 +126,30 @@ fn rest(release: fn(&Current)) {
 fn go_on() {
     each_place(|cx, g| {
         let Some(g) = g else { return };
-        cx.m.pulse.goes_on(g);
-        let Ok(mut hand) = cx.enter() else { return };
-        if hand.p.is_none() {
-            hand.p = cx.sched().dispatch.try_take(&cx.m.seat, &cx.sched().idle);
+        cx.m.progress.unblock(g);
+        let Ok(mut inside) = cx.enter_with_p() else { return };
+        if inside.p.is_none() {
+            inside.p = cx.sched().dispatch.try_take(&cx.m.remote, &cx.sched().idle);
         }
     });
 }
 
 fn give_up_p(cx: &Current) {
-    let p = cx.enter().ok().and_then(|mut hand| hand.p.take());
+    let p = cx.enter_with_p().ok().and_then(|mut inside| inside.p.take());
     if let Some(p) = p {
-        cx.m.seat.without_p();
+        cx.m.remote.without_p();
         wake::hand_off_p(cx.sched(), p);
     }
 }
 
 /// The same if others have something to run with it.
 fn offer_p(cx: &Current) {
-    let p = cx.enter().ok().and_then(|mut hand| hand.p.take_if(|p| wake::has_use(cx.sched(), p)));
+    let p = cx
+        .enter_with_p()
+        .ok()
+        .and_then(|mut inside| inside.p.take_if(|p| wake::has_use(cx.sched(), p)));
     if let Some(p) = p {
-        cx.m.seat.without_p();
+        cx.m.remote.without_p();
         wake::hand_off_p(cx.sched(), p);
     }
 }
@@ -164,7 +168,7 @@ pub(crate) fn take_p_back() {
 /// A yield where no sibling may run: others get what its Ps have to run, and the core.
 #[cold]
 pub(crate) fn offer() {
-    let busy = current::with(|cx| cx.is_some_and(|cx| cx.m.is_busy()));
+    let busy = current::with(|cx| cx.is_some_and(|cx| cx.m.in_scheduler()));
     if busy {
         return yield_thread();
     }
@@ -176,5 +180,5 @@ pub(crate) fn offer() {
 /// What the running G of the calling thread is.
 pub(crate) fn kind_of_running(g: &G) -> Kind {
     // SAFETY: callers pass the running G of their own thread.
-    unsafe { crate::g::running_kind(g) }
+    unsafe { crate::gmp::g::running_kind(g) }
 }

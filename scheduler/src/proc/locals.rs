@@ -18,10 +18,10 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
-use gosched_runtime_sys::fatal::{Part, fatal};
+use gosched_runtime_sys::signal::fatal::{Part, fatal};
 
-use crate::current;
-use crate::g::{Cancelled, Local, Own};
+use crate::gmp::current;
+use crate::gmp::g::{Cancelled, GOwned, LocalValue};
 
 /// Calls `f` with the goroutine's value of the local at address `key`, made by `init` if there is
 /// none. `None`: the calling thread is no goroutine.
@@ -40,15 +40,15 @@ pub(crate) fn with<T: 'static, R>(
 
 /// The goroutine's value, if there is one; if there is a goroutine.
 fn find<T: 'static>(key: usize) -> Option<Option<NonNull<T>>> {
-    current::with(|cx| Some(listed(cx?.own()?, key)))
+    current::with(|cx| Some(listed(cx?.owned()?, key)))
 }
 
-fn listed<T: 'static>(own: &Own, key: usize) -> Option<NonNull<T>> {
-    let locals = own.locals.take();
+fn listed<T: 'static>(owned: &GOwned, key: usize) -> Option<NonNull<T>> {
+    let locals = owned.locals.take();
     // The type as well: two constants of different types may have one address.
     let local = locals.iter().find(|local| local.key == (key, TypeId::of::<T>()));
     let value = local.map(|local| local.value.cast::<T>());
-    own.locals.set(locals);
+    owned.locals.set(locals);
     value
 }
 
@@ -58,11 +58,11 @@ fn insert<T: 'static>(key: usize, value: Box<T>) -> Option<NonNull<T>> {
     let mut room = Vec::new();
     loop {
         let (found, wanted) = current::with(|cx| {
-            let own = cx?.own()?;
-            if let Some(other) = listed(own, key) {
+            let owned = cx?.owned()?;
+            if let Some(other) = listed(owned, key) {
                 return Some((Some(other), 0));
             }
-            let mut locals = own.locals.take();
+            let mut locals = owned.locals.take();
             if locals.capacity() == locals.len() && room.capacity() > locals.len() {
                 room.append(&mut locals);
                 mem::swap(&mut locals, &mut room);
@@ -70,8 +70,10 @@ fn insert<T: 'static>(key: usize, value: Box<T>) -> Option<NonNull<T>> {
             let wanted = locals.len() + 1;
             let fits = value.take_if(|_| locals.capacity() >= wanted);
             let place = fits.map(|value| NonNull::from(Box::leak(value)));
-            locals.extend(place.map(|place| Local { key: (key, TypeId::of::<T>()), value: place }));
-            own.locals.set(locals);
+            locals.extend(
+                place.map(|place| LocalValue { key: (key, TypeId::of::<T>()), value: place }),
+            );
+            owned.locals.set(locals);
             Some((place, wanted))
         })?;
         if found.is_some() {
@@ -88,16 +90,16 @@ fn insert<T: 'static>(key: usize, value: Box<T>) -> Option<NonNull<T>> {
 /// started has none.
 pub(crate) fn end(id: u64) {
     let count =
-        current::with(|cx| cx?.g().filter(|g| g.id() == id).and_then(|_| Some(len(cx?.own()?))));
+        current::with(|cx| cx?.g().filter(|g| g.id() == id).and_then(|_| Some(len(cx?.owned()?))));
     if let Some(count) = count.filter(|count| *count > 0) {
         drop_all(4 * count + 64);
     }
 }
 
-fn len(own: &Own) -> usize {
-    let locals = own.locals.take();
+fn len(owned: &GOwned) -> usize {
+    let locals = owned.locals.take();
     let len = locals.len();
-    own.locals.set(locals);
+    owned.locals.set(locals);
     len
 }
 
@@ -105,10 +107,10 @@ fn len(own: &Own) -> usize {
 fn drop_all(at_most: usize) {
     for _ in 0..at_most {
         let last = current::with(|cx| {
-            let own = cx?.own()?;
-            let mut locals = own.locals.take();
+            let owned = cx?.owned()?;
+            let mut locals = owned.locals.take();
             let last = locals.pop();
-            own.locals.set(locals);
+            owned.locals.set(locals);
             last
         });
         let Some(last) = last else { break };
@@ -125,5 +127,5 @@ fn drop_all(at_most: usize) {
         }
     }
     // What is left is leaked.
-    drop(current::with(|cx| Some(cx?.own()?.locals.take())));
+    drop(current::with(|cx| Some(cx?.owned()?.locals.take())));
 }

@@ -14,8 +14,8 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 
-use crate::current::{self, Current};
-use crate::g::{G, Kind};
+use crate::gmp::current::{self, Current};
+use crate::gmp::g::{G, Kind};
 use crate::proc::in_place::kind_of_running;
 
 /// While it lives, the goroutine that made it has its thread to itself. See [`lock_thread`].
@@ -97,6 +97,6 @@ impl Drop for ThreadLock {
 fn lockable(cx: &Current) -> Option<(&G, &Cell<u64>)> {
     let g = cx.g().filter(|g| kind_of_running(g) != Kind::ThreadBacked)?;
     // SAFETY: the calling thread runs it, or what it has called.
-    let own = unsafe { crate::g::running_own(g) };
-    Some((g, &own.locks))
+    let owned = unsafe { crate::gmp::g::running_owned(g) };
+    Some((g, &owned.locks))
 }

@@ -14,29 +14,53 @@
 //!                                 (steal)
 //! ```
 //!
-//! Below this module is state, here is what happens to it: [`wake`] makes Gs runnable and brings Ps
-//! to Ms, [`find`] looks for the next G, [`run`] is an M's loop, [`park`] is how a G waits,
-//! [`cancel`] why it gives up, [`timers`] how its time limit comes, [`in_place`] how its thread
-//! sleeps for it, [`lock_thread`] how it has that to itself, [`spawn`] how it begins, [`beside`]
-//! where, [`attach`] and [`start_m`] how a thread becomes an M, [`set_procs`] and [`surplus`] how
-//! Ps come and go, [`shutdown`] how all of it ends.
+//! State lies in [`gmp`](crate::gmp), decisions in [`policy`](crate::policy). A function may enter
+//! this room when it changes what several of G, M, P and the runtime are to each other. Begin with
+//! [`run`]: its head is the map of the scheduler. In the order of a goroutine's life:
+//!
+//! | module | what |
+//! |---|---|
+//! | [`attach`], [`start_m`] | a thread becomes an M; a thread is made for one |
+//! | [`spawn`], [`thread_backed`], [`colocate`] | a G is made: queued, with a thread, beside another G |
+//! | [`find`] | which G an M runs next |
+//! | [`run`], [`fast_rounds`], [`stop_m`], [`share_p`] | the loop; its short form; without work; with too much |
+//! | [`start`] | a G begins and ends |
+//! | [`park`], [`in_place`], [`switch`], [`yield_now`] | a G waits by a switch, or with its thread; it yields |
+//! | [`lock_thread`], [`locals`] | what a G has for itself: its thread, its values |
+//! | [`cancel`], [`timers`] | why a wait is given up: a cancel, a deadline |
+//! | [`target`], [`claimed`], [`wake`] | a waker claims a G and makes it runnable |
+//! | [`wake_sysmon`], [`sysmon`], [`report`] | what waits behind user code |
+//! | [`set_procs`], [`excess_p`] | the number of Ps changes |
+//! | [`check_dead`], [`shutdown`] | nothing runs any more; the runtime ends |
+//! | [`events`] | what the runtime says of that: events of `tracing`, or standard error |
 
 pub(crate) mod attach;
-pub(crate) mod beside;
 pub(crate) mod cancel;
+pub(crate) mod check_dead;
+pub(crate) mod claimed;
+pub(crate) mod colocate;
+pub(crate) mod events;
+pub(crate) mod excess_p;
+pub(crate) mod fast_rounds;
 pub(crate) mod find;
 pub(crate) mod in_place;
 pub(crate) mod locals;
 pub(crate) mod lock_thread;
 pub(crate) mod park;
-pub(crate) mod quick;
-pub(crate) mod quiet;
+pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod set_procs;
+pub(crate) mod share_p;
 pub(crate) mod shutdown;
 pub(crate) mod spawn;
+pub(crate) mod start;
 pub(crate) mod start_m;
-pub(crate) mod surplus;
+pub(crate) mod stop_m;
 pub(crate) mod switch;
+pub(crate) mod sysmon;
+pub(crate) mod target;
+pub(crate) mod thread_backed;
 pub(crate) mod timers;
 pub(crate) mod wake;
+pub(crate) mod wake_sysmon;
+pub(crate) mod yield_now;

@@ -8,35 +8,32 @@
 //!
 //! # Safety
 //!
-//! `Target` points to a G record that may be parked; waiters hand it out only while they wait (see
-//! `waiter`), and whoever claims the G from its parker owns it until it is runnable again.
-#![expect(unsafe_code, reason = "claims parked Gs, suspends the running one")]
+//! A wait parks the G that runs it, or the one borrowed for its thread, and nobody else.
+#![expect(unsafe_code, reason = "reads the running G's own part, suspends it")]
 
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::thread;
 use std::time::Instant;
 
+use gosched_runtime_sys::clock::monotonic_ns;
 use gosched_runtime_sys::clock::{to_instant, to_ns};
-use gosched_runtime_sys::thread::monotonic_ns;
 
-use crate::current::{self, Current};
-use crate::ds::parker::Notify;
 use crate::ds::timers::NEVER;
-use crate::g::{CancelScope, G, GSuspender, Kind, Switch};
-use crate::m::M;
-use crate::policy::Patience;
+use crate::gmp::current::{self, Current};
+use crate::gmp::g::{CancelScope, G, GSuspender, Kind, Switch};
+use crate::gmp::m::M;
+use crate::gmp::sched::Sched;
+use crate::gmp::thread_g::{self, Borrowed};
+use crate::gmp::wait_reason::WaitReason;
+use crate::policy::SpinBudget;
 use crate::proc::in_place::{self, kind_of_running};
+use crate::proc::target::Target;
 use crate::proc::timers::Armed;
-use crate::proc::{cancel, quick, switch};
-use crate::sched::Sched;
-use crate::thread_g::{self, Borrowed};
-use crate::why::Why;
+use crate::proc::{cancel, switch};
 
-mod claimed;
-mod plain;
+mod switch_only;
 
-pub(crate) use claimed::Wake;
-pub(crate) use plain::{Plain, PlainSwitch};
+pub(crate) use switch_only::{ParkSwitch, SwitchOnly};
 
 /// One wait of whoever calls: begun before its node can be seen, then parked as often as it takes.
 #[derive(Debug)]
@@ -49,98 +46,9 @@ pub(crate) struct Parking {
     _stand_in: Option<Borrowed>,
 }
 
-/// What a waker needs of a waiter.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Target {
-    g: NonNull<G>,
-    /// Null for a plain thread: no runtime is needed to wake it.
-    sched: *const Sched,
-}
-
-// SAFETY: the pointers are what is not `Send`; both are followed only while the waiter waits, by
-// whoever holds the lock of what it waits for.
-unsafe impl Send for Target {}
-
-impl Target {
-    /// The calling goroutine.
-    pub(crate) fn here() -> Option<Self> {
-        current::with(|cx| {
-            let cx = cx?;
-            Some(Self { g: cx.g()?.into(), sched: cx.sched() })
-        })
-    }
-
-    /// The M it has settled on, if it is in `sched`; none for one that has no M for good.
-    ///
-    /// # Safety
-    ///
-    /// The goroutine has begun, and does not end meanwhile; what it wrote before it began is seen.
-    pub(crate) unsafe fn settled_in(&self, sched: &Sched) -> Option<&'static M> {
-        if !ptr::eq(self.sched, sched) {
-            return None;
-        }
-        // SAFETY: this function's contract.
-        let g = unsafe { self.g.as_ref() };
-        // SAFETY: as above.
-        unsafe { g.settled_home() }.map(M::of)
-    }
-
-    /// Ends its wait for a reason that was written before. Under a lock that it takes before it
-    /// ends; runs no user code.
-    ///
-    /// # Safety
-    ///
-    /// The goroutine does not end meanwhile.
-    pub(crate) unsafe fn cancel(self) -> Wake {
-        // SAFETY: this function's contract; `sched` is the runtime it is in.
-        unsafe { cancel(self.g, self.sched) }
-    }
-
-    /// Asks it to end. Under a lock that it takes before it does; runs no user code.
-    ///
-    /// # Safety
-    ///
-    /// The goroutine has begun, and does not end meanwhile.
-    pub(crate) unsafe fn ask_to_end(self) -> Wake {
-        // SAFETY: this function's contract.
-        let g = unsafe { self.g.as_ref() };
-        // SAFETY: as above.
-        unsafe { g.ask_to_end() };
-        // SAFETY: as above.
-        unsafe { self.cancel() }
-    }
-
-    /// Ends the wait. Under the lock of what was waited for; runs no user code.
-    #[inline(always)]
-    pub(crate) fn notify(self) -> Wake {
-        // SAFETY: the waiter waits, so its G's record is there.
-        let parker = &unsafe { self.g.as_ref() }.parker;
-        match parker.notify() {
-            Notify::Left => Wake::NOBODY,
-            // SAFETY: the parker made this caller the owner.
-            Notify::Owner => unsafe { self.claimed() },
-        }
-    }
-}
-
-/// Wakes a G because it is cancelled, whose reason was written before; a wait that must not be
-/// given up goes on.
-///
-/// # Safety
-///
-/// `g` is a record of `sched` (or, `sched` being null, of a thread-backed G).
-pub(crate) unsafe fn cancel(g: NonNull<G>, sched: *const Sched) -> Wake {
-    // SAFETY: records outlive their runtime's use, and thread-backed ones everything.
-    match unsafe { g.as_ref() }.parker.cancel() {
-        Notify::Left => Wake::NOBODY,
-        // SAFETY: the parker made this caller the owner.
-        Notify::Owner => unsafe { Target { g, sched }.claimed() },
-    }
-}
-
 /// The M that the calling goroutine has settled on, if it has; it is the calling thread's for as
 /// long as the goroutine lives.
-pub(crate) fn settled_here() -> Option<&'static M> {
+pub(crate) fn current_home() -> Option<&'static M> {
     current::with(|cx| {
         let cx = cx?;
         (kind_of_running(cx.g()?) == Kind::Settled).then_some(cx.m)
@@ -156,9 +64,9 @@ impl Parking {
             let cx = cx?;
             let g = cx.g()?;
             g.parker.prepare();
-            g.waits_for(Why::Unsaid);
+            g.set_wait_reason(WaitReason::Unsaid);
             let target = Target { g: g.into(), sched: cx.sched() };
-            Some(Self { target, busy: cx.m.is_busy(), _stand_in: None })
+            Some(Self { target, busy: cx.m.in_scheduler(), _stand_in: None })
         })
     }
 
@@ -193,8 +101,8 @@ impl Parking {
 
     /// Says what for, to who looks at the goroutine from outside.
     #[inline(always)]
-    pub(crate) fn because(&self, why: Why) {
-        self.g().waits_for(why);
+    pub(crate) fn set_wait_reason(&self, why: WaitReason) {
+        self.g().set_wait_reason(why);
     }
 
     /// Waits until it is notified or cancelled. May return early; may be called again.
@@ -202,7 +110,7 @@ impl Parking {
     pub(crate) fn park(&self) {
         match cancel::limit(self.g()) {
             NEVER => self.park_as(Switch::Park),
-            limit => self.park_at_most(limit, in_place::patience),
+            limit => self.park_at_most(limit, in_place::spin_budget),
         }
     }
 
@@ -223,7 +131,7 @@ impl Parking {
                 self.g(),
                 panicking || switch == Switch::ParkShielded,
                 None,
-                in_place::patience(),
+                in_place::spin_budget(),
             ),
         }
     }
@@ -233,9 +141,8 @@ impl Parking {
     #[inline(always)]
     pub(crate) fn park_until(&self, deadline: Option<Instant>) {
         match deadline {
-            Some(deadline) => {
-                self.park_at_most(to_ns(deadline).min(cancel::limit(self.g())), in_place::patience)
-            }
+            Some(deadline) => self
+                .park_at_most(to_ns(deadline).min(cancel::limit(self.g())), in_place::spin_budget),
             None => self.park(),
         }
     }
@@ -243,10 +150,10 @@ impl Parking {
     /// As [`park_until`](Self::park_until), for who expects nobody to come before the deadline: a
     /// thread does not look out for anybody before it sleeps.
     pub(crate) fn sleep_until(&self, deadline: Instant) {
-        self.park_at_most(to_ns(deadline).min(cancel::limit(self.g())), || Patience::NONE);
+        self.park_at_most(to_ns(deadline).min(cancel::limit(self.g())), || SpinBudget::NONE);
     }
 
-    fn park_at_most(&self, at: u64, patience: impl FnOnce() -> Patience) {
+    fn park_at_most(&self, at: u64, spin_budget: impl FnOnce() -> SpinBudget) {
         if at <= monotonic_ns() {
             return;
         }
@@ -263,7 +170,7 @@ impl Parking {
                 armed.disarm();
             }
             // It may not switch; or there is no memory for a timer, and the thread can do without.
-            None => in_place::wait(self.g(), panicking, to_instant(at), patience()),
+            None => in_place::wait(self.g(), panicking, to_instant(at), spin_budget()),
         }
     }
 
@@ -299,13 +206,13 @@ impl Parking {
 
 /// How the running G suspends, if it may switch.
 #[inline(always)]
-fn suspender(g: &G, forbidden: bool) -> Option<GSuspender> {
+pub(crate) fn suspender(g: &G, forbidden: bool) -> Option<GSuspender> {
     // SAFETY: callers pass their own running G, or the record borrowed for their thread.
-    let own = unsafe { crate::g::running_own(g) };
-    if forbidden || own.pins.get() > 0 || own.locks.get() > 0 {
+    let owned = unsafe { crate::gmp::g::running_owned(g) };
+    if forbidden || owned.pins.get() > 0 || owned.locks.get() > 0 {
         return None;
     }
-    own.suspender.get()
+    owned.suspender.get()
 }
 
 /// Whether the thread may be left to others while its G waits for another thread: the G is settled,
@@ -313,7 +220,7 @@ fn suspender(g: &G, forbidden: bool) -> Option<GSuspender> {
 pub(crate) fn may_leave_thread(cx: &Current) -> bool {
     let Some(g) = cx.g() else { return false };
     kind_of_running(g) == Kind::Settled
-        && suspender(g, thread::panicking() || cx.m.is_busy()).is_some()
+        && suspender(g, thread::panicking() || cx.m.in_scheduler()).is_some()
 }
 
 /// Unwinds if the calling goroutine was cancelled and may unwind.
@@ -327,75 +234,10 @@ pub(crate) fn raise_if_cancelled() {
     });
 }
 
-/// Lets others run. Returns when the goroutine's turn has come again, at once if there is nobody.
-/// One that may not switch, [locked](crate::lock_thread) to its thread for one, offers others its P
-/// and its core.
-///
-/// On a plain thread this is `std::thread::yield_now`.
-///
-/// # Panics
-///
-/// Unwinds with [`Cancelled`](crate::Cancelled) if the goroutine was cancelled.
-pub fn yield_now() {
-    let suspends = current::with(|cx| {
-        let cx = cx?;
-        let g = cx.g()?;
-        if let Some(scope) = cancel::pending(g, Some(cx.sched())) {
-            cancel::raise(g, Some(cx.sched()), scope);
-        }
-        turn(cx, g)
-    });
-    yield_as(suspends);
-}
-
-#[cold]
-fn yield_turn() {
-    yield_as(current::with(|cx| cx.and_then(|cx| turn(cx, cx.g()?))));
-}
-
-/// What the running G's yield comes to, if it may switch.
-enum Turn {
-    /// It goes on at once.
-    Again,
-    Suspends(GSuspender, *const Sched),
-}
-
-#[inline(always)]
-fn turn(cx: &Current, g: &G) -> Option<Turn> {
-    let suspender = suspender(g, thread::panicking() || cx.m.is_busy())?;
-    if quick::comes_again(cx, g) {
-        return Some(Turn::Again);
-    }
-    Some(Turn::Suspends(suspender, cx.sched()))
-}
-
-#[inline(always)]
-fn yield_as(turn: Option<Turn>) {
-    match turn {
-        Some(Turn::Again) => {}
-        // SAFETY: it is the calling G's, on whose stack this runs.
-        Some(Turn::Suspends(suspender, sched)) => unsafe {
-            switch::suspend(sched, suspender, Switch::Yield);
-        },
-        None => in_place::offer(),
-    }
-}
-
-/// Lets others run if this goroutine has been asked to: its slice is over and somebody waits, or
-/// its P was taken. Every operation that may suspend begins with it, also where it then succeeds at
-/// once: a loop over such operations would otherwise keep its thread for ever.
-#[inline]
-pub(crate) fn give_turn() {
-    let urged = current::with(|cx| cx.is_some_and(|cx| cx.m.pulse.urged()));
-    if urged {
-        yield_turn();
-    }
-}
-
 /// Runs `f` with the current goroutine pinned: its waits put the thread to sleep instead of running
 /// siblings above the frames that are on its stack.
 pub(crate) fn pinned<R>(f: impl FnOnce() -> R) -> R {
-    cancel::counted(|own| &own.pins, f)
+    cancel::counted(|owned| &owned.pins, f)
 }
 
 #[cfg(test)]
@@ -405,7 +247,7 @@ mod tests {
 
     use super::*;
     use crate::ds::timers::NEVER;
-    use crate::{Mode, Runtime, chan, go};
+    use crate::{Mode, Runtime, chan, go, yield_now};
 
     fn parked_until(deadline: Option<Instant>) -> (bool, bool) {
         let parking = Parking::begin();
@@ -474,13 +316,13 @@ mod tests {
         let early = rt.run(|| {
             let theirs = ran.clone();
             let other = go(move || theirs.store(true, Relaxed));
-            let hand = current::with(|cx| cx.expect("inside").enter().expect("not busy yet"));
+            let inside = current::with(|cx| cx.expect("inside").enter().expect("not busy yet"));
             yield_now();
             let (tx, rx) = chan::bounded(0);
             let sender = thread::spawn(move || tx.send(7));
             assert_eq!(rx.recv(), Ok(7));
             let early = ran.load(Relaxed);
-            drop(hand);
+            drop(inside);
             sender.join().expect("no panic").expect("it was received");
             other.join().expect("no panic");
             early

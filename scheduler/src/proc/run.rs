@@ -1,55 +1,146 @@
 //! An M's loop: find a G, run it, do what it asked for when it gave the M back.
 //!
-//! The loop runs on the thread's own stack, with the table BUSY and the P in hand except while a G
-//! runs. No user code runs in between: closures, results and values are dropped on their G's stack,
-//! before its last switch.
+//! This essay is the map of the scheduler. It names each protocol and the side that each file is
+//! on. The proof of a protocol stands at the head of the file that is named with it.
+//!
+//! # The job
+//!
+//! There are `procs` Ps, which are rights to run. There are more Ms, which are threads. There are
+//! Gs, and most of them may run on one M only: on their *home*, the M that started them.
+//!
+//! Two things are wanted. No P is idle while a G could use it. No thread is woken for nothing: a
+//! wake-up between cores costs 57 us, a pair of switches 3 ns.
+//!
+//! # Why that is hard
+//!
+//! - Queues are spread over Ps, Ms and inboxes. So no fast path can ask "is there work?".
+//! - A settled G can use one M only. So it is not enough to wake any M.
+//! - User code may keep an M for ever, and nobody can stop it.
+//!
+//! # Kinds of work
+//!
+//! *Free* work is for any M: unstarted and migratory Gs. *Bound* work is for one M: settled Gs that
+//! have started. Two more things must not be missed: *time* (timers that are due), and what waits
+//! *behind* user code. Each of the four has a handshake, and all four have one shape: write mine,
+//! fence, read yours. Of two fences one comes first, and the read after the second fence sees the
+//! write before the first. So at least one side sees the other, and that side acts.
+//!
+//! ```text
+//! PUBLISH free work (wake)                   STOP: an M without work (stop_m)
+//!   1 push the G                               1 put the P among the idle ones, stop searching
+//!   2 fence                                    2 fence
+//!   3 a P idle, nobody searching?              3 look at every queue; if there is work,
+//!     then start one searcher                    take a P back and search on
+//!
+//! SEND bound work (wake)                     SLEEP (dispatch)
+//!   1 push the G to its home's inbox           1 status = ASLEEP, under the dispatch's lock
+//!   2 fence                                    2 fence
+//!   3 status is ASLEEP? then hand it an        3 inbox empty? if not, take the status back
+//!     idle P, or put it into the line          4 sleep on the note
+//!
+//! TIME (timers)                              KEEP (ds::timekeeper)
+//!   1 put the timer into a heap                1 before an M sleeps: fence
+//!   2 fence, when the M next sleeps            2 read the heaps, then the keeper's word:
+//!                                                rely on the keeper, or become the keeper
+//!
+//! LEAVE BEHIND user code (wake_sysmon)       OVERSEE (sysmon)
+//!   1 queue the G behind the running one       1 sysmon's word = ASLEEP
+//!   2 light fence                              2 heavy fence
+//!   3 sysmon's word is ASLEEP? then wake it    3 look at every M; sleep if nothing waits
+//! ```
+//!
+//! Two rules follow from PUBLISH and STOP. An M that finds work stops searching *before* it runs the
+//! G, and if it was the last searcher and free work is left, it publishes again from step 3
+//! ([`find::stop_searching`]). And an M whose P blocks with it hands the P off: to the head of the
+//! line, else to a sleeper, else to a new thread; else the P becomes idle, and the M publishes from
+//! step 3 ([`wake::hand_off_p`]).
+//!
+//! # Terms
+//!
+//! A *searching* M is counted in `ds::idle`; publishers rely on it. The first `procs` Ms are
+//! *resident*, the others are *spare*: they were made because goroutines kept resident Ms too long.
+//! *The line* is the queue of Ms that own ready Gs and have no P.
+//!
+//! # One round
+//!
+//! ```text
+//!   next_p   an M without a P gets one, or sleeps                            (stop_m)
+//!   next_g   the M's own Gs and its P's; else a search; else it stops        (find, stop_m)
+//!   run_g    start or resume the G; then fast rounds while nothing else is to be looked at
+//!   after_g  has the M to end? does the line wait? are there too many Ps?    (share_p)
+//! ```
+//!
+//! A fast round resumes the next G of the M's own queue and looks at nothing else
+//! ([`fast_rounds`]).
+//!
+//! A G gives its M back in four ways: it yields; it parks; it parks shielded from cancels; it ends.
+//! A G that parks has linked itself into a wait queue before the switch, so a waker may be faster
+//! than the switch. The loop commits on the G's park word after the switch. If the word refuses,
+//! somebody has notified the G meanwhile, and the loop resumes it at once.
+//!
+//! # Invariants
+//!
+//! The loop runs on the thread's own stack. While it runs, the thread is in the scheduler: it has
+//! the M's owned half and its P. No user code runs then: closures, results and values are dropped on
+//! their G's stack, before its last switch.
+//!
+//! # Rejected
+//!
+//! - One central queue: a lock on every `go`.
+//! - Handing a ready G together with a P to a woken thread: the waker is often out of work the next
+//!   moment, and a release that hands over is a convoy.
+//! - One wake-up for each piece of work: many cores are woken for one G.
+//! - Go's two counters for idle Ps and searchers: a pair that is read is no pair. Here they are one
+//!   word.
+//! - Stealing settled Gs that have started: what they hold is bound to their thread.
+//! - Time-outs that catch a missed wake-up: an idle process must not wake.
+//!
+//! This does not promise fairness between goroutines of one thread that never suspend (sysmon's
+//! affair), nor any order between Ms.
+//!
+//! // GO: proc.go schedule, execute, mstart
 //!
 //! # Safety
 //!
-//! A settled G is resumed by the M that started it, a migratory one by any: who made it promised
-//! that it may (`Mode::migratory`, `go_migratory`).
+//! A settled G is resumed by the M that started it. A migratory G is resumed by any M: its maker
+//! promised that it may (`Mode::migratory`, `go_migratory`).
 #![expect(unsafe_code, reason = "resumes contexts")]
 
-use std::cell::Cell;
 use std::mem;
 use std::ptr::NonNull;
-use std::time::Instant;
 
-use gosched_runtime_sys::fatal::{Part, fatal};
-use gosched_runtime_sys::note::Note;
-use gosched_runtime_sys::thread::monotonic_ns;
+use gosched_runtime_sys::signal::fatal::{Part, fatal};
 
-use crate::crowd::Admission;
-use crate::current::{Current, Entered};
-use crate::dispatch::{Given, Slept, Waited};
 use crate::ds::parker::Commit;
 use crate::ds::timers::NEVER;
-use crate::g::{G, Kind, Runnable, Switch};
-use crate::m::M;
-use crate::p::P;
-use crate::policy::{self, Turn};
+use crate::gmp::admission::Admission;
+use crate::gmp::current::{Current, InsideWithP};
+use crate::gmp::dispatch::{NextP, WaitedForP};
+use crate::gmp::g::{G, Kind, Runnable, Switch};
+use crate::gmp::m::M;
+use crate::gmp::p::P;
+use crate::gmp::sched::Sched;
+use crate::policy;
 use crate::proc::find::{self, Wants};
-use crate::proc::start_m::{self, reap, tell_deadline, tell_sysmon};
-use crate::proc::{attach, cancel, quick, quiet, spawn, surplus, timers, wake};
-use crate::sched::Sched;
+use crate::proc::share_p::{drop_excess_p, give_way, hand_p_to_resident, leave_runtime};
+use crate::proc::start_m::{self, reap};
+use crate::proc::stop_m::{look_again, stop_m, wait_for_p};
+use crate::proc::wake_sysmon::{wake_sysmon, wake_sysmon_for_deadline};
+use crate::proc::{attach, cancel, fast_rounds, start, timers, wake};
 
 /// The life of a thread made for an M.
 pub(crate) fn m_main(sched: &Sched, m: &'static M) {
     let cx = Current::new(m);
     attach::attached(&cx, sched, || {
-        match m.seat.take_handed() {
-            Some(given) => run(&cx, Some(given), None),
-            // It was made to be there when a P is taken from where it is.
-            None => {
-                match sched
-                    .dispatch
-                    .wait_enlisted(&&m.seat, &sched.idle, |note| timers::sleep(sched, note, None))
-                {
-                    Waited::Given(given) => run(&cx, Some(given), None),
-                    Waited::Retry | Waited::Expired => run(&cx, None, None),
-                    Waited::Closed => {}
-                }
-            }
+        if let Some(given) = m.remote.take_next_p() {
+            return run(&cx, Some(given), None);
+        }
+        // Sysmon made this M to have somebody for a P that it is about to revoke.
+        let sleep = |note: &_| timers::sleep(sched, note, None);
+        match sched.dispatch.wait_enlisted(&&m.remote, &sched.idle, sleep) {
+            WaitedForP::Got(given) => run(&cx, Some(given), None),
+            WaitedForP::Retry | WaitedForP::Expired => run(&cx, None, None),
+            WaitedForP::Closed => {}
         }
     });
     sched.remove_m(m);
@@ -57,306 +148,187 @@ pub(crate) fn m_main(sched: &Sched, m: &'static M) {
 }
 
 /// What a thread that lends itself to the runtime (`Runtime::run`) waits for.
-pub(crate) struct Lent {
-    /// Its own G: the thread leaves when that and all settled Gs on it have ended.
+pub(crate) struct LentThread {
+    /// The thread's own G. The thread leaves when this G and all Gs settled on the thread have
+    /// ended.
     pub(crate) root: NonNull<G>,
 }
 
-/// The loop. Returns when the runtime has ended, or when a lent thread may leave.
-pub(crate) fn run(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
-    let unwinds = Unwinds;
-    run_until_left(cx, given, lent);
+/// Runs the loop. Returns when the runtime has ended, or when a lent thread may leave.
+pub(crate) fn run(cx: &Current, given: Option<NextP<P>>, lent: Option<LentThread>) {
+    let unwinds = AbortOnUnwind;
+    cx.m.progress.reset();
+    let searching = given.as_ref().is_some_and(|given| given.searching);
+    let mut inside = enter(cx);
+    inside.p = given.map(|given| given.p);
+    Loop { cx, lent, searching, leaving: false, slept: false }.rounds(inside);
     mem::forget(unwinds);
 }
 
 /// Ends the process if the loop unwinds: its Gs, on whose stacks others may rely, could not go on.
-struct Unwinds;
+struct AbortOnUnwind;
 
-impl Drop for Unwinds {
+impl Drop for AbortOnUnwind {
     fn drop(&mut self) {
         fatal(&[Part::Text("gosched: the scheduler's loop panicked\n")]);
     }
 }
 
-fn run_until_left(cx: &Current, given: Option<Given<P>>, lent: Option<Lent>) {
-    cx.m.pulse.begin();
-    let mut hand = enter(cx);
-    let mut searching = given.as_ref().is_some_and(|given| given.searching);
-    hand.p = given.map(|given| given.p);
-    // From here on it starts nothing new, and ends when its settled Gs have ended.
-    let mut leaves = false;
-    let mut rested = false;
-    loop {
-        // Who came to settle beside one that has ended is here, and settles here.
-        if leaves && cx.m.settled() == 0 && !hand.local().has_settled() && cx.m.inbox.is_empty() {
-            return let_go(cx, hand);
-        }
-        let wants = Wants { start: !leaves };
-        if hand.local().admission != Admission::Free {
-            give_permit_back(cx, &mut hand);
-        }
-        if hand.p.is_none() {
-            match get_p(cx, &mut hand, wants) {
-                Waited::Given(given) => {
-                    (hand.p, searching) = (Some(given.p), given.searching);
-                    rested = true;
-                    hand.local().begin_with_woken();
-                }
-                Waited::Retry => {
-                    searching = look_again(cx, &mut hand, wants);
-                    rested = true;
-                    continue;
-                }
-                Waited::Expired if cx.sched().dismiss(cx.m) => return wake::keep_time(cx.sched()),
-                Waited::Expired => continue,
-                Waited::Closed => return,
+/// Puts the thread into the scheduler, with the M's P if it has one.
+fn enter(cx: &Current) -> InsideWithP {
+    cx.enter_with_p().expect("the loop is not inside itself")
+}
+
+/// What the loop knows between two rounds.
+struct Loop<'a> {
+    cx: &'a Current,
+    lent: Option<LentThread>,
+    /// The M counts as searching: publishers rely on it.
+    searching: bool,
+    /// The M starts nothing new, and ends with its last settled G.
+    leaving: bool,
+    /// The M has slept since it last ran a G, and may have been the timekeeper.
+    slept: bool,
+}
+
+/// What an M without a P comes to.
+enum NextRound {
+    /// It has a P.
+    Run,
+    /// It has none, and looks again at what there is.
+    Again,
+    /// The runtime has ended, or does not need this M.
+    End,
+}
+
+impl Loop<'_> {
+    fn rounds(&mut self, mut inside: InsideWithP) {
+        loop {
+            if self.leaving && self.owns_nothing(&mut inside) {
+                return leave_runtime(self.cx, inside);
             }
-        }
-        let found = match find::local(cx, &mut hand, wants) {
-            Some(g) => Some(g),
-            None if find::leaves_work(cx) => None,
-            None => {
-                let limit = policy::search_limit(cx.sched().procs());
-                searching = searching || (wants.start && cx.sched().idle.start_search(limit));
-                if searching {
-                    find::search(cx, &mut hand, wants)
-                } else {
-                    find::await_mail(cx, &mut hand)
+            if inside.owned().admission != Admission::Free {
+                give_permit_back(self.cx, &mut inside);
+            }
+            if inside.p.is_none() {
+                match self.next_p(&mut inside) {
+                    NextRound::Run => {}
+                    NextRound::Again => continue,
+                    NextRound::End => return,
                 }
             }
-        };
-        let Some(g) = found else {
-            searching = if find::leaves_work(cx) {
-                relieve(cx, &mut hand, searching)
-            } else {
-                retire(cx, &mut hand, searching, wants)
+            let Some(g) = self.next_g(&mut inside) else {
+                self.lose_p(&mut inside);
+                continue;
             };
-            continue;
+            let outcome;
+            (inside, outcome) = run_g(self.cx, inside, g);
+            self.after_g(&mut inside, outcome);
+        }
+    }
+
+    fn wants(&self) -> Wants {
+        Wants { start: !self.leaving }
+    }
+
+    /// True if no G is settled on this M. A G that was sent to settle beside one that has ended lies
+    /// in a queue here, and will settle here.
+    fn owns_nothing(&self, inside: &mut InsideWithP) -> bool {
+        let m = self.cx.m;
+        m.settled() == 0 && !inside.owned().has_settled() && m.inbox.is_empty()
+    }
+
+    fn next_p(&mut self, inside: &mut InsideWithP) -> NextRound {
+        match wait_for_p(self.cx, inside, self.wants()) {
+            WaitedForP::Got(given) => {
+                (inside.p, self.searching) = (Some(given.p), given.searching);
+                self.slept = true;
+                inside.owned().begin_with_woken();
+                NextRound::Run
+            }
+            WaitedForP::Retry => {
+                self.searching = look_again(self.cx, inside, self.wants());
+                self.slept = true;
+                NextRound::Again
+            }
+            WaitedForP::Expired if self.cx.sched().try_remove_idle_m(self.cx.m) => {
+                wake::ensure_timekeeper(self.cx.sched());
+                NextRound::End
+            }
+            WaitedForP::Expired => NextRound::Again,
+            WaitedForP::Closed => NextRound::End,
+        }
+    }
+
+    /// The G to run next. When it is returned, the M has stopped searching.
+    #[inline(always)]
+    fn next_g(&mut self, inside: &mut InsideWithP) -> Option<Runnable> {
+        let g = match find::take_local(self.cx, inside, self.wants()) {
+            Some(g) => g,
+            None if find::leaves_work_to_resident(self.cx) => return None,
+            None => self.search(inside)?,
         };
-        if mem::take(&mut searching) {
-            find::found_while_searching(cx, &mut hand);
+        if mem::take(&mut self.searching) {
+            find::stop_searching(self.cx, inside);
         }
-        if mem::take(&mut rested) {
-            keeps_no_time(cx.sched());
+        if mem::take(&mut self.slept) {
+            // If the G does not give the M back, the deadlines are sysmon's. What was due has been
+            // fired.
+            wake_sysmon_for_deadline(self.cx.sched(), self.cx.sched().first_timer());
         }
-        let outcome;
-        (hand, outcome) = execute(cx, hand, g);
+        Some(g)
+    }
+
+    fn search(&mut self, inside: &mut InsideWithP) -> Option<Runnable> {
+        let (cx, wants) = (self.cx, self.wants());
+        let limit = policy::search_limit(cx.sched().procs());
+        self.searching = self.searching || (wants.start && cx.sched().idle.start_search(limit));
+        if self.searching { find::search(cx, inside, wants) } else { find::await_inbox(cx, inside) }
+    }
+
+    /// The M found nothing to run.
+    fn lose_p(&mut self, inside: &mut InsideWithP) {
+        self.searching = if find::leaves_work_to_resident(self.cx) {
+            hand_p_to_resident(self.cx, inside, self.searching);
+            false
+        } else {
+            stop_m(self.cx, inside, self.searching, self.wants())
+        };
+    }
+
+    #[inline(always)]
+    fn after_g(&mut self, inside: &mut InsideWithP, outcome: Ran) {
         if let Ran::Ended { g, locked } = outcome {
-            let is_root = lent.as_ref().is_some_and(|lent| lent.root == g);
-            // A thread that lent itself is not the runtime's to end.
-            leaves |= is_root || (locked && lent.is_none() && retire_thread(cx));
+            let is_root = self.lent.as_ref().is_some_and(|lent| lent.root == g);
+            // A lent thread is not the runtime's to end.
+            self.leaving |= is_root || (locked && self.lent.is_none() && replace_m(self.cx));
         }
-        if cx.sched().dispatch.line_len() > 0 {
-            give_way(cx, &mut hand);
+        if self.cx.sched().dispatch.line_len() > 0 {
+            give_way(self.cx, inside);
         }
-        if cx.sched().dispatch.excess() > 0 {
-            shed(cx, &mut hand);
+        if self.cx.sched().dispatch.excess() > 0 {
+            drop_excess_p(self.cx, inside);
         }
     }
 }
 
-/// An M is about to run a goroutine that slept until now, and may have kept the time for all: if it
-/// does not come back, that is sysmon's affair. What was due has been fired.
-#[inline]
-fn keeps_no_time(sched: &Sched) {
-    tell_deadline(sched, sched.first_timer());
-}
-
-fn enter(cx: &Current) -> Entered {
-    cx.enter().expect("the loop is not inside itself")
-}
-
-/// What was started by permit has given the M back.
+/// Gives the permit back under which the last G was started: that G has given its M back.
 #[cold]
-fn give_permit_back(cx: &Current, hand: &mut Entered) {
-    let admission = mem::replace(&mut hand.local().admission, Admission::Free);
-    if cx.sched().crowd.give_back(admission) && cx.sched().has_free_work() {
-        wake::submit(cx.sched());
+fn give_permit_back(cx: &Current, inside: &mut InsideWithP) {
+    let admission = mem::replace(&mut inside.owned().admission, Admission::Free);
+    if cx.sched().start_gate.give_back(admission) && cx.sched().has_free_work() {
+        wake::wake_p(cx.sched());
     }
 }
 
-/// An M without a P: it waits for its turn if it owns something ready, else it sleeps. One that was
-/// made to help out, and owns nothing, does so for a while only.
+/// Has another M stand in for this one, whose thread is to end once nothing is settled on it.
+/// False if no M could be made.
 #[cold]
-fn get_p(cx: &Current, hand: &mut Entered, wants: Wants) -> Waited<P> {
-    let (m, sched) = (cx.m, cx.sched());
-    let local = hand.local();
-    local.turn = None;
-    let seat = &&m.seat;
-    m.pulse.waits_with(local.settled_ready());
-    if local.has_settled() || !m.inbox.is_empty() {
-        let returns = m.seat.is_home();
-        let p = sched
-            .dispatch
-            .join_line(seat, &sched.idle, monotonic_ns(), returns)
-            .unwrap_or_else(|| {
-                tell_sysmon(sched);
-                sched.dispatch.wait_for_turn(seat, &sched.idle)
-            });
-        return Waited::Given(Given { p, searching: false });
-    }
-    let woken_after = Cell::new(None);
-    let sleep = |note: &Note| {
-        // Asked each time: it may have ceased to be a home M.
-        let lingers = !m.seat.is_home() && m.settled() == 0 && sched.has_surplus();
-        let began = monotonic_ns();
-        let slept = timers::sleep(sched, note, lingers.then(|| Instant::now() + policy::LINGER));
-        if slept == Slept::Woken {
-            woken_after.set(Some(monotonic_ns() - began));
-        }
-        slept
-    };
-    let to_do = || !m.inbox.is_empty() || quiet::found(sched);
-    let waited = sched.dispatch.sleep(seat, &sched.idle, wants.start, to_do, sleep);
-    let woken_after = woken_after.get().filter(|_| !m.was_brought_by_time());
-    let searches = matches!(&waited, Waited::Given(given) if given.searching);
-    local.woken_after = woken_after.filter(|_| searches);
-    if let Some(ns) = woken_after.filter(|_| !searches) {
-        local.thrift.woken_after(ns);
-    }
-    waited
-}
-
-/// A home M has come back: its P is for it, and this M goes on with what it owns, when that is
-/// ready again.
-#[cold]
-fn relieve(cx: &Current, hand: &mut Entered, searching: bool) -> bool {
-    let sched = cx.sched();
-    let p = hand.p.take().expect("only an M with a P looks for work");
-    cx.m.seat.without_p();
-    wake::hand_off_p(sched, p);
-    if searching && sched.idle.stop_search() {
-        wake::submit_if_any(sched);
-    }
-    false
-}
-
-/// There are more Ps than are asked for: this M's goes, unless others were faster.
-#[cold]
-fn shed(cx: &Current, hand: &mut Entered) {
-    let Some(p) = hand.p.take() else { return };
-    hand.p = surplus::retire(cx.sched(), p);
-    if hand.p.is_none() {
-        cx.m.seat.without_p();
-    }
-    // What the P had is for all now; and its M lets go of it without having looked at everything.
-    wake::submit_if_any(cx.sched());
-}
-
-/// An M found nothing: its P becomes idle, and it looks once more before it sleeps. True: it has a
-/// P again and searches.
-#[cold]
-fn retire(cx: &Current, hand: &mut Entered, searching: bool, wants: Wants) -> bool {
-    let sched = cx.sched();
-    let mut p = hand.p.take().expect("only an M with a P looks for work");
-    p.stacks.tidy();
-    sched.stacks.tidy(monotonic_ns());
-    sched.dispatch.release(p, &cx.m.seat, &sched.idle, sched.line_now());
-    surplus::shrink(sched);
-    if searching {
-        let _it_looks_anyway = sched.idle.stop_search();
-    }
-    // If it was the last, `release` or `stop_search` fenced after it counted: who published before
-    // is seen here, who publishes later sees an idle P and nobody searching. If it was not, it
-    // looks all the same: it has the time.
-    look_again(cx, hand, wants)
-}
-
-/// The last look of an M without a P before it sleeps. True: it has one again, and searches.
-fn look_again(cx: &Current, hand: &mut Entered, wants: Wants) -> bool {
-    let sched = cx.sched();
-    let due = timers::any_due(sched);
-    if due {
-        sched.stacks.tidy(monotonic_ns());
-    }
-    if !due && !find::missed_something(cx) {
-        return false;
-    }
-    if !wants.start {
-        timers::fire_all(sched);
-        // It may not take what it saw, which may be what its own P was left with; whoever is idle
-        // shall.
-        wake::submit(sched);
-        return false;
-    }
-    hand.p = sched.dispatch.try_take(&cx.m.seat, &sched.idle);
-    if due && hand.p.is_none() {
-        // All Ps are with others: they get the Gs, or this M stands in the line for its own.
-        timers::fire_all(sched);
-    }
-    // It searches, for timers as well. Everybody who published while this M searched relied on it,
-    // however many pieces those are: it searches on, so that it brings the next M when it finds one
-    // of them.
-    hand.p.is_some() && sched.idle.start_search(usize::MAX)
-}
-
-/// A lent thread leaves: its P goes to whoever has work for it.
-fn let_go(cx: &Current, mut hand: Entered) {
-    let p = hand.p.take();
-    cx.m.seat.without_p();
-    drop(hand);
-    if let Some(p) = p {
-        wake::hand_off_p(cx.sched(), p);
-    }
-    wake::keep_time(cx.sched());
-}
-
-/// While others stand in the line, an M with ready work lets them have its P after its share of
-/// time; one that only helps out, as soon as a home M is back.
-#[cold]
-fn give_way(cx: &Current, hand: &mut Entered) {
-    let (m, sched) = (cx.m, cx.sched());
-    let (local, p) = hand.split();
-    let relieved = !m.seat.is_home() && sched.dispatch.returning() > 0;
-    if (!Turn::wants_clock(local.turn, local.tick) && !relieved) || p.is_none() {
-        return;
-    }
-    let now = monotonic_ns();
-    let turn = Turn::after(local.turn, local.tick, now);
-    local.turn = Some(turn);
-    if !turn.is_over() && !relieved {
-        return;
-    }
-    local.turn = None;
-    let ready = local.has_settled() || !m.inbox.is_empty();
-    let p = hand.p.take().expect("just looked");
-    if !ready {
-        // Nothing that only this M can run: it may as well look again as somebody without a P.
-        m.seat.without_p();
-        return wake::hand_off_p(sched, p);
-    }
-    match sched.dispatch.give_way(p, &&m.seat, now) {
-        Ok(()) => {
-            sched.counts.hand_over();
-            tell_sysmon(sched);
-            hand.p = Some(sched.dispatch.wait_for_turn(&&m.seat, &sched.idle));
-        }
-        Err(p) => hand.p = Some(p),
-    }
-}
-
-/// Shows what this M is about to run, and has sysmon look if something waits behind it.
-#[inline(always)]
-fn announce(cx: &Current, hand: &mut Entered, g: &Runnable) {
-    let (local, p) = hand.split();
-    let (settled, queued) = (local.settled_ready(), p.as_ref().map_or(0, |p| p.queued()));
-    cx.m.pulse.switches_to(g.g(), local.inherits(), settled as u32, queued as u32);
-    if settled + queued > 0 {
-        tell_sysmon(cx.sched());
-    }
-    let first = p.as_ref().map_or(NEVER, |p| p.shared.timers.first());
-    if first != NEVER {
-        tell_deadline(cx.sched(), first);
-    }
-}
-
-/// The thread is to end, once nothing is settled on it. False: nobody could stand in for it.
-#[cold]
-fn retire_thread(cx: &Current) -> bool {
+fn replace_m(cx: &Current) -> bool {
     let replaced = start_m::replace(cx.sched(), cx.m);
     if !replaced {
-        // The one that could not be made may have been handed a P meanwhile.
-        wake::submit_if_any(cx.sched());
+        // The M that could not be made may have been handed a P meanwhile.
+        wake::wake_p_if_work(cx.sched());
     }
     replaced
 }
@@ -364,86 +336,102 @@ fn retire_thread(cx: &Current) -> bool {
 /// How the last of the Gs that ran gave the M back.
 enum Ran {
     Suspended,
-    /// The record is somebody else's by now. `locked`: what it left to its thread is for nobody
-    /// else, which is to end.
+    /// The G has ended, and its record may be another goroutine's by now. `locked`: the goroutine
+    /// ended locked to its thread, so the thread is to end, too.
     Ended {
         g: NonNull<G>,
         locked: bool,
     },
 }
 
-/// Runs a G until it gives the M back, and the Gs of the quick rounds that follow. The P may be
-/// gone by then.
+/// Runs a G until it gives the M back, and then the Gs of the fast rounds that follow. The P may
+/// have been revoked by then.
 #[inline]
-fn execute(cx: &Current, mut hand: Entered, mut g: Runnable) -> (Entered, Ran) {
+fn run_g(cx: &Current, mut inside: InsideWithP, mut g: Runnable) -> (InsideWithP, Ran) {
     if !g.has_begun()
-        && let Err(error) = spawn::start(cx, &mut hand, &mut g)
+        && let Err(error) = start::start(cx, &mut inside, &mut g)
     {
-        drop(hand);
+        drop(inside);
         let record = g.as_raw();
-        spawn::abandon(cx, g, error);
+        start::abandon(cx, g, error);
         return (enter(cx), Ran::Ended { g: record, locked: false });
     }
-    announce(cx, &mut hand, &g);
-    quick::grant(&mut hand);
-    drop(hand);
+    announce(cx, &mut inside, &g);
+    fast_rounds::allow(&mut inside);
+    drop(inside);
     loop {
         let switch = resume(cx, &mut g);
-        let mut hand = cx.take_local().expect("the loop is not inside itself");
+        let mut inside = cx.enter().expect("the loop is not inside itself");
         match switch {
             None => {
-                let (mut hand, record) = (hand.enter(), g.as_raw());
-                let locked = spawn::finish(cx, &mut hand, g);
-                return (hand, Ran::Ended { g: record, locked });
+                let (mut inside, record) = (inside.acquire_p(), g.as_raw());
+                let locked = start::finish(cx, &mut inside, g);
+                return (inside, Ran::Ended { g: record, locked });
             }
-            Some(Switch::Yield) if hand.local().quick > 0 && g.kind() == Kind::Settled => {
-                hand.local().queue.push_back(g);
+            Some(Switch::Yield)
+                if inside.owned().fast_rounds_left > 0 && g.kind() == Kind::Settled =>
+            {
+                inside.owned().queue.push_back(g);
             }
             Some(Switch::Yield) => {
-                let mut hand = hand.enter();
-                queue_yielded(cx, &mut hand, g);
-                return (hand, Ran::Suspended);
+                let mut inside = inside.acquire_p();
+                queue_yielded(cx, &mut inside, g);
+                return (inside, Ran::Suspended);
             }
-            // A panicking thread's wait, which a cancel must not end either, does not switch and
-            // does not come here.
+            // The wait of a panicking thread, which a cancel must not end either, does not switch.
             Some(switch) => {
-                match g.g().parker.commit(cancel::may_end_waits(g.own()) && switch == Switch::Park)
-                {
-                    // GONE: from here on the G belongs to whoever claims it.
+                let cancellable = cancel::may_end_waits(g.owned()) && switch == Switch::Park;
+                match g.g().parker.commit(cancellable) {
+                    // GONE: from here on the G belongs to its claimer.
                     Commit::Parked => _ = g.into_raw(),
-                    // Woken before it was switched out: it goes on.
+                    // It was notified before the switch was complete: it goes on.
                     Commit::Refused => continue,
                 }
             }
         }
-        match quick::next(cx, &mut hand) {
+        match fast_rounds::next(cx, &mut inside) {
             Some(next) => g = next,
-            None => return (hand.enter(), Ran::Suspended),
+            None => return (inside.acquire_p(), Ran::Suspended),
         }
     }
 }
 
-/// Lets `g` run until it gives the M back: none if it has ended.
+/// Shows what this M is about to run, and wakes sysmon if something waits behind that G.
+#[inline(always)]
+fn announce(cx: &Current, inside: &mut InsideWithP, g: &Runnable) {
+    let (owned, p) = inside.split();
+    let (settled, queued) = (owned.settled_ready(), p.as_ref().map_or(0, |p| p.queued()));
+    cx.m.progress.switch_in(g.g(), owned.inherits_slice(), settled as u32, queued as u32);
+    if settled + queued > 0 {
+        wake_sysmon(cx.sched());
+    }
+    let first = p.as_ref().map_or(NEVER, |p| p.shared.timers.first());
+    if first != NEVER {
+        wake_sysmon_for_deadline(cx.sched(), first);
+    }
+}
+
+/// Resumes `g` until it gives the M back. Returns why, or `None` if it has ended.
 #[inline(always)]
 fn resume(cx: &Current, g: &mut Runnable) -> Option<Switch> {
     cx.set_g(Some(g.g()));
     let context = g.context().as_mut().expect("it has started");
-    // SAFETY: see the module's head: settled Gs are only ever queued on the M that started them.
+    // SAFETY: see the file's head: settled Gs are only ever queued on the M that started them.
     let switch = unsafe { context.resume(cx.as_resumed()) };
     cx.set_g(None);
-    cx.m.pulse.switched_back();
+    cx.m.progress.switch_out();
     switch
 }
 
-/// A G that can go on queues up behind the others.
+/// Queues a G that yielded behind the others.
 #[inline]
-fn queue_yielded(cx: &Current, hand: &mut Entered, g: Runnable) {
-    match (g.kind(), hand.p.as_ref()) {
-        (Kind::Settled, _) => hand.local().queue.push_back(g),
+fn queue_yielded(cx: &Current, inside: &mut InsideWithP, g: Runnable) {
+    match (g.kind(), inside.p.as_ref()) {
+        (Kind::Settled, _) => inside.owned().queue.push_back(g),
         (_, Some(p)) => p.push_migratory(g),
         (_, None) => {
-            cx.sched().push_woken(g);
-            wake::submit(cx.sched());
+            cx.sched().push_migratory(g);
+            wake::wake_p(cx.sched());
         }
     }
 }

@@ -15,9 +15,9 @@ use std::mem;
 use std::sync::atomic::{Ordering::SeqCst, fence};
 use std::time::{Duration, Instant};
 
-use crate::proc::park;
-use crate::sched::Sched;
-use crate::thread_g;
+use crate::gmp::sched::Sched;
+use crate::gmp::thread_g;
+use crate::proc::target;
 
 /// From here on nothing new starts in `sched`, and everything that waits in it is woken to unwind.
 pub(crate) fn cancel_all(sched: &Sched) {
@@ -28,13 +28,13 @@ pub(crate) fn cancel_all(sched: &Sched) {
     fence(SeqCst);
     sched.slab.each(|g| {
         // SAFETY: a record of this runtime.
-        let wake = unsafe { park::cancel(g, sched) };
+        let wake = unsafe { target::cancel(g, sched) };
         wake.now();
     });
-    for entered in thread_g::entered_in(sched) {
+    for entered in thread_g::registered_in(sched) {
         // SAFETY: a thread-backed G's record, which is never freed; it needs no runtime to be
         // woken.
-        let wake = unsafe { park::cancel(entered.g().into(), sched) };
+        let wake = unsafe { target::cancel(entered.g().into(), sched) };
         wake.now();
     }
 }
@@ -44,13 +44,13 @@ pub(crate) fn cancel_all(sched: &Sched) {
 pub(crate) fn shut_down(sched: &Sched, grace: Duration) -> Result<(), (u64, usize)> {
     cancel_all(sched);
     drained(sched, grace)?;
-    sched.watch.close();
+    sched.sysmon_note.close();
     sched.dispatch.close();
     sched.threads.close();
     sched.blocking.close();
     // One that is being made meanwhile, by sysmon, comes in another round.
     loop {
-        let threads = mem::take(&mut *sched.joins.lock());
+        let threads = mem::take(&mut *sched.threads_to_join.lock());
         if threads.is_empty() {
             return Ok(());
         }
@@ -73,7 +73,7 @@ fn drained(sched: &Sched, grace: Duration) -> Result<(), (u64, usize)> {
     loop {
         // Goroutines that are threads count as goroutines.
         let inside =
-            thread_g::entered_in(sched).iter().filter(|entered| entered.is_foreign()).count();
+            thread_g::registered_in(sched).iter().filter(|entered| entered.is_foreign()).count();
         let live = sched.live();
         if live == 0 && inside == 0 {
             return Ok(());

@@ -5,16 +5,13 @@ use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
-use gosched_runtime_sys::new_thread;
-use gosched_runtime_sys::thread::monotonic_ns;
+use gosched_runtime_sys::thread::spawn_thread;
 
 use crate::ds::grow;
-use crate::ds::watch::Told;
-use crate::m::M;
-use crate::p::P;
-use crate::policy;
-use crate::proc::{attach, surplus};
-use crate::sched::Sched;
+use crate::gmp::m::M;
+use crate::gmp::p::P;
+use crate::gmp::sched::Sched;
+use crate::proc::{attach, excess_p};
 
 /// Makes a new M for `p`. It starts out searching if the caller holds a token for that. Gives the P
 /// back if no thread can be made.
@@ -29,9 +26,9 @@ pub(crate) fn start_m(
     };
     // The P travels in the seat, so that it is not lost with the closure of a thread that could not
     // be made.
-    m.seat.start_with(p, searching);
+    m.remote.start_with(p, searching);
     spawn(sched, m).map_err(|error| {
-        let p = m.seat.take_handed().expect("the thread that would take it was not made").p;
+        let p = m.remote.take_next_p().expect("the thread that would take it was not made").p;
         sched.remove_m(m);
         (p, error)
     })
@@ -41,10 +38,10 @@ pub(crate) fn start_m(
 /// is.
 pub(crate) fn start_idle_m(sched: &Sched) -> io::Result<()> {
     let m = prepared(sched)?;
-    sched.dispatch.enlist(&&m.seat);
+    sched.dispatch.enlist(&&m.remote);
     spawn(sched, m).inspect_err(|_| {
-        if let Some(p) = sched.dispatch.strike(&&m.seat) {
-            surplus::put_back(sched, p);
+        if let Some(p) = sched.dispatch.cancel_enlist(&&m.remote) {
+            excess_p::put_back(sched, p);
         }
         sched.remove_m(m);
     })
@@ -54,15 +51,15 @@ pub(crate) fn start_idle_m(sched: &Sched) -> io::Result<()> {
 /// in for it. False: none can be made, and it has to stay as it is, for there may be nobody else.
 #[cold]
 pub(crate) fn replace(sched: &Sched, m: &'static M) -> bool {
-    m.set_retires(true);
-    let was_home = sched.leave_home(m);
-    sched.retiring.fetch_add(1, Relaxed);
+    m.set_exiting(true);
+    let was_home = sched.leave_residents(m);
+    sched.exiting.fetch_add(1, Relaxed);
     let replaced = start_idle_m(sched).is_ok();
     if !replaced {
-        sched.retiring.fetch_sub(1, Relaxed);
-        m.set_retires(false);
+        sched.exiting.fetch_sub(1, Relaxed);
+        m.set_exiting(false);
         if was_home {
-            sched.take_home(m);
+            sched.make_resident(m);
         }
     }
     replaced
@@ -71,7 +68,7 @@ pub(crate) fn replace(sched: &Sched, m: &'static M) -> bool {
 /// A record that belongs to the runtime, for a thread yet to be made.
 fn prepared(sched: &Sched) -> io::Result<&'static M> {
     if sched.m_count()
-        >= sched.config.max_threads + sched.lent.load(Relaxed) + sched.retiring.load(Relaxed)
+        >= sched.config.max_threads + sched.lent_threads.load(Relaxed) + sched.exiting.load(Relaxed)
     {
         return Err(io::Error::new(
             io::ErrorKind::QuotaExceeded,
@@ -90,61 +87,23 @@ fn prepared(sched: &Sched) -> io::Result<&'static M> {
 fn spawn(sched: &Sched, m: &'static M) -> io::Result<()> {
     let owner = sched.arc();
     let name = format!("{}-m{}", sched.config.name, sched.m_count());
-    let join = new_thread::spawn(name, move || (owner.m_main)(&owner, m))?;
+    let join = spawn_thread(name, move || (owner.m_main)(&owner, m))?;
     keep(sched, join);
     Ok(())
 }
 
-fn keep(sched: &Sched, join: thread::JoinHandle<()>) {
-    grow::push(|| sched.joins.lock(), |joins| joins, join);
+pub(crate) fn keep(sched: &Sched, join: thread::JoinHandle<()>) {
+    grow::push(|| sched.threads_to_join.lock(), |joins| joins, join);
 }
 
 /// Joins the threads that have ended: until then the system keeps their stacks.
 pub(crate) fn reap(sched: &Sched) {
     loop {
-        let mut joins = sched.joins.lock();
+        let mut joins = sched.threads_to_join.lock();
         let Some(at) = joins.iter().position(thread::JoinHandle::is_finished) else { return };
         let ended = joins.swap_remove(at);
         drop(joins);
         // An M's loop does not panic: that aborts.
         let _ended = ended.join();
     }
-}
-
-/// After something was left behind that waits for user code to end: sysmon looks after it. Makes
-/// its thread if there is none.
-#[inline]
-pub(crate) fn tell_sysmon(sched: &Sched) {
-    if sched.watch.tell() == Told::Make {
-        start_sysmon(sched);
-    }
-}
-
-/// The same for a deadline, if no sleeping M keeps it.
-#[inline]
-pub(crate) fn tell_deadline(sched: &Sched, first: u64) {
-    if first < sched.timekeeper.until() && sched.watch.tell_deadline(first) == Told::Make {
-        start_sysmon(sched);
-    }
-}
-
-#[cold]
-fn start_sysmon(sched: &Sched) {
-    let now = monotonic_ns();
-    if now >= sched.sysmon_not_before.load(Relaxed) {
-        if spawn_sysmon(sched).is_ok() {
-            return;
-        }
-        sched.sysmon_not_before.store(now + policy::retake::RETRY_NS, Relaxed);
-    }
-    // Without it the runtime works; nobody takes a P from a goroutine that keeps it.
-    sched.watch.not_made();
-}
-
-fn spawn_sysmon(sched: &Sched) -> io::Result<()> {
-    let owner = sched.arc();
-    let name = format!("{}-sysmon", sched.config.name);
-    let join = new_thread::spawn(name, move || (owner.sysmon_main)(&owner))?;
-    keep(sched, join);
-    Ok(())
 }

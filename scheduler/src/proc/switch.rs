@@ -19,11 +19,11 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
-use gosched_runtime_sys::fatal::{Part, fatal};
+use gosched_runtime_sys::signal::fatal::{Part, fatal};
 
-use crate::current;
-use crate::g::{GSuspender, Switch};
-use crate::sched::Sched;
+use crate::gmp::current;
+use crate::gmp::g::{GSuspender, Switch};
+use crate::gmp::sched::Sched;
 
 /// Suspends the running G of `sched`; returns when it is resumed. Does not unwind.
 ///
@@ -39,14 +39,14 @@ pub(crate) unsafe fn suspend(sched: *const Sched, suspender: GSuspender, switch:
         unsafe { suspender.suspend(switch) };
         return;
     }
-    carried.around(aside, &mut || {
+    carried.wrap(run_detached, &mut || {
         // SAFETY: as above.
         unsafe { suspender.suspend(switch) };
     });
 }
 
 /// Runs the user's code as on a thread without a goroutine.
-fn aside(f: &mut dyn FnMut()) {
+fn run_detached(f: &mut dyn FnMut()) {
     let g = current::with(|cx| {
         let cx = cx?;
         let g = cx.g().map(NonNull::from);

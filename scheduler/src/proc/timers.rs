@@ -17,22 +17,22 @@
 
 use std::time::Instant;
 
+use gosched_runtime_sys::clock::monotonic_ns;
 use gosched_runtime_sys::clock::to_instant;
-use gosched_runtime_sys::fetch;
-use gosched_runtime_sys::note::Note;
-use gosched_runtime_sys::thread::monotonic_ns;
+use gosched_runtime_sys::memory::prefetch;
+use gosched_runtime_sys::sync::note::Note;
 
-use crate::current::{self, Current, Entered};
-use crate::dispatch::{Slept, until_woken};
-use crate::ds::heap::Ticket;
-use crate::ds::parker::Notify;
+use crate::ds::heap::TimerId;
+use crate::ds::parker::Claim;
 use crate::ds::timers::NEVER;
-use crate::g::{G, Kind, Runnable};
-use crate::m::M;
-use crate::p::Sleeper;
+use crate::gmp::current::{self, Current, InsideWithP};
+use crate::gmp::dispatch::{Slept, until_woken};
+use crate::gmp::g::{G, Kind, Runnable};
+use crate::gmp::m::M;
+use crate::gmp::p::Sleeper;
+use crate::gmp::sched::Sched;
 use crate::policy;
 use crate::proc::wake;
-use crate::sched::Sched;
 
 /// So many due timers come out of a heap at a time, so that what their goroutines need is fetched
 /// at the same time. They are fired under the heap's lock.
@@ -42,7 +42,7 @@ const FETCHED: usize = 8;
 pub(crate) struct Armed<'a> {
     sched: &'a Sched,
     heap: usize,
-    ticket: Ticket,
+    timer: TimerId,
 }
 
 impl<'a> Armed<'a> {
@@ -50,43 +50,44 @@ impl<'a> Armed<'a> {
     /// the timer out ([`disarm`](Self::disarm)) before that wait returns. None if there is no
     /// memory for it.
     pub(crate) fn arm(sched: &'a Sched, g: &G, at: u64) -> Option<Self> {
-        let with =
-            current::with(|cx| cx.and_then(|cx| cx.enter().ok()?.p.as_ref().map(|p| p.index)));
+        let with = current::with(|cx| {
+            cx.and_then(|cx| cx.enter_with_p().ok()?.p.as_ref().map(|p| p.index))
+        });
         // Without a P any heap will do; its M comes by all of them before it sleeps.
         let any = || {
-            Some(g.id() as usize % sched.shared.len())
-                .filter(|heap| sched.shared.get(*heap).is_some())
+            Some(g.id() as usize % sched.all_ps.len())
+                .filter(|heap| sched.all_ps.get(*heap).is_some())
         };
         let heap = with.or_else(any).unwrap_or(0);
-        let ticket = sched.shared[heap].timers.add(at, Sleeper(g.into()))?;
-        Some(Self { sched, heap, ticket })
+        let timer = sched.all_ps[heap].timers.add(at, Sleeper(g.into()))?;
+        Some(Self { sched, heap, timer })
     }
 
     /// Takes the timer out. Nothing that it does reaches the goroutine any more.
     pub(crate) fn disarm(self) {
-        let _it_has_fired = !self.sched.shared[self.heap].timers.remove(self.ticket);
+        let _it_has_fired = !self.sched.all_ps[self.heap].timers.remove(self.timer);
     }
 }
 
 /// Takes the next due timers out of a heap. The Gs that were parked: they are the caller's. `None`:
 /// so many are not due.
 fn pop<const N: usize>(sched: &Sched, heap: usize, now: u64) -> [Option<Option<Runnable>>; N] {
-    let fetch = |Sleeper(g): &Sleeper| fetch::ahead(g.addr().get());
-    sched.shared[heap].timers.pop_several(now, fetch, |Sleeper(g)| {
+    let fetch = |Sleeper(g): &Sleeper| prefetch::line(g.addr().get());
+    sched.all_ps[heap].timers.pop_several(now, fetch, |Sleeper(g)| {
         // SAFETY: it lies in a heap, so its goroutine waits and its record is there.
         match unsafe { g.as_ref() }.parker.notify() {
-            Notify::Left => None,
+            Claim::Lost => None,
             // SAFETY: the parker made this caller the owner.
-            Notify::Owner => Some(unsafe { Runnable::from_raw(g) }),
+            Claim::Won => Some(unsafe { Runnable::from_raw(g) }),
         }
     })
 }
 
 /// Makes Gs of one P's heap runnable that are due, by an M with a P in its loop. True if there were
 /// any. Not all of them, if they are many: the M runs some in between, and comes again.
-pub(crate) fn fire(cx: &Current, hand: &mut Entered, heap: usize, now: u64) -> bool {
+pub(crate) fn fire(cx: &Current, inside: &mut InsideWithP, heap: usize, now: u64) -> bool {
     let sched = cx.sched();
-    if sched.shared.get(heap).is_none_or(|half| half.timers.first() > now) {
+    if sched.all_ps.get(heap).is_none_or(|half| half.timers.first() > now) {
         return false;
     }
     let (mut fired, mut published) = (0, false);
@@ -95,7 +96,7 @@ pub(crate) fn fire(cx: &Current, hand: &mut Entered, heap: usize, now: u64) -> b
         due.iter().flatten().flatten().for_each(Runnable::fetch);
         let popped = due.iter().flatten().count();
         for g in due.into_iter().flatten().flatten() {
-            published |= place(cx, hand, g);
+            published |= place(cx, inside, g);
         }
         fired += popped;
         if popped < FETCHED {
@@ -103,19 +104,19 @@ pub(crate) fn fire(cx: &Current, hand: &mut Entered, heap: usize, now: u64) -> b
         }
     }
     if published {
-        wake::submit(sched);
+        wake::wake_p(sched);
     }
     fired > 0
 }
 
 /// Queues a due G, behind those that were due before it. True if any M may take it.
-fn place(cx: &Current, hand: &mut Entered, g: Runnable) -> bool {
-    let (local, p) = hand.split();
+fn place(cx: &Current, inside: &mut InsideWithP, g: Runnable) -> bool {
+    let (owned, p) = inside.split();
     match (g.kind(), p) {
         (Kind::Settled, _)
-            if g.own().home.get().is_some_and(|home| std::ptr::eq(M::of(home), cx.m)) =>
+            if g.owned().home.get().is_some_and(|home| std::ptr::eq(M::of(home), cx.m)) =>
         {
-            local.queue.push_back(g);
+            owned.queue.push_back(g);
             false
         }
         (Kind::Migratory, Some(p)) => {
@@ -133,8 +134,8 @@ fn place(cx: &Current, hand: &mut Entered, g: Runnable) -> bool {
 pub(crate) fn fire_all(sched: &Sched) {
     let now = monotonic_ns();
     sched.stacks.tidy(now);
-    for heap in 0..sched.shared.len() {
-        while sched.shared.get(heap).is_some_and(|half| half.timers.first() <= now)
+    for heap in 0..sched.all_ps.len() {
+        while sched.all_ps.get(heap).is_some_and(|half| half.timers.first() <= now)
             && let [Some(g)] = pop(sched, heap, now)
         {
             if let Some(g) = g {
@@ -146,8 +147,8 @@ pub(crate) fn fire_all(sched: &Sched) {
 
 /// A due G that another M may have to run.
 fn ready(sched: &Sched, g: Runnable) {
-    if let (Kind::Settled, Some(home)) = (g.kind(), g.own().home.get()) {
-        M::of(home).brings_by_time();
+    if let (Kind::Settled, Some(home)) = (g.kind(), g.owned().home.get()) {
+        M::of(home).mark_timer_wake();
     }
     wake::ready(sched, g);
 }
@@ -161,14 +162,14 @@ pub(crate) fn any_due(sched: &Sched) -> bool {
 /// How an M sleeps that has nothing to do: until it is woken, or, if nobody else keeps the time,
 /// until the first timer is due; and until `linger`, if it is not to stay longer.
 pub(crate) fn sleep(sched: &Sched, note: &Note, linger: Option<Instant>) -> Slept {
-    let until = sched.timekeeper.watch(|| sched.first_timer());
+    let until = sched.timekeeper.take_over(|| sched.first_timer());
     // What is later than the clock can say does not come.
     let due = until.and_then(to_instant);
     let first = due.into_iter().chain(linger).min();
     let woken =
         first.map_or_else(|| until_woken(note) == Slept::Woken, |first| note.sleep_until(first));
     if let Some(until) = until {
-        sched.timekeeper.unwatch(until);
+        sched.timekeeper.step_down(until);
     }
     match (woken, first == due) {
         (true, _) => Slept::Woken,

@@ -7,17 +7,22 @@
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::const_fn;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::const_fn;
 use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::proc::park::{Parking, Target, give_turn};
-use crate::waiter::polled::PolledNode;
-use crate::waiter::{Mark, Parks, Passed, Place, Step, WaitList, let_go_before, line_up};
+use crate::proc::park::Parking;
+use crate::proc::target::Target;
+use crate::proc::yield_now::preempt_point;
+use crate::wait::park::Park;
+use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
+use crate::wait::polled::PolledNode;
+use crate::wait::waiter::{Mark, WaitList};
+use crate::wait::wake::wake_up_to;
 
 struct State {
     arrived: usize,
@@ -138,40 +143,40 @@ impl Barrier {
         &self,
         deadline: Option<Instant>,
     ) -> Result<BarrierWaitResult, BarrierTimeoutError> {
-        give_turn();
+        preempt_point();
         // The round that the caller is counted in. The look may be repeated; the round may have
         // ended in between.
         let mut mine = None;
         let look = |state: &mut State| match mine {
-            Some(round) if round != state.round => Step::Done(None),
-            Some(_) => Step::Wait(None),
+            Some(round) if round != state.round => Look::Done(None),
+            Some(_) => Look::Wait(None),
             None => match state.arrive(self.n) {
-                Some(waited) => Step::Done(Some(waited)),
+                Some(waited) => Look::Done(Some(waited)),
                 None => {
                     mine = Some(state.round);
-                    Step::Wait(None)
+                    Look::Wait(None)
                 }
             },
         };
-        let place = Place::behind(|state: &mut State| &mut state.parked);
+        let place = WaitIn::behind(|state: &mut State| &mut state.parked);
         // SAFETY: the list lies under that lock, and is not replaced.
-        match unsafe { line_up(&self.state, place, Parking::begin, deadline, look, || None) } {
-            Passed::AtOnce(Some(waited)) => {
+        match unsafe { wait_for(&self.state, place, Parking::begin, deadline, look, || None) } {
+            WaitedFor::AtOnce(Some(waited)) => {
                 self.open(waited);
                 Ok(BarrierWaitResult(true))
             }
-            Passed::AtOnce(None) | Passed::Served(_) => Ok(BarrierWaitResult(false)),
-            Passed::TimedOut if self.withdraw(mine) => Err(BarrierTimeoutError),
-            Passed::Cancelled(parking) if self.withdraw(mine) => Parks::raise(&parking),
+            WaitedFor::AtOnce(None) | WaitedFor::Served(_) => Ok(BarrierWaitResult(false)),
+            WaitedFor::TimedOut if self.withdraw(mine) => Err(BarrierTimeoutError),
+            WaitedFor::Cancelled(parking) if self.withdraw(mine) => Park::raise(&parking),
             // The last one came before the caller could leave.
-            Passed::TimedOut | Passed::Cancelled(_) => Ok(BarrierWaitResult(false)),
+            WaitedFor::TimedOut | WaitedFor::Cancelled(_) => Ok(BarrierWaitResult(false)),
         }
     }
 
     /// Lets everybody go whose round has ended.
     fn open(&self, waited: Waited) {
-        let_go_before(&self.state, self.state.lock(), |state| &mut state.parked, waited.parked);
-        let_go_before(&self.state, self.state.lock(), |state| &mut state.polling, waited.polling);
+        wake_up_to(&self.state, self.state.lock(), |state| &mut state.parked, waited.parked);
+        wake_up_to(&self.state, self.state.lock(), |state| &mut state.polling, waited.polling);
     }
 
     /// Waits until all are there, for an async task: a future that is ready then. It counts from

@@ -1,14 +1,15 @@
 //! Waiting for what a mutex guards to become true.
 
-use gosched_runtime_sys::primitive::const_fn;
+use gosched_runtime_sys::sync::primitive::const_fn;
 use std::fmt;
 use std::mem;
 use std::sync::{LockResult, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::mutex::MutexGuard;
-use super::raw_condvar::{Ended, RawCondvar};
-use crate::proc::park::{Parking, Target};
+use crate::proc::park::Parking;
+use crate::proc::target::Target;
+use crate::sync::raw::condvar::{Ended, RawCondvar};
 
 /// A condition variable: `std::sync::Condvar`, for [`Mutex`](super::Mutex). Who waits parks, and is
 /// notified in the order in which they came.

@@ -18,12 +18,14 @@ use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::poison::{Entered, Flag};
-use super::raw_mutex::{RawMutex, TimedOut};
-use crate::proc::park::{Parking, Target, give_turn};
-use crate::waiter::Roused;
-use crate::waiter::polled::PolledNode;
-use gosched_runtime_sys::primitive::const_fn;
+use super::poison::{Flag, PanickingBefore};
+use crate::proc::park::Parking;
+use crate::proc::target::Target;
+use crate::proc::yield_now::preempt_point;
+use crate::sync::raw::mutex::{RawMutex, TimedOut};
+use crate::wait::polled::PolledNode;
+use crate::wait::waiter::Wakeup;
+use gosched_runtime_sys::sync::primitive::const_fn;
 
 /// Mutual exclusion between goroutines, threads and futures: `std::sync::Mutex`, except that who
 /// waits for it parks, and that it may be held over a wait.
@@ -64,7 +66,7 @@ pub struct Mutex<T: ?Sized> {
 #[must_use = "the mutex is unlocked at once if the guard is not kept"]
 pub struct MutexGuard<'a, T: ?Sized> {
     mutex: &'a Mutex<T>,
-    entered: Entered,
+    entered: PanickingBefore,
     /// It gives `&mut T` to who has it, and `&T` to who shares it: it is `Send` and `Sync` as that
     /// is.
     _data: PhantomData<&'a mut T>,
@@ -109,7 +111,7 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait.
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-        give_turn();
+        preempt_point();
         // Without a deadline it is had in the end.
         let _locked = self.raw.lock(None, Parking::begin);
         self.guard()
@@ -153,7 +155,7 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     fn lock_until(&self, deadline: Option<Instant>) -> TryLockResult<MutexGuard<'_, T>> {
-        give_turn();
+        preempt_point();
         match self.raw.lock(deadline, Parking::begin) {
             Ok(()) => Ok(self.guard()?),
             Err(TimedOut) => Err(TryLockError::WouldBlock),
@@ -207,7 +209,7 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
     }
 
     /// Unlocks; who has to be woken for it.
-    pub(super) fn unlock(self) -> Option<Roused<Target>> {
+    pub(super) fn unlock(self) -> Option<Wakeup<Target>> {
         let guard = mem::ManuallyDrop::new(self);
         guard.mutex.poison.leave(guard.entered);
         guard.mutex.raw.unlock()
@@ -217,8 +219,8 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
         self.mutex.poison.leave(self.entered);
-        if let Some(roused) = self.mutex.raw.unlock() {
-            roused.now();
+        if let Some(wakeup) = self.mutex.raw.unlock() {
+            wakeup.now();
         }
     }
 }
@@ -251,14 +253,10 @@ impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.as_ref().get_ref();
-        if this.mutex.raw.try_lock()
+        let has = this.mutex.raw.try_lock()
             // SAFETY: pinned; `drop` leaves.
-            || unsafe { this.mutex.raw.poll(&this.node, cx.waker().clone()) }
-        {
-            Poll::Ready(this.mutex.guard())
-        } else {
-            Poll::Pending
-        }
+            || unsafe { this.mutex.raw.poll(&this.node, cx.waker().clone()) };
+        if has { Poll::Ready(this.mutex.guard()) } else { Poll::Pending }
     }
 }
 

@@ -7,16 +7,21 @@
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
-use gosched_runtime_sys::lock::Mutex;
-use gosched_runtime_sys::primitive::const_fn;
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::const_fn;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::proc::park::{Parking, Target, give_turn};
-use crate::waiter::polled::{PolledNode, Standing};
-use crate::waiter::{Parks, Passed, Place, Popped, Roused, Step, WaitList, let_all_go, line_up};
+use crate::proc::park::Parking;
+use crate::proc::target::Target;
+use crate::proc::yield_now::preempt_point;
+use crate::wait::park::Park;
+use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
+use crate::wait::polled::{PolledNode, Standing};
+use crate::wait::waiter::{Popped, WaitList, Wakeup};
+use crate::wait::wake::wake_all;
 
 struct State {
     /// A notification that nobody had a use for yet.
@@ -63,19 +68,19 @@ impl Notify {
     /// come after goroutines and threads.
     pub fn notify_one(&self) {
         let mut state = self.state.lock();
-        let parked = state.parked.pop().map(Popped::dismiss);
+        let parked = state.parked.pop().map(Popped::finish);
         state.permit |= parked.is_none();
-        let roused = parked.or_else(|| state.polling.pop().map(Popped::dismiss));
+        let wakeup = parked.or_else(|| state.polling.pop().map(Popped::finish));
         drop(state);
-        roused.into_iter().for_each(Roused::now);
+        wakeup.into_iter().for_each(Wakeup::now);
     }
 
     /// Notifies everybody who waits now. A future waits from when it was made.
     pub fn notify_waiters(&self) {
         let mut state = self.state.lock();
         state.round += 1;
-        let_all_go(&self.state, state, |state| &mut state.parked);
-        let_all_go(&self.state, self.state.lock(), |state| &mut state.polling);
+        wake_all(&self.state, state, |state| &mut state.parked);
+        wake_all(&self.state, self.state.lock(), |state| &mut state.polling);
     }
 
     /// Waits to be notified.
@@ -121,17 +126,17 @@ impl Notify {
     }
 
     fn wait_until(&self, deadline: Option<Instant>) -> Result<(), NotifyTimeoutError> {
-        give_turn();
+        preempt_point();
         let look = |state: &mut State| match std::mem::take(&mut state.permit) {
-            true => Step::Done(()),
-            false => Step::Wait(None),
+            true => Look::Done(()),
+            false => Look::Wait(None),
         };
-        let place = Place::behind(|state: &mut State| &mut state.parked);
+        let place = WaitIn::behind(|state: &mut State| &mut state.parked);
         // SAFETY: the list lies under that lock, and is not replaced.
-        match unsafe { line_up(&self.state, place, Parking::begin, deadline, look, || None) } {
-            Passed::AtOnce(()) | Passed::Served(_) => Ok(()),
-            Passed::TimedOut => Err(NotifyTimeoutError),
-            Passed::Cancelled(parking) => Parks::raise(&parking),
+        match unsafe { wait_for(&self.state, place, Parking::begin, deadline, look, || None) } {
+            WaitedFor::AtOnce(()) | WaitedFor::Served(_) => Ok(()),
+            WaitedFor::TimedOut => Err(NotifyTimeoutError),
+            WaitedFor::Cancelled(parking) => Park::raise(&parking),
         }
     }
 
@@ -171,7 +176,7 @@ impl Future for Notified<'_> {
         let (before, next) = this.end(state);
         drop(guard);
         drop((before, waker));
-        next.into_iter().for_each(Roused::now);
+        next.into_iter().for_each(Wakeup::now);
         Poll::Ready(())
     }
 }
@@ -179,11 +184,11 @@ impl Future for Notified<'_> {
 impl Notified<'_> {
     /// Leaves, with the state in hand: the waker to be dropped and whom to wake once the lock is
     /// free. If it was woken for a notification that it does not use, that is for the next one.
-    fn end(&self, state: &mut State) -> (Option<Waker>, Option<Roused<Target>>) {
+    fn end(&self, state: &mut State) -> (Option<Waker>, Option<Wakeup<Target>>) {
         // SAFETY: it waits in this list, if at all.
         let (standing, waker) = unsafe { self.node.leave(&mut state.polling) };
         let pass_on = standing == Standing::Woken && state.permit;
-        (waker, if pass_on { state.polling.pop().map(Popped::dismiss) } else { None })
+        (waker, if pass_on { state.polling.pop().map(Popped::finish) } else { None })
     }
 }
 
@@ -193,7 +198,7 @@ impl Drop for Notified<'_> {
         let (waker, next) = self.end(&mut state);
         drop(state);
         drop(waker);
-        next.into_iter().for_each(Roused::now);
+        next.into_iter().for_each(Wakeup::now);
     }
 }
 

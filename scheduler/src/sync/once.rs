@@ -13,9 +13,11 @@ use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
-use super::raw_once::{Found, RawOnce};
-use crate::proc::park::{Parking, Target, give_turn};
-use gosched_runtime_sys::primitive::const_fn;
+use crate::proc::park::Parking;
+use crate::proc::target::Target;
+use crate::proc::yield_now::preempt_point;
+use crate::sync::raw::once::{Found, RawOnce};
+use gosched_runtime_sys::sync::primitive::const_fn;
 
 /// Runs a closure once, whoever calls first: `std::sync::Once`, except that the closure may wait,
 /// and that others park until it has returned.
@@ -80,7 +82,7 @@ impl Once {
         if self.0.is_done() {
             return;
         }
-        give_turn();
+        preempt_point();
         if let Found::Mine { poisoned } = self.0.begin(Parking::begin) {
             let doing = self.0.doing(true);
             earlier(poisoned);
@@ -100,7 +102,7 @@ impl Once {
     ///
     /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits.
     pub fn wait(&self) {
-        give_turn();
+        preempt_point();
         // Without a deadline it is done in the end.
         let _done = self.0.wait(None, Parking::begin);
     }
@@ -173,7 +175,7 @@ impl<T> OnceCell<T> {
 
     #[cold]
     fn init(&self, f: impl FnOnce() -> T) {
-        give_turn();
+        preempt_point();
         if let Found::Mine { .. } = self.once.begin(Parking::begin) {
             let doing = self.once.doing(false);
             let value = f();
@@ -204,7 +206,7 @@ impl<T> OnceCell<T> {
     ///
     /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits.
     pub fn wait(&self) -> &T {
-        give_turn();
+        preempt_point();
         // Without a deadline it is done in the end.
         let _done = self.once.wait(None, Parking::begin);
         self.get().expect("it was made")
@@ -216,7 +218,7 @@ impl<T> OnceCell<T> {
     ///
     /// As [`wait`](Self::wait).
     pub fn wait_timeout(&self, timeout: Duration) -> Option<&T> {
-        give_turn();
+        preempt_point();
         let _done_or_not = self.once.wait(Instant::now().checked_add(timeout), Parking::begin);
         self.get()
     }

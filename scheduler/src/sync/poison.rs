@@ -10,7 +10,7 @@ pub(super) struct Flag(AtomicBool);
 /// Whether the thread was panicking when the lock was taken: then it is not the holder's work that
 /// is left half done.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entered {
+pub(super) struct PanickingBefore {
     panicking: bool,
 }
 
@@ -21,13 +21,13 @@ impl Flag {
 
     /// Notes that the lock was taken.
     #[inline]
-    pub(super) fn enter(&self) -> Entered {
-        Entered { panicking: thread::panicking() }
+    pub(super) fn enter(&self) -> PanickingBefore {
+        PanickingBefore { panicking: thread::panicking() }
     }
 
     /// Notes that it is given back.
     #[inline]
-    pub(super) fn leave(&self, entered: Entered) {
+    pub(super) fn leave(&self, entered: PanickingBefore) {
         if !entered.panicking && thread::panicking() {
             self.0.store(true, Relaxed);
         }

@@ -20,11 +20,13 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::mutex::told;
-use super::poison::{Entered, Flag};
-use super::raw_rwlock::{RawRwLock, Wants};
-use crate::proc::park::{Parking, Target, give_turn};
-use crate::waiter::polled::PolledNode;
-use gosched_runtime_sys::primitive::const_fn;
+use super::poison::{Flag, PanickingBefore};
+use crate::proc::park::Parking;
+use crate::proc::target::Target;
+use crate::proc::yield_now::preempt_point;
+use crate::sync::raw::rwlock::{RawRwLock, Wants};
+use crate::wait::polled::PolledNode;
+use gosched_runtime_sys::sync::primitive::const_fn;
 
 /// Many readers or one writer: `std::sync::RwLock`, except that who waits parks, and that it may be
 /// held over a wait.
@@ -71,7 +73,7 @@ pub struct RwLockReadGuard<'a, T: ?Sized> {
 #[must_use = "the writing ends at once if the guard is not kept"]
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
-    entered: Entered,
+    entered: PanickingBefore,
     _data: PhantomData<&'a mut T>,
 }
 
@@ -114,7 +116,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait.
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
-        give_turn();
+        preempt_point();
         // Without a deadline it is had in the end.
         let _locked = self.raw.read(None, Parking::begin);
         self.reading()
@@ -157,7 +159,7 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     fn read_until(&self, deadline: Option<Instant>) -> TryLockResult<RwLockReadGuard<'_, T>> {
-        give_turn();
+        preempt_point();
         let locked = self.raw.read(deadline, Parking::begin);
         if locked.is_ok() { Ok(self.reading()?) } else { Err(TryLockError::WouldBlock) }
     }
@@ -172,7 +174,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// As [`read`](Self::read).
     pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
-        give_turn();
+        preempt_point();
         // Without a deadline it is had in the end.
         let _locked = self.raw.write(None, Parking::begin);
         self.writing()
@@ -215,7 +217,7 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     fn write_until(&self, deadline: Option<Instant>) -> TryLockResult<RwLockWriteGuard<'_, T>> {
-        give_turn();
+        preempt_point();
         let locked = self.raw.write(deadline, Parking::begin);
         if locked.is_ok() { Ok(self.writing()?) } else { Err(TryLockError::WouldBlock) }
     }

@@ -6,7 +6,7 @@
 
 #![expect(unsafe_code, reason = "polls with the node of a pinned future")]
 
-use gosched_runtime_sys::primitive::const_fn;
+use gosched_runtime_sys::sync::primitive::const_fn;
 use std::error::Error;
 use std::fmt;
 use std::mem;
@@ -14,9 +14,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::raw_semaphore::{self, RawSemaphore};
-use crate::proc::park::{Parking, Target, give_turn};
-use crate::waiter::polled::PolledNode;
+use crate::proc::park::Parking;
+use crate::proc::target::Target;
+use crate::proc::yield_now::preempt_point;
+use crate::sync::raw::semaphore::{self as raw, RawSemaphore};
+use crate::wait::polled::PolledNode;
 
 /// A number of permits, of which everybody may take some and must give them back.
 ///
@@ -53,7 +55,7 @@ pub struct AcquireError;
 
 impl Semaphore {
     /// The most permits a semaphore may have.
-    pub const MAX_PERMITS: usize = raw_semaphore::MAX;
+    pub const MAX_PERMITS: usize = raw::MAX;
 
     const_fn! {
         /// A semaphore with so many permits.
@@ -62,7 +64,7 @@ impl Semaphore {
         ///
         /// If there are more than [`MAX_PERMITS`](Self::MAX_PERMITS).
         pub fn new(permits: usize) -> Self {
-            assert!(permits <= raw_semaphore::MAX, "more permits than can be counted");
+            assert!(permits <= raw::MAX, "more permits than can be counted");
             Self { raw: RawSemaphore::new(permits) }
         }
     }
@@ -82,7 +84,7 @@ impl Semaphore {
     ///
     /// As [`acquire`](Self::acquire).
     pub fn acquire_many(&self, n: usize) -> Permit<'_> {
-        give_turn();
+        preempt_point();
         // Without a deadline they are had in the end.
         let _had = self.raw.acquire(n, None, Parking::begin);
         Permit { semaphore: self, n }
@@ -137,10 +139,10 @@ impl Semaphore {
         n: usize,
         deadline: Option<Instant>,
     ) -> Result<Permit<'_>, AcquireError> {
-        give_turn();
+        preempt_point();
         match self.raw.acquire(n, deadline, Parking::begin) {
             Ok(()) => Ok(Permit { semaphore: self, n }),
-            Err(raw_semaphore::NotHad) => Err(AcquireError),
+            Err(raw::NotHad) => Err(AcquireError),
         }
     }
 

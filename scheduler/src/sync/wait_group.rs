@@ -12,12 +12,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::raw_mutex::TimedOut;
-use super::raw_wait_group::{RawWaitGroup, TooOften};
 use crate::go::go;
 use crate::join::JoinHandle;
-use crate::proc::park::{Parking, Target, give_turn};
-use crate::waiter::polled::PolledNode;
+use crate::proc::park::Parking;
+use crate::proc::target::Target;
+use crate::proc::yield_now::preempt_point;
+use crate::sync::raw::mutex::TimedOut;
+use crate::sync::raw::wait_group::{RawWaitGroup, TooOften};
+use crate::wait::polled::PolledNode;
 
 /// A count of those who are not done, and a way to wait until it is zero: Go's `sync.WaitGroup`.
 /// Clones count together.
@@ -131,7 +133,7 @@ impl WaitGroup {
     }
 
     fn wait_until(&self, deadline: Option<Instant>) -> Result<(), WaitGroupTimeoutError> {
-        give_turn();
+        preempt_point();
         self.0.wait(deadline, Parking::begin).map_err(|TimedOut| WaitGroupTimeoutError)
     }
 

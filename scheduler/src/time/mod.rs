@@ -34,8 +34,9 @@ pub use ticker::Ticker;
 pub use timeout::{Elapsed, timeout, timeout_at};
 pub use timer::Timer;
 
-use crate::proc::park::{Parking, yield_now};
-use crate::why::Why;
+use crate::gmp::wait_reason::WaitReason;
+use crate::proc::park::Parking;
+use crate::proc::yield_now::yield_now;
 
 /// Lets the calling goroutine, or thread, sleep for `duration` at least.
 ///
@@ -67,7 +68,7 @@ fn sleep_to(deadline: Option<Instant>) {
         return yield_now();
     }
     let parking = Parking::begin();
-    parking.because(Why::Sleep);
+    parking.set_wait_reason(WaitReason::Sleep);
     loop {
         if parking.cancelled() {
             parking.raise();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use gosched_runtime_sys::clock::to_ns;
 
-use crate::g::{CancelScope, Cancelled};
+use crate::gmp::g::{CancelScope, Cancelled};
 use crate::proc::cancel::Region;
 
 /// The time that [`timeout`] gave was over first.

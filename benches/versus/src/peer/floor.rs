@@ -14,9 +14,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Instant;
 
-use gosched_runtime_sys::context::{Context, Suspender};
-use gosched_runtime_sys::futex::Futex;
-use gosched_runtime_sys::stack::Stack;
+use gosched_runtime_sys::memory::context::{Context, Suspender};
+use gosched_runtime_sys::memory::stack::Stack;
+use gosched_runtime_sys::sync::futex::Futex;
 
 use super::measure::Figures;
 

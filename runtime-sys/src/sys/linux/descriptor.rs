@@ -17,13 +17,13 @@
 //!
 //! # Safety
 //!
-//! Descriptors are of one type, so a [`Place`] found in one is a place in each, that of the main
-//! thread included; nothing but the search makes a `Place`. The search itself reads a copy, because
+//! Descriptors are of one type, so a [`BoundsOffset`] found in one is valid in each, that of the main
+//! thread included; nothing but the search makes a `BoundsOffset`. The search itself reads a copy, because
 //! other threads may be writing elsewhere in a descriptor.
 #![expect(unsafe_code, reason = "reads the calling thread's descriptor")]
 
 use super::thread::ask_stack_bounds;
-use crate::stack_bounds::StackBounds;
+use crate::sys::StackBounds;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::ptr;
@@ -36,12 +36,12 @@ const SEARCHED: usize = 2048;
 
 /// How far into a descriptor the bounds are, in bytes: four words that stood there in one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place(usize);
+pub(crate) struct BoundsOffset(usize);
 
-const NOWHERE: usize = usize::MAX;
+const UNKNOWN: usize = usize::MAX;
 
-/// The [`Place`] that is used.
-static PLACE: AtomicUsize = AtomicUsize::new(NOWHERE);
+/// The [`BoundsOffset`] that is used.
+static OFFSET: AtomicUsize = AtomicUsize::new(UNKNOWN);
 
 /// The calling thread's descriptor: what its handle is the address of.
 fn descriptor() -> usize {
@@ -53,7 +53,7 @@ fn descriptor() -> usize {
 /// Where in the calling thread's descriptor its bounds may be: wherever there are a block's
 /// address, its size, what of it is closed, and what was asked to be, one after the other and as
 /// they are.
-pub(crate) fn possible_places() -> Vec<Place> {
+pub(crate) fn possible_offsets() -> Vec<BoundsOffset> {
     let me = descriptor();
     let Some(bounds) = ask_stack_bounds().filter(|bounds| bounds.contains(me) && bounds.guard != 0)
     else {
@@ -69,21 +69,21 @@ pub(crate) fn possible_places() -> Vec<Place> {
     }
     let words: Vec<usize> =
         copy.as_chunks().0.iter().map(|&bytes| usize::from_ne_bytes(bytes)).collect();
-    let places = words.windows(wanted.len()).enumerate().filter(|(_, words)| *words == wanted);
-    places.map(|(index, _)| Place(index * WORD)).collect()
+    let offsets = words.windows(wanted.len()).enumerate().filter(|(_, words)| *words == wanted);
+    offsets.map(|(index, _)| BoundsOffset(index * WORD)).collect()
 }
 
 /// From here on, threads look there first.
-pub(crate) fn use_place(Place(place): Place) {
-    PLACE.store(place, Relaxed);
+pub(crate) fn use_offset(BoundsOffset(offset): BoundsOffset) {
+    OFFSET.store(offset, Relaxed);
 }
 
 /// The calling thread's stack bounds out of its descriptor, if they can be true.
 pub(super) fn bounds_in_descriptor() -> Option<StackBounds> {
-    let place = Some(PLACE.load(Relaxed)).filter(|place| *place != NOWHERE)?;
+    let offset = Some(OFFSET.load(Relaxed)).filter(|offset| *offset != UNKNOWN)?;
     let me = descriptor();
-    let words: *const [usize; 4] = ptr::with_exposed_provenance(me + place);
-    // SAFETY: four words of the calling thread's descriptor, see `Place`; written before the thread
+    let words: *const [usize; 4] = ptr::with_exposed_provenance(me + offset);
+    // SAFETY: four words of the calling thread's descriptor, see `BoundsOffset`; written before the thread
     // began, and not after that.
     let [block, size, closed, guard] = unsafe { words.read() };
     let bounds =
@@ -136,15 +136,13 @@ mod tests {
     #[test]
     fn the_words_are_found_and_say_what_the_library_does() {
         prepare();
-        assert_ne!(PLACE.load(Relaxed), NOWHERE);
+        assert_ne!(OFFSET.load(Relaxed), UNKNOWN);
         for size in [64 << 10, 192 << 10, 8 << 20] {
             for guard in [0, 1, 4096, 128 << 10] {
                 let [told, asked] = on_thread(|attributes| {
+                    let size = size + guard;
                     // SAFETY: initialised; the size is a sound one.
-                    assert_eq!(
-                        unsafe { libc::pthread_attr_setstacksize(attributes, size + guard) },
-                        0
-                    );
+                    assert_eq!(unsafe { libc::pthread_attr_setstacksize(attributes, size) }, 0);
                     // SAFETY: initialised.
                     assert_eq!(unsafe { libc::pthread_attr_setguardsize(attributes, guard) }, 0);
                 });
@@ -159,11 +157,9 @@ mod tests {
         let mut stack = vec![0_u64; 32 << 10];
         let size = size_of_val(&*stack);
         let [told, asked] = on_thread(|attributes| {
+            let low = stack.as_mut_ptr().cast();
             // SAFETY: initialised; the memory outlives the thread.
-            assert_eq!(
-                unsafe { libc::pthread_attr_setstack(attributes, stack.as_mut_ptr().cast(), size) },
-                0
-            );
+            assert_eq!(unsafe { libc::pthread_attr_setstack(attributes, low, size) }, 0);
         });
         let low = stack.as_ptr().addr();
         assert_eq!(told.map(|bounds| (bounds.low, bounds.high)), Some((low, low + size)));

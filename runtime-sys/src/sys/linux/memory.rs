@@ -30,7 +30,7 @@ pub(crate) fn advise_stack(base: *mut c_void, size: usize) {
 
 /// Undoes what `mlockall(MCL_FUTURE)` did to a fresh mapping: locked, every page of every stack
 /// would be memory, and guards and giving pages back are refused.
-pub(crate) fn unlock(base: *mut c_void, size: usize) {
+pub(crate) fn munlock(base: *mut c_void, size: usize) {
     // Fails only for memory that is not mapped.
     // SAFETY: changes no contents.
     unsafe { libc::munlock(base, size) };

@@ -6,10 +6,10 @@ mod memory;
 mod signal;
 mod thread;
 
-pub(crate) use descriptor::{possible_places, use_place};
+pub(crate) use descriptor::{possible_offsets, use_offset};
 pub(crate) use futex::{futex_wait, futex_wake, futex_wake_all};
 pub(crate) use memory::{
-    MAP_FLAGS, advise_stack, discard, install_guard, install_guards, populate, unlock,
+    MAP_FLAGS, advise_stack, discard, install_guard, install_guards, munlock, populate,
 };
 pub(crate) use signal::{LAST_SIGNAL, SIGNAL_STACK_FLAGS, minimum_signal_stack};
 pub(crate) use thread::{

@@ -7,7 +7,7 @@
 #![expect(unsafe_code, reason = "system and C library calls")]
 
 use super::descriptor::bounds_in_descriptor;
-use crate::stack_bounds::StackBounds;
+use crate::sys::StackBounds;
 use std::ffi::{c_int, c_void};
 use std::mem::{MaybeUninit, size_of};
 use std::ptr::null_mut;

@@ -14,11 +14,12 @@ use std::fmt;
 use std::ptr;
 use std::time::{Duration, Instant};
 
-use super::engine::{self, Patience};
+use super::engine::{self, Wait};
 use super::{give_turn_to_wait, random_below};
-use crate::chan::case::{Case, RecvCase, SendCase, Way};
-use crate::chan::{Receiver, RecvError, SendError, Sender, Shared};
-use crate::proc::park::{Parking, Target};
+use crate::chan::case::{Case, Direction, RecvCase, SendCase};
+use crate::chan::{ChannelRef, Receiver, RecvError, SendError, Sender};
+use crate::proc::park::Parking;
+use crate::proc::target::Target;
 
 /// A list of cases, one of which is done at a time: [`select!`](crate::select!) for a number of
 /// cases that is known when the program runs.
@@ -118,8 +119,7 @@ impl<'a> Select<'a> {
     /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait.
     /// No case was done then, and all keep their values.
     pub fn select(&mut self) -> SelectedOperation<'_, 'a> {
-        self.run(Patience::Until(None))
-            .expect("without a deadline it waits for as long as it takes")
+        self.run(Wait::Until(None)).expect("without a deadline it waits for as long as it takes")
     }
 
     /// Does one of the cases that can be done without waiting.
@@ -128,7 +128,7 @@ impl<'a> Select<'a> {
     ///
     /// [`TrySelectError`] if there is none.
     pub fn try_select(&mut self) -> Result<SelectedOperation<'_, 'a>, TrySelectError> {
-        self.run(Patience::None).ok_or(TrySelectError)
+        self.run(Wait::No).ok_or(TrySelectError)
     }
 
     /// As [`select`](Self::select), waiting at longest for `timeout`.
@@ -144,7 +144,7 @@ impl<'a> Select<'a> {
         &mut self,
         timeout: Duration,
     ) -> Result<SelectedOperation<'_, 'a>, SelectTimeoutError> {
-        self.run(Patience::Until(Instant::now().checked_add(timeout))).ok_or(SelectTimeoutError)
+        self.run(Wait::Until(Instant::now().checked_add(timeout))).ok_or(SelectTimeoutError)
     }
 
     /// As [`select`](Self::select), waiting at longest until `deadline`.
@@ -160,35 +160,36 @@ impl<'a> Select<'a> {
         &mut self,
         deadline: Instant,
     ) -> Result<SelectedOperation<'_, 'a>, SelectTimeoutError> {
-        self.run(Patience::Until(Some(deadline))).ok_or(SelectTimeoutError)
+        self.run(Wait::Until(Some(deadline))).ok_or(SelectTimeoutError)
     }
 
-    fn run(&mut self, patience: Patience) -> Option<SelectedOperation<'_, 'a>> {
-        give_turn_to_wait(patience);
+    fn run(&mut self, wait_mode: Wait) -> Option<SelectedOperation<'_, 'a>> {
+        give_turn_to_wait(wait_mode);
         let numbered = self.cases.iter().enumerate();
         let mut entries: Vec<_> = numbered
             .filter_map(|(index, case)| case.as_deref().map(|case| engine::Entry { case, index }))
             .collect();
-        let index = engine::select(&mut entries, patience, random_below, Parking::begin)?;
+        let index = engine::select(&mut entries, wait_mode, random_below, Parking::begin)?;
         Some(SelectedOperation { select: self, index })
     }
 
-    fn case<T>(&self, index: usize, way: Way, channel: &Shared<T>) -> *const () {
+    fn case<T>(&self, index: usize, direction: Direction, channel: &ChannelRef<T>) -> *const () {
         let case = self.cases.get(index).and_then(Option::as_deref).expect("there is such a case");
-        let same = case.way() == way && case.channel() == ptr::from_ref::<Raw<T>>(channel).cast();
+        let same = case.direction() == direction
+            && case.channel() == ptr::from_ref::<Raw<T>>(channel).cast();
         assert!(same, "the case is not of this channel, or goes the other way");
         ptr::from_ref(case).cast()
     }
 
-    fn receiving<T>(&self, index: usize, channel: &Shared<T>) -> &RecvCase<'a, T, Target> {
-        let case = self.case(index, Way::Recv, channel);
+    fn receiving<T>(&self, index: usize, channel: &ChannelRef<T>) -> &RecvCase<'a, T, Target> {
+        let case = self.case(index, Direction::Recv, channel);
         // SAFETY: it is of that channel, so of values `T`, and receives; it lives as long as
         // `self`.
         unsafe { &*case.cast() }
     }
 
-    fn sending<T>(&self, index: usize, channel: &Shared<T>) -> &SendCase<'a, T, Target> {
-        let case = self.case(index, Way::Send, channel);
+    fn sending<T>(&self, index: usize, channel: &ChannelRef<T>) -> &SendCase<'a, T, Target> {
+        let case = self.case(index, Direction::Send, channel);
         // SAFETY: it is of that channel, so of values `T`, and sends; it lives as long as `self`.
         unsafe { &*case.cast() }
     }
@@ -234,9 +235,9 @@ impl SelectedOperation<'_, '_> {
 impl Drop for SelectedOperation<'_, '_> {
     fn drop(&mut self) {
         let case = &mut self.select.cases[self.index];
-        match case.as_ref().map(|case| case.way()) {
-            Some(Way::Send) => drop(case.take()),
-            Some(Way::Recv) => case.iter().for_each(|case| case.discard()),
+        match case.as_ref().map(|case| case.direction()) {
+            Some(Direction::Send) => drop(case.take()),
+            Some(Direction::Recv) => case.iter().for_each(|case| case.discard()),
             None => {}
         }
     }

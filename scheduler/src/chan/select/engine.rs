@@ -25,16 +25,17 @@
 
 #![expect(unsafe_code, reason = "hands channels' states to their cases")]
 
-use gosched_runtime_sys::primitive::mutated;
+use gosched_runtime_sys::sync::primitive::mutated;
 use std::panic::resume_unwind;
 use std::ptr::NonNull;
 use std::time::Instant;
 
 use crate::chan::case::{Case, Tried};
-use crate::waiter::parked::wake_linked;
-use crate::waiter::race::Race;
-use crate::waiter::{Parks, Rouse, wake_each};
-use crate::why::Why;
+use crate::gmp::wait_reason::WaitReason;
+use crate::wait::park::Park;
+use crate::wait::parked::wake_linked;
+use crate::wait::race::Race;
+use crate::wait::waiter::{Unpark, wake_each};
 
 /// One case, and how its caller numbers it.
 pub(crate) struct Entry<'c, K> {
@@ -44,9 +45,9 @@ pub(crate) struct Entry<'c, K> {
 
 /// What to do while no case is ready.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Patience {
+pub(crate) enum Wait {
     /// Return at once.
-    None,
+    No,
     /// Wait, at longest until the deadline.
     Until(Option<Instant>),
 }
@@ -55,9 +56,9 @@ pub(crate) enum Patience {
 pub(crate) type Choose = fn(usize) -> usize;
 
 /// Does one of the cases, and says which.
-pub(crate) fn select<P: Parks>(
+pub(crate) fn select<P: Park>(
     entries: &mut [Entry<'_, P::Target>],
-    patience: Patience,
+    wait_mode: Wait,
     choose: Choose,
     begin: impl FnOnce() -> P,
 ) -> Option<usize> {
@@ -71,7 +72,7 @@ pub(crate) fn select<P: Parks>(
             Attempt::Done(position) => {
                 unlock_all(entries);
                 let done = &entries[position];
-                let mut each = done.case.roused().into_iter().flatten();
+                let mut each = done.case.wakeup().into_iter().flatten();
                 wake_each(|| each.next());
                 return Some(done.index);
             }
@@ -82,7 +83,7 @@ pub(crate) fn select<P: Parks>(
             }
             Attempt::Nothing => {}
         }
-        let Patience::Until(deadline) = patience else {
+        let Wait::Until(deadline) = wait_mode else {
             unlock_all(entries);
             return None;
         };
@@ -91,7 +92,7 @@ pub(crate) fn select<P: Parks>(
             lock_all(entries);
         }
         if let Some(begun) = parking.take().or_else(P::begin_at_once) {
-            begun.because(Why::Select);
+            begun.set_wait_reason(WaitReason::Select);
             match wait(entries, &begun, deadline, choose) {
                 Ended::Served(position) => return Some(entries[position].index),
                 Ended::TimedOut => return None,
@@ -125,7 +126,7 @@ enum Attempt {
 }
 
 /// With all locks: does one of the ready cases, each with the same chance.
-fn attempt<K: Rouse>(entries: &[Entry<'_, K>], choose: Choose) -> Attempt {
+fn attempt<K: Unpark>(entries: &[Entry<'_, K>], choose: Choose) -> Attempt {
     loop {
         let (mut ready, mut chosen) = (0, None);
         for (position, entry) in entries.iter().enumerate() {
@@ -151,7 +152,7 @@ fn attempt<K: Rouse>(entries: &[Entry<'_, K>], choose: Choose) -> Attempt {
 }
 
 /// Waits, with all locks held at first, until one case was served, at longest until the deadline.
-fn wait<P: Parks>(
+fn wait<P: Park>(
     entries: &[Entry<'_, P::Target>],
     parking: &P,
     deadline: Option<Instant>,
@@ -165,7 +166,7 @@ fn wait<P: Parks>(
     let due = dues.min();
     let first = deadline.into_iter().chain(due).min();
     for position in 0..entries.len() {
-        for position in alike(entries, position, choose) {
+        for position in same_list_shuffled(entries, position, choose) {
             // SAFETY: the state of this case's channel, under its lock. Case and race outlive this
             // function, which withdraws each case below unless it was served, and does not unwind
             // before.
@@ -209,44 +210,47 @@ fn wait<P: Parks>(
 /// The positions of the cases that wait for the same as the one at `position`, in the order in
 /// which they enter the list; none if one before it has named them. Whoever comes serves the first
 /// of them: so each is that with the same chance.
-fn alike<K: Rouse>(
+fn same_list_shuffled<K: Unpark>(
     entries: &[Entry<'_, K>],
     position: usize,
     choose: Choose,
 ) -> impl Iterator<Item = usize> + Clone {
-    let (channel, way) = (entries[position].case.channel(), entries[position].case.way());
-    let here = keeper(entries, position);
-    let alike = entries
+    let (channel, direction) =
+        (entries[position].case.channel(), entries[position].case.direction());
+    let here = lock_holder(entries, position);
+    let same_list_shuffled = entries
         .iter()
         .enumerate()
         .skip(here)
         .take_while(move |(_, other)| other.case.channel() == channel);
-    let alike =
-        alike.filter(move |(_, other)| other.case.way() == way).map(|(position, _)| position);
-    let count = if alike.clone().next() == Some(position) { alike.clone().count() } else { 0 };
+    let same_list_shuffled = same_list_shuffled
+        .filter(move |(_, other)| other.case.direction() == direction)
+        .map(|(position, _)| position);
+    let count = if same_list_shuffled.clone().next() == Some(position) {
+        same_list_shuffled.clone().count()
+    } else {
+        0
+    };
     let start = if count > 1 { choose(count) } else { 0 };
-    alike.cycle().skip(start).take(count)
+    same_list_shuffled.cycle().skip(start).take(count)
 }
 
 /// Somebody won: waits until it is through, and leaves the other lists.
-fn finish<K: Rouse>(entries: &[Entry<'_, K>], race: &Race) -> Ended {
+fn finish<K: Unpark>(entries: &[Entry<'_, K>], race: &Race) -> Ended {
     let position = race.winner().expect("somebody won");
     let served = entries[position].case;
     while !served.is_served() {
         // The waker has the lock in its hands.
-        served.meet();
+        served.wait_for_waker();
     }
     withdraw(entries, Some(position));
-    if served.settle() { Ended::Served(position) } else { Ended::LookAgain }
+    if served.take_outcome() { Ended::Served(position) } else { Ended::LookAgain }
 }
 
 /// Wakes the futures for which a case's beginning to wait is news.
-fn wake_pollers<P: Parks>(
-    entries: &[Entry<'_, P::Target>],
-    parking: &P,
-) -> std::thread::Result<()> {
-    for roused in entries.iter().flat_map(|entry| entry.case.roused()).flatten() {
-        wake_linked(roused, || {
+fn wake_pollers<P: Park>(entries: &[Entry<'_, P::Target>], parking: &P) -> std::thread::Result<()> {
+    for wakeup in entries.iter().flat_map(|entry| entry.case.wakeup()).flatten() {
+        wake_linked(wakeup, || {
             // With all locks in hand no waker is between notifying and its last store.
             lock_all(entries);
             parking.renew();
@@ -256,7 +260,7 @@ fn wake_pollers<P: Parks>(
     Ok(())
 }
 
-fn withdraw<K: Rouse>(entries: &[Entry<'_, K>], except: Option<usize>) {
+fn withdraw<K: Unpark>(entries: &[Entry<'_, K>], except: Option<usize>) {
     for (position, entry) in entries.iter().enumerate() {
         if Some(position) != except {
             entry.case.withdraw();
@@ -266,7 +270,7 @@ fn withdraw<K: Rouse>(entries: &[Entry<'_, K>], except: Option<usize>) {
 
 /// The position of the case that keeps the lock for the one at `position`: the first of the same
 /// channel.
-fn keeper<K: Rouse>(entries: &[Entry<'_, K>], position: usize) -> usize {
+fn lock_holder<K: Unpark>(entries: &[Entry<'_, K>], position: usize) -> usize {
     let channel = entries[position].case.channel();
     let same = entries[..position]
         .iter()
@@ -277,18 +281,18 @@ fn keeper<K: Rouse>(entries: &[Entry<'_, K>], position: usize) -> usize {
 }
 
 /// The state of a case's channel; all locks are held.
-fn state_of<K: Rouse>(entries: &[Entry<'_, K>], position: usize) -> NonNull<()> {
-    entries[keeper(entries, position)].case.state()
+fn state_of<K: Unpark>(entries: &[Entry<'_, K>], position: usize) -> NonNull<()> {
+    entries[lock_holder(entries, position)].case.state()
 }
 
-fn lock_all<K: Rouse>(entries: &[Entry<'_, K>]) {
+fn lock_all<K: Unpark>(entries: &[Entry<'_, K>]) {
     for (position, entry) in entries.iter().enumerate() {
-        if keeper(entries, position) == position {
+        if lock_holder(entries, position) == position {
             entry.case.lock();
         }
     }
 }
 
-fn unlock_all<K: Rouse>(entries: &[Entry<'_, K>]) {
+fn unlock_all<K: Unpark>(entries: &[Entry<'_, K>]) {
     entries.iter().for_each(|entry| entry.case.unlock());
 }

@@ -119,17 +119,17 @@ macro_rules! select {
     (@push $cases:tt {} {default $wait:ident $timeout:tt} $body:tt $($rest:tt)*) => {
         $crate::select!(@next $cases {$wait $timeout $body} $($rest)*)
     };
-    (@push {$($cases:tt)*} $default:tt {$way:ident $with:tt $p:pat} $body:tt $($rest:tt)*) => {
-        $crate::select!(@next {$($cases)* [case port slot $way $with ($p) $body]} $default $($rest)*)
+    (@push {$($cases:tt)*} $default:tt {$direction:ident $with:tt $p:pat} $body:tt $($rest:tt)*) => {
+        $crate::select!(@next {$($cases)* [case port slot $direction $with ($p) $body]} $default $($rest)*)
     };
 
     (@run
-        {$([$case:ident $port:ident $slot:ident $way:ident $with:tt ($p:pat) $body:tt])*}
+        {$([$case:ident $port:ident $slot:ident $direction:ident $with:tt ($p:pat) $body:tt])*}
         {$wait:ident ($($timeout:tt)*) $otherwise:tt}
     ) => {{
-        $($crate::select!(@make $case $port $slot $way $with);)*
+        $($crate::select!(@make $case $port $slot $direction $with);)*
         $crate::chan::select_support::$wait([$($case.entry()),*] $($timeout)*);
-        $(let $case = $crate::select!(@outcome $case $slot $way);)*
+        $(let $case = $crate::select!(@outcome $case $slot $direction);)*
         $(if let ::std::option::Option::Some(outcome) = $case {
             let $p = outcome;
             $crate::select!(@arm $body)
@@ -153,7 +153,7 @@ macro_rules! select {
         let mut $case = $crate::chan::select_support::offer($port, $slot);
     };
     (@outcome $case:ident $slot:ident offer) => { $case.into_outcome_or($slot) };
-    (@outcome $case:ident $slot:ident $way:ident) => { $case.into_outcome() };
+    (@outcome $case:ident $slot:ident $direction:ident) => { $case.into_outcome() };
 
     // From the outside.
     (@ $($rest:tt)*) => { compile_error!("these are no arms of a select!") };

@@ -12,13 +12,13 @@ pub use dynamic::{Select, SelectTimeoutError, SelectedOperation, TrySelectError}
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::proc::park::give_turn;
-use engine::Patience;
+use crate::proc::yield_now::preempt_point;
+use engine::Wait;
 
 /// As of every operation that may wait.
-fn give_turn_to_wait(patience: Patience) {
-    if matches!(patience, Patience::Until(_)) {
-        give_turn();
+fn give_turn_to_wait(wait_mode: Wait) {
+    if matches!(wait_mode, Wait::Until(_)) {
+        preempt_point();
     }
 }
 

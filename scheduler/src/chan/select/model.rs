@@ -1,11 +1,11 @@
-//! Selects as the models write them: with seats, and without the macro.
+//! Selects as the models write them: with waiters, and without the macro.
 
 use std::time::Instant;
 
-use super::engine::{Entry, Patience, select};
+use super::engine::{Entry, Wait, select};
 use crate::chan::case::{RecvCase, SendCase};
 use crate::chan::raw::Channel;
-use crate::chan::seat::Seat;
+use crate::testing::TestWaiter;
 
 /// What a select did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,28 +21,28 @@ fn first(_n: usize) -> usize {
 
 /// Receives from one of two channels.
 pub(crate) fn recv_or_recv(
-    a: &Channel<u32, Seat>,
-    b: &Channel<u32, Seat>,
+    a: &Channel<u32, TestWaiter>,
+    b: &Channel<u32, TestWaiter>,
     deadline: Option<Instant>,
-    seat: &Seat,
+    waiter: &TestWaiter,
 ) -> Option<Done> {
     let (a, b) = (RecvCase::new(a), RecvCase::new(b));
     let mut entries = [Entry { case: &a, index: 0 }, Entry { case: &b, index: 1 }];
-    select(&mut entries, Patience::Until(deadline), first, || seat.sit())?;
+    select(&mut entries, Wait::Until(deadline), first, || waiter.begin())?;
     let outcome = a.outcome().or_else(|| b.outcome());
     Some(Done::Received(outcome.expect("one was done").ok()))
 }
 
 /// Receives from one channel or sends into another.
 pub(crate) fn recv_or_send(
-    a: &Channel<u32, Seat>,
-    (b, value): (&Channel<u32, Seat>, u32),
+    a: &Channel<u32, TestWaiter>,
+    (b, value): (&Channel<u32, TestWaiter>, u32),
     deadline: Option<Instant>,
-    seat: &Seat,
+    waiter: &TestWaiter,
 ) -> Option<Done> {
     let (a, b) = (RecvCase::new(a), SendCase::new(b, Some(value)));
     let mut entries = [Entry { case: &a, index: 0 }, Entry { case: &b, index: 1 }];
-    select(&mut entries, Patience::Until(deadline), first, || seat.sit())?;
+    select(&mut entries, Wait::Until(deadline), first, || waiter.begin())?;
     let received = a.outcome().map(|outcome| Done::Received(outcome.ok()));
     Some(received.unwrap_or_else(|| Done::Sent(b.outcome().expect("one was done").is_ok())))
 }

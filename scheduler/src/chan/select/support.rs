@@ -4,11 +4,12 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::engine::{self, Patience};
+use super::engine::{self, Wait};
 use super::{give_turn_to_wait, random_below};
 use crate::chan::case::{RecvCase, SendCase};
 use crate::chan::{Receiver, RecvError, SendError, Sender};
-use crate::proc::park::{Parking, Target};
+use crate::proc::park::Parking;
+use crate::proc::target::Target;
 
 /// `recv(receiver) -> ..`
 pub struct Recv<'a, T>(RecvCase<'a, T, Target>);
@@ -66,25 +67,25 @@ impl<T> Send<'_, T> {
     }
 }
 
-fn run<const N: usize>(entries: [Entry<'_>; N], patience: Patience) {
-    give_turn_to_wait(patience);
+fn run<const N: usize>(entries: [Entry<'_>; N], wait_mode: Wait) {
+    give_turn_to_wait(wait_mode);
     let mut entries = entries.map(|entry| entry.0);
-    let _the_cases_know = engine::select(&mut entries, patience, random_below, Parking::begin);
+    let _the_cases_know = engine::select(&mut entries, wait_mode, random_below, Parking::begin);
 }
 
 /// Does one of the cases, waiting until one is ready.
 pub fn wait<const N: usize>(entries: [Entry<'_>; N]) {
-    run(entries, Patience::Until(None));
+    run(entries, Wait::Until(None));
 }
 
 /// The same, at longest for `timeout`.
 pub fn wait_timeout<const N: usize>(entries: [Entry<'_>; N], timeout: Duration) {
-    run(entries, Patience::Until(Instant::now().checked_add(timeout)));
+    run(entries, Wait::Until(Instant::now().checked_add(timeout)));
 }
 
 /// Does one of the cases, if one is ready.
 pub fn attempt<const N: usize>(entries: [Entry<'_>; N]) {
-    run(entries, Patience::None);
+    run(entries, Wait::No);
 }
 
 impl<T> fmt::Debug for Recv<'_, T> {

@@ -1,0 +1,172 @@
+//! The bridge's side of an extra M.
+//!
+//! An [`ExtraM`] pairs the scheduler's half ([`ForeignM`]: the M and its thread-backed goroutine) with
+//! what has to be undone on the thread that has it: its signal mask, its former signal stack. It is
+//! made outside the gap and never freed: a thread that went away without a word, and a late
+//! wake-up, find it intact.
+//!
+//! An M is in one of three hands: the list's; a call's, as a unique reference; a thread's,
+//! bound, where the thread's own word points to it and only what never changes is read until the
+//! exit hook takes it apart.
+//!
+//! # Safety
+//!
+//! A previous signal stack is put back only by the call that found it, on the same thread, and only
+//! over ours: whoever unmaps a registered stack disables it first, and then it is not ours that is
+//! registered.
+#![expect(unsafe_code, reason = "a list node, and sigaltstack's promise to put back what exists")]
+
+use crate::error::EnterError;
+use crate::extra_list::{ExtraList, Link, Node};
+use gosched_runtime_sys::signal::mask::SignalMask;
+use gosched_runtime_sys::signal::stack::{
+    Registered, Removal, SignalStack, large_enough, registered,
+};
+use gosched_runtime_sys::thread::fork;
+use gosched_scheduler::embed::ForeignM;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
+
+/// An extra M, as the bridge sees it.
+pub(crate) struct ExtraM {
+    link: Link<ExtraM>,
+    /// The scheduler's half.
+    pub(crate) foreign: ForeignM,
+    /// The list it belongs to.
+    pub(crate) extra: &'static ExtraList<ExtraM>,
+    /// The process it was made in, counted in forks.
+    generation: u32,
+    /// Bound, and inside a call.
+    in_use: AtomicBool,
+    /// The thread's mask from before `need_m`.
+    pub(crate) mask: SignalMask,
+    /// What was registered before our signal stack was; none while ours is not in use.
+    before: Option<Registered>,
+    /// None after one had to be left behind, until the next is needed.
+    stack: Option<SignalStack>,
+    /// The thread that had the M last had a signal stack that served; threads of one kind come
+    /// after each other. Where there is none, putting ours on is the same system call as looking.
+    look_first: bool,
+}
+
+// SAFETY: one link per M.
+unsafe impl Node for ExtraM {
+    fn link(&self) -> &Link<Self> {
+        &self.link
+    }
+}
+
+// SAFETY: the pointers in `before` and `link` are numbers to whoever does not own the M, and
+// it has one owner.
+unsafe impl Send for ExtraM {}
+
+impl ExtraM {
+    /// A new one, for `extra`. Allocates.
+    pub(crate) fn new(extra: &'static ExtraList<ExtraM>) -> io::Result<&'static mut Self> {
+        let stack = SignalStack::new()?;
+        Ok(Box::leak(Box::new(Self {
+            link: Link::new(),
+            foreign: ForeignM::new(),
+            extra,
+            generation: fork::generation(),
+            in_use: AtomicBool::new(false),
+            mask: SignalMask::current(),
+            before: None,
+            stack: Some(stack),
+            look_first: false,
+        })))
+    }
+
+    /// Whether this is a forked child of the process it was made in. Async-signal-safe.
+    pub(crate) fn forked(&self) -> bool {
+        self.generation != fork::generation()
+    }
+
+    /// Registers our signal stack, unless the thread's own will do. Signals are blocked.
+    pub(crate) fn put_stack_on(&mut self) -> Result<(), EnterError> {
+        if self.look_first {
+            let own = registered();
+            if own.executing {
+                return Err(EnterError::SignalHandler);
+            }
+            if serves(&own) {
+                return Ok(());
+            }
+        }
+        let stack = match self.stack.take() {
+            Some(stack) => stack,
+            // One `mmap` in the gap: the rare successor of a stack that was left behind.
+            None => SignalStack::new().map_err(EnterError::Resources)?,
+        };
+        let stack = self.stack.insert(stack);
+        let own = stack.install().map_err(|error| match error.raw_os_error() {
+            // The thread runs on what would be replaced.
+            Some(libc::EPERM) => EnterError::SignalHandler,
+            _ => EnterError::Resources(error),
+        })?;
+        self.before = Some(own);
+        self.look_first = serves(&own);
+        if self.look_first {
+            self.take_stack_off();
+        }
+        Ok(())
+    }
+
+    /// Puts the signal stack back that [`put_stack_on`](Self::put_stack_on) found. Signals are
+    /// blocked.
+    pub(crate) fn take_stack_off(&mut self) {
+        let before = self.before.take();
+        if let (Some(stack), Some(before)) = (&self.stack, before) {
+            // SAFETY: this thread's own from a moment ago; see the module's head.
+            let removal = unsafe { stack.remove(Some(&before)) };
+            self.leave_behind(removal);
+        }
+    }
+
+    /// Takes our signal stack off a thread that ends, and puts nothing in its place: what was there
+    /// is from long ago, and std has unmapped its own by now. Signals are blocked.
+    pub(crate) fn take_stack_off_at_exit(&mut self) {
+        if let (Some(stack), Some(_)) = (&self.stack, self.before.take()) {
+            // SAFETY: installed by this thread, which the M is bound to.
+            let removal = unsafe { stack.remove_at_thread_end() };
+            self.leave_behind(removal);
+        }
+    }
+
+    /// A stack that somebody put another one over may be put back by them later: it is not ours any
+    /// more. Dropped while taken, it keeps its memory.
+    fn leave_behind(&mut self, removal: Removal) {
+        if removal == Removal::NotOurs {
+            self.stack = None;
+        }
+    }
+
+    /// Begins a call on a bound M; false if a call is just beginning or ending, that is, in a
+    /// handler that interrupted it. Plain loads and stores: only this thread and its handlers look.
+    #[inline]
+    pub(crate) fn begin(&self) -> bool {
+        if self.in_use.load(Relaxed) {
+            return false;
+        }
+        self.in_use.store(true, Relaxed);
+        compiler_fence(SeqCst);
+        true
+    }
+
+    /// Ends it.
+    #[inline]
+    pub(crate) fn end(&self) {
+        compiler_fence(SeqCst);
+        self.in_use.store(false, Relaxed);
+    }
+
+    /// Whether a call is under way.
+    pub(crate) fn in_use(&self) -> bool {
+        self.in_use.load(Relaxed)
+    }
+}
+
+/// Whether a thread's own signal stack can be kept.
+fn serves(own: &Registered) -> bool {
+    own.enabled && large_enough(own.size)
+}

@@ -1,0 +1,118 @@
+//! `Binding::UntilThreadExit`: which M a thread has, and what its end leaves behind.
+#![expect(unsafe_code, reason = "a pthread key that C would have")]
+
+use crate::support::{Child, State, bridge, on_c_thread, own_signal_stack};
+use gosched_callback_bridge::{Bridge, EnterError};
+use gosched_runtime_sys::signal::stack::registered;
+use gosched_runtime_sys::thread::exit::ExitHook;
+use gosched_runtime_sys::thread::tls;
+use std::collections::HashSet;
+use std::ffi::c_void;
+
+/// The M that is bound to the calling thread, as a number.
+fn bound() -> usize {
+    tls::bound().addr()
+}
+
+#[test]
+fn a_thread_keeps_one_m_for_all_bridges() {
+    let (_first, one) = bridge();
+    let (_second, other) = bridge();
+    on_c_thread(|| {
+        assert_eq!(bound(), 0);
+        let inside = [&one, &other, &one, &other].map(|bridge| bridge.enter(bound).expect("enter"));
+        assert!(inside[0] != 0 && inside == [bound(); 4]);
+        assert!(tls::current().is_null(), "between calls nobody is there");
+    });
+}
+
+#[test]
+fn two_threads_one_after_the_other_have_the_same_m() {
+    // In a child, where no other test uses the list.
+    Child::run("binding::two_threads_one_after_the_other_have_the_same_m", || {
+        let (_runtime, bridge) = bridge();
+        let visit = || on_c_thread(|| bridge.enter(bound).expect("enter"));
+        let (first, second, third) = (visit(), visit(), visit());
+        assert!(first != 0 && first == second && second == third);
+    })
+    .assert_success();
+}
+
+#[test]
+fn threads_that_come_and_go_cost_no_signal_stack_each() {
+    Child::run("binding::threads_that_come_and_go_cost_no_signal_stack_each", || {
+        let (_runtime, bridge) = bridge();
+        // std takes the registered stack off before the exit hook runs, C leaves it where it is.
+        let std_thread = || {
+            std::thread::scope(|scope| {
+                scope.spawn(|| bridge.enter(|| registered().base.addr())).join().expect("join")
+            })
+        };
+        let c_thread = || on_c_thread(|| bridge.enter(|| registered().base.addr()));
+        let stacks: HashSet<usize> = (0..200)
+            .map(|round| if round % 2 == 0 { std_thread() } else { c_thread() })
+            .map(|outcome| outcome.expect("enter"))
+            .collect();
+        assert_eq!(stacks.len(), 1, "{stacks:x?}");
+    })
+    .assert_success();
+}
+
+/// What a destructor of C finds that runs after the bridge's own, and what it wants to find.
+struct Late<'a> {
+    bridge: &'a Bridge,
+    outcome: Option<Result<bool, EnterError>>,
+    before: Option<State>,
+    after: Option<State>,
+}
+
+unsafe extern "C" fn late(value: *mut c_void) {
+    // SAFETY: the test's own record, which outlives the thread.
+    let late = unsafe { &mut *value.cast::<Late<'_>>() };
+    assert!(tls::exiting() && bound() == 0);
+    late.before = Some(State::now());
+    late.outcome = Some(late.bridge.enter(|| bound() == 0));
+    late.after = Some(State::now());
+}
+
+/// A key whose destructor runs after the bridge's: glibc goes by their numbers, and the bridge has
+/// its by now.
+fn late_key(bridge: &Bridge) -> ExitHook {
+    on_c_thread(|| bridge.enter(|| ())).expect("enter");
+    ExitHook::register(late).expect("a key")
+}
+
+fn at_the_end_of_a_thread(own: Option<usize>) -> State {
+    let (_runtime, bridge) = bridge();
+    let key = late_key(&bridge);
+    let mut record = Late { bridge: &bridge, outcome: None, before: None, after: None };
+    let value = (&raw mut record).addr();
+    on_c_thread(|| {
+        if let Some(size) = own {
+            own_signal_stack(size);
+        }
+        bridge.enter(|| ()).expect("enter");
+        let value = std::ptr::with_exposed_provenance_mut(value);
+        // SAFETY: the record outlives the thread, and `late` wants it.
+        unsafe { key.set(value) }.expect("set");
+    });
+    assert!(
+        matches!(record.outcome, Some(Ok(true))),
+        "a late callback is per-call: {:?}",
+        record.outcome
+    );
+    assert_eq!(record.before, record.after);
+    record.before.expect("the late destructor ran")
+}
+
+#[test]
+fn the_end_of_a_thread_takes_our_signal_stack_off_and_puts_no_old_one_back() {
+    assert!(!at_the_end_of_a_thread(None).stack.enabled);
+    assert!(!at_the_end_of_a_thread(Some(8 << 10)).stack.enabled);
+}
+
+#[test]
+fn the_end_of_a_thread_leaves_its_own_signal_stack_alone() {
+    let stack = at_the_end_of_a_thread(Some(64 << 10)).stack;
+    assert!(stack.enabled && stack.size == 64 << 10);
+}

@@ -1,0 +1,109 @@
+//! A piece of memory with a guard below it.
+//!
+//! # Safety
+//!
+//! The range belongs to the [`Mapping`] from `mmap` to `munmap`; nothing here reads or writes
+//! through it.
+#![expect(unsafe_code, reason = "mmap")]
+
+use crate::sys;
+use std::ffi::c_void;
+use std::io;
+use std::ops::Range;
+use std::ptr::{NonNull, null_mut};
+
+/// An owned range of pages: a guard that no access survives, and usable memory above it.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    base: NonNull<c_void>,
+    guard: usize,
+    size: usize,
+}
+
+// SAFETY: a range of addresses belongs to no thread.
+unsafe impl Send for Mapping {}
+// SAFETY: nothing in it changes through a shared reference.
+unsafe impl Sync for Mapping {}
+
+/// The size of a page. Async-signal-safe.
+pub(crate) fn page_size() -> usize {
+    // SAFETY: has no precondition.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).unwrap_or(4096)
+}
+
+/// `size` in whole pages, or none if no such number exists.
+pub(crate) fn round_to_pages(size: usize) -> Option<usize> {
+    size.checked_next_multiple_of(page_size())
+}
+
+impl Mapping {
+    /// Maps at least `size` usable bytes, in whole pages, with one page of guard below.
+    pub(crate) fn with_guard(size: usize) -> io::Result<Self> {
+        let too_large = || io::Error::new(io::ErrorKind::InvalidInput, "stack size too large");
+        let guard = page_size();
+        let size = round_to_pages(size).ok_or_else(too_large)?;
+        let total = size.checked_add(guard).ok_or_else(too_large)?;
+        // SAFETY: asks for fresh memory wherever there is room.
+        let base = unsafe { libc::mmap(null_mut(), total, libc::PROT_NONE, sys::MAP_FLAGS, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let base = NonNull::new(base).ok_or_else(|| io::Error::other("mmap returned null"))?;
+        let mapping = Self { base, guard, size };
+        // Opened from PROT_NONE and not closed from read-write, so that memory that nobody may use
+        // is never accounted for.
+        // SAFETY: inside the range that was mapped just now and that nobody else knows of.
+        let opened =
+            unsafe { libc::mprotect(mapping.usable(), size, libc::PROT_READ | libc::PROT_WRITE) };
+        if opened != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        sys::advise_stack(mapping.usable(), size);
+        Ok(mapping)
+    }
+
+    /// Where the usable memory begins.
+    pub(crate) fn usable(&self) -> *mut c_void {
+        self.base.as_ptr().wrapping_byte_add(self.guard)
+    }
+
+    /// How many bytes are usable.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The addresses that no access survives.
+    pub(crate) fn guard(&self) -> Range<usize> {
+        self.base.addr().get()..self.usable().addr()
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `with_guard`, unmapped once; owners see to it that nothing runs on it
+        // any more.
+        let result = unsafe { libc::munmap(self.base.as_ptr(), self.guard + self.size) };
+        debug_assert_eq!(result, 0, "munmap of an own mapping");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Child, permissions_at};
+
+    #[test]
+    fn dropped_it_is_gone_from_end_to_end() {
+        // In a child: here, another test's mapping could take the place at once.
+        Child::run("memory::mapping::tests::dropped_it_is_gone_from_end_to_end", || {
+            let mapping = Mapping::with_guard(1).expect("mapping");
+            assert_eq!((mapping.size(), mapping.guard().len()), (page_size(), page_size()));
+            let ends = [mapping.guard().start, mapping.guard().end + mapping.size() - 1];
+            assert_eq!(ends.map(permissions_at), ["---p", "rw-p"]);
+            drop(mapping);
+            assert_eq!(ends.map(permissions_at), ["", ""]);
+        })
+        .assert_success();
+    }
+}

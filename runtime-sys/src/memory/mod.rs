@@ -1,0 +1,18 @@
+//! Memory for stacks, and the switch between stacks.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `mapping` | one piece of memory with a guard below it: a signal stack |
+//! | `reservation` | address space that is opened piece by piece: a slab of stacks |
+//! | [`stack`] | goroutines' stacks, many in one reservation |
+//! | [`context`] | what runs on such a stack: resume and suspend |
+//! | [`prefetch`] | a hint to the processor, before memory is needed |
+//!
+//! What may enter: what owns addresses. Who gets which stack and when it is given back is decided
+//! by `scheduler/src`. Begin with `stack.rs`, whose head has the picture; then `context.rs`.
+
+pub mod context;
+pub(crate) mod mapping;
+pub mod prefetch;
+pub(crate) mod reservation;
+pub mod stack;

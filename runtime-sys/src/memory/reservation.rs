@@ -1,0 +1,266 @@
+//! Address space that is opened piece by piece: one mapping for many stacks.
+//!
+//! It begins closed (`PROT_NONE`), so that a piece that nobody was given counts as no memory
+//! anywhere: not against strict accounting (`vm.overcommit_memory` 2), not against `RLIMIT_DATA`,
+//! not under `mlockall(MCL_FUTURE)`. Pieces that lie side by side and are opened alike stay one
+//! mapping.
+//!
+//! # Safety
+//!
+//! The range belongs to the [`Reservation`] from `mmap` to `munmap`; nothing here reads or writes
+//! through it.
+#![expect(unsafe_code, reason = "mmap and its kin")]
+
+use crate::memory::mapping::page_size;
+use crate::sys;
+use std::ffi::c_void;
+use std::io;
+use std::ops::Range;
+use std::ptr::{NonNull, null_mut};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// The most ranges that one system call deals with.
+pub(crate) const MAX_RANGES: usize = 16;
+
+/// An owned range of addresses. Offsets count from its base, in bytes, and are whole pages.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    base: NonNull<c_void>,
+    size: usize,
+}
+
+// SAFETY: a range of addresses belongs to no thread.
+unsafe impl Send for Reservation {}
+// SAFETY: the functions with `&self` are system calls, and those that take contents away say who
+// may call them.
+unsafe impl Sync for Reservation {}
+
+impl Reservation {
+    /// Reserves `size` bytes, whole pages, closed, never to be huge pages.
+    pub(crate) fn new(size: usize) -> io::Result<Self> {
+        // SAFETY: asks for fresh memory wherever there is room.
+        let base = unsafe { libc::mmap(null_mut(), size, libc::PROT_NONE, sys::MAP_FLAGS, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let base = NonNull::new(base).ok_or_else(|| io::Error::other("mmap returned null"))?;
+        let reservation = Self { base, size };
+        sys::munlock(base.as_ptr(), size);
+        sys::advise_stack(base.as_ptr(), size);
+        Ok(reservation)
+    }
+
+    /// The lowest address.
+    pub(crate) fn base(&self) -> NonNull<u8> {
+        self.base.cast()
+    }
+
+    /// How many bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    fn at(&self, range: &Range<usize>) -> *mut c_void {
+        assert!(range.start < range.end && range.end <= self.size, "{range:?} of {}", self.size);
+        self.base.as_ptr().wrapping_byte_add(range.start)
+    }
+
+    /// Makes the range readable and writable. `ENOMEM`: that many mappings, or that much memory,
+    /// are not to be had.
+    pub(crate) fn open(&self, range: Range<usize>) -> io::Result<()> {
+        // SAFETY: inside the own range; opening takes nothing from whoever uses a part of it.
+        let result = unsafe {
+            libc::mprotect(self.at(&range), range.len(), libc::PROT_READ | libc::PROT_WRITE)
+        };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// Makes every access to an open range a fault.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses it.
+    pub(crate) unsafe fn guard(&self, range: Range<usize>) -> io::Result<()> {
+        // SAFETY: inside the own range, and this function's contract.
+        unsafe { sys::install_guard(self.at(&range), range.len()) }
+    }
+
+    /// As [`guard`](Self::guard) for up to [`MAX_RANGES`] open ranges at once. False: not for all of
+    /// them, and it may be done again one by one.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses any of them.
+    pub(crate) unsafe fn guard_all(
+        &self,
+        ranges: impl ExactSizeIterator<Item = Range<usize>>,
+    ) -> bool {
+        static REFUSED: AtomicBool = AtomicBool::new(false);
+        if REFUSED.load(Relaxed) {
+            return false;
+        }
+        // SAFETY: inside the own range, and this function's contract.
+        let done = self.with_ranges(ranges, |ranges| unsafe { sys::install_guards(ranges) });
+        if !done {
+            REFUSED.store(true, Relaxed);
+        }
+        done
+    }
+
+    /// Has the pages of up to [`MAX_RANGES`] open ranges in memory, if that can be done for all of them
+    /// at once.
+    pub(crate) fn populate_all(&self, ranges: impl ExactSizeIterator<Item = Range<usize>>) {
+        self.with_ranges(ranges, sys::populate);
+    }
+
+    fn with_ranges<R>(
+        &self,
+        ranges: impl ExactSizeIterator<Item = Range<usize>>,
+        f: impl FnOnce(&[libc::iovec]) -> R,
+    ) -> R {
+        let mut many = [libc::iovec { iov_base: null_mut(), iov_len: 0 }; MAX_RANGES];
+        let count = ranges.len();
+        for (one, range) in many[..count].iter_mut().zip(ranges) {
+            *one = libc::iovec { iov_base: self.at(&range), iov_len: range.len() };
+        }
+        f(&many[..count])
+    }
+
+    /// Gives the pages of an open range back: what is read there next are zeroes.
+    ///
+    /// # Safety
+    ///
+    /// Nobody needs what is in it.
+    pub(crate) unsafe fn discard(&self, range: Range<usize>) {
+        // SAFETY: inside the own range, and this function's contract.
+        unsafe { sys::discard(self.at(&range), range.len()) }
+    }
+}
+
+/// The lowest address in the range, whole pages, whose page is in memory, or its end.
+pub(crate) fn lowest_resident(range: Range<usize>) -> usize {
+    const PAGES: usize = 256;
+    let page = page_size();
+    let mut pages = [0_u8; PAGES];
+    for start in range.clone().step_by(PAGES * page) {
+        let size = (range.end - start).min(PAGES * page);
+        let at = std::ptr::without_provenance_mut(start);
+        // SAFETY: only asks, whatever lies there; the vector has a byte for each page.
+        let result = unsafe { libc::mincore(at, size, pages.as_mut_ptr().cast()) };
+        let found = pages[..size / page].iter().position(|state| state & 1 == 1);
+        if let (0, Some(at)) = (result, found) {
+            return start + at * page;
+        }
+    }
+    range.end
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new`, unmapped once; owners see to it that nothing runs on it any
+        // more.
+        let result = unsafe { libc::munmap(self.base.as_ptr(), self.size) };
+        debug_assert_eq!(result, 0, "munmap of an own mapping");
+    }
+}
+
+/// Whether this kernel has guards that need no mapping of their own; found out once.
+pub(crate) fn has_light_guards() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let page = page_size();
+        let tried = Reservation::new(page).and_then(|probe| {
+            probe.open(0..page)?;
+            // SAFETY: the probe is this function's alone.
+            unsafe { probe.guard(0..page) }
+        });
+        tried.is_ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Child, flags_at, permissions_at};
+
+    fn reserve(pages: usize) -> (Reservation, usize) {
+        (Reservation::new(pages * page_size()).expect("a reservation"), page_size())
+    }
+
+    #[test]
+    fn it_is_closed_until_it_is_opened() {
+        let (reservation, page) = reserve(4);
+        let at = |index: usize| permissions_at(reservation.base().addr().get() + index * page);
+        assert_eq!([0, 1, 2, 3].map(at), ["---p"; 4]);
+        reservation.open(page..3 * page).expect("opened");
+        assert_eq!([0, 1, 2, 3].map(at), ["---p", "rw-p", "rw-p", "---p"]);
+    }
+
+    /// One touched page would be two megabytes.
+    #[test]
+    fn it_never_becomes_huge_pages() {
+        let (reservation, page) = reserve(4);
+        reservation.open(page..3 * page).expect("opened");
+        for at in 0..4 {
+            let flags = flags_at(reservation.base().addr().get() + at * page);
+            assert!(flags.split(' ').any(|flag| flag == "nh"), "page {at}: {flags}");
+        }
+    }
+
+    #[test]
+    fn what_was_discarded_reads_as_zeroes_and_is_not_in_memory() {
+        let (reservation, page) = reserve(4);
+        reservation.open(0..4 * page).expect("opened");
+        let base = reservation.base().addr().get();
+        let lowest = |pages: Range<usize>| {
+            lowest_resident(base + pages.start * page..base + pages.end * page) - base
+        };
+        assert_eq!(lowest(0..4), 4 * page);
+        let word = reservation.base().as_ptr().wrapping_add(2 * page);
+        // SAFETY: opened above, and this test's alone.
+        unsafe { word.write(7) };
+        assert_eq!(lowest(0..4), 2 * page);
+        assert_eq!(lowest(3..4), 4 * page);
+        // SAFETY: nobody needs the 7.
+        unsafe { reservation.discard(page..4 * page) };
+        assert_eq!(lowest(0..4), 4 * page);
+        // SAFETY: as above.
+        assert_eq!(unsafe { word.read() }, 0);
+    }
+
+    #[test]
+    fn touching_a_guard_kills() {
+        Child::run("memory::reservation::tests::touching_a_guard_kills", || {
+            let (reservation, page) = reserve(2);
+            if has_light_guards() {
+                reservation.open(0..2 * page).expect("opened");
+                // SAFETY: nobody uses it.
+                unsafe { reservation.guard(0..page) }.expect("a guard");
+                // SAFETY: nobody needs it.
+                unsafe { reservation.discard(0..2 * page) };
+            } else {
+                reservation.open(page..2 * page).expect("opened");
+            }
+            let base = reservation.base().as_ptr();
+            // SAFETY: opened above.
+            unsafe { base.wrapping_add(page).write_volatile(1) };
+            // SAFETY: none; the guard ends the process here, which is what the parent waits for.
+            unsafe { base.wrapping_add(page - 1).write_volatile(1) };
+        })
+        .assert_killed_by(libc::SIGSEGV);
+    }
+
+    #[test]
+    fn dropped_it_is_gone_from_end_to_end() {
+        // In a child: here, another test's mapping could take the place at once.
+        Child::run("memory::reservation::tests::dropped_it_is_gone_from_end_to_end", || {
+            let (reservation, page) = reserve(3);
+            reservation.open(page..2 * page).expect("opened");
+            let ends = [0, 3 * page - 1].map(|offset| reservation.base().addr().get() + offset);
+            drop(reservation);
+            assert_eq!(ends.map(permissions_at), ["", ""]);
+        })
+        .assert_success();
+    }
+}

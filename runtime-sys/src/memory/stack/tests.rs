@@ -1,0 +1,271 @@
+//! Slabs and their stacks, with both kinds of guards, and what they say when there is no room.
+
+use super::*;
+use crate::testing::{Child, permissions_at};
+
+fn shape(size: usize) -> Shape {
+    Shape::new(size, Guards::available()).expect("a shape")
+}
+
+fn slab(shape: Shape, count: u32) -> (StackSlab, Vec<Stack>) {
+    let mut slab = StackSlab::reserve(shape, count).expect("a slab");
+    let mut stacks = Vec::new();
+    slab.take_unopened(count).expect("a fresh slab has some").open(&mut stacks).expect("stacks");
+    (slab, stacks)
+}
+
+fn each_kind(body: impl Fn(Guards)) {
+    [Guards::available(), Guards::Closed].into_iter().for_each(body);
+}
+
+#[test]
+fn sizes_are_rounded_up() {
+    assert_eq!(shape(0).size(), MINIMUM.next_multiple_of(page_size()));
+    let (_slab, stacks) = slab(shape((256 << 10) + 1), 1);
+    assert_eq!(stacks[0].size(), (256 << 10) + page_size());
+    assert_eq!(stacks[0].end() - stacks[0].limit(), stacks[0].size());
+}
+
+#[test]
+fn stacks_lie_side_by_side_with_their_guards_between() {
+    each_kind(|guards| {
+        let (_slab, stacks) = slab(Shape::new(64 << 10, guards).expect("a shape"), 3);
+        for pair in stacks.windows(2) {
+            assert_eq!(pair[1].guard(), pair[0].end()..pair[1].limit());
+            assert!(pair[1].guard().len() >= GUARD);
+            assert!(
+                !((pair[1].end() - pair[0].end()) / page_size()).is_multiple_of(2),
+                "tops share sets of the TLB"
+            );
+        }
+    });
+}
+
+#[test]
+fn tops_are_spread_and_heads_are_above_them() {
+    let (_slab, stacks) = slab(shape(64 << 10), 17);
+    let distance = |stack: &Stack| stack.end() - stack.top();
+    for (index, stack) in stacks.iter().enumerate() {
+        assert_eq!(distance(stack), HEAD + index % 16 * 64);
+        assert_eq!((stack.top() % 64, stack.head().addr().get()), (0, stack.top()));
+        assert!(distance(stack) < page_size(), "the head is in the page that is touched anyhow");
+    }
+}
+
+#[test]
+fn light_guards_take_no_mapping_and_closed_ones_two_per_stack() {
+    let (_slab, stacks) = slab(shape(64 << 10), 4);
+    let permissions =
+        |stack: &Stack| [stack.guard().start, stack.limit(), stack.end() - 1].map(permissions_at);
+    if Guards::available() == Guards::Light {
+        assert!(stacks.iter().all(|stack| permissions(stack) == ["rw-p"; 3]));
+    }
+    let (_slab, stacks) = slab(Shape::new(64 << 10, Guards::Closed).expect("a shape"), 4);
+    assert!(stacks.iter().all(|stack| permissions(stack) == ["---p", "rw-p", "rw-p"]));
+}
+
+/// The deepest byte of the guard and the one right below the stack: a store there ends the process.
+fn guards_kill(name: &str, guards: Guards) {
+    let at = std::env::var("GOSCHED_TEST_AT").ok().and_then(|at| at.parse::<usize>().ok());
+    // Opened one by one, and many at once.
+    for (below, count) in [(1, 3), (GUARD, 3), (1, 40), (GUARD, 40)] {
+        let child = Child::run_with(name, ("GOSCHED_TEST_AT", &below.to_string()), || {
+            let (_slab, stacks) = slab(Shape::new(64 << 10, guards).expect("a shape"), count);
+            let limit: *mut u8 = std::ptr::with_exposed_provenance_mut(stacks[1].limit());
+            // SAFETY: the stack's lowest byte.
+            unsafe { limit.write_volatile(1) };
+            let beyond = limit.wrapping_sub(at.expect("set by the parent"));
+            // SAFETY: none; the guard ends the process here, which is what the parent waits for.
+            unsafe { beyond.write_volatile(1) };
+        });
+        child.assert_killed_by(libc::SIGSEGV);
+    }
+}
+
+#[test]
+fn light_guards_kill_at_both_ends() {
+    guards_kill("memory::stack::tests::light_guards_kill_at_both_ends", Guards::available());
+}
+
+#[test]
+fn closed_guards_kill_at_both_ends() {
+    guards_kill("memory::stack::tests::closed_guards_kill_at_both_ends", Guards::Closed);
+}
+
+#[test]
+fn the_one_used_last_comes_first_and_each_once() {
+    let (mut slab, stacks) = slab(shape(64 << 10), 3);
+    assert!(slab.take_unopened(1).is_none() && slab.pop().is_none() && slab.out() == 3);
+    let ends: Vec<_> = stacks.iter().map(Stack::end).collect();
+    stacks.into_iter().for_each(|stack| slab.push(stack).expect("its own"));
+    assert!(slab.is_whole() && slab.idle() == 3);
+    let again: Vec<_> = std::iter::from_fn(|| slab.pop()).map(|stack| stack.end()).collect();
+    assert!(again.iter().eq(ends.iter().rev()));
+}
+
+#[test]
+fn a_slab_takes_no_others_stack() {
+    let (mut one, mut stacks) = slab(shape(64 << 10), 1);
+    let (mut other, _) = slab(shape(64 << 10), 1);
+    let stack = other.push(stacks.pop().expect("one")).expect_err("not its own");
+    one.push(stack).expect("its own");
+}
+
+#[test]
+fn a_stack_outlives_its_slab() {
+    Child::run("memory::stack::tests::a_stack_outlives_its_slab", || {
+        let (slab, mut stacks) = slab(shape(64 << 10), 2);
+        let (first, last) = (stacks[0].limit(), stacks.pop().expect("two"));
+        drop((slab, stacks));
+        assert_eq!(permissions_at(first), "rw-p");
+        drop(last);
+        assert_eq!(permissions_at(first), "");
+    })
+    .assert_success();
+}
+
+/// How much of a page is there after it was asked for: none where the kernel does nothing of it.
+fn populated() -> usize {
+    let reservation = crate::memory::reservation::Reservation::new(page_size()).expect("a page");
+    reservation.open(0..page_size()).expect("a page");
+    reservation.populate_all(std::iter::once(0..page_size()));
+    let base = reservation.base().addr().get();
+    used(base..base + page_size())
+}
+
+#[test]
+fn of_a_crowd_the_first_page_is_there_and_no_other() {
+    each_kind(|guards| {
+        let mut slab = StackSlab::reserve(Shape::new(64 << 10, guards).expect("a shape"), 200)
+            .expect("a slab");
+        let mut open = |count| {
+            let mut stacks = Vec::new();
+            slab.take_unopened(count).expect("some are left").open(&mut stacks).expect("stacks");
+            stacks
+        };
+        let (few, crowd) = (open(64), open(128));
+        let first_page = if guards == Guards::Light { populated() } else { 0 };
+        assert!(few.iter().all(|stack| stack.depth() == 0));
+        assert!(crowd.iter().all(|stack| stack.depth() == first_page), "{first_page} bytes each");
+        assert_eq!((few.len(), crowd.len()), (64, 128));
+    });
+}
+
+#[test]
+fn deep_pages_are_given_back_and_the_rest_stays() {
+    let (_slab, mut stacks) = slab(shape(256 << 10), 1);
+    let stack = &mut stacks[0];
+    assert_eq!(stack.depth(), 0);
+    let at = |below: usize| std::ptr::with_exposed_provenance_mut::<u8>(stack.end() - below);
+    for below in [1, 200 << 10] {
+        // SAFETY: inside the test's own stack.
+        unsafe { at(below).write_volatile(7) };
+    }
+    let (deep, top) = (at(200 << 10), at(1));
+    assert_eq!(stack.depth(), 200 << 10);
+    stack.discard_below(16 << 10);
+    assert_eq!(stack.depth(), page_size());
+    // SAFETY: as above.
+    assert_eq!([top, deep].map(|byte| unsafe { byte.read_volatile() }), [7, 0]);
+}
+
+#[test]
+fn absurd_sizes_are_errors() {
+    for size in [usize::MAX, usize::MAX - page_size(), usize::MAX / 2] {
+        assert!(Shape::new(size, Guards::Light).is_err(), "{size:#x}");
+    }
+    assert!(StackSlab::reserve(shape(1 << 40), u32::MAX).is_err());
+}
+
+#[test]
+fn running_out_of_address_space_is_an_error() {
+    Child::run("memory::stack::tests::running_out_of_address_space_is_an_error", || {
+        crate::testing::limit_address_space(64 << 20);
+        let error = StackSlab::reserve(shape(1 << 30), 1).expect_err("more than there is");
+        assert_eq!(error.raw_os_error(), Some(libc::ENOMEM));
+        drop(slab(shape(64 << 10), 2));
+    })
+    .assert_success();
+}
+
+#[test]
+fn running_out_of_memory_to_open_is_an_error_and_the_place_is_kept() {
+    Child::run(
+        "memory::stack::tests::running_out_of_memory_to_open_is_an_error_and_the_place_is_kept",
+        || {
+            let mut slab =
+                StackSlab::reserve(shape(1 << 20), 256).expect("closed, it counts as no memory");
+            // What strict accounting refuses, this limit refuses at the same place.
+            crate::testing::limit_data(64 << 20);
+            let mut stacks = Vec::with_capacity(256);
+            let mut unopened = slab.take_unopened(256).expect("a fresh slab");
+            let error = unopened.open(&mut stacks).expect_err("more than there is");
+            assert_eq!(error.raw_os_error(), Some(libc::ENOMEM));
+            assert!((1..100).contains(&stacks.len()), "{}", stacks.len());
+            slab.put_back(&mut unopened);
+            assert_eq!((slab.out() as usize, slab.idle()), (stacks.len(), 0));
+            let first = stacks.pop().expect("some");
+            slab.push(first).expect("its own");
+            assert!(
+                slab.pop().is_some() && slab.pop().is_none(),
+                "what is closed does not come out as a stack"
+            );
+            let mut again = slab.take_unopened(16).expect("it was put back");
+            assert!(again.open(&mut stacks).is_err());
+            slab.put_back(&mut again);
+        },
+    )
+    .assert_success();
+}
+
+#[test]
+fn closed_guards_end_at_the_limit_of_mappings_with_an_error() {
+    Child::run(
+        "memory::stack::tests::closed_guards_end_at_the_limit_of_mappings_with_an_error",
+        || {
+            // More than the usual limit on mappings has room for.
+            let mut slab =
+                StackSlab::reserve(Shape::new(0, Guards::Closed).expect("a shape"), 40_000)
+                    .expect("a slab");
+            let mut stacks = Vec::with_capacity(40_000);
+            let mut unopened = slab.take_unopened(40_000).expect("a fresh slab");
+            let outcome = unopened.open(&mut stacks);
+            let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").expect("limit");
+            let expect_error =
+                limit.trim().parse::<usize>().expect("number") < 2 * stacks.capacity();
+            assert_eq!(
+                outcome.err().and_then(|error| error.raw_os_error()),
+                expect_error.then_some(libc::ENOMEM)
+            );
+            slab.put_back(&mut unopened);
+        },
+    )
+    .assert_success();
+}
+
+#[test]
+fn with_all_future_memory_locked_only_what_is_touched_is_memory() {
+    Child::run(
+        "memory::stack::tests::with_all_future_memory_locked_only_what_is_touched_is_memory",
+        || {
+            // SAFETY: concerns this process, a child.
+            assert_eq!(unsafe { libc::mlockall(libc::MCL_FUTURE) }, 0);
+            let before = crate::testing::resident();
+            match StackSlab::reserve(shape(1 << 20), 64) {
+                Ok(mut slab) => {
+                    let mut stacks = Vec::new();
+                    slab.take_unopened(64)
+                        .expect("a fresh slab")
+                        .open(&mut stacks)
+                        .expect("guards, too");
+                    let grown = crate::testing::resident() - before;
+                    assert!(grown < 8 << 20, "{grown} bytes");
+                    assert_eq!(stacks[0].depth(), 0);
+                }
+                // Without the right to lock as much, the system says so.
+                Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EAGAIN)),
+            }
+        },
+    )
+    .assert_success();
+}

@@ -1,0 +1,133 @@
+//! Last words: text to standard error from places where nothing may be allocated, locked or
+//! formatted.
+//!
+//! A message is put together on the stack and leaves in one `write`, so that two dying threads do
+//! not shred each other's. Everything here is async-signal-safe.
+//!
+//! # Safety
+//!
+//! `write` gets a live buffer with its own length; `abort` has no precondition.
+#![expect(unsafe_code, reason = "write(2) and abort(3)")]
+
+/// One piece of a message.
+#[derive(Clone, Copy, Debug)]
+pub enum Part<'a> {
+    /// Text as it is.
+    Text(&'a str),
+    /// A number in decimal.
+    Dec(u64),
+    /// An address or a bit pattern, with `0x` in front.
+    Hex(usize),
+}
+
+/// What does not fit is cut: the buffer lies on a signal stack.
+const CAPACITY: usize = 1024;
+
+struct Line {
+    bytes: [u8; CAPACITY],
+    length: usize,
+}
+
+impl Line {
+    fn new(parts: &[Part<'_>]) -> Self {
+        let mut line = Self { bytes: [0; CAPACITY], length: 0 };
+        for part in parts {
+            match *part {
+                Part::Text(text) => line.text(text.as_bytes()),
+                Part::Dec(value) => line.number(value, 10),
+                Part::Hex(value) => {
+                    line.text(b"0x");
+                    line.number(value as u64, 16);
+                }
+            }
+        }
+        line
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        for &byte in text {
+            if let Some(place) = self.bytes.get_mut(self.length) {
+                *place = byte;
+                self.length += 1;
+            }
+        }
+    }
+
+    fn number(&mut self, mut value: u64, base: u64) {
+        let mut digits = [0; 20];
+        let mut first = digits.len();
+        loop {
+            first -= 1;
+            digits[first] = b"0123456789abcdef"[(value % base) as usize];
+            value /= base;
+            if value == 0 {
+                break;
+            }
+        }
+        self.text(&digits[first..]);
+    }
+
+    fn write(&self) {
+        let mut rest = &self.bytes[..self.length];
+        while !rest.is_empty() {
+            // SAFETY: the buffer is alive and as long as said.
+            let written =
+                unsafe { libc::write(libc::STDERR_FILENO, rest.as_ptr().cast(), rest.len()) };
+            match usize::try_from(written) {
+                Ok(written) if written > 0 => rest = &rest[written..],
+                Err(_) if crate::errno::get() == libc::EINTR => {}
+                // Nobody listens there; there is no second place to complain to.
+                _ => return,
+            }
+        }
+    }
+}
+
+/// Writes the message to standard error; `errno` stays as it was.
+pub fn report(parts: &[Part<'_>]) {
+    let errno = crate::errno::get();
+    Line::new(parts).write();
+    crate::errno::set(errno);
+}
+
+/// Writes the message to standard error and aborts the process.
+pub fn fatal(parts: &[Part<'_>]) -> ! {
+    report(parts);
+    // SAFETY: has no precondition.
+    unsafe { libc::abort() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Child;
+    use std::os::unix::process::ExitStatusExt;
+
+    fn line(parts: &[Part<'_>]) -> String {
+        let line = Line::new(parts);
+        String::from_utf8(line.bytes[..line.length].to_vec()).expect("text")
+    }
+
+    #[test]
+    fn numbers_are_written_as_format_would() {
+        for value in [0, 7, 10, 4096, u64::MAX] {
+            assert_eq!(line(&[Part::Dec(value)]), format!("{value}"));
+            assert_eq!(line(&[Part::Hex(value as usize)]), format!("{:#x}", value as usize));
+        }
+    }
+
+    #[test]
+    fn too_long_a_message_is_cut() {
+        let long = "x".repeat(CAPACITY);
+        assert_eq!(line(&[Part::Text("ab"), Part::Text(&long), Part::Dec(5)]).len(), CAPACITY);
+    }
+
+    #[test]
+    fn fatal_speaks_and_aborts() {
+        let child = Child::run("signal::fatal::tests::fatal_speaks_and_aborts", || {
+            fatal(&[Part::Text("last words of "), Part::Dec(42), Part::Text("\n")])
+        });
+        assert_eq!(child.status.signal(), Some(libc::SIGABRT));
+        assert!(child.stderr().contains("last words of 42\n"), "{child:?}");
+    }
+}

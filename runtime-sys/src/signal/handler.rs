@@ -1,0 +1,290 @@
+//! Signal handlers that stand in front of whatever a host installed, and pass on what is not
+//! theirs.
+//!
+//! A host's handler is never edited: it keeps its flags, its mask and its place. One of ours is
+//! asked first; a signal that it does not know goes to what was there before, the way the kernel
+//! would have delivered it:
+//!
+//! - with three arguments or one (`SA_SIGINFO`), with its `sa_mask` added, and with the signal
+//!   itself unblocked if it asked for `SA_NODEFER`;
+//! - once only, if it asked for `SA_RESETHAND`; afterwards the default applies;
+//! - `SIG_DFL`: a fault's default action is restored and the faulting instruction runs again, so
+//!   that the core dump shows the place; anything else is raised again, to strike when our handler
+//!   returns. A signal whose default is to be ignored is;
+//! - `SIG_IGN`: nothing happens, except for a fault, which the kernel does not let a program ignore
+//!   either.
+//!
+//! What cannot be reproduced: a handler that did not ask for `SA_ONSTACK` runs on the signal stack
+//! nevertheless, because ours must. `SA_RESTART` is ours too, unless the handler before had none,
+//! whose program may count on `EINTR`.
+//!
+//! A handler installed later by somebody else stands in front of ours and decides alone whether we
+//! hear of a signal.
+//!
+//! Rejected: taking a handler off again. Someone who chained to it meanwhile would jump into code
+//! that may be unloaded, so an installed handler stays.
+//!
+//! # Safety
+//!
+//! The kernel calls `trampoline` with a live `siginfo_t` and context. It may be left by
+//! `siglongjmp` out of a host's handler, so no frame here owns anything. Entries of the table are
+//! written once, before the kernel knows of the trampoline, and never freed.
+#![expect(unsafe_code, reason = "sigaction, and calls through handler addresses")]
+
+use crate::errno;
+use crate::signal::mask::SignalMask;
+use crate::sys::LAST_SIGNAL;
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::mem::{MaybeUninit, transmute};
+use std::ptr::{null, null_mut};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// The signals that an access to a guard raises.
+pub const FAULTS: [c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
+
+/// A signal as a handler sees it.
+#[derive(Debug)]
+pub struct SignalInfo {
+    /// The signal's number.
+    pub signal: c_int,
+    /// Why it was sent (`si_code`): greater than 0 if the kernel raised it, not some program.
+    pub code: c_int,
+    /// The address that was accessed, for a fault; 0 for a signal that a program sent.
+    pub address: usize,
+    /// The interrupted registers (`ucontext_t`).
+    pub context: *mut c_void,
+}
+
+/// What a handler says about a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// Dealt with: the interrupted code goes on.
+    Handled,
+    /// To be passed on to what was there before.
+    PassOn,
+}
+
+/// The type of our handlers.
+type Handler = fn(&SignalInfo) -> Response;
+
+/// What is known of one signal. Written under [`INSTALLING`], read by `trampoline`.
+struct Entry {
+    /// A [`Handler`], or null.
+    handler: AtomicPtr<()>,
+    /// What was there before; leaked.
+    before: AtomicPtr<libc::sigaction>,
+    /// Whether `before` had asked to be called once, and was.
+    spent: AtomicBool,
+}
+
+static TABLE: [Entry; LAST_SIGNAL as usize + 1] = [const {
+    Entry {
+        handler: AtomicPtr::new(null_mut()),
+        before: AtomicPtr::new(null_mut()),
+        spent: AtomicBool::new(false),
+    }
+}; LAST_SIGNAL as usize + 1];
+
+static INSTALLING: Mutex<()> = Mutex::new(());
+
+/// Puts `handler` in front of what is installed for `signal`, for the life of the process. The
+/// first one for a signal stays; a second is refused (`AlreadyExists`), and so are signals that
+/// stop or continue a process, whose default action cannot be passed on (`InvalidInput`).
+///
+/// # Safety
+///
+/// `handler` is called in a signal handler, on any thread, between any two instructions: it is
+/// async-signal-safe, does not unwind, and answers [`Response::Handled`] to a fault only if the
+/// interrupted code can go on.
+pub unsafe fn install(signal: c_int, handler: Handler) -> io::Result<()> {
+    let refused = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU, libc::SIGCONT].contains(&signal);
+    let entry = usize::try_from(signal)
+        .ok()
+        .filter(|&index| index > 0 && !refused)
+        .and_then(|index| TABLE.get(index));
+    let entry = entry
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no handler for this signal"))?;
+    let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+    if !entry.handler.load(Ordering::Relaxed).is_null() {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "this signal has a handler"));
+    }
+    // The signal may arrive as soon as the kernel knows of us, and has to find its way then: so ask
+    // first.
+    let before = exchange(signal, None)?;
+    publish(entry, before, handler);
+    let replaced = match exchange(signal, Some(&ours(&before))) {
+        Ok(replaced) => replaced,
+        Err(error) => {
+            entry.handler.store(null_mut(), Ordering::Relaxed);
+            return Err(error);
+        }
+    };
+    if !same(&before, &replaced) {
+        // Somebody else installed one between the two calls.
+        publish(entry, replaced, handler);
+    }
+    Ok(())
+}
+
+/// Makes the way of a signal known to the trampoline.
+fn publish(entry: &Entry, before: libc::sigaction, handler: Handler) {
+    let before = Box::into_raw(Box::new(before));
+    // ORDERING[handler.before]: partner is the load in `pass_on`; the action behind the pointer
+    // becomes visible.
+    entry.before.store(before, Ordering::Release);
+    // ORDERING[handler.entry]: partner is the load in `trampoline`; `before` becomes visible with
+    // the handler.
+    entry.handler.store(handler as *mut (), Ordering::Release);
+}
+
+/// The action that calls our trampoline instead of `before`.
+fn ours(before: &libc::sigaction) -> libc::sigaction {
+    let mut action = *before;
+    let trampoline: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = trampoline;
+    action.sa_sigaction = trampoline as libc::sighandler_t;
+    let mut kept = before.sa_flags & (libc::SA_NOCLDSTOP | libc::SA_NOCLDWAIT);
+    if before.sa_sigaction == libc::SIG_IGN {
+        // A program that ignores SIGCHLD has no zombies, and does not wait for any.
+        kept |= libc::SA_NOCLDWAIT;
+    }
+    let restart =
+        if is_function(before) { before.sa_flags & libc::SA_RESTART } else { libc::SA_RESTART };
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | restart | kept;
+    // SAFETY: a live set.
+    unsafe { libc::sigemptyset(&mut action.sa_mask) };
+    action
+}
+
+/// Sets the action of a signal, if there is a new one, and returns the one before.
+fn exchange(signal: c_int, new: Option<&libc::sigaction>) -> io::Result<libc::sigaction> {
+    let mut before = MaybeUninit::<libc::sigaction>::zeroed();
+    let new = new.map_or(null(), |action| action as *const _);
+    // SAFETY: null, or an action whose handler is `trampoline` or the default; the out-parameter is
+    // writable.
+    let result = unsafe { libc::sigaction(signal, new, before.as_mut_ptr()) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: filled in by the call, on top of zeroes.
+    Ok(unsafe { before.assume_init() })
+}
+
+/// Whether a program's function is behind the action.
+fn is_function(action: &libc::sigaction) -> bool {
+    action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN
+}
+
+/// Whether two actions call the same function in the same way. A mask alone that changed between
+/// two calls in a row is no concern.
+fn same(one: &libc::sigaction, other: &libc::sigaction) -> bool {
+    one.sa_sigaction == other.sa_sigaction && one.sa_flags == other.sa_flags
+}
+
+/// What the kernel calls.
+extern "C" fn trampoline(signal: c_int, raw: *mut libc::siginfo_t, context: *mut c_void) {
+    let errno = errno::get();
+    if let Some(entry) = usize::try_from(signal).ok().and_then(|index| TABLE.get(index)) {
+        let info = signal_info(signal, raw, context);
+        // ORDERING[handler.entry]: partner is the store in `publish`; `before` is visible with the
+        // handler.
+        let handler = entry.handler.load(Ordering::Acquire);
+        if handler.is_null() || ask(handler, &info) == Response::PassOn {
+            pass_on(entry, &info, raw);
+        }
+    }
+    errno::set(errno);
+}
+
+/// Reads what our handlers want to know.
+fn signal_info(signal: c_int, raw: *mut libc::siginfo_t, context: *mut c_void) -> SignalInfo {
+    // SAFETY: the kernel's own record, alive until the handler returns.
+    let raw = unsafe { &*raw };
+    let code = raw.si_code;
+    let address = if code > 0 {
+        // SAFETY: a signal that the kernel raised has its address there, and some number if it has
+        // none.
+        unsafe { raw.si_addr() }.addr()
+    } else {
+        0
+    };
+    SignalInfo { signal, code, address, context }
+}
+
+/// Calls one of our handlers.
+fn ask(handler: *mut (), info: &SignalInfo) -> Response {
+    // SAFETY: `publish` stored a `Handler` there, and nothing else does.
+    let handler = unsafe { transmute::<*mut (), Handler>(handler) };
+    handler(info)
+}
+
+/// Whether the interrupted instruction itself raised the signal, and raises it again if it is run
+/// again.
+fn raised_by_instruction(info: &SignalInfo) -> bool {
+    info.code > 0
+        && [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE].contains(&info.signal)
+}
+
+/// Gives the signal to what was there before.
+fn pass_on(entry: &Entry, info: &SignalInfo, raw: *mut libc::siginfo_t) {
+    // ORDERING[handler.before]: partner is the store in `publish`; the action behind the pointer is
+    // visible.
+    let before = entry.before.load(Ordering::Acquire);
+    if before.is_null() {
+        return default_action(info);
+    }
+    // SAFETY: `publish` stored a leaked box there.
+    let before = unsafe { &*before };
+    let once = before.sa_flags & libc::SA_RESETHAND != 0;
+    // Relaxed: a flag by itself, and the swap lets one through.
+    if before.sa_sigaction == libc::SIG_DFL || (once && entry.spent.swap(true, Ordering::Relaxed)) {
+        return default_action(info);
+    }
+    if before.sa_sigaction == libc::SIG_IGN {
+        if raised_by_instruction(info) {
+            default_action(info);
+        }
+        return;
+    }
+    // The kernel restores the interrupted mask when our trampoline returns; nothing to undo here.
+    SignalMask::block_set(&before.sa_mask);
+    if before.sa_flags & libc::SA_NODEFER != 0 {
+        SignalMask::unblock(&[info.signal]);
+    }
+    call(before, info, raw);
+}
+
+/// Calls a host's handler with the arguments that it asked for.
+fn call(action: &libc::sigaction, info: &SignalInfo, raw: *mut libc::siginfo_t) {
+    type One = unsafe extern "C" fn(c_int);
+    type Three = unsafe extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+    if action.sa_flags & libc::SA_SIGINFO != 0 {
+        // SAFETY: the host gave this function to the kernel as one of this type.
+        let handler = unsafe { transmute::<libc::sighandler_t, Three>(action.sa_sigaction) };
+        // SAFETY: what the kernel would do, with what it gave us.
+        unsafe { handler(info.signal, raw, info.context) };
+    } else {
+        // SAFETY: as above.
+        let handler = unsafe { transmute::<libc::sighandler_t, One>(action.sa_sigaction) };
+        // SAFETY: as above.
+        unsafe { handler(info.signal) };
+    }
+}
+
+/// Lets happen what would happen if nobody handled the signal.
+fn default_action(info: &SignalInfo) {
+    if [libc::SIGCHLD, libc::SIGURG, libc::SIGWINCH].contains(&info.signal) {
+        return;
+    }
+    // SAFETY: the default action of a signal that exists.
+    unsafe { libc::signal(info.signal, libc::SIG_DFL) };
+    if !raised_by_instruction(info) {
+        // Blocked while our trampoline runs, so it strikes on return, where it would have struck.
+        // SAFETY: raises on the calling thread.
+        unsafe { libc::raise(info.signal) };
+    }
+}
+
+#[cfg(test)]
+mod tests;

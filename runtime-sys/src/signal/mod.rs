@@ -1,0 +1,17 @@
+//! Signals of a thread that may belong to a host: masks, signal stacks, handlers, last words.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`mask`] | the calling thread's signal mask: block, restore |
+//! | [`stack`](mod@stack) | the calling thread's alternate signal stack: install, remove |
+//! | [`handler`] | handlers in front of a host's, and the way on to the host's |
+//! | [`fatal`](mod@fatal) | a message and an abort, where nothing may be allocated |
+//!
+//! What may enter: what a signal handler runs or what prepares a thread for one. Each function says
+//! whether it is async-signal-safe. Begin with `stack.rs` for who owns a signal stack, and with
+//! `docs/signals.md` for the whole.
+
+pub mod fatal;
+pub mod handler;
+pub mod mask;
+pub mod stack;

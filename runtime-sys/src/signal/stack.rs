@@ -1,0 +1,444 @@
+//! The alternate signal stack of the calling thread.
+//!
+//! A thread that C made has none, or one that is too small: the kernel accepts 2,048 bytes and then
+//! kills the process when it delivers a signal with AVX-512 state. One that is [`large_enough`] is
+//! used as it is; otherwise a [`SignalStack`] of ours is put there for the time of the stay, and
+//! taken off only if it is still the registered one.
+//!
+//! Whoever finds somebody else's stack where ours was leaves it there: std takes its own off before
+//! a pthread key's destructor runs, sanitizers and other runtimes exchange stacks under way, and
+//! "restoring" a stack from long ago registers memory that may be unmapped.
+//!
+//! One system call registers a stack and says what was registered. So nobody asks first: ours is
+//! mostly the one that is found, and what was found otherwise is put back, which nobody notices
+//! while signals are blocked.
+//!
+//! # Ownership
+//!
+//! A [`SignalStack`] is free or registered on one thread. Registered, it can neither be installed
+//! elsewhere (two threads on one signal stack corrupt each other) nor be unmapped: dropped in that
+//! state, it leaks its memory. So a thread that went away without taking it off, and a foreign
+//! runtime that still remembers it, find it intact.
+//!
+//! # Safety
+//!
+//! The kernel writes to whatever is registered. That is our own mapping, kept alive as said above,
+//! or memory that the caller of [`SignalStack::remove`] vouches for.
+#![expect(unsafe_code, reason = "sigaltstack")]
+
+use crate::memory::mapping::{Mapping, page_size};
+use crate::sys;
+use std::io;
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::ops::Range;
+use std::ptr::{null, null_mut};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// What our own handlers and a host's behind them may use, beyond what the kernel puts on the
+/// stack.
+const OWN_NEED: usize = 32 << 10;
+
+/// A thread's own stack is kept when it leaves a handler this much.
+const KEPT_NEED: usize = 8 << 10;
+
+/// The size of a signal stack of ours, in bytes, in whole pages.
+pub fn required_size() -> usize {
+    (sys::minimum_signal_stack() + OWN_NEED).max(64 << 10).next_multiple_of(page_size())
+}
+
+/// Whether a thread's own signal stack of this size can be kept.
+pub fn large_enough(size: usize) -> bool {
+    size >= sys::minimum_signal_stack() + KEPT_NEED
+}
+
+/// What the kernel has registered for a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// Lowest address of the stack; means nothing unless `enabled`.
+    pub base: *mut u8,
+    /// Its size in bytes; means nothing unless `enabled`.
+    pub size: usize,
+    /// Whether there is one. (A stack with `SS_AUTODISARM` counts as none while a handler runs on
+    /// it.)
+    pub enabled: bool,
+    /// Whether the thread is running on it at this moment.
+    pub executing: bool,
+    /// What the owner of the stack asked for besides, to be given back with it.
+    flags: libc::c_int,
+}
+
+impl Registered {
+    /// What a thread has that has none.
+    const NONE: Self =
+        Self { base: null_mut(), size: 0, enabled: false, executing: false, flags: 0 };
+
+    fn from_raw(raw: &libc::stack_t) -> Self {
+        Self {
+            base: raw.ss_sp.cast(),
+            size: raw.ss_size,
+            enabled: raw.ss_flags & libc::SS_DISABLE == 0,
+            executing: raw.ss_flags & libc::SS_ONSTACK != 0,
+            flags: raw.ss_flags & sys::SIGNAL_STACK_FLAGS,
+        }
+    }
+
+    fn to_raw(self) -> libc::stack_t {
+        let flags = if self.enabled { self.flags } else { libc::SS_DISABLE };
+        // Disabled, the size is what some systems insist on although they ignore it.
+        let size = if self.enabled { self.size } else { required_size() };
+        libc::stack_t { ss_sp: self.base.cast(), ss_flags: flags, ss_size: size }
+    }
+
+    /// The addresses of the stack; empty unless enabled.
+    pub fn range(&self) -> Range<usize> {
+        let base = self.base.addr();
+        if self.enabled { base..base.saturating_add(self.size) } else { base..base }
+    }
+}
+
+/// What is registered for the calling thread. Async-signal-safe.
+pub fn registered() -> Registered {
+    let mut raw = MaybeUninit::<libc::stack_t>::uninit();
+    // SAFETY: only asks; the out-parameter is writable.
+    let result = unsafe { libc::sigaltstack(null(), raw.as_mut_ptr()) };
+    debug_assert_eq!(result, 0, "a query does not fail");
+    // SAFETY: filled in by the call, which fails only for unwritable memory.
+    let raw = unsafe { raw.assume_init() };
+    Registered::from_raw(&raw)
+}
+
+/// What became of [`SignalStack::remove`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a stack that was not ours to remove stays registered"]
+pub enum Removal {
+    /// It is off; the stack is free again.
+    Done,
+    /// Another one is registered, or the thread is running on it: that stays so, and the stack
+    /// stays taken.
+    NotOurs,
+}
+
+/// A signal stack of ours: [`required_size`] bytes with a guard below.
+#[derive(Debug)]
+pub struct SignalStack {
+    mapping: ManuallyDrop<Mapping>,
+    /// Registered on some thread. Relaxed throughout: it is exchanged with read-modify-writes and
+    /// publishes nothing, for what lies on a signal stack is not read by the next thread.
+    taken: AtomicBool,
+}
+
+impl SignalStack {
+    /// Maps one.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            mapping: ManuallyDrop::new(Mapping::with_guard(required_size())?),
+            taken: AtomicBool::new(false),
+        })
+    }
+
+    /// The addresses of the stack, guard excluded.
+    pub fn range(&self) -> Range<usize> {
+        let base = self.mapping.usable().addr();
+        base..base + self.mapping.size()
+    }
+
+    /// The guard below it.
+    pub fn guard(&self) -> Range<usize> {
+        self.mapping.guard()
+    }
+
+    /// Registers it for the calling thread, and returns what was registered before. Fails when it
+    /// is registered already (`EBUSY`), also on this thread, and when the thread is running on its
+    /// present one (`EPERM`). Async-signal-safe.
+    pub fn install(&self) -> io::Result<Registered> {
+        if self.taken.swap(true, Relaxed) {
+            return Err(io::Error::from_raw_os_error(libc::EBUSY));
+        }
+        let mine = libc::stack_t {
+            ss_sp: self.mapping.usable(),
+            ss_flags: 0,
+            ss_size: self.mapping.size(),
+        };
+        // SAFETY: our own memory, which `taken` keeps mapped and away from other threads until it
+        // is off again.
+        let before = unsafe { exchange(&mine) };
+        if before.is_err() {
+            self.taken.store(false, Relaxed);
+        }
+        before
+    }
+
+    /// Whether it is registered on some thread, as far as is known here. After a
+    /// [`Removal::NotOurs`] it stays so for good: whoever needs a signal stack again makes a new
+    /// one and drops this, which leaks its memory.
+    pub fn is_taken(&self) -> bool {
+        self.taken.load(Relaxed)
+    }
+
+    /// Whether it is the one that is registered.
+    fn is(&self, registered: &Registered) -> bool {
+        registered.enabled && registered.range() == self.range()
+    }
+
+    /// Takes it off the calling thread, if it is still the registered one: `before` comes back, or
+    /// with `None` the thread is left without. In every other case the thread has what it had.
+    /// Async-signal-safe; signals that another stack than this one may have to serve are blocked,
+    /// since that one is off for a moment.
+    ///
+    /// # Safety
+    ///
+    /// If `before` is enabled, it is memory that this thread may use as its signal stack from here
+    /// on: it still exists, and no other thread has it.
+    pub unsafe fn remove(&self, before: Option<&Registered>) -> Removal {
+        // SAFETY: nothing, or what the caller vouches for.
+        unsafe { self.replace(before.unwrap_or(&Registered::NONE), |found| self.is(found)) }
+    }
+
+    /// The same for a thread that ends, whose earlier stack is no business of ours any more. One
+    /// that somebody has taken off without putting another there is free again too: std does that
+    /// to all its threads before a pthread key's destructor runs, and each of them would cost a
+    /// stack otherwise. Async-signal-safe, as `remove` is.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread is the one that installed it last.
+    pub unsafe fn remove_at_thread_end(&self) -> Removal {
+        // SAFETY: nothing comes in its place.
+        unsafe { self.replace(&Registered::NONE, |found| self.is(found) || !found.enabled) }
+    }
+
+    /// Registers `next` in place of what `is_off` says of that with it this stack is off; in place
+    /// of anything else not.
+    ///
+    /// # Safety
+    ///
+    /// As [`exchange`], of `next`.
+    unsafe fn replace(
+        &self,
+        next: &Registered,
+        is_off: impl FnOnce(&Registered) -> bool,
+    ) -> Removal {
+        // SAFETY: the caller's promise.
+        let Ok(found) = (unsafe { exchange(&next.to_raw()) }) else {
+            return Removal::NotOurs;
+        };
+        if is_off(&found) {
+            self.taken.store(false, Relaxed);
+            return Removal::Done;
+        }
+        // SAFETY: it was registered on this thread a moment ago, by who vouches for it.
+        let put_back = unsafe { exchange(&found.to_raw()) };
+        debug_assert!(put_back.is_ok(), "what the kernel took once");
+        Removal::NotOurs
+    }
+}
+
+/// Registers a stack, or with `SS_DISABLE` none, for the calling thread; returns what was there.
+/// Refused (`EPERM`) while the thread runs on that.
+///
+/// # Safety
+///
+/// It is memory that nobody else uses for as long as it is registered.
+unsafe fn exchange(next: &libc::stack_t) -> io::Result<Registered> {
+    let mut before = MaybeUninit::<libc::stack_t>::uninit();
+    // SAFETY: the caller vouches for the memory; the out-parameter is writable.
+    if unsafe { libc::sigaltstack(next, before.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: filled in by the call.
+    Ok(Registered::from_raw(&unsafe { before.assume_init() }))
+}
+
+impl Drop for SignalStack {
+    fn drop(&mut self) {
+        if !*self.taken.get_mut() {
+            // SAFETY: dropped here and nowhere else; registered nowhere.
+            unsafe { ManuallyDrop::drop(&mut self.mapping) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Child, permissions_at};
+    use std::sync::atomic::{AtomicPtr, AtomicUsize};
+
+    /// On a thread of its own: std gives each of its threads a signal stack, and takes it off at
+    /// the end.
+    fn on_a_thread(body: impl FnOnce() + Send + 'static) {
+        std::thread::spawn(body).join().expect("thread");
+    }
+
+    fn put_back(stack: &SignalStack, before: &Registered) {
+        // SAFETY: what was registered on this thread before, by std or by the test; it exists until
+        // the thread ends.
+        assert_eq!(unsafe { stack.remove(Some(before)) }, Removal::Done);
+        assert_eq!(registered(), *before);
+    }
+
+    #[test]
+    fn sizes_follow_the_processor_state() {
+        assert!(required_size() >= 64 << 10 && required_size().is_multiple_of(page_size()));
+        assert!(required_size() >= sys::minimum_signal_stack() + OWN_NEED);
+        assert!(large_enough(required_size()) && !large_enough(libc::MINSIGSTKSZ));
+        assert!(!large_enough(sys::minimum_signal_stack()));
+    }
+
+    #[test]
+    fn a_guard_lies_right_below() {
+        let stack = SignalStack::new().expect("stack");
+        assert_eq!(stack.guard().end, stack.range().start);
+        assert_eq!(permissions_at(stack.guard().start), "---p");
+        assert_eq!(permissions_at(stack.guard().end - 1), "---p");
+        assert_eq!(permissions_at(stack.range().start), "rw-p");
+        assert_eq!(permissions_at(stack.range().end - 1), "rw-p");
+    }
+
+    #[test]
+    fn running_over_the_end_kills() {
+        Child::run("signal::stack::tests::running_over_the_end_kills", || {
+            let stack = SignalStack::new().expect("stack");
+            let beyond: *mut u8 = stack.mapping.usable().cast::<u8>().wrapping_sub(1);
+            // SAFETY: none; the guard ends the process here, which is what the parent waits for.
+            unsafe { beyond.write_volatile(1) };
+        })
+        .assert_killed_by(libc::SIGSEGV);
+    }
+
+    /// What the handler below saw.
+    static SEEN_AT: AtomicUsize = AtomicUsize::new(0);
+    static STACK: AtomicPtr<SignalStack> = AtomicPtr::new(null_mut());
+    static REFUSED: AtomicBool = AtomicBool::new(false);
+
+    extern "C" fn look_around(_signal: libc::c_int) {
+        let local = 0_u8;
+        // SAFETY: the test's stack outlives the signal.
+        let stack = unsafe { &*STACK.load(Relaxed) };
+        // SAFETY: nothing comes back.
+        let removal = unsafe { stack.remove(None) };
+        REFUSED.store(
+            registered().executing && removal == Removal::NotOurs && stack.is(&registered()),
+            Relaxed,
+        );
+        SEEN_AT.store((&raw const local).addr(), Relaxed);
+    }
+
+    /// Installs `look_around` for `signal`, on the signal stack.
+    fn handle(signal: libc::c_int) {
+        let handler: extern "C" fn(libc::c_int) = look_around;
+        let action = MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: all zeroes is an action: the default one, with nothing blocked.
+        let mut action = unsafe { action.assume_init() };
+        action.sa_sigaction = handler as libc::sighandler_t;
+        action.sa_flags = libc::SA_ONSTACK;
+        // SAFETY: the handler is async-signal-safe; no other test uses the signal.
+        assert_eq!(unsafe { libc::sigaction(signal, &action, null_mut()) }, 0);
+    }
+
+    #[test]
+    fn a_handler_runs_on_it_and_it_stays_while_one_does() {
+        on_a_thread(|| {
+            let stack = SignalStack::new().expect("stack");
+            STACK.store((&raw const stack).cast_mut(), Relaxed);
+            handle(libc::SIGUSR2);
+            let before = stack.install().expect("install");
+            assert!(stack.is(&registered()) && !registered().executing);
+            // SAFETY: raises on the calling thread.
+            unsafe { libc::raise(libc::SIGUSR2) };
+            assert!(stack.range().contains(&SEEN_AT.load(Relaxed)));
+            assert!(REFUSED.load(Relaxed), "a stack in use is not taken off");
+            put_back(&stack, &before);
+            // SAFETY: as above.
+            unsafe { libc::raise(libc::SIGUSR2) };
+            assert!(!stack.range().contains(&SEEN_AT.load(Relaxed)));
+        });
+    }
+
+    #[test]
+    fn somebody_elses_stack_is_left_alone() {
+        on_a_thread(|| {
+            let (ours, others) =
+                (SignalStack::new().expect("ours"), SignalStack::new().expect("other's"));
+            let first = ours.install().expect("ours");
+            let second = others.install().expect("other's");
+            assert_eq!(second.range(), ours.range());
+            // SAFETY: std's stack, which exists until the thread ends.
+            assert_eq!(unsafe { ours.remove(Some(&first)) }, Removal::NotOurs);
+            assert!(others.is(&registered()) && ours.is_taken(), "NotOurs touches nothing");
+            assert_eq!(ours.install().expect_err("still taken").raw_os_error(), Some(libc::EBUSY));
+            put_back(&others, &second);
+            put_back(&ours, &first);
+            assert!(!ours.is_taken());
+        });
+    }
+
+    #[test]
+    fn without_one_before_the_thread_has_none_after() {
+        on_a_thread(|| {
+            let stack = SignalStack::new().expect("stack");
+            let before = stack.install().expect("install");
+            // SAFETY: nothing comes back.
+            assert_eq!(unsafe { stack.remove(None) }, Removal::Done);
+            assert!(!registered().enabled && registered().range().is_empty());
+            // SAFETY: nothing comes back.
+            assert_eq!(unsafe { stack.remove(None) }, Removal::NotOurs);
+            let none = stack.install().expect("free again");
+            assert!(!none.enabled);
+            put_back(&stack, &before);
+        });
+    }
+
+    #[test]
+    fn two_threads_do_not_share_one() {
+        on_a_thread(|| {
+            let stack = SignalStack::new().expect("stack");
+            let before = stack.install().expect("install");
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    assert_eq!(
+                        stack.install().expect_err("taken").raw_os_error(),
+                        Some(libc::EBUSY)
+                    );
+                    assert!(!stack.is(&registered()));
+                    // SAFETY: nothing comes back.
+                    assert_eq!(unsafe { stack.remove(None) }, Removal::NotOurs);
+                });
+            });
+            put_back(&stack, &before);
+        });
+    }
+
+    #[test]
+    fn dropped_while_registered_it_stays_mapped() {
+        on_a_thread(|| {
+            let stack = SignalStack::new().expect("stack");
+            let _before = stack.install().expect("install");
+            let range = stack.range();
+            drop(stack);
+            assert_eq!(registered().range(), range);
+            assert_eq!(permissions_at(range.start), "rw-p");
+        });
+    }
+
+    #[test]
+    fn a_hosts_flags_come_back_with_its_stack() {
+        on_a_thread(|| {
+            let (host, ours) =
+                (SignalStack::new().expect("host's"), SignalStack::new().expect("ours"));
+            let raw = libc::stack_t {
+                ss_sp: host.mapping.usable(),
+                ss_flags: sys::SIGNAL_STACK_FLAGS,
+                ss_size: host.mapping.size(),
+            };
+            let mut std_stack = Registered::NONE.to_raw();
+            // SAFETY: the host's memory outlives its registration, which ends below.
+            assert_eq!(unsafe { libc::sigaltstack(&raw, &mut std_stack) }, 0);
+            let before = ours.install().expect("install");
+            assert_eq!(before.flags, sys::SIGNAL_STACK_FLAGS);
+            put_back(&ours, &before);
+            // SAFETY: std's own stack comes back to its thread.
+            assert_eq!(unsafe { libc::sigaltstack(&std_stack, null_mut()) }, 0);
+        });
+    }
+}

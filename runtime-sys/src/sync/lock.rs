@@ -1,0 +1,268 @@
+//! The lock under every structure of the scheduler: short critical sections, no poisoning, and an
+//! unlock that is a store.
+//!
+//! # What the outside needs
+//!
+//! A channel operation takes a lock once and gives it back once, and its work in between is about
+//! as long as one read-modify-write takes. std's lock takes one to lock and one to unlock, the
+//! second to learn whether somebody sleeps; and its guard keeps an account of panics. Nothing of
+//! the user's runs under the scheduler's locks, so what they guard is whole whatever happens, and
+//! there is nothing to poison.
+//!
+//! # Why nobody sleeps for ever
+//!
+//! Name the events: U is the store that unlocks, B the barrier after it, L the load of `sleepers`.
+//! A is the sleeper's addition to `sleepers`, H the barrier after it, T its first try to take the
+//! lock after that. [lock.sleep]
+//!
+//! B and H are an asymmetric pair (`barrier`): L sees A, or T sees U. In the first case the
+//! unlocker wakes a sleeper. In the second the lock was free at T, or somebody else had taken it
+//! since; of that one's unlock the same is true. So whoever holds the lock when the sleeper finds
+//! it held will see `sleepers` when it unlocks, and the sleeper's futex sleeps only while the lock
+//! is held. Each later try is made on being woken, by an unlocker that saw `sleepers`; the next one
+//! sees it, too, for the sleeper takes itself off only with the lock in its hands.
+//!
+//! Who unlocks wakes one. A lock is not handed over: whoever comes first has it, and a sleeper that
+//! was too late sleeps again, counted as before.
+//!
+//! # The last access
+//!
+//! After U somebody else may have the lock, and L still reads the lock's memory. That is sound for
+//! all that the language can check: the guard borrows the lock until it is dropped. Who frees a
+//! lock by a pointer when it has seen that nobody holds it does not know that, and must have
+//! another reason; std's lock would be one that allows it. Nothing here frees one so.
+//!
+//! # Rejected
+//!
+//! - Spinning without sleep: a holder that lost its core would be waited for by all cores.
+//! - A barrier of the processor's in place of the asymmetric pair: it costs what the
+//!   read-modify-write cost.
+//!
+//! # Safety
+//!
+//! The value is reached through the guard, and there is one guard at a time: who made it changed
+//! the word from free to held.
+#![expect(unsafe_code, reason = "a cell behind a word")]
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+
+use crate::sync::primitive::{
+    AtomicU32, Futex, Ordering, UnsafeCell, const_fn, heavy_fence, light_fence, mutated, spin_loop,
+};
+
+/// What a real build locks with, and a model with loom's own: each protocol is checked above a lock
+/// that works.
+#[cfg(not(gosched_loom))]
+pub use self::{Lock as Mutex, LockGuard as MutexGuard};
+#[cfg(gosched_loom)]
+pub use crate::sync::primitive::{LoomGuard as MutexGuard, LoomMutex as Mutex};
+
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+
+/// How often a thread looks at a lock that is held before it sleeps: longer than any critical
+/// section takes whose holder has a core, and about as long as going to sleep.
+const SPINS: u32 = if cfg!(gosched_loom) { 0 } else { 100 };
+
+/// A mutex without poisoning.
+pub struct Lock<T> {
+    word: Futex,
+    /// How many threads sleep, or are about to.
+    sleepers: AtomicU32,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value goes to one thread at a time, in a guard.
+unsafe impl<T: Send> Sync for Lock<T> {}
+// SAFETY: it goes with the lock.
+unsafe impl<T: Send> Send for Lock<T> {}
+
+impl<T> Lock<T> {
+    const_fn! {
+        /// A lock around `value`, free.
+        pub fn new(value: T) -> Self {
+            Self { word: Futex::new(FREE), sleepers: AtomicU32::new(0), value: UnsafeCell::new(value) }
+        }
+    }
+
+    /// Blocks the thread until the lock is had. One that has it already waits for ever.
+    #[inline(always)]
+    pub fn lock(&self) -> LockGuard<'_, T> {
+        if !self.try_take() {
+            self.wait();
+        }
+        LockGuard { lock: self, _thread: PhantomData }
+    }
+
+    /// What it holds, of which the caller is the only user.
+    pub fn get_mut(&mut self) -> &mut T {
+        // SAFETY: `&mut self` excludes a guard.
+        self.value.with_mut(|value| unsafe { &mut *value })
+    }
+
+    #[inline(always)]
+    fn try_take(&self) -> bool {
+        // ORDERING[lock.held]: partner is the store in `unlock`: what was done under the lock is
+        // seen.
+        self.word.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    #[cold]
+    fn wait(&self) {
+        let mut spins = SPINS;
+        while spins > 0 {
+            spins -= 1;
+            if self.word.word.load(Ordering::Relaxed) == FREE && self.try_take() {
+                return;
+            }
+            spin_loop();
+        }
+        self.sleepers.fetch_add(1, Ordering::Relaxed);
+        if !mutated("lock.sleep_unfenced") {
+            heavy_fence();
+        }
+        while !self.try_take() {
+            self.word.wait(HELD);
+        }
+        self.sleepers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn unlock(&self) {
+        // ORDERING[lock.held]: partner is the exchange in `try_take`.
+        let order =
+            if mutated("lock.unlock_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+        self.word.word.store(FREE, order);
+        if !mutated("lock.unlock_unfenced") {
+            light_fence();
+        }
+        if self.sleepers.load(Ordering::Relaxed) != 0 {
+            self.wake_one();
+        }
+    }
+
+    #[cold]
+    fn wake_one(&self) {
+        self.word.wake();
+    }
+}
+
+impl<T: Default> Default for Lock<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T> fmt::Debug for Lock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock").finish_non_exhaustive()
+    }
+}
+
+/// The lock, held; dropping it unlocks.
+#[must_use = "the lock is free again as soon as this is dropped"]
+pub struct LockGuard<'a, T> {
+    lock: &'a Lock<T>,
+    /// Not `Send`: who locks unlocks.
+    _thread: PhantomData<*const ()>,
+}
+
+// SAFETY: a shared guard lends shared references only.
+unsafe impl<T: Sync> Sync for LockGuard<'_, T> {}
+
+impl<T> Deref for LockGuard<'_, T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        // SAFETY: there is one guard, and it is borrowed as what is returned is.
+        self.lock.value.with(|value| unsafe { &*value })
+    }
+}
+
+impl<T> DerefMut for LockGuard<'_, T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: there is one guard, and it is borrowed as what is returned is.
+        self.lock.value.with_mut(|value| unsafe { &mut *value })
+    }
+}
+
+impl<T> Drop for LockGuard<'_, T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.lock.unlock();
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for LockGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+#[cfg(all(test, not(gosched_loom)))]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    use std::sync::{Arc, Barrier};
+
+    use super::Lock;
+
+    #[test]
+    fn each_addition_is_counted() {
+        let (lock, outside) = (Lock::new(0_u64), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for i in 0..50_000_u64 {
+                        let mut count = lock.lock();
+                        assert_eq!(outside.fetch_add(1, Relaxed), *count, "two at once");
+                        *count += 1;
+                        // Now and then long enough for the others to sleep.
+                        if i.is_multiple_of(1000) {
+                            std::thread::yield_now();
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(*lock.lock(), 200_000);
+    }
+
+    #[test]
+    fn who_sleeps_is_woken() {
+        let lock = Arc::new(Lock::new(0));
+        let both = Arc::new(Barrier::new(2));
+        for round in 0..200 {
+            let held = lock.lock();
+            let (theirs, met) = (lock.clone(), both.clone());
+            let other = std::thread::spawn(move || {
+                met.wait();
+                *theirs.lock() += 1;
+            });
+            both.wait();
+            while lock.sleepers.load(Relaxed) == 0 {
+                std::thread::yield_now();
+            }
+            assert_eq!(*held, round);
+            drop(held);
+            other.join().expect("it was woken");
+        }
+        assert_eq!(lock.sleepers.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn a_panic_unlocks_and_poisons_nothing() {
+        let mut lock = Lock::new(1);
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _held = lock.lock();
+            panic!("as intended");
+        }));
+        assert!(panicked.is_err());
+        *lock.lock() += 1;
+        assert_eq!(*lock.get_mut(), 2);
+    }
+}

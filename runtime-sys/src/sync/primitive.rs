@@ -1,0 +1,236 @@
+//! The one seam between std and loom: every atomic and cell of a modelled protocol comes from here,
+//! and its locks from [`lock`](crate::sync::lock).
+//!
+//! A build with `--cfg gosched_loom` swaps loom's types in; nothing else in the workspace asks for
+//! that cfg, except the models themselves. The futex is the only way a thread blocks in a protocol;
+//! under loom it is one mutex and one condition variable, so a forgotten wake-up is reported as a
+//! deadlock.
+//!
+//! A build with `--cfg gosched_mutants` compiles in named mistakes ([`mutated`]): each model, and
+//! the signal storm, must fail when its mistake is switched on. In every other build `mutated` is a
+//! constant `false` and costs nothing.
+
+mod unmodelled {
+    /// A mutex without poisoning: what it guards stays valid at every point where user code could
+    /// panic, because no user code runs under it. It is this one in statics, in every build: what a
+    /// model uses lives no longer than one of its runs.
+    #[derive(Debug, Default)]
+    pub struct StaticMutex<T>(std::sync::Mutex<T>);
+
+    /// The guard of [`StaticMutex`].
+    pub type StaticMutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
+
+    impl<T> StaticMutex<T> {
+        /// A mutex holding `value`.
+        pub const fn new(value: T) -> Self {
+            Self(std::sync::Mutex::new(value))
+        }
+
+        /// Blocks the thread until the lock is had.
+        #[inline]
+        pub fn lock(&self) -> StaticMutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+
+        /// What it holds, of which the caller is the only user.
+        pub fn get_mut(&mut self) -> &mut T {
+            self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+    }
+}
+pub use unmodelled::{StaticMutex, StaticMutexGuard};
+
+#[cfg(not(gosched_loom))]
+mod real {
+    pub use crate::sync::futex::Futex;
+    pub use crate::sync::membarrier::{heavy as heavy_fence, light as light_fence};
+    pub use std::cell::Cell;
+    pub use std::sync::Arc;
+    pub use std::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    };
+
+    /// Thread functions that a model may use.
+    pub mod thread {
+        pub use std::thread::{spawn, yield_now};
+    }
+
+    /// Tells the processor (or loom) that this thread is waiting for another one.
+    #[inline(always)]
+    pub fn spin_loop() {
+        std::hint::spin_loop();
+    }
+
+    /// A cell whose accesses loom can check; in real builds, `std::cell::UnsafeCell`.
+    #[derive(Debug)]
+    #[repr(transparent)]
+    pub struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        /// A cell holding `value`.
+        pub const fn new(value: T) -> Self {
+            Self(std::cell::UnsafeCell::new(value))
+        }
+
+        /// Calls `f` with a pointer for reading.
+        #[inline(always)]
+        pub fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+            f(self.0.get())
+        }
+
+        /// Calls `f` with a pointer for writing.
+        #[inline(always)]
+        pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+            f(self.0.get())
+        }
+    }
+}
+
+#[cfg(gosched_loom)]
+mod model {
+    pub use loom;
+    pub use loom::cell::{Cell, UnsafeCell};
+    pub use loom::hint::spin_loop;
+    pub use loom::sync::{Arc, MutexGuard as LoomGuard, atomic::*};
+    pub use loom::thread;
+
+    /// A mutex without poisoning.
+    #[derive(Debug)]
+    pub struct LoomMutex<T>(loom::sync::Mutex<T>);
+
+    impl<T> LoomMutex<T> {
+        /// A mutex holding `value`.
+        pub fn new(value: T) -> Self {
+            Self(loom::sync::Mutex::new(value))
+        }
+
+        /// Blocks the thread until the lock is had.
+        pub fn lock(&self) -> LoomGuard<'_, T> {
+            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+
+        /// What it holds, of which the caller is the only user.
+        pub fn get_mut(&mut self) -> &mut T {
+            self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+    }
+
+    /// In a model both sides of the asymmetric pair fence.
+    pub fn light_fence() {
+        fence(Ordering::SeqCst);
+    }
+
+    /// The other side.
+    pub fn heavy_fence() {
+        fence(Ordering::SeqCst);
+    }
+
+    /// What stands for a futex in a model: the word, and the kernel's queue as one mutex and one
+    /// condition variable.
+    #[derive(Debug)]
+    pub struct Futex {
+        /// The word that is waited on.
+        pub word: AtomicU32,
+        lock: loom::sync::Mutex<()>,
+        queue: loom::sync::Condvar,
+    }
+
+    impl Futex {
+        /// A futex whose word is `value`.
+        pub fn new(value: u32) -> Self {
+            Self {
+                word: AtomicU32::new(value),
+                lock: loom::sync::Mutex::new(()),
+                queue: loom::sync::Condvar::new(),
+            }
+        }
+
+        /// Sleeps while the word is `expected`; may return early.
+        pub fn wait(&self, expected: u32) {
+            let guard = self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            // Acquire as the kernel's own check: the word is read under the lock that `wake` takes.
+            if self.word.load(Ordering::Acquire) == expected {
+                drop(self.queue.wait(guard));
+            }
+        }
+
+        /// A deadline passes at once in a model: what matters is who is faster, the waker or the
+        /// withdrawal.
+        pub fn wait_until(&self, _expected: u32, _deadline: std::time::Instant) -> bool {
+            loom::thread::yield_now();
+            false
+        }
+
+        /// Wakes one sleeper.
+        pub fn wake(&self) {
+            drop(self.lock.lock());
+            self.queue.notify_one();
+        }
+
+        /// Wakes all sleepers.
+        pub fn wake_all(&self) {
+            drop(self.lock.lock());
+            self.queue.notify_all();
+        }
+    }
+}
+
+#[cfg(gosched_loom)]
+pub use model::*;
+#[cfg(not(gosched_loom))]
+pub use real::*;
+
+/// Defines a function that is `const` in real builds (loom's constructors are not).
+#[macro_export]
+#[doc(hidden)]
+macro_rules! const_fn {
+    ($(#[$m:meta])* $v:vis fn $($rest:tt)*) => {
+        #[cfg(not(gosched_loom))]
+        $(#[$m])* $v const fn $($rest)*
+        #[cfg(gosched_loom)]
+        $(#[$m])* $v fn $($rest)*
+    };
+}
+#[doc(hidden)]
+pub use crate::const_fn;
+
+#[cfg(not(gosched_mutants))]
+mod mutants {
+    /// Whether the named mistake is switched on: never, in a build without `--cfg gosched_mutants`.
+    #[inline(always)]
+    pub const fn mutated(_name: &str) -> bool {
+        false
+    }
+}
+
+#[cfg(gosched_mutants)]
+mod mutants {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// The mistake that is switched on, by [`digest`]: a word, because signal handlers ask, too.
+    static ON: AtomicU64 = AtomicU64::new(0);
+
+    /// FNV-1a.
+    const fn digest(name: &str) -> u64 {
+        let bytes = name.as_bytes();
+        let (mut hash, mut i) = (0xcbf2_9ce4_8422_2325_u64, 0);
+        while i < bytes.len() {
+            hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0100_0000_01b3);
+            i += 1;
+        }
+        hash
+    }
+
+    /// Whether the named mistake is switched on.
+    #[inline]
+    pub fn mutated(name: &str) -> bool {
+        ON.load(Ordering::Relaxed) == digest(name)
+    }
+
+    /// Switches one mistake on, and any other off; an empty name switches all off.
+    pub fn switch_on(name: &'static str) {
+        ON.store(digest(name), Ordering::Relaxed);
+    }
+}
+
+pub use mutants::*;

@@ -1,0 +1,82 @@
+//! Whether this process is a forked child of the one that built things.
+//!
+//! In a child only the forking thread goes on: a scheduler whose Ms are gone must be refused there,
+//! not waited for. Who builds one calls [`register_hook`] and keeps the [`generation`] of that moment;
+//! another number later means "not here". A child made by raw `clone` or `vfork` runs no hook and
+//! is not told apart; such a child may call nothing but `exec` anyway.
+//!
+//! # Safety
+//!
+//! The child's hook makes one atomic addition, which is async-signal-safe as POSIX wants it there.
+#![expect(unsafe_code, reason = "pthread_atfork")]
+
+use std::io;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+static REGISTERED: Mutex<bool> = Mutex::new(false);
+
+extern "C" fn in_child() {
+    // Relaxed: the child has one thread.
+    GENERATION.fetch_add(1, Relaxed);
+}
+
+/// How many forks lie between the process that first called [`register_hook`] and this one.
+/// Async-signal-safe.
+#[inline]
+pub fn generation() -> u32 {
+    GENERATION.load(Relaxed)
+}
+
+/// From here on forks are counted. Idempotent; fails when there is no memory for the hook.
+pub fn register_hook() -> io::Result<()> {
+    let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !*registered {
+        // SAFETY: the hook is async-signal-safe and lives as long as the code does.
+        let result = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        if result != 0 {
+            return Err(io::Error::from_raw_os_error(result));
+        }
+        *registered = true;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Forks, and returns what `in_child` made of its generation.
+    fn fork(in_child: extern "C" fn() -> i32) -> i32 {
+        // SAFETY: the child calls nothing but async-signal-safe functions.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let code = in_child();
+            // SAFETY: has no precondition.
+            unsafe { libc::_exit(code) }
+        }
+        let mut status = 0;
+        // SAFETY: a child of ours, waited for once.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert!(libc::WIFEXITED(status));
+        libc::WEXITSTATUS(status)
+    }
+
+    extern "C" fn own() -> i32 {
+        generation() as i32
+    }
+
+    extern "C" fn grandchild() -> i32 {
+        fork(own)
+    }
+
+    #[test]
+    fn children_count_on_and_parents_do_not() {
+        register_hook().expect("watch");
+        register_hook().expect("twice is once");
+        assert_eq!(generation(), 0);
+        assert_eq!((fork(own), fork(own), fork(grandchild)), (1, 1, 2));
+        assert_eq!(generation(), 0);
+    }
+}

@@ -1,0 +1,89 @@
+//! A new thread, or an error.
+//!
+//! std ends the process if a thread that it has just made finds no memory for its signal stack, at
+//! the limit of mappings or of address space. To somebody else's process that is not ours to do, so
+//! it is tried out beforehand: what the thread will take is mapped, given back, and only then the
+//! thread is made. Two that try at the same moment can both succeed with what is enough for one,
+//! and what another part of the process maps meanwhile is not held back; what is left is that
+//! window, and not every thread made at the limit.
+//!
+//! Making threads by `pthread_create` would close it, and was rejected: such a thread has no name
+//! in std's messages, and what goroutines print in a test would no longer be captured.
+
+use std::io;
+use std::sync::OnceLock;
+use std::thread::{Builder, JoinHandle};
+
+use crate::memory::mapping::{page_size, round_to_pages};
+use crate::memory::reservation::Reservation;
+use crate::signal::stack::required_size;
+
+/// What std gives a thread unless `RUST_MIN_STACK` says otherwise, in bytes.
+const STD_STACK: usize = 2 << 20;
+
+/// What its beginning takes besides stacks: the allocator's first pages for it, the C library's
+/// record.
+const BEGINNING: usize = 128 << 10;
+
+/// Makes a thread as std does, with that name. An error, and not the process's end, if there is no
+/// room for it.
+pub fn spawn_thread(
+    name: String,
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    try_out()?;
+    Builder::new().name(name).spawn(body)
+}
+
+fn try_out() -> io::Result<()> {
+    let page = page_size();
+    let (stack, signal_stack) = (stack_size(), required_size() + BEGINNING);
+    // Two mappings that each have a guard below, as the thread will have them.
+    let room = Reservation::new(stack.saturating_add(signal_stack).saturating_add(2 * page))?;
+    room.open(page..page + stack)?;
+    room.open(2 * page + stack..room.size())
+}
+
+/// In whole pages.
+fn stack_size() -> usize {
+    static SIZE: OnceLock<usize> = OnceLock::new();
+    *SIZE.get_or_init(|| {
+        let asked = std::env::var("RUST_MIN_STACK").ok().and_then(|size| size.parse().ok());
+        asked
+            .and_then(round_to_pages)
+            .filter(|size| *size < usize::MAX / 2 && *size != 0)
+            .unwrap_or(STD_STACK)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Child, limit_address_space};
+
+    fn nothing() -> io::Result<JoinHandle<()>> {
+        spawn_thread("new".to_owned(), || assert_eq!(std::thread::current().name(), Some("new")))
+    }
+
+    /// From too little for anything to enough for two. A stack of a thread that ended is kept by
+    /// the C library, so that what is missing is the rest.
+    #[test]
+    fn at_every_limit_it_is_an_error_or_a_thread() {
+        Child::run("thread::spawn::tests::at_every_limit_it_is_an_error_or_a_thread", || {
+            nothing().expect("there is no limit yet").join().expect("its name");
+            let (mut made, mut refused) = (0, 0);
+            for spare in (0..=6 << 20).step_by(16 << 10) {
+                limit_address_space(spare);
+                match nothing() {
+                    Ok(thread) => {
+                        thread.join().expect("its name");
+                        made += 1;
+                    }
+                    Err(_) => refused += 1,
+                }
+            }
+            assert!(made > 50 && refused > 50, "{made} made, {refused} refused");
+        })
+        .assert_success();
+    }
+}

@@ -1,0 +1,439 @@
+//! Stacks that wait for their next goroutine: a cache per P, slabs per runtime, last in first out.
+//!
+//! A fresh stack costs an opening, a guard and a page fault, some 3 us; a used one nothing. Caches
+//! move stacks in batches, so that a P that only starts Gs and one that only ends them meet in the
+//! slabs without a lock per G.
+//!
+//! # What idle stacks cost
+//!
+//! Three things keep it small:
+//!
+//! - A stack that leaves a cache for its slab gives its deep pages back, all but the upper [`KEEP`]
+//!   bytes. So do those in the cache of a P that runs out of work, and every [`TIDY_EVERY`]th stack
+//!   that comes back to a busy one.
+//! - Stacks come from the oldest slab that has one, so that the younger, larger slabs empty after a
+//!   peak.
+//! - A slab that was whole for [`IDLE_NS`] is unmapped, the page tables with it. The M that keeps
+//!   the time comes for that, once, if nobody else does.
+//!
+//! Nothing is allocated or freed, and the system is not called, under the lock: an allocator that
+//! makes goroutines comes by here, and every P does.
+//!
+//! Rejected: looking first whether deep pages were used at all. `mincore` takes 1.1 us for the
+//! default stack, `MADV_DONTNEED` without anything to give back 0.4 us. Rejected: slabs of one
+//! size. A program with ten goroutines would reserve what one with a million needs, or that one
+//! would have thousands of mappings.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use gosched_runtime_sys::clock::monotonic_ns;
+use gosched_runtime_sys::memory::stack::{Guards, Shape, Stack, StackSlab, Unopened};
+use gosched_runtime_sys::sync::lock::Mutex;
+
+use crate::ds::grow;
+use crate::ds::timers::NEVER;
+
+/// A P's cache holds at most this many; half of it moves at a time.
+const CACHE: usize = 64;
+
+/// How many fresh stacks are opened at a time.
+const OPEN: u32 = 16;
+
+/// Bytes at its upper end that an idle stack keeps in memory: what a goroutine that formats and
+/// prints uses. Giving a page back and touching it again costs 1.5 us.
+const KEEP: usize = 16 << 10;
+
+/// After so many stacks that came back, a busy P gives deep pages of its idle ones back. At most
+/// [`CACHE`] times 0.4 us, so 25 ns for each, and much less when the same few are used again and
+/// again.
+const TIDY_EVERY: u32 = 1024;
+
+/// A slab that was whole for so long is not needed.
+const IDLE_NS: u64 = 1_000_000_000;
+
+/// Bytes of the first slab, and of the largest: each new one is as large as all before it.
+const SLAB_BYTES: std::ops::RangeInclusive<usize> = (16 << 20)..=(4 << 30);
+
+/// The stacks of one P, all of the usual size.
+pub(crate) struct StackCache {
+    stacks: Vec<Stack>,
+    /// The lowest so many, as far as they are still here, have given their deep pages back and were
+    /// not used since.
+    tidy: usize,
+    came_back: u32,
+}
+
+/// All stacks of a runtime that no P holds.
+pub(crate) struct StackPool {
+    usual: Class,
+    /// Of other sizes, each when it was asked for first.
+    others: Mutex<Vec<Arc<Class>>>,
+    unmapped: AtomicU64,
+    /// When slabs are to be looked at; [`NEVER`] while none is whole.
+    due: AtomicU64,
+}
+
+/// The stacks of one size.
+struct Class {
+    shape: Shape,
+    slabs: Mutex<Vec<Slab>>,
+}
+
+struct Slab {
+    stacks: StackSlab,
+    /// When it became whole; none while some of its stacks are elsewhere.
+    whole_since: Option<u64>,
+}
+
+/// What the stacks of a runtime take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StackStats {
+    /// Bytes of address space, guards included. Memory is what was touched of it.
+    pub reserved: usize,
+    /// Reservations, which are mappings or parts of one.
+    pub slabs: usize,
+    /// Stacks with a goroutine on them, or in the cache of a P, where it keeps up to 64 for its
+    /// next ones.
+    pub taken: usize,
+    /// Stacks that wait in their slabs.
+    pub idle: usize,
+    /// Slabs that were unmapped because nobody needed them any more.
+    pub unmapped: u64,
+    /// Whether guards cost no mapping (`MADV_GUARD_INSTALL`). If not, each stack costs two.
+    pub light_guards: bool,
+}
+
+/// Why there is no stack.
+#[derive(Debug)]
+struct NoStack {
+    size: usize,
+    taken: usize,
+    guards: Guards,
+    error: io::Error,
+}
+
+impl fmt::Display for NoStack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "no memory for a stack of {} bytes beside {} others: {}",
+            self.size, self.taken, self.error
+        )?;
+        match self.guards {
+            Guards::Light => Ok(()),
+            Guards::Closed => {
+                f.write_str(" (each takes two of the mappings that vm.max_map_count limits)")
+            }
+        }
+    }
+}
+
+impl std::error::Error for NoStack {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+impl StackCache {
+    pub(crate) fn new() -> Self {
+        Self { stacks: Vec::new(), tidy: 0, came_back: 0 }
+    }
+
+    /// A stack of `size` bytes, or of the usual size: from here, from a slab that has an idle one,
+    /// or a fresh one.
+    #[inline]
+    pub(crate) fn get(&mut self, pool: &StackPool, size: Option<usize>) -> io::Result<Stack> {
+        match size.filter(|size| *size != pool.usual.shape.size()) {
+            Some(size) => pool.get_unusual(size),
+            None => match self.stacks.pop() {
+                Some(stack) => Ok(stack),
+                None => self.refill(pool),
+            },
+        }
+    }
+
+    #[cold]
+    fn refill(&mut self, pool: &StackPool) -> io::Result<Stack> {
+        self.tidy = 0;
+        self.stacks.reserve(CACHE + 1);
+        pool.usual.take(&mut self.stacks, CACHE / 2)?;
+        Ok(self.stacks.pop().expect("taking brings one, or an error"))
+    }
+
+    /// Keeps a stack for the next G.
+    #[inline]
+    pub(crate) fn put(&mut self, pool: &StackPool, stack: Stack) {
+        if stack.size() != pool.usual.shape.size() {
+            return pool.put(stack);
+        }
+        self.tidy = self.tidy.min(self.stacks.len());
+        self.stacks.push(stack);
+        self.came_back = self.came_back.wrapping_add(1);
+        if self.stacks.len() > CACHE || self.came_back.is_multiple_of(TIDY_EVERY) {
+            self.make_room(pool);
+        }
+    }
+
+    #[cold]
+    fn make_room(&mut self, pool: &StackPool) {
+        self.tidy();
+        if self.stacks.len() > CACHE {
+            self.tidy -= CACHE / 2;
+            pool.give(&pool.usual, self.stacks.drain(..CACHE / 2));
+            pool.tidy(monotonic_ns());
+        }
+    }
+
+    /// Gives all stacks back to their slabs, by a P that is not needed any more.
+    pub(crate) fn empty(&mut self, pool: &StackPool) {
+        self.tidy();
+        self.tidy = 0;
+        pool.usual.give(self.stacks.drain(..));
+    }
+
+    /// Gives the deep pages of idle stacks back.
+    pub(crate) fn tidy(&mut self) {
+        let tidy = self.tidy.min(self.stacks.len());
+        self.stacks[tidy..].iter_mut().for_each(|stack| stack.discard_below(KEEP));
+        self.tidy = self.stacks.len();
+    }
+}
+
+impl StackPool {
+    /// A pool of stacks that are usually like `shape`, and of other sizes where they are asked for.
+    pub(crate) fn new(shape: Shape) -> Self {
+        Self {
+            usual: Class::new(shape),
+            others: Mutex::new(Vec::new()),
+            unmapped: AtomicU64::new(0),
+            due: AtomicU64::new(NEVER),
+        }
+    }
+
+    #[cold]
+    fn get_unusual(&self, size: usize) -> io::Result<Stack> {
+        let shape = Shape::new(size, self.usual.shape.guards())?;
+        if shape == self.usual.shape {
+            return self.take_one(&self.usual);
+        }
+        let class = self.other(shape.size()).unwrap_or_else(|| {
+            // Two that come at once add two: it is the first that is found, by both and ever after.
+            grow::push(|| self.others.lock(), |others| others, Arc::new(Class::new(shape)));
+            self.other(shape.size()).expect("it was just added")
+        });
+        self.take_one(&class)
+    }
+
+    fn take_one(&self, class: &Class) -> io::Result<Stack> {
+        let mut stacks = Vec::with_capacity(OPEN as usize);
+        class.take(&mut stacks, 1)?;
+        let stack = stacks.pop().expect("taking brings one, or an error");
+        // What was opened with it.
+        self.give(class, stacks.into_iter());
+        Ok(stack)
+    }
+
+    /// The stacks of an unusual size.
+    fn other(&self, size: usize) -> Option<Arc<Class>> {
+        self.others.lock().iter().find(|class| class.shape.size() == size).cloned()
+    }
+
+    /// Keeps a stack for whichever P needs one.
+    #[cold]
+    pub(crate) fn put(&self, mut stack: Stack) {
+        stack.discard_below(KEEP);
+        if stack.size() == self.usual.shape.size() {
+            self.give(&self.usual, std::iter::once(stack));
+        } else {
+            let class = self.other(stack.size()).expect("it came from there");
+            self.give(&class, std::iter::once(stack));
+        }
+    }
+
+    fn give(&self, class: &Class, stacks: impl Iterator<Item = Stack>) {
+        let due = class.give(stacks);
+        if due < self.due() {
+            self.due.fetch_min(due, Relaxed);
+        }
+    }
+
+    /// When [`tidy`](Self::tidy) has something to do, on the monotonic clock; [`NEVER`] if there is
+    /// nothing. A hint.
+    pub(crate) fn due(&self) -> u64 {
+        self.due.load(Relaxed)
+    }
+
+    /// Unmaps slabs that were whole for a while. May be called as often as one likes.
+    pub(crate) fn tidy(&self, now: u64) {
+        if now < self.due() {
+            return;
+        }
+        self.due.store(NEVER, Relaxed);
+        let mut unmapped = 0;
+        let mut due = self.usual.tidy(now, &mut unmapped);
+        let mut at = 0;
+        // Looked up one by one: a class is not tidied under the lock of their list.
+        while let Some(class) = { self.others.lock().get(at).cloned() } {
+            due = due.min(class.tidy(now, &mut unmapped));
+            at += 1;
+        }
+        self.unmapped.fetch_add(unmapped, Relaxed);
+        // What became whole meanwhile has said so itself, before or after the store above.
+        self.due.fetch_min(due, Relaxed);
+    }
+
+    /// The addresses of the stack that the address lies in, if it is one of this pool's at the
+    /// moment.
+    pub(crate) fn stack_at(&self, address: usize) -> Option<Range<usize>> {
+        let mut at = 0;
+        let mut found = self.usual.stack_at(address);
+        // As in `tidy`.
+        while found.is_none()
+            && let Some(class) = { self.others.lock().get(at).cloned() }
+        {
+            found = class.stack_at(address);
+            at += 1;
+        }
+        found
+    }
+
+    /// What the stacks take. Looks at each slab, of which there are some dozens at most.
+    pub(crate) fn stats(&self) -> StackStats {
+        let mut stats = StackStats {
+            unmapped: self.unmapped.load(Relaxed),
+            light_guards: self.usual.shape.guards() == Guards::Light,
+            ..StackStats::default()
+        };
+        self.usual.count(&mut stats);
+        self.others.lock().iter().for_each(|class| class.count(&mut stats));
+        stats
+    }
+}
+
+impl Class {
+    fn new(shape: Shape) -> Self {
+        Self { shape, slabs: Mutex::new(Vec::new()) }
+    }
+
+    /// Moves up to `most` idle stacks into `into`; if there is none, opens some. At least one, or
+    /// an error.
+    fn take(&self, into: &mut Vec<Stack>, most: usize) -> io::Result<()> {
+        loop {
+            let mut slabs = self.slabs.lock();
+            for slab in slabs.iter_mut() {
+                while into.len() < most
+                    && let Some(stack) = slab.stacks.pop()
+                {
+                    slab.whole_since = None;
+                    into.push(stack);
+                }
+            }
+            if !into.is_empty() {
+                return Ok(());
+            }
+            let claimed = slabs.iter_mut().find_map(|slab| {
+                slab.stacks.take_unopened(OPEN).inspect(|_| slab.whole_since = None)
+            });
+            drop(slabs);
+            match claimed {
+                Some(unopened) => return self.open(unopened, into),
+                None => self.add_slab()?,
+            }
+        }
+    }
+
+    /// Opens fresh stacks. If that fails, what there is must do.
+    fn open(&self, mut unopened: Unopened, into: &mut Vec<Stack>) -> io::Result<()> {
+        let outcome = unopened.open(into);
+        if outcome.is_err() {
+            let now = monotonic_ns();
+            for slab in self.slabs.lock().iter_mut() {
+                slab.stacks.put_back(&mut unopened);
+                slab.whole_since = slab.whole_since.or(slab.stacks.is_whole().then_some(now));
+            }
+        }
+        if into.is_empty() { outcome.map_err(|error| self.none(error)) } else { Ok(()) }
+    }
+
+    fn none(&self, error: io::Error) -> io::Error {
+        let taken = self.slabs.lock().iter().map(|slab| slab.stacks.out() as usize).sum();
+        let none = NoStack { size: self.shape.size(), taken, guards: self.shape.guards(), error };
+        io::Error::new(io::ErrorKind::OutOfMemory, none)
+    }
+
+    /// Reserves as much again as there is, or what is to be had.
+    fn add_slab(&self) -> io::Result<()> {
+        let present: usize = self.slabs.lock().iter().map(|slab| slab.stacks.reserved()).sum();
+        let bytes = present.clamp(*SLAB_BYTES.start(), *SLAB_BYTES.end());
+        let mut count = u32::try_from(bytes / self.shape.stride()).unwrap_or(u32::MAX).max(1);
+        let stacks = loop {
+            match StackSlab::reserve(self.shape, count) {
+                Ok(stacks) => break stacks,
+                Err(error) if count == 1 => return Err(self.none(error)),
+                Err(_) => count /= 2,
+            }
+        };
+        grow::push(|| self.slabs.lock(), |slabs| slabs, Slab { stacks, whole_since: None });
+        Ok(())
+    }
+
+    /// Gives stacks back to their slabs. When something is to be tidied because of that, if
+    /// anything.
+    fn give(&self, stacks: impl Iterator<Item = Stack>) -> u64 {
+        let now = monotonic_ns();
+        let mut slabs = self.slabs.lock();
+        let (mut at, mut due) = (0, NEVER);
+        for stack in stacks {
+            // Mostly several in a row are of one slab.
+            if slabs.get(at).is_none_or(|slab| !slab.stacks.owns(&stack)) {
+                at = slabs
+                    .iter()
+                    .position(|slab| slab.stacks.owns(&stack))
+                    .expect("a slab stays until it is whole");
+            }
+            slabs[at].stacks.push(stack).expect("just looked");
+            if slabs[at].stacks.is_whole() {
+                slabs[at].whole_since = Some(now);
+                due = if at > 0 { now + IDLE_NS } else { due };
+            }
+        }
+        due
+    }
+
+    /// Unmaps slabs that were whole for a while, but for the first, and counts them. When the next
+    /// one is due.
+    fn tidy(&self, now: u64, unmapped: &mut u64) -> u64 {
+        loop {
+            let mut slabs = self.slabs.lock();
+            let due = |slab: &Slab| slab.whole_since.map_or(NEVER, |since| since + IDLE_NS);
+            let Some(at) = slabs.iter().skip(1).position(|slab| due(slab) <= now) else {
+                return slabs.iter().skip(1).map(due).min().unwrap_or(NEVER);
+            };
+            let slab = slabs.remove(at + 1);
+            drop(slabs);
+            drop(slab);
+            *unmapped += 1;
+        }
+    }
+
+    fn stack_at(&self, address: usize) -> Option<Range<usize>> {
+        self.slabs.lock().iter().find_map(|slab| slab.stacks.stack_at(address))
+    }
+
+    fn count(&self, stats: &mut StackStats) {
+        for slab in self.slabs.lock().iter() {
+            stats.reserved += slab.stacks.reserved();
+            stats.slabs += 1;
+            stats.taken += slab.stacks.out() as usize;
+            stats.idle += slab.stacks.idle() as usize;
+        }
+    }
+}
+
+#[cfg(all(test, not(gosched_loom)))]
+mod tests;

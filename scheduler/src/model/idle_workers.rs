@@ -1,0 +1,124 @@
+//! A pool of helpers that shrinks, between those who want work done and the one who closes it.
+//!
+//! Each piece of work is done once, whoever does it; a helper is owed one message at a time; and a
+//! closed pool keeps none. Mailboxes are the model's: the crate that the pool takes them from is
+//! invisible to loom. A helper's time limit is over at once.
+
+use std::sync::Arc;
+
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::note::Note;
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, thread};
+
+use super::models;
+use crate::ds::idle_workers::{IdleWorkers, Worker};
+
+#[derive(Clone, Copy, PartialEq)]
+enum Message {
+    Work,
+    End,
+}
+
+struct World {
+    /// A helper is its mailbox.
+    workers: IdleWorkers<usize>,
+    mailboxes: [(Mutex<Option<Message>>, Note); 2],
+    done: AtomicU32,
+}
+
+impl World {
+    /// One helper, who is about to have nothing to do; no more are allowed.
+    fn with_a_helper() -> Arc<Self> {
+        let mailbox = || (Mutex::new(None), Note::new());
+        let workers = IdleWorkers::new(1);
+        assert!(matches!(workers.claim(), Worker::New));
+        Arc::new(Self { workers, mailboxes: [mailbox(), mailbox()], done: AtomicU32::new(0) })
+    }
+
+    fn send(&self, helper: usize, message: Message) {
+        let before = self.mailboxes[helper].0.lock().replace(message);
+        assert!(before.is_none(), "a helper is owed one message at a time");
+        self.mailboxes[helper].1.wake();
+    }
+
+    fn receive(&self, helper: usize) -> Message {
+        loop {
+            if let Some(message) = self.mailboxes[helper].0.lock().take() {
+                return message;
+            }
+            self.mailboxes[helper].1.sleep();
+        }
+    }
+
+    fn work(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Has a piece of work done: the helper that is to be made for it is the calling thread.
+    fn submit(&self, mailbox: usize) {
+        match self.workers.claim() {
+            Worker::Idle(helper) => self.send(helper, Message::Work),
+            Worker::New => {
+                self.work();
+                self.help(mailbox, true);
+            }
+            Worker::None => self.work(),
+        }
+    }
+
+    /// The life of a helper that has just done something. If it is `restless`, it wants to leave as
+    /// soon as it waits.
+    fn help(&self, mailbox: usize, restless: bool) {
+        while self.workers.enlist(mailbox) {
+            if restless && self.workers.leave(|helper| *helper == mailbox) {
+                return;
+            }
+            match self.receive(mailbox) {
+                Message::Work => self.work(),
+                Message::End => return,
+            }
+        }
+    }
+}
+
+fn beside(world: &Arc<World>, f: impl FnOnce(&World) + Send + 'static) -> thread::JoinHandle<()> {
+    let world = Arc::clone(world);
+    thread::spawn(move || f(&world))
+}
+
+/// A helper becomes idle and leaves, while two pieces of work come.
+fn shrinks() {
+    let world = World::with_a_helper();
+    let helper = beside(&world, |world| world.help(0, true));
+    let other = beside(&world, |world| world.submit(1));
+    match world.workers.claim() {
+        Worker::Idle(helper) => world.send(helper, Message::Work),
+        // No thread can be made, or none may.
+        Worker::New => {
+            world.workers.forget();
+            world.work();
+        }
+        Worker::None => world.work(),
+    }
+    helper.join().unwrap();
+    other.join().unwrap();
+    assert_eq!(world.done.load(Ordering::Relaxed), 2, "each piece of work is done");
+}
+
+/// The pool is closed while a helper comes back from its work.
+fn closes() {
+    let world = World::with_a_helper();
+    let helper = beside(&world, |world| world.help(0, false));
+    for waiting in world.workers.close() {
+        world.send(waiting, Message::End);
+    }
+    helper.join().unwrap();
+    assert!(matches!(world.workers.claim(), Worker::None));
+}
+
+models! {
+    holds a_pool_that_shrinks = shrinks within 3 preemptions;
+    holds a_pool_that_closes = closes;
+    catches one_that_leaves_although_it_was_chosen = "idle_workers.leaves_when_chosen" in shrinks within 3 preemptions;
+    catches a_close_that_admits_those_who_come_back = "idle_workers.close_forgets_to_shut" in closes;
+}

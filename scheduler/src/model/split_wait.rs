@@ -1,0 +1,68 @@
+//! A wait in two parts, with the switch in between, against a hand-over and a cancel.
+//!
+//! # Safety
+//!
+//! A wait here lies in memory that is never freed, and both parts have the same list.
+
+#![expect(unsafe_code, reason = "begins and ends waits")]
+
+use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::primitive::thread;
+// Not loom's, which aborts when it is dropped by a model that failed.
+use std::sync::Arc;
+
+use super::models;
+use crate::testing::TestWaiter;
+use crate::wait::park::Park;
+use crate::wait::parked::{SplitWait, Waited};
+use crate::wait::waiter::WaitList;
+
+type List = WaitList<u32, TestWaiter>;
+
+fn whole(list: &mut List) -> &mut List {
+    list
+}
+
+/// Waits; none if it was cancelled.
+fn received(queue: &Mutex<List>, party: &TestWaiter) -> Option<u32> {
+    // For ever: the mistake leaves a node behind.
+    let wait: &SplitWait<u32, TestWaiter> = Box::leak(Box::new(SplitWait::new()));
+    let party = party.begin();
+    // SAFETY: it is this lock's, and new.
+    let parks =
+        unsafe { wait.begin(queue, queue.lock(), whole, (None, party.target()), || party, None) };
+    assert!(parks, "nobody was woken meanwhile");
+    party.park_until(None);
+    // SAFETY: it was begun.
+    match unsafe { wait.end(queue, whole, || party) } {
+        (Waited::Served(value), _) => Some(value.expect("who serves it gives a value")),
+        (Waited::Cancelled(value), Some(_)) => {
+            assert_eq!(value, None, "it was lost");
+            None
+        }
+        _ => unreachable!("there is no deadline"),
+    }
+}
+
+/// Whoever comes first of the two, the value is with the one who waits, or nobody took it.
+fn served_or_cancelled() {
+    let (queue, party) = (Arc::new(Mutex::new(List::new())), TestWaiter::new());
+    let waiter = {
+        let (queue, party) = (queue.clone(), party.clone());
+        thread::spawn(move || received(&queue, &party))
+    };
+    let canceller = thread::spawn(move || party.cancel());
+    let mut list = queue.lock();
+    let served = list.pop().map(|waiter| waiter.give(7));
+    drop(list);
+    let gave = served.map(|wakeup| wakeup.now()).is_some();
+    let received = waiter.join().expect("its asserts hold");
+    canceller.join().expect("no panic");
+    assert_eq!(received, gave.then_some(7));
+    assert!(queue.lock().is_empty(), "a node was left behind");
+}
+
+models! {
+    holds served_or_cancelled_holds = served_or_cancelled within 3 preemptions;
+    catches an_end_that_takes_a_wake_up_for_a_value = "waiter.end_unseen" in served_or_cancelled within 3 preemptions;
+}

@@ -1,0 +1,114 @@
+//! What this M and its P have.
+
+use std::ops::Range;
+
+use gosched_runtime_sys::clock::monotonic_ns;
+
+use super::others::{take_global, take_offered, take_overdue};
+use super::unstarted::{Wants, resident_is_free, take_unstarted};
+use crate::ds::timers::NEVER;
+use crate::gmp::current::{Current, InsideWithP};
+use crate::gmp::g::Runnable;
+use crate::gmp::m::{M, MOwned};
+use crate::gmp::p::{End, P};
+use crate::policy;
+use crate::proc::timers;
+
+/// Takes the next G among those of this M and its P.
+#[inline]
+pub(crate) fn take_local(cx: &Current, inside: &mut InsideWithP, wants: Wants) -> Option<Runnable> {
+    fire_own_timers(cx, inside);
+    let (owned, p) = inside.split();
+    let p = p.as_deref_mut()?;
+    take_inbox(cx.m, owned);
+    let preempt_requested = cx.m.progress.preempt_requested();
+    owned.look_everywhere |= preempt_requested;
+    if policy::looks_everywhere(owned.tick, owned.look_everywhere) {
+        owned.look_everywhere = false;
+        if let Some(g) = look_everywhere(cx, owned, p, wants) {
+            return Some(g);
+        }
+    }
+    if let Some(g) = owned.pop_run_next(preempt_requested) {
+        return Some(g);
+    }
+    if owned.tick % 2 == 0 {
+        take_unstarted(cx, owned, p, End::Newest, wants).or_else(|| take_woken(owned, p))
+    } else {
+        take_woken(owned, p).or_else(|| take_unstarted(cx, owned, p, End::Newest, wants))
+    }
+}
+
+/// Makes Gs runnable whose timers are due. Without timers this reads no clock, and one word.
+#[inline]
+fn fire_own_timers(cx: &Current, inside: &mut InsideWithP) {
+    let (owned, p) = inside.split();
+    let Some(p) = p else { return };
+    owned.tick = owned.tick.wrapping_add(1);
+    if owned.tick % policy::GLOBAL_INTERVAL == 0 {
+        // While all Ms have work, nobody else looks at the timers of an idle P.
+        fire_due(cx, inside, 0..cx.sched().all_ps.len());
+    } else if p.shared.timers.first() != NEVER && owned.timer_polling.is_due(owned.tick) {
+        let heap = p.index;
+        fire_due(cx, inside, heap..heap + 1);
+    }
+}
+
+#[cold]
+fn fire_due(cx: &Current, inside: &mut InsideWithP, heaps: Range<usize>) {
+    let all_ps = &cx.sched().all_ps;
+    if heaps.clone().all(|heap| all_ps.get(heap).is_none_or(|half| half.timers.first() == NEVER)) {
+        return;
+    }
+    let now = monotonic_ns();
+    let owned = inside.owned();
+    owned.timer_polling.record_reading(owned.tick, now);
+    for heap in heaps {
+        let _any = timers::fire(cx, inside, heap, now);
+    }
+}
+
+/// Takes a woken or yielded G. Settled and migratory Gs take turns: otherwise one settled G that
+/// yields in a loop keeps the P's migratory Gs from running.
+#[inline]
+pub(super) fn take_woken(owned: &mut MOwned, p: &P) -> Option<Runnable> {
+    if owned.tick & 2 == 0 {
+        owned.pop_settled().or_else(|| p.pop_migratory())
+    } else {
+        p.pop_migratory().or_else(|| owned.pop_settled())
+    }
+}
+
+/// Queues what lies in the inbox behind what is ready. This happens in each round, for rounds may be
+/// long: when it was done in every 61st, a ticker beside a goroutine that computes for 3 ms between
+/// its yields had gaps of 200 ms.
+#[inline]
+pub(super) fn take_inbox(m: &M, owned: &mut MOwned) {
+    if !m.inbox.is_empty() {
+        owned.queue.append(m.inbox.take_all());
+    }
+}
+
+/// Takes the settled G that waits longest, with what lies in the inbox.
+pub(super) fn take_inbox_and_pop(m: &M, owned: &mut MOwned) -> Option<Runnable> {
+    take_inbox(m, owned);
+    owned.pop_settled()
+}
+
+/// Takes what is otherwise looked at last; see `policy::looks_everywhere`.
+#[cold]
+fn look_everywhere(cx: &Current, owned: &mut MOwned, p: &mut P, wants: Wants) -> Option<Runnable> {
+    if wants.start
+        && !resident_is_free(cx)
+        && let Some(g) = take_global(cx, owned)
+    {
+        return Some(g);
+    }
+    let waited = p.has_unstarted().then(|| {
+        p.take_if_due(monotonic_ns(), |p| take_unstarted(cx, owned, p, End::Oldest, wants))
+    });
+    waited
+        .flatten()
+        .or_else(|| take_overdue(cx, owned, p, wants))
+        .or_else(|| take_offered(cx, owned, p, wants))
+}

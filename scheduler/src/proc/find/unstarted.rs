@@ -1,0 +1,77 @@
+//! Whether, and under which conditions, an M starts a G.
+
+use crate::gmp::current::Current;
+use crate::gmp::g::Runnable;
+use crate::gmp::m::MOwned;
+use crate::gmp::p::{End, P};
+use crate::gmp::sched::Sched;
+use crate::policy;
+
+/// What an M may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wants {
+    /// It may start Gs, which would then be its own. Not so an M that is about to leave.
+    pub(crate) start: bool,
+}
+
+/// Takes an unstarted G of the P, if this M may start one. Offers the others to other Ms if not.
+#[inline]
+pub(super) fn take_unstarted(
+    cx: &Current,
+    owned: &mut MOwned,
+    p: &P,
+    end: End,
+    wants: Wants,
+) -> Option<Runnable> {
+    if !p.has_unstarted() || !wants.start || resident_is_free(cx) {
+        return None;
+    }
+    let may_start = has_room(cx);
+    p.offer(!may_start);
+    if !may_start {
+        return None;
+    }
+    take_admitted(cx.sched(), owned, || p.pop_unstarted(end))
+}
+
+/// Takes an unstarted G with `take`, if the start gate admits one.
+#[inline]
+pub(super) fn take_admitted(
+    sched: &Sched,
+    owned: &mut MOwned,
+    take: impl FnOnce() -> Option<Runnable>,
+) -> Option<Runnable> {
+    let admission = sched.start_gate.admit()?;
+    let taken = take();
+    if taken.is_some() {
+        owned.admission = admission;
+    } else {
+        let _it_looks_itself = sched.start_gate.give_back(admission);
+    }
+    taken
+}
+
+/// True if this M may start a G that has no M yet: it does not own more settled Gs than its share.
+/// If it may not, its search kicks the M that should (`others::scan_p`).
+#[inline]
+pub(super) fn has_room(cx: &Current) -> bool {
+    let mine = cx.m.load();
+    if mine <= policy::START_SLACK {
+        return true;
+    }
+    let (_, least) = cx.sched().least_loaded_resident();
+    policy::may_start(mine, least)
+}
+
+/// True if this M is a spare one and a resident M sleeps. What the spare M starts would stay on its
+/// thread, so the resident M shall start it.
+#[inline]
+pub(super) fn resident_is_free(cx: &Current) -> bool {
+    !cx.m.remote.is_resident() && cx.sched().dispatch.residents_asleep() > 0
+}
+
+/// True if there is something to start and a free resident M to start it in place of this one.
+#[inline]
+pub(crate) fn leaves_work_to_resident(cx: &Current) -> bool {
+    resident_is_free(cx) && cx.sched().has_unstarted()
+}

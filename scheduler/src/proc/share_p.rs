@@ -1,0 +1,85 @@
+//! When an M with work gives its P to another M.
+//!
+//! - The line: Ms that own ready Gs and have no P. An M lets the line's head have its P after its
+//!   share of time.
+//! - A resident M that is free: what a spare M started would stay on the spare M's thread.
+//! - Nobody: there are more Ps than are asked for.
+//! - Anybody: a lent thread leaves.
+
+use gosched_runtime_sys::clock::monotonic_ns;
+
+use crate::gmp::current::{Current, InsideWithP};
+use crate::policy::TimeWithP;
+use crate::proc::wake_sysmon::wake_sysmon;
+use crate::proc::{excess_p, wake};
+
+/// Called while Ms stand in the line: gives the P of an M to the line's head when the M has had its
+/// share of time. A spare M gives way as soon as a resident M is back.
+#[cold]
+pub(crate) fn give_way(cx: &Current, inside: &mut InsideWithP) {
+    let (m, sched) = (cx.m, cx.sched());
+    let (owned, p) = inside.split();
+    let resident_is_back = !m.remote.is_resident() && sched.dispatch.returning() > 0;
+    if (!TimeWithP::wants_clock(owned.time_with_p, owned.tick) && !resident_is_back) || p.is_none()
+    {
+        return;
+    }
+    let now = monotonic_ns();
+    let turn = TimeWithP::after(owned.time_with_p, owned.tick, now);
+    owned.time_with_p = Some(turn);
+    if !turn.is_over() && !resident_is_back {
+        return;
+    }
+    owned.time_with_p = None;
+    let ready = owned.has_settled() || !m.inbox.is_empty();
+    let p = inside.p.take().expect("just looked");
+    if !ready {
+        // This M owns nothing that is ready: it looks again as an M without a P.
+        m.remote.without_p();
+        return wake::hand_off_p(sched, p);
+    }
+    match sched.dispatch.give_way(p, &&m.remote, now) {
+        Ok(()) => {
+            sched.counts.hand_over();
+            wake_sysmon(sched);
+            inside.p = Some(sched.dispatch.wait_for_turn(&&m.remote, &sched.idle));
+        }
+        Err(p) => inside.p = Some(p),
+    }
+}
+
+/// Hands the P of a spare M to a resident M that is free. The spare M goes on with what it owns, when
+/// that is ready again.
+#[cold]
+pub(crate) fn hand_p_to_resident(cx: &Current, inside: &mut InsideWithP, searching: bool) {
+    let sched = cx.sched();
+    let p = inside.p.take().expect("only an M with a P looks for work");
+    cx.m.remote.without_p();
+    wake::hand_off_p(sched, p);
+    if searching && sched.idle.stop_search() {
+        wake::wake_p_if_work(sched);
+    }
+}
+
+/// Called while there are more Ps than are asked for: retires the M's P, unless others were faster.
+#[cold]
+pub(crate) fn drop_excess_p(cx: &Current, inside: &mut InsideWithP) {
+    let Some(p) = inside.p.take() else { return };
+    inside.p = excess_p::retire_p(cx.sched(), p);
+    if inside.p.is_none() {
+        cx.m.remote.without_p();
+    }
+    // What the P had is in the global queues now, and its M gave the P up without a last look.
+    wake::wake_p_if_work(cx.sched());
+}
+
+/// A lent thread leaves the runtime: hands its P off.
+pub(crate) fn leave_runtime(cx: &Current, mut inside: InsideWithP) {
+    let p = inside.p.take();
+    cx.m.remote.without_p();
+    drop(inside);
+    if let Some(p) = p {
+        wake::hand_off_p(cx.sched(), p);
+    }
+    wake::ensure_timekeeper(cx.sched());
+}

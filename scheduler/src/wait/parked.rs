@@ -1,0 +1,355 @@
+//! The owner's side of a wait that parks: goroutines and threads, in one list.
+//!
+//! # Safety
+//!
+//! A node lies in the frame of [`wait_until`], which is left only when the node is done or off its
+//! list: parking does not unwind. Or it lies in a [`SplitWait`], in a frame whose function answers
+//! for the same. That guard and list belong to the lock is the callers' to see to.
+
+#![expect(unsafe_code, reason = "links a node of its own frame")]
+
+use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
+use gosched_runtime_sys::sync::primitive::mutated;
+use std::cell::UnsafeCell;
+use std::mem::{self, MaybeUninit};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr;
+use std::thread;
+use std::time::Instant;
+
+use super::park::Park;
+use super::waiter::{End, Unpark, WaitList, Waiter, Wakeup, Whom};
+use crate::gmp::wait_reason::WaitReason;
+
+/// How a wait ended; with what the slot held then.
+pub(crate) enum Waited<T> {
+    /// A waker was here.
+    Served(Option<T>),
+    /// The deadline passed first.
+    TimedOut(Option<T>),
+    /// Given up and unlinked; the caller raises once nothing is left to lose.
+    Cancelled(Option<T>),
+}
+
+/// Waits in a list until a waker serves the node or the wait is cancelled. Gives the lock back
+/// while it waits.
+///
+/// # Safety
+///
+/// As of [`wait_until`].
+pub(crate) unsafe fn wait<S, T, P: Park>(
+    lock: &Mutex<S>,
+    guard: MutexGuard<'_, S>,
+    list: fn(&mut S) -> &mut WaitList<T, P::Target>,
+    slot: Option<T>,
+    parking: &P,
+) -> Waited<T> {
+    // SAFETY: the same contract.
+    unsafe { wait_until(lock, guard, WaitIn::behind(list), slot, parking, None, || None) }
+}
+
+/// Where in a lock's state to wait.
+pub(crate) struct WaitIn<S, T, K> {
+    pub(crate) list: fn(&mut S) -> &mut WaitList<T, K>,
+    pub(crate) end: End,
+    /// What a wait begun by [`wait_for`] is for.
+    pub(crate) why: WaitReason,
+}
+
+impl<S, T, K> WaitIn<S, T, K> {
+    /// Behind those who wait in `list`.
+    #[inline(always)]
+    pub(crate) fn behind(list: fn(&mut S) -> &mut WaitList<T, K>) -> Self {
+        Self { list, end: End::Back, why: WaitReason::Lock }
+    }
+}
+
+/// As [`wait`], at longest until the deadline. `unlocked` runs once the node is linked and the lock
+/// is free, and says who else is to be woken then.
+///
+/// `parking` must have begun before: the node's target has to forget notifications of earlier waits
+/// before anybody can see the node.
+///
+/// # Safety
+///
+/// `guard` is of `lock`. `place` leads to the same list on each call, one that lives as long as the
+/// `S` in the lock and is neither replaced nor dropped while somebody waits in it. `unlocked` does
+/// not unwind.
+#[inline]
+pub(crate) unsafe fn wait_until<S, T, P: Park>(
+    lock: &Mutex<S>,
+    mut guard: MutexGuard<'_, S>,
+    place: WaitIn<S, T, P::Target>,
+    slot: Option<T>,
+    parking: &P,
+    deadline: Option<Instant>,
+    unlocked: impl FnOnce() -> Option<Wakeup<P::Target>>,
+) -> Waited<T> {
+    let list = place.list;
+    let node = Waiter::new(slot);
+    // SAFETY: the node is new, and stays in this frame, which is left below only when it is done or
+    // unlinked: parking does not unwind.
+    unsafe { list(&mut guard).push(&node, Whom::Parked(parking.target()), place.end) };
+    drop(guard);
+    if let Some(wakeup) = unlocked() {
+        // SAFETY: it has just been linked there.
+        unsafe { wake_meanwhile(lock, list, &node, parking, wakeup) };
+    }
+    // SAFETY: as above.
+    unsafe { until_served(lock, list, &node, parking, deadline) }
+}
+
+/// Parks until the node is served, or the wait given up.
+///
+/// # Safety
+///
+/// `node` was linked into the list under the lock, and the caller is its owner.
+#[inline]
+unsafe fn until_served<S, T, P: Park>(
+    lock: &Mutex<S>,
+    list: fn(&mut S) -> &mut WaitList<T, P::Target>,
+    node: &Waiter<T, P::Target>,
+    parking: &P,
+    deadline: Option<Instant>,
+) -> Waited<T> {
+    while !node.is_done() {
+        parking.park_until(deadline);
+        if !node.is_done()
+            // SAFETY: as above.
+            && let Some(given_up) = unsafe { look(lock, list, node, parking, deadline) }
+        {
+            return given_up;
+        }
+    }
+    Waited::Served(node.slot.replace(None))
+}
+
+/// A wait without a deadline in two parts: [`begin`](Self::begin), and after the caller has
+/// suspended [`end`](Self::end). Both return before and are called after the switch, so that the
+/// function which suspends is the caller: who waits through it in a loop comes back to its own
+/// frame, and not to that of a function that was called before the switch and returns after it,
+/// whose return the processor predicts wrongly.
+pub(crate) struct SplitWait<T, K>(UnsafeCell<MaybeUninit<Waiter<T, K>>>);
+
+impl<T, K: Unpark> SplitWait<T, K> {
+    /// Of a wait that has not begun.
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Self(UnsafeCell::new(MaybeUninit::uninit()))
+    }
+
+    /// Begins the wait of `target`, which `parking` is the parking of. Wakes `wakeup` once the lock
+    /// is free; if that unwinds, there is no wait. False: it is served already, and the caller must
+    /// not park.
+    ///
+    /// # Safety
+    ///
+    /// As of [`wait_until`]. It is the first call, and if it returns, `self` stays in place until
+    /// [`end`](Self::end) has returned, for which it is called.
+    #[inline(always)]
+    pub(crate) unsafe fn begin<S, P: Park<Target = K>>(
+        &self,
+        lock: &Mutex<S>,
+        mut guard: MutexGuard<'_, S>,
+        list: fn(&mut S) -> &mut WaitList<T, K>,
+        (slot, target): (Option<T>, K),
+        parking: impl FnOnce() -> P,
+        wakeup: Option<Wakeup<K>>,
+    ) -> bool {
+        // SAFETY: nobody else knows of it yet.
+        let node: &Waiter<T, K> = unsafe { &mut *self.0.get() }.write(Waiter::new(slot));
+        // SAFETY: this function's contract.
+        unsafe { list(&mut guard).push(node, Whom::Parked(target), End::Back) };
+        drop(guard);
+        if let Some(wakeup) = wakeup {
+            let unwinds = DropsNode(node);
+            // SAFETY: it has just been linked there.
+            unsafe { wake_meanwhile(lock, list, node, &parking(), wakeup) };
+            mem::forget(unwinds);
+            // What notified the wait may be forgotten.
+            return !node.is_done();
+        }
+        true
+    }
+
+    /// Ends the wait: parks until it is served or cancelled, if it is not yet, with what `resumed`
+    /// returns, which is the parking with which it was begun. That comes back, too, where it was
+    /// needed.
+    ///
+    /// # Safety
+    ///
+    /// `begin` has returned, with the same lock and list; and this is the first call.
+    #[inline(always)]
+    pub(crate) unsafe fn end<S, P: Park<Target = K>>(
+        &self,
+        lock: &Mutex<S>,
+        list: fn(&mut S) -> &mut WaitList<T, K>,
+        resumed: impl FnOnce() -> P,
+    ) -> (Waited<T>, Option<P>) {
+        // SAFETY: `begin` wrote it; others know it by shared references, too.
+        let node = unsafe { &*self.0.get().cast::<Waiter<T, K>>() };
+        if node.is_done() || mutated("waiter.end_unseen") {
+            return (Waited::Served(node.slot.replace(None)), None);
+        }
+        let parking = resumed();
+        let _ended = DropsNode(node);
+        // SAFETY: `begin` linked it there.
+        let waited = unsafe { until_served(lock, list, node, &parking, None) };
+        (waited, Some(parking))
+    }
+}
+
+/// Drops what is in a [`SplitWait`]'s node, which is off its list by then. A node that was served
+/// holds nothing.
+struct DropsNode<T, K>(*const Waiter<T, K>);
+
+impl<T, K> Drop for DropsNode<T, K> {
+    fn drop(&mut self) {
+        // SAFETY: only `SplitWait` makes this, of its own node, which is not used after it.
+        unsafe { ptr::drop_in_place(self.0.cast_mut()) };
+    }
+}
+
+/// Wakes somebody else while the caller's node is linked; takes the node off if that unwinds.
+///
+/// # Safety
+///
+/// `node` was linked into the list under the lock, and the caller is its owner.
+#[cold]
+unsafe fn wake_meanwhile<S, T, P: Park>(
+    lock: &Mutex<S>,
+    list: fn(&mut S) -> &mut WaitList<T, P::Target>,
+    node: &Waiter<T, P::Target>,
+    parking: &P,
+    wakeup: Wakeup<P::Target>,
+) {
+    let renew = || {
+        let _no_waker_is_halfway = lock.lock();
+        parking.renew();
+    };
+    let Err(payload) = wake_linked(wakeup, renew) else { return };
+    let mut guard = lock.lock();
+    if !node.is_done() {
+        // SAFETY: under the lock, a node that is not done is on its list (invariants 1, 2).
+        unsafe { list(&mut guard).unlink(node) };
+    }
+    drop(guard);
+    resume_unwind(payload);
+}
+
+/// A wait returned, and the node was not done: whether it is given up.
+///
+/// # Safety
+///
+/// As for [`wake_meanwhile`].
+#[cold]
+unsafe fn look<S, T, P: Park>(
+    lock: &Mutex<S>,
+    list: fn(&mut S) -> &mut WaitList<T, P::Target>,
+    node: &Waiter<T, P::Target>,
+    parking: &P,
+    deadline: Option<Instant>,
+) -> Option<Waited<T>> {
+    let cancelled = parking.cancelled();
+    if !cancelled && deadline.is_none_or(|deadline| !parking.expired(deadline)) {
+        // Notified and not done: the waker is between the two, with the lock in its hands. Waiting
+        // for the lock is waiting for `done`; parking again would spin on the notification.
+        drop(lock.lock());
+        return None;
+    }
+    let mut guard = lock.lock();
+    if node.is_done() && !mutated("waiter.unlink_unseen") {
+        return None;
+    }
+    // SAFETY: under the lock, a node that is not done is on its list (invariants 1, 2).
+    unsafe { list(&mut guard).unlink(node) };
+    drop(guard);
+    let slot = node.slot.replace(None);
+    Some(if cancelled { Waited::Cancelled(slot) } else { Waited::TimedOut(slot) })
+}
+
+/// Wakes somebody between the beginning of the caller's own wait and its parking. A task's waker is
+/// the user's code: it may unwind, which is handed back, and it may wait, on the caller's own park
+/// word, and so use up the notification of the wait that has begun. So `renew` begins that wait
+/// again, and must do so where no waker is between notifying and `done`.
+pub(crate) fn wake_linked<K: Unpark>(
+    wakeup: Wakeup<K>,
+    renew: impl FnOnce(),
+) -> thread::Result<()> {
+    match wakeup {
+        Wakeup::Parked(wake) => {
+            K::wake(wake);
+            Ok(())
+        }
+        Wakeup::Polls(waker) => {
+            let woken = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            renew();
+            woken
+        }
+    }
+}
+
+/// What a look at the state says.
+pub(crate) enum Look<R, T> {
+    /// There is nothing to wait for.
+    Done(R),
+    /// The caller has to wait, with this in its slot.
+    Wait(Option<T>),
+}
+
+/// How [`wait_for`] ended.
+pub(crate) enum WaitedFor<R, T, P> {
+    /// Without a wait.
+    AtOnce(R),
+    /// A waker was here, and left this in the slot.
+    Served(Option<T>),
+    /// The deadline passed first.
+    TimedOut,
+    /// Given up and unlinked; the caller raises once nothing is left to lose.
+    Cancelled(P),
+}
+
+/// Looks at the state under the lock, and waits if the look says so. A wait begins under that lock
+/// where it can, else with `begin`, without the lock, and then the look is repeated.
+///
+/// # Safety
+///
+/// `place` and `unlocked` are as in [`wait_until`].
+pub(crate) unsafe fn wait_for<S, T, R, P: Park>(
+    lock: &Mutex<S>,
+    place: WaitIn<S, T, P::Target>,
+    begin: impl FnOnce() -> P,
+    deadline: Option<Instant>,
+    mut look: impl FnMut(&mut S) -> Look<R, T>,
+    unlocked: impl FnOnce() -> Option<Wakeup<P::Target>>,
+) -> WaitedFor<R, T, P> {
+    let mut state = lock.lock();
+    let mut slot = match look(&mut state) {
+        Look::Done(result) => return WaitedFor::AtOnce(result),
+        Look::Wait(slot) => slot,
+    };
+    let parking = match P::begin_at_once() {
+        Some(parking) => parking,
+        None => {
+            drop(state);
+            let parking = begin();
+            state = lock.lock();
+            slot = match look(&mut state) {
+                Look::Done(result) => {
+                    // The parking gives its record back under a lock of its own.
+                    drop(state);
+                    return WaitedFor::AtOnce(result);
+                }
+                Look::Wait(slot) => slot,
+            };
+            parking
+        }
+    };
+    parking.set_wait_reason(place.why);
+    // SAFETY: the guard is of this lock; the rest is this function's contract.
+    match unsafe { wait_until(lock, state, place, slot, &parking, deadline, unlocked) } {
+        Waited::Served(slot) => WaitedFor::Served(slot),
+        Waited::TimedOut(_) => WaitedFor::TimedOut,
+        Waited::Cancelled(_) => WaitedFor::Cancelled(parking),
+    }
+}
