@@ -1,5 +1,13 @@
 #![doc = include_str!("links.md")]
 #![doc = include_str!("../README.md")]
+//!
+//! # Cargo features
+//!
+//! - `tracing`, on by default: warnings and reports are events of the crate `tracing`. A program
+//!   without a subscriber sees none of them.
+//!
+//! Without `tracing`, a warning is a line on standard error. Reports below the level of a warning,
+//! as that of [`Deadlock::Report`], are then not made.
 
 #[doc(inline)]
 pub use gosched_scheduler::{

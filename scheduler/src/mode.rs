@@ -197,7 +197,7 @@ pub enum Deadlock {
     /// Nothing.
     Ignore,
     /// The first time, an event of `tracing` at level `DEBUG`, with a list of the goroutines;
-    /// nothing if nobody listens.
+    /// nothing if nobody listens, or without the feature `tracing`.
     #[default]
     Report,
     /// It is a deadlock: whoever says this promises that nobody outside of the runtime wakes its

@@ -37,7 +37,7 @@ use crate::mode::{Deadlock, Mode};
 use crate::policy;
 use crate::proc::run::{self, LentThread};
 use crate::proc::sysmon;
-use crate::proc::{attach, locals, shutdown, thread_backed};
+use crate::proc::{attach, events, locals, shutdown, thread_backed};
 use crate::scope::{Scope, scope_in};
 
 mod error;
@@ -331,7 +331,7 @@ impl Drop for Runtime {
         mem::forget(self.handle.sched.clone());
         // In a forked child there is nothing to end and nothing to say.
         if error != ShutdownError::Forked {
-            tracing::warn!(%error, "gosched: a runtime was dropped and left running");
+            events::left_running(&error);
         }
     }
 }

@@ -6,6 +6,7 @@
 mod documentation;
 mod layers;
 mod orderings;
+mod packages;
 mod placement;
 mod source;
 mod unsafety;

@@ -1,7 +1,8 @@
 //! gosched's commands: `cargo xtask test` runs every check there is, `cargo xtask soak` looks for
 //! leaks, `cargo xtask stress` does everything at once, `conserve` loses no value, `sanitize` and
 //! `valgrind` watch the memory, `instructions` counts what the hottest operations execute,
-//! `simulate` says what the scheduling policy does on machines with more cores.
+//! `simulate` says what the scheduling policy does on machines with more cores, `public-api` lists
+//! what users can name.
 //!
 //! No dependencies: whoever has a Rust toolchain and a C compiler can run it.
 
@@ -10,6 +11,8 @@ mod cargo;
 mod instructions;
 mod links;
 mod memory;
+mod package;
+mod public_api;
 mod soak;
 mod steps;
 mod stress;
@@ -25,6 +28,7 @@ usage: cargo xtask test [--only STEP]...    run all checks, or the named steps
        cargo xtask valgrind                 the main job under memcheck
        cargo xtask instructions [OPERATION]... [--update]   hottest operations against xtask/instructions.txt
        cargo xtask instructions --annotate OPERATION        where its instructions are
+       cargo xtask public-api [--update]    what users can name, against public-api.txt
        cargo xtask simulate [--procs N]... [--cores N] [--load NAME] [--seed N]
 
 steps of `test`, in order:
@@ -40,6 +44,7 @@ fn main() -> ExitCode {
         Some((command, rest)) if command == "instructions" => instructions::run(rest),
         Some((command, rest)) if command == "stress" => stress::run(rest),
         Some((command, rest)) if command == "conserve" => stress::conserve(rest),
+        Some((command, rest)) if command == "public-api" => public_api::run(rest),
         Some((command, rest)) if command == "simulate" => simulate(rest),
         Some((command, _)) if command == "help" || command == "--help" => {
             print!("{}", usage());

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::cargo::{self, shortfall};
-use crate::links;
+use crate::{links, package, public_api};
 
 /// One step: a few cargo commands and what proves that they did something.
 #[derive(Debug)]
@@ -32,13 +32,13 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "debug",
         what: "unit, integration, compile-fail, architecture, docs",
-        minimum: 832,
+        minimum: 843,
         body: debug,
     },
     Step {
         name: "release",
         what: "the same, optimised: what depends on timing",
-        minimum: 552,
+        minimum: 556,
         body: release,
     },
     Step {
@@ -66,7 +66,28 @@ pub(crate) const STEPS: &[Step] = &[
         minimum: 25_000,
         body: docs,
     },
+    Step {
+        name: "features",
+        what: "tests without the feature `tracing`",
+        minimum: 129,
+        body: features,
+    },
+    Step {
+        name: "api",
+        what: "what users can name is what public-api.txt says",
+        minimum: 0,
+        body: |_| public_api::check(),
+    },
+    Step {
+        name: "package",
+        what: "each published package builds from its archive",
+        minimum: 0,
+        body: |_| package::run(),
+    },
 ];
+
+/// The packages with a feature that is on by default, and what builds on them.
+const WITH_FEATURES: [&str; 3] = ["gosched", "gosched-scheduler", "gosched-callback-bridge"];
 
 /// The crates with modelled protocols.
 const MODELLED: [&str; 3] = ["gosched-runtime-sys", "gosched-scheduler", "gosched-callback-bridge"];
@@ -161,6 +182,9 @@ fn clippy() -> Result<(), String> {
         &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
         None,
     ))?;
+    let mut untraced = untraced("clippy");
+    untraced.args(["--all-targets", "--", "-D", "warnings"]);
+    plain(untraced)?;
     let mut modelled = modelled(&["clippy", "--tests"]);
     modelled.args(["--", "-D", "warnings"]);
     plain(modelled)
@@ -195,11 +219,43 @@ fn counted(command: Command, minimum: u64, required: &[String]) -> Verdict {
 fn debug(minimum: u64) -> Verdict {
     let mut required = integration_tests("")?;
     required.push("doc gosched".to_owned());
-    // Without the one default feature there is: the runtimes that `benches/versus` compares with.
-    let command =
-        cargo::command(&["test", "--workspace", "--no-default-features", "--no-fail-fast"], None);
+    let mut command = without_peers("test");
+    command.arg("--no-fail-fast");
     counted(command, minimum, &required)
 }
+
+/// A command on all packages and their default features but one: the runtimes that
+/// `benches/versus` compares with.
+fn without_peers(subcommand: &str) -> Command {
+    let features = ["--no-default-features", "--features", "gosched/tracing"];
+    let mut command = cargo::command(&[subcommand, "--workspace"], None);
+    command.args(features);
+    command
+}
+
+/// A command on the published packages without their default features.
+fn untraced(subcommand: &str) -> Command {
+    let mut command = cargo::command(&[subcommand, "--no-default-features"], None);
+    WITH_FEATURES.iter().for_each(|name| {
+        command.args(["--package", name]);
+    });
+    command
+}
+
+fn features(minimum: u64) -> Verdict {
+    let mut units = untraced("test");
+    units.args(["--no-fail-fast", "--lib", "--test", DEADLOCK]);
+    let required = ["unit gosched_scheduler".to_owned(), format!("tests/{DEADLOCK}.rs")];
+    let counted_units = counted(units, minimum, &required)?;
+    // Compiled in without the feature only: it proves that nothing switched the feature on.
+    let mut warnings = untraced("test");
+    warnings.args(["--test", FAIRNESS, "untraced"]);
+    counted(warnings, 1, &[format!("tests/{FAIRNESS}/main.rs")])?;
+    Ok(format!("{counted_units}, and warnings without it"))
+}
+
+/// The integration test of what is said when all goroutines wait.
+const DEADLOCK: &str = "deadlock";
 
 fn release(minimum: u64) -> Verdict {
     // No `--tests`: some of them start an example, and only the default choice of targets builds
@@ -290,9 +346,8 @@ fn docs(minimum: u64) -> Verdict {
     let one = |complaint| vec![complaint];
     // Pages of names that are gone would have links, and be where others lead.
     plain(cargo::command(&["clean", "--doc"], None)).map_err(one)?;
-    let mut command =
-        cargo::command(&["doc", "--workspace", "--no-default-features", "--no-deps"], None);
-    command.env("RUSTDOCFLAGS", "-D warnings");
+    let mut command = without_peers("doc");
+    command.arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings");
     plain(command).map_err(one)?;
     let mut pages = MODELLED.map(|name| name.replace('-', "_")).to_vec();
     pages.push("gosched".to_owned());
@@ -312,6 +367,18 @@ mod tests {
         for wrong in ["--only", "--only nothing", "--skip models"] {
             assert!(choose(&words(wrong)).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_documents_name_the_steps_in_order() {
+        let read = |name: &str| fs::read_to_string(cargo::root().join(name)).expect("a document");
+        let names: Vec<String> = STEPS.iter().map(|step| format!("`{}`", step.name)).collect();
+        assert!(read("CONTRIBUTING.md").contains(&names.join(", ")), "CONTRIBUTING.md");
+        let testing = read("docs/testing.md");
+        let (_, rest) = testing.split_once("| step |").expect("a table");
+        let rows = rest.lines().skip(2).take_while(|line| line.starts_with('|'));
+        let first = rows.map(|row| row.split('|').nth(1).unwrap_or_default().trim());
+        assert_eq!(first.collect::<Vec<_>>(), names, "docs/testing.md");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::dump::Dump;
 use crate::gmp::sched::Sched;
 use crate::gmp::thread_g;
 use crate::mode::Deadlock;
-use crate::proc::shutdown;
+use crate::proc::{events, shutdown};
 
 /// How many goroutines a report names.
 const NAMED: usize = 100;
@@ -33,13 +33,9 @@ const NAMED: usize = 100;
 pub(crate) fn check(sched: &Sched) -> bool {
     match sched.config.deadlock {
         Deadlock::Ignore => false,
-        Deadlock::Report => listens() && report_once(sched),
+        Deadlock::Report => events::reports_are_heard() && report_once(sched),
         Deadlock::Panic => all_wait(sched) && end(sched),
     }
-}
-
-fn listens() -> bool {
-    tracing::level_filters::LevelFilter::current() >= tracing::Level::DEBUG
 }
 
 fn all_wait(sched: &Sched) -> bool {
@@ -60,9 +56,7 @@ fn report_once(sched: &Sched) -> bool {
     }
     let text = text(&Dump::of(sched));
     let name = format!("{}-report", sched.config.name);
-    let _no_thread_no_report = spawn_thread(name, move || {
-        tracing::debug!(goroutines = %text, "gosched: all goroutines wait, for each other or for somebody outside");
-    });
+    let _no_thread_no_report = spawn_thread(name, move || events::all_wait(&text));
     false
 }
 
