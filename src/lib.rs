@@ -48,6 +48,9 @@ pub mod goroutine {
 }
 
 /// Threads that gosched did not create call in.
+///
+/// A callback of C holds a [`Bridge`](callback::Bridge) and enters a runtime through it.
+/// [`docs::signals`] says what is done with the thread's signals meanwhile.
 pub mod callback {
     #[doc(inline)]
     pub use gosched_callback_bridge::*;
