@@ -57,20 +57,21 @@ impl Drop for Counted {
 
 #[test]
 fn run_panics_with_the_list() {
+    /// Where three of the goroutines are made.
+    const MADE_IN: u32 = line!() + 8;
     alone(|rt| {
         let drops = Arc::new(AtomicUsize::new(0));
         let text = report(rt, || {
             let (_tx, rx) = chan::bounded::<u32>(0);
-            let made_in = line!() + 3;
             for _ in 0..3 {
                 let (rx, counted) = (rx.clone(), Counted(drops.clone()));
+                const { assert!(MADE_IN == line!() + 1) };
                 go(move || {
                     let _counts = counted;
                     rx.recv()
                 });
             }
             let me = goroutine::current_id().expect("a goroutine");
-            assert_eq!(made_in, 59, "the lines that are looked for below");
             let waits = go(move || {
                 yield_now();
                 rx.recv()
@@ -82,11 +83,9 @@ fn run_panics_with_the_list() {
         assert!(text.starts_with("gosched: deadlock, all goroutines wait\n"), "{text}");
         let of_these = |what: &str| text.lines().filter(|line| line.contains(what)).count();
         assert_eq!(of_these("goroutine "), 5, "{text}");
-        assert_eq!(
-            of_these("waits for a value from a channel, made at tests/deadlock.rs:59:"),
-            3,
-            "{text}"
-        );
+        let of_channel =
+            format!("waits for a value from a channel, made at {}:{MADE_IN}:", file!());
+        assert_eq!(of_these(&of_channel), 3, "{text}");
         assert_eq!(
             of_these("waits for the end of a goroutine, made at tests/deadlock.rs:"),
             1,
@@ -328,8 +327,10 @@ fn a_dump_lists_callbacks_and_what_has_not_begun() {
 }
 
 /// Keeps what is told at level DEBUG about goroutines.
+#[cfg(feature = "tracing")]
 struct Keeps(std::sync::mpsc::Sender<String>);
 
+#[cfg(feature = "tracing")]
 impl tracing::Subscriber for Keeps {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
         *metadata.level() <= tracing::Level::DEBUG
@@ -359,6 +360,7 @@ impl tracing::Subscriber for Keeps {
     }
 }
 
+#[cfg(feature = "tracing")]
 #[test]
 fn who_listens_is_told_once() {
     let (told, is_told) = std::sync::mpsc::channel();

@@ -32,10 +32,8 @@ pub enum Binding {
 /// runtime is. When it waits, that thread sleeps.
 ///
 /// ```
-/// # fn runtime() -> std::io::Result<gosched_scheduler::Runtime> {
-/// #     gosched_scheduler::Runtime::builder(gosched_scheduler::Mode::threads()).build()
-/// # }
-/// use gosched_callback_bridge::{Bridge, EnterError};
+/// use gosched::callback::{Bridge, EnterError};
+/// use gosched::{Mode, Runtime};
 ///
 /// static BRIDGE: Bridge = Bridge::unbound();
 ///
@@ -51,11 +49,12 @@ pub enum Binding {
 /// }
 ///
 /// assert_eq!(on_event(4), -1);
-/// let runtime = runtime()?;
+/// let runtime = Runtime::builder(Mode::threads()).build()?;
 /// BRIDGE.bind(runtime.handle());
 /// assert_eq!(on_event(4), 8);
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias("cgo", "cgocallback", "needm", "AttachCurrentThread", "FFI", "attach"))]
 pub struct Bridge {
     destination: OnceLock<Destination>,
     binding: Binding,
@@ -128,6 +127,7 @@ impl Bridge {
     ///
     /// A panic in `f` comes back as [`EnterError::Panicked`]; after every other error `f` has not
     /// run.
+    #[doc(alias("cgocallback", "attach"))]
     #[inline]
     pub fn enter<R>(&self, f: impl FnOnce() -> R) -> Result<R, EnterError> {
         let errno = errno::get();

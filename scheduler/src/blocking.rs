@@ -67,7 +67,7 @@ use crate::wait::waiter::{Popped, WaitList};
 /// operation. When the runtime shuts down, what `f` waits for unwinds as the goroutine would.
 ///
 /// ```
-/// use gosched_scheduler::{Mode, blocking, run};
+/// use gosched::{Mode, blocking, run};
 ///
 /// let lines = run(Mode::threads(), || {
 ///     let text = String::from("one\ntwo");
@@ -75,6 +75,7 @@ use crate::wait::waiter::{Popped, WaitList};
 /// });
 /// assert_eq!(lines, 2);
 /// ```
+#[doc(alias("spawn_blocking", "block_in_place", "unblock"))]
 pub fn blocking<F, R>(f: F) -> R
 where
     F: FnOnce() -> R + Send,

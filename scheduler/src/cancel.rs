@@ -57,17 +57,18 @@ use crate::wait::waiter::{Popped, Unpark, WaitList, Wakeup, wake_each};
 /// For what must be done to its end, such as giving something back that takes a wait.
 ///
 /// ```
-/// # gosched_scheduler::run(gosched_scheduler::Mode::threads(), || {
-/// use gosched_scheduler::{cancel::shield, chan, go};
+/// use gosched::{Mode, cancel::shield, chan, go, run};
 ///
-/// let (tx, rx) = chan::bounded(0);
-/// let undisturbed = go(move || shield(|| rx.recv()));
-/// undisturbed.cancel();
-/// // If it had begun, it waits on; if it had not, it never does.
-/// let sent = tx.send(5).is_ok();
-/// assert_eq!(sent, undisturbed.join().is_ok());
-/// # });
+/// run(Mode::threads(), || {
+///     let (tx, rx) = chan::bounded(0);
+///     let undisturbed = go(move || shield(|| rx.recv()));
+///     undisturbed.cancel();
+///     // If it had begun, it waits on; if it had not, it never does.
+///     let sent = tx.send(5).is_ok();
+///     assert_eq!(sent, undisturbed.join().is_ok());
+/// });
 /// ```
+#[doc(alias("uncancellable", "WithoutCancel"))]
 pub fn shield<R>(f: impl FnOnce() -> R) -> R {
     cancel::shielded(f)
 }
@@ -79,18 +80,19 @@ pub fn shield<R>(f: impl FnOnce() -> R) -> R {
 /// ([`wait`](Self::wait)), by anybody. It is a reference; clones are the same token.
 ///
 /// ```
-/// # gosched_scheduler::run(gosched_scheduler::Mode::threads(), || {
-/// use gosched_scheduler::{cancel::Token, chan, go};
+/// use gosched::{Mode, cancel::Token, chan, go, run};
 ///
-/// let token = Token::new();
-/// let (tx, rx) = chan::bounded::<u32>(0);
-/// let theirs = token.clone();
-/// let worker = go(move || theirs.run(|| rx.iter().sum::<u32>()).is_err());
-/// tx.send(1).unwrap();
-/// token.cancel();
-/// assert!(worker.join().unwrap(), "it was cancelled, and ended by itself");
-/// # });
+/// run(Mode::threads(), || {
+///     let token = Token::new();
+///     let (tx, rx) = chan::bounded::<u32>(0);
+///     let theirs = token.clone();
+///     let worker = go(move || theirs.run(|| rx.iter().sum::<u32>()).is_err());
+///     tx.send(1).unwrap();
+///     token.cancel();
+///     assert!(worker.join().unwrap(), "it was cancelled, and ended by itself");
+/// });
 /// ```
+#[doc(alias("CancellationToken", "Context", "WithCancel"))]
 #[derive(Clone)]
 pub struct Token {
     shared: Arc<TokenInner<Target>>,
@@ -173,6 +175,7 @@ impl Token {
     }
 
     /// A token that is cancelled with this one, and may be cancelled alone.
+    #[doc(alias("child_token", "WithCancel"))]
     #[must_use]
     pub fn child(&self) -> Self {
         let shared = TokenInner::new(Some(self.shared.clone()));
@@ -206,6 +209,7 @@ impl Token {
     ///
     /// Unwinds with [`Cancelled`] if the calling goroutine is cancelled while it waits; also by
     /// this token, if it runs under it.
+    #[doc(alias = "cancelled")]
     pub fn wait(&self) {
         let _without_a_limit = self.wait_until(None);
     }

@@ -7,16 +7,16 @@ use std::sync::Arc;
 /// back when it resumes: the current span of `tracing`, the current context of OpenTelemetry, the
 /// current anything.
 ///
-/// Registered with [`Builder::carry`](crate::Builder::carry). Both functions run on the goroutine's
-/// stack, on the thread that the context is taken from and put on, right before and after the
-/// switch; what was taken lies on that stack meanwhile. They are called where a goroutine switches,
-/// and not where its thread sleeps for it.
+/// Registered with [`runtime::Builder::carry`](crate::Builder::carry). Both functions run on the
+/// goroutine's stack, on the thread that the context is taken from and put on, right before and
+/// after the switch; what was taken lies on that stack meanwhile. They are called where a goroutine
+/// switches, and not where its thread sleeps for it.
 ///
 /// In both the thread counts as one that runs no goroutine: `current_id` is `None`, and a wait
 /// blocks the thread. They had better not wait, and must not panic: that ends the process.
 ///
 /// ```
-/// use gosched_scheduler::{Carry, Mode, Runtime, go, yield_now};
+/// use gosched::{Carry, Mode, Runtime, go, yield_now};
 /// use std::cell::Cell;
 ///
 /// thread_local! {
@@ -50,6 +50,7 @@ use std::sync::Arc;
 /// });
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias("context propagation", "task_local"))]
 pub trait Carry: Send + Sync + 'static {
     /// What is taken.
     type Context;

@@ -33,7 +33,7 @@ use crate::gmp::wait_reason::WaitReason;
 /// The goroutines of a runtime, in the order of their numbers. Its `Display` has a line for each.
 ///
 /// ```
-/// use gosched_scheduler::{Mode, chan, dump, go, run};
+/// use gosched::{Mode, chan, go, goroutine::dump, run};
 ///
 /// let text = run(Mode::threads(), || {
 ///     let (tx, rx) = chan::bounded::<u32>(0);
@@ -45,6 +45,7 @@ use crate::gmp::wait_reason::WaitReason;
 /// });
 /// assert!(text.contains("goroutine "), "{text}");
 /// ```
+#[doc(alias("stack trace", "goroutine profile"))]
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Dump {
@@ -96,6 +97,7 @@ pub enum State {
 /// The goroutines of the runtime that the caller is in; none on a thread that is in no runtime. For
 /// each that has a stack of its own it asks the system how much of it was used, which takes a
 /// microsecond.
+#[doc(alias("stack trace", "goroutine profile", "taskdump", "backtrace"))]
 #[must_use]
 pub fn dump() -> Dump {
     // Kept by its count: collecting allocates, and what is called then is not to find the runtime

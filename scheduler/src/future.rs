@@ -111,7 +111,7 @@ impl Wake for Signal {
 /// future, if the goroutine is cancelled while it waits.
 ///
 /// ```
-/// use gosched_scheduler::{Mode, future::block_on, go, run};
+/// use gosched::{Mode, future::block_on, go, run};
 ///
 /// let sum = run(Mode::threads(), || {
 ///     let (one, two) = (go(|| 20), go(|| 22));
@@ -119,6 +119,7 @@ impl Wake for Signal {
 /// });
 /// assert_eq!(sum, 42);
 /// ```
+#[doc(alias("await", "executor"))]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let signal = Arc::new(Signal::new());
     let waker = Waker::from(signal.clone());
@@ -139,11 +140,12 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// As [`go`].
 ///
 /// ```
-/// use gosched_scheduler::{Mode, future::go_future, run};
+/// use gosched::{Mode, future::go_future, run};
 ///
 /// let answer = run(Mode::threads(), || go_future(async { 6 * 7 }).join().unwrap());
 /// assert_eq!(answer, 42);
 /// ```
+#[doc(alias("spawn", "async", "task"))]
 #[track_caller]
 pub fn go_future<F>(future: F) -> JoinHandle<F::Output>
 where

@@ -20,12 +20,13 @@ use crate::proc::{spawn, thread_backed};
 /// If the calling thread is in no runtime; there, [`Handle::go`](crate::Handle::go) serves.
 ///
 /// ```
-/// let sum = gosched_scheduler::run(gosched_scheduler::Mode::threads(), || {
-///     let parts: Vec<_> = (0..4).map(|i| gosched_scheduler::go(move || i * 10)).collect();
+/// let sum = gosched::run(gosched::Mode::threads(), || {
+///     let parts: Vec<_> = (0..4).map(|i| gosched::go(move || i * 10)).collect();
 ///     parts.into_iter().map(|part| part.join().unwrap()).sum::<i32>()
 /// });
 /// assert_eq!(sum, 60);
 /// ```
+#[doc(alias("spawn", "task", "fiber", "green thread", "coroutine", "goroutine"))]
 #[track_caller]
 pub fn go<F, T>(f: F) -> JoinHandle<T>
 where
@@ -46,6 +47,7 @@ where
 ///
 /// The promise of [`Mode::migratory`](crate::Mode::migratory) for this goroutine: nothing bound to
 /// a thread is held across a suspension by `f` or anything it calls.
+#[doc(alias("spawn", "work stealing"))]
 #[track_caller]
 #[expect(
     unsafe_code,
@@ -118,6 +120,7 @@ fn spawn_as(
 }
 
 /// The number of the calling goroutine, unique in the process; `None` on a thread that runs none.
+#[doc(alias("goid", "task id", "thread id"))]
 #[must_use]
 pub fn current_id() -> Option<u64> {
     current::with(|cx| Some(cx?.g()?.id()))

@@ -19,8 +19,8 @@ use crate::runtime::{Handle, check_stack_size};
 /// How a goroutine is to be made. [`go`](crate::go) is the short form, for one without wishes.
 ///
 /// ```
-/// use gosched_scheduler::goroutine::{self, Builder};
-/// use gosched_scheduler::{Mode, run};
+/// use gosched::goroutine::{self, Builder};
+/// use gosched::{Mode, run};
 ///
 /// let name = run(Mode::threads(), || {
 ///     let counter = Builder::new().name("counter").go(goroutine::current_name);
@@ -78,6 +78,7 @@ impl Builder {
 
     /// It gets a thread of its own, from a pool, and holds nobody up: for what is known to compute
     /// or to block for long. It needs no P; when it waits, its thread sleeps.
+    #[doc(alias("spawn_blocking", "dedicated thread", "LockOSThread"))]
     pub fn own_thread(mut self) -> Self {
         self.own_thread = true;
         self
@@ -89,6 +90,7 @@ impl Builder {
     /// goroutine that does not settle itself, this says nothing.
     ///
     /// Who shares a thread with one that blocks or computes waits for it.
+    #[doc(alias("affinity", "spawn_local"))]
     pub fn with<T: 'static>(mut self, other: &JoinHandle<T>) -> Self {
         self.host = Some(other.host());
         self
@@ -100,6 +102,7 @@ impl Builder {
     /// # Panics
     ///
     /// If no [`runtime`](Self::runtime) is set and the calling thread is in none.
+    #[doc(alias = "spawn")]
     #[track_caller]
     pub fn go<F, T>(self, f: F) -> JoinHandle<T>
     where
@@ -127,6 +130,7 @@ impl Builder {
     /// [`runtime`](Self::runtime) is set and the calling thread is in none. The closure is dropped
     /// then. That there is no memory for a stack shows only when the goroutine begins, and is its
     /// joiner's error here, too.
+    #[doc(alias = "try_spawn")]
     #[track_caller]
     pub fn try_go<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
     where

@@ -17,7 +17,7 @@ use crate::proc::locals;
 /// call. A value need not be `Send`: it never leaves its goroutine.
 ///
 /// ```
-/// use gosched_scheduler::{Mode, go, goroutine_local, run, yield_now};
+/// use gosched::{Mode, go, goroutine_local, run, yield_now};
 /// use std::cell::Cell;
 ///
 /// goroutine_local! {
@@ -35,6 +35,7 @@ use crate::proc::locals;
 ///     assert_eq!((deeper(), deeper(), other.join().unwrap()), (1, 2, 1));
 /// });
 /// ```
+#[doc(alias("task_local", "fiber local", "goroutine local"))]
 pub struct Local<T: 'static> {
     init: fn() -> T,
 }
@@ -86,6 +87,7 @@ impl<T: 'static> Local<T> {
 
 /// Declares goroutine-locals, as `thread_local!` does those of threads: see
 /// [`local::Local`](crate::local::Local).
+#[doc(alias("task_local", "thread_local", "fiber local"))]
 #[macro_export]
 macro_rules! goroutine_local {
     ($($(#[$meta:meta])* $visibility:vis static $name:ident: $type:ty = $init:expr;)*) => {

@@ -23,7 +23,7 @@ impl Runtime {
     /// `InvalidInput` if `n` is out of its range; nothing changes then.
     ///
     /// ```
-    /// use gosched_scheduler::{Mode, Runtime};
+    /// use gosched::{Mode, Runtime};
     ///
     /// // SAFETY: nothing runs in it.
     /// let rt = Runtime::builder(unsafe { Mode::settled() }).procs(1).build()?;
@@ -31,6 +31,7 @@ impl Runtime {
     /// assert_eq!(rt.stats().procs, 3);
     /// # std::io::Result::Ok(())
     /// ```
+    #[doc(alias("GOMAXPROCS", "worker_threads"))]
     pub fn set_procs(&self, n: usize) -> io::Result<()> {
         self.handle().set_procs(n)
     }
@@ -42,6 +43,7 @@ impl Handle {
     /// # Errors
     ///
     /// The same.
+    #[doc(alias("GOMAXPROCS", "worker_threads"))]
     pub fn set_procs(&self, n: usize) -> io::Result<()> {
         check_number(n)?;
         set_procs(self.sched(), n);

@@ -37,7 +37,7 @@ use crate::mode::{Deadlock, Mode};
 use crate::policy;
 use crate::proc::run::{self, LentThread};
 use crate::proc::sysmon;
-use crate::proc::{attach, locals, shutdown, thread_backed};
+use crate::proc::{attach, events, locals, shutdown, thread_backed};
 use crate::scope::{Scope, scope_in};
 
 mod error;
@@ -65,6 +65,7 @@ const THREADS: std::ops::RangeInclusive<usize> = 1..=100_000;
 const STACK_SIZES: std::ops::RangeInclusive<usize> = (32 * 1024)..=(1 << 40);
 
 /// A scheduler with its threads. Dropping it shuts it down with [`DROP_GRACE`].
+#[doc(alias("scheduler", "executor"))]
 #[derive(Debug)]
 pub struct Runtime {
     handle: Handle,
@@ -93,6 +94,7 @@ pub struct Builder {
 impl Builder {
     /// How many goroutines run at the same time, 1 to 1024; [`Runtime::set_procs`] changes it.
     /// Unless set: the CPUs this process may use, by affinity and by its cgroup's quota.
+    #[doc(alias("GOMAXPROCS", "worker_threads"))]
     #[must_use]
     pub fn procs(mut self, n: usize) -> Self {
         self.procs = Some(n);
@@ -107,6 +109,7 @@ impl Builder {
     /// (`vm.max_map_count`, 65,530 unless somebody raised it) ends that near 32,000: a goroutine
     /// beyond is not started, see [`NotStarted`](crate::NotStarted). With
     /// `GOSCHED_STACK_GUARDS=closed` in the environment it is so on newer ones, too.
+    #[doc(alias = "thread_stack_size")]
     #[must_use]
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = bytes;
@@ -115,6 +118,7 @@ impl Builder {
 
     /// What its threads are called: `name-m1`, those of [`blocking`](crate::blocking) `name-b1`,
     /// ... Unless set: `gosched`. Linux shows 15 bytes of a thread's name.
+    #[doc(alias = "thread_name")]
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
@@ -127,6 +131,7 @@ impl Builder {
     /// as many as it has Ps; more while goroutines block or compute for long, whose Ps others then
     /// run. At the limit nobody takes over: what waits behind such goroutines waits for them.
     /// Unless set: [`DEFAULT_MAX_THREADS`], or twice the number of Ps if that is more.
+    #[doc(alias = "SetMaxThreads")]
     #[must_use]
     pub fn max_threads(mut self, n: usize) -> Self {
         self.max_threads = Some(n);
@@ -227,6 +232,7 @@ impl Runtime {
     ///
     /// With `f`'s payload if it panicked. If the calling thread is in a runtime already, if this
     /// one was shut down, or if there is no memory for a signal stack.
+    #[doc(alias("block_on", "main"))]
     #[track_caller]
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
         self.run_then(f, || ())
@@ -304,6 +310,7 @@ impl Runtime {
     /// [`ShutdownError::Running`] if something has not ended in time: it is left alone and may
     /// still end by itself. [`ShutdownError::Inside`] if the caller is in this runtime.
     /// [`ShutdownError::Forked`] in a forked child.
+    #[doc(alias = "shutdown_timeout")]
     pub fn shutdown(&self, grace: Duration) -> Result<(), ShutdownError> {
         if self.handle.sched.generation != fork::generation() {
             return Err(ShutdownError::Forked);
@@ -324,7 +331,7 @@ impl Drop for Runtime {
         mem::forget(self.handle.sched.clone());
         // In a forked child there is nothing to end and nothing to say.
         if error != ShutdownError::Forked {
-            tracing::warn!(%error, "gosched: a runtime was dropped and left running");
+            events::left_running(&error);
         }
     }
 }
@@ -338,6 +345,7 @@ impl Handle {
 
     /// Runs `f` as a new goroutine of this runtime; from any thread. Never blocks. After the
     /// runtime was shut down the closure is dropped and `join` gives [`Cancelled`].
+    #[doc(alias = "spawn")]
     #[track_caller]
     pub fn go<F, T>(&self, f: F) -> JoinHandle<T>
     where
@@ -386,10 +394,11 @@ impl Handle {
 /// As [`Runtime::run`], or if the runtime cannot be built.
 ///
 /// ```
-/// use gosched_scheduler::{Mode, go, run};
+/// use gosched::{Mode, go, run};
 ///
 /// assert_eq!(run(Mode::threads(), || go(|| 6 * 7).join().unwrap()), 42);
 /// ```
+#[doc(alias("block_on", "main"))]
 #[track_caller]
 pub fn run<R>(mode: Mode, f: impl FnOnce() -> R) -> R {
     let runtime = Runtime::builder(mode).build().expect("gosched: a runtime could not be built");

@@ -128,6 +128,7 @@ impl<K: Unpark> OnEnd for Arc<Tally<K>> {
 }
 
 /// Where goroutines are made that may borrow; see [`scope`].
+#[doc(alias("errgroup", "nursery", "JoinSet"))]
 pub struct Scope<'scope, 'env: 'scope> {
     sched: Arc<Sched>,
     tally: Arc<Tally>,
@@ -156,7 +157,7 @@ impl fmt::Debug for Scope<'_, '_> {
 /// [`Handle::scope`](crate::Handle::scope) serves.
 ///
 /// ```
-/// use gosched_scheduler::{Mode, run, scope};
+/// use gosched::{Mode, run, scope};
 ///
 /// let words = vec!["far", "and", "wide"];
 /// let mut longest = 0;
@@ -169,6 +170,7 @@ impl fmt::Debug for Scope<'_, '_> {
 /// });
 /// assert_eq!((letters, longest), (10, 4));
 /// ```
+#[doc(alias("errgroup", "nursery", "JoinSet", "TaskTracker", "structured concurrency"))]
 pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
@@ -209,6 +211,7 @@ impl Drop for Unwinds {
 impl<'scope> Scope<'scope, '_> {
     /// Runs `f` as a new goroutine, which may borrow whatever outlives the scope. Never blocks. May
     /// be called by the scope's goroutines, too.
+    #[doc(alias = "spawn")]
     #[track_caller]
     pub fn go<F, T>(&'scope self, f: F) -> ScopedJoinHandle<'scope, T>
     where

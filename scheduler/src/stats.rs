@@ -19,6 +19,7 @@ use crate::runtime::{Handle, Runtime};
 /// Its words: a *processor* is the right to run goroutines, of which there are
 /// [`procs`](Self::procs); a *thread* is one that runs goroutines on stacks of their own. Figures
 /// of what happened so far begin with the runtime.
+#[doc(alias("NumGoroutine", "metrics", "RuntimeMetrics", "schedtrace"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -110,6 +111,7 @@ impl Runtime {
     /// Cheap enough to poll: it stops nobody and takes short locks that are seldom wanted. With 1,
     /// 8 and 64 threads it took 320, 660 and 1,360 ns (2-core virtual machine, busy with other
     /// things). It allocates.
+    #[doc(alias("NumGoroutine", "metrics"))]
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.handle().stats()
@@ -118,6 +120,7 @@ impl Runtime {
 
 impl Handle {
     /// As [`Runtime::stats`].
+    #[doc(alias("NumGoroutine", "metrics"))]
     #[must_use]
     pub fn stats(&self) -> Stats {
         collect(self.sched())

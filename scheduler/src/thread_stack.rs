@@ -32,10 +32,11 @@ use crate::proc::park::pinned;
 ///     if n == 0 { 0 } else { 1 + std::hint::black_box(depth(n - 1)) }
 /// }
 ///
-/// let mode = gosched_scheduler::Mode::threads();
-/// let deep = gosched_scheduler::run(mode, || gosched_scheduler::on_thread_stack(|| depth(1_000)));
+/// let mode = gosched::Mode::threads();
+/// let deep = gosched::run(mode, || gosched::on_thread_stack(|| depth(1_000)));
 /// assert_eq!(deep, 1_000);
 /// ```
+#[doc(alias("systemstack", "stacker", "maybe_grow"))]
 pub fn on_thread_stack<R>(f: impl FnOnce() -> R) -> R {
     let owned = current::with(|cx| {
         let owned = cx?.owned()?;
@@ -65,6 +66,7 @@ pub fn on_thread_stack<R>(f: impl FnOnce() -> R) -> R {
 /// system does not say, or where the host switched to a stack of its own.
 ///
 /// The main thread's stack grows as it is used; for it, this is what its limit allows.
+#[doc(alias = "remaining_stack")]
 #[must_use]
 pub fn stack_remaining() -> Option<usize> {
     let local = 0_u8;

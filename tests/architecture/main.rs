@@ -4,10 +4,12 @@
 //! small sources that break it, so a rule that has gone blind fails too.
 
 mod bounds;
+mod documentation;
 mod layers;
 mod one_place;
 mod order;
 mod orderings;
+mod packages;
 mod unsafety;
 mod upkeep;
 

@@ -13,4 +13,7 @@ mod lost_p;
 mod sleepers;
 mod spread;
 mod support;
+#[cfg(not(feature = "tracing"))]
+mod untraced;
+#[cfg(feature = "tracing")]
 mod warning;

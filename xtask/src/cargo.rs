@@ -57,25 +57,32 @@ pub(crate) fn command(arguments: &[&str], area: Option<&str>) -> Command {
 }
 
 /// Runs `command` to its end, passes on what it prints, and counts.
+pub(crate) fn run(command: Command) -> io::Result<Outcome> {
+    let mut tally = Tally::default();
+    let success = watch(command, |line| tally.line(line))?;
+    Ok(Outcome { success, suites: tally.suites })
+}
+
+/// Runs `command` to its end, passes on what it prints, and shows each line to `see`. True if the
+/// command succeeded.
 ///
 /// Its two output streams share one pipe: cargo names a suite on the one, the suite reports on the
 /// other, and only their order says which result belongs to which suite.
-pub(crate) fn run(mut command: Command) -> io::Result<Outcome> {
+pub(crate) fn watch(mut command: Command, mut see: impl FnMut(&str)) -> io::Result<bool> {
     let (reader, writer) = io::pipe()?;
     command.stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn()?;
     // It holds the pipe's writing ends: with them open the reader would never see the end.
     drop(command);
-    let mut tally = Tally::default();
     let mut line = Vec::new();
     let mut reader = BufReader::new(reader);
     while reader.read_until(b'\n', &mut line)? > 0 {
         let text = String::from_utf8_lossy(&line);
         print!("{text}");
-        tally.line(&text);
+        see(&text);
         line.clear();
     }
-    Ok(Outcome { success: child.wait()?.success(), suites: tally.suites })
+    Ok(child.wait()?.success())
 }
 
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 //! leaks, `cargo xtask stress` does everything at once, `conserve` loses no value, `sanitize` and
 //! `valgrind` watch the memory, `instructions` counts what the hottest operations execute,
 //! `simulate` says what the scheduling policy does on machines with more cores, `layers` how the
-//! source is laid out.
+//! source is laid out, `public-api` lists what users can name.
 //!
 //! It depends on nothing outside the workspace: a Rust toolchain and a C compiler are all it takes.
 
@@ -10,7 +10,10 @@ mod callgrind;
 mod cargo;
 mod instructions;
 mod layers;
+mod links;
 mod memory;
+mod package;
+mod public_api;
 mod soak;
 mod steps;
 mod stress;
@@ -26,6 +29,7 @@ usage: cargo xtask test [--only STEP]...    run all checks, or the named steps
        cargo xtask valgrind                 the main job under memcheck
        cargo xtask instructions [OPERATION]... [--update]   hottest operations against xtask/instructions.txt
        cargo xtask instructions --annotate OPERATION        where its instructions are
+       cargo xtask public-api [--update]    what users can name, against public-api.txt
        cargo xtask simulate [--procs N]... [--cores N] [--load NAME] [--seed N]
        cargo xtask layers [--root DIR] [--package DIR]      rooms, levels, cycles, prose
 
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         Some((command, rest)) if command == "instructions" => instructions::run(rest),
         Some((command, rest)) if command == "stress" => stress::run(rest),
         Some((command, rest)) if command == "conserve" => stress::conserve(rest),
+        Some((command, rest)) if command == "public-api" => public_api::run(rest),
         Some((command, rest)) if command == "simulate" => simulate(rest),
         Some((command, rest)) if command == "layers" => layers::run(rest),
         Some((command, _)) if command == "help" || command == "--help" => {

@@ -5,15 +5,16 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::cargo::{self, shortfall, target_dir};
+use crate::cargo::{self, shortfall};
+use crate::{links, package, public_api};
 
 /// One step: a few cargo commands and what proves that they did something.
 #[derive(Debug)]
 pub(crate) struct Step {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
-    /// Passed tests below which the step fails: near what there is, so that a suite cannot fall out
-    /// unnoticed. Raise it with the tests.
+    /// Passed tests (of `docs`: links) below which the step fails: near what there is, so that a
+    /// suite cannot fall out unnoticed. Raise it with the tests.
     minimum: u64,
     body: fn(minimum: u64) -> Verdict,
 }
@@ -31,13 +32,13 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "debug",
         what: "unit, integration, compile-fail, architecture, docs",
-        minimum: 849,
+        minimum: 860,
         body: debug,
     },
     Step {
         name: "release",
         what: "the same, optimised: what depends on timing",
-        minimum: 554,
+        minimum: 558,
         body: release,
     },
     Step {
@@ -59,8 +60,34 @@ pub(crate) const STEPS: &[Step] = &[
         minimum: 7,
         body: mutants,
     },
-    Step { name: "docs", what: "rustdoc without warnings", minimum: 0, body: docs },
+    Step {
+        name: "docs",
+        what: "rustdoc without warnings; links of documents and pages",
+        minimum: 25_000,
+        body: docs,
+    },
+    Step {
+        name: "features",
+        what: "tests without the feature `tracing`",
+        minimum: 129,
+        body: features,
+    },
+    Step {
+        name: "api",
+        what: "what users can name is what public-api.txt says",
+        minimum: 0,
+        body: |_| public_api::check(),
+    },
+    Step {
+        name: "package",
+        what: "each published package builds from its archive",
+        minimum: 0,
+        body: |_| package::run(),
+    },
 ];
+
+/// The packages with a feature that is on by default, and what builds on them.
+const WITH_FEATURES: [&str; 3] = ["gosched", "gosched-scheduler", "gosched-callback-bridge"];
 
 /// The crates with modelled protocols.
 const MODELLED: [&str; 3] = ["gosched-runtime-sys", "gosched-scheduler", "gosched-callback-bridge"];
@@ -155,6 +182,9 @@ fn clippy() -> Result<(), String> {
         &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
         None,
     ))?;
+    let mut untraced = untraced("clippy");
+    untraced.args(["--all-targets", "--", "-D", "warnings"]);
+    plain(untraced)?;
     let mut modelled = modelled(&["clippy", "--tests"]);
     modelled.args(["--", "-D", "warnings"]);
     plain(modelled)
@@ -189,11 +219,43 @@ fn counted(command: Command, minimum: u64, required: &[String]) -> Verdict {
 fn debug(minimum: u64) -> Verdict {
     let mut required = integration_tests("")?;
     required.push("doc gosched".to_owned());
-    // Without the one default feature there is: the runtimes that `benches/versus` compares with.
-    let command =
-        cargo::command(&["test", "--workspace", "--no-default-features", "--no-fail-fast"], None);
+    let mut command = without_peers("test");
+    command.arg("--no-fail-fast");
     counted(command, minimum, &required)
 }
+
+/// A command on all packages and their default features but one: the runtimes that
+/// `benches/versus` compares with.
+fn without_peers(subcommand: &str) -> Command {
+    let features = ["--no-default-features", "--features", "gosched/tracing"];
+    let mut command = cargo::command(&[subcommand, "--workspace"], None);
+    command.args(features);
+    command
+}
+
+/// A command on the published packages without their default features.
+fn untraced(subcommand: &str) -> Command {
+    let mut command = cargo::command(&[subcommand, "--no-default-features"], None);
+    WITH_FEATURES.iter().for_each(|name| {
+        command.args(["--package", name]);
+    });
+    command
+}
+
+fn features(minimum: u64) -> Verdict {
+    let mut units = untraced("test");
+    units.args(["--no-fail-fast", "--lib", "--test", DEADLOCK]);
+    let required = ["unit gosched_scheduler".to_owned(), format!("tests/{DEADLOCK}.rs")];
+    let counted_units = counted(units, minimum, &required)?;
+    // Compiled in without the feature only: it proves that nothing switched the feature on.
+    let mut warnings = untraced("test");
+    warnings.args(["--test", FAIRNESS, "untraced"]);
+    counted(warnings, 1, &[format!("tests/{FAIRNESS}/main.rs")])?;
+    Ok(format!("{counted_units}, and warnings without it"))
+}
+
+/// The integration test of what is said when all goroutines wait.
+const DEADLOCK: &str = "deadlock";
 
 fn release(minimum: u64) -> Verdict {
     // No `--tests`: some of them start an example, and only the default choice of targets builds
@@ -280,19 +342,16 @@ fn tests_in(directory: &Path, prefix: &str) -> std::io::Result<Vec<String>> {
     Ok(found)
 }
 
-fn docs(_minimum: u64) -> Verdict {
-    let mut command =
-        cargo::command(&["doc", "--workspace", "--no-default-features", "--no-deps"], None);
-    command.env("RUSTDOCFLAGS", "-D warnings");
-    plain(command).map_err(|complaint| vec![complaint])?;
+fn docs(minimum: u64) -> Verdict {
+    let one = |complaint| vec![complaint];
+    // Pages of names that are gone would have links, and be where others lead.
+    plain(cargo::command(&["clean", "--doc"], None)).map_err(one)?;
+    let mut command = without_peers("doc");
+    command.arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings");
+    plain(command).map_err(one)?;
     let mut pages = MODELLED.map(|name| name.replace('-', "_")).to_vec();
     pages.push("gosched".to_owned());
-    let absent: Vec<String> = pages
-        .iter()
-        .filter(|page| !target_dir(None).join("doc").join(page).join("index.html").is_file())
-        .map(|page| format!("no page for {page}"))
-        .collect();
-    if absent.is_empty() { Ok(format!("{} crates", pages.len())) } else { Err(absent) }
+    links::check(&pages, minimum)
 }
 
 #[cfg(test)]
@@ -308,6 +367,18 @@ mod tests {
         for wrong in ["--only", "--only nothing", "--skip models"] {
             assert!(choose(&words(wrong)).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_documents_name_the_steps_in_order() {
+        let read = |name: &str| fs::read_to_string(cargo::root().join(name)).expect("a document");
+        let names: Vec<String> = STEPS.iter().map(|step| format!("`{}`", step.name)).collect();
+        assert!(read("CONTRIBUTING.md").contains(&names.join(", ")), "CONTRIBUTING.md");
+        let testing = read("docs/testing.md");
+        let (_, rest) = testing.split_once("| step |").expect("a table");
+        let rows = rest.lines().skip(2).take_while(|line| line.starts_with('|'));
+        let first = rows.map(|row| row.split('|').nth(1).unwrap_or_default().trim());
+        assert_eq!(first.collect::<Vec<_>>(), names, "docs/testing.md");
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //! last receiver goes is dropped with it.
 //!
 //! ```
-//! use gosched_scheduler::chan;
+//! use gosched::chan;
 //! use std::thread;
 //!
 //! let (tx, rx) = chan::bounded(2);
@@ -71,13 +71,14 @@ type ChannelRef<T> = Arc<raw::Channel<T, Target>>;
 /// # Examples
 ///
 /// ```
-/// use gosched_scheduler::chan::{self, TrySendError};
+/// use gosched::chan::{self, TrySendError};
 ///
 /// let (tx, rx) = chan::bounded(1);
 /// tx.send("first").expect("the receiver is there");
 /// assert_eq!(tx.try_send("second"), Err(TrySendError::Full("second")));
 /// assert_eq!(rx.recv(), Ok("first"));
 /// ```
+#[doc(alias("channel", "mpsc", "mpmc", "oneshot", "sync_channel", "rendezvous"))]
 pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     ends(Some(capacity))
 }
@@ -87,13 +88,14 @@ pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 /// # Examples
 ///
 /// ```
-/// let (tx, rx) = gosched_scheduler::chan::unbounded();
+/// let (tx, rx) = gosched::chan::unbounded();
 /// for n in 0..1_000 {
 ///     tx.send(n).expect("the receiver is there");
 /// }
 /// drop(tx);
 /// assert_eq!(rx.iter().sum::<u32>(), 499_500);
 /// ```
+#[doc(alias("channel", "mpsc", "mpmc", "unbounded_channel", "queue"))]
 pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
     ends(None)
 }

@@ -14,6 +14,7 @@ use crate::proc::yield_now::preempt_point;
 /// The receiving end of a channel. Clones receive from the same channel, each value goes to one of
 /// them; when the last is dropped, the channel is disconnected: senders get their values back, what
 /// is in the buffer is dropped.
+#[doc(alias("mpsc", "mpmc", "UnboundedReceiver", "<-chan"))]
 pub struct Receiver<T> {
     pub(super) channel: ChannelRef<T>,
 }
@@ -43,7 +44,7 @@ impl<T> Receiver<T> {
     /// # Examples
     ///
     /// ```
-    /// use gosched_scheduler::chan::{self, RecvError};
+    /// use gosched::chan::{self, RecvError};
     ///
     /// let (tx, rx) = chan::bounded(1);
     /// std::thread::spawn(move || tx.send("hello")).join().expect("no panic").expect("the receiver is there");
@@ -66,7 +67,7 @@ impl<T> Receiver<T> {
     /// # Examples
     ///
     /// ```
-    /// use gosched_scheduler::chan::{self, TryRecvError};
+    /// use gosched::chan::{self, TryRecvError};
     ///
     /// let (tx, rx) = chan::bounded(1);
     /// assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
@@ -93,7 +94,7 @@ impl<T> Receiver<T> {
     /// # Examples
     ///
     /// ```
-    /// use gosched_scheduler::chan::{self, RecvTimeoutError};
+    /// use gosched::chan::{self, RecvTimeoutError};
     /// use std::time::Duration;
     ///
     /// let (tx, rx) = chan::bounded::<u32>(0);
@@ -133,7 +134,7 @@ impl<T> Receiver<T> {
     /// # Examples
     ///
     /// ```
-    /// use gosched_scheduler::chan;
+    /// use gosched::chan;
     /// use std::task::{Context, Poll, Waker};
     ///
     /// let (tx, rx) = chan::bounded(1);
@@ -167,7 +168,7 @@ impl<T> Receiver<T> {
     /// # Examples
     ///
     /// ```
-    /// let (tx, rx) = gosched_scheduler::chan::unbounded();
+    /// let (tx, rx) = gosched::chan::unbounded();
     /// tx.send(1).expect("the receiver is there");
     /// tx.send(2).expect("the receiver is there");
     /// assert_eq!(rx.try_iter().collect::<Vec<_>>(), [1, 2]);

@@ -12,6 +12,7 @@ use crate::proc::yield_now::preempt_point;
 
 /// The sending end of a channel. Clones send into the same channel; when the last is dropped, the
 /// channel is disconnected: receivers take what is left and then get an error.
+#[doc(alias("mpsc", "mpmc", "SyncSender", "UnboundedSender", "chan<-"))]
 pub struct Sender<T> {
     pub(super) channel: ChannelRef<T>,
 }
@@ -42,7 +43,7 @@ impl<T> Sender<T> {
     /// # Examples
     ///
     /// ```
-    /// use gosched_scheduler::chan::{self, SendError};
+    /// use gosched::chan::{self, SendError};
     ///
     /// let (tx, rx) = chan::bounded(0);
     /// let receiver = std::thread::spawn(move || rx.recv());
@@ -68,7 +69,7 @@ impl<T> Sender<T> {
     /// # Examples
     ///
     /// ```
-    /// use gosched_scheduler::chan::{self, TrySendError};
+    /// use gosched::chan::{self, TrySendError};
     ///
     /// let (tx, rx) = chan::bounded(1);
     /// assert_eq!(tx.try_send(1), Ok(()));
@@ -95,7 +96,7 @@ impl<T> Sender<T> {
     /// # Examples
     ///
     /// ```
-    /// use gosched_scheduler::chan::{self, SendTimeoutError};
+    /// use gosched::chan::{self, SendTimeoutError};
     /// use std::time::Duration;
     ///
     /// let (tx, _rx) = chan::bounded(1);
@@ -130,7 +131,7 @@ impl<T> Sender<T> {
     /// # Examples
     ///
     /// ```
-    /// use gosched_scheduler::chan;
+    /// use gosched::chan;
     /// use std::task::{Context, Poll, Waker};
     ///
     /// let (tx, rx) = chan::bounded(0);

@@ -17,7 +17,7 @@ use super::raw::Channel;
 /// [`select!`](crate::select!).
 ///
 /// ```
-/// use gosched_scheduler::{chan, select};
+/// use gosched::{chan, select};
 /// use std::time::Duration;
 ///
 /// let (_tx, words) = chan::bounded::<&str>(1);
@@ -27,6 +27,7 @@ use super::raw::Channel;
 ///     recv(late) -> due => assert!(due.unwrap().elapsed() < Duration::from_secs(3600)),
 /// }
 /// ```
+#[doc(alias("After", "delay"))]
 #[must_use]
 pub fn after(duration: Duration) -> Receiver<Instant> {
     clocked(Instant::now().checked_add(duration), None)
@@ -47,13 +48,14 @@ pub fn at(moment: Instant) -> Receiver<Instant> {
 /// is always there.
 ///
 /// ```
-/// use gosched_scheduler::chan;
+/// use gosched::chan;
 /// use std::time::{Duration, Instant};
 ///
 /// let (began, period) = (Instant::now(), Duration::from_millis(2));
 /// let ticks: Vec<_> = chan::tick(period).iter().take(3).collect();
 /// assert!(ticks[0] >= began + period && ticks[2] >= ticks[1] + period);
 /// ```
+#[doc(alias("Tick", "interval"))]
 #[must_use]
 pub fn tick(period: Duration) -> Receiver<Instant> {
     clocked(Instant::now().checked_add(period), Some(period))
@@ -63,7 +65,7 @@ pub fn tick(period: Duration) -> Receiver<Instant> {
 /// that is not wanted now.
 ///
 /// ```
-/// use gosched_scheduler::chan::{self, TryRecvError};
+/// use gosched::chan::{self, TryRecvError};
 ///
 /// assert_eq!(chan::never::<u32>().try_recv(), Err(TryRecvError::Empty));
 /// ```

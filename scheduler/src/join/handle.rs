@@ -72,6 +72,7 @@ impl<'a, T> Joint<'a, T> {
 /// before it is ready loses nothing but the outcome. The waker is called by the goroutine that
 /// ends; one that panics there ends the process, and so does the drop of an outcome that nobody
 /// joins.
+#[doc(alias("task", "fiber", "green thread", "coroutine", "goroutine"))]
 pub struct JoinHandle<T>(pub(super) Joint<'static, T>);
 
 impl<T> fmt::Debug for JoinHandle<T> {
@@ -105,6 +106,7 @@ impl<T> JoinHandle<T> {
     ///
     /// Unwinds with [`Cancelled`](crate::Cancelled) if the calling goroutine is cancelled while it
     /// waits.
+    #[doc(alias = "await")]
     pub fn join(self) -> thread::Result<T> {
         self.0.join()
     }
@@ -142,6 +144,7 @@ impl<T> JoinHandle<T> {
     ///
     /// Returns whether the goroutine will notice: not if it has ended, and not with `panic =
     /// "abort"` once it has begun, because nothing is unwound then.
+    #[doc(alias("abort", "kill"))]
     pub fn cancel(&self) -> bool {
         self.0.cancel()
     }

@@ -39,7 +39,7 @@ use crate::dump::Dump;
 use crate::gmp::sched::Sched;
 use crate::gmp::thread_g;
 use crate::mode::Deadlock;
-use crate::proc::shutdown;
+use crate::proc::{events, shutdown};
 
 /// How many goroutines a report names at most.
 const NAMED: usize = 100;
@@ -51,14 +51,9 @@ const NAMED: usize = 100;
 pub(crate) fn check(sched: &Sched) -> bool {
     match sched.config.deadlock {
         Deadlock::Ignore => false,
-        Deadlock::Report => listens() && report_once(sched),
+        Deadlock::Report => events::reports_are_heard() && report_once(sched),
         Deadlock::Panic => all_wait(sched) && end_runtime(sched),
     }
-}
-
-/// True if a subscriber may listen to the event.
-fn listens() -> bool {
-    tracing::level_filters::LevelFilter::current() >= tracing::Level::DEBUG
 }
 
 /// True if no goroutine runs and the runtime knows of nothing that could wake one.
@@ -81,9 +76,7 @@ fn report_once(sched: &Sched) -> bool {
     }
     let text = text(&Dump::of(sched));
     let name = format!("{}-report", sched.config.name);
-    let _no_thread_no_report = spawn_thread(name, move || {
-        tracing::debug!(goroutines = %text, "gosched: all goroutines wait, for each other or for somebody outside");
-    });
+    let _no_thread_no_report = spawn_thread(name, move || events::all_wait(&text));
     false
 }
 

@@ -30,6 +30,7 @@ use crate::gmp::g::{G, Kind};
 use crate::proc::in_place::kind_of_running;
 
 /// Keeps its goroutine locked to the thread until it is dropped. See [`lock_thread`].
+#[doc(alias = "UnlockOSThread")]
 #[derive(Debug)]
 #[must_use = "the goroutine is locked to its thread until this is dropped"]
 pub struct ThreadLock {
@@ -64,7 +65,7 @@ pub struct ThreadLock {
 /// thread either.
 ///
 /// ```
-/// use gosched_scheduler::{Mode, chan, go, lock_thread, run};
+/// use gosched::{Mode, chan, go, lock_thread, run};
 /// use std::thread;
 ///
 /// // SAFETY: the goroutine that waits is locked to its thread meanwhile.
@@ -79,6 +80,7 @@ pub struct ThreadLock {
 ///     sender.join().unwrap().unwrap();
 /// });
 /// ```
+#[doc(alias("LockOSThread", "pin"))]
 pub fn lock_thread() -> ThreadLock {
     let g = current::with(|cx| {
         let (g, locks) = lockable(cx?)?;

@@ -32,12 +32,14 @@
 //! | [`wake_sysmon`], [`sysmon`], [`report`] | what waits behind user code |
 //! | [`set_procs`], [`excess_p`] | the number of Ps changes |
 //! | [`check_dead`], [`shutdown`] | nothing runs any more; the runtime ends |
+//! | [`events`] | what the runtime says of that: events of `tracing`, or standard error |
 
 pub(crate) mod attach;
 pub(crate) mod cancel;
 pub(crate) mod check_dead;
 pub(crate) mod claimed;
 pub(crate) mod colocate;
+pub(crate) mod events;
 pub(crate) mod excess_p;
 pub(crate) mod fast_rounds;
 pub(crate) mod find;

@@ -17,6 +17,7 @@ use gosched_runtime_sys::thread::spawn_thread;
 
 use crate::gmp::m::M;
 use crate::gmp::sched::Sched;
+use crate::proc::events::{self, Overstayed};
 
 /// How many siblings a report names at most.
 const NAMED: usize = 8;
@@ -37,7 +38,7 @@ impl Overstay {
     /// Returns what there is to report of the goroutine on `m`. `None` if no subscriber listens, or
     /// the goroutine has suspended meanwhile.
     pub(crate) fn of(sched: &Sched, m: &'static M, ran: Duration, blocked: bool) -> Option<Self> {
-        if tracing::level_filters::LevelFilter::current() < tracing::Level::WARN {
+        if !events::warnings_are_heard() {
             return None;
         }
         let (goroutine, made) = sched.running_on(m)?;
@@ -69,28 +70,26 @@ impl Overstay {
     }
 
     fn emit(&self, lock: bool) {
-        let (goroutine, siblings) = (self.goroutine, &self.siblings);
         let made_at = self.made.map_or_else(|| "somewhere".to_owned(), ToString::to_string);
-        let ran_ms = self.ran.as_millis() as u64;
         let doing = if self.blocked { "blocks its thread" } else { "computes" };
-        if lock && self.blocked {
-            tracing::warn!(
-                goroutine,
-                made_at,
-                ran_ms,
-                ?siblings,
-                "gosched: a goroutine {doing} and keeps those settled on the same thread waiting; one of these may hold the \
-                 std lock it waits for: such a lock must not be held over a wait (use gosched::sync)"
-            );
+        let advice = if lock && self.blocked {
+            "; one of these may hold the std lock it waits for: such a lock must not be held over a \
+             wait (use gosched::sync)"
         } else {
-            tracing::warn!(
-                goroutine,
-                made_at,
-                ran_ms,
-                ?siblings,
-                "gosched: a goroutine {doing} and keeps those settled on the same thread waiting (use blocking, \
-                 Builder::own_thread, or yield_now)"
-            );
-        }
+            " (use blocking, Builder::own_thread, or yield_now)"
+        };
+        let who = Overstayed {
+            goroutine: self.goroutine,
+            made_at: &made_at,
+            ran_ms: self.ran.as_millis() as u64,
+            siblings: &self.siblings,
+        };
+        events::overstayed(
+            &who,
+            &format_args!(
+                "gosched: a goroutine {doing} and keeps those settled on the same thread \
+                 waiting{advice}"
+            ),
+        );
     }
 }

@@ -36,6 +36,7 @@ use crate::proc::{cancel, fast_rounds, in_place, switch};
 /// # Panics
 ///
 /// Unwinds with [`Cancelled`](crate::Cancelled) if the goroutine was cancelled.
+#[doc(alias("Gosched", "sched_yield"))]
 pub fn yield_now() {
     let suspends = current::with(|cx| {
         let cx = cx?;

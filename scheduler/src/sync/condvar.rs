@@ -22,7 +22,7 @@ use crate::sync::raw::condvar::{Ended, RawCondvar};
 /// the mutex again: it goes to the next one.
 ///
 /// ```
-/// use gosched_scheduler::sync::{Condvar, Mutex};
+/// use gosched::sync::{Condvar, Mutex};
 ///
 /// static READY: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
 ///
@@ -34,6 +34,7 @@ use crate::sync::raw::condvar::{Ended, RawCondvar};
 /// assert!(*ready);
 /// notifier.join().unwrap();
 /// ```
+#[doc(alias = "Cond")]
 pub struct Condvar(RawCondvar<Target>);
 
 /// Whether a wait with a time limit ended by it.

@@ -38,7 +38,7 @@ struct State {
 /// [`notify_waiters`](Self::notify_waiters) is for who waits now.
 ///
 /// ```
-/// use gosched_scheduler::sync::Notify;
+/// use gosched::sync::Notify;
 ///
 /// let notify = Notify::new();
 /// notify.notify_one();
@@ -46,6 +46,7 @@ struct State {
 /// notify.wait();
 /// assert!(!notify.try_wait(), "two that nobody waited for are one");
 /// ```
+#[doc(alias("event", "Parker", "ManualResetEvent"))]
 pub struct Notify {
     state: Mutex<State>,
 }

@@ -25,7 +25,7 @@ use gosched_runtime_sys::sync::primitive::const_fn;
 /// A closure that unwinds, also because its goroutine was cancelled, poisons it, as in `std`.
 ///
 /// ```
-/// use gosched_scheduler::sync::Once;
+/// use gosched::sync::Once;
 ///
 /// static ONCE: Once = Once::new();
 ///
@@ -34,6 +34,7 @@ use gosched_runtime_sys::sync::primitive::const_fn;
 /// ONCE.call_once(|| times += 1);
 /// assert_eq!(times, 1);
 /// ```
+#[doc(alias = "OnceFunc")]
 pub struct Once(RawOnce<Target>);
 
 /// What the closure of [`Once::call_once_force`] gets.
@@ -114,7 +115,7 @@ impl Once {
 /// A closure that unwinds leaves the cell empty, for the next one to try.
 ///
 /// ```
-/// use gosched_scheduler::sync::OnceCell;
+/// use gosched::sync::OnceCell;
 ///
 /// static NAME: OnceCell<String> = OnceCell::new();
 ///
@@ -122,6 +123,7 @@ impl Once {
 /// assert_eq!(NAME.get_or_init(|| "first".to_owned()), "first");
 /// assert_eq!(NAME.set("second".to_owned()), Err("second".to_owned()));
 /// ```
+#[doc(alias = "OnceLock")]
 pub struct OnceCell<T> {
     once: RawOnce<Target>,
     value: UnsafeCell<Option<T>>,
@@ -253,12 +255,13 @@ impl<T> Default for OnceCell<T> {
 /// A closure that unwinds poisons it, as in `std`: asking again panics.
 ///
 /// ```
-/// use gosched_scheduler::sync::LazyLock;
+/// use gosched::sync::LazyLock;
 ///
 /// static SQUARES: LazyLock<Vec<u32>> = LazyLock::new(|| (0..10).map(|n| n * n).collect());
 ///
 /// assert_eq!(SQUARES[3], 9);
 /// ```
+#[doc(alias("Lazy", "OnceValue"))]
 pub struct LazyLock<T, F = fn() -> T> {
     cell: OnceCell<T>,
     make: Cell<Option<F>>,

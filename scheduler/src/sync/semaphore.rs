@@ -26,7 +26,7 @@ use crate::wait::polled::PolledNode;
 /// goroutines and threads.
 ///
 /// ```
-/// use gosched_scheduler::sync::Semaphore;
+/// use gosched::sync::Semaphore;
 ///
 /// let connections = Semaphore::new(2);
 /// let first = connections.acquire();
@@ -34,8 +34,9 @@ use crate::wait::polled::PolledNode;
 /// assert!(connections.try_acquire().is_err());
 /// drop(first);
 /// assert_eq!(connections.available_permits(), 1);
-/// # drop(second);
+/// drop(second);
 /// ```
+#[doc(alias("Weighted", "rate limit"))]
 #[derive(Debug)]
 pub struct Semaphore {
     raw: RawSemaphore<Target>,

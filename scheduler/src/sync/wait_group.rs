@@ -29,7 +29,7 @@ use crate::wait::polled::PolledNode;
 /// [`scope`](crate::scope) is the better choice where what goroutines return is wanted.
 ///
 /// ```
-/// use gosched_scheduler::sync::WaitGroup;
+/// use gosched::sync::WaitGroup;
 ///
 /// let group = WaitGroup::new();
 /// for _ in 0..3 {
@@ -39,6 +39,7 @@ use crate::wait::polled::PolledNode;
 /// }
 /// group.wait();
 /// ```
+#[doc(alias("errgroup", "CountDownLatch", "latch"))]
 #[derive(Clone)]
 pub struct WaitGroup(Arc<RawWaitGroup<Target>>);
 
@@ -82,6 +83,7 @@ impl WaitGroup {
     /// # Panics
     ///
     /// As [`go`](crate::go()).
+    #[doc(alias = "spawn")]
     pub fn go<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
         self.add(1);
         let member = Member(self.clone());
@@ -141,8 +143,8 @@ impl WaitGroup {
     /// dropped at any time.
     ///
     /// ```
-    /// use gosched_scheduler::future::block_on;
-    /// use gosched_scheduler::sync::WaitGroup;
+    /// use gosched::future::block_on;
+    /// use gosched::sync::WaitGroup;
     ///
     /// let group = WaitGroup::new();
     /// group.add(1);

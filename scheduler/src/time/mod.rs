@@ -13,7 +13,7 @@
 //! reach, as [`Duration::MAX`], never is.
 //!
 //! ```
-//! use gosched_scheduler::{Mode, go, run, time};
+//! use gosched::{Mode, go, run, time};
 //! use std::time::{Duration, Instant};
 //!
 //! run(Mode::threads(), || {
@@ -47,6 +47,7 @@ use crate::proc::yield_now::yield_now;
 ///
 /// Unwinds with [`Cancelled`](crate::Cancelled) if the goroutine was cancelled, before it slept or
 /// while it does.
+#[doc(alias("Sleep", "delay"))]
 pub fn sleep(duration: Duration) {
     sleep_to(Instant::now().checked_add(duration));
 }

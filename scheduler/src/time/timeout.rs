@@ -46,16 +46,17 @@ impl Error for Elapsed {}
 /// With whatever else `f` unwinds with, such as a cancel of the whole goroutine.
 ///
 /// ```
-/// # gosched_scheduler::run(gosched_scheduler::Mode::threads(), || {
-/// use gosched_scheduler::{chan, time};
+/// use gosched::{Mode, chan, run, time};
 /// use std::time::Duration;
 ///
-/// let (tx, rx) = chan::bounded(1);
-/// assert_eq!(time::timeout(Duration::from_millis(5), || rx.recv()), Err(time::Elapsed));
-/// tx.send("in time").unwrap();
-/// assert_eq!(time::timeout(Duration::from_secs(60), || rx.recv()), Ok(Ok("in time")));
-/// # });
+/// run(Mode::threads(), || {
+///     let (tx, rx) = chan::bounded(1);
+///     assert_eq!(time::timeout(Duration::from_millis(5), || rx.recv()), Err(time::Elapsed));
+///     tx.send("in time").unwrap();
+///     assert_eq!(time::timeout(Duration::from_secs(60), || rx.recv()), Ok(Ok("in time")));
+/// });
 /// ```
+#[doc(alias("WithTimeout", "time limit"))]
 pub fn timeout<R>(duration: Duration, f: impl FnOnce() -> R) -> Result<R, Elapsed> {
     match Instant::now().checked_add(duration) {
         Some(deadline) => timeout_at(deadline, f),
@@ -72,6 +73,7 @@ pub fn timeout<R>(duration: Duration, f: impl FnOnce() -> R) -> Result<R, Elapse
 /// # Panics
 ///
 /// As [`timeout`].
+#[doc(alias("WithDeadline", "deadline"))]
 pub fn timeout_at<R>(deadline: Instant, f: impl FnOnce() -> R) -> Result<R, Elapsed> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let scope = CancelScope::Timeout(NEXT.fetch_add(1, Relaxed));

@@ -30,7 +30,7 @@ use crate::proc::target::Target;
 /// back](Self::take_back).
 ///
 /// ```
-/// use gosched_scheduler::chan::{self, Select};
+/// use gosched::chan::{self, Select};
 ///
 /// let (txs, rxs): (Vec<_>, Vec<_>) = (0..10).map(|_| chan::bounded(1)).unzip();
 /// let mut select = Select::new();
@@ -42,6 +42,7 @@ use crate::proc::target::Target;
 /// assert_eq!(chosen.index(), 7);
 /// assert_eq!(chosen.recv(&rxs[7]), Ok("seven"));
 /// ```
+#[doc(alias = "reflect.Select")]
 #[derive(Default)]
 pub struct Select<'a> {
     cases: Vec<Option<Box<dyn Case<Target> + 'a>>>,

@@ -1,0 +1,98 @@
+//! What a runtime says of itself: events of `tracing`. Without the feature of that name, warnings
+//! go to standard error, and nothing else is said.
+//!
+//! An event is user code: a subscriber may take locks, allocate, or panic. So an event is emitted
+//! on a thread that nothing waits for, or from a call that the user made.
+//!
+//! Rejected: the reports at level `DEBUG` on standard error. That all goroutines wait is the normal
+//! state of a server that plain threads hand work to.
+
+#[cfg(feature = "tracing")]
+pub(crate) use traced::*;
+#[cfg(not(feature = "tracing"))]
+pub(crate) use untraced::*;
+
+use std::fmt::Display;
+
+/// A goroutine that keeps those settled on its thread waiting.
+#[derive(Debug)]
+pub(crate) struct Overstayed<'a> {
+    pub(crate) goroutine: u64,
+    pub(crate) made_at: &'a str,
+    pub(crate) ran_ms: u64,
+    pub(crate) siblings: &'a [u64],
+}
+
+#[cfg(feature = "tracing")]
+mod traced {
+    use super::{Display, Overstayed};
+    use tracing::Level;
+    use tracing::level_filters::LevelFilter;
+
+    /// True if a warning reaches anybody.
+    pub(crate) fn warnings_are_heard() -> bool {
+        LevelFilter::current() >= Level::WARN
+    }
+
+    /// True if a report at level `DEBUG` reaches anybody.
+    pub(crate) fn reports_are_heard() -> bool {
+        LevelFilter::current() >= Level::DEBUG
+    }
+
+    /// Reports that every goroutine waits; `goroutines` lists them.
+    pub(crate) fn all_wait(goroutines: &str) {
+        tracing::debug!(
+            %goroutines,
+            "gosched: all goroutines wait, for each other or for somebody outside"
+        );
+    }
+
+    /// Warns of a goroutine that keeps its siblings waiting; `text` says why and what helps.
+    pub(crate) fn overstayed(who: &Overstayed<'_>, text: &dyn Display) {
+        let &Overstayed { goroutine, made_at, ran_ms, siblings } = who;
+        tracing::warn!(goroutine, made_at, ran_ms, ?siblings, "{text}");
+    }
+
+    /// Warns that a runtime did not end within the time that its drop waits for.
+    pub(crate) fn left_running(error: &dyn Display) {
+        tracing::warn!(%error, "gosched: a runtime was dropped and left running");
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+mod untraced {
+    use super::{Display, Overstayed};
+    use std::io::{self, Write};
+
+    /// True if a warning reaches anybody.
+    pub(crate) fn warnings_are_heard() -> bool {
+        true
+    }
+
+    /// True if a report at level `DEBUG` reaches anybody.
+    pub(crate) fn reports_are_heard() -> bool {
+        false
+    }
+
+    /// Reports that every goroutine waits: to nobody.
+    pub(crate) fn all_wait(_goroutines: &str) {}
+
+    /// Warns of a goroutine that keeps its siblings waiting; `text` says why and what helps.
+    pub(crate) fn overstayed(who: &Overstayed<'_>, text: &dyn Display) {
+        let Overstayed { goroutine, made_at, ran_ms, siblings } = who;
+        warn(format!(
+            "{text} goroutine={goroutine} made_at={made_at:?} ran_ms={ran_ms} siblings={siblings:?}"
+        ));
+    }
+
+    /// Warns that a runtime did not end within the time that its drop waits for.
+    pub(crate) fn left_running(error: &dyn Display) {
+        warn(format!("gosched: a runtime was dropped and left running error={error}"));
+    }
+
+    /// Writes a line in one piece. A standard error that is closed is no reason to panic.
+    fn warn(mut line: String) {
+        line.push('\n');
+        let _nobody_reads_it = io::stderr().write_all(line.as_bytes());
+    }
+}

@@ -1,0 +1,90 @@
+//! The step `package`: each published package, as the registry would get it.
+//!
+//! `cargo publish --dry-run` packs the packages and builds each from its archive, with the others'
+//! archives as dependencies. It succeeds, too, where a package has left the workspace, or where a
+//! document has left the archive: so the step asks for each package by name, and for files.
+
+use std::path::Path;
+
+use crate::cargo::{self, target_dir};
+
+/// The published packages, and what their archives hold besides the sources.
+#[rustfmt::skip]
+const PACKAGES: [(&str, &[&str]); 4] = [
+    ("gosched-runtime-sys", &[]),
+    ("gosched-scheduler", &[]),
+    ("gosched-callback-bridge", &[]),
+    ("gosched", &["CHANGELOG.md", "docs/soundness.md", "docs/signals.md", "docs/versus.svg"]),
+];
+
+/// What every archive holds.
+const EVERYWHERE: [&str; 4] = ["README.md", "LICENSE-MIT", "LICENSE-APACHE", "src/lib.rs"];
+
+/// Packs and builds all of them; says what, or what is wrong.
+pub(crate) fn run() -> Result<String, Vec<String>> {
+    let mut command = cargo::command(&["publish", "--workspace", "--dry-run"], None);
+    // On somebody's machine it is run before a change is committed.
+    if std::env::var_os("CI").is_none() {
+        command.arg("--allow-dirty");
+    }
+    let mut built = Vec::new();
+    let success = cargo::watch(command, |line| built.extend(verified(line)))
+        .map_err(|error| vec![format!("cannot run cargo publish: {error}")])?;
+    let mut complaints = shortfall(&built, &target_dir(None).join("package"));
+    if !success {
+        complaints.insert(0, "cargo publish failed".to_owned());
+    }
+    if complaints.is_empty() { Ok(built.join(", ")) } else { Err(complaints) }
+}
+
+/// `NAME-VERSION` of the package that cargo says it builds from its archive.
+fn verified(line: &str) -> Option<String> {
+    let mut words = line.trim().strip_prefix("Verifying ")?.split_whitespace();
+    let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
+    Some(format!("{name}-{version}"))
+}
+
+/// What is missing of packages, and of files where cargo unpacks them.
+fn shortfall(built: &[String], unpacked: &Path) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for (name, files) in PACKAGES {
+        let is_it = |package: &&String| {
+            package.rsplit_once('-').is_some_and(|(before, _version)| before == name)
+        };
+        let Some(package) = built.iter().find(is_it) else {
+            complaints.push(format!("{name} was not built from its archive"));
+            continue;
+        };
+        let absent = EVERYWHERE.iter().chain(files).filter(|file| {
+            let path = unpacked.join(package).join(file);
+            !path.is_file()
+        });
+        complaints.extend(absent.map(|file| format!("{package} has no {file}")));
+    }
+    complaints
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_named_by_cargo() {
+        let line = "   Verifying gosched-scheduler v0.1.0 (/x/scheduler)\n";
+        assert_eq!(verified(line), Some("gosched-scheduler-0.1.0".to_owned()));
+        assert_eq!(verified("   Compiling gosched-scheduler v0.1.0"), None);
+    }
+
+    #[test]
+    fn what_is_not_in_an_archive_is_named() {
+        let built = ["gosched-0.1.0", "gosched-scheduler-0.1.0"].map(str::to_owned);
+        let complaints = shortfall(&built, Path::new("/no such directory"));
+        for complaint in [
+            "gosched-runtime-sys was not built from its archive",
+            "gosched-0.1.0 has no docs/soundness.md",
+            "gosched-scheduler-0.1.0 has no LICENSE-MIT",
+        ] {
+            assert!(complaints.iter().any(|said| said == complaint), "{complaints:#?}");
+        }
+    }
+}
