@@ -147,7 +147,7 @@ models! {
     holds two_outsiders = wanted_by_two within 3 preemptions;
     holds an_entry_inside_an_entry = entered_again;
     holds a_note_before_the_taking = noted_before_taking;
-    catches an_enter_that_only_looks = "revocable.enter_peeks" in wanted_by_two within 3 preemptions;
-    catches a_leave_that_publishes_nothing = "revocable.leave_relaxed" in wanted_by_two within 3 preemptions;
-    catches a_taking_that_publishes_nothing = "revocable.take_unannounced" in noted_before_taking;
+    catches an_enter_that_only_looks = "revocable.acquire_peeks" in wanted_by_two within 3 preemptions;
+    catches a_leave_that_publishes_nothing = "revocable.release_relaxed" in wanted_by_two within 3 preemptions;
+    catches a_taking_that_publishes_nothing = "revocable.revoke_unannounced" in noted_before_taking;
 }

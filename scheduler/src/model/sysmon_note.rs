@@ -10,7 +10,7 @@ use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, mutated, thread}
 
 use super::models;
 use crate::ds::idle::Idle;
-use crate::ds::sysmon_note::{SysmonNote, Told};
+use crate::ds::sysmon_note::{SysmonNote, WakeOutcome};
 use crate::ds::timers::NEVER;
 
 struct World {
@@ -22,13 +22,13 @@ impl World {
     /// A world whose sysmon has been made and is awake.
     fn new() -> Arc<Self> {
         let note = SysmonNote::new();
-        assert_eq!(note.wake(), Told::StartThread);
+        assert_eq!(note.wake(), WakeOutcome::StartThread);
         Arc::new(Self { note, behind: AtomicU32::new(0) })
     }
 
     fn leave_behind(&self) {
         self.behind.fetch_add(1, Ordering::Relaxed);
-        assert_eq!(self.note.wake(), Told::Done);
+        assert_eq!(self.note.wake(), WakeOutcome::Done);
     }
 
     /// Looks until it has seen `things`.
@@ -97,7 +97,7 @@ fn left_by_the_one_that_found_it() {
     world.behind.store(1, Ordering::Relaxed);
     assert!(idle.stop_search());
     if !mutated("sysmon_note.rules.left_untold") {
-        assert_eq!(world.note.wake(), Told::Done);
+        assert_eq!(world.note.wake(), WakeOutcome::Done);
     }
     sysmon.join().unwrap();
     assert_eq!(idle.searching(), 1, "an M is woken for it");
@@ -107,7 +107,7 @@ fn left_by_the_one_that_found_it() {
 fn made_by_one() {
     let world = Arc::new(World { note: SysmonNote::new(), behind: AtomicU32::new(0) });
     let try_to_make = |world: &World| {
-        let asked = world.note.wake() == Told::StartThread;
+        let asked = world.note.wake() == WakeOutcome::StartThread;
         if asked {
             world.note.not_made();
         }
@@ -119,7 +119,7 @@ fn made_by_one() {
     let mine = try_to_make(&world);
     other.join().unwrap();
     assert!(mine + world.behind.load(Ordering::Relaxed) >= 1, "somebody was asked");
-    assert_eq!(world.note.wake(), Told::StartThread, "and the next one is");
+    assert_eq!(world.note.wake(), WakeOutcome::StartThread, "and the next one is");
 }
 
 models! {
@@ -128,7 +128,7 @@ models! {
     holds an_end = closed_while_it_falls_asleep within 3 preemptions;
     holds a_thread_that_cannot_be_made = made_by_one;
     holds what_is_left_to_sysmon = left_by_the_one_that_found_it within 3 preemptions;
-    catches a_tell_without_fence = "sysmon_note.tell_unfenced" in told_while_it_falls_asleep;
+    catches a_tell_without_fence = "sysmon_note.wake_unfenced" in told_while_it_falls_asleep;
     catches work_that_sysmon_is_not_told_of = "sysmon_note.rules.left_untold" in left_by_the_one_that_found_it within 3 preemptions;
     catches a_sleep_without_fence = "sysmon_note.sleep_unfenced" in told_while_it_falls_asleep;
     catches a_sleep_without_a_last_view = "sysmon_note.sleep_without_view" in told_while_it_falls_asleep;
