@@ -15,7 +15,7 @@
 //! | [`inbox`] | many senders, one taker: how a woken G reaches the M that it settled on |
 //! | [`timers`] | the timers of one P, and the hint when the first is due |
 //! | [`timekeeper`] | which sleeping M is woken by the clock |
-//! | [`sysmon_note`] | sysmon's sleep, against those who leave work behind for it |
+//! | [`sysmon_note`] | sysmon's sleep, against threads that leave work behind for it |
 //! | [`idle_workers`] | a pool of helper threads that shrinks without losing work |
 //! | [`pair_arc`] | a box with a count of its owners, made for two |
 //!
@@ -27,9 +27,9 @@
 //!
 //! # What may enter
 //!
-//! A file enters if its type is generic over what it holds, if it imports nothing of this crate but
-//! `ds`, and, if several threads run it at once, if it has a model. Which G, M or P takes part is
-//! for `gmp` and `proc` to say.
+//! A file enters if its type is generic over what it holds and if it imports nothing of this crate
+//! but `ds`. If several threads run it at once, it needs a model. Which G, M or P takes part is for
+//! `gmp` and `proc` to say.
 //!
 //! # Where to begin
 //!

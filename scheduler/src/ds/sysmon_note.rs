@@ -1,4 +1,4 @@
-//! Sysmon's sleep, against the threads that leave something behind that sysmon should know of.
+//! Sysmon's sleep, against threads that leave work behind for it.
 //!
 //! # What the outside needs
 //!

@@ -1,5 +1,5 @@
-//! Sysmon revokes a P from an M in user code and hands it to another M, while the first M suspends,
-//! or the second falls asleep, gives up waiting, or turns out not to exist.
+//! Sysmon revokes a P from an M in user code and hands it to another M. Meanwhile the first M
+//! suspends, or the second falls asleep, gives up waiting, or turns out not to exist.
 //!
 //! The functions have the names of those in `proc::sysmon`, `proc::start_m` and `proc::run`. An M
 //! here ends when it has run what it owns; the P lies idle at the end. So a P that is lost is a

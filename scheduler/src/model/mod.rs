@@ -1,7 +1,7 @@
-//! Loom models. Each model runs a few threads through one protocol in every order (or every order
-//! with a bounded number of preemptions), on loom's memory model, and states what must hold in
-//! each. Each model is shown to be able to fail: for a named mistake in the protocol's code there
-//! is a test that the model finds it.
+//! Loom models. Each model runs a few threads through one protocol and states what must hold. Loom
+//! tries every order, or every order with a bounded number of preemptions, on its memory model.
+//! Each model is shown to be able to fail: for a named mistake in the protocol's code there is a
+//! test that the model finds it.
 //!
 //! ```text
 //! RUSTFLAGS="--cfg gosched_loom --cfg gosched_mutants" cargo test -p gosched-scheduler --lib --release model:: -- --test-threads=1

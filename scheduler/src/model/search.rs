@@ -2,9 +2,9 @@
 //! sleep on their notes in between.
 //!
 //! The counts of `model::idle` and the Ms of `model::dispatch` together, in the order in which
-//! `proc::wake` and `proc::run` call them; the functions here have their names. No thread can be
-//! made for an M: that is the case in which the most can be lost. The Ms end when all work was run,
-//! so work that is forgotten is a deadlock.
+//! `proc::wake`, `proc::run` and `proc::stop_m` call them; the functions here have their names. No
+//! thread can be made for an M: that is the case in which the most can be lost. The Ms end when all
+//! work was run, so work that is forgotten is a deadlock.
 
 // Not loom's: its `Arc` panics once more when it is dropped after a reported deadlock.
 use std::mem;

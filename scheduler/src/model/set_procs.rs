@@ -1,10 +1,10 @@
 //! The number of Ps changes, while Ms run out of work, retire Ps that are too many, and publish.
 //!
-//! The functions here have the names of those in `proc::excess_p`, `proc::set_procs`, `proc::wake`
-//! and `proc::run`, and call the dispatch in their order. What must hold: in the end there are as
-//! many Ps as the last `set_procs` asked for; a P has one owner at a time; and work is run, also
-//! when it lay with a P that is retired. Ms that wait for forgotten work are a deadlock, which loom
-//! reports.
+//! The functions here have the names of those in `proc::excess_p`, `proc::share_p`,
+//! `proc::set_procs`, `proc::wake` and `proc::run`, and call the dispatch in their order. What must
+//! hold: in the end there are as many Ps as the last `set_procs` asked for; a P has one owner at a
+//! time; and work is run, also when it lay with a P that is retired. Ms that wait for forgotten
+//! work are a deadlock, which loom reports.
 //!
 //! # Safety
 //!

@@ -2,9 +2,12 @@
 //!
 //! Pure functions over counts and times, with their constants. No atomics, no clocks: the caller
 //! passes a snapshot. The simulator compiles these files unchanged, so they use nothing of this
-//! crate. [`retake`] decides when a P is revoked from an M, [`oldest`] when the oldest G of a queue
-//! goes first, [`timer_polling`] in which rounds an M reads the clock, and [`head_age`] remembers
-//! how old a queue's head is.
+//! crate.
+//!
+//! - [`retake`] decides when a P is revoked from an M, and how often sysmon looks.
+//! - [`oldest`] decides when the oldest G of a queue goes first.
+//! - [`timer_polling`] decides in which rounds an M reads the clock.
+//! - [`head_age`] remembers how old a queue's head is.
 //!
 //! A constant's doc is one line. Why it has that value, and what other values cost, is in
 //! `docs/scheduling.md`, "Measured constants". The figures there and here are from small models on
@@ -26,9 +29,9 @@ pub(crate) const GLOBAL_INTERVAL: u32 = 61;
 ///
 /// A preempt request of sysmon is such a request, because 61 rounds as long as that would take too
 /// long. It counts only in every second round, in which new Gs come before woken ones anyhow.
-/// Without that limit, where 200 goroutines that compute wanted to begin, sysmon ended each round.
-/// Each round then took a new G, and a migratory goroutine that had slept for a millisecond waited
-/// for 190 ms in the queue of a P that was handed from M to M.
+/// Without that limit, where 200 goroutines that compute wanted to begin, sysmon ended each round
+/// and the next one took a new G. A migratory goroutine that had slept for a millisecond waited for
+/// 190 ms, in the queue of a P that was handed from M to M.
 pub(crate) fn looks_everywhere(tick: u32, requested: bool) -> bool {
     tick.is_multiple_of(GLOBAL_INTERVAL) || requested && tick.is_multiple_of(2)
 }
@@ -141,8 +144,8 @@ pub(crate) fn search_limit(procs: usize) -> usize {
 ///
 /// It is zero where another thread needs the core: on one CPU, under a fractional quota, or when
 /// the threads in user code leave no CPU over. The searcher itself is not counted. With one CPU
-/// held back for it, two Ms on two CPUs would never spin for each other, and a hand-over between
-/// them would cost 57 us instead of half of one.
+/// held back for it, two Ms on two CPUs would never spin for each other. A hand-over between them
+/// would cost 57 us instead of half of one.
 pub(crate) fn spin_budget(cpus: Cpus, in_user_code: usize) -> SpinBudget {
     if cpus.count <= 1 || cpus.quota_limited || in_user_code >= cpus.count {
         return SpinBudget::NONE;
@@ -165,9 +168,11 @@ pub(crate) const START_SLACK: usize = 8;
 ///
 /// The limit is lower than that for the M's own Gs: the M leaves such a G to an M with fewer Gs
 /// before it stops starting its own. So an M below its share has room for the children of the Gs
-/// that it starts, which are about to talk to it. Without that, where 64 pairs began and the second
-/// M's thread came 0.4 ms after the first one's, the first M had started 51 of the parents by then,
-/// and its share kept it from starting their children.
+/// that it starts, which are about to talk to it.
+///
+/// Without the lower limit, 64 pairs began while the second M's thread came 0.4 ms after the first
+/// one's. By then the first M had started 51 of the parents, and its share kept it from starting
+/// their children.
 pub(crate) fn may_start_global(mine: usize, least: usize) -> bool {
     mine <= least + least / 8 + START_SLACK / 2
 }

@@ -74,9 +74,9 @@ impl<S, T, K> WaitIn<S, T, K> {
 ///
 /// # Safety
 ///
-/// `guard` is of `lock`. `place` leads to the same list on each call, one that lives as long as the
-/// `S` in the lock and is neither replaced nor dropped while somebody waits in it. `unlocked` does
-/// not unwind.
+/// `guard` is of `lock`. `place` leads to the same list on each call. That list lives as long as
+/// the `S` in the lock, and is neither replaced nor dropped while a node is linked in it.
+/// `unlocked` does not unwind.
 #[inline]
 pub(crate) unsafe fn wait_until<S, T, P: Park>(
     lock: &Mutex<S>,
