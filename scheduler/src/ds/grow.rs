@@ -1,4 +1,4 @@
-//! Lists under a lock that grow while it is free.
+//! A `Vec` under a lock that grows while the lock is free.
 //!
 //! A global allocator may call into the scheduler from wherever the scheduler allocates. Under a
 //! lock, the thread would then wait for itself. So what can be intrusive is intrusive (`list`,

@@ -116,7 +116,7 @@ impl fmt::Debug for Link {
     }
 }
 
-/// Nodes in the order in which they came.
+/// A list of nodes in the order in which they came.
 #[must_use = "dropping a list forgets the nodes in it"]
 pub(crate) struct List<T: Linked> {
     /// First and last node, where there are any.

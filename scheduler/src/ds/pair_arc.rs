@@ -60,6 +60,8 @@ impl<T> PairArc<T> {
         mem::ManuallyDrop::new(self).0.cast()
     }
 
+    /// Returns the owner that a pointer stands for.
+    ///
     /// # Safety
     ///
     /// `raw` comes from [`into_raw`](Self::into_raw) of this type, up to lifetimes, and is made an

@@ -15,7 +15,7 @@ use crate::ds::idle::Idle;
 enum Work {
     /// Runs it and looks for more.
     Ends,
-    /// Runs it and never comes back: it keeps its P.
+    /// Runs it and never returns to the scheduler: it keeps its P.
     Hogs,
 }
 

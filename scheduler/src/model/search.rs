@@ -21,7 +21,7 @@ use crate::gmp::dispatch::{Dispatch, Remote, Started, WaitedForP, until_woken};
 enum Work {
     /// Runs it and looks for more.
     Ends,
-    /// Runs it and never comes back: it keeps its P.
+    /// Runs it and never returns to the scheduler: it keeps its P.
     Hogs,
 }
 

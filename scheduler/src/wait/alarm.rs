@@ -29,6 +29,7 @@ use gosched_runtime_sys::thread::spawn_thread;
 use crate::ds::heap::TimerId;
 use crate::ds::timers::{NEVER, Timers};
 
+/// The wakers by deadline, and the thread that calls them.
 pub(crate) struct WakerTimers {
     timers: Timers<Waker>,
     note: Note,

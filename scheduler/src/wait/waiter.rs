@@ -345,6 +345,8 @@ impl<T, K: Unpark> WaitList<T, K> {
         }
     }
 
+    /// Takes a node off the list.
+    ///
     /// # Safety
     ///
     /// `node` is on this list.
