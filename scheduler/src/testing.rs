@@ -1,15 +1,16 @@
-//! Whoever waits in a test that needs more than plain threads can do: be cancelled. Built from the
-//! goroutines' own park word, and a futex for "switched out"; the loom models run it too.
+//! A waiter for tests that need more than plain threads can do: it can be cancelled. It is built
+//! from the goroutines' own park word and a futex on which its thread sleeps when it is switched
+//! out. The loom models run it too.
 //!
 //! # Safety
 //!
-//! The one promise is that of [`Park`]: `park_until` does not unwind.
+//! The only promise is that of [`Park`]: `park_until` does not unwind.
 
-#![expect(unsafe_code, reason = "`Parks` is an unsafe trait")]
+#![expect(unsafe_code, reason = "`Park` is an unsafe trait")]
 
 use gosched_runtime_sys::sync::primitive::{Futex, Ordering, thread::yield_now};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-// Not the models' `Arc`: a model that fails unwinds its threads, and loom's aborts when it is
+// Not the models' `Arc`: a model that fails unwinds its threads, and loom's `Arc` aborts when it is
 // dropped then.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -22,20 +23,20 @@ use crate::join::Cancels;
 use crate::wait::park::Park;
 use crate::wait::waiter::Unpark;
 
-/// One that waits, for one thread.
+/// A waiter that one thread uses.
 #[derive(Clone)]
 pub(crate) struct TestWaiter(Arc<Inner>);
 
 struct Inner {
     parker: Parker,
-    /// 1: made runnable.
+    /// 1: made runnable; 0: not.
     run: Futex,
 }
 
-/// The waiters' clock: each look at it moves it on by a tick. Not a model's atomic: it is no part
-/// of what is explored.
+/// The waiters' clock: each look at it moves it on by a tick. Not a model's atomic, because it is
+/// no part of what is explored.
 pub(crate) static CLOCK: AtomicU64 = AtomicU64::new(0);
-/// See [`CLOCK`].
+/// The ns by which a look moves [`CLOCK`] on.
 pub(crate) static TICK: AtomicU64 = AtomicU64::new(0);
 
 /// What a cancelled waiter unwinds with.
@@ -52,22 +53,22 @@ impl TestWaiter {
         self
     }
 
-    /// Ends what it waits for or will wait for.
+    /// Cancels the wait that it is in, or the next one.
     pub(crate) fn cancel(&self) {
         if self.0.parker.cancel() == Claim::Won {
             self.run();
         }
     }
 
-    /// It ends, and becomes another's.
+    /// Makes the park word that of a new owner.
     pub(crate) fn reset(&self) {
         self.0.parker.reset();
     }
 
     fn run(&self) {
-        // ORDERING[testing.run]: pairs with the swap in `park_until`: who claimed the waiter did
-        // all it does before. A swap here as well: loom lets an exchange miss a plain store of
-        // another thread.
+        // ORDERING[testing.run]: pairs with the swap in `park_until`: all that the claimer did
+        // comes before. A swap here as well: loom lets an exchange miss a plain store of another
+        // thread.
         self.0.run.word.swap(1, Ordering::Release);
         self.0.run.wake();
     }
@@ -135,7 +136,8 @@ unsafe impl Park for &TestWaiter {
 
     fn park_until(&self, deadline: Option<Instant>) {
         if deadline.is_some() {
-            // As of a futex in a model: what matters is who is faster, the waker or the withdrawal.
+            // As a futex does in a model: it only matters which is faster, the waker or the
+            // withdrawal.
             return yield_now();
         }
         if self.0.parker.commit(true) == Commit::Refused {

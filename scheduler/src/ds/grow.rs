@@ -1,14 +1,14 @@
-//! Lists under a lock that grow while it is free.
+//! A `Vec` under a lock that grows while the lock is free.
 //!
 //! A global allocator may call into the scheduler from wherever the scheduler allocates. Under a
-//! lock that would be a thread that waits for itself, so what can be intrusive is (`list`,
+//! lock, the thread would then wait for itself. So what can be intrusive is intrusive (`list`,
 //! `inbox`), and what is a `Vec` grows here.
 
 use std::mem;
 use std::ops::DerefMut;
 
-/// Pushes `value` to the list in what `lock` locks; what grows the list is allocated, and what was
-/// outgrown freed, with the lock free.
+/// Pushes `value` to the list in what `lock` locks. The memory for a longer list is allocated, and
+/// the outgrown memory freed, with the lock free.
 pub(crate) fn push<S, T, L>(lock: impl Fn() -> L, list: fn(&mut S) -> &mut Vec<T>, value: T)
 where
     L: DerefMut<Target = S>,
@@ -36,7 +36,7 @@ where
         }
         if items.capacity() >= wanted {
             let done = f(&mut guard);
-            // The guard goes before the list that was outgrown.
+            // The guard is dropped before the outgrown list.
             drop(guard);
             return done;
         }

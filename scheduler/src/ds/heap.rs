@@ -1,30 +1,30 @@
-//! A heap of what is due when, out of which anything can be taken at any time.
+//! A heap of deadlines, from which any entry can be removed at any time.
 //!
 //! # What the outside needs
 //!
-//! The earliest first, equals in the order in which they came; putting in and taking out in
-//! logarithmic time, also of what is in the middle: most time limits never come to pass, and one
-//! that was left in until its time would be kept, and sifted past, for nothing. And no memory is
-//! asked for or given back inside, for this lies under a lock: who puts something in is told that
-//! there is no room, and brings more ([`Room`]) in another attempt.
+//! The earliest entry comes out first; equals come out in the order in which they came. Insertion
+//! and removal take logarithmic time, also in the middle: most time limits never pass, and an entry
+//! that stayed until its time would be kept, and sifted past, for nothing. The heap lies under a
+//! lock, so no memory is allocated or freed inside: [`insert`](Heap::insert) reports that there is
+//! no room, and the caller brings more ([`Room`]) with its next attempt.
 //!
 //! # How
 //!
-//! Four children per node: half the levels of a binary heap, and the children of one node are 64
-//! bytes, a cache line. What is sifted is small and carries its time: comparing follows no pointer.
-//! An entry knows its *slot*, and the slot knows where the entry is: that is the way in for who
-//! takes something out of the middle. The [`TimerId`] for a slot is given back by
-//! [`remove`](Heap::remove) alone, whether the entry has come out already or not, so a slot is not
-//! used anew while somebody may still ask for it.
+//! Each node has four children: half the levels of a binary heap, and the children of one node are
+//! 64 bytes, a cache line. The entries that are sifted are small and carry their deadline, so a
+//! comparison follows no pointer. An entry knows its *slot*, and the slot knows where the entry is;
+//! so a removal from the middle finds its entry. Only [`remove`](Heap::remove) gives the
+//! [`TimerId`] of a slot back, whether the entry has come out already or not. So a slot is not
+//! reused while somebody may still ask for it.
 //!
 //! # Rejected
 //!
 //! - Nodes on the waiting stacks that know their place, instead of slots: each step of a sift would
-//!   write into another goroutine's stack, which is a page of its own, and every one of these
-//!   writes would go through a raw pointer.
-//! - Leaving removed entries in until they come to the top, as Go does: a time limit of an hour on
-//!   each of a million requests a second is a heap that nobody wants to sift.
-//! - A timing wheel: constant time, but it rounds, and needs a tick or a search to know when to
+//!   write into another goroutine's stack, which is a page of its own, and each of these writes
+//!   would go through a raw pointer.
+//! - Leaving removed entries in until they come to the top, as Go does: with a time limit of an
+//!   hour on each of a million requests a second, the heap would be too large to sift.
+//! - A timing wheel: constant time, but it rounds, and needs a tick or a search to find out when to
 //!   wake up next.
 
 use std::fmt;
@@ -35,12 +35,12 @@ use gosched_runtime_sys::memory::prefetch;
 /// Marks the end of the list of vacant slots, and a slot whose entry has come out.
 const NOWHERE: u32 = u32::MAX;
 
-/// What is sifted.
+/// What is sifted: a deadline, the order among equals, and the slot.
 #[derive(Clone, Copy)]
 struct Entry {
     at: u64,
-    /// Counts up, round and round: the order of equals, as long as fewer than half of all numbers
-    /// lie between them.
+    /// Counts up and wraps. It orders equals as long as fewer than half of all numbers lie between
+    /// them.
     order: u32,
     slot: u32,
 }
@@ -52,13 +52,13 @@ impl Entry {
     }
 }
 
-/// What was put in, and where its entry is; or, vacant, the next vacant slot.
+/// An item and where its entry is; or, if vacant, the next vacant slot.
 struct Slot<K> {
     place: u32,
-    what: Option<K>,
+    item: Option<K>,
 }
 
-/// What is due when; see the head of this file.
+/// Items by deadline; see the head of this file.
 pub(crate) struct Heap<K> {
     entries: Vec<Entry>,
     slots: Vec<Slot<K>>,
@@ -72,7 +72,8 @@ pub(crate) struct Heap<K> {
 #[derive(Debug)]
 pub(crate) struct TimerId(u32);
 
-/// Memory for a heap to grow into; after that, what the heap has outgrown.
+/// Memory for a heap to grow into; after [`move_into`](Heap::move_into), what the heap has
+/// outgrown.
 pub(crate) struct Room<K> {
     entries: Vec<Entry>,
     slots: Vec<Slot<K>>,
@@ -85,12 +86,12 @@ impl<K> fmt::Debug for Heap<K> {
 }
 
 impl<K> Room<K> {
-    /// None for the time being.
+    /// No room yet. Allocates nothing.
     pub(crate) const fn none() -> Self {
         Self { entries: Vec::new(), slots: Vec::new() }
     }
 
-    /// Room for `wanted` entries. None if there is no memory for it.
+    /// Returns room for `wanted` entries, or `None` if there is no memory for it.
     pub(crate) fn of(wanted: usize) -> Option<Self> {
         let mut room = Self::none();
         room.entries.try_reserve_exact(wanted).ok()?;
@@ -104,24 +105,24 @@ impl<K> Heap<K> {
         Self { entries: Vec::new(), slots: Vec::new(), vacant: NOWHERE, order: 0 }
     }
 
-    /// When the first one is due.
+    /// Returns the first deadline.
     pub(crate) fn first(&self) -> Option<u64> {
         self.entries.first().map(|entry| entry.at)
     }
 
-    /// How many are in.
+    /// Returns the number of items.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// How much room to bring if [`insert`](Self::insert) had none.
+    /// Returns how much room the caller must bring if [`insert`](Self::insert) had none.
     pub(crate) fn wanted(&self) -> usize {
         (2 * self.slots.len()).max(16)
     }
 
-    /// Moves into `room` if that is larger; what was moved out of is left in it, to be freed
-    /// elsewhere.
+    /// Moves into `room` if `room` is larger. The outgrown memory is left in `room`, to be freed
+    /// with the lock free.
     pub(crate) fn move_into(&mut self, room: &mut Room<K>) {
         if room.slots.capacity() > self.slots.capacity()
             && room.entries.capacity() > self.entries.capacity()
@@ -133,26 +134,26 @@ impl<K> Heap<K> {
         }
     }
 
-    /// Puts `what` in, due at `at`. Gives it back if there is no room.
-    pub(crate) fn insert(&mut self, at: u64, what: K) -> Result<TimerId, K> {
+    /// Inserts `item`, due at `at`. Gives the item back if there is no room.
+    pub(crate) fn insert(&mut self, at: u64, item: K) -> Result<TimerId, K> {
         if self.entries.len() == self.entries.capacity() {
-            return Err(what);
+            return Err(item);
         }
         let slot = match self.vacant {
             NOWHERE
                 if self.slots.len() == self.slots.capacity()
                     || self.slots.len() >= NOWHERE as usize =>
             {
-                return Err(what);
+                return Err(item);
             }
             NOWHERE => {
-                self.slots.push(Slot { place: NOWHERE, what: Some(what) });
+                self.slots.push(Slot { place: NOWHERE, item: Some(item) });
                 self.slots.len() as u32 - 1
             }
             vacant => {
                 let slot = &mut self.slots[vacant as usize];
                 self.vacant = slot.place;
-                slot.what = Some(what);
+                slot.item = Some(item);
                 vacant
             }
         };
@@ -163,27 +164,28 @@ impl<K> Heap<K> {
         Ok(TimerId(slot))
     }
 
-    /// Takes out what is due first, if it is due at `now`. Its slot stays taken.
+    /// Takes the first item out, if it is due at `now`. Its slot stays taken until
+    /// [`remove`](Self::remove).
     pub(crate) fn pop_due(&mut self, now: u64) -> Option<K> {
         let first = *self.entries.first().filter(|first| first.at <= now)?;
         self.take_out(0);
         let slot = &mut self.slots[first.slot as usize];
         slot.place = NOWHERE;
-        slot.what.take()
+        slot.item.take()
     }
 
-    /// Gives the slot back. If what was put in is still in, it is taken out and returned.
+    /// Gives the slot back. Returns the item if it was still in.
     pub(crate) fn remove(&mut self, TimerId(number): TimerId) -> Option<K> {
         let slot = &mut self.slots[number as usize];
-        let (place, what) = (slot.place, slot.what.take());
+        let (place, item) = (slot.place, slot.item.take());
         slot.place = std::mem::replace(&mut self.vacant, number);
-        if what.is_some() {
+        if item.is_some() {
             self.take_out(place as usize);
         }
-        what
+        item
     }
 
-    /// Takes an entry out of the heap; its slot is the caller's business.
+    /// Takes an entry out of the heap. Its slot is for the caller to update.
     fn take_out(&mut self, place: usize) {
         let last = self.entries.pop().expect("there is an entry at `place`");
         if place == self.entries.len() {
@@ -201,7 +203,7 @@ impl<K> Heap<K> {
         self.slots[entry.slot as usize].place = place as u32;
     }
 
-    /// Finds the place for `entry` between `place`, which is free, and the top.
+    /// Moves `entry` from `place`, which is free, towards the root, and puts it where it belongs.
     fn sift_up(&mut self, mut place: usize, entry: Entry) {
         while place > 0 {
             let above = self.entries[parent(place)];
@@ -214,7 +216,7 @@ impl<K> Heap<K> {
         self.put(place, entry);
     }
 
-    /// Finds the place for `entry` between `place`, which is free, and the leaves.
+    /// Moves `entry` from `place`, which is free, towards the leaves, and puts it where it belongs.
     fn sift_down(&mut self, mut place: usize, entry: Entry) {
         loop {
             self.fetch_from(16 * place + 5);
@@ -230,9 +232,10 @@ impl<K> Heap<K> {
         self.put(place, entry);
     }
 
-    /// Has the sixteen entries from `place` on fetched, a node's grandchildren: of a large heap
-    /// they are in no cache, and which of them is wanted shows only when the children have been
-    /// compared.
+    /// Prefetches the sixteen entries from `place` on, which are the grandchildren of a node.
+    ///
+    /// In a large heap they are in no cache, and the comparison of the children decides late which
+    /// of them is needed.
     fn fetch_from(&self, place: usize) {
         if let Some(first) = self.entries.get(place) {
             let first = ptr::from_ref(first).addr();
@@ -251,17 +254,17 @@ fn parent(place: usize) -> usize {
 mod tests {
     use super::{Heap, Room, TimerId};
 
-    fn insert<K>(heap: &mut Heap<K>, at: u64, what: K) -> TimerId {
-        heap.insert(at, what).unwrap_or_else(|what| {
+    fn insert<K>(heap: &mut Heap<K>, at: u64, item: K) -> TimerId {
+        heap.insert(at, item).unwrap_or_else(|item| {
             heap.move_into(&mut Room::of(heap.wanted()).expect("memory"));
-            heap.insert(at, what).ok().expect("room was just made")
+            heap.insert(at, item).ok().expect("room was just made")
         })
     }
 
     #[test]
     fn the_earliest_comes_first_and_equals_in_their_order() {
         let mut heap = Heap::new();
-        let tickets: Vec<_> = [5, 3, 5, 1, 3]
+        let timers: Vec<_> = [5, 3, 5, 1, 3]
             .into_iter()
             .enumerate()
             .map(|(n, at)| insert(&mut heap, at, n))
@@ -270,21 +273,21 @@ mod tests {
         assert_eq!(heap.pop_due(0), None);
         let order: Vec<_> = std::iter::from_fn(|| heap.pop_due(5)).collect();
         assert_eq!(order, [3, 1, 4, 0, 2]);
-        assert!(tickets.into_iter().all(|timer| heap.remove(timer).is_none()), "all have come out");
+        assert!(timers.into_iter().all(|timer| heap.remove(timer).is_none()), "all have come out");
     }
 
     #[test]
     fn the_order_of_equals_goes_round() {
         let mut heap = Heap::new();
         heap.order = u32::MAX - 2;
-        let tickets: Vec<_> = (0..6).map(|n| insert(&mut heap, 7, n)).collect();
+        let timers: Vec<_> = (0..6).map(|n| insert(&mut heap, 7, n)).collect();
         let order: Vec<_> = std::iter::from_fn(|| heap.pop_due(7)).collect();
         assert_eq!(order, [0, 1, 2, 3, 4, 5]);
-        tickets.into_iter().for_each(|timer| assert!(heap.remove(timer).is_none()));
+        timers.into_iter().for_each(|timer| assert!(heap.remove(timer).is_none()));
     }
 
     #[test]
-    fn a_slot_is_not_used_again_before_its_ticket_is_back() {
+    fn a_slot_is_not_used_again_before_its_timer_id_is_back() {
         let mut heap = Heap::new();
         let first = insert(&mut heap, 1, "first");
         assert_eq!(heap.pop_due(1), Some("first"));
@@ -306,7 +309,7 @@ mod tests {
         assert_eq!(heap.len(), 0);
     }
 
-    /// Against a sorted map, with random insertions, removals from the middle and times that pass.
+    /// Random insertions, removals from the middle and times that pass, against a sorted map.
     #[test]
     fn as_a_sorted_map_does() {
         let mut seed = 0x2545_f491_4f6c_dd1d_u64;
@@ -316,17 +319,17 @@ mod tests {
             seed ^= seed << 17;
             seed % below
         };
-        let (mut heap, mut map, mut tickets) =
+        let (mut heap, mut map, mut timers) =
             (Heap::new(), std::collections::BTreeMap::new(), Vec::new());
         for n in 0..20_000_u64 {
             match random(10) {
                 0..5 => {
                     let at = random(200) + n / 50;
-                    tickets.push((insert(&mut heap, at, n), (at, n)));
+                    timers.push((insert(&mut heap, at, n), (at, n)));
                     map.insert((at, n), n);
                 }
-                5..8 if !tickets.is_empty() => {
-                    let (timer, key) = tickets.swap_remove(random(tickets.len() as u64) as usize);
+                5..8 if !timers.is_empty() => {
+                    let (timer, key) = timers.swap_remove(random(timers.len() as u64) as usize);
                     assert_eq!(heap.remove(timer), map.remove(&key));
                 }
                 _ => {
@@ -339,7 +342,7 @@ mod tests {
             assert_eq!(heap.first(), map.first_key_value().map(|(key, _)| key.0));
             assert_eq!(heap.len(), map.len());
         }
-        for (timer, key) in tickets {
+        for (timer, key) in timers {
             assert_eq!(heap.remove(timer), map.remove(&key));
         }
         assert_eq!(heap.len(), 0);

@@ -1,25 +1,25 @@
-//! Threads that help: how many there are, and which of them wait for something to do.
+//! A pool of helper threads: how many there are, and which of them wait for work.
 //!
-//! What leaves of its own accord may be wanted at that moment. A helper that has waited for long
-//! enough ends, and somebody with work for a helper may have chosen this very one. So being chosen
-//! is a fact under one lock: who finds a helper in the list takes it out of the list, and owes it a
-//! message from then on; a helper that wants to go looks for itself in the list, and one that is
-//! not there any more is owed a message, and waits for it.
+//! A helper that has waited for long enough ends. At that moment a thread with work may have chosen
+//! this very helper. So a choice is a removal from the list of waiting helpers, under one lock. The
+//! thread that removes a helper must send it a message. A helper that wants to leave removes
+//! itself. If it is not in the list any more, a message is on its way, and the helper waits for it.
 //!
 //! # Invariants, whenever the lock is free
 //!
 //! - A helper is in `waiting`, or works, or a message for it is on its way, or it has been counted
 //!   out.
-//! - `helpers` counts those that were admitted and not counted out; it is never above the limit.
+//! - `helpers` counts the helpers that were admitted and not counted out; it never exceeds the
+//!   limit.
 //!
-//! The last one to wait is the first to be chosen. With the first, a few pieces of work a second
-//! would keep every helper of a former crowd from ever being idle for long.
+//! The last helper to wait is the first to be chosen. If the first were, a few pieces of work a
+//! second would keep every helper of a past burst from ever being idle for long.
 //!
-//! *Rejected.* One channel that all helpers wait on, and a count of those who do: it serves the one
-//! that waits longest, which is the wrong one; and a count says how many may leave, not whether one
-//! was chosen, so that a helper would have to wait without a limit for a message that another one
-//! gets. A channel without a buffer, whose sender fails unless somebody receives at that moment: a
-//! helper on its way back to wait looks like none.
+//! *Rejected.* One channel that all helpers wait on, and a count of the waiting helpers. The
+//! channel serves the helper that waits longest, which is the wrong one. And a count says how many
+//! may leave, not whether one was chosen; so a helper would have to wait without a limit for a
+//! message that another helper gets. A channel without a buffer, whose sender fails unless a helper
+//! receives at that moment: a helper on its way back to the wait would look like none.
 
 use std::mem;
 
@@ -32,29 +32,29 @@ struct State<H> {
     closed: bool,
 }
 
-/// The helpers of one pool. `H` is how one of them is sent a message.
+/// The helpers of one pool. `H` is the handle by which a helper is sent a message.
 pub(crate) struct IdleWorkers<H> {
     limit: usize,
     state: Mutex<State<H>>,
 }
 
-/// Who will do a piece of work.
+/// Which helper will do a piece of work.
 pub(crate) enum Worker<H> {
-    /// A helper that waits: it is owed a message.
+    /// A helper that waited: the caller must send it a message.
     Idle(H),
-    /// One more may be made, and is counted already.
+    /// The caller may make one more helper, which is counted already.
     New,
-    /// Nobody: there are as many as there may be, and all have something to do.
+    /// No helper: the limit is reached, and all of them have something to do.
     None,
 }
 
 impl<H> IdleWorkers<H> {
-    /// Nobody yet, and never more than `limit`.
+    /// Returns a pool without helpers, which never has more than `limit`.
     pub(crate) fn new(limit: usize) -> Self {
         Self { limit, state: Mutex::new(State { waiting: Vec::new(), helpers: 0, closed: false }) }
     }
 
-    /// Somebody for a piece of work.
+    /// Chooses a helper for a piece of work.
     pub(crate) fn claim(&self) -> Worker<H> {
         let mut room = Vec::new();
         loop {
@@ -65,8 +65,8 @@ impl<H> IdleWorkers<H> {
             if state.closed || state.helpers >= self.limit {
                 return Worker::None;
             }
-            // Room for the new one in the list, before it exists: an allocator that blocks comes by
-            // here, so nothing is allocated or freed under the lock.
+            // Room for the new helper in the list, before it exists. An allocator that blocks calls
+            // this function, so nothing is allocated or freed under the lock.
             let wanted = state.helpers + 1;
             if state.waiting.capacity() < wanted && room.capacity() >= wanted {
                 mem::swap(&mut state.waiting, &mut room);
@@ -81,18 +81,19 @@ impl<H> IdleWorkers<H> {
         }
     }
 
-    /// A helper that [`claim`](Self::claim) counted could not be made, or ends.
+    /// Counts out a helper that [`claim`](Self::claim) counted and that could not be made, or that
+    /// ends.
     pub(crate) fn forget(&self) {
         self.state.lock().helpers -= 1;
     }
 
-    /// How many helpers there are.
+    /// Returns the number of helpers.
     pub(crate) fn helpers(&self) -> usize {
         self.state.lock().helpers
     }
 
-    /// A helper has nothing to do: it waits for a message. False if the roster is closed: it is
-    /// counted out.
+    /// Lists a helper that has nothing to do; it then waits for a message. False if the pool is
+    /// closed: the helper is counted out.
     pub(crate) fn enlist(&self, helper: H) -> bool {
         let mut state = self.state.lock();
         if state.closed {
@@ -105,11 +106,11 @@ impl<H> IdleWorkers<H> {
         true
     }
 
-    /// A helper that `is` says which wants to leave. True: it is counted out. False: it was chosen,
-    /// and must wait for its message.
-    pub(crate) fn leave(&self, is: impl Fn(&H) -> bool) -> bool {
+    /// Takes the helper that `is_me` recognises out of the pool. True: it is counted out. False: it
+    /// was chosen, and must wait for its message.
+    pub(crate) fn leave(&self, is_me: impl Fn(&H) -> bool) -> bool {
         let mut state = self.state.lock();
-        let at = state.waiting.iter().rposition(is);
+        let at = state.waiting.iter().rposition(is_me);
         if at.is_some() || mutated("idle_workers.leaves_when_chosen") {
             state.helpers -= 1;
         }
@@ -118,8 +119,8 @@ impl<H> IdleWorkers<H> {
         removed.is_some() || mutated("idle_workers.leaves_when_chosen")
     }
 
-    /// From here on nobody is admitted and nobody waits. Those who do are the caller's to send
-    /// away.
+    /// Closes the pool: no helper is admitted, and none waits, from here on. Returns the helpers
+    /// that waited; the caller must send them away.
     pub(crate) fn close(&self) -> Vec<H> {
         let mut state = self.state.lock();
         state.closed = !mutated("idle_workers.close_forgets_to_shut");
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_roster_admits_nobody() {
+    fn a_closed_pool_admits_nobody() {
         let workers = IdleWorkers::new(8);
         assert!(matches!(workers.claim(), Worker::New));
         assert!(matches!(workers.claim(), Worker::New));

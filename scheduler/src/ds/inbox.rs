@@ -1,44 +1,46 @@
-//! An inbox: anybody puts nodes in without waiting, one takes them all out at once, in the order in
-//! which they came.
+//! An inbox: any thread puts nodes in without waiting; one taker takes all nodes out at once, in
+//! the order in which they came.
 //!
 //! # What the outside needs
 //!
-//! Threads of all sorts send woken Gs to the M on which these are settled. No node is lost or seen
-//! twice; two nodes from one sender come out in the order in which they were put in; the taker sees
-//! what each sender wrote before.
+//! Threads of all sorts send woken Gs to the M on which these Gs are settled. No node is lost or
+//! seen twice. Two nodes from one sender come out in the order in which they went in. The taker
+//! sees what each sender wrote before its push.
 //!
 //! # Why it holds
 //!
-//! The word points to the newest node, each link to the one before: a stack to which senders add by
-//! exchange, and which the taker exchanges for nothing. A sender that succeeds linked its node to
-//! the very node that was newest at that moment, whatever became of that node in the meantime,
-//! because the exchange compares with the word as it is: no A-B-A, for nothing is ever taken from
-//! the middle and no sender follows a link. The taker turns the chain round, which is
-//! first-in-first-out over the order of the exchanges, so for each sender too.
+//! The word points to the newest node, and each link to the node before: a stack. A sender adds a
+//! node by compare-exchange; the taker swaps the whole chain for null. A sender that succeeds has
+//! linked its node to the node that was newest at that moment, because the exchange compares with
+//! the word as it is. What became of that node in the meantime does not matter: nothing is ever
+//! taken from the middle and no sender follows a link, so there is no A-B-A. The taker reverses the
+//! chain. The result is first-in-first-out over the order of the exchanges, and so for each sender
+//! too.
 //!
-//! Edge [inbox.push]: the sender's exchange releases, the taker's swap acquires. It reads the
-//! newest node only, but the older senders' exchanges head release sequences that the later
-//! exchanges continue, so it synchronises with them all. The same edge hands over the links, which
-//! are plain cells.
+//! Edge [inbox.push]: the sender's exchange releases, the taker's swap acquires. The swap reads the
+//! newest node only. But the exchanges of older senders head release sequences that the later
+//! exchanges continue, so the swap synchronises with all of them. The same edge hands over the
+//! links, which are plain cells.
 //!
 //! # What it does not do
 //!
 //! It wakes nobody. A sender that then reads whether the taker sleeps needs a `fence(SeqCst)`
-//! between the two, and the taker another between saying that it sleeps and its last
-//! [`is_empty`](Inbox::is_empty): that handshake belongs to the one who has the sleeper's word.
+//! between the push and that read. The taker needs another fence between the store that says that
+//! it sleeps and its last [`is_empty`](Inbox::is_empty). That handshake belongs to the owner of the
+//! word in which the taker says that it sleeps.
 //!
 //! # Rejected
 //!
-//! - A linked queue with a stub node (Vyukov): comes out in order without being turned round, but
-//!   has a moment at which a sender that lost its core hides all later nodes; the taker here always
+//! - A linked queue with a stub node (Vyukov): nodes come out in order without a reversal, but a
+//!   sender that loses its core at the wrong moment hides all later nodes. The taker here always
 //!   gets all that is in.
 //! - A lock around a list: 20 ns more on each wake-up from another core, and a holder that lost its
 //!   core blocks wakers.
 //!
 //! # Safety
 //!
-//! As in [`super::list`]: putting in is `unsafe`, the caller promises that the node is alive and in
-//! no other container.
+//! As in [`super::list`]: putting a node in is `unsafe`, and the caller promises that the node is
+//! alive and in no other container.
 #![expect(unsafe_code, reason = "intrusive links are raw pointers")]
 
 use std::fmt;
@@ -48,10 +50,10 @@ use gosched_runtime_sys::sync::primitive::{AtomicPtr, Ordering, const_fn, mutate
 
 use super::list::{Linked, List};
 
-/// The inbox of one taker. (Two takers at once would each get some nodes: still sound, but no order
-/// between them.)
+/// The inbox of one taker. (Two takers at once would each get some of the nodes: still sound, but
+/// with no order between them.)
 pub(crate) struct Inbox<T: Linked> {
-    /// The node that came last; its link leads to the one before.
+    /// The node that came last; its link leads to the node before.
     newest: AtomicPtr<T>,
 }
 
@@ -63,7 +65,7 @@ impl<T: Linked> Inbox<T> {
         }
     }
 
-    /// Puts a node in. From then on the taker may do with the node what it likes.
+    /// Puts a node in. From then on the taker may do with it what it likes.
     ///
     /// # Safety
     ///
@@ -100,7 +102,7 @@ impl<T: Linked> Inbox<T> {
         }
     }
 
-    /// Takes everything out, in the order in which it came.
+    /// Takes all nodes out, in the order in which they came.
     #[inline]
     pub(crate) fn take_all(&self) -> List<T> {
         if self.is_empty() {
@@ -114,7 +116,7 @@ impl<T: Linked> Inbox<T> {
         unsafe { in_order(newest) }
     }
 
-    /// Whether nothing is in. Only a hint, but for a taker that fenced after it said that it
+    /// True if no node is in. Only a hint, except to a taker that fenced after it said that it
     /// sleeps.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
@@ -131,7 +133,7 @@ unsafe fn in_order<T: Linked>(newest: *mut T) -> List<T> {
     let Some(last) = NonNull::new(newest) else { return List::new() };
     let (mut node, mut newer, mut len) = (last, ptr::null_mut::<T>(), 1);
     loop {
-        // SAFETY: a node that was put in is alive until the taker gives it away.
+        // SAFETY: a node that was put in is alive until the taker passes it on.
         let link = unsafe { node.as_ref() }.link();
         // SAFETY: the chain is the caller's.
         let older = unsafe { link.get() };

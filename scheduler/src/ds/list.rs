@@ -1,22 +1,22 @@
 //! An intrusive first-in-first-out list: queueing a node allocates nothing, because the node brings
 //! its own link.
 //!
-//! A node is in at most one [`List`] or [`Inbox`](super::inbox::Inbox) at a time, and whoever holds
-//! that container by `&mut` (or just took it) is the only one who touches the links of the nodes in
-//! it. So the link needs no atomics; it is a cell that loom watches, and a broken hand-over between
-//! two containers is a data race in the model.
+//! A node is in at most one [`List`] or [`Inbox`](super::inbox::Inbox) at a time. Only the holder
+//! of that container, by `&mut` or because it just took it, touches the links of the nodes in it.
+//! So the link needs no atomics. It is a cell that loom watches, and a broken hand-over between two
+//! containers is a data race in the model.
 //!
-//! A list does not own its nodes: it holds the *place in a queue* of nodes whose lifetime is
-//! somebody else's affair. Dropping a list that is not empty forgets its nodes. Rejected:
-//! `VecDeque` of owning handles (grows while a lock is held, and an allocator that calls back into
-//! the scheduler would find it half done); a doubly linked list (nothing in the scheduler leaves a
-//! run queue from the middle).
+//! A list does not own its nodes: it holds the *place in a queue* of nodes whose lifetime others
+//! manage. Dropping a list that is not empty forgets its nodes. Rejected: `VecDeque` of owning
+//! handles (grows while a lock is held, and an allocator that calls back into the scheduler would
+//! find it half done); a doubly linked list (nothing in the scheduler leaves a run queue from the
+//! middle).
 //!
 //! # Safety
 //!
-//! Putting a node in is `unsafe`: the caller promises that it is alive until it is taken out, and
-//! in no other container. Everything else is safe because it only follows links that such calls
-//! made.
+//! Putting a node in is `unsafe`: the caller promises that the node is alive until it is taken out,
+//! and in no other container. Everything else is safe, because it only follows links that such
+//! calls made.
 #![expect(unsafe_code, reason = "intrusive links are raw pointers")]
 
 use std::fmt;
@@ -24,15 +24,15 @@ use std::ptr::{self, NonNull};
 
 use gosched_runtime_sys::sync::primitive::{UnsafeCell, const_fn};
 
-/// What a node brings along to be queued.
+/// The link of a node, which lets a container queue it without allocating.
 pub(crate) struct Link {
     /// The node behind this one; null at the end; [`UNLINKED`] outside of any container (debug
     /// builds only).
     next: UnsafeCell<*mut ()>,
 }
 
-// SAFETY: the pointer is only a word here; following it is the containers' business, which are Send
-// only for nodes that may be shared and sent.
+// SAFETY: the pointer is only a word here. The containers follow it, and they are Send only for
+// nodes that may be shared and sent.
 unsafe impl Send for Link {}
 // SAFETY: the cell is private to this module, and its functions are unsafe: the caller has the
 // container.
@@ -63,7 +63,7 @@ impl Link {
         }
     }
 
-    /// Sets what comes next.
+    /// Sets the next node.
     ///
     /// # Safety
     ///
@@ -75,7 +75,7 @@ impl Link {
         });
     }
 
-    /// What comes next.
+    /// Returns the next node.
     ///
     /// # Safety
     ///
@@ -87,7 +87,7 @@ impl Link {
         })
     }
 
-    /// Whether the node is in no container, as far as this build keeps track.
+    /// True if the node is in no container, as far as this build keeps track.
     ///
     /// # Safety
     ///
@@ -97,7 +97,7 @@ impl Link {
         !cfg!(debug_assertions) || unsafe { self.get() } == UNLINKED
     }
 
-    /// Notes that the node is in no container any more.
+    /// Marks the node as being in no container.
     ///
     /// # Safety
     ///
@@ -116,7 +116,7 @@ impl fmt::Debug for Link {
     }
 }
 
-/// Nodes in the order in which they came.
+/// A list of nodes in the order in which they came.
 #[must_use = "dropping a list forgets the nodes in it"]
 pub(crate) struct List<T: Linked> {
     /// First and last node, where there are any.
@@ -137,23 +137,23 @@ impl<T: Linked> List<T> {
     ///
     /// # Safety
     ///
-    /// That is so, the link of `last` is null, and the caller has the container they come from and
-    /// gives it up.
+    /// The nodes are linked like that, the link of `last` is null, and the caller has the container
+    /// that they come from and gives it up.
     pub(super) unsafe fn from_chain(first: NonNull<T>, last: NonNull<T>, len: usize) -> Self {
         Self { ends: Some((first, last)), len }
     }
 
-    /// How many nodes there are.
+    /// Returns the number of nodes.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is none.
+    /// True if there is no node.
     pub(crate) fn is_empty(&self) -> bool {
         self.ends.is_none()
     }
 
-    /// Puts a node in at the end.
+    /// Appends a node.
     ///
     /// # Safety
     ///
@@ -169,7 +169,7 @@ impl<T: Linked> List<T> {
         self.append(unsafe { Self::from_chain(node, node, 1) });
     }
 
-    /// Takes the first node out.
+    /// Removes and returns the first node.
     pub(crate) fn pop_front(&mut self) -> Option<NonNull<T>> {
         let (first, last) = self.ends?;
         // SAFETY: a node in the list is alive.
@@ -183,7 +183,7 @@ impl<T: Linked> List<T> {
         Some(first)
     }
 
-    /// Puts all nodes of another list in at the end, in their order, in constant time.
+    /// Appends all nodes of another list, in their order, in constant time.
     pub(crate) fn append(&mut self, other: Self) {
         self.len += other.len;
         self.ends = match (self.ends, other.ends) {
@@ -299,7 +299,8 @@ mod tests {
     fn debug_builds_notice_a_node_that_is_queued_twice() {
         let nodes = nodes();
         let mut queue = list(&nodes, [0]);
-        // SAFETY: it is not, and that must be noticed before anything is written.
+        // SAFETY: the node is in a container, and `push_back` must notice that before it writes
+        // anything.
         unsafe { queue.push_back((&nodes[0]).into()) };
     }
 }

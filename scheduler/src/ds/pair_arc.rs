@@ -1,24 +1,24 @@
-//! A box with a count of its owners, for what two share from the beginning: an `Arc` without weak
-//! references, made for two at once, whose last owner pays no read-modify-write.
+//! A box with a count of its owners, for values that two share from the beginning: an `Arc` without
+//! weak references, made for two owners at once, whose last owner pays no read-modify-write.
 //!
-//! A goroutine's packet belongs to the goroutine and to its handle. With `Arc` the second one is an
-//! addition, each of them a subtraction, and the last one another for the weak count: four of the
-//! thirteen read-modify-writes that a spawn and its join took. Here it is one, by whoever is the
-//! first to let go.
+//! A goroutine's packet belongs to the goroutine and to its handle. `Arc` takes one addition for
+//! the second owner, one subtraction for each owner, and one more subtraction of the last owner for
+//! the weak count: four of the thirteen read-modify-writes that a spawn and its join took. Here
+//! there is one, by the first owner to release.
 //!
 //! # Why it holds
 //!
-//! The count is that of the [`PairArc`]s there are. It grows only by [`Clone`], which takes an
-//! owner; so who owns the box and reads one is the only owner there is and stays it for as long as
-//! it does not clone. It may then use the value as its own, or free it, without changing the count.
+//! The count is the number of [`PairArc`]s. It grows only by [`Clone`], which needs an owner. So an
+//! owner that reads one is the only owner, and remains it as long as it does not clone. It may then
+//! use the value as its own, or free it, without changing the count.
 //!
-//! Edge [shared.gone]: who lets go releases; who reads one, or is the last to subtract, acquires.
-//! So whatever the other owners did to the value comes before its end.
+//! Edge [pair_arc.gone]: an owner that drops its share releases; an owner that reads one, or is the
+//! last to subtract, acquires. So all that the other owners did to the value comes before its end.
 //!
 //! # Safety
 //!
-//! The pointer is a leaked box's, which is there until the last owner frees it. `PairArc<T>` lends
-//! `&T`, and `&mut T` or the value itself to the only owner.
+//! The pointer is that of a leaked box, which exists until the last owner frees it. `PairArc<T>`
+//! lends `&T` to each owner, and `&mut T` or the value itself to the only owner.
 #![expect(unsafe_code, reason = "owns a box together with others")]
 
 use std::borrow::Borrow;
@@ -29,8 +29,8 @@ use std::ptr::NonNull;
 use gosched_runtime_sys::signal::fatal::{Part, fatal};
 use gosched_runtime_sys::sync::primitive::{AtomicUsize, Ordering, fence, mutated};
 
-/// What the owners share. Opaque to others; it is named by those who change the type that it is
-/// known by.
+/// The memory that the owners share. Opaque to others; only code that casts the type of an owner
+/// names it.
 pub(crate) struct Counted<T: ?Sized> {
     owners: AtomicUsize,
     value: T,
@@ -39,14 +39,14 @@ pub(crate) struct Counted<T: ?Sized> {
 /// One of the owners of a value.
 pub(crate) struct PairArc<T: ?Sized>(NonNull<Counted<T>>);
 
-// SAFETY: as of `Arc`: owners on several threads have `&T`, and any of them may come to drop the
+// SAFETY: as for `Arc`: owners on several threads have `&T`, and any of them may come to drop the
 // value.
 unsafe impl<T: ?Sized + Send + Sync> Send for PairArc<T> {}
 // SAFETY: as above; a `&PairArc` clones.
 unsafe impl<T: ?Sized + Send + Sync> Sync for PairArc<T> {}
 
 impl<T> PairArc<T> {
-    /// Two owners of `value`.
+    /// Returns two owners of `value`.
     #[inline]
     pub(crate) fn pair(value: T) -> [Self; 2] {
         let counted =
@@ -54,60 +54,62 @@ impl<T> PairArc<T> {
         [Self(counted), Self(counted)]
     }
 
-    /// The same owner as a pointer, for [`from_raw`](Self::from_raw).
+    /// Returns the same owner as a pointer, for [`from_raw`](Self::from_raw).
     #[inline]
     pub(crate) fn into_raw(self) -> NonNull<()> {
         mem::ManuallyDrop::new(self).0.cast()
     }
 
+    /// Returns the owner that a pointer stands for.
+    ///
     /// # Safety
     ///
-    /// `raw` comes from [`into_raw`](Self::into_raw) of this type, but for lifetimes, and is made
-    /// an owner again once.
+    /// `raw` comes from [`into_raw`](Self::into_raw) of this type, up to lifetimes, and is made an
+    /// owner again only once.
     #[inline]
     pub(crate) unsafe fn from_raw(raw: NonNull<()>) -> Self {
         Self(raw.cast())
     }
 
-    /// The value itself, if there is no other owner.
+    /// Returns the value itself, if there is no other owner.
     pub(crate) fn try_unwrap(self) -> Result<T, Self> {
         if !self.is_unique() {
             return Err(self);
         }
         let counted = mem::ManuallyDrop::new(self).0;
-        // SAFETY: a leaked box, and this was its only owner.
+        // SAFETY: it is a leaked box, and this was its only owner.
         Ok(unsafe { Box::from_raw(counted.as_ptr()) }.value)
     }
 }
 
 impl<T: ?Sized> PairArc<T> {
-    /// Whether nobody else owns it, nor will until this owner clones.
+    /// True if there is no other owner, nor will be one until this owner clones.
     #[inline]
     pub(crate) fn is_unique(&self) -> bool {
-        // ORDERING[pair_arc.gone]: pairs with the subtraction in `drop`: what the others did comes
-        // before what this one does now.
+        // ORDERING[pair_arc.gone]: pairs with the subtraction in `drop`: what the other owners did
+        // comes before what this owner does now.
         let order =
             if mutated("pair_arc.alone_relaxed") { Ordering::Relaxed } else { Ordering::Acquire };
         self.counted().owners.load(order) == 1
     }
 
-    /// The value, if there is no other owner.
+    /// Returns the value, if there is no other owner.
     #[inline]
     pub(crate) fn get_mut_if_unique(&mut self) -> Option<&mut T> {
         if !self.is_unique() {
             return None;
         }
-        // SAFETY: the box is there, and nobody else has it: nor can anybody while this owner is
-        // borrowed.
+        // SAFETY: the box is there, and this is its only owner; no other one can arise while this
+        // owner is borrowed.
         Some(unsafe { &mut self.0.as_mut().value })
     }
 
-    /// The same owner of the same value, known by another type.
+    /// Returns the same owner of the same value, under another type.
     ///
     /// # Safety
     ///
-    /// `cast` gives the pointer that it gets, at most made wide or thin again; the type is the
-    /// value's own, one of its traits, or the same with other lifetimes, and `Send` and `Sync` if
+    /// `cast` returns the pointer that it gets, at most made wide or thin. The new type is the
+    /// value's own, one of its traits, or the same with other lifetimes. It is `Send` and `Sync` if
     /// the value is sent or shared.
     #[inline]
     pub(crate) unsafe fn cast<U: ?Sized>(
@@ -115,19 +117,19 @@ impl<T: ?Sized> PairArc<T> {
         cast: fn(*mut Counted<T>) -> *mut Counted<U>,
     ) -> PairArc<U> {
         let counted = cast(mem::ManuallyDrop::new(self).0.as_ptr());
-        // SAFETY: by contract the pointer that came from a `NonNull`.
+        // SAFETY: by contract `cast` returned the pointer that came from a `NonNull`.
         PairArc(unsafe { NonNull::new_unchecked(counted) })
     }
 
     #[inline]
     fn counted(&self) -> &Counted<T> {
-        // SAFETY: it is there while this owner is.
+        // SAFETY: the box is there while this owner is.
         unsafe { self.0.as_ref() }
     }
 
     #[cold]
     fn free(counted: NonNull<Counted<T>>) {
-        // SAFETY: a leaked box, whose last owner the caller was.
+        // SAFETY: it is a leaked box, and the caller was its last owner.
         drop(unsafe { Box::from_raw(counted.as_ptr()) });
     }
 }
@@ -167,11 +169,11 @@ impl<T: ?Sized> Drop for PairArc<T> {
             return Self::free(self.0);
         }
         // ORDERING[pair_arc.gone]: pairs with the load in `is_unique`, and with the fence below in
-        // whoever comes last.
+        // the owner that comes last.
         let order =
             if mutated("pair_arc.drop_relaxed") { Ordering::Relaxed } else { Ordering::Release };
         if self.counted().owners.fetch_sub(1, order) == 1 {
-            // ORDERING[pair_arc.gone]: pairs with the subtractions of the others.
+            // ORDERING[pair_arc.gone]: pairs with the subtractions of the other owners.
             fence(Ordering::Acquire);
             Self::free(self.0);
         }

@@ -1,70 +1,70 @@
-//! The park word: parking one owner (a G) without ever losing its wake-up and without ever running
-//! it twice.
+//! The park word: one owner (a G) parks, and its wake-up is never lost and never runs it twice.
 //!
 //! # What the outside needs
 //!
-//! A wait has three parties. The *owner* decides to wait, is switched out, and then
-//! [`commit`](Parker::commit) runs on the stack below it. *Notifiers* have what it waits for;
-//! *cancellers* want it to give up. Three promises:
+//! A wait has three parties. The *owner* decides to wait and is switched out; then
+//! [`commit`](Parker::commit) runs on the stack below it. *Notifiers* have what the owner waits
+//! for. *Cancellers* want the owner to give the wait up. Three promises:
 //!
-//! 1. **No lost wake-up.** After a `notify`, the commit refuses, or somebody claimed what the
-//!    commit parked.
-//! 2. **One claimer.** For each `Parked`, at most one `notify` or `cancel` returns `Owner`.
-//! 3. **Whole hand-over.** The claimer sees all that the owner and its switching out wrote; an
-//!    owner that is refused, or sees [`notified`](Parker::notified) or
-//!    [`pending`](Parker::pending), sees all that the other side wrote before.
+//! 1. **No lost wake-up.** After a `notify`, the commit refuses, or somebody has claimed the owner
+//!    that the commit parked.
+//! 2. **One claimer.** For each `Parked`, at most one `notify` or `cancel` returns `Won`.
+//! 3. **Whole hand-over.** The claimer sees all that the owner wrote, and all that switching it out
+//!    wrote. An owner that is refused, or sees [`notified`](Parker::notified) or
+//!    [`pending`](Parker::pending), sees all that the notifier or canceller wrote before.
 //!
 //! # The word
 //!
 //! ```text
-//!              commit                     RUNNING   the owner runs, or has a claimer that will make it run
-//!    RUNNING ----------> PARKED           PARKED    switched out; the first to notify or cancel has it
-//!       | ^ <-----------                  SHIELDED  the same, and a cancel only leaves its bit
-//!       | |    notify, cancel: Owner      NOTIFIED  somebody notified while it ran: the next commit refuses
-//!       v | prepare                       + CANCEL  a cancel was asked for; stays until `reset`, or until the owner finds no reason for it
-//!    NOTIFIED
+//!              commit                   RUNNING   the owner runs, or its claimer makes it run
+//!    RUNNING ----------> PARKED         PARKED    switched out; a notify or cancel claims it
+//!       | ^ <-----------                SHIELDED  the same, but a cancel only leaves its bit
+//!       | |    notify, cancel: Won      NOTIFIED  notified while it ran: the next commit refuses
+//!       v | prepare                     + CANCEL  a cancel was asked for; the bit stays until
+//!    NOTIFIED                                     `reset`, or the owner finds no reason for it
 //! ```
 //!
 //! # Why it holds
 //!
-//! Everything is in one word and every change but `reset` is a read-modify-write, so the changes
+//! Everything is in one word, and every change but `reset` is a read-modify-write. So the changes
 //! have one order, and each acts on the word that the one before it left. Let C be the commit's
 //! exchange, N a notify's, X a cancel's.
 //!
-//! - N before C: C finds NOTIFIED and refuses; only the owner's own `prepare` takes that state
-//!   away. C before N: N finds PARKED, and claims; or somebody else did between them. That is
-//!   promise 1. The same with X, whose bit C tests and nothing but `reset`, and the owner before
-//!   its next commit, takes away; a commit that may not be cancelled goes to SHIELDED, which X does
-//!   not claim.
-//! - To claim is to exchange PARKED for RUNNING; PARKED comes back by a commit only, and a commit
-//!   is made by the owner that the claimer made run. So between two commits there is one claim:
-//!   promise 2.
-//! - C releases, N and X acquire: the claimer has the owner's saved registers. N and X release, a
-//!   refused C and the two questions acquire. Release sequences never break off, for all changes
-//!   are read-modify-writes. That is promise 3, and each half is one edge: [parker.park],
+//! - Promise 1. If N is before C, C finds NOTIFIED and refuses; only the owner's own `prepare`
+//!   takes that state away. If C is before N, N finds PARKED and claims, or somebody else claimed
+//!   between the two. The same holds for X: C tests its bit, and only `reset`, or the owner before
+//!   its next commit, takes the bit away. A commit that may not be cancelled goes to SHIELDED,
+//!   which X does not claim.
+//! - Promise 2. To claim is to exchange PARKED for RUNNING. PARKED comes back by a commit only, and
+//!   only an owner that a claimer made run commits again. So between two commits there is one
+//!   claim.
+//! - Promise 3. C releases, N and X acquire: the claimer has the owner's saved registers. N and X
+//!   release; a refused C, `notified` and `pending` acquire. Release sequences never break off,
+//!   because all changes are read-modify-writes. Each half is one edge: [parker.park],
 //!   [parker.note].
 //!
-//! After a C that succeeded, its thread must not touch the owner, nor this word: the owner may run
-//! elsewhere, and end.
+//! After a C that succeeded, its thread must touch neither the owner nor this word: the owner may
+//! run elsewhere, and end.
 //!
 //! # A notification sticks
 //!
 //! A refusal does not use NOTIFIED up; only `prepare` does, which begins the next wait. A notifier
-//! claims under its queue's lock and *then* makes its last store to the waiting node. An owner that
-//! used the notification up, found the node untouched and parked again would sleep for good: the
-//! notifier got `Left` and wakes nobody. As it is, it goes round until it sees that store, which is
-//! a few instructions away. `prepare` forgets nothing that counts: a notifier of an earlier wait
-//! was done before that wait returned, and this wait's comes after its node is linked.
+//! claims under its queue's lock and *then* makes its last store to the waiting node. Suppose that
+//! an owner used the notification up, found the node untouched and parked again. It would sleep for
+//! good, because the notifier got `Lost` and wakes nobody. As it is, the owner retries until it
+//! sees that store, which is a few instructions away. `prepare` loses no notification: those of the
+//! last wait came before that wait returned, and those of this wait cannot come before its node is
+//! linked.
 //!
 //! # Rejected
 //!
 //! - Bits that are only ever set (`fetch_or` for notify and cancel, no loop): every wait then pays
-//!   a third read-modify-write to clear them; here `prepare` is a load, and a loop goes round only
+//!   a third read-modify-write to clear them. Here `prepare` is a load, and a loop repeats only
 //!   when parties collide.
 //! - Go's lock that the parking function holds until the G is off its stack (`unlockf`): it binds
 //!   every waiter to one lock, and a select or a cancel has several.
-//! - A count of permits: a G waits for one thing at a time, and a wake-up too many must not excuse
-//!   the next wait.
+//! - A count of permits: a G waits for one thing at a time, and one wake-up too many must not
+//!   excuse the next wait.
 
 use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, const_fn, mutated};
 
@@ -76,23 +76,23 @@ const NOTIFIED: u32 = 3;
 const STATE: u32 = 3;
 const CANCEL: u32 = 4;
 
-/// What came of [`Parker::commit`].
+/// The result of [`Parker::commit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a refused owner goes on running, a parked one is not to be touched"]
 pub(crate) enum Commit {
-    /// The owner is parked and belongs to whoever claims it.
+    /// The owner is parked and belongs to the notifier or canceller that claims it.
     Parked,
-    /// It is notified or cancelled already: the owner goes on.
+    /// The owner is notified or cancelled already, and goes on.
     Refused,
 }
 
-/// What came of [`Parker::notify`] or [`Parker::cancel`].
+/// The result of [`Parker::notify`] or [`Parker::cancel`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "who claims a parked owner must make it run"]
+#[must_use = "the claimer of a parked owner must make it run"]
 pub(crate) enum Claim {
-    /// The caller has what was parked, and must make it run, once.
+    /// The caller has claimed the parked owner, and must make it run, once.
     Won,
-    /// There is nothing to make run: the owner does, or will find out when it next parks, or
+    /// The caller has nothing to make run: the owner runs, or will find out when it next parks, or
     /// somebody else claimed it.
     Lost,
 }
@@ -105,14 +105,14 @@ pub(crate) struct Parker {
 
 impl Parker {
     const_fn! {
-        /// The word of an owner that runs.
+        /// Returns the word of an owner that runs.
         pub(crate) fn new() -> Self {
             Self { word: AtomicU32::new(RUNNING) }
         }
     }
 
-    /// Begins a wait, by the owner, before anybody can learn of it: forgets the notification of an
-    /// earlier wait.
+    /// Begins a wait and forgets the notification of an earlier one. The owner calls it before any
+    /// other party can learn of the wait.
     #[inline(always)]
     pub(crate) fn prepare(&self) {
         if self.word.load(Ordering::Relaxed) & STATE == RUNNING {
@@ -126,12 +126,12 @@ impl Parker {
         }
     }
 
-    /// Parks the owner, which is switched out; a cancel refuses or wakes it only if it is
+    /// Parks the owner, which is switched out. A cancel refuses or wakes it only if it is
     /// `cancellable`.
     #[inline(always)]
     pub(crate) fn commit(&self, cancellable: bool) -> Commit {
         let parked = if cancellable { PARKED } else { SHIELDED };
-        // ORDERING[parker.park]: partner are the exchanges in `notify` and `cancel`: who claims
+        // ORDERING[parker.park]: partner are the exchanges in `notify` and `cancel`: the claimer
         // sees the owner as it was left, its saved registers and the context that was switched out.
         let published =
             if mutated("parker.park_relaxed") { Ordering::Relaxed } else { Ordering::Release };
@@ -142,7 +142,7 @@ impl Parker {
         }
     }
 
-    /// The rest of `commit`, where the word was not the one it is nearly always.
+    /// The rest of `commit`, where the word was not the usual RUNNING.
     #[inline(never)]
     fn commit_over(&self, mut word: u32, parked: u32, published: Ordering) -> Commit {
         let cancellable = parked == PARKED;
@@ -165,15 +165,14 @@ impl Parker {
                 Ok(_) => return Commit::Parked,
                 Err(other) => word = other,
             }
-            debug_assert!(!matches!(word & STATE, PARKED | SHIELDED), "what is parked cannot park");
+            debug_assert!(!matches!(word & STATE, PARKED | SHIELDED), "a parked owner cannot park");
         }
     }
 
-    /// Claims the owner if it is parked, and else sees to it that its next commit refuses.
+    /// Claims the owner if it is parked; otherwise makes its next commit refuse.
     #[inline(always)]
     pub(crate) fn notify(&self) -> Claim {
-        // The first guess is the case that is worth being fast; a load before it would fetch the
-        // line twice.
+        // The first guess is the common case; a load before it would fetch the line twice.
         let claimed = if mutated("parker.claim_leaves_parked") { PARKED } else { RUNNING };
         // ORDERING[parker.park]: as in `notify_over`.
         match self.word.compare_exchange(PARKED, claimed, Ordering::AcqRel, Ordering::Relaxed) {
@@ -201,8 +200,8 @@ impl Parker {
         }
     }
 
-    /// Asks the owner to give up this and every later wait that is cancellable, and claims it if it
-    /// is parked in one.
+    /// Asks the owner to give up this and every later cancellable wait, and claims it if it is
+    /// parked in one.
     pub(crate) fn cancel(&self) -> Claim {
         let mut word = PARKED;
         loop {
@@ -223,30 +222,32 @@ impl Parker {
         }
     }
 
-    /// Whether a cancel was asked for, with a reason or not.
+    /// True if a cancel was asked for, with a reason or without.
     #[inline(always)]
     pub(crate) fn cancelled(&self) -> bool {
         // ORDERING[parker.note]: partner is the exchange in `cancel`: its reason is visible.
         self.word.load(Ordering::Acquire) & CANCEL != 0
     }
 
-    /// Whether the owner is parked. A hint to others; it may have been claimed, or begin another
-    /// wait.
+    /// True if the owner is parked. Only a hint to others: the owner may be claimed already, or
+    /// begin another wait.
     pub(crate) fn is_parked(&self) -> bool {
         matches!(self.word.load(Ordering::Relaxed) & STATE, PARKED | SHIELDED)
     }
 
-    /// Whether somebody notified the running owner in this wait.
+    /// True if the running owner was notified in this wait.
     #[inline(always)]
     pub(crate) fn notified(&self) -> bool {
-        // ORDERING[parker.note]: partner is the exchange in `notify`: what it wrote before is
-        // visible.
+        // ORDERING[parker.note]: partner is the exchange in `notify`: what the notifier wrote
+        // before is visible.
         self.word.load(Ordering::Acquire) & STATE == NOTIFIED
     }
 
-    /// By the running owner: the reason for which it is to give its waits up, if there is one.
-    /// `reason` looks for it; who cancels makes his visible first. A cancel without one is left
-    /// over, from an earlier owner or from what this one has left, and is forgotten.
+    /// Returns the reason for which the running owner must give its waits up, if there is one.
+    ///
+    /// `reason` looks for it; a canceller makes its reason visible before it cancels. A cancel
+    /// without a reason is left over from an earlier owner, or from a region that this owner has
+    /// left, and is forgotten.
     #[inline(always)]
     pub(crate) fn pending<R>(&self, reason: impl Fn() -> Option<R>) -> Option<R> {
         if !self.cancelled() {
@@ -260,8 +261,8 @@ impl Parker {
         if let Some(why) = reason() {
             return Some(why);
         }
-        // ORDERING[parker.note]: partner is the exchange in `cancel`: the reason of whichever is
-        // forgotten here is visible to the second look.
+        // ORDERING[parker.note]: partner is the exchange in `cancel`: the reason of every cancel
+        // that is forgotten here is visible to the second look.
         self.word.fetch_and(STATE, Ordering::Acquire);
         if mutated("parker.forgets_unseen") {
             return None;
@@ -271,7 +272,7 @@ impl Parker {
         Some(why)
     }
 
-    /// Makes it the word of a new owner. Nobody may know the old one any more: a notification or
+    /// Makes it the word of a new owner. No party may know the old owner any more: a notify or
     /// cancel that comes while this runs may reach either of them.
     pub(crate) fn reset(&self) {
         self.word.store(RUNNING, Ordering::Relaxed);

@@ -1,62 +1,64 @@
-//! The table: a word on which the right to run (a P) lies while somebody works who might be
-//! stopped, and from which others may take it.
+//! The revocable slot: a word that holds the right to run (a P) while its thread runs user code,
+//! and from which others may revoke it.
 //!
 //! # What the outside needs
 //!
-//! The *own* thread (an M) takes the thing off when it enters the runtime and puts it back when it
+//! The *own* thread (an M) acquires the box when it enters the scheduler and releases it when it
 //! leaves, on every `go` and every channel operation: that must cost one read-modify-write and one
-//! store. *Outsiders* (sysmon) take it from an own thread that keeps it too long. Three promises:
+//! store. *Outsiders* (sysmon) revoke the box from an own thread that keeps it too long. Three
+//! promises:
 //!
-//! 1. **One owner.** What was put on the table is had by one: the table, the own thread, or one
-//!    outsider.
-//! 2. **BUSY is never taken.** While the own thread has the table in hand, no outsider gets
-//!    anything, and what the thread itself enters a second time (an allocator hook under its own
-//!    scheduler) gets nothing either, and is told so.
-//! 3. **Whole hand-over.** Who gets the thing sees all that was done with it before. An own thread
-//!    that finds it gone also sees what the outsider wrote before it took it: the books about the
-//!    taking are made before the taking.
+//! 1. **One owner.** A box that was put into the slot has one owner: the slot, the own thread, or
+//!    one outsider.
+//! 2. **BUSY is never revoked.** While the own thread is in the scheduler, no outsider gets
+//!    anything. If the thread enters a second time (an allocator hook under its own scheduler), it
+//!    gets nothing either, and is told so.
+//! 3. **Whole hand-over.** The next owner of the box sees all that was done with it before. An own
+//!    thread that finds the box gone also sees what the outsider wrote before the revocation. So an
+//!    outsider writes its records of a revocation before it revokes.
 //!
 //! # The word
 //!
-//! Three values: NONE (null; taken, or never there), BUSY, or the pointer of a box.
+//! Three values: NONE (null; revoked, or never there), BUSY, or the pointer of a box.
 //!
 //! ```text
-//!   own thread:   enter: swap in BUSY, get what was there        leave: store NONE or a box (only over BUSY)
-//!   outsider:     take: exchange the pointer that it judged for NONE
+//!   own thread:   acquire: swap in BUSY, get what was there
+//!                 release: store NONE or a box (only over BUSY)
+//!   outsider:     revoke: exchange the pointer that it observed for NONE
 //! ```
 //!
 //! # Why it holds
 //!
-//! Only read-modify-writes take a pointer out, and each leaves something else in its place: promise
-//! 1 for taking. Only the own thread puts in, by a plain store, and it may: that store replaces
-//! BUSY, because from `acquire` on nobody else changes the word. (An outsider's exchange expects a
-//! pointer, never BUSY: promise 2. A second `acquire` swaps BUSY for BUSY.)
+//! Only read-modify-writes take a pointer out, and each leaves another value in its place: promise
+//! 1 for taking. Only the own thread puts a box in, by a plain store. It may, because that store
+//! replaces BUSY, and from `acquire` on no other thread changes the word. (An outsider's exchange
+//! expects a pointer, never BUSY: promise 2. A second `acquire` swaps BUSY for BUSY.)
 //!
-//! Edge [revocable.box]: `release` releases, `acquire` and `take` acquire. Edge [revocable.gone]:
-//! `take` releases, an `acquire` that finds NONE acquires. A box put back by `release` after a
-//! `take` comes from elsewhere, where its owner got it properly.
+//! Edge [revocable.box]: `release` releases, `acquire` and `revoke` acquire. Edge [revocable.gone]:
+//! `revoke` releases, an `acquire` that finds NONE acquires. A box that `release` puts in after a
+//! `revoke` comes from elsewhere, where its owner got it properly.
 //!
-//! *The judged pointer may have been away* (A-B-A): the own thread entered and left between the
-//! look and the taking. The box is on the table all the same, so taking it is as good as before;
-//! only the judgement "it makes no progress" is out of date by one operation. Should even the box
-//! be another one at the same address, the word's own pointer is what is made a box again, never
-//! the judged one. So a wrong judgement costs a hand-over, not soundness, and the word carries no
-//! counter.
+//! *The observed pointer may have been away* (A-B-A): the own thread entered and left between the
+//! observation and the revocation. The box is in the slot all the same, so revoking it is as good
+//! as before; only the judgement "it makes no progress" is out of date by one operation. It may
+//! even be another box at the same address: the pointer that becomes a box again is the word's own,
+//! never the observed one. So a wrong judgement costs a hand-over, not soundness, and the word
+//! carries no counter.
 //!
 //! # Rejected
 //!
-//! - A lock: its holder may be off its core while user code elsewhere waits; and an entry under the
-//!   own scheduler would hang instead of being told.
-//! - `acquire` by exchange of the own pointer for BUSY: the thread would have to know which box it
-//!   left, and a failed try tells no more than the swap does.
+//! - A lock: its holder may be off its core while user code elsewhere waits; and an entry from
+//!   inside the own scheduler would hang instead of being told.
+//! - `acquire` by compare-exchange of the own pointer for BUSY: the thread would have to know which
+//!   box it left, and a failed attempt tells no more than the swap does.
 //! - `release` by exchange, to notice outsiders: BUSY is already the promise that there are none.
 //!
 //! # Safety
 //!
 //! The word holds NONE, BUSY or a pointer from `Box::into_raw` that exists nowhere else: `release`
-//! gives a box up to it, and what takes a pointer out leaves another value in by the same
-//! operation. No function here trusts its caller: whoever calls what, each box comes out once (a
-//! `release` out of turn leaks one).
+//! gives a box up to the word, and each operation that takes a pointer out leaves another value in.
+//! No function here trusts its caller: in whatever order they are called, each box comes out once
+//! (a `release` out of turn leaks one).
 #![expect(unsafe_code, reason = "a box travels through an atomic word")]
 
 use std::fmt;
@@ -67,22 +69,22 @@ use gosched_runtime_sys::sync::primitive::{AtomicPtr, Ordering, const_fn, mutate
 /// The address that stands for BUSY; no box has it, see [`Revocable::new`].
 const BUSY: usize = 1;
 
-/// The table of one own thread.
+/// The slot of one own thread.
 pub(crate) struct Revocable<T: Send> {
     word: AtomicPtr<T>,
 }
 
-/// The own thread has the table in hand already, further up its stack.
+/// The own thread is in the scheduler already, further up its stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reentered;
 
-/// What an outsider saw on the table. Two that are equal do not mean that nothing happened between
-/// them.
+/// What an outsider saw in the slot. Two equal observations do not mean that nothing happened
+/// between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Observed(usize);
 
 impl Observed {
-    /// Whether there was something to take.
+    /// True if there was a box to revoke.
     pub(crate) fn is_there(&self) -> bool {
         self.0 != 0 && self.0 != BUSY
     }
@@ -90,20 +92,20 @@ impl Observed {
 
 impl<T: Send> Revocable<T> {
     const_fn! {
-        /// A table on which nothing lies.
+        /// An empty slot.
         pub(crate) fn new() -> Self {
             const { assert!(align_of::<T>() > BUSY, "no box may look like BUSY") };
             Self { word: AtomicPtr::new(ptr::null_mut()) }
         }
     }
 
-    /// Takes what lies on the table, and the table with it; by the own thread.
+    /// Takes the box out, if there is one, and leaves BUSY; by the own thread.
     #[inline]
     pub(crate) fn acquire(&self) -> Result<Option<Box<T>>, Reentered> {
         // ORDERING[revocable.box]: partner is the store in `release`.
-        // ORDERING[revocable.gone]: partner is the exchange in `take`: what the outsider noted
-        // before it took.
-        let word = if mutated("revocable.enter_peeks") {
+        // ORDERING[revocable.gone]: partner is the exchange in `revoke`: what the outsider wrote
+        // before it revoked.
+        let word = if mutated("revocable.acquire_peeks") {
             self.word.load(Ordering::Acquire)
         } else {
             self.word.swap(ptr::without_provenance_mut(BUSY), Ordering::Acquire)
@@ -115,27 +117,30 @@ impl<T: Send> Revocable<T> {
         Ok(unsafe { boxed(word) })
     }
 
-    /// Puts something back, or nothing, and lets go of the table; by the own thread that entered.
+    /// Puts a box back, or leaves the slot empty; by the own thread, after `acquire`.
     #[inline]
     pub(crate) fn release(&self, owned: Option<Box<T>>) {
         debug_assert!(
-            self.word.load(Ordering::Relaxed).addr() == BUSY || mutated("revocable.enter_peeks"),
-            "only who entered leaves"
+            self.word.load(Ordering::Relaxed).addr() == BUSY || mutated("revocable.acquire_peeks"),
+            "only after `acquire`"
         );
         let word = owned.map_or(ptr::null_mut(), Box::into_raw);
-        // ORDERING[revocable.box]: partner are the swap in `acquire` and the exchange in `take`:
-        // who gets the box next sees all that was done with it.
-        let published =
-            if mutated("revocable.leave_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+        // ORDERING[revocable.box]: partner are the swap in `acquire` and the exchange in `revoke`:
+        // the next owner of the box sees all that was done with it.
+        let published = if mutated("revocable.release_relaxed") {
+            Ordering::Relaxed
+        } else {
+            Ordering::Release
+        };
         self.word.store(word, published);
     }
 
-    /// What lies on the table, for an outsider that may want to take it later.
+    /// Returns what is in the slot, for an outsider that may want to revoke it later.
     pub(crate) fn observe(&self) -> Observed {
         Observed(self.word.load(Ordering::Relaxed).addr())
     }
 
-    /// Takes what was judged, if it still (or again) lies there; by an outsider.
+    /// Takes the observed box out, if it is still (or again) in the slot; by an outsider.
     #[must_use]
     pub(crate) fn revoke(&self, observed: &Observed) -> Option<Box<T>> {
         if !observed.is_there() {
@@ -144,29 +149,28 @@ impl<T: Send> Revocable<T> {
         let expected = ptr::without_provenance_mut(observed.0);
         // ORDERING[revocable.box]: partner is the store in `release`.
         // ORDERING[revocable.gone]: partner is the swap in `acquire`, which finds NONE.
-        let order = if mutated("revocable.take_unannounced") {
+        let order = if mutated("revocable.revoke_unannounced") {
             Ordering::Acquire
         } else {
             Ordering::AcqRel
         };
-        let taken =
+        let revoked =
             self.word.compare_exchange(expected, ptr::null_mut(), order, Ordering::Relaxed).ok()?;
-        // SAFETY: the exchange took it out, and it equals what was judged to be neither NONE nor
+        // SAFETY: the exchange took it out, and it equals what was observed to be neither NONE nor
         // BUSY.
-        unsafe { boxed(taken) }
+        unsafe { boxed(revoked) }
     }
 }
 
-/// The box that a word taken from the table stands for.
+/// Returns the box that a word from the slot stands for.
 ///
 /// # Safety
 ///
-/// The word is not BUSY, and was taken out of the table by an operation that left something else in
+/// The word is not BUSY, and was taken out of the slot by an operation that left another value in
 /// it.
 #[inline]
 unsafe fn boxed<T>(word: *mut T) -> Option<Box<T>> {
-    // SAFETY: a pointer in the table comes from `Box::into_raw`, and by contract nobody else has
-    // it.
+    // SAFETY: a pointer in the slot comes from `Box::into_raw`, and by contract nobody else has it.
     (!word.is_null()).then(|| unsafe { Box::from_raw(word) })
 }
 
@@ -178,7 +182,7 @@ impl<T: Send> Drop for Revocable<T> {
 
 impl<T: Send> fmt::Debug for Revocable<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Table").field("on_table", &self.observe().is_there()).finish()
+        f.debug_struct("Revocable").field("has_box", &self.observe().is_there()).finish()
     }
 }
 
@@ -205,20 +209,20 @@ mod tests {
         assert_eq!(slot.acquire(), Err(Reentered));
         assert_eq!(slot.acquire(), Err(Reentered));
         assert!(!slot.observe().is_there());
-        assert_eq!(slot.revoke(&slot.observe()), None, "BUSY is not taken");
+        assert_eq!(slot.revoke(&slot.observe()), None, "BUSY is not revoked");
         assert_eq!(owned, Ok(None));
         slot.release(Some(Box::new(1)));
         assert_eq!(slot.acquire(), Ok(Some(Box::new(1))));
     }
 
     #[test]
-    fn an_outsider_takes_only_what_it_judged() {
+    fn an_outsider_revokes_only_what_it_observed() {
         let slot = Revocable::new();
         let before = slot.observe();
         assert!(!before.is_there());
         assert_eq!(slot.acquire(), Ok(None));
         slot.release(Some(Box::new(1_u32)));
-        assert_eq!(slot.revoke(&before), None, "what came later was not judged");
+        assert_eq!(slot.revoke(&before), None, "what came later was not observed");
         let observed = slot.observe();
         assert_eq!(slot.revoke(&observed), Some(Box::new(1)));
         assert_eq!(slot.revoke(&observed), None, "it is gone");
@@ -226,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_drops_what_lies_on_it() {
+    fn a_slot_drops_what_is_in_it() {
         let slot = Revocable::new();
         let thing = Arc::new(());
         assert!(slot.acquire().is_ok());

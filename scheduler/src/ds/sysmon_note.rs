@@ -1,28 +1,29 @@
-//! The watch: sysmon's sleep, against those who leave something behind that it should know of.
+//! Sysmon's sleep, against threads that leave work behind for it.
 //!
 //! # What the outside needs
 //!
-//! Sysmon looks at the Ms every few milliseconds while something waits behind user code, and sleeps
-//! without a time-out when nothing does: an idle process, or one goroutine that computes alone, has
-//! no wake-ups. So whoever leaves something behind - a G in a queue of an M that goes on to run
-//! user code, work for any M while no P is idle, an M in the line - has to wake it. One promise:
+//! Sysmon looks at the Ms every few milliseconds while something waits behind user code. It sleeps
+//! without a timeout when nothing does: an idle process, or one goroutine that computes alone, has
+//! no wake-ups. So a thread that leaves something behind has to wake sysmon: a G in a queue of an M
+//! that goes on to run user code, work for any M while no P is idle, an M in the line. One promise:
 //!
-//! *Nothing waits unseen.* If something was left behind and [`wake`](SysmonNote::wake) called after
-//! it, sysmon looks again after that, or was looking and saw it.
+//! *Nothing waits unseen.* If something was left behind and [`wake`](SysmonNote::wake) was called
+//! after that, sysmon looks again later, or was looking and saw it.
 //!
 //! # Why it holds
 //!
 //! Name the events: W leaves something behind, B is the barrier in `wake`, L its load. S is
 //! sysmon's store that says that it sleeps, H the barrier after it, V its last view of what waits.
-//! [watch.sleep]
 //!
 //! B and H are an asymmetric pair (`runtime_sys::sync::membarrier`): L sees S, or V sees W. In the
-//! first case `wake` wakes; in the second sysmon does not sleep. `wake` may be called before every
-//! switch to a goroutine, so its side is the light one: a load of a word that hardly ever changes.
+//! first case `wake` wakes sysmon; in the second sysmon does not sleep. `wake` may be called before
+//! every switch to a goroutine, so its side is the light fence: a load of a word that hardly ever
+//! changes.
 //!
-//! Deadlines are the same: who leaves one behind that no sleeping M keeps tells, and sysmon's last
-//! view is of them, too. `until` is stored before H, so that a teller whose deadline V did not see
-//! reads it as it is.
+//! Deadlines are the same: a thread that leaves one behind that no sleeping M keeps calls
+//! [`wake_for_deadline`](SysmonNote::wake_for_deadline), and sysmon's last view is of deadlines,
+//! too. `until` is stored before H, so a waker whose deadline V did not see reads the current
+//! `until`.
 //!
 //! A `wake` that comes while sysmon is awake costs nothing more, and is not remembered: sysmon will
 //! take its last view after it.
@@ -30,9 +31,9 @@
 //! # Rejected
 //!
 //! - A full fence in `wake`: 5 ns on each switch while others wait.
-//! - A time-out on sysmon's sleep, and no barrier: ten wake-ups a second of a process in which
+//! - A timeout on sysmon's sleep, and no barrier: ten wake-ups a second of a process in which
 //!   nothing happens.
-//! - Asking sysmon by a counter that tellers raise: a shared line that every M writes to.
+//! - A counter that the wakers raise: a shared line that every M writes to.
 
 use gosched_runtime_sys::clock::to_instant;
 use gosched_runtime_sys::sync::note::Note;
@@ -42,18 +43,18 @@ use gosched_runtime_sys::sync::primitive::{
 
 use super::timers::NEVER;
 
-/// Sysmon looks, or will before it sleeps.
+/// Sysmon looks, or will look before it sleeps.
 const AWAKE: u32 = 0;
-/// It sleeps until it is told.
+/// Sysmon sleeps until it is woken.
 const ASLEEP: u32 = 1;
-/// There is no thread for it; whoever tells makes one.
+/// Sysmon has no thread; the next `wake` asks its caller to make one.
 const ABSENT: u32 = 2;
-/// It ends.
+/// Sysmon ends.
 const CLOSED: u32 = 3;
 
 /// What `wake` asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum WakeOutcome {
     /// Nothing.
     Done,
     /// There is no sysmon yet: the caller makes its thread, or says that it
@@ -61,68 +62,72 @@ pub(crate) enum Told {
     StartThread,
 }
 
-/// One sysmon's place to sleep. On a line of its own: every M reads it, and it hardly ever changes.
+/// The place where one sysmon sleeps.
+///
+/// It has its own cache line: every M reads it, and it hardly ever changes.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct SysmonNote {
     word: AtomicU32,
-    /// Until when it sleeps, on the monotonic clock.
+    /// Until when sysmon sleeps, in ns on the monotonic clock.
     until: AtomicU64,
     note: Note,
 }
 
 impl SysmonNote {
     const_fn! {
-        /// Nobody watches yet.
+        /// Sysmon has no thread yet.
         pub(crate) fn new() -> Self {
             Self { word: AtomicU32::new(ABSENT), until: AtomicU64::new(NEVER), note: Note::new() }
         }
     }
 
-    /// After something was left behind: wakes sysmon if it sleeps.
+    /// Wakes sysmon if it sleeps; to be called after something was left behind.
     #[inline]
     #[must_use]
-    pub(crate) fn wake(&self) -> Told {
-        if !mutated("sysmon_note.tell_unfenced") {
+    pub(crate) fn wake(&self) -> WakeOutcome {
+        if !mutated("sysmon_note.wake_unfenced") {
             light_fence();
         }
         match self.word.load(Ordering::Relaxed) {
-            AWAKE | CLOSED => Told::Done,
+            AWAKE | CLOSED => WakeOutcome::Done,
             word => self.wake_slow(word),
         }
     }
 
-    /// The same for a deadline that nobody keeps: wakes sysmon if it sleeps for longer than that.
+    /// Wakes sysmon if it sleeps for longer than until `at`; to be called after a deadline was left
+    /// behind that no M keeps.
     #[inline]
     #[must_use]
-    pub(crate) fn wake_for_deadline(&self, at: u64) -> Told {
+    pub(crate) fn wake_for_deadline(&self, at: u64) -> WakeOutcome {
         light_fence();
         match self.word.load(Ordering::Relaxed) {
-            AWAKE | CLOSED => Told::Done,
-            ASLEEP if self.until.load(Ordering::Relaxed) <= at => Told::Done,
+            AWAKE | CLOSED => WakeOutcome::Done,
+            ASLEEP if self.until.load(Ordering::Relaxed) <= at => WakeOutcome::Done,
             word => self.wake_slow(word),
         }
     }
 
     #[cold]
-    fn wake_slow(&self, word: u32) -> Told {
-        // Relaxed: what was left behind is handed over by its own queue; sysmon looks at hints.
+    fn wake_slow(&self, word: u32) -> WakeOutcome {
+        // Relaxed: what was left behind is handed over by its own queue; sysmon only looks at
+        // hints.
         match self.word.compare_exchange(word, AWAKE, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(ASLEEP) => self.note.wake(),
-            Ok(ABSENT) => return Told::StartThread,
-            // Somebody else told it.
+            Ok(ABSENT) => return WakeOutcome::StartThread,
+            // Another waker was first.
             _ => {}
         }
-        Told::Done
+        WakeOutcome::Done
     }
 
-    /// The thread that `wake` asked for could not be made: the next one who tells tries again.
+    /// Notes that the thread that `wake` asked for could not be made: the next `wake` asks again.
     pub(crate) fn not_made(&self) {
         let _it_is_closed =
             self.word.compare_exchange(AWAKE, ABSENT, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Sysmon sleeps until it is told, and no longer than `until`, unless something `waits` after
+    /// Sleeps until sysmon is woken, and no longer than `until`, unless something `waits` after
     /// all: that includes a deadline before `until`.
     pub(crate) fn sleep(&self, until: u64, waits: impl FnOnce() -> bool) {
         self.until.store(until, Ordering::Relaxed);
@@ -134,7 +139,7 @@ impl SysmonNote {
             heavy_fence();
         }
         if waits() && !mutated("sysmon_note.sleep_without_view") {
-            let _told_already =
+            let _woken_already =
                 self.word.compare_exchange(ASLEEP, AWAKE, Ordering::Relaxed, Ordering::Relaxed);
             return;
         }
@@ -143,7 +148,7 @@ impl SysmonNote {
                 None => self.note.sleep(),
                 Some(deadline) if self.note.sleep_until(deadline) => {}
                 Some(_) => {
-                    let _told = self.word.compare_exchange(
+                    let _woken = self.word.compare_exchange(
                         ASLEEP,
                         AWAKE,
                         Ordering::Relaxed,
@@ -155,7 +160,7 @@ impl SysmonNote {
         }
     }
 
-    /// Sysmon's sleep between two looks; the end cuts it short.
+    /// Sleeps until `until`, between two looks of sysmon; `close` cuts the sleep short.
     pub(crate) fn pause(&self, until: u64) {
         while !self.closed() && to_instant(until).is_some_and(|until| self.note.sleep_until(until))
         {
@@ -164,20 +169,20 @@ impl SysmonNote {
 
     /// Ends sysmon.
     pub(crate) fn close(&self) {
-        // A swap, like every other change: so they have one order, and none of them comes after
-        // this one.
+        // A swap, because every other change is a read-modify-write, too: so the changes have one
+        // order, and none of them comes after this one.
         let _whatever_it_was = self.word.swap(CLOSED, Ordering::Relaxed);
         if !mutated("sysmon_note.close_wakes_nobody") {
             self.note.wake();
         }
     }
 
-    /// Whether sysmon is to end.
+    /// True if sysmon must end.
     pub(crate) fn closed(&self) -> bool {
         self.word.load(Ordering::Relaxed) == CLOSED
     }
 
-    /// Whether sysmon sleeps, or is not there. A hint.
+    /// True if sysmon sleeps, or has no thread. A hint.
     pub(crate) fn sleeps(&self) -> bool {
         matches!(self.word.load(Ordering::Relaxed), ASLEEP | ABSENT)
     }
@@ -185,29 +190,29 @@ impl SysmonNote {
 
 #[cfg(test)]
 mod tests {
-    use super::{NEVER, SysmonNote, Told};
+    use super::{NEVER, SysmonNote, WakeOutcome};
 
     #[test]
-    fn the_first_who_tells_makes_the_thread() {
+    fn the_first_waker_makes_the_thread() {
         let note_of_sysmon = SysmonNote::new();
-        assert_eq!(note_of_sysmon.wake(), Told::StartThread);
-        assert_eq!(note_of_sysmon.wake(), Told::Done, "it is being made");
+        assert_eq!(note_of_sysmon.wake(), WakeOutcome::StartThread);
+        assert_eq!(note_of_sysmon.wake(), WakeOutcome::Done, "it is being made");
         note_of_sysmon.not_made();
-        assert_eq!(note_of_sysmon.wake(), Told::StartThread);
+        assert_eq!(note_of_sysmon.wake(), WakeOutcome::StartThread);
     }
 
     #[test]
     fn who_sees_something_does_not_sleep() {
         let note_of_sysmon = SysmonNote::new();
-        assert_eq!(note_of_sysmon.wake(), Told::StartThread);
+        assert_eq!(note_of_sysmon.wake(), WakeOutcome::StartThread);
         note_of_sysmon.sleep(NEVER, || true);
         assert!(!note_of_sysmon.sleeps());
     }
 
     #[test]
-    fn a_sleeper_is_woken_by_being_told_and_by_the_end() {
+    fn a_sleeper_is_woken_by_a_wake_and_by_the_end() {
         let note_of_sysmon = std::sync::Arc::new(SysmonNote::new());
-        assert_eq!(note_of_sysmon.wake(), Told::StartThread);
+        assert_eq!(note_of_sysmon.wake(), WakeOutcome::StartThread);
         let theirs = note_of_sysmon.clone();
         let sysmon = std::thread::spawn(move || {
             theirs.sleep(NEVER, || false);
@@ -217,10 +222,10 @@ mod tests {
         while !note_of_sysmon.sleeps() {
             std::hint::spin_loop();
         }
-        assert_eq!(note_of_sysmon.wake(), Told::Done);
+        assert_eq!(note_of_sysmon.wake(), WakeOutcome::Done);
         note_of_sysmon.close();
         assert!(sysmon.join().expect("no panic"));
-        assert_eq!(note_of_sysmon.wake(), Told::Done);
+        assert_eq!(note_of_sysmon.wake(), WakeOutcome::Done);
         assert!(!note_of_sysmon.sleeps());
     }
 }

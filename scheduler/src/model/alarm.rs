@@ -1,7 +1,8 @@
-//! The thread that calls futures' wakers at their time: what is put in while it goes to sleep.
+//! The thread that calls futures' wakers at their time, against callers that put something in while
+//! it goes to sleep.
 
 use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, thread};
-// Not loom's, which aborts when it is dropped by a model that failed.
+// Not loom's: its `Arc` aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
@@ -17,23 +18,23 @@ impl Wake for Calls {
     }
 }
 
-/// What the clock says to its thread: all that is put in here is due by then.
+/// The time that the thread reads: all that is put in here is due by then.
 const NOW: u64 = 100;
 
-/// Several put something in, in whatever order of times; the thread, which sleeps for as long as it
-/// sees nothing, calls all.
+/// Several threads put something in, in whatever order of times. The timer thread, which sleeps for
+/// as long as it sees nothing, calls all wakers.
 fn put_in<const N: usize>(times: [u64; N]) {
-    let (clock, calls) = (Arc::new(WakerTimers::new()), Arc::new(Calls(AtomicU32::new(0))));
+    let (timers, calls) = (Arc::new(WakerTimers::new()), Arc::new(Calls(AtomicU32::new(0))));
     let others = times.map(|at| {
-        let (clock, waker) = (clock.clone(), Waker::from(calls.clone()));
-        thread::spawn(move || assert!(clock.add(at, waker).is_some()))
+        let (timers, waker) = (timers.clone(), Waker::from(calls.clone()));
+        thread::spawn(move || assert!(timers.add(at, waker).is_some()))
     });
     loop {
-        clock.call_due(NOW);
+        timers.call_due(NOW);
         if calls.0.load(Ordering::Relaxed) == N as u32 {
             break;
         }
-        clock.sleep();
+        timers.sleep();
     }
     others.into_iter().for_each(|other| other.join().expect("its asserts hold"));
 }

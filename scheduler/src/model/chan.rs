@@ -2,7 +2,7 @@
 //! and each other.
 
 use gosched_runtime_sys::sync::primitive::thread;
-// Not loom's, which aborts when it is dropped by a model that failed.
+// Not loom's: its `Arc` aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ fn channel(capacity: usize) -> Chan {
     Arc::new(Channel::new(Some(capacity)))
 }
 
-/// A thread that sends one value, and says what came of it: see [`TestWaiter::send`].
+/// A thread that sends one value, and returns the outcome: see [`TestWaiter::send`].
 fn sender(channel: &Chan, waiter: &TestWaiter, value: u32) -> thread::JoinHandle<Option<bool>> {
     let (channel, waiter) = (channel.clone(), waiter.clone());
     thread::spawn(move || {
@@ -27,7 +27,7 @@ fn sender(channel: &Chan, waiter: &TestWaiter, value: u32) -> thread::JoinHandle
     })
 }
 
-/// A thread that receives one value, and says what came of it: see [`TestWaiter::recv`].
+/// A thread that receives one value, and returns the outcome: see [`TestWaiter::recv`].
 fn receiver(channel: &Chan, waiter: &TestWaiter) -> thread::JoinHandle<Option<Option<u32>>> {
     let (channel, waiter) = (channel.clone(), waiter.clone());
     thread::spawn(move || {
@@ -45,7 +45,7 @@ fn ended<T>(thread: thread::JoinHandle<T>) -> T {
     thread.join().expect("its asserts hold")
 }
 
-/// Without a buffer a send and a receive meet, whoever comes first.
+/// Without a buffer a send and a receive meet, whichever comes first.
 fn rendezvous() {
     let channel = channel(0);
     let sender = sender(&channel, &TestWaiter::new(), 7);
@@ -71,7 +71,7 @@ fn cancelled_receiver() {
     nobody_waits(&channel);
 }
 
-/// A sender that is cancelled did not send, and one that is not did.
+/// A sender that is cancelled did not send, and a sender that is not cancelled did.
 fn cancelled_sender() {
     let channel = channel(0);
     let waiter = TestWaiter::new();
@@ -83,7 +83,7 @@ fn cancelled_sender() {
     nobody_waits(&channel);
 }
 
-/// The waiter behind a cancelled one stays linked, whoever of cancel and hand-over comes first.
+/// The waiter behind a cancelled one stays linked, whichever of cancel and hand-over comes first.
 fn cancelled_neighbour() {
     let channel = channel(0);
     channel.add_receiver();
@@ -102,8 +102,8 @@ fn cancelled_neighbour() {
     nobody_waits(&channel);
 }
 
-/// A full buffer: the sender that waits gets its value in behind what is there, or its cancel takes
-/// it out.
+/// A full buffer: the waiting sender gets its value in behind the one in the buffer, or a cancel
+/// takes its value out.
 fn refill() {
     let channel = channel(1);
     assert!(channel.try_send(1).is_ok(), "there is room");
@@ -118,8 +118,7 @@ fn refill() {
     nobody_waits(&channel);
 }
 
-/// A clock that is set while somebody waits who does not know of it: once to never, once to now, in
-/// that order.
+/// A clock is set while a receiver waits that does not know of it: once to never, then to now.
 fn set_while_one_waits() {
     let channel: Chan = Arc::new(Channel::of_clock(Clock::new(None, None, |_due| 7)));
     let receiver = receiver(&channel, &TestWaiter::new());
@@ -129,7 +128,7 @@ fn set_while_one_waits() {
     nobody_waits(&channel);
 }
 
-/// What is due is stopped while somebody is about to receive it: one of the two has it.
+/// A due value is stopped while a receiver is about to take it: one of the two has it.
 fn stopped_or_received() {
     let channel: Chan =
         Arc::new(Channel::of_clock(Clock::new(Some(Instant::now()), None, |_due| 7)));

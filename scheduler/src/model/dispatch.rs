@@ -1,16 +1,16 @@
-//! Ps and Ms meeting: Ms that sleep or stand in the line, wakers that push into their inboxes, Ps
+//! How Ps and Ms meet: Ms that sleep or stand in the line, wakers that push into their inboxes, Ps
 //! that come and go.
 //!
-//! An M here ends when it has run what is in its inbox; a P that nobody needs any more lies idle at
+//! An M here ends when it has run what is in its inbox. A P that nobody needs any more lies idle at
 //! the end. So a G that is forgotten on a sleeping M is a deadlock, which loom reports, and a P
-//! that two had is two threads in one plain cell.
+//! with two owners is two threads in one plain cell.
 //!
 //! # Safety
 //!
 //! The cell in a P stands for its queues; loom reports an access that the protocol does not order.
 #![expect(unsafe_code, reason = "the model writes plain cells, which loom checks")]
 
-// Not loom's: its drop panics once more after a deadlock was reported.
+// Not loom's: its `Arc` panics once more when it is dropped after a reported deadlock.
 use std::sync::Arc;
 
 use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, UnsafeCell, mutated, thread};
@@ -20,10 +20,10 @@ use crate::ds::idle::Idle;
 use crate::ds::parker::{Claim, Commit, Parker};
 use crate::gmp::dispatch::{Dispatch, Remote, Started, WaitedForP, until_woken};
 
-/// A P: whoever has it writes in it.
+/// A P: its owner writes in it.
 struct Proc(UnsafeCell<u32>);
 
-// SAFETY: whoever has the P is alone with it, which is what the model is about.
+// SAFETY: the owner of the P is alone with it, which is what the model checks.
 unsafe impl Send for Proc {}
 
 impl Proc {
@@ -37,8 +37,8 @@ impl Proc {
     }
 }
 
-/// An M: its seat, and how many Gs are in its inbox. Relaxed throughout: only the protocol can make
-/// them be seen.
+/// What others use to reach an M, and how many Gs are in its inbox. Relaxed throughout: only the
+/// protocol can make them be seen.
 struct Machine {
     remote: Arc<Remote<Proc>>,
     inbox: AtomicU32,
@@ -75,11 +75,11 @@ impl World {
         let Machine { remote, inbox } = &self.ms[me];
         let mut left = gs;
         while left > 0 {
-            let has_mail = || inbox.load(Ordering::Relaxed) > 0;
-            let p = if has_mail() {
+            let has_g = || inbox.load(Ordering::Relaxed) > 0;
+            let p = if has_g() {
                 self.wait_in_line(me)
             } else {
-                match self.dispatch.sleep(remote, &self.idle, true, has_mail, until_woken) {
+                match self.dispatch.sleep(remote, &self.idle, true, has_g, until_woken) {
                     WaitedForP::Got(given) => {
                         if given.searching {
                             let _it_looks_anyway = self.idle.stop_search();
@@ -97,21 +97,21 @@ impl World {
     }
 
     /// An M with ready work that, once it has a P, keeps it for ever.
-    fn stay(&self, me: usize) {
+    fn keep_p(&self, me: usize) {
         self.wait_in_line(me).work();
     }
 
-    /// A thread that has a P lets it go.
-    fn let_go(&self, p: Box<Proc>) {
+    /// A thread that has a P works and makes it idle.
+    fn work_and_put_back(&self, p: Box<Proc>) {
         p.work();
         self.dispatch.put_back(p, &self.idle, 0);
     }
 
-    /// An M that has no seat of its own takes an idle P, works, and lets it go.
+    /// An M that nobody else reaches takes an idle P, works, and makes it idle again.
     fn pass_through(&self) {
         let remote = Remote::new();
         if let Some(p) = self.dispatch.try_take(&remote, &self.idle) {
-            self.let_go(p);
+            self.work_and_put_back(p);
         }
     }
 
@@ -137,24 +137,24 @@ fn pushed_to_one_that_falls_asleep() {
     world.assert_all_idle(1);
 }
 
-/// The same while the only P is busy, and let go at some time.
+/// The same while the only P is busy, and becomes idle at some time.
 fn pushed_while_all_are_busy() {
     let world = World::new(0);
     let m = beside(&world, |world| world.machine(0, 1));
-    let busy = beside(&world, |world| world.let_go(Proc::new()));
+    let busy = beside(&world, |world| world.work_and_put_back(Proc::new()));
     world.push(0);
     m.join().unwrap();
     busy.join().unwrap();
     world.assert_all_idle(1);
 }
 
-/// A G for one M, while its P may be taken by somebody who passes through.
+/// A G for one M, while another M that passes through may take its P.
 fn passed_over() {
     let world = World::new(0);
     let m = beside(&world, |world| world.machine(0, 1));
     let other = beside(&world, World::pass_through);
     world.push(0);
-    world.let_go(Proc::new());
+    world.work_and_put_back(Proc::new());
     m.join().unwrap();
     other.join().unwrap();
     world.assert_all_idle(1);
@@ -163,17 +163,17 @@ fn passed_over() {
 /// Two Ms with a G each, and two Ps that become idle one after the other.
 fn two_in_line() {
     let world = World::new(0);
-    let ms = [beside(&world, |world| world.stay(0)), beside(&world, |world| world.stay(1))];
-    world.let_go(Proc::new());
-    world.let_go(Proc::new());
+    let ms = [beside(&world, |world| world.keep_p(0)), beside(&world, |world| world.keep_p(1))];
+    world.work_and_put_back(Proc::new());
+    world.work_and_put_back(Proc::new());
     for m in ms {
         m.join().unwrap();
     }
     world.assert_all_idle(0);
 }
 
-/// One who publishes work and one who pushes a G want the same sleeper.
-fn roused_by_two() {
+/// A publisher of work and a thread that pushes a G want the same sleeper.
+fn wanted_by_two() {
     let world = World::new(1);
     let m = beside(&world, |world| world.machine(0, 1));
     let publisher = beside(&world, |world| {
@@ -183,7 +183,7 @@ fn roused_by_two() {
         match world.dispatch.give_to_sleeper(&world.idle) {
             Started::Woken => return,
             Started::NoP => {}
-            Started::NeedM(p) => world.let_go(p),
+            Started::NeedM(p) => world.work_and_put_back(p),
         }
         let _nothing_was_published = world.idle.stop_search();
     });
@@ -194,7 +194,7 @@ fn roused_by_two() {
     assert_eq!(world.idle.searching(), 0);
 }
 
-/// An M with ready work gives way, and gets its P back from the one that had its turn.
+/// An M with ready work gives way, and gets its P back from the M whose turn it was.
 fn gives_way() {
     let world = World::new(0);
     world.ms[1].inbox.store(1, Ordering::Relaxed);
@@ -206,7 +206,7 @@ fn gives_way() {
         Ok(()) => world.dispatch.wait_for_turn(remote, &world.idle),
         Err(p) => p,
     };
-    world.let_go(p);
+    world.work_and_put_back(p);
     other.join().unwrap();
     world.assert_all_idle(1);
 }
@@ -222,27 +222,27 @@ fn closed() {
     }
 }
 
-/// A G whose thread sleeps in place, and somebody who claims it: the owner's part is written by the
-/// G before and after, and read by the claimer in between.
+/// A G whose thread sleeps in place, and somebody who claims the G. The G writes the owner's part
+/// before and after; the claimer reads it in between.
 struct InPlace {
     parker: Parker,
     own: UnsafeCell<u32>,
     remote: Remote<Proc>,
 }
 
-// SAFETY: `own` is touched by the G, or by who claimed it, which is what the model is about.
+// SAFETY: the G touches `own`, or its claimer does, which is what the model checks.
 unsafe impl Sync for InPlace {}
 // SAFETY: nothing in it is bound to a thread.
 unsafe impl Send for InPlace {}
 
-/// The claimer is late with what it reads, and the record's next wait comes at once.
+/// The claimer is late with its read, and the record's next wait comes at once.
 fn waits_in_place() {
     wait_in_place(|g| {
         let _resumed = g.remote.sleep_until_resumed(None);
     });
 }
 
-/// The same with a deadline that passes: the thread claims its G for itself, unless somebody was
+/// The same with a deadline that passes: the thread claims its G for itself, unless a waker was
 /// faster.
 fn waits_in_place_until() {
     wait_in_place(|g| {
@@ -290,7 +290,7 @@ models! {
     holds a_g_for_one_without_a_p = pushed_while_all_are_busy within 3 preemptions;
     holds a_head_that_is_passed_over = passed_over within 3 preemptions;
     holds two_ms_and_two_ps = two_in_line within 3 preemptions;
-    holds two_who_want_one_sleeper = roused_by_two within 3 preemptions;
+    holds two_threads_that_want_one_sleeper = wanted_by_two within 3 preemptions;
     holds one_that_gives_way = gives_way within 3 preemptions;
     holds an_end = closed within 3 preemptions;
     holds a_wait_in_place = waits_in_place within 3 preemptions;

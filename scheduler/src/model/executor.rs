@@ -1,4 +1,4 @@
-//! Who polls futures in the models: a thread that sleeps until its waker is called.
+//! The executor that polls futures in the models: a thread that sleeps until its waker is called.
 
 use gosched_runtime_sys::sync::primitive::{Futex, Ordering};
 use std::sync::Arc;
@@ -18,12 +18,12 @@ impl Executor {
         Arc::new(Self(Futex::new(0)))
     }
 
-    /// Its waker.
+    /// Returns its waker.
     pub(super) fn waker(self: &Arc<Self>) -> Waker {
         Waker::from(self.clone())
     }
 
-    /// Polls until it is ready, once for each time that it is woken.
+    /// Polls until the future is ready, once for each wake-up.
     pub(super) fn block_on<R>(self: &Arc<Self>, mut poll: impl FnMut(Waker) -> Poll<R>) -> R {
         loop {
             if let Poll::Ready(result) = poll(self.waker()) {
@@ -33,7 +33,7 @@ impl Executor {
         }
     }
 
-    /// Until it is woken.
+    /// Sleeps until it is woken.
     pub(super) fn sleep(&self) {
         while self.0.word.swap(0, Ordering::Acquire) == 0 {
             self.0.wait(0);

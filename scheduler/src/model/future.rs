@@ -1,7 +1,7 @@
-//! Wakers against the wait of who polls.
+//! Wakers against the wait of the polling thread.
 
 use gosched_runtime_sys::sync::primitive::thread;
-// Not loom's, which aborts when it is dropped by a model that failed.
+// Not loom's: its `Arc` aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 
 use super::models;
@@ -13,7 +13,7 @@ fn waker(signal: &Arc<Signal<TestWaiter>>) -> thread::JoinHandle<()> {
     thread::spawn(move || signal.wake_up())
 }
 
-/// One wakes: the wait is over, whenever that was.
+/// One waker wakes: the wait is over, whenever that was.
 fn woken() {
     let signal = Arc::new(Signal::<TestWaiter>::new());
     let waker = waker(&signal);
@@ -22,8 +22,8 @@ fn woken() {
     waker.join().unwrap();
 }
 
-/// Two wake, the second perhaps after all is over. One that wakes after a wait has ended is not
-/// lost on the next.
+/// Two wakers wake, the second perhaps after all is over. A wake-up after the end of a wait is not
+/// lost on the next wait.
 fn woken_twice() {
     let signal = Arc::new(Signal::<TestWaiter>::new());
     let wakers = [waker(&signal), waker(&signal)];

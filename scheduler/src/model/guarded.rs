@@ -2,21 +2,21 @@
 //!
 //! # Safety
 //!
-//! The counter is under the lock that is tried; loom says if it is not.
+//! The counter is under the tested lock; loom reports it if it is not.
 
 #![expect(unsafe_code, reason = "counts in a cell that loom watches")]
 
 use gosched_runtime_sys::sync::primitive::UnsafeCell;
-// Not loom's, which aborts when it is dropped by a model that failed.
+// Not loom's: its `Arc` aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 
-/// What a lock guards here; loom finds two at it.
+/// What a lock guards here; loom finds two threads in it.
 pub(super) struct Guarded<L> {
     pub(super) lock: L,
     count: UnsafeCell<u32>,
 }
 
-// SAFETY: the cell is what is not `Sync`; loom checks every access to it.
+// SAFETY: only the cell is not `Sync`; loom checks every access to it.
 unsafe impl<L: Sync> Sync for Guarded<L> {}
 // SAFETY: as above.
 unsafe impl<L: Send> Send for Guarded<L> {}
@@ -31,12 +31,12 @@ impl<L> Guarded<L> {
     }
 
     pub(super) fn add(&self) {
-        // SAFETY: loom says if somebody else is at it.
+        // SAFETY: loom reports another thread in the cell.
         self.count.with_mut(|count| unsafe { *count += 1 });
     }
 
     pub(super) fn count(&self) -> u32 {
-        // SAFETY: loom says if somebody else is at it.
+        // SAFETY: loom reports another thread in the cell.
         self.count.with(|count| unsafe { *count })
     }
 }

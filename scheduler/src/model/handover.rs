@@ -1,16 +1,16 @@
-//! A P that is taken from the table of an M in user code and handed to another one, while the first
-//! suspends, the second falls asleep, gives up waiting, or turns out not to exist.
+//! Sysmon revokes a P from an M in user code and hands it to another M. Meanwhile the first M
+//! suspends, or the second falls asleep, gives up waiting, or turns out not to exist.
 //!
-//! The functions have the names of `sysmon`, `proc::start_m` and `proc::run`. An M here ends when
-//! it has run what is its; the P lies idle at the end. So a P that is lost is a deadlock or missing
-//! at the end, and one that two had is two threads in one plain cell.
+//! The functions have the names of those in `proc::sysmon`, `proc::start_m` and `proc::run`. An M
+//! here ends when it has run what it owns; the P lies idle at the end. So a P that is lost is a
+//! deadlock or missing at the end, and a P with two owners is two threads in one plain cell.
 //!
 //! # Safety
 //!
 //! The cell in a P stands for its queues; loom reports an access that the protocol does not order.
 #![expect(unsafe_code, reason = "the model writes plain cells, which loom checks")]
 
-// Not loom's: its drop panics once more after a deadlock was reported.
+// Not loom's: its `Arc` panics once more when it is dropped after a reported deadlock.
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ use crate::ds::idle::Idle;
 use crate::ds::revocable::Revocable;
 use crate::gmp::dispatch::{Dispatch, Remote, Slept, Started, WaitedForP, until_woken};
 
-/// A P: whoever has it writes in it.
+/// A P: its owner writes in it.
 struct Proc(UnsafeCell<u32>);
 
-// SAFETY: whoever has the P is alone with it, which is what the model is about.
+// SAFETY: the owner of the P is alone with it, which is what the model checks.
 unsafe impl Send for Proc {}
 
 impl Proc {
@@ -41,8 +41,8 @@ impl Proc {
 struct World {
     idle: Idle,
     dispatch: Dispatch<Proc, Arc<Remote<Proc>>>,
-    /// Of the M in user code. Its drop would ask a model that has failed; nothing lies on it at the
-    /// end.
+    /// The revocable slot of the M in user code. Its drop would use the atomics of a model that has
+    /// failed; at the end the slot is empty.
     slot: ManuallyDrop<Revocable<Proc>>,
     remotes: [Arc<Remote<Proc>>; 2],
     /// How many Gs are in the second M's inbox. Relaxed: only the protocol can make them be seen.
@@ -50,7 +50,7 @@ struct World {
 }
 
 impl World {
-    /// An M in user code, with the only P on its table.
+    /// An M in user code, with the only P in its slot.
     fn new() -> Arc<Self> {
         let idle = Idle::new();
         let dispatch = Dispatch::new(Vec::new(), &idle);
@@ -62,7 +62,7 @@ impl World {
         Arc::new(Self { idle, dispatch, slot, remotes, inbox: AtomicU32::new(0) })
     }
 
-    /// A look that finds the M stuck: its P goes to whoever waits, or becomes idle.
+    /// A look of sysmon that finds the M stuck: its P goes to an M that waits, or becomes idle.
     fn retake(&self) {
         let observed = self.slot.observe();
         let Some(p) = self.slot.revoke(&observed) else { return };
@@ -74,7 +74,7 @@ impl World {
         }
     }
 
-    /// The goroutine suspends, and its M has another one that is ready.
+    /// The goroutine suspends, and its M has another G that is ready.
     fn suspend(&self) {
         let p = self.slot.acquire().expect("it is in user code").unwrap_or_else(|| {
             let remote = &self.remotes[0];
@@ -96,10 +96,10 @@ impl World {
     fn second(&self) {
         let remote = &self.remotes[1];
         loop {
-            let has_mail = || self.inbox.load(Ordering::Relaxed) > 0;
-            match self.dispatch.sleep(remote, &self.idle, true, has_mail, until_woken) {
+            let has_g = || self.inbox.load(Ordering::Relaxed) > 0;
+            match self.dispatch.sleep(remote, &self.idle, true, has_g, until_woken) {
                 WaitedForP::Got(given) => return self.run(given.p),
-                WaitedForP::Retry if has_mail() => {
+                WaitedForP::Retry if has_g() => {
                     let idle = self.dispatch.join_line(remote, &self.idle, 0, false);
                     return self.run(
                         idle.unwrap_or_else(|| self.dispatch.wait_for_turn(remote, &self.idle)),
@@ -138,8 +138,8 @@ fn join(threads: impl IntoIterator<Item = thread::JoinHandle<()>>) {
     }
 }
 
-/// The P is taken while its goroutine suspends; there is nobody else.
-fn taken_while_it_suspends() {
+/// The P is revoked while its goroutine suspends; there is no other M.
+fn revoked_while_it_suspends() {
     let world = World::new();
     let sysmon = beside(&world, World::retake);
     world.suspend();
@@ -148,7 +148,7 @@ fn taken_while_it_suspends() {
 }
 
 /// The same, while another M falls asleep for which a goroutine comes.
-fn taken_for_another() {
+fn revoked_for_another() {
     let world = World::new();
     let others = [beside(&world, World::retake), beside(&world, World::second)];
     world.push();
@@ -157,8 +157,8 @@ fn taken_for_another() {
     world.assert_idle();
 }
 
-/// A new M is enlisted, and its thread cannot be made; meanwhile somebody hands it the P.
-fn enlisted_and_struck() {
+/// A new M is enlisted, and its thread cannot be made; meanwhile sysmon hands it the P.
+fn enlisted_and_cancelled() {
     let world = World::new();
     world.dispatch.enlist(&world.remotes[1]);
     let sysmon = beside(&world, World::retake);
@@ -208,12 +208,12 @@ fn expires() {
 }
 
 models! {
-    holds a_p_that_is_taken = taken_while_it_suspends;
-    holds a_p_that_is_taken_for_another = taken_for_another within 2 preemptions;
-    holds an_m_that_does_not_come = enlisted_and_struck within 3 preemptions;
+    holds a_p_that_is_revoked = revoked_while_it_suspends;
+    holds a_p_that_is_revoked_for_another = revoked_for_another within 2 preemptions;
+    holds an_m_that_does_not_come = enlisted_and_cancelled within 3 preemptions;
     holds an_m_that_comes_late = enlisted_and_late within 3 preemptions;
     holds an_m_that_gives_up = expires within 3 preemptions;
-    catches a_p_that_nobody_has = "handover.rules.nobody_has_it" in taken_while_it_suspends;
-    catches a_p_that_is_struck_with_its_m = "dispatch.cancel_enlist_loses_p" in enlisted_and_struck within 3 preemptions;
+    catches a_p_that_nobody_has = "handover.rules.nobody_has_it" in revoked_while_it_suspends;
+    catches a_p_that_is_lost_with_its_m = "dispatch.cancel_enlist_loses_p" in enlisted_and_cancelled within 3 preemptions;
     catches an_end_that_does_not_look = "dispatch.expires_unseen" in expires within 3 preemptions;
 }

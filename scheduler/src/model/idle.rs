@@ -2,7 +2,7 @@
 //! run out of work.
 //!
 //! An M that is woken runs in the thread that woke it, after that thread's own part. So when all
-//! threads have ended, everybody sleeps, and work that is left then was forgotten.
+//! threads have ended, all Ms sleep, and work that is left then was forgotten.
 
 use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::sync::primitive::{Arc, AtomicU32, Ordering, mutated, thread};
@@ -15,13 +15,13 @@ use crate::ds::idle::Idle;
 enum Work {
     /// Runs it and looks for more.
     Ends,
-    /// Runs it and never comes back: it keeps its P.
+    /// Runs it and never returns to the scheduler: it keeps its P.
     Hogs,
 }
 
 struct World {
     idle: Idle,
-    /// The idle list, which has its lock.
+    /// The length of the idle list, which has its own lock.
     idle_ps: Mutex<usize>,
     /// Pieces of work in two queues. Relaxed throughout: only the fences of the protocol can make
     /// them be seen.
@@ -131,7 +131,7 @@ fn last_searcher_retires() {
     world.assert_nothing_left();
 }
 
-/// One M searches, another one may not and retires without, while one thread publishes.
+/// One M searches; another M may not search and retires without, while one thread publishes.
 fn denied_retires() {
     let world = World::new(0, 1, Work::Ends);
     let others =
@@ -169,8 +169,8 @@ fn denied_retires_beside_a_hog() {
     world.assert_nothing_left();
 }
 
-/// A waker (of something that is gone already) finds the idle P gone, too: to an M that may not
-/// search while the waker's search is counted, and gives its P back.
+/// The last idle P goes to an M that may not search, while a waker's search is counted. (The work
+/// that the waker wakes for is gone already.) Then that M gives its P back.
 fn idle_p_snatched() {
     let world = World::new(1, 0, Work::Ends);
     let others = [

@@ -1,8 +1,9 @@
-//! A pool of helpers that shrinks, between those who want work done and the one who closes it.
+//! A pool of helpers that shrinks, between threads that want work done and the thread that closes
+//! it.
 //!
-//! Each piece of work is done once, whoever does it; a helper is owed one message at a time; and a
-//! closed pool keeps none. Mailboxes are the model's: the crate that the pool takes them from is
-//! invisible to loom. A helper's time limit is over at once.
+//! Each piece of work is done once, by some thread; a helper is owed at most one message at a time;
+//! and a closed pool keeps no helper. The mailboxes are the model's, because the crate that the
+//! pool takes its mailboxes from is invisible to loom. A helper's time limit is over at once.
 
 use std::sync::Arc;
 
@@ -20,14 +21,14 @@ enum Message {
 }
 
 struct World {
-    /// A helper is its mailbox.
+    /// A helper is the number of its mailbox.
     workers: IdleWorkers<usize>,
     mailboxes: [(Mutex<Option<Message>>, Note); 2],
     done: AtomicU32,
 }
 
 impl World {
-    /// One helper, who is about to have nothing to do; no more are allowed.
+    /// One helper, which is about to have nothing to do; no more are allowed.
     fn with_a_helper() -> Arc<Self> {
         let mailbox = || (Mutex::new(None), Note::new());
         let workers = IdleWorkers::new(1);
@@ -54,7 +55,7 @@ impl World {
         self.done.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Has a piece of work done: the helper that is to be made for it is the calling thread.
+    /// Has a piece of work done. A helper that is to be made for it is the calling thread.
     fn submit(&self, mailbox: usize) {
         match self.workers.claim() {
             Worker::Idle(helper) => self.send(helper, Message::Work),
@@ -66,7 +67,7 @@ impl World {
         }
     }
 
-    /// The life of a helper that has just done something. If it is `restless`, it wants to leave as
+    /// The life of a helper that has just done something. A `restless` helper wants to leave as
     /// soon as it waits.
     fn help(&self, mailbox: usize, restless: bool) {
         while self.workers.enlist(mailbox) {

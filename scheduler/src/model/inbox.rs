@@ -13,11 +13,11 @@ use super::models;
 use crate::ds::inbox::Inbox;
 use crate::ds::list::{Link, Linked, List};
 
-/// A node, and what its sender wrote into it without atomics.
+/// A node, and the number that its sender wrote into it without atomics.
 struct Node {
     link: Link,
     sender: usize,
-    letter: UnsafeCell<usize>,
+    number: UnsafeCell<usize>,
 }
 
 // SAFETY: it is the node's own link.
@@ -27,7 +27,7 @@ unsafe impl Linked for Node {
     }
 }
 
-// SAFETY: the letter is written by the sender before the node is in, and read by the taker after it
+// SAFETY: the sender writes the number before the node is in, and the taker reads it after the node
 // is out.
 unsafe impl Sync for Node {}
 // SAFETY: nothing in it is bound to a thread.
@@ -40,38 +40,39 @@ struct World {
 
 impl World {
     fn new() -> Arc<Self> {
-        let node = |sender| Node { link: Link::new(), sender, letter: UnsafeCell::new(0) };
+        let node = |sender| Node { link: Link::new(), sender, number: UnsafeCell::new(0) };
         Arc::new(Self {
             inbox: Inbox::new(),
             nodes: [0, 1].map(|sender| [node(sender), node(sender)]),
         })
     }
 
-    /// Sends the first `count` of a sender's nodes, with letters 1, 2, ...
+    /// Sends the first `count` of a sender's nodes, with the numbers 1, 2, ...
     fn send(&self, sender: usize, count: usize) {
-        for (node, letter) in self.nodes[sender][..count].iter().zip(1..) {
+        for (node, number) in self.nodes[sender][..count].iter().zip(1..) {
             // SAFETY: the node is not in yet.
-            node.letter.with_mut(|cell| unsafe { *cell = letter });
+            node.number.with_mut(|cell| unsafe { *cell = number });
             // SAFETY: the world outlives the threads, and each node is sent once.
             unsafe { self.inbox.push(NonNull::from(node)) };
         }
     }
 }
 
-/// Reads the letters of a list; `seen` is the last letter of each sender, and the next one must
+/// Reads the numbers of a list. `seen` is the last number of each sender, and the next one must
 /// follow.
 fn read(mut list: List<Node>, seen: &mut [usize; 2]) {
     while let Some(node) = list.pop_front() {
         // SAFETY: the world keeps the nodes.
         let node = unsafe { node.as_ref() };
-        // SAFETY: the node is out, so its letter is the taker's; loom reports it if not.
-        let letter = node.letter.with(|letter| unsafe { *letter });
-        assert_eq!(letter, seen[node.sender] + 1, "lost, seen twice, or out of order");
-        seen[node.sender] = letter;
+        // SAFETY: the node is out, so its number is the taker's; loom reports it if not.
+        let number = node.number.with(|number| unsafe { *number });
+        assert_eq!(number, seen[node.sender] + 1, "lost, seen twice, or out of order");
+        seen[node.sender] = number;
     }
 }
 
-/// One sender sends two, one sends one, and the taker takes twice on the way and once at the end.
+/// One sender sends two nodes, another sends one, and the taker takes twice meanwhile and once at
+/// the end.
 fn two_send() {
     let world = World::new();
     let senders = [(0, 2), (1, 1)].map(|(sender, count)| {

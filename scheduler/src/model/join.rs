@@ -1,6 +1,6 @@
-//! A goroutine's packet: cancel against begin, against end, against the next goroutine on the same
-//! record; join against end; one that settles beside it against its end; and the tally of a scope
-//! against the ends it counts.
+//! A goroutine's packet: cancel against begin, against end, and against the next goroutine on the
+//! same record; join against end; a goroutine that settles beside another against the other's end;
+//! and the tally of a scope against the ends that it counts.
 //!
 //! # Safety
 //!
@@ -9,7 +9,7 @@
 #![expect(unsafe_code, reason = "the model reads and writes plain cells, which loom checks")]
 
 use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, UnsafeCell, thread};
-// Not loom's, which aborts when it is dropped by a model that failed.
+// Not loom's: its `Arc` aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 
 use super::models;
@@ -19,7 +19,7 @@ use crate::join::{Cancels, OnEnd, Packet};
 use crate::scope::Tally;
 use crate::testing::TestWaiter;
 
-/// The goroutine ends, and another one waits on its record; nobody cancelled that one.
+/// The goroutine ends, and another goroutine waits on its record, which nobody cancelled.
 fn cancelled_while_it_ends() {
     let packet = Arc::new(Packet::<_, _, TestWaiter>::new(|| (), ()));
     let channel = Arc::new(Channel::new(Some(1)));
@@ -38,7 +38,8 @@ fn cancelled_while_it_ends() {
     assert_eq!(record.join().unwrap(), Some(Some(7)), "a late cancel reached the next goroutine");
 }
 
-/// It begins, and waits for what never comes; it ends, or never begins, and its joiner is told.
+/// The goroutine begins, and waits for what never comes. It ends, or never begins, and its joiner
+/// learns of it.
 fn cancelled_while_it_begins() {
     let channel: Arc<Channel<u32, TestWaiter>> = Arc::new(Channel::new(Some(0)));
     let waiter = TestWaiter::new();
@@ -60,7 +61,7 @@ fn cancelled_while_it_begins() {
     assert!(canceller.join().unwrap());
 }
 
-/// An outcome that looks at what its goroutine borrowed when it is dropped.
+/// An outcome that reads what its goroutine borrowed when it is dropped.
 struct Borrows(Arc<Cell>);
 
 struct Cell(UnsafeCell<u32>);
@@ -72,7 +73,7 @@ unsafe impl Send for Cell {}
 
 impl Drop for Borrows {
     fn drop(&mut self) {
-        // A model that has failed is beyond its cells.
+        // A failed model no longer checks its cells.
         if std::thread::panicking() {
             return;
         }
@@ -86,8 +87,8 @@ fn end<F: FnOnce() -> T, T, K: Cancels, A: OnEnd>(packet: Arc<Packet<F, T, K, A>
     Packet::<F, T, K, A>::run_and_release(packet, 1, Begin::Run, None);
 }
 
-/// Children that nobody joins end while their scope waits. What they borrow is its own again
-/// afterwards.
+/// Children that nobody joins end while their scope waits. Afterwards the scope alone has what they
+/// borrowed.
 fn scoped(children: u32) {
     let tally = Arc::new(Tally::<TestWaiter>::new());
     let borrowed = Arc::new(Cell(UnsafeCell::new(1)));
@@ -115,8 +116,8 @@ fn scope_of_two() {
     scoped(2);
 }
 
-/// One goroutine settles beside another one, on whose M nothing else is left: it is in the M's
-/// inbox when that looks there after the host's end, or it was told to begin elsewhere. Relaxed:
+/// One goroutine settles beside another, whose M has nothing else left. Either it is in that M's
+/// inbox when the M looks there after the host's end, or it was told to begin elsewhere. Relaxed:
 /// only the packet's lock can make the M see it.
 fn settles_beside_one_that_ends() {
     let packet = Arc::new(Packet::<_, _, TestWaiter>::new(|| (), ()));
@@ -131,7 +132,7 @@ fn settles_beside_one_that_ends() {
     };
     let in_inbox = packet.with_runner(
         (),
-        // It waits for the host to begin, which queues it.
+        // The newcomer waits for the host to begin, which queues it.
         |(), _| false,
         |(), host| {
             if host.is_some() {

@@ -1,17 +1,17 @@
-//! Loom models: each runs a few threads through one protocol in every order (or every order with a
-//! bounded number of preemptions), on loom's memory model, and states what must hold in each. And
-//! each is shown to be able to fail: for a named mistake in the protocol's code there is a test
-//! that the model finds it.
+//! Loom models. Each model runs a few threads through one protocol and states what must hold. Loom
+//! tries every order, or every order with a bounded number of preemptions, on its memory model.
+//! Each model is shown to be able to fail: for a named mistake in the protocol's code there is a
+//! test that the model finds it.
 //!
 //! ```text
 //! RUSTFLAGS="--cfg gosched_loom --cfg gosched_mutants" cargo test -p gosched-scheduler --lib --release model:: -- --test-threads=1
 //! ```
 //!
-//! Two things to know about loom. It reads stale values and follows release sequences and `SeqCst`
-//! fences, but not `SeqCst` accesses. And it chooses orders by the *last* access to each atomic: a
-//! load just before an exchange, on the same thread, hides from it that other threads' earlier
-//! loads could have come later. A protocol that guesses first and exchanges at once is cheaper, and
-//! explored better; the mistakes below show what is explored.
+//! Two properties of loom matter here. It reads stale values and follows release sequences and
+//! `SeqCst` fences, but not `SeqCst` accesses. And it chooses orders by the *last* access to each
+//! atomic: a load just before an exchange, on the same thread, hides from loom that other threads'
+//! earlier loads could have come later. A protocol that guesses first and exchanges at once is
+//! cheaper, and explored better; the mistakes below show what is explored.
 //!
 //! A new model is a file here with a `fn` per scenario and one [`models!`] table of its tests.
 
@@ -45,8 +45,8 @@ use std::panic::{self, AssertUnwindSafe};
 
 use gosched_runtime_sys::sync::primitive::{loom, switch_on};
 
-/// Runs a scenario in every order, or with at most `preemptions` of them where all orders are too
-/// many.
+/// Runs a scenario in every order, or with at most that many `preemptions` where there are too many
+/// orders.
 fn explore(preemptions: Option<usize>, scenario: fn()) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = preemptions;

@@ -1,5 +1,5 @@
-//! A box of several owners: the last one to let go, or the one that finds itself alone, sees what
-//! the others did.
+//! A box of several owners: the last owner to drop its share, or the owner that finds itself alone,
+//! sees what the others did.
 //!
 //! # Safety
 //!
@@ -32,15 +32,15 @@ impl Value {
 
 impl Drop for Value {
     fn drop(&mut self) {
-        // A model that has failed is beyond its cells.
+        // A failed model no longer checks its cells.
         if !std::thread::panicking() {
             assert_eq!(self.get(), 1, "the first owner has used it");
         }
     }
 }
 
-/// One uses it and lets go; the other lets go.
-fn let_go_by_both() {
+/// One owner uses the value and drops its share; the other drops its share.
+fn dropped_by_both() {
     let [one, other] = PairArc::pair(Value(UnsafeCell::new(0)));
     let first = thread::spawn(move || {
         one.add();
@@ -50,8 +50,8 @@ fn let_go_by_both() {
     first.join().unwrap();
 }
 
-/// The same, and the other one uses it as its own when it is.
-fn used_by_who_is_alone() {
+/// The same, and the other owner uses the value as its own when it is alone.
+fn used_by_the_only_owner() {
     let [one, mut other] = PairArc::pair(Value(UnsafeCell::new(0)));
     let first = thread::spawn(move || {
         one.add();
@@ -67,8 +67,8 @@ fn used_by_who_is_alone() {
     first.join().unwrap();
 }
 
-/// The other one looks until it is alone. (A single look just before the first one's own is not one
-/// that loom moves behind it.)
+/// The other owner looks until it is alone. (Loom does not move a single look that comes just
+/// before the first owner's drop behind that drop.)
 fn awaited_by_the_other() {
     let [one, mut other] = PairArc::pair(Value(UnsafeCell::new(0)));
     let first = thread::spawn(move || {
@@ -83,7 +83,7 @@ fn awaited_by_the_other() {
     first.join().unwrap();
 }
 
-/// A third comes from the second.
+/// A third owner is cloned from the second.
 fn cloned_meanwhile() {
     let [one, other] = PairArc::pair(Value(UnsafeCell::new(0)));
     let first = thread::spawn(move || {
@@ -98,10 +98,10 @@ fn cloned_meanwhile() {
 }
 
 models! {
-    holds two_let_go = let_go_by_both;
-    holds who_is_alone = used_by_who_is_alone;
-    holds who_waits_to_be_alone = awaited_by_the_other;
+    holds two_that_drop = dropped_by_both;
+    holds an_owner_that_is_alone = used_by_the_only_owner;
+    holds an_owner_that_waits_to_be_alone = awaited_by_the_other;
     holds a_third_owner = cloned_meanwhile;
     catches alone_relaxed = "pair_arc.alone_relaxed" in awaited_by_the_other;
-    catches drop_relaxed = "pair_arc.drop_relaxed" in let_go_by_both;
+    catches drop_relaxed = "pair_arc.drop_relaxed" in dropped_by_both;
 }

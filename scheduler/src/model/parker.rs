@@ -35,7 +35,7 @@ impl Owner {
         }
     }
 
-    /// What a claimer does: switches the owner in, which takes its saved state apart.
+    /// Switches the owner in, as a claimer does; the owner takes its saved state apart.
     fn claim(&self, outcome: Claim) -> bool {
         if outcome == Claim::Won {
             self.run();
@@ -44,7 +44,7 @@ impl Owner {
     }
 
     fn run(&self) {
-        // SAFETY: whoever makes the owner run is alone with it; loom reports it if not.
+        // SAFETY: the thread that makes the owner run is alone with it; loom reports it if not.
         let saved = self.saved.with_mut(|saved| std::mem::take(unsafe { &mut *saved }));
         assert_eq!(saved, SAVED, "the owner runs twice, or on registers that were not saved yet");
         self.runs.fetch_add(1, Ordering::Relaxed);
@@ -103,8 +103,8 @@ fn cancelled() {
     owner.assert_ran_once();
 }
 
-/// The canceller must not have the owner of a shielded wait; the notifier, or the refused owner
-/// itself, must.
+/// The canceller must not claim the owner of a shielded wait. The notifier must, or the refused
+/// owner itself goes on.
 fn shielded() {
     let owner = Owner::new();
     let notifier = beside(&owner, |owner| {
@@ -134,8 +134,8 @@ fn prepared_under_cancel() {
     assert!(owner.parker.cancelled());
 }
 
-/// The notifier claims first and lets go of the waiting node after that, as wait queues do; the
-/// owner parks again as long as the node is not let go of.
+/// The notifier claims first and finishes the waiting node after that, as wait queues do. The owner
+/// parks again as long as the node is not finished.
 fn claimed_before_done() {
     let owner = Owner::new();
     let done = Arc::new(AtomicU32::new(0));
@@ -160,8 +160,8 @@ fn claimed_before_done() {
     owner.assert_ran_once();
 }
 
-/// A cancel that was meant for an earlier owner is forgotten while one comes that is meant for this
-/// one.
+/// A cancel that was meant for an earlier owner is forgotten, while another cancel comes that is
+/// meant for this owner.
 fn forgotten_under_cancel() {
     let owner = Owner::new();
     let reason = Arc::new(AtomicU32::new(0));
@@ -192,7 +192,7 @@ models! {
     holds a_canceller = cancelled;
     holds a_shielded_wait = shielded;
     holds a_cancel_while_preparing = prepared_under_cancel;
-    holds a_node_let_go_after_the_claim = claimed_before_done;
+    holds a_node_finished_after_the_claim = claimed_before_done;
     catches a_commit_that_never_refuses = "parker.park_regardless" in notified_and_cancelled;
     catches a_commit_that_overlooks_a_cancel = "parker.park_regardless" in cancelled;
     catches a_commit_that_publishes_nothing = "parker.park_relaxed" in notified_twice;

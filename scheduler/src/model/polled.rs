@@ -20,7 +20,7 @@ use crate::chan::future::{Receiving, Sending};
 use crate::chan::raw::Channel;
 use crate::testing::TestWaiter;
 
-/// As of somebody's executor.
+/// Polls as somebody's executor does.
 fn poll<T>(future: &Pin<Box<Receiving<'_, T, TestWaiter>>>, waker: Waker) -> Poll<Option<T>> {
     // SAFETY: pinned.
     unsafe { future.poll(waker) }.0.map(Result::ok)
@@ -31,7 +31,7 @@ fn sender(channel: &Arc<Channel<u32, TestWaiter>>) -> thread::JoinHandle<()> {
     thread::spawn(move || assert_eq!(TestWaiter::new().send(&channel, 7), Some(true)))
 }
 
-/// A future has the value, with and without a buffer, whoever comes first.
+/// A future has the value, with and without a buffer, whichever comes first.
 fn received(capacity: usize) {
     let channel = Arc::new(Channel::new(Some(capacity)));
     let sender = sender(&channel);
@@ -56,7 +56,7 @@ fn dropped() {
     let sender = sender(&channel);
     let (first, second) = (Executor::new(), Executor::new());
     let one = Box::pin(Receiving::new(&channel));
-    // Not dropped by a model that failed: its lock is gone then.
+    // Not dropped by a failed model, whose lock is gone then.
     let other = ManuallyDrop::new(Box::pin(Receiving::new(&channel)));
     if poll(&one, first.waker()).is_pending() {
         let early = poll(&other, second.waker());
@@ -75,7 +75,8 @@ fn dropped() {
     assert_eq!(channel.waiting(), (0, 0), "a node was left behind");
 }
 
-/// Two futures meet without a buffer, whoever comes first: who begins to wait with a value says so.
+/// Two futures meet without a buffer, whichever comes first: a future that begins to wait with a
+/// value wakes the other.
 fn two_futures() {
     let channel = Arc::new(Channel::new(Some(0)));
     let theirs = channel.clone();
@@ -83,7 +84,7 @@ fn two_futures() {
         let future = Box::pin(Receiving::new(&theirs));
         assert_eq!(Executor::new().block_on(|waker| poll(&future, waker)), Some(7));
     });
-    // Not dropped by a model that failed: its lock is gone then.
+    // Not dropped by a failed model, whose lock is gone then.
     let future = ManuallyDrop::new(Box::pin(Sending::new(&channel, 7)));
     // SAFETY: pinned.
     assert!(Executor::new().block_on(|waker| unsafe { future.poll(waker) }).is_ok());
@@ -114,7 +115,7 @@ fn dropped_sender(capacity: usize) {
     assert!(unsafe { future.poll(Executor::new().waker()) }.is_pending());
     let theirs = channel.clone();
     let receiver = thread::spawn(move || {
-        // Kept, so that they are counted below.
+        // Kept, so that the values are counted below.
         [theirs.try_recv().ok(), theirs.try_recv().ok()]
     });
     drop(future);
@@ -136,7 +137,7 @@ fn dropped_before_there_was_room() {
     dropped_sender(1);
 }
 
-/// The same, polled once more before: what it says is what became of the value.
+/// The same, polled once more before: its result says what became of the value.
 fn a_sender_learns() {
     let channel = Arc::new(Channel::<_, TestWaiter>::new(Some(0)));
     let future = ManuallyDrop::new(Box::pin(Sending::new(&channel, 7)));

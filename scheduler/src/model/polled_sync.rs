@@ -28,7 +28,7 @@ trait Lock: Send + Sync + 'static {
     type Slot;
     const SLOT: Option<Self::Slot>;
 
-    /// Held by nobody.
+    /// Returns a lock that nobody holds.
     fn new() -> Self;
 
     fn lock_at_once(&self) -> bool;
@@ -130,7 +130,7 @@ struct Locking<'a, L: Lock> {
 }
 
 impl<'a, L: Lock> Locking<'a, L> {
-    /// Not dropped by a model that failed: its lock is gone then.
+    /// Not dropped by a failed model, whose lock is gone then.
     fn new(lock: &'a L) -> ManuallyDrop<Pin<Box<Self>>> {
         ManuallyDrop::new(Box::pin(Self { lock, node: PolledNode::new(L::SLOT) }))
     }
@@ -147,7 +147,7 @@ impl<L: Lock> Drop for Locking<'_, L> {
     }
 }
 
-/// One that is held by another thread, which counts and gives it back.
+/// A lock that another thread holds, which counts and unlocks.
 fn held<L: Lock>() -> (Arc<Guarded<L>>, thread::JoinHandle<()>) {
     let guarded = Guarded::shared(L::new());
     assert!(guarded.lock.lock_at_once());
@@ -159,7 +159,7 @@ fn held<L: Lock>() -> (Arc<Guarded<L>>, thread::JoinHandle<()>) {
     (guarded, holder)
 }
 
-/// A future has the lock after its holder, whoever comes first.
+/// A future has the lock after its holder, whichever comes first.
 fn locked<L: Lock>() {
     let (guarded, holder) = held::<L>();
     let future = Locking::new(&guarded.lock);
@@ -228,7 +228,7 @@ fn readers() {
     assert!(lock.try_write(), "nobody is in");
 }
 
-/// Who waits for two that are counted sees what both did, by a future and parked.
+/// Waiters of a group that counts two see what both did, by a future and parked.
 fn zero() {
     let group = Guarded::shared(RawWaitGroup::<TestWaiter>::new());
     group.lock.add(2);
@@ -256,8 +256,8 @@ fn zero() {
     waiter.join().expect("its asserts hold");
 }
 
-/// A group is used again as soon as a wait has returned: the last one of the round before lets
-/// nobody of the next one go.
+/// A group is used again as soon as a wait has returned: the last `done` of the round before wakes
+/// no waiter of the next round.
 fn next_round() {
     let group = Arc::new(RawWaitGroup::<TestWaiter>::new());
     group.add(1);

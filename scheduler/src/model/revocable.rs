@@ -1,4 +1,4 @@
-//! The table between its own thread and two outsiders.
+//! The revocable slot between its own thread and two outsiders.
 //!
 //! # Safety
 //!
@@ -14,12 +14,12 @@ use std::ptr;
 use super::models;
 use crate::ds::revocable::{Reentered, Revocable};
 
-/// A P as the model sees it: who has it writes in it, without atomics.
+/// A P as the model sees it: its owner writes in it, without atomics.
 struct Thing {
     uses: UnsafeCell<u32>,
 }
 
-// SAFETY: whoever has the thing is alone with it, which is what the model is about.
+// SAFETY: the owner of the thing is alone with it, which is what the model checks.
 unsafe impl Send for Thing {}
 
 impl Thing {
@@ -31,34 +31,34 @@ impl Thing {
 
 struct World {
     slot: Revocable<Thing>,
-    /// What an outsider took. Boxes are kept as pointers, and freed only when all went well: a
-    /// mistake may have made two.
-    taken: [AtomicPtr<Thing>; 2],
-    /// Written by an outsider before it takes.
+    /// What an outsider revoked. Boxes are kept as pointers, and freed only when all went well: a
+    /// mistake may have made two of them.
+    revoked: [AtomicPtr<Thing>; 2],
+    /// Written by an outsider before it revokes.
     note: UnsafeCell<u32>,
     uses: AtomicU32,
 }
 
-// SAFETY: the note is written by the one outsider that takes, and read by the own thread once the
-// thing is gone.
+// SAFETY: the one outsider that revokes writes the note, and the own thread reads it once the thing
+// is gone.
 unsafe impl Sync for World {}
 // SAFETY: nothing in it is bound to a thread.
 unsafe impl Send for World {}
 
 impl World {
-    /// A world with one thing on the table.
+    /// A world with one thing in the slot.
     fn new() -> Arc<Self> {
         let slot = Revocable::new();
         assert!(slot.acquire().is_ok_and(|found| found.is_none()));
         slot.release(Some(Box::new(Thing { uses: UnsafeCell::new(0) })));
         let nobody = || AtomicPtr::new(ptr::null_mut());
         let (note, uses) = (UnsafeCell::new(0), AtomicU32::new(0));
-        Arc::new(Self { slot, taken: [nobody(), nobody()], note, uses })
+        Arc::new(Self { slot, revoked: [nobody(), nobody()], note, uses })
     }
 
-    /// The own thread enters, has something done, works, leaves. True if the thing was there.
+    /// The own thread enters, calls `inside`, works, leaves. True if the thing was there.
     fn own(&self, inside: impl FnOnce()) -> bool {
-        // Not a box while others might have it, too.
+        // A pointer, not a box: in a broken protocol others might have it, too.
         let found = self.slot.acquire().expect("it is not inside").map(Box::into_raw);
         inside();
         if let Some(thing) = found {
@@ -71,20 +71,20 @@ impl World {
         found.is_some()
     }
 
-    /// An outsider looks, and takes what it saw.
+    /// An outsider looks, and revokes what it saw.
     fn outside(&self, me: usize) {
         let observed = self.slot.observe();
         let Some(thing) = self.slot.revoke(&observed).map(Box::into_raw) else { return };
         // SAFETY: the thing is the outsider's.
         unsafe { &*thing }.work();
         self.uses.fetch_add(1, Ordering::Relaxed);
-        self.taken[me].store(thing, Ordering::Relaxed);
+        self.revoked[me].store(thing, Ordering::Relaxed);
     }
 
-    /// At the end the thing is somewhere, once, and all that was done with it is in it.
+    /// At the end the thing is in one place, and all that was done with it is in it.
     fn assert_one_owner(&self) {
-        let taken = self.taken.each_ref().map(|taken| taken.load(Ordering::Relaxed));
-        let mut things: Vec<_> = taken.into_iter().filter(|thing| !thing.is_null()).collect();
+        let revoked = self.revoked.each_ref().map(|revoked| revoked.load(Ordering::Relaxed));
+        let mut things: Vec<_> = revoked.into_iter().filter(|thing| !thing.is_null()).collect();
         things.extend(self.slot.acquire().expect("the own thread has left").map(Box::into_raw));
         self.slot.release(None);
         assert_eq!(things.len(), 1, "the thing has not one owner");
@@ -96,7 +96,7 @@ impl World {
     }
 }
 
-/// The own thread comes and goes twice while two outsiders want the thing.
+/// The own thread enters and leaves twice while two outsiders want the thing.
 fn wanted_by_two() {
     let world = World::new();
     let outsiders = [0, 1].map(|me| {
@@ -104,16 +104,16 @@ fn wanted_by_two() {
         thread::spawn(move || world.outside(me))
     });
     let was_there = [world.own(|| ()), world.own(|| ())];
-    assert!(was_there[0] || !was_there[1], "nobody puts back what was taken");
+    assert!(was_there[0] || !was_there[1], "nobody puts back what was revoked");
     for outsider in outsiders {
         outsider.join().unwrap();
     }
     world.assert_one_owner();
 }
 
-/// The outsider notes that it will take before it does; the own thread that finds nothing reads the
-/// note.
-fn noted_before_taking() {
+/// The outsider notes that it will revoke before it does. The own thread, if it finds nothing,
+/// reads the note.
+fn noted_before_revoking() {
     let world = World::new();
     let outsider = {
         let world = Arc::clone(&world);
@@ -146,8 +146,8 @@ fn entered_again() {
 models! {
     holds two_outsiders = wanted_by_two within 3 preemptions;
     holds an_entry_inside_an_entry = entered_again;
-    holds a_note_before_the_taking = noted_before_taking;
-    catches an_enter_that_only_looks = "revocable.enter_peeks" in wanted_by_two within 3 preemptions;
-    catches a_leave_that_publishes_nothing = "revocable.leave_relaxed" in wanted_by_two within 3 preemptions;
-    catches a_taking_that_publishes_nothing = "revocable.take_unannounced" in noted_before_taking;
+    holds a_note_before_the_revocation = noted_before_revoking;
+    catches an_acquire_that_only_looks = "revocable.acquire_peeks" in wanted_by_two within 3 preemptions;
+    catches a_release_that_publishes_nothing = "revocable.release_relaxed" in wanted_by_two within 3 preemptions;
+    catches a_revocation_that_publishes_nothing = "revocable.revoke_unannounced" in noted_before_revoking;
 }

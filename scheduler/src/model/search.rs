@@ -1,12 +1,12 @@
-//! The whole path of free work: published by some, searched for and run by Ms that sleep on their
-//! notes in between.
+//! The whole path of free work: some threads publish it, and Ms search for it and run it, which
+//! sleep on their notes in between.
 //!
-//! What `model::idle` says of the counts and `model::dispatch` of the Ms, together and in the order
-//! in which `proc::wake` and `proc::run` call them; the functions here have their names. No thread
-//! can be made for an M: that is the case in which the most can be lost. The Ms end when all work
-//! was run, so work that is forgotten is a deadlock.
+//! The counts of `model::idle` and the Ms of `model::dispatch` together, in the order in which
+//! `proc::wake`, `proc::run` and `proc::stop_m` call them; the functions here have their names. No
+//! thread can be made for an M: that is the case in which the most can be lost. The Ms end when all
+//! work was run, so work that is forgotten is a deadlock.
 
-// Not loom's: its drop panics once more after a deadlock was reported.
+// Not loom's: its `Arc` panics once more when it is dropped after a reported deadlock.
 use std::mem;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::gmp::dispatch::{Dispatch, Remote, Started, WaitedForP, until_woken};
 enum Work {
     /// Runs it and looks for more.
     Ends,
-    /// Runs it and never comes back: it keeps its P.
+    /// Runs it and never returns to the scheduler: it keeps its P.
     Hogs,
 }
 
@@ -35,9 +35,9 @@ struct World {
     left: AtomicU32,
 }
 
-/// An M's hand: its P, and whether it counts as searching.
+/// An M's own state: its P, and whether it counts as searching.
 #[derive(Default)]
-struct Hand {
+struct MState {
     p: Option<Box<u32>>,
     searching: bool,
 }
@@ -53,16 +53,16 @@ impl World {
 
     fn publish(&self, queue: usize) {
         self.queues[queue].store(1, Ordering::Relaxed);
-        self.submit();
-    }
-
-    fn submit(&self) {
-        if self.idle.submit() {
-            self.wake_p();
-        }
+        self.wake_p();
     }
 
     fn wake_p(&self) {
+        if self.idle.submit() {
+            self.start_searcher();
+        }
+    }
+
+    fn start_searcher(&self) {
         loop {
             let mut failed = false;
             match self.dispatch.give_to_sleeper(&self.idle) {
@@ -94,33 +94,33 @@ impl World {
             .any(|queue| queue.load(Ordering::Relaxed) > 0 && queue.swap(0, Ordering::Relaxed) > 0)
     }
 
-    /// The loop of an M. `start`: it takes what any M may take.
-    fn run(&self, me: usize, mut hand: Hand, start: bool) {
+    /// The loop of an M. `start`: it may take what any M may take.
+    fn run(&self, me: usize, mut state: MState, start: bool) {
         let remote = &self.remotes[me];
         loop {
-            if hand.p.is_none() {
+            if state.p.is_none() {
                 match self.dispatch.sleep(remote, &self.idle, start, || false, until_woken) {
                     WaitedForP::Got(given) => {
-                        hand = Hand { p: Some(given.p), searching: given.searching }
+                        state = MState { p: Some(given.p), searching: given.searching }
                     }
                     WaitedForP::Retry => {
-                        self.look_again(remote, &mut hand, start);
+                        self.look_again(remote, &mut state, start);
                         continue;
                     }
                     WaitedForP::Expired | WaitedForP::Closed => return,
                 }
             }
             let mut found = start && self.search();
-            if !found && start && !hand.searching && self.idle.start_search(1) {
-                hand.searching = true;
+            if !found && start && !state.searching && self.idle.start_search(1) {
+                state.searching = true;
                 found = self.search();
             }
             if !found {
-                self.retire(remote, &mut hand, start);
+                self.stop_m(remote, &mut state, start);
                 continue;
             }
-            if mem::take(&mut hand.searching) && self.idle.stop_search() && self.has_free_work() {
-                self.submit();
+            if mem::take(&mut state.searching) && self.idle.stop_search() && self.has_free_work() {
+                self.wake_p();
             }
             if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
                 self.dispatch.close();
@@ -131,33 +131,33 @@ impl World {
         }
     }
 
-    fn retire(&self, remote: &Remote<u32>, hand: &mut Hand, start: bool) {
-        let p = hand.p.take().expect("only an M with a P looks for work");
+    fn stop_m(&self, remote: &Remote<u32>, state: &mut MState, start: bool) {
+        let p = state.p.take().expect("only an M with a P looks for work");
         self.dispatch.release(p, remote, &self.idle, 0);
-        if mem::take(&mut hand.searching) {
+        if mem::take(&mut state.searching) {
             let _it_looks_anyway = self.idle.stop_search();
         }
-        self.look_again(remote, hand, start);
+        self.look_again(remote, state, start);
     }
 
-    fn look_again(&self, remote: &Remote<u32>, hand: &mut Hand, start: bool) {
+    fn look_again(&self, remote: &Remote<u32>, state: &mut MState, start: bool) {
         if !self.has_free_work() || mutated("search.rules.second_look_forgotten") {
             return;
         }
         if !start {
             if !mutated("search.rules.leaves_silently") {
-                self.submit();
+                self.wake_p();
             }
             return;
         }
-        hand.p = self.dispatch.try_take(remote, &self.idle);
-        let searches = hand.p.is_some() && !mutated("search.rules.second_look_idle");
-        hand.searching = searches && self.idle.start_search(usize::MAX);
+        state.p = self.dispatch.try_take(remote, &self.idle);
+        let searches = state.p.is_some() && !mutated("search.rules.second_look_idle");
+        state.searching = searches && self.idle.start_search(usize::MAX);
     }
 }
 
-fn with_p() -> Hand {
-    Hand { p: Some(Box::new(7)), searching: false }
+fn with_p() -> MState {
+    MState { p: Some(Box::new(7)), searching: false }
 }
 
 fn beside(world: &Arc<World>, f: impl FnOnce(&World) + 'static) -> thread::JoinHandle<()> {
@@ -176,7 +176,7 @@ fn one_retires() {
     let world = World::new(0, Work::Ends, 2);
     let ms = [
         beside(&world, |world| world.run(0, with_p(), true)),
-        beside(&world, |world| world.run(1, Hand::default(), true)),
+        beside(&world, |world| world.run(1, MState::default(), true)),
     ];
     world.publish(0);
     world.publish(1);
@@ -188,7 +188,7 @@ fn two_hogs() {
     let world = World::new(1, Work::Hogs, 2);
     let ms = [
         beside(&world, |world| world.run(0, with_p(), true)),
-        beside(&world, |world| world.run(1, Hand::default(), true)),
+        beside(&world, |world| world.run(1, MState::default(), true)),
     ];
     world.publish(0);
     world.publish(1);
@@ -196,7 +196,7 @@ fn two_hogs() {
 }
 
 /// The only idle P goes to an M that has something of its own to run, just when a publisher wants
-/// it for its search; another publisher relies on that search.
+/// the P for its search; another publisher relies on that search.
 fn idle_p_snatched() {
     let world = World::new(1, Work::Ends, 2);
     let others = [
@@ -205,15 +205,14 @@ fn idle_p_snatched() {
             let remote = &world.remotes[0];
             let idle = world.dispatch.join_line(remote, &world.idle, 0, false);
             let p = idle.unwrap_or_else(|| world.dispatch.wait_for_turn(remote, &world.idle));
-            world.run(0, Hand { p: Some(p), searching: false }, true);
+            world.run(0, MState { p: Some(p), searching: false }, true);
         }),
     ];
     world.publish(1);
     join(others);
 }
 
-/// A P is idle, and the only M there is has another and runs out of work: for whoever publishes now
-/// no M can be made.
+/// A P is idle, and the only M has another P and runs out of work: a publisher can have no M made.
 fn no_thread_to_be_had() {
     let world = World::new(1, Work::Ends, 2);
     let others = [
@@ -230,7 +229,7 @@ fn one_leaves() {
     world.publish(0);
     let ms = [
         beside(&world, |world| world.run(0, with_p(), false)),
-        beside(&world, |world| world.run(1, Hand::default(), true)),
+        beside(&world, |world| world.run(1, MState::default(), true)),
     ];
     join(ms);
 }

@@ -3,7 +3,7 @@
 
 use gosched_runtime_sys::sync::primitive::thread;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-// Not loom's, which aborts when it is dropped by a model that failed.
+// Not loom's: its `Arc` aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,9 +12,9 @@ use crate::chan::raw::Channel;
 use crate::chan::select::model::{Done, recv_or_recv, recv_or_send};
 use crate::testing::TestWaiter;
 
-/// Two channels in one allocation. A select takes its locks in the order of addresses, and a model
-/// must repeat its runs exactly: of two allocations now one and now the other has the lower
-/// address.
+/// Two channels in one allocation. A select takes its locks in the order of their addresses, and a
+/// model must repeat its runs exactly. Of two allocations, sometimes one and sometimes the other
+/// would have the lower address.
 type Chans = Arc<[Channel<u32, TestWaiter>; 2]>;
 
 fn rendezvous() -> Chans {
@@ -76,8 +76,8 @@ fn two_selects() {
     nobody_waits(&both);
 }
 
-/// A select that gives up at its deadline has received nothing, and one that received did not give
-/// up.
+/// A select that gives up at its deadline has received nothing, and a select that received did not
+/// give up.
 fn deadline() {
     let both = rendezvous();
     let [a, b] = &*both;
@@ -112,8 +112,8 @@ fn cancelled() {
     nobody_waits(&both);
 }
 
-/// A channel that is disconnected ends a select on it; what another offers goes to it or comes
-/// back.
+/// A channel that is disconnected ends a select on it. The value that another channel's sender
+/// offers goes to the select or comes back.
 fn close() {
     let both = rendezvous();
     let [a, b] = &*both;

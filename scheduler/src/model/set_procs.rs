@@ -1,9 +1,10 @@
-//! The number of Ps changes, while Ms run out of work, let Ps go that are too many, and publish.
+//! The number of Ps changes, while Ms run out of work, retire Ps that are too many, and publish.
 //!
-//! The functions here have the names of those in `proc::excess_p`, `proc::set_procs`, `proc::wake`
-//! and `proc::run`, and call the dispatch in their order. What must hold: in the end there are as
-//! many Ps as the last one asked for; a P is with one at a time; and work is run, also when it lay
-//! with a P that is retired. Ms that wait for forgotten work are a deadlock, which loom reports.
+//! The functions here have the names of those in `proc::excess_p`, `proc::share_p`,
+//! `proc::set_procs`, `proc::wake` and `proc::run`, and call the dispatch in their order. What must
+//! hold: in the end there are as many Ps as the last `set_procs` asked for; a P has one owner at a
+//! time; and work is run, also when it lay with a P that is retired. Ms that wait for forgotten
+//! work are a deadlock, which loom reports.
 //!
 //! # Safety
 //!
@@ -11,7 +12,7 @@
 #![expect(unsafe_code, reason = "the model writes plain cells, which loom checks")]
 
 use std::mem;
-// Not loom's: its drop panics once more after a deadlock was reported.
+// Not loom's: its `Arc` panics once more when it is dropped after a reported deadlock.
 use std::sync::Arc;
 
 use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, UnsafeCell, mutated, thread};
@@ -20,13 +21,13 @@ use super::models;
 use crate::ds::idle::Idle;
 use crate::gmp::dispatch::{Dispatch, Grown, Remote, Started, WaitedForP, until_woken};
 
-/// A P: whoever has it writes in it. What is queued with it, others can see.
+/// A P: its owner writes in it. Others can see what is queued with it.
 struct Proc {
     used: UnsafeCell<u32>,
     queue: usize,
 }
 
-// SAFETY: whoever has the P is alone with it, which is what the model is about.
+// SAFETY: the owner of the P is alone with it, which is what the model checks.
 unsafe impl Send for Proc {}
 
 impl Proc {
@@ -50,9 +51,9 @@ struct World {
     left: AtomicU32,
 }
 
-/// An M's hand: its P, and whether it counts as searching.
+/// An M's own state: its P, and whether it counts as searching.
 #[derive(Default)]
-struct Hand {
+struct MState {
     p: Option<Box<Proc>>,
     searching: bool,
 }
@@ -68,8 +69,8 @@ impl World {
         Arc::new(Self { idle, dispatch, remotes, queues, left: AtomicU32::new(pieces) })
     }
 
-    fn take(&self, me: usize) -> Hand {
-        Hand { p: self.dispatch.try_take(&self.remotes[me], &self.idle), searching: false }
+    fn take(&self, me: usize) -> MState {
+        MState { p: self.dispatch.try_take(&self.remotes[me], &self.idle), searching: false }
     }
 
     fn has_free_work(&self) -> bool {
@@ -143,72 +144,72 @@ impl World {
         }
     }
 
-    /// An M between two goroutines.
-    fn shed(&self, hand: &mut Hand, me: usize) {
+    /// An M between two goroutines retires its P if there are too many.
+    fn drop_excess_p(&self, state: &mut MState, me: usize) {
         if self.dispatch.excess() > 0
-            && let Some(p) = hand.p.take()
+            && let Some(p) = state.p.take()
         {
-            hand.p = self.retire_p(p);
-            if hand.p.is_none() {
+            state.p = self.retire_p(p);
+            if state.p.is_none() {
                 self.remotes[me].without_p();
             }
             self.wake_p_if_work();
         }
     }
 
-    /// An M whose goroutine has given it back, and that has nothing else to run.
-    fn comes_by(&self, me: usize, mut hand: Hand) {
-        hand.p.as_ref().expect("two were idle").work();
-        self.shed(&mut hand, me);
-        if let Some(p) = hand.p {
+    /// An M whose goroutine has given the M its P back, and that has nothing else to run.
+    fn finish_goroutine(&self, me: usize, mut state: MState) {
+        state.p.as_ref().expect("two were idle").work();
+        self.drop_excess_p(&mut state, me);
+        if let Some(p) = state.p {
             self.release(p, me);
         }
     }
 
     /// The loop of an M, until all pieces are run.
-    fn run(&self, me: usize, mut hand: Hand) {
+    fn run(&self, me: usize, mut state: MState) {
         let remote = &self.remotes[me];
         loop {
-            if hand.p.is_none() {
+            if state.p.is_none() {
                 match self.dispatch.sleep(remote, &self.idle, true, || false, until_woken) {
                     WaitedForP::Got(given) => {
-                        hand = Hand { p: Some(given.p), searching: given.searching }
+                        state = MState { p: Some(given.p), searching: given.searching }
                     }
                     WaitedForP::Retry => {
-                        self.look_again(me, &mut hand);
+                        self.look_again(me, &mut state);
                         continue;
                     }
                     WaitedForP::Expired | WaitedForP::Closed => return,
                 }
             }
-            if !hand.searching {
-                hand.searching = self.idle.start_search(1);
+            if !state.searching {
+                state.searching = self.idle.start_search(1);
             }
             if !self.queues.iter().any(|queue| {
                 queue.load(Ordering::Relaxed) > 0 && queue.swap(0, Ordering::Relaxed) > 0
             }) {
-                let p = hand.p.take().expect("only an M with a P looks for work");
+                let p = state.p.take().expect("only an M with a P looks for work");
                 self.release(p, me);
-                if mem::take(&mut hand.searching) {
+                if mem::take(&mut state.searching) {
                     let _it_looks_anyway = self.idle.stop_search();
                 }
-                self.look_again(me, &mut hand);
+                self.look_again(me, &mut state);
                 continue;
             }
-            if mem::take(&mut hand.searching) && self.idle.stop_search() {
+            if mem::take(&mut state.searching) && self.idle.stop_search() {
                 self.wake_p_if_work();
             }
             if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
                 self.dispatch.close();
             }
-            self.shed(&mut hand, me);
+            self.drop_excess_p(&mut state, me);
         }
     }
 
-    fn look_again(&self, me: usize, hand: &mut Hand) {
+    fn look_again(&self, me: usize, state: &mut MState) {
         if self.has_free_work() {
-            hand.p = self.dispatch.try_take(&self.remotes[me], &self.idle);
-            hand.searching = hand.p.is_some() && self.idle.start_search(usize::MAX);
+            state.p = self.dispatch.try_take(&self.remotes[me], &self.idle);
+            state.searching = state.p.is_some() && self.idle.start_search(usize::MAX);
         }
     }
 
@@ -227,12 +228,12 @@ fn beside(world: &Arc<World>, f: impl FnOnce(&World) + 'static) -> thread::JoinH
     thread::spawn(move || f(&world))
 }
 
-/// Both Ps are with Ms, which come by; one of them is too many.
+/// Both Ps are with Ms that finish a goroutine each; one of the Ps is too many.
 fn shrunk_while_in_use() {
     let world = World::new(0);
     let ms = [0, 1].map(|me| {
-        let hand = world.take(me);
-        beside(&world, move |world| world.comes_by(me, hand))
+        let state = world.take(me);
+        beside(&world, move |world| world.finish_goroutine(me, state))
     });
     world.set_procs(1);
     for m in ms {
@@ -241,11 +242,11 @@ fn shrunk_while_in_use() {
     world.assert_as_many_as_asked_for();
 }
 
-/// Two at once want fewer and as many again, while an M comes by.
+/// One thread wants fewer Ps while another wants as many again and an M finishes a goroutine.
 fn changed_by_two() {
     let world = World::new(0);
-    let hand = world.take(0);
-    let m = beside(&world, |world| world.comes_by(0, hand));
+    let state = world.take(0);
+    let m = beside(&world, |world| world.finish_goroutine(0, state));
     let other = beside(&world, |world| world.set_procs(1));
     world.set_procs(2);
     m.join().unwrap();
@@ -253,28 +254,28 @@ fn changed_by_two() {
     world.assert_as_many_as_asked_for();
 }
 
-/// A piece of work lies with an idle P that goes, while the M with the other one finds nothing any
-/// more.
-fn gone_with_work() {
+/// A piece of work lies with an idle P that is retired, while the M with the other P finds nothing
+/// any more.
+fn retired_with_work() {
     let world = World::new(1);
-    let hand = world.take(0);
-    let idle = 3 - hand.p.as_ref().expect("two were idle").queue;
+    let state = world.take(0);
+    let idle = 3 - state.p.as_ref().expect("two were idle").queue;
     world.queues[idle].store(1, Ordering::Relaxed);
-    let m = beside(&world, |world| world.run(0, hand));
+    let m = beside(&world, |world| world.run(0, state));
     world.set_procs(1);
     m.join().unwrap();
     assert_eq!(world.left.load(Ordering::Relaxed), 0);
 }
 
-/// The same, and the M's own is the one that goes; another M sleeps.
-fn shed_with_work() {
+/// The same, and the M's own P is the one that is retired; another M sleeps.
+fn dropped_with_work() {
     let world = World::new(2);
-    let hand = world.take(0);
+    let state = world.take(0);
     world.queues[0].store(1, Ordering::Relaxed);
-    world.queues[hand.p.as_ref().expect("two were idle").queue].store(1, Ordering::Relaxed);
+    world.queues[state.p.as_ref().expect("two were idle").queue].store(1, Ordering::Relaxed);
     let ms = [
-        beside(&world, |world| world.run(0, hand)),
-        beside(&world, |world| world.run(1, Hand::default())),
+        beside(&world, |world| world.run(0, state)),
+        beside(&world, |world| world.run(1, MState::default())),
     ];
     world.set_procs(1);
     for m in ms {
@@ -286,11 +287,11 @@ fn shed_with_work() {
 models! {
     holds ps_in_use = shrunk_while_in_use within 3 preemptions;
     holds numbers_of_two = changed_by_two within 3 preemptions;
-    holds work_of_an_idle_p = gone_with_work within 3 preemptions;
-    holds work_of_a_p_in_use = shed_with_work within 2 preemptions;
+    holds work_of_an_idle_p = retired_with_work within 3 preemptions;
+    holds work_of_a_p_in_use = dropped_with_work within 2 preemptions;
     catches a_retirement_too_many = "resize.retires_regardless" in shrunk_while_in_use within 2 preemptions;
     catches a_p_that_stays_counted = "resize.idle_uncounted" in shrunk_while_in_use within 2 preemptions;
     catches a_p_that_is_not_counted = "resize.grown_uncounted" in changed_by_two within 2 preemptions;
     catches a_p_released_too_many = "resize.rules.released_unaware" in shrunk_while_in_use within 2 preemptions;
-    catches work_that_is_moved_silently = "resize.rules.moved_unpublished" in gone_with_work within 3 preemptions;
+    catches work_that_is_moved_silently = "resize.rules.moved_unpublished" in retired_with_work within 3 preemptions;
 }

@@ -8,7 +8,7 @@
 
 use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::sync::primitive::thread;
-// Not loom's, which aborts when it is dropped by a model that failed.
+// Not loom's: its `Arc` aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 
 use super::models;
@@ -23,19 +23,19 @@ fn whole(list: &mut List) -> &mut List {
     list
 }
 
-/// Waits; none if it was cancelled.
+/// Waits, and returns what it received; `None` if it was cancelled.
 fn received(queue: &Mutex<List>, party: &TestWaiter) -> Option<u32> {
-    // For ever: the mistake leaves a node behind.
+    // Leaked, because the mistake leaves a node behind.
     let wait: &SplitWait<u32, TestWaiter> = Box::leak(Box::new(SplitWait::new()));
     let party = party.begin();
-    // SAFETY: it is this lock's, and new.
+    // SAFETY: the list is this lock's, and the wait is new.
     let parks =
         unsafe { wait.begin(queue, queue.lock(), whole, (None, party.target()), || party, None) };
     assert!(parks, "nobody was woken meanwhile");
     party.park_until(None);
-    // SAFETY: it was begun.
+    // SAFETY: the wait was begun.
     match unsafe { wait.end(queue, whole, || party) } {
-        (Waited::Served(value), _) => Some(value.expect("who serves it gives a value")),
+        (Waited::Served(value), _) => Some(value.expect("the waker gives a value")),
         (Waited::Cancelled(value), Some(_)) => {
             assert_eq!(value, None, "it was lost");
             None
@@ -44,7 +44,7 @@ fn received(queue: &Mutex<List>, party: &TestWaiter) -> Option<u32> {
     }
 }
 
-/// Whoever comes first of the two, the value is with the one who waits, or nobody took it.
+/// Whichever of the two comes first, the waiter has the value, or nobody took it.
 fn served_or_cancelled() {
     let (queue, party) = (Arc::new(Mutex::new(List::new())), TestWaiter::new());
     let waiter = {

@@ -2,7 +2,7 @@
 
 use gosched_runtime_sys::sync::primitive::thread;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-// Not loom's, which aborts when it is dropped by a model that failed.
+// Not loom's: its `Arc` aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -19,13 +19,13 @@ use crate::testing::{CLOCK, TICK, TestWaiter};
 type Mutex = Guarded<RawMutex<TestWaiter>>;
 type Semaphore = Guarded<RawSemaphore<TestWaiter>>;
 
-/// Sets the clock to zero, and what a look at it takes.
+/// Sets the clock to zero, and the time that a look at it takes.
 fn set_clock(tick_ns: u64) {
     CLOCK.store(0, Relaxed);
     TICK.store(tick_ns, Relaxed);
 }
 
-/// Locks, adds, unlocks. False: not had in time.
+/// Locks, adds, unlocks. False if the lock was not had in time.
 fn add_locked(mutex: &Mutex, party: &TestWaiter, deadline: Option<Instant>) -> bool {
     if mutex.lock.lock(deadline, || party.begin()).is_err() {
         return false;
@@ -58,12 +58,12 @@ fn three_lock(tick_ns: u64) {
     assert_eq!(mutex.count(), 3);
 }
 
-/// Nobody waits for long: who unlocks lets one go, which competes.
+/// Nobody waits for long: an unlock wakes one waiter, which competes for the lock.
 fn competition() {
     three_lock(0);
 }
 
-/// Everybody waits for too long: who unlocks hands over.
+/// Every waiter waits for too long: an unlock hands the lock over.
 fn hand_over() {
     three_lock(1_000_000);
 }
@@ -107,7 +107,7 @@ fn permits(semaphore: &Semaphore, n: usize, party: &TestWaiter, deadline: Option
     semaphore.lock.acquire(n, deadline, || party.begin()).is_ok()
 }
 
-/// One wants both permits, two want one each: they come and go.
+/// One thread wants both permits, two want one each: all get them and give them back.
 fn few_and_many() {
     let semaphore: Arc<Semaphore> = Guarded::shared(RawSemaphore::new(2));
     let few = [(); 2].map(|()| {
@@ -125,7 +125,7 @@ fn few_and_many() {
     assert_eq!(semaphore.count(), 1);
 }
 
-/// One that wants more than there is keeps those behind it waiting until it gives up.
+/// A waiter that wants more permits than there are keeps those behind it waiting until it gives up.
 fn withdrawn_head() {
     let semaphore: Arc<Semaphore> = Guarded::shared(RawSemaphore::new(1));
     let party = TestWaiter::new();
@@ -147,8 +147,8 @@ fn withdrawn_head() {
     assert!(semaphore.lock.try_acquire(1));
 }
 
-/// As many are let in at once as there are permits, and released permits serve all whom they are
-/// enough for.
+/// As many waiters are let in at once as there are permits: one release serves all waiters that its
+/// permits are enough for.
 fn release_of_many() {
     let semaphore: Arc<Semaphore> = Guarded::shared(RawSemaphore::new(0));
     let waiters = [(); 2].map(|()| {
@@ -160,8 +160,8 @@ fn release_of_many() {
     assert!(!semaphore.lock.try_acquire(1));
 }
 
-/// A reader and two writers, or two readers and a writer, come and go: writers alone, readers not
-/// with a writer.
+/// A reader and two writers, or two readers and a writer, lock and unlock: writers alone, readers
+/// not with a writer.
 fn readers_and_writers(readers: usize) {
     let lock: Arc<Guarded<RawRwLock<TestWaiter>>> = Guarded::shared(RawRwLock::new());
     let others = [readers > 0, readers > 1].map(|reads| {
@@ -197,7 +197,7 @@ fn two_readers() {
 }
 
 /// Two readers and a writer wait for a writer, which lets the readers in one by one: when the first
-/// is through before the second is in, the writer has its turn.
+/// reader is through before the second is in, the waiting writer has its turn.
 fn let_in_one_by_one() {
     let lock: Arc<Guarded<RawRwLock<TestWaiter>>> = Guarded::shared(RawRwLock::new());
     assert!(lock.lock.try_write());
@@ -231,7 +231,7 @@ fn withdrawn_writer() {
     assert!(lock.lock.try_write(), "nobody is in");
 }
 
-/// Of two that find it new one does it; the other sees what was done.
+/// Of two threads that find it new, one does the work; the other sees what was done.
 fn once() {
     let once: Arc<Guarded<RawOnce<TestWaiter>>> = Guarded::shared(RawOnce::new());
     let call = |once: &Guarded<RawOnce<TestWaiter>>, fails: bool| {
@@ -255,7 +255,8 @@ fn once() {
     ended(other);
 }
 
-/// What a condition variable is for: two wait until the third has said so, one notification each.
+/// The use of a condition variable: two threads wait until the third has set the condition, with
+/// one notification for each.
 fn notified() {
     set_clock(0);
     let shared: Arc<(Mutex, RawCondvar<TestWaiter>)> =
@@ -296,7 +297,7 @@ models! {
     catches a_forgotten_reader = "rwlock.forget_queue" in two_writers within 2 preemptions;
     catches a_reader_beside_a_writer = "rwlock.let_in_regardless" in let_in_one_by_one within 2 preemptions;
     catches a_once_that_is_relaxed = "once.done_relaxed" in once within 3 preemptions;
-    catches a_once_that_lets_nobody_go = "once.lets_nobody_go" in once within 3 preemptions;
+    catches a_once_that_wakes_nobody = "once.lets_nobody_go" in once within 3 preemptions;
     catches an_early_unlock = "condvar.unlocks_first" in notified within 1 preemptions;
     catches a_rest_that_is_forgotten = "condvar.forgets_the_rest" in notified within 2 preemptions;
     catches an_unlock_relaxed = "mutex.unlock_relaxed" in competition within 2 preemptions;

@@ -1,16 +1,16 @@
-//! Sysmon's sleep against those who leave something behind, and against the end.
+//! Sysmon's sleep against threads that leave something behind, and against the end.
 //!
 //! What is left behind is a relaxed counter that sysmon sets back when it sees it. Sysmon here ends
 //! when it has seen everything, so a thing that waits unseen is a deadlock, which loom reports.
 
-// Not loom's: its drop panics once more after a deadlock was reported.
+// Not loom's: its `Arc` panics once more when it is dropped after a reported deadlock.
 use std::sync::Arc;
 
 use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, mutated, thread};
 
 use super::models;
 use crate::ds::idle::Idle;
-use crate::ds::sysmon_note::{SysmonNote, Told};
+use crate::ds::sysmon_note::{SysmonNote, WakeOutcome};
 use crate::ds::timers::NEVER;
 
 struct World {
@@ -22,16 +22,16 @@ impl World {
     /// A world whose sysmon has been made and is awake.
     fn new() -> Arc<Self> {
         let note = SysmonNote::new();
-        assert_eq!(note.wake(), Told::StartThread);
+        assert_eq!(note.wake(), WakeOutcome::StartThread);
         Arc::new(Self { note, behind: AtomicU32::new(0) })
     }
 
     fn leave_behind(&self) {
         self.behind.fetch_add(1, Ordering::Relaxed);
-        assert_eq!(self.note.wake(), Told::Done);
+        assert_eq!(self.note.wake(), WakeOutcome::Done);
     }
 
-    /// Looks until it has seen `things`.
+    /// Looks until it has seen as many `things`.
     fn sysmon(&self, things: u32) {
         let mut seen = 0;
         while seen < things {
@@ -49,15 +49,15 @@ fn beside(world: &Arc<World>, f: impl FnOnce(&World) + 'static) -> thread::JoinH
 }
 
 /// One thing is left behind while sysmon falls asleep.
-fn told_while_it_falls_asleep() {
+fn woken_while_it_falls_asleep() {
     let world = World::new();
     let sysmon = beside(&world, |world| world.sysmon(1));
     world.leave_behind();
     sysmon.join().unwrap();
 }
 
-/// Two who leave something behind; only one of them finds sysmon asleep.
-fn told_by_two() {
+/// Two threads leave something behind; only one of them finds sysmon asleep.
+fn woken_by_two() {
     let world = World::new();
     let sysmon = beside(&world, |world| world.sysmon(2));
     let other = beside(&world, World::leave_behind);
@@ -66,7 +66,7 @@ fn told_by_two() {
     sysmon.join().unwrap();
 }
 
-/// The end comes while it falls asleep, and somebody tells it something besides.
+/// The end comes while sysmon falls asleep, and a thread wakes it for something besides.
 fn closed_while_it_falls_asleep() {
     let world = World::new();
     let sysmon = beside(&world, |world| {
@@ -74,14 +74,14 @@ fn closed_while_it_falls_asleep() {
             world.note.sleep(NEVER, || false);
         }
     });
-    let teller = beside(&world, World::leave_behind);
+    let waker = beside(&world, World::leave_behind);
     world.note.close();
-    teller.join().unwrap();
+    waker.join().unwrap();
     sysmon.join().unwrap();
 }
 
-/// The last one to search leaves what it found besides to sysmon, and never comes back.
-fn left_by_the_one_that_found_it() {
+/// The last searcher leaves what it found besides to sysmon, and never returns to the scheduler.
+fn left_by_its_searcher() {
     let world = World::new();
     let idle = Arc::new(Idle::new());
     let _nobody_searches_yet = idle.add_idle_p(1);
@@ -96,18 +96,19 @@ fn left_by_the_one_that_found_it() {
     });
     world.behind.store(1, Ordering::Relaxed);
     assert!(idle.stop_search());
-    if !mutated("sysmon_note.rules.left_untold") {
-        assert_eq!(world.note.wake(), Told::Done);
+    if !mutated("sysmon_note.rules.left_without_wake") {
+        assert_eq!(world.note.wake(), WakeOutcome::Done);
     }
     sysmon.join().unwrap();
     assert_eq!(idle.searching(), 1, "an M is woken for it");
 }
 
-/// The first two who tell: one makes the thread, and cannot; then one of them has to try again.
+/// The first two wakers: one of them must make the thread, and cannot; then one of them has to try
+/// again.
 fn made_by_one() {
     let world = Arc::new(World { note: SysmonNote::new(), behind: AtomicU32::new(0) });
     let try_to_make = |world: &World| {
-        let asked = world.note.wake() == Told::StartThread;
+        let asked = world.note.wake() == WakeOutcome::StartThread;
         if asked {
             world.note.not_made();
         }
@@ -119,18 +120,18 @@ fn made_by_one() {
     let mine = try_to_make(&world);
     other.join().unwrap();
     assert!(mine + world.behind.load(Ordering::Relaxed) >= 1, "somebody was asked");
-    assert_eq!(world.note.wake(), Told::StartThread, "and the next one is");
+    assert_eq!(world.note.wake(), WakeOutcome::StartThread, "and the next one is");
 }
 
 models! {
-    holds a_thing_left_behind = told_while_it_falls_asleep;
-    holds things_of_two = told_by_two within 3 preemptions;
+    holds a_thing_left_behind = woken_while_it_falls_asleep;
+    holds things_of_two = woken_by_two within 3 preemptions;
     holds an_end = closed_while_it_falls_asleep within 3 preemptions;
     holds a_thread_that_cannot_be_made = made_by_one;
-    holds what_is_left_to_sysmon = left_by_the_one_that_found_it within 3 preemptions;
-    catches a_tell_without_fence = "sysmon_note.tell_unfenced" in told_while_it_falls_asleep;
-    catches work_that_sysmon_is_not_told_of = "sysmon_note.rules.left_untold" in left_by_the_one_that_found_it within 3 preemptions;
-    catches a_sleep_without_fence = "sysmon_note.sleep_unfenced" in told_while_it_falls_asleep;
-    catches a_sleep_without_a_last_view = "sysmon_note.sleep_without_view" in told_while_it_falls_asleep;
+    holds what_is_left_to_sysmon = left_by_its_searcher within 3 preemptions;
+    catches a_wake_without_fence = "sysmon_note.wake_unfenced" in woken_while_it_falls_asleep;
+    catches work_that_sysmon_is_not_woken_for = "sysmon_note.rules.left_without_wake" in left_by_its_searcher within 3 preemptions;
+    catches a_sleep_without_fence = "sysmon_note.sleep_unfenced" in woken_while_it_falls_asleep;
+    catches a_sleep_without_a_last_view = "sysmon_note.sleep_without_view" in woken_while_it_falls_asleep;
     catches an_end_that_is_kept_secret = "sysmon_note.close_wakes_nobody" in closed_while_it_falls_asleep within 3 preemptions;
 }

@@ -1,11 +1,11 @@
 //! Ms that fall asleep with timers in their heaps, keep the time, and wake up.
 //!
-//! A deadline passes as soon as somebody sleeps until it, and time has then come to that point. An
-//! M ends when every timer has been fired, so a timer that no sleeper keeps is a deadlock, which
-//! loom reports. The locks around an M's sleep are left out: they order more than the protocol may
-//! rely on.
+//! A deadline passes as soon as an M sleeps until it, and time has then come to that point. An M
+//! ends when every timer has been fired, so a timer that no sleeper keeps is a deadlock, which loom
+//! reports. The locks around an M's sleep are left out: they order more than the protocol may rely
+//! on.
 
-// Not loom's: its drop panics once more after a deadlock was reported.
+// Not loom's: its `Arc` panics once more when it is dropped after a reported deadlock.
 use std::sync::Arc;
 
 use gosched_runtime_sys::sync::note::Note;
@@ -32,13 +32,13 @@ impl World {
         self.heaps.iter().map(Timers::first).min().expect("two")
     }
 
-    /// A goroutine of an M puts a timer in. Nobody takes it out.
+    /// A goroutine of an M puts a timer in. It is never removed.
     fn put(&self, heap: usize, at: u64) {
         let _stays = self.heaps[heap].add(at, ());
     }
 
-    /// An M that has nothing to run. It sleeps, and fires what is due when the clock has woken it;
-    /// so often, then its thread leaves.
+    /// An M that has nothing to run. It sleeps, and fires what is due when the clock has woken it.
+    /// After `times` of these, its thread leaves.
     fn sleep(&self, me: usize, mut times: u32) {
         while self.left.load(Ordering::Relaxed) > 0 {
             let Some(until) = self.keeper.take_over(|| self.first()) else {
@@ -81,7 +81,7 @@ fn beside(world: &Arc<World>, f: fn(&World)) -> thread::JoinHandle<()> {
     thread::spawn(move || f(&world))
 }
 
-/// Two Ms, each with a timer of its own, of which the second one's is due later.
+/// Two Ms, each with a timer of its own; the second M's timer is due later.
 fn asleep(first_leaves_after: u32) {
     let world = World::new(2);
     let other = beside(&world, |world| {
@@ -94,12 +94,12 @@ fn asleep(first_leaves_after: u32) {
     assert_eq!(world.left.load(Ordering::Relaxed), 0);
 }
 
-/// Either may be the one to keep the time, and both stay.
+/// Either M may be the timekeeper, and both stay.
 fn both_fall_asleep() {
     asleep(u32::MAX);
 }
 
-/// The first one leaves as soon as the clock has woken it.
+/// The first M leaves as soon as the clock has woken it.
 fn one_leaves() {
     asleep(1);
 }
@@ -107,8 +107,8 @@ fn one_leaves() {
 models! {
     holds two_that_fall_asleep = both_fall_asleep within 3 preemptions;
     holds one_that_leaves = one_leaves within 3 preemptions;
-    catches a_look_without_fence = "timekeeper.watch_unfenced" in both_fall_asleep within 3 preemptions;
-    catches a_timekeeper_that_does_not_quit = "timekeeper.quit_forgotten" in both_fall_asleep within 3 preemptions;
+    catches a_look_without_fence = "timekeeper.take_over_unfenced" in both_fall_asleep within 3 preemptions;
+    catches a_timekeeper_that_does_not_step_down = "timekeeper.step_down_forgotten" in both_fall_asleep within 3 preemptions;
     catches a_departure_without_fence = "timekeeper.leaves_unfenced" in one_leaves within 3 preemptions;
     catches a_departure_that_is_kept_secret = "timekeeper.rules.leaves_silently" in one_leaves within 3 preemptions;
 }

@@ -1,5 +1,5 @@
-//! A wait with a time limit: its waker, the one who fires its timer, and the owner, who takes the
-//! timer out and begins the next wait, in which nobody may reach it any more.
+//! A wait with a time limit: its waker; the thread that fires its timer; and the owner, which
+//! removes the timer and begins the next wait, in which neither may reach it any more.
 
 use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::sync::primitive::{Arc, AtomicU32, Ordering, thread};
@@ -13,7 +13,7 @@ struct World {
     timers: Timers<()>,
     parker: Parker,
     timer: Mutex<Option<TimerId>>,
-    /// The lock of what is waited for, and whether the waker was there.
+    /// The lock of what is waited for; true once the wait there is over.
     queue: Mutex<bool>,
     waits_ended: AtomicU32,
 }
@@ -29,24 +29,24 @@ impl World {
         })
     }
 
-    /// The owner begins its wait: from here on it can be seen.
+    /// The owner begins its wait; from here on others can see it.
     fn begin(&self) {
         self.parker.prepare();
         *self.timer.lock() = self.timers.add(1, ());
     }
 
-    /// The owner parks. What comes after it runs here or in whoever claims the owner.
+    /// The owner parks. What follows runs here or in the thread that claims the owner.
     fn park(&self) {
         if self.parker.commit(true) == Commit::Refused {
             self.after();
         }
     }
 
-    /// The owner runs again, and waits for something that nobody here has.
+    /// The owner runs again, and waits for something that no thread here has.
     fn after(&self) {
         let timer = self.timer.lock().take().expect("the wait ends once");
         let _fired = self.timers.remove(timer);
-        // As a waiter does: it is unlinked, or the waker is done with it.
+        // As a waiter does: it is unlinked, or the waker has finished it.
         *self.queue.lock() = true;
         self.waits_ended.fetch_add(1, Ordering::Relaxed);
         self.parker.prepare();

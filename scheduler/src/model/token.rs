@@ -1,15 +1,15 @@
-//! A token's cancel against who waits for it, who comes under it or leaves it, and a child that is
-//! made meanwhile.
+//! A token's cancel, against threads that wait for it, come under it or leave it, and against a
+//! child that is made meanwhile.
 //!
 //! # Safety
 //!
-//! The future's node is pinned, and leaves.
+//! The future's node is pinned, and leaves its list.
 
 #![expect(unsafe_code, reason = "polls with a pinned node")]
 
 use gosched_runtime_sys::sync::primitive::thread;
 use std::mem::ManuallyDrop;
-// Not loom's, which aborts when it is dropped by a model that failed.
+// Not loom's: its `Arc` aborts when it is dropped by a model that failed.
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -35,7 +35,7 @@ fn wait(token: &Token) {
 
 /// The same as a future.
 fn wait_polled(token: &Token) {
-    // Not dropped by a model that failed: its lock is gone then.
+    // Not dropped by a failed model, whose lock is gone then.
     let node = ManuallyDrop::new(Box::pin(PolledNode::new(None)));
     Executor::new().block_on(|waker| {
         // SAFETY: pinned, and left below.
@@ -65,7 +65,7 @@ fn pass_under(token: &Token) {
     drop(entered);
 }
 
-/// Who waits for the token learns of it, whichever comes first.
+/// A thread that waits for the token learns of the cancel, whichever comes first.
 fn waiting() {
     let token: Token = TokenInner::new(None);
     let waiter = beside(&token, wait);
@@ -73,7 +73,7 @@ fn waiting() {
     waiter.join().expect("its asserts hold");
 }
 
-/// A future that waits for it is ready.
+/// A future that waits for the token is ready.
 fn polled() {
     let token: Token = TokenInner::new(None);
     let waiter = beside(&token, wait_polled);
@@ -81,7 +81,7 @@ fn polled() {
     waiter.join().expect("its asserts hold");
 }
 
-/// Who waits under it ends.
+/// A thread that waits under the token ends its wait.
 fn under() {
     let token: Token = TokenInner::new(None);
     let subject = beside(&token, wait_under);
@@ -89,8 +89,8 @@ fn under() {
     subject.join().expect("its asserts hold");
 }
 
-/// Two are under it, one of which leaves, perhaps as the first in the list: the other one ends all
-/// the same, and both are gone.
+/// Two are under the token, one of which leaves, perhaps as the first in the list: the other's wait
+/// ends all the same, and both are off the list.
 fn two_under() {
     let token: Token = TokenInner::new(None);
     let others = [beside(&token, pass_under), beside(&token, wait_under)];
@@ -98,7 +98,7 @@ fn two_under() {
     others.into_iter().for_each(|other| other.join().expect("its asserts hold"));
 }
 
-/// The last of two leaves after the first did, whose place it got.
+/// The second of two leaves after the first did, whose place in the list it got.
 fn two_leave() {
     let token: Token = TokenInner::new(None);
     let others = [beside(&token, pass_under), beside(&token, pass_under)];

@@ -1,21 +1,21 @@
-//! How long the oldest G of a queue has stood there, as an M saw it that may not take it yet.
+//! How long the oldest G of a queue has stood there, as seen by an M that may not take it yet.
 //!
-//! An M takes the head of another's queue only when the head has a certain age
-//! ([`may_take_head`](super::may_take_head)). The M cannot ask a G since when it is queued: it
+//! An M takes the head of another M's queue only when the head has a certain age
+//! ([`may_take_head`](super::may_take_head)). A G does not say since when it is queued, so the M
 //! compares two looks.
 
-/// The oldest G of a queue, as an M saw it that may not take it yet.
+/// The oldest G of a queue, as seen by an M that may not take it yet.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct HeadAge {
     head: u32,
-    /// When first; 0: not at all.
+    /// When the head was first seen, in ns; 0: not at all.
     since: u64,
-    /// Before this nothing is to be had there, so there is no need to look.
+    /// Time in ns before which the head may not be taken, so there is no need to look.
     not_before: u64,
 }
 
 impl HeadAge {
-    /// It is seen at `now`. True: for the first time.
+    /// Records that the head is seen at `now`. True: for the first time.
     pub(crate) fn observe(&mut self, head: u32, now: u64) -> bool {
         let new = self.head != head || self.since == 0;
         if new {
@@ -24,22 +24,22 @@ impl HeadAge {
         new
     }
 
-    /// When it was seen first.
+    /// Returns when the head was first seen.
     pub(crate) fn first_seen(&self) -> u64 {
         self.since
     }
 
-    /// It is too early to take it, and will be for so long at least.
+    /// Notes that the head may not be taken before `ns` have passed since it was first seen.
     pub(crate) fn hold_for(&mut self, ns: u64) {
         self.not_before = self.since + ns;
     }
 
-    /// Whether it is known to be too early.
+    /// True if the head is known to be too young.
     pub(crate) fn is_too_young(&self, now: u64) -> bool {
         now < self.not_before
     }
 
-    /// It is taken, so whatever is seen next is another one.
+    /// Forgets the head, which is taken: the next head is another G.
     pub(crate) fn clear(&mut self) {
         *self = HeadAge::default();
     }

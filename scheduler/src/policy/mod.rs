@@ -1,9 +1,17 @@
 //! What the scheduler decides, apart from how it is carried out.
 //!
-//! Pure functions over counts and times, with their constants and the measurement behind each. No
-//! atomics, no clocks: who asks brings a snapshot. When a P is taken from an M is in [`retake`],
-//! when what waits at the bottom of a queue goes first in [`oldest`]. Figures are from small models
-//! on a 2-core virtual machine unless said otherwise: starting points, to be measured again on the
+//! Pure functions over counts and times, with their constants. No atomics, no clocks: the caller
+//! passes a snapshot. The simulator compiles these files unchanged, so they use nothing of this
+//! crate.
+//!
+//! - [`retake`] decides when a P is revoked from an M, and how often sysmon looks.
+//! - [`oldest`] decides when the oldest G of a queue goes first.
+//! - [`timer_polling`] decides in which rounds an M reads the clock.
+//! - [`head_age`] remembers how old a queue's head is.
+//!
+//! A constant's doc is one line. Why it has that value, and what other values cost, is in
+//! `docs/scheduling.md`, "Measured constants". The figures there and here are from small models on
+//! a 2-core virtual machine unless said otherwise: starting points, to be measured again on the
 //! scheduler itself.
 
 pub(crate) mod head_age;
@@ -13,66 +21,57 @@ pub(crate) mod timer_polling;
 
 use std::time::Duration;
 
-/// Every so many rounds an M looks where it otherwise looks last: the global queue, its oldest
-/// unstarted G, all timers. Prime, so that it does not beat with a program's own rhythm; Go uses
-/// the same number.
+/// Rounds between two looks of an M at what it otherwise looks at last; see [`looks_everywhere`].
 pub(crate) const GLOBAL_INTERVAL: u32 = 61;
 
-/// Whether an M looks everywhere in this round. Also if it was `requested` to, by an end that sysmon
-/// has put to a round, since 61 of those take for ever; but only where it is the turn of new Gs
-/// anyhow. Where 200 goroutines that compute wanted to begin, each round was put an end to, and a
-/// migratory one that had slept for a millisecond waited for 190 ms in the queue of a P that went
-/// from hand to hand.
+/// True if an M looks everywhere in this round: in one of 61 rounds, or because sysmon `requested`
+/// it.
+///
+/// A preempt request of sysmon is such a request, because 61 rounds as long as that would take too
+/// long. It counts only in every second round, in which new Gs come before woken ones anyhow.
+/// Without that limit, where 200 goroutines that compute wanted to begin, sysmon ended each round
+/// and the next one took a new G. A migratory goroutine that had slept for a millisecond waited for
+/// 190 ms, in the queue of a P that was handed from M to M.
 pub(crate) fn looks_everywhere(tick: u32, requested: bool) -> bool {
     tick.is_multiple_of(GLOBAL_INTERVAL) || requested && tick.is_multiple_of(2)
 }
 
-/// A woken G goes next, and what it wakes after it: at most this often in a row while others wait.
+/// Woken Gs in a row that run next, each woken by the one before, while others wait.
 pub(crate) const MAX_NEXT_STREAK: u32 = 61;
 
-/// How long the head of a queue must have stood still before a thief takes it: what is about to be
-/// run by its own M, or to talk to its spawner, is left alone (a pair on one M: 56 ns a round trip;
-/// split: 455 ns spinning, 50 us asleep).
+/// Time in ns for which the head of a queue must have stood still before a thief takes it.
 pub(crate) const STEAL_AGE_NS: u64 = 10_000;
 
-/// The same for an M that owns more settled Gs than its share: long enough for the M with the
-/// fewest to come first, short enough when that one is busy.
+/// The same in ns for an M that owns more settled Gs than its share.
 pub(crate) const STEAL_AGE_OVERFULL_NS: u64 = 200_000;
 
-/// A head of the line that was passed over for so long gets the next P directly.
+/// Time in ns after which a head of the line that was passed over gets the next P directly.
 pub(crate) const PASSED_OVER_NS: u64 = 1_000_000;
 
-/// An M with ready work gives way to the line after so long (by time, never by rounds: by rounds
-/// left 14 % of the throughput). See [`TimeWithP`].
+/// Time in ns after which an M with ready work gives way to the line. See [`TimeWithP`].
 pub(crate) const GIVE_WAY_NS: u64 = 250_000;
 
-/// How long an idle M looks for work without giving its core away (a futex round trip between cores
-/// takes 57 us), and how long in all, offering the core between looks.
+/// Time in ns for which an idle M looks for work without giving its core away.
 pub(crate) const SPIN_NS: u64 = 2_000;
-/// See [`SPIN_NS`].
+/// Time in ns for which an idle M looks for work in all; after [`SPIN_NS`] it offers the core.
 pub(crate) const SEARCH_NS: u64 = 30_000;
 
-/// A helper of `blocking`, or a thread of the pool for goroutines that are threads, that had
-/// nothing to do for so long ends. A burst that comes back sooner finds its threads (making one
-/// takes about 30 us), and a crowd is gone within a second.
+/// Time after which an idle helper thread, of `blocking` or for thread-backed goroutines, ends.
 pub(crate) const HELPER_IDLE: Duration = Duration::from_millis(500);
 
-/// How many helpers a runtime may have, unless its builder says otherwise. They exist while so many
-/// calls block at the same time; a process is commonly allowed some thousands of threads, of which
-/// these are not to be the most.
+/// Number of helpers that a runtime may have, unless its builder says otherwise.
 pub(crate) const MAX_HELPERS: usize = 512;
 
-/// So many due timers an M fires before it runs what it has: a million that are due together hold
-/// no other goroutine up.
+/// Number of due timers that an M fires before it runs what it has.
 pub(crate) const FIRE_AT_ONCE: usize = 64;
 
-/// How an M with timers reads the clock: every so many rounds, as long as they take less than
-/// [`SHORT_ROUND_NS`] each. A reading takes 25 ns, a round of yields 30.
+/// Rounds between two readings of the clock by an M with timers; see [`clock_rounds`].
 pub(crate) const CLOCK_ROUNDS: u32 = 16;
-/// See [`CLOCK_ROUNDS`].
+/// Time in ns below which a round is short; see [`clock_rounds`].
 pub(crate) const SHORT_ROUND_NS: u64 = 1_000;
 
-/// After how many rounds an M with timers reads the clock again, when the last `rounds` took `ns`.
+/// Returns after how many rounds an M with timers reads the clock again, when the last `rounds`
+/// took `ns`.
 pub(crate) fn clock_rounds(rounds: u32, ns: u64) -> u32 {
     if ns < u64::from(rounds) * SHORT_ROUND_NS { CLOCK_ROUNDS } else { 1 }
 }
@@ -80,49 +79,47 @@ pub(crate) fn clock_rounds(rounds: u32, ns: u64) -> u32 {
 /// How long an M or a waiting thread may look before it sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SpinBudget {
-    /// Without giving the core away.
+    /// Time in ns without giving the core away.
     pub(crate) spin_ns: u64,
-    /// In all.
+    /// Time in ns in all.
     pub(crate) total_ns: u64,
 }
 
 impl SpinBudget {
-    /// It sleeps at once.
+    /// The M sleeps at once.
     pub(crate) const NONE: SpinBudget = SpinBudget { spin_ns: 0, total_ns: 0 };
 }
 
-/// After so many searches in a row that spinning did not end, an M searches without: it looks once,
-/// and sleeps. 100,000 goroutines that sleep took 0.83 s of processor time with 1, 0.85 with 2,
-/// 0.94 with 8, up to 1.2 with 32, up to 1.4 with 128; trees, callbacks and pairs were as fast with
-/// each. More than one or two, so that a short lull does not make a busy M's next partner pay for
-/// its sleep.
+/// Number of failed searches in a row after which an M looks once and sleeps, without spinning.
 pub(crate) const FAILED_SPINS: u32 = 8;
 
-/// Who was woken so soon after it fell asleep would have been better off spinning. As long as a
-/// search, and as long again for being woken.
+/// Time asleep in ns below which spinning would have been better than sleeping.
 pub(crate) const WOKEN_SOON_NS: u64 = 2 * SEARCH_NS;
 
-/// Whether an M spins before it sleeps: as long as that pays. What it finds by spinning comes from
-/// others, who would have had to wake it. Timers it would have found asleep, and several of them at
-/// a time: where 100,000 goroutines slept for up to a second, two Ms spent more than half of their
-/// time between two deadlines 10 us apart.
+/// Whether an M spins before it sleeps: as long as that pays.
+///
+/// What an M finds by spinning comes from other threads, which would have had to wake it. Timers do
+/// not count: asleep, the M would have found them too, and several at a time. Where 100,000
+/// goroutines slept for up to a second, two Ms spent more than half of their time spinning between
+/// two deadlines 10 us apart.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct AdaptiveSpin {
     failed: u32,
 }
 
 impl AdaptiveSpin {
-    /// What is left of the patience that the machine allows.
+    /// Returns the spin budget of this M, of the one that the machine allows.
     pub(crate) fn spin_budget(self, allowed: SpinBudget) -> SpinBudget {
         if self.failed < FAILED_SPINS { allowed } else { SpinBudget::NONE }
     }
 
-    /// A search that has looked more than once is over. `useful`: others brought it something.
+    /// Records the end of a search that has looked more than once. `useful`: it found something
+    /// that others published.
     pub(crate) fn searched(&mut self, useful: bool) {
         self.failed = if useful { 0 } else { self.failed.saturating_add(1) };
     }
 
-    /// It was woken after having slept for so long.
+    /// Records that the M was woken after it had slept for `ns`.
     pub(crate) fn woken_after(&mut self, ns: u64) {
         if ns < WOKEN_SOON_NS {
             self.failed = 0;
@@ -130,23 +127,25 @@ impl AdaptiveSpin {
     }
 }
 
-/// What the machine lets this process use.
+/// The CPUs that the machine lets this process use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cpus {
     pub(crate) count: usize,
     pub(crate) quota_limited: bool,
 }
 
-/// How many Ms may look for work at the same time. At least one: the wake-up protocol needs a
-/// looker to rely on.
+/// Returns how many Ms may search at the same time. At least one: the wake-up protocol needs a
+/// searcher to rely on.
 pub(crate) fn search_limit(procs: usize) -> usize {
     (procs / 2).max(1)
 }
 
-/// How long a looker spins. None where another thread needs the core: on one CPU, under a
-/// fractional quota, or when the threads in user code leave none over. The looker itself is not
-/// counted: with one CPU held back besides, two Ms on two CPUs would never spin for each other, and
-/// a hand-over between them would cost 57 us instead of half of one.
+/// Returns the spin budget of a searcher.
+///
+/// It is zero where another thread needs the core: on one CPU, under a fractional quota, or when
+/// the threads in user code leave no CPU over. The searcher itself is not counted. With one CPU
+/// held back for it, two Ms on two CPUs would never spin for each other. A hand-over between them
+/// would cost 57 us instead of half of one.
 pub(crate) fn spin_budget(cpus: Cpus, in_user_code: usize) -> SpinBudget {
     if cpus.count <= 1 || cpus.quota_limited || in_user_code >= cpus.count {
         return SpinBudget::NONE;
@@ -154,48 +153,58 @@ pub(crate) fn spin_budget(cpus: Cpus, in_user_code: usize) -> SpinBudget {
     SpinBudget { spin_ns: SPIN_NS, total_ns: SEARCH_NS }
 }
 
-/// Whether an M that owns `mine` started, unfinished settled Gs may start one more, when the home M
-/// with the fewest owns `least`: else an acceptor's children would all settle on its M.
+/// True if an M that owns `mine` started, unfinished settled Gs may start one more, when the
+/// resident M with the fewest owns `least`.
+///
+/// Without the limit, an acceptor's children would all settle on its M.
 pub(crate) fn may_start(mine: usize, least: usize) -> bool {
     mine <= least + least / 4 + START_SLACK
 }
 
-/// The constant part of [`may_start`]: below it nobody counts.
+/// Number of settled Gs up to which no M is above its share; the constant part of [`may_start`].
 pub(crate) const START_SLACK: usize = 8;
 
-/// The same for a G that no M has made, and that lies in the global queue: earlier than what its
-/// own Gs make it is left to who has less. So an M whose share is not yet there has room for the
-/// children of what it starts, which are about to talk to it: where 64 pairs begin, and the second
-/// M's thread comes 0.4 ms after the first one's, the first had started 51 of the parents by then,
-/// and its share kept it from starting their children.
+/// [`may_start`] for a G in the global queue, which no M has made.
+///
+/// The limit is lower than that for the M's own Gs: the M leaves such a G to an M with fewer Gs
+/// before it stops starting its own. So an M below its share has room for the children of the Gs
+/// that it starts, which are about to talk to it.
+///
+/// Without the lower limit, 64 pairs began while the second M's thread came 0.4 ms after the first
+/// one's. By then the first M had started 51 of the parents, and its share kept it from starting
+/// their children.
 pub(crate) fn may_start_global(mine: usize, least: usize) -> bool {
     mine <= least + least / 8 + START_SLACK / 2
 }
 
-/// Whether a thief may take the head that it saw first at `since`. `share`: by [`may_start`] it is
-/// this M's turn. `offered`: the M that has the queue leaves it to others, so there is nothing to
-/// wait for.
+/// True if a thief may take the head that it saw first at `since`.
+///
+/// `share`: by [`may_start`] it is this M's turn. `offered`: the M that has the queue leaves the
+/// head to others, so there is nothing to wait for.
 pub(crate) fn may_take_head(since: u64, now: u64, share: bool, offered: bool) -> bool {
     (share && offered)
         || now.saturating_sub(since) >= if share { STEAL_AGE_NS } else { STEAL_AGE_OVERFULL_NS }
 }
 
-/// Whether an M that is busy, and owns `mine` settled Gs, takes one that another M offers: if no
-/// home M has fewer, since those that have nothing to do come anyway. Without the slack of
-/// [`may_start`], or the first one to come by would have all of it.
+/// True if a busy M that owns `mine` settled Gs takes a G that another M offers.
+///
+/// It does so only if no resident M has fewer, because Ms that have nothing to do come anyway.
+/// There is no slack as in [`may_start`], or the first M to look would take all of them.
 pub(crate) fn may_take_offered(mine: usize, least: usize) -> bool {
     mine <= least
 }
 
-/// Whether the head of the line, there since `since`, gets the next P directly.
+/// True if the head of the line, there since `since`, gets the next P directly.
 pub(crate) fn passed_over(since: u64, now: u64) -> bool {
     now.saturating_sub(since) >= PASSED_OVER_NS
 }
 
-/// How long an M has had its P while others stand in the line. The clock is read in each round;
-/// while [`GLOBAL_INTERVAL`] such rounds would pass within [`GIVE_WAY_NS`], after twice as many as the
-/// last time, up to that number. 61 rounds of goroutines that compute for 3 ms made the line wait
-/// for 370 ms, and 61 after one short round, where short and long ones alternate, for 96.
+/// How long an M has had its P while others stand in the line.
+///
+/// The M reads the clock in each round. While [`GLOBAL_INTERVAL`] such rounds would pass within
+/// [`GIVE_WAY_NS`], it doubles the number of rounds to the next reading, up to that number. A fixed
+/// 61 rounds of goroutines that compute for 3 ms made the line wait for 370 ms. 61 rounds after one
+/// short round, where short and long rounds alternate, made it wait for 96 ms.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TimeWithP {
     since: u64,
@@ -205,12 +214,12 @@ pub(crate) struct TimeWithP {
 }
 
 impl TimeWithP {
-    /// Whether the clock is to be read in round `tick`.
+    /// True if the clock is to be read in round `tick`.
     pub(crate) fn wants_clock(turn: Option<TimeWithP>, tick: u32) -> bool {
         turn.is_none_or(|turn| tick.wrapping_sub(turn.tick) >= turn.rounds)
     }
 
-    /// What is known after a reading in round `tick`. The first one begins the turn.
+    /// Returns what is known after a reading in round `tick`. The first reading begins the turn.
     pub(crate) fn after(turn: Option<TimeWithP>, tick: u32, now: u64) -> TimeWithP {
         let Some(turn) = turn else { return TimeWithP { since: now, read: now, tick, rounds: 1 } };
         let (passed, ns) = (u64::from(tick.wrapping_sub(turn.tick)), now.saturating_sub(turn.read));
@@ -223,18 +232,17 @@ impl TimeWithP {
         }
     }
 
-    /// Whether it is the turn of the line.
+    /// True if it is the line's turn.
     pub(crate) fn is_over(&self) -> bool {
         self.read.saturating_sub(self.since) >= GIVE_WAY_NS
     }
 }
 
-/// How long an M that is not needed waits for somebody to need it: a thread that is made anew for
-/// each burst of blocking calls costs 50 us, one that is kept its stack.
+/// Time for which an M that nobody needs stays before its thread ends.
 pub(crate) const LINGER: Duration = Duration::from_millis(200);
 
-/// Whether a runtime with `ms` Ms has more than it keeps when there is nothing to do: one for each
-/// P, and one that helps when one of those is blocked.
+/// True if a runtime with `ms` Ms has more than it keeps when there is nothing to do: one for each
+/// P, and one to replace a blocked M.
 pub(crate) fn is_surplus(ms: usize, procs: usize) -> bool {
     ms > procs + 1
 }
@@ -263,27 +271,27 @@ mod tests {
     #[test]
     fn who_spins_in_vain_ceases_until_it_would_have_paid() {
         let allowed = spin_budget(TWO, 0);
-        let mut thrift = AdaptiveSpin::default();
+        let mut spin = AdaptiveSpin::default();
         for _ in 1..FAILED_SPINS {
-            thrift.searched(false);
+            spin.searched(false);
         }
-        assert_eq!(thrift.spin_budget(allowed), allowed);
-        thrift.searched(false);
-        assert_eq!(thrift.spin_budget(allowed), SpinBudget::NONE);
-        thrift.woken_after(WOKEN_SOON_NS);
-        assert_eq!(thrift.spin_budget(allowed), SpinBudget::NONE);
-        thrift.woken_after(WOKEN_SOON_NS - 1);
-        assert_eq!(thrift.spin_budget(allowed), allowed);
-        (0..FAILED_SPINS).for_each(|_| thrift.searched(false));
-        thrift.searched(true);
-        assert_eq!(thrift.spin_budget(allowed), allowed);
+        assert_eq!(spin.spin_budget(allowed), allowed);
+        spin.searched(false);
+        assert_eq!(spin.spin_budget(allowed), SpinBudget::NONE);
+        spin.woken_after(WOKEN_SOON_NS);
+        assert_eq!(spin.spin_budget(allowed), SpinBudget::NONE);
+        spin.woken_after(WOKEN_SOON_NS - 1);
+        assert_eq!(spin.spin_budget(allowed), allowed);
+        (0..FAILED_SPINS).for_each(|_| spin.searched(false));
+        spin.searched(true);
+        assert_eq!(spin.spin_budget(allowed), allowed);
     }
 
     #[test]
     fn two_thousand_children_spread_over_two_ms() {
         let mut settled = [0_usize; 2];
         for _ in 0..2000 {
-            // The greedy M takes each one it is allowed to.
+            // The greedy M takes each G that it may.
             let m = usize::from(!may_start(settled[0], settled[1]));
             settled[m] += 1;
         }
@@ -324,7 +332,8 @@ mod tests {
         assert_eq!(clock_rounds(u32::MAX, u64::MAX), 1);
     }
 
-    /// When a turn ends, and after how many readings, if the rounds take so long in turn.
+    /// Returns when a turn ends, and after how many readings, if the rounds take `rounds_ns` in
+    /// turn.
     fn turn_over(rounds_ns: &[u64]) -> (u64, u32) {
         let (mut turn, mut readings, mut tick, mut now) = (None, 0, u32::MAX - 3, 0);
         for round_ns in rounds_ns.iter().cycle() {

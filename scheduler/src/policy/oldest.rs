@@ -1,30 +1,29 @@
-//! When the oldest G that has not started goes before newer ones.
+//! When the oldest unstarted G goes before newer ones.
 //!
-//! A P starts its newest first: a tree of spawns is then run depth first, on one stack for each
-//! level. So what lies at the bottom waits for as long as newer ones come. Some of it goes first
-//! now and then; but only what has waited for a while, since in a tree that is the other half of
-//! all there is to do, and an M that begins it leaves its path unfinished. Where one in 61 rounds
-//! began with the oldest, however young, hundreds of goroutines of a tree of depth 16 waited at a
-//! time.
+//! A P starts its newest G first: a tree of spawns then runs depth first, with one stack for each
+//! level. So the Gs at the bottom of the queue wait as long as newer ones come. Now and then some
+//! of them go first, but only those that have waited for a while. In a tree the oldest G is the
+//! other half of all there is to do, and an M that begins it leaves its path unfinished. Where one
+//! in 61 rounds began with the oldest G, however young, hundreds of goroutines of a tree of depth
+//! 16 waited at a time.
 //!
-//! Nobody notes when a G was queued. What is noted is how many there were at some moment: once that
-//! is long enough ago, so many of the oldest have waited for as long, or fewer, if the newest of
-//! them were started meanwhile.
+//! No G notes when it was queued. Noted is how many Gs there were at some moment. Once that moment
+//! is long enough ago, that many of the oldest Gs have waited for as long; or fewer, if the newest
+//! of them were started meanwhile.
 
-/// How long. As long as a goroutine that computes may take at a time
-/// ([`SLICE_NS`](super::retake::SLICE_NS)): who waits behind one of those waits for as long.
+/// Time in ns after which the oldest unstarted G goes before newer ones.
 pub(crate) const OLDEST_WAITS_NS: u64 = 10_000_000;
 
-/// What is known of the Gs in a P's queue.
+/// What is known of the ages of the Gs in a P's queue.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Oldest {
     since: u64,
-    /// How many of those that were there then may still be.
+    /// How many of the Gs that were there at `since` may still be there.
     left: usize,
 }
 
 impl Oldest {
-    /// A look at the queue, which holds `queued`. Whether the oldest goes first.
+    /// Records a look at the queue, which holds `queued` Gs. True if the oldest goes first.
     pub(crate) fn is_due(&mut self, queued: usize, now: u64) -> bool {
         self.left = self.left.min(queued);
         if self.left == 0 {
@@ -34,7 +33,7 @@ impl Oldest {
         now.saturating_sub(self.since) >= OLDEST_WAITS_NS
     }
 
-    /// It was taken.
+    /// Records that the oldest was taken.
     pub(crate) fn went_first(&mut self) {
         self.left = self.left.saturating_sub(1);
     }
@@ -66,7 +65,7 @@ mod tests {
         assert!(oldest.is_due(1, 2 * OLDEST_WAITS_NS));
     }
 
-    /// However many come, and whoever starts the newest meanwhile: who is the oldest of `n` goes
+    /// However many Gs come, and whichever M starts the newest meanwhile: the oldest of `n` Gs goes
     /// first within `n` looks and twice the time.
     #[test]
     fn a_flood_of_newer_ones_keeps_nobody_for_good() {

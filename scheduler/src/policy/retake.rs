@@ -1,86 +1,50 @@
-//! When sysmon takes a P from an M, and how often it looks.
+//! When sysmon revokes a P from an M, and how often it looks.
 //!
-//! Everything here is a function of what two looks saw; who looks, and what is done about the
-//! verdict, is `sysmon`'s. Each constant was varied on the scheduler itself, 2 Ps on 2 CPUs, the
-//! others as they are; what came of it stands beside it, and all of it in `docs/scheduling.md`.
+//! Everything here is a function of what two looks saw. `proc::sysmon` looks, and carries the
+//! verdict out. Each constant was varied on the scheduler itself, 2 Ps on 2 CPUs, the others as
+//! they are; the results are in `docs/scheduling.md`, "Measured constants" and section 12.
 
-/// How long a goroutine may compute before its P is taken for whoever waits: Go's number. With 5
-/// ms, goroutines that compute for 6 ms at a time lost 145 Ps a second and a tenth of their
-/// throughput, with 10 ms none; with 20 ms, two hogs left gaps of up to 36 ms in a 1 ms ticker,
-/// with 10 ms of 14.
+/// Time in ns for which a goroutine may compute before its P is revoked for others that wait.
 pub(crate) const SLICE_NS: u64 = 10_000_000;
 
-/// Two looks at a thread's CPU clock are compared if they are at least so far apart: below, a
-/// thread that has just been woken may not have been charged for anything yet. 30 us gain nothing,
-/// since looks are 100 us apart at best; with 300 us, 64 calls that block for 20 ms took 38 ms
-/// instead of 32, with 1 ms 63.
+/// Time in ns that two readings of a thread's CPU clock must be apart to be compared.
 pub(crate) const BLOCKED_NS: u64 = 100_000;
 
-/// So many times `procs`, or as many times the cores if those are fewer, Ms may compute without a P
-/// before new goroutines are let in one at a time only. Each of them is a thread that wants a core,
-/// so the cores count: with 8 Ps on 2 of them, 32 such threads and the 8 with a P had each other
-/// wait for 60 ms. Beside 200 hogs, a ticker had gaps of up to 22 ms with 1, 36 ms with 4, 39 ms
-/// with 8, 64 ms with 16, which is more than is promised; with 1, a third fewer of the hogs had
-/// begun after 3 s.
+/// Number of Ms, per P or per core, that may compute without a P; see [`is_overloaded`].
 pub(crate) const COMPUTING_PER_PROC: usize = 4;
 
-/// The longest time between two admissions of a goroutine that turn out to be hogs; the first is
-/// twice the slice. With 20 ms each time, 200 hogs had 79 threads after 3 s and left gaps of 100
-/// ms; with 100 ms 38 and 45 ms, with 300 ms 23 and 28 ms, with a second 18 and as much. Longer
-/// ones gain nothing, and keep what is no hog waiting.
+/// Longest time in ns between two admissions of goroutines that turn out to be hogs.
 pub(crate) const LONGEST_ADMISSION_NS: u64 = 1_000_000_000;
 
-/// How often sysmon looks while something waits behind user code. A look costs some microseconds,
-/// most of them the timer's interrupt and the switch, so this is well below a percent of a core. 16
-/// goroutines that block for 5 ms again and again made 2,700 calls a second; with 2 ms 2,300, with
-/// 4 ms 1,400; with 0.25 ms a tenth more, for as much more of the overseer's time.
+/// Shortest time in ns between two looks of sysmon while something waits behind user code.
 pub(crate) const TICK_NS: u64 = 1_000_000;
 
-/// While nothing has to be done about what waits, the time between looks doubles up to this. The
-/// worst case of a goroutine that blocks just after a look is this and a tick: it is most of the
-/// gap that blocking Gs leave in a ticker. While 1,000 goroutines yield, sysmon takes 14 ms of
-/// processor time a second with 1 ms, 6 with 2, 2.5 with 4, 1.9 with 8: from here on it is cheap.
+/// Longest time in ns between two looks of sysmon; reached by doubling.
 pub(crate) const LONGEST_TICK_NS: u64 = 4_000_000;
 
-/// After a blocked M lost its P, the goroutine that its P runs next is probably of the same kind:
-/// for so long sysmon looks more often. Without, 64 calls that block for 20 ms took 104 ms; with
-/// anything from 1 to 20 ms, 32.
+/// Time in ns for which sysmon looks more often after a blocked M lost its P.
 pub(crate) const BURST_NS: u64 = 5_000_000;
-/// How often it does. With 0.2 ms, those 64 calls took 38 ms, with 0.5 ms 64, with 50 us 31.
+/// Time in ns between two looks during [`BURST_NS`].
 pub(crate) const BURST_TICK_NS: u64 = 100_000;
 
-/// Work for any M that lies beside an idle P for so long, seen by two looks so far apart, has an M
-/// woken for it. Only what came due together with a goroutine that then computes lies so; see
-/// `proc::find`. Long enough for an M to run 50 sleepers of 4 us, each of whom a woken M would have
-/// come too late for.
+/// Time in ns for which free work may lie beside an idle P before sysmon wakes an M for it.
 pub(crate) const LEFT_NS: u64 = 200_000;
 
-/// So many looks in a row must see nothing that waits before sysmon sleeps: two goroutines that
-/// wake each other leave work behind in one look and none in the next, and a sleep that ends at
-/// once costs more than a look. While 1,000 goroutines yield, 1 look costs 6.1 ms of processor time
-/// a second, 2 cost 4.1, 3 cost 2.7, 6 as much.
+/// Number of looks in a row that must see nothing that waits before sysmon sleeps.
 pub(crate) const QUIET_LOOKS: u32 = 3;
 
-/// From when on a goroutine that keeps siblings waiting is reported, and from when on the report
-/// says that a lock may be the reason. For people: ten slices, which no goroutine that suspends now
-/// and then comes to; and a second, which few calls block for. A report takes sysmon 15 us, for the
-/// thread that tells it, and a walk over all records: 25 to 30 us with 10,000 goroutines, 2 ms with
-/// a million. So what suspends each 100 ms, and is reported each time, costs 0.03 % of a core, or 2
-/// % beside a million.
+/// Time in ns after which a goroutine that keeps siblings waiting is reported.
 pub(crate) const REPORT_NS: u64 = 100_000_000;
-/// See [`REPORT_NS`].
+/// Time in ns after which that report says that a lock may be the reason.
 pub(crate) const REPORT_LOCK_NS: u64 = 1_000_000_000;
 
-/// How long after sysmon's thread could not be made the next try is. One that fails for want of
-/// memory takes 0.5 us, since that is tried out first, and one that fails last about as much as one
-/// that succeeds, 12 to 18 us: so it costs 0.02 % of a core at most, where a try at each tick could
-/// cost 2 %.
+/// Time in ns after which a failed attempt to make sysmon's thread is repeated.
 pub(crate) const RETRY_NS: u64 = 100_000_000;
 
 /// What is known of an M that keeps its P while others wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stay {
-    /// How long it has been seen in the same round.
+    /// How long the M has been seen in the same round, in ns.
     pub(crate) stuck_ns: u64,
     /// What its thread's CPU clock did meanwhile, if that is known.
     pub(crate) cpu: Cpu,
@@ -89,26 +53,26 @@ pub(crate) struct Stay {
 /// What a thread's CPU clock did between two looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cpu {
-    /// There are no two looks far enough apart.
+    /// No two readings are far enough apart.
     Unknown,
-    /// It went on, or would if it had a core.
+    /// The clock went on, or would if the thread had a core.
     Runs,
-    /// It stood still, and the thread is not ready to run.
+    /// The clock stood still, and the thread is not ready to run.
     Stands,
 }
 
-/// What an M is doing.
+/// What an M is doing, as far as sysmon must know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is within its rights.
+    /// Within its slice: leave it alone.
     Leave,
-    /// Its thread is blocked: what it holds is of no use to it.
+    /// Its thread is blocked, so the P is of no use to it.
     Blocked,
-    /// It computes, longer than its slice.
+    /// It computes for longer than its slice.
     Computing,
 }
 
-/// What is to be done about an M whose P others want.
+/// Returns what to do about an M whose P others want.
 pub(crate) fn judge(stay: Stay) -> Verdict {
     match stay.cpu {
         Cpu::Stands => Verdict::Blocked,
@@ -117,33 +81,40 @@ pub(crate) fn judge(stay: Stay) -> Verdict {
     }
 }
 
-/// Whether a goroutine whose slice has lasted so long is asked to suspend at its next chance: a
-/// tick before its P is taken, so that one that has chances keeps it. Asked when it was taken, 8
-/// goroutines whose operations never wait lost 160 Ps a second on 2 Ps, and now lose 4 to 11.
+/// True if a goroutine whose slice has lasted for `slice_ns` is asked to suspend at its next
+/// chance.
+///
+/// That is a tick before its P is revoked, so a goroutine that has such chances keeps its P. When
+/// the request came only with the revocation, 8 goroutines whose operations never wait lost 160 Ps
+/// a second on 2 Ps; now they lose 4 to 11.
 pub(crate) fn slice_ends(slice_ns: u64) -> bool {
     slice_ns >= SLICE_NS - TICK_NS
 }
 
-/// Whether so many Ms compute without a P that new goroutines are admitted one at a time.
+/// True if new goroutines are admitted one at a time, because so many Ms compute without a P.
+///
+/// The limit is [`COMPUTING_PER_PROC`] per P, or per core if those are fewer.
 pub(crate) fn is_overloaded(computing: usize, procs: usize, cpus: usize) -> bool {
     computing >= COMPUTING_PER_PROC * procs.min(cpus)
 }
 
-/// How long the goroutine that was admitted last may run before the next one is, when `hogs` of
-/// those admitted before have turned out to compute for longer than a slice.
+/// Returns how long the last admitted goroutine may run before the next one is admitted, in ns.
+///
+/// `hogs` of those admitted before have turned out to compute for longer than a slice. The first
+/// time is twice the slice.
 pub(crate) fn admission_ns(hogs: u32) -> u64 {
     SLICE_NS.saturating_mul(2_u64.saturating_pow(hogs.saturating_add(1))).min(LONGEST_ADMISSION_NS)
 }
 
-/// What a look found.
+/// What a look of sysmon found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Looked {
     /// Something waits behind user code.
     pub(crate) waits: bool,
-    /// A P was taken from a blocked M.
+    /// A P was revoked from a blocked M.
     pub(crate) blocked: bool,
-    /// Something was done or is about to be: a P was taken, or an M is in the same round as a look
-    /// before.
+    /// Something was done or is about to be: a P was revoked, or an M is in the same round as at an
+    /// earlier look.
     pub(crate) busy: bool,
 }
 
@@ -156,12 +127,12 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// As after a sleep.
+    /// Returns the pace after a sleep.
     pub(crate) fn new() -> Self {
         Self { tick_ns: TICK_NS, burst_until: 0, quiet: 0 }
     }
 
-    /// How long until the next look; none if sysmon may sleep until it is woken.
+    /// Returns the time in ns until the next look; `None` if sysmon may sleep until it is woken.
     pub(crate) fn next(&mut self, looked: Looked, now: u64) -> Option<u64> {
         self.quiet = if looked.waits { 0 } else { self.quiet + 1 };
         if self.quiet >= QUIET_LOOKS {

@@ -1,7 +1,7 @@
 //! In which rounds an M reads the clock for the timers of its P.
 //!
-//! Reading the clock costs as much as a short round. So after short rounds the M skips some
-//! ([`clock_rounds`](super::clock_rounds)).
+//! A reading of the clock costs as much as a short round. So after short rounds the M skips some
+//! readings ([`clock_rounds`](super::clock_rounds)).
 
 /// When an M reads the clock for timers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -12,19 +12,19 @@ pub(crate) struct TimerPolling {
 }
 
 impl TimerPolling {
-    /// In this round it is read, says who asks before reading it.
+    /// True if the caller is to read the clock in this round.
     #[inline]
     pub(crate) fn is_due(&self, round: u32) -> bool {
         round.wrapping_sub(self.round) >= self.wait
     }
 
-    /// How many rounds come after `round` before the one in which it is read.
+    /// Returns how many rounds come after `round` before the next reading.
     #[inline]
     pub(crate) fn rounds_left(&self, round: u32) -> u32 {
         self.wait.saturating_sub(1).saturating_sub(round.wrapping_sub(self.round))
     }
 
-    /// It was read in this round and says `now`.
+    /// Records that the clock was read in this round and says `now`.
     pub(crate) fn record_reading(&mut self, round: u32, now: u64) {
         let rounds = round.wrapping_sub(self.round);
         *self = Self {

@@ -42,7 +42,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use gosched_runtime_sys::clock::monotonic_ns;
 use gosched_runtime_sys::thread::spawn_thread;
 
-use crate::ds::sysmon_note::Told;
+use crate::ds::sysmon_note::WakeOutcome;
 use crate::gmp::sched::Sched;
 use crate::policy;
 use crate::proc::start_m::keep_handle;
@@ -51,7 +51,7 @@ use crate::proc::start_m::keep_handle;
 /// that waits for user code to end.
 #[inline]
 pub(crate) fn wake_sysmon(sched: &Sched) {
-    if sched.sysmon_note.wake() == Told::StartThread {
+    if sched.sysmon_note.wake() == WakeOutcome::StartThread {
         start_sysmon(sched);
     }
 }
@@ -60,7 +60,7 @@ pub(crate) fn wake_sysmon(sched: &Sched) {
 #[inline]
 pub(crate) fn wake_sysmon_for_deadline(sched: &Sched, first: u64) {
     if first < sched.timekeeper.until()
-        && sched.sysmon_note.wake_for_deadline(first) == Told::StartThread
+        && sched.sysmon_note.wake_for_deadline(first) == WakeOutcome::StartThread
     {
         start_sysmon(sched);
     }

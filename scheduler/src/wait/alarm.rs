@@ -1,17 +1,18 @@
-//! Waking futures when it is time.
+//! Calling the wakers of futures when their deadline comes.
 //!
-//! A goroutine that waits until a moment is woken by an M. A future is polled by somebody's
-//! executor, and all that there is to wake is its waker: that executor's code, which may panic,
-//! take a lock or wait, and so must run on no M. One thread of the process calls wakers when their
-//! time has come, and does nothing else. It is made when the first one is needed, and sleeps
-//! without a timeout when there is none.
+//! An M wakes a goroutine that waits until a deadline. A future is polled by somebody's executor,
+//! and to wake it is to call its waker. That is the executor's code: it may panic, take a lock or
+//! wait, so it must run on no M. One thread of the process calls wakers when their time has come,
+//! and does nothing else. It is made when the first one is needed, and sleeps without a timeout
+//! when there is none.
 //!
-//! The thread sleeps until the first of the heap, as it last saw it. Whoever puts in what is due
-//! before all others wakes it, after that; the note keeps a wake-up that comes while the thread
-//! still looks. Taking out wakes nobody: the thread wakes up once for nothing.
+//! The thread sleeps until the first deadline of the heap, as it last saw it. A caller that puts in
+//! an earlier deadline than all others wakes the thread after that. The note keeps a wake-up that
+//! comes while the thread still looks. A removal wakes nobody: the thread then wakes up once for
+//! nothing.
 //!
-//! Rejected: a goroutine for each future that waits. It would need a runtime, which somebody's
-//! executor is not in.
+//! Rejected: a goroutine for each future that waits. It would need a runtime, and somebody's
+//! executor is in none.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
@@ -28,16 +29,17 @@ use gosched_runtime_sys::thread::spawn_thread;
 use crate::ds::heap::TimerId;
 use crate::ds::timers::{NEVER, Timers};
 
+/// The wakers by deadline, and the thread that calls them.
 pub(crate) struct WakerTimers {
     timers: Timers<Waker>,
     note: Note,
-    /// Its thread is there, or being made.
+    /// The thread is there, or being made.
     runs: AtomicBool,
 }
 
-fn clock() -> &'static WakerTimers {
-    static CLOCK: OnceLock<WakerTimers> = OnceLock::new();
-    CLOCK.get_or_init(WakerTimers::new)
+fn waker_timers() -> &'static WakerTimers {
+    static WAKER_TIMERS: OnceLock<WakerTimers> = OnceLock::new();
+    WAKER_TIMERS.get_or_init(WakerTimers::new)
 }
 
 /// A waker that is called at a certain time, unless this is dropped before.
@@ -45,25 +47,27 @@ fn clock() -> &'static WakerTimers {
 pub(crate) struct Alarm(Option<TimerId>);
 
 impl Alarm {
-    /// Has `waker` called at `at`. Where there is no memory or no thread for it, at once: its
-    /// future is then polled again and again, which is dear, and right.
+    /// Has `waker` called at `at`.
+    ///
+    /// If there is no memory or no thread for that, the waker is called at once: its future is then
+    /// polled again and again, which is dear, and right.
     pub(crate) fn set(at: Instant, waker: Waker) -> Self {
-        let (clock, at) = (clock(), to_ns(at));
-        let Some(ticket) = clock.add(at, waker.clone()) else {
+        let (timers, at) = (waker_timers(), to_ns(at));
+        let Some(timer) = timers.add(at, waker.clone()) else {
             waker.wake();
             return Self(None);
         };
-        if !clock.runs.swap(true, Relaxed) {
-            clock.start();
+        if !timers.runs.swap(true, Relaxed) {
+            timers.start();
         }
-        Self(Some(ticket))
+        Self(Some(timer))
     }
 }
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        if let Some(ticket) = self.0.take() {
-            let _was_called = !clock().timers.remove(ticket);
+        if let Some(timer) = self.0.take() {
+            let _was_called = !waker_timers().timers.remove(timer);
         }
     }
 }
@@ -73,24 +77,24 @@ impl WakerTimers {
         Self { timers: Timers::new(), note: Note::new(), runs: AtomicBool::new(false) }
     }
 
-    /// Has `waker` called at `at`, by the thread. None if there is no memory for it.
+    /// Has the thread call `waker` at `at`. Returns `None` if there is no memory for it.
     pub(crate) fn add(&self, at: u64, waker: Waker) -> Option<TimerId> {
         if mutated("alarm.wakes_first") {
             self.note.wake();
             return self.timers.add(at, waker);
         }
-        let ticket = self.timers.add(at, waker)?;
+        let timer = self.timers.add(at, waker)?;
         if self.timers.first() >= at {
             self.note.wake();
         }
-        Some(ticket)
+        Some(timer)
     }
 
     fn start(&'static self) {
         let made = spawn_thread("gosched-clock".to_owned(), move || self.run());
         if made.is_err() {
             self.runs.store(false, Relaxed);
-            // Others may have relied on it meanwhile.
+            // Others may have relied on the thread meanwhile.
             self.call_due(NEVER);
         }
     }
@@ -102,13 +106,13 @@ impl WakerTimers {
         }
     }
 
-    /// Sleeps until the next one is due, or somebody puts one in before it.
+    /// Sleeps until the next deadline, or until an earlier one is put in.
     pub(crate) fn sleep(&self) {
         match to_instant(self.timers.first()) {
             Some(first) => {
                 let _either = self.note.sleep_until(first);
             }
-            // None, or later than the clock can say.
+            // No deadline, or one later than the clock can say.
             None => self.note.sleep(),
         }
     }
@@ -116,8 +120,8 @@ impl WakerTimers {
     /// Calls the wakers that are due, without the lock.
     pub(crate) fn call_due(&self, now: u64) {
         while let Some(waker) = self.timers.pop_due(now, |waker| waker) {
-            // The panic has been reported where it arose. It is that executor's, and the others'
-            // wakers are still to be called.
+            // The panic has been reported where it arose, in that executor's code. The wakers of
+            // others are still to be called.
             let _called = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
     }
@@ -168,7 +172,7 @@ mod tests {
         let again = Alarm::set(Instant::now(), calls.clone().into());
         until_called(&calls, 2);
         drop(again);
-        // The one that was called may be about to go.
+        // The waker that was called may not be dropped yet.
         while Arc::strong_count(&calls) > 1 {
             thread::yield_now();
         }

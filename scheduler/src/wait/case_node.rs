@@ -2,15 +2,15 @@
 //!
 //! # Safety
 //!
-//! Nodes and race lie in the frame of the select. The select leaves that frame after it took the
-//! lock of every list and found its node off it.
+//! The nodes and the race lie in the frame of the select. The select leaves that frame only after
+//! it took the lock of every list and found its node off that list.
 
 #![expect(unsafe_code, reason = "links nodes of its caller's frame")]
 
 use gosched_runtime_sys::sync::primitive::Ordering;
 
 use super::race::Race;
-use super::waiter::{End, Unpark, WaitList, Waiter, Whom};
+use super::waiter::{End, Unpark, WaitList, Waiter, WaiterKind};
 
 /// The node of one case. It may wait again after it has left.
 pub(crate) struct CaseNode<T, K>(Waiter<T, K>);
@@ -20,17 +20,18 @@ impl<T, K: Unpark> CaseNode<T, K> {
         Self(Waiter::new(slot))
     }
 
-    /// The slot's content, by the owner: while nobody can reach the node, or once it was served.
+    /// Replaces the slot's content, by the owner: while nobody can reach the node, or once it was
+    /// served.
     pub(crate) fn replace(&self, content: Option<T>) -> Option<T> {
         self.0.slot.replace(content)
     }
 
-    /// Begins to wait as the `case`th of the race.
+    /// Begins to wait as the `case`th case of the race.
     ///
     /// # Safety
     ///
-    /// The node is on no list, and the caller has the lock of this one. Node and race stay in place
-    /// until [`leave`](Self::leave) was called, or [`is_served`](Self::is_served) said so.
+    /// The node is on no list, and the caller has the lock of `list`. Node and race stay in place
+    /// until [`leave`](Self::leave) was called, or [`is_served`](Self::is_served) returned true.
     pub(crate) unsafe fn wait(
         &self,
         list: &mut WaitList<T, K>,
@@ -41,15 +42,15 @@ impl<T, K: Unpark> CaseNode<T, K> {
         self.0.done.store(0, Ordering::Relaxed);
         self.0.ticket.set(Some(race.ticket(case)));
         // SAFETY: this function's contract.
-        unsafe { list.push(&self.0, Whom::Parked(target), End::Back) };
+        unsafe { list.push(&self.0, WaiterKind::Parked(target), End::Back) };
     }
 
-    /// Whether a waker won the race for it and is through with it.
+    /// True if a waker won the race for this case and has finished with the node.
     pub(crate) fn is_served(&self) -> bool {
         self.0.is_done()
     }
 
-    /// Takes the node off the list, if a waker has not done so.
+    /// Takes the node off the list, if no waker has done so.
     ///
     /// # Safety
     ///

@@ -1,12 +1,13 @@
 //! Waiting: the one wait queue under channels, locks, joins, timers and futures.
 //!
-//! [`waiter`] has the queue and its node, and the seven invariants that make a hand-over safe; begin
-//! there. The other files are the owner's side of a node: [`parked`] for a goroutine or thread that
-//! parks, [`polled`] for a future, [`race`] for a select that waits in several queues at once.
-//! [`alarm`] wakes the futures that have a deadline.
+//! [`waiter`] has the queue and its node, and the seven invariants that make a hand-over safe;
+//! begin there. The other files are the owner's side of a node: [`parked`] for a goroutine or
+//! thread that parks, [`polled`] for a future, [`case_node`] and [`race`] for a select that waits
+//! in several queues at once. [`park`] says what parking needs of the waiter, and [`wake`] wakes a
+//! whole queue. [`alarm`] wakes the futures that have a deadline.
 //!
-//! Code may enter when every primitive that waits needs it. What one primitive waits for is its own
-//! affair, and how a goroutine gives up its M is [`proc::park`](crate::proc::park)'s.
+//! Code may enter when every primitive that waits needs it. Each primitive says itself what it
+//! waits for, and [`proc::park`](crate::proc::park) how a goroutine gives up its M.
 
 pub(crate) mod alarm;
 pub(crate) mod case_node;

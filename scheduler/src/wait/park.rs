@@ -1,14 +1,14 @@
-//! What a wait needs of the party that waits: to be suspended until it is notified, cancelled, or
-//! out of time.
+//! What a wait needs of the waiter: it can be suspended until it is notified, cancelled, or out of
+//! time.
 //!
-//! Goroutines and threads implement it with [`Parking`]. The loom models and the unit tests bring
+//! Goroutines and threads implement it with [`Parking`]. The loom models and the unit tests have
 //! implementations of their own, and so run the real queues.
 //!
 //! # Safety
 //!
 //! [`Park`] is an unsafe trait: the frame that calls `park_until` has a linked node in it.
 
-#![expect(unsafe_code, reason = "`Parks` is an unsafe trait")]
+#![expect(unsafe_code, reason = "`Park` is an unsafe trait")]
 
 use std::time::Instant;
 
@@ -17,17 +17,17 @@ use crate::gmp::wait_reason::WaitReason;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
 
-/// The waiting side: one wait of whoever calls.
+/// The waiting side: one wait of the caller.
 ///
 /// # Safety
 ///
 /// `park_until` does not unwind: the caller's frame is linked while it runs.
 pub(crate) unsafe trait Park {
-    /// What wakes it.
+    /// What a waker needs to wake this waiter.
     type Target: Unpark;
 
-    /// Begins a wait of the caller if that takes neither an allocation nor a lock, so that it can
-    /// be done under the lock of what is waited for.
+    /// Begins a wait of the caller, if that takes neither an allocation nor a lock; so it can be
+    /// called under the lock of what is waited for.
     fn begin_at_once() -> Option<Self>
     where
         Self: Sized,
@@ -35,25 +35,25 @@ pub(crate) unsafe trait Park {
         None
     }
 
-    /// Begins the same wait again: what notified it so far is forgotten.
+    /// Begins the same wait again: forgets what notified it so far.
     fn renew(&self);
 
-    /// Says what for, to who looks from outside.
+    /// Stores what the wait is for, for dumps and other observers.
     fn set_wait_reason(&self, _why: WaitReason) {}
 
-    /// Who has to be woken.
+    /// Returns the target that a waker must wake.
     fn target(&self) -> Self::Target;
 
     /// Suspends until notified or cancelled, or until the deadline. May return early, may be called
     /// again; does not unwind.
     fn park_until(&self, deadline: Option<Instant>);
 
-    /// Whether the deadline has passed.
+    /// True if the deadline has passed.
     fn expired(&self, deadline: Instant) -> bool {
         Instant::now() >= deadline
     }
 
-    /// Whether the wait is to be given up. Never true where giving up is not allowed (shielded,
+    /// True if the wait must be given up. Never true where giving up is not allowed (shielded,
     /// panicking).
     fn cancelled(&self) -> bool;
 
@@ -61,7 +61,7 @@ pub(crate) unsafe trait Park {
     fn raise(&self) -> !;
 }
 
-// SAFETY: parking suspends and returns; what a cancel raises is raised by `raise`, and only there.
+// SAFETY: parking suspends and returns. Only `raise` unwinds with a cancel.
 unsafe impl Park for Parking {
     type Target = Target;
 

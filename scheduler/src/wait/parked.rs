@@ -2,9 +2,9 @@
 //!
 //! # Safety
 //!
-//! A node lies in the frame of [`wait_until`], which is left only when the node is done or off its
-//! list: parking does not unwind. Or it lies in a [`SplitWait`], in a frame whose function answers
-//! for the same. That guard and list belong to the lock is the callers' to see to.
+//! A node lies in the frame of [`wait_until`], which returns only when the node is done or off its
+//! list, because parking does not unwind. Or it lies in a [`SplitWait`], in a frame whose function
+//! promises the same. The callers must see to it that guard and list belong to the lock.
 
 #![expect(unsafe_code, reason = "links a node of its own frame")]
 
@@ -18,25 +18,25 @@ use std::thread;
 use std::time::Instant;
 
 use super::park::Park;
-use super::waiter::{End, Unpark, WaitList, Waiter, Wakeup, Whom};
+use super::waiter::{End, Unpark, WaitList, Waiter, WaiterKind, Wakeup};
 use crate::gmp::wait_reason::WaitReason;
 
-/// How a wait ended; with what the slot held then.
+/// How a wait ended, with what the slot held then.
 pub(crate) enum Waited<T> {
-    /// A waker was here.
+    /// A waker served the node.
     Served(Option<T>),
     /// The deadline passed first.
     TimedOut(Option<T>),
-    /// Given up and unlinked; the caller raises once nothing is left to lose.
+    /// Given up and unlinked. The caller raises when it holds nothing any more that would be lost.
     Cancelled(Option<T>),
 }
 
-/// Waits in a list until a waker serves the node or the wait is cancelled. Gives the lock back
-/// while it waits.
+/// Waits in a list until a waker serves the node or the wait is cancelled. Releases the lock while
+/// it waits.
 ///
 /// # Safety
 ///
-/// As of [`wait_until`].
+/// As for [`wait_until`].
 pub(crate) unsafe fn wait<S, T, P: Park>(
     lock: &Mutex<S>,
     guard: MutexGuard<'_, S>,
@@ -52,29 +52,31 @@ pub(crate) unsafe fn wait<S, T, P: Park>(
 pub(crate) struct WaitIn<S, T, K> {
     pub(crate) list: fn(&mut S) -> &mut WaitList<T, K>,
     pub(crate) end: End,
-    /// What a wait begun by [`wait_for`] is for.
+    /// What a wait that [`wait_for`] begins is for.
     pub(crate) why: WaitReason,
 }
 
 impl<S, T, K> WaitIn<S, T, K> {
-    /// Behind those who wait in `list`.
+    /// Behind the waiters in `list`.
     #[inline(always)]
     pub(crate) fn behind(list: fn(&mut S) -> &mut WaitList<T, K>) -> Self {
         Self { list, end: End::Back, why: WaitReason::Lock }
     }
 }
 
-/// As [`wait`], at longest until the deadline. `unlocked` runs once the node is linked and the lock
-/// is free, and says who else is to be woken then.
+/// As [`wait`], at longest until the deadline.
+///
+/// `unlocked` runs once the node is linked and the lock is free, and returns whom else to wake
+/// then.
 ///
 /// `parking` must have begun before: the node's target has to forget notifications of earlier waits
 /// before anybody can see the node.
 ///
 /// # Safety
 ///
-/// `guard` is of `lock`. `place` leads to the same list on each call, one that lives as long as the
-/// `S` in the lock and is neither replaced nor dropped while somebody waits in it. `unlocked` does
-/// not unwind.
+/// `guard` is of `lock`. `place` leads to the same list on each call. That list lives as long as
+/// the `S` in the lock, and is neither replaced nor dropped while a node is linked in it.
+/// `unlocked` does not unwind.
 #[inline]
 pub(crate) unsafe fn wait_until<S, T, P: Park>(
     lock: &Mutex<S>,
@@ -87,19 +89,19 @@ pub(crate) unsafe fn wait_until<S, T, P: Park>(
 ) -> Waited<T> {
     let list = place.list;
     let node = Waiter::new(slot);
-    // SAFETY: the node is new, and stays in this frame, which is left below only when it is done or
-    // unlinked: parking does not unwind.
-    unsafe { list(&mut guard).push(&node, Whom::Parked(parking.target()), place.end) };
+    // SAFETY: the node is new, and stays in this frame, which returns below only when the node is
+    // done or unlinked: parking does not unwind.
+    unsafe { list(&mut guard).push(&node, WaiterKind::Parked(parking.target()), place.end) };
     drop(guard);
     if let Some(wakeup) = unlocked() {
-        // SAFETY: it has just been linked there.
-        unsafe { wake_meanwhile(lock, list, &node, parking, wakeup) };
+        // SAFETY: the node has just been linked there.
+        unsafe { wake_while_linked(lock, list, &node, parking, wakeup) };
     }
     // SAFETY: as above.
     unsafe { until_served(lock, list, &node, parking, deadline) }
 }
 
-/// Parks until the node is served, or the wait given up.
+/// Parks until the node is served, or the wait is given up.
 ///
 /// # Safety
 ///
@@ -116,7 +118,7 @@ unsafe fn until_served<S, T, P: Park>(
         parking.park_until(deadline);
         if !node.is_done()
             // SAFETY: as above.
-            && let Some(given_up) = unsafe { look(lock, list, node, parking, deadline) }
+            && let Some(given_up) = unsafe { given_up_wait(lock, list, node, parking, deadline) }
         {
             return given_up;
         }
@@ -124,28 +126,30 @@ unsafe fn until_served<S, T, P: Park>(
     Waited::Served(node.slot.replace(None))
 }
 
-/// A wait without a deadline in two parts: [`begin`](Self::begin), and after the caller has
-/// suspended [`end`](Self::end). Both return before and are called after the switch, so that the
-/// function which suspends is the caller: who waits through it in a loop comes back to its own
-/// frame, and not to that of a function that was called before the switch and returns after it,
-/// whose return the processor predicts wrongly.
+/// A wait without a deadline in two parts: [`begin`](Self::begin), and [`end`](Self::end) after the
+/// caller has suspended.
+///
+/// `begin` returns before the switch; `end` is called after it. So no call but the user's own is
+/// open across the switch, and a waiter in a loop comes back to its own frame. A processor
+/// mispredicts the return of every function that was called before the switch and returns after it.
 pub(crate) struct SplitWait<T, K>(UnsafeCell<MaybeUninit<Waiter<T, K>>>);
 
 impl<T, K: Unpark> SplitWait<T, K> {
-    /// Of a wait that has not begun.
+    /// Returns a wait that has not begun.
     #[inline(always)]
     pub(crate) fn new() -> Self {
         Self(UnsafeCell::new(MaybeUninit::uninit()))
     }
 
-    /// Begins the wait of `target`, which `parking` is the parking of. Wakes `wakeup` once the lock
-    /// is free; if that unwinds, there is no wait. False: it is served already, and the caller must
-    /// not park.
+    /// Begins the wait of `target`, whose parking `parking` returns. False: the node is served
+    /// already, and the caller must not park.
+    ///
+    /// Wakes `wakeup` once the lock is free; if that unwinds, there is no wait.
     ///
     /// # Safety
     ///
-    /// As of [`wait_until`]. It is the first call, and if it returns, `self` stays in place until
-    /// [`end`](Self::end) has returned, for which it is called.
+    /// As for [`wait_until`]. This is the first call, and if it returns, the caller keeps `self` in
+    /// place, calls [`end`](Self::end), and lets that return.
     #[inline(always)]
     pub(crate) unsafe fn begin<S, P: Park<Target = K>>(
         &self,
@@ -156,25 +160,26 @@ impl<T, K: Unpark> SplitWait<T, K> {
         parking: impl FnOnce() -> P,
         wakeup: Option<Wakeup<K>>,
     ) -> bool {
-        // SAFETY: nobody else knows of it yet.
+        // SAFETY: nobody else knows the node yet.
         let node: &Waiter<T, K> = unsafe { &mut *self.0.get() }.write(Waiter::new(slot));
         // SAFETY: this function's contract.
-        unsafe { list(&mut guard).push(node, Whom::Parked(target), End::Back) };
+        unsafe { list(&mut guard).push(node, WaiterKind::Parked(target), End::Back) };
         drop(guard);
         if let Some(wakeup) = wakeup {
             let unwinds = DropsNode(node);
-            // SAFETY: it has just been linked there.
-            unsafe { wake_meanwhile(lock, list, node, &parking(), wakeup) };
+            // SAFETY: the node has just been linked there.
+            unsafe { wake_while_linked(lock, list, node, &parking(), wakeup) };
             mem::forget(unwinds);
-            // What notified the wait may be forgotten.
+            // The notification of a waker may be forgotten already.
             return !node.is_done();
         }
         true
     }
 
-    /// Ends the wait: parks until it is served or cancelled, if it is not yet, with what `resumed`
-    /// returns, which is the parking with which it was begun. That comes back, too, where it was
-    /// needed.
+    /// Ends the wait: parks until the node is served or cancelled, if it is not yet.
+    ///
+    /// `resumed` returns the parking with which the wait was begun. If it was called, that parking
+    /// is returned, too.
     ///
     /// # Safety
     ///
@@ -186,14 +191,14 @@ impl<T, K: Unpark> SplitWait<T, K> {
         list: fn(&mut S) -> &mut WaitList<T, K>,
         resumed: impl FnOnce() -> P,
     ) -> (Waited<T>, Option<P>) {
-        // SAFETY: `begin` wrote it; others know it by shared references, too.
+        // SAFETY: `begin` wrote it; other threads know it by shared references only, too.
         let node = unsafe { &*self.0.get().cast::<Waiter<T, K>>() };
         if node.is_done() || mutated("waiter.end_unseen") {
             return (Waited::Served(node.slot.replace(None)), None);
         }
         let parking = resumed();
         let _ended = DropsNode(node);
-        // SAFETY: `begin` linked it there.
+        // SAFETY: `begin` linked the node there.
         let waited = unsafe { until_served(lock, list, node, &parking, None) };
         (waited, Some(parking))
     }
@@ -210,13 +215,14 @@ impl<T, K> Drop for DropsNode<T, K> {
     }
 }
 
-/// Wakes somebody else while the caller's node is linked; takes the node off if that unwinds.
+/// Wakes another waiter while the caller's node is linked; takes the caller's node off if that
+/// unwinds.
 ///
 /// # Safety
 ///
 /// `node` was linked into the list under the lock, and the caller is its owner.
 #[cold]
-unsafe fn wake_meanwhile<S, T, P: Park>(
+unsafe fn wake_while_linked<S, T, P: Park>(
     lock: &Mutex<S>,
     list: fn(&mut S) -> &mut WaitList<T, P::Target>,
     node: &Waiter<T, P::Target>,
@@ -237,13 +243,13 @@ unsafe fn wake_meanwhile<S, T, P: Park>(
     resume_unwind(payload);
 }
 
-/// A wait returned, and the node was not done: whether it is given up.
+/// Decides, after parking returned and the node was not done, whether the wait is given up.
 ///
 /// # Safety
 ///
-/// As for [`wake_meanwhile`].
+/// As for [`wake_while_linked`].
 #[cold]
-unsafe fn look<S, T, P: Park>(
+unsafe fn given_up_wait<S, T, P: Park>(
     lock: &Mutex<S>,
     list: fn(&mut S) -> &mut WaitList<T, P::Target>,
     node: &Waiter<T, P::Target>,
@@ -252,8 +258,8 @@ unsafe fn look<S, T, P: Park>(
 ) -> Option<Waited<T>> {
     let cancelled = parking.cancelled();
     if !cancelled && deadline.is_none_or(|deadline| !parking.expired(deadline)) {
-        // Notified and not done: the waker is between the two, with the lock in its hands. Waiting
-        // for the lock is waiting for `done`; parking again would spin on the notification.
+        // Notified and not done: the waker is between the two, and holds the lock. To wait for the
+        // lock is to wait for `done`; parking again would spin on the notification.
         drop(lock.lock());
         return None;
     }
@@ -268,10 +274,11 @@ unsafe fn look<S, T, P: Park>(
     Some(if cancelled { Waited::Cancelled(slot) } else { Waited::TimedOut(slot) })
 }
 
-/// Wakes somebody between the beginning of the caller's own wait and its parking. A task's waker is
-/// the user's code: it may unwind, which is handed back, and it may wait, on the caller's own park
-/// word, and so use up the notification of the wait that has begun. So `renew` begins that wait
-/// again, and must do so where no waker is between notifying and `done`.
+/// Wakes another waiter after the caller's own wait has begun and before it parks.
+///
+/// A future's waker is the user's code. It may unwind; the payload is returned. It may also wait,
+/// on the caller's own park word, and so use up the notification of the wait that has begun. So
+/// `renew` begins that wait again, and must do so when no waker is between notifying and `done`.
 pub(crate) fn wake_linked<K: Unpark>(
     wakeup: Wakeup<K>,
     renew: impl FnOnce(),
@@ -289,7 +296,7 @@ pub(crate) fn wake_linked<K: Unpark>(
     }
 }
 
-/// What a look at the state says.
+/// The result of a look at the state.
 pub(crate) enum Look<R, T> {
     /// There is nothing to wait for.
     Done(R),
@@ -301,16 +308,18 @@ pub(crate) enum Look<R, T> {
 pub(crate) enum WaitedFor<R, T, P> {
     /// Without a wait.
     AtOnce(R),
-    /// A waker was here, and left this in the slot.
+    /// A waker served the node, and left this in the slot.
     Served(Option<T>),
     /// The deadline passed first.
     TimedOut,
-    /// Given up and unlinked; the caller raises once nothing is left to lose.
+    /// Given up and unlinked. The caller raises when it holds nothing any more that would be lost.
     Cancelled(P),
 }
 
-/// Looks at the state under the lock, and waits if the look says so. A wait begins under that lock
-/// where it can, else with `begin`, without the lock, and then the look is repeated.
+/// Looks at the state under the lock, and waits if the look says so.
+///
+/// A wait begins under that lock where it can. Otherwise `begin` begins it without the lock, and
+/// then the look is repeated.
 ///
 /// # Safety
 ///

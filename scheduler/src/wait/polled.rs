@@ -1,15 +1,15 @@
 //! The owner's side of a wait that is polled: a node in a pinned future.
 //!
-//! A future's node is linked by a poll that finds nothing, and taken off by a waker, which moves
-//! the [`Waker`] out and calls it after the lock: the next poll tries again. Nothing is handed into
-//! the node, so a future that is never polled again, or forgotten, keeps nothing but its wake-up.
-//! What it offers (a value to send) may be taken out of it.
+//! A poll that finds nothing links a future's node. A waker takes the node off, moves the [`Waker`]
+//! out and calls it after the lock; the next poll tries again. Nothing is handed into the node. So
+//! a future that is forgotten, or never polled again, keeps nothing but its wake-up. A value that
+//! it offers (to send) may be taken out of the node.
 //!
 //! # Safety
 //!
 //! A linked node lies in a pinned future, which stays in place until it is dropped; its drop takes
-//! the node off the list. That is the callers' to see to, as is that the list is the one under the
-//! lock that they hold.
+//! the node off the list. The callers must see to that, and to it that the list is the one under
+//! the lock that they hold.
 
 #![expect(unsafe_code, reason = "links a node of a pinned future")]
 
@@ -17,23 +17,23 @@ use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::sync::primitive::Ordering;
 use std::task::Waker;
 
-use super::waiter::{End, Unpark, WaitList, Waiter, Wakeup, Whom};
+use super::waiter::{End, Unpark, WaitList, Waiter, WaiterKind, Wakeup};
 
-/// A future's node. Everything but `new` is called with the lock of the list in hand.
+/// A future's node. Every function but `new` is called with the list's lock held.
 pub(crate) struct PolledNode<T, K>(Waiter<T, K>);
 
-// SAFETY: the pointers are what is not `Send`. They are followed under the list's lock; a linked
-// node is pinned, so it moves between threads only in that another one polls or drops it.
+// SAFETY: only the pointers are not `Send`. They are followed under the list's lock. A linked node
+// is pinned, so it goes to another thread only in that this thread polls or drops it.
 unsafe impl<T: Send, K: Send> Send for PolledNode<T, K> {}
 
 /// Where a future's node stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// It does not wait, or gave the wait up.
+    /// The node does not wait, or gave the wait up.
     Idle,
-    /// It is on its list.
+    /// The node is on its list.
     Waits,
-    /// It was taken off and woken, and has not tried again since.
+    /// The node was taken off and woken, and has not tried again since.
     Woken,
 }
 
@@ -55,13 +55,15 @@ impl<T, K: Unpark> PolledNode<T, K> {
         self.0.slot.set(Some(value));
     }
 
-    /// Takes what the slot holds; of a node that waits, it must be taken off first.
+    /// Takes what the slot holds. A node that waits must be taken off its list first.
     pub(crate) fn take(&self) -> Option<T> {
         self.0.slot.replace(None)
     }
 
-    /// Waits, or goes on waiting, with this waker: before all others if it was let go and came too
-    /// late. The waker before is to be dropped when the lock is free.
+    /// Waits, or goes on waiting, with this waker. Returns the earlier waker, to be dropped when
+    /// the lock is free.
+    ///
+    /// A node that was woken and came too late waits in front of all others.
     ///
     /// # Safety
     ///
@@ -70,7 +72,9 @@ impl<T, K: Unpark> PolledNode<T, K> {
     #[must_use = "a waker's drop is the user's code"]
     pub(crate) unsafe fn wait(&self, list: &mut WaitList<T, K>, waker: Waker) -> Option<Waker> {
         if self.0.linked.get() {
-            let Some(Whom::Polls(before)) = self.0.whom.replace(Some(Whom::Polls(waker))) else {
+            let Some(WaiterKind::Polls(before)) =
+                self.0.kind.replace(Some(WaiterKind::Polls(waker)))
+            else {
                 unreachable!("a linked node knows who waits")
             };
             return Some(before);
@@ -78,15 +82,16 @@ impl<T, K: Unpark> PolledNode<T, K> {
         let end = if self.standing() == Standing::Woken { End::Front } else { End::Back };
         self.0.done.store(0, Ordering::Relaxed);
         // SAFETY: this function's contract: pinned, and on no list.
-        unsafe { list.push(&self.0, Whom::Polls(waker), end) };
+        unsafe { list.push(&self.0, WaiterKind::Polls(waker), end) };
         None
     }
 
-    /// Ends the wait: how it stood; with the waker that is to be dropped when the lock is free.
+    /// Ends the wait. Returns how the node stood, and the waker, to be dropped when the lock is
+    /// free.
     ///
     /// # Safety
     ///
-    /// If it waits, then in `list`, whose lock the caller has.
+    /// If the node waits, then in `list`, whose lock the caller has.
     pub(crate) unsafe fn leave(&self, list: &mut WaitList<T, K>) -> (Standing, Option<Waker>) {
         let standing = self.standing();
         self.0.done.store(0, Ordering::Relaxed);
@@ -95,21 +100,24 @@ impl<T, K: Unpark> PolledNode<T, K> {
         }
         // SAFETY: it is linked, and by this function's contract in this list.
         unsafe { list.unlink(&self.0) };
-        let waker = self.0.whom.replace(None).map(|whom| match whom {
-            Whom::Polls(waker) => waker,
-            Whom::Parked(_) => unreachable!("a future waits here"),
+        let waker = self.0.kind.replace(None).map(|kind| match kind {
+            WaiterKind::Polls(waker) => waker,
+            WaiterKind::Parked(_) => unreachable!("a future waits here"),
         });
         (standing, waker)
     }
 }
 
-/// For a future that waits in one list: has `look` say, under the lock, whether it has what it
-/// waits for. If not, it waits, with this waker. If so, it is off the list, and `next` says whom
-/// else to let go. Wakers are the user's code: they are called, and dropped, when the lock is free.
+/// Polls for a future that waits in one list: true if `look` says, under the lock, that the future
+/// has what it waits for.
+///
+/// If not, the node waits, with this waker. If so, the node is off the list, and `next` returns
+/// whom else to wake. Wakers are the user's code: they are called, and dropped, when the lock is
+/// free.
 ///
 /// # Safety
 ///
-/// As of [`PolledNode::wait`]. `list` leads to the same list on each call, one that lives as long
+/// As for [`PolledNode::wait`]. `list` leads to the same list on each call, one that lives as long
 /// as the `S` in the lock.
 pub(crate) unsafe fn poll_in_list<S, T, K: Unpark>(
     lock: &Mutex<S>,
@@ -136,12 +144,12 @@ pub(crate) unsafe fn poll_in_list<S, T, K: Unpark>(
     true
 }
 
-/// A future that waits in one list goes. `next`, which is told how it stood, says whom to let go in
-/// its place.
+/// Takes a dropped future's node off its one list. `next`, which is told how the node stood,
+/// returns whom to wake in its place.
 ///
 /// # Safety
 ///
-/// If it waits, then in that list of what is under that lock.
+/// If the node waits, then in that list of what is under that lock.
 pub(crate) unsafe fn leave_list<S, T, K: Unpark>(
     lock: &Mutex<S>,
     list: fn(&mut S) -> &mut WaitList<T, K>,

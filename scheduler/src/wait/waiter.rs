@@ -1,48 +1,55 @@
-//! The wait queue under every primitive: who waits, what it is handed, and how it is let go.
+//! The wait queue under every primitive: its node, what a waiter is handed, and how a waker
+//! finishes it.
 //!
-//! A [`Waiter`] lies with whoever waits - on the stack of a goroutine or thread, or in a pinned
-//! future - and is linked, by raw pointers, into a [`WaitList`] that the primitive keeps inside its
-//! own lock. The same node stands for a goroutine, for a foreign thread's goroutine, for a plain
-//! thread ([`Whom::Parked`]; the difference between these is in its target, [`Unpark`], alone) and
-//! for whoever polls a future ([`Whom::Polls`]). The owner's side of each is a module:
-//! [`parked`](super::parked) for what parks, [`polled`] for futures, [`race`] for one who waits in
-//! several lists at once. The loom models bring a target of their own and run these very files.
+//! A [`Waiter`] lies with the party that waits: on the stack of a goroutine or thread, or in a
+//! pinned future. It is linked, by raw pointers, into a [`WaitList`] that the primitive keeps
+//! inside its own lock. The same node stands for a goroutine, for a thread-backed goroutine and for
+//! a plain thread ([`WaiterKind::Parked`]; only the target, [`Unpark`], differs between these), and
+//! for the executor that polls a future ([`WaiterKind::Polls`]). The owner's side of each is a
+//! module: [`parked`](super::parked) for waiters that park, [`polled`](super::polled) for futures,
+//! [`race`](super::race) for a select that waits in several lists at once. The loom models have a
+//! target of their own and run these very files.
 //!
 //! # Invariants
 //!
 //! 1. Links are read and written under the primitive's lock only, and `linked` says whether they
 //!    are in use.
-//! 2. The waker owns a popped node until it stores `done`, which is its *last* access to the node:
-//!    after it the owner may return and the memory is gone. So it first fills or empties the slot,
-//!    copies the target out, notifies, and then stores. All of it under the lock; making the target
-//!    runnable comes after the lock was dropped, because that runs other code.
-//! 3. Notifying comes before `done`. An owner that saw `done` may end, and what its target points
-//!    to with it; or wait for something else at once, and a notification of the old wait that
-//!    arrived then would end the new one early.
-//! 4. The owner returns only after it saw `done`, or found the node off the list, or took it off,
-//!    under the lock, however it was woken; nothing in between unwinds.
-//! 5. Cancel, deadline and hand-over race for the lock: whoever has it first decides. A node found
+//! 2. The waker owns a popped node until it stores `done`. That store is its *last* access to the
+//!    node: after it the owner may return and the memory is gone. So the waker first fills or
+//!    empties the slot, copies the target out, notifies, and then stores. It does all of that under
+//!    the lock. It makes the target runnable after the lock was dropped, because that runs other
+//!    code.
+//! 3. Notifying comes before `done`. An owner that saw `done` may end, and with it what its target
+//!    points to. Or the owner may wait for something else at once, and a notification of the old
+//!    wait that arrived then would end the new wait early.
+//! 4. However the owner was woken, it returns only after it saw `done`, or found the node off the
+//!    list under the lock, or took the node off under the lock. Nothing in between unwinds.
+//! 5. Cancel, deadline and hand-over race for the lock: the first to hold it decides. A node found
 //!    `done` under the lock was served, and a cancelled owner returns what it was handed; the
 //!    cancel stays pending for its next wait.
-//! 6. A node of a select is served by whoever wins its race ([`race::Race`]) first; one whose race
-//!    is lost is taken off its list and not touched again.
-//! 7. Nothing is handed into a future's node: it may be forgotten, and what was handed to it with
-//!    it. It is taken off its list and woken, and its next poll tries again. Its waker is the
-//!    user's: moved out under the lock, called after.
+//! 6. The waker that serves a node of a select must first win the select's race
+//!    ([`Race`](super::race::Race)). A node whose race is lost is taken off its list and not
+//!    touched again.
+//! 7. Nothing is handed into a future's node: the future may be forgotten, and the value with it.
+//!    The node is taken off its list, its future is woken, and the next poll tries again. The waker
+//!    of a future is the user's code: it is moved out under the lock and called after.
 //!
-//! Rejected: notifying after the lock is dropped, with the target copied out: the critical section
-//! is one compare-exchange shorter, and 3 is broken. Rejected: a drop guard that unlinks if parking
-//! unwinds: nothing unwinds there, and a cancelled wait would take the lock twice. Rejected: one
-//! claim word per node that a canceller races for without the lock. Unlinking needs the lock
-//! anyhow, and under it the race is a plain `if`; only a select, whose nodes lie under several
-//! locks, needs such a word.
+//! Rejected: notifying after the lock is dropped, with the target copied out. The critical section
+//! is one compare-exchange shorter, but invariant 3 is broken.
+//!
+//! Rejected: a drop guard that unlinks if parking unwinds. Nothing unwinds there, and a cancelled
+//! wait would take the lock twice.
+//!
+//! Rejected: one claim word per node that a canceller races for without the lock. Unlinking needs
+//! the lock anyhow, and under it the race is a plain `if`. Only a select, whose nodes lie under
+//! several locks, needs such a word.
 //!
 //! # Safety
 //!
 //! The pointers in a list are valid by 4: a node stays pinned with its owner until it is off the
-//! list or `done`. They are exclusive by 1. A list goes from thread to thread with the lock around
-//! it, so items and targets must be `Send`. What these files cannot see, that a guard and a list
-//! belong to the lock they come with, is the contract of the owners' functions.
+//! list or `done`. They are exclusive by 1. A list goes from thread to thread together with its
+//! lock, so items and targets must be `Send`. These files cannot see that a guard and a list belong
+//! to the lock that they come with; that is the contract of the owners' functions.
 
 #![expect(unsafe_code, reason = "nodes lie with the waiters and are linked through raw pointers")]
 
@@ -59,7 +66,7 @@ use crate::proc::target::Target;
 
 use crate::wait::race::Ticket;
 
-/// What a waker needs of a waiter: it is copied out of the node and outlives it.
+/// What a waker needs of a waiter. It is copied out of the node and outlives it.
 pub(crate) trait Unpark: Clone {
     /// A waiter that was claimed and must be made runnable.
     type Wake;
@@ -71,7 +78,7 @@ pub(crate) trait Unpark: Clone {
     /// Makes a claimed waiter runnable, outside every lock.
     fn wake(wake: Self::Wake);
 
-    /// The clock by which waits are measured.
+    /// Returns the time in ns of the clock by which waits are measured.
     fn now_ns() -> u64 {
         monotonic_ns()
     }
@@ -91,17 +98,17 @@ impl Unpark for Target {
     }
 }
 
-/// A waiter that was let go and must be told so, outside every lock.
+/// A notified waiter, which must be woken outside every lock.
 #[must_use = "the waiter never runs again unless it is woken"]
 pub(crate) enum Wakeup<K: Unpark> {
     /// A goroutine or a thread.
     Parked(K::Wake),
-    /// Whoever polls a future.
+    /// The executor that polls a future.
     Polls(Waker),
 }
 
 impl<K: Unpark> Wakeup<K> {
-    /// Makes it runnable. Runs the user's code, if it is a future's waker.
+    /// Makes the waiter runnable. Runs the user's code, if the waiter is a future.
     #[inline(always)]
     pub(crate) fn now(self) {
         match self {
@@ -111,16 +118,17 @@ impl<K: Unpark> Wakeup<K> {
     }
 }
 
-/// Wakes those whom `next` gives, one after the other, until it gives nobody. A future's waker is
-/// the user's code: one that unwinds keeps nobody else from being woken. In the end the first one's
-/// panic goes on.
+/// Wakes the waiters that `next` returns, one after the other, until it returns none.
+///
+/// A future's waker is the user's code: if one unwinds, the others are woken all the same. At the
+/// end the first panic continues.
 pub(crate) fn wake_each<K: Unpark>(mut next: impl FnMut() -> Option<Wakeup<K>>) {
     let mut first = None;
     while let Some(wakeup) = next() {
         let Err(payload) = catch_unwind(AssertUnwindSafe(|| wakeup.now())) else { continue };
         match first {
             None => first = Some(payload),
-            // To drop it may unwind as well.
+            // Dropping the payload may unwind as well.
             Some(_) => mem::forget(payload),
         }
     }
@@ -129,26 +137,26 @@ pub(crate) fn wake_each<K: Unpark>(mut next: impl FnMut() -> Option<Wakeup<K>>) 
     }
 }
 
-/// Who waits at a node.
-pub(super) enum Whom<K> {
+/// The kind of waiter at a node, with what wakes it.
+pub(super) enum WaiterKind<K> {
     /// A goroutine or a thread.
     Parked(K),
-    /// Whoever polls a future.
+    /// The executor that polls a future.
     Polls(Waker),
 }
 
-/// One wait, pinned with who waits. `T` is what is handed over, in either direction.
+/// One wait, pinned with its waiter. `T` is what is handed over, in either direction.
 pub(crate) struct Waiter<T, K> {
     prev: Cell<*const Self>,
     next: Cell<*const Self>,
     pub(super) linked: Cell<bool>,
-    /// When it was linked, by the list's count; zero if it went to the front.
+    /// The list's count when the node was linked; zero if the node went to the front.
     order: Cell<u64>,
     /// What is handed over: empty while a receiver waits, full while a sender does.
     pub(super) slot: Cell<Option<T>>,
-    /// Set while it is linked; the waker moves it out.
-    pub(super) whom: Cell<Option<Whom<K>>>,
-    /// Of a select: what a waker must win before it may serve this node.
+    /// Set while the node is linked; the waker moves it out.
+    pub(super) kind: Cell<Option<WaiterKind<K>>>,
+    /// What a waker must win before it may serve this node, if it is a select's.
     pub(super) ticket: Cell<Option<Ticket>>,
     /// 0: waits; 1: served, and no waker will touch this node again.
     pub(super) done: AtomicU32,
@@ -165,7 +173,7 @@ impl<T, K> Waiter<T, K> {
             linked: Cell::new(false),
             order: Cell::new(0),
             slot: Cell::new(slot),
-            whom: Cell::new(None),
+            kind: Cell::new(None),
             ticket: Cell::new(None),
             done: AtomicU32::new(0),
             _pinned: PhantomPinned,
@@ -183,14 +191,14 @@ impl<T, K> Waiter<T, K> {
 impl<T, K: Unpark> Waiter<T, K> {
     #[inline(always)]
     fn notify(&self) -> Wakeup<K> {
-        match self.whom.replace(None) {
-            Some(Whom::Parked(target)) => Wakeup::Parked(target.notify()),
-            Some(Whom::Polls(waker)) => Wakeup::Polls(waker),
-            None => unreachable!("a linked node knows who waits"),
+        match self.kind.replace(None) {
+            Some(WaiterKind::Parked(target)) => Wakeup::Parked(target.notify()),
+            Some(WaiterKind::Polls(waker)) => Wakeup::Polls(waker),
+            None => unreachable!("a linked node knows its waiter"),
         }
     }
 
-    /// By a waker that took it off its list: whether it may serve it.
+    /// True if the waker that took the node off its list may serve it.
     #[inline(always)]
     fn win(&self) -> bool {
         self.ticket.get().is_none_or(|ticket| ticket.win())
@@ -201,30 +209,30 @@ impl<T, K: Unpark> Waiter<T, K> {
     }
 }
 
-/// Where in a list a node goes.
+/// Where in a list a node is linked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// Behind those who came before.
+    /// Behind all other nodes.
     Back,
-    /// Before all others: one that had waited its turn, was let go, and came too late.
+    /// Before all other nodes: a waiter whose turn had come, that was woken, and came too late.
     Front,
 }
 
-/// Waiters in the order of their arrival; lives inside the lock of what they wait for.
+/// Waiters in the order of their arrival. The list lies inside the lock of what they wait for.
 pub(crate) struct WaitList<T, K> {
     head: *const Waiter<T, K>,
     tail: *const Waiter<T, K>,
-    /// How many were linked so far.
+    /// How many nodes were linked so far.
     count: u64,
 }
 
-/// A moment in a list's life: those who were linked before it are told from those who come later.
+/// A moment in a list's life: it tells the nodes linked before it from those linked later.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark(u64);
 
-// SAFETY: a list owns its nodes' links, and reaches their items and targets, one thread at a time
-// (the lock around it); so both must be allowed on other threads, and nothing else in a node is
-// bound to one.
+// SAFETY: a list owns its nodes' links, and reaches their items and targets one thread at a time,
+// because of the lock around it. So both must be allowed on other threads; nothing else in a node
+// is bound to a thread.
 unsafe impl<T: Send, K: Send> Send for WaitList<T, K> {}
 
 impl<T, K: Unpark> WaitList<T, K> {
@@ -232,8 +240,8 @@ impl<T, K: Unpark> WaitList<T, K> {
         Self { head: ptr::null(), tail: ptr::null(), count: 0 }
     }
 
-    /// Takes the longest waiting one off the list, past those that a select served elsewhere. The
-    /// caller finishes it before it gives the lock back.
+    /// Removes and returns the node that has waited longest, past those that a select has lost. The
+    /// caller finishes it before it releases the lock.
     #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Popped<'_, T, K>> {
         loop {
@@ -241,20 +249,20 @@ impl<T, K: Unpark> WaitList<T, K> {
             // SAFETY: a linked node is valid and nobody else uses its links while `self` is
             // borrowed (invariants 1, 4).
             unsafe { self.unlink(node.as_ptr()) };
-            // SAFETY: it was linked a moment ago, and its owner has to take the lock before it may
-            // return.
+            // SAFETY: the node was linked a moment ago, and its owner has to take the lock before
+            // it may return.
             if unsafe { node.as_ref() }.win() {
                 return Some(Popped { node, _list: PhantomData });
             }
         }
     }
 
-    /// Now.
+    /// Returns the present moment.
     pub(crate) fn mark(&self) -> Mark {
         Mark(self.count)
     }
 
-    /// As [`pop`](Self::pop), but nobody who came after the mark.
+    /// As [`pop`](Self::pop), but returns no waiter that came after the mark.
     pub(crate) fn pop_before(&mut self, mark: Mark) -> Option<Popped<'_, T, K>> {
         let oldest = NonNull::new(self.head.cast_mut())?;
         // SAFETY: a linked node is valid.
@@ -264,7 +272,7 @@ impl<T, K: Unpark> WaitList<T, K> {
         self.pop()
     }
 
-    /// Whether somebody waits whom [`pop`](Self::pop) would return now. What a select lost is taken
+    /// True if [`pop`](Self::pop) would return a waiter now. Nodes that a select has lost are taken
     /// off.
     pub(crate) fn has_waiter(&mut self) -> bool {
         while let Some(node) = NonNull::new(self.head.cast_mut()) {
@@ -278,7 +286,7 @@ impl<T, K: Unpark> WaitList<T, K> {
         false
     }
 
-    /// What the longest waiting one has in its slot.
+    /// Returns what the node that has waited longest has in its slot.
     pub(crate) fn peek(&self) -> Option<T>
     where
         T: Copy,
@@ -288,13 +296,13 @@ impl<T, K: Unpark> WaitList<T, K> {
         NonNull::new(self.head.cast_mut()).and_then(|node| unsafe { node.as_ref() }.slot.get())
     }
 
-    /// Whether nobody is linked.
+    /// True if no node is linked.
     #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {
         self.head.is_null()
     }
 
-    /// How many wait.
+    /// Returns the number of nodes.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         let next = |node: &*const Waiter<T, K>| {
@@ -304,19 +312,19 @@ impl<T, K: Unpark> WaitList<T, K> {
         std::iter::successors(Some(self.head), next).filter(|node| !node.is_null()).count()
     }
 
-    /// Links a node, behind the others or before them.
+    /// Links a node, behind the others or in front of them.
     ///
     /// # Safety
     ///
     /// `node` is on no list, and stays valid and in place until it is `done` or unlinked.
     #[inline]
-    pub(super) unsafe fn push(&mut self, node: *const Waiter<T, K>, whom: Whom<K>, end: End) {
-        // SAFETY: valid by this function's contract; nobody else knows it yet.
+    pub(super) unsafe fn push(&mut self, node: *const Waiter<T, K>, kind: WaiterKind<K>, end: End) {
+        // SAFETY: valid by this function's contract; no other thread knows it yet.
         let linked = unsafe { &*node };
         linked.linked.set(true);
         self.count += 1;
         linked.order.set(if end == End::Back { self.count } else { 0 });
-        linked.whom.set(Some(whom));
+        linked.kind.set(Some(kind));
         let (prev, next) = match end {
             End::Back => (self.tail, ptr::null()),
             End::Front => (ptr::null(), self.head),
@@ -337,6 +345,8 @@ impl<T, K: Unpark> WaitList<T, K> {
         }
     }
 
+    /// Takes a node off the list.
+    ///
     /// # Safety
     ///
     /// `node` is on this list.
@@ -361,8 +371,8 @@ impl<T, K: Unpark> WaitList<T, K> {
     }
 }
 
-/// A waiter off its list, in a waker's hands. It borrows the list, so that the lock is still held
-/// when it is finished.
+/// A waiter that a waker took off its list. It borrows the list, so the lock is still held when it
+/// is finished.
 #[must_use = "a popped waiter that is not finished waits for ever"]
 pub(crate) struct Popped<'list, T, K> {
     node: NonNull<Waiter<T, K>>,
@@ -370,13 +380,13 @@ pub(crate) struct Popped<'list, T, K> {
 }
 
 impl<T, K: Unpark> Popped<'_, T, K> {
-    /// Hands `value` to the waiter, which is no future.
+    /// Hands `value` to the waiter, which is no future, and ends its wait.
     #[inline(always)]
     pub(crate) fn give(self, value: T) -> Wakeup<K> {
         self.complete(|slot| drop(slot.replace(Some(value)))).1
     }
 
-    /// Takes what the waiter offered, if it offered anything.
+    /// Takes what the waiter offered, if it offered anything, and ends its wait.
     #[inline(always)]
     pub(crate) fn take(self) -> (Option<T>, Wakeup<K>) {
         self.complete(|slot| slot.replace(None))
@@ -401,8 +411,9 @@ impl<T, K: Unpark> Popped<'_, T, K> {
         let wake = node.notify();
         let order =
             if mutated("waiter.done_relaxed") { Ordering::Relaxed } else { Ordering::Release };
-        // ORDERING[waiter.done]: pairs with `Waiter::is_done`: what was done to the slot is visible
-        // to who sees this. The last access to the node: it may be gone right after.
+        // ORDERING[waiter.done]: pairs with `Waiter::is_done`: an owner that sees this store sees
+        // what was done to the slot. This is the last access to the node, which may be gone right
+        // after.
         node.done.store(1, order);
         (exchanged, wake)
     }

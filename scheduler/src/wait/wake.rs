@@ -1,10 +1,10 @@
-//! Waking everybody who waits in a list.
+//! Waking all waiters of a list.
 
 use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
 
 use super::waiter::{Mark, Popped, Unpark, WaitList, wake_each};
 
-/// Lets everybody in the list go who is in it now.
+/// Wakes every waiter that is in the list now.
 pub(crate) fn wake_all<'a, S, T, K: Unpark>(
     lock: &'a Mutex<S>,
     mut guard: MutexGuard<'a, S>,
@@ -14,9 +14,11 @@ pub(crate) fn wake_all<'a, S, T, K: Unpark>(
     wake_up_to(lock, guard, list, mark);
 }
 
-/// Lets everybody in the list go who was in it at the mark, also if a waker among theirs unwinds.
-/// The lock is dropped between them: a list has no bound, and what is collected from it would have
-/// to be allocated under the lock.
+/// Wakes every waiter that was in the list at the mark, also if the waker of a future among them
+/// unwinds.
+///
+/// The lock is dropped between them: a list has no bound, and to collect its waiters first would be
+/// to allocate under the lock.
 pub(crate) fn wake_up_to<'a, S, T, K: Unpark>(
     lock: &'a Mutex<S>,
     guard: MutexGuard<'a, S>,
