@@ -158,7 +158,7 @@ impl Snapshot {
         let state = match (view.begun, view.parked) {
             (false, _) => State::NotStarted,
             (true, false) => State::Runnable,
-            (true, true) => State::Waiting(view.why.text()),
+            (true, true) => State::Waiting(view.wait_reason.text()),
         };
         let name = names.binary_search_by_key(&view.id, |name| name.id()).ok();
         let name = name.map(|at| names[at].text.to_string());

@@ -67,7 +67,7 @@ fn report(g: &G, owned: &GOwned, bytes: usize, advice: &str) -> ! {
     let nothing = Part::Text("");
     let [called, name] =
         owned.name().map_or([nothing; 2], |name| [Part::Text("\n  called "), Part::Text(name)]);
-    let made = g.made().map_or([nothing; 4], |place| {
+    let made = g.made_at().map_or([nothing; 4], |place| {
         [
             Part::Text("\n  made at "),
             Part::Text(place.file()),

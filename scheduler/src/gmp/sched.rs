@@ -406,7 +406,7 @@ impl Sched {
         }
         // SAFETY: who is on the list runs Gs of this runtime's slab, and cannot leave the list
         // while it is locked.
-        unsafe { m.progress.running() }.map(|g| (g.id(), g.made())).filter(|(id, _)| *id != 0)
+        unsafe { m.progress.running() }.map(|g| (g.id(), g.made_at())).filter(|(id, _)| *id != 0)
     }
 
     /// Fills `ms` with the runtime's Ms. Allocates only with the lock free.

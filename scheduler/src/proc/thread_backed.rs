@@ -86,7 +86,7 @@ fn take(from: &AtomicPtr<G>) -> Option<Runnable> {
 fn run_thread(sched: &Sched, g: Runnable) {
     let place = ThreadG::acquire();
     place.renew(g.g().id());
-    place.g().made_at(g.g().made());
+    place.g().set_made_at(g.g().made_at());
     let entry = g.take_entry();
     run_as(sched, place, entry);
     place.release();
