@@ -31,7 +31,7 @@ use std::time::Instant;
 use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::thread::spawn_thread;
 
-use crate::gmp::blocking_pool::{Client, Errand, Helper, Job, Runner};
+use crate::gmp::blocking_pool::{BlockingCall, CallWaiter, Helper, Job, Runner};
 use crate::gmp::current;
 use crate::gmp::sched::Sched;
 use crate::gmp::thread_g::ThreadG;
@@ -111,7 +111,7 @@ struct State {
     waiter: WaitList<(), Target>,
 }
 
-impl<R, F: FnOnce() -> R> Errand for BorrowedCall<F, R> {
+impl<R, F: FnOnce() -> R> BlockingCall for BorrowedCall<F, R> {
     fn run(&self) {
         if let Some(f) = self.f.take() {
             self.outcome.set(Some(catch_unwind(AssertUnwindSafe(f))));
@@ -119,8 +119,8 @@ impl<R, F: FnOnce() -> R> Errand for BorrowedCall<F, R> {
     }
 }
 
-impl Client for Done {
-    fn tell(&self) {
+impl CallWaiter for Done {
+    fn call_done(&self) {
         let mut state = self.0.lock();
         state.done = true;
         let wake = state.waiter.pop().map(Popped::finish);
@@ -141,11 +141,11 @@ where
     let done = Arc::new(Done(Mutex::new(State { done: false, waiter: WaitList::new() })));
     let lent = BorrowedCall { f: Cell::new(Some(f)), outcome: Cell::new(None) };
     let until_done = UntilDone(&done);
-    if !submit(sched, Job { errand: erase(&lent), client: done.clone(), g: id }) {
+    if !submit(sched, Job { call: erase(&lent), waiter: done.clone(), g: id }) {
         in_place::give_up_ps();
         lent.run();
         in_place::take_p_back();
-        done.tell();
+        done.call_done();
     }
     drop(until_done);
     match lent.outcome.take().expect("it was run before it was done") {
@@ -155,11 +155,13 @@ where
 }
 
 /// An errand without its lifetime, for who waits until it is done.
-fn erase<'a>(errand: &'a (dyn Errand + 'a)) -> NonNull<dyn Errand> {
-    let raw = NonNull::from(errand);
+fn erase<'a>(call: &'a (dyn BlockingCall + 'a)) -> NonNull<dyn BlockingCall> {
+    let raw = NonNull::from(call);
     // SAFETY: only the lifetime changes. `run_on_helper`, which has the errand, waits until it is
     // done, and nobody follows the pointer after that.
-    unsafe { mem::transmute::<NonNull<dyn Errand + 'a>, NonNull<dyn Errand + 'static>>(raw) }
+    unsafe {
+        mem::transmute::<NonNull<dyn BlockingCall + 'a>, NonNull<dyn BlockingCall + 'static>>(raw)
+    }
 }
 
 /// Waits, when it is dropped, until the errand is done.
@@ -228,12 +230,12 @@ fn start(sched: &Arc<Sched>, helper: Helper, job: Job) -> bool {
     });
     match made {
         Ok(thread) => {
-            sched.blocking.keep(number, thread);
+            sched.blocking.keep_handle(number, thread);
             true
         }
         Err(_) => {
             place.release();
-            sched.blocking.not_made();
+            sched.blocking.helper_not_made();
             false
         }
     }
@@ -252,13 +254,13 @@ fn helper_main(sched: &Sched, place: &'static ThreadG, helper: &Helper, first: J
     });
     place.current().set_g(Some(place.g()));
     place.release();
-    sched.blocking.ends(helper.number);
+    sched.blocking.helper_ends(helper.number);
 }
 
 /// Runs one job as the goroutine that waits for it.
 fn run(sched: &Sched, place: &'static ThreadG, job: Job) {
     // SAFETY: it is not done yet, so the goroutine that lent it waits.
-    let errand = unsafe { job.errand.as_ref() };
+    let call = unsafe { job.call.as_ref() };
     place.renew(job.g);
     if place.register(sched).is_err() {
         // The goroutine was there before the runtime closed, and may end in its own time. Whoever
@@ -266,9 +268,9 @@ fn run(sched: &Sched, place: &'static ThreadG, job: Job) {
         let _it_runs = place.g().parker.cancel();
     }
     place.current().set_g(Some(place.g()));
-    errand.run();
+    call.run();
     locals::end(place.g().id());
     place.current().set_g(None);
     place.unregister(sched);
-    job.client.tell();
+    job.waiter.call_done();
 }

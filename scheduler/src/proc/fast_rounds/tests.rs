@@ -106,7 +106,7 @@ fn no_round_follows_without_the_p() {
             went_on.store(false, Relaxed);
             let p = current::with(|cx| {
                 let m = cx.expect("a goroutine").m;
-                sched.take_from(m, &m.p.observe()).expect("it lies on the table")
+                sched.revoke_p(m, &m.p.observe()).expect("it lies on the table")
             });
             give.send(p).expect("it is there");
             yield_now();
