@@ -1,7 +1,8 @@
 //! What there is: goroutines (G), machines (M), processors (P), and the runtime that holds them.
 //!
 //! This room holds state and its invariants. [`proc`](crate::proc) acts on that state, and
-//! [`policy`](crate::policy) decides about it. Nothing here switches stacks or calls user code.
+//! [`policy`](crate::policy) decides about it. Nothing here switches stacks, and only [`body`] calls
+//! user code.
 //!
 //! A type belongs here if it is a part of G, M, P or the runtime and several verbs share it. A
 //! structure that knows no G, M or P belongs to [`ds`](crate::ds).
