@@ -1,23 +1,23 @@
 //! `blocking`: a call that blocks its thread, without its thread's other goroutines waiting for it.
 //!
 //! A settled goroutine shares its thread, so the call is made elsewhere: on a helper, a thread of
-//! the runtime's pool that acts for the goroutine meanwhile - as a thread-backed one with the same
-//! number - while the goroutine itself is parked and its M runs the siblings. Where the goroutine
-//! has no siblings to think of (its thread is its own, or it is migratory and leaves none behind),
-//! where it must not switch, and where no helper is to be had, the closure runs where it is, and
-//! its M gives its P to others first. Afterwards it takes an idle one; if none is, it waits for its
-//! turn when its goroutine next suspends.
+//! the runtime's pool. The goroutine is parked meanwhile, and its M runs the siblings. The helper
+//! acts for the goroutine, as a thread-backed one with the same number.
 //!
-//! *Rejected.* A thread that is no goroutine for `f`: `go` and `current_id` would work where it
-//! runs in place and not elsewhere, as the pool's load decides; and a wait in `f` would be out of
-//! shutdown's reach.
+//! In three cases the closure runs in place: the goroutine has no siblings on its thread (the
+//! thread is its own, or the goroutine is migratory and leaves none behind); the goroutine must not
+//! switch; or no helper can be had. Then the M hands its P off first. Afterwards the M takes an
+//! idle P; if none is idle, it waits for its turn when its goroutine next suspends.
+//!
+//! *Rejected.* Running `f` on a thread that is no goroutine. `go` and `current_id` would then work
+//! in place and not on a helper, as the pool's load decides. Shutdown could not end a wait in `f`.
 //!
 //! # Safety
 //!
-//! The closure may borrow from the goroutine's frames, as in `std::thread::scope`:
-//! [`run_on_helper`] returns, or unwinds, only after the helper has told that it will not touch
-//! them any more. So the wait can be neither cancelled nor unwound, and it is in a drop: nothing
-//! that goes wrong between lending and waiting gets around it.
+//! The closure may borrow from the goroutine's frames, as in `std::thread::scope`.
+//! [`run_on_helper`] returns or unwinds only after the helper has said that it will not touch them
+//! any more. So the wait can be neither cancelled nor unwound. It is in a drop, so that no failure
+//! between lending and waiting skips it.
 #![expect(unsafe_code, reason = "lends a borrowed closure to a thread")]
 
 use std::cell::Cell;
@@ -31,7 +31,7 @@ use std::time::Instant;
 use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::thread::spawn_thread;
 
-use crate::gmp::blocking_pool::{Client, Errand, Helper, Job, Runner};
+use crate::gmp::blocking_pool::{BlockingCall, CallWaiter, Helper, Job, Runner};
 use crate::gmp::current;
 use crate::gmp::sched::Sched;
 use crate::gmp::thread_g::ThreadG;
@@ -82,8 +82,8 @@ where
     R: Send,
 {
     park::raise_if_cancelled();
-    // What is read off the thread here may be kept: a settled goroutine stays on it, and so does
-    // its runtime.
+    // The runtime and the number stay valid after this read: a goroutine that may leave its thread
+    // here is settled, and stays in its runtime.
     match current::with(|cx| {
         cx.filter(|cx| park::may_leave_thread(cx)).map(current::Current::arc_and_id)
     }) {
@@ -101,8 +101,10 @@ struct BorrowedCall<F, R> {
     outcome: Cell<Option<thread::Result<R>>>,
 }
 
-/// Where the goroutine waits. Both sides hold it until each is through with it: the helper lets go
-/// of the lock when the goroutine may have gone on already.
+/// The state that the goroutine and the helper share.
+///
+/// Each side holds a share until it is through: when the helper releases the lock, the goroutine
+/// may have gone on already.
 struct Done(Mutex<State>);
 
 struct State {
@@ -110,7 +112,7 @@ struct State {
     waiter: WaitList<(), Target>,
 }
 
-impl<R, F: FnOnce() -> R> Errand for BorrowedCall<F, R> {
+impl<R, F: FnOnce() -> R> BlockingCall for BorrowedCall<F, R> {
     fn run(&self) {
         if let Some(f) = self.f.take() {
             self.outcome.set(Some(catch_unwind(AssertUnwindSafe(f))));
@@ -118,20 +120,20 @@ impl<R, F: FnOnce() -> R> Errand for BorrowedCall<F, R> {
     }
 }
 
-impl Client for Done {
-    fn tell(&self) {
+impl CallWaiter for Done {
+    fn call_done(&self) {
         let mut state = self.0.lock();
         state.done = true;
         let wake = state.waiter.pop().map(Popped::finish);
         drop(state);
-        // GONE: the goroutine, and with it the errand.
+        // GONE: the goroutine, and with it the call.
         if let Some(wake) = wake {
             wake.now();
         }
     }
 }
 
-/// Has a helper run `f` and waits for it; runs it here if there is no helper.
+/// Runs `f` on a helper, and waits for it. Runs `f` in place if there is no helper.
 fn run_on_helper<F, R>(sched: &Arc<Sched>, id: u64, f: F) -> R
 where
     F: FnOnce() -> R + Send,
@@ -140,11 +142,11 @@ where
     let done = Arc::new(Done(Mutex::new(State { done: false, waiter: WaitList::new() })));
     let lent = BorrowedCall { f: Cell::new(Some(f)), outcome: Cell::new(None) };
     let until_done = UntilDone(&done);
-    if !submit(sched, Job { errand: erase(&lent), client: done.clone(), g: id }) {
+    if !submit(sched, Job { call: erase(&lent), waiter: done.clone(), g: id }) {
         let blocked = Blocked::begin();
         lent.run();
         drop(blocked);
-        done.tell();
+        done.call_done();
     }
     drop(until_done);
     match lent.outcome.take().expect("it was run before it was done") {
@@ -153,15 +155,17 @@ where
     }
 }
 
-/// An errand without its lifetime, for who waits until it is done.
-fn erase<'a>(errand: &'a (dyn Errand + 'a)) -> NonNull<dyn Errand> {
-    let raw = NonNull::from(errand);
-    // SAFETY: only the lifetime changes. `run_on_helper`, which has the errand, waits until it is
-    // done, and nobody follows the pointer after that.
-    unsafe { mem::transmute::<NonNull<dyn Errand + 'a>, NonNull<dyn Errand + 'static>>(raw) }
+/// Erases the lifetime of a call. The caller waits until the call is done.
+fn erase<'a>(call: &'a (dyn BlockingCall + 'a)) -> NonNull<dyn BlockingCall> {
+    let raw = NonNull::from(call);
+    // SAFETY: only the lifetime changes. `run_on_helper`, which owns the call, waits until it is
+    // done, and nothing follows the pointer after that.
+    unsafe {
+        mem::transmute::<NonNull<dyn BlockingCall + 'a>, NonNull<dyn BlockingCall + 'static>>(raw)
+    }
 }
 
-/// Waits, when it is dropped, until the errand is done.
+/// Waits in its drop until the call is done.
 struct UntilDone<'a>(&'a Done);
 
 impl Drop for UntilDone<'_> {
@@ -173,13 +177,14 @@ impl Drop for UntilDone<'_> {
         let parking = Parking::begin_at_once().expect("only a goroutine lends");
         parking.set_wait_reason(WaitReason::Blocking);
         let parking = Shielded(parking);
-        // SAFETY: the guard is of this lock, whose one list lives in what the caller holds.
+        // SAFETY: the guard is of this lock. Its one list lives in the `Done` that the caller
+        // holds.
         let _served =
             unsafe { parked::wait(&self.0.0, state, |state| &mut state.waiter, None, &parking) };
     }
 }
 
-/// A wait that is not given up.
+/// A parking that no cancel ends.
 struct Shielded(Parking);
 
 // SAFETY: parking suspends and returns.
@@ -195,7 +200,7 @@ unsafe impl Park for Shielded {
     }
 
     fn park_until(&self, deadline: Option<Instant>) {
-        assert!(deadline.is_none(), "an errand is waited for until it is done");
+        assert!(deadline.is_none(), "a call is waited for until it is done");
         self.0.park_shielded();
     }
 
@@ -208,7 +213,7 @@ unsafe impl Park for Shielded {
     }
 }
 
-/// Gives `job` to a helper, a new one if need be. False: there is none.
+/// Gives `job` to a helper, if need be a new one. False if there is none.
 fn submit(sched: &Arc<Sched>, job: Job) -> bool {
     match sched.blocking.submit(job) {
         Runner::Helper => true,
@@ -217,57 +222,58 @@ fn submit(sched: &Arc<Sched>, job: Job) -> bool {
     }
 }
 
+/// Makes the thread of a new helper. False if it cannot be made.
 fn start(sched: &Arc<Sched>, helper: Helper, job: Job) -> bool {
     let number = helper.number;
-    let place = ThreadG::acquire();
-    let made = attach::prepare(place.current().m).and_then(|()| {
+    let thread_g = ThreadG::acquire();
+    let made = attach::prepare(thread_g.current().m).and_then(|()| {
         let owner = sched.clone();
         let name = format!("{}-b{number}", sched.config.name);
-        spawn_thread(name, move || helper_main(&owner, place, &helper, job))
+        spawn_thread(name, move || helper_main(&owner, thread_g, &helper, job))
     });
     match made {
         Ok(thread) => {
-            sched.blocking.keep(number, thread);
+            sched.blocking.keep_handle(number, thread);
             true
         }
         Err(_) => {
-            place.release();
-            sched.blocking.not_made();
+            thread_g.release();
+            sched.blocking.helper_not_made();
             false
         }
     }
 }
 
-/// The life of a helper.
-fn helper_main(sched: &Sched, place: &'static ThreadG, helper: &Helper, first: Job) {
-    // Between two jobs the thread is nobody: a signal handler finds no goroutine.
-    place.current().set_g(None);
-    attach::attached(place.current(), sched, || {
+/// The main function of a helper's thread.
+fn helper_main(sched: &Sched, thread_g: &'static ThreadG, helper: &Helper, first: Job) {
+    // Between two jobs the thread runs no goroutine, as a signal handler sees it.
+    thread_g.current().set_g(None);
+    attach::attached(thread_g.current(), sched, || {
         let mut next = Some(first);
         while let Some(job) = next {
-            run(sched, place, job);
+            run(sched, thread_g, job);
             next = sched.blocking.next(helper);
         }
     });
-    place.current().set_g(Some(place.g()));
-    place.release();
-    sched.blocking.ends(helper.number);
+    thread_g.current().set_g(Some(thread_g.g()));
+    thread_g.release();
+    sched.blocking.helper_ends(helper.number);
 }
 
 /// Runs one job as the goroutine that waits for it.
-fn run(sched: &Sched, place: &'static ThreadG, job: Job) {
-    // SAFETY: it is not done yet, so the goroutine that lent it waits.
-    let errand = unsafe { job.errand.as_ref() };
-    place.renew(job.g);
-    if place.register(sched).is_err() {
-        // The goroutine was there before the runtime closed, and may end in its own time. Whoever
-        // cancels its threads may have missed this one.
-        let _it_runs = place.g().parker.cancel();
+fn run(sched: &Sched, thread_g: &'static ThreadG, job: Job) {
+    // SAFETY: the call is not done yet, so the goroutine that lent it waits.
+    let call = unsafe { job.call.as_ref() };
+    thread_g.renew(job.g);
+    if thread_g.register(sched).is_err() {
+        // The goroutine was spawned before the runtime closed, and its call may run to the end. But
+        // shutdown, which cancels the runtime's threads, may have missed this one.
+        let _it_runs = thread_g.g().parker.cancel();
     }
-    place.current().set_g(Some(place.g()));
-    errand.run();
-    locals::end(place.g().id());
-    place.current().set_g(None);
-    place.unregister(sched);
-    job.client.tell();
+    thread_g.current().set_g(Some(thread_g.g()));
+    call.run();
+    locals::end(thread_g.g().id());
+    thread_g.current().set_g(None);
+    thread_g.unregister(sched);
+    job.waiter.call_done();
 }

@@ -18,7 +18,10 @@
 //! A subject in a token's list is a region in a frame of [`Token::run`] and the goroutine that has
 //! it. Both are there while it is listed: the frame takes it off the list, under the token's lock,
 //! before it ends.
-#![expect(unsafe_code, reason = "reaches regions that lie in the frames of who entered them")]
+#![expect(
+    unsafe_code,
+    reason = "reaches regions in the frames of the goroutines that entered them"
+)]
 
 mod future;
 
@@ -98,13 +101,14 @@ pub struct Token {
     shared: Arc<TokenInner<Target>>,
 }
 
-/// Who waits under a token.
+/// A goroutine that waits under a token.
 pub(crate) trait EndsWaits: Unpark {
-    /// Has it look for a reason to give its wait up, which was written before. Runs no user code.
+    /// Makes the goroutine look for a reason to end its wait. The caller has written that reason.
+    /// Runs no user code.
     ///
     /// # Safety
     ///
-    /// It has begun, and does not end while this runs.
+    /// The goroutine has begun, and does not end during the call.
     #[must_use = "it never runs again unless it is woken"]
     unsafe fn end_wait(self) -> Self::Wake;
 }
@@ -116,7 +120,7 @@ impl EndsWaits for Target {
     }
 }
 
-/// A token, for whatever wakes the goroutines under it.
+/// The shared part of a token. `K` is how a goroutine under it is woken.
 pub(crate) struct TokenInner<K: EndsWaits> {
     id: u64,
     cancelled: AtomicBool,
@@ -125,7 +129,7 @@ pub(crate) struct TokenInner<K: EndsWaits> {
 }
 
 struct State<K: EndsWaits> {
-    /// As the atomic of this name, which is for who has no lock.
+    /// The same as the atomic of this name, which is for readers without the lock.
     cancelled: bool,
     subjects: Vec<Subject<K>>,
     waiting: WaitList<(), K>,
@@ -139,14 +143,14 @@ struct Subject<K> {
     g: K,
 }
 
-// SAFETY: the pointer is what is not `Send`; it is followed under the token's lock, and see the
-// module's head.
+// SAFETY: only the pointer is not `Send`. It is followed under the token's lock; see the module's
+// head.
 unsafe impl<K: Send> Send for Subject<K> {}
 
-/// A region, and where it stands among the token's subjects.
+/// A region, and its index among the token's subjects.
 pub(crate) struct Listed {
     region: Region,
-    /// Read and written under the token's lock.
+    /// The index, if the region is listed. Read and written under the token's lock.
     at: Cell<Option<usize>>,
 }
 
@@ -198,8 +202,8 @@ impl Token {
     /// Whether it, or a token that it is a child of, was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        // ORDERING[cancel.token]: pairs with the store in `tell`: what was done before the cancel
-        // is seen.
+        // ORDERING[cancel.token]: pairs with the store in `mark_cancelled`: the caller sees all
+        // that the canceller did before.
         self.shared.cancelled.load(Acquire)
     }
 
@@ -292,17 +296,19 @@ impl<K: EndsWaits> TokenInner<K> {
         Self::cancel_all(vec![this.clone()]);
     }
 
-    /// Cancels these and their children. Not by recursion: how deep a family is, users decide.
-    fn cancel_all(mut family: Vec<Arc<Self>>) {
+    /// Cancels these tokens and their descendants.
+    ///
+    /// Without recursion, because users decide how deep the tree is.
+    fn cancel_all(mut left: Vec<Arc<Self>>) {
         let mut wakes: Option<Arc<Self>> = None;
         wake_each(|| {
             loop {
-                if let Some(wake) = wakes.as_ref().and_then(|member| member.next_to_wake()) {
+                if let Some(wake) = wakes.as_ref().and_then(|token| token.next_to_wake()) {
                     return Some(wake);
                 }
-                let member = family.pop()?;
-                family.extend(member.tell().iter().filter_map(Weak::upgrade));
-                wakes = (!mutated("token.wakes_first")).then_some(member);
+                let token = left.pop()?;
+                left.extend(token.mark_cancelled().iter().filter_map(Weak::upgrade));
+                wakes = (!mutated("token.wakes_first")).then_some(token);
             }
         });
     }
@@ -319,8 +325,8 @@ impl<K: EndsWaits> TokenInner<K> {
         };
         let look =
             |state: &mut State<K>| if state.cancelled { Look::Done(()) } else { Look::Wait(None) };
-        // SAFETY: the list is one field of this lock's state, which nothing replaces. The closure
-        // does nothing.
+        // SAFETY: the list is one field of the state under this lock, which nothing replaces. The
+        // closure does nothing.
         match unsafe { wait_for(&self.state, place, begin, deadline, look, || None) } {
             WaitedFor::AtOnce(()) | WaitedFor::Served(_) => true,
             WaitedFor::TimedOut => false,
@@ -328,8 +334,10 @@ impl<K: EndsWaits> TokenInner<K> {
         }
     }
 
-    /// Says that it is cancelled; the caller wakes who waits for that, and cancels its children.
-    fn tell(&self) -> Vec<Weak<Self>> {
+    /// Marks the token as cancelled. Returns its children.
+    ///
+    /// The caller wakes the token's waiters and cancels the children.
+    fn mark_cancelled(&self) -> Vec<Weak<Self>> {
         if mutated("token.wakes_first") {
             wake_each(|| self.next_to_wake());
         }
@@ -340,8 +348,10 @@ impl<K: EndsWaits> TokenInner<K> {
         std::mem::take(&mut state.children)
     }
 
-    /// One at a time: waking runs other code, and what is collected would have to be allocated
-    /// under the lock.
+    /// Takes one waiter, subject or future that is to be woken.
+    ///
+    /// One at a time, because waking runs other code, and a collection of all would have to be
+    /// allocated under the lock.
     fn next_to_wake(&self) -> Option<Wakeup<K>> {
         let mut state = self.state.lock();
         if let Some(waiter) = state.waiting.pop() {
@@ -350,7 +360,7 @@ impl<K: EndsWaits> TokenInner<K> {
         let Some(Subject { listed, g }) = state.subjects.pop() else {
             return state.polling.pop().map(Popped::finish);
         };
-        // SAFETY: it was listed, and the lock is held.
+        // SAFETY: the region was listed, and the lock is held.
         let listed = unsafe { listed.as_ref() };
         listed.at.set(None);
         listed.region.cancel();
@@ -358,8 +368,9 @@ impl<K: EndsWaits> TokenInner<K> {
         Some(Wakeup::Parked(unsafe { g.end_wait() }))
     }
 
-    /// Lists a child, or cancels it. What the list grows by, and the places of children that are
-    /// gone, are taken and given back outside the lock.
+    /// Lists a child. Cancels it instead, if this token is cancelled.
+    ///
+    /// The list is grown, and rid of dropped children, outside the lock.
     pub(crate) fn adopt(&self, child: &Arc<Self>) {
         let mut more = vec![Arc::downgrade(child)];
         loop {
@@ -388,7 +399,8 @@ impl<K: EndsWaits> TokenInner<K> {
 }
 
 impl<K: EndsWaits> Drop for TokenInner<K> {
-    /// Not by recursion: how long a line of descent is, users decide.
+    /// Drops the ancestors that nothing else holds. Without recursion, because users decide how
+    /// long the chain is.
     fn drop(&mut self) {
         let mut parent = self.parent.take();
         while let Some(mut last) = parent.and_then(Arc::into_inner) {
@@ -403,7 +415,7 @@ impl Listed {
     }
 }
 
-/// A region's stay among a token's subjects.
+/// Takes a region off a token's list of subjects in its drop.
 pub(crate) struct Listing<'a, K: EndsWaits> {
     token: &'a TokenInner<K>,
     listed: &'a Listed,
@@ -414,7 +426,8 @@ impl<'a, K: EndsWaits> Listing<'a, K> {
         Self { token, listed }
     }
 
-    /// Lists the region as one of `g`, if that is a goroutine. False: the token is cancelled.
+    /// Lists the region as a part of the goroutine `g`, if there is one. False if the token is
+    /// cancelled.
     pub(crate) fn enter(&self, g: Option<K>) -> bool {
         let Some(g) = g else { return !self.token.state.lock().cancelled };
         let subject = Subject { listed: NonNull::from(self.listed), g };
@@ -440,7 +453,7 @@ impl<K: EndsWaits> Drop for Listing<'_, K> {
         if let Some(moved) = state.subjects.get(at)
             && !mutated("token.forgets_the_moved")
         {
-            // SAFETY: it is listed, and the lock is held.
+            // SAFETY: the region is listed, and the lock is held.
             unsafe { moved.listed.as_ref() }.at.set(Some(at));
         }
     }

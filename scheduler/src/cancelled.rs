@@ -1,4 +1,4 @@
-//! What a cancelled goroutine unwinds with.
+//! The payload that a cancelled goroutine unwinds with.
 
 use std::error::Error;
 use std::fmt;

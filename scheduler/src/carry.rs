@@ -63,13 +63,14 @@ pub trait Carry: Send + Sync + 'static {
     fn resume(&self, context: Self::Context);
 }
 
-/// A [`Carry`] without its type: the context lies in the frame of `wrap`.
+/// A [`Carry`] behind a vtable. The context lies in the frame of `wrap`.
 trait SwitchHook: Send + Sync {
-    /// Calls `switch` between the two functions, which are run by `run_detached`.
+    /// Calls `suspend`, then `switch`, then `resume`. Calls the user's two functions through
+    /// `run_detached`.
     fn wrap(&self, run_detached: Detached, switch: &mut dyn FnMut());
 }
 
-/// Runs the user's code where a goroutine is about to switch, or just has.
+/// A function that runs the user's code right before or after a goroutine switches.
 pub(crate) type Detached = fn(&mut dyn FnMut());
 
 impl<C: Carry> SwitchHook for C {
@@ -85,13 +86,13 @@ impl<C: Carry> SwitchHook for C {
     }
 }
 
-/// Everything that a runtime's goroutines carry along.
+/// The hooks that a runtime calls at each switch of a goroutine.
 #[derive(Clone, Default)]
 pub(crate) struct SwitchHooks(Vec<Arc<dyn SwitchHook>>);
 
 impl fmt::Debug for SwitchHooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Carried").field(&self.0.len()).finish()
+        f.debug_tuple("SwitchHooks").field(&self.0.len()).finish()
     }
 }
 
@@ -100,20 +101,21 @@ impl SwitchHooks {
         self.0.push(Arc::new(carry));
     }
 
-    /// Whether there is nothing to carry.
+    /// True if there is no hook.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Calls `switch` with everything taken from the thread; put back in the reverse order.
+    /// Calls `switch` while all contexts are taken from the thread. Puts them back in the reverse
+    /// order.
     pub(crate) fn wrap(&self, run_detached: Detached, switch: &mut dyn FnMut()) {
         nest(&self.0, run_detached, switch);
     }
 }
 
-fn nest(carried: &[Arc<dyn SwitchHook>], run_detached: Detached, switch: &mut dyn FnMut()) {
-    match carried.split_first() {
+fn nest(hooks: &[Arc<dyn SwitchHook>], run_detached: Detached, switch: &mut dyn FnMut()) {
+    match hooks.split_first() {
         None => switch(),
         Some((first, others)) => {
             first.wrap(run_detached, &mut || nest(others, run_detached, switch))

@@ -1,19 +1,21 @@
-//! What there is in a runtime: every goroutine, where it was made, and what it does.
+//! A list of a runtime's goroutines: where each was spawned, and what it does.
 //!
-//! Taken from the records, which stay mapped, and the table of names: no goroutine is stopped or
-//! asked, and no lock is taken that one of them might wait under. So each is as it was at a moment
-//! of its own, and one that ends meanwhile may be missing.
+//! The data come from the G records, which stay mapped, and from the table of names. No goroutine
+//! is stopped or asked, and no lock is taken under which a goroutine might wait. So each goroutine
+//! is shown as it was at a moment of its own, and one that ends meanwhile may be missing.
 //!
-//! A stack may vanish while it is looked at. So nothing is read in it: the record holds an address
-//! in it, the pool says which stack that is, if it still is one, and the kernel how many of its
-//! pages are in memory. If the record then says that the goroutine is where it was, that number is
-//! of its stack; if not, it is dropped. Rejected: a mark in the stack that is looked for from its
-//! deep end, which must be mapped for it, and written when it begins. The depth at each switch: a
-//! store that every switch would pay for.
+//! A stack may be unmapped during the dump, so nothing is read in it. The record holds an address
+//! in the stack. The pool says which stack that is, if it still is one, and the kernel how many of
+//! its pages are in memory. If the record then still holds the same goroutine at the same place,
+//! the number is of its stack; if not, the number is dropped.
+//!
+//! Rejected: a mark in the stack, to be looked for from the deep end. The deep end would have to be
+//! mapped for it, and written when the goroutine begins. Also rejected: storing the depth at each
+//! switch, because every switch would pay for the store.
 //!
 //! # Safety
 //!
-//! Reads G records, which live as long as their runtime; of each what every thread may look at.
+//! Reads G records, which live as long as their runtime, and of each record only the atomic fields.
 #![expect(unsafe_code, reason = "reads G records")]
 
 use std::fmt;
@@ -100,19 +102,19 @@ pub enum State {
 #[doc(alias("stack trace", "goroutine profile", "taskdump", "backtrace"))]
 #[must_use]
 pub fn dump() -> Dump {
-    // Kept by its count: collecting allocates, and what is called then is not to find the runtime
-    // borrowed.
+    // A share of the runtime, not a borrow: collecting allocates, and the user's allocator may call
+    // into the runtime.
     let sched = current::with(|cx| Some(cx?.sched().arc()));
     sched.map(|sched| Dump::with_stacks(&sched)).unwrap_or_default()
 }
 
 impl Dump {
-    /// Of all goroutines of `sched`, without their stacks: for who only wants to know what they do.
+    /// Lists all goroutines of `sched`, without their stacks.
     pub(crate) fn of(sched: &Sched) -> Dump {
         Self::collect(sched, |_, _| None)
     }
 
-    /// Of all goroutines of `sched`, with all there is to tell.
+    /// Lists all goroutines of `sched`, with their stacks.
     pub(crate) fn with_stacks(sched: &Sched) -> Dump {
         Self::collect(sched, |g, view| StackUse::of(sched, g, view))
     }
@@ -126,9 +128,8 @@ impl Dump {
             goroutines.extend(g.view().map(|view| Snapshot::of(view, &names, stack(g, &view))));
         });
         goroutines.sort_by_key(|goroutine: &Snapshot| goroutine.id);
-        // Threads that act for a goroutine have its number: those of `Mode::threads`, whose records
-        // in the slab never begin, and those that make a blocking call for a goroutine, which
-        // waits.
+        // A thread that acts for a goroutine has the goroutine's number. In `Mode::threads` the
+        // goroutine's own record in the slab never begins. In a blocking call it is parked.
         for thread in thread_g::registered_in(sched) {
             let Some(acting) = thread.g().view().map(|view| Snapshot::of(view, &names, None))
             else {
@@ -145,8 +146,8 @@ impl Dump {
         Dump { goroutines }
     }
 
-    /// Whether every one of them waits, and none for a waker that may be anywhere, or a call that
-    /// will end.
+    /// True if every goroutine waits, and none of them for a future or a blocking call: the waker
+    /// of a future may be anywhere, and a blocking call will end.
     pub(crate) fn all_wait_for_each_other(&self) -> bool {
         let from_outside = [WaitReason::Future.text(), WaitReason::Blocking.text()];
         let waits = |state| matches!(state, State::Waiting(why) if !from_outside.contains(&why));
@@ -155,12 +156,12 @@ impl Dump {
 }
 
 impl Snapshot {
-    /// `names`: in the order of their goroutines' numbers.
+    /// Makes the snapshot of a view. `names` are in the order of their goroutines' numbers.
     fn of(view: GView, names: &[Arc<Name>], stack: Option<StackUse>) -> Self {
         let state = match (view.begun, view.parked) {
             (false, _) => State::NotStarted,
             (true, false) => State::Runnable,
-            (true, true) => State::Waiting(view.why.text()),
+            (true, true) => State::Waiting(view.wait_reason.text()),
         };
         let name = names.binary_search_by_key(&view.id, |name| name.id()).ok();
         let name = name.map(|at| names[at].text.to_string());
@@ -169,7 +170,8 @@ impl Snapshot {
 }
 
 impl StackUse {
-    /// Of the goroutine that was looked at; `None` if it has none, or has ended meanwhile.
+    /// Returns the stack use of the goroutine in `view`. `None` if it has no stack of its own, or
+    /// has ended meanwhile.
     fn of(sched: &Sched, g: &G, view: &GView) -> Option<Self> {
         let range = sched.stacks.stack_at(view.stack())?;
         let stack = Self { size: range.len(), used: stack::used(range) };

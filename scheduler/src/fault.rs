@@ -1,10 +1,10 @@
-//! A fault on a goroutine's guard is a stack overflow: say whose, and abort. Every other fault goes
-//! to the handler that was there before.
+//! Reports a stack overflow, which is a fault on a goroutine's guard, and aborts. Every other fault
+//! goes to the handler that was installed before.
 //!
 //! # Safety
 //!
-//! Runs in a signal handler: it reads atomics and the thread's words, writes to descriptor 2 and
-//! aborts; nothing else.
+//! The code runs in a signal handler. It only reads atomics and thread-local words, writes to
+//! descriptor 2 and aborts.
 #![expect(unsafe_code, reason = "installs a signal handler")]
 
 use std::io;
@@ -17,8 +17,8 @@ use gosched_runtime_sys::thread::tls;
 use crate::gmp::current;
 use crate::gmp::g::{G, GOwned, running_owned};
 
-/// Below a thread's stack, an access this near to it is an overflow even where the system does not
-/// tell the guard's size (the main thread's stack grows downwards to its limit).
+/// An access within this distance below a thread's stack is an overflow, even if the system does
+/// not tell the guard's size. (The main thread's stack grows downwards to its limit.)
 const NEAR: usize = 64 * 1024;
 
 const ADVICE: &str =
@@ -26,13 +26,13 @@ const ADVICE: &str =
 const THREADS_ADVICE: &str =
     "\n  it is its thread's: give that thread a larger one where it is made\n";
 
-/// Installs the handlers, once per process. They chain to what was there before.
+/// Installs the handlers, once per process. They chain to the handlers before them.
 pub(crate) fn install() -> io::Result<()> {
     static DONE: Mutex<bool> = Mutex::new(false);
     let mut done = DONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if !*done {
         for signal in handler::FAULTS {
-            // SAFETY: `on_fault` is async-signal-safe, see the module's head.
+            // SAFETY: `on_fault` is async-signal-safe; see the module's head.
             unsafe { handler::install(signal, on_fault)? };
         }
         *done = true;
@@ -41,7 +41,7 @@ pub(crate) fn install() -> io::Result<()> {
 }
 
 fn on_fault(fault: &SignalInfo) -> Response {
-    // A code of zero or less was sent by some program: no access, no address.
+    // A code of zero or less means that a program sent the signal: there is no access, no address.
     if fault.code <= 0 {
         return Response::PassOn;
     }
@@ -62,12 +62,12 @@ fn on_fault(fault: &SignalInfo) -> Response {
     Response::PassOn
 }
 
-/// Says which goroutine has overflowed a stack of so many bytes, and what helps.
+/// Reports which goroutine has overflowed its stack of `bytes` bytes, with `advice`, and aborts.
 fn report(g: &G, owned: &GOwned, bytes: usize, advice: &str) -> ! {
     let nothing = Part::Text("");
     let [called, name] =
         owned.name().map_or([nothing; 2], |name| [Part::Text("\n  called "), Part::Text(name)]);
-    let made = g.made().map_or([nothing; 4], |place| {
+    let made = g.made_at().map_or([nothing; 4], |place| {
         [
             Part::Text("\n  made at "),
             Part::Text(place.file()),
@@ -92,7 +92,7 @@ fn report(g: &G, owned: &GOwned, bytes: usize, advice: &str) -> ! {
     ])
 }
 
-/// The size of the thread's stack, if `address` is where it overflows.
+/// Returns the size of the thread's stack, if `address` is where that overflows.
 fn thread_overflow(address: usize) -> Option<usize> {
     let bounds = tls::stack_bounds()?;
     let guard = bounds.low.saturating_sub(bounds.guard.max(NEAR))..bounds.low;

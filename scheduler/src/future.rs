@@ -32,13 +32,13 @@ use crate::wait::parked;
 use crate::wait::parked::Waited;
 use crate::wait::waiter::{Popped, Unpark, WaitList};
 
-/// What a waker wakes.
+/// The target of a waker: one bit, and the waiter that polls the future.
 pub(crate) struct Signal<K: Unpark = Target> {
     state: Mutex<State<K>>,
 }
 
 struct State<K: Unpark> {
-    /// Somebody woke while nobody waited: the next wait is over at once.
+    /// A waker came while nothing waited: the next wait is over at once.
     woken: bool,
     waiting: WaitList<(), K>,
 }
@@ -48,7 +48,7 @@ impl<K: Unpark> Signal<K> {
         Self { state: Mutex::new(State { woken: false, waiting: WaitList::new() }) }
     }
 
-    /// Ends the wait that is, or else the next one.
+    /// Ends the present wait, or else the next one.
     pub(crate) fn wake_up(&self) {
         let mut state = self.state.lock();
         let wake = state.waiting.pop().map(Popped::finish);
@@ -59,7 +59,7 @@ impl<K: Unpark> Signal<K> {
         }
     }
 
-    /// Waits until somebody wakes, or has since the last wait.
+    /// Waits until a waker comes, unless one came since the last wait.
     pub(crate) fn wait<P: Park<Target = K>>(&self, begin: impl FnOnce() -> P) {
         let mut state = self.state.lock();
         if std::mem::take(&mut state.woken) {
@@ -78,7 +78,7 @@ impl<K: Unpark> Signal<K> {
             }
         };
         parking.set_wait_reason(WaitReason::Future);
-        // SAFETY: the guard is of this lock; the list is one field of the state, which nothing
+        // SAFETY: the guard is of this lock. The list is one field of the state, which nothing
         // replaces.
         let waited =
             unsafe { parked::wait(&self.state, state, |state| &mut state.waiting, None, &parking) };

@@ -1,9 +1,9 @@
-//! What a goroutine and its `JoinHandle` share: the closure before, the outcome after, and who
-//! waits for it.
+//! The packet that a goroutine and its `JoinHandle` share: the goroutine's closure, later its
+//! outcome, and the joiner that waits for that.
 //!
 //! # Safety
 //!
-//! Waiting in a list asks for the lock that the list is in, and for both to stay: they are one
+//! A wait in a list needs the lock that the list is under, and both must stay. They are in one
 //! packet, which the waiter holds.
 #![expect(unsafe_code, reason = "waits in the packet's list")]
 
@@ -39,13 +39,13 @@ use crate::wait::waiter::{self, Unpark, WaitList};
 pub use handle::JoinHandle;
 pub(crate) use handle::Joint;
 
-/// Who runs a goroutine, as the one who cancels it needs it.
+/// A running goroutine, as its canceller needs it.
 pub(crate) trait Cancels: Unpark {
-    /// Asks it to end. Runs no user code.
+    /// Asks the goroutine to end. Runs no user code.
     ///
     /// # Safety
     ///
-    /// It has begun, and does not end while this runs.
+    /// The goroutine has begun, and does not end during the call.
     #[must_use = "the goroutine never runs again unless it is woken"]
     unsafe fn cancel(self) -> Self::Wake;
 }
@@ -57,51 +57,55 @@ impl Cancels for Target {
     }
 }
 
-/// What is left to do once nothing of a goroutine is left: neither its closure, nor an outcome that
-/// nobody joins.
+/// Called when nothing of a goroutine is left: neither its closure, nor an outcome without a
+/// joiner.
 pub(crate) trait OnEnd: Clone {
-    /// It unwound, and nobody has asked for that.
+    /// The goroutine panicked, and its outcome is dropped without a join.
     fn unjoined_panic(&self) {}
-    /// Nothing of it is left, unless its handle has the outcome.
+    /// Nothing of the goroutine is left, unless its handle has the outcome.
     fn released(self) {}
 }
 
 impl OnEnd for () {}
 
-/// A packet of more bytes stays on the heap: it would be copied for little, and fill the stack.
+/// The most bytes of a packet that moves to the stack. A larger one stays on the heap: a copy would
+/// gain little and fill the stack.
 const LARGE: usize = 512;
 
-/// Where a goroutine's outcome stands.
+/// The stage of a goroutine's life.
 enum Stage<F, T, K> {
-    /// It has not begun; or never will, because it was cancelled.
+    /// The goroutine has not begun.
     Closure {
         f: F,
+        /// The goroutine was cancelled, and will never begin.
         withdrawn: bool,
-        /// Those who are to settle where it does.
+        /// The goroutines that are to settle where this one does.
         beside: Pending,
     },
-    /// By whom, if it may be cancelled.
+    /// The goroutine runs. The target that a canceller needs; `None` if it may not be cancelled.
     Running(Option<K>),
     Outcome(thread::Result<T>),
-    /// Taken by the joiner.
+    /// The joiner took the outcome.
     Taken,
 }
 
 struct State<F, T, K: Unpark> {
     stage: Stage<F, T, K>,
     joiner: WaitList<(), K>,
-    /// Of the task that polls the handle: a future hands nothing over, it is woken and looks again.
+    /// The waker of the task that polls the handle. A future is handed nothing: it is woken and
+    /// polls again.
     waker: Option<Waker>,
 }
 
-/// One allocation per goroutine: its closure, later its outcome. A goroutine without a handle takes
-/// its packet from the heap onto its stack, into the page that is touched anyhow: one that waits
-/// then has no other memory than its stack and record.
+/// One allocation per goroutine: its closure, later its outcome.
 ///
-/// The lock is also what makes a cancel safe. Whoever runs the goroutine is in the state from its
-/// first instruction to its last; it is put there, taken out and cancelled under the lock. So a
-/// cancel reaches the goroutine that it was meant for, and never the next one on the same record,
-/// without a count or a reference that each goroutine would pay for.
+/// A goroutine without a handle moves its packet from the heap to its stack, into a page that is in
+/// use anyway. Such a goroutine, while it waits, has no memory but its stack and record.
+///
+/// The lock also makes a cancel safe. The state holds the goroutine's target from its first
+/// instruction to its last. The target is put there, taken out and cancelled under the lock. So a
+/// cancel reaches the goroutine that it was meant for, and never the next goroutine on the same
+/// record. No goroutine pays for a count or a reference.
 pub(crate) struct Packet<F, T, K: Unpark = Target, A: OnEnd = ()> {
     state: Mutex<State<F, T, K>>,
     after: A,
@@ -109,17 +113,17 @@ pub(crate) struct Packet<F, T, K: Unpark = Target, A: OnEnd = ()> {
 
 /// The joiner's side of a [`Packet`], without the closure's type.
 pub(crate) trait Joinable<T>: Host {
-    /// The outcome, if it has ended, for whoever is left alone with it.
+    /// Takes the outcome, if the goroutine has ended. For the last holder of the packet.
     fn outcome(&mut self) -> Option<thread::Result<T>>;
-    /// Blocks until the goroutine has ended, or the deadline, if there is one, has passed.
+    /// Waits until the goroutine has ended, or the deadline has passed, and takes the outcome.
     fn join(&self, deadline: Option<Instant>) -> Option<thread::Result<T>>;
-    /// The outcome, if it has ended.
+    /// Takes the outcome, if the goroutine has ended.
     fn try_join(&self) -> Option<thread::Result<T>>;
-    /// Whether it has ended; if not, `waker` is woken when it has.
+    /// Takes the outcome, if the goroutine has ended; else keeps `waker`, to be woken when it has.
     fn poll(&self, waker: &Waker) -> Poll<thread::Result<T>>;
-    /// Whether it has ended.
+    /// True if the goroutine has ended.
     fn is_finished(&self) -> bool;
-    /// Asks the goroutine to end. Whether it will.
+    /// Asks the goroutine to end. True if it will.
     fn cancel(&self) -> bool;
 }
 
@@ -133,7 +137,8 @@ impl<F, T, K: Cancels, A: OnEnd> Packet<F, T, K, A> {
         Self { state: Mutex::new(state), after }
     }
 
-    /// The goroutine's life. `runner` is who runs it.
+    /// Runs the goroutine's closure, or drops it, as `begin` says, and keeps the outcome. A
+    /// canceller reaches the goroutine through `runner`.
     pub(crate) fn run_to_end(&self, id: u64, begin: Begin, runner: Option<K>)
     where
         F: FnOnce() -> T,
@@ -158,6 +163,7 @@ impl<F, T, K: Cancels, A: OnEnd> Packet<F, T, K, A> {
         self.complete(outcome);
     }
 
+    /// Stores the outcome, and wakes the joiner and the task that polls the handle.
     fn complete(&self, outcome: thread::Result<T>) {
         let mut state = self.state.lock();
         state.stage = Stage::Outcome(outcome);
@@ -172,28 +178,29 @@ impl<F, T, K: Cancels, A: OnEnd> Packet<F, T, K, A> {
         }
     }
 
-    /// Has a visitor wait for the goroutine to begin, or calls on whoever runs it, if somebody
-    /// does: under the lock, so that the goroutine does not end meanwhile.
+    /// Calls `before` if the goroutine has not begun, else `after`, with the goroutine's target if
+    /// it runs and may be cancelled. Both are called under the lock, so that the goroutine does not
+    /// end during the call.
     pub(crate) fn with_runner<V, R>(
         &self,
-        visitor: V,
-        waits: impl FnOnce(V, &mut Pending) -> R,
-        calls: impl FnOnce(V, Option<&K>) -> R,
+        newcomer: V,
+        before: impl FnOnce(V, &mut Pending) -> R,
+        after: impl FnOnce(V, Option<&K>) -> R,
     ) -> R {
         let mut state = self.state.lock();
         match &mut state.stage {
-            Stage::Closure { beside, .. } => waits(visitor, beside),
+            Stage::Closure { beside, .. } => before(newcomer, beside),
             Stage::Running(host) if mutated("join.visits_unlocked") => {
                 let host = host.clone();
                 drop(state);
-                calls(visitor, host.as_ref())
+                after(newcomer, host.as_ref())
             }
-            Stage::Running(host) => calls(visitor, host.as_ref()),
-            Stage::Outcome(_) | Stage::Taken => calls(visitor, None),
+            Stage::Running(host) => after(newcomer, host.as_ref()),
+            Stage::Outcome(_) | Stage::Taken => after(newcomer, None),
         }
     }
 
-    /// Asks the goroutine to end; whether it will.
+    /// Asks the goroutine to end. True if it will.
     pub(crate) fn request_cancel(&self) -> bool {
         let mut state = self.state.lock();
         let runner = match &mut state.stage {
@@ -206,29 +213,29 @@ impl<F, T, K: Cancels, A: OnEnd> Packet<F, T, K, A> {
             Stage::Outcome(_) | Stage::Taken => return false,
         };
         let state = Some(state).filter(|_| !mutated("join.cancel_unlocked"));
-        // SAFETY: before it ends it takes the lock, for `complete`. (Records stay, so that the
-        // mistake above is no worse than a cancel that somebody else gets.)
+        // SAFETY: before the goroutine ends, it takes the lock, in `complete`. (Records stay, so
+        // the mutant above only cancels another goroutine by mistake.)
         let wake = unsafe { runner.cancel() };
         drop(state);
         K::wake(wake);
         can_unwind()
     }
 
-    /// A goroutine, to its last act: its closure was run or dropped, and an outcome without a
-    /// handle is dropped here.
+    /// Does the same as [`run_to_end`](Self::run_to_end), then drops the goroutine's share of the
+    /// packet, and then calls [`OnEnd::released`]. An outcome without a handle is dropped here.
     pub(crate) fn run_and_release(held: impl Borrow<Self>, id: u64, begin: Begin, runner: Option<K>)
     where
         F: FnOnce() -> T,
     {
         let gone = RunOnDrop(Some(held.borrow().after.clone()));
-        // Dropped last, also if what is dropped before it unwinds.
+        // Declared first, so dropped last, also if the drop of the packet unwinds.
         let _gone = Some(gone).filter(|_| !mutated("scope.gone_too_early"));
         let held = held;
         held.borrow().run_to_end(id, begin, runner);
     }
 
-    /// Waits for the outcome, until the deadline if there is one; each wait begins under the lock
-    /// where it can, else with `begin`, without the lock.
+    /// Waits for the outcome, until the deadline if there is one. Each wait begins under the lock
+    /// if it can; else it begins with `begin`, without the lock.
     pub(crate) fn join_by<P: Park<Target = K>>(
         &self,
         deadline: Option<Instant>,
@@ -243,8 +250,8 @@ impl<F, T, K: Cancels, A: OnEnd> Packet<F, T, K, A> {
                 Some(outcome) => Look::Done(outcome),
                 None => Look::Wait(None),
             };
-            // SAFETY: this lock's one list, which lives in this packet, which the caller holds. The
-            // closure does nothing.
+            // SAFETY: the list is the only one under this lock, and lives in this packet, which the
+            // caller holds. The closure does nothing.
             match unsafe { wait_for(&self.state, place, &begin, deadline, look, || None) } {
                 WaitedFor::AtOnce(outcome) => return Some(outcome),
                 WaitedFor::Served(_) => {}
@@ -266,14 +273,14 @@ impl<F: FnOnce() -> T, T, A: OnEnd> Body for Packet<F, T, Target, A> {
             return Self::run_and_release(body, id, begin, runner);
         }
         match body.try_unwrap() {
-            Ok(get_mut_if_unique) => Self::run_and_release(get_mut_if_unique, id, begin, runner),
+            Ok(unshared) => Self::run_and_release(unshared, id, begin, runner),
             Err(shared) => Self::run_and_release(shared, id, begin, runner),
         }
     }
 }
 
-/// The calling goroutine, while it waits for another one's end, is no load to the M that it has
-/// settled on.
+/// A join by the calling goroutine: while it exists, the goroutine does not count as a load of the
+/// M that it has settled on.
 struct JoinWait(Option<&'static M>);
 
 impl JoinWait {
@@ -290,7 +297,7 @@ impl Drop for JoinWait {
     }
 }
 
-/// Tells that nothing is left.
+/// Calls [`OnEnd::released`] in its drop.
 struct RunOnDrop<A: OnEnd>(Option<A>);
 
 impl<A: OnEnd> Drop for RunOnDrop<A> {
@@ -311,7 +318,7 @@ impl<F, T, K: Unpark, A: OnEnd> Drop for Packet<F, T, K, A> {
     }
 }
 
-/// The outcome of a closure that is dropped instead of run; what its drop throws takes precedence.
+/// Drops a closure that does not run. Returns its outcome: a panic of the drop, else `why`.
 fn dropped<F, T>(f: F, why: Box<dyn Any + Send>) -> thread::Result<T> {
     catch_unwind(AssertUnwindSafe(|| drop(f)))?;
     Err(why)
@@ -319,7 +326,7 @@ fn dropped<F, T>(f: F, why: Box<dyn Any + Send>) -> thread::Result<T> {
 
 impl<F: Send, T: Send, A: OnEnd + Send + Sync> Joinable<T> for Packet<F, T, Target, A> {
     fn join(&self, deadline: Option<Instant>) -> Option<thread::Result<T>> {
-        let _inert = JoinWait::begin();
+        let _no_load = JoinWait::begin();
         self.join_by(deadline, Parking::begin)
     }
 
@@ -332,8 +339,8 @@ impl<F: Send, T: Send, A: OnEnd + Send + Sync> Joinable<T> for Packet<F, T, Targ
     }
 
     fn poll(&self, waker: &Waker) -> Poll<thread::Result<T>> {
-        // Wakers are the user's: cloned before the lock is taken, the one before dropped after it
-        // is free.
+        // A waker's code is the user's. So it is cloned before the lock is taken, and the old waker
+        // is dropped after the lock is free.
         let mut waker = Some(waker.clone());
         let mut state = self.state.lock();
         if let Some(outcome) = take(&mut state) {
@@ -355,6 +362,7 @@ impl<F: Send, T: Send, A: OnEnd + Send + Sync> Joinable<T> for Packet<F, T, Targ
     }
 }
 
+/// Takes the outcome, if there is one.
 fn take<F, T, K: Unpark>(state: &mut State<F, T, K>) -> Option<thread::Result<T>> {
     match std::mem::replace(&mut state.stage, Stage::Taken) {
         Stage::Outcome(outcome) => Some(outcome),
@@ -371,15 +379,15 @@ mod tests {
     use crate::testing::TestWaiter;
 
     #[test]
-    fn only_who_runs_it_is_cancelled() {
-        let seat = TestWaiter::new();
+    fn a_cancel_reaches_only_the_goroutine_that_it_is_meant_for() {
+        let runner = TestWaiter::new();
         let packet = Packet::<_, _, TestWaiter>::new(|| 5, ());
-        packet.run_to_end(1, Begin::Run, Some(seat.clone()));
-        seat.reset();
+        packet.run_to_end(1, Begin::Run, Some(runner.clone()));
+        runner.reset();
         assert!(!packet.request_cancel(), "it has ended");
         let theirs = Packet::<_, _, TestWaiter>::new(|| 6, ());
         assert!(theirs.request_cancel(), "it will never begin");
-        theirs.run_to_end(2, Begin::Run, Some(seat));
+        theirs.run_to_end(2, Begin::Run, Some(runner));
         let outcome = theirs.join_by(None, || -> &TestWaiter { unreachable!("it has ended") });
         let payload = outcome
             .expect("it has ended")
@@ -396,8 +404,7 @@ mod tests {
         );
     }
 
-    /// A million of them, beside as many records, are what many goroutines cost outside of their
-    /// stacks.
+    /// A million goroutines cost a million packets and as many records, beside their stacks.
     #[test]
     fn what_a_handle_shares_is_small() {
         assert!(size_of::<Packet<(), ()>>() <= 80, "{} bytes", size_of::<Packet<(), ()>>());

@@ -446,7 +446,7 @@ fn run_on_thread(sched: &Sched, entry: Entry, made_at: &'static Location<'static
     sched.count_spawned_outside();
     let place = ThreadG::acquire();
     place.renew(thread_g::reserve_ids(1));
-    place.g().made_at(Some(made_at));
+    place.g().set_made_at(Some(made_at));
     thread_backed::run_as(sched, place, entry);
     place.release();
     sched.count_ended_outside();
@@ -465,7 +465,7 @@ fn lend(sched: &Sched, entry: Entry, made_at: &'static Location<'static>) {
     m.count_spawned();
     let root = sched.slab.take();
     root.init(thread_g::reserve_ids(1), Kind::Settled, Some(entry));
-    root.g().made_at(Some(made_at));
+    root.g().set_made_at(Some(made_at));
     let cx = Current::new(m);
     attach::attached(&cx, sched, || {
         let lent = LentThread { root: root.as_raw() };

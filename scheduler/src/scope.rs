@@ -1,23 +1,23 @@
 //! Scopes: goroutines that borrow.
 //!
-//! [`scope`] returns only after the goroutines made in it have ended, whichever way it ends itself;
-//! so they may borrow what lies outside of it.
+//! [`scope`] returns or unwinds only after all goroutines spawned in it have ended. So they may
+//! borrow from the frames outside of it.
 //!
 //! # Invariants
 //!
-//! - The tally counts a child from before it can run until after its closure, and its outcome
-//!   unless a handle has it, were dropped, on the child's own stack. A handle cannot be used once
-//!   its scope is over, so an outcome in one that was forgotten is never touched again.
-//! - The scope's frame is not left before the tally is zero. What its closure throws is caught
-//!   first and thrown again afterwards: while it were in flight, the wait would keep the whole
-//!   thread, and with it children that settled there.
-//! - The wait for the children is not ended by a cancel.
+//! - The tally counts a child from before it can run until its closure has been dropped, on the
+//!   child's own stack, and so has its outcome, unless a handle has that. A handle cannot be used
+//!   once its scope is over. So an outcome in a forgotten handle is never touched again.
+//! - The scope's frame is not left before the tally is zero. A panic of the scope's closure is
+//!   caught first and resumed afterwards. A wait while the panic unwinds would block the whole
+//!   thread, and with it the children that settled there.
+//! - No cancel ends the wait for the children.
 //!
 //! # Safety
 //!
-//! A child's closure and outcome may hold borrows that end with the scope. They are erased to
-//! `'static` for the goroutine that runs them; the invariants are why nothing of them is left when
-//! the scope returns.
+//! A child's closure and outcome may hold borrows that end with the scope. Their lifetimes are
+//! erased to `'static` for the goroutine that runs them. By the invariants nothing of them is left
+//! when the scope returns.
 #![expect(
     unsafe_code,
     reason = "erases the lifetime of what goroutines borrow; waits in the tally's list"
@@ -52,7 +52,7 @@ use crate::wait::park::Park;
 use crate::wait::parked;
 use crate::wait::waiter::{Popped, Unpark, WaitList};
 
-/// How many children of a scope are left, and who waits for their end.
+/// The number of a scope's children that are left, and the parent that waits for their end.
 pub(crate) struct Tally<K: Unpark = Target> {
     state: Mutex<Remaining<K>>,
     panicked: AtomicBool,
@@ -71,12 +71,12 @@ impl<K: Unpark> Tally<K> {
         }
     }
 
-    /// One more child.
+    /// Counts a child.
     pub(crate) fn up(&self) {
         self.state.lock().left += 1;
     }
 
-    /// One fewer: nothing of it is left.
+    /// Uncounts a child of which nothing is left. The last one wakes the parent.
     pub(crate) fn down(&self) {
         let mut state = self.state.lock();
         state.left -= 1;
@@ -88,7 +88,7 @@ impl<K: Unpark> Tally<K> {
         }
     }
 
-    /// Waits until no child is left, whatever cancels the caller.
+    /// Waits until no child is left. A cancel of the caller does not end the wait.
     pub(crate) fn wait<P: Park<Target = K>>(&self, begin: impl Fn() -> P) {
         loop {
             let state = self.state.lock();
@@ -108,8 +108,8 @@ impl<K: Unpark> Tally<K> {
                 }
             };
             parking.set_wait_reason(WaitReason::Scope);
-            // SAFETY: the guard is of this lock, whose one list lives in this tally, which the
-            // caller holds.
+            // SAFETY: the guard is of this lock. Its one list lives in this tally, which the caller
+            // holds.
             let _served_or_not = unsafe {
                 parked::wait(&self.state, state, |state| &mut state.parent, None, &parking)
             };
@@ -132,7 +132,7 @@ impl<K: Unpark> OnEnd for Arc<Tally<K>> {
 pub struct Scope<'scope, 'env: 'scope> {
     sched: Arc<Sched>,
     tally: Arc<Tally>,
-    /// Invariant: what is borrowed for `'scope` is borrowed for exactly that.
+    /// Makes `'scope` invariant: a borrow for `'scope` is for exactly that lifetime.
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
 }
@@ -181,7 +181,7 @@ where
     scope_in(sched, f)
 }
 
-/// As [`scope`], with goroutines of `sched`, on any thread.
+/// Does the same as [`scope`], with goroutines of `sched`, on any thread.
 pub(crate) fn scope_in<'env, F, T>(sched: Arc<Sched>, f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
@@ -189,9 +189,9 @@ where
     let scope =
         Scope { sched, tally: Arc::new(Tally::new()), scope: PhantomData, env: PhantomData };
     let outcome = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-    let unwinds = Unwinds;
+    let abort = AbortOnUnwind;
     shielded(|| scope.tally.wait(Parking::begin));
-    mem::forget(unwinds);
+    mem::forget(abort);
     match outcome {
         Err(payload) => resume_unwind(payload),
         Ok(_) if scope.tally.panicked.load(Relaxed) => panic!("a goroutine of the scope panicked"),
@@ -200,9 +200,9 @@ where
 }
 
 /// Ends the process if the wait unwinds: children would go on with borrows that are over.
-struct Unwinds;
+struct AbortOnUnwind;
 
-impl Drop for Unwinds {
+impl Drop for AbortOnUnwind {
     fn drop(&mut self) {
         fatal(&[Part::Text("gosched: the wait of a scope panicked\n")]);
     }
@@ -219,8 +219,8 @@ impl<'scope> Scope<'scope, '_> {
         T: Send + 'scope,
     {
         let [body, packet] = PairArc::pair(Packet::new(f, self.tally.clone()));
-        // SAFETY: the goroutine lets go of it before the tally counts down, which the scope waits
-        // for: see the module's head.
+        // SAFETY: the goroutine drops the body before the tally counts down, and the scope waits
+        // for that: see the module's head.
         let body = unsafe { SharedBody::borrowing(body) };
         self.tally.up();
         let id = spawn_in(&self.sched, Entry::Shared(body));

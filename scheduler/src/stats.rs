@@ -1,8 +1,8 @@
 //! A runtime in numbers.
 //!
-//! What is shown is read from words that others write as they go, one after the other and without
-//! stopping anybody: each figure was true a moment ago, and two of them need not have been true
-//! together.
+//! The numbers are read one after the other, from words that other threads write meanwhile; no
+//! thread is stopped. So each number was true a moment ago, and two of them need not have been true
+//! at the same time.
 
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
@@ -85,7 +85,7 @@ pub struct Stats {
     pub stacks: StackStats,
 }
 
-/// What is counted over all Ms.
+/// Sums over all Ms of a runtime.
 #[derive(Default)]
 struct Ms {
     running: usize,
@@ -127,7 +127,7 @@ impl Handle {
     }
 }
 
-/// Looks at everything.
+/// Reads all numbers of `sched`.
 fn collect(sched: &Sched) -> Stats {
     let mut list = Vec::new();
     sched.list_ms(&mut list);

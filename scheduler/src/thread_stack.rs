@@ -1,8 +1,8 @@
-//! The stack under the calling code: how much of it is left, and a larger one for what is deep.
+//! The stack under the calling code: how much of it is left, and a larger one for deep recursion.
 //!
 //! # Safety
 //!
-//! The running goroutine suspends nowhere while it is on its thread's stack: it is pinned there, so
+//! The running goroutine does not suspend while it is on its thread's stack: it is pinned there, so
 //! its waits put the thread to sleep.
 #![expect(unsafe_code, reason = "runs a closure on another stack")]
 
@@ -45,9 +45,9 @@ pub fn on_thread_stack<R>(f: impl FnOnce() -> R) -> R {
     });
     let Some((suspender, g)) = owned else { return f() };
     let set = |on: bool| {
-        // SAFETY: the record of the calling goroutine, which has not ended.
+        // SAFETY: `g` is the record of the calling goroutine, which has not ended.
         let g = unsafe { &*g };
-        // SAFETY: it runs this.
+        // SAFETY: the goroutine runs this code.
         unsafe { running_owned(g) }.on_thread_stack.set(on);
     };
     let run = || {
@@ -56,8 +56,8 @@ pub fn on_thread_stack<R>(f: impl FnOnce() -> R) -> R {
         set(false);
         outcome
     };
-    // SAFETY: the calling goroutine's, on whose own stack this runs; pinned, it does not suspend
-    // meanwhile.
+    // SAFETY: the suspender is the calling goroutine's, on whose own stack this code runs. The
+    // goroutine is pinned, so it does not suspend meanwhile.
     let outcome = pinned(|| unsafe { suspender.on_resumers_stack(run) });
     outcome.unwrap_or_else(|payload| resume_unwind(payload))
 }
@@ -72,7 +72,7 @@ pub fn stack_remaining() -> Option<usize> {
     let local = 0_u8;
     let here = (&raw const local).addr();
     let left_of_own = current::with(|cx| {
-        // A goroutine may have entered another runtime: the stack is still its own.
+        // A goroutine may have entered another runtime; it is still on its own stack.
         std::iter::successors(cx, |cx| cx.prev()).find_map(|cx| {
             let stack = cx.owned()?.stack;
             (stack.low..stack.high).contains(&here).then(|| here - stack.low)

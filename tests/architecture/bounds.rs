@@ -22,7 +22,7 @@ const fn bound(package: &'static str, rooms: usize, levels: usize, arrows: usize
     Bound { package, rooms, levels, arrows }
 }
 
-const BOUNDS: [Bound; 11] = [
+const BOUNDS: [Bound; 12] = [
     bound("runtime-sys", 7, 4, 10),
     bound("scheduler", 27, 10, 79),
     bound("callback-bridge", 8, 6, 21),
@@ -33,13 +33,14 @@ const BOUNDS: [Bound; 11] = [
     bound("simulator", 7, 5, 12),
     bound("source-tree", 7, 4, 7),
     bound("test-support", 0, 0, 0),
-    bound("xtask", 8, 3, 9),
+    bound("xtask", 11, 4, 15),
+    bound("xtask/public-api", 0, 0, 0),
 ];
 
 /// The rooms in which prose explains why code is right, and its least share of all lines that are
 /// not blank, in percent.
 const PROSE: [(&str, &str, usize); 3] =
-    [("scheduler", "gmp", 25), ("scheduler", "proc", 25), ("scheduler", "wait", 32)];
+    [("scheduler", "gmp", 25), ("scheduler", "proc", 28), ("scheduler", "wait", 32)];
 
 fn layouts_are_small(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();

@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! A future's node is linked by its poll, which has it pinned, into the list of the token that the
-//! future borrows, and taken off by its drop at the latest.
+//! A future's poll, which has it pinned, links its node into the list of the token that the future
+//! borrows. The future's drop takes the node off at the latest.
 #![expect(unsafe_code, reason = "links the node of a pinned future")]
 
 use std::fmt;
@@ -46,7 +46,7 @@ impl Future for TokenFuture<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.as_ref().get_ref();
-        // SAFETY: pinned; `drop` leaves.
+        // SAFETY: the node is pinned with the future, whose `drop` calls `leave`.
         if unsafe { this.token.poll(&this.node, cx.waker().clone()) } {
             Poll::Ready(())
         } else {
@@ -62,15 +62,15 @@ impl Drop for TokenFuture<'_> {
 }
 
 impl<K: EndsWaits> TokenInner<K> {
-    /// For a future: whether the token is cancelled; if not, it waits with this waker, which is the
-    /// user's and is dropped when the lock is free.
+    /// True if the token is cancelled; else the node waits with `waker`, which is dropped without
+    /// the lock, because its code is the user's.
     ///
     /// # Safety
     ///
-    /// The node is pinned, waits for this token only, and [`leave`](Self::leave) is called before
-    /// its memory goes.
+    /// The node is pinned and waits for this token only. [`leave`](Self::leave) is called before
+    /// the node's memory goes.
     pub(crate) unsafe fn poll(&self, node: &PolledNode<(), K>, waker: Waker) -> bool {
-        // SAFETY: this function's contract; the list is under the lock.
+        // SAFETY: this function's contract. The list is under the lock.
         unsafe {
             poll_in_list(
                 &self.state,
@@ -83,9 +83,9 @@ impl<K: EndsWaits> TokenInner<K> {
         }
     }
 
-    /// A future goes.
+    /// Takes the node of a future that is dropped off the list.
     pub(crate) fn leave(&self, node: &PolledNode<(), K>) {
-        // SAFETY: it waits in this list, if at all.
+        // SAFETY: the node waits in this list, if at all.
         unsafe { leave_list(&self.state, |state| &mut state.polling, node, |_, _| None) }
     }
 }

@@ -1,32 +1,35 @@
-//! How new goroutines are let in when many of those before them compute without end.
+//! The start gate: limits the start of new goroutines while many running ones compute without end.
 //!
-//! A goroutine that computes for longer than its slice loses its P and goes on; its thread competes
-//! with the others for the cores. A few of those are no harm. Two hundred would be: so many
-//! threads, all of them ready. So while more than a certain number compute without a P, sysmon
-//! calls it a crowd, and then one new goroutine at a time is let in: whoever starts one needs the
-//! permit, and gives it back when that goroutine has suspended or ended. If it does neither, sysmon
-//! makes another permit after a while that doubles with each one that turned out to be a hog. Short
-//! goroutines so pass one after the other at full speed, hogs trickle in, and the Ps that are not
-//! in use by the newest are there for goroutines that were started before.
+//! A goroutine that computes for longer than its slice loses its P and runs on; its thread competes
+//! with the others for the cores. A few such goroutines do no harm. Two hundred would: so many
+//! threads, all of them ready.
 //!
-//! Rejected: longer slices while it is crowded. Ps would then lie on the tables of hogs, and
-//! everybody else, tickers and timers too, would wait for a slice of up to a second.
+//! So while more than a certain number of Ms compute without a P, sysmon restricts the gate. Then
+//! new goroutines start one at a time. The M that starts one needs the permit, and gives it back
+//! when that goroutine has suspended or ended. If the goroutine does neither, sysmon makes another
+//! permit after a while; that while doubles with each goroutine that turned out to be a hog.
 //!
-//! A permit too many does no harm, so nothing here needs an order; opening is published as work is
-//! (`Idle::submit`).
+//! So short goroutines pass one after the other at full speed, and hogs trickle in. The Ps that the
+//! newest goroutines do not use are free for goroutines that were started before.
+//!
+//! Rejected: longer slices while the gate is restricted. Hogs would then keep their Ps, and all
+//! other goroutines, tickers and timers too, would wait for a slice of up to a second.
+//!
+//! A permit too many does no harm, so nothing here needs an order. A gate that opens is published
+//! as work is (`Idle::submit`).
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// On what terms a goroutine was started.
+/// The terms on which an M started a goroutine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
-    /// It needed nothing.
+    /// The M needed no permit.
     Free,
-    /// It needed the permit, which its M gives back in the next round.
+    /// The M took the permit, and gives it back in its next round.
     Permit,
 }
 
-/// The gate.
+/// The start gate of one runtime.
 #[derive(Debug)]
 pub(crate) struct StartGate {
     restricted: AtomicBool,
@@ -38,8 +41,9 @@ impl StartGate {
         Self { restricted: AtomicBool::new(false), permit: AtomicBool::new(true) }
     }
 
-    /// May the caller start a goroutine now? If it then does not, it [gives the permit
-    /// back](Self::give_back).
+    /// Returns the terms on which the caller may start a goroutine now; `None` if it may not.
+    ///
+    /// A caller that then starts none calls [`give_back`](Self::give_back).
     #[inline]
     pub(crate) fn admit(&self) -> Option<Admission> {
         if !self.restricted.load(Relaxed) {
@@ -48,14 +52,15 @@ impl StartGate {
         self.permit.swap(false, Relaxed).then_some(Admission::Permit)
     }
 
-    /// Whether a goroutine could be started now.
+    /// True if a goroutine could be started now.
     #[inline]
     pub(crate) fn admits(&self) -> bool {
         !self.restricted.load(Relaxed) || self.permit.load(Relaxed)
     }
 
-    /// What was started has given its M back, or nothing was. True: the caller submits, for whoever
-    /// was refused meanwhile.
+    /// Gives the permit back: the goroutine has suspended or ended, or none was started.
+    ///
+    /// True if the caller must submit (`Idle::submit`), for the Ms that were refused meanwhile.
     #[must_use]
     pub(crate) fn give_back(&self, admission: Admission) -> bool {
         if admission == Admission::Free {
@@ -65,7 +70,9 @@ impl StartGate {
         true
     }
 
-    /// By sysmon: whether it is crowded. True: it no longer is, and the caller submits.
+    /// Restricts or opens the gate; called by sysmon.
+    ///
+    /// True if the gate was restricted and opens: the caller must submit (`Idle::submit`).
     #[must_use]
     pub(crate) fn restrict(&self, restricted: bool) -> bool {
         let before = self.restricted.swap(restricted, Relaxed);
@@ -75,7 +82,7 @@ impl StartGate {
         before && !restricted
     }
 
-    /// Whether the permit is out.
+    /// True if the gate is restricted and an M has the permit.
     pub(crate) fn permit_is_out(&self) -> bool {
         self.restricted.load(Relaxed) && !self.permit.load(Relaxed)
     }
@@ -86,17 +93,17 @@ mod tests {
     use super::{Admission, StartGate};
 
     #[test]
-    fn everybody_comes_in_until_it_is_crowded_and_then_one_at_a_time() {
+    fn every_start_is_admitted_until_the_gate_is_restricted_and_then_one_at_a_time() {
         let start_gate = StartGate::new();
         assert_eq!([start_gate.admit(), start_gate.admit()], [Some(Admission::Free); 2]);
         assert!(!start_gate.restrict(true));
         assert_eq!([start_gate.admit(), start_gate.admit()], [Some(Admission::Permit), None]);
         assert!(!start_gate.admits() && start_gate.permit_is_out());
-        assert!(!start_gate.give_back(Admission::Free), "it came before the crowd");
+        assert!(!start_gate.give_back(Admission::Free), "it began before the restriction");
         assert!(!start_gate.admits());
         assert!(start_gate.give_back(Admission::Permit));
         assert!(start_gate.admits());
-        assert!(start_gate.restrict(false), "who was refused hears of it");
+        assert!(start_gate.restrict(false), "the caller must submit for the Ms that were refused");
         assert!(!start_gate.restrict(false));
     }
 }

@@ -6,12 +6,13 @@ use std::sync::{Arc, OnceLock};
 
 use crate::gmp::p::{MAX_PROCS, PShared};
 
-/// The shared halves of all Ps that a runtime has ever had, by number; there are never more than
-/// [`MAX_PROCS`]. None goes: timers that were put into that of a P stay there when the P is
-/// retired, for whoever looks at all of them.
+/// The shared halves of all Ps that a runtime has ever had, by number.
+///
+/// There are never more than [`MAX_PROCS`]. A shared half stays when its P is retired: its timers
+/// hold deadlines that still have to fire. Whoever walks all Ps finds them.
 pub(crate) struct AllPs {
     slots: Box<[OnceLock<Arc<PShared>>]>,
-    /// The numbers given out; those that were given out last may not be there yet.
+    /// One above the highest number in use. The slots of lower numbers may still be empty.
     made: AtomicUsize,
 }
 
@@ -20,25 +21,25 @@ impl AllPs {
         Self { slots: (0..MAX_PROCS).map(|_| OnceLock::new()).collect(), made: AtomicUsize::new(0) }
     }
 
-    /// The P of this number has been made, and is about to be used.
+    /// Adds the shared half of the P with the number `index`, which is about to be used.
     pub(crate) fn add(&self, index: usize, shared: Arc<PShared>) {
         let _first = self.slots[index].set(shared);
         self.made.fetch_max(index + 1, Relaxed);
     }
 
-    /// All numbers are below this.
+    /// Returns a number that is above all numbers in use.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.made.load(Relaxed)
     }
 
-    /// That of a number, if it is there.
+    /// Returns the shared half of a number, if it is there.
     #[inline]
     pub(crate) fn get(&self, index: usize) -> Option<&PShared> {
         self.slots[index].get().map(|shared| &**shared)
     }
 
-    /// All of them.
+    /// Iterates over all shared halves.
     #[inline]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &PShared> {
         self.slots[..self.len()].iter().filter_map(|slot| Some(&**slot.get()?))

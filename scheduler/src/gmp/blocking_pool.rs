@@ -1,14 +1,14 @@
-//! The threads behind `blocking`: mailboxes, handles, and the count of who there is.
+//! The threads behind `blocking`, called helpers: their channels, join handles and number.
 //!
-//! A helper has a mailbox of one message, which it waits at with a time limit, and the
-//! [`IdleWorkers`] says whose turn it is. Who ends joins the one that ended before, so that a pool
-//! that shrinks leaves one thread to be joined at most, and shutdown joins that.
+//! A helper has a channel for one message, and waits at it with a time limit. [`IdleWorkers`]
+//! chooses the helper for a job. A helper that ends joins the helper that ended before it. So a
+//! pool that shrinks leaves at most one thread to be joined, and shutdown joins that.
 //!
 //! This is the only file that names crossbeam-channel.
 //!
 //! # Safety
 //!
-//! A [`Job`] points to the frame of a goroutine that waits until it was told that the job is done.
+//! A [`Job`] points to the frame of a goroutine that waits until the job is done.
 #![expect(unsafe_code, reason = "sends a pointer to a waiting goroutine's frame")]
 
 use std::mem;
@@ -24,29 +24,29 @@ use crate::ds::grow;
 use crate::ds::idle_workers::{IdleWorkers, Worker};
 use crate::policy;
 
-/// What a helper does for a goroutine.
-pub(crate) trait Errand {
+/// A closure that a helper runs for a goroutine.
+pub(crate) trait BlockingCall {
     /// Runs the closure. Catches its panic.
     fn run(&self);
 }
 
-/// The goroutine that waits for an errand.
-pub(crate) trait Client {
-    /// The errand is done, and nobody touches it any more.
-    fn tell(&self);
+/// The goroutine that waits for a call.
+pub(crate) trait CallWaiter {
+    /// Wakes the goroutine: the call is done, and the helper touches it no more.
+    fn call_done(&self);
 }
 
-/// An errand, and whom it is for.
+/// A call, and the goroutine that waits for it.
 pub(crate) struct Job {
-    /// On the stack of the goroutine that waits for it.
-    pub(crate) errand: NonNull<dyn Errand>,
-    /// Not there: it is in use until after the goroutine was told, which may then be gone.
-    pub(crate) client: Arc<dyn Client + Send + Sync>,
+    /// On the stack of the waiting goroutine.
+    pub(crate) call: NonNull<dyn BlockingCall>,
+    /// Not on that stack: the helper uses it until after the wake, when the goroutine may be gone.
+    pub(crate) waiter: Arc<dyn CallWaiter + Send + Sync>,
     /// The goroutine's number.
     pub(crate) g: u64,
 }
 
-// SAFETY: the pointer is what is not `Send`; who makes a job vouches for what it points to
+// SAFETY: only the pointer is not `Send`. The maker of a job vouches for its target
 // (`blocking::run_on_helper`).
 unsafe impl Send for Job {}
 
@@ -55,19 +55,19 @@ enum Message {
     End,
 }
 
-/// A helper's own side.
+/// The part of a helper that its own thread holds.
 pub(crate) struct Helper {
-    /// Counts from 1; the thread is named after it.
+    /// Counts from 1. The thread is named after it.
     pub(crate) number: u64,
-    door: Sender<Message>,
-    mailbox: Receiver<Message>,
+    sender: Sender<Message>,
+    receiver: Receiver<Message>,
 }
 
-/// Who will run a job.
+/// What became of a submitted job.
 pub(crate) enum Runner {
-    /// It was sent to a helper.
+    /// The job was sent to a helper.
     Helper,
-    /// A thread is to be made for this helper, with the job as its first.
+    /// The caller makes a thread for this helper, with the job as its first.
     New(Helper, Job),
     /// The pool is at its limit, or closed.
     Nobody,
@@ -75,7 +75,7 @@ pub(crate) enum Runner {
 
 struct Threads {
     handles: Vec<(u64, JoinHandle<()>)>,
-    /// The one that ended last; all before it are joined.
+    /// The thread that ended last. All that ended before it are joined.
     ended: Option<JoinHandle<()>>,
 }
 
@@ -87,7 +87,7 @@ pub(crate) struct BlockingPool {
 }
 
 impl BlockingPool {
-    /// A pool of at most `limit` threads; it makes none itself.
+    /// Makes a pool of at most `limit` threads. The pool makes no thread itself.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             workers: IdleWorkers::new(limit),
@@ -96,18 +96,19 @@ impl BlockingPool {
         }
     }
 
-    /// Finds somebody to run `job`.
+    /// Sends `job` to an idle helper, if there is one.
     pub(crate) fn submit(&self, job: Job) -> Runner {
         match self.workers.claim() {
-            Worker::Idle(door) => {
-                door.send(Message::Run(job))
+            Worker::Idle(sender) => {
+                sender
+                    .send(Message::Run(job))
                     .expect("a helper that was chosen waits for its message");
                 Runner::Helper
             }
             Worker::New => {
-                let (door, mailbox) = bounded(1);
+                let (sender, receiver) = bounded(1);
                 Runner::New(
-                    Helper { number: self.made.fetch_add(1, Relaxed) + 1, door, mailbox },
+                    Helper { number: self.made.fetch_add(1, Relaxed) + 1, sender, receiver },
                     job,
                 )
             }
@@ -115,35 +116,35 @@ impl BlockingPool {
         }
     }
 
-    /// How many threads it has.
+    /// Returns how many helpers there are.
     pub(crate) fn helpers(&self) -> usize {
         self.workers.helpers()
     }
 
-    /// No thread could be made for a [`Runner::New`].
-    pub(crate) fn not_made(&self) {
+    /// Uncounts the helper of a [`Runner::New`] whose thread could not be made.
+    pub(crate) fn helper_not_made(&self) {
         self.workers.forget();
     }
 
-    /// The thread of the helper with this number.
-    pub(crate) fn keep(&self, number: u64, thread: JoinHandle<()>) {
+    /// Keeps the join handle of the helper with the number `number`.
+    pub(crate) fn keep_handle(&self, number: u64, thread: JoinHandle<()>) {
         grow::push(|| self.threads.lock(), |threads| &mut threads.handles, (number, thread));
     }
 
-    /// The next job of a helper that has none; `None` when it is to end, and does not count any
-    /// more.
+    /// Waits for the next job of an idle helper. `None` if the helper is to end; it is then
+    /// uncounted.
     pub(crate) fn next(&self, helper: &Helper) -> Option<Job> {
-        if !self.workers.enlist(helper.door.clone()) {
+        if !self.workers.enlist(helper.sender.clone()) {
             return None;
         }
-        let message = match helper.mailbox.recv_timeout(policy::HELPER_IDLE) {
+        let message = match helper.receiver.recv_timeout(policy::HELPER_IDLE) {
             Ok(message) => message,
             Err(RecvTimeoutError::Timeout)
-                if self.workers.leave(|door| door.same_channel(&helper.door)) =>
+                if self.workers.leave(|sender| sender.same_channel(&helper.sender)) =>
             {
                 return None;
             }
-            Err(_) => helper.mailbox.recv().expect("the helper holds the other end, too"),
+            Err(_) => helper.receiver.recv().expect("the helper holds the other end, too"),
         };
         match message {
             Message::Run(job) => Some(job),
@@ -151,10 +152,11 @@ impl BlockingPool {
         }
     }
 
-    /// A helper ends: the last it does.
-    pub(crate) fn ends(&self, number: u64) {
+    /// Joins the helper that ended before this one. The last act of a helper that ends.
+    pub(crate) fn helper_ends(&self, number: u64) {
         let mut threads = self.threads.lock();
-        // Not there yet if its maker has been slow for all this time: then shutdown finds it.
+        // The handle is missing if the thread that made this helper has been slow for all this
+        // time. Then shutdown finds the handle.
         let Some(at) = threads.handles.iter().position(|(other, _)| *other == number) else {
             return;
         };
@@ -164,11 +166,10 @@ impl BlockingPool {
         join(before);
     }
 
-    /// Ends the helpers that wait, and the others once they have done what they do; waits for all
-    /// of them.
+    /// Ends the idle helpers at once and the others after their job. Joins all of them.
     pub(crate) fn close(&self) {
-        for door in self.workers.close() {
-            door.send(Message::End).expect("a helper that waits has a mailbox");
+        for sender in self.workers.close() {
+            sender.send(Message::End).expect("an idle helper holds its receiver");
         }
         loop {
             let mut threads = self.threads.lock();
@@ -185,7 +186,7 @@ impl BlockingPool {
 
 fn join(threads: impl IntoIterator<Item = JoinHandle<()>>) {
     for thread in threads {
-        // What a helper runs for others catches their panics.
+        // A helper catches the panics of the calls that it runs.
         let _ended = thread.join();
     }
 }

@@ -1,12 +1,12 @@
-//! What a goroutine runs, how that begins, and what becomes of it if it does not.
+//! The body of a goroutine: what it runs, how it begins, and what happens if it cannot begin.
+//!
+//! A body of any type is kept behind one type, [`SharedBody`]. The goroutine has one share of it,
+//! the `JoinHandle` the other.
 //!
 //! # Safety
 //!
-//! The two functions of a [`SharedBody`] are made for the type of its owner, together with it.
-#![expect(
-    unsafe_code,
-    reason = "forgets the type of a body, which is moved out of where it is shared"
-)]
+//! The two functions of a [`SharedBody`] are instances for the type of its `owner`.
+#![expect(unsafe_code, reason = "erases the type of a body")]
 
 use std::fmt;
 use std::io;
@@ -19,12 +19,11 @@ use crate::gmp::names::NameEntry;
 
 /// What a G runs.
 pub(crate) trait Body {
-    /// Runs the closure, or drops it if `begin` says so, keeps the outcome for the joiner and wakes
-    /// it. Catches every panic of the closure. A second call does nothing.
+    /// Runs the closure, or drops it, as `begin` says. Keeps the outcome for the joiner and wakes
+    /// the joiner. Catches every panic of the closure. A second call does nothing.
     fn run(&self, id: u64, begin: Begin);
 
-    /// The same for one that is shared, and lets go of it as the last thing that its goroutine
-    /// does.
+    /// Does the same for a shared body, and drops the goroutine's share last.
     fn run_shared(body: PairArc<Self>, id: u64, begin: Begin)
     where
         Self: Sized,
@@ -33,15 +32,16 @@ pub(crate) trait Body {
     }
 }
 
-/// The goroutine's share of a body of any type. A `PairArc<dyn Body>` would be as large, and could
-/// not be moved onto the goroutine's stack.
+/// The goroutine's share of a body of any type.
+///
+/// A `PairArc<dyn Body>` would be as large, and could not be moved onto the goroutine's stack.
 pub(crate) struct SharedBody {
-    /// Of a `PairArc<B>`.
+    /// From `PairArc::<B>::into_raw`.
     owner: NonNull<()>,
     functions: &'static Functions,
 }
 
-/// What can be done with the owner of a certain type.
+/// The operations on an `owner`, for one type of body.
 struct Functions {
     run: unsafe fn(NonNull<()>, u64, Begin),
     drop: unsafe fn(NonNull<()>),
@@ -54,7 +54,7 @@ impl<B: Body> Of<B> {
 
     /// # Safety
     ///
-    /// `owner` is of a `PairArc<B>`, and given up.
+    /// `owner` is from `PairArc::<B>::into_raw`, and the caller gives it up.
     unsafe fn run(owner: NonNull<()>, id: u64, begin: Begin) {
         // SAFETY: this function's contract.
         B::run_shared(unsafe { PairArc::from_raw(owner) }, id, begin);
@@ -69,63 +69,65 @@ impl<B: Body> Of<B> {
     }
 }
 
-// SAFETY: a `PairArc` of what is `Send` and `Sync`, by `new`.
+// SAFETY: `owner` is a `PairArc` of a body that is `Send` and `Sync`, by `new` and `borrowing`.
 unsafe impl Send for SharedBody {}
 
 impl SharedBody {
     pub(crate) fn new<B: Body + Send + Sync + 'static>(body: PairArc<B>) -> Self {
-        // SAFETY: it borrows nothing.
+        // SAFETY: a `'static` body borrows nothing.
         unsafe { Self::borrowing(body) }
     }
 
+    /// Takes a body that may borrow.
+    ///
     /// # Safety
     ///
-    /// What the body borrows outlives this.
+    /// Everything that the body borrows outlives the value returned.
     pub(crate) unsafe fn borrowing<B: Body + Send + Sync>(body: PairArc<B>) -> Self {
         Self { owner: body.into_raw(), functions: &Of::<B>::FUNCTIONS }
     }
 
-    /// Runs it, or not, as [`Body::run_shared`] does.
+    /// Runs or drops the body, as [`Body::run_shared`] does.
     pub(crate) fn run(self, id: u64, begin: Begin) {
         let given_up = mem::ManuallyDrop::new(self);
-        // SAFETY: made for this owner.
+        // SAFETY: the functions are instances for this owner's type, and `self` is not dropped.
         unsafe { (given_up.functions.run)(given_up.owner, id, begin) };
     }
 }
 
 impl Drop for SharedBody {
     fn drop(&mut self) {
-        // SAFETY: made for this owner.
+        // SAFETY: the functions are instances for this owner's type.
         unsafe { (self.functions.drop)(self.owner) };
     }
 }
 
-/// How a G's life begins.
+/// How a G begins.
 #[derive(Debug)]
 pub(crate) enum Begin {
-    /// It runs.
+    /// The G runs its body.
     Run,
-    /// It was cancelled before.
+    /// The G was cancelled before it began.
     Cancelled,
-    /// There was no stack for it.
+    /// No stack could be had for the G.
     Failed(io::Error),
 }
 
-/// A body and how it is kept.
+/// A body, and where it lies.
 pub(crate) enum Entry {
     /// Shared with a `JoinHandle`.
     Shared(SharedBody),
-    /// The same, with what a builder said of it.
+    /// Shared with a `JoinHandle`, and with the settings of a builder.
     Built(Box<Built>),
     /// On the stack of a caller that waits until the G has ended (`run`).
     Borrowed(NonNull<dyn Body>),
 }
 
-/// A body and what its goroutine is to be like.
+/// A body, and the settings of its goroutine's builder.
 pub(crate) struct Built {
     pub(crate) body: SharedBody,
     pub(crate) name_entry: Option<NameEntry>,
-    /// In bytes; the runtime's if it is not said.
+    /// In bytes; `None` for the runtime's stack size.
     pub(crate) stack_size: Option<usize>,
 }
 

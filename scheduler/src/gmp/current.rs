@@ -1,17 +1,19 @@
-//! Who am I: the M, the runtime and the G of the calling thread.
+//! The calling thread's M, runtime and G.
 //!
-//! One [`Current`] lies where its thread keeps it (the M's loop, or the record of a thread-backed
-//! G), and one word of the thread points to it (`runtime_sys::thread::tls`). Several runtimes on
-//! one thread - a goroutine of one calls C, which calls into another - make a stack of them.
+//! A thread in a runtime has one [`Current`], in a frame of the M's loop or in the record of a
+//! thread-backed G. One thread-local word points to it (`runtime_sys::thread::tls`). A thread may
+//! be in several runtimes: a goroutine of one calls C, which calls into another. Then its
+//! `Current`s form a stack.
 //!
-//! A signal handler may find any of this at any instruction: every field is an atomic, a `Current`
-//! is whole before the word points to it, and the word is cleared before it goes.
+//! A signal handler may read any of this at any instruction. So every field is an atomic, a
+//! `Current` is complete before the word points to it, and the word is changed before the `Current`
+//! goes.
 //!
 //! # Safety
 //!
-//! [`with`] lends the `Current` out for one call. The callee must not suspend: a migratory G would
-//! come back on another thread with the reference to the first one's. Suspending code takes what it
-//! needs out and asks again afterwards.
+//! [`with`] lends the `Current` for one call. The callee must not suspend: a migratory G would
+//! resume on another thread, with a reference to the first thread's `Current`. Code that suspends
+//! copies the fields that it needs, and calls `with` again afterwards.
 #![expect(unsafe_code, reason = "follows the thread's current pointer")]
 
 use std::marker::PhantomData;
@@ -28,7 +30,7 @@ use crate::gmp::m::{M, MOwned};
 use crate::gmp::p::P;
 use crate::gmp::sched::Sched;
 
-/// A thread's place in a runtime.
+/// A thread's place in a runtime: its M, its runtime and the G that it runs.
 #[derive(Debug)]
 pub(crate) struct Current {
     pub(crate) m: &'static M,
@@ -47,12 +49,12 @@ impl Current {
         }
     }
 
-    /// Makes this the calling thread's current place, on top of the one before.
+    /// Makes this the calling thread's `Current`, on top of the one before.
     ///
     /// # Safety
     ///
-    /// `self` and `sched` stay until `retract`; both are called by the same thread, in nesting
-    /// order. Wherever a signal may arrive meanwhile, the thread has a signal stack.
+    /// `self` and `sched` stay until `retract`. The same thread calls both, in nesting order.
+    /// Whenever a signal may arrive in between, the thread has a signal stack.
     pub(crate) unsafe fn publish(&self, sched: &Sched) {
         self.sched.store(ptr::from_ref(sched).cast_mut(), Relaxed);
         self.prev.store(tls::current().cast::<Current>().cast_mut(), Relaxed);
@@ -64,94 +66,97 @@ impl Current {
         tls::set_current(self.prev.load(Relaxed).cast_const().cast());
     }
 
-    /// The runtime.
+    /// Returns the runtime.
     #[inline(always)]
     pub(crate) fn sched(&self) -> &Sched {
-        // SAFETY: set by `publish`, whose caller keeps the runtime while this is current; nobody
-        // reads it otherwise.
+        // SAFETY: set by `publish`, whose caller keeps the runtime while this is current. Nothing
+        // reads the field at other times.
         unsafe { &*self.sched.load(Relaxed) }
     }
 
-    /// The running G, if it is not the M's own loop that runs.
+    /// Returns the running G; `None` while the M's own loop runs.
     #[inline(always)]
     pub(crate) fn g(&self) -> Option<&G> {
-        // SAFETY: set around the run of a G, whose record outlives it.
+        // SAFETY: set while a G runs; the G's record outlives the run.
         unsafe { self.g.load(Relaxed).as_ref() }
     }
 
-    /// Who runs from here on.
+    /// Sets the running G; `None` for the M's own loop.
     #[inline(always)]
     pub(crate) fn set_g(&self, g: Option<&G>) {
         self.g.store(g.map_or(ptr::null_mut(), |g| ptr::from_ref(g).cast_mut()), Relaxed);
     }
 
-    /// The runtime, to be kept, and the running G's number.
+    /// Returns a share of the runtime, and the running G's number.
     pub(crate) fn arc_and_id(&self) -> (Arc<Sched>, u64) {
         (self.sched().arc(), self.g().map_or(0, G::id))
     }
 
-    /// The running G's own part.
+    /// Returns the owned half of the running G.
     #[inline(always)]
     pub(crate) fn owned(&self) -> Option<&GOwned> {
         // SAFETY: this is the current thread's `Current`, so its G runs here.
         self.g().map(|g| unsafe { running_owned(g) })
     }
 
-    /// The place below this one on the same thread.
+    /// Returns the `Current` below this one on the same thread.
     pub(crate) fn prev(&self) -> Option<&Current> {
-        // SAFETY: `publish` took it from the thread's word; it stays until this one is retracted.
+        // SAFETY: `publish` read it from the thread's word. It stays until this `Current` is
+        // retracted.
         unsafe { self.prev.load(Relaxed).as_ref() }
     }
 
-    /// How this is passed to a G that is resumed.
+    /// Returns this as it is passed to a G that is resumed.
     #[inline(always)]
     pub(crate) fn as_resumed(&self) -> Resumed {
         NonNull::from(self).cast()
     }
 
-    /// Takes the M's P off the table and its local half in hand. Fails when the thread is inside
-    /// such a stretch already.
+    /// Takes the M's owned half and acquires its P from the revocable slot. Fails if the thread is
+    /// in the scheduler already.
     #[inline(always)]
     pub(crate) fn enter_with_p(&self) -> Result<InsideWithP, Reentered> {
         Ok(self.enter()?.acquire_p())
     }
 
-    /// Takes only the M's local half in hand. Fails as [`enter`](Self::enter) does.
+    /// Takes the M's owned half and leaves the P in its slot. Fails if the thread is in the
+    /// scheduler already.
     #[inline(always)]
     pub(crate) fn enter(&self) -> Result<Inside, Reentered> {
         let inside = Inside { m: self.m, _thread: PhantomData };
         if self.m.enter_scheduler() {
             return Ok(inside);
         }
-        // Whoever has it lets go of it.
+        // A frame further up the stack has set the flag, and will clear it.
         mem::forget(inside);
         Err(Reentered)
     }
 }
 
-/// The M's local half in hand, its P where it is: on the table, as while user code runs, and to be
-/// taken from there. No user code runs while this exists.
+/// The right to the M's owned half. The P is still in the revocable slot, where others may revoke
+/// it. No user code runs while this exists.
 pub(crate) struct Inside {
     m: &'static M,
-    /// Not `Send`: it stands for the thread's own stretch.
+    /// Not `Send`: the value means that this thread is in the scheduler.
     _thread: PhantomData<*const ()>,
 }
 
 impl Inside {
-    /// The M's local half.
+    /// Returns the M's owned half.
     #[inline(always)]
     pub(crate) fn owned(&mut self) -> &mut MOwned {
-        // SAFETY: made after the flag was set, on the M's thread, and `&mut self` excludes another
-        // reference.
+        // SAFETY: `self` was made after the flag was set, on the M's thread; `&mut self` excludes
+        // another reference.
         unsafe { self.m.owned() }
     }
 
-    /// Takes the P as well, if there is one. What is done with it may call for a whole round of the
-    /// loop.
+    /// Acquires the P as well, if there is one.
+    ///
+    /// The next round is a whole one, because the caller may change what such a round looks at.
     #[inline(always)]
     pub(crate) fn acquire_p(mut self) -> InsideWithP {
         self.owned().fast_rounds_left = 0;
-        let p = self.m.p.acquire().expect("who has the table has the local half, too");
+        let p = self.m.p.acquire().expect("only a thread in the scheduler acquires the slot");
         InsideWithP { p, inside: self }
     }
 }
@@ -163,21 +168,22 @@ impl Drop for Inside {
     }
 }
 
-/// The M's P (if it has one) and its local half, in hand. No user code runs while this exists.
+/// The M's P, if it has one, and the right to the M's owned half. No user code runs while this
+/// exists.
 pub(crate) struct InsideWithP {
     pub(crate) p: Option<Box<P>>,
-    /// Let go of last.
+    /// Dropped last, after the P is back in its slot.
     inside: Inside,
 }
 
 impl InsideWithP {
-    /// The M's local half.
+    /// Returns the M's owned half.
     #[inline(always)]
     pub(crate) fn owned(&mut self) -> &mut MOwned {
         self.inside.owned()
     }
 
-    /// Both at once.
+    /// Returns the M's owned half and its P, to be used at the same time.
     #[inline(always)]
     pub(crate) fn split(&mut self) -> (&mut MOwned, &mut Option<Box<P>>) {
         (self.inside.owned(), &mut self.p)
@@ -191,10 +197,10 @@ impl Drop for InsideWithP {
     }
 }
 
-/// Calls `f` with the calling thread's place, if it has one. `f` must not suspend.
+/// Calls `f` with the calling thread's `Current`, if it has one. `f` must not suspend.
 #[inline(always)]
 pub(crate) fn with<R>(f: impl FnOnce(Option<&Current>) -> R) -> R {
     let current = tls::current().cast::<Current>();
-    // SAFETY: the word is set by `publish` to a `Current` that stays until this thread retracts it.
+    // SAFETY: `publish` set the word to a `Current` that stays until this thread retracts it.
     f(unsafe { current.as_ref() })
 }

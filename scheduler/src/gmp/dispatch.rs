@@ -2,57 +2,60 @@
 //!
 //! # The problem
 //!
-//! A settled G runs on its M only. If that M sleeps without a P when the G is readied, somebody
-//! must bring the two together: give the M an idle P, or, when all are busy, make sure that it gets
-//! its turn. And no order of events may leave a ready G on a sleeping M while a P is idle.
+//! A settled G runs on its M only. If that M sleeps without a P when the G is readied, the waker
+//! must bring the two together. It gives the M an idle P. If all Ps are busy, it makes sure that
+//! the M gets its turn. No order of events may leave a ready G on a sleeping M while a P is idle.
 //!
 //! # The protocol
 //!
-//! An M's standing is one word, [`Remote::status`]: it has a P, has none, stands in the line, or
-//! sleeps. The word leaves `ASLEEP` and `IN_LINE` only under the lock of [`Dispatch`]; a waker
-//! reads it without.
+//! One word says how an M stands, [`Remote::status`]: it has a P, has none, stands in the line, or
+//! sleeps. The word leaves `ASLEEP` and `IN_LINE` only under the lock of [`Dispatch`]. A waker
+//! reads the word without the lock.
 //!
 //! ```text
 //! waker                                  M
-//!   push G to M's inbox       (Push)       word = ASLEEP, under the lock   (Sleep)
+//!   push G to M's inbox       (Push)       status = ASLEEP, under the lock   (Sleep)
 //!   fence                                  fence
-//!   word == ASLEEP?           (Look)       inbox empty?                    (Check)
-//!   then, under the lock,                  if not: under the lock, take the word back
+//!   status == ASLEEP?         (Look)       inbox empty?                      (Check)
+//!   then, under the lock,                  if not: under the lock, take the status back
 //!   hand a P or put it in line             else sleep
 //! ```
 //!
-//! By the two `SeqCst` fences either Look sees Sleep or Check sees Push. Who finds `ASLEEP` under
-//! the lock acts, once: it hands over an idle P, or puts the M into the line. A P that is released
-//! while an M stands in the line wakes the head and lies idle until the first one comes, the head
-//! or a running M that wants it (handing it over directly would make every release wait for a
-//! thread to wake, a convoy); a head that was passed over for too long gets the next one directly.
+//! By the two `SeqCst` fences, Look sees Sleep or Check sees Push. The party that finds `ASLEEP`
+//! under the lock acts, once: it hands over an idle P, or puts the M into the line.
 //!
-//! Free work goes to sleepers that take any ([`Dispatch::give_to_sleeper`]): a lent thread that is
-//! about to leave does not, and two of them would send each other for ever. Where no M sleeps and
-//! none can be made, publishers have relied on a search that nobody carries out, and an M that has
-//! just looked may be on its way to sleep: it finds [`Dispatch::ask_next_sleeper_to_look`] there,
-//! and looks again.
+//! If a P is released while an M stands in the line, the line's head is woken, and the P lies idle.
+//! The first M to want it takes it: the head, or a running M. (A direct hand-off would make every
+//! release wait until a thread has woken, a convoy.) A head that was passed over for too long gets
+//! the next P directly.
 //!
-//! # Home Ms and rescues
+//! Published work goes to sleepers that accept any work ([`Dispatch::give_to_sleeper`]). A lent
+//! thread that is about to leave does not: two such threads would wake each other for ever. If no M
+//! sleeps and none can be made, publishers have relied on a search that no M carries out. Then an M
+//! that has just looked may be on its way to sleep. It finds the flag of
+//! [`Dispatch::ask_next_sleeper_to_look`], and looks again.
 //!
-//! The first `procs` Ms are home Ms; others were made because home Ms kept their goroutines'
-//! company for too long. What an idle P needs is given to home Ms first, and a home M that comes
-//! back stands before the others in the line, so that what lives long collects on few threads. Ms
-//! that nobody needed for a while end: [`Slept::Expired`].
+//! # Resident and spare Ms
+//!
+//! The first `procs` Ms are resident. The others, the spare Ms, were made because a resident M was
+//! kept too long by a goroutine. An idle P goes to a resident M first. A resident M that returns
+//! from such a goroutine stands before the others in the line. So goroutines that live long collect
+//! on few threads. An M that was not needed for a while ends: [`Slept::Expired`].
 //!
 //! # Invariants, whenever the lock is free
 //!
-//! - A P is on the idle list, on the table or in the hand of one M, on its way to one in `next_p`,
-//!   or retired (`resize`).
-//! - A seat is in `asleep` iff its word is `ASLEEP`, in `line` iff it is `IN_LINE`.
+//! - A P is on the idle list, or in the revocable slot of one M, or acquired by that M, or on its
+//!   way to an M in `next_p`, or retired (`resize`).
+//! - A remote is in `asleep` iff its status is `ASLEEP`, and in `line` iff it is `IN_LINE`.
 //! - If a P is idle and the line is not empty, the line's head has been woken and has not looked
 //!   yet.
 //!
 //! # Rejected
 //!
-//! A lock-free line: these transitions are rare (each ends or begins a sleep), and a lock makes
-//! them one story. Handing the P over by rounds instead of by time: 14 % of the throughput was
-//! left.
+//! - A lock-free line: these transitions are rare, since each ends or begins a sleep, and a lock
+//!   makes them easy to reason about.
+//! - Handing the P off after a number of rounds instead of a time: only 14 % of the throughput was
+//!   left.
 
 mod line;
 mod outcome;
@@ -78,21 +81,25 @@ pub(crate) use remote::{NextP, Remote};
 pub(crate) use resize::Grown;
 use state::{Room, State};
 
-/// The meeting place of Ps and Ms. `S` is how a seat is referred to.
+/// Assigns Ps to Ms. `S` is a reference to an M's [`Remote`].
+///
+/// The atomics are hints for threads without the lock: copies of what is in `state`.
 pub(crate) struct Dispatch<P, S> {
     state: Mutex<State<P, S>>,
+    /// Ms that stand in the line.
     line_len: AtomicUsize,
-    /// Home Ms that came back and stand in the line.
+    /// Resident Ms that returned and stand in the line.
     returning: AtomicUsize,
-    /// Home Ms that sleep and would run anything.
+    /// Resident Ms that sleep and accept any work.
     residents_asleep: AtomicUsize,
-    /// How many Ps are asked for, and how many there are beyond that.
+    /// How many Ps are asked for.
     procs: AtomicUsize,
+    /// How many Ps there are beyond `procs`.
     excess: AtomicUsize,
 }
 
 impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
-    /// All of `ps` are idle; `idle` counts them.
+    /// Makes a dispatch in which all of `ps` are idle. Adds them to the count in `idle`.
     pub(crate) fn new(ps: Vec<Box<P>>, idle: &Idle) -> Self {
         let procs = ps.len();
         let _nobody_searches_yet = idle.add_idle_p(procs);
@@ -106,8 +113,10 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         }
     }
 
-    /// Makes room for `ms` Ms, before they come: nothing is allocated or freed under the lock, for
-    /// an allocator that readies goroutines comes by here.
+    /// Makes room for `ms` Ms. Called before they join.
+    ///
+    /// So nothing is allocated or freed under the lock: an allocator that readies goroutines would
+    /// enter this code again.
     pub(crate) fn make_room(&self, ms: usize) {
         if self.state.lock().has_room(ms) {
             return;
@@ -120,40 +129,39 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         drop(state);
     }
 
-    /// How many Ms wait for a P; a hint.
+    /// Returns how many Ms stand in the line. A hint.
     #[inline]
     pub(crate) fn line_len(&self) -> usize {
         self.line_len.load(Relaxed)
     }
 
-    /// How many home Ms came back from goroutines that kept them too long, and wait for a P; a
-    /// hint.
+    /// Returns how many resident Ms returned from goroutines that kept them too long, and stand in
+    /// the line. A hint.
     #[inline]
     pub(crate) fn returning(&self) -> usize {
         self.returning.load(Relaxed)
     }
 
-    /// How many home Ms sleep; a hint.
+    /// Returns how many resident Ms sleep and accept any work. A hint.
     #[inline]
     pub(crate) fn residents_asleep(&self) -> usize {
         self.residents_asleep.load(Relaxed)
     }
 
-    /// Whether somebody would run a P that is [handed off](Self::hand_off), without a new M.
+    /// True if an existing M could run a P that is [handed off](Self::hand_off).
     pub(crate) fn has_receiver(&self) -> bool {
         let state = self.state.lock();
         state.line_len() > 0 || state.somebody_sleeps()
     }
 
-    /// Publishes the hints. At the end of each stretch under the lock in which the line or the
-    /// sleepers changed.
+    /// Updates the hints. Called before the lock is freed, if the line or the sleepers changed.
     fn publish(&self, state: &State<P, S>) {
         self.line_len.store(state.line_len(), Relaxed);
         self.returning.store(state.returning, Relaxed);
         self.residents_asleep.store(state.residents_asleep, Relaxed);
     }
 
-    /// An idle P for an M that is awake and has none.
+    /// Takes an idle P for an M that is awake and has none.
     pub(crate) fn try_take(&self, remote: &Remote<P>, idle: &Idle) -> Option<Box<P>> {
         let mut state = self.state.lock();
         let p = state.idle.pop()?;
@@ -162,14 +170,15 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         Some(p)
     }
 
-    /// An M lets its P go: it has nothing to run. `now` is needed only when the line is not empty.
+    /// Takes the P of an M that has nothing to run. `now` matters only if the line is not empty.
     pub(crate) fn release(&self, p: Box<P>, remote: &Remote<P>, idle: &Idle, now: u64) {
         remote.without_p();
         self.put_back(p, idle, now);
     }
 
-    /// After a G was pushed to the inbox of the M at `remote`: sees to it that the M looks. True:
-    /// no P is idle, and the M stands in the line.
+    /// Makes the M at `remote` look at its inbox. Called after a G was pushed there.
+    ///
+    /// True if the M slept and no P is idle: it now stands in the line.
     pub(crate) fn kick(&self, remote: &S, idle: &Idle, now: impl FnOnce() -> u64) -> bool {
         if !mutated("dispatch.push_without_fence") {
             // ORDERING[dispatch.sleep]: after Push, before Look; pairs with the fence in `sleep`.
@@ -179,8 +188,8 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
             return false;
         }
         let mut state = self.state.lock();
-        // Only who finds it among this runtime's sleepers acts: the M may have been woken
-        // meanwhile, or have gone to another runtime.
+        // The M may have been woken meanwhile, or have gone to another runtime. So only a waker
+        // that finds it among this runtime's sleepers acts.
         let Some(remote) = state.take_asleep(remote) else { return false };
         let Some(p) = state.idle.pop() else {
             state.stand_in_line(remote, now(), false);
@@ -195,8 +204,8 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         false
     }
 
-    /// Brings an idle P to an idle M, which comes back searching. The caller holds a searching
-    /// token for it.
+    /// Hands an idle P to a sleeping M and wakes it. That M counts as searching: the caller has
+    /// counted it.
     pub(crate) fn give_to_sleeper(&self, idle: &Idle) -> Started<P> {
         let mut state = self.state.lock();
         let Some(p) = state.idle.pop() else { return Started::NoP };
@@ -209,8 +218,8 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         Started::Woken
     }
 
-    /// Somebody to run `p`, which has work: the line's head, or an M that sleeps (neither
-    /// searching), or a new one.
+    /// Hands `p`, which has work, to the line's head, or else to a sleeping M. Neither counts as
+    /// searching. If there is no such M, the caller makes one.
     pub(crate) fn hand_off(&self, p: Box<P>) -> Started<P> {
         let mut state = self.state.lock();
         let Some(remote) = state.pop_line().or_else(|| state.pop_asleep()) else {

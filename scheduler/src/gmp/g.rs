@@ -2,27 +2,29 @@
 //!
 //! # Invariants
 //!
-//! - Exactly one party *owns* a G at any time: the M that runs it, the queue that holds it, or -
-//!   while it is parked - the queues it waits in, jointly, until one claimer wins it from its
-//!   [`Parker`]. Ownership is a value, [`Runnable`]; the fields in [`GOwned`] are reachable through
-//!   it alone.
+//! - Exactly one party *owns* a G at any time: the M that runs it, or the queue that holds it.
+//!   While the G is parked, the queues that it waits in own it jointly, until one claimer wins it
+//!   from its [`Parker`]. Ownership is a value, [`Runnable`]; the fields in [`GOwned`] are
+//!   reachable through it alone.
 //! - G records are type-stable: they are carved from the runtime's slab, recycled, and freed with
-//!   the runtime. A late look at `parker` or `id` reads some G's word, never unmapped memory.
-//! - A G that has started and is settled stays with its `home` M until it ends.
+//!   the runtime. A late reader of `parker` or `id` reads some G's word, never unmapped memory.
+//! - A settled G that has started stays with its `home` M until it ends.
 //!
 //! # Two parts
 //!
-//! A blocked goroutine costs one page of stack, its share of the page tables, and what lies outside
-//! of that page, times a million. So [`G`] is small: what others look at, perhaps late, and what a
-//! G needs before it has a stack. All else is [`GOwned`], which begins with the G, lies in the page
-//! that its stack touches anyhow, and goes with that stack: only the owner reaches it, so nobody is
-//! late there. (A thread-backed G has its own beside it.) New fields belong into `GOwned`.
+//! A blocked goroutine costs one page of stack, its share of the page tables, and its data outside
+//! of that page, times a million. So [`G`] is small. It holds the fields that other threads read,
+//! perhaps late, and those that a G needs before it has a stack.
+//!
+//! Everything else is in [`GOwned`], at the top of the G's stack, in a page that is in use anyway.
+//! It exists while the stack does. Only the owner reads it, so no late reader can miss it. The
+//! `GOwned` of a thread-backed G lies in a box of its own. New fields belong into `GOwned`.
 //!
 //! # Safety
 //!
-//! `G` is `Sync` although it and `GOwned` have plain cells: see `Runnable`. `G::own` is null or
-//! points to an `GOwned` that stays until it is null again; only the G's owner changes it, and
-//! follows it.
+//! `G` is `Sync` although it and `GOwned` have plain cells: see `Runnable`. `G::owned` is null or
+//! points to a `GOwned` that stays until the pointer is null again. Only the G's owner changes the
+//! pointer, and only the owner follows it; the exceptions are `unsafe` and say why.
 #![expect(unsafe_code, reason = "ownership of a G is a token that moves between threads")]
 
 use std::cell::Cell;
@@ -45,39 +47,38 @@ pub(crate) mod view;
 pub(crate) use kind::{GContext, GSuspender, Home, Kind, Resumed, Switch};
 pub(crate) use owned::{GOwned, LocalValue, StackRange};
 
-/// Bytes at the upper end of a stack that hold the frames of a goroutine which sleeps and has
-/// called little else.
+/// Bytes below the `GOwned` that hold the frames of a parked goroutine that has called little else.
 const FRAMES: usize = 512;
 
-/// One goroutine, as far as it is needed without a stack. What every thread may look at are
-/// `parker` and `id`.
+/// The part of a goroutine that exists without a stack. Every thread may read the atomic fields.
 pub(crate) struct G {
     link: Link,
-    /// The word a G parks on.
+    /// The word that the G parks on.
     pub(crate) parker: Parker,
     kind: Cell<Kind>,
-    /// The number of the M it has settled on, for who looks from outside; zero if it has not.
+    /// The number of the M that the G has settled on; zero if it has not. For reports.
     settled_on: AtomicU16,
-    /// What it waits for, or last waited for: a `WaitReason`, for who looks from outside.
-    why: AtomicU8,
-    /// Zero for a record that is not in use. A signal handler reads it.
+    /// The `WaitReason` of the G's present or last wait. For reports.
+    wait_reason: AtomicU8,
+    /// The goroutine's number; zero for a vacant record. A signal handler reads it.
     id: AtomicU64,
-    /// What it runs; gone once it has begun.
+    /// The body that the G is to run; `None` once the G has begun.
     entry: Cell<Option<Entry>>,
-    /// The owner's part; null before the G begins.
+    /// The owned half; null before the G begins.
     owned: AtomicPtr<GOwned>,
-    /// Where in the program it was made; null if nobody knows. A signal handler reads it.
-    made: AtomicPtr<Location<'static>>,
+    /// Where in the program the G was spawned; null if that is not known. A signal handler reads
+    /// it.
+    made_at: AtomicPtr<Location<'static>>,
 }
 
-// SAFETY: `link`, `kind`, `entry` and what `own` points to are what is not `Sync`; they are touched
-// only by the G's owner, of which there is one, and ownership moves between threads through a
-// queue's lock or the parker's word, both acquire/release.
+// SAFETY: `link`, `kind`, `entry` and the target of `owned` are not `Sync`. Only the G's owner
+// touches them, and there is one. Ownership moves between threads through a queue's lock or the
+// parker's word, both acquire/release.
 unsafe impl Sync for G {}
 // SAFETY: as above; a record is handed between threads only together with its ownership.
 unsafe impl Send for G {}
 
-// SAFETY: the link is this G's own field and is reachable from nowhere else.
+// SAFETY: the link is this G's own field, and nothing else gives it out.
 unsafe impl Linked for G {
     fn link(&self) -> &Link {
         &self.link
@@ -85,127 +86,132 @@ unsafe impl Linked for G {
 }
 
 impl G {
-    /// A record that is not in use.
+    /// Returns a record that is not in use.
     pub(crate) fn vacant() -> G {
         G {
             link: Link::new(),
             parker: Parker::new(),
             kind: Cell::new(Kind::Settled),
             settled_on: AtomicU16::new(0),
-            why: AtomicU8::new(WaitReason::Unsaid as u8),
+            wait_reason: AtomicU8::new(WaitReason::Unsaid as u8),
             id: AtomicU64::new(0),
             entry: Cell::new(None),
             owned: AtomicPtr::new(ptr::null_mut()),
-            made: AtomicPtr::new(ptr::null_mut()),
+            made_at: AtomicPtr::new(ptr::null_mut()),
         }
     }
 
-    /// The goroutine's number; zero when the record is not in use.
+    /// Returns the goroutine's number; zero if the record is vacant.
     #[inline]
     pub(crate) fn id(&self) -> u64 {
         self.id.load(Relaxed)
     }
 
-    /// Where it has settled, if it is settled.
+    /// Returns the home of a settled G; `None` for a G of another kind.
     ///
     /// # Safety
     ///
-    /// It has begun, does not end meanwhile, and what was written before it began is seen.
+    /// The G has begun and does not end during the call. The caller sees all writes from before it
+    /// began.
     pub(crate) unsafe fn settled_home(&self) -> Option<Home> {
         if self.kind.get() != Kind::Settled {
             return None;
         }
-        // SAFETY: what has begun has its part until it ends; the home of a settled G does not
-        // change in between.
+        // SAFETY: a G that has begun has its owned half until it ends. The home of a settled G does
+        // not change in between.
         unsafe { &*self.owned.load(Relaxed) }.home.get()
     }
 
-    /// Where in the program it was made, if that is known. Async-signal-safe.
-    pub(crate) fn made(&self) -> Option<&'static Location<'static>> {
-        // SAFETY: null, or from a reference for ever: see `made_at`.
-        unsafe { self.made.load(Relaxed).as_ref() }
+    /// Returns where in the program the G was spawned, if that is known. Async-signal-safe.
+    pub(crate) fn made_at(&self) -> Option<&'static Location<'static>> {
+        // SAFETY: the pointer is null or comes from a `'static` reference: see `set_made_at`.
+        unsafe { self.made_at.load(Relaxed).as_ref() }
     }
 
-    /// Says where in the program it was made.
-    pub(crate) fn made_at(&self, place: Option<&'static Location<'static>>) {
-        self.made
+    /// Sets where in the program the G was spawned.
+    pub(crate) fn set_made_at(&self, place: Option<&'static Location<'static>>) {
+        self.made_at
             .store(place.map_or(ptr::null_mut(), |place| ptr::from_ref(place).cast_mut()), Relaxed);
     }
 
-    /// Notes what the running goroutine begins to wait for.
+    /// Sets the reason of the wait that the running goroutine begins.
     #[inline]
-    pub(crate) fn set_wait_reason(&self, why: WaitReason) {
-        self.why.store(why as u8, Relaxed);
+    pub(crate) fn set_wait_reason(&self, reason: WaitReason) {
+        self.wait_reason.store(reason as u8, Relaxed);
     }
 
-    /// What it waits for, or last waited for. A hint.
+    /// Returns the reason of the G's present or last wait. A hint.
     #[inline]
     pub(crate) fn wait_reason(&self) -> WaitReason {
-        WaitReason::of(self.why.load(Relaxed))
+        WaitReason::of(self.wait_reason.load(Relaxed))
     }
 
-    /// Notes that the goroutine is to end. Its park word is cancelled after this.
+    /// Notes that the goroutine's handle cancels it. The caller then cancels the G's park word.
     ///
     /// # Safety
     ///
-    /// It has begun, and does not end meanwhile.
+    /// The G has begun, and does not end during the call.
     pub(crate) unsafe fn request_cancel(&self) {
-        // SAFETY: what has begun has its part until it ends.
+        // SAFETY: a G that has begun has its owned half until it ends.
         let owned = unsafe { &*self.owned.load(Relaxed) };
         owned.cancel_requested.store(true, Relaxed);
     }
 
-    /// The number of the M it has settled on; zero if it has not.
+    /// Returns the number of the M that the G has settled on; zero if it has not.
     pub(crate) fn settled_on(&self) -> u16 {
         self.settled_on.load(Relaxed)
     }
 }
 
-/// The right to a G, and the duty to run it: whoever holds this owns the G. Dropping it would lose
-/// the goroutine, so it is only ever moved: into a queue, onto an M, or back to the slab.
+/// The right to a G, and the duty to run it: the holder of this token owns the G.
+///
+/// A dropped token would lose the goroutine. So a token is only ever moved: into a queue, onto an
+/// M, or back to the slab.
 #[must_use = "a G that is dropped never runs again"]
 pub(crate) struct Runnable(NonNull<G>);
 
-// SAFETY: the pointer is what is not `Send`; the G is reached by the one holder of this token.
+// SAFETY: only the pointer is not `Send`. The one holder of this token reaches the G.
 unsafe impl Send for Runnable {}
 
 impl Runnable {
+    /// Makes the token of a G.
+    ///
     /// # Safety
     ///
-    /// The caller has just become the owner of `g` (took it from a queue, or its parker said so),
-    /// and the record outlives the token.
+    /// The caller has just become the owner of `g`: it took `g` from a queue, or claimed `g` from
+    /// its parker. The record outlives the token.
     #[inline(always)]
     pub(crate) unsafe fn from_raw(g: NonNull<G>) -> Self {
         Self(g)
     }
 
-    /// Gives the ownership up to whoever the pointer is given to.
+    /// Returns the record's address. The ownership goes to the receiver of the pointer.
     #[inline(always)]
     pub(crate) fn into_raw(self) -> NonNull<G> {
         self.0
     }
 
-    /// The record's address; the ownership stays here.
+    /// Returns the record's address. The ownership stays here.
     #[inline(always)]
     pub(crate) fn as_raw(&self) -> NonNull<G> {
         self.0
     }
 
-    /// The record.
+    /// Returns the record.
     #[inline(always)]
     pub(crate) fn g(&self) -> &G {
         // SAFETY: `from_raw`'s contract: the record outlives the token.
         unsafe { self.0.as_ref() }
     }
 
-    /// Where the G may run.
+    /// Returns where the G may run.
     #[inline(always)]
     pub(crate) fn kind(&self) -> Kind {
         self.g().kind.get()
     }
 
-    /// Has the processor fetch what the G's next resume reads first, if it has begun: the owner's
-    /// part, and the frames below it on its stack.
+    /// Prefetches the memory that the next resume of a begun G reads first: its owned half, and the
+    /// frames below that on its stack.
     #[inline]
     pub(crate) fn fetch(&self) {
         let owned = self.g().owned.load(Relaxed).addr();
@@ -217,40 +223,41 @@ impl Runnable {
         }
     }
 
-    /// The owner's part of a G that has begun.
+    /// Returns the owned half of a G that has begun.
     #[inline(always)]
     pub(crate) fn owned(&self) -> &GOwned {
         let owned = self.g().owned.load(Relaxed);
-        // SAFETY: null, or what `attach_owned`'s caller keeps until `detach_owned`, which takes the
-        // G by its one token, too.
-        unsafe { owned.as_ref() }.expect("only what has begun is asked for its owner's part")
+        // SAFETY: the pointer is null, or `attach_owned`'s caller keeps its target until
+        // `detach_owned`, which takes the G by its one token, too.
+        unsafe { owned.as_ref() }.expect("only a G that has begun is asked for its owned half")
     }
 
-    /// Whether the G has begun.
+    /// True if the G has begun.
     #[inline(always)]
     pub(crate) fn has_begun(&self) -> bool {
         !self.g().owned.load(Relaxed).is_null()
     }
 
-    /// How large a stack was asked for, of a G that has not begun.
+    /// Returns the stack size that was asked for, of a G that has not begun.
     pub(crate) fn stack_size(&self) -> Option<usize> {
-        // SAFETY: the owner's, as this token is; nobody changes it meanwhile.
+        // SAFETY: the entry is the owner's, as this token is, so nothing changes it during the
+        // call.
         match unsafe { &*self.g().entry.as_ptr() } {
             Some(Entry::Built(built)) => built.stack_size,
             _ => None,
         }
     }
 
-    /// What the G is to run.
+    /// Takes the body that the G is to run.
     pub(crate) fn take_entry(&self) -> Entry {
         self.g().entry.take().expect("a goroutine begins once")
     }
 
-    /// The context of a started stackful G.
+    /// Returns the context of a started stackful G.
     #[inline(always)]
     pub(crate) fn context(&mut self) -> &mut Option<GContext> {
         let cell = self.owned().context.get();
-        // SAFETY: only the owner reaches the cell, through `&mut` of the one token, and a running
+        // SAFETY: only the owner reaches the cell, through `&mut` of the one token. A running
         // context does not touch its own handle.
         unsafe { &mut *cell }
     }
@@ -259,7 +266,7 @@ impl Runnable {
     pub(crate) fn init(&self, id: u64, kind: Kind, entry: Option<Entry>) {
         let g = self.g();
         g.parker.reset();
-        g.made_at(None);
+        g.set_made_at(None);
         g.kind.set(kind);
         if let Some(Entry::Built(built)) = &entry
             && let Some(name_entry) = &built.name_entry
@@ -270,47 +277,47 @@ impl Runnable {
         g.id.store(id, Relaxed);
     }
 
-    /// The G has begun on the M at `home`, whose number is `number`, and stays there.
+    /// Settles the G on the M at `home`, whose number is `number`.
     pub(crate) fn settle(&self, home: Home, number: u16) {
         self.owned().home.set(Some(home));
         self.g().settled_on.store(number, Relaxed);
     }
 
-    /// Makes the record vacant. Its own part, if it had one, was taken.
+    /// Makes the record vacant. The caller has detached the owned half, if there was one.
     pub(crate) fn vacate(&self) {
         self.g().id.store(0, Relaxed);
         self.g().settled_on.store(0, Relaxed);
     }
 
-    /// The G begins: `own` is its part from here on.
+    /// Begins the G: `owned` is its owned half from here on.
     ///
     /// # Safety
     ///
-    /// `own` stays where it is, and is reached through this G alone, until `detach_owned`.
+    /// `owned` stays where it is, and is reached through this G alone, until `detach_owned`.
     pub(crate) unsafe fn attach_owned(&self, owned: NonNull<GOwned>) {
         self.g().owned.store(owned.as_ptr(), Relaxed);
     }
 
-    /// The G has ended, and nothing of it runs any more: its own part belongs to the caller.
+    /// Takes the owned half of a G that has ended, and of which nothing runs any more.
     pub(crate) fn detach_owned(&mut self) -> Option<NonNull<GOwned>> {
         NonNull::new(self.g().owned.load(Relaxed))
             .inspect(|_| self.g().owned.store(ptr::null_mut(), Relaxed))
     }
 }
 
-/// The running G's own view of its owner's part.
+/// Returns the owned half of the running G.
 ///
 /// # Safety
 ///
-/// The caller runs on the G's stack (or, thread-backed, on its thread), or is a signal handler that
-/// interrupted such code.
+/// The caller runs on the G's stack, or on the thread of a thread-backed G, or is a signal handler
+/// that interrupted such code.
 #[inline(always)]
 pub(crate) unsafe fn running_owned(g: &G) -> &GOwned {
-    // SAFETY: a G that runs has begun, and its part stays until it has ended.
+    // SAFETY: a G that runs has begun, and its owned half stays until it has ended.
     unsafe { &*g.owned.load(Relaxed) }
 }
 
-/// Where the running G may run.
+/// Returns where the running G may run.
 ///
 /// # Safety
 ///
@@ -323,7 +330,7 @@ pub(crate) unsafe fn running_kind(g: &G) -> Kind {
 mod tests {
     use super::*;
 
-    /// A million of them are counted in docs/performance.md.
+    /// docs/performance.md counts a million of these records.
     #[test]
     fn what_lies_outside_of_the_stack_is_small() {
         assert!(size_of::<G>() <= 64, "{} bytes", size_of::<G>());

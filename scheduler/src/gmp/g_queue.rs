@@ -1,10 +1,9 @@
-//! Queues of Gs: a plain one for who has it to itself, and a mailbox that every thread may drop Gs
-//! into.
+//! Queues of Gs: a plain one with a single user, and an inbox that every thread may push to.
 //!
 //! # Safety
 //!
-//! A [`Runnable`] going in gives its G's ownership to the queue; one coming out takes it. That is
-//! all the intrusive lists underneath ask for: alive, and in one container.
+//! A [`Runnable`] that goes in gives its G's ownership to the queue; one that comes out takes it.
+//! The intrusive lists underneath demand no more: a node is alive, and in one list.
 #![expect(unsafe_code, reason = "turns ownership tokens into intrusive list nodes and back")]
 
 use std::fmt;
@@ -30,15 +29,14 @@ impl Queue {
 
     #[inline]
     pub(crate) fn push_back(&mut self, g: Runnable) {
-        // SAFETY: the token's owner gives the G to this list; G records outlive the runtime's
-        // queues.
+        // SAFETY: the token gives the G to this list. G records outlive the runtime's queues.
         unsafe { self.0.push_back(g.into_raw()) }
     }
 
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<Runnable> {
         let g = self.0.pop_front()?;
-        // SAFETY: the list owned it, and has just given it out.
+        // SAFETY: the list owned the G, and has just given it out.
         Some(unsafe { Runnable::from_raw(g) })
     }
 
@@ -56,7 +54,7 @@ impl Queue {
     }
 }
 
-/// Where other threads leave Gs for an M.
+/// The inbox of an M: other threads push Gs for it here.
 #[derive(Debug)]
 pub(crate) struct GInbox(Inbox<G>);
 
@@ -66,7 +64,7 @@ impl GInbox {
     }
 
     pub(crate) fn push(&self, g: Runnable) {
-        // SAFETY: the token's owner gives the G to the inbox; G records outlive it.
+        // SAFETY: the token gives the G to the inbox. G records outlive the inbox.
         unsafe { self.0.push(g.into_raw()) }
     }
 

@@ -1,21 +1,22 @@
 //! M: an OS thread that runs Gs.
 //!
-//! M records are type-stable: allocated once, used again by later threads, never freed. A waker
-//! that was late may still wake a record's note or read its standing; it finds an M, and who sleeps
-//! on a note always looks again.
+//! M records are type-stable: allocated once, used again by later threads, never freed. A late
+//! waker may still wake a record's note or read its `status`. It then finds some M, which is
+//! harmless: a thread that sleeps on a note checks its condition again after each wake.
 //!
 //! # Invariants
 //!
-//! - The table holds this M's P while user code runs; see `ds::revocable`.
-//! - [`MOwned`] belongs to the M's own thread, and only while that has it in hand
-//!   (`current::Inside`, and `in_scheduler` says so): a re-entry (an allocator hook under a queue
-//!   operation) sees that and keeps out. Who has the P in hand has this, too.
+//! - The M's P lies in its revocable slot (`M::p`) while user code runs; see `ds::revocable`.
+//! - [`MOwned`] belongs to the M's own thread, and only while that thread is in the scheduler: it
+//!   has a `current::Inside`, and the flag `in_scheduler` is set. Code that re-enters the
+//!   scheduler, such as an allocator hook under a queue operation, finds the flag set and keeps
+//!   out. A thread that has acquired the P has set the flag, too.
 //! - The record is on the free list, or belongs to one thread.
 //!
 //! # Safety
 //!
 //! `M` is `Sync` although `MOwned` is not: see the second invariant.
-#![expect(unsafe_code, reason = "the M's local half is guarded by a flag, not by a type")]
+#![expect(unsafe_code, reason = "a flag guards the M's owned half, not a type")]
 
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -43,94 +44,97 @@ use crate::policy::{self, AdaptiveSpin, TimeWithP};
 
 /// One OS thread that runs Gs.
 pub(crate) struct M {
-    /// For people; not zero, and not unique where there were very many.
+    /// For reports. Never zero; not unique in a process that made more than 65535 records.
     number: u16,
-    /// Where its P lies while user code runs.
+    /// The revocable slot: the M's P lies here while user code runs.
     pub(crate) p: Revocable<P>,
-    /// What others need to bring it a P.
+    /// The part that other threads use to wake this M and to hand it a P.
     pub(crate) remote: Remote<P>,
-    /// What others may see of it while it works.
+    /// The part that other threads may read while this M works.
     pub(crate) progress: Progress,
-    /// Settled Gs that were readied elsewhere.
+    /// Settled Gs that other threads readied.
     pub(crate) inbox: GInbox,
-    /// Some of those were readied because their time had come. A hint.
+    /// A deadline readied some of the Gs in `inbox`. A hint.
     timer_woke: AtomicBool,
-    /// Started, unfinished settled Gs.
+    /// The number of settled Gs that have started here and have not ended.
     settled: AtomicUsize,
-    /// Those of them that wait for another goroutine to end.
+    /// The number of those settled Gs that wait for another goroutine to end.
     in_join: AtomicUsize,
-    /// A goroutine ended locked to the thread, which another one stands in for: it ends with its
-    /// last settled G.
+    /// A goroutine ended while it was locked to this thread. Another M replaces this one, whose
+    /// thread ends with its last settled G.
     exiting: AtomicBool,
-    /// Gs made and ended on this thread; written by it alone.
+    /// Gs spawned on this thread. This thread alone writes the field.
     spawned: AtomicU64,
+    /// Gs that ended on this thread. This thread alone writes the field.
     ended: AtomicU64,
-    /// Gs that it took from another P; likewise.
+    /// Gs that this thread took from another P. This thread alone writes the field.
     stolen: AtomicU64,
-    /// The signal stack for whichever thread uses the record; touched while a thread attaches or
-    /// detaches.
+    /// The signal stack of the thread that uses the record. It is touched only while a thread
+    /// attaches or detaches.
     pub(crate) signal_stack: Mutex<Option<SignalStack>>,
-    /// Its thread has the local half in hand. Nobody else reads or writes it.
+    /// The M's thread has the owned half. No other thread reads or writes the flag.
     in_scheduler: AtomicBool,
     owned: UnsafeCell<MOwned>,
 }
 
-/// What the M's own thread alone touches, and only while it has it in hand.
+/// The owned half of an M: the M's thread alone touches it, and only while it is in the scheduler.
 pub(crate) struct MOwned {
     /// Woken and yielded settled Gs.
     pub(crate) queue: Queue,
-    /// The G that was woken last: it runs next.
+    /// The G that was woken last. It runs next.
     run_next: Option<Runnable>,
-    /// How often `next` was used in a row.
+    /// How many Gs in a row came from `run_next`.
     next_streak: u32,
-    /// Rounds of the loop.
+    /// The number of rounds of the M's loop.
     pub(crate) tick: u32,
-    /// It was asked to look everywhere, and has not since.
+    /// Sysmon asked the M to look everywhere, and the M has not done so yet.
     pub(crate) look_everywhere: bool,
-    /// How many rounds may follow without the P in hand; see `proc::fast_rounds`.
+    /// How many fast rounds, without acquiring the P, may follow; see `proc::fast_rounds`.
     pub(crate) fast_rounds_left: u32,
-    /// How long it has had its P while others stand in the line.
+    /// How long the M has had its P while other Ms stand in the line.
     pub(crate) time_with_p: Option<TimeWithP>,
-    /// In which round it reads the clock next for its P's timers, and when and in which it last
-    /// did.
+    /// The round in which the M next reads the clock for its P's timers, and its last reading.
     pub(crate) timer_polling: TimerPolling,
-    /// The G it started last needed a permit, which goes back in the next round.
+    /// The terms on which the M started its last G. A permit goes back in the next round.
     pub(crate) admission: Admission,
-    /// Whether it spins before it sleeps.
+    /// Decides whether the M spins before it sleeps.
     pub(crate) spin: AdaptiveSpin,
-    /// After how long a sleep it was woken to search, until that search says by whom.
+    /// How long the M slept before it was woken to search. Taken once that search has ended and it
+    /// is known why the M was woken.
     pub(crate) woken_after: Option<u64>,
-    /// Its last search ended with what was due: what else was due is in its P's queue, and nothing
-    /// of others.
+    /// The M's last search ended with a due deadline. So its P's queue holds other Gs that were due
+    /// then, and no work of others.
     pub(crate) found_due: bool,
-    /// What it saw of each P's oldest unstarted G, and of the global queue's.
+    /// What the M saw of each P's oldest unstarted G.
     pub(crate) head_ages: Vec<HeadAge>,
-    /// See `head_ages`.
+    /// What the M saw of the global queue's oldest unstarted G.
     pub(crate) global_head_age: HeadAge,
 }
 
-// SAFETY: `local` is what is not `Sync`; it is reached through `M::owned` alone, whose contract is
-// the flag.
+// SAFETY: only `owned` is not `Sync`. It is reached through `M::owned` alone, whose contract is the
+// flag.
 unsafe impl Sync for M {}
 // SAFETY: as above.
 unsafe impl Send for M {}
 
-/// How many records were made.
+/// The number of M records ever made, modulo 65536.
 static MADE: AtomicU16 = AtomicU16::new(0);
 
+/// M records that no thread uses.
 static FREE: StaticMutex<Vec<&'static M>> = StaticMutex::new(Vec::new());
 
 impl fmt::Debug for M {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("M")
-            .field("seat", &self.remote)
+            .field("remote", &self.remote)
             .field("settled", &self.settled())
             .finish_non_exhaustive()
     }
 }
 
 impl M {
-    /// A record for the calling thread: a used one if there is one.
+    /// Returns a record for the calling thread: one from the free list if there is one, else a new
+    /// one.
     pub(crate) fn acquire() -> &'static M {
         let m = FREE.lock().pop().unwrap_or_else(|| Box::leak(Box::new(M::new())));
         m.remote.without_p();
@@ -172,7 +176,7 @@ impl M {
         }
     }
 
-    /// Gives the record back: its thread owns no G and no P any more.
+    /// Puts the record on the free list. Its thread owns no G and no P any more.
     pub(crate) fn release(&'static self) {
         self.spawned.store(0, Relaxed);
         self.ended.store(0, Relaxed);
@@ -180,49 +184,51 @@ impl M {
         grow::push(|| FREE.lock(), |free| free, self);
     }
 
-    /// The M is to end, or (its record) belongs to the next thread.
+    /// Sets whether the M is about to end. Returns the value before. A record that goes to the next
+    /// thread is not exiting.
     pub(crate) fn set_exiting(&self, is_exiting: bool) -> bool {
         self.exiting.swap(is_exiting, Relaxed)
     }
 
-    /// Whether another one stands in for it, and it is about to end.
+    /// True if the M is about to end and another M replaces it.
     pub(crate) fn is_exiting(&self) -> bool {
         self.exiting.load(Relaxed)
     }
 
-    /// A number to tell it from others.
+    /// Returns the number that reports use for this M.
     pub(crate) fn number(&self) -> u16 {
         self.number
     }
 
-    /// This M as its Gs refer to it.
+    /// Returns this M as its Gs refer to it.
     pub(crate) fn as_home(&'static self) -> Home {
         Home(NonNull::from(self).cast())
     }
 
-    /// The M that `home` names.
+    /// Returns the M that `home` names.
     #[inline]
     pub(crate) fn of(home: Home) -> &'static M {
         // SAFETY: `as_home` makes every `Home`, from a record that is never freed.
         unsafe { home.0.cast::<M>().as_ref() }
     }
 
-    /// The time of one of its Gs has come, which is about to lie in the inbox.
+    /// Notes that a deadline readied one of the M's Gs. The caller then pushes that G to the inbox.
     pub(crate) fn mark_timer_wake(&self) {
         self.timer_woke.store(true, Relaxed);
     }
 
-    /// Whether that was so since the last time it was asked; by the M's own thread.
+    /// True if [`mark_timer_wake`](Self::mark_timer_wake) was called since the last call of this.
+    /// Called by the M's own thread.
     pub(crate) fn take_timer_wake(&self) -> bool {
         self.timer_woke.load(Relaxed) && self.timer_woke.swap(false, Relaxed)
     }
 
-    /// The M's own part.
+    /// Returns the owned half.
     ///
     /// # Safety
     ///
-    /// Called on the M's thread by who has set the flag
-    /// ([`enter_scheduler`](Self::enter_scheduler)), and no other reference from here is alive.
+    /// The caller runs on the M's thread, has set the flag
+    /// ([`enter_scheduler`](Self::enter_scheduler)), and holds no other reference from here.
     #[expect(clippy::mut_from_ref, reason = "the flag is the lock")]
     #[inline(always)]
     pub(crate) unsafe fn owned(&self) -> &mut MOwned {
@@ -230,14 +236,14 @@ impl M {
         unsafe { &mut *self.owned.get() }
     }
 
-    /// Whether its thread has the local half in hand; asked by that thread.
+    /// True if the M's thread has the owned half. Called by that thread.
     #[inline(always)]
     pub(crate) fn in_scheduler(&self) -> bool {
         self.in_scheduler.load(Relaxed)
     }
 
-    /// Takes the local half in hand, by the M's own thread: one flag of one thread. False: it is
-    /// already, further up the stack.
+    /// Sets the flag that guards the owned half. False if a frame further up the stack has set it.
+    /// Called by the M's thread, which alone uses the flag.
     #[inline(always)]
     pub(crate) fn enter_scheduler(&self) -> bool {
         let free = !self.in_scheduler();
@@ -245,83 +251,87 @@ impl M {
         free
     }
 
-    /// Lets go of it.
+    /// Clears the flag that guards the owned half.
     #[inline(always)]
     pub(crate) fn leave_scheduler(&self) {
         self.in_scheduler.store(false, Relaxed);
     }
 
-    /// Started, unfinished settled Gs; a hint for others.
+    /// Returns the number of settled Gs that have started and not ended. A hint for other threads.
     #[inline]
     pub(crate) fn settled(&self) -> usize {
         self.settled.load(Relaxed)
     }
 
-    /// Those that count for this M's share: not who waits for another goroutine's end, and so does
-    /// nothing until that has done what there is to do. A hint for others.
+    /// Returns the number of settled Gs that count for this M's share. A hint for other threads.
+    ///
+    /// A G that waits for another goroutine to end does not count: it does nothing until that
+    /// goroutine has done the work.
     #[inline]
     pub(crate) fn load(&self) -> usize {
         self.settled().saturating_sub(self.in_join.load(Relaxed))
     }
 
-    /// A settled G begins to wait for another goroutine's end. By it, as `settle`.
+    /// Notes that a settled G begins to wait for another goroutine to end. Called on the M's own
+    /// thread, as `settle` is.
     pub(crate) fn enter_join(&self) {
         self.in_join.store(self.in_join.load(Relaxed) + 1, Relaxed);
     }
 
-    /// It waits no more.
+    /// Notes that such a wait has ended.
     pub(crate) fn leave_join(&self) {
         self.in_join.store(self.in_join.load(Relaxed) - 1, Relaxed);
     }
 
-    /// Another settled G started here. Own thread only, so a load and a store do.
+    /// Counts a settled G that starts here. Called on the M's own thread only, so a load and a
+    /// store suffice.
     pub(crate) fn settle(&self) {
         self.settled.store(self.settled() + 1, Relaxed);
     }
 
-    /// One of them ended.
+    /// Counts a settled G that ended here.
     pub(crate) fn unsettle(&self) {
         self.settled.store(self.settled() - 1, Relaxed);
     }
 
-    /// A G was made on this thread.
+    /// Counts a G that was spawned on this thread.
     #[inline]
     pub(crate) fn count_spawned(&self) {
         self.spawned.store(self.spawned.load(Relaxed) + 1, Relaxed);
     }
 
-    /// A G ended on this thread.
+    /// Counts a G that ended on this thread.
     #[inline]
     pub(crate) fn count_ended(&self) {
         // ORDERING[m.ended]: pairs with `M::ended`.
         self.ended.store(self.ended.load(Relaxed) + 1, Release);
     }
 
-    /// A G was taken from another P.
+    /// Counts a G that this thread took from another P.
     pub(crate) fn count_stolen(&self) {
         self.stolen.store(self.stolen() + 1, Relaxed);
     }
 
-    /// Gs taken from other Ps by this thread so far.
+    /// Returns the number of Gs that this thread has taken from other Ps.
     pub(crate) fn stolen(&self) -> u64 {
         self.stolen.load(Relaxed)
     }
 
-    /// Gs made on this thread so far.
+    /// Returns the number of Gs spawned on this thread so far.
     pub(crate) fn spawned(&self) -> u64 {
         self.spawned.load(Relaxed)
     }
 
-    /// Gs ended on this thread so far.
+    /// Returns the number of Gs that ended on this thread so far.
     pub(crate) fn ended(&self) -> u64 {
-        // ORDERING[m.ended]: who sees a G's end counted sees it made, on whatever M: its queues
-        // ordered the two.
+        // ORDERING[m.ended]: a reader that sees a G's end counted also sees its spawn counted, on
+        // whichever M that was: the queues that the G went through order the two.
         self.ended.load(Acquire)
     }
 }
 
 impl MOwned {
-    /// Queues a woken settled G: it runs next, and what was to run next queues up.
+    /// Makes a woken settled G the next one to run. The G that was to run next goes to the queue.
     #[inline]
     pub(crate) fn push_woken(&mut self, g: Runnable) {
         if let Some(before) = self.run_next.replace(g) {
@@ -329,8 +339,8 @@ impl MOwned {
         }
     }
 
-    /// The G that was woken last, unless such Gs went first too often in a row, or the slice that
-    /// they share is over.
+    /// Takes the G that was woken last. `None` if such Gs went first too often in a row, or the
+    /// slice that they share is `over`; that G is then in the queue.
     #[inline]
     pub(crate) fn pop_run_next(&mut self, over: bool) -> Option<Runnable> {
         let Some(g) = self.run_next.take() else {
@@ -346,7 +356,7 @@ impl MOwned {
         None
     }
 
-    /// What was taken is to be taken again.
+    /// Puts back a G that was taken and cannot run now. It is the next one to run.
     #[cold]
     pub(crate) fn put_back(&mut self, g: Runnable) {
         if let Some(next) = self.run_next.replace(g) {
@@ -354,38 +364,40 @@ impl MOwned {
         }
     }
 
-    /// The next round looks at Gs that have started before it looks at new ones: the P may come
-    /// from an M whose new G kept it too long, and the others have waited since.
+    /// Makes the next round look at started Gs before unstarted ones.
+    ///
+    /// The P may come from an M whose new G ran too long; the started Gs have waited since.
     pub(crate) fn begin_with_woken(&mut self) {
         self.tick &= !1;
     }
 
-    /// The settled G that waits longest.
+    /// Takes the queued settled G that has waited longest.
     #[inline]
     pub(crate) fn pop_settled(&mut self) -> Option<Runnable> {
         self.next_streak = 0;
         self.queue.pop_front()
     }
 
-    /// The running G goes on in a new slice.
+    /// Notes that the running G goes on in a new slice.
     #[inline]
     pub(crate) fn begin_slice(&mut self) {
         self.next_streak = 0;
     }
 
-    /// Whether the G that was taken last was woken by the one before it, and goes on in its slice.
+    /// True if the G that was taken last was woken by the G before it, and so runs in that G's
+    /// slice.
     #[inline]
     pub(crate) fn inherits_slice(&self) -> bool {
         self.next_streak > 0
     }
 
-    /// How many settled Gs wait here.
+    /// Returns the number of settled Gs that are ready here.
     #[inline]
     pub(crate) fn settled_ready(&self) -> usize {
         self.queue.len() + usize::from(self.run_next.is_some())
     }
 
-    /// Whether a settled G waits here.
+    /// True if a settled G is ready here.
     #[inline]
     pub(crate) fn has_settled(&self) -> bool {
         self.run_next.is_some() || !self.queue.is_empty()

@@ -1,15 +1,15 @@
 //! What there is: goroutines (G), machines (M), processors (P), and the runtime that holds them.
 //!
-//! State and its invariants live here. What happens to that state is in [`proc`](crate::proc), what
-//! is decided about it in [`policy`](crate::policy). Nothing here waits, switches stacks or calls
-//! user code; a wake-up that follows from a change of state is returned to the caller.
+//! This room holds state and its invariants. [`proc`](crate::proc) acts on that state, and
+//! [`policy`](crate::policy) decides about it. Nothing here switches stacks, and only [`body`] calls
+//! user code.
 //!
-//! A type may enter when it is a part of G, M, P or the runtime that several verbs share. A
+//! A type belongs here if it is a part of G, M, P or the runtime and several verbs share it. A
 //! structure that knows no G, M or P belongs to [`ds`](crate::ds).
 //!
 //! Begin with [`g`], [`m`] and [`p`], then [`dispatch`] (which M has which P), then [`sched`] (one
-//! runtime). [`current`] tells a thread where it is. The pools ([`slab`], [`stack_pool`],
-//! [`thread_pool`], [`blocking_pool`]) keep what the next goroutine needs.
+//! runtime). [`current`] holds the calling thread's M, runtime and G. The pools ([`slab`],
+//! [`stack_pool`], [`thread_pool`], [`blocking_pool`]) keep what the next goroutine needs.
 
 pub(crate) mod admission;
 pub(crate) mod all_ps;

@@ -1,13 +1,13 @@
-//! What goroutines are called, for who looks from outside.
+//! The names of goroutines, for reports.
 //!
-//! The name lies with the goroutine and goes when it ends, which may be while somebody reads it. So
-//! there is a table under a lock, of those goroutines alone that have a name: who has none pays
-//! nothing. A reader takes a count of each name there is, and lets go of it with the lock free,
-//! where a name that was the last of its goroutine may be freed.
+//! A goroutine's name is freed when the goroutine ends, perhaps while another thread reads it. So a
+//! table under a lock lists the names of those goroutines that have one; a goroutine without a name
+//! pays nothing. A reader clones the `Arc` of each name under the lock, and drops the clones
+//! without the lock. A clone may be the last, and then its drop frees the name.
 //!
-//! Rejected: a pointer to the name in the record, which others would follow while it goes; names
-//! that stay for ever; a copy of fixed length in each record, for which 10^6 nameless goroutines
-//! would pay.
+//! Rejected: a pointer to the name in the G's record, because readers would follow it while the
+//! name is freed; names that are never freed; a copy of fixed length in each record, for which 10^6
+//! nameless goroutines would pay.
 
 use std::mem;
 use std::sync::Arc;
@@ -21,17 +21,17 @@ use crate::ds::grow;
 #[derive(Debug)]
 pub(crate) struct Name {
     pub(crate) text: Box<str>,
-    /// The goroutine's number; zero before it has one.
+    /// The goroutine's number; zero before the goroutine has one.
     id: AtomicU64,
 }
 
 impl Name {
-    /// The number of the goroutine that is called so.
+    /// Returns the number of the goroutine that has this name.
     pub(crate) fn id(&self) -> u64 {
         self.id.load(Relaxed)
     }
 
-    /// The goroutine has its number.
+    /// Sets the goroutine's number.
     pub(crate) fn set_id(&self, id: u64) {
         self.id.store(id, Relaxed);
     }
@@ -40,13 +40,14 @@ impl Name {
 /// A place in the table.
 enum Place {
     Taken(Arc<Name>),
-    /// The next one that is vacant.
+    /// With the next vacant place, if there is one.
     Vacant(Option<usize>),
 }
 
 struct NameTable {
-    /// As many as there were names at the same time; never fewer.
+    /// As many places as there were names at the same time. Never shrinks.
     places: Vec<Place>,
+    /// The first vacant place, if there is one.
     vacant: Option<usize>,
     taken: usize,
 }
@@ -54,7 +55,7 @@ struct NameTable {
 /// The names of a runtime's goroutines.
 pub(crate) struct Names(Mutex<NameTable>);
 
-/// A name that is in the table until this is dropped.
+/// A name in the table. Dropping this removes the name.
 pub(crate) struct NameEntry {
     name: Arc<Name>,
     names: Arc<Names>,
@@ -66,7 +67,7 @@ impl Names {
         Self(Mutex::new(NameTable { places: Vec::new(), vacant: None, taken: 0 }))
     }
 
-    /// Enters a name for a goroutine that is about to be made.
+    /// Adds a name for a goroutine that is about to be spawned.
     pub(crate) fn enter(self: &Arc<Self>, text: Box<str>) -> NameEntry {
         let name = Arc::new(Name { text, id: AtomicU64::new(0) });
         let theirs = name.clone();
@@ -90,13 +91,13 @@ impl Names {
         NameEntry { name, names: self.clone(), place }
     }
 
-    /// All names there are at this moment, in the order of their goroutines' numbers.
+    /// Returns all names of this moment, in the order of their goroutines' numbers.
     pub(crate) fn all(&self) -> Vec<Arc<Name>> {
         let mut all = Vec::new();
         loop {
             let table = self.0.lock();
             if all.capacity() >= table.taken {
-                // Within its room: nothing is allocated under the lock.
+                // Within the capacity, so nothing is allocated under the lock.
                 all.extend(table.places.iter().filter_map(|place| match place {
                     Place::Taken(name) => Some(name.clone()),
                     Place::Vacant(_) => None,
@@ -113,7 +114,7 @@ impl Names {
 }
 
 impl NameEntry {
-    /// The name.
+    /// Returns the name.
     pub(crate) fn name(&self) -> &Name {
         &self.name
     }
@@ -126,7 +127,7 @@ impl Drop for NameEntry {
         let left = mem::replace(&mut table.places[self.place], Place::Vacant(next));
         table.taken -= 1;
         drop(table);
-        // It may be the last of its name, which is then freed with the lock free.
+        // This may be the last share of the name, and frees it: not under the lock.
         drop(left);
     }
 }

@@ -1,13 +1,13 @@
 //! P: the right to run Gs, and the queues that go with it.
 //!
-//! Two halves. [`P`] is a box that somebody has or has not: having it is the lock, its fields need
-//! no atomics. [`PShared`] is what thieves look at; it never moves, and stays when the P is retired.
+//! A P has two halves. [`P`] is a box with one owner; owning the box is the lock, so its fields
+//! need no atomics. Thieves read [`PShared`]; it never moves, and stays when the P is retired.
 //!
 //! This is the only file that names crossbeam-deque.
 //!
 //! # Safety
 //!
-//! The deques carry G pointers; pushing gives the G's ownership to the queue, popping takes it.
+//! The deques carry G pointers. A push gives the G's ownership to the deque; a pop takes it.
 #![expect(unsafe_code, reason = "takes ownership of the Gs that come out of a deque")]
 
 use std::io;
@@ -23,10 +23,10 @@ use crate::gmp::g::{G, Runnable};
 use crate::gmp::stack_pool::StackCache;
 use crate::policy::oldest::Oldest;
 
-/// The most Ps a runtime may have.
+/// The most Ps that a runtime may have.
 pub(crate) const MAX_PROCS: usize = 1024;
 
-/// Whether a runtime may have `procs` Ps.
+/// Returns an error unless a runtime may have `procs` Ps.
 pub(crate) fn check_number(procs: usize) -> io::Result<()> {
     if (1..=MAX_PROCS).contains(&procs) {
         return Ok(());
@@ -51,66 +51,68 @@ impl From<Runnable> for Queued {
 
 impl Queued {
     fn runnable(self) -> Runnable {
-        // SAFETY: it was pushed by its owner, and a deque gives every element out once.
+        // SAFETY: the G's owner pushed the pointer, and a deque gives out every element once.
         unsafe { Runnable::from_raw(self.0) }
     }
 }
 
-/// A G that waits until a certain time, in the hands of the timers.
+/// A G that waits for a deadline, as the timers refer to it.
 pub(crate) struct Sleeper(pub(crate) NonNull<G>);
 
-// SAFETY: the pointer is what is not `Send`; it is there only while the G waits, and reaches its
-// park word alone.
+// SAFETY: only the pointer is not `Send`. It is in the timers only while the G waits, and is used
+// to reach the G's park word alone.
 unsafe impl Send for Sleeper {}
 
-/// The owned half.
+/// The owned half of a P: its holder may run Gs.
 pub(crate) struct P {
-    /// Its number in [`AllPs`](super::all_ps::AllPs).
+    /// The P's number in [`AllPs`](super::all_ps::AllPs).
     pub(crate) index: usize,
     pub(crate) shared: Arc<PShared>,
     unstarted: Worker<Queued>,
     migratory: Worker<Queued>,
-    /// Vacant G records, last used on top.
+    /// Vacant G records; the one used last is the next.
     pub(crate) vacant: Vec<NonNull<G>>,
-    /// Goroutine numbers reserved for the next ones made here.
+    /// Goroutine numbers reserved for the next goroutines that are spawned with this P.
     pub(crate) ids: Range<u64>,
-    /// Stacks, last used on top.
+    /// Idle stacks; the one used last is the next.
     pub(crate) stacks: StackCache,
-    /// How long the oldest unstarted G has waited.
+    /// Decides when the oldest unstarted G goes before newer ones.
     oldest: Oldest,
 }
 
-// SAFETY: the record pointers in `vacant` are what is not `Send`; a vacant record belongs to
-// whoever has the P.
+// SAFETY: only the record pointers in `vacant` are not `Send`. A vacant record belongs to the owner
+// of the P.
 unsafe impl Send for P {}
 
-/// What others may look at.
+/// The shared half of a P: every thread may read it, and steal from it.
 pub(crate) struct PShared {
     unstarted: Stealer<Queued>,
     migratory: Stealer<Queued>,
     head: Head,
-    /// The M that has the P, or had it last, has its share of settled Gs: who has less may take an
-    /// unstarted one at once.
+    /// The M that has the P, or had it last, owns its share of settled Gs. So an M that owns fewer
+    /// may take an unstarted G at once.
     offers: AtomicBool,
-    /// What was put in by goroutines that ran with this P, and is due at some time.
+    /// The deadlines of goroutines that began to wait with this P.
     pub(crate) timers: Timers<Sleeper>,
 }
 
-/// Changes whenever another G becomes the oldest unstarted one: a thief compares two looks. On a
-/// line of its own: it is written with most Gs that are made, where they are made one by one, and
-/// those who search read what lies beside it.
+/// A counter that changes whenever another G becomes the oldest unstarted one. A thief compares two
+/// reads of it.
+///
+/// It has its own cache line. A program that spawns Gs one at a time writes the counter for nearly
+/// each of them, and searching Ms read the fields beside it.
 #[derive(Default)]
 #[repr(align(128))]
 struct Head(AtomicU32);
 
-/// Which end of the unstarted queue.
+/// An end of the unstarted queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Newest,
     Oldest,
 }
 
-/// A P and its shared half.
+/// Makes the P with the number `index`. Returns its two halves.
 pub(crate) fn new(index: usize) -> (Box<P>, Arc<PShared>) {
     let unstarted = Worker::new_lifo();
     let migratory = Worker::new_fifo();
@@ -136,7 +138,7 @@ pub(crate) fn new(index: usize) -> (Box<P>, Arc<PShared>) {
 }
 
 impl P {
-    /// Queues a G that has not started. Thieves may see it at once.
+    /// Queues an unstarted G. Thieves may see it at once.
     #[inline]
     pub(crate) fn push_unstarted(&self, g: Runnable) {
         if self.unstarted.is_empty() {
@@ -145,7 +147,7 @@ impl P {
         self.unstarted.push(g.into());
     }
 
-    /// Takes an unstarted G.
+    /// Takes the unstarted G at one end of the queue.
     #[inline]
     pub(crate) fn pop_unstarted(&self, end: End) -> Option<Runnable> {
         match end {
@@ -154,8 +156,8 @@ impl P {
         }
     }
 
-    /// Takes the oldest unstarted G, if `take` does, and it has waited for long enough to go before
-    /// newer ones.
+    /// Calls `take`, which takes the oldest unstarted G, if that G has waited long enough to go
+    /// before newer ones.
     pub(crate) fn take_if_due(
         &mut self,
         now: u64,
@@ -167,16 +169,16 @@ impl P {
         take(self).inspect(|_| self.oldest.went_first())
     }
 
-    /// Whether unstarted Gs are queued.
+    /// True if unstarted Gs are queued.
     #[inline]
     pub(crate) fn has_unstarted(&self) -> bool {
         !self.unstarted.is_empty()
     }
 
-    /// Says whether the M that has this P leaves what has not started to others.
+    /// Sets whether the M that has this P leaves its unstarted Gs to other Ms.
     #[inline]
     pub(crate) fn offer(&self, offers: bool) {
-        // Others read the line; it is written when it changes.
+        // Other Ms read this cache line, so it is written only when the value changes.
         if self.shared.offers() != offers {
             self.shared.offers.store(offers, Relaxed);
         }
@@ -188,19 +190,19 @@ impl P {
         self.migratory.push(g.into());
     }
 
-    /// The migratory G that waits longest.
+    /// Takes the migratory G that has waited longest.
     #[inline]
     pub(crate) fn pop_migratory(&self) -> Option<Runnable> {
         self.migratory.pop().map(Queued::runnable)
     }
 
-    /// How many Gs are queued here.
+    /// Returns the number of Gs in both queues.
     #[inline]
     pub(crate) fn queued(&self) -> usize {
         self.unstarted.len() + self.migratory.len()
     }
 
-    /// Whether any G is queued here.
+    /// True if either queue holds a G.
     pub(crate) fn has_work(&self) -> bool {
         self.has_unstarted() || !self.migratory.is_empty()
     }
@@ -211,33 +213,33 @@ impl PShared {
         self.head.0.fetch_add(1, Relaxed);
     }
 
-    /// Changes with the identity of the oldest unstarted G.
+    /// Returns a number that changes whenever another G becomes the oldest unstarted one.
     pub(crate) fn head(&self) -> u32 {
         self.head.0.load(Relaxed)
     }
 
-    /// Whether unstarted Gs are queued.
+    /// True if unstarted Gs are queued.
     pub(crate) fn has_unstarted(&self) -> bool {
         !self.unstarted.is_empty()
     }
 
-    /// Whether those are for whoever has room for them. A hint.
+    /// True if the M that has this P leaves its unstarted Gs to other Ms. A hint.
     #[inline]
     pub(crate) fn offers(&self) -> bool {
         self.offers.load(Relaxed)
     }
 
-    /// Whether migratory Gs are queued.
+    /// True if migratory Gs are queued.
     pub(crate) fn has_migratory(&self) -> bool {
         !self.migratory.is_empty()
     }
 
-    /// How many Gs are queued that have not started.
+    /// Returns the number of queued unstarted Gs.
     pub(crate) fn unstarted(&self) -> usize {
         self.unstarted.len()
     }
 
-    /// How many migratory ones are.
+    /// Returns the number of queued migratory Gs.
     pub(crate) fn migratory(&self) -> usize {
         self.migratory.len()
     }
@@ -249,7 +251,7 @@ impl PShared {
         Some(g)
     }
 
-    /// Takes the migratory G that waits longest.
+    /// Takes the migratory G that has waited longest.
     pub(crate) fn steal_migratory(&self) -> Option<Runnable> {
         steal(&self.migratory)
     }

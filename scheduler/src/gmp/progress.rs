@@ -1,13 +1,12 @@
-//! An M's pulse: what sysmon and `stats` may see of it while it works.
+//! An M's progress: what sysmon and `stats` read of it while it works.
 //!
-//! The M's own thread writes, once a round, with plain stores; everybody reads, and takes what they
-//! see as a hint. Two looks that see the same round say that the M has been in user code since the
-//! first of them, which is all that a judgement needs; a wrong one costs a hand-over.
+//! The M's own thread writes once a round, with plain stores. Every thread may read; the values are
+//! hints. If sysmon sees the same round twice, the M was in user code in between. That is all
+//! sysmon needs; a wrong guess costs one hand-off.
 //!
 //! # Safety
 //!
-//! The running G is known by a pointer to its record, which lives as long as the runtime that the M
-//! is in.
+//! `running` points to the running G's record, which lives as long as the runtime that the M is in.
 #![expect(unsafe_code, reason = "reads the record of the G that runs elsewhere")]
 
 use std::ptr;
@@ -17,25 +16,27 @@ use gosched_runtime_sys::clock::CpuClock;
 
 use crate::gmp::g::G;
 
-/// What an M shows of itself. On lines of its own: it is written every round.
+/// What an M shows of itself. It has its own cache lines, because it is written every round.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Progress {
-    /// How many Gs it has switched to.
+    /// The scheduling tick: how many times the M has switched to a G.
     sched: AtomicU32,
-    /// How many of those did not inherit their slice from the one that woke them.
+    /// The slice tick: how many of those Gs did not inherit the slice of the G that woke them.
     slice: AtomicU32,
-    /// Ready Gs in the M's own queue, lower half, and in its P's, when it switched to the one it
-    /// runs; see [`Progress::ready_behind`].
+    /// The ready Gs behind the running one, counted when the M switched to it: those in the M's own
+    /// queue in the lower half, those in its P's queues in the upper. See
+    /// [`Progress::ready_behind`].
     behind: AtomicU64,
+    /// The G that runs; null while the M's own loop runs.
     running: AtomicPtr<G>,
-    /// The slice is over, or the P is gone: the next operation that may suspend does.
+    /// The slice is over, or the P was revoked: the next operation that may suspend does so.
     preempt_requested: AtomicBool,
     /// The thread's [`CpuClock`], zero before it is known.
     clock: AtomicU64,
 }
 
-/// What a look saw of an M's rounds.
+/// The ticks of an M, as one look saw them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticks {
     pub(crate) sched: u32,
@@ -54,7 +55,7 @@ impl Progress {
         }
     }
 
-    /// Another thread has this M.
+    /// Prepares the record for the calling thread, which takes this M over.
     pub(crate) fn reset(&self) {
         self.clock.store(CpuClock::of_this_thread().map_or(0, CpuClock::to_bits), Relaxed);
         self.running.store(ptr::null_mut(), Relaxed);
@@ -62,8 +63,10 @@ impl Progress {
         self.preempt_requested.store(false, Relaxed);
     }
 
-    /// The M switches to `g`, which inherits the slice of the one that woke it or begins one;
-    /// `settled` ready Gs of its own wait for it, and `queued` of its P.
+    /// Notes that the M switches to `g`.
+    ///
+    /// If `inherits`, `g` runs in the slice of the G that woke it; else it begins one. `settled`
+    /// ready Gs of the M wait behind it, and `queued` Gs of its P.
     #[inline(always)]
     pub(crate) fn switch_in(&self, g: &G, inherits: bool, settled: u32, queued: u32) {
         self.begin_round(g, inherits, u64::from(settled) | u64::from(queued) << 32);
@@ -82,82 +85,83 @@ impl Progress {
         self.running.store(ptr::from_ref(g).cast_mut(), Relaxed);
     }
 
-    /// The G whose commit was refused goes on in its slice; what waited behind it waits still.
+    /// Notes that the G whose commit was refused goes on in its slice. What waited behind it still waits.
     pub(crate) fn switch_back_in(&self, g: &G) {
         self.begin_round(g, true, self.behind.load(Relaxed));
     }
 
-    /// The M's own loop runs.
+    /// Notes that the M's own loop runs again.
     #[inline(always)]
     pub(crate) fn switch_out(&self) {
         self.running.store(ptr::null_mut(), Relaxed);
     }
 
-    /// The thread sleeps, or offers its core, in place of the running G: that is neither a run nor
-    /// a part of one.
+    /// Notes that the thread sleeps, or offers its core, in place of the running G. Such time does
+    /// not count as running.
     pub(crate) fn block(&self) {
         self.running.store(ptr::null_mut(), Relaxed);
     }
 
-    /// The G that rested goes on, in a slice of its own; what waited for it waits still.
+    /// Notes that the G goes on after [`block`](Self::block), in a slice of its own. The Gs behind
+    /// it still wait.
     pub(crate) fn unblock(&self, g: &G) {
         self.begin_round(g, false, self.behind.load(Relaxed));
     }
 
-    /// The running G readied another one, which waits for it.
+    /// Counts a G that the running G readied, and that now waits behind it.
     #[inline(always)]
     pub(crate) fn ready_behind(&self) {
         self.behind.store(self.behind.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
-    /// The M waits for a P, with so many ready Gs of its own.
+    /// Notes that the M waits for a P, with `settled` ready Gs of its own.
     pub(crate) fn wait_in_line(&self, settled: usize) {
         self.behind.store(settled as u64, Relaxed);
     }
 
-    /// How many Gs wait for the one that runs.
+    /// Returns how many Gs wait behind the running one.
     pub(crate) fn behind(&self) -> usize {
         self.settled_behind() + (self.behind.load(Relaxed) >> 32) as usize
     }
 
-    /// How many of them have settled on the M.
+    /// Returns how many of those Gs have settled on the M.
     pub(crate) fn settled_behind(&self) -> usize {
         self.behind.load(Relaxed) as u32 as usize
     }
 
-    /// Where the M is.
+    /// Returns the M's ticks. Sysmon compares two readings.
     pub(crate) fn ticks(&self) -> Ticks {
         Ticks { sched: self.sched.load(Relaxed), slice: self.slice.load(Relaxed) }
     }
 
-    /// The record of the running G, if one runs.
+    /// Returns the record of the running G, if one runs.
     ///
     /// # Safety
     ///
-    /// The M is in a runtime that lives as long as what is returned is used, and does not leave it
-    /// meanwhile.
+    /// The M is in a runtime, and does not leave it while the caller uses the record. The runtime
+    /// lives at least as long.
     pub(crate) unsafe fn running(&self) -> Option<&G> {
-        // SAFETY: null between two Gs, else a record of the runtime that the M is in: see this
+        // SAFETY: the pointer is null between two Gs, else a record of the M's runtime; see this
         // function's contract.
         unsafe { self.running.load(Relaxed).as_ref() }
     }
 
-    /// Whether a G runs.
+    /// True if a G runs.
     pub(crate) fn runs(&self) -> bool {
         !self.running.load(Relaxed).is_null()
     }
 
-    /// The thread's clock.
+    /// Returns the CPU clock of the M's thread.
     pub(crate) fn clock(&self) -> Option<CpuClock> {
         CpuClock::from_bits(self.clock.load(Relaxed))
     }
 
-    /// Asks the running G to let others run at its next chance.
+    /// Requests that the running G suspends at its next operation that may.
     pub(crate) fn request_preempt(&self) {
         self.preempt_requested.store(true, Relaxed);
     }
 
-    /// Whether it was asked.
+    /// True if [`request_preempt`](Self::request_preempt) was called in this slice.
     #[inline(always)]
     pub(crate) fn preempt_requested(&self) -> bool {
         self.preempt_requested.load(Relaxed)

@@ -1,17 +1,17 @@
-//! Sched: one runtime. What its Ms and Ps share, and nothing of what they do; that is `proc`.
+//! Sched: one runtime. It holds the state that the runtime's Ms and Ps share. The actions on that
+//! state are in `proc`.
 //!
-//! Every M holds an `Arc` of it while it belongs to the runtime. G, M and P hold no pointer to it:
-//! whoever acts brings it along (`proc::current`).
+//! Every M's thread holds an `Arc` of the `Sched` while the M belongs to the runtime. G, M and P
+//! hold no pointer to it: the caller passes it along, from `gmp::current`.
 //!
 //! # Safety
 //!
-//! A `Sched` is only ever made inside an `Arc` ([`Sched::new`]), which is what `arc` and `proc`
-//! rely on.
+//! A `Sched` is only ever made inside an `Arc` ([`Sched::new`]); `arc` and `proc` rely on that.
 //!
-//! An M's pulse points to the record of the G that it runs; see `running_on`.
+//! An M's progress points to the record of the G that the M runs; see `running_on`.
 #![expect(
     unsafe_code,
-    reason = "turns a reference back into the Arc it came from, follows an M's pulse"
+    reason = "turns a reference back into the Arc it came from, follows an M's progress"
 )]
 
 mod counts;
@@ -57,29 +57,29 @@ use crate::policy::{self, Cpus, SpinBudget};
 use counts::Counts;
 use global::Global;
 
-/// Whether a runtime takes new goroutines and callbacks.
+/// `Sched::state`: the runtime takes new goroutines and callbacks.
 const OPEN: u32 = 0;
-/// It cancels what there is.
+/// `Sched::state`: the runtime cancels its goroutines and takes no new ones.
 const CLOSING: u32 = 1;
 
-/// How a runtime is built.
+/// The settings of a runtime.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) mode: Mode,
-    /// How many Ps it begins with.
+    /// The initial number of Ps.
     pub(crate) procs: usize,
-    /// What stacks are like, unless a goroutine asks for another size.
+    /// The shape of a stack, unless a goroutine asks for another size.
     pub(crate) stack: Shape,
-    /// The most Ms it makes threads for.
+    /// The most Ms that the runtime makes threads for.
     pub(crate) max_threads: usize,
-    /// The most threads that `blocking` may make.
+    /// The most threads that `blocking` makes.
     pub(crate) max_blocking: usize,
     pub(crate) deadlock: Deadlock,
     pub(crate) carried: SwitchHooks,
     pub(crate) name: String,
 }
 
-/// The Ms of a runtime, and what those did that have left it.
+/// The Ms of a runtime, and the sums of the counts of those that have left it.
 struct Ms {
     list: Vec<&'static M>,
     spawned: u64,
@@ -92,7 +92,7 @@ impl Ms {
         self.list.iter().any(|other| std::ptr::eq(*other, m))
     }
 
-    /// Takes an M off the list, if it is still there, and its counts over.
+    /// Removes an M from the list, if it is still there, and adds its counts to the sums.
     fn leave(&mut self, m: &'static M) {
         if let Some(at) = self.list.iter().position(|other| std::ptr::eq(*other, m)) {
             self.list.swap_remove(at);
@@ -105,10 +105,10 @@ impl Ms {
 
 /// One runtime.
 pub(crate) struct Sched {
-    /// What a thread made for an M runs. A pointer, because it is above the code that makes such
-    /// threads.
+    /// The function that the thread of an M runs. A pointer, because that function lies above the
+    /// code that makes such threads.
     pub(crate) m_main: fn(&Sched, &'static M),
-    /// What sysmon's thread runs, likewise.
+    /// The function that sysmon's thread runs; a pointer for the same reason.
     pub(crate) sysmon_main: fn(&Sched),
     pub(crate) config: Config,
     pub(crate) cpus: Cpus,
@@ -117,21 +117,22 @@ pub(crate) struct Sched {
     pub(crate) idle: Idle,
     pub(crate) dispatch: Dispatch<P, &'static Remote<P>>,
     pub(crate) timekeeper: Timekeeper,
-    /// Gs that have not started, and migratory ones that have, which no P holds.
+    /// Unstarted Gs that no P holds.
     global_unstarted: Global,
+    /// Migratory Gs that have started and that no P holds.
     global_migratory: Global,
-    /// How new Gs are let in.
+    /// Limits the start of new Gs.
     pub(crate) start_gate: StartGate,
-    /// What sysmon sleeps on.
+    /// The note that sysmon sleeps on.
     pub(crate) sysmon_note: SysmonNote,
-    /// When its thread may be tried to be made again, on the monotonic clock.
+    /// The earliest time at which to try again to make sysmon's thread, on the monotonic clock.
     pub(crate) sysmon_not_before: AtomicU64,
-    /// Sysmon's thread runs, and will until no goroutine is left.
+    /// Sysmon's thread runs, and will run until no goroutine is left.
     pub(crate) has_sysmon: AtomicBool,
-    /// What sysmon counted.
+    /// The counts for `stats`.
     pub(crate) counts: Counts,
     pub(crate) slab: Slab,
-    /// What those of its goroutines are called that have a name.
+    /// The names of those goroutines that have one.
     pub(crate) names: Arc<Names>,
     pub(crate) stacks: StackPool,
     /// The threads of `Mode::threads`.
@@ -139,21 +140,22 @@ pub(crate) struct Sched {
     /// The threads behind `blocking`.
     pub(crate) blocking: BlockingPool,
     ms: Mutex<Ms>,
-    /// How many of the Ms are threads that lend themselves.
+    /// How many of the Ms are lent threads.
     pub(crate) lent_threads: AtomicUsize,
-    /// How many are about to end, with others in their place.
+    /// How many Ms are about to end, each with another M that replaces it.
     pub(crate) exiting: AtomicUsize,
-    /// The home Ms, in the first `procs` places; changed under the lock of `ms`.
+    /// The resident Ms, in the first `procs` places. Changed under the lock of `ms`.
     residents: Box<[AtomicPtr<M>]>,
-    /// Gs made by threads that are no M of ours.
+    /// Gs spawned by threads that are no M of this runtime.
     spawned_outside: AtomicU64,
+    /// `OPEN` or `CLOSING`.
     state: AtomicU32,
-    /// The process it was made in, counted in forks.
+    /// The fork generation of the process that made the runtime.
     pub(crate) generation: u32,
-    /// What shutdown sleeps on; woken by every G that ends while the runtime closes.
+    /// The note that shutdown sleeps on. Every G that ends while the runtime closes wakes it.
     pub(crate) drained: Note,
     pub(crate) deadlocks: Deadlocks,
-    /// OS threads made for Ms, to be joined.
+    /// The OS threads that were made for Ms, to be joined.
     pub(crate) threads_to_join: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
 
@@ -213,13 +215,13 @@ impl Sched {
         })
     }
 
-    /// How many Ps it has, or is about to have.
+    /// Returns how many Ps are asked for.
     #[inline]
     pub(crate) fn procs(&self) -> usize {
         self.dispatch.procs()
     }
 
-    /// Another owner of this runtime.
+    /// Returns a new `Arc` of this runtime.
     pub(crate) fn arc(&self) -> Arc<Sched> {
         // SAFETY: every `Sched` lies in an `Arc`, and `self` keeps it alive during this call.
         unsafe { Arc::increment_strong_count(self) };
@@ -227,46 +229,48 @@ impl Sched {
         unsafe { Arc::from_raw(self) }
     }
 
-    /// Queues a G that has not started for whichever M comes first. The caller then submits.
+    /// Pushes an unstarted G to the global queue. The caller then submits (`Idle::submit`).
     pub(crate) fn push_unstarted(&self, g: Runnable) {
         self.global_unstarted.push(g);
     }
 
-    /// Queues a migratory G that has started, likewise.
+    /// Pushes a started migratory G to the global queue. The caller then submits.
     pub(crate) fn push_migratory(&self, g: Runnable) {
         self.global_migratory.push(g);
     }
 
-    /// The unstarted G that waits longest in the global queue.
+    /// Takes the unstarted G that has waited longest in the global queue.
     #[inline]
     pub(crate) fn pop_unstarted(&self) -> Option<Runnable> {
         self.global_unstarted.pop()
     }
 
-    /// Whether there is one.
+    /// True if the global queue holds an unstarted G.
     #[inline]
     pub(crate) fn has_global_unstarted(&self) -> bool {
         self.global_unstarted.len() > 0
     }
 
-    /// Changes with the identity of the one that waits longest.
+    /// Returns a number that changes whenever another unstarted G is the oldest in the global
+    /// queue.
     pub(crate) fn global_head(&self) -> u32 {
         self.global_unstarted.head()
     }
 
-    /// The migratory G that waits longest there.
+    /// Takes the migratory G that has waited longest in the global queue.
     #[inline]
     pub(crate) fn pop_migratory(&self) -> Option<Runnable> {
         self.global_migratory.pop()
     }
 
-    /// Whether some queue holds a G that any M may take now. Who asks before sleeping has fenced
-    /// since it was counted idle.
+    /// True if some queue holds a G that any M may take now.
+    ///
+    /// An M that is about to sleep calls this after the fence that follows its being counted idle.
     pub(crate) fn has_free_work(&self) -> bool {
         self.has_migratory() || self.start_gate.admits() && self.has_unstarted()
     }
 
-    /// Whether some queue holds such a G, but for those of that P.
+    /// True if some queue but those of the P with the number `p` holds a migratory or unstarted G.
     pub(crate) fn has_free_work_beside(&self, p: usize) -> bool {
         let others = || {
             (0..self.all_ps.len())
@@ -278,19 +282,20 @@ impl Sched {
             || others().any(|other| other.has_migratory() || other.has_unstarted())
     }
 
-    /// Whether some queue holds a migratory G that has started.
+    /// True if some queue holds a started migratory G.
     pub(crate) fn has_migratory(&self) -> bool {
         self.global_migratory.len() > 0 || self.all_ps.iter().any(PShared::has_migratory)
     }
 
-    /// Whether some queue holds a G that has not started.
+    /// True if some queue holds an unstarted G.
     pub(crate) fn has_unstarted(&self) -> bool {
         self.global_unstarted.len() > 0 || self.all_ps.iter().any(PShared::has_unstarted)
     }
 
-    /// When the first timer of any P is due, or idle stacks are to be looked at, in nanoseconds on
-    /// the monotonic clock; [`NEVER`] if there is none. A hint, but for who follows the rules of
-    /// `ds::timekeeper`.
+    /// Returns the earliest deadline: of any P's timers, or of the stack pool.
+    ///
+    /// In nanoseconds on the monotonic clock; [`NEVER`] if there is none. A hint, except for a
+    /// caller that follows the rules of `ds::timekeeper`.
     pub(crate) fn first_timer(&self) -> u64 {
         self.all_ps
             .iter()
@@ -300,32 +305,32 @@ impl Sched {
             .min(self.stacks.due())
     }
 
-    /// The first deadline that no sleeping M keeps. In nanoseconds on the monotonic clock. A hint,
-    /// to be looked at again.
+    /// Returns the first deadline, if no sleeping M keeps it. In nanoseconds on the monotonic
+    /// clock. A hint that the caller checks again.
     pub(crate) fn unkept_deadline(&self) -> Option<u64> {
         Some(self.first_timer()).filter(|first| *first < self.timekeeper.until())
     }
 
-    /// How many Gs lie in queues from which any M may take them.
+    /// Returns how many Gs lie in queues from which any M may take them.
     pub(crate) fn free_work(&self) -> usize {
-        let (new, woken) = self.queued();
-        new + woken
+        let (unstarted, migratory) = self.queued();
+        unstarted + migratory
     }
 
-    /// An M joins the runtime; among the first `procs` it is a home M.
+    /// Adds an M to the runtime. It becomes resident if a place is free.
     pub(crate) fn add_m(&self, m: &'static M) {
         grow::push(|| self.ms.lock(), |ms| &mut ms.list, m);
         self.dispatch.make_room(self.m_count());
         self.make_resident(m);
     }
 
-    /// Whether there are more Ms than are kept when there is nothing to do.
+    /// True if there are more Ms than the runtime keeps when there is nothing to do.
     pub(crate) fn has_surplus(&self) -> bool {
         policy::is_surplus(self.m_count(), self.procs())
     }
 
-    /// An M that nobody needed for a while asks whether it may end; if so, it is one of the
-    /// runtime's no more.
+    /// Removes an M that was not needed for a while from the runtime, if there are more Ms than the
+    /// runtime keeps. True if it was removed: its thread may end.
     pub(crate) fn try_remove_idle_m(&self, m: &'static M) -> bool {
         let mut ms = self.ms.lock();
         let surplus = policy::is_surplus(ms.list.len(), self.procs());
@@ -335,9 +340,9 @@ impl Sched {
         surplus
     }
 
-    /// An M leaves, and its record with it.
+    /// Removes an M from the runtime, and puts its record on the free list.
     pub(crate) fn remove_m(&self, m: &'static M) {
-        let _was_home = self.leave_residents(m);
+        let _was_resident = self.leave_residents(m);
         self.ms.lock().leave(m);
         if m.set_exiting(false) {
             self.exiting.fetch_sub(1, Relaxed);
@@ -345,19 +350,20 @@ impl Sched {
         m.release();
     }
 
-    /// How long an M of this runtime, or a thread waiting in a callback, looks before it sleeps.
+    /// Returns how long an M of this runtime, or a thread that waits in a callback, looks before it
+    /// sleeps.
     pub(crate) fn spin_budget(&self) -> SpinBudget {
         let searching = self.idle.searching();
         let busy = self.procs().saturating_sub(self.idle.idle_ps()).saturating_sub(searching);
         policy::spin_budget(self.cpus, busy)
     }
 
-    /// A G was made by a thread that is no M of ours.
+    /// Counts a G that was spawned by a thread that is no M of this runtime.
     pub(crate) fn count_spawned_outside(&self) {
         self.spawned_outside.fetch_add(1, Relaxed);
     }
 
-    /// A G ended on a thread that is no M of ours.
+    /// Counts a G that ended on a thread that is no M of this runtime.
     pub(crate) fn count_ended_outside(&self) {
         self.ms.lock().ended += 1;
         if self.closing() {
@@ -365,22 +371,23 @@ impl Sched {
         }
     }
 
-    /// Gs made and not ended; exact once nothing makes new ones.
+    /// Returns how many Gs were spawned and have not ended. Exact once no thread spawns new ones.
     pub(crate) fn live(&self) -> u64 {
         let ms = self.ms.lock();
-        // Ends first: each end counted was made before, so the difference is never too small.
+        // Ends are read first. Each G whose end is counted was spawned before, so the difference is
+        // never too small.
         let ended = ms.ended + ms.list.iter().map(|m| m.ended()).sum::<u64>();
         let spawned = ms.spawned + ms.list.iter().map(|m| m.spawned()).sum::<u64>();
         spawned + self.spawned_outside.load(Relaxed) - ended
     }
 
-    /// Gs that Ms took from the Ps of others.
+    /// Returns how many Gs were taken from other Ms' Ps.
     pub(crate) fn stolen(&self) -> u64 {
         let ms = self.ms.lock();
         ms.stolen + ms.list.iter().map(|m| m.stolen()).sum::<u64>()
     }
 
-    /// How many Gs have not started, and how many migratory ones wait for an M.
+    /// Returns how many unstarted Gs are queued, and how many migratory ones.
     pub(crate) fn queued(&self) -> (usize, usize) {
         let shared = |count: fn(&PShared) -> usize| self.all_ps.iter().map(count).sum::<usize>();
         (
@@ -389,27 +396,27 @@ impl Sched {
         )
     }
 
-    /// Takes the judged P from the table of `m`, if that is still an M of this runtime: its record
-    /// may have gone to another one since it was listed, and what lies on its table then is that
-    /// one's.
-    pub(crate) fn take_from(&self, m: &M, observed: &Observed) -> Option<Box<P>> {
+    /// Revokes the observed P of `m`, if `m` is still an M of this runtime.
+    ///
+    /// M records are reused: without the check, the P could be another runtime's.
+    pub(crate) fn revoke_p(&self, m: &M, observed: &Observed) -> Option<Box<P>> {
         let ms = self.ms.lock();
         if ms.has(m) { m.p.revoke(observed) } else { None }
     }
 
-    /// The number of the G that runs on `m`, and where it was made, if that is still an M of this
-    /// runtime.
+    /// Returns the number of the G that runs on `m`, and where it was spawned, if `m` is still an M
+    /// of this runtime.
     pub(crate) fn running_on(&self, m: &M) -> Option<(u64, Option<&'static Location<'static>>)> {
         let ms = self.ms.lock();
         if !ms.has(m) {
             return None;
         }
-        // SAFETY: who is on the list runs Gs of this runtime's slab, and cannot leave the list
-        // while it is locked.
-        unsafe { m.progress.running() }.map(|g| (g.id(), g.made())).filter(|(id, _)| *id != 0)
+        // SAFETY: an M on the list runs Gs of this runtime's slab, and cannot leave the list while
+        // the list is locked.
+        unsafe { m.progress.running() }.map(|g| (g.id(), g.made_at())).filter(|(id, _)| *id != 0)
     }
 
-    /// Fills `ms` with the runtime's Ms. Allocates only with the lock free.
+    /// Fills `ms` with the runtime's Ms. Allocates nothing under the lock.
     pub(crate) fn list_ms(&self, ms: &mut Vec<&'static M>) {
         loop {
             let wanted = self.m_count();
@@ -423,26 +430,26 @@ impl Sched {
         }
     }
 
-    /// How many Ms the runtime has.
+    /// Returns how many Ms the runtime has.
     pub(crate) fn m_count(&self) -> usize {
         self.ms.lock().list.len()
     }
 
-    /// Whether the runtime cancels what runs in it.
+    /// True if the runtime closes: it cancels its goroutines.
     #[inline]
     pub(crate) fn closing(&self) -> bool {
-        // ORDERING[sched.closing]: pairs with `close`; a G made afterwards is cancelled by whoever
-        // starts it.
+        // ORDERING[sched.closing]: pairs with `close`. The M that starts a G spawned afterwards
+        // cancels it.
         self.state.load(Acquire) != OPEN
     }
 
-    /// From here on nothing new starts. True for the first caller.
+    /// Closes the runtime: from here on no goroutine starts. True for the first caller.
     pub(crate) fn close(&self) -> bool {
         // ORDERING[sched.closing]: pairs with `closing`.
         self.state.compare_exchange(OPEN, CLOSING, Release, Relaxed).is_ok()
     }
 
-    /// The time that the line is measured by; not read when nobody stands in it.
+    /// Returns the time for the calls on the line. The clock is read only if the line is not empty.
     pub(crate) fn line_now(&self) -> u64 {
         if self.dispatch.line_len() == 0 { 0 } else { monotonic_ns() }
     }

@@ -1,18 +1,18 @@
 //! G records: carved in chunks, recycled, freed with their runtime.
 //!
-//! Each chunk is as large as all before it, up to [`LARGEST`]: small ones would lie between the
-//! closures of the goroutines, and keep the holes that those leave from being used as one.
+//! Each chunk is as large as all chunks before it, up to [`LARGEST`]. Small chunks would lie
+//! between the closures of the goroutines. They would keep the allocator from merging the holes
+//! that freed closures leave.
 //!
-//! That they stay mapped is what lets a waker or a signal handler be late (see `g`), and that they
-//! can all be walked is what shutdown needs; a registry that every spawn and every end had to lock
-//! is what this replaces.
+//! Records stay mapped, so a waker or a signal handler may be late (see `g`). Shutdown walks all
+//! records. Rejected: a registry of goroutines, which every spawn and every end would have to lock.
 //!
-//! Nothing is allocated under the lock: an allocator that makes goroutines comes by here.
+//! Nothing is allocated under the lock: an allocator that spawns goroutines enters this code again.
 //!
 //! # Safety
 //!
-//! A record is vacant, and then in one list of vacant records, or belongs to one G. Chunks are
-//! freed by `Drop` alone.
+//! A record is vacant, and then in one list of vacant records, or belongs to one G. Only `Drop`
+//! frees chunks.
 #![expect(unsafe_code, reason = "hands out pointers into chunks that it owns")]
 
 use std::ptr::{self, NonNull};
@@ -26,10 +26,10 @@ use gosched_runtime_sys::sync::lock::Mutex;
 use crate::ds::list::List;
 use crate::gmp::g::{G, Runnable};
 
-/// How many records are moved between a P and the slab at a time, and how many the first chunk has.
+/// How many records move between a P and the slab at a time, and how many the first chunk has.
 pub(crate) const BATCH: usize = 64;
 
-/// How many the largest chunk has: they are all written when it is carved, in half a millisecond.
+/// How many records the largest chunk has. Carving writes them all, in half a millisecond.
 const LARGEST: usize = 16_384;
 
 struct Chunk {
@@ -40,9 +40,9 @@ struct Chunk {
 /// All G records of a runtime.
 pub(crate) struct Slab {
     vacant: Mutex<List<G>>,
-    /// Never shrinks.
+    /// The head of the list of chunks, which only grows.
     newest: AtomicPtr<Chunk>,
-    /// How many records there are.
+    /// The number of records in all chunks.
     carved: AtomicUsize,
 }
 
@@ -55,7 +55,7 @@ impl Slab {
         }
     }
 
-    /// Moves some vacant records into `to`, at least one.
+    /// Moves at least one vacant record into `to`.
     #[cold]
     pub(crate) fn refill(&self, to: &mut Vec<NonNull<G>>) {
         to.reserve(BATCH);
@@ -69,7 +69,7 @@ impl Slab {
         }
     }
 
-    /// One vacant record, for who has no P.
+    /// Returns one vacant record, for a caller without a P.
     pub(crate) fn take(&self) -> Runnable {
         let vacant = self.vacant.lock().pop_front();
         let g = vacant.unwrap_or_else(|| {
@@ -78,21 +78,21 @@ impl Slab {
             self.vacant.lock().append(carved);
             g
         });
-        // SAFETY: it was vacant and is in no list any more.
+        // SAFETY: the record was vacant and is in no list any more.
         unsafe { Runnable::from_raw(g) }
     }
 
-    /// Gives records back.
+    /// Gives vacant records back.
     #[cold]
     pub(crate) fn put(&self, records: impl Iterator<Item = NonNull<G>>) {
         let mut vacant = self.vacant.lock();
         for record in records {
-            // SAFETY: in no list any more, and it lives as long as the slab.
+            // SAFETY: the record is in no list, and lives as long as the slab.
             unsafe { vacant.push_back(record) };
         }
     }
 
-    /// A new chunk's records.
+    /// Makes a chunk. Returns its records.
     fn carve(&self) -> List<G> {
         let count = self.carved.load(Relaxed).clamp(BATCH, LARGEST);
         self.carved.fetch_add(count, Relaxed);
@@ -100,12 +100,11 @@ impl Slab {
         let chunk = Box::leak(Box::new(Chunk { records, older: self.newest.load(Relaxed) }));
         let mut carved = List::new();
         for record in &chunk.records {
-            // SAFETY: in no list yet, and the chunk, which does not move, lives as long as the
-            // slab.
+            // SAFETY: the record is in no list yet. The chunk does not move, and lives as long as
+            // the slab.
             unsafe { carved.push_back(NonNull::from(record)) };
         }
-        // ORDERING[slab.newest]: pairs with the load in `each`: the chunk is whole for who walks
-        // them.
+        // ORDERING[slab.newest]: publishes the whole chunk; pairs with the load in `each`.
         while let Err(newest) =
             self.newest.compare_exchange_weak(chunk.older, &raw mut *chunk, Release, Relaxed)
         {
@@ -114,11 +113,12 @@ impl Slab {
         carved
     }
 
-    /// Calls `f` with every record, in use or not.
+    /// Calls `f` with every record, in use or vacant.
     pub(crate) fn each(&self, mut f: impl FnMut(NonNull<G>)) {
-        // ORDERING[slab.newest]: pairs with `carve`; the older ones are behind it in the same way.
+        // ORDERING[slab.newest]: pairs with the exchange in `carve`. The exchanges form one release
+        // sequence, so the older chunks are whole, too.
         let mut at = self.newest.load(Acquire);
-        // SAFETY: null, or a chunk, which lives as long as the slab.
+        // SAFETY: the pointer is null or points to a chunk, which lives as long as the slab.
         while let Some(chunk) = unsafe { at.as_ref() } {
             chunk.records.iter().for_each(|g| f(NonNull::from(g)));
             at = chunk.older;
@@ -130,8 +130,8 @@ impl Drop for Slab {
     fn drop(&mut self) {
         let mut at = *self.newest.get_mut();
         while !at.is_null() {
-            // SAFETY: `carve` leaked it; the runtime ends, so no G is left and nobody reaches a
-            // record.
+            // SAFETY: `carve` leaked the chunk. The runtime ends, so no G is left and nothing
+            // reaches a record.
             let chunk = unsafe { Box::from_raw(at) };
             at = chunk.older;
         }

@@ -1,28 +1,30 @@
-//! Stacks that wait for their next goroutine: a cache per P, slabs per runtime, last in first out.
+//! Idle stacks: a cache per P and slabs per runtime, last in first out.
 //!
-//! A fresh stack costs an opening, a guard and a page fault, some 3 us; a used one nothing. Caches
-//! move stacks in batches, so that a P that only starts Gs and one that only ends them meet in the
-//! slabs without a lock per G.
+//! A fresh stack costs an opening, a guard and a page fault, some 3 us; a used one costs nothing.
+//! Caches move stacks to and from the slabs in batches. So one P may only start Gs and another only
+//! end them, without a lock per G.
 //!
 //! # What idle stacks cost
 //!
-//! Three things keep it small:
+//! Three rules keep the cost small:
 //!
-//! - A stack that leaves a cache for its slab gives its deep pages back, all but the upper [`KEEP`]
-//!   bytes. So do those in the cache of a P that runs out of work, and every [`TIDY_EVERY`]th stack
-//!   that comes back to a busy one.
-//! - Stacks come from the oldest slab that has one, so that the younger, larger slabs empty after a
+//! - A stack that goes from a cache to its slab gives its deep pages back: all pages but the upper
+//!   [`KEEP`] bytes. The stacks in a cache do so when their P runs out of work, and, in the cache
+//!   of a busy P, at every [`TIDY_EVERY`]th stack that comes back.
+//! - Stacks come from the oldest slab that has one. So the younger, larger slabs empty after a
 //!   peak.
-//! - A slab that was whole for [`IDLE_NS`] is unmapped, the page tables with it. The M that keeps
-//!   the time comes for that, once, if nobody else does.
+//! - A slab that was whole for [`IDLE_NS`] is unmapped, with its page tables. The timekeeper wakes
+//!   for that, once, unless another M does it before.
 //!
-//! Nothing is allocated or freed, and the system is not called, under the lock: an allocator that
-//! makes goroutines comes by here, and every P does.
+//! Under the lock nothing is allocated or freed, and the system is not called. An allocator that
+//! spawns goroutines enters this code again, and every P takes the lock.
 //!
-//! Rejected: looking first whether deep pages were used at all. `mincore` takes 1.1 us for the
-//! default stack, `MADV_DONTNEED` without anything to give back 0.4 us. Rejected: slabs of one
-//! size. A program with ten goroutines would reserve what one with a million needs, or that one
-//! would have thousands of mappings.
+//! # Rejected
+//!
+//! - Looking first whether deep pages were used at all. `mincore` takes 1.1 us for the default
+//!   stack, `MADV_DONTNEED` without anything to give back 0.4 us.
+//! - Slabs of one size. A program with ten goroutines would reserve as much as one with a million
+//!   needs, or the larger program would have thousands of mappings.
 
 use std::fmt;
 use std::io;
@@ -37,55 +39,58 @@ use gosched_runtime_sys::sync::lock::Mutex;
 use crate::ds::grow;
 use crate::ds::timers::NEVER;
 
-/// A P's cache holds at most this many; half of it moves at a time.
+/// The most stacks in a P's cache. Half of them move at a time.
 const CACHE: usize = 64;
 
 /// How many fresh stacks are opened at a time.
 const OPEN: u32 = 16;
 
-/// Bytes at its upper end that an idle stack keeps in memory: what a goroutine that formats and
-/// prints uses. Giving a page back and touching it again costs 1.5 us.
+/// Bytes at its upper end that an idle stack keeps in memory: as many as a goroutine that formats
+/// and prints uses. Giving a page back and touching it again costs 1.5 us.
 const KEEP: usize = 16 << 10;
 
-/// After so many stacks that came back, a busy P gives deep pages of its idle ones back. At most
-/// [`CACHE`] times 0.4 us, so 25 ns for each, and much less when the same few are used again and
-/// again.
+/// After how many returned stacks a busy P gives the deep pages of its idle stacks back.
+///
+/// That costs at most [`CACHE`] times 0.4 us, so 25 ns for each returned stack, and much less if
+/// the same few stacks are used again and again.
 const TIDY_EVERY: u32 = 1024;
 
-/// A slab that was whole for so long is not needed.
+/// A slab that was whole for so long is unmapped.
 const IDLE_NS: u64 = 1_000_000_000;
 
-/// Bytes of the first slab, and of the largest: each new one is as large as all before it.
+/// Bytes of the first slab, and of the largest. Each new slab is as large as all before it.
 const SLAB_BYTES: std::ops::RangeInclusive<usize> = (16 << 20)..=(4 << 30);
 
 /// The stacks of one P, all of the usual size.
 pub(crate) struct StackCache {
     stacks: Vec<Stack>,
-    /// The lowest so many, as far as they are still here, have given their deep pages back and were
-    /// not used since.
+    /// The first `tidy` stacks, as far as they are still here, have given their deep pages back and
+    /// were not used since.
     tidy: usize,
+    /// How many stacks came back to this cache.
     came_back: u32,
 }
 
-/// All stacks of a runtime that no P holds.
+/// The stacks of a runtime that no P holds.
 pub(crate) struct StackPool {
-    usual: Class,
-    /// Of other sizes, each when it was asked for first.
-    others: Mutex<Vec<Arc<Class>>>,
+    usual: SizeClass,
+    /// The classes of other sizes, in the order in which they were first asked for.
+    others: Mutex<Vec<Arc<SizeClass>>>,
     unmapped: AtomicU64,
-    /// When slabs are to be looked at; [`NEVER`] while none is whole.
+    /// When to look for slabs to unmap; [`NEVER`] while none is whole.
     due: AtomicU64,
 }
 
 /// The stacks of one size.
-struct Class {
+struct SizeClass {
     shape: Shape,
+    /// The oldest first.
     slabs: Mutex<Vec<Slab>>,
 }
 
 struct Slab {
     stacks: StackSlab,
-    /// When it became whole; none while some of its stacks are elsewhere.
+    /// When the slab became whole; `None` while some of its stacks are elsewhere.
     whole_since: Option<u64>,
 }
 
@@ -108,7 +113,7 @@ pub struct StackStats {
     pub light_guards: bool,
 }
 
-/// Why there is no stack.
+/// The error of a stack that could not be had.
 #[derive(Debug)]
 struct NoStack {
     size: usize,
@@ -144,8 +149,8 @@ impl StackCache {
         Self { stacks: Vec::new(), tidy: 0, came_back: 0 }
     }
 
-    /// A stack of `size` bytes, or of the usual size: from here, from a slab that has an idle one,
-    /// or a fresh one.
+    /// Returns a stack of `size` bytes, or of the usual size: from this cache, or an idle one from
+    /// a slab, or a fresh one.
     #[inline]
     pub(crate) fn get(&mut self, pool: &StackPool, size: Option<usize>) -> io::Result<Stack> {
         match size.filter(|size| *size != pool.usual.shape.size()) {
@@ -189,7 +194,7 @@ impl StackCache {
         }
     }
 
-    /// Gives all stacks back to their slabs, by a P that is not needed any more.
+    /// Gives all stacks back to their slabs. Called when the P retires.
     pub(crate) fn empty(&mut self, pool: &StackPool) {
         self.tidy();
         self.tidy = 0;
@@ -205,10 +210,10 @@ impl StackCache {
 }
 
 impl StackPool {
-    /// A pool of stacks that are usually like `shape`, and of other sizes where they are asked for.
+    /// Makes a pool whose stacks have the shape `shape`, unless another size is asked for.
     pub(crate) fn new(shape: Shape) -> Self {
         Self {
-            usual: Class::new(shape),
+            usual: SizeClass::new(shape),
             others: Mutex::new(Vec::new()),
             unmapped: AtomicU64::new(0),
             due: AtomicU64::new(NEVER),
@@ -222,28 +227,28 @@ impl StackPool {
             return self.take_one(&self.usual);
         }
         let class = self.other(shape.size()).unwrap_or_else(|| {
-            // Two that come at once add two: it is the first that is found, by both and ever after.
-            grow::push(|| self.others.lock(), |others| others, Arc::new(Class::new(shape)));
+            // Two concurrent callers add two classes. From then on every caller finds the first.
+            grow::push(|| self.others.lock(), |others| others, Arc::new(SizeClass::new(shape)));
             self.other(shape.size()).expect("it was just added")
         });
         self.take_one(&class)
     }
 
-    fn take_one(&self, class: &Class) -> io::Result<Stack> {
+    fn take_one(&self, class: &SizeClass) -> io::Result<Stack> {
         let mut stacks = Vec::with_capacity(OPEN as usize);
         class.take(&mut stacks, 1)?;
         let stack = stacks.pop().expect("taking brings one, or an error");
-        // What was opened with it.
+        // The others of the batch that was opened.
         self.give(class, stacks.into_iter());
         Ok(stack)
     }
 
-    /// The stacks of an unusual size.
-    fn other(&self, size: usize) -> Option<Arc<Class>> {
+    /// Returns the class of an unusual size.
+    fn other(&self, size: usize) -> Option<Arc<SizeClass>> {
         self.others.lock().iter().find(|class| class.shape.size() == size).cloned()
     }
 
-    /// Keeps a stack for whichever P needs one.
+    /// Keeps a stack for any P that needs one.
     #[cold]
     pub(crate) fn put(&self, mut stack: Stack) {
         stack.discard_below(KEEP);
@@ -255,20 +260,20 @@ impl StackPool {
         }
     }
 
-    fn give(&self, class: &Class, stacks: impl Iterator<Item = Stack>) {
+    fn give(&self, class: &SizeClass, stacks: impl Iterator<Item = Stack>) {
         let due = class.give(stacks);
         if due < self.due() {
             self.due.fetch_min(due, Relaxed);
         }
     }
 
-    /// When [`tidy`](Self::tidy) has something to do, on the monotonic clock; [`NEVER`] if there is
-    /// nothing. A hint.
+    /// Returns when [`tidy`](Self::tidy) has something to do, on the monotonic clock; [`NEVER`] if
+    /// it has nothing to do. A hint.
     pub(crate) fn due(&self) -> u64 {
         self.due.load(Relaxed)
     }
 
-    /// Unmaps slabs that were whole for a while. May be called as often as one likes.
+    /// Unmaps slabs that were whole for a while. Cheap if nothing is due.
     pub(crate) fn tidy(&self, now: u64) {
         if now < self.due() {
             return;
@@ -277,22 +282,23 @@ impl StackPool {
         let mut unmapped = 0;
         let mut due = self.usual.tidy(now, &mut unmapped);
         let mut at = 0;
-        // Looked up one by one: a class is not tidied under the lock of their list.
+        // The classes are looked up one by one, so that none is tidied under the list's lock.
         while let Some(class) = { self.others.lock().get(at).cloned() } {
             due = due.min(class.tidy(now, &mut unmapped));
             at += 1;
         }
         self.unmapped.fetch_add(unmapped, Relaxed);
-        // What became whole meanwhile has said so itself, before or after the store above.
+        // A slab that became whole meanwhile is covered: `give` has lowered `due` after the store
+        // above, or before it, and then the class's own `tidy` has seen the slab.
         self.due.fetch_min(due, Relaxed);
     }
 
-    /// The addresses of the stack that the address lies in, if it is one of this pool's at the
-    /// moment.
+    /// Returns the addresses of the stack that contains `address`, if it is one of this pool's at
+    /// the moment.
     pub(crate) fn stack_at(&self, address: usize) -> Option<Range<usize>> {
         let mut at = 0;
         let mut found = self.usual.stack_at(address);
-        // As in `tidy`.
+        // One by one, as in `tidy`.
         while found.is_none()
             && let Some(class) = { self.others.lock().get(at).cloned() }
         {
@@ -302,7 +308,7 @@ impl StackPool {
         found
     }
 
-    /// What the stacks take. Looks at each slab, of which there are some dozens at most.
+    /// Returns what the stacks take. Reads each slab; there are some dozens at most.
     pub(crate) fn stats(&self) -> StackStats {
         let mut stats = StackStats {
             unmapped: self.unmapped.load(Relaxed),
@@ -315,13 +321,13 @@ impl StackPool {
     }
 }
 
-impl Class {
+impl SizeClass {
     fn new(shape: Shape) -> Self {
         Self { shape, slabs: Mutex::new(Vec::new()) }
     }
 
-    /// Moves up to `most` idle stacks into `into`; if there is none, opens some. At least one, or
-    /// an error.
+    /// Moves up to `most` idle stacks into `into`; if none is idle, opens fresh ones. Brings at
+    /// least one stack, or an error.
     fn take(&self, into: &mut Vec<Stack>, most: usize) -> io::Result<()> {
         loop {
             let mut slabs = self.slabs.lock();
@@ -347,7 +353,7 @@ impl Class {
         }
     }
 
-    /// Opens fresh stacks. If that fails, what there is must do.
+    /// Opens fresh stacks. Fails only if none could be opened; those that could not are put back.
     fn open(&self, mut unopened: Unopened, into: &mut Vec<Stack>) -> io::Result<()> {
         let outcome = unopened.open(into);
         if outcome.is_err() {
@@ -357,16 +363,16 @@ impl Class {
                 slab.whole_since = slab.whole_since.or(slab.stacks.is_whole().then_some(now));
             }
         }
-        if into.is_empty() { outcome.map_err(|error| self.none(error)) } else { Ok(()) }
+        if into.is_empty() { outcome.map_err(|error| self.no_stack(error)) } else { Ok(()) }
     }
 
-    fn none(&self, error: io::Error) -> io::Error {
+    fn no_stack(&self, error: io::Error) -> io::Error {
         let taken = self.slabs.lock().iter().map(|slab| slab.stacks.out() as usize).sum();
         let none = NoStack { size: self.shape.size(), taken, guards: self.shape.guards(), error };
         io::Error::new(io::ErrorKind::OutOfMemory, none)
     }
 
-    /// Reserves as much again as there is, or what is to be had.
+    /// Reserves as many bytes again as there are; fewer if the system refuses that many.
     fn add_slab(&self) -> io::Result<()> {
         let present: usize = self.slabs.lock().iter().map(|slab| slab.stacks.reserved()).sum();
         let bytes = present.clamp(*SLAB_BYTES.start(), *SLAB_BYTES.end());
@@ -374,7 +380,7 @@ impl Class {
         let stacks = loop {
             match StackSlab::reserve(self.shape, count) {
                 Ok(stacks) => break stacks,
-                Err(error) if count == 1 => return Err(self.none(error)),
+                Err(error) if count == 1 => return Err(self.no_stack(error)),
                 Err(_) => count /= 2,
             }
         };
@@ -382,14 +388,14 @@ impl Class {
         Ok(())
     }
 
-    /// Gives stacks back to their slabs. When something is to be tidied because of that, if
-    /// anything.
+    /// Gives stacks back to their slabs. Returns when a slab that became whole is to be unmapped;
+    /// [`NEVER`] if none is.
     fn give(&self, stacks: impl Iterator<Item = Stack>) -> u64 {
         let now = monotonic_ns();
         let mut slabs = self.slabs.lock();
         let (mut at, mut due) = (0, NEVER);
         for stack in stacks {
-            // Mostly several in a row are of one slab.
+            // Several stacks in a row are mostly of one slab.
             if slabs.get(at).is_none_or(|slab| !slab.stacks.owns(&stack)) {
                 at = slabs
                     .iter()
@@ -405,8 +411,8 @@ impl Class {
         due
     }
 
-    /// Unmaps slabs that were whole for a while, but for the first, and counts them. When the next
-    /// one is due.
+    /// Unmaps the slabs that were whole for a while, except the first slab, and counts them.
+    /// Returns when the next one is due.
     fn tidy(&self, now: u64, unmapped: &mut u64) -> u64 {
         loop {
             let mut slabs = self.slabs.lock();

@@ -1,12 +1,12 @@
-//! Thread-backed Gs: an M, a G that is the M's thread, and their place in a runtime, in one record.
+//! Thread-backed Gs: one record with an M, the G that is the M's thread, and its `Current`.
 //!
-//! They stand for a foreign thread inside a callback, for a goroutine of `Mode::threads`, and,
-//! borrowed for the time of one wait, for a plain thread. Records are immortal: made once,
-//! recycled, never freed, so that whoever wakes one late wakes a note that is there.
+//! Such a record stands for a foreign thread in a callback, or for a goroutine of `Mode::threads`.
+//! A plain thread borrows one for the duration of a wait. Records are made once, recycled and never
+//! freed. So a late waker wakes a note that exists.
 //!
 //! # Safety
 //!
-//! A record is in the pool or belongs to one thread.
+//! A record is vacant, and then in `ALL.vacant`, or belongs to one thread.
 #![expect(unsafe_code, reason = "hands out a G that belongs to its thread")]
 
 use std::fmt;
@@ -28,9 +28,9 @@ use crate::gmp::sched::Sched;
 pub(crate) struct ThreadG {
     g: G,
     current: Current,
-    /// The runtime it is in, so that shutdown finds it; null when it is in none.
+    /// The runtime that the G is registered in, so that shutdown finds it; null if there is none.
     runtime: AtomicPtr<Sched>,
-    /// It stands for a thread in a callback, and always will.
+    /// The record stands for a foreign thread in callbacks, for good.
     foreign: AtomicBool,
 }
 
@@ -40,7 +40,7 @@ impl fmt::Debug for ThreadG {
     }
 }
 
-/// Every record there is, and those that nobody uses.
+/// All records, and those of them that no thread uses.
 struct All {
     every: Vec<&'static ThreadG>,
     vacant: Vec<&'static ThreadG>,
@@ -48,10 +48,10 @@ struct All {
 
 static ALL: StaticMutex<All> = StaticMutex::new(All { every: Vec::new(), vacant: Vec::new() });
 
-/// The next goroutine number; they are unique in a process.
+/// The next goroutine number. Numbers are unique in a process.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
-/// Reserves `n` goroutine numbers; the first of them.
+/// Reserves `n` consecutive goroutine numbers. Returns the first.
 pub(crate) fn reserve_ids(n: u64) -> u64 {
     NEXT_ID.fetch_add(n, Relaxed)
 }
@@ -61,8 +61,8 @@ pub(crate) fn reserve_ids(n: u64) -> u64 {
 pub struct Closed;
 
 impl ThreadG {
-    /// A record for the calling thread, a recycled one if there is one. It is the caller's until
-    /// [`release`](Self::release).
+    /// Returns a record for the calling thread: a vacant one if there is one, else a new one. It is
+    /// the caller's until [`release`](Self::release).
     pub(crate) fn acquire() -> &'static ThreadG {
         let vacant = ALL.lock().vacant.pop();
         vacant.unwrap_or_else(|| {
@@ -73,10 +73,10 @@ impl ThreadG {
                 runtime: AtomicPtr::new(ptr::null_mut()),
                 foreign: AtomicBool::new(false),
             }));
-            // SAFETY: nobody else knows the record yet.
+            // SAFETY: no other thread has the record yet.
             let g = unsafe { Runnable::from_raw(NonNull::from(&made.g)) };
             let owned = Box::leak(Box::new(GOwned::new(Kind::ThreadBacked, StackRange::default())));
-            // SAFETY: it is never freed, and nobody else refers to it.
+            // SAFETY: the owned half is never freed, and nothing else refers to it.
             unsafe { g.attach_owned(NonNull::from(owned)) };
             g.init(reserve_ids(1), Kind::ThreadBacked, None);
             g.owned().home.set(Some(m.as_home()));
@@ -87,7 +87,7 @@ impl ThreadG {
         })
     }
 
-    /// A record for callbacks, for good: it is never released.
+    /// Returns a record for a foreign thread's callbacks. It is never released.
     pub(crate) fn acquire_foreign() -> &'static ThreadG {
         let acquired = Self::acquire();
         acquired.renew(reserve_ids(1));
@@ -95,27 +95,27 @@ impl ThreadG {
         acquired
     }
 
-    /// Whether it stands for a thread in a callback.
+    /// True if the record stands for a foreign thread in callbacks.
     pub(crate) fn is_foreign(&self) -> bool {
         self.foreign.load(Relaxed)
     }
 
-    /// Gives the record to the next thread.
+    /// Makes the record vacant, for the next thread.
     pub(crate) fn release(&'static self) {
         grow::push(|| ALL.lock(), |all| &mut all.vacant, self);
     }
 
-    /// Its goroutine.
+    /// Returns the record's goroutine.
     pub(crate) fn g(&self) -> &G {
         &self.g
     }
 
-    /// Its place, for the thread it belongs to.
+    /// Returns the record's `Current`, for the thread that it belongs to.
     pub(crate) fn current(&self) -> &Current {
         &self.current
     }
 
-    /// A new goroutine on the same record: its own number, no cancel of an earlier one.
+    /// Makes the record's G a new goroutine with the number `id`. An earlier cancel is forgotten.
     pub(crate) fn renew(&self, id: u64) {
         // SAFETY: the record belongs to the calling thread, and its G is not parked.
         let g = unsafe { Runnable::from_raw(NonNull::from(&self.g)) };
@@ -128,13 +128,14 @@ impl ThreadG {
         let _the_record_has_it = g.into_raw();
     }
 
-    /// Registers with `sched`: it is not shut down before `leave`, or it is refused here.
+    /// Registers the G with `sched`. Shutdown then waits for
+    /// [`unregister`](Self::unregister). Fails if the runtime closes.
     #[inline]
     pub(crate) fn register(&self, sched: &Sched) -> Result<(), Closed> {
         self.runtime.store(ptr::from_ref(sched).cast_mut(), Relaxed);
-        // After the registration, before the look: the light side of the pair whose other one is in
-        // `registered_in`. Either that one finds the thread, or this one finds the runtime closing.
-        // A full fence would be a quarter of a callback.
+        // The light fence of a pair: after the registration, before the look at the state. The
+        // heavy fence is in `registered_in`. Either `registered_in` finds this thread, or this
+        // thread finds the runtime closing. A full fence would be a quarter of a callback.
         light_fence();
         if sched.closing() {
             self.unregister(sched);
@@ -143,11 +144,11 @@ impl ThreadG {
         Ok(())
     }
 
-    /// Leaves the runtime.
+    /// Ends the registration with `sched`.
     #[inline]
     pub(crate) fn unregister(&self, sched: &Sched) {
-        // ORDERING[thread_g.left]: what the thread did in the runtime comes before; pairs with the
-        // load in `registered_in`.
+        // ORDERING[thread_g.left]: publishes what the thread did in the runtime; pairs with the
+        // loads in `any_registered` and `registered_in`.
         self.runtime.store(ptr::null_mut(), Release);
         if sched.closing() {
             sched.drained.wake();
@@ -155,28 +156,30 @@ impl ThreadG {
     }
 }
 
-/// Whether a thread-backed G is inside `sched`, at this moment.
+/// True if a thread-backed G is registered with `sched` at this moment.
 pub(crate) fn any_registered(sched: &Sched) -> bool {
-    // ORDERING[thread_g.left]: pairs with the store in `leave`.
+    // ORDERING[thread_g.left]: pairs with the store in `unregister`.
     ALL.lock()
         .every
         .iter()
         .any(|t| ptr::eq(t.runtime.load(std::sync::atomic::Ordering::Acquire), sched))
 }
 
-/// The thread-backed Gs inside `sched`: all of them, if it was closed before; else those there are
-/// at this moment.
+/// Returns the thread-backed Gs that are registered with `sched`: all of them if `sched` was closed
+/// before the call, else those of this moment.
 pub(crate) fn registered_in(sched: &Sched) -> Vec<&'static ThreadG> {
     let mut inside = Vec::with_capacity(16);
     loop {
-        // After `close`, before the look at who is in: see `join`.
+        // After `close`, before the look at the registrations; pairs with the light fence in
+        // `register`.
         heavy_fence();
         let all = ALL.lock();
-        // ORDERING[thread_g.left]: pairs with the store in `leave`.
+        // ORDERING[thread_g.left]: pairs with the store in `unregister`.
         let is_inside =
             |t: &&&ThreadG| ptr::eq(t.runtime.load(std::sync::atomic::Ordering::Acquire), sched);
         let found = all.every.iter().filter(is_inside).take(inside.capacity());
-        // Within its room: an allocator that waits comes by here.
+        // Within the capacity, so nothing is allocated under the lock: an allocator that parks
+        // would enter this code again.
         inside.extend(found.copied());
         drop(all);
         if inside.len() < inside.capacity() {
@@ -187,37 +190,37 @@ pub(crate) fn registered_in(sched: &Sched) -> Vec<&'static ThreadG> {
     }
 }
 
-/// Thread-backed Gs of one runtime.
+/// The numbers of thread-backed Gs in one runtime.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ThreadCounts {
     /// Threads in callbacks.
     pub(crate) callbacks: usize,
-    /// Others: goroutines of `Mode::threads`, helpers that act for one.
+    /// Goroutines of `Mode::threads`, and helpers that act for a goroutine.
     pub(crate) others: usize,
-    /// How many of those wait.
+    /// How many of `others` are parked.
     pub(crate) others_waiting: usize,
 }
 
-/// Counts those that are inside `sched`. Looks at every record there is, of all runtimes.
+/// Counts the thread-backed Gs that are registered with `sched`. Walks the records of all runtimes.
 pub(crate) fn count_in(sched: &Sched) -> ThreadCounts {
     let mut counted = ThreadCounts::default();
     let all = ALL.lock();
-    for entered in all.every.iter().filter(|t| ptr::eq(t.runtime.load(Relaxed), sched)) {
-        if entered.is_foreign() {
+    for registered in all.every.iter().filter(|t| ptr::eq(t.runtime.load(Relaxed), sched)) {
+        if registered.is_foreign() {
             counted.callbacks += 1;
         } else {
             counted.others += 1;
-            counted.others_waiting += usize::from(entered.g.parker.is_parked());
+            counted.others_waiting += usize::from(registered.g.parker.is_parked());
         }
     }
     counted
 }
 
-/// A record that stands in for a plain thread during one wait.
+/// A record that stands for a plain thread during one wait.
 #[derive(Debug)]
 pub(crate) struct Borrowed(&'static ThreadG);
 
-/// Borrows one for the calling thread.
+/// Borrows a record for the calling thread, for one wait.
 pub(crate) fn borrow() -> Borrowed {
     let borrowed = ThreadG::acquire();
     borrowed.g.parker.reset();

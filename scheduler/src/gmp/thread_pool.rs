@@ -1,9 +1,9 @@
 //! The threads of `Mode::threads()` and of `goroutine::Builder::own_thread`: one per goroutine,
 //! kept for a while for the next one.
 //!
-//! The pool hands Gs to threads that wait; it makes none itself, so that running out of threads is
-//! the spawner's error. Nothing is allocated under its lock: an allocator that makes goroutines
-//! comes by here.
+//! The pool hands Gs to waiting threads. It makes no thread itself, so that running out of threads
+//! is the spawner's error. Nothing is allocated under its lock: an allocator that spawns goroutines
+//! enters this code again.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
@@ -29,7 +29,7 @@ impl ThreadPool {
         Self { state: Mutex::new(state), work: Condvar::new() }
     }
 
-    /// Gives `job` to a thread that waits; back if none does.
+    /// Gives `job` to a waiting thread. Gives it back if no thread waits.
     pub(crate) fn submit(&self, job: Runnable) -> Result<(), Runnable> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.waiting <= state.jobs.len() {
@@ -41,9 +41,11 @@ impl ThreadPool {
         Ok(())
     }
 
-    /// Blocks a pool thread until there is a job; `None` when it is to end: the pool is closed, or
-    /// there has been none for long. A job that was submitted is never left without a thread: each
-    /// was counted against one that waits, and who wakes up takes one if there is one.
+    /// Blocks a pool thread until there is a job. `None` if the thread is to end: the pool is
+    /// closed, or there has been no job for a while.
+    ///
+    /// A submitted job is never left without a thread: `submit` counts each job against a waiting
+    /// thread, and a thread that wakes takes a job if there is one.
     pub(crate) fn next(&self) -> Option<Runnable> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.waiting += 1;

@@ -1,6 +1,6 @@
-//! What a goroutine waits for, for who looks at it from outside.
+//! What a goroutine waits for, for reports.
 
-/// What a wait is for. Noted in the G when the wait begins, and left there.
+/// The reason of a wait. Stored in the G when the wait begins, and left there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum WaitReason {
@@ -17,7 +17,7 @@ pub(crate) enum WaitReason {
     Lock,
 }
 
-/// Every reason, at the place of its number.
+/// Every reason and its text, at the index of its number.
 const ALL: [(WaitReason, &str); 11] = [
     (WaitReason::Unsaid, "something"),
     (WaitReason::Join, "the end of a goroutine"),
@@ -33,12 +33,12 @@ const ALL: [(WaitReason, &str); 11] = [
 ];
 
 impl WaitReason {
-    /// The reason of this number.
+    /// Returns the reason with this number; `Unsaid` if there is none.
     pub(crate) fn of(number: u8) -> Self {
         ALL.get(usize::from(number)).map_or(WaitReason::Unsaid, |(why, _)| *why)
     }
 
-    /// What comes behind "waits for".
+    /// Returns the words that follow "waits for" in a report.
     pub(crate) fn text(self) -> &'static str {
         ALL[self as usize].1
     }

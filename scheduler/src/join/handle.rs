@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! A packet is known by its traits.
-#![expect(unsafe_code, reason = "makes a pointer to a packet one to a trait of its")]
+//! A pointer to a packet becomes a pointer to one of the packet's own traits.
+#![expect(unsafe_code, reason = "casts a pointer to a packet to a pointer to its trait")]
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,7 +13,7 @@ use super::Joinable;
 use crate::ds::pair_arc::{Counted, PairArc};
 use crate::proc::colocate::Host;
 
-/// A goroutine as its handles know it.
+/// The joiner's share of a packet, and the goroutine's number.
 pub(crate) struct Joint<'a, T> {
     pub(super) packet: PairArc<dyn Joinable<T> + 'a>,
     id: u64,
@@ -30,14 +30,15 @@ impl<T> fmt::Debug for Joint<'_, T> {
 
 impl<'a, T> Joint<'a, T> {
     pub(crate) fn new<J: Joinable<T> + 'a>(packet: PairArc<J>, id: u64) -> Self {
-        // SAFETY: the pointer is made wide, and the trait is its value's; what is a `Joinable` is
+        // SAFETY: the cast only adds the vtable of a trait that the value has. A `Joinable` is
         // `Send` and `Sync`.
         let packet = unsafe { packet.cast(|packet| packet as *mut Counted<dyn Joinable<T> + 'a>) };
         Self { packet, id }
     }
 
     pub(crate) fn join(mut self) -> thread::Result<T> {
-        // Mostly somebody joins what has ended and let go: then there is nobody to lock out.
+        // Mostly the goroutine has ended and dropped its share before the join. Then no lock is
+        // needed.
         if let Some(outcome) = self.packet.get_mut_if_unique().and_then(Joinable::outcome) {
             return outcome;
         }
@@ -86,10 +87,10 @@ impl<T> JoinHandle<T> {
         Self(Joint::new(packet, id))
     }
 
-    /// The goroutine, for those who are to settle beside it.
+    /// Returns the goroutine as a host, beside which others may settle.
     pub(crate) fn host(&self) -> PairArc<dyn Host> {
-        // SAFETY: the pointer's other half is exchanged for that of a trait below, which is `Send`
-        // and `Sync` as well.
+        // SAFETY: the cast exchanges the vtable for that of a supertrait, which is `Send` and
+        // `Sync` as well.
         unsafe { self.0.packet.clone().cast(|packet| packet as *mut Counted<dyn Host>) }
     }
 

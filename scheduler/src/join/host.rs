@@ -1,8 +1,8 @@
-//! How others settle beside a goroutine: see `proc::colocate`.
+//! Newcomers that settle beside a goroutine, their host: see `proc::colocate`.
 //!
 //! # Safety
 //!
-//! A visitor is with the host under the lock that the host takes before it ends.
+//! A newcomer reaches the host under the lock that the host takes before it ends.
 #![expect(unsafe_code, reason = "sends a newcomer to a host that runs")]
 
 use super::{OnEnd, Packet};
@@ -18,7 +18,7 @@ impl<F: Send, T: Send, A: OnEnd + Send + Sync> Host for Packet<F, T, Target, A> 
                 None
             },
             |mut newcomer, host| {
-                // SAFETY: the host has begun, and before it ends it takes the lock, for `complete`.
+                // SAFETY: the host has begun, and takes the lock, in `complete`, before it ends.
                 let at = host.and_then(|host| unsafe { newcomer.push_to_home(host) });
                 Some((newcomer, at))
             },

@@ -7,7 +7,7 @@ use super::handle::{JoinHandle, Joint};
 
 impl<T> Joint<'_, T> {
     pub(crate) fn join_timeout(self, timeout: Duration) -> Result<thread::Result<T>, Self> {
-        // One that the clock cannot reach is no limit.
+        // A timeout that the clock cannot reach is no limit.
         self.packet.join(Instant::now().checked_add(timeout)).ok_or(self)
     }
 

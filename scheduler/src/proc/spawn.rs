@@ -53,14 +53,14 @@ pub(crate) fn spawn(
         let g = new_g(sched, p);
         id = next_id(p);
         g.init(id, kind, Some(entry));
-        g.g().made_at(Some(location));
+        g.g().set_made_at(Some(location));
         p.push_unstarted(g);
     } else {
         sched.count_spawned_outside();
         let g = sched.slab.take();
         id = thread_g::reserve_ids(1);
         g.init(id, kind, Some(entry));
-        g.g().made_at(Some(location));
+        g.g().set_made_at(Some(location));
         sched.push_unstarted(g);
     }
     wake::wake_p(sched);
@@ -77,7 +77,7 @@ pub(crate) fn make_apart(
     sched.count_spawned_outside();
     let g = sched.slab.take();
     g.init(thread_g::reserve_ids(1), kind, Some(entry));
-    g.g().made_at(Some(location));
+    g.g().set_made_at(Some(location));
     g
 }
 

@@ -308,7 +308,7 @@ impl Pass<'_> {
             return;
         }
         m.progress.request_preempt();
-        let Some(p) = sched.take_from(m, observed) else { return };
+        let Some(p) = sched.revoke_p(m, observed) else { return };
         count.fetch_add(1, Relaxed);
         self.looked.blocked |= verdict == Verdict::Blocked;
         if self.wanted > 0 {

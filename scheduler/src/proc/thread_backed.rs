@@ -110,7 +110,7 @@ fn take(from: &AtomicPtr<G>) -> Option<Runnable> {
 fn run_thread(sched: &Sched, g: Runnable) {
     let thread_g = ThreadG::acquire();
     thread_g.renew(g.g().id());
-    thread_g.g().made_at(g.g().made());
+    thread_g.g().set_made_at(g.g().made_at());
     let entry = g.take_entry();
     run_as(sched, thread_g, entry);
     thread_g.release();

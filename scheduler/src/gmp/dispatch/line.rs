@@ -11,8 +11,8 @@ use crate::ds::idle::Idle;
 use crate::policy;
 
 impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
-    /// A P that nobody has: to the line's head if it was passed over for long, else it lies idle
-    /// and the head is woken.
+    /// Takes a P that no M has. It goes to the line's head if that was passed over for too long;
+    /// else it lies idle, and the head is woken.
     pub(crate) fn put_back(&self, p: Box<P>, idle: &Idle, now: u64) {
         let mut state = self.state.lock();
         let overdue = state.head().is_some_and(|head| policy::passed_over(head.since, now));
@@ -30,8 +30,8 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         }
     }
 
-    /// Restores the third invariant after the line or the idle Ps changed: who is to be woken once
-    /// the lock is free.
+    /// Restores the third invariant after the line or the idle Ps changed. Returns the M that the
+    /// caller wakes once the lock is free.
     pub(super) fn line_changed(&self, state: &mut State<P, S>) -> Option<S> {
         self.publish(state);
         if state.idle.is_empty() || mutated("dispatch.release_without_wake") {
@@ -42,8 +42,8 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         Some(head.remote.clone())
     }
 
-    /// An M with ready work gives its P to the line's head and stands behind. Gives the P back if
-    /// nobody waits.
+    /// Hands the P of an M with ready work to the line's head, and puts that M at the end of the
+    /// line. Gives the P back if the line is empty.
     pub(crate) fn give_way(&self, p: Box<P>, remote: &S, now: u64) -> Result<(), Box<P>> {
         let mut state = self.state.lock();
         let Some(head) = state.pop_line() else { return Err(p) };
@@ -57,9 +57,10 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         Ok(())
     }
 
-    /// An M without a P that owns ready Gs takes an idle P, or stands in the line, where it
-    /// [waits](Self::wait_for_turn). A home M that `returns` from a G that kept it too long comes
-    /// before the others.
+    /// Takes an idle P for an M that owns ready Gs and has no P. If none is idle, puts the M into
+    /// the line, where it [waits](Self::wait_for_turn).
+    ///
+    /// A resident M that `returns` from a G that kept it too long stands before the others.
     pub(crate) fn join_line(
         &self,
         remote: &S,
@@ -78,9 +79,9 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         None
     }
 
-    /// Waits for the turn of an M that stands in the line.
+    /// Waits until the M, which stands in the line, gets a P.
     pub(crate) fn wait_for_turn(&self, remote: &S, idle: &Idle) -> Box<P> {
-        // Who stands in the line keeps no time: all Ps are with Ms that are awake.
+        // An M in the line is not the timekeeper: all Ps are with Ms that are awake.
         match self.wait(remote, idle, until_woken) {
             WaitedForP::Got(given) => given.p,
             WaitedForP::Retry | WaitedForP::Expired | WaitedForP::Closed => {
@@ -89,9 +90,11 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         }
     }
 
-    /// An M in the line was woken, or is about to sleep: an idle P is its, wherever in the line it
-    /// stands (the head was woken for it, but who comes first has it; who is left is woken by the
-    /// next release).
+    /// Takes an idle P for an M that stands in the line. Called when the M was woken or is about to
+    /// sleep.
+    ///
+    /// The M's place in the line does not matter: the head was woken for the P, but the first M to
+    /// come gets it. The next release wakes the head again.
     pub(super) fn take_turn(&self, remote: &S, idle: &Idle) -> Option<Box<P>> {
         let mut state = self.state.lock();
         let has_idle = !state.idle.is_empty();

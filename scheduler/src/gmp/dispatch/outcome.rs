@@ -1,4 +1,4 @@
-//! How a search for a P, or for somebody to run one, ends.
+//! How a search for a P, or for an M to run one, ends.
 
 use gosched_runtime_sys::sync::note::Note;
 
@@ -6,11 +6,11 @@ use super::remote::NextP;
 
 /// How a wait for a P ended.
 pub(crate) enum WaitedForP<P> {
-    /// With a P.
+    /// The M has a P.
     Got(NextP<P>),
-    /// There may be something to do after all; no P yet.
+    /// The M has no P, and looks for work again: there may be some.
     Retry,
-    /// Nobody needed this M for as long as it was to wait.
+    /// No waker needed this M for as long as it was to wait.
     Expired,
     /// The runtime has ended.
     Closed,
@@ -21,24 +21,25 @@ pub(crate) enum WaitedForP<P> {
 pub(crate) enum Slept {
     /// The note was woken, or may have been.
     Woken,
-    /// The M is to look after the timers.
+    /// The M must look at the timers.
     Look,
-    /// It has slept for as long as it was to.
+    /// The M has slept for as long as it was to.
     Expired,
 }
 
-/// How an M sleeps where there are no timers; see [`Dispatch::sleep`](super::Dispatch::sleep).
+/// Sleeps until the note is woken: a sleep without timers. See
+/// [`Dispatch::sleep`](super::Dispatch::sleep).
 pub(crate) fn until_woken(note: &Note) -> Slept {
     note.sleep();
     Slept::Woken
 }
 
-/// Who will run an idle P.
+/// Which M will run a P.
 pub(crate) enum Started<P> {
-    /// An M that was asleep.
+    /// An M that was asleep or in the line.
     Woken,
-    /// Nobody sleeps: a new M is needed for this P.
+    /// No M sleeps: a new M is needed for this P.
     NeedM(Box<P>),
-    /// There is no idle P (any more): everybody who has one looks at all queues before letting go.
+    /// No P is idle any more. Every M that has one looks at all queues before it releases the P.
     NoP,
 }

@@ -1,22 +1,24 @@
 //! How the number of Ps changes.
 //!
-//! A P is not numbered for this purpose: when fewer are asked for than there are, whichever comes
-//! by first is retired. Who has one in hand, and finds that there are too many
-//! ([`Dispatch::excess`]), offers it; under the lock it is taken, or, if others were faster or more
-//! are asked for again, given back. So as many go as have to, and a number that is changed by
-//! several at a time ends up as the last one said.
+//! The number of a P does not matter here: if there are more Ps than asked for, the first P that is
+//! offered is retired. The owner of a P that sees `excess() > 0` ([`Dispatch::excess`]) offers it.
+//! Under the lock the P is retired, or given back: others may have been faster, or more Ps may be
+//! asked for again. So exactly the excess is retired. Of several concurrent `set_procs`, the last
+//! one wins.
 //!
 //! # Invariants, whenever the lock is free
 //!
-//! - `live` Ps are idle, with an M, or on their way; the others that were ever made are retired.
-//! - If there are more than asked for and one of them is idle, whoever made it so looks for it
-//!   next.
+//! - `live` Ps are idle, with an M, or on their way to one. The others that were ever made are
+//!   retired.
+//! - If there are more Ps than asked for and one is idle, the thread that made it idle next looks
+//!   for an excess.
 //!
 //! # Rejected
 //!
-//! Retiring the Ps with the highest numbers: a hog that has one of these would keep it, while
-//! others lie idle. Asking who has a P to let it go: they look at a word of this structure in every
-//! round as it is.
+//! - Retiring the Ps with the highest numbers: a hog that has one of these would keep it, while
+//!   others lie idle.
+//! - Asking the owner of a P to give it up: every M reads a word of this structure in each round
+//!   anyway.
 
 use std::ops::Deref;
 
@@ -26,30 +28,31 @@ use super::state::State;
 use super::{Dispatch, Remote};
 use crate::ds::idle::Idle;
 
-/// Where one P more comes from.
+/// Where one more P comes from.
 pub(crate) enum Grown<P> {
-    /// It was retired.
+    /// From the retired Ps.
     Revived(Box<P>),
-    /// The caller makes it; it is the one with this number, and counts already.
+    /// The caller makes the P with this number. It is counted already.
     Make(usize),
-    /// There are as many as asked for.
+    /// There are as many Ps as asked for.
     Enough,
 }
 
 impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
-    /// How many Ps are asked for.
+    /// Returns how many Ps are asked for.
     #[inline]
     pub(crate) fn procs(&self) -> usize {
         self.procs.load(Relaxed)
     }
 
-    /// How many there are beyond that; a hint.
+    /// Returns how many Ps there are beyond that. A hint.
     #[inline]
     pub(crate) fn excess(&self) -> usize {
         self.excess.load(Relaxed)
     }
 
-    /// Makes room for `ps` Ps, before they are asked for; see [`make_room`](Self::make_room).
+    /// Makes room for `ps` Ps. Called before they are asked for; see
+    /// [`make_room`](Self::make_room).
     pub(crate) fn make_room_for_ps(&self, ps: usize) {
         let mut room = [Vec::new(), Vec::new()];
         loop {
@@ -64,15 +67,16 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         }
     }
 
-    /// From here on `procs` Ps are asked for. The caller takes those that are idle and too many,
-    /// and makes those that are missing.
+    /// Sets how many Ps are asked for. The caller then retires the idle Ps that are too many, and
+    /// makes those that are missing.
     pub(crate) fn set_procs(&self, procs: usize) {
         let mut state = self.state.lock();
         state.target = procs;
         self.publish_ps(&state);
     }
 
-    /// An idle P, if there are too many: to be [retired](Self::retire_p).
+    /// Takes an idle P, if there are more Ps than asked for. The caller [retires](Self::retire_p)
+    /// it.
     pub(crate) fn take_excess(&self, idle: &Idle) -> Option<Box<P>> {
         let mut state = self.state.lock();
         if state.live <= state.target {
@@ -85,7 +89,7 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         Some(p)
     }
 
-    /// Retires `p`, which the caller has emptied, unless there are no longer too many.
+    /// Retires `p`, which the caller has emptied. Gives it back if there are no longer too many.
     pub(crate) fn retire_p(&self, p: Box<P>) -> Result<(), Box<P>> {
         let mut state = self.state.lock();
         if state.live <= state.target && !mutated("resize.retires_regardless") {
@@ -97,7 +101,7 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         Ok(())
     }
 
-    /// One P more, if more are asked for than there are. The caller puts it among the idle ones.
+    /// Adds one P, if more are asked for than there are. The caller puts it among the idle Ps.
     pub(crate) fn grow(&self) -> Grown<P> {
         let mut state = self.state.lock();
         if state.live >= state.target {

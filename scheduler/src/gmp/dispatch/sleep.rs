@@ -14,9 +14,11 @@ use super::{Dispatch, NextP, Remote, Slept, WaitedForP};
 use crate::ds::idle::Idle;
 
 impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
-    /// An M without a P and without work sleeps until it gets a P. `takes_any`: for whatever work
-    /// there is, and not only for what `has_inbox` sees in its inbox. `sleep` sleeps on the note;
-    /// what it says is done if nobody was faster.
+    /// Sleeps until the M gets a P, or has another reason to look. Called by an M without a P and
+    /// without work.
+    ///
+    /// If `takes_any`, the M accepts any work; else only the Gs that `has_inbox` sees in its inbox.
+    /// `sleep` sleeps on the note. Its result decides how the wait ends, unless a waker was faster.
     pub(crate) fn sleep(
         &self,
         remote: &S,
@@ -33,8 +35,7 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         self.publish(&state);
         drop(state);
         if !mutated("dispatch.sleep_without_fence") {
-            // ORDERING[dispatch.sleep]: after Sleep, before Check; pairs with the fence in
-            // `kick`.
+            // ORDERING[dispatch.sleep]: after Sleep, before Check; pairs with the fence in `kick`.
             fence(SeqCst);
         }
         if has_inbox() && self.wake_up(remote) {
@@ -43,14 +44,14 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         self.wait(remote, idle, sleep)
     }
 
-    /// Whether all of the runtime's Ms, of which there are `ms`, sleep: nobody runs a G, at this
-    /// moment.
+    /// True if all of the runtime's `ms` Ms sleep, so that none runs a G at this moment.
     pub(crate) fn all_asleep(&self, ms: usize) -> bool {
         let state = self.state.lock();
         state.sleepers() == ms && state.line_len() == 0
     }
 
-    /// Has an M that sleeps look until when it is to sleep. False: none does.
+    /// Wakes a sleeping M without a P, so that it computes anew until when it sleeps. False if no M
+    /// sleeps.
     pub(crate) fn wake_a_sleeper(&self) -> bool {
         let remote = self.state.lock().last_asleep().cloned();
         if let Some(remote) = &remote {
@@ -59,15 +60,17 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         remote.is_some()
     }
 
-    /// A new M, before its thread is made, counts as one that sleeps and runs anything: from here
-    /// on it may be handed a P. Its thread begins with [`wait_enlisted`](Self::wait_enlisted).
+    /// Puts a new M among the sleepers that accept any work, before its thread is made.
+    ///
+    /// From here on a waker may hand it a P. The M's thread begins with
+    /// [`wait_enlisted`](Self::wait_enlisted).
     pub(crate) fn enlist(&self, remote: &S) {
         let mut state = self.state.lock();
         state.fall_asleep(remote.clone(), true);
         self.publish(&state);
     }
 
-    /// The first sleep of an enlisted M.
+    /// Sleeps as [`sleep`](Self::sleep) does: the first sleep of an enlisted M.
     pub(crate) fn wait_enlisted(
         &self,
         remote: &S,
@@ -77,8 +80,8 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         self.wait(remote, idle, sleep)
     }
 
-    /// The thread of an enlisted M could not be made. The P that it was handed meanwhile, if it
-    /// was.
+    /// Undoes [`enlist`](Self::enlist): the M's thread could not be made. Returns the P that the M
+    /// was handed meanwhile, if there is one.
     pub(crate) fn cancel_enlist(&self, remote: &S) -> Option<Box<P>> {
         if self.wake_up(remote) || mutated("dispatch.cancel_enlist_loses_p") {
             return None;
@@ -86,8 +89,10 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         remote.take_next_p().map(|given| given.p)
     }
 
-    /// No M could be made for work that is published. True: nobody sleeps who could run it, and
-    /// whoever would is sent back to look again; else the caller had better wake one.
+    /// Makes the next M that would sleep look again, unless an M sleeps that accepts any work.
+    /// Called when no M could be made for published work.
+    ///
+    /// False if an M sleeps: the caller wakes it instead.
     pub(crate) fn ask_next_sleeper_to_look(&self) -> bool {
         let mut state = self.state.lock();
         let nobody = !state.somebody_sleeps();
@@ -95,7 +100,7 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         nobody
     }
 
-    /// Takes the own word back from `ASLEEP`; false if somebody was faster.
+    /// Takes the M's own status back from `ASLEEP`. False if a waker was faster.
     fn wake_up(&self, remote: &S) -> bool {
         let mut state = self.state.lock();
         let found = state.take_asleep(remote).is_some();
@@ -106,6 +111,7 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         found
     }
 
+    /// Waits until the M has a P, or its sleep has ended otherwise.
     pub(super) fn wait(
         &self,
         remote: &S,
@@ -113,10 +119,11 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         sleep: impl Fn(&Note) -> Slept,
     ) -> WaitedForP<P> {
         loop {
-            // ORDERING[dispatch.status]: what the giver did before is seen by this M.
+            // ORDERING[dispatch.status]: pairs with the stores in `hand`: this M sees all that the
+            // giver did before.
             match remote.status.load(Acquire) {
                 status @ (HAS_P | HAS_P_SEARCHING) => {
-                    let p = remote.next_p.lock().take().expect("a P was handed over with the word");
+                    let p = remote.next_p.lock().take().expect("a P comes with the status");
                     return WaitedForP::Got(NextP { p, searching: status == HAS_P_SEARCHING });
                 }
                 IN_LINE => {
@@ -146,14 +153,15 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         }
     }
 
-    /// Ends the idle Ms, now and from now on. Ms that have Gs are not idle.
+    /// Ends the idle Ms, now and from now on. An M that has Gs is not idle.
     pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         state.closed = true;
         let asleep = state.asleep();
         drop(state);
-        // Who comes from here on sees that it is closed. Those before are woken from the list and
-        // stay in it until they take themselves out, which moves others to the front only.
+        // An M that falls asleep from here on sees `closed`. The Ms that slept before are woken by
+        // walking the list. They stay in it until they remove themselves, which moves others to the
+        // front only.
         for at in (0..asleep).rev().filter(|_| !mutated("dispatch.close_wakes_nobody")) {
             let remote = self.state.lock().sleeper(at).cloned();
             if let Some(remote) = remote {

@@ -1,4 +1,4 @@
-//! Who sleeps, who stands in the line, which Ps are idle: what the dispatch keeps under its lock.
+//! The data under the dispatch's lock: idle Ps, sleeping Ms, and the line.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -11,36 +11,41 @@ use gosched_runtime_sys::sync::primitive::Ordering::Relaxed;
 /// An M that owns ready Gs and waits for a P.
 pub(super) struct InLine<S> {
     pub(super) remote: S,
+    /// When the M joined the line, in nanoseconds on the monotonic clock.
     pub(super) since: u64,
+    /// The M, as the line's head, was woken for an idle P and has not looked yet.
     pub(super) woken: bool,
-    /// A home M whose P was taken from it, and which comes back to what it owns.
+    /// A resident M whose P was revoked, and which returns to the Gs that it owns.
     returns: bool,
 }
 
 struct Asleep<S> {
     remote: S,
-    /// It runs what any M may run; not so a lent thread that is about to leave.
+    /// The M accepts any work. A lent thread that is about to leave does not.
     takes_any: bool,
-    /// It was a home M when it fell asleep, and runs anything.
+    /// The M was resident when it fell asleep, and accepts any work.
     resident: bool,
 }
 
-/// Nothing here is allocated or freed but by `make_room` and `make_room_for_ps`.
+/// The data under the lock. Only `make_room` and `make_room_for_ps` allocate or free here.
 pub(super) struct State<P, S> {
     pub(super) idle: Vec<Box<P>>,
     pub(super) retired: Vec<Box<P>>,
-    /// How many Ps are asked for, how many there are that are not retired, and how many were ever
-    /// made.
+    /// How many Ps are asked for.
     pub(super) target: usize,
+    /// How many Ps are not retired.
     pub(super) live: usize,
+    /// How many Ps were ever made.
     pub(super) made: usize,
     asleep: Vec<Asleep<S>>,
     line: VecDeque<InLine<S>>,
-    /// How many in the line return, and how many of those asleep are home Ms that run anything.
+    /// How many Ms at the front of `line` return.
     pub(super) returning: usize,
+    /// How many Ms in `asleep` are resident and accept any work.
     pub(super) residents_asleep: usize,
-    /// No M could be made for published work: the next one that would sleep looks again.
+    /// No M could be made for published work: the next M that would sleep looks again.
     pub(super) look_again: bool,
+    /// The runtime has ended: idle Ms end.
     pub(super) closed: bool,
 }
 
@@ -62,12 +67,13 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
         }
     }
 
-    /// Whether there is room for `ms` Ms.
+    /// True if there is room for `ms` Ms.
     pub(super) fn has_room(&self, ms: usize) -> bool {
         self.asleep.capacity() >= ms && self.line.capacity() >= ms
     }
 
-    /// Moves the Ms over to `room`, which is larger, and leaves there what they were in.
+    /// Moves the Ms into the larger `room`. The old buffers are in `room` afterwards, for the
+    /// caller to free without the lock.
     pub(super) fn grow(&mut self, room: &mut Room<S>) {
         mem::swap(&mut self.asleep, &mut room.asleep);
         mem::swap(&mut self.line, &mut room.line);
@@ -75,8 +81,10 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
         self.line.append(&mut room.line);
     }
 
-    /// Whether so many Ps could be idle, or retired. Moves them over to `room` if that is larger,
-    /// and leaves there what they were in.
+    /// True if `ps` Ps could be idle, and `ps` Ps retired.
+    ///
+    /// Moves the Ps into `room` first, if it is large enough and needed. The old buffers are in
+    /// `room` afterwards, for the caller to free without the lock.
     pub(super) fn has_room_for_ps(&mut self, ps: usize, room: &mut [Vec<Box<P>>; 2]) -> bool {
         for (list, room) in [&mut self.idle, &mut self.retired].into_iter().zip(room) {
             if list.capacity() < ps && room.capacity() >= ps {
@@ -91,8 +99,7 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
         self.line.len()
     }
 
-    /// The M stands in the line from here on: at its end, or, if it returns, behind the others that
-    /// do.
+    /// Puts the M into the line: at the end, or, if it `returns`, behind the others that return.
     pub(super) fn stand_in_line(&mut self, remote: S, since: u64, returns: bool) {
         remote.status.store(IN_LINE, Relaxed);
         let at = if returns { self.returning } else { self.line.len() };
@@ -114,12 +121,12 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
         Some(left.remote)
     }
 
-    /// Where in the line an M stands.
+    /// Returns the M's entry in the line, and its index.
     pub(super) fn place(&mut self, remote: &S) -> Option<(usize, &mut InLine<S>)> {
         self.line.iter_mut().enumerate().find(|(_, l)| ptr::eq(&*l.remote, &**remote))
     }
 
-    /// The M sleeps from here on.
+    /// Puts the M among the sleepers.
     pub(super) fn fall_asleep(&mut self, remote: S, takes_any: bool) {
         remote.status.store(ASLEEP, Relaxed);
         let resident = takes_any && remote.is_resident();
@@ -127,8 +134,10 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
         self.asleep.push(Asleep { remote, takes_any, resident });
     }
 
-    /// An M that runs anything: a home M if one sleeps, for what it starts stays with it; else the
-    /// one that fell asleep last.
+    /// Takes a sleeper that accepts any work.
+    ///
+    /// A resident M goes first, because goroutines stay where they start; otherwise the M that fell
+    /// asleep last.
     pub(super) fn pop_asleep(&mut self) -> Option<S> {
         let resident = if self.residents_asleep > 0 {
             self.asleep.iter().rposition(|sleeper| sleeper.resident)
@@ -139,12 +148,12 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
         Some(self.wake(at))
     }
 
-    /// How many Ms sleep.
+    /// Returns how many Ms sleep.
     pub(super) fn sleepers(&self) -> usize {
         self.asleep.len()
     }
 
-    /// This very M, if it is asleep.
+    /// Takes the M at `remote`, if it sleeps.
     pub(super) fn take_asleep(&mut self, remote: &S) -> Option<S> {
         let at = self.asleep.iter().position(|sleeper| ptr::eq(&*sleeper.remote, &**remote))?;
         Some(self.wake(at))
@@ -156,7 +165,7 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
         woken.remote
     }
 
-    /// Whether an M sleeps that runs anything.
+    /// True if an M sleeps that accepts any work.
     pub(super) fn somebody_sleeps(&self) -> bool {
         self.asleep.iter().any(|sleeper| sleeper.takes_any)
     }
@@ -165,7 +174,7 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
         self.asleep.len()
     }
 
-    /// The M that fell asleep last.
+    /// Returns the sleeper at the end of the list: mostly the M that fell asleep last.
     pub(super) fn last_asleep(&self) -> Option<&S> {
         self.asleep.last().map(|sleeper| &sleeper.remote)
     }
@@ -175,7 +184,7 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
     }
 }
 
-/// Room for more Ms, allocated before the lock is taken and freed after it was given back.
+/// Buffers for more Ms. Allocated before the lock is taken, and freed after it is released.
 pub(super) struct Room<S> {
     asleep: Vec<Asleep<S>>,
     line: VecDeque<InLine<S>>,

@@ -12,14 +12,14 @@ fn world(ps: u32) -> (Dispatch<u32, S>, Idle) {
     (dispatch, idle)
 }
 
-/// Puts the M at `remote` where `kick` puts a sleeper when no P is idle.
+/// Returns an M that stands in the line, put there by `kick`, if no P is idle.
 fn stand_in_line(dispatch: &Dispatch<u32, S>, idle: &Idle, since: u64) -> S {
     let remote = fall_asleep(dispatch, true);
     let _in_line = dispatch.kick(&remote, idle, || since);
     remote
 }
 
-/// What `sleep` does before the thread sleeps.
+/// Returns an M that sleeps. Does what `sleep` does before the thread sleeps.
 fn fall_asleep(dispatch: &Dispatch<u32, S>, takes_any: bool) -> S {
     let remote: S = Arc::new(Remote::new());
     dispatch.state.lock().fall_asleep(remote.clone(), takes_any);
@@ -39,7 +39,7 @@ fn a_p_goes_round() {
 }
 
 #[test]
-fn mail_brings_an_idle_p() {
+fn a_kick_hands_over_an_idle_p() {
     let (dispatch, idle) = world(1);
     let remote = stand_in_line(&dispatch, &idle, 0);
     assert_eq!((idle.idle_ps(), dispatch.line_len()), (0, 0));
@@ -48,11 +48,11 @@ fn mail_brings_an_idle_p() {
 }
 
 #[test]
-fn mail_for_one_that_is_awake_or_elsewhere_moves_nothing() {
+fn a_kick_of_an_m_that_is_awake_or_elsewhere_moves_nothing() {
     let (dispatch, idle) = world(1);
     let awake: S = Arc::new(Remote::new());
     dispatch.kick(&awake, &idle, || 0);
-    // The record of an M that left for another runtime, and sleeps there.
+    // An M that left for another runtime, and sleeps there.
     let (elsewhere, its_idle) = world(0);
     let remote = fall_asleep(&elsewhere, true);
     dispatch.kick(&remote, &idle, || 0);
@@ -67,7 +67,7 @@ fn a_released_p_lies_idle_and_the_head_takes_it() {
     let head = stand_in_line(&dispatch, &idle, 0);
     dispatch.put_back(Box::new(1), &idle, policy::PASSED_OVER_NS - 1);
     assert_eq!((idle.idle_ps(), dispatch.line_len()), (1, 1));
-    // Its thread was woken.
+    // The head was woken, so this returns.
     head.note.sleep();
     assert_eq!(*dispatch.wait_for_turn(&head, &idle), 1);
     assert_eq!((idle.idle_ps(), dispatch.line_len()), (0, 0));
@@ -132,7 +132,7 @@ fn work_goes_to_the_line_then_to_sleepers_then_to_a_new_m() {
 }
 
 #[test]
-fn a_roused_m_searches() {
+fn a_woken_m_searches() {
     let (dispatch, idle) = world(1);
     let sleeper = fall_asleep(&dispatch, true);
     assert!(matches!(dispatch.give_to_sleeper(&idle), Started::Woken));
@@ -154,7 +154,7 @@ fn one_that_is_about_to_leave_is_woken_for_its_own_only() {
 }
 
 #[test]
-fn who_would_sleep_after_a_recall_looks_again_once() {
+fn an_m_that_would_sleep_and_is_asked_to_look_again_does_so_once() {
     let (dispatch, idle) = world(0);
     assert!(dispatch.ask_next_sleeper_to_look(), "nobody sleeps");
     let remote: S = Arc::new(Remote::new());
@@ -172,7 +172,7 @@ fn who_would_sleep_after_a_recall_looks_again_once() {
 }
 
 #[test]
-fn mail_that_came_meanwhile_ends_the_sleep_without_a_p() {
+fn a_g_in_the_inbox_ends_the_sleep_without_a_p() {
     let (dispatch, idle) = world(0);
     let remote: S = Arc::new(Remote::new());
     assert!(matches!(
@@ -211,7 +211,7 @@ fn a_sleeper_that_was_given_a_p_has_it_even_if_its_time_has_come() {
 }
 
 #[test]
-fn a_nudge_ends_a_nap_and_not_the_sleep() {
+fn a_wake_without_a_p_ends_one_nap_and_not_the_sleep() {
     let (dispatch, idle) = world(0);
     let remote: S = Arc::new(Remote::new());
     let naps = std::cell::Cell::new(0);

@@ -11,29 +11,29 @@ pub(crate) enum Kind {
     Settled,
     /// Resumes on any M.
     Migratory,
-    /// It is its thread: it has no stack of its own and needs no P.
+    /// The G is a thread: it has no stack of its own and needs no P.
     ThreadBacked,
 }
 
 /// Why a G gave its M back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Switch {
-    /// It can go on at once, after others.
+    /// The G is ready again at once, behind others.
     Yield,
-    /// It waits. The M commits on the G's parker once the G is switched out.
+    /// The G parks. The M commits on the G's parker once the G is switched out.
     Park,
-    /// The same, and a cancel does not end the wait.
+    /// The G parks, and a cancel does not end the wait.
     ParkShielded,
 }
 
-/// The M a G belongs to, opaque at this level (M is made of Gs, not the other way round); see
-/// `M::of`.
+/// The M that a G settled on; see `M::of`. Opaque here, because `m` is built on `g` and not the
+/// other way round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Home(pub(crate) NonNull<()>);
 
-/// The `Current` of the M that resumes a G, opaque at this level.
+/// The `Current` of the M that resumes a G. Opaque here.
 pub(crate) type Resumed = NonNull<()>;
 /// The context of a stackful G.
 pub(crate) type GContext = Context<Resumed, Switch>;
-/// What such a G suspends itself with.
+/// The handle by which a stackful G suspends itself.
 pub(crate) type GSuspender = Suspender<Resumed, Switch>;

@@ -1,8 +1,9 @@
-//! The part of a G that its owner alone reaches, at the head of the G's stack.
+//! The owned half of a G, at the top of the G's stack. Only the G's owner reaches it.
 //!
 //! # Safety
 //!
-//! The name points to what [`GOwned::with_name`] borrows, whose frame lies below every reader's.
+//! `name` points to the argument of [`GOwned::with_name`]. The frame of that call is older than
+//! every reader's.
 #![expect(unsafe_code, reason = "follows the pointer to the goroutine's name")]
 
 use std::any::{Any, TypeId};
@@ -18,53 +19,53 @@ use super::kind::{GContext, GSuspender, Home, Kind};
 use crate::ds::timers::NEVER;
 use crate::gmp::names::Name;
 
-/// The part of a G that has begun, and that belongs to its owner.
+/// The owned half of a G that has begun.
 #[repr(C)]
 pub(crate) struct GOwned {
     pub(super) context: UnsafeCell<Option<GContext>>,
     pub(crate) suspender: Cell<Option<GSuspender>>,
-    /// How many frames on its stack forbid to run a sibling above them (nested entries).
+    /// The number of frames on the G's stack above which no sibling may run (nested entries).
     pub(crate) pins: Cell<u32>,
-    /// The G's thread sleeps for it (thread-backed, pinned, or panicking): waking it is a note, not
-    /// a queue.
+    /// The G's thread sleeps in place of the G (thread-backed, pinned, or panicking). A claimer
+    /// wakes the thread's note and pushes the G to no queue.
     pub(crate) in_place: Cell<bool>,
     pub(crate) home: Cell<Option<Home>>,
-    /// How often it is locked to its thread. It never comes down by itself, so it is as wide as it
-    /// takes not to overflow.
+    /// How many times the G is locked to its thread. A leaked lock never lowers the count, so it is
+    /// wide enough not to overflow.
     pub(crate) locks: Cell<u64>,
-    /// How many frames on its stack are not to be unwound by a cancel.
+    /// The number of frames on the G's stack that a cancel must not unwind.
     pub(crate) shields: Cell<u32>,
-    /// The innermost of the regions on its stack that a token may cancel, opaque at this level; see
+    /// The innermost region on the G's stack that a token may cancel. Opaque here; see
     /// `proc::cancel`.
     pub(crate) regions: Cell<Option<NonNull<()>>>,
-    /// When the first time limit of those regions passes, in nanoseconds on the monotonic clock;
-    /// `NEVER` without one.
+    /// The earliest time limit of those regions, in nanoseconds on the monotonic clock; `NEVER`
+    /// without one.
     pub(crate) limit: Cell<u64>,
-    /// The values of its goroutine-locals; see `proc::locals`.
+    /// The values of the goroutine-locals; see `proc::locals`.
     pub(crate) locals: Cell<Vec<LocalValue>>,
-    /// It is the goroutine of a thread that is in `run`.
+    /// The G is the goroutine of a thread that is in `run`.
     pub(crate) root: Cell<bool>,
-    /// Its handle has cancelled it. Written by others, who keep the G from ending meanwhile.
+    /// The G's handle has cancelled it. Cancellers write this, and keep the G from ending
+    /// meanwhile.
     pub(crate) cancel_requested: AtomicBool,
-    /// What it is called: in a frame of its own that is there while this is not null. A signal
-    /// handler reads it.
+    /// The goroutine's name, in a frame that exists while this is not null. A signal handler reads
+    /// it.
     name: AtomicPtr<Name>,
-    /// It runs on its thread's stack at the moment, not on its own.
+    /// The G runs on its thread's stack at the moment, not on its own.
     pub(crate) on_thread_stack: Cell<bool>,
-    /// Lowest address of the stack's guard and of the stack, and its end, for the fault handler;
-    /// zero without an own stack.
+    /// The G's own stack, for the fault handler; all zero without one.
     pub(crate) stack: StackRange,
 }
 
 /// A goroutine's value of a goroutine-local.
 pub(crate) struct LocalValue {
-    /// Which: its address, and the value's type.
+    /// The address of the goroutine-local, and the type of the value.
     pub(crate) key: (usize, TypeId),
-    /// From a box.
+    /// From `Box::into_raw`.
     pub(crate) value: NonNull<dyn Any>,
 }
 
-/// Where a G's own stack lies. Written before the G runs.
+/// The addresses of a G's own stack. Written before the G runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StackRange {
     /// Lowest address of the guard.
@@ -76,13 +77,14 @@ pub(crate) struct StackRange {
 }
 
 impl GOwned {
-    /// What the goroutine is called. Async-signal-safe.
+    /// Returns the goroutine's name, if it has one. Async-signal-safe.
     pub(crate) fn name(&self) -> Option<&str> {
-        // SAFETY: null, or what `with_name` lends, whose frame is below the caller's.
+        // SAFETY: the pointer is null, or lent by `with_name`, whose frame is older than the
+        // caller's.
         unsafe { self.name.load(Relaxed).as_ref() }.map(|name| &*name.text)
     }
 
-    /// Calls `f` while the goroutine is called `name`.
+    /// Calls `f`. The goroutine has the name `name` during the call.
     pub(crate) fn with_name<R>(&self, name: &Name, f: impl FnOnce() -> R) -> R {
         struct Nameless<'a>(&'a GOwned);
         impl Drop for Nameless<'_> {
@@ -97,7 +99,8 @@ impl GOwned {
         f()
     }
 
-    /// The part of a G that begins: on a stack of its own, which is `stack`, or on its thread's.
+    /// Returns the owned half of a G that begins: on its own stack, which is `stack`, or on its
+    /// thread's.
     pub(crate) fn new(kind: Kind, stack: StackRange) -> GOwned {
         GOwned {
             home: Cell::new(None),

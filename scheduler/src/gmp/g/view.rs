@@ -1,4 +1,4 @@
-//! A goroutine as others see it: from its record alone, which stays when it ends.
+//! A goroutine as other threads see it: from its record alone, which stays when the goroutine ends.
 
 use std::panic::Location;
 use std::sync::atomic::Ordering::Relaxed;
@@ -6,28 +6,30 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::{G, GOwned};
 use crate::gmp::wait_reason::WaitReason;
 
-/// A goroutine as it was at a moment.
+/// The state of a goroutine at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GView {
     pub(crate) id: u64,
     pub(crate) begun: bool,
     pub(crate) parked: bool,
-    pub(crate) why: WaitReason,
+    pub(crate) wait_reason: WaitReason,
     pub(crate) made_at: Option<&'static Location<'static>>,
-    /// Where its own part lies: at the head of its stack, if it has one. Null before it has begun.
+    /// The address of the owned half: the top of the G's stack, if it has one. Null before the G
+    /// has begun.
     owned: *const GOwned,
 }
 
 impl GView {
-    /// An address in its stack, if it has begun and has one of its own; somewhere else if not.
+    /// Returns an address in the G's own stack, if it has begun and has one; else an address in no
+    /// stack of the pool.
     pub(crate) fn stack(&self) -> usize {
         self.owned.addr()
     }
 }
 
 impl G {
-    /// The goroutine as it is at this moment; `None` when the record is not in use, or changes
-    /// hands.
+    /// Returns the goroutine's state at this moment. `None` if the record is vacant, or goes to
+    /// another goroutine during the call.
     pub(crate) fn view(&self) -> Option<GView> {
         let id = self.id();
         let owned = self.owned.load(Relaxed).cast_const();
@@ -35,14 +37,15 @@ impl G {
             id,
             begun: !owned.is_null(),
             parked: self.parker.is_parked(),
-            why: WaitReason::of(self.why.load(Relaxed)),
-            made_at: self.made(),
+            wait_reason: self.wait_reason(),
+            made_at: self.made_at(),
             owned,
         };
         (id != 0 && id == self.id()).then_some(view)
     }
 
-    /// Whether it is still the goroutine that was looked at, where it was then.
+    /// True if the record still holds the goroutine of `view`, and its owned half lies where it
+    /// did.
     pub(crate) fn is_still(&self, view: &GView) -> bool {
         self.owned.load(Relaxed).cast_const() == view.owned && self.id() == view.id
     }

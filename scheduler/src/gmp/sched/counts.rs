@@ -1,23 +1,25 @@
-//! What a runtime counts of its own doings.
+//! The counters of a runtime.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-/// What is counted for `stats`: of what sysmon did about Ms that kept their P too long, and of what
-/// costs more than counting.
+/// Counters for `stats`: of Ps that sysmon revoked, and of events that cost more than counting
+/// them.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
+    /// Ps revoked from Ms whose goroutine blocked the thread.
     pub(crate) retaken_blocked: AtomicU64,
+    /// Ps revoked from Ms whose goroutine computed for longer than its slice.
     pub(crate) retaken_computing: AtomicU64,
-    /// Ms that compute without a P, as of sysmon's last look.
+    /// Ms that computed without a P at sysmon's last look.
     pub(crate) computing: AtomicUsize,
-    /// The longest that a goroutine was seen to run without a suspension, in nanoseconds.
+    /// The longest time that sysmon saw a goroutine run without suspending, in nanoseconds.
     pub(crate) longest_run_ns: AtomicU64,
-    /// Ps that went from one M to another.
+    /// Hand-offs of a P with work from one M to another.
     pub(crate) hand_overs: AtomicU64,
 }
 
 impl Counts {
-    /// A P with work went to another M.
+    /// Counts a hand-off of a P with work to another M.
     pub(crate) fn hand_over(&self) {
         self.hand_overs.fetch_add(1, Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Queues for Gs that no P holds.
+//! The global queues: of Gs that no P holds.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
@@ -7,12 +7,13 @@ use gosched_runtime_sys::sync::lock::Mutex;
 use crate::gmp::g::Runnable;
 use crate::gmp::g_queue::Queue;
 
-/// A queue for whichever M comes first.
+/// A FIFO of Gs that any M may take.
 pub(super) struct Global {
     queue: Mutex<Queue>,
+    /// The length of `queue`, for readers without the lock.
     len: AtomicUsize,
-    /// Changes whenever another G is the oldest: who waits for somebody else to take it compares
-    /// two looks.
+    /// Changes whenever another G becomes the oldest. An M that leaves the oldest to another M
+    /// compares two reads.
     head: AtomicU32,
 }
 
@@ -42,7 +43,7 @@ impl Global {
         g
     }
 
-    /// Changes with the identity of the oldest.
+    /// Returns a number that changes whenever another G becomes the oldest.
     pub(super) fn head(&self) -> u32 {
         self.head.load(Relaxed)
     }

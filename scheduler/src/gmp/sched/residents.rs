@@ -1,11 +1,11 @@
-//! The home Ms: those that the Ps are meant for.
+//! The resident Ms: as many as there are Ps. The other Ms are spare.
 //!
-//! Each has a place, of which as many are in use as there are Ps; other Ms were made to help out.
-//! Places are read by everybody and change under the lock of the list of Ms.
+//! Each resident M has a place; the first `procs` places are in use. Every thread may read the
+//! places. They change under the lock of the list of Ms.
 //!
 //! # Safety
 //!
-//! Only M records are stored, and those are never freed.
+//! The places hold pointers to M records, which are never freed.
 #![expect(unsafe_code, reason = "follows pointers to M records")]
 
 use std::ptr;
@@ -15,14 +15,14 @@ use crate::gmp::m::M;
 use crate::gmp::sched::Sched;
 
 impl Sched {
-    /// Makes `m` a home M, if it is none and a place is free.
+    /// Makes `m` resident, if it is not and a place is free.
     pub(crate) fn make_resident(&self, m: &'static M) {
         let _places = self.ms.lock();
-        self.place(m);
+        self.make_resident_locked(m);
     }
 
-    /// With the lock taken.
-    fn place(&self, m: &'static M) {
+    /// Does the same for a caller that holds the lock of `ms`.
+    fn make_resident_locked(&self, m: &'static M) {
         if m.remote.is_resident() || m.is_exiting() {
             return;
         }
@@ -30,12 +30,13 @@ impl Sched {
             self.residents[..self.procs()].iter().find(|place| place.load(Relaxed).is_null());
         if let Some(place) = free {
             m.remote.set_resident(true);
-            // ORDERING[sched.home]: the record is whole for who finds it in `least_loaded_resident`.
+            // ORDERING[sched.resident]: publishes the whole record; pairs with the load in
+            // `least_loaded_resident`.
             place.store(ptr::from_ref(m).cast_mut(), Release);
         }
     }
 
-    /// It is none any more, and the next M that joins may be. True: it was one.
+    /// Makes `m` spare and frees its place, for the next M that joins. True if `m` had a place.
     pub(crate) fn leave_residents(&self, m: &'static M) -> bool {
         let _places = self.ms.lock();
         m.remote.set_resident(false);
@@ -46,17 +47,19 @@ impl Sched {
         place.is_some()
     }
 
-    /// The number of Ps has changed: so many Ms are home Ms, and as long as there are Ms no place
-    /// is free. Those that are none any more, and sleep, learn that nobody needs them.
+    /// Fits the resident Ms to a new number of Ps: fills the free places, as far as there are Ms.
+    ///
+    /// The Ms that are no longer resident are woken. One that sleeps then finds that it is not
+    /// needed.
     pub(crate) fn fit_residents(&self) {
         while let Some(m) = self.drop_resident() {
             m.remote.note.wake();
         }
         let ms = self.ms.lock();
-        ms.list.iter().for_each(|m| self.place(m));
+        ms.list.iter().for_each(|m| self.make_resident_locked(m));
     }
 
-    /// Takes one home M more than there are Ps.
+    /// Makes one resident M spare, if there are more resident Ms than Ps. Returns that M.
     fn drop_resident(&self) -> Option<&'static M> {
         let _places = self.ms.lock();
         let place =
@@ -68,12 +71,12 @@ impl Sched {
         Some(m)
     }
 
-    /// The home M that owns the fewest settled Gs, with that count; `None` in place of an M whose
-    /// thread is yet to be made.
+    /// Returns the resident M with the least load, and that load; `(None, 0)` if a place is free,
+    /// so that an M could be made for it.
     pub(crate) fn least_loaded_resident(&self) -> (Option<&'static M>, usize) {
         let mut least = (None, usize::MAX);
         for place in &self.residents[..self.procs()] {
-            // ORDERING[sched.home]: pairs with `place`.
+            // ORDERING[sched.resident]: pairs with the store in `make_resident_locked`.
             let m = place.load(Acquire);
             if m.is_null() {
                 return (None, 0);
@@ -88,7 +91,7 @@ impl Sched {
         least
     }
 
-    /// How many of the home Ms have been made.
+    /// Returns how many resident Ms there are.
     pub(crate) fn resident_count(&self) -> usize {
         self.residents.iter().filter(|place| !place.load(Relaxed).is_null()).count()
     }

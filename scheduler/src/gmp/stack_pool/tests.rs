@@ -1,8 +1,8 @@
-//! What a pool keeps, and what it gives back.
+//! Tests of the stack pool: the stacks that it keeps, and the memory that it gives back.
 //!
 //! # Safety
 //!
-//! A test writes to stacks that it has, inside their bounds.
+//! A test writes only to stacks that it owns, inside their bounds.
 #![expect(unsafe_code, reason = "uses stacks without running on them")]
 
 use super::*;
@@ -17,10 +17,10 @@ fn taken(pool: &StackPool, cache: &mut StackCache, n: usize) -> Vec<Stack> {
     (0..n).map(|_| cache.get(pool, None).expect("a stack")).collect()
 }
 
-/// Uses the stack's page so far below its end.
+/// Writes to the stack's page that lies `below` bytes below its end.
 fn use_page(stack: &Stack, below: usize) {
     let byte = std::ptr::with_exposed_provenance_mut::<u8>(stack.end() - below);
-    // SAFETY: inside a stack that is the test's.
+    // SAFETY: the address is inside a stack that the test owns.
     unsafe { byte.write_volatile(1) };
 }
 
@@ -58,7 +58,7 @@ fn slabs_grow_with_what_is_there() {
         stacks.push(cache.get(&pool, None).expect("a stack"));
         let now = pool.stats();
         if now.slabs > before.slabs {
-            // As large as all before, but for what does not fill a stack.
+            // As large as all slabs before, except for bytes that do not fill a stack.
             assert!(now.reserved + (256 << 10) >= 2 * before.reserved, "{before:?} {now:?}");
             before = now;
         }
@@ -136,7 +136,7 @@ fn other_sizes_are_kept_apart() {
 fn no_stack_is_an_error_that_says_so() {
     let pool = StackPool::new(Shape::new(1 << 46, Guards::available()).expect("a shape"));
     let mut cache = StackCache::new();
-    // A few fit into the addresses of a machine.
+    // A few such stacks fit into the address space.
     let error = (0..64).try_for_each(|_| cache.get(&pool, None).map(std::mem::forget));
     let error = error.expect_err("more than a machine has");
     assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);

@@ -108,7 +108,7 @@ fn no_round_follows_without_the_p() {
             went_on.store(false, Relaxed);
             let p = current::with(|cx| {
                 let m = cx.expect("a goroutine").m;
-                sched.take_from(m, &m.p.observe()).expect("it is in the slot")
+                sched.revoke_p(m, &m.p.observe()).expect("it is in the slot")
             });
             give.send(p).expect("it is there");
             yield_now();
