@@ -7,7 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use gosched::callback::{Binding, Bridge};
-use gosched::{Builder, Mode, NotStarted, Runtime, chan, go, goroutine, yield_now};
+use gosched::runtime::Builder;
+use gosched::{Mode, NotStarted, Runtime, chan, go, goroutine, yield_now};
 use gosched_runtime_sys::thread;
 use test_support::{death, in_child, migratory, modes, settled, without_memory_for_threads};
 

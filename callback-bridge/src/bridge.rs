@@ -31,10 +31,8 @@ pub enum Binding {
 /// waits, that thread sleeps.
 ///
 /// ```
-/// # fn runtime() -> std::io::Result<gosched_scheduler::Runtime> {
-/// #     gosched_scheduler::Runtime::builder(gosched_scheduler::Mode::threads()).build()
-/// # }
-/// use gosched_callback_bridge::{Bridge, EnterError};
+/// use gosched::callback::{Bridge, EnterError};
+/// use gosched::{Mode, Runtime};
 ///
 /// static BRIDGE: Bridge = Bridge::unbound();
 ///
@@ -50,7 +48,7 @@ pub enum Binding {
 /// }
 ///
 /// assert_eq!(on_event(4), -1);
-/// let runtime = runtime()?;
+/// let runtime = Runtime::builder(Mode::threads()).build()?;
 /// BRIDGE.bind(runtime.handle());
 /// assert_eq!(on_event(4), 8);
 /// # Ok::<(), std::io::Error>(())

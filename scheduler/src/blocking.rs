@@ -64,7 +64,7 @@ use crate::why::Why;
 /// operation. When the runtime shuts down, what `f` waits for unwinds as the goroutine would.
 ///
 /// ```
-/// use gosched_scheduler::{Mode, blocking, run};
+/// use gosched::{Mode, blocking, run};
 ///
 /// let lines = run(Mode::threads(), || {
 ///     let text = String::from("one\ntwo");

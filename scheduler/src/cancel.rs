@@ -55,16 +55,16 @@ use crate::why::Why;
 /// For what must be done to its end, such as giving something back that takes a wait.
 ///
 /// ```
-/// # gosched_scheduler::run(gosched_scheduler::Mode::threads(), || {
-/// use gosched_scheduler::{cancel::shield, chan, go};
+/// use gosched::{Mode, cancel::shield, chan, go, run};
 ///
-/// let (tx, rx) = chan::bounded(0);
-/// let undisturbed = go(move || shield(|| rx.recv()));
-/// undisturbed.cancel();
-/// // If it had begun, it waits on; if it had not, it never does.
-/// let sent = tx.send(5).is_ok();
-/// assert_eq!(sent, undisturbed.join().is_ok());
-/// # });
+/// run(Mode::threads(), || {
+///     let (tx, rx) = chan::bounded(0);
+///     let undisturbed = go(move || shield(|| rx.recv()));
+///     undisturbed.cancel();
+///     // If it had begun, it waits on; if it had not, it never does.
+///     let sent = tx.send(5).is_ok();
+///     assert_eq!(sent, undisturbed.join().is_ok());
+/// });
 /// ```
 pub fn shield<R>(f: impl FnOnce() -> R) -> R {
     cancel::shielded(f)
@@ -77,17 +77,17 @@ pub fn shield<R>(f: impl FnOnce() -> R) -> R {
 /// ([`wait`](Self::wait)), by anybody. It is a reference; clones are the same token.
 ///
 /// ```
-/// # gosched_scheduler::run(gosched_scheduler::Mode::threads(), || {
-/// use gosched_scheduler::{cancel::Token, chan, go};
+/// use gosched::{Mode, cancel::Token, chan, go, run};
 ///
-/// let token = Token::new();
-/// let (tx, rx) = chan::bounded::<u32>(0);
-/// let theirs = token.clone();
-/// let worker = go(move || theirs.run(|| rx.iter().sum::<u32>()).is_err());
-/// tx.send(1).unwrap();
-/// token.cancel();
-/// assert!(worker.join().unwrap(), "it was cancelled, and ended by itself");
-/// # });
+/// run(Mode::threads(), || {
+///     let token = Token::new();
+///     let (tx, rx) = chan::bounded::<u32>(0);
+///     let theirs = token.clone();
+///     let worker = go(move || theirs.run(|| rx.iter().sum::<u32>()).is_err());
+///     tx.send(1).unwrap();
+///     token.cancel();
+///     assert!(worker.join().unwrap(), "it was cancelled, and ended by itself");
+/// });
 /// ```
 #[derive(Clone)]
 pub struct Token {

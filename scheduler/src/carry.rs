@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// blocks the thread. They had better not wait, and must not panic: that ends the process.
 ///
 /// ```
-/// use gosched_scheduler::{Carry, Mode, Runtime, go, yield_now};
+/// use gosched::{Carry, Mode, Runtime, go, yield_now};
 /// use std::cell::Cell;
 ///
 /// thread_local! {

@@ -33,7 +33,7 @@ use crate::why::Why;
 /// The goroutines of a runtime, in the order of their numbers. Its `Display` has a line for each.
 ///
 /// ```
-/// use gosched_scheduler::{Mode, chan, dump, go, run};
+/// use gosched::{Mode, chan, go, goroutine::dump, run};
 ///
 /// let text = run(Mode::threads(), || {
 ///     let (tx, rx) = chan::bounded::<u32>(0);

@@ -107,7 +107,7 @@ impl Wake for Signal {
 /// future, if the goroutine is cancelled while it waits.
 ///
 /// ```
-/// use gosched_scheduler::{Mode, future::block_on, go, run};
+/// use gosched::{Mode, future::block_on, go, run};
 ///
 /// let sum = run(Mode::threads(), || {
 ///     let (one, two) = (go(|| 20), go(|| 22));
@@ -135,7 +135,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// As [`go`].
 ///
 /// ```
-/// use gosched_scheduler::{Mode, future::go_future, run};
+/// use gosched::{Mode, future::go_future, run};
 ///
 /// let answer = run(Mode::threads(), || go_future(async { 6 * 7 }).join().unwrap());
 /// assert_eq!(answer, 42);

@@ -20,8 +20,8 @@ use crate::sched::Sched;
 /// If the calling thread is in no runtime; there, [`Handle::go`](crate::Handle::go) serves.
 ///
 /// ```
-/// let sum = gosched_scheduler::run(gosched_scheduler::Mode::threads(), || {
-///     let parts: Vec<_> = (0..4).map(|i| gosched_scheduler::go(move || i * 10)).collect();
+/// let sum = gosched::run(gosched::Mode::threads(), || {
+///     let parts: Vec<_> = (0..4).map(|i| gosched::go(move || i * 10)).collect();
 ///     parts.into_iter().map(|part| part.join().unwrap()).sum::<i32>()
 /// });
 /// assert_eq!(sum, 60);

@@ -19,8 +19,8 @@ use crate::thread_g;
 /// How a goroutine is to be made. [`go`](crate::go) is the short form, for one without wishes.
 ///
 /// ```
-/// use gosched_scheduler::goroutine::{self, Builder};
-/// use gosched_scheduler::{Mode, run};
+/// use gosched::goroutine::{self, Builder};
+/// use gosched::{Mode, run};
 ///
 /// let name = run(Mode::threads(), || {
 ///     let counter = Builder::new().name("counter").go(goroutine::current_name);

@@ -17,7 +17,7 @@ use crate::proc::locals;
 /// call. A value need not be `Send`: it never leaves its goroutine.
 ///
 /// ```
-/// use gosched_scheduler::{Mode, go, goroutine_local, run, yield_now};
+/// use gosched::{Mode, go, goroutine_local, run, yield_now};
 /// use std::cell::Cell;
 ///
 /// goroutine_local! {

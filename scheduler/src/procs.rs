@@ -23,7 +23,7 @@ impl Runtime {
     /// `InvalidInput` if `n` is out of its range; nothing changes then.
     ///
     /// ```
-    /// use gosched_scheduler::{Mode, Runtime};
+    /// use gosched::{Mode, Runtime};
     ///
     /// // SAFETY: nothing runs in it.
     /// let rt = Runtime::builder(unsafe { Mode::settled() }).procs(1).build()?;

@@ -386,7 +386,7 @@ impl Handle {
 /// As [`Runtime::run`], or if the runtime cannot be built.
 ///
 /// ```
-/// use gosched_scheduler::{Mode, go, run};
+/// use gosched::{Mode, go, run};
 ///
 /// assert_eq!(run(Mode::threads(), || go(|| 6 * 7).join().unwrap()), 42);
 /// ```

@@ -153,7 +153,7 @@ impl fmt::Debug for Scope<'_, '_> {
 /// [`Handle::scope`](crate::Handle::scope) serves.
 ///
 /// ```
-/// use gosched_scheduler::{Mode, run, scope};
+/// use gosched::{Mode, run, scope};
 ///
 /// let words = vec!["far", "and", "wide"];
 /// let mut longest = 0;

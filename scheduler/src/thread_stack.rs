@@ -32,8 +32,8 @@ use crate::proc::park::pinned;
 ///     if n == 0 { 0 } else { 1 + std::hint::black_box(depth(n - 1)) }
 /// }
 ///
-/// let mode = gosched_scheduler::Mode::threads();
-/// let deep = gosched_scheduler::run(mode, || gosched_scheduler::on_thread_stack(|| depth(1_000)));
+/// let mode = gosched::Mode::threads();
+/// let deep = gosched::run(mode, || gosched::on_thread_stack(|| depth(1_000)));
 /// assert_eq!(deep, 1_000);
 /// ```
 pub fn on_thread_stack<R>(f: impl FnOnce() -> R) -> R {

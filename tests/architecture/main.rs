@@ -3,6 +3,7 @@
 //! Each rule is a function from sources to findings. One test runs it on the tree; another feeds it
 //! small sources that break it, so a rule that has gone blind fails too.
 
+mod doc_examples;
 mod layers;
 mod orderings;
 mod placement;

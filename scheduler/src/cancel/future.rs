@@ -26,15 +26,15 @@ impl Token {
     /// It may be dropped at any time.
     ///
     /// ```
-    /// use gosched_scheduler::cancel::Token;
-    /// use gosched_scheduler::future::block_on;
+    /// use gosched::cancel::Token;
+    /// use gosched::future::block_on;
     ///
     /// let token = Token::new();
     /// let theirs = token.clone();
     /// let canceller = std::thread::spawn(move || theirs.cancel());
     /// block_on(token.wait_async());
     /// assert!(token.is_cancelled());
-    /// # canceller.join().unwrap();
+    /// canceller.join().unwrap();
     /// ```
     pub fn wait_async(&self) -> TokenFuture<'_> {
         TokenFuture { token: &self.shared, node: PolledNode::new(None) }

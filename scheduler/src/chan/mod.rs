@@ -14,7 +14,7 @@
 //! last receiver goes is dropped with it.
 //!
 //! ```
-//! use gosched_scheduler::chan;
+//! use gosched::chan;
 //! use std::thread;
 //!
 //! let (tx, rx) = chan::bounded(2);
@@ -73,7 +73,7 @@ type Shared<T> = Arc<raw::Channel<T, Target>>;
 /// # Examples
 ///
 /// ```
-/// use gosched_scheduler::chan::{self, TrySendError};
+/// use gosched::chan::{self, TrySendError};
 ///
 /// let (tx, rx) = chan::bounded(1);
 /// tx.send("first").expect("the receiver is there");
@@ -89,7 +89,7 @@ pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 /// # Examples
 ///
 /// ```
-/// let (tx, rx) = gosched_scheduler::chan::unbounded();
+/// let (tx, rx) = gosched::chan::unbounded();
 /// for n in 0..1_000 {
 ///     tx.send(n).expect("the receiver is there");
 /// }

@@ -42,7 +42,7 @@ impl<T> Receiver<T> {
     /// # Examples
     ///
     /// ```
-    /// use gosched_scheduler::chan::{self, RecvError};
+    /// use gosched::chan::{self, RecvError};
     ///
     /// let (tx, rx) = chan::bounded(1);
     /// std::thread::spawn(move || tx.send("hello")).join().expect("no panic").expect("the receiver is there");
@@ -65,7 +65,7 @@ impl<T> Receiver<T> {
     /// # Examples
     ///
     /// ```
-    /// use gosched_scheduler::chan::{self, TryRecvError};
+    /// use gosched::chan::{self, TryRecvError};
     ///
     /// let (tx, rx) = chan::bounded(1);
     /// assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
@@ -92,7 +92,7 @@ impl<T> Receiver<T> {
     /// # Examples
     ///
     /// ```
-    /// use gosched_scheduler::chan::{self, RecvTimeoutError};
+    /// use gosched::chan::{self, RecvTimeoutError};
     /// use std::time::Duration;
     ///
     /// let (tx, rx) = chan::bounded::<u32>(0);
@@ -132,7 +132,7 @@ impl<T> Receiver<T> {
     /// # Examples
     ///
     /// ```
-    /// use gosched_scheduler::chan;
+    /// use gosched::chan;
     /// use std::task::{Context, Poll, Waker};
     ///
     /// let (tx, rx) = chan::bounded(1);
@@ -166,7 +166,7 @@ impl<T> Receiver<T> {
     /// # Examples
     ///
     /// ```
-    /// let (tx, rx) = gosched_scheduler::chan::unbounded();
+    /// let (tx, rx) = gosched::chan::unbounded();
     /// tx.send(1).expect("the receiver is there");
     /// tx.send(2).expect("the receiver is there");
     /// assert_eq!(rx.try_iter().collect::<Vec<_>>(), [1, 2]);

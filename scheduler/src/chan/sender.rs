@@ -41,7 +41,7 @@ impl<T> Sender<T> {
     /// # Examples
     ///
     /// ```
-    /// use gosched_scheduler::chan::{self, SendError};
+    /// use gosched::chan::{self, SendError};
     ///
     /// let (tx, rx) = chan::bounded(0);
     /// let receiver = std::thread::spawn(move || rx.recv());
@@ -67,7 +67,7 @@ impl<T> Sender<T> {
     /// # Examples
     ///
     /// ```
-    /// use gosched_scheduler::chan::{self, TrySendError};
+    /// use gosched::chan::{self, TrySendError};
     ///
     /// let (tx, rx) = chan::bounded(1);
     /// assert_eq!(tx.try_send(1), Ok(()));
@@ -94,7 +94,7 @@ impl<T> Sender<T> {
     /// # Examples
     ///
     /// ```
-    /// use gosched_scheduler::chan::{self, SendTimeoutError};
+    /// use gosched::chan::{self, SendTimeoutError};
     /// use std::time::Duration;
     ///
     /// let (tx, _rx) = chan::bounded(1);
@@ -129,7 +129,7 @@ impl<T> Sender<T> {
     /// # Examples
     ///
     /// ```
-    /// use gosched_scheduler::chan;
+    /// use gosched::chan;
     /// use std::task::{Context, Poll, Waker};
     ///
     /// let (tx, rx) = chan::bounded(0);

@@ -17,7 +17,7 @@ use super::raw::Channel;
 /// [`select!`](crate::select!).
 ///
 /// ```
-/// use gosched_scheduler::{chan, select};
+/// use gosched::{chan, select};
 /// use std::time::Duration;
 ///
 /// let (_tx, words) = chan::bounded::<&str>(1);
@@ -47,7 +47,7 @@ pub fn at(moment: Instant) -> Receiver<Instant> {
 /// is always there.
 ///
 /// ```
-/// use gosched_scheduler::chan;
+/// use gosched::chan;
 /// use std::time::{Duration, Instant};
 ///
 /// let (began, period) = (Instant::now(), Duration::from_millis(2));
@@ -63,7 +63,7 @@ pub fn tick(period: Duration) -> Receiver<Instant> {
 /// that is not wanted now.
 ///
 /// ```
-/// use gosched_scheduler::chan::{self, TryRecvError};
+/// use gosched::chan::{self, TryRecvError};
 ///
 /// assert_eq!(chan::never::<u32>().try_recv(), Err(TryRecvError::Empty));
 /// ```

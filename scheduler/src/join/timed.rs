@@ -29,16 +29,16 @@ impl<T> JoinHandle<T> {
     /// As [`join`](Self::join).
     ///
     /// ```
-    /// # gosched_scheduler::run(gosched_scheduler::Mode::threads(), || {
-    /// use gosched_scheduler::{chan, go};
+    /// use gosched::{Mode, chan, go, run};
     /// use std::time::Duration;
     ///
-    /// let (tx, rx) = chan::bounded(0);
-    /// let waits = go(move || rx.recv());
-    /// let waits = waits.join_timeout(Duration::from_millis(1)).unwrap_err();
-    /// tx.send(3).unwrap();
-    /// assert_eq!(waits.join().unwrap(), Ok(3));
-    /// # });
+    /// run(Mode::threads(), || {
+    ///     let (tx, rx) = chan::bounded(0);
+    ///     let waits = go(move || rx.recv());
+    ///     let waits = waits.join_timeout(Duration::from_millis(1)).unwrap_err();
+    ///     tx.send(3).unwrap();
+    ///     assert_eq!(waits.join().unwrap(), Ok(3));
+    /// });
     /// ```
     pub fn join_timeout(self, timeout: Duration) -> Result<thread::Result<T>, Self> {
         self.0.join_timeout(timeout).map_err(Self)

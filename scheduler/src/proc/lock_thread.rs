@@ -51,7 +51,7 @@ pub struct ThreadLock {
 /// lock does nothing.
 ///
 /// ```
-/// use gosched_scheduler::{Mode, chan, go, lock_thread, run};
+/// use gosched::{Mode, chan, go, lock_thread, run};
 /// use std::thread;
 ///
 /// // SAFETY: the goroutine that waits is locked to its thread meanwhile.

@@ -50,7 +50,7 @@ impl State {
 /// those who park.
 ///
 /// ```
-/// use gosched_scheduler::sync::Barrier;
+/// use gosched::sync::Barrier;
 ///
 /// static BARRIER: Barrier = Barrier::new(2);
 ///
@@ -178,8 +178,8 @@ impl Barrier {
     /// its first poll on; dropped before all are there, it is not counted any more.
     ///
     /// ```
-    /// use gosched_scheduler::future::block_on;
-    /// use gosched_scheduler::sync::Barrier;
+    /// use gosched::future::block_on;
+    /// use gosched::sync::Barrier;
     ///
     /// static BARRIER: Barrier = Barrier::new(2);
     ///

@@ -21,7 +21,7 @@ use crate::proc::park::{Parking, Target};
 /// the mutex again: it goes to the next one.
 ///
 /// ```
-/// use gosched_scheduler::sync::{Condvar, Mutex};
+/// use gosched::sync::{Condvar, Mutex};
 ///
 /// static READY: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
 ///

@@ -46,7 +46,7 @@ use gosched_runtime_sys::primitive::const_fn;
 /// elsewhere. A mutex that is locked by who holds it already is a deadlock.
 ///
 /// ```
-/// use gosched_scheduler::sync::Mutex;
+/// use gosched::sync::Mutex;
 ///
 /// static TOTAL: Mutex<u32> = Mutex::new(0);
 ///

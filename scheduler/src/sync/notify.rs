@@ -33,7 +33,7 @@ struct State {
 /// [`notify_waiters`](Self::notify_waiters) is for who waits now.
 ///
 /// ```
-/// use gosched_scheduler::sync::Notify;
+/// use gosched::sync::Notify;
 ///
 /// let notify = Notify::new();
 /// notify.notify_one();

@@ -23,7 +23,7 @@ use gosched_runtime_sys::primitive::const_fn;
 /// A closure that unwinds, also because its goroutine was cancelled, poisons it, as in `std`.
 ///
 /// ```
-/// use gosched_scheduler::sync::Once;
+/// use gosched::sync::Once;
 ///
 /// static ONCE: Once = Once::new();
 ///
@@ -112,7 +112,7 @@ impl Once {
 /// A closure that unwinds leaves the cell empty, for the next one to try.
 ///
 /// ```
-/// use gosched_scheduler::sync::OnceCell;
+/// use gosched::sync::OnceCell;
 ///
 /// static NAME: OnceCell<String> = OnceCell::new();
 ///
@@ -251,7 +251,7 @@ impl<T> Default for OnceCell<T> {
 /// A closure that unwinds poisons it, as in `std`: asking again panics.
 ///
 /// ```
-/// use gosched_scheduler::sync::LazyLock;
+/// use gosched::sync::LazyLock;
 ///
 /// static SQUARES: LazyLock<Vec<u32>> = LazyLock::new(|| (0..10).map(|n| n * n).collect());
 ///

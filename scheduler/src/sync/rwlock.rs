@@ -43,7 +43,7 @@ use gosched_runtime_sys::primitive::const_fn;
 /// Guards are bound to no thread: they may be sent, and be held over a wait.
 ///
 /// ```
-/// use gosched_scheduler::sync::RwLock;
+/// use gosched::sync::RwLock;
 ///
 /// let lock = RwLock::new(vec![1]);
 /// {
@@ -226,8 +226,8 @@ impl<T: ?Sized> RwLock<T> {
     /// wait come first.
     ///
     /// ```
-    /// use gosched_scheduler::future::block_on;
-    /// use gosched_scheduler::sync::RwLock;
+    /// use gosched::future::block_on;
+    /// use gosched::sync::RwLock;
     ///
     /// let lock = RwLock::new(3);
     /// let sum = block_on(async { *lock.read_async().await.unwrap() + *lock.read_async().await.unwrap() });

@@ -24,7 +24,7 @@ use crate::waiter::polled::PolledNode;
 /// goroutines and threads.
 ///
 /// ```
-/// use gosched_scheduler::sync::Semaphore;
+/// use gosched::sync::Semaphore;
 ///
 /// let connections = Semaphore::new(2);
 /// let first = connections.acquire();
@@ -32,7 +32,7 @@ use crate::waiter::polled::PolledNode;
 /// assert!(connections.try_acquire().is_err());
 /// drop(first);
 /// assert_eq!(connections.available_permits(), 1);
-/// # drop(second);
+/// drop(second);
 /// ```
 #[derive(Debug)]
 pub struct Semaphore {

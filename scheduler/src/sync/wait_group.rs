@@ -27,7 +27,7 @@ use crate::waiter::polled::PolledNode;
 /// [`scope`](crate::scope) is the better choice where what goroutines return is wanted.
 ///
 /// ```
-/// use gosched_scheduler::sync::WaitGroup;
+/// use gosched::sync::WaitGroup;
 ///
 /// let group = WaitGroup::new();
 /// for _ in 0..3 {
@@ -139,8 +139,8 @@ impl WaitGroup {
     /// dropped at any time.
     ///
     /// ```
-    /// use gosched_scheduler::future::block_on;
-    /// use gosched_scheduler::sync::WaitGroup;
+    /// use gosched::future::block_on;
+    /// use gosched::sync::WaitGroup;
     ///
     /// let group = WaitGroup::new();
     /// group.add(1);

@@ -13,7 +13,7 @@
 //! reach, as [`Duration::MAX`], never is.
 //!
 //! ```
-//! use gosched_scheduler::{Mode, go, run, time};
+//! use gosched::{Mode, go, run, time};
 //! use std::time::{Duration, Instant};
 //!
 //! run(Mode::threads(), || {

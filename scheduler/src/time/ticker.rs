@@ -17,7 +17,7 @@ use crate::chan::timed::clocked;
 /// as it was set last.
 ///
 /// ```
-/// use gosched_scheduler::time::Ticker;
+/// use gosched::time::Ticker;
 /// use std::time::Duration;
 ///
 /// let ticker = Ticker::new(Duration::from_millis(2));

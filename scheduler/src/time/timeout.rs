@@ -46,15 +46,15 @@ impl Error for Elapsed {}
 /// With whatever else `f` unwinds with, such as a cancel of the whole goroutine.
 ///
 /// ```
-/// # gosched_scheduler::run(gosched_scheduler::Mode::threads(), || {
-/// use gosched_scheduler::{chan, time};
+/// use gosched::{Mode, chan, run, time};
 /// use std::time::Duration;
 ///
-/// let (tx, rx) = chan::bounded(1);
-/// assert_eq!(time::timeout(Duration::from_millis(5), || rx.recv()), Err(time::Elapsed));
-/// tx.send("in time").unwrap();
-/// assert_eq!(time::timeout(Duration::from_secs(60), || rx.recv()), Ok(Ok("in time")));
-/// # });
+/// run(Mode::threads(), || {
+///     let (tx, rx) = chan::bounded(1);
+///     assert_eq!(time::timeout(Duration::from_millis(5), || rx.recv()), Err(time::Elapsed));
+///     tx.send("in time").unwrap();
+///     assert_eq!(time::timeout(Duration::from_secs(60), || rx.recv()), Ok(Ok("in time")));
+/// });
 /// ```
 pub fn timeout<R>(duration: Duration, f: impl FnOnce() -> R) -> Result<R, Elapsed> {
     match Instant::now().checked_add(duration) {

@@ -17,7 +17,7 @@ use crate::chan::timed::clocked;
 /// it was set last.
 ///
 /// ```
-/// use gosched_scheduler::{chan, select, time::Timer};
+/// use gosched::{chan, select, time::Timer};
 /// use std::time::Duration;
 ///
 /// let (tx, work) = chan::bounded(4);

@@ -29,7 +29,7 @@ use crate::proc::park::{Parking, Target};
 /// back](Self::take_back).
 ///
 /// ```
-/// use gosched_scheduler::chan::{self, Select};
+/// use gosched::chan::{self, Select};
 ///
 /// let (txs, rxs): (Vec<_>, Vec<_>) = (0..10).map(|_| chan::bounded(1)).unzip();
 /// let mut select = Select::new();

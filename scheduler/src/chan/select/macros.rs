@@ -42,7 +42,7 @@
 /// # Examples
 ///
 /// ```
-/// use gosched_scheduler::{chan, select};
+/// use gosched::{chan, select};
 /// use std::time::Duration;
 ///
 /// let (numbers_tx, numbers) = chan::bounded(1);
