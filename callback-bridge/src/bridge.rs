@@ -111,8 +111,10 @@ impl Bridge {
     /// Runs `f` as a goroutine on the calling thread and returns its value.
     ///
     /// `errno` afterwards is what it was before. Pthread cancellation is held off meanwhile; a
-    /// cancel that arrives takes effect in C. On a thread that is a goroutine of this runtime
-    /// already, `f` is a part of that goroutine; while it waits, the thread sleeps.
+    /// cancel that arrives takes effect in C. Where this runtime is the innermost one that the
+    /// thread is in, `f` is a part of the goroutine that the thread is already; while it waits, the
+    /// thread sleeps. Where the thread is in another runtime further in, `f` is a new goroutine,
+    /// even if the thread is in this one further out.
     ///
     /// Not for signal handlers. Not to be left by `pthread_exit` or `longjmp`: the first ends the
     /// process with a message, the second is undefined behaviour, as it is across any Rust frame
