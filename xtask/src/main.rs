@@ -8,6 +8,7 @@
 mod callgrind;
 mod cargo;
 mod instructions;
+mod links;
 mod memory;
 mod soak;
 mod steps;

@@ -1,11 +1,13 @@
 //! The steps of `cargo xtask test`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::cargo::{self, shortfall, target_dir};
+use crate::links;
 
 /// One step: a few cargo commands and what proves that they did something.
 #[derive(Debug)]
@@ -59,7 +61,12 @@ pub(crate) const STEPS: &[Step] = &[
         minimum: 7,
         body: mutants,
     },
-    Step { name: "docs", what: "rustdoc without warnings", minimum: 0, body: docs },
+    Step {
+        name: "docs",
+        what: "rustdoc without warnings; links of documents and pages",
+        minimum: LEAST_LINKS_OF_PAGES,
+        body: docs,
+    },
 ];
 
 /// The crates with modelled protocols.
@@ -280,19 +287,70 @@ fn tests_in(directory: &Path, prefix: &str) -> std::io::Result<Vec<String>> {
     Ok(found)
 }
 
-fn docs(_minimum: u64) -> Verdict {
+/// Links on the generated pages: below, something was not generated.
+const LEAST_LINKS_OF_PAGES: u64 = 25_000;
+
+/// Links of the documents, and documents.
+const LEAST_IN_DOCUMENTS: (usize, usize) = (45, 12);
+
+/// Findings on generated pages that are shown.
+const MOST_SHOWN: usize = 30;
+
+fn docs(minimum: u64) -> Verdict {
+    let one = |complaint| vec![complaint];
+    // Pages of names that are gone would be links' targets, and have links.
+    plain(cargo::command(&["clean", "--doc"], None)).map_err(one)?;
     let mut command =
         cargo::command(&["doc", "--workspace", "--no-default-features", "--no-deps"], None);
     command.env("RUSTDOCFLAGS", "-D warnings");
-    plain(command).map_err(|complaint| vec![complaint])?;
-    let mut pages = MODELLED.map(|name| name.replace('-', "_")).to_vec();
-    pages.push("gosched".to_owned());
-    let absent: Vec<String> = pages
-        .iter()
-        .filter(|page| !target_dir(None).join("doc").join(page).join("index.html").is_file())
-        .map(|page| format!("no page for {page}"))
-        .collect();
-    if absent.is_empty() { Ok(format!("{} crates", pages.len())) } else { Err(absent) }
+    plain(command).map_err(one)?;
+    let mut crates = MODELLED.map(|name| name.replace('-', "_")).to_vec();
+    crates.push("gosched".to_owned());
+    let doc = target_dir(None).join("doc");
+    let pages = links::check_pages(&doc, &crates).map_err(|error| one(error.to_string()))?;
+    let packaged = packaged().map_err(one)?;
+    let documents = links::check_documents(&cargo::root(), &doc, &packaged)
+        .map_err(|error| one(error.to_string()))?;
+    // One page's mistake may be on every page.
+    let mut complaints = documents.findings;
+    complaints.extend(pages.findings.into_iter().take(MOST_SHOWN));
+    let (links, files) = LEAST_IN_DOCUMENTS;
+    for (found, least, what) in [
+        (pages.links as u64, minimum, "links of pages"),
+        (documents.links as u64, links as u64, "links of documents"),
+        (documents.files as u64, files as u64, "documents"),
+    ] {
+        if found < least {
+            complaints.push(format!("{found} {what} were followed, at least {least} must be"));
+        }
+    }
+    if complaints.is_empty() {
+        Ok(format!(
+            "{} crates, {} links of {} pages (minimum {minimum}), {} links of {} documents",
+            crates.len(),
+            pages.links,
+            pages.files,
+            documents.links,
+            documents.files
+        ))
+    } else {
+        Err(complaints)
+    }
+}
+
+/// The files of the package that users depend on.
+fn packaged() -> Result<BTreeSet<String>, String> {
+    let mut command =
+        cargo::command(&["package", "--list", "--allow-dirty", "--package", "gosched"], None);
+    let shown = format!("{command:?}");
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("cannot run {shown}: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("failed: {shown}"));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
 }
 
 #[cfg(test)]
