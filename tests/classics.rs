@@ -45,5 +45,6 @@ classics! {
     power_series
     prime_sieve
     rate_limiter
+    sockets
     worker_pool
 }

@@ -85,6 +85,9 @@ pub struct StackUse {
 }
 
 /// What a goroutine does.
+///
+/// One that blocks in [`blocking`](crate::blocking()) waits for "a call that blocks" if its closure
+/// runs on a helper thread, and is [`Runnable`](State::Runnable) if the closure runs in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum State {

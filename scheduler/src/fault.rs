@@ -24,7 +24,7 @@ const NEAR: usize = 64 * 1024;
 const ADVICE: &str =
     "\n  raise it with Builder::stack_size, or run what is deep with on_thread_stack\n";
 const THREADS_ADVICE: &str =
-    "\n  it is its thread's: give that thread a larger one where it is made\n";
+    "\n  it is its thread's: make that thread with a larger one, gosched's own by RUST_MIN_STACK\n";
 
 /// Installs the handlers, once per process. They chain to the handlers before them.
 pub(crate) fn install() -> io::Result<()> {

@@ -10,7 +10,8 @@ use std::fmt;
 use crate::proc::locals;
 
 /// A value that each goroutine has for itself. Made when the goroutine asks for it first; dropped
-/// when its closure has ended, the last one made first, before its joiner is told.
+/// when its closure has ended, the last one made first, before its joiner is told. A panic in that
+/// drop ends the process.
 ///
 /// In a callback the outermost entry is a goroutine, and its locals end with it. What
 /// [`blocking`](crate::blocking) runs on another thread has locals of its own, which end with that

@@ -45,8 +45,8 @@ mod knobs;
 
 pub use error::ShutdownError;
 
-/// Bytes of a goroutine's stack, unless the builder says otherwise: with its guard, 256 KiB of
-/// address space. One page of it is touched at first.
+/// Bytes of a goroutine's stack, unless the builder says otherwise. With its guard a stack takes
+/// 260 KiB of address space. One page of it is touched at first.
 pub const DEFAULT_STACK_SIZE: usize = 192 * 1024;
 
 /// How long a runtime that is dropped waits for goroutines that are running. See
@@ -102,7 +102,8 @@ impl Builder {
     }
 
     /// Bytes of stack for each goroutine, 32 KiB to 1 TiB, rounded up to pages. A guard of 64 KiB
-    /// comes on top. Address space only: memory is taken as it is used. Unless set:
+    /// comes on top, and a page more where stack and guard together are an even number of pages.
+    /// Address space only: memory is taken as it is used. Unless set:
     /// [`DEFAULT_STACK_SIZE`].
     ///
     /// On Linux before 6.13 each stack takes two mappings, and the kernel's limit
@@ -116,8 +117,14 @@ impl Builder {
         self
     }
 
-    /// What its threads are called: `name-m1`, those of [`blocking`](crate::blocking) `name-b1`,
-    /// ... Unless set: `gosched`. Linux shows 15 bytes of a thread's name.
+    /// What its threads are called: `name-m1` and so on, those of [`blocking`](crate::blocking)
+    /// `name-b1` and so on, `name-g` where a goroutine is a thread (`Mode::threads`, `own_thread`),
+    /// `name-sysmon`, and `name-report`. Two threads that are alive at once may have the same name:
+    /// the numbers count the threads there are. Unless set: `gosched`. Linux shows 15 bytes of a
+    /// thread's name.
+    ///
+    /// One thread belongs to the process and not to a runtime, and is called `gosched-clock`. The
+    /// first future with a time limit makes it, and it stays when all runtimes are gone.
     #[doc(alias = "thread_name")]
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
@@ -226,7 +233,8 @@ impl Runtime {
 
     /// Runs `f` as a goroutine on the calling thread, which lends itself to the runtime meanwhile:
     /// what must run on the main thread can. Returns what `f` returned, after `f` and every
-    /// goroutine that settled on this thread have ended; goroutines elsewhere go on.
+    /// goroutine that settled on this thread have ended; goroutines elsewhere go on. The wait for
+    /// those that settled on this thread has no time limit.
     ///
     /// # Panics
     ///
@@ -387,7 +395,9 @@ impl Handle {
 }
 
 /// Builds a runtime with default settings, runs `f` in it as [`Runtime::run`] does, cancels what is
-/// left when `f` has ended, and shuts the runtime down with [`DROP_GRACE`].
+/// left when `f` has ended, and shuts the runtime down with [`DROP_GRACE`]. That grace is for
+/// goroutines on other threads: as [`Runtime::run`], it waits without a limit for those that
+/// settled on the calling thread.
 ///
 /// # Panics
 ///

@@ -148,13 +148,15 @@ impl fmt::Debug for Scope<'_, '_> {
 ///
 /// It waits for them also when `f` panics, and when the calling goroutine is cancelled: that cancel
 /// stays pending. A child is not cancelled with its parent; a [`Token`](crate::cancel::Token) that
-/// the children run under does that.
+/// the children run under does that. Nor is it cancelled by a [`timeout`](crate::time::timeout)
+/// around the scope: the wait for the children has no limit, and the timeout may return late with
+/// `Ok`.
 ///
 /// # Panics
 ///
 /// With what `f` panicked with. If a child panicked whose handle was not joined (being cancelled
-/// does not count). If the calling thread is in no runtime; there,
-/// [`Handle::scope`](crate::Handle::scope) serves.
+/// does not count; a handle that was forgotten counts as joined). If the calling thread is in no
+/// runtime; there, [`Handle::scope`](crate::Handle::scope) serves.
 ///
 /// ```
 /// use gosched::{Mode, run, scope};
@@ -288,7 +290,7 @@ impl<T> ScopedJoinHandle<'_, T> {
         self.0.try_join().map_err(Self)
     }
 
-    /// Whether the goroutine has ended, so that `join` would not wait. Never blocks.
+    /// True if the goroutine has ended, so that `join` would not wait. Never blocks.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.0.is_finished()

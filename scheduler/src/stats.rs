@@ -32,7 +32,8 @@ pub struct Stats {
     pub runnable: u64,
     /// Those that wait for something, or block in [`blocking`](crate::blocking()): what is left
     /// when the others are taken from [`goroutines`](Self::goroutines), and so with the few that
-    /// are on their way from one place to the next.
+    /// are on their way from one place to the next. In `Mode::threads` those that block in
+    /// `blocking` count as [`running`](Self::running), since their closures run in place.
     pub waiting: u64,
     /// Those that have not started.
     pub unstarted: u64,

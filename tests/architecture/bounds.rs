@@ -34,7 +34,7 @@ const BOUNDS: [Bound; 12] = [
     bound("source-tree", 7, 4, 7),
     bound("test-support", 0, 0, 0),
     bound("xtask", 11, 4, 15),
-    bound("xtask/public-api", 0, 0, 0),
+    bound("xtask/public-api", 1, 1, 0),
 ];
 
 /// The rooms in which prose explains why code is right, and its least share of all lines that are

@@ -121,7 +121,9 @@ impl<T> JoinHandle<T> {
         self.0.try_join().map_err(Self)
     }
 
-    /// Whether the goroutine has ended, so that `join` would not wait. Never blocks.
+    /// True if the goroutine has ended, so that `join` would not wait. Never blocks.
+    ///
+    /// One exception: where the outcome was taken by polling the handle, `join` waits for ever.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.0.is_finished()
@@ -143,7 +145,8 @@ impl<T> JoinHandle<T> {
     /// so that its next wait unwinds as well; [`shield`](crate::cancel::shield) keeps the cancel
     /// off for a while.
     ///
-    /// Returns whether the goroutine will notice: not if it has ended, and not with `panic =
+    /// Returns whether the goroutine was asked in time. It notices at its next wait, if there is
+    /// one, and may return a result before. False if it has ended; false also with `panic =
     /// "abort"` once it has begun, because nothing is unwound then.
     #[doc(alias("abort", "kill"))]
     pub fn cancel(&self) -> bool {

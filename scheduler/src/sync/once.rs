@@ -22,7 +22,9 @@ use gosched_runtime_sys::sync::primitive::const_fn;
 /// Runs a closure once, whoever calls first: `std::sync::Once`, except that the closure may wait,
 /// and that others park until it has returned.
 ///
-/// A closure that unwinds, also because its goroutine was cancelled, poisons it, as in `std`.
+/// A closure that unwinds poisons it, as in `std`. A cancel or a time limit that ends a wait in the
+/// closure counts, and poisons it for the whole process: put the closure's waits into a
+/// [`shield`](crate::cancel::shield) where that may come.
 ///
 /// ```
 /// use gosched::sync::Once;
@@ -252,7 +254,9 @@ impl<T> Default for OnceCell<T> {
 /// A value that is made when it is first asked for: `std::sync::LazyLock`, except that making it
 /// may wait, and that others park until it is there.
 ///
-/// A closure that unwinds poisons it, as in `std`: asking again panics.
+/// A closure that unwinds poisons it, as in `std`: asking again panics. A cancel or a time limit
+/// that ends a wait in the closure counts. Where that may come, put the closure's waits into a
+/// [`shield`](crate::cancel::shield), or use a [`OnceCell`], which stays empty then.
 ///
 /// ```
 /// use gosched::sync::LazyLock;

@@ -29,7 +29,8 @@ impl Error for Elapsed {}
 /// It is a cancel like any other (see [`cancel`](crate::cancel)), of what runs in `f`. What `f`
 /// does without waiting is not interrupted, and an `f` that returns late has returned all the same.
 /// Goroutines that `f` made go on, but for those of a [`scope`](crate::scope()), which are waited
-/// for. Limits nest; the first to pass counts.
+/// for. Limits nest; the first to pass counts. A limit inside a [`shield`](crate::cancel::shield)
+/// ends no wait: there, use the limits that operations have of their own, such as `recv_timeout`.
 ///
 /// With [`Duration::ZERO`] `f` runs up to its first wait; a duration that the clock cannot reach is
 /// no limit.

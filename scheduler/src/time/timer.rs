@@ -78,7 +78,8 @@ impl Timer {
     }
 
     /// Stops it. True: it was set, and nobody has received its moment, which now nobody does.
-    /// False: it had been received, or the timer was stopped.
+    /// False: it had been received, the timer was stopped, or it was due at a moment that the clock
+    /// cannot reach.
     pub fn stop(&self) -> bool {
         self.channel.set_clock(None, None)
     }

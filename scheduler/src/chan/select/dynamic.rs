@@ -212,7 +212,8 @@ impl SelectedOperation<'_, '_> {
     ///
     /// # Panics
     ///
-    /// If it is not `receiver`'s channel that the case received from.
+    /// If it is not `receiver`'s channel that the case received from. What was received is dropped
+    /// then.
     pub fn recv<T>(self, receiver: &Receiver<T>) -> Result<T, RecvError> {
         let case = self.select.receiving(self.index, &receiver.channel);
         case.outcome().expect("it was chosen, and is asked once")
@@ -226,7 +227,8 @@ impl SelectedOperation<'_, '_> {
     ///
     /// # Panics
     ///
-    /// If it is not `sender`'s channel that the case sent into.
+    /// If it is not `sender`'s channel that the case sent into. A value that came back is dropped
+    /// then.
     pub fn send<T>(self, sender: &Sender<T>) -> Result<(), SendError<T>> {
         let case = self.select.sending(self.index, &sender.channel);
         case.outcome().expect("it was chosen, and is asked once")
