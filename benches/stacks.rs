@@ -5,6 +5,8 @@
 //! range. What is compared takes turns, round by round. A page of each is touched.
 #![expect(unsafe_code, reason = "touches stacks without running on them, and runs contexts")]
 
+mod common;
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -14,7 +16,8 @@ use gosched::{JoinHandle, Mode, Runtime, chan, yield_now};
 use gosched_runtime_sys::memory::context::{Context, Suspender};
 use gosched_runtime_sys::memory::stack::{Guards, Shape, Stack, StackSlab};
 
-const ROUNDS: usize = 9;
+use common::{ROUNDS, rounds, shown};
+
 const STACKS: u32 = 4_096;
 const SIZE: usize = 192 << 10;
 
@@ -49,19 +52,12 @@ fn main() {
     runtimes();
 }
 
-fn line(name: &str, mut round: impl FnMut() -> f64) {
-    round();
-    show(name, (0..ROUNDS).map(|_| round()).collect());
+fn line(name: &str, round: impl FnMut() -> f64) {
+    show(name, rounds(round));
 }
 
-fn show(name: &str, mut figures: Vec<f64>) {
-    figures.sort_by(f64::total_cmp);
-    println!(
-        "{name:44} {:9.1}  ({:.1} - {:.1})",
-        figures[ROUNDS / 2],
-        figures[0],
-        figures[ROUNDS - 1]
-    );
+fn show(name: &str, figures: Vec<f64>) {
+    println!("{name:44} {}", shown(figures, 1));
 }
 
 /// Rounds of the one and of the other in turn; each gives the three figures that are named.

@@ -6,13 +6,16 @@
 //! return besides its own saves.
 #![expect(unsafe_code, reason = "switches contexts")]
 
+mod common;
+
 use std::hint::black_box;
 use std::time::Instant;
 
 use gosched_runtime_sys::memory::context::{Context, Suspender};
 use gosched_runtime_sys::memory::stack::Stack;
 
-const ROUNDS: usize = 9;
+use common::{ROUNDS, rounds, shown};
+
 const PAIRS: u32 = 2_000_000;
 
 type S = Suspender<usize, usize>;
@@ -48,28 +51,19 @@ fn pair(name: &str, suspend: impl Fn(S, usize) -> usize + 'static) {
             v = suspend(s, v);
         }
     });
-    let mut figures: Vec<f64> = (0..=ROUNDS)
-        .map(|_| {
-            let began = Instant::now();
-            for _ in 0..PAIRS {
-                // SAFETY: always the same thread.
-                black_box(unsafe { context.resume(black_box(1)) });
-            }
-            began.elapsed().as_nanos() as f64 / f64::from(PAIRS)
-        })
-        .skip(1)
-        .collect();
-    figures.sort_by(f64::total_cmp);
-    println!(
-        "{name:24} {:6.2} ns  ({:.2} - {:.2})",
-        figures[ROUNDS / 2],
-        figures[0],
-        figures[ROUNDS - 1]
-    );
+    let figures = rounds(|| {
+        let began = Instant::now();
+        for _ in 0..PAIRS {
+            // SAFETY: always the same thread.
+            black_box(unsafe { context.resume(black_box(1)) });
+        }
+        began.elapsed().as_nanos() as f64 / f64::from(PAIRS)
+    });
+    println!("{name:24} {}", shown(figures, 2));
 }
 
 fn main() {
-    println!("median (least - most) of {ROUNDS} rounds of {PAIRS} pairs");
+    println!("ns per pair: median (least - most) of {ROUNDS} rounds of {PAIRS} pairs");
     pair("switch pair, inlined", through_0);
     pair("switch pair, 1 frame", through_1);
     pair("switch pair, 3 frames", through_3);

@@ -1,4 +1,4 @@
-/* The C half of the examples and tests. ../src declares all of this once more for Rust: keep the two alike. */
+/* The C half of the examples and tests. ../src repeats these declarations: keep the two alike. */
 #ifndef C_SIDE_H
 #define C_SIDE_H
 
@@ -8,7 +8,10 @@
 
 /* ---- lines.c: what a C library with threads of its own looks like ---- */
 
-/* Called for each line, without its newline; returns the running total of words, negative when refused. */
+/*
+ * Called for each line, without its newline. Returns the total of words so far, or a negative
+ * number if the call was refused.
+ */
 typedef int64_t (*c_on_line)(void *ctx, const char *line, size_t len);
 
 struct c_lines_report {
@@ -18,8 +21,8 @@ struct c_lines_report {
     int64_t last_total; /* the greatest total that a thread ended with */
 };
 
-int c_lines_run(const char *text, size_t len, size_t rounds, c_on_line on_line, void *const *ctxs, size_t threads,
-                struct c_lines_report *out);
+int c_lines_run(const char *text, size_t len, size_t rounds, c_on_line on_line, void *const *ctxs,
+                size_t threads, struct c_lines_report *out);
 uint64_t c_count_words(const char *text, size_t len);
 uint64_t c_count_lines(const char *text, size_t len);
 
@@ -34,7 +37,7 @@ uint64_t c_storm_sent(void);
 int c_storm_signal(void);
 void c_storm_enrol(void);
 
-/* ---- thread.c: threads that look at themselves before and after they call ---- */
+/* ---- thread.c: threads that record their own state before and after each call ---- */
 
 struct c_thread_state {
     uint64_t mask;        /* bit n-1: signal n is blocked */
@@ -51,7 +54,7 @@ struct c_call {
 };
 
 struct c_thread {
-    /* set by whoever starts it */
+    /* set by the caller of c_thread_start */
     size_t signal_stack; /* bytes; 0: none */
     uint64_t blocked;    /* signals to block, as in c_thread_state.mask */
     size_t calls;
@@ -59,7 +62,7 @@ struct c_thread {
     void *ctx;
     struct c_call *records; /* one for each call */
     /* filled in by the thread; to be read after c_thread_join */
-    struct c_thread_state at_exit; /* after the other destructors of thread-specific data have run */
+    struct c_thread_state at_exit; /* after the other thread-specific destructors have run */
     size_t returned;               /* calls that came back */
     int32_t reached_end;           /* not cancelled */
     int32_t cancelled;
@@ -81,11 +84,12 @@ _Noreturn void c_exit_process(int status);
 /* ---- calls.c: threads that call again and again, and take the time ---- */
 
 struct c_calls {
-    /* set by whoever starts them */
+    /* set by the caller of c_calls_run */
     size_t calls;
-    uint64_t max_pause_ns; /* before each call it sleeps for less than that; 0: not at all. Only where calls are timed */
-    uint64_t limit_ns;     /* no further call after so long. Only where calls are timed */
-    uint64_t seed;         /* of the pauses */
+    /* sleeps for less than this before each call; 0: not at all. Only if calls are timed */
+    uint64_t max_pause_ns;
+    uint64_t limit_ns; /* no further call after this time. Only if calls are timed */
+    uint64_t seed;     /* of the pauses */
     void (*call)(void *ctx);
     void *ctx;
     uint64_t *took_ns; /* room for one figure for each call; NULL: they are not timed one by one */

@@ -1,6 +1,6 @@
 /*
- * Threads that do nothing but call a function pointer, again and again, and take the time: of all calls together, or of
- * each one. The time is C's, from before the call until it is back.
+ * Threads that do nothing but call a function pointer, again and again, and take the time: of all
+ * calls together, or of each call. C's clock is read before the call and after its return.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "c_side.h"
@@ -19,7 +19,7 @@ static void pause_at_random(uint64_t *random, uint64_t most_ns) {
     nanosleep(&pause, NULL);
 }
 
-/* One call after the other, without a look at the clock in between. */
+/* One call after the other, without reading the clock in between. */
 static void in_a_row(struct c_calls *job) {
     for (; job->made < job->calls; job->made++) {
         job->call(job->ctx);
@@ -58,8 +58,9 @@ static void *caller_main(void *arg) {
 }
 
 /*
- * Makes a thread for each job; they begin when all are there. Returns when they have ended: 0, or the errno value that kept one
- * from being made, while those before it have run all the same.
+ * Makes a thread for each job; they begin when all are there. Returns when they have ended: 0, or
+ * the errno value for which a thread could not be made. The threads before it have run all the
+ * same.
  */
 int c_calls_run(struct c_calls *jobs, size_t count) {
     pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;

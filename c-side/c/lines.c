@@ -1,7 +1,7 @@
 /*
- * What a C library with threads of its own looks like from a callback: it makes N threads with plain pthread_create
- * (no signal stack, nothing known of Rust), each splits its part of a text into lines and calls a function pointer.
- * Beside it the plain counters that say what must come out.
+ * A C library with threads of its own, as a callback sees it. It makes N threads with plain
+ * pthread_create (no signal stack, nothing known of Rust). Each thread splits its part of a text
+ * into lines and calls a function pointer. Beside it are plain counters for the expected result.
  */
 #include "c_side.h"
 
@@ -56,9 +56,12 @@ static const char *line_start(const char *text, size_t len, size_t at) {
     return end ? end + 1 : text + len;
 }
 
-/* Returns 0, or the errno value that kept a thread from being made; the threads made before it have run all the same. */
-int c_lines_run(const char *text, size_t len, size_t rounds, c_on_line on_line, void *const *ctxs, size_t threads,
-                struct c_lines_report *out) {
+/*
+ * Returns 0, or the errno value for which a thread could not be made; the threads made before it
+ * have run all the same.
+ */
+int c_lines_run(const char *text, size_t len, size_t rounds, c_on_line on_line, void *const *ctxs,
+                size_t threads, struct c_lines_report *out) {
     int error = 0;
     size_t made = 0;
     struct reader *readers = calloc(threads, sizeof *readers);
@@ -69,7 +72,8 @@ int c_lines_run(const char *text, size_t len, size_t rounds, c_on_line on_line, 
     for (; made < threads; made++) {
         struct reader *reader = &readers[made];
         reader->from = line_start(text, len, len / threads * made);
-        reader->to = made + 1 == threads ? text + len : line_start(text, len, len / threads * (made + 1));
+        reader->to = made + 1 == threads ? text + len
+                                         : line_start(text, len, len / threads * (made + 1));
         reader->rounds = rounds;
         reader->on_line = on_line;
         reader->ctx = ctxs[made];
@@ -96,7 +100,7 @@ static int is_space(char byte) {
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
-/* Words: runs of bytes that are no ASCII white space, in whatever encoding. */
+/* Counts words: runs of bytes that are no ASCII white space, in whatever encoding. */
 uint64_t c_count_words(const char *text, size_t len) {
     uint64_t words = 0;
     int inside = 0;
@@ -108,7 +112,7 @@ uint64_t c_count_words(const char *text, size_t len) {
     return words;
 }
 
-/* Lines: newlines, and what follows the last one if that is anything. */
+/* Counts lines: newlines, and one more if bytes follow the last newline. */
 uint64_t c_count_lines(const char *text, size_t len) {
     uint64_t lines = 0;
     for (size_t i = 0; i < len; i++) {

@@ -1,9 +1,10 @@
 /*
- * A storm of signals on every thread of lines.c: one thread that calls pthread_kill round robin as fast as it can, and
- * the profiling timer of the process, whose signal goes to whichever thread is running.
+ * A storm of signals on every thread of lines.c. One thread calls pthread_kill round robin as fast
+ * as it can. The profiling timer of the process adds its signal, which goes to a running thread.
  *
- * A target leaves the storm in the second round of its thread-specific destructors, so that signals also arrive while
- * the other libraries' destructors run: the end of a thread is where a callback library takes off what it put on.
+ * A target leaves the storm in the second round of its thread-specific destructors. So signals also
+ * arrive while the other libraries' destructors run: at the end of a thread, a callback library
+ * takes off what it put on.
  */
 #define _GNU_SOURCE
 #include "c_side.h"
@@ -17,15 +18,18 @@
 
 enum { TARGETS = 1024, TIMER_US = 1000 };
 
-/* Ignored by default: one that arrives where nobody expects it does no harm. */
+/* Ignored by default: one signal too many does no harm. */
 #define STORM_SIGNAL SIGURG
 
-/* Who may use `thread`: the target while CLAIMED, the storm while SENDING; only a LIVE slot changes hands. */
+/*
+ * The target may use `thread` while CLAIMED, the storm while SENDING. Only a LIVE slot changes
+ * hands.
+ */
 enum { EMPTY, CLAIMED, LIVE, SENDING };
 
 static struct target {
     atomic_int state;
-    atomic_bool owes; /* a signal was sent and has not been handled yet: one more would be lost in it */
+    atomic_bool pending; /* a signal was sent and not yet handled: one more would be lost in it */
     pthread_t thread;
 } targets[TARGETS];
 
@@ -33,7 +37,7 @@ static _Thread_local struct target *own_target;
 
 static atomic_size_t used; /* no slot at or above it was ever taken */
 static _Atomic(c_on_signal) handler_fn;
-static atomic_bool blowing;
+static atomic_bool running;
 static atomic_uint_least64_t sent;
 static pthread_t storm_thread;
 static pthread_key_t leave_key;
@@ -64,9 +68,10 @@ static void make_key(void) {
 }
 
 /*
- * Keeps the calling thread on the storm's processor, or off it. The signals that matter most hit a thread while it runs,
- * so sender and targets must run at the same time; left to itself the kernel draws them to the processor of the thread
- * that wakes them. Threads that a target makes inherit this.
+ * Keeps the calling thread on the storm's processor, or off it. The signals that matter most hit a
+ * thread while it runs, so sender and targets must run at the same time. Otherwise the kernel moves
+ * the targets to the processor of the thread that wakes them. Threads that a target makes inherit
+ * this.
  */
 static int set_apart(int sender) {
     cpu_set_t allowed;
@@ -86,10 +91,10 @@ static int set_apart(int sender) {
     return sched_setaffinity(0, sizeof allowed, &allowed) == 0;
 }
 
-/* Makes the calling thread a target until it ends. With more than TARGETS threads the rest is left in peace. */
+/* Makes the calling thread a target until it ends; does nothing once there are TARGETS of them. */
 void c_storm_enrol(void) {
     pthread_once(&leave_once, make_key);
-    if (atomic_load(&blowing)) {
+    if (atomic_load(&running)) {
         set_apart(0);
     }
     for (size_t slot = 0; slot < TARGETS; slot++) {
@@ -98,7 +103,7 @@ void c_storm_enrol(void) {
             continue;
         }
         targets[slot].thread = pthread_self();
-        atomic_store(&targets[slot].owes, 0);
+        atomic_store(&targets[slot].pending, 0);
         own_target = &targets[slot];
         size_t seen = atomic_load(&used);
         while (seen <= slot && !atomic_compare_exchange_weak(&used, &seen, slot + 1)) {
@@ -119,14 +124,15 @@ static void on_signal(int signal) {
         handler(signal);
     }
     if (signal == STORM_SIGNAL && own_target != NULL) {
-        atomic_store(&own_target->owes, 0);
+        atomic_store(&own_target->pending, 0);
     }
     errno = error;
 }
 
 /*
- * Installs `handler` for both signals of the storm, on the thread's signal stack where it has one. It stays for good:
- * a SIGPROF may be pending when the timer is stopped, and its default is to end the process.
+ * Installs `handler` for both signals of the storm, on the thread's signal stack if it has one. The
+ * handler stays for good: a SIGPROF may be pending when the timer is stopped, and its default ends
+ * the process.
  */
 int c_storm_handle(c_on_signal handler) {
     struct sigaction action;
@@ -141,20 +147,24 @@ int c_storm_handle(c_on_signal handler) {
     return 0;
 }
 
-/* With a processor to itself it never rests. Sharing one with its targets, it gives it up when all of them owe. */
+/*
+ * The sender. With a processor to itself it never rests. If it shares one with its targets, it
+ * yields when each of them has a signal pending.
+ */
 static void *storm_main(void *arg) {
     (void)arg;
     int alone = set_apart(1);
-    while (atomic_load(&blowing)) {
+    while (atomic_load(&running)) {
         size_t end = atomic_load(&used);
         int any = 0;
         for (size_t slot = 0; slot < end; slot++) {
             struct target *target = &targets[slot];
             int live = LIVE;
-            if (atomic_load(&target->owes) || !atomic_compare_exchange_strong(&target->state, &live, SENDING)) {
+            if (atomic_load(&target->pending) ||
+                !atomic_compare_exchange_strong(&target->state, &live, SENDING)) {
                 continue;
             }
-            atomic_store(&target->owes, 1);
+            atomic_store(&target->pending, 1);
             pthread_kill(target->thread, STORM_SIGNAL);
             atomic_store(&target->state, LIVE);
             atomic_fetch_add(&sent, 1);
@@ -172,10 +182,10 @@ static int set_timer(suseconds_t period) {
     return setitimer(ITIMER_PROF, &timer, NULL) == 0 ? 0 : errno;
 }
 
-/* c_storm_handle comes first. The storm's own thread takes no signals: it has no time for them. */
+/* To be called after c_storm_handle. The sender blocks all signals: it has no time for them. */
 int c_storm_start(void) {
     sigset_t all, before;
-    atomic_store(&blowing, 1);
+    atomic_store(&running, 1);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(&storm_thread, NULL, storm_main, NULL);
@@ -185,7 +195,7 @@ int c_storm_start(void) {
 
 void c_storm_stop(void) {
     set_timer(0);
-    atomic_store(&blowing, 0);
+    atomic_store(&running, 0);
     pthread_join(storm_thread, NULL);
 }
 

@@ -1,7 +1,7 @@
 /*
- * C threads that look at themselves: signal mask, signal stack and errno before and after every call they make, and
- * once more when all other libraries' destructors have run. And what a C library may do to a callback's thread that
- * Rust code would rather not see: cancel it, end it from inside, run its stack over.
+ * C threads that record their own signal mask, signal stack and errno before and after every call,
+ * and once more when all other libraries' destructors have run. And what a C library may do to a
+ * callback's thread, against Rust's wishes: cancel it, end it from inside, run its stack over.
  */
 #define _GNU_SOURCE
 #include "c_side.h"
@@ -42,10 +42,11 @@ int c_signal_stack_flags(void) {
     return stack.ss_flags;
 }
 
-/* Records in its second round: by then every key of the process has had its first. */
+/* Records in its second round: by then every key's destructor has run once. */
 static void exit_destructor(void *value) {
     struct c_thread *thread = (struct c_thread *)((uintptr_t)value & ~(uintptr_t)1);
-    if (((uintptr_t)value & 1) == 0 && pthread_setspecific(exit_key, (void *)((uintptr_t)value | 1)) == 0) {
+    if (((uintptr_t)value & 1) == 0 &&
+        pthread_setspecific(exit_key, (void *)((uintptr_t)value | 1)) == 0) {
         return;
     }
     c_thread_state(&thread->at_exit);
@@ -59,7 +60,11 @@ static void *thread_main(void *arg) {
     struct c_thread *thread = arg;
     pthread_setspecific(exit_key, thread);
     if (thread->signal_stack != 0) {
-        stack_t own = {.ss_sp = thread->signal_stack_memory, .ss_size = thread->signal_stack, .ss_flags = 0};
+        stack_t own = {
+            .ss_sp = thread->signal_stack_memory,
+            .ss_size = thread->signal_stack,
+            .ss_flags = 0,
+        };
         sigaltstack(&own, NULL);
     }
     sigset_t blocked;
@@ -72,7 +77,7 @@ static void *thread_main(void *arg) {
     pthread_sigmask(SIG_BLOCK, &blocked, NULL);
     for (size_t i = 0; i < thread->calls; i++) {
         struct c_call *record = &thread->records[i];
-        errno = (int)(i % 64) + 1; /* another value for each call: one that is left over shows */
+        errno = (int)(i % 64) + 1; /* a new value for each call, so that a stale one shows */
         c_thread_state(&record->before);
         record->returned = thread->call(thread->ctx, i);
         c_thread_state(&record->after);
@@ -90,8 +95,8 @@ int c_thread_start(struct c_thread *thread) {
         return exit_key_error;
     }
     if (thread->signal_stack != 0) {
-        void *memory =
-            mmap(NULL, thread->signal_stack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+        void *memory = mmap(NULL, thread->signal_stack, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
         if (memory == MAP_FAILED) {
             return errno;
         }
@@ -100,7 +105,7 @@ int c_thread_start(struct c_thread *thread) {
     return pthread_create(&thread->thread, NULL, thread_main, thread);
 }
 
-/* Unmaps the signal stack only here: the thread itself leaves it registered, as C programs do. */
+/* Unmaps the signal stack only here: the thread leaves it registered, as C programs do. */
 int c_thread_join(struct c_thread *thread) {
     void *result = NULL;
     int error = pthread_join(thread->thread, &result);
@@ -124,14 +129,14 @@ _Noreturn void c_exit_thread(void) {
     pthread_exit(NULL);
 }
 
-/* A frame of C between two of its caller's: with a local of its own, so that it is there. */
+/* A frame of C between two of its caller's. Its local variable keeps the frame there. */
 __attribute__((noinline)) int64_t c_call(int64_t (*call)(void *ctx, size_t index), void *ctx) {
     volatile int64_t frame = 1;
     frame = call(ctx, (size_t)frame);
     return frame;
 }
 
-/* 512 bytes a call, and something left to do after each: the compiler must not make a loop of it. */
+/* 512 bytes a call, and work left after each, so that the compiler makes no loop of it. */
 __attribute__((noinline)) int64_t c_overflow_stack(int64_t depth) {
     volatile char frame[512];
     memset((void *)frame, (int)depth, sizeof frame);

@@ -1,4 +1,4 @@
-//! C threads that call back again and again, and the time that takes, by C's clock.
+//! C threads that call back again and again, and the time of the calls by C's clock.
 //!
 //! ```
 //! use c_side::calls::{Plan, run};
@@ -14,8 +14,7 @@
 //!
 //! # Safety
 //!
-//! What C writes to lies in vectors that outlive the call, which joins every thread before it
-//! returns.
+//! C writes to vectors that outlive the call, and the call joins every thread before it returns.
 
 #![expect(unsafe_code, reason = "calls into C")]
 
@@ -23,25 +22,25 @@ use std::ffi::{c_int, c_ulong, c_void};
 use std::time::Duration;
 use std::{io, ptr};
 
-/// What each of the threads shall do.
+/// The work of each thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Calls of each thread.
     pub calls: usize,
-    /// Each call is timed by itself, which costs two looks at the clock.
+    /// Whether each call is timed by itself, which costs two readings of the clock.
     pub timed: bool,
-    /// Before each call it sleeps for a random time below this. Only where calls are timed.
+    /// Before each call the thread sleeps for a random time below this. Only where calls are timed.
     pub max_pause: Duration,
-    /// No further call after so long; zero: no limit. Only where calls are timed.
+    /// No further call after this time; zero: no limit. Only where calls are timed.
     pub limit: Duration,
 }
 
-/// What became of them.
+/// The outcome of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// Calls that all threads made.
     pub calls: usize,
-    /// From the first thread's beginning to the last one's end.
+    /// From the first thread's beginning to the last thread's end.
     pub wall: Duration,
     /// Nanoseconds of each call, one thread after the other; empty unless they were timed.
     pub took_ns: Vec<u64>,
@@ -77,12 +76,12 @@ unsafe extern "C" fn call<F: Fn() + Sync>(ctx: *mut c_void) {
     callback();
 }
 
-/// Makes a C thread for each of `callbacks`, which calls it as the plan says; they begin together.
-/// Returns when all have ended. A panic in a callback aborts.
+/// Makes a C thread for each of `callbacks` and calls it there as the plan says. The threads begin
+/// together. Returns when all have ended. A panic in a callback aborts.
 ///
 /// # Errors
 ///
-/// A thread could not be made. Those before it have made their calls.
+/// A thread could not be made. The threads before it have made their calls.
 pub fn run<F: Fn() + Sync>(plan: Plan, callbacks: &[F]) -> io::Result<Report> {
     let room = if plan.timed { plan.calls } else { 0 };
     let mut took: Vec<Vec<u64>> = callbacks.iter().map(|_| vec![0; room]).collect();

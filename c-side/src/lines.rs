@@ -2,19 +2,19 @@
 //!
 //! # Safety
 //!
-//! The C side keeps no pointer beyond the call that it was given to: [`run`] joins every thread
-//! before it returns, the counters only read.
+//! The C side keeps no pointer beyond the call that it was given to. [`run`] joins every thread
+//! before it returns; the counters only read.
 
 #![expect(unsafe_code, reason = "calls into C")]
 
 use std::ffi::{c_int, c_void};
 use std::io;
 
-/// The function that C calls for each line, without its newline: returns the running total of
-/// words, or a negative number if it could not be had.
+/// The function that C calls for each line, without its newline. Returns the running total of
+/// words, or a negative number if there is none.
 pub type OnLine = unsafe extern "C" fn(ctx: *mut c_void, line: *const u8, len: usize) -> i64;
 
-/// What C saw of a run.
+/// C's account of a run.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -22,9 +22,9 @@ pub struct Report {
     pub lines: u64,
     /// Calls that returned a negative number.
     pub refused: u64,
-    /// Totals that were smaller than one which the same thread had been given before.
+    /// Totals that were smaller than an earlier total of the same thread.
     pub backwards: u64,
-    /// The greatest total that a thread was given last.
+    /// The greatest of the threads' last totals.
     pub last_total: i64,
 }
 
@@ -42,16 +42,16 @@ unsafe extern "C" {
     fn c_count_lines(text: *const u8, len: usize) -> u64;
 }
 
-/// Makes one C thread for each of `ctxs`, with no signal stack, divides `text` between them, and
-/// has each go through the lines of its part `rounds` times, calling `on_line` with its own `ctx`.
-/// Returns when all have ended.
+/// Makes one C thread for each of `ctxs`, without a signal stack, and divides `text` between the
+/// threads. Each goes through the lines of its part `rounds` times and calls `on_line` with its own
+/// `ctx`. Returns when all have ended.
 ///
-/// An error means that a thread could not be made; those made before it have done their part.
+/// An error means that a thread could not be made; the threads made before it have done their part.
 ///
 /// # Safety
 ///
 /// `on_line` may be called with each of `ctxs` on a thread that Rust did not make, one call at a
-/// time, and with a pointer to `len` readable bytes that stay as they are until it returns. It must
+/// time. It gets a pointer to `len` readable bytes that stay as they are until it returns. It must
 /// not unwind.
 pub unsafe fn run(
     text: &[u8],
@@ -76,13 +76,14 @@ pub unsafe fn run(
     crate::checked(error).map(|()| report)
 }
 
-/// The words of `text`, counted by C: runs of bytes that are no ASCII white space.
+/// Returns the number of words of `text`, counted by C: runs of bytes that are no ASCII white
+/// space.
 pub fn count_words(text: &[u8]) -> u64 {
     // SAFETY: C reads `len` bytes and keeps nothing.
     unsafe { c_count_words(text.as_ptr(), text.len()) }
 }
 
-/// The lines of `text`, counted by C: a last line without a newline is one.
+/// Returns the number of lines of `text`, counted by C: a last line without a newline is one.
 pub fn count_lines(text: &[u8]) -> u64 {
     // SAFETY: C reads `len` bytes and keeps nothing.
     unsafe { c_count_lines(text.as_ptr(), text.len()) }

@@ -1,14 +1,14 @@
 //! A storm of signals on the threads of [`lines`](crate::lines), from the moment they start until
 //! after the destructors of their thread-specific data have run.
 //!
-//! One C thread goes round them and sends `SIGURG` by `pthread_kill` to each that has handled the
-//! one before (a signal that finds one pending is lost in it), as fast as it can; where there are
-//! two processors it keeps one to itself, and the targets off it. A timer raises `SIGPROF` on
-//! whatever thread is running.
+//! One C thread goes round them as fast as it can and sends `SIGURG` by `pthread_kill`. It skips a
+//! thread that has not handled the signal before: a signal that finds one pending is lost in it.
+//! Where there are two processors, the sender keeps one to itself and the targets off it. A timer
+//! raises `SIGPROF` on a running thread.
 //!
 //! # Safety
 //!
-//! The C side sends only to threads that are enrolled, which end their enrolment before they can be
+//! The C side sends only to enrolled threads, and a thread ends its enrolment before it can be
 //! joined.
 
 #![expect(unsafe_code, reason = "calls into C")]
@@ -17,7 +17,8 @@ use std::ffi::c_int;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What is called on a signal, on the thread's signal stack if it has one. `errno` is kept for it.
+/// The function that is called on a signal, on the thread's signal stack if it has one. `errno` is
+/// kept for it.
 pub type OnSignal = extern "C" fn(signal: c_int);
 
 unsafe extern "C" {
@@ -28,22 +29,23 @@ unsafe extern "C" {
     safe fn c_storm_signal() -> c_int;
 }
 
-/// The signal that is sent to the threads; ignored by default, so that one too many does no harm.
+/// Returns the signal that is sent to the threads. It is ignored by default, so one too many does
+/// no harm.
 pub fn signal() -> c_int {
     c_storm_signal()
 }
 
-/// There is one storm in a process: one timer, one list of targets.
+/// A process has one storm at a time: one timer, one list of targets.
 static RUNNING: AtomicBool = AtomicBool::new(false);
 
-/// A storm; it blows until it is dropped. The handler stays installed.
+/// A storm; dropping it ends it. The handler stays installed.
 #[derive(Debug)]
 pub struct Storm(());
 
 impl Storm {
     /// Installs `handler` for `SIGURG` and `SIGPROF` and starts to send.
     ///
-    /// An error is the system's, or [`io::ErrorKind::ResourceBusy`] when there is a storm.
+    /// The error is the system's, or [`io::ErrorKind::ResourceBusy`] if there is a storm already.
     ///
     /// # Safety
     ///
@@ -56,13 +58,13 @@ impl Storm {
         // SAFETY: the handler is the caller's promise.
         let handled = crate::checked(unsafe { c_storm_handle(handler) });
         handled
-            // SAFETY: the handler is there, and `RUNNING` says that no other storm is.
+            // SAFETY: the handler is there, and `RUNNING` says that there is no other storm.
             .and_then(|()| crate::checked(unsafe { c_storm_start() }))
             .map(|()| Self(()))
             .inspect_err(|_| RUNNING.store(false, Ordering::Relaxed))
     }
 
-    /// Signals sent; the timer's are not among them.
+    /// Returns how many signals were sent, without the timer's.
     pub fn sent(&self) -> u64 {
         c_storm_sent()
     }
@@ -70,7 +72,7 @@ impl Storm {
 
 impl Drop for Storm {
     fn drop(&mut self) {
-        // SAFETY: `self` is the one storm, so its thread runs and nobody has joined it.
+        // SAFETY: `self` is the only storm, so its thread runs and is not joined yet.
         unsafe { c_storm_stop() }
         // ORDERING[storm.running]: the next `start`: the thread of this one is joined.
         RUNNING.store(false, Ordering::Release);

@@ -1,4 +1,5 @@
-//! A thread made by C's `pthread_create` that looks at itself before and after each call into Rust.
+//! A thread made by C's `pthread_create` that records its own state before and after each call into
+//! Rust.
 //!
 //! ```
 //! use c_side::thread::{Plan, run};
@@ -11,8 +12,8 @@
 //!
 //! # Safety
 //!
-//! The structures that C writes to lie in a `Box` that is freed only after the thread was joined,
-//! and nobody reads them before that.
+//! The structures that C writes to lie in a `Box` that is freed only after the thread was joined.
+//! Nobody reads them before that.
 
 #![expect(unsafe_code, reason = "calls into C")]
 
@@ -29,15 +30,15 @@ pub struct State {
     pub stack_base: usize,
     /// Its size in bytes.
     pub stack_size: u64,
-    /// `ss_flags` of `sigaltstack(2)`: 1 (`SS_ONSTACK`) while it is running on it, 2 (`SS_DISABLE`)
-    /// if there is none.
+    /// `ss_flags` of `sigaltstack(2)`: 1 (`SS_ONSTACK`) while the thread is running on it, 2
+    /// (`SS_DISABLE`) if there is none.
     pub stack_flags: i32,
     /// `errno`.
     pub error_number: i32,
 }
 
 impl State {
-    /// The calling thread's. Async-signal-safe; leaves everything as it is.
+    /// Returns the calling thread's state. Async-signal-safe; changes nothing.
     pub fn now() -> Self {
         let mut state = Self::default();
         // SAFETY: C fills in the structure and keeps no pointer.
@@ -45,30 +46,30 @@ impl State {
         state
     }
 
-    /// Whether the kernel has a signal stack for the thread.
+    /// True if the kernel has a signal stack for the thread.
     pub fn has_signal_stack(&self) -> bool {
         self.stack_flags & 2 == 0
     }
 
-    /// Whether it was running on that stack.
+    /// True if the thread was running on that stack.
     pub fn on_signal_stack(&self) -> bool {
         self.stack_flags & 1 != 0
     }
 }
 
-/// What the kernel says of the calling thread's signal stack.
+/// The kernel's view of the calling thread's signal stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignalStack {
-    /// None is registered.
+    /// No stack is registered.
     Missing,
-    /// There is one; the thread runs on another stack.
+    /// A stack is registered; the thread runs on another one.
     Registered,
-    /// There is one, and the thread runs on it.
+    /// A stack is registered, and the thread runs on it.
     Running,
 }
 
 impl SignalStack {
-    /// Asks. Async-signal-safe, and cheaper than [`State::now`].
+    /// Asks the kernel. Async-signal-safe, and cheaper than [`State::now`].
     pub fn now() -> Self {
         match c_signal_stack_flags() {
             flags if flags & 2 != 0 => Self::Missing,
@@ -90,28 +91,28 @@ pub struct Call {
     pub returned: i64,
 }
 
-/// What the thread shall look like and do.
+/// The thread's properties and work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Bytes of its own signal stack; 0: it has none.
     pub signal_stack: usize,
     /// Signals that it blocks, as in [`State::mask`].
     pub blocked: u64,
-    /// How often it calls the callback. After each call it is a cancellation point.
+    /// How often it calls the callback. After each call there is a cancellation point.
     pub calls: usize,
 }
 
-/// What became of the thread.
+/// The outcome of a thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The calls that returned.
     pub calls: Vec<Call>,
-    /// The thread at its end, after each key's destructor has run once (its own is then in its
-    /// second round).
+    /// The thread's state at its end, after each key's destructor has run once (its own is then in
+    /// its second round).
     pub at_exit: State,
-    /// Whether it came to the end of its function.
+    /// Whether it reached the end of its function.
     pub reached_end: bool,
-    /// Whether it was ended by a cancellation.
+    /// Whether a cancellation ended it.
     pub cancelled: bool,
 }
 
@@ -159,8 +160,8 @@ pub struct CThread {
     joined: bool,
 }
 
-// SAFETY: the closure is `Send`, and `&CThread` only gives `cancel` and `kill`, which pthreads
-// allows from any thread.
+// SAFETY: the closure is `Send`. `&CThread` only gives `cancel` and `kill`, which pthreads allows
+// from any thread.
 unsafe impl Send for CThread {}
 // SAFETY: as above.
 unsafe impl Sync for CThread {}
@@ -201,7 +202,7 @@ impl CThread {
 
     /// # Safety
     ///
-    /// The value returned is dropped or joined before anything that `callback` borrows ends.
+    /// The returned value is dropped or joined before anything that `callback` borrows ends.
     unsafe fn spawn_unchecked<F: FnMut(usize) -> i64 + Send>(
         plan: Plan,
         callback: F,
@@ -222,7 +223,7 @@ impl CThread {
             signal_stack_memory: ptr::null_mut(),
             thread: 0,
         }));
-        // Made first: should the start fail, its drop frees what was allocated.
+        // Made first: if the start fails, its drop frees what was allocated.
         let mut thread =
             Self { raw, records, closure, drop_closure: drop_closure::<F>, joined: true };
         // SAFETY: `raw`, the records and the closure stay until `join` has returned.
@@ -270,7 +271,7 @@ impl CThread {
 impl Drop for CThread {
     fn drop(&mut self) {
         if let Err(error) = self.join_once() {
-            // The thread may still use all of it: leaked.
+            // Leaked: the thread may still use all of it.
             eprintln!("c_side: a thread could not be joined: {error}");
             std::mem::take(&mut self.records).leak();
             return;
@@ -282,10 +283,10 @@ impl Drop for CThread {
     }
 }
 
-/// Runs a C thread as the plan says and waits for its end; `callback` may borrow.
+/// Runs a C thread as the plan says, and waits for its end; `callback` may borrow.
 pub fn run<F: FnMut(usize) -> i64 + Send>(plan: Plan, callback: F) -> io::Result<Report> {
-    // SAFETY: joined here, before any borrow of `callback` ends; should the join fail, the process
-    // cannot go on.
+    // SAFETY: joined here, before any borrow of `callback` ends; if the join fails, the process
+    // aborts.
     let thread = unsafe { CThread::spawn_unchecked(plan, callback) }?;
     Ok(thread.join().unwrap_or_else(|error| {
         eprintln!("c_side: a thread that borrows could not be joined: {error}");
@@ -306,7 +307,7 @@ pub fn through_c<R>(f: impl FnOnce() -> R) -> R {
     result.expect("C has called it")
 }
 
-/// [`call`] for a closure whose type has no name.
+/// Returns [`call`] for a closure whose type has no name.
 fn call_of<F: FnMut(usize) -> i64>(
     _closure: &F,
 ) -> unsafe extern "C" fn(*mut c_void, usize) -> i64 {
@@ -366,7 +367,7 @@ mod tests {
         let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
         let thread = CThread::spawn(Plan { calls: 2, ..Plan::default() }, move |_| {
             inside.send(()).unwrap();
-            // A thread that waits on a std channel meets no cancellation point: futexes are called
+            // A thread that waits on a std channel meets no cancellation point: std calls futexes
             // directly.
             may_go_on.recv().map_or(-1, |()| 1)
         })

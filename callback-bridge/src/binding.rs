@@ -1,28 +1,29 @@
 //! `Binding::UntilThreadExit`: the M stays with the thread.
 //!
-//! The first call is [`need_m`]; on its way out it leaves mask and signal stack in place and only
-//! says that no goroutine is current. From then on a call is one store in, one store out. Between
-//! calls the thread is C's: a handler finds nobody, although an M waits in [`tls::bound`] and its
-//! signal stack is registered (Go's `isExtraInC`). One M serves all bridges and runtimes that enter
-//! from outside; a thread inside one runtime that enters another takes a second M, for that call.
+//! The first call is [`need_m`]. On its way out it leaves mask and signal stack in place and only
+//! makes no goroutine current. From then on each call is one store in and one store out. Between
+//! calls the thread is C's: a handler finds no goroutine, although an M waits in [`tls::bound`] and
+//! its signal stack is registered (Go's `isExtraInC`).
+//!
+//! One M serves all bridges and runtimes that the thread enters from outside. A thread that enters
+//! a second runtime from inside a first one takes a second M for that call.
 //!
 //! # The end of the thread
 //!
-//! A pthread key's destructor does the rest of `drop_m`. By then Rust's own thread-locals are gone,
-//! so the path touches the const, drop-free ones of [`tls`] and nothing else: no
-//! `thread::current`, no event, no allocation, no lock but the list's, nothing that may panic.
-//! First it asks whether this is a forked child, where the list is another. A callback that comes
-//! later on the same thread (C has destructors too) is per-call: the hook would not run again.
+//! A pthread key's destructor does the rest of `drop_m`. By then Rust's own thread-locals are gone.
+//! So the path touches only the const, drop-free ones of [`tls`]: no `thread::current`, no event,
+//! no allocation, no lock but the list's, and nothing that may panic. First it asks whether this is
+//! a forked child, where the list is another one. A later callback on the same thread (C has
+//! destructors, too) is per-call, because the hook would not run again.
 //!
-//! Mask and signal stack are not put back to what they were before the first call. That was long
-//! ago; what the thread has blocked since is its own affair, and the stack may be unmapped (std
-//! unmaps its own before key destructors run).
+//! Mask and signal stack do not go back to what they were before the first call. That was long ago.
+//! The thread may have changed its mask since, and the old stack may be unmapped (std unmaps its
+//! own before key destructors run).
 //!
 //! # Safety
 //!
-//! The key's value and the thread's word point to an M that is bound to this thread: nobody
-//! else has a reference to it, and until the hook runs only its constant fields and its flag are
-//! read.
+//! The key's value and the thread's word point to an M that is bound to this thread. Nobody else
+//! has a reference to it. Until the hook runs, only its constant fields and its flag are read.
 #![expect(unsafe_code, reason = "an M reached through a thread-local word and a pthread key")]
 
 use crate::catch_panic::catch_panic;
@@ -39,7 +40,7 @@ use std::ffi::c_void;
 use std::ptr;
 use std::sync::OnceLock;
 
-/// Runs `f` as a goroutine of a thread that is none.
+/// Runs `f` as a goroutine on a thread that is not one yet.
 #[inline]
 pub(crate) fn enter<R>(destination: &Destination, f: impl FnOnce() -> R) -> Result<R, EnterError> {
     match bound_to(destination.process) {
@@ -48,7 +49,7 @@ pub(crate) fn enter<R>(destination: &Destination, f: impl FnOnce() -> R) -> Resu
     }
 }
 
-/// This thread's M, if it was bound in this process.
+/// Returns this thread's M, if it was bound in this process.
 #[inline]
 fn bound_to(process: &Process) -> Option<&'static ExtraM> {
     let m = tls::bound().cast::<ExtraM>();
@@ -57,7 +58,7 @@ fn bound_to(process: &Process) -> Option<&'static ExtraM> {
     ptr::eq(m.extra, &process.extra).then_some(m)
 }
 
-/// A call on a bound thread.
+/// Runs `f` on a thread that has an M.
 #[inline]
 fn enter_bound<R>(
     m: &'static ExtraM,
@@ -81,7 +82,8 @@ fn enter_bound<R>(
     }
 }
 
-/// The first call on a thread, which binds it; or any call on one that cannot be bound.
+/// Runs `f` on a thread that has no M, and binds one to it. If none can be bound, the M is for this
+/// call only.
 #[cold]
 fn enter_and_bind<R>(destination: &Destination, f: impl FnOnce() -> R) -> Result<R, EnterError> {
     match bind(need_m(destination)?) {
@@ -116,8 +118,8 @@ unsafe fn inside<R>(
     outcome
 }
 
-/// Gives the M to the thread. It stays the call's where no hook will run: at the thread's end,
-/// without a key, or without memory for its value.
+/// Binds the M to the thread. Returns it unbound where no hook would run: at the thread's end,
+/// without a key, or without memory for the key's value.
 fn bind(held: HeldM) -> Result<(&'static ExtraM, CancelState), HeldM> {
     let Some(hook) = exit_hook().filter(|_| !tls::exiting()) else {
         return Err(held);
@@ -126,7 +128,7 @@ fn bind(held: HeldM) -> Result<(&'static ExtraM, CancelState), HeldM> {
     // SAFETY: `at_thread_exit` asks for an M bound to its thread, which this one is from here on.
     let hooked = unsafe { hook.set(m.cast()) };
     if hooked.is_err() {
-        // SAFETY: the reference that it was made from, given back.
+        // SAFETY: the pointer was made from this reference; no other exists.
         let m = unsafe { &mut *m };
         return Err(HeldM { m, ..held });
     }
@@ -138,8 +140,8 @@ fn bind(held: HeldM) -> Result<(&'static ExtraM, CancelState), HeldM> {
     Ok((m, held.cancel))
 }
 
-/// The key, made by the first thread that needs it; absent when the process was out of keys then.
-/// It outlives forks.
+/// Returns the key; the first thread that needs it makes it. None if the process was out of keys
+/// then. The key outlives forks.
 fn exit_hook() -> Option<ExitHook> {
     static HOOK: OnceLock<Option<ExitHook>> = OnceLock::new();
     *HOOK.get_or_init(|| ExitHook::register(at_thread_exit).ok())
@@ -155,8 +157,8 @@ unsafe extern "C" fn at_thread_exit(m: *mut c_void) {
     tls::set_bound(ptr::null());
     // SAFETY: as the caller says.
     let m = unsafe { &mut *m.cast::<ExtraM>() };
-    // In use: the thread left a callback by a way that no frame of ours saw. Its goroutine may be
-    // waited for; let it be.
+    // In use: the thread left a callback in a way that no frame of ours saw. Other goroutines may
+    // wait for its goroutine, so the M is left alone.
     if m.forked() || m.in_use() {
         return;
     }

@@ -1,4 +1,4 @@
-//! The door: what a callback holds on to.
+//! The door: a callback holds a [`Bridge`] and enters by it.
 
 use crate::enter::{self, Destination};
 use crate::error::EnterError;
@@ -10,25 +10,26 @@ use gosched_scheduler::embed::{self, Bound, Caller, Handle, Runtime};
 use std::fmt;
 use std::sync::OnceLock;
 
-/// How long the machine that a thread gets for its callbacks stays with it.
+/// How long a thread keeps the extra M that it gets for its callbacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Binding {
     /// For one call. After every return the thread's signal mask, signal stack and `errno` are
     /// exactly what they were. A call costs several system calls.
     PerCall,
-    /// Until the thread ends. Between its calls the thread is C's, but its signal stack (if its own
-    /// was too small) and its mask (if it blocked faults) stay changed. The first call costs what a
-    /// per-call one does, each later one some tens of nanoseconds and no system call.
+    /// Until the thread ends. Between its calls the thread is C's. But its signal stack stays
+    /// changed if its own was too small, and its mask stays changed if it blocked faults. The first
+    /// call costs what a per-call one does. Each later call costs some tens of nanoseconds and no
+    /// system call.
     #[default]
     UntilThreadExit,
 }
 
-/// Where a thread walks in that the runtime did not create.
+/// The way in for a thread that the runtime did not create.
 ///
 /// A C callback holds a bridge, in its user data or in a static, and calls [`enter`](Self::enter)
-/// with what it wants to do. In there it is a goroutine: channels, locks and everything else that
-/// waits may be used. It runs on the calling thread, at once, however busy the runtime is; when it
-/// waits, that thread sleeps.
+/// with a closure. Inside the closure the thread is a goroutine: it may use channels, locks and
+/// everything else that waits. The closure runs on the calling thread, at once, however busy the
+/// runtime is. When it waits, that thread sleeps.
 ///
 /// ```
 /// # fn runtime() -> std::io::Result<gosched_scheduler::Runtime> {
@@ -61,7 +62,7 @@ pub struct Bridge {
 }
 
 impl Bridge {
-    /// A bridge into `runtime`, [`Binding::UntilThreadExit`].
+    /// Returns a bridge into `runtime`, [`Binding::UntilThreadExit`].
     ///
     /// # Panics
     ///
@@ -70,7 +71,7 @@ impl Bridge {
         Self::from_handle(runtime.handle())
     }
 
-    /// A bridge into the runtime of this handle.
+    /// Returns a bridge into the runtime of this handle.
     ///
     /// # Panics
     ///
@@ -81,44 +82,47 @@ impl Bridge {
         bridge
     }
 
-    /// A bridge that leads nowhere until it is [bound](Self::bind): for a static that C may call
-    /// before the runtime is up.
+    /// Returns a bridge that leads nowhere until it is [bound](Self::bind): for a static that C may
+    /// call before the runtime is up.
     pub const fn unbound() -> Self {
         Self { destination: OnceLock::new(), binding: Binding::UntilThreadExit }
     }
 
-    /// Binds an unbound bridge. False: it was bound before, and stays so.
+    /// Binds an unbound bridge. False if it was bound before; then nothing changes.
     ///
     /// # Panics
     ///
-    /// There is no memory for the process's fork hook; like any small allocation that fails.
+    /// If there is no memory for the process's fork hook, as when any small allocation fails.
     pub fn bind(&self, handle: Handle) -> bool {
         let process = Process::this().expect("memory for a fork hook");
         process.stock();
         self.destination.set(Destination { bound: Bound::new(handle), process }).is_ok()
     }
 
-    /// The same bridge with another binding.
+    /// Returns the same bridge with another binding.
     #[must_use]
     pub const fn with_binding(mut self, binding: Binding) -> Self {
         self.binding = binding;
         self
     }
 
-    /// How long a thread keeps its machine.
+    /// Returns how long a thread keeps its extra M.
     pub const fn binding(&self) -> Binding {
         self.binding
     }
 
     /// Runs `f` as a goroutine on the calling thread and returns its value.
     ///
-    /// `errno` afterwards is what it was before. Pthread cancellation is held off meanwhile; a
-    /// cancel that arrives takes effect in C. On a thread that is a goroutine of this runtime
-    /// already, `f` is a part of that goroutine; while it waits, the thread sleeps.
+    /// `errno` is the same afterwards as before. Pthread cancellation is held off meanwhile; a
+    /// cancel that arrives takes effect in C.
     ///
-    /// Not for signal handlers. Not to be left by `pthread_exit` or `longjmp`: the first ends the
-    /// process with a message, the second is undefined behaviour, as it is across any Rust frame
-    /// with destructors.
+    /// If this runtime is the innermost one that the thread is in, `f` is a part of the thread's
+    /// goroutine; while `f` waits, the thread sleeps. If the thread is in another runtime further
+    /// in, `f` is a new goroutine, even if the thread is in this runtime further out.
+    ///
+    /// Do not call it in a signal handler. Do not leave `f` by `pthread_exit` or `longjmp`. The
+    /// first ends the process with a message. The second is undefined behaviour, as it is across
+    /// any Rust frame with destructors.
     ///
     /// # Errors
     ///
@@ -148,8 +152,10 @@ impl Bridge {
     }
 }
 
-/// Rust called C, and C calls back: the goroutine is here already. The frames of C between its two
-/// parts must not be switched away from, nor be run over by another goroutine of the same thread.
+/// Rust called C, and C calls back: the thread is a goroutine already.
+///
+/// Between the goroutine's two parts lie frames of C. The thread must not switch away from them,
+/// and no other goroutine of the same thread may run above them.
 #[cold]
 fn nested<R>(f: impl FnOnce() -> R) -> Result<R, EnterError> {
     let cancel = CancelState::disable();
@@ -159,8 +165,7 @@ fn nested<R>(f: impl FnOnce() -> R) -> Result<R, EnterError> {
 }
 
 impl Clone for Bridge {
-    /// A bridge to where this one leads at this moment; a copy of an unbound one has to be bound
-    /// itself.
+    /// Returns a bridge to the same runtime. A copy of an unbound bridge has to be bound itself.
     fn clone(&self) -> Self {
         Self { destination: self.destination.clone(), binding: self.binding }
     }

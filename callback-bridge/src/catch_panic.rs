@@ -1,23 +1,23 @@
-//! The panic barrier: nothing unwinds out of a callback into C.
+//! Nothing unwinds out of a callback into C.
 //!
-//! A Rust panic is caught and becomes a value. glibc's `pthread_exit`, called inside a callback, is
-//! an unwind too, and cannot be caught; nor can a C++ exception. `catch_unwind` aborts with a
-//! message about a foreign exception that helps nobody. So a bomb in the frame above the callback
-//! goes off when it is dropped although no Rust panic is under way, and says what happened.
+//! A Rust panic is caught and becomes a value. glibc's `pthread_exit`, called inside a callback,
+//! also unwinds and cannot be caught; nor can a C++ exception. There `catch_unwind` aborts with a
+//! message about a foreign exception that helps nobody. So the frame above the callback holds a
+//! bomb. If the bomb is dropped while no Rust panic is under way, it says what happened and aborts.
 //!
 //! A `pthread_exit` below a destructor that runs because of a panic further out looks like that
-//! panic; it meets Rust's own abort.
+//! panic. It meets Rust's own abort.
 
 use crate::error::EnterError;
 use gosched_runtime_sys::signal::fatal::{Part, fatal};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Calls `f`; a panic comes back as a value.
+/// Calls `f`; returns its value, or the panic as an error.
 #[inline]
 pub(crate) fn catch_panic<R>(f: impl FnOnce() -> R) -> Result<R, EnterError> {
-    // `AssertUnwindSafe`: the payload is handed on, as `std::thread` does; nothing of ours lives in
-    // `f`.
+    // `AssertUnwindSafe`: the payload is handed on, as `std::thread` does, and nothing of ours
+    // lives in `f`.
     catch_unwind(AssertUnwindSafe(|| {
         let bomb = ForcedUnwind;
         let result = f();
@@ -34,8 +34,8 @@ impl Drop for ForcedUnwind {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             fatal(&[Part::Text(
-                "gosched: a callback was left without a return, by pthread_exit or a foreign exception; its goroutine \
-                 cannot go on\n",
+                "gosched: a callback was left without a return, by pthread_exit or a foreign \
+                 exception; its goroutine cannot go on\n",
             )]);
         }
     }
@@ -48,9 +48,8 @@ mod tests {
     #[test]
     fn a_panic_is_a_value() {
         let outcome = catch_panic(|| -> i32 { std::panic::resume_unwind(Box::new(7)) });
-        assert!(
-            matches!(outcome, Err(EnterError::Panicked(payload)) if payload.downcast_ref() == Some(&7))
-        );
+        let Err(EnterError::Panicked(payload)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(payload.downcast_ref(), Some(&7));
     }
 
     #[test]

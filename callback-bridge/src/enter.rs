@@ -18,19 +18,19 @@
 //! | restore the copied mask | nobody; the thread is C's |
 //! | cancellation as it was | nobody |
 //!
-//! The seed of this (Go's f8e6418) is the pair of lines in the middle: without blocking, a handler
-//! between `current` and the signal stack runs Go code on whatever stack it is given. Its successor
-//! took the M before blocking: a handler inside the list's locked phase that needs an M itself
+//! Two other orders are wrong, and Go had both in 2015. Without blocking, a handler between
+//! `current` and the signal stack runs Go code on whatever stack it is given (Go's f8e6418). With
+//! the M taken before blocking, a handler inside the list's locked phase that needs an M itself
 //! waits for the thread it has interrupted (golang/go#42207). Both orders can be compiled back in,
 //! and the storm must notice.
 //!
-//! A fault while signals are blocked kills the process without its handler; there is nothing to
-//! fault on in there.
+//! A fault while signals are blocked kills the process without its handler. The steps in between
+//! contain nothing that faults.
 //!
 //! # Safety
 //!
-//! `publish` and `retract` are called in pairs, on the M's own thread, in nesting order, and
-//! with a registered signal stack wherever a signal can arrive in between.
+//! `publish` and `retract` are called in pairs, on the M's own thread, in nesting order. A signal
+//! stack is registered wherever a signal can arrive in between.
 #![expect(unsafe_code, reason = "makes a goroutine current on a thread")]
 
 use crate::catch_panic::catch_panic;
@@ -44,11 +44,11 @@ use gosched_runtime_sys::thread;
 use gosched_runtime_sys::thread::pthread_cancel::CancelState;
 use gosched_scheduler::embed::{Bound, Closed};
 
-/// What the runtime's overflow report needs. A host that blocks them gains nothing: a blocked fault
-/// kills.
+/// The signals that the runtime's overflow report needs. A host gains nothing by blocking them: a
+/// blocked fault kills.
 const FAULTS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 
-/// Where a bridge leads to.
+/// The runtime that a bridge leads to, and the process that bound it.
 #[derive(Clone)]
 pub(crate) struct Destination {
     pub(crate) bound: Bound,
@@ -85,8 +85,8 @@ pub(crate) fn need_m(destination: &Destination) -> Result<HeldM, EnterError> {
     }
 }
 
-/// Into the gap, and out of it on the other side. Whatever takes time is done on this side, with
-/// the thread's own mask.
+/// Crosses the gap to the inside. Whatever takes time is done before the gap, with the thread's own
+/// mask.
 fn cross_in(destination: &Destination) -> Result<&'static mut ExtraM, EnterError> {
     let process = destination.process;
     loop {
@@ -97,7 +97,8 @@ fn cross_in(destination: &Destination) -> Result<&'static mut ExtraM, EnterError
             Take::One(m) => return cross_gap(m, mask, destination),
             Take::Last(m, owed) => {
                 let outcome = cross_gap(m, mask, destination);
-                // Who is inside can do without; the next to find the list empty tries for itself.
+                // The thread that is inside does not need the new Ms. If none could be made, the
+                // next thread to find the list empty tries again.
                 let _told_to_waiters = process.refill(owed);
                 return outcome;
             }
@@ -113,7 +114,7 @@ fn cross_in(destination: &Destination) -> Result<&'static mut ExtraM, EnterError
     }
 }
 
-/// The gap: signals are blocked on entry, and the thread is inside, or C's again, on return.
+/// The gap. Signals are blocked on entry; on return the thread is inside, or it is C's again.
 fn cross_gap(
     m: &'static mut ExtraM,
     mask: SignalMask,
@@ -133,13 +134,13 @@ fn cross_gap(
     }
 }
 
-/// Current, then signal stack; on an error neither.
+/// Makes the M's goroutine current, then registers the signal stack; on an error neither.
 fn put_on(m: &mut ExtraM, destination: &Destination) -> Result<(), EnterError> {
     if mutated("need_m.stack_after_unmask") {
         m.mask.restore();
     }
-    // SAFETY: the M is this call's; `drop_m` or the lines below retract it; signals are
-    // blocked until there is a stack.
+    // SAFETY: this call owns the M; `drop_m` or the lines below retract it; signals are blocked
+    // until there is a stack.
     unsafe { m.foreign.publish(destination.bound.handle()) }
         .map_err(|Closed| EnterError::ShutDown)?;
     m.put_stack_on().inspect_err(|_| {
@@ -152,7 +153,7 @@ fn put_on(m: &mut ExtraM, destination: &Destination) -> Result<(), EnterError> {
 pub(crate) fn drop_m(held: HeldM, destination: &Destination) {
     let HeldM { m, cancel } = held;
     let mask = m.mask;
-    // The child of a fork inside the callback: the list it came from stayed with the parent.
+    // In the child of a fork inside the callback, the M's list stayed with the parent.
     let forked = m.forked();
     let _open = SignalMask::block_all();
     m.take_stack_off();

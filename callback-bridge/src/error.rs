@@ -1,12 +1,12 @@
-//! Why a thread was not let in, or what came out of it.
+//! Why a thread could not enter, or how its callback ended.
 
 use std::any::Any;
 use std::{error, fmt, io};
 
 /// What [`Bridge::enter`](crate::Bridge::enter) returns instead of the callback's value.
 ///
-/// Except for [`Panicked`](Self::Panicked) the callback did not run, and was dropped where `enter`
-/// was called.
+/// With every variant except [`Panicked`](Self::Panicked), the callback did not run and was dropped
+/// in `enter`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum EnterError {
@@ -14,19 +14,19 @@ pub enum EnterError {
     NotRunning,
     /// The runtime is shutting down, or has.
     ShutDown,
-    /// This process is a forked child of the one that built the runtime; the runtime's threads are
-    /// not here.
+    /// This process is a forked child of the process that built the runtime; the runtime's threads
+    /// are not here.
     Forked,
     /// The call came from a signal handler.
     SignalHandler,
     /// There was no memory for another M or its signal stack.
     Resources(io::Error),
-    /// The callback panicked; this is the payload, as in [`std::thread::Result`].
+    /// The callback panicked. The payload is as in [`std::thread::Result`].
     Panicked(Box<dyn Any + Send>),
 }
 
 impl EnterError {
-    /// A refill that failed with this OS error.
+    /// Returns the error of a refill that failed with this OS error.
     pub(crate) fn refill(errno: i32) -> Self {
         Self::Resources(io::Error::from_raw_os_error(errno))
     }
@@ -41,7 +41,7 @@ impl fmt::Display for EnterError {
                 f.write_str("the callback's runtime runs in the parent of this process")
             }
             Self::SignalHandler => f.write_str("a signal handler cannot enter the runtime"),
-            Self::Resources(error) => write!(f, "no machine for this thread: {error}"),
+            Self::Resources(error) => write!(f, "no extra M for this thread: {error}"),
             Self::Panicked(payload) => match text(payload.as_ref()) {
                 Some(text) => write!(f, "the callback panicked: {text}"),
                 None => f.write_str("the callback panicked"),
@@ -50,7 +50,7 @@ impl fmt::Display for EnterError {
     }
 }
 
-/// The message of a payload that `panic!` made.
+/// Returns the message of a payload that `panic!` made.
 fn text(payload: &(dyn Any + Send)) -> Option<&str> {
     payload
         .downcast_ref::<&str>()
@@ -86,8 +86,7 @@ mod tests {
     fn passes_the_reason_of_a_failed_refill_on() {
         let error = EnterError::refill(libc::ENOMEM);
         assert!(error.source().is_some());
-        assert!(
-            matches!(error, EnterError::Resources(reason) if reason.raw_os_error() == Some(libc::ENOMEM))
-        );
+        let EnterError::Resources(reason) = error else { panic!("{error:?}") };
+        assert_eq!(reason.raw_os_error(), Some(libc::ENOMEM));
     }
 }

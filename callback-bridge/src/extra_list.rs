@@ -2,35 +2,41 @@
 //!
 //! # The rule
 //!
-//! *The list always has one more M than is needed.* Whoever takes the last one owes the list
-//! another and pays once it is inside, as a goroutine with its signals restored; nothing is
-//! allocated in the gap between a thread's own world and ours, where all signals are blocked. A
-//! thread that finds the list empty leaves the gap again: it is counted, sleeps with its own mask
+//! *The list always has one more M than is needed.* A thread that takes the last M owes the list
+//! another. It pays once it is inside, as a goroutine with its signals restored. In the gap between
+//! the thread's own world and ours all signals are blocked, and nothing is allocated there.
+//!
+//! A thread that finds the list empty leaves the gap again. It is counted, sleeps with its own mask
 //! until the debt is paid, and asks anew. The debtor makes as many Ms as it counts waiters, plus
-//! the one, and hands them over in one go. If it cannot make any, the waiters wake to that error.
+//! one, and puts them on the list in one go. If it cannot make any, the waiters wake with that
+//! error.
 //!
 //! # The words
 //!
 //! `head` is null, [`locked`](ExtraList::lock) or the first M. The locked phase is a handful of
-//! instructions; it may only be entered with signals blocked, or a handler that itself asks for an
-//! M waits for the thread it interrupts, for ever (golang/go#42207). Everything else (`link` of a
-//! listed M, [`Debt`]) belongs to whoever holds `head` locked. `refills` counts the debts that were
-//! paid or written off; waiters sleep on it. The count is read while `head` is locked and the count
-//! moves while `head` is locked, so no waiter can register between count and wake-up and miss both.
+//! instructions. It may only be entered with signals blocked: otherwise a handler that itself asks
+//! for an M waits for ever for the thread it interrupts (golang/go#42207). Everything else (`link`
+//! of a listed M, [`Debt`]) belongs to the thread that holds `head` locked.
+//!
+//! `refills` counts the debts that were paid or written off; waiters sleep on it. A waiter reads
+//! its [`RefillSeen`] while `head` is locked, and the count moves while `head` is locked. So no
+//! waiter can register between the count and the wake-up and miss both.
 //!
 //! # Rejected
 //!
-//! *A lock-free pop*: it reads the link of an M that another thread may have taken, needs a tagged
-//! head against ABA, and still leaves the debt and the waiters to a second word. *Handing an M to a
-//! waiter directly*: the waiter would own one while it still runs with its signals open. *Sleeping
-//! inside the gap*: signals for the process would wait for an allocation on another thread.
-//! *Polling with a short sleep, as Go does*: a hundred threads that arrive together would wake a
-//! hundred times each.
+//! - *A lock-free pop*: it reads the link of an M that another thread may have taken. It needs a
+//!   tagged head against ABA, and a second word for the debt and the waiters.
+//! - *Handing an M to a waiter directly*: the waiter would own an M while its signals are still
+//!   open.
+//! - *Sleeping inside the gap*: signals for the process would wait for an allocation on another
+//!   thread.
+//! - *Polling with a short sleep, as Go does*: a hundred threads that arrive together would wake a
+//!   hundred times each.
 //!
 //! # Safety
 //!
-//! An M on the list is reachable by the list only; taking one turns it into a `&'static mut`,
-//! putting it back gives that reference up. Nodes are never freed.
+//! Only the list reaches a listed M. Taking the M turns it into a `&'static mut`; putting it back
+//! gives that reference up. Nodes are never freed.
 #![expect(
     unsafe_code,
     reason = "an intrusive list of immortal nodes, guarded by a locked value of its head"
@@ -41,22 +47,22 @@ use gosched_runtime_sys::sync::primitive::{
 };
 use std::ptr;
 
-/// What the list holds.
+/// A node of the list.
 ///
 /// # Safety
 ///
 /// `link` returns the same link at every call, and a link belongs to one node.
 pub(crate) unsafe trait Node: Sized + Send + 'static {
-    /// Where the list keeps the next node.
+    /// Returns the place where the list keeps the next node.
     fn link(&self) -> &Link<Self>;
 }
 
-/// The place in a node for the next one; the list's while the node is listed, the node's owner's
-/// otherwise.
+/// The place in a node for the next node. It belongs to the list while the node is listed, and to
+/// the node's owner otherwise.
 pub(crate) struct Link<T>(UnsafeCell<*mut T>);
 
 impl<T> Link<T> {
-    /// A link to nothing.
+    /// Returns a link to nothing.
     pub(crate) fn new() -> Self {
         Self(UnsafeCell::new(ptr::null_mut()))
     }
@@ -86,17 +92,17 @@ pub(crate) struct ExtraList<T> {
     failure: AtomicU32,
 }
 
-/// Who is owed what; read and written while `head` is locked.
+/// The debt and its waiters; read and written while `head` is locked.
 #[derive(Default)]
 struct Debt {
-    /// Somebody holds [`Owed`].
+    /// A thread holds [`Owed`].
     owing: bool,
     /// Threads that have found the list empty since the last debt was paid.
     waiting: u32,
 }
 
-// SAFETY: a node is reached by one thread at a time (the lock, then a unique reference), which asks
-// `T: Send` only; `debt` is touched under the lock.
+// SAFETY: one thread at a time reaches a node (the lock, then a unique reference), which asks only
+// for `T: Send`; `debt` is touched under the lock.
 unsafe impl<T: Send> Sync for ExtraList<T> {}
 // SAFETY: as above; the list owns its nodes.
 unsafe impl<T: Send> Send for ExtraList<T> {}
@@ -105,20 +111,20 @@ unsafe impl<T: Send> Send for ExtraList<T> {}
 #[must_use = "threads may be waiting for what is owed"]
 pub(crate) struct Owed(());
 
-/// A place among the waiters: the number of refills when the list was found empty.
+/// A waiter's view of the list: the number of refills when it found the list empty.
 #[must_use = "a counted waiter that does not wait makes the next refill larger for nothing"]
 pub(crate) struct RefillSeen(u32);
 
-/// What [`ExtraList::take`] found.
+/// The outcome of [`ExtraList::take`].
 #[must_use = "a node that is dropped here is lost"]
 pub(crate) enum Take<T: 'static> {
-    /// One of several, or the last one while somebody owes already.
+    /// One of several Ms, or the last M while a thread owes already.
     One(&'static mut T),
-    /// The last one: pay once inside.
+    /// The last M: pay once inside.
     Last(&'static mut T, Owed),
-    /// None, and somebody owes: leave the gap, [wait](ExtraList::wait), ask again.
+    /// None, and a thread owes: leave the gap, [wait](ExtraList::wait), ask again.
     Wait(RefillSeen),
-    /// None, and nobody owes, because the last debt was written off: leave the gap, pay, ask
+    /// None, and no thread owes, because the last debt was written off: leave the gap, pay, ask
     /// again.
     Dry(Owed),
 }
@@ -130,7 +136,7 @@ pub(crate) struct Chain<T> {
 }
 
 impl<T: Node> Chain<T> {
-    /// No node.
+    /// Returns a chain without a node.
     pub(crate) fn new() -> Self {
         Self { first: ptr::null_mut(), last: ptr::null_mut() }
     }
@@ -144,14 +150,14 @@ impl<T: Node> Chain<T> {
         }
     }
 
-    /// Whether nothing was made.
+    /// True if there is no node.
     pub(crate) fn is_empty(&self) -> bool {
         self.first.is_null()
     }
 }
 
 impl<T: Node> ExtraList<T> {
-    /// An empty list that owes nobody.
+    /// Returns an empty list without a debt.
     pub(crate) fn new() -> Self {
         Self {
             head: AtomicPtr::new(ptr::null_mut()),
@@ -165,15 +171,15 @@ impl<T: Node> ExtraList<T> {
     pub(crate) fn take(&self) -> Take<T> {
         let first = self.lock();
         if mutated("need_m.take_before_block") {
-            // The window of that mistake is a few nanoseconds; a holder that is slow here is the
-            // same, found sooner.
+            // The window of that mistake is a few nanoseconds. A slow holder shows the same mistake
+            // sooner.
             (0..200).for_each(|_| spin_loop());
         }
         if first.is_null() {
             let answer = self.debt(|debt| self.queue_up(debt));
             self.unlock(ptr::null_mut());
             return match answer {
-                // Mutant: the count is read after the lock is gone, perhaps after the refill it
+                // Mutant: the count is read after the unlock, perhaps after the refill that it
                 // should wait for.
                 Take::Wait(_) if mutated("extra.ticket_under_lock") => {
                     Take::Wait(self.refills_seen())
@@ -202,14 +208,15 @@ impl<T: Node> ExtraList<T> {
         }
     }
 
-    /// Gives an M back. Signals must be blocked. From here on it may be another thread's.
+    /// Gives an M back. Signals must be blocked. From here on another thread may take it.
     pub(crate) fn put(&self, node: &'static mut T) {
         let first = self.lock();
         node.link().set(first);
         self.unlock(node);
     }
 
-    /// Takes on the debt of a list that is empty and that nobody fills. Signals must be blocked.
+    /// Takes on the debt of an empty list without a debtor; none in every other case. Signals must
+    /// be blocked.
     pub(crate) fn stock(&self) -> Option<Owed> {
         let first = self.lock();
         let owed = if first.is_null() { self.debt(Debt::incur) } else { None };
@@ -217,8 +224,8 @@ impl<T: Node> ExtraList<T> {
         owed
     }
 
-    /// How many Ms a debtor makes: one for each waiter it can see, and one more. Who comes later
-    /// finds the list filled, or an `owed` of its own.
+    /// Returns how many Ms a debtor makes: one for each waiter it can see, and one more. A thread
+    /// that comes later finds the list filled, or gets an [`Owed`] of its own.
     pub(crate) fn wanted(&self) -> u32 {
         let first = self.lock();
         let waiting = self.debt(|debt| debt.waiting);
@@ -226,14 +233,14 @@ impl<T: Node> ExtraList<T> {
         waiting + 1
     }
 
-    /// Pays the debt with `made`, or writes it off because of the OS error `failure`; wakes all
+    /// Pays the debt with `made`, or writes it off because of the OS error `failure`. Wakes all
     /// waiters either way. Signals must be blocked.
     pub(crate) fn pay(&self, _owed: Owed, made: Chain<T>, failure: i32) {
         let old = self.lock();
         let first = if made.is_empty() {
             old
         } else {
-            // SAFETY: a chain that is not empty has a last node, which nobody else has seen yet.
+            // SAFETY: a chain that is not empty has a last node; no other thread has seen it yet.
             unsafe { &*made.last }.link().set(old);
             made.first
         };
@@ -253,7 +260,7 @@ impl<T: Node> ExtraList<T> {
     /// # Errors
     ///
     /// The OS error for which it was written off. The word holds the latest outcome: after two
-    /// refills in a row a waiter may see the second's, which is as true for it.
+    /// refills in a row a waiter may see the second outcome, which is as true for it.
     pub(crate) fn wait(&self, seen: RefillSeen) -> Result<(), i32> {
         // ORDERING[extra.refill]: with the count comes the failure that `pay` stored before it.
         while self.refills.word.load(Ordering::Acquire) == seen.0 {
@@ -276,9 +283,10 @@ impl<T: Node> ExtraList<T> {
         })
     }
 
-    /// Locks `head` and returns what it held. The holder is a few instructions from done and no
-    /// handler can hold it up, so this spins; it yields between looks, because the kernel may have
-    /// taken the processor away from the holder.
+    /// Locks `head` and returns its value.
+    ///
+    /// The holder is a few instructions from done, and no handler can hold it up, so this spins. It
+    /// yields between looks, because the kernel may have taken the processor away from the holder.
     fn lock(&self) -> *mut T {
         let mut looks = 0_u32;
         loop {
@@ -319,9 +327,9 @@ impl Debt {
     }
 }
 
-/// The value of `head` while somebody works on the list; no node lies at an odd address.
+/// The value of `head` while the list is locked; no node lies at an odd address.
 fn locked<T>() -> *mut T {
-    const { assert!(align_of::<T>() > 1, "a node at an odd address would look like a locked list") };
+    const { assert!(align_of::<T>() > 1, "a node at an odd address looks like a locked list") };
     ptr::without_provenance_mut(1)
 }
 
@@ -342,7 +350,7 @@ mod tests {
         }
     }
 
-    // SAFETY: numbers, and a link that is the list's business.
+    // SAFETY: numbers, and a link that belongs to the list.
     unsafe impl Send for Numbered {}
 
     fn chain(numbers: std::ops::Range<usize>) -> Chain<Numbered> {
@@ -353,7 +361,7 @@ mod tests {
         chain
     }
 
-    /// A list of one whose node is taken: empty, and in debt.
+    /// Returns a list whose only node is taken: empty, and in debt.
     fn indebted() -> (ExtraList<Numbered>, Owed) {
         let list = ExtraList::new();
         let owed = list.stock().expect("empty and nobody owes");
@@ -367,7 +375,7 @@ mod tests {
 
     const WAITERS: usize = 5;
 
-    /// Lets so many threads find the list empty and pays the debt once all are counted.
+    /// Lets [`WAITERS`] threads find the list empty, and pays the debt once all are counted.
     fn pay_with_waiters(made: usize, failure: i32) -> Vec<Result<(), i32>> {
         let (list, owed) = indebted();
         scope(|scope| {

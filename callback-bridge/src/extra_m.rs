@@ -1,19 +1,22 @@
-//! The bridge's side of an extra M.
+//! Extra Ms, as the bridge sees them.
 //!
-//! An [`ExtraM`] pairs the scheduler's half ([`ForeignM`]: the M and its thread-backed goroutine) with
-//! what has to be undone on the thread that has it: its signal mask, its former signal stack. It is
-//! made outside the gap and never freed: a thread that went away without a word, and a late
-//! wake-up, find it intact.
+//! An [`ExtraM`] has two halves. The scheduler's half ([`ForeignM`]) is the M and its thread-backed
+//! goroutine. The bridge's half is what has to be undone on the thread that has it: its signal mask
+//! and its former signal stack. An extra M is made outside the gap and never freed. So it is intact
+//! for a thread that went away without a word, and for a late wake-up.
 //!
-//! An M is in one of three hands: the list's; a call's, as a unique reference; a thread's,
-//! bound, where the thread's own word points to it and only what never changes is read until the
-//! exit hook takes it apart.
+//! An M is in one of three hands:
+//!
+//! - the list's;
+//! - a call's, as a unique reference;
+//! - a thread's: bound, and the thread's own word points to it. Until the exit hook takes it apart,
+//!   only its constant fields and its flag are used.
 //!
 //! # Safety
 //!
 //! A previous signal stack is put back only by the call that found it, on the same thread, and only
-//! over ours: whoever unmaps a registered stack disables it first, and then it is not ours that is
-//! registered.
+//! in place of ours. Code that unmaps a registered stack disables it first, and then the registered
+//! one is not ours.
 #![expect(unsafe_code, reason = "a list node, and sigaltstack's promise to put back what exists")]
 
 use crate::error::EnterError;
@@ -36,16 +39,17 @@ pub(crate) struct ExtraM {
     pub(crate) extra: &'static ExtraList<ExtraM>,
     /// The process it was made in, counted in forks.
     generation: u32,
-    /// Bound, and inside a call.
+    /// Whether it is bound and inside a call.
     in_use: AtomicBool,
     /// The thread's mask from before `need_m`.
     pub(crate) mask: SignalMask,
-    /// What was registered before our signal stack was; none while ours is not in use.
+    /// The stack that was registered before ours; none while ours is not in use.
     before: Option<Registered>,
-    /// None after one had to be left behind, until the next is needed.
+    /// Our signal stack; none after one had to be left behind, until the next is needed.
     stack: Option<SignalStack>,
-    /// The thread that had the M last had a signal stack that served; threads of one kind come
-    /// after each other. Where there is none, putting ours on is the same system call as looking.
+    /// Whether the last thread's own signal stack could be kept. Threads of one kind tend to come
+    /// after each other. Where there is no stack to keep, registering ours takes the same one
+    /// system call as looking.
     look_first: bool,
 }
 
@@ -56,12 +60,12 @@ unsafe impl Node for ExtraM {
     }
 }
 
-// SAFETY: the pointers in `before` and `link` are numbers to whoever does not own the M, and
-// it has one owner.
+// SAFETY: the pointers in `before` and `link` are numbers to everybody but the M's owner, and there
+// is one owner.
 unsafe impl Send for ExtraM {}
 
 impl ExtraM {
-    /// A new one, for `extra`. Allocates.
+    /// Makes an M for the list `extra`. Allocates.
     pub(crate) fn new(extra: &'static ExtraList<ExtraM>) -> io::Result<&'static mut Self> {
         let stack = SignalStack::new()?;
         Ok(Box::leak(Box::new(Self {
@@ -77,7 +81,7 @@ impl ExtraM {
         })))
     }
 
-    /// Whether this is a forked child of the process it was made in. Async-signal-safe.
+    /// True if this is a forked child of the process it was made in. Async-signal-safe.
     pub(crate) fn forked(&self) -> bool {
         self.generation != fork::generation()
     }
@@ -95,12 +99,12 @@ impl ExtraM {
         }
         let stack = match self.stack.take() {
             Some(stack) => stack,
-            // One `mmap` in the gap: the rare successor of a stack that was left behind.
+            // One `mmap` in the gap: rare, after a stack was left behind.
             None => SignalStack::new().map_err(EnterError::Resources)?,
         };
         let stack = self.stack.insert(stack);
         let own = stack.install().map_err(|error| match error.raw_os_error() {
-            // The thread runs on what would be replaced.
+            // The thread runs on the stack that would be replaced.
             Some(libc::EPERM) => EnterError::SignalHandler,
             _ => EnterError::Resources(error),
         })?;
@@ -117,32 +121,34 @@ impl ExtraM {
     pub(crate) fn take_stack_off(&mut self) {
         let before = self.before.take();
         if let (Some(stack), Some(before)) = (&self.stack, before) {
-            // SAFETY: this thread's own from a moment ago; see the module's head.
+            // SAFETY: this thread's own stack from a moment ago; see the module's head.
             let removal = unsafe { stack.remove(Some(&before)) };
             self.leave_behind(removal);
         }
     }
 
-    /// Takes our signal stack off a thread that ends, and puts nothing in its place: what was there
-    /// is from long ago, and std has unmapped its own by now. Signals are blocked.
+    /// Takes our signal stack off a thread that ends, and puts nothing in its place. The former
+    /// stack is from long ago, and std has unmapped its own by now. Signals are blocked.
     pub(crate) fn take_stack_off_at_exit(&mut self) {
         if let (Some(stack), Some(_)) = (&self.stack, self.before.take()) {
-            // SAFETY: installed by this thread, which the M is bound to.
+            // SAFETY: installed by this thread, to which the M is bound.
             let removal = unsafe { stack.remove_at_thread_end() };
             self.leave_behind(removal);
         }
     }
 
-    /// A stack that somebody put another one over may be put back by them later: it is not ours any
-    /// more. Dropped while taken, it keeps its memory.
+    /// Gives up a stack that is not ours to remove. Code that put another stack over it may put
+    /// ours back later. Dropped while taken, it keeps its memory.
     fn leave_behind(&mut self, removal: Removal) {
         if removal == Removal::NotOurs {
             self.stack = None;
         }
     }
 
-    /// Begins a call on a bound M; false if a call is just beginning or ending, that is, in a
-    /// handler that interrupted it. Plain loads and stores: only this thread and its handlers look.
+    /// Begins a call on a bound M. False if a call is just beginning or ending, that is, in a
+    /// handler that interrupted it.
+    ///
+    /// Plain loads and stores: only this thread and its handlers look.
     #[inline]
     pub(crate) fn begin(&self) -> bool {
         if self.in_use.load(Relaxed) {
@@ -153,20 +159,20 @@ impl ExtraM {
         true
     }
 
-    /// Ends it.
+    /// Ends the call.
     #[inline]
     pub(crate) fn end(&self) {
         compiler_fence(SeqCst);
         self.in_use.store(false, Relaxed);
     }
 
-    /// Whether a call is under way.
+    /// True while a call is under way.
     pub(crate) fn in_use(&self) -> bool {
         self.in_use.load(Relaxed)
     }
 }
 
-/// Whether a thread's own signal stack can be kept.
+/// True if a thread's own signal stack can be kept.
 fn serves(own: &Registered) -> bool {
     own.enabled && large_enough(own.size)
 }

@@ -1,9 +1,9 @@
-//! What all bridges of one process share: the list of extra Ms.
+//! The share of one process in all its bridges: the list of extra Ms.
 //!
-//! A fork copies memory and one thread. Whatever the others were doing to the list stays half done
-//! in the child, a locked head for ever locked. So the list belongs to a process: a bridge that is
-//! bound in a child gets a new one, and everything that was made before the fork is left alone
-//! there, leaked with the parent's runtime.
+//! A fork copies memory and one thread. What the other threads were doing to the list stays half
+//! done in the child: a locked head stays locked for ever. So the list belongs to a process. A
+//! bridge that is bound in a child gets a new list. Everything that was made before the fork is
+//! left alone there, leaked with the parent's runtime.
 
 use crate::error::EnterError;
 use crate::extra_list::{Chain, ExtraList, Owed};
@@ -14,20 +14,20 @@ use gosched_runtime_sys::thread::fork;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-/// One process's share. Never freed.
+/// The list of one process. Never freed.
 pub(crate) struct Process {
     /// The process, counted in forks.
     generation: u32,
-    /// The Ms that nobody uses.
+    /// The Ms that no thread uses.
     pub(crate) extra: ExtraList<ExtraM>,
 }
 
 impl Process {
-    /// This process's.
+    /// Returns this process's list.
     ///
     /// # Errors
     ///
-    /// No memory for the fork hook: without it a child would not know that it is one.
+    /// No memory for the fork hook. Without it a child would not know that it is one.
     pub(crate) fn this() -> io::Result<&'static Self> {
         static THIS: Mutex<Option<&'static Process>> = Mutex::new(None);
         fork::register_hook()?;
@@ -41,15 +41,15 @@ impl Process {
         }))))
     }
 
-    /// Whether this is a forked child of the process meant. Async-signal-safe.
+    /// True if this is a forked child of the process meant. Async-signal-safe.
     #[inline]
     pub(crate) fn forked(&self) -> bool {
         self.generation != fork::generation()
     }
 
-    /// Gets ready for the first callback: puts a first M on an empty list, and finds out how a
-    /// thread learns its stack's bounds. Without memory for an M the list stays empty: that
-    /// callback tries again, and has somebody to tell.
+    /// Prepares for the first callback: puts a first M on an empty list, and finds out how a thread
+    /// learns its stack's bounds. Without memory for an M the list stays empty. The first callback
+    /// then tries again and can report the error.
     pub(crate) fn stock(&'static self) {
         thread::prepare_stack_bounds();
         if let Some(owed) = quietly(|| self.extra.stock()) {
@@ -57,8 +57,8 @@ impl Process {
         }
     }
 
-    /// Makes the Ms that the list is owed; without memory for a single one, the waiters and the
-    /// caller hear of it. Not in the gap: this allocates.
+    /// Makes the Ms that the list is owed. If there is no memory for a single one, the waiters and
+    /// the caller get the error. Not for the gap: this allocates.
     pub(crate) fn refill(&'static self, owed: Owed) -> Result<(), EnterError> {
         let mut made = Chain::new();
         let mut failure = 0;
@@ -77,7 +77,7 @@ impl Process {
     }
 }
 
-/// Calls `f` with all signals blocked, as the list wants it.
+/// Calls `f` with all signals blocked, as the list requires.
 fn quietly<R>(f: impl FnOnce() -> R) -> R {
     let mask = SignalMask::block_all();
     let result = f();

@@ -1,9 +1,9 @@
-//! Signals at every instruction of `need_m` and `drop_m`, and the orders of 2015 that do not
+//! Signals at every instruction of `need_m` and `drop_m`, and the two orders of 2015 that do not
 //! survive them.
 //!
 //! A thread calls in and out without pause while another one sends it signals. The handler asks
-//! what it interrupted and enters by itself, which is against the contract in general and harmless
-//! here: the callbacks allocate nothing, and there are Ms enough. In a build with `--cfg
+//! what it interrupted, and enters by itself. That is against the contract in general and harmless
+//! here: the callbacks allocate nothing, and there are enough Ms. In a build with `--cfg
 //! gosched_mutants` the wrong orders have to be noticed, the deadlock by an alarm.
 #![expect(unsafe_code, reason = "a signal handler, pthread_kill, the promise of a mode")]
 
@@ -52,7 +52,7 @@ fn handle(signal: libc::c_int, handler: extern "C" fn(libc::c_int), flags: libc:
     assert_eq!(unsafe { libc::sigaction(signal, &action, null_mut()) }, 0);
 }
 
-/// Kills the process after so many seconds, unless it is called again.
+/// Kills the process after `seconds`, unless it is called again.
 fn watchdog(seconds: u32) {
     // SAFETY: has no precondition.
     unsafe { libc::alarm(seconds) };
@@ -65,8 +65,8 @@ fn no_signal_stack() {
     assert_eq!(unsafe { libc::sigaltstack(&none, null_mut()) }, 0);
 }
 
-/// Calls in and out until handlers have found `enough` of both worlds. Ten seconds without a
-/// handler that returns kill.
+/// Calls in and out until handlers have found each world `enough` times. The process is killed
+/// after ten seconds without a handler that returns.
 fn storm(handler: extern "C" fn(libc::c_int), flags: libc::c_int, enough: u64) {
     watchdog(10);
     no_signal_stack();
@@ -79,8 +79,8 @@ fn storm(handler: extern "C" fn(libc::c_int), flags: libc::c_int, enough: u64) {
             scope.spawn(|| BRIDGE.enter(|| all.wait()).map(|_| ()).expect("enter"));
         });
     });
-    // What the first call of a thread asks the C library for, it must not ask for again in a
-    // handler.
+    // The first call of a thread asks the C library for the stack's bounds; it must not ask again
+    // in a handler.
     BRIDGE.enter(|| ()).expect("enter");
     handle(libc::SIGUSR1, handler, flags);
     let done = AtomicBool::new(false);
@@ -95,11 +95,11 @@ fn storm(handler: extern "C" fn(libc::c_int), flags: libc::c_int, enough: u64) {
                     watchdog(10);
                     seen = returned;
                 }
-                // SAFETY: the target is in this scope until `done`, and waits for this thread
+                // SAFETY: the target stays in this scope until `done`, and waits for this thread
                 // afterwards.
                 unsafe { libc::pthread_kill(target, libc::SIGUSR1) };
-                // On a busy machine: one signal per turn, not a turn full of signals that become
-                // one.
+                // On a busy machine: one signal per turn. A turn full of signals would become one
+                // signal.
                 std::thread::yield_now();
             }
         });

@@ -1,8 +1,8 @@
-//! The monotonic clock as one number: what can lie in an atomic, and be compared without a call.
+//! The monotonic clock as one number, which can lie in an atomic and be compared without a call.
 //!
-//! `Instant` is opaque, and timers are kept by nanoseconds. The two run alike; what lies between
-//! their zeros is measured once, and so that the conversion errs to one side: a point in time never
-//! becomes an earlier one, so nothing that is due by the number is early by the `Instant`.
+//! `Instant` is opaque, and timers are kept in nanoseconds. The two clocks run alike. The distance
+//! of their zeros is measured once, and the conversion errs to one side: a point in time never
+//! becomes an earlier one. So nothing that is due by the number is early by the `Instant`.
 //!
 //! Beside it a thread's CPU clock: it says whether a thread computes or is blocked.
 //!
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::sys;
 
-/// Nanoseconds on the monotonic clock, whose zero is some moment before the process began.
+/// Returns nanoseconds on the monotonic clock, whose zero is some moment before the process began.
 /// Async-signal-safe.
 pub fn monotonic_ns() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -25,7 +25,7 @@ pub fn monotonic_ns() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// The same moment on both clocks; as a number it may be a little later.
+/// One moment on both clocks. As a number it may be a little later.
 #[derive(Clone, Copy, Debug)]
 struct Anchor {
     instant: Instant,
@@ -35,8 +35,8 @@ struct Anchor {
 fn anchor() -> Anchor {
     static ANCHOR: OnceLock<Anchor> = OnceLock::new();
     *ANCHOR.get_or_init(|| {
-        // Whoever loses its core between the two readings widens the gap, so the narrowest of a few
-        // counts.
+        // A thread that loses its core between the two readings widens the gap. So the narrowest of
+        // a few gaps counts.
         let look = |_| {
             let before = monotonic_ns();
             let instant = Instant::now();
@@ -47,9 +47,10 @@ fn anchor() -> Anchor {
     })
 }
 
-/// `instant` in nanoseconds on the clock of [`monotonic_ns`], and never too early. What was before
-/// the first call may be too late by as much as one likes: it is over in any case. `u64::MAX` is
-/// for what is later than that clock can say.
+/// Returns `instant` in nanoseconds on the clock of [`monotonic_ns`], never too early.
+///
+/// A moment before the first call may come out too late by any amount: it is over in any case. A
+/// moment later than that clock can say becomes `u64::MAX`.
 #[must_use]
 pub fn to_ns(instant: Instant) -> u64 {
     let anchor = anchor();
@@ -57,8 +58,8 @@ pub fn to_ns(instant: Instant) -> u64 {
     anchor.ns.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
 }
 
-/// The moment that [`monotonic_ns`] will say, or said, `ns`; none for `u64::MAX`, or if an
-/// `Instant` cannot be so late.
+/// Returns the moment at which [`monotonic_ns`] says `ns`. None for `u64::MAX`, and if an `Instant`
+/// cannot be so late.
 #[must_use]
 pub fn to_instant(ns: u64) -> Option<Instant> {
     if ns == u64::MAX {
@@ -68,9 +69,10 @@ pub fn to_instant(ns: u64) -> Option<Instant> {
     anchor.instant.checked_add(Duration::from_nanos(ns.saturating_sub(anchor.ns)))
 }
 
-/// A thread's CPU time, for others to read: whether it computes, or is blocked.
+/// A thread's CPU clock, for other threads to read: it says whether the thread computes or is
+/// blocked.
 ///
-/// Plain numbers, which may outlive the thread. What they say then is nothing, or something about
+/// It is two plain numbers, which may outlive the thread. Then they say nothing, or something about
 /// another thread that was given the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CpuClock {
@@ -79,28 +81,28 @@ pub struct CpuClock {
 }
 
 impl CpuClock {
-    /// The calling thread's; none where the system has no such clock.
+    /// Returns the calling thread's clock; none where the system has no such clock.
     pub fn of_this_thread() -> Option<Self> {
         Some(Self { thread: sys::thread_id(), clock: sys::thread_clock()? })
     }
 
-    /// Nanoseconds of CPU time so far; none if the thread has ended. 0.3 us.
+    /// Returns the nanoseconds of CPU time so far; none if the thread has ended. Costs 0.3 us.
     pub fn read(&self) -> Option<u64> {
         sys::read_clock(self.clock)
     }
 
-    /// Whether the thread runs, or would if it had a core; none where the system does not tell.
+    /// True if the thread runs, or would run if it had a core; none where the system does not tell.
     /// Reads a file: 10 us.
     pub fn is_runnable(&self) -> Option<bool> {
         sys::is_runnable(self.thread)
     }
 
-    /// As one word, for whoever keeps it in an atomic.
+    /// Returns the clock as one word, to be kept in an atomic.
     pub fn to_bits(self) -> u64 {
         u64::from(self.thread as u32) << 32 | u64::from(self.clock as u32)
     }
 
-    /// What `to_bits` gave; none for zero, which no thread has.
+    /// Returns the clock that `to_bits` was called on; none for zero, which no thread has.
     pub fn from_bits(bits: u64) -> Option<Self> {
         (bits != 0)
             .then_some(Self { thread: (bits >> 32) as i32, clock: bits as u32 as libc::clockid_t })
@@ -118,8 +120,8 @@ mod tests {
             let instant = Instant::now();
             let after = monotonic_ns();
             let ns = to_ns(instant + Duration::from_millis(1));
-            // The gap of the anchor is what two readings in a row take, or longer where this
-            // machine is slow.
+            // The anchor's gap is as long as two readings in a row take, or longer on a slow
+            // machine.
             assert!(ns <= after + 1_000_000 + 100_000_000, "{ns} {after}");
             while monotonic_ns() < ns {
                 std::hint::spin_loop();

@@ -1,11 +1,11 @@
 //! The calling thread's `errno`.
 //!
-//! A signal handler, and a callback that C code made, leave it as they found it.
+//! A signal handler, and a callback from C code, leave it as they found it.
 //!
 //! # Safety
 //!
-//! The location belongs to the calling thread and lives as long as it does; it is read and written
-//! at once, never kept.
+//! The location belongs to the calling thread and lives as long as the thread does. It is read and
+//! written at once, never kept.
 #![expect(unsafe_code, reason = "errno is a C lvalue")]
 
 use std::ffi::c_int;

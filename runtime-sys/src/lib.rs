@@ -1,6 +1,6 @@
-//! What the machine gives `gosched`: signal masks, signal stacks, handlers and their chaining, a
-//! thread-exit hook, stack bounds, stack memory, the context switch, and the note a thread sleeps
-//! on. This crate knows no G, M or P.
+//! The operating system's part of `gosched`. It has signal masks, signal stacks, handlers and their
+//! chaining, and a thread-exit hook. It has stack bounds, stack memory, the context switch, and the
+//! note that a thread sleeps on. This crate knows no G, M or P.
 //!
 //! It is an implementation detail of the `gosched` facade; its API follows the needs of the crates
 //! above it.
@@ -20,9 +20,9 @@
 //!
 //! # The seam to another operating system
 //!
-//! Everything here is written against POSIX threads and signals, except the functions of the
-//! private module `sys`. Who ports the crate fills in these, in one new folder beside `sys/linux`,
-//! and adds one line to `sys/mod.rs`:
+//! Everything here is written against POSIX threads and signals, except for the functions of the
+//! private module `sys`. To port the crate, write these in one new folder beside `sys/linux`, and
+//! add one line to `sys/mod.rs`:
 //!
 //! | function or constant | what it has to do |
 //! |---|---|
@@ -47,7 +47,7 @@
 //! | `install_guards(ranges) -> bool`, `populate(ranges)` | the same for several at a time, or false; and have their pages there ahead, or do nothing |
 //! | `discard(base, size)` | give pages back, keep the address space |
 //!
-//! A system without POSIX signals fills in more than that: there, the modules `mask`, `stack` and
+//! A system without POSIX signals needs more than that. There, the modules `mask`, `stack` and
 //! `handler` of [`signal`] do nothing, and [`thread::exit`] is the system's own hook.
 
 pub mod clock;

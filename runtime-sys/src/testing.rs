@@ -1,4 +1,5 @@
-//! Children for the tests: what kills a process, or changes it for good, happens in one of its own.
+//! Child processes for the tests: code that kills a process, or changes it for good, runs in one of
+//! its own.
 //!
 //! # Safety
 //!
@@ -20,14 +21,14 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Runs `body` in a child: this test executable once more, with only the calling test (`path`,
-    /// as the test harness prints it) selected. A body that returns ends the child with 0; one that
+    /// Runs `body` in a child: this test executable once more, with only the calling test selected
+    /// (`path`, as the test harness prints it). If the body returns, the child ends with 0; if it
     /// panics, with 101.
     pub(crate) fn run(path: &str, body: impl FnOnce()) -> Self {
         Self::run_with(path, (VARIABLE, path), body)
     }
 
-    /// The same, with a variable in the child's environment.
+    /// As [`run`](Self::run), with a variable in the child's environment.
     pub(crate) fn run_with(path: &str, variable: (&str, &str), body: impl FnOnce()) -> Self {
         if std::env::var(VARIABLE).is_ok_and(|wanted| wanted == path) {
             eprintln!("{STARTED}");
@@ -73,7 +74,7 @@ fn set_limit(resource: libc::__rlimit_resource_t, bytes: u64) {
     assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0);
 }
 
-/// Leaves this process so many bytes of address space besides what it has.
+/// Limits this process to `left` more bytes of address space.
 pub(crate) fn limit_address_space(left: u64) {
     let sizes = std::fs::read_to_string("/proc/self/statm").expect("statm");
     let pages: u64 =
@@ -81,7 +82,7 @@ pub(crate) fn limit_address_space(left: u64) {
     set_limit(libc::RLIMIT_AS, pages * crate::memory::mapping::page_size() as u64 + left);
 }
 
-/// Leaves this process so many bytes of writable memory besides what it has.
+/// Limits this process to `left` more bytes of writable memory.
 pub(crate) fn limit_data(left: u64) {
     let sizes = std::fs::read_to_string("/proc/self/statm").expect("statm");
     let pages: u64 =
@@ -89,7 +90,7 @@ pub(crate) fn limit_data(left: u64) {
     set_limit(libc::RLIMIT_DATA, pages * crate::memory::mapping::page_size() as u64 + left);
 }
 
-/// Bytes of this process in memory.
+/// Returns how many bytes of this process are in memory.
 pub(crate) fn resident() -> usize {
     let sizes = std::fs::read_to_string("/proc/self/statm").expect("statm");
     let pages: usize =
@@ -97,8 +98,8 @@ pub(crate) fn resident() -> usize {
     pages * crate::memory::mapping::page_size()
 }
 
-/// The range of addresses that a line of `/proc/self/maps` or `smaps` begins with, and what
-/// follows.
+/// Returns the range of addresses at the beginning of a line of `/proc/self/maps` or `smaps`, and
+/// the rest of the line.
 fn range_in(line: &str) -> Option<(Range<usize>, &str)> {
     let (range, rest) = line.split_once(' ')?;
     let (low, high) = range.split_once('-')?;
@@ -106,16 +107,16 @@ fn range_in(line: &str) -> Option<(Range<usize>, &str)> {
     Some((bound(low)?..bound(high)?, rest))
 }
 
-/// The permissions of the mapping at `address`, as `/proc/self/maps` writes them; empty if there is
-/// none.
+/// Returns the permissions of the mapping at `address`, as `/proc/self/maps` writes them; empty if
+/// there is no mapping.
 pub(crate) fn permissions_at(address: usize) -> String {
     let maps = std::fs::read_to_string("/proc/self/maps").expect("maps");
     let at = maps.lines().filter_map(range_in).find(|(range, _)| range.contains(&address));
     at.map(|(_, rest)| rest[..4].to_owned()).unwrap_or_default()
 }
 
-/// The flags of the mapping at `address`, as `/proc/self/smaps` writes them; empty if there is
-/// none.
+/// Returns the flags of the mapping at `address`, as `/proc/self/smaps` writes them; empty if there
+/// is no mapping.
 pub(crate) fn flags_at(address: usize) -> String {
     let maps = std::fs::read_to_string("/proc/self/smaps").expect("maps");
     let at = |line: &&str| range_in(line).is_some_and(|(range, _)| range.contains(&address));

@@ -10,7 +10,7 @@ fn main() {
     let [low, high] =
         [low, high].map(|bound| usize::from_str_radix(bound, 16).expect("hexadecimal"));
 
-    // Its bounds lie elsewhere than those of the threads that are looked at for this.
+    // The main thread's bounds lie elsewhere than those of the threads that the search looks at.
     thread::prepare_stack_bounds();
     let bounds = thread::current_stack_bounds().expect("bounds");
     let local = 0_u8;

@@ -37,7 +37,7 @@ use crate::gmp::sched::Sched;
 use crate::gmp::thread_g::ThreadG;
 use crate::gmp::wait_reason::WaitReason;
 use crate::proc::attach;
-use crate::proc::in_place;
+use crate::proc::in_place::Blocked;
 use crate::proc::locals;
 use crate::proc::park::{self, Parking};
 use crate::proc::target::Target;
@@ -88,10 +88,8 @@ where
     }) {
         Some((sched, id)) => run_on_helper(&sched, id, f),
         None => {
-            in_place::give_up_ps();
-            let value = f();
-            in_place::take_p_back();
-            value
+            let _blocked = Blocked::begin();
+            f()
         }
     }
 }
@@ -142,9 +140,9 @@ where
     let lent = BorrowedCall { f: Cell::new(Some(f)), outcome: Cell::new(None) };
     let until_done = UntilDone(&done);
     if !submit(sched, Job { errand: erase(&lent), client: done.clone(), g: id }) {
-        in_place::give_up_ps();
+        let blocked = Blocked::begin();
         lent.run();
-        in_place::take_p_back();
+        drop(blocked);
         done.tell();
     }
     drop(until_done);

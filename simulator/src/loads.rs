@@ -3,10 +3,13 @@
 use std::rc::Rc;
 
 use crate::cost;
-use crate::g::{Chan, Me, Op, Script};
-use crate::report::{Record, Times};
-use crate::sysmon::{BLOCKED, COMPUTING};
-use crate::world::{Config, World};
+use crate::gmp::g::{Chan, Me, Op, Script};
+use crate::gmp::world::{Config, World};
+use crate::proc::events::run;
+use crate::proc::set_procs::set_procs;
+use crate::proc::spawn::{foreign, go, go_migratory};
+use crate::proc::sysmon::{BLOCKED, COMPUTING};
+use crate::report::{Times, Totals};
 
 pub(crate) const US: u64 = 1_000;
 pub(crate) const MS: u64 = 1_000_000;
@@ -20,7 +23,7 @@ pub(crate) struct Outcome {
     /// What was timed.
     pub(crate) timed: &'static str,
     pub(crate) times: Times,
-    pub(crate) record: Record,
+    pub(crate) totals: Totals,
     /// The most threads of the runtime at one time, and those at the end.
     pub(crate) threads: usize,
     pub(crate) threads_left: usize,
@@ -33,16 +36,16 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// How many Ps were taken from those who kept them.
     pub(crate) fn retaken(&self) -> u64 {
-        self.record.counted(BLOCKED) + self.record.counted(COMPUTING)
+        self.totals.counted(BLOCKED) + self.totals.counted(COMPUTING)
     }
 }
 
 /// Counts what happens until then, times something, and gives both.
 fn outcome(world: World, counted: &'static str, timed: &'static str) -> Outcome {
-    let done_at = world.record.times("done at").max();
+    let done_at = world.totals.times("done at").max();
     let ran = if done_at > 0 { done_at } else { world.now };
     let per_second =
-        u128::from(world.record.counted(counted)) * u128::from(S) / u128::from(ran.max(1));
+        u128::from(world.totals.counted(counted)) * u128::from(S) / u128::from(ran.max(1));
     let foreign = world.gs.iter().filter(|g| g.thread.is_some()).count();
     let settled = (0..world.procs).filter_map(|m| world.ms.get(m)).map(|m| m.settled);
     let least = settled.clone().min().filter(|_| world.ms.len() >= world.procs);
@@ -50,13 +53,13 @@ fn outcome(world: World, counted: &'static str, timed: &'static str) -> Outcome 
         counted,
         per_second: u64::try_from(per_second).unwrap_or(u64::MAX),
         timed,
-        times: world.record.times(timed),
+        times: world.totals.times(timed),
         threads: world.os.most_alive - foreign,
         threads_left: world.os.alive() - foreign,
         spread: least
             .filter(|least| *least > 0)
             .map(|least| settled.max().unwrap_or(0) * 100 / least),
-        record: world.record,
+        totals: world.totals,
         done_at,
     }
 }
@@ -81,7 +84,7 @@ fn ticker() -> impl Script {
     let mut last = None;
     move |me: &mut Me<'_>| {
         if let Some(last) = last {
-            me.record.took("a ticker's gap", me.now - last);
+            me.totals.took("a ticker's gap", me.now - last);
         }
         last = Some(me.now);
         Op::Sleep(MS)
@@ -102,7 +105,7 @@ fn starter(every: u64) -> impl Script {
 
 fn newcomer(made: u64) -> Box<dyn Script> {
     Box::new(move |me: &mut Me<'_>| {
-        me.record.took("a beginning", me.now - made);
+        me.totals.took("a beginning", me.now - made);
         Op::End
     })
 }
@@ -111,11 +114,11 @@ fn newcomer(made: u64) -> Box<dyn Script> {
 /// settled where a hog is waits for it), and others that want to begin.
 pub(crate) fn hogs(config: Config, n: usize) -> Outcome {
     let mut world = World::new(config);
-    world.go_migratory(ticker());
-    world.go_migratory(starter(5 * MS));
-    world.run(20 * MS);
-    world.go(parent(n, |_| Box::new(sequence(vec![Op::Compute(2 * S)]))));
-    world.run(3 * S);
+    go_migratory(&mut world, ticker());
+    go_migratory(&mut world, starter(5 * MS));
+    run(&mut world, 20 * MS);
+    go(&mut world, parent(n, |_| Box::new(sequence(vec![Op::Compute(2 * S)]))));
+    run(&mut world, 3 * S);
     outcome(world, "looks", "a ticker's gap")
 }
 
@@ -123,13 +126,13 @@ pub(crate) fn hogs(config: Config, n: usize) -> Outcome {
 pub(crate) fn yields(config: Config) -> Outcome {
     let mut world = World::new(config);
     let yielder = |me: &mut Me<'_>| {
-        me.record.count("yields");
+        me.totals.count("yields");
         Op::Yield
     };
-    world.go(parent(4 * config.procs, move |_| Box::new(yielder)));
-    world.go_migratory(starter(300 * US));
+    go(&mut world, parent(4 * config.procs, move |_| Box::new(yielder)));
+    go_migratory(&mut world, starter(300 * US));
     // The more Ps, the more happens at a time.
-    world.run((128 * MS / config.procs as u64).clamp(4 * MS, 20 * MS));
+    run(&mut world, (128 * MS / config.procs as u64).clamp(4 * MS, 20 * MS));
     outcome(world, "yields", "a beginning")
 }
 
@@ -139,27 +142,30 @@ pub(crate) fn never_wait(config: Config) -> Outcome {
     let mut world = World::new(config);
     let loops = 4 * config.procs;
     let channels: Vec<Chan> = (0..loops).map(|_| world.channel(1)).collect();
-    world.go(parent(loops, move |n| {
-        let (channel, mut step, mut last) = (channels[n], 0_u64, None);
-        Box::new(move |me: &mut Me<'_>| {
-            step += 1;
-            match step % 3 {
-                1 => {
-                    if let Some(last) = last.replace(me.now) {
-                        me.record.took("a turn", me.now - last);
+    go(
+        &mut world,
+        parent(loops, move |n| {
+            let (channel, mut step, mut last) = (channels[n], 0_u64, None);
+            Box::new(move |me: &mut Me<'_>| {
+                step += 1;
+                match step % 3 {
+                    1 => {
+                        if let Some(last) = last.replace(me.now) {
+                            me.totals.took("a turn", me.now - last);
+                        }
+                        me.totals.count("turns");
+                        Op::Compute(me.rng.around(20 * US))
                     }
-                    me.record.count("turns");
-                    Op::Compute(me.rng.around(20 * US))
+                    2 => Op::Send(channel, 0),
+                    _ => Op::Recv(channel),
                 }
-                2 => Op::Send(channel, 0),
-                _ => Op::Recv(channel),
-            }
-        })
-    }));
+            })
+        }),
+    );
     for n in 1..=50 {
-        world.run(n * 10 * MS);
+        run(&mut world, n * 10 * MS);
         let made = world.now;
-        world.go(move |me: &mut Me<'_>| newcomer(made).next(me));
+        go(&mut world, move |me: &mut Me<'_>| newcomer(made).next(me));
     }
     outcome(world, "turns", "a turn")
 }
@@ -169,7 +175,7 @@ pub(crate) fn never_wait(config: Config) -> Outcome {
 /// a ticker.
 pub(crate) fn resized(config: Config) -> Outcome {
     let mut world = World::new(config);
-    world.go_migratory(ticker());
+    go_migratory(&mut world, ticker());
     let works = |_: usize| -> Box<dyn Script> {
         let mut yields = true;
         Box::new(move |me: &mut Me<'_>| {
@@ -177,21 +183,21 @@ pub(crate) fn resized(config: Config) -> Outcome {
             if yields {
                 return Op::Yield;
             }
-            me.record.count("pieces");
+            me.totals.count("pieces");
             Op::Compute(me.rng.around(200 * US))
         })
     };
-    world.go(parent(4 * config.procs, works));
-    world.go(sequence(vec![Op::Compute(S)]));
+    go(&mut world, parent(4 * config.procs, works));
+    go(&mut world, sequence(vec![Op::Compute(S)]));
     let (mut now, mut before) = (0, 0);
     for procs in [config.procs, 1, 2 * config.procs, config.procs] {
-        world.set_procs(procs);
+        set_procs(&mut world, procs);
         now += 100 * MS;
-        world.run(now);
-        let pieces = world.record.counted("pieces");
-        world.record.took("pieces in 100 ms", pieces - before);
+        run(&mut world, now);
+        let pieces = world.totals.counted("pieces");
+        world.totals.took("pieces in 100 ms", pieces - before);
         before = pieces;
-        world.record.took("Ps too many", world.in_use().abs_diff(procs) as u64);
+        world.totals.took("Ps too many", world.in_use().abs_diff(procs) as u64);
     }
     outcome(world, "pieces", "a ticker's gap")
 }
@@ -201,7 +207,7 @@ pub(crate) fn acceptor(config: Config) -> Outcome {
     let mut world = World::new(config);
     let mut left = 1000 * config.procs;
     let mut accepts = false;
-    world.go(move |me: &mut Me<'_>| {
+    go(&mut world, move |me: &mut Me<'_>| {
         accepts = !accepts;
         if accepts {
             return Op::Compute(me.rng.around(US));
@@ -212,13 +218,13 @@ pub(crate) fn acceptor(config: Config) -> Outcome {
         left -= 1;
         let made = me.now;
         Op::Go(Box::new(move |me: &mut Me<'_>| {
-            me.record.took("a beginning", me.now - made);
-            me.record.took("done at", me.now);
-            me.record.count("children");
+            me.totals.took("a beginning", me.now - made);
+            me.totals.took("done at", me.now);
+            me.totals.count("children");
             Op::Stay
         }))
     });
-    world.run(10 * S);
+    run(&mut world, 10 * S);
     outcome(world, "children", "a beginning")
 }
 
@@ -228,8 +234,11 @@ pub(crate) fn flood(config: Config) -> Outcome {
     let mut world = World::new(config);
     let (waiting, chains) = (100, 2 * config.procs);
     // All is made in the first microseconds.
-    world.go(parent(waiting + chains, move |n| if n < waiting { newcomer(0) } else { link() }));
-    world.run(200 * MS);
+    go(
+        &mut world,
+        parent(waiting + chains, move |n| if n < waiting { newcomer(0) } else { link() }),
+    );
+    run(&mut world, 200 * MS);
     outcome(world, "links", "a beginning")
 }
 
@@ -242,7 +251,7 @@ fn link() -> Box<dyn Script> {
             1 => Op::Compute(me.rng.around(2 * US)),
             2 => Op::Go(link()),
             _ => {
-                me.record.count("links");
+                me.totals.count("links");
                 Op::End
             }
         }
@@ -253,8 +262,8 @@ fn link() -> Box<dyn Script> {
 pub(crate) fn fork_join(config: Config, depth: u32) -> Outcome {
     let mut world = World::new(config);
     let results: Vec<Chan> = (0..1 << (depth + 1)).map(|_| world.channel(2)).collect();
-    world.go(node(1, results.into()));
-    world.run(10 * S);
+    go(&mut world, node(1, results.into()));
+    run(&mut world, 10 * S);
     outcome(world, "goroutines", "a beginning")
 }
 
@@ -279,8 +288,8 @@ fn node(at: usize, results: Rc<[Chan]>) -> impl Script {
 }
 
 fn ended(me: &mut Me<'_>) -> Op {
-    me.record.count("goroutines");
-    me.record.took("done at", me.now);
+    me.totals.count("goroutines");
+    me.totals.took("done at", me.now);
     Op::End
 }
 
@@ -290,8 +299,8 @@ pub(crate) fn pairs(config: Config) -> Outcome {
     let pairs = 4 * config.procs;
     let ends: Vec<(Chan, Chan)> =
         (0..pairs).map(|_| (world.channel(0), world.channel(0))).collect();
-    world.go(parent(pairs, move |n| Box::new(pinger(ends[n]))));
-    world.run((128 * MS / config.procs as u64).clamp(4 * MS, 20 * MS));
+    go(&mut world, parent(pairs, move |n| Box::new(pinger(ends[n]))));
+    run(&mut world, (128 * MS / config.procs as u64).clamp(4 * MS, 20 * MS));
     outcome(world, "round trips", "a round trip")
 }
 
@@ -311,8 +320,8 @@ fn pinger((ping, pong): (Chan, Chan)) -> impl Script {
             return Op::Recv(pong);
         }
         if step > 2 {
-            me.record.took("a round trip", me.now - sent);
-            me.record.count("round trips");
+            me.totals.took("a round trip", me.now - sent);
+            me.totals.count("round trips");
         }
         sent = me.now;
         Op::Send(ping, 0)
@@ -326,12 +335,12 @@ pub(crate) fn helpers(config: Config) -> Outcome {
     for _ in 0..32 * config.procs {
         let (ping, pong) = (world.channel(0), world.channel(0));
         let (mut pings, mut step) = (pinger((ping, pong)), 0);
-        world.go(move |me: &mut Me<'_>| {
+        go(&mut world, move |me: &mut Me<'_>| {
             step += 1;
             if step > 1 + 2 * 500 { ended(me) } else { pings.next(me) }
         });
     }
-    world.run(S);
+    run(&mut world, S);
     outcome(world, "round trips", "a round trip")
 }
 
@@ -339,8 +348,8 @@ pub(crate) fn helpers(config: Config) -> Outcome {
 /// beside them.
 pub(crate) fn blocking(config: Config, says_so: bool) -> Outcome {
     let mut world = World::new(config);
-    world.go_migratory(ticker());
-    world.run(20 * MS);
+    go_migratory(&mut world, ticker());
+    run(&mut world, 20 * MS);
     let began = world.now;
     let blocks = move || -> Box<dyn Script> {
         let mut step = 0;
@@ -350,15 +359,15 @@ pub(crate) fn blocking(config: Config, says_so: bool) -> Outcome {
                 1 if says_so => Op::Blocking(20 * MS),
                 1 => Op::Block(20 * MS),
                 _ => {
-                    me.record.count("calls");
-                    me.record.took("done at", me.now - began);
+                    me.totals.count("calls");
+                    me.totals.took("done at", me.now - began);
                     Op::End
                 }
             }
         })
     };
-    world.go(parent(32 * config.procs, move |_| blocks()));
-    world.run(3 * S);
+    go(&mut world, parent(32 * config.procs, move |_| blocks()));
+    run(&mut world, 3 * S);
     outcome(world, "calls", "a ticker's gap")
 }
 
@@ -370,15 +379,15 @@ pub(crate) fn callbacks(config: Config, with_hogs: bool) -> Outcome {
     let callers = 2 * config.procs;
     let answers: Vec<Chan> = (0..callers).map(|_| world.channel(1)).collect();
     let workers = answers.clone();
-    world.go(parent(2 * config.procs, move |_| Box::new(worker(requests, workers.clone()))));
-    world.run(5 * MS);
+    go(&mut world, parent(2 * config.procs, move |_| Box::new(worker(requests, workers.clone()))));
+    run(&mut world, 5 * MS);
     if with_hogs {
-        world.go(parent(config.procs, |_| Box::new(sequence(vec![Op::Compute(S)]))));
+        go(&mut world, parent(config.procs, |_| Box::new(sequence(vec![Op::Compute(S)]))));
     }
     for (caller, answer) in answers.into_iter().enumerate() {
-        world.foreign(callback(caller as u64, requests, answer));
+        foreign(&mut world, callback(caller as u64, requests, answer));
     }
-    world.run(if with_hogs { 300 * MS } else { 50 * MS });
+    run(&mut world, if with_hogs { 300 * MS } else { 50 * MS });
     outcome(world, "callbacks", "a callback")
 }
 
@@ -403,8 +412,8 @@ fn callback(caller: u64, requests: Chan, answer: Chan) -> impl Script {
         match step % 3 {
             1 => {
                 if step > 1 {
-                    me.record.took("a callback", me.now - entered);
-                    me.record.count("callbacks");
+                    me.totals.took("a callback", me.now - entered);
+                    me.totals.count("callbacks");
                 }
                 // In C.
                 Op::Compute(me.rng.around(20 * US) + cost::ENTER)

@@ -1,9 +1,9 @@
 //! What gosched's policy does, on machines with as many cores as one likes. `cargo xtask simulate`
 //!
-//! The functions that decide are the scheduler's own, compiled in here from their file; everything
-//! around them is a model that has no threads: a queue of events, cores and a kernel ([`os`]), Ms
-//! that run goroutines ([`machine`], [`ops`]), and the dispatch and sysmon after the scheduler's.
-//! It is deterministic: the same seed gives the same table.
+//! The functions that decide are the scheduler's own, compiled in here from their file. Everything
+//! around them is a model that has no threads: cores and a kernel ([`os`]), what there is ([`gmp`]),
+//! and what happens to it ([`proc`]), after the scheduler's. The order in which `proc::find` looks
+//! is restated by hand. The model is deterministic: the same seed gives the same table.
 //!
 //! What it can show: whether rules work together as they were meant to, and how that changes with
 //! the number of Ps. What it cannot: what locks, caches and memory cost, which it takes for free;
@@ -11,28 +11,22 @@
 //! what is measured.
 
 mod cost;
-mod dispatch;
-mod find;
-mod g;
+mod gmp;
 mod loads;
-mod machine;
-mod ops;
 mod os;
 #[path = "../../scheduler/src/policy/mod.rs"]
 #[expect(dead_code, reason = "the scheduler's own; not all of it is simulated")]
 mod policy;
+mod proc;
 mod report;
-mod resize;
 mod rng;
-mod sysmon;
 #[cfg(test)]
 mod tests;
-mod world;
 
 use std::process::ExitCode;
 
+use gmp::world::Config;
 use loads::Outcome;
-use world::Config;
 
 const PROCS: [usize; 7] = [2, 4, 8, 16, 32, 64, 128];
 
@@ -54,6 +48,10 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::FAILURE;
     };
+    if let Some(Err(message)) = arguments.load.as_deref().map(check_load) {
+        eprintln!("{message}");
+        return ExitCode::FAILURE;
+    }
     println!(
         "seed {}; times in us; threads: the most at a time, and those at the end\n",
         arguments.seed
@@ -106,6 +104,15 @@ fn parse(arguments: &[String]) -> Option<Arguments> {
     Some(parsed)
 }
 
+/// Says which loads there are, unless `wanted` is one of them.
+fn check_load(wanted: &str) -> Result<(), String> {
+    let names = LOADS.map(|(name, _)| name);
+    if names.contains(&wanted) {
+        return Ok(());
+    }
+    Err(format!("no load `{wanted}`; the loads are `{}`", names.join("`, `")))
+}
+
 type Load = (&'static str, fn(Config) -> Outcome);
 
 /// Each with the size it is shown at.
@@ -141,7 +148,7 @@ fn line(name: &str, config: Config, outcome: &Outcome) {
         time(990),
         time(1000),
         outcome.timed,
-        outcome.record.counted("hand-overs"),
+        outcome.totals.counted("hand-overs"),
         outcome.retaken(),
         format!("{}, {}", outcome.threads, outcome.threads_left),
         outcome.spread.map_or("-".to_owned(), |percent| format!("{:.2}", percent as f64 / 100.0)),

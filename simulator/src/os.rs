@@ -34,7 +34,7 @@ pub(crate) struct Thread {
 
 /// What the machine wants to be told of, later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Alarm {
+pub(crate) enum ThreadTimer {
     /// The thread's burst is over.
     Burst(Tid, u64),
     /// The thread's quantum is.
@@ -47,7 +47,7 @@ pub(crate) struct Os {
     cores: Vec<Option<Tid>>,
     ready: VecDeque<Tid>,
     /// To be put into the queue of events.
-    pub(crate) alarms: Vec<(u64, Alarm)>,
+    pub(crate) timers: Vec<(u64, ThreadTimer)>,
     alive: usize,
     pub(crate) most_alive: usize,
 }
@@ -58,7 +58,7 @@ impl Os {
             threads: Vec::new(),
             cores: vec![None; cores],
             ready: VecDeque::new(),
-            alarms: Vec::new(),
+            timers: Vec::new(),
             alive: 0,
             most_alive: 0,
         }
@@ -102,7 +102,7 @@ impl Os {
         thread.epoch += 1;
         thread.state = State::Running { core, since, until };
         if let Some(until) = until {
-            self.alarms.push((until, Alarm::Burst(t, thread.epoch)));
+            self.timers.push((until, ThreadTimer::Burst(t, thread.epoch)));
         }
         self.contend(t, now);
         if burst.is_none() && !self.ready.is_empty() {
@@ -115,7 +115,7 @@ impl Os {
         let State::Running { since, .. } = self.threads[t].state else { return };
         if !self.ready.is_empty() {
             let end = (since + cost::QUANTUM).max(now + 1);
-            self.alarms.push((end, Alarm::Quantum(t, self.threads[t].epoch)));
+            self.timers.push((end, ThreadTimer::Quantum(t, self.threads[t].epoch)));
         }
     }
 
@@ -141,7 +141,7 @@ impl Os {
         };
         self.cores[core] = Some(t);
         self.set(t, State::Running { core, since: now, until: Some(now + left) }, now);
-        self.alarms.push((now + left, Alarm::Burst(t, self.threads[t].epoch)));
+        self.timers.push((now + left, ThreadTimer::Burst(t, self.threads[t].epoch)));
         self.contend(t, now);
     }
 

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 /// What scripts and the scheduler note while they run.
 #[derive(Debug, Default)]
-pub(crate) struct Record {
+pub(crate) struct Totals {
     latencies: BTreeMap<&'static str, Vec<u64>>,
     counts: BTreeMap<&'static str, u64>,
 }
 
-impl Record {
+impl Totals {
     pub(crate) fn took(&mut self, what: &'static str, ns: u64) {
         self.latencies.entry(what).or_default().push(ns);
     }

@@ -1,9 +1,11 @@
 //! What the policy is meant to do, for numbers of Ps that no machine at hand has.
 
+use crate::gmp::world::{Config, World};
 use crate::loads::{self, MS, Outcome, S};
 use crate::policy::retake::COMPUTING_PER_PROC;
-use crate::report::Record;
-use crate::world::{Config, World};
+use crate::proc::events::run;
+use crate::proc::spawn::go;
+use crate::report::Totals;
 
 const SEED: u64 = 1;
 
@@ -16,7 +18,7 @@ fn as_many_hogs_as_ps_hold_up_neither_a_ticker_nor_a_newcomer() {
     for procs in [2, 8, 32, 128] {
         let outcome = loads::hogs(machine(procs), procs);
         assert!(outcome.times.max() <= 30 * MS, "{procs} Ps: a gap of {} ns", outcome.times.max());
-        let begins = outcome.record.times("a beginning");
+        let begins = outcome.totals.times("a beginning");
         assert!(
             begins.len() > 100 && begins.max() <= 30 * MS,
             "{procs} Ps: begins after {} ns",
@@ -56,7 +58,7 @@ fn an_acceptors_children_spread() {
 fn those_who_block_at_once_are_through_in_time_and_their_threads_go() {
     for (says_so, limit) in [(false, 80 * MS), (true, 60 * MS)] {
         let outcome = loads::blocking(machine(2), says_so);
-        assert_eq!(outcome.record.counted("calls"), 64);
+        assert_eq!(outcome.totals.counted("calls"), 64);
         assert!(outcome.done_at <= limit, "done after {} ns", outcome.done_at);
         assert!(outcome.times.max() <= 10 * MS, "a gap of {} ns", outcome.times.max());
         // Two at home, one that helps, sysmon, and what is on its way.
@@ -102,7 +104,7 @@ fn callbacks_are_answered_however_many_there_are() {
 #[test]
 fn a_fork_join_tree_is_whole() {
     let outcome = loads::fork_join(machine(8), 9);
-    assert_eq!(outcome.record.counted("goroutines"), (1 << 10) - 1);
+    assert_eq!(outcome.totals.counted("goroutines"), (1 << 10) - 1);
 }
 
 /// An M has its share of a tree when it is so deep in it; then it has to wait until others have as
@@ -170,9 +172,9 @@ fn those_who_never_wait_give_each_other_a_turn() {
         );
         assert!(outcome.times.max() >= 9 * MS, "{procs} Ps: nobody had a slice to itself");
         // A P with nothing to do behind it goes to the idle ones, and comes back.
-        let handed_over = outcome.record.counted("hand-overs");
+        let handed_over = outcome.totals.counted("hand-overs");
         assert!(handed_over <= 2 * procs as u64, "{procs} Ps: {handed_over} hand-overs");
-        let begins = outcome.record.times("a beginning");
+        let begins = outcome.totals.times("a beginning");
         assert!(
             begins.len() >= 48 && begins.max() <= 30 * MS,
             "{procs} Ps: begins after {} ns",
@@ -185,8 +187,8 @@ fn those_who_never_wait_give_each_other_a_turn() {
 fn the_number_of_ps_follows_what_is_asked_for_and_nothing_is_lost() {
     for procs in [2, 4, 8, 32] {
         let outcome = loads::resized(machine(procs));
-        assert_eq!(outcome.record.times("Ps too many").max(), 0, "{procs} Ps");
-        let least = outcome.record.times("pieces in 100 ms").at(0);
+        assert_eq!(outcome.totals.times("Ps too many").max(), 0, "{procs} Ps");
+        let least = outcome.totals.times("pieces in 100 ms").at(0);
         assert!(least >= 400, "{procs} Ps: {least} pieces");
         assert!(outcome.times.max() <= 30 * MS, "{procs} Ps: a gap of {} ns", outcome.times.max());
     }
@@ -196,15 +198,15 @@ fn the_number_of_ps_follows_what_is_asked_for_and_nothing_is_lost() {
 fn nothing_to_do_is_nothing_done() {
     let mut world = World::new(machine(4));
     let mut left = 10;
-    world.go(move |_: &mut crate::g::Me<'_>| {
+    go(&mut world, move |_: &mut crate::gmp::g::Me<'_>| {
         left -= 1;
-        if left > 0 { crate::g::Op::Sleep(MS) } else { crate::g::Op::End }
+        if left > 0 { crate::gmp::g::Op::Sleep(MS) } else { crate::gmp::g::Op::End }
     });
-    world.run(S);
-    let looks = |record: &Record| record.counted("looks");
-    let before = looks(&world.record);
-    world.run(100 * S);
-    assert_eq!(looks(&world.record), before);
+    run(&mut world, S);
+    let looks = |totals: &Totals| totals.counted("looks");
+    let before = looks(&world.totals);
+    run(&mut world, 100 * S);
+    assert_eq!(looks(&world.totals), before);
 }
 
 #[test]
@@ -218,4 +220,11 @@ fn the_same_seed_gives_the_same_run_and_others_the_same_verdict() {
     };
     assert_eq!(figures(&runs[0]), figures(&runs[1]));
     assert!(runs.iter().all(|outcome| outcome.times.max() <= 60 * MS));
+}
+
+#[test]
+fn a_load_that_does_not_exist_is_refused() {
+    assert_eq!(crate::check_load("fork-join"), Ok(()));
+    let refused = crate::check_load("nosuch").expect_err("there is none");
+    assert!(refused.contains("`nosuch`") && refused.contains("`fork-join`"), "{refused}");
 }

@@ -3,32 +3,19 @@
 //! Each rule is a function from sources to findings. One test runs it on the tree; another feeds it
 //! small sources that break it, so a rule that has gone blind fails too.
 
+mod bounds;
 mod layers;
+mod one_place;
+mod order;
 mod orderings;
 mod packages;
-mod placement;
-mod source;
 mod unsafety;
 mod upkeep;
 
-use source::Source;
-use std::path::{Path, PathBuf};
+use source_tree::packages::PACKAGES;
+use source_tree::source::Source;
+use std::path::PathBuf;
 use std::sync::OnceLock;
-
-/// The packages, bottom first: directory, and the name its library has in code.
-const PACKAGES: [(&str, &str); 4] = [
-    ("runtime-sys", "gosched_runtime_sys"),
-    ("scheduler", "gosched_scheduler"),
-    ("callback-bridge", "gosched_callback_bridge"),
-    ("", "gosched"),
-];
-
-/// Where sources lie.
-#[rustfmt::skip]
-const TOPS: [&str; 11] = [
-    "src", "runtime-sys", "scheduler", "callback-bridge", "c-side", "test-support", "xtask", "simulator", "examples",
-    "tests", "benches",
-];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -37,32 +24,7 @@ fn root() -> PathBuf {
 /// Every Rust source of the workspace.
 fn tree() -> &'static [Source] {
     static TREE: OnceLock<Vec<Source>> = OnceLock::new();
-    TREE.get_or_init(|| {
-        let mut found = Vec::new();
-        for top in TOPS {
-            collect(&root().join(top), &mut found);
-        }
-        found.sort_by(|a, b| a.path.cmp(&b.path));
-        found
-    })
-}
-
-fn collect(directory: &Path, into: &mut Vec<Source>) {
-    let Ok(entries) = std::fs::read_dir(directory) else { return };
-    for entry in entries {
-        let path = entry.expect("a readable directory").path();
-        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
-            collect(&path, into);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = std::fs::read_to_string(&path).expect("sources are UTF-8");
-            let path = path
-                .strip_prefix(root())
-                .expect("it lies in the tree")
-                .to_string_lossy()
-                .replace('\\', "/");
-            into.push(Source::new(&path, &text));
-        }
-    }
+    TREE.get_or_init(|| source_tree::tree::read(&root()).expect("sources are readable and UTF-8"))
 }
 
 /// A small tree for a rule's own test.

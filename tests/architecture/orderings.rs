@@ -1,8 +1,8 @@
 //! Memory orderings: each one that is not `Relaxed` says what it pairs with, and the partner says
 //! the same.
 
-use crate::source::{Source, close, has_word, words};
 use crate::{assert_bites, assert_clean, tree};
+use source_tree::source::{Source, close, has_word, words};
 use std::collections::BTreeMap;
 
 /// How far above an operation its comment may begin: a long comment, or one for a few neighbouring

@@ -1,7 +1,7 @@
 //! `unsafe` is opted into by the file, with a reason, and argued for at its top.
 
-use crate::source::{Source, has_word, words};
 use crate::{assert_bites, assert_clean, tree};
+use source_tree::source::{Source, has_word, words};
 
 /// What the compiler counts as unsafe code: blocks, implementations, traits, functions; not
 /// function pointer types.

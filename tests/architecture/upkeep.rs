@@ -1,8 +1,8 @@
 //! What rots: length, leftovers, ignored tests, mistakes that nobody switches on, words that mean
 //! something else.
 
-use crate::source::{Source, has_word, words};
 use crate::{assert_bites, assert_clean, tree};
+use source_tree::source::{Source, has_word, words};
 use std::collections::BTreeSet;
 
 /// Lines of a file without its unit tests: what can be read in one sitting.
@@ -11,13 +11,7 @@ const LONGEST: usize = 490;
 fn files_are_short(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
     for source in sources.iter().filter(|source| !source.tests()) {
-        let in_tests = source
-            .code
-            .lines()
-            .zip(source.product.lines())
-            .filter(|(code, product)| code != product)
-            .count();
-        let lines = source.text.lines().count() - in_tests;
+        let lines = source.product_lines().count();
         if lines > LONGEST {
             findings.push(source.at(LONGEST, format_args!("{lines} lines, {LONGEST} is the most")));
         }

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-/// The example that cargo built beside this test. Choosing single tests (`--test main_job`) does
+/// The example that cargo built beside this test. Choosing single tests (`--test callbacks`) does
 /// not build it.
 fn path() -> PathBuf {
     let test = env::current_exe().expect("a test knows where it is");

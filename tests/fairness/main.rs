@@ -10,8 +10,8 @@ mod blocked;
 mod hogs;
 mod idle;
 mod lost_p;
-mod placement;
 mod sleepers;
+mod spread;
 mod support;
 #[cfg(not(feature = "tracing"))]
 mod untraced;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use gosched::chan::{self, Receiver, RecvError, SendError, TryRecvError, TrySendError};
 use gosched::yield_now;
 
-use crate::partner::{Pair, Side, each_side};
+use crate::other_side::{Pair, Side, each_side};
 
 /// TestChan, its first part: what must wait, waits, and tries say so.
 #[test]

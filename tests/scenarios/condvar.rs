@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use gosched::sync::{Condvar, Mutex, Notify};
 use gosched::{go, yield_now};
 
-use crate::partner::{Running, Side, each_blocking_side, each_side};
+use crate::other_side::{Running, Side, each_blocking_side, each_side};
 
 #[derive(Default)]
 struct State {

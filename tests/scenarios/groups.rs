@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use gosched::chan;
 use gosched::sync::{Barrier, LazyLock, Once, OnceCell, WaitGroup};
 
-use crate::partner::{Side, each_blocking_side, each_side};
+use crate::other_side::{Side, each_blocking_side, each_side};
 
 /// TestWaitGroup: nobody passes before the last one is done; and the group serves again.
 #[test]

@@ -3,15 +3,15 @@
 //! plain thread, a tokio task; with 1, 2, 4 and 8 Ps.
 //!
 //! Which of Go's tests went where, and which have no counterpart, stands in `docs/go-scenarios.md`;
-//! `table.rs` holds that document against the tests.
+//! `go_table.rs` holds that document against the tests.
 
 mod channels;
 mod condvar;
+mod go_table;
 mod groups;
 mod mutex;
-mod partner;
+mod other_side;
 mod rwlock;
 mod select;
-mod table;
 mod tickers;
 mod timers;

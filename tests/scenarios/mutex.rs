@@ -7,7 +7,7 @@ use std::time::Duration;
 use gosched::sync::{Mutex, Semaphore};
 use gosched::{go, yield_now};
 
-use crate::partner::{Side, each_side};
+use crate::other_side::{Side, each_side};
 
 const TURNS: usize = 200;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use gosched::sync::{Barrier, RwLock};
 use gosched::yield_now;
 
-use crate::partner::{Side, each_side};
+use crate::other_side::{Side, each_side};
 
 /// TestParallelReaders: all are in at the same time, or they would wait for each other for ever.
 #[test]

@@ -3,7 +3,7 @@
 use gosched::chan::{self, Receiver, Sender};
 use gosched::{go, select, yield_now};
 
-use crate::partner::{Pair, Side, each_side};
+use crate::other_side::{Pair, Side, each_side};
 
 /// A goroutine and an other side both send and receive on one channel, by select where the other
 /// side has one; a task takes turns. Of `rounds` exchanges, without a buffer, each is with the

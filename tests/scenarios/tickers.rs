@@ -7,7 +7,7 @@ use gosched::chan::{self, TryRecvError};
 use gosched::time::{Ticker, sleep};
 use gosched::{select, yield_now};
 
-use crate::partner::{Side, each_side};
+use crate::other_side::{Side, each_side};
 
 const fn us(n: u64) -> Duration {
     Duration::from_micros(n)

@@ -9,7 +9,7 @@ use gosched::chan::{self, TryRecvError};
 use gosched::time::{self, Timer};
 use gosched::{go, select, yield_now};
 
-use crate::partner::{Pair, Side, each_side};
+use crate::other_side::{Pair, Side, each_side};
 
 const fn us(n: u64) -> Duration {
     Duration::from_micros(n)

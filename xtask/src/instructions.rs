@@ -1,9 +1,9 @@
 //! `cargo xtask instructions`: how many instructions the hottest operations take, held against
 //! `xtask/instructions.txt`.
 //!
-//! The count of an operation is the difference of two runs of `benches/hot.rs` that differ in the
-//! number of operations, divided by that difference: what the program does besides is in both. Only
-//! the main thread counts, so it does not matter how often sysmon looked meanwhile.
+//! The count of an operation is the difference of two runs of `benches/instructions.rs` that differ
+//! in the number of operations, divided by that difference: what the program does besides is in
+//! both. Only the main thread counts, so it does not matter how often sysmon looked meanwhile.
 //!
 //! No step of `cargo xtask test`: it wants valgrind, and counts belong to one version of the
 //! compiler. It is run where the hot path is changed.
@@ -34,30 +34,30 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
         return Err(USAGE.to_owned());
     }
     callgrind::installed("valgrind")?;
-    let hot = Hot::build()?;
+    let program = Program::build()?;
     let result = match words.as_slice() {
         ["--annotate", operation] => {
-            hot.known(operation)?;
-            hot.count(operation).map(|count| println!("{}", annotated(operation, &count)))
+            program.known(operation)?;
+            program.count(operation).map(|count| println!("{}", annotated(operation, &count)))
         }
         _ if words.contains(&"--annotate") => Err(USAGE.to_owned()),
         _ => {
             let named: Vec<&str> =
                 words.iter().copied().filter(|word| *word != "--update").collect();
-            check(&hot, &named, words.contains(&"--update"))
+            check(&program, &named, words.contains(&"--update"))
         }
     };
     // Scratch files; their loss is none.
-    let _ = fs::remove_dir_all(&hot.scratch);
+    let _ = fs::remove_dir_all(&program.scratch);
     result
 }
 
-fn check(hot: &Hot, named: &[&str], update: bool) -> Result<(), String> {
-    named.iter().try_for_each(|operation| hot.known(operation))?;
+fn check(program: &Program, named: &[&str], update: bool) -> Result<(), String> {
+    named.iter().try_for_each(|operation| program.known(operation))?;
     let path = cargo::root().join("xtask/instructions.txt");
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let mut table = Table::parse(&text)?;
-    table.matches(&hot.operations)?;
+    table.matches(&program.operations)?;
     let toolchain = toolchain()?;
     let mut complaints = Vec::new();
     for bound in table
@@ -65,7 +65,7 @@ fn check(hot: &Hot, named: &[&str], update: bool) -> Result<(), String> {
         .iter_mut()
         .filter(|bound| named.is_empty() || named.contains(&bound.operation.as_str()))
     {
-        let counted = total(&hot.count(&bound.operation)?)?;
+        let counted = total(&program.count(&bound.operation)?)?;
         let verdict = bound.judge(counted);
         let said = verdict.as_ref().map_or_else(|complaint| complaint.as_str(), |word| *word);
         println!(
@@ -103,22 +103,25 @@ fn toolchain() -> Result<String, String> {
     Ok(format!("{}, {}", String::from_utf8_lossy(&output.stdout).trim(), std::env::consts::ARCH))
 }
 
-/// The built `benches/hot.rs`.
-struct Hot {
+/// The built `benches/instructions.rs`.
+struct Program {
     program: PathBuf,
     scratch: PathBuf,
     operations: Vec<String>,
 }
 
-impl Hot {
-    fn build() -> Result<Hot, String> {
-        let mut command =
-            cargo::command(&["bench", "--package", "gosched", "--bench", "hot", "--no-run"], None);
+impl Program {
+    fn build() -> Result<Program, String> {
+        let mut command = cargo::command(
+            &["bench", "--package", "gosched", "--bench", "instructions", "--no-run"],
+            None,
+        );
         let output = command.output().map_err(|error| format!("cannot run cargo: {error}"))?;
         let said = String::from_utf8_lossy(&output.stderr);
         let program = said.lines().find_map(executable).filter(|_| output.status.success());
-        let program = cargo::root()
-            .join(program.ok_or_else(|| format!("benches/hot.rs does not build\n{said}"))?);
+        let program = cargo::root().join(
+            program.ok_or_else(|| format!("benches/instructions.rs does not build\n{said}"))?,
+        );
         let output = Command::new(&program)
             .output()
             .map_err(|error| format!("{}: {error}", program.display()))?;
@@ -127,7 +130,7 @@ impl Hot {
         if operations.is_empty() {
             return Err(format!("{} knows no operation", program.display()));
         }
-        Ok(Hot { program, scratch: callgrind::scratch(), operations })
+        Ok(Program { program, scratch: callgrind::scratch(), operations })
     }
 
     fn known(&self, operation: &str) -> Result<(), String> {
@@ -147,7 +150,7 @@ impl Hot {
     }
 }
 
-/// The path in cargo's line `Executable benches/hot.rs (target/release/deps/hot-0123)`.
+/// The path in cargo's line `Executable benches/instructions.rs (target/release/deps/..-0123)`.
 fn executable(line: &str) -> Option<&Path> {
     let (_, path) = line.trim().strip_prefix("Executable ")?.strip_suffix(')')?.split_once(" (")?;
     Some(Path::new(path))
@@ -190,7 +193,7 @@ struct Bound {
 }
 
 const HEAD: &str = "\
-# Instructions per operation of benches/hot.rs, one P, and by how many percent they may be exceeded.
+# Instructions per operation of benches/instructions.rs, one P, and the percent allowed on top.
 # Checked by `cargo xtask instructions`, written by `cargo xtask instructions --update`; the percentages are kept.
 ";
 
@@ -254,7 +257,9 @@ impl Table {
         if sorted.0 == sorted.1 {
             return Ok(());
         }
-        Err(format!("xtask/instructions.txt has {stated:?}, benches/hot.rs {operations:?}"))
+        Err(format!(
+            "xtask/instructions.txt has {stated:?}, benches/instructions.rs {operations:?}"
+        ))
     }
 }
 
@@ -405,8 +410,8 @@ mod tests {
 
     #[test]
     fn the_program_is_where_cargo_says() {
-        let line = "  Executable benches/hot.rs (target/release/deps/hot-a4be)";
-        assert_eq!(executable(line), Some(Path::new("target/release/deps/hot-a4be")));
+        let line = "  Executable benches/instructions.rs (target/release/deps/instructions-a4be)";
+        assert_eq!(executable(line), Some(Path::new("target/release/deps/instructions-a4be")));
         assert_eq!(executable("   Compiling gosched v0.1.0 (/x)"), None);
     }
 }

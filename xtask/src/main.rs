@@ -1,14 +1,15 @@
 //! gosched's commands: `cargo xtask test` runs every check there is, `cargo xtask soak` looks for
 //! leaks, `cargo xtask stress` does everything at once, `conserve` loses no value, `sanitize` and
 //! `valgrind` watch the memory, `instructions` counts what the hottest operations execute,
-//! `simulate` says what the scheduling policy does on machines with more cores, `public-api` lists
-//! what users can name.
+//! `simulate` says what the scheduling policy does on machines with more cores, `layers` how the
+//! source is laid out, `public-api` lists what users can name.
 //!
-//! No dependencies: whoever has a Rust toolchain and a C compiler can run it.
+//! It depends on nothing outside the workspace: a Rust toolchain and a C compiler are all it takes.
 
 mod callgrind;
 mod cargo;
 mod instructions;
+mod layers;
 mod memory;
 mod package;
 mod public_api;
@@ -29,6 +30,7 @@ usage: cargo xtask test [--only STEP]...    run all checks, or the named steps
        cargo xtask instructions --annotate OPERATION        where its instructions are
        cargo xtask public-api [--update]    what users can name, against public-api.txt
        cargo xtask simulate [--procs N]... [--cores N] [--load NAME] [--seed N]
+       cargo xtask layers [--root DIR] [--package DIR]      rooms, levels, cycles, prose
 
 steps of `test`, in order:
 ";
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Some((command, rest)) if command == "conserve" => stress::conserve(rest),
         Some((command, rest)) if command == "public-api" => public_api::run(rest),
         Some((command, rest)) if command == "simulate" => simulate(rest),
+        Some((command, rest)) if command == "layers" => layers::run(rest),
         Some((command, _)) if command == "help" || command == "--help" => {
             print!("{}", usage());
             return ExitCode::SUCCESS;

@@ -32,13 +32,13 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "debug",
         what: "unit, integration, compile-fail, architecture, docs",
-        minimum: 844,
+        minimum: 861,
         body: debug,
     },
     Step {
         name: "release",
         what: "the same, optimised: what depends on timing",
-        minimum: 556,
+        minimum: 558,
         body: release,
     },
     Step {

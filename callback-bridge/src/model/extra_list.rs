@@ -1,5 +1,5 @@
-//! The extra-M list under loom: an M is one thread's at a time, nobody sleeps for ever, a failed
-//! refill is heard of.
+//! The extra-M list under loom: an M belongs to one thread at a time, no thread sleeps for ever,
+//! and a failed refill reaches the waiters.
 //!
 //! # Safety
 //!
@@ -14,7 +14,7 @@ const OUT_OF_MEMORY: i32 = 12;
 
 struct M {
     link: Link<M>,
-    /// Written by whoever has the M: loom reports two writers that nothing orders.
+    /// Written by the thread that has the M: loom reports two writers that nothing orders.
     used: UnsafeCell<u32>,
 }
 
@@ -25,7 +25,7 @@ unsafe impl Node for M {
     }
 }
 
-// SAFETY: an M is used by the thread that took it, which is what the model checks.
+// SAFETY: only the thread that took an M uses it; the model checks that.
 unsafe impl Send for M {}
 
 type List = ExtraList<M>;
@@ -43,7 +43,7 @@ impl M {
     }
 }
 
-/// What a thread does between two instructions of its own code.
+/// One callback: a thread takes an M, uses it, and puts it back.
 fn callback(list: &List, can_make: bool) -> Result<(), i32> {
     loop {
         let (m, owed) = match list.take() {
@@ -59,7 +59,7 @@ fn callback(list: &List, can_make: bool) -> Result<(), i32> {
             }
         };
         if let Some(owed) = owed {
-            // Who is inside already does not need what it failed to make.
+            // A thread that is inside does not need the Ms that it failed to make.
             let _made = refill(list, owed, can_make);
         }
         m.run();
@@ -79,7 +79,8 @@ fn refill(list: &List, owed: crate::extra_list::Owed, can_make: bool) -> Result<
     if can_make { Ok(()) } else { Err(OUT_OF_MEMORY) }
 }
 
-/// Leaked: a model that fails unwinds through what it owns, and loom's own destructors abort there.
+/// Leaked: a failing model unwinds through the values it owns, and loom's own destructors abort
+/// there.
 fn stocked() -> &'static List {
     let list: &'static List = Box::leak(Box::new(List::new()));
     let owed = list.stock().expect("an empty list");
@@ -95,8 +96,8 @@ fn check(model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
-/// Two threads, one M: both get in, one of them again, and afterwards the list is neither empty nor
-/// in debt.
+/// Two threads, one M: both get in, one of them twice. Afterwards the list is neither empty nor in
+/// debt.
 fn coming_and_going() {
     check(|| {
         let list = stocked();
@@ -109,7 +110,7 @@ fn coming_and_going() {
     });
 }
 
-/// Two threads, one M, and no second one to be had: each gets in or hears why not.
+/// Two threads, one M, and no second one can be made: each gets in or gets the error.
 fn nothing_to_be_had() {
     check(|| {
         let list = stocked();

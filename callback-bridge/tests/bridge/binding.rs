@@ -28,7 +28,7 @@ fn a_thread_keeps_one_m_for_all_bridges() {
 
 #[test]
 fn two_threads_one_after_the_other_have_the_same_m() {
-    // In a child, where no other test uses the list.
+    // In a child process, where no other test uses the list.
     Child::run("binding::two_threads_one_after_the_other_have_the_same_m", || {
         let (_runtime, bridge) = bridge();
         let visit = || on_c_thread(|| bridge.enter(bound).expect("enter"));
@@ -42,7 +42,7 @@ fn two_threads_one_after_the_other_have_the_same_m() {
 fn threads_that_come_and_go_cost_no_signal_stack_each() {
     Child::run("binding::threads_that_come_and_go_cost_no_signal_stack_each", || {
         let (_runtime, bridge) = bridge();
-        // std takes the registered stack off before the exit hook runs, C leaves it where it is.
+        // std takes the registered stack off before the exit hook runs; C leaves it where it is.
         let std_thread = || {
             std::thread::scope(|scope| {
                 scope.spawn(|| bridge.enter(|| registered().base.addr())).join().expect("join")
@@ -58,7 +58,7 @@ fn threads_that_come_and_go_cost_no_signal_stack_each() {
     .assert_success();
 }
 
-/// What a destructor of C finds that runs after the bridge's own, and what it wants to find.
+/// The record of a destructor of C that runs after the bridge's: what it uses, and what it finds.
 struct Late<'a> {
     bridge: &'a Bridge,
     outcome: Option<Result<bool, EnterError>>,
@@ -75,8 +75,8 @@ unsafe extern "C" fn late(value: *mut c_void) {
     late.after = Some(State::now());
 }
 
-/// A key whose destructor runs after the bridge's: glibc goes by their numbers, and the bridge has
-/// its by now.
+/// Makes a key whose destructor runs after the bridge's. glibc runs them in the order of their
+/// numbers, and the bridge has its key by now.
 fn late_key(bridge: &Bridge) -> ExitHook {
     on_c_thread(|| bridge.enter(|| ())).expect("enter");
     ExitHook::register(late).expect("a key")

@@ -1,4 +1,4 @@
-//! Many threads at once: one M is on the list, a hundred are asked for.
+//! Many threads at once: one M is on the list, and a hundred are asked for.
 
 use crate::support::{Child, bridge, on_c_thread};
 use gosched_callback_bridge::{Binding, Bridge};
@@ -9,7 +9,7 @@ use std::sync::{Barrier, Mutex};
 
 const THREADS: usize = 100;
 
-/// All threads are inside at the same time, or this does not return.
+/// Returns only if all threads are inside at the same time.
 fn all_inside(bridge: &Bridge) {
     let barrier = Barrier::new(THREADS);
     let ids = Mutex::new(HashSet::new());

@@ -1,5 +1,5 @@
-//! Rust calls C, and C calls back: into the same runtime, into another, from a goroutine's own
-//! stack.
+//! Rust calls C, and C calls back: into the same runtime, into another runtime, and from a
+//! goroutine's own stack.
 
 use crate::support::{bridge, on_c_thread};
 use gosched_callback_bridge::{Binding, Bridge, EnterError};

@@ -1,4 +1,4 @@
-//! Who is not let in, and hears why.
+//! Threads that may not enter, and the errors they get.
 #![expect(unsafe_code, reason = "fork, setrlimit, a signal handler")]
 
 use crate::support::{Child, bridge, on_c_thread, own_signal_stack, runtime};
@@ -46,7 +46,7 @@ fn after_shutdown() {
     on_c_thread(|| other.enter(|| ()).expect("another runtime is none the worse"));
 }
 
-/// Forks; the child's `body` says whether all is well.
+/// Forks; `body` says in the child whether all is well.
 fn forked(body: impl FnOnce() -> bool) -> bool {
     // SAFETY: the child goes on with what the C library and the bridge keep usable in a child, and
     // ends below.
@@ -140,7 +140,7 @@ fn a_forked_child_may_build_its_own() {
     .assert_success();
 }
 
-/// Leaves this process so many bytes of address space besides what it has.
+/// Limits this process to `left` more bytes of address space.
 fn limit_address_space(left: u64) {
     let sizes = std::fs::read_to_string("/proc/self/statm").expect("statm");
     let pages: u64 =
@@ -156,7 +156,7 @@ fn without_memory_for_another_m() {
     Child::run("refusals::without_memory_for_another_m", || {
         let (_runtime, bridge) = bridge();
         let bridge = bridge.with_binding(Binding::PerCall);
-        // Each thread has a little memory in hand before there is no more from the system.
+        // Each thread has a little memory in hand before the system refuses more.
         let warm_up = || drop(std::hint::black_box(vec![1_u8; 48 << 10]));
         warm_up();
         let [warm, limited, first_inside, refused, first_outside] =
@@ -192,8 +192,8 @@ static IN_HANDLER: Bridge = Bridge::unbound();
 static SAID: Mutex<Option<Result<(), EnterError>>> = Mutex::new(None);
 
 extern "C" fn enters(_signal: libc::c_int) {
-    // Against the contract, and seen: the handler runs on a signal stack. The lock is free, nothing
-    // else is interrupted.
+    // Against the contract, and noticed: the handler runs on a signal stack. The lock is free, and
+    // nothing else is interrupted.
     *SAID.lock().expect("free") = Some(IN_HANDLER.enter(|| ()));
 }
 

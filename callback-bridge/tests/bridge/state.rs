@@ -6,7 +6,7 @@ use gosched_runtime_sys::errno;
 use gosched_runtime_sys::signal::mask::SignalMask;
 use gosched_runtime_sys::signal::stack::{Registered, large_enough, registered};
 
-/// Three calls, one of which panics; inside there is a good signal stack and faults are let
+/// Makes three calls, one of which panics. Inside, there is a good signal stack, and faults are let
 /// through.
 #[track_caller]
 fn calls_leave_no_trace(bridge: &Bridge) {
@@ -68,7 +68,7 @@ fn per_call_is_strict_on_a_bound_thread() {
     });
 }
 
-/// Calls twice and returns what was registered before and inside.
+/// Calls twice, and returns the stacks that were registered before and inside.
 fn stick(bridge: &Bridge) -> (Registered, Registered) {
     errno::set(libc::ENOTTY);
     let before = State::now();

@@ -1,5 +1,5 @@
-//! What the tests share: threads as C makes them, their state, and children for what ends or
-//! changes a process.
+//! The tests' common parts: threads as C makes them, their state, and child processes for code that
+//! ends or changes a process.
 #![expect(unsafe_code, reason = "pthread_create, sigaltstack, the promise of a mode")]
 
 use gosched_callback_bridge::Bridge;
@@ -13,7 +13,7 @@ use std::process::{Command, ExitStatus};
 use std::ptr::{null, null_mut};
 use std::thread::Result;
 
-/// A runtime that shares threads between goroutines.
+/// Returns a runtime that shares threads between goroutines.
 pub(crate) fn runtime() -> Runtime {
     // SAFETY: no goroutine of these tests suspends in a thread-local's initialiser or in code that
     // relies on nesting.
@@ -21,7 +21,7 @@ pub(crate) fn runtime() -> Runtime {
     Runtime::builder(mode).procs(2).build().expect("a runtime")
 }
 
-/// A runtime, which the caller keeps, and a bridge into it.
+/// Returns a runtime, which the caller keeps, and a bridge into it.
 pub(crate) fn bridge() -> (Runtime, Bridge) {
     let runtime = runtime();
     let bridge = Bridge::new(&runtime);
@@ -34,7 +34,7 @@ struct Job<F, T> {
 }
 
 extern "C" fn start<F: FnOnce() -> T, T>(job: *mut c_void) -> *mut c_void {
-    // SAFETY: `on_c_thread` keeps the job until this thread is joined, and looks at it then.
+    // SAFETY: `on_c_thread` keeps the job until this thread is joined, and reads it only then.
     let job = unsafe { &mut *job.cast::<Job<F, T>>() };
     job.outcome = job.body.take().map(|body| catch_unwind(AssertUnwindSafe(body)));
     null_mut()
@@ -55,7 +55,7 @@ pub(crate) fn on_c_thread<T: Send, F: FnOnce() -> T + Send>(body: F) -> T {
     job.outcome.expect("the thread has run").unwrap_or_else(|payload| resume_unwind(payload))
 }
 
-/// What a call must leave alone.
+/// The parts of a thread that a call must leave alone.
 #[derive(Debug, PartialEq)]
 pub(crate) struct State {
     pub(crate) errno: i32,
@@ -96,8 +96,8 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Runs `body` in a child: this executable once more, with only the calling test (`path`, as
-    /// the harness prints it) selected.
+    /// Runs `body` in a child: this executable once more, with only the calling test selected
+    /// (`path`, as the harness prints it).
     pub(crate) fn run(path: &str, body: impl FnOnce()) -> Self {
         if std::env::var(VARIABLE).is_ok_and(|wanted| wanted == path) {
             eprintln!("{STARTED}");

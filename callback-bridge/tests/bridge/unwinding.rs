@@ -1,4 +1,4 @@
-//! Ways out of a callback that are no return.
+//! Ways out of a callback other than a return.
 #![expect(unsafe_code, reason = "pthread_exit and pthread_cancel unwind")]
 
 use crate::support::{Child, bridge, on_c_thread};
@@ -35,7 +35,7 @@ fn a_panic_becomes_a_value_and_the_thread_goes_on() {
     });
 }
 
-/// Calls `pthread_exit` in a callback, in a child.
+/// Calls `pthread_exit` in a callback, in a child process.
 #[track_caller]
 fn exits_inside(binding: Binding, path: &str) {
     let child = Child::run(path, || {
@@ -69,12 +69,12 @@ fn pthread_exit_on_a_bound_thread_ends_the_process_with_a_message() {
     );
 }
 
-/// What the cancelled thread has.
+/// The record of the cancelled thread.
 struct Cancelled {
     bridge: Bridge,
     inside: Sender<libc::pthread_t>,
     answer: Receiver<i32>,
-    /// What the callback got after the cancel.
+    /// The value that the callback received after the cancel.
     got: Option<i32>,
     survived: bool,
 }

@@ -1,21 +1,22 @@
 //! A goroutine's execution context: its registers, kept on its own stack while it does not run.
 //!
-//! The only file that names corosensei. Switching is asymmetric: an M's loop
-//! [`resume`](Context::resume)s a context, the context [`suspend`](Suspender::suspend)s back to
-//! that loop with a value that says why. Both sides are generic and `inline(always)`: a pair of
-//! switches costs about 3 ns when the compiler sees `resume` and `suspend` end to end (it then
-//! saves only the registers that are live) and several times that through call frames, because the
-//! processor's return predictor misses once per frame that was entered on one side and left on the
-//! other. `benches/switch.rs` shows it for 0, 1 and 3 frames.
+//! This is the only file that names corosensei. Switching is asymmetric. An M's loop
+//! [`resume`](Context::resume)s a context; the context [`suspend`](Suspender::suspend)s back to
+//! that loop with a value that says why. Both functions are generic and `inline(always)`. If the
+//! compiler sees `resume` and `suspend` end to end, it saves only the live registers, and a pair of
+//! switches costs about 3 ns. Through call frames it costs several times that. The processor's
+//! return predictor misses once for each frame that was entered on one side and left on the other.
+//! `benches/switch.rs` shows it for 0, 1 and 3 frames.
 //!
-//! A context that was started and has not returned is never dropped and never unwound from outside:
-//! dropping a [`Context`] leaks its stack. Corosensei's forced unwinding is not compiled in.
+//! A context that was started and has not returned is never dropped, and never unwound from
+//! outside: dropping a [`Context`] leaks its stack. Corosensei's forced unwinding is not compiled
+//! in.
 //!
 //! # Safety
 //!
-//! Corosensei's coroutine is `!Send` because a stack may hold values that are. Who resumes a
-//! context on another thread than before takes that upon himself; see `docs/soundness.md` for who
-//! promises it to us.
+//! Corosensei's coroutine is `!Send`, because its stack may hold values that are `!Send`. The
+//! caller who resumes a context on another thread than before takes responsibility for that.
+//! `docs/soundness.md` says who promises it to us.
 #![expect(
     unsafe_code,
     reason = "implements corosensei's Stack for our stacks and switches between stacks"
@@ -29,8 +30,8 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::memory::stack::Stack;
 
-// SAFETY: a `Stack` is mapped readable and writable between its guard and `top`, stays mapped until
-// it is dropped, belongs to one owner, and both ends are page-aligned.
+// SAFETY: a `Stack` is mapped readable and writable between its guard and `top`. It stays mapped
+// until it is dropped and belongs to one owner. Both ends are page-aligned.
 unsafe impl corosensei::stack::Stack for Stack {
     #[inline(always)]
     fn base(&self) -> StackPointer {
@@ -43,8 +44,7 @@ unsafe impl corosensei::stack::Stack for Stack {
     }
 }
 
-/// A stack and what runs on it. `I` is passed in by each resume, `Y` comes out with each
-/// suspension.
+/// A stack and what runs on it. Each resume passes an `I` in; each suspension passes a `Y` out.
 pub struct Context<I: 'static, Y: 'static> {
     coroutine: ManuallyDrop<Coroutine<I, Y, (), Stack>>,
 }
@@ -66,11 +66,12 @@ impl<I: 'static, Y: 'static> Context<I, Y> {
         Self { coroutine: ManuallyDrop::new(coroutine) }
     }
 
-    /// Runs the context until it suspends (its value) or returns (`None`).
+    /// Runs the context until it suspends or returns. Returns the value of the suspension, or
+    /// `None` if the context returned.
     ///
     /// # Panics
     ///
-    /// If it has returned before.
+    /// If the context has returned before.
     ///
     /// # Safety
     ///
@@ -83,18 +84,18 @@ impl<I: 'static, Y: 'static> Context<I, Y> {
         }
     }
 
-    /// The stack of a context that has returned.
+    /// Returns the stack of a context that has returned.
     ///
     /// # Panics
     ///
-    /// If it has not returned: its frames are still on that stack.
+    /// If the context has not returned: its frames are still on that stack.
     #[inline(always)]
     pub fn into_stack(self) -> Stack {
         ManuallyDrop::into_inner(self.coroutine).into_stack()
     }
 }
 
-/// What a running context suspends itself with.
+/// The right of a running context to suspend itself.
 pub struct Suspender<I: 'static, Y: 'static>(*const Yielder<I, Y>);
 
 impl<I: 'static, Y: 'static> Clone for Suspender<I, Y> {
@@ -112,12 +113,12 @@ impl<I: 'static, Y: 'static> fmt::Debug for Suspender<I, Y> {
 }
 
 impl<I: 'static, Y: 'static> Suspender<I, Y> {
-    /// Suspends the context; returns what the next resume passes in.
+    /// Suspends the context. Returns the value that the next resume passes in.
     ///
     /// # Safety
     ///
-    /// Called on the stack of the context that this suspender was made for, while that context
-    /// runs.
+    /// The call runs on the stack of the context that this suspender was made for, while that
+    /// context runs.
     #[inline(always)]
     pub unsafe fn suspend(self, value: Y) -> I {
         // SAFETY: the yielder lies at the base of the running context's own stack, which outlives
@@ -126,17 +127,18 @@ impl<I: 'static, Y: 'static> Suspender<I, Y> {
         yielder.suspend(value)
     }
 
-    /// Runs `f` on the stack of whoever resumed the context, below its frames, and returns what it
-    /// returned. An `f` that unwinds aborts.
+    /// Runs `f` on the stack of the context's resumer, below the resumer's frames, and returns its
+    /// value. An `f` that unwinds aborts.
     ///
     /// # Safety
     ///
     /// As for [`suspend`](Self::suspend); and `f` does not suspend the context.
     #[inline]
     pub unsafe fn on_resumers_stack<R>(self, f: impl FnOnce() -> R) -> R {
-        /// What corosensei asks for, to keep yielders off that stack; the caller does.
+        /// Makes `f` `Send`. Corosensei asks for that to keep yielders off the other stack; here
+        /// the caller does.
         struct Carried<F>(F);
-        // SAFETY: it does not leave the thread, only the stack.
+        // SAFETY: `f` does not leave the thread, only the stack.
         unsafe impl<F> Send for Carried<F> {}
         impl<F: FnOnce() -> R, R> Carried<F> {
             fn call(self) -> R {

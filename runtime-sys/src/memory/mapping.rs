@@ -2,7 +2,7 @@
 //!
 //! # Safety
 //!
-//! The range belongs to the [`Mapping`] from `mmap` to `munmap`; nothing here reads or writes
+//! The range belongs to the [`Mapping`] from `mmap` to `munmap`. Nothing here reads or writes
 //! through it.
 #![expect(unsafe_code, reason = "mmap")]
 
@@ -12,7 +12,7 @@ use std::io;
 use std::ops::Range;
 use std::ptr::{NonNull, null_mut};
 
-/// An owned range of pages: a guard that no access survives, and usable memory above it.
+/// An owned range of pages: usable memory, and below it a guard at which every access is a fault.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     base: NonNull<c_void>,
@@ -25,14 +25,14 @@ unsafe impl Send for Mapping {}
 // SAFETY: nothing in it changes through a shared reference.
 unsafe impl Sync for Mapping {}
 
-/// The size of a page. Async-signal-safe.
+/// Returns the size of a page. Async-signal-safe.
 pub(crate) fn page_size() -> usize {
     // SAFETY: has no precondition.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(size).unwrap_or(4096)
 }
 
-/// `size` in whole pages, or none if no such number exists.
+/// Returns `size` rounded up to whole pages, or none if no such number exists.
 pub(crate) fn round_to_pages(size: usize) -> Option<usize> {
     size.checked_next_multiple_of(page_size())
 }
@@ -51,9 +51,9 @@ impl Mapping {
         }
         let base = NonNull::new(base).ok_or_else(|| io::Error::other("mmap returned null"))?;
         let mapping = Self { base, guard, size };
-        // Opened from PROT_NONE and not closed from read-write, so that memory that nobody may use
-        // is never accounted for.
-        // SAFETY: inside the range that was mapped just now and that nobody else knows of.
+        // Opened from PROT_NONE, not closed from read-write: the kernel then never accounts for
+        // memory that nobody may use.
+        // SAFETY: inside the range that was mapped just now; nobody else knows of it.
         let opened =
             unsafe { libc::mprotect(mapping.usable(), size, libc::PROT_READ | libc::PROT_WRITE) };
         if opened != 0 {
@@ -63,17 +63,17 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Where the usable memory begins.
+    /// Returns where the usable memory begins.
     pub(crate) fn usable(&self) -> *mut c_void {
         self.base.as_ptr().wrapping_byte_add(self.guard)
     }
 
-    /// How many bytes are usable.
+    /// Returns how many bytes are usable.
     pub(crate) fn size(&self) -> usize {
         self.size
     }
 
-    /// The addresses that no access survives.
+    /// Returns the addresses of the guard.
     pub(crate) fn guard(&self) -> Range<usize> {
         self.base.addr().get()..self.usable().addr()
     }
@@ -81,8 +81,8 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: mapped by `with_guard`, unmapped once; owners see to it that nothing runs on it
-        // any more.
+        // SAFETY: mapped by `with_guard`, unmapped once; the owner sees to it that nothing runs on
+        // it any more.
         let result = unsafe { libc::munmap(self.base.as_ptr(), self.guard + self.size) };
         debug_assert_eq!(result, 0, "munmap of an own mapping");
     }
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn dropped_it_is_gone_from_end_to_end() {
-        // In a child: here, another test's mapping could take the place at once.
+        // In a child process: in this one, another test's mapping could take the address at once.
         Child::run("memory::mapping::tests::dropped_it_is_gone_from_end_to_end", || {
             let mapping = Mapping::with_guard(1).expect("mapping");
             assert_eq!((mapping.size(), mapping.guard().len()), (page_size(), page_size()));

@@ -8,8 +8,9 @@
 //! | [`context`] | what runs on such a stack: resume and suspend |
 //! | [`prefetch`] | a hint to the processor, before memory is needed |
 //!
-//! What may enter: what owns addresses. Who gets which stack and when it is given back is decided
-//! by `scheduler/src`. Begin with `stack.rs`, whose head has the picture; then `context.rs`.
+//! What may enter: code that owns addresses. `scheduler/src` decides which goroutine gets which
+//! stack, and when the stack is given back. Begin with `stack.rs`, whose head has the picture; then
+//! `context.rs`.
 
 pub mod context;
 pub(crate) mod mapping;

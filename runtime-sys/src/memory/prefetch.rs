@@ -1,24 +1,25 @@
 //! Memory that is about to be needed, fetched ahead.
 //!
-//! A goroutine that slept lies in nobody's cache: its record, the head of its stack and the frames
-//! below are misses of the caches and of the translation buffer, each of which waits for the one
-//! before. Whoever makes several runnable at a time has those of all of them fetched together.
+//! A goroutine that slept is in no cache. Its record, the head of its stack and the frames below
+//! miss the caches and the translation buffer, and each miss waits for the one before. A thread
+//! that makes several goroutines runnable at a time fetches the memory of all of them together.
 //!
 //! # Safety
 //!
-//! To fetch is a hint: a program cannot tell whether it was taken.
+//! A prefetch is a hint: a program cannot tell whether the processor followed it.
 #![expect(unsafe_code, reason = "an instruction that the language has no function for")]
 
 /// Bytes that a processor fetches at a time.
 pub const LINE: usize = 64;
 
-/// Has the processor fetch the line at an address, any address, into its nearest cache, if it can.
+/// Has the processor fetch the line at `address` into its nearest cache, if it can. Any address is
+/// allowed.
 #[inline(always)]
 pub fn line(address: usize) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: nothing is read or written that a program could tell, and it faults nowhere.
+        // SAFETY: no read or write that a program could notice, and no fault at any address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(address)) };
     }
     #[cfg(not(target_arch = "x86_64"))]

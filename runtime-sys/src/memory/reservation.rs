@@ -1,13 +1,12 @@
 //! Address space that is opened piece by piece: one mapping for many stacks.
 //!
-//! It begins closed (`PROT_NONE`), so that a piece that nobody was given counts as no memory
-//! anywhere: not against strict accounting (`vm.overcommit_memory` 2), not against `RLIMIT_DATA`,
-//! not under `mlockall(MCL_FUTURE)`. Pieces that lie side by side and are opened alike stay one
-//! mapping.
+//! It begins closed (`PROT_NONE`). So a piece that no stack uses counts as no memory anywhere: not
+//! against strict accounting (`vm.overcommit_memory` 2), not against `RLIMIT_DATA`, not under
+//! `mlockall(MCL_FUTURE)`. Neighbouring pieces that are opened alike stay one mapping.
 //!
 //! # Safety
 //!
-//! The range belongs to the [`Reservation`] from `mmap` to `munmap`; nothing here reads or writes
+//! The range belongs to the [`Reservation`] from `mmap` to `munmap`. Nothing here reads or writes
 //! through it.
 #![expect(unsafe_code, reason = "mmap and its kin")]
 
@@ -32,12 +31,12 @@ pub(crate) struct Reservation {
 
 // SAFETY: a range of addresses belongs to no thread.
 unsafe impl Send for Reservation {}
-// SAFETY: the functions with `&self` are system calls, and those that take contents away say who
-// may call them.
+// SAFETY: the functions with `&self` are system calls; those that take contents away say who may
+// call them.
 unsafe impl Sync for Reservation {}
 
 impl Reservation {
-    /// Reserves `size` bytes, whole pages, closed, never to be huge pages.
+    /// Reserves `size` bytes, in whole pages, closed. They never become huge pages.
     pub(crate) fn new(size: usize) -> io::Result<Self> {
         // SAFETY: asks for fresh memory wherever there is room.
         let base = unsafe { libc::mmap(null_mut(), size, libc::PROT_NONE, sys::MAP_FLAGS, -1, 0) };
@@ -51,12 +50,12 @@ impl Reservation {
         Ok(reservation)
     }
 
-    /// The lowest address.
+    /// Returns the lowest address.
     pub(crate) fn base(&self) -> NonNull<u8> {
         self.base.cast()
     }
 
-    /// How many bytes.
+    /// Returns the size in bytes.
     pub(crate) fn size(&self) -> usize {
         self.size
     }
@@ -66,10 +65,10 @@ impl Reservation {
         self.base.as_ptr().wrapping_byte_add(range.start)
     }
 
-    /// Makes the range readable and writable. `ENOMEM`: that many mappings, or that much memory,
-    /// are not to be had.
+    /// Makes the range readable and writable. `ENOMEM` if the system does not give that many
+    /// mappings or that much memory.
     pub(crate) fn open(&self, range: Range<usize>) -> io::Result<()> {
-        // SAFETY: inside the own range; opening takes nothing from whoever uses a part of it.
+        // SAFETY: inside the own range; opening takes nothing from the users of a part of it.
         let result = unsafe {
             libc::mprotect(self.at(&range), range.len(), libc::PROT_READ | libc::PROT_WRITE)
         };
@@ -86,8 +85,8 @@ impl Reservation {
         unsafe { sys::install_guard(self.at(&range), range.len()) }
     }
 
-    /// As [`guard`](Self::guard) for up to [`MAX_RANGES`] open ranges at once. False: not for all of
-    /// them, and it may be done again one by one.
+    /// As [`guard`](Self::guard), for up to [`MAX_RANGES`] open ranges at once. False if not all of
+    /// them are guarded; the caller may then guard them one by one.
     ///
     /// # Safety
     ///
@@ -108,8 +107,8 @@ impl Reservation {
         done
     }
 
-    /// Has the pages of up to [`MAX_RANGES`] open ranges in memory, if that can be done for all of them
-    /// at once.
+    /// Brings the pages of up to [`MAX_RANGES`] open ranges into memory, if one call can do that
+    /// for all of them.
     pub(crate) fn populate_all(&self, ranges: impl ExactSizeIterator<Item = Range<usize>>) {
         self.with_ranges(ranges, sys::populate);
     }
@@ -127,7 +126,7 @@ impl Reservation {
         f(&many[..count])
     }
 
-    /// Gives the pages of an open range back: what is read there next are zeroes.
+    /// Gives the pages of an open range back. The next read there finds zeroes.
     ///
     /// # Safety
     ///
@@ -138,7 +137,8 @@ impl Reservation {
     }
 }
 
-/// The lowest address in the range, whole pages, whose page is in memory, or its end.
+/// Returns the lowest address in the range, in whole pages, whose page is in memory; the range's
+/// end if none is.
 pub(crate) fn lowest_resident(range: Range<usize>) -> usize {
     const PAGES: usize = 256;
     let page = page_size();
@@ -146,7 +146,7 @@ pub(crate) fn lowest_resident(range: Range<usize>) -> usize {
     for start in range.clone().step_by(PAGES * page) {
         let size = (range.end - start).min(PAGES * page);
         let at = std::ptr::without_provenance_mut(start);
-        // SAFETY: only asks, whatever lies there; the vector has a byte for each page.
+        // SAFETY: only a query, whatever lies there; the vector has a byte for each page.
         let result = unsafe { libc::mincore(at, size, pages.as_mut_ptr().cast()) };
         let found = pages[..size / page].iter().position(|state| state & 1 == 1);
         if let (0, Some(at)) = (result, found) {
@@ -158,21 +158,21 @@ pub(crate) fn lowest_resident(range: Range<usize>) -> usize {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        // SAFETY: mapped by `new`, unmapped once; owners see to it that nothing runs on it any
+        // SAFETY: mapped by `new`, unmapped once; the owner sees to it that nothing runs on it any
         // more.
         let result = unsafe { libc::munmap(self.base.as_ptr(), self.size) };
         debug_assert_eq!(result, 0, "munmap of an own mapping");
     }
 }
 
-/// Whether this kernel has guards that need no mapping of their own; found out once.
+/// True if this kernel has guards that need no mapping of their own. Asked once.
 pub(crate) fn has_light_guards() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     *ANSWER.get_or_init(|| {
         let page = page_size();
         let tried = Reservation::new(page).and_then(|probe| {
             probe.open(0..page)?;
-            // SAFETY: the probe is this function's alone.
+            // SAFETY: only this function has the probe.
             unsafe { probe.guard(0..page) }
         });
         tried.is_ok()
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!([0, 1, 2, 3].map(at), ["---p", "rw-p", "rw-p", "---p"]);
     }
 
-    /// One touched page would be two megabytes.
+    /// As a huge page, one touched page would be two megabytes.
     #[test]
     fn it_never_becomes_huge_pages() {
         let (reservation, page) = reserve(4);
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn dropped_it_is_gone_from_end_to_end() {
-        // In a child: here, another test's mapping could take the place at once.
+        // In a child process: in this one, another test's mapping could take the address at once.
         Child::run("memory::reservation::tests::dropped_it_is_gone_from_end_to_end", || {
             let (reservation, page) = reserve(3);
             reservation.open(page..2 * page).expect("opened");

@@ -2,36 +2,37 @@
 //!
 //! ```text
 //!   one reservation
-//!   | guard |         stack 0     head| guard |         stack 1   head .| guard |        stack 2  head ..| closed ...
-//!           ^ limit            top ^  ^ end                            ^ the offset: index mod 16, times 64 bytes
+//!   | guard |   stack 0   head| guard |   stack 1   head .| guard |   stack 2   head ..| closed
+//!           ^ limit   top ^   ^ end                      ^ offset: index mod 16, times 64 bytes
 //! ```
 //!
-//! One mapping and one `mprotect` per stack end at 32,748 stacks with Linux's usual limit on
-//! mappings. A guard by `madvise` (Linux 6.13) is a mark in the page table, and takes no mapping: a
-//! slab is one, and slabs side by side are one together. Where the kernel has no such guards, each
-//! is a closed piece of the slab, two mappings for each stack again, and at the limit there is an
-//! error.
+//! With one mapping and one `mprotect` per stack, Linux's usual limit on mappings is reached at
+//! 32,748 stacks. A guard by `madvise` (Linux 6.13) is a mark in the page table and takes no
+//! mapping. So a slab is one mapping, and slabs side by side are one together. Where the kernel has
+//! no such guards, each guard is a closed piece of the slab. Then each stack takes two mappings
+//! again, and at the limit there is an error.
 //!
 //! The guard is [`GUARD`] wide. Rust code touches every page of a frame in order, so one page would
-//! do for it; code in C that is built without such probes (`-fstack-clash-protection`) and has a
-//! frame of several pages must not step over.
+//! do for Rust. C code that is built without such probes (`-fstack-clash-protection`) may have a
+//! frame of several pages; it must not step over the guard.
 //!
-//! All tops at the same place of their pages would fall into the same few sets of the first cache,
-//! so they are spread over a kilobyte. From top to top it is an odd number of pages: 80 of them,
-//! say, and the tops share a sixteenth of the sets of the translation buffer (a yield among 1000
-//! goroutines of one M took 60 ns, and takes 35).
+//! If all tops lay at the same place in their pages, they would fall into the same few sets of the
+//! first cache. So the tops are spread over a kilobyte. The distance from top to top is an odd
+//! number of pages. At 80 pages, say, the tops share a sixteenth of the sets of the translation
+//! buffer. A yield among 1000 goroutines of one M takes 60 ns there, and 35 with an odd number.
 //!
-//! Who owns what: a [`Stack`] is the right to one piece of memory, and shares the reservation with
-//! its [`StackSlab`] and the other stacks. The last of them unmaps it. So a stack that is leaked,
-//! with the frames of a goroutine that never ends on it, stays mapped whatever becomes of its slab,
-//! and nothing here is unsafe to call.
+//! Ownership: a [`Stack`] is the right to one piece of memory. It shares the reservation with its
+//! [`StackSlab`] and the other stacks, and the last of them unmaps it. So a leaked stack, with the
+//! frames of a goroutine that never ends, stays mapped whatever becomes of its slab. Therefore
+//! nothing here is unsafe to call.
 //!
-//! Rejected: links of the idle list in the stacks themselves, which would keep a page of each in
-//! memory for them.
+//! Rejected: an idle list whose links lie in the stacks themselves. It would keep a page of each
+//! stack in memory.
 //!
 //! # Safety
 //!
-//! A slab gives each index out once until it comes back, in a `Stack`, which cannot be copied.
+//! A slab gives an index out once, in a `Stack`, which cannot be copied; the index is free again
+//! when that `Stack` comes back.
 #![expect(unsafe_code, reason = "gives pages of stacks back")]
 
 mod slab;
@@ -45,20 +46,21 @@ use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// Less than this does not carry a panic's message to the terminal.
+/// The smallest stack on which a panic's message still reaches the terminal.
 const MINIMUM: usize = 16 << 10;
 
-/// Bytes of guard below each stack at least, in whole pages whatever their size.
+/// The least number of bytes of guard below each stack. The guard is whole pages, whatever their
+/// size.
 pub const GUARD: usize = 64 << 10;
 
-/// Bytes at the upper end of each stack that belong to its owner, not to what runs on it: in the
-/// page that is touched anyhow.
+/// Bytes at the upper end of each stack that belong to the stack's owner, not to the code that runs
+/// on it. They lie in a page that is touched anyhow.
 pub const HEAD: usize = 256;
 
 /// How a head is aligned.
 pub const HEAD_ALIGN: usize = 64;
 
-/// Over how many places, [`HEAD_ALIGN`] apart, the tops are spread.
+/// Over how many offsets, [`HEAD_ALIGN`] apart, the tops are spread.
 const OFFSETS: u32 = 16;
 
 /// How guards are made.
@@ -66,12 +68,12 @@ const OFFSETS: u32 = 16;
 pub enum Guards {
     /// By a mark in the page table.
     Light,
-    /// By a closed piece, which takes a mapping.
+    /// By a closed piece of the slab, which takes a mapping.
     Closed,
 }
 
 impl Guards {
-    /// The best that this kernel has.
+    /// Returns the best kind that this kernel has.
     pub fn available() -> Self {
         if has_light_guards() { Self::Light } else { Self::Closed }
     }
@@ -86,8 +88,8 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Stacks of at least `size` bytes, and at least 16 KiB, in whole pages; the guard comes on
-    /// top. `InvalidInput` if there are no addresses for that.
+    /// Returns the shape of stacks of at least `size` bytes and at least 16 KiB, in whole pages;
+    /// the guard comes on top. `InvalidInput` if there are not enough addresses.
     pub fn new(size: usize, guards: Guards) -> io::Result<Self> {
         let size = round_to_pages(size.max(MINIMUM));
         let guard = round_to_pages(GUARD);
@@ -103,12 +105,12 @@ impl Shape {
         Ok(Self { size, guard, guards })
     }
 
-    /// Bytes between the guard and the end, the head included.
+    /// Returns the bytes between the guard and the end, the head included.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// Bytes from one stack to the next.
+    /// Returns the bytes from one stack to the next.
     pub fn stride(&self) -> usize {
         self.guard + self.size
     }
@@ -127,13 +129,14 @@ struct Memory {
 }
 
 impl Memory {
-    /// The place of a stack in the reservation, its guard first.
+    /// Returns the stack's range in the reservation, its guard first.
     fn range_of(&self, index: u32) -> Range<usize> {
         let start = index as usize * self.shape.stride();
         start..start + self.shape.stride()
     }
 
-    /// Opens one stack, for the first time or again. `open`: all of it is, its guard included.
+    /// Opens one stack, for the first time or again. `open` says that all of its memory is open,
+    /// the guard included.
     fn open(&self, index: u32, open: bool) -> io::Result<()> {
         let Range { start, end } = self.range_of(index);
         let guard = start..start + self.shape.guard;
@@ -143,12 +146,12 @@ impl Memory {
         if !open {
             self.reservation.open(start..end)?;
         }
-        // SAFETY: a guard is used by nobody.
+        // SAFETY: nobody uses a guard.
         unsafe { self.reservation.guard(guard) }
     }
 
-    /// Opens up to `reservation::MAX_RANGES` stacks whose memory is open, by one system call. False: one
-    /// by one, then.
+    /// Opens up to `reservation::MAX_RANGES` stacks whose memory is open, by one system call. False
+    /// if the caller has to open them one by one.
     fn open_all(&self, indices: Range<u32>) -> bool {
         if self.shape.guards == Guards::Closed {
             return false;
@@ -157,11 +160,11 @@ impl Memory {
             let start = self.range_of(index).start;
             start..start + self.shape.guard
         });
-        // SAFETY: guards are used by nobody.
+        // SAFETY: nobody uses a guard.
         unsafe { self.reservation.guard_all(guards) }
     }
 
-    /// Has the first page of each of them in memory, which whatever runs on it touches.
+    /// Brings the first page of each stack into memory: whatever runs there touches it.
     fn populate_tops(&self, indices: Range<u32>) {
         let tops = indices.map(|index| {
             let end = self.range_of(index).end;
@@ -171,7 +174,7 @@ impl Memory {
     }
 }
 
-/// A stack that nobody runs on, or that its owner keeps alive while somebody does.
+/// A stack. Nothing runs on it, or its owner keeps it alive while something does.
 #[derive(Debug)]
 pub struct Stack {
     memory: Arc<Memory>,
@@ -180,8 +183,8 @@ pub struct Stack {
     head: NonNull<u8>,
 }
 
-// SAFETY: the pointer is what is neither; it leads into memory of the handle's own, and is only
-// handed out.
+// SAFETY: only the pointer is neither `Send` nor `Sync`. It leads into memory that belongs to this
+// handle, and is only handed out.
 unsafe impl Send for Stack {}
 // SAFETY: as above.
 unsafe impl Sync for Stack {}
@@ -195,7 +198,7 @@ impl Stack {
         Self { memory, index, head }
     }
 
-    /// A stack by itself, with a reservation of its own.
+    /// Returns a stack with a reservation of its own.
     pub fn single(size: usize) -> io::Result<Self> {
         let mut stacks = Vec::with_capacity(1);
         let mut slab = StackSlab::reserve(Shape::new(size, Guards::available())?, 1)?;
@@ -203,50 +206,50 @@ impl Stack {
         Ok(stacks.pop().expect("it was opened"))
     }
 
-    /// One past the highest usable address: where the stack begins.
+    /// Returns one past the highest usable address: the stack begins there.
     #[inline]
     pub fn top(&self) -> usize {
         self.head().addr().get()
     }
 
-    /// [`HEAD`] bytes for the owner of the stack, above its top; what they hold at first is not
-    /// defined.
+    /// Returns the [`HEAD`] bytes above the top, which belong to the stack's owner. At first their
+    /// content is not defined.
     #[inline]
     pub fn head(&self) -> NonNull<u8> {
         self.head
     }
 
-    /// The lowest usable address.
+    /// Returns the lowest usable address.
     #[inline]
     pub fn limit(&self) -> usize {
         self.end() - self.size()
     }
 
-    /// One past the highest address.
+    /// Returns one past the highest address.
     #[inline]
     pub fn end(&self) -> usize {
         self.memory.reservation.base().addr().get() + self.memory.range_of(self.index).end
     }
 
-    /// The guard below [`Stack::limit`]: a fault at one of these addresses is an overflow of this
-    /// stack.
+    /// Returns the guard below [`Stack::limit`]: a fault at one of these addresses is an overflow
+    /// of this stack.
     #[inline]
     pub fn guard(&self) -> Range<usize> {
         self.limit() - self.memory.shape.guard..self.limit()
     }
 
-    /// Bytes between the guard and the end, the head included.
+    /// Returns the bytes between the guard and the end, the head included.
     #[inline]
     pub fn size(&self) -> usize {
         self.memory.shape.size
     }
 
-    /// How much of it was used, see [`used`].
+    /// Returns how many bytes of it were used, see [`used`].
     pub fn depth(&self) -> usize {
         used(self.limit()..self.end())
     }
 
-    /// Gives the memory of all pages back but those of the upper `keep` bytes. One system call.
+    /// Gives the memory of all pages back, except for the upper `keep` bytes. One system call.
     pub fn discard_below(&mut self, keep: usize) {
         let range = self.memory.range_of(self.index);
         let (low, high) = (
@@ -254,16 +257,18 @@ impl Stack {
             range.end.saturating_sub(keep) / page_size() * page_size(),
         );
         if low < high {
-            // SAFETY: the stack is this handle's, and nobody runs on it: who does has it.
+            // SAFETY: the stack belongs to this handle, and nothing runs on it: code that runs on a
+            // stack has the handle.
             unsafe { self.memory.reservation.discard(low..high) };
         }
     }
 }
 
-/// Bytes from the deepest page of a stack that is in memory to its end: how much of it was used
-/// since its pages were given back last. Asks the kernel, and touches none of it: any addresses may
-/// be asked for, whoever they belong to and whether or not anything is there. Pages that were
-/// swapped out do not count.
+/// Returns the bytes from the deepest page of a stack that is in memory to the stack's end. That
+/// much was used since the pages were last given back.
+///
+/// Asks the kernel and touches none of the memory. So any addresses may be asked for, whoever owns
+/// them, and whether or not anything is mapped there. Pages that were swapped out do not count.
 pub fn used(stack: Range<usize>) -> usize {
     stack.end - lowest_resident(stack.clone())
 }

@@ -1,4 +1,5 @@
-//! The lock: one at a time, what was done under it is seen, and who sleeps is woken.
+//! The lock: one holder at a time, the next holder sees what was done under it, and a sleeper is
+//! woken.
 #![expect(unsafe_code, reason = "a cell whose accesses loom checks")]
 
 use crate::sync::lock::Lock;
@@ -6,7 +7,7 @@ use crate::sync::primitive::loom::model::Builder;
 use crate::sync::primitive::{UnsafeCell, thread};
 use std::sync::Arc;
 
-/// Beside the value that the lock itself guards, one that loom watches.
+/// The value that the lock itself guards, and beside it one that loom watches.
 struct Shared {
     lock: Lock<u32>,
     watched: UnsafeCell<u32>,

@@ -1,9 +1,10 @@
-//! The note: no token is lost, and what a waker wrote before is seen by whoever took the token.
+//! The note: no token is lost, and the sleeper that takes a token sees all that the waker wrote
+//! before.
 //!
 //! # Safety
 //!
-//! The cells are written before a wake and read after the sleep; that this is enough is what the
-//! models check.
+//! The cells are written before a wake and read after the sleep; the models check that this is
+//! enough.
 #![expect(unsafe_code, reason = "cells whose accesses loom checks")]
 
 use crate::sync::note::Note;
@@ -12,7 +13,7 @@ use crate::sync::primitive::{AtomicU32, Ordering, UnsafeCell, thread};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What a waker hands over: a plain value, and a flag that says by itself nothing about the value.
+/// A waker's gift: a plain value, and a flag that by itself says nothing about the value.
 struct Gift {
     value: UnsafeCell<u32>,
     given: AtomicU32,
@@ -57,7 +58,7 @@ fn check(model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
-/// Two wakers, one sleeper that goes on once it has seen both.
+/// Two wakers, and one sleeper that goes on once it has seen both.
 fn two_wakers() {
     check(|| {
         let shared = Shared::new();
@@ -76,7 +77,7 @@ fn two_wakers() {
     });
 }
 
-/// One waker, one token: what is handed over with it may be read as soon as `sleep` returns.
+/// One waker, one token: the value may be read as soon as `sleep` returns.
 fn one_token() {
     check(|| {
         let shared = Shared::new();
@@ -90,7 +91,7 @@ fn one_token() {
     });
 }
 
-/// A sleeper whose deadline passes at once, and who then waits without one.
+/// A sleeper whose deadline passes at once, and which then sleeps without one.
 fn deadline() {
     check(|| {
         let shared = Shared::new();

@@ -1,8 +1,8 @@
 //! Last words: text to standard error from places where nothing may be allocated, locked or
 //! formatted.
 //!
-//! A message is put together on the stack and leaves in one `write`, so that two dying threads do
-//! not shred each other's. Everything here is async-signal-safe.
+//! A message is put together on the stack and leaves in one `write`, so that the messages of two
+//! dying threads do not mix. Everything here is async-signal-safe.
 //!
 //! # Safety
 //!
@@ -20,7 +20,7 @@ pub enum Part<'a> {
     Hex(usize),
 }
 
-/// What does not fit is cut: the buffer lies on a signal stack.
+/// The size of a message; the rest is cut. The buffer lies on a signal stack.
 const CAPACITY: usize = 1024;
 
 struct Line {
@@ -76,7 +76,7 @@ impl Line {
             match usize::try_from(written) {
                 Ok(written) if written > 0 => rest = &rest[written..],
                 Err(_) if crate::errno::get() == libc::EINTR => {}
-                // Nobody listens there; there is no second place to complain to.
+                // Nobody reads standard error, and there is no other place to complain to.
                 _ => return,
             }
         }

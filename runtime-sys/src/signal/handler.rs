@@ -1,34 +1,34 @@
-//! Signal handlers that stand in front of whatever a host installed, and pass on what is not
-//! theirs.
+//! Signal handlers in front of a host's handlers. A signal that ours do not handle is passed on to
+//! the host's.
 //!
-//! A host's handler is never edited: it keeps its flags, its mask and its place. One of ours is
-//! asked first; a signal that it does not know goes to what was there before, the way the kernel
-//! would have delivered it:
+//! A host's handler is never edited: it keeps its flags, its mask and its place. Our handler is
+//! asked first. A signal that it does not know goes to the handler that was there before, in the
+//! way the kernel would have delivered it:
 //!
 //! - with three arguments or one (`SA_SIGINFO`), with its `sa_mask` added, and with the signal
 //!   itself unblocked if it asked for `SA_NODEFER`;
 //! - once only, if it asked for `SA_RESETHAND`; afterwards the default applies;
-//! - `SIG_DFL`: a fault's default action is restored and the faulting instruction runs again, so
-//!   that the core dump shows the place; anything else is raised again, to strike when our handler
-//!   returns. A signal whose default is to be ignored is;
-//! - `SIG_IGN`: nothing happens, except for a fault, which the kernel does not let a program ignore
-//!   either.
+//! - `SIG_DFL`: for a fault, the default action is restored and the faulting instruction runs
+//!   again, so that the core dump shows that instruction. Any other signal is raised again and
+//!   strikes when our handler returns. A signal whose default is to be ignored is ignored;
+//! - `SIG_IGN`: nothing happens, except for a fault. The kernel does not let a program ignore a
+//!   fault either.
 //!
-//! What cannot be reproduced: a handler that did not ask for `SA_ONSTACK` runs on the signal stack
-//! nevertheless, because ours must. `SA_RESTART` is ours too, unless the handler before had none,
-//! whose program may count on `EINTR`.
+//! Two things cannot be reproduced. A handler that did not ask for `SA_ONSTACK` runs on the signal
+//! stack nevertheless, because ours must. `SA_RESTART` is ours, too, unless the handler before had
+//! none: its program may count on `EINTR`.
 //!
-//! A handler installed later by somebody else stands in front of ours and decides alone whether we
-//! hear of a signal.
+//! A handler that somebody installs later stands in front of ours. It alone decides whether ours
+//! hears of a signal.
 //!
-//! Rejected: taking a handler off again. Someone who chained to it meanwhile would jump into code
-//! that may be unloaded, so an installed handler stays.
+//! Rejected: taking a handler off again. Code that chained to it meanwhile would jump into code
+//! that may be unloaded. So an installed handler stays.
 //!
 //! # Safety
 //!
-//! The kernel calls `trampoline` with a live `siginfo_t` and context. It may be left by
-//! `siglongjmp` out of a host's handler, so no frame here owns anything. Entries of the table are
-//! written once, before the kernel knows of the trampoline, and never freed.
+//! The kernel calls `trampoline` with a live `siginfo_t` and context. A `siglongjmp` out of a
+//! host's handler may leave `trampoline`, so no frame here owns anything. Entries of the table are
+//! written once, before the kernel knows of the trampoline, and are never freed.
 #![expect(unsafe_code, reason = "sigaction, and calls through handler addresses")]
 
 use crate::errno;
@@ -57,25 +57,25 @@ pub struct SignalInfo {
     pub context: *mut c_void,
 }
 
-/// What a handler says about a signal.
+/// A handler's answer to a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Response {
-    /// Dealt with: the interrupted code goes on.
+    /// The signal is dealt with: the interrupted code goes on.
     Handled,
-    /// To be passed on to what was there before.
+    /// The signal goes on to the handler that was there before.
     PassOn,
 }
 
 /// The type of our handlers.
 type Handler = fn(&SignalInfo) -> Response;
 
-/// What is known of one signal. Written under [`INSTALLING`], read by `trampoline`.
+/// The handlers of one signal. Written under [`INSTALLING`], read by `trampoline`.
 struct Entry {
     /// A [`Handler`], or null.
     handler: AtomicPtr<()>,
-    /// What was there before; leaked.
+    /// The action that was there before; leaked.
     before: AtomicPtr<libc::sigaction>,
-    /// Whether `before` had asked to be called once, and was.
+    /// Whether `before` asked to be called once, and was called.
     spent: AtomicBool,
 }
 
@@ -89,14 +89,16 @@ static TABLE: [Entry; LAST_SIGNAL as usize + 1] = [const {
 
 static INSTALLING: Mutex<()> = Mutex::new(());
 
-/// Puts `handler` in front of what is installed for `signal`, for the life of the process. The
-/// first one for a signal stays; a second is refused (`AlreadyExists`), and so are signals that
-/// stop or continue a process, whose default action cannot be passed on (`InvalidInput`).
+/// Puts `handler` in front of the installed action for `signal`, for the life of the process.
+///
+/// The first handler for a signal stays, and a second is refused (`AlreadyExists`). Signals that
+/// stop or continue a process are refused, because their default action cannot be passed on
+/// (`InvalidInput`).
 ///
 /// # Safety
 ///
-/// `handler` is called in a signal handler, on any thread, between any two instructions: it is
-/// async-signal-safe, does not unwind, and answers [`Response::Handled`] to a fault only if the
+/// `handler` is called in a signal handler, on any thread, between any two instructions. It is
+/// async-signal-safe and does not unwind. It answers [`Response::Handled`] to a fault only if the
 /// interrupted code can go on.
 pub unsafe fn install(signal: c_int, handler: Handler) -> io::Result<()> {
     let refused = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU, libc::SIGCONT].contains(&signal);
@@ -110,8 +112,8 @@ pub unsafe fn install(signal: c_int, handler: Handler) -> io::Result<()> {
     if !entry.handler.load(Ordering::Relaxed).is_null() {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "this signal has a handler"));
     }
-    // The signal may arrive as soon as the kernel knows of us, and has to find its way then: so ask
-    // first.
+    // The signal may arrive as soon as the kernel knows of our trampoline, and then has to find its
+    // way on. So the action before is asked for first.
     let before = exchange(signal, None)?;
     publish(entry, before, handler);
     let replaced = match exchange(signal, Some(&ours(&before))) {
@@ -122,13 +124,13 @@ pub unsafe fn install(signal: c_int, handler: Handler) -> io::Result<()> {
         }
     };
     if !same(&before, &replaced) {
-        // Somebody else installed one between the two calls.
+        // Another thread installed an action between the two calls.
         publish(entry, replaced, handler);
     }
     Ok(())
 }
 
-/// Makes the way of a signal known to the trampoline.
+/// Tells the trampoline where a signal goes.
 fn publish(entry: &Entry, before: libc::sigaction, handler: Handler) {
     let before = Box::into_raw(Box::new(before));
     // ORDERING[handler.before]: partner is the load in `pass_on`; the action behind the pointer
@@ -139,14 +141,14 @@ fn publish(entry: &Entry, before: libc::sigaction, handler: Handler) {
     entry.handler.store(handler as *mut (), Ordering::Release);
 }
 
-/// The action that calls our trampoline instead of `before`.
+/// Returns the action that calls our trampoline instead of `before`.
 fn ours(before: &libc::sigaction) -> libc::sigaction {
     let mut action = *before;
     let trampoline: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = trampoline;
     action.sa_sigaction = trampoline as libc::sighandler_t;
     let mut kept = before.sa_flags & (libc::SA_NOCLDSTOP | libc::SA_NOCLDWAIT);
     if before.sa_sigaction == libc::SIG_IGN {
-        // A program that ignores SIGCHLD has no zombies, and does not wait for any.
+        // A program that ignores SIGCHLD has no zombies and waits for no child.
         kept |= libc::SA_NOCLDWAIT;
     }
     let restart =
@@ -157,7 +159,7 @@ fn ours(before: &libc::sigaction) -> libc::sigaction {
     action
 }
 
-/// Sets the action of a signal, if there is a new one, and returns the one before.
+/// Sets the action of a signal, if there is a new one, and returns the action before.
 fn exchange(signal: c_int, new: Option<&libc::sigaction>) -> io::Result<libc::sigaction> {
     let mut before = MaybeUninit::<libc::sigaction>::zeroed();
     let new = new.map_or(null(), |action| action as *const _);
@@ -171,18 +173,18 @@ fn exchange(signal: c_int, new: Option<&libc::sigaction>) -> io::Result<libc::si
     Ok(unsafe { before.assume_init() })
 }
 
-/// Whether a program's function is behind the action.
+/// True if the action calls a function of the program.
 fn is_function(action: &libc::sigaction) -> bool {
     action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN
 }
 
-/// Whether two actions call the same function in the same way. A mask alone that changed between
-/// two calls in a row is no concern.
+/// True if two actions call the same function in the same way. It does not matter if only the mask
+/// changed between two calls in a row.
 fn same(one: &libc::sigaction, other: &libc::sigaction) -> bool {
     one.sa_sigaction == other.sa_sigaction && one.sa_flags == other.sa_flags
 }
 
-/// What the kernel calls.
+/// The function that the kernel calls.
 extern "C" fn trampoline(signal: c_int, raw: *mut libc::siginfo_t, context: *mut c_void) {
     let errno = errno::get();
     if let Some(entry) = usize::try_from(signal).ok().and_then(|index| TABLE.get(index)) {
@@ -197,13 +199,13 @@ extern "C" fn trampoline(signal: c_int, raw: *mut libc::siginfo_t, context: *mut
     errno::set(errno);
 }
 
-/// Reads what our handlers want to know.
+/// Reads from the kernel's record what our handlers want to know.
 fn signal_info(signal: c_int, raw: *mut libc::siginfo_t, context: *mut c_void) -> SignalInfo {
     // SAFETY: the kernel's own record, alive until the handler returns.
     let raw = unsafe { &*raw };
     let code = raw.si_code;
     let address = if code > 0 {
-        // SAFETY: a signal that the kernel raised has its address there, and some number if it has
+        // SAFETY: a signal that the kernel raised has its address there, or some number if it has
         // none.
         unsafe { raw.si_addr() }.addr()
     } else {
@@ -219,14 +221,14 @@ fn ask(handler: *mut (), info: &SignalInfo) -> Response {
     handler(info)
 }
 
-/// Whether the interrupted instruction itself raised the signal, and raises it again if it is run
+/// True if the interrupted instruction itself raised the signal, and raises it again when it runs
 /// again.
 fn raised_by_instruction(info: &SignalInfo) -> bool {
     info.code > 0
         && [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE].contains(&info.signal)
 }
 
-/// Gives the signal to what was there before.
+/// Gives the signal to the action that was there before.
 fn pass_on(entry: &Entry, info: &SignalInfo, raw: *mut libc::siginfo_t) {
     // ORDERING[handler.before]: partner is the store in `publish`; the action behind the pointer is
     // visible.
@@ -247,7 +249,8 @@ fn pass_on(entry: &Entry, info: &SignalInfo, raw: *mut libc::siginfo_t) {
         }
         return;
     }
-    // The kernel restores the interrupted mask when our trampoline returns; nothing to undo here.
+    // The kernel restores the interrupted mask when our trampoline returns, so nothing has to be
+    // undone here.
     SignalMask::block_set(&before.sa_mask);
     if before.sa_flags & libc::SA_NODEFER != 0 {
         SignalMask::unblock(&[info.signal]);
@@ -262,7 +265,7 @@ fn call(action: &libc::sigaction, info: &SignalInfo, raw: *mut libc::siginfo_t) 
     if action.sa_flags & libc::SA_SIGINFO != 0 {
         // SAFETY: the host gave this function to the kernel as one of this type.
         let handler = unsafe { transmute::<libc::sighandler_t, Three>(action.sa_sigaction) };
-        // SAFETY: what the kernel would do, with what it gave us.
+        // SAFETY: the call that the kernel would make, with the kernel's arguments.
         unsafe { handler(info.signal, raw, info.context) };
     } else {
         // SAFETY: as above.
@@ -272,7 +275,7 @@ fn call(action: &libc::sigaction, info: &SignalInfo, raw: *mut libc::siginfo_t) 
     }
 }
 
-/// Lets happen what would happen if nobody handled the signal.
+/// Does what would happen if no handler were installed.
 fn default_action(info: &SignalInfo) {
     if [libc::SIGCHLD, libc::SIGURG, libc::SIGWINCH].contains(&info.signal) {
         return;
@@ -280,7 +283,8 @@ fn default_action(info: &SignalInfo) {
     // SAFETY: the default action of a signal that exists.
     unsafe { libc::signal(info.signal, libc::SIG_DFL) };
     if !raised_by_instruction(info) {
-        // Blocked while our trampoline runs, so it strikes on return, where it would have struck.
+        // The signal is blocked while our trampoline runs. So it strikes on return, where it would
+        // have struck.
         // SAFETY: raises on the calling thread.
         unsafe { libc::raise(info.signal) };
     }

@@ -1,15 +1,15 @@
 //! The calling thread's signal mask.
 //!
-//! The C library keeps some signals for itself (glibc 32 and 33, for `setuid` on all threads and
-//! for cancellation); blocking them hangs those functions. `pthread_sigmask` with `sigfillset`
-//! leaves them alone, raw system calls would not.
+//! The C library keeps some signals for itself: glibc uses 32 and 33 for `setuid` on all threads
+//! and for cancellation. Blocking them hangs those functions. `pthread_sigmask` with `sigfillset`
+//! leaves them alone; raw system calls would not.
 //!
 //! Everything here is async-signal-safe.
 //!
 //! # Safety
 //!
-//! Sets are initialised before they are read: `pthread_sigmask` fills only the part that the kernel
-//! knows, so each starts as all zeroes, which is a valid set.
+//! Sets are initialised before they are read. `pthread_sigmask` fills only the part that the kernel
+//! knows, so each set starts as all zeroes, which is a valid set.
 #![expect(unsafe_code, reason = "pthread_sigmask and sigset_t")]
 
 use crate::signal::fatal::{Part, fatal};
@@ -25,14 +25,14 @@ pub struct SignalMask {
     set: libc::sigset_t,
 }
 
-/// The set that is filled in by a call.
+/// Returns an empty set, for a call to fill in.
 fn zeroed() -> libc::sigset_t {
     let set = MaybeUninit::<libc::sigset_t>::zeroed();
     // SAFETY: an array of integers.
     unsafe { set.assume_init() }
 }
 
-/// Changes the calling thread's mask (if there is something to change it by) and returns the one
+/// Changes the calling thread's mask, if there is a set to change it by, and returns the mask
 /// before.
 fn change(how: c_int, by: Option<&libc::sigset_t>) -> SignalMask {
     let mut before = zeroed();
@@ -40,8 +40,8 @@ fn change(how: c_int, by: Option<&libc::sigset_t>) -> SignalMask {
     // SAFETY: null or a live set; `before` is writable.
     let result = unsafe { libc::pthread_sigmask(how, by, &mut before) };
     if result != 0 {
-        // Only an operation that does not exist is refused. Going on with a wrong mask would be
-        // found much later.
+        // The call refuses only an operation that does not exist. The effects of a wrong mask would
+        // be found much later.
         fatal(&[
             Part::Text("gosched: pthread_sigmask failed with errno "),
             Part::Dec(result as u64),
@@ -62,23 +62,22 @@ impl SignalMask {
         let mut all = zeroed();
         // SAFETY: a live set.
         unsafe { libc::sigfillset(&mut all) };
-        // Added, not assigned: what the C library keeps for itself stays as it is.
+        // Added, not assigned: the signals that the C library keeps for itself stay as they are.
         change(libc::SIG_BLOCK, Some(&all))
     }
 
-    /// The calling thread's mask.
+    /// Returns the calling thread's mask.
     pub fn current() -> Self {
         change(libc::SIG_BLOCK, None)
     }
 
-    /// Makes this the calling thread's mask. Signals that it lets through and that are pending are
-    /// handled before this returns.
+    /// Makes this the calling thread's mask. Pending signals that it lets through are handled
+    /// before this returns.
     pub fn restore(&self) {
         change(libc::SIG_SETMASK, Some(&self.set));
     }
 
-    /// This mask, but for these signals, which it lets through; numbers that are no signals are
-    /// passed over.
+    /// Returns this mask without these signals. Numbers that are no signals are ignored.
     #[must_use]
     pub fn without(&self, signals: &[c_int]) -> Self {
         let mut set = self.set;
@@ -89,24 +88,24 @@ impl SignalMask {
         Self { set }
     }
 
-    /// Unblocks these signals on the calling thread; numbers that are no signals are passed over.
+    /// Unblocks these signals on the calling thread. Numbers that are no signals are ignored.
     pub fn unblock(signals: &[c_int]) {
         change(libc::SIG_UNBLOCK, Some(&set_of(signals)));
     }
 
-    /// Adds to the calling thread's mask what a handler asked to have blocked.
+    /// Blocks the signals of a handler's `sa_mask` on the calling thread.
     pub(crate) fn block_set(set: &libc::sigset_t) {
         change(libc::SIG_BLOCK, Some(set));
     }
 
-    /// Whether the signal is blocked in this mask.
+    /// True if the signal is blocked in this mask.
     pub fn contains(&self, signal: c_int) -> bool {
         // SAFETY: a live set; numbers that are no signals are refused.
         unsafe { libc::sigismember(&self.set, signal) == 1 }
     }
 }
 
-/// The set of these signals.
+/// Returns the set of these signals.
 fn set_of(signals: &[c_int]) -> libc::sigset_t {
     let mut set = zeroed();
     for &signal in signals {
@@ -117,8 +116,7 @@ fn set_of(signals: &[c_int]) -> libc::sigset_t {
 }
 
 impl PartialEq for SignalMask {
-    /// By content: the C type has room for more signals than there are, and what lies there means
-    /// nothing.
+    /// Compares the signals that exist. The C type has room for more, and the rest means nothing.
     fn eq(&self, other: &Self) -> bool {
         (1..=sys::LAST_SIGNAL).all(|signal| self.contains(signal) == other.contains(signal))
     }
@@ -139,8 +137,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-    /// Runs on a thread of its own: the harness reuses none, but must not run anything with our
-    /// mask.
+    /// Runs `body` on a thread of its own: the harness must not run anything with our mask.
     fn on_a_thread(body: impl FnOnce() + Send + 'static) {
         std::thread::spawn(body).join().expect("thread");
     }

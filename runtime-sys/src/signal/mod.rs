@@ -1,4 +1,4 @@
-//! Signals of a thread that may belong to a host: masks, signal stacks, handlers, last words.
+//! Signals on a thread that may belong to a host: masks, signal stacks, handlers, last words.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -7,9 +7,9 @@
 //! | [`handler`] | handlers in front of a host's, and the way on to the host's |
 //! | [`fatal`](mod@fatal) | a message and an abort, where nothing may be allocated |
 //!
-//! What may enter: what a signal handler runs or what prepares a thread for one. Each function says
-//! whether it is async-signal-safe. Begin with `stack.rs` for who owns a signal stack, and with
-//! `docs/signals.md` for the whole.
+//! What may enter: code that runs in a signal handler, or that prepares a thread for one. Each
+//! function says whether it is async-signal-safe. Begin with `stack.rs` for the ownership of a
+//! signal stack, and with `docs/signals.md` for the whole.
 
 pub mod fatal;
 pub mod handler;

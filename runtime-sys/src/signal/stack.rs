@@ -1,28 +1,28 @@
 //! The alternate signal stack of the calling thread.
 //!
-//! A thread that C made has none, or one that is too small: the kernel accepts 2,048 bytes and then
-//! kills the process when it delivers a signal with AVX-512 state. One that is [`large_enough`] is
-//! used as it is; otherwise a [`SignalStack`] of ours is put there for the time of the stay, and
-//! taken off only if it is still the registered one.
+//! A thread that C made has no signal stack, or one that is too small. The kernel accepts 2,048
+//! bytes, and then kills the process when it delivers a signal with AVX-512 state. A stack that is
+//! [`large_enough`] is used as it is. Otherwise a [`SignalStack`] of ours is registered while the
+//! thread is inside the scheduler. It is taken off only if it is still the registered one.
 //!
-//! Whoever finds somebody else's stack where ours was leaves it there: std takes its own off before
-//! a pthread key's destructor runs, sanitizers and other runtimes exchange stacks under way, and
-//! "restoring" a stack from long ago registers memory that may be unmapped.
+//! A foreign stack in the place of ours is left there. std takes its own stack off before a pthread
+//! key's destructor runs. Sanitizers and other runtimes exchange stacks under way. To "restore" a
+//! stack from long ago would register memory that may be unmapped.
 //!
-//! One system call registers a stack and says what was registered. So nobody asks first: ours is
-//! mostly the one that is found, and what was found otherwise is put back, which nobody notices
-//! while signals are blocked.
+//! One system call registers a stack and returns the one that was registered. So there is no query
+//! beforehand: mostly the call finds ours. If it finds another, that stack is put back, and nobody
+//! notices because signals are blocked.
 //!
 //! # Ownership
 //!
-//! A [`SignalStack`] is free or registered on one thread. Registered, it can neither be installed
-//! elsewhere (two threads on one signal stack corrupt each other) nor be unmapped: dropped in that
-//! state, it leaks its memory. So a thread that went away without taking it off, and a foreign
-//! runtime that still remembers it, find it intact.
+//! A [`SignalStack`] is free or registered on one thread. While registered, it can neither be
+//! installed elsewhere nor be unmapped: two threads on one signal stack corrupt each other. Dropped
+//! in that state, it leaks its memory. So it stays intact for a thread that ended without taking it
+//! off, and for a foreign runtime that still remembers it.
 //!
 //! # Safety
 //!
-//! The kernel writes to whatever is registered. That is our own mapping, kept alive as said above,
+//! The kernel writes to the registered memory. That is our own mapping, kept alive as said above,
 //! or memory that the caller of [`SignalStack::remove`] vouches for.
 #![expect(unsafe_code, reason = "sigaltstack")]
 
@@ -34,19 +34,19 @@ use std::ops::Range;
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// What our own handlers and a host's behind them may use, beyond what the kernel puts on the
+/// What our handlers, and a host's handlers behind them, may use beyond what the kernel puts on the
 /// stack.
 const OWN_NEED: usize = 32 << 10;
 
-/// A thread's own stack is kept when it leaves a handler this much.
+/// A thread's own stack is kept if it leaves a handler this much.
 const KEPT_NEED: usize = 8 << 10;
 
-/// The size of a signal stack of ours, in bytes, in whole pages.
+/// Returns the size of a signal stack of ours, in bytes, in whole pages.
 pub fn required_size() -> usize {
     (sys::minimum_signal_stack() + OWN_NEED).max(64 << 10).next_multiple_of(page_size())
 }
 
-/// Whether a thread's own signal stack of this size can be kept.
+/// True if a thread's own signal stack of this size can be kept.
 pub fn large_enough(size: usize) -> bool {
     size >= sys::minimum_signal_stack() + KEPT_NEED
 }
@@ -58,17 +58,17 @@ pub struct Registered {
     pub base: *mut u8,
     /// Its size in bytes; means nothing unless `enabled`.
     pub size: usize,
-    /// Whether there is one. (A stack with `SS_AUTODISARM` counts as none while a handler runs on
-    /// it.)
+    /// Whether a stack is registered. (A stack with `SS_AUTODISARM` counts as none while a handler
+    /// runs on it.)
     pub enabled: bool,
     /// Whether the thread is running on it at this moment.
     pub executing: bool,
-    /// What the owner of the stack asked for besides, to be given back with it.
+    /// The flags that the owner of the stack asked for besides; they go back with it.
     flags: libc::c_int,
 }
 
 impl Registered {
-    /// What a thread has that has none.
+    /// No stack.
     const NONE: Self =
         Self { base: null_mut(), size: 0, enabled: false, executing: false, flags: 0 };
 
@@ -84,22 +84,22 @@ impl Registered {
 
     fn to_raw(self) -> libc::stack_t {
         let flags = if self.enabled { self.flags } else { libc::SS_DISABLE };
-        // Disabled, the size is what some systems insist on although they ignore it.
+        // Some systems insist on a size even where they ignore it.
         let size = if self.enabled { self.size } else { required_size() };
         libc::stack_t { ss_sp: self.base.cast(), ss_flags: flags, ss_size: size }
     }
 
-    /// The addresses of the stack; empty unless enabled.
+    /// Returns the addresses of the stack; empty unless enabled.
     pub fn range(&self) -> Range<usize> {
         let base = self.base.addr();
         if self.enabled { base..base.saturating_add(self.size) } else { base..base }
     }
 }
 
-/// What is registered for the calling thread. Async-signal-safe.
+/// Returns what is registered for the calling thread. Async-signal-safe.
 pub fn registered() -> Registered {
     let mut raw = MaybeUninit::<libc::stack_t>::uninit();
-    // SAFETY: only asks; the out-parameter is writable.
+    // SAFETY: only a query; the out-parameter is writable.
     let result = unsafe { libc::sigaltstack(null(), raw.as_mut_ptr()) };
     debug_assert_eq!(result, 0, "a query does not fail");
     // SAFETY: filled in by the call, which fails only for unwritable memory.
@@ -107,13 +107,13 @@ pub fn registered() -> Registered {
     Registered::from_raw(&raw)
 }
 
-/// What became of [`SignalStack::remove`].
+/// The outcome of [`SignalStack::remove`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a stack that was not ours to remove stays registered"]
 pub enum Removal {
-    /// It is off; the stack is free again.
+    /// Our stack is off, and free again.
     Done,
-    /// Another one is registered, or the thread is running on it: that stays so, and the stack
+    /// Another stack is registered, or the thread is running on ours. Nothing changes: our stack
     /// stays taken.
     NotOurs,
 }
@@ -122,13 +122,15 @@ pub enum Removal {
 #[derive(Debug)]
 pub struct SignalStack {
     mapping: ManuallyDrop<Mapping>,
-    /// Registered on some thread. Relaxed throughout: it is exchanged with read-modify-writes and
-    /// publishes nothing, for what lies on a signal stack is not read by the next thread.
+    /// Whether it is registered on some thread.
+    ///
+    /// Relaxed throughout: it is exchanged with read-modify-writes and publishes nothing. The next
+    /// thread does not read what lies on the stack.
     taken: AtomicBool,
 }
 
 impl SignalStack {
-    /// Maps one.
+    /// Maps a signal stack.
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             mapping: ManuallyDrop::new(Mapping::with_guard(required_size())?),
@@ -136,20 +138,22 @@ impl SignalStack {
         })
     }
 
-    /// The addresses of the stack, guard excluded.
+    /// Returns the addresses of the stack, guard excluded.
     pub fn range(&self) -> Range<usize> {
         let base = self.mapping.usable().addr();
         base..base + self.mapping.size()
     }
 
-    /// The guard below it.
+    /// Returns the addresses of the guard below it.
     pub fn guard(&self) -> Range<usize> {
         self.mapping.guard()
     }
 
-    /// Registers it for the calling thread, and returns what was registered before. Fails when it
-    /// is registered already (`EBUSY`), also on this thread, and when the thread is running on its
-    /// present one (`EPERM`). Async-signal-safe.
+    /// Registers it for the calling thread, and returns what was registered before.
+    /// Async-signal-safe.
+    ///
+    /// Fails if it is registered already, on whatever thread (`EBUSY`), and if the thread is
+    /// running on its present stack (`EPERM`).
     pub fn install(&self) -> io::Result<Registered> {
         if self.taken.swap(true, Relaxed) {
             return Err(io::Error::from_raw_os_error(libc::EBUSY));
@@ -159,8 +163,8 @@ impl SignalStack {
             ss_flags: 0,
             ss_size: self.mapping.size(),
         };
-        // SAFETY: our own memory, which `taken` keeps mapped and away from other threads until it
-        // is off again.
+        // SAFETY: our own memory; `taken` keeps it mapped and away from other threads until it is
+        // off again.
         let before = unsafe { exchange(&mine) };
         if before.is_err() {
             self.taken.store(false, Relaxed);
@@ -168,47 +172,51 @@ impl SignalStack {
         before
     }
 
-    /// Whether it is registered on some thread, as far as is known here. After a
-    /// [`Removal::NotOurs`] it stays so for good: whoever needs a signal stack again makes a new
-    /// one and drops this, which leaks its memory.
+    /// True if it is registered on some thread, as far as is known here.
+    ///
+    /// After a [`Removal::NotOurs`] that stays so for good. A caller that needs a signal stack
+    /// again makes a new one and drops this one, which leaks its memory.
     pub fn is_taken(&self) -> bool {
         self.taken.load(Relaxed)
     }
 
-    /// Whether it is the one that is registered.
+    /// True if it is the registered one.
     fn is(&self, registered: &Registered) -> bool {
         registered.enabled && registered.range() == self.range()
     }
 
-    /// Takes it off the calling thread, if it is still the registered one: `before` comes back, or
-    /// with `None` the thread is left without. In every other case the thread has what it had.
-    /// Async-signal-safe; signals that another stack than this one may have to serve are blocked,
-    /// since that one is off for a moment.
+    /// Takes it off the calling thread, if it is still the registered one. Then `before` is
+    /// registered again; with `None` the thread has no signal stack. In every other case the thread
+    /// keeps what it had.
+    ///
+    /// Async-signal-safe. If the thread may have another stack than this one, the signals that it
+    /// serves are blocked: it is off for a moment.
     ///
     /// # Safety
     ///
-    /// If `before` is enabled, it is memory that this thread may use as its signal stack from here
+    /// If `before` is enabled, it is memory that this thread may use as its signal stack from now
     /// on: it still exists, and no other thread has it.
     pub unsafe fn remove(&self, before: Option<&Registered>) -> Removal {
-        // SAFETY: nothing, or what the caller vouches for.
+        // SAFETY: no stack, or one that the caller vouches for.
         unsafe { self.replace(before.unwrap_or(&Registered::NONE), |found| self.is(found)) }
     }
 
-    /// The same for a thread that ends, whose earlier stack is no business of ours any more. One
-    /// that somebody has taken off without putting another there is free again too: std does that
-    /// to all its threads before a pthread key's destructor runs, and each of them would cost a
-    /// stack otherwise. Async-signal-safe, as `remove` is.
+    /// Takes it off a thread that ends. The thread's earlier stack does not come back.
+    ///
+    /// If somebody has taken ours off and registered nothing, ours is free again, too. std does
+    /// that to all its threads before a pthread key's destructor runs, and each of them would cost
+    /// a stack otherwise. Async-signal-safe, as `remove` is.
     ///
     /// # Safety
     ///
-    /// The calling thread is the one that installed it last.
+    /// The calling thread was the last to install it.
     pub unsafe fn remove_at_thread_end(&self) -> Removal {
         // SAFETY: nothing comes in its place.
         unsafe { self.replace(&Registered::NONE, |found| self.is(found) || !found.enabled) }
     }
 
-    /// Registers `next` in place of what `is_off` says of that with it this stack is off; in place
-    /// of anything else not.
+    /// Registers `next` if `is_off` says of the stack found that ours is off once it is replaced.
+    /// Puts any other stack back.
     ///
     /// # Safety
     ///
@@ -226,19 +234,19 @@ impl SignalStack {
             self.taken.store(false, Relaxed);
             return Removal::Done;
         }
-        // SAFETY: it was registered on this thread a moment ago, by who vouches for it.
+        // SAFETY: it was registered on this thread a moment ago, by code that vouches for it.
         let put_back = unsafe { exchange(&found.to_raw()) };
         debug_assert!(put_back.is_ok(), "what the kernel took once");
         Removal::NotOurs
     }
 }
 
-/// Registers a stack, or with `SS_DISABLE` none, for the calling thread; returns what was there.
-/// Refused (`EPERM`) while the thread runs on that.
+/// Registers a stack for the calling thread, or none (`SS_DISABLE`); returns what was there.
+/// Refused (`EPERM`) while the thread runs on its present stack.
 ///
 /// # Safety
 ///
-/// It is memory that nobody else uses for as long as it is registered.
+/// The memory has no other user for as long as it is registered.
 unsafe fn exchange(next: &libc::stack_t) -> io::Result<Registered> {
     let mut before = MaybeUninit::<libc::stack_t>::uninit();
     // SAFETY: the caller vouches for the memory; the out-parameter is writable.
@@ -264,15 +272,15 @@ mod tests {
     use crate::testing::{Child, permissions_at};
     use std::sync::atomic::{AtomicPtr, AtomicUsize};
 
-    /// On a thread of its own: std gives each of its threads a signal stack, and takes it off at
-    /// the end.
+    /// Runs `body` on a thread of its own: std gives each of its threads a signal stack, and takes
+    /// it off at the end.
     fn on_a_thread(body: impl FnOnce() + Send + 'static) {
         std::thread::spawn(body).join().expect("thread");
     }
 
     fn put_back(stack: &SignalStack, before: &Registered) {
-        // SAFETY: what was registered on this thread before, by std or by the test; it exists until
-        // the thread ends.
+        // SAFETY: std or the test registered it on this thread before; it exists until the thread
+        // ends.
         assert_eq!(unsafe { stack.remove(Some(before)) }, Removal::Done);
         assert_eq!(registered(), *before);
     }
@@ -306,7 +314,7 @@ mod tests {
         .assert_killed_by(libc::SIGSEGV);
     }
 
-    /// What the handler below saw.
+    /// The address of a local variable of the handler below.
     static SEEN_AT: AtomicUsize = AtomicUsize::new(0);
     static STACK: AtomicPtr<SignalStack> = AtomicPtr::new(null_mut());
     static REFUSED: AtomicBool = AtomicBool::new(false);

@@ -1,7 +1,7 @@
 //! A word that a thread can sleep on.
 //!
-//! The one way a thread blocks in the protocols above. Protocol code names it as
-//! [`crate::sync::primitive::Futex`], which in the models is loom's stand-in for it.
+//! It is the only way a thread blocks in the protocols above. Protocol code names it as
+//! [`crate::sync::primitive::Futex`]; in a model that is loom's stand-in.
 
 use crate::sys;
 use std::sync::atomic::AtomicU32;
@@ -16,7 +16,7 @@ pub struct Futex {
 }
 
 impl Futex {
-    /// A futex whose word is `value`.
+    /// Returns a futex whose word is `value`.
     pub const fn new(value: u32) -> Self {
         Self { word: AtomicU32::new(value) }
     }
@@ -26,7 +26,7 @@ impl Futex {
         sys::futex_wait(&self.word, expected, None);
     }
 
-    /// Sleeps while the word is `expected`, at longest until `deadline`; may return early. False:
+    /// Sleeps while the word is `expected`, at longest until `deadline`; may return early. False if
     /// the deadline passed.
     #[must_use]
     pub fn wait_until(&self, expected: u32, deadline: Instant) -> bool {
@@ -34,13 +34,15 @@ impl Futex {
         !left.is_zero() && sys::futex_wait(&self.word, expected, Some(left))
     }
 
-    /// Wakes one sleeper. The address is a name here: whoever sees a store that the caller made
-    /// before this call may end the word's life at once, as far as the kernel is concerned.
+    /// Wakes one sleeper.
+    ///
+    /// The kernel takes the address as a name and does not read the memory there. So a thread that
+    /// sees a store made before this call may end the word's life at once.
     pub fn wake(&self) {
         sys::futex_wake(self.word.as_ptr());
     }
 
-    /// Wakes all sleepers; the address is a name here as well.
+    /// Wakes all sleepers. Here, too, the address is a name.
     pub fn wake_all(&self) {
         sys::futex_wake_all(self.word.as_ptr());
     }

@@ -3,45 +3,48 @@
 //!
 //! # What the outside needs
 //!
-//! A channel operation takes a lock once and gives it back once, and its work in between is about
-//! as long as one read-modify-write takes. std's lock takes one to lock and one to unlock, the
-//! second to learn whether somebody sleeps; and its guard keeps an account of panics. Nothing of
-//! the user's runs under the scheduler's locks, so what they guard is whole whatever happens, and
-//! there is nothing to poison.
+//! A channel operation locks once and unlocks once. Its work in between takes about as long as one
+//! read-modify-write. std's mutex takes one read-modify-write to lock and another to unlock; the
+//! second finds out whether a thread sleeps. std's guard also records panics.
+//!
+//! No user code runs under the scheduler's locks. So a panic cannot leave the guarded value broken,
+//! and there is nothing to poison.
 //!
 //! # Why nobody sleeps for ever
 //!
-//! Name the events: U is the store that unlocks, B the barrier after it, L the load of `sleepers`.
-//! A is the sleeper's addition to `sleepers`, H the barrier after it, T its first try to take the
-//! lock after that. [lock.sleep]
+//! Name the events. The unlocker: U is the store that unlocks, B the fence after it, L the load of
+//! `sleepers`. The sleeper: A is its addition to `sleepers`, H the fence after it, T its first try
+//! to take the lock after H. [lock.sleep]
 //!
-//! B and H are an asymmetric pair (`barrier`): L sees A, or T sees U. In the first case the
-//! unlocker wakes a sleeper. In the second the lock was free at T, or somebody else had taken it
-//! since; of that one's unlock the same is true. So whoever holds the lock when the sleeper finds
-//! it held will see `sleepers` when it unlocks, and the sleeper's futex sleeps only while the lock
-//! is held. Each later try is made on being woken, by an unlocker that saw `sleepers`; the next one
-//! sees it, too, for the sleeper takes itself off only with the lock in its hands.
+//! B and H are an asymmetric pair (`membarrier`): L sees A, or T sees U. If L sees A, the unlocker
+//! wakes a sleeper. If T sees U, the lock was free at T, or another thread has taken it since U.
+//! The same then holds for that thread's unlock.
 //!
-//! Who unlocks wakes one. A lock is not handed over: whoever comes first has it, and a sleeper that
-//! was too late sleeps again, counted as before.
+//! So the thread that holds the lock when the sleeper finds it held will see `sleepers` when it
+//! unlocks. The sleeper's futex sleeps only while the lock is held. Each later try follows a
+//! wake-up by an unlocker that saw `sleepers`. The next unlocker sees it, too, because a sleeper
+//! subtracts itself only while it holds the lock.
+//!
+//! An unlocker wakes one sleeper. The lock is not handed over: the first thread to come takes it. A
+//! sleeper that comes too late sleeps again and stays counted.
 //!
 //! # The last access
 //!
-//! After U somebody else may have the lock, and L still reads the lock's memory. That is sound for
-//! all that the language can check: the guard borrows the lock until it is dropped. Who frees a
-//! lock by a pointer when it has seen that nobody holds it does not know that, and must have
-//! another reason; std's lock would be one that allows it. Nothing here frees one so.
+//! After U another thread may have the lock, and L still reads the lock's memory. That is sound for
+//! all that the language checks, because the guard borrows the lock until it is dropped. Do not
+//! free a lock because you saw it unlocked: the last unlocker may still read `sleepers`. std's
+//! mutex permits this; this lock does not, and nothing here does it.
 //!
 //! # Rejected
 //!
-//! - Spinning without sleep: a holder that lost its core would be waited for by all cores.
-//! - A barrier of the processor's in place of the asymmetric pair: it costs what the
-//!   read-modify-write cost.
+//! - Spinning without sleep: if the holder lost its core, all cores would wait for it.
+//! - A processor's fence in place of the asymmetric pair: it costs what the saved read-modify-write
+//!   costs.
 //!
 //! # Safety
 //!
-//! The value is reached through the guard, and there is one guard at a time: who made it changed
-//! the word from free to held.
+//! The value is reached only through a guard. There is one guard at a time: the thread that made it
+//! changed the word from free to held.
 #![expect(unsafe_code, reason = "a cell behind a word")]
 
 use std::fmt;
@@ -52,8 +55,8 @@ use crate::sync::primitive::{
     AtomicU32, Futex, Ordering, UnsafeCell, const_fn, heavy_fence, light_fence, mutated, spin_loop,
 };
 
-/// What a real build locks with, and a model with loom's own: each protocol is checked above a lock
-/// that works.
+/// The mutex of a real build; in a model it is loom's own, so that each protocol is checked above a
+/// lock that works.
 #[cfg(not(gosched_loom))]
 pub use self::{Lock as Mutex, LockGuard as MutexGuard};
 #[cfg(gosched_loom)]
@@ -62,8 +65,10 @@ pub use crate::sync::primitive::{LoomGuard as MutexGuard, LoomMutex as Mutex};
 const FREE: u32 = 0;
 const HELD: u32 = 1;
 
-/// How often a thread looks at a lock that is held before it sleeps: longer than any critical
-/// section takes whose holder has a core, and about as long as going to sleep.
+/// How often a thread looks at a held lock before it sleeps.
+///
+/// That takes longer than any critical section whose holder has a core, and about as long as going
+/// to sleep.
 const SPINS: u32 = if cfg!(gosched_loom) { 0 } else { 100 };
 
 /// A mutex without poisoning.
@@ -81,13 +86,17 @@ unsafe impl<T: Send> Send for Lock<T> {}
 
 impl<T> Lock<T> {
     const_fn! {
-        /// A lock around `value`, free.
+        /// Returns a free lock around `value`.
         pub fn new(value: T) -> Self {
-            Self { word: Futex::new(FREE), sleepers: AtomicU32::new(0), value: UnsafeCell::new(value) }
+            Self {
+                word: Futex::new(FREE),
+                sleepers: AtomicU32::new(0),
+                value: UnsafeCell::new(value),
+            }
         }
     }
 
-    /// Blocks the thread until the lock is had. One that has it already waits for ever.
+    /// Blocks the thread until it has the lock. A thread that locks twice waits for ever.
     #[inline(always)]
     pub fn lock(&self) -> LockGuard<'_, T> {
         if !self.try_take() {
@@ -96,7 +105,7 @@ impl<T> Lock<T> {
         LockGuard { lock: self, _thread: PhantomData }
     }
 
-    /// What it holds, of which the caller is the only user.
+    /// Returns the value; `&mut self` says that the caller is its only user.
     pub fn get_mut(&mut self) -> &mut T {
         // SAFETY: `&mut self` excludes a guard.
         self.value.with_mut(|value| unsafe { &mut *value })
@@ -104,8 +113,8 @@ impl<T> Lock<T> {
 
     #[inline(always)]
     fn try_take(&self) -> bool {
-        // ORDERING[lock.held]: partner is the store in `unlock`: what was done under the lock is
-        // seen.
+        // ORDERING[lock.held]: partner is the store in `unlock`: all that was done under the lock
+        // is seen.
         self.word.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
@@ -165,7 +174,7 @@ impl<T> fmt::Debug for Lock<T> {
 #[must_use = "the lock is free again as soon as this is dropped"]
 pub struct LockGuard<'a, T> {
     lock: &'a Lock<T>,
-    /// Not `Send`: who locks unlocks.
+    /// Not `Send`: the thread that locked unlocks.
     _thread: PhantomData<*const ()>,
 }
 
@@ -221,7 +230,7 @@ mod tests {
                         let mut count = lock.lock();
                         assert_eq!(outside.fetch_add(1, Relaxed), *count, "two at once");
                         *count += 1;
-                        // Now and then long enough for the others to sleep.
+                        // Now and then, long enough for the other threads to sleep.
                         if i.is_multiple_of(1000) {
                             std::thread::yield_now();
                         }

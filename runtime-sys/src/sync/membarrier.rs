@@ -1,30 +1,31 @@
-//! An asymmetric pair of fences: the side that runs often pays nothing, the side that runs rarely
-//! pays for both.
+//! An asymmetric pair of fences: the frequent side pays nothing, the rare side pays for both.
 //!
-//! Two threads each write a word and then read the other's. With a full fence in between on both
-//! sides one of them sees the other; that costs each of them some 5 ns. Where one side comes by
-//! millions of times a second and the other before it goes to sleep, the second can have the kernel
-//! run the first one's fence for it: [`heavy`] returns after every other thread of the process has
-//! passed a full fence since the call began. [`light`] then only keeps the compiler from moving the
-//! read before the write.
+//! Two threads each write a word and then read the other's word. With a full fence in between on
+//! both sides, at least one thread sees the other's write. Such a fence costs about 5 ns.
 //!
-//! Why that is enough: a thread that runs while `heavy` does is interrupted and fenced somewhere.
-//! If that is after its write, the write is visible to whoever called `heavy` and reads afterwards.
-//! If it is before its write, so is its read, which therefore comes after all that the caller wrote
-//! before the call. A thread that does not run was fenced by the switch that took it off its core.
+//! Suppose one side runs millions of times a second, and the other only before it sleeps. Then the
+//! rare side can have the kernel run the frequent side's fence: [`heavy`] returns after every other
+//! thread of the process has passed a full fence since the call began. [`light`] only keeps the
+//! compiler from moving the read before the write.
 //!
-//! Where the system has no such call, or a sandbox forbids it, `light` is a full fence and `heavy`
-//! another. That is the only case in models, where `primitive` has both: the language's own memory
-//! model speaks of nothing else.
+//! Why that is enough: `heavy` interrupts and fences each thread that runs, at some instruction. If
+//! that instruction comes after the thread's write, `heavy`'s caller sees the write in its next
+//! read. If it comes before the write, it also comes before the thread's read, so that read sees
+//! all that the caller wrote before the call. A thread that does not run was fenced by the switch
+//! that took it off its core.
 //!
-//! Rejected: a time-out on the rare side, after which the write is visible "by then": true on every
-//! machine there is, and a wake-up of an idle process.
+//! Where the system has no such call, or a sandbox forbids it, both `light` and `heavy` are full
+//! fences. In models they always are, see `primitive`: the language's memory model knows nothing
+//! else.
+//!
+//! Rejected: a time-out on the rare side, after which the write is visible "by then". It would work
+//! on every machine there is, but it wakes an idle process.
 
 use std::sync::atomic::{AtomicU32, Ordering, Ordering::Relaxed, compiler_fence, fence};
 
 use crate::sys;
 
-/// To be called between the write and the read on the side that runs often.
+/// The frequent side's fence, between its write and its read.
 #[inline(always)]
 pub fn light() {
     if expedited() {
@@ -36,18 +37,20 @@ pub fn light() {
     }
 }
 
-/// To be called between the write and the read on the side that runs rarely. Takes some
-/// microseconds, and interrupts the cores on which this process runs.
+/// The rare side's fence, between its write and its read. Takes some microseconds, and interrupts
+/// the cores on which this process runs.
 pub fn heavy() {
-    // A call that fails although it was registered would be a kernel's broken promise; the fence
-    // below is then all there is.
+    // After a successful registration the call fails only if the kernel breaks its promise. Then
+    // the fence below is all there is.
     let _fenced = expedited() && sys::fence_every_thread();
-    // ORDERING[barrier.pair]: partner is `light`, or what the kernel made of it.
+    // ORDERING[barrier.pair]: partner is `light`, or the fence that the kernel ran in its place.
     fence(Ordering::SeqCst);
 }
 
-/// Whether the kernel fences other threads for this process. The same answer for the whole life of
-/// the process, whoever asks first: `light` and `heavy` must agree.
+/// True if the kernel fences other threads for this process.
+///
+/// The answer is the same for the whole life of the process, because `light` and `heavy` must
+/// agree.
 #[inline(always)]
 fn expedited() -> bool {
     const UNKNOWN: u32 = 0;

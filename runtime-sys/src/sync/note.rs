@@ -1,8 +1,8 @@
-//! The note: what a thread sleeps on until somebody wakes it.
+//! The note: a thread sleeps on it until another thread wakes it.
 //!
-//! A note holds at most one token. [`Note::wake`] puts it there, [`Note::sleep`] returns once it
-//! has taken it, and it does not matter which comes first. One thread sleeps (the M that the note
-//! belongs to); any thread wakes.
+//! A note holds at most one token. [`Note::wake`] puts it there; [`Note::sleep`] takes it and
+//! returns. The two may come in either order. One thread sleeps (the M that owns the note); any
+//! thread wakes.
 //!
 //! # Protocol
 //!
@@ -18,26 +18,27 @@
 //!     +-------------------------- sleep: swap --------------------+
 //! ```
 //!
-//! No wake-up is lost: all three moves are read-modify-writes of one word, so either the sleeper's
-//! CAS finds WOKEN and the thread does not sleep, or the waker's swap finds SLEEPING and calls the
-//! kernel, which compares the word again under its own lock before it lets the thread sleep.
+//! No wake-up is lost, because all three moves are read-modify-writes of one word. If the sleeper's
+//! CAS finds WOKEN, the thread does not sleep. If the waker's swap finds SLEEPING, it calls the
+//! kernel. The kernel compares the word again under its own lock before it lets the thread sleep.
 //!
-//! The token is taken by a swap and not by a store: a second waker may have come between the look
-//! and the taking, and then its swap is the one whose writes the sleeper has to see, for that waker
-//! will not call again.
+//! The token is taken by a swap and not by a store. A second waker may come between the sleeper's
+//! load and its taking of the token. That waker will not call again, so the sleeper has to see its
+//! writes: the swap reads from the second waker's swap.
 //!
 //! # Lifetime
 //!
-//! A sleeper that saw WOKEN may go on while its waker has yet to enter the kernel. The waker then
-//! uses the note's address as a mere name, but `&self` is still borrowed: a note must be
-//! type-stable (a static, a leaked M, a pooled record), or be held by the waker through something
-//! counted. If the place was given to another note meanwhile, that one sees a wake-up without a
-//! token, which `sleep` absorbs. The other kind of stale wake-up, a token from a waker of an
-//! earlier wait, it cannot tell from a fresh one: callers look again at what they waited for.
+//! A sleeper that saw WOKEN may go on before its waker has entered the kernel. The waker then uses
+//! the note's address only as a name, but it still borrows `&self`. So a note must be type-stable
+//! (a static, a leaked M, a pooled record), or the waker must hold it through a reference count.
 //!
-//! Rejected: std's `thread::park`. Its token is shared with all code that runs on the thread, it
-//! touches a thread-local with a destructor, and its waker holds a reference count whose drop may
-//! free memory on the waking thread.
+//! If the address has been given to another note meanwhile, that note sees a wake-up without a
+//! token, and `sleep` absorbs it. A token from a waker of an earlier wait looks like a fresh one.
+//! So callers look again at what they waited for.
+//!
+//! Rejected: std's `thread::park`. All code on the thread shares its token. It touches a
+//! thread-local with a destructor. Its waker holds a reference count, and dropping that may free
+//! memory on the waking thread.
 
 use crate::sync::primitive::{Futex, Ordering, mutated};
 use std::time::Instant;
@@ -46,7 +47,7 @@ const EMPTY: u32 = 0;
 const SLEEPING: u32 = 1;
 const WOKEN: u32 = 2;
 
-/// One thread's place to sleep.
+/// A place for one thread to sleep.
 #[derive(Debug)]
 pub struct Note {
     futex: Futex,
@@ -54,13 +55,13 @@ pub struct Note {
 
 impl Note {
     crate::sync::primitive::const_fn! {
-        /// A note without a token.
+        /// Returns a note without a token.
         pub fn new() -> Self {
             Self { futex: Futex::new(EMPTY) }
         }
     }
 
-    /// Sleeps until there is a token, and takes it. Only one thread at a time sleeps on a note.
+    /// Sleeps until there is a token, and takes it. Only one thread at a time may sleep on a note.
     pub fn sleep(&self) {
         while !self.take() {
             if self.announce() {
@@ -69,8 +70,8 @@ impl Note {
         }
     }
 
-    /// Like [`Note::sleep`], at longest until `deadline`. True: a token was taken. False: the
-    /// deadline passed, and there was none at that moment.
+    /// Like [`Note::sleep`], at longest until `deadline`. True if a token was taken; false if the
+    /// deadline passed and there was no token at that moment.
     #[must_use]
     pub fn sleep_until(&self, deadline: Instant) -> bool {
         while !self.take() {
@@ -81,8 +82,8 @@ impl Note {
                 }
                 // Takes SLEEPING back, or the token that arrived after the deadline: its waker will
                 // not call again.
-                // ORDERING[note.token]: partner is the swap in `wake`; what the waker wrote before
-                // becomes visible.
+                // ORDERING[note.token]: partner is the swap in `wake`; the waker's earlier writes
+                // become visible.
                 return self.futex.word.swap(EMPTY, Ordering::Acquire) == WOKEN;
             }
         }
@@ -96,15 +97,15 @@ impl Note {
         }
         let order =
             if mutated("note.wake_relaxed") { Ordering::Relaxed } else { Ordering::Release };
-        // ORDERING[note.token]: partner are the swaps in `take` and `sleep_until`; what was written
-        // before this call becomes visible to whoever takes the token, also that of an earlier
-        // waker whose token this one replaces.
+        // ORDERING[note.token]: partners are the swaps in `take` and `sleep_until`. The sleeper
+        // that takes the token sees all that was written before this call. It also sees the writes
+        // of an earlier waker whose token this one replaces.
         if self.futex.word.swap(WOKEN, order) == SLEEPING && !mutated("note.wake_without_call") {
             self.futex.wake();
         }
     }
 
-    /// Takes the token, if there is one.
+    /// Takes the token; true if there was one.
     fn take(&self) -> bool {
         if self.futex.word.load(Ordering::Relaxed) != WOKEN {
             return false;
@@ -113,19 +114,19 @@ impl Note {
             self.futex.word.store(EMPTY, Ordering::Relaxed);
             return true;
         }
-        // ORDERING[note.token]: partner is the swap in `wake`; what every waker so far wrote before
-        // becomes visible.
+        // ORDERING[note.token]: partner is the swap in `wake`; the earlier writes of every waker so
+        // far become visible.
         self.futex.word.swap(EMPTY, Ordering::Acquire) == WOKEN
     }
 
-    /// Says that a thread is about to sleep. False: a token has come meanwhile.
+    /// Announces that a thread is about to sleep. False if a token has come meanwhile.
     fn announce(&self) -> bool {
         if mutated("note.sleep_without_check") {
             self.futex.word.store(SLEEPING, Ordering::Relaxed);
             return true;
         }
-        // Relaxed: nothing is handed to the waker, and `take` acquires what it hands over. SLEEPING
-        // is found here when the kernel let the thread return early.
+        // Relaxed: nothing is handed to the waker, and `take` acquires what the waker hands over.
+        // The word is SLEEPING here if the kernel let the thread return early.
         match self.futex.word.compare_exchange(
             EMPTY,
             SLEEPING,
@@ -166,7 +167,8 @@ mod tests {
         let note = Arc::new(Note::default());
         let there = Arc::clone(&note);
         let sleeper = thread::spawn(move || there.sleep());
-        // Asleep, or as good as: the word says that the next wake has to go through the kernel.
+        // The word says that the next wake has to go through the kernel: the thread sleeps or is
+        // about to.
         while note.futex.word.load(Ordering::Relaxed) != SLEEPING {
             thread::yield_now();
         }
@@ -250,8 +252,8 @@ mod tests {
         let wakers =
             [thread::spawn(waker(Arc::clone(&shared))), thread::spawn(waker(Arc::clone(&shared)))];
         let mut impatient = false;
-        // The last waker's token may be taken only with its addition in sight; if one were lost
-        // this would hang.
+        // The last waker's token may be taken only with its addition in sight. If a token were
+        // lost, this would hang.
         while shared.1.load(Ordering::Relaxed) != 2 * EACH {
             impatient = !impatient;
             if impatient {

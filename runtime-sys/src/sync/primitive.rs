@@ -1,19 +1,21 @@
-//! The one seam between std and loom: every atomic and cell of a modelled protocol comes from here,
-//! and its locks from [`lock`](crate::sync::lock).
+//! The one seam between std and loom. Every atomic and cell of a modelled protocol comes from here;
+//! its locks come from [`lock`](crate::sync::lock).
 //!
-//! A build with `--cfg gosched_loom` swaps loom's types in; nothing else in the workspace asks for
-//! that cfg, except the models themselves. The futex is the only way a thread blocks in a protocol;
-//! under loom it is one mutex and one condition variable, so a forgotten wake-up is reported as a
+//! A build with `--cfg gosched_loom` uses loom's types. Nothing else in the workspace asks for that
+//! cfg, except the models themselves. The futex is the only way a thread blocks in a protocol.
+//! Under loom it is one mutex and one condition variable, so a forgotten wake-up is reported as a
 //! deadlock.
 //!
-//! A build with `--cfg gosched_mutants` compiles in named mistakes ([`mutated`]): each model, and
+//! A build with `--cfg gosched_mutants` compiles in named mistakes ([`mutated`]). Each model, and
 //! the signal storm, must fail when its mistake is switched on. In every other build `mutated` is a
 //! constant `false` and costs nothing.
 
 mod unmodelled {
-    /// A mutex without poisoning: what it guards stays valid at every point where user code could
-    /// panic, because no user code runs under it. It is this one in statics, in every build: what a
-    /// model uses lives no longer than one of its runs.
+    /// A mutex for statics, the same in every build, without poisoning.
+    ///
+    /// A model's values live no longer than one of its runs, so loom's mutex cannot lie in a
+    /// static. There is nothing to poison: no user code runs under the lock, so the value is valid
+    /// at every point where user code could panic.
     #[derive(Debug, Default)]
     pub struct StaticMutex<T>(std::sync::Mutex<T>);
 
@@ -21,18 +23,18 @@ mod unmodelled {
     pub type StaticMutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
 
     impl<T> StaticMutex<T> {
-        /// A mutex holding `value`.
+        /// Returns a free mutex around `value`.
         pub const fn new(value: T) -> Self {
             Self(std::sync::Mutex::new(value))
         }
 
-        /// Blocks the thread until the lock is had.
+        /// Blocks the thread until it has the lock.
         #[inline]
         pub fn lock(&self) -> StaticMutexGuard<'_, T> {
             self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
         }
 
-        /// What it holds, of which the caller is the only user.
+        /// Returns the value; `&mut self` says that the caller is its only user.
         pub fn get_mut(&mut self) -> &mut T {
             self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner)
         }
@@ -55,7 +57,7 @@ mod real {
         pub use std::thread::{spawn, yield_now};
     }
 
-    /// Tells the processor (or loom) that this thread is waiting for another one.
+    /// Tells the processor (or loom) that this thread waits for another thread.
     #[inline(always)]
     pub fn spin_loop() {
         std::hint::spin_loop();
@@ -67,7 +69,7 @@ mod real {
     pub struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
     impl<T> UnsafeCell<T> {
-        /// A cell holding `value`.
+        /// Returns a cell around `value`.
         pub const fn new(value: T) -> Self {
             Self(std::cell::UnsafeCell::new(value))
         }
@@ -99,33 +101,33 @@ mod model {
     pub struct LoomMutex<T>(loom::sync::Mutex<T>);
 
     impl<T> LoomMutex<T> {
-        /// A mutex holding `value`.
+        /// Returns a free mutex around `value`.
         pub fn new(value: T) -> Self {
             Self(loom::sync::Mutex::new(value))
         }
 
-        /// Blocks the thread until the lock is had.
+        /// Blocks the thread until it has the lock.
         pub fn lock(&self) -> LoomGuard<'_, T> {
             self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
         }
 
-        /// What it holds, of which the caller is the only user.
+        /// Returns the value; `&mut self` says that the caller is its only user.
         pub fn get_mut(&mut self) -> &mut T {
             self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner)
         }
     }
 
-    /// In a model both sides of the asymmetric pair fence.
+    /// The frequent side's fence. In a model both sides of the asymmetric pair are full fences.
     pub fn light_fence() {
         fence(Ordering::SeqCst);
     }
 
-    /// The other side.
+    /// The rare side's fence.
     pub fn heavy_fence() {
         fence(Ordering::SeqCst);
     }
 
-    /// What stands for a futex in a model: the word, and the kernel's queue as one mutex and one
+    /// A model's stand-in for a futex: the word, and the kernel's queue as one mutex and one
     /// condition variable.
     #[derive(Debug)]
     pub struct Futex {
@@ -136,7 +138,7 @@ mod model {
     }
 
     impl Futex {
-        /// A futex whose word is `value`.
+        /// Returns a futex whose word is `value`.
         pub fn new(value: u32) -> Self {
             Self {
                 word: AtomicU32::new(value),
@@ -148,14 +150,15 @@ mod model {
         /// Sleeps while the word is `expected`; may return early.
         pub fn wait(&self, expected: u32) {
             let guard = self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            // Acquire as the kernel's own check: the word is read under the lock that `wake` takes.
+            // Acquire, as in the kernel's own check: the word is read under the lock that `wake`
+            // takes.
             if self.word.load(Ordering::Acquire) == expected {
                 drop(self.queue.wait(guard));
             }
         }
 
-        /// A deadline passes at once in a model: what matters is who is faster, the waker or the
-        /// withdrawal.
+        /// Returns at once as if the deadline had passed: a model is to find out which is faster,
+        /// the waker or the withdrawal.
         pub fn wait_until(&self, _expected: u32, _deadline: std::time::Instant) -> bool {
             loom::thread::yield_now();
             false
@@ -196,7 +199,7 @@ pub use crate::const_fn;
 
 #[cfg(not(gosched_mutants))]
 mod mutants {
-    /// Whether the named mistake is switched on: never, in a build without `--cfg gosched_mutants`.
+    /// True if the named mistake is switched on: never, in a build without `--cfg gosched_mutants`.
     #[inline(always)]
     pub const fn mutated(_name: &str) -> bool {
         false
@@ -207,7 +210,8 @@ mod mutants {
 mod mutants {
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    /// The mistake that is switched on, by [`digest`]: a word, because signal handlers ask, too.
+    /// The mistake that is switched on, as its [`digest`]. One word, because signal handlers read
+    /// it, too.
     static ON: AtomicU64 = AtomicU64::new(0);
 
     /// FNV-1a.
@@ -227,7 +231,7 @@ mod mutants {
         ON.load(Ordering::Relaxed) == digest(name)
     }
 
-    /// Switches one mistake on, and any other off; an empty name switches all off.
+    /// Switches one mistake on and all others off; an empty name switches all off.
     pub fn switch_on(name: &'static str) {
         ON.store(digest(name), Ordering::Relaxed);
     }

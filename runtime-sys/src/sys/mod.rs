@@ -1,4 +1,4 @@
-//! Picks the operating system. The list of what each has to give stands at the head of the crate.
+//! Picks the operating system. The head of the crate lists what each system has to provide.
 
 #[path = "linux/mod.rs"]
 #[cfg(target_os = "linux")]

@@ -14,7 +14,7 @@ pub struct StackBounds {
 }
 
 impl StackBounds {
-    /// Whether the address lies in the stack, guard excluded.
+    /// True if the address lies in the stack, guard excluded.
     pub fn contains(&self, address: usize) -> bool {
         (self.low..self.high).contains(&address)
     }

@@ -1,5 +1,5 @@
-//! Stands for every system that nobody has filled in yet.
+//! Stands for every system that has no folder here yet.
 
 compile_error!(
-    "gosched-runtime-sys supports Linux; see the list at the head of its lib.rs for what another system needs"
+    "gosched-runtime-sys supports Linux; the head of its lib.rs lists what another system needs"
 );

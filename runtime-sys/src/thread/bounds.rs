@@ -8,10 +8,12 @@ use crate::thread::tls;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
-/// The calling thread's stack bounds, asked for once and kept; none where the C library does not
-/// know. They are those of the stack that the thread was made with: a host may be running on
-/// another one (its own coroutines), so compare with an address of the running frame before
-/// trusting them.
+/// Returns the calling thread's stack bounds, asked for once and then kept; none if the C library
+/// does not know them.
+///
+/// They are the bounds of the stack that the thread was made with. A host may run on another stack
+/// (its own coroutines). So compare them with an address of the running frame before you trust
+/// them.
 pub fn current_stack_bounds() -> Option<StackBounds> {
     tls::stack_bounds().or_else(|| {
         let bounds = sys::query_stack_bounds()?;
@@ -20,16 +22,17 @@ pub fn current_stack_bounds() -> Option<StackBounds> {
     })
 }
 
-/// Finds a short way to a thread's stack bounds, where the C library has one. The first time in a
-/// process it makes two threads for that and waits for them. Where none is found, all that is lost
-/// is half a microsecond of each thread that asks.
+/// Finds a short way to a thread's stack bounds, if the C library has one.
+///
+/// The first call in a process makes two threads for that and waits for them. If no way is found,
+/// each thread that asks loses half a microsecond, and nothing else.
 pub fn prepare_stack_bounds() {
     static TRIED: AtomicBool = AtomicBool::new(false);
     if TRIED.swap(true, Relaxed) {
         return;
     }
-    // Both at once, so that the second has another stack, and the offset is all that they have in
-    // common.
+    // Both threads exist at once, so that they have different stacks: then the offset is all that
+    // they have in common.
     let both = on_new_thread(|| (sys::possible_offsets(), on_new_thread(sys::possible_offsets)));
     let Some((mut offsets, Some(others))) = both else { return };
     offsets.retain(|offset| others.contains(offset));
@@ -38,7 +41,7 @@ pub fn prepare_stack_bounds() {
     }
 }
 
-/// What `f` returns on a thread of its own; none where that cannot be made.
+/// Returns what `f` returns on a thread of its own; none if that thread cannot be made.
 fn on_new_thread<T: Send + Sync + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let value = Arc::new(OnceLock::new());
     let theirs = Arc::clone(&value);

@@ -2,17 +2,17 @@
 
 use crate::sys;
 
-/// What the process may compute with.
+/// The processors that the process may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cpus {
-    /// How many processors' worth, at least 1: affinity mask and cgroup quota considered.
+    /// How many processors, at least 1: affinity mask and cgroup quota considered.
     pub count: usize,
-    /// Whether a quota allows less than the affinity mask: then a spinning thread takes from the
-    /// working ones.
+    /// Whether a quota allows less than the affinity mask. Then a spinning thread takes time from
+    /// the working ones.
     pub quota_limited: bool,
 }
 
-/// How many processors the calling thread may use. Reads files; ask once.
+/// Returns how many processors the calling thread may use. Reads files; ask once.
 pub fn usable_cpus() -> Cpus {
     let count = std::thread::available_parallelism().map_or(1, usize::from);
     Cpus { count, quota_limited: sys::affinity_count().is_some_and(|allowed| allowed > count) }

@@ -1,40 +1,44 @@
-//! A hook on the end of threads, also of those that C made: a pthread key with a destructor.
+//! A hook on the end of threads, also of threads that C made: a pthread key with a destructor.
 //!
 //! Rust's thread-local destructors are no substitute. They end before the key destructors begin, so
-//! what a hook of ours touches must be const and drop-free; and code that C runs in *its* key
-//! destructors may still call in afterwards. Keys' destructors run in an order that POSIX leaves
-//! open, on the main thread not at `exit`, and in an unloaded shared object not without a crash: a
-//! shared object with this crate in it is linked with `-z nodelete`, and the key is never deleted.
+//! a hook of ours may touch only const, drop-free thread-locals. C code in its own key destructors
+//! may still call in afterwards.
+//!
+//! POSIX leaves the order of the keys' destructors open. On the main thread they do not run at
+//! `exit`. In an unloaded shared object they crash. So a shared object that contains this crate is
+//! linked with `-z nodelete`, and the key is never deleted.
 //!
 //! # Safety
 //!
-//! The key is live for ever, and the value handed to the destructor is the one that
-//! [`ExitHook::set`]'s caller vouched for.
+//! The key lives for ever. The caller of [`ExitHook::set`] vouched for the value that the
+//! destructor gets.
 #![expect(unsafe_code, reason = "pthread keys")]
 
 use std::ffi::c_void;
 use std::io;
 
-/// A registered hook; a value per thread, and the hook runs on the threads whose value is not null.
+/// A registered hook. Each thread has a value, and the hook runs on the threads whose value is not
+/// null.
 #[derive(Clone, Copy, Debug)]
 pub struct ExitHook {
     key: libc::pthread_key_t,
 }
 
 impl ExitHook {
-    /// Registers `hook`, for the life of the process. Fails when the process is out of keys (1,024
+    /// Registers `hook`, for the life of the process. Fails if the process is out of keys (1,024
     /// with glibc).
     pub fn register(hook: unsafe extern "C" fn(*mut c_void)) -> io::Result<Self> {
         let mut key = 0;
-        // SAFETY: `key` is writable, and the hook is called with nothing but what `set`'s caller
+        // SAFETY: `key` is writable, and the hook is called only with values that a caller of `set`
         // vouched for.
         let result = unsafe { libc::pthread_key_create(&mut key, Some(hook)) };
         if result == 0 { Ok(Self { key }) } else { Err(io::Error::from_raw_os_error(result)) }
     }
 
-    /// Sets the calling thread's value: when the thread ends, its value is taken out and the hook
-    /// called with it, unless it is null. Fails when there is no memory for it. The hook may set it
-    /// again; that is honoured a few times.
+    /// Sets the calling thread's value. Fails if there is no memory for it.
+    ///
+    /// When the thread ends, its value is taken out, and the hook is called with it unless it is
+    /// null. The hook may set it again; that is honoured a few times.
     ///
     /// # Safety
     ///
@@ -45,7 +49,7 @@ impl ExitHook {
         if result == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(result)) }
     }
 
-    /// The calling thread's value.
+    /// Returns the calling thread's value.
     pub fn get(&self) -> *mut c_void {
         // SAFETY: the key is never deleted.
         unsafe { libc::pthread_getspecific(self.key) }

@@ -1,13 +1,13 @@
-//! Whether this process is a forked child of the one that built things.
+//! Whether this process is a forked child of the process that built things.
 //!
-//! In a child only the forking thread goes on: a scheduler whose Ms are gone must be refused there,
-//! not waited for. Who builds one calls [`register_hook`] and keeps the [`generation`] of that moment;
-//! another number later means "not here". A child made by raw `clone` or `vfork` runs no hook and
-//! is not told apart; such a child may call nothing but `exec` anyway.
+//! In a child only the forking thread goes on. A scheduler whose Ms are gone must refuse there, not
+//! wait for them. The builder of a scheduler calls [`register_hook`] and keeps the [`generation`]
+//! of that moment; another number later means "not here". A child made by raw `clone` or `vfork`
+//! runs no hook and is not recognised; such a child may call nothing but `exec` anyway.
 //!
 //! # Safety
 //!
-//! The child's hook makes one atomic addition, which is async-signal-safe as POSIX wants it there.
+//! The child's hook makes one atomic addition, which is async-signal-safe, as POSIX asks.
 #![expect(unsafe_code, reason = "pthread_atfork")]
 
 use std::io;
@@ -22,14 +22,14 @@ extern "C" fn in_child() {
     GENERATION.fetch_add(1, Relaxed);
 }
 
-/// How many forks lie between the process that first called [`register_hook`] and this one.
+/// Returns how many forks lie between the process that first called [`register_hook`] and this one.
 /// Async-signal-safe.
 #[inline]
 pub fn generation() -> u32 {
     GENERATION.load(Relaxed)
 }
 
-/// From here on forks are counted. Idempotent; fails when there is no memory for the hook.
+/// Counts forks from now on. Idempotent. Fails if there is no memory for the hook.
 pub fn register_hook() -> io::Result<()> {
     let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
     if !*registered {
@@ -47,7 +47,7 @@ pub fn register_hook() -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// Forks, and returns what `in_child` made of its generation.
+    /// Forks, and returns the exit status that `in_child` returned in the child.
     fn fork(in_child: extern "C" fn() -> i32) -> i32 {
         // SAFETY: the child calls nothing but async-signal-safe functions.
         let child = unsafe { libc::fork() };

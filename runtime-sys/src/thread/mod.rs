@@ -10,7 +10,7 @@
 //! | [`fork`] | whether this process is a forked child |
 //! | [`pthread_cancel`] | cancellation, held off for a while |
 //!
-//! What may enter: what concerns one operating-system thread. M records belong to `scheduler/src`.
+//! What may enter: code about one operating-system thread. M records belong to `scheduler/src`.
 //! Begin with `tls.rs`: its head says what a goroutine that changes threads may not do.
 //!
 //! # Safety
@@ -30,13 +30,13 @@ pub use bounds::{StackBounds, current_stack_bounds, prepare_stack_bounds};
 pub use cpus::{Cpus, usable_cpus};
 pub use spawn::spawn_thread;
 
-/// Lets another thread have the processor.
+/// Gives the processor to another thread.
 pub fn yield_thread() {
     // SAFETY: has no precondition.
     unsafe { libc::sched_yield() };
 }
 
-/// The kernel's number of the calling thread. Async-signal-safe.
+/// Returns the kernel's number of the calling thread. Async-signal-safe.
 pub fn id() -> i32 {
     crate::sys::thread_id()
 }

@@ -1,8 +1,8 @@
 //! Pthread cancellation, held off while a thread that C owns runs our code.
 //!
 //! glibc cancels by unwinding. Rust's `catch_unwind` takes the foreign exception for a broken
-//! program and aborts, so a thread must not be cancelled between entering the scheduler and leaving
-//! it; a cancel that arrives meanwhile stays pending and strikes at C's next cancellation point.
+//! program and aborts. So a thread must not be cancelled between entering the scheduler and leaving
+//! it. A cancel that arrives meanwhile stays pending and strikes at C's next cancellation point.
 
 use std::ffi::c_int;
 use std::marker::PhantomData;
@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 #[must_use = "the thread stays uncancellable until the state is restored"]
 pub struct CancelState {
     before: c_int,
-    /// Another thread's state is none of its business.
+    /// Not `Send`: the state belongs to this thread.
     _not_send: PhantomData<*mut ()>,
 }
 
@@ -25,7 +25,7 @@ impl CancelState {
         }
     }
 
-    /// Puts the state back that was there.
+    /// Restores the state from before.
     pub fn restore(self) {
         crate::sys::set_cancel_state(self.before);
     }

@@ -1,14 +1,16 @@
 //! A new thread, or an error.
 //!
-//! std ends the process if a thread that it has just made finds no memory for its signal stack, at
-//! the limit of mappings or of address space. To somebody else's process that is not ours to do, so
-//! it is tried out beforehand: what the thread will take is mapped, given back, and only then the
-//! thread is made. Two that try at the same moment can both succeed with what is enough for one,
-//! and what another part of the process maps meanwhile is not held back; what is left is that
-//! window, and not every thread made at the limit.
+//! std ends the process if a new thread finds no memory for its signal stack, at the limit of
+//! mappings or of address space. We must not do that to a host's process. So the room is tried out
+//! first: the memory that the thread will take is mapped and given back, and only then the thread
+//! is made.
 //!
-//! Making threads by `pthread_create` would close it, and was rejected: such a thread has no name
-//! in std's messages, and what goroutines print in a test would no longer be captured.
+//! A window is left. Two threads that try at the same moment can both succeed where there is room
+//! for one only. Another part of the process may map memory meanwhile. But not every thread made at
+//! the limit ends the process.
+//!
+//! Rejected: making threads by `pthread_create`. It would close the window. But such a thread has
+//! no name in std's messages, and the output of goroutines in a test would no longer be captured.
 
 use std::io;
 use std::sync::OnceLock;
@@ -18,15 +20,15 @@ use crate::memory::mapping::{page_size, round_to_pages};
 use crate::memory::reservation::Reservation;
 use crate::signal::stack::required_size;
 
-/// What std gives a thread unless `RUST_MIN_STACK` says otherwise, in bytes.
+/// The stack size that std gives a thread unless `RUST_MIN_STACK` says otherwise, in bytes.
 const STD_STACK: usize = 2 << 20;
 
-/// What its beginning takes besides stacks: the allocator's first pages for it, the C library's
-/// record.
+/// What a thread's beginning takes besides its stacks: the allocator's first pages for it, and the
+/// C library's record.
 const BEGINNING: usize = 128 << 10;
 
-/// Makes a thread as std does, with that name. An error, and not the process's end, if there is no
-/// room for it.
+/// Makes a thread with that name, as std does. Returns an error, instead of ending the process, if
+/// there is no room for it.
 pub fn spawn_thread(
     name: String,
     body: impl FnOnce() + Send + 'static,
@@ -38,13 +40,13 @@ pub fn spawn_thread(
 fn try_out() -> io::Result<()> {
     let page = page_size();
     let (stack, signal_stack) = (stack_size(), required_size() + BEGINNING);
-    // Two mappings that each have a guard below, as the thread will have them.
+    // Two mappings, each with a guard below, as the thread will have them.
     let room = Reservation::new(stack.saturating_add(signal_stack).saturating_add(2 * page))?;
     room.open(page..page + stack)?;
     room.open(2 * page + stack..room.size())
 }
 
-/// In whole pages.
+/// Returns the size of a new thread's stack, in whole pages.
 fn stack_size() -> usize {
     static SIZE: OnceLock<usize> = OnceLock::new();
     *SIZE.get_or_init(|| {
@@ -65,8 +67,8 @@ mod tests {
         spawn_thread("new".to_owned(), || assert_eq!(std::thread::current().name(), Some("new")))
     }
 
-    /// From too little for anything to enough for two. A stack of a thread that ended is kept by
-    /// the C library, so that what is missing is the rest.
+    /// The limits go from too little for anything to enough for two threads. The C library keeps
+    /// the stack of a thread that ended, so the rest is what is missing.
     #[test]
     fn at_every_limit_it_is_an_error_or_a_thread() {
         Child::run("thread::spawn::tests::at_every_limit_it_is_an_error_or_a_thread", || {

@@ -1,22 +1,22 @@
 //! The thread-locals of the whole workspace.
 //!
-//! All are `const`-initialised and have no destructor: a pthread key's destructor, which runs after
-//! Rust's own thread-locals are gone, and a signal handler, which may run before any was made, read
-//! them all the same.
+//! All are `const`-initialised and have no destructor. So a pthread key's destructor can read them,
+//! which runs after Rust's own thread-locals are gone. So can a signal handler, which may run
+//! before any of them was used.
 //!
 //! Every accessor is `#[inline(never)]`, returns a value, and computes the address afresh. A
-//! goroutine that switches stacks may resume on another thread, and the optimiser takes the address
-//! of a thread-local for a constant of the function it is used in; out of line there is no function
-//! that both holds the address and suspends.
+//! goroutine that switches stacks may resume on another thread. But the optimiser takes the address
+//! of a thread-local for a constant of the function that uses it. With the accessor out of line, no
+//! function both holds the address and suspends.
 //!
-//! A handler on the same thread may read between any two instructions, so each value is one word,
-//! stored in one store, between two compiler fences: what the caller wrote before is written, what
-//! it writes after is not. No other thread ever sees these words, hence `Relaxed` and no fence of
-//! the processor's.
+//! A handler on the same thread may read between any two instructions. So each value is one word,
+//! stored in one store, between two compiler fences: earlier writes of the caller are done, later
+//! writes are not. No other thread ever sees these words, hence `Relaxed` and no fence of the
+//! processor.
 //!
-//! Loaded by `dlopen`, the first access of a thread may allocate its thread-local block; a handler
-//! that could be the first makes its access beforehand, by being installed on a thread that called
-//! in here.
+//! In a library loaded by `dlopen`, a thread's first access may allocate its thread-local block. A
+//! handler must not be the first. It is installed on a thread that called in here, so that access
+//! came before.
 
 use crate::sys::StackBounds;
 use std::ptr::null_mut;
@@ -30,17 +30,17 @@ thread_local! {
     static EXITING: AtomicBool = const { AtomicBool::new(false) };
     static STACK_LOW: AtomicUsize = const { AtomicUsize::new(0) };
     static STACK_GUARD: AtomicUsize = const { AtomicUsize::new(0) };
-    /// Zero while the bounds are not known, and stored last.
+    /// Zero while the bounds are not known; stored last.
     static STACK_HIGH: AtomicUsize = const { AtomicUsize::new(0) };
 }
 
-/// What runs on this thread, or null. Async-signal-safe.
+/// Returns what runs on this thread, or null. Async-signal-safe.
 #[inline(never)]
 pub fn current() -> *const () {
     CURRENT.with(|word| word.load(Relaxed))
 }
 
-/// Says what runs on this thread from the next instruction on.
+/// Sets what runs on this thread from the next instruction on.
 #[inline(never)]
 pub fn set_current(current: *const ()) {
     compiler_fence(SeqCst);
@@ -48,7 +48,8 @@ pub fn set_current(current: *const ()) {
     compiler_fence(SeqCst);
 }
 
-/// The extra M that stays with this thread between its callbacks, or null. Async-signal-safe.
+/// Returns the extra M that stays with this thread between its callbacks, or null.
+/// Async-signal-safe.
 #[inline(never)]
 pub fn bound() -> *const () {
     BOUND.with(|word| word.load(Relaxed))
@@ -62,20 +63,20 @@ pub fn set_bound(bound: *const ()) {
     compiler_fence(SeqCst);
 }
 
-/// Whether this thread's exit hook has run: what enters from here on must leave no trace on the
-/// thread.
+/// True if this thread's exit hook has run: a call that enters from now on must leave no trace on
+/// the thread.
 #[inline(never)]
 pub fn exiting() -> bool {
     EXITING.with(|word| word.load(Relaxed))
 }
 
-/// Says that this thread's exit hook has run.
+/// Records that this thread's exit hook has run.
 #[inline(never)]
 pub fn set_exiting() {
     EXITING.with(|word| word.store(true, Relaxed));
 }
 
-/// The bounds that [`set_stack_bounds`] kept for this thread. Async-signal-safe.
+/// Returns the bounds that [`set_stack_bounds`] kept for this thread. Async-signal-safe.
 #[inline(never)]
 pub fn stack_bounds() -> Option<StackBounds> {
     let high = STACK_HIGH.with(|word| word.load(Relaxed));
@@ -87,7 +88,7 @@ pub fn stack_bounds() -> Option<StackBounds> {
     })
 }
 
-/// Keeps this thread's stack bounds, once: a thread's stack does not move.
+/// Keeps this thread's stack bounds; called once, because a thread's stack does not move.
 #[inline(never)]
 pub fn set_stack_bounds(bounds: StackBounds) {
     STACK_LOW.with(|word| word.store(bounds.low, Relaxed));

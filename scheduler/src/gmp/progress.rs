@@ -82,6 +82,11 @@ impl Progress {
         self.running.store(ptr::from_ref(g).cast_mut(), Relaxed);
     }
 
+    /// The G whose commit was refused goes on in its slice; what waited behind it waits still.
+    pub(crate) fn switch_back_in(&self, g: &G) {
+        self.begin_round(g, true, self.behind.load(Relaxed));
+    }
+
     /// The M's own loop runs.
     #[inline(always)]
     pub(crate) fn switch_out(&self) {

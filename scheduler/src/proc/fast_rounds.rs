@@ -29,7 +29,7 @@ use crate::gmp::current::{Current, Inside, InsideWithP};
 use crate::gmp::g::{G, Runnable};
 use crate::gmp::m::MOwned;
 use crate::policy;
-use crate::proc::wake_sysmon::wake_sysmon;
+use crate::proc::running::Running;
 
 /// Sets how many fast rounds may follow a whole round.
 #[inline]
@@ -70,7 +70,7 @@ fn count(owned: &mut MOwned) {
 
 /// Takes the next settled G, if this round may be a fast one and there is such a G.
 #[inline(always)]
-pub(crate) fn next(cx: &Current, inside: &mut Inside) -> Option<Runnable> {
+pub(crate) fn next<'a>(cx: &'a Current, inside: &mut Inside) -> Option<(Runnable, Running<'a>)> {
     let owned = inside.owned();
     if !may_continue(cx, owned) {
         return None;
@@ -82,8 +82,8 @@ pub(crate) fn next(cx: &Current, inside: &mut Inside) -> Option<Runnable> {
         return None;
     }
     count(owned);
-    announce(cx, owned, g.g());
-    Some(g)
+    let running = Running::in_fast_round(cx, owned, g.g());
+    Some((g, running))
 }
 
 /// Has the running G go on without a switch when it yields, if there is nobody else to run. True if
@@ -97,17 +97,8 @@ pub(crate) fn yield_without_switch(cx: &Current, g: &G) -> bool {
     }
     count(owned);
     owned.begin_slice();
-    announce(cx, owned, g);
+    Running::renew(cx, owned, g);
     true
-}
-
-#[inline(always)]
-fn announce(cx: &Current, owned: &MOwned, g: &G) {
-    let settled = owned.settled_ready();
-    cx.m.progress.switch_in(g, owned.inherits_slice(), settled as u32, 0);
-    if settled > 0 {
-        wake_sysmon(cx.sched());
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! claims it, until that one has given it back.
 #![expect(unsafe_code, reason = "reads the running G's own part")]
 
+use std::marker::PhantomData;
 use std::time::Instant;
 
 use gosched_runtime_sys::clock::monotonic_ns;
@@ -32,11 +33,10 @@ pub(crate) fn wait(g: &G, shielded: bool, deadline: Option<Instant>, spin_budget
     if !had_p && look_first(g, spin_budget) {
         return;
     }
-    rest(give_up_p);
+    let _blocked = Blocked::begin();
     if !had_p || !look_first(g, spin_budget) {
         sleep(g, shielded, deadline);
     }
-    go_on();
 }
 
 fn sleep(g: &G, shielded: bool, deadline: Option<Instant>) {
@@ -107,31 +107,49 @@ fn each_place(mut f: impl FnMut(&Current, Option<&G>)) {
     });
 }
 
-/// Before the thread sleeps, blocks or offers its core: its Ms do with their Ps what `release`
-/// says, and their Gs do not run.
-fn rest(release: fn(&Current)) {
-    each_place(|cx, g| {
-        // The M of a thread-backed G has no P, no pulse, and never kept the time.
-        if g.is_some() {
-            release(cx);
-            cx.m.progress.block();
-            wake::ensure_timekeeper(cx.sched());
-        }
-    });
+/// The stretch in which the thread sleeps, blocks or offers its core in place of its Gs. These do
+/// not run meanwhile, and their Ms have given their Ps up, or may have.
+#[must_use = "the stretch ends when this is dropped"]
+pub(crate) struct Blocked {
+    /// Not `Send`: it stands for the thread's own stretch.
+    _thread: PhantomData<*const ()>,
 }
 
-/// The thread's Gs go on: with an idle P, if there is one, so that what they make or wake next goes
-/// the short way. If not, the M waits for its turn when its G switches; one that is locked to its
-/// thread goes on without.
-fn go_on() {
-    each_place(|cx, g| {
-        let Some(g) = g else { return };
-        cx.m.progress.unblock(g);
-        let Ok(mut inside) = cx.enter_with_p() else { return };
-        if inside.p.is_none() {
-            inside.p = cx.sched().dispatch.try_take(&cx.m.remote, &cx.sched().idle);
-        }
-    });
+impl Blocked {
+    /// Begins the stretch, for a thread that blocks in a call of the user's: others run what its Ps
+    /// have to run.
+    pub(crate) fn begin() -> Self {
+        Self::begin_with(give_up_p)
+    }
+
+    /// Begins the stretch. The Ms do with their Ps what `release` says.
+    fn begin_with(release: fn(&Current)) -> Self {
+        each_place(|cx, g| {
+            // The M of a thread-backed G has no P, shows no progress, and never kept the time.
+            if g.is_some() {
+                release(cx);
+                cx.m.progress.block();
+                wake::ensure_timekeeper(cx.sched());
+            }
+        });
+        Self { _thread: PhantomData }
+    }
+}
+
+impl Drop for Blocked {
+    /// The thread's Gs go on, with an idle P if there is one, so that what they make or wake next
+    /// goes the short way. Without one, the M waits for its turn when its G switches; a G that is
+    /// locked to its thread goes on without.
+    fn drop(&mut self) {
+        each_place(|cx, g| {
+            let Some(g) = g else { return };
+            cx.m.progress.unblock(g);
+            let Ok(mut inside) = cx.enter_with_p() else { return };
+            if inside.p.is_none() {
+                inside.p = cx.sched().dispatch.try_take(&cx.m.remote, &cx.sched().idle);
+            }
+        });
+    }
 }
 
 fn give_up_p(cx: &Current) {
@@ -154,17 +172,6 @@ fn offer_p(cx: &Current) {
     }
 }
 
-/// Before the calling thread blocks for long: others run what its Ps have to run. Its G goes on
-/// without one.
-pub(crate) fn give_up_ps() {
-    rest(give_up_p);
-}
-
-/// After such a call.
-pub(crate) fn take_p_back() {
-    go_on();
-}
-
 /// A yield where no sibling may run: others get what its Ps have to run, and the core.
 #[cold]
 pub(crate) fn offer() {
@@ -172,9 +179,8 @@ pub(crate) fn offer() {
     if busy {
         return yield_thread();
     }
-    rest(offer_p);
+    let _blocked = Blocked::begin_with(offer_p);
     yield_thread();
-    go_on();
 }
 
 /// What the running G of the calling thread is.

@@ -24,7 +24,7 @@
 //! | [`spawn`], [`thread_backed`], [`colocate`] | a G is made: queued, with a thread, beside another G |
 //! | [`find`] | which G an M runs next |
 //! | [`run`], [`fast_rounds`], [`stop_m`], [`share_p`] | the loop; its short form; without work; with too much |
-//! | [`start`] | a G begins and ends |
+//! | [`start`], [`running`] | a G begins and ends; it is shown while it runs |
 //! | [`park`], [`in_place`], [`switch`], [`yield_now`] | a G waits by a switch, or with its thread; it yields |
 //! | [`lock_thread`], [`locals`] | what a G has for itself: its thread, its values |
 //! | [`cancel`], [`timers`] | why a wait is given up: a cancel, a deadline |
@@ -49,6 +49,7 @@ pub(crate) mod lock_thread;
 pub(crate) mod park;
 pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod running;
 pub(crate) mod set_procs;
 pub(crate) mod share_p;
 pub(crate) mod shutdown;

@@ -112,7 +112,6 @@ use std::ptr::NonNull;
 use gosched_runtime_sys::signal::fatal::{Part, fatal};
 
 use crate::ds::parker::Commit;
-use crate::ds::timers::NEVER;
 use crate::gmp::admission::Admission;
 use crate::gmp::current::{Current, InsideWithP};
 use crate::gmp::dispatch::{NextP, WaitedForP};
@@ -122,10 +121,11 @@ use crate::gmp::p::P;
 use crate::gmp::sched::Sched;
 use crate::policy;
 use crate::proc::find::{self, Wants};
+use crate::proc::running::Running;
 use crate::proc::share_p::{drop_excess_p, give_way, hand_p_to_resident, leave_runtime};
 use crate::proc::start_m::{self, reap};
 use crate::proc::stop_m::{look_again, stop_m, wait_for_p};
-use crate::proc::wake_sysmon::{wake_sysmon, wake_sysmon_for_deadline};
+use crate::proc::wake_sysmon::wake_sysmon_for_deadline;
 use crate::proc::{attach, cancel, fast_rounds, start, timers, wake};
 
 /// The life of a thread made for an M.
@@ -356,11 +356,12 @@ fn run_g(cx: &Current, mut inside: InsideWithP, mut g: Runnable) -> (InsideWithP
         start::abandon(cx, g, error);
         return (enter(cx), Ran::Ended { g: record, locked: false });
     }
-    announce(cx, &mut inside, &g);
+    let mut running = Running::in_whole_round(cx, &mut inside, g.g());
     fast_rounds::allow(&mut inside);
     drop(inside);
     loop {
-        let switch = resume(cx, &mut g);
+        // SAFETY: see the file's head: settled Gs are only ever queued on the M that started them.
+        let switch = unsafe { running.resume(&mut g) };
         let mut inside = cx.enter().expect("the loop is not inside itself");
         match switch {
             None => {
@@ -385,42 +386,18 @@ fn run_g(cx: &Current, mut inside: InsideWithP, mut g: Runnable) -> (InsideWithP
                     // GONE: from here on the G belongs to its claimer.
                     Commit::Parked => _ = g.into_raw(),
                     // It was notified before the switch was complete: it goes on.
-                    Commit::Refused => continue,
+                    Commit::Refused => {
+                        running = Running::again(cx, g.g());
+                        continue;
+                    }
                 }
             }
         }
         match fast_rounds::next(cx, &mut inside) {
-            Some(next) => g = next,
+            Some(next) => (g, running) = next,
             None => return (inside.acquire_p(), Ran::Suspended),
         }
     }
-}
-
-/// Shows what this M is about to run, and wakes sysmon if something waits behind that G.
-#[inline(always)]
-fn announce(cx: &Current, inside: &mut InsideWithP, g: &Runnable) {
-    let (owned, p) = inside.split();
-    let (settled, queued) = (owned.settled_ready(), p.as_ref().map_or(0, |p| p.queued()));
-    cx.m.progress.switch_in(g.g(), owned.inherits_slice(), settled as u32, queued as u32);
-    if settled + queued > 0 {
-        wake_sysmon(cx.sched());
-    }
-    let first = p.as_ref().map_or(NEVER, |p| p.shared.timers.first());
-    if first != NEVER {
-        wake_sysmon_for_deadline(cx.sched(), first);
-    }
-}
-
-/// Resumes `g` until it gives the M back. Returns why, or `None` if it has ended.
-#[inline(always)]
-fn resume(cx: &Current, g: &mut Runnable) -> Option<Switch> {
-    cx.set_g(Some(g.g()));
-    let context = g.context().as_mut().expect("it has started");
-    // SAFETY: see the file's head: settled Gs are only ever queued on the M that started them.
-    let switch = unsafe { context.resume(cx.as_resumed()) };
-    cx.set_g(None);
-    cx.m.progress.switch_out();
-    switch
 }
 
 /// Queues a G that yielded behind the others.

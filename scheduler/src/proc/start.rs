@@ -23,6 +23,7 @@ use crate::gmp::g::{Cancelled, G, GOwned, GSuspender, Kind, Runnable, StackRange
 use crate::gmp::names::NameEntry;
 use crate::gmp::slab;
 use crate::proc::locals;
+use crate::proc::running::Running;
 
 /// Gives a new G a stack and, if it is settled, this M for good. Fails if there is no stack to be
 /// had.
@@ -159,9 +160,9 @@ pub(crate) fn abandon(cx: &Current, mut g: Runnable, error: io::Error) {
     // SAFETY: it stays in this frame until it is taken back below; nothing in between unwinds.
     unsafe { g.attach_owned(NonNull::from(&owned)) };
     settle(cx, &g);
-    cx.set_g(Some(g.g()));
-    run_to_end(g.g().id(), g.take_entry(), Begin::Failed(error));
-    cx.set_g(None);
+    Running::again(cx, g.g()).run_here(g.g(), || {
+        run_to_end(g.g().id(), g.take_entry(), Begin::Failed(error));
+    });
     let _it_is_this_frames = g.detach_owned();
     let mut inside = cx.enter_with_p().expect("the loop is not inside itself");
     end(cx, &mut inside, g);

@@ -14,8 +14,7 @@ use may::sync::Mutex;
 use may::sync::mpsc::{self, Receiver, Sender};
 
 use super::callbacks::{self, Door};
-use super::deliver;
-use super::measure::{Figures, compute, workers};
+use super::measure::{compute, deliver, workers};
 use super::stackful::{self, Stackful};
 
 /// Those with more coroutines at once than it can have: each stack is two mappings, of which Linux
@@ -23,6 +22,10 @@ use super::stackful::{self, Stackful};
 const TOO_MANY: [&str; 3] = ["spawn100k", "tree16", "timers"];
 
 /// Runs a workload.
+///
+/// None of those that only gosched has in blocking style: may's channels have no limit; its
+/// `select!` makes a coroutine for each channel and turn, and loses what the others received; and
+/// 100,000 are too many.
 pub(crate) fn run(workload: &str) -> ! {
     if TOO_MANY.contains(&workload) {
         deliver(None)
@@ -103,12 +106,6 @@ impl Stackful for May {
 
     fn value(mutex: &Mutex<u64>) -> u64 {
         *mutex.lock().expect("no panic")
-    }
-
-    /// Its channels have no limit. Its `select!` makes a coroutine for each channel and turn, and
-    /// loses what the others received. And 100,000 are too many.
-    fn more(&self, _workload: &str) -> Option<Figures> {
-        None
     }
 }
 

@@ -14,6 +14,16 @@ pub(crate) type Figure = (&'static str, f64);
 /// What a workload has found.
 pub(crate) type Figures = Vec<Figure>;
 
+/// Prints `FIGURE VALUE`, one a line, or `unsupported`, and ends the process with all that still
+/// waits or computes in it.
+pub(crate) fn deliver(figures: Option<&[Figure]>) -> ! {
+    match figures {
+        Some(figures) => figures.iter().for_each(|(figure, value)| println!("{figure} {value}")),
+        None => println!("unsupported"),
+    }
+    std::process::exit(0)
+}
+
 /// The one figure of most workloads.
 pub(crate) fn ns_per_op(operations: u64, began: Instant) -> Figures {
     vec![("ns_per_op", began.elapsed().as_nanos() as f64 / operations as f64)]

@@ -4,8 +4,6 @@
 mod callbacks;
 mod floor;
 mod gosched;
-mod gosched_door;
-mod gosched_more;
 mod measure;
 mod stackful;
 
@@ -18,9 +16,9 @@ mod smol;
 #[cfg(feature = "peers")]
 mod tokio;
 
-use self::gosched::Column;
-use self::gosched_door::Entrance;
-use self::measure::Figure;
+use self::gosched::door::Entrance;
+use self::gosched::place::Column;
+use self::measure::deliver;
 
 /// Runs a workload as that peer, and prints what it found.
 pub(crate) fn serve(name: &str, workload: &str) -> ! {
@@ -38,14 +36,4 @@ pub(crate) fn serve(name: &str, workload: &str) -> ! {
         ("smol", _) => smol::run(workload),
         _ => deliver(None),
     }
-}
-
-/// Prints `FIGURE VALUE`, one a line, or `unsupported`, and ends the process with all that still
-/// waits or computes in it.
-fn deliver(figures: Option<&[Figure]>) -> ! {
-    match figures {
-        Some(figures) => figures.iter().for_each(|(figure, value)| println!("{figure} {value}")),
-        None => println!("unsupported"),
-    }
-    std::process::exit(0)
 }

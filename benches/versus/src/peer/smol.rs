@@ -10,9 +10,8 @@ use smol::lock::Mutex;
 use smol::{Task, Timer};
 
 use super::callbacks::{self, Door};
-use super::deliver;
 use super::futures::{self, Futures};
-use super::measure::compute;
+use super::measure::{compute, deliver};
 
 /// Runs a workload.
 pub(crate) fn run(workload: &str) -> ! {

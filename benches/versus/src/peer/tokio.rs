@@ -10,9 +10,8 @@ use tokio::task::JoinHandle;
 use tokio::time;
 
 use super::callbacks::{self, Door};
-use super::deliver;
 use super::futures::{self, Futures};
-use super::measure::{compute, workers};
+use super::measure::{compute, deliver, workers};
 
 /// Runs a workload.
 pub(crate) fn run(workload: &str) -> ! {

@@ -1,4 +1,4 @@
-//! Many stacks in one reservation: which of them are idle, which are yet to be opened.
+//! Many stacks in one reservation: which are idle, and which are not open yet.
 
 use std::io;
 use std::ops::Range;
@@ -7,48 +7,52 @@ use std::sync::Arc;
 use super::{Guards, Memory, Shape, Stack};
 use crate::memory::reservation::{MAX_RANGES, Reservation};
 
-/// At most so many stacks are opened ahead.
+/// The most stacks that are opened ahead.
 const MAX_AHEAD: u32 = 256;
 
-/// From so many of a slab's stacks on, the first page of each is in memory when it is opened. A
-/// fault for each takes 0.35 us more, of 2.9 for a fresh stack; a small program would have pages
-/// that nobody touches.
+/// From this index on, a stack's first page is brought into memory when the stack is opened.
+///
+/// A fault for each page takes 0.35 us more, of 2.9 us for a fresh stack. In a small program, pages
+/// that nothing touches would be in memory.
 const POPULATE_FROM: u32 = 64;
 
-/// A stack's place in a slab's list of idle ones: its index, and whether opening it failed.
+/// An entry of a slab's idle list: the stack's index, and whether it is open. A stack is not open
+/// if opening it failed.
 #[derive(Clone, Copy, Debug)]
 struct IdleStack {
     index: u32,
     open: bool,
 }
 
-/// Many stacks in one reservation, and which of them are idle. But for [`StackSlab::reserve`] and
-/// the drop, the functions neither allocate nor call the system; [`StackSlab::take_unopened`] does now and
-/// then, for half a microsecond.
+/// Many stacks in one reservation, and which of them are idle.
+///
+/// Except for [`StackSlab::reserve`] and the drop, the functions neither allocate nor call the
+/// system. [`StackSlab::take_unopened`] makes a system call now and then, of half a microsecond.
 #[derive(Debug)]
 pub struct StackSlab {
     memory: Arc<Memory>,
     count: u32,
-    /// Idle ones, last used on top. Has room for all.
+    /// The idle stacks, last used on top. Has room for all.
     idle: Vec<IdleStack>,
-    /// How many of those could not be opened.
+    /// How many of the idle stacks could not be opened.
     closed: u32,
-    /// From here on none was ever given out.
+    /// No stack from this index on was ever given out.
     fresh: u32,
-    /// Up to here the memory is open, guards included. It is opened in order, by whoever claims,
-    /// and several at a time: pieces that are opened apart and used before they meet stay mappings
-    /// of their own for good.
+    /// Up to this index the memory is open, guards included. `take_unopened` opens it in order and
+    /// several stacks at a time. Pieces that are opened apart and used before they meet stay
+    /// mappings of their own for good.
     opened: u32,
 }
 
-/// Stacks of a slab that are yet to be opened.
+/// Stacks of a slab that are not open yet.
 #[derive(Debug)]
 pub struct Unopened {
     memory: Arc<Memory>,
     indices: Range<u32>,
-    /// The memory is open, and only the guards are to be made.
+    /// The memory is open; only the guards are missing.
     open: bool,
-    /// Many are in use before these: so will they be.
+    /// Many stacks are in use already, so these will be used, too: their first pages are brought
+    /// into memory.
     populate: bool,
 }
 
@@ -70,14 +74,14 @@ impl StackSlab {
         })
     }
 
-    /// The idle stack that was used last.
+    /// Takes the idle stack that was used last.
     pub fn pop(&mut self) -> Option<Stack> {
         let IdleStack { index, .. } = self.idle.pop_if(|last| last.open)?;
         Some(Stack::new(self.memory.clone(), index))
     }
 
-    /// Up to `most` stacks that are not open. [`Unopened::open`] makes stacks of them, outside of
-    /// any lock.
+    /// Takes up to `most` stacks that are not open. [`Unopened::open`] opens them, outside of any
+    /// lock.
     pub fn take_unopened(&mut self, most: u32) -> Option<Unopened> {
         let memory = self.memory.clone();
         if self.fresh < self.count {
@@ -87,15 +91,15 @@ impl StackSlab {
             let (open, populate) = (self.fresh <= self.opened, start >= POPULATE_FROM);
             return Some(Unopened { memory, indices: start..self.fresh, open, populate });
         }
-        // Those that could not be opened lie at the bottom.
+        // The stacks that could not be opened lie at the bottom.
         let closed = self.idle.first().filter(|first| !first.open)?.index;
         self.idle.remove(0);
         self.closed -= 1;
         Some(Unopened { memory, indices: closed..closed + 1, open: false, populate: false })
     }
 
-    /// Opens as many again as are open. If so much memory is not to be had, each is opened by
-    /// itself.
+    /// Opens as many stacks again as are open. If that much memory is not to be had, each stack is
+    /// opened by itself later.
     fn open_ahead(&mut self) {
         if self.memory.shape.guards != Guards::Light || self.fresh <= self.opened {
             return;
@@ -108,7 +112,7 @@ impl StackSlab {
         }
     }
 
-    /// Takes a stack of this slab back; gives one of another slab back to the caller.
+    /// Takes a stack of this slab back; returns a stack of another slab to the caller.
     pub fn push(&mut self, stack: Stack) -> Result<(), Stack> {
         if !self.owns(&stack) {
             return Err(stack);
@@ -117,7 +121,8 @@ impl StackSlab {
         Ok(())
     }
 
-    /// Takes back what could not be opened; it is claimed again when nothing else is left.
+    /// Takes back the stacks that could not be opened. They are taken again when no other stack is
+    /// left.
     pub fn put_back(&mut self, unopened: &mut Unopened) {
         if Arc::ptr_eq(&self.memory, &unopened.memory) {
             let indices = std::mem::replace(&mut unopened.indices, 0..0);
@@ -126,22 +131,23 @@ impl StackSlab {
         }
     }
 
-    /// Whether the stack is one of this slab's.
+    /// True if the stack belongs to this slab.
     pub fn owns(&self, stack: &Stack) -> bool {
         Arc::ptr_eq(&self.memory, &stack.memory)
     }
 
-    /// Whether all of its stacks are here.
+    /// True if all of its stacks are here.
     pub fn is_whole(&self) -> bool {
         self.out() == 0
     }
 
-    /// How many of its stacks are elsewhere.
+    /// Returns how many of its stacks are in other hands.
     pub fn out(&self) -> u32 {
         self.fresh - self.idle.len() as u32
     }
 
-    /// The addresses of the stack, without its guard, that the address lies in, whoever has it.
+    /// Returns the range of the stack that contains `address`, its guard excluded, whoever has that
+    /// stack.
     pub fn stack_at(&self, address: usize) -> Option<Range<usize>> {
         let offset = address.checked_sub(self.base())?;
         let index = u32::try_from(offset / self.memory.shape.stride())
@@ -152,24 +158,24 @@ impl StackSlab {
         (low..end).contains(&offset).then(|| self.base() + low..self.base() + end)
     }
 
-    /// How many idle ones it has.
+    /// Returns how many of its stacks are idle and open.
     pub fn idle(&self) -> u32 {
         self.idle.len() as u32 - self.closed
     }
 
-    /// Bytes of address space.
+    /// Returns the bytes of address space it reserves.
     pub fn reserved(&self) -> usize {
         self.memory.reservation.size()
     }
 
-    /// The lowest address.
+    /// Returns the lowest address.
     pub fn base(&self) -> usize {
         self.memory.reservation.base().addr().get()
     }
 }
 
 impl Unopened {
-    /// Opens them, in order, into `stacks`. On an error, those that are left stay here.
+    /// Opens the stacks, in order, into `stacks`. On an error, the stacks that are left stay here.
     pub fn open(&mut self, stacks: &mut Vec<Stack>) -> io::Result<()> {
         while self.open && self.indices.len() >= MAX_RANGES {
             let many = self.indices.start..self.indices.start + MAX_RANGES as u32;

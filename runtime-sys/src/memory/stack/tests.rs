@@ -1,4 +1,4 @@
-//! Slabs and their stacks, with both kinds of guards, and what they say when there is no room.
+//! Slabs and their stacks, with both kinds of guards, and the errors when there is no room.
 
 use super::*;
 use crate::testing::{Child, permissions_at};
@@ -124,7 +124,8 @@ fn a_stack_outlives_its_slab() {
     .assert_success();
 }
 
-/// How much of a page is there after it was asked for: none where the kernel does nothing of it.
+/// How many bytes of a page are in memory after it was asked for: none where the kernel does not do
+/// this.
 fn populated() -> usize {
     let reservation = crate::memory::reservation::Reservation::new(page_size()).expect("a page");
     reservation.open(0..page_size()).expect("a page");
@@ -195,7 +196,7 @@ fn running_out_of_memory_to_open_is_an_error_and_the_place_is_kept() {
         || {
             let mut slab =
                 StackSlab::reserve(shape(1 << 20), 256).expect("closed, it counts as no memory");
-            // What strict accounting refuses, this limit refuses at the same place.
+            // This limit refuses at the same point as strict accounting.
             crate::testing::limit_data(64 << 20);
             let mut stacks = Vec::with_capacity(256);
             let mut unopened = slab.take_unopened(256).expect("a fresh slab");
@@ -223,7 +224,7 @@ fn closed_guards_end_at_the_limit_of_mappings_with_an_error() {
     Child::run(
         "memory::stack::tests::closed_guards_end_at_the_limit_of_mappings_with_an_error",
         || {
-            // More than the usual limit on mappings has room for.
+            // More than fit into the usual limit on mappings.
             let mut slab =
                 StackSlab::reserve(Shape::new(0, Guards::Closed).expect("a shape"), 40_000)
                     .expect("a slab");
@@ -262,7 +263,7 @@ fn with_all_future_memory_locked_only_what_is_touched_is_memory() {
                     assert!(grown < 8 << 20, "{grown} bytes");
                     assert_eq!(stacks[0].depth(), 0);
                 }
-                // Without the right to lock as much, the system says so.
+                // Without the right to lock that much, the system says so.
                 Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EAGAIN)),
             }
         },

@@ -1,4 +1,4 @@
-//! Handlers are process-wide, so each of these runs in a child of its own.
+//! Handlers are process-wide, so each of these tests runs in a child process of its own.
 
 use super::*;
 use crate::memory::mapping::Mapping;
@@ -6,7 +6,7 @@ use crate::testing::Child;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 
-/// Counts calls, to find out who came first.
+/// Counts calls, to find out which handler came first.
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 /// Which call ours was.
 static OURS: AtomicUsize = AtomicUsize::new(0);
@@ -54,7 +54,7 @@ extern "C" fn one_argument(signal: c_int) {
     CONTENT.store(signal == libc::SIGUSR1 && !SignalMask::current().contains(signal), SeqCst);
 }
 
-/// What a host does: a function, its flags, and `SIGUSR2` in its mask.
+/// Installs a function as a host does, with its flags, and with `SIGUSR2` in its mask.
 fn host(signal: c_int, function: libc::sighandler_t, flags: c_int) {
     let action = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: all zeroes is an action.
@@ -91,7 +91,7 @@ fn one() -> libc::sighandler_t {
 
 /// Reads a byte that nobody may read.
 fn fault_at_guard() {
-    // Closed, so that a handler can open it: a mark in the page table would stay.
+    // A closed page, so that a handler can open it: a mark in the page table would stay.
     let mapping = Mapping::with_guard(1).expect("a mapping");
     let guard = std::ptr::with_exposed_provenance::<u8>(mapping.guard().start + 8);
     // SAFETY: none; this is the fault that the test is about.

@@ -1,25 +1,30 @@
-//! Where the C library keeps a thread's stack bounds: found, not known.
+//! Where the C library keeps a thread's stack bounds: searched for, not known.
 //!
-//! `pthread_getattr_np` is the one way to ask for them. glibc's also asks the kernel for the
-//! thread's processors and allocates three times, 0.6 us together, which is half of a thread's
-//! first callback; the bounds themselves are words in the thread's descriptor, written before it
-//! began. Which words is part of no interface. So they are looked for, on threads that are made for
-//! it, by what `pthread_getattr_np` says of those; and what is found is believed of another thread
-//! only where it can be true. The proof is that the descriptor lies in the very stack that its
-//! words tell of, as glibc has it for every thread but the main one. Wherever any of this fails,
-//! and with every other C library, the library is asked as ever.
+//! `pthread_getattr_np` is the one way to ask for them. In glibc it also asks the kernel for the
+//! thread's processors and allocates three times. Together that takes 0.6 us, half of a thread's
+//! first callback. The bounds themselves are words in the thread's descriptor, written before the
+//! thread began. No interface says which words.
 //!
-//! Rejected: asking no earlier than in the handler of a fault, which must not allocate. Looking
-//! into `/proc/self/maps` there: it does not tell the thread's guard from one that a host has put
-//! into the stack and deals with itself, as Java's machine does, and shows no guards made by
-//! `madvise`. Keeping bounds by the thread's handle: after its thread has ended, another with
-//! another stack may have the same.
+//! So they are searched for. On threads made for that purpose, the search compares the descriptor's
+//! words with the answer of `pthread_getattr_np`. On another thread the words found there are
+//! believed only where they can be true. The proof is that the descriptor lies in the very stack
+//! that its words describe; glibc places it so for every thread but the main one. Where any of this
+//! fails, and with every other C library, the library is asked as before.
+//!
+//! Rejected:
+//!
+//! - Asking only in the handler of a fault: it must not allocate.
+//! - Reading `/proc/self/maps` there. It does not distinguish the thread's guard from one that a
+//!   host has put into the stack and handles itself, as Java's virtual machine does. It shows no
+//!   guards made by `madvise`.
+//! - Keeping bounds by the thread's handle. After its thread has ended, another thread with another
+//!   stack may have the same handle.
 //!
 //! # Safety
 //!
-//! Descriptors are of one type, so a [`BoundsOffset`] found in one is valid in each, that of the main
-//! thread included; nothing but the search makes a `BoundsOffset`. The search itself reads a copy, because
-//! other threads may be writing elsewhere in a descriptor.
+//! All descriptors have one type, so a [`BoundsOffset`] found in one is valid in each, the main
+//! thread's included. Only the search makes a `BoundsOffset`. The search itself reads a copy,
+//! because other threads may be writing elsewhere in a descriptor.
 #![expect(unsafe_code, reason = "reads the calling thread's descriptor")]
 
 use super::thread::ask_stack_bounds;
@@ -31,28 +36,29 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 const WORD: usize = size_of::<usize>();
 
-/// How much of a descriptor is searched, in bytes; glibc's has 2,304 on x86-64.
+/// How many bytes of a descriptor are searched; glibc's has 2,304 on x86-64.
 const SEARCHED: usize = 2048;
 
-/// How far into a descriptor the bounds are, in bytes: four words that stood there in one.
+/// How far into a descriptor the bounds are, in bytes: the offset of four words that stood there in
+/// one descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BoundsOffset(usize);
 
 const UNKNOWN: usize = usize::MAX;
 
-/// The [`BoundsOffset`] that is used.
+/// The [`BoundsOffset`] in use.
 static OFFSET: AtomicUsize = AtomicUsize::new(UNKNOWN);
 
-/// The calling thread's descriptor: what its handle is the address of.
+/// Returns the address of the calling thread's descriptor, which is its handle.
 fn descriptor() -> usize {
     // SAFETY: has no precondition.
     let me = unsafe { libc::pthread_self() };
     me as usize
 }
 
-/// Where in the calling thread's descriptor its bounds may be: wherever there are a block's
-/// address, its size, what of it is closed, and what was asked to be, one after the other and as
-/// they are.
+/// Returns the offsets in the calling thread's descriptor at which its bounds may lie. There, four
+/// words follow each other: the block's address, its size, the bytes of it that are closed, and the
+/// guard that was asked for. All four have the values of this thread.
 pub(crate) fn possible_offsets() -> Vec<BoundsOffset> {
     let me = descriptor();
     let Some(bounds) = ask_stack_bounds().filter(|bounds| bounds.contains(me) && bounds.guard != 0)
@@ -73,18 +79,23 @@ pub(crate) fn possible_offsets() -> Vec<BoundsOffset> {
     offsets.map(|(index, _)| BoundsOffset(index * WORD)).collect()
 }
 
-/// From here on, threads look there first.
+/// Makes threads look there first from now on.
 pub(crate) fn use_offset(BoundsOffset(offset): BoundsOffset) {
     OFFSET.store(offset, Relaxed);
 }
 
-/// The calling thread's stack bounds out of its descriptor, if they can be true.
-pub(super) fn bounds_in_descriptor() -> Option<StackBounds> {
+/// Returns where the calling thread's stack lies.
+pub(crate) fn query_stack_bounds() -> Option<StackBounds> {
+    bounds_in_descriptor().or_else(ask_stack_bounds)
+}
+
+/// Returns the calling thread's stack bounds from its descriptor, if they can be true.
+fn bounds_in_descriptor() -> Option<StackBounds> {
     let offset = Some(OFFSET.load(Relaxed)).filter(|offset| *offset != UNKNOWN)?;
     let me = descriptor();
     let words: *const [usize; 4] = ptr::with_exposed_provenance(me + offset);
-    // SAFETY: four words of the calling thread's descriptor, see `BoundsOffset`; written before the thread
-    // began, and not after that.
+    // SAFETY: four words of the calling thread's descriptor, see `BoundsOffset`; written before the
+    // thread began, and never after that.
     let [block, size, closed, guard] = unsafe { words.read() };
     let bounds =
         StackBounds { low: block.checked_add(closed)?, high: block.checked_add(size)?, guard };
@@ -99,16 +110,16 @@ mod tests {
     use std::ptr::null_mut;
     use std::sync::Once;
 
-    /// What the thread's descriptor says, and what the C library does.
+    /// The descriptor's answer, and the C library's answer.
     type Both = [Option<StackBounds>; 2];
 
     extern "C" fn look(both: *mut c_void) -> *mut c_void {
-        // SAFETY: the test's own, which waits for this thread.
+        // SAFETY: belongs to the test, which waits for this thread.
         unsafe { both.cast::<Both>().write([bounds_in_descriptor(), ask_stack_bounds()]) };
         null_mut()
     }
 
-    /// On a thread that C makes, with these attributes.
+    /// Returns both answers on a thread that C makes with these attributes.
     fn on_thread(set: impl FnOnce(*mut libc::pthread_attr_t)) -> Both {
         let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
         // SAFETY: writable.
@@ -132,7 +143,7 @@ mod tests {
         DONE.call_once(crate::thread::prepare_stack_bounds);
     }
 
-    /// With glibc, that is; where there is another, it is asked.
+    /// With glibc; any other C library is asked.
     #[test]
     fn the_words_are_found_and_say_what_the_library_does() {
         prepare();

@@ -2,7 +2,7 @@
 //!
 //! # Safety
 //!
-//! The kernel reads the word behind the address in a wait, under its own lock, and only there; a
+//! In a wait, the kernel reads the word behind the address under its own lock, and only there. A
 //! wake uses the address as a name and is harmless whatever lies behind it.
 #![expect(unsafe_code, reason = "system calls")]
 
@@ -11,7 +11,7 @@ use std::ptr::{null, null_mut};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-/// Sleeps while the word is `expected`. False: the timeout passed. May return early with true.
+/// Sleeps while the word is `expected`. False if the timeout passed. May return true early.
 pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> bool {
     let timeout = timeout.map(|left| libc::timespec {
         tv_sec: libc::time_t::try_from(left.as_secs()).unwrap_or(libc::time_t::MAX),
@@ -37,8 +37,8 @@ pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Durati
 /// Wakes one thread that sleeps on this address; never touches the memory there.
 pub(crate) fn futex_wake(address: *const u32) {
     let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
-    // SAFETY: a private wake only hashes the address. The worst that a stale one does is a spurious
-    // wake-up.
+    // SAFETY: a private wake only hashes the address. A stale one causes a spurious wake-up at
+    // worst.
     unsafe { libc::syscall(libc::SYS_futex, address, operation, 1) };
 }
 

@@ -1,12 +1,11 @@
-//! What Linux and its C libraries know about the calling thread.
+//! Linux's and its C libraries' calls about the calling thread.
 //!
 //! # Safety
 //!
-//! Every call here concerns the calling thread only, and out-parameters are read only where the
-//! call said that it filled them.
+//! Every call here concerns only the calling thread. Out-parameters are read only if the call said
+//! that it filled them.
 #![expect(unsafe_code, reason = "system and C library calls")]
 
-use super::descriptor::bounds_in_descriptor;
 use crate::sys::StackBounds;
 use std::ffi::{c_int, c_void};
 use std::mem::{MaybeUninit, size_of};
@@ -20,7 +19,7 @@ unsafe extern "C" {
 /// `PTHREAD_CANCEL_DISABLE`, the same in glibc and musl.
 pub(crate) const CANCEL_DISABLE: c_int = 1;
 
-/// Sets the calling thread's cancel state and returns the one before.
+/// Sets the calling thread's cancel state, and returns the state before.
 pub(crate) fn set_cancel_state(state: c_int) -> c_int {
     let mut before = 0;
     // SAFETY: `before` is writable; a state that does not exist is refused and changes nothing.
@@ -28,13 +27,13 @@ pub(crate) fn set_cancel_state(state: c_int) -> c_int {
     before
 }
 
-/// Where the calling thread's `errno` lies.
+/// Returns the address of the calling thread's `errno`.
 pub(crate) fn errno_location() -> *mut c_int {
     // SAFETY: has no precondition.
     unsafe { libc::__errno_location() }
 }
 
-/// The kernel's number of the calling thread.
+/// Returns the kernel's number of the calling thread.
 pub(crate) fn thread_id() -> i32 {
     // By number: glibc has a function for it only since 2.30.
     // SAFETY: has no precondition.
@@ -42,8 +41,8 @@ pub(crate) fn thread_id() -> i32 {
     id as i32
 }
 
-/// A clock that counts the calling thread's CPU time, for other threads to read; none where the
-/// system has no such clock.
+/// Returns a clock that counts the calling thread's CPU time, for other threads to read; none where
+/// the system has no such clock.
 pub(crate) fn thread_clock() -> Option<libc::clockid_t> {
     let mut clock = 0;
     // SAFETY: has no precondition.
@@ -52,7 +51,7 @@ pub(crate) fn thread_clock() -> Option<libc::clockid_t> {
     (unsafe { libc::pthread_getcpuclockid(me, &mut clock) } == 0).then_some(clock)
 }
 
-/// What a thread's clock shows, in nanoseconds; none once the thread has ended.
+/// Returns what a thread's clock shows, in nanoseconds; none once the thread has ended.
 pub(crate) fn read_clock(clock: libc::clockid_t) -> Option<u64> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is writable; a clock that does not exist (any more) is refused.
@@ -60,7 +59,7 @@ pub(crate) fn read_clock(clock: libc::clockid_t) -> Option<u64> {
     (result == 0).then(|| time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
 }
 
-/// Whether a thread of this process runs or waits for a core only; none where the system does not
+/// True if a thread of this process runs or waits only for a core; none where the system does not
 /// tell.
 pub(crate) fn is_runnable(thread: i32) -> Option<bool> {
     let stat = std::fs::read(format!("/proc/self/task/{thread}/stat")).ok()?;
@@ -78,19 +77,19 @@ fn membarrier(command: c_int) -> bool {
     unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
 }
 
-/// Whether [`fence_every_thread`] works in this process; to be asked before it is used. Linux 4.14.
+/// True if [`fence_every_thread`] works in this process. Called before it. Linux 4.14.
 pub(crate) fn register_for_fences() -> bool {
     membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)
 }
 
-/// Returns after every other thread of the process has passed a full memory fence; false if the
+/// Returns after every other thread of the process has passed a full memory fence. False if the
 /// system refused.
 pub(crate) fn fence_every_thread() -> bool {
     membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)
 }
 
-/// How many CPUs the calling thread may run on, or none where there are more of them than the C
-/// library's set holds.
+/// Returns how many CPUs the calling thread may run on; none if there are more than the C library's
+/// set holds.
 pub(crate) fn affinity_count() -> Option<usize> {
     let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
     // SAFETY: the size is the set's; 0 is the calling thread.
@@ -103,13 +102,8 @@ pub(crate) fn affinity_count() -> Option<usize> {
     if result == 0 { usize::try_from(count).ok() } else { None }
 }
 
-/// Where the calling thread's stack lies.
-pub(crate) fn query_stack_bounds() -> Option<StackBounds> {
-    bounds_in_descriptor().or_else(ask_stack_bounds)
-}
-
-/// What the C library says of that. On the main thread glibc reads `/proc/self/maps` (36 us), so
-/// the answer is worth keeping.
+/// Asks the C library where the calling thread's stack lies. On the main thread glibc reads
+/// `/proc/self/maps` (36 us), so the answer is worth keeping.
 pub(super) fn ask_stack_bounds() -> Option<StackBounds> {
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
     // SAFETY: has no precondition.

@@ -1,5 +1,5 @@
 //! What ends fast rounds and takes a hand inside of the scheduler to bring about: the rest is in
-//! `tests/rounds.rs`.
+//! `tests/fast_rounds.rs`.
 //!
 //! # Safety
 //!

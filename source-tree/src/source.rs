@@ -1,40 +1,53 @@
 //! A source file, cut into code and comments.
 
+use std::ops::Range;
+
+use crate::packages::PACKAGES;
+
 /// One file. `code` has the length and the lines of `text`, so offsets fit both.
 #[derive(Debug)]
-pub(crate) struct Source {
-    pub(crate) path: String,
-    pub(crate) text: String,
+pub struct Source {
+    /// The path from the top of the workspace.
+    pub path: String,
+    /// The whole text.
+    pub text: String,
     /// `text` with comments and the insides of literals blanked out.
-    pub(crate) code: String,
+    pub code: String,
     /// `code` without the unit tests: what stands in a `mod` under a `cfg` that asks for `test`.
-    pub(crate) product: String,
-    pub(crate) comments: Vec<Comment>,
+    pub product: String,
+    /// Where those unit tests stand.
+    unit_tests: Vec<Range<usize>>,
+    /// The comments, line by line.
+    pub comments: Vec<Comment>,
 }
 
 /// One line of comment.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Comment {
-    pub(crate) line: usize,
-    pub(crate) doc: bool,
-    pub(crate) text: String,
+pub struct Comment {
+    /// The number of its line.
+    pub line: usize,
+    /// Whether it is documentation.
+    pub doc: bool,
+    /// The comment with its marks.
+    pub text: String,
 }
 
 impl Source {
-    pub(crate) fn new(path: &str, text: &str) -> Self {
+    /// Cuts `text`, which stands at `path`.
+    pub fn new(path: &str, text: &str) -> Self {
         let (code, comments) = split(text);
-        let product = without_tests(&code);
-        Self { path: path.to_owned(), text: text.to_owned(), code, product, comments }
+        let (product, unit_tests) = without_tests(&code);
+        Self { path: path.to_owned(), text: text.to_owned(), code, product, unit_tests, comments }
     }
 
     /// Whether it is part of a library that users get.
-    pub(crate) fn shipped(&self) -> bool {
+    pub fn shipped(&self) -> bool {
         self.package().is_some()
     }
 
     /// The directory of the package whose library it belongs to.
-    pub(crate) fn package(&self) -> Option<&'static str> {
-        crate::PACKAGES.iter().map(|(directory, _)| *directory).find(|directory| {
+    pub fn package(&self) -> Option<&'static str> {
+        PACKAGES.iter().map(|(directory, _)| *directory).find(|directory| {
             self.path
                 .strip_prefix(directory)
                 .is_some_and(|rest| rest.trim_start_matches('/').starts_with("src/"))
@@ -42,34 +55,46 @@ impl Source {
     }
 
     /// Whether it is a loom model.
-    pub(crate) fn model(&self) -> bool {
+    pub fn model(&self) -> bool {
         self.shipped() && (self.path.ends_with("/model.rs") || self.path.contains("/model/"))
     }
 
     /// Whether it holds tests and nothing else.
-    pub(crate) fn tests(&self) -> bool {
+    pub fn tests(&self) -> bool {
         self.path.starts_with("tests/")
             || self.path.contains("/tests/")
             || self.path.ends_with("/tests.rs")
     }
 
     /// A finding about a line of this file.
-    pub(crate) fn at(&self, line: usize, what: impl std::fmt::Display) -> String {
+    pub fn at(&self, line: usize, what: impl std::fmt::Display) -> String {
         format!("{}:{line}: {what}", self.path)
     }
 
-    pub(crate) fn line_of(&self, offset: usize) -> usize {
+    /// Returns the lines without those of the unit tests: number and text.
+    pub fn product_lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        let of_tests: Vec<Range<usize>> = self
+            .unit_tests
+            .iter()
+            .map(|span| self.line_of(span.start)..self.line_of(span.end) + 1)
+            .collect();
+        let lines = self.text.lines().enumerate().map(|(index, line)| (index + 1, line));
+        lines.filter(move |(number, _)| !of_tests.iter().any(|lines| lines.contains(number)))
+    }
+
+    /// Returns the number of the line that `offset` lies on.
+    pub fn line_of(&self, offset: usize) -> usize {
         self.text.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count() + 1
     }
 
     /// The string literal that begins at `offset`, which is where its quote stands.
-    pub(crate) fn literal_at(&self, offset: usize) -> Option<&str> {
+    pub fn literal_at(&self, offset: usize) -> Option<&str> {
         let rest = self.text.get(offset..)?.strip_prefix('"')?;
         rest.split_once('"').map(|(literal, _)| literal)
     }
 
     /// First arguments of calls to `function` that are string literals, with their lines.
-    pub(crate) fn literal_arguments(&self, function: &str) -> Vec<(usize, &str)> {
+    pub fn literal_arguments(&self, function: &str) -> Vec<(usize, &str)> {
         words(&self.code, function)
             .filter_map(|offset| {
                 let after = offset + function.len();
@@ -82,7 +107,7 @@ impl Source {
 }
 
 /// Offsets at which `word` stands in `code` as a whole word.
-pub(crate) fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+pub fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     let part =
         |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
     code.match_indices(word).map(|(offset, _)| offset).filter(move |offset| {
@@ -92,12 +117,13 @@ pub(crate) fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = us
     })
 }
 
-pub(crate) fn has_word(code: &str, word: &str) -> bool {
+/// Whether `word` stands in `code` as a whole word.
+pub fn has_word(code: &str, word: &str) -> bool {
     words(code, word).next().is_some()
 }
 
 /// The offset just behind the bracket that closes the one at `open`.
-pub(crate) fn close(code: &str, open: usize) -> Option<usize> {
+pub fn close(code: &str, open: usize) -> Option<usize> {
     let mut depth = 0usize;
     for (offset, byte) in code.bytes().enumerate().skip(open) {
         match byte {
@@ -116,13 +142,18 @@ pub(crate) fn close(code: &str, open: usize) -> Option<usize> {
 
 /// An attribute: where it begins, its text, and the code behind it and behind the attributes that
 /// follow it.
-pub(crate) struct Attribute<'a> {
-    pub(crate) offset: usize,
-    pub(crate) text: &'a str,
-    pub(crate) item: &'a str,
+#[derive(Debug)]
+pub struct Attribute<'a> {
+    /// Where it begins.
+    pub offset: usize,
+    /// The attribute itself.
+    pub text: &'a str,
+    /// The code behind it and behind the attributes that follow.
+    pub item: &'a str,
 }
 
-pub(crate) fn attributes(code: &str) -> impl Iterator<Item = Attribute<'_>> {
+/// Returns the outer attributes in `code`.
+pub fn attributes(code: &str) -> impl Iterator<Item = Attribute<'_>> {
     code.match_indices("#[").filter_map(|(offset, _)| {
         let end = close(code, offset + 1)?;
         let mut item = code[end..].trim_start();
@@ -134,7 +165,7 @@ pub(crate) fn attributes(code: &str) -> impl Iterator<Item = Attribute<'_>> {
 }
 
 /// The name of the module if `item` declares or opens one.
-pub(crate) fn module_name(item: &str) -> Option<&str> {
+pub fn module_name(item: &str) -> Option<&str> {
     let item = match item.strip_prefix("pub") {
         Some(rest) if rest.starts_with('(') => &rest[close(rest, 0)?..],
         Some(rest) => rest,
@@ -145,12 +176,18 @@ pub(crate) fn module_name(item: &str) -> Option<&str> {
     name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()
 }
 
-fn without_tests(code: &str) -> String {
+/// Whether `attribute` keeps its item out of builds that are no tests.
+pub fn asks_for_tests(attribute: &str) -> bool {
+    // Blanked literals aside, `not(test)` would be the one way to name `test` and not mean it.
+    let asks = has_word(attribute, "test") && !attribute.contains("not(test)");
+    asks && attribute.starts_with("#[cfg(")
+}
+
+fn without_tests(code: &str) -> (String, Vec<Range<usize>>) {
     let mut product = code.as_bytes().to_vec();
+    let mut unit_tests = Vec::new();
     for attribute in attributes(code) {
-        // Blanked literals aside, `not(test)` would be the one way to name `test` and not mean it.
-        let asks = has_word(attribute.text, "test") && !attribute.text.contains("not(test)");
-        if !asks || !attribute.text.starts_with("#[cfg(") || module_name(attribute.item).is_none() {
+        if !asks_for_tests(attribute.text) || module_name(attribute.item).is_none() {
             continue;
         }
         let item = attribute.item.as_ptr().addr() - code.as_ptr().addr();
@@ -160,9 +197,11 @@ fn without_tests(code: &str) -> String {
             && let Some(end) = close(code, item + opened)
         {
             blank(&mut product[attribute.offset..end]);
+            unit_tests.push(attribute.offset..end);
         }
     }
-    String::from_utf8(product).expect("blanking keeps what is not blanked")
+    let product = String::from_utf8(product).expect("blanking keeps what is not blanked");
+    (product, unit_tests)
 }
 
 fn blank(bytes: &mut [u8]) {
@@ -224,7 +263,7 @@ fn comment_lines(text: &str, start: usize, end: usize) -> Vec<Comment> {
 }
 
 /// The literal at the start of `rest`: its length, and what lies between its quotes.
-fn literal(rest: &[u8], previous_is_word: bool) -> Option<(usize, std::ops::Range<usize>)> {
+fn literal(rest: &[u8], previous_is_word: bool) -> Option<(usize, Range<usize>)> {
     if !previous_is_word {
         let prefix = rest.iter().take_while(|byte| b"bcr".contains(byte)).count();
         let hashes = rest[prefix..].iter().take_while(|byte| **byte == b'#').count();

@@ -1,4 +1,4 @@
-//! The first table: what the basic operations cost, in nanoseconds. `cargo bench --bench figures`
+//! The first table: what the basic operations cost, in nanoseconds. `cargo bench --bench operations`
 //!
 //! Each line is the median of nine rounds after one that is not counted, with the range. It shows
 //! the cost of one operation on an otherwise idle machine, and, where it says so, of one value that
@@ -6,6 +6,8 @@
 //! from one machine say little about another. The comparison with other runtimes is a benchmark of
 //! its own.
 #![expect(unsafe_code, reason = "promises the modes")]
+
+mod common;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use gosched::callback::{Binding, Bridge};
 use gosched::sync::Mutex;
 use gosched::{Mode, Runtime, blocking, chan, go, yield_now};
 
-const ROUNDS: usize = 9;
+use common::{ROUNDS, rounds, shown};
 
 fn main() {
     let cpus = thread::available_parallelism().map_or(0, usize::from);
@@ -53,16 +55,8 @@ fn main() {
     line("enter, UntilThreadExit", || enter(settled, Binding::UntilThreadExit, 1_000_000));
 }
 
-fn line(name: &str, mut round: impl FnMut() -> f64) {
-    round();
-    let mut figures: Vec<f64> = (0..ROUNDS).map(|_| round()).collect();
-    figures.sort_by(f64::total_cmp);
-    println!(
-        "{name:44} {:9.1}  ({:.1} - {:.1})",
-        figures[ROUNDS / 2],
-        figures[0],
-        figures[ROUNDS - 1]
-    );
+fn line(name: &str, round: impl FnMut() -> f64) {
+    println!("{name:44} {}", shown(rounds(round), 1));
 }
 
 fn in_runtime<R>(mode: Mode, body: impl FnOnce() -> R) -> R {

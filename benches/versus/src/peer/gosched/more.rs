@@ -1,4 +1,6 @@
-//! gosched: what no other of the runtimes with stacks can do, of those that are Rust.
+//! gosched: what no other of the runtimes with stacks can do, of those that are Rust. That is
+//! channels with many receivers and a limit, waiting for several channels, a hundred thousand
+//! goroutines at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -7,9 +9,9 @@ use std::time::{Duration, Instant};
 use gosched::chan::{self, Receiver};
 use gosched::{go, select, time, yield_now};
 
-use super::gosched::Place;
-use super::measure::{Figures, memory, ns_per_op, workers};
-use super::stackful::Stackful;
+use super::place::Place;
+use crate::peer::measure::{Figures, memory, ns_per_op, workers};
+use crate::peer::stackful::Stackful;
 
 /// Runs it. `None` if there is no such workload.
 pub(crate) fn run(place: &Place, workload: &str) -> Option<Figures> {

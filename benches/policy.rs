@@ -1,5 +1,5 @@
 //! The loads of the policy simulator (`simulator/src/loads.rs`) on the scheduler itself: what it
-//! predicts against what is. `cargo bench --bench loads [-- PROCS]`
+//! predicts against what is. `cargo bench --bench policy [-- PROCS]`
 //!
 //! One line for each, in the same words. It shows whether the rules do together what they are meant
 //! to; a single run says little about small differences.

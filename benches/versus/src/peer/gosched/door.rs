@@ -6,8 +6,8 @@ use gosched::chan::{self, Receiver, Sender};
 use std::hint::black_box;
 use std::time::Duration;
 
-use super::callbacks::Door;
-use super::measure::compute;
+use crate::peer::callbacks::Door;
+use crate::peer::measure::compute;
 
 /// A runtime and the way in; each thread stays bound until it ends.
 pub(crate) struct Entrance {

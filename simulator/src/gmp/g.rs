@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::ops::Wait;
-use crate::report::Record;
+use crate::report::Totals;
 use crate::rng::Rng;
 
 /// A goroutine's number.
@@ -34,7 +33,7 @@ pub(crate) struct Me<'a> {
     pub(crate) now: u64,
     /// What the receive before has brought.
     pub(crate) received: u64,
-    pub(crate) record: &'a mut Record,
+    pub(crate) totals: &'a mut Totals,
     pub(crate) rng: &'a mut Rng,
 }
 
@@ -62,6 +61,15 @@ pub(crate) struct G {
     pub(crate) op: Option<Op>,
     pub(crate) wait: Wait,
     pub(crate) ended: bool,
+}
+
+/// How a goroutine in a callback waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    No,
+    Spins,
+    Sleeps,
+    Served,
 }
 
 /// A channel: what is in it, and who waits. Nobody waits for room while somebody waits for an item.

@@ -127,9 +127,9 @@ impl Pair<'_> {
         G: Send + 'static,
         F: Future<Output = P> + Send + 'static,
     {
-        let partner = self.start(part);
+        let other_side = self.start(part);
         let ours = self.rt.handle().go(goroutine).join();
-        (partner.join(), ours.unwrap_or_else(|payload| resume_unwind(payload)))
+        (other_side.join(), ours.unwrap_or_else(|payload| resume_unwind(payload)))
     }
 }
 

@@ -3,15 +3,15 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
-use crate::dispatch::Dispatch;
-use crate::g::{Chan, Channel, G, Gid, Me, Op, Script};
-use crate::machine::{M, P};
-use crate::ops::{Helper, Wait};
-use crate::os::{Alarm, Os, State, Tid};
+use super::dispatch::Dispatch;
+use super::g::{Chan, Channel, G, Gid, Me, Op, Script, Wait};
+use super::m::{M, P};
+use super::sysmon::Sysmon;
+use crate::cost;
+use crate::os::{Os, State, ThreadTimer, Tid};
 use crate::policy;
-use crate::report::Record;
+use crate::report::Totals;
 use crate::rng::Rng;
-use crate::sysmon::Sysmon;
 
 /// What is simulated.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Config {
 /// Something that happens at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Event {
-    Alarm(Alarm),
+    ThreadTimer(ThreadTimer),
     /// A thread is woken.
     Wake(Tid),
     /// A goroutine's sleep is over.
@@ -50,6 +50,13 @@ pub(crate) enum Role {
     /// It helps `blocking`: only that it is there counts.
     Helper,
     Sysmon,
+}
+
+/// A thread of the pool behind `blocking`.
+#[derive(Debug)]
+pub(crate) struct Helper {
+    pub(crate) thread: Tid,
+    pub(crate) until: u64,
 }
 
 /// What a thread does next.
@@ -85,7 +92,7 @@ pub(crate) struct World {
     pub(crate) woken: VecDeque<Gid>,
     pub(crate) sysmon: Sysmon,
     pub(crate) helpers: Vec<Helper>,
-    pub(crate) record: Record,
+    pub(crate) totals: Totals,
     rng: Rng,
 }
 
@@ -113,7 +120,7 @@ impl World {
             woken: VecDeque::new(),
             sysmon,
             helpers: Vec::new(),
-            record: Record::default(),
+            totals: Totals::default(),
             rng: Rng::new(config.seed),
         }
     }
@@ -121,33 +128,6 @@ impl World {
     pub(crate) fn channel(&mut self, capacity: usize) -> Chan {
         self.channels.push(Channel::new(capacity));
         self.channels.len() - 1
-    }
-
-    /// A settled goroutine made from outside of the runtime.
-    pub(crate) fn go(&mut self, script: impl Script + 'static) {
-        let g = self.new_g(Box::new(script));
-        self.publish_new(g);
-    }
-
-    /// A migratory one.
-    pub(crate) fn go_migratory(&mut self, script: impl Script + 'static) {
-        let g = self.new_g(Box::new(script));
-        self.gs[g].migratory = true;
-        self.publish_new(g);
-    }
-
-    pub(crate) fn publish_new(&mut self, g: Gid) {
-        self.global.push_back(g);
-        self.poke_searchers();
-        self.submit(None);
-    }
-
-    /// A thread of C's that does what the script says, in callbacks.
-    pub(crate) fn foreign(&mut self, script: impl Script + 'static) {
-        let g = self.new_g(Box::new(script));
-        let t = self.new_thread(Role::Foreign(g));
-        self.gs[g].thread = Some(t);
-        self.at(self.now, Event::Wake(t));
     }
 
     pub(crate) fn new_g(&mut self, script: Box<dyn Script>) -> Gid {
@@ -171,8 +151,8 @@ impl World {
 
     /// What the goroutine does next.
     pub(crate) fn next_op(&mut self, g: Gid) -> Op {
-        let Self { gs, record, rng, now, .. } = self;
-        let mut me = Me { now: *now, received: gs[g].received, record, rng };
+        let Self { gs, totals, rng, now, .. } = self;
+        let mut me = Me { now: *now, received: gs[g].received, totals, rng };
         gs[g].script.next(&mut me)
     }
 
@@ -189,69 +169,87 @@ impl World {
         policy::spin_budget(cpus, busy)
     }
 
-    /// Runs until then, or until nothing happens any more.
-    pub(crate) fn run(&mut self, until: u64) {
-        self.collect_alarms();
-        while self.events.peek().is_some_and(|next| next.0.0 <= until) {
-            let Reverse((time, _, event)) = self.events.pop().expect("just looked");
-            self.now = time;
-            match event {
-                Event::Alarm(Alarm::Burst(t, epoch)) if self.os.threads[t].epoch == epoch => {
-                    self.step(t)
-                }
-                Event::Alarm(Alarm::Quantum(t, epoch)) if self.os.threads[t].epoch == epoch => {
-                    self.os.quantum(t, time);
-                }
-                Event::Alarm(_) => {}
-                Event::Wake(t) => {
-                    self.os.wake(t, time);
-                }
-                Event::Timer => self.timer_is_due(),
-                Event::Look(t, epoch) if self.os.threads[t].epoch == epoch => self.step(t),
-                Event::Look(..) => {}
-                Event::Helped(g) => self.ready(g, None),
-                Event::HelpersLinger(idle) => self.helpers_linger(idle),
-                Event::Lingered(m, slept) => self.lingered(m, slept),
-            }
-            self.collect_alarms();
-        }
-        self.now = until;
-    }
-
-    fn collect_alarms(&mut self) {
-        for (time, alarm) in std::mem::take(&mut self.os.alarms) {
-            self.at(time, Event::Alarm(alarm));
-        }
-    }
-
-    fn step(&mut self, t: Tid) {
-        let next = match self.roles[t] {
-            Role::M(m) => self.step_m(m),
-            Role::Foreign(g) => self.step_foreign(g),
-            Role::Helper => unreachable!("it is never woken"),
-            Role::Sysmon => self.step_sysmon(),
-        };
-        let now = self.now;
-        match next {
-            Next::Run(ns) => self.os.go_on(t, Some(ns), now),
-            Next::Spin(ns) => {
-                self.os.go_on(t, None, now);
-                // Unless somebody else wants the core: then it looks when it has one again.
-                if self.spins(t) {
-                    self.at(now + ns, Event::Look(t, self.os.threads[t].epoch));
-                }
-            }
-            Next::Sleep => self.os.leave(t, false, now),
-            Next::Block(ns) => {
-                self.os.leave(t, false, now);
-                self.at(now + ns, Event::Wake(t));
-            }
-            Next::End => self.os.leave(t, true, now),
-        }
-    }
-
     /// Whether it sees at once what others write.
     pub(crate) fn spins(&self, t: Tid) -> bool {
         matches!(self.os.threads[t].state, State::Running { until: None, .. })
+    }
+
+    pub(crate) fn timers_are_due(&self) -> bool {
+        self.timers.first().is_some_and(|(due, _)| *due <= self.now)
+    }
+
+    /// Whether some queue holds a G that any M may take now.
+    pub(crate) fn has_free_work(&self) -> bool {
+        let woken = !self.woken.is_empty() || self.ps.iter().any(|p| !p.migratory.is_empty());
+        woken || self.sysmon.admits() && self.has_new()
+    }
+
+    /// Whether some queue holds a G that has not started.
+    pub(crate) fn has_new(&self) -> bool {
+        !self.global.is_empty() || self.ps.iter().any(|p| !p.unstarted.is_empty())
+    }
+
+    pub(crate) fn free_work(&self) -> usize {
+        let queued: usize = self.ps.iter().map(P::queued).sum();
+        self.global.len() + self.woken.len() + queued
+    }
+
+    /// The first `procs` Ms are home Ms.
+    pub(crate) fn is_home(&self, m: usize) -> bool {
+        m < self.procs
+    }
+
+    /// A rescue leaves what is to be started to a home M that sleeps.
+    pub(crate) fn is_relieved(&self, m: usize) -> bool {
+        !self.is_home(m) && self.homes_asleep() > 0
+    }
+
+    pub(crate) fn homes_asleep(&self) -> usize {
+        self.dispatch.asleep.iter().filter(|m| self.is_home(**m)).count()
+    }
+
+    /// How many Ps there are, with those that are too many.
+    pub(crate) fn in_use(&self) -> usize {
+        self.ps.len() - self.retired.len()
+    }
+
+    /// How many are too many.
+    pub(crate) fn excess(&self) -> usize {
+        self.in_use().saturating_sub(self.procs)
+    }
+
+    /// The home M with the fewest settled Gs; none in place of one that is yet to be made.
+    pub(crate) fn least_home(&self) -> (Option<usize>, usize) {
+        if self.ms.len() < self.procs {
+            return (None, 0);
+        }
+        let least = (0..self.procs).min_by_key(|m| self.ms[*m].settled).expect("there is a P");
+        (Some(least), self.ms[least].settled)
+    }
+
+    /// Something waits that an M in user code may keep waiting.
+    pub(crate) fn sysmon_is_told(&mut self) {
+        if self.config.sysmon && std::mem::take(&mut self.sysmon.asleep) {
+            self.at(self.now + cost::WOKEN, Event::Wake(self.sysmon.thread));
+        }
+    }
+
+    /// Takes the next event and goes on to its time; to `until` if there is none before that.
+    pub(crate) fn next_event(&mut self, until: u64) -> Option<Event> {
+        for (time, timer) in std::mem::take(&mut self.os.timers) {
+            self.at(time, Event::ThreadTimer(timer));
+        }
+        if self.events.peek().is_none_or(|next| next.0.0 > until) {
+            self.now = until;
+            return None;
+        }
+        let Reverse((time, _, event)) = self.events.pop().expect("just looked");
+        self.now = time;
+        Some(event)
+    }
+
+    /// What the thread runs.
+    pub(crate) fn role(&self, t: Tid) -> Role {
+        self.roles[t]
     }
 }

@@ -1,8 +1,8 @@
 //! Names that may stand in one place only: foreign crates, thread-locals, conditional compilation,
 //! the facade's content.
 
-use crate::source::{Source, attributes, has_word, module_name, words};
 use crate::{assert_bites, assert_clean, root, tree};
+use source_tree::source::{Source, attributes, has_word, module_name, words};
 
 /// A crate behind a seam, and the file that is the seam; `None` where any one file may be it.
 const ONE_FILE_EACH: [(&str, Option<&str>); 5] = [

@@ -1,4 +1,5 @@
-//! gosched, in a column for each way in which its goroutines can be spread.
+//! The columns, one for each way in which the goroutines of gosched can be spread, and the places
+//! that they spread over.
 //!
 //! # Safety
 //!
@@ -17,10 +18,8 @@ use gosched::goroutine::Builder;
 use gosched::sync::Mutex;
 use gosched::{JoinHandle, Mode, Runtime, go, go_migratory, time, yield_now};
 
-use super::deliver;
-use super::gosched_more;
-use super::measure::{Figures, workers};
-use super::stackful::{self, Stackful};
+use crate::peer::measure::workers;
+use crate::peer::stackful::Stackful;
 
 /// Where the goroutines are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,20 +57,6 @@ impl Column {
     }
 }
 
-/// Runs a workload as that column.
-pub(crate) fn run(column: Column, workload: &str) -> ! {
-    let runtime = column.runtime();
-    runtime.run(|| {
-        let place = Place::of(column);
-        let figures = stackful::run(&place, workload).map(|mut figures| {
-            figures.extend(place.spread().map(|percent| ("busiest_m_percent", percent)));
-            figures
-        });
-        // From in here, since goroutines that have settled on this thread wait for ever.
-        deliver(figures.as_deref())
-    })
-}
-
 /// Goroutines beside which others settle, and where those began.
 #[derive(Clone)]
 pub(crate) struct Place {
@@ -97,7 +82,7 @@ impl Host {
 }
 
 impl Place {
-    fn of(column: Column) -> Self {
+    pub(crate) fn of(column: Column) -> Self {
         let hosts = match column {
             Column::Settled | Column::Migratory => Vec::new(),
             Column::Together => vec![Host::make().handle],
@@ -128,7 +113,7 @@ impl Place {
     }
 
     /// Percent of the goroutines that began on the thread where most did.
-    fn spread(&self) -> Option<f64> {
+    pub(crate) fn spread(&self) -> Option<f64> {
         let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         let (most, all) = (begun.values().max()?, begun.values().sum::<u32>());
         Some(f64::from(*most) * 100.0 / f64::from(all))
@@ -206,9 +191,5 @@ impl Stackful for Place {
 
     fn value(mutex: &Mutex<u64>) -> u64 {
         *mutex.lock().expect("no panic")
-    }
-
-    fn more(&self, workload: &str) -> Option<Figures> {
-        gosched_more::run(self, workload)
     }
 }

@@ -1,0 +1,25 @@
+//! gosched, in a column for each way in which its goroutines can be spread.
+
+pub(crate) mod door;
+mod more;
+pub(crate) mod place;
+
+use self::place::{Column, Place};
+use super::measure::deliver;
+use super::stackful;
+
+/// Runs a workload as that column.
+pub(crate) fn run(column: Column, workload: &str) -> ! {
+    let runtime = column.runtime();
+    runtime.run(|| {
+        let place = Place::of(column);
+        let figures = stackful::run(&place, workload).or_else(|| more::run(&place, workload)).map(
+            |mut figures| {
+                figures.extend(place.spread().map(|percent| ("busiest_m_percent", percent)));
+                figures
+            },
+        );
+        // From in here, since goroutines that have settled on this thread wait for ever.
+        deliver(figures.as_deref())
+    })
+}

@@ -1,0 +1,102 @@
+//! The stretch in which user code runs on an M: visible to sysmon, `stats` and signal handlers.
+//!
+//! Whoever runs a goroutine's code on an M holds a [`Running`]. It is made by showing the G, and what
+//! ends it, a switch or an unwinding, ceases to show the G. So there is no way to resume a G that is
+//! not shown: a G that ran unseen kept its P for as long as it computed, and nobody asked it to let
+//! others run.
+//!
+//! # Invariants
+//!
+//! - While a `Running` exists, the M's progress names its G, and so does the thread's `Current`.
+//! - A G that is not thread-backed runs only under a `Running`, but for the time of a `Blocked`
+//!   (`proc::in_place`), in which its thread sleeps or blocks and its M has no P.
+//!
+//! # Safety
+//!
+//! Which M may resume a G is the affair of `proc::run`, the one caller of [`Running::resume`].
+#![expect(unsafe_code, reason = "resumes contexts")]
+
+use std::mem;
+
+use crate::ds::timers::NEVER;
+use crate::gmp::current::{Current, InsideWithP};
+use crate::gmp::g::{G, Runnable, Switch};
+use crate::gmp::m::MOwned;
+use crate::proc::wake_sysmon::{wake_sysmon, wake_sysmon_for_deadline};
+
+/// The right to run one G's code on the M of `cx`, until it is dropped.
+#[must_use = "a G that is not resumed is not to be shown"]
+pub(crate) struct Running<'a> {
+    cx: &'a Current,
+}
+
+impl<'a> Running<'a> {
+    /// Shows `g` at the end of a whole round. Wakes sysmon if something waits behind it.
+    #[inline(always)]
+    pub(crate) fn in_whole_round(cx: &'a Current, inside: &mut InsideWithP, g: &G) -> Self {
+        let (owned, p) = inside.split();
+        let queued = p.as_ref().map_or(0, |p| p.queued());
+        let first = p.as_ref().map_or(NEVER, |p| p.shared.timers.first());
+        let running = Self::show(cx, owned, queued, g);
+        if first != NEVER {
+            wake_sysmon_for_deadline(cx.sched(), first);
+        }
+        running
+    }
+
+    /// Shows `g` in a fast round, in which the P has nothing queued.
+    #[inline(always)]
+    pub(crate) fn in_fast_round(cx: &'a Current, owned: &MOwned, g: &G) -> Self {
+        Self::show(cx, owned, 0, g)
+    }
+
+    #[inline(always)]
+    fn show(cx: &'a Current, owned: &MOwned, queued: usize, g: &G) -> Self {
+        let settled = owned.settled_ready();
+        cx.m.progress.switch_in(g, owned.inherits_slice(), settled as u32, queued as u32);
+        if settled + queued > 0 {
+            wake_sysmon(cx.sched());
+        }
+        Self { cx }
+    }
+
+    /// Shows `g` again, which was switched from and goes on: its commit was refused.
+    pub(crate) fn again(cx: &'a Current, g: &G) -> Self {
+        cx.m.progress.switch_back_in(g);
+        Self { cx }
+    }
+
+    /// Shows the running `g` in a new round, which it begins without a switch.
+    #[inline(always)]
+    pub(crate) fn renew(cx: &Current, owned: &MOwned, g: &G) {
+        // The `Running` under which the G has run so far ends it.
+        mem::forget(Running::show(cx, owned, 0, g));
+    }
+
+    /// Resumes `g` until it gives the M back. Returns why, or `None` if it has ended.
+    ///
+    /// # Safety
+    ///
+    /// This M may resume `g`: it is migratory, or has settled here.
+    #[inline(always)]
+    pub(crate) unsafe fn resume(self, g: &mut Runnable) -> Option<Switch> {
+        self.cx.set_g(Some(g.g()));
+        let context = g.context().as_mut().expect("it has started");
+        // SAFETY: this function's contract.
+        unsafe { context.resume(self.cx.as_resumed()) }
+    }
+
+    /// Calls `f` as `g`, on the thread's own stack: for a G that gets none.
+    pub(crate) fn run_here(self, g: &G, f: impl FnOnce()) {
+        self.cx.set_g(Some(g));
+        f();
+    }
+}
+
+impl Drop for Running<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.cx.set_g(None);
+        self.cx.m.progress.switch_out();
+    }
+}

@@ -1,0 +1,34 @@
+//! Idle Ps, sleeping Ms, and the line.
+
+use std::collections::VecDeque;
+
+/// How an M stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Awake,
+    Asleep,
+    InLine,
+}
+
+#[derive(Debug)]
+pub(crate) struct InLine {
+    pub(crate) m: usize,
+    pub(crate) since: u64,
+    pub(crate) woken: bool,
+    pub(crate) returns: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Dispatch {
+    pub(crate) idle: Vec<usize>,
+    pub(crate) asleep: Vec<usize>,
+    pub(crate) line: VecDeque<InLine>,
+    /// How many at the line's head are home Ms that come back.
+    pub(crate) returning: usize,
+}
+
+impl Dispatch {
+    pub(crate) fn new(procs: usize) -> Self {
+        Self { idle: (0..procs).collect(), asleep: Vec::new(), line: VecDeque::new(), returning: 0 }
+    }
+}

@@ -1,0 +1,54 @@
+//! What sysmon remembers from one look to the next, and the gate for new goroutines.
+
+use std::collections::BTreeMap;
+
+use crate::os::Tid;
+use crate::policy::retake::{Cpu, Pace};
+
+/// What earlier looks saw of an M.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen {
+    pub(crate) round: u64,
+    pub(crate) round_since: u64,
+    pub(crate) slice: u64,
+    pub(crate) slice_since: u64,
+    /// When its thread's clock was read last, and what it showed.
+    pub(crate) clock: Option<(u64, u64)>,
+    pub(crate) cpu: Cpu,
+}
+
+pub(crate) struct Sysmon {
+    pub(crate) thread: Tid,
+    pub(crate) asleep: bool,
+    pub(crate) looks: bool,
+    pub(crate) pace: Pace,
+    pub(crate) seen: BTreeMap<usize, Seen>,
+    pub(crate) crowded: bool,
+    pub(crate) permit_is_out: bool,
+    pub(crate) permit_since: Option<u64>,
+    pub(crate) hogs: u32,
+    /// Since when there was work for more Ps at each look.
+    pub(crate) wanted_since: Option<u64>,
+}
+
+impl Sysmon {
+    pub(crate) fn new(thread: Tid) -> Self {
+        Self {
+            thread,
+            asleep: true,
+            looks: false,
+            pace: Pace::new(),
+            seen: BTreeMap::new(),
+            crowded: false,
+            permit_is_out: false,
+            permit_since: None,
+            hogs: 0,
+            wanted_since: None,
+        }
+    }
+
+    /// Whether a goroutine could be started now.
+    pub(crate) fn admits(&self) -> bool {
+        !self.crowded || !self.permit_is_out
+    }
+}

@@ -1,0 +1,201 @@
+//! What an M runs next, and how it looks for it: in the order of `proc::find`.
+
+use super::{admission, hand_over, timers};
+use crate::gmp::g::Gid;
+use crate::gmp::world::World;
+use crate::policy;
+
+/// What a look at the other queues found.
+pub(crate) enum Look {
+    Found(Gid),
+    /// Something that may be taken at that time.
+    Young(u64),
+    Nothing,
+}
+
+pub(crate) fn local(world: &mut World, m: usize) -> Option<Gid> {
+    let p = world.ms[m].p.expect("it has one");
+    let machine = &mut world.ms[m];
+    machine.tick = machine.tick.wrapping_add(1);
+    machine.asked |= machine.urged;
+    if policy::looks_everywhere(machine.tick, machine.asked) {
+        machine.asked = false;
+        machine.queue.append(&mut machine.inbox);
+        let oldest = pop_global(world, m)
+            .or_else(|| waited(world, m, p))
+            .or_else(|| overdue(world, m, p))
+            .or_else(|| offered(world, m, p));
+        if oldest.is_some() {
+            return oldest;
+        }
+    }
+    if let Some(g) = world.ms[m].pop_next() {
+        return Some(g);
+    }
+    if world.ms[m].tick.is_multiple_of(2) {
+        start(world, m, p, false).or_else(|| pop_woken(world, m, p))
+    } else {
+        pop_woken(world, m, p).or_else(|| start(world, m, p, false))
+    }
+    .or_else(|| world.ms[m].mail())
+}
+
+fn pop_woken(world: &mut World, m: usize, p: usize) -> Option<Gid> {
+    if world.ms[m].tick & 2 == 0 {
+        world.ms[m].pop_settled().or_else(|| world.ps[p].migratory.pop_front())
+    } else {
+        world.ps[p].migratory.pop_front().or_else(|| world.ms[m].pop_settled())
+    }
+}
+
+/// Takes an unstarted G of its own P, if it may.
+fn start(world: &mut World, m: usize, p: usize, oldest: bool) -> Option<Gid> {
+    if world.ps[p].unstarted.is_empty() || world.is_relieved(m) {
+        return None;
+    }
+    let room = has_room(world, m);
+    world.ps[p].offers = !room;
+    if !room || !admission::admit(world, m) {
+        return None;
+    }
+    let queue = &mut world.ps[p].unstarted;
+    if oldest { queue.pop_front() } else { queue.pop_back() }
+}
+
+/// Takes the oldest unstarted G of its own P, if it has waited for long.
+fn waited(world: &mut World, m: usize, p: usize) -> Option<Gid> {
+    let (queued, now) = (world.ps[p].unstarted.len(), world.now);
+    if queued == 0 || !world.ps[p].oldest.is_due(queued, now) {
+        return None;
+    }
+    start(world, m, p, true).inspect(|_| world.ps[p].oldest.went_first())
+}
+
+fn has_room(world: &World, m: usize) -> bool {
+    policy::may_start(world.ms[m].settled, world.least_home().1)
+}
+
+fn pop_global(world: &mut World, m: usize) -> Option<Gid> {
+    if let Some(woken) = world.woken.pop_front() {
+        return Some(woken);
+    }
+    let room = policy::may_start_global(world.ms[m].settled, world.least_home().1);
+    if world.global.is_empty() || world.is_relieved(m) || !room || !admission::admit(world, m) {
+        return None;
+    }
+    world.global.pop_front()
+}
+
+/// Looks at the oldest G of the global queue, for an M that has its share.
+fn look_at_global(world: &mut World, m: usize) -> Look {
+    let Some(head) = world.global.front().copied() else { return Look::Nothing };
+    if !world.sysmon.admits() || world.is_relieved(m) {
+        return Look::Nothing;
+    }
+    if world.ms[m].global_head.0 != head {
+        world.ms[m].global_head = (head, world.now);
+        hand_over::wake_least_home(world, m);
+    }
+    let since = world.ms[m].global_head.1;
+    if !policy::may_take_head(since, world.now, false, false) {
+        return Look::Young(since + still(false, false));
+    }
+    if !admission::admit(world, m) {
+        return Look::Nothing;
+    }
+    world.global.pop_front().map_or(Look::Nothing, Look::Found)
+}
+
+/// What others offer, by an M that is busy.
+fn offered(world: &mut World, m: usize, p: usize) -> Option<Gid> {
+    let procs = world.ps.len();
+    let offers = |p: &usize| world.ps[*p].offers && !world.ps[*p].unstarted.is_empty();
+    let victim = (1..procs).map(|i| (p + i) % procs).find(offers)?;
+    if world.is_relieved(m)
+        || !policy::may_take_offered(world.ms[m].settled, world.least_home().1)
+        || !admission::admit(world, m)
+    {
+        return None;
+    }
+    world.ps[victim].unstarted.pop_front()
+}
+
+fn overdue(world: &mut World, m: usize, p: usize) -> Option<Gid> {
+    if world.is_relieved(m) {
+        return None;
+    }
+    let is_own = !world.ps[p].unstarted.is_empty() && !has_room(world, m);
+    let own = if is_own { look_at(world, m, p) } else { Look::Nothing };
+    match own {
+        Look::Found(g) => Some(g),
+        Look::Young(_) | Look::Nothing => match look_at_global(world, m) {
+            Look::Found(g) => Some(g),
+            Look::Young(_) | Look::Nothing => None,
+        },
+    }
+}
+
+/// Looks everywhere.
+pub(crate) fn look(world: &mut World, m: usize) -> Look {
+    timers::run_timers(world, m);
+    if let Some(g) =
+        world.ms[m].pop_next().or_else(|| world.ms[m].mail()).or_else(|| pop_global(world, m))
+    {
+        return Look::Found(g);
+    }
+    let mut young: Option<u64> = None;
+    match look_at_global(world, m) {
+        Look::Found(g) => return Look::Found(g),
+        Look::Young(due) => young = Some(due),
+        Look::Nothing => {}
+    }
+    let own = world.ms[m].p.filter(|p| world.ps[*p].offers);
+    if let Some(g) = own.and_then(|p| start(world, m, p, false)) {
+        return Look::Found(g);
+    }
+    let (me, procs) = (world.ms[m].p.unwrap_or(0), world.ps.len());
+    for i in 0..procs {
+        match look_at(world, m, (me + i) % procs) {
+            Look::Found(g) => return Look::Found(g),
+            Look::Young(due) => young = Some(young.map_or(due, |other| other.min(due))),
+            Look::Nothing => {}
+        }
+    }
+    young.map_or(Look::Nothing, Look::Young)
+}
+
+/// Looks at the oldest unstarted G of a P: it may be taken once it has stood still there.
+fn look_at(world: &mut World, m: usize, victim: usize) -> Look {
+    if let Some(g) = world.ps[victim].migratory.pop_front() {
+        return Look::Found(g);
+    }
+    let Some(head) = world.ps[victim].unstarted.front().copied() else { return Look::Nothing };
+    if !world.sysmon.admits() || world.is_relieved(m) {
+        return Look::Nothing;
+    }
+    let mine = has_room(world, m);
+    let now = world.now;
+    world.ms[m].heads.resize(world.ps.len(), (Gid::MAX, 0));
+    let seen = &mut world.ms[m].heads[victim];
+    if seen.0 != head {
+        *seen = (head, now);
+        if !mine {
+            hand_over::wake_least_home(world, m);
+        }
+    }
+    let since = world.ms[m].heads[victim].1;
+    let offered = world.ps[victim].offers;
+    if !policy::may_take_head(since, now, mine, offered) {
+        return Look::Young(since + still(mine, offered));
+    }
+    if !admission::admit(world, m) {
+        return Look::Nothing;
+    }
+    world.ps[victim].unstarted.pop_front().map_or(Look::Nothing, Look::Found)
+}
+
+/// How long a head must have stood still. Asked rather than known: the constants are the policy's.
+fn still(share: bool, offered: bool) -> u64 {
+    let enough = |ns: &u64| policy::may_take_head(0, *ns, share, offered);
+    (0..).map(|n| n * 1_000).find(enough).expect("some time is enough")
+}

@@ -1,0 +1,195 @@
+//! Which M gets which P: idle Ps, sleeping Ms, and the line. As `dispatch` and `proc::wake` of the
+//! scheduler do it.
+
+use std::mem;
+
+use crate::cost;
+use crate::gmp::dispatch::{InLine, Standing};
+use crate::gmp::m::M;
+use crate::gmp::world::{Event, Role, World};
+use crate::policy;
+
+/// Work was published that any M may take; by M `by`, or from outside.
+pub(crate) fn submit(world: &mut World, by: Option<usize>) {
+    if !world.dispatch.idle.is_empty() && world.searching == 0 {
+        wake_p(world, by);
+    }
+}
+
+/// Brings an idle P to an M that then searches.
+fn wake_p(world: &mut World, by: Option<usize>) {
+    let p = world.dispatch.idle.pop().expect("the caller has looked");
+    let m = pop_asleep(world).unwrap_or_else(|| start_m(world, by));
+    world.searching += 1;
+    world.ms[m].searching = true;
+    hand(world, p, m, by);
+}
+
+/// A P on its way to an M that sleeps, in whatever way.
+fn hand(world: &mut World, p: usize, m: usize, by: Option<usize>) {
+    world.ms[m].p = Some(p);
+    world.ms[m].begin_with_woken();
+    world.ms[m].standing = Standing::Awake;
+    world.totals.count("hand-overs");
+    let asleep = world.now + cost::WOKEN - world.ms[m].asleep_since;
+    if !mem::take(&mut world.ms[m].by_time) {
+        world.ms[m].thrift.woken_after(asleep);
+    }
+    wake_thread(world, world.ms[m].thread, by);
+}
+
+/// Wakes a thread; who does so pays for it.
+pub(crate) fn wake_thread(world: &mut World, t: usize, by: Option<usize>) {
+    if let Some(by) = by {
+        world.ms[by].debt += cost::WAKE;
+    }
+    let latency = if world.os.threads[t].epoch == 0 { cost::THREAD_STARTED } else { cost::WOKEN };
+    world.at(world.now + latency, Event::Wake(t));
+}
+
+/// A new M, whose thread begins when it is handed a P.
+fn start_m(world: &mut World, by: Option<usize>) -> usize {
+    let m = world.ms.len();
+    let thread = world.new_thread(Role::M(m));
+    world.ms.push(M::new(thread));
+    if let Some(by) = by {
+        world.ms[by].debt += cost::THREAD_MADE;
+    }
+    world.totals.count("threads made");
+    m
+}
+
+/// A P that nobody has: to the line's head if it was passed over, else it lies idle; unless it
+/// is one too many.
+pub(crate) fn put_back(world: &mut World, p: usize, by: Option<usize>) {
+    if world.excess() > 0 {
+        return retire_p(world, p, by);
+    }
+    if world.dispatch.line.front().is_some_and(|head| policy::passed_over(head.since, world.now)) {
+        let head = leave_line(world, 0);
+        hand(world, p, head, by);
+    } else {
+        world.dispatch.idle.push(p);
+    }
+    line_changed(world, by);
+}
+
+/// What the P has is everybody's.
+pub(crate) fn retire_p(world: &mut World, p: usize, by: Option<usize>) {
+    world.global.append(&mut world.ps[p].unstarted);
+    world.woken.append(&mut world.ps[p].migratory);
+    world.retired.push(p);
+    if world.has_free_work() {
+        submit(world, by);
+    }
+}
+
+/// A P that is idle while somebody stands in the line: the head looks.
+fn line_changed(world: &mut World, by: Option<usize>) {
+    if world.dispatch.idle.is_empty() {
+        return;
+    }
+    let Some(head) = world.dispatch.line.front_mut() else { return };
+    if !mem::replace(&mut head.woken, true) {
+        let t = world.ms[head.m].thread;
+        wake_thread(world, t, by);
+    }
+}
+
+/// Somebody to run a P that has work: the line's head, an M that sleeps, or a new one.
+pub(crate) fn hand_off(world: &mut World, p: usize, by: Option<usize>) {
+    if world.excess() > 0 {
+        return retire_p(world, p, by);
+    }
+    let needed = world.has_free_work() || !world.dispatch.line.is_empty() || world.timers_are_due();
+    if !needed {
+        return put_back(world, p, by);
+    }
+    let m =
+        if world.dispatch.line.is_empty() { pop_asleep(world) } else { Some(leave_line(world, 0)) };
+    let m = m.unwrap_or_else(|| start_m(world, by));
+    hand(world, p, m, by);
+    line_changed(world, by);
+}
+
+/// An idle P for an M that is awake.
+pub(crate) fn try_take(world: &mut World, m: usize) -> bool {
+    world.ms[m].p = world.dispatch.idle.pop();
+    world.ms[m].p.is_some()
+}
+
+/// An M in the line was woken: an idle P is its, wherever it stands.
+pub(crate) fn take_turn(world: &mut World, m: usize) -> bool {
+    let at = world.dispatch.line.iter().position(|l| l.m == m).expect("it stands in the line");
+    if !try_take(world, m) {
+        world.dispatch.line[at].woken = false;
+        return false;
+    }
+    leave_line(world, at);
+    world.ms[m].begin_with_woken();
+    world.ms[m].standing = Standing::Awake;
+    world.totals.count("hand-overs");
+    line_changed(world, Some(m));
+    true
+}
+
+/// Behind the others; a home M that returns behind those that do.
+pub(crate) fn stand_in_line(world: &mut World, m: usize, returns: bool) {
+    let at = if returns { world.dispatch.returning } else { world.dispatch.line.len() };
+    world.dispatch.returning += usize::from(returns);
+    world.dispatch.line.insert(at, InLine { m, since: world.now, woken: false, returns });
+    world.ms[m].standing = Standing::InLine;
+}
+
+fn leave_line(world: &mut World, at: usize) -> usize {
+    let left = world.dispatch.line.remove(at).expect("somebody stands there");
+    world.dispatch.returning -= usize::from(left.returns);
+    left.m
+}
+
+pub(crate) fn fall_asleep(world: &mut World, m: usize) {
+    world.ms[m].standing = Standing::Asleep;
+    world.ms[m].slept += 1;
+    world.ms[m].asleep_since = world.now;
+    world.dispatch.asleep.push(m);
+}
+
+/// A home M if one sleeps, else the last to fall asleep.
+fn pop_asleep(world: &mut World) -> Option<usize> {
+    let home = world.dispatch.asleep.iter().rposition(|m| world.is_home(*m));
+    let at = home.or_else(|| world.dispatch.asleep.len().checked_sub(1))?;
+    let m = world.dispatch.asleep.swap_remove(at);
+    world.ms[m].standing = Standing::Awake;
+    Some(m)
+}
+
+/// This very M, which sleeps.
+pub(crate) fn take_asleep(world: &mut World, m: usize) {
+    world.dispatch.asleep.retain(|other| *other != m);
+    world.ms[m].standing = Standing::Awake;
+}
+
+/// Something lies in the inbox of M `m`, put there by `by`.
+pub(crate) fn rouse_for_inbox(world: &mut World, m: usize, by: Option<usize>) {
+    if world.ms[m].standing != Standing::Asleep {
+        return;
+    }
+    take_asleep(world, m);
+    match world.dispatch.idle.pop() {
+        Some(p) => hand(world, p, m, by),
+        None => {
+            stand_in_line(world, m, false);
+            world.sysmon_is_told();
+        }
+    }
+}
+
+/// Sees to it that the home M with the fewest settled Gs comes.
+pub(crate) fn wake_least_home(world: &mut World, by: usize) {
+    match world.least_home().0 {
+        Some(m) => rouse_for_inbox(world, m, Some(by)),
+        // Those who search may be as full as this one: the M that is to come is yet to be made.
+        None if !world.dispatch.idle.is_empty() => wake_p(world, Some(by)),
+        None => {}
+    }
+}

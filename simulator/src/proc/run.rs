@@ -1,0 +1,221 @@
+//! The loop of an M, and how the M comes to its P. The order of things is that of the scheduler's
+//! `proc::run`, and what is decided is decided by `policy`.
+
+use std::mem;
+
+use super::find::{self, Look};
+use super::ops::{self, After};
+use super::{admission, hand_over, set_procs, timers, wake};
+use crate::cost;
+use crate::gmp::dispatch::Standing;
+use crate::gmp::g::Gid;
+use crate::gmp::m::Phase;
+use crate::gmp::world::{Event, Next, World};
+use crate::policy;
+
+pub(crate) fn step_m(world: &mut World, m: usize) -> Next {
+    match mem::replace(&mut world.ms[m].phase, Phase::Loop) {
+        Phase::Loop => round(world, m),
+        Phase::Op(g, op) => match ops::finish_op(world, m, g, op) {
+            After::KeepsM(next) => next,
+            After::LeavesM => round(world, m),
+        },
+        Phase::Back(g) => ops::begin_op(world, m, g),
+        Phase::Search(began) => search(world, m, began),
+        Phase::Mail(began) => await_mail(world, m, began),
+    }
+}
+
+/// One round of the loop.
+pub(crate) fn round(world: &mut World, m: usize) -> Next {
+    world.ms[m].in_user_code = false;
+    world.ms[m].debt += cost::ROUND;
+    admission::give_permit_back(world, m);
+    set_procs::shed(world, m);
+    if world.ms[m].p.is_none() && !get_p(world, m) {
+        return Next::Sleep;
+    }
+    if give_way(world, m) {
+        return Next::Sleep;
+    }
+    timers::run_timers(world, m);
+    if let Some(g) = find::local(world, m) {
+        return execute(world, m, g);
+    }
+    if leaves_work(world, m) {
+        return relieve(world, m);
+    }
+    if !world.ms[m].searching {
+        let limit = policy::search_limit(world.procs);
+        if world.searching >= limit {
+            return await_mail(world, m, world.now);
+        }
+        world.searching += 1;
+        world.ms[m].searching = true;
+    }
+    search(world, m, world.now)
+}
+
+/// Looks everywhere else, for as long as it is patient.
+fn search(world: &mut World, m: usize, began: u64) -> Next {
+    let spin_budget = world.ms[m].thrift.spin_budget(world.spin_budget());
+    let by_time = world.timers_are_due();
+    let young = match find::look(world, m) {
+        Look::Found(g) => {
+            searched(world, m, began, !by_time);
+            stop_search(world, m);
+            return execute(world, m, g);
+        }
+        Look::Young(due) => Some(due),
+        Look::Nothing => None,
+    };
+    let end = began + spin_budget.total_ns;
+    if world.now >= end && young.is_none() {
+        searched(world, m, began, false);
+        return retire(world, m);
+    }
+    world.ms[m].phase = Phase::Search(began);
+    let again = young.unwrap_or(end).max(world.now + cost::LOOK);
+    Next::Spin(again - world.now)
+}
+
+fn await_mail(world: &mut World, m: usize, began: u64) -> Next {
+    let spin_budget = world.ms[m].thrift.spin_budget(world.spin_budget());
+    if let Some(g) = world.ms[m].mail() {
+        searched(world, m, began, true);
+        return execute(world, m, g);
+    }
+    let end = began + spin_budget.total_ns;
+    if world.ms[m].settled == 0 || world.now >= end {
+        searched(world, m, began, false);
+        return retire(world, m);
+    }
+    world.ms[m].phase = Phase::Mail(began);
+    Next::Spin(end - world.now)
+}
+
+/// A search is over that began at that time.
+fn searched(world: &mut World, m: usize, began: u64, paid: bool) {
+    let by_time = mem::take(&mut world.ms[m].by_time);
+    if world.now > began {
+        world.ms[m].thrift.searched(paid && !by_time);
+    }
+}
+
+/// It found something: somebody may have relied on its search for more.
+fn stop_search(world: &mut World, m: usize) {
+    if mem::take(&mut world.ms[m].searching) {
+        world.searching -= 1;
+        if world.searching == 0 && world.has_free_work() {
+            hand_over::submit(world, Some(m));
+        }
+    }
+}
+
+/// It found nothing: its P becomes idle, and it looks once more.
+fn retire(world: &mut World, m: usize) -> Next {
+    let p = world.ms[m].p.take().expect("only an M with a P looks for work");
+    hand_over::put_back(world, p, Some(m));
+    if mem::take(&mut world.ms[m].searching) {
+        world.searching -= 1;
+    }
+    if world.has_free_work() && !world.is_relieved(m) && hand_over::try_take(world, m) {
+        world.searching += 1;
+        world.ms[m].searching = true;
+        return search(world, m, world.now);
+    }
+    round(world, m)
+}
+
+fn leaves_work(world: &World, m: usize) -> bool {
+    world.is_relieved(m) && world.has_new()
+}
+
+fn relieve(world: &mut World, m: usize) -> Next {
+    let p = world.ms[m].p.take().expect("it has one");
+    hand_over::hand_off(world, p, Some(m));
+    if mem::take(&mut world.ms[m].searching) {
+        world.searching -= 1;
+    }
+    round(world, m)
+}
+
+/// While others stand in the line, an M with ready work lets them have its P in time. True: it
+/// sleeps.
+fn give_way(world: &mut World, m: usize) -> bool {
+    if world.dispatch.line.is_empty() {
+        return false;
+    }
+    let relieved = !world.is_home(m) && world.dispatch.returning > 0;
+    let (turn, tick) = (world.ms[m].turn, world.ms[m].tick);
+    if !policy::TimeWithP::wants_clock(turn, tick) && !relieved {
+        return false;
+    }
+    let turn = policy::TimeWithP::after(turn, tick, world.now);
+    world.ms[m].turn = Some(turn);
+    if !turn.is_over() && !relieved {
+        return false;
+    }
+    let p = world.ms[m].p.take().expect("it has one");
+    hand_over::hand_off(world, p, Some(m));
+    !get_p(world, m)
+}
+
+/// A P for an M without one: an idle one if it has something to run. False: it sleeps.
+fn get_p(world: &mut World, m: usize) -> bool {
+    world.ms[m].turn = None;
+    match world.ms[m].standing {
+        Standing::InLine => return hand_over::take_turn(world, m),
+        Standing::Asleep => return false,
+        Standing::Awake => {}
+    }
+    if world.ms[m].ready() > 0 {
+        if hand_over::try_take(world, m) {
+            return true;
+        }
+        hand_over::stand_in_line(world, m, world.is_home(m));
+        world.sysmon_is_told();
+        return false;
+    }
+    hand_over::fall_asleep(world, m);
+    if !world.is_home(m) && world.ms[m].settled == 0 {
+        let linger = u64::try_from(policy::LINGER.as_nanos()).expect("it is short");
+        world.at(world.now + linger, Event::Lingered(m, world.ms[m].slept));
+    }
+    false
+}
+
+/// An M that helped out has slept for long: it ends if there are more than are kept.
+pub(crate) fn lingered(world: &mut World, m: usize, slept: u64) {
+    let alive = world.ms.iter().filter(|m| !m.ended).count();
+    let machine = &world.ms[m];
+    if machine.slept != slept
+        || machine.standing != Standing::Asleep
+        || !policy::is_surplus(alive, world.procs)
+    {
+        return;
+    }
+    hand_over::take_asleep(world, m);
+    world.ms[m].ended = true;
+    world.os.end_asleep(world.ms[m].thread);
+}
+
+/// Runs a G.
+fn execute(world: &mut World, m: usize, g: Gid) -> Next {
+    if world.gs[g].home.is_none() {
+        world.gs[g].home = Some(m);
+        world.ms[m].settled += usize::from(!world.gs[g].migratory);
+        world.ms[m].debt += cost::BEGIN;
+        // Who has left its own to others may have room again.
+        wake::poke_searchers(world);
+    }
+    stop_search(world, m);
+    let machine = &mut world.ms[m];
+    machine.round += 1;
+    machine.in_user_code = true;
+    if !mem::take(&mut machine.inherits) {
+        machine.slice += 1;
+        machine.urged = false;
+    }
+    ops::begin_op(world, m, g)
+}

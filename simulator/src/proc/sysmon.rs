@@ -1,0 +1,144 @@
+//! The overseer, as `proc::sysmon` and `gmp::admission` are: looks, takes Ps from those who keep
+//! them, and lets new goroutines in.
+
+use super::hand_over;
+use crate::cost;
+use crate::gmp::sysmon::Seen;
+use crate::gmp::world::{Next, World};
+use crate::policy::retake::{
+    BLOCKED_NS, Cpu, Looked, SLICE_NS, Stay, Verdict, admission_ns, is_overloaded, judge,
+    slice_ends,
+};
+
+/// Ps taken from Ms that were blocked.
+pub(crate) const BLOCKED: &str = "retaken, blocked";
+/// Ps taken from Ms that computed.
+pub(crate) const COMPUTING: &str = "retaken, computing";
+
+pub(crate) fn step_sysmon(world: &mut World) -> Next {
+    if !std::mem::replace(&mut world.sysmon.looks, true) {
+        return Next::Run(cost::SYSMON_LOOK);
+    }
+    world.sysmon.looks = false;
+    let looked = look_at_ms(world);
+    let now = world.now;
+    match world.sysmon.pace.next(looked, now) {
+        Some(ns) => Next::Block(ns + cost::TIMER_SLACK),
+        None => {
+            world.sysmon.seen.clear();
+            world.sysmon.asleep = true;
+            Next::Sleep
+        }
+    }
+}
+
+fn look_at_ms(world: &mut World) -> Looked {
+    world.totals.count("looks");
+    let keeps_waiting = world.ms.iter().any(|m| m.in_user_code && m.ready() > 0);
+    let waits = keeps_waiting
+        || world.excess() > 0
+        || !world.dispatch.line.is_empty()
+        || world.has_free_work()
+        || world.timers_are_due();
+    let mut looked = Looked { waits, blocked: false, busy: false };
+    let mut wanted =
+        world.free_work() + world.dispatch.line.len() + usize::from(world.timers_are_due());
+    let now = world.now;
+    let since = (wanted > 0).then(|| world.sysmon.wanted_since.unwrap_or(now));
+    world.sysmon.wanted_since = since;
+    let neglected = since.is_some_and(|since| slice_ends(now - since));
+    if neglected {
+        world.sysmon.wanted_since = Some(now);
+    }
+    let mut computing = 0;
+    for m in 0..world.ms.len() {
+        if world.ms[m].ended {
+            continue;
+        }
+        world.ms[m].urged |= neglected && world.ms[m].in_user_code;
+        let Some(seen) = see(world, m) else { continue };
+        looked.busy |= waits;
+        let ends = slice_ends(world.now - seen.slice_since);
+        world.ms[m].urged |= ends && (world.ms[m].ready() > 0 || wanted > 0);
+        if world.ms[m].p.is_none() {
+            computing += usize::from(seen.cpu != Cpu::Stands);
+            continue;
+        }
+        let verdict = judge(Stay { stuck_ns: world.now - seen.round_since, cpu: seen.cpu });
+        if verdict == Verdict::Leave {
+            continue;
+        }
+        looked.blocked |= verdict == Verdict::Blocked;
+        retake(world, m, verdict, &mut wanted);
+    }
+    let_in(world, computing);
+    looked
+}
+
+/// What is known of an M, if this look finds it in the same round of user code as the one
+/// before.
+fn see(world: &mut World, m: usize) -> Option<Seen> {
+    let now = world.now;
+    let (round, slice, thread) = (world.ms[m].round, world.ms[m].slice, world.ms[m].thread);
+    let first =
+        Seen { round, round_since: now, slice, slice_since: now, clock: None, cpu: Cpu::Unknown };
+    let seen = world.sysmon.seen.entry(m).or_insert(first);
+    let same_round = seen.round == round;
+    if !same_round {
+        let slice_since = if seen.slice == slice { seen.slice_since } else { now };
+        *seen = Seen { slice_since, ..first };
+    }
+    if !world.ms[m].in_user_code || !same_round {
+        return None;
+    }
+    let apart = if world.ms[m].p.is_some() { BLOCKED_NS } else { SLICE_NS };
+    if seen.clock.is_none_or(|(at, _)| now - at >= apart) {
+        let shows = world.os.cpu(thread, now);
+        if let Some((_, showed)) = seen.clock {
+            let stands = shows == showed && world.os.is_blocked(thread);
+            seen.cpu = if stands { Cpu::Stands } else { Cpu::Runs };
+        }
+        seen.clock = Some((now, shows));
+    }
+    Some(*seen)
+}
+
+fn retake(world: &mut World, m: usize, verdict: Verdict, wanted: &mut usize) {
+    let p = world.ms[m].p.take().expect("it is on the table");
+    world.totals.count(if verdict == Verdict::Blocked { BLOCKED } else { COMPUTING });
+    if *wanted > 0 {
+        *wanted -= 1;
+        hand_over::hand_off(world, p, None);
+    } else {
+        hand_over::put_back(world, p, None);
+    }
+}
+
+/// Opens and closes the gate for new goroutines.
+fn let_in(world: &mut World, computing: usize) {
+    let crowded = is_overloaded(computing, world.procs, world.config.cores);
+    let opened = world.sysmon.crowded && !crowded;
+    if world.sysmon.crowded != crowded {
+        world.sysmon.crowded = crowded;
+        world.sysmon.permit_is_out = false;
+    }
+    if !crowded {
+        world.sysmon.hogs = 0;
+    }
+    if !(crowded && world.sysmon.permit_is_out) {
+        world.sysmon.permit_since = None;
+    }
+    let now = world.now;
+    let sysmon = &mut world.sysmon;
+    let overdue = crowded
+        && sysmon.permit_is_out
+        && now - *sysmon.permit_since.get_or_insert(now) >= admission_ns(sysmon.hogs);
+    if overdue {
+        sysmon.hogs += 1;
+        sysmon.permit_since = None;
+        sysmon.permit_is_out = false;
+    }
+    if opened || overdue {
+        hand_over::submit(world, None);
+    }
+}

@@ -1,0 +1,155 @@
+//! The order of the modules of each package that users depend on, and the tables that repeat it.
+//!
+//! The order is policy. A build that does not fit it is restructured; the order does not bend to
+//! make it pass.
+
+/// The packages with an order, and their modules, lowest first.
+///
+/// A module may name what stands before it. `lib` is last of all and may name everything.
+///
+/// A parent stands behind its children when it builds on them, before them when it holds what they
+/// share. Two types that contain each other share a place, `a|b`: the only knots there are.
+pub const ORDERS: [(&str, &[&str]); 3] =
+    [("runtime-sys", RUNTIME_SYS), ("scheduler", SCHEDULER), ("callback-bridge", CALLBACK_BRIDGE)];
+
+#[rustfmt::skip]
+const RUNTIME_SYS: &[&str] = &[
+    "sys", "clock", "errno",
+    "sync::futex", "sync::membarrier", "sync::primitive", "sync::lock", "sync::note", "sync",
+    "memory::prefetch", "memory::mapping", "memory::reservation", "memory::stack", "memory::context", "memory",
+    "signal::fatal", "signal::mask", "signal::stack", "signal::handler", "signal",
+    "thread::tls", "thread::spawn", "thread::bounds", "thread::cpus", "thread::pthread_cancel", "thread::fork", "thread::exit", "thread",
+];
+
+#[rustfmt::skip]
+const SCHEDULER: &[&str] = &[
+    "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::pair_arc", "ds::revocable", "ds::idle", "ds::idle_workers", "ds::heap", "ds::timers", "ds::timekeeper", "ds::sysmon_note", "ds",
+    "policy::retake", "policy::oldest", "policy", "policy::head_age", "policy::timer_polling", "mode", "carry", "cancelled",
+    "gmp::wait_reason", "gmp::names", "gmp::body", "gmp::g::kind", "gmp::g::owned", "gmp::g", "gmp::g::view", "gmp::g_queue", "gmp::progress", "gmp::admission", "gmp::stack_pool", "gmp::slab", "gmp::p", "gmp::all_ps",
+    "gmp::dispatch::remote", "gmp::dispatch::outcome", "gmp::dispatch::state", "gmp::dispatch", "gmp::dispatch::line", "gmp::dispatch::sleep", "gmp::dispatch::resize", "gmp::m", "gmp::thread_pool", "gmp::blocking_pool",
+    "gmp::sched::counts", "gmp::sched::global", "gmp::sched::deadlocks", "gmp::sched", "gmp::sched::residents", "gmp::current", "gmp::thread_g", "gmp", "dump",
+    "proc::attach", "proc::excess_p", "proc::start_m", "proc::wake_sysmon", "proc::running", "proc::wake", "proc::set_procs", "proc::timers", "proc::find::unstarted", "proc::find::others", "proc::find::own", "proc::find::spin", "proc::find::search", "proc::find", "proc::locals", "proc::spawn", "proc::start", "proc::thread_backed",
+    "proc::cancel", "proc::claimed", "proc::target", "proc::in_place", "proc::switch", "proc::fast_rounds", "proc::lock_thread", "proc::park", "proc::park::switch_only", "proc::yield_now",
+    "proc::colocate", "proc::events", "proc::shutdown", "proc::check_dead", "proc::share_p", "proc::stop_m", "proc::run", "proc::report", "proc::sysmon", "proc",
+    "thread_stack", "wait::race", "wait::waiter", "wait::case_node", "wait::park", "wait::parked", "wait::wake", "wait::polled", "wait::alarm", "wait",
+    "local", "blocking", "cancel", "cancel::future", "time", "time::timeout", "join", "join::host", "join::handle", "join::timed", "go", "scope", "future",
+    "chan::error", "chan::clock", "chan::state", "chan::raw", "chan::inline", "chan::future", "chan::case", "chan", "chan::sender", "chan::receiver", "chan::timed",
+    "time::timer", "time::ticker",
+    "chan::select::engine", "chan::select", "chan::select::macros", "chan::select::support", "chan::select::dynamic",
+    "sync::raw::mutex", "sync::poison", "sync::mutex", "sync::raw::condvar", "sync::condvar", "sync::raw::semaphore", "sync::semaphore",
+    "sync::raw::rwlock", "sync::rwlock", "sync::raw::once", "sync::once", "sync::barrier", "sync::raw::wait_group", "sync::wait_group", "sync::raw", "sync::notify", "sync",
+    "fault", "signal", "runtime::error", "runtime", "runtime::knobs", "stats", "procs", "goroutine", "embed",
+];
+
+#[rustfmt::skip]
+const CALLBACK_BRIDGE: &[&str] = &[
+    "error", "catch_panic", "extra_list", "extra_m", "process", "enter", "binding", "bridge",
+];
+
+/// Returns the place of the longest entry that `path` lies in.
+pub fn rank(order: &[&str], path: &[String]) -> Option<usize> {
+    if path.first().is_some_and(|first| first == "lib") {
+        return Some(order.len());
+    }
+    (1..=path.len()).rev().find_map(|length| {
+        let prefix = path[..length].join("::");
+        order.iter().position(|entry| entry.split('|').any(|name| name == prefix))
+    })
+}
+
+/// A module that a document names, with those of its children that it names.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Mention {
+    name: String,
+    children: Vec<String>,
+}
+
+/// Returns the modules that `text` names in backticks; what stands in parentheses behind one are
+/// its children.
+pub fn mentions(text: &str) -> Vec<Mention> {
+    let mut found: Vec<Mention> = Vec::new();
+    let mut inside = false;
+    for (index, part) in text.split('`').enumerate() {
+        if index % 2 == 0 {
+            inside = (inside || part.contains('(')) && !part.contains(')');
+            continue;
+        }
+        match found.last_mut().filter(|_| inside) {
+            Some(parent) => parent.children.push(part.to_owned()),
+            None => found.push(Mention { name: part.to_owned(), children: Vec::new() }),
+        }
+    }
+    found
+}
+
+/// Returns where `mentions` and `order` differ: names that are not in the order, or come too early.
+/// A module stands where the first entry stands that lies in it, or the first of its named
+/// children.
+pub fn differences(order: &[&str], mentions: &[Mention]) -> Vec<String> {
+    let mut differences = Vec::new();
+    let mut check = |name: String, before: &mut Option<(usize, String)>| {
+        let lies_in = |one: &str| one == name || one.starts_with(&format!("{name}::"));
+        let place = order.iter().position(|entry| entry.split('|').any(lies_in));
+        match (place, before.as_ref()) {
+            (None, _) => differences.push(format!("`{name}` is in no order")),
+            (Some(place), Some((other, above))) if place <= *other => {
+                differences.push(format!("`{name}` stands behind `{above}`"));
+            }
+            (Some(place), _) => *before = Some((place, name)),
+        }
+    };
+    let mut before = None;
+    for mention in mentions {
+        let mut within = None;
+        let children = mention.children.iter().map(|child| format!("{}::{child}", mention.name));
+        children.for_each(|child| check(child, &mut within));
+        let first = mention.children.first().map(|child| format!("{}::{child}", mention.name));
+        check(first.unwrap_or_else(|| mention.name.clone()), &mut before);
+    }
+    differences
+}
+
+/// Returns the names at the top of `order` that no mention has.
+pub fn unmentioned(order: &[&str], mentions: &[Mention]) -> Vec<String> {
+    let tops = order.iter().flat_map(|entry| entry.split('|')).map(|entry| {
+        let top = entry.split("::").next().unwrap_or(entry);
+        top.to_owned()
+    });
+    let mut absent: Vec<String> =
+        tops.filter(|top| !mentions.iter().any(|mention| mention.name == *top)).collect();
+    absent.dedup();
+    absent
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORDER: &[&str] = &["low::x", "low::y", "low", "m", "up", "m::late", "a|b"];
+
+    #[test]
+    fn what_agrees_is_accepted() {
+        for text in [
+            "`low`, `m`, `up`, `a`".to_owned(),
+            "`low` (`x`, `y`), `m`, `up`, `m` (`late`)".to_owned(),
+            "[`low`] and [`up`]".to_owned(),
+        ] {
+            assert_eq!(differences(ORDER, &mentions(&text)), Vec::<String>::new(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        for (text, needle) in [
+            ("`m`, `low`", "`low` stands behind `m`"),
+            ("`low` (`y`, `x`)", "`low::x` stands behind `low::y`"),
+            ("`m` (`late`), `up`", "`up` stands behind `m::late`"),
+            ("`gone`", "`gone` is in no order"),
+            ("`low` (`z`)", "`low::z` is in no order"),
+        ] {
+            let found = differences(ORDER, &mentions(text));
+            assert!(found.iter().any(|found| found == needle), "{text}: {found:?}");
+        }
+        assert_eq!(unmentioned(ORDER, &mentions("`low`, `m`, `a`")), ["up", "b"]);
+    }
+}
