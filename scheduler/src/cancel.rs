@@ -349,7 +349,7 @@ impl<K: EndsWaits> TokenInner<K> {
         // SAFETY: it was listed, and the lock is held.
         let listed = unsafe { listed.as_ref() };
         listed.at.set(None);
-        listed.region.tell();
+        listed.region.cancel();
         // SAFETY: the goroutine cannot leave the region, let alone end, while the lock is held.
         Some(Wakeup::Parked(unsafe { g.end_wait() }))
     }

@@ -1,9 +1,23 @@
-//! A thread becomes an M, or stops being one.
+//! Making a thread an M's thread, and undoing it.
 //!
-//! In between it has a signal stack on which a handler, ours or the host's, can run while a
-//! goroutine's small stack is in use. The order is `need_m`'s (see `docs/signals.md`): signals are
-//! blocked while the signal stack and the current pointer are changed, so that a handler finds both
-//! or neither.
+//! # Who calls it
+//!
+//! Everything that gives a thread a place in a runtime: the main function of an M's thread (`run`),
+//! a thread that lends itself (`Runtime::run`), a thread of `Mode::threads` (`thread_backed`) and a
+//! helper of `blocking`. [`prepare`] is what can fail, and comes first; [`attached`] cannot.
+//! Callbacks have their own path, in the callback bridge.
+//!
+//! # Who owns what
+//!
+//! While it is attached the thread has a signal stack on which a handler, ours or the host's, can
+//! run while a goroutine's small stack is in use. If the host registered one that is large enough,
+//! it is kept. If not, the M's takes its place, and the host's is registered again when the thread
+//! detaches. The signal stack belongs to the M record, and goes with it from thread to thread.
+//!
+//! # The order
+//!
+//! It is that of `need_m` (see `docs/signals.md`). Signals are blocked while the signal stack and
+//! the current pointer change, so a handler finds both or neither.
 //!
 //! # Safety
 //!
@@ -23,19 +37,19 @@ use crate::gmp::current::Current;
 use crate::gmp::m::M;
 use crate::gmp::sched::Sched;
 
-/// Makes what attaching needs, so that attaching itself cannot fail.
+/// Makes what attaching a thread to `m` needs, so that attaching itself cannot fail.
 pub(crate) fn prepare(m: &M) -> io::Result<()> {
     let mut stack = m.signal_stack.lock();
-    // One that somebody replaced on the thread that used it last may still be known there: it is
-    // not used again.
+    // The thread that used the stack last may still know it, if other code replaced it there. Then
+    // it is not used again.
     if stack.as_ref().is_none_or(SignalStack::is_taken) {
         *stack = Some(SignalStack::new()?);
     }
     Ok(())
 }
 
-/// Runs `f` with `cx` as the calling thread's place in `sched`. The caller [`prepare`]d its M,
-/// which is the thread's.
+/// Runs `f` with `cx` as the calling thread's place in `sched`. The caller has [`prepare`]d the M
+/// of `cx`, which belongs to the thread.
 pub(crate) fn attached<R>(cx: &Current, sched: &Sched, f: impl FnOnce() -> R) -> R {
     // The fault handler reads the bounds from the thread's cache.
     let _cached = current_stack_bounds();
@@ -44,7 +58,7 @@ pub(crate) fn attached<R>(cx: &Current, sched: &Sched, f: impl FnOnce() -> R) ->
     let before = if registered.enabled && stack::large_enough(registered.size) {
         None
     } else {
-        // Fails only while a handler runs on the stack that would be replaced; then that one
+        // Fails only while a handler runs on the stack that would be replaced; then that stack
         // serves.
         cx.m.signal_stack.lock().as_ref().and_then(|ours| ours.install().ok())
     };
@@ -58,6 +72,7 @@ pub(crate) fn attached<R>(cx: &Current, sched: &Sched, f: impl FnOnce() -> R) ->
     result
 }
 
+/// Detaches the thread when it is dropped, also by unwinding.
 struct Attached<'a> {
     cx: &'a Current,
     before: Option<Registered>,

@@ -1,26 +1,47 @@
 //! Why the running goroutine is to give its waits up, and what keeps it from doing so.
 //!
-//! A cancel is two things: its reason, which is written first, and a bit in the park word, which
-//! ends the wait. The bit alone ends nothing: whoever finds it looks for a reason, and without one
-//! forgets it. So a cancel that was meant for an earlier goroutine of the record, or for a region
-//! that this one has left, costs a wait that is begun once more.
+//! # A cancel is a reason and a bit
 //!
-//! The reasons: the runtime shuts down; the goroutine was asked to end by its handle; a token was
-//! cancelled, or time is up, for the part of the goroutine that runs under it, a [`Region`].
+//! The canceller writes the reason first, and then sets a bit in the park word, which ends the
+//! wait. The bit alone ends nothing: the goroutine that finds it looks for a reason, and without
+//! one discards it. A bit may have been meant for an earlier goroutine of the same record, or for a
+//! region that this one has left. Then it costs one wait that is begun again.
 //!
-//! Nobody tells a goroutine that its time is up. It waits no longer than the first limit of its
-//! regions allows, and looks at the clock whenever it looks for a reason: that works the same for a
-//! goroutine that is a thread, and one that never waits pays nothing.
+//! # The reasons
 //!
-//! Rejected: a word of bits for the reasons in the G, which leaving a region would have to clear
-//! while somebody sets it. Looking for the outermost is walking a list of frames, and nobody does
-//! so who was not cancelled.
+//! In this order, the widest first; what is unwound for one need not be unwound for those after it:
+//!
+//! 1. The runtime shuts down, or a deadlock was declared.
+//! 2. The goroutine was asked to end, by its handle.
+//! 3. A token was cancelled, or a time limit has passed, for the part of the goroutine that runs
+//!    under it: a [`Region`]. Of several regions the outermost counts.
+//!
+//! # Who calls it
+//!
+//! Cancellers write a reason here ([`Region::cancel`]), in the G (`G::request_cancel`) or in the
+//! runtime (`Sched::close`), and claim the G by its [`Target`](super::target::Target). The
+//! goroutine itself asks [`pending`] whenever it waits or yields, and gives up by [`raise`].
+//!
+//! # Time limits
+//!
+//! Nothing fires when the limit of a region passes. The goroutine parks no longer than the first
+//! limit of its regions ([`limit`]), and reads the clock whenever it looks for a reason. So a limit
+//! works the same for a goroutine that is a thread, and costs nothing where the goroutine never
+//! waits.
+//!
+//! # Rejected
+//!
+//! - A word of bits for the reasons in the G: leaving a region would have to clear its bit while a
+//!   canceller sets it. The widest reason is found by walking the regions, and only a cancelled
+//!   goroutine walks.
+//! - A timer that cancels, for a time limit: it needs a heap, and so an M, also for goroutines that
+//!   are threads.
 //!
 //! # Safety
 //!
 //! A region lies in the frame of [`Region::run`], which links it into its own goroutine before it
-//! calls anybody and unlinks it before it returns or unwinds. The list is read and written by that
-//! goroutine alone; what others store is an atomic.
+//! calls other code, and unlinks it before it returns or unwinds. That goroutine alone reads and
+//! writes the list; what other threads store is an atomic.
 #![expect(unsafe_code, reason = "walks the regions on the running goroutine's stack")]
 
 use std::any::Any;
@@ -37,24 +58,26 @@ use crate::gmp::current;
 use crate::gmp::g::{CancelScope, Cancelled, G, GOwned, running_owned};
 use crate::gmp::sched::Sched;
 
-/// With `panic = "abort"` nothing is unwound: a cancel only marks.
+/// True if a cancel can unwind. With `panic = "abort"` a cancel only leaves its mark.
 pub(crate) const fn can_unwind() -> bool {
     cfg!(panic = "unwind")
 }
 
-/// Whether a cancel may end a wait of the goroutine with this part, if its thread is not panicking.
+/// True if a cancel may end a wait of the goroutine with this part, unless its thread is panicking.
 #[inline]
 pub(crate) fn may_end_waits(owned: &GOwned) -> bool {
     can_unwind() && owned.shields.get() == 0
 }
 
-/// What the calling goroutine is to unwind for. `sched` is the runtime it is in; none when a plain
-/// thread borrowed `g`. Nothing while the thread is panicking: its unwinding must get through.
+/// Returns what the calling goroutine is to unwind for, if there is anything.
+///
+/// `sched` is the runtime it is in, or `None` if a plain thread has borrowed `g`. While the thread
+/// is panicking there is nothing: that unwinding must complete.
 #[inline]
 pub(crate) fn pending(g: &G, sched: Option<&Sched>) -> Option<CancelScope> {
     // SAFETY: the calling goroutine's.
     if unsafe { running_owned(g) }.limit.get() != NEVER {
-        look_at_clock(g);
+        cancel_expired(g);
     }
     let why = g.parker.pending(|| reason(g, sched))?;
     // SAFETY: the calling goroutine's.
@@ -62,8 +85,8 @@ pub(crate) fn pending(g: &G, sched: Option<&Sched>) -> Option<CancelScope> {
     (may_end_waits(owned) && !thread::panicking()).then_some(why)
 }
 
-/// When the waits of the calling goroutine end at the latest, in nanoseconds on the monotonic
-/// clock; [`NEVER`] if none of its time limits counts here.
+/// Returns when the waits of the calling goroutine end at the latest, in nanoseconds on the
+/// monotonic clock; [`NEVER`] if none of its time limits counts here.
 #[inline(always)]
 pub(crate) fn limit(g: &G) -> u64 {
     // SAFETY: the calling goroutine's.
@@ -74,9 +97,9 @@ pub(crate) fn limit(g: &G) -> u64 {
     }
 }
 
-/// Limits of the calling goroutine that have passed become reasons.
+/// Cancels the regions of the calling goroutine whose limits have passed.
 #[cold]
-fn look_at_clock(g: &G) {
+fn cancel_expired(g: &G) {
     // SAFETY: the calling goroutine's.
     let owned = unsafe { running_owned(g) };
     let now = monotonic_ns();
@@ -85,14 +108,14 @@ fn look_at_clock(g: &G) {
     }
     each_region(owned, |region| {
         if region.limit <= now {
-            region.tell();
+            region.cancel();
         }
     });
     let _it_runs = g.parker.cancel();
 }
 
-/// Calls `f` with each region that the calling goroutine, whose part this is, is in; the innermost
-/// first.
+/// Calls `f` with each region that the calling goroutine is in, the innermost first. `owned` is its
+/// own part.
 fn each_region(owned: &GOwned, mut f: impl FnMut(&Region)) {
     let mut at = owned.regions.get();
     while let Some(region) = at {
@@ -103,9 +126,9 @@ fn each_region(owned: &GOwned, mut f: impl FnMut(&Region)) {
     }
 }
 
-/// The widest reason there is: what is unwound for it need not be unwound for the others.
+/// Returns the widest reason there is.
 fn reason(g: &G, sched: Option<&Sched>) -> Option<CancelScope> {
-    // A plain thread is nobody's to cancel, whatever was meant for those who had the record before.
+    // Nothing cancels a plain thread: a cancel was meant for an earlier user of the record.
     if sched?.closing() {
         let deadlocked = sched?.deadlocks.report().is_some();
         return Some(if deadlocked { CancelScope::Deadlock } else { CancelScope::Runtime });
@@ -117,17 +140,16 @@ fn reason(g: &G, sched: Option<&Sched>) -> Option<CancelScope> {
     }
     let mut widest = None;
     each_region(owned, |region| {
-        if region.told.load(Relaxed) {
+        if region.cancelled.load(Relaxed) {
             widest = Some(region.scope);
         }
     });
     widest
 }
 
-/// Gives a wait up that is to be given up for `scope`. In a deadlock somebody has to say so:
-/// whoever is in `run`.
+/// Gives a wait up for `scope` by unwinding. In a deadlock, root goroutines panic with the report.
 pub(crate) fn raise(g: &G, sched: Option<&Sched>, scope: CancelScope) -> ! {
-    // SAFETY: callers pass the running G of their own thread, or the one borrowed for it.
+    // SAFETY: callers pass the running G of their own thread, or the G borrowed for the thread.
     let owned = unsafe { running_owned(g) };
     if scope == CancelScope::Deadlock
         && owned.root.get()
@@ -139,8 +161,8 @@ pub(crate) fn raise(g: &G, sched: Option<&Sched>, scope: CancelScope) -> ! {
     panic::resume_unwind(payload)
 }
 
-/// Calls `f` while `count` of the calling goroutine is one more.
-pub(crate) fn counted<R>(count: fn(&GOwned) -> &Cell<u32>, f: impl FnOnce() -> R) -> R {
+/// Calls `f` while `count` of the calling goroutine is one higher.
+pub(crate) fn with_raised<R>(count: fn(&GOwned) -> &Cell<u32>, f: impl FnOnce() -> R) -> R {
     struct Undo(NonNull<G>, fn(&GOwned) -> &Cell<u32>);
     impl Drop for Undo {
         fn drop(&mut self) {
@@ -160,32 +182,33 @@ pub(crate) fn counted<R>(count: fn(&GOwned) -> &Cell<u32>, f: impl FnOnce() -> R
     f()
 }
 
-/// Runs `f` so that no cancel ends its waits. A cancel stays pending.
+/// Runs `f` so that no cancel ends its waits. A cancel stays pending meanwhile.
 pub(crate) fn shielded<R>(f: impl FnOnce() -> R) -> R {
-    counted(|owned| &owned.shields, f)
+    with_raised(|owned| &owned.shields, f)
 }
 
-/// A part of a goroutine that a token cancels, or a time limit.
+/// A part of a goroutine that a token or a time limit cancels.
 pub(crate) struct Region {
     outer: Cell<Option<NonNull<()>>>,
     scope: CancelScope,
     limit: u64,
-    told: AtomicBool,
+    cancelled: AtomicBool,
 }
 
 impl Region {
-    /// One that is left for `scope`, when it is told to be or when `limit` has passed, in
-    /// nanoseconds on the monotonic clock; [`NEVER`] for none.
+    /// Makes a region that is left for `scope` once it is cancelled or `limit` has passed. `limit`
+    /// is in nanoseconds on the monotonic clock; [`NEVER`] for none.
     pub(crate) fn new(scope: CancelScope, limit: u64) -> Self {
-        Self { outer: Cell::new(None), scope, limit, told: AtomicBool::new(false) }
+        Self { outer: Cell::new(None), scope, limit, cancelled: AtomicBool::new(false) }
     }
 
-    /// The token was cancelled. The goroutine's park word is cancelled after this.
-    pub(crate) fn tell(&self) {
-        self.told.store(true, Relaxed);
+    /// Writes the reason. The canceller cancels the goroutine's park word after this.
+    pub(crate) fn cancel(&self) {
+        self.cancelled.store(true, Relaxed);
     }
 
-    /// Calls `f` with this as the innermost region of the calling goroutine, if that is one.
+    /// Calls `f` with this as the innermost region of the calling goroutine, if the thread runs
+    /// one.
     pub(crate) fn run<R>(&self, f: impl FnOnce() -> R) -> R {
         struct Leave<'a>(NonNull<G>, &'a Region, u64);
         impl Drop for Leave<'_> {

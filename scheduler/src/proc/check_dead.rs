@@ -1,19 +1,36 @@
-//! Nothing runs, and nothing in the runtime is left that could change that.
+//! Deadlock detection: nothing runs, and nothing that the runtime knows of can change that.
 //!
-//! An M looks when it has put itself among the sleepers: the last one of them finds all others
-//! there. At that moment no M runs a goroutine, and what could still wake one is outside of the
-//! dispatch. Vetoed is what the runtime knows of that: a timer; a thread inside it (in a callback,
-//! in a blocking call); a bridge by which one may come; a goroutine that waits for a future, whose
-//! waker may be anywhere, or for a blocking call that a thread is on its way to make. Not known are
-//! plain threads, other runtimes and their channels, so that being quiet is no proof of a deadlock:
-//! it is one for who promised that nobody of those wakes a goroutine (`Deadlock::Panic`).
+//! # Who calls it, and when
 //!
-//! Nobody looks where goroutines are threads, nor while one waits in place: its thread is no
-//! sleeper of the dispatch. Then a deadlock goes unnoticed; it is never seen where there is none.
+//! An M calls [`check`] when it has put itself among the sleepers, before it sleeps
+//! (`Dispatch::sleep`). The lock under which Ms fall asleep makes that one moment: the M that falls
+//! asleep last finds all Ms of the runtime there, so no M runs a goroutine.
 //!
-//! Rejected: looking at all records whenever an M sleeps, to find each of them parked: a million of
-//! them, for each time a server has nothing to do. They are looked at once everything else says
-//! that it is over.
+//! # What vetoes
+//!
+//! What can still wake a goroutine is outside of the dispatch then. The runtime is not dead while
+//! it knows of something that may: free work or a timer; a thread inside the runtime, in a callback
+//! or a blocking call; a bridge, through which a thread may come in; a goroutine that waits for a
+//! future, whose waker may be anywhere; a goroutine that waits for a blocking call which a thread
+//! is about to make.
+//!
+//! Of plain threads, other runtimes and their channels the runtime knows nothing. So a runtime in
+//! which all goroutines wait is no proof of a deadlock, and by default it is only reported, as an
+//! event. It is a proof under `Deadlock::Panic`: with that the builder promised that none of those
+//! wakes a goroutine. Then the runtime is closed, everything is cancelled, and `run` panics with
+//! the report.
+//!
+//! # What goes unnoticed
+//!
+//! Nothing is checked where goroutines are threads, nor while a goroutine waits in place: its
+//! thread is no sleeper of the dispatch. A deadlock may go unnoticed; none is found where there is
+//! none.
+//!
+//! # Rejected
+//!
+//! Looking at all records whenever an M falls asleep: a server with a million goroutines would walk
+//! them each time it has nothing to do. The records are looked at once everything else says that it
+//! is over.
 
 use gosched_runtime_sys::thread::spawn_thread;
 
@@ -24,20 +41,22 @@ use crate::gmp::thread_g;
 use crate::mode::Deadlock;
 use crate::proc::{events, shutdown};
 
-/// How many goroutines a report names.
+/// How many goroutines a report names at most.
 const NAMED: usize = 100;
 
-/// Called by an M that is about to sleep, and is among the sleepers. True: something was done about
-/// it, and it looks again.
+/// True if a deadlock was found and the runtime was closed for it: then the caller does not sleep.
+///
+/// The caller is an M that is about to sleep, and is among the sleepers.
 #[inline]
 pub(crate) fn check(sched: &Sched) -> bool {
     match sched.config.deadlock {
         Deadlock::Ignore => false,
         Deadlock::Report => events::reports_are_heard() && report_once(sched),
-        Deadlock::Panic => all_wait(sched) && end(sched),
+        Deadlock::Panic => all_wait(sched) && end_runtime(sched),
     }
 }
 
+/// True if no goroutine runs and the runtime knows of nothing that could wake one.
 fn all_wait(sched: &Sched) -> bool {
     sched.dispatch.all_asleep(sched.m_count())
         && !sched.closing()
@@ -48,7 +67,8 @@ fn all_wait(sched: &Sched) -> bool {
         && !thread_g::any_registered(sched)
 }
 
-/// Tells of it, the first time, from a thread of its own: events are user code. The M sleeps on.
+/// Emits the event, the first time, from a thread of its own, since events are user code. Always
+/// false: the M sleeps.
 #[cold]
 fn report_once(sched: &Sched) -> bool {
     if !all_wait(sched) || !sched.deadlocks.first_time() {
@@ -60,9 +80,10 @@ fn report_once(sched: &Sched) -> bool {
     false
 }
 
-/// Ends the runtime: its root goroutines panic with the report, all others are cancelled.
+/// Closes the runtime, if each goroutine waits for another. Its root goroutines panic with the
+/// report, all others are cancelled.
 #[cold]
-fn end(sched: &Sched) -> bool {
+fn end_runtime(sched: &Sched) -> bool {
     let dump = Dump::of(sched);
     if !dump.all_wait_for_each_other() || !sched.deadlocks.first_time() {
         return false;
@@ -72,6 +93,7 @@ fn end(sched: &Sched) -> bool {
     true
 }
 
+/// Lists the goroutines of `dump`, a line each.
 fn text(dump: &Dump) -> String {
     let lines = dump.goroutines.iter().take(NAMED).map(|goroutine| format!("{goroutine}\n"));
     let mut text: String = lines.collect();

@@ -1,22 +1,31 @@
 //! Goroutines that settle where another one has: `goroutine::Builder::with`.
 //!
-//! The other one, the *host*, may not have begun yet: then the newcomer waits in the host's packet,
-//! and is queued by the host when that begins, on the M where it does. If it runs, the newcomer is
-//! put into its M's inbox. If it has ended, or has no M for good, the newcomer begins where any
-//! other would.
+//! # Who calls it
 //!
-//! # Why the M is there
+//! The builder makes a [`Newcomer`] and gives it to the other goroutine's packet, its [`Host`].
+//! Under the packet's lock there are three cases:
 //!
-//! An M leaves its runtime, or its record another thread's hands, only when no settled G is left on
-//! it and its queues are empty; and a host tells that it has ended under the lock of its packet.
-//! The newcomer is pushed under that same lock, while the host runs: so the host's end comes after
-//! the push, and the M's look at its inbox after the host's end. Waking the M, if it sleeps, comes
-//! after the lock, and finds it among its runtime's sleepers or not at all.
+//! - The host has not begun: the newcomer waits in the packet. When the host begins, it queues the
+//!   newcomers that wait ([`host_begins`]), on the M where it begins.
+//! - The host runs and is settled: the newcomer goes into the inbox of the host's home.
+//! - The host has ended, or has no home: the newcomer begins like any other.
+//!
+//! # Why the home is there
+//!
+//! An M leaves its runtime, or its record becomes another thread's, only when no settled G is left
+//! on it and its queues and inbox are empty. A host marks that it has ended under its packet's
+//! lock. The newcomer is pushed under the same lock, while the host runs. So the push comes before
+//! the host's end, and the M's last look into its inbox comes after the host's end.
+//!
+//! # The handshake
+//!
+//! This is *send* (`wake`): the push is step 1, under the packet's lock; [`Newcomer::finish`] kicks
+//! the M after the lock is free. The kick finds the M among its runtime's sleepers or does nothing.
 //!
 //! # Safety
 //!
-//! What is read of a host is its kind and its home. Both are written before it begins, and stay
-//! until it has ended, for one that is settled.
+//! Of a host its kind and its home are read. Both are written before it begins, and stay until it
+//! has ended, if it is settled.
 #![expect(unsafe_code, reason = "a newcomer's host is reached through its record")]
 
 use std::sync::Arc;
@@ -27,40 +36,44 @@ use crate::gmp::sched::Sched;
 use crate::proc::target::Target;
 use crate::proc::{spawn, wake};
 
-/// A goroutine beside which others may settle.
+/// A goroutine with which others may be placed.
 pub(crate) trait Host: Send + Sync {
-    /// Queues a new goroutine where this one has settled or will, if it is settled and has not
-    /// ended; else anywhere.
+    /// Queues a new goroutine on this one's home, now or when this one begins. If this one has
+    /// ended or is not settled, queues it for any M.
     fn place_with(&self, newcomer: Box<Newcomer>);
 }
 
-/// A new goroutine on its way to its host. Newcomers of one host make a chain, the last to come
-/// first.
+/// A new goroutine on its way to its host. Newcomers of one host make a chain, the latest first.
 pub(crate) struct Newcomer {
     sched: Arc<Sched>,
-    /// In no queue; gone once it is in one.
+    /// The goroutine, until it is in a queue.
     g: Option<Runnable>,
     next: Pending,
 }
 
-/// Those who wait for a host to begin.
+/// The newcomers that wait for a host to begin.
 pub(crate) type Pending = Option<Box<Newcomer>>;
 
 impl Newcomer {
-    /// For a new G that is in no queue. Allocates, so that nothing is allocated under the lock of a
-    /// packet; it is freed after that lock for the same reason.
+    /// Makes a newcomer of a G that is in no queue.
+    ///
+    /// It is allocated here, and freed after the packet's lock, because nothing is allocated or
+    /// freed under a lock.
     pub(crate) fn new(sched: Arc<Sched>, g: Runnable) -> Box<Self> {
         Box::new(Self { sched, g: Some(g), next: None })
     }
 
-    /// Waits in `chain` for its host to begin.
+    /// Puts the newcomer into `chain`, to wait for its host to begin.
     pub(crate) fn wait_in(mut self: Box<Self>, chain: &mut Pending) {
         self.next = chain.take();
         *chain = Some(self);
     }
 
-    /// Goes into the inbox of the M of `host`, if that is settled and in the same runtime. Under
-    /// the lock that the host takes before it ends; [`finish`](Self::finish) comes after it.
+    /// Pushes the goroutine into the inbox of the home of `host`, if that is settled and in the
+    /// same runtime, and returns the home.
+    ///
+    /// Called under the lock that the host takes before it ends; [`finish`](Self::finish) follows
+    /// it.
     ///
     /// # Safety
     ///
@@ -72,7 +85,7 @@ impl Newcomer {
         Some(m)
     }
 
-    /// The M to which it went is to look; without one, the newcomer begins where any other would.
+    /// Kicks the M to which the goroutine went. If it went to none, queues it for any M.
     pub(crate) fn finish(self, at: Option<&'static M>) {
         if let Some(m) = at {
             wake::kick_m(&self.sched, m);
@@ -83,8 +96,8 @@ impl Newcomer {
     }
 }
 
-/// A host begins, on the calling thread. Those who wait for it are queued: here, if it `runs` and
-/// is settled, in the order in which they came.
+/// Queues the newcomers that wait for a host which begins on the calling thread, in the order in
+/// which they came. They go to its home, if it `runs` and is settled, else to any M.
 pub(crate) fn host_begins(mut waiting: Pending, runs: bool) {
     let mut ordered: Pending = None;
     while let Some(mut newcomer) = waiting {

@@ -1,26 +1,45 @@
-//! Ps beyond the number that is asked for, and how they go.
+//! Excess Ps: those beyond the number that is asked for, and how they go.
 //!
-//! When fewer Ps are asked for, those that are idle go at once. The others are with Ms: each M sees
-//! between two goroutines that there are too many, and lets its own go; sysmon takes one from an M
-//! whose goroutine keeps it for longer than its slice; and whoever puts one back among the idle
-//! ones looks after it. Which of them go is of no importance.
+//! # Who calls it
 //!
-//! What such a P has is given to all before it goes: its Gs to the global queues, its stacks and
-//! records to the runtime. Its shared half stays, with timers of goroutines that wait, for
-//! everybody who looks at all of them.
+//! `set_procs` may ask for fewer Ps than there are. Which of them go is of no importance, so
+//! nothing but the number is kept (`Dispatch::excess`). A P goes at the first of these:
 //!
-//! Nothing here submits, and everybody who calls it does: the Gs were published anew.
+//! - `set_procs` retires idle Ps by [`shrink`]; so does every thread that makes a P idle, by
+//!   [`put_back`] or, in the M's loop, right after the release.
+//! - An M sees `excess() > 0` between two goroutines and [retires](retire_p) its own P.
+//! - An M or sysmon that hands a P off retires it instead. Sysmon stays awake meanwhile, and takes
+//!   the P of an M whose goroutine has kept it for longer than its slice.
+//!
+//! # Who owns what
+//!
+//! The caller owns the P, and empties it before it offers it to the dispatch: the Gs go to the
+//! global queues, vacant records and stacks to the runtime's pools. Under its lock the dispatch
+//! retires the P, or gives it back if other threads were faster or more Ps are asked for again. The
+//! shared half of a retired P stays in `Sched::all_ps`, with the timers of goroutines that wait:
+//! every M that looks at all heaps sees them.
+//!
+//! # The handshake
+//!
+//! Emptying a P publishes its Gs anew, and between the two queues no M sees them. Nothing in this
+//! file calls `wake_p`; every caller does, after it
+//! ([`wake_p_if_work`](super::wake::wake_p_if_work)).
+//!
+//! # Rejected
+//!
+//! Retiring the Ps with the highest numbers: a goroutine that computes may keep one of those while
+//! others are idle.
 
 use crate::gmp::p::{End, P};
 use crate::gmp::sched::Sched;
 
-/// A P that nobody has: among the idle ones, unless it is one too many.
+/// Makes `p` idle, and retires idle Ps if there are too many.
 pub(crate) fn put_back(sched: &Sched, p: Box<P>) {
     sched.dispatch.put_back(p, &sched.idle, sched.line_now());
     shrink(sched);
 }
 
-/// Retires idle Ps as long as there are too many.
+/// Retires idle Ps as long as there are too many Ps.
 pub(crate) fn shrink(sched: &Sched) {
     while sched.dispatch.excess() > 0
         && let Some(p) = sched.dispatch.take_excess(&sched.idle)
@@ -31,13 +50,14 @@ pub(crate) fn shrink(sched: &Sched) {
     }
 }
 
-/// Empties `p` and retires it; back if it is not one too many any more.
+/// Empties `p` and retires it. Gives it back if there are no longer too many.
 #[must_use]
 pub(crate) fn retire_p(sched: &Sched, mut p: Box<P>) -> Option<Box<P>> {
     drain(sched, &mut p);
     sched.dispatch.retire_p(p).err()
 }
 
+/// Moves everything that `p` has to the runtime, but for its timers.
 fn drain(sched: &Sched, p: &mut P) {
     while let Some(g) = p.pop_migratory() {
         sched.push_migratory(g);

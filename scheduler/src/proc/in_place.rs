@@ -1,12 +1,42 @@
-//! Waiting in place: the G's thread sleeps, and runs nobody else meanwhile.
+//! Waiting in place: the G's thread sleeps, and runs no other G meanwhile.
 //!
-//! For a G that is its thread, and for one whose frames must not have a sibling's above them (see
-//! [`park`](super::park)); and for a thread that is about to block in a call.
+//! # Who calls it
+//!
+//! - [`park`](super::park), for a wait of a G that may not switch or is its thread: [`wait`].
+//! - `blocking`, around a call that blocks the thread: [`Blocked`].
+//! - [`yield_now`](super::yield_now), for a G that may not switch: [`yield_in_place`].
+//!
+//! # Who owns what
+//!
+//! The M's P goes first, before the thread looks for its waker or sleeps: the waker may need it. It
+//! goes the way of every P whose M does not use it, by [`wake::hand_off_p`]. Afterwards the thread
+//! takes an idle P, if there is one. If there is none, the M joins the line when its G next
+//! switches; a G that is locked to its thread goes on without a P.
+//!
+//! A claimer of a G that waits in place queues nothing. It sets `resumed` in the M's
+//! [`Remote`](crate::gmp::dispatch::Remote) and wakes the M's note: two steps, because the claim
+//! alone does not let the thread go on. The claimer still reads the G's record after it. The flag
+//! is the M's, because the record of a G may be gone as soon as its thread goes on.
+//!
+//! A thread may be in several runtimes, one inside the other: then each of its Ms gives up its P.
+//!
+//! # The handshakes
+//!
+//! *Hand off*: the P goes to the head of the line, else to a sleeping M, else to a new one, else it
+//! becomes idle and is published (`wake`). *Time*: a thread that blocks can be the one that was to
+//! look at the timers next, so it has another M keep the time ([`wake::ensure_timekeeper`]).
+//! *Behind*: a G that waits counts neither as running nor as a part of a slice, so sysmon takes
+//! nothing from its M (`Progress::block`, `Progress::unblock`).
+//!
+//! # Rejected
+//!
+//! Waiting in the line for a P after each wait: two goroutines that are locked to their threads and
+//! talk to each other would each time wait for the P that the other has.
 //!
 //! # Safety
 //!
-//! A G's own part is read and written by the G, which runs this; in between it belongs to whoever
-//! claims it, until that one has given it back.
+//! A G's own part is read and written by the G, which runs this. Between claim and `resume` it
+//! belongs to the claimer.
 #![expect(unsafe_code, reason = "reads the running G's own part")]
 
 use std::marker::PhantomData;
@@ -22,13 +52,15 @@ use crate::gmp::m::M;
 use crate::policy::SpinBudget;
 use crate::proc::{cancel, wake};
 
-/// Waits until `g`, the calling G or the one borrowed for the calling thread, is notified or,
-/// unless `shielded`, cancelled; or until the deadline has passed. Looks out for that as long as
-/// `spin_budget` says before it sleeps. May return early.
+/// Waits until `g` is notified, cancelled unless `shielded`, or the deadline has passed. May return
+/// early.
+///
+/// `g` is the calling G, or the one borrowed for the calling thread. The thread spins within
+/// `spin_budget` before it sleeps.
 #[cold]
 pub(crate) fn wait(g: &G, shielded: bool, deadline: Option<Instant>, spin_budget: SpinBudget) {
-    // Who has a P gives it up at once, for whoever is to wake it may need it. A thread-backed G has
-    // none, and what it lies on top of keeps its own for as long as it looks out.
+    // An M with a P gives it up at once, since the waker may need it. A thread-backed G has none.
+    // The Ms below it on the same thread keep theirs while it spins.
     let had_p = kind_of_running(g) != Kind::ThreadBacked;
     if !had_p && look_first(g, spin_budget) {
         return;
@@ -39,13 +71,14 @@ pub(crate) fn wait(g: &G, shielded: bool, deadline: Option<Instant>, spin_budget
     }
 }
 
+/// Commits on the park word and sleeps until the claimer has given `g` back.
 fn sleep(g: &G, shielded: bool, deadline: Option<Instant>) {
     // SAFETY: the calling G's own record, or the one borrowed for this wait.
     let owned = unsafe { crate::gmp::g::running_owned(g) };
     let home = owned.home.get();
     current::with(|cx| {
         if let Some(cx) = cx {
-            // Others read the home of a settled G: it is left alone.
+            // Other threads read the home of a settled G, so it stays as it is.
             if home.is_none() {
                 owned.home.set(Some(cx.m.as_home()));
             }
@@ -53,8 +86,8 @@ fn sleep(g: &G, shielded: bool, deadline: Option<Instant>) {
     });
     owned.in_place.set(true);
     let remote = &M::of(owned.home.get().expect("it has just been set")).remote;
-    // Claimed is not enough: until the claimer gives the G back, `own` is its. After the deadline
-    // the thread claims it for itself, unless somebody was faster.
+    // That the G was claimed is not enough: `owned` is the claimer's until it gives the G back.
+    // After the deadline the thread claims the G for itself, unless a claimer was faster.
     if g.parker.commit(!shielded && cancel::may_end_waits(owned)) == Commit::Parked
         && !remote.sleep_until_resumed(deadline)
         && g.parker.notify() == Claim::Lost
@@ -68,7 +101,7 @@ fn sleep(g: &G, shielded: bool, deadline: Option<Instant>) {
     }
 }
 
-/// Looks for a while whether the wait is over before the thread goes to sleep.
+/// True if the wait ended while the thread spun for it, before it goes to sleep.
 fn look_first(g: &G, spin_budget: SpinBudget) -> bool {
     if spin_budget.total_ns == 0 {
         return g.parker.notified();
@@ -90,13 +123,13 @@ fn look_first(g: &G, spin_budget: SpinBudget) -> bool {
     }
 }
 
-/// How long who waits in place looks out, here.
+/// Returns how long a thread that waits in place spins here.
 pub(crate) fn spin_budget() -> SpinBudget {
     current::with(|cx| cx.map_or(SpinBudget::NONE, |cx| cx.sched().spin_budget()))
 }
 
-/// Calls `f` with each place of the thread, one per runtime that it is in, and for its M's G if
-/// that is not the thread.
+/// Calls `f` with the thread's place in each runtime that it is in, and with the G that runs there,
+/// unless that is thread-backed.
 fn each_place(mut f: impl FnMut(&Current, Option<&G>)) {
     current::with(|cx| {
         let mut place = cx;
@@ -152,6 +185,7 @@ impl Drop for Blocked {
     }
 }
 
+/// Gives up the P of the M at `cx`, if it has one.
 fn give_up_p(cx: &Current) {
     let p = cx.enter_with_p().ok().and_then(|mut inside| inside.p.take());
     if let Some(p) = p {
@@ -160,7 +194,7 @@ fn give_up_p(cx: &Current) {
     }
 }
 
-/// The same if others have something to run with it.
+/// Gives up the P of the M at `cx` if another M has something to run with it.
 fn offer_p(cx: &Current) {
     let p = cx
         .enter_with_p()
@@ -172,9 +206,10 @@ fn offer_p(cx: &Current) {
     }
 }
 
-/// A yield where no sibling may run: others get what its Ps have to run, and the core.
+/// Yields where no sibling may run: other Ms get the Ps that they have use for, and other threads
+/// the core.
 #[cold]
-pub(crate) fn offer() {
+pub(crate) fn yield_in_place() {
     let busy = current::with(|cx| cx.is_some_and(|cx| cx.m.in_scheduler()));
     if busy {
         return yield_thread();
@@ -183,7 +218,7 @@ pub(crate) fn offer() {
     yield_thread();
 }
 
-/// What the running G of the calling thread is.
+/// Returns the kind of `g`, the running G of the calling thread.
 pub(crate) fn kind_of_running(g: &G) -> Kind {
     // SAFETY: callers pass the running G of their own thread.
     unsafe { crate::gmp::g::running_kind(g) }

@@ -1,12 +1,16 @@
 //! The values of goroutine-locals, in the goroutine's own part, and their end.
 //!
+//! `local` calls [`with`] for each access to a value, and a goroutine's packet and its last code
+//! (`start::run_to_end`) call [`end`]. The goroutine owns its values: a list in its own part, which
+//! the goroutine alone reads and writes.
+//!
 //! # Invariants
 //!
-//! - A value's place in memory does not change, and it is dropped by [`end`] alone: when its
-//!   goroutine's closure has come to its end, so that nobody has a reference to it any more.
-//! - The list is never borrowed while other code runs: it is taken out of its cell for a few moves,
-//!   and what it grows by is allocated before, what was outgrown freed afterwards. An allocator, an
-//!   initialiser and a drop may come back here.
+//! - A value's place in memory does not change, and [`end`] alone drops it: when its goroutine's
+//!   closure has ended, so that no reference to it is left.
+//! - The list is never borrowed while other code runs. It is taken out of its cell for a few moves;
+//!   memory for it is allocated before, and freed afterwards. An allocator, an initialiser and a
+//!   drop may re-enter this file.
 //!
 //! # Safety
 //!
@@ -23,8 +27,8 @@ use gosched_runtime_sys::signal::fatal::{Part, fatal};
 use crate::gmp::current;
 use crate::gmp::g::{Cancelled, GOwned, LocalValue};
 
-/// Calls `f` with the goroutine's value of the local at address `key`, made by `init` if there is
-/// none. `None`: the calling thread is no goroutine.
+/// Calls `f` with the goroutine's value of the local at address `key`, which `init` makes if there
+/// is none. `None` if the calling thread runs no goroutine.
 pub(crate) fn with<T: 'static, R>(
     key: usize,
     init: fn() -> T,
@@ -38,21 +42,24 @@ pub(crate) fn with<T: 'static, R>(
     Some(f(unsafe { value.as_ref() }))
 }
 
-/// The goroutine's value, if there is one; if there is a goroutine.
+/// Returns the goroutine's value, if it has one; the outer `None` says that there is no goroutine.
 fn find<T: 'static>(key: usize) -> Option<Option<NonNull<T>>> {
     current::with(|cx| Some(listed(cx?.owned()?, key)))
 }
 
+/// Returns the value in the list of `owned`, if it is there.
 fn listed<T: 'static>(owned: &GOwned, key: usize) -> Option<NonNull<T>> {
     let locals = owned.locals.take();
-    // The type as well: two constants of different types may have one address.
+    // The key has the type as well: two constants of different types may have one address.
     let local = locals.iter().find(|local| local.key == (key, TypeId::of::<T>()));
     let value = local.map(|local| local.value.cast::<T>());
     owned.locals.set(locals);
     value
 }
 
-/// Lists a value that was just made.
+/// Puts a new value into the list, and returns its place.
+///
+/// If the initialiser has put one there already, returns that one's place and drops the new value.
 fn insert<T: 'static>(key: usize, value: Box<T>) -> Option<NonNull<T>> {
     let mut value = Some(value);
     let mut room = Vec::new();
@@ -77,17 +84,19 @@ fn insert<T: 'static>(key: usize, value: Box<T>) -> Option<NonNull<T>> {
             Some((place, wanted))
         })?;
         if found.is_some() {
-            // What is left over: room, or a value that the initialiser made by the way of its own.
+            // What is dropped here is the spare room, or the value that came second.
             return found;
         }
         room = Vec::with_capacity((2 * wanted).max(4));
     }
 }
 
-/// The closure of goroutine `id` has come to its end: drops its locals, the one that was made last
-/// first. They may wait, and make others; those are dropped as well, unless they go on making new
-/// ones for ever. Does nothing where the calling goroutine is another one: that which could not be
-/// started has none.
+/// Drops the locals of goroutine `id`, whose closure has ended; the one that was made last goes
+/// first.
+///
+/// A drop may wait, and make other values. Those are dropped as well, unless the drops go on making
+/// new ones for ever. Does nothing if the calling goroutine is another one: a goroutine that could
+/// not be started has no values.
 pub(crate) fn end(id: u64) {
     let count =
         current::with(|cx| cx?.g().filter(|g| g.id() == id).and_then(|_| Some(len(cx?.owned()?))));
@@ -114,11 +123,11 @@ fn drop_all(at_most: usize) {
             last
         });
         let Some(last) = last else { break };
-        // SAFETY: from a box, and off the list, and the closure that might have a reference has
-        // come to its end.
+        // SAFETY: it comes from a box and is off the list, and the closure that might have had a
+        // reference has ended.
         let last = unsafe { Box::from_raw(last.value.as_ptr()) };
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(last)));
-        // A cancel only ends the wait that the drop was in.
+        // A cancel ends only the wait that the drop was in.
         if let Err(payload) = dropped
             && !payload.is::<Cancelled>()
         {
@@ -126,6 +135,6 @@ fn drop_all(at_most: usize) {
             fatal(&[Part::Text("gosched: a goroutine-local panicked while it was dropped\n")]);
         }
     }
-    // What is left is leaked.
+    // Values that are left are leaked.
     drop(current::with(|cx| Some(cx?.owned()?.locals.take())));
 }

@@ -1,14 +1,25 @@
 //! A goroutine with its thread to itself, for code that is bound to a thread.
 //!
-//! A count in the G, which its suspensions ask: while it is not zero they do not switch, so no
-//! sibling runs on the thread and a migratory G stays on it. Whoever ends with it leaves the thread
-//! as nobody else may find it: the M then ends as well (`run`).
+//! # Who owns what
+//!
+//! The lock is a count in the goroutine's own part, which only that goroutine writes. While the
+//! count is not zero, its suspensions do not switch (`park::suspender`): it waits in place, so no
+//! sibling runs on the thread, and a migratory goroutine stays on it. The M hands its P off for
+//! each wait and takes an idle one afterwards (`in_place`).
+//!
+//! A goroutine that ends locked leaves a thread that is of no use to others. Its M is replaced by a
+//! new one (`start_m::replace`) and ends with its last settled G (`run`).
 //!
 //! // GO: proc.go LockOSThread, UnlockOSThread
 //!
+//! # Rejected
+//!
+//! Waiting for a turn in the line after each wait: two locked goroutines that talk to each other
+//! would each time wait for the P that the other has.
+//!
 //! # Safety
 //!
-//! A running G's own part is touched by that G.
+//! A running G's own part is touched by that G alone.
 #![expect(unsafe_code, reason = "reads the running G's own part")]
 
 use std::cell::Cell;
@@ -18,37 +29,39 @@ use crate::gmp::current::{self, Current};
 use crate::gmp::g::{G, Kind};
 use crate::proc::in_place::kind_of_running;
 
-/// While it lives, the goroutine that made it has its thread to itself. See [`lock_thread`].
+/// Keeps its goroutine locked to the thread until it is dropped. See [`lock_thread`].
 #[derive(Debug)]
 #[must_use = "the goroutine is locked to its thread until this is dropped"]
 pub struct ThreadLock {
-    /// The goroutine's number; zero where there was nothing to lock.
+    /// The goroutine's number, or zero if there was nothing to lock.
     g: u64,
-    /// Not `Send`: it is dropped on the goroutine's thread, if at all.
+    /// Makes it not `Send`: it is dropped on the goroutine's thread, if at all.
     _thread: PhantomData<*const ()>,
 }
 
-/// Locks the calling goroutine to its thread until what is returned is dropped. Calls nest: it is
-/// locked until the last of them is dropped.
+/// Locks the calling goroutine to its thread until the returned lock is dropped. Locks nest: the
+/// goroutine is locked until the last of them is dropped.
 ///
-/// Meanwhile a goroutine that is bound to no thread ([`Mode::migratory`](crate::Mode::migratory))
-/// stays on this one, and no other goroutine runs on it. Those that have settled on it wait until
-/// the lock ends; the processor goes to others whenever the goroutine waits, and whenever it
-/// [yields](crate::yield_now) and others have something to run. A wait puts the thread to sleep, so
-/// talking to others costs switches between threads. After a wait the goroutine goes on at once,
-/// also if no processor is idle.
+/// No other goroutine runs on the thread meanwhile, and a goroutine that is bound to no thread
+/// ([`Mode::migratory`](crate::Mode::migratory)) stays on it. Goroutines that have settled on the
+/// thread wait until the lock ends. The processor goes to other threads whenever the goroutine
+/// waits, and when it [yields](crate::yield_now) and others have something to run. A wait puts the
+/// thread to sleep, so every exchange with another goroutine costs switches between threads. After
+/// a wait the goroutine goes on at once, also if no processor is idle.
 ///
-/// This is for code that is bound to a thread: an OpenGL context, a C library that keeps its state
-/// in thread-locals, a GUI on the main thread (`Runtime::run`). A goroutine that ends while it is
-/// locked, because the lock was given to [`std::mem::forget`], takes its thread along: it may have
-/// changed what others rely on, a namespace or a signal mask. The thread then runs what had settled
-/// on it before, starts nothing new, ends with the last of those, and another thread takes its
-/// place. It is kept only if the system has no other one. A thread that has lent itself
-/// ([`Runtime::run`](crate::Runtime::run)) is not the runtime's to end and goes on as before.
+/// Use it for code that is bound to a thread: an OpenGL context, a C library that keeps its state
+/// in thread-locals, a GUI on the main thread (`Runtime::run`).
 ///
-/// In a callback, in `Mode::threads`, in the closure of [`blocking`](crate::blocking()) on a helper
-/// thread, and on a plain thread there is nothing to lock: such a goroutine is its thread, and the
-/// lock does nothing.
+/// A goroutine that ends while it is locked, because the lock was given to [`std::mem::forget`],
+/// takes its thread along: it may have changed what others rely on, a namespace or a signal mask.
+/// The thread runs the goroutines that had settled on it before, starts no new ones, and ends with
+/// the last of them. Another thread takes its place; if the system has none, the old thread is
+/// kept. A thread that has lent itself ([`Runtime::run`](crate::Runtime::run)) is not the runtime's
+/// to end, and goes on as before.
+///
+/// The lock does nothing where the goroutine is its thread: in a callback, in `Mode::threads`, and
+/// in the closure of [`blocking`](crate::blocking()) on a helper thread. It does nothing on a plain
+/// thread either.
 ///
 /// ```
 /// use gosched_scheduler::{Mode, chan, go, lock_thread, run};
@@ -78,8 +91,9 @@ pub fn lock_thread() -> ThreadLock {
 impl Drop for ThreadLock {
     fn drop(&mut self) {
         current::with(|cx| {
-            // Below others, if it entered another runtime meanwhile. It is not there at all if a
-            // sibling has the lock from a thread-local: then the goroutine has ended.
+            // The goroutine's place is below others if it has entered another runtime meanwhile. It
+            // is not there at all if a sibling drops the lock from a thread-local: then the
+            // goroutine has ended.
             let mut place = cx;
             while let Some(cx) = place {
                 if let Some((g, locks)) = lockable(cx)
@@ -93,10 +107,11 @@ impl Drop for ThreadLock {
     }
 }
 
-/// The goroutine of a place of the calling thread, and its count, if it is one that can be locked.
+/// Returns the goroutine at a place of the calling thread and its count of locks, unless it is
+/// thread-backed.
 fn lockable(cx: &Current) -> Option<(&G, &Cell<u64>)> {
     let g = cx.g().filter(|g| kind_of_running(g) != Kind::ThreadBacked)?;
-    // SAFETY: the calling thread runs it, or what it has called.
+    // SAFETY: the calling thread runs the goroutine, or code that the goroutine has called.
     let owned = unsafe { crate::gmp::g::running_owned(g) };
     Some((g, &owned.locks))
 }

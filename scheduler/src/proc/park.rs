@@ -1,14 +1,47 @@
 //! How a goroutine, or a thread that is none, waits.
 //!
-//! A G with a stack of its own normally *switches*: it suspends, the M's loop commits on its parker
-//! and runs somebody else. It waits *in place* - the M gives its P up and the thread sleeps - when
-//! a sibling must not run above its frames: while the thread is panicking (the panic count belongs
-//! to the thread), and while it is pinned (a nested entry from C) or locked to its thread. A
-//! thread-backed G always waits in place; a plain thread borrows such a G for the time of its wait.
+//! # Who calls it
+//!
+//! Everything that waits: channels, the locks of `sync`, `join`, sleeps, scopes and `blocking`, by
+//! way of `wait::waiter`. A wait begins with [`Parking::begin`], before the waiter's node is linked
+//! under the lock of what it waits for. The waiter then parks as often as it takes, and looks for
+//! the outcome in its node each time: every park may return early.
+//!
+//! # Two ways to park
+//!
+//! A G with a stack of its own normally *switches*: it suspends, its M's loop commits on the G's
+//! park word (`ds::parker`) and runs another G. It waits *in place* if no sibling may run above its
+//! frames: the M gives its P up and the thread sleeps ([`in_place`]). [`suspender`] decides, and
+//! there are four reasons to wait in place:
+//!
+//! - The thread is panicking. The panic count belongs to the thread.
+//! - The G is pinned: C has called back into a goroutine, or the G runs on its thread's own stack.
+//! - The G is locked to its thread ([`lock_thread`](crate::lock_thread())).
+//! - The wait began inside of an operation of the scheduler, in an allocator.
+//!
+//! A thread-backed G always waits in place. A plain thread borrows such a G for the time of its
+//! wait.
+//!
+//! # Who owns what
+//!
+//! Until the commit the G belongs to its M, from then on to the claimer. A switched G cannot commit
+//! for itself: a claimer would have another M resume a stack that is still in use. So its M
+//! commits, on the thread's own stack (`proc::run`). A G that waits in place commits for itself,
+//! because its thread alone resumes it.
+//!
+//! A time limit is one more waker: [`Armed`] puts the G into a heap before the switch, and takes it
+//! out before the wait returns. A thread that waits in place sleeps until the limit instead, and
+//! needs no timer.
+//!
+//! # Rejected
+//!
+//! A commit that the suspending G passes to its M as a closure: every kind of wait would be a
+//! protocol of its own to prove, with an indirect call on the hottest path. All waits end by the
+//! same park word, whatever they wait for.
 //!
 //! # Safety
 //!
-//! A wait parks the G that runs it, or the one borrowed for its thread, and nobody else.
+//! A wait parks the G that runs it, or the G borrowed for its thread, and no other.
 #![expect(unsafe_code, reason = "reads the running G's own part, suspends it")]
 
 use std::ptr;
@@ -35,19 +68,21 @@ mod switch_only;
 
 pub(crate) use switch_only::{ParkSwitch, SwitchOnly};
 
-/// One wait of whoever calls: begun before its node can be seen, then parked as often as it takes.
+/// One wait of the calling goroutine or thread. It begins before its node can be seen, and is
+/// parked as often as it takes.
 #[derive(Debug)]
 pub(crate) struct Parking {
     target: Target,
-    /// It began inside an operation of the scheduler (an allocator that waits): the M is not to be
-    /// switched away from.
+    /// The wait began inside of an operation of the scheduler (an allocator that waits), so the G
+    /// must not switch.
     busy: bool,
-    /// Set when the caller is no goroutine: the G that stands in for its thread.
+    /// The G that stands in for the calling thread, if that runs no goroutine.
     _stand_in: Option<Borrowed>,
 }
 
-/// The M that the calling goroutine has settled on, if it has; it is the calling thread's for as
-/// long as the goroutine lives.
+/// Returns the home of the calling goroutine, if it is settled.
+///
+/// The home is the calling thread's M, as long as the goroutine lives.
 pub(crate) fn current_home() -> Option<&'static M> {
     current::with(|cx| {
         let cx = cx?;
@@ -56,8 +91,8 @@ pub(crate) fn current_home() -> Option<&'static M> {
 }
 
 impl Parking {
-    /// Begins a wait of the calling goroutine; `None` on a thread that is none. Neither allocates
-    /// nor locks.
+    /// Begins a wait of the calling goroutine. Returns `None` on a thread that runs none. Neither
+    /// allocates nor locks.
     #[inline(always)]
     pub(crate) fn begin_at_once() -> Option<Self> {
         current::with(|cx| {
@@ -70,8 +105,7 @@ impl Parking {
         })
     }
 
-    /// Begins a wait of the calling goroutine or thread; the latter borrows a G for it, under a
-    /// lock.
+    /// Begins a wait of the calling goroutine or thread. A thread borrows a G for it, under a lock.
     pub(crate) fn begin() -> Self {
         Self::begin_at_once().unwrap_or_else(|| {
             let borrowed = thread_g::borrow();
@@ -81,13 +115,13 @@ impl Parking {
         })
     }
 
-    /// Begins the wait again, after other waits of the caller came between: they forgot its
-    /// notifications.
+    /// Begins the wait again. Called after other waits of the same caller, which discarded this
+    /// wait's notifications.
     pub(crate) fn renew(&self) {
         self.g().parker.prepare();
     }
 
-    /// Who has to be woken.
+    /// Returns what a waker needs to wake the waiter.
     #[inline(always)]
     pub(crate) fn target(&self) -> Target {
         self.target
@@ -99,13 +133,13 @@ impl Parking {
         unsafe { self.target.g.as_ref() }
     }
 
-    /// Says what for, to who looks at the goroutine from outside.
+    /// Records what the goroutine waits for, for dumps.
     #[inline(always)]
     pub(crate) fn set_wait_reason(&self, why: WaitReason) {
         self.g().set_wait_reason(why);
     }
 
-    /// Waits until it is notified or cancelled. May return early; may be called again.
+    /// Parks until the wait is notified or cancelled. May return early; may be called again.
     #[inline(always)]
     pub(crate) fn park(&self) {
         match cancel::limit(self.g()) {
@@ -114,7 +148,7 @@ impl Parking {
         }
     }
 
-    /// Waits until it is notified. May return early; may be called again.
+    /// Parks until the wait is notified. May return early; may be called again.
     pub(crate) fn park_shielded(&self) {
         self.park_as(Switch::ParkShielded);
     }
@@ -136,8 +170,10 @@ impl Parking {
         }
     }
 
-    /// As [`park`](Self::park), and returns once `deadline` has passed, too, if there is one. When
-    /// it has returned, nothing is left of the deadline: it does not end a later wait.
+    /// Parks as [`park`](Self::park) does, and returns as well once the deadline has passed, if
+    /// there is one.
+    ///
+    /// When it returns, nothing is left of the deadline: it does not end a later wait.
     #[inline(always)]
     pub(crate) fn park_until(&self, deadline: Option<Instant>) {
         match deadline {
@@ -147,8 +183,8 @@ impl Parking {
         }
     }
 
-    /// As [`park_until`](Self::park_until), for who expects nobody to come before the deadline: a
-    /// thread does not look out for anybody before it sleeps.
+    /// Parks as [`park_until`](Self::park_until) does, for a caller that expects no waker before
+    /// the deadline: a thread sleeps without spinning first.
     pub(crate) fn sleep_until(&self, deadline: Instant) {
         self.park_at_most(to_ns(deadline).min(cancel::limit(self.g())), || SpinBudget::NONE);
     }
@@ -159,7 +195,7 @@ impl Parking {
         }
         let panicking = thread::panicking();
         let armed = suspender(self.g(), panicking || self.busy).and_then(|suspender| {
-            // SAFETY: a G that has a suspender is in a runtime, which stays while the G runs.
+            // SAFETY: a G that has a suspender is in a runtime, which exists while the G runs.
             let sched = unsafe { &*self.target.sched };
             Some((suspender, Armed::arm(sched, self.g(), at)?))
         });
@@ -169,25 +205,25 @@ impl Parking {
                 unsafe { switch::suspend(self.target.sched, suspender, Switch::Park) };
                 armed.disarm();
             }
-            // It may not switch; or there is no memory for a timer, and the thread can do without.
+            // The G may not switch, or there is no memory for a timer: a thread needs none.
             None => in_place::wait(self.g(), panicking, to_instant(at), spin_budget()),
         }
     }
 
-    /// What the wait is to be given up for, if it is.
+    /// Returns the cancel for which the wait is to be given up, if there is one.
     fn cancel_pending(&self) -> Option<CancelScope> {
         cancel::pending(self.g(), self.sched())
     }
 
-    /// The calling goroutine's runtime.
+    /// Returns the calling goroutine's runtime, if it has one.
     #[inline(always)]
     fn sched(&self) -> Option<&Sched> {
         // SAFETY: null, or a runtime that has not ended: the caller runs in it.
         unsafe { self.target.sched.as_ref() }
     }
 
-    /// Whether the wait is to be given up. Never where a cancel must not get through: shielded, or
-    /// panicking.
+    /// True if the wait is to be given up. Never true where no cancel may end a wait: while the
+    /// goroutine is shielded, or panicking.
     #[inline]
     pub(crate) fn cancelled(&self) -> bool {
         self.cancel_pending().is_some()
@@ -195,7 +231,7 @@ impl Parking {
 
     /// Gives the wait up by unwinding. The cancel stays pending.
     pub(crate) fn raise(&self) -> ! {
-        // What cancelled it stays until this goroutine has left what was cancelled.
+        // The reason stays until this goroutine has left what was cancelled.
         cancel::raise(
             self.g(),
             self.sched(),
@@ -204,7 +240,8 @@ impl Parking {
     }
 }
 
-/// How the running G suspends, if it may switch.
+/// Returns the running G's suspender, if it may switch. `forbidden`: the caller has a reason
+/// against it already.
 #[inline(always)]
 pub(crate) fn suspender(g: &G, forbidden: bool) -> Option<GSuspender> {
     // SAFETY: callers pass their own running G, or the record borrowed for their thread.
@@ -215,8 +252,9 @@ pub(crate) fn suspender(g: &G, forbidden: bool) -> Option<GSuspender> {
     owned.suspender.get()
 }
 
-/// Whether the thread may be left to others while its G waits for another thread: the G is settled,
-/// so that there are others, and may switch.
+/// True if the running G may leave its thread to siblings while it waits for another thread.
+///
+/// The G is settled, so that it has siblings, and may switch.
 pub(crate) fn may_leave_thread(cx: &Current) -> bool {
     let Some(g) = cx.g() else { return false };
     kind_of_running(g) == Kind::Settled
@@ -234,10 +272,10 @@ pub(crate) fn raise_if_cancelled() {
     });
 }
 
-/// Runs `f` with the current goroutine pinned: its waits put the thread to sleep instead of running
-/// siblings above the frames that are on its stack.
+/// Runs `f` with the current goroutine pinned. Its waits put the thread to sleep: no sibling runs
+/// above the frames on its stack.
 pub(crate) fn pinned<R>(f: impl FnOnce() -> R) -> R {
-    cancel::counted(|owned| &owned.pins, f)
+    cancel::with_raised(|owned| &owned.pins, f)
 }
 
 #[cfg(test)]

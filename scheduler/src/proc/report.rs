@@ -1,7 +1,9 @@
-//! What is told of a goroutine that keeps its siblings waiting.
+//! The report of a goroutine that keeps its siblings waiting.
 //!
-//! Events are user code: a subscriber may take locks, allocate, or panic. Sysmon, on which
-//! everybody relies, runs none; a thread made for the occasion tells, and ends.
+//! When a goroutine has run for long, sysmon collects what the report says by [`Overstay::of`], and
+//! calls [`spawn_report`](Overstay::spawn_report). Events are user code: a subscriber may take
+//! locks, allocate, or panic. Sysmon runs none, since the whole runtime relies on it; a thread made
+//! for the occasion emits the event and ends.
 //!
 //! # Safety
 //!
@@ -17,10 +19,10 @@ use crate::gmp::m::M;
 use crate::gmp::sched::Sched;
 use crate::proc::events::{self, Overstayed};
 
-/// At most so many siblings are named.
+/// How many siblings a report names at most.
 const NAMED: usize = 8;
 
-/// A goroutine that ran for long with settled siblings behind it.
+/// A goroutine that has run for long with settled siblings behind it.
 #[derive(Debug)]
 pub(crate) struct Overstay {
     goroutine: u64,
@@ -33,7 +35,8 @@ pub(crate) struct Overstay {
 }
 
 impl Overstay {
-    /// What there is to tell; nothing if nobody listens, or the goroutine has suspended meanwhile.
+    /// Returns what there is to report of the goroutine on `m`. `None` if no subscriber listens, or
+    /// the goroutine has suspended meanwhile.
     pub(crate) fn of(sched: &Sched, m: &'static M, ran: Duration, blocked: bool) -> Option<Self> {
         if !events::warnings_are_heard() {
             return None;
@@ -58,11 +61,11 @@ impl Overstay {
         })
     }
 
-    /// Tells it, from a thread of its own. `lock`: it has lasted so long that a lock may be the
-    /// reason.
-    pub(crate) fn tell(self, lock: bool) {
+    /// Emits the event, from a thread of its own. `lock`: the goroutine has run for so long that a
+    /// lock may be the reason.
+    pub(crate) fn spawn_report(self, lock: bool) {
         let name = self.thread.clone();
-        // No thread, no report; the next look tries again if it still lasts.
+        // Without a thread this report is lost. The one after a second is another try.
         let _detached = spawn_thread(name, move || self.emit(lock));
     }
 

@@ -1,10 +1,25 @@
-//! The number of Ps changes while the runtime works.
+//! Changing the number of Ps while the runtime works.
+//!
+//! `Handle::set_procs` calls [`set_procs`] from any thread. It stops no M and waits for none. The
+//! order is: room for the new number, the number itself, the resident Ms, the excess Ps, the
+//! missing Ps.
+//!
+//! - *Fewer.* Idle Ps are retired here, Ps in use as `excess_p` tells. Sysmon is woken, since a
+//!   goroutine may keep a P that is one too many.
+//! - *More.* Retired Ps come back first, then new ones are made. Each becomes idle, and an M is
+//!   woken for it if there is free work.
+//!
+//! Why no excess P stays: the number changes and Ps are retired under one lock, the dispatch's. A
+//! thread that makes a P idle looks for an excess after it, and this function looks at the idle Ps
+//! after it has changed the number. One of the two sees the other. Of several concurrent calls, the
+//! last one to take the lock decides.
 //!
 //! // GO: debug.go GOMAXPROCS, proc.go procresize
 //!
-//! Rejected: stopping all Ms, changing the number, and letting them go on, as Go does. A goroutine
-//! cannot be stopped here, and it need not be: a P too many does no harm while it is on its way
-//! out.
+//! # Rejected
+//!
+//! Stopping all Ms, changing the number, and starting them again, as Go does. A goroutine cannot be
+//! stopped here, and need not be: an excess P does no harm until it goes.
 
 use crate::gmp::dispatch::Grown;
 use crate::gmp::p;
@@ -12,8 +27,8 @@ use crate::gmp::sched::Sched;
 use crate::proc::wake_sysmon::wake_sysmon;
 use crate::proc::{excess_p, wake};
 
-/// From here on there are to be `n` Ps. Those that are idle go at once, new ones are there when
-/// this returns, and what is in use goes as soon as its M comes by.
+/// Changes the number of Ps to `n`. When it returns, new Ps are there and idle excess Ps are gone;
+/// an excess P in use goes when its M is next between two goroutines.
 pub(crate) fn set_procs(sched: &Sched, n: usize) {
     sched.dispatch.make_room_for_ps(n);
     sched.dispatch.set_procs(n);

@@ -1,14 +1,35 @@
 //! How a runtime ends.
 //!
-//! First nothing new starts, then every G is cancelled - all of them, before any is waited for, so
-//! that a G that waits for another does not hold the end up - then their ends are awaited. Parked
-//! Gs unwind; running ones end in their own time, up to a grace. What has not ended then is left
-//! alone, thread, stack and runtime together: unwinding it from outside would be unsound, and so
-//! would freeing its stack.
+//! # The order
+//!
+//! `Runtime::shutdown` calls [`shut_down`]; [`cancel_all`] is also what a deadlock and the end of
+//! `run` call.
+//!
+//! 1. Nothing new starts: the runtime is closed.
+//! 2. Every G is cancelled, all of them before any is waited for. A G that waits for another one
+//!    then delays nothing.
+//! 3. Their ends are awaited, up to a grace. Parked Gs unwind; running Gs end in their own time.
+//! 4. Sysmon, the Ms and the pools' threads end, and are joined.
+//!
+//! What has not ended within the grace stays: thread, stack and runtime together. Unwinding a
+//! goroutine from outside would be unsound, and so would freeing its stack.
+//!
+//! # The handshakes
+//!
+//! *Close and start.* The closer closes, fences, and cancels the records it finds. A G is made,
+//! then published with a fence (`Idle::submit`), then started by an M that reads whether the
+//! runtime closes (`start`). So either the closer finds the record, or the M finds the runtime
+//! closed and begins the G as a cancelled one.
+//!
+//! *Close and enter.* A thread that enters registers, fences, and then reads the state; the closer
+//! closes, fences, and then looks for registered threads (`thread_g`). One of the two sees the
+//! other.
+//!
+//! *Drain* is no handshake: see [`LOOK_AGAIN`].
 //!
 //! # Safety
 //!
-//! Cancelling claims Gs; a claimed G is made runnable at once.
+//! Cancelling claims Gs, and a claimed G is made runnable at once.
 #![expect(unsafe_code, reason = "cancels Gs through their records")]
 
 use std::mem;
@@ -19,12 +40,13 @@ use crate::gmp::sched::Sched;
 use crate::gmp::thread_g;
 use crate::proc::target;
 
-/// From here on nothing new starts in `sched`, and everything that waits in it is woken to unwind.
+/// Closes `sched`, and wakes everything that waits in it to unwind. From then on nothing new
+/// starts.
 pub(crate) fn cancel_all(sched: &Sched) {
     sched.close();
     // ORDERING[idle.handshake]: after `close`, before the records are looked at; pairs with the
-    // fence in `Idle::submit`, which comes after a G was made: it is made after this cancel, which
-    // it then did not see, only if it sees the close.
+    // fence in `Idle::submit`, which comes after a G was made. A G whose record this walk misses
+    // was made so late that its start sees the close.
     fence(SeqCst);
     sched.slab.each(|g| {
         // SAFETY: a record of this runtime.
@@ -32,23 +54,24 @@ pub(crate) fn cancel_all(sched: &Sched) {
         wake.now();
     });
     for entered in thread_g::registered_in(sched) {
-        // SAFETY: a thread-backed G's record, which is never freed; it needs no runtime to be
-        // woken.
+        // SAFETY: a thread-backed G's record, which is never freed, and no runtime is needed to
+        // wake it.
         let wake = unsafe { target::cancel(entered.g().into(), sched) };
         wake.now();
     }
 }
 
-/// Cancels everything in `sched` and waits up to `grace` for it to end. What is left: goroutines,
-/// threads in callbacks.
+/// Cancels everything in `sched`, waits up to `grace` for it to end, and joins the threads.
+///
+/// The error is what has not ended: the number of goroutines, and of threads in callbacks.
 pub(crate) fn shut_down(sched: &Sched, grace: Duration) -> Result<(), (u64, usize)> {
     cancel_all(sched);
-    drained(sched, grace)?;
+    wait_until_drained(sched, grace)?;
     sched.sysmon_note.close();
     sched.dispatch.close();
     sched.threads.close();
     sched.blocking.close();
-    // One that is being made meanwhile, by sysmon, comes in another round.
+    // Sysmon may be making a thread meanwhile: its handle is found in another pass.
     loop {
         let threads = mem::take(&mut *sched.threads_to_join.lock());
         if threads.is_empty() {
@@ -61,17 +84,20 @@ pub(crate) fn shut_down(sched: &Sched, grace: Duration) -> Result<(), (u64, usiz
     }
 }
 
-/// How long shutdown sleeps at a time. Who ends a goroutine or leaves a callback stores that, and
-/// looks whether the runtime closes, without a fence in between: 5 ns on every end and every
-/// callback would be dearer than this, once. So the two may miss each other, and shutdown looks
-/// again. (So may two threads that shut down at once, which sleep on one note.)
+/// How long shutdown sleeps at a time, before it looks again.
+///
+/// A thread that ends a goroutine or leaves a callback stores that and then reads whether the
+/// runtime closes, without a fence in between: the fence would cost 5 ns at every end and every
+/// callback. So the end and the shutdown may miss each other, and shutdown looks again. So may two
+/// threads that shut down at once, since they sleep on one note.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-fn drained(sched: &Sched, grace: Duration) -> Result<(), (u64, usize)> {
-    // A grace beyond what the clock can count is one without end.
+/// Waits until no goroutine and no thread in a callback is left, up to `grace`.
+fn wait_until_drained(sched: &Sched, grace: Duration) -> Result<(), (u64, usize)> {
+    // A grace that the clock cannot express has no end.
     let deadline = Instant::now().checked_add(grace);
     loop {
-        // Goroutines that are threads count as goroutines.
+        // Thread-backed goroutines of `Mode::threads` are in `live` already.
         let inside =
             thread_g::registered_in(sched).iter().filter(|entered| entered.is_foreign()).count();
         let live = sched.live();

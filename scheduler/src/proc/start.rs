@@ -1,11 +1,29 @@
 //! How a goroutine begins on an M, and how it ends.
 //!
-//! A G gets its stack when an M starts it, so that a burst of short Gs runs on a few stacks.
+//! # Who calls it
+//!
+//! The M's loop (`proc::run`): [`start`] before it first resumes a G, [`finish`] when a resumed G
+//! has returned, [`abandon`] if there is no stack for it. [`run_to_end`] is a goroutine's whole
+//! life, as its own code sees it; `thread_backed` calls it as well, on the goroutine's thread.
+//!
+//! # Who owns what
+//!
+//! A G gets its stack when an M starts it, not when it is made, so a burst of short Gs runs on a
+//! few stacks. The owner's part of the G ([`GOwned`]) lies at the head of that stack and goes with
+//! it. The M that starts a settled G is its home for good.
+//!
 //! Closure, outcome and their drops belong to the G: they run on its stack, before its last switch.
+//! So the M's loop runs no user code. After that switch the stack goes to the M's P and the record
+//! to the P's vacant records, or, without a P, to the runtime's pools.
+//!
+//! # Rejected
+//!
+//! A stack for each G from the moment it is made: fork-join of depth 16 would take 65,536 stacks in
+//! place of 17.
 //!
 //! # Safety
 //!
-//! The entry function runs once, on the stack of the G it was made for.
+//! The entry function runs once, on the stack of the G that it was made for.
 #![expect(unsafe_code, reason = "the entry function gets its G as a pointer")]
 
 use std::io;
@@ -25,12 +43,11 @@ use crate::gmp::slab;
 use crate::proc::locals;
 use crate::proc::running::Running;
 
-/// Gives a new G a stack and, if it is settled, this M for good. Fails if there is no stack to be
-/// had.
+/// Gives a new G a stack and, if it is settled, this M as its home. Fails if there is no stack.
 pub(crate) fn start(cx: &Current, inside: &mut InsideWithP, g: &mut Runnable) -> io::Result<()> {
     let p = inside.p.as_mut().expect("only an M with a P starts goroutines");
     let stack = p.stacks.get(&cx.sched().stacks, g.stack_size())?;
-    begin_on(g, &stack);
+    attach_to(g, &stack);
     settle(cx, g);
     let raw = g.as_raw();
     *g.context() = Some(Context::new(stack, move |suspender, _resumed| {
@@ -40,18 +57,19 @@ pub(crate) fn start(cx: &Current, inside: &mut InsideWithP, g: &mut Runnable) ->
     Ok(())
 }
 
-/// The owner's part of the G comes to lie at the head of its stack.
-fn begin_on(g: &Runnable, stack: &Stack) {
+/// Puts the owner's part of `g` at the head of its stack.
+fn attach_to(g: &Runnable, stack: &Stack) {
     const { assert!(size_of::<GOwned>() <= stack::HEAD && align_of::<GOwned>() <= stack::HEAD_ALIGN) };
     let range = StackRange { guard: stack.guard().start, low: stack.limit(), high: stack.end() };
     let owned = stack.head().cast::<GOwned>();
-    // SAFETY: large enough and aligned, and whoever has the stack has its head.
+    // SAFETY: large enough and aligned, and the owner of the stack owns its head.
     unsafe { owned.write(GOwned::new(g.kind(), range)) };
-    // SAFETY: the stack stays with the G until `finish`, which takes this part back first; nobody
-    // else has its head.
+    // SAFETY: the stack stays with the G until `finish`, which takes this part back first. Nothing
+    // else uses the head.
     unsafe { g.attach_owned(owned) };
 }
 
+/// Makes the M at `cx` the home of `g`, if that is settled.
 fn settle(cx: &Current, g: &Runnable) {
     if g.kind() == Kind::Settled {
         g.settle(cx.m.as_home(), cx.m.number());
@@ -59,12 +77,14 @@ fn settle(cx: &Current, g: &Runnable) {
     }
 }
 
+/// The entry function: the first code on a G's stack.
+///
 /// # Safety
 ///
 /// Called once per G, on its stack (or, without a suspender, on the thread that runs it in place).
 unsafe fn main(g: NonNull<G>, suspender: Option<GSuspender>) {
-    // SAFETY: the caller is the G, whose owner is the M that runs it: nobody else has the token
-    // meanwhile.
+    // SAFETY: the caller is the G, whose owner is the M that runs it. No other `Runnable` of it is
+    // in use meanwhile.
     let g = unsafe { Runnable::from_raw(g) };
     g.owned().suspender.set(suspender);
     let (id, entry) = (g.g().id(), g.take_entry());
@@ -74,9 +94,11 @@ unsafe fn main(g: NonNull<G>, suspender: Option<GSuspender>) {
     run_to_end(id, entry, if cancelled { Begin::Cancelled } else { Begin::Run });
 }
 
-/// A goroutine's life. The body catches what its closure throws; what is left are the drops of what
-/// nobody joins, and the waker of who does. They may wait, and be cancelled in it like the closure:
-/// that ends the goroutine, too.
+/// Runs a goroutine from its first instruction to its last.
+///
+/// The body catches a panic of the closure. What may still unwind is the drop of an outcome that
+/// nobody joins, and the joiner's waker. Both may wait, and a cancel may end that wait as it ends
+/// one of the closure; then the goroutine ends, too. Any other panic there is fatal.
 pub(crate) fn run_to_end(id: u64, entry: Entry, begin: Begin) {
     let lived = catch_unwind(AssertUnwindSafe(move || match entry {
         Entry::Shared(body) => body.run(id, begin),
@@ -87,7 +109,7 @@ pub(crate) fn run_to_end(id: u64, entry: Entry, begin: Begin) {
         // SAFETY: the caller of `run` waits until this G has ended.
         Entry::Borrowed(body) => unsafe { body.as_ref() }.run(id, begin),
     }));
-    // What the drops after its end have made.
+    // Goroutine-locals that the drops after the closure's end have made.
     locals::end(id);
     if let Err(payload) = lived
         && !payload.is::<Cancelled>()
@@ -101,26 +123,26 @@ pub(crate) fn run_to_end(id: u64, entry: Entry, begin: Begin) {
     }
 }
 
-/// Calls `f` while the running G is called so.
+/// Calls `f` while the running G has the name of `name_entry`, if there is one.
 fn with_name(name_entry: Option<&NameEntry>, f: impl FnOnce()) {
     let owned = current::with(|cx| cx.and_then(Current::owned).map(NonNull::from));
     match name_entry.zip(owned) {
         // SAFETY: the running G's own part stays while it runs.
         Some((name_entry, owned)) => unsafe { owned.as_ref() }.with_name(name_entry.name(), f),
-        // It has no name; or there was no thread for it, and it never begins.
+        // The goroutine has no name; or there was no thread for it, and it never begins.
         None => f(),
     }
 }
 
-/// A G has ended: its stack and its record are free. True: it ended locked to its thread.
+/// Frees the stack and the record of a G that has ended. True if the G ended locked to its thread.
 #[inline]
 pub(crate) fn finish(cx: &Current, inside: &mut InsideWithP, mut g: Runnable) -> bool {
     let sched = cx.sched();
     let locked = g.owned().locks.get() > 0;
     let stack = g.context().take().expect("it has run").into_stack();
     let owned = g.detach_owned().expect("it has run");
-    // SAFETY: written by `begin_on`, dropped once, and before the stack, in whose head it lies,
-    // goes.
+    // SAFETY: written by `attach_to`, and dropped once, before the stack goes, in whose head it
+    // lies.
     unsafe { owned.drop_in_place() };
     match inside.p.as_mut() {
         Some(p) => p.stacks.put(&sched.stacks, stack),
@@ -130,6 +152,7 @@ pub(crate) fn finish(cx: &Current, inside: &mut InsideWithP, mut g: Runnable) ->
     locked
 }
 
+/// Frees the record of a G that has ended or never began, and counts the end.
 fn end(cx: &Current, inside: &mut InsideWithP, g: Runnable) {
     let sched = cx.sched();
     if g.kind() == Kind::Settled {
@@ -152,8 +175,9 @@ fn end(cx: &Current, inside: &mut InsideWithP, g: Runnable) {
     }
 }
 
-/// There is no stack for a new G: it ends before it began, with the error as its joiner's. Its
-/// closure is dropped here, on the thread's own stack, as that G.
+/// Ends a new G for which there is no stack. Its joiner gets the error.
+///
+/// The closure is dropped here, on the thread's own stack, with that G as the running one.
 #[cold]
 pub(crate) fn abandon(cx: &Current, mut g: Runnable, error: io::Error) {
     let owned = GOwned::new(g.kind(), StackRange::default());

@@ -1,18 +1,31 @@
 //! The switch itself, and what goroutines carry along over it.
 //!
-//! Where nothing is carried it is a look at one word that never changes. What is carried is user
-//! code: it runs on the goroutine's stack, with the P on the table and no lock held. The goroutine
-//! may be in the middle of a wait, with a node in a list and a notification to come, and one wait
-//! must not begin in another; so it is out of sight meanwhile. To code that waits all the same the
-//! thread is one that runs no goroutine, and it blocks.
+//! # Who calls it
 //!
-//! Rejected: running it on the M's loop, after the switch: no goroutine's stack, and the loop is
-//! where the P is in hand. Running it before the wait begins: that is under the lock of what is
-//! waited for.
+//! `park` and `yield_now`, for every suspension that a [`Parking`](super::park::Parking) or a yield
+//! makes. `park::SwitchOnly` switches without this file, where nothing is carried along.
+//!
+//! # What is carried
+//!
+//! `Builder::carry` registers pairs of functions ([`SwitchHooks`](crate::carry::SwitchHooks)). They
+//! take context from the thread before the switch and put it back after it. Without any, a switch
+//! reads one word that never changes.
+//!
+//! The functions are user code. They run on the goroutine's stack, with the P in the M's revocable
+//! slot and no lock held. The goroutine may be in the middle of a wait, with its node in a list and
+//! a notification to come. A wait inside of the functions would begin with `prepare` and discard
+//! that notification, so the goroutine is not current meanwhile. To code that waits all the same
+//! the thread runs no goroutine, and the wait blocks the thread.
+//!
+//! # Rejected
+//!
+//! - Running them on the M's loop, after the switch: the M holds its P there, and no goroutine's
+//!   stack is there for user code.
+//! - Running them before the wait begins: that is under the lock of what is waited for.
 //!
 //! # Safety
 //!
-//! The G that is put out of sight is the one that runs this.
+//! The G that is not current meanwhile is the one that runs this.
 #![expect(unsafe_code, reason = "suspends the running G")]
 
 use std::mem;
@@ -25,7 +38,7 @@ use crate::gmp::current;
 use crate::gmp::g::{GSuspender, Switch};
 use crate::gmp::sched::Sched;
 
-/// Suspends the running G of `sched`; returns when it is resumed. Does not unwind.
+/// Suspends the running G of `sched`, and returns when it is resumed. Does not unwind.
 ///
 /// # Safety
 ///
@@ -45,7 +58,7 @@ pub(crate) unsafe fn suspend(sched: *const Sched, suspender: GSuspender, switch:
     });
 }
 
-/// Runs the user's code as on a thread without a goroutine.
+/// Runs the user's code as on a thread without a goroutine. A panic of it is fatal.
 fn run_detached(f: &mut dyn FnMut()) {
     let g = current::with(|cx| {
         let cx = cx?;

@@ -1,31 +1,54 @@
-//! Sysmon: the overseer that takes a P from an M whose goroutine keeps it too long.
+//! Sysmon: the thread that takes a P from an M whose goroutine keeps it too long.
 //!
 //! A goroutine that computes for seconds, waits for a disk or sleeps in C keeps its thread; it must
-//! not keep the right to run goroutines with it. One thread per runtime looks at the Ms every now
-//! and then. What it sees of an M is its [`Progress`](crate::gmp::progress::Progress) and its
-//! thread's CPU clock; what is to be done about it is in `policy::retake`; here it is carried out.
+//! not keep the right to run goroutines with it. One thread per runtime looks at the Ms now and
+//! then. Of an M it sees the [`Progress`](crate::gmp::progress::Progress) and the CPU clock of its
+//! thread. `policy::retake` judges; this file carries the verdict out.
 //!
-//! - An M that two looks find in the same round is in user code. Its thread's clock stands and it
-//!   is not ready to run: it is *blocked*, and its P goes at once. Else it *computes*, and its P
-//!   goes when the slice is over. The goroutine knows nothing of it and goes on, without a P, until
-//!   its next suspension.
-//! - A P is taken only if somebody is there to have it: an M that waits for one, or sleeps, or one
-//!   that is made before. If none can be made, all stays as it is. A P that nobody wants, behind a
-//!   goroutine that overstays all the same, goes to the idle ones and wakes nobody.
-//! - A goroutine that suspends only when it must, with others behind it, is *urged*: the next
-//!   operation that may suspend does.
-//! - While many compute without a P, new goroutines are let in one at a time (`start_gate`).
+//! # What a look does
 //!
-//! It runs no user code, allocates only with no lock held, and holds no P: what it makes runnable
-//! goes to inboxes and global queues. When nothing waits behind user code it sleeps until it is
-//! told (`ds::sysmon_note`).
+//! - *Take.* An M that two looks find in the same round is in user code. If its thread's clock
+//!   stands still and the thread is not ready to run, the M is *blocked*, and its P goes at once.
+//!   Otherwise it *computes*, and its P goes when the slice is over. The goroutine learns nothing
+//!   of it: it goes on without a P until its next suspension.
+//! - *Request preemption.* A goroutine may suspend only when it must. If its slice is nearly over
+//!   and others wait behind it, or its P is wanted elsewhere, the next operation that may suspend
+//!   does.
+//! - *Restrict.* While many Ms compute without a P, new goroutines start one at a time
+//!   ([`StartGate`](crate::gmp::admission::StartGate)).
+//! - *Fire* the timers that no sleeping M keeps.
+//! - *Wake an M* for free work that two looks see beside an idle P while nobody searches. An M that
+//!   found several goroutines due at once leaves such work to itself, and wakes nobody for it
+//!   (`find`).
+//! - *Report* a goroutine that keeps its siblings waiting ([`report`](super::report)).
+//!
+//! # Who owns what
+//!
+//! Sysmon runs no user code, allocates only with no lock held, and keeps no P. A P that it takes
+//! goes to another M at once, so before it takes the P it makes sure that an M is there: one in the
+//! line, one that sleeps, or one that it makes ([`start_idle_m`]). If no M can be made, nothing
+//! changes. A P for which there is no work, behind a goroutine that overstays all the same, becomes
+//! idle and wakes no M. Gs that sysmon makes runnable go to inboxes and global queues.
+//!
+//! It takes a P only from an M that is still one of this runtime's, since M records are reused
+//! (`Sched::take_from`), and only if the M's slot holds what sysmon observed there.
+//!
+//! # The handshake
+//!
+//! This is the right side of *behind* (`wake_sysmon`). If nothing waits behind user code in three
+//! looks in a row, sysmon says that it sleeps, makes the heavy fence, looks once more, and sleeps
+//! until it is woken or the first deadline that no sleeping M keeps. The proof is at the head of
+//! `ds::sysmon_note`.
 //!
 //! // GO: proc.go sysmon, retake
 //!
-//! Rejected: preempting by a signal, and switching in its handler: the goroutine may hold malloc's
-//! lock, and addresses of thread-locals live in registers. Wrapping system calls, so that the P is
-//! given up before: not for a library in somebody else's process. Asking the kernel for the
-//! thread's state each time: 10 us a file, against 0.3 us for its clock.
+//! # Rejected
+//!
+//! - Preempting by a signal and switching in its handler: the goroutine may hold malloc's lock, and
+//!   addresses of thread-locals live in registers.
+//! - Wrapping system calls, so that the P is given up before: a library does not own its process's.
+//! - Asking the kernel for the thread's state each time: 10 us a file, against 0.3 us for its
+//!   clock.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -47,7 +70,7 @@ use crate::proc::report::Overstay;
 use crate::proc::start_m::start_idle_m;
 use crate::proc::{excess_p, timers, wake};
 
-/// What sysmon's thread runs.
+/// The main function of sysmon's thread.
 pub(crate) fn main(sched: &Sched) {
     let mut sysmon = Sysmon::new();
     sched.has_sysmon.store(true, Relaxed);
@@ -57,14 +80,15 @@ pub(crate) fn main(sched: &Sched) {
         let deadline = sched.unkept_deadline();
         match sysmon.pace.next(looked, now) {
             Some(ns) => {
-                let left = sysmon.left_since.map_or(NEVER, |since| since.saturating_add(LEFT_NS));
+                let left =
+                    sysmon.leftover_since.map_or(NEVER, |since| since.saturating_add(LEFT_NS));
                 let next = now.saturating_add(ns).min(deadline.unwrap_or(NEVER)).min(left);
                 sched.sysmon_note.pause(next);
             }
             None => {
-                // What was seen before the sleep says nothing about what is seen after it.
+                // Rounds seen before the sleep say nothing about rounds seen after it.
                 sysmon.seen.clear();
-                sysmon.left_since = None;
+                sysmon.leftover_since = None;
                 let until = deadline.unwrap_or(NEVER);
                 sched.sysmon_note.sleep(until, || something_waits(sched, until, &mut sysmon.ms));
             }
@@ -72,16 +96,16 @@ pub(crate) fn main(sched: &Sched) {
     }
 }
 
-/// What earlier looks saw of an M.
+/// What earlier looks have seen of one M.
 #[derive(Clone, Copy)]
 struct MHistory {
     ticks: Ticks,
     round_since: u64,
     slice_since: u64,
-    /// When its thread's clock was read last, and what it showed.
+    /// When its thread's clock was read last, and what the clock showed.
     clock: Option<(u64, u64)>,
     cpu: Cpu,
-    /// How far its present stay was reported.
+    /// Up to which length its present stay was reported.
     reported_ns: u64,
 }
 
@@ -97,7 +121,7 @@ impl MHistory {
         }
     }
 
-    /// Takes over what this look sees. True: the M is in the same round as before.
+    /// Updates the history with what this look sees. True if the M is in the same round as before.
     fn update(&mut self, ticks: Ticks, now: u64) -> bool {
         if ticks.sched == self.ticks.sched {
             return true;
@@ -107,7 +131,8 @@ impl MHistory {
         false
     }
 
-    /// Asks the thread's clock, if that was not asked just now.
+    /// Reads the thread's clock, unless the last reading is less than `apart` old, and concludes
+    /// from the two what the thread did between them.
     fn look_at_clock(&mut self, m: &M, now: u64, apart: u64) {
         let Some(clock) = m.progress.clock() else { return };
         let due = self.clock.is_none_or(|(at, _)| now.saturating_sub(at) >= apart);
@@ -120,19 +145,20 @@ impl MHistory {
     }
 }
 
+/// What sysmon knows from one look to the next.
 struct Sysmon {
     pace: Pace,
     /// By the address of the M's record.
     seen: HashMap<usize, MHistory>,
     ms: Vec<&'static M>,
-    /// Since when the permit to start a goroutine is out, and how often it did not come back in
-    /// time.
+    /// Since when the permit to start a goroutine is out.
     permit_since: Option<u64>,
+    /// How often the permit did not come back in time.
     hogs: u32,
-    /// Since when there was work for more Ps at each look.
+    /// Since when each look has seen work for more Ps.
     wanted_since: Option<u64>,
-    /// Since when such work lay beside an idle P at each look, and nobody searched.
-    left_since: Option<u64>,
+    /// Since when each look has seen free work beside an idle P while no M searched.
+    leftover_since: Option<u64>,
 }
 
 /// One look at all Ms.
@@ -142,7 +168,7 @@ struct Pass<'a> {
     looked: Looked,
     /// How many more Ps would find work.
     wanted: usize,
-    /// There has been some for so long that somebody has to come by at it.
+    /// Such work has waited for so long that busy Ms have to look everywhere.
     neglected: bool,
     /// Ms that compute without a P.
     computing: usize,
@@ -157,7 +183,7 @@ impl Sysmon {
             permit_since: None,
             hogs: 0,
             wanted_since: None,
-            left_since: None,
+            leftover_since: None,
         }
     }
 
@@ -173,41 +199,41 @@ impl Sysmon {
         let neglected =
             self.wanted_since.is_some_and(|since| slice_ends(now.saturating_sub(since)));
         if neglected {
-            // Once in a slice: who looks everywhere looks at those last that it has itself.
+            // Once in a slice: an M that looks everywhere looks at its own Gs last.
             self.wanted_since = Some(now);
         }
-        self.look_after_what_is_left(sched, now);
-        let mut look = Pass { sched, now, looked, wanted, neglected, computing: 0 };
+        self.wake_for_leftovers(sched, now);
+        let mut pass = Pass { sched, now, looked, wanted, neglected, computing: 0 };
         for m in &self.ms {
             let ticks = m.progress.ticks();
             let seen = self
                 .seen
                 .entry(std::ptr::from_ref::<M>(m).addr())
                 .or_insert_with(|| MHistory::first(ticks, now));
-            look.at(m, seen, ticks);
+            pass.look_at(m, seen, ticks);
         }
         if self.seen.len() > 2 * self.ms.len() + 16 {
-            // Records of Ms that have left; the others are seen anew.
+            // Most records are of Ms that have left. The histories of the others begin anew.
             self.seen.clear();
         }
-        sched.counts.computing.store(look.computing, Relaxed);
-        let (computing, looked) = (look.computing, look.looked);
-        self.let_in(sched, computing, now);
+        sched.counts.computing.store(pass.computing, Relaxed);
+        let (computing, looked) = (pass.computing, pass.looked);
+        self.control_start_gate(sched, computing, now);
         looked
     }
 
-    /// Has an M come for what was left to the one that found it, and that it has not run in time.
-    fn look_after_what_is_left(&mut self, sched: &Sched, now: u64) {
+    /// Wakes an M for free work that the M which found it has left to itself and not run in time.
+    fn wake_for_leftovers(&mut self, sched: &Sched, now: u64) {
         let left = sched.has_free_work() && sched.idle.idle_ps() > 0 && sched.idle.searching() == 0;
-        self.left_since = left.then(|| self.left_since.unwrap_or(now));
-        if self.left_since.is_some_and(|since| now.saturating_sub(since) >= LEFT_NS) {
-            self.left_since = None;
+        self.leftover_since = left.then(|| self.leftover_since.unwrap_or(now));
+        if self.leftover_since.is_some_and(|since| now.saturating_sub(since) >= LEFT_NS) {
+            self.leftover_since = None;
             wake::wake_p(sched);
         }
     }
 
-    /// Opens and closes the gate for new goroutines.
-    fn let_in(&mut self, sched: &Sched, computing: usize, now: u64) {
+    /// Restricts and opens the start gate, and makes a new permit for one that is overdue.
+    fn control_start_gate(&mut self, sched: &Sched, computing: usize, now: u64) {
         let restricted = is_overloaded(computing, sched.procs(), sched.cpus.count);
         let opened = sched.start_gate.restrict(restricted);
         if !restricted {
@@ -229,10 +255,10 @@ impl Sysmon {
 }
 
 impl Pass<'_> {
-    fn at(&mut self, m: &'static M, seen: &mut MHistory, ticks: Ticks) {
+    fn look_at(&mut self, m: &'static M, seen: &mut MHistory, ticks: Ticks) {
         let same_round = seen.update(ticks, self.now);
         if self.neglected && m.progress.runs() {
-            // Urged, it looks everywhere before the next round.
+            // On this request the M looks everywhere before it begins its next round.
             m.progress.request_preempt();
         }
         if !m.progress.runs() || !same_round {
@@ -253,8 +279,8 @@ impl Pass<'_> {
         self.report(m, seen, stuck_ns);
     }
 
-    /// A slice that is about to be over ends at the goroutine's next chance, if others wait behind
-    /// it or its P is wanted elsewhere.
+    /// Requests that the goroutine suspends at its next chance, if its slice is nearly over and
+    /// others wait behind it or its P is wanted elsewhere.
     fn request_preempt(&self, m: &M, seen: &MHistory) {
         if slice_ends(self.now.saturating_sub(seen.slice_since))
             && (keeps_others_waiting(m) || self.wanted > 0)
@@ -263,6 +289,7 @@ impl Pass<'_> {
         }
     }
 
+    /// Takes the P of `m`, as `verdict` says, and hands it off.
     fn retake(&mut self, m: &M, observed: &Observed, verdict: Verdict) {
         let sched = self.sched;
         let count = match verdict {
@@ -270,13 +297,13 @@ impl Pass<'_> {
             Verdict::Blocked => &sched.counts.retaken_blocked,
             Verdict::Computing => &sched.counts.retaken_computing,
         };
-        // Somebody must be there to have it, before it is taken; but for one too many.
+        // A receiver must be there before the P is taken, unless the P is one too many.
         if self.wanted > 0
             && sched.dispatch.excess() == 0
             && !sched.dispatch.has_receiver()
             && start_idle_m(sched).is_err()
         {
-            // It may have been handed a P meanwhile.
+            // The M that could not be made may have been handed a P meanwhile, which is idle now.
             wake::wake_p_if_work(sched);
             return;
         }
@@ -289,12 +316,12 @@ impl Pass<'_> {
             wake::hand_off_p(sched, p);
         } else {
             excess_p::put_back(sched, p);
-            // Somebody may have published when no P was idle.
+            // A publisher may have found no idle P.
             wake::wake_p_if_work(sched);
         }
     }
 
-    /// Tells whoever listens of a goroutine that keeps its siblings waiting.
+    /// Reports a goroutine that keeps its siblings waiting, if events are listened to.
     fn report(&self, m: &'static M, seen: &mut MHistory, stuck_ns: u64) {
         let next = if seen.reported_ns == 0 { REPORT_NS } else { REPORT_LOCK_NS };
         if stuck_ns < next || seen.reported_ns >= REPORT_LOCK_NS || !keeps_others_waiting(m) {
@@ -304,23 +331,23 @@ impl Pass<'_> {
         if let Some(overstay) = Overstay::of(self.sched, m, Duration::from_nanos(stuck_ns), blocked)
         {
             seen.reported_ns = next;
-            overstay.tell(next >= REPORT_LOCK_NS);
+            overstay.spawn_report(next >= REPORT_LOCK_NS);
         }
     }
 }
 
-/// Whether ready settled Gs, or Gs of the M's P, wait for the one that runs.
+/// True if ready settled Gs, or Gs of the M's P, wait for the running one.
 fn keeps_others_waiting(m: &M) -> bool {
     m.progress.behind() > 0 || !m.inbox.is_empty()
 }
 
-/// How many Ps would find work now.
+/// Returns how many more Ps would find work now.
 fn wanted(sched: &Sched) -> usize {
     let free = if sched.has_free_work() { sched.free_work() } else { 0 };
     free + sched.dispatch.line_len()
 }
 
-/// Whether something waits that an M in user code may keep waiting.
+/// True if something waits that an M in user code may keep waiting.
 fn any_waits(sched: &Sched, ms: &[&'static M]) -> bool {
     sched.dispatch.line_len() > 0
         || sched.dispatch.excess() > 0
@@ -329,7 +356,8 @@ fn any_waits(sched: &Sched, ms: &[&'static M]) -> bool {
         || ms.iter().any(|m| m.progress.runs() && keeps_others_waiting(m))
 }
 
-/// The last view before a sleep until `until`.
+/// The last look before a sleep until `until`. True if something waits, so that sysmon must not
+/// sleep.
 fn something_waits(sched: &Sched, until: u64, ms: &mut Vec<&'static M>) -> bool {
     sched.list_ms(ms);
     any_waits(sched, ms) || sched.unkept_deadline().is_some_and(|first| first < until)

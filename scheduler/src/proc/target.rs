@@ -1,10 +1,32 @@
 //! A goroutine as a waker sees it: the record to notify, and the runtime to queue it in.
 //!
+//! # Who calls it
+//!
+//! A waiter puts its [`Target`] into the node that it links into a list. The waker takes the target
+//! out of the node under the lock of what is waited for, and [notifies](Target::notify) it there. A
+//! canceller [cancels](Target::cancel) a target that it has from a packet (`join`) or a token
+//! (`crate::cancel`), under their lock.
+//!
+//! # Who owns what
+//!
+//! A target owns nothing. It points to a record, and the lock says that the record is the waiter's:
+//! the waiter takes that lock before it goes on. Of all notifiers and cancellers of a wait one wins
+//! the claim; it becomes the owner of the parked G and gets it as a [`Claimed`]. The others get
+//! [`Claimed::NOBODY`]: the waiter is awake already, or another claimer wakes it.
+//!
+//! The claim comes under the lock and the wake-up after it, for a wake-up takes other locks.
+//!
+//! # Rejected
+//!
+//! For a canceller, the record's address and the goroutine's number, compared before the cancel:
+//! the record may change hands between the two. A count of references in the record: every
+//! goroutine would pay for the few that are cancelled.
+//!
 //! # Safety
 //!
-//! A [`Target`] points to a G record that may be parked. A waiter hands its target out only while it
-//! waits (see `wait::waiter`), and the waker that claims the G from its parker owns the G until it
-//! is runnable again.
+//! A [`Target`] points to a G record that may be parked. A waiter hands its target out only while
+//! it waits (see `wait::waiter`), and the waker that claims the G from its park word owns the G
+//! until it is runnable again.
 #![expect(unsafe_code, reason = "claims parked Gs")]
 
 use std::ptr::{self, NonNull};
@@ -20,16 +42,16 @@ use crate::proc::claimed::Claimed;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target {
     pub(super) g: NonNull<G>,
-    /// Null for a plain thread: no runtime is needed to wake it.
+    /// Null for a plain thread, which is woken without a runtime.
     pub(super) sched: *const Sched,
 }
 
-// SAFETY: the pointers are what is not `Send`; both are followed only while the waiter waits, by
-// whoever holds the lock of what it waits for.
+// SAFETY: only the pointers are not `Send`. Both are followed only while the waiter waits, by a
+// thread that holds the lock of what it waits for.
 unsafe impl Send for Target {}
 
 impl Target {
-    /// The calling goroutine.
+    /// Returns the target of the calling goroutine, if the thread runs one.
     pub(crate) fn current() -> Option<Self> {
         current::with(|cx| {
             let cx = cx?;
@@ -37,11 +59,12 @@ impl Target {
         })
     }
 
-    /// The M it has settled on, if it is in `sched`; none for one that has no M for good.
+    /// Returns the goroutine's home, if it is settled and in `sched`.
     ///
     /// # Safety
     ///
-    /// The goroutine has begun, and does not end meanwhile; what it wrote before it began is seen.
+    /// The goroutine has begun, and does not end meanwhile; the caller sees what was written before
+    /// it began.
     pub(crate) unsafe fn settled_in(&self, sched: &Sched) -> Option<&'static M> {
         if !ptr::eq(self.sched, sched) {
             return None;
@@ -52,8 +75,8 @@ impl Target {
         unsafe { g.settled_home() }.map(M::of)
     }
 
-    /// Ends its wait for a reason that was written before. Under a lock that it takes before it
-    /// ends; runs no user code.
+    /// Ends the goroutine's wait for a reason that was written before, unless the wait is shielded.
+    /// Runs no user code. Called under a lock that the goroutine takes before it ends.
     ///
     /// # Safety
     ///
@@ -63,7 +86,8 @@ impl Target {
         unsafe { cancel(self.g, self.sched) }
     }
 
-    /// Asks it to end. Under a lock that it takes before it does; runs no user code.
+    /// Asks the goroutine to end. Runs no user code. Called under a lock that the goroutine takes
+    /// before it ends.
     ///
     /// # Safety
     ///
@@ -77,7 +101,7 @@ impl Target {
         unsafe { self.cancel() }
     }
 
-    /// Ends the wait. Under the lock of what was waited for; runs no user code.
+    /// Ends the wait. Runs no user code. Called under the lock of what was waited for.
     #[inline(always)]
     pub(crate) fn notify(self) -> Claimed {
         // SAFETY: the waiter waits, so its G's record is there.
@@ -90,14 +114,14 @@ impl Target {
     }
 }
 
-/// Wakes a G because it is cancelled, whose reason was written before; a wait that must not be
-/// given up goes on.
+/// Claims the G at `g` because it is cancelled, unless its wait must not be given up. The reason
+/// was written before.
 ///
 /// # Safety
 ///
 /// `g` is a record of `sched` (or, `sched` being null, of a thread-backed G).
 pub(crate) unsafe fn cancel(g: NonNull<G>, sched: *const Sched) -> Claimed {
-    // SAFETY: records outlive their runtime's use, and thread-backed ones everything.
+    // SAFETY: a record outlives the use of its runtime, and a thread-backed one is never freed.
     match unsafe { g.as_ref() }.parker.cancel() {
         Claim::Lost => Claimed::NOBODY,
         // SAFETY: the parker made this caller the owner.

@@ -1,5 +1,23 @@
 //! Goroutines that are threads: those of `Mode::threads` and of `Builder::own_thread`.
 //!
+//! # Who calls it
+//!
+//! `go` in a runtime of threads calls [`spawn_thread`], `Builder::own_thread` calls
+//! [`try_spawn_thread`]. [`run_as`] makes the calling thread a goroutine; `Runtime::run` calls it
+//! in `Mode::threads`.
+//!
+//! # Who owns what
+//!
+//! Two records stand for such a goroutine. The spawner makes a G record of the runtime, which
+//! carries the entry to the thread. The thread runs the entry as the G of a [`ThreadG`], a record
+//! of the process: a late waker or a signal handler may follow it at any time, and it is never
+//! freed. The goroutine needs no P and is in no queue; when it parks, the thread sleeps
+//! (`in_place`).
+//!
+//! The G goes to a thread of the pool that waits, else to a new one. It travels beside the closure
+//! of the new thread, so it comes back if the thread cannot be made: then the joiner or the spawner
+//! gets the error. A thread that has run one goroutine waits in the pool for the next.
+//!
 //! # Safety
 //!
 //! A G on its way to a new thread is a pointer that its taker swaps out, once.
@@ -23,9 +41,14 @@ use crate::proc::spawn::make_apart;
 use crate::proc::start::run_to_end;
 use crate::proc::start_m::reap;
 
-/// `Mode::threads`: a goroutine with a thread of its own, a used one if one waits; its number.
-pub(crate) fn spawn_thread(sched: &Sched, entry: Entry, place: &'static Location<'static>) -> u64 {
-    let g = make_apart(sched, Kind::ThreadBacked, entry, place);
+/// Makes a goroutine with a thread of its own, and returns its number. Without a thread, the
+/// goroutine ends with that error, as its joiner sees it.
+pub(crate) fn spawn_thread(
+    sched: &Sched,
+    entry: Entry,
+    location: &'static Location<'static>,
+) -> u64 {
+    let g = make_apart(sched, Kind::ThreadBacked, entry, location);
     let id = g.g().id();
     if let Err((g, error)) = thread_for(sched, g) {
         run_to_end(id, g.take_entry(), Begin::Failed(error));
@@ -34,13 +57,14 @@ pub(crate) fn spawn_thread(sched: &Sched, entry: Entry, place: &'static Location
     id
 }
 
-/// As [`spawn_thread`]; without a thread, the goroutine's closure is dropped.
+/// Makes a goroutine as [`spawn_thread`] does. Without a thread, the goroutine's closure is dropped
+/// and the error returned.
 pub(crate) fn try_spawn_thread(
     sched: &Sched,
     entry: Entry,
-    place: &'static Location<'static>,
+    location: &'static Location<'static>,
 ) -> io::Result<u64> {
-    let g = make_apart(sched, Kind::ThreadBacked, entry, place);
+    let g = make_apart(sched, Kind::ThreadBacked, entry, location);
     let id = g.g().id();
     thread_for(sched, g).map_err(|(g, error)| {
         drop(g.take_entry());
@@ -50,11 +74,10 @@ pub(crate) fn try_spawn_thread(
     Ok(id)
 }
 
-/// A thread for a thread-backed G: one that waits in the pool, or a new one.
+/// Gives `g` to a thread that waits in the pool, or to a new one. Returns `g` if none can be made.
 fn thread_for(sched: &Sched, g: Runnable) -> Result<(), (Runnable, io::Error)> {
     let Err(g) = sched.threads.submit(g) else { return Ok(()) };
-    // The G travels beside the closure, so that it is not lost with a thread that could not be
-    // made.
+    // The G travels beside the closure: the closure of a thread that cannot be made is lost.
     let raw = AtomicPtr::new(g.into_raw().as_ptr());
     let raw = Arc::new(raw);
     let (owner, theirs) = (sched.arc(), raw.clone());
@@ -76,39 +99,41 @@ fn thread_for(sched: &Sched, g: Runnable) -> Result<(), (Runnable, io::Error)> {
     }
 }
 
+/// Takes the G on its way to a new thread, if it is still there.
 fn take(from: &AtomicPtr<G>) -> Option<Runnable> {
     let g = NonNull::new(from.swap(std::ptr::null_mut(), Relaxed))?;
-    // SAFETY: it was put there by its owner, and is taken out once.
+    // SAFETY: its owner put it there, and it is taken out once.
     Some(unsafe { Runnable::from_raw(g) })
 }
 
-/// Runs one goroutine of `Mode::threads` on the calling pool thread.
+/// Runs one goroutine on the calling pool thread.
 fn run_thread(sched: &Sched, g: Runnable) {
-    let place = ThreadG::acquire();
-    place.renew(g.g().id());
-    place.g().made_at(g.g().made());
+    let thread_g = ThreadG::acquire();
+    thread_g.renew(g.g().id());
+    thread_g.g().made_at(g.g().made());
     let entry = g.take_entry();
-    run_as(sched, place, entry);
-    place.release();
+    run_as(sched, thread_g, entry);
+    thread_g.release();
     release_record(sched, g);
 }
 
-/// Runs `entry` as the goroutine of `place` on the calling thread.
-pub(crate) fn run_as(sched: &Sched, place: &'static ThreadG, entry: Entry) {
-    let id = place.g().id();
-    let begin = match (place.register(sched), attach::prepare(place.current().m)) {
+/// Runs `entry` as the goroutine of `thread_g` on the calling thread.
+pub(crate) fn run_as(sched: &Sched, thread_g: &'static ThreadG, entry: Entry) {
+    let id = thread_g.g().id();
+    let begin = match (thread_g.register(sched), attach::prepare(thread_g.current().m)) {
         (Err(_), _) => Begin::Cancelled,
         (_, Err(error)) => Begin::Failed(error),
         _ => Begin::Run,
     };
     if !matches!(begin, Begin::Run) {
-        place.unregister(sched);
+        thread_g.unregister(sched);
         return run_to_end(id, entry, begin);
     }
-    attach::attached(place.current(), sched, || run_to_end(id, entry, begin));
-    place.unregister(sched);
+    attach::attached(thread_g.current(), sched, || run_to_end(id, entry, begin));
+    thread_g.unregister(sched);
 }
 
+/// Frees the record that carried the entry, and counts the goroutine's end.
 fn release_record(sched: &Sched, g: Runnable) {
     g.vacate();
     sched.slab.put(std::iter::once(g.into_raw()));

@@ -1,18 +1,52 @@
-//! Timers: how a goroutine's time limit is put in and comes to pass.
+//! Timers: how a goroutine's time limit gets into a heap, and how it ends the wait.
 //!
-//! A goroutine that waits with a limit puts itself into the heap of the P it runs with, parks, and
-//! takes itself out when the wait is over. Who finds it due notifies its park word, as any other
-//! waker would. Due timers are looked for
+//! # Who calls it
 //!
-//! - by each M between two goroutines: at its own P's, if there are any, and now and then at all
-//!   ([`find`](super::find));
-//! - by an M that searches for work: at all;
-//! - by an M that sleeps and keeps the time (`ds::timekeeper`), which need not have a P for it.
+//! A goroutine that waits with a limit [arms](Armed::arm) a timer in the heap of the P it runs
+//! with, parks, and [disarms](Armed::disarm) the timer when the wait is over, whatever ended it.
+//! The M that finds the timer due claims the G by its park word, as any other waker would. Four
+//! places look for due timers:
+//!
+//! - each M between two goroutines: at its own P's heap, and every 61st round at all heaps
+//!   ([`fire`], from [`find`](super::find));
+//! - an M that searches for work: at all heaps ([`fire`]);
+//! - an M that on its last look before it sleeps finds timers due, and gets no P to search with
+//!   ([`fire_all`], from `run`);
+//! - sysmon, for deadlines that no sleeping M keeps ([`fire_all`]).
+//!
+//! # Who owns what
+//!
+//! The goroutine owns its timer: it alone takes the timer out, unless the timer fires first. The M
+//! that takes a due [`Sleeper`] out of a heap owns the G if its notification won the claim. Firing
+//! happens under the heap's lock, in the critical section in which the timer comes out. So `disarm`
+//! comes before it, and there is nothing to fire, or after it, and all is done.
+//!
+//! # The handshake
+//!
+//! This file is both sides of *time*; the proof is at the head of `ds::timekeeper`:
+//!
+//! ```text
+//! an M that falls asleep, `sleep`                an M that was the timekeeper
+//!   1 (its goroutines' timers are in the heaps)    1 step down: the word says that nobody keeps
+//!   2 fence                                          the time
+//!   3 read the heaps, then the word: rely on       2 fence, before it sleeps, leaves or blocks
+//!     the keeper, or take over                     3 read the heaps, then the word
+//! ```
+//!
+//! An M with a timer to put in wakes no timekeeper: it looks at the word itself when it goes to
+//! sleep.
+//!
+//! # Rejected
+//!
+//! Waking the timekeeper for each earlier deadline: two thread switches for each short sleep.
+//! Timers on the waiting stacks, linked by their places in the heap: each step of a sift writes to
+//! another page. Leaving a timer in the heap when its wait is over: most limits never come to pass.
+//! A wheel: it rounds, and must be searched to know when to wake up.
 //!
 //! # Safety
 //!
 //! A [`Sleeper`] lies in a heap while its G is in [`Armed::arm`]'s wait and no longer, so the G's
-//! record is there; notifying a park word gives its G to who parked it.
+//! record is there. A notification that wins the claim gives the G to its caller.
 #![expect(unsafe_code, reason = "notifies Gs that lie in a heap")]
 
 use std::time::Instant;
@@ -34,8 +68,8 @@ use crate::gmp::sched::Sched;
 use crate::policy;
 use crate::proc::wake;
 
-/// So many due timers come out of a heap at a time, so that what their goroutines need is fetched
-/// at the same time. They are fired under the heap's lock.
+/// How many due timers come out of a heap at a time. The records and stacks of their goroutines are
+/// then fetched at the same time. They are fired under the heap's lock.
 const FETCHED: usize = 8;
 
 /// A time limit of the calling goroutine's wait, in the heap of some P.
@@ -46,14 +80,16 @@ pub(crate) struct Armed<'a> {
 }
 
 impl<'a> Armed<'a> {
-    /// Puts the calling goroutine `g` in, to be notified at `at`. It has begun its wait, and takes
-    /// the timer out ([`disarm`](Self::disarm)) before that wait returns. None if there is no
-    /// memory for it.
+    /// Puts the calling goroutine `g` into a heap, to be notified at `at`. Returns `None` if there
+    /// is no memory for it.
+    ///
+    /// The goroutine has begun its wait, and [disarms](Self::disarm) the timer before that wait
+    /// returns.
     pub(crate) fn arm(sched: &'a Sched, g: &G, at: u64) -> Option<Self> {
         let with = current::with(|cx| {
             cx.and_then(|cx| cx.enter_with_p().ok()?.p.as_ref().map(|p| p.index))
         });
-        // Without a P any heap will do; its M comes by all of them before it sleeps.
+        // Without a P any heap will do: the M looks at all of them before it sleeps.
         let any = || {
             Some(g.id() as usize % sched.all_ps.len())
                 .filter(|heap| sched.all_ps.get(*heap).is_some())
@@ -63,18 +99,18 @@ impl<'a> Armed<'a> {
         Some(Self { sched, heap, timer })
     }
 
-    /// Takes the timer out. Nothing that it does reaches the goroutine any more.
+    /// Takes the timer out. Afterwards nothing that it does reaches the goroutine.
     pub(crate) fn disarm(self) {
         let _it_has_fired = !self.sched.all_ps[self.heap].timers.remove(self.timer);
     }
 }
 
-/// Takes the next due timers out of a heap. The Gs that were parked: they are the caller's. `None`:
-/// so many are not due.
-fn pop<const N: usize>(sched: &Sched, heap: usize, now: u64) -> [Option<Option<Runnable>>; N] {
+/// Takes the next due timers out of a heap, up to `N`. Returns a `Some` for each, with the G if the
+/// caller has claimed it; `None` where no further timer is due.
+fn pop_due<const N: usize>(sched: &Sched, heap: usize, now: u64) -> [Option<Option<Runnable>>; N] {
     let fetch = |Sleeper(g): &Sleeper| prefetch::line(g.addr().get());
     sched.all_ps[heap].timers.pop_several(now, fetch, |Sleeper(g)| {
-        // SAFETY: it lies in a heap, so its goroutine waits and its record is there.
+        // SAFETY: it lies in a heap, so its goroutine waits and the record is there.
         match unsafe { g.as_ref() }.parker.notify() {
             Claim::Lost => None,
             // SAFETY: the parker made this caller the owner.
@@ -83,8 +119,10 @@ fn pop<const N: usize>(sched: &Sched, heap: usize, now: u64) -> [Option<Option<R
     })
 }
 
-/// Makes Gs of one P's heap runnable that are due, by an M with a P in its loop. True if there were
-/// any. Not all of them, if they are many: the M runs some in between, and comes again.
+/// Makes due Gs of one heap runnable, from the loop of an M with a P. True if any timer was due.
+///
+/// If many are due, only the first `FIRE_AT_ONCE`: the M runs some goroutines in between, and fires
+/// again.
 pub(crate) fn fire(cx: &Current, inside: &mut InsideWithP, heap: usize, now: u64) -> bool {
     let sched = cx.sched();
     if sched.all_ps.get(heap).is_none_or(|half| half.timers.first() > now) {
@@ -92,11 +130,11 @@ pub(crate) fn fire(cx: &Current, inside: &mut InsideWithP, heap: usize, now: u64
     }
     let (mut fired, mut published) = (0, false);
     while fired < policy::FIRE_AT_ONCE {
-        let due = pop::<FETCHED>(sched, heap, now);
+        let due = pop_due::<FETCHED>(sched, heap, now);
         due.iter().flatten().flatten().for_each(Runnable::fetch);
         let popped = due.iter().flatten().count();
         for g in due.into_iter().flatten().flatten() {
-            published |= place(cx, inside, g);
+            published |= queue_due(cx, inside, g);
         }
         fired += popped;
         if popped < FETCHED {
@@ -109,8 +147,8 @@ pub(crate) fn fire(cx: &Current, inside: &mut InsideWithP, heap: usize, now: u64
     fired > 0
 }
 
-/// Queues a due G, behind those that were due before it. True if any M may take it.
-fn place(cx: &Current, inside: &mut InsideWithP, g: Runnable) -> bool {
+/// Queues a due G behind those that were due before it. True if any M may take it.
+fn queue_due(cx: &Current, inside: &mut InsideWithP, g: Runnable) -> bool {
     let (owned, p) = inside.split();
     match (g.kind(), p) {
         (Kind::Settled, _)
@@ -124,46 +162,50 @@ fn place(cx: &Current, inside: &mut InsideWithP, g: Runnable) -> bool {
             true
         }
         _ => {
-            ready(cx.sched(), g);
+            ready_due(cx.sched(), g);
             false
         }
     }
 }
 
-/// Makes every G of every heap runnable that is due, by any thread.
+/// Makes every due G of every heap runnable, from any thread.
 pub(crate) fn fire_all(sched: &Sched) {
     let now = monotonic_ns();
     sched.stacks.tidy(now);
     for heap in 0..sched.all_ps.len() {
         while sched.all_ps.get(heap).is_some_and(|half| half.timers.first() <= now)
-            && let [Some(g)] = pop(sched, heap, now)
+            && let [Some(g)] = pop_due(sched, heap, now)
         {
             if let Some(g) = g {
-                ready(sched, g);
+                ready_due(sched, g);
             }
         }
     }
 }
 
-/// A due G that another M may have to run.
-fn ready(sched: &Sched, g: Runnable) {
+/// Makes a due G runnable that another M may have to run.
+///
+/// That M is marked first: what it finds in its inbox then does not count as found by spinning.
+fn ready_due(sched: &Sched, g: Runnable) {
     if let (Kind::Settled, Some(home)) = (g.kind(), g.owned().home.get()) {
         M::of(home).mark_timer_wake();
     }
     wake::ready(sched, g);
 }
 
-/// Whether any timer is due.
+/// True if any timer is due.
 pub(crate) fn any_due(sched: &Sched) -> bool {
     let first = sched.first_timer();
     first != NEVER && first <= monotonic_ns()
 }
 
-/// How an M sleeps that has nothing to do: until it is woken, or, if nobody else keeps the time,
-/// until the first timer is due; and until `linger`, if it is not to stay longer.
+/// Sleeps on the note of an M that has nothing to do, until the note is woken.
+///
+/// If no other M keeps the time, the sleep ends when the first timer is due. It ends at `linger`,
+/// if there is one: then the M is not to stay longer.
 pub(crate) fn sleep(sched: &Sched, note: &Note, linger: Option<Instant>) -> Slept {
     let until = sched.timekeeper.take_over(|| sched.first_timer());
-    // What is later than the clock can say does not come.
+    // A deadline that the clock cannot express never comes.
     let due = until.and_then(to_instant);
     let first = due.into_iter().chain(linger).min();
     let woken =

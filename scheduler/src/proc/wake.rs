@@ -1,8 +1,71 @@
-//! Making Gs runnable, and bringing Ps to Ms that will run them.
+//! Making Gs runnable, and bringing Ps to the Ms that run them.
 //!
-//! `ready` is the only place where a G that waited becomes runnable. Whoever publishes work that
-//! any M may take calls `wake_p` after it: the first half of the wake-up protocol of `ds::idle`, of
-//! which `find` is the other.
+//! # Who calls it
+//!
+//! - [`ready`] makes a parked G runnable. The claimer calls it: the waker that won the G from its
+//!   park word, by [`Claimed::now`](crate::proc::claimed::Claimed::now), or the M or sysmon that
+//!   found the G's timer due. Two kinds of G do without it. The M's loop queues a G that yields,
+//!   and [`timers::fire`](crate::proc::timers::fire) queues a G that came due in the M's own loop.
+//! - [`wake_p`] follows every publishing of *free* work, that is of unstarted and migratory Gs,
+//!   which any M may run. The publisher calls it when the work is in its queue.
+//! - [`hand_off_p`] takes a P that its M cannot use: the M's loop, a thread that blocks
+//!   ([`in_place`](crate::proc::in_place)) and sysmon call it.
+//! - [`ensure_timekeeper`] precedes every block or exit of an M's thread that is not the sleep of
+//!   an M without work.
+//!
+//! # Who owns what
+//!
+//! The claimer owns the G until `ready` has pushed it; from that moment another M may run the G and
+//! end it. The caller of [`start_searcher`] owns one *search* of [`Idle`](crate::ds::idle::Idle):
+//! publishers rely on that count, so an M carries the search out, or it is taken back. The caller
+//! of `hand_off_p` owns the P.
+//!
+//! # The handshakes
+//!
+//! All four have one shape: write mine, fence, read yours. Of two fences one is first, and the
+//! other side's read follows it. This file is the left side of each:
+//!
+//! ```text
+//! publish   the publisher, wake_p             an M that stops searching (`run`)
+//!             1 push the G                      1 P to the idle list, one search fewer
+//!             2 fence                           2 fence, if that left nobody searching
+//!             3 read the counts: if a P is      3 look at every queue; if there is work, take
+//!               idle and nobody searches,         a P back and search again
+//!               start a searcher
+//! send      the waker, ready_settled          an M that falls asleep (`gmp::dispatch`)
+//!             1 push the G to its home's        1 status = ASLEEP, under the dispatch's lock
+//!               inbox                           2 fence
+//!             2 fence                           3 inbox empty? Else take the status back,
+//!             3 read the home's status: if        under the lock
+//!               ASLEEP, hand it an idle P or
+//!               put it into the line
+//! time      an M that leaves or blocks,       the timekeeper that wakes up (`ds::timekeeper`)
+//!           ensure_timekeeper
+//!             1 (its goroutines' timers are     1 the word says that no M keeps the time
+//!               in the heaps)                   2 fence, before it sleeps, leaves or blocks
+//!             2 fence                           3 read the heaps, then the word
+//!             3 read the heaps, then the
+//!               word: if no M keeps the
+//!               time, have one keep it
+//! behind    an M that leaves work behind      sysmon (`ds::sysmon_note`)
+//!           user code, wake_sysmon
+//!             1 leave it                        1 word = ASLEEP
+//!             2 light fence                     2 heavy fence
+//!             3 read the word                   3 look at what waits
+//! ```
+//!
+//! `Idle::submit` makes steps 2 and 3 of *publish*, `Dispatch::kick` those of *send*. The proofs
+//! are at the heads of `ds::idle`, `gmp::dispatch`, `ds::timekeeper` and `ds::sysmon_note`.
+//!
+//! A home whose status is not ASLEEP needs no wake-up: the home looks into its inbox in each round
+//! of its loop, and again before its next sleep.
+//!
+//! # Rejected
+//!
+//! - Handing the ready G to the woken M together with the P: no M that comes sooner can then have
+//!   it, and the waker itself often has nothing to run the next moment.
+//! - One wake-up for each piece of work: N sleeping cores are woken for what one of them runs
+//!   before the others have arrived.
 
 use gosched_runtime_sys::clock::monotonic_ns;
 
@@ -16,24 +79,24 @@ use crate::proc::excess_p;
 use crate::proc::start_m::start_m;
 use crate::proc::wake_sysmon::wake_sysmon;
 
-/// Makes a G runnable whose owner the caller has become.
+/// Makes a claimed G runnable. The caller is the claimer, and gives the G up here.
 #[inline(always)]
 pub(crate) fn ready(sched: &Sched, g: Runnable) {
     if g.owned().in_place.get() {
         return wake_thread(g);
     }
     current::with(|cx| {
-        // A place on top of this runtime's (another runtime entered from a goroutine) does not
-        // count: its M is not ours.
-        let here = cx.filter(|cx| std::ptr::eq(cx.sched(), sched));
+        // If a goroutine of `sched` has entered another runtime, the thread's current place is in
+        // that runtime. Its M is not one of `sched`.
+        let cx = cx.filter(|cx| std::ptr::eq(cx.sched(), sched));
         match g.kind() {
-            Kind::Settled => ready_settled(sched, here, g),
-            Kind::Migratory | Kind::ThreadBacked => ready_migratory(sched, here, g),
+            Kind::Settled => ready_settled(sched, cx, g),
+            Kind::Migratory | Kind::ThreadBacked => ready_migratory(sched, cx, g),
         }
     });
 }
 
-/// A G whose thread sleeps for it: the thread goes on by itself.
+/// Gives a claimed G that waits in place back to its thread, and wakes the thread.
 #[cold]
 pub(crate) fn wake_thread(g: Runnable) {
     let home = g.owned().home.get().expect("a G that waits in place has an M");
@@ -41,19 +104,20 @@ pub(crate) fn wake_thread(g: Runnable) {
     M::of(home).remote.resume();
 }
 
+/// Brings a settled G to its home. `cx` is the calling thread's place in `sched`, if it has one.
 #[inline(always)]
-fn ready_settled(sched: &Sched, here: Option<&Current>, g: Runnable) {
+fn ready_settled(sched: &Sched, cx: Option<&Current>, g: Runnable) {
     let home = M::of(g.owned().home.get().expect("a settled G that waited has started"));
-    if here.is_some_and(|cx| std::ptr::eq(cx.m, home)) {
-        match here.expect("just looked").enter() {
+    if let Some(cx) = cx.filter(|cx| std::ptr::eq(cx.m, home)) {
+        match cx.enter() {
             Ok(mut inside) => {
                 inside.owned().push_woken(g);
                 drop(inside);
                 home.progress.ready_behind();
                 wake_sysmon(sched);
             }
-            // The M is in the middle of a queue operation (an allocator hook): it looks here before
-            // it sleeps.
+            // The M is inside a queue operation, under which an allocator hook readies the G. The M
+            // looks into its inbox before it sleeps.
             Err(_reentered) => home.inbox.push(g),
         }
         return;
@@ -62,16 +126,17 @@ fn ready_settled(sched: &Sched, here: Option<&Current>, g: Runnable) {
     kick_m(sched, home);
 }
 
-/// After something came for this very M: it is woken, or stands in the line, and sysmon sees to it
-/// that the line moves.
+/// Tells one M to look, after something came for it alone. A sleeping M gets an idle P and is
+/// woken; if no P is idle, it joins the line, and sysmon is woken to watch the line.
 pub(crate) fn kick_m(sched: &Sched, m: &'static M) {
     if sched.dispatch.kick(&&m.remote, &sched.idle, monotonic_ns) {
         wake_sysmon(sched);
     }
 }
 
-fn ready_migratory(sched: &Sched, here: Option<&Current>, g: Runnable) {
-    match here.map(Current::enter_with_p) {
+/// Publishes a migratory G: in the P of the calling thread, or in the global queue.
+fn ready_migratory(sched: &Sched, cx: Option<&Current>, g: Runnable) {
+    match cx.map(Current::enter_with_p) {
         Some(Ok(entered)) if entered.p.is_some() => {
             entered.p.as_ref().expect("just looked").push_migratory(g);
         }
@@ -80,8 +145,10 @@ fn ready_migratory(sched: &Sched, here: Option<&Current>, g: Runnable) {
     wake_p(sched);
 }
 
-/// After work was published that any M may take: wakes one M to look, if a P is idle and nobody
-/// looks already. If none is idle, user code may keep them all, and sysmon is told.
+/// Wakes one M to search, if a P is idle and nobody searches. Called after free work was
+/// published.
+///
+/// If no P is idle, user code may keep all of them, so sysmon is woken.
 #[inline]
 pub(crate) fn wake_p(sched: &Sched) {
     if sched.idle.submit() {
@@ -91,16 +158,16 @@ pub(crate) fn wake_p(sched: &Sched) {
     }
 }
 
-/// Brings an idle P to an M that then searches. The caller has taken the searching token from
-/// `idle`.
+/// Brings an idle P to an M that then searches. The caller has counted that search in `idle`, and
+/// gives it up here.
 #[cold]
 pub(crate) fn start_searcher(sched: &Sched) {
     loop {
         let mut failed = false;
         match sched.dispatch.give_to_sleeper(&sched.idle) {
             Started::Woken => return,
-            // Who took the last P looks at every queue before it lets go of it - but it may have
-            // let go already, and who published since relied on this token.
+            // The M that took the last P looks at every queue before it releases the P. It may have
+            // released it since, and a publisher that came later relied on this search.
             Started::NoP => {}
             Started::NeedM(p) => match start_m(sched, p, true) {
                 Ok(()) => return,
@@ -113,23 +180,23 @@ pub(crate) fn start_searcher(sched: &Sched) {
         if !(sched.idle.stop_search() && sched.has_free_work()) {
             return;
         }
-        // No thread can be made: the work is for the Ms there are. One that fell asleep relying on
-        // this token is woken, and one that is about to is sent back; the others look of
-        // themselves.
+        // If no thread can be made, the Ms there are run the work. An M that fell asleep relying on
+        // this search is woken by the next pass of this loop. An M that is about to fall asleep is
+        // sent back. All other Ms look anyway.
         if (failed && sched.dispatch.ask_next_sleeper_to_look()) || !sched.idle.submit() {
-            // Whoever took the P may run user code with it, and not look for long.
+            // The M that took the P may run user code with it, and not look for long.
             return wake_sysmon(sched);
         }
     }
 }
 
-/// Sees to it that the home M with the fewest settled Gs comes and takes unstarted ones.
+/// Kicks the resident M with the fewest settled Gs, so that it takes unstarted ones.
 #[cold]
 pub(crate) fn kick_least_loaded(sched: &Sched) {
     match sched.least_loaded_resident().0 {
         Some(m) => kick_m(sched, m),
-        // It is yet to be made. `wake_p` would rely on those who search: they may have their share,
-        // too, as the caller does who searches itself.
+        // That M is yet to be made. `wake_p` would rely on the searching Ms, and those may have
+        // their share, too; the caller, which searches itself, has.
         None if sched.idle.idle_ps() > 0 && sched.idle.start_search(usize::MAX) => {
             start_searcher(sched)
         }
@@ -137,13 +204,15 @@ pub(crate) fn kick_least_loaded(sched: &Sched) {
     }
 }
 
-/// Whether somebody else would find something to run with `p`.
+/// True if another M would find something to run with `p`.
 pub(crate) fn has_use(sched: &Sched, p: &P) -> bool {
     p.has_work() || sched.has_free_work() || sched.dispatch.line_len() > 0
 }
 
-/// An M gives its P up while its thread goes on or sleeps: with work left, somebody else must run
-/// it.
+/// Gives up the P of an M whose thread goes on without it, or sleeps.
+///
+/// If there is work for the P, it goes to the head of the line, else to a sleeping M, else to a new
+/// M. If no M can be made, or there is no work, the P becomes idle. A P too many is retired.
 pub(crate) fn hand_off_p(sched: &Sched, p: Box<P>) {
     let p = if sched.dispatch.excess() > 0 {
         let Some(p) = excess_p::retire_p(sched, p) else { return wake_p_if_work(sched) };
@@ -162,27 +231,29 @@ pub(crate) fn hand_off_p(sched: &Sched, p: Box<P>) {
     } else {
         p
     };
-    // Idle with its queues: thieves reach those, and the fence of `put_back` pairs with whoever
-    // submits.
+    // The P lies idle together with its queues, which thieves reach. The fence of `put_back` pairs
+    // with the fence of every publisher.
     excess_p::put_back(sched, p);
     wake_p_if_work(sched);
 }
 
-/// After a P became idle: whoever published before may have found none.
+/// Publishes anew, if there is free work. Called after a P became idle: an earlier publisher may
+/// have found no idle P.
 pub(crate) fn wake_p_if_work(sched: &Sched) {
     if sched.has_free_work() {
         wake_p(sched);
     }
 }
 
-/// An M's thread leaves, or blocks, without going to sleep as one that has nothing to do: if timers
-/// are left, somebody else keeps the time.
+/// Has another M keep the time, if timers are left that nobody keeps.
+///
+/// Called by an M whose thread leaves, or blocks, other than by the sleep of an M without work.
 pub(crate) fn ensure_timekeeper(sched: &Sched) {
     if !sched.timekeeper.needs_keeper(|| sched.first_timer()) || sched.dispatch.wake_a_sleeper() {
         return;
     }
-    // Nobody sleeps. While a P is idle, those that are awake may all be kept by their goroutines;
-    // without one, whoever lets go of a P comes by the timers.
+    // No M sleeps. If a P is idle, goroutines may keep all Ms that are awake. If none is idle, the
+    // next M that releases its P looks at the timers.
     if sched.idle.idle_ps() > 0 && sched.idle.start_search(usize::MAX) {
         start_searcher(sched);
     }

@@ -1,4 +1,40 @@
-//! Telling sysmon that something waits, and making its thread.
+//! Waking sysmon when something is left behind user code, and making its thread.
+//!
+//! # Who calls it
+//!
+//! Whoever leaves something behind that waits for user code to end:
+//!
+//! - an M that switches to a G while others are ready behind it, in its own queue or its P's
+//!   (`run`, `fast_rounds`);
+//! - a G that makes a settled G of the same M ready (`wake`);
+//! - a publisher of free work that finds no idle P (`wake`);
+//! - whoever puts an M into the line (`wake`, `run`);
+//! - an M that is about to run a goroutine while a timer is left that no sleeping M keeps (`run`);
+//! - `set_procs`, if Ps in use are too many.
+//!
+//! # The handshake
+//!
+//! This is the *behind* pair, of which the proof is at the head of `ds::sysmon_note`:
+//!
+//! ```text
+//! the caller, wake_sysmon                       sysmon
+//!   1 leave something behind                      1 word = ASLEEP
+//!   2 light fence                                 2 heavy fence
+//!   3 read the word: if ASLEEP, wake sysmon;      3 look at what waits; sleep if nothing does
+//!     if ABSENT, make its thread
+//! ```
+//!
+//! The left side runs at every switch to a goroutine that others wait behind, so its fence is the
+//! light one of the pair.
+//!
+//! # Who owns what
+//!
+//! The word is ABSENT at first: a runtime in which nothing ever waits behind user code has no such
+//! thread. A caller that finds ABSENT exchanges it for AWAKE, so of several callers one makes the
+//! thread. If it cannot, it writes ABSENT again
+//! ([`not_made`](crate::ds::sysmon_note::SysmonNote::not_made)), and a later caller tries once
+//! `RETRY_NS` have passed. The runtime works without sysmon: then nothing takes a P from a
+//! goroutine that keeps it.
 
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,10 +45,10 @@ use gosched_runtime_sys::thread::spawn_thread;
 use crate::ds::sysmon_note::Told;
 use crate::gmp::sched::Sched;
 use crate::policy;
-use crate::proc::start_m::keep;
+use crate::proc::start_m::keep_handle;
 
-/// After something was left behind that waits for user code to end: sysmon looks after it. Makes
-/// its thread if there is none.
+/// Wakes sysmon if it sleeps; makes its thread if there is none. Called after something was left
+/// that waits for user code to end.
 #[inline]
 pub(crate) fn wake_sysmon(sched: &Sched) {
     if sched.sysmon_note.wake() == Told::StartThread {
@@ -20,7 +56,7 @@ pub(crate) fn wake_sysmon(sched: &Sched) {
     }
 }
 
-/// The same for a deadline, if no sleeping M keeps it.
+/// Wakes sysmon if it would sleep past the deadline `first`, unless a sleeping M keeps it.
 #[inline]
 pub(crate) fn wake_sysmon_for_deadline(sched: &Sched, first: u64) {
     if first < sched.timekeeper.until()
@@ -30,6 +66,7 @@ pub(crate) fn wake_sysmon_for_deadline(sched: &Sched, first: u64) {
     }
 }
 
+/// Makes sysmon's thread, unless a try failed just now.
 #[cold]
 fn start_sysmon(sched: &Sched) {
     let now = monotonic_ns();
@@ -39,7 +76,7 @@ fn start_sysmon(sched: &Sched) {
         }
         sched.sysmon_not_before.store(now + policy::retake::RETRY_NS, Relaxed);
     }
-    // Without it the runtime works; nobody takes a P from a goroutine that keeps it.
+    // The runtime works without it. Nothing then takes a P from a goroutine that keeps it.
     sched.sysmon_note.not_made();
 }
 
@@ -47,6 +84,6 @@ fn spawn_sysmon(sched: &Sched) -> io::Result<()> {
     let owner = sched.arc();
     let name = format!("{}-sysmon", sched.config.name);
     let join = spawn_thread(name, move || (owner.sysmon_main)(&owner))?;
-    keep(sched, join);
+    keep_handle(sched, join);
     Ok(())
 }

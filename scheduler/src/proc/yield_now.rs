@@ -1,8 +1,22 @@
-//! A goroutine lets others run: when it says so, and when sysmon has asked it to.
+//! A goroutine lets others run: when it says so, and when sysmon has requested it.
+//!
+//! # Who calls it
+//!
+//! The user's code calls [`yield_now`]. The operations of channels and of `sync` begin with
+//! [`preempt_point`]. Sysmon requests preemption (`Progress::request_preempt`); the M's loop clears
+//! the request when a new slice begins.
+//!
+//! # What a yield comes to
+//!
+//! 1. If the M is in fast rounds and has nothing else ready, the goroutine goes on at once, without
+//!    a switch (`fast_rounds`).
+//! 2. If the goroutine may switch, it suspends, and its M queues it behind others (`run`).
+//! 3. If it may not switch, its M hands its P off, where another M has use for it, and the thread
+//!    offers its core (`in_place`).
 //!
 //! # Safety
 //!
-//! What suspends a goroutine comes from its own record, and is used on its own stack.
+//! A suspender comes from its goroutine's own record, and is used on that goroutine's stack.
 #![expect(unsafe_code, reason = "suspends the running G")]
 
 use std::thread;
@@ -13,11 +27,11 @@ use crate::gmp::sched::Sched;
 use crate::proc::park::suspender;
 use crate::proc::{cancel, fast_rounds, in_place, switch};
 
-/// Lets others run. Returns when the goroutine's turn has come again, at once if there is nobody.
-/// One that may not switch, [locked](crate::lock_thread) to its thread for one, offers others its P
-/// and its core.
+/// Lets other goroutines run. Returns when the calling goroutine's turn has come again, at once if
+/// no other is ready.
 ///
-/// On a plain thread this is `std::thread::yield_now`.
+/// A goroutine that may not switch, for example because it is [locked](crate::lock_thread) to its
+/// thread, offers its P and its core to others. On a plain thread this is `std::thread::yield_now`.
 ///
 /// # Panics
 ///
@@ -34,6 +48,7 @@ pub fn yield_now() {
     yield_as(suspends);
 }
 
+/// Yields, without raising a pending cancel.
 #[cold]
 fn yield_for_preempt() {
     yield_as(current::with(|cx| cx.and_then(|cx| plan_yield(cx, cx.g()?))));
@@ -46,6 +61,7 @@ enum YieldPlan {
     Suspends(GSuspender, *const Sched),
 }
 
+/// Decides how the running G yields. `None` if it may not switch.
 #[inline(always)]
 fn plan_yield(cx: &Current, g: &G) -> Option<YieldPlan> {
     let suspender = suspender(g, thread::panicking() || cx.m.in_scheduler())?;
@@ -63,13 +79,14 @@ fn yield_as(plan: Option<YieldPlan>) {
         Some(YieldPlan::Suspends(suspender, sched)) => unsafe {
             switch::suspend(sched, suspender, Switch::Yield);
         },
-        None => in_place::offer(),
+        None => in_place::yield_in_place(),
     }
 }
 
-/// Lets others run if this goroutine has been asked to: its slice is over and somebody waits, or
-/// its P was taken. Every operation that may suspend begins with it, also where it then succeeds at
-/// once: a loop over such operations would otherwise keep its thread for ever.
+/// Yields if sysmon has requested it: the slice is nearly over and others wait, or the P was taken.
+///
+/// Each operation of a channel or of `sync` that may suspend begins with this, also where it then
+/// succeeds at once. A loop over such operations would otherwise keep its thread for ever.
 #[inline]
 pub(crate) fn preempt_point() {
     let preempt_requested =

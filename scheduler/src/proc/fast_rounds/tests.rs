@@ -19,11 +19,11 @@ use crate::gmp::current;
 use crate::proc::wake;
 use crate::{Mode, Runtime, go, time, yield_now};
 
-/// In different ones of its tries a test begins at different distances from the round that looks
+/// How often a test tries: each try begins at another distance from the round that looks
 /// everywhere.
 const TRIES: u32 = policy::GLOBAL_INTERVAL / 2;
 
-/// With one P and one M, and no sysmon.
+/// Makes a runtime with one P, one M and no sysmon.
 fn runtime() -> Runtime {
     // SAFETY: see the module's head.
     let mode = unsafe { Mode::settled() };
@@ -32,7 +32,7 @@ fn runtime() -> Runtime {
     rt
 }
 
-/// Yields until `done`; how often.
+/// Yields until `done`, and returns how often.
 #[track_caller]
 fn yields_until(done: impl Fn() -> bool) -> u32 {
     let (began, mut yields) = (Instant::now(), 0);
@@ -44,6 +44,7 @@ fn yields_until(done: impl Fn() -> bool) -> u32 {
     yields
 }
 
+/// Calls `body` in each try.
 fn each_distance(mut body: impl FnMut() -> u32) -> Vec<u32> {
     let try_after = |yields| {
         (0..yields).for_each(|_| yield_now());
@@ -52,8 +53,8 @@ fn each_distance(mut body: impl FnMut() -> u32) -> Vec<u32> {
     (0..TRIES).map(try_after).collect()
 }
 
-/// What was made outside is looked for in every 61st round, and when sysmon asks for it: in that
-/// round or, if it is the turn of those that have started, in the next.
+/// An M looks for goroutines made outside in every 61st round, and when sysmon requests it: in that
+/// round or, if it is the turn of goroutines that have started, in the next.
 #[test]
 fn a_round_that_sysmon_asks_for_looks_everywhere() {
     let rt = runtime();
@@ -83,7 +84,8 @@ fn a_round_that_sysmon_asks_for_looks_everywhere() {
     assert!(yields.iter().all(|yields| *yields <= 2), "{yields:?}");
 }
 
-/// Without a P nothing runs on: who has it then gives it back when this M waits for it.
+/// Without a P no goroutine goes on. The taker of the P gives it back when this M waits in the
+/// line.
 #[test]
 fn no_round_follows_without_the_p() {
     let rt = runtime();
@@ -106,7 +108,7 @@ fn no_round_follows_without_the_p() {
             went_on.store(false, Relaxed);
             let p = current::with(|cx| {
                 let m = cx.expect("a goroutine").m;
-                sched.take_from(m, &m.p.observe()).expect("it lies on the table")
+                sched.take_from(m, &m.p.observe()).expect("it is in the slot")
             });
             give.send(p).expect("it is there");
             yield_now();
@@ -117,7 +119,7 @@ fn no_round_follows_without_the_p() {
     assert!(taker.join().expect("no panic"), "a goroutine went on without a P");
 }
 
-/// How many rounds a sleeper is late, of one that yields and makes rounds of that length.
+/// Returns by how many rounds a sleeper is late, beside a goroutine that yields after each `round`.
 fn lateness(round: Duration) -> Vec<u32> {
     let makes_round = move || {
         let began = Instant::now();
@@ -150,7 +152,7 @@ fn lateness(round: Duration) -> Vec<u32> {
     })
 }
 
-/// Whose time has come queues behind those that are ready, here one.
+/// A goroutine that is due queues behind those that are ready, here one.
 #[test]
 fn the_clock_is_read_as_often_as_in_whole_rounds() {
     let late = lateness(Duration::ZERO);

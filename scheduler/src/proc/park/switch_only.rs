@@ -1,8 +1,15 @@
-//! The wait that takes no more than to switch.
+//! The wait that parks by a switch and nothing else.
+//!
+//! The plain `send` and `recv` of a channel (`chan::inline`) inline the switch into the user's
+//! function. Their first half [begins](SwitchOnly::begin) the wait before the switch, their second
+//! half looks for the outcome after it. Either half [takes](Parking::reborrow) the whole
+//! [`Parking`] of the same wait where it needs one: to begin again, or to wait on after an early
+//! return. Every other wait is a [`Parking`] from the start.
 //!
 //! # Safety
 //!
-//! What suspends a goroutine comes from its own record, and is handed to who runs on its stack.
+//! A suspender comes from its goroutine's own record, and is used by code on that goroutine's
+//! stack.
 #![expect(unsafe_code, reason = "suspends the running G")]
 
 use std::thread;
@@ -15,9 +22,9 @@ use crate::gmp::wait_reason::WaitReason;
 use crate::proc::cancel;
 use crate::proc::target::Target;
 
-/// A wait of the calling goroutine that parks by a switch and nothing else: it may switch, has no
-/// limit, and carries nothing along. (Three words, and no part of a [`Parking`]: it stays in
-/// registers.)
+/// A wait of the calling goroutine that may switch, has no time limit, and carries nothing along.
+///
+/// It is three words, and no part of a [`Parking`], so that it stays in registers.
 #[derive(Clone, Copy)]
 pub(crate) struct SwitchOnly {
     target: Target,
@@ -28,7 +35,8 @@ pub(crate) struct SwitchOnly {
 pub(crate) struct ParkSwitch(GSuspender);
 
 impl SwitchOnly {
-    /// Begins one, if that is all it takes; else there is none. Neither allocates nor locks.
+    /// Begins such a wait, or returns `None` if the wait takes more than a switch. Neither
+    /// allocates nor locks.
     #[inline(always)]
     pub(crate) fn begin(why: WaitReason) -> Option<Self> {
         current::with(|cx| {
@@ -44,13 +52,13 @@ impl SwitchOnly {
         })
     }
 
-    /// Who has to be woken.
+    /// Returns what a waker needs to wake the waiter.
     #[inline(always)]
     pub(crate) fn target(&self) -> Target {
         self.target
     }
 
-    /// What suspends it, once it waits.
+    /// Returns the switch that parks the waiter, once its node is linked.
     #[inline(always)]
     pub(crate) fn switch(&self) -> ParkSwitch {
         ParkSwitch(self.suspender)
@@ -62,7 +70,7 @@ impl ParkSwitch {
     ///
     /// # Safety
     ///
-    /// It is the calling G's, on whose stack this runs, and the wait for which it was made has
+    /// It is the calling G's, on whose stack this runs, and the wait that it was made for has
     /// begun.
     #[inline(always)]
     pub(crate) unsafe fn suspend(self) {
@@ -72,7 +80,7 @@ impl ParkSwitch {
 }
 
 impl Parking {
-    /// The [`SwitchOnly`] wait that the calling goroutine has begun.
+    /// Returns the [`SwitchOnly`] wait that the calling goroutine has begun, as a whole one.
     #[cold]
     pub(crate) fn reborrow() -> Self {
         let target = Target::current().expect("a goroutine stays one");
