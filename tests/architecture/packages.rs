@@ -1,6 +1,7 @@
 //! What a package needs before it is published, and that no other package is published.
 
-use crate::{PACKAGES, assert_clean, root};
+use crate::{assert_clean, root};
+use source_tree::packages::PACKAGES;
 use std::fs;
 
 /// What every published manifest says.

@@ -3,10 +3,21 @@
 //! `cargo publish --dry-run` packs the packages and builds each from its archive, with the others'
 //! archives as dependencies. It succeeds, too, where a package has left the workspace, or where a
 //! document has left the archive: so the step asks for each package by name, and for files.
+//!
+//! Cargo keeps what it has unpacked from a registry in its home, and what it has built from there in
+//! the target directory, for as long as the version is the same. A second run would build a package
+//! against what the others were in the first one. So each run has a home and a target directory of
+//! its own; the home shares all but the unpacked sources with the user's.
 
-use std::path::Path;
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 
 use crate::cargo::{self, target_dir};
+
+/// The directory in the target directory that is this step's alone.
+const AREA: &str = "publish";
 
 /// The published packages, and what their archives hold besides the sources.
 #[rustfmt::skip]
@@ -22,7 +33,10 @@ const EVERYWHERE: [&str; 4] = ["README.md", "LICENSE-MIT", "LICENSE-APACHE", "sr
 
 /// Packs and builds all of them; says what, or what is wrong.
 pub(crate) fn run() -> Result<String, Vec<String>> {
-    let mut command = cargo::command(&["publish", "--workspace", "--dry-run"], None);
+    let home = fresh_home(&target_dir(Some(AREA)))
+        .map_err(|error| vec![format!("cannot make a home for cargo: {error}")])?;
+    let mut command = cargo::command(&["publish", "--workspace", "--dry-run"], Some(AREA));
+    command.env("CARGO_HOME", home);
     // On somebody's machine it is run before a change is committed.
     if std::env::var_os("CI").is_none() {
         command.arg("--allow-dirty");
@@ -30,11 +44,45 @@ pub(crate) fn run() -> Result<String, Vec<String>> {
     let mut built = Vec::new();
     let success = cargo::watch(command, |line| built.extend(verified(line)))
         .map_err(|error| vec![format!("cannot run cargo publish: {error}")])?;
-    let mut complaints = shortfall(&built, &target_dir(None).join("package"));
+    let mut complaints = shortfall(&built, &target_dir(Some(AREA)).join("package"));
     if !success {
         complaints.insert(0, "cargo publish failed".to_owned());
     }
     if complaints.is_empty() { Ok(built.join(", ")) } else { Err(complaints) }
+}
+
+/// Empties the step's directory and makes a home for cargo in it, which is the user's but for the
+/// sources unpacked from registries.
+fn fresh_home(area: &Path) -> io::Result<PathBuf> {
+    match fs::remove_dir_all(area) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let home = area.join("home");
+    let users = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| {
+        let home = std::env::var_os("HOME")?;
+        Some(Path::new(&home).join(".cargo"))
+    });
+    let users = users.ok_or_else(|| io::Error::other("neither CARGO_HOME nor HOME is set"))?;
+    link_all(&users, &home, "registry")?;
+    link_all(&users.join("registry"), &home.join("registry"), "src")?;
+    Ok(home)
+}
+
+/// Makes the directory `to` with links to what is in `from`, if that exists, except for one entry.
+fn link_all(from: &Path, to: &Path, except: &str) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    let entries = match fs::read_dir(from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name() != except {
+            symlink(fs::canonicalize(entry.path())?, to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
 }
 
 /// `NAME-VERSION` of the package that cargo says it builds from its archive.
@@ -73,6 +121,19 @@ mod tests {
         let line = "   Verifying gosched-scheduler v0.1.0 (/x/scheduler)\n";
         assert_eq!(verified(line), Some("gosched-scheduler-0.1.0".to_owned()));
         assert_eq!(verified("   Compiling gosched-scheduler v0.1.0"), None);
+    }
+
+    #[test]
+    fn a_home_shares_all_but_one_entry() {
+        let scratch = target_dir(Some("xtask-links")).join(std::process::id().to_string());
+        let (from, to) = (scratch.join("from"), scratch.join("to"));
+        for entry in ["index", "src"] {
+            fs::create_dir_all(from.join(entry)).expect("a directory");
+        }
+        link_all(&from, &to, "src").expect("it is there");
+        assert!(to.join("index").is_symlink() && !to.join("src").exists());
+        link_all(&scratch.join("nothing"), &scratch.join("empty"), "src").expect("nothing to link");
+        fs::remove_dir_all(&scratch).expect("it was made");
     }
 
     #[test]
