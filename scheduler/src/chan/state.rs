@@ -16,7 +16,7 @@
 //! 4. `disconnected` is set once. It means: one side is gone. Which one, the caller knows, for it
 //!    is of the other; the last receiver takes the buffered values with it, the last sender leaves
 //!    them.
-//! 5. A channel with a clock ([`Clock`](super::clock::Clock)) has no senders. A value that is due
+//! 5. A channel with a clock ([`Clock`]) has no senders. A value that is due
 //!    is put into the buffer by who looks for one; who waits in `receivers` comes by itself at that
 //!    moment, so 1 does not hold for such a value.
 //! 6. Futures that wait to receive are in `polling`, apart from who is served directly, and are let

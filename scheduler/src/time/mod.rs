@@ -5,7 +5,7 @@
 //! there is to run. A goroutine that waits for the clock parks, and its M runs others meanwhile; a
 //! million may do so at once.
 //!
-//! [`sleep`] waits, [`timeout`] bounds whatever a goroutine does; [`Timer`] and [`Ticker`] have
+//! [`sleep`] waits, [`timeout()`] bounds whatever a goroutine does; [`Timer`] and [`Ticker`] have
 //! channels, for a select; and so have [`chan::after`](crate::chan::after) and
 //! [`chan::tick`](crate::chan::tick), for what is not stopped or set again.
 //!
