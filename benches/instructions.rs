@@ -32,7 +32,8 @@ fn main() {
     match words.as_slice() {
         [] => {
             eprintln!(
-                "usage: instructions OPERATION N; `cargo xtask instructions` runs it under callgrind. The operations:"
+                "usage: instructions OPERATION N; `cargo xtask instructions` runs it under \
+                 callgrind. The operations:"
             );
             OPERATIONS.iter().for_each(|(name, _)| println!("{name}"));
         }

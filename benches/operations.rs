@@ -1,4 +1,5 @@
-//! The first table: what the basic operations cost, in nanoseconds. `cargo bench --bench operations`
+//! The first table: what the basic operations cost, in nanoseconds. `cargo bench --bench
+//! operations`
 //!
 //! Each line is the median of nine rounds after one that is not counted, with the range. It shows
 //! the cost of one operation on an otherwise idle machine, and, where it says so, of one value that

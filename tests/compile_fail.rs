@@ -63,7 +63,8 @@ fn check(programs: &[(String, PathBuf)]) -> String {
     let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compile_fail");
     fs::create_dir_all(&package).expect("cargo's temporary directory");
     let mut manifest = format!(
-        "[package]\nname = \"compile-fail\"\nversion = \"0.0.0\"\nedition = \"2024\"\nautobins = false\n\n[workspace]\n\n\
+        "[package]\nname = \"compile-fail\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\
+         autobins = false\n\n[workspace]\n\n\
          [dependencies]\ngosched = {{ path = {root:?} }}\n"
     );
     for (name, path) in programs {
@@ -102,7 +103,8 @@ fn wrong_programs_are_refused_where_they_are_wrong() {
     let unexpected: Vec<_> = found.difference(&wanted).collect();
     assert!(
         accepted.is_empty() && unexpected.is_empty(),
-        "accepted, or refused otherwise: {accepted:#?}\nrefused and not expected: {unexpected:#?}\n{output}"
+        "accepted, or refused otherwise: {accepted:#?}\n\
+         refused and not expected: {unexpected:#?}\n{output}"
     );
 }
 

@@ -21,8 +21,8 @@ Usage: callbacks [FILE] [OPTIONS]
   --json                 print one JSON object
   -h, --help             print this
 
-Exit status: 0 all right; 1 a wrong result, anything torn, or a file that cannot be read; 2 bad arguments;
-3 no progress.
+Exit status: 0 all right; 1 a wrong result, anything torn, or a file that cannot be read;
+2 bad arguments; 3 no progress.
 ";
 
 const DEFAULT_TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/harbour-log.txt");

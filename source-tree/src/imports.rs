@@ -123,7 +123,8 @@ mod tests {
     fn paths_through_children_are_found() {
         let source = Source::new(
             "p/src/main.rs",
-            "mod a;\nmod b;\npub use a::Public;\nuse b::{x, y::z};\nfn f() { a::g(); self::a::h() }",
+            "mod a;\nmod b;\npub use a::Public;\nuse b::{x, y::z};\n\
+             fn f() { a::g(); self::a::h() }",
         );
         let paths: Vec<String> =
             child_paths(&source, &[]).into_iter().map(|path| path.join("::")).collect();

@@ -263,7 +263,8 @@ mod tests {
     fn prose_is_told_from_code_and_unit_tests_do_not_count() {
         let package = package(&[(
             "p/src/a.rs",
-            "//! One.\n\n/* two\nthree */\nfn f() {} // code\n#[cfg(test)]\nmod tests {\n// no\n}\n",
+            "//! One.\n\n/* two\nthree */\nfn f() {} // code\n\
+             #[cfg(test)]\nmod tests {\n// no\n}\n",
         )]);
         let text = &package.text;
         assert_eq!((text.comments, text.lines, text.longest.0, text.prose()), (3, 4, 5, 75));

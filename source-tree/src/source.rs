@@ -307,9 +307,13 @@ fn escaped_length(rest: &[u8], quote: u8) -> Option<usize> {
 
 #[test]
 fn comments_and_literals_are_told_from_code() {
-    let text = "let a = \"// no\"; // yes\nlet b = 'x'; let c: &'static str = r#\"un\"safe\"#; /* a /* b */ c */ done('\\'', b\"\\\"\")";
+    let text = "let a = \"// no\"; // yes\n\
+                let b = 'x'; let c: &'static str = r#\"un\"safe\"#; \
+                /* a /* b */ c */ done('\\'', b\"\\\"\")";
     let source = Source::new("src/a.rs", text);
-    let blanked = "let a = \"     \";       \nlet b = ' '; let c: &'static str = r#\"       \"#;                   done('  ', b\"  \")";
+    let blanked = "let a = \"     \";       \n\
+                   let b = ' '; let c: &'static str = r#\"       \"#;                   \
+                   done('  ', b\"  \")";
     assert_eq!(source.code, blanked);
     let comments: Vec<(usize, &str)> =
         source.comments.iter().map(|c| (c.line, c.text.as_str())).collect();
@@ -321,7 +325,9 @@ fn comments_and_literals_are_told_from_code() {
 
 #[test]
 fn unit_tests_are_no_product() {
-    let text = "fn a() {}\n#[cfg(all(test, not(loom)))]\n#[expect(x)]\npub(super) mod tests {\n fn b() {}\n}\n#[cfg(not(test))]\nmod c { fn d() {} }\n#[cfg(test)]\nmod e;\nfn f() {}";
+    let text = "fn a() {}\n\
+                #[cfg(all(test, not(loom)))]\n#[expect(x)]\npub(super) mod tests {\n fn b() {}\n}\n\
+                #[cfg(not(test))]\nmod c { fn d() {} }\n#[cfg(test)]\nmod e;\nfn f() {}";
     let source = Source::new("src/a.rs", text);
     let kept: Vec<bool> =
         ["fn a", "fn b", "fn d", "fn f"].iter().map(|name| source.product.contains(name)).collect();
@@ -333,7 +339,8 @@ fn unit_tests_are_no_product() {
 fn literal_arguments_are_found() {
     let source = Source::new(
         "src/a.rs",
-        "if mutated(\"a.b\") {}\n// mutated(\"c\")\nunmutated(\"d\"); mutated(name); mutated(\n  \"e\")",
+        "if mutated(\"a.b\") {}\n// mutated(\"c\")\nunmutated(\"d\"); mutated(name); \
+         mutated(\n  \"e\")",
     );
     assert_eq!(source.literal_arguments("mutated"), [(1, "a.b"), (3, "e")]);
 }

@@ -10,6 +10,7 @@ mod one_place;
 mod order;
 mod orderings;
 mod packages;
+mod texts;
 mod unsafety;
 mod upkeep;
 

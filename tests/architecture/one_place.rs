@@ -196,7 +196,8 @@ fn the_system() {
         ],
         &[&[(
             "runtime-sys/src/a.rs",
-            "#[cfg(target_os = \"linux\")]\n#[path = \"linux.rs\"]\nmod sys;\n#[cfg(not(target_os = \"linux\"))]\ncompile_error!(\"no\");",
+            "#[cfg(target_os = \"linux\")]\n#[path = \"linux.rs\"]\nmod sys;\n\
+             #[cfg(not(target_os = \"linux\"))]\ncompile_error!(\"no\");",
         )]],
     );
 }

@@ -117,10 +117,13 @@ fn without_imports(code: &str) -> String {
 fn orderings_are_explained() {
     assert_clean(&every_ordering_is_explained(tree()));
     let file = "scheduler/src/a.rs";
-    let tagged = "use x::Ordering::{Acquire, Release};\n// ORDERING[a.b]: sees the value\nfn f() {\n    a.load(Acquire);\n}\n";
+    let tagged = "use x::Ordering::{Acquire, Release};\n// ORDERING[a.b]: sees the value\n\
+                  fn f() {\n    a.load(Acquire);\n}\n";
     let far = "// ORDERING[a.b]: sees the value\n\n\n\n\n\n\n\nfn f() { a.load(Acquire); }\n";
-    let relaxed = "fn f() { a.load(Relaxed); compiler_fence(SeqCst); if mutated(\"x\") { a.load(Acquire); } }";
-    let chosen = "let o = if mutated(\"x\") { Relaxed } else { Release };\n// ORDERING[a.b]: x\na.store(1, o);";
+    let relaxed = "fn f() { a.load(Relaxed); compiler_fence(SeqCst); \
+                   if mutated(\"x\") { a.load(Acquire); } }";
+    let chosen = "let o = if mutated(\"x\") { Relaxed } else { Release };\n\
+                  // ORDERING[a.b]: x\na.store(1, o);";
     let test = "#[cfg(test)]\nmod tests { fn f() { a.load(Acquire); } }";
     assert_bites(
         every_ordering_is_explained,
@@ -180,7 +183,8 @@ fn only_fences_are_sequentially_consistent() {
         ],
         &[&[(
             file,
-            "use std::sync::atomic::Ordering::{self, SeqCst};\nfence(SeqCst); fence(Ordering::SeqCst); compiler_fence(SeqCst)",
+            "use std::sync::atomic::Ordering::{self, SeqCst};\n\
+             fence(SeqCst); fence(Ordering::SeqCst); compiler_fence(SeqCst)",
         )]],
     );
 }

@@ -49,7 +49,8 @@ fn unsafe_is_opted_into_by_the_file(sources: &[Source]) -> Vec<String> {
 #[test]
 fn files_with_unsafe_say_so_and_why() {
     assert_clean(&unsafe_is_opted_into_by_the_file(tree()));
-    let whole = "//! X.\n//!\n//! # Safety\n//!\n//! Y.\n#![expect(unsafe_code, reason = \"z\")]\nfn f() { unsafe { g() } }";
+    let whole = "//! X.\n//!\n//! # Safety\n//!\n//! Y.\n\
+                 #![expect(unsafe_code, reason = \"z\")]\nfn f() { unsafe { g() } }";
     assert_bites(
         unsafe_is_opted_into_by_the_file,
         "unsafe",

@@ -184,7 +184,8 @@ fn no_leftovers() {
         ],
         &[&[(
             "scheduler/src/a.rs",
-            "// The word is read under the lock;\n// then `wake()` lets go.\n/// let x = 1;\nfn f() {}",
+            "// The word is read under the lock;\n// then `wake()` lets go.\n\
+             /// let x = 1;\nfn f() {}",
         )]],
     );
 }

@@ -145,7 +145,8 @@ impl Drop for AtThreadEnd {
 }
 
 thread_local! {
-    static AT_END: std::cell::RefCell<Option<AtThreadEnd>> = const { std::cell::RefCell::new(None) };
+    static AT_END: std::cell::RefCell<Option<AtThreadEnd>> =
+        const { std::cell::RefCell::new(None) };
 }
 
 #[test]

@@ -30,7 +30,8 @@ pub(crate) fn installed(valgrind: &str) -> Result<(), String> {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => Err(format!("`{valgrind} --version`: {}", output.status)),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(format!(
-            "{valgrind} is not installed; it counts the instructions (the package is called valgrind)"
+            "{valgrind} is not installed; it counts the instructions (the package is called \
+             valgrind)"
         )),
         Err(error) => Err(format!("cannot run {valgrind}: {error}")),
     }

@@ -194,7 +194,8 @@ struct Bound {
 
 const HEAD: &str = "\
 # Instructions per operation of benches/instructions.rs, one P, and the percent allowed on top.
-# Checked by `cargo xtask instructions`, written by `cargo xtask instructions --update`; the percentages are kept.
+# `cargo xtask instructions` checks them. `cargo xtask instructions --update` writes them, and keeps
+# the percentages.
 ";
 
 impl Table {
@@ -215,7 +216,8 @@ impl Table {
                         (number(instructions), number(percent))
                     else {
                         return Err(format!(
-                            "xtask/instructions.txt: `{line}` does not state a count and a percentage"
+                            "xtask/instructions.txt: `{line}` does not state a count and a \
+                             percentage"
                         ));
                     };
                     table.bounds.push(Bound {

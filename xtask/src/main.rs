@@ -23,12 +23,15 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask test [--only STEP]...    run all checks, or the named steps
        cargo xtask stress --seconds N [--seed S]
-       cargo xtask conserve [--items N] [--seed S]   ten million values through selects, limits and cancels
+       cargo xtask conserve [--items N] [--seed S]
+                                            ten million values through selects, limits and cancels
        cargo xtask soak --minutes M [--threads N] [--mode MODE]
        cargo xtask sanitize                 tests with AddressSanitizer
        cargo xtask valgrind                 the main job under memcheck
-       cargo xtask instructions [OPERATION]... [--update]   hottest operations against xtask/instructions.txt
-       cargo xtask instructions --annotate OPERATION        where its instructions are
+       cargo xtask instructions [OPERATION]... [--update]
+                                            hottest operations against xtask/instructions.txt
+       cargo xtask instructions --annotate OPERATION
+                                            where its instructions are
        cargo xtask public-api [--update]    what users can name, against public-api.txt
        cargo xtask simulate [--procs N]... [--cores N] [--load NAME] [--seed N]
        cargo xtask layers [--root DIR] [--package DIR]      rooms, levels, cycles, prose

@@ -16,7 +16,8 @@ const LEFT_OUT: [(&str, &str); 3] = [
     ("compile_fail", "compiles programs, and runs none"),
     (
         "stacks",
-        "measures memory, of which the sanitizer's own is most, and reaches limits that it needs for itself",
+        "measures memory, of which the sanitizer's own is most, and reaches limits that it needs \
+         for itself",
     ),
 ];
 
@@ -24,7 +25,8 @@ const LEFT_OUT: [(&str, &str); 3] = [
 const SKIPPED: [(&str, &str); 3] = [
     (
         "overflow_by_one_large_frame",
-        "a large frame is not touched in order in a build with the sanitizer, and steps over the guard",
+        "a large frame is not touched in order in a build with the sanitizer, and steps over the \
+         guard",
     ),
     ("overflow_outside_is_stds_affair", "a fault that is not ours is the sanitizer's affair there"),
     ("a_fault_that_is_nobodys_kills_by_its_signal", "likewise"),

@@ -4,10 +4,10 @@
 //! archives as dependencies. It succeeds, too, where a package has left the workspace, or where a
 //! document has left the archive: so the step asks for each package by name, and for files.
 //!
-//! Cargo keeps what it has unpacked from a registry in its home, and what it has built from there in
-//! the target directory, for as long as the version is the same. A second run would build a package
-//! against what the others were in the first one. So each run has a home and a target directory of
-//! its own; the home shares all but the unpacked sources with the user's.
+//! Cargo keeps what it has unpacked from a registry in its home, and what it has built from there
+//! in the target directory, for as long as the version is the same. A second run would build a
+//! package against what the others were in the first one. So each run has a home and a target
+//! directory of its own; the home shares all but the unpacked sources with the user's.
 
 use std::fs;
 use std::io;

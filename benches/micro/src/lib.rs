@@ -1,8 +1,8 @@
 //! What the pieces cost, each alone, with criterion. `cargo bench -p gosched-micro [-- FILTER]`
 //!
-//! `benches/operations.rs` measures operations as a program meets them; this, what they are made of: a
-//! change that makes a yield dearer shows there, and here which piece it was. The scheduler's data
-//! structures are compiled in from its own source, since they are nobody's interface.
+//! `benches/operations.rs` measures operations as a program meets them; this, what they are made
+//! of: a change that makes a yield dearer shows there, and here which piece it was. The scheduler's
+//! data structures are compiled in from its own source, since they are nobody's interface.
 
 // A library, though only for its one program: a benchmark is compiled as a test is, and these files
 // have tests inside.

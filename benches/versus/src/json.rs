@@ -11,13 +11,18 @@ use crate::workload::WORKLOADS;
 /// Everything.
 pub(crate) fn write(measured: &Measured, workers: usize) -> String {
     let busy = measured.busy.iter().map(|(workload, Busy { others, stolen })| {
-        format!("{{\"workload\": \"{workload}\", \"others_percent\": {others}, \"stolen_percent\": {stolen}}}")
+        format!(
+            "{{\"workload\": \"{workload}\", \"others_percent\": {others}, \
+             \"stolen_percent\": {stolen}}}"
+        )
     });
     let series = measured.series.iter().map(|s| {
         let values: Vec<String> = s.values.iter().map(f64::to_string).collect();
-        let (workload, peer, figure, values) = (s.workload, s.peer, escaped(&s.figure), values.join(", "));
+        let (figure, values) = (escaped(&s.figure), values.join(", "));
+        let (workload, peer) = (s.workload, s.peer);
         format!(
-            "{{\"workload\": \"{workload}\", \"peer\": \"{peer}\", \"figure\": \"{figure}\", \"values\": [{values}]}}"
+            "{{\"workload\": \"{workload}\", \"peer\": \"{peer}\", \"figure\": \"{figure}\", \
+             \"values\": [{values}]}}"
         )
     });
     let lines = |items: Vec<String>| {

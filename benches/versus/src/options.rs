@@ -7,8 +7,8 @@ use crate::program::{BUILT_IN, FOREIGN};
 use crate::workload::{WORKLOADS, Workload};
 
 pub(crate) const USAGE: &str = "\
-usage: gosched-versus [--only WORKLOAD,..] [--peers PEER,..] [--rounds N] [--procs N] [--json FILE] [--svg FILE]
-                      [--with FILE,..] [--list]
+usage: gosched-versus [--only WORKLOAD,..] [--peers PEER,..] [--rounds N] [--procs N]
+                      [--json FILE] [--svg FILE] [--with FILE,..] [--list]
 
   --only    workloads; `callback*` is all whose name begins so
   --peers   `gosched` is all columns of ours

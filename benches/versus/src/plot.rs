@@ -33,10 +33,12 @@ pub(crate) fn svg(measured: &Measured) -> String {
     let height = TOP + ROW * rows.len() as f64 + 16.0;
     let whole = LEFT + WIDTH + 150.0;
     let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {whole} {height}\" width=\"{whole}\" height=\"{height}\" \
-         font-family=\"sans-serif\" font-size=\"12\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {whole} {height}\" \
+         width=\"{whole}\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
-         <text x=\"12\" y=\"22\" font-size=\"15\" fill=\"{INK}\">What gosched takes, in time or memory, as a part of what its peers take: to the left it takes less</text>\n"
+         <text x=\"12\" y=\"22\" font-size=\"15\" fill=\"{INK}\">\
+         What gosched takes, in time or memory, as a part of what its peers take: \
+         to the left it takes less</text>\n"
     );
     for (x, colour, says) in [(12.0, BEST, "of the best peer's"), (160.0, GO, "of Go's")] {
         let _ = writeln!(
@@ -49,7 +51,8 @@ pub(crate) fn svg(measured: &Measured) -> String {
         let (x, width) = (at(tick), if tick == 1.0 { 2 } else { 1 });
         let _ = writeln!(
             text,
-            "<line x1=\"{x:.1}\" y1=\"{}\" x2=\"{x:.1}\" y2=\"{height}\" stroke=\"{PALE}\" stroke-width=\"{width}\"/>",
+            "<line x1=\"{x:.1}\" y1=\"{}\" x2=\"{x:.1}\" y2=\"{height}\" stroke=\"{PALE}\" \
+             stroke-width=\"{width}\"/>",
             TOP - 4.0
         );
         let _ = writeln!(

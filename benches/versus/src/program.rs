@@ -182,7 +182,8 @@ mod tests {
     fn a_program_that_fails_or_hangs_is_an_error() {
         let failed = output(
             shell(
-                "echo ns_per_op 1; echo at b.rs: >&2; echo why >&2; yes no | head -n 99999 >&2; exit 3",
+                "echo ns_per_op 1; echo at b.rs: >&2; echo why >&2; \
+                 yes no | head -n 99999 >&2; exit 3",
             ),
             PATIENCE,
         );

@@ -93,7 +93,8 @@ pub(crate) fn targets(measured: &Measured) -> String {
         return String::new();
     }
     format!(
-        "\n| target | figure | theirs | ours | ratio | at most | |\n|---|---|---:|---:|---:|---:|---|\n{rows}\n{met} of {all} met\n"
+        "\n| target | figure | theirs | ours | ratio | at most | |\n\
+         |---|---|---:|---:|---:|---:|---|\n{rows}\n{met} of {all} met\n"
     )
 }
 
@@ -135,11 +136,10 @@ mod tests {
     #[test]
     fn targets_are_judged_where_both_sides_were_measured() {
         let text = targets(&measured());
-        assert!(
-            text.contains(
-                "| yield, 1 goroutine | ns_per_op | may 60.0 | 30.0 (settled) | 0.500 x | 0.6 x best | met |"
-            )
-        );
+        assert!(text.contains(
+            "| yield, 1 goroutine | ns_per_op | may 60.0 | 30.0 (settled) | 0.500 x | \
+                 0.6 x best | met |"
+        ));
         assert!(text.ends_with("\n2 of 2 met\n"), "{text}");
         assert_eq!(targets(&Measured::default()), "");
     }

@@ -91,7 +91,10 @@ mod tests {
             let inner = json!({ "source": source, "name": name, "id": id, "is_glob": is_glob });
             json!({ "inner": { "use": inner } })
         };
-        let module = |name: &str, items: &[u32]| json!({ "name": name, "inner": { "module": { "items": items } } });
+        let module = |name: &str, items: &[u32]| {
+            let inner = json!({ "module": { "items": items } });
+            json!({ "name": name, "inner": inner })
+        };
         let json = json!({
             "root": 0,
             "index": {
