@@ -1,14 +1,14 @@
 //! The order of the modules of each package that users depend on, and the tables that repeat it.
 //!
-//! The order is policy. A build that does not fit it is restructured; the order does not bend to
-//! make it pass.
+//! The order is policy. If a change does not fit the order, restructure the change, and leave the
+//! order as it is.
 
 /// The packages with an order, and their modules, lowest first.
 ///
-/// A module may name what stands before it. `lib` is last of all and may name everything.
+/// A module may name the modules before it. `lib` is the last and may name all.
 ///
-/// A parent stands behind its children when it builds on them, before them when it holds what they
-/// share. Two types that contain each other share a place, `a|b`: the only knots there are.
+/// A parent comes after its children if it builds on them, and before them if it has what they
+/// share. Two types that contain each other share a place, `a|b`: no other cycles exist.
 pub const ORDERS: [(&str, &[&str]); 3] =
     [("runtime-sys", RUNTIME_SYS), ("scheduler", SCHEDULER), ("callback-bridge", CALLBACK_BRIDGE)];
 
@@ -86,7 +86,7 @@ pub struct Mention {
     children: Vec<String>,
 }
 
-/// Returns the modules that `text` names in backticks; what stands in parentheses behind one are
+/// Returns the modules that `text` names in backticks. The names in parentheses behind a module are
 /// its children.
 pub fn mentions(text: &str) -> Vec<Mention> {
     let mut found: Vec<Mention> = Vec::new();
@@ -105,8 +105,7 @@ pub fn mentions(text: &str) -> Vec<Mention> {
 }
 
 /// Returns where `mentions` and `order` differ: names that are not in the order, or come too early.
-/// A module stands where the first entry stands that lies in it, or the first of its named
-/// children.
+/// The place of a module is the first entry that lies in it, or the first of its named children.
 pub fn differences(order: &[&str], mentions: &[Mention]) -> Vec<String> {
     let mut differences = Vec::new();
     let mut check = |name: String, before: &mut Option<(usize, String)>| {

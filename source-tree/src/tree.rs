@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::packages::PACKAGES;
 use crate::source::Source;
 
-/// Where sources lie.
+/// The folders with Rust sources.
 #[rustfmt::skip]
 const TOPS: [&str; 12] = [
     "src", "runtime-sys", "scheduler", "callback-bridge", "c-side", "test-support", "source-tree",
@@ -27,10 +27,10 @@ pub fn read(root: &Path) -> io::Result<Vec<Source>> {
     Ok(found)
 }
 
-/// Where other texts lie, beside the sources and the files at the top.
+/// The folders with other texts. Files at the top are read, too.
 const OTHER_TOPS: [&str; 4] = ["docs", ".cargo", ".ci", ".github"];
 
-/// How the names of our texts end. `.ci/run` has no ending.
+/// The endings of texts. `.ci/run` has no ending.
 const ENDINGS: [&str; 10] = ["rs", "md", "toml", "c", "h", "go", "cpp", "yml", "sh", "txt"];
 
 /// Returns every text of the workspace at `root`, sorted by path: Rust sources, documents,
