@@ -1,4 +1,5 @@
-//! An executor's waker that unwinds: nobody else who was to be woken with it stays behind.
+//! An executor's waker that unwinds: every other waiter that was to be woken with it is still
+//! woken.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -41,7 +42,7 @@ fn unwound_with(outcome: Result<(), Box<dyn Any + Send>>) -> Option<usize> {
     outcome.err().and_then(|payload| payload.downcast_ref().copied())
 }
 
-/// Of futures that wait, two have wakers that unwind when `act` lets all go.
+/// Two of the waiting futures have wakers that unwind when `act` wakes all.
 #[track_caller]
 fn lets_all_go<F: Future>(future: impl Fn() -> F, act: impl FnOnce()) {
     let counts: [Arc<Counts>; 5] = Default::default();
@@ -85,7 +86,7 @@ fn the_last_receiver_goes() {
     assert!(sender.expect("it was made").join().expect("no panic"));
 }
 
-/// A value that goes lets a sender put its own there, and a receiver look for that.
+/// A value that leaves lets a sender put its own there, and a receiver look for that.
 #[test]
 fn a_value_is_received() {
     let (tx, rx) = chan::bounded::<u32>(1);
@@ -124,7 +125,7 @@ fn the_last_one_comes_to_a_barrier() {
     lets_all_go(|| barrier.wait_async(), || _ = barrier.wait());
 }
 
-/// Its children are cancelled, too.
+/// The children of the token are cancelled, too.
 #[test]
 fn a_token_is_cancelled() {
     let token = Token::new();

@@ -1,11 +1,10 @@
-//! The texts as a reader has them before the eyes: how wide their lines are, and whether the files
-//! that they name exist.
+//! Texts as a reader sees them: the width of their lines, and the files that they name.
 
 use crate::{assert_bites, assert_clean, root};
 use source_tree::source::Source;
 use std::sync::OnceLock;
 
-/// Every text of the workspace: sources, documents, manifests, scripts.
+/// Returns every text of the workspace: sources, documents, manifests, scripts.
 fn texts() -> &'static [Source] {
     static TEXTS: OnceLock<Vec<Source>> = OnceLock::new();
     TEXTS.get_or_init(|| source_tree::tree::texts(&root()).expect("texts are readable and UTF-8"))
@@ -36,7 +35,7 @@ fn lines_are_narrow(sources: &[Source]) -> Vec<String> {
 /// Where the rule does not hold yet.
 const NOT_YET: &str = "scheduler/src/";
 
-/// Whether `line` is a row of a table, defines a link, or holds an address.
+/// True if `line` is a row of a table, defines a link, or holds an address.
 fn cannot_be_wrapped(source: &Source, line: &str) -> bool {
     let prose = prose(source, line);
     let row = prose.is_some_and(|prose| prose.starts_with('|'));
@@ -44,7 +43,7 @@ fn cannot_be_wrapped(source: &Source, line: &str) -> bool {
     row || definition || line.contains("://")
 }
 
-/// What `line` says if it is one of a document or a comment.
+/// Returns the text of `line` if it is a line of a document or a comment.
 fn prose<'a>(source: &Source, line: &'a str) -> Option<&'a str> {
     if source.path.ends_with(".md") {
         return Some(line.trim_start());
@@ -53,9 +52,9 @@ fn prose<'a>(source: &Source, line: &'a str) -> Option<&'a str> {
     Some(comment.trim_start_matches(['/', '!']).trim_start())
 }
 
-/// Names of files that a document or a comment says, and that are not there.
+/// Returns the names in documents and comments of files that do not exist.
 ///
-/// A name counts from the top of the workspace, or it is the end of a path: `proc/find.rs` means
+/// A name is a path from the top of the workspace or the end of a path: `proc/find.rs` means
 /// `scheduler/src/proc/find.rs`. A `*` stands for a part of a name.
 fn named_files_exist(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
@@ -76,8 +75,8 @@ fn named_files_exist(sources: &[Source]) -> Vec<String> {
     findings
 }
 
-/// The words of `text` that name Rust sources, and those in backticks that name a file or folder
-/// of a folder at the top.
+/// Returns the words of `text` that name Rust sources, and the words in backticks that name a file
+/// or folder in a folder at the top.
 fn file_names(text: &str) -> impl Iterator<Item = &str> {
     let part = |c: char| c.is_alphanumeric() || "_-./*".contains(c);
     let sources = text
@@ -91,18 +90,18 @@ fn file_names(text: &str) -> impl Iterator<Item = &str> {
     sources.chain(quoted)
 }
 
-/// Names that end like a source and are none of ours: a host, and a user's file in a message.
+/// Names that end like a source and are no file here: a host, and a user's file in a message.
 const FOREIGN: [&str; 2] = ["docs.rs", "src/parse.rs"];
 
-/// Whether `name` is an example like `a/b.rs`: its last part, `mod` aside, is one letter. Also
-/// true of an ending alone.
+/// True if `name` is an example like `a/b.rs`: its last part, `mod` aside, is one letter. Also true
+/// of an ending alone.
 fn is_sample(name: &str) -> bool {
     let stem = name.strip_suffix(".rs").unwrap_or(name);
     stem.split('/').next_back().is_some_and(|last| last.len() <= 1)
         || stem.strip_suffix("/mod").is_some_and(is_sample)
 }
 
-/// Folders at the top whose name says that a path follows.
+/// Folders at the top. A word that begins with one of them is a path.
 const OURS: [&str; 11] = [
     "benches",
     "c-side",
@@ -117,7 +116,7 @@ const OURS: [&str; 11] = [
     "xtask",
 ];
 
-/// Whether `name` means the file at `path`, or a folder that it lies in.
+/// True if `name` means the file at `path`, or a folder that has the file.
 fn is_at(path: &str, name: &str) -> bool {
     if let Some((before, after)) = name.split_once('*') {
         return path.strip_prefix(before).is_some_and(|rest| rest.ends_with(after));
