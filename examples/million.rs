@@ -111,7 +111,7 @@ fn wait_and_release(runtime: &Runtime, goroutines: usize, handles: Option<Handle
     fits
 }
 
-/// Where they are kept.
+/// The kept handles, by spawner.
 type Handles = Arc<Mutex<Vec<Vec<JoinHandle<()>>>>>;
 
 /// Spawns so many.

@@ -51,8 +51,8 @@ impl fmt::Display for Rational {
 }
 
 /// Returns two copies. The terms of the second copy are in a buffer: otherwise a series that is
-/// made of itself would wait for itself. The terms of the first copy are made on demand, and the
-/// goroutine ends when neither copy is read any more.
+/// made of itself would wait for itself. The terms of the first copy are made on demand. The
+/// goroutine ends once a copy is dropped.
 fn split(series: Series) -> (Series, Series) {
     let ((one_tx, one), (other_tx, other)) = (bounded(0), unbounded());
     drop(go(move || {

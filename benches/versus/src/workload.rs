@@ -18,7 +18,7 @@ pub(crate) struct Figure {
     pub(crate) unit: &'static str,
 }
 
-/// What every peer is asked for by name.
+/// A workload. Peers are asked for it by its name.
 #[derive(Debug)]
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
