@@ -70,7 +70,7 @@ impl Drop for Canary {
 }
 
 thread_local! {
-    /// Its initialiser asks whoever answers `INITIALISING`, and so waits.
+    /// Its initialiser calls `INITIALISING`, if that is set, and so waits.
     static CANARY: Canary = {
         if let Some(wait) = INITIALISING.take() {
             wait();

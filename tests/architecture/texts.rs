@@ -1,7 +1,7 @@
 //! Texts as a reader sees them: the width of their lines, and the files that they name.
 
 use crate::{assert_bites, assert_clean, root};
-use source_tree::source::Source;
+use source_tree::source::{Source, has_word};
 use std::sync::OnceLock;
 
 /// Returns every text of the workspace: sources, documents, manifests, scripts.
@@ -126,6 +126,43 @@ fn is_at(path: &str, name: &str) -> bool {
     };
     let name = name.trim_start_matches("./").trim_end_matches('/');
     above(path, name) || path.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Returns the names of our code in the table of Go's names that no source has. The last column of
+/// that table has our names; file names are checked elsewhere.
+fn counterparts_exist(sources: &[Source]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for source in sources.iter().filter(|source| source.path.ends_with(".md")) {
+        let rows = (1..).zip(source.text.lines()).skip_while(|(_, line)| *line != "| Go | here |");
+        for (number, row) in rows.skip(2).take_while(|(_, line)| line.starts_with('|')) {
+            let cell = row.trim_end_matches('|').rsplit('|').next().unwrap_or_default();
+            for path in cell.split('`').skip(1).step_by(2).filter(|name| !name.ends_with(".rs")) {
+                let code = || sources.iter().filter(|source| source.shipped());
+                let known = |name| code().any(|source| has_word(&source.code, name));
+                if !path.split("::").all(known) {
+                    findings.push(source.at(number, format_args!("no source has {path}")));
+                }
+            }
+        }
+    }
+    findings
+}
+
+#[test]
+fn the_counterparts_of_gos_names_exist() {
+    assert_clean(&counterparts_exist(texts()));
+    let source = ("scheduler/src/a.rs", "struct Here;\n// gone\nfn there() {}");
+    let table = |row: &str| format!("| Go | here |\n|---|---|\n{row}\n\n| `gone` |");
+    let (bad, worse) = (table("| `g` | `Here::gone` |"), table("| `g` | `a.rs` (`Gone`) |"));
+    let good = table("| `g`, `gone` | `a.rs` (`Here`), `there`; `b.rs` |");
+    assert_bites(
+        counterparts_exist,
+        "no source has",
+        &[&[source, ("docs/a.md", &bad)], &[source, ("docs/a.md", &worse)]],
+        &[&[source, ("docs/a.md", &good)]],
+    );
+    let map = texts().iter().find(|text| text.path == "docs/architecture.md");
+    assert!(map.is_some_and(|map| map.text.contains("| Go | here |")));
 }
 
 #[test]
