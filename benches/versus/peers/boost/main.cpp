@@ -56,13 +56,13 @@ void must(bool holds, const char *what) {
     }
 }
 
-// Sorts them, and gives the value below which that part of them lies.
+// Sorts the values, and returns the value below which that part of them lies.
 double percentile(std::vector<double> &values, double part) {
     std::sort(values.begin(), values.end());
     return values.at(static_cast<std::size_t>(static_cast<double>(values.size() - 1) * part));
 }
 
-// Bytes that are resident, with page tables.
+// Returns the resident bytes, with page tables.
 double memory() {
     std::ifstream status("/proc/self/status");
     double kib = 0;
@@ -74,7 +74,7 @@ double memory() {
     return kib * 1024;
 }
 
-// What this process has used, in user code and in the kernel.
+// Returns the processor time that this process has used, in user code and in the kernel.
 double processor_ms() {
     rusage usage{};
     must(getrusage(RUSAGE_SELF, &usage) == 0, "getrusage");
@@ -92,7 +92,7 @@ std::size_t workers() {
 
 // ---- fibers
 
-// Reused stacks, which a program that makes many fibers would choose.
+// Reused stacks: a program that makes many fibers would choose them.
 fibers::pooled_fixedsize_stack &pool() {
     static fibers::pooled_fixedsize_stack stacks(16 * 1024);
     return stacks;
@@ -108,7 +108,7 @@ void join_all(std::vector<fibers::fiber> &all) {
     }
 }
 
-// At first a tenth of it, which is not counted.
+// Runs a tenth of the work first, which is not counted.
 figures yields(std::uint64_t count, std::uint64_t each) {
     auto all = [count](std::uint64_t each) {
         std::vector<fibers::fiber> running;
@@ -127,7 +127,7 @@ figures yields(std::uint64_t count, std::uint64_t each) {
     return ns_per_op(count * each, began);
 }
 
-// As many fibers as there are results, all made and then all joined.
+// As many fibers as there are results: all are made, then all are joined.
 std::uint64_t collect(std::vector<std::uint64_t> &results) {
     std::vector<fibers::fiber> running;
     running.reserve(results.size());
@@ -168,7 +168,7 @@ figures spawn_1000() {
     return ns_per_op(500'000, began);
 }
 
-// A child runs at once, so that few stacks are in use.
+// A child runs at once, so few stacks are in use.
 std::uint64_t grow(unsigned depth) {
     if (depth == 0) {
         return 1;
@@ -210,7 +210,7 @@ figures contended(std::uint64_t count, std::uint64_t each) {
     return ns_per_op(counter, began);
 }
 
-// With stacks as Boost gives them by default: its pool writes into each stack that it has.
+// With Boost's default stacks: its pool writes into each stack that it has.
 figures parked(std::uint64_t count) {
     double before = memory();
     static fibers::unbuffered_channel<int> never;
@@ -221,7 +221,7 @@ figures parked(std::uint64_t count) {
             int value;
             never.pop(value);
         }).detach();
-        // What has begun is in the channel when the next one runs.
+        // A fiber that has begun is in the channel when the next one runs.
         boost::this_fiber::yield();
     }
     must(waiting == count, "a fiber has not begun");
@@ -330,7 +330,7 @@ figures fan_out(std::uint64_t requests) {
 
 // ---- time
 
-// How long the sleeper of that number sleeps: less than a second, the same in all peers.
+// Returns how long the sleeper of that number sleeps: less than a second, the same in all peers.
 std::chrono::microseconds nap(std::uint64_t index) {
     std::uint64_t random = index * 6'364'136'223'846'793'005 + 1'442'695'040'888'963'407;
     return std::chrono::microseconds((random >> 33) % 1'000'000);
@@ -356,7 +356,7 @@ figures timers(std::uint64_t sleepers) {
             {"late_p99_ms", percentile(late, 0.99)}};
 }
 
-// Computes for so long.
+// Computes for this time.
 void compute(nanoseconds duration) {
     static std::atomic<std::uint64_t> results;
     std::uint64_t x = 1;
@@ -399,8 +399,9 @@ struct beside {
     double took_ms, worst_gap_ms;
 };
 
-// How long `each` takes in `count` fibers, and the worst gap of a ticker of 1 ms meanwhile. Several
-// threads run these fibers. So their stacks are not from the pool, which belongs to one thread.
+// Returns how long `each` takes in `count` fibers, and the worst gap of a ticker of 1 ms meanwhile.
+// Several threads run these fibers. So their stacks are not from the pool, which belongs to one
+// thread.
 beside beside_a_ticker(std::size_t count, void (*each)()) {
     beside found{};
     with_workers([&] {
@@ -459,7 +460,7 @@ struct calls {
     std::vector<double> ns;
 };
 
-// Threads that are no workers ask a fiber of a worker's, each its own, and wait for the answer.
+// Threads that are no workers each ask a fiber of a worker, and wait for the answer.
 calls round_trips(std::size_t threads, std::uint64_t count) {
     std::vector<line> lines(threads);
     std::thread worker([&lines] {

@@ -148,7 +148,7 @@ static void *call_once(void *nothing) {
 }
 
 int64_t bound_threads_memory(size_t threads) {
-    // The first takes what all later ones share.
+    // The first thread takes the memory that all later ones share.
     int64_t unused;
     first_calls(&unused, 1);
     pthread_t *all = calloc(threads, sizeof *all);

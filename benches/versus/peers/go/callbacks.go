@@ -52,7 +52,7 @@ func callbackFirst() []figure {
 	return []figure{{"ns_extra", percentile(extra, 0.5)}}
 }
 
-// timedCalls also says how long they took together, in nanoseconds.
+// timedCalls also returns how long the calls took together, in nanoseconds.
 func timedCalls(crew C.struct_crew) ([]int64, float64) {
 	bytes := C.size_t(crew.threads) * C.size_t(crew.calls) * C.sizeof_int64_t
 	crew.latencies = (*C.int64_t)(C.calloc(1, bytes))
@@ -63,7 +63,7 @@ func timedCalls(crew C.struct_crew) ([]int64, float64) {
 	return slices.DeleteFunc(latencies, func(ns int64) bool { return ns == 0 }), wall
 }
 
-// unhurried callbacks: as many as are made in the time, at most 5,000.
+// unhurried measures the callbacks that are made in the time, at most 5,000.
 func unhurried() []figure {
 	crew := C.struct_crew{
 		callee: C.CALLS_EMPTY, threads: 1, warm_up: 10, calls: 5_000, pause_us: 1_000, limit_ms: 2_000,

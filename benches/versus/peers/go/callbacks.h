@@ -1,10 +1,10 @@
-// Threads of C's own that call into Go.
+// C threads that call into Go.
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
-// What each thread of a crew calls, told which thread it is.
+// The function that each thread of a crew calls, with the thread's number.
 enum callee { CALLS_EMPTY, CALLS_CHANNEL };
 
 struct crew {

@@ -31,7 +31,7 @@ func timers(sleepers int) []figure {
 	}
 }
 
-// besideATicker says how long the work takes, and the worst gap of a ticker of 1 ms meanwhile.
+// besideATicker returns how long the work takes, and the worst gap of a ticker of 1 ms meanwhile.
 func besideATicker(work func()) (took, worst time.Duration) {
 	var stop atomic.Bool
 	var ticks atomic.Int64
@@ -64,7 +64,7 @@ func blocking() []figure {
 		for range 64 {
 			go func() {
 				left := syscall.NsecToTimespec(20_000_000)
-				// A signal of the scheduler's may interrupt it.
+				// A signal of the scheduler may interrupt it.
 				for syscall.Nanosleep(&left, &left) == syscall.EINTR {
 				}
 				done.Done()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// yields does a tenth of it first, which is not counted.
+// yields does a tenth of the work first, which is not counted.
 func yields(goroutines, each int) []figure {
 	all := func(each int) {
 		var done sync.WaitGroup
@@ -144,7 +144,7 @@ func parked(goroutines int) []figure {
 	for waiting.Load() < int64(goroutines) {
 		runtime.Gosched()
 	}
-	// The last of them are on their way into the channel.
+	// The last goroutines are on their way into the channel.
 	time.Sleep(20 * time.Millisecond)
 	return []figure{{"bytes_per_g", (memory("VmRSS", "VmPTE") - before) / float64(goroutines)}}
 }

@@ -62,7 +62,7 @@ func main() {
 	}
 }
 
-// procs says how many Ps there shall be.
+// procs returns how many Ps there shall be.
 func procs() int {
 	if n, err := strconv.Atoi(os.Getenv("VERSUS_PROCS")); err == nil && n > 0 {
 		return n

@@ -17,7 +17,7 @@ func ms(d time.Duration) float64 {
 	return d.Seconds() * 1e3
 }
 
-// percentile sorts the values, and gives the one below which that part of them lies.
+// percentile sorts the values, and returns the value below which that part of them lies.
 func percentile(values []int64, part float64) float64 {
 	if len(values) == 0 {
 		return 0
@@ -26,7 +26,7 @@ func percentile(values []int64, part float64) float64 {
 	return float64(values[int(float64(len(values)-1)*part)])
 }
 
-// memory gives the named entries of /proc/self/status in bytes.
+// memory returns the named entries of /proc/self/status in bytes.
 func memory(keys ...string) float64 {
 	status, err := os.ReadFile("/proc/self/status")
 	check(err)
@@ -43,7 +43,7 @@ func memory(keys ...string) float64 {
 	return sum
 }
 
-// processorTime is what this process has used, in user code and in the kernel.
+// processorTime returns what this process has used, in user code and in the kernel.
 func processorTime() time.Duration {
 	var usage syscall.Rusage
 	check(syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
@@ -56,7 +56,8 @@ func check(err error) {
 	}
 }
 
-// nap is how long the sleeper of that number sleeps: less than a second, the same in all peers.
+// nap returns how long the sleeper of that number sleeps: less than a second, the same in all
+// peers.
 func nap(index int) time.Duration {
 	random := uint64(index)*6_364_136_223_846_793_005 + 1_442_695_040_888_963_407
 	return time.Duration((random>>33)%1_000_000) * time.Microsecond
@@ -73,7 +74,7 @@ func scramble(x uint64) uint64 {
 // sink uses results.
 var sink uint64
 
-// compute computes for so long.
+// compute computes for this time.
 func compute(d time.Duration) uint64 {
 	x := uint64(1)
 	for began := time.Now(); time.Since(began) < d; {
