@@ -80,8 +80,8 @@ impl Notify {
     pub fn notify_waiters(&self) {
         let mut state = self.state.lock();
         state.round += 1;
-        wake_all(&self.state, state, |state| &mut state.parked);
-        wake_all(&self.state, self.state.lock(), |state| &mut state.polling);
+        let woken = wake_all(&self.state, state, |state| &mut state.parked);
+        woken.and(wake_all(&self.state, self.state.lock(), |state| &mut state.polling)).go_on();
     }
 
     /// Waits to be notified.
