@@ -1,6 +1,7 @@
 //! Locks and their like, between goroutines and threads, in every mode and with 1, 2, 4 and 8 Ps.
 
 mod condvar;
+mod futures;
 mod groups;
 mod mutex;
 mod once;

@@ -253,9 +253,8 @@ impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.as_ref().get_ref();
-        let has = this.mutex.raw.try_lock()
-            // SAFETY: pinned; `drop` leaves.
-            || unsafe { this.mutex.raw.poll(&this.node, cx.waker().clone()) };
+        // SAFETY: pinned; `drop` leaves.
+        let has = unsafe { this.mutex.raw.poll(&this.node, cx.waker().clone()) };
         if has { Poll::Ready(this.mutex.guard()) } else { Poll::Pending }
     }
 }

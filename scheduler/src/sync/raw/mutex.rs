@@ -231,6 +231,9 @@ impl<K: Unpark> RawMutex<K> {
     /// The node is pinned, waits for this mutex only, and [`leave`](Self::leave) is called before
     /// its memory goes.
     pub(crate) unsafe fn poll(&self, node: &PolledNode<u64, K>, waker: Waker) -> bool {
+        if node.at_once(|| self.try_lock()) {
+            return true;
+        }
         // SAFETY: this function's contract; the list is under the lock.
         unsafe {
             poll_in_list(
