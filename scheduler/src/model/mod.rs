@@ -26,6 +26,7 @@ mod idle;
 mod idle_workers;
 mod inbox;
 mod join;
+mod notify;
 mod pair_arc;
 mod parker;
 mod polled;
