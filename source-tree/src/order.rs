@@ -31,7 +31,7 @@ const SCHEDULER: &[&str] = &[
     "proc::attach", "proc::excess_p", "proc::start_m", "proc::wake_sysmon", "proc::running", "proc::wake", "proc::set_procs", "proc::timers", "proc::find::unstarted", "proc::find::others", "proc::find::own", "proc::find::spin", "proc::find::search", "proc::find", "proc::locals", "proc::spawn", "proc::start", "proc::thread_backed",
     "proc::cancel", "proc::claimed", "proc::target", "proc::in_place", "proc::switch", "proc::fast_rounds", "proc::lock_thread", "proc::park", "proc::park::switch_only", "proc::yield_now",
     "proc::colocate", "proc::events", "proc::shutdown", "proc::check_dead", "proc::share_p", "proc::stop_m", "proc::run", "proc::report", "proc::sysmon", "proc",
-    "thread_stack", "wait::race", "wait::waiter", "wait::case_node", "wait::park", "wait::parked", "wait::wake", "wait::polled", "wait::alarm", "wait",
+    "thread_stack", "wait::race", "wait::waiter", "wait::owed", "wait::case_node", "wait::park", "wait::parked", "wait::wake", "wait::polled", "wait::alarm", "wait",
     "local", "blocking", "cancel", "cancel::future", "time", "time::timeout", "join", "join::host", "join::handle", "join::timed", "go", "scope", "future",
     "chan::error", "chan::clock", "chan::state", "chan::raw", "chan::inline", "chan::future", "chan::case", "chan", "chan::sender", "chan::receiver", "chan::timed",
     "time::timer", "time::ticker",

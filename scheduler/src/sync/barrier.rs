@@ -175,8 +175,11 @@ impl Barrier {
 
     /// Lets everybody go whose round has ended.
     fn open(&self, waited: Waited) {
-        wake_up_to(&self.state, self.state.lock(), |state| &mut state.parked, waited.parked);
-        wake_up_to(&self.state, self.state.lock(), |state| &mut state.polling, waited.polling);
+        let state = self.state.lock();
+        let woken = wake_up_to(&self.state, state, |state| &mut state.parked, waited.parked);
+        let state = self.state.lock();
+        let polls = wake_up_to(&self.state, state, |state| &mut state.polling, waited.polling);
+        woken.and(polls).go_on();
     }
 
     /// Waits until all are there, for an async task: a future that is ready then. It counts from

@@ -17,6 +17,7 @@ use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::sync::primitive::{Cell, Ordering, mutated};
 use std::task::Waker;
 
+use super::owed::{Owed, locked};
 use super::waiter::{End, Unpark, WaitList, Waiter, WaiterKind, Wakeup};
 
 /// A future's node. Every function but `new` and [`at_once`](Self::at_once) is called with the
@@ -130,7 +131,7 @@ impl<T, K: Unpark> PolledNode<T, K> {
 ///
 /// If not, the node waits, with this waker. If so, the node is off the list, and `next` returns
 /// whom else to wake. Wakers are the user's code: they are called, and dropped, when the lock is
-/// free.
+/// free. If one of them unwinds, a future that has what it waits for is told so all the same.
 ///
 /// # Safety
 ///
@@ -144,20 +145,21 @@ pub(crate) unsafe fn poll_in_list<S, T, K: Unpark>(
     look: impl FnOnce(&mut S) -> bool,
     next: impl FnOnce(&mut S) -> Option<Wakeup<K>>,
 ) -> bool {
-    let mut state = lock.lock();
+    let (mut state, mut owed) = (lock.lock(), Owed::nothing());
     if !look(&mut state) {
         // SAFETY: this function's contract; the lock is held.
-        let before = unsafe { node.wait(list(&mut state), waker) };
+        owed.drop_waker(unsafe { node.wait(list(&mut state), waker) });
         drop(state);
-        drop(before);
+        owed.pay();
         return false;
     }
     // SAFETY: as above.
     let (_, before) = unsafe { node.leave(list(&mut state)) };
-    let next = next(&mut state);
+    owed.drop_waker(before);
+    owed.drop_waker(Some(waker));
+    owed.wake(next(&mut state));
     drop(state);
-    drop((before, waker));
-    next.into_iter().for_each(Wakeup::now);
+    owed.pay_for_value();
     true
 }
 
@@ -173,11 +175,10 @@ pub(crate) unsafe fn leave_list<S, T, K: Unpark>(
     node: &PolledNode<T, K>,
     next: impl FnOnce(&mut S, Standing) -> Option<Wakeup<K>>,
 ) {
-    let mut state = lock.lock();
-    // SAFETY: this function's contract; the lock is held.
-    let (standing, waker) = unsafe { node.leave(list(&mut state)) };
-    let next = next(&mut state, standing);
-    drop(state);
-    drop(waker);
-    next.into_iter().for_each(Wakeup::now);
+    locked(lock, |state, owed| {
+        // SAFETY: this function's contract; the lock is held.
+        let (standing, waker) = unsafe { node.leave(list(state)) };
+        owed.drop_waker(waker);
+        owed.wake(next(state, standing));
+    });
 }

@@ -33,10 +33,11 @@ use std::task::Waker;
 use std::time::Instant;
 
 use crate::sync::raw::mutex::TimedOut;
+use crate::wait::owed::wake_each;
 use crate::wait::park::Park;
 use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
 use crate::wait::polled::{PolledNode, Standing, leave_list, poll_in_list};
-use crate::wait::waiter::{Unpark, WaitList, Wakeup, wake_each};
+use crate::wait::waiter::{Unpark, WaitList, Wakeup};
 use crate::wait::wake::wake_up_to;
 
 pub(crate) struct RawNotify<K: Unpark> {
@@ -113,7 +114,8 @@ impl<K: Unpark> RawNotify<K> {
                 }
                 Next::Kept => None,
             }
-        });
+        })
+        .go_on();
     }
 
     /// Notifies all waiters.
@@ -121,8 +123,9 @@ impl<K: Unpark> RawNotify<K> {
         let mut state = self.state.lock();
         state.round.0 += 1;
         let (parked, polling) = (state.parked.mark(), state.polling.mark());
-        wake_up_to(&self.state, state, |state| &mut state.parked, parked);
-        wake_up_to(&self.state, self.state.lock(), |state| &mut state.polling, polling);
+        let woken = wake_up_to(&self.state, state, |state| &mut state.parked, parked);
+        let state = self.state.lock();
+        woken.and(wake_up_to(&self.state, state, |state| &mut state.polling, polling)).go_on();
     }
 
     /// Returns the present round.

@@ -169,7 +169,7 @@ impl<K: Unpark> Doing<'_, K> {
         if mutated("once.lets_nobody_go") {
             return;
         }
-        wake_all(&self.once.queue, self.once.queue.lock(), |list| list);
+        wake_all(&self.once.queue, self.once.queue.lock(), |list| list).go_on();
     }
 }
 
