@@ -63,7 +63,7 @@ impl Lock for RawMutex<TestWaiter> {
 
     unsafe fn poll(&self, node: &PolledNode<u64, TestWaiter>, waker: Waker) -> bool {
         // SAFETY: this function's contract; `leave` is called by the future's drop.
-        unsafe { self.poll(node, waker) }
+        unsafe { self.poll(node, &waker) }
     }
 
     fn leave(&self, node: &PolledNode<u64, TestWaiter>) {
