@@ -27,6 +27,7 @@ mod idle_workers;
 mod inbox;
 mod inner_wait;
 mod join;
+mod notify;
 mod pair_arc;
 mod parker;
 mod polled;

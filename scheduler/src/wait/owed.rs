@@ -157,9 +157,7 @@ impl<K: Unpark> Owed<K> {
     #[inline(always)]
     pub(crate) fn pay(self) {
         if self.wakes_one_at_most() {
-            if let Some(served) = self.served {
-                served.now();
-            }
+            wake_one(self.served);
         } else {
             self.pay_each().go_on();
         }
@@ -216,6 +214,24 @@ pub(crate) fn locked<S, K: Unpark, R>(
     let result = step(&mut lock.lock(), &mut owed);
     owed.pay();
     result
+}
+
+/// Wakes this waiter, if there is one. If a future's waker unwinds, that goes on, unless the thread
+/// unwinds already.
+#[inline(always)]
+pub(crate) fn wake_one<K: Unpark>(wakeup: Option<Wakeup<K>>) {
+    match wakeup {
+        None => {}
+        Some(Wakeup::Polls(waker)) => call_waker(waker),
+        Some(parked) => parked.now(),
+    }
+}
+
+#[cold]
+fn call_waker(waker: Waker) {
+    let mut panics = Panics::none();
+    panics.catch(|| waker.wake());
+    panics.go_on();
 }
 
 /// Wakes the waiters that `next` returns, one after the other, until it returns none.
@@ -335,13 +351,17 @@ mod tests {
             }
         }
         let log = Log::default();
-        let pays = Pays(Some(owed(&log, true, false)));
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let _pays = pays;
-            resume_unwind(Box::new("outer"));
-        }));
-        let outer = outcome.expect_err("it unwinds");
-        assert_eq!(outer.downcast_ref::<&str>(), Some(&"outer"));
-        assert_eq!(log.lock().expect("not poisoned").len(), 6);
+        let mut one = Owed::nothing();
+        one.wake(Some(Wakeup::Polls(waker(&log, "alone", true, false))));
+        for owed in [owed(&log, true, false), one] {
+            let pays = Pays(Some(owed));
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                let _pays = pays;
+                resume_unwind(Box::new("outer"));
+            }));
+            let outer = outcome.expect_err("it unwinds");
+            assert_eq!(outer.downcast_ref::<&str>(), Some(&"outer"));
+        }
+        assert_eq!(log.lock().expect("not poisoned").len(), 8);
     }
 }
