@@ -77,6 +77,9 @@ fn sleep_to(deadline: Option<Instant>) {
         if passed() {
             return;
         }
+        // Nobody notifies a sleep. If one was notified, that was meant for an outer wait on the same
+        // park word, whose waker sleeps here; it would refuse every commit.
+        parking.renew();
         match deadline {
             Some(deadline) => parking.sleep_until(deadline),
             None => parking.park(),
