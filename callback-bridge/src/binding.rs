@@ -111,8 +111,9 @@ unsafe fn inside<R>(
     f: impl FnOnce() -> R,
 ) -> Result<R, EnterError> {
     let outcome = catch_panic(f);
-    // SAFETY: published, as the caller says; whatever `f` published is retracted.
-    unsafe { m.foreign.retract(destination.bound.handle()) };
+    let ended = m.foreign.end();
+    // SAFETY: published, as the caller says, and ended above.
+    unsafe { m.foreign.retract(destination.bound.handle(), ended) };
     m.end();
     cancel.restore();
     outcome

@@ -124,6 +124,9 @@ impl Bridge {
     /// first ends the process with a message. The second is undefined behaviour, as it is across
     /// any Rust frame with destructors.
     ///
+    /// `f` ends on the thread that it began on, and after all that was entered in it. If coroutines
+    /// switch inside `f` and break that, the process ends with a message.
+    ///
     /// # Errors
     ///
     /// A panic in `f` comes back as [`EnterError::Panicked`]; after every other error `f` has not

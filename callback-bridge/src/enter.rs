@@ -11,7 +11,8 @@
 //! | register a signal stack, unless the thread's own will do | - |
 //! | restore the mask, faults unblocked | the goroutine, its M, a signal stack |
 //! | make another M, if this was the last; the callback | the same |
-//! | `drop_m`: copy the saved mask out of the M, block | no handler runs until the mask is restored |
+//! | `drop_m`: end the goroutine, which drops its locals | the same |
+//! | copy the saved mask out of the M, block | no handler runs until the mask is restored |
 //! | take the signal stack off, if it is still ours | - |
 //! | current = none (or what it was) | - |
 //! | put the M back: it is somebody else's from here on | - |
@@ -26,7 +27,16 @@
 //! phase.
 //!
 //! A fault while signals are blocked kills the process without its handler. The steps in between
-//! contain nothing that faults.
+//! contain nothing that faults, and nothing of the user's: no destructor, no waker, no allocation.
+//! A goroutine is left by a value ([`Ended`](gosched_scheduler::embed::Ended)) that says that the
+//! user's part is over (`tests/gap.rs`).
+//!
+//! # The turn
+//!
+//! Code of the user's that switches stacks may leave a callback on another thread, or before one
+//! that was entered after it. Two words tell, on the way out: the thread's current place is not
+//! this M's, or the goroutine has entries that were not left. Then the process ends with a message
+//! (`tests/coroutines.rs`).
 //!
 //! # Safety
 //!
@@ -143,8 +153,10 @@ fn put_on(m: &mut ExtraM, destination: &Destination) -> Result<(), EnterError> {
     unsafe { m.foreign.publish(destination.bound.handle()) }
         .map_err(|Closed| EnterError::ShutDown)?;
     m.put_stack_on().inspect_err(|_| {
-        // SAFETY: published above.
-        unsafe { m.foreign.retract(destination.bound.handle()) };
+        // Nothing of the user's has run as this goroutine, so there is nothing to drop.
+        let ended = m.foreign.end();
+        // SAFETY: published and ended above.
+        unsafe { m.foreign.retract(destination.bound.handle(), ended) };
     })
 }
 
@@ -154,13 +166,15 @@ pub(crate) fn drop_m(held: HeldM, destination: &Destination) {
     let mask = m.mask;
     // In the child of a fork inside the callback, the M's list stayed with the parent.
     let forked = m.forked();
+    // Here the user's destructors run, with the user's own mask.
+    let ended = m.foreign.end();
     let _open = SignalMask::block_all();
     m.take_stack_off();
     if mutated("drop_m.unmask_before_retract") {
         mask.restore();
     }
-    // SAFETY: published by `need_m` on this thread; whatever was published since is retracted.
-    unsafe { m.foreign.retract(destination.bound.handle()) };
+    // SAFETY: published by `need_m`; ended above on this thread, which has run nothing since then.
+    unsafe { m.foreign.retract(destination.bound.handle(), ended) };
     if !forked {
         m.extra.put(m);
     }
