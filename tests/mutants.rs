@@ -51,8 +51,9 @@ fn a_goroutine_that_outlives_its_signal_stack_is_torn() {
     assert!(run.complaint().contains("torn"), "{run}");
 }
 
-/// A handler that needs an M itself. In 2015 it waited for the thread that it interrupted while that
-/// thread took one (golang/go#42207); here no thread waits for another to take or to give an M.
+/// A handler that needs an M itself. In 2015 it waited for the thread that it interrupted while
+/// that thread took one (golang/go#42207); here no thread waits for another to take or to give an
+/// M.
 #[test]
 fn a_handler_that_enters_gets_through() {
     let run = storm("20000", "60", &[HANDLER_ENTERS]);
