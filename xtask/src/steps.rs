@@ -32,13 +32,13 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "debug",
         what: "unit, integration, compile-fail, architecture, docs",
-        minimum: 861,
+        minimum: 865,
         body: debug,
     },
     Step {
         name: "release",
         what: "the same, optimised: what depends on timing",
-        minimum: 558,
+        minimum: 562,
         body: release,
     },
     Step {
