@@ -110,7 +110,8 @@ fn blocks(n: u32) -> f64 {
     go(calls).join().expect("it ended")
 }
 
-/// The cost of a value on its way from one of several producers to one of as many consumers.
+/// Measures the cost of a value on its way from one of several producers to one of as many
+/// consumers.
 fn pipeline(ends: u32, each: u32) -> f64 {
     let (tx, rx) = chan::bounded(128);
     let began = Instant::now();
@@ -131,7 +132,7 @@ fn pipeline(ends: u32, each: u32) -> f64 {
     figure
 }
 
-/// The cost of a turn with a lock that several goroutines take again and again.
+/// Measures the cost of a turn with a lock that several goroutines take again and again.
 fn contended(goroutines: u32, turns: u32) -> f64 {
     let mutex = Arc::new(Mutex::new(0));
     let began = Instant::now();
@@ -154,9 +155,9 @@ enum Place {
     Any,
 }
 
-/// Round trips between two goroutines that are where they should be. The spawner's thread may lose
-/// its core for so long that the other goroutine looks abandoned and is stolen. Such a round is
-/// done again.
+/// Measures round trips between two goroutines that are where they should be. The spawner's thread
+/// may lose its core for so long that the other goroutine looks abandoned and is stolen. Such a
+/// round is done again.
 fn pair(mode: Mode, n: u32, place: Place) -> f64 {
     for _ in 0..100 {
         let (figure, together) = in_runtime(mode, || ping_pong(n, &place));

@@ -95,7 +95,7 @@ struct Times {
     processor: Duration,
 }
 
-/// The bytes that a client sends in a round.
+/// Returns the bytes that a client sends in a round.
 fn message(number: usize, round: usize) -> String {
     format!("{number:>16}{round:>16}")
 }

@@ -32,7 +32,7 @@ fn refill(bucket: &Sender<()>, began: Instant) {
     }
 }
 
-/// When each request was let through.
+/// Returns when each request was let through.
 fn requests(bucket: Receiver<()>) -> Vec<Instant> {
     let times = (0..REQUESTS).map(|_| {
         bucket.recv().expect("it is refilled");

@@ -384,7 +384,7 @@ extern "C" fn host(signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_v
     }
 }
 
-/// A place: runs a function there.
+/// A function that runs its argument in some place.
 type Place = fn(fn());
 
 /// The places of faults: in goroutines of every kind, in callbacks, and outside of both.

@@ -85,7 +85,7 @@ impl Rounds {
 struct Driver {
     rt: Handle,
     rounds: Arc<Rounds>,
-    /// Spawns goroutines that settle on this thread.
+    /// A builder of goroutines that settle on this thread.
     beside: Builder,
     partner: Option<(chan::Sender<()>, chan::Receiver<()>)>,
 }

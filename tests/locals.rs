@@ -59,7 +59,7 @@ fn a_plain_thread_has_none() {
     thread::spawn(|| COUNT.with(Cell::get)).join().expect_err("it panicked");
 }
 
-/// Sends when it is dropped, while its goroutine is still the current one, and waits there.
+/// Notes its drop, while its goroutine is still the current one, and waits there.
 struct Tells(&'static str, Arc<Mutex<Vec<&'static str>>>, u64);
 
 impl Drop for Tells {

@@ -38,8 +38,8 @@ impl Drop for Counted {
     }
 }
 
-/// One goroutine for every way to wait, each with a value to drop. All have begun, and wait or will
-/// wait.
+/// Spawns one goroutine for every way to wait, each with a value to drop. All have begun, and wait
+/// or will wait.
 fn waiting(rt: &Runtime, drops: &Arc<AtomicUsize>) -> Vec<(u64, JoinHandle<()>)> {
     let ways: [fn(); 5] = [
         || {

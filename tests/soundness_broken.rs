@@ -20,7 +20,7 @@ use gosched::{Mode, Runtime, chan, go};
 use scoped_tls::scoped_thread_local;
 use test_support::{death, in_child};
 
-/// The promise that these programs break.
+/// Makes the promise that these programs break.
 fn settled() -> Mode {
     // SAFETY: see the file's head.
     unsafe { Mode::settled() }

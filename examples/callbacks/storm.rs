@@ -20,7 +20,7 @@ static IN_GOROUTINE: AtomicU64 = AtomicU64::new(0);
 static OUTSIDE: AtomicU64 = AtomicU64::new(0);
 static TORN: AtomicU64 = AtomicU64::new(0);
 
-/// True if a callback thread in C must be as C left it: with `Binding::PerCall`.
+/// A callback thread in C must be as C left it: with `Binding::PerCall`.
 static STRICT: AtomicBool = AtomicBool::new(false);
 
 /// The signals so far, by what they interrupted.

@@ -35,7 +35,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// How many Ps sysmon revoked.
+    /// Returns how many Ps sysmon revoked.
     pub(crate) fn retaken(&self) -> u64 {
         self.totals.counted(BLOCKED) + self.totals.counted(COMPUTING)
     }
@@ -372,8 +372,8 @@ pub(crate) fn blocking(config: Config, says_so: bool) -> Outcome {
     outcome(world, "calls", "a ticker's gap")
 }
 
-/// Two threads of C's for each P, whose callbacks ask a goroutine for an answer; and as many hogs
-/// as there are Ps, if they shall be there.
+/// Two C threads for each P, whose callbacks ask a goroutine for an answer; and, `with_hogs`, as
+/// many hogs as there are Ps.
 pub(crate) fn callbacks(config: Config, with_hogs: bool) -> Outcome {
     let mut world = World::new(config);
     let requests = world.channel(64);

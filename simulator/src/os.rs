@@ -66,7 +66,7 @@ impl Os {
         }
     }
 
-    /// A new thread, asleep.
+    /// Makes a new thread, asleep.
     pub(crate) fn spawn(&mut self) -> Tid {
         self.alive += 1;
         self.most_alive = self.most_alive.max(self.alive);
@@ -112,7 +112,7 @@ impl Os {
         }
     }
 
-    /// While other threads wait, the thread has its quantum.
+    /// Gives the running thread its quantum, if other threads wait.
     fn contend(&mut self, t: Tid, now: u64) {
         let State::Running { since, .. } = self.threads[t].state else { return };
         if !self.ready.is_empty() {

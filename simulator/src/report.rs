@@ -22,7 +22,7 @@ impl Totals {
         self.counts.get(what).copied().unwrap_or_default()
     }
 
-    /// The times of one kind, shortest first.
+    /// Returns the times of one kind, shortest first.
     pub(crate) fn times(&self, what: &str) -> Times {
         let mut sorted = self.latencies.get(what).cloned().unwrap_or_default();
         sorted.sort_unstable();
@@ -35,7 +35,7 @@ impl Totals {
 pub(crate) struct Times(Vec<u64>);
 
 impl Times {
-    /// The time that so many of a thousand do not exceed.
+    /// Returns the time that so many of a thousand do not exceed.
     pub(crate) fn at(&self, per_mille: usize) -> u64 {
         let last = self.0.len().saturating_sub(1);
         self.0.get(last * per_mille / 1000).copied().unwrap_or_default()

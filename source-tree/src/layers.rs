@@ -146,7 +146,7 @@ fn name(path: &[String]) -> String {
     if path.is_empty() { ROOT.to_owned() } else { path.join("::") }
 }
 
-/// Returns the files of a package that count, with the paths of their modules.
+/// The files of a package that count, with the paths of their modules.
 struct Modules<'a> {
     files: Vec<(Vec<String>, &'a Source)>,
     /// Modules for tests alone, and files that `#[path]` takes from another package.

@@ -56,8 +56,8 @@ fn names_inner(library: &str) -> String {
     format!("an example names {library}, users have gosched")
 }
 
-/// A user who pastes an example does not get its hidden lines. The one exception gives a type to
-/// the function that rustdoc puts around an example with `?`.
+/// Finds hidden lines in examples: a user who pastes an example does not get them. The one
+/// exception gives a type to the function that rustdoc puts around an example with `?`.
 fn examples_hide_nothing(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
     for source in sources.iter().filter(|source| source.shipped()) {

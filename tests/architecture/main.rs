@@ -23,7 +23,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every Rust source of the workspace.
+/// Returns every Rust source of the workspace.
 fn tree() -> &'static [Source] {
     static TREE: OnceLock<Vec<Source>> = OnceLock::new();
     TREE.get_or_init(|| source_tree::tree::read(&root()).expect("sources are readable and UTF-8"))

@@ -75,7 +75,7 @@ fn the_system_is_chosen_on_mod_lines(sources: &[Source]) -> Vec<String> {
     findings
 }
 
-/// A module, or the end of a ladder of modules.
+/// True if `item` is a module, or the end of a ladder of modules.
 fn chooses(item: &str) -> bool {
     module_name(item).is_some() || item.starts_with("compile_error!")
 }

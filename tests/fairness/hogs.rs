@@ -176,9 +176,9 @@ fn one_that_computes_in_pieces_holds_up_no_ticker_on_its_thread() {
     }
 }
 
-/// The Ms that may compute without a P before the start gate closes, one M for each P, and the Ms
-/// that are admitted later, one at a time and more rarely each time: in the few seconds of this
-/// test, not ten.
+/// Returns the most threads: the Ms that compute without a P before the start gate closes, one M
+/// for each P, and the Ms that are admitted later. These come one at a time and more rarely each
+/// time: in the few seconds of this test, fewer than ten.
 fn hog_threads(procs: usize) -> usize {
     4 * procs + procs + 10
 }

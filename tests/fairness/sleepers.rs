@@ -9,7 +9,7 @@ use test_support::{migratory, settled};
 
 use crate::support::{alone, at_most, measured};
 
-/// How late so many are whose deadlines are spread over a second: the 99th of a hundred.
+/// Returns how late sleepers are whose deadlines are spread over a second: the 99th of a hundred.
 fn late(rt: &Runtime, sleepers: u32) -> Duration {
     rt.run(|| {
         let first = Instant::now() + Duration::from_millis(500);

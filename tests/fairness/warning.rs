@@ -54,7 +54,8 @@ impl Subscriber for Listener {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// One P, so that spawned goroutines settle on one thread, and a ticker beside.
+/// Makes a runtime with one P, so that spawned goroutines settle on one thread, and a ticker
+/// beside.
 fn runtime() -> Runtime {
     tracing::subscriber::set_global_default(Listener).expect("the first in this process");
     Runtime::builder(settled()).procs(1).build().expect("a runtime")

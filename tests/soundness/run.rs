@@ -19,7 +19,7 @@ struct Waiting {
     goroutine: JoinHandle<i32>,
 }
 
-/// A goroutine that reports when it has started, waits for its gate, and stores `true`.
+/// Makes a goroutine that reports when it has started, waits for its gate, and stores `true`.
 fn make(ended: &Arc<AtomicBool>) -> (Arc<AtomicI32>, Waiting) {
     let (gate, opened) = chan::bounded(1);
     let (ended, started_on) = (Arc::clone(ended), Arc::new(AtomicI32::new(0)));

@@ -11,7 +11,7 @@ use gosched::{Mode, Runtime, go, goroutine, yield_now};
 use gosched_runtime_sys::thread;
 use test_support::settled;
 
-/// Waits for a partner, counted over all goroutines.
+/// How often goroutines wait for a partner, counted over all of them.
 const PARKS: u64 = 1_000_000;
 /// Goroutines pass a token round, in rings of this many: all but the holder park.
 const RING: usize = 4;

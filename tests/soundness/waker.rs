@@ -25,7 +25,7 @@ struct Meddler {
     ran: Arc<AtomicUsize>,
     made: AtomicUsize,
     noise: (Sender<u64>, Receiver<u64>),
-    /// Lets the awaited goroutine end, and when.
+    /// The sender that lets the awaited goroutine end, and when.
     open: Sender<u32>,
     when: When,
 }
@@ -43,7 +43,7 @@ enum When {
 }
 
 impl Meddler {
-    /// All operations that do not wait for another goroutine, and a yield, which does.
+    /// Does all operations that do not wait for another goroutine, and a yield, which does.
     fn meddle(&self, now: Option<When>) {
         if now == Some(self.when) {
             let _open_already = self.open.try_send(4);
@@ -137,8 +137,8 @@ fn poll_to_the_end<T>(
     }
 }
 
-/// A goroutine that ends once it may, and the waker of its poller: how often it was cloned and
-/// woken.
+/// Polls a goroutine that ends once it may. Returns how often the waker of its poller was cloned
+/// and woken.
 fn once(handle: &Handle, when: When) -> (usize, usize) {
     let (open, gate) = chan::bounded::<u32>(1);
     let goroutine = handle.go(move || gate.recv().expect("it opens") + 1);

@@ -34,15 +34,15 @@ fn limit(resource: libc::__rlimit_resource_t, most: u64) {
     assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0, "{}", io::Error::last_os_error());
 }
 
-/// A figure of `/proc/self/statm`, in bytes.
+/// Returns a figure of `/proc/self/statm`, in bytes.
 fn statm(field: usize) -> u64 {
     let sizes = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
     sizes.split(' ').nth(field).and_then(|pages| pages.parse::<u64>().ok()).expect("a number")
         * 4096
 }
 
-/// The result of goroutines that all waited at the same time: how many were not started for want of
-/// memory. Each of the others received its disconnect.
+/// Returns how many goroutines were not started for want of memory, of those that all waited at the
+/// same time. Each of the others received its disconnect.
 fn outcome(handles: Vec<JoinHandle<bool>>) -> usize {
     let mut failed = 0;
     for handle in handles {
@@ -91,8 +91,9 @@ fn some_fail(rt: &Runtime, n: usize) {
     });
 }
 
-/// One P, and every thread that the runtime will ever make exists. So nothing depends on whether
-/// threads can be made: std ends the process when a new thread finds no room for its signal stack.
+/// Makes a runtime with one P, and with every thread that it will ever make. So nothing depends on
+/// whether threads can be made: std ends the process when a new thread finds no room for its signal
+/// stack.
 fn runtime(stack: usize) -> Runtime {
     let rt = Runtime::builder(settled())
         .procs(1)

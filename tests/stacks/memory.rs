@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use gosched::{Runtime, chan, go, yield_now};
 use test_support::{in_child_with, settled};
 
-/// Alone in a process, whose memory is then the test's.
+/// Runs `body` alone in a process, whose memory is then the test's.
 #[track_caller]
 fn alone(name: &str, body: impl FnOnce()) {
     let name = format!("memory::{name}");
@@ -30,7 +30,8 @@ fn memory() -> usize {
     (kib("VmRSS:") + kib("VmPTE:")) << 10
 }
 
-/// `n` goroutines that wait, and the sender that releases them.
+/// Spawns `n` goroutines that wait. Returns the sender that releases them, and the count of those
+/// that have ended.
 fn waiting(n: usize) -> (chan::Sender<()>, Arc<AtomicUsize>) {
     let (release, released) = chan::bounded::<()>(0);
     let (started, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));

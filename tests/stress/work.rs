@@ -37,7 +37,7 @@ fn compute(duration: Duration) {
     }
 }
 
-/// A goroutine that is in the books.
+/// Spawns a goroutine that is counted in the books.
 fn counted<T: Send + 'static>(
     shared: &Arc<Shared>,
     f: impl FnOnce(&Shared) -> T + Send + 'static,

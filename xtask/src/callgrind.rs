@@ -109,13 +109,13 @@ fn parse(text: &str) -> Result<Profile, String> {
     }
 }
 
-/// `LINE COST`.
+/// Reads `LINE COST`.
 fn position(line: &str) -> Option<(u32, u64)> {
     let (position, cost) = line.split_once(' ')?;
     Some((position.parse().ok()?, cost.trim().parse().ok()?))
 }
 
-/// A directory of this process's own for callgrind's files.
+/// Returns a directory of this process's own, for callgrind's files.
 pub(crate) fn scratch() -> PathBuf {
     crate::cargo::target_dir(Some("instructions")).join(std::process::id().to_string())
 }

@@ -29,7 +29,7 @@ impl Outcome {
     }
 }
 
-/// The top of the workspace.
+/// Returns the top of the workspace.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace").to_owned()
 }

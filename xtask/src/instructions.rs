@@ -150,7 +150,8 @@ impl Program {
     }
 }
 
-/// The path in cargo's line `Executable benches/instructions.rs (target/release/deps/..-0123)`.
+/// Returns the path in cargo's line `Executable benches/instructions.rs
+/// (target/release/deps/..-0123)`.
 fn executable(line: &str) -> Option<&Path> {
     let (_, path) = line.trim().strip_prefix("Executable ")?.strip_suffix(')')?.split_once(" (")?;
     Some(Path::new(path))
@@ -248,8 +249,8 @@ impl Table {
         text
     }
 
-    /// An operation without a line would have no bound. A line without an operation would bound
-    /// nothing.
+    /// Checks that operations and lines match: an operation without a line would have no bound, and
+    /// a line without an operation would bound nothing.
     fn matches(&self, operations: &[String]) -> Result<(), String> {
         let stated: Vec<&str> = self.bounds.iter().map(|bound| bound.operation.as_str()).collect();
         let mut sorted =
@@ -284,7 +285,8 @@ impl Bound {
 /// The property that the places of one line of a listing share.
 type Key = fn(&Place) -> String;
 
-/// An operation's instructions by function, by source file, and by source line, the most first.
+/// Returns an operation's instructions by function, by source file, and by source line, the most
+/// first.
 fn annotated(operation: &str, count: &BTreeMap<Place, f64>) -> String {
     let all: f64 = count.values().sum();
     let mut text = format!("{operation}: {all:.1} instructions\n");

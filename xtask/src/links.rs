@@ -284,8 +284,8 @@ fn follow(pages: &mut Pages, from: &Path, link: &str) -> Result<(), String> {
     pages.has(&target, anchor).map_err(|why| format!("`{link}`: {why}"))
 }
 
-/// The files under `directory` whose names end so, relative to `root`; not what cargo made, and
-/// nothing hidden.
+/// Returns the files under `directory` whose names end so, relative to `root`, without hidden files
+/// and what cargo made.
 fn files_under(root: &Path, directory: &Path, end: &str) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(root.join(directory)).map_err(|error| named(directory, &error))? {

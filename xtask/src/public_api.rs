@@ -14,7 +14,7 @@ fn command(arguments: &[String]) -> Command {
     command
 }
 
-/// The command: passes its arguments on.
+/// Runs the command: passes its arguments on.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     match command(arguments).status() {
         Ok(status) if status.success() => Ok(()),
@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     }
 }
 
-/// The step. Returns the summary of the listing, or what is wrong.
+/// Runs the step. Returns the summary of the listing, or what is wrong.
 pub(crate) fn check() -> Result<String, Vec<String>> {
     let output = command(&[])
         .stderr(Stdio::inherit())

@@ -107,7 +107,8 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
     }
 }
 
-/// One combination for about `share`: checks its result and whether it grew, and prints its row.
+/// Runs one combination for about `share`. Checks its result and whether it grew, and prints its
+/// row.
 fn one(options: &Options, binding: &str, mode: &str, share: Duration) -> Result<(), String> {
     let rounds = calibrate(options, binding, mode, share)?;
     let started = Instant::now();
@@ -150,12 +151,12 @@ fn one(options: &Options, binding: &str, mode: &str, share: Duration) -> Result<
     grown(early, late)
 }
 
-/// Ten samples at least, even of a short trial run.
+/// Returns the time between two samples: at least ten samples, even of a short trial run.
 fn sampling_interval(share: Duration) -> Duration {
     (share / 40).clamp(Duration::from_millis(20), Duration::from_secs(1))
 }
 
-/// How many rounds take about `share`.
+/// Returns how many rounds take about `share`.
 fn calibrate(options: &Options, binding: &str, mode: &str, share: Duration) -> Result<u64, String> {
     let mut rounds = 1;
     loop {
@@ -197,7 +198,7 @@ fn finished(child: &mut Child) -> Result<Option<String>, String> {
     if status.success() { Ok(Some(text)) } else { Err(format!("{status}: {text}")) }
 }
 
-/// Nothing when the process ended in between.
+/// Returns `None` if the process ended in between.
 fn sample(pid: u32) -> Option<Sample> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let mappings = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?.lines().count() as u64;

@@ -111,7 +111,7 @@ impl Value {
     }
 }
 
-/// Returns `None` wherever the text is not what [`write()`] writes.
+/// A parser. Its functions return `None` wherever the text is not what [`write()`] writes.
 struct Parser<'a>(Peekable<Chars<'a>>);
 
 impl Parser<'_> {

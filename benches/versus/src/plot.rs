@@ -83,7 +83,7 @@ fn draw(text: &mut String, row: &Row, y: f64) {
     }
 }
 
-/// From 1 to the ratio. What it says stands at the right of both, clear of the bar.
+/// Draws a bar from 1 to the ratio. Its text is at the right of both, clear of the bar.
 fn bar(text: &mut String, y: f64, ratio: f64, colour: &str, says: &str) {
     let (one, end) = (at(1.0), at(ratio));
     let (left, width) = (one.min(end), (one - end).abs().max(1.0));

@@ -59,8 +59,8 @@ fn line(
     line + "\n"
 }
 
-/// Returns what the columns of gosched say in addition: how many of the goroutines began on the M
-/// on which most did.
+/// A figure of the columns of gosched alone: how many of the goroutines began on the M on which
+/// most did.
 const SPREAD: &str = "busiest_m_percent";
 
 /// Returns the targets, and whether they were met.

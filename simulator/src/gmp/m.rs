@@ -108,7 +108,7 @@ impl M {
         }
     }
 
-    /// Settled Gs that are ready.
+    /// Returns the number of ready settled Gs.
     pub(crate) fn ready(&self) -> usize {
         usize::from(self.next.is_some()) + self.queue.len() + self.inbox.len()
     }

@@ -169,7 +169,7 @@ impl World {
         policy::spin_budget(cpus, busy)
     }
 
-    /// Whether the thread sees at once what others write.
+    /// True if the thread spins: it sees at once what others write.
     pub(crate) fn spins(&self, t: Tid) -> bool {
         matches!(self.os.threads[t].state, State::Running { until: None, .. })
     }

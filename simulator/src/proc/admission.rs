@@ -13,7 +13,7 @@ pub(crate) fn admit(world: &mut World, m: usize) -> bool {
     admitted
 }
 
-/// What was started by permit has given the M back.
+/// Gives the permit back: the G that M `m` started with it has given the M back.
 pub(crate) fn give_permit_back(world: &mut World, m: usize) {
     if std::mem::take(&mut world.ms[m].permit) {
         world.sysmon.permit_is_out = false;

@@ -26,7 +26,7 @@ pub(crate) fn step_m(world: &mut World, m: usize) -> Next {
     }
 }
 
-/// One round of the loop.
+/// Does one round of the loop.
 pub(crate) fn round(world: &mut World, m: usize) -> Next {
     world.ms[m].in_user_code = false;
     world.ms[m].debt += cost::ROUND;
@@ -94,7 +94,7 @@ fn await_mail(world: &mut World, m: usize, began: u64) -> Next {
     Next::Spin(end - world.now)
 }
 
-/// A search is over that began at that time.
+/// Notes the end of a search that began at `began`.
 fn searched(world: &mut World, m: usize, began: u64, paid: bool) {
     let by_time = mem::take(&mut world.ms[m].by_time);
     if world.now > began {
@@ -102,7 +102,8 @@ fn searched(world: &mut World, m: usize, began: u64, paid: bool) {
     }
 }
 
-/// The search found something. A publisher may have relied on it for more.
+/// Ends the search of an M that found something. A publisher may have relied on the search for
+/// more.
 fn stop_search(world: &mut World, m: usize) {
     if mem::take(&mut world.ms[m].searching) {
         world.searching -= 1;
@@ -112,7 +113,7 @@ fn stop_search(world: &mut World, m: usize) {
     }
 }
 
-/// The search found nothing: the M's P becomes idle, and the M looks once more.
+/// Ends the search of an M that found nothing: its P becomes idle, and the M looks once more.
 fn retire(world: &mut World, m: usize) -> Next {
     let p = world.ms[m].p.take().expect("only an M with a P looks for work");
     hand_over::put_back(world, p, Some(m));

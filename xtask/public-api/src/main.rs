@@ -162,7 +162,7 @@ fn rustdoc(package: &str) -> Result<PathBuf, Failure> {
     Ok(target.join("doc").join(format!("{}.json", package.replace('-', "_"))))
 }
 
-/// The top of the workspace.
+/// Returns the top of the workspace.
 fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).expect("this package lies in xtask").to_owned()

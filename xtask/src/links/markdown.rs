@@ -46,7 +46,7 @@ impl Document {
         document
     }
 
-    /// The labels that are defined.
+    /// Returns the defined labels.
     pub(super) fn labels(&self) -> impl Iterator<Item = &str> {
         self.definitions.keys().map(String::as_str)
     }

@@ -13,14 +13,14 @@ pub(crate) trait Door: Sync {
     /// What a thread keeps for its round trips.
     type Line: Sync;
 
-    /// True if a thread enters the runtime, and does not only talk to it over channels.
+    /// Threads enter the runtime, and do not only talk to it over channels.
     const ENTERS: bool;
 
-    /// A callback that does nothing.
+    /// Makes a callback that does nothing.
     fn enter(&self);
     /// Spawns a goroutine or task that answers.
     fn line(&self) -> Self::Line;
-    /// A callback that sends to a goroutine and waits for its answer.
+    /// Makes a callback that sends to a goroutine and waits for its answer.
     fn round_trip(&self, line: &Self::Line);
     /// Goroutines that compute until the process ends.
     fn hog(&self, hogs: usize);

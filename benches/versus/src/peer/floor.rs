@@ -101,7 +101,7 @@ enum Wait {
 }
 
 impl Wait {
-    /// Until it is not `whose` turn.
+    /// Waits until it is not `whose` turn.
     fn wait(self, turn: &Futex, whose: u32) {
         while turn.word.load(Relaxed) == whose {
             match self {

@@ -31,7 +31,7 @@ pub(crate) trait Futures: Clone + Send + Sync + 'static {
     fn recv<T: Send + 'static>(
         receiver: &mut Self::Receiver<T>,
     ) -> impl Future<Output = Option<T>> + Send;
-    /// From whichever has something.
+    /// Receives from the channels, whichever is ready first.
     fn recv_any(receivers: &mut [Self::Receiver<u64>; 4]) -> impl Future<Output = u64> + Send;
     fn mutex() -> Self::Mutex;
     fn increment(mutex: &Self::Mutex) -> impl Future<Output = ()> + Send;

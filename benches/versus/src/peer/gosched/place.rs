@@ -91,8 +91,8 @@ impl Place {
         Self { hosts: hosts.into(), begun: Arc::default() }
     }
 
-    /// On two threads. While this M is kept busy, another takes the first goroutine; the second may
-    /// begin here, or be taken as well.
+    /// Makes two hosts on two threads. While this M is kept busy, another M takes the first host;
+    /// the second may begin here, or be taken as well.
     fn two_hosts() -> Vec<JoinHandle<()>> {
         for _ in 0..1000 {
             let (far, began) = (Host::make(), Instant::now());
