@@ -101,6 +101,10 @@ pub struct Token {
     shared: Arc<TokenInner<Target>>,
 }
 
+// A panic passes through no change of the token's lists.
+impl std::panic::UnwindSafe for Token {}
+impl std::panic::RefUnwindSafe for Token {}
+
 /// A goroutine that waits under a token.
 pub(crate) trait EndsWaits: Unpark {
     /// Makes the goroutine look for a reason to end its wait. The caller has written that reason.

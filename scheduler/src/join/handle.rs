@@ -76,6 +76,10 @@ impl<'a, T> Joint<'a, T> {
 #[doc(alias("task", "fiber", "green thread", "coroutine", "goroutine"))]
 pub struct JoinHandle<T>(pub(super) Joint<'static, T>);
 
+// The outcome is reached when the goroutine has ended, and is taken whole.
+impl<T> std::panic::UnwindSafe for JoinHandle<T> {}
+impl<T> std::panic::RefUnwindSafe for JoinHandle<T> {}
+
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -51,6 +51,10 @@ pub struct Notify {
     state: Mutex<State>,
 }
 
+// It holds who waits, and nothing of the user's.
+impl std::panic::UnwindSafe for Notify {}
+impl std::panic::RefUnwindSafe for Notify {}
+
 /// Nobody notified in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotifyTimeoutError;

@@ -39,6 +39,10 @@ use gosched_runtime_sys::sync::primitive::const_fn;
 #[doc(alias = "OnceFunc")]
 pub struct Once(RawOnce<Target>);
 
+// A closure that unwinds is told by the poison.
+impl UnwindSafe for Once {}
+impl RefUnwindSafe for Once {}
+
 /// What the closure of [`Once::call_once_force`] gets.
 #[derive(Debug)]
 pub struct OnceState {
