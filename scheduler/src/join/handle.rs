@@ -111,6 +111,21 @@ impl<T> JoinHandle<T> {
     ///
     /// Unwinds with [`Cancelled`](crate::Cancelled) if the calling goroutine is cancelled while it
     /// waits.
+    ///
+    /// ```
+    /// use gosched::{Cancelled, Mode, go, run, time};
+    /// use std::time::Duration;
+    ///
+    /// run(Mode::threads(), || {
+    ///     let panics = go(|| -> u8 { panic!("no more paper") });
+    ///     let waits = go(|| time::sleep(Duration::MAX));
+    ///     waits.cancel();
+    ///
+    ///     let payload = panics.join().unwrap_err();
+    ///     assert_eq!(payload.downcast_ref::<&str>(), Some(&"no more paper"));
+    ///     assert!(waits.join().unwrap_err().is::<Cancelled>());
+    /// });
+    /// ```
     #[doc(alias = "await")]
     pub fn join(self) -> thread::Result<T> {
         self.0.join()
