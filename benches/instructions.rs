@@ -1,9 +1,10 @@
 //! The hottest operations, one at a time, for a tool that counts instructions: `cargo xtask
-//! instructions` runs this under callgrind. Two runs that differ in nothing but the number of
-//! operations differ by what the operations take.
+//! instructions` runs this under callgrind. If two runs differ only in the number of operations,
+//! their counts differ by what the operations take.
 //!
-//! One P, so that everything happens on the main thread and nothing depends on who was faster. What
-//! the second P of a real program adds (a look at who searches, a wake-up) is not in it.
+//! There is one P, so everything happens on the main thread, and nothing depends on which thread is
+//! faster. What the second P of a real program adds (a look at the searchers, a wake-up) is not
+//! included.
 #![expect(unsafe_code, reason = "promises the modes")]
 
 use std::hint::black_box;
@@ -12,7 +13,7 @@ use gosched::callback::{Binding, Bridge};
 use gosched::sync::Mutex;
 use gosched::{Mode, Runtime, chan, go, yield_now};
 
-/// Does the operation as often as it is told to.
+/// Does the operation `n` times.
 type Operation = fn(u32);
 
 /// The operations by name. The table in `xtask/instructions.txt` has a line for each.
@@ -32,7 +33,8 @@ fn main() {
     match words.as_slice() {
         [] => {
             eprintln!(
-                "usage: instructions OPERATION N; `cargo xtask instructions` runs it under callgrind. The operations:"
+                "usage: instructions OPERATION N; `cargo xtask instructions` runs it under \
+                 callgrind. The operations:"
             );
             OPERATIONS.iter().for_each(|(name, _)| println!("{name}"));
         }
@@ -63,7 +65,7 @@ fn yields(n: u32) {
     go(move || (0..n).for_each(|_| yield_now())).join().expect("it ended");
 }
 
-/// Round trips: two sends, two receives, and the switches between.
+/// Round trips: two sends, two receives, and the switches between them.
 fn ping_pong(n: u32) {
     let (ping, pinged) = chan::bounded::<u32>(0);
     let (pong, ponged) = chan::bounded::<u32>(0);
@@ -85,7 +87,7 @@ fn spawn_join(n: u32) {
     }
 }
 
-/// The main thread is the foreign one.
+/// The main thread is the foreign thread.
 fn callbacks(n: u32) {
     let runtime = runtime(settled());
     let bridge = Bridge::new(&runtime).with_binding(Binding::UntilThreadExit);

@@ -1,10 +1,14 @@
-//! The first table: what the basic operations cost, in nanoseconds. `cargo bench --bench operations`
+//! The first table of figures: the cost of the basic operations, in nanoseconds.
+//!
+//! ```sh
+//! cargo bench --bench operations
+//! ```
 //!
 //! Each line is the median of nine rounds after one that is not counted, with the range. It shows
-//! the cost of one operation on an otherwise idle machine, and, where it says so, of one value that
-//! passes from several to several, and one turn with a lock that several want; absolute figures
-//! from one machine say little about another. The comparison with other runtimes is a benchmark of
-//! its own.
+//! the cost of one operation on an otherwise idle machine. Two lines show something else, and say
+//! so: one value that passes from several goroutines to several, and one turn with a lock that
+//! several goroutines take. Absolute figures of one machine say little about another.
+//! `benches/versus` compares gosched with other runtimes.
 #![expect(unsafe_code, reason = "promises the modes")]
 
 mod common;
@@ -92,8 +96,8 @@ fn spawn_all(n: u32) -> f64 {
     per(n, began)
 }
 
-/// Each call with a yield, which is when one that ran in place gets a P again: without, the next
-/// call would find nothing to give away.
+/// Each call is followed by a yield: a goroutine whose call ran in place gets a P again there.
+/// Without it, the next call would have no P to hand off.
 fn blocks(n: u32) -> f64 {
     let calls = move || {
         let began = Instant::now();
@@ -106,7 +110,7 @@ fn blocks(n: u32) -> f64 {
     go(calls).join().expect("it ended")
 }
 
-/// What a value costs on its way from one of several producers to one of as many consumers.
+/// The cost of a value on its way from one of several producers to one of as many consumers.
 fn pipeline(ends: u32, each: u32) -> f64 {
     let (tx, rx) = chan::bounded(128);
     let began = Instant::now();
@@ -127,7 +131,7 @@ fn pipeline(ends: u32, each: u32) -> f64 {
     figure
 }
 
-/// What a turn costs with a lock that several goroutines take again and again.
+/// The cost of a turn with a lock that several goroutines take again and again.
 fn contended(goroutines: u32, turns: u32) -> f64 {
     let mutex = Arc::new(Mutex::new(0));
     let began = Instant::now();
@@ -151,7 +155,7 @@ enum Place {
 }
 
 /// Round trips between two goroutines that are where they should be. The spawner's thread may lose
-/// its core for long enough that the other one is taken for abandoned and stolen; such a round is
+/// its core for so long that the other goroutine looks abandoned and is stolen. Such a round is
 /// done again.
 fn pair(mode: Mode, n: u32, place: Place) -> f64 {
     for _ in 0..100 {
@@ -176,7 +180,7 @@ fn ping_pong(n: u32, place: &Place) -> (f64, bool) {
         thread::current().id()
     });
     if *place == Place::Apart {
-        // This M is kept, so the other one takes the new goroutine.
+        // This M is kept busy, so the other one takes the new goroutine.
         while !started.load(Ordering::Acquire) {
             std::hint::spin_loop();
         }

@@ -1,8 +1,8 @@
-//! The loads of the policy simulator (`simulator/src/loads.rs`) on the scheduler itself: what it
-//! predicts against what is. `cargo bench --bench policy [-- PROCS]`
+//! The loads of the policy simulator (`simulator/src/loads.rs`) on the scheduler itself:
+//! measurements to compare with its predictions. `cargo bench --bench policy [-- PROCS]`
 //!
-//! One line for each, in the same words. It shows whether the rules do together what they are meant
-//! to; a single run says little about small differences.
+//! It prints one line for each, in the same words. It shows whether the rules together do what they
+//! are meant to do. A single run says little about small differences.
 #![expect(unsafe_code, reason = "promises the modes")]
 
 use std::collections::HashMap;
@@ -149,7 +149,7 @@ fn pairs(procs: usize) {
             let mut mine = 0;
             while !stop.load(Relaxed) {
                 let sent = (mine % 64 == 0).then(Instant::now);
-                // At the end the other one may be cancelled first.
+                // At the end the other goroutine may be cancelled first.
                 if ping.send(()).is_err() || ponged.recv().is_err() {
                     break;
                 }

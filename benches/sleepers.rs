@@ -1,10 +1,10 @@
 //! How late sleeping goroutines wake up, and what the clock costs. `cargo bench --bench sleepers`,
 //! or with the number of goroutines, `cargo bench --bench sleepers -- 1000000`.
 //!
-//! Each goroutine sleeps until a moment of its own, spread over two seconds, and notes how late it
-//! was. The processor time is that of the whole process between the first deadline and the last, so
-//! without making the goroutines. Then what a yield costs when a timer exists that is not due, and
-//! what one short sleep costs.
+//! Each goroutine sleeps until a moment of its own, and notes how late it was. The moments are
+//! spread over two seconds. The processor time is that of the whole process between the first
+//! deadline and the last, so spawning is not included. Two more figures: the cost of a yield while
+//! a timer exists that is not due, and the cost of one short sleep.
 #![expect(unsafe_code, reason = "promises the modes, asks for the processor time")]
 
 use std::mem::MaybeUninit;
@@ -38,13 +38,13 @@ fn in_runtime<R>(mode: Mode, body: impl FnOnce() -> R) -> R {
 
 fn sleepers(n: u32) -> String {
     let made = Instant::now();
-    // Making one takes some 10 us, most of it page faults: the first deadline comes after all have
-    // been made.
+    // Spawning one takes some 10 us, most of it page faults. The first deadline comes after all
+    // have been spawned.
     let first = made + Duration::from_secs(1) + Duration::from_micros(40) * n;
     let all: Vec<_> = (0..n)
         .map(|i| {
-            // A step that has no divisor in common with most counts: neighbours are not due after
-            // each other.
+            // A step that has no divisor in common with most counts, so that neighbours are not due
+            // after each other.
             let place = (u64::from(i) * 7_919 % u64::from(n)) as f64 / f64::from(n);
             let deadline = first + SPREAD.mul_f64(place);
             go(move || {
@@ -98,7 +98,7 @@ fn naps() -> String {
     )
 }
 
-/// What this process has used, in user code and in the kernel.
+/// Returns the processor time that this process has used, in user code and in the kernel.
 fn processor_time() -> Duration {
     let mut usage = MaybeUninit::<libc::rusage>::uninit();
     // SAFETY: `usage` is writable, and the call fails for nothing but a wrong first argument.

@@ -3,10 +3,10 @@
 //! `cargo bench --bench sockets`, or with other numbers,
 //! `cargo bench --bench sockets -- CONNECTIONS ROUND_TRIPS`.
 //!
-//! Each peer runs in a process of its own, in turn with the others, nine times after one that is
-//! not counted. Every runtime has as many workers as there are CPUs, its default. Each connection
-//! sends 32 bytes, waits for them to come back, and compares them. The time is from the moment when
-//! all are connected until the last one has its last answer. Shown are the median and the range.
+//! Each peer runs in a process of its own, in turn with the others, nine times after one run that
+//! is not counted. Every runtime has as many workers as there are CPUs, its default. Each
+//! connection sends 32 bytes, waits for them to come back, and compares them. The time begins when
+//! all are connected and ends with the last answer. The program prints the median and the range.
 #![expect(unsafe_code, reason = "promises the modes, asks for limits and processor time")]
 
 use std::fmt::Write as _;
@@ -58,7 +58,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Runs the peers in turn and shows what they took.
+/// Runs the peers in turn and prints their figures.
 fn compare(connections: usize, round_trips: usize) -> io::Result<()> {
     println!("{connections} connections, {round_trips} round trips each");
     let mut figures = [const { [const { Vec::new() }; FIGURES.len()] }; PEERS.len()];
@@ -95,7 +95,7 @@ struct Times {
     processor: Duration,
 }
 
-/// What a client sends in a round.
+/// The bytes that a client sends in a round.
 fn message(number: usize, round: usize) -> String {
     format!("{number:>16}{round:>16}")
 }
@@ -212,7 +212,7 @@ fn tokio_tasks(connections: usize, round_trips: usize) -> io::Result<Times> {
         server.await.expect("it does not panic")?;
         Ok(Times { answered, processor })
     };
-    // On a worker, as `run` has it on a P.
+    // On a worker, as `run` puts it on a P.
     tokio.block_on(tokio.spawn(body)).expect("it does not panic")
 }
 

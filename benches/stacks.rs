@@ -1,8 +1,8 @@
-//! What a stack costs: fresh from a slab, and used again; and slabs against a mapping and an
-//! `mprotect` for each, as it was before there were any. `cargo bench --bench stacks`
+//! The cost of a stack: fresh from a slab, and used again; and slabs against the former pool, a
+//! mapping and an `mprotect` for each stack. `cargo bench --bench stacks`
 //!
 //! Nanoseconds for each stack, the median of nine rounds after one that is not counted, with the
-//! range. What is compared takes turns, round by round. A page of each is touched.
+//! range. The compared pools take turns, round by round. A page of each stack is touched.
 #![expect(unsafe_code, reason = "touches stacks without running on them, and runs contexts")]
 
 mod common;
@@ -60,7 +60,7 @@ fn show(name: &str, figures: Vec<f64>) {
     println!("{name:44} {}", shown(figures, 1));
 }
 
-/// Rounds of the one and of the other in turn; each gives the three figures that are named.
+/// Runs rounds of the one and of the other in turn. Each returns the three named figures.
 fn in_turn(kinds: [&str; 2], names: [&str; 3], mut round: impl FnMut(usize) -> [f64; 3]) {
     let mut figures = [const { [const { Vec::new() }; 3] }; 2];
     for counted in [false].into_iter().chain([true; ROUNDS]) {
@@ -77,16 +77,17 @@ fn in_turn(kinds: [&str; 2], names: [&str; 3], mut round: impl FnMut(usize) -> [
     }
 }
 
-/// Where goroutines' stacks come from and go to, as one thread that makes them does.
+/// A pool of goroutines' stacks, as one thread that spawns goroutines uses it.
 trait Pool: Default {
     fn get(&mut self) -> Stack;
     fn put(&mut self, stack: Stack);
 }
 
-/// So many stacks a P keeps.
+/// The number of stacks that a P keeps.
 const CACHE: usize = 64;
 
-/// A mapping for each, opened by an `mprotect`; idle ones in a list, whatever was used of them.
+/// A mapping for each stack, opened by an `mprotect`; a list of idle stacks, however deep they were
+/// used.
 #[derive(Default)]
 struct Former(Vec<Stack>);
 
@@ -107,7 +108,8 @@ impl Pool for Former {
     }
 }
 
-/// A slab for all, opened in batches, and a cache; what leaves the cache gives its deep pages back.
+/// A slab for all stacks, opened in batches, and a cache. A stack that leaves the cache gives its
+/// deep pages back.
 struct Slabs {
     cache: Vec<Stack>,
     slab: StackSlab,
@@ -146,7 +148,7 @@ impl Pool for Slabs {
     }
 }
 
-/// Stacks on which something begins, waits and ends: so many at a time, of a new pool and again,
+/// Stacks on which a coroutine begins, waits and ends: so many at a time, of a new pool and again,
 /// and one after the other.
 fn pools() {
     fn round<P: Pool>() -> [f64; 3] {
@@ -189,8 +191,8 @@ fn end(pool: &mut impl Pool, mut context: Context<(), ()>) {
     pool.put(context.into_stack());
 }
 
-/// Goroutines made and joined in a runtime: whose guards are the kernel's lightest, or as on a
-/// kernel that has none.
+/// Goroutines spawned and joined in a runtime, with the kernel's lightest guards, or with guards as
+/// on a kernel that has no light ones.
 fn runtimes() {
     fn round() -> [f64; 3] {
         // SAFETY: nothing here suspends in an initialiser or a nested call.

@@ -1,9 +1,9 @@
-//! What a pair of context switches costs, through 0, 1 and 3 call frames on the suspending side.
+//! The cost of a pair of context switches, through 0, 1 and 3 call frames on the suspending side.
 //! `cargo bench --bench switch`
 //!
-//! With no frame in between the compiler sees `resume` and `suspend` end to end and saves only what
-//! is live; each frame that is entered on one side and left on the other costs a mispredicted
-//! return besides its own saves.
+//! With no frame in between the compiler sees `resume` and `suspend` end to end and saves only the
+//! live registers. Each frame that is entered on one side and left on the other costs its own saves
+//! and a mispredicted return.
 #![expect(unsafe_code, reason = "switches contexts")]
 
 mod common;
@@ -45,7 +45,7 @@ fn pair(name: &str, suspend: impl Fn(S, usize) -> usize + 'static) {
     let stack = Stack::single(64 * 1024).expect("a stack");
     let mut context = Context::new(stack, move |s: S, first| {
         let mut v = first;
-        // Ends when a resume passes the greatest value; none does, and the stack is leaked with the
+        // Ends when a resume passes the greatest value. None does; the stack is leaked with the
         // process.
         while v < usize::MAX {
             v = suspend(s, v);

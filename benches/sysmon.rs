@@ -1,8 +1,8 @@
-//! What the overseer costs: CPU time and wake-ups of its thread per second, in a few situations.
+//! The cost of sysmon: processor time and wake-ups of its thread per second, in a few situations.
 //! `cargo bench --bench sysmon`
 //!
-//! From `/proc`, so Linux only. It shows what the thread itself takes, not what its looks cost
-//! those it looks at (a load of lines that they write).
+//! The figures are from `/proc`, so Linux only. They show what the thread itself takes. They do not
+//! show what its looks cost the Ms (loads of cache lines that the Ms write).
 #![expect(unsafe_code, reason = "promises the mode, makes a migratory goroutine")]
 
 use std::hint::black_box;
@@ -52,7 +52,7 @@ fn situation(name: &str, begin: impl Fn(&Runtime, &Arc<AtomicBool>)) {
     let rt = Runtime::builder(mode).procs(2).name("bench").build().expect("a runtime");
     let stop = Arc::new(AtomicBool::new(false));
     begin(&rt, &stop);
-    // Two goroutines that share a P: sysmon is there.
+    // Two goroutines share a P, so sysmon exists.
     let pair: Vec<_> = (0..4).map(|_| rt.handle().go(yield_now)).collect();
     pair.into_iter().for_each(|one| one.join().expect("it yields"));
     std::thread::sleep(Duration::from_millis(300));
@@ -69,7 +69,7 @@ fn situation(name: &str, begin: impl Fn(&Runtime, &Arc<AtomicBool>)) {
     rt.shutdown(Duration::from_secs(10)).expect("all of them end");
 }
 
-/// CPU time in nanoseconds and voluntary context switches of the thread.
+/// Returns the CPU time in nanoseconds and the voluntary context switches of the thread.
 fn sysmon() -> (u64, u64) {
     let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
     let named = |task: &std::path::Path| {

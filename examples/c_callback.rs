@@ -1,4 +1,4 @@
-//! The smallest door: a thread that C made calls a function, and behind it a goroutine answers.
+//! The smallest callback: a thread that C made calls a function, and a goroutine answers it.
 //!
 //! ```text
 //! $ cargo run --release --example c_callback
@@ -33,17 +33,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // `run` makes a thread with C's pthread_create, which calls the closure four times.
     let report = run(Plan { calls: 4, ..Plan::default() }, |index| {
-        // Within `enter` this thread is a goroutine: it may park, spawn, use channels.
+        // Inside `enter` this thread is a goroutine: it may park, spawn, use channels.
         let answer = bridge.enter(|| {
             questions.send(index as i64).ok()?;
             answered.recv().ok()
         });
-        // What C gets when gosched is not there, or the answer did not come.
+        // C gets this if gosched is not there, or the answer did not come.
         answer.ok().flatten().unwrap_or(-1)
     })?;
     for call in &report.calls {
         println!("C was told {}", call.returned);
-        // Mask, signal stack and errno of the C thread are as they were.
+        // The mask, signal stack and errno of the C thread are as they were.
         assert_eq!(call.before, call.after);
     }
 

@@ -1,5 +1,5 @@
-//! A hundred thousand goroutines in a row, each of which takes a number from its right, adds one,
-//! and gives it to its left.
+//! A hundred thousand goroutines in a row. Each takes a number from its right, adds one, and passes
+//! it to its left.
 //!
 //! ```text
 //! $ cargo run --release --example daisy_chain
@@ -22,7 +22,7 @@ fn whisper(links: u64) -> u64 {
     for _ in 0..links {
         let (right, from_right) = chan::bounded::<u64>(0);
         drop(go(move || {
-            // Either side is there for as long as the whisper has not come through.
+            // Both neighbours exist until the whisper has come through.
             let heard = from_right.recv().expect("the right neighbour whispers");
             left.send(heard + 1).expect("the left neighbour listens");
         }));

@@ -1,5 +1,5 @@
-//! Five philosophers, five forks: each takes the lower-numbered of its two forks first, and eats,
-//! which takes a while, with both locks held over the wait.
+//! Five philosophers, five forks. Each philosopher takes the lower-numbered of two forks first, and
+//! eats. Eating takes a while, with both locks held over the wait.
 //!
 //! ```text
 //! $ cargo run --release --example dining_philosophers
@@ -20,14 +20,14 @@ use gosched::{Mode, run, scope, time};
 const PHILOSOPHERS: usize = 5;
 const MEALS: u32 = 100;
 
-/// Counts how often it was used; locked by who has it.
+/// Counts how often it was used. The philosopher that has the fork holds its lock.
 #[derive(Default)]
 struct Fork(Mutex<u32>);
 
 fn dine(forks: &[Fork; PHILOSOPHERS], seat: usize) -> u32 {
     let (left, right) = (seat, (seat + 1) % PHILOSOPHERS);
     for _ in 0..MEALS {
-        // In one order at every seat: nobody waits in a circle.
+        // In one order at every seat, so there is no circle of waiters.
         let mut first = forks[left.min(right)].0.lock().expect("nobody panics with a fork in hand");
         let mut second =
             forks[left.max(right)].0.lock().expect("nobody panics with a fork in hand");

@@ -18,7 +18,7 @@ use gosched::{Mode, Runtime, go, select, time};
 
 const THINGS: u32 = 20;
 
-/// Says its things, and then nothing more; it keeps the channel.
+/// Says its things, and then nothing more. It keeps the channel.
 fn talker(pace: Duration) -> Receiver<u32> {
     let (tx, rx) = chan::bounded(0);
     drop(go(move || {
@@ -57,6 +57,6 @@ fn main() {
         heard[0].len(),
         heard[1].len()
     );
-    // The talkers wait for ever: they are cancelled.
+    // The talkers wait for ever, so they are cancelled.
     runtime.shutdown(Duration::from_secs(10)).expect("both can be cancelled");
 }

@@ -9,10 +9,11 @@
 //! stacks      16 slabs, 60 GiB of addresses
 //! ```
 //!
-//! `--goroutines N` makes another number of them, `--handles` keeps the `JoinHandle` of each. It
+//! `--goroutines N` sets their number, `--handles` keeps the `JoinHandle` of each. The example
 //! fails if a goroutine takes more than 4,700 bytes, or 4,850 with its handle, or if there are 200
-//! mappings or more: figures of Linux with 4 KiB pages and guards by `madvise` (6.13); on an older
-//! kernel, 32,000 goroutines are the limit, and then it says what went wrong with the next one.
+//! mappings or more. These figures are of Linux with 4 KiB pages and guards by `madvise` (6.13). On
+//! an older kernel, 32,000 goroutines are the limit, and the example reports the error of the next
+//! one.
 //!
 //! # Safety
 //!
@@ -28,14 +29,14 @@ use std::time::{Duration, Instant};
 
 use gosched::{JoinHandle, Mode, Runtime, chan, go, yield_now};
 
-/// At most so many bytes for each goroutine that waits, everything counted.
+/// The most bytes for each goroutine that waits, everything counted.
 const MOST_BYTES: usize = 4_700;
-/// The same, and a handle that is kept: 24 bytes, and what it shares with the goroutine.
+/// The same with a kept handle: 24 bytes, and the packet that the handle shares with the goroutine.
 const MOST_BYTES_WITH_HANDLE: usize = 4_850;
-/// At most so many mappings.
+/// The most mappings.
 const MOST_MAPPINGS: usize = 200;
 
-/// What the process takes.
+/// The memory of the process.
 struct Sample {
     resident: usize,
     page_tables: usize,
@@ -82,13 +83,14 @@ fn main() -> ExitCode {
     if fits { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Makes them, measures while they wait, lets them go; whether they fitted.
+/// Spawns the goroutines, measures while they wait, and releases them. True if they stayed within
+/// the bounds.
 fn wait_and_release(runtime: &Runtime, goroutines: usize, handles: Option<Handles>) -> bool {
     let before = Sample::take();
     let (release, released) = chan::bounded::<()>(0);
     let (waiting, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let began = Instant::now();
-    // Where a goroutine starts is where it stays, so one maker for each CPU.
+    // A goroutine stays where it starts, so there is one spawner for each CPU.
     let makers = std::thread::available_parallelism().map_or(1, usize::from);
     for maker in 0..makers {
         let share = goroutines / makers + usize::from(maker < goroutines % makers);
@@ -109,10 +111,10 @@ fn wait_and_release(runtime: &Runtime, goroutines: usize, handles: Option<Handle
     fits
 }
 
-/// Where they are kept.
+/// The kept handles, by spawner.
 type Handles = Arc<Mutex<Vec<Vec<JoinHandle<()>>>>>;
 
-/// Makes so many.
+/// Spawns so many.
 fn make(
     goroutines: usize,
     handles: Option<&Handles>,
@@ -134,7 +136,7 @@ fn make(
         if handles.is_some() {
             kept.push(handle);
         }
-        // What has not started keeps its closure on the heap.
+        // An unstarted goroutine keeps its closure on the heap.
         if n % 1024 == 0 {
             until(&mine, n);
         }
@@ -144,7 +146,7 @@ fn make(
     }
 }
 
-/// Lets others run until so many are counted.
+/// Lets other goroutines run until so many are counted.
 fn until(counter: &AtomicUsize, n: usize) {
     while counter.load(Relaxed) < n {
         yield_now();

@@ -1,4 +1,4 @@
-//! Two goroutines and a ball: what a round trip over two unbuffered channels costs in each mode.
+//! Two goroutines and a ball: the cost of a round trip over two unbuffered channels in each mode.
 //!
 //! ```text
 //! $ cargo run --release --example ping_pong

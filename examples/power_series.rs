@@ -1,4 +1,4 @@
-//! Concurrent power series, after McIlroy: a series is a channel of its coefficients, and
+//! Concurrent power series, after McIlroy. A series is a channel of its coefficients, and
 //! operations on series are goroutines. The tangent is the integral of one plus its own square, so
 //! it is made of itself.
 //!
@@ -50,9 +50,9 @@ impl fmt::Display for Rational {
     }
 }
 
-/// Two copies. The second one's terms lie in a buffer, or a series that is made of itself would
-/// wait for itself; the first one's are made when they are asked for, and the last when nobody asks
-/// any more.
+/// Returns two copies. The terms of the second copy are in a buffer: otherwise a series that is
+/// made of itself would wait for itself. The terms of the first copy are made on demand. The
+/// goroutine ends once a copy is dropped.
 fn split(series: Series) -> (Series, Series) {
     let ((one_tx, one), (other_tx, other)) = (bounded(0), unbounded());
     drop(go(move || {
@@ -61,7 +61,7 @@ fn split(series: Series) -> (Series, Series) {
     (one, other)
 }
 
-/// The product, term by term: the sum of all products of which the degrees add up.
+/// Returns the product, term by term: the sum of all products whose degrees add up.
 fn product(a: Series, b: Series) -> Series {
     let (tx, rx) = bounded(0);
     drop(go(move || {
@@ -79,7 +79,7 @@ fn product(a: Series, b: Series) -> Series {
     rx
 }
 
-/// One plus the series.
+/// Returns one plus the series.
 fn one_plus(series: Series) -> Series {
     let (tx, rx) = bounded(0);
     drop(go(move || {
@@ -90,8 +90,8 @@ fn one_plus(series: Series) -> Series {
     rx
 }
 
-/// The integral that is zero at zero, into `into`: that term comes before the first of the series
-/// is asked for.
+/// Sends the integral that is zero at zero to `into`. The term zero comes before the first term of
+/// the series is asked for.
 fn integrate(series: Series, into: Sender<Rational>) {
     drop(go(move || {
         let mut next = into.send(Rational(0, 1)).is_ok();

@@ -1,4 +1,4 @@
-//! The prime sieve of Go's documentation: a chain of goroutines, each of which lets through what
+//! The prime sieve of Go's documentation: a chain of goroutines. Each passes on the numbers that
 //! its prime does not divide.
 //!
 //! ```text
@@ -17,14 +17,14 @@ use gosched::{Mode, go, run};
 
 const PRIMES: usize = 500;
 
-/// 2, 3, 4 and so on, until nobody receives any more.
+/// Sends 2, 3, 4 and so on, until there is no receiver any more.
 fn naturals() -> Receiver<u64> {
     let (tx, rx) = bounded(0);
     drop(go(move || (2..).all(|n| tx.send(n).is_ok())));
     rx
 }
 
-/// What `prime` does not divide.
+/// Passes on the numbers that `prime` does not divide.
 fn without_multiples(of: Receiver<u64>, prime: u64) -> Receiver<u64> {
     let (tx, rx) = bounded(0);
     drop(go(move || of.iter().filter(|n| n % prime != 0).all(|n| tx.send(n).is_ok())));

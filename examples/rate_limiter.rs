@@ -1,4 +1,4 @@
-//! A rate limiter: a bucket of permits that a goroutine refills at a steady pace; bursts are as
+//! A rate limiter: a bucket of permits that a goroutine refills at a steady pace. Bursts are as
 //! large as the bucket.
 //!
 //! ```text
@@ -21,8 +21,8 @@ const BURST: usize = 5;
 const REQUESTS: usize = 25;
 const PACE: Duration = Duration::from_millis(2);
 
-/// Puts a permit into the bucket at each turn, until nobody takes any more; a full bucket stays
-/// full.
+/// Puts a permit into the bucket at each turn, until no permits are taken any more. A full bucket
+/// stays full.
 fn refill(bucket: &Sender<()>, began: Instant) {
     for turn in 1.. {
         time::sleep_until(began + PACE * turn);

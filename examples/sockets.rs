@@ -6,8 +6,8 @@
 //! 1000 connections at the same time, 20 round trips each: 20000 right answers
 //! ```
 //!
-//! `--connections N` and `--rounds N` change the two numbers. How long it took goes to standard
-//! error. The example fails if an answer is wrong, or if it is not done within a minute.
+//! `--connections N` and `--rounds N` change the two numbers. The time goes to standard error. The
+//! example fails if an answer is wrong, or if it needs more than a minute.
 //!
 //! A socket is an `Async<TcpStream>`, which never blocks its thread. `block_on` runs a future of
 //! that socket: while the future is pending, the goroutine is parked, and its thread runs others.
@@ -16,7 +16,8 @@
 //! # Safety
 //!
 //! The one promise: see `Mode::settled`. A future of `async-io` does not wait while it is polled,
-//! since that crate does not call gosched. And two system calls, about the number of descriptors.
+//! because that crate does not call gosched. Two system calls, about the number of descriptors, are
+//! unsafe, too.
 
 #![expect(unsafe_code, reason = "promises what the settled mode asks for; calls setrlimit")]
 
@@ -54,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Serves and asks. Returns the number of right answers.
+/// Runs the server and the clients. Returns the number of right answers.
 fn talk(connections: usize, rounds: usize) -> io::Result<usize> {
     let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0))?;
     let address = listener.get_ref().local_addr()?;
@@ -84,7 +85,7 @@ fn serve(listener: &Async<TcpListener>, connections: usize) -> io::Result<()> {
     served.into_iter().try_for_each(|one| one.join().expect("it does not panic"))
 }
 
-/// Sends back what comes, until the client has closed its side.
+/// Sends back the received bytes, until the client has closed its side.
 fn echo(mut socket: Async<TcpStream>) -> io::Result<()> {
     let mut buffer = [0; 1024];
     loop {
@@ -95,7 +96,7 @@ fn echo(mut socket: Async<TcpStream>) -> io::Result<()> {
     }
 }
 
-/// Asks so often, once all are connected. Returns the number of right answers.
+/// Sends so many requests, once all are connected. Returns the number of right answers.
 fn ask(
     address: SocketAddr,
     number: usize,
@@ -115,7 +116,7 @@ fn ask(
     Ok(right)
 }
 
-/// The number behind the option, or what is to be used without it.
+/// Returns the number behind the option, or the default.
 fn argument(option: &str, unless_given: usize) -> Result<usize, Box<dyn Error>> {
     let mut arguments = std::env::args().skip_while(|argument| argument != option).skip(1);
     match arguments.next() {
@@ -126,8 +127,8 @@ fn argument(option: &str, unless_given: usize) -> Result<usize, Box<dyn Error>> 
     }
 }
 
-/// Raises the soft limit of open descriptors, as far as it is needed and the hard limit allows:
-/// usually 1,024 are allowed and two for each connection are needed.
+/// Raises the soft limit of open descriptors, as far as needed and as the hard limit allows. The
+/// usual limit is 1,024, and each connection needs two.
 fn allow_descriptors(needed: usize) -> io::Result<()> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the structure is alive and may be written.

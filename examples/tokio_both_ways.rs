@@ -1,5 +1,5 @@
-//! A tokio program and goroutines that talk both ways: each waits for the other as it waits for its
-//! own.
+//! A tokio program and goroutines that talk both ways. Each side waits for the other as it waits
+//! for its own.
 //!
 //! ```text
 //! $ cargo run --release --example tokio_both_ways
@@ -40,8 +40,8 @@ fn main() -> std::io::Result<()> {
     });
     println!("tokio awaited 100 goroutines: {awaited}");
 
-    // Goroutines ask the async side: `block_on` parks a goroutine where an async channel would have
-    // it wait.
+    // Goroutines ask the async side. `block_on` parks a goroutine where an async channel makes it
+    // wait.
     let (ask, mut asked) = mpsc::channel::<Question>(4);
     let answers = tokio.spawn(async move {
         while let Some((question, back)) = asked.recv().await {
@@ -63,7 +63,8 @@ fn main() -> std::io::Result<()> {
     tokio.block_on(answers).expect("it does not panic");
     println!("goroutines asked tokio 100 times: {sum}");
 
-    // The async side feeds a channel of the goroutines: without a bound, sending never waits.
+    // The async side feeds a channel of the goroutines. The channel has no bound, so a send never
+    // waits.
     let (feed, fed) = chan::unbounded();
     let total = handle.go(move || fed.iter().sum::<u64>());
     tokio.spawn(async move {

@@ -1,4 +1,4 @@
-//! A pool of workers that looks for a needle, and is told to stop once it is found.
+//! A pool of workers that looks for a needle, and is stopped once it is found.
 //!
 //! ```text
 //! $ cargo run --release --example worker_pool
@@ -33,7 +33,8 @@ fn main() {
             let workers: Vec<_> = (0..WORKERS)
                 .map(|_| {
                     let (token, jobs, found) = (token.clone(), jobs.clone(), found_tx.clone());
-                    // A worker has no end of its own: it is cancelled in its wait for the next job.
+                    // A worker does not end by itself: it is cancelled in its wait for the next
+                    // job.
                     s.go(move || {
                         token.run(|| {
                             loop {
@@ -48,7 +49,7 @@ fn main() {
                 })
                 .collect();
             let producer = {
-                // Borrowed: the channel is not disconnected before all have stopped.
+                // Borrowed, so the channel is not disconnected before all have stopped.
                 let (token, jobs_tx) = (token.clone(), &jobs_tx);
                 s.go(move || {
                     token.run(|| {

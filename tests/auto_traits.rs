@@ -277,7 +277,8 @@ table! {
     gosched::sync::LockFuture<'static, T>: yes no no yes no,
         as (&'static std::sync::Mutex<T>, Waits);
     gosched::sync::Mutex<T>: yes yes yes yes yes, as std::sync::Mutex<T>;
-    gosched::sync::MutexGuard<'static, T>: yes yes yes yes yes, as std::sync::MutexGuard<'static, T>,
+    gosched::sync::MutexGuard<'static, T>: yes yes yes yes yes,
+        as std::sync::MutexGuard<'static, T>,
         but (Send) as tokio::sync::MutexGuard<'static, T>:
             "a lock that is held over waits is bound to no thread";
     gosched::sync::Notified<'static>: yes no no yes no,

@@ -1,4 +1,4 @@
-//! `blocking`: whoever shares the caller's thread goes on, the closure is the caller's, and the
+//! `blocking`: goroutines on the caller's thread go on, the closure runs for the caller, and the
 //! pool keeps its promises.
 
 use std::cell::RefCell;
@@ -16,7 +16,7 @@ use test_support::{
     each_mode, each_procs, in_child, migratory, modes, settled, without_memory_for_threads,
 };
 
-/// Long: for what happens at once.
+/// A time limit for events that happen at once.
 const LONG: Duration = Duration::from_secs(30);
 
 fn runtime(mode: Mode, procs: usize, limit: usize) -> Runtime {
@@ -28,7 +28,7 @@ fn runtime(mode: Mode, procs: usize, limit: usize) -> Runtime {
         .expect("a runtime")
 }
 
-/// Whether the calling thread is a helper of a runtime called `x`.
+/// True if the calling thread is a helper of a runtime called `x`.
 fn on_a_helper() -> bool {
     thread::current().name().is_some_and(|name| name.starts_with("x-b"))
 }
@@ -102,7 +102,7 @@ fn siblings_on_the_same_thread_go_on() {
             assert!(helped);
             (sent.expect("sent"), thread::current().id())
         });
-        // With one P that nobody gives away, all of them are on this thread.
+        // With one P that is never handed off, all of them are on this thread.
         let sends = go(move || tx.send(thread::current().id()));
         let (sibling, mine) = waits.join().expect("no panic");
         sends.join().expect("no panic").expect("received");
@@ -121,7 +121,7 @@ fn where_it_runs_in_place_the_others_get_the_p() {
                 let here = thread::current().id();
                 blocking(move || {
                     assert_eq!(thread::current().id(), here);
-                    // With the only P still here, nobody would run this.
+                    // If the only P were still here, no thread would run this.
                     go(move || tx.send(5));
                     rx.recv()
                 })
@@ -164,7 +164,7 @@ fn as_many_as_allowed_block_at_the_same_time_and_the_rest_in_place() {
     const CALLS: usize = 12;
     for limit in [1, 4, 64] {
         each_procs_with(limit, |rt| {
-            // Nobody gets through before all are inside: helpers or not, all of them block at once.
+            // No closure ends before all have begun: on helpers or not, all of them block at once.
             let all = Arc::new(Barrier::new(CALLS));
             let helpers = Arc::new(Mutex::new(HashSet::new()));
             rt.run(|| {
@@ -210,7 +210,7 @@ fn sixty_four_that_sleep_20_ms_are_through_within_60() {
                 began.elapsed()
             })
         };
-        // The best of a few: the machine may have something else to do.
+        // The best of a few: other programs may use the machine.
         let best = (0..20).map(|_| round()).find(|took| *took <= Duration::from_millis(60));
         assert!(best.is_some(), "never within 60 ms");
     });
@@ -220,7 +220,7 @@ thread_local! {
     static ENDS: RefCell<Option<Box<dyn std::any::Any>>> = const { RefCell::new(None) };
 }
 
-/// Has the calling thread send a message when it ends.
+/// Makes the calling thread send a message when it ends.
 fn tell_of_this_threads_end(to: mpsc::Sender<()>) {
     let told = OnDrop(move || to.send(()).unwrap_or(()));
     ENDS.with(|ends| *ends.borrow_mut() = Some(Box::new(told)));
@@ -294,8 +294,8 @@ fn a_cancel_does_not_end_the_wait_for_the_closure_and_ends_the_next() {
 fn a_shutdown_does_not_end_the_wait_for_the_closure_and_ends_the_next() {
     each_limit(|rt, case| {
         ends_only_the_next_wait(rt, case, |_| {
-            // Everything has been cancelled when it gives up, and not before: it goes from one to
-            // the next.
+            // The runtime gives up only when everything has been cancelled: it cancels one
+            // goroutine after the other.
             let left = rt.shutdown(Duration::ZERO).expect_err("the closure waits");
             assert!(
                 matches!(left, ShutdownError::Running { goroutines: 1, .. }),
@@ -306,8 +306,8 @@ fn a_shutdown_does_not_end_the_wait_for_the_closure_and_ends_the_next() {
     });
 }
 
-/// A goroutine is cancelled while its closure runs: the closure ends undisturbed, and its next one
-/// does not begin.
+/// A goroutine is cancelled while its closure runs: the closure ends undisturbed, and the
+/// goroutine's next closure does not begin.
 fn ends_only_the_next_wait(rt: &Runtime, case: &str, cancel: impl FnOnce(&JoinHandle<()>)) {
     let (inside, entered) = mpsc::channel();
     let (tx, rx) = mpsc::channel();

@@ -1,5 +1,5 @@
 //! `goroutine::Builder`: names, threads of their own, stacks of another size, and settling beside
-//! another one.
+//! another goroutine.
 #![expect(unsafe_code, reason = "a migratory goroutine")]
 
 use std::io::ErrorKind;
@@ -13,7 +13,7 @@ use test_support::{
     each_mode, each_procs, in_child, migratory, modes, settled, without_memory_for_threads,
 };
 
-/// Long: for what happens at once.
+/// A time limit for events that happen at once.
 const LONG: Duration = Duration::from_secs(30);
 
 fn runtime(mode: Mode, procs: usize) -> Runtime {
@@ -59,7 +59,7 @@ fn a_name_is_the_goroutines_for_its_life() {
     assert_eq!(goroutine::current_name(), None);
 }
 
-/// What the dump says that the goroutine is called; and its line in it.
+/// Returns the goroutine's name in the dump, and its line there.
 fn told(rt: &Runtime, id: u64) -> (Option<String>, String) {
     let told = rt.dump().goroutines.into_iter().find(|g| g.id == id).expect("it has not ended");
     (told.name.clone(), told.to_string())
@@ -118,7 +118,7 @@ fn one_with_a_thread_of_its_own_holds_nobody_up() {
             let (tx, rx) = mpsc::channel();
             let blocks = Builder::new().runtime(&rt.handle()).own_thread().go(move || {
                 started.send(thread::current().id()).expect("somebody waits");
-                // Not told to anybody, and no P is given away: it has none.
+                // It is reported to no one and hands off no P: it has none.
                 rx.recv().expect("sent")
             });
             let its = waits.recv_timeout(LONG).expect("it runs");
@@ -165,7 +165,7 @@ fn threads_that_nobody_needs_end() {
             .collect();
         drop(tx);
         all.into_iter().for_each(|one| one.join().expect("no panic"));
-        // The sender is gone when the last of their threads is.
+        // The sender is dropped with the last of their threads.
         while ended.recv_timeout(LONG).is_ok() {}
         assert_eq!(
             ended.try_recv(),
@@ -261,7 +261,7 @@ fn without_a_thread_of_its_own_it_is_an_error_and_the_closure_is_dropped() {
     );
 }
 
-/// A goroutine that settles somewhere and stays until `last` is dropped.
+/// Spawns a goroutine that settles somewhere and stays until `last` is dropped.
 fn resident(rt: &Runtime) -> (gosched::JoinHandle<()>, ThreadId, chan::Sender<()>) {
     let (last, stay) = chan::bounded::<()>(0);
     let (tx, at) = mpsc::channel();
@@ -297,8 +297,8 @@ fn it_begins_with_one_that_has_not_begun() {
     each_procs(settled(), |rt| {
         for _ in 0..20 {
             let threads = rt.run(|| {
-                // None of them ends before all are made: beside one that has ended, one begins
-                // anywhere.
+                // None of them ends before all are spawned: a goroutine beside one that has ended
+                // begins anywhere.
                 let (open, gate) = chan::bounded::<()>(0);
                 let here = || {
                     let gate = gate.clone();
@@ -375,8 +375,8 @@ fn who_settles_beside_one_of_a_lent_thread_is_waited_for() {
         let lent = thread::current().id();
         let handle = rt.handle();
         rt.run(move || {
-            // With the only P here it begins on the root's thread, and it is the last to end there:
-            // by then it has made another one beside itself.
+            // With the only P here it begins on the root's thread, and it is the last to end there.
+            // By then it has spawned another goroutine beside itself.
             let (host, made) = chan::bounded::<gosched::JoinHandle<()>>(1);
             let (begun, begins) = chan::bounded::<()>(0);
             let first = go(move || {

@@ -1,5 +1,5 @@
 //! The main job, from outside: `examples/callbacks` as a user runs it, in every binding and mode,
-//! calm and in a storm.
+//! without a storm and in one.
 
 mod callbacks_example;
 
@@ -13,10 +13,10 @@ use callbacks_example::Run;
 const BINDINGS: [&str; 2] = ["per-call", "until-thread-exit"];
 const MODES: [&str; 3] = ["threads", "settled", "migratory"];
 
-/// One storm at a time: each wants two processors for itself.
+/// One storm at a time: each needs two CPUs for itself.
 static STORM: Mutex<()> = Mutex::new(());
 
-/// Runs the example with `--json` and more.
+/// Runs the example with `--json` and more arguments.
 fn run(args: &[&str]) -> Run {
     Run::new(&[args, &["--json"]].concat(), &[])
 }
@@ -25,7 +25,7 @@ fn run_on(text: &Path, args: &[&str]) -> Run {
     run(&[args, &[text.to_str().expect("the build directory has a plain name")]].concat())
 }
 
-/// A file of the tests' own that holds `text`.
+/// Makes a file of these tests that holds `text`.
 fn file(name: &str, text: &[u8]) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::write(&path, text).expect("the build directory is writable");
@@ -42,7 +42,7 @@ fn assert_all_right(run: &Run, binding: &str, mode: &str) {
     );
     assert_eq!(run.number("words"), run.number("expected_words"), "{run}");
     assert_eq!(run.number("lines"), run.number("callbacks"), "{run}");
-    // A short text is done in less than a millisecond.
+    // The example needs less than a millisecond for a short text.
     let wall_ms: f64 = run.json("wall_ms").parse().expect("a decimal number");
     assert!(wall_ms > 0.0 && run.number("callbacks_per_s") > 0, "{run}");
     assert!(
@@ -96,7 +96,7 @@ fn storm(binding: &str, mode: &str) {
     let found = ["signals", "signals_in_goroutine", "signals_outside"].map(|name| run.number(name));
     assert!(found[0] > 100_000, "{run}");
     assert_eq!(found[0], found[1] + found[2], "{run}");
-    // A storm that only ever finds one of the two proves nothing about the way between them. A
+    // A storm that finds only one of the two states proves nothing about the way between them. A
     // bound thread that waits for its answer most of the time is seldom found outside.
     assert!(found[1] > 1_000 && found[2] > 10, "{run}");
 }

@@ -1,11 +1,11 @@
-//! The classics among the examples, run as a user runs them: each prints what the head of its file
-//! says.
+//! The classic programs among the examples, run as a user runs them: each prints what the head of
+//! its file says.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// What the file says that its program prints: the lines under its command in the head.
+/// Returns the output that the file promises: the lines under its command in the head.
 fn promised(source: &str, name: &str) -> String {
     let command = format!("//! $ cargo run --release --example {name}");
     let lines = source.lines().skip_while(|line| *line != command).skip(1);

@@ -1,12 +1,12 @@
-//! Programs that must not compile, and for the right reason.
+//! Programs that must not compile, for the right reason.
 //!
-//! Each file in `tests/compile_fail` is a program of its own. A line that ends in `//~ E0277` must
-//! be refused with that error, and no other line may be: beside each wrong use stands the right
-//! one, which shows that it is the mistake that is refused and not a misspelt name. Compared are
-//! line and error code, not the compiler's words, which change with every release.
+//! Each file in `tests/compile_fail` is a program. A line that ends in `//~ E0277` must be refused
+//! with that error, and no other line may be refused. Beside each wrong use is the right one: it
+//! shows that the mistake is refused and not a misspelt name. The line and the error code are
+//! compared. The compiler's words are not, because they change with every release.
 //!
-//! The programs are bins of a package made for them, with this workspace's lock file, and checked
-//! by one offline cargo: everything they need has been fetched before a test can run.
+//! The programs are bins of a package made for them, with this workspace's lock file. One offline
+//! cargo checks them: everything they need has been fetched before a test can run.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,7 +28,7 @@ fn programs() -> Vec<(String, PathBuf)> {
     found
 }
 
-/// What the program says of its own lines.
+/// Returns the lines that the program itself marks as wrong.
 fn expected(program: &str, text: &str) -> BTreeSet<Refusal> {
     let lines = text.lines().enumerate();
     lines
@@ -39,7 +39,7 @@ fn expected(program: &str, text: &str) -> BTreeSet<Refusal> {
         .collect()
 }
 
-/// What the compiler says, from lines like `a/b.rs:3:9: error[E0277]: words`.
+/// Returns the refused lines, from lines like `a/b.rs:3:9: error[E0277]: words`.
 fn refused(output: &str) -> BTreeSet<Refusal> {
     let mut found = BTreeSet::new();
     for line in output.lines() {
@@ -63,7 +63,8 @@ fn check(programs: &[(String, PathBuf)]) -> String {
     let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compile_fail");
     fs::create_dir_all(&package).expect("cargo's temporary directory");
     let mut manifest = format!(
-        "[package]\nname = \"compile-fail\"\nversion = \"0.0.0\"\nedition = \"2024\"\nautobins = false\n\n[workspace]\n\n\
+        "[package]\nname = \"compile-fail\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\
+         autobins = false\n\n[workspace]\n\n\
          [dependencies]\ngosched = {{ path = {root:?} }}\n"
     );
     for (name, path) in programs {
@@ -102,7 +103,8 @@ fn wrong_programs_are_refused_where_they_are_wrong() {
     let unexpected: Vec<_> = found.difference(&wanted).collect();
     assert!(
         accepted.is_empty() && unexpected.is_empty(),
-        "accepted, or refused otherwise: {accepted:#?}\nrefused and not expected: {unexpected:#?}\n{output}"
+        "accepted, or refused otherwise: {accepted:#?}\n\
+         refused and not expected: {unexpected:#?}\n{output}"
     );
 }
 

@@ -1,10 +1,10 @@
-//! How a process dies, and how it does not: a stack overflow names its goroutine; a fault that is
-//! not ours goes to whoever would have had it without us.
+//! How a process dies, and how it does not. A stack overflow names its goroutine. Any other fault
+//! goes to the handler that would have had it without gosched.
 //!
 //! # Safety
 //!
-//! The faults below are what the tests are about; each happens in a child process. Handlers write
-//! to descriptor 2, change a page's protection, or end the process: all async-signal-safe.
+//! The tests are about the faults below. Each fault happens in a child process. Handlers write to
+//! descriptor 2, change a page's protection, or end the process: all async-signal-safe.
 #![expect(unsafe_code, reason = "faults, and handlers for them")]
 
 use std::ffi::{c_int, c_void};
@@ -28,7 +28,7 @@ fn runtime(mode: Mode) -> Runtime {
     Runtime::builder(mode).procs(2).stack_size(STACK).build().expect("a runtime")
 }
 
-/// Recursion in Rust, 512 bytes and more a call, with something left to do after each.
+/// Recursion in Rust, with 512 bytes and more for each call, and work left after each call.
 #[inline(never)]
 fn overflow_in_rust(depth: u64) -> u64 {
     let frame = black_box([depth; 64]);
@@ -38,7 +38,7 @@ fn overflow_in_rust(depth: u64) -> u64 {
     overflow_in_rust(depth + 1) + black_box(frame)[(depth % 64) as usize]
 }
 
-/// Says who runs over what, and does.
+/// Announces the goroutine and the stack, and overflows it.
 fn overflow(size: usize, run_over: impl FnOnce()) {
     eprintln!(
         "expected: goroutine {} has overflowed its stack of {size} bytes",
@@ -47,7 +47,7 @@ fn overflow(size: usize, run_over: impl FnOnce()) {
     run_over();
 }
 
-/// On a stack that is the thread's.
+/// Does so on the thread's stack.
 fn overflow_thread(run_over: impl FnOnce()) {
     let bounds = current_stack_bounds().expect("the system tells");
     overflow(bounds.high - bounds.low, run_over);
@@ -61,7 +61,8 @@ fn in_c() {
     black_box(overflow_stack());
 }
 
-/// The child must have died of SIGABRT, with a line of ours that says what it announced.
+/// Asserts that the child died of SIGABRT, with a line of gosched that says what the child
+/// announced.
 #[track_caller]
 fn overflows(name: &str, body: impl FnOnce()) {
     let Some(output) = in_child(name) else {
@@ -112,7 +113,7 @@ fn overflow_by_one_large_frame_in_a_migratory_goroutine() {
     });
 }
 
-/// It is the thread's stack that is overflowed, and not the goroutine's own.
+/// The thread's stack overflows, and not the goroutine's own.
 #[test]
 fn overflow_on_the_threads_stack() {
     overflows("overflow_on_the_threads_stack", || {
@@ -219,7 +220,8 @@ fn callback_on_c_thread(binding: Binding, body: fn()) {
     let bridge = Bridge::new(&rt).with_binding(binding);
     let plan = Plan { calls: 2, ..Plan::default() };
     c_side::thread::run(plan, |index| {
-        // The first call binds, where that is the binding; the second one is it.
+        // The first call binds the thread, with the binding that does so. The second call is the
+        // test.
         bridge
             .enter(|| {
                 if index == 1 {
@@ -259,8 +261,8 @@ fn overflow_in_c_in_a_callback_on_a_bound_thread() {
     });
 }
 
-/// Of the tests above each looks up the size that it announces, and the thread then knows its
-/// stack; here nobody but the bridge does.
+/// Each of the tests above looks up the size that it announces, and the thread then knows its
+/// stack. Here only the bridge looks it up.
 #[test]
 fn overflow_in_a_callback_is_known_without_the_threads_asking() {
     overflows("overflow_in_a_callback_is_known_without_the_threads_asking", || {
@@ -290,7 +292,7 @@ fn overflow_in_a_callback_on_a_std_thread_of_two_megabytes() {
     });
 }
 
-/// Above a frame of C, on a goroutine's stack: the stack is the goroutine's all the same.
+/// Above a frame of C, on a goroutine's stack: the stack is still the goroutine's.
 #[test]
 fn overflow_in_a_callback_on_a_goroutines_stack() {
     overflows("overflow_in_a_callback_on_a_goroutines_stack", || {
@@ -303,7 +305,7 @@ fn overflow_in_a_callback_on_a_goroutines_stack() {
     });
 }
 
-/// A thread that is nothing of ours keeps the message that std has for it.
+/// A thread outside gosched keeps the message that std has for it.
 #[test]
 fn overflow_outside_is_stds_affair() {
     let Some(output) = in_child("overflow_outside_is_stds_affair") else {
@@ -325,11 +327,11 @@ fn overflow_outside_is_stds_affair() {
     assert!(!stderr.contains("gosched:"), "{stderr}");
 }
 
-/// A page that nobody may touch.
+/// Returns a page that no thread may access.
 fn forbidden() -> *mut u64 {
     let (access, kind) = (libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    // A thread's stack may come to lie right above it, and an access so near below that counts as
-    // its overflow.
+    // The system may place a thread's stack right above the page. An access close below that stack
+    // would count as its overflow.
     let distance = 64 << 10;
     // SAFETY: a new mapping.
     let page = unsafe { libc::mmap(null_mut(), 4096 + distance, access, kind, -1, 0) };
@@ -337,7 +339,7 @@ fn forbidden() -> *mut u64 {
     page.cast()
 }
 
-/// Reads where nobody may: near null, or a page that was forbidden.
+/// Reads an invalid address: near null, or a forbidden page.
 fn fault(address: *const u64) -> u64 {
     // SAFETY: none; this is the fault that the test is about.
     unsafe { address.read_volatile() }
@@ -353,7 +355,7 @@ fn fault_on_a_page() {
 
 type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
 
-/// Installs what a host would; the action before.
+/// Installs a handler as a host would. Returns the action before.
 fn install(handler: Handler) -> libc::sigaction {
     let zeroed = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: all zeroes is an action.
@@ -382,10 +384,10 @@ extern "C" fn host(signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_v
     }
 }
 
-/// Runs what it is given somewhere.
+/// A place: runs a function there.
 type Place = fn(fn());
 
-/// Where faults happen: in goroutines of every sort, in callbacks, and outside of everything.
+/// The places of faults: in goroutines of every kind, in callbacks, and outside of both.
 const PLACES: [Place; 7] = [
     |fault| drop(runtime(settled()).handle().go(fault).join()),
     |fault| drop(runtime(migratory()).handle().go(fault).join()),
@@ -399,10 +401,11 @@ const PLACES: [Place; 7] = [
     },
 ];
 
-/// Which place the child is to fault in. One test, many children: the variable goes with them.
+/// The place in which the child shall fault. One test has many children, and each gets the
+/// variable.
 const PLACE: &str = "GOSCHED_TEST_PLACE";
 
-/// Runs the calling test in a child for every place and both faults; `judge` looks at each.
+/// Runs the calling test in a child for every place and both faults. `judge` checks each.
 fn faults_everywhere(name: &str, prepare: fn(), judge: fn(Option<i32>, Option<i32>, &str)) {
     let faults: [fn(); 2] = [fault_near_null, fault_on_a_page];
     if let Some(case) = std::env::var_os(PLACE) {
@@ -451,7 +454,7 @@ fn a_fault_that_is_nobodys_kills_by_its_signal() {
 static PAGE: AtomicPtr<u64> = AtomicPtr::new(null_mut());
 static MENDED: AtomicUsize = AtomicUsize::new(0);
 
-/// What a garbage collector does: opens the page and lets the program go on.
+/// Does what a garbage collector does: opens the page and lets the program go on.
 extern "C" fn mend(_signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_void) {
     let page = PAGE.load(Relaxed);
     // SAFETY: what a handler gets.
@@ -483,7 +486,8 @@ fn a_host_may_mend_a_fault_and_the_goroutine_goes_on() {
 
 static BEFORE: AtomicPtr<libc::sigaction> = AtomicPtr::new(null_mut());
 
-/// Installed after ours: says so, and passes the fault on to what it found, as it should be called.
+/// A handler installed after that of gosched. It says so, and passes the fault on to the handler
+/// that it found, in the way in which that handler wants to be called.
 extern "C" fn chains(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     say("a later handler\n");
     // ORDERING[crash.before]: pairs with the store in `install_later`.

@@ -1,5 +1,5 @@
-//! Nothing is left that could wake anybody: that is told of, or ends the runtime, and is not seen
-//! where there is none.
+//! No goroutine can be woken any more: the runtime reports that or ends, and reports nothing where
+//! that is not so.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,7 +19,7 @@ use gosched::{
 };
 use test_support::{each_mode, migratory, settled};
 
-/// Runs `body` with a runtime whose goroutines wake each other and are woken by nobody else.
+/// Runs `body` with a runtime whose goroutines wake each other, and nothing else wakes them.
 fn alone(body: impl Fn(&Runtime)) {
     for mode in [settled(), migratory()] {
         for procs in [1, 2, 4, 8] {
@@ -34,10 +34,10 @@ fn alone(body: impl Fn(&Runtime)) {
     }
 }
 
-/// What `run` panicked with.
+/// Returns the payload with which `run` panicked.
 fn report(rt: &Runtime, f: impl FnOnce()) -> String {
     let payload = catch_unwind(AssertUnwindSafe(|| rt.run(f))).expect_err("a deadlock");
-    // Those elsewhere unwind in their own time.
+    // The goroutines elsewhere unwind in their own time.
     rt.shutdown(Duration::from_secs(30)).expect("it ends");
     *payload.downcast::<String>().expect("a report")
 }
@@ -104,7 +104,7 @@ fn goroutines_that_join_each_other_are_told_of_it() {
             let (give, given) = chan::bounded::<JoinHandle<()>>(1);
             let first = go(move || {
                 let other = given.recv().expect("sent");
-                // Both are cancelled; the other one may be the first to end of it.
+                // Both are cancelled, and the other one may be the first to end.
                 let outcome = catch_unwind(AssertUnwindSafe(|| other.join())).unwrap_or_else(Err);
                 theirs
                     .lock()
@@ -165,7 +165,7 @@ fn what_still_comes_is_no_deadlock() {
                 theirs.send(value).expect("received");
             });
             let second = rx.recv().expect("sent");
-            // A future whose waker is with a plain thread.
+            // A future whose waker a plain thread has.
             let (woken, is_woken) = std::sync::mpsc::channel();
             let waker = thread::spawn(move || {
                 let waker: std::task::Waker = is_woken.recv().expect("polled");
@@ -187,7 +187,7 @@ fn what_still_comes_is_no_deadlock() {
     });
 }
 
-/// Waits, without a limit, until the dump is as it should be.
+/// Waits, without a limit, until the dump is as expected.
 fn until(rt: &Runtime, holds: impl Fn(&Dump) -> bool) {
     while !holds(&rt.dump()) {
         thread::yield_now();
@@ -216,7 +216,7 @@ fn while_a_bridge_leads_in_there_is_no_deadlock() {
             });
             assert_eq!(goroutine.join().expect("not cancelled"), Ok(3));
             drop(copy);
-            // No bridge any more: the next one that waits for ever is told so.
+            // There is no bridge any more: the next goroutine that waits for ever gets the report.
             report(rt, || {
                 let (_tx, rx) = chan::bounded::<()>(0);
                 let _never = rx.recv();
@@ -286,7 +286,7 @@ fn a_dump_says_what_each_waits_for_and_where_it_was_made() {
         );
         assert!(text.contains(&line), "{mode:?}: no {line:?} in\n{text}");
         assert_eq!(text.lines().count(), 9);
-        // From inside there is one more, which runs.
+        // From inside, one more goroutine runs.
         let inside = rt.run(|| {
             let me = goroutine::current_id().expect("a goroutine");
             goroutine::dump().goroutines.into_iter().find(|g| g.id == me)
@@ -326,7 +326,7 @@ fn a_dump_lists_callbacks_and_what_has_not_begun() {
     assert_eq!(inside.goroutines[0].state, State::Runnable);
 }
 
-/// Keeps what is told at level DEBUG about goroutines.
+/// Keeps the events at level DEBUG about goroutines.
 #[cfg(feature = "tracing")]
 struct Keeps(std::sync::mpsc::Sender<String>);
 
@@ -352,7 +352,7 @@ impl tracing::Subscriber for Keeps {
                 self.0 += &format!("{field}: {value:?}\n");
             }
         }
-        // Events are told where user code may do anything.
+        // Events are emitted where user code may do anything.
         assert_eq!(goroutine::current_id(), None);
         let mut text = Text(String::new());
         event.record(&mut text);
@@ -364,7 +364,7 @@ impl tracing::Subscriber for Keeps {
 #[test]
 fn who_listens_is_told_once() {
     let (told, is_told) = std::sync::mpsc::channel();
-    // Whoever else of these tests is quiet tells it, too.
+    // Other tests that are quiet at the same time emit the event, too.
     tracing::subscriber::set_global_default(Keeps(told)).expect("the only one");
     let rt = Runtime::builder(settled()).procs(2).build().expect("a runtime");
     let (tx, rx) = chan::bounded(0);

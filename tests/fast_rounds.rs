@@ -1,10 +1,10 @@
-//! Goroutines of one thread that do nothing but yield, or wake each other, make rounds that look at
-//! nothing else. What comes up meanwhile has its turn all the same, after no more rounds than it
-//! would have without them.
+//! Goroutines of one thread that do nothing but yield, or wake each other, make fast rounds, which
+//! look at nothing else. Work that comes up meanwhile still has its turn, after no more rounds than
+//! it would have without fast rounds.
 //!
-//! Rounds are counted, and not times: a machine that is busy makes them longer, but no more of
-//! them. Each test tries it over and over, each time at another distance from the round in which a
-//! thread looks everywhere.
+//! The tests count rounds and measure no times: a busy machine makes rounds longer, but does not
+//! make more of them. Each test tries it over and over, each time at another distance from the
+//! round in which a thread looks everywhere.
 #![expect(
     unsafe_code,
     reason = "makes a migratory goroutine, which holds nothing bound to a thread"
@@ -23,28 +23,29 @@ use gosched::goroutine::Builder;
 use gosched::{Handle, Runtime, chan, go, go_migratory, yield_now};
 use test_support::settled;
 
-/// Every so many rounds a thread looks everywhere.
+/// The number of rounds after which a thread looks everywhere.
 const LOOK: u32 = 61;
-/// So often in a row what was just woken goes before all others.
+/// How often in a row the G that was woken last goes before all others.
 const CHAIN: u32 = 61;
-/// Longer than a thread that others wait for keeps its processor.
+/// Longer than a thread keeps its processor while other threads stand in the line.
 const A_TURN: Duration = Duration::from_micros(300);
 
-/// What keeps a thread busy.
+/// The load that keeps a thread busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Load {
-    /// One that yields, and is alone.
+    /// One goroutine that yields alone.
     Alone,
-    /// Three that yield.
+    /// Three goroutines that yield.
     InTurn,
-    /// Two that wake each other.
+    /// Two goroutines that wake each other.
     Pair,
 }
 
 impl Load {
     const ALL: [Load; 3] = [Load::Alone, Load::InTurn, Load::Pair];
 
-    /// How many goroutines that is: between two rounds of one of them each of the others has one.
+    /// Returns the number of its goroutines: between two rounds of one of them each of the others
+    /// has one.
     fn goroutines(self) -> u32 {
         match self {
             Load::Alone => 1,
@@ -53,7 +54,7 @@ impl Load {
         }
     }
 
-    /// How many rounds its goroutines may go before what is queued behind them.
+    /// Returns how many rounds its goroutines may go before what is queued behind them.
     fn goes_first(self) -> u32 {
         self.goroutines() + if self == Load::Pair { CHAIN } else { 0 }
     }
@@ -62,7 +63,7 @@ impl Load {
 /// The rounds of the goroutines of a load.
 struct Rounds {
     made: AtomicU32,
-    /// How long each takes.
+    /// The length of each round.
     pace: Duration,
 }
 
@@ -80,11 +81,11 @@ impl Rounds {
     }
 }
 
-/// One of the goroutines of a load, in which the test takes place.
+/// The goroutine of a load in which the test takes place.
 struct Driver {
     rt: Handle,
     rounds: Arc<Rounds>,
-    /// Makes goroutines that settle on this thread.
+    /// Spawns goroutines that settle on this thread.
     beside: Builder,
     partner: Option<(chan::Sender<()>, chan::Receiver<()>)>,
 }
@@ -115,7 +116,7 @@ impl Driver {
         }
     }
 
-    /// Makes rounds until `ready`; how many that were, of all goroutines.
+    /// Makes rounds until `ready`. Returns how many rounds all goroutines made.
     #[track_caller]
     fn rounds_until(&self, ready: impl Fn() -> bool) -> u32 {
         let before = self.rounds.made();
@@ -123,7 +124,8 @@ impl Driver {
         self.rounds.made() - before
     }
 
-    /// What is run for each distance from the round that looks everywhere, and what came of it.
+    /// Runs a test for each distance from the round that looks everywhere, and collects the
+    /// results.
     fn each_distance<T>(&self, mut body: impl FnMut() -> T) -> Vec<T> {
         let distances = 0..LOOK.div_ceil(2);
         distances
@@ -218,9 +220,9 @@ fn those_that_are_ready_take_turns() {
     }
 }
 
-/// One on another thread is woken and has no processor: that thread gets the one there is once the
-/// time of the thread that has it is over. From then on rounds as long as these look at the clock;
-/// a few that the overseer cuts short may not.
+/// A goroutine on another thread is woken and has no processor. That thread gets the only one once
+/// the time of the thread that has it is over. From then on rounds as long as these look at the
+/// clock; a few rounds that sysmon ends early may not.
 #[test]
 fn a_thread_that_waits_for_a_processor_gets_it() {
     for load in Load::ALL {
@@ -245,8 +247,8 @@ fn a_thread_that_waits_for_a_processor_gets_it() {
                 wake.send(()).expect("it waits");
                 while driver.rt.stats().queued_threads == 0 {
                     match answer.try_recv() {
-                        // This goroutine's thread was off its core for so long that its processor
-                        // was taken.
+                        // This goroutine's thread was off its core for so long that sysmon revoked
+                        // its processor.
                         Ok(at) => return at - before,
                         Err(_) => thread::yield_now(),
                     }
@@ -261,7 +263,7 @@ fn a_thread_that_waits_for_a_processor_gets_it() {
     }
 }
 
-/// Of two processors, both in use, one is to go. The other one's goroutine does not suspend before
+/// One of two processors in use shall go. The other processor's goroutine does not suspend before
 /// that is done.
 #[test]
 fn a_processor_too_many_goes_with_the_round() {
@@ -365,7 +367,7 @@ fn what_was_made_outside_begins_with_the_next_look_everywhere() {
     }
 }
 
-/// Not for a pair, which would show nothing: what is woken goes before others, as often as a thread
+/// Not for a pair, which would show nothing: a woken G goes before others, as often as a thread
 /// looks everywhere.
 #[test]
 fn what_comes_into_the_processors_queues_has_its_turn() {
@@ -394,7 +396,8 @@ fn what_comes_into_the_processors_queues_has_its_turn() {
             sleeper.join().expect("no panic");
             (made, woken)
         });
-        // New ones take turns with woken ones, and of these what has settled with what has not.
+        // New goroutines take turns with woken ones, and among the woken ones settled goroutines
+        // with migratory ones.
         assert_at_most(load, &made, 2);
         assert_at_most(load, &woken, 4);
     }

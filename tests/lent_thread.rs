@@ -1,6 +1,6 @@
 //! A thread that lends itself to a runtime and is about to leave: its own goroutine has ended,
-//! others that settled on it have not. It starts nothing new, and so must not stand in the way of
-//! those who would.
+//! others that settled on it have not. The thread starts nothing new, so it must not stand in the
+//! way of threads that would.
 
 use std::sync::mpsc;
 use std::thread;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use gosched::{Runtime, chan, go, yield_now};
 use test_support::settled;
 
-/// Far beyond what it takes.
+/// Far longer than it takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn one_p() -> Runtime {
@@ -24,7 +24,8 @@ fn what_it_may_not_start_somebody_else_does() {
     let lent = thread::spawn(move || {
         rt.run(|| {
             go(move || {
-                // The root ends here; then this goroutine makes one, and its thread has the only P.
+                // The root ends here. Then this goroutine spawns one, and its thread has the only
+                // P.
                 yield_now();
                 tell.send(go(|| 7).join().unwrap()).unwrap();
             });

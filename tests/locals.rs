@@ -31,7 +31,7 @@ fn each_goroutine_has_its_own() {
                             COUNT.with(|count| count.set(count.get() + 1));
                             yield_now();
                             LIST.with(|list| {
-                                // Held over a wait: a sibling on this thread has a list of its own.
+                                // Held over a wait. A sibling on this thread has a list of its own.
                                 let mut list = list.borrow_mut();
                                 yield_now();
                                 list.push(Rc::new(n));
@@ -59,7 +59,7 @@ fn a_plain_thread_has_none() {
     thread::spawn(|| COUNT.with(Cell::get)).join().expect_err("it panicked");
 }
 
-/// Tells when it is dropped, where its goroutine is still the current one, and waits there.
+/// Sends when it is dropped, while its goroutine is still the current one, and waits there.
 struct Tells(&'static str, Arc<Mutex<Vec<&'static str>>>, u64);
 
 impl Drop for Tells {
@@ -80,7 +80,7 @@ goroutine_local! {
     static MAKES_ANOTHER: MakesAnother = MakesAnother(RefCell::new(None));
 }
 
-/// Makes another local while it is dropped.
+/// Initialises another local while it is dropped.
 struct MakesAnother(RefCell<Option<Arc<Mutex<Vec<&'static str>>>>>);
 
 impl Drop for MakesAnother {
@@ -234,7 +234,7 @@ fn a_blocking_call_does_not_disturb_them() {
                 blocking(|| COUNT.with(|count| count.set(count.get() + 10)));
                 COUNT.with(Cell::get)
             });
-            // Elsewhere it has its own; where it is run in place, this goroutine's.
+            // On another thread it has its own value; in place, this goroutine's.
             assert!([3, 13].contains(&goroutine.join().expect("no panic")));
         });
     });
@@ -286,7 +286,7 @@ impl Carry for CarrySpan {
     }
 }
 
-/// Waits in both functions, which it had better not: the thread does.
+/// Waits in both functions, which carried context should not do: the thread waits.
 struct WaitsAtSwitches;
 
 impl Carry for WaitsAtSwitches {
@@ -332,7 +332,7 @@ fn context_stays_with_its_goroutine() {
                                 tx.send(round).expect("received");
                                 assert_eq!(SPAN.get(), n);
                             }
-                            // Whoever ends leaves nothing behind.
+                            // A goroutine that ends leaves nothing behind.
                             SPAN.set(0);
                         })
                     })

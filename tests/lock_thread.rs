@@ -1,4 +1,4 @@
-//! `lock_thread`: the goroutine has its thread to itself, and takes it along when it ends locked.
+//! `lock_thread`: the goroutine has its thread to itself. If it ends locked, the thread ends, too.
 
 use std::cell::{Cell, RefCell};
 use std::mem;
@@ -11,7 +11,7 @@ use gosched::chan::{self, Sender};
 use gosched::{JoinHandle, Mode, Runtime, ThreadLock, blocking, go, lock_thread, time, yield_now};
 use test_support::{each_procs, in_child, migratory, settled, without_memory_for_threads};
 
-/// Long: for what happens at once.
+/// A time limit for events that happen at once.
 const LONG: Duration = Duration::from_secs(30);
 
 fn runtime(mode: Mode, procs: usize) -> Runtime {
@@ -22,13 +22,13 @@ fn here() -> ThreadId {
     thread::current().id()
 }
 
-/// Runs `f` as a goroutine on a thread of the runtime's own.
+/// Runs `f` as a goroutine on a thread of the runtime.
 fn on_its_own<T: Send + 'static>(rt: &Runtime, f: impl FnOnce() -> T + Send + 'static) -> T {
     rt.handle().go(f).join().expect("no panic")
 }
 
-/// A goroutine settled on the calling one's thread: it notes that it ran once its gate is opened,
-/// and where.
+/// A goroutine settled on the calling goroutine's thread. Once its gate is opened, it notes that it
+/// ran, and where.
 struct Sibling {
     ran: Arc<AtomicBool>,
     gate: Sender<()>,
@@ -48,14 +48,14 @@ impl Sibling {
                 note.store(true, Relaxed);
                 here()
             });
-            // One that started elsewhere sees its gate go and ends.
+            // A goroutine that started elsewhere sees its gate dropped and ends.
             if reported.recv() == Ok(here()) {
                 return Self { ran, gate, handle };
             }
         }
     }
 
-    /// From here on it is ready.
+    /// Makes it ready.
     fn open(&self) {
         self.gate.send(()).expect("it waits");
     }
@@ -121,7 +121,7 @@ fn others_run_while_a_locked_goroutine_yields() {
         on_its_own(&rt, move || {
             let _locked = lock_thread();
             let began = Arc::new(AtomicU32::new(0));
-            // As many as there are Ps, none of which suspends before all have begun.
+            // As many as there are Ps. None of them suspends before all have begun.
             let others: Vec<_> = (0..procs)
                 .map(|_| Arc::clone(&began))
                 .map(|began| {
@@ -153,7 +153,7 @@ fn a_migratory_goroutine_stays_on_its_thread() {
             let (asked, answer) = (requests.1, answers.0);
             let echo =
                 go(move || asked.iter().for_each(|n: u32| answer.send(n).expect("it is awaited")));
-            // Others that move about, and would use the thread if they could.
+            // Migratory goroutines, which would use the thread if they could.
             let crowd: Vec<_> = (0..8).map(|_| go(|| (0..500).for_each(|_| yield_now()))).collect();
             let locked = lock_thread();
             let thread = here();
@@ -172,7 +172,7 @@ fn a_migratory_goroutine_stays_on_its_thread() {
     });
 }
 
-/// Tells when its thread ends.
+/// Sends when its thread ends.
 struct AtThreadEnd(mpsc::Sender<ThreadId>);
 
 impl Drop for AtThreadEnd {
@@ -208,7 +208,7 @@ fn a_goroutine_that_ends_locked_takes_its_thread_along() {
 #[test]
 fn a_thread_that_ends_runs_its_siblings_to_their_end_and_starts_nothing() {
     for procs in [1, 2, 4, 8] {
-        // One thread is all that this runtime may have.
+        // This runtime may have one thread only.
         let rt =
             Runtime::builder(settled()).procs(procs).max_threads(1).build().expect("a runtime");
         let (tx, ended) = mpsc::channel();
@@ -250,11 +250,11 @@ fn where_a_goroutine_is_its_thread_there_is_nothing_to_lock() {
     on_its_own(&rt, || mem::forget(lock_thread()));
     let rt = runtime(settled(), 1);
     on_its_own(&rt, || blocking(|| mem::forget(lock_thread())));
-    // A helper that had ended would have taken this one's mailbox along.
+    // A helper that had ended would have taken the mailbox of this one with it.
     assert_eq!(on_its_own(&rt, || blocking(|| 7)), 7);
 }
 
-/// What a goroutine that ended left in a thread-local unlocks nobody.
+/// A value that an ended goroutine left in a thread-local unlocks no other goroutine.
 #[test]
 fn a_lock_that_another_goroutine_drops_is_not_its_own() {
     let rt = runtime(settled(), 1);
@@ -283,7 +283,7 @@ fn a_goroutine_that_lost_its_processor_may_lock() {
                 note.store(true, Relaxed);
                 tx.send(here()).expect("it is awaited");
             });
-            // Until somebody else has the only P.
+            // Until another M has the only P.
             while !ran.load(Relaxed) {
                 std::hint::spin_loop();
             }
@@ -308,7 +308,7 @@ fn without_another_thread_it_is_kept() {
         let ran = Arc::new(AtomicBool::new(false));
         let note = Arc::clone(&ran);
         go(move || note.store(true, Relaxed));
-        // Until the only P was taken: all threads that this runtime needs are there.
+        // Until the only P was revoked: all threads that this runtime needs exist.
         while !ran.load(Relaxed) {
             std::hint::spin_loop();
         }

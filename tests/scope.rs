@@ -1,4 +1,4 @@
-//! Scopes: goroutines that borrow, and are waited for whatever happens.
+//! Scopes: goroutines that borrow. They are waited for whatever happens.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -48,7 +48,8 @@ fn scopes_nest_and_their_goroutines_make_more() {
                                 });
                             }
                         });
-                        // The inner ones have ended; this one is the outer scope's.
+                        // The goroutines of the inner scope have ended; this one belongs to the
+                        // outer scope.
                         outer.go(|| done.fetch_add(100, Relaxed));
                     });
                 }
@@ -67,7 +68,7 @@ fn a_panic_in_the_closure_waits_for_the_goroutines() {
             let payload = catch_unwind(AssertUnwindSafe(|| {
                 scope(|s| {
                     s.go(|| {
-                        // Wants the thread that it may share with the one that panics.
+                        // Needs the thread that it may share with the goroutine that panics.
                         yield_now();
                         rx.recv().expect("sent");
                         ended.store(true, Relaxed);
@@ -163,7 +164,7 @@ struct InTime<'a>(&'a AtomicBool, &'a AtomicUsize);
 
 impl Drop for InTime<'_> {
     fn drop(&mut self) {
-        // Lets the scope go, if it could.
+        // Would end the scope, if it could.
         yield_now();
         assert!(!self.0.load(Relaxed), "its scope was over");
         self.1.fetch_add(1, Relaxed);
@@ -306,7 +307,7 @@ fn a_runtime_that_ends_ends_scopes() {
         rt.shutdown(gosched::DROP_GRACE)
             .expect("children are cancelled, and the scope with them over");
         parent.join().expect("a scope's wait is not ended by a cancel");
-        // Those that had not begun never did.
+        // Goroutines that had not begun never did.
         assert!((100..=104).contains(&ended.load(Relaxed)));
     });
 }

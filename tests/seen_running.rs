@@ -1,9 +1,10 @@
-//! A goroutine that runs is seen to run, whatever it came back from: so its processor is taken when
-//! it computes for long, and others have their turn.
+//! A running goroutine is shown as running, whatever it came back from. So sysmon revokes its
+//! processor when it computes for long, and others have their turn.
 //!
-//! Each test has as many goroutines as there are processors come back from something and compute
-//! until one more goroutine has run. Nobody else could run that one. They begin on threads of their
-//! own, since those that have settled on one thread would wait for each other.
+//! In each test as many goroutines as there are processors come back from a wait and compute until
+//! one more goroutine has run. Without a revoked processor no thread could run that one. The
+//! goroutines begin on threads of their own, since goroutines settled on one thread would wait for
+//! each other.
 
 use std::hint::spin_loop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,11 +16,11 @@ use gosched::cancel::Token;
 use gosched::{Handle, Mode, Runtime, blocking, chan, yield_now};
 use test_support::{migratory, settled};
 
-/// Longer than any wait for a processor that others compute on.
+/// Longer than any wait for a processor on which other goroutines compute.
 const LONG: Duration = Duration::from_secs(20);
 
-/// Has every processor of a runtime compute after `before`, and asserts that one more goroutine
-/// runs meanwhile, and that the goroutines count as running.
+/// Makes every processor of a runtime compute after `before`. Asserts that one more goroutine runs
+/// meanwhile, and that the goroutines count as running.
 fn others_have_their_turn(before: fn(&Handle)) {
     for mode in [settled(), migratory()] {
         for procs in [1, 2, 4] {
@@ -37,7 +38,7 @@ fn one_more_runs(mode: Mode, procs: usize, before: fn(&Handle)) {
             let (ran, computing, handle) = (ran.clone(), computing.clone(), rt.handle());
             let apart = apart.clone();
             rt.handle().go(move || {
-                // It blocks the thread, so that the next one begins on another.
+                // It blocks the thread, so that the next goroutine begins on another one.
                 apart.wait();
                 before(&handle);
                 computing.fetch_add(1, Relaxed);

@@ -17,7 +17,7 @@ fn runtime(mode: Mode, procs: usize) -> Runtime {
     Runtime::builder(mode).procs(procs).build().expect("a runtime")
 }
 
-/// Looks until `ready` is content.
+/// Waits until `ready` returns true.
 #[track_caller]
 fn wait_for(rt: &Runtime, ready: impl Fn(&Stats) -> bool) -> Stats {
     let began = Instant::now();
@@ -35,8 +35,8 @@ fn has_settled(stats: &Stats) -> bool {
     stats.surplus_procs == 0 && stats.idle_procs == stats.procs
 }
 
-/// How many goroutines run at the same time, of many that let each other run only by being taken
-/// off their processors.
+/// Returns how many goroutines run at the same time, of many that let each other run only when
+/// their processors are revoked.
 fn most_at_once(rt: &Runtime) -> usize {
     let (inside, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let all: Vec<_> = (0..64)
@@ -45,7 +45,7 @@ fn most_at_once(rt: &Runtime) -> usize {
             rt.handle().go(move || {
                 for _ in 0..20 {
                     most.fetch_max(inside.fetch_add(1, SeqCst) + 1, SeqCst);
-                    // The core goes to other threads, the processor to nobody.
+                    // Gives the core to other threads, and the processor to none.
                     thread::yield_now();
                     inside.fetch_sub(1, SeqCst);
                     yield_now();
@@ -57,7 +57,7 @@ fn most_at_once(rt: &Runtime) -> usize {
     most.load(SeqCst)
 }
 
-/// In a run in which sysmon took no processor from a goroutine whose core was taken from it: then
+/// In a run in which sysmon revoked no processor of a goroutine that had lost its core: otherwise
 /// one more runs.
 #[track_caller]
 fn assert_at_most(rt: &Runtime, n: usize) {
@@ -96,7 +96,7 @@ fn so_many_run_at_the_same_time() {
             assert_eq!(stats.procs, n, "{stats}");
             assert_at_most(&rt, n);
         }
-        // Those that do not suspend before all of them run need as many processors.
+        // Goroutines that do not suspend before all of them run need as many processors.
         rt.set_procs(6).expect("in range");
         let began = Arc::new(AtomicUsize::new(0));
         let together: Vec<_> = (0..6)
@@ -135,7 +135,7 @@ fn a_goroutine_that_computes_keeps_no_processor_that_is_one_too_many() {
         }
         rt.set_procs(1).expect("in range");
         wait_for(&rt, |stats| stats.surplus_procs == 0);
-        // The one that is left serves the others.
+        // The remaining processor serves the others.
         for n in 0..10 {
             assert_eq!(rt.handle().go(move || n).join().expect("no panic"), n);
         }
@@ -252,7 +252,7 @@ fn in_a_storm_of_changes_from_everywhere_nothing_is_lost() {
         stop.store(true, Relaxed);
         changers.into_iter().for_each(|changer| changer.join().expect("no panic"));
         rt.set_procs(5).expect("in range");
-        // The last of them may have lost its P: it is then counted out a little after all Ps are
+        // The last of them may have lost its P. Then it is counted out a little after all Ps are
         // idle.
         let stats = wait_for(rt, |stats| has_settled(stats) && stats.goroutines == 0);
         assert_eq!((stats.procs, stats.idle_procs), (5, 5), "{mode:?}: {stats}");

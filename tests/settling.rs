@@ -1,6 +1,6 @@
-//! Where goroutines settle, and which of those that have not begun does so first: what one makes
-//! spreads over all home Ms, what it joins stays beside it, and nobody is left at the bottom for
-//! good.
+//! Where goroutines settle, and which unstarted goroutine starts first: the goroutines that one
+//! spawns spread over all resident Ms, a goroutine stays beside its joiner, and none is left at the
+//! bottom of a queue for good.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::thread::{self, ThreadId};
 use gosched::{Runtime, chan, go};
 use test_support::settled;
 
-/// One goroutine makes `n` that live long; how many of them settled on each thread.
+/// One goroutine spawns `n` that live long. Returns how many of them settled on each thread.
 fn accept(procs: usize, n: usize) -> Vec<usize> {
     let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
     let (tx, begun) = chan::unbounded::<ThreadId>();
@@ -40,7 +40,7 @@ fn an_acceptors_children_spread_over_all_home_ms() {
             per_thread.len() == procs
                 && least.zip(most).is_some_and(|(least, most)| most * 10 <= least * 13)
         };
-        // An M that has lost its core for long lets the others take more than their share: there
+        // An M that has lost its core for long lets the others take more than their share. So there
         // are a few tries.
         let mut seen = Vec::new();
         while !seen.last().is_some_and(evenly) {
@@ -50,7 +50,8 @@ fn an_acceptors_children_spread_over_all_home_ms() {
     }
 }
 
-/// Each makes another one and waits for its end; how often the next one is on another thread.
+/// Each goroutine spawns another one and waits for its end. Returns how often the next one is on
+/// another thread.
 fn moves_in_a_chain(links: usize) -> usize {
     fn link(left: usize) -> Vec<ThreadId> {
         let mut threads = vec![thread::current().id()];
@@ -64,22 +65,22 @@ fn moves_in_a_chain(links: usize) -> usize {
     threads.windows(2).filter(|pair| pair[0] != pair[1]).count()
 }
 
-/// Who waits for another one's end does nothing before that, and does not count for its thread's
-/// share: else a path of parents that is longer than the share goes on where there are fewer, and
-/// then back, and a tree is run by threads that wait for each other.
+/// A goroutine that waits for another one's end does nothing before that, and does not count for
+/// its thread's share. Otherwise a path of parents that is longer than the share would go on where
+/// there are fewer, and then back, and threads that wait for each other would run a tree.
 #[test]
 fn those_that_join_leave_room_on_their_thread() {
     let mut seen = Vec::new();
-    // The next one is taken by another thread where this one has lost its core.
+    // Another thread takes the next one if this thread has lost its core.
     while seen.last().is_none_or(|moves| *moves > 2) {
         assert!(seen.len() < 10, "moves in a chain of 300: {seen:?}");
         seen.push(moves_in_a_chain(300));
     }
 }
 
-/// A P starts the newest first, and here there always is a newer one, until the oldest has begun.
-/// Whether it has while the one P was where it was all the time: a goroutine whose P was taken
-/// leaves what it makes to the global queue.
+/// A P starts the newest G first, and here there always is a newer one, until the oldest has begun.
+/// Returns whether it has begun while the one P stayed where it was: a goroutine whose P was
+/// revoked leaves what it spawns to the global queue.
 fn the_oldest_begins() -> bool {
     fn chain(until: &Arc<AtomicBool>) {
         if !until.load(Relaxed) {

@@ -1,4 +1,5 @@
-//! How a runtime ends: what waits unwinds, what runs is waited for, what comes later is told so.
+//! How a runtime ends: waiting goroutines unwind, running goroutines are waited for, later calls
+//! get an error.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -16,7 +17,7 @@ use gosched::{
 };
 use test_support::{each_mode, modes, settled};
 
-/// Long: for what ends at once.
+/// A time limit for events that happen at once.
 const LONG: Duration = Duration::from_secs(30);
 
 fn runtime(mode: Mode) -> Runtime {
@@ -37,8 +38,8 @@ impl Drop for Counted {
     }
 }
 
-/// One goroutine for every way to wait, each with something to drop; all have begun, and wait or
-/// will.
+/// One goroutine for every way to wait, each with a value to drop. All have begun, and wait or will
+/// wait.
 fn waiting(rt: &Runtime, drops: &Arc<AtomicUsize>) -> Vec<(u64, JoinHandle<()>)> {
     let ways: [fn(); 5] = [
         || {
@@ -58,7 +59,7 @@ fn waiting(rt: &Runtime, drops: &Arc<AtomicUsize>) -> Vec<(u64, JoinHandle<()>)>
         || {
             let (_tx, rx) = chan::bounded::<()>(0);
             let _cancelled_too = go(move || rx.recv()).join();
-            // Its own cancel may come a moment after that one's end.
+            // Its own cancel may come a moment after the other goroutine's end.
             let (_tx, rx) = chan::bounded::<()>(0);
             let _never = rx.recv();
         },
@@ -103,7 +104,7 @@ fn a_cancel_that_is_caught_stays_pending() {
             let times = (0..3).filter(|_| {
                 catch_unwind(AssertUnwindSafe(|| rx.recv())).is_err_and(|p| p.is::<Cancelled>())
             });
-            // Does not wait, so is no cancel's business.
+            // It does not wait, so no cancel concerns it.
             let (tx, rx) = chan::bounded(1);
             tx.send(times.count()).expect("there is room");
             rx.recv().expect("it is there")
@@ -114,7 +115,7 @@ fn a_cancel_that_is_caught_stays_pending() {
     });
 }
 
-/// Waits in its drop for what comes in the end.
+/// Waits in its drop for a message that comes at the end.
 struct WaitsWhileUnwinding(chan::Receiver<u32>, Arc<AtomicBool>);
 
 impl Drop for WaitsWhileUnwinding {
@@ -145,8 +146,8 @@ fn a_wait_while_unwinding_is_not_given_up() {
     });
 }
 
-/// What is dropped after a goroutine's closure has ended may wait, too: the result that nobody
-/// wants.
+/// A value that is dropped after a goroutine's closure has ended may wait, too: a result that no
+/// handle takes.
 #[test]
 fn a_result_that_waits_in_its_drop_ends_with_its_runtime() {
     struct Waits(chan::Receiver<()>, Arc<AtomicUsize>);
@@ -166,7 +167,7 @@ fn a_result_that_waits_in_its_drop_ends_with_its_runtime() {
             is_detached.recv().expect("it is");
             Waits(rx, theirs)
         }));
-        // From here on the goroutine alone has its result.
+        // From here on only the goroutine has its result.
         detached.send(()).expect("it waits");
         while stage.load(Relaxed) == 0 {
             thread::yield_now();
@@ -188,7 +189,7 @@ fn what_runs_is_waited_for_up_to_the_grace_and_may_end_later() {
                 let (begun, gate) = (begun.clone(), Arc::clone(&gate));
                 rt.handle().go(move || {
                     begun.send(()).expect("awaited");
-                    // The thread is blocked where no cancel reaches it.
+                    // The thread is blocked in a call that no cancel reaches.
                     gate.lock().expect("no panic").recv().expect("it opens");
                     n
                 })
@@ -362,14 +363,14 @@ fn nobody_shuts_down_the_runtime_he_is_in() {
         let bridge = Bridge::new(&other);
         rt.run(|| {
             assert_eq!(rt.shutdown(LONG), Err(ShutdownError::Inside));
-            // Deeper inside another one, too; that one's turn it is not either.
+            // Also deeper, inside another runtime: that runtime is not the current one either.
             bridge
                 .enter(|| {
                     assert_eq!(rt.shutdown(LONG), Err(ShutdownError::Inside));
                     assert_eq!(other.shutdown(LONG), Err(ShutdownError::Inside));
                 })
                 .expect("it runs");
-            // Outside again, it is a thread like any other for it.
+            // Outside again, the thread is a plain thread for the runtime.
             other.shutdown(LONG).expect("nothing runs there");
         });
     });
@@ -408,12 +409,11 @@ fn a_panic_of_the_root_does_not_keep_a_runtime_from_ending() {
     }
 }
 
-/// Runtimes beside each other, each with its goroutines, talking to each other; one ends, the
-/// others go on.
+/// Runtimes side by side, each with its goroutines, talk to each other. One ends, the others go on.
 #[test]
 fn several_runtimes_live_in_one_process() {
     let runtimes: Vec<_> = modes().into_iter().chain([settled()]).map(runtime).collect();
-    // A ring through all of them: what goes in comes out incremented by each.
+    // A ring through all of them: each increments the value that goes round.
     let (start, mut last) = chan::bounded::<u64>(0);
     let mut stages = Vec::new();
     for rt in &runtimes {

@@ -1,11 +1,11 @@
-//! A global allocator that calls into the scheduler: from goroutines, in the middle of whatever
-//! allocates, the scheduler's own operations included. It may neither wait for ever nor tear
-//! anything; what it makes, runs.
+//! A global allocator that calls into the scheduler: from goroutines, in the middle of any
+//! allocation, also those of the scheduler's own operations. It may neither wait for ever nor tear
+//! anything. The goroutines that it spawns run.
 //!
 //! # Safety
 //!
-//! The allocator is the system's; what it does besides allocates through itself, once per thread at
-//! a time.
+//! The allocator is the system's. Its other work allocates through itself, once per thread at a
+//! time.
 #![expect(unsafe_code, reason = "a global allocator")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -26,7 +26,7 @@ struct Meddling;
 #[global_allocator]
 static ALLOCATOR: Meddling = Meddling;
 
-/// What the allocator calls into.
+/// The runtime that the allocator calls into.
 struct Target {
     handle: Handle,
     noise: (Sender<Box<u64>>, Receiver<Box<u64>>),
@@ -36,17 +36,17 @@ static TARGET: OnceLock<Vec<Target>> = OnceLock::new();
 /// Which one.
 static RUNTIME: AtomicUsize = AtomicUsize::new(0);
 static ARMED: AtomicBool = AtomicBool::new(false);
-/// Every so many small allocations of goroutines it meddles; not at each, for what it makes
+/// It meddles once in so many small allocations of goroutines; not at each, because spawning
 /// allocates, too.
 static EVERY: AtomicUsize = AtomicUsize::new(1);
-/// It always does at larger ones: queues and lists that grow.
+/// It always meddles at larger allocations: queues and lists that grow.
 const LARGE: usize = 512;
 static SEEN: AtomicUsize = AtomicUsize::new(0);
 static MADE: AtomicUsize = AtomicUsize::new(0);
 static RAN: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// What meddles also allocates.
+    /// The meddling code also allocates.
     static MEDDLING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -92,8 +92,8 @@ fn meddle(size: usize) {
     MEDDLING.set(false);
 }
 
-/// Much that allocates, in every operation of the scheduler: goroutines in bursts, so that queues
-/// grow; channels and their buffers; joins; values that are dropped on the way.
+/// Allocates much, in every operation of the scheduler: goroutines in bursts, so that queues grow;
+/// channels and their buffers; joins; values that are dropped on the way.
 fn busy(depth: u32) -> u64 {
     let children: Vec<_> = (0..6)
         .map(|i| {
@@ -128,7 +128,7 @@ fn storm(mode: Mode, runtime: usize, depth: u32, every: usize) {
     assert!(MADE.load(Relaxed) > made, "the allocator did not meddle");
 }
 
-/// One test, for there is one allocator: nothing else of this binary runs beside it.
+/// One test, because there is one allocator: no other test of this binary runs beside it.
 #[test]
 fn an_allocator_may_call_into_the_scheduler() {
     let modes = [settled(), migratory(), Mode::threads()];
@@ -140,7 +140,7 @@ fn an_allocator_may_call_into_the_scheduler() {
         runtimes.iter().map(|rt| Target { handle: rt.handle(), noise: chan::bounded(8) }).collect();
     assert!(TARGET.set(targets).is_ok());
     for (runtime, mode) in modes.into_iter().enumerate() {
-        // Threads are dear, and every goroutine of that mode wants one.
+        // Threads are expensive, and every goroutine of that mode needs one.
         let (rounds, depth) = if mode == Mode::threads() { (3, 1) } else { (20, 3) };
         for every in [31, 11, 5] {
             for _ in 0..rounds {
@@ -148,7 +148,7 @@ fn an_allocator_may_call_into_the_scheduler() {
             }
         }
     }
-    // A shutdown would cancel those that have not begun.
+    // A shutdown would cancel the goroutines that have not begun.
     let patience = Instant::now() + Duration::from_secs(30);
     while RAN.load(Relaxed) < MADE.load(Relaxed) && Instant::now() < patience {
         std::thread::yield_now();

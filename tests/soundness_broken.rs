@@ -1,16 +1,16 @@
-//! Broken promises. The modes that switch stacks ask their builder to promise two things; here are
+//! Broken promises. The modes that switch stacks ask their builder to promise two things. Here are
 //! safe programs that do not keep them, what becomes of them in settled mode, and the same
 //! programs, right, in `Mode::threads()`.
 //!
-//! What happens in settled mode is undefined behaviour by name: a reference outlives what it refers
-//! to. It is made visible without relying on it: the value notes in a static when it is dropped,
-//! and the program looks there, not through the reference. Each runs in a child process all the
-//! same, and what is asserted is documented in `docs/soundness.md`.
+//! In settled mode they have undefined behaviour: a reference outlives its value. The tests make it
+//! visible without relying on it. The value notes in a static when it is dropped, and the program
+//! looks there, not through the reference. Still, each program runs in a child process.
+//! `docs/soundness.md` documents what the tests assert.
 //!
 //! # Safety
 //!
-//! `settled` promises what the programs below do not keep: that is what they show. They look at no
-//! memory that is gone.
+//! `settled` promises what the programs below do not keep: they show that. They read no memory that
+//! is gone.
 #![expect(unsafe_code, reason = "breaks the promise of a mode, in a child process")]
 
 use std::cell::Cell;
@@ -26,14 +26,13 @@ fn settled() -> Mode {
     unsafe { Mode::settled() }
 }
 
-/// In a child: `program`'s outcome must be the one expected. In the parent: the child must have
-/// said so.
+/// In a child: asserts that `program` has the expected outcome. In the parent: asserts that the
+/// child reported so.
 fn in_child_it_is(name: &str, mode: Mode, expected: Outcome, program: fn(Mode) -> Outcome) {
     let Some(output) = in_child(name) else {
         let outcome = program(mode);
         assert_eq!(outcome, expected);
-        // The child ends here, without the destructors of thread-locals that two goroutines believe
-        // to own.
+        // The child ends here, without the destructors of thread-locals that two goroutines own.
         eprintln!("the outcome is {outcome:?}");
         c_side::thread::exit_process(0);
     };
@@ -48,11 +47,11 @@ enum Outcome {
     Right,
     /// A goroutine holds a reference to a value whose destructor has run.
     UsedAfterDrop,
-    /// A goroutine sees the value that another one lent to its own scope.
+    /// A goroutine sees the value that another goroutine lent to its own scope.
     SawAnothers,
 }
 
-/// A value with a destructor, one of the first few ever made.
+/// A value with a destructor; one of the first few ever made.
 struct Canary(usize);
 
 static MADE: AtomicU32 = AtomicU32::new(0);
@@ -71,7 +70,7 @@ impl Drop for Canary {
 }
 
 thread_local! {
-    /// Its initialiser asks whoever answers `INITIALISING`, and so waits.
+    /// Its initialiser calls `INITIALISING`, if that is set, and so waits.
     static CANARY: Canary = {
         if let Some(wait) = INITIALISING.take() {
             wait();
@@ -82,8 +81,8 @@ thread_local! {
     static INITIALISING: Cell<Option<Box<dyn FnOnce()>>> = const { Cell::new(None) };
 }
 
-/// The first goroutine waits inside the initialiser. Meanwhile a second one, on the same thread if
-/// the mode shares threads, initialises, and holds the reference while the first goes on.
+/// The first goroutine waits inside the initialiser. Meanwhile a second one initialises, on the
+/// same thread if the mode shares threads. It holds the reference while the first goes on.
 fn waits_in_an_initialiser(mode: Mode) -> Outcome {
     let rt = Runtime::builder(mode).procs(1).build().expect("a runtime");
     rt.run(|| {
@@ -103,7 +102,7 @@ fn waits_in_an_initialiser(mode: Mode) -> Outcome {
                 let number = mine.0;
                 go_on.send(()).expect("the first waits");
                 is_first_done.recv().expect("the root says so");
-                // `mine` is still borrowed here; it is not looked through any more.
+                // `mine` is still borrowed here. It is not read any more.
                 DROPPED[number].load(Relaxed)
             })
         });
@@ -128,8 +127,8 @@ fn a_wait_in_an_initialiser_is_right_with_threads() {
 
 scoped_thread_local!(static SCOPED: Canary);
 
-/// Two goroutines lend a value each to a scope of a crate that relies on scopes of one thread being
-/// nested; the first one's ends first. What does the second one's scope hold then?
+/// Two goroutines lend a value each to a scope of a crate that relies on nested scopes of one
+/// thread. The first goroutine's scope ends first. What does the second one's scope hold then?
 fn scopes_overlap(mode: Mode) -> Outcome {
     let rt = Runtime::builder(mode).procs(1).build().expect("a runtime");
     rt.run(|| {
@@ -152,8 +151,8 @@ fn scopes_overlap(mode: Mode) -> Outcome {
                 go_on.send(()).expect("the first waits");
                 is_first_done.recv().expect("the root says so");
             });
-            // The scope is over, and gave back what it found when it began: the first one's value,
-            // which is gone.
+            // The scope is over. It restored what it found when it began: the first goroutine's
+            // value, which is gone.
             let dangles = SCOPED.is_set();
             left.send(()).expect("there is room");
             dangles

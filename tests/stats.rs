@@ -1,4 +1,4 @@
-//! `Runtime::stats`: what it says of goroutines, processors and threads in known situations.
+//! `Runtime::stats`: its figures of goroutines, processors and threads in known situations.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
@@ -9,7 +9,7 @@ use gosched::chan;
 use gosched::{Handle, Mode, Runtime, Stats, blocking, go, lock_thread, yield_now};
 use test_support::{each_procs, migratory, settled};
 
-/// Looks until `ready` is content.
+/// Waits until `ready` returns true.
 #[track_caller]
 fn wait_for(rt: &Runtime, ready: impl Fn(&Stats) -> bool) -> Stats {
     wait_with(&rt.handle(), ready)
@@ -28,7 +28,7 @@ fn wait_with(handle: &Handle, ready: impl Fn(&Stats) -> bool) -> Stats {
     }
 }
 
-/// Everything has ended or waits, and all processors are idle.
+/// Waits until every goroutine has ended or waits, and all processors are idle.
 fn is_idle(stats: &Stats) -> bool {
     stats.idle_procs == stats.procs && stats.idle_threads == stats.threads
 }
@@ -74,7 +74,7 @@ fn goroutines_are_counted_by_what_they_do() {
     }
 }
 
-/// With one processor, and a thread that nobody can stand in for.
+/// With one processor, and a thread that no other thread can replace.
 #[test]
 fn what_waits_behind_a_goroutine_that_computes_is_runnable_or_unstarted() {
     let rt = Runtime::builder(settled()).procs(1).max_threads(1).build().expect("a runtime");
@@ -121,8 +121,7 @@ fn a_processor_that_is_taken_is_counted_with_who_took_it() {
     each_procs(settled(), |rt| {
         let procs = rt.stats().procs;
         let began = Arc::new(AtomicBool::new(false));
-        // More than there are processors, and none lets go of its own before the last one has
-        // begun.
+        // More than there are processors. None gives up its own before the last one has begun.
         let hogs: Vec<_> = (0..procs)
             .map(|_| Arc::clone(&began))
             .map(|began| {
@@ -211,7 +210,7 @@ fn in_threads_mode_goroutines_are_threads_of_their_own() {
     assert_eq!((stats.goroutines, stats.running, stats.threads), (3, 0, 0), "{stats}");
     drop(tx);
     waits.into_iter().for_each(|waits| assert!(waits.join().expect("no panic").is_err()));
-    // They were joined a moment before their threads leave.
+    // They are joined a moment before their threads leave.
     wait_for(&rt, |stats| (stats.goroutines, stats.running) == (0, 0));
     let running = rt.handle().go({
         let handle = rt.handle();

@@ -1,5 +1,5 @@
-//! What a runtime does with threads: which it lends itself, how many it makes, what it does
-//! without, and that they sleep when there is nothing to do.
+//! What a runtime does with threads: which lend themselves to it, how many it makes, what it does
+//! without threads, and that they sleep when there is nothing to do.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -21,7 +21,7 @@ fn run_runs_on_the_calling_thread() {
     for mode in modes() {
         let rt = runtime(mode);
         let here = thread::id();
-        // Borrows, and is not `Send`: it goes nowhere.
+        // It borrows, and is not `Send`: it stays on this thread.
         let local = std::rc::Rc::new(5);
         let seen = rt.run(|| {
             let before = thread::id();
@@ -151,12 +151,12 @@ fn without_a_thread_a_goroutine_of_threads_mode_is_not_started_and_its_joiner_to
     assert_succeeded(&output);
 }
 
-/// In a child of its own: a thread that has ended leaves its stack behind for the next one.
+/// In a child of its own: an ended thread leaves its stack behind for the next one.
 fn runs_without_threads(name: &str, mode: Mode) {
     let Some(output) = in_child(name) else {
         let rt = Runtime::builder(mode).procs(4).stack_size(64 * 1024).build().expect("a runtime");
         let sum = without_memory_for_threads(SPARE, || {
-            // No M can be made for this one; it waits in its queue.
+            // No M can be made for this goroutine; it waits in its queue.
             let early = rt.handle().go(|| 1000);
             rt.run(|| {
                 let child = |n| {
@@ -176,7 +176,7 @@ fn runs_without_threads(name: &str, mode: Mode) {
             })
         });
         assert_eq!(sum, 45 + 1000);
-        // There is memory again: an M comes.
+        // There is memory again: an M is made.
         assert_eq!(rt.handle().go(|| 4).join().expect("no panic"), 4);
         rt.shutdown(Duration::from_secs(30)).expect("nothing is left over");
         return;
@@ -197,8 +197,8 @@ fn without_threads_migratory_goroutines_run_on_those_there_are() {
     );
 }
 
-/// More goroutines than there is memory for stacks: some are not started, and their joiners told;
-/// the others go on.
+/// More goroutines than there is memory for stacks: some are not started, and their joiners get an
+/// error; the others go on.
 fn runs_without_stacks(name: &str, mode: Mode) {
     let Some(output) = in_child(name) else {
         let rt = Runtime::builder(mode).procs(2).stack_size(64 * 1024).build().expect("a runtime");
@@ -212,7 +212,7 @@ fn runs_without_stacks(name: &str, mode: Mode) {
                     })
                 };
                 let children: Vec<_> = (0..100).map(|_| child()).collect();
-                // Those that have begun keep their stacks until then.
+                // Started goroutines keep their stacks until then.
                 while !children.iter().any(gosched::JoinHandle::is_finished) {
                     yield_now();
                 }
@@ -248,7 +248,8 @@ fn without_memory_for_its_stack_a_migratory_goroutine_is_not_started() {
     );
 }
 
-/// Voluntary context switches, and CPU time in clock ticks, of every thread but the calling one.
+/// Returns the voluntary context switches, and CPU time in clock ticks, of every thread but the
+/// calling one.
 fn switches() -> BTreeMap<String, (u64, u64)> {
     let mut all = BTreeMap::new();
     for entry in std::fs::read_dir("/proc/self/task").expect("it is there") {
@@ -273,8 +274,8 @@ fn switches() -> BTreeMap<String, (u64, u64)> {
     all
 }
 
-/// In a child: work of every sort, which comes to its end while some goroutines and a callback wait
-/// for ever; then nothing.
+/// In a child: work of every kind. It comes to its end while some goroutines and a callback wait
+/// for ever. Then there is nothing to do.
 fn idles(name: &str, mode: Mode) {
     let Some(output) = in_child(name) else {
         let rt = Runtime::builder(mode).procs(4).build().expect("a runtime");
@@ -296,8 +297,8 @@ fn idles(name: &str, mode: Mode) {
             });
         });
         is_inside.recv().expect("it gets there");
-        // Whoever still looks for work comes to rest, some time soon; threads that nobody needs
-        // end, after half a second.
+        // Searching threads come to rest, some time soon. Threads that are not needed end, after
+        // half a second.
         for _ in 0..20 {
             let before = switches();
             std::thread::sleep(Duration::from_millis(700));

@@ -12,9 +12,9 @@
 //!
 //! A pthread key's destructor does the rest of `drop_m`. By then Rust's own thread-locals are gone.
 //! So the path touches only the const, drop-free ones of [`tls`]: no `thread::current`, no event,
-//! no allocation, no lock but the list's, and nothing that may panic. First it asks whether this is
-//! a forked child, where the list is another one. A later callback on the same thread (C has
-//! destructors, too) is per-call, because the hook would not run again.
+//! no allocation, no lock, and nothing that may panic. First it asks whether this is a forked
+//! child, where the list is another one. A later callback on the same thread (C has destructors,
+//! too) is per-call, because the hook would not run again.
 //!
 //! Mask and signal stack do not go back to what they were before the first call. That was long ago.
 //! The thread may have changed its mask since, and the old stack may be unmapped (std unmaps its
@@ -111,8 +111,9 @@ unsafe fn inside<R>(
     f: impl FnOnce() -> R,
 ) -> Result<R, EnterError> {
     let outcome = catch_panic(f);
-    // SAFETY: published, as the caller says; whatever `f` published is retracted.
-    unsafe { m.foreign.retract(destination.bound.handle()) };
+    let ended = m.foreign.end();
+    // SAFETY: published, as the caller says, and ended above.
+    unsafe { m.foreign.retract(destination.bound.handle(), ended) };
     m.end();
     cancel.restore();
     outcome

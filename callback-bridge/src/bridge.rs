@@ -98,7 +98,7 @@ impl Bridge {
     /// If there is no memory for the process's fork hook, as when any small allocation fails.
     pub fn bind(&self, handle: Handle) -> bool {
         let process = Process::this().expect("memory for a fork hook");
-        process.stock();
+        process.prepare();
         self.destination.set(Destination { bound: Bound::new(handle), process }).is_ok()
     }
 
@@ -126,6 +126,9 @@ impl Bridge {
     /// Do not call it in a signal handler. Do not leave `f` by `pthread_exit` or `longjmp`. The
     /// first ends the process with a message. The second is undefined behaviour, as it is across
     /// any Rust frame with destructors.
+    ///
+    /// `f` ends on the thread that it began on, and after all that was entered in it. If coroutines
+    /// switch inside `f` and break that, the process ends with a message.
     ///
     /// # Errors
     ///

@@ -11,21 +11,32 @@
 //! | register a signal stack, unless the thread's own will do | - |
 //! | restore the mask, faults unblocked | the goroutine, its M, a signal stack |
 //! | make another M, if this was the last; the callback | the same |
-//! | `drop_m`: copy the saved mask out of the M, block | no handler runs until the mask is restored |
+//! | `drop_m`: end the goroutine, which drops its locals | the same |
+//! | copy the saved mask out of the M, block | no handler runs until the mask is restored |
 //! | take the signal stack off, if it is still ours | - |
 //! | current = none (or what it was) | - |
 //! | put the M back: it is somebody else's from here on | - |
 //! | restore the copied mask | nobody; the thread is C's |
 //! | cancellation as it was | nobody |
 //!
-//! Two other orders are wrong, and Go had both in 2015. Without blocking, a handler between
-//! `current` and the signal stack runs Go code on whatever stack it is given (Go's f8e6418). With
-//! the M taken before blocking, a handler inside the list's locked phase that needs an M itself
-//! waits for the thread it has interrupted (golang/go#42207). Both orders can be compiled back in,
-//! and the storm must notice.
+//! Go had two other orders in 2015. Without blocking, a handler between `current` and the signal
+//! stack runs Go code on whatever stack it is given (Go's f8e6418). The same mistake on the way out
+//! is to unblock before no goroutine is current. Both can be compiled in, and the storm must
+//! notice. With the M taken before blocking, a handler inside the list's locked phase that needs an
+//! M itself waits for the thread it has interrupted (golang/go#42207). Here the list has no locked
+//! phase.
 //!
 //! A fault while signals are blocked kills the process without its handler. The steps in between
-//! contain nothing that faults.
+//! contain nothing that faults, and nothing of the user's: no destructor, no waker, no allocation.
+//! A goroutine is left by a value ([`Ended`](gosched_scheduler::embed::Ended)) that says that the
+//! user's part is over (`tests/gap.rs`).
+//!
+//! # The turn
+//!
+//! Code of the user's that switches stacks may leave a callback on another thread, or before one
+//! that was entered after it. Two words tell, on the way out: the thread's current place is not
+//! this M's, or the goroutine has entries that were not left. Then the process ends with a message
+//! (`tests/coroutines.rs`).
 //!
 //! # Safety
 //!
@@ -39,6 +50,7 @@ use crate::extra_list::Take;
 use crate::extra_m::ExtraM;
 use crate::process::Process;
 use gosched_runtime_sys::signal::mask::SignalMask;
+use gosched_runtime_sys::signal::stack;
 use gosched_runtime_sys::sync::primitive::mutated;
 use gosched_runtime_sys::thread;
 use gosched_runtime_sys::thread::pthread_cancel::CancelState;
@@ -85,33 +97,30 @@ pub(crate) fn need_m(destination: &Destination) -> Result<HeldM, EnterError> {
     }
 }
 
-/// Crosses the gap to the inside. Whatever takes time is done before the gap, with the thread's own
-/// mask.
+/// Crosses the gap to the inside. Whatever takes time is done before the gap or after it, with the
+/// thread's own mask. Nothing here waits for another thread.
 fn cross_in(destination: &Destination) -> Result<&'static mut ExtraM, EnterError> {
     let process = destination.process;
-    loop {
-        // Mutant: the order of 2015.
-        let early = mutated("need_m.take_before_block").then(|| process.extra.take());
-        let mask = SignalMask::block_all();
-        match early.unwrap_or_else(|| process.extra.take()) {
-            Take::One(m) => return cross_gap(m, mask, destination),
-            Take::Last(m, owed) => {
-                let outcome = cross_gap(m, mask, destination);
-                // The thread that is inside does not need the new Ms. If none could be made, the
-                // next thread to find the list empty tries again.
-                let _told_to_waiters = process.refill(owed);
-                return outcome;
-            }
-            Take::Wait(seen) => {
-                mask.restore();
-                process.extra.wait(seen).map_err(EnterError::refill)?;
-            }
-            Take::Dry(owed) => {
-                mask.restore();
-                process.refill(owed)?;
-            }
+    let mask = SignalMask::block_all();
+    let m = match process.extra.take() {
+        Take::One(m) => return cross_gap(m, mask, destination),
+        Take::Last(m) => cross_gap(m, mask, destination)?,
+        Take::Empty => {
+            mask.restore();
+            let m = make_m(process)?;
+            cross_gap(m, SignalMask::block_all(), destination)?
         }
+    };
+    process.stock();
+    Ok(m)
+}
+
+/// Makes an M for the calling thread.
+fn make_m(process: &'static Process) -> Result<&'static mut ExtraM, EnterError> {
+    if stack::registered().executing {
+        return Err(EnterError::SignalHandler);
     }
+    ExtraM::new(&process.extra).map_err(EnterError::Resources)
 }
 
 /// The gap. Signals are blocked on entry; on return the thread is inside, or it is C's again.
@@ -144,8 +153,10 @@ fn put_on(m: &mut ExtraM, destination: &Destination) -> Result<(), EnterError> {
     unsafe { m.foreign.publish(destination.bound.handle()) }
         .map_err(|Closed| EnterError::ShutDown)?;
     m.put_stack_on().inspect_err(|_| {
-        // SAFETY: published above.
-        unsafe { m.foreign.retract(destination.bound.handle()) };
+        // Nothing of the user's has run as this goroutine, so there is nothing to drop.
+        let ended = m.foreign.end();
+        // SAFETY: published and ended above.
+        unsafe { m.foreign.retract(destination.bound.handle(), ended) };
     })
 }
 
@@ -155,10 +166,15 @@ pub(crate) fn drop_m(held: HeldM, destination: &Destination) {
     let mask = m.mask;
     // In the child of a fork inside the callback, the M's list stayed with the parent.
     let forked = m.forked();
+    // Here the user's destructors run, with the user's own mask.
+    let ended = m.foreign.end();
     let _open = SignalMask::block_all();
     m.take_stack_off();
-    // SAFETY: published by `need_m` on this thread; whatever was published since is retracted.
-    unsafe { m.foreign.retract(destination.bound.handle()) };
+    if mutated("drop_m.unmask_before_retract") {
+        mask.restore();
+    }
+    // SAFETY: published by `need_m`; ended above on this thread, which has run nothing since then.
+    unsafe { m.foreign.retract(destination.bound.handle(), ended) };
     if !forked {
         m.extra.put(m);
     }

@@ -25,13 +25,6 @@ pub enum EnterError {
     Panicked(Box<dyn Any + Send>),
 }
 
-impl EnterError {
-    /// Returns the error of a refill that failed with this OS error.
-    pub(crate) fn refill(errno: i32) -> Self {
-        Self::Resources(io::Error::from_raw_os_error(errno))
-    }
-}
-
 impl fmt::Display for EnterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -83,8 +76,8 @@ mod tests {
     }
 
     #[test]
-    fn passes_the_reason_of_a_failed_refill_on() {
-        let error = EnterError::refill(libc::ENOMEM);
+    fn passes_the_reason_on_for_which_there_is_no_m() {
+        let error = EnterError::Resources(io::Error::from_raw_os_error(libc::ENOMEM));
         assert!(error.source().is_some());
         let EnterError::Resources(reason) = error else { panic!("{error:?}") };
         assert_eq!(reason.raw_os_error(), Some(libc::ENOMEM));

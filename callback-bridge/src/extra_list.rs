@@ -2,430 +2,369 @@
 //!
 //! # The rule
 //!
-//! *The list always has one more M than is needed.* A thread that takes the last M owes the list
-//! another. It pays once it is inside, as a goroutine with its signals restored. In the gap between
-//! the thread's own world and ours all signals are blocked, and nothing is allocated there.
+//! *The list always has one more M than is needed.* A thread that takes the last M makes another,
+//! once it is inside, as a goroutine with its signals restored. In the gap between the thread's own
+//! world and ours all signals are blocked, and nothing is allocated there.
 //!
-//! A thread that finds the list empty leaves the gap again. It is counted, sleeps with its own mask
-//! until the debt is paid, and asks anew. The debtor makes as many Ms as it counts waiters, plus
-//! one, and puts them on the list in one go. If it cannot make any, the waiters wake with that
-//! error.
+//! A thread that finds the list empty leaves the gap again and makes an M for itself, with its own
+//! mask. No thread waits for another one here: not for a lock, and not for an M.
 //!
 //! # The words
 //!
-//! `head` is null, [`locked`](ExtraList::lock) or the first M. The locked phase is a handful of
-//! instructions. It may only be entered with signals blocked: otherwise a handler that itself asks
-//! for an M waits for ever for the thread it interrupts (golang/go#42207). Everything else (`link`
-//! of a listed M, [`Debt`]) belongs to the thread that holds `head` locked.
+//! `head` is the number of the first M and a tag. Taking an M exchanges the head for the number in
+//! that M's slot; a slot is read before the exchange, and another thread may have taken the M by
+//! then. The tag makes that exchange fail: each M that is put back moves the tag, so a head never
+//! has an earlier value again while the M in it was away. The tag has 40 bits. For a wrong exchange
+//! a thread would have to stand still between two instructions while others put back a multiple of
+//! 2^40 Ms, which takes them hours, and the last of those Ms would have to be the same one.
 //!
-//! `refills` counts the debts that were paid or written off; waiters sleep on it. A waiter reads
-//! its [`RefillSeen`] while `head` is locked, and the count moves while `head` is locked. So no
-//! waiter can register between the count and the wake-up and miss both.
+//! Numbers are indexes into [`slots`](ExtraList::slots), which grow and never move. What a late
+//! reader reads lies in the slot. The M itself is reached only by its owner.
+//!
+//! `owed` is true while a thread makes an M for the list. It saves memory and nothing else: threads
+//! that take the last M at the same time would each make one. It is cleared before the M is put on
+//! the list. So a thread that takes this M, and finds it to be the last, owes another.
+//!
+//! A signal handler may interrupt an operation of the list anywhere, and begin another one. The
+//! deadlock of golang/go#42207 cannot come back.
 //!
 //! # Rejected
 //!
-//! - *A lock-free pop*: it reads the link of an M that another thread may have taken. It needs a
-//!   tagged head against ABA, and a second word for the debt and the waiters.
-//! - *Handing an M to a waiter directly*: the waiter would own an M while its signals are still
-//!   open.
-//! - *Sleeping inside the gap*: signals for the process would wait for an allocation on another
-//!   thread.
+//! - *A locked value of the head*: a real-time thread that preempts the holder on the same
+//!   processor spins until the kernel throttles it, for a second.
+//! - *Waiting for the debtor*: the same thread would sleep until the normal thread that owes has
+//!   the processor, in the middle of an allocation. And the wake-ups had to be got right.
+//! - *A pointer and a tag in one word*: an address leaves 17 bits, or 22 with aligned Ms. A busy
+//!   list puts back 2^22 Ms within a second.
+//! - *The link inside the M*: a late reader would read from an M to which another thread has the
+//!   only reference.
 //! - *Polling with a short sleep, as Go does*: a hundred threads that arrive together would wake a
 //!   hundred times each.
 //!
 //! # Safety
 //!
-//! Only the list reaches a listed M. Taking the M turns it into a `&'static mut`; putting it back
-//! gives that reference up. Nodes are never freed.
-#![expect(
-    unsafe_code,
-    reason = "an intrusive list of immortal nodes, guarded by a locked value of its head"
-)]
+//! A slot's pointer is a leaked box's. Only one thread has a reference to a node: the thread that
+//! made it, until it puts the node on the list, and then the thread that took the node off.
+#![expect(unsafe_code, reason = "hands out the nodes of a lock-free list")]
 
 use gosched_runtime_sys::sync::primitive::{
-    AtomicPtr, AtomicU32, Futex, Ordering, UnsafeCell, mutated, spin_loop, thread,
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, mutated,
 };
+use std::cell::Cell;
 use std::ptr;
+use std::sync::OnceLock;
 
 /// A node of the list.
 ///
 /// # Safety
 ///
-/// `link` returns the same link at every call, and a link belongs to one node.
+/// `number` returns the same place at every call, and a place belongs to one node.
 pub(crate) unsafe trait Node: Sized + Send + 'static {
-    /// Returns the place where the list keeps the next node.
-    fn link(&self) -> &Link<Self>;
+    /// Returns the place where the list keeps the node's number.
+    fn number(&self) -> &Number;
 }
 
-/// The place in a node for the next node. It belongs to the list while the node is listed, and to
-/// the node's owner otherwise.
-pub(crate) struct Link<T>(UnsafeCell<*mut T>);
+/// A node's number in its list, from 1; 0 before the node has one.
+#[derive(Debug, Default)]
+pub(crate) struct Number(Cell<u32>);
 
-impl<T> Link<T> {
-    /// Returns a link to nothing.
-    pub(crate) fn new() -> Self {
-        Self(UnsafeCell::new(ptr::null_mut()))
+impl Number {
+    /// Returns a place without a number.
+    pub(crate) const fn new() -> Self {
+        Self(Cell::new(0))
     }
+}
 
-    fn get(&self) -> *mut T {
-        self.0.with(|next| {
-            // SAFETY: the link of a listed node is read under the list's lock; see the module's
-            // head.
-            unsafe { *next }
-        })
-    }
+/// The number that stands for no node.
+const NONE: u32 = 0;
 
-    fn set(&self, next: *mut T) {
-        self.0.with_mut(|link| {
-            // SAFETY: written by the owner of a node that is not listed yet, or under the list's
-            // lock.
-            unsafe { *link = next }
-        });
+/// How many bits of the head are the first node's number.
+const NUMBER_BITS: u32 = 24;
+
+/// The greatest number: more than the threads that a kernel of 2026 can have.
+const MOST: u32 = (1 << NUMBER_BITS) - 1;
+
+/// The number in a head.
+fn first(head: u64) -> u32 {
+    (head & u64::from(MOST)) as u32
+}
+
+/// The head after `node` was put in front: its tag has moved.
+fn with_pushed(head: u64, node: u32) -> u64 {
+    let tag = head & !u64::from(MOST);
+    let step = if mutated("extra.tag_stays") { 0 } else { 1 << NUMBER_BITS };
+    tag.wrapping_add(step) | u64::from(node)
+}
+
+/// The head after its first node was taken off. The tag stays.
+fn with_popped(head: u64, next: u32) -> u64 {
+    (head & !u64::from(MOST)) | u64::from(next)
+}
+
+/// What is known of the node with one number.
+struct Slot<T> {
+    /// The node; null before there is one. Written once, before the node is put on the list.
+    node: AtomicPtr<T>,
+    /// The number behind the node on the list. Written while the node is not listed; a late reader
+    /// may read it at any time, and does not use what it read.
+    next: AtomicU32,
+}
+
+impl<T> Slot<T> {
+    fn vacant() -> Self {
+        Self { node: AtomicPtr::new(ptr::null_mut()), next: AtomicU32::new(NONE) }
     }
+}
+
+/// How many slots the first chunk has. Each further chunk has twice as many as the one before it.
+const FIRST_CHUNK: usize = 8;
+
+/// Enough chunks for [`MOST`] slots.
+const CHUNKS: usize = 22;
+
+/// The chunk that a number lies in, and its place there.
+fn locate(number: u32) -> (usize, usize) {
+    let index = number as usize - 1;
+    let chunk = (index / FIRST_CHUNK + 1).ilog2() as usize;
+    (chunk, index - FIRST_CHUNK * ((1 << chunk) - 1))
 }
 
 /// The list.
 pub(crate) struct ExtraList<T> {
-    head: AtomicPtr<T>,
-    debt: UnsafeCell<Debt>,
-    refills: Futex,
-    failure: AtomicU32,
+    head: AtomicU64,
+    owed: AtomicBool,
+    /// How many numbers were given out.
+    numbers: AtomicU32,
+    slots: [OnceLock<Box<[Slot<T>]>>; CHUNKS],
 }
 
-/// The debt and its waiters; read and written while `head` is locked.
-#[derive(Default)]
-struct Debt {
-    /// A thread holds [`Owed`].
-    owing: bool,
-    /// Threads that have found the list empty since the last debt was paid.
-    waiting: u32,
+/// The debt of one more node. There is one at a time. Dropped, it is written off.
+#[must_use = "the list has one node fewer than it should"]
+pub(crate) struct Owed<'a, T>(&'a ExtraList<T>);
+
+impl<T: Node> Owed<'_, T> {
+    /// Pays the debt with `node`.
+    pub(crate) fn pay(self, node: &'static mut T) {
+        let list = self.0;
+        if mutated("extra.clear_after_put") {
+            list.put(node);
+            return;
+        }
+        drop(self);
+        list.put(node);
+    }
 }
 
-// SAFETY: one thread at a time reaches a node (the lock, then a unique reference), which asks only
-// for `T: Send`; `debt` is touched under the lock.
-unsafe impl<T: Send> Sync for ExtraList<T> {}
-// SAFETY: as above; the list owns its nodes.
-unsafe impl<T: Send> Send for ExtraList<T> {}
-
-/// The promise to [`ExtraList::pay`]; there is one at a time.
-#[must_use = "threads may be waiting for what is owed"]
-pub(crate) struct Owed(());
-
-/// A waiter's view of the list: the number of refills when it found the list empty.
-#[must_use = "a counted waiter that does not wait makes the next refill larger for nothing"]
-pub(crate) struct RefillSeen(u32);
+impl<T> Drop for Owed<'_, T> {
+    fn drop(&mut self) {
+        // Relaxed: `pay` puts a node on the list afterwards, which the thread that takes it
+        // acquires.
+        self.0.owed.store(false, Ordering::Relaxed);
+    }
+}
 
 /// The outcome of [`ExtraList::take`].
 #[must_use = "a node that is dropped here is lost"]
 pub(crate) enum Take<T: 'static> {
-    /// One of several Ms, or the last M while a thread owes already.
+    /// One of several nodes.
     One(&'static mut T),
-    /// The last M: pay once inside.
-    Last(&'static mut T, Owed),
-    /// None, and a thread owes: leave the gap, [wait](ExtraList::wait), ask again.
-    Wait(RefillSeen),
-    /// None, and no thread owes, because the last debt was written off: leave the gap, pay, ask
-    /// again.
-    Dry(Owed),
-}
-
-/// New nodes on their way to the list.
-pub(crate) struct Chain<T> {
-    first: *mut T,
-    last: *mut T,
-}
-
-impl<T: Node> Chain<T> {
-    /// Returns a chain without a node.
-    pub(crate) fn new() -> Self {
-        Self { first: ptr::null_mut(), last: ptr::null_mut() }
-    }
-
-    /// Puts `node` in front.
-    pub(crate) fn push(&mut self, node: &'static mut T) {
-        node.link().set(self.first);
-        self.first = node;
-        if self.last.is_null() {
-            self.last = self.first;
-        }
-    }
-
-    /// True if there is no node.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_null()
-    }
+    /// The last node: see to another one, once inside.
+    Last(&'static mut T),
+    /// None: leave the gap and make one.
+    Empty,
 }
 
 impl<T: Node> ExtraList<T> {
     /// Returns an empty list without a debt.
     pub(crate) fn new() -> Self {
         Self {
-            head: AtomicPtr::new(ptr::null_mut()),
-            debt: UnsafeCell::new(Debt { owing: false, waiting: 0 }),
-            refills: Futex::new(0),
-            failure: AtomicU32::new(0),
+            head: AtomicU64::new(0),
+            owed: AtomicBool::new(false),
+            numbers: AtomicU32::new(0),
+            slots: [const { OnceLock::new() }; CHUNKS],
         }
     }
 
-    /// Takes an M. Signals must be blocked.
-    pub(crate) fn take(&self) -> Take<T> {
-        let first = self.lock();
-        if mutated("need_m.take_before_block") {
-            // The window of that mistake is a few nanoseconds. A slow holder shows the same mistake
-            // sooner.
-            (0..200).for_each(|_| spin_loop());
-        }
-        if first.is_null() {
-            let answer = self.debt(|debt| self.queue_up(debt));
-            self.unlock(ptr::null_mut());
-            return match answer {
-                // Mutant: the count is read after the unlock, perhaps after the refill that it
-                // should wait for.
-                Take::Wait(_) if mutated("extra.ticket_under_lock") => {
-                    Take::Wait(self.refills_seen())
-                }
-                answer => answer,
-            };
-        }
-        // SAFETY: a listed node is alive for ever, and only the holder of the lock reaches it.
-        let node = unsafe { &mut *first };
-        let next = node.link().get();
-        let owed = if next.is_null() { self.debt(Debt::incur) } else { None };
-        self.unlock(next);
-        match owed {
-            Some(owed) => Take::Last(node, owed),
-            None => Take::One(node),
-        }
-    }
-
-    fn queue_up(&self, debt: &mut Debt) -> Take<T> {
-        match debt.incur() {
-            Some(owed) => Take::Dry(owed),
-            None => {
-                debt.waiting += 1;
-                Take::Wait(self.refills_seen())
-            }
-        }
-    }
-
-    /// Gives an M back. Signals must be blocked. From here on another thread may take it.
-    pub(crate) fn put(&self, node: &'static mut T) {
-        let first = self.lock();
-        node.link().set(first);
-        self.unlock(node);
-    }
-
-    /// Takes on the debt of an empty list without a debtor; none in every other case. Signals must
-    /// be blocked.
-    pub(crate) fn stock(&self) -> Option<Owed> {
-        let first = self.lock();
-        let owed = if first.is_null() { self.debt(Debt::incur) } else { None };
-        self.unlock(first);
-        owed
-    }
-
-    /// Returns how many Ms a debtor makes: one for each waiter it can see, and one more. A thread
-    /// that comes later finds the list filled, or gets an [`Owed`] of its own.
-    pub(crate) fn wanted(&self) -> u32 {
-        let first = self.lock();
-        let waiting = self.debt(|debt| debt.waiting);
-        self.unlock(first);
-        waiting + 1
-    }
-
-    /// Pays the debt with `made`, or writes it off because of the OS error `failure`. Wakes all
-    /// waiters either way. Signals must be blocked.
-    pub(crate) fn pay(&self, _owed: Owed, made: Chain<T>, failure: i32) {
-        let old = self.lock();
-        let first = if made.is_empty() {
-            old
-        } else {
-            // SAFETY: a chain that is not empty has a last node; no other thread has seen it yet.
-            unsafe { &*made.last }.link().set(old);
-            made.first
-        };
-        let waiting = self.debt(|debt| std::mem::take(debt).waiting);
-        let failure = if first.is_null() { failure.cast_unsigned() } else { 0 };
-        self.failure.store(failure, Ordering::Relaxed);
-        // ORDERING[extra.refill]: `wait` sees the count, then the failure stored above.
-        self.refills.word.fetch_add(1, Ordering::Release);
-        self.unlock(first);
-        if waiting > 0 && !(mutated("extra.failed_refill_wakes") && failure != 0) {
-            self.refills.wake_all();
-        }
-    }
-
-    /// Sleeps until the debt that `seen` waits for is paid or written off.
-    ///
-    /// # Errors
-    ///
-    /// The OS error for which it was written off. The word holds the latest outcome: after two
-    /// refills in a row a waiter may see the second outcome, which is as true for it.
-    pub(crate) fn wait(&self, seen: RefillSeen) -> Result<(), i32> {
-        // ORDERING[extra.refill]: with the count comes the failure that `pay` stored before it.
-        while self.refills.word.load(Ordering::Acquire) == seen.0 {
-            self.refills.wait(seen.0);
-        }
-        match self.failure.load(Ordering::Relaxed) {
-            0 => Ok(()),
-            errno => Err(errno.cast_signed()),
-        }
-    }
-
-    fn refills_seen(&self) -> RefillSeen {
-        RefillSeen(self.refills.word.load(Ordering::Relaxed))
-    }
-
-    fn debt<R>(&self, f: impl FnOnce(&mut Debt) -> R) -> R {
-        self.debt.with_mut(|debt| {
-            // SAFETY: called by the holder of the lock only.
-            f(unsafe { &mut *debt })
-        })
-    }
-
-    /// Locks `head` and returns its value.
-    ///
-    /// The holder is a few instructions from done, and no handler can hold it up, so this spins. It
-    /// yields between looks, because the kernel may have taken the processor away from the holder.
-    fn lock(&self) -> *mut T {
-        let mut looks = 0_u32;
-        loop {
-            let first = self.head.load(Ordering::Relaxed);
-            if first != locked() {
-                // ORDERING[extra.lock]: the holder before us wrote links and debt; its `unlock`
-                // makes them visible.
-                let outcome = self.head.compare_exchange(
-                    first,
-                    locked(),
-                    Ordering::Acquire,
-                    Ordering::Relaxed,
-                );
-                if outcome.is_ok() {
-                    return first;
-                }
-            }
-            looks = looks.wrapping_add(1);
-            if looks.is_multiple_of(64) { thread::yield_now() } else { spin_loop() }
-        }
-    }
-
-    fn unlock(&self, first: *mut T) {
-        // ORDERING[extra.lock]: hands links, debt and the nodes themselves to the next `lock`.
-        let order =
-            if mutated("extra.unlock_releases") { Ordering::Relaxed } else { Ordering::Release };
-        self.head.store(first, order);
-    }
-}
-
-impl Debt {
-    fn incur(&mut self) -> Option<Owed> {
-        if self.owing {
+    /// Makes `node` one of the list's. It is the caller's until it is [put](Self::put) on the list.
+    /// None, if there are as many as there can be; then `node` is dropped. Allocates.
+    pub(crate) fn adopt(&self, node: Box<T>) -> Option<&'static mut T> {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        if number > MOST {
+            self.numbers.store(MOST, Ordering::Relaxed);
             return None;
         }
-        self.owing = true;
-        Some(Owed(()))
+        node.number().0.set(number);
+        let node = Box::into_raw(node);
+        // Relaxed: `put` releases it.
+        self.slot(number).node.store(node, Ordering::Relaxed);
+        // SAFETY: a leaked box, and nobody takes it from a list that it was never put on.
+        Some(unsafe { &mut *node })
     }
-}
 
-/// The value of `head` while the list is locked; no node lies at an odd address.
-fn locked<T>() -> *mut T {
-    const { assert!(align_of::<T>() > 1, "a node at an odd address looks like a locked list") };
-    ptr::without_provenance_mut(1)
+    /// Takes a node.
+    pub(crate) fn take(&self) -> Take<T> {
+        let order =
+            if mutated("extra.take_relaxed") { Ordering::Relaxed } else { Ordering::Acquire };
+        // ORDERING[extra.listed]: partner is the exchange in `put`. Every later value of the head
+        // was made by an exchange, too, so it carries that one's release along: the slots and nodes
+        // of all that are listed are visible.
+        let mut head = self.head.load(order);
+        loop {
+            if first(head) == NONE {
+                return Take::Empty;
+            }
+            let slot = self.slot(first(head));
+            let next = slot.next.load(Ordering::Relaxed);
+            // ORDERING[extra.listed]: as above, for the next round. A success is Relaxed: the same
+            // value was acquired before.
+            match self.head.compare_exchange(
+                head,
+                with_popped(head, next),
+                Ordering::Relaxed,
+                order,
+            ) {
+                Ok(_) => {
+                    let node = slot.node.load(Ordering::Relaxed);
+                    // SAFETY: a leaked box that was put on the list; the exchange took it off, and
+                    // only one exchange does.
+                    let node = unsafe { &mut *node };
+                    return if next == NONE { Take::Last(node) } else { Take::One(node) };
+                }
+                Err(changed) => head = changed,
+            }
+        }
+    }
+
+    /// Puts a node on the list. From here on another thread may take it.
+    pub(crate) fn put(&self, node: &'static mut T) {
+        let number = node.number().0.get();
+        let slot = self.slot(number);
+        let mut head = self.head.load(Ordering::Relaxed);
+        loop {
+            slot.next.store(first(head), Ordering::Relaxed);
+            // ORDERING[extra.listed]: partner is the load in `take`: what was done with the node,
+            // and what its slot says.
+            let order =
+                if mutated("extra.put_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+            let pushed = with_pushed(head, number);
+            match self.head.compare_exchange(head, pushed, order, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(changed) => head = changed,
+            }
+        }
+    }
+
+    /// Takes on the debt of an empty list. None in every other case, and where a thread owes
+    /// already.
+    pub(crate) fn owe(&self) -> Option<Owed<'_, T>> {
+        // Relaxed, both: nothing is done with what others wrote. A thread that took a node of the
+        // list has acquired the end of the debt that the node paid.
+        let is_empty = first(self.head.load(Ordering::Relaxed)) == NONE;
+        (is_empty && !self.owed.swap(true, Ordering::Relaxed)).then(|| Owed(self))
+    }
+
+    /// The slot of a number that was given out.
+    fn slot(&self, number: u32) -> &Slot<T> {
+        let (chunk, place) = locate(number);
+        let chunk = &self.slots[chunk];
+        // Two threads may both make it. Neither waits for the other's allocation.
+        let slots = chunk.get().unwrap_or_else(|| {
+            let size = FIRST_CHUNK << locate(number).0;
+            let _the_other_ones_serve = chunk.set((0..size).map(|_| Slot::vacant()).collect());
+            chunk.get().expect("it was set")
+        });
+        &slots[place]
+    }
 }
 
 #[cfg(all(test, not(gosched_loom)))]
 mod tests {
     use super::*;
-    use std::thread::{scope, yield_now};
+    use std::collections::HashSet;
+    use std::thread::scope;
 
     struct Numbered {
-        link: Link<Numbered>,
-        number: usize,
+        number: Number,
+        users: AtomicU32,
     }
 
-    // SAFETY: one link each.
+    // SAFETY: one place each.
     unsafe impl Node for Numbered {
-        fn link(&self) -> &Link<Self> {
-            &self.link
+        fn number(&self) -> &Number {
+            &self.number
         }
     }
 
-    // SAFETY: numbers, and a link that belongs to the list.
-    unsafe impl Send for Numbered {}
-
-    fn chain(numbers: std::ops::Range<usize>) -> Chain<Numbered> {
-        let mut chain = Chain::new();
-        numbers.for_each(|number| {
-            chain.push(Box::leak(Box::new(Numbered { link: Link::new(), number })))
-        });
-        chain
+    fn adopt(list: &ExtraList<Numbered>) -> &'static mut Numbered {
+        let node = Box::new(Numbered { number: Number::new(), users: AtomicU32::new(0) });
+        list.adopt(node).expect("a number")
     }
 
-    /// Returns a list whose only node is taken: empty, and in debt.
-    fn indebted() -> (ExtraList<Numbered>, Owed) {
+    fn numbers(list: &ExtraList<Numbered>) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        while let Take::One(node) | Take::Last(node) = list.take() {
+            numbers.push(node.number.0.get());
+        }
+        numbers
+    }
+
+    #[test]
+    fn last_in_first_out() {
         let list = ExtraList::new();
-        let owed = list.stock().expect("empty and nobody owes");
-        assert!(list.stock().is_none(), "one debtor at a time");
-        list.pay(owed, chain(0..1), 0);
-        assert!(list.stock().is_none(), "there is one");
-        let Take::Last(node, owed) = list.take() else { panic!("one node") };
-        assert_eq!(node.number, 0);
-        (list, owed)
+        assert!(matches!(list.take(), Take::Empty));
+        let nodes: Vec<_> = (0..3).map(|_| adopt(&list)).collect();
+        nodes.into_iter().for_each(|node| list.put(node));
+        let Take::One(node) = list.take() else { panic!("three nodes") };
+        assert_eq!(node.number.0.get(), 3);
+        list.put(node);
+        assert_eq!(numbers(&list), [3, 2, 1]);
     }
 
-    const WAITERS: usize = 5;
+    #[test]
+    fn one_owes_at_a_time_and_only_for_an_empty_list() {
+        let list = ExtraList::new();
+        let owed = list.owe().expect("it is empty");
+        assert!(list.owe().is_none(), "one debtor at a time");
+        owed.pay(adopt(&list));
+        assert!(list.owe().is_none(), "there is one");
+        let Take::Last(_taken) = list.take() else { panic!("one node") };
+        drop(list.owe().expect("it is empty again"));
+        assert!(list.owe().is_some(), "the debt was written off");
+    }
 
-    /// Lets [`WAITERS`] threads find the list empty, and pays the debt once all are counted.
-    fn pay_with_waiters(made: usize, failure: i32) -> Vec<Result<(), i32>> {
-        let (list, owed) = indebted();
+    #[test]
+    fn each_number_has_a_place_of_its_own() {
+        let mut seen = HashSet::new();
+        let mut sizes = [0; CHUNKS];
+        for number in (1..200_000).chain([MOST]) {
+            let (chunk, place) = locate(number);
+            assert!(place < FIRST_CHUNK << chunk && seen.insert((chunk, place)), "{number}");
+            sizes[chunk] += 1;
+        }
+        assert_eq!(sizes[..3], [8, 16, 32]);
+    }
+
+    #[test]
+    fn a_node_has_one_owner_at_a_time() {
+        let list = ExtraList::new();
+        (0..3).for_each(|_| list.put(adopt(&list)));
         scope(|scope| {
-            let waiters: Vec<_> = (0..WAITERS)
-                .map(|_| {
-                    scope.spawn(|| {
-                        let Take::Wait(seen) = list.take() else { panic!("somebody owes") };
-                        list.wait(seen)
-                    })
-                })
-                .collect();
-            while list.wanted() < WAITERS as u32 + 1 {
-                yield_now();
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        let node = match list.take() {
+                            Take::One(node) | Take::Last(node) => node,
+                            Take::Empty => continue,
+                        };
+                        assert_eq!(node.users.fetch_add(1, Ordering::Relaxed), 0);
+                        node.users.fetch_sub(1, Ordering::Relaxed);
+                        list.put(node);
+                    }
+                });
             }
-            list.pay(owed, chain(0..made), failure);
-            waiters.into_iter().map(|waiter| waiter.join().expect("waiter")).collect()
-        })
-    }
-
-    #[test]
-    fn waiters_are_counted_and_served_in_one_go() {
-        assert_eq!(pay_with_waiters(WAITERS + 1, 0), [Ok(()); WAITERS]);
-    }
-
-    #[test]
-    fn a_failed_refill_wakes_all_waiters_with_its_error() {
-        assert_eq!(pay_with_waiters(0, libc::ENOMEM), [Err(libc::ENOMEM); WAITERS]);
-    }
-
-    #[test]
-    fn a_node_that_came_back_outweighs_a_failed_refill() {
-        let (list, owed) = indebted();
-        let Take::Wait(seen) = list.take() else { panic!("somebody owes") };
-        list.put(Box::leak(Box::new(Numbered { link: Link::new(), number: 7 })));
-        list.pay(owed, Chain::new(), libc::ENOMEM);
-        assert_eq!(list.wait(seen), Ok(()));
-        assert!(matches!(list.take(), Take::Last(node, _) if node.number == 7));
-        assert!(matches!(list.take(), Take::Wait(_)));
-    }
-
-    #[test]
-    fn a_debt_that_was_written_off_falls_to_the_next() {
-        let (list, owed) = indebted();
-        list.pay(owed, Chain::new(), libc::ENOMEM);
-        let Take::Dry(owed) = list.take() else { panic!("nobody owes") };
-        list.pay(owed, chain(0..3), 0);
-        let taken = [list.take(), list.take()].map(|take| match take {
-            Take::One(node) => node.number,
-            _ => panic!("three nodes"),
         });
-        assert_eq!(taken, [2, 1], "last in, first out");
+        let mut left = numbers(&list);
+        left.sort_unstable();
+        assert_eq!(left, [1, 2, 3]);
     }
 }

@@ -20,7 +20,7 @@
 #![expect(unsafe_code, reason = "a list node, and sigaltstack's promise to put back what exists")]
 
 use crate::error::EnterError;
-use crate::extra_list::{ExtraList, Link, Node};
+use crate::extra_list::{ExtraList, Node, Number};
 use gosched_runtime_sys::signal::mask::SignalMask;
 use gosched_runtime_sys::signal::stack::{
     Registered, Removal, SignalStack, large_enough, registered,
@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst, compile
 
 /// An extra M, as the bridge sees it.
 pub(crate) struct ExtraM {
-    link: Link<ExtraM>,
+    number: Number,
     /// The scheduler's half.
     pub(crate) foreign: ForeignM,
     /// The list it belongs to.
@@ -53,23 +53,23 @@ pub(crate) struct ExtraM {
     look_first: bool,
 }
 
-// SAFETY: one link per M.
+// SAFETY: one number per M.
 unsafe impl Node for ExtraM {
-    fn link(&self) -> &Link<Self> {
-        &self.link
+    fn number(&self) -> &Number {
+        &self.number
     }
 }
 
-// SAFETY: the pointers in `before` and `link` are numbers to everybody but the M's owner, and there
-// is one owner.
+// SAFETY: the pointer in `before` is a number to everybody but the M's owner, and there is one
+// owner.
 unsafe impl Send for ExtraM {}
 
 impl ExtraM {
     /// Makes an M for the list `extra`. Allocates.
     pub(crate) fn new(extra: &'static ExtraList<ExtraM>) -> io::Result<&'static mut Self> {
         let stack = SignalStack::new()?;
-        Ok(Box::leak(Box::new(Self {
-            link: Link::new(),
+        let m = Box::new(Self {
+            number: Number::new(),
             foreign: ForeignM::new(),
             extra,
             generation: fork::generation(),
@@ -78,7 +78,8 @@ impl ExtraM {
             before: None,
             stack: Some(stack),
             look_first: false,
-        })))
+        });
+        extra.adopt(m).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
     }
 
     /// True if this is a forked child of the process it was made in. Async-signal-safe.

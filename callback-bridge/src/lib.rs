@@ -17,9 +17,9 @@
 //!    Then the callback runs inside `catch_panic` (`catch_panic.rs`). It may park: its goroutine is
 //!    backed by this thread, so the thread sleeps and nobody else waits. It needs no P, so
 //!    goroutines that keep every core busy do not keep it out.
-//! 4. **`drop_m`**. Signals are blocked. The signal stack is taken off, if it is still the
-//!    registered one. No goroutine is current, and the M goes back to the list. Signals,
-//!    cancellation and `errno` are as they were.
+//! 4. **`drop_m`**. The goroutine ends, in its turn: its locals are dropped. Signals are blocked.
+//!    The signal stack is taken off, if it is still the registered one. No goroutine is current,
+//!    and the M goes back to the list. Signals, cancellation and `errno` are as they were.
 //!
 //! With [`Binding::UntilThreadExit`], step 4 only makes no goroutine current. The M stays with the
 //! thread, and so do mask and signal stack (`binding.rs`). The next call skips step 2. The end of

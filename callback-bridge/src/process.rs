@@ -1,14 +1,12 @@
 //! The share of one process in all its bridges: the list of extra Ms.
 //!
 //! A fork copies memory and one thread. What the other threads were doing to the list stays half
-//! done in the child: a locked head stays locked for ever. So the list belongs to a process. A
-//! bridge that is bound in a child gets a new list. Everything that was made before the fork is
-//! left alone there, leaked with the parent's runtime.
+//! done in the child: an M that a thread had taken never comes back. So the list belongs to a
+//! process. A bridge that is bound in a child gets a new list. Everything that was made before the
+//! fork is left alone there, leaked with the parent's runtime.
 
-use crate::error::EnterError;
-use crate::extra_list::{Chain, ExtraList, Owed};
+use crate::extra_list::ExtraList;
 use crate::extra_m::ExtraM;
-use gosched_runtime_sys::signal::mask::SignalMask;
 use gosched_runtime_sys::thread;
 use gosched_runtime_sys::thread::fork;
 use std::io;
@@ -50,37 +48,18 @@ impl Process {
     /// Prepares for the first callback: puts a first M on an empty list, and finds out how a thread
     /// learns its stack's bounds. Without memory for an M the list stays empty. The first callback
     /// then tries again and can report the error.
-    pub(crate) fn stock(&'static self) {
+    pub(crate) fn prepare(&'static self) {
         thread::prepare_stack_bounds();
-        if let Some(owed) = quietly(|| self.extra.stock()) {
-            let _told_later = self.refill(owed);
-        }
+        self.stock();
     }
 
-    /// Makes the Ms that the list is owed. If there is no memory for a single one, the waiters and
-    /// the caller get the error. Not for the gap: this allocates.
-    pub(crate) fn refill(&'static self, owed: Owed) -> Result<(), EnterError> {
-        let mut made = Chain::new();
-        let mut failure = 0;
-        for _ in 0..quietly(|| self.extra.wanted()) {
-            match ExtraM::new(&self.extra) {
-                Ok(m) => made.push(m),
-                Err(error) => {
-                    failure = error.raw_os_error().unwrap_or(libc::ENOMEM);
-                    break;
-                }
-            }
+    /// Puts another M on an empty list, unless a thread is about to. Without memory for it the list
+    /// stays empty. Not for the gap: this allocates.
+    pub(crate) fn stock(&'static self) {
+        if let Some(owed) = self.extra.owe()
+            && let Ok(m) = ExtraM::new(&self.extra)
+        {
+            owed.pay(m);
         }
-        let nothing = made.is_empty();
-        quietly(|| self.extra.pay(owed, made, failure));
-        if nothing { Err(EnterError::refill(failure)) } else { Ok(()) }
     }
-}
-
-/// Calls `f` with all signals blocked, as the list requires.
-fn quietly<R>(f: impl FnOnce() -> R) -> R {
-    let mask = SignalMask::block_all();
-    let result = f();
-    mask.restore();
-    result
 }

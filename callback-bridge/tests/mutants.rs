@@ -1,10 +1,9 @@
-//! Signals at every instruction of `need_m` and `drop_m`, and the two orders of 2015 that do not
-//! survive them.
+//! Signals at every instruction of `need_m` and `drop_m`, and two orders that do not survive them.
 //!
 //! A thread calls in and out without pause while another one sends it signals. The handler asks
 //! what it interrupted, and enters by itself. That is against the contract in general and harmless
 //! here: the callbacks allocate nothing, and there are enough Ms. In a build with `--cfg
-//! gosched_mutants` the wrong orders have to be noticed, the deadlock by an alarm.
+//! gosched_mutants` the wrong orders have to be noticed.
 #![expect(unsafe_code, reason = "a signal handler, pthread_kill, the promise of a mode")]
 
 use gosched_callback_bridge::{Binding, Bridge};
@@ -153,9 +152,8 @@ fn a_handler_that_asks_for_an_m_gets_one() {
 /// The wrong orders; each must be caught.
 #[cfg(gosched_mutants)]
 mod wrong_orders {
-    use super::{child, handlers_enter, handlers_look};
+    use super::{child, handlers_look};
     use gosched_runtime_sys::sync::primitive::switch_on;
-    use std::os::unix::process::ExitStatusExt;
 
     #[test]
     fn need_m_mutant_stack_after_unmask_is_caught() {
@@ -171,15 +169,11 @@ mod wrong_orders {
     }
 
     #[test]
-    fn need_m_mutant_take_before_block_is_caught() {
-        let status = child("wrong_orders::need_m_mutant_take_before_block_is_caught", || {
-            switch_on("need_m.take_before_block");
-            handlers_enter(u64::MAX);
+    fn drop_m_mutant_unmask_before_retract_is_caught() {
+        let status = child("wrong_orders::drop_m_mutant_unmask_before_retract_is_caught", || {
+            switch_on("drop_m.unmask_before_retract");
+            handlers_look(u64::MAX);
         });
-        assert_eq!(
-            status.signal(),
-            Some(libc::SIGALRM),
-            "a handler waits for the thread it has interrupted"
-        );
+        assert_eq!(status.code(), Some(101), "a handler found a goroutine that gave its stack up");
     }
 }

@@ -21,8 +21,8 @@ Usage: callbacks [FILE] [OPTIONS]
   --json                 print one JSON object
   -h, --help             print this
 
-Exit status: 0 all right; 1 a wrong result, anything torn, or a file that cannot be read; 2 bad arguments;
-3 no progress.
+Exit status: 0 all right; 1 a wrong result, anything torn, or a file that cannot be read;
+2 bad arguments; 3 no progress.
 ";
 
 const DEFAULT_TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/harbour-log.txt");
@@ -42,7 +42,7 @@ pub(crate) enum ModeName {
     Migratory,
 }
 
-/// A word of the command line that stands for a value; also what the report prints.
+/// A word of the command line that means a value; the report prints the same word.
 pub(crate) trait Name: Copy + PartialEq + Sized + 'static {
     const NAMES: &'static [(&'static str, Self)];
 
@@ -70,7 +70,7 @@ impl Name for ModeName {
         &[("threads", Self::Threads), ("settled", Self::Settled), ("migratory", Self::Migratory)];
 }
 
-/// What was asked for.
+/// The options of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Args {
     pub(crate) file: PathBuf,
@@ -85,14 +85,14 @@ pub(crate) struct Args {
     pub(crate) json: bool,
 }
 
-/// What the command line comes to.
+/// The meaning of the command line.
 #[derive(Debug)]
 pub(crate) enum Command {
     Run(Args),
     Help,
 }
 
-/// Parses the arguments after the program's name. The error is for the user.
+/// Parses the arguments after the program's name. The error is a message for the user.
 pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, String> {
     let mut args = Args {
         file: DEFAULT_TEXT.into(),
@@ -140,7 +140,7 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, St
     Ok(Command::Run(args))
 }
 
-/// The words that are left, and the value of an option that was written `--option=value`.
+/// The remaining words, and the value of an option that was written `--option=value`.
 struct Words<I> {
     rest: I,
     attached: Option<String>,

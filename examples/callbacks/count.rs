@@ -2,9 +2,9 @@
 //!
 //! # Safety
 //!
-//! `on_line` is called by C with a pointer to a [`Caller`] that belongs to one C thread, and with
-//! the bytes of a line. Both are valid until it returns, and nothing keeps them longer: the
-//! goroutine gets a copy of the line.
+//! C calls `on_line` with a pointer to a [`Caller`] that belongs to one C thread, and with the
+//! bytes of a line. Both are valid until it returns, and nothing keeps them longer: the goroutine
+//! gets a copy of the line.
 
 #![expect(unsafe_code, reason = "the function that C calls gets raw pointers")]
 
@@ -17,17 +17,17 @@ use gosched::chan::{self, Receiver, Sender};
 
 use crate::latency::Histogram;
 
-/// Callbacks that have returned, of all threads: what the watchdog looks at.
+/// Callbacks that have returned, of all threads. The watchdog looks at it.
 pub(crate) static CALLBACKS: AtomicU64 = AtomicU64::new(0);
 
-/// What a counting goroutine gets: a line, and where the new total is to go.
+/// The request to a counting goroutine: a line, and the channel for the new total.
 #[derive(Debug)]
 pub(crate) struct Job {
     line: Box<[u8]>,
     reply: Sender<u64>,
 }
 
-/// What one C thread's calls need; C carries it around as `ctx`.
+/// The state of one C thread's calls. C passes it as `ctx`.
 #[derive(Debug)]
 pub(crate) struct Caller {
     bridge: Bridge,
@@ -35,7 +35,7 @@ pub(crate) struct Caller {
     reply: Sender<u64>,
     replies: Receiver<u64>,
     pub(crate) latencies: Histogram,
-    /// Why the first call that went wrong did.
+    /// Why the first failed call failed.
     pub(crate) failure: Option<String>,
 }
 
@@ -45,8 +45,8 @@ impl Caller {
         Self { bridge, jobs, reply, replies, latencies: Histogram::new(), failure: None }
     }
 
-    /// Has a goroutine count `line` and waits for the running total. Inside `enter` this thread is
-    /// a goroutine, so waiting on the channels parks it like any other.
+    /// Makes a goroutine count `line` and waits for the running total. Inside `enter` this thread
+    /// is a goroutine, so a wait for the channels parks it like any other.
     fn call(&mut self, line: &[u8]) -> Result<u64, String> {
         let started = Instant::now();
         let answer = self.bridge.enter(|| {
@@ -63,11 +63,11 @@ impl Caller {
     }
 }
 
-/// The function pointer that C is given.
+/// The function whose pointer C gets.
 ///
 /// # Safety
 ///
-/// `ctx` points to a [`Caller`] that nobody else uses during the call, `line` to `len` bytes that
+/// `ctx` points to a [`Caller`] that no one else uses during the call, `line` to `len` bytes that
 /// do not change.
 pub(crate) unsafe extern "C" fn on_line(ctx: *mut c_void, line: *const u8, len: usize) -> i64 {
     // SAFETY: the caller's promise.
@@ -93,8 +93,7 @@ pub(crate) fn count_lines(jobs: &Receiver<Job>, words: &AtomicU64) -> u64 {
     let mut lines = 0;
     for job in jobs.iter() {
         let in_line = words_of(&job.line);
-        // One word that is only added to: each caller sees its totals grow in every order of these
-        // additions.
+        // This word only grows: each caller sees its totals grow in every order of these additions.
         let total = words.fetch_add(in_line, Ordering::Relaxed) + in_line;
         if job.reply.send(total).is_err() {
             // The caller is gone, and `enter` has told it why.
@@ -105,7 +104,8 @@ pub(crate) fn count_lines(jobs: &Receiver<Job>, words: &AtomicU64) -> u64 {
     lines
 }
 
-/// Runs of bytes that are no ASCII white space: bytes, so that a line in any encoding has words.
+/// Returns the number of runs of bytes that are no ASCII white space. Bytes, so that a line in any
+/// encoding has words.
 fn words_of(line: &[u8]) -> u64 {
     line.split(|byte| matches!(byte, b' ' | b'\t'..=b'\r')).filter(|word| !word.is_empty()).count()
         as u64

@@ -1,5 +1,5 @@
-//! How long calls took: a histogram of fixed size, so that noting one costs no allocation on a
-//! callback's path.
+//! How long calls took: a histogram of fixed size, so that a callback can note its time without an
+//! allocation.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ impl Histogram {
         self.total += other.total;
     }
 
-    /// The nanoseconds that `per_cent` of the calls did not exceed; 0 when there was none.
+    /// Returns the nanoseconds that `per_cent` of the calls did not exceed; 0 if there was none.
     pub(crate) fn percentile(&self, per_cent: u64) -> u64 {
         let mut left = (self.total * per_cent).div_ceil(100);
         for (index, count) in self.counts.iter().enumerate() {
@@ -44,8 +44,8 @@ impl Histogram {
     }
 }
 
-/// Below `PARTS` each number has its own; from there the highest bits below the leading one choose
-/// the part.
+/// Returns the part of a number. Below `PARTS` each number has its own; from there the highest bits
+/// below the leading one choose the part.
 fn bucket(ns: u64) -> usize {
     let Some(shift) = ns.max(1).ilog2().checked_sub(PARTS.ilog2()) else { return ns as usize };
     (shift as usize + 1) * PARTS + (ns >> shift) as usize % PARTS

@@ -1,13 +1,13 @@
-//! C's own threads call into goroutines, while signals rain on them.
+//! C threads call into goroutines, under a storm of signals.
 //!
 //! A small C library (`c-side/c/lines.c`) makes threads, splits a text into lines and calls a
-//! function pointer for each. Behind it ([`count::on_line`]) the line goes over a channel to a pool
-//! of goroutines that count words; the call waits for the answer and returns the running total to
-//! C. C counts the same text by itself and says what must come out.
+//! function pointer for each line. The function ([`count::on_line`]) sends the line over a channel
+//! to a pool of goroutines that count words. It waits for the answer and returns the running total
+//! to C. C counts the same text by itself and knows the right result.
 //!
-//! With `--storm` every callback thread gets signals as fast as one thread can send them, and the
+//! With `--storm` every callback thread gets signals as fast as one thread can send them. The
 //! handler looks at what it interrupted: a whole goroutine with a whole signal stack, or nothing of
-//! ours. Anything else is torn, and fails.
+//! gosched. Anything else is torn, and fails.
 //!
 //! ```text
 //! cargo run --release --example callbacks -- --storm --threads 8 --binding per-call
@@ -57,7 +57,7 @@ fn fail(errors: &[String]) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Returns what is wrong with the result; the error is why there is none.
+/// Returns what is wrong with the result. The error says why there is no result.
 fn run_and_print(args: &Args) -> Result<Vec<String>, String> {
     let text = fs::read(&args.file)
         .map_err(|error| format!("cannot read {}: {error}", args.file.display()))?;

@@ -1,10 +1,10 @@
 //! Only in builds with `--cfg gosched_mutants`: runs the job with one mistake switched on, to show
-//! that it is caught.
+//! that the storm catches it.
 //!
-//! `GOSCHED_MUTANT` names the mistake. With `GOSCHED_HANDLER_ENTERS` set, the signal handler enters
-//! the runtime itself wherever it finds nothing of ours, as the handler of a C program may that
-//! knows no better; and each callback enters many times before it does its work, so that signals
-//! find threads at the crossing rather than parked.
+//! `GOSCHED_MUTANT` names the mistake. With `GOSCHED_HANDLER_ENTERS` set, the signal handler itself
+//! enters the runtime wherever it finds nothing of gosched, as the handler of an ignorant C program
+//! may. Each callback then enters many times before it does its work, so that signals find threads
+//! at the crossing rather than parked.
 
 use std::env;
 use std::ffi::c_int;
@@ -17,10 +17,10 @@ use gosched_runtime_sys::sync::primitive;
 /// Entries before a callback's own one. None of them parks.
 const EXTRA_ENTRIES: usize = 100;
 
-/// What the handler enters through; empty when it shall not.
+/// The bridge through which the handler enters; empty if it shall not.
 static BRIDGE: OnceLock<Bridge> = OnceLock::new();
 
-/// Switches on what the environment names.
+/// Switches on the mistake that the environment names.
 pub(crate) fn switch_on() {
     if let Ok(name) = env::var("GOSCHED_MUTANT") {
         primitive::switch_on(name.leak());
@@ -40,14 +40,14 @@ pub(crate) fn enter_often() {
     }
 }
 
-/// Called on every signal. Only callback threads get the storm's own: the watchdog has to survive
-/// what it reports.
+/// Called on every signal. Only callback threads get the storm's signal: the watchdog has to
+/// survive what it reports.
 pub(crate) fn enter_from_handler(signal: c_int) {
     if signal != c_side::storm::signal() {
         return;
     }
     if let (Some(bridge), Context::Outside) = (BRIDGE.get(), signal::context()) {
-        // A refusal is an answer too.
+        // A refusal is a valid result, too.
         drop(bridge.enter(|| ()));
     }
 }

@@ -1,4 +1,4 @@
-//! What came out, as a table or as JSON, and what is wrong with it.
+//! The result, as a table or as JSON, and what is wrong with it.
 
 use crate::args::{Args, Name};
 use crate::latency::Histogram;
@@ -12,18 +12,18 @@ pub(crate) struct Report {
     pub(crate) expected_lines: u64,
     pub(crate) words: u64,
     pub(crate) expected_words: u64,
-    /// What C saw of its calls.
+    /// The calls as C saw them.
     pub(crate) calls: c_side::lines::Report,
     pub(crate) wall_ns: u64,
     pub(crate) latencies: Histogram,
     pub(crate) signals: Signals,
     pub(crate) signals_sent: u64,
-    /// Why the first call that failed did.
+    /// Why the first failed call failed.
     pub(crate) failure: Option<String>,
 }
 
 impl Report {
-    /// Name, value as it stands in JSON.
+    /// Returns each name, with its value in JSON.
     fn fields(&self, args: &Args) -> Vec<(&'static str, String)> {
         let quoted = |text: &str| format!("\"{text}\"");
         let wall_s = self.wall_ns as f64 / 1e9;
@@ -66,7 +66,7 @@ impl Report {
         .collect()
     }
 
-    /// Everything that is not as it must be, in words.
+    /// Returns everything that is wrong, in words.
     pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let mut equal = |what: &str, found: u64, expected: u64| {

@@ -21,12 +21,12 @@ use crate::latency::Histogram;
 use crate::report::Report;
 use crate::storm;
 
-/// Rounds that go by default without a storm.
+/// The default number of rounds without a storm.
 const ROUNDS: u64 = 10;
-/// Rounds that a C thread lives for. Then fresh ones come: threads that begin and end under the
-/// storm are the point.
+/// The rounds in the life of a C thread. Then new threads come: the test needs threads that begin
+/// and end under the storm.
 const ROUNDS_OF_A_THREAD: u64 = 8;
-/// How long goroutines may take to end after the last line.
+/// The time that goroutines may take to end after the last line.
 const GRACE: Duration = Duration::from_secs(10);
 
 fn mode(name: ModeName) -> Mode {
@@ -53,7 +53,7 @@ fn because<E: fmt::Display>(what: &'static str) -> impl FnOnce(E) -> String {
     move |error| format!("{what}: {error}")
 }
 
-/// Runs the job over `text`. The error says why it could not be done at all.
+/// Runs the job over `text`. The error says why that was not possible.
 pub(crate) fn run(args: &Args, text: &[u8]) -> Result<Report, String> {
     let runtime = Runtime::builder(mode(args.mode))
         .name("callbacks")
@@ -107,7 +107,7 @@ pub(crate) fn run(args: &Args, text: &[u8]) -> Result<Report, String> {
     })
 }
 
-/// What the C side did.
+/// The work of the C side.
 struct Driven {
     rounds: u64,
     calls: c_side::lines::Report,
@@ -115,7 +115,7 @@ struct Driven {
     signals_sent: u64,
 }
 
-/// Has C threads go through the text, generation after generation, until there were enough rounds
+/// Makes C threads go through the text, generation after generation, until there were enough rounds
 /// or signals.
 fn drive(args: &Args, text: &[u8], callers: &mut [Caller]) -> Result<Driven, String> {
     let ctxs: Vec<*mut c_void> =
@@ -129,7 +129,7 @@ fn drive(args: &Args, text: &[u8], callers: &mut [Caller]) -> Result<Driven, Str
     loop {
         let more = match (args.rounds, &storm) {
             (Some(asked), _) => asked - rounds,
-            // Whole rounds only, so that C's count of one round says what must come out.
+            // Whole rounds only, so that C's count of one round gives the right result.
             (None, Some(_)) => u64::from(rounds == 0 || storm::received().wants_more(args.signals)),
             (None, None) => ROUNDS - rounds,
         };
@@ -156,7 +156,7 @@ fn drive(args: &Args, text: &[u8], callers: &mut [Caller]) -> Result<Driven, Str
     })
 }
 
-/// A caller goes to a thread that C makes: checked here, where the compiler cannot see it.
+/// A caller goes to a thread that C makes. This checks that it may, where the compiler does not.
 const _: fn() = || {
     fn may_go_to_another_thread<T: Send>() {}
     may_go_to_another_thread::<Caller>();

@@ -1,10 +1,10 @@
-//! What a signal handler finds, counted: a whole goroutine on a whole signal stack, nothing of
-//! ours, or something torn.
+//! Counts what a signal handler finds: a whole goroutine on a whole signal stack, nothing of
+//! gosched, or something torn.
 //!
 //! # Safety
 //!
-//! The handler is async-signal-safe: [`gosched::signal::context`] is, so is asking the kernel for
-//! the signal stack, and the rest is atomics.
+//! The handler is async-signal-safe. So are [`gosched::signal::context`] and the question to the
+//! kernel for the signal stack; the rest is atomics.
 
 #![expect(unsafe_code, reason = "installs a signal handler")]
 
@@ -20,10 +20,10 @@ static IN_GOROUTINE: AtomicU64 = AtomicU64::new(0);
 static OUTSIDE: AtomicU64 = AtomicU64::new(0);
 static TORN: AtomicU64 = AtomicU64::new(0);
 
-/// Whether a callback thread that is in C must be as C left it: with `Binding::PerCall`.
+/// True if a callback thread in C must be as C left it: with `Binding::PerCall`.
 static STRICT: AtomicBool = AtomicBool::new(false);
 
-/// What the handler was called for so far.
+/// The signals so far, by what they interrupted.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Signals {
     pub(crate) in_goroutine: u64,
@@ -36,8 +36,8 @@ impl Signals {
         self.in_goroutine + self.outside + self.torn
     }
 
-    /// Whether a storm that shall bring `asked` goes on: after the first tear there is nothing more
-    /// to learn.
+    /// True if a storm that shall send `asked` signals goes on. After the first tear there is
+    /// nothing more to learn.
     pub(crate) fn wants_more(self, asked: u64) -> bool {
         self.torn == 0 && self.received() < asked
     }
@@ -64,14 +64,14 @@ extern "C" fn on_signal(signal: c_int) {
     crate::mutants::enter_from_handler(signal);
 }
 
-/// The counter for what this signal interrupted. What gosched says is held against what the kernel
-/// says.
+/// Returns the counter for what this signal interrupted. The answer of gosched is compared with the
+/// kernel's.
 fn classify(signal: c_int) -> &'static AtomicU64 {
     match (signal::context(), SignalStack::now()) {
         (Context::Goroutine { on_signal_stack: true, .. }, SignalStack::Running) => &IN_GOROUTINE,
         (Context::Goroutine { .. }, _) => &TORN,
-        // Only callback threads get this signal, and C gave them no signal stack: one that is there
-        // is a left-over.
+        // Only callback threads get this signal, and C gave them no signal stack: one that exists
+        // was left behind.
         (Context::Outside, SignalStack::Registered | SignalStack::Running)
             if signal == c_side::storm::signal() && STRICT.load(Ordering::Relaxed) =>
         {

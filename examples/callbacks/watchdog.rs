@@ -1,5 +1,5 @@
-//! Ends a run that hangs: a lost wake-up shall be a failure with a message, not a process that sits
-//! there.
+//! Ends a run that hangs: a lost wake-up must be a failure with a message, not a process that never
+//! ends.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -10,7 +10,7 @@ use std::{io, mem};
 use crate::count::CALLBACKS;
 use crate::storm;
 
-/// The exit status of a run that was given up.
+/// The exit status of a run that the watchdog ended.
 const NO_PROGRESS: i32 = 3;
 
 /// Watches until it is dropped.
@@ -37,7 +37,7 @@ impl Watchdog {
     }
 }
 
-/// Ends the process without its exit handlers: whatever hangs may hold what they want.
+/// Ends the process without its exit handlers: threads that hang may hold locks that these need.
 fn give_up(callbacks: u64, patience: Duration) -> ! {
     let signals = storm::received();
     eprintln!(
@@ -53,7 +53,7 @@ impl Drop for Watchdog {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A watchdog that panicked has printed why; the run's result stands all the same.
+            // A watchdog that panicked has printed why. The result of the run is still valid.
             drop(thread.join());
         }
     }

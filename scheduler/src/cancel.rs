@@ -38,9 +38,10 @@ use crate::proc::cancel::{self, Region};
 use crate::proc::claimed::Claimed;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
+use crate::wait::owed::wake_each;
 use crate::wait::park::Park;
 use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
-use crate::wait::waiter::{Popped, Unpark, WaitList, Wakeup, wake_each};
+use crate::wait::waiter::{Popped, Unpark, WaitList, Wakeup};
 
 /// Runs `f` so that no cancel, of whatever kind, ends a wait in it. A cancel that arrives stays
 /// pending, and the first wait after `f` unwinds for it.
@@ -302,7 +303,8 @@ impl<K: EndsWaits> TokenInner<K> {
                 left.extend(token.mark_cancelled().iter().filter_map(Weak::upgrade));
                 wakes = (!mutated("token.wakes_first")).then_some(token);
             }
-        });
+        })
+        .go_on();
     }
 
     /// See [`Token::wait_deadline`].
@@ -331,7 +333,7 @@ impl<K: EndsWaits> TokenInner<K> {
     /// The caller wakes the token's waiters and cancels the children.
     fn mark_cancelled(&self) -> Vec<Weak<Self>> {
         if mutated("token.wakes_first") {
-            wake_each(|| self.next_to_wake());
+            wake_each(|| self.next_to_wake()).go_on();
         }
         let mut state = self.state.lock();
         state.cancelled = true;

@@ -9,7 +9,9 @@
 //! contracts say when that is right.
 #![expect(unsafe_code, reason = "publishes a foreign thread's place")]
 
-use crate::gmp::current;
+use std::ptr;
+
+use crate::gmp::current::{self, left_out_of_turn};
 use crate::gmp::thread_g::ThreadG;
 use crate::proc::{locals, park};
 
@@ -20,6 +22,12 @@ pub use crate::runtime::{Handle, Runtime};
 /// recycles it.
 #[derive(Clone, Copy, Debug)]
 pub struct ForeignM(&'static ThreadG);
+
+/// Says that a callback's goroutine has ended, in its turn, so that its thread may be taken out of
+/// the runtime without running anything of the user's.
+#[derive(Debug)]
+#[must_use = "the thread is a goroutine that has ended"]
+pub struct Ended(());
 
 /// What a bridge leads to. While it exists, any thread may come and wake goroutines of that
 /// runtime.
@@ -98,15 +106,47 @@ impl ForeignM {
         Ok(())
     }
 
-    /// Makes the place before this one the calling thread's again.
+    /// Ends the goroutine: drops its locals. That is the user's code, so the signals are as the
+    /// thread has them, and the goroutine is whole. Nothing of the user's runs afterwards.
+    ///
+    /// Ends the process if the goroutine is not the calling thread's innermost one, or if something
+    /// that was entered in it was not left: two words tell. The user's code has switched stacks.
+    #[inline]
+    pub fn end(&self) -> Ended {
+        match self.locals_left() {
+            Some(0) => {}
+            Some(_) => self.end_locals(),
+            None => left_out_of_turn(),
+        }
+        Ended(())
+    }
+
+    #[cold]
+    fn end_locals(&self) {
+        locals::end(self.0.g().id());
+        if self.locals_left().is_none() {
+            left_out_of_turn();
+        }
+    }
+
+    /// How many locals the goroutine has; none if it may not be left here and now.
+    #[inline]
+    fn locals_left(&self) -> Option<usize> {
+        current::with(|cx| {
+            let owned = cx.filter(|cx| ptr::eq(*cx, self.0.current()))?.owned()?;
+            (owned.pins.get() == 0).then(|| locals::len(owned))
+        })
+    }
+
+    /// Makes the place before this one the calling thread's again. Runs nothing of the user's.
     ///
     /// # Safety
     ///
-    /// Undoes the latest `publish` of this thread, which was on this M, with the same `handle`.
+    /// Undoes a `publish` of this thread on this M with the same `handle`. The goroutine was
+    /// [ended](Self::end) after it, and the thread has run nothing of the user's since then.
     #[inline]
-    pub unsafe fn retract(&self, handle: &Handle) {
-        locals::end(self.0.g().id());
-        self.0.current().retract();
+    pub unsafe fn retract(&self, handle: &Handle, _: Ended) {
+        self.0.current().retract_innermost();
         self.0.unregister(handle.sched());
     }
 }
@@ -123,7 +163,7 @@ impl Default for ForeignM {
 pub fn caller(handle: &Handle) -> Caller {
     current::with(|cx| match cx {
         None => Caller::Outside,
-        Some(cx) if std::ptr::eq(cx.sched(), &**handle.sched()) => Caller::Goroutine,
+        Some(cx) if ptr::eq(cx.sched(), &**handle.sched()) => Caller::Goroutine,
         Some(_) => Caller::Elsewhere,
     })
 }

@@ -16,7 +16,7 @@ use crate::proc::colocate::{Host, Newcomer};
 use crate::proc::{spawn, thread_backed};
 use crate::runtime::{Handle, check_stack_size};
 
-/// How a goroutine is to be made. [`go`](crate::go) is the short form, for one without wishes.
+/// How a goroutine is to be made. [`go`](crate::go()) is the short form, for one without wishes.
 ///
 /// ```
 /// use gosched::goroutine::{self, Builder};

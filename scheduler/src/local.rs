@@ -14,8 +14,8 @@ use crate::proc::locals;
 /// drop ends the process.
 ///
 /// In a callback the outermost entry is a goroutine, and its locals end with it. What
-/// [`blocking`](crate::blocking) runs on another thread has locals of its own, which end with that
-/// call. A value need not be `Send`: it never leaves its goroutine.
+/// [`blocking`](crate::blocking()) runs on another thread has locals of its own, which end with
+/// that call. A value need not be `Send`: it never leaves its goroutine.
 ///
 /// ```
 /// use gosched::{Mode, go, goroutine_local, run, yield_now};

@@ -39,8 +39,8 @@ use std::fmt;
 ///
 /// *Other people's code* is every crate but gosched and my own, and C: a function pointer that C
 /// calls is such a closure, unless it goes through `Bridge::enter`. The closures that gosched takes
-/// itself, such as those of [`go`](crate::go), [`scope`](crate::scope()) and
-/// [`blocking`](crate::blocking), may wait. A dependency that calls gosched obeys the same rules.
+/// itself, such as those of [`go`](crate::go()), [`scope`](crate::scope()) and
+/// [`blocking`](crate::blocking()), may wait. A dependency that calls gosched obeys the same rules.
 ///
 /// Rule 1 is stricter than the promise. A wait in such a closure is harmful only where the code
 /// that calls the closure keeps something on the thread meanwhile, and has `unsafe` that relies on

@@ -117,7 +117,7 @@ impl Builder {
         self
     }
 
-    /// What its threads are called: `name-m1` and so on, those of [`blocking`](crate::blocking)
+    /// What its threads are called: `name-m1` and so on, those of [`blocking`](crate::blocking())
     /// `name-b1` and so on, `name-g` where a goroutine is a thread (`Mode::threads`, `own_thread`),
     /// `name-sysmon`, and `name-report`. Two threads that are alive at once may have the same name:
     /// the numbers count the threads there are. Unless set: `gosched`. Linux shows 15 bytes of a
@@ -134,9 +134,9 @@ impl Builder {
 
     /// The most threads it makes to run goroutines, 1 to 100,000; not counted are those that lend
     /// themselves ([`Runtime::run`]) or are about to end ([`lock_thread`](crate::lock_thread)), its
-    /// overseer, those of [`blocking`](crate::blocking) and of `Mode::threads`. A runtime has about
-    /// as many as it has Ps; more while goroutines block or compute for long, whose Ps others then
-    /// run. At the limit nobody takes over: what waits behind such goroutines waits for them.
+    /// overseer, those of [`blocking`](crate::blocking()) and of `Mode::threads`. A runtime has
+    /// about as many as it has Ps; more while goroutines block or compute for long, whose Ps others
+    /// then run. At the limit nobody takes over: what waits behind such goroutines waits for them.
     /// Unless set: [`DEFAULT_MAX_THREADS`], or twice the number of Ps if that is more.
     #[doc(alias = "SetMaxThreads")]
     #[must_use]
@@ -145,9 +145,9 @@ impl Builder {
         self
     }
 
-    /// The most threads that [`blocking`](crate::blocking) runs closures on; beyond, they run where
-    /// they are called, and with 0 all do. A thread is made when one is needed, and ends after half
-    /// a second without work. Unless set: 512.
+    /// The most threads that [`blocking`](crate::blocking()) runs closures on; beyond, they run
+    /// where they are called, and with 0 all do. A thread is made when one is needed, and ends
+    /// after half a second without work. Unless set: 512.
     #[must_use]
     pub fn max_blocking_threads(mut self, n: usize) -> Self {
         self.max_blocking = n;

@@ -1,4 +1,4 @@
-//! The loads: programs of the kinds that a scheduler gets wrong.
+//! The loads: programs of the kinds that schedulers handle badly.
 
 use std::rc::Rc;
 
@@ -15,9 +15,9 @@ pub(crate) const US: u64 = 1_000;
 pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const S: u64 = 1_000_000_000;
 
-/// How a load went.
+/// The result of a load.
 pub(crate) struct Outcome {
-    /// What was counted, and how much of it a second.
+    /// What was counted, and its rate per second.
     pub(crate) counted: &'static str,
     pub(crate) per_second: u64,
     /// What was timed.
@@ -27,14 +27,15 @@ pub(crate) struct Outcome {
     /// The most threads of the runtime at one time, and those at the end.
     pub(crate) threads: usize,
     pub(crate) threads_left: usize,
-    /// Settled goroutines of the home M with the most, in percent of that with the fewest.
+    /// Settled goroutines of the resident M with the most, in percent of the resident M with the
+    /// fewest.
     pub(crate) spread: Option<usize>,
-    /// When everything had been done.
+    /// When all work was done.
     pub(crate) done_at: u64,
 }
 
 impl Outcome {
-    /// How many Ps were taken from those who kept them.
+    /// How many Ps sysmon revoked.
     pub(crate) fn retaken(&self) -> u64 {
         self.totals.counted(BLOCKED) + self.totals.counted(COMPUTING)
     }
@@ -64,7 +65,7 @@ fn outcome(world: World, counted: &'static str, timed: &'static str) -> Outcome 
     }
 }
 
-/// One operation after the other, and then the end.
+/// Does one operation after the other, then ends.
 fn sequence(mut ops: Vec<Op>) -> impl Script {
     ops.reverse();
     move |_: &mut Me<'_>| ops.pop().unwrap_or(Op::End)
@@ -79,7 +80,7 @@ fn parent(n: usize, mut child: impl FnMut(usize) -> Box<dyn Script> + 'static) -
     }
 }
 
-/// Sleeps for a millisecond at a time, and notes how long that was.
+/// Sleeps for a millisecond at a time, and notes how long each sleep took.
 fn ticker() -> impl Script {
     let mut last = None;
     move |me: &mut Me<'_>| {
@@ -91,7 +92,7 @@ fn ticker() -> impl Script {
     }
 }
 
-/// Makes a goroutine every few milliseconds; that notes how long it took to begin.
+/// Spawns a goroutine every few milliseconds. That goroutine notes how long it took to start.
 fn starter(every: u64) -> impl Script {
     let mut sleeps = false;
     move |me: &mut Me<'_>| {
@@ -110,8 +111,8 @@ fn newcomer(made: u64) -> Box<dyn Script> {
     })
 }
 
-/// `n` goroutines that compute for 2 s without a call, a ticker that is migratory (one that is
-/// settled where a hog is waits for it), and others that want to begin.
+/// `n` goroutines that compute for 2 s without a call; a ticker; and others that want to start. The
+/// ticker is migratory, because a ticker that is settled on the M of a hog waits for the hog.
 pub(crate) fn hogs(config: Config, n: usize) -> Outcome {
     let mut world = World::new(config);
     go_migratory(&mut world, ticker());
@@ -122,7 +123,7 @@ pub(crate) fn hogs(config: Config, n: usize) -> Outcome {
     outcome(world, "looks", "a ticker's gap")
 }
 
-/// Goroutines that yield and do nothing else, four for each P, and others that want to begin.
+/// Goroutines that yield and do nothing else, four for each P, and others that want to start.
 pub(crate) fn yields(config: Config) -> Outcome {
     let mut world = World::new(config);
     let yielder = |me: &mut Me<'_>| {
@@ -137,7 +138,7 @@ pub(crate) fn yields(config: Config) -> Outcome {
 }
 
 /// Goroutines whose operations succeed at once, four for each P, so that none suspends by itself;
-/// and others, made outside, that want to begin.
+/// and others, spawned from outside, that want to start.
 pub(crate) fn never_wait(config: Config) -> Outcome {
     let mut world = World::new(config);
     let loops = 4 * config.procs;
@@ -170,9 +171,9 @@ pub(crate) fn never_wait(config: Config) -> Outcome {
     outcome(world, "turns", "a turn")
 }
 
-/// Goroutines that compute and yield, four for each P that it begins with, while the number of Ps
-/// becomes one, twice as many as at first, and that again; with a hog, from which a P is taken, and
-/// a ticker.
+/// Goroutines that compute and yield, four for each P of the beginning. Meanwhile the number of Ps
+/// becomes one, then twice the first number, then the first number. Beside them are a hog, whose P
+/// is revoked, and a ticker.
 pub(crate) fn resized(config: Config) -> Outcome {
     let mut world = World::new(config);
     go_migratory(&mut world, ticker());
@@ -202,7 +203,7 @@ pub(crate) fn resized(config: Config) -> Outcome {
     outcome(world, "pieces", "a ticker's gap")
 }
 
-/// One goroutine that makes long-lived ones, 1000 for each P.
+/// One goroutine that spawns long-lived goroutines, 1000 for each P.
 pub(crate) fn acceptor(config: Config) -> Outcome {
     let mut world = World::new(config);
     let mut left = 1000 * config.procs;
@@ -228,12 +229,12 @@ pub(crate) fn acceptor(config: Config) -> Outcome {
     outcome(world, "children", "a beginning")
 }
 
-/// Goroutines that make another one and end, on each P; before them, a hundred that want to begin,
-/// and are never the newest.
+/// Goroutines that spawn another one and end, on each P. Before them come a hundred that want to
+/// start and are never the newest.
 pub(crate) fn flood(config: Config) -> Outcome {
     let mut world = World::new(config);
     let (waiting, chains) = (100, 2 * config.procs);
-    // All is made in the first microseconds.
+    // All goroutines are spawned in the first microseconds.
     go(
         &mut world,
         parent(waiting + chains, move |n| if n < waiting { newcomer(0) } else { link() }),
@@ -242,7 +243,7 @@ pub(crate) fn flood(config: Config) -> Outcome {
     outcome(world, "links", "a beginning")
 }
 
-/// Computes, makes the next one, and ends.
+/// Computes, spawns the next one, and ends.
 fn link() -> Box<dyn Script> {
     let mut step = 0;
     Box::new(move |me: &mut Me<'_>| {
@@ -258,7 +259,7 @@ fn link() -> Box<dyn Script> {
     })
 }
 
-/// A tree of goroutines, each of which waits for the two that it has made.
+/// A tree of goroutines. Each waits for the two that it has spawned.
 pub(crate) fn fork_join(config: Config, depth: u32) -> Outcome {
     let mut world = World::new(config);
     let results: Vec<Chan> = (0..1 << (depth + 1)).map(|_| world.channel(2)).collect();
@@ -328,8 +329,8 @@ fn pinger((ping, pong): (Chan, Chan)) -> impl Script {
     }
 }
 
-/// 32 goroutines for each P, which come from outside. Each makes one that helps it, and sends it
-/// 500 items, one after the other is answered.
+/// 32 goroutines for each P, which come from outside. Each spawns a helper and sends it 500 items.
+/// It sends an item after the answer to the last one.
 pub(crate) fn helpers(config: Config) -> Outcome {
     let mut world = World::new(config);
     for _ in 0..32 * config.procs {
@@ -344,8 +345,8 @@ pub(crate) fn helpers(config: Config) -> Outcome {
     outcome(world, "round trips", "a round trip")
 }
 
-/// 32 goroutines for each P that block for 20 ms at the same time, with a word or without; a ticker
-/// beside them.
+/// 32 goroutines for each P that block for 20 ms at the same time, with `blocking` or without; a
+/// ticker beside them.
 pub(crate) fn blocking(config: Config, says_so: bool) -> Outcome {
     let mut world = World::new(config);
     go_migratory(&mut world, ticker());
@@ -398,7 +399,7 @@ fn worker(requests: Chan, answers: Vec<Chan>) -> impl Script {
         match step % 3 {
             1 => Op::Recv(requests),
             2 => Op::Compute(me.rng.around(US)),
-            // What was received stays until the next receive.
+            // A received value stays until the next receive.
             _ => Op::Send(answers[me.received as usize], 0),
         }
     }

@@ -1,14 +1,14 @@
-//! What gosched's policy does, on machines with as many cores as one likes. `cargo xtask simulate`
+//! The policy of gosched on simulated machines with any number of cores. `cargo xtask simulate`
 //!
-//! The functions that decide are the scheduler's own, compiled in here from their file. Everything
-//! around them is a model that has no threads: cores and a kernel ([`os`]), what there is ([`gmp`]),
-//! and what happens to it ([`proc`]), after the scheduler's. The order in which `proc::find` looks
-//! is restated by hand. The model is deterministic: the same seed gives the same table.
+//! The functions that decide are the scheduler's own, compiled in from its source. The rest is a
+//! model without threads, after the scheduler: cores and a kernel ([`os`]), the state ([`gmp`]),
+//! and what acts on it ([`proc`]). The order in which `proc::find` looks is restated by hand. The
+//! model is deterministic: the same seed gives the same table.
 //!
-//! What it can show: whether rules work together as they were meant to, and how that changes with
-//! the number of Ps. What it cannot: what locks, caches and memory cost, which it takes for free;
-//! and any mistake in the code that carries the rules out. `docs/performance.md` compares it with
-//! what is measured.
+//! The model shows whether the rules work together as intended, and how that changes with the
+//! number of Ps. It does not show what locks, caches and memory cost: they cost nothing here. Nor
+//! does it show a mistake in the code that carries the rules out. `docs/performance.md` compares it
+//! with measurements.
 
 mod cost;
 mod gmp;
@@ -36,7 +36,7 @@ const USAGE: &str =
 /// What is to be shown.
 struct Arguments {
     procs: Vec<usize>,
-    /// As many as Ps, unless said otherwise.
+    /// As many as Ps, unless set.
     cores: Option<usize>,
     load: Option<String>,
     seed: u64,
@@ -104,7 +104,7 @@ fn parse(arguments: &[String]) -> Option<Arguments> {
     Some(parsed)
 }
 
-/// Says which loads there are, unless `wanted` is one of them.
+/// Returns an error that lists the loads, unless `wanted` is a load.
 fn check_load(wanted: &str) -> Result<(), String> {
     let names = LOADS.map(|(name, _)| name);
     if names.contains(&wanted) {

@@ -1,7 +1,8 @@
-//! The simulated machine: threads on cores, by a kernel that is fair and lets in at once who has
-//! just been woken.
+//! The simulated machine: threads on cores, under a kernel that is fair and prefers a thread that
+//! was just woken.
 //!
-//! Less than Linux's: one queue for all cores, one priority, and a core costs nothing to change.
+//! It is simpler than Linux: one queue for all cores, one priority, and a change of core costs
+//! nothing.
 
 use std::collections::VecDeque;
 
@@ -10,14 +11,15 @@ use crate::cost;
 /// A thread's number.
 pub(crate) type Tid = usize;
 
-/// What a thread does.
+/// The state of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// On a core since then. With `until`, it asks what is next at that time; else it spins.
+    /// On a core since this time. With `until`, the thread asks for its next step at that time;
+    /// without, it spins.
     Running { core: usize, since: u64, until: Option<u64> },
-    /// It wants a core, and `left` of its burst is to be run.
+    /// It waits for a core, with `left` of its burst to run.
     Ready { left: u64 },
-    /// It waits for a wake-up, or for something outside.
+    /// It waits for a wake-up or for an outside event.
     Sleeping,
     /// It has ended.
     Ended,
@@ -26,13 +28,13 @@ pub(crate) enum State {
 #[derive(Debug)]
 pub(crate) struct Thread {
     pub(crate) state: State,
-    /// Counts changes: an event of an earlier state is none.
+    /// Counts changes. An event of an earlier state is void.
     pub(crate) epoch: u64,
-    /// What it has used of its cores, up to when it was last put on one.
+    /// The processor time that it has used, up to when it was last put on a core.
     cpu: u64,
 }
 
-/// What the machine wants to be told of, later.
+/// An event that the machine asks for, at a later time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ThreadTimer {
     /// The thread's burst is over.
@@ -46,7 +48,7 @@ pub(crate) struct Os {
     pub(crate) threads: Vec<Thread>,
     cores: Vec<Option<Tid>>,
     ready: VecDeque<Tid>,
-    /// To be put into the queue of events.
+    /// For the queue of events.
     pub(crate) timers: Vec<(u64, ThreadTimer)>,
     alive: usize,
     pub(crate) most_alive: usize,
@@ -76,7 +78,7 @@ impl Os {
         self.alive
     }
 
-    /// What the thread has used of its cores.
+    /// Returns the processor time that the thread has used.
     pub(crate) fn cpu(&self, t: Tid, now: u64) -> u64 {
         match self.threads[t].state {
             State::Running { since, .. } => self.threads[t].cpu + (now - since),
@@ -92,7 +94,7 @@ impl Os {
         thread.epoch += 1;
     }
 
-    /// The running thread goes on for `burst`, or spins.
+    /// Lets the running thread go on for `burst`, or spin.
     pub(crate) fn go_on(&mut self, t: Tid, burst: Option<u64>, now: u64) {
         let State::Running { core, since, .. } = self.threads[t].state else {
             unreachable!("it runs")
@@ -110,7 +112,7 @@ impl Os {
         }
     }
 
-    /// While others wait, the thread has its quantum.
+    /// While other threads wait, the thread has its quantum.
     fn contend(&mut self, t: Tid, now: u64) {
         let State::Running { since, .. } = self.threads[t].state else { return };
         if !self.ready.is_empty() {
@@ -119,7 +121,7 @@ impl Os {
         }
     }
 
-    /// The running thread leaves its core.
+    /// Takes the running thread off its core.
     pub(crate) fn leave(&mut self, t: Tid, ended: bool, now: u64) {
         let State::Running { core, .. } = self.threads[t].state else { unreachable!("it runs") };
         self.set(t, if ended { State::Ended } else { State::Sleeping }, now);
@@ -128,7 +130,7 @@ impl Os {
         self.fill(core, now);
     }
 
-    /// A sleeping thread has ended.
+    /// Notes that a sleeping thread has ended.
     pub(crate) fn end_asleep(&mut self, t: Tid) {
         self.threads[t].state = State::Ended;
         self.alive -= 1;
@@ -147,7 +149,7 @@ impl Os {
 
     fn preempt(&mut self, t: Tid, now: u64) {
         let State::Running { core, until, .. } = self.threads[t].state else { return };
-        // One that spins looks again when it is back.
+        // A spinning thread looks again when it has a core again.
         let left = until.map_or(cost::YIELDED, |until| until - now);
         self.set(t, State::Ready { left }, now);
         self.cores[core] = None;
@@ -155,14 +157,15 @@ impl Os {
         self.fill(core, now);
     }
 
-    /// The quantum of a thread is over.
+    /// Handles the end of a thread's quantum.
     pub(crate) fn quantum(&mut self, t: Tid, now: u64) {
         if !self.ready.is_empty() {
             self.preempt(t, now);
         }
     }
 
-    /// A sleeping thread can run: it asks what is next as soon as it has a core. True if it slept.
+    /// Makes a sleeping thread runnable: it asks for its next step as soon as it has a core. True
+    /// if it slept.
     pub(crate) fn wake(&mut self, t: Tid, now: u64) -> bool {
         if self.threads[t].state != State::Sleeping {
             return false;
@@ -179,8 +182,8 @@ impl Os {
         true
     }
 
-    /// Who gives its core to a thread that was woken: one that spins, or the one that has run for
-    /// longest.
+    /// Returns the thread that gives its core to a woken one: a thread that spins, or the one that
+    /// has run for longest.
     fn victim(&self, now: u64) -> Option<Tid> {
         let running = |t: &Tid| match self.threads[*t].state {
             State::Running { since, until, .. } => (until.is_none(), now - since),
@@ -191,7 +194,7 @@ impl Os {
         (spins || ran >= cost::WAKEUP_GRANULARITY).then_some(most)
     }
 
-    /// Whether the thread neither runs nor wants to.
+    /// True if the thread neither runs nor waits for a core.
     pub(crate) fn is_blocked(&self, t: Tid) -> bool {
         self.threads[t].state == State::Sleeping
     }

@@ -1,4 +1,4 @@
-//! What a run says about itself.
+//! What a run notes about itself.
 
 use std::collections::BTreeMap;
 

@@ -33,8 +33,8 @@ fn two_hundred_hogs_leave_a_ticker_its_turn_and_make_few_threads() {
     for procs in [2, 8, 32] {
         let outcome = loads::hogs(machine(procs), 200);
         assert!(outcome.times.max() <= 60 * MS, "{procs} Ps: a gap of {} ns", outcome.times.max());
-        // Those at home, those that compute until it is crowded, and who is let in afterwards, ever
-        // more seldom.
+        // The residents, the Ms that compute until the start gate closes, and the Ms that start one
+        // G at a time afterwards, ever more seldom.
         let limit = procs + COMPUTING_PER_PROC * procs + 12;
         assert!(outcome.threads <= limit, "{procs} Ps: {} threads", outcome.threads);
     }
@@ -61,7 +61,7 @@ fn those_who_block_at_once_are_through_in_time_and_their_threads_go() {
         assert_eq!(outcome.totals.counted("calls"), 64);
         assert!(outcome.done_at <= limit, "done after {} ns", outcome.done_at);
         assert!(outcome.times.max() <= 10 * MS, "a gap of {} ns", outcome.times.max());
-        // Two at home, one that helps, sysmon, and what is on its way.
+        // Two residents, one spare, sysmon, and an M on its way.
         assert!(outcome.threads_left <= 5, "{} threads are left", outcome.threads_left);
     }
 }
@@ -78,8 +78,8 @@ fn pairs_that_talk_stay_together() {
     }
 }
 
-/// However early the Ms come that take the goroutines from outside: each has room for those that
-/// its own ones make.
+/// The Ms may come early or late to take the goroutines from outside: each has room for those that
+/// its own goroutines spawn.
 #[test]
 fn who_comes_from_outside_stays_with_its_helper() {
     for procs in [2, 8, 32] {
@@ -107,7 +107,7 @@ fn a_fork_join_tree_is_whole() {
     assert_eq!(outcome.totals.counted("goroutines"), (1 << 10) - 1);
 }
 
-/// An M has its share of a tree when it is so deep in it; then it has to wait until others have as
+/// An M has its share of a tree when it is as deep in it. Then it waits until other Ms have as
 /// much.
 #[test]
 fn a_tree_deeper_than_the_slack_is_not_slower_on_more_ps() {
@@ -123,7 +123,8 @@ fn an_acceptor_hands_out_more_than_a_child_in_ten_microseconds() {
     }
 }
 
-/// Nobody looks for work where all are busy; all the same they come by at what is too much for one.
+/// No M searches where all are busy. But each takes, in one of its rounds, what is too much for
+/// another M.
 #[test]
 fn loops_made_in_one_burst_do_not_stay_with_their_maker() {
     for procs in [4, 8, 16] {
@@ -144,7 +145,7 @@ fn yields_starve_no_newcomer() {
     }
 }
 
-/// A P starts the newest first, and here each one makes another.
+/// A P starts the newest G first, and here each G spawns another.
 #[test]
 fn newer_ones_that_keep_coming_keep_the_older_for_a_while_only() {
     for procs in [1, 4] {
@@ -158,20 +159,20 @@ fn newer_ones_that_keep_coming_keep_the_older_for_a_while_only() {
     }
 }
 
-/// Each is asked to suspend when its slice is nearly over, and does: no P has to be taken from it
-/// for that.
+/// Each goroutine gets a preempt request when its slice is nearly over, and suspends. So no P has
+/// to be revoked.
 #[test]
 fn those_who_never_wait_give_each_other_a_turn() {
     for procs in [1, 2, 8] {
         let outcome = loads::never_wait(machine(procs));
-        // Some have more than their share of siblings.
+        // Some Ms have more than their share of siblings.
         assert!(
             outcome.times.max() <= 11 * 12 * MS,
             "{procs} Ps: a turn after {} ns",
             outcome.times.max()
         );
         assert!(outcome.times.max() >= 9 * MS, "{procs} Ps: nobody had a slice to itself");
-        // A P with nothing to do behind it goes to the idle ones, and comes back.
+        // A P without more work becomes idle, and is used again.
         let handed_over = outcome.totals.counted("hand-overs");
         assert!(handed_over <= 2 * procs as u64, "{procs} Ps: {handed_over} hand-overs");
         let begins = outcome.totals.times("a beginning");

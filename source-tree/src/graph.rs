@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// A directed graph. An arrow leads from what names to what is named.
+/// A directed graph. An arrow leads from the node that names to the node that is named.
 #[derive(Debug, Clone, Default)]
 pub struct Graph {
     names: Vec<String>,
@@ -10,7 +10,7 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Returns the number of the node called `name`, which is added if it is new.
+    /// Returns the number of the node called `name`. Adds the node if it is new.
     pub fn node(&mut self, name: &str) -> usize {
         self.names.iter().position(|known| known == name).unwrap_or_else(|| {
             self.names.push(name.to_owned());
@@ -18,7 +18,7 @@ impl Graph {
         })
     }
 
-    /// Adds an arrow. An arrow from a node to itself is none.
+    /// Adds an arrow, unless it leads from a node to itself.
     pub fn arrow(&mut self, from: &str, to: &str) {
         let ends = (self.node(from), self.node(to));
         if ends.0 != ends.1 {
@@ -71,7 +71,7 @@ impl Graph {
         cycles
     }
 
-    /// The strongly connected components.
+    /// Returns the strongly connected components.
     fn groups(&self) -> Vec<Vec<usize>> {
         let reached: Vec<BTreeSet<usize>> =
             (0..self.names.len()).map(|node| self.reached_from(node)).collect();

@@ -2,7 +2,7 @@
 
 use crate::source::{Source, asks_for_tests, attributes, close, module_name, words};
 
-/// `a::b` of `package/src/a/b.rs` and of `package/src/a/b/mod.rs`.
+/// Returns `a::b` of `package/src/a/b.rs` and of `package/src/a/b/mod.rs`.
 pub fn module_path(source: &Source, package: &str) -> Vec<String> {
     let path =
         source.path.trim_start_matches(package).trim_start_matches('/').trim_start_matches("src/");
@@ -10,12 +10,12 @@ pub fn module_path(source: &Source, package: &str) -> Vec<String> {
     path.split('/').map(str::to_owned).collect()
 }
 
-/// The paths that a file names from its own crate, with the lines they begin on.
+/// Returns the paths that a file names from its own crate, with the lines on which they begin.
 pub fn imports(source: &Source, module: &[String]) -> Vec<(usize, Vec<String>)> {
     let mut found = Vec::new();
     for (word, up) in [("crate", usize::MAX), ("self", 0), ("super", 1)] {
         for offset in words(&source.product, word) {
-            // In the middle of a path it is no beginning.
+            // In the middle of a path it begins none.
             if source.product[..offset].ends_with("::") {
                 continue;
             }
@@ -38,7 +38,7 @@ pub fn imports(source: &Source, module: &[String]) -> Vec<(usize, Vec<String>)> 
     found
 }
 
-/// The modules inside the file that the offset lies in, outermost first.
+/// Returns the modules inside the file around the offset, outermost first.
 fn enclosing(code: &str, offset: usize) -> Vec<String> {
     let around = words(code, "mod").filter(|start| *start < offset).filter_map(|start| {
         let name = module_name(&code[start..])?;
@@ -79,7 +79,7 @@ fn top_level_parts(list: &str) -> impl Iterator<Item = &str> {
 /// Returns the paths that a file names through a module it declares, as `child::x` does behind
 /// `mod child;`.
 ///
-/// What a parent re-exports it does not use: `pub use child::x` is left out.
+/// A parent does not use what it re-exports: `pub use child::x` is left out.
 pub fn child_paths(source: &Source, module: &[String]) -> Vec<Vec<String>> {
     let code = &source.product;
     let mut found = Vec::new();
@@ -123,7 +123,8 @@ mod tests {
     fn paths_through_children_are_found() {
         let source = Source::new(
             "p/src/main.rs",
-            "mod a;\nmod b;\npub use a::Public;\nuse b::{x, y::z};\nfn f() { a::g(); self::a::h() }",
+            "mod a;\nmod b;\npub use a::Public;\nuse b::{x, y::z};\n\
+             fn f() { a::g(); self::a::h() }",
         );
         let paths: Vec<String> =
             child_paths(&source, &[]).into_iter().map(|path| path.join("::")).collect();

@@ -6,18 +6,18 @@ use crate::graph::Graph;
 use crate::imports::{child_paths, declared, declared_for_tests, imports, module_path};
 use crate::source::{Source, words};
 
-/// What is known of a package.
+/// The figures of a package.
 #[derive(Debug)]
 pub struct Package {
     /// The directory; empty for the package at the top.
     pub directory: String,
     /// The files and folders directly in `src`, without `lib.rs` and `main.rs`, by name.
     pub rooms: Vec<Room>,
-    /// Which room names which.
+    /// The arrows between rooms.
     pub between: Graph,
-    /// Which module names which, down to each file. The crate's root is a node, too.
+    /// The arrows between modules, down to each file. The crate's root is a node, too.
     pub modules: Graph,
-    /// What there is in all files.
+    /// The figures of all files.
     pub text: Text,
 }
 
@@ -26,13 +26,13 @@ pub struct Package {
 pub struct Room {
     /// The name of its module.
     pub name: String,
-    /// Which file or folder in it names which.
+    /// The arrows between the files and folders in it.
     pub inside: Graph,
-    /// What there is in its files.
+    /// The figures of its files.
     pub text: Text,
 }
 
-/// What there is in some files, unit tests aside.
+/// The figures of some files, without their unit tests.
 #[derive(Debug, Clone, Default)]
 pub struct Text {
     /// The lines of the longest file, and its path.
@@ -74,8 +74,8 @@ impl Text {
 }
 
 impl Package {
-    /// Measures the package in `directory`, which is `""` at the top. Models, and what is there for
-    /// tests alone, do not count.
+    /// Measures the package in `directory`, which is `""` at the top. Models, and modules for tests
+    /// alone, do not count.
     pub fn measure(directory: &str, sources: &[Source]) -> Self {
         let modules = Modules::of(directory, sources);
         let mut package = Self {
@@ -111,7 +111,8 @@ impl Package {
         package
     }
 
-    /// Returns every cycle: between files, between what lies in a room, and between rooms.
+    /// Returns every cycle: between files, between the files and folders of a room, and between
+    /// rooms.
     pub fn cycles(&self) -> Vec<String> {
         let of_files = self.modules.cycles().into_iter();
         let mut found: BTreeSet<String> =
@@ -138,17 +139,17 @@ impl Package {
     }
 }
 
-/// What stands for the crate's root, whose path is empty.
+/// The name of the crate's root, whose path is empty.
 const ROOT: &str = "the root";
 
 fn name(path: &[String]) -> String {
     if path.is_empty() { ROOT.to_owned() } else { path.join("::") }
 }
 
-/// The files of a package that count, with the paths of their modules.
+/// Returns the files of a package that count, with the paths of their modules.
 struct Modules<'a> {
     files: Vec<(Vec<String>, &'a Source)>,
-    /// What is there for tests, and what `#[path]` brings from another package.
+    /// Modules for tests alone, and files that `#[path]` takes from another package.
     others: BTreeSet<Vec<String>>,
 }
 
@@ -177,15 +178,15 @@ impl<'a> Modules<'a> {
         Self { files, others }
     }
 
-    /// The modules that `source` names, its own aside.
+    /// Returns the modules that `source` names, without its own.
     fn named_by(&self, source: &Source, path: &[String]) -> BTreeSet<Vec<String>> {
         let by_path = imports(source, path).into_iter().map(|(_, named)| named);
         let through_children = child_paths(source, path);
         by_path.chain(through_children).filter_map(|named| self.holder(&named)).collect()
     }
 
-    /// The module that `named` lies in: the longest path that is a file's, or where the macro of
-    /// that name is made.
+    /// Returns the module that `named` lies in: the longest path that is a file's, or the module
+    /// that makes the macro of that name.
     fn holder(&self, named: &[String]) -> Option<Vec<String>> {
         if self.others.iter().any(|other| named.starts_with(other)) {
             return None;
@@ -263,7 +264,8 @@ mod tests {
     fn prose_is_told_from_code_and_unit_tests_do_not_count() {
         let package = package(&[(
             "p/src/a.rs",
-            "//! One.\n\n/* two\nthree */\nfn f() {} // code\n#[cfg(test)]\nmod tests {\n// no\n}\n",
+            "//! One.\n\n/* two\nthree */\nfn f() {} // code\n\
+             #[cfg(test)]\nmod tests {\n// no\n}\n",
         )]);
         let text = &package.text;
         assert_eq!((text.comments, text.lines, text.longest.0, text.prose()), (3, 4, 5, 75));

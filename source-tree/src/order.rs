@@ -1,14 +1,14 @@
 //! The order of the modules of each package that users depend on, and the tables that repeat it.
 //!
-//! The order is policy. A build that does not fit it is restructured; the order does not bend to
-//! make it pass.
+//! The order is policy. If a change does not fit the order, restructure the change, and leave the
+//! order as it is.
 
 /// The packages with an order, and their modules, lowest first.
 ///
-/// A module may name what stands before it. `lib` is last of all and may name everything.
+/// A module may name the modules before it. `lib` is the last and may name all.
 ///
-/// A parent stands behind its children when it builds on them, before them when it holds what they
-/// share. Two types that contain each other share a place, `a|b`: the only knots there are.
+/// A parent comes after its children if it builds on them, and before them if it has what they
+/// share. Two types that contain each other share a place, `a|b`: no other cycles exist.
 pub const ORDERS: [(&str, &[&str]); 3] =
     [("runtime-sys", RUNTIME_SYS), ("scheduler", SCHEDULER), ("callback-bridge", CALLBACK_BRIDGE)];
 
@@ -16,29 +16,45 @@ pub const ORDERS: [(&str, &[&str]); 3] =
 const RUNTIME_SYS: &[&str] = &[
     "sys", "clock", "errno",
     "sync::futex", "sync::membarrier", "sync::primitive", "sync::lock", "sync::note", "sync",
-    "memory::prefetch", "memory::mapping", "memory::reservation", "memory::stack", "memory::context", "memory",
+    "memory::prefetch", "memory::mapping", "memory::reservation", "memory::stack",
+    "memory::context", "memory",
     "signal::fatal", "signal::mask", "signal::stack", "signal::handler", "signal",
-    "thread::tls", "thread::spawn", "thread::bounds", "thread::cpus", "thread::pthread_cancel", "thread::fork", "thread::exit", "thread",
+    "thread::tls", "thread::spawn", "thread::bounds", "thread::cpus", "thread::pthread_cancel",
+    "thread::fork", "thread::exit", "thread",
 ];
 
 #[rustfmt::skip]
 const SCHEDULER: &[&str] = &[
-    "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::pair_arc", "ds::revocable", "ds::idle", "ds::idle_workers", "ds::heap", "ds::timers", "ds::timekeeper", "ds::sysmon_note", "ds",
-    "policy::retake", "policy::oldest", "policy", "policy::head_age", "policy::timer_polling", "mode", "carry", "cancelled",
-    "gmp::wait_reason", "gmp::names", "gmp::body", "gmp::g::kind", "gmp::g::owned", "gmp::g", "gmp::g::view", "gmp::g_queue", "gmp::progress", "gmp::admission", "gmp::stack_pool", "gmp::slab", "gmp::p", "gmp::all_ps",
-    "gmp::dispatch::remote", "gmp::dispatch::outcome", "gmp::dispatch::state", "gmp::dispatch", "gmp::dispatch::line", "gmp::dispatch::sleep", "gmp::dispatch::resize", "gmp::m", "gmp::thread_pool", "gmp::blocking_pool",
-    "gmp::sched::counts", "gmp::sched::global", "gmp::sched::deadlocks", "gmp::sched", "gmp::sched::residents", "gmp::current", "gmp::thread_g", "gmp", "dump",
-    "proc::attach", "proc::excess_p", "proc::start_m", "proc::wake_sysmon", "proc::running", "proc::wake", "proc::set_procs", "proc::timers", "proc::find::unstarted", "proc::find::others", "proc::find::own", "proc::find::spin", "proc::find::search", "proc::find", "proc::locals", "proc::spawn", "proc::start", "proc::thread_backed",
-    "proc::cancel", "proc::claimed", "proc::target", "proc::in_place", "proc::switch", "proc::fast_rounds", "proc::lock_thread", "proc::park", "proc::park::switch_only", "proc::yield_now",
-    "proc::colocate", "proc::events", "proc::shutdown", "proc::check_dead", "proc::share_p", "proc::stop_m", "proc::run", "proc::report", "proc::sysmon", "proc",
-    "thread_stack", "wait::race", "wait::waiter", "wait::case_node", "wait::park", "wait::parked", "wait::wake", "wait::polled", "wait::alarm", "wait",
-    "local", "blocking", "cancel", "cancel::future", "time", "time::timeout", "join", "join::host", "join::handle", "join::timed", "go", "scope", "future",
-    "chan::error", "chan::clock", "chan::state", "chan::raw", "chan::inline", "chan::future", "chan::case", "chan", "chan::sender", "chan::receiver", "chan::timed",
-    "time::timer", "time::ticker",
-    "chan::select::engine", "chan::select", "chan::select::macros", "chan::select::support", "chan::select::dynamic",
-    "sync::raw::mutex", "sync::poison", "sync::mutex", "sync::raw::condvar", "sync::condvar", "sync::raw::semaphore", "sync::semaphore",
-    "sync::raw::rwlock", "sync::rwlock", "sync::raw::once", "sync::once", "sync::barrier", "sync::raw::wait_group", "sync::wait_group", "sync::raw", "sync::notify", "sync",
-    "fault", "signal", "runtime::error", "runtime", "runtime::knobs", "stats", "procs", "goroutine", "embed",
+    "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::pair_arc", "ds::revocable", "ds::idle",
+    "ds::idle_workers", "ds::heap", "ds::timers", "ds::timekeeper", "ds::sysmon_note", "ds",
+    "policy::retake", "policy::oldest", "policy", "policy::head_age", "policy::timer_polling",
+    "mode", "carry", "cancelled", "gmp::wait_reason", "gmp::names", "gmp::body", "gmp::g::kind",
+    "gmp::g::owned", "gmp::g", "gmp::g::view", "gmp::g_queue", "gmp::progress", "gmp::admission",
+    "gmp::stack_pool", "gmp::slab", "gmp::p", "gmp::all_ps", "gmp::dispatch::remote",
+    "gmp::dispatch::outcome", "gmp::dispatch::state", "gmp::dispatch", "gmp::dispatch::line",
+    "gmp::dispatch::sleep", "gmp::dispatch::resize", "gmp::m", "gmp::thread_pool",
+    "gmp::blocking_pool", "gmp::sched::counts", "gmp::sched::global", "gmp::sched::deadlocks",
+    "gmp::sched", "gmp::sched::residents", "gmp::current", "gmp::thread_g", "gmp", "dump",
+    "proc::attach", "proc::excess_p", "proc::start_m", "proc::wake_sysmon", "proc::running",
+    "proc::wake", "proc::set_procs", "proc::timers", "proc::find::unstarted", "proc::find::others",
+    "proc::find::own", "proc::find::spin", "proc::find::search", "proc::find", "proc::locals",
+    "proc::spawn", "proc::start", "proc::thread_backed", "proc::cancel", "proc::claimed",
+    "proc::target", "proc::in_place", "proc::switch", "proc::fast_rounds", "proc::lock_thread",
+    "proc::park", "proc::park::switch_only", "proc::yield_now", "proc::colocate", "proc::events",
+    "proc::shutdown", "proc::check_dead", "proc::share_p", "proc::stop_m", "proc::run",
+    "proc::report", "proc::sysmon", "proc", "thread_stack", "wait::race", "wait::waiter",
+    "wait::owed", "wait::case_node", "wait::park", "wait::parked", "wait::wake", "wait::polled",
+    "wait::alarm", "wait", "local", "blocking", "cancel", "cancel::future", "time", "time::timeout",
+    "join", "join::host", "join::handle", "join::timed", "go", "scope", "future", "chan::error",
+    "chan::clock", "chan::state", "chan::raw", "chan::inline", "chan::future", "chan::case", "chan",
+    "chan::sender", "chan::receiver", "chan::timed", "time::timer", "time::ticker",
+    "chan::select::engine", "chan::select", "chan::select::macros", "chan::select::support",
+    "chan::select::dynamic", "sync::raw::mutex", "sync::poison", "sync::mutex",
+    "sync::raw::condvar", "sync::condvar", "sync::raw::semaphore", "sync::semaphore",
+    "sync::raw::rwlock", "sync::rwlock", "sync::raw::once", "sync::once", "sync::barrier",
+    "sync::raw::wait_group", "sync::wait_group", "sync::raw::notify", "sync::raw", "sync::notify",
+    "sync", "fault", "signal", "runtime::error", "runtime", "runtime::knobs", "stats", "procs",
+    "goroutine", "embed",
 ];
 
 #[rustfmt::skip]
@@ -64,7 +80,7 @@ pub struct Mention {
     children: Vec<String>,
 }
 
-/// Returns the modules that `text` names in backticks; what stands in parentheses behind one are
+/// Returns the modules that `text` names in backticks. The names in parentheses behind a module are
 /// its children.
 pub fn mentions(text: &str) -> Vec<Mention> {
     let mut found: Vec<Mention> = Vec::new();
@@ -83,8 +99,7 @@ pub fn mentions(text: &str) -> Vec<Mention> {
 }
 
 /// Returns where `mentions` and `order` differ: names that are not in the order, or come too early.
-/// A module stands where the first entry stands that lies in it, or the first of its named
-/// children.
+/// The place of a module is the first entry that lies in it, or the first of its named children.
 pub fn differences(order: &[&str], mentions: &[Mention]) -> Vec<String> {
     let mut differences = Vec::new();
     let mut check = |name: String, before: &mut Option<(usize, String)>| {

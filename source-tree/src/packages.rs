@@ -1,6 +1,6 @@
 //! The packages that users depend on.
 
-/// The packages that users depend on, bottom first: directory, and the name its library has in
+/// The packages that users depend on, lowest first: the directory, and the name of the library in
 /// code.
 pub const PACKAGES: [(&str, &str); 4] = [
     ("runtime-sys", "gosched_runtime_sys"),

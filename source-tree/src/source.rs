@@ -11,11 +11,11 @@ pub struct Source {
     pub path: String,
     /// The whole text.
     pub text: String,
-    /// `text` with comments and the insides of literals blanked out.
+    /// `text` with comments and the contents of literals blanked out.
     pub code: String,
-    /// `code` without the unit tests: what stands in a `mod` under a `cfg` that asks for `test`.
+    /// `code` without the unit tests: each `mod` under a `cfg` that asks for `test`.
     pub product: String,
-    /// Where those unit tests stand.
+    /// The ranges of those unit tests.
     unit_tests: Vec<Range<usize>>,
     /// The comments, line by line.
     pub comments: Vec<Comment>,
@@ -33,19 +33,19 @@ pub struct Comment {
 }
 
 impl Source {
-    /// Cuts `text`, which stands at `path`.
+    /// Splits `text`, the content of the file at `path`.
     pub fn new(path: &str, text: &str) -> Self {
         let (code, comments) = split(text);
         let (product, unit_tests) = without_tests(&code);
         Self { path: path.to_owned(), text: text.to_owned(), code, product, unit_tests, comments }
     }
 
-    /// Whether it is part of a library that users get.
+    /// True if the file is part of a library that users get.
     pub fn shipped(&self) -> bool {
         self.package().is_some()
     }
 
-    /// The directory of the package whose library it belongs to.
+    /// Returns the directory of the package whose library has the file.
     pub fn package(&self) -> Option<&'static str> {
         PACKAGES.iter().map(|(directory, _)| *directory).find(|directory| {
             self.path
@@ -54,19 +54,19 @@ impl Source {
         })
     }
 
-    /// Whether it is a loom model.
+    /// True if the file is a loom model.
     pub fn model(&self) -> bool {
         self.shipped() && (self.path.ends_with("/model.rs") || self.path.contains("/model/"))
     }
 
-    /// Whether it holds tests and nothing else.
+    /// True if the file holds nothing but tests.
     pub fn tests(&self) -> bool {
         self.path.starts_with("tests/")
             || self.path.contains("/tests/")
             || self.path.ends_with("/tests.rs")
     }
 
-    /// A finding about a line of this file.
+    /// Returns a finding about a line of this file.
     pub fn at(&self, line: usize, what: impl std::fmt::Display) -> String {
         format!("{}:{line}: {what}", self.path)
     }
@@ -87,13 +87,14 @@ impl Source {
         self.text.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count() + 1
     }
 
-    /// The string literal that begins at `offset`, which is where its quote stands.
+    /// Returns the string literal whose opening quote is at `offset`.
     pub fn literal_at(&self, offset: usize) -> Option<&str> {
         let rest = self.text.get(offset..)?.strip_prefix('"')?;
         rest.split_once('"').map(|(literal, _)| literal)
     }
 
-    /// First arguments of calls to `function` that are string literals, with their lines.
+    /// Returns the first arguments of calls to `function` that are string literals, with their
+    /// lines.
     pub fn literal_arguments(&self, function: &str) -> Vec<(usize, &str)> {
         words(&self.code, function)
             .filter_map(|offset| {
@@ -106,7 +107,7 @@ impl Source {
     }
 }
 
-/// Offsets at which `word` stands in `code` as a whole word.
+/// Returns the offsets at which `word` is a whole word of `code`.
 pub fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     let part =
         |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
@@ -117,12 +118,12 @@ pub fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 
     })
 }
 
-/// Whether `word` stands in `code` as a whole word.
+/// True if `word` is a whole word of `code`.
 pub fn has_word(code: &str, word: &str) -> bool {
     words(code, word).next().is_some()
 }
 
-/// The offset just behind the bracket that closes the one at `open`.
+/// Returns the offset just behind the bracket that closes the one at `open`.
 pub fn close(code: &str, open: usize) -> Option<usize> {
     let mut depth = 0usize;
     for (offset, byte) in code.bytes().enumerate().skip(open) {
@@ -140,8 +141,8 @@ pub fn close(code: &str, open: usize) -> Option<usize> {
     None
 }
 
-/// An attribute: where it begins, its text, and the code behind it and behind the attributes that
-/// follow it.
+/// An attribute: its offset, its text, and the code behind it and behind the attributes that follow
+/// it.
 #[derive(Debug)]
 pub struct Attribute<'a> {
     /// Where it begins.
@@ -164,7 +165,7 @@ pub fn attributes(code: &str) -> impl Iterator<Item = Attribute<'_>> {
     })
 }
 
-/// The name of the module if `item` declares or opens one.
+/// Returns the name of the module if `item` declares or opens one.
 pub fn module_name(item: &str) -> Option<&str> {
     let item = match item.strip_prefix("pub") {
         Some(rest) if rest.starts_with('(') => &rest[close(rest, 0)?..],
@@ -176,9 +177,9 @@ pub fn module_name(item: &str) -> Option<&str> {
     name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()
 }
 
-/// Whether `attribute` keeps its item out of builds that are no tests.
+/// True if `attribute` excludes its item from builds that are no tests.
 pub fn asks_for_tests(attribute: &str) -> bool {
-    // Blanked literals aside, `not(test)` would be the one way to name `test` and not mean it.
+    // Literals are blanked. So only `not(test)` names `test` and means the opposite.
     let asks = has_word(attribute, "test") && !attribute.contains("not(test)");
     asks && attribute.starts_with("#[cfg(")
 }
@@ -262,7 +263,7 @@ fn comment_lines(text: &str, start: usize, end: usize) -> Vec<Comment> {
         .collect()
 }
 
-/// The literal at the start of `rest`: its length, and what lies between its quotes.
+/// Returns the literal at the start of `rest`: its length, and the range between its quotes.
 fn literal(rest: &[u8], previous_is_word: bool) -> Option<(usize, Range<usize>)> {
     if !previous_is_word {
         let prefix = rest.iter().take_while(|byte| b"bcr".contains(byte)).count();
@@ -307,9 +308,13 @@ fn escaped_length(rest: &[u8], quote: u8) -> Option<usize> {
 
 #[test]
 fn comments_and_literals_are_told_from_code() {
-    let text = "let a = \"// no\"; // yes\nlet b = 'x'; let c: &'static str = r#\"un\"safe\"#; /* a /* b */ c */ done('\\'', b\"\\\"\")";
+    let text = "let a = \"// no\"; // yes\n\
+                let b = 'x'; let c: &'static str = r#\"un\"safe\"#; \
+                /* a /* b */ c */ done('\\'', b\"\\\"\")";
     let source = Source::new("src/a.rs", text);
-    let blanked = "let a = \"     \";       \nlet b = ' '; let c: &'static str = r#\"       \"#;                   done('  ', b\"  \")";
+    let blanked = "let a = \"     \";       \n\
+                   let b = ' '; let c: &'static str = r#\"       \"#;                   \
+                   done('  ', b\"  \")";
     assert_eq!(source.code, blanked);
     let comments: Vec<(usize, &str)> =
         source.comments.iter().map(|c| (c.line, c.text.as_str())).collect();
@@ -321,7 +326,9 @@ fn comments_and_literals_are_told_from_code() {
 
 #[test]
 fn unit_tests_are_no_product() {
-    let text = "fn a() {}\n#[cfg(all(test, not(loom)))]\n#[expect(x)]\npub(super) mod tests {\n fn b() {}\n}\n#[cfg(not(test))]\nmod c { fn d() {} }\n#[cfg(test)]\nmod e;\nfn f() {}";
+    let text = "fn a() {}\n\
+                #[cfg(all(test, not(loom)))]\n#[expect(x)]\npub(super) mod tests {\n fn b() {}\n}\n\
+                #[cfg(not(test))]\nmod c { fn d() {} }\n#[cfg(test)]\nmod e;\nfn f() {}";
     let source = Source::new("src/a.rs", text);
     let kept: Vec<bool> =
         ["fn a", "fn b", "fn d", "fn f"].iter().map(|name| source.product.contains(name)).collect();
@@ -333,7 +340,8 @@ fn unit_tests_are_no_product() {
 fn literal_arguments_are_found() {
     let source = Source::new(
         "src/a.rs",
-        "if mutated(\"a.b\") {}\n// mutated(\"c\")\nunmutated(\"d\"); mutated(name); mutated(\n  \"e\")",
+        "if mutated(\"a.b\") {}\n// mutated(\"c\")\nunmutated(\"d\"); mutated(name); \
+         mutated(\n  \"e\")",
     );
     assert_eq!(source.literal_arguments("mutated"), [(1, "a.b"), (3, "e")]);
 }

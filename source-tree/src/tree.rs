@@ -6,11 +6,11 @@ use std::path::Path;
 use crate::packages::PACKAGES;
 use crate::source::Source;
 
-/// Where sources lie.
+/// The folders with Rust sources.
 #[rustfmt::skip]
 const TOPS: [&str; 12] = [
-    "src", "runtime-sys", "scheduler", "callback-bridge", "c-side", "test-support", "source-tree", "xtask", "simulator",
-    "examples", "tests", "benches",
+    "src", "runtime-sys", "scheduler", "callback-bridge", "c-side", "test-support", "source-tree",
+    "xtask", "simulator", "examples", "tests", "benches",
 ];
 
 /// Returns every Rust source of the workspace at `root`, sorted by path.
@@ -19,26 +19,67 @@ pub fn read(root: &Path) -> io::Result<Vec<Source>> {
     for top in TOPS {
         let directory = root.join(top);
         if directory.is_dir() {
-            collect(root, &directory, &mut found)?;
+            let rust = |path: &Path| path.extension().is_some_and(|ending| ending == "rs");
+            collect(root, &directory, &rust, &mut found)?;
         }
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
 }
 
-fn collect(root: &Path, directory: &Path, into: &mut Vec<Source>) -> io::Result<()> {
+/// The folders with other texts. Files at the top are read, too.
+const OTHER_TOPS: [&str; 4] = ["docs", ".cargo", ".ci", ".github"];
+
+/// The endings of texts. `.ci/run` has no ending.
+const ENDINGS: [&str; 10] = ["rs", "md", "toml", "c", "h", "go", "cpp", "yml", "sh", "txt"];
+
+/// Returns every text of the workspace at `root`, sorted by path: Rust sources, documents,
+/// manifests, C, Go and C++, scripts, lists.
+pub fn texts(root: &Path) -> io::Result<Vec<Source>> {
+    let mut found = Vec::new();
+    let text = |path: &Path| {
+        let ending = path.extension().unwrap_or_default();
+        // The data of an example may be in any encoding.
+        let data = path.parent().is_some_and(|folder| folder.ends_with("data"));
+        !data && ENDINGS.iter().any(|known| ending == *known) || path.ends_with(".ci/run")
+    };
+    for top in TOPS.iter().chain(&OTHER_TOPS) {
+        let directory = root.join(top);
+        if directory.is_dir() {
+            collect(root, &directory, &text, &mut found)?;
+        }
+    }
+    for entry in std::fs::read_dir(root)? {
+        let path = entry?.path();
+        if path.is_file() && text(&path) {
+            found.push(read_one(root, &path)?);
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+fn collect(
+    root: &Path,
+    directory: &Path,
+    wanted: &dyn Fn(&Path) -> bool,
+    into: &mut Vec<Source>,
+) -> io::Result<()> {
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
         if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
-            collect(root, &path, into)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = std::fs::read_to_string(&path)?;
-            let path =
-                path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-            into.push(Source::new(&path, &text));
+            collect(root, &path, wanted, into)?;
+        } else if path.is_file() && wanted(&path) {
+            into.push(read_one(root, &path)?);
         }
     }
     Ok(())
+}
+
+fn read_one(root: &Path, path: &Path) -> io::Result<Source> {
+    let text = std::fs::read_to_string(path)?;
+    let path = path.strip_prefix(root).unwrap_or(path).to_string_lossy().replace('\\', "/");
+    Ok(Source::new(&path, &text))
 }
 
 /// Returns the directories of the packages among `sources`, those of [`PACKAGES`] first. The

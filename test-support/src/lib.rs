@@ -1,11 +1,11 @@
-//! What gosched's integration tests share: every mode with every number of Ps, and child processes
-//! that must die.
+//! What the integration tests of gosched share: every mode with every number of Ps, and child
+//! processes that must die.
 //!
 //! # Safety
 //!
-//! The promises of the modes are made here for all tests: their goroutines never suspend inside a
-//! thread-local's initialiser or inside code that nests calls, and those of [`migratory`] hold
-//! nothing bound to a thread across a suspension. Tests that break a promise on purpose make their
+//! This file makes the promises of the modes for all tests. Their goroutines never suspend inside a
+//! thread-local's initialiser or inside code that nests calls. The goroutines of [`migratory`] hold
+//! nothing bound to a thread across a suspension. A test that breaks a promise on purpose makes its
 //! own mode, in a child process.
 #![expect(unsafe_code, reason = "promises what the tests' goroutines keep; setrlimit")]
 
@@ -14,21 +14,21 @@ use std::time::Duration;
 
 use gosched_scheduler::{Mode, Runtime};
 
-/// The settled mode.
+/// Returns the settled mode.
 #[must_use]
 pub fn settled() -> Mode {
     // SAFETY: see the crate's head.
     unsafe { Mode::settled() }
 }
 
-/// The migratory mode.
+/// Returns the migratory mode.
 #[must_use]
 pub fn migratory() -> Mode {
     // SAFETY: see the crate's head.
     unsafe { Mode::migratory() }
 }
 
-/// Every mode.
+/// Returns every mode.
 #[must_use]
 pub fn modes() -> [Mode; 3] {
     [Mode::threads(), settled(), migratory()]
@@ -54,8 +54,8 @@ pub fn each_procs(mode: Mode, body: impl Fn(&Runtime)) {
 }
 
 /// In the parent: runs test `name` of this test binary again, alone, in a child with
-/// `GOSCHED_CHILD` set, and gives its output. In that child: `None`, so that the test goes on to do
-/// what a child may die of.
+/// `GOSCHED_CHILD` set, and returns its output. In the child: returns `None`, and the test goes on
+/// to what the child may die of.
 ///
 /// # Panics
 ///
@@ -65,7 +65,7 @@ pub fn in_child(name: &str) -> Option<Output> {
     in_child_with(name, &[])
 }
 
-/// The same, with these variables in the child's environment.
+/// Does the same, with these variables in the child's environment.
 ///
 /// # Panics
 ///
@@ -84,16 +84,16 @@ pub fn in_child_with(name: &str, variables: &[(&str, &str)]) -> Option<Output> {
     Some(child.output().expect("a child process"))
 }
 
-/// The signal a child died of, and what it wrote to its standard error.
+/// Returns the signal that a child died of, and what it wrote to its standard error.
 #[must_use]
 pub fn death(output: &Output) -> (Option<i32>, String) {
     use std::os::unix::process::ExitStatusExt;
     (output.status.signal(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// No address space for another thread's stack, until the limit is lifted; what `body` does in
-/// between. Begins when every other thread sleeps: one that is being made maps memory between the
-/// look at how much there is and the limit, and has none left when it comes to its signal stack.
+/// Runs `body` while there is no address space for another thread's stack. It begins when every
+/// other thread sleeps. A thread that is being made maps memory between the measurement of the
+/// address space and the limit, and would then have none left for its signal stack.
 ///
 /// # Panics
 ///
@@ -122,13 +122,14 @@ pub fn without_memory_for_threads<R>(spare: usize, body: impl FnOnce() -> R) -> 
     result
 }
 
-/// Whether every thread of the process but the calling one sleeps.
+/// True if every thread of the process but the calling one sleeps.
 fn others_sleep() -> bool {
     // SAFETY: has no precondition.
     let own = unsafe { libc::gettid() }.to_string();
     let threads = std::fs::read_dir("/proc/self/task").expect("it is there").filter_map(Result::ok);
     threads.filter(|thread| *thread.file_name() != *own).all(|thread| {
-        // The state is the letter behind the name, which is in parentheses. No file: it has ended.
+        // The state is the letter behind the name, which is in parentheses. If there is no file,
+        // the thread has ended.
         let said = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
         said.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('S'))
     })

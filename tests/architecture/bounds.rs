@@ -1,13 +1,13 @@
-//! How large the layout may grow: what `cargo xtask layers` prints, bounded.
+//! How large the layout may grow: bounds on the figures that `cargo xtask layers` prints.
 //!
-//! A bound is what there is. A change that lowers a figure lowers its bound, too.
+//! A bound is the figure of today. A change that lowers a figure lowers its bound, too.
 
 use crate::{assert_bites, assert_clean, tree};
 use source_tree::layers::Package;
 use source_tree::source::Source;
 use source_tree::tree::packages;
 
-/// What a package may have at most.
+/// The bounds of a package.
 struct Bound {
     package: &'static str,
     /// Files and folders in `src`.
@@ -37,7 +37,7 @@ const BOUNDS: [Bound; 12] = [
     bound("xtask/public-api", 1, 1, 0),
 ];
 
-/// The rooms in which prose explains why code is right, and its least share of all lines that are
+/// The rooms whose prose explains why the code is right, and its least share of all lines that are
 /// not blank, in percent.
 const PROSE: [(&str, &str, usize); 3] =
     [("scheduler", "gmp", 25), ("scheduler", "proc", 28), ("scheduler", "wait", 32)];

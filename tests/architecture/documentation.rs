@@ -1,22 +1,22 @@
-//! The documentation is written for users of `gosched`: its examples can be pasted, and who
-//! searches it with the words of Go, tokio or crossbeam finds something.
+//! The documentation is written for users of `gosched`: they can paste its examples, and its search
+//! knows the words of Go, tokio and crossbeam.
 
 use crate::{PACKAGES, assert_bites, assert_clean, root, tree};
 use source_tree::source::{Source, attributes, has_word};
 
-/// The lines of Rust examples in doc comments, with their numbers.
+/// Returns the lines of Rust examples in doc comments, with their numbers.
 fn example_lines(source: &Source) -> Vec<(usize, &str)> {
     let docs = source.comments.iter().filter(|comment| comment.doc);
     rust_lines(docs.map(|comment| (comment.line, markdown(&comment.text))))
 }
 
-/// A line of a doc comment without the signs that make it one.
+/// Returns a line of a doc comment without its comment marks.
 fn markdown(comment: &str) -> &str {
     let text = comment.strip_prefix("///").or_else(|| comment.strip_prefix("//!"));
     text.map_or(comment, |text| text.strip_prefix(' ').unwrap_or(text))
 }
 
-/// The lines between the fences of Markdown's code blocks in Rust.
+/// Returns the lines between the fences of Markdown's code blocks in Rust.
 fn rust_lines<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Vec<(usize, &'a str)> {
     let mut found = Vec::new();
     let mut block: Option<&str> = None;
@@ -33,7 +33,7 @@ fn rust_lines<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Vec<(usize, 
     found
 }
 
-/// Languages of blocks that are no examples in Rust.
+/// The languages of blocks that are no examples in Rust.
 const OTHER_LANGUAGES: [&str; 4] = ["text", "sh", "toml", "c"];
 
 fn examples_name_the_facade(sources: &[Source]) -> Vec<String> {
@@ -46,7 +46,7 @@ fn examples_name_the_facade(sources: &[Source]) -> Vec<String> {
     findings
 }
 
-/// The library of an inner package that `text` names.
+/// Returns the library of an inner package that `text` names.
 fn inner(text: &str) -> Option<&'static str> {
     let libraries = PACKAGES.iter().map(|(_, library)| *library);
     libraries.filter(|library| *library != "gosched").find(|library| has_word(text, library))
@@ -56,8 +56,8 @@ fn names_inner(library: &str) -> String {
     format!("an example names {library}, users have gosched")
 }
 
-/// A hidden line is not in what a user pastes. The one exception gives the function that rustdoc
-/// puts around an example with `?` its type.
+/// A user who pastes an example does not get its hidden lines. The one exception gives a type to
+/// the function that rustdoc puts around an example with `?`.
 fn examples_hide_nothing(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
     for source in sources.iter().filter(|source| source.shipped()) {

@@ -8,10 +8,11 @@ use source_tree::imports::{imports, module_path, use_tree};
 use source_tree::order::{ORDERS, rank};
 use source_tree::source::{Source, words};
 
-/// What of the scheduler the bridge may see: one small door, and what users hand it.
+/// The modules of the scheduler that the bridge may name: its entry for the bridge, and what users
+/// hand to the bridge.
 const DOOR: &[&str] = &["embed", "Handle", "Runtime"];
 
-/// Macros live at the top of their crate, wherever they are defined.
+/// Macros are at the top of their crate, wherever they are defined.
 const MACROS: &[&str] = &["const_fn", "select"];
 
 fn packages_point_down(sources: &[Source]) -> Vec<String> {

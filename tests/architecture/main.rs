@@ -1,4 +1,4 @@
-//! The rules that the compiler cannot see, read off the source tree.
+//! The rules that the compiler cannot check, read from the source tree.
 //!
 //! Each rule is a function from sources to findings. One test runs it on the tree; another feeds it
 //! small sources that break it, so a rule that has gone blind fails too.
@@ -10,6 +10,7 @@ mod one_place;
 mod order;
 mod orderings;
 mod packages;
+mod texts;
 mod unsafety;
 mod upkeep;
 
@@ -28,7 +29,7 @@ fn tree() -> &'static [Source] {
     TREE.get_or_init(|| source_tree::tree::read(&root()).expect("sources are readable and UTF-8"))
 }
 
-/// A small tree for a rule's own test.
+/// Returns a small tree for a rule's own test.
 fn sample(files: &[(&str, &str)]) -> Vec<Source> {
     files.iter().map(|(path, text)| Source::new(path, text)).collect()
 }
@@ -38,7 +39,8 @@ fn assert_clean(findings: &[String]) {
     assert!(findings.is_empty(), "{} findings:\n  {}", findings.len(), findings.join("\n  "));
 }
 
-/// The rule must object to each of `bad` (with `needle` in what it says) and to none of `good`.
+/// Asserts that the rule objects to each of `bad` (with `needle` in the finding) and to none of
+/// `good`.
 #[track_caller]
 fn assert_bites(
     rule: fn(&[Source]) -> Vec<String>,

@@ -1,10 +1,10 @@
-//! Names that may stand in one place only: foreign crates, thread-locals, conditional compilation,
-//! the facade's content.
+//! Names that may be in one place only: foreign crates, thread-locals, conditional compilation, the
+//! facade's content.
 
 use crate::{assert_bites, assert_clean, root, tree};
 use source_tree::source::{Source, attributes, has_word, module_name, words};
 
-/// A crate behind a seam, and the file that is the seam; `None` where any one file may be it.
+/// A crate that one file wraps, and that file; `None` if any one file may be it.
 const ONE_FILE_EACH: [(&str, Option<&str>); 5] = [
     ("corosensei", Some("runtime-sys/src/memory/context.rs")),
     ("crossbeam_deque", None),
@@ -14,7 +14,7 @@ const ONE_FILE_EACH: [(&str, Option<&str>); 5] = [
 ];
 
 const SEAM: &str = "runtime-sys/src/sync/primitive.rs";
-/// What the seam offers as its lock: built on the rest of it, so a file behind it.
+/// The lock of the wrapper. It builds on the rest of the wrapper, so it is another file.
 const SEAM_LOCK: &str = "runtime-sys/src/sync/lock.rs";
 const TLS: &str = "runtime-sys/src/thread/tls.rs";
 
@@ -54,7 +54,7 @@ fn thread_locals_are_in_one_file(sources: &[Source]) -> Vec<String> {
 
 fn the_system_is_chosen_on_mod_lines(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
-    // The architecture rules themselves spell such names out.
+    // The architecture rules themselves contain such names.
     for source in sources.iter().filter(|source| !source.path.starts_with("xtask/")) {
         for name in ["target_os", "target_family", "target_env", "target_vendor"] {
             for offset in words(&source.code, name) {
@@ -196,7 +196,8 @@ fn the_system() {
         ],
         &[&[(
             "runtime-sys/src/a.rs",
-            "#[cfg(target_os = \"linux\")]\n#[path = \"linux.rs\"]\nmod sys;\n#[cfg(not(target_os = \"linux\"))]\ncompile_error!(\"no\");",
+            "#[cfg(target_os = \"linux\")]\n#[path = \"linux.rs\"]\nmod sys;\n\
+             #[cfg(not(target_os = \"linux\"))]\ncompile_error!(\"no\");",
         )]],
     );
 }

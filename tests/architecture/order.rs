@@ -1,13 +1,13 @@
-//! The order of modules stands in one place; the tables that readers see agree with it.
+//! The order of modules is in one place; the tables that readers see agree with it.
 
 use crate::{assert_bites, assert_clean, root, tree};
 use source_tree::order::{ORDERS, differences, mentions, unmentioned};
 use source_tree::source::Source;
 
-/// Which tables at the head of a `lib.rs` are about the order of modules, by their first heading.
+/// The first headings of those tables at the head of a `lib.rs` that show the order of modules.
 const HEADINGS: [&str; 2] = ["| room |", "| module |"];
 
-/// The table at the head of each `lib.rs`: its first column is part of the order.
+/// Checks the table at the head of each `lib.rs`: its first column is part of the order.
 fn heads_agree(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
     for (package, order) in ORDERS {
@@ -30,7 +30,7 @@ fn heads_agree(sources: &[Source]) -> Vec<String> {
     findings
 }
 
-/// The table of a document: a row for each package, with all of its modules.
+/// Checks the table of a document: a row for each package, with all of its modules.
 fn document_agrees(document: &str) -> Vec<String> {
     let mut findings = Vec::new();
     for (package, order) in ORDERS {

@@ -1,5 +1,5 @@
-//! Memory orderings: each one that is not `Relaxed` says what it pairs with, and the partner says
-//! the same.
+//! Memory orderings: each ordering that is not `Relaxed` names its partner, and the partner has the
+//! same tag.
 
 use crate::{assert_bites, assert_clean, tree};
 use source_tree::source::{Source, close, has_word, words};
@@ -9,18 +9,18 @@ use std::collections::BTreeMap;
 /// operations.
 const REACH: usize = 6;
 
-/// How far below it may begin where a mistake is compiled in: the wrong ordering and the right one
-/// are chosen first, the operation with its comment follows.
+/// How far below the operation its comment may begin where a mistake is compiled in: the code first
+/// chooses the wrong or the right ordering, then follow the comment and the operation.
 const REACH_OF_A_CHOICE: usize = 3;
 
-/// The file whose orderings belong to nobody's protocol: the seam re-exports the names.
+/// The file whose orderings belong to no protocol: it re-exports the names.
 const SEAM: &str = "runtime-sys/src/sync/primitive.rs";
 
 fn protocol(source: &Source) -> bool {
     source.shipped() && !source.model() && !source.tests() && source.path != SEAM
 }
 
-/// The tags in a comment: the `x.y` of `ORDERING[x.y]`.
+/// Returns the tags in a comment: the `x.y` of `ORDERING[x.y]`.
 fn tags(comment: &str) -> impl Iterator<Item = &str> {
     comment.split("ORDERING[").skip(1).filter_map(|rest| rest.split_once(']')).map(|(tag, _)| tag)
 }
@@ -33,8 +33,8 @@ fn every_ordering_is_explained(sources: &[Source]) -> Vec<String> {
             let number = index + 1;
             let strong =
                 ["Acquire", "Release", "AcqRel", "SeqCst"].iter().any(|name| has_word(line, name));
-            // A compiler fence orders one thread against its own signal handlers: there is no
-            // partner elsewhere.
+            // A compiler fence orders one thread against its own signal handlers. It has no partner
+            // elsewhere.
             if !strong || has_word(line, "compiler_fence") {
                 continue;
             }
@@ -83,8 +83,7 @@ fn seq_cst_is_a_fence(sources: &[Source]) -> Vec<String> {
     findings
 }
 
-/// Blanks what is compiled in to be wrong: the block of `if mutated(..)`. What it does needs no
-/// reason.
+/// Blanks the block of `if mutated(..)`: it is wrong on purpose and needs no reason.
 fn without_mutants(code: &str) -> String {
     let mut blanked = code.to_owned();
     for (offset, _) in code.match_indices("if mutated(") {
@@ -117,10 +116,13 @@ fn without_imports(code: &str) -> String {
 fn orderings_are_explained() {
     assert_clean(&every_ordering_is_explained(tree()));
     let file = "scheduler/src/a.rs";
-    let tagged = "use x::Ordering::{Acquire, Release};\n// ORDERING[a.b]: sees the value\nfn f() {\n    a.load(Acquire);\n}\n";
+    let tagged = "use x::Ordering::{Acquire, Release};\n// ORDERING[a.b]: sees the value\n\
+                  fn f() {\n    a.load(Acquire);\n}\n";
     let far = "// ORDERING[a.b]: sees the value\n\n\n\n\n\n\n\nfn f() { a.load(Acquire); }\n";
-    let relaxed = "fn f() { a.load(Relaxed); compiler_fence(SeqCst); if mutated(\"x\") { a.load(Acquire); } }";
-    let chosen = "let o = if mutated(\"x\") { Relaxed } else { Release };\n// ORDERING[a.b]: x\na.store(1, o);";
+    let relaxed = "fn f() { a.load(Relaxed); compiler_fence(SeqCst); \
+                   if mutated(\"x\") { a.load(Acquire); } }";
+    let chosen = "let o = if mutated(\"x\") { Relaxed } else { Release };\n\
+                  // ORDERING[a.b]: x\na.store(1, o);";
     let test = "#[cfg(test)]\nmod tests { fn f() { a.load(Acquire); } }";
     assert_bites(
         every_ordering_is_explained,
@@ -180,7 +182,8 @@ fn only_fences_are_sequentially_consistent() {
         ],
         &[&[(
             file,
-            "use std::sync::atomic::Ordering::{self, SeqCst};\nfence(SeqCst); fence(Ordering::SeqCst); compiler_fence(SeqCst)",
+            "use std::sync::atomic::Ordering::{self, SeqCst};\n\
+             fence(SeqCst); fence(Ordering::SeqCst); compiler_fence(SeqCst)",
         )]],
     );
 }

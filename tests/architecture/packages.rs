@@ -4,7 +4,7 @@ use crate::{assert_clean, root};
 use source_tree::packages::PACKAGES;
 use std::fs;
 
-/// What every published manifest says.
+/// The keys that every published manifest has.
 const SAYS: [&str; 12] = [
     "description",
     "keywords",
@@ -20,11 +20,11 @@ const SAYS: [&str; 12] = [
     "rustdoc-args",
 ];
 
-/// What the registry takes at most.
+/// The most that the registry accepts.
 const KEYWORDS: usize = 5;
 const CATEGORIES: usize = 5;
 
-/// The value of a key at the beginning of a line.
+/// Returns the value of a key at the beginning of a line.
 fn value<'a>(manifest: &'a str, key: &str) -> Option<&'a str> {
     manifest.lines().find_map(|line| {
         let (name, value) = line.split_once('=')?;
@@ -32,7 +32,7 @@ fn value<'a>(manifest: &'a str, key: &str) -> Option<&'a str> {
     })
 }
 
-/// The strings of an array that stands on one line, or on lines of their own.
+/// Returns the strings of an array on one line, or on lines of their own.
 fn strings(array: &str) -> impl Iterator<Item = &str> {
     array.split('"').skip(1).step_by(2)
 }
@@ -55,7 +55,7 @@ fn published(manifest: &str) -> Vec<String> {
     findings
 }
 
-/// An inner package is pinned to the version that all have.
+/// Checks that an inner package is pinned to the version that all have.
 fn pinned(workspace: &str, name: &str) -> Vec<String> {
     let version = value(workspace, "version").unwrap_or("\"\"").trim_matches('"');
     let wanted = format!("version = \"={version}\"");
@@ -69,7 +69,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// A path in a package's directory.
+/// Returns a path in a package's directory.
 fn inside(directory: &str, file: &str) -> String {
     if directory.is_empty() { file.to_owned() } else { format!("{directory}/{file}") }
 }

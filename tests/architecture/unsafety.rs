@@ -1,9 +1,9 @@
-//! `unsafe` is opted into by the file, with a reason, and argued for at its top.
+//! A file opts in to `unsafe` with a reason, and argues for it at its head.
 
 use crate::{assert_bites, assert_clean, tree};
 use source_tree::source::{Source, has_word, words};
 
-/// What the compiler counts as unsafe code: blocks, implementations, traits, functions; not
+/// Finds what the compiler counts as unsafe code: blocks, implementations, traits, functions; not
 /// function pointer types.
 fn uses_unsafe(code: &str) -> bool {
     words(code, "unsafe").any(|offset| {
@@ -14,13 +14,13 @@ fn uses_unsafe(code: &str) -> bool {
 
 fn unsafe_is_opted_into_by_the_file(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
-    // A snippet that must not compile is nobody's code.
+    // A snippet that must not compile is no code of the workspace.
     for source in sources.iter().filter(|source| !source.path.starts_with("tests/compile_fail/")) {
         for offset in words(&source.code, "unsafe_code") {
             let attribute = source.code[..offset]
                 .rfind("#")
                 .map_or("", |start| source.code[start..offset].trim_end());
-            // A declaration alone may opt in by itself: its `# Safety` section is its own.
+            // A single declaration may opt in: it has its own `# Safety` section.
             let declaration = attribute == "#[expect(" && !uses_unsafe(&source.code);
             if attribute != "#![expect(" && !declaration {
                 findings.push(source.at(
@@ -30,7 +30,7 @@ fn unsafe_is_opted_into_by_the_file(sources: &[Source]) -> Vec<String> {
             }
         }
         let opted = has_word(&source.code, "unsafe_code");
-        // Unit tests and models stand under a module that opted in, or the compiler refuses them.
+        // Unit tests and models are inside a module that opted in, or the compiler refuses them.
         let under_another = source.model() || source.tests() && !source.path.starts_with("tests/");
         if uses_unsafe(&source.code) && !opted && !under_another {
             findings.push(source.at(1, "unsafe code without #![expect(unsafe_code, reason = ..)]"));
@@ -49,7 +49,8 @@ fn unsafe_is_opted_into_by_the_file(sources: &[Source]) -> Vec<String> {
 #[test]
 fn files_with_unsafe_say_so_and_why() {
     assert_clean(&unsafe_is_opted_into_by_the_file(tree()));
-    let whole = "//! X.\n//!\n//! # Safety\n//!\n//! Y.\n#![expect(unsafe_code, reason = \"z\")]\nfn f() { unsafe { g() } }";
+    let whole = "//! X.\n//!\n//! # Safety\n//!\n//! Y.\n\
+                 #![expect(unsafe_code, reason = \"z\")]\nfn f() { unsafe { g() } }";
     assert_bites(
         unsafe_is_opted_into_by_the_file,
         "unsafe",

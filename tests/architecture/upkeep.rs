@@ -1,11 +1,11 @@
-//! What rots: length, leftovers, ignored tests, mistakes that nobody switches on, words that mean
-//! something else.
+//! Upkeep: the length of files, leftovers, ignored tests, mistakes that no test switches on, words
+//! with another meaning.
 
 use crate::{assert_bites, assert_clean, tree};
 use source_tree::source::{Source, has_word, words};
 use std::collections::BTreeSet;
 
-/// Lines of a file without its unit tests: what can be read in one sitting.
+/// The most lines of a file without its unit tests: what can be read in one sitting.
 const LONGEST: usize = 490;
 
 fn files_are_short(sources: &[Source]) -> Vec<String> {
@@ -43,7 +43,7 @@ fn nothing_is_left_over(sources: &[Source]) -> Vec<String> {
     findings
 }
 
-// Put together, so that this file does not hold them.
+// Concatenated, so that this file does not contain them.
 const MARKERS: [&str; 4] =
     [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("X", "XX"), concat!("HA", "CK")];
 
@@ -75,8 +75,8 @@ fn ignored_tests_name_their_command(sources: &[Source]) -> Vec<String> {
     findings
 }
 
-/// Every mistake that is compiled in is switched on by a test that must fail with it, and the other
-/// way round.
+/// Checks that a test switches on every mistake that is compiled in, and that every mistake which a
+/// test switches on exists.
 fn mistakes_are_switched_on(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
     let made: BTreeSet<&str> = sources
@@ -85,8 +85,8 @@ fn mistakes_are_switched_on(sources: &[Source]) -> Vec<String> {
         .flat_map(|source| source.literal_arguments("mutated"))
         .map(|(_, name)| name)
         .collect();
-    // A model hands the name to a helper, the storm to a child process: any literal in such a file
-    // counts.
+    // A model passes the name to a helper, the storm passes it to a child process. So any literal
+    // in such a file counts.
     let switched = |name: &str| {
         let literal = format!("\"{name}\"");
         sources.iter().any(|source| {
@@ -115,7 +115,7 @@ fn mistakes_are_switched_on(sources: &[Source]) -> Vec<String> {
     findings
 }
 
-/// Words that other libraries use for a goroutine. Prose says goroutine, code says G.
+/// Finds words that other libraries use for a goroutine. Prose says goroutine, code says G.
 fn words_are_ours(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
     for source in
@@ -129,12 +129,12 @@ fn words_are_ours(sources: &[Source]) -> Vec<String> {
                         .push(source.at(comment.line, format_args!("{other}: we say goroutine")));
                 }
             }
-            // An async executor's task is one.
+            // The task of an async executor is a task.
             if ["future", "poll", "waker", "executor"].iter().any(|word| text.contains(word)) {
                 continue;
             }
             for other in ["task", "tasks"] {
-                // `std::task` and `/proc/self/task` are other people's names.
+                // `std::task` and `/proc/self/task` are names of others.
                 let ours = words(&text, other).any(|at| {
                     !text[..at].ends_with("::")
                         && !text[..at].ends_with('/')
@@ -184,7 +184,8 @@ fn no_leftovers() {
         ],
         &[&[(
             "scheduler/src/a.rs",
-            "// The word is read under the lock;\n// then `wake()` lets go.\n/// let x = 1;\nfn f() {}",
+            "// The word is read under the lock;\n// then `wake()` lets go.\n\
+             /// let x = 1;\nfn f() {}",
         )]],
     );
 }

@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-/// The example that cargo built beside this test. Choosing single tests (`--test callbacks`) does
-/// not build it.
+/// Returns the path of the example that cargo built beside this test. A choice of single tests
+/// (`--test callbacks`) does not build it.
 fn path() -> PathBuf {
     let test = env::current_exe().expect("a test knows where it is");
     let profile = test.ancestors().nth(2).expect("<profile>/deps/<test>");
@@ -19,12 +19,12 @@ fn path() -> PathBuf {
     example
 }
 
-/// How the example ended.
+/// The result of a run of the example.
 pub(crate) struct Run(Output);
 
 impl Run {
-    /// Runs it with `args`, and with `variables` in its environment, to its end; its watchdog sees
-    /// to that.
+    /// Runs the example to its end, with `args`, and with `variables` in its environment. Its
+    /// watchdog ends a run that hangs.
     pub(crate) fn new<S: AsRef<OsStr>>(args: &[S], variables: &[(&str, &str)]) -> Self {
         let output = Command::new(path()).args(args).envs(variables.iter().copied()).output();
         Self(output.expect("the example can be started"))
@@ -35,7 +35,7 @@ impl Run {
         self.0.status.code()
     }
 
-    /// A number out of its JSON object.
+    /// Returns a number of its JSON object.
     #[track_caller]
     pub(crate) fn number(&self, name: &str) -> u64 {
         let value = self.json(name);
@@ -44,7 +44,7 @@ impl Run {
             as u64
     }
 
-    /// A field of its JSON object, which is flat and holds no commas or colons within values.
+    /// Returns a field of its JSON object, which is flat and has no commas or colons within values.
     #[track_caller]
     pub(crate) fn json(&self, name: &str) -> String {
         let text = String::from_utf8_lossy(&self.0.stdout);
@@ -59,7 +59,7 @@ impl Run {
         )
     }
 
-    /// What it complained about.
+    /// Returns its standard error.
     pub(crate) fn complaint(&self) -> String {
         String::from_utf8_lossy(&self.0.stderr).into_owned()
     }

@@ -1,4 +1,4 @@
-//! By their handles: who ends, when, and who does not.
+//! Cancelling by handles: which goroutines end, when, and which do not.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ fn a_handle_cancels_its_goroutine() {
             });
             let id = waits.id();
             assert!(waits.cancel());
-            // The second one may find that it has ended.
+            // The second cancel may find that the goroutine has ended.
             let _ended_or_not = waits.cancel();
             let payload = cancelled(waits.join().expect_err("it was cancelled"));
             assert_eq!((payload.g, payload.scope), (id, CancelScope::Goroutine));
@@ -166,7 +166,8 @@ fn a_running_goroutine_ends_at_its_next_wait() {
                 while !theirs.load(Relaxed) {
                     thread::yield_now();
                     if let Err(payload) = catch_unwind(yield_now) {
-                        // Cancelled before it was told; the payload leaves the cancel pending.
+                        // It was cancelled before the message came; the payload leaves the cancel
+                        // pending.
                         drop(payload);
                     }
                 }
@@ -245,7 +246,8 @@ fn a_wait_while_panicking_is_not_ended() {
         let theirs = got.clone();
         let (tx, rx) = chan::bounded(0);
         let (begun, has_begun) = chan::bounded(1);
-        // It keeps its thread to itself while it waits: the other side is a plain thread.
+        // The goroutine keeps its thread to itself while it waits. So the other side is a plain
+        // thread.
         let waits: JoinHandle<()> = rt.handle().go(move || {
             let _receives = ReceivesInDrop(rx, theirs);
             begun.send(()).expect("awaited");
@@ -260,7 +262,7 @@ fn a_wait_while_panicking_is_not_ended() {
     });
 }
 
-/// Hand-over and cancel race; what is sent is received once or comes back.
+/// Hand-over and cancel race. A sent value is received once or comes back.
 #[test]
 fn nothing_is_lost_to_a_cancel() {
     each_mode(|rt, mode| {
@@ -290,8 +292,8 @@ fn nothing_is_lost_to_a_cancel() {
     });
 }
 
-/// Records of goroutines are used again: a cancel that comes late must not reach who has the record
-/// next.
+/// Records of goroutines are used again: a late cancel must not reach the goroutine that has the
+/// record next.
 #[test]
 fn a_late_cancel_reaches_nobody_else() {
     each_mode(|rt, mode| {
@@ -328,7 +330,8 @@ fn at_the_boundary_to_c_a_cancel_becomes_the_callbacks_error() {
             let bridge = Bridge::new(rt).with_binding(binding);
             let (_tx, rx) = chan::bounded::<u32>(0);
             let (begun, has_begun) = chan::bounded(1);
-            // It keeps its thread to itself while it waits: who cancels it is a plain thread.
+            // The goroutine keeps its thread to itself while it waits. So a plain thread cancels
+            // it.
             let waits = rt.handle().go(move || {
                 begun.send(()).expect("awaited");
                 let outcome = c_side::thread::through_c(|| bridge.enter(|| rx.recv()));

@@ -9,12 +9,13 @@ use std::any::Any;
 use gosched::chan::{self, Receiver, Sender};
 use gosched::{Cancelled, JoinHandle, go};
 
-/// What a cancelled goroutine unwound with.
+/// Returns the payload with which a cancelled goroutine unwound.
 pub(crate) fn cancelled(payload: Box<dyn Any + Send>) -> Cancelled {
     *payload.downcast::<Cancelled>().expect("cancelled, not panicked")
 }
 
-/// A goroutine that has begun and waits for what never comes, unless the sender is used.
+/// Spawns a goroutine that has begun and waits for a message. Only a use of the sender ends the
+/// wait.
 pub(crate) fn waiting<T: Send + 'static>(
     body: impl FnOnce(Receiver<u32>) -> T + Send + 'static,
 ) -> (JoinHandle<T>, Sender<u32>) {

@@ -1,4 +1,4 @@
-//! By tokens: what runs under them, who waits for them, and their families.
+//! Cancelling by tokens: regions under them, who waits for them, and their children.
 
 use std::task::{Context, Waker};
 use std::thread;
@@ -46,7 +46,7 @@ fn a_token_under_which_nothing_waits_any_more_cancels_nothing() {
             let (waits, tx) = waiting(move |rx| {
                 assert_eq!(theirs.run(|| rx.recv()).expect("not yet"), Ok(1));
                 theirs.cancel();
-                // The token's cancel is none of these waits'.
+                // The token's cancel does not concern these waits.
                 yield_now();
                 (rx.recv(), shield(|| rx.recv()))
             });
@@ -66,18 +66,18 @@ fn tokens_nest() {
                 let mut stopped_inside = None;
                 let outcome = outer_of.run(|| {
                     stopped_inside = Some(inner_of.run(|| rx.recv()));
-                    // Goes on if only the inner one was cancelled.
+                    // It goes on if only the inner token was cancelled.
                     inner_of.run(|| ()).expect_err("it stays cancelled");
                     rx.recv()
                 });
                 (outcome, stopped_inside)
             });
             inner.cancel();
-            // It may be in either wait when the outer one is cancelled.
+            // It may be in either wait when the outer token is cancelled.
             outer.cancel();
             let (outcome, _either) = waits.join().expect("no panic");
             assert_eq!(outcome.expect_err("cancelled").scope, CancelScope::Token(outer.id()));
-            // The widest of several that are cancelled.
+            // The widest of several cancelled tokens.
             let (outer_of, inner_of) = (Token::new(), Token::new());
             let outcome = outer_of.run(|| {
                 inner_of.run(|| {
@@ -154,7 +154,7 @@ fn async_tasks_wait_for_a_token() {
                 })
             })
             .collect();
-        // One that is dropped is in nobody's way.
+        // A dropped waiter is in no other waiter's way.
         let mut dropped = Box::pin(token.wait_async());
         assert!(dropped.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         drop(dropped);
@@ -225,7 +225,7 @@ fn a_token_cancels_a_wait_in_a_callback() {
                     begun.send(()).expect("awaited");
                     theirs.run(|| rx.recv())
                 });
-                // The next call on this thread is another's business.
+                // The next call on this thread does not belong to this token.
                 (first.expect("let in"), bridge.enter(|| later.recv()).expect("let in"))
             });
             has_begun.recv().expect("it begins");
@@ -263,7 +263,7 @@ fn a_token_may_be_cancelled_while_goroutines_enter_and_leave() {
                             while token.run(yield_now).is_ok() {
                                 done += 1;
                             }
-                            // None of it is left over for what comes after.
+                            // Nothing is left over for the next wait.
                             yield_now();
                             done
                         })

@@ -204,25 +204,40 @@ fn selects_on_shared_channels_in_different_orders_do_not_hold_each_other_up() {
                     go(move || {
                         loop {
                             let got = if n % 2 == 0 {
-                                select! { recv(a) -> n => n, recv(b) -> n => n.or_else(|_| a.recv()) }
+                                select! {
+                                    recv(a) -> n => n,
+                                    recv(b) -> n => n.or_else(|_| a.recv()),
+                                }
                             } else {
-                                select! { recv(b) -> n => n.or_else(|_| a.recv()), recv(a) -> n => n.or_else(|_| b.recv()) }
+                                select! {
+                                    recv(b) -> n => n.or_else(|_| a.recv()),
+                                    recv(a) -> n => n.or_else(|_| b.recv()),
+                                }
                             };
                             let Ok(n) = got.or_else(|_: RecvError| b.recv()) else { return };
-                            select! { send(d_tx, n) -> sent => sent.unwrap(), send(c_tx, n) -> sent => sent.unwrap() }
+                            select! {
+                                send(d_tx, n) -> sent => sent.unwrap(),
+                                send(c_tx, n) -> sent => sent.unwrap(),
+                            }
                         }
                     })
                 })
                 .collect();
             let sender = go(move || {
                 for n in 0..rounds {
-                    select! { send(a_tx, n) -> sent => sent.unwrap(), send(b_tx, n) -> sent => sent.unwrap() }
+                    select! {
+                        send(a_tx, n) -> sent => sent.unwrap(),
+                        send(b_tx, n) -> sent => sent.unwrap(),
+                    }
                 }
             });
             drop((a, b, c_tx, d_tx));
             let (mut open, mut total) = (2, 0);
             while open > 0 {
-                let got = select! { recv(c) -> n => n.or_else(|_| d.recv()), recv(d) -> n => n.or_else(|_| c.recv()) };
+                let got = select! {
+                    recv(c) -> n => n.or_else(|_| d.recv()),
+                    recv(d) -> n => n.or_else(|_| c.recv()),
+                };
                 match got {
                     Ok(n) => total += n,
                     Err(_) => open = 0,
@@ -248,7 +263,10 @@ fn plain_threads_select() {
     });
     let mut sum = 0;
     for _ in 0..1_000 {
-        sum += select! { recv(a) -> n => n.expect("a value is left"), recv(b) -> n => n.expect("a value is left") };
+        sum += select! {
+            recv(a) -> n => n.expect("a value is left"),
+            recv(b) -> n => n.expect("a value is left"),
+        };
     }
     assert_eq!(sum, 999 * 1_000 / 2);
     // The senders live until here: neither channel is disconnected early.

@@ -1,5 +1,5 @@
-//! What `blocking` runs may run on another thread: it borrows from the caller, and takes nothing
-//! that is bound to a thread.
+//! A closure for `blocking` may run on another thread: it borrows from the caller, and takes
+//! nothing that is bound to a thread.
 
 use std::rc::Rc;
 

@@ -1,4 +1,4 @@
-//! The ends of a channel go where its items may go.
+//! The ends of a channel may go to another thread only if its items may.
 
 use gosched::chan::{Select, bounded};
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! A lock is of the thread that it was made on.
+//! A thread lock belongs to the thread that it was made on.
 
 fn right() {
     gosched::go(|| drop(gosched::lock_thread()));

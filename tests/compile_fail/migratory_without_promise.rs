@@ -1,4 +1,4 @@
-//! A goroutine that may change threads wants a promise, which only `unsafe` can give.
+//! A goroutine that may change threads needs a promise, which only `unsafe` can give.
 
 fn right() {
     drop(unsafe { gosched::go_migratory(|| 1) });

@@ -1,4 +1,4 @@
-//! The modes that share a thread among goroutines want a promise, which only `unsafe` can give.
+//! The modes that share a thread among goroutines need a promise, which only `unsafe` can give.
 
 use gosched::Mode;
 

@@ -1,4 +1,4 @@
-//! What a goroutine captures goes to another thread before it starts.
+//! The captured values of a goroutine go to another thread before it starts.
 
 use std::rc::Rc;
 use std::sync::Arc;

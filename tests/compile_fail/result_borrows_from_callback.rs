@@ -1,5 +1,5 @@
-//! `enter` runs its closure on the calling thread: it may borrow, and what it returns may not
-//! borrow from within.
+//! `enter` runs its closure on the calling thread: the closure may borrow, and its result may not
+//! borrow from inside the closure.
 
 use gosched::callback::Bridge;
 use std::rc::Rc;

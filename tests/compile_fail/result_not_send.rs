@@ -1,4 +1,4 @@
-//! A goroutine's result is taken by whoever joins it, on another thread.
+//! The joiner takes a goroutine's result, on another thread.
 
 use std::rc::Rc;
 

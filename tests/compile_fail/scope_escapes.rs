@@ -1,4 +1,4 @@
-//! What is made in a scope stays in it, and borrows only what lies outside.
+//! A goroutine of a scope stays in the scope, and borrows only from outside of it.
 
 use std::rc::Rc;
 

@@ -52,10 +52,10 @@ fn those_that_say_so_hold_up_nobody_migratory() {
     naps(migratory(), || blocking(|| std::thread::sleep(NAP)), Duration::from_millis(60));
 }
 
-/// How often pairs are measured before a burst, and after it.
+/// How many measurements of pairs are made before a burst, and after it.
 const TRIES: usize = 6;
 
-/// Round trips per second of 32 new pairs, all of them together.
+/// Returns the round trips per second of 32 new pairs, all together.
 fn pairs(rt: &Runtime) -> f64 {
     const ROUNDS: u32 = 2000;
     let began = Instant::now();
@@ -86,17 +86,17 @@ fn a_burst_of_blocking_leaves_nothing_behind() {
             let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
             let others = threads();
             pairs(&rt);
-            // The best of as many as may be tried afterwards: with more Ps than CPUs two
-            // measurements of the same differ by a fifth now and then.
+            // The best of as many measurements as may be made afterwards: with more Ps than CPUs
+            // two measurements of the same load sometimes differ by a fifth.
             let before = (0..TRIES).map(|_| pairs(&rt)).fold(0.0, f64::max);
             let all: Vec<_> =
                 (0..SLEEPERS).map(|_| rt.handle().go(|| std::thread::sleep(NAP))).collect();
             assert!(all.into_iter().all(|one| one.join().is_ok()));
             let ended = Instant::now();
-            // What is left behind stays: then all of them are slow.
+            // If something is left behind, it stays: then all of them are slow.
             let after = (0..TRIES).map(|_| pairs(&rt)).fold(0.0, f64::max);
             at_most("slower", before * 0.8, after)?;
-            // The thread that calls lends itself to no runtime here: it is not one of ours.
+            // The calling thread lends itself to no runtime here: it is no thread of gosched.
             while threads() > others + procs + 2 && ended.elapsed() < Duration::from_secs(1) {
                 std::thread::sleep(Duration::from_millis(5));
             }

@@ -9,7 +9,7 @@ use test_support::{each_procs, settled};
 
 use crate::support::{Ticker, alone, at_most, compute, measured, threads};
 
-/// Two goroutines that compute for two seconds, a ticker, and one that is new.
+/// Two goroutines that compute for two seconds, a ticker, and a new goroutine.
 fn two_hogs(rt: &Runtime) -> Result<(), String> {
     let ticker = Ticker::start(rt);
     let hogs: Vec<_> = (0..2).map(|_| rt.handle().go(|| compute(Duration::from_secs(2)))).collect();
@@ -42,8 +42,8 @@ fn two_hogs_hold_up_nobody_else() {
     }
 }
 
-/// One that stays on a thread where no hog is: the hogs have begun before, so it begins on another
-/// one, and what begins after it begins elsewhere.
+/// Spawns a goroutine that stays on a thread without a hog. The hogs have begun before, so it
+/// begins on another thread, and later goroutines begin elsewhere.
 #[test]
 #[ignore = "measures time: cargo xtask test --only timing"]
 fn a_ticker_that_settled_where_no_hog_is_ticks_on() {
@@ -74,8 +74,9 @@ fn a_ticker_that_settled_where_no_hog_is_ticks_on() {
     }
 }
 
-/// Two that compute for a while between their yields have settled on different threads, and there
-/// is one P for both: the thread that has it gives way by time, however few rounds that are.
+/// Two goroutines compute for a while between their yields. They have settled on different threads,
+/// and there is one P for both: the thread that has it gives way by time, however few rounds that
+/// are.
 #[test]
 #[ignore = "measures time: cargo xtask test --only timing"]
 fn threads_with_long_rounds_give_way_to_each_other() {
@@ -86,7 +87,7 @@ fn threads_with_long_rounds_give_way_to_each_other() {
         let in_pieces = |first: Duration| {
             let (stop, both) = (stop.clone(), both.clone());
             rt.handle().go(move || {
-                // The first one loses the P, and another thread starts the second one.
+                // The first goroutine loses the P, and another thread starts the second one.
                 compute(first);
                 both.fetch_add(1, Relaxed);
                 let (mut gap, mut last) = (Duration::ZERO, Instant::now());
@@ -94,7 +95,7 @@ fn threads_with_long_rounds_give_way_to_each_other() {
                     compute(Duration::from_millis(3));
                     yield_now();
                     let now = Instant::now();
-                    // Alone it has nobody to wait for.
+                    // Alone it waits for no other goroutine.
                     gap = if both.load(Relaxed) == 2 { gap.max(now - last) } else { gap };
                     last = now;
                 }
@@ -115,8 +116,8 @@ fn threads_with_long_rounds_give_way_to_each_other() {
     });
 }
 
-/// All Ms are busy with rounds that are long and end before sysmon puts an end to them: what is
-/// made outside is not for the 61st.
+/// All Ms are busy with long rounds that end before sysmon ends them: a goroutine spawned outside
+/// does not wait for the 61st round.
 #[test]
 #[ignore = "measures time: cargo xtask test --only timing"]
 fn those_who_compute_in_pieces_hold_up_no_newcomer() {
@@ -148,8 +149,8 @@ fn those_who_compute_in_pieces_hold_up_no_newcomer() {
     }
 }
 
-/// A ticker shares its thread with one that computes in pieces; whoever fires its timer, it is not
-/// for the 61st round.
+/// A ticker shares its thread with a goroutine that computes in pieces. Whichever thread fires its
+/// timer, the ticker does not wait for the 61st round.
 #[test]
 #[ignore = "measures time: cargo xtask test --only timing"]
 fn one_that_computes_in_pieces_holds_up_no_ticker_on_its_thread() {
@@ -175,8 +176,9 @@ fn one_that_computes_in_pieces_holds_up_no_ticker_on_its_thread() {
     }
 }
 
-/// As many Ms as compute without a P before it is a crowd, one for each P, and those that are let
-/// in later, one at a time and more rarely each time: in the few seconds of this test, not ten.
+/// The Ms that may compute without a P before the start gate closes, one M for each P, and the Ms
+/// that are admitted later, one at a time and more rarely each time: in the few seconds of this
+/// test, not ten.
 fn hog_threads(procs: usize) -> usize {
     4 * procs + procs + 10
 }
@@ -235,8 +237,7 @@ fn loops_of_yields_starve_no_new_goroutine() {
     }
 }
 
-/// A goroutine whose operations always succeed at once has to give its siblings a turn all the
-/// same.
+/// A goroutine whose operations always succeed at once still has to give its siblings a turn.
 #[test]
 fn a_loop_of_operations_that_never_wait_lets_its_siblings_run() {
     let _alone = alone();

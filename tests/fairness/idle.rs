@@ -1,4 +1,4 @@
-//! Nothing is to be done: nobody wakes up.
+//! There is no work: no thread wakes up.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,8 @@ use test_support::{death, in_child, settled};
 
 use crate::support::{Ticker, compute};
 
-/// Voluntary context switches of every thread whose name begins with `prefix`, by thread.
+/// Returns the voluntary context switches of every thread whose name begins with `prefix`, by
+/// thread.
 fn switches(prefix: &str) -> Vec<(String, u64)> {
     let tasks = std::fs::read_dir("/proc/self/task").expect("it is there");
     let mut all: Vec<_> = tasks
@@ -25,7 +26,7 @@ fn switches(prefix: &str) -> Vec<(String, u64)> {
     all
 }
 
-/// Waits until two looks apart see the same.
+/// Waits until two looks, some time apart, see the same.
 fn settle(prefix: &str) -> Vec<(String, u64)> {
     let began = Instant::now();
     loop {
@@ -69,7 +70,7 @@ fn after_hogs_and_blocking_an_idle_process_makes_no_wake_up() {
 fn one_hog_alone_is_not_watched() {
     let Some(output) = in_child("idle::one_hog_alone_is_not_watched") else {
         let rt = Runtime::builder(settled()).procs(2).name("alone").build().expect("a runtime");
-        // Sysmon is there: two goroutines had to share a P.
+        // Sysmon exists: two goroutines had to share a P.
         let pair: Vec<_> =
             (0..4).map(|_| rt.handle().go(|| compute(Duration::from_millis(15)))).collect();
         assert!(pair.into_iter().all(|one| one.join().is_ok()));
@@ -86,7 +87,7 @@ fn one_hog_alone_is_not_watched() {
     assert!(output.status.success() && death(&output).1.contains("slept"), "{}", death(&output).1);
 }
 
-/// One M keeps the time for all of them, until a moment that does not come.
+/// One M is the timekeeper for all of them, until a moment that does not come.
 #[test]
 #[ignore = "measures time: cargo xtask test --only timing"]
 fn goroutines_that_sleep_for_long_make_no_wake_up() {

@@ -1,4 +1,4 @@
-//! What a goroutine can do whose P was taken: everything.
+//! A goroutine whose P was revoked can do everything.
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,19 +10,19 @@ use test_support::{death, each_procs, in_child, migratory, settled, without_memo
 
 use crate::support::{alone, compute, eventually};
 
-/// Keeps its thread until its P has certainly been taken: it computes until a goroutine that could
-/// not run before has run, while other goroutines of the same kind keep every other P.
+/// Keeps its thread until its P has certainly been revoked. It computes until a goroutine that
+/// could not run before has run, while other goroutines of the same kind keep every other P.
 fn lose_p(rt: &gosched::Handle) {
     let before = rt.go(|| ());
     while !before.is_finished() {
         compute(Duration::from_millis(1));
     }
-    // Once more, when this one is the oldest.
+    // Once more, when this goroutine is the oldest.
     compute(Duration::from_millis(25));
 }
 
-/// Runs `then` in goroutines that have lost their Ps, in both modes, as many at a time as there are
-/// Ps and one more.
+/// Runs `then` in goroutines that have lost their Ps, in both modes, one more at a time than there
+/// are Ps.
 fn without_p(then: impl Fn(u32) -> u32 + Send + Sync + Copy + 'static) {
     let _alone = alone();
     for mode in [settled(), migratory()] {
@@ -109,7 +109,7 @@ fn it_locks_its_thread() {
     });
 }
 
-/// Every goroutine wants the lock, and each loses its P while it has it.
+/// Every goroutine takes the lock, and each loses its P while it holds the lock.
 #[test]
 fn it_holds_a_lock_that_others_wait_for() {
     let _alone = alone();
@@ -129,7 +129,7 @@ fn it_holds_a_lock_that_others_wait_for() {
     });
 }
 
-/// What keeps the P while nobody can take over: it all runs, one after the other.
+/// Work that keeps the P while no M can take over: it all runs, one after the other.
 fn hogs_and_naps(rt: &Runtime) {
     let naps: Vec<_> =
         (0..5).map(|_| rt.handle().go(|| std::thread::sleep(Duration::from_millis(15)))).collect();
@@ -142,7 +142,8 @@ fn hogs_and_naps(rt: &Runtime) {
     assert!(naps.into_iter().chain(hogs).chain([woken]).all(|one| one.join().is_ok()));
 }
 
-/// The system gives no thread to who would take over, in the middle of it; sysmon has one.
+/// The system refuses a thread for the M that would take over, in the middle of it. Sysmon has a
+/// thread.
 #[test]
 fn when_the_system_gives_no_more_threads_nothing_is_lost() {
     let Some(output) = in_child("lost_p::when_the_system_gives_no_more_threads_nothing_is_lost")
@@ -150,7 +151,7 @@ fn when_the_system_gives_no_more_threads_nothing_is_lost() {
         for mode in [settled(), migratory()] {
             let rt =
                 Runtime::builder(mode).procs(1).stack_size(64 * 1024).build().expect("a runtime");
-            // The M and sysmon are there: goroutines had to share the P.
+            // The M and sysmon exist: goroutines had to share the P.
             let pair: Vec<_> = (0..3).map(|_| rt.handle().go(yield_now)).collect();
             assert!(pair.into_iter().all(|one| one.join().is_ok()));
             without_memory_for_threads(1 << 20, || hogs_and_naps(&rt));
@@ -166,8 +167,8 @@ fn when_the_system_gives_no_more_threads_nothing_is_lost() {
     );
 }
 
-/// No thread may be made, so nobody can take over; nothing is lost, and it goes on when there are
-/// threads again.
+/// No thread may be made, so no M can take over. Nothing is lost, and work goes on when threads can
+/// be made again.
 #[test]
 fn without_a_thread_for_who_takes_over_all_waits_and_nothing_is_lost() {
     let Some(output) =

@@ -1,9 +1,9 @@
-//! No goroutine stops the others: what computes, blocks or holds a lock keeps its own thread, and
-//! nobody else's P.
+//! No goroutine stops the others: a goroutine that computes, blocks or holds a lock keeps its own
+//! thread, and no other goroutine's P.
 //!
-//! Bounds on time are the issue's own. A machine that is busy with something else breaks them
-//! through no fault of the scheduler, so a test that measures does so up to three times, and fails
-//! if no measurement keeps the bound. They run one at a time, and in a step of their own: `cargo
+//! The bounds on time are requirements. A machine that is busy with other programs breaks them
+//! although the scheduler is right. So a test that measures does so up to three times, and fails if
+//! no measurement keeps the bound. The tests run one at a time, in a step of their own: `cargo
 //! xtask test --only timing`.
 
 mod blocked;

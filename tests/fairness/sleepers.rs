@@ -1,4 +1,4 @@
-//! Goroutines that sleep wake up in time, many at once, and cost nothing while they do.
+//! Sleeping goroutines wake up in time, many at once, and cost nothing while they sleep.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -40,7 +40,8 @@ fn ten_thousand_sleepers_are_not_late() {
     }
 }
 
-/// How long after their common deadline two run that compute from there on: nine times of ten.
+/// Returns how long after their common deadline two goroutines run that compute from there on: nine
+/// times of ten.
 fn together(rt: &Runtime, rounds: usize) -> Duration {
     rt.run(|| {
         let mut took: Vec<_> = (0..rounds)

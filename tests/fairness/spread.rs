@@ -8,8 +8,8 @@ use test_support::settled;
 
 use crate::support::{alone, at_most, measured};
 
-/// With twice as many Ps as CPUs at most. An M that gets no core for 200 us is not waited for, and
-/// its share goes to others.
+/// With at most twice as many Ps as CPUs. An M that gets no core for 200 us is not waited for, and
+/// its share goes to other Ms.
 #[test]
 #[ignore = "measures time: cargo xtask test --only timing"]
 fn an_acceptors_children_spread_over_the_threads() {
@@ -49,8 +49,8 @@ fn an_acceptors_children_spread_over_the_threads() {
     }
 }
 
-/// With as many Ps as CPUs at most: an M that waits for a core looks abandoned, and what it was
-/// about to start is stolen.
+/// With at most as many Ps as CPUs: an M that waits for a core looks abandoned, and thieves steal
+/// what it was about to start.
 #[test]
 #[ignore = "measures time: cargo xtask test --only timing"]
 fn pairs_that_talk_stay_together() {
@@ -58,8 +58,8 @@ fn pairs_that_talk_stay_together() {
     for procs in [1, 2] {
         measured(&format!("{procs} Ps"), || {
             let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
-            // Each pair is made by a goroutine that talks to its child at once, as a server does
-            // with its helper.
+            // A goroutine spawns the other half of its pair and talks to it at once, as a server
+            // does with its helper.
             let pair = || {
                 let ((ping, pinged), (pong, ponged)) = (chan::bounded(0), chan::bounded(0));
                 let echo = go(move || {

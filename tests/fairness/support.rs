@@ -1,4 +1,4 @@
-//! What the tests measure with.
+//! The tools of measurement of these tests.
 #![expect(unsafe_code, reason = "makes migratory goroutines, which hold nothing bound to a thread")]
 
 use std::hint::black_box;
@@ -18,7 +18,7 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Measures until a measurement keeps its bounds; `Err` says which one it broke.
+/// Measures until a measurement keeps its bounds. `Err` names the broken bound.
 #[track_caller]
 pub(crate) fn measured(what: &str, attempt: impl Fn() -> Result<(), String>) {
     let mut broken = Vec::new();
@@ -31,7 +31,7 @@ pub(crate) fn measured(what: &str, attempt: impl Fn() -> Result<(), String>) {
     panic!("{what}: {}", broken.join("; "));
 }
 
-/// `Err` if `value` is over the bound.
+/// Returns `Err` if `value` is over the bound.
 pub(crate) fn at_most<T: PartialOrd + std::fmt::Debug>(
     what: &str,
     value: T,
@@ -44,7 +44,7 @@ pub(crate) fn at_most<T: PartialOrd + std::fmt::Debug>(
     }
 }
 
-/// Computes for so long, without a call of the runtime.
+/// Computes for this time, without a call of the runtime.
 pub(crate) fn compute(duration: Duration) {
     let began = Instant::now();
     let mut x = 1_u64;
@@ -55,13 +55,13 @@ pub(crate) fn compute(duration: Duration) {
     }
 }
 
-/// A goroutine that wants to run every millisecond.
+/// A goroutine that shall run every millisecond.
 pub(crate) struct Ticker {
     stop: Arc<AtomicBool>,
     g: JoinHandle<Ticked>,
 }
 
-/// What became of it.
+/// The result of a ticker.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticked {
     /// The longest time between two runs.
@@ -70,13 +70,13 @@ pub(crate) struct Ticked {
 }
 
 impl Ticker {
-    /// Starts a migratory one; it has run once when this returns.
+    /// Starts a migratory ticker. It has run once when this returns.
     pub(crate) fn start(rt: &Runtime) -> Self {
         // SAFETY: it holds nothing bound to a thread while it sleeps.
         Self::start_by(|tick| rt.run(|| unsafe { go_migratory(tick) }))
     }
 
-    /// Starts one that stays where it begins.
+    /// Starts a ticker that stays where it begins.
     pub(crate) fn start_settled(rt: &Runtime) -> Self {
         Self::start_by(|tick| rt.handle().go(tick))
     }
@@ -107,19 +107,19 @@ impl Ticker {
         Self { stop, g }
     }
 
-    /// Makes goroutines that settle on its thread.
+    /// Spawns goroutines that settle on the ticker's thread.
     pub(crate) fn beside(&self, rt: &Runtime) -> Builder {
         Builder::new().runtime(&rt.handle()).with(&self.g)
     }
 
-    /// Ends it.
+    /// Ends the ticker.
     pub(crate) fn stop(self) -> Ticked {
         self.stop.store(true, Relaxed);
         self.g.join().expect("it only ticks")
     }
 }
 
-/// How many threads this process has.
+/// Returns how many threads this process has.
 pub(crate) fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").expect("it is there").count()
 }

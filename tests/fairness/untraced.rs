@@ -21,7 +21,7 @@ fn child(test: &str) -> Child {
         .expect("a child process")
 }
 
-/// Drops a runtime in which a goroutine blocks its thread until standard input ends.
+/// Drops a runtime of which a goroutine blocks its thread until standard input ends.
 fn drop_a_runtime_that_is_blocked() {
     let rt = Runtime::builder(settled()).procs(1).build().expect("a runtime");
     let (tell, told) = chan::bounded(2);

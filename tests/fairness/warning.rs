@@ -1,4 +1,5 @@
-//! What is told of a goroutine that keeps its siblings waiting, and who is held up by it.
+//! The warnings about a goroutine that keeps its siblings waiting, and which goroutines it holds
+//! up.
 
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +12,7 @@ use tracing::{Event, Level, Metadata, Subscriber, span};
 
 use crate::support::{Ticker, compute, eventually};
 
-/// Every warning so far, a line each.
+/// Every warning so far, one line each.
 static HEARD: Mutex<String> = Mutex::new(String::new());
 
 fn heard() -> String {
@@ -53,7 +54,7 @@ impl Subscriber for Listener {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// One P, so that what is made settles on one thread, and a ticker beside.
+/// One P, so that spawned goroutines settle on one thread, and a ticker beside.
 fn runtime() -> Runtime {
     tracing::subscriber::set_global_default(Listener).expect("the first in this process");
     Runtime::builder(settled()).procs(1).build().expect("a runtime")

@@ -40,9 +40,15 @@ fn selects(tx: &Sender<usize>, rx: &Receiver<usize>, me: usize, capacity: usize,
     for round in 0..rounds {
         // The order of the cases is no matter.
         let got = if round % 2 == 0 {
-            select! { send(tx, me) -> sent => { sent.expect("both ends are here"); None } recv(rx) -> got => Some(got) }
+            select! {
+                send(tx, me) -> sent => { sent.expect("both ends are here"); None }
+                recv(rx) -> got => Some(got),
+            }
         } else {
-            select! { recv(rx) -> got => Some(got), send(tx, me) -> sent => { sent.expect("both ends are here"); None } }
+            select! {
+                recv(rx) -> got => Some(got),
+                send(tx, me) -> sent => { sent.expect("both ends are here"); None }
+            }
         };
         if let Some(got) = got {
             assert!(capacity > 0 || got != Ok(me), "a select met itself");

@@ -207,7 +207,10 @@ fn many_short_sleepers_hold_nobody_up() {
                 tx.send(n).expect("it is received");
                 // A clock for each, as far away as in Go's test, and dropped at once.
                 let late = chan::after(Duration::from_secs(60));
-                select! { recv(back) -> got => assert_eq!(got, Ok(n)), recv(late) -> _ => unreachable!("a minute") }
+                select! {
+                    recv(back) -> got => assert_eq!(got, Ok(n)),
+                    recv(late) -> _ => unreachable!("a minute"),
+                }
             }
         };
         pair.beside(part, ours);

@@ -134,7 +134,10 @@ fn results(pair: Pair, stops: bool) {
     let ours = move || {
         for n in 0..20 {
             let timers = [Timer::new(us(50 * n)), Timer::new(us(50 * n))];
-            let first = select! { recv(timers[0].channel()) -> _ => 0, recv(timers[1].channel()) -> _ => 1 };
+            let first = select! {
+                recv(timers[0].channel()) -> _ => 0,
+                recv(timers[1].channel()) -> _ => 1,
+            };
             assert!(change(&timers[1 - first]));
             assert_eq!(
                 timers[1 - first].channel().try_recv(),

@@ -1,5 +1,5 @@
-//! Frames that no sibling may run above: a goroutine that waits while it unwinds, or below a frame
-//! of C, keeps its thread to itself; its P goes on elsewhere.
+//! Frames above which no sibling may run: a goroutine that waits while it unwinds, or below a frame
+//! of C, keeps its thread to itself. Its P goes on elsewhere.
 
 use std::sync::Arc;
 use std::sync::atomic::{
@@ -13,7 +13,7 @@ use gosched::{JoinHandle, Runtime, go, yield_now};
 use gosched_runtime_sys::thread;
 use test_support::{each_mode, settled};
 
-/// Given to the body under test, which calls `wait` where no sibling may run above it.
+/// Passed to the body under test. The body calls `wait` where no sibling may run above it.
 struct Held {
     inside: Arc<AtomicBool>,
     sibling_ran: Arc<AtomicBool>,
@@ -21,7 +21,7 @@ struct Held {
 }
 
 impl Held {
-    /// Waits; then, whether a sibling on the same thread has run meanwhile.
+    /// Waits. Returns whether a sibling on the same thread has run meanwhile.
     fn wait(&self) -> bool {
         // ORDERING[above.inside]: pairs with the loop in `hold`: the sibling is parked by then.
         self.inside.store(true, Release);
@@ -30,9 +30,9 @@ impl Held {
     }
 }
 
-/// Runs `body` in a goroutine that has a sibling on its thread. The sibling is made ready while
-/// `body` waits, and the root goroutine, on another thread, makes `rounds` others run until `body`
-/// may go on.
+/// Runs `body` in a goroutine that has a sibling on its thread. The sibling becomes ready while
+/// `body` waits. The root goroutine, on another thread, makes `rounds` others run until `body` may
+/// go on.
 fn hold<T: Send + 'static>(
     rt: &Runtime,
     body: impl FnOnce(Held) -> T + Send + 'static,
@@ -46,7 +46,7 @@ fn hold<T: Send + 'static>(
         let held =
             Held { inside: Arc::clone(&inside), sibling_ran: Arc::clone(&sibling_ran), release };
         let ran = Arc::clone(&sibling_ran);
-        // The root holds one of the two Ps and does not suspend: what these two do, they do on one
+        // The root holds one of the two Ps and does not suspend. So these two goroutines run on one
         // other thread.
         let (sibling_made, sibling) = std::sync::mpsc::channel::<JoinHandle<()>>();
         let holder = go(move || {
@@ -75,7 +75,7 @@ fn hold<T: Send + 'static>(
     })
 }
 
-/// Others go on, on both Ps: many goroutines begin, yield and end, and two run at the same time,
+/// Other goroutines go on, on both Ps: many begin, yield and end, and two run at the same time,
 /// which do not suspend.
 fn others_go_on(_: &AtomicBool) {
     for round in 0..500 {
@@ -104,7 +104,7 @@ fn two_procs() -> Runtime {
     Runtime::builder(settled()).procs(2).build().expect("a runtime")
 }
 
-/// The check itself: a plain wait does let the sibling run.
+/// The check of the test: a plain wait does let the sibling run.
 #[test]
 fn a_sibling_runs_while_a_goroutine_waits() {
     let ran = hold(
@@ -128,7 +128,7 @@ impl Drop for WaitsInDrop {
         let sibling_ran = self.0.wait();
         assert!(std::thread::panicking());
         if sibling_ran {
-            // A second panic aborts: the only way to tell from here.
+            // A second panic aborts: there is no other way to report from here.
             panic!("a sibling ran above an unwinding goroutine");
         }
     }
@@ -172,7 +172,7 @@ fn a_goroutine_may_wait_in_a_drop_during_a_panic_in_every_mode() {
             });
             // Unbuffered: returns once the drop has received.
             tx.send(7).expect("it receives");
-            // The panic is that goroutine's, whoever's thread it is on.
+            // The panic belongs to that goroutine, whichever thread it is on.
             assert!(!std::thread::panicking());
             assert_eq!(go(std::thread::panicking).join().ok(), Some(false));
             panics.join()
@@ -206,7 +206,7 @@ fn the_root_goroutine_may_wait_in_a_drop_during_a_panic() {
     });
 }
 
-/// A callback from C below which a goroutine of another runtime lies, on both bindings.
+/// A callback from C below which a goroutine of another runtime lies, with both bindings.
 #[test]
 fn no_sibling_runs_above_a_callback_that_waits() {
     for binding in [Binding::PerCall, Binding::UntilThreadExit] {

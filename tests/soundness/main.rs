@@ -1,5 +1,6 @@
-//! What the modes promise to safe code, kept under an optimiser. `cargo xtask test` runs this in
-//! debug, in release and with fat LTO: what keeps an address across a switch does so there.
+//! The promises of the modes to safe code, kept under an optimiser. `cargo xtask test` runs this in
+//! debug, in release and with fat LTO: an optimiser that keeps an address across a switch does so
+//! there.
 
 mod above;
 mod run;

@@ -1,5 +1,5 @@
-//! `run` returns when the goroutines that settled on its thread have ended, and not before;
-//! goroutines elsewhere live on. A thread with an unfinished goroutine does not end.
+//! `run` returns when the goroutines that settled on its thread have ended, and not before.
+//! Goroutines elsewhere live on. A thread with an unfinished goroutine does not end.
 
 use std::sync::Arc;
 use std::sync::atomic::{
@@ -35,7 +35,8 @@ fn make(ended: &Arc<AtomicBool>) -> (Arc<AtomicI32>, Waiting) {
     (started_on, Waiting { gate, goroutine })
 }
 
-/// One that settled on another thread: the caller keeps its own busy until then.
+/// Spawns a goroutine that settles on another thread: the caller keeps its own thread busy until
+/// then.
 fn start_elsewhere(ended: &Arc<AtomicBool>) -> Waiting {
     let (started_on, waiting) = make(ended);
     while started_on.load(Relaxed) == 0 {
@@ -45,9 +46,9 @@ fn start_elsewhere(ended: &Arc<AtomicBool>) -> Waiting {
     waiting
 }
 
-/// One that settled on the calling thread: the other of two Ps is kept busy until then. If this
-/// thread gets no core for so long that the busy one loses its P, somebody else may be faster; then
-/// it is tried again.
+/// Spawns a goroutine that settles on the calling thread: the other of two Ps is kept busy until
+/// then. If this thread gets no core for so long that the busy goroutine loses its P, another
+/// thread may be faster. Then it is tried again.
 fn start_here(ended: &Arc<AtomicBool>) -> Waiting {
     let (busy, enough) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let (is_busy, is_enough) = (Arc::clone(&busy), Arc::clone(&enough));
@@ -88,7 +89,7 @@ fn run_waits_for_the_goroutines_that_settled_on_its_thread_and_for_no_others() {
         let (handle, early) = (rt.handle(), Arc::clone(&has_returned));
         let opener = std::thread::spawn(move || {
             let gate = root_ends.recv().expect("the root sends its gate");
-            // The root has ended; meanwhile the runtime goes on.
+            // The root has ended; the runtime goes on meanwhile.
             for _ in 0..200 {
                 handle.go(yield_now).join().expect("it only yields");
             }
@@ -145,7 +146,8 @@ impl Drop for AtThreadEnd {
 }
 
 thread_local! {
-    static AT_END: std::cell::RefCell<Option<AtThreadEnd>> = const { std::cell::RefCell::new(None) };
+    static AT_END: std::cell::RefCell<Option<AtThreadEnd>> =
+        const { std::cell::RefCell::new(None) };
 }
 
 #[test]

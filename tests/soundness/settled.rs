@@ -1,4 +1,4 @@
-//! A settled goroutine never changes thread, and what is bound to its thread stays right.
+//! A settled goroutine never changes its thread, and values bound to its thread stay right.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -13,15 +13,15 @@ use test_support::settled;
 
 /// Waits for a partner, counted over all goroutines.
 const PARKS: u64 = 1_000_000;
-/// Goroutines hand a token round, in rings of this many: a park each for all but the one that has
-/// it.
+/// Goroutines pass a token round, in rings of this many: all but the holder park.
 const RING: usize = 4;
 const RINGS: usize = 24;
-/// Every so many rounds a goroutine makes a short-lived one, so that thieves always find something.
+/// After this many rounds a goroutine spawns a short-lived one, so that thieves always find
+/// something.
 const SPAWN_EVERY: u64 = 64;
 
 thread_local! {
-    /// Counts on its thread alone; a lost update means that two threads shared it.
+    /// Counts on its thread alone. A lost update means that two threads shared it.
     static ROUNDS: Cell<u64> = const { Cell::new(0) };
     /// Lazy and with a destructor: the kind whose address an optimiser likes to keep.
     static RESIDENTS: RefCell<HashMap<u64, Rc<Cell<u64>>>> = RefCell::new(HashMap::new());
@@ -61,8 +61,8 @@ impl Resident {
         }
     }
 
-    /// After a suspension: same thread by the kernel, by std and by address; the `Rc` is this
-    /// thread's and counts right.
+    /// Checks after a suspension: the same thread by the kernel, by std and by address; the `Rc`
+    /// belongs to this thread and counts right.
     fn check(&mut self) {
         assert_eq!(thread::id(), self.thread, "goroutine {} changed thread", self.id);
         assert_eq!(std::thread::current().id(), self.std_thread);
@@ -82,14 +82,15 @@ impl Resident {
         assert_eq!(Rc::strong_count(&self.shared), 1);
         tally.rounds.fetch_add(self.rounds, Relaxed);
         let mut by_thread = tally.by_thread.lock().expect("no panic under it");
-        // The thread's own counter: of all goroutines that left so far and of those that have not.
+        // The thread's own counter: the sum over all goroutines that have left and those that have
+        // not.
         let seen = by_thread.entry(self.thread).or_default();
         *seen = ROUNDS.get().max(*seen);
     }
 }
 
-/// Hands the token on until enough parks were counted; then lets it pass once more, to let
-/// everybody go.
+/// Passes the token on until enough parks were counted. Then it passes the token once more, so that
+/// all may end.
 fn member(tally: &Tally, from: &Receiver<()>, to: &Sender<()>) {
     let mut me = Resident::settle();
     loop {

@@ -1,4 +1,4 @@
-//! A `Waker` is the user's code: it may call into the scheduler wherever the scheduler calls it.
+//! A `Waker` is user code: it may call into the scheduler wherever the scheduler calls it.
 //!
 //! # Safety
 //!
@@ -21,29 +21,29 @@ struct Meddler {
     woken: Sender<()>,
     clones: AtomicUsize,
     wakes: AtomicUsize,
-    /// Goroutines that it made and that have run.
+    /// Goroutines that it spawned and that have run.
     ran: Arc<AtomicUsize>,
     made: AtomicUsize,
     noise: (Sender<u64>, Receiver<u64>),
-    /// Lets the goroutine end that is waited for, and when.
+    /// Lets the awaited goroutine end, and when.
     open: Sender<u32>,
     when: When,
 }
 
-/// In the middle of what the goroutine ends that is waited for. It completes while the waker's
-/// function is not back yet: if that was called under the lock of what the two share, nobody gets
-/// any further.
+/// In the middle of the waker's function the awaited goroutine ends. Its end completes while the
+/// function has not returned. If the function were called under the lock that the two share, none
+/// of them could go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
     Cloned,
-    /// The waker of the poll before, in whose place another one comes.
+    /// The waker of the last poll, which another one replaces.
     Dropped,
-    /// After the polls: it will be woken.
+    /// After the polls: this waker will be woken.
     Later,
 }
 
 impl Meddler {
-    /// Everything that does not wait for somebody, and a yield, which does.
+    /// All operations that do not wait for another goroutine, and a yield, which does.
     fn meddle(&self, now: Option<When>) {
         if now == Some(self.when) {
             let _open_already = self.open.try_send(4);
@@ -125,7 +125,7 @@ fn poll_to_the_end<T>(
     loop {
         let first = waker(Arc::clone(&meddler));
         let mut poll = || Pin::new(&mut goroutine).poll(&mut Context::from_waker(&first));
-        // Twice: the second waker takes the first one's place, which is dropped in the middle.
+        // Twice: the second waker replaces the first one, which is dropped in the middle.
         for _ in 0..2 {
             if let Poll::Ready(outcome) = poll() {
                 return (outcome, meddler);
@@ -137,15 +137,15 @@ fn poll_to_the_end<T>(
     }
 }
 
-/// A goroutine that ends once it may, and the waker of whoever polls for that: how often it was
-/// cloned and woken.
+/// A goroutine that ends once it may, and the waker of its poller: how often it was cloned and
+/// woken.
 fn once(handle: &Handle, when: When) -> (usize, usize) {
     let (open, gate) = chan::bounded::<u32>(1);
     let goroutine = handle.go(move || gate.recv().expect("it opens") + 1);
     let (outcome, meddler) = poll_to_the_end(handle, goroutine, open, when);
     assert_eq!(outcome.expect("no panic"), 5);
-    // The last poll's clone is dropped with what the two share, which may be on the goroutine's
-    // thread.
+    // The last poll's clone is dropped with the state that the two share, perhaps on the
+    // goroutine's thread.
     while meddler.ran.load(Relaxed) < meddler.made.load(Relaxed) {
         yield_now();
     }

@@ -63,7 +63,7 @@ fn on_a_plain_thread_it_is_the_threads() {
     let thread =
         thread::Builder::new().stack_size(1 << 20).spawn(stack_remaining).expect("a thread");
     let left = thread.join().expect("no panic").expect("the system tells");
-    // The C library may hand out a larger one that it has left from another thread.
+    // The C library may use a larger stack that is left from another thread.
     assert!((512 << 10..16 << 20).contains(&left), "{left}");
 }
 
@@ -91,7 +91,7 @@ fn on_the_threads_stack_there_is_room_for_more_than_a_goroutine_has() {
             let borrowed = [1, 2, 3];
             let (left, sum) = on_thread_stack(|| {
                 assert_eq!((goroutine::current_id(), thread::current().id()), (id, here));
-                // 200 KiB and more, which the goroutine has not.
+                // 200 KiB and more, which the goroutine does not have.
                 black_box(deep(200));
                 (stack_remaining().expect("the thread's"), borrowed.iter().sum::<i32>())
             });

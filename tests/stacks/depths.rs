@@ -1,4 +1,4 @@
-//! How deep goroutines have been: what a dump tells of stacks that are somebody else's.
+//! How deep goroutines have been: what a dump says of other goroutines' stacks.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -10,7 +10,7 @@ use test_support::{migratory, settled};
 
 const STACK: usize = 192 * 1024;
 
-/// Touches so much of the stack, or a frame more, and comes back.
+/// Touches so much of the stack, or a frame more, and returns.
 fn go_down(bytes: usize) {
     #[inline(never)]
     fn to(left: usize) {
@@ -23,7 +23,7 @@ fn go_down(bytes: usize) {
     to(stack_remaining().expect("it has one") - bytes);
 }
 
-/// What the dump tells of the goroutine's stack.
+/// Returns what the dump says of the goroutine's stack.
 fn told<T>(rt: &Runtime, of: &JoinHandle<T>) -> Option<StackUse> {
     rt.dump().goroutines.into_iter().find(|g| g.id == of.id()).expect("it has not ended").stack
 }

@@ -1,5 +1,5 @@
 //! The limits of a machine, reached on purpose, each in a child: an error for each goroutine that
-//! cannot be, and a runtime that goes on.
+//! cannot be made, and a runtime that goes on.
 //!
 //! # Safety
 //!
@@ -41,8 +41,8 @@ fn statm(field: usize) -> u64 {
         * 4096
 }
 
-/// What became of goroutines that all waited at the same time: how many were not started for want
-/// of memory. Each of the others received its disconnect.
+/// The result of goroutines that all waited at the same time: how many were not started for want of
+/// memory. Each of the others received its disconnect.
 fn outcome(handles: Vec<JoinHandle<bool>>) -> usize {
     let mut failed = 0;
     for handle in handles {
@@ -59,9 +59,9 @@ fn outcome(handles: Vec<JoinHandle<bool>>) -> usize {
     failed
 }
 
-/// Makes `n` goroutines that wait, lets them go, and asserts that some were not started, some were,
-/// and that as many as can be are started afterwards. All on this thread: another could not be
-/// made.
+/// Spawns `n` goroutines that wait, and releases them. Asserts that some were not started, some
+/// were, and that as many as possible are started afterwards. All are on this thread: another could
+/// not be made.
 fn some_fail(rt: &Runtime, n: usize) {
     rt.run(|| {
         for round in 0..2 {
@@ -76,7 +76,7 @@ fn some_fail(rt: &Runtime, n: usize) {
                     })
                 })
                 .collect();
-            // Those that could not be started have ended, the others wait.
+            // The goroutines that could not be started have ended, the others wait.
             while started.load(Relaxed)
                 + handles.iter().filter(|handle| handle.is_finished()).count()
                 < n
@@ -91,9 +91,8 @@ fn some_fail(rt: &Runtime, n: usize) {
     });
 }
 
-/// One P, and every thread that the runtime will ever make is there, so that nothing depends on
-/// threads that can be made or not: std ends the process when a new thread finds no room for its
-/// signal stack.
+/// One P, and every thread that the runtime will ever make exists. So nothing depends on whether
+/// threads can be made: std ends the process when a new thread finds no room for its signal stack.
 fn runtime(stack: usize) -> Runtime {
     let rt = Runtime::builder(settled())
         .procs(1)
@@ -102,7 +101,7 @@ fn runtime(stack: usize) -> Runtime {
         .build()
         .expect("a runtime");
     rt.run(|| {
-        // One that blocks the only M, until another one runs what waits behind it.
+        // A goroutine that blocks the only M, until another M runs what waits behind it.
         let (tell, told) = std::sync::mpsc::channel();
         let waits = go(move || told.recv());
         drop(go(move || tell.send(())));
@@ -121,7 +120,7 @@ fn address_space_runs_out() {
     });
 }
 
-/// What strict accounting (`vm.overcommit_memory` 2) refuses, this limit refuses at the same place:
+/// Strict accounting (`vm.overcommit_memory` 2) and this limit refuse memory at the same place:
 /// memory that may be written is counted when it is opened, used or not.
 #[test]
 fn accounted_memory_runs_out() {
@@ -162,8 +161,8 @@ fn old_kernels_guards_hold_as_many_as_before() {
     });
 }
 
-/// No thread can be made any more: not for root, to whom the limit does not apply, so root becomes
-/// somebody else first.
+/// No thread can be made any more. The limit does not apply to root, so root becomes another user
+/// first.
 fn no_more_threads() {
     // SAFETY: concerns this process; fails for who is not root, which is as well.
     unsafe { libc::setuid(65_534) };
@@ -196,7 +195,8 @@ fn threads_run_out_and_a_goroutine_that_wants_one_is_not_started() {
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
         drop(done);
         assert!(waits.join().expect("it goes on"));
-        // Its thread is free, if it got there by now; else this is refused like the one before.
+        // Its thread is free, if it got there by now. Otherwise this one is refused like the one
+        // before.
         assert!(
             rt.handle()
                 .go(|| 5)

@@ -1,5 +1,4 @@
-//! What goroutines' stacks take, where they end, and what happens when there is no more of
-//! something.
+//! What goroutines' stacks take, where they end, and what happens when a resource is exhausted.
 
 mod deep;
 mod depths;

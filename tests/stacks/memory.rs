@@ -1,4 +1,4 @@
-//! What goroutines take while they wait, and that it comes back.
+//! The memory that goroutines take while they wait, and that it is given back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -19,7 +19,7 @@ fn alone(name: &str, body: impl FnOnce()) {
     );
 }
 
-/// Bytes in memory, page tables included.
+/// Returns the bytes in memory, page tables included.
 fn memory() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
     let kib = |key: &str| -> usize {
@@ -30,7 +30,7 @@ fn memory() -> usize {
     (kib("VmRSS:") + kib("VmPTE:")) << 10
 }
 
-/// `n` goroutines that wait, together with what lets them go.
+/// `n` goroutines that wait, and the sender that releases them.
 fn waiting(n: usize) -> (chan::Sender<()>, Arc<AtomicUsize>) {
     let (release, released) = chan::bounded::<()>(0);
     let (started, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));

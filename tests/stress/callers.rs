@@ -1,4 +1,4 @@
-//! C threads that call in, and the storm on them.
+//! C threads that call in, and the signal storm on them.
 #![expect(unsafe_code, reason = "hands callbacks to C, installs a signal handler")]
 
 use std::ffi::{c_int, c_void};
@@ -14,7 +14,7 @@ use gosched::{chan, go, signal};
 
 use crate::Shared;
 
-/// What one C thread calls with.
+/// The argument of one C thread's calls.
 struct Caller {
     bridge: Bridge,
     shared: Arc<Shared>,
@@ -29,11 +29,11 @@ extern "C" fn on_signal(_signal: c_int) {
     }
 }
 
-/// Enters, and has a goroutine send an item for it.
+/// Enters, and makes a goroutine send an item for it.
 ///
 /// # Safety
 ///
-/// `ctx` is a `Caller` that nobody else uses meanwhile; `line` points to `len` bytes.
+/// `ctx` is a `Caller` that no one else uses meanwhile; `line` points to `len` bytes.
 unsafe extern "C" fn on_line(ctx: *mut c_void, line: *const u8, len: usize) -> i64 {
     // SAFETY: this function's contract.
     let caller = unsafe { &*ctx.cast::<Caller>() };
@@ -58,8 +58,8 @@ unsafe extern "C" fn on_line(ctx: *mut c_void, line: *const u8, len: usize) -> i
     entered.map_or(-1, |words| i64::try_from(words).unwrap_or(i64::MAX))
 }
 
-/// Starts a plain thread that has `threads` C threads call in until it is stopped; how often they
-/// did.
+/// Starts a plain thread that makes `threads` C threads call in until it is stopped. It returns how
+/// often they did.
 pub(crate) fn start(
     bridge: &Bridge,
     shared: &Arc<Shared>,

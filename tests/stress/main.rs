@@ -1,9 +1,9 @@
 //! Everything at once: goroutines that compute, block, sleep, talk, lock, cancel and are cancelled,
-//! and change the number of Ps, and C threads that call in under a storm of signals; at the end
+//! and change the number of Ps; and C threads that call in under a storm of signals. At the end
 //! everything is accounted for.
 //!
-//! Each run prints its seed; `GOSCHED_STRESS_SEED` repeats the choices (not the schedule),
-//! `GOSCHED_STRESS_SECONDS` says for how long: `cargo xtask stress --seconds 60`.
+//! Each run prints its seed. `GOSCHED_STRESS_SEED` repeats the choices (not the schedule), and
+//! `GOSCHED_STRESS_SECONDS` sets the time: `cargo xtask stress --seconds 60`.
 
 mod callers;
 mod work;
@@ -16,12 +16,12 @@ use gosched::callback::{Binding, Bridge};
 use gosched::{Handle, Mode, Runtime, chan, sync};
 use test_support::{migratory, settled};
 
-/// How many goroutines choose what is to be done.
+/// How many goroutines choose the work.
 const DRIVERS: u64 = 8;
 /// How many C threads call in.
 const CALLERS: usize = 4;
 
-/// What was done, and what came of it.
+/// What was done, and its results.
 #[derive(Debug, Default)]
 pub(crate) struct Books {
     pub(crate) made: AtomicU64,
@@ -34,7 +34,7 @@ pub(crate) struct Books {
     pub(crate) jobs: AtomicU64,
 }
 
-/// What the drivers share.
+/// The state that the drivers share.
 pub(crate) struct Shared {
     pub(crate) rt: Handle,
     pub(crate) books: Books,
@@ -43,7 +43,7 @@ pub(crate) struct Shared {
     pub(crate) stop: AtomicBool,
 }
 
-/// A generator that is seeded (SplitMix64).
+/// A seeded generator (SplitMix64).
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -51,7 +51,7 @@ impl Random {
         Self(seed)
     }
 
-    /// Something below `n`.
+    /// Returns a number below `n`.
     pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -60,7 +60,7 @@ impl Random {
         (z ^ (z >> 31)) % n
     }
 
-    /// A duration of 0 to `ms` milliseconds.
+    /// Returns a duration of 0 to `ms` milliseconds.
     pub(crate) fn up_to_ms(&mut self, ms: u64) -> Duration {
         Duration::from_micros(self.below(1000 * ms + 1))
     }

@@ -1,4 +1,4 @@
-//! What the drivers do.
+//! The work of the drivers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,7 +8,7 @@ use gosched::{Cancelled, JoinHandle, blocking, chan, go, lock_thread, scope, tim
 
 use crate::{Random, Shared};
 
-/// Chooses and does, until it is to stop.
+/// Chooses work and does it, until it shall stop.
 pub(crate) fn drive(shared: &Arc<Shared>, mut random: Random) {
     while !shared.stop.load(Relaxed) {
         shared.books.jobs.fetch_add(1, Relaxed);
@@ -102,7 +102,7 @@ fn locks(shared: &Shared, n: u64) {
     }
 }
 
-/// A goroutine that waits for ever, or does not come to that.
+/// A goroutine that waits for ever, or is cancelled before that.
 fn cancels(shared: &Arc<Shared>, after: Duration) {
     let (_never, gate) = chan::bounded::<()>(0);
     let waits = counted(shared, move |_| gate.recv());

@@ -233,3 +233,100 @@ fn everybody_who_waits_is_notified() {
     assert!(fourth.as_mut().poll(&mut context).is_ready(), "what the third was woken for");
     assert!(!notify.try_wait());
 }
+
+/// Two futures that wait, and the polling of them.
+struct Two<'a>([std::pin::Pin<Box<gosched::sync::Notified<'a>>>; 2]);
+
+impl<'a> Two<'a> {
+    fn new(notify: &'a Notify) -> Self {
+        let mut two = Self([(); 2].map(|()| Box::pin(notify.notified())));
+        assert_eq!(two.ready(), [false; 2]);
+        two
+    }
+
+    fn ready(&mut self) -> [bool; 2] {
+        let mut context = Context::from_waker(Waker::noop());
+        self.0.each_mut().map(|future| future.as_mut().poll(&mut context).is_ready())
+    }
+}
+
+#[test]
+fn two_futures_have_two_notifications() {
+    let notify = Notify::new();
+    let mut two = Two::new(&notify);
+    notify.notify_one();
+    notify.notify_one();
+    assert_eq!(two.ready(), [true; 2]);
+    assert!(!notify.try_wait(), "both were used");
+    // A future that is ready and is polled again waits again.
+    assert_eq!(two.ready(), [false; 2]);
+    notify.notify_one();
+    assert_eq!(two.ready(), [true, false]);
+}
+
+#[test]
+fn a_woken_future_has_its_notification() {
+    let notify = Notify::new();
+    let mut two = Two::new(&notify);
+    notify.notify_one();
+    assert!(!notify.try_wait() && notify.wait_timeout(SHORT).is_err(), "it is the first one's");
+    // The second waits on when it is polled of itself.
+    let [first, second] = &mut two.0;
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(second.as_mut().poll(&mut context).is_pending());
+    assert!(first.as_mut().poll(&mut context).is_ready());
+}
+
+#[test]
+fn a_dropped_future_passes_its_notifications_on() {
+    let notify = Notify::new();
+    let mut two = Two::new(&notify);
+    notify.notify_one();
+    let [first, mut second] = two.0;
+    drop(first);
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(second.as_mut().poll(&mut context).is_ready());
+    two = Two::new(&notify);
+    notify.notify_one();
+    notify.notify_one();
+    drop(two);
+    assert!(notify.try_wait() && !notify.try_wait(), "two that nobody had are one");
+}
+
+#[test]
+fn one_notification_and_one_of_all_leave_nothing() {
+    let notify = Notify::new();
+    let mut two = Two::new(&notify);
+    notify.notify_one();
+    notify.notify_waiters();
+    assert_eq!(two.ready(), [true; 2]);
+    assert!(!notify.try_wait(), "the first had it");
+}
+
+#[test]
+fn goroutines_that_poll_have_a_notification_each() {
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let notify = Arc::new(Notify::new());
+            let (waits_tx, waits) = gosched::chan::bounded(0);
+            let pollers = [(); 2].map(|()| {
+                let (notify, waits_tx) = (notify.clone(), waits_tx.clone());
+                go(move || {
+                    let mut notified = Box::pin(notify.notified());
+                    assert!(
+                        notified
+                            .as_mut()
+                            .poll(&mut Context::from_waker(Waker::noop()))
+                            .is_pending()
+                    );
+                    waits_tx.send(()).unwrap();
+                    gosched::future::block_on(notified);
+                })
+            });
+            pollers.iter().for_each(|_| waits.recv().unwrap());
+            notify.notify_one();
+            notify.notify_one();
+            pollers.into_iter().for_each(|poller| poller.join().unwrap());
+        });
+    });
+}

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use gosched::sync::{LazyLock, Once, OnceCell};
-use gosched::{Cancelled, chan, go, yield_now};
+use gosched::{Cancelled, chan, go, time, yield_now};
 use test_support::each_mode;
 
 #[test]
@@ -56,6 +56,95 @@ fn a_panic_poisons_a_once() {
             once.call_once_force(|state| told = state.is_poisoned());
             assert!(told && once.is_completed());
             once.call_once(|| unreachable!());
+        });
+    });
+}
+
+#[test]
+fn who_waits_learns_of_a_panic() {
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let once = Arc::new(Once::new());
+            let (running_tx, running) = chan::bounded(0);
+            let (fails_tx, fails) = chan::bounded::<()>(0);
+            let theirs = once.clone();
+            let fails = go(move || {
+                theirs.call_once(|| {
+                    running_tx.send(()).unwrap();
+                    fails.recv().unwrap();
+                    std::panic::resume_unwind(Box::new("the closure's"));
+                })
+            });
+            running.recv().unwrap();
+            let theirs = once.clone();
+            let waits = go(move || theirs.wait());
+            let theirs = once.clone();
+            let forces = go(move || theirs.wait_force());
+            yield_now();
+            fails_tx.send(()).unwrap();
+            assert!(fails.join().is_err());
+            assert!(waits.join().is_err(), "it would wait for ever");
+            let theirs = once.clone();
+            assert!(go(move || theirs.wait()).join().is_err(), "nor does it begin to");
+            assert!(!forces.is_finished(), "nothing has returned");
+            once.call_once_force(|_| ());
+            forces.join().unwrap();
+            once.wait();
+            once.wait_force();
+        });
+    });
+}
+
+/// What ended the wait of a closure that waits for `opens`, by a cancel that comes meanwhile.
+fn a_cancel_ends_no(use_it: impl Fn(&dyn Fn()) + Send + 'static) {
+    let (running_tx, running) = chan::bounded(0);
+    let (opens_tx, opens) = chan::bounded::<()>(0);
+    let user = go(move || {
+        use_it(&|| {
+            running_tx.send(()).unwrap();
+            opens.recv().unwrap();
+        });
+        // The cancel stays pending.
+        chan::never::<()>().recv()
+    });
+    running.recv().unwrap();
+    user.cancel();
+    yield_now();
+    opens_tx.send(()).expect("the closure still waits");
+    assert!(user.join().unwrap_err().is::<Cancelled>());
+}
+
+#[test]
+fn a_cancel_poisons_neither_a_once_nor_a_lazy_value() {
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let once = Arc::new(Once::new());
+            let theirs = once.clone();
+            a_cancel_ends_no(move |wait| theirs.call_once(wait));
+            once.call_once(|| unreachable!("it has run"));
+            a_cancel_ends_no(|wait| Once::new().call_once_force(|_| wait()));
+            a_cancel_ends_no(|wait| {
+                let lazy = LazyLock::new(|| {
+                    wait();
+                    7
+                });
+                assert_eq!(*lazy, 7);
+            });
+        });
+    });
+}
+
+#[test]
+fn a_time_limit_poisons_no_static() {
+    static LAZY: LazyLock<u32> = LazyLock::new(|| {
+        time::sleep(Duration::from_millis(5));
+        7
+    });
+    each_mode(|rt, _| {
+        rt.run(|| {
+            // Late, and right.
+            assert_eq!(time::timeout(Duration::ZERO, || *LAZY), Ok(7));
+            assert_eq!(*LAZY, 7);
         });
     });
 }

@@ -1,7 +1,7 @@
 //! Runs a program under valgrind's callgrind, and reads how many instructions its main thread
 //! executed, and where.
 //!
-//! Counts, unlike times, are the same on a busy machine. They say nothing of caches, branch
+//! Counts, unlike times, are the same on a busy machine. They show nothing of caches, branch
 //! prediction and waiting: a fence and an addition count the same.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Where an instruction belongs: the function that it was compiled into, and the source that it was
-/// written in, which differ for what was inlined.
+/// written in. They differ for inlined code.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) function: String,
@@ -18,35 +18,36 @@ pub(crate) struct Place {
     pub(crate) line: u32,
 }
 
-/// Instructions executed at each place, by the place's own code and not by what it calls.
+/// Instructions executed at each place, by the place's own code and not by its callees.
 ///
-/// What a function and its callees take together is not read: callgrind follows calls and returns,
-/// and a switch of stacks is neither.
+/// The inclusive counts are not read: callgrind follows calls and returns, and a switch of stacks
+/// is neither.
 pub(crate) type Profile = BTreeMap<Place, u64>;
 
-/// Fails where valgrind is not there, and says what to do.
+/// Returns an error with advice if valgrind is not installed.
 pub(crate) fn installed(valgrind: &str) -> Result<(), String> {
     match Command::new(valgrind).arg("--version").output() {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => Err(format!("`{valgrind} --version`: {}", output.status)),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(format!(
-            "{valgrind} is not installed; it counts the instructions (the package is called valgrind)"
+            "{valgrind} is not installed; it counts the instructions (the package is called \
+             valgrind)"
         )),
         Err(error) => Err(format!("cannot run {valgrind}: {error}")),
     }
 }
 
-/// Runs `program` with `arguments`; `scratch` is a directory for what callgrind writes.
+/// Runs `program` with `arguments`. Callgrind writes its files to the directory `scratch`.
 pub(crate) fn profile(
     program: &Path,
     arguments: &[&str],
     scratch: &Path,
 ) -> Result<Profile, String> {
     let base = scratch.join("callgrind");
-    // The suffix that callgrind gives the main thread's file where threads are kept apart.
+    // Callgrind gives the main thread's file this suffix when it keeps threads apart.
     let main_thread = scratch.join("callgrind-01");
     std::fs::create_dir_all(scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
-    // What an earlier run left must not be taken for this one's.
+    // The files of an earlier run must not be read as those of this one.
     match std::fs::remove_file(&main_thread) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             return Err(format!("{}: {error}", main_thread.display()));
@@ -75,8 +76,8 @@ pub(crate) fn profile(
     parse(&text)
 }
 
-/// Reads callgrind's format as it is with both compressions off. The sum is held against the total
-/// that callgrind states, so a line that is misunderstood is noticed.
+/// Reads callgrind's format with both compressions off. The sum is compared with the total that
+/// callgrind states, so a misread line is noticed.
 fn parse(text: &str) -> Result<Profile, String> {
     let mut profile = Profile::new();
     let (mut function, mut file) = (String::new(), String::new());
@@ -93,7 +94,7 @@ fn parse(text: &str) -> Result<Profile, String> {
         } else if let Some(total) = line.strip_prefix("totals: ") {
             stated = total.trim().parse::<u64>().ok();
         } else if let Some((line, cost)) = position(line) {
-            // The line after `calls=` is what the callee took.
+            // The line after `calls=` has the cost of the callee.
             if !std::mem::take(&mut called) {
                 *profile
                     .entry(Place { function: function.clone(), file: file.clone(), line })

@@ -1,8 +1,8 @@
 //! Runs cargo, shows what it prints, and counts the tests that ran.
 //!
-//! An exit status of zero says that nothing failed, which is also true when nothing ran: a misspelt
+//! An exit status of zero says that nothing failed. That is also true when nothing ran: a misspelt
 //! filter, a cfg that no longer exists, a test file that is not built. So each suite's `test
-//! result` line is read and held against what the step says must have run.
+//! result` line is read and compared with what the step demands.
 
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub(crate) struct Suite {
     pub(crate) passed: u64,
 }
 
-/// What a run of cargo came to.
+/// The result of a run of cargo.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) success: bool,
@@ -34,8 +34,8 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace").to_owned()
 }
 
-/// Where cargo builds; `area` names a directory inside it for builds whose flags would throw the
-/// others' results away.
+/// Returns the directory where cargo builds. `area` names a directory inside it, for a build whose
+/// flags would discard the results of other builds.
 pub(crate) fn target_dir(area: Option<&str>) -> PathBuf {
     let base = match std::env::var_os("CARGO_TARGET_DIR") {
         Some(dir) => root().join(dir),
@@ -47,7 +47,7 @@ pub(crate) fn target_dir(area: Option<&str>) -> PathBuf {
     }
 }
 
-/// A cargo command at the top of the workspace.
+/// Returns a cargo command at the top of the workspace.
 pub(crate) fn command(arguments: &[&str], area: Option<&str>) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(root()).env("CARGO_TARGET_DIR", target_dir(area));
@@ -56,23 +56,24 @@ pub(crate) fn command(arguments: &[&str], area: Option<&str>) -> Command {
     command
 }
 
-/// Runs `command` to its end, passes on what it prints, and counts.
+/// Runs `command` to its end, passes on its output, and counts.
 pub(crate) fn run(command: Command) -> io::Result<Outcome> {
     let mut tally = Tally::default();
     let success = watch(command, |line| tally.line(line))?;
     Ok(Outcome { success, suites: tally.suites })
 }
 
-/// Runs `command` to its end, passes on what it prints, and shows each line to `see`. True if the
+/// Runs `command` to its end, passes on its output, and shows each line to `see`. True if the
 /// command succeeded.
 ///
-/// Its two output streams share one pipe: cargo names a suite on the one, the suite reports on the
-/// other, and only their order says which result belongs to which suite.
+/// The two output streams share one pipe: cargo names a suite on one stream, the suite reports on
+/// the other, and only their order says which result belongs to which suite.
 pub(crate) fn watch(mut command: Command, mut see: impl FnMut(&str)) -> io::Result<bool> {
     let (reader, writer) = io::pipe()?;
     command.stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn()?;
-    // It holds the pipe's writing ends: with them open the reader would never see the end.
+    // The command holds the writing ends of the pipe. While they are open, the reader never sees
+    // the end.
     drop(command);
     let mut line = Vec::new();
     let mut reader = BufReader::new(reader);
@@ -95,15 +96,15 @@ impl Tally {
         if let Some(name) = suite_name(line) {
             self.suites.push(Suite { name, passed: 0 });
         } else if let (Some(suite), Some(passed)) = (self.suites.last_mut(), passed(line)) {
-            // Doctests report in several parts. A test that starts its own binary again may let the
-            // child's report through, but the suite's own comes last.
+            // Doctests report in several parts. A test that starts its own binary again may pass on
+            // the child's report, but the suite's own report comes last.
             suite.passed =
                 if suite.name.starts_with("doc ") { suite.passed + passed } else { passed };
         }
     }
 }
 
-/// The suite that cargo says it starts with this line.
+/// Returns the suite that cargo announces in this line.
 fn suite_name(line: &str) -> Option<String> {
     let line = line.trim();
     if let Some(name) = line.strip_prefix("Doc-tests ") {
@@ -118,14 +119,14 @@ fn suite_name(line: &str) -> Option<String> {
     Some(format!("unit {name}"))
 }
 
-/// The number of passed tests in libtest's closing line.
+/// Returns the number of passed tests in libtest's closing line.
 fn passed(line: &str) -> Option<u64> {
     let rest = line.trim().strip_prefix("test result: ")?;
     let (_verdict, counts) = rest.split_once(". ")?;
     counts.split_once(" passed;")?.0.parse().ok()
 }
 
-/// What a step asks of the suites that ran, in words; empty when it is content.
+/// Returns what the suites that ran lack, in words; nothing if they meet the step's demands.
 pub(crate) fn shortfall(suites: &[Suite], minimum: u64, required: &[String]) -> Vec<String> {
     let mut complaints = Vec::new();
     for name in required {

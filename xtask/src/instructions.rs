@@ -1,12 +1,12 @@
-//! `cargo xtask instructions`: how many instructions the hottest operations take, held against
+//! `cargo xtask instructions`: how many instructions the hottest operations take, compared with
 //! `xtask/instructions.txt`.
 //!
 //! The count of an operation is the difference of two runs of `benches/instructions.rs` that differ
-//! in the number of operations, divided by that difference: what the program does besides is in
-//! both. Only the main thread counts, so it does not matter how often sysmon looked meanwhile.
+//! in the number of operations, divided by that difference: the rest of the program is in both
+//! runs. Only the main thread counts, so the looks of sysmon do not matter.
 //!
-//! No step of `cargo xtask test`: it wants valgrind, and counts belong to one version of the
-//! compiler. It is run where the hot path is changed.
+//! The command is no step of `cargo xtask test`: it needs valgrind, and counts belong to one
+//! version of the compiler. Run it where you change the hot path.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,12 +21,12 @@ const USAGE: &str = "\
 usage: cargo xtask instructions [OPERATION]... [--update]
        cargo xtask instructions --annotate OPERATION";
 
-/// Operations in the shorter run, enough for caches of stacks and records to be full; and in the
-/// longer one.
+/// Operations in the shorter run, enough to fill the caches of stacks and records; and in the
+/// longer run.
 const RUNS: [u64; 2] = [20_000, 120_000];
 
-/// Checks the named operations, or all; `--update` writes what was counted into the table;
-/// `--annotate` says where one operation's instructions are.
+/// Checks the named operations, or all. `--update` writes the counts into the table. `--annotate`
+/// prints where one operation's instructions are.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     if words.iter().any(|word| word.starts_with("--") && !["--update", "--annotate"].contains(word))
@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
             check(&program, &named, words.contains(&"--update"))
         }
     };
-    // Scratch files; their loss is none.
+    // Scratch files: nothing is lost if they stay.
     let _ = fs::remove_dir_all(&program.scratch);
     result
 }
@@ -94,7 +94,7 @@ fn check(program: &Program, named: &[&str], update: bool) -> Result<(), String> 
     Err(format!("more instructions than stated\n  {}", complaints.join("\n  ")))
 }
 
-/// The compiler that counts belong to.
+/// Returns the compiler that the counts belong to.
 fn toolchain() -> Result<String, String> {
     let output = Command::new("rustc")
         .arg("--version")
@@ -140,8 +140,8 @@ impl Program {
         Err(format!("no operation `{operation}`, but {}\n{USAGE}", self.operations.join(", ")))
     }
 
-    /// What one `operation` takes at each place. Below zero where the shorter run happened to do
-    /// more.
+    /// Returns what one `operation` takes at each place. It is below zero where the shorter run
+    /// happened to do more.
     fn count(&self, operation: &str) -> Result<BTreeMap<Place, f64>, String> {
         let profile =
             |n: u64| callgrind::profile(&self.program, &[operation, &n.to_string()], &self.scratch);
@@ -167,7 +167,7 @@ fn difference(short: &Profile, long: &Profile, operations: u64) -> BTreeMap<Plac
     per_operation
 }
 
-/// All places together. An operation of less than one instruction was not executed.
+/// Returns the sum of all places. An operation of less than one instruction was not executed.
 fn total(count: &BTreeMap<Place, f64>) -> Result<f64, String> {
     let total = count.values().sum();
     if total < 1.0 {
@@ -188,13 +188,14 @@ struct Table {
 struct Bound {
     operation: String,
     instructions: f64,
-    /// How much more is let pass.
+    /// How much more is accepted.
     percent: f64,
 }
 
 const HEAD: &str = "\
 # Instructions per operation of benches/instructions.rs, one P, and the percent allowed on top.
-# Checked by `cargo xtask instructions`, written by `cargo xtask instructions --update`; the percentages are kept.
+# `cargo xtask instructions` checks them. `cargo xtask instructions --update` writes them, and keeps
+# the percentages.
 ";
 
 impl Table {
@@ -215,7 +216,8 @@ impl Table {
                         (number(instructions), number(percent))
                     else {
                         return Err(format!(
-                            "xtask/instructions.txt: `{line}` does not state a count and a percentage"
+                            "xtask/instructions.txt: `{line}` does not state a count and a \
+                             percentage"
                         ));
                     };
                     table.bounds.push(Bound {
@@ -246,8 +248,8 @@ impl Table {
         text
     }
 
-    /// An operation without a line would have no bound, and a line without an operation none to
-    /// bound.
+    /// An operation without a line would have no bound. A line without an operation would bound
+    /// nothing.
     fn matches(&self, operations: &[String]) -> Result<(), String> {
         let stated: Vec<&str> = self.bounds.iter().map(|bound| bound.operation.as_str()).collect();
         let mut sorted =
@@ -279,7 +281,7 @@ impl Bound {
     }
 }
 
-/// What the places of one line of a listing have in common.
+/// The property that the places of one line of a listing share.
 type Key = fn(&Place) -> String;
 
 /// An operation's instructions by function, by source file, and by source line, the most first.
@@ -308,7 +310,8 @@ fn annotated(operation: &str, count: &BTreeMap<Place, f64>) -> String {
     text
 }
 
-/// Without the hash that the compiler appends, and without the depth that callgrind does.
+/// Returns the name without the hash that the compiler appends, and without the depth that
+/// callgrind appends.
 fn short_function(name: &str) -> String {
     let name = name
         .rsplit_once('\'')
@@ -321,14 +324,14 @@ fn short_function(name: &str) -> String {
     plain.to_owned()
 }
 
-/// Within the workspace, the standard library, or the package it is from.
+/// Returns the path within the workspace, the standard library, or the package that has the file.
 fn short_file(path: &str) -> String {
     let root = format!("{}/", cargo::root().display());
     let cuts = ["/library/", "/registry/src/"];
     let Some(rest) = cuts.iter().find_map(|cut| path.split_once(cut)).map(|(_, rest)| rest) else {
         return path.strip_prefix(&root).unwrap_or(path).to_owned();
     };
-    // The registry's own name stands first.
+    // The first component is the registry's own name.
     rest.strip_prefix("index.crates.io")
         .and_then(|rest| rest.split_once('/'))
         .map_or(rest, |(_, rest)| rest)

@@ -1,7 +1,8 @@
 //! `cargo xtask layers`: rooms, levels, arrows and cycles of each package, its longest file, and
 //! its share of prose; then the order of modules that is policy.
 //!
-//! `tests/architecture/bounds.rs` holds the bounds, `order.rs` there what else repeats the order.
+//! `tests/architecture/bounds.rs` holds the bounds. `tests/architecture/order.rs` compares the
+//! order with the places that repeat it.
 
 use std::path::PathBuf;
 
@@ -11,7 +12,7 @@ use source_tree::tree;
 
 use crate::cargo;
 
-/// What is printed below the tables.
+/// The text below the tables.
 const LEGEND: &str = "\
 rooms: files and folders in `src`; within a room, files and folders in it
 levels: modules on the longest chain of imports; arrows: pairs of which one imports the other
@@ -19,7 +20,7 @@ longest: lines of the longest file, unit tests aside; prose: comment lines of al
 ";
 
 /// Prints the figures of every package. Arguments: `--root DIR`, a checkout other than this one;
-/// `--package DIR`, the rooms of that package alone, with all files of each.
+/// `--package DIR`, the rooms of that package alone, with all their files.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let (root, only) = parse(arguments)?;
     let sources = tree::read(&root).map_err(|error| format!("{}: {error}", root.display()))?;
@@ -33,7 +34,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     }
     print!("{}", report(&packages));
     if root != cargo::root() {
-        // The orders are those of this checkout.
+        // The orders belong to this checkout.
         return Ok(());
     }
     for (package, order) in ORDERS
@@ -46,7 +47,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// The entries with commas between them, in lines of at most [`WIDTH`].
+/// Returns the entries with commas between them, in lines of at most [`WIDTH`].
 fn wrapped(order: &[&str]) -> String {
     let mut lines = vec![String::new()];
     for (index, entry) in order.iter().enumerate() {
@@ -61,7 +62,7 @@ fn wrapped(order: &[&str]) -> String {
     lines.into_iter().map(|line| format!(" {line}\n")).collect()
 }
 
-/// How wide lines are.
+/// The width of lines.
 const WIDTH: usize = 98;
 
 fn parse(arguments: &[String]) -> Result<(PathBuf, Option<String>), String> {
@@ -77,7 +78,7 @@ fn parse(arguments: &[String]) -> Result<(PathBuf, Option<String>), String> {
     Ok((root, only))
 }
 
-/// The directory of a package, or the name of the one at the top.
+/// Returns the directory of a package, or the name of the package at the top.
 fn shown(package: &Package) -> String {
     if package.directory.is_empty() { "gosched".to_owned() } else { package.directory.clone() }
 }

@@ -1,12 +1,12 @@
-//! Links of the documents and of the generated documentation lead somewhere.
+//! Checks that the links of the documents and of the generated documentation lead somewhere.
 //!
 //! A document is read in up to three places. In the repository a link is a path. In the rustdoc of
 //! `gosched`, which includes the README and `docs`, the same link is a page: `src/links.md` defines
-//! it, stands first, and the first definition of a link counts. On the registry's page the README
-//! stands alone, where only an address resolves; its addresses are those of the published rustdoc
+//! it and comes first, and the first definition of a link counts. On the registry's page the README
+//! is alone, and only an address resolves there. Its addresses are those of the published rustdoc
 //! and of the published package's sources, so both can be looked up here.
 //!
-//! Links to other hosts are checked for their form only: the checks need no network.
+//! The form of links to other hosts is checked, and nothing else: the checks need no network.
 
 mod html;
 mod markdown;
@@ -21,14 +21,14 @@ use crate::cargo;
 use html::Page;
 use markdown::Document;
 
-/// Links of documents, and documents: fewer mean that some were not read.
+/// The least numbers of links of documents and of documents. Fewer mean that some were not read.
 const LEAST_IN_DOCUMENTS: (usize, usize) = (45, 12);
 
-/// Findings on generated pages that are shown: one mistake may be on every page.
+/// The most findings on generated pages that are shown: one mistake may be on every page.
 const MOST_SHOWN: usize = 30;
 
-/// Checks the links of all documents, and of the pages that rustdoc made of `crates`, of which
-/// there must be `minimum` links.
+/// Checks the links of all documents, and of the pages that rustdoc made of `crates`. These must
+/// have `minimum` links.
 pub(crate) fn check(crates: &[String], minimum: u64) -> Result<String, Vec<String>> {
     let failed = |error: io::Error| vec![error.to_string()];
     let doc = cargo::target_dir(None).join("doc");
@@ -59,7 +59,7 @@ fn verdict(pages: Report, documents: Report, minimum: u64) -> Result<String, Vec
     ))
 }
 
-/// The files of the package that users depend on.
+/// Returns the files of the package that users depend on.
 fn packaged() -> Result<BTreeSet<String>, Vec<String>> {
     let mut command =
         cargo::command(&["package", "--list", "--allow-dirty", "--package", "gosched"], None);
@@ -74,7 +74,7 @@ fn packaged() -> Result<BTreeSet<String>, Vec<String>> {
     Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
 }
 
-/// What was looked at, and what is wrong.
+/// What was read, and what is wrong.
 #[derive(Debug, Default)]
 struct Report {
     files: usize,
@@ -82,17 +82,17 @@ struct Report {
     findings: Vec<String>,
 }
 
-/// The file whose definitions stand before every document that rustdoc includes.
+/// The file whose definitions come before every document that rustdoc includes.
 const DEFINITIONS: &str = "src/links.md";
 
-/// The documents that are also a page of the registry, each of its package.
+/// The documents that are also the registry's page of their package.
 const FRONTS: [&str; 4] =
     [README, "scheduler/README.md", "callback-bridge/README.md", "runtime-sys/README.md"];
 
-/// The one that rustdoc includes, as it does what lies in `docs`.
+/// The document that rustdoc includes, like those in `docs`.
 const README: &str = "README.md";
 
-/// The rustdoc of the published package, whatever its version.
+/// The address of the published package's rustdoc, for any version.
 const PUBLISHED_PAGES: &str = "https://docs.rs/gosched/latest/";
 
 /// The files of the published package.
@@ -122,7 +122,7 @@ fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-/// What the links of documents are held against.
+/// What the links of documents are compared with.
 struct Places<'a> {
     root: &'a Path,
     pages: Pages,
@@ -157,7 +157,8 @@ impl Places<'_> {
         report
     }
 
-    /// Every link of an included document that is a page in rustdoc has its definition there.
+    /// Checks that `src/links.md` defines every link of an included document that is a page in
+    /// rustdoc.
     fn check_definitions(&self, name: &Path, document: &Document, report: &mut Report) {
         for link in document.links.iter().filter(|link| self.is_page(&link.target)) {
             let problem = match &link.label {
@@ -175,7 +176,7 @@ impl Places<'_> {
         }
     }
 
-    /// Whether rustdoc has a page of its own for this target.
+    /// True if rustdoc has a page of its own for this target.
     fn is_page(&self, target: &str) -> bool {
         target.starts_with(PUBLISHED_PAGES) || !(target.contains("://") || target.starts_with('#'))
     }
@@ -229,7 +230,7 @@ impl Places<'_> {
     }
 }
 
-/// Checks the links on every generated page of these crates; `doc` is where rustdoc put them.
+/// Checks the links on every generated page of these crates. `doc` is where rustdoc put the pages.
 fn check_pages(doc: &Path, crates: &[String]) -> io::Result<Report> {
     let mut pages = Pages::new(doc.to_owned());
     let mut report = Report::default();
@@ -248,8 +249,8 @@ fn check_pages(doc: &Path, crates: &[String]) -> io::Result<Report> {
     Ok(report)
 }
 
-/// Folders of the standard library's documentation. What is re-exported from there brings its text
-/// along, with paths that resolve there only.
+/// Folders of the standard library's documentation. A re-exported item brings its text along, with
+/// paths that resolve only there.
 const STANDARD: [&str; 4] = ["std", "core", "alloc", "nomicon"];
 
 fn is_standard(path: &str) -> bool {
@@ -269,7 +270,7 @@ fn follow(pages: &mut Pages, from: &Path, link: &str) -> Result<(), String> {
         return address(link);
     }
     let (path, anchor) = split(link);
-    // What follows a question mark is for a script on the page.
+    // A script on the page reads what follows a question mark.
     let path = path.split('?').next().unwrap_or(path);
     if is_standard(path) {
         return Ok(());
@@ -322,7 +323,7 @@ impl Pages {
         Ok(&self.read[path])
     }
 
-    /// Whether there is such a file, with such an anchor if it is a page.
+    /// True if there is such a file, with such an anchor if it is a page.
     fn has(&mut self, path: &Path, anchor: Option<&str>) -> Result<(), String> {
         let shown = path.display();
         if !self.doc.join(path).is_file() {
@@ -330,7 +331,7 @@ impl Pages {
         }
         let Some(anchor) = anchor.filter(|anchor| !anchor.is_empty()) else { return Ok(()) };
         let page = self.page(path).map_err(|error| format!("{shown}: {error}"))?;
-        // A range of lines of a source: a script marks the lines, whose first is an anchor.
+        // A range of lines of a source. A script marks the lines; the first line is an anchor.
         let lines = anchor.split_once('-').filter(|_| path.starts_with("src"));
         let first = lines.map_or(anchor, |(first, _)| first);
         if page.anchors.contains(first) || page.anchors.contains(&decoded(first)) {
@@ -341,7 +342,7 @@ impl Pages {
     }
 }
 
-/// A target's path, and its anchor without the sign.
+/// Returns a target's path, and its anchor without the sign.
 fn split(target: &str) -> (&str, Option<&str>) {
     match target.split_once('#') {
         Some((path, anchor)) => (path, Some(anchor)),
@@ -349,7 +350,7 @@ fn split(target: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The path without `.` and `..`; nothing if it leads above where it begins.
+/// Returns the path without `.` and `..`; `None` if it leads above its beginning.
 fn normal(path: &Path) -> Option<PathBuf> {
     let mut normal = PathBuf::new();
     for component in path.components() {
@@ -363,7 +364,7 @@ fn normal(path: &Path) -> Option<PathBuf> {
     Some(normal)
 }
 
-/// `text` with `%3C` and the like as what they stand for.
+/// Returns `text` with `%3C` and the like decoded.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
@@ -384,7 +385,7 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Whether an address has the form of one.
+/// True if the text has the form of an address.
 fn address(target: &str) -> Result<(), String> {
     let wrong = |why: &str| Err(format!("`{target}`: {why}"));
     let Some((scheme, rest)) = target.split_once("://") else { return Ok(()) };

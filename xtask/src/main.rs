@@ -1,10 +1,11 @@
-//! gosched's commands: `cargo xtask test` runs every check there is, `cargo xtask soak` looks for
-//! leaks, `cargo xtask stress` does everything at once, `conserve` loses no value, `sanitize` and
-//! `valgrind` watch the memory, `instructions` counts what the hottest operations execute,
-//! `simulate` says what the scheduling policy does on machines with more cores, `layers` how the
-//! source is laid out, `public-api` lists what users can name.
+//! The commands of the workspace. `cargo xtask test` runs all checks, `soak` looks for leaks,
+//! `stress` does everything at once, `conserve` accounts for each value, `sanitize` and `valgrind`
+//! watch the memory, `instructions` counts what the hottest operations execute, `simulate` shows
+//! what the scheduling policy does on machines with more cores, `layers` prints how the source is
+//! laid out, `public-api` lists what users can name.
 //!
-//! It depends on nothing outside the workspace: a Rust toolchain and a C compiler are all it takes.
+//! The program depends on nothing outside the workspace: it needs a Rust toolchain and a C
+//! compiler.
 
 mod callgrind;
 mod cargo;
@@ -23,12 +24,15 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask test [--only STEP]...    run all checks, or the named steps
        cargo xtask stress --seconds N [--seed S]
-       cargo xtask conserve [--items N] [--seed S]   ten million values through selects, limits and cancels
+       cargo xtask conserve [--items N] [--seed S]
+                                            ten million values through selects, limits and cancels
        cargo xtask soak --minutes M [--threads N] [--mode MODE]
        cargo xtask sanitize                 tests with AddressSanitizer
        cargo xtask valgrind                 the main job under memcheck
-       cargo xtask instructions [OPERATION]... [--update]   hottest operations against xtask/instructions.txt
-       cargo xtask instructions --annotate OPERATION        where its instructions are
+       cargo xtask instructions [OPERATION]... [--update]
+                                            hottest operations against xtask/instructions.txt
+       cargo xtask instructions --annotate OPERATION
+                                            where its instructions are
        cargo xtask public-api [--update]    what users can name, against public-api.txt
        cargo xtask simulate [--procs N]... [--cores N] [--load NAME] [--seed N]
        cargo xtask layers [--root DIR] [--package DIR]      rooms, levels, cycles, prose
@@ -65,7 +69,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the policy simulator, which parses its own arguments.
+/// Runs the policy simulator. It parses its own arguments.
 fn simulate(arguments: &[String]) -> Result<(), String> {
     let mut command = cargo::command(
         &["run", "--release", "--quiet", "--package", "policy-simulator", "--"],

@@ -1,6 +1,6 @@
-//! `cargo xtask sanitize` and `cargo xtask valgrind`: whether memory is used as it may be.
+//! `cargo xtask sanitize` and `cargo xtask valgrind`: checks of the use of memory.
 //!
-//! Neither belongs to `cargo xtask test`: both take minutes, valgrind has to be installed, and
+//! Neither belongs to `cargo xtask test`. Both take minutes; valgrind has to be installed; and
 //! AddressSanitizer is a compiler flag that stable toolchains take only when `RUSTC_BOOTSTRAP` is
 //! set.
 
@@ -9,14 +9,15 @@ use std::process::Command;
 use crate::cargo::{self, shortfall, target_dir};
 use crate::steps::integration_tests;
 
-/// The integration tests that AddressSanitizer does not watch, and why. It watches all others,
-/// those yet to be written included.
+/// The integration tests that AddressSanitizer does not watch, and why. It watches all others, also
+/// those that are yet to be written.
 const LEFT_OUT: [(&str, &str); 3] = [
     ("architecture", "reads the source, and runs nothing of it"),
     ("compile_fail", "compiles programs, and runs none"),
     (
         "stacks",
-        "measures memory, of which the sanitizer's own is most, and reaches limits that it needs for itself",
+        "measures memory, of which the sanitizer's own is most, and reaches limits that it needs \
+         for itself",
     ),
 ];
 
@@ -24,25 +25,26 @@ const LEFT_OUT: [(&str, &str); 3] = [
 const SKIPPED: [(&str, &str); 3] = [
     (
         "overflow_by_one_large_frame",
-        "a large frame is not touched in order in a build with the sanitizer, and steps over the guard",
+        "a large frame is not touched in order in a build with the sanitizer, and steps over the \
+         guard",
     ),
     ("overflow_outside_is_stds_affair", "a fault that is not ours is the sanitizer's affair there"),
     ("a_fault_that_is_nobodys_kills_by_its_signal", "likewise"),
 ];
 
-/// Fewer tests than this are not the suites.
+/// If fewer tests than this ran, they were not the suites.
 const MINIMUM: u64 = 415;
 
-/// Locals stay on their stacks, which are small and switched; what the runtime keeps for ever is no
-/// leak; and threads get no signal stack of the sanitizer's, which the storm would take for one
-/// that was left over.
+/// The settings of the sanitizer. Locals stay on their stacks, which are small and switched. What
+/// the runtime keeps for ever is no leak. Threads get no signal stack of the sanitizer's, which the
+/// storm would take for a stack that was left behind.
 const OPTIONS: &str = "detect_stack_use_after_return=0:detect_leaks=0:use_sigaltstack=0";
 
 /// Runs tests with AddressSanitizer, which is told of every switch between stacks.
 pub(crate) fn sanitize(arguments: &[String]) -> Result<(), String> {
     none(arguments)?;
     is_instrumented()?;
-    // Some tests run them, as they run beside the tests.
+    // Some tests run the examples, and expect them beside the tests.
     let mut examples = sanitized("build");
     examples.arg("--examples");
     if !cargo::run(examples).is_ok_and(|outcome| outcome.success) {
@@ -74,7 +76,7 @@ pub(crate) fn sanitize(arguments: &[String]) -> Result<(), String> {
     }
 }
 
-/// The names of the integration tests that are watched.
+/// Returns the names of the integration tests that the sanitizer watches.
 fn watched() -> Result<Vec<String>, String> {
     let all = integration_tests("").map_err(|complaints| complaints.join("; "))?;
     let name = |path: &String| {
@@ -92,8 +94,8 @@ fn watched() -> Result<Vec<String>, String> {
     }
 }
 
-/// A cargo command on a build with the sanitizer. For a named target, so that what runs while
-/// building is not built with it.
+/// Returns a cargo command on a build with the sanitizer. It names a target, so that programs that
+/// run during the build are built without the sanitizer.
 fn sanitized(subcommand: &str) -> Command {
     let target = "x86_64-unknown-linux-gnu";
     let package = ["--package", "gosched", "--features", "gosched-runtime-sys/sanitizer"];
@@ -102,7 +104,8 @@ fn sanitized(subcommand: &str) -> Command {
     command
 }
 
-/// A build without the sanitizer would pass as well: asked for help, one with it answers.
+/// Checks that the build has the sanitizer: a build without it would pass as well. A program with
+/// the sanitizer answers when it is asked for help.
 fn is_instrumented() -> Result<(), String> {
     let mut command = sanitized("test");
     command.args(["--test", "go", "--", "--list"]).env("ASAN_OPTIONS", "help=1");
@@ -129,7 +132,8 @@ pub(crate) fn valgrind(arguments: &[String]) -> Result<(), String> {
     for mode in ["threads", "settled", "migratory"] {
         for binding in ["per-call", "until-thread-exit"] {
             let mut command = Command::new("valgrind");
-            // Less than from one stack to the next, or a switch is taken for a frame of that size.
+            // Less than the distance of two stacks: otherwise a switch would look like a frame of
+            // that size.
             command.args(["--error-exitcode=99", "--max-stackframe=65536"]).arg(&example);
             command.args(["--json", "--mode", mode, "--binding", binding, "--rounds", "20"]);
             let output = command.output().map_err(|error| format!("valgrind: {error}"))?;

@@ -1,13 +1,13 @@
-//! The step `package`: each published package, as the registry would get it.
+//! The step `package`: each published package as the registry would get it.
 //!
-//! `cargo publish --dry-run` packs the packages and builds each from its archive, with the others'
-//! archives as dependencies. It succeeds, too, where a package has left the workspace, or where a
-//! document has left the archive: so the step asks for each package by name, and for files.
+//! `cargo publish --dry-run` packs the packages and builds each from its archive, with the archives
+//! of the others as dependencies. It also succeeds where a package has left the workspace, or where
+//! a document has left the archive. So the step asks for each package and for files by name.
 //!
-//! Cargo keeps what it has unpacked from a registry in its home, and what it has built from there in
-//! the target directory, for as long as the version is the same. A second run would build a package
-//! against what the others were in the first one. So each run has a home and a target directory of
-//! its own; the home shares all but the unpacked sources with the user's.
+//! Cargo keeps unpacked sources in its home, and built packages in the target directory, for as
+//! long as the version is the same. So a second run would build a package against the other
+//! packages of the first run. So each run has a home and a target directory of its own. The home
+//! shares everything but the unpacked sources with the user's home.
 
 use std::fs;
 use std::io;
@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 
 use crate::cargo::{self, target_dir};
 
-/// The directory in the target directory that is this step's alone.
+/// The directory of this step in the target directory.
 const AREA: &str = "publish";
 
-/// The published packages, and what their archives hold besides the sources.
+/// The published packages, and what their archives hold beside the sources.
 #[rustfmt::skip]
 const PACKAGES: [(&str, &[&str]); 4] = [
     ("gosched-runtime-sys", &[]),
@@ -31,13 +31,13 @@ const PACKAGES: [(&str, &[&str]); 4] = [
 /// What every archive holds.
 const EVERYWHERE: [&str; 4] = ["README.md", "LICENSE-MIT", "LICENSE-APACHE", "src/lib.rs"];
 
-/// Packs and builds all of them; says what, or what is wrong.
+/// Packs and builds all packages. Returns what was built, or what is wrong.
 pub(crate) fn run() -> Result<String, Vec<String>> {
     let home = fresh_home(&target_dir(Some(AREA)))
         .map_err(|error| vec![format!("cannot make a home for cargo: {error}")])?;
     let mut command = cargo::command(&["publish", "--workspace", "--dry-run"], Some(AREA));
     command.env("CARGO_HOME", home);
-    // On somebody's machine it is run before a change is committed.
+    // A developer runs the step before a change is committed.
     if std::env::var_os("CI").is_none() {
         command.arg("--allow-dirty");
     }
@@ -51,7 +51,7 @@ pub(crate) fn run() -> Result<String, Vec<String>> {
     if complaints.is_empty() { Ok(built.join(", ")) } else { Err(complaints) }
 }
 
-/// Empties the step's directory and makes a home for cargo in it, which is the user's but for the
+/// Empties the step's directory and makes a home for cargo in it: the user's home without the
 /// sources unpacked from registries.
 fn fresh_home(area: &Path) -> io::Result<PathBuf> {
     match fs::remove_dir_all(area) {
@@ -69,7 +69,7 @@ fn fresh_home(area: &Path) -> io::Result<PathBuf> {
     Ok(home)
 }
 
-/// Makes the directory `to` with links to what is in `from`, if that exists, except for one entry.
+/// Makes the directory `to` with links to the entries of `from`, if that exists, without one entry.
 fn link_all(from: &Path, to: &Path, except: &str) -> io::Result<()> {
     fs::create_dir_all(to)?;
     let entries = match fs::read_dir(from) {
@@ -85,14 +85,14 @@ fn link_all(from: &Path, to: &Path, except: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// `NAME-VERSION` of the package that cargo says it builds from its archive.
+/// Returns `NAME-VERSION` of the package that cargo announces to build from its archive.
 fn verified(line: &str) -> Option<String> {
     let mut words = line.trim().strip_prefix("Verifying ")?.split_whitespace();
     let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
     Some(format!("{name}-{version}"))
 }
 
-/// What is missing of packages, and of files where cargo unpacks them.
+/// Returns the packages that are missing, and the files that are missing where cargo unpacks them.
 fn shortfall(built: &[String], unpacked: &Path) -> Vec<String> {
     let mut complaints = Vec::new();
     for (name, files) in PACKAGES {

@@ -1,5 +1,5 @@
 //! `cargo xtask public-api` and the step `api`. A package of its own does the work, so that xtask
-//! itself keeps its promise of no dependencies.
+//! itself has no dependencies.
 
 use crate::cargo;
 use std::process::{Command, Stdio};
@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     }
 }
 
-/// The step: what the listing says of itself, or what is wrong.
+/// The step. Returns the summary of the listing, or what is wrong.
 pub(crate) fn check() -> Result<String, Vec<String>> {
     let output = command(&[])
         .stderr(Stdio::inherit())
@@ -34,8 +34,8 @@ pub(crate) fn check() -> Result<String, Vec<String>> {
         // A run that lists nothing has compared nothing.
         Some(0) if said.is_empty() => Err(vec!["nothing was listed".to_owned()]),
         Some(0) => Ok(said),
-        // On somebody's machine the compiler is their choice. Where a merge depends on the step, a
-        // skipped step is a hole.
+        // A developer chooses the compiler. Where a merge depends on the step, a skipped step would
+        // hide faults.
         Some(OTHER_FORMAT) if std::env::var_os("CI").is_none() => {
             Ok("skipped: another compiler's rustdoc".to_owned())
         }

@@ -1,12 +1,12 @@
-//! `cargo xtask soak`: the callbacks example under its signal storm for minutes, and whether it
-//! grows.
+//! `cargo xtask soak`: runs the callbacks example under its signal storm for minutes, and checks
+//! that it does not grow.
 //!
 //! Each pair of binding and mode is one long process, because a leak shows in a process that lives.
-//! Once a second its resident memory, threads and mappings are read from `/proc`; the first part is
-//! warming up, then an early stretch is held against the last one: the median of memory and
-//! mappings, and the most threads, since C's threads come and go all the time and only those that
-//! stay beyond them are a leak. The example itself exits non-zero when a total is wrong or a signal
-//! found something torn.
+//! Once a second its resident memory, threads and mappings are read from `/proc`. The first part is
+//! the warm-up; then an early stretch is compared with the last one: the median of memory and
+//! mappings, and the maximum of threads. C's threads come and go all the time, so only threads
+//! beyond that maximum are a leak. The example itself exits non-zero when a total is wrong or a
+//! signal found something torn.
 
 use std::fs;
 use std::io::Read;
@@ -20,8 +20,8 @@ const BINDINGS: [&str; 2] = ["per-call", "until-thread-exit"];
 const MODES: [&str; 3] = ["threads", "settled", "migratory"];
 
 /// How much the last stretch may lie above the early one. Caches and allocator arenas settle within
-/// the warm-up; what goes on growing by more than this is a leak, since a stretch is hundreds of
-/// thousands of callbacks.
+/// the warm-up. A figure that goes on growing by more than this is a leak, since a stretch is
+/// hundreds of thousands of callbacks.
 const RSS_SLACK: u64 = 2 << 20;
 const THREADS_SLACK: u64 = 1;
 const MAPPINGS_SLACK: u64 = 8;
@@ -42,7 +42,7 @@ type Figure = fn(&Sample) -> u64;
 /// Makes one number of a figure over a stretch of samples.
 type Stretch = fn(&[Sample], Figure) -> u64;
 
-/// What `/proc` says of a process at one moment.
+/// The figures of `/proc` about a process at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Sample {
     rss: u64,
@@ -50,7 +50,7 @@ struct Sample {
     mappings: u64,
 }
 
-/// Builds the example and runs it in every combination; the minutes are shared out among them.
+/// Builds the example and runs it in every combination, each for an equal part of the minutes.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let options = parse(arguments)?;
     let build = cargo::run(cargo::command(&["build", "--release", "--example", "callbacks"], None));
@@ -185,8 +185,8 @@ fn start(options: &Options, binding: &str, mode: &str, rounds: u64) -> Result<Ch
         .map_err(|error| format!("cannot start {}: {error}", program.display()))
 }
 
-/// What the child printed, if it has ended well. Its one object is far smaller than a pipe, so
-/// nobody need read it while it runs.
+/// Returns what the child printed, if it has ended well. Its one object is far smaller than a pipe,
+/// so nothing need read it while the child runs.
 fn finished(child: &mut Child) -> Result<Option<String>, String> {
     let Some(status) = child.try_wait().map_err(|error| error.to_string())? else {
         return Ok(None);
@@ -208,8 +208,8 @@ fn sample(pid: u32) -> Option<Sample> {
     Some(Sample { rss: field("VmRSS:")? << 10, threads: field("Threads:")?, mappings })
 }
 
-/// An early and the last stretch of the samples: the first fifth is warming up, the last samples
-/// may see the end.
+/// Returns an early and the last stretch of the samples. The first fifth is the warm-up, and the
+/// last samples may see the end.
 fn stretches(samples: &[Sample]) -> Option<(&[Sample], &[Sample])> {
     if samples.len() < SAMPLES_NEEDED {
         return None;
@@ -245,7 +245,7 @@ fn grown(early: &[Sample], late: &[Sample]) -> Result<(), String> {
     if complaints.is_empty() { Ok(()) } else { Err(complaints.join(", ")) }
 }
 
-/// The whole number that stands at `key` in a flat JSON object; a fraction is cut off.
+/// Returns the whole number at `key` in a flat JSON object, without its fraction.
 fn number(json: &str, key: &str) -> Option<u64> {
     let (_, rest) = json.split_once(&format!("\"{key}\""))?;
     let rest = rest.trim_start().strip_prefix(':')?.trim_start();

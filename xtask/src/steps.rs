@@ -8,18 +8,18 @@ use std::time::Instant;
 use crate::cargo::{self, shortfall};
 use crate::{links, package, public_api};
 
-/// One step: a few cargo commands and what proves that they did something.
+/// One step: a few cargo commands, and the evidence that they did something.
 #[derive(Debug)]
 pub(crate) struct Step {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
-    /// Passed tests (of `docs`: links) below which the step fails: near what there is, so that a
-    /// suite cannot fall out unnoticed. Raise it with the tests.
+    /// The least number of passed tests (of `docs`: links). It is close to the real number, so that
+    /// a suite cannot drop out unnoticed. Raise it with the tests.
     minimum: u64,
     body: fn(minimum: u64) -> Verdict,
 }
 
-/// How a step ended: a line for the table, or what is wrong.
+/// The result of a step: a line for the table, or what is wrong.
 type Verdict = Result<String, Vec<String>>;
 
 pub(crate) const STEPS: &[Step] = &[
@@ -62,7 +62,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "docs",
-        what: "rustdoc without warnings; links of documents and pages",
+        what: "rustdoc without warnings, private items too; links",
         minimum: 25_000,
         body: docs,
     },
@@ -86,7 +86,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
 ];
 
-/// The packages with a feature that is on by default, and what builds on them.
+/// The packages with a feature that is on by default, and the packages that build on them.
 const WITH_FEATURES: [&str; 3] = ["gosched", "gosched-scheduler", "gosched-callback-bridge"];
 
 /// The crates with modelled protocols.
@@ -148,8 +148,8 @@ fn lints(_minimum: u64) -> Verdict {
     {
         if !installed(subcommand) {
             println!("skipped: {component} is not installed (rustup component add {component})");
-            // On somebody's machine that is their choice; where it decides what is merged, it is a
-            // hole.
+            // A developer may leave them out. Where a merge depends on the step, a skipped check
+            // would hide faults.
             if std::env::var_os("CI").is_some() {
                 complaints.push(format!("{component} is not installed"));
             }
@@ -190,7 +190,7 @@ fn clippy() -> Result<(), String> {
     plain(modelled)
 }
 
-/// A command that is judged by its exit status alone.
+/// Runs a command that is judged by its exit status alone.
 fn plain(command: Command) -> Result<(), String> {
     let shown = format!("{command:?}");
     match cargo::run(command) {
@@ -200,7 +200,7 @@ fn plain(command: Command) -> Result<(), String> {
     }
 }
 
-/// A command that runs tests: judged by its exit status and by what ran.
+/// Runs a command that runs tests. It is judged by its exit status and by the tests that ran.
 fn counted(command: Command, minimum: u64, required: &[String]) -> Verdict {
     let shown = format!("{command:?}");
     let outcome =
@@ -224,7 +224,7 @@ fn debug(minimum: u64) -> Verdict {
     counted(command, minimum, &required)
 }
 
-/// A command on all packages and their default features but one: the runtimes that
+/// Returns a command on all packages and their default features except one: the runtimes that
 /// `benches/versus` compares with.
 fn without_peers(subcommand: &str) -> Command {
     let features = ["--no-default-features", "--features", "gosched/tracing"];
@@ -233,7 +233,7 @@ fn without_peers(subcommand: &str) -> Command {
     command
 }
 
-/// A command on the published packages without their default features.
+/// Returns a command on the published packages without their default features.
 fn untraced(subcommand: &str) -> Command {
     let mut command = cargo::command(&[subcommand, "--no-default-features"], None);
     WITH_FEATURES.iter().for_each(|name| {
@@ -247,14 +247,14 @@ fn features(minimum: u64) -> Verdict {
     units.args(["--no-fail-fast", "--lib", "--test", DEADLOCK]);
     let required = ["unit gosched_scheduler".to_owned(), format!("tests/{DEADLOCK}.rs")];
     let counted_units = counted(units, minimum, &required)?;
-    // Compiled in without the feature only: it proves that nothing switched the feature on.
+    // This test exists only without the feature: it proves that nothing switched the feature on.
     let mut warnings = untraced("test");
     warnings.args(["--test", FAIRNESS, "untraced"]);
     counted(warnings, 1, &[format!("tests/{FAIRNESS}/main.rs")])?;
     Ok(format!("{counted_units}, and warnings without it"))
 }
 
-/// The integration test of what is said when all goroutines wait.
+/// The integration test of the reports when all goroutines wait.
 const DEADLOCK: &str = "deadlock";
 
 fn release(minimum: u64) -> Verdict {
@@ -272,7 +272,7 @@ fn timing(minimum: u64) -> Verdict {
     counted(command, minimum, &[format!("tests/{FAIRNESS}/main.rs")])
 }
 
-/// The integration test in which some measure time.
+/// The integration test that has tests which measure time.
 const FAIRNESS: &str = "fairness";
 
 fn lto(minimum: u64) -> Verdict {
@@ -291,7 +291,7 @@ fn models(minimum: u64) -> Verdict {
     counted(command, minimum, &required)
 }
 
-/// A command on the crates with models, in the build that has them.
+/// Returns a command on the crates with models, in the build that has the models.
 fn modelled(arguments: &[&str]) -> Command {
     let mut command = cargo::command(arguments, Some("loom"));
     command.env("RUSTFLAGS", "--cfg gosched_loom --cfg gosched_mutants");
@@ -314,11 +314,11 @@ fn mutants(minimum: u64) -> Verdict {
     counted(command, minimum, &[format!("tests/{MUTANTS}.rs")])
 }
 
-/// The one integration test that is empty without its cfg; it has a step of its own.
+/// The one integration test that is empty without its cfg. It has a step of its own.
 const MUTANTS: &str = "mutants";
 
-/// The integration tests on disk whose name begins with `prefix`, as cargo names them when it runs
-/// them.
+/// Returns the integration tests on disk whose name begins with `prefix`, in the form in which
+/// cargo names them when it runs them.
 pub(crate) fn integration_tests(prefix: &str) -> Result<Vec<String>, Vec<String>> {
     tests_in(&cargo::root().join("tests"), prefix)
         .map_err(|error| vec![format!("cannot read tests/: {error}")])
@@ -344,14 +344,28 @@ fn tests_in(directory: &Path, prefix: &str) -> std::io::Result<Vec<String>> {
 
 fn docs(minimum: u64) -> Verdict {
     let one = |complaint| vec![complaint];
-    // Pages of names that are gone would have links, and be where others lead.
+    // Pages of removed items would have links, and links would lead to them.
     plain(cargo::command(&["clean", "--doc"], None)).map_err(one)?;
     let mut command = without_peers("doc");
     command.arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings");
     plain(command).map_err(one)?;
     let mut pages = MODELLED.map(|name| name.replace('-', "_")).to_vec();
     pages.push("gosched".to_owned());
-    links::check(&pages, minimum)
+    let found = links::check(&pages, minimum)?;
+    plain(private_docs()).map_err(one)?;
+    Ok(found)
+}
+
+/// Returns a command that documents the private items of the inner packages, too: their comments
+/// have links that the public pages do not show. It has a target directory of its own, so that the
+/// link checker sees the public pages only.
+fn private_docs() -> Command {
+    let mut command = cargo::command(&["doc"], Some("private-docs"));
+    MODELLED.iter().for_each(|name| {
+        command.args(["--package", name]);
+    });
+    command.args(["--no-deps", "--document-private-items"]).env("RUSTDOCFLAGS", "-D warnings");
+    command
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Tests that take as long, or as much, as one likes: `cargo xtask stress` does everything at once,
+//! Tests that take any time, or any number of values. `cargo xtask stress` does everything at once;
 //! `cargo xtask conserve` sends values through selects under limits and cancels.
 
 use crate::cargo;
@@ -6,11 +6,11 @@ use crate::cargo;
 const STRESS: &str = "usage: cargo xtask stress --seconds N [--seed S]";
 const CONSERVE: &str = "usage: cargo xtask conserve [--items N] [--seed S]";
 
-/// How many values `conserve` sends, all modes and numbers of Ps together, if nobody says
-/// otherwise.
+/// How many values `conserve` sends, all modes and numbers of Ps together, unless `--items` is
+/// given.
 const ITEMS: u64 = 10_000_000;
 
-/// Runs `tests/stress` with its knobs.
+/// Runs `tests/stress` with its settings.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let knobs = knobs(
         arguments,
@@ -24,13 +24,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
 pub(crate) fn conserve(arguments: &[String]) -> Result<(), String> {
     let knobs = knobs(arguments, &[("--items", "GOSCHED_ITEMS"), ("--seed", "GOSCHED_SEED")])
         .ok_or(CONSERVE)?;
-    // A knob that is given comes later, and counts.
+    // A setting from the command line comes later, and counts.
     let knobs: Vec<_> = [("GOSCHED_ITEMS", ITEMS)].into_iter().chain(knobs).collect();
     test(&["channels", "conservation", "--", "--nocapture"], &knobs)
 }
 
-/// The values of flags, with the names of the variables that they become; `None` if they are not
-/// understood.
+/// Returns the values of flags, with the names of their environment variables; `None` if the flags
+/// are not understood.
 fn knobs(arguments: &[String], flags: &[(&str, &'static str)]) -> Option<Vec<(&'static str, u64)>> {
     let pairs = arguments.chunks(2).map(|pair| {
         let [flag, value] = pair else { return None };

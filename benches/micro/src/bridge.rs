@@ -19,7 +19,7 @@ pub(crate) fn measure(criterion: &mut Criterion) {
         criterion.bench_function(name, |bencher| {
             bencher.iter_custom(|n| {
                 let calls = || {
-                    // The first call of a thread is another matter.
+                    // The first call of a thread is not measured: it costs more.
                     bridge.enter(|| ()).expect("it is open");
                     let began = Instant::now();
                     for i in 0..n {

@@ -1,4 +1,5 @@
-//! What goroutines call, through the facade: one P, settled, and so nobody else in between.
+//! The calls of goroutines, through the facade: one P, settled, so no other goroutine runs in
+//! between.
 #![expect(unsafe_code, reason = "promises the mode")]
 
 use std::hint::black_box;
@@ -36,7 +37,7 @@ pub(crate) fn runtime() -> Runtime {
     Runtime::builder(settled).procs(1).build().expect("a runtime")
 }
 
-/// Has a goroutine do `body` so many times as criterion wants; it says how long that took.
+/// Makes a goroutine run `body` as often as criterion asks. Returns how long that took.
 fn piece(criterion: &mut Criterion, runtime: &Runtime, name: &str, body: impl Fn(u64) -> Duration) {
     criterion.bench_function(name, |bencher| bencher.iter_custom(|n| runtime.run(|| body(n))));
 }

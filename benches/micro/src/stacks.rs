@@ -1,4 +1,4 @@
-//! Below the scheduler: a pair of context switches, and a stack fetched and put back.
+//! Below the scheduler: a pair of context switches, and a stack taken and put back.
 #![expect(unsafe_code, reason = "switches contexts and touches stacks without running on them")]
 
 use std::hint::black_box;
@@ -20,7 +20,7 @@ fn switch(criterion: &mut Criterion) {
     let stack = Stack::single(64 << 10).expect("a stack");
     let mut context = Context::new(stack, |suspender: Suspender<usize, usize>, first| {
         let mut value = first;
-        // Ends when a resume passes the greatest value; none does, and the stack is leaked with the
+        // Ends when a resume passes the greatest value. None does; the stack is leaked with the
         // process.
         while value < usize::MAX {
             // SAFETY: on the stack of the context that the suspender was made for.
@@ -50,7 +50,7 @@ fn slab(criterion: &mut Criterion) {
     });
 }
 
-/// Writes where a goroutine would begin.
+/// Writes to the place where a goroutine would begin.
 fn touch(stack: &Stack) {
     let word = black_box(stack.top() - 64) as *mut u64;
     // SAFETY: it lies in the stack, which nobody runs on, and is aligned.

@@ -1,4 +1,4 @@
-//! The scheduler's data structures, without goroutines: table, queues, park word, timers.
+//! The scheduler's data structures, without goroutines: revocable slot, queues, park word, timers.
 #![expect(unsafe_code, reason = "queues nodes by pointer")]
 
 use std::hint::black_box;
@@ -21,7 +21,7 @@ pub(crate) fn measure(criterion: &mut Criterion) {
     timers(criterion, 100_000);
 }
 
-/// What each operation pays to have its P in hand.
+/// What each operation pays to acquire its P.
 fn slot(criterion: &mut Criterion) {
     let slot = Revocable::new();
     let taken = slot.acquire().expect("nobody has it in hand");
@@ -49,7 +49,7 @@ fn nodes(count: usize) -> Vec<NonNull<Node>> {
     nodes.iter().map(NonNull::from).collect()
 }
 
-/// The run queue's own part: the first goes to the end, as in a yield.
+/// The run queue's own part: the first node goes to the end, as in a yield.
 fn queue(criterion: &mut Criterion) {
     let mut queue = List::new();
     for node in nodes(16) {
@@ -65,7 +65,7 @@ fn queue(criterion: &mut Criterion) {
     });
 }
 
-/// The run queue's remote part, without another thread.
+/// The run queue's inbox, without another thread.
 fn inbox(criterion: &mut Criterion) {
     let (inbox, node) = (Inbox::new(), nodes(1)[0]);
     criterion.bench_function("run queue/inbox push, take", |bencher| {
@@ -88,11 +88,11 @@ fn parker(criterion: &mut Criterion) {
     });
 }
 
-/// Among so many others that are due later and earlier.
+/// Among so many other timers that are due later and earlier.
 fn timers(criterion: &mut Criterion, others: u64) {
     let timers = Timers::new();
     for other in 0..others {
-        // Scattered over 2^32 by an odd factor. They stay in until the end.
+        // Scattered over 2^32 by an odd factor. They stay in the heap until the end.
         let _kept =
             timers.add(other.wrapping_mul(0x9E37_79B9) & 0xFFFF_FFFF, ()).expect("there is memory");
     }

@@ -1,5 +1,5 @@
-//! All values as JSON: written for programs, and read again, so that a picture or a table can be
-//! made of several runs.
+//! All values as JSON, written for programs, and read again to make a picture or a table of several
+//! runs.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -8,16 +8,21 @@ use crate::machine::Busy;
 use crate::measured::{Measured, PEERS};
 use crate::workload::WORKLOADS;
 
-/// Everything.
+/// Returns all values as JSON.
 pub(crate) fn write(measured: &Measured, workers: usize) -> String {
     let busy = measured.busy.iter().map(|(workload, Busy { others, stolen })| {
-        format!("{{\"workload\": \"{workload}\", \"others_percent\": {others}, \"stolen_percent\": {stolen}}}")
+        format!(
+            "{{\"workload\": \"{workload}\", \"others_percent\": {others}, \
+             \"stolen_percent\": {stolen}}}"
+        )
     });
     let series = measured.series.iter().map(|s| {
         let values: Vec<String> = s.values.iter().map(f64::to_string).collect();
-        let (workload, peer, figure, values) = (s.workload, s.peer, escaped(&s.figure), values.join(", "));
+        let (figure, values) = (escaped(&s.figure), values.join(", "));
+        let (workload, peer) = (s.workload, s.peer);
         format!(
-            "{{\"workload\": \"{workload}\", \"peer\": \"{peer}\", \"figure\": \"{figure}\", \"values\": [{values}]}}"
+            "{{\"workload\": \"{workload}\", \"peer\": \"{peer}\", \"figure\": \"{figure}\", \
+             \"values\": [{values}]}}"
         )
     });
     let lines = |items: Vec<String>| {
@@ -30,14 +35,14 @@ pub(crate) fn write(measured: &Measured, workers: usize) -> String {
     )
 }
 
-/// A figure's name comes from another program.
+/// Escapes the name of a figure, which comes from another program.
 fn escaped(text: &str) -> String {
     let clean = text.chars().filter(|c| !c.is_control());
     clean.flat_map(|c| ['"', '\\'].contains(&c).then_some('\\').into_iter().chain([c])).collect()
 }
 
-/// Puts what [`write()`] wrote to what is there. An error if it is something else, or was measured
-/// with another number of workers.
+/// Adds the output of [`write()`] to the measured values. Returns an error if the text is something
+/// else, or was measured with another number of workers.
 pub(crate) fn read(text: &str, workers: usize, into: &mut Measured) -> Result<(), String> {
     let mut parser = Parser(text.chars().peekable());
     let whole = parser.value().ok_or("this is no JSON")?;
@@ -79,7 +84,7 @@ fn workload(item: &Value) -> Result<&'static str, String> {
     known.map(|workload| workload.name).ok_or_else(|| format!("no workload `{name}`"))
 }
 
-/// What such a file is made of.
+/// The tokens of such a file.
 enum Value {
     Number(f64),
     Text(String),
@@ -106,7 +111,7 @@ impl Value {
     }
 }
 
-/// `None` wherever it is not what [`write()`] writes.
+/// Returns `None` wherever the text is not what [`write()`] writes.
 struct Parser<'a>(Peekable<Chars<'a>>);
 
 impl Parser<'_> {

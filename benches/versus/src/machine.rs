@@ -1,8 +1,8 @@
-//! How busy the machine was with other things. From `/proc`, so Linux only.
+//! How much of the machine other processes had. From `/proc`, so Linux only.
 
 use std::fs;
 
-/// Processor time in ticks, since the machine and since this process began.
+/// Processor time in ticks: of the machine and of this process, since they began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Ticks {
     all: u64,
@@ -12,15 +12,15 @@ struct Ticks {
     ours: u64,
 }
 
-/// What others took of the processors meanwhile, in percent of all there was.
+/// What others took of the processors meanwhile, in percent of the whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Busy {
     pub(crate) others: f64,
-    /// Of a virtual machine: by the host.
+    /// On a virtual machine: what the host took.
     pub(crate) stolen: f64,
 }
 
-/// The processor and the kernel, as they call themselves.
+/// Returns the names of the processor and the kernel, as they call themselves.
 pub(crate) fn names() -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
@@ -37,7 +37,7 @@ impl Watch {
         Self(now())
     }
 
-    /// Since the start; `None` where it cannot be known.
+    /// Returns the figures since the start; `None` where they cannot be known.
     pub(crate) fn busy(&self) -> Option<Busy> {
         between(self.0?, now()?)
     }
@@ -97,7 +97,7 @@ mod tests {
         let after = Ticks { all: 1200, busy: 220, stolen: 20, ours: 150 };
         assert_eq!(between(before, after), Some(Busy { others: 10.0, stolen: 5.0 }));
         assert_eq!(between(before, before), None);
-        // The kernel's two books are not kept at the same moments.
+        // The kernel does not update its two accounts at the same moments.
         let behind = Ticks { ours: 500, ..after };
         assert_eq!(between(before, behind).map(|busy| busy.others), Some(0.0));
     }

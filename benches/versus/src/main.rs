@@ -1,8 +1,8 @@
 //! The same work in gosched and in its peers, in one run. See `benches/versus/README.md`.
 //!
-//! Each workload is run by each peer in a process of its own, and in alternation: a round of all of
-//! them, then the next. What the machine does meanwhile then hits all alike. Ratios within such a
-//! run say something; absolute figures are of that machine and hour.
+//! Each peer runs each workload in a process of its own. Peers alternate: a round of all of them,
+//! then the next round. So a disturbance of the machine hits all alike. Ratios within such a run
+//! say something; absolute figures belong to that machine and hour.
 
 mod json;
 mod machine;
@@ -97,7 +97,7 @@ fn write(path: Option<&Path>, text: impl FnOnce() -> String) -> Result<(), Strin
         .map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
-/// Those that are there. What is not, is named once.
+/// Returns the peers that exist here. Names each missing peer once.
 fn found(names: &[&'static str]) -> Vec<Peer> {
     let found = names.iter().filter_map(|name| match Peer::find(name) {
         Ok(peer) => Some(peer),
@@ -109,7 +109,8 @@ fn found(names: &[&'static str]) -> Vec<Peer> {
     found.collect()
 }
 
-/// All rounds of one workload; what went wrong in them. A peer that failed once is not asked again.
+/// Runs all rounds of one workload, and returns the failures. A peer that failed once is not asked
+/// again.
 fn rounds(
     workload: &'static Workload,
     peers: &[Peer],

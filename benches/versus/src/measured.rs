@@ -1,18 +1,18 @@
-//! What was measured: every value of every figure of every peer.
+//! The measured values: every value of every figure of every peer.
 
 use crate::machine::Busy;
 use crate::statistics::Summary;
 use crate::workload::Figure;
 
-/// Everybody, in the order of the tables.
+/// All peers, in the order of the tables.
 #[rustfmt::skip]
 pub(crate) const PEERS: [&str; 10] =
     ["floor", "settled", "together", "apart", "migratory", "tokio", "may", "smol", "go", "boost"];
 
-/// The columns that are ours.
+/// The columns of gosched.
 pub(crate) const OURS: [&str; 4] = ["settled", "together", "apart", "migratory"];
 
-/// What a peer said of one figure, round by round.
+/// The values of one peer for one figure, round by round.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Series {
     pub(crate) workload: &'static str,
@@ -21,16 +21,16 @@ pub(crate) struct Series {
     pub(crate) values: Vec<f64>,
 }
 
-/// All of it.
+/// All values.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Measured {
     pub(crate) series: Vec<Series>,
-    /// What else the machine did, while each workload was run.
+    /// What other processes took of the machine while each workload was run.
     pub(crate) busy: Vec<(&'static str, Busy)>,
 }
 
 impl Measured {
-    /// One more value.
+    /// Adds a value.
     pub(crate) fn note(
         &mut self,
         workload: &'static str,
@@ -50,25 +50,26 @@ impl Measured {
         }
     }
 
-    /// Whether anybody was asked for that workload.
+    /// True if any peer was asked for that workload.
     pub(crate) fn has(&self, workload: &str) -> bool {
         self.series.iter().any(|series| series.workload == workload)
     }
 
-    /// What that peer's rounds come to.
+    /// Returns the summary of that peer's rounds.
     pub(crate) fn of(&self, workload: &str, peer: &str, figure: &str) -> Option<Summary> {
         let same = |s: &&Series| s.workload == workload && s.peer == peer && s.figure == figure;
         Summary::of(&self.series.iter().find(same)?.values)
     }
 
-    /// The peer with the least median, and that median. Those of ours are none.
+    /// Returns the peer with the least median, and that median. The columns of gosched do not count
+    /// as peers.
     pub(crate) fn best_peer(&self, workload: &str, figure: &str) -> Option<(&'static str, f64)> {
         self.medians(workload, figure)
             .filter(|(peer, _)| !OURS.contains(peer))
             .min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
-    /// Of those columns of ours, the one with the least median.
+    /// Returns the one of those columns of gosched with the least median.
     pub(crate) fn best_of(
         &self,
         columns: &[&str],
@@ -87,8 +88,8 @@ impl Measured {
     }
 }
 
-/// `FIGURE VALUE`, one a line: what a peer prints. `Ok(None)`: it cannot do that. Figures beyond
-/// those that the workload has are kept, as long as the workload's own are there.
+/// Reads the output of a peer: `FIGURE VALUE`, one a line. `Ok(None)`: the peer cannot do the
+/// workload. Additional figures are kept, as long as the workload's own are there.
 pub(crate) fn parse(output: &str, wanted: &[Figure]) -> Result<Option<Vec<(String, f64)>>, String> {
     if output.trim() == "unsupported" {
         return Ok(None);

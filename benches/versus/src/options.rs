@@ -7,8 +7,8 @@ use crate::program::{BUILT_IN, FOREIGN};
 use crate::workload::{WORKLOADS, Workload};
 
 pub(crate) const USAGE: &str = "\
-usage: gosched-versus [--only WORKLOAD,..] [--peers PEER,..] [--rounds N] [--procs N] [--json FILE] [--svg FILE]
-                      [--with FILE,..] [--list]
+usage: gosched-versus [--only WORKLOAD,..] [--peers PEER,..] [--rounds N] [--procs N]
+                      [--json FILE] [--svg FILE] [--with FILE,..] [--list]
 
   --only    workloads; `callback*` is all whose name begins so
   --peers   `gosched` is all columns of ours
@@ -19,7 +19,7 @@ usage: gosched-versus [--only WORKLOAD,..] [--peers PEER,..] [--rounds N] [--pro
   --with    files that `--json` wrote: what they have is shown with the rest, and not run again
   --list    the names of workloads and peers";
 
-/// What shall be done.
+/// The parsed command line.
 #[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) workloads: Vec<&'static Workload>,
@@ -33,7 +33,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// An error is what the user should have written.
+    /// Parses the command line. The error says what the user should have written.
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
         let peers = BUILT_IN.iter().chain(FOREIGN).copied().collect();
         let workloads = WORKLOADS.iter().collect();
@@ -74,7 +74,7 @@ impl Options {
     }
 }
 
-/// Those of `all` that one of the words means; each word has to mean one.
+/// Returns those of `all` that one of the words means. Each word has to mean one.
 fn chosen(
     words: &str,
     means: impl Fn(&str, &str) -> bool,

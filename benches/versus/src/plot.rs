@@ -1,5 +1,5 @@
-//! The ratios as a picture: for each figure, how our best column compares with the best peer and
-//! with Go.
+//! The ratios as a picture: for each figure, how the best column of gosched compares with the best
+//! peer and with Go.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ const LEFT: f64 = 230.0;
 const WIDTH: f64 = 560.0;
 const TOP: f64 = 78.0;
 
-/// Ratios beyond these are drawn at the edge; the number beside the bar is right.
+/// Ratios beyond these are drawn at the edge; the number beside the bar is exact.
 const LEAST: f64 = 0.01;
 const MOST: f64 = 10.0;
 
@@ -27,16 +27,18 @@ struct Row {
     go: Option<f64>,
 }
 
-/// An SVG file; a row for each figure that both sides have.
+/// Returns an SVG file, with a row for each figure that both sides have.
 pub(crate) fn svg(measured: &Measured) -> String {
     let rows = rows(measured);
     let height = TOP + ROW * rows.len() as f64 + 16.0;
     let whole = LEFT + WIDTH + 150.0;
     let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {whole} {height}\" width=\"{whole}\" height=\"{height}\" \
-         font-family=\"sans-serif\" font-size=\"12\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {whole} {height}\" \
+         width=\"{whole}\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
-         <text x=\"12\" y=\"22\" font-size=\"15\" fill=\"{INK}\">What gosched takes, in time or memory, as a part of what its peers take: to the left it takes less</text>\n"
+         <text x=\"12\" y=\"22\" font-size=\"15\" fill=\"{INK}\">\
+         What gosched takes, in time or memory, as a part of what its peers take: \
+         to the left it takes less</text>\n"
     );
     for (x, colour, says) in [(12.0, BEST, "of the best peer's"), (160.0, GO, "of Go's")] {
         let _ = writeln!(
@@ -49,7 +51,8 @@ pub(crate) fn svg(measured: &Measured) -> String {
         let (x, width) = (at(tick), if tick == 1.0 { 2 } else { 1 });
         let _ = writeln!(
             text,
-            "<line x1=\"{x:.1}\" y1=\"{}\" x2=\"{x:.1}\" y2=\"{height}\" stroke=\"{PALE}\" stroke-width=\"{width}\"/>",
+            "<line x1=\"{x:.1}\" y1=\"{}\" x2=\"{x:.1}\" y2=\"{height}\" stroke=\"{PALE}\" \
+             stroke-width=\"{width}\"/>",
             TOP - 4.0
         );
         let _ = writeln!(
@@ -96,7 +99,7 @@ fn bar(text: &mut String, y: f64, ratio: f64, colour: &str, says: &str) {
     );
 }
 
-/// Where a ratio lies: by its logarithm.
+/// Returns the place of a ratio, by its logarithm.
 fn at(ratio: f64) -> f64 {
     LEFT + WIDTH * (ratio.clamp(LEAST, MOST) / LEAST).log10() / (MOST / LEAST).log10()
 }
@@ -133,7 +136,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Whether each element that begins also ends, in the right order, and attributes are quoted.
+    /// True if each element that begins also ends, in the right order, and attributes are quoted.
     fn well_formed(text: &str) -> bool {
         let mut open = Vec::new();
         let mut rest = text;

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// Peers of which the program itself has the code, in the order of the tables.
+/// The peers whose code the program itself has, in the order of the tables.
 #[rustfmt::skip]
 pub(crate) const BUILT_IN: &[&str] = &[
     "floor", "settled", "together", "apart", "migratory",
@@ -21,23 +21,23 @@ pub(crate) const BUILT_IN: &[&str] = &[
     "smol",
 ];
 
-/// Peers that are built here from other languages' sources.
+/// The peers that are built here from sources in other languages.
 pub(crate) const FOREIGN: &[&str] = &["go", "boost"];
 
 /// Longer than the slowest workload of the slowest peer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Something that can be run with the name of a workload.
+/// A program that can be run with the name of a workload.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
     program: PathBuf,
-    /// Before the name of the workload.
+    /// The arguments before the name of the workload.
     arguments: Vec<String>,
 }
 
 impl Peer {
-    /// That peer, built if it has to be. An error is why it is left out.
+    /// Returns that peer, built if necessary. The error says why it is left out.
     pub(crate) fn find(name: &'static str) -> Result<Self, String> {
         match name {
             "go" => Ok(Self { name, program: build_go()?, arguments: Vec::new() }),
@@ -49,7 +49,7 @@ impl Peer {
         }
     }
 
-    /// Runs it in a process of its own, with so many workers: what it printed.
+    /// Runs the peer in a process of its own, with so many workers. Returns what it printed.
     pub(crate) fn run(&self, workload: &str, workers: usize) -> Result<String, String> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).arg(workload).env("RUST_BACKTRACE", "0");
@@ -58,8 +58,8 @@ impl Peer {
     }
 }
 
-/// What a command prints, if it succeeds in that time. Nobody looks at it meanwhile, for that would
-/// take from what it measures.
+/// Returns what a command prints, if it succeeds in that time. Nothing looks at the command
+/// meanwhile: that would change what it measures.
 fn output(mut command: Command, patience: Duration) -> Result<String, String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| format!("cannot start it: {error}"))?;
@@ -77,14 +77,14 @@ fn output(mut command: Command, patience: Duration) -> Result<String, String> {
         return Ok(text);
     }
     let complaint = complained.recv().unwrap_or_default();
-    // The first line of a panic says where it was, and the next one what.
+    // The first line of a panic says where it was, and the next line what it was.
     let lines: Vec<&str> =
         complaint.lines().filter(|line| !line.trim().is_empty()).take(2).collect();
     Err([&[&*status.to_string()], &*lines].concat().join(": "))
 }
 
-/// All that comes out of a pipe, to its end, on a thread of its own; of much, the beginning is
-/// kept.
+/// Reads all output of a pipe, to its end, on a thread of its own. Of a long output the beginning
+/// is kept.
 fn read(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (tx, rx) = mpsc::channel();
     thread::spawn(move || {
@@ -94,7 +94,7 @@ fn read(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
             let room = KEPT.saturating_sub(kept.len());
             kept.extend_from_slice(&part[..n.min(room)]);
         }
-        // Who waited may have lost its patience.
+        // The waiting thread may have lost its patience.
         let _gone = tx.send(String::from_utf8_lossy(&kept).into_owned());
     });
     rx
@@ -103,7 +103,8 @@ fn read(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
 /// Far more than the figures of any workload.
 const KEPT: usize = 1 << 16;
 
-/// The Go program, of GOROOT's or PATH's compiler, which knows what it need not build again.
+/// Builds the Go program with the compiler of GOROOT or PATH. That compiler knows what it need not
+/// build again.
 fn build_go() -> Result<PathBuf, String> {
     let program = built().join("peer-go");
     let compiler =
@@ -132,7 +133,7 @@ fn build_boost() -> Result<PathBuf, String> {
     Ok(program)
 }
 
-/// Where they are built to: beside cargo's own directories.
+/// Returns the directory of the built programs: beside cargo's own directories.
 fn built() -> PathBuf {
     let exe = env::current_exe().unwrap_or_default();
     let target = exe.ancestors().nth(2).map_or_else(|| PathBuf::from("target"), Path::to_owned);
@@ -150,7 +151,7 @@ fn sources(peer: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// A compiler, whose complaint is only told if it fails: in one line.
+/// Runs a compiler. Its complaint is reported only if it fails: in one line.
 fn quietly(mut command: impl std::borrow::BorrowMut<Command>) -> Result<(), String> {
     let command = command.borrow_mut();
     let name = command.get_program().to_string_lossy().into_owned();
@@ -182,7 +183,8 @@ mod tests {
     fn a_program_that_fails_or_hangs_is_an_error() {
         let failed = output(
             shell(
-                "echo ns_per_op 1; echo at b.rs: >&2; echo why >&2; yes no | head -n 99999 >&2; exit 3",
+                "echo ns_per_op 1; echo at b.rs: >&2; echo why >&2; \
+                 yes no | head -n 99999 >&2; exit 3",
             ),
             PATIENCE,
         );

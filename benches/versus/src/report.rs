@@ -8,7 +8,7 @@ use crate::statistics::{Summary, shown};
 use crate::target::TARGETS;
 use crate::workload::{Columns, Figure, Workload};
 
-/// One workload: a line for each peer and figure.
+/// Returns the table of one workload: a line for each peer and figure.
 pub(crate) fn table(measured: &Measured, workload: &Workload) -> String {
     let mut text = format!("\n{}: {}", workload.name, workload.what);
     if let Some((_, Busy { others, stolen })) =
@@ -59,10 +59,11 @@ fn line(
     line + "\n"
 }
 
-/// What our columns say besides: how many of the goroutines began on the M on which most did.
+/// Returns what the columns of gosched say in addition: how many of the goroutines began on the M
+/// on which most did.
 const SPREAD: &str = "busiest_m_percent";
 
-/// What was to be reached, and whether it was.
+/// Returns the targets, and whether they were met.
 pub(crate) fn targets(measured: &Measured) -> String {
     let mut rows = String::new();
     let (mut met, mut all) = (0, 0);
@@ -93,7 +94,8 @@ pub(crate) fn targets(measured: &Measured) -> String {
         return String::new();
     }
     format!(
-        "\n| target | figure | theirs | ours | ratio | at most | |\n|---|---|---:|---:|---:|---:|---|\n{rows}\n{met} of {all} met\n"
+        "\n| target | figure | theirs | ours | ratio | at most | |\n\
+         |---|---|---:|---:|---:|---:|---|\n{rows}\n{met} of {all} met\n"
     )
 }
 
@@ -135,11 +137,10 @@ mod tests {
     #[test]
     fn targets_are_judged_where_both_sides_were_measured() {
         let text = targets(&measured());
-        assert!(
-            text.contains(
-                "| yield, 1 goroutine | ns_per_op | may 60.0 | 30.0 (settled) | 0.500 x | 0.6 x best | met |"
-            )
-        );
+        assert!(text.contains(
+            "| yield, 1 goroutine | ns_per_op | may 60.0 | 30.0 (settled) | 0.500 x | \
+                 0.6 x best | met |"
+        ));
         assert!(text.ends_with("\n2 of 2 met\n"), "{text}");
         assert_eq!(targets(&Measured::default()), "");
     }

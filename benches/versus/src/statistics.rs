@@ -10,7 +10,7 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Nothing of nothing.
+    /// Returns `None` if there are no values.
     pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -25,7 +25,7 @@ impl Summary {
     }
 }
 
-/// A number for people: two or three digits of it that matter, thousands apart.
+/// Returns a number for people: with two or three significant digits, thousands apart.
 pub(crate) fn shown(value: f64) -> String {
     let decimals = match value.abs() {
         at if at >= 100.0 => 0,

@@ -1,16 +1,16 @@
-//! What gosched is to reach: a bound for each row, most of them a part of what a peer takes in the
+//! The targets of gosched: a bound for each row. Most bounds are a part of what a peer takes in the
 //! same run.
 
 use crate::measured::Measured;
 
-/// What a bound is measured by.
+/// The reference of a bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Bound {
-    /// So many times the best peer's.
+    /// So many times the figure of the best peer.
     Best(f64),
-    /// So many times that peer's.
+    /// So many times the figure of that peer.
     Peer(f64, &'static str),
-    /// So much, in the figure's unit.
+    /// So much, in the unit of the figure.
     Plain(f64),
 }
 
@@ -25,13 +25,13 @@ pub(crate) struct Target {
     bound: Bound,
 }
 
-/// Whether it was reached.
+/// Whether the target was met.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Verdict {
     pub(crate) column: &'static str,
     pub(crate) ours: f64,
     pub(crate) at_most: f64,
-    /// Whose figure that comes from, and the figure.
+    /// The peer whose figure that comes from, and the figure.
     pub(crate) theirs: Option<(&'static str, f64)>,
 }
 
@@ -87,7 +87,7 @@ pub(crate) const TARGETS: &[Target] = &[
 ];
 
 impl Target {
-    /// What the bound is, in words.
+    /// Returns the bound in words.
     pub(crate) fn says(&self) -> String {
         match self.bound {
             Bound::Best(times) => format!("{times} x best"),
@@ -96,7 +96,7 @@ impl Target {
         }
     }
 
-    /// `None` if ours, or what it is measured by, was not measured.
+    /// Returns `None` if the figure of gosched or the reference was not measured.
     pub(crate) fn verdict(&self, measured: &Measured) -> Option<Verdict> {
         let (column, ours) = measured.best_of(self.columns, self.workload, self.figure)?;
         let theirs = match self.bound {

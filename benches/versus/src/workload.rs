@@ -1,13 +1,13 @@
-//! What is measured: the workloads, their figures, and which of our columns they have.
+//! The workloads, their figures, and the columns of gosched that they have.
 
-/// Goroutines are in some place in each of these columns of ours.
+/// The columns of gosched in a workload: each puts goroutines in some place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Columns {
-    /// Where they are makes no difference, or is the scheduler's to say: settled, and migratory.
+    /// The place makes no difference, or the scheduler chooses it: settled, and migratory.
     Free,
     /// Settled together, settled apart, and migratory.
     Placed,
-    /// The building blocks, which are nobody's column.
+    /// The building blocks, which belong to no runtime.
     Bare,
 }
 
@@ -18,15 +18,15 @@ pub(crate) struct Figure {
     pub(crate) unit: &'static str,
 }
 
-/// What every peer is asked for by name.
+/// A workload. Peers are asked for it by its name.
 #[derive(Debug)]
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
     pub(crate) figures: &'static [Figure],
     pub(crate) columns: Columns,
-    /// Where one round takes seconds, or all rounds come out alike: no more than so many, and none
-    /// before that does not count.
+    /// The most rounds, if one round takes seconds or all rounds come out alike. Then there is no
+    /// uncounted round before them.
     pub(crate) most_rounds: Option<usize>,
 }
 
@@ -57,7 +57,7 @@ const fn long(
     Workload { name, what, figures, columns: Columns::Free, most_rounds: Some(rounds) }
 }
 
-/// In the order in which they are run and printed.
+/// In the order in which the workloads are run and printed.
 pub(crate) const WORKLOADS: &[Workload] = &[
     short("floor", Columns::Bare, FLOOR, "the building blocks, bare: what no scheduler gets below"),
     short("yield1", Columns::Free, NS_PER_OP, "1 goroutine yields 2,000,000 times"),
@@ -164,7 +164,7 @@ const BLOCKING: &[Figure] = &[figure("wall_ms", "ms"), figure("gap_ms", "ms")];
 const CHAN4: &[Figure] = &[figure("us_per_call", "us"), figure("p99_us", "us")];
 
 impl Workload {
-    /// Whether that peer is asked for it.
+    /// True if that peer is asked for it.
     pub(crate) fn wants(&self, peer: &str) -> bool {
         match (self.columns, peer) {
             (Columns::Bare, peer) => peer == "floor",
@@ -174,8 +174,8 @@ impl Workload {
         }
     }
 
-    /// Rounds that count, if so many are asked for, and whether one comes before them that does
-    /// not.
+    /// Returns the number of counted rounds, if so many are asked for, and whether an uncounted
+    /// round comes before them.
     pub(crate) fn rounds(&self, asked: usize) -> (usize, bool) {
         match self.most_rounds {
             Some(most) => (asked.min(most), false),

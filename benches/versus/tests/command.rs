@@ -1,4 +1,4 @@
-//! The program as it is called, with peers of which it has the code itself.
+//! The program as users call it, with peers whose code it has itself.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ fn printed(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("text")
 }
 
-/// A path that is this test's alone.
+/// Returns a path that only this test uses.
 fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()))
 }
@@ -44,7 +44,7 @@ fn a_run_prints_its_figures_and_writes_both_files() {
     assert!(!text.contains("apart"), "{text}");
     assert!(fs::read_to_string(svg).expect("it was written").ends_with("</svg>\n"));
 
-    // What the file has is not run again.
+    // The workloads in the file are not run again.
     let again = printed(&versus(&["--only", "callback_first", "--with", json]));
     let figures = |text: &str| {
         text.lines().filter(|line| line.contains("ns_extra")).map(str::to_owned).collect::<Vec<_>>()

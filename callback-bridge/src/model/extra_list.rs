@@ -1,27 +1,25 @@
-//! The extra-M list under loom: an M belongs to one thread at a time, no thread sleeps for ever,
-//! and a failed refill reaches the waiters.
+//! The extra-M list under loom: an M belongs to one thread at a time, whatever a late reader read
+//! of it; and the list has one more than is needed.
 //!
 //! # Safety
 //!
-//! Ms are leaked, and each has one link.
+//! Ms are leaked, and each has one number.
 #![expect(unsafe_code, reason = "a node for the list, and writes that loom checks")]
 
-use crate::extra_list::{Chain, ExtraList, Link, Node, Take};
+use crate::extra_list::{ExtraList, Node, Number, Take};
 use gosched_runtime_sys::sync::primitive::{UnsafeCell, loom, switch_on, thread};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-const OUT_OF_MEMORY: i32 = 12;
-
 struct M {
-    link: Link<M>,
+    number: Number,
     /// Written by the thread that has the M: loom reports two writers that nothing orders.
     used: UnsafeCell<u32>,
 }
 
-// SAFETY: one link per M.
+// SAFETY: one number per M.
 unsafe impl Node for M {
-    fn link(&self) -> &Link<Self> {
-        &self.link
+    fn number(&self) -> &Number {
+        &self.number
     }
 }
 
@@ -31,10 +29,6 @@ unsafe impl Send for M {}
 type List = ExtraList<M>;
 
 impl M {
-    fn make() -> &'static mut Self {
-        Box::leak(Box::new(Self { link: Link::new(), used: UnsafeCell::new(0) }))
-    }
-
     fn run(&self) {
         self.used.with_mut(|used| {
             // SAFETY: the M is this thread's; loom checks that.
@@ -43,51 +37,39 @@ impl M {
     }
 }
 
-/// One callback: a thread takes an M, uses it, and puts it back.
-fn callback(list: &List, can_make: bool) -> Result<(), i32> {
-    loop {
-        let (m, owed) = match list.take() {
-            Take::One(m) => (m, None),
-            Take::Last(m, owed) => (m, Some(owed)),
-            Take::Wait(seen) => {
-                list.wait(seen)?;
-                continue;
-            }
-            Take::Dry(owed) => {
-                refill(list, owed, can_make)?;
-                continue;
-            }
-        };
-        if let Some(owed) = owed {
-            // A thread that is inside does not need the Ms that it failed to make.
-            let _made = refill(list, owed, can_make);
-        }
-        m.run();
-        list.put(m);
-        return Ok(());
-    }
+fn make(list: &List) -> &'static mut M {
+    let m = Box::new(M { number: Number::new(), used: UnsafeCell::new(0) });
+    list.adopt(m).expect("a number")
 }
 
-fn refill(list: &List, owed: crate::extra_list::Owed, can_make: bool) -> Result<(), i32> {
-    let mut made = Chain::new();
-    if can_make {
-        for _ in 0..list.wanted() {
-            made.push(M::make());
-        }
-    }
-    list.pay(owed, made, OUT_OF_MEMORY);
-    if can_make { Ok(()) } else { Err(OUT_OF_MEMORY) }
-}
-
-/// Leaked: a failing model unwinds through the values it owns, and loom's own destructors abort
-/// there.
-fn stocked() -> &'static List {
+/// A list of so many Ms. Leaked: a failing model unwinds through the values it owns, and loom's own
+/// destructors abort there.
+fn stocked(ms: usize) -> &'static List {
     let list: &'static List = Box::leak(Box::new(List::new()));
-    let owed = list.stock().expect("an empty list");
-    let mut made = Chain::new();
-    made.push(M::make());
-    list.pay(owed, made, 0);
+    (0..ms).for_each(|_| list.put(make(list)));
     list
+}
+
+/// A thread inside: it has an M, and has seen to another one if that was the last. An error: there
+/// is no M, and none can be made.
+fn enter(list: &'static List, can_make: bool) -> Result<&'static mut M, ()> {
+    let m = match list.take() {
+        Take::One(m) => return Ok(m),
+        Take::Last(m) => m,
+        Take::Empty if can_make => make(list),
+        Take::Empty => return Err(()),
+    };
+    if let Some(owed) = list.owe().filter(|_| can_make) {
+        owed.pay(make(list));
+    }
+    Ok(m)
+}
+
+fn callback(list: &'static List, can_make: bool) -> Result<(), ()> {
+    let m = enter(list, can_make)?;
+    m.run();
+    list.put(m);
+    Ok(())
 }
 
 fn check(model: impl Fn() + Sync + Send + 'static) {
@@ -96,28 +78,66 @@ fn check(model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
-/// Two threads, one M: both get in, one of them twice. Afterwards the list is neither empty nor in
-/// debt.
+/// Two threads, one M: both get in, one of them twice.
 fn coming_and_going() {
     check(|| {
-        let list = stocked();
-        let enter = move || callback(list, true).expect("Ms can be made");
-        let other = thread::spawn(enter);
-        enter();
-        enter();
+        let list = stocked(1);
+        let callback = move || callback(list, true).expect("Ms can be made");
+        let other = thread::spawn(callback);
+        callback();
+        callback();
         other.join().expect("joined");
-        assert!(matches!(list.take(), Take::One(_)), "one more than is needed");
+        assert!(list.owe().is_none(), "the list is empty");
     });
 }
 
-/// Two threads, one M, and no second one can be made: each gets in or gets the error.
+/// Both threads stay inside: the list has one more M, whoever took the last one, and whichever M
+/// that was.
+fn staying_inside() {
+    check(|| {
+        let list = stocked(1);
+        let other = thread::spawn(move || enter(list, true).map(|m| m.run()));
+        enter(list, true).expect("Ms can be made").run();
+        other.join().expect("joined").expect("Ms can be made");
+        assert!(!matches!(list.take(), Take::Empty), "nobody saw to another one");
+    });
+}
+
+/// One thread takes two Ms and puts the first back, while another has looked at that one and is
+/// about to take it.
+fn a_late_reader() {
+    check(|| {
+        let list = stocked(2);
+        let take = || match list.take() {
+            Take::One(m) | Take::Last(m) => Some(m),
+            Take::Empty => None,
+        };
+        let other = thread::spawn(move || {
+            let one = take();
+            let two = take();
+            if let Some(one) = one {
+                one.run();
+                list.put(one);
+            }
+            if let Some(two) = two {
+                two.run();
+            }
+        });
+        for m in [take(), take()].into_iter().flatten() {
+            m.run();
+        }
+        other.join().expect("joined");
+    });
+}
+
+/// Two threads, one M, and no second one can be made: each gets in or is told so.
 fn nothing_to_be_had() {
     check(|| {
-        let list = stocked();
+        let list = stocked(1);
         let other = thread::spawn(move || callback(list, false));
         let outcomes = [callback(list, false), other.join().expect("joined")];
         assert!(outcomes.contains(&Ok(())), "one M serves at least one thread");
-        assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(()) | Err(OUT_OF_MEMORY))));
+        assert!(list.owe().is_none(), "the M is back");
     });
 }
 
@@ -134,21 +154,36 @@ fn extra_list_holds() {
 }
 
 #[test]
-fn extra_refill_that_fails_holds() {
+fn extra_list_with_late_readers_holds() {
+    a_late_reader();
+}
+
+#[test]
+fn extra_list_debt_holds() {
+    staying_inside();
+}
+
+#[test]
+fn extra_list_without_memory_holds() {
     nothing_to_be_had();
 }
 
 #[test]
-fn extra_list_mutant_unlock_releases_is_caught() {
-    catches("extra.unlock_releases", coming_and_going);
+fn extra_list_mutant_put_relaxed_is_caught() {
+    catches("extra.put_relaxed", coming_and_going);
 }
 
 #[test]
-fn extra_refill_mutant_ticket_under_lock_is_caught() {
-    catches("extra.ticket_under_lock", nothing_to_be_had);
+fn extra_list_mutant_take_relaxed_is_caught() {
+    catches("extra.take_relaxed", coming_and_going);
 }
 
 #[test]
-fn extra_refill_mutant_failed_refill_wakes_is_caught() {
-    catches("extra.failed_refill_wakes", nothing_to_be_had);
+fn extra_list_mutant_tag_stays_is_caught() {
+    catches("extra.tag_stays", a_late_reader);
+}
+
+#[test]
+fn extra_list_mutant_clear_after_put_is_caught() {
+    catches("extra.clear_after_put", staying_inside);
 }

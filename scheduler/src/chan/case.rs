@@ -21,8 +21,9 @@ use std::time::Instant;
 
 use super::error::{RecvError, SendError};
 use super::raw::Channel;
-use super::state::{Nothing, Owed, Put, State};
+use super::state::{Nothing, Put, State};
 use crate::wait::case_node::CaseNode;
+use crate::wait::owed::Owed;
 use crate::wait::race::Race;
 use crate::wait::waiter::{Unpark, Wakeup};
 
@@ -219,12 +220,12 @@ unsafe impl<T, K: Unpark> Case<K> for RecvCase<'_, T, K> {
     unsafe fn attempt(&self, state: NonNull<()>) -> Tried {
         // SAFETY: of this channel, and locked.
         let state = unsafe { typed::<T, K>(state) };
-        let mut owed = Owed::nobody();
+        let mut owed = Owed::nothing();
         let taken = state.take(&mut owed);
         if taken.is_none() && state.nothing() == Nothing::Empty {
             return Tried::Lost;
         }
-        self.port.wakeup.set(owed.each());
+        self.port.wakeup.set(owed.into_wakeups());
         self.outcome.set(Some(taken.ok_or(RecvError)));
         Tried::Done
     }
@@ -349,10 +350,10 @@ unsafe impl<T, K: Unpark> Case<K> for SendCase<'_, T, K> {
     unsafe fn attempt(&self, state: NonNull<()>) -> Tried {
         // SAFETY: of this channel, and locked.
         let state = unsafe { typed::<T, K>(state) };
-        let mut owed = Owed::nobody();
+        let mut owed = Owed::nothing();
         let (back, tried) = match state.put(self.take_back().expect("it is ready"), &mut owed) {
             Put::Done => {
-                self.port.wakeup.set(owed.each());
+                self.port.wakeup.set(owed.into_wakeups());
                 self.outcome.set(Some(Ok(())));
                 return Tried::Done;
             }

@@ -17,9 +17,10 @@ use std::time::Instant;
 
 use super::error::{RecvError, SendError};
 use super::raw::Channel;
-use super::state::{Nothing, Owed, Put};
+use super::state::{Nothing, Put};
 use crate::proc::target::Target;
 use crate::wait::alarm::Alarm;
+use crate::wait::owed::{Owed, locked};
 use crate::wait::polled::{PolledNode, Standing};
 use crate::wait::waiter::Unpark;
 
@@ -79,37 +80,36 @@ impl<'a, T, K: Unpark> Receiving<'a, T, K> {
         &self,
         waker: Waker,
     ) -> (Poll<Result<T, RecvError>>, Option<Instant>) {
-        let (mut state, mut owed) = (self.channel.state.lock(), Owed::nobody());
+        let (mut state, mut owed) = (self.channel.state.lock(), Owed::nothing());
         let taken = state.take(&mut owed);
         if taken.is_none() && state.nothing() == Nothing::Empty {
             // SAFETY: pinned; the list is under this lock, and `drop` leaves it.
-            let before = unsafe { self.node.wait(state.polling(), waker) };
+            owed.drop_waker(unsafe { self.node.wait(state.polling(), waker) });
             let due = state.due();
             drop(state);
-            drop(before);
+            owed.pay();
             return (Poll::Pending, due);
         }
         // SAFETY: it waits in this list, if at all.
         let (_, before) = unsafe { self.node.leave(state.polling()) };
+        owed.drop_waker(before);
+        owed.drop_waker(Some(waker));
         drop(state);
-        drop((waker, before));
-        owed.now();
+        owed.pay_for_value();
         (Poll::Ready(taken.ok_or(RecvError)), None)
     }
 }
 
 impl<T, K: Unpark> Drop for Receiving<'_, T, K> {
     fn drop(&mut self) {
-        let mut state = self.channel.state.lock();
-        // SAFETY: it waits in this list, if at all.
-        let (standing, waker) = unsafe { self.node.leave(state.polling()) };
-        let woken = standing == Standing::Woken && !mutated("polled.keeps_wake_up");
-        let next = if woken { state.pass_on() } else { None };
-        drop(state);
-        drop(waker);
-        if let Some(next) = next {
-            next.wake();
-        }
+        locked(&self.channel.state, |state, owed: &mut Owed<K>| {
+            // SAFETY: it waits in this list, if at all.
+            let (standing, waker) = unsafe { self.node.leave(state.polling()) };
+            owed.drop_waker(waker);
+            if standing == Standing::Woken && !mutated("polled.keeps_wake_up") {
+                owed.call(state.pass_on());
+            }
+        });
     }
 }
 
@@ -157,47 +157,50 @@ impl<'a, T, K: Unpark> Sending<'a, T, K> {
     /// `self` is pinned.
     pub(crate) unsafe fn poll(&self, waker: Waker) -> Poll<Result<(), SendError<T>>> {
         loop {
-            let mut state = self.channel.state.lock();
+            let (mut state, mut owed) = (self.channel.state.lock(), Owed::nothing());
             match self.node.standing() {
                 Standing::Waits => {
                     // SAFETY: pinned, and in this list.
-                    let before = unsafe { self.node.wait(state.senders(), waker) };
+                    owed.drop_waker(unsafe { self.node.wait(state.senders(), waker) });
                     drop(state);
-                    drop(before);
+                    owed.pay();
                     return Poll::Pending;
                 }
                 Standing::Woken => {
                     // SAFETY: it is on no list any more.
                     let _idle = unsafe { self.node.leave(state.senders()) };
                     let left = self.node.take();
+                    owed.drop_waker(Some(waker));
                     drop(state);
+                    owed.pay_for_value();
                     return Poll::Ready(left.map_or(Ok(()), |value| Err(SendError(value))));
                 }
                 Standing::Idle => {}
             }
             let value = self.node.take().expect("a send that has ended is not polled again");
-            let mut owed = Owed::nobody();
             match state.put(value, &mut owed) {
                 Put::Done => {
+                    owed.drop_waker(Some(waker));
                     drop(state);
-                    drop(waker);
-                    owed.now();
+                    owed.pay();
                     return Poll::Ready(Ok(()));
                 }
                 Put::Disconnected(value) => {
+                    owed.drop_waker(Some(waker));
                     drop(state);
+                    owed.pay_for_value();
                     return Poll::Ready(Err(SendError(value)));
                 }
                 Put::Full(value) => {
                     self.node.offer(value);
                     // SAFETY: pinned; the list is under this lock, and `drop` leaves it.
-                    let before = unsafe { self.node.wait(state.senders(), waker) };
+                    owed.drop_waker(unsafe { self.node.wait(state.senders(), waker) });
                     // Without a buffer the value is to be had as soon as its sender waits.
-                    let polls =
-                        if mutated("polled.sends_in_silence") { None } else { state.let_poll() };
+                    if !mutated("polled.sends_in_silence") {
+                        owed.call(state.let_poll());
+                    }
                     drop(state);
-                    drop(before);
-                    polls.into_iter().for_each(Waker::wake);
+                    owed.pay();
                     return Poll::Pending;
                 }
                 Put::Grow(value) => {
@@ -213,12 +216,12 @@ impl<'a, T, K: Unpark> Sending<'a, T, K> {
 
 impl<T, K: Unpark> Drop for Sending<'_, T, K> {
     fn drop(&mut self) {
-        let mut state = self.channel.state.lock();
-        // SAFETY: it waits in this list, if at all.
-        let (_, waker) = unsafe { self.node.leave(state.senders()) };
-        // The lock is free when the waker goes, and the value after it, with the node.
-        drop(state);
-        drop(waker);
+        // The value goes after the waker, with the node.
+        locked(&self.channel.state, |state, owed: &mut Owed<K>| {
+            // SAFETY: it waits in this list, if at all.
+            let (_, waker) = unsafe { self.node.leave(state.senders()) };
+            owed.drop_waker(waker);
+        });
     }
 }
 

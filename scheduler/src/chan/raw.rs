@@ -20,8 +20,9 @@ use std::time::{Duration, Instant};
 
 use super::clock::Clock;
 use super::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
-use super::state::{Nothing, Owed, Put, State};
+use super::state::{Nothing, Put, State};
 use crate::gmp::wait_reason::WaitReason;
+use crate::wait::owed::Owed;
 use crate::wait::park::Park;
 use crate::wait::parked::{WaitIn, Waited, wait_until};
 use crate::wait::waiter::{Unpark, Wakeup};
@@ -72,8 +73,8 @@ impl<T, K: Unpark> Channel<T, K> {
         let (came, sooner) = state.set_clock(next, period);
         if sooner && !mutated("clock.set_unheard") {
             // Who waits does so for another moment, or for none: they look again.
-            wake_all(&self.state, state, State::receivers);
-            wake_all(&self.state, self.state.lock(), State::polling);
+            let woken = wake_all(&self.state, state, State::receivers);
+            woken.and(wake_all(&self.state, self.state.lock(), State::polling)).go_on();
         }
         came
     }
@@ -229,11 +230,11 @@ impl<T, K: Unpark> Channel<T, K> {
     #[inline(always)]
     pub(super) fn offer(&self, mut value: T) -> Result<(), Refused<'_, T, K>> {
         loop {
-            let (mut state, mut owed) = (self.state.lock(), Owed::nobody());
+            let (mut state, mut owed) = (self.state.lock(), Owed::nothing());
             match state.put(value, &mut owed) {
                 Put::Done => {
                     drop(state);
-                    owed.now();
+                    owed.pay();
                     return Ok(());
                 }
                 Put::Full(value) => return Err(Refused::Full(value, state)),
@@ -251,10 +252,10 @@ impl<T, K: Unpark> Channel<T, K> {
     /// Takes the oldest value. The lock comes back with the reason why there is none.
     #[inline(always)]
     pub(super) fn accept(&self) -> Result<T, (Nothing, MutexGuard<'_, State<T, K>>)> {
-        let (mut state, mut owed) = (self.state.lock(), Owed::nobody());
+        let (mut state, mut owed) = (self.state.lock(), Owed::nothing());
         let Some(value) = state.take(&mut owed) else { return Err((state.nothing(), state)) };
         drop(state);
-        owed.now();
+        owed.pay_for_value();
         Ok(value)
     }
 
@@ -285,8 +286,8 @@ impl<T, K: Unpark> Channel<T, K> {
         if self.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.state.lock().disconnect();
             // Nobody joins them: the channel is disconnected.
-            wake_all(&self.state, self.state.lock(), State::receivers);
-            wake_all(&self.state, self.state.lock(), State::polling);
+            let woken = wake_all(&self.state, self.state.lock(), State::receivers);
+            woken.and(wake_all(&self.state, self.state.lock(), State::polling)).go_on();
         }
     }
 
@@ -300,9 +301,10 @@ impl<T, K: Unpark> Channel<T, K> {
             state.disconnect();
             let unreceived = state.unreceived();
             drop(state);
-            wake_all(&self.state, self.state.lock(), State::senders);
+            let mut panics = wake_all(&self.state, self.state.lock(), State::senders);
             // Last: a value's drop may panic, or use this channel.
-            drop(unreceived);
+            panics.drop_value(unreceived);
+            panics.go_on();
         }
     }
 

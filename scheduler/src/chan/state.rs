@@ -16,7 +16,7 @@
 //! 4. `disconnected` is set once. It means: one side is gone. Which one, the caller knows, for it
 //!    is of the other; the last receiver takes the buffered values with it, the last sender leaves
 //!    them.
-//! 5. A channel with a clock ([`Clock`](super::clock::Clock)) has no senders. A value that is due
+//! 5. A channel with a clock ([`Clock`]) has no senders. A value that is due
 //!    is put into the buffer by who looks for one; who waits in `receivers` comes by itself at that
 //!    moment, so 1 does not hold for such a value.
 //! 6. Futures that wait to receive are in `polling`, apart from who is served directly, and are let
@@ -37,7 +37,8 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::clock::Clock;
-use crate::wait::waiter::{Popped, Unpark, WaitList, Wakeup, wake_each};
+use crate::wait::owed::Owed;
+use crate::wait::waiter::{Popped, Unpark, WaitList, Wakeup};
 
 /// The state of a channel of values `T`. `K` is what wakes a goroutine or thread that waits.
 pub(crate) struct State<T, K: Unpark> {
@@ -62,44 +63,6 @@ pub(crate) enum Put<T> {
     /// There is room that has not been allocated yet, see [`State::adopt`].
     Grow(T),
     Disconnected(T),
-}
-
-/// Who is to be woken for a step, once the lock is free. Filled in by the step, and not a part of
-/// what it returns: with the value and the reason in one enum, their bytes are packed, stored and
-/// fetched in different widths, which costs more than the step itself.
-pub(crate) struct Owed<K: Unpark> {
-    /// Who was served.
-    served: Option<Wakeup<K>>,
-    /// A future's, for a value that it may find.
-    polls: Option<Waker>,
-}
-
-impl<K: Unpark> Owed<K> {
-    #[inline(always)]
-    pub(crate) fn nobody() -> Self {
-        Self { served: None, polls: None }
-    }
-
-    /// Makes them runnable. Runs the user's code, where it is a future's waker.
-    #[inline(always)]
-    pub(crate) fn now(self) {
-        if self.polls.is_some() {
-            self.both();
-        } else if let Some(served) = self.served {
-            served.now();
-        }
-    }
-
-    #[cold]
-    fn both(self) {
-        let mut each = self.each().into_iter().flatten();
-        wake_each(|| each.next());
-    }
-
-    /// Both, one by one.
-    pub(crate) fn each(self) -> [Option<Wakeup<K>>; 2] {
-        [self.served, self.polls.map(Wakeup::Polls)]
-    }
 }
 
 /// Why there is no value.
@@ -185,7 +148,7 @@ impl<T, K: Unpark> State<T, K> {
             return Put::Disconnected(value);
         }
         if let Some(receiver) = self.receivers.pop() {
-            owed.served = Some(receiver.give(value));
+            owed.wake(Some(receiver.give(value)));
             return Put::Done;
         }
         if self.is_full() {
@@ -195,7 +158,7 @@ impl<T, K: Unpark> State<T, K> {
             return Put::Grow(value);
         }
         self.buffer.push_back(value);
-        owed.polls = self.let_poll();
+        owed.call(self.let_poll());
         Put::Done
     }
 
@@ -208,10 +171,10 @@ impl<T, K: Unpark> State<T, K> {
         let oldest = self.buffer.pop_front();
         let Some(sender) = sender else { return oldest };
         let (offered, served) = sender.take();
-        owed.served = Some(served);
+        owed.wake(Some(served));
         if oldest.is_some() {
             self.buffer.extend(offered);
-            owed.polls = self.let_poll();
+            owed.call(self.let_poll());
             return oldest;
         }
         debug_assert!(offered.is_some(), "a waiting sender offers a value");

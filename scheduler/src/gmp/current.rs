@@ -22,6 +22,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
+use gosched_runtime_sys::signal::fatal::{Part, fatal};
 use gosched_runtime_sys::thread::tls;
 
 use crate::ds::revocable::Reentered;
@@ -61,8 +62,18 @@ impl Current {
         tls::set_current(ptr::from_ref(self).cast());
     }
 
-    /// Undoes `publish`.
+    /// Undoes `publish`. Ends the process if that was not the calling thread's latest one.
     pub(crate) fn retract(&self) {
+        if !ptr::eq(tls::current().cast(), self) {
+            left_out_of_turn();
+        }
+        self.retract_innermost();
+    }
+
+    /// As [`retract`](Self::retract), for a caller that has just seen that this is the calling
+    /// thread's place.
+    #[inline]
+    pub(crate) fn retract_innermost(&self) {
         tls::set_current(self.prev.load(Relaxed).cast_const().cast());
     }
 
@@ -195,6 +206,17 @@ impl Drop for InsideWithP {
     fn drop(&mut self) {
         self.inside.m.p.release(self.p.take());
     }
+}
+
+/// Ends the process: what was entered on some thread was left on another one, or before something
+/// that was entered after it. Coroutines of another library can do that. From here on some thread
+/// would take itself for a goroutine that it is not.
+#[cold]
+pub(crate) fn left_out_of_turn() -> ! {
+    fatal(&[Part::Text(
+        "gosched: a callback, or another part of a goroutine, was left out of turn or on another \
+         thread, as it happens when coroutines switch inside; its goroutine cannot go on\n",
+    )])
 }
 
 /// Calls `f` with the calling thread's `Current`, if it has one. `f` must not suspend.

@@ -63,7 +63,7 @@ impl Lock for RawMutex<TestWaiter> {
 
     unsafe fn poll(&self, node: &PolledNode<u64, TestWaiter>, waker: Waker) -> bool {
         // SAFETY: this function's contract; `leave` is called by the future's drop.
-        unsafe { self.poll(node, waker) }
+        unsafe { self.poll(node, &waker) }
     }
 
     fn leave(&self, node: &PolledNode<u64, TestWaiter>) {
@@ -195,6 +195,41 @@ fn dropped<L: Lock>() {
     assert!(guarded.lock.lock_at_once(), "nobody has it");
 }
 
+/// Of three futures the second is polled of itself, while the wake-up may be the first one's, which
+/// is dropped: the third has the lock after the second, which is not dropped before.
+fn polled_of_itself<L: Lock>() {
+    let guarded = Guarded::shared(L::new());
+    assert!(guarded.lock.lock_at_once());
+    let (second, third) = (Executor::new(), Executor::new());
+    let futures = [(); 3].map(|()| Locking::new(&guarded.lock));
+    let wakers = [Executor::new().waker(), second.waker(), third.waker()];
+    for (future, waker) in futures.iter().zip(wakers) {
+        assert!(future.poll(waker).is_pending());
+    }
+    let theirs = guarded.clone();
+    let holder = thread::spawn(move || {
+        theirs.add();
+        theirs.lock.unlock();
+    });
+    let [one, two, three] = futures;
+    let early = two.poll(second.waker());
+    drop(ManuallyDrop::into_inner(one));
+    if early.is_pending() {
+        second.sleep();
+        second.block_on(|waker| two.poll(waker));
+    }
+    guarded.add();
+    guarded.lock.unlock();
+    third.sleep();
+    third.block_on(|waker| three.poll(waker));
+    guarded.add();
+    assert_eq!(guarded.count(), 3);
+    [two, three].into_iter().map(ManuallyDrop::into_inner).for_each(drop);
+    guarded.lock.unlock();
+    holder.join().expect("it does not panic");
+    assert!(guarded.lock.lock_at_once(), "nobody has it");
+}
+
 /// Two futures that read wait for a writer: the first that comes in lets the second in beside it.
 fn readers() {
     let (guarded, holder) = held::<RawRwLock<TestWaiter>>();
@@ -286,6 +321,18 @@ fn mutex_dropped() {
     dropped::<RawMutex<TestWaiter>>();
 }
 
+fn mutex_polled_of_itself() {
+    polled_of_itself::<RawMutex<TestWaiter>>();
+}
+
+fn semaphore_polled_of_itself() {
+    polled_of_itself::<RawSemaphore<TestWaiter>>();
+}
+
+fn rwlock_polled_of_itself() {
+    polled_of_itself::<RawRwLock<TestWaiter>>();
+}
+
 fn semaphore_locked() {
     locked::<RawSemaphore<TestWaiter>>();
 }
@@ -309,9 +356,13 @@ models! {
     holds mutex_dropped_holds = mutex_dropped within 3 preemptions;
     holds semaphore_dropped_holds = semaphore_dropped within 3 preemptions;
     holds rwlock_dropped_holds = rwlock_dropped within 3 preemptions;
+    holds mutex_polled_of_itself_holds = mutex_polled_of_itself within 3 preemptions;
+    holds semaphore_polled_of_itself_holds = semaphore_polled_of_itself within 3 preemptions;
+    holds rwlock_polled_of_itself_holds = rwlock_polled_of_itself within 3 preemptions;
     holds readers_hold = readers within 3 preemptions;
     holds zero_holds = zero within 2 preemptions;
     holds next_round_holds = next_round within 3 preemptions;
+    catches a_shortcut_of_a_future_that_waits = "polled.at_once_while_linked" in mutex_polled_of_itself within 3 preemptions;
     catches a_mutex_that_keeps_a_wake_up = "mutex.keeps_wake_up" in mutex_dropped within 3 preemptions;
     catches a_semaphore_that_keeps_a_wake_up = "semaphore.keeps_wake_up" in semaphore_dropped within 3 preemptions;
     catches a_rwlock_that_keeps_a_wake_up = "rwlock.keeps_wake_up" in rwlock_dropped within 3 preemptions;

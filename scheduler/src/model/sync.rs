@@ -11,7 +11,7 @@ use super::guarded::Guarded;
 use super::models;
 use crate::sync::raw::condvar::RawCondvar;
 use crate::sync::raw::mutex::RawMutex;
-use crate::sync::raw::once::{Found, RawOnce};
+use crate::sync::raw::once::{Ended, Found, RawOnce};
 use crate::sync::raw::rwlock::RawRwLock;
 use crate::sync::raw::semaphore::RawSemaphore;
 use crate::testing::{CLOCK, TICK, TestWaiter};
@@ -244,7 +244,7 @@ fn once() {
             once.add();
             doing.finish();
         }
-        assert!(once.lock.is_done());
+        // Not asked whether it is done: that would make visible what was done.
         assert_eq!(once.count(), 1);
     };
     let other = {
@@ -253,6 +253,43 @@ fn once() {
     };
     call(&once, false);
     ended(other);
+}
+
+/// A waiter that wants to know learns that the doer failed, or that it is done after that; another
+/// waiter waits until it is done.
+fn poisoned_once() {
+    let once: Arc<Guarded<RawOnce<TestWaiter>>> = Guarded::shared(RawOnce::new());
+    let wait = |heeds_poison: bool| {
+        let once = once.clone();
+        thread::spawn(move || {
+            let party = TestWaiter::new();
+            let ended = once.lock.wait(heeds_poison, None, || party.begin());
+            assert!(ended.is_ok());
+            (ended == Ok(Ended::Done)).then(|| once.count())
+        })
+    };
+    let waiters = [wait(true), wait(false)];
+    drop(once.lock.doing(true));
+    let party = TestWaiter::new();
+    assert_eq!(once.lock.begin(|| party.begin()), Found::Mine { poisoned: true });
+    let doing = once.lock.doing(true);
+    once.add();
+    doing.finish();
+    let [heeding, other] = waiters.map(ended);
+    assert!(heeding.is_none_or(|count| count == 1));
+    assert_eq!(other, Some(1));
+}
+
+/// Without a later doer: the failure wakes the waiter.
+fn poisoned_for_good() {
+    let once = Arc::new(RawOnce::<TestWaiter>::new());
+    let theirs = once.clone();
+    let waiter = thread::spawn(move || {
+        let party = TestWaiter::new();
+        assert_eq!(theirs.wait(true, None, || party.begin()), Ok(Ended::Poisoned));
+    });
+    drop(once.doing(true));
+    ended(waiter);
 }
 
 /// The use of a condition variable: two threads wait until the third has set the condition, with
@@ -293,10 +330,14 @@ models! {
     holds let_in_one_by_one_holds = let_in_one_by_one within 1 preemptions;
     holds withdrawn_writer_holds = withdrawn_writer within 2 preemptions;
     holds once_holds = once within 3 preemptions;
+    holds poisoned_once_holds = poisoned_once within 3 preemptions;
+    holds poisoned_for_good_holds = poisoned_for_good;
     holds notified_holds = notified within 1 preemptions;
     catches a_forgotten_reader = "rwlock.forget_queue" in two_writers within 2 preemptions;
     catches a_reader_beside_a_writer = "rwlock.let_in_regardless" in let_in_one_by_one within 2 preemptions;
     catches a_once_that_is_relaxed = "once.done_relaxed" in once within 3 preemptions;
+    catches a_once_that_looks_relaxed = "once.looks_relaxed" in once within 3 preemptions;
+    catches a_failure_that_wakes_nobody = "once.lets_nobody_go" in poisoned_for_good;
     catches a_once_that_wakes_nobody = "once.lets_nobody_go" in once within 3 preemptions;
     catches an_early_unlock = "condvar.unlocks_first" in notified within 1 preemptions;
     catches a_rest_that_is_forgotten = "condvar.forgets_the_rest" in notified within 2 preemptions;

@@ -54,7 +54,7 @@ use std::thread;
 use gosched_runtime_sys::clock::monotonic_ns;
 
 use crate::ds::timers::NEVER;
-use crate::gmp::current;
+use crate::gmp::current::{self, left_out_of_turn};
 use crate::gmp::g::{CancelScope, Cancelled, G, GOwned, running_owned};
 use crate::gmp::sched::Sched;
 
@@ -163,22 +163,30 @@ pub(crate) fn raise(g: &G, sched: Option<&Sched>, scope: CancelScope) -> ! {
 
 /// Calls `f` while `count` of the calling goroutine is one higher.
 pub(crate) fn with_raised<R>(count: fn(&GOwned) -> &Cell<u32>, f: impl FnOnce() -> R) -> R {
-    struct Undo(NonNull<G>, fn(&GOwned) -> &Cell<u32>);
+    struct Undo {
+        g: NonNull<G>,
+        count: fn(&GOwned) -> &Cell<u32>,
+        /// The count inside.
+        inside: u32,
+    }
     impl Drop for Undo {
         fn drop(&mut self) {
-            // SAFETY: the record of a G that has not ended: it runs this.
-            let g = unsafe { self.0.as_ref() };
-            // SAFETY: it is the calling G's.
-            let count = self.1(unsafe { running_owned(g) });
-            count.set(count.get() - 1);
+            let in_order = current::with(|cx| {
+                let cx = cx.filter(|cx| cx.g().map(NonNull::from) == Some(self.g))?;
+                let count = (self.count)(cx.owned()?);
+                (count.get() == self.inside).then(|| count.set(self.inside - 1))
+            });
+            if in_order.is_none() {
+                left_out_of_turn();
+            }
         }
     }
-    let g = current::with(|cx| {
-        let count = count(cx?.owned()?);
-        count.set(count.get() + 1);
-        cx?.g().map(NonNull::from)
+    let _undo = current::with(|cx| {
+        let cx = cx?;
+        let (g, inside) = (NonNull::from(cx.g()?), count(cx.owned()?).get() + 1);
+        count(cx.owned()?).set(inside);
+        Some(Undo { g, count, inside })
     });
-    let _undo = g.map(|g| Undo(g, count));
     f()
 }
 

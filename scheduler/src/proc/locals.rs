@@ -105,7 +105,8 @@ pub(crate) fn end(id: u64) {
     }
 }
 
-fn len(owned: &GOwned) -> usize {
+/// How many values the goroutine has.
+pub(crate) fn len(owned: &GOwned) -> usize {
     let locals = owned.locals.take();
     let len = locals.len();
     owned.locals.set(locals);

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
 use crate::proc::yield_now::preempt_point;
+use crate::wait::owed::Panics;
 use crate::wait::park::Park;
 use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
 use crate::wait::polled::PolledNode;
@@ -166,7 +167,7 @@ impl Barrier {
         // SAFETY: the list lies under that lock, and is not replaced.
         match unsafe { wait_for(&self.state, place, Parking::begin, deadline, look, || None) } {
             WaitedFor::AtOnce(Some(waited)) => {
-                self.open(waited);
+                self.open(waited).go_on();
                 Ok(BarrierWaitResult(true))
             }
             WaitedFor::AtOnce(None) | WaitedFor::Served(_) => Ok(BarrierWaitResult(false)),
@@ -177,10 +178,13 @@ impl Barrier {
         }
     }
 
-    /// Lets everybody go whose round has ended.
-    fn open(&self, waited: Waited) {
-        wake_up_to(&self.state, self.state.lock(), |state| &mut state.parked, waited.parked);
-        wake_up_to(&self.state, self.state.lock(), |state| &mut state.polling, waited.polling);
+    /// Wakes all whose round has ended. Returns their wakers' panics.
+    fn open(&self, waited: Waited) -> Panics {
+        let state = self.state.lock();
+        let woken = wake_up_to(&self.state, state, |state| &mut state.parked, waited.parked);
+        let state = self.state.lock();
+        let polls = wake_up_to(&self.state, state, |state| &mut state.polling, waited.polling);
+        woken.and(polls)
     }
 
     /// Waits until all are there, for an async task: a future that is ready then. It counts from
@@ -223,28 +227,33 @@ impl Future for BarrierFuture<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<BarrierWaitResult> {
         let this = self.as_ref().get_ref();
-        // Wakers are the user's: cloned before the lock is taken, dropped when it is free.
-        let waker = cx.waker().clone();
+        // Wakers are the user's: cloned before the lock is taken, dropped when it is free. A panic
+        // in that drop is given up: it must not cost the caller its place in the round.
+        let (waker, mut drops) = (cx.waker().clone(), Panics::none());
         let mut state = this.barrier.state.lock();
         if this.mine.get().is_none() {
             this.mine.set(Some(state.round));
             if let Some(waited) = state.arrive(this.barrier.n) {
                 drop(state);
-                drop(waker);
-                this.barrier.open(waited);
+                let woken = this.barrier.open(waited);
+                drops.drop_value(waker);
+                drops.give_up();
+                woken.go_on();
                 return Poll::Ready(BarrierWaitResult(true));
             }
         }
         let opened = this.mine.get() != Some(state.round);
-        let before = if opened {
+        let unused = if opened {
             // SAFETY: it waits in this list, if at all.
-            unsafe { this.node.leave(&mut state.polling) }.1
+            let (_, before) = unsafe { this.node.leave(&mut state.polling) };
+            [before, Some(waker)]
         } else {
             // SAFETY: pinned; the list is under this lock, and `drop` leaves it.
-            unsafe { this.node.wait(&mut state.polling, waker) }
+            [unsafe { this.node.wait(&mut state.polling, waker) }, None]
         };
         drop(state);
-        drop(before);
+        unused.into_iter().flatten().for_each(|waker| drops.drop_value(waker));
+        drops.give_up();
         if opened { Poll::Ready(BarrierWaitResult(false)) } else { Poll::Pending }
     }
 }
@@ -256,7 +265,9 @@ impl Drop for BarrierFuture<'_> {
         let (_, waker) = unsafe { self.node.leave(&mut state.polling) };
         state.arrived -= usize::from(self.mine.get() == Some(state.round));
         drop(state);
-        drop(waker);
+        let mut panics = Panics::none();
+        panics.drop_value(waker);
+        panics.go_on();
     }
 }
 

@@ -1,9 +1,10 @@
 //! Locks and their like, for goroutines, foreign threads in callbacks, plain threads and futures
 //! alike.
 //!
-//! Names and meaning are those of `std::sync`, with one difference that is the reason for their being here: who waits parks,
-//! and leaves the thread to others. So a guard may be held over a wait - a channel operation, a sleep, another lock - which
-//! with `std`'s locks blocks the thread on which the holder itself would have to go on.
+//! Names and meaning are those of `std::sync`, with one difference: a waiter parks, and leaves its
+//! thread to other goroutines. So a guard may be held over a wait: a channel operation, a sleep,
+//! another lock. With `std`'s locks, such a wait blocks the thread on which the holder itself would
+//! have to go on.
 //!
 //! | | what |
 //! |---|---|
@@ -16,18 +17,19 @@
 //!
 //! Common to all:
 //!
-//! - Without contention, taking and giving back a lock or a permit is one atomic step, as is
-//!   looking whether something is done. What waits is served in the order of arrival where nothing
-//!   else is said.
-//! - What waits has variants with a time limit: `x_timeout` (a `Duration`; zero makes one attempt,
-//!   one too long for the clock is none) and `x_deadline` (an `Instant`), and one that does not
-//!   wait, `try_x`.
+//! - Without contention, to take or give back a lock or a permit is one atomic step, as is a look
+//!   whether something is done. Waiters are served in the order of arrival where nothing else is
+//!   said.
+//! - An operation that waits has variants with a time limit: `x_timeout` (a `Duration`; zero makes
+//!   one attempt, one too long for the clock is none) and `x_deadline` (an `Instant`), and one that
+//!   does not wait, `try_x`.
 //! - For async tasks there is `x_async` ([`Notify::notified`], of a `Notify`): a future that may be
 //!   dropped at any time. There is none of a [`Condvar`], whose guard goes in and comes out, nor of
-//!   what is done once, whose closure runs where it was called. Nothing is handed into a future,
-//!   which may never be polled again: it comes after those who park, and competes.
+//!   what is done once, whose closure runs where it was called. No lock and no permit is handed to
+//!   a future, which may never be polled again: it comes after those that park, and competes. A
+//!   notification alone is a woken future's own.
 //! - A cancelled goroutine leaves its wait by unwinding, and takes nothing with it: what it was
-//!   given meanwhile goes to the next one.
+//!   given meanwhile goes to the next waiter.
 //! - Guards and permits are bound to no thread. They are `Send` if what they give access to may be
 //!   sent: so they may be held by a goroutine that migrates, and be given back by another than the
 //!   one that took them.

@@ -23,6 +23,7 @@ use crate::proc::park::Parking;
 use crate::proc::target::Target;
 use crate::proc::yield_now::preempt_point;
 use crate::sync::raw::mutex::{RawMutex, TimedOut};
+use crate::wait::owed::wake_one;
 use crate::wait::polled::PolledNode;
 use crate::wait::waiter::Wakeup;
 use gosched_runtime_sys::sync::primitive::const_fn;
@@ -222,9 +223,7 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
         self.mutex.poison.leave(self.entered);
-        if let Some(wakeup) = self.mutex.raw.unlock() {
-            wakeup.now();
-        }
+        wake_one(self.mutex.raw.unlock());
     }
 }
 
@@ -256,9 +255,8 @@ impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.as_ref().get_ref();
-        let has = this.mutex.raw.try_lock()
-            // SAFETY: pinned; `drop` leaves.
-            || unsafe { this.mutex.raw.poll(&this.node, cx.waker().clone()) };
+        // SAFETY: pinned; `drop` leaves.
+        let has = unsafe { this.mutex.raw.poll(&this.node, cx.waker()) };
         if has { Poll::Ready(this.mutex.guard()) } else { Poll::Pending }
     }
 }

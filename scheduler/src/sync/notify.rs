@@ -2,40 +2,32 @@
 //!
 //! # Safety
 //!
-//! The lists lie under the queue's lock, as long as the `Notify`, which who waits borrows. A
-//! future's node is pinned when it is polled, and leaves when it is dropped.
+//! A future's node is pinned when it is polled, and leaves when it is dropped.
 
-#![expect(unsafe_code, reason = "waits in its own queue")]
+#![expect(unsafe_code, reason = "polls with the node of a pinned future")]
 
-use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::sync::primitive::const_fn;
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
 use crate::proc::yield_now::preempt_point;
-use crate::wait::park::Park;
-use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
-use crate::wait::polled::{PolledNode, Standing};
-use crate::wait::waiter::{Popped, WaitList, Wakeup};
-use crate::wait::wake::wake_all;
+use crate::sync::raw::mutex::TimedOut;
+use crate::sync::raw::notify::{RawNotify, Round};
+use crate::wait::polled::PolledNode;
 
-struct State {
-    /// A notification that nobody had a use for yet.
-    permit: bool,
-    /// How often everybody was notified.
-    round: u64,
-    parked: WaitList<(), Target>,
-    polling: WaitList<(), Target>,
-}
-
-/// Tells one that waits, or all, that something has happened.
+/// Notifies one waiter, or all waiters, that something has happened.
 ///
-/// [`notify_one`](Self::notify_one) is kept, once, for the next one if nobody waits;
-/// [`notify_waiters`](Self::notify_waiters) is for who waits now.
+/// [`notify_one`](Self::notify_one) gives its notification to one waiter. If there is none, the
+/// notification is kept for the next one; several are kept as one.
+/// [`notify_waiters`](Self::notify_waiters) notifies those that wait now, and is not kept.
+///
+/// A future that was woken for a notification has that notification: no other waiter takes it. A
+/// future that is dropped before it was polled again passes its notification on. One that is
+/// forgotten, as by [`mem::forget`](std::mem::forget), keeps it.
 ///
 /// ```
 /// use gosched::sync::Notify;
@@ -48,44 +40,34 @@ struct State {
 /// ```
 #[doc(alias("event", "Parker", "ManualResetEvent"))]
 pub struct Notify {
-    state: Mutex<State>,
+    raw: RawNotify<Target>,
 }
 
 // It holds who waits, and nothing of the user's.
 impl std::panic::UnwindSafe for Notify {}
 impl std::panic::RefUnwindSafe for Notify {}
 
-/// Nobody notified in time.
+/// The error of a wait that was not notified in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotifyTimeoutError;
 
 impl Notify {
     const_fn! {
-        /// One that was not notified.
+        /// Returns one that was not notified.
         pub fn new() -> Self {
-            Self {
-                state: Mutex::new(State { permit: false, round: 0, parked: WaitList::new(), polling: WaitList::new() }),
-            }
+            Self { raw: RawNotify::new() }
         }
     }
 
-    /// Notifies the one that has waited longest; the next one that waits, if nobody does. Futures
-    /// come after goroutines and threads.
+    /// Notifies the waiter that has waited longest, or the next one if there is none. Futures come
+    /// after goroutines and threads.
     pub fn notify_one(&self) {
-        let mut state = self.state.lock();
-        let parked = state.parked.pop().map(Popped::finish);
-        state.permit |= parked.is_none();
-        let wakeup = parked.or_else(|| state.polling.pop().map(Popped::finish));
-        drop(state);
-        wakeup.into_iter().for_each(Wakeup::now);
+        self.raw.notify_one();
     }
 
-    /// Notifies everybody who waits now. A future waits from when it was made.
+    /// Notifies all that wait now. A future waits from when it was made.
     pub fn notify_waiters(&self) {
-        let mut state = self.state.lock();
-        state.round += 1;
-        wake_all(&self.state, state, |state| &mut state.parked);
-        wake_all(&self.state, self.state.lock(), |state| &mut state.polling);
+        self.raw.notify_waiters();
     }
 
     /// Waits to be notified.
@@ -99,9 +81,9 @@ impl Notify {
         let _notified = self.wait_until(None);
     }
 
-    /// Whether there is a notification that nobody has used; uses it up.
+    /// Takes a notification that was kept. True if there was one.
     pub fn try_wait(&self) -> bool {
-        std::mem::take(&mut self.state.lock().permit)
+        self.raw.try_wait()
     }
 
     /// As [`wait`](Self::wait), at longest for `timeout`.
@@ -132,23 +114,14 @@ impl Notify {
 
     fn wait_until(&self, deadline: Option<Instant>) -> Result<(), NotifyTimeoutError> {
         preempt_point();
-        let look = |state: &mut State| match std::mem::take(&mut state.permit) {
-            true => Look::Done(()),
-            false => Look::Wait(None),
-        };
-        let place = WaitIn::behind(|state: &mut State| &mut state.parked);
-        // SAFETY: the list lies under that lock, and is not replaced.
-        match unsafe { wait_for(&self.state, place, Parking::begin, deadline, look, || None) } {
-            WaitedFor::AtOnce(()) | WaitedFor::Served(_) => Ok(()),
-            WaitedFor::TimedOut => Err(NotifyTimeoutError),
-            WaitedFor::Cancelled(parking) => Park::raise(&parking),
-        }
+        self.raw.wait(deadline, Parking::begin).map_err(|TimedOut| NotifyTimeoutError)
     }
 
-    /// As [`wait`](Self::wait), for an executor: a future that is ready when it was notified. It
-    /// may be dropped at any time; a notification that it was woken for goes to the next one.
+    /// As [`wait`](Self::wait), for an async task: returns a future that is ready when it was
+    /// notified. It may be dropped at any time: a notification that it was woken for goes to the
+    /// next waiter.
     pub fn notified(&self) -> Notified<'_> {
-        Notified { notify: self, round: self.state.lock().round, node: PolledNode::new(None) }
+        Notified { notify: self, made: self.raw.round(), node: PolledNode::new(None) }
     }
 }
 
@@ -156,9 +129,9 @@ impl Notify {
 #[must_use = "a future does nothing unless it is polled"]
 pub struct Notified<'a> {
     notify: &'a Notify,
-    /// Everybody's notification counts if it came after the future was made.
-    round: u64,
-    node: PolledNode<(), Target>,
+    /// A `notify_waiters` counts if it came after the future was made.
+    made: Round,
+    node: PolledNode<Round, Target>,
 }
 
 impl Future for Notified<'_> {
@@ -166,44 +139,18 @@ impl Future for Notified<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.as_ref().get_ref();
-        let waker = cx.waker().clone();
-        let mut guard = this.notify.state.lock();
-        let state = &mut *guard;
-        let everybody = state.round != this.round;
-        if !everybody && !std::mem::take(&mut state.permit) {
-            // SAFETY: pinned; the list is under this lock, and `drop` leaves it.
-            let before = unsafe { this.node.wait(&mut state.polling, waker) };
-            // Wakers are the user's: dropped when the lock is free.
-            drop(guard);
-            drop(before);
-            return Poll::Pending;
+        // SAFETY: pinned; `drop` leaves.
+        if unsafe { this.notify.raw.poll(&this.node, this.made, cx.waker().clone()) } {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
         }
-        let (before, next) = this.end(state);
-        drop(guard);
-        drop((before, waker));
-        next.into_iter().for_each(Wakeup::now);
-        Poll::Ready(())
-    }
-}
-
-impl Notified<'_> {
-    /// Leaves, with the state in hand: the waker to be dropped and whom to wake once the lock is
-    /// free. If it was woken for a notification that it does not use, that is for the next one.
-    fn end(&self, state: &mut State) -> (Option<Waker>, Option<Wakeup<Target>>) {
-        // SAFETY: it waits in this list, if at all.
-        let (standing, waker) = unsafe { self.node.leave(&mut state.polling) };
-        let pass_on = standing == Standing::Woken && state.permit;
-        (waker, if pass_on { state.polling.pop().map(Popped::finish) } else { None })
     }
 }
 
 impl Drop for Notified<'_> {
     fn drop(&mut self) {
-        let mut state = self.notify.state.lock();
-        let (waker, next) = self.end(&mut state);
-        drop(state);
-        drop(waker);
-        next.into_iter().for_each(Wakeup::now);
+        self.notify.raw.leave(&self.node);
     }
 }
 

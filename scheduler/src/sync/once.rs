@@ -13,18 +13,25 @@ use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
+use crate::proc::cancel::shielded;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
 use crate::proc::yield_now::preempt_point;
-use crate::sync::raw::once::{Found, RawOnce};
+use crate::sync::raw::once::{Ended, Found, RawOnce};
 use gosched_runtime_sys::sync::primitive::const_fn;
 
-/// Runs a closure once, whoever calls first: `std::sync::Once`, except that the closure may wait,
-/// and that others park until it has returned.
+/// Runs a closure once, the first caller's: `std::sync::Once`, except that the closure may wait,
+/// and that other callers park until it has returned.
 ///
-/// A closure that unwinds poisons it, as in `std`. A cancel or a time limit that ends a wait in the
-/// closure counts, and poisons it for the whole process: put the closure's waits into a
-/// [`shield`](crate::cancel::shield) where that may come.
+/// A closure that unwinds poisons it, as in `std`.
+///
+/// # Cancels
+///
+/// A cancel of the caller, or its time limit, does not end the closure's waits: the closure runs in
+/// a [`shield`](crate::cancel::shield). So no cancel poisons a `Once` for the whole process. The
+/// caller's next wait after the closure unwinds for the cancel. A [`timeout`](crate::time::timeout)
+/// inside the closure ends nothing either: there, use the limits that operations have of their own.
+/// The waits of other callers for the closure can be cancelled as any wait.
 ///
 /// ```
 /// use gosched::sync::Once;
@@ -43,14 +50,14 @@ pub struct Once(RawOnce<Target>);
 impl UnwindSafe for Once {}
 impl RefUnwindSafe for Once {}
 
-/// What the closure of [`Once::call_once_force`] gets.
+/// The argument of [`Once::call_once_force`]'s closure.
 #[derive(Debug)]
 pub struct OnceState {
     poisoned: bool,
 }
 
 impl OnceState {
-    /// Whether an earlier closure unwound.
+    /// True if an earlier closure unwound.
     pub fn is_poisoned(&self) -> bool {
         self.poisoned
     }
@@ -58,14 +65,14 @@ impl OnceState {
 
 impl Once {
     const_fn! {
-        /// One that has run nothing.
+        /// Returns a `Once` that has run nothing.
         pub fn new() -> Self {
             Self(RawOnce::new())
         }
     }
 
-    /// Runs `f` if nothing was run yet; waits while somebody else's runs. Calling it from `f` is a
-    /// deadlock.
+    /// Runs `f` if no closure has run. Waits while another caller's runs. To call this from `f` is
+    /// a deadlock.
     ///
     /// # Panics
     ///
@@ -75,7 +82,7 @@ impl Once {
         self.call(f, |poisoned| assert!(!poisoned, "an earlier closure of this `Once` unwound"));
     }
 
-    /// The same, also after an earlier closure unwound.
+    /// As [`call_once`](Self::call_once), also after an earlier closure unwound.
     ///
     /// # Panics
     ///
@@ -93,32 +100,56 @@ impl Once {
         if let Found::Mine { poisoned } = self.0.begin(Parking::begin) {
             let doing = self.0.doing(true);
             earlier(poisoned);
-            f();
+            shielded(f);
             doing.finish();
         }
     }
 
-    /// Whether a closure has returned.
+    /// True if a closure has returned.
     pub fn is_completed(&self) -> bool {
         self.0.is_done()
     }
 
-    /// Waits until a closure has returned, without having one.
+    /// Waits until a closure has returned. Runs none itself.
+    ///
+    /// # Panics
+    ///
+    /// If a closure unwinds, or unwound before. Unwinds with `Cancelled` if the calling goroutine
+    /// is cancelled while it waits.
+    ///
+    /// ```
+    /// use gosched::sync::Once;
+    ///
+    /// static READY: Once = Once::new();
+    ///
+    /// let maker = std::thread::spawn(|| READY.call_once(|| ()));
+    /// READY.wait();
+    /// assert!(READY.is_completed());
+    /// maker.join().unwrap();
+    /// ```
+    pub fn wait(&self) {
+        preempt_point();
+        // Without a deadline the wait ends by what it waits for.
+        let ended = self.0.wait(true, None, Parking::begin);
+        assert!(ended != Ok(Ended::Poisoned), "a closure of this `Once` unwound");
+    }
+
+    /// As [`wait`](Self::wait), also after a closure unwound: waits on until one has returned.
     ///
     /// # Panics
     ///
     /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits.
-    pub fn wait(&self) {
+    pub fn wait_force(&self) {
         preempt_point();
-        // Without a deadline it is done in the end.
-        let _done = self.0.wait(None, Parking::begin);
+        let _done = self.0.wait(false, None, Parking::begin);
     }
 }
 
-/// A value that is made once: `std::sync::OnceLock`, except that making it may wait, and that
-/// others park until it is there.
+/// A value that is made once: `std::sync::OnceLock`, except that the closure that makes it may
+/// wait, and that other callers park until it is there.
 ///
-/// A closure that unwinds leaves the cell empty, for the next one to try.
+/// A closure that unwinds leaves the cell empty, for the next caller's closure. That holds for a
+/// cancel or a time limit, too, which may end the closure's waits.
 ///
 /// ```
 /// use gosched::sync::OnceCell;
@@ -216,7 +247,7 @@ impl<T> OnceCell<T> {
     pub fn wait(&self) -> &T {
         preempt_point();
         // Without a deadline it is done in the end.
-        let _done = self.once.wait(None, Parking::begin);
+        let _done = self.once.wait(false, None, Parking::begin);
         self.get().expect("it was made")
     }
 
@@ -227,7 +258,8 @@ impl<T> OnceCell<T> {
     /// As [`wait`](Self::wait).
     pub fn wait_timeout(&self, timeout: Duration) -> Option<&T> {
         preempt_point();
-        let _done_or_not = self.once.wait(Instant::now().checked_add(timeout), Parking::begin);
+        let _done_or_not =
+            self.once.wait(false, Instant::now().checked_add(timeout), Parking::begin);
         self.get()
     }
 
@@ -255,12 +287,16 @@ impl<T> Default for OnceCell<T> {
     }
 }
 
-/// A value that is made when it is first asked for: `std::sync::LazyLock`, except that making it
-/// may wait, and that others park until it is there.
+/// A value that is made when it is first asked for: `std::sync::LazyLock`, except that the closure
+/// that makes it may wait, and that other callers park until it is there.
 ///
-/// A closure that unwinds poisons it, as in `std`: asking again panics. A cancel or a time limit
-/// that ends a wait in the closure counts. Where that may come, put the closure's waits into a
-/// [`shield`](crate::cancel::shield), or use a [`OnceCell`], which stays empty then.
+/// A closure that unwinds poisons it, as in `std`: each later access panics.
+///
+/// A cancel of the caller, or its time limit, does not end the closure's waits: as with
+/// [`Once`](Once#cancels), the closure runs in a [`shield`](crate::cancel::shield). So no cancel
+/// poisons a static for the whole process, and a [`timeout`](crate::time::timeout) around or inside
+/// the closure ends nothing. Where a limit is to end the closure, use a [`OnceCell`], which stays
+/// empty then.
 ///
 /// ```
 /// use gosched::sync::LazyLock;
@@ -298,7 +334,7 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     pub fn force(this: &Self) -> &T {
         this.cell.get_or_init(|| {
             let make = this.make.take();
-            make.expect("an earlier closure of this `LazyLock` unwound")()
+            shielded(make.expect("an earlier closure of this `LazyLock` unwound"))
         })
     }
 }

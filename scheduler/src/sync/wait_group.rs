@@ -26,7 +26,7 @@ use crate::wait::polled::PolledNode;
 ///
 /// [`add`](Self::add) counts up, before who is counted begins; [`done`](Self::done) counts down.
 /// [`go`](Self::go) does both for a goroutine, and does not forget the second when it panics;
-/// [`scope`](crate::scope) is the better choice where what goroutines return is wanted.
+/// [`scope`](crate::scope()) is the better choice where what goroutines return is wanted.
 ///
 /// ```
 /// use gosched::sync::WaitGroup;

@@ -5,7 +5,7 @@
 //! there is to run. A goroutine that waits for the clock parks, and its M runs others meanwhile; a
 //! million may do so at once.
 //!
-//! [`sleep`] waits, [`timeout`] bounds whatever a goroutine does; [`Timer`] and [`Ticker`] have
+//! [`sleep`] waits, [`timeout()`] bounds whatever a goroutine does; [`Timer`] and [`Ticker`] have
 //! channels, for a select; and so have [`chan::after`](crate::chan::after) and
 //! [`chan::tick`](crate::chan::tick), for what is not stopped or set again.
 //!
@@ -77,6 +77,9 @@ fn sleep_to(deadline: Option<Instant>) {
         if passed() {
             return;
         }
+        // Nobody notifies a sleep. If one was notified, that was meant for an outer wait on the same
+        // park word, whose waker sleeps here; it would refuse every commit.
+        parking.renew();
         match deadline {
             Some(deadline) => parking.sleep_until(deadline),
             None => parking.park(),

@@ -14,7 +14,6 @@
 //! Rejected: a goroutine for each future that waits. It would need a runtime, and somebody's
 //! executor is in none.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Waker;
@@ -28,6 +27,7 @@ use gosched_runtime_sys::thread::spawn_thread;
 
 use crate::ds::heap::TimerId;
 use crate::ds::timers::{NEVER, Timers};
+use crate::wait::owed::Panics;
 
 /// The wakers by deadline, and the thread that calls them.
 pub(crate) struct WakerTimers {
@@ -67,7 +67,10 @@ impl Alarm {
 impl Drop for Alarm {
     fn drop(&mut self) {
         if let Some(timer) = self.0.take() {
-            let _was_called = !waker_timers().timers.remove(timer);
+            // The waker's drop is the executor's code.
+            let mut panics = Panics::none();
+            panics.catch(|| _ = waker_timers().timers.remove(timer));
+            panics.go_on();
         }
     }
 }
@@ -120,9 +123,11 @@ impl WakerTimers {
     /// Calls the wakers that are due, without the lock.
     pub(crate) fn call_due(&self, now: u64) {
         while let Some(waker) = self.timers.pop_due(now, |waker| waker) {
-            // The panic has been reported where it arose, in that executor's code. The wakers of
+            // A panic has been reported where it arose, in that executor's code. The wakers of
             // others are still to be called.
-            let _called = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            let mut panics = Panics::none();
+            panics.catch(|| waker.wake());
+            panics.give_up();
         }
     }
 }
@@ -146,11 +151,19 @@ mod tests {
         }
     }
 
-    struct Panics;
+    struct Unwinds;
 
-    impl Wake for Panics {
+    impl Wake for Unwinds {
         fn wake(self: Arc<Self>) {
-            std::panic::resume_unwind(Box::new("a waker of a test"));
+            std::panic::resume_unwind(Box::new(Payload));
+        }
+    }
+
+    struct Payload;
+
+    impl Drop for Payload {
+        fn drop(&mut self) {
+            std::panic::resume_unwind(Box::new("a payload of a test"));
         }
     }
 
@@ -182,7 +195,7 @@ mod tests {
     #[test]
     fn a_waker_that_panics_spoils_no_other() {
         let calls = Arc::new(Calls::default());
-        let _panics = Alarm::set(Instant::now(), Arc::new(Panics).into());
+        let _panics = Alarm::set(Instant::now(), Arc::new(Unwinds).into());
         let _called = Alarm::set(Instant::now() + Duration::from_millis(1), calls.clone().into());
         until_called(&calls, 1);
     }

@@ -12,11 +12,10 @@ use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
 use gosched_runtime_sys::sync::primitive::mutated;
 use std::cell::UnsafeCell;
 use std::mem::{self, MaybeUninit};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
-use std::thread;
 use std::time::Instant;
 
+use super::owed::Panics;
 use super::park::Park;
 use super::waiter::{End, Unpark, WaitList, Waiter, WaiterKind, Wakeup};
 use crate::gmp::wait_reason::WaitReason;
@@ -215,8 +214,10 @@ impl<T, K> Drop for DropsNode<T, K> {
     }
 }
 
-/// Wakes another waiter while the caller's node is linked; takes the caller's node off if that
-/// unwinds.
+/// Wakes another waiter while the caller's node is linked.
+///
+/// If that unwinds, the caller's node is taken off and the panic goes on. A node that was served
+/// meanwhile stays so: the wait ends as always, with what it was handed, and the panic is given up.
 ///
 /// # Safety
 ///
@@ -233,14 +234,19 @@ unsafe fn wake_while_linked<S, T, P: Park>(
         let _no_waker_is_halfway = lock.lock();
         parking.renew();
     };
-    let Err(payload) = wake_linked(wakeup, renew) else { return };
-    let mut guard = lock.lock();
-    if !node.is_done() {
-        // SAFETY: under the lock, a node that is not done is on its list (invariants 1, 2).
-        unsafe { list(&mut guard).unlink(node) };
+    let panics = wake_linked([wakeup], renew);
+    if !panics.raises() {
+        return panics.give_up();
     }
+    let mut guard = lock.lock();
+    if node.is_done() {
+        drop(guard);
+        return panics.give_up();
+    }
+    // SAFETY: under the lock, a node that is not done is on its list (invariants 1, 2).
+    unsafe { list(&mut guard).unlink(node) };
     drop(guard);
-    resume_unwind(payload);
+    panics.go_on();
 }
 
 /// Decides, after parking returned and the node was not done, whether the wait is given up.
@@ -259,8 +265,13 @@ unsafe fn given_up_wait<S, T, P: Park>(
     let cancelled = parking.cancelled();
     if !cancelled && deadline.is_none_or(|deadline| !parking.expired(deadline)) {
         // Notified and not done: the waker is between the two, and holds the lock. To wait for the
-        // lock is to wait for `done`; parking again would spin on the notification.
-        drop(lock.lock());
+        // lock is to wait for `done`. If the node is not done then, the notification is that of an
+        // outer wait on the same park word, whose waker runs this one. The outer wait looks again
+        // in any case; here the notification would refuse every commit, and no sibling would run.
+        let _no_waker_is_halfway = lock.lock();
+        if !node.is_done() && !mutated("waiter.notification_sticks") {
+            parking.renew();
+        }
         return None;
     }
     let mut guard = lock.lock();
@@ -274,26 +285,29 @@ unsafe fn given_up_wait<S, T, P: Park>(
     Some(if cancelled { Waited::Cancelled(slot) } else { Waited::TimedOut(slot) })
 }
 
-/// Wakes another waiter after the caller's own wait has begun and before it parks.
+/// Wakes other waiters, all of them, after the caller's own wait has begun and before it parks.
 ///
-/// A future's waker is the user's code. It may unwind; the payload is returned. It may also wait,
-/// on the caller's own park word, and so use up the notification of the wait that has begun. So
+/// A future's waker is the user's code. It may unwind; the panic is returned. It may also wait, on
+/// the caller's own park word, and so use up the notification of the wait that has begun. So
 /// `renew` begins that wait again, and must do so when no waker is between notifying and `done`.
 pub(crate) fn wake_linked<K: Unpark>(
-    wakeup: Wakeup<K>,
+    wakeups: impl IntoIterator<Item = Wakeup<K>>,
     renew: impl FnOnce(),
-) -> thread::Result<()> {
-    match wakeup {
-        Wakeup::Parked(wake) => {
-            K::wake(wake);
-            Ok(())
-        }
-        Wakeup::Polls(waker) => {
-            let woken = catch_unwind(AssertUnwindSafe(|| waker.wake()));
-            renew();
-            woken
+) -> Panics {
+    let (mut panics, mut ran_user_code) = (Panics::none(), false);
+    for wakeup in wakeups {
+        match wakeup {
+            Wakeup::Parked(wake) => K::wake(wake),
+            Wakeup::Polls(waker) => {
+                ran_user_code = true;
+                panics.catch(|| waker.wake());
+            }
         }
     }
+    if ran_user_code {
+        renew();
+    }
+    panics
 }
 
 /// The result of a look at the state.

@@ -14,14 +14,20 @@
 #![expect(unsafe_code, reason = "links a node of a pinned future")]
 
 use gosched_runtime_sys::sync::lock::Mutex;
-use gosched_runtime_sys::sync::primitive::Ordering;
+use gosched_runtime_sys::sync::primitive::{Cell, Ordering, mutated};
 use std::panic::UnwindSafe;
 use std::task::Waker;
 
+use super::owed::{Owed, locked};
 use super::waiter::{End, Unpark, WaitList, Waiter, WaiterKind, Wakeup};
 
-/// A future's node. Every function but `new` is called with the list's lock held.
-pub(crate) struct PolledNode<T, K>(Waiter<T, K>);
+/// A future's node. Every function but `new` and [`at_once`](Self::at_once) is called with the
+/// list's lock held.
+pub(crate) struct PolledNode<T, K> {
+    waiter: Waiter<T, K>,
+    /// True from `wait` to `leave`. The future alone reads and writes it, with or without the lock.
+    began: Cell<bool>,
+}
 
 // SAFETY: only the pointers are not `Send`. They are followed under the list's lock. A linked node
 // is pinned, so it goes to another thread only in that this thread polls or drops it.
@@ -43,11 +49,21 @@ pub(crate) enum Standing {
 
 impl<T, K: Unpark> PolledNode<T, K> {
     pub(crate) fn new(slot: Option<T>) -> Self {
-        Self(Waiter::new(slot))
+        Self { waiter: Waiter::new(slot), began: Cell::new(false) }
+    }
+
+    /// Calls `take`, which takes without the lock what the future wants, if the node is idle. True
+    /// if `take` took it.
+    ///
+    /// A future that has begun to wait ends its wait under the lock, by [`leave`](Self::leave). If
+    /// it took its turn without, it would stay on the list, and a waker would wake it in place of a
+    /// future that still waits.
+    pub(crate) fn at_once(&self, take: impl FnOnce() -> bool) -> bool {
+        (!self.began.get() || mutated("polled.at_once_while_linked")) && take()
     }
 
     pub(crate) fn standing(&self) -> Standing {
-        match (self.0.linked.get(), self.0.done.load(Ordering::Relaxed) != 0) {
+        match (self.waiter.linked.get(), self.waiter.done.load(Ordering::Relaxed) != 0) {
             (true, _) => Standing::Waits,
             (false, true) => Standing::Woken,
             (false, false) => Standing::Idle,
@@ -56,12 +72,12 @@ impl<T, K: Unpark> PolledNode<T, K> {
 
     /// Puts a value into the slot of a node that does not wait.
     pub(crate) fn offer(&self, value: T) {
-        self.0.slot.set(Some(value));
+        self.waiter.slot.set(Some(value));
     }
 
     /// Takes what the slot holds. A node that waits must be taken off its list first.
     pub(crate) fn take(&self) -> Option<T> {
-        self.0.slot.replace(None)
+        self.waiter.slot.replace(None)
     }
 
     /// Waits, or goes on waiting, with this waker. Returns the earlier waker, to be dropped when
@@ -75,18 +91,19 @@ impl<T, K: Unpark> PolledNode<T, K> {
     /// goes, [`leave`](Self::leave) is called.
     #[must_use = "a waker's drop is the user's code"]
     pub(crate) unsafe fn wait(&self, list: &mut WaitList<T, K>, waker: Waker) -> Option<Waker> {
-        if self.0.linked.get() {
+        if self.waiter.linked.get() {
             let Some(WaiterKind::Polls(before)) =
-                self.0.kind.replace(Some(WaiterKind::Polls(waker)))
+                self.waiter.kind.replace(Some(WaiterKind::Polls(waker)))
             else {
                 unreachable!("a linked node knows who waits")
             };
             return Some(before);
         }
         let end = if self.standing() == Standing::Woken { End::Front } else { End::Back };
-        self.0.done.store(0, Ordering::Relaxed);
+        self.waiter.done.store(0, Ordering::Relaxed);
+        self.began.set(true);
         // SAFETY: this function's contract: pinned, and on no list.
-        unsafe { list.push(&self.0, WaiterKind::Polls(waker), end) };
+        unsafe { list.push(&self.waiter, WaiterKind::Polls(waker), end) };
         None
     }
 
@@ -98,13 +115,14 @@ impl<T, K: Unpark> PolledNode<T, K> {
     /// If the node waits, then in `list`, whose lock the caller has.
     pub(crate) unsafe fn leave(&self, list: &mut WaitList<T, K>) -> (Standing, Option<Waker>) {
         let standing = self.standing();
-        self.0.done.store(0, Ordering::Relaxed);
+        self.began.set(false);
+        self.waiter.done.store(0, Ordering::Relaxed);
         if standing != Standing::Waits {
             return (standing, None);
         }
         // SAFETY: it is linked, and by this function's contract in this list.
-        unsafe { list.unlink(&self.0) };
-        let waker = self.0.kind.replace(None).map(|kind| match kind {
+        unsafe { list.unlink(&self.waiter) };
+        let waker = self.waiter.kind.replace(None).map(|kind| match kind {
             WaiterKind::Polls(waker) => waker,
             WaiterKind::Parked(_) => unreachable!("a future waits here"),
         });
@@ -117,7 +135,7 @@ impl<T, K: Unpark> PolledNode<T, K> {
 ///
 /// If not, the node waits, with this waker. If so, the node is off the list, and `next` returns
 /// whom else to wake. Wakers are the user's code: they are called, and dropped, when the lock is
-/// free.
+/// free. If one of them unwinds, a future that has what it waits for is told so all the same.
 ///
 /// # Safety
 ///
@@ -131,20 +149,21 @@ pub(crate) unsafe fn poll_in_list<S, T, K: Unpark>(
     look: impl FnOnce(&mut S) -> bool,
     next: impl FnOnce(&mut S) -> Option<Wakeup<K>>,
 ) -> bool {
-    let mut state = lock.lock();
+    let (mut state, mut owed) = (lock.lock(), Owed::nothing());
     if !look(&mut state) {
         // SAFETY: this function's contract; the lock is held.
-        let before = unsafe { node.wait(list(&mut state), waker) };
+        owed.drop_waker(unsafe { node.wait(list(&mut state), waker) });
         drop(state);
-        drop(before);
+        owed.pay();
         return false;
     }
     // SAFETY: as above.
     let (_, before) = unsafe { node.leave(list(&mut state)) };
-    let next = next(&mut state);
+    owed.drop_waker(before);
+    owed.drop_waker(Some(waker));
+    owed.wake(next(&mut state));
     drop(state);
-    drop((before, waker));
-    next.into_iter().for_each(Wakeup::now);
+    owed.pay_for_value();
     true
 }
 
@@ -160,11 +179,10 @@ pub(crate) unsafe fn leave_list<S, T, K: Unpark>(
     node: &PolledNode<T, K>,
     next: impl FnOnce(&mut S, Standing) -> Option<Wakeup<K>>,
 ) {
-    let mut state = lock.lock();
-    // SAFETY: this function's contract; the lock is held.
-    let (standing, waker) = unsafe { node.leave(list(&mut state)) };
-    let next = next(&mut state, standing);
-    drop(state);
-    drop(waker);
-    next.into_iter().for_each(Wakeup::now);
+    locked(lock, |state, owed| {
+        // SAFETY: this function's contract; the lock is held.
+        let (standing, waker) = unsafe { node.leave(list(state)) };
+        owed.drop_waker(waker);
+        owed.wake(next(state, standing));
+    });
 }

@@ -56,8 +56,6 @@
 use gosched_runtime_sys::clock::monotonic_ns;
 use gosched_runtime_sys::sync::primitive::{AtomicU32, Cell, Ordering, mutated};
 use std::marker::{PhantomData, PhantomPinned};
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{self, NonNull};
 use std::task::Waker;
 
@@ -115,25 +113,6 @@ impl<K: Unpark> Wakeup<K> {
             Self::Parked(wake) => K::wake(wake),
             Self::Polls(waker) => waker.wake(),
         }
-    }
-}
-
-/// Wakes the waiters that `next` returns, one after the other, until it returns none.
-///
-/// A future's waker is the user's code: if one unwinds, the others are woken all the same. At the
-/// end the first panic continues.
-pub(crate) fn wake_each<K: Unpark>(mut next: impl FnMut() -> Option<Wakeup<K>>) {
-    let mut first = None;
-    while let Some(wakeup) = next() {
-        let Err(payload) = catch_unwind(AssertUnwindSafe(|| wakeup.now())) else { continue };
-        match first {
-            None => first = Some(payload),
-            // Dropping the payload may unwind as well.
-            Some(_) => mem::forget(payload),
-        }
-    }
-    if let Some(payload) = first {
-        resume_unwind(payload);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-/// How an M stands.
+/// The status of an M.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     Awake,
@@ -23,7 +23,7 @@ pub(crate) struct Dispatch {
     pub(crate) idle: Vec<usize>,
     pub(crate) asleep: Vec<usize>,
     pub(crate) line: VecDeque<InLine>,
-    /// How many at the line's head are home Ms that come back.
+    /// How many Ms at the line's head are returning resident Ms.
     pub(crate) returning: usize,
 }
 

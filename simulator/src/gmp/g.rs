@@ -1,4 +1,4 @@
-//! Goroutines: what they do, one operation after the other, and the channels that they do it with.
+//! Goroutines: their operations, one after the other, and the channels that these use.
 
 use std::collections::VecDeque;
 
@@ -12,9 +12,9 @@ pub(crate) type Chan = usize;
 
 /// What a goroutine does next.
 pub(crate) enum Op {
-    /// Computes for so long.
+    /// Computes for this time.
     Compute(u64),
-    /// Blocks its thread for so long, without a word.
+    /// Blocks its thread for this time, without telling the scheduler.
     Block(u64),
     /// The same, by `blocking`.
     Blocking(u64),
@@ -28,10 +28,10 @@ pub(crate) enum Op {
     End,
 }
 
-/// What a script may ask and tell between two operations.
+/// What a script may read and note between two operations.
 pub(crate) struct Me<'a> {
     pub(crate) now: u64,
-    /// What the receive before has brought.
+    /// What the last receive returned.
     pub(crate) received: u64,
     pub(crate) totals: &'a mut Totals,
     pub(crate) rng: &'a mut Rng,
@@ -54,10 +54,10 @@ pub(crate) struct G {
     /// The M it settled on.
     pub(crate) home: Option<usize>,
     pub(crate) migratory: bool,
-    /// The thread that it is, for one in a callback.
+    /// In a callback: the thread that the goroutine is.
     pub(crate) thread: Option<usize>,
     pub(crate) received: u64,
-    /// In a callback: what it does, and how it waits.
+    /// In a callback: its operation, and how it waits.
     pub(crate) op: Option<Op>,
     pub(crate) wait: Wait,
     pub(crate) ended: bool,
@@ -72,7 +72,8 @@ pub(crate) enum Wait {
     Served,
 }
 
-/// A channel: what is in it, and who waits. Nobody waits for room while somebody waits for an item.
+/// A channel: its items and its waiters. No sender waits for room while a receiver waits for an
+/// item.
 #[derive(Default)]
 pub(crate) struct Channel {
     capacity: usize,
@@ -86,7 +87,7 @@ impl Channel {
         Self { capacity, ..Self::default() }
     }
 
-    /// Sends: whether it is done, and who is served by it, with what.
+    /// Sends. Returns whether that is done, and which receiver is served with which item.
     pub(crate) fn send(&mut self, g: Gid, value: u64) -> (bool, Option<(Gid, u64)>) {
         if let Some(receiver) = self.receivers.pop_front() {
             return (true, Some((receiver, value)));
@@ -99,7 +100,7 @@ impl Channel {
         (false, None)
     }
 
-    /// Receives: what, if it is done, and who is through with sending.
+    /// Receives. Returns the item if there is one, and the sender whose send is done by that.
     pub(crate) fn recv(&mut self, g: Gid) -> (Option<u64>, Option<Gid>) {
         let sender = self.senders.pop_front();
         let through = sender.map(|(sender, _)| sender);

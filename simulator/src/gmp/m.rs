@@ -13,7 +13,7 @@ pub(crate) struct P {
     /// The newest at the back.
     pub(crate) unstarted: VecDeque<Gid>,
     pub(crate) migratory: VecDeque<Gid>,
-    /// The M that has it leaves what has not started to others.
+    /// The M that has the P offers its unstarted Gs to other Ms.
     pub(crate) offers: bool,
     pub(crate) oldest: policy::oldest::Oldest,
 }
@@ -24,16 +24,16 @@ impl P {
     }
 }
 
-/// Where an M's thread goes on.
+/// The next step of an M's thread.
 pub(crate) enum Phase {
     Loop,
-    /// In a G, whose operation is over when the thread's burst is.
+    /// In a G, whose operation ends with the thread's burst.
     Op(Gid, Op),
-    /// In a G, which was blocked.
+    /// In a G that blocked its thread.
     Back(Gid),
-    /// It has looked for work since then.
+    /// It has searched since this time.
     Search(u64),
-    /// It has looked into its inbox since then.
+    /// It has watched its inbox since this time.
     Mail(u64),
 }
 
@@ -53,25 +53,24 @@ pub(crate) struct M {
     pub(crate) heads: Vec<(Gid, u64)>,
     pub(crate) global_head: (Gid, u64),
     pub(crate) thrift: policy::AdaptiveSpin,
-    /// Some of what is in the inbox was readied because its time had come.
+    /// A deadline readied some of the Gs in the inbox.
     pub(crate) by_time: bool,
-    /// How often it fell asleep, and when last.
+    /// How often the M fell asleep, and when last.
     pub(crate) slept: u64,
     pub(crate) asleep_since: u64,
-    /// What it has to do for others before it goes on.
+    /// The work for others that the M does before it goes on.
     pub(crate) debt: u64,
-    /// Rounds, those that began a slice, and whether this one goes on in the slice of the one
-    /// before.
+    /// Rounds; rounds that began a slice; whether this round goes on in the slice of the last one.
     pub(crate) round: u64,
     pub(crate) slice: u64,
     pub(crate) inherits: bool,
-    /// The slice is over: the next operation that may suspend does.
+    /// The slice is over: the next operation that may suspend suspends.
     pub(crate) urged: bool,
-    /// It was asked to look everywhere, and has not since.
+    /// Sysmon asked the M to look everywhere, and the M has not done so yet.
     pub(crate) asked: bool,
-    /// Whether user code runs.
+    /// User code runs.
     pub(crate) in_user_code: bool,
-    /// What it runs was let in alone.
+    /// The running G was started with a permit.
     pub(crate) permit: bool,
     pub(crate) ended: bool,
 }
@@ -131,7 +130,7 @@ impl M {
         self.queue.pop_front()
     }
 
-    /// It has been given a P: those that wait in its queues go first.
+    /// Notes that the M was handed a P: the Gs that wait in the P's queues go first.
     pub(crate) fn begin_with_woken(&mut self) {
         self.tick &= !1;
     }

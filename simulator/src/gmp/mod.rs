@@ -1,5 +1,5 @@
-//! What there is: goroutines, Ms, Ps, and the world that holds them. What happens to it is in
-//! `proc`, whose functions are given the world.
+//! The state: goroutines, Ms, Ps, and the world that holds them. `proc` acts on it; its functions
+//! take the world as a parameter.
 //!
 //! Begin with `world`.
 

@@ -1,4 +1,4 @@
-//! What sysmon remembers from one look to the next, and the gate for new goroutines.
+//! What sysmon remembers between two looks, and the gate for new goroutines.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ pub(crate) struct Seen {
     pub(crate) round_since: u64,
     pub(crate) slice: u64,
     pub(crate) slice_since: u64,
-    /// When its thread's clock was read last, and what it showed.
+    /// When the clock of the M's thread was read last, and its value.
     pub(crate) clock: Option<(u64, u64)>,
     pub(crate) cpu: Cpu,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Sysmon {
     pub(crate) permit_is_out: bool,
     pub(crate) permit_since: Option<u64>,
     pub(crate) hogs: u32,
-    /// Since when there was work for more Ps at each look.
+    /// Since when each look has found work for more Ps.
     pub(crate) wanted_since: Option<u64>,
 }
 
@@ -47,7 +47,7 @@ impl Sysmon {
         }
     }
 
-    /// Whether a goroutine could be started now.
+    /// True if a goroutine could be started now.
     pub(crate) fn admits(&self) -> bool {
         !self.crowded || !self.permit_is_out
     }

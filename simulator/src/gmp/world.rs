@@ -1,4 +1,4 @@
-//! One run: a runtime on a simulated machine, and the queue of what happens when.
+//! One run: a runtime on a simulated machine, and the queue of events.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
@@ -18,12 +18,12 @@ use crate::rng::Rng;
 pub(crate) struct Config {
     pub(crate) procs: usize,
     pub(crate) cores: usize,
-    /// Whether Ps are taken from those who keep them for too long.
+    /// Whether sysmon revokes Ps that are kept too long.
     pub(crate) sysmon: bool,
     pub(crate) seed: u64,
 }
 
-/// Something that happens at a time.
+/// An event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Event {
     ThreadTimer(ThreadTimer),
@@ -31,11 +31,11 @@ pub(crate) enum Event {
     Wake(Tid),
     /// A goroutine's sleep is over.
     Timer,
-    /// A thread that spins looks, unless it has done something else since.
+    /// A spinning thread looks, unless it has done something else since.
     Look(Tid, u64),
-    /// A helper is through with what a goroutine waits for.
+    /// A helper has finished the call that a goroutine waits for.
     Helped(Gid),
-    /// Some helper may have had nothing to do for so long.
+    /// A helper may have been idle for long enough to end.
     HelpersLinger(u64),
     /// An M has slept for long, unless it was woken since.
     Lingered(usize, u64),
@@ -45,9 +45,9 @@ pub(crate) enum Event {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Role {
     M(usize),
-    /// It is a goroutine, in callbacks.
+    /// A goroutine, in callbacks.
     Foreign(Gid),
-    /// It helps `blocking`: only that it is there counts.
+    /// A helper of `blocking`: only its existence counts.
     Helper,
     Sysmon,
 }
@@ -59,13 +59,13 @@ pub(crate) struct Helper {
     pub(crate) until: u64,
 }
 
-/// What a thread does next.
+/// The next step of a thread.
 pub(crate) enum Next {
     Run(u64),
-    /// It spins, and looks again in so long at the latest.
+    /// Spins, and looks again after this time at the latest.
     Spin(u64),
     Sleep,
-    /// It sleeps for so long.
+    /// Sleeps for this time.
     Block(u64),
     End,
 }
@@ -82,12 +82,12 @@ pub(crate) struct World {
     pub(crate) timers: BTreeSet<(u64, Gid)>,
     pub(crate) ms: Vec<M>,
     pub(crate) ps: Vec<P>,
-    /// How many are asked for, and those that are not in use.
+    /// How many Ps are asked for, and the retired Ps.
     pub(crate) procs: usize,
     pub(crate) retired: Vec<usize>,
     pub(crate) dispatch: Dispatch,
     pub(crate) searching: usize,
-    /// New goroutines that were made without a P, and migratory ones that were woken so.
+    /// New goroutines spawned without a P, and migratory goroutines woken without a P.
     pub(crate) global: VecDeque<Gid>,
     pub(crate) woken: VecDeque<Gid>,
     pub(crate) sysmon: Sysmon,
@@ -149,7 +149,7 @@ impl World {
         self.os.spawn()
     }
 
-    /// What the goroutine does next.
+    /// Returns the goroutine's next operation.
     pub(crate) fn next_op(&mut self, g: Gid) -> Op {
         let Self { gs, totals, rng, now, .. } = self;
         let mut me = Me { now: *now, received: gs[g].received, totals, rng };
@@ -161,7 +161,7 @@ impl World {
         self.events.push(Reverse((time, self.events_so_far, event)));
     }
 
-    /// What the machine that is simulated allows to be assumed of itself.
+    /// Returns what the policy may assume of the simulated machine.
     pub(crate) fn spin_budget(&self) -> policy::SpinBudget {
         let cpus = policy::Cpus { count: self.config.cores, quota_limited: false };
         let busy =
@@ -169,7 +169,7 @@ impl World {
         policy::spin_budget(cpus, busy)
     }
 
-    /// Whether it sees at once what others write.
+    /// Whether the thread sees at once what others write.
     pub(crate) fn spins(&self, t: Tid) -> bool {
         matches!(self.os.threads[t].state, State::Running { until: None, .. })
     }
@@ -178,13 +178,13 @@ impl World {
         self.timers.first().is_some_and(|(due, _)| *due <= self.now)
     }
 
-    /// Whether some queue holds a G that any M may take now.
+    /// True if some queue holds a G that any M may take now.
     pub(crate) fn has_free_work(&self) -> bool {
         let woken = !self.woken.is_empty() || self.ps.iter().any(|p| !p.migratory.is_empty());
         woken || self.sysmon.admits() && self.has_new()
     }
 
-    /// Whether some queue holds a G that has not started.
+    /// True if some queue holds an unstarted G.
     pub(crate) fn has_new(&self) -> bool {
         !self.global.is_empty() || self.ps.iter().any(|p| !p.unstarted.is_empty())
     }
@@ -194,12 +194,12 @@ impl World {
         self.global.len() + self.woken.len() + queued
     }
 
-    /// The first `procs` Ms are home Ms.
+    /// True if the M is resident: one of the first `procs` Ms.
     pub(crate) fn is_home(&self, m: usize) -> bool {
         m < self.procs
     }
 
-    /// A rescue leaves what is to be started to a home M that sleeps.
+    /// True if a spare M leaves unstarted Gs to a resident M that sleeps.
     pub(crate) fn is_relieved(&self, m: usize) -> bool {
         !self.is_home(m) && self.homes_asleep() > 0
     }
@@ -208,17 +208,18 @@ impl World {
         self.dispatch.asleep.iter().filter(|m| self.is_home(**m)).count()
     }
 
-    /// How many Ps there are, with those that are too many.
+    /// Returns how many Ps there are, excess Ps included.
     pub(crate) fn in_use(&self) -> usize {
         self.ps.len() - self.retired.len()
     }
 
-    /// How many are too many.
+    /// Returns how many Ps are in excess.
     pub(crate) fn excess(&self) -> usize {
         self.in_use().saturating_sub(self.procs)
     }
 
-    /// The home M with the fewest settled Gs; none in place of one that is yet to be made.
+    /// Returns the resident M with the fewest settled Gs; `None` in place of an M that is yet to be
+    /// made.
     pub(crate) fn least_home(&self) -> (Option<usize>, usize) {
         if self.ms.len() < self.procs {
             return (None, 0);
@@ -227,14 +228,14 @@ impl World {
         (Some(least), self.ms[least].settled)
     }
 
-    /// Something waits that an M in user code may keep waiting.
+    /// True if something waits that an M in user code may keep waiting.
     pub(crate) fn sysmon_is_told(&mut self) {
         if self.config.sysmon && std::mem::take(&mut self.sysmon.asleep) {
             self.at(self.now + cost::WOKEN, Event::Wake(self.sysmon.thread));
         }
     }
 
-    /// Takes the next event and goes on to its time; to `until` if there is none before that.
+    /// Takes the next event and advances to its time; to `until` if there is no event before that.
     pub(crate) fn next_event(&mut self, until: u64) -> Option<Event> {
         for (time, timer) in std::mem::take(&mut self.os.timers) {
             self.at(time, Event::ThreadTimer(timer));
@@ -248,7 +249,7 @@ impl World {
         Some(event)
     }
 
-    /// What the thread runs.
+    /// Returns what the thread runs.
     pub(crate) fn role(&self, t: Tid) -> Role {
         self.roles[t]
     }

@@ -1,9 +1,9 @@
-//! New goroutines are let in: all, or one at a time while it is crowded.
+//! The start of new goroutines: free, or one at a time while the start gate is closed.
 
 use super::hand_over;
 use crate::gmp::world::World;
 
-/// May M `m` start a goroutine now?
+/// True if M `m` may start a goroutine now.
 pub(crate) fn admit(world: &mut World, m: usize) -> bool {
     if !world.sysmon.crowded {
         return true;

@@ -7,7 +7,7 @@ use crate::gmp::m::Phase;
 use crate::gmp::world::{Event, Helper, Next, Role, World};
 use crate::policy;
 
-/// Has a helper block for the G. False: there is none.
+/// Has a helper block for the G. False if there is no helper.
 pub(crate) fn help(world: &mut World, m: usize, g: Gid, ns: u64) -> bool {
     let now = world.now;
     let latency = if let Some(helper) = world.helpers.iter_mut().rfind(|helper| helper.until <= now)
@@ -31,7 +31,7 @@ pub(crate) fn help(world: &mut World, m: usize, g: Gid, ns: u64) -> bool {
     true
 }
 
-/// Helpers that have had nothing to do for so long end.
+/// Ends the helpers that have been idle for long enough.
 pub(crate) fn helpers_linger(world: &mut World, idle: u64) {
     let (now, os) = (world.now, &mut world.os);
     world.helpers.retain(|helper| {

@@ -1,10 +1,10 @@
-//! What happens, one event after the other.
+//! Handles one event after the other.
 
 use super::{blocking, ops, run, sysmon, timers, wake};
 use crate::gmp::world::{Event, Next, Role, World};
 use crate::os::{ThreadTimer, Tid};
 
-/// Runs until then, or until nothing happens any more.
+/// Runs until `until`, or until there is no event any more.
 pub(crate) fn run(world: &mut World, until: u64) {
     while let Some(event) = world.next_event(until) {
         let now = world.now;
@@ -45,7 +45,7 @@ fn step(world: &mut World, t: Tid) {
         Next::Run(ns) => world.os.go_on(t, Some(ns), now),
         Next::Spin(ns) => {
             world.os.go_on(t, None, now);
-            // Unless somebody else wants the core: then it looks when it has one again.
+            // If another thread wants the core, this one looks when it has a core again.
             if world.spins(t) {
                 world.at(now + ns, Event::Look(t, world.os.threads[t].epoch));
             }

@@ -1,14 +1,14 @@
-//! What an M runs next, and how it looks for it: in the order of `proc::find`.
+//! The G that an M runs next, and how the M looks for it: in the order of `proc::find`.
 
 use super::{admission, hand_over, timers};
 use crate::gmp::g::Gid;
 use crate::gmp::world::World;
 use crate::policy;
 
-/// What a look at the other queues found.
+/// The result of a look at the other queues.
 pub(crate) enum Look {
     Found(Gid),
-    /// Something that may be taken at that time.
+    /// A G that may be taken at this time.
     Young(u64),
     Nothing,
 }
@@ -48,7 +48,7 @@ fn pop_woken(world: &mut World, m: usize, p: usize) -> Option<Gid> {
     }
 }
 
-/// Takes an unstarted G of its own P, if it may.
+/// Takes an unstarted G of the M's own P, if it may.
 fn start(world: &mut World, m: usize, p: usize, oldest: bool) -> Option<Gid> {
     if world.ps[p].unstarted.is_empty() || world.is_relieved(m) {
         return None;
@@ -62,7 +62,7 @@ fn start(world: &mut World, m: usize, p: usize, oldest: bool) -> Option<Gid> {
     if oldest { queue.pop_front() } else { queue.pop_back() }
 }
 
-/// Takes the oldest unstarted G of its own P, if it has waited for long.
+/// Takes the oldest unstarted G of the M's own P, if that has waited for long.
 fn waited(world: &mut World, m: usize, p: usize) -> Option<Gid> {
     let (queued, now) = (world.ps[p].unstarted.len(), world.now);
     if queued == 0 || !world.ps[p].oldest.is_due(queued, now) {
@@ -106,7 +106,7 @@ fn look_at_global(world: &mut World, m: usize) -> Look {
     world.global.pop_front().map_or(Look::Nothing, Look::Found)
 }
 
-/// What others offer, by an M that is busy.
+/// Takes what other Ms offer, for an M that is busy.
 fn offered(world: &mut World, m: usize, p: usize) -> Option<Gid> {
     let procs = world.ps.len();
     let offers = |p: &usize| world.ps[*p].offers && !world.ps[*p].unstarted.is_empty();
@@ -164,7 +164,8 @@ pub(crate) fn look(world: &mut World, m: usize) -> Look {
     young.map_or(Look::Nothing, Look::Young)
 }
 
-/// Looks at the oldest unstarted G of a P: it may be taken once it has stood still there.
+/// Looks at the oldest unstarted G of a P. It may be taken once the head has not changed for long
+/// enough.
 fn look_at(world: &mut World, m: usize, victim: usize) -> Look {
     if let Some(g) = world.ps[victim].migratory.pop_front() {
         return Look::Found(g);
@@ -194,7 +195,8 @@ fn look_at(world: &mut World, m: usize, victim: usize) -> Look {
     world.ps[victim].unstarted.pop_front().map_or(Look::Nothing, Look::Found)
 }
 
-/// How long a head must have stood still. Asked rather than known: the constants are the policy's.
+/// Returns how long a head must not have changed. The policy is asked for it: the constants are its
+/// own.
 fn still(share: bool, offered: bool) -> u64 {
     let enough = |ns: &u64| policy::may_take_head(0, *ns, share, offered);
     (0..).map(|n| n * 1_000).find(enough).expect("some time is enough")

@@ -1,5 +1,5 @@
-//! Which M gets which P: idle Ps, sleeping Ms, and the line. As `dispatch` and `proc::wake` of the
-//! scheduler do it.
+//! Which M gets which P: idle Ps, sleeping Ms, and the line. As in `dispatch` and `proc::wake` of
+//! the scheduler.
 
 use std::mem;
 
@@ -9,14 +9,14 @@ use crate::gmp::m::M;
 use crate::gmp::world::{Event, Role, World};
 use crate::policy;
 
-/// Work was published that any M may take; by M `by`, or from outside.
+/// Notes that M `by`, or a thread outside, published work that any M may take.
 pub(crate) fn submit(world: &mut World, by: Option<usize>) {
     if !world.dispatch.idle.is_empty() && world.searching == 0 {
         wake_p(world, by);
     }
 }
 
-/// Brings an idle P to an M that then searches.
+/// Hands an idle P to an M, which then searches.
 fn wake_p(world: &mut World, by: Option<usize>) {
     let p = world.dispatch.idle.pop().expect("the caller has looked");
     let m = pop_asleep(world).unwrap_or_else(|| start_m(world, by));
@@ -25,7 +25,7 @@ fn wake_p(world: &mut World, by: Option<usize>) {
     hand(world, p, m, by);
 }
 
-/// A P on its way to an M that sleeps, in whatever way.
+/// Hands a P to a sleeping M, in any way.
 fn hand(world: &mut World, p: usize, m: usize, by: Option<usize>) {
     world.ms[m].p = Some(p);
     world.ms[m].begin_with_woken();
@@ -38,7 +38,7 @@ fn hand(world: &mut World, p: usize, m: usize, by: Option<usize>) {
     wake_thread(world, world.ms[m].thread, by);
 }
 
-/// Wakes a thread; who does so pays for it.
+/// Wakes a thread; the waker pays for it.
 pub(crate) fn wake_thread(world: &mut World, t: usize, by: Option<usize>) {
     if let Some(by) = by {
         world.ms[by].debt += cost::WAKE;
@@ -47,7 +47,7 @@ pub(crate) fn wake_thread(world: &mut World, t: usize, by: Option<usize>) {
     world.at(world.now + latency, Event::Wake(t));
 }
 
-/// A new M, whose thread begins when it is handed a P.
+/// Makes a new M, whose thread begins when it is handed a P.
 fn start_m(world: &mut World, by: Option<usize>) -> usize {
     let m = world.ms.len();
     let thread = world.new_thread(Role::M(m));
@@ -59,8 +59,8 @@ fn start_m(world: &mut World, by: Option<usize>) -> usize {
     m
 }
 
-/// A P that nobody has: to the line's head if it was passed over, else it lies idle; unless it
-/// is one too many.
+/// Places a P that no M has: at the line's head if that was passed over, else among the idle Ps,
+/// unless the P is in excess.
 pub(crate) fn put_back(world: &mut World, p: usize, by: Option<usize>) {
     if world.excess() > 0 {
         return retire_p(world, p, by);
@@ -74,7 +74,7 @@ pub(crate) fn put_back(world: &mut World, p: usize, by: Option<usize>) {
     line_changed(world, by);
 }
 
-/// What the P has is everybody's.
+/// Moves what the P has to the global queues.
 pub(crate) fn retire_p(world: &mut World, p: usize, by: Option<usize>) {
     world.global.append(&mut world.ps[p].unstarted);
     world.woken.append(&mut world.ps[p].migratory);
@@ -84,7 +84,7 @@ pub(crate) fn retire_p(world: &mut World, p: usize, by: Option<usize>) {
     }
 }
 
-/// A P that is idle while somebody stands in the line: the head looks.
+/// Wakes the head of the line while a P is idle: the head looks.
 fn line_changed(world: &mut World, by: Option<usize>) {
     if world.dispatch.idle.is_empty() {
         return;
@@ -96,7 +96,7 @@ fn line_changed(world: &mut World, by: Option<usize>) {
     }
 }
 
-/// Somebody to run a P that has work: the line's head, an M that sleeps, or a new one.
+/// Hands a P that has work to an M: the line's head, a sleeping M, or a new one.
 pub(crate) fn hand_off(world: &mut World, p: usize, by: Option<usize>) {
     if world.excess() > 0 {
         return retire_p(world, p, by);
@@ -112,13 +112,13 @@ pub(crate) fn hand_off(world: &mut World, p: usize, by: Option<usize>) {
     line_changed(world, by);
 }
 
-/// An idle P for an M that is awake.
+/// Takes an idle P for an M that is awake.
 pub(crate) fn try_take(world: &mut World, m: usize) -> bool {
     world.ms[m].p = world.dispatch.idle.pop();
     world.ms[m].p.is_some()
 }
 
-/// An M in the line was woken: an idle P is its, wherever it stands.
+/// Handles the wake-up of an M in the line: an idle P goes to it, wherever it stands.
 pub(crate) fn take_turn(world: &mut World, m: usize) -> bool {
     let at = world.dispatch.line.iter().position(|l| l.m == m).expect("it stands in the line");
     if !try_take(world, m) {
@@ -133,7 +133,7 @@ pub(crate) fn take_turn(world: &mut World, m: usize) -> bool {
     true
 }
 
-/// Behind the others; a home M that returns behind those that do.
+/// Joins the line behind the others; a returning resident M, behind the returning residents.
 pub(crate) fn stand_in_line(world: &mut World, m: usize, returns: bool) {
     let at = if returns { world.dispatch.returning } else { world.dispatch.line.len() };
     world.dispatch.returning += usize::from(returns);
@@ -154,7 +154,7 @@ pub(crate) fn fall_asleep(world: &mut World, m: usize) {
     world.dispatch.asleep.push(m);
 }
 
-/// A home M if one sleeps, else the last to fall asleep.
+/// Takes a sleeping M: a resident M if one sleeps, else the last to fall asleep.
 fn pop_asleep(world: &mut World) -> Option<usize> {
     let home = world.dispatch.asleep.iter().rposition(|m| world.is_home(*m));
     let at = home.or_else(|| world.dispatch.asleep.len().checked_sub(1))?;
@@ -163,13 +163,13 @@ fn pop_asleep(world: &mut World) -> Option<usize> {
     Some(m)
 }
 
-/// This very M, which sleeps.
+/// Takes this M, which sleeps.
 pub(crate) fn take_asleep(world: &mut World, m: usize) {
     world.dispatch.asleep.retain(|other| *other != m);
     world.ms[m].standing = Standing::Awake;
 }
 
-/// Something lies in the inbox of M `m`, put there by `by`.
+/// Notes that `by` put something into the inbox of M `m`.
 pub(crate) fn rouse_for_inbox(world: &mut World, m: usize, by: Option<usize>) {
     if world.ms[m].standing != Standing::Asleep {
         return;
@@ -184,11 +184,11 @@ pub(crate) fn rouse_for_inbox(world: &mut World, m: usize, by: Option<usize>) {
     }
 }
 
-/// Sees to it that the home M with the fewest settled Gs comes.
+/// Wakes or makes the resident M with the fewest settled Gs.
 pub(crate) fn wake_least_home(world: &mut World, by: usize) {
     match world.least_home().0 {
         Some(m) => rouse_for_inbox(world, m, Some(by)),
-        // Those who search may be as full as this one: the M that is to come is yet to be made.
+        // Searching Ms may be as full as this one: the M that shall come does not exist yet.
         None if !world.dispatch.idle.is_empty() => wake_p(world, Some(by)),
         None => {}
     }

@@ -1,5 +1,5 @@
-//! What happens to it: events, the loop of an M, operations, waking, sysmon. The functions take the
-//! world and the number of the M or G that they are about.
+//! What acts on the state: events, the loop of an M, operations, waking, sysmon. The functions take
+//! the world and the number of the M or G.
 //!
 //! Begin with `events`, then `run`.
 

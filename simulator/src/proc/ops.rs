@@ -1,4 +1,4 @@
-//! What operations do: channels, sleeping, spawning, blocking; on an M, and in a callback on C's
+//! What operations do: channels, sleeping, spawning, blocking; on an M, and in a callback on a C
 //! thread.
 
 use super::{blocking, hand_over, spawn, timers, wake};
@@ -13,7 +13,7 @@ enum Applied {
     Parked,
 }
 
-/// What an operation leaves its M with.
+/// What becomes of the M after an operation.
 pub(crate) enum After {
     /// The G keeps the M, whose thread does this next.
     KeepsM(Next),
@@ -31,7 +31,7 @@ fn cost_of(op: &Op) -> u64 {
     }
 }
 
-/// The G on M `m` goes on with its next operation.
+/// Lets the G on M `m` go on with its next operation.
 pub(crate) fn begin_op(world: &mut World, m: usize, g: Gid) -> Next {
     let op = world.next_op(g);
     let machine = &mut world.ms[m];
@@ -44,7 +44,7 @@ pub(crate) fn begin_op(world: &mut World, m: usize, g: Gid) -> Next {
     Next::Run(burst)
 }
 
-/// The operation of the G on M `m` takes effect.
+/// Carries out the operation of the G on M `m`.
 pub(crate) fn finish_op(world: &mut World, m: usize, g: Gid, op: Op) -> After {
     match op {
         Op::Compute(_) => return After::KeepsM(begin_op(world, m, g)),
@@ -83,8 +83,8 @@ pub(crate) fn finish_op(world: &mut World, m: usize, g: Gid, op: Op) -> After {
     After::LeavesM
 }
 
-/// After an operation that may suspend: it does, if the slice is over, or the P was taken
-/// meanwhile.
+/// After an operation that may suspend: suspends the G if its slice is over, or if the P was
+/// revoked meanwhile.
 fn go_on(world: &mut World, m: usize, g: Gid) -> After {
     if world.ms[m].p.is_some() && !world.ms[m].urged {
         return After::KeepsM(begin_op(world, m, g));
@@ -127,7 +127,7 @@ fn channel_op(world: &mut World, g: Gid, op: &Op, by: Option<usize>) -> Applied 
     }
 }
 
-/// A thread of C's in its callbacks.
+/// Runs a C thread in its callbacks.
 pub(crate) fn step_foreign(world: &mut World, g: Gid) -> Next {
     match world.gs[g].wait {
         Wait::Spins => {

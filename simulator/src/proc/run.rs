@@ -1,5 +1,5 @@
-//! The loop of an M, and how the M comes to its P. The order of things is that of the scheduler's
-//! `proc::run`, and what is decided is decided by `policy`.
+//! The loop of an M, and how the M gets its P. The order is that of the scheduler's `proc::run`,
+//! and `policy` decides.
 
 use std::mem;
 
@@ -56,7 +56,7 @@ pub(crate) fn round(world: &mut World, m: usize) -> Next {
     search(world, m, world.now)
 }
 
-/// Looks everywhere else, for as long as it is patient.
+/// Looks everywhere else, for as long as the policy lets it spin.
 fn search(world: &mut World, m: usize, began: u64) -> Next {
     let spin_budget = world.ms[m].thrift.spin_budget(world.spin_budget());
     let by_time = world.timers_are_due();
@@ -102,7 +102,7 @@ fn searched(world: &mut World, m: usize, began: u64, paid: bool) {
     }
 }
 
-/// It found something: somebody may have relied on its search for more.
+/// The search found something. A publisher may have relied on it for more.
 fn stop_search(world: &mut World, m: usize) {
     if mem::take(&mut world.ms[m].searching) {
         world.searching -= 1;
@@ -112,7 +112,7 @@ fn stop_search(world: &mut World, m: usize) {
     }
 }
 
-/// It found nothing: its P becomes idle, and it looks once more.
+/// The search found nothing: the M's P becomes idle, and the M looks once more.
 fn retire(world: &mut World, m: usize) -> Next {
     let p = world.ms[m].p.take().expect("only an M with a P looks for work");
     hand_over::put_back(world, p, Some(m));
@@ -140,7 +140,7 @@ fn relieve(world: &mut World, m: usize) -> Next {
     round(world, m)
 }
 
-/// While others stand in the line, an M with ready work lets them have its P in time. True: it
+/// While others stand in the line, makes an M with ready work give way in time. True if the M
 /// sleeps.
 fn give_way(world: &mut World, m: usize) -> bool {
     if world.dispatch.line.is_empty() {
@@ -161,7 +161,7 @@ fn give_way(world: &mut World, m: usize) -> bool {
     !get_p(world, m)
 }
 
-/// A P for an M without one: an idle one if it has something to run. False: it sleeps.
+/// Gets a P for an M without one: an idle P, if the M has something to run. False if the M sleeps.
 fn get_p(world: &mut World, m: usize) -> bool {
     world.ms[m].turn = None;
     match world.ms[m].standing {
@@ -185,7 +185,7 @@ fn get_p(world: &mut World, m: usize) -> bool {
     false
 }
 
-/// An M that helped out has slept for long: it ends if there are more than are kept.
+/// Handles a spare M that has slept for long: it ends if there are more spares than are kept.
 pub(crate) fn lingered(world: &mut World, m: usize, slept: u64) {
     let alive = world.ms.iter().filter(|m| !m.ended).count();
     let machine = &world.ms[m];
@@ -206,7 +206,7 @@ fn execute(world: &mut World, m: usize, g: Gid) -> Next {
         world.gs[g].home = Some(m);
         world.ms[m].settled += usize::from(!world.gs[g].migratory);
         world.ms[m].debt += cost::BEGIN;
-        // Who has left its own to others may have room again.
+        // An M that offers its own Gs may have room again.
         wake::poke_searchers(world);
     }
     stop_search(world, m);

@@ -1,4 +1,4 @@
-//! The number of Ps changes while all goes on: as `proc::set_procs` and `proc::excess_p` do it.
+//! Changes the number of Ps while Ms work, as `proc::set_procs` and `proc::excess_p` do.
 
 use std::mem;
 
@@ -6,7 +6,7 @@ use super::hand_over;
 use crate::gmp::m::P;
 use crate::gmp::world::World;
 
-/// So many Ps, from here on. Those that are too many go when whoever has them comes by.
+/// Sets the number of Ps. An excess P goes when its M is between two goroutines.
 pub(crate) fn set_procs(world: &mut World, procs: usize) {
     world.procs = procs;
     while world.in_use() < procs {
@@ -29,7 +29,7 @@ pub(crate) fn set_procs(world: &mut World, procs: usize) {
     }
 }
 
-/// An M between two goroutines lets its P go, if that is one too many.
+/// Retires the P of an M between two goroutines, if that P is in excess.
 pub(crate) fn shed(world: &mut World, m: usize) {
     if world.excess() == 0 {
         return;

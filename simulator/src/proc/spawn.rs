@@ -1,16 +1,16 @@
-//! Goroutines are made: from outside of the runtime, and as threads of C's.
+//! Spawns goroutines: from outside of the runtime, and as C threads.
 
 use super::{hand_over, wake};
 use crate::gmp::g::{Gid, Script};
 use crate::gmp::world::{Event, Role, World};
 
-/// A settled goroutine made from outside of the runtime.
+/// Spawns a settled goroutine from outside of the runtime.
 pub(crate) fn go(world: &mut World, script: impl Script + 'static) {
     let g = world.new_g(Box::new(script));
     publish_new(world, g);
 }
 
-/// A migratory one.
+/// Spawns a migratory goroutine.
 pub(crate) fn go_migratory(world: &mut World, script: impl Script + 'static) {
     let g = world.new_g(Box::new(script));
     world.gs[g].migratory = true;
@@ -23,7 +23,7 @@ pub(crate) fn publish_new(world: &mut World, g: Gid) {
     hand_over::submit(world, None);
 }
 
-/// A thread of C's that does what the script says, in callbacks.
+/// Makes a C thread that runs the script in callbacks.
 pub(crate) fn foreign(world: &mut World, script: impl Script + 'static) {
     let g = world.new_g(Box::new(script));
     let t = world.new_thread(Role::Foreign(g));

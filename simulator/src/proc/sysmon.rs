@@ -1,5 +1,5 @@
-//! The overseer, as `proc::sysmon` and `gmp::admission` are: looks, takes Ps from those who keep
-//! them, and lets new goroutines in.
+//! Sysmon, after `proc::sysmon` and `gmp::admission`: it looks, revokes Ps that are kept too long,
+//! and admits new goroutines.
 
 use super::hand_over;
 use crate::cost;
@@ -10,9 +10,9 @@ use crate::policy::retake::{
     slice_ends,
 };
 
-/// Ps taken from Ms that were blocked.
+/// Ps revoked of blocked Ms.
 pub(crate) const BLOCKED: &str = "retaken, blocked";
-/// Ps taken from Ms that computed.
+/// Ps revoked of computing Ms.
 pub(crate) const COMPUTING: &str = "retaken, computing";
 
 pub(crate) fn step_sysmon(world: &mut World) -> Next {
@@ -75,8 +75,8 @@ fn look_at_ms(world: &mut World) -> Looked {
     looked
 }
 
-/// What is known of an M, if this look finds it in the same round of user code as the one
-/// before.
+/// Returns what is known of an M, if this look finds it in the same round of user code as the last
+/// look.
 fn see(world: &mut World, m: usize) -> Option<Seen> {
     let now = world.now;
     let (round, slice, thread) = (world.ms[m].round, world.ms[m].slice, world.ms[m].thread);

@@ -1,4 +1,4 @@
-//! Goroutines sleep, and their time comes.
+//! Sleeping goroutines and their deadlines.
 
 use super::{hand_over, wake};
 use crate::gmp::g::Gid;
@@ -9,8 +9,7 @@ pub(crate) fn sleep(world: &mut World, g: Gid, ns: u64) {
     world.at(world.now + ns, Event::Timer);
 }
 
-/// Somebody's sleep is over: an M that sleeps was woken by it, or one that runs finds it in its
-/// next round.
+/// Handles the end of a sleep: it wakes a sleeping M, or a running M finds it in its next round.
 pub(crate) fn timer_is_due(world: &mut World) {
     if !world.timers_are_due() {
         return;

@@ -1,4 +1,4 @@
-//! A G that waited goes on: its M is told, or its thread.
+//! Makes a waiting G ready, and wakes its M or its thread.
 
 use super::hand_over;
 use crate::cost;
@@ -7,7 +7,7 @@ use crate::gmp::m::Phase;
 use crate::gmp::world::{Event, World};
 use crate::os::Tid;
 
-/// A G that waited can go on.
+/// Makes a waiting G ready.
 pub(crate) fn ready(world: &mut World, g: Gid, by: Option<usize>) {
     if let Some(t) = world.gs[g].thread {
         world.gs[g].wait = Wait::Served;
@@ -37,7 +37,7 @@ pub(crate) fn ready(world: &mut World, g: Gid, by: Option<usize>) {
     }
 }
 
-/// The thread looks: soon if it spins, later if it sleeps.
+/// Has the thread look: soon if it spins, later if it sleeps.
 fn rouse(world: &mut World, t: Tid, by: Option<usize>) {
     if world.spins(t) {
         world.at(world.now + cost::SEEN, Event::Look(t, world.os.threads[t].epoch));
@@ -46,7 +46,8 @@ fn rouse(world: &mut World, t: Tid, by: Option<usize>) {
     }
 }
 
-/// Who spins sees what was published. A few of them: the others would come too late.
+/// Lets spinning threads see what was published. Only a few of them: the others would come too
+/// late.
 pub(crate) fn poke_searchers(world: &mut World) {
     let spinning = |m: &usize| {
         matches!(world.ms[*m].phase, Phase::Search(_)) && world.spins(world.ms[*m].thread)

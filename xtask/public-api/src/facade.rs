@@ -1,4 +1,4 @@
-//! Under which paths users reach what the inner packages define.
+//! The paths under which users reach what the inner packages define.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ pub(crate) struct Facade {
 }
 
 impl Facade {
-    /// Reads the re-exports off the facade's rustdoc JSON. `None` if it is not what is expected.
+    /// Reads the re-exports from the facade's rustdoc JSON. `None` if the JSON has another form.
     pub(crate) fn read(json: &Value) -> Option<Self> {
         let mut facade = Self::default();
         let root = &json["root"];
@@ -31,7 +31,8 @@ impl Facade {
                     true => path.to_owned(),
                     false => format!("{path}::{name}"),
                 };
-                // A third package names an item by the module that defines it, private or not.
+                // A third package names an item by the module that defines the item, private or
+                // not.
                 let defined = &json["paths"][number(&reexport["id"])?]["path"];
                 if let Some(segments) = defined.as_array() {
                     let segments: Option<Vec<&str>> = segments.iter().map(Value::as_str).collect();
@@ -43,14 +44,14 @@ impl Facade {
         Some(())
     }
 
-    /// The line as users would write it: each path in it is replaced where the facade has one.
+    /// Returns the line as users would write it: each path in it is replaced if the facade has one.
     pub(crate) fn translate(&self, line: &str) -> String {
         let part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
         let mut translated = String::new();
         let mut rest = line;
         while let Some(start) = rest.find(part) {
             let length = rest[start..].find(|c| !part(c)).unwrap_or(rest.len() - start);
-            // Behind a name, one colon begins its type or its bounds.
+            // One colon behind a name begins its type or its bounds.
             let path = rest[start..start + length].trim_end_matches(':');
             translated += &rest[..start];
             translated += &self.path(path);
@@ -60,7 +61,7 @@ impl Facade {
         translated + rest
     }
 
-    /// One path: the longest beginning of it that the facade re-exports is replaced.
+    /// Replaces the longest beginning of one path that the facade re-exports.
     fn path(&self, path: &str) -> String {
         let ends = path.match_indices("::").map(|(at, _)| at).chain([path.len()]);
         let known = ends.filter_map(|end| Some((end, self.paths.get(&path[..end])?))).last();
@@ -91,7 +92,10 @@ mod tests {
             let inner = json!({ "source": source, "name": name, "id": id, "is_glob": is_glob });
             json!({ "inner": { "use": inner } })
         };
-        let module = |name: &str, items: &[u32]| json!({ "name": name, "inner": { "module": { "items": items } } });
+        let module = |name: &str, items: &[u32]| {
+            let inner = json!({ "module": { "items": items } });
+            json!({ "name": name, "inner": inner })
+        };
         let json = json!({
             "root": 0,
             "index": {

@@ -1,12 +1,12 @@
-//! `cargo xtask public-api`: what users of `gosched` can name, held against `public-api.txt`.
+//! `cargo xtask public-api`: what users of `gosched` can name, compared with `public-api.txt`.
 //!
 //! The facade re-exports what the inner packages define, and rustdoc's JSON describes one package
 //! at a time. So the listing is that of the two inner packages whose items users reach, with each
-//! path replaced by the facade's. A line that still names an inner package is public and out of
-//! users' reach.
+//! path replaced by the facade's. A line that still names an inner package is public there, and
+//! users cannot reach it.
 //!
-//! Left out: implementations for all types, which are other packages' affair, and traits that only
-//! the compiler knows. `Send`, `Sync`, `Unpin` and the unwind-safe ones are listed.
+//! Left out are implementations for all types, which belong to other packages, and traits that only
+//! the compiler knows. `Send`, `Sync`, `Unpin` and the unwind-safe traits are listed.
 
 mod facade;
 
@@ -30,7 +30,7 @@ const UNNAMED: [&str; 3] = [
     "core::marker::StructuralPartialEq for ",
 ];
 
-/// The exit status where the compiler's JSON is another version's.
+/// The exit status if the compiler's JSON has another version.
 const OTHER_FORMAT: u8 = 2;
 
 const HINT: &str = "\
@@ -95,7 +95,7 @@ fn run(update: bool) -> Result<String, Failure> {
     }
 }
 
-/// The listing as it is now.
+/// Returns the listing of the sources as they are now.
 fn listing() -> Result<String, Failure> {
     let json = rustdoc(FACADE)?;
     let text =
@@ -119,7 +119,7 @@ fn listing() -> Result<String, Failure> {
     Ok(listing)
 }
 
-/// Appends a package's lines. One without any was not read.
+/// Appends a package's lines. A package without any was not read.
 fn append(listing: &mut String, package: &str, lines: Vec<String>) -> Result<(), Failure> {
     if lines.is_empty() {
         return Err(format!("{package} has no public item").into());
@@ -132,7 +132,7 @@ fn append(listing: &mut String, package: &str, lines: Vec<String>) -> Result<(),
     Ok(())
 }
 
-/// The public items of a package, in the order in which `public-api` sorts them.
+/// Returns the public items of a package, in the order in which `public-api` sorts them.
 fn items(json: &Path) -> Result<Vec<String>, Failure> {
     let api = public_api::Builder::from_rustdoc_json(json)
         .omit_blanket_impls(true)
@@ -143,9 +143,9 @@ fn items(json: &Path) -> Result<Vec<String>, Failure> {
     Ok(lines)
 }
 
-/// Lets rustdoc describe a package; the file that it wrote.
+/// Runs rustdoc on a package. Returns the file that it wrote.
 fn rustdoc(package: &str) -> Result<PathBuf, Failure> {
-    // Apart: the compiler's variable is a reason for some packages to be built anew.
+    // A directory of its own: the compiler's variable makes cargo build some packages anew.
     let target = target_dir().join("public-api");
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
@@ -175,7 +175,7 @@ fn target_dir() -> PathBuf {
     }
 }
 
-/// The lines that are in one listing only. `None` if the listings are the same.
+/// Returns the lines that are in one listing only. `None` if the listings are the same.
 fn difference(kept: &str, now: &str) -> Option<String> {
     if kept == now {
         return None;

@@ -1,18 +1,18 @@
-//! Links and anchors of a page that rustdoc made.
+//! The links and anchors of a page that rustdoc made.
 
 use std::collections::BTreeSet;
 
-/// What a page links to, and what can be linked to on it.
+/// The targets that a page links to, and its anchors.
 #[derive(Debug, Default)]
 pub(super) struct Page {
     pub(super) links: Vec<String>,
     pub(super) anchors: BTreeSet<String>,
-    /// Whether what follows was written by the authors of other crates.
+    /// Whether the authors of other crates wrote the rest of the page.
     foreign: bool,
 }
 
-/// The list of implementations for every type: rustdoc takes the text of the crates that have
-/// them, whose links it cannot resolve here. It is the last list of a page.
+/// The heading of the list of implementations for every type. Rustdoc takes the text of the crates
+/// that have them, and cannot resolve its links here. It is the last list of a page.
 const FOREIGN: &str = "blanket-implementations-list";
 
 impl Page {
@@ -25,7 +25,7 @@ impl Page {
             let tag = &rest[..name];
             rest = &rest[name..];
             rest = page.attributes(tag, rest);
-            // A script is no text: what looks like a tag in it is none.
+            // A script is no text: a tag in it is no tag.
             if tag.eq_ignore_ascii_case("script") {
                 rest = rest.find("</script").map_or("", |end| &rest[end..]);
             }
@@ -33,7 +33,7 @@ impl Page {
         page
     }
 
-    /// Reads the attributes at the start of `rest`; what is behind the tag.
+    /// Reads the attributes at the start of `rest`. Returns the text behind the tag.
     fn attributes<'a>(&mut self, tag: &str, mut rest: &'a str) -> &'a str {
         loop {
             rest = rest.trim_start();
@@ -62,7 +62,8 @@ impl Page {
             .replace("&#39;", "'")
             .replace("&amp;", "&");
         match (tag, name) {
-            // It may name a list of implementations that is not there because it would be empty.
+            // The link may name a list of implementations that does not exist because it would be
+            // empty.
             ("script", _) => {}
             (_, "href" | "src") if self.foreign => {}
             (_, "href" | "src") => self.links.push(value),
@@ -75,7 +76,7 @@ impl Page {
     }
 }
 
-/// An attribute's value, with or without quotes, and what is behind it.
+/// Returns an attribute's value, with or without quotes, and the text behind it.
 fn value_of(text: &str) -> (&str, &str) {
     for quote in ['"', '\''] {
         if let Some(inner) = text.strip_prefix(quote) {

@@ -1,17 +1,17 @@
 //! Links, definitions and headings of a Markdown document.
 //!
-//! Enough of Markdown for documents as they are here: inline links and references, fenced code,
+//! It reads as much of Markdown as these documents use: inline links and references, fenced code,
 //! code spans, headings with `#`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a document links to, and what can be linked to in it.
+/// The targets that a document links to, and its anchors.
 #[derive(Debug, Default)]
 pub(super) struct Document {
     pub(super) links: Vec<Link>,
-    /// What a heading's link ends with.
+    /// The anchors of the headings.
     pub(super) anchors: BTreeSet<String>,
-    /// A line, and what is wrong there whatever the links lead to.
+    /// A line, and what is wrong there, wherever its links lead.
     pub(super) problems: Vec<(usize, String)>,
     definitions: BTreeMap<String, Definition>,
 }
@@ -20,7 +20,7 @@ pub(super) struct Document {
 pub(super) struct Link {
     pub(super) line: usize,
     pub(super) target: String,
-    /// What it is defined as, if it is a reference.
+    /// The definition, if the link is a reference.
     pub(super) label: Option<String>,
 }
 
@@ -54,7 +54,7 @@ impl Document {
     fn read_headings(&mut self, text: &str, prose: &str) {
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         for (line, prose) in text.lines().zip(prose.lines()) {
-            // In a block of code there is no prose; in a heading's code span there is a name.
+            // A block of code has no prose; a code span of a heading has a name.
             if !prose.starts_with('#') {
                 continue;
             }
@@ -72,7 +72,7 @@ impl Document {
         }
     }
 
-    /// Takes definitions note of; the text without them.
+    /// Notes the definitions. Returns the text without them.
     fn take_definitions(&mut self, prose: &str) -> String {
         let mut rest = String::new();
         for (line, text) in (1..).zip(prose.lines()) {
@@ -127,7 +127,7 @@ impl Document {
     }
 }
 
-/// The bracket that closes the one at `open`, in the same paragraph.
+/// Returns the place of the bracket that closes the one at `open`, in the same paragraph.
 fn closing(prose: &str, open: usize) -> Option<usize> {
     let paragraph = prose[open..].find("\n\n").map_or(prose.len(), |end| open + end);
     let mut depth = 0;
@@ -146,7 +146,7 @@ fn closing(prose: &str, open: usize) -> Option<usize> {
     None
 }
 
-/// The label and the target, if the line is a definition.
+/// Returns the label and the target, if the line is a definition.
 fn definition(line: &str) -> Option<(String, &str)> {
     let (label, target) = line.strip_prefix('[')?.split_once("]:")?;
     let target = target.trim();
@@ -154,12 +154,12 @@ fn definition(line: &str) -> Option<(String, &str)> {
     whole.then(|| (folded(label), target))
 }
 
-/// A label as Markdown compares labels.
+/// Returns a label in the form in which Markdown compares labels.
 fn folded(label: &str) -> String {
     label.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
-/// What links to a heading end with, on the usual forges and in rustdoc.
+/// Returns the anchor of a heading, as the usual forges and rustdoc make it.
 fn slug(title: &str) -> String {
     title
         .chars()
@@ -173,7 +173,7 @@ fn slug(title: &str) -> String {
         .collect()
 }
 
-/// The text with code replaced by spaces, and escaped brackets, too; lines stay where they are.
+/// Returns the text with code and escaped brackets replaced by spaces. Lines stay where they are.
 fn without_code(text: &str) -> String {
     let mut prose = String::new();
     let mut fence: Option<&str> = None;
@@ -214,7 +214,7 @@ fn without_spans(prose: &str) -> String {
     out + rest
 }
 
-/// Where runs of backquotes begin, and how long they are.
+/// Returns where runs of backquotes begin, and how long they are.
 fn runs(text: &str) -> impl Iterator<Item = (usize, usize)> + '_ {
     let mut at = 0;
     std::iter::from_fn(move || {

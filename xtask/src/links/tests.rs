@@ -51,7 +51,7 @@ const GOOD: [(&str, &str); 8] = [
 ];
 const SOURCE: (&str, &str) = ("doc/src/gosched/a.rs.html", "<a href=#2 id=2 data-nosnippet>2</a>");
 
-/// What is found with this file in the place of the good one.
+/// Returns the findings with this file in the place of the good one.
 fn found(name: &str, changed: (&str, &str)) -> (Report, Report) {
     let mut files: Vec<(&str, &str)> = GOOD.to_vec();
     files.push(SOURCE);

@@ -1,10 +1,14 @@
-// The workloads of benches/versus with Boost.Fiber, which are described in the Rust sources beside them.
+// The workloads of benches/versus with Boost.Fiber. benches/versus/src/workload.rs describes them.
 //
-//     g++ -O2 -std=c++17 main.cpp -o peer -lboost_fiber -lboost_context -lpthread && VERSUS_PROCS=2 ./peer WORKLOAD
+//     g++ -O2 -std=c++17 main.cpp -o peer -lboost_fiber -lboost_context -lpthread
+//     VERSUS_PROCS=2 ./peer WORKLOAD
 //
-// Prints a line `FIGURE VALUE` for each figure, or `unsupported`. A fiber of Boost's stays in its thread unless a scheduler that steals
-// is chosen, and one thread is faster wherever nothing has to happen at once: so there is one, and VERSUS_PROCS of them that
-// steal from each other where fibers compute or block. There is no select, and an empty callback would call nothing of Boost's.
+// Prints a line `FIGURE VALUE` for each figure, or `unsupported`.
+//
+// A fiber of Boost stays in its thread unless the program chooses a scheduler that steals. One
+// thread is faster wherever nothing has to happen at the same time. So most workloads have one
+// thread. Where fibers compute or block there are VERSUS_PROCS threads that steal from each other.
+// Boost.Fiber has no select, and an empty callback would call nothing of Boost's.
 
 #include <algorithm>
 #include <atomic>
@@ -74,7 +78,9 @@ double memory() {
 double processor_ms() {
     rusage usage{};
     must(getrusage(RUSAGE_SELF, &usage) == 0, "getrusage");
-    auto ms = [](timeval t) { return static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_usec) / 1e3; };
+    auto ms = [](timeval t) {
+        return static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_usec) / 1e3;
+    };
     return ms(usage.ru_utime) + ms(usage.ru_stime);
 }
 
@@ -281,7 +287,8 @@ struct request {
     reply_channel *reply;
 };
 
-// Clients ask, a dispatcher hands each request to one of the workers in turn, which replies to the client.
+// Clients send requests. A dispatcher hands each request to the next worker, which replies to the
+// client.
 figures fan_out(std::uint64_t requests) {
     constexpr std::uint64_t clients = 64, servers = 16;
     fibers::buffered_channel<request> asked(64);
@@ -361,8 +368,8 @@ void compute(nanoseconds duration) {
     results += x;
 }
 
-// Runs `body` in a fiber of this thread, which shares fibers with the other workers. Those spin while they have none: asleep, they would not be
-// told of what there is to steal.
+// Runs `body` in a fiber of this thread, which shares fibers with the other workers. A worker
+// without a fiber spins: nothing would wake a sleeping worker when there is a fiber to steal.
 void with_workers(const std::function<void()> &body) {
     std::uint32_t threads = static_cast<std::uint32_t>(workers());
     fibers::mutex mutex;
@@ -392,8 +399,8 @@ struct beside {
     double took_ms, worst_gap_ms;
 };
 
-// How long `each` takes in so many fibers, and the worst gap of a ticker of 1 ms meanwhile. Several threads run these fibers: they have no
-// stacks of the pool, which is one thread's.
+// How long `each` takes in `count` fibers, and the worst gap of a ticker of 1 ms meanwhile. Several
+// threads run these fibers. So their stacks are not from the pool, which belongs to one thread.
 beside beside_a_ticker(std::size_t count, void (*each)()) {
     beside found{};
     with_workers([&] {
@@ -433,7 +440,8 @@ figures blocking() {
 }
 
 figures hog() {
-    return {{"gap_ms", beside_a_ticker(workers(), [] { compute(std::chrono::seconds(2)); }).worst_gap_ms}};
+    beside found = beside_a_ticker(workers(), [] { compute(std::chrono::seconds(2)); });
+    return {{"gap_ms", found.worst_gap_ms}};
 }
 
 figures hog_200() {
@@ -468,7 +476,8 @@ calls round_trips(std::size_t threads, std::uint64_t count) {
     std::vector<std::vector<double>> took(threads);
     std::vector<clock_type::time_point> began(threads), ended(threads);
     pthread_barrier_t warm;
-    must(pthread_barrier_init(&warm, nullptr, static_cast<unsigned>(threads)) == 0, "pthread_barrier_init");
+    must(pthread_barrier_init(&warm, nullptr, static_cast<unsigned>(threads)) == 0,
+         "pthread_barrier_init");
     std::vector<std::thread> callers;
     for (std::size_t i = 0; i < threads; i++) {
         callers.emplace_back([&, i] {
@@ -498,20 +507,23 @@ calls round_trips(std::size_t threads, std::uint64_t count) {
     }
     worker.join();
     pthread_barrier_destroy(&warm);
-    auto first = *std::min_element(began.begin(), began.end()), last = *std::max_element(ended.begin(), ended.end());
+    auto first = *std::min_element(began.begin(), began.end());
+    auto last = *std::max_element(ended.begin(), ended.end());
     found.wall_ns = static_cast<double>(nanoseconds(last - first).count());
     return found;
 }
 
 figures callback_channel() {
     calls found = round_trips(1, 20'000);
-    return {{"p50_us", percentile(found.ns, 0.5) / 1e3}, {"p99_us", percentile(found.ns, 0.99) / 1e3}};
+    return {{"p50_us", percentile(found.ns, 0.5) / 1e3},
+            {"p99_us", percentile(found.ns, 0.99) / 1e3}};
 }
 
 figures callback_four_channels() {
     constexpr std::uint64_t each = 5'000;
     calls found = round_trips(4, each);
-    return {{"us_per_call", found.wall_ns / each / 1e3}, {"p99_us", percentile(found.ns, 0.99) / 1e3}};
+    return {{"us_per_call", found.wall_ns / each / 1e3},
+            {"p99_us", percentile(found.ns, 0.99) / 1e3}};
 }
 
 const std::map<std::string, figures (*)()> workloads = {

@@ -58,15 +58,20 @@ func timedCalls(crew C.struct_crew) ([]int64, float64) {
 	crew.latencies = (*C.int64_t)(C.calloc(1, bytes))
 	defer C.free(unsafe.Pointer(crew.latencies))
 	wall := float64(C.crew_work(&crew))
-	latencies := slices.Clone(unsafe.Slice((*int64)(unsafe.Pointer(crew.latencies)), int(crew.threads*crew.calls)))
+	measured := unsafe.Slice((*int64)(unsafe.Pointer(crew.latencies)), int(crew.threads*crew.calls))
+	latencies := slices.Clone(measured)
 	return slices.DeleteFunc(latencies, func(ns int64) bool { return ns == 0 }), wall
 }
 
 // unhurried callbacks: as many as are made in the time, at most 5,000.
 func unhurried() []figure {
-	crew := C.struct_crew{callee: C.CALLS_EMPTY, threads: 1, warm_up: 10, calls: 5_000, pause_us: 1_000, limit_ms: 2_000}
+	crew := C.struct_crew{
+		callee: C.CALLS_EMPTY, threads: 1, warm_up: 10, calls: 5_000, pause_us: 1_000, limit_ms: 2_000,
+	}
 	latencies, _ := timedCalls(crew)
-	return []figure{{"p50_us", percentile(latencies, 0.5) / 1e3}, {"p99_us", percentile(latencies, 0.99) / 1e3}}
+	return []figure{
+		{"p50_us", percentile(latencies, 0.5) / 1e3}, {"p99_us", percentile(latencies, 0.99) / 1e3},
+	}
 }
 
 func callbackIdle() []figure {
@@ -94,7 +99,9 @@ func callbackChannel() []figure {
 	answer()
 	crew := C.struct_crew{callee: C.CALLS_CHANNEL, threads: 1, warm_up: 200, calls: 20_000}
 	latencies, _ := timedCalls(crew)
-	return []figure{{"p50_us", percentile(latencies, 0.5) / 1e3}, {"p99_us", percentile(latencies, 0.99) / 1e3}}
+	return []figure{
+		{"p50_us", percentile(latencies, 0.5) / 1e3}, {"p99_us", percentile(latencies, 0.99) / 1e3},
+	}
 }
 
 func callbackFourChannels() []figure {

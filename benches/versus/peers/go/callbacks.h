@@ -10,22 +10,25 @@ enum callee { CALLS_EMPTY, CALLS_CHANNEL };
 struct crew {
     enum callee callee;
     uint32_t threads;
-    // Of each thread, before they are counted, and counted.
+    // The calls of each thread: before the counted calls, and the counted calls.
     uint32_t warm_up, calls;
-    // The most that a thread sleeps before a call, by chance; 0: it does not sleep.
+    // A thread sleeps a random time up to this before each call. 0: it does not sleep.
     uint32_t pause_us;
-    // Each thread stops after this time, whether it has made all its calls or not; 0: it makes them all. Only with `latencies`.
+    // Each thread stops after this time, even before it has made all its calls. 0: it makes them
+    // all. Only with `latencies`.
     uint32_t limit_ms;
-    // Where nanoseconds of each call go, `threads` times `calls` of them, 0 for a call that was not made; or NULL.
+    // An array of `threads` times `calls`, or NULL: the nanoseconds of each call, 0 for a call that
+    // was not made.
     int64_t *latencies;
 };
 
-// Has the crew work, and says how many nanoseconds that took from the first counted call to the last.
+// Runs the crew. Returns the nanoseconds from the first counted call to the last.
 int64_t crew_work(const struct crew *crew);
 
-// The nanoseconds that the first call of a new thread takes longer than a later one: one for each of so many threads, one thread
-// after the other.
+// Stores how many nanoseconds the first call of a new thread takes longer than a later call, for
+// each of `threads` threads. The threads run one after the other.
 void first_calls(int64_t *extra, size_t threads);
 
-// What so many threads take in resident memory and page tables once each has made a call, in bytes, beyond what they took before it.
+// Returns how many bytes of resident memory and page tables `threads` threads take after one call
+// each, beyond what they took before it.
 int64_t bound_threads_memory(size_t threads);

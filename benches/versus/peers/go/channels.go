@@ -99,7 +99,8 @@ type request struct {
 	reply chan int
 }
 
-// fanOut: clients ask, a dispatcher hands each request to one of the workers in turn, which replies to the client.
+// fanOut measures requests of clients: a dispatcher hands each request to the next worker, which
+// replies to the client.
 func fanOut(requests int) []figure {
 	const clients, servers = 64, 16
 	asked := make(chan request, 64)

@@ -1,8 +1,9 @@
-// The workloads of benches/versus in Go, which are described in the Rust sources beside them.
+// The workloads of benches/versus in Go. benches/versus/src/workload.rs describes them.
 //
 //	go build -o peer . && VERSUS_PROCS=2 ./peer WORKLOAD
 //
-// Prints a line `FIGURE VALUE` for each figure, or `unsupported`. cgo is needed: callbacks come from C.
+// Prints a line `FIGURE VALUE` for each figure, or `unsupported`. The build needs cgo, because the
+// callbacks come from C.
 package main
 
 import (

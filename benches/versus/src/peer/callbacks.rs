@@ -1,4 +1,4 @@
-//! The workloads in which threads of C call in. C takes the time.
+//! The workloads in which C threads call in. C measures the time.
 
 use std::sync::Barrier;
 use std::thread;
@@ -8,17 +8,17 @@ use c_side::calls::{self, Plan, Report};
 
 use super::measure::{Figures, memory, percentile, workers};
 
-/// How a thread that the runtime did not make comes into it.
+/// How a thread that the runtime did not make enters it.
 pub(crate) trait Door: Sync {
     /// What a thread keeps for its round trips.
     type Line: Sync;
 
-    /// Whether a thread enters the runtime, beyond talking to it over channels.
+    /// True if a thread enters the runtime, and does not only talk to it over channels.
     const ENTERS: bool;
 
     /// A callback that does nothing.
     fn enter(&self);
-    /// Makes something that answers.
+    /// Spawns a goroutine or task that answers.
     fn line(&self) -> Self::Line;
     /// A callback that sends to a goroutine and waits for its answer.
     fn round_trip(&self, line: &Self::Line);
@@ -26,13 +26,13 @@ pub(crate) trait Door: Sync {
     fn hog(&self, hogs: usize);
 }
 
-/// Whether it is one of these.
+/// True if it is one of these workloads.
 pub(crate) fn are_in(workload: &str) -> bool {
     workload.starts_with("callback") || workload == "thread_memory"
 }
 
-/// Runs it; called from a thread that is none of the runtime's. `None` if the runtime cannot do
-/// that.
+/// Runs the workload. The caller is a thread outside the runtime. `None` if the runtime cannot do
+/// it.
 pub(crate) fn run<D: Door>(door: &D, workload: &str) -> Option<Figures> {
     let figures = match workload {
         "callback_chan1" => microseconds(&mut round_trips(door, 1, 20_000).took_ns),
@@ -61,7 +61,7 @@ fn made<F: Fn() + Sync>(plan: Plan, callbacks: &[F]) -> Report {
     calls::run(plan, callbacks).expect("threads")
 }
 
-/// So many of each thread.
+/// Makes so many calls on each thread.
 fn round_trips<D: Door>(door: &D, threads: usize, calls: usize) -> Report {
     let lines: Vec<_> = (0..threads).map(|_| door.line()).collect();
     let callbacks: Vec<_> = lines.iter().map(|line| || door.round_trip(line)).collect();
@@ -74,8 +74,8 @@ fn microseconds(took_ns: &mut [u64]) -> Figures {
     vec![at("p50_us", 0.5), at("p99_us", 0.99)]
 }
 
-/// Nanoseconds for a call, of each thread: four at once that do not disturb each other take as long
-/// as one.
+/// Returns the nanoseconds for a call of each thread: four threads that do not disturb each other
+/// take as long as one.
 fn in_a_row<D: Door>(door: &D, threads: usize, calls: usize) -> Figures {
     let callbacks: Vec<_> = (0..threads).map(|_| || door.enter()).collect();
     made(Plan { calls: calls / 10, ..Plan::default() }, &callbacks);
@@ -83,7 +83,7 @@ fn in_a_row<D: Door>(door: &D, threads: usize, calls: usize) -> Figures {
     vec![("ns_per_op", report.wall.as_nanos() as f64 / calls as f64)]
 }
 
-/// What the first call takes beyond a later one, each time on a new thread.
+/// Returns what the first call takes beyond a later one, each time on a new thread.
 fn first_calls<D: Door>(door: &D) -> Figures {
     const LATER: usize = 32;
     let mut extra: Vec<f64> = (0..2000)
@@ -97,7 +97,7 @@ fn first_calls<D: Door>(door: &D) -> Figures {
     vec![("ns_extra", extra[extra.len() / 2])]
 }
 
-/// Calls at random moments, which is when a thread of C calls.
+/// Calls at random moments, as C threads do.
 fn latency<D: Door>(door: &D) -> Figures {
     let plan = Plan {
         calls: 5_000,
@@ -108,16 +108,16 @@ fn latency<D: Door>(door: &D) -> Figures {
     microseconds(&mut made(plan, &[|| door.enter()]).took_ns)
 }
 
-/// What a thread that has called in takes while it lives, beyond one that has not.
+/// Returns what a thread that has called in takes while it lives, beyond a thread that has not.
 fn thread_memory<D: Door>(door: &D) -> Figures {
-    // The first takes what all later ones share.
+    // The first thread takes the memory that all later ones share.
     let [_, alone, bound] = [false, false, true].map(|enters| five_hundred(door, enters));
     vec![("bytes_per_thread", (bound - alone) / THREADS as f64)]
 }
 
 const THREADS: usize = 500;
 
-/// By how much the process grows with so many threads.
+/// Returns by how much the process grows with so many threads.
 fn five_hundred<D: Door>(door: &D, enters: bool) -> f64 {
     let (there, measured) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
     let callbacks: Vec<_> = (0..THREADS)

@@ -1,9 +1,9 @@
-//! What everything is made of, alone: below this no scheduler on this machine comes.
+//! The building blocks, alone. No scheduler on this machine can be faster.
 //!
 //! # Safety
 //!
-//! The context is resumed by one thread and suspended from its own stack; the mapping is this
-//! file's alone.
+//! One thread resumes the context, which suspends from its own stack. The mapping belongs to this
+//! file alone.
 #![expect(unsafe_code, reason = "switches contexts, calls the system, maps memory")]
 
 use std::hint::black_box;
@@ -20,7 +20,7 @@ use gosched_runtime_sys::sync::futex::Futex;
 
 use super::measure::Figures;
 
-/// `None` for all workloads but `floor`.
+/// Returns `None` for all workloads but `floor`.
 pub(crate) fn run(workload: &str) -> Option<Figures> {
     (workload == "floor").then(|| {
         let mut figures = vec![
@@ -45,12 +45,12 @@ fn per(n: u32, mut each: impl FnMut()) -> f64 {
     began.elapsed().as_nanos() as f64 / f64::from(n)
 }
 
-/// There and back, inlined end to end.
+/// Switches there and back, inlined end to end.
 fn switch_pair() -> f64 {
     let stack = Stack::single(64 * 1024).expect("a stack");
     let mut context = Context::new(stack, |s: Suspender<usize, usize>, first| {
         let mut value = first;
-        // Ends when a resume passes the greatest value; none does, and the stack goes with the
+        // Ends when a resume passes the greatest value. None does; the stack is freed with the
         // process.
         while value < usize::MAX {
             // SAFETY: on the stack of the context that the suspender was made for.
@@ -70,7 +70,7 @@ fn syscall() -> f64 {
     })
 }
 
-/// The fault that a page costs when it is written to first.
+/// Measures the fault of the first write to a page.
 fn first_touch() -> f64 {
     const PAGE: usize = 4096;
     const PAGES: usize = 16 * 1024;
@@ -119,7 +119,7 @@ impl Wait {
     }
 }
 
-/// Two threads, each on a CPU of the two, give a word to each other: it says whose turn it is.
+/// Two threads, each on one of the two CPUs, pass a word to each other: it says whose turn it is.
 fn round_trip(cpus: [usize; 2], n: u32, way: Wait) -> f64 {
     let turn = Futex::new(0);
     thread::scope(|scope| {
@@ -141,7 +141,7 @@ fn round_trip(cpus: [usize; 2], n: u32, way: Wait) -> f64 {
     })
 }
 
-/// The CPUs that this thread may use.
+/// Returns the CPUs that this thread may use.
 fn allowed_cpus() -> Vec<usize> {
     let mut set = no_cpus();
     // SAFETY: `set` is writable, and its size is what is said.

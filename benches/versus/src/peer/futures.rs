@@ -19,7 +19,7 @@ pub(crate) trait Futures: Clone + Send + Sync + 'static {
 
     fn spawn<T: Send + 'static>(f: impl Future<Output = T> + Send + 'static) -> Self::Handle<T>;
     fn join<T: Send + 'static>(handle: Self::Handle<T>) -> impl Future<Output = T> + Send;
-    /// Lets it run without anybody who waits for it.
+    /// Spawns the future. Nothing waits for it.
     fn detach<T: Send + 'static>(handle: Self::Handle<T>);
     fn yield_now() -> impl Future<Output = ()> + Send;
     fn sleep_until(deadline: Instant) -> impl Future<Output = ()> + Send;
@@ -37,7 +37,7 @@ pub(crate) trait Futures: Clone + Send + Sync + 'static {
     fn increment(mutex: &Self::Mutex) -> impl Future<Output = ()> + Send;
 }
 
-/// Runs it. `None` if there is no such workload.
+/// Runs the workload. `None` if there is no such workload.
 pub(crate) async fn run<R: Futures>(workload: &str) -> Option<Figures> {
     let figures = match workload {
         "yield1" => yields::<R>(1, 2_000_000).await,
@@ -116,7 +116,7 @@ async fn spawn_1000<R: Futures>() -> Figures {
     ns_per_op(500_000, began)
 }
 
-/// A future that holds itself has to be boxed somewhere: here, once for each node.
+/// A recursive future has to be boxed somewhere: here, once for each node.
 fn node<R: Futures>(depth: u32) -> std::pin::Pin<Box<dyn Future<Output = u64> + Send>> {
     Box::pin(async move {
         if depth == 0 {
@@ -158,7 +158,7 @@ async fn ping_pong<R: Futures>(round_trips: u64) -> Figures {
     R::join(player).await
 }
 
-/// Over the channel that async code takes for many receivers, whatever the runtime.
+/// Uses the channel that async code takes for many receivers, whatever the runtime.
 async fn prodcons<R: Futures>(items: u64) -> Figures {
     let (tx, rx) = async_channel::bounded::<u64>(128);
     let began = Instant::now();
@@ -237,7 +237,7 @@ async fn timers<R: Futures>(sleepers: u64) -> Figures {
     late.figures(began.elapsed(), processor_time() - before)
 }
 
-/// Beside a ticker of 1 ms: how long all of `work` takes, and the ticker's worst gap.
+/// Returns how long all of `work` takes, and the worst gap of a ticker of 1 ms beside it.
 async fn beside_a_ticker<R: Futures>(
     work: impl Iterator<Item = R::Handle<()>>,
 ) -> (Duration, Duration) {
@@ -276,7 +276,7 @@ async fn hogs<R: Futures>(n: usize, each: Duration) -> Figures {
 
 async fn select<R: Futures>(items: u64) -> Figures {
     let channels = [(); 4].map(|()| R::channel::<u64>(16));
-    // Kept, since a channel without a sender always has something to say.
+    // Kept, because a channel without a sender is always ready.
     let mut senders = Vec::new();
     let mut receivers = channels.map(|(sender, receiver)| {
         senders.push(sender);

@@ -3,7 +3,7 @@
 //!
 //! # Safety
 //!
-//! may's promise is that of our migratory mode: the workloads hold nothing bound to a thread, and
+//! may's promise is that of the migratory mode: the workloads hold nothing bound to a thread, and
 //! their stacks are deep enough.
 #![expect(unsafe_code, reason = "may's spawn is unsafe")]
 
@@ -17,15 +17,15 @@ use super::callbacks::{self, Door};
 use super::measure::{compute, deliver, workers};
 use super::stackful::{self, Stackful};
 
-/// Those with more coroutines at once than it can have: each stack is two mappings, of which Linux
-/// allows 65,530.
+/// The workloads with more coroutines at once than may can have: each stack is two mappings, of
+/// which Linux allows 65,530.
 const TOO_MANY: [&str; 3] = ["spawn100k", "tree16", "timers"];
 
 /// Runs a workload.
 ///
-/// None of those that only gosched has in blocking style: may's channels have no limit; its
-/// `select!` makes a coroutine for each channel and turn, and loses what the others received; and
-/// 100,000 are too many.
+/// It does none of the workloads that only gosched has in blocking style. May's channels have no
+/// limit. Its `select!` makes a coroutine for each channel and turn, and loses what the others
+/// received. And 100,000 coroutines are too many.
 pub(crate) fn run(workload: &str) -> ! {
     if TOO_MANY.contains(&workload) {
         deliver(None)
@@ -109,7 +109,7 @@ impl Stackful for May {
     }
 }
 
-/// Nobody enters may. Its channels can be waited for from outside.
+/// No thread enters may. Threads outside can wait for its channels.
 impl Door for May {
     type Line = (Sender<u64>, std::sync::Mutex<Receiver<u64>>);
     const ENTERS: bool = false;

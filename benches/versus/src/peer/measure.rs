@@ -1,5 +1,5 @@
-//! What the workloads measure with: time, memory, processor time, gaps; and the work that some of
-//! them do.
+//! The tools of measurement of the workloads: time, memory, processor time, gaps; and the work that
+//! some workloads do.
 #![expect(unsafe_code, reason = "asks for the processor time")]
 
 use std::hint::black_box;
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 /// A name and a value, in the unit that the name ends with.
 pub(crate) type Figure = (&'static str, f64);
 
-/// What a workload has found.
+/// The result of a workload.
 pub(crate) type Figures = Vec<Figure>;
 
-/// Prints `FIGURE VALUE`, one a line, or `unsupported`, and ends the process with all that still
+/// Prints `FIGURE VALUE`, one a line, or `unsupported`. Then ends the process, with all that still
 /// waits or computes in it.
 pub(crate) fn deliver(figures: Option<&[Figure]>) -> ! {
     match figures {
@@ -24,12 +24,12 @@ pub(crate) fn deliver(figures: Option<&[Figure]>) -> ! {
     std::process::exit(0)
 }
 
-/// The one figure of most workloads.
+/// Returns the one figure of most workloads.
 pub(crate) fn ns_per_op(operations: u64, began: Instant) -> Figures {
     vec![("ns_per_op", began.elapsed().as_nanos() as f64 / operations as f64)]
 }
 
-/// How many workers the peer shall have.
+/// Returns how many workers the peer shall have.
 pub(crate) fn workers() -> usize {
     std::env::var("VERSUS_PROCS").ok().and_then(|n| n.parse().ok()).unwrap_or(2)
 }
@@ -38,14 +38,14 @@ pub(crate) fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// The value below which that part of them lies.
+/// Returns the value below which that part of them lies.
 pub(crate) fn percentile(values: &mut [u64], part: f64) -> f64 {
     values.sort_unstable();
     let last = values.len().saturating_sub(1) as f64;
     values.get((last * part) as usize).map_or(0.0, |value| *value as f64)
 }
 
-/// Bytes of this process that are resident, with its page tables.
+/// Returns the resident bytes of this process, with its page tables.
 pub(crate) fn memory() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kib = |key: &str| -> f64 {
@@ -55,7 +55,7 @@ pub(crate) fn memory() -> f64 {
     (kib("VmRSS:") + kib("VmPTE:")) * 1024.0
 }
 
-/// What this process has used, in user code and in the kernel.
+/// Returns the processor time that this process has used, in user code and in the kernel.
 pub(crate) fn processor_time() -> Duration {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: `usage` is writable.
@@ -68,7 +68,7 @@ pub(crate) fn processor_time() -> Duration {
     duration(usage.ru_utime) + duration(usage.ru_stime)
 }
 
-/// How long the sleeper of that number sleeps: less than a second, the same in all peers.
+/// Returns how long the sleeper of that number sleeps: less than a second, the same in all peers.
 pub(crate) fn nap(index: u64) -> Duration {
     let random =
         index.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -121,7 +121,7 @@ impl Lateness {
         self.0[index as usize].store(deadline.elapsed().as_nanos() as u64, Relaxed);
     }
 
-    /// The figures of the workload `timers`.
+    /// Returns the figures of the workload `timers`.
     pub(crate) fn figures(&self, wall: Duration, cpu: Duration) -> Figures {
         let mut late: Vec<u64> = self.0.iter().map(|late| late.load(Relaxed)).collect();
         let at = |late: &mut Vec<u64>, part| percentile(late, part) / 1e6;

@@ -1,5 +1,5 @@
-//! The peers that are Rust: the program runs itself as `gosched-versus peer NAME WORKLOAD`, so that
-//! they are processes as the others are, and nobody's warm state helps another.
+//! The Rust peers: the program runs itself as `gosched-versus peer NAME WORKLOAD`. So they are
+//! processes as the other peers are, and no peer profits from the warm state of another.
 
 mod callbacks;
 mod floor;
@@ -20,7 +20,7 @@ use self::gosched::door::Entrance;
 use self::gosched::place::Column;
 use self::measure::deliver;
 
-/// Runs a workload as that peer, and prints what it found.
+/// Runs a workload as that peer, and prints the result.
 pub(crate) fn serve(name: &str, workload: &str) -> ! {
     match (name, Column::named(name)) {
         (_, Some(column)) if callbacks::are_in(workload) => {

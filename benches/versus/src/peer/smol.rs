@@ -77,7 +77,7 @@ impl Futures for Smol {
     }
 }
 
-/// Nobody enters smol. Its channels can be waited for from outside.
+/// No thread enters smol. Threads outside can wait for its channels.
 impl Door for Smol {
     type Line = (Sender<u64>, Receiver<u64>);
     const ENTERS: bool = false;

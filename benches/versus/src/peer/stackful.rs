@@ -17,28 +17,28 @@ pub(crate) trait Stackful: Clone + Send + Sync + 'static {
     type Mutex: Send + Sync + 'static;
 
     fn go<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Self::Handle<T>;
-    /// At the place of that number, if the column says where goroutines are.
+    /// Spawns a goroutine, at the place of that number if the column says where goroutines are.
     fn go_at<T: Send + 'static>(
         &self,
         place: usize,
         f: impl FnOnce() -> T + Send + 'static,
     ) -> Self::Handle<T>;
-    /// One that is not bound to wait behind those that compute.
+    /// Spawns a goroutine that need not wait behind those that compute.
     fn go_free<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Self::Handle<T>;
     fn join<T: Send + 'static>(handle: Self::Handle<T>) -> T;
     fn yield_now();
     fn sleep_until(deadline: Instant);
-    /// A channel of that capacity, or without a limit where the runtime has no other.
+    /// Makes a channel of that capacity, or without a limit if the runtime has no other.
     fn channel<T: Send + 'static>(capacity: usize) -> (Self::Sender<T>, Self::Receiver<T>);
     fn send<T: Send + 'static>(sender: &Self::Sender<T>, value: T);
-    /// `None` when all senders are gone.
+    /// Receives. `None` when all senders are gone.
     fn recv<T: Send + 'static>(receiver: &Self::Receiver<T>) -> Option<T>;
     fn mutex() -> Self::Mutex;
     fn increment(mutex: &Self::Mutex);
     fn value(mutex: &Self::Mutex) -> u64;
 }
 
-/// Runs it; called from a goroutine. `None` if it is none of these workloads.
+/// Runs the workload. The caller is a goroutine. `None` if it is none of these workloads.
 pub(crate) fn run<R: Stackful>(r: &R, workload: &str) -> Option<Figures> {
     let figures = match workload {
         "yield1" => yields(r, 1, 2_000_000),
@@ -58,7 +58,7 @@ pub(crate) fn run<R: Stackful>(r: &R, workload: &str) -> Option<Figures> {
     Some(figures)
 }
 
-/// At first a tenth of it, which is not counted.
+/// Runs a tenth of the work first, which is not counted.
 fn yields<R: Stackful>(r: &R, goroutines: u64, each: u64) -> Figures {
     let all = |each: u64| {
         let yielding = move || (0..each).for_each(|_| R::yield_now());
@@ -71,7 +71,7 @@ fn yields<R: Stackful>(r: &R, goroutines: u64, each: u64) -> Figures {
     ns_per_op(goroutines * each, began)
 }
 
-/// All are made, then all joined. The median of five rounds after one.
+/// Spawns all, then joins all. The median of five rounds after one.
 fn spawn_100k<R: Stackful>() -> Figures {
     let mut rounds: Vec<f64> = (0..6)
         .map(|_| {
@@ -86,7 +86,7 @@ fn spawn_100k<R: Stackful>() -> Figures {
     vec![("ns_per_op", rounds[2])]
 }
 
-/// A thousand at a time, and what they return.
+/// Spawns and joins a thousand at a time, and adds their results.
 fn spawn_1000<R: Stackful>() -> Figures {
     let batches = |n: u64| {
         let mut sum = 0;
@@ -180,7 +180,7 @@ fn timers<R: Stackful>(sleepers: u64) -> Figures {
     late.figures(began.elapsed(), processor_time() - before)
 }
 
-/// Beside a ticker of 1 ms: how long it takes, and the ticker's worst gap.
+/// Returns how long the work takes, and the worst gap of a ticker of 1 ms beside it.
 fn beside_a_ticker<R: Stackful>(work: impl FnOnce()) -> (Duration, Duration) {
     let (stop, ticks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let (stopped, count) = (stop.clone(), ticks.clone());
@@ -221,7 +221,7 @@ fn hogs<R: Stackful>(hogs: usize, each: Duration) -> Figures {
 const CLIENTS: u64 = 64;
 const SERVERS: usize = 16;
 
-/// Clients ask, a dispatcher hands each request to one of the workers in turn, which replies to the
+/// Clients send requests. A dispatcher hands each request to the next worker, which replies to the
 /// client.
 fn fan_out<R: Stackful>(r: &R, requests: u64) -> Figures {
     let (ask, asked) = R::channel::<(u64, R::Sender<u64>)>(64);

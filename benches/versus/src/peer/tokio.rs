@@ -86,8 +86,8 @@ impl Futures for Tokio {
     }
 }
 
-/// To be inside of tokio is to hold the guard of `Handle::enter`. A callback that waits sends to a
-/// channel, and waits for the oneshot that went along.
+/// A thread is inside tokio while it holds the guard of `Handle::enter`. A callback that waits
+/// sends to a channel, and waits for the oneshot that it sent along.
 impl Door for Handle {
     type Line = mpsc::Sender<(u64, oneshot::Sender<u64>)>;
     const ENTERS: bool = true;

@@ -26,16 +26,16 @@
 #![expect(unsafe_code, reason = "hands channels' states to their cases")]
 
 use gosched_runtime_sys::sync::primitive::mutated;
-use std::panic::resume_unwind;
 use std::ptr::NonNull;
 use std::time::Instant;
 
 use crate::chan::case::{Case, Tried};
 use crate::gmp::wait_reason::WaitReason;
+use crate::wait::owed::{Panics, wake_each};
 use crate::wait::park::Park;
 use crate::wait::parked::wake_linked;
 use crate::wait::race::Race;
-use crate::wait::waiter::{Unpark, wake_each};
+use crate::wait::waiter::Unpark;
 
 /// One case, and how its caller numbers it.
 pub(crate) struct Entry<'c, K> {
@@ -73,7 +73,8 @@ pub(crate) fn select<P: Park>(
                 unlock_all(entries);
                 let done = &entries[position];
                 let mut each = done.case.wakeup().into_iter().flatten();
-                wake_each(|| each.next());
+                // The case is done, and may have a value: it is the caller's.
+                wake_each(|| each.next()).give_up();
                 return Some(done.index);
             }
             Attempt::Grow(position) => {
@@ -181,13 +182,13 @@ fn wait<P: Park>(
         }
     }
     unlock_all(entries);
-    if let Err(payload) = wake_pollers(entries, parking) {
-        if race.give_up() {
-            withdraw(entries, None);
-        } else {
-            let _unwound = finish(entries, &race);
-        }
-        resume_unwind(payload);
+    let panics = wake_pollers(entries, parking, &race);
+    if panics.raises() && race.give_up() {
+        withdraw(entries, None);
+        panics.go_on();
+    } else {
+        // A case that was served has its outcome, and may have a value: it is the caller's.
+        panics.give_up();
     }
     while race.winner().is_none() {
         parking.park_until(first);
@@ -202,6 +203,11 @@ fn wait<P: Park>(
             }
             let over = deadline.is_some_and(|deadline| due.is_none_or(|due| deadline < due));
             return if over { Ended::TimedOut } else { Ended::LookAgain };
+        }
+        // Notified, and nobody has won: the notification is that of an outer wait on the same park
+        // word, whose waker runs this select. It would refuse every commit.
+        if race.winner().is_none() && !mutated("select.notification_sticks") {
+            renew(entries, parking, &race);
         }
     }
     finish(entries, &race)
@@ -247,17 +253,20 @@ fn finish<K: Unpark>(entries: &[Entry<'_, K>], race: &Race) -> Ended {
     if served.take_outcome() { Ended::Served(position) } else { Ended::LookAgain }
 }
 
-/// Wakes the futures for which a case's beginning to wait is news.
-fn wake_pollers<P: Park>(entries: &[Entry<'_, P::Target>], parking: &P) -> std::thread::Result<()> {
-    for wakeup in entries.iter().flat_map(|entry| entry.case.wakeup()).flatten() {
-        wake_linked(wakeup, || {
-            // With all locks in hand no waker is between notifying and its last store.
-            lock_all(entries);
-            parking.renew();
-            unlock_all(entries);
-        })?;
+/// Wakes the futures for which a case's beginning to wait is news: all of them.
+fn wake_pollers<P: Park>(entries: &[Entry<'_, P::Target>], parking: &P, race: &Race) -> Panics {
+    let wakeups = entries.iter().flat_map(|entry| entry.case.wakeup()).flatten();
+    wake_linked(wakeups, || renew(entries, parking, race))
+}
+
+/// Begins the wait again, unless somebody has won. The locks are free.
+fn renew<P: Park>(entries: &[Entry<'_, P::Target>], parking: &P, race: &Race) {
+    // With all locks in hand no waker is between winning, notifying and its last store.
+    lock_all(entries);
+    if race.winner().is_none() {
+        parking.renew();
     }
-    Ok(())
+    unlock_all(entries);
 }
 
 fn withdraw<K: Unpark>(entries: &[Entry<'_, K>], except: Option<usize>) {

@@ -85,7 +85,7 @@ impl<K: Unpark> RawCondvar<K> {
     /// Lets everybody go who waits now.
     pub(crate) fn notify_all(&self) {
         if self.wait_reason.load(Ordering::Relaxed) {
-            wake_all(&self.queue, self.queue.lock(), |list| list);
+            wake_all(&self.queue, self.queue.lock(), |list| list).go_on();
         }
     }
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod condvar;
 pub(crate) mod mutex;
+pub(crate) mod notify;
 pub(crate) mod once;
 pub(crate) mod rwlock;
 pub(crate) mod semaphore;

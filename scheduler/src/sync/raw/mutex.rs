@@ -224,20 +224,23 @@ impl<K: Unpark> RawMutex<K> {
         next
     }
 
-    /// For a future: takes the lock, or waits with this waker.
+    /// For a future: takes the lock, or waits with a clone of this waker.
     ///
     /// # Safety
     ///
     /// The node is pinned, waits for this mutex only, and [`leave`](Self::leave) is called before
     /// its memory goes.
-    pub(crate) unsafe fn poll(&self, node: &PolledNode<u64, K>, waker: Waker) -> bool {
+    pub(crate) unsafe fn poll(&self, node: &PolledNode<u64, K>, waker: &Waker) -> bool {
+        if node.at_once(|| self.try_lock()) {
+            return true;
+        }
         // SAFETY: this function's contract; the list is under the lock.
         unsafe {
             poll_in_list(
                 &self.queue,
                 |queue| &mut queue.polling,
                 node,
-                waker,
+                waker.clone(),
                 |_| self.take_or_queue(false),
                 |_| None,
             )

@@ -1,11 +1,12 @@
-//! What is done once: a word, and those who wait until it is done.
+//! What is done once: a word, and a queue of waiters.
 //!
-//! No wake-up is lost: who waits looks at the word under the queue's lock first, and who is through
-//! changes the word before it takes that lock to let the others go.
+//! No wake-up is lost: a waiter looks at the word under the queue's lock before it is linked. The
+//! doer changes the word before it takes that lock to wake the waiters. So a waiter may read the
+//! new word before the doer had the lock: what was done is visible by the word, not by the lock.
 //!
 //! # Safety
 //!
-//! The one list lies under the queue's lock, as long as the word, which who waits borrows.
+//! The one list lies under the queue's lock, as long as the word, which the waiters borrow.
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
@@ -29,13 +30,22 @@ pub(crate) struct RawOnce<K: Unpark> {
     queue: Mutex<WaitList<(), K>>,
 }
 
-/// What a caller finds.
+/// What a caller that wants to do it finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     /// It is done.
     Done,
-    /// It is the caller's to do; whether somebody tried before and unwound.
+    /// It is the caller's to do. `poisoned`: an earlier doer failed, and its failure poisons.
     Mine { poisoned: bool },
+}
+
+/// How a wait ended in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It is done.
+    Done,
+    /// A doer failed, and the waiter wanted to know.
+    Poisoned,
 }
 
 /// The doing: until it is [`finish`](Self::finish)ed, others wait. Dropped before, it has failed.
@@ -59,23 +69,37 @@ impl<K: Unpark> RawOnce<K> {
 
     #[inline]
     pub(crate) fn is_done(&self) -> bool {
-        // ORDERING[once.done]: partner is the store in `Doing::end`: what was done is visible.
-        self.word.load(Ordering::Acquire) == DONE
+        self.word() == DONE
+    }
+
+    /// Reads the word; what its last doer did is visible then.
+    #[inline]
+    fn word(&self) -> u32 {
+        // ORDERING[once.done]: pairs with the store in `Doing::end`.
+        self.word.load(Ordering::Acquire)
+    }
+
+    /// Reads the word under the queue's lock.
+    fn word_locked(&self) -> u32 {
+        if mutated("once.looks_relaxed") {
+            return self.word.load(Ordering::Relaxed);
+        }
+        self.word()
     }
 
     pub(crate) fn is_poisoned(&self) -> bool {
         self.word.load(Ordering::Relaxed) == POISONED
     }
 
-    /// By who has it for itself alone.
+    /// Makes it new again.
     pub(crate) fn reset(&mut self) {
         self.word.store(NEW, Ordering::Relaxed);
     }
 
-    /// Done, or the caller's to do. Waits while somebody else is at it.
+    /// Waits while another caller does it. Returns when it is done, or the caller's to do.
     pub(crate) fn begin<P: Park<Target = K>>(&self, begin: impl Fn() -> P) -> Found {
         loop {
-            let look = |_: &mut WaitList<(), K>| match self.word.load(Ordering::Relaxed) {
+            let look = |_: &mut WaitList<(), K>| match self.word_locked() {
                 RUNNING => Look::Wait(None),
                 DONE => Look::Done(Found::Done),
                 other => {
@@ -94,30 +118,37 @@ impl<K: Unpark> RawOnce<K> {
         }
     }
 
-    /// Waits until it is done, by whomever, at longest until the deadline.
+    /// Waits until it is done, at longest until the deadline. `heeds_poison`: the wait ends also
+    /// when a doer failed, or has failed before.
     pub(crate) fn wait<P: Park<Target = K>>(
         &self,
+        heeds_poison: bool,
         deadline: Option<Instant>,
         begin: impl Fn() -> P,
-    ) -> Result<(), TimedOut> {
-        while !self.is_done() {
-            let look = |_: &mut WaitList<(), K>| match self.word.load(Ordering::Relaxed) {
-                DONE => Look::Done(()),
+    ) -> Result<Ended, TimedOut> {
+        if self.is_done() {
+            return Ok(Ended::Done);
+        }
+        loop {
+            let look = |_: &mut WaitList<(), K>| match self.word_locked() {
+                DONE => Look::Done(Ended::Done),
+                POISONED if heeds_poison => Look::Done(Ended::Poisoned),
                 _ => Look::Wait(None),
             };
             // SAFETY: the list is what lies under that lock, and is not replaced.
             match unsafe {
                 wait_for(&self.queue, WaitIn::behind(|list| list), &begin, deadline, look, || None)
             } {
-                WaitedFor::AtOnce(()) | WaitedFor::Served(_) => {}
+                WaitedFor::AtOnce(ended) => return Ok(ended),
+                WaitedFor::Served(_) => {}
                 WaitedFor::TimedOut => return Err(TimedOut),
                 WaitedFor::Cancelled(parking) => parking.raise(),
             }
         }
-        Ok(())
     }
 
-    /// The caller does it. If it fails, nobody will be kept from trying again; whether it says so.
+    /// Begins the doing, by a caller whose it is. A failure keeps no other caller from doing it;
+    /// `poisons`: it is remembered.
     pub(crate) fn doing(&self, poisons: bool) -> Doing<'_, K> {
         Doing { once: self, failed: if poisons { POISONED } else { NEW } }
     }
@@ -133,13 +164,12 @@ impl<K: Unpark> Doing<'_, K> {
     fn end(&self, word: u32) {
         let order =
             if mutated("once.done_relaxed") { Ordering::Relaxed } else { Ordering::Release };
-        // ORDERING[once.done]: partner is the load in `is_done`; who finds it under the queue's
-        // lock sees it by that.
+        // ORDERING[once.done]: pairs with the load in `word`.
         self.once.word.store(word, order);
         if mutated("once.lets_nobody_go") {
             return;
         }
-        wake_all(&self.once.queue, self.once.queue.lock(), |list| list);
+        wake_all(&self.once.queue, self.once.queue.lock(), |list| list).go_on();
     }
 }
 

@@ -38,6 +38,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use crate::sync::raw::mutex::TimedOut;
+use crate::wait::owed::wake_one;
 use crate::wait::park::Park;
 use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
 use crate::wait::polled::{PolledNode, Standing, leave_list, poll_in_list};
@@ -305,7 +306,7 @@ impl<K: Unpark> RawRwLock<K> {
         }
         let next = self.pass_to_futures(&mut queues);
         drop(queues);
-        next.into_iter().for_each(Wakeup::now);
+        wake_one(next);
     }
 
     /// With the queues in hand, when all were let in who park and could be: a future to let go.

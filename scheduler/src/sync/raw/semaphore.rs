@@ -22,6 +22,7 @@ use gosched_runtime_sys::sync::primitive::{AtomicUsize, Ordering, const_fn, muta
 use std::task::Waker;
 use std::time::Instant;
 
+use crate::wait::owed::wake_one;
 use crate::wait::park::Park;
 use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
 use crate::wait::polled::{PolledNode, Standing, leave_list, poll_in_list};
@@ -194,7 +195,7 @@ impl<K: Unpark> RawSemaphore<K> {
         }
         let next = self.pass_to_futures(&mut queue);
         drop(queue);
-        next.into_iter().for_each(Wakeup::now);
+        wake_one(next);
     }
 
     /// Under the queue's lock, when nobody is left whom the permits are enough for: a future to let

@@ -86,8 +86,9 @@ impl<K: Unpark> RawWaitGroup<K> {
         let before = early.unwrap_or_else(|| self.count_down(1));
         if before == Ok(1) {
             let (parked, polling) = (queue.parked.mark(), queue.polling.mark());
-            wake_up_to(&self.queue, queue, |queue| &mut queue.parked, parked);
-            wake_up_to(&self.queue, self.queue.lock(), |queue| &mut queue.polling, polling);
+            let woken = wake_up_to(&self.queue, queue, |queue| &mut queue.parked, parked);
+            let queue = self.queue.lock();
+            woken.and(wake_up_to(&self.queue, queue, |queue| &mut queue.polling, polling)).go_on();
         }
         before.map(drop).map_err(|_zero| TooOften)
     }

@@ -1,4 +1,4 @@
-//! Threads of C that call into gosched.
+//! C threads that call into gosched.
 
 use gosched::Runtime;
 use gosched::callback::Bridge;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::peer::callbacks::Door;
 use crate::peer::measure::compute;
 
-/// A runtime and the way in; each thread stays bound until it ends.
+/// A runtime and a bridge to it. Each thread stays bound until it ends.
 pub(crate) struct Entrance {
     runtime: Runtime,
     bridge: Bridge,
@@ -23,7 +23,7 @@ impl Entrance {
 }
 
 impl Door for Entrance {
-    /// Where to ask, and where the answer comes from.
+    /// The channel for the request, and the channel for the answer.
     type Line = (Sender<u64>, Receiver<u64>);
     const ENTERS: bool = true;
 

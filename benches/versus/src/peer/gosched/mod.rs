@@ -1,4 +1,4 @@
-//! gosched, in a column for each way in which its goroutines can be spread.
+//! gosched, with a column for each way of spreading its goroutines.
 
 pub(crate) mod door;
 mod more;
@@ -19,7 +19,7 @@ pub(crate) fn run(column: Column, workload: &str) -> ! {
                 figures
             },
         );
-        // From in here, since goroutines that have settled on this thread wait for ever.
+        // Printed in here, because goroutines that have settled on this thread wait for ever.
         deliver(figures.as_deref())
     })
 }

@@ -1,6 +1,5 @@
-//! gosched: what no other of the runtimes with stacks can do, of those that are Rust. That is
-//! channels with many receivers and a limit, waiting for several channels, a hundred thousand
-//! goroutines at once.
+//! gosched: the workloads that no other Rust runtime with stacks can do: channels with many
+//! receivers and a limit, waiting for several channels, a hundred thousand goroutines at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -13,7 +12,7 @@ use super::place::Place;
 use crate::peer::measure::{Figures, memory, ns_per_op, workers};
 use crate::peer::stackful::Stackful;
 
-/// Runs it. `None` if there is no such workload.
+/// Runs the workload. `None` if there is no such workload.
 pub(crate) fn run(place: &Place, workload: &str) -> Option<Figures> {
     Some(match workload {
         "prodcons" => producers_consumers(place, 1_000_000),
@@ -24,7 +23,7 @@ pub(crate) fn run(place: &Place, workload: &str) -> Option<Figures> {
     })
 }
 
-/// Four that send to four, over a channel of capacity 128.
+/// Four goroutines send to four, over a channel of capacity 128.
 fn producers_consumers(r: &Place, items: u64) -> Figures {
     let (tx, rx) = chan::bounded::<u64>(128);
     let began = Instant::now();
@@ -36,7 +35,7 @@ fn producers_consumers(r: &Place, items: u64) -> Figures {
         .collect();
     for place in 0..4 {
         let tx = tx.clone();
-        // Of those that send, as of those that receive, half are on each side.
+        // Half of the senders and half of the receivers are on each side.
         drop(r.go_at(place / 2, move || {
             (0..items / 4).for_each(|value| tx.send(value).expect("somebody receives"));
         }));
@@ -46,8 +45,8 @@ fn producers_consumers(r: &Place, items: u64) -> Figures {
     ns_per_op(items, began)
 }
 
-/// What each of so many takes that wait for a channel. Made by one goroutine for each worker, since
-/// a settled one stays where it begins.
+/// Returns what each of so many waiting goroutines takes. One goroutine for each worker spawns
+/// them, because a settled goroutine stays where it begins.
 fn parked(goroutines: u64) -> Figures {
     let before = memory();
     let (never, nothing) = chan::bounded::<()>(0);
@@ -58,7 +57,7 @@ fn parked(goroutines: u64) -> Figures {
         drop(go(move || make(goroutines / makers, &nothing, &waiting)));
     }
     until(&waiting, goroutines / makers * makers);
-    // The last of them are on their way into the channel.
+    // The last goroutines are on their way into the channel.
     time::sleep(Duration::from_millis(20));
     let figures = vec![("bytes_per_g", (memory() - before) / goroutines as f64)];
     // They wait until the process ends.
@@ -75,7 +74,7 @@ fn make(goroutines: u64, nothing: &Receiver<()>, waiting: &Arc<AtomicU64>) {
             waiting.fetch_add(1, Relaxed);
             nothing.recv()
         }));
-        // What has not begun keeps its closure on the heap.
+        // An unstarted goroutine keeps its closure on the heap.
         if n % 1024 == 0 {
             until(&mine, n);
         }
@@ -88,7 +87,7 @@ fn until(counter: &AtomicU64, n: u64) {
     }
 }
 
-/// One goroutine receives from four channels whatever comes first.
+/// One goroutine receives from four channels, whichever is ready first.
 fn selecting(r: &Place, items: u64) -> Figures {
     let channels = [(); 4].map(|()| chan::bounded::<u64>(16));
     let began = Instant::now();
@@ -98,7 +97,7 @@ fn selecting(r: &Place, items: u64) -> Figures {
             (0..items / 4).for_each(|value| tx.send(value).expect("somebody receives"));
         }));
     }
-    // The senders stay here, since a channel without one always has something to say.
+    // The senders stay here, because a channel without a sender is always ready.
     let receivers = channels.each_ref().map(|(_, rx)| rx.clone());
     let sum = Place::join(r.go_at(0, move || (0..items).map(|_| receive(&receivers)).sum::<u64>()));
     assert_eq!(sum, (0..items / 4).sum::<u64>() * 4);

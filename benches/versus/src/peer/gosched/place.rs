@@ -1,5 +1,5 @@
-//! The columns, one for each way in which the goroutines of gosched can be spread, and the places
-//! that they spread over.
+//! The columns, one for each way of spreading the goroutines of gosched, and the places of the
+//! goroutines.
 //!
 //! # Safety
 //!
@@ -30,12 +30,12 @@ pub(crate) enum Column {
     Together,
     /// Settled, in turn on two Ms.
     Apart,
-    /// They have no home.
+    /// Migratory: without a home M.
     Migratory,
 }
 
 impl Column {
-    /// The column that the peer of that name is.
+    /// Returns the column of the peer with that name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "settled" => Self::Settled,
@@ -91,8 +91,8 @@ impl Place {
         Self { hosts: hosts.into(), begun: Arc::default() }
     }
 
-    /// On two threads. While this M is kept, another takes the first; the second may begin here, or
-    /// be taken as well.
+    /// On two threads. While this M is kept busy, another takes the first goroutine; the second may
+    /// begin here, or be taken as well.
     fn two_hosts() -> Vec<JoinHandle<()>> {
         for _ in 0..1000 {
             let (far, began) = (Host::make(), Instant::now());
@@ -112,7 +112,7 @@ impl Place {
         panic!("in 1000 attempts no two goroutines began apart");
     }
 
-    /// Percent of the goroutines that began on the thread where most did.
+    /// Returns the percentage of the goroutines that began on the thread where most did.
     pub(crate) fn spread(&self) -> Option<f64> {
         let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         let (most, all) = (begun.values().max()?, begun.values().sum::<u32>());

@@ -1,0 +1,141 @@
+//! A thread of real-time priority that calls in never waits for a normal thread that does.
+//!
+//! All threads share one CPU. A `SCHED_FIFO` thread wakes up at arbitrary moments and preempts a
+//! normal one in the middle of its callback. Whatever the normal thread was about to finish stays
+//! unfinished until the real-time thread sleeps again.
+#![expect(unsafe_code, reason = "sched_setscheduler, sched_setaffinity")]
+
+use std::mem::{MaybeUninit, size_of_val};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use gosched::callback::{Binding, Bridge};
+use gosched::{Mode, Runtime, chan};
+use test_support::modes;
+
+/// Normal threads that call in all the time.
+const NORMAL: usize = 3;
+
+/// How often the real-time thread wakes up. A list with a lock, held for a few instructions, is met
+/// locked once in some hundred times.
+const WAKE_UPS: usize = 5_000;
+
+/// How often a measurement is tried: the machine may be busy with something else.
+const ATTEMPTS: usize = 3;
+
+/// The bound where a bare operation is done in no time.
+const FLOOR: Duration = Duration::from_micros(300);
+
+/// No measurement goes on after a call that took so long.
+const HOPELESS: Duration = Duration::from_millis(100);
+
+/// Makes the calling thread, and those that it makes, run on one CPU of those it may use.
+fn pin() {
+    let set = MaybeUninit::<libc::cpu_set_t>::zeroed();
+    // SAFETY: all zeroes is a set without CPUs.
+    let mut set = unsafe { set.assume_init() };
+    // SAFETY: the size is the set's; 0 is the calling thread.
+    let got = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &mut set) };
+    assert_eq!(got, 0);
+    // SAFETY: a live set, and a number below its size.
+    let usable = |cpu: &usize| unsafe { libc::CPU_ISSET(*cpu, &set) };
+    let cpu = (0..libc::CPU_SETSIZE as usize).rfind(usable).expect("a CPU");
+    let one = MaybeUninit::<libc::cpu_set_t>::zeroed();
+    // SAFETY: as above.
+    let mut one = unsafe { one.assume_init() };
+    // SAFETY: a live set, and a number below its size.
+    unsafe { libc::CPU_SET(cpu, &mut one) };
+    // SAFETY: as of the call above.
+    assert_eq!(unsafe { libc::sched_setaffinity(0, size_of_val(&one), &one) }, 0);
+}
+
+/// Gives the calling thread real-time priority. False if this process may not have it.
+fn become_real_time() -> bool {
+    let priority = libc::sched_param { sched_priority: 10 };
+    // SAFETY: live parameters; 0 is the calling thread.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &priority) };
+    let error = std::io::Error::last_os_error();
+    assert!(result == 0 || error.raw_os_error() == Some(libc::EPERM), "{error}");
+    result == 0
+}
+
+/// The longest that `call` takes when it is made at arbitrary moments.
+fn worst(call: impl Fn()) -> Duration {
+    let mut random = 1_u64;
+    let mut worst = Duration::ZERO;
+    for _ in 0..WAKE_UPS {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        // Preempted threads go on meanwhile, to be preempted elsewhere next time.
+        std::thread::sleep(Duration::from_nanos(5_000 + (random >> 50)));
+        let began = Instant::now();
+        call();
+        worst = worst.max(began.elapsed());
+        if worst > HOPELESS {
+            break;
+        }
+    }
+    worst
+}
+
+/// The longest call of a real-time thread, and its longest bare `try_send`, while normal threads
+/// call in as well. None where the process may not have a real-time thread.
+fn beside_normal_threads(bridge: &Bridge) -> Option<[Duration; 2]> {
+    let (values, _never_taken) = chan::bounded(1);
+    // Every thread inside at once: from here on there is an M for each.
+    let all_inside = Barrier::new(NORMAL + 1);
+    let warm_up = || {
+        pin();
+        bridge.enter(|| all_inside.wait().is_leader()).expect("enter");
+    };
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..NORMAL {
+            scope.spawn(|| {
+                warm_up();
+                while !done.load(Relaxed) {
+                    bridge.enter(|| ()).expect("enter");
+                }
+            });
+        }
+        let real_time = scope.spawn(|| {
+            warm_up();
+            let measured = become_real_time().then(|| {
+                let bare = worst(|| {
+                    let _soon_full = values.try_send(7);
+                });
+                [worst(|| bridge.enter(|| ()).expect("enter")), bare]
+            });
+            done.store(true, Relaxed);
+            measured
+        });
+        real_time.join().expect("the real-time thread")
+    })
+}
+
+/// Measures until the bound is kept. False where that cannot be tried.
+fn keeps_its_bound(mode: Mode, procs: usize) -> bool {
+    let rt = Runtime::builder(mode).procs(procs).build().expect("a runtime");
+    let bridge = Bridge::new(&rt).with_binding(Binding::PerCall);
+    let mut broken = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let Some([call, bare]) = beside_normal_threads(&bridge) else { return false };
+        if call <= (3 * bare).max(FLOOR) {
+            return true;
+        }
+        broken.push((call, bare));
+    }
+    panic!("{mode:?}, {procs} Ps: longest call, longest bare try_send: {broken:?}");
+}
+
+#[test]
+fn a_real_time_thread_waits_for_no_normal_one() {
+    for mode in modes() {
+        for procs in [1, 2, 4] {
+            if !keeps_its_bound(mode, procs) {
+                eprintln!("SKIPPED: this process may not use SCHED_FIFO, so nothing was shown");
+                return;
+            }
+        }
+    }
+}
