@@ -8,6 +8,13 @@
 //!
 //! Without `tracing`, a warning is a line on standard error. Reports below the level of a warning,
 //! as that of [`Deadlock::Report`], are then not made.
+//!
+//! # Words
+//!
+//! The words are those of Go's runtime. An M is a thread that runs goroutines; an extra M is what a
+//! thread of C's has while it is in a callback. A P, or processor, is the right to run a goroutine:
+//! there are as many as [`procs`](runtime::Builder::procs) says. Sysmon is the thread that takes
+//! the P of an M that keeps it for too long.
 
 #[doc(inline)]
 pub use gosched_scheduler::{
@@ -18,14 +25,73 @@ pub use gosched_scheduler::{
 };
 
 #[doc(inline)]
-pub use gosched_scheduler::{
-    cancel, chan, future, goroutine_local, local, select, signal, sync, time,
-};
+pub use gosched_scheduler::{chan, goroutine_local, local, select, signal, sync, time};
+
+/// Ending what is no longer wanted: tokens, and shields against them.
+///
+/// A cancel wakes a goroutine; the call that it waits in, or the next one that would wait, unwinds
+/// with [`Cancelled`], and whatever is on its stack is dropped as in a panic. Nobody unwinds a
+/// goroutine but itself, so one that never waits is never ended. There are four ways to be
+/// cancelled: [`JoinHandle::cancel`] ends a goroutine, [`Token::cancel`](cancel::Token::cancel)
+/// what runs under a token, [`time::timeout`] what takes too long, and a runtime that shuts down
+/// ends all that is in it.
+///
+/// Waits are not ended while the goroutine is panicking, inside [`shield`](cancel::shield), and in
+/// the wait of [`scope`](scope()) for its goroutines. A cancel that a goroutine catches stays
+/// pending: the next wait unwinds again, until what was cancelled is left. Across a callback from C
+/// a cancel becomes [`EnterError::Panicked`](callback::EnterError::Panicked). With
+/// `panic = "abort"` nothing can be unwound, and waits are not ended.
+pub mod cancel {
+    #[doc(inline)]
+    pub use gosched_scheduler::cancel::{CancelScope, Cancelled, Token, TokenFuture, shield};
+}
+
+/// Futures in goroutines.
+///
+/// [`block_on`](future::block_on) runs a future to its end: a goroutine parks where the future is
+/// pending, any other thread blocks. [`go_future`](future::go_future) makes a goroutine of a
+/// future. The waker may be kept for as long as anybody likes: once the future has ended it does
+/// nothing.
+///
+/// Sockets work in goroutines by futures; see [sockets today](crate#sockets-today).
+pub mod future {
+    #[doc(inline)]
+    pub use gosched_scheduler::future::{block_on, go_future};
+}
 
 /// A runtime: how it is built, entered and ended.
 ///
 /// [`run`] is the short form. [`Runtime::builder`] gives the [`Builder`](runtime::Builder) of a
 /// runtime; the builder of one goroutine is [`goroutine::Builder`].
+///
+/// # A graceful end
+///
+/// [`Runtime::shutdown`] cancels what waits; what lies in channels is dropped with them. Work that
+/// is to be done first is ended by its channel: drop the senders, join the receivers, and shut down
+/// last.
+///
+/// ```
+/// use gosched::{Mode, Runtime, chan};
+/// use std::time::Duration;
+///
+/// let runtime = Runtime::builder(Mode::threads()).build()?;
+/// let (jobs, taken) = chan::bounded::<u64>(4);
+/// let (done, results) = chan::unbounded();
+/// let workers: Vec<_> = (0..3)
+///     .map(|_| {
+///         let (taken, done) = (taken.clone(), done.clone());
+///         runtime.handle().go(move || taken.iter().for_each(|n| done.send(n * n).unwrap()))
+///     })
+///     .collect();
+/// drop(done);
+/// (1..=10).for_each(|n| jobs.send(n).unwrap());
+///
+/// drop(jobs); // Each worker's iteration ends when the buffer is empty.
+/// workers.into_iter().for_each(|worker| worker.join().unwrap());
+/// assert_eq!(results.iter().sum::<u64>(), 385);
+/// runtime.shutdown(Duration::from_secs(1)).expect("nothing is left");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub mod runtime {
     #[doc(no_inline)]
     pub use crate::{

@@ -60,6 +60,10 @@ pub struct Bridge {
     binding: Binding,
 }
 
+// `enter` catches what its closure unwinds with, and a bridge changes once, when it is bound.
+impl std::panic::UnwindSafe for Bridge {}
+impl std::panic::RefUnwindSafe for Bridge {}
+
 impl Bridge {
     /// Returns a bridge into `runtime`, [`Binding::UntilThreadExit`].
     ///

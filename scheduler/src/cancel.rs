@@ -1,17 +1,5 @@
-//! Ending what is no longer wanted: tokens, and shields against them.
-//!
-//! A cancel wakes a goroutine; the call that it waits in, or the next one that would wait, unwinds
-//! with [`Cancelled`], and whatever is on its stack is dropped as in a panic. Nobody unwinds a
-//! goroutine but itself, so one that never waits is never ended. There are four ways to be
-//! cancelled: [`JoinHandle::cancel`](crate::JoinHandle::cancel) ends a goroutine, [`Token::cancel`]
-//! what runs under a token, [`time::timeout`](crate::time::timeout) what takes too long, and a
-//! runtime that shuts down ends all that is in it.
-//!
-//! Waits are not ended while the goroutine is panicking, inside [`shield`], and in the wait of
-//! [`scope`](crate::scope()) for its goroutines. A cancel that a goroutine catches stays pending:
-//! the next wait unwinds again, until what was cancelled is left. Across a callback from C a cancel
-//! becomes `EnterError::Panicked`. With `panic = "abort"` nothing can be unwound, and waits are not
-//! ended.
+//! Ending what is no longer wanted: tokens, and shields against them. The facade's `cancel` says
+//! what a cancel does.
 //!
 //! # Safety
 //!
@@ -101,6 +89,10 @@ pub fn shield<R>(f: impl FnOnce() -> R) -> R {
 pub struct Token {
     shared: Arc<TokenInner<Target>>,
 }
+
+// A panic passes through no change of the token's lists.
+impl std::panic::UnwindSafe for Token {}
+impl std::panic::RefUnwindSafe for Token {}
 
 /// A goroutine that waits under a token.
 pub(crate) trait EndsWaits: Unpark {

@@ -90,6 +90,10 @@ impl<C: Carry> SwitchHook for C {
 #[derive(Clone, Default)]
 pub(crate) struct SwitchHooks(Vec<Arc<dyn SwitchHook>>);
 
+// It is a list; the hooks are called where goroutines switch.
+impl std::panic::UnwindSafe for SwitchHooks {}
+impl std::panic::RefUnwindSafe for SwitchHooks {}
+
 impl fmt::Debug for SwitchHooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("SwitchHooks").field(&self.0.len()).finish()

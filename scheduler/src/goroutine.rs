@@ -38,6 +38,10 @@ pub struct Builder {
     host: Option<PairArc<dyn Host>>,
 }
 
+// It only keeps where its goroutine is to settle.
+impl std::panic::UnwindSafe for Builder {}
+impl std::panic::RefUnwindSafe for Builder {}
+
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Builder")

@@ -137,6 +137,9 @@ pub struct Scope<'scope, 'env: 'scope> {
     env: PhantomData<&'env mut &'env ()>,
 }
 
+// What makes `'scope` invariant is not `UnwindSafe`, in `std` either.
+impl std::panic::RefUnwindSafe for Scope<'_, '_> {}
+
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scope").field("running", &self.tally.state.lock().left).finish()
@@ -233,6 +236,10 @@ impl<'scope> Scope<'scope, '_> {
 /// As [`JoinHandle`](crate::JoinHandle), of a goroutine that was made in a [`scope`]. Dropping it
 /// detaches the goroutine from it, not from the scope.
 pub struct ScopedJoinHandle<'scope, T>(Joint<'scope, T>);
+
+// As `JoinHandle`.
+impl<T> std::panic::UnwindSafe for ScopedJoinHandle<'_, T> {}
+impl<T> std::panic::RefUnwindSafe for ScopedJoinHandle<'_, T> {}
 
 impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

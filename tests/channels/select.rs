@@ -349,6 +349,68 @@ fn a_list_of_cases() {
 }
 
 #[test]
+fn a_list_goes_to_other_threads_and_its_clones_do_what_it_does() {
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let (tx, rx) = chan::bounded::<usize>(0);
+            let (out_tx, out) = chan::unbounded::<String>();
+            let mut list = Select::new();
+            let gone = list.recv(&rx);
+            let receives = list.recv(&rx);
+            let sends = list.send(&out_tx, "value".to_owned());
+            list.remove(gone);
+            gosched::scope(|scope| {
+                let waiters: Vec<_> = (0..4)
+                    .map(|_| {
+                        let (mut list, rx) = (list.clone(), &rx);
+                        scope.go(move || {
+                            let chosen = list.select();
+                            assert_eq!(chosen.index(), receives, "a clone has no value to send");
+                            chosen.recv(rx).unwrap()
+                        })
+                    })
+                    .collect();
+                (0..4).for_each(|n| tx.send(n).unwrap());
+                let mut got: Vec<_> = waiters.into_iter().map(|w| w.join().unwrap()).collect();
+                got.sort_unstable();
+                assert_eq!(got, [0, 1, 2, 3]);
+            });
+
+            let mut clone = list.clone();
+            assert_eq!(clone.put(sends, &out_tx, "first".to_owned()), None);
+            assert_eq!(clone.put(sends, &out_tx, "other".to_owned()).as_deref(), Some("first"));
+            for mut list in [clone, list] {
+                // Chosen on one thread, and asked on another.
+                let chosen = list.select();
+                thread::scope(|scope| {
+                    scope.spawn(|| assert_eq!(chosen.send(&out_tx), Ok(())));
+                });
+            }
+            assert_eq!(out.try_iter().collect::<Vec<_>>(), ["other", "value"]);
+        });
+    });
+}
+
+#[test]
+fn a_value_can_be_given_only_to_a_case_that_sends_into_that_channel() {
+    let (tx, rx) = chan::bounded::<u32>(1);
+    let (other_tx, _other) = chan::bounded::<u32>(1);
+    let mut list = Select::new();
+    let receives = list.recv(&rx);
+    let sends = list.send(&tx, 1);
+    assert_eq!(list.take_back(sends, &tx), 1);
+    let sends_again = list.send(&tx, 2);
+    for (index, sender) in
+        [(receives, &tx), (sends, &tx), (sends_again, &other_tx), (sends_again + 1, &tx)]
+    {
+        let mut list = std::panic::AssertUnwindSafe(&mut list);
+        let given = std::panic::catch_unwind(move || list.put(index, sender, 3));
+        assert!(given.is_err(), "{index}");
+    }
+    assert_eq!(list.put(sends_again, &tx, 4), Some(2));
+}
+
+#[test]
 fn a_chosen_case_is_asked_with_its_own_channel() {
     let (tx, rx) = chan::bounded(1);
     let (_other_tx, other) = chan::bounded::<u32>(1);

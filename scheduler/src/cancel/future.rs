@@ -21,6 +21,9 @@ pub struct TokenFuture<'a> {
     node: PolledNode<(), Target>,
 }
 
+// As its node.
+impl std::panic::UnwindSafe for TokenFuture<'_> {}
+
 impl Token {
     /// As [`wait`](Self::wait), for an async task: a future that is ready when this is cancelled.
     /// It may be dropped at any time.

@@ -57,6 +57,12 @@ pub(super) unsafe trait Case<K: Unpark> {
 
     fn direction(&self) -> Direction;
 
+    /// Returns a case of the same channel that goes the same way, without a value. Reads nothing
+    /// that the lock guards, nor what another thread could change.
+    fn empty<'c>(&self) -> Box<dyn Case<K> + 'c>
+    where
+        Self: 'c;
+
     /// Takes the channel's lock and keeps it.
     fn lock(&self);
 
@@ -187,6 +193,13 @@ unsafe impl<T, K: Unpark> Case<K> for RecvCase<'_, T, K> {
         Direction::Recv
     }
 
+    fn empty<'c>(&self) -> Box<dyn Case<K> + 'c>
+    where
+        Self: 'c,
+    {
+        Box::new(Self::new(self.port.channel))
+    }
+
     fn lock(&self) {
         self.port.lock();
     }
@@ -286,6 +299,11 @@ impl<'a, T, K: Unpark> SendCase<'a, T, K> {
         self.node.replace(None)
     }
 
+    /// Gives the case a value to send, and returns the one that it had. The case does not wait.
+    pub(super) fn put(&self, value: T) -> Option<T> {
+        self.node.replace(Some(value))
+    }
+
     fn has_value(&self) -> bool {
         let value = self.node.replace(None);
         let there = value.is_some();
@@ -303,6 +321,13 @@ unsafe impl<T, K: Unpark> Case<K> for SendCase<'_, T, K> {
 
     fn direction(&self) -> Direction {
         Direction::Send
+    }
+
+    fn empty<'c>(&self) -> Box<dyn Case<K> + 'c>
+    where
+        Self: 'c,
+    {
+        Box::new(Self::new(self.port.channel, None))
     }
 
     fn lock(&self) {

@@ -32,6 +32,9 @@ pub struct RecvFuture<'a, T> {
     alarm: Cell<Option<Alarm>>,
 }
 
+// As its node.
+impl<T> std::panic::UnwindSafe for RecvFuture<'_, T> {}
+
 impl<'a, T> RecvFuture<'a, T> {
     pub(super) fn new(channel: &'a Channel<T, Target>) -> Self {
         Self { receiving: Receiving::new(channel), alarm: Cell::new(None) }
@@ -113,6 +116,9 @@ impl<T, K: Unpark> Drop for Receiving<'_, T, K> {
 /// The future of [`Sender::send_async`](super::Sender::send_async).
 #[must_use = "a future does nothing unless it is polled"]
 pub struct SendFuture<'a, T>(Sending<'a, T, Target>);
+
+// As its node, in which the value lies.
+impl<T: std::panic::UnwindSafe> std::panic::UnwindSafe for SendFuture<'_, T> {}
 
 impl<'a, T> SendFuture<'a, T> {
     pub(super) fn new(channel: &'a Channel<T, Target>, value: T) -> Self {

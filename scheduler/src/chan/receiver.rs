@@ -19,6 +19,10 @@ pub struct Receiver<T> {
     pub(super) channel: ChannelRef<T>,
 }
 
+// A value is in the channel or it is not, whatever unwinds.
+impl<T> std::panic::UnwindSafe for Receiver<T> {}
+impl<T> std::panic::RefUnwindSafe for Receiver<T> {}
+
 impl<T> Receiver<T> {
     /// The one receiver that a new channel counts.
     pub(super) fn of(channel: ChannelRef<T>) -> Self {

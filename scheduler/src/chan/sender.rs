@@ -17,6 +17,10 @@ pub struct Sender<T> {
     pub(super) channel: ChannelRef<T>,
 }
 
+// A value is in the channel or it is not, whatever unwinds.
+impl<T> std::panic::UnwindSafe for Sender<T> {}
+impl<T> std::panic::RefUnwindSafe for Sender<T> {}
+
 impl<T> Sender<T> {
     /// The one sender that a new channel counts.
     pub(super) fn of(channel: ChannelRef<T>) -> Self {

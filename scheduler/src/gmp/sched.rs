@@ -159,6 +159,9 @@ pub(crate) struct Sched {
     pub(crate) threads_to_join: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
 
+// A panic of the user's passes through no change of the scheduler's state.
+impl std::panic::RefUnwindSafe for Sched {}
+
 impl std::fmt::Debug for Sched {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sched").field("config", &self.config).finish_non_exhaustive()

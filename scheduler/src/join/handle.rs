@@ -76,6 +76,10 @@ impl<'a, T> Joint<'a, T> {
 #[doc(alias("task", "fiber", "green thread", "coroutine", "goroutine"))]
 pub struct JoinHandle<T>(pub(super) Joint<'static, T>);
 
+// The outcome is reached when the goroutine has ended, and is taken whole.
+impl<T> std::panic::UnwindSafe for JoinHandle<T> {}
+impl<T> std::panic::RefUnwindSafe for JoinHandle<T> {}
+
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -107,6 +111,21 @@ impl<T> JoinHandle<T> {
     ///
     /// Unwinds with [`Cancelled`](crate::Cancelled) if the calling goroutine is cancelled while it
     /// waits.
+    ///
+    /// ```
+    /// use gosched::{Cancelled, Mode, go, run, time};
+    /// use std::time::Duration;
+    ///
+    /// run(Mode::threads(), || {
+    ///     let panics = go(|| -> u8 { panic!("no more paper") });
+    ///     let waits = go(|| time::sleep(Duration::MAX));
+    ///     waits.cancel();
+    ///
+    ///     let payload = panics.join().unwrap_err();
+    ///     assert_eq!(payload.downcast_ref::<&str>(), Some(&"no more paper"));
+    ///     assert!(waits.join().unwrap_err().is::<Cancelled>());
+    /// });
+    /// ```
     #[doc(alias = "await")]
     pub fn join(self) -> thread::Result<T> {
         self.0.join()

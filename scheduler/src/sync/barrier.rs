@@ -69,6 +69,10 @@ pub struct Barrier {
     state: Mutex<State>,
 }
 
+// Who has come is counted under a lock, in which no user code runs.
+impl std::panic::UnwindSafe for Barrier {}
+impl std::panic::RefUnwindSafe for Barrier {}
+
 /// What [`Barrier::wait`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BarrierWaitResult(bool);

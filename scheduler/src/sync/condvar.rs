@@ -37,6 +37,10 @@ use crate::sync::raw::condvar::{Ended, RawCondvar};
 #[doc(alias = "Cond")]
 pub struct Condvar(RawCondvar<Target>);
 
+// It holds who waits, and nothing of the user's.
+impl std::panic::UnwindSafe for Condvar {}
+impl std::panic::RefUnwindSafe for Condvar {}
+
 /// Whether a wait with a time limit ended by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaitTimeoutResult(bool);

@@ -68,8 +68,7 @@ pub struct Mutex<T: ?Sized> {
 pub struct MutexGuard<'a, T: ?Sized> {
     mutex: &'a Mutex<T>,
     entered: PanickingBefore,
-    /// It gives `&mut T` to who has it, and `&T` to who shares it: it is `Send` and `Sync` as that
-    /// is.
+    /// The guard gives `&mut T`: it is `Send` as that is, and invariant in `T`.
     _data: PhantomData<&'a mut T>,
 }
 
@@ -77,10 +76,14 @@ pub struct MutexGuard<'a, T: ?Sized> {
 unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 // SAFETY: with the mutex goes the data.
 unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
+// SAFETY: a shared guard gives `&T`.
+unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 
 // What a panic left half done is told by the poison.
 impl<T: ?Sized> UnwindSafe for Mutex<T> {}
 impl<T: ?Sized> RefUnwindSafe for Mutex<T> {}
+impl<T: ?Sized> UnwindSafe for MutexGuard<'_, T> {}
+impl<T: ?Sized> RefUnwindSafe for MutexGuard<'_, T> {}
 
 impl<T> Mutex<T> {
     const_fn! {

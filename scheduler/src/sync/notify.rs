@@ -43,6 +43,10 @@ pub struct Notify {
     raw: RawNotify<Target>,
 }
 
+// It holds who waits, and nothing of the user's.
+impl std::panic::UnwindSafe for Notify {}
+impl std::panic::RefUnwindSafe for Notify {}
+
 /// The error of a wait that was not notified in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotifyTimeoutError;

@@ -46,6 +46,10 @@ use gosched_runtime_sys::sync::primitive::const_fn;
 #[doc(alias = "OnceFunc")]
 pub struct Once(RawOnce<Target>);
 
+// A closure that unwinds is told by the poison.
+impl UnwindSafe for Once {}
+impl RefUnwindSafe for Once {}
+
 /// The argument of [`Once::call_once_force`]'s closure.
 #[derive(Debug)]
 pub struct OnceState {

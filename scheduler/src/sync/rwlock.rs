@@ -65,7 +65,9 @@ pub struct RwLock<T: ?Sized> {
 /// The right to read what a [`RwLock`] guards. Dropping it ends the reading.
 #[must_use = "the reading ends at once if the guard is not kept"]
 pub struct RwLockReadGuard<'a, T: ?Sized> {
-    lock: &'a RwLock<T>,
+    raw: &'a RawRwLock<Target>,
+    /// A pointer, because a reference to the lock would make the guard invariant in `T`.
+    data: *const T,
     _data: PhantomData<&'a T>,
 }
 
@@ -81,10 +83,21 @@ pub struct RwLockWriteGuard<'a, T: ?Sized> {
 unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
 // SAFETY: with the lock goes the data.
 unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
+// SAFETY: a guard for reading gives `&T`, on each thread that has it or shares it.
+unsafe impl<T: ?Sized + Sync> Send for RwLockReadGuard<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: ?Sized + Sync> Sync for RwLockReadGuard<'_, T> {}
+// SAFETY: a shared guard gives `&T`.
+unsafe impl<T: ?Sized + Sync> Sync for RwLockWriteGuard<'_, T> {}
 
 // What a panic left half done is told by the poison.
 impl<T: ?Sized> UnwindSafe for RwLock<T> {}
 impl<T: ?Sized> RefUnwindSafe for RwLock<T> {}
+impl<T: ?Sized> UnwindSafe for RwLockWriteGuard<'_, T> {}
+impl<T: ?Sized> RefUnwindSafe for RwLockWriteGuard<'_, T> {}
+// Readers poison nothing.
+impl<T: ?Sized + RefUnwindSafe> UnwindSafe for RwLockReadGuard<'_, T> {}
+impl<T: ?Sized + RefUnwindSafe> RefUnwindSafe for RwLockReadGuard<'_, T> {}
 
 impl<T> RwLock<T> {
     const_fn! {
@@ -248,7 +261,12 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     fn reading(&self) -> LockResult<RwLockReadGuard<'_, T>> {
-        told(self.poison.get(), RwLockReadGuard { lock: self, _data: PhantomData })
+        told(self.poison.get(), self.read_guard())
+    }
+
+    /// The guard of a reading that the caller has.
+    fn read_guard(&self) -> RwLockReadGuard<'_, T> {
+        RwLockReadGuard { raw: &self.raw, data: self.data.get(), _data: PhantomData }
     }
 
     fn writing(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
@@ -284,13 +302,13 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
         let guard = ManuallyDrop::new(self);
         guard.lock.poison.leave(guard.entered);
         guard.lock.raw.downgrade();
-        RwLockReadGuard { lock: guard.lock, _data: PhantomData }
+        guard.lock.read_guard()
     }
 }
 
 impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
     fn drop(&mut self) {
-        self.lock.raw.unlock_read();
+        self.raw.unlock_read();
     }
 }
 
@@ -305,8 +323,8 @@ impl<T: ?Sized> Deref for RwLockReadGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: the guard stands for a reading; nobody writes.
-        unsafe { &*self.lock.data.get() }
+        // SAFETY: the guard stands for a reading: nobody writes, and the lock is borrowed for `'a`.
+        unsafe { &*self.data }
     }
 }
 

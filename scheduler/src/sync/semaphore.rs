@@ -42,6 +42,10 @@ pub struct Semaphore {
     raw: RawSemaphore<Target>,
 }
 
+// It holds a number and who waits, and nothing of the user's.
+impl std::panic::UnwindSafe for Semaphore {}
+impl std::panic::RefUnwindSafe for Semaphore {}
+
 /// Permits of a [`Semaphore`], given back when this is dropped.
 #[derive(Debug)]
 #[must_use = "the permits are given back at once if this is not kept"]

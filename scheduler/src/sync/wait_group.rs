@@ -43,6 +43,10 @@ use crate::wait::polled::PolledNode;
 #[derive(Clone)]
 pub struct WaitGroup(Arc<RawWaitGroup<Target>>);
 
+// It holds a number and who waits, and nothing of the user's.
+impl std::panic::UnwindSafe for WaitGroup {}
+impl std::panic::RefUnwindSafe for WaitGroup {}
+
 /// The group was not done in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaitGroupTimeoutError;

@@ -26,6 +26,27 @@ use crate::chan::timed::clocked;
 /// ticker.stop();
 /// assert!(ticker.channel().try_recv().is_err());
 /// ```
+///
+/// In a [`select!`](crate::select!) stands its channel. A time limit for the whole loop is made
+/// before it: a `default(..)` would begin anew with each tick.
+///
+/// ```
+/// use gosched::{chan, select, time::Ticker};
+/// use std::time::Duration;
+///
+/// let (_stop_tx, stop) = chan::bounded::<()>(0);
+/// let ticker = Ticker::new(Duration::from_millis(2));
+/// let limit = chan::after(Duration::from_millis(20));
+/// let mut ticks = 0;
+/// loop {
+///     select! {
+///         recv(ticker.channel()) -> _due => ticks += 1,
+///         recv(stop) -> _message_or_disconnected => break,
+///         recv(limit) -> _due => break,
+///     }
+/// }
+/// assert!(ticks <= 10);
+/// ```
 #[doc(alias("interval", "NewTicker", "Tick"))]
 pub struct Ticker {
     channel: Receiver<Instant>,

@@ -26,7 +26,7 @@ impl Error for Elapsed {}
 /// Runs `f`, which has `duration` for it: once that is over, the call that the calling goroutine
 /// waits in, or the next one that would wait, unwinds with [`Cancelled`] up to here.
 ///
-/// It is a cancel like any other (see [`cancel`](crate::cancel)), of what runs in `f`. What `f`
+/// It is a cancel like any other, as by a [`Token`](crate::cancel::Token), of what runs in `f`. What `f`
 /// does without waiting is not interrupted, and an `f` that returns late has returned all the same.
 /// Goroutines that `f` made go on, but for those of a [`scope`](crate::scope()), which are waited
 /// for. Limits nest; the first to pass counts. A limit inside a [`shield`](crate::cancel::shield)

@@ -15,6 +15,7 @@
 
 use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::sync::primitive::{Cell, Ordering, mutated};
+use std::panic::UnwindSafe;
 use std::task::Waker;
 
 use super::owed::{Owed, locked};
@@ -31,6 +32,9 @@ pub(crate) struct PolledNode<T, K> {
 // SAFETY: only the pointers are not `Send`. They are followed under the list's lock. A linked node
 // is pinned, so it goes to another thread only in that this thread polls or drops it.
 unsafe impl<T: Send, K: Send> Send for PolledNode<T, K> {}
+
+// A panic, of a waker's, leaves the node on its list or off it.
+impl<T: UnwindSafe, K> UnwindSafe for PolledNode<T, K> {}
 
 /// Where a future's node stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,9 @@
 //! compared with a channel that the caller has: a channel that exists has its address for itself,
 //! and both ends of a channel are invariant in the type of its values, so that is the case's type,
 //! too.
+//!
+//! A list of cases goes to other threads. Each case is of a channel whose values are `Send`, and
+//! between two calls no case keeps a lock or a linked node.
 
 #![expect(unsafe_code, reason = "cases get their type back")]
 
@@ -29,6 +32,9 @@ use crate::proc::target::Target;
 /// value, and until then keeps the value: what was not chosen is lost in no way, and can be [taken
 /// back](Self::take_back).
 ///
+/// A clone has the same cases under the same numbers. Values are not cloned: in the clone a case
+/// that sends has none, and is not ready until [`put`](Self::put) gives it one.
+///
 /// ```
 /// use gosched::chan::{self, Select};
 ///
@@ -47,6 +53,13 @@ use crate::proc::target::Target;
 pub struct Select<'a> {
     cases: Vec<Option<Box<dyn Case<Target> + 'a>>>,
 }
+
+// SAFETY: the head of this file. What a case borrows and what it holds is `Send`, because `recv`,
+// `send` and `put` take only such values.
+unsafe impl Send for Select<'_> {}
+// SAFETY: a shared list is counted and cloned, which reads what only `&mut` changes, and makes
+// cases of the same channels; these are `Sync`, as their values are `Send`.
+unsafe impl Sync for Select<'_> {}
 
 /// No case was ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,15 +85,12 @@ impl<'a> Select<'a> {
     }
 
     /// Adds a case that receives. Its number.
-    pub fn recv<T>(&mut self, receiver: &'a Receiver<T>) -> usize {
+    pub fn recv<T: Send>(&mut self, receiver: &'a Receiver<T>) -> usize {
         self.add(Box::new(RecvCase::new(&receiver.channel)))
     }
 
     /// Adds a case that sends `value`. Its number.
-    pub fn send<T>(&mut self, sender: &'a Sender<T>, value: T) -> usize
-    where
-        T: 'a,
-    {
+    pub fn send<T: Send + 'a>(&mut self, sender: &'a Sender<T>, value: T) -> usize {
         self.add(Box::new(SendCase::new(&sender.channel, Some(value))))
     }
 
@@ -105,11 +115,36 @@ impl<'a> Select<'a> {
     ///
     /// # Panics
     ///
-    /// If there is no such case, or it sends into another channel.
+    /// If there is no such case, it sends into another channel, or it has no value.
     pub fn take_back<T>(&mut self, index: usize, sender: &Sender<T>) -> T {
         let value = self.sending(index, &sender.channel).take_back();
         self.cases[index] = None;
-        value.expect("a case that was not chosen has its value")
+        value.expect("the case has a value")
+    }
+
+    /// Gives a case that sends a value, in a clone, where it has none. Returns the value that the
+    /// case had.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such case, or it sends into another channel.
+    ///
+    /// ```
+    /// use gosched::chan::{self, Select};
+    ///
+    /// let (tx, rx) = chan::bounded(2);
+    /// let mut select = Select::new();
+    /// let sends = select.send(&tx, "one");
+    /// let mut clone = select.clone();
+    /// assert!(clone.try_select().is_err(), "it has no value to send");
+    ///
+    /// assert_eq!(clone.put(sends, &tx, "another"), None);
+    /// clone.select().send(&tx).expect("the receiver is there");
+    /// select.select().send(&tx).expect("the receiver is there");
+    /// assert_eq!(rx.try_iter().collect::<Vec<_>>(), ["another", "one"]);
+    /// ```
+    pub fn put<T: Send>(&mut self, index: usize, sender: &Sender<T>, value: T) -> Option<T> {
+        self.sending(index, &sender.channel).put(value)
     }
 
     /// Waits until one of the cases can be done, and does it; if several can, one of them at
@@ -243,6 +278,13 @@ impl Drop for SelectedOperation<'_, '_> {
             Some(Direction::Recv) => case.iter().for_each(|case| case.discard()),
             None => {}
         }
+    }
+}
+
+impl<'a> Clone for Select<'a> {
+    fn clone(&self) -> Self {
+        let case = |case: &Option<Box<dyn Case<Target> + 'a>>| case.as_deref().map(Case::empty);
+        Self { cases: self.cases.iter().map(case).collect() }
     }
 }
 

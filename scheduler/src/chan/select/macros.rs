@@ -26,6 +26,10 @@
 ///   sent.
 /// - A select does not meet itself: sending into a channel and receiving from it in one `select!`
 ///   needs somebody else.
+/// - Channels are borrowed: `recv(receiver)` takes a `Receiver` or a reference to one. A
+///   [`Timer`](crate::time::Timer) or [`Ticker`](crate::time::Ticker) takes part by its `channel()`.
+/// - The `timeout` of a `default` begins with the `select!`, and so anew in each round of a loop. A
+///   limit for all rounds is a [`chan::after`](crate::chan::after) made before the loop.
 /// - It works the same in goroutines, which park, in callbacks, and on plain threads, which sleep.
 ///
 /// Receivers, senders and values are evaluated first, in the order in which they are written. So
