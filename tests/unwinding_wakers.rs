@@ -10,9 +10,9 @@ use std::thread;
 
 use gosched::Runtime;
 use gosched::cancel::Token;
-use gosched::chan;
+use gosched::chan::{self, Select, SendError};
 use gosched::sync::{Barrier, Notify, WaitGroup};
-use test_support::settled;
+use test_support::{each_mode, settled};
 
 /// Unwinds with its number.
 struct Unwinds(usize);
@@ -130,4 +130,143 @@ fn a_token_is_cancelled() {
     let children = [token.child(), token.child(), token.child().child()];
     lets_all_go(|| token.wait_async(), || token.cancel());
     assert!(children.iter().all(Token::is_cancelled));
+}
+
+/// Its drop unwinds, its call does nothing.
+struct DropUnwinds;
+
+impl Wake for DropUnwinds {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for DropUnwinds {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            resume_unwind(Box::new(9_usize));
+        }
+    }
+}
+
+/// A waker that is dropped unwinds: the goroutine whose value was taken goes on, and the value
+/// arrives.
+#[test]
+fn a_waker_is_dropped_when_a_value_is_taken() {
+    each_mode(|rt, _| {
+        let (tx, rx) = chan::bounded::<u32>(0);
+        let (mut first, mut second) = (Box::pin(rx.recv_async()), Box::pin(rx.recv_async()));
+        let waits = Arc::new(Counts::default());
+        assert!(poll(first.as_mut(), &waits.clone().into()).is_pending());
+        {
+            // The node has the last clone when this one goes.
+            let bad: Waker = Arc::new(DropUnwinds).into();
+            assert!(poll(second.as_mut(), &bad).is_pending());
+        }
+        let sender = rt.handle().go(move || tx.send(5));
+        while waits.0.load(Relaxed) == 0 {
+            thread::yield_now();
+        }
+        // The second one is polled for a reason of its own, with another waker.
+        let polled = poll(second.as_mut(), Waker::noop());
+        assert_eq!(polled, Poll::Ready(Ok(5)));
+        assert_eq!(sender.join().expect("no panic"), Ok(()));
+    });
+}
+
+/// A future is polled again with another waker, or dropped: the first waker's panic goes on, and
+/// the future waits with the second, or is off its list.
+#[test]
+fn a_waker_is_dropped_when_it_is_replaced() {
+    let (tx, rx) = chan::bounded::<u32>(1);
+    let count = Arc::new(Counts::default());
+    let mut receive = Box::pin(rx.recv_async());
+    {
+        let bad: Waker = Arc::new(DropUnwinds).into();
+        assert!(poll(receive.as_mut(), &bad).is_pending());
+    }
+    let again = catch_unwind(AssertUnwindSafe(|| {
+        assert!(poll(receive.as_mut(), &count.clone().into()).is_pending());
+    }));
+    assert_eq!(unwound_with(again), Some(9));
+    tx.send(1).expect("there is room");
+    assert_eq!(count.0.load(Relaxed), 1, "the second waker waits");
+    assert_eq!(poll(receive.as_mut(), Waker::noop()), Poll::Ready(Ok(1)));
+    let mut sends = Box::pin(tx.send_async(2));
+    assert_eq!(poll(sends.as_mut(), Waker::noop()), Poll::Ready(Ok(())));
+    let mut sends = Box::pin(tx.send_async(3));
+    {
+        let bad: Waker = Arc::new(DropUnwinds).into();
+        assert!(poll(sends.as_mut(), &bad).is_pending());
+    }
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(sends)));
+    assert_eq!(unwound_with(dropped), Some(9));
+    assert_eq!((rx.recv(), rx.try_recv().is_err()), (Ok(2), true), "it is off the list");
+}
+
+/// Unwinds, and counts how often it was called.
+struct CountsAndUnwinds(Arc<Counts>);
+
+impl Wake for CountsAndUnwinds {
+    fn wake(self: Arc<Self>) {
+        self.0.0.fetch_add(1, Relaxed);
+        resume_unwind(Box::new(3_usize));
+    }
+}
+
+/// A select that begins to wait lets a future go for each of its sends: all of them, and then it
+/// unwinds with its values.
+#[test]
+fn a_select_wakes_all_futures_that_its_sends_are_for() {
+    let counts: [Arc<Counts>; 2] = Default::default();
+    let wakers = counts.each_ref().map(|n| Waker::from(Arc::new(CountsAndUnwinds(n.clone()))));
+    let ((tx1, rx1), (tx2, rx2)) = (chan::bounded::<u32>(0), chan::bounded::<u32>(0));
+    let (mut first, mut second) = (Box::pin(rx1.recv_async()), Box::pin(rx2.recv_async()));
+    assert!(poll(first.as_mut(), &wakers[0]).is_pending());
+    assert!(poll(second.as_mut(), &wakers[1]).is_pending());
+    let mut select = Select::new();
+    let (one, two) = (select.send(&tx1, 1), select.send(&tx2, 2));
+    let unwound = catch_unwind(AssertUnwindSafe(|| drop(select.select())));
+    assert_eq!(unwound_with(unwound), Some(3));
+    assert_eq!(counts.each_ref().map(|count| count.0.load(Relaxed)), [1, 1]);
+    assert_eq!((select.take_back(one, &tx1), select.take_back(two, &tx2)), (1, 2));
+}
+
+/// A value that a select has received is the caller's, whatever a waker does.
+#[test]
+fn a_select_receives_a_value_whose_sender_unwinds() {
+    let (tx, rx) = chan::bounded::<u32>(0);
+    let mut sends = Box::pin(tx.send_async(4));
+    assert!(poll(sends.as_mut(), &Arc::new(Unwinds(1)).into()).is_pending());
+    let mut select = Select::new();
+    select.recv(&rx);
+    assert_eq!(select.select().recv(&rx), Ok(4));
+    let mut sends = Box::pin(tx.send_async(5));
+    assert!(poll(sends.as_mut(), &Arc::new(Unwinds(1)).into()).is_pending());
+    assert_eq!(rx.recv(), Ok(5));
+}
+
+/// The values that nobody received are dropped after all senders were woken, and the first panic
+/// goes on.
+#[test]
+fn the_last_receiver_goes_with_values() {
+    struct Value(Arc<Counts>);
+    impl Drop for Value {
+        fn drop(&mut self) {
+            self.0.0.fetch_add(1, Relaxed);
+            if !thread::panicking() {
+                resume_unwind(Box::new(6_usize));
+            }
+        }
+    }
+    let dropped = Arc::new(Counts::default());
+    let (tx, rx) = chan::bounded(1);
+    assert!(tx.send(Value(dropped.clone())).is_ok());
+    let mut sends = Box::pin(tx.send_async(Value(dropped.clone())));
+    assert!(poll(sends.as_mut(), &Arc::new(Unwinds(1)).into()).is_pending());
+    let unwound = catch_unwind(AssertUnwindSafe(|| drop(rx)));
+    assert_eq!(unwound_with(unwound), Some(1), "the first");
+    assert_eq!(dropped.0.load(Relaxed), 1);
+    let Poll::Ready(Err(SendError(back))) = poll(sends.as_mut(), Waker::noop()) else {
+        unreachable!("the receiver is gone")
+    };
+    std::mem::forget(back);
 }

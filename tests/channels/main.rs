@@ -4,6 +4,7 @@
 mod callbacks;
 mod conservation;
 mod futures;
+mod inner_waits;
 mod select;
 mod timeouts;
 mod waker;

@@ -25,6 +25,7 @@ mod handover;
 mod idle;
 mod idle_workers;
 mod inbox;
+mod inner_wait;
 mod join;
 mod notify;
 mod pair_arc;
