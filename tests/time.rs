@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use gosched::callback::{Binding, Bridge, EnterError};
 use gosched::cancel::{CancelScope, Cancelled, shield};
-use gosched::{Mode, Runtime, chan, go, time, yield_now};
+use gosched::{Mode, Runtime, chan, go, scope, time, yield_now};
 use test_support::{each_mode, each_procs, migratory, settled};
 
 const fn ms(n: u64) -> Duration {
@@ -323,6 +323,36 @@ fn a_shield_holds_a_limit_off() {
                 for_ever();
             });
             assert_eq!((result, through), (Err(time::Elapsed), true));
+        });
+    });
+}
+
+#[test]
+fn a_limit_inside_a_shield_ends_no_wait() {
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let slept = shield(|| time::timeout(Duration::ZERO, || slept(ms(5))));
+            assert!(slept.expect("it slept to the end") >= ms(5));
+            // Limits of operations' own do.
+            let (_tx, rx) = chan::bounded::<u32>(0);
+            assert!(shield(|| rx.recv_timeout(ms(1))).is_err());
+        });
+    });
+}
+
+#[test]
+fn a_limit_around_a_scope_waits_for_the_children() {
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let mut slept_for = Duration::ZERO;
+            let outcome = time::timeout(Duration::ZERO, || {
+                scope(|s| {
+                    s.go(|| slept_for = slept(ms(5)));
+                    7
+                })
+            });
+            assert_eq!(outcome, Ok(7), "it returned late");
+            assert!(slept_for >= ms(5));
         });
     });
 }

@@ -196,7 +196,9 @@ fn zero_and_what_cannot_be_reached_are_defined() {
             assert_eq!(chan::tick(huge).recv_timeout(ms(1)), Err(RecvTimeoutError::Timeout));
             let timer = Timer::new(huge);
             assert_eq!(timer.channel().recv_timeout(ms(1)), Err(RecvTimeoutError::Timeout));
-            timer.reset(Duration::ZERO);
+            // What is never due does not count as set.
+            assert!(!timer.stop() && !timer.reset(huge) && !timer.stop());
+            assert!(!timer.reset(Duration::ZERO));
             timer.wait();
             Ticker::new(ms(1)).reset(huge);
         }

@@ -1,13 +1,13 @@
 //! Futures in goroutines: a goroutine, or a thread, runs one to its end, and parks where it is
 //! pending.
 //!
-//! What a waker holds is a `Signal`, shared with whoever polls: one bit, and the wait queue that
-//! everything else waits in. A waker that outlives the future, or the goroutine, sets a bit that
+//! A waker holds a `Signal`, shared with the goroutine or thread that polls: one bit, and a wait
+//! list as of any primitive. A waker that outlives the future, or the goroutine, sets a bit that
 //! nobody reads.
 //!
-//! *Rejected.* A waker that points to the goroutine and claims it from its park word: it may be
-//! kept for ever, while the record is another's by then, and each clone would have to count. One
-//! allocation for each `block_on` is what the signal costs instead.
+//! *Rejected.* A waker that points to the goroutine and claims it from its park word: the waker may
+//! be kept for ever, while the record is another goroutine's by then, and each clone would have to
+//! count. The signal costs one allocation for each `block_on` instead.
 //!
 //! # Safety
 //!
@@ -98,16 +98,16 @@ impl Wake for Signal {
     }
 }
 
-/// Runs a future to its end on the calling goroutine or thread. While it is pending a goroutine
-/// parks, and its thread runs others; any other thread blocks.
+/// Runs a future to its end on the calling goroutine or thread. While the future is pending, a
+/// goroutine parks and its thread runs others; a plain thread blocks.
 ///
-/// The future may be of any make; what needs a reactor of its own, as tokio's timers and sockets
-/// do, needs that reactor's context as well. Its wakers may be called from anywhere, late, or
-/// never. Code in the future may wait as goroutines do.
+/// Any future will do. One that needs a reactor of its own, as tokio's timers and sockets do, needs
+/// that reactor's context as well. Its wakers may be called from anywhere, late, or never. Code in
+/// the future may wait as goroutines do.
 ///
 /// # Panics
 ///
-/// With what the future panics with. Unwinds with [`Cancelled`](crate::Cancelled), and drops the
+/// With the payload of a panic of the future. Unwinds with [`Cancelled`](crate::Cancelled), and drops the
 /// future, if the goroutine is cancelled while it waits.
 ///
 /// ```

@@ -1,5 +1,6 @@
 //! The semaphore.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -7,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use gosched::sync::{AcquireError, Semaphore};
-use gosched::{go, yield_now};
+use gosched::{go, time, yield_now};
 use test_support::each_mode;
 
 const SHORT: Duration = Duration::from_millis(5);
@@ -91,6 +92,33 @@ fn who_gives_up_lets_the_next_one_through() {
             assert!(many.join().unwrap_err().is::<gosched::Cancelled>());
             one.join().unwrap();
             assert_eq!(semaphore.available_permits(), 1);
+        });
+    });
+}
+
+#[test]
+fn what_there_can_never_be_is_refused_at_once() {
+    let semaphore = Semaphore::new(1);
+    const TOO_MANY: usize = Semaphore::MAX_PERMITS + 1;
+    let refused = |acquire: &dyn Fn()| catch_unwind(AssertUnwindSafe(acquire)).is_err();
+    assert_eq!(semaphore.try_acquire_many(TOO_MANY).err(), Some(AcquireError));
+    assert!(refused(&|| drop(semaphore.acquire_many(TOO_MANY))));
+    assert!(refused(&|| drop(semaphore.acquire_many_async(TOO_MANY))));
+    assert!(semaphore.try_acquire().is_ok(), "nobody waits");
+}
+
+#[test]
+fn who_waits_for_too_many_is_let_go_by_a_time_limit_and_lets_others_through() {
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let semaphore = Semaphore::new(1);
+            let outcome = time::timeout(SHORT, || semaphore.acquire_many(2).forget());
+            assert_eq!(outcome, Err(time::Elapsed));
+            assert!(semaphore.try_acquire().is_ok());
+            // A future that waits for too many keeps no permit back.
+            let mut many = Box::pin(semaphore.acquire_many_async(2));
+            assert!(many.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            drop(semaphore.acquire());
         });
     });
 }

@@ -2,7 +2,7 @@
 //!
 //! # Safety
 //!
-//! Both lists lie under the barrier's lock, as long as the barrier, which who waits borrows. A
+//! Both lists lie under the barrier's lock, as long as the barrier, which the waiters borrow. A
 //! future's node is pinned when it is polled, and leaves when it is dropped.
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
@@ -27,20 +27,20 @@ use crate::wait::wake::wake_up_to;
 
 struct State {
     arrived: usize,
-    /// How often the barrier has opened.
+    /// Number of times that the barrier has opened.
     round: u64,
     parked: WaitList<(), Target>,
     polling: WaitList<(), Target>,
 }
 
-/// Who waits at the end of a round, as against those of the next one.
+/// The waiters of a round that has ended, as against those of the next one.
 struct Waited {
     parked: Mark,
     polling: Mark,
 }
 
 impl State {
-    /// One of `n` comes. As the last, it ends the round.
+    /// Counts one of `n`. The last one ends the round and gets its waiters.
     fn arrive(&mut self, n: usize) -> Option<Waited> {
         if self.arrived + 1 < n {
             self.arrived += 1;
@@ -52,8 +52,8 @@ impl State {
     }
 }
 
-/// A number of goroutines or threads wait until all of them are there: `std::sync::Barrier`, for
-/// those who park.
+/// Lets a number of goroutines or threads wait until all of them are there: `std::sync::Barrier`,
+/// except that waiters park.
 ///
 /// ```
 /// use gosched::sync::Barrier;
@@ -73,24 +73,24 @@ pub struct Barrier {
 impl std::panic::UnwindSafe for Barrier {}
 impl std::panic::RefUnwindSafe for Barrier {}
 
-/// What [`Barrier::wait`] returns.
+/// The result of [`Barrier::wait`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BarrierWaitResult(bool);
 
 impl BarrierWaitResult {
-    /// Whether the caller came last: one in each round does.
+    /// True if the caller came last: one in each round does.
     pub fn is_leader(&self) -> bool {
         self.0
     }
 }
 
-/// Not all were there in time. The caller is not counted any more.
+/// The error of a wait for which not all were there in time. The caller is not counted any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BarrierTimeoutError;
 
 impl Barrier {
     const_fn! {
-        /// A barrier for `n`; one for 0 is one for 1: nobody waits there.
+        /// Returns a barrier for `n`. One for 0 is as one for 1: nobody waits there.
         pub fn new(n: usize) -> Self {
             Self { n, state: Mutex::new(State {
                 arrived: 0,
@@ -187,8 +187,9 @@ impl Barrier {
         woken.and(polls)
     }
 
-    /// Waits until all are there, for an async task: a future that is ready then. It counts from
-    /// its first poll on; dropped before all are there, it is not counted any more.
+    /// Waits until all are there, for an async task: returns a future that is ready then. It is
+    /// counted from its first poll on. If it is dropped before all are there, it is not counted any
+    /// more.
     ///
     /// ```
     /// use gosched::future::block_on;
@@ -204,7 +205,7 @@ impl Barrier {
         BarrierFuture { barrier: self, mine: Cell::new(None), node: PolledNode::new(None) }
     }
 
-    /// Counts one fewer in this round, if it has not ended.
+    /// Counts one fewer in this round, if it has not ended. True if it has not.
     fn withdraw(&self, round: Option<u64>) -> bool {
         let mut state = self.state.lock();
         let waits = round == Some(state.round);
@@ -217,7 +218,7 @@ impl Barrier {
 #[must_use = "a future does nothing unless it is polled"]
 pub struct BarrierFuture<'a> {
     barrier: &'a Barrier,
-    /// The round that it is counted in.
+    /// The round in which the future is counted.
     mine: Cell<Option<u64>>,
     node: PolledNode<(), Target>,
 }

@@ -1,4 +1,4 @@
-//! Waiting for what a mutex guards to become true.
+//! Waiting until a condition on a mutex's data holds.
 
 use gosched_runtime_sys::sync::primitive::const_fn;
 use std::fmt;
@@ -11,15 +11,15 @@ use crate::proc::park::Parking;
 use crate::proc::target::Target;
 use crate::sync::raw::condvar::{Ended, RawCondvar};
 
-/// A condition variable: `std::sync::Condvar`, for [`Mutex`](super::Mutex). Who waits parks, and is
-/// notified in the order in which they came.
+/// A condition variable: `std::sync::Condvar`, for [`Mutex`](super::Mutex). Waiters park, and are
+/// notified in the order of arrival.
 ///
-/// There are no wake-ups without a reason here, but what was true when the notification was made
-/// may have changed by the time that the mutex was had again: wait in a loop, or with
+/// There are no spurious wake-ups. But the condition may have changed between the notification and
+/// the moment when the waiter has the mutex again: wait in a loop, or with
 /// [`wait_while`](Self::wait_while).
 ///
-/// A notification is not lost with a goroutine that was cancelled, or that panics, before it had
-/// the mutex again: it goes to the next one.
+/// A notification is not lost with a goroutine that is cancelled, or panics, before it has the
+/// mutex again: the notification goes to the next waiter.
 ///
 /// ```
 /// use gosched::sync::{Condvar, Mutex};
@@ -41,18 +41,18 @@ pub struct Condvar(RawCondvar<Target>);
 impl std::panic::UnwindSafe for Condvar {}
 impl std::panic::RefUnwindSafe for Condvar {}
 
-/// Whether a wait with a time limit ended by it.
+/// The result of a wait with a time limit: whether the limit ended it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaitTimeoutResult(bool);
 
 impl WaitTimeoutResult {
-    /// Whether the time was over.
+    /// True if the time was over first.
     pub fn timed_out(&self) -> bool {
         self.0
     }
 }
 
-/// Gives a notification on if its receiver unwinds before it could act on it.
+/// Passes a notification on if its receiver unwinds before it could act on it.
 struct PassOn<'a>(&'a Condvar);
 
 impl Drop for PassOn<'_> {
@@ -63,7 +63,7 @@ impl Drop for PassOn<'_> {
 
 impl Condvar {
     const_fn! {
-        /// A condition variable for which nobody waits.
+        /// Returns a condition variable without waiters.
         pub fn new() -> Self {
             Self(RawCondvar::new())
         }
@@ -140,8 +140,8 @@ impl Condvar {
         self.wait_until(guard, Some(deadline))
     }
 
-    /// Waits as long as the condition holds, at longest for `timeout`. Timed out means that it
-    /// still holds.
+    /// Waits as long as the condition holds, at longest for `timeout`. If the result says timed
+    /// out, the condition still holds.
     ///
     /// # Errors
     ///
@@ -184,12 +184,12 @@ impl Condvar {
         }
     }
 
-    /// Lets the longest waiting one go, if anybody waits.
+    /// Notifies the longest waiter, if there is one.
     pub fn notify_one(&self) {
         self.0.notify_one();
     }
 
-    /// Lets everybody go who waits now.
+    /// Notifies all that wait now.
     pub fn notify_all(&self) {
         self.0.notify_all();
     }

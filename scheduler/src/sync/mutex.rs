@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! The data is reached by who holds the raw mutex: through a guard, of which there is one for each
-//! time that it was taken, or through `&mut`.
+//! The data is reached by the holder of the raw mutex: through a guard, of which there is one for
+//! each time that the mutex was taken, or through `&mut`.
 
 #![expect(unsafe_code, reason = "the lock says who may reach the data")]
 
@@ -28,25 +28,25 @@ use crate::wait::polled::PolledNode;
 use crate::wait::waiter::Wakeup;
 use gosched_runtime_sys::sync::primitive::const_fn;
 
-/// Mutual exclusion between goroutines, threads and futures: `std::sync::Mutex`, except that who
-/// waits for it parks, and that it may be held over a wait.
+/// Mutual exclusion between goroutines, threads and futures: `std::sync::Mutex`, except that a
+/// waiter parks, and that the mutex may be held over a wait.
 ///
 /// # Who comes next
 ///
-/// Unlocking lets the longest waiting one go, which then competes with whoever comes running; one
+/// Unlocking wakes the longest waiter, which then competes with all that come running. A waiter
 /// that has waited for a millisecond is handed the lock without competition. Futures come after
 /// goroutines and threads.
 ///
 /// # Poisoning
 ///
-/// As in `std`: a holder that unwinds poisons the mutex, because what it guards may be half
-/// changed, and locking then gives the guard inside an error. A goroutine that is cancelled while
-/// it holds the guard unwinds, too.
+/// As in `std`: a holder that unwinds poisons the mutex, because the data may be half changed, and
+/// locking then gives the guard inside an error. A goroutine that is cancelled while it holds the
+/// guard unwinds, too.
 ///
 /// # The guard
 ///
-/// It is bound to no thread: it may be sent, be held while its goroutine waits, and be dropped
-/// elsewhere. A mutex that is locked by who holds it already is a deadlock.
+/// The guard is bound to no thread: it may be sent, be held while its goroutine waits, and be
+/// dropped elsewhere. To lock a mutex that the caller holds already is a deadlock.
 ///
 /// ```
 /// use gosched::sync::Mutex;
@@ -63,12 +63,13 @@ pub struct Mutex<T: ?Sized> {
     data: UnsafeCell<T>,
 }
 
-/// The right to what a [`Mutex`] guards. Dropping it unlocks.
+/// Access to the data of a locked [`Mutex`]. Dropping it unlocks.
 #[must_use = "the mutex is unlocked at once if the guard is not kept"]
 pub struct MutexGuard<'a, T: ?Sized> {
     mutex: &'a Mutex<T>,
     entered: PanickingBefore,
-    /// The guard gives `&mut T`: it is `Send` as that is, and invariant in `T`.
+    /// The guard gives `&mut T` to its owner, and `&T` to those that share it: it is `Send` and
+    /// `Sync` as that is.
     _data: PhantomData<&'a mut T>,
 }
 
@@ -79,7 +80,7 @@ unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
 // SAFETY: a shared guard gives `&T`.
 unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 
-// What a panic left half done is told by the poison.
+// The poison tells what a panic left half done.
 impl<T: ?Sized> UnwindSafe for Mutex<T> {}
 impl<T: ?Sized> RefUnwindSafe for Mutex<T> {}
 impl<T: ?Sized> UnwindSafe for MutexGuard<'_, T> {}
@@ -87,17 +88,17 @@ impl<T: ?Sized> RefUnwindSafe for MutexGuard<'_, T> {}
 
 impl<T> Mutex<T> {
     const_fn! {
-        /// A mutex that guards `data`, unlocked.
+        /// Returns an unlocked mutex that guards `data`.
         pub fn new(data: T) -> Self {
             Self { raw: RawMutex::new(), poison: Flag::new(), data: UnsafeCell::new(data) }
         }
     }
 
-    /// What it guarded.
+    /// Returns the data.
     ///
     /// # Errors
     ///
-    /// If it was poisoned; with the data.
+    /// If the mutex was poisoned; with the data.
     pub fn into_inner(self) -> LockResult<T> {
         let poisoned = self.poison.get();
         told(poisoned, self.data.into_inner())
@@ -105,7 +106,7 @@ impl<T> Mutex<T> {
 }
 
 impl<T: ?Sized> Mutex<T> {
-    /// Locks, waiting until nobody else has it.
+    /// Locks, waiting until there is no other holder.
     ///
     /// # Errors
     ///
@@ -121,11 +122,11 @@ impl<T: ?Sized> Mutex<T> {
         self.guard()
     }
 
-    /// Locks, if nobody has it.
+    /// Locks, if there is no holder.
     ///
     /// # Errors
     ///
-    /// [`TryLockError::WouldBlock`] if somebody does, [`TryLockError::Poisoned`] if a holder
+    /// [`TryLockError::WouldBlock`] if there is one, [`TryLockError::Poisoned`] if a holder
     /// panicked.
     pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
         if self.raw.try_lock() { Ok(self.guard()?) } else { Err(TryLockError::WouldBlock) }
@@ -166,53 +167,53 @@ impl<T: ?Sized> Mutex<T> {
         }
     }
 
-    /// Locks, for an async task: a future that is ready with the guard.
+    /// Locks, for an async task: returns a future that is ready with the guard.
     ///
-    /// It may be dropped at any time: if it was woken, the next one is. Goroutines and threads that
-    /// wait come first.
+    /// It may be dropped at any time: if it was woken, the next future is. Goroutines and threads
+    /// that wait come first.
     pub fn lock_async(&self) -> LockFuture<'_, T> {
         LockFuture { mutex: self, node: PolledNode::new(None) }
     }
 
-    /// The mutex is the caller's.
+    /// Returns the guard. The mutex is the caller's.
     fn guard(&self) -> LockResult<MutexGuard<'_, T>> {
         let guard = MutexGuard { mutex: self, entered: self.poison.enter(), _data: PhantomData };
         told(self.poison.get(), guard)
     }
 
-    /// Whether a holder panicked.
+    /// True if a holder panicked.
     pub fn is_poisoned(&self) -> bool {
         self.poison.get()
     }
 
-    /// Says that the data is in order again.
+    /// Ends the poisoning: the data is in order again.
     pub fn clear_poison(&self) {
         self.poison.clear();
     }
 
-    /// The data, without locking: nobody else has the mutex.
+    /// Returns the data, without locking: nobody else has the mutex.
     ///
     /// # Errors
     ///
-    /// If it was poisoned; with the data.
+    /// If the mutex was poisoned; with the data.
     pub fn get_mut(&mut self) -> LockResult<&mut T> {
         let poisoned = self.poison.get();
         told(poisoned, self.data.get_mut())
     }
 }
 
-/// `std`'s way to say that something was poisoned.
+/// Returns `result` as `std` does: inside an error if it was poisoned.
 pub(super) fn told<R>(poisoned: bool, result: R) -> LockResult<R> {
     if poisoned { Err(PoisonError::new(result)) } else { Ok(result) }
 }
 
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
-    /// The mutex.
+    /// Returns the mutex.
     pub(super) fn mutex(&self) -> &'a Mutex<T> {
         self.mutex
     }
 
-    /// Unlocks; who has to be woken for it.
+    /// Unlocks. Returns the waiter that must be woken for it.
     pub(super) fn unlock(self) -> Option<Wakeup<Target>> {
         let guard = mem::ManuallyDrop::new(self);
         guard.mutex.poison.leave(guard.entered);

@@ -2,7 +2,7 @@
 //!
 //! # Safety
 //!
-//! A cell's value is written by the one that does it, before it is done, and read after; the raw
+//! A cell's value is written by the caller that makes it, before it is done, and read after. The raw
 //! once says which.
 
 #![expect(unsafe_code, reason = "the once says who may reach the value")]
@@ -177,13 +177,13 @@ impl<T: RefUnwindSafe + UnwindSafe> RefUnwindSafe for OnceCell<T> {}
 
 impl<T> OnceCell<T> {
     const_fn! {
-        /// An empty one.
+        /// Returns an empty cell.
         pub fn new() -> Self {
             Self { once: RawOnce::new(), value: UnsafeCell::new(None) }
         }
     }
 
-    /// The value, if it is there.
+    /// Returns the value, if it is there.
     #[inline]
     pub fn get(&self) -> Option<&T> {
         if !self.once.is_done() {
@@ -193,13 +193,13 @@ impl<T> OnceCell<T> {
         unsafe { &*self.value.get() }.as_ref()
     }
 
-    /// The value, for who has the cell for itself alone.
+    /// Returns the value, if it is there. The caller alone has the cell.
     pub fn get_mut(&mut self) -> Option<&mut T> {
         self.value.get_mut().as_mut()
     }
 
-    /// The value; `f` makes it if there is none. Waits while somebody else makes it. Asking the
-    /// cell from `f` is a deadlock.
+    /// Returns the value; `f` makes it if there is none. Waits while another caller's closure makes
+    /// it. To call this from `f` is a deadlock.
     ///
     /// # Panics
     ///
@@ -224,7 +224,7 @@ impl<T> OnceCell<T> {
         }
     }
 
-    /// Puts the value there, if there is none. Waits while somebody else makes it.
+    /// Puts the value there, if there is none. Waits while another caller's closure makes it.
     ///
     /// # Errors
     ///
@@ -239,7 +239,7 @@ impl<T> OnceCell<T> {
         value.map_or(Ok(()), Err)
     }
 
-    /// The value; waits until somebody has made it.
+    /// Returns the value, once another caller has made it.
     ///
     /// # Panics
     ///
@@ -251,7 +251,7 @@ impl<T> OnceCell<T> {
         self.get().expect("it was made")
     }
 
-    /// The value; waits until somebody has made it, at longest for `timeout`.
+    /// Returns the value, once another caller has made it; waits at longest for `timeout`.
     ///
     /// # Panics
     ///
@@ -263,13 +263,13 @@ impl<T> OnceCell<T> {
         self.get()
     }
 
-    /// Takes the value out; the cell is empty then.
+    /// Takes the value out. The cell is empty then.
     pub fn take(&mut self) -> Option<T> {
         self.once.reset();
         self.value.get_mut().take()
     }
 
-    /// The value.
+    /// Returns the value, if it is there.
     pub fn into_inner(self) -> Option<T> {
         self.value.into_inner()
     }
@@ -311,7 +311,7 @@ pub struct LazyLock<T, F = fn() -> T> {
     make: Cell<Option<F>>,
 }
 
-// SAFETY: the closure is taken out by the one that makes the value, whichever thread that is.
+// SAFETY: the closure is taken out by the caller that makes the value, on whichever thread.
 unsafe impl<T: Send + Sync, F: Send> Sync for LazyLock<T, F> {}
 
 impl<T: UnwindSafe, F: UnwindSafe> UnwindSafe for LazyLock<T, F> {}
@@ -319,13 +319,13 @@ impl<T: RefUnwindSafe + UnwindSafe, F: UnwindSafe> RefUnwindSafe for LazyLock<T,
 
 impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     const_fn! {
-        /// One whose value `make` makes.
+        /// Returns a lazy value that `make` makes.
         pub fn new(make: F) -> Self {
             Self { cell: OnceCell::new(), make: Cell::new(Some(make)) }
         }
     }
 
-    /// The value, which is made now if it was not before.
+    /// Returns the value, which is made now if it was not before.
     ///
     /// # Panics
     ///

@@ -1,14 +1,14 @@
-//! Poisoning, as in `std`: a lock whose holder panicked says so to everybody after.
+//! Poisoning, as in `std`: a lock whose holder panicked tells each later holder.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
-/// Set once a holder unwound. What it tells is ordered by the lock itself.
+/// The flag of a lock, set once a holder unwound. The lock itself orders it.
 #[derive(Debug)]
 pub(super) struct Flag(AtomicBool);
 
-/// Whether the thread was panicking when the lock was taken: then it is not the holder's work that
-/// is left half done.
+/// Whether the thread was panicking when the lock was taken. If so, the panic leaves no work of this
+/// holder half done.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PanickingBefore {
     panicking: bool,
@@ -19,13 +19,13 @@ impl Flag {
         Self(AtomicBool::new(false))
     }
 
-    /// Notes that the lock was taken.
+    /// Begins a holder's time.
     #[inline]
     pub(super) fn enter(&self) -> PanickingBefore {
         PanickingBefore { panicking: thread::panicking() }
     }
 
-    /// Notes that it is given back.
+    /// Ends a holder's time; sets the flag if the holder unwinds.
     #[inline]
     pub(super) fn leave(&self, entered: PanickingBefore) {
         if !entered.panicking && thread::panicking() {

@@ -2,9 +2,9 @@
 //!
 //! # Safety
 //!
-//! The data is reached by who holds the raw lock: shared through a guard for reading, alone through
-//! the one for writing, or through `&mut`. A future's node is pinned when it is polled, and leaves
-//! the lock when it is dropped.
+//! The data is reached by holders of the raw lock: shared through a guard for reading, alone
+//! through the guard for writing, or through `&mut`. A future's node is pinned when it is polled,
+//! and leaves the lock when it is dropped.
 
 #![expect(unsafe_code, reason = "the lock says who may reach the data")]
 
@@ -28,19 +28,19 @@ use crate::sync::raw::rwlock::{RawRwLock, Wants};
 use crate::wait::polled::PolledNode;
 use gosched_runtime_sys::sync::primitive::const_fn;
 
-/// Many readers or one writer: `std::sync::RwLock`, except that who waits parks, and that it may be
-/// held over a wait.
+/// Many readers or one writer: `std::sync::RwLock`, except that a waiter parks, and that the lock
+/// may be held over a wait.
 ///
 /// # Who comes next
 ///
-/// Writers are preferred: one that waits keeps out readers that come later, so that reading must
-/// not be nested, as in `std`. When a writer is through, the readers that wait at that moment go
-/// before the next writer. So neither starve the other. Futures come after goroutines and threads,
-/// and one that waits keeps nobody out.
+/// Writers are preferred: a writer that waits keeps out readers that come later, so that reading
+/// must not be nested, as in `std`. When a writer is through, the readers that wait at that moment
+/// go before the next writer. So neither starve the other. Futures come after goroutines and
+/// threads, and a future that waits keeps nobody out.
 ///
 /// # Poisoning
 ///
-/// As in `std`: a writer that unwinds poisons the lock, also when it is cancelled; readers do not.
+/// As in `std`: a writer that unwinds poisons the lock, also when it is cancelled. Readers do not.
 ///
 /// Guards are bound to no thread: they may be sent, and be held over a wait.
 ///
@@ -62,7 +62,7 @@ pub struct RwLock<T: ?Sized> {
     data: UnsafeCell<T>,
 }
 
-/// The right to read what a [`RwLock`] guards. Dropping it ends the reading.
+/// Access to the data of a [`RwLock`], for reading. Dropping it ends the reading.
 #[must_use = "the reading ends at once if the guard is not kept"]
 pub struct RwLockReadGuard<'a, T: ?Sized> {
     raw: &'a RawRwLock<Target>,
@@ -71,7 +71,7 @@ pub struct RwLockReadGuard<'a, T: ?Sized> {
     _data: PhantomData<&'a T>,
 }
 
-/// The right to change what a [`RwLock`] guards. Dropping it ends the writing.
+/// Access to the data of a [`RwLock`], for writing. Dropping it ends the writing.
 #[must_use = "the writing ends at once if the guard is not kept"]
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
@@ -90,7 +90,7 @@ unsafe impl<T: ?Sized + Sync> Sync for RwLockReadGuard<'_, T> {}
 // SAFETY: a shared guard gives `&T`.
 unsafe impl<T: ?Sized + Sync> Sync for RwLockWriteGuard<'_, T> {}
 
-// What a panic left half done is told by the poison.
+// The poison tells what a panic left half done.
 impl<T: ?Sized> UnwindSafe for RwLock<T> {}
 impl<T: ?Sized> RefUnwindSafe for RwLock<T> {}
 impl<T: ?Sized> UnwindSafe for RwLockWriteGuard<'_, T> {}
@@ -101,17 +101,17 @@ impl<T: ?Sized + RefUnwindSafe> RefUnwindSafe for RwLockReadGuard<'_, T> {}
 
 impl<T> RwLock<T> {
     const_fn! {
-        /// A lock that guards `data`, free.
+        /// Returns a free lock that guards `data`.
         pub fn new(data: T) -> Self {
             Self { raw: RawRwLock::new(), poison: Flag::new(), data: UnsafeCell::new(data) }
         }
     }
 
-    /// What it guarded.
+    /// Returns the data.
     ///
     /// # Errors
     ///
-    /// If it was poisoned; with the data.
+    /// If the lock was poisoned; with the data.
     pub fn into_inner(self) -> LockResult<T> {
         let poisoned = self.poison.get();
         told(poisoned, self.data.into_inner())
@@ -139,7 +139,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// [`TryLockError::WouldBlock`] if one does, [`TryLockError::Poisoned`] if a writer panicked.
+    /// [`TryLockError::WouldBlock`] if a writer does, [`TryLockError::Poisoned`] if one panicked.
     pub fn try_read(&self) -> TryLockResult<RwLockReadGuard<'_, T>> {
         if self.raw.try_read() { Ok(self.reading()?) } else { Err(TryLockError::WouldBlock) }
     }
@@ -177,7 +177,7 @@ impl<T: ?Sized> RwLock<T> {
         if locked.is_ok() { Ok(self.reading()?) } else { Err(TryLockError::WouldBlock) }
     }
 
-    /// Locks for writing, waiting until nobody else has it.
+    /// Locks for writing, waiting until there is no other holder.
     ///
     /// # Errors
     ///
@@ -193,11 +193,11 @@ impl<T: ?Sized> RwLock<T> {
         self.writing()
     }
 
-    /// Locks for writing, if nobody has it.
+    /// Locks for writing, if there is no holder.
     ///
     /// # Errors
     ///
-    /// [`TryLockError::WouldBlock`] if somebody does, [`TryLockError::Poisoned`] if a writer
+    /// [`TryLockError::WouldBlock`] if there is one, [`TryLockError::Poisoned`] if a writer
     /// panicked.
     pub fn try_write(&self) -> TryLockResult<RwLockWriteGuard<'_, T>> {
         if self.raw.try_write() { Ok(self.writing()?) } else { Err(TryLockError::WouldBlock) }
@@ -235,10 +235,10 @@ impl<T: ?Sized> RwLock<T> {
         if locked.is_ok() { Ok(self.writing()?) } else { Err(TryLockError::WouldBlock) }
     }
 
-    /// Locks for reading, for an async task: a future that is ready with the guard.
+    /// Locks for reading, for an async task: returns a future that is ready with the guard.
     ///
-    /// It may be dropped at any time: if it was woken, the next one is. Goroutines and threads that
-    /// wait come first.
+    /// It may be dropped at any time: if it was woken, the next future is. Goroutines and threads
+    /// that wait come first.
     ///
     /// ```
     /// use gosched::future::block_on;
@@ -252,10 +252,10 @@ impl<T: ?Sized> RwLock<T> {
         ReadFuture(Locking::new(self, Wants::Reading))
     }
 
-    /// Locks for writing, for an async task: a future that is ready with the guard.
+    /// Locks for writing, for an async task: returns a future that is ready with the guard.
     ///
-    /// It may be dropped at any time: if it was woken, the next one is. Goroutines and threads that
-    /// wait come first, and while it waits, readers come and go.
+    /// It may be dropped at any time: if it was woken, the next future is. Goroutines and threads
+    /// that wait come first, and while it waits, readers come and go.
     pub fn write_async(&self) -> WriteFuture<'_, T> {
         WriteFuture(Locking::new(self, Wants::Writing))
     }
@@ -275,21 +275,21 @@ impl<T: ?Sized> RwLock<T> {
         told(self.poison.get(), guard)
     }
 
-    /// Whether a writer panicked.
+    /// True if a writer panicked.
     pub fn is_poisoned(&self) -> bool {
         self.poison.get()
     }
 
-    /// Says that the data is in order again.
+    /// Ends the poisoning: the data is in order again.
     pub fn clear_poison(&self) {
         self.poison.clear();
     }
 
-    /// The data, without locking: nobody else has the lock.
+    /// Returns the data, without locking: nobody else has the lock.
     ///
     /// # Errors
     ///
-    /// If it was poisoned; with the data.
+    /// If the lock was poisoned; with the data.
     pub fn get_mut(&mut self) -> LockResult<&mut T> {
         let poisoned = self.poison.get();
         told(poisoned, self.data.get_mut())
@@ -297,7 +297,7 @@ impl<T: ?Sized> RwLock<T> {
 }
 
 impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
-    /// Goes on reading: no other writer gets in between.
+    /// Turns the writing into a reading: no other writer gets in between.
     pub fn downgrade(self) -> RwLockReadGuard<'a, T> {
         let guard = ManuallyDrop::new(self);
         guard.lock.poison.leave(guard.entered);
@@ -352,7 +352,7 @@ pub struct ReadFuture<'a, T: ?Sized>(Locking<'a, T>);
 #[must_use = "a future does nothing unless it is polled"]
 pub struct WriteFuture<'a, T: ?Sized>(Locking<'a, T>);
 
-/// What is in both.
+/// The common part of both.
 struct Locking<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
     wants: Wants,
@@ -364,7 +364,7 @@ impl<'a, T: ?Sized> Locking<'a, T> {
         Self { lock, wants, node: PolledNode::new(Some(wants)) }
     }
 
-    /// The lock, once it is the caller's.
+    /// Polls; ready with the lock once it is the caller's.
     ///
     /// # Safety
     ///

@@ -20,9 +20,9 @@ use crate::proc::yield_now::preempt_point;
 use crate::sync::raw::semaphore::{self as raw, RawSemaphore};
 use crate::wait::polled::PolledNode;
 
-/// A number of permits, of which everybody may take some and must give them back.
+/// A number of permits, which callers take and give back.
 ///
-/// Who waits is served in the order of arrival, whatever number it wants; futures come after
+/// Waiters are served in the order of arrival, whatever number they want. Futures come after
 /// goroutines and threads.
 ///
 /// ```
@@ -54,7 +54,7 @@ pub struct Permit<'a> {
     n: usize,
 }
 
-/// There are not enough permits, or were not in time.
+/// The error of a try without enough permits, or of a wait that was not served in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AcquireError;
 
@@ -63,11 +63,11 @@ impl Semaphore {
     pub const MAX_PERMITS: usize = raw::MAX;
 
     const_fn! {
-        /// A semaphore with so many permits.
+        /// Returns a semaphore with so many permits.
         ///
         /// # Panics
         ///
-        /// If there are more than [`MAX_PERMITS`](Self::MAX_PERMITS).
+        /// If `permits` is more than [`MAX_PERMITS`](Self::MAX_PERMITS).
         pub fn new(permits: usize) -> Self {
             assert!(permits <= raw::MAX, "more permits than can be counted");
             Self { raw: RawSemaphore::new(permits) }
@@ -85,10 +85,17 @@ impl Semaphore {
 
     /// Takes `n` permits, waiting until there are as many.
     ///
+    /// More permits than there are at the moment may come, by [`add_permits`](Self::add_permits) or
+    /// from those that have some. If they never come, this waits for ever, and so does every waiter
+    /// behind it: waiters are served in order. In a goroutine a
+    /// [`timeout`](crate::time::timeout) ends such a wait, and lets the others through.
+    ///
     /// # Panics
     ///
-    /// As [`acquire`](Self::acquire).
+    /// If `n` is more than [`MAX_PERMITS`](Self::MAX_PERMITS). And as [`acquire`](Self::acquire).
+    #[track_caller]
     pub fn acquire_many(&self, n: usize) -> Permit<'_> {
+        can_be_had(n);
         preempt_point();
         // Without a deadline they are had in the end.
         let _had = self.raw.acquire(n, None, Parking::begin);
@@ -151,14 +158,21 @@ impl Semaphore {
         }
     }
 
-    /// Takes a permit, for an async task: a future that is ready with it. It may be dropped at any
-    /// time.
+    /// Takes a permit, for an async task: returns a future that is ready with it. It may be dropped
+    /// at any time.
     pub fn acquire_async(&self) -> AcquireFuture<'_> {
         self.acquire_many_async(1)
     }
 
-    /// The same with `n` permits.
+    /// As [`acquire_async`](Self::acquire_async), for `n` permits. While it waits, it keeps nobody
+    /// but the futures behind it from the permits that there are.
+    ///
+    /// # Panics
+    ///
+    /// If `n` is more than [`MAX_PERMITS`](Self::MAX_PERMITS).
+    #[track_caller]
     pub fn acquire_many_async(&self, n: usize) -> AcquireFuture<'_> {
+        can_be_had(n);
         AcquireFuture { semaphore: self, n, node: PolledNode::new(None) }
     }
 
@@ -171,19 +185,25 @@ impl Semaphore {
         self.raw.release(n);
     }
 
-    /// How many permits nobody has.
+    /// Returns how many permits are free.
     pub fn available_permits(&self) -> usize {
         self.raw.available()
     }
 }
 
+/// Asserts that there may be `n` permits one day.
+#[track_caller]
+fn can_be_had(n: usize) {
+    assert!(n <= raw::MAX, "more permits are wanted than there can be");
+}
+
 impl Permit<'_> {
-    /// How many permits it stands for.
+    /// Returns how many permits it stands for.
     pub fn permits(&self) -> usize {
         self.n
     }
 
-    /// Does not give the permits back.
+    /// Keeps the permits from coming back: the semaphore has fewer from now on.
     pub fn forget(self) {
         mem::forget(self);
     }

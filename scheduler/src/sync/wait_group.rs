@@ -1,4 +1,4 @@
-//! Waiting for a number of others.
+//! A count of parties that are not done, and waiting for zero.
 //!
 //! # Safety
 //!
@@ -21,12 +21,12 @@ use crate::sync::raw::mutex::TimedOut;
 use crate::sync::raw::wait_group::{RawWaitGroup, TooOften};
 use crate::wait::polled::PolledNode;
 
-/// A count of those who are not done, and a way to wait until it is zero: Go's `sync.WaitGroup`.
+/// A count of parties that are not done, and a way to wait until it is zero: Go's `sync.WaitGroup`.
 /// Clones count together.
 ///
-/// [`add`](Self::add) counts up, before who is counted begins; [`done`](Self::done) counts down.
-/// [`go`](Self::go) does both for a goroutine, and does not forget the second when it panics;
-/// [`scope`](crate::scope()) is the better choice where what goroutines return is wanted.
+/// [`add`](Self::add) counts up, before the counted party begins; [`done`](Self::done) counts down.
+/// [`go`](Self::go) does both for a goroutine, also if it panics. Where the results of goroutines
+/// are wanted, use [`scope`](crate::scope()).
 ///
 /// ```
 /// use gosched::sync::WaitGroup;
@@ -47,11 +47,11 @@ pub struct WaitGroup(Arc<RawWaitGroup<Target>>);
 impl std::panic::UnwindSafe for WaitGroup {}
 impl std::panic::RefUnwindSafe for WaitGroup {}
 
-/// The group was not done in time.
+/// The error of a wait whose group was not done in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaitGroupTimeoutError;
 
-/// Counts down, also when what was counted unwinds.
+/// Counts down when it is dropped, also if the counted goroutine unwinds.
 struct Member(WaitGroup);
 
 impl Drop for Member {
@@ -61,7 +61,7 @@ impl Drop for Member {
 }
 
 impl WaitGroup {
-    /// A group that counts nobody.
+    /// Returns a group with a count of zero.
     pub fn new() -> Self {
         Self(Arc::new(RawWaitGroup::new()))
     }
@@ -71,7 +71,7 @@ impl WaitGroup {
         self.0.add(n);
     }
 
-    /// Counts one down; the last one lets go who waits.
+    /// Counts one down. The last one wakes the waiters.
     ///
     /// # Panics
     ///
@@ -97,7 +97,7 @@ impl WaitGroup {
         })
     }
 
-    /// How many are counted.
+    /// Returns the count.
     pub fn count(&self) -> usize {
         self.0.count()
     }
@@ -143,8 +143,8 @@ impl WaitGroup {
         self.0.wait(deadline, Parking::begin).map_err(|TimedOut| WaitGroupTimeoutError)
     }
 
-    /// Waits until the count is zero, for an async task: a future that is ready then. It may be
-    /// dropped at any time.
+    /// Waits until the count is zero, for an async task: returns a future that is ready then. It
+    /// may be dropped at any time.
     ///
     /// ```
     /// use gosched::future::block_on;

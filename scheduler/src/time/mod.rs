@@ -1,16 +1,15 @@
-//! Time for goroutines, threads in callbacks and plain threads: whoever calls.
+//! Time for goroutines, threads in callbacks and plain threads.
 //!
-//! All of it is measured on the monotonic clock, that of [`Instant`], and nothing happens early:
-//! what is to happen at a certain time happens then or later. How much later depends on what else
-//! there is to run. A goroutine that waits for the clock parks, and its M runs others meanwhile; a
-//! million may do so at once.
+//! All of it is measured on the monotonic clock, that of [`Instant`], and nothing happens early.
+//! How late it happens depends on what else there is to run. A goroutine that waits for the clock
+//! parks, and its M runs others meanwhile; a million may do so at once.
 //!
-//! [`sleep`] waits, [`timeout()`] bounds whatever a goroutine does; [`Timer`] and [`Ticker`] have
-//! channels, for a select; and so have [`chan::after`](crate::chan::after) and
-//! [`chan::tick`](crate::chan::tick), for what is not stopped or set again.
+//! [`sleep`] waits. [`timeout()`] bounds the waits of a closure. [`Timer`] and [`Ticker`] have
+//! channels, for a select. [`chan::after`](crate::chan::after) and
+//! [`chan::tick`](crate::chan::tick) are for times that are not stopped or set again.
 //!
-//! A duration of zero, and a moment that has passed, is over at once. One that the clock cannot
-//! reach, as [`Duration::MAX`], never is.
+//! A duration of zero, and a moment that has passed, is over at once. A duration that the clock
+//! cannot reach, as [`Duration::MAX`], never is.
 //!
 //! ```
 //! use gosched::{Mode, go, run, time};

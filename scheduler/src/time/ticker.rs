@@ -1,4 +1,4 @@
-//! What is to be done once in a while.
+//! A period, with a channel that the clock sends into.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -9,12 +9,12 @@ use crate::chan::timed::clocked;
 /// A channel into which the clock sends once in each period: the moment at which that was due. As
 /// [`tick`](crate::chan::tick), and it can be stopped, and set to another period.
 ///
-/// It holds one value at a time: who is too slow for the period misses ticks, and is not followed
-/// by those it missed. The moments are whole periods after the beginning, or after the last
+/// It holds one value at a time: a receiver that is too slow for the period misses ticks, and does
+/// not get them later. The moments are whole periods after the beginning, or after the last
 /// [`reset`](Self::reset), however late they are received.
 ///
-/// The channel's clones belong to the ticker as well, and stay usable when the ticker is dropped,
-/// as it was set last.
+/// Clones of the channel belong to the ticker as well. They stay usable when the ticker is dropped,
+/// and the ticker is then as it was set last.
 ///
 /// ```
 /// use gosched::time::Ticker;
@@ -53,14 +53,14 @@ pub struct Ticker {
 }
 
 impl Ticker {
-    /// One whose first tick is due when a period has passed. With a period of zero there is always
-    /// a tick; with one that the clock cannot reach there never is.
+    /// Returns a ticker whose first tick is due when a period has passed. With a period of zero
+    /// there is always a tick. With one that the clock cannot reach there never is.
     #[must_use]
     pub fn new(period: Duration) -> Self {
         Self { channel: clocked(Instant::now().checked_add(period), Some(period)) }
     }
 
-    /// The channel, for a select, an iteration, or for whoever else is to wait for it.
+    /// Returns the channel, for a select, an iteration, or another waiter.
     #[must_use]
     pub fn channel(&self) -> &Receiver<Instant> {
         &self.channel
@@ -77,14 +77,14 @@ impl Ticker {
         self.channel.recv().expect("the clock does not go away")
     }
 
-    /// Stops it: no tick is received after this, until it is [`reset`](Self::reset). The channel is
-    /// not disconnected.
+    /// Stops the ticker: no tick is received after this, until it is [`reset`](Self::reset). The
+    /// channel is not disconnected.
     pub fn stop(&self) {
         let _it_was_set = self.channel.set_clock(None, None);
     }
 
-    /// Begins anew with this period; the next tick is due when one has passed from now. A tick that
-    /// was not received is gone.
+    /// Begins anew with this period. The next tick is due when one period has passed from now. A
+    /// tick that was not received is gone.
     pub fn reset(&self, period: Duration) {
         let _it_was_set = self.channel.set_clock(Instant::now().checked_add(period), Some(period));
     }

@@ -11,7 +11,7 @@ use gosched_runtime_sys::clock::to_ns;
 use crate::gmp::g::{CancelScope, Cancelled};
 use crate::proc::cancel::Region;
 
-/// The time that [`timeout`] gave was over first.
+/// The error of [`timeout`]: the time was over first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed;
 
@@ -23,28 +23,32 @@ impl fmt::Display for Elapsed {
 
 impl Error for Elapsed {}
 
-/// Runs `f`, which has `duration` for it: once that is over, the call that the calling goroutine
-/// waits in, or the next one that would wait, unwinds with [`Cancelled`] up to here.
+/// Runs `f` with a time limit. When `duration` has passed, the call in which the calling goroutine
+/// waits, or the next one that would wait, unwinds with [`Cancelled`] up to here.
 ///
-/// It is a cancel like any other, as by a [`Token`](crate::cancel::Token), of what runs in `f`. What `f`
-/// does without waiting is not interrupted, and an `f` that returns late has returned all the same.
-/// Goroutines that `f` made go on, but for those of a [`scope`](crate::scope()), which are waited
-/// for. Limits nest; the first to pass counts. A limit inside a [`shield`](crate::cancel::shield)
-/// ends no wait: there, use the limits that operations have of their own, such as `recv_timeout`.
+/// It is a cancel like any other (see [`cancel`](crate::cancel)), of what runs in `f`. Limits nest;
+/// the first to pass counts. With [`Duration::ZERO`] `f` runs up to its first wait. A duration that
+/// the clock cannot reach is no limit.
 ///
-/// With [`Duration::ZERO`] `f` runs up to its first wait; a duration that the clock cannot reach is
-/// no limit.
+/// # What a limit does not end
 ///
-/// On a thread that is no goroutine, and with `panic = "abort"`, waits are not ended: `f` runs for
-/// as long as it takes.
+/// - Code that does not wait. An `f` that returns late has returned: the result is `Ok`.
+/// - Goroutines that `f` made. A [`scope`](crate::scope()) in `f` waits for its goroutines without
+///   a limit, so that the result may be late and `Ok`. To end them, cancel a
+///   [`Token`](crate::cancel::Token) that they run under.
+/// - Waits inside a [`shield`](crate::cancel::shield), whether the limit is around the shield or
+///   inside it. There, use the limits that operations have of their own, such as `recv_timeout`.
+///   Closures of [`Once`](crate::sync::Once#cancels) and [`LazyLock`](crate::sync::LazyLock) run in
+///   a shield.
+/// - Waits on a thread that is no goroutine, and all waits with `panic = "abort"`.
 ///
 /// # Errors
 ///
-/// [`Elapsed`] if a wait in `f` was ended for the time.
+/// [`Elapsed`] if the limit ended a wait in `f`.
 ///
 /// # Panics
 ///
-/// With whatever else `f` unwinds with, such as a cancel of the whole goroutine.
+/// With the payload of any other panic in `f`, such as a cancel of the whole goroutine.
 ///
 /// ```
 /// use gosched::{Mode, chan, run, time};

@@ -1,4 +1,4 @@
-//! A moment that can be waited for together with other things, put off and given up.
+//! A moment that can be waited for in a select, put off and given up.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -9,12 +9,11 @@ use crate::chan::timed::clocked;
 /// A channel into which the clock sends once: the moment at which that was due. It can be stopped,
 /// and set again.
 ///
-/// Whether a timer was in time is one question, with one answer: what was set before a
-/// [`stop`](Self::stop) or a [`reset`](Self::reset) is received before it or never. Nothing has to
-/// be drained.
+/// A moment that was set before a [`stop`](Self::stop) or a [`reset`](Self::reset) is received
+/// before that call or never. Nothing has to be drained.
 ///
-/// The channel's clones belong to the timer as well, and stay usable when the timer is dropped, as
-/// it was set last.
+/// Clones of the channel belong to the timer as well. They stay usable when the timer is dropped,
+/// and the timer is then as it was set last.
 ///
 /// ```
 /// use gosched::{chan, select, time::Timer};
@@ -41,33 +40,33 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// One that is due when `duration` has passed: at once if that is zero, never if the clock
-    /// cannot reach it.
+    /// Returns a timer that is due when `duration` has passed: at once if that is zero, never if
+    /// the clock cannot reach it.
     #[must_use]
     pub fn new(duration: Duration) -> Self {
         Self { channel: clocked(Instant::now().checked_add(duration), None) }
     }
 
-    /// One that is due at `moment`: at once, if that has passed.
+    /// Returns a timer that is due at `moment`: at once, if that has passed.
     #[must_use]
     pub fn at(moment: Instant) -> Self {
         Self { channel: clocked(Some(moment), None) }
     }
 
-    /// One that is stopped.
+    /// Returns a timer that is stopped.
     #[must_use]
     pub fn stopped() -> Self {
         Self { channel: clocked(None, None) }
     }
 
-    /// The channel, for a select or for whoever else is to wait for it.
+    /// Returns the channel, for a select or for another waiter.
     #[must_use]
     pub fn channel(&self) -> &Receiver<Instant> {
         &self.channel
     }
 
-    /// Waits until the timer is due, and receives that moment. Waits for ever, if it is stopped or
-    /// somebody else has received it, until it is set again.
+    /// Waits until the timer is due, and receives that moment. If the timer is stopped, or its
+    /// moment was received elsewhere, this waits until the timer is set again and due.
     ///
     /// # Panics
     ///
@@ -77,20 +76,20 @@ impl Timer {
         self.channel.recv().expect("the clock does not go away")
     }
 
-    /// Stops it. True: it was set, and nobody has received its moment, which now nobody does.
-    /// False: it had been received, the timer was stopped, or it was due at a moment that the clock
-    /// cannot reach.
+    /// Stops the timer. True: it was set, and its moment was not received, and never is. False: its
+    /// moment was received, the timer was stopped, or it was set to a moment that the clock cannot
+    /// reach.
     pub fn stop(&self) -> bool {
         self.channel.set_clock(None, None)
     }
 
-    /// Sets it anew, to be due when `duration` has passed from now. What is true of before is as
-    /// with [`stop`](Self::stop).
+    /// Sets the timer anew, due when `duration` has passed from now. Returns what
+    /// [`stop`](Self::stop) would have returned.
     pub fn reset(&self, duration: Duration) -> bool {
         self.channel.set_clock(Instant::now().checked_add(duration), None)
     }
 
-    /// Sets it anew, to be due at `moment`. What is true of before is as with [`stop`](Self::stop).
+    /// Sets the timer anew, due at `moment`. Returns what [`stop`](Self::stop) would have returned.
     pub fn reset_at(&self, moment: Instant) -> bool {
         self.channel.set_clock(Some(moment), None)
     }

@@ -156,10 +156,10 @@ impl<K: Unpark> Owed<K> {
     /// Wakes all, then drops all. The first panic goes on after that.
     #[inline(always)]
     pub(crate) fn pay(self) {
-        if self.wakes_one_at_most() {
-            wake_one(self.served);
-        } else {
+        if !self.wakes_one_at_most() || matches!(self.served, Some(Wakeup::Polls(_))) {
             self.pay_each().go_on();
+        } else if let Some(parked) = self.served {
+            parked.now();
         }
     }
 
@@ -220,18 +220,22 @@ pub(crate) fn locked<S, K: Unpark, R>(
 /// unwinds already.
 #[inline(always)]
 pub(crate) fn wake_one<K: Unpark>(wakeup: Option<Wakeup<K>>) {
-    match wakeup {
-        None => {}
-        Some(Wakeup::Polls(waker)) => call_waker(waker),
-        Some(parked) => parked.now(),
+    if let Some(wakeup) = wakeup {
+        wake_claimed(wakeup);
     }
 }
 
 #[cold]
-fn call_waker(waker: Waker) {
-    let mut panics = Panics::none();
-    panics.catch(|| waker.wake());
-    panics.go_on();
+#[inline(never)]
+fn wake_claimed<K: Unpark>(wakeup: Wakeup<K>) {
+    match wakeup {
+        Wakeup::Polls(waker) => {
+            let mut panics = Panics::none();
+            panics.catch(|| waker.wake());
+            panics.go_on();
+        }
+        parked => parked.now(),
+    }
 }
 
 /// Wakes the waiters that `next` returns, one after the other, until it returns none.

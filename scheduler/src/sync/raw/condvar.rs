@@ -1,13 +1,13 @@
-//! The condition variable without its mutex: a queue, and whether somebody may be in it.
+//! The condition variable without its mutex: a queue, and a flag that it may have waiters.
 //!
-//! No notification is lost: the mutex goes when the waiter is in the queue. So who changes what the
-//! mutex guards, and notifies after it, comes after the waiter's entry, and sees `wait_reason`, by
-//! way of the mutex.
+//! No notification is lost: a waiter is in the queue before it unlocks the mutex. A notifier that
+//! locks the mutex, changes what it guards and notifies after that comes after the waiter's entry.
+//! By way of the mutex it sees `may_wait`.
 //!
 //! # Safety
 //!
-//! The one list lies under the queue's lock, as long as the condition variable, which who waits
-//! borrows.
+//! The one list lies under the queue's lock, as long as the condition variable, which the waiters
+//! borrow.
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
@@ -22,12 +22,12 @@ use crate::wait::wake::wake_all;
 
 pub(crate) struct RawCondvar<K: Unpark> {
     queue: Mutex<WaitList<(), K>>,
-    /// Whether somebody may be in the queue. Set by who begins to wait, which has the mutex: so who
-    /// has it later sees it.
-    wait_reason: AtomicBool,
+    /// True if a waiter may be in the queue. A caller that begins to wait sets it while it has the
+    /// mutex: so each later holder of the mutex sees it.
+    may_wait: AtomicBool,
 }
 
-/// How a wait ended that was not cancelled.
+/// How a wait that was not cancelled ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
     Notified,
@@ -37,7 +37,7 @@ pub(crate) enum Ended {
 impl<K: Unpark> RawCondvar<K> {
     const_fn! {
         pub(crate) fn new() -> Self {
-            Self { queue: Mutex::new(WaitList::new()), wait_reason: AtomicBool::new(false) }
+            Self { queue: Mutex::new(WaitList::new()), may_wait: AtomicBool::new(false) }
         }
     }
 
@@ -53,7 +53,7 @@ impl<K: Unpark> RawCondvar<K> {
             unlock.take().and_then(|unlock| unlock()).into_iter().for_each(Wakeup::now);
         }
         let look = |_: &mut WaitList<(), K>| {
-            self.wait_reason.store(true, Ordering::Relaxed);
+            self.may_wait.store(true, Ordering::Relaxed);
             Look::<(), ()>::Wait(None)
         };
         let unlocked = || unlock.and_then(|unlock| unlock());
@@ -68,23 +68,23 @@ impl<K: Unpark> RawCondvar<K> {
         }
     }
 
-    /// Lets the longest waiting one go, if anybody waits.
+    /// Wakes the longest waiter, if there is one.
     pub(crate) fn notify_one(&self) {
-        if !self.wait_reason.load(Ordering::Relaxed) {
+        if !self.may_wait.load(Ordering::Relaxed) {
             return;
         }
         let mut queue = self.queue.lock();
         let wakeup = queue.pop().map(Popped::finish);
         if queue.is_empty() || mutated("condvar.forgets_the_rest") {
-            self.wait_reason.store(false, Ordering::Relaxed);
+            self.may_wait.store(false, Ordering::Relaxed);
         }
         drop(queue);
         wakeup.into_iter().for_each(Wakeup::now);
     }
 
-    /// Lets everybody go who waits now.
+    /// Wakes all that wait now.
     pub(crate) fn notify_all(&self) {
-        if self.wait_reason.load(Ordering::Relaxed) {
+        if self.may_wait.load(Ordering::Relaxed) {
             wake_all(&self.queue, self.queue.lock(), |list| list).go_on();
         }
     }

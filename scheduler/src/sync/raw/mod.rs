@@ -1,6 +1,6 @@
 //! The locks without their values: state words and wait queues. The loom models run these files.
 //!
-//! The files above this room wrap each of them around a `T`, and add poisoning, guards and futures.
+//! The files above this room wrap them around a `T`, and add poisoning, guards and futures.
 
 pub(crate) mod condvar;
 pub(crate) mod mutex;

@@ -2,34 +2,38 @@
 //!
 //! # The word
 //!
-//! LOCKED: somebody has it. QUEUED: somebody waits, or did; who unlocks looks into the queue.
-//! WOKEN: a waiter was let go and has not tried again yet, so that who unlocks need not let another
-//! one go. Uncontended, locking and unlocking are one compare-exchange each. QUEUED is set and
+//! LOCKED: the mutex has a holder. QUEUED: there is a waiter, or was one; an unlock looks into the
+//! queue. WOKEN: a waiter was woken and has not tried again yet, so that an unlock need not wake
+//! another one. Uncontended, locking and unlocking are one compare-exchange each. QUEUED is set and
 //! cleared under the queue's lock, by compare-exchanges, since LOCKED and WOKEN change without it.
 //!
 //! # Who comes next
 //!
-//! As in Go: normally the lock is released and the longest waiting one is let go to try again, in
-//! competition with whoever comes running, who often is sooner; that is what makes a contended
-//! mutex fast. One that comes too late goes back to the front. Once it has waited for a millisecond
+//! As in Go: normally the lock is released and the longest waiter is woken to try again, in
+//! competition with all that come running, which are often sooner. That makes a contended mutex
+//! fast. A waiter that comes too late goes back to the front. Once it has waited for a millisecond
 //! it is not passed over any more: unlocking hands the lock over, without its ever being free.
 //!
-//! No wake-up is lost: a waiter links itself under the queue's lock after it found, under that
-//! lock, LOCKED set and left QUEUED beside it; so who unlocks later finds QUEUED and goes through
-//! the queue's lock. If WOKEN is set, who unlocks relies on the one that was let go: it tries again
-//! under the queue's lock, and clears WOKEN in the same step in which it takes the mutex or finds
-//! it taken, and then the next to unlock looks into the queue.
+//! No wake-up is lost. A waiter finds LOCKED set and leaves QUEUED beside it, both under the
+//! queue's lock, and links itself before it frees that lock. So a later unlock finds QUEUED and
+//! goes through the queue's lock. If WOKEN is set, the unlock relies on the waiter that was woken.
+//! That waiter tries again under the queue's lock, and clears WOKEN in the same step in which it
+//! takes the mutex or finds it taken. Then the next unlock looks into the queue.
 //!
 //! # Futures
 //!
-//! They wait in a list of their own and are let go when nobody else waits; WOKEN is never set for
+//! Futures wait in a list of their own and are woken when nobody else waits. WOKEN is never set for
 //! them, and nothing is handed to them: a future may never be polled again, and a goroutine must
-//! not wait for that. One that is dropped after it was let go lets the next one go, if the mutex is
-//! free.
+//! not wait for that. A future that is dropped after it was woken wakes the next one, if the mutex
+//! is free.
+//!
+//! A future takes the mutex without the queue's lock only while its node is idle
+//! ([`PolledNode::at_once`]). A future that took it while its node is linked would leave the node
+//! there, and a later unlock would wake it in place of a future that still waits.
 //!
 //! # Safety
 //!
-//! Both lists lie under the queue's lock and live as long as the mutex, which who waits borrows.
+//! Both lists lie under the queue's lock and live as long as the mutex, which the waiters borrow.
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
@@ -57,7 +61,7 @@ pub(crate) struct RawMutex<K: Unpark> {
     queue: Mutex<Queue<K>>,
 }
 
-/// Who waits. In the slot: since when. A waker empties it to hand the lock over.
+/// The waiters. A waiter's slot says since when it waits. A waker empties it to hand the lock over.
 struct Queue<K> {
     parked: WaitList<u64, K>,
     polling: WaitList<u64, K>,
@@ -75,7 +79,7 @@ impl<K> Queue<K> {
     }
 }
 
-/// The mutex was not had in time.
+/// The error of a wait whose deadline passed first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimedOut;
 
@@ -136,7 +140,7 @@ impl<K: Unpark> RawMutex<K> {
             let woken = end == End::Front;
             let mut tried = false;
             let look = |_: &mut Queue<K>| {
-                // WOKEN is this waiter's to clear once, at the first look after it was let go.
+                // WOKEN is this waiter's to clear once, at the first look after it was woken.
                 let mine = woken && !std::mem::replace(&mut tried, true);
                 if self.take_or_queue(mine) { Look::Done(()) } else { Look::Wait(Some(since)) }
             };
@@ -150,7 +154,7 @@ impl<K: Unpark> RawMutex<K> {
         }
     }
 
-    /// Under the queue's lock: takes the mutex, or leaves QUEUED in the word of whoever has it.
+    /// Under the queue's lock: takes the mutex, or leaves QUEUED in its word.
     fn take_or_queue(&self, woken: bool) -> bool {
         let clear = if woken { WOKEN } else { 0 };
         let mut word = self.word.load(Ordering::Relaxed);
@@ -170,9 +174,9 @@ impl<K: Unpark> RawMutex<K> {
         }
     }
 
-    /// Gives the lock back, or over. Who has to be woken for it.
+    /// Gives the lock back, or over. Returns the waiter that must be woken for it.
     #[inline]
-    #[must_use = "a waiter that was let go must be woken"]
+    #[must_use = "a waiter that was claimed must be woken"]
     pub(crate) fn unlock(&self) -> Option<Wakeup<K>> {
         let order =
             if mutated("mutex.unlock_relaxed") { Ordering::Relaxed } else { Ordering::Release };
@@ -185,7 +189,7 @@ impl<K: Unpark> RawMutex<K> {
 
     #[cold]
     fn unlock_slow(&self, mut word: u32) -> Option<Wakeup<K>> {
-        // The one that was let go before will try again: it is enough.
+        // The waiter that was woken before will try again: it is enough.
         while word & WOKEN != 0 {
             // ORDERING[mutex.lock]: partner are the acquiring operations that set LOCKED.
             match self.word.compare_exchange(
@@ -250,7 +254,7 @@ impl<K: Unpark> RawMutex<K> {
     /// A future goes.
     pub(crate) fn leave(&self, node: &PolledNode<u64, K>) {
         let next = |queue: &mut Queue<K>, standing| {
-            // If the mutex is taken, who unlocks it finds the next one.
+            // If the mutex is taken, its unlock finds the next one.
             let pass_on =
                 standing == Standing::Woken && !self.is_locked() && !mutated("mutex.keeps_wake_up");
             if pass_on { queue.polling.pop().map(Popped::finish) } else { None }

@@ -2,33 +2,33 @@
 //!
 //! # The word
 //!
-//! WRITER: a writer has it. QUEUED: somebody waits, or did. Above: the number of readers that have
-//! it. Without QUEUED, each operation is one atomic step. With it, nobody takes the lock but under
-//! the queues' lock; so there a look at the word, and what is done because of it, are one step,
-//! except that readers may leave in between.
+//! WRITER: a writer has it. QUEUED: there is a waiter, or was one. Above: the number of readers
+//! that have it. Without QUEUED, each operation is one atomic step. With it, the lock is taken only
+//! under the queues' lock. So there a look at the word, and the action that follows from it, are
+//! one step, except that readers may leave in between.
 //!
 //! # Who comes next
 //!
 //! A writer that waits keeps new readers out; so readers cannot starve it. When a writer is
 //! through, the readers that wait at that moment go before the next writer; so writers cannot
-//! starve them. The lock is handed over: while somebody waits it is not free for those who come
-//! running.
+//! starve them. The lock is handed over: while there is a waiter, the lock is not free for callers
+//! that come running.
 //!
-//! Readers are let in one by one, with the queues' lock free in between; those that were let in may
-//! be through before the last is, and a writer may have been let in by the last of them. Whoever
-//! lets readers in looks at WRITER each time and leaves the rest to the next turn.
+//! Readers are let in one by one, with the queues' lock free in between. Those that were let in may
+//! be through before the last is let in, and the last of them may have let a writer in. So the
+//! caller that lets readers in looks at WRITER each time, and leaves the rest to the next turn.
 //!
 //! # Futures
 //!
-//! They wait in a list of their own, readers and writers, and are let go, to try again, when nobody
-//! else waits and the first of them might come in now. Nothing is handed to them. Each that came in
-//! lets the next one go, as does each that is dropped: so several readers follow each other. A
-//! future that writes keeps no readers out: it may never be polled again.
+//! Futures wait in a list of their own, readers and writers. They are woken, to try again, when
+//! nobody else waits and the first of them might come in now. Nothing is handed to them. Each
+//! future that came in wakes the next one, as does each that is dropped: so several readers follow
+//! each other. A future that writes keeps no readers out: it may never be polled again.
 //!
 //! # Safety
 //!
-//! The lists lie under one lock and live as long as the reader-writer lock, which who waits
-//! borrows.
+//! The lists lie under one lock and live as long as the reader-writer lock, which the waiters
+//! borrow.
 
 #![expect(unsafe_code, reason = "waits in its own queues")]
 
@@ -61,7 +61,7 @@ struct Queues<K> {
     polling: WaitList<Wants, K>,
 }
 
-/// What a future wants the lock for.
+/// The use that a future wants the lock for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wants {
     Reading,
@@ -83,7 +83,7 @@ impl<K: Unpark> Queues<K> {
         &mut self.writers
     }
 
-    /// Whether nobody waits who parks.
+    /// True if no waiter parks.
     fn nobody_parks(&self) -> bool {
         self.readers.is_empty() && self.writers.is_empty()
     }
@@ -133,7 +133,7 @@ impl<K: Unpark> RawRwLock<K> {
         }
     }
 
-    /// With the queues in hand: lets the caller in as a reader, if no writer is before it.
+    /// Under the queues' lock: lets the caller in as a reader, if no writer is before it.
     fn enter_reader(&self, queues: &Queues<K>) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
         while word & WRITER == 0 && queues.writers.is_empty() {
@@ -151,7 +151,7 @@ impl<K: Unpark> RawRwLock<K> {
         false
     }
 
-    /// With the queues in hand: lets the caller in as a writer, if nobody is in.
+    /// Under the queues' lock: lets the caller in as a writer, if nobody is in.
     fn enter_writer(&self, _queues: &Queues<K>) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
         while word & !QUEUED == 0 {
@@ -202,7 +202,8 @@ impl<K: Unpark> RawRwLock<K> {
         enter: impl Fn(&Queues<K>) -> bool,
     ) -> Result<(), TimedOut> {
         let look = |queues: &mut Queues<K>| {
-            // First QUEUED, then the look: who leaves after it comes here, and finds this waiter.
+            // First QUEUED, then the look: a holder that leaves after it comes here, and finds this
+            // waiter.
             self.word.fetch_or(QUEUED, Ordering::Relaxed);
             if enter(queues) { Look::Done(()) } else { Look::Wait(None) }
         };
@@ -277,7 +278,7 @@ impl<K: Unpark> RawRwLock<K> {
         self.hand_over(queues);
     }
 
-    /// After somebody left the lock or the queues: lets in who may come in now.
+    /// Lets in the waiters that may come in now, after a holder or a waiter has left.
     #[cold]
     fn serve(&self) {
         self.hand_over(self.queues.lock());
@@ -286,8 +287,8 @@ impl<K: Unpark> RawRwLock<K> {
     fn hand_over<'a>(&'a self, mut queues: MutexGuard<'a, Queues<K>>) {
         loop {
             // ORDERING[rwlock.lock]: partner are the releasing operations of both unlocks: what
-            // those who left did is visible here, and through the waiter's `done` to whom it is
-            // handed.
+            // the holders before did is visible here, and through the waiter's `done` to the waiter
+            // that the lock is handed to.
             let word = self.word.load(Ordering::Acquire);
             let next = if word & !QUEUED == 0 && !queues.writers.is_empty() {
                 self.word.fetch_add(WRITER, Ordering::Relaxed);
@@ -309,8 +310,8 @@ impl<K: Unpark> RawRwLock<K> {
         wake_one(next);
     }
 
-    /// With the queues in hand, when all were let in who park and could be: a future to let go.
-    /// Without anybody who waits, QUEUED goes.
+    /// Under the queues' lock, when all waiters that park and may come in were let in: returns a
+    /// future to wake. Clears QUEUED if nobody waits.
     fn pass_to_futures(&self, queues: &mut Queues<K>) -> Option<Wakeup<K>> {
         if !queues.nobody_parks() {
             return None;
@@ -343,7 +344,7 @@ impl<K: Unpark> RawRwLock<K> {
         waker: Waker,
     ) -> bool {
         let look = |queues: &mut Queues<K>| {
-            // First QUEUED, then the look, as of those who park.
+            // First QUEUED, then the look, as for waiters that park.
             self.word.fetch_or(QUEUED, Ordering::Relaxed);
             queues.nobody_parks()
                 && match wants {

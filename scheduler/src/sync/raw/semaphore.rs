@@ -1,19 +1,19 @@
 //! Permits: a word with their number, and a queue.
 //!
-//! The lowest bit of the word, QUEUED, says that somebody waits; then nobody takes permits but by
-//! way of the queue's lock, in the order of arrival, so that one who wants many is not passed over
-//! by those who want few. Without it, taking and releasing are one compare-exchange each.
+//! The lowest bit of the word, QUEUED, says that there is a waiter. Then permits are taken by way
+//! of the queue's lock only, in the order of arrival, so that a waiter that wants many is not
+//! passed over by others that want few. Without QUEUED, taking and releasing are one
+//! compare-exchange each.
 //!
-//! Whoever changes what the head of the queue waits for - releases permits, or leaves the queue so
-//! that another becomes its head - serves it: hands permits over as long as there are enough, and
-//! when nobody is left, clears QUEUED. Futures wait in a list of their own and are let go, to try
-//! again, when permits are left and nobody else waits; each that had its permits lets the next one
-//! go.
+//! A caller that releases permits, or leaves the queue so that another becomes its head, serves the
+//! queue: it hands permits over as long as there are enough, and clears QUEUED when nobody is left.
+//! Futures wait in a list of their own. They are woken, to try again, when permits are left and
+//! nobody else waits. Each future that took its permits wakes the next one.
 //!
 //! # Safety
 //!
-//! Both lists lie under the queue's lock and live as long as the semaphore, which who waits
-//! borrows.
+//! Both lists lie under the queue's lock and live as long as the semaphore, which the waiters
+//! borrow.
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
@@ -40,7 +40,7 @@ pub(crate) struct RawSemaphore<K: Unpark> {
     queue: Mutex<Queue<K>>,
 }
 
-/// Who waits. In the slot: for how many permits. A waker empties it.
+/// The waiters. A waiter's slot says how many permits it wants. A waker empties it.
 struct Queue<K> {
     parked: WaitList<usize, K>,
     polling: WaitList<usize, K>,
@@ -58,7 +58,7 @@ impl<K> Queue<K> {
     }
 }
 
-/// The permits were not had.
+/// The error of a wait whose deadline passed first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotHad;
 
@@ -76,7 +76,7 @@ impl<K: Unpark> RawSemaphore<K> {
         self.word.load(Ordering::Relaxed) / ONE
     }
 
-    /// Takes `n` permits if there are as many and nobody waits who parks.
+    /// Takes `n` permits if there are as many, and no waiter that parks.
     #[inline]
     pub(crate) fn try_acquire(&self, n: usize) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
@@ -133,7 +133,7 @@ impl<K: Unpark> RawSemaphore<K> {
     }
 
     /// Under the queue's lock: takes `n` permits if it is the caller's turn and there are as many,
-    /// or says QUEUED.
+    /// or else sets QUEUED.
     fn take_or_queue(&self, n: usize, my_turn: bool) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
@@ -147,7 +147,7 @@ impl<K: Unpark> RawSemaphore<K> {
         }
     }
 
-    /// Gives `n` permits back, and serves who waits. Wakes.
+    /// Gives `n` permits back, and serves and wakes the waiters.
     ///
     /// # Panics
     ///
@@ -198,8 +198,8 @@ impl<K: Unpark> RawSemaphore<K> {
         wake_one(next);
     }
 
-    /// Under the queue's lock, when nobody is left whom the permits are enough for: a future to let
-    /// go.
+    /// Under the queue's lock, when the permits are enough for no waiter that parks: returns a
+    /// future to wake.
     fn pass_to_futures(&self, queue: &mut Queue<K>) -> Option<Wakeup<K>> {
         if !queue.parked.is_empty() {
             return None;

@@ -1,16 +1,16 @@
 //! Waiting for a count to be zero: a word and a queue.
 //!
-//! The count is an atomic; who counts down takes the queue's lock only to bring it to zero. So zero
-//! is a moment in the queue's life: whoever is in it then has waited for this zero, and is let go,
-//! also if somebody counts up again before they have run; and who comes later waits for the next
-//! one.
+//! The count is an atomic. Counting down takes the queue's lock only to bring the count to zero. So
+//! zero is a moment in the queue's life. Each waiter that is in the queue then has waited for this
+//! zero and is woken, also if the count goes up again before it has run. A waiter that comes later
+//! waits for the next zero.
 //!
 //! No wake-up is lost: a waiter looks at the count under the lock before it enters the queue. A
 //! future that was woken is ready, whatever was counted since.
 //!
 //! # Safety
 //!
-//! Both lists lie under the queue's lock and live as long as the group, which who waits borrows.
+//! Both lists lie under the queue's lock and live as long as the group, which the waiters borrow.
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
@@ -32,7 +32,7 @@ pub(crate) struct RawWaitGroup<K: Unpark> {
     queue: Mutex<Queue<K>>,
 }
 
-/// Who waits.
+/// The waiters.
 struct Queue<K> {
     parked: WaitList<(), K>,
     polling: WaitList<(), K>,
@@ -44,7 +44,7 @@ impl<K> std::fmt::Debug for Queue<K> {
     }
 }
 
-/// Counted down more often than up.
+/// The error of a count that goes down more often than up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooOften;
 
@@ -55,7 +55,7 @@ impl<K: Unpark> RawWaitGroup<K> {
     }
 
     pub(crate) fn add(&self, n: usize) {
-        // Relaxed: who is counted learns of the group from the caller, later.
+        // Relaxed: the counted party learns of the group from the caller, later.
         self.count.fetch_add(n, Ordering::Relaxed);
     }
 
@@ -63,7 +63,7 @@ impl<K: Unpark> RawWaitGroup<K> {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Counts one down; the last one wakes who waits.
+    /// Counts one down; the last one wakes the waiters.
     pub(crate) fn done(&self) -> Result<(), TooOften> {
         match self.count_down(2) {
             Ok(_) => Ok(()),
@@ -71,11 +71,11 @@ impl<K: Unpark> RawWaitGroup<K> {
         }
     }
 
-    /// Counts one down if at least so many are counted; how many were.
+    /// Counts one down if at least `least` are counted. Returns how many were.
     fn count_down(&self, least: usize) -> Result<usize, usize> {
         let fewer = |count: usize| (count >= least).then(|| count - 1);
         // ORDERING[wait_group.done]: partner are the load in `is_done` and this itself: what was
-        // done before is visible to who finds zero.
+        // done before is visible to a caller that finds zero.
         self.count.fetch_update(Ordering::AcqRel, Ordering::Relaxed, fewer)
     }
 
@@ -93,7 +93,7 @@ impl<K: Unpark> RawWaitGroup<K> {
         before.map(drop).map_err(|_zero| TooOften)
     }
 
-    /// Whether the count is zero; then what was done before is visible.
+    /// True if the count is zero; then what was done before is visible.
     pub(crate) fn is_done(&self) -> bool {
         // ORDERING[wait_group.done]: partner is the subtraction in `count_down`.
         self.count.load(Ordering::Acquire) == 0
@@ -119,7 +119,8 @@ impl<K: Unpark> RawWaitGroup<K> {
         }
     }
 
-    /// For a future: whether the count was zero; if not, it waits with this waker.
+    /// For a future: true if the count was zero since it began to wait, or is now. If not, it waits
+    /// with this waker.
     ///
     /// # Safety
     ///
