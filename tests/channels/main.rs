@@ -5,6 +5,7 @@ mod callbacks;
 mod conservation;
 mod futures;
 mod inner_waits;
+mod ports;
 mod select;
 mod timeouts;
 mod waker;
