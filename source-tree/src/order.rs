@@ -14,13 +14,12 @@ pub const ORDERS: [(&str, &[&str]); 3] =
 
 #[rustfmt::skip]
 const RUNTIME_SYS: &[&str] = &[
-    "sys", "clock", "errno",
-    "sync::futex", "sync::membarrier", "sync::primitive", "sync::lock", "sync::note", "sync",
-    "memory::prefetch", "memory::mapping", "memory::reservation", "memory::stack",
-    "memory::context", "memory",
-    "signal::fatal", "signal::mask", "signal::stack", "signal::handler", "signal",
-    "thread::tls", "thread::spawn", "thread::bounds", "thread::cpus", "thread::pthread_cancel",
-    "thread::fork", "thread::exit", "thread",
+    "sys", "clock", "errno", "sync::futex", "sync::membarrier", "sync::primitive", "sync::held",
+    "sync::lock", "sync::note", "sync", "memory::prefetch", "memory::mapping",
+    "memory::reservation", "memory::stack", "memory::context", "memory", "signal::fatal",
+    "signal::mask", "signal::stack", "signal::handler", "signal", "thread::tls", "thread::spawn",
+    "thread::bounds", "thread::cpus", "thread::pthread_cancel", "thread::fork", "thread::exit",
+    "thread",
 ];
 
 #[rustfmt::skip]

@@ -5,6 +5,8 @@ mod callbacks;
 mod conservation;
 mod futures;
 mod inner_waits;
+mod no_user_code_under_locks;
+mod ports;
 mod select;
 mod timeouts;
 mod waker;

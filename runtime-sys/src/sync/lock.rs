@@ -7,7 +7,8 @@
 //! read-modify-write. std's mutex takes one read-modify-write to lock and another to unlock; the
 //! second finds out whether a thread sleeps. std's guard also records panics.
 //!
-//! No user code runs under the scheduler's locks. So a panic cannot leave the guarded value broken,
+//! No user code runs under the scheduler's locks; a debug build checks that (`sync/held.rs`). So a
+//! panic cannot leave the guarded value broken,
 //! and there is nothing to poison.
 //!
 //! # Why nobody sleeps for ever
@@ -51,6 +52,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
+use crate::sync::held;
 use crate::sync::primitive::{
     AtomicU32, Futex, Ordering, UnsafeCell, const_fn, heavy_fence, light_fence, mutated, spin_loop,
 };
@@ -102,6 +104,7 @@ impl<T> Lock<T> {
         if !self.try_take() {
             self.wait();
         }
+        held::taken();
         LockGuard { lock: self, _thread: PhantomData }
     }
 
@@ -202,6 +205,7 @@ impl<T> DerefMut for LockGuard<'_, T> {
 impl<T> Drop for LockGuard<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
+        held::released();
         self.lock.unlock();
     }
 }

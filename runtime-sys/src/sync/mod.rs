@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`primitive`] | the atomics, cells and the futex of every modelled protocol; loom's in a model |
 //! | [`lock`] | the mutex of the scheduler |
+//! | [`held`] | in debug builds: whether the calling thread holds one |
 //! | [`note`] | one thread sleeps until another wakes it |
 //! | [`futex`], [`membarrier`] | the two calls of the system that these are built on |
 //!
@@ -12,6 +13,7 @@
 //! smallest protocol, and its model is `model/note.rs`.
 
 pub mod futex;
+pub mod held;
 pub mod lock;
 pub mod membarrier;
 pub mod note;

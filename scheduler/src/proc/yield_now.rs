@@ -21,6 +21,8 @@
 
 use std::thread;
 
+use gosched_runtime_sys::sync::held;
+
 use crate::gmp::current::{self, Current};
 use crate::gmp::g::{G, GSuspender, Switch};
 use crate::gmp::sched::Sched;
@@ -90,6 +92,7 @@ fn yield_as(plan: Option<YieldPlan>) {
 /// succeeds at once. A loop over such operations would otherwise keep its thread for ever.
 #[inline]
 pub(crate) fn preempt_point() {
+    held::assert_none();
     let preempt_requested =
         current::with(|cx| cx.is_some_and(|cx| cx.m.progress.preempt_requested()));
     if preempt_requested {

@@ -5,7 +5,8 @@
 //! A step under a lock claims waiters and replaces wakers. To wake and to drop is to run other
 //! code, which may be the user's: it may panic, wait, or use the same lock. Three promises:
 //!
-//! 1. Nothing of the user's is called or dropped under the lock.
+//! 1. Nothing of the user's is called or dropped under the lock. A debug build asserts it where
+//!    user code is about to run ([`held`]).
 //! 2. Everybody who was claimed is woken, whatever panics meanwhile.
 //! 3. What is dropped is dropped after the last one was woken.
 //!
@@ -27,6 +28,7 @@
 //! stored and fetched in different widths, which costs more than the step itself. A list of any
 //! length: it would be allocated under the lock.
 
+use gosched_runtime_sys::sync::held;
 use gosched_runtime_sys::sync::lock::Mutex;
 use std::any::Any;
 use std::mem;
@@ -51,6 +53,7 @@ impl Panics {
     /// Runs `f`, which may be user code; keeps its panic if it is the first.
     #[inline]
     pub(crate) fn catch(&mut self, f: impl FnOnce()) {
+        held::assert_none();
         let Err(payload) = catch_unwind(AssertUnwindSafe(f)) else { return };
         match self.0 {
             None => self.0 = Some(payload),

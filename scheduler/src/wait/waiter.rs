@@ -54,6 +54,7 @@
 #![expect(unsafe_code, reason = "nodes lie with the waiters and are linked through raw pointers")]
 
 use gosched_runtime_sys::clock::monotonic_ns;
+use gosched_runtime_sys::sync::held;
 use gosched_runtime_sys::sync::primitive::{AtomicU32, Cell, Ordering, mutated};
 use std::marker::{PhantomData, PhantomPinned};
 use std::ptr::{self, NonNull};
@@ -111,7 +112,10 @@ impl<K: Unpark> Wakeup<K> {
     pub(crate) fn now(self) {
         match self {
             Self::Parked(wake) => K::wake(wake),
-            Self::Polls(waker) => waker.wake(),
+            Self::Polls(waker) => {
+                held::assert_none();
+                waker.wake();
+            }
         }
     }
 }

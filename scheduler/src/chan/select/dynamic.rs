@@ -52,6 +52,9 @@ use crate::proc::target::Target;
 #[derive(Default)]
 pub struct Select<'a> {
     cases: Vec<Option<Box<dyn Case<Target> + 'a>>>,
+    /// The case that was chosen, until its [`SelectedOperation`] is dropped. One that was forgotten
+    /// ([`std::mem::forget`]) is dropped by the next call, before that takes a lock.
+    chosen: Option<usize>,
 }
 
 // SAFETY: the head of this file. What a case borrows and what it holds is `Send`, because `recv`,
@@ -105,6 +108,7 @@ impl<'a> Select<'a> {
     ///
     /// If there is no such case.
     pub fn remove(&mut self, index: usize) {
+        self.drop_chosen();
         assert!(
             self.cases.get_mut(index).and_then(Option::take).is_some(),
             "no case has the number {index}"
@@ -117,6 +121,7 @@ impl<'a> Select<'a> {
     ///
     /// If there is no such case, it sends into another channel, or it has no value.
     pub fn take_back<T>(&mut self, index: usize, sender: &Sender<T>) -> T {
+        self.drop_chosen();
         let value = self.sending(index, &sender.channel).take_back();
         self.cases[index] = None;
         value.expect("the case has a value")
@@ -200,20 +205,33 @@ impl<'a> Select<'a> {
     }
 
     fn run(&mut self, wait_mode: Wait) -> Option<SelectedOperation<'_, 'a>> {
+        self.drop_chosen();
         give_turn_to_wait(wait_mode);
         let numbered = self.cases.iter().enumerate();
         let mut entries: Vec<_> = numbered
             .filter_map(|(index, case)| case.as_deref().map(|case| engine::Entry { case, index }))
             .collect();
         let index = engine::select(&mut entries, wait_mode, random_below, Parking::begin)?;
+        self.chosen = Some(index);
         Some(SelectedOperation { select: self, index })
+    }
+
+    /// Drops what the chosen case has left. A case that sends leaves the list.
+    fn drop_chosen(&mut self) {
+        let Some(index) = self.chosen.take() else { return };
+        let case = &mut self.cases[index];
+        match case.as_ref().map(|case| case.direction()) {
+            Some(Direction::Send) => drop(case.take()),
+            Some(Direction::Recv) => case.iter().for_each(|case| case.discard()),
+            None => {}
+        }
     }
 
     fn case<T>(&self, index: usize, direction: Direction, channel: &ChannelRef<T>) -> *const () {
         let case = self.cases.get(index).and_then(Option::as_deref).expect("there is such a case");
         let same = case.direction() == direction
             && case.channel() == ptr::from_ref::<Raw<T>>(channel).cast();
-        assert!(same, "the case is not of this channel, or goes the other way");
+        assert!(same, "case {index} of the select is of another channel, or goes the other way");
         ptr::from_ref(case).cast()
     }
 
@@ -247,8 +265,8 @@ impl SelectedOperation<'_, '_> {
     ///
     /// # Panics
     ///
-    /// If it is not `receiver`'s channel that the case received from. What was received is dropped
-    /// then.
+    /// If it is not `receiver`'s channel that the case received from: ask [`index`](Self::index)
+    /// first. What was received is dropped then, with `self`, while the panic unwinds.
     pub fn recv<T>(self, receiver: &Receiver<T>) -> Result<T, RecvError> {
         let case = self.select.receiving(self.index, &receiver.channel);
         case.outcome().expect("it was chosen, and is asked once")
@@ -272,12 +290,7 @@ impl SelectedOperation<'_, '_> {
 
 impl Drop for SelectedOperation<'_, '_> {
     fn drop(&mut self) {
-        let case = &mut self.select.cases[self.index];
-        match case.as_ref().map(|case| case.direction()) {
-            Some(Direction::Send) => drop(case.take()),
-            Some(Direction::Recv) => case.iter().for_each(|case| case.discard()),
-            None => {}
-        }
+        self.select.drop_chosen();
     }
 }
 

@@ -8,7 +8,7 @@
 ///     recv(receiver) -> result => ..,         result: Result<T, RecvError>
 ///     send(sender, value) -> result => ..,    result: Result<(), SendError<T>>
 ///     offer(sender, slot) -> result => ..,    the same; slot: Option<T>, a place
-///     default => ..,                          if nothing is ready
+///     default => ..,                          if nothing is ready; also written default()
 ///     default(timeout) => ..,                 if nothing was ready for that long; timeout: Duration
 /// }
 /// ```
@@ -32,8 +32,9 @@
 ///   limit for all rounds is a [`chan::after`](crate::chan::after) made before the loop.
 /// - It works the same in goroutines, which park, in callbacks, and on plain threads, which sleep.
 ///
-/// Receivers, senders and values are evaluated first, in the order in which they are written. So
-/// the value of a `send` that is not chosen has been made, and is dropped. What must not be dropped
+/// Receivers, senders and values are evaluated first, in the order in which they are written. They
+/// may borrow from temporaries, which live until one operation is done:
+/// `recv(maybe.as_ref().unwrap_or(&chan::never()))`. The value of a `send` that is not chosen has been made, and is dropped. What must not be dropped
 /// stands in a variable that `offer` sends from: it takes the value out of an `Option` when it is
 /// chosen and only then, and is not in the running when there is none. A value that was chosen and
 /// could not be sent comes back in the error, as of every send.
@@ -41,7 +42,7 @@
 /// # Panics
 ///
 /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait. No
-/// operation was done then; values to send are dropped, those of `offer` as well.
+/// operation was done then; values to send are dropped, and those of `offer` are in their places.
 ///
 /// # Examples
 ///
@@ -74,7 +75,7 @@
 #[macro_export]
 macro_rules! select {
     // The head of the next arm.
-    (@next $cases:tt $default:tt recv($rx:expr) -> $p:pat => $($rest:tt)+) => {
+    (@next $cases:tt $default:tt recv($rx:expr $(,)?) -> $p:pat => $($rest:tt)+) => {
         $crate::select!(@body $cases $default {recv ($rx) $p} $($rest)+)
     };
     (@next $cases:tt $default:tt send($tx:expr, $value:expr $(,)?) -> $p:pat => $($rest:tt)+) => {
@@ -86,7 +87,10 @@ macro_rules! select {
     (@next $cases:tt {} default => $($rest:tt)+) => {
         $crate::select!(@body $cases {} {default attempt ()} $($rest)+)
     };
-    (@next $cases:tt {} default($timeout:expr) => $($rest:tt)+) => {
+    (@next $cases:tt {} default() => $($rest:tt)+) => {
+        $crate::select!(@body $cases {} {default attempt ()} $($rest)+)
+    };
+    (@next $cases:tt {} default($timeout:expr $(,)?) => $($rest:tt)+) => {
         $crate::select!(@body $cases {} {default wait_timeout (, $timeout)} $($rest)+)
     };
     (@next $cases:tt {$($default:tt)+} default $($rest:tt)*) => {
@@ -124,40 +128,47 @@ macro_rules! select {
         $crate::select!(@next $cases {$wait $timeout $body} $($rest)*)
     };
     (@push {$($cases:tt)*} $default:tt {$direction:ident $with:tt $p:pat} $body:tt $($rest:tt)*) => {
-        $crate::select!(@next {$($cases)* [case port slot $direction $with ($p) $body]} $default $($rest)*)
+        $crate::select!(@next {$($cases)* [case outcome $direction $with ($p) $body]} $default $($rest)*)
     };
 
+    // The temporaries of a port's expression live until the select is done: each case is a temporary
+    // of a `match` around the cases behind it. The arms come after that, with nothing borrowed.
     (@run
-        {$([$case:ident $port:ident $slot:ident $direction:ident $with:tt ($p:pat) $body:tt])*}
-        {$wait:ident ($($timeout:tt)*) $otherwise:tt}
+        {$([$case:ident $outcome:ident $direction:ident $with:tt ($p:pat) $body:tt])*}
+        {$wait:ident $timeout:tt $otherwise:tt}
     ) => {{
-        $($crate::select!(@make $case $port $slot $direction $with);)*
-        $crate::chan::select_support::$wait([$($case.entry()),*] $($timeout)*);
-        $(let $case = $crate::select!(@outcome $case $slot $direction);)*
-        $(if let ::std::option::Option::Some(outcome) = $case {
-            let $p = outcome;
-            $crate::select!(@arm $body)
-        } else)* {
-            $crate::select!(@arm $otherwise)
-        }
+        $(let $outcome;)*
+        $crate::select!(@make {$([$case $direction $with])*} {$([$case $outcome])*} $wait $timeout);
+        $crate::select!(@arms {$([$outcome ($p) $body])*} $otherwise)
     }};
-    (@arm ($body:expr)) => { $body };
 
-    (@make $case:ident $port:ident $slot:ident recv ($rx:expr)) => {
-        let $port = &$rx;
-        let mut $case = $crate::chan::select_support::recv($port);
+    (@make {} {$([$case:ident $outcome:ident])*} $wait:ident ($($timeout:tt)*)) => {
+        $crate::chan::select_support::$wait([$($case.entry()),*] $($timeout)*);
+        $($outcome = $case.outcome();)*
     };
-    (@make $case:ident $port:ident $slot:ident send ($tx:expr, $value:expr)) => {
-        let $port = &$tx;
-        let mut $case = $crate::chan::select_support::send($port, $value);
+    (@make {[$case:ident recv ($rx:expr)] $($cases:tt)*} $all:tt $wait:ident $timeout:tt) => {
+        match &mut $crate::chan::select_support::recv(&$rx) {
+            $case => { $crate::select!(@make {$($cases)*} $all $wait $timeout); }
+        }
     };
-    (@make $case:ident $port:ident $slot:ident offer ($tx:expr, $place:expr)) => {
-        let $port = &$tx;
-        let $slot = &mut $place;
-        let mut $case = $crate::chan::select_support::offer($port, $slot);
+    (@make {[$case:ident send ($tx:expr, $value:expr)] $($cases:tt)*} $all:tt $wait:ident $timeout:tt) => {
+        match &mut $crate::chan::select_support::send(&$tx, $value) {
+            $case => { $crate::select!(@make {$($cases)*} $all $wait $timeout); }
+        }
     };
-    (@outcome $case:ident $slot:ident offer) => { $case.into_outcome_or($slot) };
-    (@outcome $case:ident $slot:ident $direction:ident) => { $case.into_outcome() };
+    (@make {[$case:ident offer ($tx:expr, $slot:expr)] $($cases:tt)*} $all:tt $wait:ident $timeout:tt) => {
+        match &mut $crate::chan::select_support::offer(&$tx, &mut $slot) {
+            $case => { $crate::select!(@make {$($cases)*} $all $wait $timeout); }
+        }
+    };
+
+    (@arms {} ($otherwise:expr)) => { $otherwise };
+    (@arms {[$outcome:ident ($p:pat) ($body:expr)] $($arms:tt)*} $otherwise:tt) => {
+        match $outcome {
+            ::std::option::Option::Some($p) => $body,
+            ::std::option::Option::None => $crate::select!(@arms {$($arms)*} $otherwise),
+        }
+    };
 
     // From the outside.
     (@ $($rest:tt)*) => { compile_error!("these are no arms of a select!") };

@@ -14,8 +14,15 @@ use crate::proc::target::Target;
 /// `recv(receiver) -> ..`
 pub struct Recv<'a, T>(RecvCase<'a, T, Target>);
 
-/// `send(sender, value) -> ..` and `offer(sender, slot) -> ..`
+/// `send(sender, value) -> ..`
 pub struct Send<'a, T>(SendCase<'a, T, Target>);
+
+/// `offer(sender, slot) -> ..`. Its drop puts a value that was not chosen back into the slot, also
+/// while a cancel unwinds.
+pub struct Offer<'a, T> {
+    case: SendCase<'a, T, Target>,
+    slot: &'a mut Option<T>,
+}
 
 /// A case in the list to choose from. It borrows the case for itself alone, so that it is in one
 /// list, once.
@@ -32,8 +39,8 @@ pub fn send<T>(sender: &Sender<T>, value: T) -> Send<'_, T> {
 }
 
 /// A case that sends what is in the slot, if anything is.
-pub fn offer<'a, T>(sender: &'a Sender<T>, slot: &mut Option<T>) -> Send<'a, T> {
-    Send(SendCase::new(&sender.channel, slot.take()))
+pub fn offer<'a, T>(sender: &'a Sender<T>, slot: &'a mut Option<T>) -> Offer<'a, T> {
+    Offer { case: SendCase::new(&sender.channel, slot.take()), slot }
 }
 
 impl<T> Recv<'_, T> {
@@ -43,7 +50,7 @@ impl<T> Recv<'_, T> {
     }
 
     /// What was received, if this case was chosen.
-    pub fn into_outcome(self) -> Option<Result<T, RecvError>> {
+    pub fn outcome(&mut self) -> Option<Result<T, RecvError>> {
         self.0.outcome()
     }
 }
@@ -55,15 +62,27 @@ impl<T> Send<'_, T> {
     }
 
     /// Whether the value was sent, if this case was chosen; else the value is dropped.
-    pub fn into_outcome(self) -> Option<Result<(), SendError<T>>> {
+    pub fn outcome(&mut self) -> Option<Result<(), SendError<T>>> {
         self.0.outcome()
     }
+}
 
-    /// Whether the value was sent, if this case was chosen; else the value goes back to where it
-    /// came from.
-    pub fn into_outcome_or(self, slot: &mut Option<T>) -> Option<Result<(), SendError<T>>> {
-        *slot = self.0.take_back();
-        self.0.outcome()
+impl<T> Offer<'_, T> {
+    /// For the list.
+    pub fn entry(&mut self) -> Entry<'_> {
+        Entry(engine::Entry { case: &self.case, index: 0 })
+    }
+
+    /// Whether the value was sent, if this case was chosen.
+    pub fn outcome(&mut self) -> Option<Result<(), SendError<T>>> {
+        self.case.outcome()
+    }
+}
+
+impl<T> Drop for Offer<'_, T> {
+    fn drop(&mut self) {
+        // Nothing is in the slot since the case was made.
+        *self.slot = self.case.take_back();
     }
 }
 
@@ -97,6 +116,12 @@ impl<T> fmt::Debug for Recv<'_, T> {
 impl<T> fmt::Debug for Send<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Send { .. }")
+    }
+}
+
+impl<T> fmt::Debug for Offer<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Offer { .. }")
     }
 }
 

@@ -1,0 +1,108 @@
+//! In debug builds: how many of the scheduler's locks the calling thread holds.
+//!
+//! No user code runs under a lock of ours: no waker, no destructor of a value, no closure. Where
+//! user code is about to run, the scheduler calls [`assert_none`]. A release build counts nothing.
+//!
+//! The counts lie in a small table, by thread. A thread-local would be the usual way; but locks are
+//! below the thread's words, and are taken where a first look at a thread-local must not allocate.
+//! The address of `errno` tells threads apart, and is there on every thread from its first
+//! instruction. Entries are one thread's while its count is not zero. With a full table a lock is
+//! not counted: the check is then weaker, and nothing else.
+
+/// Counts a lock that the calling thread has taken.
+#[inline(always)]
+pub fn taken() {
+    #[cfg(debug_assertions)]
+    table::add();
+}
+
+/// Counts a lock that the calling thread has given back.
+#[inline(always)]
+pub fn released() {
+    #[cfg(debug_assertions)]
+    table::subtract();
+}
+
+/// Panics in a debug build if the calling thread holds a lock of the scheduler.
+///
+/// # Panics
+///
+/// As above.
+#[inline(always)]
+pub fn assert_none() {
+    #[cfg(debug_assertions)]
+    assert!(table::count() == 0, "user code would run under a lock of the scheduler");
+}
+
+#[cfg(debug_assertions)]
+mod table {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    /// A thread, and how many locks it holds. Only that thread reads and writes the count.
+    struct Entry {
+        thread: AtomicUsize,
+        count: AtomicUsize,
+    }
+
+    /// More threads than hold locks at once.
+    const ENTRIES: usize = 64;
+
+    static TABLE: [Entry; ENTRIES] =
+        [const { Entry { thread: AtomicUsize::new(0), count: AtomicUsize::new(0) } }; ENTRIES];
+
+    fn this_thread() -> usize {
+        crate::sys::errno_location().addr()
+    }
+
+    fn find() -> Option<&'static Entry> {
+        let thread = this_thread();
+        TABLE.iter().find(|entry| entry.thread.load(Relaxed) == thread)
+    }
+
+    pub(super) fn add() {
+        let entry = find().or_else(|| {
+            let thread = this_thread();
+            let is_free =
+                |entry: &&Entry| entry.thread.compare_exchange(0, thread, Relaxed, Relaxed).is_ok();
+            TABLE.iter().find(is_free)
+        });
+        if let Some(entry) = entry {
+            entry.count.store(entry.count.load(Relaxed) + 1, Relaxed);
+        }
+    }
+
+    pub(super) fn subtract() {
+        let Some(entry) = find() else { return };
+        let left = entry.count.load(Relaxed).saturating_sub(1);
+        entry.count.store(left, Relaxed);
+        if left == 0 {
+            entry.thread.store(0, Relaxed);
+        }
+    }
+
+    pub(super) fn count() -> usize {
+        find().map_or(0, |entry| entry.count.load(Relaxed))
+    }
+}
+
+#[cfg(all(test, debug_assertions))]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::assert_none;
+    use crate::sync::lock::Lock;
+
+    #[test]
+    fn user_code_under_a_lock_is_found() {
+        let (one, two) = (Lock::new(1), Lock::new(2));
+        assert_none();
+        let outer = one.lock();
+        let inner = two.lock();
+        assert!(catch_unwind(assert_none).is_err());
+        drop(inner);
+        assert!(catch_unwind(assert_none).is_err());
+        std::thread::scope(|scope| scope.spawn(assert_none).join()).expect("another thread's");
+        drop(outer);
+        assert_none();
+    }
+}
