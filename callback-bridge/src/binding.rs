@@ -5,6 +5,12 @@
 //! calls the thread is C's: a handler finds no goroutine, although an M waits in [`tls::bound`] and
 //! its signal stack is registered (Go's `isExtraInC`).
 //!
+//! Somebody else may take the signal stack away between two calls: the host, another copy of this
+//! library, std when the thread's main function has returned. To ask each time takes a system call,
+//! 155 ns where a whole call takes a fifth of that. So the thread asks at its second, third, fifth,
+//! ninth call and so on, and then at every 256th. `docs/signals.md` says what comes of a stack that
+//! is gone until then.
+//!
 //! One M serves all bridges and runtimes that the thread enters from outside. A thread that enters
 //! a second runtime from inside a first one takes a second M for that call.
 //!
@@ -23,13 +29,14 @@
 //! # Safety
 //!
 //! The key's value and the thread's word point to an M that is bound to this thread. Nobody else
-//! has a reference to it. Until the hook runs, only its constant fields and its flag are read.
+//! has a reference to it. Until the hook runs, only its constant fields and its count of calls are
+//! used, but for `look`, which has it alone: signals are blocked.
 #![expect(unsafe_code, reason = "an M reached through a thread-local word and a pthread key")]
 
 use crate::catch_panic::catch_panic;
 use crate::enter::{Destination, HeldM, drop_m, need_m};
 use crate::error::EnterError;
-use crate::extra_m::ExtraM;
+use crate::extra_m::{Begun, ExtraM};
 use crate::process::Process;
 use gosched_runtime_sys::signal::mask::SignalMask;
 use gosched_runtime_sys::thread::exit::ExitHook;
@@ -65,12 +72,14 @@ fn enter_bound<R>(
     destination: &Destination,
     f: impl FnOnce() -> R,
 ) -> Result<R, EnterError> {
-    if !m.begin() {
-        return Err(EnterError::SignalHandler);
-    }
+    let m = match m.begin() {
+        Some(Begun::GoOn) => m,
+        Some(Begun::LookFirst) => look()?,
+        None => return Err(EnterError::SignalHandler),
+    };
     let cancel = CancelState::disable();
     // SAFETY: bound to this thread and in no other call; `inside` retracts it; the signal stack is
-    // in place since `enter_and_bind`.
+    // in place since `enter_and_bind`, or since the last look.
     match unsafe { m.foreign.publish(destination.bound.handle()) } {
         // SAFETY: bound to this thread, begun and published above.
         Ok(()) => unsafe { inside(m, cancel, destination, f) },
@@ -80,6 +89,28 @@ fn enter_bound<R>(
             Err(EnterError::ShutDown)
         }
     }
+}
+
+/// Sees to it that this thread, whose bound M has begun a call, still has a signal stack. Returns
+/// the M anew. On an error the call has ended.
+#[cold]
+fn look() -> Result<&'static ExtraM, EnterError> {
+    let m = tls::bound().cast::<ExtraM>().cast_mut();
+    let mask = SignalMask::block_all();
+    let outcome = {
+        // SAFETY: bound to this thread, and no handler runs that would look at it; callers use no
+        // earlier reference afterwards.
+        let m = unsafe { &mut *m };
+        m.put_stack_on_again()
+    };
+    // SAFETY: as above; from here on it is reached through shared references only.
+    let m = unsafe { &*m };
+    m.looked();
+    if outcome.is_err() {
+        m.end();
+    }
+    mask.restore();
+    outcome.map(|()| m)
 }
 
 /// Runs `f` on a thread that has no M, and binds one to it. If none can be bound, the M is for this
@@ -136,8 +167,7 @@ fn bind(held: HeldM) -> Result<(&'static ExtraM, CancelState), HeldM> {
     tls::set_bound(m.cast_const().cast());
     // SAFETY: bound; from here on it is reached through shared references only.
     let m = unsafe { &*m };
-    let fresh = m.begin();
-    debug_assert!(fresh, "an M that is bound was in no call");
+    m.bind();
     Ok((m, held.cancel))
 }
 

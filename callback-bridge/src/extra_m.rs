@@ -10,7 +10,7 @@
 //! - the list's;
 //! - a call's, as a unique reference;
 //! - a thread's: bound, and the thread's own word points to it. Until the exit hook takes it apart,
-//!   only its constant fields and its flag are used.
+//!   only its constant fields and its count of calls are used, or, with signals blocked, all of it.
 //!
 //! # Safety
 //!
@@ -28,7 +28,7 @@ use gosched_runtime_sys::signal::stack::{
 use gosched_runtime_sys::thread::fork;
 use gosched_scheduler::embed::ForeignM;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
 
 /// An extra M, as the bridge sees it.
 pub(crate) struct ExtraM {
@@ -39,8 +39,13 @@ pub(crate) struct ExtraM {
     pub(crate) extra: &'static ExtraList<ExtraM>,
     /// The process it was made in, counted in forks.
     generation: u32,
-    /// Whether it is bound and inside a call.
-    in_use: AtomicBool,
+    /// Twice the number of calls that the thread it is bound to has made, and one more inside a
+    /// call.
+    calls: AtomicU32,
+    /// The value of `calls` before the call that looks at the thread's signal stack.
+    look_at: AtomicU32,
+    /// How many calls there are between that look and the next one.
+    look_gap: AtomicU32,
     /// The thread's mask from before `need_m`.
     pub(crate) mask: SignalMask,
     /// The stack that was registered before ours; none while ours is not in use.
@@ -73,7 +78,9 @@ impl ExtraM {
             foreign: ForeignM::new(),
             extra,
             generation: fork::generation(),
-            in_use: AtomicBool::new(false),
+            calls: AtomicU32::new(0),
+            look_at: AtomicU32::new(0),
+            look_gap: AtomicU32::new(0),
             mask: SignalMask::current(),
             before: None,
             stack: Some(stack),
@@ -146,32 +153,85 @@ impl ExtraM {
         }
     }
 
-    /// Begins a call on a bound M. False if a call is just beginning or ending, that is, in a
+    /// Registers our signal stack again, if the one that served when the M was bound serves no more.
+    /// Signals are blocked.
+    pub(crate) fn put_stack_on_again(&mut self) -> Result<(), EnterError> {
+        let own = registered();
+        if own.executing {
+            return Err(EnterError::SignalHandler);
+        }
+        if serves(&own) {
+            return Ok(());
+        }
+        let replaced = match (&self.stack, &self.before) {
+            // SAFETY: the M is bound to this thread, which installed the stack.
+            (Some(stack), Some(_)) => unsafe { stack.install_again() },
+            (Some(stack), None) => stack.install(),
+            (None, _) => SignalStack::new().and_then(|stack| self.stack.insert(stack).install()),
+        };
+        self.before = Some(replaced.map_err(EnterError::Resources)?);
+        Ok(())
+    }
+
+    /// Binds the M: the first call is under way.
+    pub(crate) fn bind(&self) {
+        self.calls.store(1, Relaxed);
+        self.look_at.store(2, Relaxed);
+        self.look_gap.store(1, Relaxed);
+    }
+
+    /// Begins a call on a bound M. None if a call is just beginning or ending, that is, in a
     /// handler that interrupted it.
     ///
     /// Plain loads and stores: only this thread and its handlers look.
     #[inline]
-    pub(crate) fn begin(&self) -> bool {
-        if self.in_use.load(Relaxed) {
-            return false;
+    pub(crate) fn begin(&self) -> Option<Begun> {
+        let calls = self.calls.load(Relaxed);
+        if calls % 2 == 1 {
+            return None;
         }
-        self.in_use.store(true, Relaxed);
+        self.calls.store(calls.wrapping_add(1), Relaxed);
         compiler_fence(SeqCst);
-        true
+        Some(if calls == self.look_at.load(Relaxed) { Begun::LookFirst } else { Begun::GoOn })
+    }
+
+    /// Says when to look again: after the next call, after two more, four more, and so on, and then
+    /// after every [`LOOK_GAP`] calls. Inside a call.
+    pub(crate) fn looked(&self) {
+        let gap = self.look_gap.load(Relaxed);
+        self.look_gap.store((2 * gap).min(LOOK_GAP), Relaxed);
+        let calls = self.calls.load(Relaxed);
+        self.look_at.store(calls.wrapping_sub(1).wrapping_add(2 * gap), Relaxed);
     }
 
     /// Ends the call.
     #[inline]
     pub(crate) fn end(&self) {
         compiler_fence(SeqCst);
-        self.in_use.store(false, Relaxed);
+        let calls = self.calls.load(Relaxed);
+        self.calls.store(calls.wrapping_add(1), Relaxed);
     }
 
     /// True while a call is under way.
     pub(crate) fn in_use(&self) -> bool {
-        self.in_use.load(Relaxed)
+        self.calls.load(Relaxed) % 2 == 1
     }
 }
+
+/// How a call on a bound M goes on.
+#[must_use = "a call that has begun is to be ended"]
+pub(crate) enum Begun {
+    /// As it is.
+    GoOn,
+    /// With a look at the thread's signal stack.
+    LookFirst,
+}
+
+/// A bound thread looks at its signal stack once in so many calls, when it has made as many.
+///
+/// A look is a system call, which takes several times as long as the call that makes it. So it adds
+/// one or two percent.
+pub(crate) const LOOK_GAP: u32 = 256;
 
 /// True if a thread's own signal stack can be kept.
 fn serves(own: &Registered) -> bool {

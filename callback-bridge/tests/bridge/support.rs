@@ -78,6 +78,13 @@ pub(crate) fn own_signal_stack(size: usize) -> Registered {
     registered()
 }
 
+/// Leaves the calling thread without a signal stack.
+pub(crate) fn no_signal_stack() {
+    let none = libc::stack_t { ss_sp: null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 64 << 10 };
+    // SAFETY: takes away what is registered, which stays where it is.
+    assert_eq!(unsafe { libc::sigaltstack(&none, null_mut()) }, 0);
+}
+
 /// Blocks these signals on the calling thread.
 pub(crate) fn block(signals: &[i32]) {
     let _open = SignalMask::block_all();

@@ -158,18 +158,31 @@ impl SignalStack {
         if self.taken.swap(true, Relaxed) {
             return Err(io::Error::from_raw_os_error(libc::EBUSY));
         }
-        let mine = libc::stack_t {
-            ss_sp: self.mapping.usable(),
-            ss_flags: 0,
-            ss_size: self.mapping.size(),
-        };
         // SAFETY: our own memory; `taken` keeps it mapped and away from other threads until it is
         // off again.
-        let before = unsafe { exchange(&mine) };
+        let before = unsafe { exchange(&self.to_raw()) };
         if before.is_err() {
             self.taken.store(false, Relaxed);
         }
         before
+    }
+
+    /// Registers it once more on the thread that installed it, where somebody else has taken it off
+    /// or put another stack over it. Returns what was registered. Async-signal-safe.
+    ///
+    /// Fails if the thread is running on its present stack (`EPERM`).
+    ///
+    /// # Safety
+    ///
+    /// The calling thread was the last to install it.
+    pub unsafe fn install_again(&self) -> io::Result<Registered> {
+        debug_assert!(self.is_taken(), "it was installed");
+        // SAFETY: our own memory, which is this thread's until it is off for good.
+        unsafe { exchange(&self.to_raw()) }
+    }
+
+    fn to_raw(&self) -> libc::stack_t {
+        libc::stack_t { ss_sp: self.mapping.usable(), ss_flags: 0, ss_size: self.mapping.size() }
     }
 
     /// True if it is registered on some thread, as far as is known here.
@@ -413,6 +426,21 @@ mod tests {
                     assert_eq!(unsafe { stack.remove(None) }, Removal::NotOurs);
                 });
             });
+            put_back(&stack, &before);
+        });
+    }
+
+    #[test]
+    fn taken_off_by_somebody_else_it_can_be_put_on_again() {
+        on_a_thread(|| {
+            let stack = SignalStack::new().expect("stack");
+            let before = stack.install().expect("install");
+            // SAFETY: takes off what was put on above.
+            let found = unsafe { exchange(&Registered::NONE.to_raw()) }.expect("off");
+            assert!(stack.is(&found) && stack.is_taken() && !registered().enabled);
+            // SAFETY: this thread was the last to install it.
+            let none = unsafe { stack.install_again() }.expect("again");
+            assert!(!none.enabled && stack.is(&registered()));
             put_back(&stack, &before);
         });
     }
