@@ -296,8 +296,13 @@ impl Drop for SelectedOperation<'_, '_> {
 
 impl<'a> Clone for Select<'a> {
     fn clone(&self) -> Self {
-        let case = |case: &Option<Box<dyn Case<Target> + 'a>>| case.as_deref().map(Case::empty);
-        Self { cases: self.cases.iter().map(case).collect() }
+        let sent = |index: usize, case: &dyn Case<Target>| {
+            self.chosen == Some(index) && case.direction() == Direction::Send
+        };
+        let case = |(index, case): (usize, &Option<Box<dyn Case<Target> + 'a>>)| {
+            case.as_deref().filter(|case| !sent(index, *case)).map(Case::empty)
+        };
+        Self { cases: self.cases.iter().enumerate().map(case).collect(), chosen: None }
     }
 }
 
