@@ -2,6 +2,7 @@
 //! debug, in release and with fat LTO: what keeps an address across a switch does so there.
 
 mod above;
+mod coroutines;
 mod run;
 mod settled;
 mod waker;

@@ -123,6 +123,8 @@ impl ThreadG {
         let owned = g.owned();
         owned.pins.set(0);
         owned.shields.set(0);
+        owned.borrows.set(0);
+        owned.locks.set(0);
         owned.regions.set(None);
         owned.cancel_requested.store(false, Relaxed);
         let _the_record_has_it = g.into_raw();
