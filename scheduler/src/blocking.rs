@@ -29,16 +29,19 @@ use std::thread;
 use std::time::Instant;
 
 use gosched_runtime_sys::sync::lock::Mutex;
-use gosched_runtime_sys::thread::spawn_thread;
 
 use crate::gmp::blocking_pool::{BlockingCall, CallWaiter, Helper, Job, Runner};
-use crate::gmp::current;
+use crate::gmp::current::{self, Current};
+use crate::gmp::names::Name;
 use crate::gmp::sched::Sched;
 use crate::gmp::thread_g::ThreadG;
 use crate::gmp::wait_reason::WaitReason;
 use crate::proc::attach;
+use crate::proc::cancel::{self, undisturbed};
+use crate::proc::carried;
 use crate::proc::in_place::Blocked;
 use crate::proc::locals;
+use crate::proc::new_thread;
 use crate::proc::park::{self, Parking};
 use crate::proc::target::Target;
 use crate::wait::park::Park;
@@ -63,8 +66,10 @@ use crate::wait::waiter::{Popped, WaitList};
 /// # Panics
 ///
 /// With what `f` panicked with. Unwinds with [`Cancelled`](crate::Cancelled), before `f` has begun,
-/// if the goroutine was cancelled by then; a cancel that comes later waits for the goroutine's next
-/// operation. When the runtime shuts down, what `f` waits for unwinds as the goroutine would.
+/// if the goroutine was cancelled by then. A cancel that comes later, or a time limit around the
+/// call that passes, ends no wait of `f`, wherever `f` runs: it stays pending for the goroutine's
+/// next operation. A [`timeout`](crate::time::timeout) or token that `f` enters itself does end
+/// `f`'s waits. When the runtime shuts down, what `f` waits for unwinds as the goroutine would.
 ///
 /// ```
 /// use gosched::{Mode, blocking, run};
@@ -84,13 +89,11 @@ where
     park::raise_if_cancelled();
     // The runtime and the number stay valid after this read: a goroutine that may leave its thread
     // here is settled, and stays in its runtime.
-    match current::with(|cx| {
-        cx.filter(|cx| park::may_leave_thread(cx)).map(current::Current::arc_and_id)
-    }) {
+    match current::with(|cx| cx.filter(|cx| park::may_leave_thread(cx)).map(Current::arc_and_id)) {
         Some((sched, id)) => run_on_helper(&sched, id, f),
         None => {
             let _blocked = Blocked::begin();
-            f()
+            undisturbed(f)
         }
     }
 }
@@ -99,6 +102,10 @@ where
 struct BorrowedCall<F, R> {
     f: Cell<Option<F>>,
     outcome: Cell<Option<thread::Result<R>>>,
+    /// The goroutine's name, in a frame that is older than this.
+    name: Option<NonNull<Name>>,
+    /// The goroutine is in a shield.
+    shielded: bool,
 }
 
 /// The state that the goroutine and the helper share.
@@ -114,9 +121,26 @@ struct State {
 
 impl<R, F: FnOnce() -> R> BlockingCall for BorrowedCall<F, R> {
     fn run(&self) {
-        if let Some(f) = self.f.take() {
-            self.outcome.set(Some(catch_unwind(AssertUnwindSafe(f))));
-        }
+        let Some(f) = self.f.take() else { return };
+        let owned = current::with(|cx| cx.and_then(Current::owned).map(NonNull::from));
+        let run = || catch_unwind(AssertUnwindSafe(|| self.in_shield(f)));
+        let outcome = match self.name.zip(owned) {
+            Some((name, owned)) => {
+                // SAFETY: the running goroutine's own part stays while it runs.
+                let owned = unsafe { owned.as_ref() };
+                // SAFETY: the goroutine that lent it waits until the call is done.
+                owned.with_name(unsafe { name.as_ref() }, run)
+            }
+            None => run(),
+        };
+        self.outcome.set(Some(outcome));
+    }
+}
+
+impl<F: FnOnce() -> R, R> BorrowedCall<F, R> {
+    /// Calls `f`, shielded if the goroutine is.
+    fn in_shield(&self, f: F) -> R {
+        if self.shielded { cancel::shielded(f) } else { f() }
     }
 }
 
@@ -140,11 +164,15 @@ where
     R: Send,
 {
     let done = Arc::new(Done(Mutex::new(State { done: false, waiter: WaitList::new() })));
-    let lent = BorrowedCall { f: Cell::new(Some(f)), outcome: Cell::new(None) };
+    let (name, shielded) = current::with(|cx| {
+        let owned = cx.and_then(Current::owned).expect("only a goroutine lends");
+        (owned.lent_name(), owned.shields.get() > 0)
+    });
+    let lent = BorrowedCall { f: Cell::new(Some(f)), outcome: Cell::new(None), name, shielded };
     let until_done = UntilDone(&done);
     if !submit(sched, Job { call: erase(&lent), waiter: done.clone(), g: id }) {
         let blocked = Blocked::begin();
-        lent.run();
+        undisturbed(|| lent.run());
         drop(blocked);
         done.call_done();
     }
@@ -229,7 +257,7 @@ fn start(sched: &Arc<Sched>, helper: Helper, job: Job) -> bool {
     let made = attach::prepare(thread_g.current().m).and_then(|()| {
         let owner = sched.clone();
         let name = format!("{}-b{number}", sched.config.name);
-        spawn_thread(name, move || helper_main(&owner, thread_g, &helper, job))
+        new_thread::spawn(sched, name, move || helper_main(&owner, thread_g, &helper, job))
     });
     match made {
         Ok(thread) => {
@@ -251,8 +279,13 @@ fn helper_main(sched: &Sched, thread_g: &'static ThreadG, helper: &Helper, first
     attach::attached(thread_g.current(), sched, || {
         let mut next = Some(first);
         while let Some(job) = next {
-            run(sched, thread_g, job);
-            next = sched.blocking.next(helper);
+            next = if run(sched, thread_g, job) {
+                // The thread is of no use to others.
+                sched.blocking.helper_retires();
+                None
+            } else {
+                sched.blocking.next(helper)
+            };
         }
     });
     thread_g.current().set_g(Some(thread_g.g()));
@@ -260,8 +293,8 @@ fn helper_main(sched: &Sched, thread_g: &'static ThreadG, helper: &Helper, first
     sched.blocking.helper_ends(helper.number);
 }
 
-/// Runs one job as the goroutine that waits for it.
-fn run(sched: &Sched, thread_g: &'static ThreadG, job: Job) {
+/// Runs one job as the goroutine that waits for it. True if the job ended locked to the thread.
+fn run(sched: &Sched, thread_g: &'static ThreadG, job: Job) -> bool {
     // SAFETY: the call is not done yet, so the goroutine that lent it waits.
     let call = unsafe { job.call.as_ref() };
     thread_g.renew(job.g);
@@ -274,6 +307,9 @@ fn run(sched: &Sched, thread_g: &'static ThreadG, job: Job) {
     call.run();
     locals::end(thread_g.g().id());
     thread_g.current().set_g(None);
+    carried::drop_left(sched);
     thread_g.unregister(sched);
+    let locked = thread_g.ended_locked();
     job.waiter.call_done();
+    locked
 }

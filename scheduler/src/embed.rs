@@ -93,6 +93,7 @@ impl ForeignM {
     pub unsafe fn publish(&self, handle: &Handle) -> Result<(), Closed> {
         let sched = &**handle.sched();
         self.0.register(sched)?;
+        self.0.renew_callback();
         // SAFETY: this function's contract.
         unsafe { self.0.current().publish(sched) };
         Ok(())
@@ -106,6 +107,7 @@ impl ForeignM {
     #[inline]
     pub unsafe fn retract(&self, handle: &Handle) {
         locals::end(self.0.g().id());
+        let _its_thread_is_the_hosts = self.0.ended_locked();
         self.0.current().retract();
         self.0.unregister(handle.sched());
     }

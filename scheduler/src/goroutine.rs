@@ -13,7 +13,8 @@ use crate::gmp::thread_g;
 use crate::go::spawn_in;
 use crate::join::{JoinHandle, Packet};
 use crate::proc::colocate::{Host, Newcomer};
-use crate::proc::{spawn, thread_backed};
+use crate::proc::spawn;
+use crate::proc::thread_backed::{self, Thread};
 use crate::runtime::{Handle, check_stack_size};
 
 /// How a goroutine is to be made. [`go`](crate::go) is the short form, for one without wishes.
@@ -76,8 +77,9 @@ impl Builder {
         self
     }
 
-    /// It gets a thread of its own, from a pool, and holds nobody up: for what is known to compute
-    /// or to block for long. It needs no P; when it waits, its thread sleeps.
+    /// It gets a thread of its own, and holds nobody up: for what is known to compute or to block
+    /// for long. It needs no P; when it waits, its thread sleeps. The thread is a new one, and ends
+    /// with the goroutine: nothing that the goroutine does to it reaches another one.
     #[doc(alias("spawn_blocking", "dedicated thread", "LockOSThread"))]
     pub fn own_thread(mut self) -> Self {
         self.own_thread = true;
@@ -161,7 +163,8 @@ impl Builder {
         let entry = Entry::Built(Box::new(Built { body, name_entry, stack_size }));
         let mode = sched.config.mode;
         if own_thread || mode.is_threads() {
-            return thread_backed::try_spawn_thread(sched, entry, Location::caller());
+            let thread = if own_thread { Thread::Own } else { Thread::Pooled };
+            return thread_backed::try_spawn_thread(sched, entry, Location::caller(), thread);
         }
         let Some(host) = host.filter(|_| !mode.is_migratory()) else {
             return Ok(spawn_in(sched, entry));

@@ -60,8 +60,10 @@ impl Cancels for Target {
 /// Called when nothing of a goroutine is left: neither its closure, nor an outcome without a
 /// joiner.
 pub(crate) trait OnEnd: Clone {
-    /// The goroutine panicked, and its outcome is dropped without a join.
-    fn unjoined_panic(&self) {}
+    /// The goroutine panicked; nobody has its payload yet.
+    fn panicked(&self) {}
+    /// The joiner has the payload of the goroutine's panic.
+    fn panic_joined(&self) {}
     /// Nothing of the goroutine is left, unless its handle has the outcome.
     fn released(self) {}
 }
@@ -165,6 +167,9 @@ impl<F, T, K: Cancels, A: OnEnd> Packet<F, T, K, A> {
 
     /// Stores the outcome, and wakes the joiner and the task that polls the handle.
     fn complete(&self, outcome: thread::Result<T>) {
+        if is_panic(&outcome) {
+            self.after.panicked();
+        }
         let mut state = self.state.lock();
         state.stage = Stage::Outcome(outcome);
         let wake = state.joiner.pop().map(waiter::Popped::finish);
@@ -175,6 +180,20 @@ impl<F, T, K: Cancels, A: OnEnd> Packet<F, T, K, A> {
         }
         if let Some(waker) = waker {
             waker.wake();
+        }
+    }
+
+    /// Takes the outcome, if there is one.
+    fn take(&self, state: &mut State<F, T, K>) -> Option<thread::Result<T>> {
+        let outcome = take(state);
+        self.note_joined(outcome.as_ref());
+        outcome
+    }
+
+    /// Notes that the joiner has this outcome.
+    fn note_joined(&self, outcome: Option<&thread::Result<T>>) {
+        if outcome.is_some_and(is_panic) {
+            self.after.panic_joined();
         }
     }
 
@@ -246,14 +265,17 @@ impl<F, T, K: Cancels, A: OnEnd> Packet<F, T, K, A> {
                 why: WaitReason::Join,
                 ..WaitIn::behind(|state: &mut State<F, T, K>| &mut state.joiner)
             };
-            let look = |state: &mut State<F, T, K>| match take(state) {
-                Some(outcome) => Look::Done(outcome),
+            let look = |state: &mut State<F, T, K>| match self.take(state) {
+                Some(outcome) => Look::Done(Some(outcome)),
+                None if matches!(state.stage, Stage::Taken) => Look::Done(None),
                 None => Look::Wait(None),
             };
             // SAFETY: the list is the only one under this lock, and lives in this packet, which the
             // caller holds. The closure does nothing.
             match unsafe { wait_for(&self.state, place, &begin, deadline, look, || None) } {
-                WaitedFor::AtOnce(outcome) => return Some(outcome),
+                WaitedFor::AtOnce(outcome) => {
+                    return Some(outcome.unwrap_or_else(|| taken_before()));
+                }
                 WaitedFor::Served(_) => {}
                 WaitedFor::TimedOut => return None,
                 WaitedFor::Cancelled(parking) => parking.raise(),
@@ -308,16 +330,6 @@ impl<A: OnEnd> Drop for RunOnDrop<A> {
     }
 }
 
-impl<F, T, K: Unpark, A: OnEnd> Drop for Packet<F, T, K, A> {
-    fn drop(&mut self) {
-        if let Stage::Outcome(Err(payload)) = &self.state.get_mut().stage
-            && !payload.is::<Cancelled>()
-        {
-            self.after.unjoined_panic();
-        }
-    }
-}
-
 /// Drops a closure that does not run. Returns its outcome: a panic of the drop, else `why`.
 fn dropped<F, T>(f: F, why: Box<dyn Any + Send>) -> thread::Result<T> {
     catch_unwind(AssertUnwindSafe(|| drop(f)))?;
@@ -331,11 +343,17 @@ impl<F: Send, T: Send, A: OnEnd + Send + Sync> Joinable<T> for Packet<F, T, Targ
     }
 
     fn outcome(&mut self) -> Option<thread::Result<T>> {
-        take(self.state.get_mut())
+        let outcome = take(self.state.get_mut());
+        self.note_joined(outcome.as_ref());
+        outcome
     }
 
     fn try_join(&self) -> Option<thread::Result<T>> {
-        take(&mut self.state.lock())
+        let mut state = self.state.lock();
+        let outcome = self.take(&mut state);
+        let taken = outcome.is_none() && matches!(state.stage, Stage::Taken);
+        drop(state);
+        if taken { taken_before() } else { outcome }
     }
 
     fn poll(&self, waker: &Waker) -> Poll<thread::Result<T>> {
@@ -343,7 +361,7 @@ impl<F: Send, T: Send, A: OnEnd + Send + Sync> Joinable<T> for Packet<F, T, Targ
         // is dropped after the lock is free.
         let mut waker = Some(waker.clone());
         let mut state = self.state.lock();
-        if let Some(outcome) = take(&mut state) {
+        if let Some(outcome) = self.take(&mut state) {
             drop(state);
             return Poll::Ready(outcome);
         }
@@ -360,6 +378,17 @@ impl<F: Send, T: Send, A: OnEnd + Send + Sync> Joinable<T> for Packet<F, T, Targ
     fn cancel(&self) -> bool {
         self.request_cancel()
     }
+}
+
+/// True if the goroutine has panicked: that it was cancelled does not count.
+fn is_panic<T>(outcome: &thread::Result<T>) -> bool {
+    outcome.as_ref().is_err_and(|payload| !payload.is::<Cancelled>())
+}
+
+/// Panics: the outcome that is asked for was given to a poll of the handle.
+#[cold]
+fn taken_before() -> ! {
+    panic!("gosched: the goroutine's outcome was taken by polling its handle")
 }
 
 /// Takes the outcome, if there is one.

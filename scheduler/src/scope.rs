@@ -29,7 +29,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -55,7 +55,8 @@ use crate::wait::waiter::{Popped, Unpark, WaitList};
 /// The number of a scope's children that are left, and the parent that waits for their end.
 pub(crate) struct Tally<K: Unpark = Target> {
     state: Mutex<Remaining<K>>,
-    panicked: AtomicBool,
+    /// The number of children that panicked and whose payload nobody has.
+    unjoined_panics: AtomicUsize,
 }
 
 struct Remaining<K: Unpark> {
@@ -67,7 +68,7 @@ impl<K: Unpark> Tally<K> {
     pub(crate) fn new() -> Self {
         Self {
             state: Mutex::new(Remaining { left: 0, parent: WaitList::new() }),
-            panicked: AtomicBool::new(false),
+            unjoined_panics: AtomicUsize::new(0),
         }
     }
 
@@ -118,8 +119,12 @@ impl<K: Unpark> Tally<K> {
 }
 
 impl<K: Unpark> OnEnd for Arc<Tally<K>> {
-    fn unjoined_panic(&self) {
-        self.panicked.store(true, Relaxed);
+    fn panicked(&self) {
+        self.unjoined_panics.fetch_add(1, Relaxed);
+    }
+
+    fn panic_joined(&self) {
+        self.unjoined_panics.fetch_sub(1, Relaxed);
     }
 
     fn released(self) {
@@ -155,7 +160,7 @@ impl fmt::Debug for Scope<'_, '_> {
 /// # Panics
 ///
 /// With what `f` panicked with. If a child panicked whose handle was not joined (being cancelled
-/// does not count; a handle that was forgotten counts as joined). If the calling thread is in no
+/// does not count). If the calling thread is in no
 /// runtime; there, [`Handle::scope`](crate::Handle::scope) serves.
 ///
 /// ```
@@ -196,7 +201,9 @@ where
     mem::forget(abort);
     match outcome {
         Err(payload) => resume_unwind(payload),
-        Ok(_) if scope.tally.panicked.load(Relaxed) => panic!("a goroutine of the scope panicked"),
+        Ok(_) if scope.tally.unjoined_panics.load(Relaxed) > 0 => {
+            panic!("a goroutine of the scope panicked")
+        }
         Ok(result) => result,
     }
 }

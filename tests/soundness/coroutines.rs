@@ -22,8 +22,7 @@ type Steps = Coroutine<(), (), ()>;
 
 /// A coroutine that enters by `enter`, suspends inside, and leaves when it is resumed again.
 fn suspended_inside(enter: fn(&mut dyn FnMut())) -> Steps {
-    let mut coroutine =
-        Coroutine::new(move |yielder, ()| enter(&mut || yielder.suspend(())));
+    let mut coroutine = Coroutine::new(move |yielder, ()| enter(&mut || yielder.suspend(())));
     assert!(matches!(coroutine.resume(()), CoroutineResult::Yield(())));
     coroutine
 }

@@ -11,6 +11,7 @@ use std::{fmt, thread};
 
 use super::Joinable;
 use crate::ds::pair_arc::{Counted, PairArc};
+use crate::gmp::current;
 use crate::proc::colocate::Host;
 
 /// The joiner's share of a packet, and the goroutine's number.
@@ -42,6 +43,7 @@ impl<'a, T> Joint<'a, T> {
         if let Some(outcome) = self.packet.get_mut_if_unique().and_then(Joinable::outcome) {
             return outcome;
         }
+        refuse_self(self.id);
         self.packet.join(None).expect("there is no deadline")
     }
 
@@ -64,6 +66,14 @@ impl<'a, T> Joint<'a, T> {
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<thread::Result<T>> {
         self.packet.poll(cx.waker())
     }
+}
+
+/// Panics if the calling thread runs the goroutine `id`, which would wait for itself for ever.
+fn refuse_self(id: u64) {
+    let own = current::with(|cx| {
+        std::iter::successors(cx, |cx| cx.prev()).any(|cx| cx.g().is_some_and(|g| g.id() == id))
+    });
+    assert!(!own, "gosched: a goroutine cannot join itself: it would wait for its own end");
 }
 
 /// The right to wait for a goroutine and to have what it returned. Dropping it detaches the
@@ -106,7 +116,8 @@ impl<T> JoinHandle<T> {
     /// # Panics
     ///
     /// Unwinds with [`Cancelled`](crate::Cancelled) if the calling goroutine is cancelled while it
-    /// waits.
+    /// waits. Panics if the goroutine would join itself, or if its outcome was taken by polling the
+    /// handle.
     #[doc(alias = "await")]
     pub fn join(self) -> thread::Result<T> {
         self.0.join()
@@ -117,13 +128,15 @@ impl<T> JoinHandle<T> {
     /// # Errors
     ///
     /// The handle, if it has not.
+    ///
+    /// # Panics
+    ///
+    /// If the outcome was taken by polling the handle.
     pub fn try_join(self) -> Result<thread::Result<T>, Self> {
         self.0.try_join().map_err(Self)
     }
 
     /// True if the goroutine has ended, so that `join` would not wait. Never blocks.
-    ///
-    /// One exception: where the outcome was taken by polling the handle, `join` waits for ever.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.0.is_finished()

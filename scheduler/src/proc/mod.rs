@@ -36,6 +36,7 @@
 
 pub(crate) mod attach;
 pub(crate) mod cancel;
+pub(crate) mod carried;
 pub(crate) mod check_dead;
 pub(crate) mod claimed;
 pub(crate) mod colocate;
@@ -46,7 +47,9 @@ pub(crate) mod find;
 pub(crate) mod in_place;
 pub(crate) mod locals;
 pub(crate) mod lock_thread;
+pub(crate) mod new_thread;
 pub(crate) mod park;
+pub(crate) mod refuse;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod running;
