@@ -22,14 +22,15 @@
 
 use std::cell::Cell;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::ptr::NonNull;
+use std::panic::resume_unwind;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
 use gosched_runtime_sys::sync::lock::Mutex;
 
+use crate::ds::slot::Slot;
 use crate::gmp::blocking_pool::{BlockingCall, CallWaiter, Helper, Job, Runner};
 use crate::gmp::current::{self, Current};
 use crate::gmp::names::Name;
@@ -89,19 +90,31 @@ where
     park::raise_if_cancelled();
     // The runtime and the number stay valid after this read: a goroutine that may leave its thread
     // here is settled, and stays in its runtime.
-    match current::with(|cx| cx.filter(|cx| park::may_leave_thread(cx)).map(Current::arc_and_id)) {
-        Some((sched, id)) => run_on_helper(&sched, id, f),
+    let lends =
+        current::with(|cx| cx.filter(|cx| park::may_leave_thread(cx)).map(Current::arc_and_id));
+    let slot = Slot::<F, R>::empty();
+    // SAFETY: the slot is empty.
+    unsafe { ptr::write(slot.closure().as_ptr(), f) };
+    let outcome = match lends {
+        Some((sched, id)) => run_on_helper(&sched, id, &slot),
         None => {
             let _blocked = Blocked::begin();
-            undisturbed(f)
+            // SAFETY: the closure lies there, and this frame is the slot's owner.
+            undisturbed(|| unsafe { slot.call() })
         }
+    };
+    match outcome {
+        // SAFETY: the closure has returned, and its result is read once.
+        Ok(()) => unsafe { ptr::read(slot.value().as_ptr()) },
+        Err(payload) => resume_unwind(payload),
     }
 }
 
-/// A closure on the stack of the goroutine that waits for it.
-struct BorrowedCall<F, R> {
-    f: Cell<Option<F>>,
-    outcome: Cell<Option<thread::Result<R>>>,
+/// A closure whose frame is on the stack of the goroutine that waits for it.
+struct BorrowedCall<'a, F, R> {
+    /// Holds the closure, and is the runner's until the call is done.
+    slot: &'a Slot<F, R>,
+    outcome: Cell<Option<thread::Result<()>>>,
     /// The goroutine's name, in a frame that is older than this.
     name: Option<NonNull<Name>>,
     /// The goroutine is in a shield.
@@ -119,11 +132,12 @@ struct State {
     waiter: WaitList<(), Target>,
 }
 
-impl<R, F: FnOnce() -> R> BlockingCall for BorrowedCall<F, R> {
+impl<R, F: FnOnce() -> R> BlockingCall for BorrowedCall<'_, F, R> {
     fn run(&self) {
-        let Some(f) = self.f.take() else { return };
         let owned = current::with(|cx| cx.and_then(Current::owned).map(NonNull::from));
-        let run = || catch_unwind(AssertUnwindSafe(|| self.in_shield(f)));
+        // SAFETY: the closure lies there, and `run` is called once, while the slot is the runner's.
+        let call = || unsafe { self.slot.call() };
+        let run = || if self.shielded { cancel::shielded(call) } else { call() };
         let outcome = match self.name.zip(owned) {
             Some((name, owned)) => {
                 // SAFETY: the running goroutine's own part stays while it runs.
@@ -134,13 +148,6 @@ impl<R, F: FnOnce() -> R> BlockingCall for BorrowedCall<F, R> {
             None => run(),
         };
         self.outcome.set(Some(outcome));
-    }
-}
-
-impl<F: FnOnce() -> R, R> BorrowedCall<F, R> {
-    /// Calls `f`, shielded if the goroutine is.
-    fn in_shield(&self, f: F) -> R {
-        if self.shielded { cancel::shielded(f) } else { f() }
     }
 }
 
@@ -157,8 +164,8 @@ impl CallWaiter for Done {
     }
 }
 
-/// Runs `f` on a helper, and waits for it. Runs `f` in place if there is no helper.
-fn run_on_helper<F, R>(sched: &Arc<Sched>, id: u64, f: F) -> R
+/// Runs the closure in `slot` on a helper, and waits for it. Runs it in place if there is no helper.
+fn run_on_helper<F, R>(sched: &Arc<Sched>, id: u64, slot: &Slot<F, R>) -> thread::Result<()>
 where
     F: FnOnce() -> R + Send,
     R: Send,
@@ -168,7 +175,7 @@ where
         let owned = cx.and_then(Current::owned).expect("only a goroutine lends");
         (owned.lent_name(), owned.shields.get() > 0)
     });
-    let lent = BorrowedCall { f: Cell::new(Some(f)), outcome: Cell::new(None), name, shielded };
+    let lent = BorrowedCall { slot, outcome: Cell::new(None), name, shielded };
     let until_done = UntilDone(&done);
     if !submit(sched, Job { call: erase(&lent), waiter: done.clone(), g: id }) {
         let blocked = Blocked::begin();
@@ -177,10 +184,7 @@ where
         done.call_done();
     }
     drop(until_done);
-    match lent.outcome.take().expect("it was run before it was done") {
-        Ok(value) => value,
-        Err(payload) => resume_unwind(payload),
-    }
+    lent.outcome.take().expect("it was run before it was done")
 }
 
 /// Erases the lifetime of a call. The caller waits until the call is done.

@@ -1,4 +1,9 @@
 //! What a goroutine may be besides the usual, and who the calling one is.
+//!
+//! # Safety
+//!
+//! A new packet is filled with its closure.
+#![expect(unsafe_code, reason = "fills new packets")]
 
 use std::io;
 use std::panic::Location;
@@ -11,7 +16,7 @@ use crate::gmp::g::Kind;
 use crate::gmp::sched::Sched;
 use crate::gmp::thread_g;
 use crate::go::spawn_in;
-use crate::join::{JoinHandle, Packet};
+use crate::join::{JoinHandle, filled_pair};
 use crate::proc::colocate::{Host, Newcomer};
 use crate::proc::spawn;
 use crate::proc::thread_backed::{self, Thread};
@@ -114,7 +119,7 @@ impl Builder {
         let sched = self.sched();
         let sched = sched
             .expect("goroutine::Builder::go was called on a thread that is in no runtime; name one with `runtime`");
-        let [body, packet] = PairArc::pair(Packet::new(f, ()));
+        let [body, packet] = filled_pair!(f, ());
         let id = self.make(&sched, SharedBody::new(body)).unwrap_or_else(|error| {
             let id = thread_g::reserve_ids(1);
             packet.run(id, Begin::Failed(error));
@@ -142,7 +147,7 @@ impl Builder {
         let outside =
             || io::Error::new(io::ErrorKind::NotConnected, "the calling thread is in no runtime");
         let sched = self.sched().ok_or_else(outside)?;
-        let [body, packet] = PairArc::pair(Packet::new(f, ()));
+        let [body, packet] = filled_pair!(f, ());
         let id = self.make(&sched, SharedBody::new(body))?;
         Ok(JoinHandle::new(packet, id))
     }

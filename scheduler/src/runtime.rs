@@ -3,8 +3,8 @@
 //! # Safety
 //!
 //! `run` lends its closure, which borrows from the caller, to a goroutine; it returns only after
-//! that has ended.
-#![expect(unsafe_code, reason = "lends a borrowed closure to a goroutine")]
+//! that has ended. A new packet is filled with its closure.
+#![expect(unsafe_code, reason = "lends a borrowed closure to a goroutine, fills new packets")]
 
 use std::any::Any;
 use std::cell::Cell;
@@ -20,15 +20,15 @@ use std::time::Duration;
 use gosched_runtime_sys::thread::{fork, last_code, spawn_thread};
 
 use crate::dump::Dump;
-use crate::gmp::body::{Begin, Body, Entry};
+use crate::gmp::body::{Begin, Body, Entry, SharedBody};
 use crate::gmp::current::{self, Current};
 use crate::gmp::g::{CancelScope, Cancelled, Kind};
 use crate::gmp::m::M;
 use crate::gmp::sched::Sched;
 use crate::gmp::stack_pool::StackStats;
 use crate::gmp::thread_g::{self, ThreadG};
-use crate::go::go_in;
-use crate::join::JoinHandle;
+use crate::go::spawn_in;
+use crate::join::{JoinHandle, filled_pair};
 use crate::mode::Mode;
 use crate::proc::refuse::refuse_unstarted;
 use crate::proc::run::{self, LentThread};
@@ -243,7 +243,8 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        go_in(&self.sched, f)
+        let [body, packet] = filled_pair!(f, ());
+        JoinHandle::new(packet, spawn_in(&self.sched, Entry::Shared(SharedBody::new(body))))
     }
 
     /// As [`scope`](crate::scope()), with goroutines of this runtime; from any thread, which waits

@@ -38,13 +38,12 @@ use gosched_runtime_sys::signal::fatal::{Part, fatal};
 use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::sync::primitive::mutated;
 
-use crate::ds::pair_arc::PairArc;
 use crate::gmp::body::{Entry, SharedBody};
 use crate::gmp::current;
 use crate::gmp::sched::Sched;
 use crate::gmp::wait_reason::WaitReason;
 use crate::go::spawn_in;
-use crate::join::{Joint, OnEnd, Packet};
+use crate::join::{Joint, OnEnd, filled_pair};
 use crate::proc::cancel::shielded;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
@@ -227,7 +226,7 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let [body, packet] = PairArc::pair(Packet::new(f, self.tally.clone()));
+        let [body, packet] = filled_pair!(f, self.tally.clone());
         // SAFETY: the goroutine drops the body before the tally counts down, and the scope waits
         // for that: see the module's head.
         let body = unsafe { SharedBody::borrowing(body) };
@@ -272,7 +271,10 @@ impl<T> ScopedJoinHandle<'_, T> {
     ///
     /// As [`join`](Self::join).
     pub fn join_timeout(self, timeout: Duration) -> Result<thread::Result<T>, Self> {
-        self.0.join_timeout(timeout).map_err(Self)
+        match self.0.join_timeout(timeout) {
+            Ok(outcome) => Ok(outcome),
+            Err(handle) => Err(Self(handle)),
+        }
     }
 
     /// As [`JoinHandle::join_deadline`](crate::JoinHandle::join_deadline).
@@ -285,7 +287,10 @@ impl<T> ScopedJoinHandle<'_, T> {
     ///
     /// As [`join`](Self::join).
     pub fn join_deadline(self, deadline: Instant) -> Result<thread::Result<T>, Self> {
-        self.0.join_deadline(deadline).map_err(Self)
+        match self.0.join_deadline(deadline) {
+            Ok(outcome) => Ok(outcome),
+            Err(handle) => Err(Self(handle)),
+        }
     }
 
     /// As [`JoinHandle::try_join`](crate::JoinHandle::try_join).
@@ -294,7 +299,10 @@ impl<T> ScopedJoinHandle<'_, T> {
     ///
     /// The handle, if the goroutine has not ended.
     pub fn try_join(self) -> Result<thread::Result<T>, Self> {
-        self.0.try_join().map_err(Self)
+        match self.0.try_join() {
+            Ok(outcome) => Ok(outcome),
+            Err(handle) => Err(Self(handle)),
+        }
     }
 
     /// True if the goroutine has ended, so that `join` would not wait. Never blocks.

@@ -23,16 +23,16 @@ const RUNTIME_SYS: &[&str] = &[
 
 #[rustfmt::skip]
 const SCHEDULER: &[&str] = &[
-    "ds::grow", "ds::list", "ds::inbox", "ds::parker", "ds::pair_arc", "ds::revocable", "ds::idle", "ds::idle_workers", "ds::heap", "ds::timers", "ds::timekeeper", "ds::sysmon_note", "ds",
+    "ds::grow", "ds::slot", "ds::list", "ds::inbox", "ds::parker", "ds::pair_arc", "ds::revocable", "ds::idle", "ds::idle_workers", "ds::heap", "ds::timers", "ds::timekeeper", "ds::sysmon_note", "ds",
     "policy::retake", "policy::oldest", "policy", "policy::head_age", "policy::timer_polling", "mode", "carry", "cancelled",
     "gmp::wait_reason", "gmp::names", "gmp::body", "gmp::g::kind", "gmp::g::owned", "gmp::g", "gmp::g::view", "gmp::g_queue", "gmp::progress", "gmp::admission", "gmp::stack_pool", "gmp::slab", "gmp::p", "gmp::all_ps",
     "gmp::dispatch::remote", "gmp::dispatch::outcome", "gmp::dispatch::state", "gmp::dispatch", "gmp::dispatch::line", "gmp::dispatch::sleep", "gmp::dispatch::resize", "gmp::m", "gmp::thread_pool", "gmp::thread_maker", "gmp::blocking_pool",
     "gmp::sched::counts", "gmp::sched::global", "gmp::sched::deadlocks", "gmp::sched", "gmp::sched::residents", "gmp::current", "gmp::thread_g", "gmp", "dump",
     "proc::attach", "proc::excess_p", "proc::new_thread", "proc::start_m", "proc::wake_sysmon", "proc::running", "proc::wake", "proc::set_procs", "proc::timers", "proc::find::unstarted", "proc::find::others", "proc::find::own", "proc::find::spin", "proc::find::search", "proc::find", "proc::cancel", "proc::locals", "proc::carried", "proc::spawn", "proc::start", "proc::thread_backed", "proc::refuse",
-    "proc::claimed", "proc::target", "proc::in_place", "proc::switch", "proc::fast_rounds", "proc::lock_thread", "proc::park", "proc::park::switch_only", "proc::yield_now",
+    "proc::claimed", "proc::target", "proc::in_place", "proc::switch", "proc::fast_rounds", "proc::lock_thread", "proc::park", "proc::park::switch_only", "proc::exit", "proc::yield_now",
     "proc::colocate", "proc::events", "proc::shutdown", "proc::check_dead", "proc::share_p", "proc::stop_m", "proc::run", "proc::report", "proc::sysmon", "proc",
-    "thread_stack", "exit", "wait::race", "wait::waiter", "wait::case_node", "wait::park", "wait::parked", "wait::wake", "wait::polled", "wait::alarm", "wait",
-    "local", "blocking", "cancel", "cancel::future", "time", "time::timeout", "join", "join::host", "join::handle", "join::timed", "go", "scope", "future",
+    "thread_stack", "wait::race", "wait::waiter", "wait::case_node", "wait::park", "wait::parked", "wait::wake", "wait::polled", "wait::alarm", "wait",
+    "local", "blocking", "cancel", "cancel::future", "time", "time::timeout", "join", "join::place", "join::host", "join::handle", "join::timed", "go", "scope", "future",
     "chan::error", "chan::clock", "chan::state", "chan::raw", "chan::inline", "chan::future", "chan::case", "chan", "chan::sender", "chan::receiver", "chan::timed",
     "time::timer", "time::ticker",
     "chan::select::engine", "chan::select", "chan::select::macros", "chan::select::support", "chan::select::dynamic",

@@ -2,8 +2,9 @@
 //!
 //! # Safety
 //!
-//! A pointer to a packet becomes a pointer to one of the packet's own traits.
-#![expect(unsafe_code, reason = "casts a pointer to a packet to a pointer to its trait")]
+//! A pointer to a packet becomes a pointer to one of the packet's own traits. A result is moved out
+//! of its packet by whoever has taken the outcome, while it has a share of the packet.
+#![expect(unsafe_code, reason = "casts pointers to packets, and moves results out of them")]
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,6 +12,7 @@ use std::{fmt, thread};
 
 use super::Joinable;
 use crate::ds::pair_arc::{Counted, PairArc};
+use crate::ds::slot::read;
 use crate::gmp::current;
 use crate::proc::colocate::Host;
 
@@ -40,15 +42,23 @@ impl<'a, T> Joint<'a, T> {
     pub(crate) fn join(mut self) -> thread::Result<T> {
         // Mostly the goroutine has ended and dropped its share before the join. Then no lock is
         // needed.
-        if let Some(outcome) = self.packet.get_mut_if_unique().and_then(Joinable::outcome) {
-            return outcome;
-        }
-        refuse_self(self.id);
-        self.packet.join(None).expect("there is no deadline")
+        let taken = match self.packet.get_mut_if_unique().and_then(Joinable::outcome) {
+            Some(taken) => taken,
+            None => {
+                refuse_self(self.id);
+                self.packet.join(None).expect("there is no deadline")
+            }
+        };
+        // SAFETY: the outcome was just taken, and this has a share of the packet.
+        unsafe { read(taken) }
     }
 
     pub(crate) fn try_join(self) -> Result<thread::Result<T>, Self> {
-        self.packet.try_join().ok_or(self)
+        match self.packet.try_join() {
+            // SAFETY: as above.
+            Some(taken) => Ok(unsafe { read(taken) }),
+            None => Err(self),
+        }
     }
 
     pub(crate) fn is_finished(&self) -> bool {
@@ -64,7 +74,11 @@ impl<'a, T> Joint<'a, T> {
     }
 
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<thread::Result<T>> {
-        self.packet.poll(cx.waker())
+        match self.packet.poll(cx.waker()) {
+            // SAFETY: as above.
+            Poll::Ready(taken) => Poll::Ready(unsafe { read(taken) }),
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
 
@@ -133,7 +147,10 @@ impl<T> JoinHandle<T> {
     ///
     /// If the outcome was taken by polling the handle.
     pub fn try_join(self) -> Result<thread::Result<T>, Self> {
-        self.0.try_join().map_err(Self)
+        match self.0.try_join() {
+            Ok(outcome) => Ok(outcome),
+            Err(handle) => Err(Self(handle)),
+        }
     }
 
     /// True if the goroutine has ended, so that `join` would not wait. Never blocks.
