@@ -45,7 +45,7 @@ fn on_fault(fault: &SignalInfo) -> Response {
     if fault.code <= 0 {
         return Response::PassOn;
     }
-    current::with(|cx| {
+    current::with_interrupted(|cx| {
         let g = cx?.g()?;
         // SAFETY: this handler interrupted the G, or code on its thread that runs while it is
         // current.
@@ -94,7 +94,7 @@ fn report(g: &G, owned: &GOwned, bytes: usize, advice: &str) -> ! {
 
 /// The size of the thread's stack, if `address` is where it overflows.
 fn thread_overflow(address: usize) -> Option<usize> {
-    let bounds = tls::stack_bounds()?;
+    let bounds = tls::in_handler::own_stack_bounds()?;
     let guard = bounds.low.saturating_sub(bounds.guard.max(NEAR))..bounds.low;
     guard.contains(&address).then_some(bounds.high - bounds.low)
 }

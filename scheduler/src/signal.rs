@@ -21,14 +21,14 @@ pub enum Context {
 }
 
 /// What the calling thread is doing; in a signal handler, what it was interrupted in.
-/// Async-signal-safe: reads the thread's current word and asks the kernel about the signal stack,
-/// and leaves `errno` alone.
+/// Async-signal-safe on every thread, also on one that never called in: reads the thread's current
+/// word, asks the kernel about the signal stack, and leaves `errno` alone.
 ///
 /// A handler that is told of a goroutine finds all of it: its thread has a signal stack, registered
 /// before and removed after the goroutine is to be seen.
 #[must_use]
 pub fn context() -> Context {
-    match current::with(|cx| Some(cx?.g()?.id())) {
+    match current::with_interrupted(|cx| Some(cx?.g()?.id())) {
         Some(id) => Context::Goroutine { id, on_signal_stack: stack::registered().executing },
         None => Context::Outside,
     }

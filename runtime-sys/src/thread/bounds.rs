@@ -18,6 +18,7 @@ pub fn current_stack_bounds() -> Option<StackBounds> {
     tls::stack_bounds().or_else(|| {
         let bounds = sys::query_stack_bounds()?;
         tls::set_stack_bounds(bounds);
+        tls::set_own();
         Some(bounds)
     })
 }

@@ -2,11 +2,11 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`tls`] | all thread-locals of the workspace |
+//! | [`exit`] | a hook on the end of any thread, also of one that C made |
+//! | [`tls`] | all thread-locals of the workspace, and what of them handlers may read |
 //! | `bounds` | [`current_stack_bounds`]: where the thread's stack lies |
 //! | `cpus` | [`usable_cpus`]: how many processors it may use |
 //! | `spawn` | [`spawn_thread`]: a new thread, or an error |
-//! | [`exit`] | a hook on the end of any thread, also of one that C made |
 //! | [`fork`] | whether this process is a forked child |
 //! | [`pthread_cancel`] | cancellation, held off for a while |
 //!

@@ -198,3 +198,11 @@ pub(crate) fn with<R>(f: impl FnOnce(Option<&Current>) -> R) -> R {
     // SAFETY: the word is set by `publish` to a `Current` that stays until this thread retracts it.
     f(unsafe { current.as_ref() })
 }
+
+/// Calls `f` with the place of the thread that a signal handler interrupted, if it has one.
+/// Async-signal-safe.
+pub(crate) fn with_interrupted<R>(f: impl FnOnce(Option<&Current>) -> R) -> R {
+    let current = tls::in_handler::current().cast::<Current>();
+    // SAFETY: as in `with`; the thread stays where it was interrupted while its handler runs.
+    f(unsafe { current.as_ref() })
+}
