@@ -82,3 +82,29 @@ fn handlers_ask_on_threads_that_never_called_in() {
 fn a_handler_finds_the_goroutine_until_the_threads_very_end() {
     ends("seen");
 }
+
+#[test]
+fn a_host_that_waits_for_its_signals_gets_them_all() {
+    ends("sigwait");
+}
+
+#[test]
+fn a_signal_that_the_host_blocks_is_handled_nowhere_else() {
+    ends("critical");
+}
+
+#[test]
+fn goroutines_have_the_signals_of_the_table_open() {
+    ends("table");
+}
+
+#[test]
+fn a_profilers_signal_finds_goroutines() {
+    ends("profiler");
+}
+
+/// The runtime and its threads are made by a thread that blocks everything.
+#[test]
+fn a_blocked_maker_costs_no_overflow_report() {
+    reports_overflow("blocked-maker");
+}

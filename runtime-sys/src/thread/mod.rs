@@ -28,7 +28,7 @@ pub mod tls;
 
 pub use bounds::{StackBounds, current_stack_bounds, prepare_stack_bounds};
 pub use cpus::{Cpus, usable_cpus};
-pub use spawn::spawn_thread;
+pub use spawn::{OPEN_SIGNALS, spawn_thread};
 
 /// Gives the processor to another thread.
 pub fn yield_thread() {

@@ -15,6 +15,7 @@
 
 use std::io;
 
+use gosched_runtime_sys::signal::handler::FAULTS;
 use gosched_runtime_sys::signal::mask::SignalMask;
 use gosched_runtime_sys::signal::stack::{self, Registered, SignalStack};
 use gosched_runtime_sys::thread::current_stack_bounds;
@@ -51,8 +52,9 @@ pub(crate) fn attached<R>(cx: &Current, sched: &Sched, f: impl FnOnce() -> R) ->
     // SAFETY: `cx` and `sched` stay until `attached` retracts it, on this thread, before this
     // function returns or unwinds; signals are blocked.
     unsafe { cx.publish(sched) };
-    let attached = Attached { cx, before };
-    mask.restore();
+    let attached = Attached { cx, mask, before };
+    // A blocked fault kills without a word. A thread that lends itself may have blocked them.
+    mask.without(&FAULTS).restore();
     let result = f();
     drop(attached);
     result
@@ -60,6 +62,8 @@ pub(crate) fn attached<R>(cx: &Current, sched: &Sched, f: impl FnOnce() -> R) ->
 
 struct Attached<'a> {
     cx: &'a Current,
+    /// The thread's mask from before.
+    mask: SignalMask,
     before: Option<Registered>,
 }
 
@@ -76,5 +80,8 @@ impl Drop for Attached<'_> {
         }
         drop(ours);
         mask.restore();
+        for fault in FAULTS.into_iter().filter(|&fault| self.mask.contains(fault)) {
+            SignalMask::block(fault);
+        }
     }
 }
