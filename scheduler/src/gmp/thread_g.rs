@@ -170,7 +170,10 @@ pub(crate) fn registered_in(sched: &Sched) -> Vec<&'static ThreadG> {
     let mut inside = Vec::with_capacity(16);
     loop {
         // After `close`, before the look at who is in: see `join`.
-        heavy_fence();
+        if let Some(bound) = heavy_fence() {
+            // A thread that entered without a fence may not be seen yet. By then it is.
+            std::thread::sleep(bound);
+        }
         let all = ALL.lock();
         // ORDERING[thread_g.left]: pairs with the store in `leave`.
         let is_inside =
