@@ -47,7 +47,14 @@ fn overflow(size: usize, run_over: impl FnOnce()) {
     run_over();
 }
 
-/// On a stack that is the thread's.
+/// On the stack of a thread that is not ours: nobody has asked for its size.
+fn overflow_foreign(run_over: impl FnOnce()) {
+    let id = goroutine::current_id().expect("one");
+    eprintln!("expected: goroutine {id} has overflowed its stack");
+    run_over();
+}
+
+/// On a stack that is the thread's, which the runtime made.
 fn overflow_thread(run_over: impl FnOnce()) {
     let bounds = current_stack_bounds().expect("the system tells");
     overflow(bounds.high - bounds.low, run_over);
@@ -125,7 +132,7 @@ fn overflow_on_the_threads_stack() {
 #[test]
 fn overflow_in_c_on_the_threads_stack() {
     overflows("overflow_in_c_on_the_threads_stack", || {
-        runtime(settled()).run(|| gosched::on_thread_stack(|| overflow_thread(in_c)));
+        runtime(settled()).run(|| gosched::on_thread_stack(|| overflow_foreign(in_c)));
     });
 }
 
@@ -209,7 +216,7 @@ fn overflow_in_the_root_goroutine_on_the_main_thread() {
 #[test]
 fn overflow_in_the_root_goroutine_that_is_the_main_thread() {
     overflows("overflow_in_the_root_goroutine_that_is_the_main_thread", || {
-        runtime(Mode::threads()).run(|| overflow_thread(in_rust));
+        runtime(Mode::threads()).run(|| overflow_foreign(in_rust));
     });
 }
 
@@ -234,43 +241,28 @@ fn callback_on_c_thread(binding: Binding, body: fn()) {
 #[test]
 fn overflow_in_rust_in_a_per_call_callback() {
     overflows("overflow_in_rust_in_a_per_call_callback", || {
-        callback_on_c_thread(Binding::PerCall, || overflow_thread(in_rust));
+        callback_on_c_thread(Binding::PerCall, || overflow_foreign(in_rust));
     });
 }
 
 #[test]
 fn overflow_in_c_in_a_per_call_callback() {
     overflows("overflow_in_c_in_a_per_call_callback", || {
-        callback_on_c_thread(Binding::PerCall, || overflow_thread(in_c));
+        callback_on_c_thread(Binding::PerCall, || overflow_foreign(in_c));
     });
 }
 
 #[test]
 fn overflow_in_rust_in_a_callback_on_a_bound_thread() {
     overflows("overflow_in_rust_in_a_callback_on_a_bound_thread", || {
-        callback_on_c_thread(Binding::UntilThreadExit, || overflow_thread(in_rust));
+        callback_on_c_thread(Binding::UntilThreadExit, || overflow_foreign(in_rust));
     });
 }
 
 #[test]
 fn overflow_in_c_in_a_callback_on_a_bound_thread() {
     overflows("overflow_in_c_in_a_callback_on_a_bound_thread", || {
-        callback_on_c_thread(Binding::UntilThreadExit, || overflow_thread(in_c));
-    });
-}
-
-/// Of the tests above each looks up the size that it announces, and the thread then knows its
-/// stack; here nobody but the bridge does.
-#[test]
-fn overflow_in_a_callback_is_known_without_the_threads_asking() {
-    overflows("overflow_in_a_callback_is_known_without_the_threads_asking", || {
-        callback_on_c_thread(Binding::PerCall, || {
-            eprintln!(
-                "expected: goroutine {} has overflowed its stack of ",
-                goroutine::current_id().expect("one")
-            );
-            in_rust();
-        });
+        callback_on_c_thread(Binding::UntilThreadExit, || overflow_foreign(in_c));
     });
 }
 
@@ -282,7 +274,7 @@ fn overflow_in_a_callback_on_a_std_thread_of_two_megabytes() {
         let enters = move || {
             let bounds = current_stack_bounds().expect("the system tells");
             assert!((bounds.high - bounds.low).abs_diff(2 << 20) < 64 << 10, "{bounds:?}");
-            let _died = bridge.enter(|| overflow_thread(in_rust));
+            let _died = bridge.enter(|| overflow_foreign(in_rust));
         };
         let thread =
             std::thread::Builder::new().stack_size(2 << 20).spawn(enters).expect("a thread");
@@ -298,6 +290,35 @@ fn overflow_in_a_callback_on_a_goroutines_stack() {
         let bridge = Bridge::new(&rt);
         let goroutine = rt.handle().go(move || {
             let _died = c_side::thread::through_c(|| bridge.enter(|| overflow(STACK, in_rust)));
+        });
+        let _died = goroutine.join();
+    });
+}
+
+/// Two runtimes on one thread: the stack is the outer goroutine's.
+#[test]
+fn overflow_in_a_callback_of_another_runtime() {
+    overflows("overflow_in_a_callback_of_another_runtime", || {
+        let (one, other) = (runtime(settled()), runtime(Mode::threads()));
+        let bridge = Bridge::new(&other);
+        let goroutine = one.handle().go(move || {
+            overflow(STACK, || {
+                let _died = bridge.enter(in_rust);
+            });
+        });
+        let _died = goroutine.join();
+    });
+}
+
+#[test]
+fn overflow_in_a_callback_of_another_runtime_on_a_migratory_goroutine() {
+    overflows("overflow_in_a_callback_of_another_runtime_on_a_migratory_goroutine", || {
+        let (one, other) = (runtime(migratory()), runtime(settled()));
+        let bridge = Bridge::new(&other).with_binding(Binding::PerCall);
+        let goroutine = one.handle().go(move || {
+            overflow(STACK, || {
+                let _died = c_side::thread::through_c(|| bridge.enter(in_c));
+            });
         });
         let _died = goroutine.join();
     });
@@ -328,11 +349,8 @@ fn overflow_outside_is_stds_affair() {
 /// A page that nobody may touch.
 fn forbidden() -> *mut u64 {
     let (access, kind) = (libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    // A thread's stack may come to lie right above it, and an access so near below that counts as
-    // its overflow.
-    let distance = 64 << 10;
     // SAFETY: a new mapping.
-    let page = unsafe { libc::mmap(null_mut(), 4096 + distance, access, kind, -1, 0) };
+    let page = unsafe { libc::mmap(null_mut(), 4096, access, kind, -1, 0) };
     assert_ne!(page, libc::MAP_FAILED);
     page.cast()
 }

@@ -108,3 +108,30 @@ fn a_profilers_signal_finds_goroutines() {
 fn a_blocked_maker_costs_no_overflow_report() {
     reports_overflow("blocked-maker");
 }
+
+/// The host keeps a lazily committed arena right below a thread's stack, and commits it in its
+/// handler.
+#[test]
+fn a_fault_below_a_threads_stack_is_the_hosts() {
+    ends("below-stack");
+}
+
+#[test]
+fn a_wild_access_below_a_threads_stack_is_the_hosts() {
+    ends("wild");
+}
+
+#[test]
+fn a_host_may_go_on_after_an_overflow_in_a_callback() {
+    ends("overflow-recovered");
+}
+
+#[test]
+fn an_overflow_in_a_callback_is_reported() {
+    reports_overflow("overflow");
+}
+
+#[test]
+fn an_overflow_that_the_host_gives_up_is_reported() {
+    reports_overflow("overflow-declined");
+}

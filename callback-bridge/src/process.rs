@@ -9,7 +9,6 @@ use crate::error::EnterError;
 use crate::extra_list::{Chain, ExtraList, Owed};
 use crate::extra_m::ExtraM;
 use gosched_runtime_sys::signal::mask::SignalMask;
-use gosched_runtime_sys::thread;
 use gosched_runtime_sys::thread::fork;
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -47,11 +46,9 @@ impl Process {
         self.generation != fork::generation()
     }
 
-    /// Prepares for the first callback: puts a first M on an empty list, and finds out how a thread
-    /// learns its stack's bounds. Without memory for an M the list stays empty. The first callback
-    /// then tries again and can report the error.
+    /// Puts a first M on an empty list. Without memory for one the list stays empty. The first
+    /// callback then tries again and can report the error.
     pub(crate) fn stock(&'static self) {
-        thread::prepare_stack_bounds();
         if let Some(owed) = quietly(|| self.extra.stock()) {
             let _told_later = self.refill(owed);
         }

@@ -18,7 +18,7 @@ const RUNTIME_SYS: &[&str] = &[
     "sync::futex", "sync::membarrier", "sync::primitive", "sync::lock", "sync::note", "sync",
     "memory::prefetch", "memory::mapping", "memory::reservation", "memory::stack", "memory::context", "memory",
     "signal::fatal", "signal::mask", "signal::stack", "signal::handler", "signal",
-    "thread::exit", "thread::tls", "thread::spawn", "thread::bounds", "thread::cpus", "thread::pthread_cancel", "thread::fork", "thread",
+    "thread::exit", "thread::tls", "thread::bounds", "thread::spawn", "thread::cpus", "thread::pthread_cancel", "thread::fork", "thread",
 ];
 
 #[rustfmt::skip]

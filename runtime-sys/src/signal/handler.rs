@@ -33,7 +33,7 @@
 
 use crate::errno;
 use crate::signal::mask::SignalMask;
-use crate::sys::LAST_SIGNAL;
+use crate::sys::{self, LAST_SIGNAL};
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::mem::{MaybeUninit, transmute};
@@ -55,15 +55,30 @@ pub struct SignalInfo {
     pub address: usize,
     /// The interrupted registers (`ucontext_t`).
     pub context: *mut c_void,
+    /// Whether the handler before ours is a function of the same object file: of the program that
+    /// has this code linked in, or of its standard library.
+    pub before_is_near: bool,
+}
+
+impl SignalInfo {
+    /// Returns the stack pointer of the interrupted code; none where the system's record is not
+    /// known. Async-signal-safe.
+    pub fn stack_pointer(&self) -> Option<usize> {
+        // SAFETY: the kernel's record, which lives as long as this value.
+        unsafe { sys::interrupted_stack_pointer(self.context) }
+    }
 }
 
 /// A handler's answer to a signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Response {
     /// The signal is dealt with: the interrupted code goes on.
     Handled,
     /// The signal goes on to the handler that was there before.
     PassOn,
+    /// The same. If no handler was there, or it gives the signal up, by putting the default action
+    /// in its place, then this function is called.
+    PassOnOr(fn(&SignalInfo)),
 }
 
 /// The type of our handlers.
@@ -77,6 +92,8 @@ struct Entry {
     before: AtomicPtr<libc::sigaction>,
     /// Whether `before` asked to be called once, and was called.
     spent: AtomicBool,
+    /// Whether `before` calls a function of the object file that this code lies in.
+    near: AtomicBool,
 }
 
 static TABLE: [Entry; LAST_SIGNAL as usize + 1] = [const {
@@ -84,6 +101,7 @@ static TABLE: [Entry; LAST_SIGNAL as usize + 1] = [const {
         handler: AtomicPtr::new(null_mut()),
         before: AtomicPtr::new(null_mut()),
         spent: AtomicBool::new(false),
+        near: AtomicBool::new(false),
     }
 }; LAST_SIGNAL as usize + 1];
 
@@ -132,6 +150,8 @@ pub unsafe fn install(signal: c_int, handler: Handler) -> io::Result<()> {
 
 /// Tells the trampoline where a signal goes.
 fn publish(entry: &Entry, before: libc::sigaction, handler: Handler) {
+    let near = is_function(&before) && sys::in_this_library(before.sa_sigaction);
+    entry.near.store(near, Ordering::Relaxed);
     let before = Box::into_raw(Box::new(before));
     // ORDERING[handler.before]: partner is the load in `pass_on`; the action behind the pointer
     // becomes visible.
@@ -188,12 +208,24 @@ fn same(one: &libc::sigaction, other: &libc::sigaction) -> bool {
 extern "C" fn trampoline(signal: c_int, raw: *mut libc::siginfo_t, context: *mut c_void) {
     let errno = errno::get();
     if let Some(entry) = usize::try_from(signal).ok().and_then(|index| TABLE.get(index)) {
-        let info = signal_info(signal, raw, context);
+        let mut info = signal_info(signal, raw, context);
+        info.before_is_near = entry.near.load(Ordering::Relaxed);
         // ORDERING[handler.entry]: partner is the store in `publish`; `before` is visible with the
         // handler.
         let handler = entry.handler.load(Ordering::Acquire);
-        if handler.is_null() || ask(handler, &info) == Response::PassOn {
-            pass_on(entry, &info, raw);
+        match if handler.is_null() { Response::PassOn } else { ask(handler, &info) } {
+            Response::Handled => {}
+            Response::PassOn => pass_on(entry, &info, raw),
+            Response::PassOnOr(otherwise) => {
+                // A default action of before is not carried out: it would end the process.
+                if !has_before(entry) {
+                    otherwise(&info);
+                }
+                pass_on(entry, &info, raw);
+                if gave_up(signal) {
+                    otherwise(&info);
+                }
+            }
         }
     }
     errno::set(errno);
@@ -211,7 +243,7 @@ fn signal_info(signal: c_int, raw: *mut libc::siginfo_t, context: *mut c_void) -
     } else {
         0
     };
-    SignalInfo { signal, code, address, context }
+    SignalInfo { signal, code, address, context, before_is_near: false }
 }
 
 /// Calls one of our handlers.
@@ -226,6 +258,25 @@ fn ask(handler: *mut (), info: &SignalInfo) -> Response {
 fn raised_by_instruction(info: &SignalInfo) -> bool {
     info.code > 0
         && [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE].contains(&info.signal)
+}
+
+/// True if the action before calls a function that has not had its one call.
+fn has_before(entry: &Entry) -> bool {
+    // ORDERING[handler.before]: partner is the store in `publish`; the action behind the pointer is
+    // visible.
+    let before = entry.before.load(Ordering::Acquire);
+    // SAFETY: null, or a leaked box that `publish` stored there.
+    let before = unsafe { before.as_ref() };
+    before.is_some_and(|before| {
+        let spent =
+            before.sa_flags & libc::SA_RESETHAND != 0 && entry.spent.load(Ordering::Relaxed);
+        is_function(before) && !spent
+    })
+}
+
+/// True if the signal has its default action now.
+fn gave_up(signal: c_int) -> bool {
+    exchange(signal, None).is_ok_and(|action| action.sa_sigaction == libc::SIG_DFL)
 }
 
 /// Gives the signal to the action that was there before.

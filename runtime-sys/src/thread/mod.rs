@@ -26,7 +26,7 @@ pub mod pthread_cancel;
 mod spawn;
 pub mod tls;
 
-pub use bounds::{StackBounds, current_stack_bounds, prepare_stack_bounds};
+pub use bounds::{StackBounds, current_stack_bounds};
 pub use cpus::{Cpus, usable_cpus};
 pub use spawn::{OPEN_SIGNALS, spawn_thread};
 

@@ -26,6 +26,7 @@ use crate::memory::mapping::{page_size, round_to_pages};
 use crate::memory::reservation::Reservation;
 use crate::signal::mask::SignalMask;
 use crate::signal::stack::required_size;
+use crate::thread::bounds::keep_own_stack_bounds;
 
 /// The stack size that std gives a thread unless `RUST_MIN_STACK` says otherwise, in bytes.
 const STD_STACK: usize = 2 << 20;
@@ -55,6 +56,7 @@ pub fn spawn_thread(
     try_out()?;
     let _blocked = Blocked(SignalMask::block_all());
     Builder::new().name(name).spawn(move || {
+        keep_own_stack_bounds();
         SignalMask::unblock(&OPEN_SIGNALS);
         body();
     })

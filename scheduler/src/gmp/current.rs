@@ -18,7 +18,7 @@ use std::marker::PhantomData;
 use std::mem;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
 use gosched_runtime_sys::thread::tls;
 
@@ -35,6 +35,8 @@ pub(crate) struct Current {
     sched: AtomicPtr<Sched>,
     g: AtomicPtr<G>,
     prev: AtomicPtr<Current>,
+    /// Where the thread's stack was when this was published.
+    entry: AtomicUsize,
 }
 
 impl Current {
@@ -44,6 +46,7 @@ impl Current {
             sched: AtomicPtr::new(ptr::null_mut()),
             g: AtomicPtr::new(ptr::null_mut()),
             prev: AtomicPtr::new(ptr::null_mut()),
+            entry: AtomicUsize::new(0),
         }
     }
 
@@ -56,6 +59,8 @@ impl Current {
     pub(crate) unsafe fn publish(&self, sched: &Sched) {
         self.sched.store(ptr::from_ref(sched).cast_mut(), Relaxed);
         self.prev.store(tls::current().cast::<Current>().cast_mut(), Relaxed);
+        let here = 0_u8;
+        self.entry.store((&raw const here).addr(), Relaxed);
         tls::set_current(ptr::from_ref(self).cast());
     }
 
@@ -101,6 +106,12 @@ impl Current {
     pub(crate) fn prev(&self) -> Option<&Current> {
         // SAFETY: `publish` took it from the thread's word; it stays until this one is retracted.
         unsafe { self.prev.load(Relaxed).as_ref() }
+    }
+
+    /// An address in the frame that published this: what runs since then lies below it, unless it
+    /// runs on another stack.
+    pub(crate) fn entry(&self) -> usize {
+        self.entry.load(Relaxed)
     }
 
     /// How this is passed to a G that is resumed.
