@@ -135,3 +135,20 @@ fn an_overflow_in_a_callback_is_reported() {
 fn an_overflow_that_the_host_gives_up_is_reported() {
     reports_overflow("overflow-declined");
 }
+
+/// A thread that is bound ends, and a fault comes, after the host has closed the library.
+#[test]
+fn a_library_that_is_closed_stays() {
+    ends("close");
+}
+
+/// Both copies have their handlers, keys, threads and signal stacks; callbacks of one lead into the
+/// other.
+#[test]
+fn two_copies_stay_apart() {
+    let first = library();
+    let second = first.with_file_name(format!("libc_guest_{}.so", std::process::id()));
+    std::fs::copy(first, &second).expect("a second copy");
+    hosts("two", &[&second], |status, stderr| assert!(status.success(), "{status}: {stderr}"));
+    std::fs::remove_file(second).expect("the copy");
+}

@@ -36,6 +36,7 @@
 //! | `minimum_signal_stack() -> usize` | the least the kernel needs to deliver a signal, async-signal-safe |
 //! | `interrupted_stack_pointer(context) -> Option<usize>` | the stack pointer that a signal interrupted, async-signal-safe |
 //! | `in_this_library(function) -> bool` | whether a function's address lies in the object file of this code |
+//! | `pin_this_library()` | keep that object file loaded until the process ends |
 //! | `LAST_SIGNAL` | the greatest signal number |
 //! | `SIGNAL_STACK_FLAGS` | `sigaltstack` flags besides `SS_DISABLE` that have to survive a query and a restore |
 //! | `set_cancel_state(state) -> c_int`, `CANCEL_DISABLE` | `pthread_setcancelstate`, where the thread can be cancelled |

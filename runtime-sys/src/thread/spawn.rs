@@ -53,6 +53,8 @@ pub fn spawn_thread(
     name: String,
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
+    // Its code must stay while the thread runs.
+    crate::sys::pin_this_library();
     try_out()?;
     let _blocked = Blocked(SignalMask::block_all());
     Builder::new().name(name).spawn(move || {

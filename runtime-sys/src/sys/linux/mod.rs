@@ -7,7 +7,7 @@ mod signal;
 mod thread;
 
 pub(crate) use futex::{futex_wait, futex_wake, futex_wake_all};
-pub(crate) use library::in_this_library;
+pub(crate) use library::{in_this_library, pin_this_library};
 pub(crate) use memory::{
     MAP_FLAGS, advise_stack, discard, install_guard, install_guards, munlock, populate,
 };
