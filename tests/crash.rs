@@ -548,3 +548,53 @@ fn a_later_handler_that_chains_leaves_an_earlier_one_its_faults() {
     let (later, host) = (stderr.find("a later handler"), stderr.find("the host's handler"));
     assert!(later.is_some() && later < host, "{stderr}");
 }
+
+/// A handler that keeps every fault to itself, as one that does not know of ours.
+extern "C" fn keeps(_signal: c_int, _info: *mut libc::siginfo_t, _context: *mut c_void) {
+    say("a handler that chains to nobody\n");
+    c_side::thread::exit_process(46);
+}
+
+#[test]
+fn a_handler_in_front_of_ours_is_found() {
+    let Some(output) = in_child("a_handler_in_front_of_ours_is_found") else {
+        let before = runtime(settled());
+        assert_eq!(gosched::signal::check().not_in_front, []);
+        install(keeps);
+        let found = gosched::signal::check();
+        assert_eq!(found.not_in_front, [libc::SIGSEGV]);
+        assert!(!found.is_clean() && found.on_our_threads().is_empty());
+        gosched::signal::reinstall().expect("in front");
+        gosched::signal::reinstall().expect("nothing to do");
+        assert_eq!(gosched::signal::check().not_in_front, []);
+        drop(before);
+        return;
+    };
+    assert!(output.status.success(), "{}", death(&output).1);
+}
+
+#[test]
+fn in_front_again_overflows_are_reported() {
+    overflows("in_front_again_overflows_are_reported", || {
+        let rt = runtime(settled());
+        install(keeps);
+        gosched::signal::reinstall().expect("in front");
+        let _died = rt.handle().go(|| overflow(STACK, in_rust)).join();
+    });
+}
+
+#[test]
+fn in_front_again_a_later_handler_still_gets_the_faults_that_are_not_ours() {
+    let name = "in_front_again_a_later_handler_still_gets_the_faults_that_are_not_ours";
+    let Some(output) = in_child(name) else {
+        install(host);
+        let rt = runtime(settled());
+        install_later();
+        gosched::signal::reinstall().expect("in front");
+        let _died = rt.handle().go(fault_near_null).join();
+        unreachable!("nobody may read there");
+    };
+    let (_, stderr) = death(&output);
+    assert_eq!(output.status.code(), Some(42), "{stderr}");
+    assert_eq!(stderr.matches("a later handler").count(), 1, "{stderr}");
+}

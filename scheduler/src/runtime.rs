@@ -22,7 +22,6 @@ use gosched_runtime_sys::thread::usable_cpus;
 
 use crate::carry::SwitchHooks;
 use crate::dump::Dump;
-use crate::fault;
 use crate::gmp::body::{Begin, Body, Entry};
 use crate::gmp::current::{self, Current};
 use crate::gmp::g::{CancelScope, Cancelled, Kind};
@@ -39,6 +38,7 @@ use crate::proc::run::{self, LentThread};
 use crate::proc::sysmon;
 use crate::proc::{attach, locals, shutdown, thread_backed};
 use crate::scope::{Scope, scope_in};
+use crate::signal;
 
 mod error;
 mod knobs;
@@ -163,7 +163,7 @@ impl Builder {
             return Err(invalid("a runtime's name cannot contain NUL".to_owned()));
         }
         fork::register_hook()?;
-        fault::install()?;
+        signal::install()?;
         let stack = Shape::new(self.stack_size, guards())?;
         let config = Config {
             mode: self.mode,

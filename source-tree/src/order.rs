@@ -38,7 +38,7 @@ const SCHEDULER: &[&str] = &[
     "chan::select::engine", "chan::select", "chan::select::macros", "chan::select::support", "chan::select::dynamic",
     "sync::raw::mutex", "sync::poison", "sync::mutex", "sync::raw::condvar", "sync::condvar", "sync::raw::semaphore", "sync::semaphore",
     "sync::raw::rwlock", "sync::rwlock", "sync::raw::once", "sync::once", "sync::barrier", "sync::raw::wait_group", "sync::wait_group", "sync::raw", "sync::notify", "sync",
-    "fault", "signal", "runtime::error", "runtime", "runtime::knobs", "stats", "procs", "goroutine", "embed",
+    "signal::fault", "signal", "runtime::error", "runtime", "runtime::knobs", "stats", "procs", "goroutine", "embed",
 ];
 
 #[rustfmt::skip]

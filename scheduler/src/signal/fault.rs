@@ -36,8 +36,20 @@ const ADVICE: &str =
 const THREADS_ADVICE: &str =
     "\n  it is its thread's: give that thread a larger one where it is made\n";
 
+/// Returns the faults whose handler is installed and is not ours: one that came later is in front.
+pub(super) fn behind() -> Vec<i32> {
+    let behind = |&signal: &i32| !handler::ours_is_in_front(signal).unwrap_or(true);
+    handler::FAULTS.into_iter().filter(behind).collect()
+}
+
+/// Puts our handlers in front again. They chain to those that were there.
+pub(super) fn reinstall() -> io::Result<()> {
+    install()?;
+    handler::FAULTS.into_iter().try_for_each(handler::reinstall)
+}
+
 /// Installs the handlers, once per process. They chain to what was there before.
-pub(crate) fn install() -> io::Result<()> {
+pub(super) fn install() -> io::Result<()> {
     static DONE: Mutex<bool> = Mutex::new(false);
     let mut done = DONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if !*done {
