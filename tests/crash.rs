@@ -47,7 +47,14 @@ fn overflow(size: usize, run_over: impl FnOnce()) {
     run_over();
 }
 
-/// Does so on the thread's stack.
+/// Does so on the stack of a thread that is not ours: nobody has asked for its size.
+fn overflow_foreign(run_over: impl FnOnce()) {
+    let id = goroutine::current_id().expect("one");
+    eprintln!("expected: goroutine {id} has overflowed its stack");
+    run_over();
+}
+
+/// Does so on the stack of a thread that the runtime made.
 fn overflow_thread(run_over: impl FnOnce()) {
     let bounds = current_stack_bounds().expect("the system tells");
     overflow(bounds.high - bounds.low, run_over);
@@ -126,7 +133,7 @@ fn overflow_on_the_threads_stack() {
 #[test]
 fn overflow_in_c_on_the_threads_stack() {
     overflows("overflow_in_c_on_the_threads_stack", || {
-        runtime(settled()).run(|| gosched::on_thread_stack(|| overflow_thread(in_c)));
+        runtime(settled()).run(|| gosched::on_thread_stack(|| overflow_foreign(in_c)));
     });
 }
 
@@ -210,7 +217,7 @@ fn overflow_in_the_root_goroutine_on_the_main_thread() {
 #[test]
 fn overflow_in_the_root_goroutine_that_is_the_main_thread() {
     overflows("overflow_in_the_root_goroutine_that_is_the_main_thread", || {
-        runtime(Mode::threads()).run(|| overflow_thread(in_rust));
+        runtime(Mode::threads()).run(|| overflow_foreign(in_rust));
     });
 }
 
@@ -236,43 +243,28 @@ fn callback_on_c_thread(binding: Binding, body: fn()) {
 #[test]
 fn overflow_in_rust_in_a_per_call_callback() {
     overflows("overflow_in_rust_in_a_per_call_callback", || {
-        callback_on_c_thread(Binding::PerCall, || overflow_thread(in_rust));
+        callback_on_c_thread(Binding::PerCall, || overflow_foreign(in_rust));
     });
 }
 
 #[test]
 fn overflow_in_c_in_a_per_call_callback() {
     overflows("overflow_in_c_in_a_per_call_callback", || {
-        callback_on_c_thread(Binding::PerCall, || overflow_thread(in_c));
+        callback_on_c_thread(Binding::PerCall, || overflow_foreign(in_c));
     });
 }
 
 #[test]
 fn overflow_in_rust_in_a_callback_on_a_bound_thread() {
     overflows("overflow_in_rust_in_a_callback_on_a_bound_thread", || {
-        callback_on_c_thread(Binding::UntilThreadExit, || overflow_thread(in_rust));
+        callback_on_c_thread(Binding::UntilThreadExit, || overflow_foreign(in_rust));
     });
 }
 
 #[test]
 fn overflow_in_c_in_a_callback_on_a_bound_thread() {
     overflows("overflow_in_c_in_a_callback_on_a_bound_thread", || {
-        callback_on_c_thread(Binding::UntilThreadExit, || overflow_thread(in_c));
-    });
-}
-
-/// Each of the tests above looks up the size that it announces, and the thread then knows its
-/// stack. Here only the bridge looks it up.
-#[test]
-fn overflow_in_a_callback_is_known_without_the_threads_asking() {
-    overflows("overflow_in_a_callback_is_known_without_the_threads_asking", || {
-        callback_on_c_thread(Binding::PerCall, || {
-            eprintln!(
-                "expected: goroutine {} has overflowed its stack of ",
-                goroutine::current_id().expect("one")
-            );
-            in_rust();
-        });
+        callback_on_c_thread(Binding::UntilThreadExit, || overflow_foreign(in_c));
     });
 }
 
@@ -284,7 +276,7 @@ fn overflow_in_a_callback_on_a_std_thread_of_two_megabytes() {
         let enters = move || {
             let bounds = current_stack_bounds().expect("the system tells");
             assert!((bounds.high - bounds.low).abs_diff(2 << 20) < 64 << 10, "{bounds:?}");
-            let _died = bridge.enter(|| overflow_thread(in_rust));
+            let _died = bridge.enter(|| overflow_foreign(in_rust));
         };
         let thread =
             std::thread::Builder::new().stack_size(2 << 20).spawn(enters).expect("a thread");
@@ -305,7 +297,36 @@ fn overflow_in_a_callback_on_a_goroutines_stack() {
     });
 }
 
-/// A thread outside gosched keeps the message that std has for it.
+/// Two runtimes on one thread: the stack is the outer goroutine's.
+#[test]
+fn overflow_in_a_callback_of_another_runtime() {
+    overflows("overflow_in_a_callback_of_another_runtime", || {
+        let (one, other) = (runtime(settled()), runtime(Mode::threads()));
+        let bridge = Bridge::new(&other);
+        let goroutine = one.handle().go(move || {
+            overflow(STACK, || {
+                let _died = bridge.enter(in_rust);
+            });
+        });
+        let _died = goroutine.join();
+    });
+}
+
+#[test]
+fn overflow_in_a_callback_of_another_runtime_on_a_migratory_goroutine() {
+    overflows("overflow_in_a_callback_of_another_runtime_on_a_migratory_goroutine", || {
+        let (one, other) = (runtime(migratory()), runtime(settled()));
+        let bridge = Bridge::new(&other).with_binding(Binding::PerCall);
+        let goroutine = one.handle().go(move || {
+            overflow(STACK, || {
+                let _died = c_side::thread::through_c(|| bridge.enter(in_c));
+            });
+        });
+        let _died = goroutine.join();
+    });
+}
+
+/// A thread that is nothing of ours keeps the message that std has for it.
 #[test]
 fn overflow_outside_is_stds_affair() {
     let Some(output) = in_child("overflow_outside_is_stds_affair") else {
@@ -330,11 +351,8 @@ fn overflow_outside_is_stds_affair() {
 /// Returns a page that no thread may access.
 fn forbidden() -> *mut u64 {
     let (access, kind) = (libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    // The system may place a thread's stack right above the page. An access close below that stack
-    // would count as its overflow.
-    let distance = 64 << 10;
     // SAFETY: a new mapping.
-    let page = unsafe { libc::mmap(null_mut(), 4096 + distance, access, kind, -1, 0) };
+    let page = unsafe { libc::mmap(null_mut(), 4096, access, kind, -1, 0) };
     assert_ne!(page, libc::MAP_FAILED);
     page.cast()
 }
@@ -533,4 +551,54 @@ fn a_later_handler_that_chains_leaves_an_earlier_one_its_faults() {
     assert_eq!(output.status.code(), Some(42), "{stderr}");
     let (later, host) = (stderr.find("a later handler"), stderr.find("the host's handler"));
     assert!(later.is_some() && later < host, "{stderr}");
+}
+
+/// A handler that keeps every fault to itself, as one that does not know of ours.
+extern "C" fn keeps(_signal: c_int, _info: *mut libc::siginfo_t, _context: *mut c_void) {
+    say("a handler that chains to nobody\n");
+    c_side::thread::exit_process(46);
+}
+
+#[test]
+fn a_handler_in_front_of_ours_is_found() {
+    let Some(output) = in_child("a_handler_in_front_of_ours_is_found") else {
+        let before = runtime(settled());
+        assert_eq!(gosched::signal::check().not_in_front, []);
+        install(keeps);
+        let found = gosched::signal::check();
+        assert_eq!(found.not_in_front, [libc::SIGSEGV]);
+        assert!(!found.is_clean() && found.on_our_threads().is_empty());
+        gosched::signal::reinstall().expect("in front");
+        gosched::signal::reinstall().expect("nothing to do");
+        assert_eq!(gosched::signal::check().not_in_front, []);
+        drop(before);
+        return;
+    };
+    assert!(output.status.success(), "{}", death(&output).1);
+}
+
+#[test]
+fn in_front_again_overflows_are_reported() {
+    overflows("in_front_again_overflows_are_reported", || {
+        let rt = runtime(settled());
+        install(keeps);
+        gosched::signal::reinstall().expect("in front");
+        let _died = rt.handle().go(|| overflow(STACK, in_rust)).join();
+    });
+}
+
+#[test]
+fn in_front_again_a_later_handler_still_gets_the_faults_that_are_not_ours() {
+    let name = "in_front_again_a_later_handler_still_gets_the_faults_that_are_not_ours";
+    let Some(output) = in_child(name) else {
+        install(host);
+        let rt = runtime(settled());
+        install_later();
+        gosched::signal::reinstall().expect("in front");
+        let _died = rt.handle().go(fault_near_null).join();
+        unreachable!("nobody may read there");
+    };
+    let (_, stderr) = death(&output);
+    assert_eq!(output.status.code(), Some(42), "{stderr}");
+    assert_eq!(stderr.matches("a later handler").count(), 1, "{stderr}");
 }

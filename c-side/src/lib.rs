@@ -20,6 +20,10 @@ pub mod thread;
 use std::ffi::c_int;
 use std::io;
 
+/// A C program that loads a library with gosched inside by `dlopen`: its arguments stand at the top
+/// of `c/host/main.c`.
+pub const HOST: &str = env!("C_SIDE_HOST");
+
 /// Turns the return value of a C function, 0 or an `errno` value, into a result.
 fn checked(error: c_int) -> io::Result<()> {
     if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }

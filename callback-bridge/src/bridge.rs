@@ -98,7 +98,7 @@ impl Bridge {
     /// If there is no memory for the process's fork hook, as when any small allocation fails.
     pub fn bind(&self, handle: Handle) -> bool {
         let process = Process::this().expect("memory for a fork hook");
-        process.prepare();
+        process.stock();
         self.destination.set(Destination { bound: Bound::new(handle), process }).is_ok()
     }
 

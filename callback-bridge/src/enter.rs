@@ -52,7 +52,6 @@ use crate::process::Process;
 use gosched_runtime_sys::signal::mask::SignalMask;
 use gosched_runtime_sys::signal::stack;
 use gosched_runtime_sys::sync::primitive::mutated;
-use gosched_runtime_sys::thread;
 use gosched_runtime_sys::thread::pthread_cancel::CancelState;
 use gosched_scheduler::embed::{Bound, Closed};
 
@@ -85,11 +84,7 @@ pub(crate) fn enter<R>(destination: &Destination, f: impl FnOnce() -> R) -> Resu
 pub(crate) fn need_m(destination: &Destination) -> Result<HeldM, EnterError> {
     let cancel = CancelState::disable();
     match cross_in(destination) {
-        Ok(m) => {
-            // For the overflow report; asked for here, because it may allocate.
-            thread::current_stack_bounds();
-            Ok(HeldM { m, cancel })
-        }
+        Ok(m) => Ok(HeldM { m, cancel }),
         Err(error) => {
             cancel.restore();
             Err(error)

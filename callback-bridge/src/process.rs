@@ -7,7 +7,6 @@
 
 use crate::extra_list::ExtraList;
 use crate::extra_m::ExtraM;
-use gosched_runtime_sys::thread;
 use gosched_runtime_sys::thread::fork;
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -43,14 +42,6 @@ impl Process {
     #[inline]
     pub(crate) fn forked(&self) -> bool {
         self.generation != fork::generation()
-    }
-
-    /// Prepares for the first callback: puts a first M on an empty list, and finds out how a thread
-    /// learns its stack's bounds. Without memory for an M the list stays empty. The first callback
-    /// then tries again and can report the error.
-    pub(crate) fn prepare(&'static self) {
-        thread::prepare_stack_bounds();
-        self.stock();
     }
 
     /// Puts another M on an empty list, unless a thread is about to. Without memory for it the list

@@ -33,8 +33,10 @@
 //! | `thread_id() -> i32` | the kernel's number of the calling thread |
 //! | `affinity_count() -> Option<usize>` | how many CPUs the calling thread may run on, quotas aside |
 //! | `query_stack_bounds() -> Option<StackBounds>` | where the calling thread's stack lies |
-//! | `BoundsOffset`, `possible_offsets() -> Vec<BoundsOffset>`, `use_offset(offset)` | where in a thread's descriptor its bounds may lie, and from where to take them; none where asking is cheap |
 //! | `minimum_signal_stack() -> usize` | the least the kernel needs to deliver a signal, async-signal-safe |
+//! | `interrupted_stack_pointer(context) -> Option<usize>` | the stack pointer that a signal interrupted, async-signal-safe |
+//! | `in_this_library(function) -> bool` | whether a function's address lies in the object file of this code |
+//! | `pin_this_library()` | keep that object file loaded until the process ends |
 //! | `LAST_SIGNAL` | the greatest signal number |
 //! | `SIGNAL_STACK_FLAGS` | `sigaltstack` flags besides `SS_DISABLE` that have to survive a query and a restore |
 //! | `set_cancel_state(state) -> c_int`, `CANCEL_DISABLE` | `pthread_setcancelstate`, where the thread can be cancelled |

@@ -3,8 +3,8 @@
 //!
 //! # Safety
 //!
-//! Limits concern the calling process only, which is a child.
-#![expect(unsafe_code, reason = "setrlimit")]
+//! Limits and filters concern the calling process only, which is a child.
+#![expect(unsafe_code, reason = "setrlimit and seccomp")]
 
 use std::ops::Range;
 use std::os::unix::process::ExitStatusExt;
@@ -123,4 +123,23 @@ pub(crate) fn flags_at(address: usize) -> String {
     let flags =
         maps.lines().skip_while(|line| !at(line)).find_map(|line| line.strip_prefix("VmFlags: "));
     flags.unwrap_or_default().to_owned()
+}
+
+/// Has the kernel refuse `membarrier` to this process from now on.
+pub(crate) fn forbid_membarrier() {
+    let statement = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let mut filter = [
+        // Loads the call's number; compares it; EPERM for this one, all others go on.
+        statement(0x20, 0, 0, 0),
+        statement(0x15, 0, 1, libc::SYS_membarrier as u32),
+        statement(0x06, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        statement(0x06, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: takes numbers only.
+    assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
+    let (mode, all_threads) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_TSYNC);
+    // SAFETY: a live program, which the kernel copies.
+    let set = unsafe { libc::syscall(libc::SYS_seccomp, mode, all_threads, &raw const program) };
+    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
 }

@@ -10,8 +10,6 @@ fn main() {
     let [low, high] =
         [low, high].map(|bound| usize::from_str_radix(bound, 16).expect("hexadecimal"));
 
-    // The main thread's bounds lie elsewhere than those of the threads that the search looks at.
-    thread::prepare_stack_bounds();
     let bounds = thread::current_stack_bounds().expect("bounds");
     let local = 0_u8;
     assert!(bounds.contains((&raw const local).addr()));

@@ -13,15 +13,13 @@
 //! | `proc` | what happens to it: an M's loop, finding, waking, parking, spawning; sysmon |
 //! | `wait` | the wait queue under everything that blocks |
 //!
-//! Between the rooms and the users stand `embed`, the door for the callback bridge, and `fault`,
-//! what a fault on a goroutine's stack is reported as.
+//! Between the rooms and the users stands `embed`, the door for the callback bridge.
 
 mod blocking;
 mod cancelled;
 mod carry;
 mod ds;
 mod dump;
-mod fault;
 mod gmp;
 mod go;
 mod join;

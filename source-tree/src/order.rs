@@ -17,9 +17,9 @@ const RUNTIME_SYS: &[&str] = &[
     "sys", "clock", "errno", "sync::futex", "sync::membarrier", "sync::primitive", "sync::held",
     "sync::lock", "sync::note", "sync", "memory::prefetch", "memory::mapping",
     "memory::reservation", "memory::stack", "memory::context", "memory", "signal::fatal",
-    "signal::mask", "signal::stack", "signal::handler", "signal", "thread::tls", "thread::spawn",
-    "thread::bounds", "thread::cpus", "thread::pthread_cancel", "thread::fork", "thread::exit",
-    "thread::last_code", "thread",
+    "signal::mask", "signal::stack", "signal::handler", "signal", "thread::exit",
+    "thread::last_code", "thread::tls", "thread::bounds", "thread::spawn", "thread::cpus",
+    "thread::pthread_cancel", "thread::fork", "thread",
 ];
 
 #[rustfmt::skip]
@@ -53,8 +53,8 @@ const SCHEDULER: &[&str] = &[
     "sync::mutex", "sync::raw::condvar", "sync::condvar", "sync::raw::semaphore", "sync::semaphore",
     "sync::raw::rwlock", "sync::rwlock", "sync::raw::once", "sync::once", "sync::barrier",
     "sync::raw::wait_group", "sync::wait_group", "sync::raw::notify", "sync::raw", "sync::notify",
-    "sync", "fault", "signal", "runtime::error", "runtime::builder", "runtime", "stats", "procs",
-    "goroutine", "embed",
+    "sync", "signal::fault", "signal", "runtime::error", "runtime::builder", "runtime", "stats",
+    "procs", "goroutine", "embed",
 ];
 
 #[rustfmt::skip]

@@ -7,7 +7,7 @@
 //! thread-local's initialiser or inside code that nests calls. The goroutines of [`migratory`] hold
 //! nothing bound to a thread across a suspension. A test that breaks a promise on purpose makes its
 //! own mode, in a child process.
-#![expect(unsafe_code, reason = "promises what the tests' goroutines keep; setrlimit")]
+#![expect(unsafe_code, reason = "promises what the tests' goroutines keep; setrlimit; seccomp")]
 
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -133,4 +133,27 @@ fn others_sleep() -> bool {
         let said = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
         said.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('S'))
     })
+}
+
+/// Has the kernel refuse `membarrier` to this process from now on, on all its threads.
+///
+/// # Panics
+///
+/// If the filter cannot be installed.
+pub fn forbid_membarrier() {
+    let statement = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let mut filter = [
+        // Loads the call's number; compares it; EPERM for this one, all others go on.
+        statement(0x20, 0, 0, 0),
+        statement(0x15, 0, 1, libc::SYS_membarrier as u32),
+        statement(0x06, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        statement(0x06, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: takes numbers only.
+    assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
+    let (mode, all_threads) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_TSYNC);
+    // SAFETY: a live program, which the kernel copies.
+    let set = unsafe { libc::syscall(libc::SYS_seccomp, mode, all_threads, &raw const program) };
+    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
 }

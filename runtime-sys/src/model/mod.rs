@@ -1,6 +1,7 @@
 //! Loom models of this crate's protocols.
 
 mod lock;
+mod membarrier;
 mod note;
 
 /// Asserts that the model fails with this mistake in the code, and holds again without it.

@@ -19,7 +19,10 @@
 //! none: its program may count on `EINTR`.
 //!
 //! A handler that somebody installs later stands in front of ours. It alone decides whether ours
-//! hears of a signal.
+//! hears of a signal. [`check`] tells, and [`reinstall`] puts ours in front again, with the later
+//! handler before it. The later handler may pass signals on to the place where it found ours. So each
+//! installation is a place of its own, with an entry function and a predecessor, and no signal goes
+//! round in a circle. The places are few and are never given back.
 //!
 //! Rejected: taking a handler off again. Code that chained to it meanwhile would jump into code
 //! that may be unloaded. So an installed handler stays.
@@ -33,7 +36,7 @@
 
 use crate::errno;
 use crate::signal::mask::SignalMask;
-use crate::sys::LAST_SIGNAL;
+use crate::sys::{self, LAST_SIGNAL};
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::mem::{MaybeUninit, transmute};
@@ -55,21 +58,54 @@ pub struct SignalInfo {
     pub address: usize,
     /// The interrupted registers (`ucontext_t`).
     pub context: *mut c_void,
+    /// Whether the handler before ours is a function of the same object file: of the program that
+    /// has this code linked in, or of its standard library.
+    pub before_is_near: bool,
+}
+
+impl SignalInfo {
+    /// Returns the stack pointer of the interrupted code; none where the system's record is not
+    /// known. Async-signal-safe.
+    pub fn stack_pointer(&self) -> Option<usize> {
+        // SAFETY: the kernel's record, which lives as long as this value.
+        unsafe { sys::interrupted_stack_pointer(self.context) }
+    }
 }
 
 /// A handler's answer to a signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Response {
     /// The signal is dealt with: the interrupted code goes on.
     Handled,
     /// The signal goes on to the handler that was there before.
     PassOn,
+    /// The same. If no handler was there, or it gives the signal up, by putting the default action
+    /// in its place, then this function is called.
+    PassOnOr(fn(&SignalInfo)),
 }
 
 /// The type of our handlers.
 type Handler = fn(&SignalInfo) -> Response;
 
-/// The handlers of one signal. Written under [`INSTALLING`], read by `trampoline`.
+/// How often ours can be put in front: once, and again when somebody else has.
+const PLACES: usize = 8;
+
+/// A function that the kernel calls.
+type Trampoline = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+
+/// The functions, one for each place.
+const TRAMPOLINES: [Trampoline; PLACES] = [
+    trampoline::<0>,
+    trampoline::<1>,
+    trampoline::<2>,
+    trampoline::<3>,
+    trampoline::<4>,
+    trampoline::<5>,
+    trampoline::<6>,
+    trampoline::<7>,
+];
+
+/// One signal at one place. Written under [`INSTALLING`], read by `trampoline`.
 struct Entry {
     /// A [`Handler`], or null.
     handler: AtomicPtr<()>,
@@ -77,15 +113,23 @@ struct Entry {
     before: AtomicPtr<libc::sigaction>,
     /// Whether `before` asked to be called once, and was called.
     spent: AtomicBool,
+    /// Whether `before` calls a function of the object file that this code lies in.
+    near: AtomicBool,
 }
 
-static TABLE: [Entry; LAST_SIGNAL as usize + 1] = [const {
-    Entry {
-        handler: AtomicPtr::new(null_mut()),
-        before: AtomicPtr::new(null_mut()),
-        spent: AtomicBool::new(false),
+static TABLE: [[Entry; LAST_SIGNAL as usize + 1]; PLACES] =
+    [const { [const { Entry::new() }; LAST_SIGNAL as usize + 1] }; PLACES];
+
+impl Entry {
+    const fn new() -> Self {
+        Self {
+            handler: AtomicPtr::new(null_mut()),
+            before: AtomicPtr::new(null_mut()),
+            spent: AtomicBool::new(false),
+            near: AtomicBool::new(false),
+        }
     }
-}; LAST_SIGNAL as usize + 1];
+}
 
 static INSTALLING: Mutex<()> = Mutex::new(());
 
@@ -102,21 +146,63 @@ static INSTALLING: Mutex<()> = Mutex::new(());
 /// interrupted code can go on.
 pub unsafe fn install(signal: c_int, handler: Handler) -> io::Result<()> {
     let refused = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU, libc::SIGCONT].contains(&signal);
-    let entry = usize::try_from(signal)
+    let index = usize::try_from(signal)
         .ok()
-        .filter(|&index| index > 0 && !refused)
-        .and_then(|index| TABLE.get(index));
-    let entry = entry
+        .filter(|&index| index > 0 && !refused && index < TABLE[0].len())
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no handler for this signal"))?;
     let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
-    if !entry.handler.load(Ordering::Relaxed).is_null() {
+    if !TABLE[0][index].handler.load(Ordering::Relaxed).is_null() {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "this signal has a handler"));
     }
+    put_in_front(signal, 0, handler)
+}
+
+/// Puts our handler for `signal` in front again, if it was installed and another one is in front of
+/// it now. That one is the handler before ours from then on.
+///
+/// Fails with `QuotaExceeded` after the seventh time.
+pub fn reinstall(signal: c_int) -> io::Result<()> {
+    let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(index) = usize::try_from(signal).ok().filter(|&index| index < TABLE[0].len()) else {
+        return Ok(());
+    };
+    let handler = TABLE[0][index].handler.load(Ordering::Relaxed);
+    if handler.is_null() || ours_is_in_front(signal)? {
+        return Ok(());
+    }
+    let vacant =
+        TABLE.iter().position(|place| place[index].handler.load(Ordering::Relaxed).is_null());
+    let place = vacant.ok_or_else(|| {
+        io::Error::new(io::ErrorKind::QuotaExceeded, "others took the front too often")
+    })?;
+    // SAFETY: `publish` stored a `Handler` there, and nothing else does.
+    let handler = unsafe { transmute::<*mut (), Handler>(handler) };
+    put_in_front(signal, place, handler)
+}
+
+/// True if the kernel calls one of our functions for this signal.
+pub fn ours_is_in_front(signal: c_int) -> io::Result<bool> {
+    let now = exchange(signal, None)?.sa_sigaction;
+    Ok(TRAMPOLINES.iter().any(|&trampoline| trampoline as libc::sighandler_t == now))
+}
+
+/// Returns the signals that have a handler without `SA_ONSTACK`: it runs on the stack that it
+/// interrupts.
+pub fn without_signal_stack() -> Vec<c_int> {
+    let lacks =
+        |action: libc::sigaction| is_function(&action) && action.sa_flags & libc::SA_ONSTACK == 0;
+    (1..=LAST_SIGNAL).filter(|&signal| exchange(signal, None).is_ok_and(lacks)).collect()
+}
+
+/// Installs the function of a vacant place. Called under [`INSTALLING`].
+fn put_in_front(signal: c_int, place: usize, handler: Handler) -> io::Result<()> {
+    sys::pin_this_library();
+    let entry = &TABLE[place][signal as usize];
     // The signal may arrive as soon as the kernel knows of our trampoline, and then has to find its
     // way on. So the action before is asked for first.
     let before = exchange(signal, None)?;
     publish(entry, before, handler);
-    let replaced = match exchange(signal, Some(&ours(&before))) {
+    let replaced = match exchange(signal, Some(&ours(&before, TRAMPOLINES[place]))) {
         Ok(replaced) => replaced,
         Err(error) => {
             entry.handler.store(null_mut(), Ordering::Relaxed);
@@ -132,6 +218,8 @@ pub unsafe fn install(signal: c_int, handler: Handler) -> io::Result<()> {
 
 /// Tells the trampoline where a signal goes.
 fn publish(entry: &Entry, before: libc::sigaction, handler: Handler) {
+    let near = is_function(&before) && sys::in_this_library(before.sa_sigaction);
+    entry.near.store(near, Ordering::Relaxed);
     let before = Box::into_raw(Box::new(before));
     // ORDERING[handler.before]: partner is the load in `pass_on`; the action behind the pointer
     // becomes visible.
@@ -142,9 +230,8 @@ fn publish(entry: &Entry, before: libc::sigaction, handler: Handler) {
 }
 
 /// Returns the action that calls our trampoline instead of `before`.
-fn ours(before: &libc::sigaction) -> libc::sigaction {
+fn ours(before: &libc::sigaction, trampoline: Trampoline) -> libc::sigaction {
     let mut action = *before;
-    let trampoline: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = trampoline;
     action.sa_sigaction = trampoline as libc::sighandler_t;
     let mut kept = before.sa_flags & (libc::SA_NOCLDSTOP | libc::SA_NOCLDWAIT);
     if before.sa_sigaction == libc::SIG_IGN {
@@ -184,16 +271,32 @@ fn same(one: &libc::sigaction, other: &libc::sigaction) -> bool {
     one.sa_sigaction == other.sa_sigaction && one.sa_flags == other.sa_flags
 }
 
-/// The function that the kernel calls.
-extern "C" fn trampoline(signal: c_int, raw: *mut libc::siginfo_t, context: *mut c_void) {
+/// The function that the kernel calls, or the handler in front of a place.
+extern "C" fn trampoline<const PLACE: usize>(
+    signal: c_int,
+    raw: *mut libc::siginfo_t,
+    context: *mut c_void,
+) {
     let errno = errno::get();
-    if let Some(entry) = usize::try_from(signal).ok().and_then(|index| TABLE.get(index)) {
-        let info = signal_info(signal, raw, context);
+    if let Some(entry) = usize::try_from(signal).ok().and_then(|index| TABLE[PLACE].get(index)) {
+        let mut info = signal_info(signal, raw, context);
+        info.before_is_near = entry.near.load(Ordering::Relaxed);
         // ORDERING[handler.entry]: partner is the store in `publish`; `before` is visible with the
         // handler.
         let handler = entry.handler.load(Ordering::Acquire);
-        if handler.is_null() || ask(handler, &info) == Response::PassOn {
-            pass_on(entry, &info, raw);
+        match if handler.is_null() { Response::PassOn } else { ask(handler, &info) } {
+            Response::Handled => {}
+            Response::PassOn => pass_on(entry, &info, raw),
+            Response::PassOnOr(otherwise) => {
+                // A default action of before is not carried out: it would end the process.
+                if !has_before(entry) {
+                    otherwise(&info);
+                }
+                pass_on(entry, &info, raw);
+                if gave_up(signal) {
+                    otherwise(&info);
+                }
+            }
         }
     }
     errno::set(errno);
@@ -211,7 +314,7 @@ fn signal_info(signal: c_int, raw: *mut libc::siginfo_t, context: *mut c_void) -
     } else {
         0
     };
-    SignalInfo { signal, code, address, context }
+    SignalInfo { signal, code, address, context, before_is_near: false }
 }
 
 /// Calls one of our handlers.
@@ -226,6 +329,25 @@ fn ask(handler: *mut (), info: &SignalInfo) -> Response {
 fn raised_by_instruction(info: &SignalInfo) -> bool {
     info.code > 0
         && [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE].contains(&info.signal)
+}
+
+/// True if the action before calls a function that has not had its one call.
+fn has_before(entry: &Entry) -> bool {
+    // ORDERING[handler.before]: partner is the store in `publish`; the action behind the pointer is
+    // visible.
+    let before = entry.before.load(Ordering::Acquire);
+    // SAFETY: null, or a leaked box that `publish` stored there.
+    let before = unsafe { before.as_ref() };
+    before.is_some_and(|before| {
+        let spent =
+            before.sa_flags & libc::SA_RESETHAND != 0 && entry.spent.load(Ordering::Relaxed);
+        is_function(before) && !spent
+    })
+}
+
+/// True if the signal has its default action now.
+fn gave_up(signal: c_int) -> bool {
+    exchange(signal, None).is_ok_and(|action| action.sa_sigaction == libc::SIG_DFL)
 }
 
 /// Gives the signal to the action that was there before.

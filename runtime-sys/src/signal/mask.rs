@@ -93,6 +93,11 @@ impl SignalMask {
         change(libc::SIG_UNBLOCK, Some(&set_of(signals)));
     }
 
+    /// Blocks this signal on the calling thread. A number that is no signal is ignored.
+    pub fn block(signal: c_int) {
+        change(libc::SIG_BLOCK, Some(&set_of(&[signal])));
+    }
+
     /// Blocks the signals of a handler's `sa_mask` on the calling thread.
     pub(crate) fn block_set(set: &libc::sigset_t) {
         change(libc::SIG_BLOCK, Some(set));

@@ -51,6 +51,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::time::Instant;
 
 use crate::sync::held;
 use crate::sync::primitive::{
@@ -132,11 +133,14 @@ impl<T> Lock<T> {
             spin_loop();
         }
         self.sleepers.fetch_add(1, Ordering::Relaxed);
-        if !mutated("lock.sleep_unfenced") {
-            heavy_fence();
-        }
+        let bound = if mutated("lock.sleep_unfenced") { None } else { heavy_fence() };
         while !self.try_take() {
-            self.word.wait(HELD);
+            match bound {
+                None => self.word.wait(HELD),
+                Some(bound) => {
+                    let _look_again = self.word.wait_until(HELD, Instant::now() + bound);
+                }
+            }
         }
         self.sleepers.fetch_sub(1, Ordering::Relaxed);
     }

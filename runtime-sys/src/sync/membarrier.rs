@@ -14,74 +14,171 @@
 //! all that the caller wrote before the call. A thread that does not run was fenced by the switch
 //! that took it off its core.
 //!
-//! Where the system has no such call, or a sandbox forbids it, both `light` and `heavy` are full
-//! fences. In models they always are, see `primitive`: the language's memory model knows nothing
-//! else.
+//! Where the system has no such call, or a sandbox forbids it from the start, both `light` and
+//! `heavy` are full fences. In models they always are, see `primitive`: the language's memory model
+//! knows nothing else.
 //!
-//! Rejected: a time-out on the rare side, after which the write is visible "by then". It would work
-//! on every machine there is, but it wakes an idle process.
+//! # A sandbox that closes later
+//!
+//! A filter that is installed after the first successful call makes the call fail from then on. The
+//! first `heavy` that fails makes both sides full fences, for good. A `light` that began before
+//! may still have been a compiler's fence only. So a failed `heavy` promises less: it
+//! returns a bound, and its caller sleeps for no longer than that before it looks again. Every
+//! later `heavy` returns the bound too, because nothing says when the other threads see the change.
+//!
+//! Rejected: such a bound where the call works. It would do on every machine there is, but it wakes
+//! an idle process.
 
 use std::sync::atomic::{AtomicU32, Ordering, Ordering::Relaxed, compiler_fence, fence};
+use std::time::Duration;
 
 use crate::sys;
 
-/// The frequent side's fence, between its write and its read.
+/// How long a thread may sleep after a `heavy` that promises less.
+const BOUND: Duration = Duration::from_millis(10);
+
+/// Nobody has asked yet. The kernel fences other threads. It never did. It no longer does.
+const UNKNOWN: u32 = 0;
+const YES: u32 = 1;
+const NO: u32 = 2;
+const NO_LONGER: u32 = 3;
+
+/// What the pair stands on. A model brings its own.
+pub(crate) trait Machine {
+    /// Returns what is known of the kernel's call.
+    fn answer(&self) -> u32;
+    /// From now on the call is known to fail.
+    fn give_up(&self);
+    /// Has the kernel fence every thread; false if it refuses.
+    fn fence_every_thread(&self) -> bool;
+    /// A full fence of the frequent side.
+    fn frequent_fence(&self);
+    /// A full fence of the rare side.
+    fn rare_fence(&self);
+    /// True if a model has switched this mistake on.
+    fn mutated(&self, _name: &'static str) -> bool {
+        false
+    }
+}
+
+/// The frequent side's fence on a machine.
 #[inline(always)]
-pub fn light() {
-    if expedited() {
+pub(crate) fn light_on(machine: &impl Machine) {
+    if machine.answer() == YES {
         compiler_fence(Ordering::SeqCst);
     } else {
-        // ORDERING[barrier.pair]: partner is the fence in `heavy`: one of the two reads sees the
-        // other side's write.
+        machine.frequent_fence();
+    }
+}
+
+/// The rare side's fence on a machine.
+pub(crate) fn heavy_on(machine: &impl Machine) -> Option<Duration> {
+    let mut answer = machine.answer();
+    if answer == YES && !machine.fence_every_thread() {
+        answer = NO_LONGER;
+        if !machine.mutated("membarrier.stays_light") {
+            machine.give_up();
+        }
+    }
+    machine.rare_fence();
+    (answer == NO_LONGER && !machine.mutated("membarrier.unbounded")).then_some(BOUND)
+}
+
+/// The process, its kernel, and the processors.
+struct Real;
+
+static ANSWER: AtomicU32 = AtomicU32::new(UNKNOWN);
+
+impl Machine for Real {
+    #[inline(always)]
+    fn answer(&self) -> u32 {
+        match ANSWER.load(Relaxed) {
+            UNKNOWN => ask(),
+            answer => answer,
+        }
+    }
+
+    #[cold]
+    fn give_up(&self) {
+        ANSWER.store(NO_LONGER, Relaxed);
+    }
+
+    fn fence_every_thread(&self) -> bool {
+        sys::fence_every_thread()
+    }
+
+    #[inline(always)]
+    fn frequent_fence(&self) {
+        // ORDERING[barrier.pair]: partner is the fence in `rare_fence`: one of the two reads sees
+        // the other side's write.
+        fence(Ordering::SeqCst);
+    }
+
+    fn rare_fence(&self) {
+        // ORDERING[barrier.pair]: partner is the one in `frequent_fence`, or the one that the kernel
+        // ran in its place.
         fence(Ordering::SeqCst);
     }
 }
 
-/// The rare side's fence, between its write and its read. Takes some microseconds, and interrupts
-/// the cores on which this process runs.
-pub fn heavy() {
-    // After a successful registration the call fails only if the kernel breaks its promise. Then
-    // the fence below is all there is.
-    let _fenced = expedited() && sys::fence_every_thread();
-    // ORDERING[barrier.pair]: partner is `light`, or the fence that the kernel ran in its place.
-    fence(Ordering::SeqCst);
+/// Asks the kernel for the first time.
+#[cold]
+fn ask() -> u32 {
+    let answer = if sys::register_for_fences() { YES } else { NO };
+    // The first answer stands.
+    ANSWER.compare_exchange(UNKNOWN, answer, Relaxed, Relaxed).map_or_else(|is| is, |_| answer)
 }
 
-/// True if the kernel fences other threads for this process.
-///
-/// The answer is the same for the whole life of the process, because `light` and `heavy` must
-/// agree.
+/// The frequent side's fence, between its write and its read.
 #[inline(always)]
-fn expedited() -> bool {
-    const UNKNOWN: u32 = 0;
-    const NO: u32 = 1;
-    const YES: u32 = 2;
-    static ANSWER: AtomicU32 = AtomicU32::new(UNKNOWN);
+pub fn light() {
+    light_on(&Real);
+}
 
-    #[cold]
-    fn ask() -> bool {
-        let answer = if sys::register_for_fences() { YES } else { NO };
-        // The first answer stands.
-        match ANSWER.compare_exchange(UNKNOWN, answer, Relaxed, Relaxed) {
-            Ok(_) => answer == YES,
-            Err(earlier) => earlier == YES,
-        }
-    }
-
-    match ANSWER.load(Relaxed) {
-        UNKNOWN => ask(),
-        answer => answer == YES,
-    }
+/// The rare side's fence, between its write and its read. Takes some microseconds, and interrupts
+/// the cores on which this process runs.
+///
+/// Returns how long the caller may sleep at most before it reads again; none if it may sleep until
+/// it is woken.
+#[must_use = "a sleep that relies on the pair may have to be bounded"]
+pub fn heavy() -> Option<Duration> {
+    heavy_on(&Real)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{heavy, light};
+    use super::{ANSWER, BOUND, NO_LONGER, YES, heavy, light};
+    use crate::testing::{Child, forbid_membarrier};
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
     #[test]
     fn one_of_two_sees_the_other() {
+        litmus();
+    }
+
+    /// A sandbox closes after the first use.
+    #[test]
+    fn forbidden_later_both_sides_fence_and_sleeps_are_bounded() {
+        let name =
+            "sync::membarrier::tests::forbidden_later_both_sides_fence_and_sleeps_are_bounded";
+        Child::run(name, || {
+            litmus();
+            if ANSWER.load(Relaxed) != YES {
+                return;
+            }
+            assert_eq!(heavy(), None);
+            forbid_membarrier();
+            light();
+            assert_eq!(heavy(), Some(BOUND));
+            assert_eq!(ANSWER.load(Relaxed), NO_LONGER);
+            assert_eq!(heavy(), Some(BOUND), "for good");
+            litmus();
+        })
+        .assert_success();
+    }
+
+    fn litmus() {
         const ROUNDS: usize = 2000;
         let words: Vec<_> =
             (0..ROUNDS).map(|_| [AtomicBool::new(false), AtomicBool::new(false)]).collect();
@@ -97,7 +194,9 @@ mod tests {
         };
         std::thread::scope(|scope| {
             let often = scope.spawn(|| side(0, light));
-            let rarely = side(1, heavy);
+            let rarely = side(1, || {
+                let _no_sleep = heavy();
+            });
             let often = often.join().expect("no panic");
             assert!(
                 often.iter().zip(&rarely).all(|(often, rarely)| *often || *rarely),

@@ -122,9 +122,10 @@ mod model {
         fence(Ordering::SeqCst);
     }
 
-    /// The rare side's fence.
-    pub fn heavy_fence() {
+    /// The rare side's fence; after it a sleep needs no bound.
+    pub fn heavy_fence() -> Option<std::time::Duration> {
         fence(Ordering::SeqCst);
+        None
     }
 
     /// A model's stand-in for a futex: the word, and the kernel's queue as one mutex and one

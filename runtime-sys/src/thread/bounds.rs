@@ -3,10 +3,14 @@
 pub use crate::sys::StackBounds;
 
 use crate::sys;
-use crate::thread::spawn::spawn_thread;
 use crate::thread::tls;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+
+/// Keeps the bounds of the calling thread's stack, which this library made, for its fault handler.
+pub(crate) fn keep_own_stack_bounds() {
+    if current_stack_bounds().is_some() {
+        tls::set_own();
+    }
+}
 
 /// Returns the calling thread's stack bounds, asked for once and then kept; none if the C library
 /// does not know them.
@@ -20,36 +24,6 @@ pub fn current_stack_bounds() -> Option<StackBounds> {
         tls::set_stack_bounds(bounds);
         Some(bounds)
     })
-}
-
-/// Finds a short way to a thread's stack bounds, if the C library has one.
-///
-/// The first call in a process makes two threads for that and waits for them. If no way is found,
-/// each thread that asks loses half a microsecond, and nothing else.
-pub fn prepare_stack_bounds() {
-    static TRIED: AtomicBool = AtomicBool::new(false);
-    if TRIED.swap(true, Relaxed) {
-        return;
-    }
-    // Both threads exist at once, so that they have different stacks: then the offset is all that
-    // they have in common.
-    let both = on_new_thread(|| (sys::possible_offsets(), on_new_thread(sys::possible_offsets)));
-    let Some((mut offsets, Some(others))) = both else { return };
-    offsets.retain(|offset| others.contains(offset));
-    if let [offset] = offsets[..] {
-        sys::use_offset(offset);
-    }
-}
-
-/// Returns what `f` returns on a thread of its own; none if that thread cannot be made.
-fn on_new_thread<T: Send + Sync + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let value = Arc::new(OnceLock::new());
-    let theirs = Arc::clone(&value);
-    let thread = spawn_thread("gosched-probe".to_owned(), move || {
-        let _it_is_empty = theirs.set(f());
-    });
-    thread.ok()?.join().ok()?;
-    Arc::into_inner(value)?.into_inner()
 }
 
 #[cfg(test)]

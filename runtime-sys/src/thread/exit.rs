@@ -5,8 +5,8 @@
 //! may still call in afterwards.
 //!
 //! POSIX leaves the order of the keys' destructors open. On the main thread they do not run at
-//! `exit`. In an unloaded shared object they crash. So a shared object that contains this crate is
-//! linked with `-z nodelete`, and the key is never deleted.
+//! `exit`. In an unloaded shared object they crash. So the object file that contains this crate is
+//! kept loaded from the first hook on, and the key is never deleted.
 //!
 //! # Safety
 //!
@@ -28,6 +28,7 @@ impl ExitHook {
     /// Registers `hook`, for the life of the process. Fails if the process is out of keys (1,024
     /// with glibc).
     pub fn register(hook: unsafe extern "C" fn(*mut c_void)) -> io::Result<Self> {
+        crate::sys::pin_this_library();
         let mut key = 0;
         // SAFETY: `key` is writable, and the hook is called only with values that a caller of `set`
         // vouched for.

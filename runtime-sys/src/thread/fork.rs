@@ -33,6 +33,7 @@ pub fn generation() -> u32 {
 pub fn register_hook() -> io::Result<()> {
     let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
     if !*registered {
+        crate::sys::pin_this_library();
         // SAFETY: the hook is async-signal-safe and lives as long as the code does.
         let result = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
         if result != 0 {

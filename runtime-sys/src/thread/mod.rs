@@ -2,7 +2,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`tls`] | all thread-locals of the workspace but those of `last_code` |
+//! | [`tls`] | all thread-locals of the workspace but those of `last_code`; what handlers may read |
 //! | `bounds` | [`current_stack_bounds`]: where the thread's stack lies |
 //! | `cpus` | [`usable_cpus`]: how many processors it may use |
 //! | `spawn` | [`spawn_thread`]: a new thread, or an error |
@@ -28,9 +28,9 @@ pub mod pthread_cancel;
 mod spawn;
 pub mod tls;
 
-pub use bounds::{StackBounds, current_stack_bounds, prepare_stack_bounds};
+pub use bounds::{StackBounds, current_stack_bounds};
 pub use cpus::{Cpus, usable_cpus};
-pub use spawn::spawn_thread;
+pub use spawn::{OPEN_SIGNALS, spawn_thread};
 
 /// Gives the processor to another thread.
 pub fn yield_thread() {

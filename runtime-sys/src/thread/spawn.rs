@@ -9,16 +9,24 @@
 //! for one only. Another part of the process may map memory meanwhile. But not every thread made at
 //! the limit ends the process.
 //!
+//! A new thread has the signal mask of the thread that makes it. Ours would take the signals that a
+//! host has blocked in its threads, for `sigwait` or in a critical section. So signals are blocked
+//! while the thread is made, and it begins with all of them blocked. Then it opens those of [`OPEN_SIGNALS`]
+//! and no other. The table in `docs/signals.md` says why these.
+//!
 //! Rejected: making threads by `pthread_create`. It would close the window. But such a thread has
 //! no name in std's messages, and the output of goroutines in a test would no longer be captured.
 
+use std::ffi::c_int;
 use std::io;
 use std::sync::OnceLock;
 use std::thread::{Builder, JoinHandle};
 
 use crate::memory::mapping::{page_size, round_to_pages};
 use crate::memory::reservation::Reservation;
+use crate::signal::mask::SignalMask;
 use crate::signal::stack::required_size;
+use crate::thread::bounds::keep_own_stack_bounds;
 
 /// The stack size that std gives a thread unless `RUST_MIN_STACK` says otherwise, in bytes.
 const STD_STACK: usize = 2 << 20;
@@ -27,14 +35,42 @@ const STD_STACK: usize = 2 << 20;
 /// C library's record.
 const BEGINNING: usize = 128 << 10;
 
-/// Makes a thread with that name, as std does. Returns an error, instead of ending the process, if
-/// there is no room for it.
+/// The signals that are open in every thread made here: those that an instruction of its own
+/// raises, which kill without a handler where they are blocked, and the profilers' one.
+pub const OPEN_SIGNALS: [c_int; 7] = [
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGFPE,
+    libc::SIGILL,
+    libc::SIGTRAP,
+    libc::SIGSYS,
+    libc::SIGPROF,
+];
+
+/// Makes a thread with that name, as std does, with all signals blocked but those of [`OPEN_SIGNALS`].
+/// Returns an error, instead of ending the process, if there is no room for it.
 pub fn spawn_thread(
     name: String,
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
+    // Its code must stay while the thread runs.
+    crate::sys::pin_this_library();
     try_out()?;
-    Builder::new().name(name).spawn(body)
+    let _blocked = Blocked(SignalMask::block_all());
+    Builder::new().name(name).spawn(move || {
+        keep_own_stack_bounds();
+        SignalMask::unblock(&OPEN_SIGNALS);
+        body();
+    })
+}
+
+/// The maker's signals are blocked; this is its mask from before.
+struct Blocked(SignalMask);
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        self.0.restore();
+    }
 }
 
 fn try_out() -> io::Result<()> {
@@ -65,6 +101,34 @@ mod tests {
 
     fn nothing() -> io::Result<JoinHandle<()>> {
         spawn_thread("new".to_owned(), || assert_eq!(std::thread::current().name(), Some("new")))
+    }
+
+    /// Whatever the maker blocks, and the maker keeps its mask.
+    #[test]
+    fn a_thread_has_the_signals_of_the_table_open_and_no_other() {
+        let checks = || {
+            let mask = SignalMask::current();
+            let open: Vec<_> = (1..=64).filter(|&signal| !mask.contains(signal)).collect();
+            let libcs = [libc::SIGKILL, libc::SIGSTOP, 32, 33];
+            let mut wanted: Vec<_> = OPEN_SIGNALS.into_iter().chain(libcs).collect();
+            wanted.sort();
+            assert_eq!(open, wanted);
+        };
+        let made = move || {
+            let before = SignalMask::current();
+            let thread = spawn_thread("new".to_owned(), checks).expect("a thread");
+            assert_eq!(SignalMask::current(), before);
+            thread.join().expect("its mask");
+        };
+        std::thread::spawn(move || {
+            made();
+            SignalMask::unblock(&[libc::SIGTERM]);
+            made();
+            let _mask = SignalMask::block_all();
+            made();
+        })
+        .join()
+        .expect("their masks");
     }
 
     /// The limits go from too little for anything to enough for two threads. The C library keeps

@@ -35,6 +35,8 @@
 //!   nothing happens.
 //! - A counter that the wakers raise: a shared line that every M writes to.
 
+use std::time::Instant;
+
 use gosched_runtime_sys::clock::to_instant;
 use gosched_runtime_sys::sync::note::Note;
 use gosched_runtime_sys::sync::primitive::{
@@ -135,16 +137,17 @@ impl SysmonNote {
         {
             return;
         }
-        if !mutated("sysmon_note.sleep_unfenced") {
-            heavy_fence();
-        }
+        let bound = if mutated("sysmon_note.sleep_unfenced") { None } else { heavy_fence() };
         if waits() && !mutated("sysmon_note.sleep_without_view") {
             let _woken_already =
                 self.word.compare_exchange(ASLEEP, AWAKE, Ordering::Relaxed, Ordering::Relaxed);
             return;
         }
+        // Without the kernel's fence a waker may have missed the sleeper: it looks again by itself.
+        let soon = bound.map(|bound| Instant::now() + bound);
+        let deadline = [to_instant(until), soon].into_iter().flatten().min();
         while self.word.load(Ordering::Relaxed) == ASLEEP {
-            match to_instant(until) {
+            match deadline {
                 None => self.note.sleep(),
                 Some(deadline) if self.note.sleep_until(deadline) => {}
                 Some(_) => {

@@ -20,7 +20,7 @@ use std::marker::PhantomData;
 use std::mem;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
 use gosched_runtime_sys::signal::fatal::{Part, fatal};
 use gosched_runtime_sys::thread::tls;
@@ -38,6 +38,8 @@ pub(crate) struct Current {
     sched: AtomicPtr<Sched>,
     g: AtomicPtr<G>,
     prev: AtomicPtr<Current>,
+    /// Where the thread's stack was when this was published.
+    entry: AtomicUsize,
 }
 
 impl Current {
@@ -47,6 +49,7 @@ impl Current {
             sched: AtomicPtr::new(ptr::null_mut()),
             g: AtomicPtr::new(ptr::null_mut()),
             prev: AtomicPtr::new(ptr::null_mut()),
+            entry: AtomicUsize::new(0),
         }
     }
 
@@ -59,6 +62,8 @@ impl Current {
     pub(crate) unsafe fn publish(&self, sched: &Sched) {
         self.sched.store(ptr::from_ref(sched).cast_mut(), Relaxed);
         self.prev.store(tls::current().cast::<Current>().cast_mut(), Relaxed);
+        let here = 0_u8;
+        self.entry.store((&raw const here).addr(), Relaxed);
         tls::set_current(ptr::from_ref(self).cast());
     }
 
@@ -115,6 +120,12 @@ impl Current {
         // SAFETY: `publish` read it from the thread's word. It stays until this `Current` is
         // retracted.
         unsafe { self.prev.load(Relaxed).as_ref() }
+    }
+
+    /// Returns an address in the frame that published this. What has run since then lies below it,
+    /// unless it runs on another stack.
+    pub(crate) fn entry(&self) -> usize {
+        self.entry.load(Relaxed)
     }
 
     /// Returns this as it is passed to a G that is resumed.
@@ -224,5 +235,13 @@ pub(crate) fn left_out_of_turn() -> ! {
 pub(crate) fn with<R>(f: impl FnOnce(Option<&Current>) -> R) -> R {
     let current = tls::current().cast::<Current>();
     // SAFETY: `publish` set the word to a `Current` that stays until this thread retracts it.
+    f(unsafe { current.as_ref() })
+}
+
+/// Calls `f` with the place of the thread that a signal handler interrupted, if it has one.
+/// Async-signal-safe.
+pub(crate) fn with_interrupted<R>(f: impl FnOnce(Option<&Current>) -> R) -> R {
+    let current = tls::in_handler::current().cast::<Current>();
+    // SAFETY: as in `with`; the thread stays where it was interrupted while its handler runs.
     f(unsafe { current.as_ref() })
 }

@@ -208,7 +208,10 @@ pub(crate) fn registered_in(sched: &Sched) -> Vec<&'static ThreadG> {
     loop {
         // After `close`, before the look at the registrations; pairs with the light fence in
         // `register`.
-        heavy_fence();
+        if let Some(bound) = heavy_fence() {
+            // A thread that registered without a fence may not be seen yet. After the bound it is.
+            std::thread::sleep(bound);
+        }
         let all = ALL.lock();
         // ORDERING[thread_g.left]: pairs with the store in `unregister`.
         let is_inside =

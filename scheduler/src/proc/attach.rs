@@ -29,9 +29,9 @@
 
 use std::io;
 
+use gosched_runtime_sys::signal::handler::FAULTS;
 use gosched_runtime_sys::signal::mask::SignalMask;
 use gosched_runtime_sys::signal::stack::{self, Registered, SignalStack};
-use gosched_runtime_sys::thread::current_stack_bounds;
 
 use crate::gmp::current::Current;
 use crate::gmp::m::M;
@@ -51,8 +51,6 @@ pub(crate) fn prepare(m: &M) -> io::Result<()> {
 /// Runs `f` with `cx` as the calling thread's place in `sched`. The caller has [`prepare`]d the M
 /// of `cx`, which belongs to the thread.
 pub(crate) fn attached<R>(cx: &Current, sched: &Sched, f: impl FnOnce() -> R) -> R {
-    // The fault handler reads the bounds from the thread's cache.
-    let _cached = current_stack_bounds();
     let mask = SignalMask::block_all();
     let registered = stack::registered();
     let before = if registered.enabled && stack::large_enough(registered.size) {
@@ -65,8 +63,9 @@ pub(crate) fn attached<R>(cx: &Current, sched: &Sched, f: impl FnOnce() -> R) ->
     // SAFETY: `cx` and `sched` stay until `attached` retracts it, on this thread, before this
     // function returns or unwinds; signals are blocked.
     unsafe { cx.publish(sched) };
-    let attached = Attached { cx, before };
-    mask.restore();
+    let attached = Attached { cx, mask, before };
+    // A blocked fault kills without a word. A thread that lends itself may have blocked them.
+    mask.without(&FAULTS).restore();
     let result = f();
     drop(attached);
     result
@@ -75,6 +74,8 @@ pub(crate) fn attached<R>(cx: &Current, sched: &Sched, f: impl FnOnce() -> R) ->
 /// Detaches the thread when it is dropped, also by unwinding.
 struct Attached<'a> {
     cx: &'a Current,
+    /// The thread's mask from before.
+    mask: SignalMask,
     before: Option<Registered>,
 }
 
@@ -91,5 +92,8 @@ impl Drop for Attached<'_> {
         }
         drop(ours);
         mask.restore();
+        for fault in FAULTS.into_iter().filter(|&fault| self.mask.contains(fault)) {
+            SignalMask::block(fault);
+        }
     }
 }

@@ -7,11 +7,11 @@ use gosched_runtime_sys::thread::fork;
 use gosched_runtime_sys::thread::usable_cpus;
 
 use crate::carry::{Carry, SwitchHooks};
-use crate::fault;
 use crate::gmp::p::{MAX_PROCS, check_number};
 use crate::gmp::sched::Config;
 use crate::mode::{Deadlock, Mode};
 use crate::policy;
+use crate::signal;
 
 /// Bytes of a goroutine's stack, unless the builder says otherwise. With its guard a stack takes
 /// 260 KiB of address space. One page of it is touched at first.
@@ -153,7 +153,7 @@ impl Builder {
             return Err(invalid("a runtime's name cannot contain NUL".to_owned()));
         }
         fork::register_hook()?;
-        fault::install()?;
+        signal::install()?;
         let stack = Shape::new(self.stack_size, guards())?;
         Ok(Config {
             mode: self.mode,

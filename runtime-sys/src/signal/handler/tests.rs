@@ -289,3 +289,59 @@ fn flags_that_change_what_a_host_sees_are_kept() {
     })
     .assert_success();
 }
+
+/// Where `in_between` found ours.
+static FOUND: AtomicPtr<libc::sigaction> = AtomicPtr::new(null_mut());
+
+/// A handler that somebody installs after ours, and that passes everything on to ours.
+extern "C" fn in_between(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    type Three = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+    call_number();
+    // SAFETY: leaked by the test before the first signal.
+    let found = unsafe { &*FOUND.load(SeqCst) };
+    // SAFETY: ours has this type.
+    let ours = unsafe { transmute::<libc::sighandler_t, Three>(found.sa_sigaction) };
+    ours(signal, info, context);
+}
+
+#[test]
+fn in_front_again_no_signal_goes_round() {
+    in_child("in_front_again_no_signal_goes_round", || {
+        host(libc::SIGUSR1, one(), libc::SA_NODEFER);
+        ours_in_front(libc::SIGUSR1, not_mine);
+        assert!(ours_is_in_front(libc::SIGUSR1).expect("query"));
+        let found = exchange(libc::SIGUSR1, None).expect("query");
+        FOUND.store(Box::into_raw(Box::new(found)), SeqCst);
+        let function: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = in_between;
+        host(libc::SIGUSR1, function as libc::sighandler_t, libc::SA_SIGINFO);
+        assert!(!ours_is_in_front(libc::SIGUSR1).expect("query"));
+        assert!(without_signal_stack().contains(&libc::SIGUSR1));
+        reinstall(libc::SIGUSR1).expect("a place");
+        reinstall(libc::SIGUSR1).expect("nothing to do");
+        assert!(ours_is_in_front(libc::SIGUSR1).expect("query"));
+        assert!(!without_signal_stack().contains(&libc::SIGUSR1));
+        raise(libc::SIGUSR1);
+        // Ours, the one in between, ours where it was first, the host's.
+        assert_eq!((CALLS.load(SeqCst), OURS.load(SeqCst), HOST.load(SeqCst)), (4, 3, 4));
+    })
+    .assert_success();
+}
+
+#[test]
+fn the_places_in_front_come_to_an_end() {
+    in_child("the_places_in_front_come_to_an_end", || {
+        reinstall(libc::SIGUSR1).expect("nothing was installed");
+        assert!(!ours_is_in_front(libc::SIGUSR1).expect("query"));
+        ours_in_front(libc::SIGUSR1, mine);
+        for _ in 1..PLACES {
+            host(libc::SIGUSR1, one(), 0);
+            reinstall(libc::SIGUSR1).expect("a place");
+        }
+        host(libc::SIGUSR1, one(), 0);
+        let refused = reinstall(libc::SIGUSR1).expect_err("none is left");
+        assert_eq!(refused.kind(), io::ErrorKind::QuotaExceeded);
+        raise(libc::SIGUSR1);
+        assert_eq!(HOST.load(SeqCst), 1, "and nothing has changed");
+    })
+    .assert_success();
+}

@@ -2,8 +2,11 @@
 //!
 //! # Safety
 //!
-//! `getauxval` reads a table that the kernel wrote before the program began.
-#![expect(unsafe_code, reason = "reads the auxiliary vector")]
+//! `getauxval` reads a table that the kernel wrote before the program began. The interrupted
+//! registers are the kernel's record, alive while the handler runs.
+#![expect(unsafe_code, reason = "reads the auxiliary vector and a handler's context")]
+
+use std::ffi::c_void;
 
 /// The greatest signal number. The kernel's set has one bit for each, on every architecture but
 /// MIPS.
@@ -22,4 +25,32 @@ pub(crate) fn minimum_signal_stack() -> usize {
     // SAFETY: answers 0 for an entry that the kernel did not give.
     let measured = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) };
     usize::try_from(measured).unwrap_or(0).max(libc::MINSIGSTKSZ)
+}
+
+/// Returns the stack pointer that a signal interrupted; none where the record's form is not known.
+/// Async-signal-safe.
+///
+/// # Safety
+///
+/// `context` is what the kernel gave the handler that is running.
+pub(crate) unsafe fn interrupted_stack_pointer(context: *const c_void) -> Option<usize> {
+    let context = context.cast::<libc::ucontext_t>();
+    #[cfg(target_arch = "x86_64")]
+    let pointer = {
+        // SAFETY: as the caller says.
+        let registers = unsafe { &(*context).uc_mcontext.gregs };
+        Some(registers[libc::REG_RSP as usize] as usize)
+    };
+    #[cfg(target_arch = "aarch64")]
+    let pointer = {
+        // SAFETY: as the caller says.
+        let registers = unsafe { &(*context).uc_mcontext };
+        Some(registers.sp as usize)
+    };
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let pointer = {
+        let _not_known = context;
+        None
+    };
+    pointer
 }

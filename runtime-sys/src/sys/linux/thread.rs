@@ -104,7 +104,7 @@ pub(crate) fn affinity_count() -> Option<usize> {
 
 /// Asks the C library where the calling thread's stack lies. On the main thread glibc reads
 /// `/proc/self/maps` (36 us), so the answer is worth keeping.
-pub(super) fn ask_stack_bounds() -> Option<StackBounds> {
+pub(crate) fn query_stack_bounds() -> Option<StackBounds> {
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
     // SAFETY: has no precondition.
     let me = unsafe { libc::pthread_self() };
