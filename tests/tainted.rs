@@ -167,7 +167,6 @@ fn own_thread_is_a_new_one() {
 
 #[test]
 fn a_helper_whose_closure_ended_locked_is_not_used_again() {
-    // SAFETY: see `settled`.
     let mode = test_support::settled();
     let rt = Runtime::builder(mode).procs(1).build().expect("a runtime");
     rt.run(|| {

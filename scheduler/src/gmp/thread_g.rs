@@ -151,7 +151,7 @@ impl ThreadG {
     #[inline]
     pub(crate) fn renew_callback(&self) {
         let mut id = self.next_id.load(Relaxed);
-        if id % CALLBACK_IDS == 0 {
+        if id.is_multiple_of(CALLBACK_IDS) {
             id = reserve_aligned(CALLBACK_IDS);
         }
         self.next_id.store(id + 1, Relaxed);
