@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use gosched::{JoinHandle, Mode, Runtime, chan, go, yield_now};
+use gosched::{JoinHandle, Mode, NotStarted, Runtime, chan, go, yield_now};
 
 /// The most bytes for each goroutine that waits, everything counted.
 const MOST_BYTES: usize = 4_700;
@@ -98,13 +98,17 @@ fn wait_and_release(runtime: &Runtime, goroutines: usize, handles: Option<Handle
         let handles = handles.clone();
         go(move || make(share, handles.as_ref(), &released, &waiting, &ended));
     }
-    until(&waiting, goroutines);
+    if !until(&waiting, goroutines) {
+        say_why();
+        return false;
+    }
     let took = began.elapsed();
     let most = if handles.is_some() { MOST_BYTES_WITH_HANDLE } else { MOST_BYTES };
     let fits = report(&before, &Sample::take(), goroutines, took, most);
     let began = Instant::now();
     drop(release);
-    until(&ended, goroutines);
+    let all_began = until(&ended, goroutines);
+    assert!(all_began, "they have waited");
     per(began.elapsed(), goroutines, "released and ended");
     let stats = runtime.stack_stats();
     println!("stacks      {} slabs, {} GiB of addresses", stats.slabs, stats.reserved >> 30);
@@ -125,10 +129,10 @@ fn make(
     let mut kept = Vec::with_capacity(if handles.is_some() { goroutines } else { 0 });
     let mine = Arc::new(AtomicUsize::new(0));
     for n in 0..goroutines {
-        let (released, started, waiting, ended) =
-            (released.clone(), mine.clone(), waiting.clone(), ended.clone());
+        let (released, unstarted, waiting, ended) =
+            (released.clone(), Unstarted(Some(mine.clone())), waiting.clone(), ended.clone());
         let handle = go(move || {
-            started.fetch_add(1, Relaxed);
+            unstarted.start();
             waiting.fetch_add(1, Relaxed);
             let _disconnected = released.recv();
             ended.fetch_add(1, Relaxed);
@@ -137,8 +141,8 @@ fn make(
             kept.push(handle);
         }
         // An unstarted goroutine keeps its closure on the heap.
-        if n % 1024 == 0 {
-            until(&mine, n);
+        if n % 1024 == 0 && !until(&mine, n) {
+            return;
         }
     }
     if let Some(handles) = handles {
@@ -146,10 +150,45 @@ fn make(
     }
 }
 
-/// Lets other goroutines run until so many are counted.
-fn until(counter: &AtomicUsize, n: usize) {
+/// Counts a goroutine when it starts, or as one that never does.
+struct Unstarted(Option<Arc<AtomicUsize>>);
+
+/// How many goroutines were dropped without a start.
+static NEVER_STARTED: AtomicUsize = AtomicUsize::new(0);
+
+impl Unstarted {
+    fn start(mut self) {
+        self.0.take().inspect(|started| _ = started.fetch_add(1, Relaxed));
+    }
+}
+
+impl Drop for Unstarted {
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            NEVER_STARTED.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// Lets others run until so many are counted. False if one was not started, so that it never is.
+fn until(counter: &AtomicUsize, n: usize) -> bool {
     while counter.load(Relaxed) < n {
+        if NEVER_STARTED.load(Relaxed) > 0 {
+            return false;
+        }
         yield_now();
+    }
+    true
+}
+
+/// Says what goes wrong with the next goroutine.
+fn say_why() {
+    match go(|| ()).join() {
+        Ok(()) => eprintln!("a goroutine could not be started; the next one could"),
+        Err(why) => match why.downcast_ref::<NotStarted>() {
+            Some(why) => eprintln!("{why}"),
+            None => eprintln!("a goroutine could not be started"),
+        },
     }
 }
 

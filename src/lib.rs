@@ -20,8 +20,8 @@
 pub use gosched_scheduler::{
     CancelScope, Cancelled, Carry, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, Deadlock,
     Handle, JoinHandle, Mode, NotStarted, Runtime, Scope, ScopedJoinHandle, ShutdownError,
-    StackStats, Stats, ThreadLock, blocking, go, go_migratory, lock_thread, on_thread_stack, run,
-    scope, stack_remaining, yield_now,
+    StackStats, Stats, ThreadLock, blocking, exit, go, go_migratory, lock_thread, on_thread_stack,
+    run, scope, stack_remaining, yield_now,
 };
 
 #[doc(inline)]

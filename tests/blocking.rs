@@ -3,14 +3,16 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use gosched::cancel::{Token, shield};
 use gosched::{
-    Cancelled, JoinHandle, Mode, Runtime, ShutdownError, blocking, chan, go, goroutine, yield_now,
+    Cancelled, JoinHandle, Mode, Runtime, ShutdownError, blocking, chan, go, goroutine, time,
+    yield_now,
 };
 use test_support::{
     each_mode, each_procs, in_child, migratory, modes, settled, without_memory_for_threads,
@@ -332,6 +334,94 @@ fn ends_only_the_next_wait(rt: &Runtime, case: &str, cancel: impl FnOnce(&JoinHa
         "the second closure was not begun, {case}"
     );
     assert!(waits.join().expect_err("cancelled").is::<Cancelled>());
+}
+
+/// The same for what the closure waits for: neither a cancel nor a time limit around the call ends
+/// it, wherever it runs, and both end the next wait.
+#[test]
+fn a_cancel_or_limit_ends_no_wait_of_the_closure_and_ends_the_next() {
+    each_limit(|rt, case| {
+        let (inside, entered) = mpsc::channel();
+        let (tx, rx) = chan::bounded(0);
+        let waits = rt.handle().go(move || {
+            let value = blocking(|| {
+                inside.send(()).expect("somebody listens");
+                rx.recv()
+            });
+            let next = catch_unwind(AssertUnwindSafe(yield_now));
+            (value, next.is_err_and(|payload| payload.is::<Cancelled>()))
+        });
+        entered.recv_timeout(LONG).expect("it runs");
+        assert!(waits.cancel());
+        tx.send(7).expect("it still waits");
+        assert_eq!(waits.join().expect("it catches it"), (Ok(7), true), "{case}");
+
+        let (tx, rx) = chan::bounded(0);
+        let waits = rt.handle().go(move || {
+            let mut value = None;
+            let limit = Instant::now() + Duration::from_millis(1);
+            let outcome = time::timeout_at(limit, || {
+                value = Some(blocking(|| {
+                    while Instant::now() < limit {
+                        thread::yield_now();
+                    }
+                    rx.recv()
+                }));
+                yield_now();
+            });
+            (value, outcome)
+        });
+        tx.send(8).expect("it still waits");
+        let expected = (Some(Ok(8)), Err(time::Elapsed));
+        assert_eq!(waits.join().expect("no panic"), expected, "{case}");
+    });
+}
+
+#[test]
+fn limits_and_tokens_of_the_closure_end_its_waits() {
+    each_limit(|rt, case| {
+        rt.run(|| {
+            let never = chan::never::<()>();
+            let outcome = blocking(|| time::timeout(Duration::from_millis(1), || never.recv()));
+            assert_eq!(outcome, Err(time::Elapsed), "{case}");
+            let token = Token::new();
+            token.cancel();
+            blocking(|| token.run(|| never.recv())).expect_err("it is cancelled");
+            yield_now();
+        });
+    });
+}
+
+#[test]
+fn in_a_shield_no_shutdown_ends_a_wait_of_the_closure() {
+    each_limit(|rt, case| {
+        let (inside, entered) = mpsc::channel();
+        let (tx, rx) = chan::bounded(0);
+        let waits = rt.handle().go(move || {
+            shield(|| {
+                blocking(|| {
+                    inside.send(()).expect("somebody listens");
+                    rx.recv()
+                })
+            })
+        });
+        entered.recv_timeout(LONG).expect("it runs");
+        rt.shutdown(Duration::ZERO).expect_err("the closure waits");
+        tx.send(9).expect("it still waits");
+        assert_eq!(waits.join().expect("it ends as if nothing had been"), Ok(9), "{case}");
+        rt.shutdown(LONG).expect("it ends");
+    });
+}
+
+#[test]
+fn it_has_the_goroutines_name() {
+    each_limit(|rt, case| {
+        let builder = goroutine::Builder::new().runtime(&rt.handle()).name("job");
+        let names = builder.go(|| (blocking(goroutine::current_name), goroutine::current_name()));
+        let job = Some("job".to_owned());
+        assert_eq!(names.join().expect("no panic"), (job.clone(), job), "{case}");
+        rt.run(|| assert_eq!(blocking(goroutine::current_name), None, "{case}"));
+    });
 }
 
 fn each_limit(body: impl Fn(&Runtime, &str)) {

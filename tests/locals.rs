@@ -322,9 +322,7 @@ fn context_stays_with_its_goroutine() {
                     .map(|n| {
                         let tx = tx.clone();
                         go(move || {
-                            if mode != Mode::threads() {
-                                assert_eq!(SPAN.get(), 0, "begun with another one's context");
-                            }
+                            assert_eq!(SPAN.get(), 0, "begun with another one's context");
                             SPAN.set(n);
                             for round in 0..50 {
                                 yield_now();
@@ -332,8 +330,7 @@ fn context_stays_with_its_goroutine() {
                                 tx.send(round).expect("received");
                                 assert_eq!(SPAN.get(), n);
                             }
-                            // A goroutine that ends leaves nothing behind.
-                            SPAN.set(0);
+                            // It ends with the context that it has.
                         })
                     })
                     .collect();
@@ -344,7 +341,8 @@ fn context_stays_with_its_goroutine() {
             });
             assert_eq!(SPAN.replace(0), 1000);
             rt.shutdown(gosched::DROP_GRACE).expect("it ends");
-            let switches = taken.load(Relaxed);
+            // What those 19 had at their ends was taken and not put back.
+            let switches = taken.load(Relaxed) - 19;
             assert_eq!(put_back.load(Relaxed), switches);
             assert_eq!(
                 switches > 0,

@@ -319,3 +319,22 @@ impl Drop for Counts<'_> {
         self.0.fetch_add(1, Relaxed);
     }
 }
+
+/// Only a joiner has seen the panic.
+#[test]
+fn a_forgotten_handle_is_not_joined() {
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let unwound = catch_unwind(AssertUnwindSafe(|| {
+                scope(|s| std::mem::forget(s.go(|| std::panic::resume_unwind(Box::new(1)))));
+            }));
+            unwound.expect_err("nobody has seen the panic");
+            scope(|s| {
+                let joined = s.go(|| std::panic::resume_unwind(Box::new(2)));
+                joined.join().map(|()| ()).expect_err("it panicked");
+                let polled = s.go(|| std::panic::resume_unwind(Box::new(3)));
+                gosched::future::block_on(polled).map(|()| ()).expect_err("it panicked");
+            });
+        });
+    });
+}

@@ -216,7 +216,7 @@ fn what_runs_is_waited_for_up_to_the_grace_and_may_end_later() {
 }
 
 #[test]
-fn the_root_is_cancelled_like_any_other() {
+fn the_root_is_cancelled_like_any_other_and_run_says_so() {
     for mode in modes() {
         let rt = runtime(mode);
         let (begun, has_begun) = mpsc::channel();
@@ -230,9 +230,11 @@ fn the_root_is_cancelled_like_any_other() {
             });
             let id = has_begun.recv().expect("it begins");
             rt.shutdown(LONG).expect("it unwinds");
-            (root.join().expect_err("it was cancelled"), id)
+            assert!(id.is_some(), "it is a goroutine");
+            root.join().expect_err("it was cancelled")
         });
-        assert_eq!(Some(cancelled(payload.0).g), payload.1, "{mode:?}");
+        let said = payload.downcast::<&str>().expect("a message");
+        assert!(said.contains("was shut down while `run` was waiting"), "{said}, {mode:?}");
     }
 }
 

@@ -153,8 +153,8 @@ impl ExtraM {
         }
     }
 
-    /// Registers our signal stack again, if the one that served when the M was bound serves no more.
-    /// Signals are blocked.
+    /// Registers our signal stack again, if the one that served when the M was bound serves no
+    /// more. Signals are blocked.
     pub(crate) fn put_stack_on_again(&mut self) -> Result<(), EnterError> {
         let own = registered();
         if own.executing {

@@ -22,23 +22,27 @@
 
 use std::cell::Cell;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::ptr::NonNull;
+use std::panic::resume_unwind;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
 use gosched_runtime_sys::sync::lock::Mutex;
-use gosched_runtime_sys::thread::spawn_thread;
 
+use crate::ds::slot::Slot;
 use crate::gmp::blocking_pool::{BlockingCall, CallWaiter, Helper, Job, Runner};
-use crate::gmp::current;
+use crate::gmp::current::{self, Current};
+use crate::gmp::names::Name;
 use crate::gmp::sched::Sched;
 use crate::gmp::thread_g::ThreadG;
 use crate::gmp::wait_reason::WaitReason;
 use crate::proc::attach;
+use crate::proc::cancel::{self, undisturbed};
+use crate::proc::carried;
 use crate::proc::in_place::Blocked;
 use crate::proc::locals;
+use crate::proc::new_thread;
 use crate::proc::park::{self, Parking};
 use crate::proc::target::Target;
 use crate::wait::park::Park;
@@ -63,8 +67,10 @@ use crate::wait::waiter::{Popped, WaitList};
 /// # Panics
 ///
 /// With what `f` panicked with. Unwinds with [`Cancelled`](crate::Cancelled), before `f` has begun,
-/// if the goroutine was cancelled by then; a cancel that comes later waits for the goroutine's next
-/// operation. When the runtime shuts down, what `f` waits for unwinds as the goroutine would.
+/// if the goroutine was cancelled by then. A cancel that comes later, or a time limit around the
+/// call that passes, ends no wait of `f`, wherever `f` runs: it stays pending for the goroutine's
+/// next operation. A [`timeout`](crate::time::timeout) or token that `f` enters itself does end
+/// `f`'s waits. When the runtime shuts down, what `f` waits for unwinds as the goroutine would.
 ///
 /// ```
 /// use gosched::{Mode, blocking, run};
@@ -84,21 +90,35 @@ where
     park::raise_if_cancelled();
     // The runtime and the number stay valid after this read: a goroutine that may leave its thread
     // here is settled, and stays in its runtime.
-    match current::with(|cx| {
-        cx.filter(|cx| park::may_leave_thread(cx)).map(current::Current::arc_and_id)
-    }) {
-        Some((sched, id)) => run_on_helper(&sched, id, f),
+    let lends =
+        current::with(|cx| cx.filter(|cx| park::may_leave_thread(cx)).map(Current::arc_and_id));
+    let slot = Slot::<F, R>::empty();
+    // SAFETY: the slot is empty.
+    unsafe { ptr::write(slot.closure().as_ptr(), f) };
+    let outcome = match lends {
+        Some((sched, id)) => run_on_helper(&sched, id, &slot),
         None => {
             let _blocked = Blocked::begin();
-            f()
+            // SAFETY: the closure lies there, and this frame is the slot's owner.
+            undisturbed(|| unsafe { slot.call() })
         }
+    };
+    match outcome {
+        // SAFETY: the closure has returned, and its result is read once.
+        Ok(()) => unsafe { ptr::read(slot.value().as_ptr()) },
+        Err(payload) => resume_unwind(payload),
     }
 }
 
-/// A closure on the stack of the goroutine that waits for it.
-struct BorrowedCall<F, R> {
-    f: Cell<Option<F>>,
-    outcome: Cell<Option<thread::Result<R>>>,
+/// A closure whose frame is on the stack of the goroutine that waits for it.
+struct BorrowedCall<'a, F, R> {
+    /// Holds the closure, and is the runner's until the call is done.
+    slot: &'a Slot<F, R>,
+    outcome: Cell<Option<thread::Result<()>>>,
+    /// The goroutine's name, in a frame that is older than this.
+    name: Option<NonNull<Name>>,
+    /// The goroutine is in a shield.
+    shielded: bool,
 }
 
 /// The state that the goroutine and the helper share.
@@ -112,11 +132,22 @@ struct State {
     waiter: WaitList<(), Target>,
 }
 
-impl<R, F: FnOnce() -> R> BlockingCall for BorrowedCall<F, R> {
+impl<R, F: FnOnce() -> R> BlockingCall for BorrowedCall<'_, F, R> {
     fn run(&self) {
-        if let Some(f) = self.f.take() {
-            self.outcome.set(Some(catch_unwind(AssertUnwindSafe(f))));
-        }
+        let owned = current::with(|cx| cx.and_then(Current::owned).map(NonNull::from));
+        // SAFETY: the closure lies there, and `run` is called once, while the slot is the runner's.
+        let call = || unsafe { self.slot.call() };
+        let run = || if self.shielded { cancel::shielded(call) } else { call() };
+        let outcome = match self.name.zip(owned) {
+            Some((name, owned)) => {
+                // SAFETY: the running goroutine's own part stays while it runs.
+                let owned = unsafe { owned.as_ref() };
+                // SAFETY: the goroutine that lent it waits until the call is done.
+                owned.with_name(unsafe { name.as_ref() }, run)
+            }
+            None => run(),
+        };
+        self.outcome.set(Some(outcome));
     }
 }
 
@@ -133,26 +164,27 @@ impl CallWaiter for Done {
     }
 }
 
-/// Runs `f` on a helper, and waits for it. Runs `f` in place if there is no helper.
-fn run_on_helper<F, R>(sched: &Arc<Sched>, id: u64, f: F) -> R
+/// Runs the closure in `slot` on a helper, and waits for it. Runs it in place if there is no helper.
+fn run_on_helper<F, R>(sched: &Arc<Sched>, id: u64, slot: &Slot<F, R>) -> thread::Result<()>
 where
     F: FnOnce() -> R + Send,
     R: Send,
 {
     let done = Arc::new(Done(Mutex::new(State { done: false, waiter: WaitList::new() })));
-    let lent = BorrowedCall { f: Cell::new(Some(f)), outcome: Cell::new(None) };
+    let (name, shielded) = current::with(|cx| {
+        let owned = cx.and_then(Current::owned).expect("only a goroutine lends");
+        (owned.lent_name(), owned.shields.get() > 0)
+    });
+    let lent = BorrowedCall { slot, outcome: Cell::new(None), name, shielded };
     let until_done = UntilDone(&done);
     if !submit(sched, Job { call: erase(&lent), waiter: done.clone(), g: id }) {
         let blocked = Blocked::begin();
-        lent.run();
+        undisturbed(|| lent.run());
         drop(blocked);
         done.call_done();
     }
     drop(until_done);
-    match lent.outcome.take().expect("it was run before it was done") {
-        Ok(value) => value,
-        Err(payload) => resume_unwind(payload),
-    }
+    lent.outcome.take().expect("it was run before it was done")
 }
 
 /// Erases the lifetime of a call. The caller waits until the call is done.
@@ -229,7 +261,7 @@ fn start(sched: &Arc<Sched>, helper: Helper, job: Job) -> bool {
     let made = attach::prepare(thread_g.current().m).and_then(|()| {
         let owner = sched.clone();
         let name = format!("{}-b{number}", sched.config.name);
-        spawn_thread(name, move || helper_main(&owner, thread_g, &helper, job))
+        new_thread::spawn(sched, name, move || helper_main(&owner, thread_g, &helper, job))
     });
     match made {
         Ok(thread) => {
@@ -251,8 +283,13 @@ fn helper_main(sched: &Sched, thread_g: &'static ThreadG, helper: &Helper, first
     attach::attached(thread_g.current(), sched, || {
         let mut next = Some(first);
         while let Some(job) = next {
-            run(sched, thread_g, job);
-            next = sched.blocking.next(helper);
+            next = if run(sched, thread_g, job) {
+                // The thread is of no use to others.
+                sched.blocking.helper_retires();
+                None
+            } else {
+                sched.blocking.next(helper)
+            };
         }
     });
     thread_g.current().set_g(Some(thread_g.g()));
@@ -260,8 +297,8 @@ fn helper_main(sched: &Sched, thread_g: &'static ThreadG, helper: &Helper, first
     sched.blocking.helper_ends(helper.number);
 }
 
-/// Runs one job as the goroutine that waits for it.
-fn run(sched: &Sched, thread_g: &'static ThreadG, job: Job) {
+/// Runs one job as the goroutine that waits for it. True if the job ended locked to the thread.
+fn run(sched: &Sched, thread_g: &'static ThreadG, job: Job) -> bool {
     // SAFETY: the call is not done yet, so the goroutine that lent it waits.
     let call = unsafe { job.call.as_ref() };
     thread_g.renew(job.g);
@@ -274,6 +311,9 @@ fn run(sched: &Sched, thread_g: &'static ThreadG, job: Job) {
     call.run();
     locals::end(thread_g.g().id());
     thread_g.current().set_g(None);
+    carried::drop_left(sched);
     thread_g.unregister(sched);
+    let locked = thread_g.ended_locked();
     job.waiter.call_done();
+    locked
 }

@@ -10,7 +10,9 @@ use std::sync::Arc;
 /// Registered with [`runtime::Builder::carry`](crate::Builder::carry). Both functions run on the
 /// goroutine's stack, on the thread that the context is taken from and put on, right before and
 /// after the switch; what was taken lies on that stack meanwhile. They are called where a goroutine
-/// switches, and not where its thread sleeps for it.
+/// switches, and not where its thread sleeps for it. When a goroutine has ended, `suspend` is called
+/// once more and its context dropped, so that a goroutine begins with none. The closure of
+/// [`run`](crate::run) begins with what its thread has, and leaves there what it leaves.
 ///
 /// In both the thread counts as one that runs no goroutine: `current_id` is `None`, and a wait
 /// blocks the thread. They had better not wait, and must not panic: that ends the process.
@@ -68,6 +70,9 @@ trait SwitchHook: Send + Sync {
     /// Calls `suspend`, then `switch`, then `resume`. Calls the user's two functions through
     /// `run_detached`.
     fn wrap(&self, run_detached: Detached, switch: &mut dyn FnMut());
+
+    /// Calls `suspend`, through `run_detached`, and drops what it took.
+    fn drop_left(&self, run_detached: Detached);
 }
 
 /// A function that runs the user's code right before or after a goroutine switches.
@@ -83,6 +88,10 @@ impl<C: Carry> SwitchHook for C {
                 self.resume(context);
             }
         });
+    }
+
+    fn drop_left(&self, run_detached: Detached) {
+        run_detached(&mut || drop(self.suspend()));
     }
 }
 
@@ -109,6 +118,12 @@ impl SwitchHooks {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Takes all contexts from the thread and drops them.
+    #[cold]
+    pub(crate) fn drop_left(&self, run_detached: Detached) {
+        self.0.iter().for_each(|hook| hook.drop_left(run_detached));
     }
 
     /// Calls `switch` while all contexts are taken from the thread. Puts them back in the reverse

@@ -101,6 +101,7 @@ impl ForeignM {
     pub unsafe fn publish(&self, handle: &Handle) -> Result<(), Closed> {
         let sched = &**handle.sched();
         self.0.register(sched)?;
+        self.0.renew_callback();
         // SAFETY: this function's contract.
         unsafe { self.0.current().publish(sched) };
         Ok(())
@@ -146,6 +147,7 @@ impl ForeignM {
     /// [ended](Self::end) after it, and the thread has run nothing of the user's since then.
     #[inline]
     pub unsafe fn retract(&self, handle: &Handle, _: Ended) {
+        let _its_thread_is_the_hosts = self.0.ended_locked();
         self.0.current().retract_innermost();
         self.0.unregister(handle.sched());
     }

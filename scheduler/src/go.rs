@@ -1,13 +1,17 @@
 //! Making goroutines.
+//!
+//! # Safety
+//!
+//! A new packet is filled with its closure.
+#![expect(unsafe_code, reason = "fills new packets; a promise for one goroutine")]
 
 use std::panic::Location;
 
-use crate::ds::pair_arc::PairArc;
 use crate::gmp::body::{Entry, SharedBody};
 use crate::gmp::current;
 use crate::gmp::g::Kind;
 use crate::gmp::sched::Sched;
-use crate::join::{JoinHandle, Packet};
+use crate::join::{JoinHandle, filled_pair};
 use crate::proc::{spawn, thread_backed};
 
 /// Runs `f` as a new goroutine of the runtime that the caller is in: a goroutine's, or that of the
@@ -33,7 +37,8 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    go_here(None, f)
+    let [body, packet] = filled_pair!(f, ());
+    JoinHandle::new(packet, go_here(None, SharedBody::new(body)))
 }
 
 /// As [`go`], and the goroutine may resume on any thread, whatever the runtime's mode (in
@@ -49,48 +54,27 @@ where
 /// a thread is held across a suspension by `f` or anything it calls.
 #[doc(alias("spawn", "work stealing"))]
 #[track_caller]
-#[expect(
-    unsafe_code,
-    reason = "the caller promises for one goroutine what a mode promises for all"
-)]
 pub unsafe fn go_migratory<F, T>(f: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    go_here(Some(Kind::Migratory), f)
+    let [body, packet] = filled_pair!(f, ());
+    JoinHandle::new(packet, go_here(Some(Kind::Migratory), SharedBody::new(body)))
 }
 
+/// Makes a goroutine of the caller's runtime that runs `body`; its number.
 #[track_caller]
-fn go_here<F, T>(kind: Option<Kind>, f: F) -> JoinHandle<T>
-where
-    F: FnOnce() -> T + Send + 'static,
-    T: Send + 'static,
-{
-    let [body, packet] = PairArc::pair(Packet::new(f, ()));
-    let entry = Entry::Shared(SharedBody::new(body));
+fn go_here(kind: Option<Kind>, body: SharedBody) -> u64 {
+    let entry = Entry::Shared(body);
     let place = Location::caller();
     let made = current::with(|cx| {
         let cx = cx.filter(|cx| cx.g().is_some())?;
         Some(spawn_as(cx.sched(), Some(cx), kind, entry, place))
     });
-    let id = made.expect(
+    made.expect(
         "gosched::go was called on a thread that is in no runtime; use Handle::go, Runtime::run or Bridge::enter",
-    );
-    JoinHandle::new(packet, id)
-}
-
-/// Makes a goroutine of `sched` from any thread.
-#[track_caller]
-pub(crate) fn go_in<F, T>(sched: &Sched, f: F) -> JoinHandle<T>
-where
-    F: FnOnce() -> T + Send + 'static,
-    T: Send + 'static,
-{
-    let [body, packet] = PairArc::pair(Packet::new(f, ()));
-    let entry = Entry::Shared(SharedBody::new(body));
-    let id = spawn_in(sched, entry);
-    JoinHandle::new(packet, id)
+    )
 }
 
 /// Makes a goroutine of `sched` that runs `entry`; its number.

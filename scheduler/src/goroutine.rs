@@ -1,4 +1,9 @@
 //! What a goroutine may be besides the usual, and who the calling one is.
+//!
+//! # Safety
+//!
+//! A new packet is filled with its closure.
+#![expect(unsafe_code, reason = "fills new packets")]
 
 use std::io;
 use std::panic::Location;
@@ -11,9 +16,10 @@ use crate::gmp::g::Kind;
 use crate::gmp::sched::Sched;
 use crate::gmp::thread_g;
 use crate::go::spawn_in;
-use crate::join::{JoinHandle, Packet};
+use crate::join::{JoinHandle, filled_pair};
 use crate::proc::colocate::{Host, Newcomer};
-use crate::proc::{spawn, thread_backed};
+use crate::proc::spawn;
+use crate::proc::thread_backed::{self, Thread};
 use crate::runtime::{Handle, check_stack_size};
 
 /// How a goroutine is to be made. [`go`](crate::go()) is the short form, for one without wishes.
@@ -80,8 +86,9 @@ impl Builder {
         self
     }
 
-    /// It gets a thread of its own, from a pool, and holds nobody up: for what is known to compute
-    /// or to block for long. It needs no P; when it waits, its thread sleeps.
+    /// It gets a thread of its own, and holds nobody up: for what is known to compute or to block
+    /// for long. It needs no P; when it waits, its thread sleeps. The thread is a new one, and ends
+    /// with the goroutine: nothing that the goroutine does to it reaches another one.
     #[doc(alias("spawn_blocking", "dedicated thread", "LockOSThread"))]
     pub fn own_thread(mut self) -> Self {
         self.own_thread = true;
@@ -116,7 +123,7 @@ impl Builder {
         let sched = self.sched();
         let sched = sched
             .expect("goroutine::Builder::go was called on a thread that is in no runtime; name one with `runtime`");
-        let [body, packet] = PairArc::pair(Packet::new(f, ()));
+        let [body, packet] = filled_pair!(f, ());
         let id = self.make(&sched, SharedBody::new(body)).unwrap_or_else(|error| {
             let id = thread_g::reserve_ids(1);
             packet.run(id, Begin::Failed(error));
@@ -144,7 +151,7 @@ impl Builder {
         let outside =
             || io::Error::new(io::ErrorKind::NotConnected, "the calling thread is in no runtime");
         let sched = self.sched().ok_or_else(outside)?;
-        let [body, packet] = PairArc::pair(Packet::new(f, ()));
+        let [body, packet] = filled_pair!(f, ());
         let id = self.make(&sched, SharedBody::new(body))?;
         Ok(JoinHandle::new(packet, id))
     }
@@ -165,7 +172,8 @@ impl Builder {
         let entry = Entry::Built(Box::new(Built { body, name_entry, stack_size }));
         let mode = sched.config.mode;
         if own_thread || mode.is_threads() {
-            return thread_backed::try_spawn_thread(sched, entry, Location::caller());
+            let thread = if own_thread { Thread::Own } else { Thread::Pooled };
+            return thread_backed::try_spawn_thread(sched, entry, Location::caller(), thread);
         }
         let Some(host) = host.filter(|_| !mode.is_migratory()) else {
             return Ok(spawn_in(sched, entry));

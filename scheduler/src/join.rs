@@ -4,16 +4,16 @@
 //! # Safety
 //!
 //! A wait in a list needs the lock that the list is under, and both must stay. They are in one
-//! packet, which the waiter holds.
-#![expect(unsafe_code, reason = "waits in the packet's list")]
+//! packet, which the waiter holds. What lies in the slot, and whose it is, is what the stage says.
+#![expect(unsafe_code, reason = "waits in the packet's list; the stage guards the slot")]
 
 mod handle;
 mod host;
+mod place;
 mod timed;
 
 use std::any::Any;
 use std::borrow::Borrow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Instant;
@@ -22,6 +22,7 @@ use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::sync::primitive::mutated;
 
 use crate::ds::pair_arc::PairArc;
+use crate::ds::slot::{LARGE, Slot, TakenOutcome};
 use crate::gmp::body::{Begin, Body, NotStarted};
 use crate::gmp::g::{CancelScope, Cancelled};
 use crate::gmp::m::M;
@@ -38,6 +39,7 @@ use crate::wait::waiter::{self, Unpark, WaitList};
 
 pub use handle::JoinHandle;
 pub(crate) use handle::Joint;
+pub(crate) use place::filled_pair;
 
 /// A running goroutine, as its canceller needs it.
 pub(crate) trait Cancels: Unpark {
@@ -60,37 +62,36 @@ impl Cancels for Target {
 /// Called when nothing of a goroutine is left: neither its closure, nor an outcome without a
 /// joiner.
 pub(crate) trait OnEnd: Clone {
-    /// The goroutine panicked, and its outcome is dropped without a join.
-    fn unjoined_panic(&self) {}
+    /// The goroutine panicked; nobody has its payload yet.
+    fn panicked(&self) {}
+    /// The joiner has the payload of the goroutine's panic.
+    fn panic_joined(&self) {}
     /// Nothing of the goroutine is left, unless its handle has the outcome.
     fn released(self) {}
 }
 
 impl OnEnd for () {}
 
-/// The most bytes of a packet that moves to the stack. A larger one stays on the heap: a copy would
-/// gain little and fill the stack.
-const LARGE: usize = 512;
-
 /// The stage of a goroutine's life.
-enum Stage<F, T, K> {
-    /// The goroutine has not begun.
+enum Stage<K> {
+    /// The goroutine has not begun. Its closure lies in the slot.
     Closure {
-        f: F,
         /// The goroutine was cancelled, and will never begin.
         withdrawn: bool,
         /// The goroutines that are to settle where this one does.
         beside: Pending,
     },
-    /// The goroutine runs. The target that a canceller needs; `None` if it may not be cancelled.
+    /// The goroutine runs, and the slot is its own. The target that a canceller needs; `None` if it
+    /// may not be cancelled.
     Running(Option<K>),
-    Outcome(thread::Result<T>),
-    /// The joiner took the outcome.
+    /// The goroutine has ended. If it returned a result, that lies in the slot.
+    Outcome(thread::Result<()>),
+    /// The joiner took the outcome, and moves the result out of the slot.
     Taken,
 }
 
-struct State<F, T, K: Unpark> {
-    stage: Stage<F, T, K>,
+struct State<K: Unpark> {
+    stage: Stage<K>,
     joiner: WaitList<(), K>,
     /// The waker of the task that polls the handle. A future is handed nothing: it is woken and
     /// polls again.
@@ -107,20 +108,22 @@ struct State<F, T, K: Unpark> {
 /// cancel reaches the goroutine that it was meant for, and never the next goroutine on the same
 /// record. No goroutine pays for a count or a reference.
 pub(crate) struct Packet<F, T, K: Unpark = Target, A: OnEnd = ()> {
-    state: Mutex<State<F, T, K>>,
+    state: Mutex<State<K>>,
+    /// Whose this is, and what lies in it, the stage says.
+    slot: Slot<F, T>,
     after: A,
 }
 
 /// The joiner's side of a [`Packet`], without the closure's type.
 pub(crate) trait Joinable<T>: Host {
     /// Takes the outcome, if the goroutine has ended. For the last holder of the packet.
-    fn outcome(&mut self) -> Option<thread::Result<T>>;
+    fn outcome(&mut self) -> Option<TakenOutcome<T>>;
     /// Waits until the goroutine has ended, or the deadline has passed, and takes the outcome.
-    fn join(&self, deadline: Option<Instant>) -> Option<thread::Result<T>>;
+    fn join(&self, deadline: Option<Instant>) -> Option<TakenOutcome<T>>;
     /// Takes the outcome, if the goroutine has ended.
-    fn try_join(&self) -> Option<thread::Result<T>>;
+    fn try_join(&self) -> Option<TakenOutcome<T>>;
     /// Takes the outcome, if the goroutine has ended; else keeps `waker`, to be woken when it has.
-    fn poll(&self, waker: &Waker) -> Poll<thread::Result<T>>;
+    fn poll(&self, waker: &Waker) -> Poll<TakenOutcome<T>>;
     /// True if the goroutine has ended.
     fn is_finished(&self) -> bool;
     /// Asks the goroutine to end. True if it will.
@@ -128,13 +131,9 @@ pub(crate) trait Joinable<T>: Host {
 }
 
 impl<F, T, K: Cancels, A: OnEnd> Packet<F, T, K, A> {
+    #[cfg(test)]
     pub(crate) fn new(f: F, after: A) -> Self {
-        let state = State {
-            stage: Stage::Closure { f, withdrawn: false, beside: None },
-            joiner: WaitList::new(),
-            waker: None,
-        };
-        Self { state: Mutex::new(state), after }
+        Self { state: State::unstarted(), slot: Slot::new(f), after }
     }
 
     /// Runs the goroutine's closure, or drops it, as `begin` says, and keeps the outcome. A
@@ -147,24 +146,36 @@ impl<F, T, K: Cancels, A: OnEnd> Packet<F, T, K, A> {
         let Stage::Closure { withdrawn, .. } = state.stage else { return };
         let runs = matches!(begin, Begin::Run) && (!withdrawn || mutated("join.withdrawn_runs"));
         let running = Stage::Running(runner.filter(|_| runs));
-        let Stage::Closure { f, beside, .. } = std::mem::replace(&mut state.stage, running) else {
+        let Stage::Closure { beside, .. } = std::mem::replace(&mut state.stage, running) else {
             unreachable!("just looked")
         };
         drop(state);
         host_begins(beside, runs);
-        let cancelled = |scope| Box::new(Cancelled { g: id, scope });
-        let outcome = match begin {
-            Begin::Run if runs => catch_unwind(AssertUnwindSafe(f)),
-            Begin::Run => dropped(f, cancelled(CancelScope::Goroutine)),
-            Begin::Cancelled => dropped(f, cancelled(CancelScope::Runtime)),
-            Begin::Failed(error) => dropped(f, Box::new(NotStarted(error))),
+        let outcome = if runs {
+            // SAFETY: the stage was `Closure`, and this call has changed it.
+            unsafe { self.slot.call() }
+        } else {
+            let scope = match begin {
+                Begin::Run => Ok(CancelScope::Goroutine),
+                Begin::Cancelled => Ok(CancelScope::Runtime),
+                Begin::Failed(error) => Err(error),
+            };
+            let why: Box<dyn Any + Send> = match scope {
+                Ok(scope) => Box::new(Cancelled { g: id, scope }),
+                Err(error) => Box::new(NotStarted(error)),
+            };
+            // SAFETY: as above. If the drop of the closure panics, that is the outcome.
+            unsafe { self.slot.drop_closure() }.and(Err(why))
         };
         locals::end(id);
         self.complete(outcome);
     }
 
     /// Stores the outcome, and wakes the joiner and the task that polls the handle.
-    fn complete(&self, outcome: thread::Result<T>) {
+    fn complete(&self, outcome: thread::Result<()>) {
+        if is_panic(&outcome) {
+            self.after.panicked();
+        }
         let mut state = self.state.lock();
         state.stage = Stage::Outcome(outcome);
         let wake = state.joiner.pop().map(waiter::Popped::finish);
@@ -175,6 +186,23 @@ impl<F, T, K: Cancels, A: OnEnd> Packet<F, T, K, A> {
         }
         if let Some(waker) = waker {
             waker.wake();
+        }
+    }
+
+    /// Takes the outcome, if there is one.
+    #[inline]
+    fn take(&self, state: &mut State<K>) -> Option<TakenOutcome<T>> {
+        match std::mem::replace(&mut state.stage, Stage::Taken) {
+            Stage::Outcome(outcome) => {
+                if is_panic(&outcome) {
+                    self.after.panic_joined();
+                }
+                Some(outcome.map(|()| self.slot.value()))
+            }
+            other => {
+                state.stage = other;
+                None
+            }
         }
     }
 
@@ -240,20 +268,23 @@ impl<F, T, K: Cancels, A: OnEnd> Packet<F, T, K, A> {
         &self,
         deadline: Option<Instant>,
         begin: impl Fn() -> P,
-    ) -> Option<thread::Result<T>> {
+    ) -> Option<TakenOutcome<T>> {
         loop {
             let place = WaitIn {
                 why: WaitReason::Join,
-                ..WaitIn::behind(|state: &mut State<F, T, K>| &mut state.joiner)
+                ..WaitIn::behind(|state: &mut State<K>| &mut state.joiner)
             };
-            let look = |state: &mut State<F, T, K>| match take(state) {
-                Some(outcome) => Look::Done(outcome),
+            let look = |state: &mut State<K>| match self.take(state) {
+                Some(outcome) => Look::Done(Some(outcome)),
+                None if matches!(state.stage, Stage::Taken) => Look::Done(None),
                 None => Look::Wait(None),
             };
             // SAFETY: the list is the only one under this lock, and lives in this packet, which the
             // caller holds. The closure does nothing.
             match unsafe { wait_for(&self.state, place, &begin, deadline, look, || None) } {
-                WaitedFor::AtOnce(outcome) => return Some(outcome),
+                WaitedFor::AtOnce(outcome) => {
+                    return Some(outcome.unwrap_or_else(|| taken_before()));
+                }
                 WaitedFor::Served(_) => {}
                 WaitedFor::TimedOut => return None,
                 WaitedFor::Cancelled(parking) => parking.raise(),
@@ -272,10 +303,23 @@ impl<F: FnOnce() -> T, T, A: OnEnd> Body for Packet<F, T, Target, A> {
         if size_of::<Self>() > LARGE {
             return Self::run_and_release(body, id, begin, runner);
         }
-        match body.try_unwrap() {
-            Ok(unshared) => Self::run_and_release(unshared, id, begin, runner),
-            Err(shared) => Self::run_and_release(shared, id, begin, runner),
-        }
+        run_small(body, id, begin, runner);
+    }
+}
+
+/// Moves the packet to the stack, if the goroutine has no handle, and runs it.
+///
+/// A function of its own, so that a large packet has no place in its caller's frame.
+#[inline]
+fn run_small<F: FnOnce() -> T, T, A: OnEnd>(
+    body: PairArc<Packet<F, T, Target, A>>,
+    id: u64,
+    begin: Begin,
+    runner: Option<Target>,
+) {
+    match body.try_unwrap() {
+        Ok(unshared) => Packet::run_and_release(unshared, id, begin, runner),
+        Err(shared) => Packet::<F, T, Target, A>::run_and_release(shared, id, begin, runner),
     }
 }
 
@@ -309,41 +353,77 @@ impl<A: OnEnd> Drop for RunOnDrop<A> {
 }
 
 impl<F, T, K: Unpark, A: OnEnd> Drop for Packet<F, T, K, A> {
+    /// Drops what lies in the slot: a closure that never ran, or a result without a joiner.
     fn drop(&mut self) {
-        if let Stage::Outcome(Err(payload)) = &self.state.get_mut().stage
-            && !payload.is::<Cancelled>()
-        {
-            self.after.unjoined_panic();
+        match &self.state.get_mut().stage {
+            // SAFETY: the stage says that it is there, and nobody else has the packet.
+            Stage::Closure { .. } => unsafe { self.slot.closure().drop_in_place() },
+            // SAFETY: as above.
+            Stage::Outcome(Ok(())) => unsafe { self.slot.value().drop_in_place() },
+            Stage::Running(_) | Stage::Outcome(Err(_)) | Stage::Taken => {}
         }
     }
 }
 
-/// Drops a closure that does not run. Returns its outcome: a panic of the drop, else `why`.
-fn dropped<F, T>(f: F, why: Box<dyn Any + Send>) -> thread::Result<T> {
-    catch_unwind(AssertUnwindSafe(|| drop(f)))?;
-    Err(why)
+impl<F, T, K: Unpark, A: OnEnd> Packet<F, T, K, A> {
+    /// Writes all of a new packet but its closure.
+    #[inline]
+    fn init_but_closure(packet: *mut Self, after: A) {
+        // SAFETY: a projection inside of the allocation that is being filled; so is the next.
+        let state = unsafe { &raw mut (*packet).state };
+        // SAFETY: nothing lies there yet.
+        unsafe { state.write(State::unstarted()) };
+        // SAFETY: as above.
+        let place = unsafe { &raw mut (*packet).after };
+        // SAFETY: nothing lies there yet.
+        unsafe { place.write(after) };
+    }
+}
+
+impl<K: Unpark> State<K> {
+    /// The state of a goroutine that has not begun.
+    #[inline]
+    fn unstarted() -> Mutex<Self> {
+        Mutex::new(Self {
+            stage: Stage::Closure { withdrawn: false, beside: None },
+            joiner: WaitList::new(),
+            waker: None,
+        })
+    }
 }
 
 impl<F: Send, T: Send, A: OnEnd + Send + Sync> Joinable<T> for Packet<F, T, Target, A> {
-    fn join(&self, deadline: Option<Instant>) -> Option<thread::Result<T>> {
+    fn join(&self, deadline: Option<Instant>) -> Option<TakenOutcome<T>> {
         let _no_load = JoinWait::begin();
         self.join_by(deadline, Parking::begin)
     }
 
-    fn outcome(&mut self) -> Option<thread::Result<T>> {
-        take(self.state.get_mut())
+    fn outcome(&mut self) -> Option<TakenOutcome<T>> {
+        let stage = std::mem::replace(&mut self.state.get_mut().stage, Stage::Taken);
+        if let Stage::Outcome(outcome) = stage {
+            if is_panic(&outcome) {
+                self.after.panic_joined();
+            }
+            return Some(outcome.map(|()| self.slot.value()));
+        }
+        self.state.get_mut().stage = stage;
+        None
     }
 
-    fn try_join(&self) -> Option<thread::Result<T>> {
-        take(&mut self.state.lock())
+    fn try_join(&self) -> Option<TakenOutcome<T>> {
+        let mut state = self.state.lock();
+        let outcome = self.take(&mut state);
+        let taken = outcome.is_none() && matches!(state.stage, Stage::Taken);
+        drop(state);
+        if taken { taken_before() } else { outcome }
     }
 
-    fn poll(&self, waker: &Waker) -> Poll<thread::Result<T>> {
+    fn poll(&self, waker: &Waker) -> Poll<TakenOutcome<T>> {
         // A waker's code is the user's. So it is cloned before the lock is taken, and the old waker
         // is dropped after the lock is free.
         let mut waker = Some(waker.clone());
         let mut state = self.state.lock();
-        if let Some(outcome) = take(&mut state) {
+        if let Some(outcome) = self.take(&mut state) {
             drop(state);
             return Poll::Ready(outcome);
         }
@@ -362,15 +442,15 @@ impl<F: Send, T: Send, A: OnEnd + Send + Sync> Joinable<T> for Packet<F, T, Targ
     }
 }
 
-/// Takes the outcome, if there is one.
-fn take<F, T, K: Unpark>(state: &mut State<F, T, K>) -> Option<thread::Result<T>> {
-    match std::mem::replace(&mut state.stage, Stage::Taken) {
-        Stage::Outcome(outcome) => Some(outcome),
-        other => {
-            state.stage = other;
-            None
-        }
-    }
+/// True if the goroutine has panicked: that it was cancelled does not count.
+fn is_panic(outcome: &thread::Result<()>) -> bool {
+    outcome.as_ref().is_err_and(|payload| !payload.is::<Cancelled>())
+}
+
+/// Panics: the outcome that is asked for was given to a poll of the handle.
+#[cold]
+fn taken_before() -> ! {
+    panic!("gosched: the goroutine's outcome was taken by polling its handle")
 }
 
 #[cfg(all(test, not(gosched_loom)))]
@@ -399,6 +479,10 @@ mod tests {
             packet
                 .join_by(None, || -> &TestWaiter { unreachable!("it has ended") })
                 .expect("it has ended")
+                .map(|value| {
+                    // SAFETY: the packet is still there, and the outcome was taken just now.
+                    unsafe { value.read() }
+                })
                 .expect("it ran"),
             5
         );

@@ -10,9 +10,9 @@ use std::fmt;
 /// | [`Mode::settled`] | stays on the thread that started it, which it shares | (a), (b) |
 /// | [`Mode::migratory`] | resumes on any thread | (a), (b), (c) |
 ///
-/// - **(a)** Nothing waits inside a `thread_local!` initialiser.
-/// - **(b)** Nothing waits inside a closure given to code whose `unsafe` relies on the calls of one
-///   thread being nested.
+/// - **(a)** Nothing waits inside the initialiser or destructor of a thread-local.
+/// - **(b)** Nothing waits inside a call-back of code that relies on the calls of one thread being
+///   nested. A call-back is a closure, a trait method, a destructor, a C function pointer.
 /// - **(c)** Nothing that is bound to a thread is held across a wait.
 ///
 /// A *wait* is a call of this crate that may suspend a goroutine: to send, receive, join, lock,
@@ -147,9 +147,15 @@ impl Mode {
     ///
     /// Nothing that runs in a goroutine suspends it (any call of this crate that may block)
     ///
-    /// - inside a `thread_local!` initialiser, or
-    /// - inside a closure passed to code whose `unsafe` relies on the calls of one thread being
-    ///   nested (scoped thread-locals, interpreter-lock guards, ...).
+    /// - inside the initialiser or destructor of a thread-local, or
+    /// - inside a call-back (closure, trait method, destructor, C function pointer) of code that
+    ///   relies on the calls of one thread being nested: code whose `unsafe` does (scoped
+    ///   thread-locals, interpreter-lock guards, ...), a C++ `catch` block, C code that keeps a
+    ///   `setjmp` buffer or another chain of frames on the thread.
+    ///
+    /// Destructors of thread-locals also run in `exit`, on the stack of the goroutine that calls
+    /// it. With [`gosched::exit`](crate::exit()) their waits, and those of `atexit` handlers, break
+    /// no promise.
     ///
     /// This is for all code in the program that runs in goroutines, dependencies included. It holds
     /// if the code that calls gosched obeys [the local rule](Mode#the-local-rule).

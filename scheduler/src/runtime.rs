@@ -3,9 +3,10 @@
 //! # Safety
 //!
 //! `run` lends its closure, which borrows from the caller, to a goroutine; it returns only after
-//! that has ended.
-#![expect(unsafe_code, reason = "lends a borrowed closure to a goroutine")]
+//! that has ended. A new packet is filled with its closure.
+#![expect(unsafe_code, reason = "lends a borrowed closure to a goroutine, fills new packets")]
 
+use std::any::Any;
 use std::cell::Cell;
 use std::io;
 use std::mem;
@@ -16,55 +17,41 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
-use gosched_runtime_sys::memory::stack::{Guards, Shape};
-use gosched_runtime_sys::thread::fork;
-use gosched_runtime_sys::thread::usable_cpus;
+use gosched_runtime_sys::thread::{fork, last_code, spawn_thread};
 
-use crate::carry::SwitchHooks;
 use crate::dump::Dump;
-use crate::fault;
-use crate::gmp::body::{Begin, Body, Entry};
+use crate::gmp::body::{Begin, Body, Entry, SharedBody};
 use crate::gmp::current::{self, Current};
 use crate::gmp::g::{CancelScope, Cancelled, Kind};
 use crate::gmp::m::M;
-use crate::gmp::p::{MAX_PROCS, check_number};
-use crate::gmp::sched::{Config, Sched};
+use crate::gmp::sched::Sched;
 use crate::gmp::stack_pool::StackStats;
 use crate::gmp::thread_g::{self, ThreadG};
-use crate::go::go_in;
-use crate::join::JoinHandle;
-use crate::mode::{Deadlock, Mode};
-use crate::policy;
+use crate::go::spawn_in;
+use crate::join::{JoinHandle, filled_pair};
+use crate::mode::Mode;
+use crate::proc::refuse::refuse_unstarted;
 use crate::proc::run::{self, LentThread};
 use crate::proc::sysmon;
-use crate::proc::{attach, events, locals, shutdown, thread_backed};
+use crate::proc::{attach, events, locals, shutdown, thread_backed, wake};
 use crate::scope::{Scope, scope_in};
 
+mod builder;
 mod error;
-mod knobs;
 
+pub(crate) use builder::check_stack_size;
+pub use builder::{Builder, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE};
 pub use error::ShutdownError;
-
-/// Bytes of a goroutine's stack, unless the builder says otherwise. With its guard a stack takes
-/// 260 KiB of address space. One page of it is touched at first.
-pub const DEFAULT_STACK_SIZE: usize = 192 * 1024;
 
 /// How long a runtime that is dropped waits for goroutines that are running. See
 /// [`Runtime::shutdown`].
 pub const DROP_GRACE: Duration = Duration::from_secs(10);
 
-/// The most threads a runtime makes to run goroutines, unless the builder says otherwise: as many
-/// as Go's runtime may have.
-pub const DEFAULT_MAX_THREADS: usize = 10_000;
-
-/// What the builder may say of them.
-const THREADS: std::ops::RangeInclusive<usize> = 1..=100_000;
-
-/// The smallest and the largest stack, in bytes. `go` may have to make a thread for an M, on the
-/// stack of the goroutine that calls it: in a debug build that does not fit into 16 KiB.
-const STACK_SIZES: std::ops::RangeInclusive<usize> = (32 * 1024)..=(1 << 40);
-
 /// A scheduler with its threads. Dropping it shuts it down with [`DROP_GRACE`].
+///
+/// Dropped by one of its own goroutines, or by one of its threads with a thread-local, it shuts
+/// down all the same: goroutines are cancelled at once, a thread made for it waits for their ends,
+/// and a warning says so.
 #[doc(alias("scheduler", "executor"))]
 #[derive(Debug)]
 pub struct Runtime {
@@ -78,82 +65,7 @@ pub struct Handle {
     sched: Arc<Sched>,
 }
 
-/// How a runtime is to be built. See [`Runtime::builder`].
-#[derive(Clone, Debug)]
-pub struct Builder {
-    mode: Mode,
-    procs: Option<usize>,
-    stack_size: usize,
-    name: String,
-    max_threads: Option<usize>,
-    max_blocking: usize,
-    deadlock: Deadlock,
-    carried: SwitchHooks,
-}
-
 impl Builder {
-    /// How many goroutines run at the same time, 1 to 1024; [`Runtime::set_procs`] changes it.
-    /// Unless set: the CPUs this process may use, by affinity and by its cgroup's quota.
-    #[doc(alias("GOMAXPROCS", "worker_threads"))]
-    #[must_use]
-    pub fn procs(mut self, n: usize) -> Self {
-        self.procs = Some(n);
-        self
-    }
-
-    /// Bytes of stack for each goroutine, 32 KiB to 1 TiB, rounded up to pages. A guard of 64 KiB
-    /// comes on top, and a page more where stack and guard together are an even number of pages.
-    /// Address space only: memory is taken as it is used. Unless set:
-    /// [`DEFAULT_STACK_SIZE`].
-    ///
-    /// On Linux before 6.13 each stack takes two mappings, and the kernel's limit
-    /// (`vm.max_map_count`, 65,530 unless somebody raised it) ends that near 32,000: a goroutine
-    /// beyond is not started, see [`NotStarted`](crate::NotStarted). With
-    /// `GOSCHED_STACK_GUARDS=closed` in the environment it is so on newer ones, too.
-    #[doc(alias = "thread_stack_size")]
-    #[must_use]
-    pub fn stack_size(mut self, bytes: usize) -> Self {
-        self.stack_size = bytes;
-        self
-    }
-
-    /// What its threads are called: `name-m1` and so on, those of [`blocking`](crate::blocking())
-    /// `name-b1` and so on, `name-g` where a goroutine is a thread (`Mode::threads`, `own_thread`),
-    /// `name-sysmon`, and `name-report`. Two threads that are alive at once may have the same name:
-    /// the numbers count the threads there are. Unless set: `gosched`. Linux shows 15 bytes of a
-    /// thread's name.
-    ///
-    /// One thread belongs to the process and not to a runtime, and is called `gosched-clock`. The
-    /// first future with a time limit makes it, and it stays when all runtimes are gone.
-    #[doc(alias = "thread_name")]
-    #[must_use]
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// The most threads it makes to run goroutines, 1 to 100,000; not counted are those that lend
-    /// themselves ([`Runtime::run`]) or are about to end ([`lock_thread`](crate::lock_thread)), its
-    /// overseer, those of [`blocking`](crate::blocking()) and of `Mode::threads`. A runtime has
-    /// about as many as it has Ps; more while goroutines block or compute for long, whose Ps others
-    /// then run. At the limit nobody takes over: what waits behind such goroutines waits for them.
-    /// Unless set: [`DEFAULT_MAX_THREADS`], or twice the number of Ps if that is more.
-    #[doc(alias = "SetMaxThreads")]
-    #[must_use]
-    pub fn max_threads(mut self, n: usize) -> Self {
-        self.max_threads = Some(n);
-        self
-    }
-
-    /// The most threads that [`blocking`](crate::blocking()) runs closures on; beyond, they run
-    /// where they are called, and with 0 all do. A thread is made when one is needed, and ends
-    /// after half a second without work. Unless set: 512.
-    #[must_use]
-    pub fn max_blocking_threads(mut self, n: usize) -> Self {
-        self.max_blocking = n;
-        self
-    }
-
     /// Builds the runtime. It makes no thread until there is something to run.
     ///
     /// # Errors
@@ -161,74 +73,17 @@ impl Builder {
     /// `InvalidInput` for a value that is out of its range or a name with a NUL in it; what the
     /// system says if a signal handler cannot be installed.
     pub fn build(self) -> io::Result<Runtime> {
-        let procs = self.procs.unwrap_or_else(|| usable_cpus().count.clamp(1, MAX_PROCS));
-        check_number(procs)?;
-        check_stack_size(Some(self.stack_size))?;
-        if let Some(n) = self.max_threads.filter(|n| !THREADS.contains(n)) {
-            return Err(invalid(format!(
-                "max_threads must be {} to {}, not {n}",
-                THREADS.start(),
-                THREADS.end()
-            )));
-        }
-        if self.name.contains('\0') {
-            return Err(invalid("a runtime's name cannot contain NUL".to_owned()));
-        }
-        fork::register_hook()?;
-        fault::install()?;
-        let stack = Shape::new(self.stack_size, guards())?;
-        let config = Config {
-            mode: self.mode,
-            procs,
-            stack,
-            name: self.name,
-            max_threads: self.max_threads.unwrap_or(DEFAULT_MAX_THREADS.max(2 * procs)),
-            max_blocking: self.max_blocking,
-            deadlock: self.deadlock,
-            carried: self.carried,
-        };
-        Ok(Runtime { handle: Handle { sched: Sched::new(config, run::m_main, sysmon::main) } })
+        let config = self.config()?;
+        let sched = Sched::new(config, run::m_main, sysmon::main, refuse_unstarted);
+        Ok(Runtime { handle: Handle { sched } })
     }
-}
-
-/// How stacks are guarded: as well as the kernel can, or as on an old one, if the environment says
-/// so.
-fn guards() -> Guards {
-    match std::env::var_os("GOSCHED_STACK_GUARDS") {
-        Some(kind) if kind == "closed" => Guards::Closed,
-        _ => Guards::available(),
-    }
-}
-
-/// Whether a goroutine may have a stack of so many bytes.
-pub(crate) fn check_stack_size(bytes: Option<usize>) -> io::Result<()> {
-    let (least, most) = (STACK_SIZES.start(), STACK_SIZES.end());
-    match bytes {
-        Some(bytes) if !STACK_SIZES.contains(&bytes) => {
-            Err(invalid(format!("stack_size must be {least} to {most} bytes, not {bytes}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn invalid(message: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
 impl Runtime {
     /// How a runtime with goroutines of this mode is to be built.
     #[must_use]
     pub fn builder(mode: Mode) -> Builder {
-        Builder {
-            mode,
-            procs: None,
-            stack_size: DEFAULT_STACK_SIZE,
-            name: "gosched".to_owned(),
-            max_threads: None,
-            max_blocking: policy::MAX_HELPERS,
-            deadlock: Deadlock::default(),
-            carried: SwitchHooks::default(),
-        }
+        Builder::new(mode)
     }
 
     /// Runs `f` as a goroutine on the calling thread, which lends itself to the runtime meanwhile:
@@ -239,7 +94,8 @@ impl Runtime {
     /// # Panics
     ///
     /// With `f`'s payload if it panicked. If the calling thread is in a runtime already, if this
-    /// one was shut down, or if there is no memory for a signal stack.
+    /// one was shut down before or is shut down while `f` waits, or if there is no memory for a
+    /// signal stack or for the stack of `f`'s goroutine.
     #[doc(alias("block_on", "main"))]
     #[track_caller]
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
@@ -280,7 +136,13 @@ impl Runtime {
             // What it waited for may have been cancelled first, and its wait be over in the usual
             // way.
             (Ok(_), Some(report)) => panic!("{report}"),
-            (Err(payload), _) => resume_unwind(payload),
+            (Err(payload), None) if ended_by_shutdown(&*payload) => {
+                panic!("gosched: the runtime was shut down while `run` was waiting for its closure")
+            }
+            (Err(payload), _) => match payload.downcast::<RootNotStarted>() {
+                Ok(why) => panic!("gosched: the root goroutine could not be started: {}", why.0),
+                Err(payload) => resume_unwind(payload),
+            },
         }
     }
 
@@ -334,6 +196,9 @@ impl Runtime {
 impl Drop for Runtime {
     fn drop(&mut self) {
         let Err(error) = self.shutdown(DROP_GRACE) else { return };
+        if error == ShutdownError::Inside {
+            return end_from_inside(&self.handle.sched);
+        }
         // What waits elsewhere for a goroutine that has not ended points into this memory, which
         // its Ms may all have left.
         mem::forget(self.handle.sched.clone());
@@ -341,6 +206,24 @@ impl Drop for Runtime {
         if error != ShutdownError::Forked {
             events::left_running(&error);
         }
+    }
+}
+
+/// Begins the shutdown of a runtime that is dropped inside itself, where nobody can wait for it. A
+/// thread made for it does.
+fn end_from_inside(sched: &Arc<Sched>) {
+    shutdown::cancel_all(sched);
+    events::dropped_inside();
+    let theirs = sched.clone();
+    let made = spawn_thread(format!("{}-end", sched.config.name), move || {
+        if let Err((goroutines, callbacks)) = shutdown::shut_down(&theirs, DROP_GRACE) {
+            events::left_running(&ShutdownError::Running { goroutines, callbacks });
+            mem::forget(theirs);
+        }
+    });
+    if made.is_err() {
+        // What was cancelled ends all the same. The threads stay, and so does the memory.
+        mem::forget(sched.clone());
     }
 }
 
@@ -360,7 +243,8 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        go_in(&self.sched, f)
+        let [body, packet] = filled_pair!(f, ());
+        JoinHandle::new(packet, spawn_in(&self.sched, Entry::Shared(SharedBody::new(body))))
     }
 
     /// As [`scope`](crate::scope()), with goroutines of this runtime; from any thread, which waits
@@ -380,7 +264,12 @@ impl Handle {
         &self.sched
     }
 
+    /// True if the calling thread is in this runtime, or is one of its threads: such a one would
+    /// wait for itself. The second shows in the destructor of a thread-local.
     fn is_inside(&self) -> bool {
+        if last_code::made_for() == Arc::as_ptr(&self.sched).addr() {
+            return true;
+        }
         current::with(|cx| {
             let mut place = cx;
             while let Some(cx) = place {
@@ -416,6 +305,16 @@ pub fn run<R>(mode: Mode, f: impl FnOnce() -> R) -> R {
     runtime.run_then(f, move || shutdown::cancel_all(&sched))
 }
 
+/// Why a root goroutine has not begun. Becomes a panic with a message on the caller's thread.
+struct RootNotStarted(io::Error);
+
+/// True if a root goroutine unwound because its runtime ended.
+fn ended_by_shutdown(payload: &(dyn Any + Send)) -> bool {
+    payload
+        .downcast_ref::<Cancelled>()
+        .is_some_and(|cancelled| cancelled.scope == CancelScope::Runtime)
+}
+
 type Outcome<R> = Cell<Option<thread::Result<R>>>;
 
 /// The body of a root goroutine: on the stack of the thread that waits for it.
@@ -432,10 +331,7 @@ impl<R, F: FnOnce() -> thread::Result<R>> Body for Root<'_, F, R> {
             Begin::Cancelled => {
                 Err(Box::new(Cancelled { g: id, scope: CancelScope::Runtime }) as _)
             }
-            Begin::Failed(error) => {
-                Err(Box::new(format!("gosched: the root goroutine could not be started: {error}"))
-                    as _)
-            }
+            Begin::Failed(error) => Err(Box::new(RootNotStarted(error)) as _),
         };
         locals::end(id);
         self.outcome.set(Some(outcome));
@@ -486,4 +382,8 @@ fn lend(sched: &Sched, entry: Entry, made_at: &'static Location<'static>) {
     });
     sched.lent_threads.fetch_sub(1, Relaxed);
     sched.remove_m(m);
+    if sched.m_count() == 0 {
+        // What this thread left behind has no other M. One is made, or it ends.
+        wake::wake_p_if_work(sched);
+    }
 }

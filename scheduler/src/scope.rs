@@ -29,7 +29,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,13 +38,12 @@ use gosched_runtime_sys::signal::fatal::{Part, fatal};
 use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::sync::primitive::mutated;
 
-use crate::ds::pair_arc::PairArc;
 use crate::gmp::body::{Entry, SharedBody};
 use crate::gmp::current;
 use crate::gmp::sched::Sched;
 use crate::gmp::wait_reason::WaitReason;
 use crate::go::spawn_in;
-use crate::join::{Joint, OnEnd, Packet};
+use crate::join::{Joint, OnEnd, filled_pair};
 use crate::proc::cancel::shielded;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
@@ -55,7 +54,8 @@ use crate::wait::waiter::{Popped, Unpark, WaitList};
 /// The number of a scope's children that are left, and the parent that waits for their end.
 pub(crate) struct Tally<K: Unpark = Target> {
     state: Mutex<Remaining<K>>,
-    panicked: AtomicBool,
+    /// The number of children that panicked and whose payload nobody has.
+    unjoined_panics: AtomicUsize,
 }
 
 struct Remaining<K: Unpark> {
@@ -67,7 +67,7 @@ impl<K: Unpark> Tally<K> {
     pub(crate) fn new() -> Self {
         Self {
             state: Mutex::new(Remaining { left: 0, parent: WaitList::new() }),
-            panicked: AtomicBool::new(false),
+            unjoined_panics: AtomicUsize::new(0),
         }
     }
 
@@ -118,8 +118,12 @@ impl<K: Unpark> Tally<K> {
 }
 
 impl<K: Unpark> OnEnd for Arc<Tally<K>> {
-    fn unjoined_panic(&self) {
-        self.panicked.store(true, Relaxed);
+    fn panicked(&self) {
+        self.unjoined_panics.fetch_add(1, Relaxed);
+    }
+
+    fn panic_joined(&self) {
+        self.unjoined_panics.fetch_sub(1, Relaxed);
     }
 
     fn released(self) {
@@ -158,7 +162,7 @@ impl fmt::Debug for Scope<'_, '_> {
 /// # Panics
 ///
 /// With what `f` panicked with. If a child panicked whose handle was not joined (being cancelled
-/// does not count; a handle that was forgotten counts as joined). If the calling thread is in no
+/// does not count). If the calling thread is in no
 /// runtime; there, [`Handle::scope`](crate::Handle::scope) serves.
 ///
 /// ```
@@ -199,7 +203,9 @@ where
     mem::forget(abort);
     match outcome {
         Err(payload) => resume_unwind(payload),
-        Ok(_) if scope.tally.panicked.load(Relaxed) => panic!("a goroutine of the scope panicked"),
+        Ok(_) if scope.tally.unjoined_panics.load(Relaxed) > 0 => {
+            panic!("a goroutine of the scope panicked")
+        }
         Ok(result) => result,
     }
 }
@@ -223,7 +229,7 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let [body, packet] = PairArc::pair(Packet::new(f, self.tally.clone()));
+        let [body, packet] = filled_pair!(f, self.tally.clone());
         // SAFETY: the goroutine drops the body before the tally counts down, and the scope waits
         // for that: see the module's head.
         let body = unsafe { SharedBody::borrowing(body) };
@@ -272,7 +278,10 @@ impl<T> ScopedJoinHandle<'_, T> {
     ///
     /// As [`join`](Self::join).
     pub fn join_timeout(self, timeout: Duration) -> Result<thread::Result<T>, Self> {
-        self.0.join_timeout(timeout).map_err(Self)
+        match self.0.join_timeout(timeout) {
+            Ok(outcome) => Ok(outcome),
+            Err(handle) => Err(Self(handle)),
+        }
     }
 
     /// As [`JoinHandle::join_deadline`](crate::JoinHandle::join_deadline).
@@ -285,7 +294,10 @@ impl<T> ScopedJoinHandle<'_, T> {
     ///
     /// As [`join`](Self::join).
     pub fn join_deadline(self, deadline: Instant) -> Result<thread::Result<T>, Self> {
-        self.0.join_deadline(deadline).map_err(Self)
+        match self.0.join_deadline(deadline) {
+            Ok(outcome) => Ok(outcome),
+            Err(handle) => Err(Self(handle)),
+        }
     }
 
     /// As [`JoinHandle::try_join`](crate::JoinHandle::try_join).
@@ -294,7 +306,10 @@ impl<T> ScopedJoinHandle<'_, T> {
     ///
     /// The handle, if the goroutine has not ended.
     pub fn try_join(self) -> Result<thread::Result<T>, Self> {
-        self.0.try_join().map_err(Self)
+        match self.0.try_join() {
+            Ok(outcome) => Ok(outcome),
+            Err(handle) => Err(Self(handle)),
+        }
     }
 
     /// True if the goroutine has ended, so that `join` would not wait. Never blocks.

@@ -25,7 +25,7 @@ impl Drop for Looks {
 }
 
 /// A waker that looks when it is called, and when it is dropped.
-struct OfExecutor(#[expect(dead_code, reason = "for its drop")] Looks);
+struct OfExecutor(Looks);
 
 impl Wake for OfExecutor {
     fn wake(self: Arc<Self>) {

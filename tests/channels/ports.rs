@@ -28,13 +28,18 @@ fn ports_may_borrow_from_temporaries() {
         assert_eq!(got, expected);
     }
     select! {
-        send(Some(&tx).cloned().as_ref().unwrap_or(&chan::bounded(0).0), String::from("a"),) -> sent => {
+        send(
+            Some(&tx).cloned().as_ref().unwrap_or(&chan::bounded(0).0),
+            String::from("a"),
+        ) -> sent => {
             sent.expect("there is room");
         }
     }
     let mut slot = Some(String::from("b"));
     select! {
-        offer(Some(&tx).cloned().as_ref().unwrap_or(&tx), slot,) -> sent => unreachable!("{sent:?}"),
+        offer(Some(&tx).cloned().as_ref().unwrap_or(&tx), slot,) -> sent => {
+            unreachable!("{sent:?}")
+        }
         default() => {}
     }
     assert_eq!((slot.as_deref(), rx.recv().as_deref()), (Some("b"), Ok("a")));

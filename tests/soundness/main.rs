@@ -3,6 +3,7 @@
 //! there.
 
 mod above;
+mod coroutines;
 mod run;
 mod settled;
 mod waker;

@@ -32,13 +32,13 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "debug",
         what: "unit, integration, compile-fail, architecture, docs",
-        minimum: 865,
+        minimum: 902,
         body: debug,
     },
     Step {
         name: "release",
         what: "the same, optimised: what depends on timing",
-        minimum: 562,
+        minimum: 599,
         body: release,
     },
     Step {
@@ -47,11 +47,11 @@ pub(crate) const STEPS: &[Step] = &[
         minimum: 19,
         body: timing,
     },
-    Step { name: "lto", what: "tests/soundness*.rs with fat LTO", minimum: 18, body: lto },
+    Step { name: "lto", what: "tests/soundness*.rs with fat LTO", minimum: 26, body: lto },
     Step {
         name: "models",
         what: "the loom models, each with its mutants",
-        minimum: 211,
+        minimum: 215,
         body: models,
     },
     Step {

@@ -2,11 +2,12 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`tls`] | all thread-locals of the workspace |
+//! | [`tls`] | all thread-locals of the workspace but those of `last_code` |
 //! | `bounds` | [`current_stack_bounds`]: where the thread's stack lies |
 //! | `cpus` | [`usable_cpus`]: how many processors it may use |
 //! | `spawn` | [`spawn_thread`]: a new thread, or an error |
 //! | [`exit`] | a hook on the end of any thread, also of one that C made |
+//! | [`last_code`] | a hook before the thread-locals are destroyed, and what the thread was made for |
 //! | [`fork`] | whether this process is a forked child |
 //! | [`pthread_cancel`] | cancellation, held off for a while |
 //!
@@ -22,6 +23,7 @@ mod bounds;
 mod cpus;
 pub mod exit;
 pub mod fork;
+pub mod last_code;
 pub mod pthread_cancel;
 mod spawn;
 pub mod tls;

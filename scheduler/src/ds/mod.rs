@@ -45,6 +45,7 @@ pub(crate) mod list;
 pub(crate) mod pair_arc;
 pub(crate) mod parker;
 pub(crate) mod revocable;
+pub(crate) mod slot;
 pub(crate) mod sysmon_note;
 pub(crate) mod timekeeper;
 pub(crate) mod timers;

@@ -22,7 +22,7 @@
 #![expect(unsafe_code, reason = "owns a box together with others")]
 
 use std::borrow::Borrow;
-use std::mem;
+use std::mem::{self, MaybeUninit};
 use std::ops::Deref;
 use std::ptr::NonNull;
 
@@ -39,6 +39,30 @@ pub(crate) struct Counted<T: ?Sized> {
 /// One of the owners of a value.
 pub(crate) struct PairArc<T: ?Sized>(NonNull<Counted<T>>);
 
+/// A value for two owners that is not complete. Dropped, it drops nothing that was written.
+pub(crate) struct Unfilled<T>(Box<MaybeUninit<Counted<T>>>);
+
+impl<T> Unfilled<T> {
+    /// Returns the place of the value.
+    #[inline]
+    pub(crate) fn place(&self) -> *mut T {
+        let counted = self.0.as_ptr().cast_mut();
+        // SAFETY: a projection inside of the allocation.
+        unsafe { &raw mut (*counted).value }
+    }
+
+    /// Returns the two owners.
+    ///
+    /// # Safety
+    ///
+    /// All of the value is written.
+    #[inline]
+    pub(crate) unsafe fn filled(self) -> [PairArc<T>; 2] {
+        let counted = NonNull::from(Box::leak(self.0)).cast();
+        [PairArc(counted), PairArc(counted)]
+    }
+}
+
 // SAFETY: as for `Arc`: owners on several threads have `&T`, and any of them may come to drop the
 // value.
 unsafe impl<T: ?Sized + Send + Sync> Send for PairArc<T> {}
@@ -47,11 +71,25 @@ unsafe impl<T: ?Sized + Send + Sync> Sync for PairArc<T> {}
 
 impl<T> PairArc<T> {
     /// Returns two owners of `value`.
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn pair(value: T) -> [Self; 2] {
         let counted =
             NonNull::from(Box::leak(Box::new(Counted { owners: AtomicUsize::new(2), value })));
         [Self(counted), Self(counted)]
+    }
+
+    /// Allocates a value for two owners. `init` writes a part of it, and the caller the rest.
+    #[inline]
+    pub(crate) fn unfilled(init: impl FnOnce(*mut T)) -> Unfilled<T> {
+        let mut memory = Box::<Counted<T>>::new_uninit();
+        let counted = memory.as_mut_ptr();
+        // SAFETY: a projection inside of the allocation.
+        let owners = unsafe { &raw mut (*counted).owners };
+        // SAFETY: the place was just allocated.
+        unsafe { owners.write(AtomicUsize::new(2)) };
+        let unfilled = Unfilled(memory);
+        init(unfilled.place());
+        unfilled
     }
 
     /// Returns the same owner as a pointer, for [`from_raw`](Self::from_raw).

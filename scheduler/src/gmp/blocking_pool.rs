@@ -126,6 +126,11 @@ impl BlockingPool {
         self.workers.forget();
     }
 
+    /// Uncounts a helper that ends although there may be work for it.
+    pub(crate) fn helper_retires(&self) {
+        self.workers.forget();
+    }
+
     /// Keeps the join handle of the helper with the number `number`.
     pub(crate) fn keep_handle(&self, number: u64, thread: JoinHandle<()>) {
         grow::push(|| self.threads.lock(), |threads| &mut threads.handles, (number, thread));

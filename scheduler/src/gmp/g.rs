@@ -107,6 +107,12 @@ impl G {
         self.id.load(Relaxed)
     }
 
+    /// Sets the goroutine's number. Called by the thread of a thread-backed G.
+    #[inline]
+    pub(crate) fn set_id(&self, id: u64) {
+        self.id.store(id, Relaxed);
+    }
+
     /// Returns the home of a settled G; `None` for a G of another kind.
     ///
     /// # Safety

@@ -63,6 +63,8 @@ pub(crate) struct M {
     /// A goroutine ended while it was locked to this thread. Another M replaces this one, whose
     /// thread ends with its last settled G.
     exiting: AtomicBool,
+    /// A goroutine ended while it was locked to this thread, and what it did to the thread stays.
+    tainted: AtomicBool,
     /// Gs spawned on this thread. This thread alone writes the field.
     spawned: AtomicU64,
     /// Gs that ended on this thread. This thread alone writes the field.
@@ -152,6 +154,7 @@ impl M {
             settled: AtomicUsize::new(0),
             in_join: AtomicUsize::new(0),
             exiting: AtomicBool::new(false),
+            tainted: AtomicBool::new(false),
             spawned: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             stolen: AtomicU64::new(0),
@@ -181,6 +184,7 @@ impl M {
         self.spawned.store(0, Relaxed);
         self.ended.store(0, Relaxed);
         self.stolen.store(0, Relaxed);
+        self.tainted.store(false, Relaxed);
         grow::push(|| FREE.lock(), |free| free, self);
     }
 
@@ -193,6 +197,16 @@ impl M {
     /// True if the M is about to end and another M replaces it.
     pub(crate) fn is_exiting(&self) -> bool {
         self.exiting.load(Relaxed)
+    }
+
+    /// Notes that a goroutine ended while it was locked to the M's thread. Called by that thread.
+    pub(crate) fn taint(&self) {
+        self.tainted.store(true, Relaxed);
+    }
+
+    /// True if a goroutine ended while it was locked to the M's thread.
+    pub(crate) fn is_tainted(&self) -> bool {
+        self.tainted.load(Relaxed)
     }
 
     /// Returns the number that reports use for this M.

@@ -9,7 +9,7 @@
 //!
 //! Begin with [`g`], [`m`] and [`p`], then [`dispatch`] (which M has which P), then [`sched`] (one
 //! runtime). [`current`] holds the calling thread's M, runtime and G. The pools ([`slab`],
-//! [`stack_pool`], [`thread_pool`], [`blocking_pool`]) keep what the next goroutine needs.
+//! [`stack_pool`], [`thread_pool`], [`blocking_pool`], [`thread_maker`]) keep what the next goroutine needs.
 
 pub(crate) mod admission;
 pub(crate) mod all_ps;
@@ -27,5 +27,6 @@ pub(crate) mod sched;
 pub(crate) mod slab;
 pub(crate) mod stack_pool;
 pub(crate) mod thread_g;
+pub(crate) mod thread_maker;
 pub(crate) mod thread_pool;
 pub(crate) mod wait_reason;

@@ -10,9 +10,10 @@
 #![expect(unsafe_code, reason = "reads the record of the G that runs elsewhere")]
 
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use gosched_runtime_sys::clock::CpuClock;
+use gosched_runtime_sys::sync::primitive::Ordering::Relaxed;
+use gosched_runtime_sys::sync::primitive::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, mutated};
 
 use crate::gmp::g::G;
 
@@ -87,6 +88,9 @@ impl Progress {
 
     /// Notes that the G whose commit was refused goes on in its slice. What waited behind it still waits.
     pub(crate) fn switch_back_in(&self, g: &G) {
+        if mutated("progress.refused_unseen") {
+            return;
+        }
         self.begin_round(g, true, self.behind.load(Relaxed));
     }
 
@@ -105,6 +109,9 @@ impl Progress {
     /// Notes that the G goes on after [`block`](Self::block), in a slice of its own. The Gs behind
     /// it still wait.
     pub(crate) fn unblock(&self, g: &G) {
+        if mutated("progress.unblocked_unseen") {
+            return;
+        }
         self.begin_round(g, false, self.behind.load(Relaxed));
     }
 

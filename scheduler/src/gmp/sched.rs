@@ -51,6 +51,7 @@ use crate::gmp::p::{self, MAX_PROCS, P, PShared};
 use crate::gmp::sched::deadlocks::Deadlocks;
 use crate::gmp::slab::Slab;
 use crate::gmp::stack_pool::StackPool;
+use crate::gmp::thread_maker::ThreadMaker;
 use crate::gmp::thread_pool::ThreadPool;
 use crate::mode::{Deadlock, Mode};
 use crate::policy::{self, Cpus, SpinBudget};
@@ -110,6 +111,9 @@ pub(crate) struct Sched {
     pub(crate) m_main: fn(&Sched, &'static M),
     /// The function that sysmon's thread runs; a pointer for the same reason.
     pub(crate) sysmon_main: fn(&Sched),
+    /// The function that ends what has not begun, if no M is left and none can be made; a pointer
+    /// for the same reason.
+    pub(crate) refuse: fn(&Sched, &std::io::Error),
     pub(crate) config: Config,
     pub(crate) cpus: Cpus,
     /// The shared half of each P that there ever was.
@@ -137,6 +141,10 @@ pub(crate) struct Sched {
     pub(crate) stacks: StackPool,
     /// The threads of `Mode::threads`.
     pub(crate) threads: ThreadPool,
+    /// Makes threads for those that may have tainted theirs.
+    pub(crate) thread_maker: ThreadMaker,
+    /// A thread for a P could not be made, and nobody has tried again.
+    pub(crate) thread_missing: AtomicBool,
     /// The threads behind `blocking`.
     pub(crate) blocking: BlockingPool,
     ms: Mutex<Ms>,
@@ -173,6 +181,7 @@ impl Sched {
         config: Config,
         m_main: fn(&Sched, &'static M),
         sysmon_main: fn(&Sched),
+        refuse: fn(&Sched, &std::io::Error),
     ) -> Arc<Sched> {
         let all_ps = AllPs::new();
         let make = |index| {
@@ -187,6 +196,7 @@ impl Sched {
         Arc::new(Sched {
             m_main,
             sysmon_main,
+            refuse,
             cpus: Cpus { count: cpus.count, quota_limited: cpus.quota_limited },
             all_ps,
             idle,
@@ -203,6 +213,8 @@ impl Sched {
             names: Arc::new(Names::new()),
             stacks: StackPool::new(config.stack),
             threads: ThreadPool::new(),
+            thread_maker: ThreadMaker::new(),
+            thread_missing: AtomicBool::new(false),
             blocking: BlockingPool::new(config.max_blocking),
             ms: Mutex::new(Ms { list: Vec::new(), spawned: 0, ended: 0, stolen: 0 }),
             lent_threads: AtomicUsize::new(0),

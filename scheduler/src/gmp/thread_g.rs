@@ -20,7 +20,7 @@ use gosched_runtime_sys::sync::primitive::{StaticMutex, heavy_fence, light_fence
 
 use crate::ds::grow;
 use crate::gmp::current::Current;
-use crate::gmp::g::{G, GOwned, Kind, Runnable, StackRange};
+use crate::gmp::g::{G, GOwned, Kind, Runnable, StackRange, running_owned};
 use crate::gmp::m::M;
 use crate::gmp::sched::Sched;
 
@@ -32,7 +32,13 @@ pub(crate) struct ThreadG {
     runtime: AtomicPtr<Sched>,
     /// The record stands for a foreign thread in callbacks, for good.
     foreign: AtomicBool,
+    /// The number of its next callback; a multiple of `CALLBACK_IDS` if there is none left. The
+    /// thread alone uses it.
+    next_id: AtomicU64,
 }
+
+/// How many numbers a foreign thread reserves for its callbacks at a time.
+const CALLBACK_IDS: u64 = 64;
 
 impl fmt::Debug for ThreadG {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,6 +62,13 @@ pub(crate) fn reserve_ids(n: u64) -> u64 {
     NEXT_ID.fetch_add(n, Relaxed)
 }
 
+/// Reserves `n` consecutive goroutine numbers, of which the first is a multiple of `n` plus one.
+/// Returns the first. The multiple itself marks the end of such a batch, and is nobody's.
+fn reserve_aligned(n: u64) -> u64 {
+    let first = reserve_ids(2 * n);
+    first.next_multiple_of(n) + 1
+}
+
 /// Refused: the runtime shuts down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
@@ -72,6 +85,7 @@ impl ThreadG {
                 current: Current::new(m),
                 runtime: AtomicPtr::new(ptr::null_mut()),
                 foreign: AtomicBool::new(false),
+                next_id: AtomicU64::new(0),
             }));
             // SAFETY: no other thread has the record yet.
             let g = unsafe { Runnable::from_raw(NonNull::from(&made.g)) };
@@ -123,9 +137,31 @@ impl ThreadG {
         let owned = g.owned();
         owned.pins.set(0);
         owned.shields.set(0);
+        owned.borrows.set(0);
+        owned.locks.set(0);
         owned.regions.set(None);
         owned.cancel_requested.store(false, Relaxed);
         let _the_record_has_it = g.into_raw();
+    }
+
+    /// Makes the record's G the goroutine of another callback, with a number of its own.
+    ///
+    /// Called by the thread that the record belongs to. It reserves numbers for many callbacks, so
+    /// that threads do not write one word with each.
+    #[inline]
+    pub(crate) fn renew_callback(&self) {
+        let mut id = self.next_id.load(Relaxed);
+        if id % CALLBACK_IDS == 0 {
+            id = reserve_aligned(CALLBACK_IDS);
+        }
+        self.next_id.store(id + 1, Relaxed);
+        self.g.set_id(id);
+    }
+
+    /// True if the G, which has ended, was locked to its thread. It is not any more.
+    pub(crate) fn ended_locked(&self) -> bool {
+        // SAFETY: the record belongs to the calling thread, whose G it is.
+        unsafe { running_owned(&self.g) }.locks.take() > 0
     }
 
     /// Registers the G with `sched`. Shutdown then waits for

@@ -2,8 +2,9 @@
 //!
 //! # Safety
 //!
-//! A pointer to a packet becomes a pointer to one of the packet's own traits.
-#![expect(unsafe_code, reason = "casts a pointer to a packet to a pointer to its trait")]
+//! A pointer to a packet becomes a pointer to one of the packet's own traits. A result is moved out
+//! of its packet by whoever has taken the outcome, while it has a share of the packet.
+#![expect(unsafe_code, reason = "casts pointers to packets, and moves results out of them")]
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,6 +12,8 @@ use std::{fmt, thread};
 
 use super::Joinable;
 use crate::ds::pair_arc::{Counted, PairArc};
+use crate::ds::slot::read;
+use crate::gmp::current;
 use crate::proc::colocate::Host;
 
 /// The joiner's share of a packet, and the goroutine's number.
@@ -39,14 +42,23 @@ impl<'a, T> Joint<'a, T> {
     pub(crate) fn join(mut self) -> thread::Result<T> {
         // Mostly the goroutine has ended and dropped its share before the join. Then no lock is
         // needed.
-        if let Some(outcome) = self.packet.get_mut_if_unique().and_then(Joinable::outcome) {
-            return outcome;
-        }
-        self.packet.join(None).expect("there is no deadline")
+        let taken = match self.packet.get_mut_if_unique().and_then(Joinable::outcome) {
+            Some(taken) => taken,
+            None => {
+                refuse_self(self.id);
+                self.packet.join(None).expect("there is no deadline")
+            }
+        };
+        // SAFETY: the outcome was just taken, and this has a share of the packet.
+        unsafe { read(taken) }
     }
 
     pub(crate) fn try_join(self) -> Result<thread::Result<T>, Self> {
-        self.packet.try_join().ok_or(self)
+        match self.packet.try_join() {
+            // SAFETY: as above.
+            Some(taken) => Ok(unsafe { read(taken) }),
+            None => Err(self),
+        }
     }
 
     pub(crate) fn is_finished(&self) -> bool {
@@ -62,8 +74,20 @@ impl<'a, T> Joint<'a, T> {
     }
 
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<thread::Result<T>> {
-        self.packet.poll(cx.waker())
+        match self.packet.poll(cx.waker()) {
+            // SAFETY: as above.
+            Poll::Ready(taken) => Poll::Ready(unsafe { read(taken) }),
+            Poll::Pending => Poll::Pending,
+        }
     }
+}
+
+/// Panics if the calling thread runs the goroutine `id`, which would wait for itself for ever.
+fn refuse_self(id: u64) {
+    let own = current::with(|cx| {
+        std::iter::successors(cx, |cx| cx.prev()).any(|cx| cx.g().is_some_and(|g| g.id() == id))
+    });
+    assert!(!own, "gosched: a goroutine cannot join itself: it would wait for its own end");
 }
 
 /// The right to wait for a goroutine and to have what it returned. Dropping it detaches the
@@ -110,7 +134,8 @@ impl<T> JoinHandle<T> {
     /// # Panics
     ///
     /// Unwinds with [`Cancelled`](crate::Cancelled) if the calling goroutine is cancelled while it
-    /// waits.
+    /// waits. Panics if the goroutine would join itself, or if its outcome was taken by polling the
+    /// handle.
     ///
     /// ```
     /// use gosched::{Cancelled, Mode, go, run, time};
@@ -136,13 +161,18 @@ impl<T> JoinHandle<T> {
     /// # Errors
     ///
     /// The handle, if it has not.
+    ///
+    /// # Panics
+    ///
+    /// If the outcome was taken by polling the handle.
     pub fn try_join(self) -> Result<thread::Result<T>, Self> {
-        self.0.try_join().map_err(Self)
+        match self.0.try_join() {
+            Ok(outcome) => Ok(outcome),
+            Err(handle) => Err(Self(handle)),
+        }
     }
 
     /// True if the goroutine has ended, so that `join` would not wait. Never blocks.
-    ///
-    /// One exception: where the outcome was taken by polling the handle, `join` waits for ever.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.0.is_finished()

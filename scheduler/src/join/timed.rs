@@ -1,18 +1,32 @@
 //! Joining with a time limit.
+//!
+//! # Safety
+//!
+//! As in `handle`.
+#![expect(unsafe_code, reason = "moves results out of packets")]
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::handle::{JoinHandle, Joint};
+use crate::ds::slot::read;
 
 impl<T> Joint<'_, T> {
     pub(crate) fn join_timeout(self, timeout: Duration) -> Result<thread::Result<T>, Self> {
         // A timeout that the clock cannot reach is no limit.
-        self.packet.join(Instant::now().checked_add(timeout)).ok_or(self)
+        self.join_until(Instant::now().checked_add(timeout))
+    }
+
+    fn join_until(self, deadline: Option<Instant>) -> Result<thread::Result<T>, Self> {
+        match self.packet.join(deadline) {
+            // SAFETY: the outcome was just taken, and this has a share of the packet.
+            Some(taken) => Ok(unsafe { read(taken) }),
+            None => Err(self),
+        }
     }
 
     pub(crate) fn join_deadline(self, deadline: Instant) -> Result<thread::Result<T>, Self> {
-        self.packet.join(Some(deadline)).ok_or(self)
+        self.join_until(Some(deadline))
     }
 }
 
@@ -41,7 +55,10 @@ impl<T> JoinHandle<T> {
     /// });
     /// ```
     pub fn join_timeout(self, timeout: Duration) -> Result<thread::Result<T>, Self> {
-        self.0.join_timeout(timeout).map_err(Self)
+        match self.0.join_timeout(timeout) {
+            Ok(outcome) => Ok(outcome),
+            Err(handle) => Err(Self(handle)),
+        }
     }
 
     /// As [`join`](Self::join), until `deadline` at the latest.
@@ -54,6 +71,9 @@ impl<T> JoinHandle<T> {
     ///
     /// As [`join`](Self::join).
     pub fn join_deadline(self, deadline: Instant) -> Result<thread::Result<T>, Self> {
-        self.0.join_deadline(deadline).map_err(Self)
+        match self.0.join_deadline(deadline) {
+            Ok(outcome) => Ok(outcome),
+            Err(handle) => Err(Self(handle)),
+        }
     }
 }

@@ -32,6 +32,7 @@ mod pair_arc;
 mod parker;
 mod polled;
 mod polled_sync;
+mod progress;
 mod revocable;
 mod search;
 mod select;

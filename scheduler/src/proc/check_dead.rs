@@ -32,14 +32,12 @@
 //! them each time it has nothing to do. The records are looked at once everything else says that it
 //! is over.
 
-use gosched_runtime_sys::thread::spawn_thread;
-
 use crate::ds::timers::NEVER;
 use crate::dump::Dump;
 use crate::gmp::sched::Sched;
 use crate::gmp::thread_g;
 use crate::mode::Deadlock;
-use crate::proc::{events, shutdown};
+use crate::proc::{events, new_thread, shutdown};
 
 /// How many goroutines a report names at most.
 const NAMED: usize = 100;
@@ -76,7 +74,7 @@ fn report_once(sched: &Sched) -> bool {
     }
     let text = text(&Dump::of(sched));
     let name = format!("{}-report", sched.config.name);
-    let _no_thread_no_report = spawn_thread(name, move || events::all_wait(&text));
+    let _no_thread_no_report = new_thread::spawn(sched, name, move || events::all_wait(&text));
     false
 }
 

@@ -14,6 +14,10 @@ pub(crate) use untraced::*;
 
 use std::fmt::Display;
 
+/// What is said of a runtime that is dropped by one of its own goroutines or threads.
+const DROPPED_INSIDE: &str =
+    "a runtime was dropped inside itself: it shuts down, and nobody waits for its end";
+
 /// A goroutine that keeps those settled on its thread waiting.
 #[derive(Debug)]
 pub(crate) struct Overstayed<'a> {
@@ -25,7 +29,7 @@ pub(crate) struct Overstayed<'a> {
 
 #[cfg(feature = "tracing")]
 mod traced {
-    use super::{Display, Overstayed};
+    use super::{DROPPED_INSIDE, Display, Overstayed};
     use tracing::Level;
     use tracing::level_filters::LevelFilter;
 
@@ -53,6 +57,11 @@ mod traced {
         tracing::warn!(goroutine, made_at, ran_ms, ?siblings, "{text}");
     }
 
+    /// Warns that a runtime was dropped by one of its own goroutines or threads.
+    pub(crate) fn dropped_inside() {
+        tracing::warn!("gosched: {DROPPED_INSIDE}");
+    }
+
     /// Warns that a runtime did not end within the time that its drop waits for.
     pub(crate) fn left_running(error: &dyn Display) {
         tracing::warn!(%error, "gosched: a runtime was dropped and left running");
@@ -61,7 +70,7 @@ mod traced {
 
 #[cfg(not(feature = "tracing"))]
 mod untraced {
-    use super::{Display, Overstayed};
+    use super::{DROPPED_INSIDE, Display, Overstayed};
     use std::io::{self, Write};
 
     /// True if a warning reaches anybody.
@@ -83,6 +92,11 @@ mod untraced {
         warn(format!(
             "{text} goroutine={goroutine} made_at={made_at:?} ran_ms={ran_ms} siblings={siblings:?}"
         ));
+    }
+
+    /// Warns that a runtime was dropped by one of its own goroutines or threads.
+    pub(crate) fn dropped_inside() {
+        warn(format!("gosched: {DROPPED_INSIDE}"));
     }
 
     /// Warns that a runtime did not end within the time that its drop waits for.

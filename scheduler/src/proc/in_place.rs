@@ -40,15 +40,18 @@
 #![expect(unsafe_code, reason = "reads the running G's own part")]
 
 use std::marker::PhantomData;
-use std::time::Instant;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use gosched_runtime_sys::clock::monotonic_ns;
 use gosched_runtime_sys::thread::yield_thread;
 
 use crate::ds::parker::{Claim, Commit};
 use crate::gmp::current::{self, Current};
+use crate::gmp::dispatch::Remote;
 use crate::gmp::g::{G, Kind};
 use crate::gmp::m::M;
+use crate::gmp::p::P;
 use crate::policy::SpinBudget;
 use crate::proc::{cancel, wake};
 
@@ -89,7 +92,7 @@ fn sleep(g: &G, shielded: bool, deadline: Option<Instant>) {
     // That the G was claimed is not enough: `owned` is the claimer's until it gives the G back.
     // After the deadline the thread claims the G for itself, unless a claimer was faster.
     if g.parker.commit(!shielded && cancel::may_end_waits(owned)) == Commit::Parked
-        && !remote.sleep_until_resumed(deadline)
+        && !sleep_until_resumed(remote, deadline)
         && g.parker.notify() == Claim::Lost
     {
         let _by_its_claimer = remote.sleep_until_resumed(None);
@@ -99,6 +102,38 @@ fn sleep(g: &G, shielded: bool, deadline: Option<Instant>) {
     if home.is_none() {
         owned.home.set(None);
     }
+}
+
+/// How long a thread sleeps at a time while a thread for an M is missing.
+const TRY_AGAIN: Duration = Duration::from_millis(100);
+
+/// Sleeps until the claimer has given the thread's G back. False if the deadline passed first.
+///
+/// If a thread for an M could not be made, what this G waits for may wait for that thread, and no
+/// other thread may be there to try again.
+fn sleep_until_resumed(remote: &Remote<P>, deadline: Option<Instant>) -> bool {
+    while is_thread_missing() {
+        let again = Instant::now() + TRY_AGAIN;
+        if deadline.is_some_and(|deadline| deadline <= again) {
+            break;
+        }
+        if remote.sleep_until_resumed(Some(again)) {
+            return true;
+        }
+        each_place(|cx, _| {
+            if !cx.m.in_scheduler() {
+                let _tried = wake::try_missing_thread(cx.sched());
+            }
+        });
+    }
+    remote.sleep_until_resumed(deadline)
+}
+
+/// True if a runtime that the thread is in could not make a thread for an M.
+fn is_thread_missing() -> bool {
+    let mut missing = false;
+    each_place(|cx, _| missing |= cx.sched().thread_missing.load(Relaxed));
+    missing
 }
 
 /// True if the wait ended while the thread spun for it, before it goes to sleep.

@@ -7,7 +7,9 @@
 //! # Invariants
 //!
 //! - A value's place in memory does not change, and [`end`] alone drops it: when its goroutine's
-//!   closure has ended, so that no reference to it is left.
+//!   closure has ended, so that no reference to it is left. A coroutine of another library may keep
+//!   one. So each reference is counted, and with one left the process ends with a message
+//!   (`cancel::check_left`).
 //! - The list is never borrowed while other code runs. It is taken out of its cell for a few moves;
 //!   memory for it is allocated before, and freed afterwards. An allocator, an initialiser and a
 //!   drop may re-enter this file.
@@ -26,6 +28,7 @@ use gosched_runtime_sys::signal::fatal::{Part, fatal};
 
 use crate::gmp::current;
 use crate::gmp::g::{Cancelled, GOwned, LocalValue};
+use crate::proc::cancel::{Raised, check_left};
 
 /// Calls `f` with the goroutine's value of the local at address `key`, which `init` makes if there
 /// is none. `None` if the calling thread runs no goroutine.
@@ -38,7 +41,8 @@ pub(crate) fn with<T: 'static, R>(
         Some(value) => value,
         None => insert(key, Box::new(init()))?,
     };
-    // SAFETY: the goroutine has not ended, for it runs this.
+    let _borrowed = Raised::begin(|owned| &owned.borrows);
+    // SAFETY: the goroutine does not drop it while the count of borrows is raised.
     Some(f(unsafe { value.as_ref() }))
 }
 
@@ -92,14 +96,19 @@ fn insert<T: 'static>(key: usize, value: Box<T>) -> Option<NonNull<T>> {
 }
 
 /// Drops the locals of goroutine `id`, whose closure has ended; the one that was made last goes
-/// first.
+/// first. Ends the process if the goroutine has not left what it entered.
 ///
 /// A drop may wait, and make other values. Those are dropped as well, unless the drops go on making
 /// new ones for ever. Does nothing if the calling goroutine is another one: a goroutine that could
 /// not be started has no values.
 pub(crate) fn end(id: u64) {
-    let count =
-        current::with(|cx| cx?.g().filter(|g| g.id() == id).and_then(|_| Some(len(cx?.owned()?))));
+    let count = current::with(|cx| {
+        let cx = cx?;
+        cx.g().filter(|g| g.id() == id)?;
+        let owned = cx.owned()?;
+        check_left(id, owned);
+        Some(len(owned))
+    });
     if let Some(count) = count.filter(|count| *count > 0) {
         drop_all(4 * count + 64);
     }
@@ -117,15 +126,18 @@ pub(crate) fn len(owned: &GOwned) -> usize {
 fn drop_all(at_most: usize) {
     for _ in 0..at_most {
         let last = current::with(|cx| {
-            let owned = cx?.owned()?;
+            let cx = cx?;
+            let owned = cx.owned()?;
+            // The drop before this one may have left a coroutine behind.
+            check_left(cx.g()?.id(), owned);
             let mut locals = owned.locals.take();
             let last = locals.pop();
             owned.locals.set(locals);
             last
         });
         let Some(last) = last else { break };
-        // SAFETY: it comes from a box and is off the list, and the closure that might have had a
-        // reference has ended.
+        // SAFETY: it comes from a box and is off the list, and nothing has borrowed it: the count of
+        // borrows is zero.
         let last = unsafe { Box::from_raw(last.value.as_ptr()) };
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(last)));
         // A cancel ends only the wait that the drop was in.

@@ -26,8 +26,8 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 
 use crate::gmp::current::{self, Current};
-use crate::gmp::g::{G, Kind};
-use crate::proc::in_place::kind_of_running;
+use crate::gmp::g::G;
+use crate::proc::new_thread;
 
 /// Keeps its goroutine locked to the thread until it is dropped. See [`lock_thread`].
 #[doc(alias = "UnlockOSThread")]
@@ -60,9 +60,14 @@ pub struct ThreadLock {
 /// kept. A thread that has lent itself ([`Runtime::run`](crate::Runtime::run)) is not the runtime's
 /// to end, and goes on as before.
 ///
-/// The lock does nothing where the goroutine is its thread: in a callback, in `Mode::threads`, and
-/// in the closure of [`blocking`](crate::blocking()) on a helper thread. It does nothing on a plain
-/// thread either.
+/// What the goroutine does to its thread does not reach other threads of the runtime either. A new
+/// thread inherits from the one that makes it, so from the first lock on a thread of its own makes
+/// them for those that are locked. If the system has no such thread, they make them themselves.
+///
+/// Where the goroutine is its thread nothing needs to be locked: in a callback, in `Mode::threads`,
+/// with [`own_thread`](crate::goroutine::Builder::own_thread), and in the closure of
+/// [`blocking`](crate::blocking()) on a helper thread. Of these, a thread of the runtime's ends
+/// with a goroutine or closure that ends locked. The lock does nothing on a plain thread.
 ///
 /// ```
 /// use gosched::{Mode, chan, go, lock_thread, run};
@@ -83,7 +88,12 @@ pub struct ThreadLock {
 #[doc(alias("LockOSThread", "pin"))]
 pub fn lock_thread() -> ThreadLock {
     let g = current::with(|cx| {
-        let (g, locks) = lockable(cx?)?;
+        let cx = cx?;
+        let (g, locks) = lockable(cx)?;
+        if locks.get() == 0 {
+            // What the goroutine does to its thread must not reach the threads that it makes.
+            new_thread::prepare(cx.sched());
+        }
         locks.set(locks.get() + 1);
         Some(g.id())
     });
@@ -109,10 +119,10 @@ impl Drop for ThreadLock {
     }
 }
 
-/// Returns the goroutine at a place of the calling thread and its count of locks, unless it is
-/// thread-backed.
+/// Returns the goroutine at a place of the calling thread and its count of locks. A thread-backed
+/// goroutine has its thread to itself anyway; the count says whether the thread may be used again.
 fn lockable(cx: &Current) -> Option<(&G, &Cell<u64>)> {
-    let g = cx.g().filter(|g| kind_of_running(g) != Kind::ThreadBacked)?;
+    let g = cx.g()?;
     // SAFETY: the calling thread runs the goroutine, or code that the goroutine has called.
     let owned = unsafe { crate::gmp::g::running_owned(g) };
     Some((g, &owned.locks))

@@ -20,33 +20,37 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`attach`], [`start_m`] | a thread becomes an M; a thread is made for one |
+//! | [`attach`], [`start_m`], [`new_thread`] | a thread becomes an M; one is made for an M, by whom |
 //! | [`spawn`], [`thread_backed`], [`colocate`] | a G is made: queued, with a thread, beside another G |
 //! | [`find`] | which G an M runs next |
 //! | [`run`], [`fast_rounds`], [`stop_m`], [`share_p`] | the loop; its short form; without work; with too much |
 //! | [`start`], [`running`] | a G begins and ends; it is shown while it runs |
-//! | [`park`], [`in_place`], [`switch`], [`yield_now`] | a G waits by a switch, or with its thread; it yields |
-//! | [`lock_thread`], [`locals`] | what a G has for itself: its thread, its values |
+//! | [`park`], [`in_place`], [`switch`], [`carried`], [`yield_now`] | a G waits by a switch, or with its thread; it yields |
+//! | [`lock_thread`], [`locals`], [`exit`] | what a G has for itself: its thread, its values, the process's end |
 //! | [`cancel`], [`timers`] | why a wait is given up: a cancel, a deadline |
 //! | [`target`], [`claimed`], [`wake`] | a waker claims a G and makes it runnable |
 //! | [`wake_sysmon`], [`sysmon`], [`report`] | what waits behind user code |
 //! | [`set_procs`], [`excess_p`] | the number of Ps changes |
-//! | [`check_dead`], [`shutdown`] | nothing runs any more; the runtime ends |
+//! | [`check_dead`], [`shutdown`], [`refuse`] | nothing runs any more; the runtime ends; a G never begins |
 //! | [`events`] | what the runtime says of that: events of `tracing`, or standard error |
 
 pub(crate) mod attach;
 pub(crate) mod cancel;
+pub(crate) mod carried;
 pub(crate) mod check_dead;
 pub(crate) mod claimed;
 pub(crate) mod colocate;
 pub(crate) mod events;
 pub(crate) mod excess_p;
+pub(crate) mod exit;
 pub(crate) mod fast_rounds;
 pub(crate) mod find;
 pub(crate) mod in_place;
 pub(crate) mod locals;
 pub(crate) mod lock_thread;
+pub(crate) mod new_thread;
 pub(crate) mod park;
+pub(crate) mod refuse;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod running;

@@ -110,10 +110,11 @@ use std::mem;
 use std::ptr::NonNull;
 
 use gosched_runtime_sys::signal::fatal::{Part, fatal};
+use gosched_runtime_sys::thread::last_code;
 
 use crate::ds::parker::Commit;
 use crate::gmp::admission::Admission;
-use crate::gmp::current::{Current, InsideWithP};
+use crate::gmp::current::{self, Current, InsideWithP};
 use crate::gmp::dispatch::{NextP, WaitedForP};
 use crate::gmp::g::{G, Kind, Runnable, Switch};
 use crate::gmp::m::M;
@@ -156,6 +157,7 @@ pub(crate) struct LentThread {
 
 /// Runs the loop. Returns when the runtime has ended, or when a lent thread may leave.
 pub(crate) fn run(cx: &Current, given: Option<NextP<P>>, lent: Option<LentThread>) {
+    last_code::watch(pin_for_good);
     let unwinds = AbortOnUnwind;
     cx.m.progress.reset();
     let searching = given.as_ref().is_some_and(|given| given.searching);
@@ -163,6 +165,18 @@ pub(crate) fn run(cx: &Current, given: Option<NextP<P>>, lent: Option<LentThread
     inside.p = given.map(|given| given.p);
     Loop { cx, lent, searching, leaving: false, slept: false }.rounds(inside);
     mem::forget(unwinds);
+}
+
+/// Keeps the goroutine that runs on this thread from switching ever again.
+///
+/// The thread's thread-locals are being destroyed while it is in the loop: the goroutine has called
+/// `exit`. A sibling that ran now would find thread-locals that are gone.
+fn pin_for_good() {
+    current::with(|cx| {
+        if let Some(owned) = cx.and_then(Current::owned) {
+            owned.pins.set(owned.pins.get() + 1);
+        }
+    });
 }
 
 /// Ends the process if the loop unwinds: its Gs, on whose stacks others may rely, could not go on.
@@ -299,6 +313,9 @@ impl Loop<'_> {
     #[inline(always)]
     fn after_g(&mut self, inside: &mut InsideWithP, outcome: Ran) {
         if let Ran::Ended { g, locked } = outcome {
+            if locked {
+                self.cx.m.taint();
+            }
             let is_root = self.lent.as_ref().is_some_and(|lent| lent.root == g);
             // A lent thread is not the runtime's to end.
             self.leaving |= is_root || (locked && self.lent.is_none() && replace_m(self.cx));

@@ -38,7 +38,7 @@ use std::time::{Duration, Instant};
 
 use crate::gmp::sched::Sched;
 use crate::gmp::thread_g;
-use crate::proc::target;
+use crate::proc::{target, wake};
 
 /// Closes `sched`, and wakes everything that waits in it to unwind. From then on nothing new
 /// starts.
@@ -71,6 +71,7 @@ pub(crate) fn shut_down(sched: &Sched, grace: Duration) -> Result<(), (u64, usiz
     sched.dispatch.close();
     sched.threads.close();
     sched.blocking.close();
+    sched.thread_maker.close();
     // Sysmon may be making a thread meanwhile: its handle is found in another pass.
     loop {
         let threads = mem::take(&mut *sched.threads_to_join.lock());
@@ -101,6 +102,11 @@ fn wait_until_drained(sched: &Sched, grace: Duration) -> Result<(), (u64, usize)
         let inside =
             thread_g::registered_in(sched).iter().filter(|entered| entered.is_foreign()).count();
         let live = sched.live();
+        if live > 0 && sched.m_count() == 0 {
+            // What has not begun has to begin to end. Nobody but this thread may be there to see
+            // to it.
+            wake::wake_p_if_work(sched);
+        }
         if live == 0 && inside == 0 {
             return Ok(());
         }

@@ -40,6 +40,7 @@ use crate::gmp::current::{self, Current, InsideWithP};
 use crate::gmp::g::{Cancelled, G, GOwned, GSuspender, Kind, Runnable, StackRange};
 use crate::gmp::names::NameEntry;
 use crate::gmp::slab;
+use crate::proc::carried;
 use crate::proc::locals;
 use crate::proc::running::Running;
 
@@ -88,10 +89,17 @@ unsafe fn main(g: NonNull<G>, suspender: Option<GSuspender>) {
     let g = unsafe { Runnable::from_raw(g) };
     g.owned().suspender.set(suspender);
     let (id, entry) = (g.g().id(), g.take_entry());
-    g.owned().root.set(matches!(entry, Entry::Borrowed(_)));
+    let is_root = matches!(entry, Entry::Borrowed(_));
+    g.owned().root.set(is_root);
     let _the_m_has_it = g.into_raw();
     let cancelled = current::with(|cx| cx.is_some_and(|cx| cx.sched().closing()));
     run_to_end(id, entry, if cancelled { Begin::Cancelled } else { Begin::Run });
+    if !is_root {
+        // The runtime stays: the goroutine, which counts, has not switched for the last time.
+        let sched = current::with(|cx| cx.map(|cx| NonNull::from(cx.sched())));
+        // SAFETY: see above.
+        sched.map(|sched| unsafe { sched.as_ref() }).map(carried::drop_left);
+    }
 }
 
 /// Runs a goroutine from its first instruction to its last.

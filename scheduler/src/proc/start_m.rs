@@ -33,13 +33,10 @@ use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
-use gosched_runtime_sys::thread::spawn_thread;
-
-use crate::ds::grow;
 use crate::gmp::m::M;
 use crate::gmp::p::P;
 use crate::gmp::sched::Sched;
-use crate::proc::{attach, excess_p};
+use crate::proc::{attach, excess_p, new_thread};
 
 /// Makes a new M for `p`, or gives `p` back if no thread can be made.
 ///
@@ -116,14 +113,9 @@ fn new_record(sched: &Sched) -> io::Result<&'static M> {
 fn spawn(sched: &Sched, m: &'static M) -> io::Result<()> {
     let owner = sched.arc();
     let name = format!("{}-m{}", sched.config.name, sched.m_count());
-    let join = spawn_thread(name, move || (owner.m_main)(&owner, m))?;
-    keep_handle(sched, join);
+    let join = new_thread::spawn(sched, name, move || (owner.m_main)(&owner, m))?;
+    new_thread::keep_handle(sched, join);
     Ok(())
-}
-
-/// Keeps the handle of a new thread until the thread is joined.
-pub(crate) fn keep_handle(sched: &Sched, join: thread::JoinHandle<()>) {
-    grow::push(|| sched.threads_to_join.lock(), |joins| joins, join);
 }
 
 /// Joins the threads that have ended. Until then the system keeps their stacks.

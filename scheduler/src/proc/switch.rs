@@ -25,18 +25,12 @@
 //!
 //! # Safety
 //!
-//! The G that is not current meanwhile is the one that runs this.
+//! A suspender is used by code on its goroutine's stack.
 #![expect(unsafe_code, reason = "suspends the running G")]
 
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::NonNull;
-
-use gosched_runtime_sys::signal::fatal::{Part, fatal};
-
-use crate::gmp::current;
 use crate::gmp::g::{GSuspender, Switch};
 use crate::gmp::sched::Sched;
+use crate::proc::carried::run_detached;
 
 /// Suspends the running G of `sched`, and returns when it is resumed. Does not unwind.
 ///
@@ -56,26 +50,4 @@ pub(crate) unsafe fn suspend(sched: *const Sched, suspender: GSuspender, switch:
         // SAFETY: as above.
         unsafe { suspender.suspend(switch) };
     });
-}
-
-/// Runs the user's code as on a thread without a goroutine. A panic of it is fatal.
-fn run_detached(f: &mut dyn FnMut()) {
-    let g = current::with(|cx| {
-        let cx = cx?;
-        let g = cx.g().map(NonNull::from);
-        cx.set_g(None);
-        g
-    });
-    let outcome = catch_unwind(AssertUnwindSafe(f));
-    current::with(|cx| {
-        // SAFETY: the record of the G that runs this.
-        let g = g.map(|g| unsafe { g.as_ref() });
-        if let Some(cx) = cx {
-            cx.set_g(g);
-        }
-    });
-    if let Err(payload) = outcome {
-        mem::forget(payload);
-        fatal(&[Part::Text("gosched: what a goroutine carries along panicked at a switch\n")]);
-    }
 }

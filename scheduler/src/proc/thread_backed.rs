@@ -16,7 +16,9 @@
 //!
 //! The G goes to a thread of the pool that waits, else to a new one. It travels beside the closure
 //! of the new thread, so it comes back if the thread cannot be made: then the joiner or the spawner
-//! gets the error. A thread that has run one goroutine waits in the pool for the next.
+//! gets the error. A thread that has run one goroutine waits in the pool for the next, unless that
+//! goroutine ended locked to it. The thread of `Builder::own_thread` is new, and ends with its
+//! goroutine: its thread-locals, directory and mask of signals are no other goroutine's.
 //!
 //! # Safety
 //!
@@ -29,14 +31,13 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
-use gosched_runtime_sys::thread;
-
-use crate::ds::grow;
 use crate::gmp::body::{Begin, Entry};
 use crate::gmp::g::{G, Kind, Runnable};
 use crate::gmp::sched::Sched;
 use crate::gmp::thread_g::ThreadG;
 use crate::proc::attach;
+use crate::proc::carried;
+use crate::proc::new_thread;
 use crate::proc::spawn::make_apart;
 use crate::proc::start::run_to_end;
 use crate::proc::start_m::reap;
@@ -50,7 +51,7 @@ pub(crate) fn spawn_thread(
 ) -> u64 {
     let g = make_apart(sched, Kind::ThreadBacked, entry, location);
     let id = g.g().id();
-    if let Err((g, error)) = thread_for(sched, g) {
+    if let Err((g, error)) = thread_for(sched, g, Thread::Pooled) {
         run_to_end(id, g.take_entry(), Begin::Failed(error));
         release_record(sched, g);
     }
@@ -63,10 +64,11 @@ pub(crate) fn try_spawn_thread(
     sched: &Sched,
     entry: Entry,
     location: &'static Location<'static>,
+    thread: Thread,
 ) -> io::Result<u64> {
     let g = make_apart(sched, Kind::ThreadBacked, entry, location);
     let id = g.g().id();
-    thread_for(sched, g).map_err(|(g, error)| {
+    thread_for(sched, g, thread).map_err(|(g, error)| {
         drop(g.take_entry());
         release_record(sched, g);
         error
@@ -74,25 +76,45 @@ pub(crate) fn try_spawn_thread(
     Ok(id)
 }
 
+/// Which thread a goroutine gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Thread {
+    /// One that earlier goroutines have used, and later ones will.
+    Pooled,
+    /// A new one, that ends with the goroutine.
+    Own,
+}
+
 /// Gives `g` to a thread that waits in the pool, or to a new one. Returns `g` if none can be made.
-fn thread_for(sched: &Sched, g: Runnable) -> Result<(), (Runnable, io::Error)> {
-    let Err(g) = sched.threads.submit(g) else { return Ok(()) };
+fn thread_for(sched: &Sched, g: Runnable, thread: Thread) -> Result<(), (Runnable, io::Error)> {
+    let g = match thread {
+        Thread::Pooled => match sched.threads.submit(g) {
+            Ok(()) => return Ok(()),
+            Err(g) => g,
+        },
+        Thread::Own => {
+            // What the goroutine does to its thread must not reach the threads that it makes.
+            new_thread::prepare(sched);
+            g
+        }
+    };
     // The G travels beside the closure: the closure of a thread that cannot be made is lost.
     let raw = AtomicPtr::new(g.into_raw().as_ptr());
     let raw = Arc::new(raw);
     let (owner, theirs) = (sched.arc(), raw.clone());
     let name = format!("{}-g", sched.config.name);
-    let made = thread::spawn_thread(name, move || {
+    let made = new_thread::spawn(sched, name, move || {
         let mut next = take(&theirs);
         while let Some(g) = next {
-            run_thread(&owner, g);
-            next = owner.threads.next();
+            let locked = run_thread(&owner, g);
+            let ends = locked || thread == Thread::Own;
+            next = if ends { None } else { owner.threads.next() };
         }
         reap(&owner);
     });
     match made {
         Ok(join) => {
-            grow::push(|| sched.threads_to_join.lock(), |joins| joins, join);
+            new_thread::keep_handle(sched, join);
             Ok(())
         }
         Err(error) => Err((take(&raw).expect("the thread that would take it was not made"), error)),
@@ -106,15 +128,19 @@ fn take(from: &AtomicPtr<G>) -> Option<Runnable> {
     Some(unsafe { Runnable::from_raw(g) })
 }
 
-/// Runs one goroutine on the calling pool thread.
-fn run_thread(sched: &Sched, g: Runnable) {
+/// Runs one goroutine on the calling thread. True if it ended locked to the thread, which is then
+/// of no use to others.
+fn run_thread(sched: &Sched, g: Runnable) -> bool {
     let thread_g = ThreadG::acquire();
     thread_g.renew(g.g().id());
     thread_g.g().set_made_at(g.g().made_at());
     let entry = g.take_entry();
     run_as(sched, thread_g, entry);
+    carried::drop_left(sched);
+    let locked = thread_g.ended_locked();
     thread_g.release();
     release_record(sched, g);
+    locked
 }
 
 /// Runs `entry` as the goroutine of `thread_g` on the calling thread.
@@ -134,7 +160,7 @@ pub(crate) fn run_as(sched: &Sched, thread_g: &'static ThreadG, entry: Entry) {
 }
 
 /// Frees the record that carried the entry, and counts the goroutine's end.
-fn release_record(sched: &Sched, g: Runnable) {
+pub(super) fn release_record(sched: &Sched, g: Runnable) {
     g.vacate();
     sched.slab.put(std::iter::once(g.into_raw()));
     sched.count_ended_outside();

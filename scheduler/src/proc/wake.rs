@@ -67,6 +67,9 @@
 //! - One wake-up for each piece of work: N sleeping cores are woken for what one of them runs
 //!   before the others have arrived.
 
+use std::io;
+use std::sync::atomic::Ordering::Relaxed;
+
 use gosched_runtime_sys::clock::monotonic_ns;
 
 use crate::gmp::current::{self, Current};
@@ -171,9 +174,10 @@ pub(crate) fn start_searcher(sched: &Sched) {
             Started::NoP => {}
             Started::NeedM(p) => match start_m(sched, p, true) {
                 Ok(()) => return,
-                Err((p, _error)) => {
+                Err((p, error)) => {
                     excess_p::put_back(sched, p);
                     failed = true;
+                    thread_is_missing(sched, &error);
                 }
             },
         }
@@ -188,6 +192,27 @@ pub(crate) fn start_searcher(sched: &Sched) {
             return wake_sysmon(sched);
         }
     }
+}
+
+/// Notes that no thread for an M could be made, so that those who wait in place try again.
+///
+/// If the runtime has no M, nobody is there to try again, and what has not begun never will.
+#[cold]
+fn thread_is_missing(sched: &Sched, error: &io::Error) {
+    sched.thread_missing.store(true, Relaxed);
+    if sched.m_count() == 0 {
+        (sched.refuse)(sched, error);
+    }
+}
+
+/// Tries again to make an M, if that has failed since somebody tried. True if it had.
+#[cold]
+pub(crate) fn try_missing_thread(sched: &Sched) -> bool {
+    let missing = sched.thread_missing.swap(false, Relaxed);
+    if missing {
+        wake_p_if_work(sched);
+    }
+    missing
 }
 
 /// Kicks the resident M with the fewest settled Gs, so that it takes unstarted ones.
@@ -225,7 +250,10 @@ pub(crate) fn hand_off_p(sched: &Sched, p: Box<P>) {
             Started::Woken | Started::NoP => return sched.counts.hand_over(),
             Started::NeedM(p) => match start_m(sched, p, false) {
                 Ok(()) => return sched.counts.hand_over(),
-                Err((p, _error)) => p,
+                Err((p, error)) => {
+                    thread_is_missing(sched, &error);
+                    p
+                }
             },
         }
     } else {

@@ -40,12 +40,11 @@ use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 
 use gosched_runtime_sys::clock::monotonic_ns;
-use gosched_runtime_sys::thread::spawn_thread;
 
 use crate::ds::sysmon_note::WakeOutcome;
 use crate::gmp::sched::Sched;
 use crate::policy;
-use crate::proc::start_m::keep_handle;
+use crate::proc::new_thread;
 
 /// Wakes sysmon if it sleeps; makes its thread if there is none. Called after something was left
 /// that waits for user code to end.
@@ -83,7 +82,7 @@ fn start_sysmon(sched: &Sched) {
 fn spawn_sysmon(sched: &Sched) -> io::Result<()> {
     let owner = sched.arc();
     let name = format!("{}-sysmon", sched.config.name);
-    let join = spawn_thread(name, move || (owner.sysmon_main)(&owner))?;
-    keep_handle(sched, join);
+    let join = new_thread::spawn(sched, name, move || (owner.sysmon_main)(&owner))?;
+    new_thread::keep_handle(sched, join);
     Ok(())
 }

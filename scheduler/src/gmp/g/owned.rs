@@ -35,6 +35,8 @@ pub(crate) struct GOwned {
     pub(crate) locks: Cell<u64>,
     /// The number of frames on the G's stack that a cancel must not unwind.
     pub(crate) shields: Cell<u32>,
+    /// The number of frames that have borrowed a goroutine-local.
+    pub(crate) borrows: Cell<u32>,
     /// The innermost region on the G's stack that a token may cancel. Opaque here; see
     /// `proc::cancel`.
     pub(crate) regions: Cell<Option<NonNull<()>>>,
@@ -84,19 +86,34 @@ impl GOwned {
         unsafe { self.name.load(Relaxed).as_ref() }.map(|name| &*name.text)
     }
 
+    /// Returns the goroutine's name as [`with_name`](Self::with_name) takes it. It stays for as
+    /// long as the calling frame.
+    pub(crate) fn lent_name(&self) -> Option<NonNull<Name>> {
+        NonNull::new(self.name.load(Relaxed))
+    }
+
     /// Calls `f`. The goroutine has the name `name` during the call.
     pub(crate) fn with_name<R>(&self, name: &Name, f: impl FnOnce() -> R) -> R {
-        struct Nameless<'a>(&'a GOwned);
-        impl Drop for Nameless<'_> {
+        struct Restore<'a>(&'a GOwned, *mut Name);
+        impl Drop for Restore<'_> {
             fn drop(&mut self) {
-                self.0.name.store(ptr::null_mut(), Relaxed);
+                self.0.name.store(self.1, Relaxed);
                 compiler_fence(SeqCst);
             }
         }
         compiler_fence(SeqCst);
+        let before = self.name.load(Relaxed);
         self.name.store(ptr::from_ref(name).cast_mut(), Relaxed);
-        let _ends_with_the_call = Nameless(self);
+        let _ends_with_the_call = Restore(self, before);
         f()
+    }
+
+    /// True if a frame of the goroutine is inside of something that it has to leave: a region, a
+    /// count, a borrow of a goroutine-local.
+    #[inline]
+    pub(crate) fn is_inside(&self) -> bool {
+        self.regions.get().is_some()
+            || self.pins.get() | self.shields.get() | self.borrows.get() != 0
     }
 
     /// Returns the owned half of a G that begins: on its own stack, which is `stack`, or on its
@@ -108,6 +125,7 @@ impl GOwned {
             pins: Cell::new(0),
             locks: Cell::new(0),
             shields: Cell::new(0),
+            borrows: Cell::new(0),
             regions: Cell::new(None),
             limit: Cell::new(NEVER),
             locals: Cell::new(Vec::new()),

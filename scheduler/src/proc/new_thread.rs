@@ -1,0 +1,81 @@
+//! Who makes the runtime's threads: the caller, unless its thread may be tainted.
+//!
+//! # Who calls it
+//!
+//! Everything that makes a thread of a runtime: `start_m`, `wake_sysmon`, `thread_backed`,
+//! `blocking`, and the reports. `lock_thread` and `thread_backed` call [`prepare`], before a
+//! goroutine can taint its thread.
+//!
+//! # Who counts as tainted
+//!
+//! A new thread inherits its maker's directory, namespaces, priority and more. A goroutine that is
+//! locked to its thread may have changed them for itself, and so may one with a thread of its own,
+//! and a thread of the host. What they changed stays on an M whose goroutine ended locked, until
+//! its thread ends. All of these ask the runtime's [`ThreadMaker`]. An M without a locked goroutine
+//! makes its threads itself, and so does everybody if there is no such maker.
+//!
+//! [`ThreadMaker`]: crate::gmp::thread_maker::ThreadMaker
+//!
+//! # Safety
+//!
+//! A running G's own part is read by its thread.
+#![expect(unsafe_code, reason = "reads the running G's own part")]
+
+use std::io;
+use std::thread::JoinHandle;
+
+use gosched_runtime_sys::thread::{fork, last_code, spawn_thread};
+
+use crate::ds::grow;
+use crate::gmp::current::{self, Current};
+use crate::gmp::g::{Kind, running_kind};
+use crate::gmp::sched::Sched;
+
+/// Makes a thread for `sched`.
+pub(crate) fn spawn(
+    sched: &Sched,
+    name: String,
+    main: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = std::ptr::from_ref(sched).addr();
+    let main = move || {
+        last_code::set_made_for(runtime);
+        main();
+    };
+    // In a forked child there is no maker.
+    if is_clean() || sched.generation != fork::generation() {
+        return spawn_thread(name, main);
+    }
+    match sched.thread_maker.make(name, Box::new(main)) {
+        Ok(made) => made,
+        Err((name, main)) => spawn_thread(name, main),
+    }
+}
+
+/// Makes the thread that makes threads, if there is none. Called by a thread that counts as clean.
+pub(crate) fn prepare(sched: &Sched) {
+    if let Some(maker) = sched.thread_maker.start(|| format!("{}-maker", sched.config.name)) {
+        keep_handle(sched, maker);
+    }
+}
+
+/// True if a thread that the calling one makes finds nothing that a goroutine or the host changed.
+fn is_clean() -> bool {
+    current::with(|cx| {
+        let Some(cx) = cx else { return false };
+        !cx.m.is_tainted() && !cx.m.is_exiting() && cx.prev().is_none() && has_no_lock(cx)
+    })
+}
+
+/// True if no goroutine runs at this place, or one that shares its thread and has not locked it.
+fn has_no_lock(cx: &Current) -> bool {
+    let (Some(g), Some(owned)) = (cx.g(), cx.owned()) else { return true };
+    // SAFETY: the running G of this thread.
+    let kind = unsafe { running_kind(g) };
+    kind != Kind::ThreadBacked && owned.locks.get() == 0
+}
+
+/// Keeps the handle of a new thread until the thread is joined.
+pub(crate) fn keep_handle(sched: &Sched, join: JoinHandle<()>) {
+    grow::push(|| sched.threads_to_join.lock(), |joins| joins, join);
+}

@@ -1,0 +1,193 @@
+//! How a runtime is to be built: what its builder may be told.
+
+use std::io;
+
+use gosched_runtime_sys::memory::stack::{Guards, Shape};
+use gosched_runtime_sys::thread::fork;
+use gosched_runtime_sys::thread::usable_cpus;
+
+use crate::carry::{Carry, SwitchHooks};
+use crate::fault;
+use crate::gmp::p::{MAX_PROCS, check_number};
+use crate::gmp::sched::Config;
+use crate::mode::{Deadlock, Mode};
+use crate::policy;
+
+/// Bytes of a goroutine's stack, unless the builder says otherwise. With its guard a stack takes
+/// 260 KiB of address space. One page of it is touched at first.
+pub const DEFAULT_STACK_SIZE: usize = 192 * 1024;
+
+/// The most threads a runtime makes to run goroutines, unless the builder says otherwise: as many
+/// as Go's runtime may have.
+pub const DEFAULT_MAX_THREADS: usize = 10_000;
+
+/// What the builder may say of them.
+const THREADS: std::ops::RangeInclusive<usize> = 1..=100_000;
+
+/// The smallest and the largest stack, in bytes. `go` may have to make a thread for an M, on the
+/// stack of the goroutine that calls it: in a debug build that does not fit into 16 KiB.
+const STACK_SIZES: std::ops::RangeInclusive<usize> = (32 * 1024)..=(1 << 40);
+
+/// How a runtime is to be built. See [`Runtime::builder`].
+#[derive(Clone, Debug)]
+pub struct Builder {
+    mode: Mode,
+    procs: Option<usize>,
+    stack_size: usize,
+    name: String,
+    max_threads: Option<usize>,
+    max_blocking: usize,
+    deadlock: Deadlock,
+    carried: SwitchHooks,
+}
+
+impl Builder {
+    /// A builder for goroutines of this mode.
+    pub(super) fn new(mode: Mode) -> Self {
+        Self {
+            mode,
+            procs: None,
+            stack_size: DEFAULT_STACK_SIZE,
+            name: "gosched".to_owned(),
+            max_threads: None,
+            max_blocking: policy::MAX_HELPERS,
+            deadlock: Deadlock::default(),
+            carried: SwitchHooks::default(),
+        }
+    }
+
+    /// How many goroutines run at the same time, 1 to 1024; [`Runtime::set_procs`] changes it.
+    /// Unless set: the CPUs this process may use, by affinity and by its cgroup's quota.
+    #[doc(alias("GOMAXPROCS", "worker_threads"))]
+    #[must_use]
+    pub fn procs(mut self, n: usize) -> Self {
+        self.procs = Some(n);
+        self
+    }
+
+    /// Bytes of stack for each goroutine, 32 KiB to 1 TiB, rounded up to pages. A guard of 64 KiB
+    /// comes on top, and a page more where stack and guard together are an even number of pages.
+    /// Address space only: memory is taken as it is used. Unless set:
+    /// [`DEFAULT_STACK_SIZE`].
+    ///
+    /// On Linux before 6.13 each stack takes two mappings, and the kernel's limit
+    /// (`vm.max_map_count`, 65,530 unless somebody raised it) ends that near 32,000: a goroutine
+    /// beyond is not started, see [`NotStarted`](crate::NotStarted). With
+    /// `GOSCHED_STACK_GUARDS=closed` in the environment it is so on newer ones, too.
+    #[doc(alias = "thread_stack_size")]
+    #[must_use]
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = bytes;
+        self
+    }
+
+    /// What its threads are called: `name-m1` and so on, those of [`blocking`](crate::blocking())
+    /// `name-b1` and so on, `name-g` where a goroutine is a thread (`Mode::threads`, `own_thread`),
+    /// `name-sysmon`, and `name-report`. Two threads that are alive at once may have the same name:
+    /// the numbers count the threads there are. Unless set: `gosched`. Linux shows 15 bytes of a
+    /// thread's name.
+    ///
+    /// One thread belongs to the process and not to a runtime, and is called `gosched-clock`. The
+    /// first future with a time limit makes it, and it stays when all runtimes are gone.
+    #[doc(alias = "thread_name")]
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The most threads it makes to run goroutines, 1 to 100,000; not counted are those that lend
+    /// themselves ([`Runtime::run`]) or are about to end ([`lock_thread`](crate::lock_thread)), its
+    /// overseer, those of [`blocking`](crate::blocking()) and of `Mode::threads`. A runtime has about
+    /// as many as it has Ps; more while goroutines block or compute for long, whose Ps others then
+    /// run. At the limit nobody takes over: what waits behind such goroutines waits for them.
+    /// Unless set: [`DEFAULT_MAX_THREADS`], or twice the number of Ps if that is more.
+    #[doc(alias = "SetMaxThreads")]
+    #[must_use]
+    pub fn max_threads(mut self, n: usize) -> Self {
+        self.max_threads = Some(n);
+        self
+    }
+
+    /// The most threads that [`blocking`](crate::blocking()) runs closures on; beyond, they run where
+    /// they are called, and with 0 all do. A thread is made when one is needed, and ends after half
+    /// a second without work. Unless set: 512.
+    #[must_use]
+    pub fn max_blocking_threads(mut self, n: usize) -> Self {
+        self.max_blocking = n;
+        self
+    }
+
+    /// What is done when all goroutines wait, and nothing in the runtime is left that could wake
+    /// one. Unless set: [`Deadlock::Report`].
+    ///
+    /// Nothing is noticed in [`Mode::threads`](crate::Mode::threads), nor while a goroutine waits
+    /// that keeps its thread to itself (in a callback nested in it, or while it panics).
+    #[must_use]
+    pub fn deadlock(mut self, deadlock: Deadlock) -> Self {
+        self.deadlock = deadlock;
+        self
+    }
+
+    /// Has goroutines carry context along that lives in thread-locals; see [`Carry`]. What was
+    /// registered first is taken first and put back last.
+    #[must_use]
+    pub fn carry(mut self, carry: impl Carry) -> Self {
+        self.carried.push(carry);
+        self
+    }
+
+    /// Checks the settings, and installs what a runtime needs in the process.
+    pub(super) fn config(self) -> io::Result<Config> {
+        let procs = self.procs.unwrap_or_else(|| usable_cpus().count.clamp(1, MAX_PROCS));
+        check_number(procs)?;
+        check_stack_size(Some(self.stack_size))?;
+        if let Some(n) = self.max_threads.filter(|n| !THREADS.contains(n)) {
+            return Err(invalid(format!(
+                "max_threads must be {} to {}, not {n}",
+                THREADS.start(),
+                THREADS.end()
+            )));
+        }
+        if self.name.contains('\0') {
+            return Err(invalid("a runtime's name cannot contain NUL".to_owned()));
+        }
+        fork::register_hook()?;
+        fault::install()?;
+        let stack = Shape::new(self.stack_size, guards())?;
+        Ok(Config {
+            mode: self.mode,
+            procs,
+            stack,
+            name: self.name,
+            max_threads: self.max_threads.unwrap_or(DEFAULT_MAX_THREADS.max(2 * procs)),
+            max_blocking: self.max_blocking,
+            deadlock: self.deadlock,
+            carried: self.carried,
+        })
+    }
+}
+
+/// How stacks are guarded: as well as the kernel can, or as on an old one, if the environment says
+/// so.
+fn guards() -> Guards {
+    match std::env::var_os("GOSCHED_STACK_GUARDS") {
+        Some(kind) if kind == "closed" => Guards::Closed,
+        _ => Guards::available(),
+    }
+}
+
+/// Whether a goroutine may have a stack of so many bytes.
+pub(crate) fn check_stack_size(bytes: Option<usize>) -> io::Result<()> {
+    let (least, most) = (STACK_SIZES.start(), STACK_SIZES.end());
+    match bytes {
+        Some(bytes) if !STACK_SIZES.contains(&bytes) => {
+            Err(invalid(format!("stack_size must be {least} to {most} bytes, not {bytes}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn invalid(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, message)
+}
