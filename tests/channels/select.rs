@@ -411,6 +411,20 @@ fn a_value_can_be_given_only_to_a_case_that_sends_into_that_channel() {
 }
 
 #[test]
+fn a_case_that_sent_and_whose_operation_was_forgotten_is_in_no_clone_and_takes_no_value() {
+    let (tx, rx) = chan::bounded::<u32>(2);
+    let mut list = Select::new();
+    let sends = list.send(&tx, 1);
+    std::mem::forget(list.select());
+    for mut list in [list.clone(), list] {
+        let (mut list, tx) = (std::panic::AssertUnwindSafe(&mut list), &tx);
+        let given = std::panic::catch_unwind(move || list.put(sends, tx, 2));
+        assert!(given.is_err());
+    }
+    assert_eq!(rx.try_iter().collect::<Vec<_>>(), [1]);
+}
+
+#[test]
 fn a_chosen_case_is_asked_with_its_own_channel() {
     let (tx, rx) = chan::bounded(1);
     let (_other_tx, other) = chan::bounded::<u32>(1);

@@ -149,6 +149,7 @@ impl<'a> Select<'a> {
     /// assert_eq!(rx.try_iter().collect::<Vec<_>>(), ["another", "one"]);
     /// ```
     pub fn put<T: Send>(&mut self, index: usize, sender: &Sender<T>, value: T) -> Option<T> {
+        self.drop_chosen();
         self.sending(index, &sender.channel).put(value)
     }
 
