@@ -74,11 +74,10 @@ impl Check {
 /// handler: it allocates.
 ///
 /// ```
-/// # use gosched_scheduler::{Mode, Runtime, signal};
-/// let runtime = Runtime::builder(Mode::threads()).build()?;
+/// use gosched::{Mode, Runtime, signal};
+///
+/// let _runtime = Runtime::builder(Mode::threads()).build().expect("a runtime");
 /// assert!(signal::check().not_in_front.is_empty());
-/// # drop(runtime);
-/// # Ok::<(), std::io::Error>(())
 /// ```
 #[must_use]
 pub fn check() -> Check {

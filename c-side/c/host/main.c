@@ -1,5 +1,6 @@
 /* A host that does not link the library: it opens it by dlopen.
- * Arguments: scenario, library, mode, number of Ps, bound; for `two` a second library. 0 when all is well. */
+ * Arguments: scenario, library, mode, number of Ps, bound; for `two` a second library.
+ * Status 0 when all is well. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -75,7 +76,7 @@ static void handle(int number, void (*handler)(int, siginfo_t *, void *)) {
     CHECK(sigaction(number, &action, NULL) == 0);
 }
 
-/* ---- malloc: a thread that never called in faults while malloc holds its lock. It dies of that. */
+/* ---- malloc: a thread that never called in faults while malloc holds its lock. It dies. */
 static void *faults_in_malloc(void *unused) {
     (void)unused;
     char *first = malloc(1000); /* the thread's arena */

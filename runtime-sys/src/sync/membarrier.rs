@@ -115,8 +115,8 @@ impl Machine for Real {
     }
 
     fn rare_fence(&self) {
-        // ORDERING[barrier.pair]: partner is the one in `frequent_fence`, or the one that the kernel
-        // ran in its place.
+        // ORDERING[barrier.pair]: partner is the one in `frequent_fence`, or the one that the
+        // kernel ran in its place.
         fence(Ordering::SeqCst);
     }
 }

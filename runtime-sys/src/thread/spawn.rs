@@ -11,8 +11,8 @@
 //!
 //! A new thread has the signal mask of the thread that makes it. Ours would take the signals that a
 //! host has blocked in its threads, for `sigwait` or in a critical section. So signals are blocked
-//! while the thread is made, and it begins with all of them blocked. Then it opens those of [`OPEN_SIGNALS`]
-//! and no other. The table in `docs/signals.md` says why these.
+//! while the thread is made, and it begins with all of them blocked. Then it opens those of
+//! [`OPEN_SIGNALS`] and no other. The table in `docs/signals.md` says why these.
 //!
 //! Rejected: making threads by `pthread_create`. It would close the window. But such a thread has
 //! no name in std's messages, and the output of goroutines in a test would no longer be captured.
@@ -47,8 +47,8 @@ pub const OPEN_SIGNALS: [c_int; 7] = [
     libc::SIGPROF,
 ];
 
-/// Makes a thread with that name, as std does, with all signals blocked but those of [`OPEN_SIGNALS`].
-/// Returns an error, instead of ending the process, if there is no room for it.
+/// Makes a thread with that name, as std does, with all signals blocked but those of
+/// [`OPEN_SIGNALS`]. Returns an error, instead of ending the process, if there is no room for it.
 pub fn spawn_thread(
     name: String,
     body: impl FnOnce() + Send + 'static,

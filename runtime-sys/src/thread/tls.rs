@@ -15,16 +15,17 @@
 //!
 //! # What a handler reads
 //!
-//! In a library loaded by `dlopen`, a thread's first access to a thread-local allocates its block. A
-//! handler on a thread that never called in would be the first, and may have interrupted `malloc`.
-//! So handlers use no thread-local: they use the functions of [`in_handler`]. These find the words
-//! by a pthread key. Reading a key allocates nothing on any thread, and the C library clears it when
-//! the thread ends. A thread's words are shown to its handlers before something is first made
-//! current on it. If the process is out of keys, handlers read the thread-locals after all.
+//! In a library loaded by `dlopen`, a thread's first access to a thread-local allocates its block.
+//! A handler on a thread that never called in would be the first, and may have interrupted
+//! `malloc`. So handlers use no thread-local: they use the functions of [`in_handler`]. These find
+//! the words by a pthread key. Reading a key allocates nothing on any thread, and the C library
+//! clears it when the thread ends. A thread's words are shown to its handlers before something is
+//! first made current on it. If the process is out of keys, handlers read the thread-locals after
+//! all.
 //!
 //! Rejected: the initial-exec model. The loader then takes the whole library's thread-locals, its
-//! user's included, from a reserve of about 1,600 bytes that all libraries of the process share, and
-//! refuses to load a library when the reserve is used up.
+//! user's included, from a reserve of about 1,600 bytes that all libraries of the process share,
+//! and refuses to load a library when the reserve is used up.
 //!
 //! # Safety
 //!

@@ -9,8 +9,8 @@
 //!
 //! # Safety
 //!
-//! Runs in a signal handler: it reads atomics, the thread's words and the records of goroutines that
-//! stay while their thread is in the handler, writes to descriptor 2 and aborts; nothing else.
+//! Runs in a signal handler: it reads atomics, the thread's words and the records of goroutines
+//! that stay while their thread is in the handler, writes to descriptor 2 and aborts; nothing else.
 #![expect(unsafe_code, reason = "installs a signal handler")]
 
 use std::io;
