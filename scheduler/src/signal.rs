@@ -9,6 +9,7 @@ use gosched_runtime_sys::signal::{handler, stack};
 use gosched_runtime_sys::thread::OPEN_SIGNALS;
 
 use crate::gmp::current;
+use crate::proc::events;
 
 /// What a signal handler interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,23 +105,22 @@ pub(crate) fn install() -> io::Result<()> {
 }
 
 fn warn() {
-    if tracing::level_filters::LevelFilter::current() < tracing::Level::WARN {
+    if !events::warnings_are_heard() {
         return;
     }
     let found = check();
-    let signals = &found.not_in_front;
-    if !signals.is_empty() {
-        tracing::warn!(
-            ?signals,
-            "gosched: a handler installed later may keep stack overflows from being reported (see \
-             signal::reinstall)"
+    if !found.not_in_front.is_empty() {
+        events::handlers(
+            &found.not_in_front,
+            "a handler installed later may keep stack overflows from being reported (see \
+             signal::reinstall)",
         );
     }
-    let signals = found.on_our_threads();
-    if !signals.is_empty() {
-        tracing::warn!(
-            ?signals,
-            "gosched: handlers without SA_ONSTACK run on the stacks of goroutines"
+    let on_our_threads = found.on_our_threads();
+    if !on_our_threads.is_empty() {
+        events::handlers(
+            &on_our_threads,
+            "handlers without SA_ONSTACK run on the stacks of goroutines",
         );
     }
 }

@@ -57,6 +57,11 @@ mod traced {
         tracing::warn!(goroutine, made_at, ran_ms, ?siblings, "{text}");
     }
 
+    /// Warns of handlers of the host for these signals; `text` says what they do.
+    pub(crate) fn handlers(signals: &[i32], text: &str) {
+        tracing::warn!(?signals, "gosched: {text}");
+    }
+
     /// Warns that a runtime was dropped by one of its own goroutines or threads.
     pub(crate) fn dropped_inside() {
         tracing::warn!("gosched: {DROPPED_INSIDE}");
@@ -92,6 +97,11 @@ mod untraced {
         warn(format!(
             "{text} goroutine={goroutine} made_at={made_at:?} ran_ms={ran_ms} siblings={siblings:?}"
         ));
+    }
+
+    /// Warns of handlers of the host for these signals; `text` says what they do.
+    pub(crate) fn handlers(signals: &[i32], text: &str) {
+        warn(format!("gosched: {text} signals={signals:?}"));
     }
 
     /// Warns that a runtime was dropped by one of its own goroutines or threads.
