@@ -18,8 +18,11 @@ pub enum Binding {
     PerCall,
     /// Until the thread ends. Between its calls the thread is C's. But its signal stack stays
     /// changed if its own was too small, and its mask stays changed if it blocked faults. The first
-    /// call costs what a per-call one does. Each later call costs some tens of nanoseconds and no
-    /// system call.
+    /// call costs what a per-call one does. Each later call costs some tens of nanoseconds, and no
+    /// system call but one in 256 calls.
+    ///
+    /// If the host changes the thread's signal stack between two calls, a call may find none for a
+    /// while: `docs/signals.md` says what then happens.
     #[default]
     UntilThreadExit,
 }

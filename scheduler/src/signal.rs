@@ -19,7 +19,8 @@ pub enum Context {
         /// Its number.
         id: u64,
         /// Whether the handler runs on a registered signal stack, so that it does not use the
-        /// goroutine's. False in a handler that was installed without `SA_ONSTACK`.
+        /// goroutine's. False in a handler that was installed without `SA_ONSTACK`, and in a
+        /// callback on a bound thread whose signal stack the host took away since its last call.
         on_signal_stack: bool,
     },
     /// Nothing of ours: a thread of the host, one of our own threads between two goroutines, or a
@@ -32,7 +33,7 @@ pub enum Context {
 /// word, asks the kernel about the signal stack, and leaves `errno` alone.
 ///
 /// A handler that is told of a goroutine finds all of it: its thread has a signal stack, registered
-/// before and removed after the goroutine is to be seen.
+/// before and removed after the goroutine is to be seen. (But for what a host does to it meanwhile.)
 #[must_use]
 pub fn context() -> Context {
     match current::with_interrupted(|cx| Some(cx?.g()?.id())) {
