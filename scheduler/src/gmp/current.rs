@@ -56,6 +56,7 @@ impl Current {
     ///
     /// `self` and `sched` stay until `retract`; both are called by the same thread, in nesting
     /// order. Wherever a signal may arrive meanwhile, the thread has a signal stack.
+    #[inline(always)]
     pub(crate) unsafe fn publish(&self, sched: &Sched) {
         self.sched.store(ptr::from_ref(sched).cast_mut(), Relaxed);
         self.prev.store(tls::current().cast::<Current>().cast_mut(), Relaxed);
