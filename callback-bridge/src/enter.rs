@@ -53,6 +53,7 @@ use gosched_runtime_sys::signal::mask::SignalMask;
 use gosched_runtime_sys::signal::stack;
 use gosched_runtime_sys::sync::primitive::mutated;
 use gosched_runtime_sys::thread::pthread_cancel::CancelState;
+use gosched_runtime_sys::thread::tls;
 use gosched_scheduler::embed::{Bound, Closed};
 
 /// The signals that the runtime's overflow report needs. A host gains nothing by blocking them: a
@@ -83,6 +84,8 @@ pub(crate) fn enter<R>(destination: &Destination, f: impl FnOnce() -> R) -> Resu
 /// Makes the calling thread a goroutine of the destination's runtime.
 pub(crate) fn need_m(destination: &Destination) -> Result<HeldM, EnterError> {
     let cancel = CancelState::disable();
+    // Before the gap, because it may allocate.
+    tls::show_to_handlers();
     match cross_in(destination) {
         Ok(m) => Ok(HeldM { m, cancel }),
         Err(error) => {

@@ -47,6 +47,10 @@ const NO_LONGER: u32 = 3;
 pub(crate) trait Machine {
     /// Returns what is known of the kernel's call.
     fn answer(&self) -> u32;
+    /// True if the call is known to work.
+    fn works(&self) -> bool {
+        self.answer() == YES
+    }
     /// From now on the call is known to fail.
     fn give_up(&self);
     /// Has the kernel fence every thread; false if it refuses.
@@ -64,7 +68,7 @@ pub(crate) trait Machine {
 /// The frequent side's fence on a machine.
 #[inline(always)]
 pub(crate) fn light_on(machine: &impl Machine) {
-    if machine.answer() == YES {
+    if machine.works() {
         compiler_fence(Ordering::SeqCst);
     } else {
         machine.frequent_fence();
@@ -90,7 +94,13 @@ struct Real;
 static ANSWER: AtomicU32 = AtomicU32::new(UNKNOWN);
 
 impl Machine for Real {
+    /// The answer that is there after the first time is looked for first.
     #[inline(always)]
+    fn works(&self) -> bool {
+        let answer = ANSWER.load(Relaxed);
+        answer == YES || answer == UNKNOWN && ask() == YES
+    }
+
     fn answer(&self) -> u32 {
         match ANSWER.load(Relaxed) {
             UNKNOWN => ask(),

@@ -81,21 +81,27 @@ pub fn current() -> *const () {
     WORDS.with(|words| words.current.load(Relaxed))
 }
 
-/// Sets what runs on this thread from the next instruction on.
+/// Sets what runs on this thread from the next instruction on. Handlers find it if the thread's
+/// words [are shown](show_to_handlers).
 #[inline(never)]
 pub fn set_current(current: *const ()) {
+    compiler_fence(SeqCst);
+    WORDS.with(|words| words.current.store(current.cast_mut(), Relaxed));
+    compiler_fence(SeqCst);
+}
+
+/// Shows this thread's words to its handlers, until the thread ends. Called before something is made
+/// current on a thread that has been outside. Without memory for that, handlers find nothing, and
+/// the next call tries again.
+#[inline(never)]
+pub fn show_to_handlers() {
     WORDS.with(|words| {
-        if !current.is_null() && !words.shown.load(Relaxed) {
+        if !words.shown.load(Relaxed) {
             show(words);
         }
-        compiler_fence(SeqCst);
-        words.current.store(current.cast_mut(), Relaxed);
-        compiler_fence(SeqCst);
     });
 }
 
-/// Shows the words to the thread's handlers. Without memory for that they find nothing, and the
-/// next call tries again.
 #[cold]
 fn show(words: &Words) {
     let Some(key) = KEY.get_or_init(|| ExitHook::register(cleared).ok()) else { return };
@@ -105,8 +111,9 @@ fn show(words: &Words) {
     words.shown.store(shown.is_ok(), Relaxed);
 }
 
-/// The C library has taken the words away from the ending thread's handlers. A callback that comes
-/// later, from another key's destructor, shows them again.
+/// The C library has taken the words away from the ending thread's handlers. While an M is bound to
+/// the thread, a callback may come without showing them: then they are shown again. The C library
+/// comes back a few times.
 ///
 /// # Safety
 ///
@@ -115,6 +122,9 @@ unsafe extern "C" fn cleared(words: *mut c_void) {
     // SAFETY: as the caller says.
     let words = unsafe { &*words.cast_const().cast::<Words>() };
     words.shown.store(false, Relaxed);
+    if !words.bound.load(Relaxed).is_null() {
+        show(words);
+    }
 }
 
 /// What handlers may call: async-signal-safe on every thread, also on one that never called in.
@@ -218,6 +228,8 @@ mod tests {
         let pointer = (&raw const here).cast();
         let bounds = StackBounds { low: 1, high: 3, guard: 2 };
         set_current(pointer);
+        assert!(in_handler::current().is_null());
+        show_to_handlers();
         set_bound(pointer);
         set_exiting();
         set_stack_bounds(bounds);
@@ -240,26 +252,36 @@ mod tests {
     unsafe extern "C" fn late(_value: *mut c_void) {
         let here = 1_u8;
         let pointer = (&raw const here).cast();
+        if bound().is_null() {
+            show_to_handlers();
+        }
         set_current(pointer);
         assert_eq!(in_handler::current(), pointer);
         set_current(ptr::null());
+        set_bound(ptr::null());
         LATE.fetch_add(1, Relaxed);
     }
 
     static LATE: AtomicUsize = AtomicUsize::new(0);
 
     #[test]
-    fn the_words_are_shown_again_after_the_end_of_the_keys() {
-        std::thread::spawn(|| {
-            set_current((&raw const LATE).cast());
-            set_current(ptr::null());
-            let hook = ExitHook::register(late).expect("key");
-            // SAFETY: `late` takes any value.
-            unsafe { hook.set((&raw const LATE).cast_mut().cast()) }.expect("set");
-        })
-        .join()
-        .expect("thread");
-        assert_eq!(LATE.load(Relaxed), 1);
+    fn the_words_are_shown_again_at_the_end_of_the_keys() {
+        let ends = |is_bound| {
+            std::thread::spawn(move || {
+                show_to_handlers();
+                if is_bound {
+                    set_bound((&raw const LATE).cast());
+                }
+                let hook = ExitHook::register(late).expect("key");
+                // SAFETY: `late` takes any value.
+                unsafe { hook.set((&raw const LATE).cast_mut().cast()) }.expect("set");
+            })
+            .join()
+            .expect("thread");
+        };
+        ends(false);
+        ends(true);
+        assert_eq!(LATE.load(Relaxed), 2);
     }
 
     #[test]

@@ -59,6 +59,7 @@ impl Current {
     ///
     /// `self` and `sched` stay until `retract`. The same thread calls both, in nesting order.
     /// Whenever a signal may arrive in between, the thread has a signal stack.
+    #[inline(always)]
     pub(crate) unsafe fn publish(&self, sched: &Sched) {
         self.sched.store(ptr::from_ref(sched).cast_mut(), Relaxed);
         self.prev.store(tls::current().cast::<Current>().cast_mut(), Relaxed);

@@ -32,6 +32,7 @@ use std::io;
 use gosched_runtime_sys::signal::handler::FAULTS;
 use gosched_runtime_sys::signal::mask::SignalMask;
 use gosched_runtime_sys::signal::stack::{self, Registered, SignalStack};
+use gosched_runtime_sys::thread::tls;
 
 use crate::gmp::current::Current;
 use crate::gmp::m::M;
@@ -51,6 +52,7 @@ pub(crate) fn prepare(m: &M) -> io::Result<()> {
 /// Runs `f` with `cx` as the calling thread's place in `sched`. The caller has [`prepare`]d the M
 /// of `cx`, which belongs to the thread.
 pub(crate) fn attached<R>(cx: &Current, sched: &Sched, f: impl FnOnce() -> R) -> R {
+    tls::show_to_handlers();
     let mask = SignalMask::block_all();
     let registered = stack::registered();
     let before = if registered.enabled && stack::large_enough(registered.size) {
