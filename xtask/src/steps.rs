@@ -32,13 +32,13 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "debug",
         what: "unit, integration, compile-fail, architecture, docs",
-        minimum: 861,
+        minimum: 885,
         body: debug,
     },
     Step {
         name: "release",
         what: "the same, optimised: what depends on timing",
-        minimum: 558,
+        minimum: 581,
         body: release,
     },
     Step {
@@ -51,7 +51,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "models",
         what: "the loom models, each with its mutants",
-        minimum: 211,
+        minimum: 226,
         body: models,
     },
     Step {
