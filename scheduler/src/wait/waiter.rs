@@ -30,9 +30,10 @@
 //! 6. The waker that serves a node of a select must first win the select's race
 //!    ([`Race`](super::race::Race)). A node whose race is lost is taken off its list and not
 //!    touched again.
-//! 7. Nothing is handed into a future's node: the future may be forgotten, and the value with it.
-//!    The node is taken off its list, its future is woken, and the next poll tries again. The waker
-//!    of a future is the user's code: it is moved out under the lock and called after.
+//! 7. No value is handed into a future's node: the future may be forgotten, and the value with it.
+//!    The node is taken off its list, its future is woken, and the next poll tries again. A
+//!    notification has no value: its notifier empties the slot, and a forgotten future keeps it. The
+//!    waker of a future is the user's code: it is moved out under the lock and called after.
 //!
 //! Rejected: notifying after the lock is dropped, with the target copied out. The critical section
 //! is one compare-exchange shorter, but invariant 3 is broken.
