@@ -107,7 +107,6 @@ impl ForeignM {
     #[inline]
     pub unsafe fn retract(&self, handle: &Handle) {
         locals::end(self.0.g().id());
-        let _its_thread_is_the_hosts = self.0.ended_locked();
         self.0.current().retract();
         self.0.unregister(handle.sched());
     }
