@@ -147,7 +147,6 @@ impl ForeignM {
     /// [ended](Self::end) after it, and the thread has run nothing of the user's since then.
     #[inline]
     pub unsafe fn retract(&self, handle: &Handle, _: Ended) {
-        let _its_thread_is_the_hosts = self.0.ended_locked();
         self.0.current().retract_innermost();
         self.0.unregister(handle.sched());
     }

@@ -24,6 +24,7 @@ use gosched_runtime_sys::sync::primitive::mutated;
 use crate::ds::pair_arc::PairArc;
 use crate::ds::slot::{LARGE, Slot, TakenOutcome};
 use crate::gmp::body::{Begin, Body, NotStarted};
+use crate::gmp::current;
 use crate::gmp::g::{CancelScope, Cancelled};
 use crate::gmp::m::M;
 use crate::gmp::wait_reason::WaitReason;
@@ -192,18 +193,7 @@ impl<F, T, K: Cancels, A: OnEnd> Packet<F, T, K, A> {
     /// Takes the outcome, if there is one.
     #[inline]
     fn take(&self, state: &mut State<K>) -> Option<TakenOutcome<T>> {
-        match std::mem::replace(&mut state.stage, Stage::Taken) {
-            Stage::Outcome(outcome) => {
-                if is_panic(&outcome) {
-                    self.after.panic_joined();
-                }
-                Some(outcome.map(|()| self.slot.value()))
-            }
-            other => {
-                state.stage = other;
-                None
-            }
-        }
+        take(state, &self.slot, &self.after)
     }
 
     /// Calls `before` if the goroutine has not begun, else `after`, with the goroutine's target if
@@ -328,10 +318,17 @@ fn run_small<F: FnOnce() -> T, T, A: OnEnd>(
 struct JoinWait(Option<&'static M>);
 
 impl JoinWait {
-    fn begin() -> Self {
-        let m = park::current_home();
-        m.inspect(|m| m.enter_join());
-        Self(m)
+    /// Begins a join of goroutine `id`, until the deadline if there is one.
+    ///
+    /// # Panics
+    ///
+    /// If the calling thread runs that goroutine, which would wait for itself for ever.
+    fn begin(id: u64, deadline: Option<Instant>) -> Self {
+        let begun = current::with(|cx| {
+            let own = deadline.is_none() && current::any_place(cx, |g| g.id() == id);
+            (!own).then(|| cx.and_then(park::home_of).inspect(|m| m.enter_join()))
+        });
+        Self(begun.expect("gosched: a goroutine cannot join itself: it would wait for its own end"))
     }
 }
 
@@ -394,20 +391,12 @@ impl<K: Unpark> State<K> {
 
 impl<F: Send, T: Send, A: OnEnd + Send + Sync> Joinable<T> for Packet<F, T, Target, A> {
     fn join(&self, deadline: Option<Instant>) -> Option<TakenOutcome<T>> {
-        let _no_load = JoinWait::begin();
         self.join_by(deadline, Parking::begin)
     }
 
     fn outcome(&mut self) -> Option<TakenOutcome<T>> {
-        let stage = std::mem::replace(&mut self.state.get_mut().stage, Stage::Taken);
-        if let Stage::Outcome(outcome) = stage {
-            if is_panic(&outcome) {
-                self.after.panic_joined();
-            }
-            return Some(outcome.map(|()| self.slot.value()));
-        }
-        self.state.get_mut().stage = stage;
-        None
+        let Self { state, slot, after } = self;
+        take(state.get_mut(), slot, after)
     }
 
     fn try_join(&self) -> Option<TakenOutcome<T>> {
@@ -442,7 +431,24 @@ impl<F: Send, T: Send, A: OnEnd + Send + Sync> Joinable<T> for Packet<F, T, Targ
     }
 }
 
+/// Takes the outcome of the packet that these are parts of, if there is one.
+#[inline]
+fn take<F, T, K: Unpark, A: OnEnd>(
+    state: &mut State<K>,
+    slot: &Slot<F, T>,
+    after: &A,
+) -> Option<TakenOutcome<T>> {
+    let Stage::Outcome(outcome) = &mut state.stage else { return None };
+    let outcome = std::mem::replace(outcome, Ok(()));
+    if is_panic(&outcome) {
+        after.panic_joined();
+    }
+    state.stage = Stage::Taken;
+    Some(outcome.map(|()| slot.value()))
+}
+
 /// True if the goroutine has panicked: that it was cancelled does not count.
+#[inline(always)]
 fn is_panic(outcome: &thread::Result<()>) -> bool {
     outcome.as_ref().is_err_and(|payload| !payload.is::<Cancelled>())
 }

@@ -375,9 +375,9 @@ fn lend(sched: &Sched, entry: Entry, made_at: &'static Location<'static>) {
     let cx = Current::new(m);
     attach::attached(&cx, sched, || {
         let lent = LentThread { root: root.as_raw() };
-        let mut hand = cx.enter_with_p().expect("the thread has just become an M");
-        hand.owned().push_woken(root);
-        drop(hand);
+        let mut inside = cx.enter_with_p().expect("the thread has just become an M");
+        inside.owned().push_woken(root);
+        drop(inside);
         run::run(&cx, None, Some(lent));
     });
     sched.lent_threads.fetch_sub(1, Relaxed);

@@ -24,6 +24,8 @@ pub(crate) const LARGE: usize = 512;
 /// The place. It drops nothing.
 pub(crate) struct Slot<F, T>(UnsafeCell<Contents<F, T>>);
 
+/// Each lies at the beginning, which the order of fields in C says.
+#[repr(C)]
 union Contents<F, T> {
     f: ManuallyDrop<F>,
     value: ManuallyDrop<T>,
@@ -49,19 +51,13 @@ impl<F, T> Slot<F, T> {
     /// Returns the place of the closure.
     #[inline(always)]
     pub(crate) fn closure(&self) -> NonNull<F> {
-        let contents = self.0.get();
-        // SAFETY: a projection inside of the slot.
-        let place = unsafe { &raw mut (*contents).f };
-        NonNull::new(place).expect("it is in the slot").cast()
+        NonNull::from(&self.0).cast()
     }
 
     /// Returns the place of the result.
     #[inline(always)]
     pub(crate) fn value(&self) -> NonNull<T> {
-        let contents = self.0.get();
-        // SAFETY: a projection inside of the slot.
-        let place = unsafe { &raw mut (*contents).value };
-        NonNull::new(place).expect("it is in the slot").cast()
+        NonNull::from(&self.0).cast()
     }
 
     /// Calls the closure, and leaves the result in its place. With an error the slot is empty.

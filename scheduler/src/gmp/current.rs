@@ -231,6 +231,19 @@ pub(crate) fn left_out_of_turn() -> ! {
     )])
 }
 
+/// True if `found` says so of a G that runs at `cx` or below it on the same thread.
+#[inline]
+pub(crate) fn any_place(cx: Option<&Current>, found: impl Fn(&G) -> bool) -> bool {
+    let mut place = cx;
+    while let Some(cx) = place {
+        if cx.g().is_some_and(&found) {
+            return true;
+        }
+        place = cx.prev();
+    }
+    false
+}
+
 /// Calls `f` with the calling thread's `Current`, if it has one. `f` must not suspend.
 #[inline(always)]
 pub(crate) fn with<R>(f: impl FnOnce(Option<&Current>) -> R) -> R {

@@ -10,16 +10,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::{fmt, thread};
 
-use super::Joinable;
+use super::{JoinWait, Joinable};
 use crate::ds::pair_arc::{Counted, PairArc};
 use crate::ds::slot::read;
-use crate::gmp::current;
 use crate::proc::colocate::Host;
 
 /// The joiner's share of a packet, and the goroutine's number.
 pub(crate) struct Joint<'a, T> {
     pub(super) packet: PairArc<dyn Joinable<T> + 'a>,
-    id: u64,
+    pub(super) id: u64,
 }
 
 impl<T> fmt::Debug for Joint<'_, T> {
@@ -45,7 +44,7 @@ impl<'a, T> Joint<'a, T> {
         let taken = match self.packet.get_mut_if_unique().and_then(Joinable::outcome) {
             Some(taken) => taken,
             None => {
-                refuse_self(self.id);
+                let _no_load = JoinWait::begin(self.id, None);
                 self.packet.join(None).expect("there is no deadline")
             }
         };
@@ -80,14 +79,6 @@ impl<'a, T> Joint<'a, T> {
             Poll::Pending => Poll::Pending,
         }
     }
-}
-
-/// Panics if the calling thread runs the goroutine `id`, which would wait for itself for ever.
-fn refuse_self(id: u64) {
-    let own = current::with(|cx| {
-        std::iter::successors(cx, |cx| cx.prev()).any(|cx| cx.g().is_some_and(|g| g.id() == id))
-    });
-    assert!(!own, "gosched: a goroutine cannot join itself: it would wait for its own end");
 }
 
 /// The right to wait for a goroutine and to have what it returned. Dropping it detaches the

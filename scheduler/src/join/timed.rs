@@ -8,6 +8,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::JoinWait;
 use super::handle::{JoinHandle, Joint};
 use crate::ds::slot::read;
 
@@ -18,7 +19,10 @@ impl<T> Joint<'_, T> {
     }
 
     fn join_until(self, deadline: Option<Instant>) -> Result<thread::Result<T>, Self> {
-        match self.packet.join(deadline) {
+        let no_load = JoinWait::begin(self.id, deadline);
+        let taken = self.packet.join(deadline);
+        drop(no_load);
+        match taken {
             // SAFETY: the outcome was just taken, and this has a share of the packet.
             Some(taken) => Ok(unsafe { read(taken) }),
             None => Err(self),

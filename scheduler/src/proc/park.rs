@@ -80,14 +80,12 @@ pub(crate) struct Parking {
     _stand_in: Option<Borrowed>,
 }
 
-/// Returns the home of the calling goroutine, if it is settled.
+/// Returns the home of the goroutine at a place of the calling thread, if it is settled.
 ///
-/// The home is the calling thread's M, as long as the goroutine lives.
-pub(crate) fn current_home() -> Option<&'static M> {
-    current::with(|cx| {
-        let cx = cx?;
-        (kind_of_running(cx.g()?) == Kind::Settled).then_some(cx.m)
-    })
+/// The home is the M of that place, as long as the goroutine lives.
+#[inline]
+pub(crate) fn home_of(cx: &Current) -> Option<&'static M> {
+    (kind_of_running(cx.g()?) == Kind::Settled).then_some(cx.m)
 }
 
 impl Parking {

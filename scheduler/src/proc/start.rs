@@ -92,13 +92,14 @@ unsafe fn main(g: NonNull<G>, suspender: Option<GSuspender>) {
     let is_root = matches!(entry, Entry::Borrowed(_));
     g.owned().root.set(is_root);
     let _the_m_has_it = g.into_raw();
-    let cancelled = current::with(|cx| cx.is_some_and(|cx| cx.sched().closing()));
+    let (cancelled, carries) = current::with(|cx| {
+        let sched = cx.expect("an M runs it").sched();
+        (sched.closing(), !sched.config.carried.is_empty())
+    });
     run_to_end(id, entry, if cancelled { Begin::Cancelled } else { Begin::Run });
-    if !is_root {
-        // The runtime stays: the goroutine, which counts, has not switched for the last time.
-        let sched = current::with(|cx| cx.map(|cx| NonNull::from(cx.sched())));
-        // SAFETY: see above.
-        sched.map(|sched| unsafe { sched.as_ref() }).map(carried::drop_left);
+    if carries && !is_root {
+        let sched = current::with(|cx| cx.expect("an M runs it").sched().arc());
+        carried::drop_left(&sched);
     }
 }
 

@@ -28,7 +28,7 @@ const THREADS: std::ops::RangeInclusive<usize> = 1..=100_000;
 /// stack of the goroutine that calls it: in a debug build that does not fit into 16 KiB.
 const STACK_SIZES: std::ops::RangeInclusive<usize> = (32 * 1024)..=(1 << 40);
 
-/// How a runtime is to be built. See [`Runtime::builder`].
+/// How a runtime is to be built. See [`Runtime::builder`](crate::Runtime::builder).
 #[derive(Clone, Debug)]
 pub struct Builder {
     mode: Mode,
@@ -56,8 +56,9 @@ impl Builder {
         }
     }
 
-    /// How many goroutines run at the same time, 1 to 1024; [`Runtime::set_procs`] changes it.
-    /// Unless set: the CPUs this process may use, by affinity and by its cgroup's quota.
+    /// Sets how many goroutines run at the same time, 1 to 1024;
+    /// [`Runtime::set_procs`](crate::Runtime::set_procs) changes it. Unless set: the CPUs this
+    /// process may use, by affinity and by its cgroup's quota.
     #[doc(alias("GOMAXPROCS", "worker_threads"))]
     #[must_use]
     pub fn procs(mut self, n: usize) -> Self {
@@ -65,9 +66,9 @@ impl Builder {
         self
     }
 
-    /// Bytes of stack for each goroutine, 32 KiB to 1 TiB, rounded up to pages. A guard of 64 KiB
-    /// comes on top, and a page more where stack and guard together are an even number of pages.
-    /// Address space only: memory is taken as it is used. Unless set:
+    /// Sets the bytes of stack for each goroutine, 32 KiB to 1 TiB, rounded up to pages. A guard of
+    /// 64 KiB comes on top, and a page more where stack and guard together are an even number of
+    /// pages. Address space only: memory is taken as it is used. Unless set:
     /// [`DEFAULT_STACK_SIZE`].
     ///
     /// On Linux before 6.13 each stack takes two mappings, and the kernel's limit
@@ -81,11 +82,11 @@ impl Builder {
         self
     }
 
-    /// What its threads are called: `name-m1` and so on, those of [`blocking`](crate::blocking())
-    /// `name-b1` and so on, `name-g` where a goroutine is a thread (`Mode::threads`, `own_thread`),
-    /// `name-sysmon`, and `name-report`. Two threads that are alive at once may have the same name:
-    /// the numbers count the threads there are. Unless set: `gosched`. Linux shows 15 bytes of a
-    /// thread's name.
+    /// Sets what its threads are called: `name-m1` and so on, those of
+    /// [`blocking`](crate::blocking()) `name-b1` and so on, `name-g` where a goroutine is a thread
+    /// (`Mode::threads`, `own_thread`), `name-sysmon`, `name-maker` and `name-report`. Two threads
+    /// that are alive at once may have the same name: the numbers count the threads there are.
+    /// Unless set: `gosched`. Linux shows 15 bytes of a thread's name.
     ///
     /// One thread belongs to the process and not to a runtime, and is called `gosched-clock`. The
     /// first future with a time limit makes it, and it stays when all runtimes are gone.
@@ -96,12 +97,14 @@ impl Builder {
         self
     }
 
-    /// The most threads it makes to run goroutines, 1 to 100,000; not counted are those that lend
-    /// themselves ([`Runtime::run`]) or are about to end ([`lock_thread`](crate::lock_thread)), its
-    /// overseer, those of [`blocking`](crate::blocking()) and of `Mode::threads`. A runtime has about
-    /// as many as it has Ps; more while goroutines block or compute for long, whose Ps others then
-    /// run. At the limit nobody takes over: what waits behind such goroutines waits for them.
-    /// Unless set: [`DEFAULT_MAX_THREADS`], or twice the number of Ps if that is more.
+    /// Sets the most threads that it makes to run goroutines, 1 to 100,000; not counted are those
+    /// that lend themselves
+    /// ([`Runtime::run`](crate::Runtime::run)) or are about to end
+    /// ([`lock_thread`](crate::lock_thread)), its overseer, those of [`blocking`](crate::blocking())
+    /// and of `Mode::threads`. A runtime has about as many as it has Ps; more while goroutines
+    /// block or compute for long, whose Ps others then run. At the limit nobody takes over: what
+    /// waits behind such goroutines waits for them. Unless set: [`DEFAULT_MAX_THREADS`], or twice
+    /// the number of Ps if that is more.
     #[doc(alias = "SetMaxThreads")]
     #[must_use]
     pub fn max_threads(mut self, n: usize) -> Self {
@@ -109,17 +112,17 @@ impl Builder {
         self
     }
 
-    /// The most threads that [`blocking`](crate::blocking()) runs closures on; beyond, they run where
-    /// they are called, and with 0 all do. A thread is made when one is needed, and ends after half
-    /// a second without work. Unless set: 512.
+    /// Sets the most threads that [`blocking`](crate::blocking()) runs closures on; beyond, they run
+    /// where they are called, and with 0 all do. A thread is made when one is needed, and ends
+    /// after half a second without work. Unless set: 512.
     #[must_use]
     pub fn max_blocking_threads(mut self, n: usize) -> Self {
         self.max_blocking = n;
         self
     }
 
-    /// What is done when all goroutines wait, and nothing in the runtime is left that could wake
-    /// one. Unless set: [`Deadlock::Report`].
+    /// Sets what is done when all goroutines wait, and nothing in the runtime is left that could
+    /// wake one. Unless set: [`Deadlock::Report`].
     ///
     /// Nothing is noticed in [`Mode::threads`](crate::Mode::threads), nor while a goroutine waits
     /// that keeps its thread to itself (in a callback nested in it, or while it panics).
@@ -129,7 +132,7 @@ impl Builder {
         self
     }
 
-    /// Has goroutines carry context along that lives in thread-locals; see [`Carry`]. What was
+    /// Makes goroutines carry context along that lives in thread-locals; see [`Carry`]. What was
     /// registered first is taken first and put back last.
     #[must_use]
     pub fn carry(mut self, carry: impl Carry) -> Self {
@@ -168,8 +171,8 @@ impl Builder {
     }
 }
 
-/// How stacks are guarded: as well as the kernel can, or as on an old one, if the environment says
-/// so.
+/// Returns how stacks are guarded: as well as the kernel can, or as on an old one, if the
+/// environment says so.
 fn guards() -> Guards {
     match std::env::var_os("GOSCHED_STACK_GUARDS") {
         Some(kind) if kind == "closed" => Guards::Closed,
@@ -177,7 +180,7 @@ fn guards() -> Guards {
     }
 }
 
-/// Whether a goroutine may have a stack of so many bytes.
+/// Returns an error if no goroutine may have a stack of so many bytes.
 pub(crate) fn check_stack_size(bytes: Option<usize>) -> io::Result<()> {
     let (least, most) = (STACK_SIZES.start(), STACK_SIZES.end());
     match bytes {
