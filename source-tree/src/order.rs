@@ -33,7 +33,7 @@ const SCHEDULER: &[&str] = &[
     "proc::colocate", "proc::events", "proc::shutdown", "proc::check_dead", "proc::share_p", "proc::stop_m", "proc::run", "proc::report", "proc::sysmon", "proc",
     "thread_stack", "wait::race", "wait::waiter", "wait::owed", "wait::case_node", "wait::park", "wait::parked", "wait::wake", "wait::polled", "wait::alarm", "wait",
     "local", "blocking", "cancel", "cancel::future", "time", "time::timeout", "join", "join::host", "join::handle", "join::timed", "go", "scope", "future",
-    "chan::error", "chan::clock", "chan::state", "chan::raw", "chan::inline", "chan::future", "chan::case", "chan", "chan::sender", "chan::receiver", "chan::timed",
+    "chan::error", "chan::place", "chan::buffer", "chan::clock", "chan::state", "chan::raw", "chan::inline", "chan::future", "chan::case", "chan", "chan::sender", "chan::receiver", "chan::timed",
     "time::timer", "time::ticker",
     "chan::select::engine", "chan::select", "chan::select::macros", "chan::select::support", "chan::select::dynamic",
     "sync::raw::mutex", "sync::poison", "sync::mutex", "sync::raw::condvar", "sync::condvar", "sync::raw::semaphore", "sync::semaphore",

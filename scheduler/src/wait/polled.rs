@@ -56,11 +56,6 @@ impl<T, K: Unpark> PolledNode<T, K> {
         self.0.slot.set(Some(value));
     }
 
-    /// Takes what the slot holds. A node that waits must be taken off its list first.
-    pub(crate) fn take(&self) -> Option<T> {
-        self.0.slot.replace(None)
-    }
-
     /// Waits, or goes on waiting, with this waker. Returns the earlier waker, to be dropped when
     /// the lock is free.
     ///
