@@ -1,6 +1,7 @@
 //! Channels and selects, between goroutines, threads and async tasks, in every mode and with 1, 2,
 //! 4 and 8 Ps.
 
+mod big_values;
 mod callbacks;
 mod conservation;
 mod futures;

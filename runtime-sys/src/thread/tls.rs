@@ -90,9 +90,9 @@ pub fn set_current(current: *const ()) {
     compiler_fence(SeqCst);
 }
 
-/// Shows this thread's words to its handlers, until the thread ends. Called before something is made
-/// current on a thread that has been outside. Without memory for that, handlers find nothing, and
-/// the next call tries again.
+/// Shows this thread's words to its handlers, until the thread ends. Called before something is
+/// made current on a thread that has been outside. Without memory for that, handlers find nothing,
+/// and the next call tries again.
 #[inline(never)]
 pub fn show_to_handlers() {
     WORDS.with(|words| {

@@ -20,7 +20,8 @@ use std::ptr::{self, NonNull};
 use std::time::Instant;
 
 use super::error::{RecvError, SendError};
-use super::raw::Channel;
+use super::place::{CasePlace, Place, PlaceRef};
+use super::raw::{Channel, results};
 use super::state::{Nothing, Put, State};
 use crate::wait::case_node::CaseNode;
 use crate::wait::owed::Owed;
@@ -167,18 +168,37 @@ unsafe fn typed<'s, T, K: Unpark>(state: NonNull<()>) -> &'s mut State<T, K> {
 /// A case that receives.
 pub(super) struct RecvCase<'a, T, K: Unpark> {
     port: Port<'a, T, K>,
-    node: CaseNode<T, K>,
-    outcome: Cell<Option<Result<T, RecvError>>>,
+    node: CaseNode<PlaceRef<T>, K>,
+    /// Where what is received goes. Empty until the case is chosen.
+    place: CasePlace<'a, T>,
+    chosen: Cell<bool>,
 }
 
 impl<'a, T, K: Unpark> RecvCase<'a, T, K> {
+    /// Receives into an empty place of its own.
     pub(super) fn new(channel: &'a Channel<T, K>) -> Self {
-        Self { port: Port::new(channel), node: CaseNode::new(None), outcome: Cell::new(None) }
+        Self::with(channel, CasePlace::own(Place::boxed()))
+    }
+
+    /// Receives into an empty place.
+    pub(super) fn into_place(channel: &'a Channel<T, K>, place: &'a mut Place<T>) -> Self {
+        Self::with(channel, CasePlace::borrowed(place))
+    }
+
+    fn with(channel: &'a Channel<T, K>, place: CasePlace<'a, T>) -> Self {
+        let (port, node) = (Port::new(channel), CaseNode::new(None));
+        Self { port, node, place, chosen: Cell::new(false) }
+    }
+
+    /// True if this case was chosen.
+    pub(super) fn is_chosen(&self) -> bool {
+        self.chosen.get()
     }
 
     /// What was received, if this case was chosen.
     pub(super) fn outcome(&self) -> Option<Result<T, RecvError>> {
-        self.outcome.take()
+        // SAFETY: a case that was chosen waits no more.
+        self.chosen.take().then(|| results::received_or_gone(unsafe { self.place.get() }))
     }
 }
 
@@ -221,12 +241,13 @@ unsafe impl<T, K: Unpark> Case<K> for RecvCase<'_, T, K> {
         // SAFETY: of this channel, and locked.
         let state = unsafe { typed::<T, K>(state) };
         let mut owed = Owed::nothing();
-        let taken = state.take(&mut owed);
-        if taken.is_none() && state.nothing() == Nothing::Empty {
+        // SAFETY: the case does not wait.
+        let place = unsafe { self.place.get() };
+        if !state.take(place, &mut owed) && state.nothing() == Nothing::Empty {
             return Tried::Lost;
         }
         self.port.wakeup.set(owed.into_wakeups());
-        self.outcome.set(Some(taken.ok_or(RecvError)));
+        self.chosen.set(true);
         Tried::Done
     }
 
@@ -238,6 +259,7 @@ unsafe impl<T, K: Unpark> Case<K> for RecvCase<'_, T, K> {
     unsafe fn wait(&self, state: NonNull<()>, target: K, race: &Race, number: usize) {
         // SAFETY: of this channel, and locked.
         let state = unsafe { typed::<T, K>(state) };
+        let _before = self.node.replace(Some(self.place.at()));
         // SAFETY: the list is under that lock; this function's contract keeps node and race.
         unsafe { self.node.wait(state.receivers(), target, race, number) };
     }
@@ -247,11 +269,11 @@ unsafe impl<T, K: Unpark> Case<K> for RecvCase<'_, T, K> {
     }
 
     fn take_outcome(&self) -> bool {
-        let value = self.node.replace(None);
-        if value.is_none() && self.port.channel.has_clock() {
+        let untouched = self.node.replace(None);
+        if untouched.is_some() && self.port.channel.has_clock() {
             return false;
         }
-        self.outcome.set(Some(value.ok_or(RecvError)));
+        self.chosen.set(true);
         true
     }
 
@@ -272,43 +294,64 @@ unsafe impl<T, K: Unpark> Case<K> for RecvCase<'_, T, K> {
     fn grow(&self) {}
 
     fn discard(&self) {
-        drop(self.outcome.take());
+        drop(self.outcome());
     }
 }
 
-/// A case that sends. Until it is chosen the value is in the node's slot.
+/// A case that sends.
 pub(super) struct SendCase<'a, T, K: Unpark> {
     port: Port<'a, T, K>,
-    node: CaseNode<T, K>,
-    outcome: Cell<Option<Result<(), SendError<T>>>>,
+    node: CaseNode<PlaceRef<T>, K>,
+    /// Where the value is. Full until the case is chosen, and after that, if it was not sent.
+    place: CasePlace<'a, T>,
+    chosen: Cell<bool>,
 }
 
 impl<'a, T, K: Unpark> SendCase<'a, T, K> {
-    /// Sends `value`; without one the case is never ready.
-    pub(super) fn new(channel: &'a Channel<T, K>, value: Option<T>) -> Self {
-        Self { port: Port::new(channel), node: CaseNode::new(value), outcome: Cell::new(None) }
+    /// Sends the value in a place of its own; without one the case is never ready.
+    pub(super) fn new(channel: &'a Channel<T, K>, place: Box<Place<T>>) -> Self {
+        Self::with(channel, CasePlace::own(place))
+    }
+
+    /// Sends the value in the place; without one the case is never ready.
+    pub(super) fn from_place(channel: &'a Channel<T, K>, place: &'a mut Place<T>) -> Self {
+        Self::with(channel, CasePlace::borrowed(place))
+    }
+
+    fn with(channel: &'a Channel<T, K>, place: CasePlace<'a, T>) -> Self {
+        let (port, node) = (Port::new(channel), CaseNode::new(None));
+        Self { port, node, place, chosen: Cell::new(false) }
+    }
+
+    /// True if this case was chosen.
+    pub(super) fn is_chosen(&self) -> bool {
+        self.chosen.get()
     }
 
     /// Whether the value was sent, if this case was chosen.
     pub(super) fn outcome(&self) -> Option<Result<(), SendError<T>>> {
-        self.outcome.take()
+        // SAFETY: a case that was chosen waits no more.
+        self.chosen.take().then(|| results::sent(unsafe { self.place.get() }))
     }
 
-    /// The value that was not sent. The case does not wait.
+    /// The value that was not sent. The case does not wait, and was not chosen.
     pub(super) fn take_back(&self) -> Option<T> {
-        self.node.replace(None)
+        // SAFETY: the case does not wait.
+        unsafe { self.place.get() }.take()
     }
 
     /// Gives the case a value to send, and returns the one that it had. The case does not wait.
     pub(super) fn put(&self, value: T) -> Option<T> {
-        self.node.replace(Some(value))
+        // SAFETY: the case does not wait.
+        let place = unsafe { self.place.get() };
+        let before = place.take();
+        *place = Place::Full(value);
+        before
     }
 
     fn has_value(&self) -> bool {
-        let value = self.node.replace(None);
-        let there = value.is_some();
-        let _none = self.node.replace(value);
-        there
+        // SAFETY: the case does not wait.
+        unsafe { self.place.get() }.is_full()
     }
 }
 
@@ -327,7 +370,7 @@ unsafe impl<T, K: Unpark> Case<K> for SendCase<'_, T, K> {
     where
         Self: 'c,
     {
-        Box::new(Self::new(self.port.channel, None))
+        Box::new(Self::new(self.port.channel, Box::new(Place::Empty)))
     }
 
     fn lock(&self) {
@@ -351,21 +394,16 @@ unsafe impl<T, K: Unpark> Case<K> for SendCase<'_, T, K> {
         // SAFETY: of this channel, and locked.
         let state = unsafe { typed::<T, K>(state) };
         let mut owed = Owed::nothing();
-        let (back, tried) = match state.put(self.take_back().expect("it is ready"), &mut owed) {
-            Put::Done => {
+        // SAFETY: the case does not wait.
+        match state.put(unsafe { self.place.get() }, &mut owed) {
+            Put::Done | Put::Disconnected => {
                 self.port.wakeup.set(owed.into_wakeups());
-                self.outcome.set(Some(Ok(())));
-                return Tried::Done;
+                self.chosen.set(true);
+                Tried::Done
             }
-            Put::Disconnected(value) => {
-                self.outcome.set(Some(Err(SendError(value))));
-                return Tried::Done;
-            }
-            Put::Full(value) => (value, Tried::Lost),
-            Put::Grow(value) => (value, Tried::Grow),
-        };
-        let _none = self.node.replace(Some(back));
-        tried
+            Put::Full => Tried::Lost,
+            Put::Grow => Tried::Grow,
+        }
     }
 
     unsafe fn due(&self, _state: NonNull<()>) -> Option<Instant> {
@@ -378,6 +416,7 @@ unsafe impl<T, K: Unpark> Case<K> for SendCase<'_, T, K> {
         }
         // SAFETY: of this channel, and locked.
         let state = unsafe { typed::<T, K>(state) };
+        let _before = self.node.replace(Some(self.place.at()));
         // SAFETY: the list is under that lock; this function's contract keeps node and race.
         unsafe { self.node.wait(state.senders(), target, race, number) };
         // Without a buffer the value is to be had as soon as its sender waits.
@@ -389,8 +428,8 @@ unsafe impl<T, K: Unpark> Case<K> for SendCase<'_, T, K> {
     }
 
     fn take_outcome(&self) -> bool {
-        self.outcome
-            .set(Some(self.node.replace(None).map_or(Ok(()), |value| Err(SendError(value)))));
+        let _taken_or_not = self.node.replace(None);
+        self.chosen.set(true);
         true
     }
 
@@ -414,6 +453,6 @@ unsafe impl<T, K: Unpark> Case<K> for SendCase<'_, T, K> {
     }
 
     fn discard(&self) {
-        drop(self.outcome.take());
+        drop(self.outcome());
     }
 }

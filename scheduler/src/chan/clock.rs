@@ -10,8 +10,10 @@
 //! where none may run; and between the sending and the receiving lies a value that a stop comes too
 //! late for.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+use super::buffer::Buffer;
+use super::place::Place;
 
 /// When the next value of a channel is due. Lies under the channel's lock.
 #[derive(Debug)]
@@ -40,11 +42,11 @@ impl<T> Clock<T> {
 
     /// Puts a value that is due by `now` into the buffer, which has room for one: for who was too
     /// slow for one there is no second, and the next one comes when it would have come in any case.
-    pub(super) fn strike(&mut self, now: Instant, buffer: &mut VecDeque<T>) {
+    pub(super) fn strike(&mut self, now: Instant, buffer: &mut Buffer<T>) {
         let Some(due) = self.next.filter(|due| *due <= now) else { return };
         self.next = self.period.and_then(|period| now.checked_add(until_next(now - due, period)));
         if buffer.is_empty() {
-            buffer.push_back((self.value)(due));
+            buffer.push(&mut Place::Full((self.value)(due)));
         }
     }
 
@@ -53,10 +55,11 @@ impl<T> Clock<T> {
         &mut self,
         next: Option<Instant>,
         period: Option<Duration>,
-        buffer: &mut VecDeque<T>,
+        buffer: &mut Buffer<T>,
     ) -> bool {
         let came = self.next.is_some() || !buffer.is_empty();
-        buffer.clear();
+        // The value is the clock's own, and nothing of the user's.
+        let _stopped = buffer.pop(&mut Place::Empty);
         (self.next, self.period) = (next, period.map(no_less));
         came
     }
@@ -85,9 +88,10 @@ mod tests {
 
     /// What comes from the clock at a moment.
     fn at(clock: &mut Clock<Instant>, moment: Instant) -> Option<Instant> {
-        let mut buffer = VecDeque::with_capacity(1);
+        let (mut buffer, mut place) = (Buffer::with_capacity(1), Place::Empty);
         clock.strike(moment, &mut buffer);
-        buffer.pop_front()
+        buffer.pop(&mut place);
+        place.take()
     }
 
     #[test]
@@ -117,10 +121,14 @@ mod tests {
     fn a_full_buffer_takes_nothing_and_time_goes_on() {
         let began = Instant::now();
         let mut clock = Clock::new(Some(began), Some(ms(10)), |due| due);
-        let mut buffer = VecDeque::with_capacity(1);
+        let mut buffer = Buffer::with_capacity(1);
         clock.strike(began, &mut buffer);
         clock.strike(began + ms(25), &mut buffer);
-        assert_eq!((buffer.len(), buffer[0], clock.next()), (1, began, Some(began + ms(30))));
+        assert_eq!((buffer.len(), clock.next()), (1, Some(began + ms(30))));
+        let mut place = Place::Empty;
+        assert!(buffer.pop(&mut place));
+        assert_eq!(place.take(), Some(began));
+        clock.strike(began + ms(30), &mut buffer);
         assert!(clock.set(None, None, &mut buffer), "one was there");
         assert!(buffer.is_empty() && !clock.set(None, None, &mut buffer), "and is not now");
     }

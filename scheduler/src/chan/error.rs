@@ -5,6 +5,7 @@ use std::fmt;
 
 /// All receivers are gone: the value of a [`send`](super::Sender::send) comes back.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
 pub struct SendError<T>(pub T);
 
 /// Why [`try_send`](super::Sender::try_send) did not send; the value comes back.

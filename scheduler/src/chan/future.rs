@@ -9,14 +9,15 @@
 #![expect(unsafe_code, reason = "links the node of a pinned future")]
 
 use gosched_runtime_sys::sync::primitive::mutated;
-use std::cell::Cell;
+use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::error::{RecvError, SendError};
-use super::raw::Channel;
+use super::place::{Place, PlaceRef};
+use super::raw::{Channel, results};
 use super::state::{Nothing, Put};
 use crate::proc::target::Target;
 use crate::wait::alarm::Alarm;
@@ -81,8 +82,8 @@ impl<'a, T, K: Unpark> Receiving<'a, T, K> {
         waker: Waker,
     ) -> (Poll<Result<T, RecvError>>, Option<Instant>) {
         let (mut state, mut owed) = (self.channel.state.lock(), Owed::nothing());
-        let taken = state.take(&mut owed);
-        if taken.is_none() && state.nothing() == Nothing::Empty {
+        let mut place = Place::Empty;
+        if !state.take(&mut place, &mut owed) && state.nothing() == Nothing::Empty {
             // SAFETY: pinned; the list is under this lock, and `drop` leaves it.
             owed.drop_waker(unsafe { self.node.wait(state.polling(), waker) });
             let due = state.due();
@@ -96,7 +97,7 @@ impl<'a, T, K: Unpark> Receiving<'a, T, K> {
         owed.drop_waker(Some(waker));
         drop(state);
         owed.pay_for_value();
-        (Poll::Ready(taken.ok_or(RecvError)), None)
+        (Poll::Ready(results::received_or_gone(&mut place)), None)
     }
 }
 
@@ -141,12 +142,20 @@ impl<T> Future for SendFuture<'_, T> {
 /// What is in a [`SendFuture`], for whatever wakes the goroutines of its channel.
 pub(crate) struct Sending<'a, T, K: Unpark> {
     channel: &'a Channel<T, K>,
-    node: PolledNode<T, K>,
+    node: PolledNode<PlaceRef<T>, K>,
+    /// Whoever takes the value has the channel's lock; so does the future whenever it looks, until
+    /// the node is off its list.
+    value: UnsafeCell<Place<T>>,
+    ended: Cell<bool>,
 }
+
+// SAFETY: the node leads to a value of the future itself, which is pinned while it does.
+unsafe impl<T: Send, K: Unpark + Send> Send for Sending<'_, T, K> {}
 
 impl<'a, T, K: Unpark> Sending<'a, T, K> {
     pub(crate) fn new(channel: &'a Channel<T, K>, value: T) -> Self {
-        Self { channel, node: PolledNode::new(Some(value)) }
+        let value = UnsafeCell::new(Place::Full(value));
+        Self { channel, node: PolledNode::new(None), value, ended: Cell::new(false) }
     }
 
     /// Sends, or waits with this waker, which is the user's: it is called and dropped when the lock
@@ -169,30 +178,35 @@ impl<'a, T, K: Unpark> Sending<'a, T, K> {
                 Standing::Woken => {
                     // SAFETY: it is on no list any more.
                     let _idle = unsafe { self.node.leave(state.senders()) };
-                    let left = self.node.take();
+                    self.ended.set(true);
                     owed.drop_waker(Some(waker));
                     drop(state);
                     owed.pay_for_value();
-                    return Poll::Ready(left.map_or(Ok(()), |value| Err(SendError(value))));
+                    // SAFETY: the node is on no list, so nobody else reaches the value.
+                    return Poll::Ready(results::sent(unsafe { &mut *self.value.get() }));
                 }
                 Standing::Idle => {}
             }
-            let value = self.node.take().expect("a send that has ended is not polled again");
+            assert!(!self.ended.get(), "a send that has ended is not polled again");
+            // SAFETY: as above.
+            let value = unsafe { &mut *self.value.get() };
             match state.put(value, &mut owed) {
                 Put::Done => {
+                    self.ended.set(true);
                     owed.drop_waker(Some(waker));
                     drop(state);
                     owed.pay();
                     return Poll::Ready(Ok(()));
                 }
-                Put::Disconnected(value) => {
+                Put::Disconnected => {
+                    self.ended.set(true);
                     owed.drop_waker(Some(waker));
                     drop(state);
                     owed.pay_for_value();
-                    return Poll::Ready(Err(SendError(value)));
+                    return Poll::Ready(results::sent(value));
                 }
-                Put::Full(value) => {
-                    self.node.offer(value);
+                Put::Full => {
+                    self.node.offer(PlaceRef::new(value));
                     // SAFETY: pinned; the list is under this lock, and `drop` leaves it.
                     owed.drop_waker(unsafe { self.node.wait(state.senders(), waker) });
                     // Without a buffer the value is to be had as soon as its sender waits.
@@ -203,8 +217,7 @@ impl<'a, T, K: Unpark> Sending<'a, T, K> {
                     owed.pay();
                     return Poll::Pending;
                 }
-                Put::Grow(value) => {
-                    self.node.offer(value);
+                Put::Grow => {
                     let wanted = state.wanted();
                     drop(state);
                     self.channel.grow(wanted);

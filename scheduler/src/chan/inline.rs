@@ -10,20 +10,22 @@
 //! Who may not switch, is no goroutine, or has a limit to keep waits as with a deadline, inside the
 //! first part.
 //!
+//! In a debug build nothing of it is inlined: the copies of inlined functions would all lie in the
+//! user's frame.
+//!
 //! Rejected: inlining all of it. That is more than a kilobyte wherever something is sent.
 //!
 //! # Safety
 //!
-//! A wait that has begun stays in its place, in the frame of [`send`](Channel::send) or
+//! A wait that has begun stays in its place, in the frame of [`send`](Channel::send_in_place) or
 //! [`recv`](Channel::recv), until the second part has ended it: the switch in between
 //! does not unwind.
 
 #![expect(unsafe_code, reason = "a wait in two parts, and the switch between them")]
 
-use std::mem::MaybeUninit;
-
 use super::error::{RecvError, SendError};
-use super::raw::{Channel, Refused};
+use super::place::{Place, PlaceRef, with_room};
+use super::raw::{Channel, Refused, results};
 use super::state::{Nothing, State};
 use crate::gmp::wait_reason::WaitReason;
 use crate::proc::park::{ParkSwitch, Parking, SwitchOnly};
@@ -34,69 +36,66 @@ use crate::wait::waiter::Wakeup;
 
 impl<T> Channel<T, Target> {
     /// As [`send_until`](Channel::send_until), without a deadline.
-    #[inline(always)]
-    pub(super) fn send(&self, value: T) -> Result<(), SendError<T>> {
-        let (wait, mut sent) = (SplitWait::new(), MaybeUninit::uninit());
-        // SAFETY: it is used for this only, and stays here until `end_send` has returned.
-        let Some(switch) = (unsafe { self.begin_send(value, &wait, &mut sent) }) else {
-            // SAFETY: it has been written.
-            return unsafe { sent.assume_init() };
-        };
-        // SAFETY: the calling G's, on whose stack this runs.
-        unsafe { switch.suspend() };
-        // SAFETY: it was begun.
-        unsafe { self.end_send(&wait) }
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    pub(super) fn send_in_place(&self, place: &mut Place<T>) -> Result<(), SendError<T>> {
+        let wait = SplitWait::new();
+        // SAFETY: both are used for this only, and stay here until `end_send` has returned.
+        if let Some(switch) = unsafe { self.begin_send(place, &wait) } {
+            // SAFETY: the calling G's, on whose stack this runs.
+            unsafe { switch.suspend() };
+            // SAFETY: it was begun.
+            unsafe { self.end_send(&wait) };
+        }
+        results::sent(place)
     }
 
     /// As [`recv_until`](Channel::recv_until), without a deadline.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn recv(&self) -> Result<T, RecvError> {
-        let (wait, mut received) = (SplitWait::new(), MaybeUninit::uninit());
-        // SAFETY: it is used for this only, and stays here until `end_recv` has returned.
-        let Some(switch) = (unsafe { self.begin_recv(&wait, &mut received) }) else {
-            // SAFETY: it has been written.
-            return unsafe { received.assume_init() };
-        };
-        // SAFETY: the calling G's, on whose stack this runs.
-        unsafe { switch.suspend() };
-        // SAFETY: it was begun.
-        unsafe { self.end_recv(&wait) }
+        with_room!(T, |place| self.recv_in_place(place))
     }
 
-    /// None: `sent` has been written. Else the caller waits: it is to suspend, and then to call the
-    /// second part.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn recv_in_place(&self, place: &mut Place<T>) -> Result<T, RecvError> {
+        let wait = SplitWait::new();
+        // SAFETY: both are used for this only, and stay here until `end_recv` has returned.
+        if let Some(switch) = unsafe { self.begin_recv(place, &wait) } {
+            // SAFETY: the calling G's, on whose stack this runs.
+            unsafe { switch.suspend() };
+            // SAFETY: it was begun.
+            unsafe { self.end_recv(&wait) };
+        }
+        results::received_or_gone(place)
+    }
+
+    /// Sends the value in a full place. A place that is full afterwards was not sent: the channel
+    /// is disconnected.
+    ///
+    /// None: it is done. Else the caller waits: it is to suspend, and then to call the second part.
     ///
     /// # Safety
     ///
-    /// `wait` is new. If the caller waits, it stays in place until [`end_send`](Self::end_send) has
-    /// returned or unwound.
+    /// `wait` is new. If the caller waits, both stay in place, and the value untouched, until
+    /// [`end_send`](Self::end_send) has returned or unwound.
     #[inline(never)]
     unsafe fn begin_send(
         &self,
-        value: T,
-        wait: &SplitWait<T, Target>,
-        sent: &mut MaybeUninit<Result<(), SendError<T>>>,
+        value: &mut Place<T>,
+        wait: &SplitWait<PlaceRef<T>, Target>,
     ) -> Option<ParkSwitch> {
         preempt_point();
-        let (value, mut state) = match self.offer(value) {
-            Ok(()) => {
-                sent.write(Ok(()));
-                return None;
-            }
-            Err(Refused::Disconnected(value)) => {
-                sent.write(Err(SendError(value)));
-                return None;
-            }
-            Err(Refused::Full(value, state)) => (value, state),
+        let mut state = match self.offer(value) {
+            Ok(()) | Err(Refused::Disconnected) => return None,
+            Err(Refused::Full(state)) => state,
         };
         let Some(switch_only) = SwitchOnly::begin(WaitReason::Send) else {
-            let waited = self.wait_to_send(value, state, None, Parking::begin);
-            sent.write(waited.map_err(|error| SendError(error.into_inner())));
+            // The place says it all.
+            let _in_place = self.wait_to_send(value, state, None, Parking::begin);
             return None;
         };
         // Without a buffer the value is to be had as soon as its sender waits.
         let polls = state.let_poll().map(Wakeup::Polls);
-        let waits = (Some(value), switch_only.target());
+        let waits = (Some(PlaceRef::new(value)), switch_only.target());
         // SAFETY: the guard is of this lock; `State::senders` is one field of it, which nothing
         // replaces. The rest is this function's contract.
         if unsafe {
@@ -105,7 +104,7 @@ impl<T> Channel<T, Target> {
             return Some(switch_only.switch());
         }
         // SAFETY: it was begun.
-        sent.write(unsafe { self.end_send(wait) });
+        unsafe { self.end_send(wait) };
         None
     }
 
@@ -113,17 +112,18 @@ impl<T> Channel<T, Target> {
     ///
     /// `wait` was begun by `begin_send`, which said that the caller waits; this is called once.
     #[inline(never)]
-    unsafe fn end_send(&self, wait: &SplitWait<T, Target>) -> Result<(), SendError<T>> {
+    unsafe fn end_send(&self, wait: &SplitWait<PlaceRef<T>, Target>) {
         // SAFETY: `begin_send` began it in this list.
         match unsafe { wait.end(&self.state, State::senders, Parking::reborrow) } {
-            (Waited::Served(None), _) => Ok(()),
-            (Waited::Served(Some(value)), _) => Err(SendError(value)),
-            (Waited::Cancelled(_dropped_by_unwinding), Some(parking)) => parking.raise(),
+            (Waited::Served(_), _) => {}
+            // The caller's place drops the value.
+            (Waited::Cancelled(_), Some(parking)) => parking.raise(),
             _ => unreachable!("it waits without a deadline"),
         }
     }
 
-    /// None: `received` has been written. Else as `begin_send`.
+    /// Receives into an empty place. A place that is empty afterwards has received nothing: the
+    /// channel is disconnected. Else as `begin_send`.
     ///
     /// # Safety
     ///
@@ -131,32 +131,24 @@ impl<T> Channel<T, Target> {
     #[inline(never)]
     unsafe fn begin_recv(
         &self,
-        wait: &SplitWait<T, Target>,
-        received: &mut MaybeUninit<Result<T, RecvError>>,
+        into: &mut Place<T>,
+        wait: &SplitWait<PlaceRef<T>, Target>,
     ) -> Option<ParkSwitch> {
         preempt_point();
         if self.has_clock() {
-            received
-                .write(self.recv_until(None, Parking::begin).map_err(|_disconnected| RecvError));
+            let _in_place = self.recv_into(into, None, Parking::begin);
             return None;
         }
-        let state = match self.accept() {
-            Ok(value) => {
-                received.write(Ok(value));
-                return None;
-            }
-            Err((Nothing::Disconnected, _)) => {
-                received.write(Err(RecvError));
-                return None;
-            }
+        let state = match self.accept(into) {
+            Ok(()) | Err((Nothing::Disconnected, _)) => return None,
             Err((Nothing::Empty, state)) => state,
         };
         let Some(switch_only) = SwitchOnly::begin(WaitReason::Receive) else {
-            let waited = self.wait_to_recv(state, None, Parking::begin);
-            received.write(waited.map_err(|_disconnected| RecvError));
+            // The place says it all.
+            let _in_place = self.wait_to_recv(into, state, None, Parking::begin);
             return None;
         };
-        let waits = (None, switch_only.target());
+        let waits = (Some(PlaceRef::new(into)), switch_only.target());
         // SAFETY: the guard is of this lock; `State::receivers` is one field of it, which nothing
         // replaces. The rest is this function's contract.
         let _parks = unsafe {
@@ -169,10 +161,10 @@ impl<T> Channel<T, Target> {
     ///
     /// As of [`end_send`](Self::end_send), with `begin_recv`.
     #[inline(never)]
-    unsafe fn end_recv(&self, wait: &SplitWait<T, Target>) -> Result<T, RecvError> {
+    unsafe fn end_recv(&self, wait: &SplitWait<PlaceRef<T>, Target>) {
         // SAFETY: `begin_recv` began it in this list.
         match unsafe { wait.end(&self.state, State::receivers, Parking::reborrow) } {
-            (Waited::Served(value), _) => value.ok_or(RecvError),
+            (Waited::Served(_), _) => {}
             (Waited::Cancelled(_), Some(parking)) => parking.raise(),
             _ => unreachable!("it waits without a deadline"),
         }

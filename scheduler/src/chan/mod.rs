@@ -27,11 +27,13 @@
 //! squares.join().expect("no panic");
 //! ```
 
+mod buffer;
 mod case;
 pub(crate) mod clock;
 mod error;
 pub(crate) mod future;
 mod inline;
+mod place;
 pub(crate) mod raw;
 mod receiver;
 pub(crate) mod select;

@@ -15,11 +15,13 @@
 
 use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
 use gosched_runtime_sys::sync::primitive::{AtomicUsize, Ordering, mutated};
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::buffer::Buffer;
 use super::clock::Clock;
-use super::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
+use super::error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError};
+use super::error::{TryRecvError, TrySendError};
+use super::place::{Place, PlaceRef, with_room};
 use super::state::{Nothing, Put, State};
 use crate::gmp::wait_reason::WaitReason;
 use crate::wait::owed::Owed;
@@ -40,10 +42,78 @@ pub(crate) struct Channel<T, K: Unpark> {
     receivers: AtomicUsize,
 }
 
-/// Why a value was not taken, and it; with the lock still held where the next step is to wait.
+/// Why a value was not taken; with the lock still held where the next step is to wait.
 pub(super) enum Refused<'a, T, K: Unpark> {
-    Full(T, MutexGuard<'a, State<T, K>>),
-    Disconnected(T),
+    Full(MutexGuard<'a, State<T, K>>),
+    Disconnected,
+}
+
+/// Why a wait with a deadline had no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotDone {
+    TimedOut,
+    Disconnected,
+}
+
+/// The results of the public functions, out of places. Each is a function of its own, so that its
+/// copies are on the stack for its own time only.
+pub(crate) mod results {
+    use super::*;
+
+    pub(crate) fn sent<T>(value: &mut Place<T>) -> Result<(), SendError<T>> {
+        if value.is_full() { unsent(value) } else { Ok(()) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unsent<T>(value: &mut Place<T>) -> Result<(), SendError<T>> {
+        // SAFETY: it is full, and the error is transparent.
+        Err(unsafe { value.take_as() })
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn full<T>(value: &mut Place<T>) -> Result<(), TrySendError<T>> {
+        // SAFETY: it is full.
+        Err(TrySendError::Full(unsafe { value.take_as() }))
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn disconnected<T>(value: &mut Place<T>) -> Result<(), TrySendError<T>> {
+        // SAFETY: it is full.
+        Err(TrySendError::Disconnected(unsafe { value.take_as() }))
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn timed_out<T>(value: &mut Place<T>) -> Result<(), SendTimeoutError<T>> {
+        // SAFETY: it is full.
+        Err(SendTimeoutError::Timeout(unsafe { value.take_as() }))
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn disconnected_in_time<T>(value: &mut Place<T>) -> Result<(), SendTimeoutError<T>> {
+        // SAFETY: it is full.
+        Err(SendTimeoutError::Disconnected(unsafe { value.take_as() }))
+    }
+
+    /// The value, or `error` if there is none.
+    #[inline]
+    pub(crate) fn received<T, E>(value: &mut Place<T>, error: E) -> Result<T, E> {
+        if value.is_full() {
+            // SAFETY: it is full.
+            Ok(unsafe { value.take_as() })
+        } else {
+            Err(error)
+        }
+    }
+
+    #[inline]
+    pub(crate) fn received_or_gone<T>(value: &mut Place<T>) -> Result<T, RecvError> {
+        received(value, RecvError)
+    }
 }
 
 impl<T, K: Unpark> Channel<T, K> {
@@ -87,25 +157,44 @@ impl<T, K: Unpark> Channel<T, K> {
         self.state.lock().len()
     }
 
-    pub(crate) fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
-        self.offer(value).map_err(|refused| match refused {
-            Refused::Full(value, _unlocks) => TrySendError::Full(value),
-            Refused::Disconnected(value) => TrySendError::Disconnected(value),
-        })
+    /// Sends the value in a full place, if that is possible without waiting.
+    #[inline]
+    pub(super) fn try_send_from(&self, value: &mut Place<T>) -> Result<(), TrySendError<T>> {
+        let is_full = match self.offer(value) {
+            Ok(()) => return Ok(()),
+            Err(Refused::Full(_unlocks)) => true,
+            Err(Refused::Disconnected) => false,
+        };
+        if is_full { results::full(value) } else { results::disconnected(value) }
     }
 
-    /// Sends `value`. If it has to wait, the wait begins under the lock where it can, else with
-    /// `begin`, without the lock.
+    #[cfg(test)]
     pub(crate) fn send_until<P: Park<Target = K>>(
         &self,
         value: T,
         deadline: Option<Instant>,
         begin: impl FnOnce() -> P,
     ) -> Result<(), SendTimeoutError<T>> {
-        match self.offer(value) {
+        self.send_from(&mut Place::Full(value), deadline, begin)
+    }
+
+    /// Sends the value in a full place. If it has to wait, the wait begins under the lock where it
+    /// can, else with `begin`, without the lock.
+    pub(super) fn send_from<P: Park<Target = K>>(
+        &self,
+        value: &mut Place<T>,
+        deadline: Option<Instant>,
+        begin: impl FnOnce() -> P,
+    ) -> Result<(), SendTimeoutError<T>> {
+        let sent = match self.offer(value) {
+            Ok(()) => return Ok(()),
+            Err(Refused::Disconnected) => Err(NotDone::Disconnected),
+            Err(Refused::Full(state)) => self.wait_to_send(value, state, deadline, begin),
+        };
+        match sent {
             Ok(()) => Ok(()),
-            Err(Refused::Disconnected(value)) => Err(SendTimeoutError::Disconnected(value)),
-            Err(Refused::Full(value, state)) => self.wait_to_send(value, state, deadline, begin),
+            Err(NotDone::TimedOut) => results::timed_out(value),
+            Err(NotDone::Disconnected) => results::disconnected_in_time(value),
         }
     }
 
@@ -113,25 +202,24 @@ impl<T, K: Unpark> Channel<T, K> {
     #[inline]
     pub(super) fn wait_to_send<P: Park<Target = K>>(
         &self,
-        value: T,
+        value: &mut Place<T>,
         state: MutexGuard<'_, State<T, K>>,
         deadline: Option<Instant>,
         begin: impl FnOnce() -> P,
-    ) -> Result<(), SendTimeoutError<T>> {
-        let (parking, value, mut state) = match P::begin_at_once() {
-            Some(parking) => (parking, value, state),
+    ) -> Result<(), NotDone> {
+        let (parking, mut state) = match P::begin_at_once() {
+            Some(parking) => (parking, state),
             None => {
                 drop(state);
                 let parking = begin();
                 match self.offer(value) {
                     Ok(()) => return Ok(()),
-                    Err(Refused::Disconnected(value)) => {
-                        return Err(SendTimeoutError::Disconnected(value));
-                    }
-                    Err(Refused::Full(value, state)) => (parking, value, state),
+                    Err(Refused::Disconnected) => return Err(NotDone::Disconnected),
+                    Err(Refused::Full(state)) => (parking, state),
                 }
             }
         };
+        let slot = Some(PlaceRef::new(value));
         parking.set_wait_reason(WaitReason::Send);
         // Without a buffer the value is to be had as soon as its sender waits.
         let polls = state.let_poll();
@@ -139,24 +227,29 @@ impl<T, K: Unpark> Channel<T, K> {
         // SAFETY: the guard is of this lock; `State::senders` is one field of it, which nothing
         // replaces. The closure moves a value.
         match unsafe {
-            wait_until(&self.state, state, place, Some(value), &parking, deadline, || {
+            wait_until(&self.state, state, place, slot, &parking, deadline, || {
                 polls.map(Wakeup::Polls)
             })
         } {
             Waited::Served(None) => Ok(()),
-            Waited::Served(Some(value)) => Err(SendTimeoutError::Disconnected(value)),
-            Waited::TimedOut(value) => {
-                Err(SendTimeoutError::Timeout(value.expect("nobody took it")))
-            }
-            Waited::Cancelled(_dropped_by_unwinding) => parking.raise(),
+            Waited::Served(Some(_untouched)) => Err(NotDone::Disconnected),
+            Waited::TimedOut(_) => Err(NotDone::TimedOut),
+            // The caller's place drops the value.
+            Waited::Cancelled(_) => parking.raise(),
         }
     }
 
     pub(crate) fn try_recv(&self) -> Result<T, TryRecvError> {
-        self.accept().map_err(|(nothing, _unlocks)| match nothing {
-            Nothing::Empty => TryRecvError::Empty,
-            Nothing::Disconnected => TryRecvError::Disconnected,
-        })
+        with_room!(T, |place| self.try_recv_by(place))
+    }
+
+    #[inline]
+    fn try_recv_by(&self, place: &mut Place<T>) -> Result<T, TryRecvError> {
+        let error = match self.accept(place) {
+            Ok(()) | Err((Nothing::Disconnected, _)) => TryRecvError::Disconnected,
+            Err((Nothing::Empty, _unlocks)) => TryRecvError::Empty,
+        };
+        results::received(place, error)
     }
 
     /// Receives a value; waits as [`send`](Self::send) does.
@@ -165,14 +258,37 @@ impl<T, K: Unpark> Channel<T, K> {
         deadline: Option<Instant>,
         begin: impl Fn() -> P,
     ) -> Result<T, RecvTimeoutError> {
+        with_room!(T, |place| self.recv_by(place, deadline, begin))
+    }
+
+    fn recv_by<P: Park<Target = K>>(
+        &self,
+        place: &mut Place<T>,
+        deadline: Option<Instant>,
+        begin: impl Fn() -> P,
+    ) -> Result<T, RecvTimeoutError> {
+        let error = match self.recv_into(place, deadline, begin) {
+            Ok(()) | Err(NotDone::Disconnected) => RecvTimeoutError::Disconnected,
+            Err(NotDone::TimedOut) => RecvTimeoutError::Timeout,
+        };
+        results::received(place, error)
+    }
+
+    /// As `recv_until`, into an empty place.
+    pub(super) fn recv_into<P: Park<Target = K>>(
+        &self,
+        into: &mut Place<T>,
+        deadline: Option<Instant>,
+        begin: impl Fn() -> P,
+    ) -> Result<(), NotDone> {
         loop {
-            match self.recv_unless_due(deadline, &begin) {
+            match self.recv_unless_due(into, deadline, &begin) {
                 // Nobody disconnects it: the clock's next value is due, or comes at another time
                 // now, or the time is over.
                 Err(_) if self.has_clock && !mutated("clock.seems_gone") => {
                     if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                         // The value may have been due first, and this have been late for both.
-                        return self.try_recv().map_err(|_nothing| RecvTimeoutError::Timeout);
+                        return self.accept(into).map_err(|_nothing| NotDone::TimedOut);
                     }
                 }
                 result => return result,
@@ -183,13 +299,14 @@ impl<T, K: Unpark> Channel<T, K> {
     /// As `recv`; without a value, too, when the clock has one to look for.
     fn recv_unless_due<P: Park<Target = K>>(
         &self,
+        into: &mut Place<T>,
         deadline: Option<Instant>,
         begin: impl FnOnce() -> P,
-    ) -> Result<T, RecvTimeoutError> {
-        match self.accept() {
-            Ok(value) => Ok(value),
-            Err((Nothing::Disconnected, _)) => Err(RecvTimeoutError::Disconnected),
-            Err((Nothing::Empty, state)) => self.wait_to_recv(state, deadline, begin),
+    ) -> Result<(), NotDone> {
+        match self.accept(into) {
+            Ok(()) => Ok(()),
+            Err((Nothing::Disconnected, _)) => Err(NotDone::Disconnected),
+            Err((Nothing::Empty, state)) => self.wait_to_recv(into, state, deadline, begin),
         }
     }
 
@@ -197,18 +314,19 @@ impl<T, K: Unpark> Channel<T, K> {
     #[inline]
     pub(super) fn wait_to_recv<P: Park<Target = K>>(
         &self,
+        into: &mut Place<T>,
         state: MutexGuard<'_, State<T, K>>,
         deadline: Option<Instant>,
         begin: impl FnOnce() -> P,
-    ) -> Result<T, RecvTimeoutError> {
+    ) -> Result<(), NotDone> {
         let (parking, state) = match P::begin_at_once() {
             Some(parking) => (parking, state),
             None => {
                 drop(state);
                 let parking = begin();
-                match self.accept() {
-                    Ok(value) => return Ok(value),
-                    Err((Nothing::Disconnected, _)) => return Err(RecvTimeoutError::Disconnected),
+                match self.accept(into) {
+                    Ok(()) => return Ok(()),
+                    Err((Nothing::Disconnected, _)) => return Err(NotDone::Disconnected),
                     Err((Nothing::Empty, state)) => (parking, state),
                 }
             }
@@ -216,19 +334,20 @@ impl<T, K: Unpark> Channel<T, K> {
         let deadline = deadline.into_iter().chain(state.due()).min();
         parking.set_wait_reason(WaitReason::Receive);
         let place = WaitIn::behind(State::receivers);
+        let slot = Some(PlaceRef::new(into));
         // SAFETY: the guard is of this lock; `State::receivers` is one field of it, which nothing
         // replaces.
-        match unsafe { wait_until(&self.state, state, place, None, &parking, deadline, || None) } {
-            Waited::Served(Some(value)) => Ok(value),
-            Waited::Served(None) => Err(RecvTimeoutError::Disconnected),
-            Waited::TimedOut(_) => Err(RecvTimeoutError::Timeout),
+        match unsafe { wait_until(&self.state, state, place, slot, &parking, deadline, || None) } {
+            Waited::Served(None) => Ok(()),
+            Waited::Served(Some(_untouched)) => Err(NotDone::Disconnected),
+            Waited::TimedOut(_) => Err(NotDone::TimedOut),
             Waited::Cancelled(_) => parking.raise(),
         }
     }
 
     /// Gets `value` to a waiting receiver or into the buffer.
     #[inline(always)]
-    pub(super) fn offer(&self, mut value: T) -> Result<(), Refused<'_, T, K>> {
+    pub(super) fn offer(&self, value: &mut Place<T>) -> Result<(), Refused<'_, T, K>> {
         loop {
             let (mut state, mut owed) = (self.state.lock(), Owed::nothing());
             match state.put(value, &mut owed) {
@@ -237,10 +356,9 @@ impl<T, K: Unpark> Channel<T, K> {
                     owed.pay();
                     return Ok(());
                 }
-                Put::Full(value) => return Err(Refused::Full(value, state)),
-                Put::Disconnected(value) => return Err(Refused::Disconnected(value)),
-                Put::Grow(back) => {
-                    value = back;
+                Put::Full => return Err(Refused::Full(state)),
+                Put::Disconnected => return Err(Refused::Disconnected),
+                Put::Grow => {
                     let wanted = state.wanted();
                     drop(state);
                     self.grow(wanted);
@@ -249,21 +367,27 @@ impl<T, K: Unpark> Channel<T, K> {
         }
     }
 
-    /// Takes the oldest value. The lock comes back with the reason why there is none.
+    /// Moves the oldest value into an empty place. The lock comes back with the reason why there is
+    /// none.
     #[inline(always)]
-    pub(super) fn accept(&self) -> Result<T, (Nothing, MutexGuard<'_, State<T, K>>)> {
+    pub(super) fn accept(
+        &self,
+        into: &mut Place<T>,
+    ) -> Result<(), (Nothing, MutexGuard<'_, State<T, K>>)> {
         let (mut state, mut owed) = (self.state.lock(), Owed::nothing());
-        let Some(value) = state.take(&mut owed) else { return Err((state.nothing(), state)) };
+        if !state.take(into, &mut owed) {
+            return Err((state.nothing(), state));
+        }
         drop(state);
         owed.pay_for_value();
-        Ok(value)
+        Ok(())
     }
 
     /// Gives an unbounded buffer room for `wanted` values. What is allocated and freed is so
     /// outside the lock.
     #[cold]
     pub(super) fn grow(&self, wanted: usize) {
-        let mut buffer = VecDeque::with_capacity(wanted);
+        let mut buffer = Buffer::with_capacity(wanted);
         self.state.lock().adopt(&mut buffer);
         // The lock is free again when the buffer that is left over goes.
         drop(buffer);

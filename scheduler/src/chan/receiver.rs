@@ -55,7 +55,7 @@ impl<T> Receiver<T> {
     /// assert_eq!(rx.recv(), Ok("hello"));
     /// assert_eq!(rx.recv(), Err(RecvError));
     /// ```
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub fn recv(&self) -> Result<T, RecvError> {
         self.channel.recv()
     }

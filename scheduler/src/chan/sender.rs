@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::ChannelRef;
 use super::error::{SendError, SendTimeoutError, TrySendError};
 use super::future::SendFuture;
+use super::place::in_place;
 use crate::proc::park::Parking;
 use crate::proc::yield_now::preempt_point;
 
@@ -55,9 +56,9 @@ impl<T> Sender<T> {
     /// assert_eq!(receiver.join().expect("no panic"), Ok("hello"));
     /// assert_eq!(tx.send("anybody?"), Err(SendError("anybody?")));
     /// ```
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
-        self.channel.send(value)
+        in_place!(T, value, |place| self.channel.send_in_place(place))
     }
 
     /// Sends `value` if that is possible without waiting: there is room, or a receiver waits.
@@ -82,7 +83,7 @@ impl<T> Sender<T> {
     /// assert_eq!(tx.try_send(3), Err(TrySendError::Disconnected(3)));
     /// ```
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
-        self.channel.try_send(value)
+        in_place!(T, value, |place| self.channel.try_send_from(place))
     }
 
     /// As [`send`](Self::send), waiting at longest for `timeout`. Zero makes one attempt; a timeout
@@ -109,7 +110,8 @@ impl<T> Sender<T> {
     /// ```
     pub fn send_timeout(&self, value: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
         preempt_point();
-        self.channel.send_until(value, Instant::now().checked_add(timeout), Parking::begin)
+        let deadline = Instant::now().checked_add(timeout);
+        in_place!(T, value, |place| self.channel.send_from(place, deadline, Parking::begin))
     }
 
     /// As [`send`](Self::send), waiting at longest until `deadline`. One that has passed makes one
@@ -124,7 +126,8 @@ impl<T> Sender<T> {
     /// As [`send`](Self::send).
     pub fn send_deadline(&self, value: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
         preempt_point();
-        self.channel.send_until(value, Some(deadline), Parking::begin)
+        let deadline = Some(deadline);
+        in_place!(T, value, |place| self.channel.send_from(place, deadline, Parking::begin))
     }
 
     /// As [`send`](Self::send), for an async task: a future that is ready when the value is sent.

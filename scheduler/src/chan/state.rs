@@ -28,25 +28,39 @@
 //! Nothing of the user's runs under the lock: values are moved, never dropped, cloned, compared or
 //! printed; who was let go is woken after it.
 //!
+//! A value lies in the buffer or in a [`Place`] of the party that sends or receives it; a node
+//! carries the address of the place. So nothing is copied but from one of these to another.
+//!
+//! # Safety
+//!
+//! A node's place stays as [`PlaceRef`] wants it: in the frame that waits, in a pinned future, or
+//! with a case of a select.
+//!
 //! Rejected: one list for all receivers. With a future at its head a value would lie in the buffer
 //! until that future is polled, and a goroutine behind it would wait for somebody else's executor,
 //! or for ever if the future was forgotten.
 
-use std::collections::VecDeque;
+#![expect(unsafe_code, reason = "moves values between the places of waiters")]
+
+use std::mem;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use super::buffer::Buffer;
 use super::clock::Clock;
+use super::place::{Place, PlaceRef};
 use crate::wait::owed::Owed;
 use crate::wait::waiter::{Popped, Unpark, WaitList, Wakeup};
 
 /// The state of a channel of values `T`. `K` is what wakes a goroutine or thread that waits.
 pub(crate) struct State<T, K: Unpark> {
-    buffer: VecDeque<T>,
+    buffer: Buffer<T>,
     /// None: as many as memory holds.
     capacity: Option<usize>,
-    senders: WaitList<T, K>,
-    receivers: WaitList<T, K>,
+    /// Each has its value in a place of its own.
+    senders: WaitList<PlaceRef<T>, K>,
+    /// Each has a place for its value.
+    receivers: WaitList<PlaceRef<T>, K>,
     /// Futures that receive.
     polling: WaitList<(), K>,
     /// What the values come from, if nobody sends them.
@@ -55,14 +69,14 @@ pub(crate) struct State<T, K: Unpark> {
 }
 
 /// What came of [`State::put`].
-pub(crate) enum Put<T> {
-    /// The value is with a receiver or in the buffer.
+pub(crate) enum Put {
+    /// The value is with a receiver or in the buffer, and the place empty.
     Done,
     /// There is no room.
-    Full(T),
+    Full,
     /// There is room that has not been allocated yet, see [`State::adopt`].
-    Grow(T),
-    Disconnected(T),
+    Grow,
+    Disconnected,
 }
 
 /// Why there is no value.
@@ -75,7 +89,7 @@ pub(crate) enum Nothing {
 impl<T, K: Unpark> State<T, K> {
     pub(super) fn new(capacity: Option<usize>) -> Self {
         Self {
-            buffer: VecDeque::with_capacity(capacity.unwrap_or(0)),
+            buffer: Buffer::with_capacity(capacity.unwrap_or(0)),
             capacity,
             senders: WaitList::new(),
             receivers: WaitList::new(),
@@ -118,12 +132,12 @@ impl<T, K: Unpark> State<T, K> {
     }
 
     #[inline(always)]
-    pub(super) fn senders(&mut self) -> &mut WaitList<T, K> {
+    pub(super) fn senders(&mut self) -> &mut WaitList<PlaceRef<T>, K> {
         &mut self.senders
     }
 
     #[inline(always)]
-    pub(super) fn receivers(&mut self) -> &mut WaitList<T, K> {
+    pub(super) fn receivers(&mut self) -> &mut WaitList<PlaceRef<T>, K> {
         &mut self.receivers
     }
 
@@ -141,44 +155,55 @@ impl<T, K: Unpark> State<T, K> {
         self.capacity.is_some_and(|capacity| self.buffer.len() >= capacity)
     }
 
-    /// Gets `value` to a waiting receiver or into the buffer.
+    /// Moves the value to a waiting receiver or into the buffer.
     #[inline(always)]
-    pub(super) fn put(&mut self, value: T, owed: &mut Owed<K>) -> Put<T> {
+    pub(super) fn put(&mut self, value: &mut Place<T>, owed: &mut Owed<K>) -> Put {
         if self.disconnected {
-            return Put::Disconnected(value);
+            return Put::Disconnected;
         }
         if let Some(receiver) = self.receivers.pop() {
-            owed.wake(Some(receiver.give(value)));
+            let ((), wakeup) = receiver.exchange(|place| {
+                let place = place.expect("a waiting receiver has a place");
+                // SAFETY: the receiver waits, and this has popped it.
+                value.move_to(unsafe { place.get() });
+            });
+            owed.wake(Some(wakeup));
             return Put::Done;
         }
         if self.is_full() {
-            return Put::Full(value);
+            return Put::Full;
         }
-        if self.buffer.len() == self.buffer.capacity() {
-            return Put::Grow(value);
+        if !self.buffer.has_room() {
+            return Put::Grow;
         }
-        self.buffer.push_back(value);
+        self.buffer.push(value);
         owed.call(self.let_poll());
         Put::Done
     }
 
-    /// Takes the oldest value, from the buffer or from a waiting sender; else see
-    /// [`nothing`](Self::nothing).
+    /// Moves the oldest value into an empty place, from the buffer or from a waiting sender. False:
+    /// there is none, see [`nothing`](Self::nothing).
     #[inline(always)]
-    pub(super) fn take(&mut self, owed: &mut Owed<K>) -> Option<T> {
+    pub(super) fn take(&mut self, into: &mut Place<T>, owed: &mut Owed<K>) -> bool {
         self.strike();
         let sender = if self.is_full() { self.senders.pop() } else { None };
-        let oldest = self.buffer.pop_front();
-        let Some(sender) = sender else { return oldest };
-        let (offered, served) = sender.take();
-        owed.wake(Some(served));
-        if oldest.is_some() {
-            self.buffer.extend(offered);
+        let from_buffer = self.buffer.pop(into);
+        let Some(sender) = sender else { return from_buffer };
+        let ((), wakeup) = sender.exchange(|place| {
+            let place = place.expect("a waiting sender has a place");
+            // SAFETY: the sender waits, and this has popped it.
+            let offered = unsafe { place.get() };
+            if from_buffer {
+                self.buffer.push(offered);
+            } else {
+                offered.move_to(into);
+            }
+        });
+        owed.wake(Some(wakeup));
+        if from_buffer {
             owed.call(self.let_poll());
-            return oldest;
         }
-        debug_assert!(offered.is_some(), "a waiting sender offers a value");
-        offered
+        true
     }
 
     /// Why there is no value, when [`take`](Self::take) found none.
@@ -228,10 +253,9 @@ impl<T, K: Unpark> State<T, K> {
 
     /// Moves into a larger buffer, which was allocated without the lock; leaves there what is to be
     /// freed without it.
-    pub(super) fn adopt(&mut self, larger: &mut VecDeque<T>) {
+    pub(super) fn adopt(&mut self, larger: &mut Buffer<T>) {
         if self.buffer.capacity() < larger.capacity() {
-            larger.append(&mut self.buffer);
-            std::mem::swap(larger, &mut self.buffer);
+            self.buffer.move_to(larger);
         }
     }
 
@@ -240,7 +264,7 @@ impl<T, K: Unpark> State<T, K> {
     }
 
     /// The values that nobody will receive, to be dropped without the lock.
-    pub(super) fn unreceived(&mut self) -> VecDeque<T> {
-        std::mem::take(&mut self.buffer)
+    pub(super) fn unreceived(&mut self) -> Buffer<T> {
+        mem::replace(&mut self.buffer, Buffer::with_capacity(0))
     }
 }

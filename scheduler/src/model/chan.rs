@@ -106,7 +106,7 @@ fn cancelled_neighbour() {
 /// takes its value out.
 fn refill() {
     let channel = channel(1);
-    assert!(channel.try_send(1).is_ok(), "there is room");
+    assert_eq!(TestWaiter::new().send(&channel, 1), Some(true), "there is room");
     let waiter = TestWaiter::new();
     let sender = sender(&channel, &waiter, 2);
     let canceller = thread::spawn(move || waiter.cancel());

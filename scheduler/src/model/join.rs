@@ -33,7 +33,7 @@ fn cancelled_while_it_ends() {
         })
     };
     let canceller = thread::spawn(move || packet.request_cancel());
-    channel.try_send(7).expect("there is room");
+    assert_eq!(TestWaiter::new().send(&channel, 7), Some(true), "there is room");
     canceller.join().unwrap();
     assert_eq!(record.join().unwrap(), Some(Some(7)), "a late cancel reached the next goroutine");
 }

@@ -108,7 +108,7 @@ fn dropped_sender(capacity: usize) {
     let drops = Arc::new(AtomicU32::new(0));
     let channel = Arc::new(Channel::<_, TestWaiter>::new(Some(capacity)));
     for _ in 0..capacity {
-        assert!(channel.try_send(Counted(drops.clone())).is_ok());
+        assert_eq!(TestWaiter::new().send(&channel, Counted(drops.clone())), Some(true));
     }
     let future = Box::pin(Sending::new(&channel, Counted(drops.clone())));
     // SAFETY: pinned.

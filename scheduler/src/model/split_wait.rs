@@ -23,42 +23,49 @@ fn whole(list: &mut List) -> &mut List {
     list
 }
 
-/// Waits, and returns what it received; `None` if it was cancelled.
-fn received(queue: &Mutex<List>, party: &TestWaiter) -> Option<u32> {
+/// Waits with 7 in its slot. True if that was taken, false if the wait was cancelled.
+fn taken(queue: &Mutex<List>, party: &TestWaiter) -> bool {
     // Leaked, because the mistake leaves a node behind.
     let wait: &SplitWait<u32, TestWaiter> = Box::leak(Box::new(SplitWait::new()));
     let party = party.begin();
     // SAFETY: the list is this lock's, and the wait is new.
-    let parks =
-        unsafe { wait.begin(queue, queue.lock(), whole, (None, party.target()), || party, None) };
+    let parks = unsafe {
+        wait.begin(queue, queue.lock(), whole, (Some(7), party.target()), || party, None)
+    };
     assert!(parks, "nobody was woken meanwhile");
     party.park_until(None);
     // SAFETY: the wait was begun.
     match unsafe { wait.end(queue, whole, || party) } {
-        (Waited::Served(value), _) => Some(value.expect("the waker gives a value")),
+        (Waited::Served(value), _) => {
+            assert_eq!(value, None, "the waker takes it");
+            true
+        }
         (Waited::Cancelled(value), Some(_)) => {
-            assert_eq!(value, None, "it was lost");
-            None
+            assert_eq!(value, Some(7), "it was lost");
+            false
         }
         _ => unreachable!("there is no deadline"),
     }
 }
 
-/// Whichever of the two comes first, the waiter has the value, or nobody took it.
+/// Whichever of the two comes first, the waker has the value, or the waiter has it back.
 fn served_or_cancelled() {
     let (queue, party) = (Arc::new(Mutex::new(List::new())), TestWaiter::new());
     let waiter = {
         let (queue, party) = (queue.clone(), party.clone());
-        thread::spawn(move || received(&queue, &party))
+        thread::spawn(move || taken(&queue, &party))
     };
     let canceller = thread::spawn(move || party.cancel());
     let mut list = queue.lock();
-    let served = list.pop().map(|waiter| waiter.give(7));
+    let served = list.pop().map(|waiter| waiter.take());
     drop(list);
-    let gave = served.map(|wakeup| wakeup.now()).is_some();
-    let received = waiter.join().expect("its asserts hold");
+    let got = served.map(|(value, wakeup)| {
+        wakeup.now();
+        value.expect("it is in the slot")
+    });
+    let taken = waiter.join().expect("its asserts hold");
     canceller.join().expect("no panic");
-    assert_eq!(received, gave.then_some(7));
+    assert_eq!(got, taken.then_some(7));
     assert!(queue.lock().is_empty(), "a node was left behind");
 }
 

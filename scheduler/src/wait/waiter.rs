@@ -364,16 +364,16 @@ pub(crate) struct Popped<'list, T, K> {
 }
 
 impl<T, K: Unpark> Popped<'_, T, K> {
-    /// Hands `value` to the waiter, which is no future, and ends its wait.
-    #[inline(always)]
-    pub(crate) fn give(self, value: T) -> Wakeup<K> {
-        self.complete(|slot| drop(slot.replace(Some(value)))).1
-    }
-
     /// Takes what the waiter offered, if it offered anything, and ends its wait.
     #[inline(always)]
     pub(crate) fn take(self) -> (Option<T>, Wakeup<K>) {
         self.complete(|slot| slot.replace(None))
+    }
+
+    /// Passes `exchange` what the waiter has in its slot, which is empty then, and ends its wait.
+    #[inline(always)]
+    pub(crate) fn exchange<R>(self, exchange: impl FnOnce(Option<T>) -> R) -> (R, Wakeup<K>) {
+        self.complete(|slot| exchange(slot.replace(None)))
     }
 
     /// Ends the wait with the slot as it is.

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use super::engine::{self, Wait};
 use super::{give_turn_to_wait, random_below};
 use crate::chan::case::{Case, Direction, RecvCase, SendCase};
+use crate::chan::place::Place;
 use crate::chan::{ChannelRef, Receiver, RecvError, SendError, Sender};
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
@@ -94,7 +95,8 @@ impl<'a> Select<'a> {
 
     /// Adds a case that sends `value`. Its number.
     pub fn send<T: Send + 'a>(&mut self, sender: &'a Sender<T>, value: T) -> usize {
-        self.add(Box::new(SendCase::new(&sender.channel, Some(value))))
+        let place = Place::boxed_full(value);
+        self.add(Box::new(SendCase::new(&sender.channel, place)))
     }
 
     fn add(&mut self, case: Box<dyn Case<Target> + 'a>) -> usize {

@@ -128,47 +128,56 @@ macro_rules! select {
         $crate::select!(@next $cases {$wait $timeout $body} $($rest)*)
     };
     (@push {$($cases:tt)*} $default:tt {$direction:ident $with:tt $p:pat} $body:tt $($rest:tt)*) => {
-        $crate::select!(@next {$($cases)* [case outcome $direction $with ($p) $body]} $default $($rest)*)
+        $crate::select!(@next {$($cases)* [case room chosen $direction $with ($p) $body]} $default $($rest)*)
     };
 
     // The temporaries of a port's expression live until the select is done: each case is a temporary
     // of a `match` around the cases behind it. The arms come after that, with nothing borrowed.
+    // The temporaries of a port's expression live until the select is done: each case is a temporary
+    // of a `match` around the cases behind it. The arms come after that, with nothing borrowed.
     (@run
-        {$([$case:ident $outcome:ident $direction:ident $with:tt ($p:pat) $body:tt])*}
+        {$([$case:ident $room:ident $chosen:ident $direction:ident $with:tt ($p:pat) $body:tt])*}
         {$wait:ident $timeout:tt $otherwise:tt}
     ) => {{
-        $(let $outcome;)*
-        $crate::select!(@make {$([$case $direction $with])*} {$([$case $outcome])*} $wait $timeout);
-        $crate::select!(@arms {$([$outcome ($p) $body])*} $otherwise)
+        $(
+            let mut $room = $crate::chan::select_support::room();
+            let $chosen;
+        )*
+        $crate::select!(@make {$([$case $room $direction $with])*} {$([$case $chosen])*} $wait $timeout);
+        $crate::select!(@arms {$([$room $chosen $direction ($p) $body])*} $otherwise)
     }};
 
-    (@make {} {$([$case:ident $outcome:ident])*} $wait:ident ($($timeout:tt)*)) => {
+    (@make {} {$([$case:ident $chosen:ident])*} $wait:ident ($($timeout:tt)*)) => {
         $crate::chan::select_support::$wait([$($case.entry()),*] $($timeout)*);
-        $($outcome = $case.outcome();)*
+        $($chosen = $case.is_chosen();)*
     };
-    (@make {[$case:ident recv ($rx:expr)] $($cases:tt)*} $all:tt $wait:ident $timeout:tt) => {
-        match &mut $crate::chan::select_support::recv(&$rx) {
+    (@make {[$case:ident $room:ident recv ($rx:expr)] $($cases:tt)*} $all:tt $wait:ident $timeout:tt) => {
+        match &mut $crate::chan::select_support::recv(&$rx, &mut $room) {
             $case => { $crate::select!(@make {$($cases)*} $all $wait $timeout); }
         }
     };
-    (@make {[$case:ident send ($tx:expr, $value:expr)] $($cases:tt)*} $all:tt $wait:ident $timeout:tt) => {
-        match &mut $crate::chan::select_support::send(&$tx, $value) {
+    (@make {[$case:ident $room:ident send ($tx:expr, $value:expr)] $($cases:tt)*} $all:tt $wait:ident $timeout:tt) => {
+        match &mut $crate::chan::select_support::send(&$tx, &mut $room, $value) {
             $case => { $crate::select!(@make {$($cases)*} $all $wait $timeout); }
         }
     };
-    (@make {[$case:ident offer ($tx:expr, $slot:expr)] $($cases:tt)*} $all:tt $wait:ident $timeout:tt) => {
-        match &mut $crate::chan::select_support::offer(&$tx, &mut $slot) {
+    (@make {[$case:ident $room:ident offer ($tx:expr, $slot:expr)] $($cases:tt)*} $all:tt $wait:ident $timeout:tt) => {
+        match &mut $crate::chan::select_support::offer(&$tx, &mut $room, &mut $slot) {
             $case => { $crate::select!(@make {$($cases)*} $all $wait $timeout); }
         }
     };
 
     (@arms {} ($otherwise:expr)) => { $otherwise };
-    (@arms {[$outcome:ident ($p:pat) ($body:expr)] $($arms:tt)*} $otherwise:tt) => {
-        match $outcome {
-            ::std::option::Option::Some($p) => $body,
-            ::std::option::Option::None => $crate::select!(@arms {$($arms)*} $otherwise),
+    (@arms {[$room:ident $chosen:ident $direction:ident ($p:pat) ($body:expr)] $($arms:tt)*} $otherwise:tt) => {
+        if $chosen {
+            let $p = $crate::select!(@result $room $direction);
+            $body
+        } else {
+            $crate::select!(@arms {$($arms)*} $otherwise)
         }
     };
+    (@result $room:ident recv) => { $room.received() };
+    (@result $room:ident $direction:ident) => { $room.sent() };
 
     // From the outside.
     (@ $($rest:tt)*) => { compile_error!("these are no arms of a select!") };

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::engine::{Entry, Wait, select};
 use crate::chan::case::{RecvCase, SendCase};
+use crate::chan::place::Place;
 use crate::chan::raw::Channel;
 use crate::testing::TestWaiter;
 
@@ -40,7 +41,7 @@ pub(crate) fn recv_or_send(
     deadline: Option<Instant>,
     waiter: &TestWaiter,
 ) -> Option<Done> {
-    let (a, b) = (RecvCase::new(a), SendCase::new(b, Some(value)));
+    let (a, b) = (RecvCase::new(a), SendCase::new(b, Place::boxed_full(value)));
     let mut entries = [Entry { case: &a, index: 0 }, Entry { case: &b, index: 1 }];
     select(&mut entries, Wait::Until(deadline), first, || waiter.begin())?;
     let received = a.outcome().map(|outcome| Done::Received(outcome.ok()));

@@ -7,9 +7,15 @@ use std::time::{Duration, Instant};
 use super::engine::{self, Wait};
 use super::{give_turn_to_wait, random_below};
 use crate::chan::case::{RecvCase, SendCase};
+use crate::chan::place::Place;
+use crate::chan::raw::results;
 use crate::chan::{Receiver, RecvError, SendError, Sender};
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
+
+/// The place of one case's value, in the frame of the `select!`: what is received comes here, and
+/// what is sent lies here until it is.
+pub struct Room<T>(Place<T>);
 
 /// `recv(receiver) -> ..`
 pub struct Recv<'a, T>(RecvCase<'a, T, Target>);
@@ -28,19 +34,42 @@ pub struct Offer<'a, T> {
 /// list, once.
 pub struct Entry<'c>(engine::Entry<'c, Target>);
 
+/// Returns room for one value.
+pub fn room<T>() -> Room<T> {
+    Room(Place::Empty)
+}
+
+impl<T> Room<T> {
+    /// What the chosen case received.
+    pub fn received(&mut self) -> Result<T, RecvError> {
+        results::received_or_gone(&mut self.0)
+    }
+
+    /// Whether the chosen case has sent the value.
+    pub fn sent(&mut self) -> Result<(), SendError<T>> {
+        results::sent(&mut self.0)
+    }
+}
+
 /// A case that receives.
-pub fn recv<T>(receiver: &Receiver<T>) -> Recv<'_, T> {
-    Recv(RecvCase::new(&receiver.channel))
+pub fn recv<'a, T>(receiver: &'a Receiver<T>, room: &'a mut Room<T>) -> Recv<'a, T> {
+    Recv(RecvCase::into_place(&receiver.channel, &mut room.0))
 }
 
 /// A case that sends.
-pub fn send<T>(sender: &Sender<T>, value: T) -> Send<'_, T> {
-    Send(SendCase::new(&sender.channel, Some(value)))
+pub fn send<'a, T>(sender: &'a Sender<T>, room: &'a mut Room<T>, value: T) -> Send<'a, T> {
+    Place::Full(value).move_to(&mut room.0);
+    Send(SendCase::from_place(&sender.channel, &mut room.0))
 }
 
 /// A case that sends what is in the slot, if anything is.
-pub fn offer<'a, T>(sender: &'a Sender<T>, slot: &'a mut Option<T>) -> Offer<'a, T> {
-    Offer { case: SendCase::new(&sender.channel, slot.take()), slot }
+pub fn offer<'a, T>(
+    sender: &'a Sender<T>,
+    room: &'a mut Room<T>,
+    slot: &'a mut Option<T>,
+) -> Offer<'a, T> {
+    room.0.take_from(slot);
+    Offer { case: SendCase::from_place(&sender.channel, &mut room.0), slot }
 }
 
 impl<T> Recv<'_, T> {
@@ -49,9 +78,9 @@ impl<T> Recv<'_, T> {
         Entry(engine::Entry { case: &self.0, index: 0 })
     }
 
-    /// What was received, if this case was chosen.
-    pub fn outcome(&mut self) -> Option<Result<T, RecvError>> {
-        self.0.outcome()
+    /// Whether this case was chosen.
+    pub fn is_chosen(&mut self) -> bool {
+        self.0.is_chosen()
     }
 }
 
@@ -61,9 +90,9 @@ impl<T> Send<'_, T> {
         Entry(engine::Entry { case: &self.0, index: 0 })
     }
 
-    /// Whether the value was sent, if this case was chosen; else the value is dropped.
-    pub fn outcome(&mut self) -> Option<Result<(), SendError<T>>> {
-        self.0.outcome()
+    /// Whether this case was chosen.
+    pub fn is_chosen(&mut self) -> bool {
+        self.0.is_chosen()
     }
 }
 
@@ -73,16 +102,18 @@ impl<T> Offer<'_, T> {
         Entry(engine::Entry { case: &self.case, index: 0 })
     }
 
-    /// Whether the value was sent, if this case was chosen.
-    pub fn outcome(&mut self) -> Option<Result<(), SendError<T>>> {
-        self.case.outcome()
+    /// Whether this case was chosen.
+    pub fn is_chosen(&mut self) -> bool {
+        self.case.is_chosen()
     }
 }
 
 impl<T> Drop for Offer<'_, T> {
     fn drop(&mut self) {
-        // Nothing is in the slot since the case was made.
-        *self.slot = self.case.take_back();
+        // Nothing is in the slot since the case was made. What was chosen comes back in an error.
+        if !self.case.is_chosen() {
+            *self.slot = self.case.take_back();
+        }
     }
 }
 
@@ -105,6 +136,12 @@ pub fn wait_timeout<const N: usize>(entries: [Entry<'_>; N], timeout: Duration) 
 /// Does one of the cases, if one is ready.
 pub fn attempt<const N: usize>(entries: [Entry<'_>; N]) {
     run(entries, Wait::No);
+}
+
+impl<T> fmt::Debug for Room<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Room { .. }")
+    }
 }
 
 impl<T> fmt::Debug for Recv<'_, T> {
