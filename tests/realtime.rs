@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use gosched::callback::{Binding, Bridge};
 use gosched::{Mode, Runtime, chan};
-use test_support::modes;
+use test_support::{in_child, modes};
 
 /// Normal threads that call in all the time.
 const NORMAL: usize = 3;
@@ -138,4 +138,32 @@ fn a_real_time_thread_waits_for_no_normal_one() {
             }
         }
     }
+}
+
+/// Nothing that is done once in a process is left for the first callback.
+#[test]
+fn the_first_callback_of_a_process_waits_for_nothing() {
+    const NAME: &str = "the_first_callback_of_a_process_waits_for_nothing";
+    const BOUND: Duration = Duration::from_millis(3);
+    let in_time = (0..ATTEMPTS).any(|_| {
+        let Some(output) = in_child(NAME) else {
+            let rt = Runtime::builder(Mode::threads()).build().expect("a runtime");
+            let bridge = Bridge::new(&rt).with_binding(Binding::PerCall);
+            let took = std::thread::scope(|scope| {
+                let real_time = scope.spawn(|| {
+                    if !become_real_time() {
+                        eprintln!("SKIPPED: this process may not use SCHED_FIFO");
+                    }
+                    let began = Instant::now();
+                    bridge.enter(|| ()).expect("enter");
+                    began.elapsed()
+                });
+                real_time.join().expect("the real-time thread")
+            });
+            std::process::exit(if took < BOUND { 0 } else { 7 });
+        };
+        eprint!("{}", String::from_utf8_lossy(&output.stderr));
+        output.status.success()
+    });
+    assert!(in_time, "{ATTEMPTS} processes, and none within {BOUND:?}");
 }

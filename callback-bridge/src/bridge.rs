@@ -101,7 +101,7 @@ impl Bridge {
     /// If there is no memory for the process's fork hook, as when any small allocation fails.
     pub fn bind(&self, handle: Handle) -> bool {
         let process = Process::this().expect("memory for a fork hook");
-        process.stock();
+        process.prepare();
         self.destination.set(Destination { bound: Bound::new(handle), process }).is_ok()
     }
 

@@ -7,6 +7,7 @@
 
 use crate::extra_list::ExtraList;
 use crate::extra_m::ExtraM;
+use gosched_runtime_sys::sync::primitive::light_fence;
 use gosched_runtime_sys::thread::fork;
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -42,6 +43,16 @@ impl Process {
     #[inline]
     pub(crate) fn forked(&self) -> bool {
         self.generation != fork::generation()
+    }
+
+    /// Prepares for the first callback: puts a first M on an empty list. Without memory for an M
+    /// the list stays empty. The first callback then tries again and can report the error.
+    ///
+    /// The process's first fence of the asymmetric pair registers with the kernel, which takes some
+    /// 10 ms where there are other threads. A callback goes through such a fence.
+    pub(crate) fn prepare(&'static self) {
+        light_fence();
+        self.stock();
     }
 
     /// Puts another M on an empty list, unless a thread is about to. Without memory for it the list

@@ -164,7 +164,8 @@ impl CallWaiter for Done {
     }
 }
 
-/// Runs the closure in `slot` on a helper, and waits for it. Runs it in place if there is no helper.
+/// Runs the closure in `slot` on a helper, and waits for it. Runs it in place if there is no
+/// helper.
 fn run_on_helper<F, R>(sched: &Arc<Sched>, id: u64, slot: &Slot<F, R>) -> thread::Result<()>
 where
     F: FnOnce() -> R + Send,

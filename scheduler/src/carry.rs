@@ -10,8 +10,8 @@ use std::sync::Arc;
 /// Registered with [`runtime::Builder::carry`](crate::Builder::carry). Both functions run on the
 /// goroutine's stack, on the thread that the context is taken from and put on, right before and
 /// after the switch; what was taken lies on that stack meanwhile. They are called where a goroutine
-/// switches, and not where its thread sleeps for it. When a goroutine has ended, `suspend` is called
-/// once more and its context dropped, so that a goroutine begins with none. The closure of
+/// switches, and not where its thread sleeps for it. When a goroutine has ended, `suspend` is
+/// called once more and its context dropped, so that a goroutine begins with none. The closure of
 /// [`run`](crate::run) begins with what its thread has, and leaves there what it leaves.
 ///
 /// In both the thread counts as one that runs no goroutine: `current_id` is `None`, and a wait

@@ -107,8 +107,8 @@ impl Wake for Signal {
 ///
 /// # Panics
 ///
-/// With the payload of a panic of the future. Unwinds with [`Cancelled`](crate::Cancelled), and drops the
-/// future, if the goroutine is cancelled while it waits.
+/// With the payload of a panic of the future. Unwinds with [`Cancelled`](crate::Cancelled), and
+/// drops the future, if the goroutine is cancelled while it waits.
 ///
 /// ```
 /// use gosched::{Mode, future::block_on, go, run};

@@ -73,7 +73,8 @@ fn go_here(kind: Option<Kind>, body: SharedBody) -> u64 {
         Some(spawn_as(cx.sched(), Some(cx), kind, entry, place))
     });
     made.expect(
-        "gosched::go was called on a thread that is in no runtime; use Handle::go, Runtime::run or Bridge::enter",
+        "gosched::go was called on a thread that is in no runtime; \
+         use Handle::go, Runtime::run or Bridge::enter",
     )
 }
 

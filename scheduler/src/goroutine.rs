@@ -121,8 +121,10 @@ impl Builder {
         T: Send + 'static,
     {
         let sched = self.sched();
-        let sched = sched
-            .expect("goroutine::Builder::go was called on a thread that is in no runtime; name one with `runtime`");
+        let sched = sched.expect(
+            "goroutine::Builder::go was called on a thread that is in no runtime; \
+             name one with `runtime`",
+        );
         let [body, packet] = filled_pair!(f, ());
         let id = self.make(&sched, SharedBody::new(body)).unwrap_or_else(|error| {
             let id = thread_g::reserve_ids(1);

@@ -94,7 +94,8 @@ macro_rules! goroutine_local {
     ($($(#[$meta:meta])* $visibility:vis static $name:ident: $type:ty = $init:expr;)*) => {
         $(
             $(#[$meta])*
-            $visibility static $name: $crate::local::Local<$type> = $crate::local::Local::new(|| $init);
+            $visibility static $name: $crate::local::Local<$type> =
+                $crate::local::Local::new(|| $init);
         )*
     };
 }

@@ -185,8 +185,10 @@ where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
     let sched = current::with(|cx| Some(cx.filter(|cx| cx.g().is_some())?.sched().arc()));
-    let sched =
-        sched.expect("gosched::scope was called on a thread that is in no runtime; use Handle::scope, or Runtime::run");
+    let sched = sched.expect(
+        "gosched::scope was called on a thread that is in no runtime; \
+         use Handle::scope, or Runtime::run",
+    );
     scope_in(sched, f)
 }
 

@@ -33,7 +33,8 @@ pub enum Context {
 /// word, asks the kernel about the signal stack, and leaves `errno` alone.
 ///
 /// A handler that is told of a goroutine finds all of it: its thread has a signal stack, registered
-/// before and removed after the goroutine is to be seen. (But for what a host does to it meanwhile.)
+/// before and removed after the goroutine is to be seen. (But for what a host does to it
+/// meanwhile.)
 #[must_use]
 pub fn context() -> Context {
     match current::with_interrupted(|cx| Some(cx?.g()?.id())) {

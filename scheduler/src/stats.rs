@@ -186,7 +186,8 @@ impl fmt::Display for Stats {
         writeln!(f, "processors  {:>6}: {} idle; overseer {overseer}", s.procs, s.idle_procs)?;
         writeln!(
             f,
-            "threads     {:>6}: {} running, {} idle, {} queued; {} resident, {} spare, {} lent; {} own goroutines; {} helpers",
+            "threads     {:>6}: {} running, {} idle, {} queued; \
+             {} resident, {} spare, {} lent; {} own goroutines; {} helpers",
             s.threads,
             s.running_threads,
             s.idle_threads,
@@ -199,7 +200,8 @@ impl fmt::Display for Stats {
         )?;
         writeln!(
             f,
-            "so far      {:>6} retaken ({} blocked, {} computing), {} steals, {} hand-overs, longest run {:?}",
+            "so far      {:>6} retaken ({} blocked, {} computing), {} steals, \
+             {} hand-overs, longest run {:?}",
             s.retaken_blocked + s.retaken_computing,
             s.retaken_blocked,
             s.retaken_computing,

@@ -131,7 +131,8 @@ impl<T> Place<T> {
 }
 
 /// True for values that travel through a place on the heap: some copies of one would be a
-/// noticeable part of a goroutine's stack, and an allocation costs less than the copy that it saves.
+/// noticeable part of a goroutine's stack, and an allocation costs less than the copy that it
+/// saves.
 #[cfg(not(debug_assertions))]
 pub(super) const fn is_large<T>() -> bool {
     size_of::<T>() > 4096

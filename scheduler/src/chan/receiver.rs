@@ -51,7 +51,8 @@ impl<T> Receiver<T> {
     /// use gosched::chan::{self, RecvError};
     ///
     /// let (tx, rx) = chan::bounded(1);
-    /// std::thread::spawn(move || tx.send("hello")).join().expect("no panic").expect("the receiver is there");
+    /// let sender = std::thread::spawn(move || tx.send("hello"));
+    /// sender.join().expect("no panic").expect("the receiver is there");
     /// assert_eq!(rx.recv(), Ok("hello"));
     /// assert_eq!(rx.recv(), Err(RecvError));
     /// ```

@@ -1,15 +1,16 @@
 //! What there is: goroutines (G), machines (M), processors (P), and the runtime that holds them.
 //!
 //! This room holds state and its invariants. [`proc`](crate::proc) acts on that state, and
-//! [`policy`](crate::policy) decides about it. Nothing here switches stacks, and only [`body`] calls
-//! user code.
+//! [`policy`](crate::policy) decides about it. Nothing here switches stacks, and only [`body`]
+//! calls user code.
 //!
 //! A type belongs here if it is a part of G, M, P or the runtime and several verbs share it. A
 //! structure that knows no G, M or P belongs to [`ds`](crate::ds).
 //!
 //! Begin with [`g`], [`m`] and [`p`], then [`dispatch`] (which M has which P), then [`sched`] (one
 //! runtime). [`current`] holds the calling thread's M, runtime and G. The pools ([`slab`],
-//! [`stack_pool`], [`thread_pool`], [`blocking_pool`], [`thread_maker`]) keep what the next goroutine needs.
+//! [`stack_pool`], [`thread_pool`], [`blocking_pool`], [`thread_maker`]) keep what the next
+//! goroutine needs.
 
 pub(crate) mod admission;
 pub(crate) mod all_ps;

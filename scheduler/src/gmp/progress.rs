@@ -86,7 +86,8 @@ impl Progress {
         self.running.store(ptr::from_ref(g).cast_mut(), Relaxed);
     }
 
-    /// Notes that the G whose commit was refused goes on in its slice. What waited behind it still waits.
+    /// Notes that the G whose commit was refused goes on in its slice. What waited behind it still
+    /// waits.
     pub(crate) fn switch_back_in(&self, g: &G) {
         if mutated("progress.refused_unseen") {
             return;

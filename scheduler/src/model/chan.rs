@@ -149,9 +149,12 @@ models! {
     holds cancelled_sender_holds = cancelled_sender within 3 preemptions;
     holds cancelled_neighbour_holds = cancelled_neighbour within 3 preemptions;
     holds refill_holds = refill within 3 preemptions;
-    catches a_clock_that_is_set_in_silence = "clock.set_unheard" in set_while_one_waits within 3 preemptions;
-    catches a_clock_that_seems_to_be_gone = "clock.seems_gone" in set_while_one_waits within 3 preemptions;
+    catches a_clock_that_is_set_in_silence = "clock.set_unheard"
+        in set_while_one_waits within 3 preemptions;
+    catches a_clock_that_seems_to_be_gone = "clock.seems_gone"
+        in set_while_one_waits within 3 preemptions;
     catches a_done_before_the_slot = "waiter.done_before_slot" in rendezvous within 3 preemptions;
     catches a_relaxed_done = "waiter.done_relaxed" in cancelled_receiver within 3 preemptions;
-    catches an_unlink_without_a_look = "waiter.unlink_unseen" in cancelled_neighbour within 3 preemptions;
+    catches an_unlink_without_a_look = "waiter.unlink_unseen"
+        in cancelled_neighbour within 3 preemptions;
 }

@@ -297,15 +297,21 @@ models! {
     holds a_wait_in_place_with_a_deadline = waits_in_place_until within 3 preemptions;
     catches a_withdrawal_without_a_claim = "dispatch.rules.withdraws_unclaimed"
         in waits_in_place_until within 3 preemptions;
-    catches a_sleep_without_fence = "dispatch.sleep_without_fence" in pushed_to_one_that_falls_asleep;
+    catches a_sleep_without_fence = "dispatch.sleep_without_fence"
+        in pushed_to_one_that_falls_asleep;
     catches a_push_without_fence = "dispatch.push_without_fence" in pushed_to_one_that_falls_asleep;
     catches a_word_before_its_p = "dispatch.status_before_p" in pushed_to_one_that_falls_asleep;
     catches a_release_that_wakes_nobody = "dispatch.release_without_wake"
         in pushed_while_all_are_busy within 3 preemptions;
-    catches a_head_that_stays_woken = "dispatch.passed_over_unnoticed" in passed_over within 3 preemptions;
-    catches a_turn_that_wakes_nobody = "dispatch.turn_wakes_nobody" in two_in_line within 3 preemptions;
-    catches an_end_that_is_kept_secret = "dispatch.close_wakes_nobody" in closed within 3 preemptions;
+    catches a_head_that_stays_woken = "dispatch.passed_over_unnoticed"
+        in passed_over within 3 preemptions;
+    catches a_turn_that_wakes_nobody = "dispatch.turn_wakes_nobody"
+        in two_in_line within 3 preemptions;
+    catches an_end_that_is_kept_secret = "dispatch.close_wakes_nobody"
+        in closed within 3 preemptions;
     catches a_sleep_after_the_end = "dispatch.sleep_ignores_close" in closed within 3 preemptions;
-    catches a_claim_that_is_enough = "dispatch.rules.claimed_is_enough" in waits_in_place within 3 preemptions;
-    catches a_resumption_that_publishes_nothing = "dispatch.resume_relaxed" in waits_in_place within 3 preemptions;
+    catches a_claim_that_is_enough = "dispatch.rules.claimed_is_enough"
+        in waits_in_place within 3 preemptions;
+    catches a_resumption_that_publishes_nothing = "dispatch.resume_relaxed"
+        in waits_in_place within 3 preemptions;
 }

@@ -214,6 +214,7 @@ models! {
     holds an_m_that_comes_late = enlisted_and_late within 3 preemptions;
     holds an_m_that_gives_up = expires within 3 preemptions;
     catches a_p_that_nobody_has = "handover.rules.nobody_has_it" in revoked_while_it_suspends;
-    catches a_p_that_is_lost_with_its_m = "dispatch.cancel_enlist_loses_p" in enlisted_and_cancelled within 3 preemptions;
+    catches a_p_that_is_lost_with_its_m = "dispatch.cancel_enlist_loses_p"
+        in enlisted_and_cancelled within 3 preemptions;
     catches an_end_that_does_not_look = "dispatch.expires_unseen" in expires within 3 preemptions;
 }

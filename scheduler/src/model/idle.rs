@@ -194,12 +194,18 @@ models! {
     holds a_waker_that_finds_no_p = idle_p_snatched within 3 preemptions;
     holds a_searcher_that_finds_a_hog = searcher_finds_a_hog within 3 preemptions;
     holds one_who_may_not_search_beside_a_hog = denied_retires_beside_a_hog within 2 preemptions;
-    catches a_submit_without_fence = "idle.submit_unfenced" in last_searcher_retires within 3 preemptions;
-    catches a_retirement_without_fence = "idle.retire_unfenced" in last_searcher_retires within 3 preemptions;
+    catches a_submit_without_fence = "idle.submit_unfenced"
+        in last_searcher_retires within 3 preemptions;
+    catches a_retirement_without_fence = "idle.retire_unfenced"
+        in last_searcher_retires within 3 preemptions;
     catches a_last_searcher_that_does_not_look = "idle.last_searcher_unaware"
         in last_searcher_retires within 3 preemptions;
-    catches a_finder_without_successor = "idle.last_searcher_unaware" in searcher_finds_a_hog within 3 preemptions;
-    catches a_second_look_without_search = "idle.rules.second_look_idle" in searcher_finds_a_hog within 3 preemptions;
-    catches a_failed_wake_that_is_forgotten = "idle.rules.wake_forgotten" in idle_p_snatched within 3 preemptions;
-    catches one_who_retires_unseen = "idle.retirer_unaware" in denied_retires_beside_a_hog within 2 preemptions;
+    catches a_finder_without_successor = "idle.last_searcher_unaware"
+        in searcher_finds_a_hog within 3 preemptions;
+    catches a_second_look_without_search = "idle.rules.second_look_idle"
+        in searcher_finds_a_hog within 3 preemptions;
+    catches a_failed_wake_that_is_forgotten = "idle.rules.wake_forgotten"
+        in idle_p_snatched within 3 preemptions;
+    catches one_who_retires_unseen = "idle.retirer_unaware"
+        in denied_retires_beside_a_hog within 2 preemptions;
 }

@@ -120,6 +120,8 @@ fn closes() {
 models! {
     holds a_pool_that_shrinks = shrinks within 3 preemptions;
     holds a_pool_that_closes = closes;
-    catches one_that_leaves_although_it_was_chosen = "idle_workers.leaves_when_chosen" in shrinks within 3 preemptions;
-    catches a_close_that_admits_those_who_come_back = "idle_workers.close_forgets_to_shut" in closes;
+    catches one_that_leaves_although_it_was_chosen = "idle_workers.leaves_when_chosen"
+        in shrinks within 3 preemptions;
+    catches a_close_that_admits_those_who_come_back = "idle_workers.close_forgets_to_shut"
+        in closes;
 }

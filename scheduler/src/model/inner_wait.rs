@@ -78,6 +78,8 @@ fn a_waker_selects() {
 models! {
     holds a_waker_receives_holds = a_waker_receives within 3 preemptions;
     holds a_waker_selects_holds = a_waker_selects within 2 preemptions;
-    catches a_notification_that_sticks = "waiter.notification_sticks" in a_waker_receives within 3 preemptions;
-    catches a_notification_that_sticks_in_a_select = "select.notification_sticks" in a_waker_selects within 2 preemptions;
+    catches a_notification_that_sticks = "waiter.notification_sticks"
+        in a_waker_receives within 3 preemptions;
+    catches a_notification_that_sticks_in_a_select = "select.notification_sticks"
+        in a_waker_selects within 2 preemptions;
 }

@@ -156,9 +156,12 @@ models! {
     holds a_newcomer_and_the_end_of_its_host = settles_beside_one_that_ends;
     holds a_scope_and_the_end_of_its_child = scope_of_one;
     holds a_scope_and_the_ends_of_two = scope_of_two within 3 preemptions;
-    catches a_cancel_that_does_not_keep_the_end_off = "join.cancel_unlocked" in cancelled_while_it_ends;
-    catches a_withdrawn_goroutine_that_runs = "join.withdrawn_runs" in cancelled_while_it_begins within 3 preemptions;
-    catches a_newcomer_that_does_not_keep_the_end_off = "join.visits_unlocked" in settles_beside_one_that_ends;
+    catches a_cancel_that_does_not_keep_the_end_off = "join.cancel_unlocked"
+        in cancelled_while_it_ends;
+    catches a_withdrawn_goroutine_that_runs = "join.withdrawn_runs"
+        in cancelled_while_it_begins within 3 preemptions;
+    catches a_newcomer_that_does_not_keep_the_end_off = "join.visits_unlocked"
+        in settles_beside_one_that_ends;
     catches a_child_counted_out_before_its_outcome_is_gone = "scope.gone_too_early" in scope_of_one;
     catches a_last_child_that_wakes_nobody = "scope.last_wakes_nobody" in scope_of_one;
     catches a_scope_that_waits_for_nobody = "scope.waits_for_nobody" in scope_of_one;

@@ -4,7 +4,8 @@
 //! test that the model finds it.
 //!
 //! ```text
-//! RUSTFLAGS="--cfg gosched_loom --cfg gosched_mutants" cargo test -p gosched-scheduler --lib --release model:: -- --test-threads=1
+//! RUSTFLAGS="--cfg gosched_loom --cfg gosched_mutants" \
+//!     cargo test -p gosched-scheduler --lib --release model:: -- --test-threads=1
 //! ```
 //!
 //! Two properties of loom matter here. It reads stale values and follows release sequences and
@@ -71,10 +72,16 @@ macro_rules! models {
     (@bound $n:literal) => { Some($n) };
     (
         $(holds $holds:ident = $scenario:ident $(within $n:literal preemptions)?;)*
-        $(catches $catches:ident = $mistake:literal in $broken:ident $(within $m:literal preemptions)?;)*
+        $(
+            catches $catches:ident = $mistake:literal
+                in $broken:ident $(within $m:literal preemptions)?;
+        )*
     ) => {
         $(#[test] fn $holds() { super::explore(models!(@bound $($n)?), $scenario); })*
-        $(#[test] fn $catches() { super::assert_caught($mistake, models!(@bound $($m)?), $broken); })*
+        $(
+            #[test]
+            fn $catches() { super::assert_caught($mistake, models!(@bound $($m)?), $broken); }
+        )*
     };
 }
 use models;

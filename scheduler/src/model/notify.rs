@@ -143,6 +143,8 @@ models! {
     holds one_after_all_holds = one_after_all within 3 preemptions;
     holds parked_and_polled_holds = parked_and_polled within 3 preemptions;
     catches a_permit_for_two = "notify.one_permit_for_two" in two_for_two within 3 preemptions;
-    catches a_notification_that_is_kept = "notify.keeps_notification" in dropped within 3 preemptions;
-    catches one_given_to_the_notified = "notify.one_for_the_notified" in one_after_all within 3 preemptions;
+    catches a_notification_that_is_kept = "notify.keeps_notification"
+        in dropped within 3 preemptions;
+    catches one_given_to_the_notified = "notify.one_for_the_notified"
+        in one_after_all within 3 preemptions;
 }

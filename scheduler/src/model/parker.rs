@@ -200,5 +200,6 @@ models! {
     catches a_cancel_through_the_shield = "parker.cancel_claims_shielded" in shielded;
     catches a_cancel_forgotten_unseen = "parker.forgets_unseen" in forgotten_under_cancel;
     catches a_prepare_that_stores = "parker.prepare_stores" in prepared_under_cancel;
-    catches a_refusal_that_uses_the_notification_up = "parker.refusal_uses_up" in claimed_before_done;
+    catches a_refusal_that_uses_the_notification_up = "parker.refusal_uses_up"
+        in claimed_before_done;
 }

@@ -162,6 +162,7 @@ models! {
     holds dropped_before_the_hand_over_holds = dropped_before_the_hand_over within 3 preemptions;
     holds dropped_before_there_was_room_holds = dropped_before_there_was_room within 3 preemptions;
     holds a_sender_learns_holds = a_sender_learns within 3 preemptions;
-    catches a_sender_that_says_nothing = "polled.sends_in_silence" in two_futures within 3 preemptions;
+    catches a_sender_that_says_nothing = "polled.sends_in_silence"
+        in two_futures within 3 preemptions;
     catches a_wake_up_that_is_kept = "polled.keeps_wake_up" in dropped within 3 preemptions;
 }

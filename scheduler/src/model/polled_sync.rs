@@ -362,10 +362,14 @@ models! {
     holds readers_hold = readers within 3 preemptions;
     holds zero_holds = zero within 2 preemptions;
     holds next_round_holds = next_round within 3 preemptions;
-    catches a_shortcut_of_a_future_that_waits = "polled.at_once_while_linked" in mutex_polled_of_itself within 3 preemptions;
-    catches a_mutex_that_keeps_a_wake_up = "mutex.keeps_wake_up" in mutex_dropped within 3 preemptions;
-    catches a_semaphore_that_keeps_a_wake_up = "semaphore.keeps_wake_up" in semaphore_dropped within 3 preemptions;
-    catches a_rwlock_that_keeps_a_wake_up = "rwlock.keeps_wake_up" in rwlock_dropped within 3 preemptions;
+    catches a_shortcut_of_a_future_that_waits = "polled.at_once_while_linked"
+        in mutex_polled_of_itself within 3 preemptions;
+    catches a_mutex_that_keeps_a_wake_up = "mutex.keeps_wake_up"
+        in mutex_dropped within 3 preemptions;
+    catches a_semaphore_that_keeps_a_wake_up = "semaphore.keeps_wake_up"
+        in semaphore_dropped within 3 preemptions;
+    catches a_rwlock_that_keeps_a_wake_up = "rwlock.keeps_wake_up"
+        in rwlock_dropped within 3 preemptions;
     catches a_forgotten_future = "rwlock.forget_futures" in rwlock_locked within 3 preemptions;
     catches a_zero_without_the_lock = "wait_group.zero_unlocked" in next_round within 3 preemptions;
 }

@@ -1,5 +1,5 @@
-//! Who runs user code is shown: a goroutine that goes on, after a commit that was refused or a sleep
-//! in place, is seen by sysmon for as long as it runs.
+//! Who runs user code is shown: a goroutine that goes on, after a commit that was refused or a
+//! sleep in place, is seen by sysmon for as long as it runs.
 //!
 //! The goroutine here computes until sysmon requests that it suspends, and sysmon requests it of
 //! whom it sees running. So user code that runs unseen never ends, which loom reports.
@@ -86,6 +86,8 @@ fn woken_in_place() {
 models! {
     holds a_refused_commit_is_shown = notified_while_it_switches within 3 preemptions;
     holds a_sleep_in_place_is_shown = woken_in_place within 3 preemptions;
-    catches a_refused_commit_that_is_not_shown = "progress.refused_unseen" in notified_while_it_switches within 3 preemptions;
-    catches a_sleep_in_place_that_is_not_shown = "progress.unblocked_unseen" in woken_in_place within 3 preemptions;
+    catches a_refused_commit_that_is_not_shown = "progress.refused_unseen"
+        in notified_while_it_switches within 3 preemptions;
+    catches a_sleep_in_place_that_is_not_shown = "progress.unblocked_unseen"
+        in woken_in_place within 3 preemptions;
 }

@@ -147,7 +147,10 @@ models! {
     holds two_outsiders = wanted_by_two within 3 preemptions;
     holds an_entry_inside_an_entry = entered_again;
     holds a_note_before_the_revocation = noted_before_revoking;
-    catches an_acquire_that_only_looks = "revocable.acquire_peeks" in wanted_by_two within 3 preemptions;
-    catches a_release_that_publishes_nothing = "revocable.release_relaxed" in wanted_by_two within 3 preemptions;
-    catches a_revocation_that_publishes_nothing = "revocable.revoke_unannounced" in noted_before_revoking;
+    catches an_acquire_that_only_looks = "revocable.acquire_peeks"
+        in wanted_by_two within 3 preemptions;
+    catches a_release_that_publishes_nothing = "revocable.release_relaxed"
+        in wanted_by_two within 3 preemptions;
+    catches a_revocation_that_publishes_nothing = "revocable.revoke_unannounced"
+        in noted_before_revoking;
 }

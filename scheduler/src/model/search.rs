@@ -240,11 +240,18 @@ models! {
     holds a_publisher_that_finds_no_p = idle_p_snatched within 2 preemptions;
     holds a_lack_of_threads = no_thread_to_be_had within 2 preemptions;
     holds one_that_leaves = one_leaves within 3 preemptions;
-    catches a_submit_without_fence = "idle.submit_unfenced" in no_thread_to_be_had within 2 preemptions;
-    catches a_retirement_without_fence = "idle.retire_unfenced" in no_thread_to_be_had within 2 preemptions;
-    catches a_second_look_that_is_forgotten = "search.rules.second_look_forgotten" in one_retires within 2 preemptions;
-    catches a_second_look_without_search = "search.rules.second_look_idle" in two_hogs within 2 preemptions;
-    catches a_search_that_is_dropped = "search.rules.token_dropped" in idle_p_snatched within 2 preemptions;
-    catches a_sleeper_that_is_not_sent_back = "dispatch.look_again_forgotten" in no_thread_to_be_had within 2 preemptions;
-    catches one_that_leaves_silently = "search.rules.leaves_silently" in one_leaves within 2 preemptions;
+    catches a_submit_without_fence = "idle.submit_unfenced"
+        in no_thread_to_be_had within 2 preemptions;
+    catches a_retirement_without_fence = "idle.retire_unfenced"
+        in no_thread_to_be_had within 2 preemptions;
+    catches a_second_look_that_is_forgotten = "search.rules.second_look_forgotten"
+        in one_retires within 2 preemptions;
+    catches a_second_look_without_search = "search.rules.second_look_idle"
+        in two_hogs within 2 preemptions;
+    catches a_search_that_is_dropped = "search.rules.token_dropped"
+        in idle_p_snatched within 2 preemptions;
+    catches a_sleeper_that_is_not_sent_back = "dispatch.look_again_forgotten"
+        in no_thread_to_be_had within 2 preemptions;
+    catches one_that_leaves_silently = "search.rules.leaves_silently"
+        in one_leaves within 2 preemptions;
 }

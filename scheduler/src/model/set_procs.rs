@@ -289,9 +289,14 @@ models! {
     holds numbers_of_two = changed_by_two within 3 preemptions;
     holds work_of_an_idle_p = retired_with_work within 3 preemptions;
     holds work_of_a_p_in_use = dropped_with_work within 2 preemptions;
-    catches a_retirement_too_many = "resize.retires_regardless" in shrunk_while_in_use within 2 preemptions;
-    catches a_p_that_stays_counted = "resize.idle_uncounted" in shrunk_while_in_use within 2 preemptions;
-    catches a_p_that_is_not_counted = "resize.grown_uncounted" in changed_by_two within 2 preemptions;
-    catches a_p_released_too_many = "resize.rules.released_unaware" in shrunk_while_in_use within 2 preemptions;
-    catches work_that_is_moved_silently = "resize.rules.moved_unpublished" in retired_with_work within 3 preemptions;
+    catches a_retirement_too_many = "resize.retires_regardless"
+        in shrunk_while_in_use within 2 preemptions;
+    catches a_p_that_stays_counted = "resize.idle_uncounted"
+        in shrunk_while_in_use within 2 preemptions;
+    catches a_p_that_is_not_counted = "resize.grown_uncounted"
+        in changed_by_two within 2 preemptions;
+    catches a_p_released_too_many = "resize.rules.released_unaware"
+        in shrunk_while_in_use within 2 preemptions;
+    catches work_that_is_moved_silently = "resize.rules.moved_unpublished"
+        in retired_with_work within 3 preemptions;
 }

@@ -71,5 +71,6 @@ fn served_or_cancelled() {
 
 models! {
     holds served_or_cancelled_holds = served_or_cancelled within 3 preemptions;
-    catches an_end_that_takes_a_wake_up_for_a_value = "waiter.end_unseen" in served_or_cancelled within 3 preemptions;
+    catches an_end_that_takes_a_wake_up_for_a_value = "waiter.end_unseen"
+        in served_or_cancelled within 3 preemptions;
 }

@@ -334,7 +334,8 @@ models! {
     holds poisoned_for_good_holds = poisoned_for_good;
     holds notified_holds = notified within 1 preemptions;
     catches a_forgotten_reader = "rwlock.forget_queue" in two_writers within 2 preemptions;
-    catches a_reader_beside_a_writer = "rwlock.let_in_regardless" in let_in_one_by_one within 2 preemptions;
+    catches a_reader_beside_a_writer = "rwlock.let_in_regardless"
+        in let_in_one_by_one within 2 preemptions;
     catches a_once_that_is_relaxed = "once.done_relaxed" in once within 3 preemptions;
     catches a_once_that_looks_relaxed = "once.looks_relaxed" in once within 3 preemptions;
     catches a_failure_that_wakes_nobody = "once.lets_nobody_go" in poisoned_for_good;

@@ -130,8 +130,11 @@ models! {
     holds a_thread_that_cannot_be_made = made_by_one;
     holds what_is_left_to_sysmon = left_by_its_searcher within 3 preemptions;
     catches a_wake_without_fence = "sysmon_note.wake_unfenced" in woken_while_it_falls_asleep;
-    catches work_that_sysmon_is_not_woken_for = "sysmon_note.rules.left_without_wake" in left_by_its_searcher within 3 preemptions;
+    catches work_that_sysmon_is_not_woken_for = "sysmon_note.rules.left_without_wake"
+        in left_by_its_searcher within 3 preemptions;
     catches a_sleep_without_fence = "sysmon_note.sleep_unfenced" in woken_while_it_falls_asleep;
-    catches a_sleep_without_a_last_view = "sysmon_note.sleep_without_view" in woken_while_it_falls_asleep;
-    catches an_end_that_is_kept_secret = "sysmon_note.close_wakes_nobody" in closed_while_it_falls_asleep within 3 preemptions;
+    catches a_sleep_without_a_last_view = "sysmon_note.sleep_without_view"
+        in woken_while_it_falls_asleep;
+    catches an_end_that_is_kept_secret = "sysmon_note.close_wakes_nobody"
+        in closed_while_it_falls_asleep within 3 preemptions;
 }

@@ -107,8 +107,12 @@ fn one_leaves() {
 models! {
     holds two_that_fall_asleep = both_fall_asleep within 3 preemptions;
     holds one_that_leaves = one_leaves within 3 preemptions;
-    catches a_look_without_fence = "timekeeper.take_over_unfenced" in both_fall_asleep within 3 preemptions;
-    catches a_timekeeper_that_does_not_step_down = "timekeeper.step_down_forgotten" in both_fall_asleep within 3 preemptions;
-    catches a_departure_without_fence = "timekeeper.leaves_unfenced" in one_leaves within 3 preemptions;
-    catches a_departure_that_is_kept_secret = "timekeeper.rules.leaves_silently" in one_leaves within 3 preemptions;
+    catches a_look_without_fence = "timekeeper.take_over_unfenced"
+        in both_fall_asleep within 3 preemptions;
+    catches a_timekeeper_that_does_not_step_down = "timekeeper.step_down_forgotten"
+        in both_fall_asleep within 3 preemptions;
+    catches a_departure_without_fence = "timekeeper.leaves_unfenced"
+        in one_leaves within 3 preemptions;
+    catches a_departure_that_is_kept_secret = "timekeeper.rules.leaves_silently"
+        in one_leaves within 3 preemptions;
 }

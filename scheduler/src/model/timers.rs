@@ -94,5 +94,6 @@ fn ended_by_either() {
 
 models! {
     holds a_wait_with_a_limit = ended_by_either within 3 preemptions;
-    catches a_timer_that_fires_behind_the_lock = "timers.fires_unlocked" in ended_by_either within 3 preemptions;
+    catches a_timer_that_fires_behind_the_lock = "timers.fires_unlocked"
+        in ended_by_either within 3 preemptions;
 }

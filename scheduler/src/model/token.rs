@@ -128,7 +128,8 @@ models! {
     holds child_holds = child within 3 preemptions;
     catches a_cancel_that_wakes_first = "token.wakes_first" in waiting;
     catches a_cancel_that_wakes_futures_first = "token.wakes_first" in polled;
-    catches a_subject_that_comes_after_the_wakes = "token.wakes_first" in under within 3 preemptions;
+    catches a_subject_that_comes_after_the_wakes = "token.wakes_first"
+        in under within 3 preemptions;
     catches a_place_that_is_wrong = "token.forgets_the_moved" in two_leave within 3 preemptions;
     catches a_child_that_is_forgotten = "token.adopts_too_late" in child within 3 preemptions;
 }

@@ -1,9 +1,10 @@
 //! The user's functions that take context from a thread and put it back, and what a goroutine
 //! leaves of it.
 //!
-//! `switch` calls them around a switch. At a goroutine's end `start`, `thread_backed` and `blocking`
-//! call [`drop_left`], so that the next goroutine of the thread finds none. The root goroutine of
-//! `Runtime::run` is an exception: the context is that of the thread that lends itself.
+//! `switch` calls them around a switch. At a goroutine's end `start`, `thread_backed` and
+//! `blocking` call [`drop_left`], so that the next goroutine of the thread finds none. The root
+//! goroutine of `Runtime::run` is an exception: the context is that of the thread that lends
+//! itself.
 //!
 //! # Safety
 //!

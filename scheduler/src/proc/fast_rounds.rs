@@ -16,8 +16,8 @@
 //! - the M's own queue is empty.
 //!
 //! A whole round looks at some things once in so many rounds (`policy::GLOBAL_INTERVAL`, and the
-//! clock for its timers). These keep their rhythm: a fast round counts, and the allowance ends where
-//! one of them is due.
+//! clock for its timers). These keep their rhythm: a fast round counts, and the allowance ends
+//! where one of them is due.
 //!
 //! Sysmon may revoke the P in the middle of a fast round. That is no different from a revocation
 //! right after a whole round has released the P: one more G runs, without a P, until it next enters

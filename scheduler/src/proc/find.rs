@@ -23,8 +23,8 @@
 //! *The newest unstarted G first for its own M, the oldest for thieves.* A tree of spawns then runs
 //! depth first: 17 stacks in use instead of 65,536 in a tree of depth 16.
 //!
-//! *A minimum age for what is stolen.* A child that talks to its parent costs 56 ns for a round trip
-//! beside the parent, 455 ns on another core, 50 us if that core sleeps.
+//! *A minimum age for what is stolen.* A child that talks to its parent costs 56 ns for a round
+//! trip beside the parent, 455 ns on another core, 50 us if that core sleeps.
 //!
 //! *What a thief owes.* A started G stays on its M. So an M that sees an unstarted G and has its
 //! share of settled Gs does not take it: it kicks the resident M with the fewest. And an M that

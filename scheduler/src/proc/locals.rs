@@ -136,8 +136,8 @@ fn drop_all(at_most: usize) {
             last
         });
         let Some(last) = last else { break };
-        // SAFETY: it comes from a box and is off the list, and nothing has borrowed it: the count of
-        // borrows is zero.
+        // SAFETY: it comes from a box and is off the list, and nothing has borrowed it: the count
+        // of borrows is zero.
         let last = unsafe { Box::from_raw(last.value.as_ptr()) };
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(last)));
         // A cancel ends only the wait that the drop was in.

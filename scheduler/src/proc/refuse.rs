@@ -24,8 +24,8 @@ use crate::gmp::sched::Sched;
 use crate::proc::start::run_to_end;
 use crate::proc::thread_backed::release_record;
 
-/// Ends every unstarted G of `sched`, which has no M: its joiner gets `error`, or finds it cancelled
-/// if the runtime closes.
+/// Ends every unstarted G of `sched`, which has no M: its joiner gets `error`, or finds it
+/// cancelled if the runtime closes.
 #[cold]
 pub(crate) fn refuse_unstarted(sched: &Sched, error: &io::Error) {
     while sched.m_count() == 0

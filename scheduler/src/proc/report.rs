@@ -73,8 +73,8 @@ impl Overstay {
         let made_at = self.made.map_or_else(|| "somewhere".to_owned(), ToString::to_string);
         let doing = if self.blocked { "blocks its thread" } else { "computes" };
         let advice = if lock && self.blocked {
-            "; one of these may hold the std lock it waits for: such a lock must not be held over a \
-             wait (use gosched::sync)"
+            "; one of these may hold the std lock it waits for: such a lock must not be held over \
+             a wait (use gosched::sync)"
         } else {
             " (use blocking, Builder::own_thread, or yield_now)"
         };

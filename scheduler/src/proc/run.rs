@@ -49,8 +49,8 @@
 //!   3 sysmon's word is ASLEEP? then wake it    3 look at every M; sleep if nothing waits
 //! ```
 //!
-//! Two rules follow from PUBLISH and STOP. An M that finds work stops searching *before* it runs the
-//! G, and if it was the last searcher and free work is left, it publishes again from step 3
+//! Two rules follow from PUBLISH and STOP. An M that finds work stops searching *before* it runs
+//! the G, and if it was the last searcher and free work is left, it publishes again from step 3
 //! ([`find::stop_searching`]). And an M whose P blocks with it hands the P off: to the head of the
 //! line, else to a sleeper, else to a new thread; else the P becomes idle, and the M publishes from
 //! step 3 ([`wake::hand_off_p`]).
@@ -81,8 +81,8 @@
 //! # Invariants
 //!
 //! The loop runs on the thread's own stack. While it runs, the thread is in the scheduler: it has
-//! the M's owned half and its P. No user code runs then: closures, results and values are dropped on
-//! their G's stack, before its last switch.
+//! the M's owned half and its P. No user code runs then: closures, results and values are dropped
+//! on their G's stack, before its last switch.
 //!
 //! # Rejected
 //!
@@ -245,8 +245,8 @@ impl Loop<'_> {
         Wants { start: !self.leaving }
     }
 
-    /// True if no G is settled on this M. A G that was sent to settle beside one that has ended lies
-    /// in a queue here, and will settle here.
+    /// True if no G is settled on this M. A G that was sent to settle beside one that has ended
+    /// lies in a queue here, and will settle here.
     fn owns_nothing(&self, inside: &mut InsideWithP) -> bool {
         let m = self.cx.m;
         m.settled() == 0 && !inside.owned().has_settled() && m.inbox.is_empty()

@@ -1,9 +1,9 @@
 //! The stretch in which user code runs on an M: visible to sysmon, `stats` and signal handlers.
 //!
-//! Whoever runs a goroutine's code on an M holds a [`Running`]. It is made by showing the G, and what
-//! ends it, a switch or an unwinding, ceases to show the G. So there is no way to resume a G that is
-//! not shown: a G that ran unseen kept its P for as long as it computed, and nobody asked it to let
-//! others run.
+//! Whoever runs a goroutine's code on an M holds a [`Running`]. It is made by showing the G, and
+//! what ends it, a switch or an unwinding, ceases to show the G. So there is no way to resume a G
+//! that is not shown: a G that ran unseen kept its P for as long as it computed, and nobody asked
+//! it to let others run.
 //!
 //! # Invariants
 //!

@@ -48,8 +48,8 @@ pub(crate) fn give_way(cx: &Current, inside: &mut InsideWithP) {
     }
 }
 
-/// Hands the P of a spare M to a resident M that is free. The spare M goes on with what it owns, when
-/// that is ready again.
+/// Hands the P of a spare M to a resident M that is free. The spare M goes on with what it owns,
+/// when that is ready again.
 #[cold]
 pub(crate) fn hand_p_to_resident(cx: &Current, inside: &mut InsideWithP, searching: bool) {
     let sched = cx.sched();

@@ -60,7 +60,8 @@ pub(crate) fn start(cx: &Current, inside: &mut InsideWithP, g: &mut Runnable) ->
 
 /// Puts the owner's part of `g` at the head of its stack.
 fn attach_to(g: &Runnable, stack: &Stack) {
-    const { assert!(size_of::<GOwned>() <= stack::HEAD && align_of::<GOwned>() <= stack::HEAD_ALIGN) };
+    const { assert!(size_of::<GOwned>() <= stack::HEAD) };
+    const { assert!(align_of::<GOwned>() <= stack::HEAD_ALIGN) };
     let range = StackRange { guard: stack.guard().start, low: stack.limit(), high: stack.end() };
     let owned = stack.head().cast::<GOwned>();
     // SAFETY: large enough and aligned, and the owner of the stack owns its head.

@@ -62,8 +62,8 @@ pub(crate) fn wait_for_p(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
     waited
 }
 
-/// Makes the P of an M that found nothing idle. The M then looks once more before it sleeps. True if
-/// it has a P again, and searches.
+/// Makes the P of an M that found nothing idle. The M then looks once more before it sleeps. True
+/// if it has a P again, and searches.
 #[cold]
 pub(crate) fn stop_m(
     cx: &Current,

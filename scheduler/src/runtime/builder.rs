@@ -98,13 +98,12 @@ impl Builder {
     }
 
     /// Sets the most threads that it makes to run goroutines, 1 to 100,000; not counted are those
-    /// that lend themselves
-    /// ([`Runtime::run`](crate::Runtime::run)) or are about to end
-    /// ([`lock_thread`](crate::lock_thread)), its overseer, those of [`blocking`](crate::blocking())
-    /// and of `Mode::threads`. A runtime has about as many as it has Ps; more while goroutines
-    /// block or compute for long, whose Ps others then run. At the limit nobody takes over: what
-    /// waits behind such goroutines waits for them. Unless set: [`DEFAULT_MAX_THREADS`], or twice
-    /// the number of Ps if that is more.
+    /// that lend themselves ([`Runtime::run`](crate::Runtime::run)) or are about to end
+    /// ([`lock_thread`](crate::lock_thread)), its overseer, those of
+    /// [`blocking`](crate::blocking()) and of `Mode::threads`. A runtime has about as many as it
+    /// has Ps; more while goroutines block or compute for long, whose Ps others then run. At the
+    /// limit nobody takes over: what waits behind such goroutines waits for them. Unless set:
+    /// [`DEFAULT_MAX_THREADS`], or twice the number of Ps if that is more.
     #[doc(alias = "SetMaxThreads")]
     #[must_use]
     pub fn max_threads(mut self, n: usize) -> Self {
@@ -112,8 +111,8 @@ impl Builder {
         self
     }
 
-    /// Sets the most threads that [`blocking`](crate::blocking()) runs closures on; beyond, they run
-    /// where they are called, and with 0 all do. A thread is made when one is needed, and ends
+    /// Sets the most threads that [`blocking`](crate::blocking()) runs closures on; beyond, they
+    /// run where they are called, and with 0 all do. A thread is made when one is needed, and ends
     /// after half a second without work. Unless set: 512.
     #[must_use]
     pub fn max_blocking_threads(mut self, n: usize) -> Self {

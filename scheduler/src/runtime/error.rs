@@ -28,7 +28,8 @@ impl fmt::Display for ShutdownError {
             Self::Running { goroutines, callbacks } => {
                 write!(
                     f,
-                    "{goroutines} goroutines and {callbacks} callbacks have not ended within the grace"
+                    "{goroutines} goroutines and {callbacks} callbacks have not ended within \
+                     the grace"
                 )
             }
             Self::Inside => f.write_str("a runtime cannot be shut down from inside"),

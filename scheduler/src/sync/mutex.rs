@@ -53,7 +53,8 @@ use gosched_runtime_sys::sync::primitive::const_fn;
 ///
 /// static TOTAL: Mutex<u32> = Mutex::new(0);
 ///
-/// let adders: Vec<_> = (1..=4).map(|n| std::thread::spawn(move || *TOTAL.lock().unwrap() += n)).collect();
+/// let add = |n| std::thread::spawn(move || *TOTAL.lock().unwrap() += n);
+/// let adders: Vec<_> = (1..=4).map(add).collect();
 /// adders.into_iter().for_each(|adder| adder.join().unwrap());
 /// assert_eq!(*TOTAL.lock().unwrap(), 10);
 /// ```

@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! A cell's value is written by the caller that makes it, before it is done, and read after. The raw
-//! once says which.
+//! A cell's value is written by the caller that makes it, before it is done, and read after. The
+//! raw once says which.
 
 #![expect(unsafe_code, reason = "the once says who may reach the value")]
 

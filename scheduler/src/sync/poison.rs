@@ -7,8 +7,8 @@ use std::thread;
 #[derive(Debug)]
 pub(super) struct Flag(AtomicBool);
 
-/// Whether the thread was panicking when the lock was taken. If so, the panic leaves no work of this
-/// holder half done.
+/// Whether the thread was panicking when the lock was taken. If so, the panic leaves no work of
+/// this holder half done.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PanickingBefore {
     panicking: bool,

@@ -245,7 +245,9 @@ impl<T: ?Sized> RwLock<T> {
     /// use gosched::sync::RwLock;
     ///
     /// let lock = RwLock::new(3);
-    /// let sum = block_on(async { *lock.read_async().await.unwrap() + *lock.read_async().await.unwrap() });
+    /// let sum = block_on(async {
+    ///     *lock.read_async().await.unwrap() + *lock.read_async().await.unwrap()
+    /// });
     /// assert_eq!(sum, 6);
     /// ```
     pub fn read_async(&self) -> ReadFuture<'_, T> {

@@ -17,7 +17,8 @@
 //!
 //! run(Mode::threads(), || {
 //!     let began = Instant::now();
-//!     let sleepers: Vec<_> = (0..10).map(|_| go(|| time::sleep(Duration::from_millis(20)))).collect();
+//!     let sleeper = |_| go(|| time::sleep(Duration::from_millis(20)));
+//!     let sleepers: Vec<_> = (0..10).map(sleeper).collect();
 //!     sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
 //!     assert!(began.elapsed() >= Duration::from_millis(20));
 //! });
@@ -76,8 +77,8 @@ fn sleep_to(deadline: Option<Instant>) {
         if passed() {
             return;
         }
-        // Nobody notifies a sleep. If one was notified, that was meant for an outer wait on the same
-        // park word, whose waker sleeps here; it would refuse every commit.
+        // Nobody notifies a sleep. If one was notified, that was meant for an outer wait on the
+        // same park word, whose waker sleeps here; it would refuse every commit.
         parking.renew();
         match deadline {
             Some(deadline) => parking.sleep_until(deadline),

@@ -32,8 +32,8 @@
 //!    touched again.
 //! 7. No value is handed into a future's node: the future may be forgotten, and the value with it.
 //!    The node is taken off its list, its future is woken, and the next poll tries again. A
-//!    notification has no value: its notifier empties the slot, and a forgotten future keeps it. The
-//!    waker of a future is the user's code: it is moved out under the lock and called after.
+//!    notification has no value: its notifier empties the slot, and a forgotten future keeps it.
+//!    The waker of a future is the user's code: it is moved out under the lock and called after.
 //!
 //! Rejected: notifying after the lock is dropped, with the target copied out. The critical section
 //! is one compare-exchange shorter, but invariant 3 is broken.

@@ -9,7 +9,7 @@
 ///     send(sender, value) -> result => ..,    result: Result<(), SendError<T>>
 ///     offer(sender, slot) -> result => ..,    the same; slot: Option<T>, a place
 ///     default => ..,                          if nothing is ready; also written default()
-///     default(timeout) => ..,                 if nothing was ready for that long; timeout: Duration
+///     default(timeout) => ..,                 if nothing was ready for that long: a Duration
 /// }
 /// ```
 ///
@@ -27,17 +27,19 @@
 /// - A select does not meet itself: sending into a channel and receiving from it in one `select!`
 ///   needs somebody else.
 /// - Channels are borrowed: `recv(receiver)` takes a `Receiver` or a reference to one. A
-///   [`Timer`](crate::time::Timer) or [`Ticker`](crate::time::Ticker) takes part by its `channel()`.
+///   [`Timer`](crate::time::Timer) or [`Ticker`](crate::time::Ticker) takes part by its
+///   `channel()`.
 /// - The `timeout` of a `default` begins with the `select!`, and so anew in each round of a loop. A
 ///   limit for all rounds is a [`chan::after`](crate::chan::after) made before the loop.
 /// - It works the same in goroutines, which park, in callbacks, and on plain threads, which sleep.
 ///
 /// Receivers, senders and values are evaluated first, in the order in which they are written. They
 /// may borrow from temporaries, which live until one operation is done:
-/// `recv(maybe.as_ref().unwrap_or(&chan::never()))`. The value of a `send` that is not chosen has been made, and is dropped. What must not be dropped
-/// stands in a variable that `offer` sends from: it takes the value out of an `Option` when it is
-/// chosen and only then, and is not in the running when there is none. A value that was chosen and
-/// could not be sent comes back in the error, as of every send.
+/// `recv(maybe.as_ref().unwrap_or(&chan::never()))`. The value of a `send` that is not chosen has
+/// been made, and is dropped. What must not be dropped stands in a variable that `offer` sends
+/// from: it takes the value out of an `Option` when it is chosen and only then, and is not in the
+/// running when there is none. A value that was chosen and could not be sent comes back in the
+/// error, as of every send.
 ///
 /// # Panics
 ///
@@ -97,15 +99,18 @@ macro_rules! select {
         compile_error!("a select! has one `default` at most")
     };
     (@next $cases:tt {}) => {
-        $crate::select!(@run $cases {wait () (::std::unreachable!("a select without `default` does one of its cases"))})
+        $crate::select!(@run $cases {
+            wait () (::std::unreachable!("a select without `default` does one of its cases"))
+        })
     };
     (@next $cases:tt $default:tt) => {
         $crate::select!(@run $cases $default)
     };
     (@next $cases:tt $default:tt $($rest:tt)+) => {
         compile_error!(concat!(
-            "expected `recv(receiver) -> result =>`, `send(sender, value) -> result =>`, `offer(sender, slot) -> result =>`, ",
-            "`default =>` or `default(timeout) =>`, and an arm; found `", stringify!($($rest)+), "`"
+            "expected `recv(receiver) -> result =>`, `send(sender, value) -> result =>`, ",
+            "`offer(sender, slot) -> result =>`, `default =>` or `default(timeout) =>`, ",
+            "and an arm; found `", stringify!($($rest)+), "`"
         ))
     };
 
@@ -127,14 +132,17 @@ macro_rules! select {
     (@push $cases:tt {} {default $wait:ident $timeout:tt} $body:tt $($rest:tt)*) => {
         $crate::select!(@next $cases {$wait $timeout $body} $($rest)*)
     };
-    (@push {$($cases:tt)*} $default:tt {$direction:ident $with:tt $p:pat} $body:tt $($rest:tt)*) => {
-        $crate::select!(@next {$($cases)* [case room chosen $direction $with ($p) $body]} $default $($rest)*)
+    (
+        @push {$($cases:tt)*} $default:tt {$direction:ident $with:tt $p:pat} $body:tt $($rest:tt)*
+    ) => {
+        $crate::select!(
+            @next {$($cases)* [case room chosen $direction $with ($p) $body]} $default $($rest)*
+        )
     };
 
-    // The temporaries of a port's expression live until the select is done: each case is a temporary
-    // of a `match` around the cases behind it. The arms come after that, with nothing borrowed.
-    // The temporaries of a port's expression live until the select is done: each case is a temporary
-    // of a `match` around the cases behind it. The arms come after that, with nothing borrowed.
+    // The temporaries of a port's expression live until the select is done: each case is a
+    // temporary of a `match` around the cases behind it. The arms come after that, with nothing
+    // borrowed.
     (@run
         {$([$case:ident $room:ident $chosen:ident $direction:ident $with:tt ($p:pat) $body:tt])*}
         {$wait:ident $timeout:tt $otherwise:tt}
@@ -143,7 +151,9 @@ macro_rules! select {
             let mut $room = $crate::chan::select_support::room();
             let $chosen;
         )*
-        $crate::select!(@make {$([$case $room $direction $with])*} {$([$case $chosen])*} $wait $timeout);
+        $crate::select!(
+            @make {$([$case $room $direction $with])*} {$([$case $chosen])*} $wait $timeout
+        );
         $crate::select!(@arms {$([$room $chosen $direction ($p) $body])*} $otherwise)
     }};
 
@@ -151,24 +161,36 @@ macro_rules! select {
         $crate::chan::select_support::$wait([$($case.entry()),*] $($timeout)*);
         $($chosen = $case.is_chosen();)*
     };
-    (@make {[$case:ident $room:ident recv ($rx:expr)] $($cases:tt)*} $all:tt $wait:ident $timeout:tt) => {
+    (
+        @make {[$case:ident $room:ident recv ($rx:expr)] $($cases:tt)*}
+        $all:tt $wait:ident $timeout:tt
+    ) => {
         match &mut $crate::chan::select_support::recv(&$rx, &mut $room) {
             $case => { $crate::select!(@make {$($cases)*} $all $wait $timeout); }
         }
     };
-    (@make {[$case:ident $room:ident send ($tx:expr, $value:expr)] $($cases:tt)*} $all:tt $wait:ident $timeout:tt) => {
+    (
+        @make {[$case:ident $room:ident send ($tx:expr, $value:expr)] $($cases:tt)*}
+        $all:tt $wait:ident $timeout:tt
+    ) => {
         match &mut $crate::chan::select_support::send(&$tx, &mut $room, $value) {
             $case => { $crate::select!(@make {$($cases)*} $all $wait $timeout); }
         }
     };
-    (@make {[$case:ident $room:ident offer ($tx:expr, $slot:expr)] $($cases:tt)*} $all:tt $wait:ident $timeout:tt) => {
+    (
+        @make {[$case:ident $room:ident offer ($tx:expr, $slot:expr)] $($cases:tt)*}
+        $all:tt $wait:ident $timeout:tt
+    ) => {
         match &mut $crate::chan::select_support::offer(&$tx, &mut $room, &mut $slot) {
             $case => { $crate::select!(@make {$($cases)*} $all $wait $timeout); }
         }
     };
 
     (@arms {} ($otherwise:expr)) => { $otherwise };
-    (@arms {[$room:ident $chosen:ident $direction:ident ($p:pat) ($body:expr)] $($arms:tt)*} $otherwise:tt) => {
+    (
+        @arms {[$room:ident $chosen:ident $direction:ident ($p:pat) ($body:expr)] $($arms:tt)*}
+        $otherwise:tt
+    ) => {
         if $chosen {
             let $p = $crate::select!(@result $room $direction);
             $body

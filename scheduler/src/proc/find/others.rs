@@ -102,8 +102,8 @@ pub(super) fn scan_p(sched: &Sched, m: &M, owned: &mut MOwned, victim: usize, no
     }
     owned.head_ages.resize(sched.all_ps.len(), HeadAge::default());
     let seen = &mut owned.head_ages[victim];
-    // The P's M writes the cache lines that a look reads, with each G it starts. Two cores would pass
-    // them to and fro.
+    // The P's M writes the cache lines that a look reads, with each G it starts. Two cores would
+    // pass them to and fro.
     if seen.is_too_young(now) && !shared.offers() {
         return Scan::TooYoung;
     }

@@ -79,9 +79,9 @@ pub(super) fn take_woken(owned: &mut MOwned, p: &P) -> Option<Runnable> {
     }
 }
 
-/// Queues what lies in the inbox behind what is ready. This happens in each round, for rounds may be
-/// long: when it was done in every 61st, a ticker beside a goroutine that computes for 3 ms between
-/// its yields had gaps of 200 ms.
+/// Queues what lies in the inbox behind what is ready. This happens in each round, for rounds may
+/// be long: when it was done in every 61st, a ticker beside a goroutine that computes for 3 ms
+/// between its yields had gaps of 200 ms.
 #[inline]
 pub(super) fn take_inbox(m: &M, owned: &mut MOwned) {
     if !m.inbox.is_empty() {
