@@ -6,7 +6,7 @@ use source_tree::source::{Source, has_word, words};
 use std::collections::BTreeSet;
 
 /// The most lines of a file without its unit tests: what can be read in one sitting.
-const LONGEST: usize = 490;
+const LONGEST: usize = 465;
 
 fn files_are_short(sources: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();

@@ -14,9 +14,11 @@
     reason = "turns a reference back into the Arc it came from, follows an M's progress"
 )]
 
+mod config;
 mod counts;
 pub(crate) mod deadlocks;
 mod global;
+mod ms;
 mod residents;
 
 use std::panic::Location;
@@ -27,13 +29,11 @@ use std::sync::atomic::{
 };
 
 use gosched_runtime_sys::clock::monotonic_ns;
-use gosched_runtime_sys::memory::stack::Shape;
 use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::sync::note::Note;
 use gosched_runtime_sys::thread::fork;
 use gosched_runtime_sys::thread::usable_cpus;
 
-use crate::carry::SwitchHooks;
 use crate::ds::grow;
 use crate::ds::idle::Idle;
 use crate::ds::revocable::Observed;
@@ -53,56 +53,16 @@ use crate::gmp::slab::Slab;
 use crate::gmp::stack_pool::StackPool;
 use crate::gmp::thread_maker::ThreadMaker;
 use crate::gmp::thread_pool::ThreadPool;
-use crate::mode::{Deadlock, Mode};
 use crate::policy::{self, Cpus, SpinBudget};
+pub(crate) use config::Config;
 use counts::Counts;
 use global::Global;
+use ms::Ms;
 
 /// `Sched::state`: the runtime takes new goroutines and callbacks.
 const OPEN: u32 = 0;
 /// `Sched::state`: the runtime cancels its goroutines and takes no new ones.
 const CLOSING: u32 = 1;
-
-/// The settings of a runtime.
-#[derive(Clone, Debug)]
-pub(crate) struct Config {
-    pub(crate) mode: Mode,
-    /// The initial number of Ps.
-    pub(crate) procs: usize,
-    /// The shape of a stack, unless a goroutine asks for another size.
-    pub(crate) stack: Shape,
-    /// The most Ms that the runtime makes threads for.
-    pub(crate) max_threads: usize,
-    /// The most threads that `blocking` makes.
-    pub(crate) max_blocking: usize,
-    pub(crate) deadlock: Deadlock,
-    pub(crate) carried: SwitchHooks,
-    pub(crate) name: String,
-}
-
-/// The Ms of a runtime, and the sums of the counts of those that have left it.
-struct Ms {
-    list: Vec<&'static M>,
-    spawned: u64,
-    ended: u64,
-    stolen: u64,
-}
-
-impl Ms {
-    fn has(&self, m: &M) -> bool {
-        self.list.iter().any(|other| std::ptr::eq(*other, m))
-    }
-
-    /// Removes an M from the list, if it is still there, and adds its counts to the sums.
-    fn leave(&mut self, m: &'static M) {
-        if let Some(at) = self.list.iter().position(|other| std::ptr::eq(*other, m)) {
-            self.list.swap_remove(at);
-            self.spawned += m.spawned();
-            self.ended += m.ended();
-            self.stolen += m.stolen();
-        }
-    }
-}
 
 /// One runtime.
 pub(crate) struct Sched {

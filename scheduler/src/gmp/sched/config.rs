@@ -1,0 +1,23 @@
+//! The settings of a runtime.
+
+use gosched_runtime_sys::memory::stack::Shape;
+
+use crate::carry::SwitchHooks;
+use crate::mode::{Deadlock, Mode};
+
+/// The settings of a runtime.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) mode: Mode,
+    /// The initial number of Ps.
+    pub(crate) procs: usize,
+    /// The shape of a stack, unless a goroutine asks for another size.
+    pub(crate) stack: Shape,
+    /// The most Ms that the runtime makes threads for.
+    pub(crate) max_threads: usize,
+    /// The most threads that `blocking` makes.
+    pub(crate) max_blocking: usize,
+    pub(crate) deadlock: Deadlock,
+    pub(crate) carried: SwitchHooks,
+    pub(crate) name: String,
+}

@@ -1,0 +1,27 @@
+//! The list of a runtime's Ms.
+
+use crate::gmp::m::M;
+
+/// The Ms of a runtime, and the sums of the counts of those that have left it.
+pub(super) struct Ms {
+    pub(super) list: Vec<&'static M>,
+    pub(super) spawned: u64,
+    pub(super) ended: u64,
+    pub(super) stolen: u64,
+}
+
+impl Ms {
+    pub(super) fn has(&self, m: &M) -> bool {
+        self.list.iter().any(|other| std::ptr::eq(*other, m))
+    }
+
+    /// Removes an M from the list, if it is still there, and adds its counts to the sums.
+    pub(super) fn leave(&mut self, m: &'static M) {
+        if let Some(at) = self.list.iter().position(|other| std::ptr::eq(*other, m)) {
+            self.list.swap_remove(at);
+            self.spawned += m.spawned();
+            self.ended += m.ended();
+            self.stolen += m.stolen();
+        }
+    }
+}
