@@ -31,13 +31,13 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "debug",
         what: "unit, integration, compile-fail, architecture, docs",
-        minimum: 849,
+        minimum: 880,
         body: debug,
     },
     Step {
         name: "release",
         what: "the same, optimised: what depends on timing",
-        minimum: 554,
+        minimum: 575,
         body: release,
     },
     Step {
