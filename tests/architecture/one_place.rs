@@ -16,6 +16,7 @@ const ONE_FILE_EACH: [(&str, Option<&str>); 5] = [
 const SEAM: &str = "runtime-sys/src/sync/primitive.rs";
 /// The lock of the wrapper. It builds on the rest of the wrapper, so it is another file.
 const SEAM_LOCK: &str = "runtime-sys/src/sync/lock.rs";
+const SPAWN: &str = "runtime-sys/src/thread/spawn.rs";
 const TLS: &str = "runtime-sys/src/thread/tls.rs";
 /// The thread-locals that no signal handler reads. One of them has a destructor.
 const LAST_CODE: &str = "runtime-sys/src/thread/last_code.rs";
@@ -51,6 +52,25 @@ fn thread_locals_are_in_one_file(sources: &[Source]) -> Vec<String> {
         for offset in words(&source.product, "thread_local") {
             findings.push(
                 source.at(source.line_of(offset), format_args!("thread_local outside {TLS}")),
+            );
+        }
+    }
+    findings
+}
+
+/// A thread made elsewhere has its maker's signal mask, and its code may be unloaded under it.
+fn threads_are_made_in_one_file(sources: &[Source]) -> Vec<String> {
+    let shipped = |source: &&Source| {
+        source.shipped() && !source.model() && !source.tests() && source.path != SPAWN
+    };
+    let mut findings = Vec::new();
+    for source in sources.iter().filter(shipped) {
+        for (offset, _) in ["thread::spawn(", "thread::Builder", "thread::{Builder"]
+            .iter()
+            .flat_map(|made| source.product.match_indices(made))
+        {
+            findings.push(
+                source.at(source.line_of(offset), format_args!("a thread made outside {SPAWN}")),
             );
         }
     }
@@ -185,6 +205,25 @@ fn thread_locals() {
     let tls =
         tree().iter().find(|source| source.path == TLS).expect("the file of the thread-locals");
     assert!(has_word(&tls.code, "thread_local"), "the thread-locals have moved");
+}
+
+#[test]
+fn threads() {
+    assert_clean(&threads_are_made_in_one_file(tree()));
+    assert_bites(
+        threads_are_made_in_one_file,
+        "outside",
+        &[
+            &[("scheduler/src/a.rs", "fn f() { std::thread::spawn(|| ()); }")],
+            &[("scheduler/src/a.rs", "fn f() { thread::Builder::new().spawn(|| ()); }")],
+            &[("runtime-sys/src/a.rs", "use std::thread::{Builder, JoinHandle};")],
+        ],
+        &[
+            &[(SPAWN, "use std::thread::{Builder, JoinHandle};")],
+            &[("tests/a.rs", "fn f() { std::thread::spawn(|| ()); }")],
+            &[("scheduler/src/a.rs", "use gosched_runtime_sys::thread::spawn_thread;")],
+        ],
+    );
 }
 
 #[test]
