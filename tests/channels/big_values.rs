@@ -10,7 +10,8 @@ use gosched::chan::{self, Receiver, Select, Sender};
 use gosched::{Mode, Runtime, go, goroutine, select};
 use test_support::{each_mode, settled};
 
-const LARGE: usize = 64 << 10;
+/// With four copies of it a stack of 192 KiB has some room for frames.
+const LARGE: usize = 40 << 10;
 /// The frame of a `select!` has more copies in a debug build.
 const SELECTED: usize = if cfg!(debug_assertions) { 32 << 10 } else { LARGE };
 const PLAIN: usize = if cfg!(debug_assertions) { 32 << 10 } else { LARGE };

@@ -44,12 +44,14 @@ impl<T> Buffer<T> {
         self.slots.len()
     }
 
-    /// Returns the slot that is `n` behind the head.
+    /// Returns the slot that is `n` behind the head; `n` is less than the capacity.
     #[inline(always)]
     fn slot(&mut self, n: usize) -> *mut T {
         let until_end = self.slots.len() - self.head;
         let index = if n < until_end { self.head + n } else { n - until_end };
-        self.slots[index].as_mut_ptr()
+        debug_assert!(index < self.slots.len(), "there is such a slot");
+        // SAFETY: the callers have looked at `len`: it is a slot of the buffer.
+        unsafe { self.slots.as_mut_ptr().add(index) }.cast()
     }
 
     /// Moves the value of a full place in. There is room.
@@ -65,7 +67,7 @@ impl<T> Buffer<T> {
     /// Moves the oldest value into an empty place. False: there is none.
     #[inline(always)]
     pub(crate) fn pop(&mut self, place: &mut Place<T>) -> bool {
-        assert!(!place.is_full(), "a place holds one value");
+        debug_assert!(!place.is_full(), "the value there would be leaked");
         let Some(oldest) = self.oldest_out() else { return false };
         // SAFETY: a value, which is none of the buffer's any more.
         unsafe { place.move_in(oldest) };

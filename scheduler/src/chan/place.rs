@@ -84,7 +84,7 @@ impl<T> Place<T> {
     /// Moves the value, if there is one, into `to`, which is empty.
     #[inline(always)]
     pub(crate) fn move_to(&mut self, to: &mut Self) {
-        assert!(!to.is_full(), "a place holds one value");
+        debug_assert!(!to.is_full(), "the value there would be leaked");
         if self.is_full() {
             let to = to.layout();
             // SAFETY: it is full, and the other one is empty.

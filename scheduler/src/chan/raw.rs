@@ -60,6 +60,7 @@ pub(crate) enum NotDone {
 pub(crate) mod results {
     use super::*;
 
+    #[inline]
     pub(crate) fn sent<T>(value: &mut Place<T>) -> Result<(), SendError<T>> {
         if value.is_full() { unsent(value) } else { Ok(()) }
     }

@@ -122,14 +122,17 @@ pub(crate) struct Owed<K: Unpark> {
     /// The waker of a future that may find something.
     polls: Option<Waker>,
     /// Wakers that are not to be called.
-    unused: [Option<Waker>; 2],
+    ///
+    /// Two fields and no array, whose drop would be a loop on the hottest path.
+    unused: Option<Waker>,
+    also_unused: Option<Waker>,
 }
 
 impl<K: Unpark> Owed<K> {
     /// Returns what is owed before the first step.
     #[inline(always)]
     pub(crate) fn nothing() -> Self {
-        Self { served: None, polls: None, unused: [None, None] }
+        Self { served: None, polls: None, unused: None, also_unused: None }
     }
 
     /// Wakes this waiter, if there is one. Of each step one.
@@ -150,8 +153,8 @@ impl<K: Unpark> Owed<K> {
     #[inline(always)]
     pub(crate) fn drop_waker(&mut self, waker: Option<Waker>) {
         let Some(waker) = waker else { return };
-        let [first, second] = &mut self.unused;
-        let place = if first.is_none() { first } else { second };
+        let is_first = self.unused.is_none();
+        let place = if is_first { &mut self.unused } else { &mut self.also_unused };
         debug_assert!(place.is_none(), "a step drops two wakers");
         *place = Some(waker);
     }
@@ -181,7 +184,7 @@ impl<K: Unpark> Owed<K> {
 
     #[inline(always)]
     fn wakes_one_at_most(&self) -> bool {
-        self.polls.is_none() && self.unused[0].is_none()
+        self.polls.is_none() && self.unused.is_none()
     }
 
     #[cold]
@@ -193,7 +196,8 @@ impl<K: Unpark> Owed<K> {
         if let Some(polls) = self.polls {
             panics.catch(|| polls.wake());
         }
-        self.unused.into_iter().flatten().for_each(|waker| panics.drop_value(waker));
+        let unused = [self.unused, self.also_unused];
+        unused.into_iter().flatten().for_each(|waker| panics.drop_value(waker));
         panics
     }
 
@@ -201,7 +205,7 @@ impl<K: Unpark> Owed<K> {
     /// else.
     #[inline(always)]
     pub(crate) fn into_wakeups(self) -> [Option<Wakeup<K>>; 2] {
-        debug_assert!(self.unused[0].is_none(), "it only wakes");
+        debug_assert!(self.unused.is_none(), "it only wakes");
         [self.served, self.polls.map(Wakeup::Polls)]
     }
 }
