@@ -73,16 +73,15 @@ impl Drop for TellsItsEnd {
 /// A thread of the runtime ends, and its thread-locals with it: it must not wait for itself.
 #[test]
 fn by_a_thread_of_its_pool() {
-    for rt in [Runtime::builder(gosched::Mode::threads()).build().expect("a runtime")] {
-        let waits = waits_for_ever(&rt);
-        let handle = rt.handle();
-        let (told, tells) = channel();
-        let keeps = handle.go(move || KEPT.set(Some((rt, TellsItsEnd(told)))));
-        keeps.join().expect("no panic");
-        // Half a second without work ends the thread.
-        tells.recv_timeout(LONG).expect("the thread ends");
-        is_cancelled_by_shutdown(waits);
-    }
+    let rt = Runtime::builder(gosched::Mode::threads()).build().expect("a runtime");
+    let waits = waits_for_ever(&rt);
+    let handle = rt.handle();
+    let (told, tells) = channel();
+    let keeps = handle.go(move || KEPT.set(Some((rt, TellsItsEnd(told)))));
+    keeps.join().expect("no panic");
+    // Half a second without work ends the thread.
+    tells.recv_timeout(LONG).expect("the thread ends");
+    is_cancelled_by_shutdown(waits);
 }
 
 #[test]

@@ -331,9 +331,9 @@ fn a_forgotten_handle_is_not_joined() {
             unwound.expect_err("nobody has seen the panic");
             scope(|s| {
                 let joined = s.go(|| std::panic::resume_unwind(Box::new(2)));
-                joined.join().map(|()| ()).expect_err("it panicked");
+                joined.join().expect_err("it panicked");
                 let polled = s.go(|| std::panic::resume_unwind(Box::new(3)));
-                gosched::future::block_on(polled).map(|()| ()).expect_err("it panicked");
+                gosched::future::block_on(polled).expect_err("it panicked");
             });
         });
     });

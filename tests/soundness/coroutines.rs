@@ -21,7 +21,7 @@ goroutine_local! {
 type Steps = Coroutine<(), (), ()>;
 
 /// A coroutine that enters by `enter`, suspends inside, and leaves when it is resumed again.
-fn suspended_inside(enter: fn(&mut dyn FnMut())) -> Steps {
+fn suspended_inside(enter: Enter) -> Steps {
     let mut coroutine = Coroutine::new(move |yielder, ()| enter(&mut || yielder.suspend(())));
     assert!(matches!(coroutine.resume(()), CoroutineResult::Yield(())));
     coroutine
@@ -47,7 +47,10 @@ fn in_a_local(f: &mut dyn FnMut()) {
     COUNT.with(|_| f());
 }
 
-const WAYS: [(&str, fn(&mut dyn FnMut())); 4] =
+/// Enters something, calls what it is given, and leaves.
+type Enter = fn(&mut dyn FnMut());
+
+const WAYS: [(&str, Enter); 4] =
     [("limit", in_a_limit), ("token", in_a_token), ("shield", in_a_shield), ("local", in_a_local)];
 
 #[test]
@@ -120,7 +123,7 @@ thread_local! {
 
 /// Runs test `name` in a child for each of the ways; it must end with a message that has `needle`.
 #[track_caller]
-fn ends_with_a_message(name: &str, needle: &str, body: impl Fn(fn(&mut dyn FnMut()))) {
+fn ends_with_a_message(name: &str, needle: &str, body: impl Fn(Enter)) {
     let Some(output) = in_child(name) else {
         let way = std::env::var("GOSCHED_WAY").expect("the parent says");
         let (_, enter) = WAYS.iter().find(|(name, _)| *name == way).expect("one of them");
@@ -183,7 +186,7 @@ fn what_is_left_on_another_goroutine_ends_the_process() {
                 let (stop, stopped) = gosched::chan::bounded::<()>(0);
                 let other = gosched::go(move || {
                     is_ready.recv().expect("it comes");
-                    KEPT.take().map(leave);
+                    KEPT.take().into_iter().for_each(leave);
                 });
                 let first = gosched::goroutine::Builder::new().with(&other).go(move || {
                     KEPT.set(Some(suspended_inside(enter)));
@@ -205,7 +208,7 @@ fn a_call_below_may_leave_what_the_goroutine_above_has_entered() {
         let bridge = Bridge::new(&inner);
         outer.run(|| {
             KEPT.set(Some(suspended_inside(enter)));
-            bridge.enter(|| KEPT.take().map(leave)).expect("it enters");
+            bridge.enter(|| KEPT.take().into_iter().for_each(leave)).expect("it enters");
             yield_now();
         });
     }

@@ -5,7 +5,7 @@
 //! # Safety
 //!
 //! Plain cells stand for what a scope's goroutines borrow; loom reports an access that the protocol
-//! does not order.
+//! does not order. A result that was taken is read once.
 #![expect(unsafe_code, reason = "the model reads and writes plain cells, which loom checks")]
 
 use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, UnsafeCell, thread};
