@@ -19,10 +19,10 @@
 //! none: its program may count on `EINTR`.
 //!
 //! A handler that somebody installs later stands in front of ours. It alone decides whether ours
-//! hears of a signal. [`check`] tells, and [`reinstall`] puts ours in front again, with the later
-//! handler before it. The later handler may pass signals on to the place where it found ours. So
-//! each installation is a place of its own, with an entry function and a predecessor, and no signal
-//! goes round in a circle. The places are few and are never given back.
+//! hears of a signal. [`ours_is_in_front`] tells, and [`reinstall`] puts ours in front again, with
+//! the later handler before it. The later handler may pass signals on to the place where it found
+//! ours. So each installation is a place of its own, with an entry function and a predecessor, and
+//! no signal goes round in a circle. The places are few and are never given back.
 //!
 //! Rejected: taking a handler off again. Code that chained to it meanwhile would jump into code
 //! that may be unloaded. So an installed handler stays.
