@@ -262,7 +262,7 @@ fn start(sched: &Arc<Sched>, helper: Helper, job: Job) -> bool {
     let made = attach::prepare(thread_g.current().m).and_then(|()| {
         let owner = sched.clone();
         let name = format!("{}-b{number}", sched.config.name);
-        new_thread::spawn(sched, name, move || helper_main(&owner, thread_g, &helper, job))
+        new_thread::make(sched, name, move || helper_main(&owner, thread_g, &helper, job))
     });
     match made {
         Ok(thread) => {

@@ -74,7 +74,7 @@ fn report_once(sched: &Sched) -> bool {
     }
     let text = text(&Dump::of(sched));
     let name = format!("{}-report", sched.config.name);
-    let _no_thread_no_report = new_thread::spawn(sched, name, move || events::all_wait(&text));
+    let _no_thread_no_report = new_thread::make(sched, name, move || events::all_wait(&text));
     false
 }
 

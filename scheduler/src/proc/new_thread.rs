@@ -32,7 +32,7 @@ use crate::gmp::g::{Kind, running_kind};
 use crate::gmp::sched::Sched;
 
 /// Makes a thread for `sched`.
-pub(crate) fn spawn(
+pub(crate) fn make(
     sched: &Sched,
     name: String,
     main: impl FnOnce() + Send + 'static,

@@ -103,7 +103,7 @@ fn thread_for(sched: &Sched, g: Runnable, thread: Thread) -> Result<(), (Runnabl
     let raw = Arc::new(raw);
     let (owner, theirs) = (sched.arc(), raw.clone());
     let name = format!("{}-g", sched.config.name);
-    let made = new_thread::spawn(sched, name, move || {
+    let made = new_thread::make(sched, name, move || {
         let mut next = take(&theirs);
         while let Some(g) = next {
             let locked = run_thread(&owner, g);

@@ -82,7 +82,7 @@ fn start_sysmon(sched: &Sched) {
 fn spawn_sysmon(sched: &Sched) -> io::Result<()> {
     let owner = sched.arc();
     let name = format!("{}-sysmon", sched.config.name);
-    let join = new_thread::spawn(sched, name, move || (owner.sysmon_main)(&owner))?;
+    let join = new_thread::make(sched, name, move || (owner.sysmon_main)(&owner))?;
     new_thread::keep_handle(sched, join);
     Ok(())
 }
