@@ -114,28 +114,29 @@ impl ForeignM {
     /// that was entered in it was not left: two words tell. The user's code has switched stacks.
     #[inline]
     pub fn end(&self) -> Ended {
-        match self.locals_left() {
-            Some(0) => {}
-            Some(_) => self.end_locals(),
+        match self.has_left_all() {
+            Some(true) => {}
+            Some(false) => self.end_code(),
             None => left_out_of_turn(),
         }
         Ended(())
     }
 
     #[cold]
-    fn end_locals(&self) {
+    fn end_code(&self) {
         locals::end(self.0.g().id());
-        if self.locals_left().is_none() {
+        if self.has_left_all().is_none() {
             left_out_of_turn();
         }
     }
 
-    /// How many locals the goroutine has; none if it may not be left here and now.
+    /// True if the goroutine has no locals and is inside of nothing; none if it may not be left
+    /// here and now.
     #[inline]
-    fn locals_left(&self) -> Option<usize> {
+    fn has_left_all(&self) -> Option<bool> {
         current::with(|cx| {
             let owned = cx.filter(|cx| ptr::eq(*cx, self.0.current()))?.owned()?;
-            (owned.pins.get() == 0).then(|| locals::len(owned))
+            (owned.pins.get() == 0).then(|| !owned.is_inside() && locals::len(owned) == 0)
         })
     }
 
