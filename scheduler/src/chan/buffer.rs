@@ -11,6 +11,7 @@ use std::mem::{self, MaybeUninit};
 use std::ptr;
 
 use super::place::Place;
+use crate::wait::owed::Panics;
 
 /// The values that a channel holds.
 pub(crate) struct Buffer<T> {
@@ -102,24 +103,17 @@ impl<T> Buffer<T> {
 }
 
 impl<T> Drop for Buffer<T> {
+    /// Drops every value, whichever of them unwind; then the first panic goes on.
     fn drop(&mut self) {
-        /// Drops what is left when the drop of one value unwinds.
-        struct Rest<'a, T>(&'a mut Buffer<T>);
-
-        impl<T> Drop for Rest<'_, T> {
-            fn drop(&mut self) {
-                while let Some(value) = self.0.oldest_out() {
-                    // SAFETY: a value, which is none of the buffer's any more.
-                    unsafe { ptr::drop_in_place(value) };
-                }
-            }
+        if !mem::needs_drop::<T>() {
+            return;
         }
-
-        let rest = Rest(self);
-        while let Some(value) = rest.0.oldest_out() {
-            // SAFETY: as above.
-            unsafe { ptr::drop_in_place(value) };
+        let mut panics = Panics::none();
+        while let Some(value) = self.oldest_out() {
+            // SAFETY: a value, which is none of the buffer's any more.
+            panics.catch(|| unsafe { ptr::drop_in_place(value) });
         }
+        panics.go_on();
     }
 }
 
@@ -165,24 +159,43 @@ mod tests {
         assert_eq!((popped(&mut none), popped(&mut none)), (Some(()), None));
     }
 
-    #[test]
-    fn each_value_is_dropped_once_also_if_one_of_them_unwinds() {
-        struct Counts<'a>(&'a Cell<u32>, bool);
-        impl Drop for Counts<'_> {
-            fn drop(&mut self) {
-                self.0.set(self.0.get() + 1);
-                if self.1 {
-                    std::panic::resume_unwind(Box::new(()));
-                }
+    /// Counts its drop, which unwinds with a number if there is one.
+    struct Counts<'a>(&'a Cell<u32>, Option<u8>);
+
+    impl Drop for Counts<'_> {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() + 1);
+            if let Some(n) = self.1 {
+                std::panic::resume_unwind(Box::new(n));
             }
         }
+    }
+
+    #[test]
+    fn each_value_is_dropped_once_whichever_of_them_unwind() {
         let drops = Cell::new(0);
         let mut buffer = Buffer::with_capacity(4);
         for n in 0..4 {
-            buffer.push(&mut Place::Full(Counts(&drops, n == 1)));
+            let unwinds = (n % 2 == 1).then_some(n);
+            buffer.push(&mut Place::Full(Counts(&drops, unwinds)));
         }
         drop(popped(&mut buffer));
-        assert!(catch_unwind(AssertUnwindSafe(|| drop(buffer))).is_err());
+        let payload = catch_unwind(AssertUnwindSafe(|| drop(buffer))).expect_err("it unwinds");
+        assert_eq!(payload.downcast_ref(), Some(&1_u8), "the first panic goes on");
         assert_eq!(drops.get(), 4);
+    }
+
+    #[test]
+    fn on_a_thread_that_unwinds_the_panics_of_drops_are_given_up() {
+        let drops = Cell::new(0);
+        let mut buffer = Buffer::with_capacity(2);
+        buffer.push(&mut Place::Full(Counts(&drops, Some(1))));
+        buffer.push(&mut Place::Full(Counts(&drops, Some(2))));
+        let payload = catch_unwind(AssertUnwindSafe(|| {
+            let _dropped_while_it_unwinds = buffer;
+            std::panic::resume_unwind(Box::new(0_u8));
+        }));
+        assert_eq!(payload.expect_err("it unwinds").downcast_ref(), Some(&0_u8));
+        assert_eq!(drops.get(), 2);
     }
 }

@@ -35,7 +35,7 @@ use crate::wait::parked::{SplitWait, Waited};
 use crate::wait::waiter::Wakeup;
 
 impl<T> Channel<T, Target> {
-    /// As [`send_until`](Channel::send_until), without a deadline.
+    /// As [`send_from`](Channel::send_from), without a deadline.
     #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn send_in_place(&self, place: &mut Place<T>) -> Result<(), SendError<T>> {
         let wait = SplitWait::new();

@@ -253,7 +253,7 @@ impl<T, K: Unpark> Channel<T, K> {
         results::received(place, error)
     }
 
-    /// Receives a value; waits as [`send`](Self::send) does.
+    /// Receives a value; waits as [`send_from`](Self::send_from) does.
     pub(crate) fn recv_until<P: Park<Target = K>>(
         &self,
         deadline: Option<Instant>,

@@ -14,7 +14,7 @@
 //! switches; a G that is locked to its thread goes on without a P.
 //!
 //! A claimer of a G that waits in place queues nothing. It sets `resumed` in the M's
-//! [`Remote`](crate::gmp::dispatch::Remote) and wakes the M's note: two steps, because the claim
+//! [`Remote`] and wakes the M's note: two steps, because the claim
 //! alone does not let the thread go on. The claimer still reads the G's record after it. The flag
 //! is the M's, because the record of a G may be gone as soon as its thread goes on.
 //!
