@@ -105,7 +105,7 @@ pub(crate) unsafe fn wait_until<S, T, P: Park>(
 /// # Safety
 ///
 /// `node` was linked into the list under the lock, and the caller is its owner.
-#[inline]
+#[inline(always)]
 unsafe fn until_served<S, T, P: Park>(
     lock: &Mutex<S>,
     list: fn(&mut S) -> &mut WaitList<T, P::Target>,
