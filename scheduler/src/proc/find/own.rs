@@ -98,11 +98,15 @@ pub(super) fn take_inbox_and_pop(m: &M, owned: &mut MOwned) -> Option<Runnable> 
 /// Takes what is otherwise looked at last; see `policy::looks_everywhere`.
 #[cold]
 fn look_everywhere(cx: &Current, owned: &mut MOwned, p: &mut P, wants: Wants) -> Option<Runnable> {
-    if wants.start
-        && !resident_is_free(cx)
-        && let Some(g) = take_global(cx, owned)
-    {
-        return Some(g);
+    // What has begun already may go on at any M. An M that leaves new Gs to a resident one that
+    // sleeps, and whose own G yields for ever, would otherwise never run what was woken.
+    let global = if wants.start && !resident_is_free(cx) {
+        take_global(cx, owned)
+    } else {
+        cx.sched().pop_migratory()
+    };
+    if global.is_some() {
+        return global;
     }
     let waited = p.has_unstarted().then(|| {
         p.take_if_due(monotonic_ns(), |p| take_unstarted(cx, owned, p, End::Oldest, wants))
