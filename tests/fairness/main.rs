@@ -11,6 +11,7 @@ mod hogs;
 mod idle;
 mod lost_p;
 mod sleepers;
+mod spare;
 mod spread;
 mod support;
 #[cfg(not(feature = "tracing"))]

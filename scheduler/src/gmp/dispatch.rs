@@ -66,7 +66,7 @@ mod state;
 
 use std::ops::Deref;
 
-use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
 use gosched_runtime_sys::sync::primitive::{
     AtomicUsize,
     Ordering::{Relaxed, SeqCst},
@@ -191,8 +191,30 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         // The M may have been woken meanwhile, or have gone to another runtime. So only a waker
         // that finds it among this runtime's sleepers acts.
         let Some(remote) = state.take_asleep(remote) else { return false };
+        self.bring_in(state, remote, idle, now, false)
+    }
+
+    /// Brings a resident M that sleeps to a P, as [`kick`](Self::kick) does. In the line it stands
+    /// before those that do not return: a spare M gives way to it at once.
+    ///
+    /// True if there was one, and no P is idle: it now stands in the line.
+    pub(crate) fn kick_resident(&self, idle: &Idle, now: impl FnOnce() -> u64) -> bool {
+        let mut state = self.state.lock();
+        let Some(remote) = state.pop_resident() else { return false };
+        self.bring_in(state, remote, idle, now, true)
+    }
+
+    /// Gives an M that slept an idle P and wakes it, or puts it into the line: true.
+    fn bring_in(
+        &self,
+        mut state: MutexGuard<'_, State<P, S>>,
+        remote: S,
+        idle: &Idle,
+        now: impl FnOnce() -> u64,
+        returns: bool,
+    ) -> bool {
         let Some(p) = state.idle.pop() else {
-            state.stand_in_line(remote, now(), false);
+            state.stand_in_line(remote, now(), returns);
             self.publish(&state);
             return true;
         };

@@ -137,6 +137,15 @@ pub(crate) fn kick_m(sched: &Sched, m: &'static M) {
     }
 }
 
+/// Brings in a resident M that sleeps, for the unstarted Gs that a busy spare M leaves to it. The
+/// spare M may never run dry, and so never hand its P off.
+#[cold]
+pub(crate) fn kick_resident(sched: &Sched) {
+    if sched.dispatch.kick_resident(&sched.idle, monotonic_ns) {
+        wake_sysmon(sched);
+    }
+}
+
 /// Publishes a migratory G: in the P of the calling thread, or in the global queue.
 fn ready_migratory(sched: &Sched, cx: Option<&Current>, g: Runnable) {
     match cx.map(Current::enter_with_p) {

@@ -139,12 +139,18 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
     /// A resident M goes first, because goroutines stay where they start; otherwise the M that fell
     /// asleep last.
     pub(super) fn pop_asleep(&mut self) -> Option<S> {
-        let resident = if self.residents_asleep > 0 {
-            self.asleep.iter().rposition(|sleeper| sleeper.resident)
-        } else {
-            None
-        };
-        let at = resident.or_else(|| self.asleep.iter().rposition(|sleeper| sleeper.takes_any))?;
+        self.pop_resident().or_else(|| {
+            let at = self.asleep.iter().rposition(|sleeper| sleeper.takes_any)?;
+            Some(self.wake(at))
+        })
+    }
+
+    /// Takes a resident sleeper that accepts any work.
+    pub(super) fn pop_resident(&mut self) -> Option<S> {
+        if self.residents_asleep == 0 {
+            return None;
+        }
+        let at = self.asleep.iter().rposition(|sleeper| sleeper.resident)?;
         Some(self.wake(at))
     }
 

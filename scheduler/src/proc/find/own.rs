@@ -5,14 +5,14 @@ use std::ops::Range;
 use gosched_runtime_sys::clock::monotonic_ns;
 
 use super::others::{take_global, take_offered, take_overdue};
-use super::unstarted::{Wants, resident_is_free, take_unstarted};
+use super::unstarted::{Wants, leaves_work_to_resident, resident_is_free, take_unstarted};
 use crate::ds::timers::NEVER;
 use crate::gmp::current::{Current, InsideWithP};
 use crate::gmp::g::Runnable;
 use crate::gmp::m::{M, MOwned};
 use crate::gmp::p::{End, P};
 use crate::policy;
-use crate::proc::timers;
+use crate::proc::{timers, wake};
 
 /// Takes the next G among those of this M and its P.
 #[inline]
@@ -96,17 +96,19 @@ pub(super) fn take_inbox_and_pop(m: &M, owned: &mut MOwned) -> Option<Runnable> 
 }
 
 /// Takes what is otherwise looked at last; see `policy::looks_everywhere`.
+///
+/// What has begun goes on at any M. What is new is left to a resident M that sleeps; as long as the
+/// own Gs of this one yield, it does not run dry and keeps its P, so the resident M is brought in.
 #[cold]
 fn look_everywhere(cx: &Current, owned: &mut MOwned, p: &mut P, wants: Wants) -> Option<Runnable> {
-    // What has begun already may go on at any M. An M that leaves new Gs to a resident one that
-    // sleeps, and whose own G yields for ever, would otherwise never run what was woken.
-    let global = if wants.start && !resident_is_free(cx) {
-        take_global(cx, owned)
-    } else {
-        cx.sched().pop_migratory()
-    };
-    if global.is_some() {
-        return global;
+    if !wants.start || resident_is_free(cx) {
+        if leaves_work_to_resident(cx) {
+            wake::kick_resident(cx.sched());
+        }
+        return cx.sched().pop_migratory();
+    }
+    if let Some(g) = take_global(cx, owned) {
+        return Some(g);
     }
     let waited = p.has_unstarted().then(|| {
         p.take_if_due(monotonic_ns(), |p| take_unstarted(cx, owned, p, End::Oldest, wants))
