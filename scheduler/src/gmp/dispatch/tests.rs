@@ -62,6 +62,27 @@ fn a_kick_of_an_m_that_is_awake_or_elsewhere_moves_nothing() {
 }
 
 #[test]
+fn a_resident_that_sleeps_is_brought_in_before_all_others() {
+    let (dispatch, idle) = world(0);
+    let _spare = fall_asleep(&dispatch, true);
+    assert!(!dispatch.kick_resident(&idle, || 0), "no resident M sleeps");
+    let first = stand_in_line(&dispatch, &idle, 0);
+    let resident: S = Arc::new(Remote::new());
+    resident.set_resident(true);
+    dispatch.state.lock().fall_asleep(resident.clone(), true);
+    assert!(dispatch.kick_resident(&idle, || 0), "there is no P");
+    assert_eq!((dispatch.line_len(), dispatch.returning()), (2, 1));
+    assert!(matches!(dispatch.hand_off(Box::new(1)), Started::Woken));
+    assert!(resident.take_next_p().is_some() && first.take_next_p().is_none());
+    // With an idle P it need not wait.
+    let (dispatch, idle) = world(1);
+    dispatch.state.lock().fall_asleep(resident.clone(), true);
+    assert!(!dispatch.kick_resident(&idle, || 0));
+    assert!(resident.take_next_p().is_some());
+    assert_eq!((idle.idle_ps(), dispatch.line_len()), (0, 0));
+}
+
+#[test]
 fn a_released_p_lies_idle_and_the_head_takes_it() {
     let (dispatch, idle) = world(0);
     let head = stand_in_line(&dispatch, &idle, 0);
