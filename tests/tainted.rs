@@ -7,13 +7,15 @@
 #![expect(unsafe_code, reason = "calls unshare")]
 
 use std::env;
+use std::fs;
 use std::mem;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::ThreadId;
+use std::time::Duration;
 
-use gosched::{Mode, Runtime, blocking, chan, go, goroutine, lock_thread, yield_now};
+use gosched::{Mode, Runtime, blocking, chan, future, go, goroutine, lock_thread, yield_now};
 use test_support::{in_child_with, modes};
 
 /// The directory of tainted threads.
@@ -127,6 +129,31 @@ fn those_that_a_locked_goroutine_makes() {
             tainted_of_many(|f| drop(go(f)))
         });
         assert_eq!(makes.join().expect("no panic"), 0);
+    });
+}
+
+/// The directory of the thread that calls futures' wakers in time.
+fn directory_of_the_clock() -> PathBuf {
+    let tasks = fs::read_dir("/proc/self/task").expect("Linux has it");
+    let paths = tasks.map(|task| task.expect("it is read").path());
+    let is_clock = |path: &PathBuf| {
+        fs::read_to_string(path.join("comm")).is_ok_and(|name| name == "gosched-clock\n")
+    };
+    let clock = paths.into_iter().find(is_clock).expect("a future has waited for a time");
+    fs::read_link(clock.join("cwd")).expect("it is there")
+}
+
+#[test]
+fn the_clock_that_a_locked_goroutine_starts() {
+    each_child("the_clock_that_a_locked_goroutine_starts", |rt, own_thread| {
+        let starts = go_in(rt, own_thread).go(|| {
+            let _lock = lock_thread();
+            taint();
+            let soon = chan::after(Duration::from_millis(1));
+            future::block_on(soon.recv_async()).expect("it is never disconnected");
+            directory_of_the_clock()
+        });
+        assert_eq!(starts.join().expect("no panic"), Path::new("/"));
     });
 }
 

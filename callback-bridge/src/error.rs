@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::{error, fmt, io};
 
+use gosched_scheduler::Cancelled;
+
 /// What [`Bridge::enter`](crate::Bridge::enter) returns instead of the callback's value.
 ///
 /// With every variant except [`Panicked`](Self::Panicked), the callback did not run and was dropped
@@ -21,7 +23,9 @@ pub enum EnterError {
     SignalHandler,
     /// There was no memory for another M or its signal stack.
     Resources(io::Error),
-    /// The callback panicked. The payload is as in [`std::thread::Result`].
+    /// The callback panicked. The payload is as in [`std::thread::Result`]. A callback that was
+    /// cancelled, by a token or because its time was over, ends so too: its payload is a
+    /// [`Cancelled`](gosched_scheduler::Cancelled).
     Panicked(Box<dyn Any + Send>),
 }
 
@@ -35,10 +39,14 @@ impl fmt::Display for EnterError {
             }
             Self::SignalHandler => f.write_str("a signal handler cannot enter the runtime"),
             Self::Resources(error) => write!(f, "no extra M for this thread: {error}"),
-            Self::Panicked(payload) => match text(payload.as_ref()) {
-                Some(text) => write!(f, "the callback panicked: {text}"),
-                None => f.write_str("the callback panicked"),
-            },
+            Self::Panicked(payload) => {
+                let payload = payload.as_ref();
+                match (payload.downcast_ref::<Cancelled>(), text(payload)) {
+                    (Some(how), _) => write!(f, "the callback was cancelled: {how}"),
+                    (None, Some(text)) => write!(f, "the callback panicked: {text}"),
+                    (None, None) => f.write_str("the callback panicked"),
+                }
+            }
         }
     }
 }

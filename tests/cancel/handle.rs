@@ -335,9 +335,10 @@ fn at_the_boundary_to_c_a_cancel_becomes_the_callbacks_error() {
             let waits = rt.handle().go(move || {
                 begun.send(()).expect("awaited");
                 let outcome = c_side::thread::through_c(|| bridge.enter(|| rx.recv()));
-                let Err(EnterError::Panicked(payload)) = outcome else {
-                    panic!("not cancelled: {outcome:?}")
-                };
+                let error = outcome.expect_err("nothing is sent");
+                let text = error.to_string();
+                assert!(text.starts_with("the callback was cancelled: goroutine "), "{text}");
+                let EnterError::Panicked(payload) = error else { panic!("{error:?}") };
                 (
                     cancelled(payload),
                     cancelled(catch_unwind(yield_now).expect_err("it stays pending")),

@@ -10,9 +10,12 @@ use test_support::{migratory, settled};
 
 const LIMIT: Duration = Duration::from_secs(1);
 
+/// Prepares what is started or woken at the end, which sets the flag.
+type OneMore = fn(&Runtime, Arc<AtomicBool>) -> Box<dyn FnOnce()>;
+
 /// What `one_more` starts or wakes must end the goroutine that yields, by the flag. The state is
 /// made anew each time, since the resident M may still be on its way to sleep.
-fn ends(mode: Mode, one_more: fn(&Runtime, Arc<AtomicBool>) -> Box<dyn FnOnce()>) {
+fn ends(mode: Mode, one_more: OneMore) {
     for _ in 0..20 {
         let rt = Runtime::builder(mode).procs(1).build().expect("a runtime is built");
         let (flag, yields) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));

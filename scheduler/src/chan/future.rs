@@ -19,6 +19,7 @@ use super::error::{RecvError, SendError};
 use super::place::{Place, PlaceRef};
 use super::raw::{Channel, results};
 use super::state::{Nothing, Put};
+use crate::proc::new_thread::make_for_process;
 use crate::proc::target::Target;
 use crate::wait::alarm::Alarm;
 use crate::wait::owed::{Owed, locked};
@@ -54,7 +55,7 @@ impl<T> Future for RecvFuture<'_, T> {
         let (polled, due) = unsafe { this.receiving.poll(waker) };
         if let Some(due) = due {
             // If the clock is set to a sooner time meanwhile, the node is woken for it.
-            this.alarm.set(Some(Alarm::set(due, cx.waker().clone())));
+            this.alarm.set(Some(Alarm::set(due, cx.waker().clone(), make_for_process)));
         }
         polled
     }

@@ -3,8 +3,8 @@
 //! # Who calls it
 //!
 //! Everything that makes a thread of a runtime: `start_m`, `wake_sysmon`, `thread_backed`,
-//! `blocking`, and the reports. `lock_thread` and `thread_backed` call [`prepare`], before a
-//! goroutine can taint its thread.
+//! `blocking`, and the reports. A future's deadline, for the process's one clock. `lock_thread` and
+//! `thread_backed` call [`prepare`], before a goroutine can taint its thread.
 //!
 //! # Who counts as tainted
 //!
@@ -30,6 +30,7 @@ use crate::ds::grow;
 use crate::gmp::current::{self, Current};
 use crate::gmp::g::{Kind, running_kind};
 use crate::gmp::sched::Sched;
+use crate::gmp::thread_maker::Main;
 
 /// Makes a thread for `sched`.
 pub(crate) fn make(
@@ -42,11 +43,28 @@ pub(crate) fn make(
         last_code::set_made_for(runtime);
         main();
     };
-    // In a forked child there is no maker.
-    if is_clean() || sched.generation != fork::generation() {
+    if current::with(|cx| cx.is_some_and(is_clean)) {
         return spawn_thread(name, main);
     }
-    match sched.thread_maker.make(name, Box::new(main)) {
+    ask_maker(sched, name, Box::new(main))
+}
+
+/// Makes a thread that belongs to no runtime. On a thread of the host, which has no other to ask,
+/// that thread makes it.
+pub(crate) fn make_for_process(name: String, main: Main) -> io::Result<JoinHandle<()>> {
+    current::with(|cx| match cx {
+        Some(cx) if !is_clean(cx) => ask_maker(cx.sched(), name, main),
+        _ => spawn_thread(name, main),
+    })
+}
+
+/// Has the runtime's maker make it. The caller does, if there is no maker.
+fn ask_maker(sched: &Sched, name: String, main: Main) -> io::Result<JoinHandle<()>> {
+    // In a forked child there is none.
+    if sched.generation != fork::generation() {
+        return spawn_thread(name, main);
+    }
+    match sched.thread_maker.make(name, main) {
         Ok(made) => made,
         Err((name, main)) => spawn_thread(name, main),
     }
@@ -60,11 +78,8 @@ pub(crate) fn prepare(sched: &Sched) {
 }
 
 /// True if a thread that the calling one makes finds nothing that a goroutine or the host changed.
-fn is_clean() -> bool {
-    current::with(|cx| {
-        let Some(cx) = cx else { return false };
-        !cx.m.is_tainted() && !cx.m.is_exiting() && cx.prev().is_none() && has_no_lock(cx)
-    })
+fn is_clean(cx: &Current) -> bool {
+    !cx.m.is_tainted() && !cx.m.is_exiting() && cx.prev().is_none() && has_no_lock(cx)
 }
 
 /// True if no goroutine runs at this place, or one that shares its thread and has not locked it.

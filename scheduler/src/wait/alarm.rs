@@ -3,8 +3,8 @@
 //! An M wakes a goroutine that waits until a deadline. A future is polled by somebody's executor,
 //! and to wake it is to call its waker. That is the executor's code: it may panic, take a lock or
 //! wait, so it must run on no M. One thread of the process calls wakers when their time has come,
-//! and does nothing else. It is made when the first one is needed, and sleeps without a timeout
-//! when there is none.
+//! and does nothing else. It is made when the first one is needed, by whom its caller says, and
+//! sleeps without a timeout when there is none. It stays when all runtimes are gone.
 //!
 //! The thread sleeps until the first deadline of the heap, as it last saw it. A caller that puts in
 //! an earlier deadline than all others wakes the thread after that. The note keeps a wake-up that
@@ -14,16 +14,17 @@
 //! Rejected: a goroutine for each future that waits. It would need a runtime, and somebody's
 //! executor is in none.
 
+use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Waker;
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use gosched_runtime_sys::clock::monotonic_ns;
 use gosched_runtime_sys::clock::{to_instant, to_ns};
 use gosched_runtime_sys::sync::note::Note;
 use gosched_runtime_sys::sync::primitive::mutated;
-use gosched_runtime_sys::thread::spawn_thread;
 
 use crate::ds::heap::TimerId;
 use crate::ds::timers::{NEVER, Timers};
@@ -42,6 +43,9 @@ fn waker_timers() -> &'static WakerTimers {
     WAKER_TIMERS.get_or_init(WakerTimers::new)
 }
 
+/// How to make a thread, of this name and with this main function.
+pub(crate) type MakeThread = fn(String, Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>>;
+
 /// A waker that is called at a certain time, unless this is dropped before.
 #[derive(Debug)]
 pub(crate) struct Alarm(Option<TimerId>);
@@ -51,14 +55,14 @@ impl Alarm {
     ///
     /// If there is no memory or no thread for that, the waker is called at once: its future is then
     /// polled again and again, which is dear, and right.
-    pub(crate) fn set(at: Instant, waker: Waker) -> Self {
+    pub(crate) fn set(at: Instant, waker: Waker, make_thread: MakeThread) -> Self {
         let (timers, at) = (waker_timers(), to_ns(at));
         let Some(timer) = timers.add(at, waker.clone()) else {
             waker.wake();
             return Self(None);
         };
         if !timers.runs.swap(true, Relaxed) {
-            timers.start();
+            timers.start(make_thread);
         }
         Self(Some(timer))
     }
@@ -93,8 +97,8 @@ impl WakerTimers {
         Some(timer)
     }
 
-    fn start(&'static self) {
-        let made = spawn_thread("gosched-clock".to_owned(), move || self.run());
+    fn start(&'static self, make_thread: MakeThread) {
+        let made = make_thread("gosched-clock".to_owned(), Box::new(move || self.run()));
         if made.is_err() {
             self.runs.store(false, Relaxed);
             // Others may have relied on the thread meanwhile.
@@ -142,6 +146,8 @@ mod tests {
     use super::*;
     use std::thread;
 
+    use gosched_runtime_sys::thread::spawn_thread;
+
     #[derive(Default)]
     struct Calls(AtomicU32);
 
@@ -167,6 +173,10 @@ mod tests {
         }
     }
 
+    fn set(at: Instant, waker: Waker) -> Alarm {
+        Alarm::set(at, waker, spawn_thread)
+    }
+
     fn until_called(calls: &Calls, times: u32) {
         while calls.0.load(SeqCst) < times {
             thread::yield_now();
@@ -177,12 +187,12 @@ mod tests {
     fn wakers_are_called_in_time_and_once() {
         let calls = Arc::new(Calls::default());
         let began = Instant::now();
-        let far = Alarm::set(began + Duration::from_secs(3600), calls.clone().into());
-        let near = Alarm::set(began + Duration::from_millis(5), calls.clone().into());
+        let far = set(began + Duration::from_secs(3600), calls.clone().into());
+        let near = set(began + Duration::from_millis(5), calls.clone().into());
         until_called(&calls, 1);
         assert!(began.elapsed() >= Duration::from_millis(5));
         drop((far, near));
-        let again = Alarm::set(Instant::now(), calls.clone().into());
+        let again = set(Instant::now(), calls.clone().into());
         until_called(&calls, 2);
         drop(again);
         // The waker that was called may not be dropped yet.
@@ -195,8 +205,8 @@ mod tests {
     #[test]
     fn a_waker_that_panics_spoils_no_other() {
         let calls = Arc::new(Calls::default());
-        let _panics = Alarm::set(Instant::now(), Arc::new(Unwinds).into());
-        let _called = Alarm::set(Instant::now() + Duration::from_millis(1), calls.clone().into());
+        let _panics = set(Instant::now(), Arc::new(Unwinds).into());
+        let _called = set(Instant::now() + Duration::from_millis(1), calls.clone().into());
         until_called(&calls, 1);
     }
 }
