@@ -29,6 +29,8 @@ use std::time::{Duration, Instant};
 
 use gosched::{JoinHandle, Mode, NotStarted, Runtime, chan, go, yield_now};
 
+/// Enough for what waits and little else. The page tables of a larger stack take more.
+const STACK_SIZE: usize = 192 << 10;
 /// The most bytes for each goroutine that waits, everything counted.
 const MOST_BYTES: usize = 4_700;
 /// The same with a kept handle: 24 bytes, and the packet that the handle shares with the goroutine.
@@ -78,7 +80,7 @@ fn main() -> ExitCode {
     let handles = (!with_handles.is_empty()).then(Handles::default);
     // SAFETY: see the head.
     let mode = unsafe { Mode::settled() };
-    let runtime = Runtime::builder(mode).build().expect("a runtime");
+    let runtime = Runtime::builder(mode).stack_size(STACK_SIZE).build().expect("a runtime");
     let fits = runtime.run(|| wait_and_release(&runtime, goroutines, handles));
     if fits { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -10,11 +10,7 @@ use gosched::chan::{self, Receiver, Select, Sender};
 use gosched::{Mode, Runtime, go, goroutine, select};
 use test_support::{each_mode, settled};
 
-/// With four copies of it a stack of 192 KiB has some room for frames.
-const LARGE: usize = 40 << 10;
-/// The frame of a `select!` has more copies in a debug build.
-const SELECTED: usize = if cfg!(debug_assertions) { 32 << 10 } else { LARGE };
-const PLAIN: usize = if cfg!(debug_assertions) { 32 << 10 } else { LARGE };
+const LARGE: usize = 64 << 10;
 const LONG: Duration = Duration::from_secs(60);
 
 /// A value that knows whether it arrived whole.
@@ -92,6 +88,14 @@ fn receives_in_time<const N: usize>() {
 #[inline(never)]
 fn get_in_time<const N: usize>(rx: &Receiver<Value<N>>) {
     rx.recv_timeout(LONG).as_ref().map(Value::check).expect("it was sent");
+}
+
+/// As a user writes it: all the copies are in one frame.
+#[inline(never)]
+fn sends_and_receives<const N: usize>() {
+    let (tx, rx) = chan::bounded(1);
+    tx.send(Value::<N>::new()).ok().expect("there is room");
+    rx.recv().expect("it was sent").check();
 }
 
 fn meets<const N: usize>() {
@@ -197,7 +201,8 @@ fn selected<const N: usize>() -> [Case; 3] {
 #[test]
 fn large_values_pass_on_usual_stacks() {
     each_mode(|rt, mode: Mode| {
-        for (name, case) in plain::<PLAIN>().into_iter().chain(selected::<SELECTED>()) {
+        let cases = plain::<LARGE>().into_iter().chain(selected::<LARGE>());
+        for (name, case) in cases.chain([("both", sends_and_receives::<LARGE> as fn())]) {
             println!("{name} in {mode:?}");
             let done = rt.handle().go(case).join();
             assert!(done.is_ok(), "{name} in {mode:?}");

@@ -1,5 +1,5 @@
 //! Values of 64 KiB through everything that takes a closure or gives back a result, on a stack of
-//! the default size: three of them fit.
+//! the default size.
 
 use std::hint::black_box;
 
@@ -99,16 +99,14 @@ fn captures_and_results_of_blocking() {
     ]);
 }
 
-/// The outcome in an outcome, or in what a poll gives, is several times on its caller's stack: a
-/// larger one is for that.
 #[test]
 fn results_of_a_handle_that_is_tried_or_polled() {
-    each_mode(|rt, _| {
-        let polls = || {
+    in_goroutines(&[
+        ("polled", || {
             let outcome = future::block_on(go(|| big(1)));
             assert_eq!(outcome.as_ref().map(sum).expect("no panic"), 1);
-        };
-        let tries = || {
+        }),
+        ("tried", || {
             let mut handle = go(|| big(2));
             loop {
                 let tried = handle.try_join();
@@ -120,10 +118,6 @@ fn results_of_a_handle_that_is_tried_or_polled() {
                 }
                 yield_now();
             }
-        };
-        for case in [polls as fn(), tries] {
-            let builder = goroutine::Builder::new().runtime(&rt.handle()).stack_size(1 << 20);
-            builder.go(case).join().expect("no panic");
-        }
-    });
+        }),
+    ]);
 }

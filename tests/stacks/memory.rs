@@ -60,21 +60,34 @@ fn one_p() -> Runtime {
     Runtime::builder(settled()).procs(1).build().expect("a runtime")
 }
 
+/// Checks what each of many takes that wait.
+fn each_takes_at_most(most: usize, rt: &Runtime) {
+    const N: usize = 100_000;
+    rt.run(|| {
+        let before = memory();
+        let (release, ended) = waiting(N);
+        let each = (memory() - before) / N;
+        drop(release);
+        until(&ended, N);
+        assert!(each <= most, "{each} bytes for each");
+    });
+}
+
 #[test]
 fn a_goroutine_that_waits_takes_one_page_of_stack() {
     alone("a_goroutine_that_waits_takes_one_page_of_stack", || {
-        const N: usize = 100_000;
         // Unoptimised, frames are larger.
         let most = if cfg!(debug_assertions) { 3 * 4096 + 800 } else { 4_700 };
-        let rt = one_p();
-        rt.run(|| {
-            let before = memory();
-            let (release, ended) = waiting(N);
-            let each = (memory() - before) / N;
-            drop(release);
-            until(&ended, N);
-            assert!(each <= most, "{each} bytes for each");
-        });
+        let rt = Runtime::builder(settled()).procs(1).stack_size(192 << 10).build();
+        each_takes_at_most(most, &rt.expect("a runtime"));
+    });
+}
+
+#[test]
+fn a_stack_of_the_default_size_takes_more_page_tables_and_nothing_else() {
+    alone("a_stack_of_the_default_size_takes_more_page_tables_and_nothing_else", || {
+        let most = if cfg!(debug_assertions) { 3 * 4096 + 2_500 } else { 6_400 };
+        each_takes_at_most(most, &one_p());
     });
 }
 

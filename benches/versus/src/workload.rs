@@ -90,7 +90,12 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         NS_PER_OP,
         "64 clients, a dispatcher, 16 workers, of each request",
     ),
-    long("parked100k", 1, BYTES_PER_G, "memory of each of 100,000 that wait for a channel"),
+    long(
+        "parked100k",
+        1,
+        BYTES_PER_G,
+        "memory of each of 100,000 that wait for a channel; gosched's stacks are of 192 KiB",
+    ),
     long("parked1m", 1, BYTES_PER_G, "the same of 1,000,000"),
     short("timers", Columns::Free, TIMERS, "100,000 that sleep for up to a second"),
     short(

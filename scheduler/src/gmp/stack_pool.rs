@@ -59,7 +59,7 @@ const TIDY_EVERY: u32 = 1024;
 const IDLE_NS: u64 = 1_000_000_000;
 
 /// Bytes of the first slab, and of the largest. Each new slab is as large as all before it.
-const SLAB_BYTES: std::ops::RangeInclusive<usize> = (16 << 20)..=(4 << 30);
+const SLAB_BYTES: std::ops::RangeInclusive<usize> = (64 << 20)..=(16 << 30);
 
 /// The stacks of one P, all of the usual size.
 pub(crate) struct StackCache {

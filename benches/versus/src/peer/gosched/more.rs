@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use gosched::chan::{self, Receiver};
-use gosched::{go, select, time, yield_now};
+use gosched::{go, goroutine, select, time, yield_now};
 
 use super::place::Place;
 use crate::peer::measure::{Figures, memory, ns_per_op, workers};
@@ -45,6 +45,9 @@ fn producers_consumers(r: &Place, items: u64) -> Figures {
     ns_per_op(items, began)
 }
 
+/// Bytes of stack for those that only wait: what one says who wants a million.
+const SMALL_STACK: usize = 192 << 10;
+
 /// Returns what each of so many waiting goroutines takes. One goroutine for each worker spawns
 /// them, because a settled goroutine stays where it begins.
 fn parked(goroutines: u64) -> Figures {
@@ -69,7 +72,8 @@ fn make(goroutines: u64, nothing: &Receiver<()>, waiting: &Arc<AtomicU64>) {
     let mine = Arc::new(AtomicU64::new(0));
     for n in 0..goroutines {
         let (nothing, waiting, begun) = (nothing.clone(), waiting.clone(), mine.clone());
-        drop(go(move || {
+        let small = goroutine::Builder::new().stack_size(SMALL_STACK);
+        drop(small.go(move || {
             begun.fetch_add(1, Relaxed);
             waiting.fetch_add(1, Relaxed);
             nothing.recv()
