@@ -12,6 +12,10 @@ use gosched_runtime_sys::thread::fork;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
+/// How many Ms there are from the first `bind` on. A thread that takes the last M has to map memory
+/// for another; the first few that are inside together do not.
+const FIRST_MS: usize = 4;
+
 /// The list of one process. Never freed.
 pub(crate) struct Process {
     /// The process, counted in forks.
@@ -45,14 +49,21 @@ impl Process {
         self.generation != fork::generation()
     }
 
-    /// Prepares for the first callback: puts a first M on an empty list. Without memory for an M
-    /// the list stays empty. The first callback then tries again and can report the error.
+    /// Prepares for the first callbacks: puts [`FIRST_MS`] Ms on an empty list. Without memory for
+    /// an M the list stays empty. The first callback then tries again and can report the error.
     ///
     /// The process's first fence of the asymmetric pair registers with the kernel, which takes some
     /// 10 ms where there are other threads. A callback goes through such a fence.
     pub(crate) fn prepare(&'static self) {
         light_fence();
-        self.stock();
+        let Some(owed) = self.extra.owe() else { return };
+        for _ in 1..FIRST_MS {
+            let Ok(m) = ExtraM::new(&self.extra) else { return };
+            self.extra.put(m);
+        }
+        if let Ok(m) = ExtraM::new(&self.extra) {
+            owed.pay(m);
+        }
     }
 
     /// Puts another M on an empty list, unless a thread is about to. Without memory for it the list

@@ -151,6 +151,9 @@ fn limit_address_space(left: u64) {
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
 }
 
+/// As many Ms as there are from the beginning.
+const FIRST_MS: usize = 4;
+
 #[test]
 fn without_memory_for_another_m() {
     Child::run("refusals::without_memory_for_another_m", || {
@@ -159,30 +162,32 @@ fn without_memory_for_another_m() {
         // Each thread has a little memory in hand before the system refuses more.
         let warm_up = || drop(std::hint::black_box(vec![1_u8; 48 << 10]));
         warm_up();
-        let [warm, limited, first_inside, refused, first_outside] =
-            std::array::from_fn(|_| Barrier::new(2));
+        let [warm, limited, all_inside, refused, all_outside] =
+            std::array::from_fn(|_| Barrier::new(FIRST_MS + 1));
         std::thread::scope(|scope| {
-            scope.spawn(|| {
-                warm_up();
-                warm.wait();
-                limited.wait();
-                let has_the_only_m = bridge.enter(|| {
-                    first_inside.wait();
-                    refused.wait();
+            for _ in 0..FIRST_MS {
+                scope.spawn(|| {
+                    warm_up();
+                    warm.wait();
+                    limited.wait();
+                    let has_an_m = bridge.enter(|| {
+                        all_inside.wait();
+                        refused.wait();
+                    });
+                    assert!(has_an_m.is_ok(), "there is one for each of them");
+                    all_outside.wait();
                 });
-                assert!(has_the_only_m.is_ok(), "who is inside needs no second M");
-                first_outside.wait();
-            });
+            }
             warm.wait();
             limit_address_space(16 << 10);
             limited.wait();
-            first_inside.wait();
+            all_inside.wait();
             let outcome = bridge.enter(|| ());
             refused.wait();
-            first_outside.wait();
+            all_outside.wait();
             let Err(EnterError::Resources(error)) = outcome else { panic!("{outcome:?}") };
             assert_eq!(error.raw_os_error(), Some(libc::ENOMEM));
-            assert!(bridge.enter(|| ()).is_ok(), "the M that came back serves the next");
+            assert!(bridge.enter(|| ()).is_ok(), "an M that came back serves the next");
         });
     })
     .assert_success();
