@@ -178,19 +178,21 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
 
     /// Makes the M at `remote` look at its inbox. Called after a G was pushed there.
     ///
-    /// True if the M slept and no P is idle: it now stands in the line.
+    /// False if the M slept, and was given a P and woken. True if the G may wait for user code to
+    /// end: the M slept and now stands in the line, or it is awake, and may run a goroutine with no
+    /// further look into its inbox before.
     pub(crate) fn kick(&self, remote: &S, idle: &Idle, now: impl FnOnce() -> u64) -> bool {
         if !mutated("dispatch.push_without_fence") {
             // ORDERING[dispatch.sleep]: after Push, before Look; pairs with the fence in `sleep`.
             fence(SeqCst);
         }
         if remote.status.load(Relaxed) != ASLEEP {
-            return false;
+            return true;
         }
         let mut state = self.state.lock();
         // The M may have been woken meanwhile, or have gone to another runtime. So only a waker
         // that finds it among this runtime's sleepers acts.
-        let Some(remote) = state.take_asleep(remote) else { return false };
+        let Some(remote) = state.take_asleep(remote) else { return true };
         self.bring_in(state, remote, idle, now, false)
     }
 

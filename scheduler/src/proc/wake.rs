@@ -58,7 +58,8 @@
 //! are at the heads of `ds::idle`, `gmp::dispatch`, `ds::timekeeper` and `ds::sysmon_note`.
 //!
 //! A home whose status is not ASLEEP needs no wake-up: the home looks into its inbox in each round
-//! of its loop, and again before its next sleep.
+//! of its loop, and again before its next sleep. It may be in user code until then, so a send is
+//! also the left side of *behind*: sysmon watches.
 //!
 //! # Rejected
 //!
@@ -120,8 +121,11 @@ fn ready_settled(sched: &Sched, cx: Option<&Current>, g: Runnable) {
                 wake_sysmon(sched);
             }
             // The M is inside a queue operation, under which an allocator hook readies the G. The M
-            // looks into its inbox before it sleeps.
-            Err(_reentered) => home.inbox.push(g),
+            // looks into its inbox before it sleeps, or goes on with the goroutine that it runs.
+            Err(_reentered) => {
+                home.inbox.push(g);
+                wake_sysmon(sched);
+            }
         }
         return;
     }
@@ -130,7 +134,12 @@ fn ready_settled(sched: &Sched, cx: Option<&Current>, g: Runnable) {
 }
 
 /// Tells one M to look, after something came for it alone. A sleeping M gets an idle P and is
-/// woken; if no P is idle, it joins the line, and sysmon is woken to watch the line.
+/// woken. If no P is idle, it joins the line, and sysmon is woken to watch the line. An M that is
+/// awake may be in user code, or on its way there after its last look into its inbox; so sysmon is
+/// woken for that, too.
+///
+/// Rejected: to ask first whether the M runs a goroutine. The M would need a full fence between
+/// saying so and its last look, at every switch.
 pub(crate) fn kick_m(sched: &Sched, m: &'static M) {
     if sched.dispatch.kick(&&m.remote, &sched.idle, monotonic_ns) {
         wake_sysmon(sched);

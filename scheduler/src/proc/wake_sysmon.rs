@@ -6,7 +6,7 @@
 //!
 //! - an M that switches to a G while others are ready behind it, in its own queue or its P's
 //!   (`run`, `fast_rounds`);
-//! - a G that makes a settled G of the same M ready (`wake`);
+//! - whoever makes a settled G ready whose M is awake (`wake`);
 //! - a publisher of free work that finds no idle P (`wake`);
 //! - whoever puts an M into the line (`wake`, `run`);
 //! - an M that is about to run a goroutine while a timer is left that no sleeping M keeps (`run`);

@@ -51,7 +51,7 @@ fn a_kick_hands_over_an_idle_p() {
 fn a_kick_of_an_m_that_is_awake_or_elsewhere_moves_nothing() {
     let (dispatch, idle) = world(1);
     let awake: S = Arc::new(Remote::new());
-    dispatch.kick(&awake, &idle, || 0);
+    assert!(dispatch.kick(&awake, &idle, || 0), "it may be in user code: sysmon is to watch");
     // An M that left for another runtime, and sleeps there.
     let (elsewhere, its_idle) = world(0);
     let remote = fall_asleep(&elsewhere, true);
