@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::{error, fmt, io};
 
-use gosched_scheduler::Cancelled;
+use gosched_scheduler::embed::Cancelled;
 
 /// What [`Bridge::enter`](crate::Bridge::enter) returns instead of the callback's value.
 ///

@@ -38,6 +38,7 @@ use crate::proc::cancel::{self, Region};
 use crate::proc::claimed::Claimed;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
+use crate::proc::yield_now::preempt_point;
 use crate::wait::owed::wake_each;
 use crate::wait::park::Park;
 use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
@@ -153,7 +154,7 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token")
             .field("id", &self.id())
-            .field("cancelled", &self.is_cancelled())
+            .field("cancelled", &self.is_marked())
             .finish()
     }
 }
@@ -192,9 +193,18 @@ impl Token {
         TokenInner::cancel(&self.shared);
     }
 
-    /// Whether it, or a token that it is a child of, was cancelled.
+    /// Whether it, or a token that it is a child of, was cancelled. If not, a goroutine whose slice
+    /// is over gives its turn.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
+        let cancelled = self.is_marked();
+        if !cancelled {
+            preempt_point();
+        }
+        cancelled
+    }
+
+    fn is_marked(&self) -> bool {
         // ORDERING[cancel.token]: pairs with the store in `mark_cancelled`: the caller sees all
         // that the canceller did before.
         self.shared.cancelled.load(Acquire)

@@ -15,6 +15,7 @@ use crate::gmp::current::{self, left_out_of_turn};
 use crate::gmp::thread_g::ThreadG;
 use crate::proc::{locals, park};
 
+pub use crate::cancelled::Cancelled;
 pub use crate::gmp::thread_g::Closed;
 pub use crate::runtime::{Handle, Runtime};
 

@@ -27,6 +27,7 @@ use crate::go::go;
 use crate::join::JoinHandle;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
+use crate::proc::yield_now::preempt_point;
 use crate::wait::park::Park;
 use crate::wait::parked;
 use crate::wait::parked::Waited;
@@ -126,6 +127,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
     loop {
+        // A future that wakes itself, as a yield in async code does, is polled without a wait.
+        preempt_point();
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;
         }

@@ -314,7 +314,8 @@ impl<T> ScopedJoinHandle<'_, T> {
         }
     }
 
-    /// True if the goroutine has ended, so that `join` would not wait. Never blocks.
+    /// True if the goroutine has ended, so that `join` would not wait. If not, a goroutine whose
+    /// slice is over gives its turn.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.0.is_finished()

@@ -94,7 +94,7 @@ fn get_in_time<const N: usize>(rx: &Receiver<Value<N>>) {
 #[inline(never)]
 fn sends_and_receives<const N: usize>() {
     let (tx, rx) = chan::bounded(1);
-    tx.send(Value::<N>::new()).ok().expect("there is room");
+    tx.send(Value::<N>::new()).expect("there is room");
     rx.recv().expect("it was sent").check();
 }
 

@@ -8,10 +8,11 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use super::{EndsWaits, Token, TokenInner};
 use crate::proc::target::Target;
+use crate::proc::yield_now::Turn;
 use crate::wait::polled::{PolledNode, leave_list, poll_in_list};
 
 /// The future of [`Token::wait_async`].
@@ -19,6 +20,7 @@ use crate::wait::polled::{PolledNode, leave_list, poll_in_list};
 pub struct TokenFuture<'a> {
     token: &'a TokenInner<Target>,
     node: PolledNode<(), Target>,
+    turn: Turn,
 }
 
 // As its node.
@@ -40,7 +42,7 @@ impl Token {
     /// canceller.join().unwrap();
     /// ```
     pub fn wait_async(&self) -> TokenFuture<'_> {
-        TokenFuture { token: &self.shared, node: PolledNode::new(None) }
+        TokenFuture { token: &self.shared, node: PolledNode::new(None), turn: Turn::default() }
     }
 }
 
@@ -49,6 +51,7 @@ impl Future for TokenFuture<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.as_ref().get_ref();
+        ready!(this.turn.poll(cx));
         // SAFETY: the node is pinned with the future, whose `drop` calls `leave`.
         if unsafe { this.token.poll(&this.node, cx.waker().clone()) } {
             Poll::Ready(())

@@ -12,7 +12,7 @@ use gosched_runtime_sys::sync::primitive::mutated;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use super::error::{RecvError, SendError};
@@ -21,6 +21,7 @@ use super::raw::{Channel, results};
 use super::state::{Nothing, Put};
 use crate::proc::new_thread::make_for_process;
 use crate::proc::target::Target;
+use crate::proc::yield_now::Turn;
 use crate::wait::alarm::Alarm;
 use crate::wait::owed::{Owed, locked};
 use crate::wait::polled::{PolledNode, Standing};
@@ -32,6 +33,7 @@ pub struct RecvFuture<'a, T> {
     receiving: Receiving<'a, T, Target>,
     /// For a value that is due at a certain time.
     alarm: Cell<Option<Alarm>>,
+    turn: Turn,
 }
 
 // As its node.
@@ -39,7 +41,7 @@ impl<T> std::panic::UnwindSafe for RecvFuture<'_, T> {}
 
 impl<'a, T> RecvFuture<'a, T> {
     pub(super) fn new(channel: &'a Channel<T, Target>) -> Self {
-        Self { receiving: Receiving::new(channel), alarm: Cell::new(None) }
+        Self { receiving: Receiving::new(channel), alarm: Cell::new(None), turn: Turn::default() }
     }
 }
 
@@ -47,10 +49,11 @@ impl<T> Future for RecvFuture<'_, T> {
     type Output = Result<T, RecvError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.as_ref().get_ref();
+        ready!(this.turn.poll(cx));
         // Wakers are the user's: cloned before the lock is taken, dropped and called when it is
         // free.
         let waker = cx.waker().clone();
-        let this = self.as_ref().get_ref();
         // SAFETY: pinned.
         let (polled, due) = unsafe { this.receiving.poll(waker) };
         if let Some(due) = due {
@@ -117,14 +120,17 @@ impl<T, K: Unpark> Drop for Receiving<'_, T, K> {
 
 /// The future of [`Sender::send_async`](super::Sender::send_async).
 #[must_use = "a future does nothing unless it is polled"]
-pub struct SendFuture<'a, T>(Sending<'a, T, Target>);
+pub struct SendFuture<'a, T> {
+    sending: Sending<'a, T, Target>,
+    turn: Turn,
+}
 
 // As its node, in which the value lies.
 impl<T: std::panic::UnwindSafe> std::panic::UnwindSafe for SendFuture<'_, T> {}
 
 impl<'a, T> SendFuture<'a, T> {
     pub(super) fn new(channel: &'a Channel<T, Target>, value: T) -> Self {
-        Self(Sending::new(channel, value))
+        Self { sending: Sending::new(channel, value), turn: Turn::default() }
     }
 }
 
@@ -135,8 +141,10 @@ impl<T> Future for SendFuture<'_, T> {
     ///
     /// If it is polled after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.as_ref().get_ref();
+        ready!(this.turn.poll(cx));
         // SAFETY: pinned with the future.
-        unsafe { self.as_ref().get_ref().0.poll(cx.waker().clone()) }
+        unsafe { this.sending.poll(cx.waker().clone()) }
     }
 }
 

@@ -158,14 +158,20 @@ impl<T, K: Unpark> Channel<T, K> {
         self.state.lock().len()
     }
 
-    /// Sends the value in a full place, if that is possible without waiting.
+    /// Sends the value in a full place, if that is possible without waiting. Else calls `failed`,
+    /// before the value is moved to the result.
     #[inline]
-    pub(super) fn try_send_from(&self, value: &mut Place<T>) -> Result<(), TrySendError<T>> {
+    pub(super) fn try_send_from(
+        &self,
+        value: &mut Place<T>,
+        failed: impl FnOnce(),
+    ) -> Result<(), TrySendError<T>> {
         let is_full = match self.offer(value) {
             Ok(()) => return Ok(()),
             Err(Refused::Full(_unlocks)) => true,
             Err(Refused::Disconnected) => false,
         };
+        failed();
         if is_full { results::full(value) } else { results::disconnected(value) }
     }
 
@@ -240,16 +246,20 @@ impl<T, K: Unpark> Channel<T, K> {
         }
     }
 
-    pub(crate) fn try_recv(&self) -> Result<T, TryRecvError> {
-        with_room!(T, |place| self.try_recv_by(place))
+    /// Takes a value that is there; else calls `failed`.
+    pub(crate) fn try_recv(&self, failed: impl FnOnce()) -> Result<T, TryRecvError> {
+        with_room!(T, |place| self.try_recv_by(place, failed))
     }
 
     #[inline]
-    fn try_recv_by(&self, place: &mut Place<T>) -> Result<T, TryRecvError> {
+    fn try_recv_by(&self, place: &mut Place<T>, failed: impl FnOnce()) -> Result<T, TryRecvError> {
         let error = match self.accept(place) {
             Ok(()) | Err((Nothing::Disconnected, _)) => TryRecvError::Disconnected,
             Err((Nothing::Empty, _unlocks)) => TryRecvError::Empty,
         };
+        if !place.is_full() {
+            failed();
+        }
         results::received(place, error)
     }
 

@@ -63,7 +63,8 @@ impl<T> Receiver<T> {
 
     /// Takes the oldest value if there is one: in the buffer, or with a sender that waits.
     ///
-    /// The answer is exact for the moment of the call.
+    /// The answer is exact for the moment of the call. Where it fails, a goroutine whose slice is
+    /// over gives its turn, so that who sends gets one.
     ///
     /// # Errors
     ///
@@ -82,7 +83,7 @@ impl<T> Receiver<T> {
     /// assert_eq!(rx.try_recv(), Err(TryRecvError::Disconnected));
     /// ```
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
-        self.channel.try_recv()
+        self.channel.try_recv(preempt_point)
     }
 
     /// As [`recv`](Self::recv), waiting at longest for `timeout`. Zero makes one attempt; a timeout

@@ -64,7 +64,8 @@ impl<T> Sender<T> {
     /// Sends `value` if that is possible without waiting: there is room, or a receiver waits.
     ///
     /// The answer is exact for the moment of the call. A future that receives counts as waiting
-    /// only where there is a buffer: nothing is handed into a future, it comes and takes.
+    /// only where there is a buffer: nothing is handed into a future, it comes and takes. Where it
+    /// fails, a goroutine whose slice is over gives its turn.
     ///
     /// # Errors
     ///
@@ -83,7 +84,7 @@ impl<T> Sender<T> {
     /// assert_eq!(tx.try_send(3), Err(TrySendError::Disconnected(3)));
     /// ```
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
-        in_place!(T, value, |place| self.channel.try_send_from(place))
+        in_place!(T, value, |place| self.channel.try_send_from(place, preempt_point))
     }
 
     /// As [`send`](Self::send), waiting at longest for `timeout`. Zero makes one attempt; a timeout

@@ -14,6 +14,7 @@ use super::{JoinWait, Joinable};
 use crate::ds::pair_arc::{Counted, PairArc};
 use crate::ds::slot::read;
 use crate::proc::colocate::Host;
+use crate::proc::yield_now::preempt_point;
 
 /// The joiner's share of a packet, and the goroutine's number.
 pub(crate) struct Joint<'a, T> {
@@ -25,7 +26,7 @@ impl<T> fmt::Debug for Joint<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinHandle")
             .field("id", &self.id)
-            .field("finished", &self.is_finished())
+            .field("finished", &self.packet.is_finished())
             .finish()
     }
 }
@@ -56,12 +57,19 @@ impl<'a, T> Joint<'a, T> {
         match self.packet.try_join() {
             // SAFETY: as above.
             Some(taken) => Ok(unsafe { read(taken) }),
-            None => Err(self),
+            None => {
+                preempt_point();
+                Err(self)
+            }
         }
     }
 
     pub(crate) fn is_finished(&self) -> bool {
-        self.packet.is_finished()
+        let finished = self.packet.is_finished();
+        if !finished {
+            preempt_point();
+        }
+        finished
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -147,7 +155,8 @@ impl<T> JoinHandle<T> {
         self.0.join()
     }
 
-    /// As [`join`](Self::join), if the goroutine has ended. Never blocks.
+    /// As [`join`](Self::join), if the goroutine has ended. If not, a goroutine whose slice is
+    /// over gives its turn.
     ///
     /// # Errors
     ///
@@ -163,7 +172,8 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// True if the goroutine has ended, so that `join` would not wait. Never blocks.
+    /// True if the goroutine has ended, so that `join` would not wait. If not, a goroutine whose
+    /// slice is over gives its turn.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.0.is_finished()

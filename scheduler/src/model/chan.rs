@@ -136,9 +136,9 @@ fn stopped_or_received() {
         let channel = channel.clone();
         thread::spawn(move || channel.set_clock(None, None))
     };
-    let received = channel.try_recv().is_ok();
+    let received = channel.try_recv(|| ()).is_ok();
     assert_ne!(received, ended(stopper));
-    assert!(channel.try_recv().is_err(), "nothing is left");
+    assert!(channel.try_recv(|| ()).is_err(), "nothing is left");
 }
 
 models! {

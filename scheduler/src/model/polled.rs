@@ -116,12 +116,12 @@ fn dropped_sender(capacity: usize) {
     let theirs = channel.clone();
     let receiver = thread::spawn(move || {
         // Kept, so that the values are counted below.
-        [theirs.try_recv().ok(), theirs.try_recv().ok()]
+        [theirs.try_recv(|| ()).ok(), theirs.try_recv(|| ()).ok()]
     });
     drop(future);
     let dropped = drops.load(Relaxed);
     let received = receiver.join().expect("it does not panic");
-    let left = std::iter::from_fn(|| channel.try_recv().ok()).count();
+    let left = std::iter::from_fn(|| channel.try_recv(|| ()).ok()).count();
     let had = received.iter().flatten().count();
     assert_eq!(dropped as usize + had + left, capacity + 1, "a value is in one place");
     assert_eq!(channel.waiting(), (0, 0), "a node was left behind");
@@ -144,7 +144,7 @@ fn a_sender_learns() {
     // SAFETY: pinned.
     assert!(unsafe { future.poll(Executor::new().waker()) }.is_pending());
     let theirs = channel.clone();
-    let receiver = thread::spawn(move || theirs.try_recv().ok());
+    let receiver = thread::spawn(move || theirs.try_recv(|| ()).ok());
     // SAFETY: pinned.
     let early = unsafe { future.poll(Executor::new().waker()) };
     let received = receiver.join().expect("it does not panic");

@@ -9,12 +9,12 @@
 use gosched_runtime_sys::sync::primitive::const_fn;
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
-use crate::proc::yield_now::preempt_point;
+use crate::proc::yield_now::{Turn, preempt_point};
 use crate::sync::raw::mutex::TimedOut;
 use crate::sync::raw::notify::{RawNotify, Round};
 use crate::wait::polled::PolledNode;
@@ -81,9 +81,14 @@ impl Notify {
         let _notified = self.wait_until(None);
     }
 
-    /// Takes a notification that was kept. True if there was one.
+    /// Takes a notification that was kept. True if there was one. If not, a goroutine whose slice
+    /// is over gives its turn.
     pub fn try_wait(&self) -> bool {
-        self.raw.try_wait()
+        let notified = self.raw.try_wait();
+        if !notified {
+            preempt_point();
+        }
+        notified
     }
 
     /// As [`wait`](Self::wait), at longest for `timeout`.
@@ -121,7 +126,8 @@ impl Notify {
     /// notified. It may be dropped at any time: a notification that it was woken for goes to the
     /// next waiter.
     pub fn notified(&self) -> Notified<'_> {
-        Notified { notify: self, made: self.raw.round(), node: PolledNode::new(None) }
+        let (made, node) = (self.raw.round(), PolledNode::new(None));
+        Notified { notify: self, made, node, turn: Turn::default() }
     }
 }
 
@@ -132,6 +138,7 @@ pub struct Notified<'a> {
     /// A `notify_waiters` counts if it came after the future was made.
     made: Round,
     node: PolledNode<Round, Target>,
+    turn: Turn,
 }
 
 impl Future for Notified<'_> {
@@ -139,6 +146,7 @@ impl Future for Notified<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.as_ref().get_ref();
+        ready!(this.turn.poll(cx));
         // SAFETY: pinned; `drop` leaves.
         if unsafe { this.notify.raw.poll(&this.node, this.made, cx.waker().clone()) } {
             Poll::Ready(())

@@ -16,14 +16,14 @@ use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::sync::{LockResult, TryLockError, TryLockResult};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::mutex::told;
 use super::poison::{Flag, PanickingBefore};
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
-use crate::proc::yield_now::preempt_point;
+use crate::proc::yield_now::{Turn, preempt_point};
 use crate::sync::raw::rwlock::{RawRwLock, Wants};
 use crate::wait::polled::PolledNode;
 use gosched_runtime_sys::sync::primitive::const_fn;
@@ -135,12 +135,17 @@ impl<T: ?Sized> RwLock<T> {
         self.reading()
     }
 
-    /// Locks for reading, if no writer has it or waits for it.
+    /// Locks for reading, if no writer has it or waits for it. If one does, a goroutine whose slice
+    /// is over gives its turn.
     ///
     /// # Errors
     ///
     /// [`TryLockError::WouldBlock`] if a writer does, [`TryLockError::Poisoned`] if one panicked.
     pub fn try_read(&self) -> TryLockResult<RwLockReadGuard<'_, T>> {
+        self.try_reading().inspect_err(|_| preempt_point())
+    }
+
+    fn try_reading(&self) -> TryLockResult<RwLockReadGuard<'_, T>> {
         if self.raw.try_read() { Ok(self.reading()?) } else { Err(TryLockError::WouldBlock) }
     }
 
@@ -193,14 +198,19 @@ impl<T: ?Sized> RwLock<T> {
         self.writing()
     }
 
-    /// Locks for writing, if there is no holder.
+    /// Locks for writing, if there is no holder. If there is one, a goroutine whose slice is over
+    /// gives its turn.
     ///
     /// # Errors
     ///
     /// [`TryLockError::WouldBlock`] if there is one, [`TryLockError::Poisoned`] if a writer
     /// panicked.
     pub fn try_write(&self) -> TryLockResult<RwLockWriteGuard<'_, T>> {
-        if self.raw.try_write() { Ok(self.writing()?) } else { Err(TryLockError::WouldBlock) }
+        if self.raw.try_write() {
+            return Ok(self.writing()?);
+        }
+        preempt_point();
+        Err(TryLockError::WouldBlock)
     }
 
     /// Locks for writing, waiting at longest for `timeout`.
@@ -359,11 +369,12 @@ struct Locking<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
     wants: Wants,
     node: PolledNode<Wants, Target>,
+    turn: Turn,
 }
 
 impl<'a, T: ?Sized> Locking<'a, T> {
     fn new(lock: &'a RwLock<T>, wants: Wants) -> Self {
-        Self { lock, wants, node: PolledNode::new(Some(wants)) }
+        Self { lock, wants, node: PolledNode::new(Some(wants)), turn: Turn::default() }
     }
 
     /// Polls; ready with the lock once it is the caller's.
@@ -372,6 +383,7 @@ impl<'a, T: ?Sized> Locking<'a, T> {
     ///
     /// `self` is pinned.
     unsafe fn poll(&self, cx: &Context<'_>) -> Poll<&'a RwLock<T>> {
+        ready!(self.turn.poll(cx));
         // SAFETY: this function's contract; `drop` leaves.
         let had = unsafe { self.lock.raw.poll(&self.node, self.wants, cx.waker().clone()) };
         if had { Poll::Ready(self.lock) } else { Poll::Pending }
@@ -417,7 +429,7 @@ impl<T> From<T> for RwLock<T> {
 impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("RwLock");
-        match self.try_read() {
+        match self.try_reading() {
             Ok(guard) => shown.field("data", &&*guard),
             Err(TryLockError::Poisoned(error)) => shown.field("data", &&**error.get_ref()),
             Err(TryLockError::WouldBlock) => shown.field("data", &format_args!("<locked>")),

@@ -11,12 +11,12 @@ use std::error::Error;
 use std::fmt;
 use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
-use crate::proc::yield_now::preempt_point;
+use crate::proc::yield_now::{Turn, preempt_point};
 use crate::sync::raw::semaphore::{self as raw, RawSemaphore};
 use crate::wait::polled::PolledNode;
 
@@ -102,7 +102,8 @@ impl Semaphore {
         Permit { semaphore: self, n }
     }
 
-    /// Takes a permit if there is one and nobody waits.
+    /// Takes a permit if there is one and nobody waits. If not, a goroutine whose slice is over
+    /// gives its turn.
     ///
     /// # Errors
     ///
@@ -111,13 +112,18 @@ impl Semaphore {
         self.try_acquire_many(1)
     }
 
-    /// Takes `n` permits if there are as many and nobody waits.
+    /// Takes `n` permits if there are as many and nobody waits. As
+    /// [`try_acquire`](Self::try_acquire).
     ///
     /// # Errors
     ///
     /// If not.
     pub fn try_acquire_many(&self, n: usize) -> Result<Permit<'_>, AcquireError> {
-        self.raw.try_acquire(n).then(|| Permit { semaphore: self, n }).ok_or(AcquireError)
+        if self.raw.try_acquire(n) {
+            return Ok(Permit { semaphore: self, n });
+        }
+        preempt_point();
+        Err(AcquireError)
     }
 
     /// Takes a permit, waiting for it at longest for `timeout`.
@@ -173,7 +179,7 @@ impl Semaphore {
     #[track_caller]
     pub fn acquire_many_async(&self, n: usize) -> AcquireFuture<'_> {
         can_be_had(n);
-        AcquireFuture { semaphore: self, n, node: PolledNode::new(None) }
+        AcquireFuture { semaphore: self, n, node: PolledNode::new(None), turn: Turn::default() }
     }
 
     /// Adds `n` permits.
@@ -221,6 +227,7 @@ pub struct AcquireFuture<'a> {
     semaphore: &'a Semaphore,
     n: usize,
     node: PolledNode<usize, Target>,
+    turn: Turn,
 }
 
 impl<'a> Future for AcquireFuture<'a> {
@@ -228,6 +235,7 @@ impl<'a> Future for AcquireFuture<'a> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Permit<'a>> {
         let this = self.as_ref().get_ref();
+        ready!(this.turn.poll(cx));
         // SAFETY: pinned; `drop` leaves.
         if unsafe { this.semaphore.raw.poll(&this.node, this.n, cx.waker().clone()) } {
             Poll::Ready(Permit { semaphore: this.semaphore, n: this.n })

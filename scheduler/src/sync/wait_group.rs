@@ -9,14 +9,14 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use crate::go::go;
 use crate::join::JoinHandle;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
-use crate::proc::yield_now::preempt_point;
+use crate::proc::yield_now::{Turn, preempt_point};
 use crate::sync::raw::mutex::TimedOut;
 use crate::sync::raw::wait_group::{RawWaitGroup, TooOften};
 use crate::wait::polled::PolledNode;
@@ -158,7 +158,7 @@ impl WaitGroup {
     /// assert_eq!(group.count(), 0);
     /// ```
     pub fn wait_async(&self) -> WaitGroupFuture<'_> {
-        WaitGroupFuture { group: self, node: PolledNode::new(None) }
+        WaitGroupFuture { group: self, node: PolledNode::new(None), turn: Turn::default() }
     }
 }
 
@@ -167,6 +167,7 @@ impl WaitGroup {
 pub struct WaitGroupFuture<'a> {
     group: &'a WaitGroup,
     node: PolledNode<(), Target>,
+    turn: Turn,
 }
 
 impl Future for WaitGroupFuture<'_> {
@@ -174,6 +175,7 @@ impl Future for WaitGroupFuture<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.as_ref().get_ref();
+        ready!(this.turn.poll(cx));
         // SAFETY: pinned; `drop` leaves.
         if unsafe { this.group.0.poll(&this.node, cx.waker().clone()) } {
             Poll::Ready(())

@@ -18,11 +18,10 @@ use std::ptr;
 use std::time::{Duration, Instant};
 
 use super::engine::{self, Wait};
-use super::{give_turn_to_wait, random_below};
+use super::one_of;
 use crate::chan::case::{Case, Direction, RecvCase, SendCase};
 use crate::chan::place::Place;
 use crate::chan::{ChannelRef, Receiver, RecvError, SendError, Sender};
-use crate::proc::park::Parking;
 use crate::proc::target::Target;
 
 /// A list of cases, one of which is done at a time: [`select!`](crate::select!) for a number of
@@ -166,7 +165,8 @@ impl<'a> Select<'a> {
         self.run(Wait::Until(None)).expect("without a deadline it waits for as long as it takes")
     }
 
-    /// Does one of the cases that can be done without waiting.
+    /// Does one of the cases that can be done without waiting. If there is none, a goroutine whose
+    /// slice is over gives its turn.
     ///
     /// # Errors
     ///
@@ -209,12 +209,11 @@ impl<'a> Select<'a> {
 
     fn run(&mut self, wait_mode: Wait) -> Option<SelectedOperation<'_, 'a>> {
         self.drop_chosen();
-        give_turn_to_wait(wait_mode);
         let numbered = self.cases.iter().enumerate();
         let mut entries: Vec<_> = numbered
             .filter_map(|(index, case)| case.as_deref().map(|case| engine::Entry { case, index }))
             .collect();
-        let index = engine::select(&mut entries, wait_mode, random_below, Parking::begin)?;
+        let index = one_of(&mut entries, wait_mode)?;
         self.chosen = Some(index);
         Some(SelectedOperation { select: self, index })
     }

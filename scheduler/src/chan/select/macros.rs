@@ -29,6 +29,8 @@
 /// - Channels are borrowed: `recv(receiver)` takes a `Receiver` or a reference to one. A
 ///   [`Timer`](crate::time::Timer) or [`Ticker`](crate::time::Ticker) takes part by its
 ///   `channel()`.
+/// - A `default` without a timeout is a try: where it runs, a goroutine whose slice is over gives
+///   its turn.
 /// - The `timeout` of a `default` begins with the `select!`, and so anew in each round of a loop. A
 ///   limit for all rounds is a [`chan::after`](crate::chan::after) made before the loop.
 /// - It works the same in goroutines, which park, in callbacks, and on plain threads, which sleep.

@@ -12,14 +12,23 @@ pub use dynamic::{Select, SelectTimeoutError, SelectedOperation, TrySelectError}
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::proc::park::Parking;
+use crate::proc::target::Target;
 use crate::proc::yield_now::preempt_point;
 use engine::Wait;
 
-/// As of every operation that may wait.
-fn give_turn_to_wait(wait_mode: Wait) {
-    if matches!(wait_mode, Wait::Until(_)) {
+/// Does one of the cases. As every operation, it gives a turn before it waits, or after it has
+/// failed.
+fn one_of(entries: &mut [engine::Entry<'_, Target>], wait_mode: Wait) -> Option<usize> {
+    let tries = matches!(wait_mode, Wait::No);
+    if !tries {
         preempt_point();
     }
+    let chosen = engine::select(entries, wait_mode, random_below, Parking::begin);
+    if tries && chosen.is_none() {
+        preempt_point();
+    }
+    chosen
 }
 
 /// A number below `n`, for the choice among cases that are ready. Not a read-modify-write: two

@@ -5,12 +5,11 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::engine::{self, Wait};
-use super::{give_turn_to_wait, random_below};
+use super::one_of;
 use crate::chan::case::{RecvCase, SendCase};
 use crate::chan::place::Place;
 use crate::chan::raw::results;
 use crate::chan::{Receiver, RecvError, SendError, Sender};
-use crate::proc::park::Parking;
 use crate::proc::target::Target;
 
 /// The place of one case's value, in the frame of the `select!`: what is received comes here, and
@@ -118,9 +117,7 @@ impl<T> Drop for Offer<'_, T> {
 }
 
 fn run<const N: usize>(entries: [Entry<'_>; N], wait_mode: Wait) {
-    give_turn_to_wait(wait_mode);
-    let mut entries = entries.map(|entry| entry.0);
-    let _the_cases_know = engine::select(&mut entries, wait_mode, random_below, Parking::begin);
+    let _the_cases_know = one_of(&mut entries.map(|entry| entry.0), wait_mode);
 }
 
 /// Does one of the cases, waiting until one is ready.

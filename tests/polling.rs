@@ -1,0 +1,290 @@
+//! Who polls gives turns: a loop over an operation that fails at once, or over futures that are
+//! ready at once, does not keep what it waits for off its thread.
+//!
+//! What ends each loop is done by a sibling that may share the poller's thread.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::Poll;
+use std::time::Duration;
+
+use gosched::cancel::Token;
+use gosched::chan::{self, Select};
+use gosched::future::block_on;
+use gosched::sync::{Mutex, Notify, RwLock, Semaphore, WaitGroup};
+use gosched::{Runtime, go, select, time};
+use test_support::{migratory, settled};
+
+/// A hang takes longer. Beside two busy loops a case takes a tenth of it at most.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Runs `body` as a goroutine and as the root, with 1, 2 and 4 Ps.
+fn each(name: &str, body: fn()) {
+    for mode in [settled(), migratory()] {
+        for procs in [1, 2, 4] {
+            for root in [false, true] {
+                let rt = Runtime::builder(mode).procs(procs).build().expect("a runtime");
+                let rt = Arc::new(rt);
+                let shown = rt.clone();
+                let (done, is_done) = std::sync::mpsc::channel();
+                let all = move || {
+                    body();
+                    done.send(()).expect("it is awaited");
+                };
+                std::thread::spawn(move || {
+                    if root { rt.run(all) } else { rt.handle().go(all).join().expect("no panic") }
+                });
+                let ended = is_done.recv_timeout(LIMIT);
+                assert!(
+                    ended.is_ok(),
+                    "{name} in {mode:?}, {procs} Ps, root: {root}: it hangs, {:?}\n{}",
+                    shown.stats(),
+                    shown.dump()
+                );
+            }
+        }
+    }
+}
+
+/// Lets `poll` run until `end` has been called in a sibling.
+fn until_ended(poll: impl FnOnce() + Send + 'static, end: impl FnOnce()) {
+    let poller = go(poll);
+    // The poller has begun when this is over, unless another thread runs it.
+    time::sleep(Duration::from_millis(1));
+    end();
+    poller.join().expect("no panic");
+}
+
+#[test]
+fn channels() {
+    each("try_recv", || {
+        let (tx, rx) = chan::bounded(1);
+        until_ended(move || while rx.try_recv().is_err() {}, || tx.send(1).expect("there is room"));
+    });
+    each("try_iter", || {
+        let (tx, rx) = chan::bounded(1);
+        until_ended(
+            move || while rx.try_iter().next().is_none() {},
+            || tx.send(1).expect("there is room"),
+        );
+    });
+    each("try_send", || {
+        let (tx, rx) = chan::bounded(1);
+        tx.send(1).expect("there is room");
+        until_ended(move || while tx.try_send(2).is_err() {}, || assert_eq!(rx.recv(), Ok(1)));
+    });
+    each("recv_timeout of no time", || {
+        let (tx, rx) = chan::bounded(1);
+        until_ended(
+            move || while rx.recv_timeout(Duration::ZERO).is_err() {},
+            || tx.send(1).expect("there is room"),
+        );
+    });
+}
+
+#[test]
+fn selects() {
+    each("select!", || {
+        let (tx, rx) = chan::bounded(1);
+        let polls = move || {
+            loop {
+                select! {
+                    recv(rx) -> _ => break,
+                    default => {}
+                }
+            }
+        };
+        until_ended(polls, || tx.send(1).expect("there is room"));
+    });
+    each("Select", || {
+        let (tx, rx) = chan::bounded(1);
+        let polls = move || {
+            let mut list = Select::new();
+            list.recv(&rx);
+            loop {
+                if let Ok(chosen) = list.try_select() {
+                    return assert_eq!(chosen.recv(&rx), Ok(1));
+                }
+            }
+        };
+        until_ended(polls, || tx.send(1).expect("there is room"));
+    });
+}
+
+#[test]
+fn locks() {
+    each("try_lock", || {
+        let lock = Arc::new(Mutex::new(()));
+        let (theirs, held) = (lock.clone(), lock.lock().expect("it is new"));
+        until_ended(move || while theirs.try_lock().is_err() {}, || drop(held));
+    });
+    each("try_read", || {
+        let lock = Arc::new(RwLock::new(()));
+        let (theirs, held) = (lock.clone(), lock.write().expect("it is new"));
+        until_ended(move || while theirs.try_read().is_err() {}, || drop(held));
+    });
+    each("try_write", || {
+        let lock = Arc::new(RwLock::new(()));
+        let (theirs, held) = (lock.clone(), lock.read().expect("it is new"));
+        until_ended(move || while theirs.try_write().is_err() {}, || drop(held));
+    });
+    each("try_acquire", || {
+        let semaphore = Arc::new(Semaphore::new(1));
+        let (theirs, held) = (semaphore.clone(), semaphore.acquire());
+        until_ended(move || while theirs.try_acquire().is_err() {}, || drop(held));
+    });
+    each("try_wait", || {
+        let notify = Arc::new(Notify::new());
+        let theirs = notify.clone();
+        until_ended(move || while !theirs.try_wait() {}, || notify.notify_one());
+    });
+}
+
+#[test]
+fn those_that_end() {
+    each("is_finished", || {
+        let sleeper = go(|| time::sleep(Duration::from_millis(5)));
+        until_ended(move || while !sleeper.is_finished() {}, || {});
+    });
+    each("try_join", || {
+        let mut sleeper = go(|| time::sleep(Duration::from_millis(5)));
+        let polls = move || {
+            while let Err(again) = sleeper.try_join() {
+                sleeper = again;
+            }
+        };
+        until_ended(polls, || {});
+    });
+    each("is_cancelled", || {
+        let token = Token::new();
+        let theirs = token.clone();
+        until_ended(move || while !theirs.is_cancelled() {}, || token.cancel());
+    });
+}
+
+/// Polls such futures until a sibling has said that it ran.
+fn ready_futures<F: Future + 'static>(name: &str, body: fn(Arc<AtomicBool>) -> F) {
+    for mode in [settled(), migratory()] {
+        for procs in [1, 2, 4] {
+            let rt = Runtime::builder(mode).procs(procs).build().expect("a runtime");
+            let (done, is_done) = std::sync::mpsc::channel();
+            std::thread::spawn(move || {
+                rt.run(|| {
+                    let flag = Arc::new(AtomicBool::new(false));
+                    let sibling = flag.clone();
+                    let poller = flag.clone();
+                    // Beside each other: the root's thread runs both, where it has the only P.
+                    drop(go(move || sibling.store(true, SeqCst)));
+                    block_on(body(poller));
+                });
+                done.send(()).expect("it is awaited");
+            });
+            assert!(
+                is_done.recv_timeout(LIMIT).is_ok(),
+                "{name} in {mode:?}, {procs} Ps: it hangs"
+            );
+        }
+    }
+}
+
+#[test]
+fn futures_that_wake_themselves() {
+    ready_futures("a yield in async code", |flag| {
+        poll_fn(move |cx| {
+            if flag.load(SeqCst) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+    });
+}
+
+#[test]
+fn futures_that_are_always_ready() {
+    ready_futures("recv_async", |flag| async move {
+        let (tx, rx) = chan::bounded(1);
+        while !flag.load(SeqCst) {
+            tx.send_async(1).await.expect("there is room");
+            rx.recv_async().await.expect("there is a value");
+        }
+    });
+    ready_futures("lock_async", |flag| async move {
+        let lock = Mutex::new(());
+        while !flag.load(SeqCst) {
+            drop(lock.lock_async().await);
+        }
+    });
+    ready_futures("read_async", |flag| async move {
+        let lock = RwLock::new(());
+        while !flag.load(SeqCst) {
+            drop(lock.read_async().await);
+        }
+    });
+    ready_futures("write_async", |flag| async move {
+        let lock = RwLock::new(());
+        while !flag.load(SeqCst) {
+            drop(lock.write_async().await);
+        }
+    });
+    ready_futures("acquire_async", |flag| async move {
+        let semaphore = Semaphore::new(1);
+        while !flag.load(SeqCst) {
+            drop(semaphore.acquire_async().await);
+        }
+    });
+    ready_futures("notified", |flag| async move {
+        let notify = Notify::new();
+        while !flag.load(SeqCst) {
+            notify.notify_one();
+            notify.notified().await;
+        }
+    });
+    ready_futures("WaitGroup::wait_async", |flag| async move {
+        let group = WaitGroup::new();
+        while !flag.load(SeqCst) {
+            group.wait_async().await;
+        }
+    });
+    ready_futures("Token::wait_async", |flag| async move {
+        let token = Token::new();
+        token.cancel();
+        while !flag.load(SeqCst) {
+            token.wait_async().await;
+        }
+    });
+    ready_futures("Barrier::wait_async", |flag| async move {
+        let barrier = gosched::sync::Barrier::new(1);
+        while !flag.load(SeqCst) {
+            barrier.wait_async().await;
+        }
+    });
+}
+
+/// Another executor polls at once while the request stands, so a future is put off once only.
+#[test]
+fn an_executor_that_gives_no_turns_gets_on() {
+    for mode in [settled(), migratory()] {
+        let rt = Runtime::builder(mode).procs(1).build().expect("a runtime");
+        let (done, is_done) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            rt.run(|| {
+                // It waits behind, so that sysmon asks for a turn.
+                let behind = go(|| {});
+                let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+                let (tx, rx) = chan::bounded(1);
+                let began = std::time::Instant::now();
+                while began.elapsed() < Duration::from_millis(100) {
+                    tx.try_send(1).expect("there is room");
+                    let mut future = std::pin::pin!(rx.recv_async());
+                    let polls = (0..3).take_while(|_| future.as_mut().poll(&mut cx).is_pending());
+                    assert!(polls.count() <= 1, "it is put off more than once");
+                }
+                behind.join().expect("no panic");
+            });
+            done.send(()).expect("it is awaited");
+        });
+        is_done.recv_timeout(LIMIT).expect("it ends");
+    }
+}
