@@ -392,6 +392,35 @@ pub(crate) fn callbacks(config: Config, with_hogs: bool) -> Outcome {
     outcome(world, "callbacks", "a callback")
 }
 
+/// Migratory goroutines that answer callbacks, which wake them without a P, and for each P two that
+/// compute for 3 ms between their yields.
+pub(crate) fn woken_outside(config: Config) -> Outcome {
+    let mut world = World::new(config);
+    let requests = world.channel(64);
+    let answers: Vec<Chan> = (0..2 * config.procs).map(|_| world.channel(1)).collect();
+    for _ in 0..4 * config.procs {
+        go_migratory(&mut world, worker(requests, answers.clone()));
+    }
+    run(&mut world, 5 * MS);
+    for _ in 0..2 * config.procs {
+        go_migratory(&mut world, in_pieces(3 * MS));
+    }
+    for (caller, answer) in answers.into_iter().enumerate() {
+        foreign(&mut world, callback(caller as u64, requests, answer));
+    }
+    run(&mut world, S);
+    outcome(world, "callbacks", "a callback")
+}
+
+/// Computes for so long between two yields.
+fn in_pieces(piece: u64) -> impl Script {
+    let mut computes = false;
+    move |_: &mut Me<'_>| {
+        computes = !computes;
+        if computes { Op::Compute(piece) } else { Op::Yield }
+    }
+}
+
 fn worker(requests: Chan, answers: Vec<Chan>) -> impl Script {
     let mut step = 0_u64;
     move |me: &mut Me<'_>| {

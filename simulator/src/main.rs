@@ -116,7 +116,7 @@ fn check_load(wanted: &str) -> Result<(), String> {
 type Load = (&'static str, fn(Config) -> Outcome);
 
 /// Each with the size it is shown at.
-const LOADS: [Load; 14] = [
+const LOADS: [Load; 15] = [
     ("hogs", |config| loads::hogs(config, config.procs)),
     ("200 hogs", |config| loads::hogs(config, 200)),
     ("yields", loads::yields),
@@ -131,6 +131,7 @@ const LOADS: [Load; 14] = [
     ("blocking()", |config| loads::blocking(config, true)),
     ("callbacks", |config| loads::callbacks(config, false)),
     ("callbacks, hogs", |config| loads::callbacks(config, true)),
+    ("woken outside", loads::woken_outside),
 ];
 
 fn line(name: &str, config: Config, outcome: &Outcome) {

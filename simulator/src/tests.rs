@@ -102,6 +102,15 @@ fn callbacks_are_answered_however_many_there_are() {
 }
 
 #[test]
+fn who_is_woken_without_a_p_waits_for_no_sixty_first_round() {
+    for procs in [2, 8, 32, 128] {
+        let outcome = loads::woken_outside(machine(procs));
+        let (callbacks, p99) = (outcome.times.len(), outcome.times.at(990));
+        assert!(callbacks > 100 && p99 <= 30 * MS, "{procs} Ps: {callbacks} callbacks, {p99} ns");
+    }
+}
+
+#[test]
 fn a_fork_join_tree_is_whole() {
     let outcome = loads::fork_join(machine(8), 9);
     assert_eq!(outcome.totals.counted("goroutines"), (1 << 10) - 1);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use gosched::{JoinHandle, Runtime, chan, go, yield_now};
-use test_support::{each_procs, settled};
+use test_support::{each_procs, migratory, settled};
 
 use crate::support::{Ticker, alone, at_most, compute, measured, threads};
 
@@ -114,6 +114,47 @@ fn threads_with_long_rounds_give_way_to_each_other() {
         }
         at_most("the longest wait for a turn", first.0.max(second.0), Duration::from_millis(30))
     });
+}
+
+/// Migratory goroutines that a plain thread wakes, beside two that compute for 3 ms between their
+/// yields: each has its turn in each round, not one of them in every 61st.
+#[test]
+#[ignore = "measures time: cargo xtask test --only timing"]
+fn those_who_compute_in_pieces_hold_up_nobody_who_is_woken_outside() {
+    const SERVERS: usize = 50;
+    let _alone = alone();
+    for (mode, procs) in [settled(), migratory()].into_iter().flat_map(|m| [(m, 1), (m, 2)]) {
+        measured(&format!("{mode:?}, {procs} Ps"), || {
+            let rt = Runtime::builder(mode).procs(procs).build().expect("a runtime");
+            let (reply, replies) = chan::bounded(SERVERS);
+            let server = |_| {
+                let ((ask, asked), reply) = (chan::bounded::<()>(1), reply.clone());
+                drop(rt.handle().go(move || {
+                    asked.iter().for_each(|()| reply.send(()).expect("it is awaited"));
+                }));
+                ask
+            };
+            let servers: Vec<_> = (0..SERVERS).map(server).collect();
+            let stop = Arc::new(AtomicBool::new(false));
+            let hogs = [(); 2].map(|()| {
+                let stop = stop.clone();
+                rt.handle().go(move || {
+                    while !stop.load(Relaxed) {
+                        compute(Duration::from_millis(3));
+                        yield_now();
+                    }
+                })
+            });
+            std::thread::sleep(Duration::from_millis(50));
+            let began = Instant::now();
+            servers.iter().for_each(|ask| ask.send(()).expect("it is there"));
+            (0..SERVERS).for_each(|_| replies.recv().expect("they answer"));
+            let took = began.elapsed();
+            stop.store(true, Relaxed);
+            hogs.into_iter().for_each(|hog| hog.join().expect("no panic"));
+            at_most("all answers", took, Duration::from_millis(30))
+        });
+    }
 }
 
 /// All Ms are busy with long rounds that end before sysmon ends them: a goroutine spawned outside

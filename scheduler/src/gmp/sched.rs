@@ -238,6 +238,12 @@ impl Sched {
         self.global_migratory.pop()
     }
 
+    /// Returns how many migratory Gs the global queue holds.
+    #[inline]
+    pub(crate) fn global_migratory(&self) -> usize {
+        self.global_migratory.len()
+    }
+
     /// True if some queue holds a G that any M may take now.
     ///
     /// An M that is about to sleep calls this after the fence that follows its being counted idle.

@@ -18,6 +18,9 @@ pub(crate) fn local(world: &mut World, m: usize) -> Option<Gid> {
     let machine = &mut world.ms[m];
     machine.tick = machine.tick.wrapping_add(1);
     machine.asked |= machine.urged;
+    let share = policy::global_share(world.woken.len(), world.procs);
+    world.ps[p].migratory.extend(world.woken.drain(..share));
+    let machine = &mut world.ms[m];
     if policy::looks_everywhere(machine.tick, machine.asked) {
         machine.asked = false;
         machine.queue.append(&mut machine.inbox);

@@ -11,6 +11,7 @@ use crate::gmp::current::{Current, InsideWithP};
 use crate::gmp::g::Runnable;
 use crate::gmp::m::{M, MOwned};
 use crate::gmp::p::{End, P};
+use crate::gmp::sched::Sched;
 use crate::policy;
 use crate::proc::{timers, wake};
 
@@ -21,6 +22,7 @@ pub(crate) fn take_local(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
     let (owned, p) = inside.split();
     let p = p.as_deref_mut()?;
     take_inbox(cx.m, owned);
+    take_share_of_global(cx.sched(), p);
     let preempt_requested = cx.m.progress.preempt_requested();
     owned.look_everywhere |= preempt_requested;
     if policy::looks_everywhere(owned.tick, owned.look_everywhere) {
@@ -86,6 +88,26 @@ pub(super) fn take_woken(owned: &mut MOwned, p: &P) -> Option<Runnable> {
 pub(super) fn take_inbox(m: &M, owned: &mut MOwned) {
     if !m.inbox.is_empty() {
         owned.queue.append(m.inbox.take_all());
+    }
+}
+
+/// Queues the P's share of the migratory Gs that were woken by threads without a P behind those that
+/// the P has. In each round, as with the inbox: when it was done in every 61st, 50 of them took 590
+/// ms to have run once beside two that compute for 3 ms between their yields.
+#[inline]
+fn take_share_of_global(sched: &Sched, p: &P) {
+    let waiting = sched.global_migratory();
+    if waiting > 0 {
+        move_share_of_global(sched, p, waiting);
+    }
+}
+
+#[cold]
+fn move_share_of_global(sched: &Sched, p: &P, waiting: usize) {
+    // One at a time: a push may allocate, and nothing is allocated under the queue's lock.
+    for _ in 0..policy::global_share(waiting, sched.procs()) {
+        let Some(g) = sched.pop_migratory() else { return };
+        p.push_migratory(g);
     }
 }
 
