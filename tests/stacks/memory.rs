@@ -149,12 +149,12 @@ fn after_a_peak_the_stacks_go_although_nobody_calls() {
         let peak = peak.join().expect("no panic");
         assert!(peak - before > N * 4096, "{before} {peak}");
         let (patience, mut now) = (Instant::now() + Duration::from_secs(20), peak);
-        while now - before > (peak - before) / 4 && Instant::now() < patience {
+        while now - before > (peak - before) / 10 && Instant::now() < patience {
             std::thread::sleep(Duration::from_millis(100));
             now = memory();
         }
         assert!(
-            now - before <= (peak - before) / 4,
+            now - before <= (peak - before) / 10,
             "{before} before, {peak} at the peak, {now} now"
         );
         assert!(rt.stack_stats().unmapped > 0, "{:?}", rt.stack_stats());

@@ -201,8 +201,18 @@ impl StackCache {
         pool.usual.give(self.stacks.drain(..));
     }
 
+    /// Gives the deep pages of idle stacks back, and all stacks but those of the first slab: one that
+    /// stayed here would keep a whole slab mapped. Called when the P runs out of work.
+    pub(crate) fn come_to_rest(&mut self, pool: &StackPool) {
+        self.tidy();
+        let first = pool.usual.first_slab();
+        let others = self.stacks.extract_if(.., |stack| !first.contains(&stack.limit()));
+        pool.give(&pool.usual, others);
+        self.tidy = self.stacks.len();
+    }
+
     /// Gives the deep pages of idle stacks back.
-    pub(crate) fn tidy(&mut self) {
+    fn tidy(&mut self) {
         let tidy = self.tidy.min(self.stacks.len());
         self.stacks[tidy..].iter_mut().for_each(|stack| stack.discard_below(KEEP));
         self.tidy = self.stacks.len();
@@ -324,6 +334,15 @@ impl StackPool {
 impl SizeClass {
     fn new(shape: Shape) -> Self {
         Self { shape, slabs: Mutex::new(Vec::new()) }
+    }
+
+    /// Returns the addresses of the first slab, which is never unmapped; none if there is no slab.
+    fn first_slab(&self) -> Range<usize> {
+        let slabs = self.slabs.lock();
+        slabs.first().map_or(0..0, |slab| {
+            let base = slab.stacks.base();
+            base..base + slab.stacks.reserved()
+        })
     }
 
     /// Moves up to `most` idle stacks into `into`; if none is idle, opens fresh ones. Brings at
