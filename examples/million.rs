@@ -101,7 +101,7 @@ fn wait_and_release(runtime: &Runtime, goroutines: usize, handles: Option<Handle
         go(move || make(share, handles.as_ref(), &released, &waiting, &ended));
     }
     if !until(&waiting, goroutines) {
-        say_why();
+        say_why(&released);
         return false;
     }
     let took = began.elapsed();
@@ -183,14 +183,24 @@ fn until(counter: &AtomicUsize, n: usize) -> bool {
     true
 }
 
-/// Says what goes wrong with the next goroutine.
-fn say_why() {
-    match go(|| ()).join() {
-        Ok(()) => eprintln!("a goroutine could not be started; the next one could"),
-        Err(why) => match why.downcast_ref::<NotStarted>() {
-            Some(why) => eprintln!("{why}"),
-            None => eprintln!("a goroutine could not be started"),
-        },
+/// Says what goes wrong with the next goroutine that is one too many. The first of them was not
+/// kept; a few more may find room.
+fn say_why(released: &chan::Receiver<()>) {
+    let one_more = || {
+        let released = released.clone();
+        go(move || _ = released.recv())
+    };
+    let not_started = (0..1_000).find_map(|_| {
+        let waits = one_more();
+        yield_now();
+        match waits.join_timeout(Duration::from_millis(1)) {
+            Ok(ended) => Some(ended.expect_err("it waits if it was started")),
+            Err(_it_waits) => None,
+        }
+    });
+    match not_started.as_ref().and_then(|why| why.downcast_ref::<NotStarted>()) {
+        Some(why) => eprintln!("{why}"),
+        None => eprintln!("a goroutine could not be started; a thousand others could"),
     }
 }
 

@@ -26,6 +26,12 @@ fn child(name: &str, variables: &[(&str, &str)], body: impl FnOnce()) {
     );
 }
 
+/// The most mappings that the kernel lets a process have.
+fn most_mappings() -> usize {
+    let most = std::fs::read_to_string("/proc/sys/vm/max_map_count").expect("Linux has it");
+    most.trim().parse().expect("a number")
+}
+
 const OLD_KERNEL: (&str, &str) = ("GOSCHED_STACK_GUARDS", "closed");
 
 fn limit(resource: libc::__rlimit_resource_t, most: u64) {
@@ -81,7 +87,7 @@ fn some_fail(rt: &Runtime, n: usize) {
                 + handles.iter().filter(|handle| handle.is_finished()).count()
                 < n
             {
-                (0..64).for_each(|_| yield_now());
+                (0..2_048).for_each(|_| yield_now());
             }
             drop(release);
             let failed = outcome(handles);
@@ -136,17 +142,33 @@ fn accounted_memory_runs_out() {
 #[test]
 fn mappings_run_out_where_each_stack_takes_two() {
     child("mappings_run_out_where_each_stack_takes_two", &[OLD_KERNEL], || {
-        let most: usize = std::fs::read_to_string("/proc/sys/vm/max_map_count")
-            .expect("Linux has it")
-            .trim()
-            .parse()
-            .expect("a number");
+        let most = most_mappings();
         if most > 200_000 {
             eprintln!("not reached: vm.max_map_count is {most}");
             return;
         }
         some_fail(&runtime(64 << 10), most / 2 + 1_000);
     });
+}
+
+/// The example that makes goroutines until they are a million ends there, and says what was in its
+/// way: it does not wait for goroutines that never begin.
+#[test]
+fn the_million_example_says_why_there_are_fewer() {
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let profile = test.ancestors().nth(2).expect("<profile>/deps/<test>");
+    let example = profile.join("examples").join("million");
+    let built = "`cargo build --example million` first";
+    assert!(example.is_file(), "{} is missing: {built}", example.display());
+    let mut million = std::process::Command::new(example);
+    million.args(["--goroutines", "40000"]).env(OLD_KERNEL.0, OLD_KERNEL.1);
+    let output = million.output().expect("it can be started");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if most_mappings() > 80_000 {
+        return eprintln!("not reached: vm.max_map_count is {}", most_mappings());
+    }
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("max_map_count"), "{stderr}");
 }
 
 #[test]

@@ -50,11 +50,17 @@ mod table {
     static TABLE: [Entry; ENTRIES] =
         [const { Entry { thread: AtomicUsize::new(0), count: AtomicUsize::new(0) } }; ENTRIES];
 
+    /// How many entries are in use. At most times none is: that is one look instead of 64.
+    static IN_USE: AtomicUsize = AtomicUsize::new(0);
+
     fn this_thread() -> usize {
         crate::sys::errno_location().addr()
     }
 
     fn find() -> Option<&'static Entry> {
+        if IN_USE.load(Relaxed) == 0 {
+            return None;
+        }
         let thread = this_thread();
         TABLE.iter().find(|entry| entry.thread.load(Relaxed) == thread)
     }
@@ -64,7 +70,7 @@ mod table {
             let thread = this_thread();
             let is_free =
                 |entry: &&Entry| entry.thread.compare_exchange(0, thread, Relaxed, Relaxed).is_ok();
-            TABLE.iter().find(is_free)
+            TABLE.iter().find(is_free).inspect(|_| _ = IN_USE.fetch_add(1, Relaxed))
         });
         if let Some(entry) = entry {
             entry.count.store(entry.count.load(Relaxed) + 1, Relaxed);
@@ -76,6 +82,7 @@ mod table {
         let left = entry.count.load(Relaxed).saturating_sub(1);
         entry.count.store(left, Relaxed);
         if left == 0 {
+            IN_USE.fetch_sub(1, Relaxed);
             entry.thread.store(0, Relaxed);
         }
     }
