@@ -149,7 +149,7 @@ fn the_clock_that_a_locked_goroutine_starts() {
         let starts = go_in(rt, own_thread).go(|| {
             let _lock = lock_thread();
             taint();
-            let soon = chan::after(Duration::from_millis(1));
+            let soon = chan::after(Duration::from_millis(200));
             future::block_on(soon.recv_async()).expect("it is never disconnected");
             directory_of_the_clock()
         });

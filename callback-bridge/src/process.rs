@@ -13,7 +13,7 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 
 /// How many Ms there are from the first `bind` on. A thread that takes the last M has to map memory
-/// for another; the first few that are inside together do not.
+/// for another; three that are inside together do not.
 const FIRST_MS: usize = 4;
 
 /// The list of one process. Never freed.
@@ -50,7 +50,7 @@ impl Process {
     }
 
     /// Prepares for the first callbacks: puts [`FIRST_MS`] Ms on an empty list. Without memory for
-    /// an M the list stays empty. The first callback then tries again and can report the error.
+    /// an M there are fewer. Who finds the list empty tries again and can report the error.
     ///
     /// The process's first fence of the asymmetric pair registers with the kernel, which takes some
     /// 10 ms where there are other threads. A callback goes through such a fence.

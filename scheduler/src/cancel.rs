@@ -38,7 +38,6 @@ use crate::proc::cancel::{self, Region};
 use crate::proc::claimed::Claimed;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
-use crate::proc::yield_now::preempt_point;
 use crate::wait::owed::wake_each;
 use crate::wait::park::Park;
 use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
@@ -154,7 +153,7 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token")
             .field("id", &self.id())
-            .field("cancelled", &self.is_marked())
+            .field("cancelled", &self.is_cancelled())
             .finish()
     }
 }
@@ -193,18 +192,11 @@ impl Token {
         TokenInner::cancel(&self.shared);
     }
 
-    /// Whether it, or a token that it is a child of, was cancelled. If not, a goroutine whose slice
-    /// is over gives its turn.
+    /// Whether it, or a token that it is a child of, was cancelled. Never suspends: a loop that
+    /// asks until then calls [`yield_now`](crate::yield_now), or
+    /// [`wait_timeout`](Self::wait_timeout).
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        let cancelled = self.is_marked();
-        if !cancelled {
-            preempt_point();
-        }
-        cancelled
-    }
-
-    fn is_marked(&self) -> bool {
         // ORDERING[cancel.token]: pairs with the store in `mark_cancelled`: the caller sees all
         // that the canceller did before.
         self.shared.cancelled.load(Acquire)

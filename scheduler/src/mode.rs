@@ -16,10 +16,10 @@ use std::fmt;
 /// - **(c)** Nothing that is bound to a thread is held across a wait.
 ///
 /// A *wait* is a call of this crate that may suspend a goroutine: to send, receive, join, lock,
-/// sleep or yield, or to try so in vain, or to find with `is_finished` or `is_cancelled` that there
-/// is more to wait for. The promise is for all code that runs in goroutines, dependencies included.
-/// The closure of [`run`](crate::run) is a goroutine, too. [`go_migratory`](crate::go_migratory)
-/// takes (c) for one goroutine. Every other call is safe, whatever the mode.
+/// sleep or yield, or to try so in vain. What only looks, as `is_finished`, is none. The promise is
+/// for all code that runs in goroutines, dependencies included. The closure of [`run`](crate::run)
+/// is a goroutine, too. [`go_migratory`](crate::go_migratory) takes (c) for one goroutine. Every
+/// other call is safe, whatever the mode.
 ///
 /// ```
 /// use gosched::{Mode, go, run};

@@ -314,8 +314,9 @@ impl<T> ScopedJoinHandle<'_, T> {
         }
     }
 
-    /// True if the goroutine has ended, so that `join` would not wait. If not, a goroutine whose
-    /// slice is over gives its turn.
+    /// True if the goroutine has ended, so that `join` would not wait. Never suspends: a loop that
+    /// asks until then calls [`yield_now`](crate::yield_now), or
+    /// [`try_join`](Self::try_join), which gives turns.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.0.is_finished()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use gosched::{JoinHandle, Runtime, chan, go, yield_now};
+use gosched::{JoinHandle, Mode, Runtime, chan, go, yield_now};
 use test_support::{each_procs, migratory, settled};
 
 use crate::support::{Ticker, alone, at_most, compute, measured, threads};
@@ -116,44 +116,54 @@ fn threads_with_long_rounds_give_way_to_each_other() {
     });
 }
 
-/// Migratory goroutines that a plain thread wakes, beside two that compute for 3 ms between their
-/// yields: each has its turn in each round, not one of them in every 61st.
+/// Until so many goroutines that a plain thread wakes have all answered, beside some that compute
+/// for 3 ms between their yields.
+fn answer_in_time(mode: Mode, procs: usize, servers: usize, hogs: usize) {
+    let what = format!("{mode:?}, {procs} Ps, {servers} beside {hogs}");
+    measured(&what, || {
+        let rt = Runtime::builder(mode).procs(procs).build().expect("a runtime");
+        let (reply, replies) = chan::bounded(servers);
+        let server = |_| {
+            let ((ask, asked), reply) = (chan::bounded::<()>(1), reply.clone());
+            drop(rt.handle().go(move || {
+                asked.iter().for_each(|()| reply.send(()).expect("it is awaited"));
+            }));
+            ask
+        };
+        let asked: Vec<_> = (0..servers).map(server).collect();
+        let stop = Arc::new(AtomicBool::new(false));
+        let hog = |_| {
+            let stop = stop.clone();
+            rt.handle().go(move || {
+                while !stop.load(Relaxed) {
+                    compute(Duration::from_millis(3));
+                    yield_now();
+                }
+            })
+        };
+        let hogs: Vec<_> = (0..hogs).map(hog).collect();
+        std::thread::sleep(Duration::from_millis(50));
+        let began = Instant::now();
+        asked.iter().for_each(|ask| ask.send(()).expect("it is there"));
+        (0..servers).for_each(|_| replies.recv().expect("they answer"));
+        let took = began.elapsed();
+        stop.store(true, Relaxed);
+        hogs.into_iter().for_each(|hog| hog.join().expect("no panic"));
+        at_most("all answers", took, Duration::from_millis(60))
+    });
+}
+
+/// Each has its turn before those that have just yielded, not one of them in every 61st round, and
+/// not behind the whole queue.
 #[test]
 #[ignore = "measures time: cargo xtask test --only timing"]
 fn those_who_compute_in_pieces_hold_up_nobody_who_is_woken_outside() {
-    const SERVERS: usize = 50;
     let _alone = alone();
-    for (mode, procs) in [settled(), migratory()].into_iter().flat_map(|m| [(m, 1), (m, 2)]) {
-        measured(&format!("{mode:?}, {procs} Ps"), || {
-            let rt = Runtime::builder(mode).procs(procs).build().expect("a runtime");
-            let (reply, replies) = chan::bounded(SERVERS);
-            let server = |_| {
-                let ((ask, asked), reply) = (chan::bounded::<()>(1), reply.clone());
-                drop(rt.handle().go(move || {
-                    asked.iter().for_each(|()| reply.send(()).expect("it is awaited"));
-                }));
-                ask
-            };
-            let servers: Vec<_> = (0..SERVERS).map(server).collect();
-            let stop = Arc::new(AtomicBool::new(false));
-            let hogs = [(); 2].map(|()| {
-                let stop = stop.clone();
-                rt.handle().go(move || {
-                    while !stop.load(Relaxed) {
-                        compute(Duration::from_millis(3));
-                        yield_now();
-                    }
-                })
-            });
-            std::thread::sleep(Duration::from_millis(50));
-            let began = Instant::now();
-            servers.iter().for_each(|ask| ask.send(()).expect("it is there"));
-            (0..SERVERS).for_each(|_| replies.recv().expect("they answer"));
-            let took = began.elapsed();
-            stop.store(true, Relaxed);
-            hogs.into_iter().for_each(|hog| hog.join().expect("no panic"));
-            at_most("all answers", took, Duration::from_millis(30))
-        });
+    for procs in [1, 2] {
+        for (servers, hogs) in [(1, 2), (50, 2), (1, 200), (50, 200)] {
+            answer_in_time(migratory(), procs, servers, hogs);
+        }
+        answer_in_time(settled(), procs, 50, 2);
     }
 }
 

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use super::{EndsWaits, Token, TokenInner};
 use crate::proc::target::Target;
-use crate::proc::yield_now::Turn;
+use crate::proc::yield_now::poll_turn;
 use crate::wait::polled::{PolledNode, leave_list, poll_in_list};
 
 /// The future of [`Token::wait_async`].
@@ -20,7 +20,6 @@ use crate::wait::polled::{PolledNode, leave_list, poll_in_list};
 pub struct TokenFuture<'a> {
     token: &'a TokenInner<Target>,
     node: PolledNode<(), Target>,
-    turn: Turn,
 }
 
 // As its node.
@@ -42,7 +41,7 @@ impl Token {
     /// canceller.join().unwrap();
     /// ```
     pub fn wait_async(&self) -> TokenFuture<'_> {
-        TokenFuture { token: &self.shared, node: PolledNode::new(None), turn: Turn::default() }
+        TokenFuture { token: &self.shared, node: PolledNode::new(None) }
     }
 }
 
@@ -51,7 +50,7 @@ impl Future for TokenFuture<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.as_ref().get_ref();
-        ready!(this.turn.poll(cx));
+        ready!(poll_turn(cx));
         // SAFETY: the node is pinned with the future, whose `drop` calls `leave`.
         if unsafe { this.token.poll(&this.node, cx.waker().clone()) } {
             Poll::Ready(())

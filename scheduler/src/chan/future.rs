@@ -21,7 +21,7 @@ use super::raw::{Channel, results};
 use super::state::{Nothing, Put};
 use crate::proc::new_thread::make_for_process;
 use crate::proc::target::Target;
-use crate::proc::yield_now::Turn;
+use crate::proc::yield_now::poll_turn;
 use crate::wait::alarm::Alarm;
 use crate::wait::owed::{Owed, locked};
 use crate::wait::polled::{PolledNode, Standing};
@@ -33,7 +33,6 @@ pub struct RecvFuture<'a, T> {
     receiving: Receiving<'a, T, Target>,
     /// For a value that is due at a certain time.
     alarm: Cell<Option<Alarm>>,
-    turn: Turn,
 }
 
 // As its node.
@@ -41,7 +40,7 @@ impl<T> std::panic::UnwindSafe for RecvFuture<'_, T> {}
 
 impl<'a, T> RecvFuture<'a, T> {
     pub(super) fn new(channel: &'a Channel<T, Target>) -> Self {
-        Self { receiving: Receiving::new(channel), alarm: Cell::new(None), turn: Turn::default() }
+        Self { receiving: Receiving::new(channel), alarm: Cell::new(None) }
     }
 }
 
@@ -50,7 +49,7 @@ impl<T> Future for RecvFuture<'_, T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.as_ref().get_ref();
-        ready!(this.turn.poll(cx));
+        ready!(poll_turn(cx));
         // Wakers are the user's: cloned before the lock is taken, dropped and called when it is
         // free.
         let waker = cx.waker().clone();
@@ -122,7 +121,6 @@ impl<T, K: Unpark> Drop for Receiving<'_, T, K> {
 #[must_use = "a future does nothing unless it is polled"]
 pub struct SendFuture<'a, T> {
     sending: Sending<'a, T, Target>,
-    turn: Turn,
 }
 
 // As its node, in which the value lies.
@@ -130,7 +128,7 @@ impl<T: std::panic::UnwindSafe> std::panic::UnwindSafe for SendFuture<'_, T> {}
 
 impl<'a, T> SendFuture<'a, T> {
     pub(super) fn new(channel: &'a Channel<T, Target>, value: T) -> Self {
-        Self { sending: Sending::new(channel, value), turn: Turn::default() }
+        Self { sending: Sending::new(channel, value) }
     }
 }
 
@@ -142,7 +140,7 @@ impl<T> Future for SendFuture<'_, T> {
     /// If it is polled after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.as_ref().get_ref();
-        ready!(this.turn.poll(cx));
+        ready!(poll_turn(cx));
         // SAFETY: pinned with the future.
         unsafe { this.sending.poll(cx.waker().clone()) }
     }

@@ -87,6 +87,8 @@ pub(crate) struct MOwned {
     run_next: Option<Runnable>,
     /// How many Gs in a row came from `run_next`.
     next_streak: u32,
+    /// How many migratory Gs of the global queue went before those of the P, one after the other.
+    pub(crate) global_streak: u32,
     /// The number of rounds of the M's loop.
     pub(crate) tick: u32,
     /// Sysmon asked the M to look everywhere, and the M has not done so yet.
@@ -164,6 +166,7 @@ impl M {
                 queue: Queue::new(),
                 run_next: None,
                 next_streak: 0,
+                global_streak: 0,
                 tick: 0,
                 look_everywhere: false,
                 fast_rounds_left: 0,

@@ -33,6 +33,8 @@ pub(crate) struct Progress {
     running: AtomicPtr<G>,
     /// The slice is over, or the P was revoked: the next operation that may suspend does so.
     preempt_requested: AtomicBool,
+    /// A request that no future has answered yet; see `proc::yield_now::poll_turn`.
+    turn_requested: AtomicBool,
     /// The thread's [`CpuClock`], zero before it is known.
     clock: AtomicU64,
 }
@@ -52,6 +54,7 @@ impl Progress {
             behind: AtomicU64::new(0),
             running: AtomicPtr::new(ptr::null_mut()),
             preempt_requested: AtomicBool::new(false),
+            turn_requested: AtomicBool::new(false),
             clock: AtomicU64::new(0),
         }
     }
@@ -62,6 +65,7 @@ impl Progress {
         self.running.store(ptr::null_mut(), Relaxed);
         self.behind.store(0, Relaxed);
         self.preempt_requested.store(false, Relaxed);
+        self.turn_requested.store(false, Relaxed);
     }
 
     /// Notes that the M switches to `g`.
@@ -166,6 +170,7 @@ impl Progress {
 
     /// Requests that the running G suspends at its next operation that may.
     pub(crate) fn request_preempt(&self) {
+        self.turn_requested.store(true, Relaxed);
         self.preempt_requested.store(true, Relaxed);
     }
 
@@ -173,5 +178,16 @@ impl Progress {
     #[inline(always)]
     pub(crate) fn preempt_requested(&self) -> bool {
         self.preempt_requested.load(Relaxed)
+    }
+
+    /// True if the request stands, and is the first of a future to see it. Called by the M's
+    /// thread. Sysmon, which requests again at each look, may be overheard once.
+    #[inline(always)]
+    pub(crate) fn take_turn_request(&self) -> bool {
+        if !self.preempt_requested() || !self.turn_requested.load(Relaxed) {
+            return false;
+        }
+        self.turn_requested.store(false, Relaxed);
+        true
     }
 }

@@ -201,8 +201,8 @@ impl StackCache {
         pool.usual.give(self.stacks.drain(..));
     }
 
-    /// Gives the deep pages of idle stacks back, and all stacks but those of the first slab: one that
-    /// stayed here would keep a whole slab mapped. Called when the P runs out of work.
+    /// Gives the deep pages of idle stacks back, and all stacks but those of the first slab: one
+    /// that stayed here would keep a whole slab mapped. Called when the P runs out of work.
     pub(crate) fn come_to_rest(&mut self, pool: &StackPool) {
         self.tidy();
         let first = pool.usual.first_slab();

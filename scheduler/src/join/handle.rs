@@ -26,7 +26,7 @@ impl<T> fmt::Debug for Joint<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinHandle")
             .field("id", &self.id)
-            .field("finished", &self.packet.is_finished())
+            .field("finished", &self.is_finished())
             .finish()
     }
 }
@@ -65,11 +65,7 @@ impl<'a, T> Joint<'a, T> {
     }
 
     pub(crate) fn is_finished(&self) -> bool {
-        let finished = self.packet.is_finished();
-        if !finished {
-            preempt_point();
-        }
-        finished
+        self.packet.is_finished()
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -172,8 +168,9 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// True if the goroutine has ended, so that `join` would not wait. If not, a goroutine whose
-    /// slice is over gives its turn.
+    /// True if the goroutine has ended, so that `join` would not wait. Never suspends: a loop that
+    /// asks until then calls [`yield_now`](crate::yield_now), or
+    /// [`try_join`](Self::try_join), which gives turns.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.0.is_finished()

@@ -6,7 +6,7 @@
 // Not loom's: its `Arc` panics once more when it is dropped after a reported deadlock.
 use std::sync::Arc;
 
-use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, mutated, thread};
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, light_fence, mutated, thread};
 
 use super::models;
 use crate::ds::idle::Idle;
@@ -103,6 +103,32 @@ fn left_by_its_searcher() {
     assert_eq!(idle.searching(), 1, "an M is woken for it");
 }
 
+/// A thread sends to an M that is on its way from its last look into its inbox to user code.
+fn sent_to_one_on_its_way() {
+    let world = World::new();
+    let shown = Arc::new(AtomicU32::new(0));
+    let theirs = Arc::clone(&shown);
+    let sysmon = beside(&world, move |world| {
+        let waits =
+            || theirs.load(Ordering::Relaxed) > 0 && world.behind.load(Ordering::Relaxed) > 0;
+        while !waits() {
+            world.note.sleep(NEVER, waits);
+            thread::yield_now();
+        }
+    });
+    let home = beside(&world, move |world| {
+        shown.store(1, Ordering::Relaxed);
+        light_fence();
+        let sees = world.behind.load(Ordering::Relaxed) > 0;
+        if sees && !mutated("sysmon_note.rules.shown_without_look") {
+            assert_eq!(world.note.wake(), WakeOutcome::Done);
+        }
+    });
+    world.leave_behind();
+    home.join().unwrap();
+    sysmon.join().unwrap();
+}
+
 /// The first two wakers: one of them must make the thread, and cannot; then one of them has to try
 /// again.
 fn made_by_one() {
@@ -127,8 +153,11 @@ models! {
     holds a_thing_left_behind = woken_while_it_falls_asleep;
     holds things_of_two = woken_by_two within 3 preemptions;
     holds an_end = closed_while_it_falls_asleep within 3 preemptions;
+    holds what_is_sent_to_one_on_its_way = sent_to_one_on_its_way within 3 preemptions;
     holds a_thread_that_cannot_be_made = made_by_one;
     holds what_is_left_to_sysmon = left_by_its_searcher within 3 preemptions;
+    catches one_that_does_not_look_when_it_is_shown = "sysmon_note.rules.shown_without_look"
+        in sent_to_one_on_its_way within 3 preemptions;
     catches a_wake_without_fence = "sysmon_note.wake_unfenced" in woken_while_it_falls_asleep;
     catches work_that_sysmon_is_not_woken_for = "sysmon_note.rules.left_without_wake"
         in left_by_its_searcher within 3 preemptions;

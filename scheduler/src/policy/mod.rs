@@ -36,14 +36,8 @@ pub(crate) fn looks_everywhere(tick: u32, requested: bool) -> bool {
     tick.is_multiple_of(GLOBAL_INTERVAL) || requested && tick.is_multiple_of(2)
 }
 
-/// The most Gs that an M moves at a time from the global queue to its P's.
-const MOST_MOVED: usize = 64;
-
-/// Returns how many of `waiting` Gs, woken by threads without a P, an M takes over in a round: the
-/// share of one of `procs` Ps.
-pub(crate) fn global_share(waiting: usize, procs: usize) -> usize {
-    waiting.div_ceil(procs.max(1)).min(MOST_MOVED)
-}
+/// Migratory Gs in a row, woken by threads without a P, that go before those of the P.
+pub(crate) const MAX_GLOBAL_STREAK: u32 = 8;
 
 /// Woken Gs in a row that run next, each woken by the one before, while others wait.
 pub(crate) const MAX_NEXT_STREAK: u32 = 61;

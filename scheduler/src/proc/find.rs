@@ -9,7 +9,9 @@
 //!    Gs that nobody takes; and those that other Ms offer.
 //! 4. The G that was woken last (`run_next`), at most 61 times in a row, and not beyond the slice.
 //! 5. Woken Gs and unstarted Gs, which take turns at being first, so that a loop of yields starves
-//!    no new G. Of the woken ones, settled and migratory Gs take turns as well.
+//!    no new G. Of the woken ones, settled and migratory Gs take turns as well. Of the migratory
+//!    ones, those in the global queue, which threads without a P woke, go before those of the P, at
+//!    most 8 in a row.
 //! 6. A search, if the M may count as a searcher: the inbox, the global queues, then each P in a
 //!    ring: its due timers, its migratory Gs, and its oldest unstarted G once that is 10 us old, or
 //!    200 us if the M has its share of settled Gs already.

@@ -53,6 +53,7 @@ use crate::gmp::g::{G, Kind};
 use crate::gmp::m::M;
 use crate::gmp::p::P;
 use crate::policy::SpinBudget;
+use crate::proc::running::tell_of_inbox;
 use crate::proc::{cancel, wake};
 
 /// Waits until `g` is notified, cancelled unless `shielded`, or the deadline has passed. May return
@@ -212,6 +213,7 @@ impl Drop for Blocked {
         each_place(|cx, g| {
             let Some(g) = g else { return };
             cx.m.progress.unblock(g);
+            tell_of_inbox(cx);
             let Ok(mut inside) = cx.enter_with_p() else { return };
             if inside.p.is_none() {
                 inside.p = cx.sched().dispatch.try_take(&cx.m.remote, &cx.sched().idle);

@@ -18,6 +18,8 @@
 
 use std::mem;
 
+use gosched_runtime_sys::sync::primitive::light_fence;
+
 use crate::ds::timers::NEVER;
 use crate::gmp::current::{Current, InsideWithP};
 use crate::gmp::g::{G, Runnable, Switch};
@@ -56,6 +58,8 @@ impl<'a> Running<'a> {
         cx.m.progress.switch_in(g, owned.inherits_slice(), settled as u32, queued as u32);
         if settled + queued > 0 {
             wake_sysmon(cx.sched());
+        } else {
+            tell_of_inbox(cx);
         }
         Self { cx }
     }
@@ -63,6 +67,7 @@ impl<'a> Running<'a> {
     /// Shows `g` again, which was switched from and goes on: its commit was refused.
     pub(crate) fn again(cx: &'a Current, g: &G) -> Self {
         cx.m.progress.switch_back_in(g);
+        tell_of_inbox(cx);
         Self { cx }
     }
 
@@ -90,6 +95,21 @@ impl<'a> Running<'a> {
     pub(crate) fn run_here(self, g: &G, f: impl FnOnce()) {
         self.cx.set_g(Some(g));
         f();
+    }
+}
+
+/// Wakes sysmon if something came into the inbox that the M has not seen. Called when a G has just
+/// been shown.
+///
+/// Whoever sends to an M wakes sysmon, and sysmon looks at the inboxes of Ms that show a G. An M on
+/// its way from its last look to user code shows none yet, so it looks once more when it does. By
+/// the fences, this sees what was sent and that sysmon sleeps, or sysmon's last look before its
+/// sleep sees the G; see `ds::sysmon_note`.
+#[inline(always)]
+pub(crate) fn tell_of_inbox(cx: &Current) {
+    light_fence();
+    if !cx.m.inbox.is_empty() {
+        wake_sysmon(cx.sched());
     }
 }
 

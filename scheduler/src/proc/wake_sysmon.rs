@@ -29,9 +29,9 @@
 //!
 //! # Who owns what
 //!
-//! The word is ABSENT at first: a runtime in which nothing ever waits behind user code has no such
-//! thread. A caller that finds ABSENT exchanges it for AWAKE, so of several callers one makes the
-//! thread. If it cannot, it writes ABSENT again
+//! The word is ABSENT at first: a runtime in which nothing ever waits behind user code, or is sent
+//! to an M that is awake, has no such thread. A caller that finds ABSENT exchanges it for AWAKE, so
+//! of several callers one makes the thread. If it cannot, it writes ABSENT again
 //! ([`not_made`](crate::ds::sysmon_note::SysmonNote::not_made)), and a later caller tries once
 //! `RETRY_NS` have passed. The runtime works without sysmon: then nothing takes a P from a
 //! goroutine that keeps it.

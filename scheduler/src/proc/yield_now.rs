@@ -3,8 +3,10 @@
 //! # Who calls it
 //!
 //! The user's code calls [`yield_now`]. The operations of channels and of `sync` begin with
-//! [`preempt_point`]; those that only try, or look, end with it if they fail: who polls waits for
-//! somebody that may share the thread. Futures have a [`Turn`]. Sysmon requests preemption
+//! [`preempt_point`]; those that only try end with it if they fail: who polls waits for somebody
+//! that may share the thread. What only looks (`is_finished`, `is_cancelled`, `len`) does not: it
+//! is called in predicates, where nothing may suspend. Futures begin with [`poll_turn`]. Sysmon
+//! requests preemption
 //! (`Progress::request_preempt`); the M's loop clears the request when a new slice begins.
 //!
 //! # What a yield comes to
@@ -20,7 +22,6 @@
 //! A suspender comes from its goroutine's own record, and is used on that goroutine's stack.
 #![expect(unsafe_code, reason = "suspends the running G")]
 
-use std::cell::Cell;
 use std::task::{Context, Poll};
 use std::thread;
 
@@ -96,33 +97,25 @@ fn yield_as(plan: Option<YieldPlan>) {
 #[inline]
 pub(crate) fn preempt_point() {
     held::assert_none();
-    if preempt_requested() {
+    let preempt_requested =
+        current::with(|cx| cx.is_some_and(|cx| cx.m.progress.preempt_requested()));
+    if preempt_requested {
         yield_for_preempt();
     }
 }
 
-#[inline]
-fn preempt_requested() -> bool {
-    current::with(|cx| cx.is_some_and(|cx| cx.m.progress.preempt_requested()))
-}
-
-/// A future's part in preemption. Each future of this crate that may be ready has one.
+/// A future's part in preemption: the first thing that the future of an operation does in its poll.
 ///
 /// A future does not suspend the goroutine that polls it: the executor around it may rely on its
 /// calls being nested. It is pending in place of that, and wakes itself; `block_on` has a
 /// [`preempt_point`] before it polls again. An executor without one polls at once, while the
-/// request stands. So a future does this once only.
-#[derive(Debug, Default)]
-pub(crate) struct Turn(Cell<bool>);
-
-impl Turn {
-    /// Pending if sysmon has requested a yield, for the first time.
-    #[inline]
-    pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<()> {
-        if !preempt_requested() || self.0.replace(true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+/// request stands. So one future is pending for each time that sysmon requests it, whichever
+/// future that is: one that is made anew for each poll would never be ready otherwise.
+#[inline]
+pub(crate) fn poll_turn(cx: &Context<'_>) -> Poll<()> {
+    if !current::with(|place| place.is_some_and(|place| place.m.progress.take_turn_request())) {
+        return Poll::Ready(());
     }
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }

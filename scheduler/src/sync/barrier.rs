@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
-use crate::proc::yield_now::{Turn, preempt_point};
+use crate::proc::yield_now::{poll_turn, preempt_point};
 use crate::wait::owed::Panics;
 use crate::wait::park::Park;
 use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
@@ -203,7 +203,7 @@ impl Barrier {
     /// ```
     pub fn wait_async(&self) -> BarrierFuture<'_> {
         let (mine, node) = (Cell::new(None), PolledNode::new(None));
-        BarrierFuture { barrier: self, mine, node, turn: Turn::default() }
+        BarrierFuture { barrier: self, mine, node }
     }
 
     /// Counts one fewer in this round, if it has not ended. True if it has not.
@@ -222,7 +222,6 @@ pub struct BarrierFuture<'a> {
     /// The round in which the future is counted.
     mine: Cell<Option<u64>>,
     node: PolledNode<(), Target>,
-    turn: Turn,
 }
 
 impl Future for BarrierFuture<'_> {
@@ -230,7 +229,7 @@ impl Future for BarrierFuture<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<BarrierWaitResult> {
         let this = self.as_ref().get_ref();
-        ready!(this.turn.poll(cx));
+        ready!(poll_turn(cx));
         // Wakers are the user's: cloned before the lock is taken, dropped when it is free. A panic
         // in that drop is given up: it must not cost the caller its place in the round.
         let (waker, mut drops) = (cx.waker().clone(), Panics::none());

@@ -18,10 +18,10 @@ use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use super::poison::{Flag, PanickingBefore};
+use super::poison::{Flag, PanickingBefore, would_block};
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
-use crate::proc::yield_now::{Turn, preempt_point};
+use crate::proc::yield_now::{poll_turn, preempt_point};
 use crate::sync::raw::mutex::{RawMutex, TimedOut};
 use crate::wait::owed::wake_one;
 use crate::wait::polled::PolledNode;
@@ -131,11 +131,7 @@ impl<T: ?Sized> Mutex<T> {
     /// [`TryLockError::WouldBlock`] if there is one, [`TryLockError::Poisoned`] if a holder
     /// panicked.
     pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
-        self.try_guard().inspect_err(|_| preempt_point())
-    }
-
-    fn try_guard(&self) -> TryLockResult<MutexGuard<'_, T>> {
-        if self.raw.try_lock() { Ok(self.guard()?) } else { Err(TryLockError::WouldBlock) }
+        if self.raw.try_lock() { Ok(self.guard()?) } else { would_block() }
     }
 
     /// Locks, waiting at longest for `timeout`.
@@ -178,7 +174,7 @@ impl<T: ?Sized> Mutex<T> {
     /// It may be dropped at any time: if it was woken, the next future is. Goroutines and threads
     /// that wait come first.
     pub fn lock_async(&self) -> LockFuture<'_, T> {
-        LockFuture { mutex: self, node: PolledNode::new(None), turn: Turn::default() }
+        LockFuture { mutex: self, node: PolledNode::new(None) }
     }
 
     /// Returns the guard. The mutex is the caller's.
@@ -255,7 +251,6 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 pub struct LockFuture<'a, T: ?Sized> {
     mutex: &'a Mutex<T>,
     node: PolledNode<u64, Target>,
-    turn: Turn,
 }
 
 impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
@@ -263,7 +258,7 @@ impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.as_ref().get_ref();
-        ready!(this.turn.poll(cx));
+        ready!(poll_turn(cx));
         // SAFETY: pinned; `drop` leaves.
         let has = unsafe { this.mutex.raw.poll(&this.node, cx.waker()) };
         if has { Poll::Ready(this.mutex.guard()) } else { Poll::Pending }
@@ -291,10 +286,10 @@ impl<T> From<T> for Mutex<T> {
 impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Mutex");
-        match self.try_guard() {
-            Ok(guard) => shown.field("data", &&*guard),
-            Err(TryLockError::Poisoned(error)) => shown.field("data", &&**error.get_ref()),
-            Err(TryLockError::WouldBlock) => shown.field("data", &format_args!("<locked>")),
+        match self.raw.try_lock().then(|| self.guard()) {
+            Some(Ok(guard)) => shown.field("data", &&*guard),
+            Some(Err(poisoned)) => shown.field("data", &&**poisoned.get_ref()),
+            None => shown.field("data", &format_args!("<locked>")),
         };
         shown.field("poisoned", &self.is_poisoned()).finish_non_exhaustive()
     }

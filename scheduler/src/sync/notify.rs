@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
-use crate::proc::yield_now::{Turn, preempt_point};
+use crate::proc::yield_now::{poll_turn, preempt_point};
 use crate::sync::raw::mutex::TimedOut;
 use crate::sync::raw::notify::{RawNotify, Round};
 use crate::wait::polled::PolledNode;
@@ -127,7 +127,7 @@ impl Notify {
     /// next waiter.
     pub fn notified(&self) -> Notified<'_> {
         let (made, node) = (self.raw.round(), PolledNode::new(None));
-        Notified { notify: self, made, node, turn: Turn::default() }
+        Notified { notify: self, made, node }
     }
 }
 
@@ -138,7 +138,6 @@ pub struct Notified<'a> {
     /// A `notify_waiters` counts if it came after the future was made.
     made: Round,
     node: PolledNode<Round, Target>,
-    turn: Turn,
 }
 
 impl Future for Notified<'_> {
@@ -146,7 +145,7 @@ impl Future for Notified<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.as_ref().get_ref();
-        ready!(this.turn.poll(cx));
+        ready!(poll_turn(cx));
         // SAFETY: pinned; `drop` leaves.
         if unsafe { this.notify.raw.poll(&this.node, this.made, cx.waker().clone()) } {
             Poll::Ready(())

@@ -1,7 +1,17 @@
-//! Poisoning, as in `std`: a lock whose holder panicked tells each later holder.
+//! Poisoning, as in `std`: a lock whose holder panicked tells each later holder. And the other
+//! error that a lock gives.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{TryLockError, TryLockResult};
 use std::thread;
+
+use crate::proc::yield_now::preempt_point;
+
+/// The result of a try of a lock that is held. Gives a turn: the holder may share the thread.
+pub(super) fn would_block<G>() -> TryLockResult<G> {
+    preempt_point();
+    Err(TryLockError::WouldBlock)
+}
 
 /// The flag of a lock, set once a holder unwound. The lock itself orders it.
 #[derive(Debug)]

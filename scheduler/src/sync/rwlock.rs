@@ -20,10 +20,10 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::mutex::told;
-use super::poison::{Flag, PanickingBefore};
+use super::poison::{Flag, PanickingBefore, would_block};
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
-use crate::proc::yield_now::{Turn, preempt_point};
+use crate::proc::yield_now::{poll_turn, preempt_point};
 use crate::sync::raw::rwlock::{RawRwLock, Wants};
 use crate::wait::polled::PolledNode;
 use gosched_runtime_sys::sync::primitive::const_fn;
@@ -142,11 +142,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// [`TryLockError::WouldBlock`] if a writer does, [`TryLockError::Poisoned`] if one panicked.
     pub fn try_read(&self) -> TryLockResult<RwLockReadGuard<'_, T>> {
-        self.try_reading().inspect_err(|_| preempt_point())
-    }
-
-    fn try_reading(&self) -> TryLockResult<RwLockReadGuard<'_, T>> {
-        if self.raw.try_read() { Ok(self.reading()?) } else { Err(TryLockError::WouldBlock) }
+        if self.raw.try_read() { Ok(self.reading()?) } else { would_block() }
     }
 
     /// Locks for reading, waiting at longest for `timeout`.
@@ -206,11 +202,7 @@ impl<T: ?Sized> RwLock<T> {
     /// [`TryLockError::WouldBlock`] if there is one, [`TryLockError::Poisoned`] if a writer
     /// panicked.
     pub fn try_write(&self) -> TryLockResult<RwLockWriteGuard<'_, T>> {
-        if self.raw.try_write() {
-            return Ok(self.writing()?);
-        }
-        preempt_point();
-        Err(TryLockError::WouldBlock)
+        if self.raw.try_write() { Ok(self.writing()?) } else { would_block() }
     }
 
     /// Locks for writing, waiting at longest for `timeout`.
@@ -369,12 +361,11 @@ struct Locking<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
     wants: Wants,
     node: PolledNode<Wants, Target>,
-    turn: Turn,
 }
 
 impl<'a, T: ?Sized> Locking<'a, T> {
     fn new(lock: &'a RwLock<T>, wants: Wants) -> Self {
-        Self { lock, wants, node: PolledNode::new(Some(wants)), turn: Turn::default() }
+        Self { lock, wants, node: PolledNode::new(Some(wants)) }
     }
 
     /// Polls; ready with the lock once it is the caller's.
@@ -383,7 +374,7 @@ impl<'a, T: ?Sized> Locking<'a, T> {
     ///
     /// `self` is pinned.
     unsafe fn poll(&self, cx: &Context<'_>) -> Poll<&'a RwLock<T>> {
-        ready!(self.turn.poll(cx));
+        ready!(poll_turn(cx));
         // SAFETY: this function's contract; `drop` leaves.
         let had = unsafe { self.lock.raw.poll(&self.node, self.wants, cx.waker().clone()) };
         if had { Poll::Ready(self.lock) } else { Poll::Pending }
@@ -429,10 +420,10 @@ impl<T> From<T> for RwLock<T> {
 impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("RwLock");
-        match self.try_reading() {
-            Ok(guard) => shown.field("data", &&*guard),
-            Err(TryLockError::Poisoned(error)) => shown.field("data", &&**error.get_ref()),
-            Err(TryLockError::WouldBlock) => shown.field("data", &format_args!("<locked>")),
+        match self.raw.try_read().then(|| self.reading()) {
+            Some(Ok(guard)) => shown.field("data", &&*guard),
+            Some(Err(poisoned)) => shown.field("data", &&**poisoned.get_ref()),
+            None => shown.field("data", &format_args!("<locked>")),
         };
         shown.field("poisoned", &self.is_poisoned()).finish_non_exhaustive()
     }

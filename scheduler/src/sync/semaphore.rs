@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
-use crate::proc::yield_now::{Turn, preempt_point};
+use crate::proc::yield_now::{poll_turn, preempt_point};
 use crate::sync::raw::semaphore::{self as raw, RawSemaphore};
 use crate::wait::polled::PolledNode;
 
@@ -179,7 +179,7 @@ impl Semaphore {
     #[track_caller]
     pub fn acquire_many_async(&self, n: usize) -> AcquireFuture<'_> {
         can_be_had(n);
-        AcquireFuture { semaphore: self, n, node: PolledNode::new(None), turn: Turn::default() }
+        AcquireFuture { semaphore: self, n, node: PolledNode::new(None) }
     }
 
     /// Adds `n` permits.
@@ -227,7 +227,6 @@ pub struct AcquireFuture<'a> {
     semaphore: &'a Semaphore,
     n: usize,
     node: PolledNode<usize, Target>,
-    turn: Turn,
 }
 
 impl<'a> Future for AcquireFuture<'a> {
@@ -235,7 +234,7 @@ impl<'a> Future for AcquireFuture<'a> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Permit<'a>> {
         let this = self.as_ref().get_ref();
-        ready!(this.turn.poll(cx));
+        ready!(poll_turn(cx));
         // SAFETY: pinned; `drop` leaves.
         if unsafe { this.semaphore.raw.poll(&this.node, this.n, cx.waker().clone()) } {
             Poll::Ready(Permit { semaphore: this.semaphore, n: this.n })

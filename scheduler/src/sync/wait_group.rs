@@ -16,7 +16,7 @@ use crate::go::go;
 use crate::join::JoinHandle;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
-use crate::proc::yield_now::{Turn, preempt_point};
+use crate::proc::yield_now::{poll_turn, preempt_point};
 use crate::sync::raw::mutex::TimedOut;
 use crate::sync::raw::wait_group::{RawWaitGroup, TooOften};
 use crate::wait::polled::PolledNode;
@@ -158,7 +158,7 @@ impl WaitGroup {
     /// assert_eq!(group.count(), 0);
     /// ```
     pub fn wait_async(&self) -> WaitGroupFuture<'_> {
-        WaitGroupFuture { group: self, node: PolledNode::new(None), turn: Turn::default() }
+        WaitGroupFuture { group: self, node: PolledNode::new(None) }
     }
 }
 
@@ -167,7 +167,6 @@ impl WaitGroup {
 pub struct WaitGroupFuture<'a> {
     group: &'a WaitGroup,
     node: PolledNode<(), Target>,
-    turn: Turn,
 }
 
 impl Future for WaitGroupFuture<'_> {
@@ -175,7 +174,7 @@ impl Future for WaitGroupFuture<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.as_ref().get_ref();
-        ready!(this.turn.poll(cx));
+        ready!(poll_turn(cx));
         // SAFETY: pinned; `drop` leaves.
         if unsafe { this.group.0.poll(&this.node, cx.waker().clone()) } {
             Poll::Ready(())

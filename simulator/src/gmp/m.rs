@@ -68,6 +68,8 @@ pub(crate) struct M {
     pub(crate) urged: bool,
     /// Sysmon asked the M to look everywhere, and the M has not done so yet.
     pub(crate) asked: bool,
+    /// How many migratory Gs of the global queue went before those of the P.
+    pub(crate) global_streak: u32,
     /// User code runs.
     pub(crate) in_user_code: bool,
     /// The running G was started with a permit.
@@ -102,6 +104,7 @@ impl M {
             inherits: false,
             urged: false,
             asked: false,
+            global_streak: 0,
             in_user_code: false,
             permit: false,
             ended: false,

@@ -18,9 +18,6 @@ pub(crate) fn local(world: &mut World, m: usize) -> Option<Gid> {
     let machine = &mut world.ms[m];
     machine.tick = machine.tick.wrapping_add(1);
     machine.asked |= machine.urged;
-    let share = policy::global_share(world.woken.len(), world.procs);
-    world.ps[p].migratory.extend(world.woken.drain(..share));
-    let machine = &mut world.ms[m];
     if policy::looks_everywhere(machine.tick, machine.asked) {
         machine.asked = false;
         machine.queue.append(&mut machine.inbox);
@@ -45,10 +42,22 @@ pub(crate) fn local(world: &mut World, m: usize) -> Option<Gid> {
 
 fn pop_woken(world: &mut World, m: usize, p: usize) -> Option<Gid> {
     if world.ms[m].tick & 2 == 0 {
-        world.ms[m].pop_settled().or_else(|| world.ps[p].migratory.pop_front())
+        world.ms[m].pop_settled().or_else(|| pop_migratory(world, m, p))
     } else {
-        world.ps[p].migratory.pop_front().or_else(|| world.ms[m].pop_settled())
+        pop_migratory(world, m, p).or_else(|| world.ms[m].pop_settled())
     }
+}
+
+fn pop_migratory(world: &mut World, m: usize, p: usize) -> Option<Gid> {
+    if world.woken.is_empty() {
+        return world.ps[p].migratory.pop_front();
+    }
+    if world.ms[m].global_streak >= policy::MAX_GLOBAL_STREAK {
+        world.ms[m].global_streak = 0;
+        return world.ps[p].migratory.pop_front().or_else(|| world.woken.pop_front());
+    }
+    world.ms[m].global_streak += 1;
+    world.woken.pop_front()
 }
 
 /// Takes an unstarted G of the M's own P, if it may.

@@ -22,7 +22,6 @@ pub(crate) fn take_local(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
     let (owned, p) = inside.split();
     let p = p.as_deref_mut()?;
     take_inbox(cx.m, owned);
-    take_share_of_global(cx.sched(), p);
     let preempt_requested = cx.m.progress.preempt_requested();
     owned.look_everywhere |= preempt_requested;
     if policy::looks_everywhere(owned.tick, owned.look_everywhere) {
@@ -35,9 +34,11 @@ pub(crate) fn take_local(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
         return Some(g);
     }
     if owned.tick % 2 == 0 {
-        take_unstarted(cx, owned, p, End::Newest, wants).or_else(|| take_woken(owned, p))
+        take_unstarted(cx, owned, p, End::Newest, wants)
+            .or_else(|| take_woken(cx.sched(), owned, p))
     } else {
-        take_woken(owned, p).or_else(|| take_unstarted(cx, owned, p, End::Newest, wants))
+        take_woken(cx.sched(), owned, p)
+            .or_else(|| take_unstarted(cx, owned, p, End::Newest, wants))
     }
 }
 
@@ -73,12 +74,36 @@ fn fire_due(cx: &Current, inside: &mut InsideWithP, heaps: Range<usize>) {
 /// Takes a woken or yielded G. Settled and migratory Gs take turns: otherwise one settled G that
 /// yields in a loop keeps the P's migratory Gs from running.
 #[inline]
-pub(super) fn take_woken(owned: &mut MOwned, p: &P) -> Option<Runnable> {
+fn take_woken(sched: &Sched, owned: &mut MOwned, p: &P) -> Option<Runnable> {
     if owned.tick & 2 == 0 {
-        owned.pop_settled().or_else(|| p.pop_migratory())
+        owned.pop_settled().or_else(|| take_migratory(sched, owned, p))
     } else {
-        p.pop_migratory().or_else(|| owned.pop_settled())
+        take_migratory(sched, owned, p).or_else(|| owned.pop_settled())
     }
+}
+
+/// Takes a migratory G: one that a thread without a P woke before those of the P, most of which
+/// have just yielded. When this was left to every 61st round, 50 of them took 590 ms to have run
+/// once beside two that compute for 3 ms between their yields.
+///
+/// Rejected: to move them into the P's queue. One that is woken beside 200 such goroutines waited
+/// for all of them, 780 ms.
+#[inline]
+fn take_migratory(sched: &Sched, owned: &mut MOwned, p: &P) -> Option<Runnable> {
+    if sched.global_migratory() == 0 {
+        return p.pop_migratory();
+    }
+    take_global_first(sched, owned, p)
+}
+
+#[cold]
+fn take_global_first(sched: &Sched, owned: &mut MOwned, p: &P) -> Option<Runnable> {
+    if owned.global_streak >= policy::MAX_GLOBAL_STREAK {
+        owned.global_streak = 0;
+        return p.pop_migratory().or_else(|| sched.pop_migratory());
+    }
+    owned.global_streak += 1;
+    sched.pop_migratory().or_else(|| p.pop_migratory())
 }
 
 /// Queues what lies in the inbox behind what is ready. This happens in each round, for rounds may
@@ -88,26 +113,6 @@ pub(super) fn take_woken(owned: &mut MOwned, p: &P) -> Option<Runnable> {
 pub(super) fn take_inbox(m: &M, owned: &mut MOwned) {
     if !m.inbox.is_empty() {
         owned.queue.append(m.inbox.take_all());
-    }
-}
-
-/// Queues the P's share of the migratory Gs that were woken by threads without a P behind those that
-/// the P has. In each round, as with the inbox: when it was done in every 61st, 50 of them took 590
-/// ms to have run once beside two that compute for 3 ms between their yields.
-#[inline]
-fn take_share_of_global(sched: &Sched, p: &P) {
-    let waiting = sched.global_migratory();
-    if waiting > 0 {
-        move_share_of_global(sched, p, waiting);
-    }
-}
-
-#[cold]
-fn move_share_of_global(sched: &Sched, p: &P, waiting: usize) {
-    // One at a time: a push may allocate, and nothing is allocated under the queue's lock.
-    for _ in 0..policy::global_share(waiting, sched.procs()) {
-        let Some(g) = sched.pop_migratory() else { return };
-        p.push_migratory(g);
     }
 }
 

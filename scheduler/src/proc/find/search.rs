@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use gosched_runtime_sys::clock::monotonic_ns;
 
 use super::others::{Scan, scan_global, scan_p, take_global};
-use super::own::{take_inbox_and_pop, take_woken};
+use super::own::take_inbox_and_pop;
 use super::spin::spin_or_yield;
 use super::unstarted::{Wants, leaves_work_to_resident, take_unstarted};
 use crate::gmp::current::{Current, InsideWithP};
@@ -75,7 +75,7 @@ fn scan(cx: &Current, inside: &mut InsideWithP, wants: Wants, now: u64) -> Scan 
         let victim = (me + i) % ps;
         if timers::fire(cx, inside, victim, now)
             && let (owned, Some(p)) = inside.split()
-            && let Some(g) = take_woken(owned, p).or_else(|| take_inbox_and_pop(cx.m, owned))
+            && let Some(g) = p.pop_migratory().or_else(|| take_inbox_and_pop(cx.m, owned))
         {
             owned.found_due = true;
             return Scan::Due(g);
