@@ -3,11 +3,11 @@
 //!
 //! # Cargo features
 //!
-//! - `tracing`, on by default: warnings and reports are events of the crate `tracing`. A program
-//!   without a subscriber sees none of them.
+//! - `tracing`, on by default: warnings and reports are events of the crate `tracing`.
 //!
-//! Without `tracing`, a warning is a line on standard error. Reports below the level of a warning,
-//! as that of [`Deadlock::Report`], are then not made.
+//! Without `tracing`, or without a subscriber, a warning is a line on standard error; see
+//! [`Warnings`](runtime::Warnings). Reports below the level of a warning, as that of
+//! [`Deadlock::Report`], are then not made.
 //!
 //! # Words
 //!
@@ -20,8 +20,8 @@
 pub use gosched_scheduler::{
     CancelScope, Cancelled, Carry, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, Deadlock,
     Handle, JoinHandle, Mode, NotStarted, Runtime, Scope, ScopedJoinHandle, ShutdownError,
-    StackStats, Stats, ThreadLock, blocking, exit, go, go_migratory, lock_thread, on_thread_stack,
-    run, scope, stack_remaining, yield_now,
+    StackStats, Stats, ThreadLock, Warnings, blocking, exit, go, go_migratory, lock_thread,
+    on_thread_stack, run, scope, stack_remaining, yield_now,
 };
 
 #[doc(inline)]
@@ -96,7 +96,7 @@ pub mod runtime {
     #[doc(no_inline)]
     pub use crate::{
         DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, Deadlock, Handle, Mode, Runtime,
-        ShutdownError, StackStats, Stats, run,
+        ShutdownError, StackStats, Stats, Warnings, run,
     };
     #[doc(inline)]
     pub use gosched_scheduler::Builder;

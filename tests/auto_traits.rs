@@ -198,6 +198,7 @@ table! {
     gosched::CancelScope: yes yes yes yes yes, as Plain;
     gosched::Cancelled: yes yes yes yes yes, as Plain;
     gosched::Deadlock: yes yes yes yes yes, as Plain;
+    gosched::Warnings: yes yes yes yes yes, as Plain;
     gosched::Handle: yes yes yes yes yes, as tokio::runtime::Handle;
     gosched::JoinHandle<T>: yes yes yes yes yes, as tokio::task::JoinHandle<T>,
         but (Send Sync) as std::thread::JoinHandle<T>:

@@ -54,7 +54,7 @@ pub use gmp::body::NotStarted;
 pub use gmp::stack_pool::StackStats;
 pub use go::{current_id, go, go_migratory};
 pub use join::JoinHandle;
-pub use mode::{Deadlock, Mode};
+pub use mode::{Deadlock, Mode, Warnings};
 pub use proc::exit::exit;
 pub use proc::lock_thread::{ThreadLock, lock_thread};
 pub use proc::yield_now::yield_now;

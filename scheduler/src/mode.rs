@@ -215,6 +215,25 @@ pub enum Deadlock {
     Panic,
 }
 
+/// Where a runtime's warnings go: that a goroutine keeps others waiting, that a runtime was left
+/// running. See [`Builder::warnings`](crate::Builder::warnings).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warnings {
+    /// To whoever listens: events of `tracing`, at level `WARN`, where the process has a
+    /// subscriber. Where it has none, or without the feature `tracing`, as
+    /// [`Stderr`](Self::Stderr).
+    #[default]
+    Heard,
+    /// Events of `tracing`; nothing without a subscriber, or without the feature `tracing`.
+    Events,
+    /// Lines on standard error. Of goroutines that were made at the same place, and keep others
+    /// waiting in the same way, the first is told.
+    Stderr,
+    /// Nowhere.
+    Off,
+}
+
 impl fmt::Debug for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {

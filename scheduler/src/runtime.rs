@@ -204,7 +204,7 @@ impl Drop for Runtime {
         mem::forget(self.handle.sched.clone());
         // In a forked child there is nothing to end and nothing to say.
         if error != ShutdownError::Forked {
-            events::left_running(&error);
+            events::left_running(self.handle.sched.config.warnings, &error);
         }
     }
 }
@@ -213,11 +213,12 @@ impl Drop for Runtime {
 /// thread made for it does.
 fn end_from_inside(sched: &Arc<Sched>) {
     shutdown::cancel_all(sched);
-    events::dropped_inside();
+    events::dropped_inside(sched.config.warnings);
     let theirs = sched.clone();
     let made = spawn_thread(format!("{}-end", sched.config.name), move || {
         if let Err((goroutines, callbacks)) = shutdown::shut_down(&theirs, DROP_GRACE) {
-            events::left_running(&ShutdownError::Running { goroutines, callbacks });
+            let left = ShutdownError::Running { goroutines, callbacks };
+            events::left_running(theirs.config.warnings, &left);
             mem::forget(theirs);
         }
     });

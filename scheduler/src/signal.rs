@@ -9,7 +9,7 @@ use gosched_runtime_sys::signal::{handler, stack};
 use gosched_runtime_sys::thread::OPEN_SIGNALS;
 
 use crate::gmp::current;
-use crate::proc::events;
+use crate::proc::events::{self, Warnings};
 
 /// What a signal handler interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,19 +100,20 @@ pub fn reinstall() -> io::Result<()> {
 
 /// Installs the handlers for the overflow report, once per process, and warns of what [`check`]
 /// finds.
-pub(crate) fn install() -> io::Result<()> {
+pub(crate) fn install(warnings: Warnings) -> io::Result<()> {
     fault::install()?;
-    warn();
+    warn(warnings);
     Ok(())
 }
 
-fn warn() {
-    if !events::warnings_are_heard() {
+fn warn(warnings: Warnings) {
+    if !events::handlers_are_heard(warnings) {
         return;
     }
     let found = check();
     if !found.not_in_front.is_empty() {
         events::handlers(
+            warnings,
             &found.not_in_front,
             "a handler installed later may keep stack overflows from being reported (see \
              signal::reinstall)",
@@ -121,6 +122,7 @@ fn warn() {
     let on_our_threads = found.on_our_threads();
     if !on_our_threads.is_empty() {
         events::handlers(
+            warnings,
             &on_our_threads,
             "handlers without SA_ONSTACK run on the stacks of goroutines",
         );

@@ -14,6 +14,7 @@ mod sleepers;
 mod spare;
 mod spread;
 mod support;
+mod unheard;
 #[cfg(not(feature = "tracing"))]
 mod untraced;
 #[cfg(feature = "tracing")]

@@ -1,22 +1,25 @@
-//! What a runtime says of itself: events of `tracing`. Without the feature of that name, warnings
-//! go to standard error, and nothing else is said.
+//! What a runtime says of itself: events of `tracing`, or lines on standard error.
 //!
 //! An event is user code: a subscriber may take locks, allocate, or panic. So an event is emitted
-//! on a thread that nothing waits for, or from a call that the user made.
+//! on a thread that nothing waits for, or from a call that the user made. Writing to standard error
+//! may block for ever, and is done in the same places.
+//!
+//! A process without a subscriber would hang in silence, so it is told on standard error, unless
+//! the builder says otherwise. That is for what a user has to mend. What the host installed in
+//! place of our handlers is told to a subscriber, or by `signal::check`: a guest does not print it.
 //!
 //! Rejected: the reports at level `DEBUG` on standard error. That all goroutines wait is the normal
 //! state of a server that plain threads hand work to.
 
-#[cfg(feature = "tracing")]
-pub(crate) use traced::*;
-#[cfg(not(feature = "tracing"))]
-pub(crate) use untraced::*;
-
 use std::fmt::Display;
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+
+pub(crate) use crate::mode::Warnings;
 
 /// What is said of a runtime that is dropped by one of its own goroutines or threads.
 const DROPPED_INSIDE: &str =
-    "a runtime was dropped inside itself: it shuts down, and nobody waits for its end";
+    "gosched: a runtime was dropped inside itself: it shuts down, and nobody waits for its end";
 
 /// A goroutine that keeps those settled on its thread waiting.
 #[derive(Debug)]
@@ -27,96 +30,177 @@ pub(crate) struct Overstayed<'a> {
     pub(crate) siblings: &'a [u64],
 }
 
+/// The way that a warning takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    Event,
+    Stderr,
+    Nowhere,
+}
+
+fn route(to: Warnings) -> Route {
+    match to {
+        Warnings::Heard | Warnings::Events if traced::hear_warnings() => Route::Event,
+        Warnings::Heard if !traced::have_subscriber() => Route::Stderr,
+        Warnings::Stderr => Route::Stderr,
+        Warnings::Heard | Warnings::Events | Warnings::Off => Route::Nowhere,
+    }
+}
+
+/// True if a warning reaches anybody.
+pub(crate) fn warnings_are_heard(to: Warnings) -> bool {
+    route(to) != Route::Nowhere
+}
+
+/// True if a warning of handlers reaches anybody.
+pub(crate) fn handlers_are_heard(to: Warnings) -> bool {
+    route_of_handlers(to) != Route::Nowhere
+}
+
+fn route_of_handlers(to: Warnings) -> Route {
+    match route(to) {
+        Route::Stderr if to == Warnings::Heard && cfg!(feature = "tracing") => Route::Nowhere,
+        route => route,
+    }
+}
+
+/// True if a report at level `DEBUG` reaches anybody.
+pub(crate) fn reports_are_heard() -> bool {
+    traced::hear_reports()
+}
+
+/// Reports that every goroutine waits; `goroutines` lists them.
+pub(crate) fn all_wait(goroutines: &str) {
+    traced::all_wait(goroutines);
+}
+
+/// Warns of a goroutine that keeps its siblings waiting; `text` says why and what helps.
+pub(crate) fn overstayed(to: Warnings, who: &Overstayed<'_>, text: &str) {
+    match route(to) {
+        Route::Event => traced::overstayed(who, text),
+        Route::Stderr if is_first(who.made_at, text) => {
+            let Overstayed { goroutine, made_at, ran_ms, siblings } = who;
+            say(format!(
+                "{text} goroutine={goroutine} made_at={made_at:?} ran_ms={ran_ms} \
+                 siblings={siblings:?}"
+            ));
+        }
+        Route::Stderr | Route::Nowhere => {}
+    }
+}
+
+/// Warns of handlers of the host for these signals; `text` says what they do.
+pub(crate) fn handlers(to: Warnings, signals: &[i32], text: &str) {
+    match route_of_handlers(to) {
+        Route::Event => traced::handlers(signals, text),
+        Route::Stderr => say(format!("gosched: {text} signals={signals:?}")),
+        Route::Nowhere => {}
+    }
+}
+
+/// Warns that a runtime was dropped by one of its own goroutines or threads.
+pub(crate) fn dropped_inside(to: Warnings) {
+    match route(to) {
+        Route::Event => traced::dropped_inside(),
+        Route::Stderr => say(DROPPED_INSIDE.to_owned()),
+        Route::Nowhere => {}
+    }
+}
+
+/// Warns that a runtime did not end within the time that its drop waits for.
+pub(crate) fn left_running(to: Warnings, error: &dyn Display) {
+    match route(to) {
+        Route::Event => traced::left_running(error),
+        Route::Stderr => {
+            say(format!("gosched: a runtime was dropped and left running error={error}"));
+        }
+        Route::Nowhere => {}
+    }
+}
+
+/// True the first time that this is told of a goroutine that was made there.
+fn is_first(made_at: &str, text: &str) -> bool {
+    static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let this = format!("{made_at} {text}");
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = !told.contains(&this);
+    if first {
+        told.push(this);
+    }
+    first
+}
+
+/// Writes a line in one piece. A standard error that is closed is no reason to panic.
+fn say(mut line: String) {
+    line.push('\n');
+    let _nobody_reads_it = io::stderr().write_all(line.as_bytes());
+}
+
 #[cfg(feature = "tracing")]
 mod traced {
     use super::{DROPPED_INSIDE, Display, Overstayed};
     use tracing::Level;
     use tracing::level_filters::LevelFilter;
+    use tracing::subscriber::NoSubscriber;
 
-    /// True if a warning reaches anybody.
-    pub(crate) fn warnings_are_heard() -> bool {
+    pub(super) fn hear_warnings() -> bool {
         LevelFilter::current() >= Level::WARN
     }
 
-    /// True if a report at level `DEBUG` reaches anybody.
-    pub(crate) fn reports_are_heard() -> bool {
+    pub(super) fn hear_reports() -> bool {
         LevelFilter::current() >= Level::DEBUG
     }
 
-    /// Reports that every goroutine waits; `goroutines` lists them.
-    pub(crate) fn all_wait(goroutines: &str) {
+    /// True if the process has a subscriber. It may have chosen to hear nothing.
+    pub(super) fn have_subscriber() -> bool {
+        tracing::dispatcher::get_default(|subscriber| !subscriber.is::<NoSubscriber>())
+    }
+
+    pub(super) fn all_wait(goroutines: &str) {
         tracing::debug!(
             %goroutines,
             "gosched: all goroutines wait, for each other or for somebody outside"
         );
     }
 
-    /// Warns of a goroutine that keeps its siblings waiting; `text` says why and what helps.
-    pub(crate) fn overstayed(who: &Overstayed<'_>, text: &dyn Display) {
+    pub(super) fn overstayed(who: &Overstayed<'_>, text: &str) {
         let &Overstayed { goroutine, made_at, ran_ms, siblings } = who;
         tracing::warn!(goroutine, made_at, ran_ms, ?siblings, "{text}");
     }
 
-    /// Warns of handlers of the host for these signals; `text` says what they do.
-    pub(crate) fn handlers(signals: &[i32], text: &str) {
+    pub(super) fn handlers(signals: &[i32], text: &str) {
         tracing::warn!(?signals, "gosched: {text}");
     }
 
-    /// Warns that a runtime was dropped by one of its own goroutines or threads.
-    pub(crate) fn dropped_inside() {
-        tracing::warn!("gosched: {DROPPED_INSIDE}");
+    pub(super) fn dropped_inside() {
+        tracing::warn!("{DROPPED_INSIDE}");
     }
 
-    /// Warns that a runtime did not end within the time that its drop waits for.
-    pub(crate) fn left_running(error: &dyn Display) {
+    pub(super) fn left_running(error: &dyn Display) {
         tracing::warn!(%error, "gosched: a runtime was dropped and left running");
     }
 }
 
+/// Nobody can listen.
 #[cfg(not(feature = "tracing"))]
-mod untraced {
-    use super::{DROPPED_INSIDE, Display, Overstayed};
-    use std::io::{self, Write};
+mod traced {
+    use super::{Display, Overstayed};
 
-    /// True if a warning reaches anybody.
-    pub(crate) fn warnings_are_heard() -> bool {
-        true
-    }
-
-    /// True if a report at level `DEBUG` reaches anybody.
-    pub(crate) fn reports_are_heard() -> bool {
+    pub(super) fn hear_warnings() -> bool {
         false
     }
 
-    /// Reports that every goroutine waits: to nobody.
-    pub(crate) fn all_wait(_goroutines: &str) {}
-
-    /// Warns of a goroutine that keeps its siblings waiting; `text` says why and what helps.
-    pub(crate) fn overstayed(who: &Overstayed<'_>, text: &dyn Display) {
-        let Overstayed { goroutine, made_at, ran_ms, siblings } = who;
-        warn(format!(
-            "{text} goroutine={goroutine} made_at={made_at:?} ran_ms={ran_ms} siblings={siblings:?}"
-        ));
+    pub(super) fn hear_reports() -> bool {
+        false
     }
 
-    /// Warns of handlers of the host for these signals; `text` says what they do.
-    pub(crate) fn handlers(signals: &[i32], text: &str) {
-        warn(format!("gosched: {text} signals={signals:?}"));
+    pub(super) fn have_subscriber() -> bool {
+        false
     }
 
-    /// Warns that a runtime was dropped by one of its own goroutines or threads.
-    pub(crate) fn dropped_inside() {
-        warn(format!("gosched: {DROPPED_INSIDE}"));
-    }
-
-    /// Warns that a runtime did not end within the time that its drop waits for.
-    pub(crate) fn left_running(error: &dyn Display) {
-        warn(format!("gosched: a runtime was dropped and left running error={error}"));
-    }
-
-    /// Writes a line in one piece. A standard error that is closed is no reason to panic.
-    fn warn(mut line: String) {
-        line.push('\n');
-        let _nobody_reads_it = io::stderr().write_all(line.as_bytes());
-    }
+    pub(super) fn all_wait(_: &str) {}
+    pub(super) fn overstayed(_: &Overstayed<'_>, _: &str) {}
+    pub(super) fn handlers(_: &[i32], _: &str) {}
+    pub(super) fn dropped_inside() {}
+    pub(super) fn left_running(_: &dyn Display) {}
 }

@@ -17,6 +17,7 @@ use gosched_runtime_sys::thread::spawn_thread;
 
 use crate::gmp::m::M;
 use crate::gmp::sched::Sched;
+use crate::mode::Warnings;
 use crate::proc::events::{self, Overstayed};
 
 /// How many siblings a report names at most.
@@ -32,13 +33,14 @@ pub(crate) struct Overstay {
     /// Goroutines settled on the same thread.
     siblings: Vec<u64>,
     thread: String,
+    warnings: Warnings,
 }
 
 impl Overstay {
-    /// Returns what there is to report of the goroutine on `m`. `None` if no subscriber listens, or
+    /// Returns what there is to report of the goroutine on `m`. `None` if nobody listens, or
     /// the goroutine has suspended meanwhile.
     pub(crate) fn of(sched: &Sched, m: &'static M, ran: Duration, blocked: bool) -> Option<Self> {
-        if !events::warnings_are_heard() {
+        if !events::warnings_are_heard(sched.config.warnings) {
             return None;
         }
         let (goroutine, made) = sched.running_on(m)?;
@@ -58,6 +60,7 @@ impl Overstay {
             blocked,
             siblings,
             thread: format!("{}-report", sched.config.name),
+            warnings: sched.config.warnings,
         })
     }
 
@@ -84,12 +87,10 @@ impl Overstay {
             ran_ms: self.ran.as_millis() as u64,
             siblings: &self.siblings,
         };
-        events::overstayed(
-            &who,
-            &format_args!(
-                "gosched: a goroutine {doing} and keeps those settled on the same thread \
-                 waiting{advice}"
-            ),
+        let text = format!(
+            "gosched: a goroutine {doing} and keeps those settled on the same thread \
+             waiting{advice}"
         );
+        events::overstayed(self.warnings, &who, &text);
     }
 }

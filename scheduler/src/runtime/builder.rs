@@ -9,7 +9,7 @@ use gosched_runtime_sys::thread::usable_cpus;
 use crate::carry::{Carry, SwitchHooks};
 use crate::gmp::p::{MAX_PROCS, check_number};
 use crate::gmp::sched::Config;
-use crate::mode::{Deadlock, Mode};
+use crate::mode::{Deadlock, Mode, Warnings};
 use crate::policy;
 use crate::signal;
 
@@ -39,6 +39,7 @@ pub struct Builder {
     max_threads: Option<usize>,
     max_blocking: usize,
     deadlock: Deadlock,
+    warnings: Warnings,
     carried: SwitchHooks,
 }
 
@@ -53,6 +54,7 @@ impl Builder {
             max_threads: None,
             max_blocking: policy::MAX_HELPERS,
             deadlock: Deadlock::default(),
+            warnings: Warnings::default(),
             carried: SwitchHooks::default(),
         }
     }
@@ -132,6 +134,15 @@ impl Builder {
         self
     }
 
+    /// Sets where its warnings go: above all that a goroutine computes or blocks for 100 ms, and
+    /// again for a second, while others wait for its thread. Unless set: [`Warnings::Heard`], so a
+    /// process without a `tracing` subscriber finds them on standard error.
+    #[must_use]
+    pub fn warnings(mut self, warnings: Warnings) -> Self {
+        self.warnings = warnings;
+        self
+    }
+
     /// Makes goroutines carry context along that lives in thread-locals; see [`Carry`]. What was
     /// registered first is taken first and put back last.
     #[must_use]
@@ -156,7 +167,7 @@ impl Builder {
             return Err(invalid("a runtime's name cannot contain NUL".to_owned()));
         }
         fork::register_hook()?;
-        signal::install()?;
+        signal::install(self.warnings)?;
         let stack = Shape::new(self.stack_size, guards())?;
         Ok(Config {
             mode: self.mode,
@@ -166,6 +177,7 @@ impl Builder {
             max_threads: self.max_threads.unwrap_or(DEFAULT_MAX_THREADS.max(2 * procs)),
             max_blocking: self.max_blocking,
             deadlock: self.deadlock,
+            warnings: self.warnings,
             carried: self.carried,
         })
     }

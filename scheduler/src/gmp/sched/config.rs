@@ -3,7 +3,7 @@
 use gosched_runtime_sys::memory::stack::Shape;
 
 use crate::carry::SwitchHooks;
-use crate::mode::{Deadlock, Mode};
+use crate::mode::{Deadlock, Mode, Warnings};
 
 /// The settings of a runtime.
 #[derive(Clone, Debug)]
@@ -18,6 +18,7 @@ pub(crate) struct Config {
     /// The most threads that `blocking` makes.
     pub(crate) max_blocking: usize,
     pub(crate) deadlock: Deadlock,
+    pub(crate) warnings: Warnings,
     pub(crate) carried: SwitchHooks,
     pub(crate) name: String,
 }
