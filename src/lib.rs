@@ -6,7 +6,7 @@
 //! - `tracing`, on by default: warnings and reports are events of the crate `tracing`.
 //!
 //! Without `tracing`, or without a subscriber, a warning is a line on standard error; see
-//! [`Warnings`](runtime::Warnings). Reports below the level of a warning, as that of
+//! [`runtime::Warnings`]. Reports below the level of a warning, as that of
 //! [`Deadlock::Report`], are then not made.
 //!
 //! # Words

@@ -180,14 +180,15 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
     ///
     /// False if the M slept, and was given a P and woken. True if the G may wait for user code to
     /// end: the M slept and now stands in the line, or it is awake, and may run a goroutine with no
-    /// further look into its inbox before.
+    /// further look into its inbox before. An M without work [watches](Remote::begin_watch) it.
     pub(crate) fn kick(&self, remote: &S, idle: &Idle, now: impl FnOnce() -> u64) -> bool {
         if !mutated("dispatch.push_without_fence") {
             // ORDERING[dispatch.sleep]: after Push, before Look; pairs with the fence in `sleep`.
+            // ORDERING[dispatch.watch]: likewise; pairs with the fence in `Remote::end_watch`.
             fence(SeqCst);
         }
         if remote.status.load(Relaxed) != ASLEEP {
-            return true;
+            return !remote.watches();
         }
         let mut state = self.state.lock();
         // The M may have been woken meanwhile, or have gone to another runtime. So only a waker

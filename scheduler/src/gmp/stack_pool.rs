@@ -29,8 +29,8 @@
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use gosched_runtime_sys::clock::monotonic_ns;
 use gosched_runtime_sys::memory::stack::{Guards, Shape, Stack, StackSlab, Unopened};
@@ -86,6 +86,8 @@ struct SizeClass {
     shape: Shape,
     /// The oldest first.
     slabs: Mutex<Vec<Slab>>,
+    /// The addresses of the first slab, which is never unmapped.
+    first_slab: OnceLock<Range<usize>>,
 }
 
 struct Slab {
@@ -205,10 +207,12 @@ impl StackCache {
     /// that stayed here would keep a whole slab mapped. Called when the P runs out of work.
     pub(crate) fn come_to_rest(&mut self, pool: &StackPool) {
         self.tidy();
-        let first = pool.usual.first_slab();
-        let others = self.stacks.extract_if(.., |stack| !first.contains(&stack.limit()));
-        pool.give(&pool.usual, others);
-        self.tidy = self.stacks.len();
+        let first = pool.usual.first_slab.get().cloned().unwrap_or_default();
+        let is_other = |stack: &mut Stack| !first.contains(&stack.limit());
+        if self.stacks.iter_mut().any(is_other) {
+            pool.give(&pool.usual, self.stacks.extract_if(.., is_other));
+            self.tidy = self.stacks.len();
+        }
     }
 
     /// Gives the deep pages of idle stacks back.
@@ -333,16 +337,7 @@ impl StackPool {
 
 impl SizeClass {
     fn new(shape: Shape) -> Self {
-        Self { shape, slabs: Mutex::new(Vec::new()) }
-    }
-
-    /// Returns the addresses of the first slab, which is never unmapped; none if there is no slab.
-    fn first_slab(&self) -> Range<usize> {
-        let slabs = self.slabs.lock();
-        slabs.first().map_or(0..0, |slab| {
-            let base = slab.stacks.base();
-            base..base + slab.stacks.reserved()
-        })
+        Self { shape, slabs: Mutex::new(Vec::new()), first_slab: OnceLock::new() }
     }
 
     /// Moves up to `most` idle stacks into `into`; if none is idle, opens fresh ones. Brings at
@@ -404,6 +399,12 @@ impl SizeClass {
             }
         };
         grow::push(|| self.slabs.lock(), |slabs| slabs, Slab { stacks, whole_since: None });
+        let first = self.slabs.lock().first().map(|slab| {
+            let base = slab.stacks.base();
+            base..base + slab.stacks.reserved()
+        });
+        // The same for whoever comes here.
+        let _known = first.map(|first| self.first_slab.set(first));
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use super::models;
 use crate::ds::idle::Idle;
 use crate::ds::sysmon_note::{SysmonNote, WakeOutcome};
 use crate::ds::timers::NEVER;
+use crate::gmp::dispatch::{Dispatch, Remote};
 
 struct World {
     note: SysmonNote,
@@ -129,6 +130,35 @@ fn sent_to_one_on_its_way() {
     sysmon.join().unwrap();
 }
 
+/// A thread sends to an M that watches its inbox, looks once more, and runs user code.
+fn sent_to_one_that_watches() {
+    let world = World::new();
+    let idle = Idle::new();
+    let dispatch = Dispatch::<(), Arc<Remote<()>>>::new(Vec::new(), &idle);
+    let sysmon = beside(&world, |world| {
+        let waits = || world.behind.load(Ordering::Relaxed) > 0;
+        while !(waits() || world.note.closed()) {
+            world.note.sleep(NEVER, waits);
+            thread::yield_now();
+        }
+    });
+    let remote = Arc::new(Remote::new());
+    let theirs = Arc::clone(&remote);
+    let home = beside(&world, move |world| {
+        theirs.begin_watch();
+        theirs.end_watch();
+        if world.behind.load(Ordering::Relaxed) > 0 {
+            world.note.close();
+        }
+    });
+    world.behind.store(1, Ordering::Relaxed);
+    if dispatch.kick(&remote, &idle, || 0) {
+        let _it_may_have_ended = world.note.wake();
+    }
+    home.join().unwrap();
+    sysmon.join().unwrap();
+}
+
 /// The first two wakers: one of them must make the thread, and cannot; then one of them has to try
 /// again.
 fn made_by_one() {
@@ -154,10 +184,13 @@ models! {
     holds things_of_two = woken_by_two within 3 preemptions;
     holds an_end = closed_while_it_falls_asleep within 3 preemptions;
     holds what_is_sent_to_one_on_its_way = sent_to_one_on_its_way within 3 preemptions;
+    holds what_is_sent_to_one_that_watches = sent_to_one_that_watches within 3 preemptions;
     holds a_thread_that_cannot_be_made = made_by_one;
     holds what_is_left_to_sysmon = left_by_its_searcher within 3 preemptions;
     catches one_that_does_not_look_when_it_is_shown = "sysmon_note.rules.shown_without_look"
         in sent_to_one_on_its_way within 3 preemptions;
+    catches one_that_watches_and_does_not_fence = "dispatch.watch_unfenced"
+        in sent_to_one_that_watches within 3 preemptions;
     catches a_wake_without_fence = "sysmon_note.wake_unfenced" in woken_while_it_falls_asleep;
     catches work_that_sysmon_is_not_woken_for = "sysmon_note.rules.left_without_wake"
         in left_by_its_searcher within 3 preemptions;

@@ -163,7 +163,8 @@ pub(crate) fn run(cx: &Current, given: Option<NextP<P>>, lent: Option<LentThread
     let searching = given.as_ref().is_some_and(|given| given.searching);
     let mut inside = enter(cx);
     inside.p = given.map(|given| given.p);
-    Loop { cx, lent, searching, leaving: false, slept: false }.rounds(inside);
+    Loop { cx, lent, searching, watching: false, leaving: false, slept: false }.rounds(inside);
+    cx.m.remote.end_watch();
     mem::forget(unwinds);
 }
 
@@ -199,6 +200,8 @@ struct Loop<'a> {
     lent: Option<LentThread>,
     /// The M counts as searching: publishers rely on it.
     searching: bool,
+    /// The M has looked for work since it last ran a G, and watches its inbox.
+    watching: bool,
     /// The M starts nothing new, and ends with its last settled G.
     leaving: bool,
     /// The M has slept since it last ran a G, and may have been the timekeeper.
@@ -285,6 +288,11 @@ impl Loop<'_> {
         if mem::take(&mut self.searching) {
             find::stop_searching(self.cx, inside);
         }
+        if mem::take(&mut self.watching) {
+            self.cx.m.remote.end_watch();
+            // Who sent something meanwhile has not told sysmon.
+            find::take_inbox(self.cx.m, inside.owned());
+        }
         if mem::take(&mut self.slept) {
             // If the G does not give the M back, the deadlines are sysmon's. What was due has been
             // fired.
@@ -297,6 +305,9 @@ impl Loop<'_> {
         let (cx, wants) = (self.cx, self.wants());
         let limit = policy::search_limit(cx.sched().procs());
         self.searching = self.searching || (wants.start && cx.sched().idle.start_search(limit));
+        if !mem::replace(&mut self.watching, true) {
+            cx.m.remote.begin_watch();
+        }
         if self.searching { find::search(cx, inside, wants) } else { find::await_inbox(cx, inside) }
     }
 

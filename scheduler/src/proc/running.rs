@@ -16,8 +16,6 @@
 //! Which M may resume a G is the affair of `proc::run`, the one caller of [`Running::resume`].
 #![expect(unsafe_code, reason = "resumes contexts")]
 
-use std::mem;
-
 use gosched_runtime_sys::sync::primitive::light_fence;
 
 use crate::ds::timers::NEVER;
@@ -54,14 +52,20 @@ impl<'a> Running<'a> {
 
     #[inline(always)]
     fn show(cx: &'a Current, owned: &MOwned, queued: usize, g: &G) -> Self {
-        let settled = owned.settled_ready();
-        cx.m.progress.switch_in(g, owned.inherits_slice(), settled as u32, queued as u32);
-        if settled + queued > 0 {
+        if Self::begin_round(cx, owned, queued, g) {
             wake_sysmon(cx.sched());
         } else {
             tell_of_inbox(cx);
         }
         Self { cx }
+    }
+
+    /// Notes that `g` begins a round. True if something waits behind it.
+    #[inline(always)]
+    fn begin_round(cx: &Current, owned: &MOwned, queued: usize, g: &G) -> bool {
+        let settled = owned.settled_ready();
+        cx.m.progress.switch_in(g, owned.inherits_slice(), settled as u32, queued as u32);
+        settled + queued > 0
     }
 
     /// Shows `g` again, which was switched from and goes on: its commit was refused.
@@ -74,8 +78,10 @@ impl<'a> Running<'a> {
     /// Shows the running `g` in a new round, which it begins without a switch.
     #[inline(always)]
     pub(crate) fn renew(cx: &Current, owned: &MOwned, g: &G) {
-        // The `Running` under which the G has run so far ends it.
-        mem::forget(Running::show(cx, owned, 0, g));
+        // It was shown all the time, so sysmon sees what came into the inbox.
+        if Running::begin_round(cx, owned, 0, g) {
+            wake_sysmon(cx.sched());
+        }
     }
 
     /// Resumes `g` until it gives the M back. Returns why, or `None` if it has ended.

@@ -12,8 +12,8 @@ use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::sync::note::Note;
 use gosched_runtime_sys::sync::primitive::{
     AtomicBool, AtomicU32,
-    Ordering::{Acquire, Relaxed, Release},
-    mutated,
+    Ordering::{Acquire, Relaxed, Release, SeqCst},
+    fence, mutated,
 };
 
 /// The M has a P, acquired or in its revocable slot, or had one: a revocation of the P leaves the
@@ -36,6 +36,8 @@ pub(crate) struct Remote<P> {
     pub(super) next_p: Mutex<Option<Box<P>>>,
     /// The note that the M's thread sleeps on.
     pub(crate) note: Note,
+    /// The M looks into its inbox again and again, and once more before it does anything else.
+    watches: AtomicBool,
     /// The M is resident, or its thread is a lent one.
     resident: AtomicBool,
     /// The claimer of the G for which the M's thread sleeps in place has given the G back.
@@ -64,9 +66,35 @@ impl<P> Remote<P> {
             status: AtomicU32::new(NO_P),
             next_p: Mutex::new(None),
             note: Note::new(),
+            watches: AtomicBool::new(false),
             resident: AtomicBool::new(false),
             resumed: AtomicBool::new(false),
         }
+    }
+
+    /// Notes that the M has nothing to run, and looks into its inbox again and again: whatever it
+    /// does, it looks before it runs user code, and before it sleeps.
+    #[inline]
+    pub(crate) fn begin_watch(&self) {
+        self.watches.store(true, Relaxed);
+    }
+
+    /// Ends what [`begin_watch`](Self::begin_watch) began. The caller then looks into the inbox,
+    /// before it runs user code.
+    #[inline]
+    pub(crate) fn end_watch(&self) {
+        self.watches.store(false, Relaxed);
+        if !mutated("dispatch.watch_unfenced") {
+            // ORDERING[dispatch.watch]: before the last look; pairs with the fence in
+            // `Dispatch::kick`: a waker sees that the M watches no more, or its push is seen.
+            fence(SeqCst);
+        }
+    }
+
+    /// True if the M looks into its inbox before it does anything else. The caller has pushed, and
+    /// made the fence of [`Dispatch::kick`](super::Dispatch::kick).
+    pub(super) fn watches(&self) -> bool {
+        self.watches.load(Relaxed)
     }
 
     /// Sets whether the M is resident. A lent thread counts as resident: it was not made as a spare

@@ -110,7 +110,7 @@ fn take_global_first(sched: &Sched, owned: &mut MOwned, p: &P) -> Option<Runnabl
 /// be long: when it was done in every 61st, a ticker beside a goroutine that computes for 3 ms
 /// between its yields had gaps of 200 ms.
 #[inline]
-pub(super) fn take_inbox(m: &M, owned: &mut MOwned) {
+pub(crate) fn take_inbox(m: &M, owned: &mut MOwned) {
     if !m.inbox.is_empty() {
         owned.queue.append(m.inbox.take_all());
     }
