@@ -24,8 +24,8 @@ pub enum EnterError {
     /// There was no memory for another M or its signal stack.
     Resources(io::Error),
     /// The callback panicked. The payload is as in [`std::thread::Result`]. A callback that was
-    /// cancelled, by a token or because its time was over, ends so too: its payload is a
-    /// [`Cancelled`](gosched_scheduler::Cancelled).
+    /// cancelled, by a token or because its time was over, ends so too: the payload is then the
+    /// scheduler's `Cancelled`.
     Panicked(Box<dyn Any + Send>),
 }
 
