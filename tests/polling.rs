@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use gosched::cancel::Token;
 use gosched::chan::{self, Select};
 use gosched::future::block_on;
+use gosched::goroutine::Builder;
 use gosched::sync::{Mutex, Notify, RwLock, Semaphore, WaitGroup};
 use gosched::{Runtime, go, select, time};
 use test_support::{migratory, settled};
@@ -155,21 +156,28 @@ fn those_that_end() {
     });
 }
 
-/// Polls such futures until a sibling has said that it ran.
+/// Polls such futures until a sibling that has settled on the same thread has said that it ran.
 fn ready_futures<F: Future + 'static>(name: &str, body: fn(Arc<AtomicBool>) -> F) {
     for mode in [settled(), migratory()] {
         for procs in [1, 2, 4] {
             let rt = Runtime::builder(mode).procs(procs).build().expect("a runtime");
             let (done, is_done) = std::sync::mpsc::channel();
             std::thread::spawn(move || {
-                rt.run(|| {
-                    let flag = Arc::new(AtomicBool::new(false));
-                    let sibling = flag.clone();
-                    let poller = flag.clone();
-                    // Beside each other: the root's thread runs both, where it has the only P.
-                    drop(go(move || sibling.store(true, SeqCst)));
+                let flag = Arc::new(AtomicBool::new(false));
+                let (theirs, poller) = (flag.clone(), flag);
+                let (begun, has_begun) = chan::bounded(1);
+                let (wake, woken) = chan::bounded(1);
+                let host = rt.handle().go(move || {
+                    has_begun.recv().expect("it begins");
+                    wake.send(()).expect("it waits");
                     block_on(body(poller));
                 });
+                let sibling = Builder::new().runtime(&rt.handle()).with(&host).go(move || {
+                    begun.send(()).expect("it is awaited");
+                    woken.recv().expect("it is sent");
+                    theirs.store(true, SeqCst);
+                });
+                [host, sibling].into_iter().for_each(|one| one.join().expect("no panic"));
                 done.send(()).expect("it is awaited");
             });
             assert!(

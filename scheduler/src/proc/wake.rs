@@ -136,10 +136,10 @@ fn ready_settled(sched: &Sched, cx: Option<&Current>, g: Runnable) {
 /// Tells one M to look, after something came for it alone. A sleeping M gets an idle P and is
 /// woken. If no P is idle, it joins the line, and sysmon is woken to watch the line. An M that is
 /// awake may be in user code, or on its way there after its last look into its inbox; so sysmon is
-/// woken for that, too.
+/// woken for that, too. It is not for an M without work, which watches its inbox.
 ///
 /// Rejected: to ask first whether the M runs a goroutine. The M would need a full fence between
-/// saying so and its last look, at every switch.
+/// saying so and its last look, at every switch. Where it ends its watch, it has one.
 pub(crate) fn kick_m(sched: &Sched, m: &'static M) {
     if sched.dispatch.kick(&&m.remote, &sched.idle, monotonic_ns) {
         wake_sysmon(sched);
