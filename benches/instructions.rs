@@ -10,8 +10,9 @@
 use std::hint::black_box;
 
 use gosched::callback::{Binding, Bridge};
+use gosched::goroutine::Builder;
 use gosched::sync::Mutex;
-use gosched::{Mode, Runtime, chan, go, yield_now};
+use gosched::{JoinHandle, Mode, Runtime, chan, yield_now};
 
 /// Does the operation `n` times.
 type Operation = fn(u32);
@@ -61,6 +62,11 @@ fn runtime(mode: Mode) -> Runtime {
     Runtime::builder(mode).procs(1).build().expect("a runtime")
 }
 
+/// Makes a goroutine that begins on the thread of its maker.
+fn go<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    Builder::new().talks().go(f)
+}
+
 fn yields(n: u32) {
     go(move || (0..n).for_each(|_| yield_now())).join().expect("it ended");
 }
@@ -83,7 +89,8 @@ fn ping_pong(n: u32) {
 
 fn spawn_join(n: u32) {
     for i in 0..n {
-        black_box(go(move || i).join().expect("it ended"));
+        // The first begins elsewhere; then the call site is known.
+        black_box(gosched::go(move || i).join().expect("it ended"));
     }
 }
 

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use gosched::cancel::{Token, shield};
+use gosched::goroutine::Builder;
 use gosched::{
     Cancelled, JoinHandle, Mode, Runtime, ShutdownError, blocking, chan, go, goroutine, time,
     yield_now,
@@ -99,16 +100,36 @@ fn siblings_on_the_same_thread_go_on() {
     let rt = runtime(settled(), 1, 1);
     rt.run(|| {
         let (tx, rx) = mpsc::channel();
-        let waits = go(move || {
+        let waits = Builder::new().talks().go(move || {
             let (sent, helped) = blocking(move || (rx.recv(), on_a_helper()));
             assert!(helped);
             (sent.expect("sent"), thread::current().id())
         });
         // With one P that is never handed off, all of them are on this thread.
-        let sends = go(move || tx.send(thread::current().id()));
+        let sends = Builder::new().talks().go(move || tx.send(thread::current().id()));
         let (sibling, mine) = waits.join().expect("no panic");
         sends.join().expect("no panic").expect("received");
         assert_eq!((sibling, mine), (thread::current().id(), thread::current().id()));
+    });
+}
+
+/// A migratory goroutine that runs on the root's thread leaves that thread to the root.
+#[test]
+fn the_root_goes_on_while_a_migratory_goroutine_on_its_thread_blocks() {
+    let rt = runtime(migratory(), 1, 1);
+    rt.run(|| {
+        let (tx, rx) = mpsc::channel();
+        let (blocks, is_blocked) = chan::bounded(1);
+        let waits = Builder::new().talks().go(move || {
+            let here = thread::current().id();
+            blocks.send(here).expect("there is room");
+            let helped = move || (rx.recv(), thread::current().id() != here);
+            blocking(helped)
+        });
+        let there = is_blocked.recv().expect("it has begun");
+        tx.send(()).expect("it waits");
+        let (sent, elsewhere) = waits.join().expect("no panic");
+        assert_eq!((sent, there == thread::current().id()), (Ok(()), elsewhere));
     });
 }
 

@@ -379,7 +379,7 @@ fn who_settles_beside_one_of_a_lent_thread_is_waited_for() {
             // By then it has spawned another goroutine beside itself.
             let (host, made) = chan::bounded::<gosched::JoinHandle<()>>(1);
             let (begun, begins) = chan::bounded::<()>(0);
-            let first = go(move || {
+            let first = Builder::new().talks().go(move || {
                 begun.send(()).expect("the root waits");
                 let myself = made.recv().expect("it is sent");
                 Builder::new().runtime(&handle).with(&myself).go(move || {

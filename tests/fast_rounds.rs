@@ -359,7 +359,8 @@ fn what_was_made_outside_begins_with_the_next_look_everywhere() {
             let (told, answer) = mpsc::channel();
             let make = || {
                 let (told, rounds) = (told.clone(), driver.rounds.clone());
-                drop(driver.rt.go(move || told.send(rounds.made()).expect("somebody listens")));
+                let talks = Builder::new().runtime(&driver.rt).talks();
+                drop(talks.go(move || told.send(rounds.made()).expect("somebody listens")));
             };
             from_outside(driver, make, || answer.try_recv().ok())
         });
@@ -378,7 +379,8 @@ fn what_comes_into_the_processors_queues_has_its_turn() {
             let made = driver.each_distance(|| {
                 let (told, rounds, before) =
                     (told.clone(), driver.rounds.clone(), driver.rounds.made());
-                drop(go(move || told.send(rounds.made()).expect("somebody listens")));
+                let talks = Builder::new().talks();
+                drop(talks.go(move || told.send(rounds.made()).expect("somebody listens")));
                 driver.until(|| answer.try_recv().ok()) - before
             });
             let ((wake, woken), rounds) = (chan::unbounded::<()>(), driver.rounds.clone());
@@ -387,6 +389,9 @@ fn what_comes_into_the_processors_queues_has_its_turn() {
             };
             // SAFETY: nothing bound to a thread is held while it waits.
             let sleeper = unsafe { go_migratory(listens) };
+            // It begins on another thread.
+            wake.send(()).expect("it will listen");
+            let _begun = driver.until(|| answer.try_recv().ok());
             let woken = driver.each_distance(|| {
                 let before = driver.rounds.made();
                 wake.send(()).expect("it waits");

@@ -16,6 +16,7 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
+use gosched::goroutine::Builder;
 use gosched::{Mode, Runtime, chan, go};
 use scoped_tls::scoped_thread_local;
 use test_support::{death, in_child};
@@ -97,7 +98,7 @@ fn waits_in_an_initialiser(mode: Mode) -> Outcome {
         });
         is_inside.recv().expect("it gets there");
         let (first_done, is_first_done) = chan::bounded::<()>(1);
-        let second = go(move || {
+        let second = Builder::new().with(&first).go(move || {
             CANARY.with(|mine| {
                 let number = mine.0;
                 go_on.send(()).expect("the first waits");
@@ -145,7 +146,7 @@ fn scopes_overlap(mode: Mode) -> Outcome {
         is_inside.recv().expect("it gets there");
         let (first_done, is_first_done) = chan::bounded::<()>(1);
         let (left, has_left) = chan::bounded::<()>(1);
-        let second = go(move || {
+        let second = Builder::new().with(&first).go(move || {
             let mine = Canary::new();
             SCOPED.set(&mine, || {
                 go_on.send(()).expect("the first waits");

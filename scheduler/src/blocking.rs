@@ -1,11 +1,11 @@
 //! `blocking`: a call that blocks its thread, without its thread's other goroutines waiting for it.
 //!
-//! A settled goroutine shares its thread, so the call is made elsewhere: on a helper, a thread of
-//! the runtime's pool. The goroutine is parked meanwhile, and its M runs the siblings. The helper
-//! acts for the goroutine, as a thread-backed one with the same number.
+//! A goroutine shares its thread with those that have settled there, so the call is made elsewhere:
+//! on a helper, a thread of the runtime's pool. The goroutine is parked meanwhile, and its M runs
+//! the siblings. The helper acts for the goroutine, as a thread-backed one with the same number.
 //!
-//! In three cases the closure runs in place: the goroutine has no siblings on its thread (the
-//! thread is its own, or the goroutine is migratory and leaves none behind); the goroutine must not
+//! In three cases the closure runs in place: no goroutine has settled on the thread (the thread is
+//! the goroutine's own, or the goroutine is migratory and among its like); the goroutine must not
 //! switch; or no helper can be had. Then the M hands its P off first. Afterwards the M takes an
 //! idle P; if none is idle, it waits for its turn when its goroutine next suspends.
 //!
@@ -52,11 +52,12 @@ use crate::wait::waiter::{Popped, WaitList};
 /// Runs `f`, which may block the thread for long - a file, a C library, a `std` lock,
 /// `std::thread::sleep` - without holding other goroutines up.
 ///
-/// Parks a settled goroutine and runs `f` on another thread, of a pool of at most
-/// [`max_blocking_threads`](crate::Builder::max_blocking_threads). At that limit, or when no thread
-/// can be made, and in goroutines that do not share their thread (migratory ones, callbacks,
-/// [`Mode::threads`](crate::Mode::threads)), `f` runs on the calling thread; goroutines elsewhere
-/// go on then, while those that settled on this thread wait for it. On a plain thread it is just
+/// Parks the goroutine if any have settled on its thread, and runs `f` on another thread, of a pool
+/// of at most [`max_blocking_threads`](crate::Builder::max_blocking_threads). At that limit, or
+/// when no thread can be made, and in goroutines that do not share their thread (callbacks,
+/// [`Mode::threads`](crate::Mode::threads), migratory ones where none has settled), `f` runs on the
+/// calling thread; goroutines elsewhere go on then, while those that settled on this thread wait
+/// for it. On a plain thread it is just
 /// called.
 ///
 /// `f` may borrow: this returns after it has ended. Wherever it runs, it runs as the calling
@@ -88,8 +89,7 @@ where
     R: Send,
 {
     park::raise_if_cancelled();
-    // The runtime and the number stay valid after this read: a goroutine that may leave its thread
-    // here is settled, and stays in its runtime.
+    // The runtime and the number stay valid after this read: a goroutine stays in its runtime.
     let lends =
         current::with(|cx| cx.filter(|cx| park::may_leave_thread(cx)).map(Current::arc_and_id));
     let slot = Slot::<F, R>::empty();

@@ -10,7 +10,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::ds::pair_arc::PairArc;
-use crate::gmp::body::{Begin, Body, Built, Entry, SharedBody};
+use crate::gmp::body::{Begin, Behaviour, Body, Built, Entry, SharedBody};
 use crate::gmp::current;
 use crate::gmp::g::Kind;
 use crate::gmp::sched::Sched;
@@ -41,6 +41,7 @@ pub struct Builder {
     name: Option<Box<str>>,
     stack_size: Option<usize>,
     own_thread: bool,
+    behaviour: Option<Behaviour>,
     host: Option<PairArc<dyn Host>>,
 }
 
@@ -92,6 +93,32 @@ impl Builder {
     #[doc(alias("spawn_blocking", "dedicated thread", "LockOSThread"))]
     pub fn own_thread(mut self) -> Self {
         self.own_thread = true;
+        self
+    }
+
+    /// Says that it suspends or ends soon whenever it runs. It then begins on any thread, most
+    /// often on that of its maker, and the two talk without waking a core.
+    ///
+    /// Unless this or [`computes`](Self::computes) is said, the runtime goes by the call of `go`
+    /// that makes it. While none that was made there has run, it begins on a thread on which no
+    /// others have settled, or beside those that the same goroutine makes at the same time. Once
+    /// one of them has suspended or ended soon, the next ones begin on any thread.
+    ///
+    /// If it computes or blocks its thread all the same, the goroutines that have settled on that
+    /// thread wait for it.
+    pub fn talks(mut self) -> Self {
+        self.behaviour = Some(Behaviour::Talks);
+        self
+    }
+
+    /// Says that it computes, or blocks its thread, for milliseconds. It then begins on a thread on
+    /// which no others have settled, or only others that compute.
+    ///
+    /// The runtime learns the same of a call of `go` when a goroutine that was made there has kept
+    /// its thread for 10 ms, and unlearns it when 64 in a row have not.
+    #[doc(alias("cpu bound"))]
+    pub fn computes(mut self) -> Self {
+        self.behaviour = Some(Behaviour::Computes);
         self
     }
 
@@ -168,10 +195,10 @@ impl Builder {
     /// Makes a goroutine that runs `body`; its number. On an error nothing is left but the body.
     #[track_caller]
     fn make(self, sched: &Arc<Sched>, body: SharedBody) -> io::Result<u64> {
-        let Self { name, stack_size, own_thread, host, .. } = self;
+        let Self { name, stack_size, own_thread, behaviour, host, .. } = self;
         check_stack_size(stack_size)?;
         let name_entry = name.map(|name| sched.names.enter(name));
-        let entry = Entry::Built(Box::new(Built { body, name_entry, stack_size }));
+        let entry = Entry::Built(Box::new(Built { body, name_entry, stack_size, behaviour }));
         let mode = sched.config.mode;
         if own_thread || mode.is_threads() {
             let thread = if own_thread { Thread::Own } else { Thread::Pooled };

@@ -76,6 +76,12 @@ pub struct Stats {
     pub steals: u64,
     /// How often a processor with something to run went from one thread to another.
     pub hand_overs: u64,
+    /// How many goroutines began apart: on a thread on which no others had settled, or none but of
+    /// their kind; see [`talks`](crate::goroutine::Builder::talks).
+    pub begun_apart: u64,
+    /// How many of the places where goroutines are made are known to make goroutines that compute,
+    /// or block their thread.
+    pub computing_places: usize,
     /// The longest that a goroutine was seen to run without a suspension. The overseer looks about
     /// every millisecond while something waits, and not at all otherwise: shorter runs, and those
     /// that nobody waited for, are not seen.
@@ -160,6 +166,8 @@ fn collect(sched: &Sched) -> Stats {
         computing: counts.computing.load(Relaxed),
         steals: sched.stolen(),
         hand_overs: counts.hand_overs.load(Relaxed),
+        begun_apart: counts.begun_apart.load(Relaxed),
+        computing_places: sched.call_sites.computing(),
         longest_run: Duration::from_nanos(counts.longest_run_ns.load(Relaxed)),
         overseer_asleep: sched.sysmon_note.sleeps(),
         stacks: sched.stacks.stats(),

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use gosched::goroutine::Builder;
 use gosched::runtime::Warnings;
-use gosched::{Runtime, go, yield_now};
+use gosched::{Runtime, yield_now};
 use test_support::{in_child_with, settled};
 
 /// Blocks a thread, with a settled sibling behind, for longer than it takes to be reported. Twice,
@@ -13,8 +14,9 @@ fn stall(warnings: Warnings) {
     let rt = Runtime::builder(settled()).procs(1).warnings(warnings).build().expect("a runtime");
     for _ in 0..2 {
         rt.run(|| {
-            let sibling = go(yield_now);
-            let blocks = go(|| std::thread::sleep(Duration::from_millis(400)));
+            let sibling = Builder::new().talks().go(yield_now);
+            let blocks =
+                Builder::new().talks().go(|| std::thread::sleep(Duration::from_millis(400)));
             blocks.join().expect("no panic");
             sibling.join().expect("no panic");
         });

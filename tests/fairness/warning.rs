@@ -5,7 +5,8 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use gosched::{Runtime, chan, go, goroutine, time, yield_now};
+use gosched::goroutine::Builder;
+use gosched::{JoinHandle, Runtime, chan, goroutine, time, yield_now};
 use test_support::{death, in_child, settled};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber, span};
@@ -61,6 +62,13 @@ fn runtime() -> Runtime {
     Runtime::builder(settled()).procs(1).build().expect("a runtime")
 }
 
+/// Makes a goroutine beside which others settle. It stays until the sender is dropped.
+fn host(rt: &Runtime) -> (chan::Sender<()>, JoinHandle<()>) {
+    let (stays, until) = chan::bounded(0);
+    let host = rt.handle().go(move || assert!(until.recv().is_err()));
+    (stays, host)
+}
+
 #[track_caller]
 fn in_a_child_of_its_own(name: &str, body: fn()) {
     let Some(output) = in_child(name) else {
@@ -78,19 +86,22 @@ fn one_that_blocks_delays_its_siblings_and_nobody_else_and_is_named() {
         || {
             let rt = runtime();
             let ticker = Ticker::start(&rt);
-            let delayed = rt.run(|| {
-                let (tell, told) = chan::bounded(1);
-                let sibling = go(move || {
-                    tell.send(goroutine::current_id().expect("it is one")).expect("there is room");
-                    let asked = Instant::now();
-                    yield_now();
-                    asked.elapsed()
-                });
+            let (_stays, host) = host(&rt);
+            let beside = || Builder::new().runtime(&rt.handle()).with(&host);
+            let (tell, told) = chan::bounded(1);
+            let blocks = beside().go(move || {
                 let number = told.recv().expect("it is told");
-                let me = goroutine::current_id().expect("it is one");
                 std::thread::sleep(Duration::from_millis(300));
-                (me, number, sibling.join().expect("no panic"))
+                (goroutine::current_id().expect("it is one"), number)
             });
+            let sibling = beside().go(move || {
+                tell.send(goroutine::current_id().expect("it is one")).expect("there is room");
+                let asked = Instant::now();
+                yield_now();
+                asked.elapsed()
+            });
+            let (me, number) = blocks.join().expect("no panic");
+            let delayed = (me, number, sibling.join().expect("no panic"));
             let (me, sibling, late) = delayed;
             assert!(late >= Duration::from_millis(300), "it shares the thread: {late:?}");
             let ticked = ticker.stop();
@@ -98,7 +109,8 @@ fn one_that_blocks_delays_its_siblings_and_nobody_else_and_is_named() {
             eventually("the event", || !heard().is_empty());
             let heard = heard();
             assert!(heard.contains(&format!("goroutine={me} ")), "{heard}");
-            assert!(heard.contains(&format!("siblings=[{sibling}]")), "{heard}");
+            let siblings = [host.id(), sibling];
+            assert!(heard.contains(&format!("siblings={siblings:?}")), "{heard}");
             assert!(heard.contains("blocks its thread"), "{heard}");
         },
     );
@@ -109,7 +121,7 @@ fn one_that_computes_is_named() {
     in_a_child_of_its_own("warning::one_that_computes_is_named", || {
         let rt = runtime();
         let me = rt.run(|| {
-            let sibling = go(yield_now);
+            let sibling = Builder::new().talks().go(yield_now);
             yield_now();
             compute(Duration::from_millis(300));
             sibling.join().expect("no panic");
@@ -132,20 +144,18 @@ fn two_siblings_and_a_std_lock_are_both_named() {
         let (tell, told) = std::sync::mpsc::channel();
         // The deadlock is real: these two never end, and neither does their runtime.
         let theirs = lock.clone();
-        drop(rt.handle().go(move || {
-            let id = || goroutine::current_id().expect("it is one");
-            let holder = {
-                let lock = theirs.clone();
-                let tell = tell.clone();
-                go(move || {
-                    let _held = lock.lock();
-                    tell.send(id()).expect("it is awaited");
-                    time::sleep(Duration::from_millis(50));
-                })
-            };
-            yield_now();
+        let (_stays, host) = host(&rt);
+        let beside = || Builder::new().runtime(&rt.handle()).with(&host);
+        let id = || goroutine::current_id().expect("it is one");
+        let theirs_too = tell.clone();
+        let holder = beside().go(move || {
+            let _held = theirs.lock();
+            theirs_too.send(id()).expect("it is awaited");
+            time::sleep(Duration::from_millis(50));
+        });
+        drop(beside().go(move || {
             tell.send(id()).expect("it is awaited");
-            let _never = theirs.lock();
+            let _never = lock.lock();
             holder.join().expect("it does not come to this");
         }));
         let made_here = file!();
@@ -155,7 +165,8 @@ fn two_siblings_and_a_std_lock_are_both_named() {
         let heard = heard();
         let last = heard.lines().last().expect("a line");
         assert!(last.contains(&format!("goroutine={waiter} ")), "{heard}");
-        assert!(last.contains(&format!("siblings=[{holder}]")), "{heard}");
+        let siblings = [host.id(), holder];
+        assert!(last.contains(&format!("siblings={siblings:?}")), "{heard}");
         assert!(last.contains(&format!("made_at=\"{made_here}:")), "{heard}");
         std::mem::forget(rt);
     });

@@ -9,6 +9,7 @@ use std::sync::atomic::{
 
 use gosched::callback::{Binding, Bridge, EnterError};
 use gosched::chan::{self, Receiver};
+use gosched::goroutine::Builder;
 use gosched::{JoinHandle, Runtime, go, yield_now};
 use gosched_runtime_sys::thread;
 use test_support::{each_mode, settled};
@@ -52,7 +53,7 @@ fn hold<T: Send + 'static>(
         let holder = go(move || {
             let here = thread::id();
             let (report, reported) = chan::bounded(1);
-            let handle = go(move || {
+            let handle = Builder::new().talks().go(move || {
                 report.send(thread::id()).expect("it is awaited");
                 gate.recv().expect("the root sends one");
                 ran.store(true, Relaxed);

@@ -16,6 +16,7 @@
 //! | [`timers`] | the timers of one P, and the hint when the first is due |
 //! | [`timekeeper`] | which sleeping M is woken by the clock |
 //! | [`sysmon_note`] | sysmon's sleep, against threads that leave work behind for it |
+//! | [`pending`] | one helper at a time is on its way to a queue |
 //! | [`idle_workers`] | a pool of helper threads that shrinks without losing work |
 //! | [`pair_arc`] | a box with a count of its owners, made for two |
 //!
@@ -44,6 +45,7 @@ pub(crate) mod inbox;
 pub(crate) mod list;
 pub(crate) mod pair_arc;
 pub(crate) mod parker;
+pub(crate) mod pending;
 pub(crate) mod revocable;
 pub(crate) mod slot;
 pub(crate) mod sysmon_note;

@@ -16,6 +16,7 @@ use std::ptr::NonNull;
 
 use crate::ds::pair_arc::PairArc;
 use crate::gmp::names::NameEntry;
+pub(crate) use crate::policy::behaviour::Behaviour;
 
 /// What a G runs.
 pub(crate) trait Body {
@@ -123,12 +124,25 @@ pub(crate) enum Entry {
     Borrowed(NonNull<dyn Body>),
 }
 
+impl Entry {
+    /// Returns the behaviour that the program said to expect.
+    #[inline]
+    pub(crate) fn expected_behaviour(&self) -> Option<Behaviour> {
+        match self {
+            Entry::Built(built) => built.behaviour,
+            Entry::Shared(_) | Entry::Borrowed(_) => None,
+        }
+    }
+}
+
 /// A body, and the settings of its goroutine's builder.
 pub(crate) struct Built {
     pub(crate) body: SharedBody,
     pub(crate) name_entry: Option<NameEntry>,
     /// In bytes; `None` for the runtime's stack size.
     pub(crate) stack_size: Option<usize>,
+    /// `None` if the program has not said how the goroutine behaves.
+    pub(crate) behaviour: Option<Behaviour>,
 }
 
 /// The payload of a goroutine that never began, because there was no memory for its stack or no

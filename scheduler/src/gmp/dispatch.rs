@@ -75,10 +75,11 @@ use gosched_runtime_sys::sync::primitive::{
 
 use crate::ds::idle::Idle;
 
-pub(crate) use outcome::{Slept, Started, WaitedForP, until_woken};
+pub(crate) use outcome::{Kicked, Slept, Started, WaitedForP, until_woken};
 use remote::{ASLEEP, HAS_P, HAS_P_SEARCHING};
 pub(crate) use remote::{NextP, Remote};
 pub(crate) use resize::Grown;
+pub(crate) use state::Takes;
 use state::{Room, State};
 
 /// Assigns Ps to Ms. `S` is a reference to an M's [`Remote`].
@@ -205,6 +206,13 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         let mut state = self.state.lock();
         let Some(remote) = state.pop_resident() else { return false };
         self.bring_in(state, remote, idle, now, true)
+    }
+
+    /// Brings an M that sleeps, and on which nothing has settled, to a P.
+    pub(crate) fn kick_vacant(&self, idle: &Idle, now: impl FnOnce() -> u64) -> Kicked {
+        let mut state = self.state.lock();
+        let Some(remote) = state.pop_vacant() else { return Kicked::Nobody };
+        if self.bring_in(state, remote, idle, now, false) { Kicked::InLine } else { Kicked::Given }
     }
 
     /// Gives an M that slept an idle P and wakes it, or puts it into the line: true.

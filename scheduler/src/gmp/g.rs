@@ -39,6 +39,7 @@ use crate::ds::list::{Link, Linked};
 use crate::ds::parker::Parker;
 use crate::gmp::body::Entry;
 use crate::gmp::wait_reason::WaitReason;
+use crate::policy::behaviour::Behaviour;
 
 mod kind;
 mod owned;
@@ -56,7 +57,8 @@ pub(crate) struct G {
     /// The word that the G parks on.
     pub(crate) parker: Parker,
     kind: Cell<Kind>,
-    /// The number of the M that the G has settled on; zero if it has not. For reports.
+    /// The number of the M that the G has settled on; zero if it has not. For reports. Before the G
+    /// begins: the number of the burst in which it was made; zero if it begins beside any other.
     settled_on: AtomicU16,
     /// The `WaitReason` of the G's present or last wait. For reports.
     wait_reason: AtomicU8,
@@ -165,6 +167,16 @@ impl G {
 
     /// Returns the number of the M that the G has settled on; zero if it has not.
     pub(crate) fn settled_on(&self) -> u16 {
+        if self.owned.load(Relaxed).is_null() { 0 } else { self.settled_on.load(Relaxed) }
+    }
+
+    /// Notes that the G, which has not begun, was made in `burst`.
+    pub(crate) fn set_burst(&self, burst: u16) {
+        self.settled_on.store(burst, Relaxed);
+    }
+
+    /// Returns the burst in which the G was made, of one that has not begun.
+    pub(crate) fn burst(&self) -> u16 {
         self.settled_on.load(Relaxed)
     }
 }
@@ -254,6 +266,12 @@ impl Runnable {
         }
     }
 
+    /// Returns the behaviour that the program said to expect, of a G that has not begun.
+    pub(crate) fn expected_behaviour(&self) -> Option<Behaviour> {
+        // SAFETY: as in `stack_size`.
+        unsafe { &*self.g().entry.as_ptr() }.as_ref().and_then(Entry::expected_behaviour)
+    }
+
     /// Takes the body that the G is to run.
     pub(crate) fn take_entry(&self) -> Entry {
         self.g().entry.take().expect("a goroutine begins once")
@@ -273,6 +291,7 @@ impl Runnable {
         let g = self.g();
         g.parker.reset();
         g.set_made_at(None);
+        g.set_burst(0);
         g.kind.set(kind);
         if let Some(Entry::Built(built)) = &entry
             && let Some(name_entry) = &built.name_entry

@@ -20,6 +20,7 @@
 
 use std::cell::UnsafeCell;
 use std::fmt;
+use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::atomic::{
     AtomicBool, AtomicU16, AtomicU64, AtomicUsize,
@@ -33,11 +34,13 @@ use gosched_runtime_sys::sync::primitive::StaticMutex;
 use crate::ds::grow;
 use crate::ds::revocable::Revocable;
 use crate::gmp::admission::Admission;
+use crate::gmp::apart::Apart;
 use crate::gmp::dispatch::Remote;
 use crate::gmp::g::{Home, Runnable};
 use crate::gmp::g_queue::{GInbox, Queue};
 use crate::gmp::p::P;
 use crate::gmp::progress::Progress;
+use crate::policy::behaviour::{Behaviour, Company};
 use crate::policy::head_age::HeadAge;
 use crate::policy::timer_polling::TimerPolling;
 use crate::policy::{self, AdaptiveSpin, TimeWithP};
@@ -60,6 +63,8 @@ pub(crate) struct M {
     settled: AtomicUsize,
     /// The number of those settled Gs that wait for another goroutine to end.
     in_join: AtomicUsize,
+    /// All settled Gs of the M are expected to compute.
+    computes: AtomicBool,
     /// A goroutine ended while it was locked to this thread. Another M replaces this one, whose
     /// thread ends with its last settled G.
     exiting: AtomicBool,
@@ -77,6 +82,19 @@ pub(crate) struct M {
     /// The M's thread has the owned half. No other thread reads or writes the flag.
     in_scheduler: AtomicBool,
     owned: UnsafeCell<MOwned>,
+}
+
+/// The first run of a G that was started on certain terms, or that its call site learns from.
+#[derive(Debug)]
+pub(crate) struct FirstRun {
+    /// The terms on which the M started it. A permit goes back in the next round.
+    pub(crate) admission: Admission,
+    /// What is expected of the G.
+    pub(crate) behaviour: Behaviour,
+    /// When it began, in ns on the monotonic clock.
+    pub(crate) since: u64,
+    /// Where the G was made, if its call site is to learn how long the run was.
+    pub(crate) made_at: Option<&'static Location<'static>>,
 }
 
 /// The owned half of an M: the M's thread alone touches it, and only while it is in the scheduler.
@@ -99,8 +117,12 @@ pub(crate) struct MOwned {
     pub(crate) time_with_p: Option<TimeWithP>,
     /// The round in which the M next reads the clock for its P's timers, and its last reading.
     pub(crate) timer_polling: TimerPolling,
-    /// The terms on which the M started its last G. A permit goes back in the next round.
-    pub(crate) admission: Admission,
+    /// What is to be done when the G that the M started last has given the M back.
+    pub(crate) first_run: Option<FirstRun>,
+    /// Whom a G joins that begins here.
+    pub(crate) company: Company,
+    /// The round in which a goroutine of this M last made Gs that begin apart, and their burst.
+    burst: (u32, u16),
     /// Decides whether the M spins before it sleeps.
     pub(crate) spin: AdaptiveSpin,
     /// How long the M slept before it was woken to search. Taken once that search has ended and it
@@ -155,6 +177,7 @@ impl M {
             timer_woke: AtomicBool::new(false),
             settled: AtomicUsize::new(0),
             in_join: AtomicUsize::new(0),
+            computes: AtomicBool::new(false),
             exiting: AtomicBool::new(false),
             tainted: AtomicBool::new(false),
             spawned: AtomicU64::new(0),
@@ -172,7 +195,9 @@ impl M {
                 fast_rounds_left: 0,
                 time_with_p: None,
                 timer_polling: TimerPolling::default(),
-                admission: Admission::Free,
+                first_run: None,
+                company: Company::default(),
+                burst: (0, 0),
                 spin: AdaptiveSpin::default(),
                 woken_after: None,
                 found_due: false,
@@ -283,10 +308,18 @@ impl M {
     /// Returns the number of settled Gs that count for this M's share. A hint for other threads.
     ///
     /// A G that waits for another goroutine to end does not count: it does nothing until that
-    /// goroutine has done the work.
+    /// goroutine has done the work. An M on which all compute is more loaded than any other.
     #[inline]
     pub(crate) fn load(&self) -> usize {
+        if self.computes.load(Relaxed) {
+            return policy::LOADED;
+        }
         self.settled().saturating_sub(self.in_join.load(Relaxed))
+    }
+
+    /// Notes whether all settled Gs of the M are expected to compute. Called on the M's own thread.
+    pub(crate) fn set_computes(&self, computes: bool) {
+        self.computes.store(computes, Relaxed);
     }
 
     /// Notes that a settled G begins to wait for another goroutine to end. Called on the M's own
@@ -348,6 +381,15 @@ impl M {
 }
 
 impl MOwned {
+    /// Returns the burst of a G that the running goroutine makes: one number for all that it makes
+    /// in this round.
+    pub(crate) fn burst(&mut self, apart: &Apart) -> u16 {
+        if self.burst.0 != self.tick || self.burst.1 == 0 {
+            self.burst = (self.tick, apart.new_burst());
+        }
+        self.burst.1
+    }
+
     /// Makes a woken settled G the next one to run. The G that was to run next goes to the queue.
     #[inline]
     pub(crate) fn push_woken(&mut self, g: Runnable) {

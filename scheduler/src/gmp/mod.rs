@@ -14,8 +14,10 @@
 
 pub(crate) mod admission;
 pub(crate) mod all_ps;
+pub(crate) mod apart;
 pub(crate) mod blocking_pool;
 pub(crate) mod body;
+pub(crate) mod call_sites;
 pub(crate) mod current;
 pub(crate) mod dispatch;
 pub(crate) mod g;

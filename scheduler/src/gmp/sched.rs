@@ -42,7 +42,9 @@ use crate::ds::timekeeper::Timekeeper;
 use crate::ds::timers::NEVER;
 use crate::gmp::admission::StartGate;
 use crate::gmp::all_ps::AllPs;
+use crate::gmp::apart::Apart;
 use crate::gmp::blocking_pool::BlockingPool;
+use crate::gmp::call_sites::CallSites;
 use crate::gmp::dispatch::{Dispatch, Remote};
 use crate::gmp::g::Runnable;
 use crate::gmp::m::M;
@@ -85,6 +87,10 @@ pub(crate) struct Sched {
     global_unstarted: Global,
     /// Migratory Gs that have started and that no P holds.
     global_migratory: Global,
+    /// Unstarted Gs that are to begin apart from those that have settled.
+    pub(crate) apart: Apart,
+    /// What is known of the places where goroutines are made.
+    pub(crate) call_sites: CallSites,
     /// Limits the start of new Gs.
     pub(crate) start_gate: StartGate,
     /// The note that sysmon sleeps on.
@@ -164,6 +170,8 @@ impl Sched {
             timekeeper: Timekeeper::new(),
             global_unstarted: Global::new(),
             global_migratory: Global::new(),
+            apart: Apart::new(),
+            call_sites: CallSites::new(),
             start_gate: StartGate::new(),
             sysmon_note: SysmonNote::new(),
             sysmon_not_before: AtomicU64::new(0),
@@ -268,9 +276,11 @@ impl Sched {
         self.global_migratory.len() > 0 || self.all_ps.iter().any(PShared::has_migratory)
     }
 
-    /// True if some queue holds an unstarted G.
+    /// True if some queue holds an unstarted G that any M may start.
     pub(crate) fn has_unstarted(&self) -> bool {
-        self.global_unstarted.len() > 0 || self.all_ps.iter().any(PShared::has_unstarted)
+        self.global_unstarted.len() > 0
+            || self.apart.is_open()
+            || self.all_ps.iter().any(PShared::has_unstarted)
     }
 
     /// Returns the earliest deadline: of any P's timers, or of the stack pool.
@@ -372,7 +382,7 @@ impl Sched {
     pub(crate) fn queued(&self) -> (usize, usize) {
         let shared = |count: fn(&PShared) -> usize| self.all_ps.iter().map(count).sum::<usize>();
         (
-            self.global_unstarted.len() + shared(PShared::unstarted),
+            self.global_unstarted.len() + self.apart.len() + shared(PShared::unstarted),
             self.global_migratory.len() + shared(PShared::migratory),
         )
     }
@@ -409,6 +419,11 @@ impl Sched {
                 return;
             }
         }
+    }
+
+    /// Returns how many Ms own settled Gs.
+    pub(crate) fn owning_ms(&self) -> usize {
+        self.ms.lock().list.iter().filter(|m| m.settled() > 0).count()
     }
 
     /// Returns how many Ms the runtime has.

@@ -18,7 +18,7 @@ use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, UnsafeCell, muta
 use super::models;
 use crate::ds::idle::Idle;
 use crate::ds::parker::{Claim, Commit, Parker};
-use crate::gmp::dispatch::{Dispatch, Remote, Started, WaitedForP, until_woken};
+use crate::gmp::dispatch::{Dispatch, Remote, Started, Takes, WaitedForP, until_woken};
 
 /// A P: its owner writes in it.
 struct Proc(UnsafeCell<u32>);
@@ -79,7 +79,7 @@ impl World {
             let p = if has_g() {
                 self.wait_in_line(me)
             } else {
-                match self.dispatch.sleep(remote, &self.idle, true, has_g, until_woken) {
+                match self.dispatch.sleep(remote, &self.idle, Takes::Any, has_g, until_woken) {
                     WaitedForP::Got(given) => {
                         if given.searching {
                             let _it_looks_anyway = self.idle.stop_search();

@@ -19,7 +19,7 @@ use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, UnsafeCell, muta
 use super::models;
 use crate::ds::idle::Idle;
 use crate::ds::revocable::Revocable;
-use crate::gmp::dispatch::{Dispatch, Remote, Slept, Started, WaitedForP, until_woken};
+use crate::gmp::dispatch::{Dispatch, Remote, Slept, Started, Takes, WaitedForP, until_woken};
 
 /// A P: its owner writes in it.
 struct Proc(UnsafeCell<u32>);
@@ -97,7 +97,7 @@ impl World {
         let remote = &self.remotes[1];
         loop {
             let has_g = || self.inbox.load(Ordering::Relaxed) > 0;
-            match self.dispatch.sleep(remote, &self.idle, true, has_g, until_woken) {
+            match self.dispatch.sleep(remote, &self.idle, Takes::Any, has_g, until_woken) {
                 WaitedForP::Got(given) => return self.run(given.p),
                 WaitedForP::Retry if has_g() => {
                     let idle = self.dispatch.join_line(remote, &self.idle, 0, false);
@@ -195,7 +195,7 @@ fn expires() {
     let world = World::new();
     let m = beside(&world, |world| {
         let at_once = |_: &_| Slept::Expired;
-        match world.dispatch.sleep(&world.remotes[1], &world.idle, true, || false, at_once) {
+        match world.dispatch.sleep(&world.remotes[1], &world.idle, Takes::Any, || false, at_once) {
             WaitedForP::Got(given) => world.run(given.p),
             WaitedForP::Expired => {}
             WaitedForP::Retry | WaitedForP::Closed => unreachable!("nothing else happens"),

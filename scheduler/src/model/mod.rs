@@ -31,6 +31,7 @@ mod join;
 mod notify;
 mod pair_arc;
 mod parker;
+mod pending;
 mod polled;
 mod polled_sync;
 mod progress;

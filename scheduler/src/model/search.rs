@@ -14,7 +14,7 @@ use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, mutated, thread}
 
 use super::models;
 use crate::ds::idle::Idle;
-use crate::gmp::dispatch::{Dispatch, Remote, Started, WaitedForP, until_woken};
+use crate::gmp::dispatch::{Dispatch, Remote, Started, Takes, WaitedForP, until_woken};
 
 /// What an M does with work that it found.
 #[derive(Clone, Copy, PartialEq)]
@@ -99,7 +99,8 @@ impl World {
         let remote = &self.remotes[me];
         loop {
             if state.p.is_none() {
-                match self.dispatch.sleep(remote, &self.idle, start, || false, until_woken) {
+                let takes = if start { Takes::Any } else { Takes::Inbox };
+                match self.dispatch.sleep(remote, &self.idle, takes, || false, until_woken) {
                     WaitedForP::Got(given) => {
                         state = MState { p: Some(given.p), searching: given.searching }
                     }

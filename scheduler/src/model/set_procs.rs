@@ -19,7 +19,7 @@ use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, UnsafeCell, muta
 
 use super::models;
 use crate::ds::idle::Idle;
-use crate::gmp::dispatch::{Dispatch, Grown, Remote, Started, WaitedForP, until_woken};
+use crate::gmp::dispatch::{Dispatch, Grown, Remote, Started, Takes, WaitedForP, until_woken};
 
 /// A P: its owner writes in it. Others can see what is queued with it.
 struct Proc {
@@ -171,7 +171,7 @@ impl World {
         let remote = &self.remotes[me];
         loop {
             if state.p.is_none() {
-                match self.dispatch.sleep(remote, &self.idle, true, || false, until_woken) {
+                match self.dispatch.sleep(remote, &self.idle, Takes::Any, || false, until_woken) {
                     WaitedForP::Got(given) => {
                         state = MState { p: Some(given.p), searching: given.searching }
                     }

@@ -4,6 +4,7 @@
 //! passes a snapshot. The simulator compiles these files unchanged, so they use nothing of this
 //! crate.
 //!
+//! - [`behaviour`] decides on which M a goroutine may begin.
 //! - [`retake`] decides when a P is revoked from an M, and how often sysmon looks.
 //! - [`oldest`] decides when the oldest G of a queue goes first.
 //! - [`timer_polling`] decides in which rounds an M reads the clock.
@@ -14,6 +15,7 @@
 //! a 2-core virtual machine unless said otherwise: starting points, to be measured again on the
 //! scheduler itself.
 
+pub(crate) mod behaviour;
 pub(crate) mod head_age;
 pub(crate) mod oldest;
 pub(crate) mod retake;
@@ -155,6 +157,10 @@ pub(crate) fn spin_budget(cpus: Cpus, in_user_code: usize) -> SpinBudget {
     }
     SpinBudget { spin_ns: SPIN_NS, total_ns: SEARCH_NS }
 }
+
+/// The load of an M on which no G may begin that talks, if another M has less. With the slack of
+/// [`may_start`] it is still a number.
+pub(crate) const LOADED: usize = usize::MAX / 2;
 
 /// True if an M that owns `mine` started, unfinished settled Gs may start one more, when the
 /// resident M with the fewest owns `least`.

@@ -24,7 +24,6 @@
 //! the scheduler.
 
 use crate::ds::timers::NEVER;
-use crate::gmp::admission::Admission;
 use crate::gmp::current::{Current, Inside, InsideWithP};
 use crate::gmp::g::{G, Runnable};
 use crate::gmp::m::MOwned;
@@ -36,9 +35,7 @@ use crate::proc::running::Running;
 pub(crate) fn allow(inside: &mut InsideWithP) {
     let (owned, p) = inside.split();
     owned.fast_rounds_left = match p {
-        Some(p)
-            if owned.admission == Admission::Free && !owned.look_everywhere && !p.has_work() =>
-        {
+        Some(p) if owned.first_run.is_none() && !owned.look_everywhere && !p.has_work() => {
             let look = policy::GLOBAL_INTERVAL - 1 - owned.tick % policy::GLOBAL_INTERVAL;
             if p.shared.timers.first() == NEVER {
                 look

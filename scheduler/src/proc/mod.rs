@@ -22,7 +22,7 @@
 //! |---|---|
 //! | [`attach`], [`start_m`], [`new_thread`] | a thread becomes an M; one is made for an M, by whom |
 //! | [`spawn`], [`thread_backed`], [`colocate`] | a G is made: queued, with a thread, beside another G |
-//! | [`find`] | which G an M runs next |
+//! | [`find`], [`apart`] | which G an M runs next; which ones begin on an M of their own |
 //! | [`run`], [`fast_rounds`], [`stop_m`], [`share_p`] | the loop; its short form; without work; with too much |
 //! | [`start`], [`running`] | a G begins and ends; it is shown while it runs |
 //! | [`park`], [`in_place`], [`switch`], [`carried`], [`yield_now`] | a G waits by a switch, or with its thread; it yields |
@@ -34,6 +34,7 @@
 //! | [`check_dead`], [`shutdown`], [`refuse`] | nothing runs any more; the runtime ends; a G never begins |
 //! | [`events`] | what the runtime says of that: events of `tracing`, or standard error |
 
+pub(crate) mod apart;
 pub(crate) mod attach;
 pub(crate) mod cancel;
 pub(crate) mod carried;

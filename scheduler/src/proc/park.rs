@@ -252,10 +252,11 @@ pub(crate) fn suspender(g: &G, forbidden: bool) -> Option<GSuspender> {
 
 /// True if the running G may leave its thread to siblings while it waits for another thread.
 ///
-/// The G is settled, so that it has siblings, and may switch.
+/// Some Gs have settled on the thread, the G itself or others, and the G may switch.
 pub(crate) fn may_leave_thread(cx: &Current) -> bool {
     let Some(g) = cx.g() else { return false };
-    kind_of_running(g) == Kind::Settled
+    kind_of_running(g) != Kind::ThreadBacked
+        && cx.m.settled() > 0
         && suspender(g, thread::panicking() || cx.m.in_scheduler()).is_some()
 }
 

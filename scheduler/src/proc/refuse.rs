@@ -38,7 +38,10 @@ pub(crate) fn refuse_unstarted(sched: &Sched, error: &io::Error) {
 }
 
 fn take_unstarted(sched: &Sched) -> Option<Runnable> {
-    sched.pop_unstarted().or_else(|| sched.all_ps.iter().find_map(|p| p.steal_unstarted()))
+    sched
+        .pop_unstarted()
+        .or_else(|| sched.apart.pop_if(|_| true))
+        .or_else(|| sched.all_ps.iter().find_map(|p| p.steal_unstarted()))
 }
 
 fn copy_of(error: &io::Error) -> io::Error {

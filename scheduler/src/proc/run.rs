@@ -113,7 +113,6 @@ use gosched_runtime_sys::signal::fatal::{Part, fatal};
 use gosched_runtime_sys::thread::last_code;
 
 use crate::ds::parker::Commit;
-use crate::gmp::admission::Admission;
 use crate::gmp::current::{self, Current, InsideWithP};
 use crate::gmp::dispatch::{NextP, WaitedForP};
 use crate::gmp::g::{G, Kind, Runnable, Switch};
@@ -127,7 +126,7 @@ use crate::proc::share_p::{drop_excess_p, give_way, hand_p_to_resident, leave_ru
 use crate::proc::start_m::{self, reap};
 use crate::proc::stop_m::{look_again, stop_m, wait_for_p};
 use crate::proc::wake_sysmon::wake_sysmon_for_deadline;
-use crate::proc::{attach, cancel, fast_rounds, start, timers, wake};
+use crate::proc::{apart, attach, cancel, fast_rounds, start, timers, wake};
 
 /// The life of a thread made for an M.
 pub(crate) fn m_main(sched: &Sched, m: &'static M) {
@@ -163,7 +162,8 @@ pub(crate) fn run(cx: &Current, given: Option<NextP<P>>, lent: Option<LentThread
     let searching = given.as_ref().is_some_and(|given| given.searching);
     let mut inside = enter(cx);
     inside.p = given.map(|given| given.p);
-    Loop { cx, lent, searching, watching: false, leaving: false, slept: false }.rounds(inside);
+    let slept = inside.p.is_some();
+    Loop { cx, lent, searching, watching: false, leaving: false, slept }.rounds(inside);
     cx.m.remote.end_watch();
     mem::forget(unwinds);
 }
@@ -204,7 +204,8 @@ struct Loop<'a> {
     watching: bool,
     /// The M starts nothing new, and ends with its last settled G.
     leaving: bool,
-    /// The M has slept since it last ran a G, and may have been the timekeeper.
+    /// The M has slept since it last ran a G, or is new. It may have been the timekeeper, and it
+    /// may have been brought for something.
     slept: bool,
 }
 
@@ -224,8 +225,8 @@ impl Loop<'_> {
             if self.leaving && self.owns_nothing(&mut inside) {
                 return leave_runtime(self.cx, inside);
             }
-            if inside.owned().admission != Admission::Free {
-                give_permit_back(self.cx, &mut inside);
+            if inside.owned().first_run.is_some() {
+                end_first_run(self.cx, &mut inside);
             }
             if inside.p.is_none() {
                 match self.next_p(&mut inside) {
@@ -280,7 +281,7 @@ impl Loop<'_> {
     /// The G to run next. When it is returned, the M has stopped searching.
     #[inline(always)]
     fn next_g(&mut self, inside: &mut InsideWithP) -> Option<Runnable> {
-        let g = match find::take_local(self.cx, inside, self.wants()) {
+        let g = match self.take_first(inside) {
             Some(g) => g,
             None if find::leaves_work_to_resident(self.cx) => return None,
             None => self.search(inside)?,
@@ -293,12 +294,28 @@ impl Loop<'_> {
             // Who sent something meanwhile has not told sysmon.
             find::take_inbox(self.cx.m, inside.owned());
         }
+        if inside.owned().first_run.is_some() {
+            apart::leave_others(self.cx, inside);
+        }
         if mem::take(&mut self.slept) {
             // If the G does not give the M back, the deadlines are sysmon's. What was due has been
             // fired.
             wake_sysmon_for_deadline(self.cx.sched(), self.cx.sched().first_timer());
         }
         Some(g)
+    }
+
+    /// Takes one of the M's own Gs. An M that has slept may have been brought for a G that begins
+    /// apart, and looks for that first.
+    #[inline(always)]
+    fn take_first(&mut self, inside: &mut InsideWithP) -> Option<Runnable> {
+        if self.slept
+            && self.cx.sched().apart.coming.is_set()
+            && let Some(g) = find::arrive_for_apart(self.cx, inside.owned(), self.wants())
+        {
+            return Some(g);
+        }
+        find::take_local(self.cx, inside, self.wants())
     }
 
     fn search(&mut self, inside: &mut InsideWithP) -> Option<Runnable> {
@@ -340,13 +357,15 @@ impl Loop<'_> {
     }
 }
 
-/// Gives the permit back under which the last G was started: that G has given its M back.
+/// Does what is to be done when the G that was started last has given its M back.
 #[cold]
-fn give_permit_back(cx: &Current, inside: &mut InsideWithP) {
-    let admission = mem::replace(&mut inside.owned().admission, Admission::Free);
-    if cx.sched().start_gate.give_back(admission) && cx.sched().has_free_work() {
-        wake::wake_p(cx.sched());
+fn end_first_run(cx: &Current, inside: &mut InsideWithP) {
+    let Some(run) = inside.owned().first_run.take() else { return };
+    if cx.sched().start_gate.give_back(run.admission) {
+        wake::wake_p_if_work(cx.sched());
+        apart::bring(cx.sched());
     }
+    apart::end_first_run(cx.sched(), run);
 }
 
 /// Has another M stand in for this one, whose thread is to end once nothing is settled on it.

@@ -30,7 +30,8 @@ use crate::gmp::g::{Kind, Runnable};
 use crate::gmp::p::P;
 use crate::gmp::sched::Sched;
 use crate::gmp::thread_g;
-use crate::proc::wake;
+use crate::policy::behaviour::Behaviour;
+use crate::proc::{apart, wake};
 
 /// How many goroutine numbers a P reserves at a time.
 const IDS: u64 = 256;
@@ -45,25 +46,39 @@ pub(crate) fn spawn(
     entry: Entry,
     location: &'static Location<'static>,
 ) -> u64 {
+    let talks = entry.expected_behaviour().unwrap_or_else(|| sched.call_sites.behaviour(location))
+        == Behaviour::Talks;
     let id;
     if let Some(Ok(mut inside)) = cx.map(Current::enter_with_p)
-        && let Some(p) = inside.p.as_mut()
+        && let (owned, Some(p)) = inside.split()
     {
         cx.expect("it entered").m.count_spawned();
         let g = new_g(sched, p);
         id = next_id(p);
         g.init(id, kind, Some(entry));
         g.g().set_made_at(Some(location));
-        p.push_unstarted(g);
+        if talks {
+            p.push_unstarted(g);
+        } else {
+            apart::push(sched, Some(owned), g);
+        }
     } else {
         sched.count_spawned_outside();
         let g = sched.slab.take();
         id = thread_g::reserve_ids(1);
         g.init(id, kind, Some(entry));
         g.g().set_made_at(Some(location));
-        sched.push_unstarted(g);
+        if talks {
+            sched.push_unstarted(g);
+        } else {
+            apart::push(sched, None, g);
+        }
     }
-    wake::wake_p(sched);
+    if talks {
+        wake::wake_p(sched);
+    } else {
+        apart::publish(sched);
+    }
     id
 }
 

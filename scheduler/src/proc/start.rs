@@ -38,8 +38,10 @@ use gosched_runtime_sys::signal::fatal::{Part, fatal};
 use crate::gmp::body::{Begin, Built, Entry};
 use crate::gmp::current::{self, Current, InsideWithP};
 use crate::gmp::g::{Cancelled, G, GOwned, GSuspender, Kind, Runnable, StackRange};
+use crate::gmp::m::MOwned;
 use crate::gmp::names::NameEntry;
 use crate::gmp::slab;
+use crate::policy::behaviour::{Behaviour, Company};
 use crate::proc::carried;
 use crate::proc::locals;
 use crate::proc::running::Running;
@@ -49,6 +51,7 @@ pub(crate) fn start(cx: &Current, inside: &mut InsideWithP, g: &mut Runnable) ->
     let p = inside.p.as_mut().expect("only an M with a P starts goroutines");
     let stack = p.stacks.get(&cx.sched().stacks, g.stack_size())?;
     attach_to(g, &stack);
+    join_company(cx, inside.owned(), g);
     settle(cx, g);
     let raw = g.as_raw();
     *g.context() = Some(Context::new(stack, move |suspender, _resumed| {
@@ -69,6 +72,17 @@ fn attach_to(g: &Runnable, stack: &Stack) {
     // SAFETY: the stack stays with the G until `finish`, which takes this part back first. Nothing
     // else uses the head.
     unsafe { g.attach_owned(owned) };
+}
+
+/// Notes whom a G joins that begins after `g` has settled here.
+#[inline]
+fn join_company(cx: &Current, owned: &mut MOwned, g: &Runnable) {
+    let behaviour = owned.first_run.as_ref().map_or(Behaviour::Talks, |run| run.behaviour);
+    if g.kind() != Kind::Settled || (behaviour == Behaviour::Talks && !owned.company.computes) {
+        return;
+    }
+    owned.company = owned.company.joined_by(cx.m.settled(), behaviour, g.g().burst());
+    cx.m.set_computes(owned.company.computes);
 }
 
 /// Makes the M at `cx` the home of `g`, if that is settled.
@@ -167,6 +181,10 @@ fn end(cx: &Current, inside: &mut InsideWithP, g: Runnable) {
     let sched = cx.sched();
     if g.kind() == Kind::Settled {
         cx.m.unsettle();
+        if cx.m.settled() == 0 {
+            inside.owned().company = Company::default();
+            cx.m.set_computes(false);
+        }
     }
     g.vacate();
     let record = g.into_raw();

@@ -13,7 +13,7 @@ use gosched_runtime_sys::clock::monotonic_ns;
 use gosched_runtime_sys::sync::note::Note;
 
 use crate::gmp::current::{Current, InsideWithP};
-use crate::gmp::dispatch::{NextP, Slept, WaitedForP};
+use crate::gmp::dispatch::{NextP, Slept, Takes, WaitedForP};
 use crate::gmp::p::P;
 use crate::policy;
 use crate::proc::find::{self, Wants};
@@ -52,7 +52,12 @@ pub(crate) fn wait_for_p(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
         slept
     };
     let to_do = || !m.inbox.is_empty() || check_dead::check(sched);
-    let waited = sched.dispatch.sleep(remote, &sched.idle, wants.start, to_do, sleep);
+    let takes = match (wants.start, m.settled()) {
+        (false, _) => Takes::Inbox,
+        (true, 0) => Takes::Vacant,
+        (true, _) => Takes::Any,
+    };
+    let waited = sched.dispatch.sleep(remote, &sched.idle, takes, to_do, sleep);
     let woken_after = woken_after.get().filter(|_| !m.take_timer_wake());
     let searches = matches!(&waited, WaitedForP::Got(given) if given.searching);
     owned.woken_after = woken_after.filter(|_| searches);

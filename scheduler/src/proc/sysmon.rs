@@ -51,6 +51,7 @@
 //!   clock.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -62,13 +63,15 @@ use crate::gmp::admission::Admission;
 use crate::gmp::m::M;
 use crate::gmp::progress::Ticks;
 use crate::gmp::sched::Sched;
+use crate::policy::behaviour::COMPUTES_NS;
+use crate::policy::head_age::HeadAge;
 use crate::policy::retake::{
     BLOCKED_NS, Cpu, LEFT_NS, Looked, Pace, REPORT_LOCK_NS, REPORT_NS, SLICE_NS, Stay, Verdict,
     admission_ns, is_overloaded, judge, slice_ends,
 };
 use crate::proc::report::Overstay;
 use crate::proc::start_m::start_idle_m;
-use crate::proc::{excess_p, timers, wake};
+use crate::proc::{apart, excess_p, timers, wake};
 
 /// The main function of sysmon's thread.
 pub(crate) fn main(sched: &Sched) {
@@ -80,8 +83,13 @@ pub(crate) fn main(sched: &Sched) {
         let deadline = sched.unkept_deadline();
         match sysmon.pace.next(looked, now) {
             Some(ns) => {
-                let left =
-                    sysmon.leftover_since.map_or(NEVER, |since| since.saturating_add(LEFT_NS));
+                let apart = Some(sysmon.apart.first_seen()).filter(|_| sched.apart.waits());
+                let left = sysmon
+                    .leftover_since
+                    .into_iter()
+                    .chain(apart)
+                    .min()
+                    .map_or(NEVER, |since| since.max(now).saturating_add(LEFT_NS));
                 let next = now.saturating_add(ns).min(deadline.unwrap_or(NEVER)).min(left);
                 sched.sysmon_note.pause(next);
             }
@@ -107,6 +115,8 @@ struct MHistory {
     cpu: Cpu,
     /// Up to which length its present stay was reported.
     reported_ns: u64,
+    /// The call site of the G that makes the stay has been told.
+    told: bool,
 }
 
 impl MHistory {
@@ -118,6 +128,7 @@ impl MHistory {
             clock: None,
             cpu: Cpu::Unknown,
             reported_ns: 0,
+            told: false,
         }
     }
 
@@ -159,6 +170,8 @@ struct Sysmon {
     wanted_since: Option<u64>,
     /// Since when each look has seen free work beside an idle P while no M searched.
     leftover_since: Option<u64>,
+    /// The oldest G that is to begin apart, and since when it was seen.
+    apart: HeadAge,
 }
 
 /// One look at all Ms.
@@ -184,6 +197,7 @@ impl Sysmon {
             hogs: 0,
             wanted_since: None,
             leftover_since: None,
+            apart: HeadAge::default(),
         }
     }
 
@@ -203,6 +217,7 @@ impl Sysmon {
             self.wanted_since = Some(now);
         }
         self.wake_for_leftovers(sched, now);
+        self.bring_for_apart(sched, now);
         let mut pass = Pass { sched, now, looked, wanted, neglected, computing: 0 };
         for m in &self.ms {
             let ticks = m.progress.ticks();
@@ -232,6 +247,17 @@ impl Sysmon {
         }
     }
 
+    /// Brings an M for a G that is to begin apart and that nobody has taken in time.
+    fn bring_for_apart(&mut self, sched: &Sched, now: u64) {
+        if sched.apart.waits()
+            && !self.apart.observe(sched.apart.head(), now)
+            && now.saturating_sub(self.apart.first_seen()) >= LEFT_NS
+        {
+            self.apart.clear();
+            apart::bring_again(sched);
+        }
+    }
+
     /// Restricts and opens the start gate, and makes a new permit for one that is overdue.
     fn control_start_gate(&mut self, sched: &Sched, computing: usize, now: u64) {
         let restricted = is_overloaded(computing, sched.procs(), sched.cpus.count);
@@ -250,6 +276,7 @@ impl Sysmon {
         }
         if opened || overdue && sched.start_gate.give_back(Admission::Permit) {
             wake::wake_p(sched);
+            apart::bring(sched);
         }
     }
 }
@@ -271,12 +298,26 @@ impl Pass<'_> {
         let observed = m.p.observe();
         let apart = if observed.is_there() { BLOCKED_NS } else { SLICE_NS };
         seen.look_at_clock(m, self.now, apart);
+        let verdict = judge(Stay { stuck_ns, cpu: seen.cpu });
+        if verdict != Verdict::Leave
+            && stuck_ns >= COMPUTES_NS
+            && !mem::replace(&mut seen.told, true)
+        {
+            self.tell_call_site(m);
+        }
         if observed.is_there() {
-            self.retake(m, &observed, judge(Stay { stuck_ns, cpu: seen.cpu }));
+            self.retake(m, &observed, verdict);
         } else if m.remote.works() && seen.cpu != Cpu::Stands {
             self.computing += 1;
         }
         self.report(m, seen, stuck_ns);
+    }
+
+    /// Records of the call site of the goroutine on `m` that it computes, or blocks its thread.
+    fn tell_call_site(&self, m: &M) {
+        if let Some(made_at) = self.sched.running_on(m).and_then(|(_, made_at)| made_at) {
+            self.sched.call_sites.computes(made_at);
+        }
     }
 
     /// Requests that the goroutine suspends at its next chance, if its slice is nearly over and
@@ -351,6 +392,7 @@ fn wanted(sched: &Sched) -> usize {
 fn any_waits(sched: &Sched, ms: &[&'static M]) -> bool {
     sched.dispatch.line_len() > 0
         || sched.dispatch.excess() > 0
+        || sched.apart.waits()
         || sched.has_migratory()
         || sched.has_unstarted()
         || ms.iter().any(|m| m.progress.runs() && keeps_others_waiting(m))

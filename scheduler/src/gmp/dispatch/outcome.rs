@@ -43,3 +43,14 @@ pub(crate) enum Started<P> {
     /// No P is idle any more. Every M that has one looks at all queues before it releases the P.
     NoP,
 }
+
+/// What became of an M that was to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kicked {
+    /// It was given an idle P and woken.
+    Given,
+    /// It stands in the line.
+    InLine,
+    /// There is no such M.
+    Nobody,
+}

@@ -10,28 +10,28 @@ use gosched_runtime_sys::sync::primitive::{
 };
 
 use super::remote::{HAS_P, HAS_P_SEARCHING, IN_LINE};
-use super::{Dispatch, NextP, Remote, Slept, WaitedForP};
+use super::{Dispatch, NextP, Remote, Slept, Takes, WaitedForP};
 use crate::ds::idle::Idle;
 
 impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
     /// Sleeps until the M gets a P, or has another reason to look. Called by an M without a P and
     /// without work.
     ///
-    /// If `takes_any`, the M accepts any work; else only the Gs that `has_inbox` sees in its inbox.
-    /// `sleep` sleeps on the note. Its result decides how the wait ends, unless a waker was faster.
+    /// `takes` says what the M may be woken for. `has_inbox` looks into its inbox. `sleep` sleeps
+    /// on the note. Its result decides how the wait ends, unless a waker was faster.
     pub(crate) fn sleep(
         &self,
         remote: &S,
         idle: &Idle,
-        takes_any: bool,
+        takes: Takes,
         has_inbox: impl Fn() -> bool,
         sleep: impl Fn(&Note) -> Slept,
     ) -> WaitedForP<P> {
         let mut state = self.state.lock();
-        if takes_any && mem::take(&mut state.look_again) {
+        if takes != Takes::Inbox && mem::take(&mut state.look_again) {
             return WaitedForP::Retry;
         }
-        state.fall_asleep(remote.clone(), takes_any);
+        state.fall_asleep(remote.clone(), takes);
         self.publish(&state);
         drop(state);
         if !mutated("dispatch.sleep_without_fence") {
@@ -66,7 +66,7 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
     /// [`wait_enlisted`](Self::wait_enlisted).
     pub(crate) fn enlist(&self, remote: &S) {
         let mut state = self.state.lock();
-        state.fall_asleep(remote.clone(), true);
+        state.fall_asleep(remote.clone(), Takes::Vacant);
         self.publish(&state);
     }
 

@@ -19,10 +19,20 @@ pub(super) struct InLine<S> {
     returns: bool,
 }
 
+/// What an M that sleeps may be woken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// What comes into its inbox. So it is with a lent thread that is about to leave.
+    Inbox,
+    /// Any work but that which is to begin apart: goroutines have settled on the M.
+    Any,
+    /// Any work: nothing has settled on the M.
+    Vacant,
+}
+
 struct Asleep<S> {
     remote: S,
-    /// The M accepts any work. A lent thread that is about to leave does not.
-    takes_any: bool,
+    takes: Takes,
     /// The M was resident when it fell asleep, and accepts any work.
     resident: bool,
 }
@@ -127,11 +137,11 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
     }
 
     /// Puts the M among the sleepers.
-    pub(super) fn fall_asleep(&mut self, remote: S, takes_any: bool) {
+    pub(super) fn fall_asleep(&mut self, remote: S, takes: Takes) {
         remote.status.store(ASLEEP, Relaxed);
-        let resident = takes_any && remote.is_resident();
+        let resident = takes != Takes::Inbox && remote.is_resident();
         self.residents_asleep += usize::from(resident);
-        self.asleep.push(Asleep { remote, takes_any, resident });
+        self.asleep.push(Asleep { remote, takes, resident });
     }
 
     /// Takes a sleeper that accepts any work.
@@ -140,7 +150,7 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
     /// asleep last.
     pub(super) fn pop_asleep(&mut self) -> Option<S> {
         self.pop_resident().or_else(|| {
-            let at = self.asleep.iter().rposition(|sleeper| sleeper.takes_any)?;
+            let at = self.asleep.iter().rposition(|sleeper| sleeper.takes != Takes::Inbox)?;
             Some(self.wake(at))
         })
     }
@@ -151,6 +161,17 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
             return None;
         }
         let at = self.asleep.iter().rposition(|sleeper| sleeper.resident)?;
+        Some(self.wake(at))
+    }
+
+    /// Takes a sleeper that accepts any work and on which nothing has settled; a resident one goes
+    /// first.
+    pub(super) fn pop_vacant(&mut self) -> Option<S> {
+        let is_vacant = |sleeper: &Asleep<S>, resident| {
+            sleeper.takes == Takes::Vacant && sleeper.resident == resident
+        };
+        let found = |resident| self.asleep.iter().rposition(|one| is_vacant(one, resident));
+        let at = found(true).or_else(|| found(false))?;
         Some(self.wake(at))
     }
 
@@ -173,7 +194,7 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
 
     /// True if an M sleeps that accepts any work.
     pub(super) fn somebody_sleeps(&self) -> bool {
-        self.asleep.iter().any(|sleeper| sleeper.takes_any)
+        self.asleep.iter().any(|sleeper| sleeper.takes != Takes::Inbox)
     }
 
     pub(super) fn asleep(&self) -> usize {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Dispatch, Remote, Slept, Started, WaitedForP, until_woken};
+use super::{Dispatch, Remote, Slept, Started, Takes, WaitedForP, until_woken};
 use crate::ds::idle::Idle;
 use crate::policy;
 
@@ -14,15 +14,15 @@ fn world(ps: u32) -> (Dispatch<u32, S>, Idle) {
 
 /// Returns an M that stands in the line, put there by `kick`, if no P is idle.
 fn stand_in_line(dispatch: &Dispatch<u32, S>, idle: &Idle, since: u64) -> S {
-    let remote = fall_asleep(dispatch, true);
+    let remote = fall_asleep(dispatch, Takes::Any);
     let _in_line = dispatch.kick(&remote, idle, || since);
     remote
 }
 
 /// Returns an M that sleeps. Does what `sleep` does before the thread sleeps.
-fn fall_asleep(dispatch: &Dispatch<u32, S>, takes_any: bool) -> S {
+fn fall_asleep(dispatch: &Dispatch<u32, S>, takes: Takes) -> S {
     let remote: S = Arc::new(Remote::new());
-    dispatch.state.lock().fall_asleep(remote.clone(), takes_any);
+    dispatch.state.lock().fall_asleep(remote.clone(), takes);
     remote
 }
 
@@ -54,7 +54,7 @@ fn a_kick_of_an_m_that_is_awake_or_elsewhere_moves_nothing() {
     assert!(dispatch.kick(&awake, &idle, || 0), "it may be in user code: sysmon is to watch");
     // An M that left for another runtime, and sleeps there.
     let (elsewhere, its_idle) = world(0);
-    let remote = fall_asleep(&elsewhere, true);
+    let remote = fall_asleep(&elsewhere, Takes::Any);
     dispatch.kick(&remote, &idle, || 0);
     assert_eq!((idle.idle_ps(), dispatch.line_len()), (1, 0));
     assert!(remote.take_next_p().is_none());
@@ -64,19 +64,19 @@ fn a_kick_of_an_m_that_is_awake_or_elsewhere_moves_nothing() {
 #[test]
 fn a_resident_that_sleeps_is_brought_in_before_all_others() {
     let (dispatch, idle) = world(0);
-    let _spare = fall_asleep(&dispatch, true);
+    let _spare = fall_asleep(&dispatch, Takes::Any);
     assert!(!dispatch.kick_resident(&idle, || 0), "no resident M sleeps");
     let first = stand_in_line(&dispatch, &idle, 0);
     let resident: S = Arc::new(Remote::new());
     resident.set_resident(true);
-    dispatch.state.lock().fall_asleep(resident.clone(), true);
+    dispatch.state.lock().fall_asleep(resident.clone(), Takes::Any);
     assert!(dispatch.kick_resident(&idle, || 0), "there is no P");
     assert_eq!((dispatch.line_len(), dispatch.returning()), (2, 1));
     assert!(matches!(dispatch.hand_off(Box::new(1)), Started::Woken));
     assert!(resident.take_next_p().is_some() && first.take_next_p().is_none());
     // With an idle P it need not wait.
     let (dispatch, idle) = world(1);
-    dispatch.state.lock().fall_asleep(resident.clone(), true);
+    dispatch.state.lock().fall_asleep(resident.clone(), Takes::Any);
     assert!(!dispatch.kick_resident(&idle, || 0));
     assert!(resident.take_next_p().is_some());
     assert_eq!((idle.idle_ps(), dispatch.line_len()), (0, 0));
@@ -143,7 +143,7 @@ fn giving_way_hands_over_and_stands_behind() {
 #[test]
 fn work_goes_to_the_line_then_to_sleepers_then_to_a_new_m() {
     let (dispatch, idle) = world(0);
-    let sleeper = fall_asleep(&dispatch, true);
+    let sleeper = fall_asleep(&dispatch, Takes::Any);
     let head = stand_in_line(&dispatch, &idle, 0);
     assert!(matches!(dispatch.hand_off(Box::new(1)), Started::Woken));
     assert!(matches!(dispatch.hand_off(Box::new(2)), Started::Woken));
@@ -155,7 +155,7 @@ fn work_goes_to_the_line_then_to_sleepers_then_to_a_new_m() {
 #[test]
 fn a_woken_m_searches() {
     let (dispatch, idle) = world(1);
-    let sleeper = fall_asleep(&dispatch, true);
+    let sleeper = fall_asleep(&dispatch, Takes::Any);
     assert!(matches!(dispatch.give_to_sleeper(&idle), Started::Woken));
     assert!(sleeper.take_next_p().is_some_and(|given| given.searching));
     assert!(matches!(dispatch.give_to_sleeper(&idle), Started::NoP));
@@ -164,7 +164,7 @@ fn a_woken_m_searches() {
 #[test]
 fn one_that_is_about_to_leave_is_woken_for_its_own_only() {
     let (dispatch, idle) = world(1);
-    let leaving = fall_asleep(&dispatch, false);
+    let leaving = fall_asleep(&dispatch, Takes::Inbox);
     let Started::NeedM(p) = dispatch.give_to_sleeper(&idle) else {
         panic!("it may not run what others may")
     };
@@ -180,15 +180,18 @@ fn an_m_that_would_sleep_and_is_asked_to_look_again_does_so_once() {
     assert!(dispatch.ask_next_sleeper_to_look(), "nobody sleeps");
     let remote: S = Arc::new(Remote::new());
     assert!(matches!(
-        dispatch.sleep(&remote, &idle, true, || false, until_woken),
+        dispatch.sleep(&remote, &idle, Takes::Any, || false, until_woken),
         WaitedForP::Retry
     ));
     dispatch.close();
     assert!(
-        matches!(dispatch.sleep(&remote, &idle, true, || false, until_woken), WaitedForP::Closed),
+        matches!(
+            dispatch.sleep(&remote, &idle, Takes::Any, || false, until_woken),
+            WaitedForP::Closed
+        ),
         "it slept this time"
     );
-    fall_asleep(&dispatch, true);
+    fall_asleep(&dispatch, Takes::Any);
     assert!(!dispatch.ask_next_sleeper_to_look(), "there is somebody to wake");
 }
 
@@ -197,7 +200,7 @@ fn a_g_in_the_inbox_ends_the_sleep_without_a_p() {
     let (dispatch, idle) = world(0);
     let remote: S = Arc::new(Remote::new());
     assert!(matches!(
-        dispatch.sleep(&remote, &idle, true, || true, until_woken),
+        dispatch.sleep(&remote, &idle, Takes::Any, || true, until_woken),
         WaitedForP::Retry
     ));
     dispatch.kick(&remote, &idle, || 0);
@@ -209,7 +212,7 @@ fn a_sleeper_whose_time_has_come_looks_without_a_p() {
     let (dispatch, idle) = world(1);
     let remote: S = Arc::new(Remote::new());
     assert!(matches!(
-        dispatch.sleep(&remote, &idle, true, || false, |_| Slept::Look),
+        dispatch.sleep(&remote, &idle, Takes::Any, || false, |_| Slept::Look),
         WaitedForP::Retry
     ));
     assert!(!dispatch.wake_a_sleeper(), "nobody sleeps");
@@ -226,7 +229,7 @@ fn a_sleeper_that_was_given_a_p_has_it_even_if_its_time_has_come() {
         Slept::Look
     };
     assert!(matches!(
-        dispatch.sleep(&remote, &idle, true, || false, time_comes),
+        dispatch.sleep(&remote, &idle, Takes::Any, || false, time_comes),
         WaitedForP::Got(_)
     ));
 }
@@ -246,6 +249,9 @@ fn a_wake_without_a_p_ends_one_nap_and_not_the_sleep() {
         note.sleep();
         Slept::Woken
     };
-    assert!(matches!(dispatch.sleep(&remote, &idle, true, || false, nap), WaitedForP::Closed));
+    assert!(matches!(
+        dispatch.sleep(&remote, &idle, Takes::Any, || false, nap),
+        WaitedForP::Closed
+    ));
     assert_eq!(naps.get(), 2);
 }

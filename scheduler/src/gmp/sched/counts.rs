@@ -16,6 +16,8 @@ pub(crate) struct Counts {
     pub(crate) longest_run_ns: AtomicU64,
     /// Hand-offs of a P with work from one M to another.
     pub(crate) hand_overs: AtomicU64,
+    /// Gs that were to begin apart and have begun.
+    pub(crate) begun_apart: AtomicU64,
 }
 
 impl Counts {

@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::gmp::current;
+use crate::goroutine::Builder;
 use crate::proc::wake;
-use crate::{Mode, Runtime, go, time, yield_now};
+use crate::{Mode, Runtime, time, yield_now};
 
 /// How often a test tries: each try begins at another distance from the round that looks
 /// everywhere.
@@ -65,7 +66,8 @@ fn a_round_that_sysmon_asks_for_looks_everywhere() {
     let outside = thread::spawn(move || {
         for () in asked {
             let runs = runs.clone();
-            drop(handle.go(move || runs.fetch_add(1, Relaxed)));
+            let talks = Builder::new().runtime(&handle).talks();
+            drop(talks.go(move || runs.fetch_add(1, Relaxed)));
             tell.fetch_add(1, Release);
         }
     });
@@ -132,7 +134,7 @@ fn lateness(round: Duration) -> Vec<u32> {
             let (at, awake) =
                 (Instant::now() + Duration::from_millis(1), Arc::new(AtomicBool::new(false)));
             let wakes = awake.clone();
-            let sleeper = go(move || {
+            let sleeper = Builder::new().talks().go(move || {
                 time::sleep_until(at);
                 wakes.store(true, Relaxed);
             });

@@ -8,12 +8,12 @@ use gosched_runtime_sys::clock::monotonic_ns;
 use super::others::{Scan, scan_global, scan_p, take_global};
 use super::own::take_inbox_and_pop;
 use super::spin::spin_or_yield;
-use super::unstarted::{Wants, leaves_work_to_resident, take_unstarted};
+use super::unstarted::{Wants, leaves_work_to_resident, take_apart, take_unstarted};
 use crate::gmp::current::{Current, InsideWithP};
 use crate::gmp::g::Runnable;
 use crate::gmp::p::End;
 use crate::gmp::sched::Sched;
-use crate::proc::{timers, wake};
+use crate::proc::{apart, timers, wake};
 
 /// Looks everywhere until something is found or the spin budget is used up. The M counts as
 /// searching; the caller ends that.
@@ -61,6 +61,13 @@ fn scan(cx: &Current, inside: &mut InsideWithP, wants: Wants, now: u64) -> Scan 
     {
         return Scan::of(g);
     }
+    if sched.apart.waits() {
+        if let Some(g) = take_apart(cx, inside.owned(), wants) {
+            return Scan::Found(g);
+        }
+        // Publishers rely on an M that searches, and this one is the wrong one.
+        apart::bring(sched);
+    }
     // What this M offered to others is its own again once they have as many Gs.
     if let (owned, Some(p)) = inside.split()
         && p.shared.offers()
@@ -97,7 +104,7 @@ fn scan(cx: &Current, inside: &mut InsideWithP, wants: Wants, now: u64) -> Scan 
 /// True if work was published that any M may take. This is the last look of an M before it sleeps,
 /// after its P was counted idle and the fence that goes with it. The M takes nothing: it has no P.
 pub(crate) fn work_was_published(cx: &Current) -> bool {
-    cx.sched().has_free_work()
+    cx.sched().has_free_work() || apart::is_for(cx)
 }
 
 /// Ends the search of an M that found something. If it was the last searcher, publishers may have

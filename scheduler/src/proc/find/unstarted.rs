@@ -1,11 +1,14 @@
 //! Whether, and under which conditions, an M starts a G.
 
+use crate::gmp::admission::Admission;
 use crate::gmp::current::Current;
 use crate::gmp::g::Runnable;
-use crate::gmp::m::MOwned;
+use crate::gmp::m::{FirstRun, MOwned};
 use crate::gmp::p::{End, P};
 use crate::gmp::sched::Sched;
 use crate::policy;
+use crate::policy::behaviour::Behaviour;
+use crate::proc::apart;
 
 /// What an M may take.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +26,9 @@ pub(super) fn take_unstarted(
     end: End,
     wants: Wants,
 ) -> Option<Runnable> {
+    if let Some(g) = take_apart(cx, owned, wants) {
+        return Some(g);
+    }
     if !p.has_unstarted() || !wants.start || resident_is_free(cx) {
         return None;
     }
@@ -32,6 +38,21 @@ pub(super) fn take_unstarted(
         return None;
     }
     take_admitted(cx.sched(), owned, || p.pop_unstarted(end))
+}
+
+/// Takes a G that is to begin apart, for an M that may have been brought for it.
+#[cold]
+pub(crate) fn arrive_for_apart(cx: &Current, owned: &mut MOwned, wants: Wants) -> Option<Runnable> {
+    if wants.start { apart::arrive(cx, owned) } else { None }
+}
+
+/// Takes a G that is to begin apart, if this M may start it.
+#[inline]
+pub(super) fn take_apart(cx: &Current, owned: &mut MOwned, wants: Wants) -> Option<Runnable> {
+    if !cx.sched().apart.waits() || !wants.start {
+        return None;
+    }
+    apart::take(cx, owned)
 }
 
 /// Takes an unstarted G with `take`, if the start gate admits one.
@@ -44,7 +65,10 @@ pub(super) fn take_admitted(
     let admission = sched.start_gate.admit()?;
     let taken = take();
     if taken.is_some() {
-        owned.admission = admission;
+        if admission != Admission::Free {
+            owned.first_run =
+                Some(FirstRun { admission, behaviour: Behaviour::Talks, since: 0, made_at: None });
+        }
     } else {
         let _it_looks_itself = sched.start_gate.give_back(admission);
     }

@@ -1,0 +1,184 @@
+//! On which M a goroutine may begin, by what is known of how it behaves.
+//!
+//! A settled goroutine stays on the M that starts it, and shares the thread with all others that
+//! have settled there. If it computes or blocks for seconds, they wait for as long, and nobody can
+//! move them. So the one decision that keeps a service from starving is where a goroutine begins.
+//!
+//! Nothing is known of a goroutine before it runs. Something is known of its call site, the place
+//! in the program where it is made: how others behaved that were made there.
+//!
+//! | the call site | a goroutine that is made there begins |
+//! |---|---|
+//! | [`Talks`](Behaviour::Talks): the last ones suspended or ended soon | wherever there is room |
+//! | [`Unknown`](Behaviour::Unknown): none has run | on an M of its own, or beside its burst |
+//! | [`Computes`](Behaviour::Computes): one kept its thread | on an M of its own, or among its like |
+//!
+//! A *burst* is what one goroutine makes in one round.
+//!
+//! A call site that changes its ways does harm once, and is known from then on.
+//!
+//! # Rejected
+//!
+//! - To begin the unknown beside their maker and to move the others away when it turns out to
+//!   compute: what has settled cannot move.
+//! - To begin each of a burst apart: a server and its client, made one after the other, would talk
+//!   across two threads for good, 500 ns a round trip in place of 75.
+
+use super::retake::SLICE_NS;
+
+/// Time in ns for which a goroutine may keep its thread before its call site counts as one that
+/// computes.
+pub(crate) const COMPUTES_NS: u64 = SLICE_NS;
+
+/// Number of goroutines in a row that must suspend or end soon before a call site that computed
+/// counts as one that talks.
+pub(crate) const FORGIVEN_AFTER: u32 = 64;
+
+/// What is known of the goroutines that are made at one call site.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Behaviour {
+    /// None of them has run yet.
+    #[default]
+    Unknown,
+    /// They suspend or end soon.
+    Talks,
+    /// One of them computed, or blocked its thread, for longer than [`COMPUTES_NS`].
+    Computes,
+}
+
+/// What a call site has to its record. The caller keeps it in a word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Conduct(pub(crate) u32);
+
+impl Conduct {
+    const TALKS: u32 = 1;
+
+    /// Returns what is to be expected.
+    #[inline]
+    pub(crate) fn behaviour(self) -> Behaviour {
+        match self.0 {
+            0 => Behaviour::Unknown,
+            Self::TALKS => Behaviour::Talks,
+            _ => Behaviour::Computes,
+        }
+    }
+
+    /// Returns the record after one more goroutine has suspended or ended for the first time, after
+    /// it had run for `ns`.
+    pub(crate) fn after_first_run(self, ns: u64) -> Self {
+        if ns >= COMPUTES_NS {
+            return Self::computed();
+        }
+        Self(self.0.saturating_sub(1).max(Self::TALKS))
+    }
+
+    /// Returns the record of a call site of which a goroutine has just computed or blocked.
+    pub(crate) fn computed() -> Self {
+        Self(Self::TALKS + FORGIVEN_AFTER)
+    }
+}
+
+/// Whom a goroutine would join that began on an M.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Company {
+    /// The burst that all who have settled there were made in; 0 if there were several, or none.
+    pub(crate) burst: u16,
+    /// All who have settled there were expected to compute.
+    pub(crate) computes: bool,
+}
+
+impl Company {
+    /// True if a goroutine of that behaviour, made in `burst`, may begin on an M on which `settled`
+    /// others have settled.
+    pub(crate) fn admits(self, settled: usize, behaviour: Behaviour, burst: u16) -> bool {
+        settled == 0
+            || match behaviour {
+                Behaviour::Talks => !self.computes,
+                Behaviour::Unknown => burst != 0 && burst == self.burst,
+                Behaviour::Computes => self.computes,
+            }
+    }
+
+    /// Returns the company after such a goroutine has begun beside `settled` others.
+    pub(crate) fn joined_by(self, settled: usize, behaviour: Behaviour, burst: u16) -> Self {
+        let (first, computes) = (settled == 0, behaviour == Behaviour::Computes);
+        let same_burst = first || behaviour == Behaviour::Talks || burst == self.burst;
+        Self {
+            burst: if first {
+                burst
+            } else if same_burst {
+                self.burst
+            } else {
+                0
+            },
+            computes: computes && (first || self.computes),
+        }
+    }
+}
+
+/// True if one more M may be made for a goroutine that is to begin apart, when `owning` Ms own
+/// settled goroutines already.
+///
+/// The number of Ms stays bounded, however many call sites there are. Beyond it the goroutine
+/// begins on whichever M has the time.
+pub(crate) fn may_make_apart(owning: usize, procs: usize) -> bool {
+    owning < 2 * procs + APART_SLACK
+}
+
+/// Number of Ms with settled goroutines that a runtime may have beyond two for each P; the constant
+/// part of [`may_make_apart`].
+pub(crate) const APART_SLACK: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Behaviour::{Computes, Talks, Unknown};
+
+    #[test]
+    fn a_call_site_is_known_by_its_last_goroutines() {
+        let mut conduct = Conduct::default();
+        assert_eq!(conduct.behaviour(), Unknown);
+        conduct = conduct.after_first_run(COMPUTES_NS - 1);
+        assert_eq!(conduct.behaviour(), Talks);
+        conduct = conduct.after_first_run(COMPUTES_NS);
+        assert_eq!(conduct, Conduct::computed());
+        for _ in 1..FORGIVEN_AFTER {
+            conduct = conduct.after_first_run(0);
+            assert_eq!(conduct.behaviour(), Computes);
+        }
+        assert_eq!(conduct.after_first_run(0).behaviour(), Talks);
+    }
+
+    #[test]
+    fn everybody_may_begin_where_nobody_is() {
+        for behaviour in [Unknown, Talks, Computes] {
+            assert!(Company { burst: 7, computes: true }.admits(0, behaviour, 3));
+        }
+    }
+
+    #[test]
+    fn the_unknown_join_their_burst_alone() {
+        let company = Company::default().joined_by(0, Unknown, 7);
+        assert!(company.admits(1, Unknown, 7));
+        assert!(!company.admits(1, Unknown, 8) && !company.admits(1, Unknown, 0));
+        let company = company.joined_by(1, Unknown, 7).joined_by(2, Talks, 0);
+        assert!(company.admits(3, Unknown, 7), "their children are with them");
+        let company = company.joined_by(3, Unknown, 8);
+        assert!(!company.admits(4, Unknown, 7), "another one has come since");
+        assert!(!Company::default().joined_by(0, Unknown, 0).admits(1, Unknown, 0));
+    }
+
+    #[test]
+    fn what_computes_joins_its_like_and_what_talks_does_not_join_it() {
+        let company = Company::default().joined_by(0, Computes, 7);
+        assert!(company.admits(1, Computes, 8) && !company.admits(1, Talks, 7));
+        let company = company.joined_by(1, Talks, 0);
+        assert!(!company.admits(2, Computes, 8) && company.admits(2, Talks, 0));
+    }
+
+    #[test]
+    fn the_number_of_ms_is_bounded() {
+        assert!(may_make_apart(9, 1) && !may_make_apart(10, 1));
+        assert!(!may_make_apart(40, 16));
+    }
+}

@@ -1,0 +1,189 @@
+//! Gs that are to begin apart from those that have settled: who brings an M for them, and who takes
+//! them.
+//!
+//! # Who calls it
+//!
+//! - [`push`] queues a new G of which it is not known that it talks (`spawn`), and [`bring`] then
+//!   finds an M for it.
+//! - An M that looks for something to start calls [`take`] (`find`).
+//! - [`end_first_run`] follows the first run of a G that was taken here (`run`).
+//! - Sysmon calls [`bring_again`] while Gs wait.
+//!
+//! Who may begin where is `policy::behaviour`.
+//!
+//! # The protocol
+//!
+//! An M on which nothing has settled may take every G. One at a time is on its way:
+//!
+//! ```text
+//! a publisher                                an M that looks
+//!   1 push the G                               1 coming = false
+//!   2 coming = true; if it was false,          2 look at the queue, under its lock
+//!     bring an M                               3 if Gs are left, publish them from step 2
+//! ```
+//!
+//! The proof is at the head of `ds::pending`.
+//!
+//! To bring an M is one of these, in this order: an M asleep on which nothing has settled gets an
+//! idle P, or a place in the line; a new M is made, and does the same; if there are as many Ms as
+//! there may be, the queue is *opened*, and the oldest G is free work for every M.
+//!
+//! No M is brought while one searches, because that one looks here. An M that takes the first of a
+//! burst leaves the others to itself, because they will talk. Either M may be the wrong one, or its
+//! goroutine may compute. So what is left to it is left *behind* (`wake_sysmon`): sysmon stays
+//! awake while Gs wait here, and brings an M for one that has been the oldest for `LEFT_NS`.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use gosched_runtime_sys::clock::monotonic_ns;
+
+use crate::gmp::current::{Current, InsideWithP};
+use crate::gmp::dispatch::Kicked;
+use crate::gmp::g::Runnable;
+use crate::gmp::m::{FirstRun, MOwned};
+use crate::gmp::sched::Sched;
+use crate::policy::behaviour::{Behaviour, may_make_apart};
+use crate::proc::start_m::start_idle_m;
+use crate::proc::wake;
+use crate::proc::wake_sysmon::wake_sysmon;
+
+/// Queues a new G. `maker` is the M whose goroutine made it. [`publish`] follows.
+pub(crate) fn push(sched: &Sched, maker: Option<&mut MOwned>, g: Runnable) {
+    g.g().set_burst(maker.map_or(0, |owned| owned.burst(&sched.apart)));
+    sched.apart.push(g);
+}
+
+/// Has an M come for a G that was pushed.
+#[cold]
+pub(crate) fn publish(sched: &Sched) {
+    if sched.idle.searching() > 0 {
+        return wake_sysmon(sched);
+    }
+    bring(sched);
+}
+
+/// Has an M come if Gs wait, unless one is on its way.
+#[cold]
+pub(crate) fn bring(sched: &Sched) {
+    if !sched.apart.waits() {
+        return;
+    }
+    if !sched.start_gate.admits() {
+        wake_sysmon(sched);
+    } else if sched.apart.coming.begin() {
+        bring_one(sched);
+    }
+}
+
+/// Has another M come for a G that the one before has not taken in time. Called by sysmon.
+pub(crate) fn bring_again(sched: &Sched) {
+    sched.apart.coming.clear();
+    bring(sched);
+}
+
+fn bring_one(sched: &Sched) {
+    match sched.dispatch.kick_vacant(&sched.idle, monotonic_ns) {
+        Kicked::Given => return,
+        Kicked::InLine => {}
+        Kicked::Nobody if may_make(sched) && start_idle_m(sched).is_ok() => {
+            if sched.dispatch.kick_vacant(&sched.idle, monotonic_ns) == Kicked::Nobody {
+                // Another thread has brought the new M for something else.
+                sched.apart.coming.clear();
+            }
+        }
+        Kicked::Nobody => {
+            sched.apart.open();
+            sched.apart.coming.clear();
+            wake::wake_p(sched);
+        }
+    }
+    wake_sysmon(sched);
+}
+
+/// True if one more M may be made for a G that is to begin apart.
+fn may_make(sched: &Sched) -> bool {
+    may_make_apart(sched.owning_ms(), sched.procs())
+}
+
+/// Takes a G for an M that may have been brought for it.
+#[cold]
+pub(crate) fn arrive(cx: &Current, owned: &mut MOwned) -> Option<Runnable> {
+    let apart = &cx.sched().apart;
+    let taken = apart.coming.look(|| take(cx, owned));
+    if taken.is_none() && apart.waits() {
+        // It was the wrong M, or the start gate is shut.
+        wake_sysmon(cx.sched());
+    }
+    taken
+}
+
+/// Takes the oldest G for an M that may start it.
+#[cold]
+pub(crate) fn take(cx: &Current, owned: &mut MOwned) -> Option<Runnable> {
+    let sched = cx.sched();
+    // A G that is about to settle here counts as well, above all the root of a lent thread.
+    let settled = cx.m.settled() + owned.settled_ready() + usize::from(!cx.m.inbox.is_empty());
+    let open = sched.apart.is_open();
+    let joins = sched.apart.head_burst() == owned.company.burst || owned.company.computes;
+    if settled > 0 && !open && !joins {
+        return None;
+    }
+    let admission = sched.start_gate.admit()?;
+    let mut taken = None;
+    let g = sched.apart.pop_if(|g| {
+        let behaviour = behaviour(sched, g);
+        taken = Some((behaviour, g.g().made_at()));
+        open || owned.company.admits(settled, behaviour, g.g().burst())
+    });
+    let Some((g, (behaviour, made_at))) = g.zip(taken) else {
+        let _it_looks_itself = sched.start_gate.give_back(admission);
+        return None;
+    };
+    owned.first_run = Some(FirstRun { admission, behaviour, since: monotonic_ns(), made_at });
+    sched.counts.begun_apart.fetch_add(1, Relaxed);
+    Some(g)
+}
+
+/// True if Gs wait that the M at `cx` may take, whatever they are.
+pub(crate) fn is_for(cx: &Current) -> bool {
+    let sched = cx.sched();
+    cx.m.settled() == 0 && sched.apart.waits() && sched.start_gate.admits()
+}
+
+/// Returns what is to be expected of a G that has not begun.
+fn behaviour(sched: &Sched, g: &Runnable) -> Behaviour {
+    let known = || g.g().made_at().map(|made_at| sched.call_sites.behaviour(made_at));
+    g.expected_behaviour().or_else(known).unwrap_or_default()
+}
+
+/// Has an M come for the Gs that are left, when the M has taken one that it is about to run.
+pub(crate) fn leave_others(cx: &Current, inside: &mut InsideWithP) {
+    let sched = cx.sched();
+    if !sched.apart.waits() {
+        return;
+    }
+    if sched.apart.head_burst() != 0 && sched.apart.head_burst() == inside.owned().company.burst {
+        wake_sysmon(sched);
+        if sched.has_sysmon.load(Relaxed) {
+            return;
+        }
+    }
+    bring(sched);
+}
+
+/// Records how long the G ran that was taken last, and frees those of its kind if it talks.
+#[cold]
+pub(crate) fn end_first_run(sched: &Sched, run: FirstRun) {
+    if let Some(made_at) = run.made_at {
+        let ran = monotonic_ns().saturating_sub(run.since);
+        sched.call_sites.first_run(made_at, ran);
+    }
+    let mut freed = false;
+    while let Some(g) = sched.apart.pop_if(|g| behaviour(sched, g) == Behaviour::Talks) {
+        sched.push_unstarted(g);
+        freed = true;
+    }
+    if freed {
+        wake::wake_p(sched);
+    }
+}
