@@ -56,7 +56,7 @@ pub use go::{current_id, go, go_migratory};
 pub use join::JoinHandle;
 pub use mode::{Deadlock, Mode, Warnings};
 pub use proc::exit::exit;
-pub use proc::lock_thread::{ThreadLock, lock_thread};
+pub use proc::lock_thread::{ThreadLock, lock_thread, try_lock_thread};
 pub use proc::yield_now::yield_now;
 pub use runtime::{
     Builder, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, Runtime, ShutdownError,

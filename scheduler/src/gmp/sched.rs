@@ -18,6 +18,7 @@ mod config;
 mod counts;
 pub(crate) mod deadlocks;
 mod global;
+mod locked;
 mod ms;
 mod residents;
 
@@ -112,6 +113,8 @@ pub(crate) struct Sched {
     pub(crate) lent_threads: AtomicUsize,
     /// How many Ms are about to end, each with another M that replaces it.
     pub(crate) exiting: AtomicUsize,
+    /// How many Ms, of those that are not lent and not about to end, have a locked thread.
+    locked_ms: AtomicUsize,
     /// The resident Ms, in the first `procs` places. Changed under the lock of `ms`.
     residents: Box<[AtomicPtr<M>]>,
     /// Gs spawned by threads that are no M of this runtime.
@@ -179,6 +182,7 @@ impl Sched {
             ms: Mutex::new(Ms { list: Vec::new(), spawned: 0, ended: 0, stolen: 0 }),
             lent_threads: AtomicUsize::new(0),
             exiting: AtomicUsize::new(0),
+            locked_ms: AtomicUsize::new(0),
             residents: (0..MAX_PROCS).map(|_| AtomicPtr::default()).collect(),
             spawned_outside: AtomicU64::new(0),
             state: AtomicU32::new(OPEN),

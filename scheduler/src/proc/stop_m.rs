@@ -52,7 +52,7 @@ pub(crate) fn wait_for_p(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
         slept
     };
     let to_do = || !m.inbox.is_empty() || check_dead::check(sched);
-    let waited = sched.dispatch.sleep(remote, &sched.idle, wants.start, to_do, sleep);
+    let waited = sched.dispatch.sleep(remote, &sched.idle, wants.free, to_do, sleep);
     let woken_after = woken_after.get().filter(|_| !m.take_timer_wake());
     let searches = matches!(&waited, WaitedForP::Got(given) if given.searching);
     owned.woken_after = woken_after.filter(|_| searches);
@@ -96,7 +96,7 @@ pub(crate) fn look_again(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
     if !due && !find::work_was_published(cx) {
         return false;
     }
-    if !wants.start {
+    if !wants.free {
         timers::fire_all(sched);
         // This M starts nothing new. An idle M shall take what it saw, which may be what its own P
         // was left with.

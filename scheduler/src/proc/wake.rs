@@ -93,7 +93,7 @@ pub(crate) fn ready(sched: &Sched, g: Runnable) {
         // If a goroutine of `sched` has entered another runtime, the thread's current place is in
         // that runtime. Its M is not one of `sched`.
         let cx = cx.filter(|cx| std::ptr::eq(cx.sched(), sched));
-        match g.kind() {
+        match g.resumes() {
             Kind::Settled => ready_settled(sched, cx, g),
             Kind::Migratory | Kind::ThreadBacked => ready_migratory(sched, cx, g),
         }

@@ -10,8 +10,9 @@ use crate::policy;
 /// What an M may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wants {
-    /// It may start Gs, which would then be its own. Not so an M that is about to leave.
-    pub(crate) start: bool,
+    /// It may run free work, and start Gs, which would then be its own. Not so an M that is about
+    /// to leave, or whose thread is locked.
+    pub(crate) free: bool,
 }
 
 /// Takes an unstarted G of the P, if this M may start one. Offers the others to other Ms if not.
@@ -23,10 +24,10 @@ pub(super) fn take_unstarted(
     end: End,
     wants: Wants,
 ) -> Option<Runnable> {
-    if !p.has_unstarted() || !wants.start || resident_is_free(cx) {
+    if !p.has_unstarted() || resident_is_free(cx) {
         return None;
     }
-    let may_start = has_room(cx);
+    let may_start = wants.free && has_room(cx);
     p.offer(!may_start);
     if !may_start {
         return None;
