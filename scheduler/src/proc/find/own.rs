@@ -49,6 +49,7 @@ fn fire_own_timers(cx: &Current, inside: &mut InsideWithP) {
     let Some(p) = p else { return };
     owned.tick = owned.tick.wrapping_add(1);
     if owned.tick % policy::GLOBAL_INTERVAL == 0 {
+        p.stacks.rest_if_asked(&cx.sched().stacks);
         // While all Ms have work, nobody else looks at the timers of an idle P.
         fire_due(cx, inside, 0..cx.sched().all_ps.len());
     } else if p.shared.timers.first() != NEVER && owned.timer_polling.is_due(owned.tick) {
