@@ -401,6 +401,17 @@ impl Sched {
         unsafe { m.progress.running() }.map(|g| (g.id(), g.made_at())).filter(|(id, _)| *id != 0)
     }
 
+    /// Returns the number of the G for which the thread of `m` sleeps or blocks, and where it was
+    /// spawned, if `m` is still an M of this runtime.
+    pub(crate) fn in_place_on(&self, m: &M) -> Option<(u64, Option<&'static Location<'static>>)> {
+        let ms = self.ms.lock();
+        if !ms.has(m) {
+            return None;
+        }
+        // SAFETY: as above.
+        unsafe { m.progress.in_place() }.map(|g| (g.id(), g.made_at()))
+    }
+
     /// Fills `ms` with the runtime's Ms. Allocates nothing under the lock.
     pub(crate) fn list_ms(&self, ms: &mut Vec<&'static M>) {
         loop {

@@ -20,7 +20,8 @@
 //! - *Wake an M* for free work that two looks see beside an idle P while nobody searches. An M that
 //!   found several goroutines due at once leaves such work to itself, and wakes nobody for it
 //!   (`find`).
-//! - *Report* a goroutine that keeps its siblings waiting ([`report`](super::report)).
+//! - *Report* a goroutine that keeps its siblings waiting ([`report`](super::report)), also by
+//!   waiting in place ([`report_kept`](super::report_kept)).
 //!
 //! # Who owns what
 //!
@@ -63,10 +64,11 @@ use crate::gmp::m::M;
 use crate::gmp::progress::Ticks;
 use crate::gmp::sched::Sched;
 use crate::policy::retake::{
-    BLOCKED_NS, Cpu, LEFT_NS, Looked, Pace, REPORT_LOCK_NS, REPORT_NS, SLICE_NS, Stay, Verdict,
-    admission_ns, is_overloaded, judge, slice_ends,
+    BLOCKED_NS, Cpu, LEFT_NS, Looked, Pace, REPORT_KEPT_NS, REPORT_LOCK_NS, REPORT_NS, SLICE_NS,
+    Stay, Verdict, admission_ns, is_overloaded, judge, slice_ends,
 };
 use crate::proc::report::Overstay;
+use crate::proc::report_kept::Kept;
 use crate::proc::start_m::start_idle_m;
 use crate::proc::{excess_p, timers, wake};
 
@@ -107,6 +109,8 @@ struct MHistory {
     cpu: Cpu,
     /// Up to which length its present stay was reported.
     reported_ns: u64,
+    /// Since when its thread sleeps or blocks for a G, with others ready behind it.
+    keeps_since: Option<u64>,
 }
 
 impl MHistory {
@@ -118,6 +122,7 @@ impl MHistory {
             clock: None,
             cpu: Cpu::Unknown,
             reported_ns: 0,
+            keeps_since: None,
         }
     }
 
@@ -261,6 +266,9 @@ impl Pass<'_> {
             // On this request the M looks everywhere before it begins its next round.
             m.progress.request_preempt();
         }
+        if m.progress.is_in_place() {
+            return self.report_kept(m, seen);
+        }
         if !m.progress.runs() || !same_round {
             return;
         }
@@ -321,6 +329,23 @@ impl Pass<'_> {
         }
     }
 
+    /// Reports a goroutine that waits in place and keeps those waiting that are ready behind it.
+    fn report_kept(&self, m: &'static M, seen: &mut MHistory) {
+        if !keeps_in_place(m) {
+            seen.keeps_since = None;
+            return;
+        }
+        let since = *seen.keeps_since.get_or_insert(self.now);
+        let kept_ns = self.now - since;
+        if kept_ns < REPORT_KEPT_NS {
+            return;
+        }
+        m.progress.set_told();
+        if let Some(kept) = Kept::of(self.sched, m, Duration::from_nanos(kept_ns)) {
+            kept.spawn_report();
+        }
+    }
+
     /// Reports a goroutine that keeps its siblings waiting, if events are listened to.
     fn report(&self, m: &'static M, seen: &mut MHistory, stuck_ns: u64) {
         let next = if seen.reported_ns == 0 { REPORT_NS } else { REPORT_LOCK_NS };
@@ -341,6 +366,11 @@ fn keeps_others_waiting(m: &M) -> bool {
     m.progress.behind() > 0 || !m.inbox.is_empty()
 }
 
+/// True if settled Gs wait for one that waits in place, and that was not told yet.
+fn keeps_in_place(m: &M) -> bool {
+    m.progress.keeps_untold() && (m.progress.settled_behind() > 0 || !m.inbox.is_empty())
+}
+
 /// Returns how many more Ps would find work now.
 fn wanted(sched: &Sched) -> usize {
     let free = if sched.has_free_work() { sched.free_work() } else { 0 };
@@ -353,7 +383,7 @@ fn any_waits(sched: &Sched, ms: &[&'static M]) -> bool {
         || sched.dispatch.excess() > 0
         || sched.has_migratory()
         || sched.has_unstarted()
-        || ms.iter().any(|m| m.progress.runs() && keeps_others_waiting(m))
+        || ms.iter().any(|m| m.progress.runs() && keeps_others_waiting(m) || keeps_in_place(m))
 }
 
 /// The last look before a sleep until `until`. True if something waits, so that sysmon must not
