@@ -203,6 +203,9 @@ table! {
     gosched::JoinHandle<T>: yes yes yes yes yes, as tokio::task::JoinHandle<T>,
         but (Send Sync) as std::thread::JoinHandle<T>:
             "goroutines are made with a T that is Send, so this asks for it no more";
+    gosched::JoinOnDrop<T>: yes yes yes yes yes, as tokio::task::JoinHandle<T>,
+        but (Send Sync) as std::thread::JoinHandle<T>:
+            "goroutines are made with a T that is Send, so this asks for it no more";
     gosched::Mode: yes yes yes yes yes, as Plain;
     gosched::NotStarted: yes yes yes no no, as io::Error;
     gosched::Runtime: yes yes yes yes yes, as tokio::runtime::Runtime;

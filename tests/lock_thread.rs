@@ -1,4 +1,5 @@
-//! `lock_thread`: the goroutine has its thread to itself. If it ends locked, the thread ends, too.
+//! `lock_thread`: the goroutine keeps its thread, on which nothing new begins. If it ends locked,
+//! the thread ends, too.
 
 use std::cell::{Cell, RefCell};
 use std::mem;
@@ -8,7 +9,10 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use gosched::chan::{self, Sender};
-use gosched::{JoinHandle, Mode, Runtime, ThreadLock, blocking, go, lock_thread, time, yield_now};
+use gosched::{
+    JoinHandle, Mode, Runtime, ThreadLock, blocking, go, goroutine, lock_thread, time,
+    try_lock_thread, yield_now,
+};
 use test_support::{each_procs, in_child, migratory, settled, without_memory_for_threads};
 
 /// A time limit for events that happen at once.
@@ -66,52 +70,146 @@ impl Sibling {
 }
 
 #[test]
-fn no_sibling_runs_while_a_locked_goroutine_waits() {
+fn siblings_run_while_a_locked_goroutine_waits_and_others_run_elsewhere() {
     each_procs(settled(), |rt| {
-        let (early, elsewhere) = on_its_own(rt, || {
+        on_its_own(rt, || {
             let sibling = Sibling::new();
             let locked = lock_thread();
-            sibling.open();
-            let ran = Arc::clone(&sibling.ran);
             let (tx, rx) = chan::bounded(0);
-            let sender = go(move || {
+            let other = go(move || {
                 (0..100).for_each(|_| yield_now());
-                tx.send(ran.load(Relaxed)).expect("it is awaited");
+                tx.send(()).expect("it is awaited");
                 here()
             });
-            let early = rx.recv().expect("sent") || sibling.ran();
-            time::sleep(Duration::from_millis(1));
-            let early = early || sibling.ran();
+            assert!(!sibling.ran());
+            sibling.open();
+            assert!(!sibling.ran(), "only a wait lets it run");
+            assert_eq!(sibling.handle.join().expect("no panic"), here());
+            rx.recv().expect("sent");
+            assert_ne!(other.join().expect("no panic"), here());
             drop(locked);
-            let elsewhere = sender.join().expect("no panic") != here();
-            assert_eq!(sibling.handle.join().expect("no panic"), here(), "it was only held up");
-            (early, elsewhere)
         });
-        assert!(!early && elsewhere);
     });
 }
 
 #[test]
-fn locks_nest_and_a_yield_runs_no_sibling_before_the_last_is_gone() {
+fn locks_nest_and_nothing_begins_here_before_the_last_is_gone() {
     each_procs(settled(), |rt| {
         on_its_own(rt, || {
             let sibling = Sibling::new();
             let (outer, inner) = (lock_thread(), lock_thread());
-            sibling.open();
-            let yields_in_vain = || {
+            let begin_elsewhere = || {
+                let new: Vec<_> = (0..20).map(|_| go(here)).collect();
                 (0..100).for_each(|_| yield_now());
-                !sibling.ran()
+                new.into_iter().all(|one| one.join().expect("no panic") != here())
             };
-            assert!(yields_in_vain());
+            assert!(begin_elsewhere());
             drop(outer);
-            assert!(yields_in_vain(), "one is left");
+            assert!(begin_elsewhere(), "one is left");
             drop(inner);
-            while !sibling.ran() {
-                yield_now();
-            }
+            sibling.open();
             sibling.handle.join().expect("no panic");
+            // It may take new ones again: one of them begins here.
+            while go(here).join().expect("no panic") != here() {}
         });
     });
+}
+
+/// A goroutine that is to begin beside one on a locked thread begins elsewhere, whether it was made
+/// before the lock or after it.
+#[test]
+fn no_newcomer_waits_behind_a_lock() {
+    each_procs(settled(), |rt| {
+        on_its_own(rt, || {
+            let (gate, opened) = chan::bounded::<()>(0);
+            let host = go(move || {
+                let _closed = opened.recv();
+            });
+            let beside = || goroutine::Builder::new().with(&host).go(here);
+            // The host begins here, as far as it can be seen: it is the only one.
+            (0..100).for_each(|_| yield_now());
+            let before = beside();
+            let locked = lock_thread();
+            let after = beside();
+            time::sleep(Duration::from_millis(1));
+            let threads = [before, after].map(|new| new.join().expect("no panic"));
+            drop(locked);
+            drop(gate);
+            host.join().expect("no panic");
+            threads
+        });
+    });
+}
+
+/// The only P, when it is with a locked thread whose goroutines never run dry.
+#[test]
+fn what_may_not_begin_on_a_busy_locked_thread_begins_elsewhere() {
+    for mode in [settled(), migratory()] {
+        let rt = runtime(mode, 1);
+        let (tx, told) = mpsc::channel();
+        let lent = thread::spawn(move || {
+            rt.run(|| {
+                let stop = Arc::new(AtomicBool::new(false));
+                let (theirs, set) = (stop.clone(), stop.clone());
+                let (locked, is_locked) = chan::bounded(0);
+                // It has the root as its sibling, or is on a thread of its own.
+                let busy = go(move || {
+                    let _locked = lock_thread();
+                    locked.send(()).expect("it is awaited");
+                    while !theirs.load(Relaxed) {
+                        yield_now();
+                    }
+                });
+                is_locked.recv().expect("sent");
+                go(move || set.store(true, Relaxed));
+                while !stop.load(Relaxed) {
+                    yield_now();
+                }
+                busy.join().expect("no panic");
+            });
+            tx.send(()).expect("the test waits");
+        });
+        assert_eq!(told.recv_timeout(LONG), Ok(()), "{mode:?}");
+        lent.join().expect("no panic");
+    }
+}
+
+#[test]
+fn without_a_thread_for_others_the_lock_is_an_error() {
+    for mode in [settled(), migratory()] {
+        for most in [1, 2, 4] {
+            let rt = Runtime::builder(mode).procs(1).max_threads(most).build().expect("a runtime");
+            let (stop, stopped) = chan::bounded::<()>(0);
+            let holders: Vec<_> = (1..most)
+                .map(|_| {
+                    let (stopped, (tx, rx)) = (stopped.clone(), chan::bounded(0));
+                    let holder = rt.handle().go(move || {
+                        let _locked = lock_thread();
+                        tx.send(()).expect("it is awaited");
+                        let _closed = stopped.recv();
+                    });
+                    rx.recv().expect("it has the lock");
+                    holder
+                })
+                .collect();
+            let refused = on_its_own(&rt, || {
+                let refused = try_lock_thread().map(drop).expect_err("it would be the last");
+                assert_eq!(go(|| 7).join().expect("no panic"), 7, "nothing is left of it");
+                refused
+            });
+            assert_eq!(refused.kind(), std::io::ErrorKind::QuotaExceeded);
+            let payload = rt.handle().go(|| drop(lock_thread())).join().expect_err("it panics");
+            let text = payload.downcast_ref::<String>().expect("a text");
+            assert!(text.contains("max_threads"), "{text}");
+            // A lent thread does not count.
+            rt.run(|| drop(lock_thread()));
+            drop(stop);
+            holders.into_iter().for_each(|holder| holder.join().expect("no panic"));
+            if most > 1 {
+                on_its_own(&rt, || drop(try_lock_thread().expect("the others are gone")));
+            }
+        }
+    }
 }
 
 #[test]
@@ -208,9 +306,9 @@ fn a_goroutine_that_ends_locked_takes_its_thread_along() {
 #[test]
 fn a_thread_that_ends_runs_its_siblings_to_their_end_and_starts_nothing() {
     for procs in [1, 2, 4, 8] {
-        // This runtime may have one thread only.
+        // Each that ends leaves room for another: this runtime may have one beside it.
         let rt =
-            Runtime::builder(settled()).procs(procs).max_threads(1).build().expect("a runtime");
+            Runtime::builder(settled()).procs(procs).max_threads(2).build().expect("a runtime");
         let (tx, ended) = mpsc::channel();
         let (thread, sibling) = on_its_own(&rt, move || {
             AT_END.set(Some(AtThreadEnd(tx)));
@@ -260,14 +358,12 @@ fn a_lock_that_another_goroutine_drops_is_not_its_own() {
     let rt = runtime(settled(), 1);
     rt.run(|| {
         go(|| KEPT.set(Some(lock_thread()))).join().expect("no panic");
-        let sibling = Sibling::new();
         let locked = lock_thread();
-        sibling.open();
         KEPT.set(None);
+        let new: Vec<_> = (0..20).map(|_| go(here)).collect();
         (0..100).for_each(|_| yield_now());
-        assert!(!sibling.ran());
+        assert!(new.into_iter().all(|new| new.join().expect("no panic") != here()));
         drop(locked);
-        sibling.handle.join().expect("no panic");
     });
 }
 

@@ -132,6 +132,52 @@ fn those_that_a_locked_goroutine_makes() {
     });
 }
 
+/// The maker shares the thread with the locked goroutine, or not. Those that it makes do not.
+#[test]
+fn those_that_a_sibling_of_a_locked_goroutine_makes() {
+    each_child("those_that_a_sibling_of_a_locked_goroutine_makes", |rt, ends| {
+        let makes = rt.handle().go(move || {
+            let (stop, stopped) = chan::bounded::<()>(0);
+            let (tx, is_locked) = chan::bounded(0);
+            let locked = go(move || {
+                let lock = lock_thread();
+                taint();
+                tx.send(()).expect("it is there");
+                if ends {
+                    return mem::forget(lock);
+                }
+                stopped.recv().expect_err("it never comes");
+            });
+            is_locked.recv().expect("it comes");
+            if ends {
+                locked.join().expect("no panic");
+                return tainted_of_many(|f| drop(go(f)));
+            }
+            let tainted = tainted_of_many(|f| drop(go(f)));
+            drop(stop);
+            locked.join().expect("no panic");
+            tainted
+        });
+        assert_eq!(makes.join().expect("no panic"), 0);
+    });
+}
+
+/// The lent thread is not the runtime's to end, and is tainted all the same.
+#[test]
+fn those_after_a_child_of_the_root_that_ended_locked() {
+    each_child("those_after_a_child_of_the_root_that_ended_locked", |rt, _| {
+        let tainted = rt.run(|| {
+            let child = go(|| {
+                mem::forget(lock_thread());
+                taint();
+            });
+            child.join().expect("no panic");
+            tainted_of_many(|f| drop(go(f)))
+        });
+        assert_eq!(tainted, 0);
+    });
+}
+
 /// The directory of the thread that calls futures' wakers in time.
 fn directory_of_the_clock() -> PathBuf {
     let tasks = fs::read_dir("/proc/self/task").expect("Linux has it");

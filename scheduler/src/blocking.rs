@@ -34,6 +34,7 @@ use crate::ds::slot::Slot;
 use crate::gmp::blocking_pool::{BlockingCall, CallWaiter, Helper, Job, Runner};
 use crate::gmp::current::{self, Current};
 use crate::gmp::names::Name;
+use crate::gmp::progress::Keeps;
 use crate::gmp::sched::Sched;
 use crate::gmp::thread_g::ThreadG;
 use crate::gmp::wait_reason::WaitReason;
@@ -98,7 +99,7 @@ where
     let outcome = match lends {
         Some((sched, id)) => run_on_helper(&sched, id, &slot),
         None => {
-            let _blocked = Blocked::begin();
+            let _blocked = Blocked::begin(Keeps::Blocks);
             // SAFETY: the closure lies there, and this frame is the slot's owner.
             undisturbed(|| unsafe { slot.call() })
         }
@@ -179,7 +180,7 @@ where
     let lent = BorrowedCall { slot, outcome: Cell::new(None), name, shielded };
     let until_done = UntilDone(&done);
     if !submit(sched, Job { call: erase(&lent), waiter: done.clone(), g: id }) {
-        let blocked = Blocked::begin();
+        let blocked = Blocked::begin(Keeps::Blocks);
         undisturbed(|| lent.run());
         drop(blocked);
         done.call_done();

@@ -9,6 +9,7 @@
 
 mod handle;
 mod host;
+mod on_drop;
 mod place;
 mod timed;
 
@@ -40,6 +41,7 @@ use crate::wait::waiter::{self, Unpark, WaitList};
 
 pub use handle::JoinHandle;
 pub(crate) use handle::Joint;
+pub use on_drop::JoinOnDrop;
 pub(crate) use place::filled_pair;
 
 /// A running goroutine, as its canceller needs it.
@@ -326,6 +328,7 @@ impl JoinWait {
     fn begin(id: u64, deadline: Option<Instant>) -> Self {
         let begun = current::with(|cx| {
             let own = deadline.is_none() && current::any_place(cx, |g| g.id() == id);
+            cx.and_then(|cx| cx.owned()).inspect(|owned| owned.joins.set(id));
             (!own).then(|| cx.and_then(park::home_of).inspect(|m| m.enter_join()))
         });
         Self(begun.expect("gosched: a goroutine cannot join itself: it would wait for its own end"))

@@ -53,10 +53,10 @@ pub use dump::{Dump, Snapshot, StackUse, State, dump};
 pub use gmp::body::NotStarted;
 pub use gmp::stack_pool::StackStats;
 pub use go::{current_id, go, go_migratory};
-pub use join::JoinHandle;
+pub use join::{JoinHandle, JoinOnDrop};
 pub use mode::{Deadlock, Mode, Warnings};
 pub use proc::exit::exit;
-pub use proc::lock_thread::{ThreadLock, lock_thread};
+pub use proc::lock_thread::{ThreadLock, lock_thread, try_lock_thread};
 pub use proc::yield_now::yield_now;
 pub use runtime::{
     Builder, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, Runtime, ShutdownError,

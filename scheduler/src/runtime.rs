@@ -366,6 +366,7 @@ fn lend(sched: &Sched, entry: Entry, made_at: &'static Location<'static>) {
         m.release();
         panic!("gosched: no signal stack for this thread: {error}");
     }
+    m.locks.set_lent();
     sched.add_m(m);
     m.remote.set_resident(true);
     sched.lent_threads.fetch_add(1, Relaxed);

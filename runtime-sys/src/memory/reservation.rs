@@ -126,6 +126,20 @@ impl Reservation {
         f(&many[..count])
     }
 
+    /// Gives the pages of an open range and its guards back, so that the kernel may free the page
+    /// tables, too (Linux 6.14). False if the guards stay.
+    ///
+    /// # Safety
+    ///
+    /// Nobody needs what is in it, nor its guards.
+    pub(crate) unsafe fn reset(&self, range: Range<usize>) -> bool {
+        // SAFETY: inside the own range, and this function's contract.
+        let removed = unsafe { sys::remove_guards(self.at(&range), range.len()) };
+        // SAFETY: as above.
+        unsafe { self.discard(range) };
+        removed
+    }
+
     /// Gives the pages of an open range back. The next read there finds zeroes.
     ///
     /// # Safety

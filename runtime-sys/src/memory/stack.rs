@@ -37,7 +37,7 @@
 
 mod slab;
 
-pub use slab::{StackSlab, Unopened};
+pub use slab::{ColdStacks, StackSlab, Unopened};
 
 use crate::memory::mapping::{page_size, round_to_pages};
 use crate::memory::reservation::{Reservation, has_light_guards, lowest_resident};

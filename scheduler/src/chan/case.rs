@@ -116,7 +116,7 @@ pub(super) unsafe trait Case<K: Unpark> {
     /// Ends a wait that was not served. Takes the lock.
     fn withdraw(&self);
 
-    /// Whom it let go, to be woken without the lock.
+    /// Whom it let go, to be woken without the lock. Frees what the channel needs no more.
     fn wakeup(&self) -> [Option<Wakeup<K>>; 2];
 
     /// Gives the channel's buffer more room. Without the lock.
@@ -131,11 +131,14 @@ struct Port<'a, T, K: Unpark> {
     channel: &'a Channel<T, K>,
     guard: Cell<Option<MutexGuard<'a, State<T, K>>>>,
     wakeup: Cell<[Option<Wakeup<K>>; 2]>,
+    /// The case has left memory that is to be freed without the lock.
+    retired: Cell<bool>,
 }
 
 impl<'a, T, K: Unpark> Port<'a, T, K> {
     fn new(channel: &'a Channel<T, K>) -> Self {
-        Self { channel, guard: Cell::new(None), wakeup: Cell::new([None, None]) }
+        let (guard, wakeup) = (Cell::new(None), Cell::new([None, None]));
+        Self { channel, guard, wakeup, retired: Cell::new(false) }
     }
 
     fn address(&self) -> *const () {
@@ -246,6 +249,7 @@ unsafe impl<T, K: Unpark> Case<K> for RecvCase<'_, T, K> {
         if !state.take(place, &mut owed) && state.nothing() == Nothing::Empty {
             return Tried::Lost;
         }
+        self.port.retired.set(state.has_retired());
         self.port.wakeup.set(owed.into_wakeups());
         self.chosen.set(true);
         Tried::Done
@@ -288,6 +292,9 @@ unsafe impl<T, K: Unpark> Case<K> for RecvCase<'_, T, K> {
     }
 
     fn wakeup(&self) -> [Option<Wakeup<K>>; 2] {
+        if self.port.retired.take() {
+            self.port.channel.tidy();
+        }
         self.port.wakeup.replace([None, None])
     }
 

@@ -98,7 +98,11 @@ impl<'a, T, K: Unpark> Receiving<'a, T, K> {
         let (_, before) = unsafe { self.node.leave(state.polling()) };
         owed.drop_waker(before);
         owed.drop_waker(Some(waker));
+        let retired = state.has_retired();
         drop(state);
+        if retired {
+            self.channel.tidy();
+        }
         owed.pay_for_value();
         (Poll::Ready(results::received_or_gone(&mut place)), None)
     }

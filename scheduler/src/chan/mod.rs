@@ -27,6 +27,7 @@
 //! squares.join().expect("no panic");
 //! ```
 
+mod blocks;
 mod buffer;
 mod case;
 pub(crate) mod clock;
@@ -85,7 +86,8 @@ pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     ends(Some(capacity))
 }
 
-/// Makes a channel that holds as many values as memory does: sending never waits.
+/// Makes a channel that holds as many values as memory does: sending never waits. What its values
+/// took is given back as they are received.
 ///
 /// # Examples
 ///

@@ -17,7 +17,7 @@ use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
 use gosched_runtime_sys::sync::primitive::{AtomicUsize, Ordering, mutated};
 use std::time::{Duration, Instant};
 
-use super::buffer::Buffer;
+use super::blocks::Block;
 use super::clock::Clock;
 use super::error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError};
 use super::error::{TryRecvError, TrySendError};
@@ -389,19 +389,30 @@ impl<T, K: Unpark> Channel<T, K> {
         if !state.take(into, &mut owed) {
             return Err((state.nothing(), state));
         }
+        let retired = state.has_retired();
         drop(state);
+        if retired {
+            self.tidy();
+        }
         owed.pay_for_value();
         Ok(())
     }
 
-    /// Gives an unbounded buffer room for `wanted` values. What is allocated and freed is so
+    /// Gives an unbounded buffer room for `wanted` more values. What is allocated and freed is so
     /// outside the lock.
     #[cold]
+    #[inline(never)]
     pub(super) fn grow(&self, wanted: usize) {
-        let mut buffer = Buffer::with_capacity(wanted);
-        self.state.lock().adopt(&mut buffer);
-        // The lock is free again when the buffer that is left over goes.
-        drop(buffer);
+        let block = Block::new(wanted);
+        let _dropped_without_the_lock = self.state.lock().adopt(block);
+    }
+
+    /// Frees what an unbounded buffer needs no more. Called without the lock, after a value was
+    /// taken.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn tidy(&self) {
+        let _dropped_without_the_lock = self.state.lock().take_retired();
     }
 
     pub(crate) fn add_sender(&self) {

@@ -11,8 +11,8 @@
 //!    disconnected. A receiver that frees a slot moves the value of the longest waiting sender in,
 //!    and lets that sender go. So values come out in the order in which the sends began to wait,
 //!    and a `try_send` cannot overtake a waiting one.
-//! 3. The buffer never holds more than the capacity, and is grown outside the lock: under it,
-//!    pushing does not allocate.
+//! 3. The buffer never holds more than the capacity. Its blocks are allocated and freed outside the
+//!    lock: under it, neither pushing nor taking does.
 //! 4. `disconnected` is set once. It means: one side is gone. Which one, the caller knows, for it
 //!    is of the other; the last receiver takes the buffered values with it, the last sender leaves
 //!    them.
@@ -46,6 +46,7 @@ use std::mem;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use super::blocks::{Block, Row};
 use super::buffer::Buffer;
 use super::clock::Clock;
 use super::place::{Place, PlaceRef};
@@ -246,17 +247,28 @@ impl<T, K: Unpark> State<T, K> {
         if self.has_value() { self.let_poll() } else { None }
     }
 
-    /// How many values the buffer should have room for, when [`put`](Self::put) said [`Put::Grow`].
-    pub(super) fn wanted(&self) -> usize {
-        self.buffer.len().saturating_mul(2).max(4)
+    /// Returns how many values the buffer's next block is to hold, when [`put`](Self::put) said
+    /// [`Put::Grow`].
+    pub(super) fn wanted(&mut self) -> usize {
+        self.buffer.next_block()
     }
 
-    /// Moves into a larger buffer, which was allocated without the lock; leaves there what is to be
+    /// Adds a block to the buffer, which was allocated without the lock. Returns what is to be
     /// freed without it.
-    pub(super) fn adopt(&mut self, larger: &mut Buffer<T>) {
-        if self.buffer.capacity() < larger.capacity() {
-            self.buffer.move_to(larger);
-        }
+    pub(super) fn adopt(&mut self, block: Box<Block<T>>) -> Option<Box<Block<T>>> {
+        self.buffer.adopt(block)
+    }
+
+    /// True if [`take`](Self::take) has left memory that is to be freed; see
+    /// [`Channel::tidy`](super::raw::Channel::tidy).
+    #[inline(always)]
+    pub(super) fn has_retired(&self) -> bool {
+        self.buffer.has_retired()
+    }
+
+    /// Returns that memory.
+    pub(super) fn take_retired(&mut self) -> Row<T> {
+        self.buffer.take_retired()
     }
 
     pub(super) fn disconnect(&mut self) {

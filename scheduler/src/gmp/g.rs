@@ -8,7 +8,8 @@
 //!   reachable through it alone.
 //! - G records are type-stable: they are carved from the runtime's slab, recycled, and freed with
 //!   the runtime. A late reader of `parker` or `id` reads some G's word, never unmapped memory.
-//! - A settled G that has started stays with its `home` M until it ends.
+//! - A settled G that has started stays with its `home` M until it ends. So does a migratory G
+//!   while it is locked to its thread.
 //!
 //! # Two parts
 //!
@@ -179,6 +180,12 @@ impl G {
     pub(crate) fn burst(&self) -> u16 {
         self.settled_on.load(Relaxed)
     }
+
+    /// Sets what [`settled_on`](Self::settled_on) returns. Called by the G, when it is migratory
+    /// and begins or ends to be locked to its thread.
+    pub(crate) fn set_settled_on(&self, number: u16) {
+        self.settled_on.store(number, Relaxed);
+    }
 }
 
 /// The right to a G, and the duty to run it: the holder of this token owns the G.
@@ -226,6 +233,16 @@ impl Runnable {
     #[inline(always)]
     pub(crate) fn kind(&self) -> Kind {
         self.g().kind.get()
+    }
+
+    /// Returns where a G that has begun may resume: as its [`kind`](Self::kind) says, but a
+    /// migratory G that is locked to its thread is settled there.
+    #[inline(always)]
+    pub(crate) fn resumes(&self) -> Kind {
+        match self.kind() {
+            Kind::Migratory if self.owned().locks.get() > 0 => Kind::Settled,
+            kind => kind,
+        }
     }
 
     /// Prefetches the memory that the next resume of a begun G reads first: its owned half, and the

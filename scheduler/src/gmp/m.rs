@@ -40,6 +40,7 @@ use crate::gmp::g::{Home, Runnable};
 use crate::gmp::g_queue::{GInbox, Queue};
 use crate::gmp::p::P;
 use crate::gmp::progress::Progress;
+use crate::gmp::thread_locks::ThreadLocks;
 use crate::policy::behaviour::{Behaviour, Company};
 use crate::policy::head_age::HeadAge;
 use crate::policy::timer_polling::TimerPolling;
@@ -70,6 +71,8 @@ pub(crate) struct M {
     exiting: AtomicBool,
     /// A goroutine ended while it was locked to this thread, and what it did to the thread stays.
     tainted: AtomicBool,
+    /// The goroutines that are locked to this thread.
+    pub(crate) locks: ThreadLocks,
     /// Gs spawned on this thread. This thread alone writes the field.
     spawned: AtomicU64,
     /// Gs that ended on this thread. This thread alone writes the field.
@@ -180,6 +183,7 @@ impl M {
             computes: AtomicBool::new(false),
             exiting: AtomicBool::new(false),
             tainted: AtomicBool::new(false),
+            locks: ThreadLocks::new(),
             spawned: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             stolen: AtomicU64::new(0),
@@ -213,6 +217,7 @@ impl M {
         self.ended.store(0, Relaxed);
         self.stolen.store(0, Relaxed);
         self.tainted.store(false, Relaxed);
+        self.locks.reset();
         grow::push(|| FREE.lock(), |free| free, self);
     }
 
@@ -421,6 +426,19 @@ impl MOwned {
         if let Some(next) = self.run_next.replace(g) {
             self.queue.push_back(next);
         }
+    }
+
+    /// Takes the Gs that have not begun. The others stay, in their order.
+    pub(crate) fn take_new(&mut self) -> Queue {
+        let (mut begun, mut new) = (Queue::new(), Queue::new());
+        if let Some(next) = self.run_next.take_if(|next| !next.has_begun()) {
+            new.push_back(next);
+        }
+        while let Some(g) = self.queue.pop_front() {
+            if g.has_begun() { begun.push_back(g) } else { new.push_back(g) }
+        }
+        self.queue = begun;
+        new
     }
 
     /// Makes the next round look at started Gs before unstarted ones.

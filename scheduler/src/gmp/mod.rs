@@ -30,6 +30,7 @@ pub(crate) mod sched;
 pub(crate) mod slab;
 pub(crate) mod stack_pool;
 pub(crate) mod thread_g;
+pub(crate) mod thread_locks;
 pub(crate) mod thread_maker;
 pub(crate) mod thread_pool;
 pub(crate) mod wait_reason;

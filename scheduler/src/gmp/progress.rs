@@ -16,6 +16,7 @@ use gosched_runtime_sys::sync::primitive::Ordering::Relaxed;
 use gosched_runtime_sys::sync::primitive::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, mutated};
 
 use crate::gmp::g::G;
+use crate::gmp::wait_reason::WaitReason;
 
 /// What an M shows of itself. It has its own cache lines, because it is written every round.
 #[derive(Debug)]
@@ -31,12 +32,42 @@ pub(crate) struct Progress {
     behind: AtomicU64,
     /// The G that runs; null while the M's own loop runs.
     running: AtomicPtr<G>,
+    /// The G for which the thread sleeps or blocks; null if there is none.
+    in_place: AtomicPtr<G>,
+    /// What that G waits for, and why it keeps its thread: a `WaitReason` and a `Keeps`, 8 bits
+    /// each.
+    keeps: AtomicU32,
+    /// The number of the goroutine whose end it waits for; zero if it waits for something else.
+    joins: AtomicU64,
+    /// It was told that the G keeps others waiting. See [`Progress::keeps_untold`].
+    told: AtomicBool,
     /// The slice is over, or the P was revoked: the next operation that may suspend does so.
     preempt_requested: AtomicBool,
     /// A request that no future has answered yet; see `proc::yield_now::poll_turn`.
     turn_requested: AtomicBool,
     /// The thread's [`CpuClock`], zero before it is known.
     clock: AtomicU64,
+}
+
+/// Why a G keeps its thread while it waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Keeps {
+    /// It may not switch: C has called back into it, or it ends the process.
+    Nested,
+    /// It unwinds. The thread's count of panics is the G's at the moment.
+    Unwinds,
+    /// It is in a call that blocks the thread.
+    Blocks,
+}
+
+/// A wait of a G that keeps its thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keeping {
+    pub(crate) keeps: Keeps,
+    pub(crate) waits_for: WaitReason,
+    /// The number of the goroutine that the G joins; zero if it waits for something else.
+    pub(crate) joins: u64,
 }
 
 /// The ticks of an M, as one look saw them.
@@ -53,6 +84,10 @@ impl Progress {
             slice: AtomicU32::new(0),
             behind: AtomicU64::new(0),
             running: AtomicPtr::new(ptr::null_mut()),
+            in_place: AtomicPtr::new(ptr::null_mut()),
+            keeps: AtomicU32::new(0),
+            joins: AtomicU64::new(0),
+            told: AtomicBool::new(false),
             preempt_requested: AtomicBool::new(false),
             turn_requested: AtomicBool::new(false),
             clock: AtomicU64::new(0),
@@ -63,6 +98,7 @@ impl Progress {
     pub(crate) fn reset(&self) {
         self.clock.store(CpuClock::of_this_thread().map_or(0, CpuClock::to_bits), Relaxed);
         self.running.store(ptr::null_mut(), Relaxed);
+        self.in_place.store(ptr::null_mut(), Relaxed);
         self.behind.store(0, Relaxed);
         self.preempt_requested.store(false, Relaxed);
         self.turn_requested.store(false, Relaxed);
@@ -105,15 +141,24 @@ impl Progress {
         self.running.store(ptr::null_mut(), Relaxed);
     }
 
-    /// Notes that the thread sleeps, or offers its core, in place of the running G. Such time does
-    /// not count as running.
-    pub(crate) fn block(&self) {
+    /// Notes that the thread sleeps, or offers its core, in place of the running `g`. Such time
+    /// does not count as running.
+    ///
+    /// The caller then makes the fence of those who leave something behind user code.
+    pub(crate) fn block(&self, g: &G, keeping: Keeping) {
+        self.keeps.store(keeping.waits_for as u32 | (keeping.keeps as u32) << 8, Relaxed);
+        self.joins.store(keeping.joins, Relaxed);
+        self.told.store(false, Relaxed);
+        if !mutated("progress.blocked_unseen") {
+            self.in_place.store(ptr::from_ref(g).cast_mut(), Relaxed);
+        }
         self.running.store(ptr::null_mut(), Relaxed);
     }
 
     /// Notes that the G goes on after [`block`](Self::block), in a slice of its own. The Gs behind
     /// it still wait.
     pub(crate) fn unblock(&self, g: &G) {
+        self.in_place.store(ptr::null_mut(), Relaxed);
         if mutated("progress.unblocked_unseen") {
             return;
         }
@@ -161,6 +206,43 @@ impl Progress {
     /// True if a G runs.
     pub(crate) fn runs(&self) -> bool {
         !self.running.load(Relaxed).is_null()
+    }
+
+    /// Returns the record of the G for which the thread sleeps or blocks, if there is one.
+    ///
+    /// # Safety
+    ///
+    /// As [`running`](Self::running).
+    pub(crate) unsafe fn in_place(&self) -> Option<&G> {
+        // SAFETY: as in `running`.
+        unsafe { self.in_place.load(Relaxed).as_ref() }
+    }
+
+    /// True if the thread sleeps or blocks for a G.
+    pub(crate) fn is_in_place(&self) -> bool {
+        !self.in_place.load(Relaxed).is_null()
+    }
+
+    /// Returns what that G waits for, and why it keeps its thread. A hint.
+    pub(crate) fn keeping(&self) -> Keeping {
+        let both = self.keeps.load(Relaxed);
+        let keeps = [Keeps::Unwinds, Keeps::Blocks].into_iter().find(|k| *k as u32 == both >> 8);
+        Keeping {
+            keeps: keeps.unwrap_or(Keeps::Nested),
+            waits_for: WaitReason::of(both as u8),
+            joins: self.joins.load(Relaxed),
+        }
+    }
+
+    /// True if the thread sleeps or blocks for a G, and nobody was told since it does that others
+    /// wait behind it. One telling is enough: then sysmon need not watch.
+    pub(crate) fn keeps_untold(&self) -> bool {
+        self.is_in_place() && !self.told.load(Relaxed)
+    }
+
+    /// Notes that it was told.
+    pub(crate) fn set_told(&self) {
+        self.told.store(true, Relaxed);
     }
 
     /// Returns the CPU clock of the M's thread.

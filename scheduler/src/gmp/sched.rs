@@ -18,6 +18,7 @@ mod config;
 mod counts;
 pub(crate) mod deadlocks;
 mod global;
+mod locked;
 mod ms;
 mod residents;
 
@@ -118,6 +119,8 @@ pub(crate) struct Sched {
     pub(crate) lent_threads: AtomicUsize,
     /// How many Ms are about to end, each with another M that replaces it.
     pub(crate) exiting: AtomicUsize,
+    /// How many Ms, of those that are not lent and not about to end, have a locked thread.
+    locked_ms: AtomicUsize,
     /// The resident Ms, in the first `procs` places. Changed under the lock of `ms`.
     residents: Box<[AtomicPtr<M>]>,
     /// Gs spawned by threads that are no M of this runtime.
@@ -187,6 +190,7 @@ impl Sched {
             ms: Mutex::new(Ms { list: Vec::new(), spawned: 0, ended: 0, stolen: 0 }),
             lent_threads: AtomicUsize::new(0),
             exiting: AtomicUsize::new(0),
+            locked_ms: AtomicUsize::new(0),
             residents: (0..MAX_PROCS).map(|_| AtomicPtr::default()).collect(),
             spawned_outside: AtomicU64::new(0),
             state: AtomicU32::new(OPEN),
@@ -405,6 +409,17 @@ impl Sched {
         // SAFETY: an M on the list runs Gs of this runtime's slab, and cannot leave the list while
         // the list is locked.
         unsafe { m.progress.running() }.map(|g| (g.id(), g.made_at())).filter(|(id, _)| *id != 0)
+    }
+
+    /// Returns the number of the G for which the thread of `m` sleeps or blocks, and where it was
+    /// spawned, if `m` is still an M of this runtime.
+    pub(crate) fn in_place_on(&self, m: &M) -> Option<(u64, Option<&'static Location<'static>>)> {
+        let ms = self.ms.lock();
+        if !ms.has(m) {
+            return None;
+        }
+        // SAFETY: as above.
+        unsafe { m.progress.in_place() }.map(|g| (g.id(), g.made_at()))
     }
 
     /// Fills `ms` with the runtime's Ms. Allocates nothing under the lock.

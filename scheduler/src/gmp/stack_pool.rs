@@ -6,7 +6,7 @@
 //!
 //! # What idle stacks cost
 //!
-//! Three rules keep the cost small:
+//! Five rules keep the cost small:
 //!
 //! - A stack that goes from a cache to its slab gives its deep pages back: all pages but the upper
 //!   [`KEEP`] bytes. The stacks in a cache do so when their P runs out of work, and, in the cache
@@ -15,6 +15,11 @@
 //!   peak.
 //! - A slab that was whole for [`IDLE_NS`] is unmapped, with its page tables. The timekeeper wakes
 //!   for that, once, unless another M does it before.
+//! - A slab that is not whole, and from which no stack came or went for as long, gives all pages of
+//!   its idle stacks back, a few stacks at a time. One goroutine that lives on keeps its slab, and
+//!   not the memory of those that ended beside it.
+//! - The stacks in the caches go back to such slabs, too: those of an idle P at once, those of a
+//!   busy P in one of its next 61 rounds ([`StackCache::rest_if_asked`]).
 //!
 //! Under the lock nothing is allocated or freed, and the system is not called. An allocator that
 //! spawns goroutines enters this code again, and every P takes the lock.
@@ -26,24 +31,25 @@
 //! - Slabs of one size. A program with ten goroutines would reserve as much as one with a million
 //!   needs, or the larger program would have thousands of mappings.
 
-use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use gosched_runtime_sys::clock::monotonic_ns;
-use gosched_runtime_sys::memory::stack::{Guards, Shape, Stack, StackSlab, Unopened};
+use gosched_runtime_sys::memory::stack::{Guards, Shape, Stack};
 use gosched_runtime_sys::sync::lock::Mutex;
 
 use crate::ds::grow;
 use crate::ds::timers::NEVER;
 
+mod size_class;
+
+pub use size_class::StackStats;
+use size_class::{IDLE_NS, OPEN, SizeClass};
+
 /// The most stacks in a P's cache. Half of them move at a time.
 const CACHE: usize = 64;
-
-/// How many fresh stacks are opened at a time.
-const OPEN: u32 = 16;
 
 /// Bytes at its upper end that an idle stack keeps in memory: as many as a goroutine that formats
 /// and prints uses. Giving a page back and touching it again costs 1.5 us.
@@ -55,12 +61,6 @@ const KEEP: usize = 16 << 10;
 /// the same few stacks are used again and again.
 const TIDY_EVERY: u32 = 1024;
 
-/// A slab that was whole for so long is unmapped.
-const IDLE_NS: u64 = 1_000_000_000;
-
-/// Bytes of the first slab, and of the largest. Each new slab is as large as all before it.
-const SLAB_BYTES: std::ops::RangeInclusive<usize> = (64 << 20)..=(16 << 30);
-
 /// The stacks of one P, all of the usual size.
 pub(crate) struct StackCache {
     stacks: Vec<Stack>,
@@ -69,6 +69,8 @@ pub(crate) struct StackCache {
     tidy: usize,
     /// How many stacks came back to this cache.
     came_back: u32,
+    /// The last request to come to rest that this cache has heard of.
+    asked: u32,
 }
 
 /// The stacks of a runtime that no P holds.
@@ -77,78 +79,16 @@ pub(crate) struct StackPool {
     /// The classes of other sizes, in the order in which they were first asked for.
     others: Mutex<Vec<Arc<SizeClass>>>,
     unmapped: AtomicU64,
-    /// When to look for slabs to unmap; [`NEVER`] while none is whole.
+    /// When to look for slabs to unmap or to cool; [`NEVER`] while there are none.
     due: AtomicU64,
-}
-
-/// The stacks of one size.
-struct SizeClass {
-    shape: Shape,
-    /// The oldest first.
-    slabs: Mutex<Vec<Slab>>,
-    /// The addresses of the first slab, which is never unmapped.
-    first_slab: OnceLock<Range<usize>>,
-}
-
-struct Slab {
-    stacks: StackSlab,
-    /// When the slab became whole; `None` while some of its stacks are elsewhere.
-    whole_since: Option<u64>,
-}
-
-/// What the stacks of a runtime take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StackStats {
-    /// Bytes of address space, guards included. Memory is what was touched of it.
-    pub reserved: usize,
-    /// Reservations, which are mappings or parts of one.
-    pub slabs: usize,
-    /// Stacks with a goroutine on them, or in the cache of a P, where it keeps up to 64 for its
-    /// next ones.
-    pub taken: usize,
-    /// Stacks that wait in their slabs.
-    pub idle: usize,
-    /// Slabs that were unmapped because nobody needed them any more.
-    pub unmapped: u64,
-    /// Whether guards cost no mapping (`MADV_GUARD_INSTALL`). If not, each stack costs two.
-    pub light_guards: bool,
-}
-
-/// The error of a stack that could not be had.
-#[derive(Debug)]
-struct NoStack {
-    size: usize,
-    taken: usize,
-    guards: Guards,
-    error: io::Error,
-}
-
-impl fmt::Display for NoStack {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "no memory for a stack of {} bytes beside {} others: {}",
-            self.size, self.taken, self.error
-        )?;
-        match self.guards {
-            Guards::Light => Ok(()),
-            Guards::Closed => {
-                f.write_str(" (each takes two of the mappings that vm.max_map_count limits)")
-            }
-        }
-    }
-}
-
-impl std::error::Error for NoStack {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
-    }
+    /// How many times the caches were asked to come to rest, and when last.
+    asked: AtomicU32,
+    asked_at: AtomicU64,
 }
 
 impl StackCache {
     pub(crate) fn new() -> Self {
-        Self { stacks: Vec::new(), tidy: 0, came_back: 0 }
+        Self { stacks: Vec::new(), tidy: 0, came_back: 0, asked: 0 }
     }
 
     /// Returns a stack of `size` bytes, or of the usual size: from this cache, or an idle one from
@@ -215,6 +155,17 @@ impl StackCache {
         }
     }
 
+    /// Comes to rest if the pool has asked for it. Called by a busy P now and then: it may not run
+    /// out of work for long, and start nothing.
+    #[inline]
+    pub(crate) fn rest_if_asked(&mut self, pool: &StackPool) {
+        let asked = pool.asked.load(Relaxed);
+        if self.asked != asked {
+            self.asked = asked;
+            self.come_to_rest(pool);
+        }
+    }
+
     /// Gives the deep pages of idle stacks back.
     fn tidy(&mut self) {
         let tidy = self.tidy.min(self.stacks.len());
@@ -231,6 +182,8 @@ impl StackPool {
             others: Mutex::new(Vec::new()),
             unmapped: AtomicU64::new(0),
             due: AtomicU64::new(NEVER),
+            asked: AtomicU32::new(0),
+            asked_at: AtomicU64::new(0),
         }
     }
 
@@ -287,12 +240,18 @@ impl StackPool {
         self.due.load(Relaxed)
     }
 
-    /// Unmaps slabs that were whole for a while. Cheap if nothing is due.
+    /// Unmaps slabs that were whole for a while, and cools those that nobody used. Cheap if nothing
+    /// is due.
     pub(crate) fn tidy(&self, now: u64) {
         if now < self.due() {
             return;
         }
         self.due.store(NEVER, Relaxed);
+        if now.saturating_sub(self.asked_at.load(Relaxed)) >= IDLE_NS && self.usual.is_pinned() {
+            // By what lives, or by what lies in the caches.
+            self.asked_at.store(now, Relaxed);
+            self.asked.fetch_add(1, Relaxed);
+        }
         let mut unmapped = 0;
         let mut due = self.usual.tidy(now, &mut unmapped);
         let mut at = 0;
@@ -332,132 +291,6 @@ impl StackPool {
         self.usual.count(&mut stats);
         self.others.lock().iter().for_each(|class| class.count(&mut stats));
         stats
-    }
-}
-
-impl SizeClass {
-    fn new(shape: Shape) -> Self {
-        Self { shape, slabs: Mutex::new(Vec::new()), first_slab: OnceLock::new() }
-    }
-
-    /// Moves up to `most` idle stacks into `into`; if none is idle, opens fresh ones. Brings at
-    /// least one stack, or an error.
-    fn take(&self, into: &mut Vec<Stack>, most: usize) -> io::Result<()> {
-        loop {
-            let mut slabs = self.slabs.lock();
-            for slab in slabs.iter_mut() {
-                while into.len() < most
-                    && let Some(stack) = slab.stacks.pop()
-                {
-                    slab.whole_since = None;
-                    into.push(stack);
-                }
-            }
-            if !into.is_empty() {
-                return Ok(());
-            }
-            let claimed = slabs.iter_mut().find_map(|slab| {
-                slab.stacks.take_unopened(OPEN).inspect(|_| slab.whole_since = None)
-            });
-            drop(slabs);
-            match claimed {
-                Some(unopened) => return self.open(unopened, into),
-                None => self.add_slab()?,
-            }
-        }
-    }
-
-    /// Opens fresh stacks. Fails only if none could be opened; those that could not are put back.
-    fn open(&self, mut unopened: Unopened, into: &mut Vec<Stack>) -> io::Result<()> {
-        let outcome = unopened.open(into);
-        if outcome.is_err() {
-            let now = monotonic_ns();
-            for slab in self.slabs.lock().iter_mut() {
-                slab.stacks.put_back(&mut unopened);
-                slab.whole_since = slab.whole_since.or(slab.stacks.is_whole().then_some(now));
-            }
-        }
-        if into.is_empty() { outcome.map_err(|error| self.no_stack(error)) } else { Ok(()) }
-    }
-
-    fn no_stack(&self, error: io::Error) -> io::Error {
-        let taken = self.slabs.lock().iter().map(|slab| slab.stacks.out() as usize).sum();
-        let none = NoStack { size: self.shape.size(), taken, guards: self.shape.guards(), error };
-        io::Error::new(io::ErrorKind::OutOfMemory, none)
-    }
-
-    /// Reserves as many bytes again as there are; fewer if the system refuses that many.
-    fn add_slab(&self) -> io::Result<()> {
-        let present: usize = self.slabs.lock().iter().map(|slab| slab.stacks.reserved()).sum();
-        let bytes = present.clamp(*SLAB_BYTES.start(), *SLAB_BYTES.end());
-        let mut count = u32::try_from(bytes / self.shape.stride()).unwrap_or(u32::MAX).max(1);
-        let stacks = loop {
-            match StackSlab::reserve(self.shape, count) {
-                Ok(stacks) => break stacks,
-                Err(error) if count == 1 => return Err(self.no_stack(error)),
-                Err(_) => count /= 2,
-            }
-        };
-        grow::push(|| self.slabs.lock(), |slabs| slabs, Slab { stacks, whole_since: None });
-        let first = self.slabs.lock().first().map(|slab| {
-            let base = slab.stacks.base();
-            base..base + slab.stacks.reserved()
-        });
-        // The same for whoever comes here.
-        let _known = first.map(|first| self.first_slab.set(first));
-        Ok(())
-    }
-
-    /// Gives stacks back to their slabs. Returns when a slab that became whole is to be unmapped;
-    /// [`NEVER`] if none is.
-    fn give(&self, stacks: impl Iterator<Item = Stack>) -> u64 {
-        let now = monotonic_ns();
-        let mut slabs = self.slabs.lock();
-        let (mut at, mut due) = (0, NEVER);
-        for stack in stacks {
-            // Several stacks in a row are mostly of one slab.
-            if slabs.get(at).is_none_or(|slab| !slab.stacks.owns(&stack)) {
-                at = slabs
-                    .iter()
-                    .position(|slab| slab.stacks.owns(&stack))
-                    .expect("a slab stays until it is whole");
-            }
-            slabs[at].stacks.push(stack).expect("just looked");
-            if slabs[at].stacks.is_whole() {
-                slabs[at].whole_since = Some(now);
-                due = if at > 0 { now + IDLE_NS } else { due };
-            }
-        }
-        due
-    }
-
-    /// Unmaps the slabs that were whole for a while, except the first slab, and counts them.
-    /// Returns when the next one is due.
-    fn tidy(&self, now: u64, unmapped: &mut u64) -> u64 {
-        loop {
-            let mut slabs = self.slabs.lock();
-            let due = |slab: &Slab| slab.whole_since.map_or(NEVER, |since| since + IDLE_NS);
-            let Some(at) = slabs.iter().skip(1).position(|slab| due(slab) <= now) else {
-                return slabs.iter().skip(1).map(due).min().unwrap_or(NEVER);
-            };
-            let slab = slabs.remove(at + 1);
-            drop(slabs);
-            drop(slab);
-            *unmapped += 1;
-        }
-    }
-
-    fn stack_at(&self, address: usize) -> Option<Range<usize>> {
-        self.slabs.lock().iter().find_map(|slab| slab.stacks.stack_at(address))
-    }
-
-    fn count(&self, stats: &mut StackStats) {
-        for slab in self.slabs.lock().iter() {
-            stats.reserved += slab.stacks.reserved();
-            stats.slabs += 1;
-            stats.taken += slab.stacks.out() as usize;
-            stats.idle += slab.stacks.idle() as usize;
-        }
     }
 }
 

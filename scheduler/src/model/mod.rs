@@ -28,6 +28,7 @@ mod idle_workers;
 mod inbox;
 mod inner_wait;
 mod join;
+mod newcomer;
 mod notify;
 mod pair_arc;
 mod parker;

@@ -7,12 +7,20 @@
 // Not loom's: its `Arc` panics once more when it is dropped after a reported deadlock.
 use std::sync::Arc;
 
-use gosched_runtime_sys::sync::primitive::thread;
+use gosched_runtime_sys::sync::primitive::{
+    AtomicU32, Ordering::Relaxed, light_fence, mutated, thread,
+};
 
 use super::models;
 use crate::ds::parker::{Claim, Commit};
+use crate::ds::sysmon_note::{SysmonNote, WakeOutcome};
+use crate::ds::timers::NEVER;
 use crate::gmp::g::G;
-use crate::gmp::progress::Progress;
+use crate::gmp::progress::{Keeping, Keeps, Progress};
+use crate::gmp::wait_reason::WaitReason;
+
+/// A wait that keeps its thread.
+const NESTED: Keeping = Keeping { keeps: Keeps::Nested, waits_for: WaitReason::Unsaid, joins: 0 };
 
 struct World {
     progress: Progress,
@@ -72,7 +80,7 @@ fn woken_in_place() {
     let world = World::new();
     world.progress.switch_in(&world.g, false, 0, 0);
     world.g.parker.prepare();
-    world.progress.block();
+    world.progress.block(&world.g, NESTED);
     let sysmon = beside(&world, World::sysmon);
     if world.g.parker.commit(true) == Commit::Parked {
         assert_eq!(world.g.parker.notify(), Claim::Won);
@@ -83,11 +91,45 @@ fn woken_in_place() {
     sysmon.join().unwrap();
 }
 
+/// A goroutine's thread begins to sleep in its place while another thread sends to its M, and
+/// sysmon falls asleep. Sysmon has to see it.
+fn kept_while_sysmon_falls_asleep() {
+    let world = World::new();
+    let (note, sent) = (Arc::new(SysmonNote::new()), Arc::new(AtomicU32::new(0)));
+    assert_eq!(note.wake(), WakeOutcome::StartThread);
+    world.progress.switch_in(&world.g, false, 0, 0);
+    let (its_note, its_sent) = (note.clone(), sent.clone());
+    let sysmon = beside(&world, move |world| {
+        let kept = || world.progress.keeps_untold() && its_sent.load(Relaxed) > 0;
+        while !kept() {
+            its_note.sleep(NEVER, kept);
+            thread::yield_now();
+        }
+    });
+    let (its_note, its_sent) = (note.clone(), sent.clone());
+    let home = beside(&world, move |world| {
+        world.progress.block(&world.g, NESTED);
+        light_fence();
+        if its_sent.load(Relaxed) > 0 && !mutated("progress.rules.kept_without_look") {
+            assert_eq!(its_note.wake(), WakeOutcome::Done);
+        }
+    });
+    sent.store(1, Relaxed);
+    assert_eq!(note.wake(), WakeOutcome::Done);
+    home.join().unwrap();
+    sysmon.join().unwrap();
+}
+
 models! {
+    holds one_that_keeps_others = kept_while_sysmon_falls_asleep within 3 preemptions;
     holds a_refused_commit_is_shown = notified_while_it_switches within 3 preemptions;
     holds a_sleep_in_place_is_shown = woken_in_place within 3 preemptions;
     catches a_refused_commit_that_is_not_shown = "progress.refused_unseen"
         in notified_while_it_switches within 3 preemptions;
     catches a_sleep_in_place_that_is_not_shown = "progress.unblocked_unseen"
         in woken_in_place within 3 preemptions;
+    catches one_that_keeps_others_unseen = "progress.blocked_unseen"
+        in kept_while_sysmon_falls_asleep within 3 preemptions;
+    catches one_that_does_not_look_behind = "progress.rules.kept_without_look"
+        in kept_while_sysmon_falls_asleep within 3 preemptions;
 }

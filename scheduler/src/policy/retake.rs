@@ -38,6 +38,9 @@ pub(crate) const REPORT_NS: u64 = 100_000_000;
 /// Time in ns after which that report says that a lock may be the reason.
 pub(crate) const REPORT_LOCK_NS: u64 = 1_000_000_000;
 
+/// Time in ns after which a goroutine is reported that waits and keeps its thread.
+pub(crate) const REPORT_KEPT_NS: u64 = 500_000_000;
+
 /// Time in ns after which a failed attempt to make sysmon's thread is repeated.
 pub(crate) const RETRY_NS: u64 = 100_000_000;
 

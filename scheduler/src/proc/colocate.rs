@@ -8,7 +8,8 @@
 //! - The host has not begun: the newcomer waits in the packet. When the host begins, it queues the
 //!   newcomers that wait ([`host_begins`]), on the M where it begins.
 //! - The host runs and is settled: the newcomer goes into the inbox of the host's home.
-//! - The host has ended, or has no home: the newcomer begins like any other.
+//! - The host has ended, has no home, or its home's thread is locked (`gmp::thread_locks`): the
+//!   newcomer begins like any other.
 //!
 //! # Why the home is there
 //!
@@ -69,8 +70,8 @@ impl Newcomer {
         *chain = Some(self);
     }
 
-    /// Pushes the goroutine into the inbox of the home of `host`, if that is settled and in the
-    /// same runtime, and returns the home.
+    /// Pushes the goroutine into the inbox of the home of `host`, and returns the home. `None` if
+    /// `host` is not settled or in another runtime, or the thread of its home is locked.
     ///
     /// Called under the lock that the host takes before it ends; [`finish`](Self::finish) follows
     /// it.
@@ -81,8 +82,9 @@ impl Newcomer {
     pub(crate) unsafe fn push_to_home(&mut self, host: &Target) -> Option<&'static M> {
         // SAFETY: this function's contract.
         let m = unsafe { host.settled_in(&self.sched) }?;
-        m.inbox.push(self.g.take()?);
-        Some(m)
+        let refused = m.locks.admit(self.g.take()?, |g| m.inbox.push(g));
+        self.g = refused.err();
+        self.g.is_none().then_some(m)
     }
 
     /// Kicks the M to which the goroutine went. If it went to none, queues it for any M.

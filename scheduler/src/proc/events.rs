@@ -30,6 +30,15 @@ pub(crate) struct Overstayed<'a> {
     pub(crate) siblings: &'a [u64],
 }
 
+/// A goroutine that waits and keeps its thread, and with it those settled there.
+#[derive(Debug)]
+pub(crate) struct KeptWaiting<'a> {
+    pub(crate) goroutine: u64,
+    pub(crate) made_at: &'a str,
+    pub(crate) waited_ms: u64,
+    pub(crate) siblings: &'a [u64],
+}
+
 /// The way that a warning takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
@@ -89,6 +98,21 @@ pub(crate) fn overstayed(to: Warnings, who: &Overstayed<'_>, text: &str) {
     }
 }
 
+/// Warns of a goroutine that waits and keeps its thread; `text` says for what, why, and what helps.
+pub(crate) fn kept_waiting(to: Warnings, who: &KeptWaiting<'_>, text: &str) {
+    match route(to) {
+        Route::Event => traced::kept_waiting(who, text),
+        Route::Stderr if is_first(who.made_at, "kept") => {
+            let KeptWaiting { goroutine, made_at, waited_ms, siblings } = who;
+            say(format!(
+                "{text} goroutine={goroutine} made_at={made_at:?} waited_ms={waited_ms} \
+                 siblings={siblings:?}"
+            ));
+        }
+        Route::Stderr | Route::Nowhere => {}
+    }
+}
+
 /// Warns of handlers of the host for these signals; `text` says what they do.
 pub(crate) fn handlers(to: Warnings, signals: &[i32], text: &str) {
     match route_of_handlers(to) {
@@ -138,7 +162,7 @@ fn say(mut line: String) {
 
 #[cfg(feature = "tracing")]
 mod traced {
-    use super::{DROPPED_INSIDE, Display, Overstayed};
+    use super::{DROPPED_INSIDE, Display, KeptWaiting, Overstayed};
     use tracing::Level;
     use tracing::level_filters::LevelFilter;
     use tracing::subscriber::NoSubscriber;
@@ -168,6 +192,11 @@ mod traced {
         tracing::warn!(goroutine, made_at, ran_ms, ?siblings, "{text}");
     }
 
+    pub(super) fn kept_waiting(who: &KeptWaiting<'_>, text: &str) {
+        let &KeptWaiting { goroutine, made_at, waited_ms, siblings } = who;
+        tracing::warn!(goroutine, made_at, waited_ms, ?siblings, "{text}");
+    }
+
     pub(super) fn handlers(signals: &[i32], text: &str) {
         tracing::warn!(?signals, "gosched: {text}");
     }
@@ -184,7 +213,7 @@ mod traced {
 /// Nobody can listen.
 #[cfg(not(feature = "tracing"))]
 mod traced {
-    use super::{Display, Overstayed};
+    use super::{Display, KeptWaiting, Overstayed};
 
     pub(super) fn hear_warnings() -> bool {
         false
@@ -200,6 +229,7 @@ mod traced {
 
     pub(super) fn all_wait(_: &str) {}
     pub(super) fn overstayed(_: &Overstayed<'_>, _: &str) {}
+    pub(super) fn kept_waiting(_: &KeptWaiting<'_>, _: &str) {}
     pub(super) fn handlers(_: &[i32], _: &str) {}
     pub(super) fn dropped_inside() {}
     pub(super) fn left_running(_: &dyn Display) {}

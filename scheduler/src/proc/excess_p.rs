@@ -33,8 +33,9 @@
 use crate::gmp::p::{End, P};
 use crate::gmp::sched::Sched;
 
-/// Makes `p` idle, and retires idle Ps if there are too many.
-pub(crate) fn put_back(sched: &Sched, p: Box<P>) {
+/// Makes `p` idle, and retires idle Ps if there are too many. Its stacks come to rest.
+pub(crate) fn put_back(sched: &Sched, mut p: Box<P>) {
+    p.stacks.come_to_rest(&sched.stacks);
     sched.dispatch.put_back(p, &sched.idle, sched.line_now());
     shrink(sched);
 }

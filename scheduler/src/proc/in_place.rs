@@ -26,7 +26,9 @@
 //! becomes idle and is published (`wake`). *Time*: a thread that blocks can be the one that was to
 //! look at the timers next, so it has another M keep the time ([`wake::ensure_timekeeper`]).
 //! *Behind*: a G that waits counts neither as running nor as a part of a slice, so sysmon takes
-//! nothing from its M (`Progress::block`, `Progress::unblock`).
+//! nothing from its M (`Progress::block`, `Progress::unblock`). What is ready behind it cannot run
+//! before it goes on, and it may wait for that very thing; so sysmon watches, and reports it once
+//! (`report_kept`).
 //!
 //! # Rejected
 //!
@@ -41,6 +43,7 @@
 
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use gosched_runtime_sys::clock::monotonic_ns;
@@ -52,8 +55,10 @@ use crate::gmp::dispatch::Remote;
 use crate::gmp::g::{G, Kind};
 use crate::gmp::m::M;
 use crate::gmp::p::P;
+use crate::gmp::progress::{Keeping, Keeps};
+use crate::gmp::wait_reason::WaitReason;
 use crate::policy::SpinBudget;
-use crate::proc::running::tell_of_inbox;
+use crate::proc::running::{tell_of_inbox, tell_of_kept};
 use crate::proc::{cancel, wake};
 
 /// Waits until `g` is notified, cancelled unless `shielded`, or the deadline has passed. May return
@@ -69,7 +74,7 @@ pub(crate) fn wait(g: &G, shielded: bool, deadline: Option<Instant>, spin_budget
     if !had_p && look_first(g, spin_budget) {
         return;
     }
-    let _blocked = Blocked::begin();
+    let _blocked = Blocked::begin(if thread::panicking() { Keeps::Unwinds } else { Keeps::Nested });
     if !had_p || !look_first(g, spin_budget) {
         sleep(g, shielded, deadline);
     }
@@ -187,22 +192,35 @@ pub(crate) struct Blocked {
 impl Blocked {
     /// Begins the stretch, for a thread that blocks in a call of the user's: others run what its Ps
     /// have to run.
-    pub(crate) fn begin() -> Self {
-        Self::begin_with(give_up_p)
+    pub(crate) fn begin(keeps: Keeps) -> Self {
+        Self::begin_with(keeps, give_up_p)
     }
 
     /// Begins the stretch. The Ms do with their Ps what `release` says.
-    fn begin_with(release: fn(&Current)) -> Self {
+    fn begin_with(keeps: Keeps, release: fn(&Current)) -> Self {
+        let keeping = keeping(keeps);
         each_place(|cx, g| {
             // The M of a thread-backed G has no P, shows no progress, and never kept the time.
-            if g.is_some() {
+            if let Some(g) = g {
                 release(cx);
-                cx.m.progress.block();
+                cx.m.progress.block(g, keeping);
+                tell_of_kept(cx);
                 wake::ensure_timekeeper(cx.sched());
             }
         });
         Self { _thread: PhantomData }
     }
+}
+
+/// Returns what the calling goroutine waits for, and why its thread is kept.
+fn keeping(keeps: Keeps) -> Keeping {
+    let waits = current::with(|cx| {
+        let (g, owned) = (cx?.g()?, cx?.owned()?);
+        let joins = g.wait_reason() == WaitReason::Join;
+        Some((g.wait_reason(), if joins { owned.joins.get() } else { 0 }))
+    });
+    let (waits_for, joins) = waits.unwrap_or((WaitReason::Unsaid, 0));
+    Keeping { keeps, waits_for, joins }
 }
 
 impl Drop for Blocked {
@@ -251,7 +269,7 @@ pub(crate) fn yield_in_place() {
     if busy {
         return yield_thread();
     }
-    let _blocked = Blocked::begin_with(offer_p);
+    let _blocked = Blocked::begin_with(Keeps::Nested, offer_p);
     yield_thread();
 }
 

@@ -1,11 +1,16 @@
-//! A goroutine with its thread to itself, for code that is bound to a thread.
+//! A goroutine that keeps its thread, for code that is bound to a thread.
 //!
 //! # Who owns what
 //!
-//! The lock is a count in the goroutine's own part, which only that goroutine writes. While the
-//! count is not zero, its suspensions do not switch (`park::suspender`): it waits in place, so no
-//! sibling runs on the thread, and a migratory goroutine stays on it. The M hands its P off for
-//! each wait and takes an idle one afterwards (`in_place`).
+//! The lock is a count in the goroutine's own part, which only that goroutine writes. Its M counts
+//! the goroutines that are locked to its thread (`gmp::thread_locks`). While there is one, the M
+//! runs what has settled on it and nothing else (`find::Wants`): it starts no G, takes no migratory
+//! one, and passes on what lies in its P's queues (`share_p`). A migratory goroutine is settled on
+//! the M for as long as it is locked (`Runnable::resumes`).
+//!
+//! A locked goroutine that is alone on its thread waits in place (`park::suspender`): the M hands
+//! its P off for each wait and takes an idle one afterwards (`in_place`). One that shares the
+//! thread switches as any other, so that those with whom it shares it run.
 //!
 //! A goroutine that ends locked leaves a thread that is of no use to others. Its M is replaced by a
 //! new one (`start_m::replace`) and ends with its last settled G (`run`).
@@ -14,8 +19,13 @@
 //!
 //! # Rejected
 //!
-//! Waiting for a turn in the line after each wait: two locked goroutines that talk to each other
-//! would each time wait for the P that the other has.
+//! - Keeping those who share the thread from running until the lock ends. They can run nowhere
+//!   else, and the first of them is often the goroutine that made this one and waits for it: the
+//!   two are a deadlock at once.
+//! - Refusing the lock where the thread is shared: whether it is shared is chance, for a goroutine
+//!   begins on the thread of its maker or on another one.
+//! - Waiting for a turn in the line after each wait, when alone: two locked goroutines that talk to
+//!   each other would each time wait for the P that the other has.
 //!
 //! # Safety
 //!
@@ -23,11 +33,15 @@
 #![expect(unsafe_code, reason = "reads the running G's own part")]
 
 use std::cell::Cell;
+use std::io;
 use std::marker::PhantomData;
 
 use crate::gmp::current::{self, Current};
-use crate::gmp::g::G;
-use crate::proc::new_thread;
+use crate::gmp::g::{G, Kind};
+use crate::gmp::m::M;
+use crate::proc::in_place::kind_of_running;
+use crate::proc::start_m::start_idle_m;
+use crate::proc::{find, new_thread, spawn};
 
 /// Keeps its goroutine locked to the thread until it is dropped. See [`lock_thread`].
 #[doc(alias = "UnlockOSThread")]
@@ -43,22 +57,33 @@ pub struct ThreadLock {
 /// Locks the calling goroutine to its thread until the returned lock is dropped. Locks nest: the
 /// goroutine is locked until the last of them is dropped.
 ///
-/// No other goroutine runs on the thread meanwhile, and a goroutine that is bound to no thread
-/// ([`Mode::migratory`](crate::Mode::migratory)) stays on it. Goroutines that have settled on the
-/// thread wait until the lock ends. The processor goes to other threads whenever the goroutine
-/// waits, and when it [yields](crate::yield_now) and others have something to run. A wait puts the
-/// thread to sleep, so every exchange with another goroutine costs switches between threads. After
-/// a wait the goroutine goes on at once, also if no processor is idle.
+/// The goroutine stays on the thread, whatever its mode. No other goroutine begins there, comes
+/// there, or is made there by its maker's choice ([`with`](crate::goroutine::Builder::with))
+/// meanwhile. Those that had settled on the thread before the lock stay, because they can run
+/// nowhere else: in [`Mode::settled`](crate::Mode::settled), goroutines that began on this thread;
+/// in [`Mode::migratory`](crate::Mode::migratory), only the closure of
+/// [`Runtime::run`](crate::Runtime::run) on the thread that called it. They run whenever this
+/// goroutine waits or yields, and never otherwise. So the thread's thread-locals, and whatever C
+/// keeps on the thread, belong to this goroutine and to those. A goroutine that is to be alone with
+/// its thread from the first instruction on is made by
+/// [`own_thread`](crate::goroutine::Builder::own_thread).
+///
+/// A locked goroutine that is alone on its thread puts the thread to sleep when it waits, and the
+/// processor goes to other threads. So every exchange with another goroutine costs switches between
+/// threads; after the wait it goes on at once, also if no processor is idle. One that shares its
+/// thread takes turns with the others there, as without a lock. The closure of
+/// [`blocking`](crate::blocking()) runs on this thread, and those who share it wait for its end.
 ///
 /// Use it for code that is bound to a thread: an OpenGL context, a C library that keeps its state
 /// in thread-locals, a GUI on the main thread (`Runtime::run`).
 ///
 /// A goroutine that ends while it is locked, because the lock was given to [`std::mem::forget`],
 /// takes its thread along: it may have changed what others rely on, a namespace or a signal mask.
-/// The thread runs the goroutines that had settled on it before, starts no new ones, and ends with
-/// the last of them. Another thread takes its place; if the system has none, the old thread is
-/// kept. A thread that has lent itself ([`Runtime::run`](crate::Runtime::run)) is not the runtime's
-/// to end, and goes on as before.
+/// The thread runs the goroutines that had settled on it before, which find what it changed; it
+/// starts no new ones, and ends with the last of them. Another thread takes its place; if the
+/// system has none, the old thread is kept. A thread that has lent itself
+/// ([`Runtime::run`](crate::Runtime::run)) is not the runtime's to end. It goes on with those that
+/// had settled on it, and starts none.
 ///
 /// What the goroutine does to its thread does not reach other threads of the runtime either. A new
 /// thread inherits from the one that makes it, so from the first lock on a thread of its own makes
@@ -68,6 +93,10 @@ pub struct ThreadLock {
 /// with [`own_thread`](crate::goroutine::Builder::own_thread), and in the closure of
 /// [`blocking`](crate::blocking()) on a helper thread. Of these, a thread of the runtime's ends
 /// with a goroutine or closure that ends locked. The lock does nothing on a plain thread.
+///
+/// # Panics
+///
+/// If the runtime would be left without a thread for other goroutines; see [`try_lock_thread`].
 ///
 /// ```
 /// use gosched::{Mode, chan, go, lock_thread, run};
@@ -86,18 +115,92 @@ pub struct ThreadLock {
 /// });
 /// ```
 #[doc(alias("LockOSThread", "pin"))]
+#[track_caller]
 pub fn lock_thread() -> ThreadLock {
+    try_lock_thread().unwrap_or_else(|error| panic!("gosched::lock_thread: {error}"))
+}
+
+/// As [`lock_thread`].
+///
+/// # Errors
+///
+/// If the runtime would be left without a thread for other goroutines, which would then never
+/// begin. With `QuotaExceeded` at the limit [`max_threads`](crate::Builder::max_threads): one
+/// thread of so many stays unlocked, not counting those that lend themselves. With what the system
+/// says, if the runtime has no other thread yet and none can be made. A goroutine that is locked
+/// already, or is its thread, always succeeds.
+pub fn try_lock_thread() -> io::Result<ThreadLock> {
     let g = current::with(|cx| {
-        let cx = cx?;
-        let (g, locks) = lockable(cx)?;
+        let Some((cx, (g, locks))) = cx.and_then(|cx| Some((cx, lockable(cx)?))) else {
+            return Ok(0);
+        };
         if locks.get() == 0 {
-            // What the goroutine does to its thread must not reach the threads that it makes.
-            new_thread::prepare(cx.sched());
+            begin(cx, g)?;
         }
         locks.set(locks.get() + 1);
-        Some(g.id())
-    });
-    ThreadLock { g: g.unwrap_or(0), _thread: PhantomData }
+        io::Result::Ok(g.id())
+    })?;
+    Ok(ThreadLock { g, _thread: PhantomData })
+}
+
+/// Prepares the M at `cx` for the first lock of its running goroutine.
+fn begin(cx: &Current, g: &G) -> io::Result<()> {
+    let (m, sched) = (cx.m, cx.sched());
+    let kind = kind_of_running(g);
+    if kind == Kind::ThreadBacked {
+        new_thread::prepare(sched);
+        return Ok(());
+    }
+    if !m.locks.is_locked() {
+        sched.admit_lock(m)?;
+        if !sched.has_starter_beside(m) {
+            start_idle_m(sched).inspect_err(|_| sched.end_lock(m))?;
+        }
+    }
+    // What the goroutine does to its thread must not reach the threads that it makes.
+    new_thread::prepare(sched);
+    if kind == Kind::Migratory {
+        m.settle();
+        place(cx, g, Some(m));
+    }
+    if m.locks.lock() {
+        let _was_resident = sched.leave_residents(m);
+        send_newcomers_away(cx);
+    }
+    Ok(())
+}
+
+/// Queues for any M what was to begin on this one.
+fn send_newcomers_away(cx: &Current) {
+    let Ok(mut inside) = cx.enter() else { return };
+    find::take_inbox(cx.m, inside.owned());
+    let mut new = inside.owned().take_new();
+    drop(inside);
+    while let Some(g) = new.pop_front() {
+        spawn::queue_apart(cx.sched(), g);
+    }
+}
+
+/// Settles a migratory G on an M, or ends that.
+fn place(cx: &Current, g: &G, home: Option<&'static M>) {
+    if let Some(owned) = cx.owned() {
+        owned.home.set(home.map(M::as_home));
+    }
+    g.set_settled_on(home.map_or(0, M::number));
+}
+
+/// Notes that a goroutine is no longer locked to the thread of the M at `cx`.
+pub(super) fn end(cx: &Current) {
+    let (m, sched) = (cx.m, cx.sched());
+    if !m.locks.unlock() {
+        return;
+    }
+    sched.end_lock(m);
+    if m.locks.is_lent() {
+        m.remote.set_resident(true);
+    } else {
+        sched.make_resident(m);
+    }
 }
 
 impl Drop for ThreadLock {
@@ -111,12 +214,28 @@ impl Drop for ThreadLock {
                 if let Some((g, locks)) = lockable(cx)
                     && g.id() == self.g
                 {
-                    return locks.set(locks.get() - 1);
+                    locks.set(locks.get() - 1);
+                    return if locks.get() == 0 {
+                        end_of_running(cx, g)
+                    };
                 }
                 place = cx.prev();
             }
         });
     }
+}
+
+/// The running goroutine `g` of the place `cx` has given its last lock back.
+fn end_of_running(cx: &Current, g: &G) {
+    let kind = kind_of_running(g);
+    if kind == Kind::ThreadBacked {
+        return;
+    }
+    if kind == Kind::Migratory {
+        cx.m.unsettle();
+        place(cx, g, None);
+    }
+    end(cx);
 }
 
 /// Returns the goroutine at a place of the calling thread and its count of locks. A thread-backed

@@ -26,10 +26,10 @@
 //! | [`run`], [`fast_rounds`], [`stop_m`], [`share_p`] | the loop; its short form; without work; with too much |
 //! | [`start`], [`running`] | a G begins and ends; it is shown while it runs |
 //! | [`park`], [`in_place`], [`switch`], [`carried`], [`yield_now`] | a G waits by a switch, or with its thread; it yields |
-//! | [`lock_thread`], [`locals`], [`exit`] | what a G has for itself: its thread, its values, the process's end |
+//! | [`lock_thread`], [`locals`], [`put_off`], [`exit`] | what a G has for itself: its thread, its values, the process's end |
 //! | [`cancel`], [`timers`] | why a wait is given up: a cancel, a deadline |
 //! | [`target`], [`claimed`], [`wake`] | a waker claims a G and makes it runnable |
-//! | [`wake_sysmon`], [`sysmon`], [`report`] | what waits behind user code |
+//! | [`wake_sysmon`], [`sysmon`], [`report`], [`report_kept`] | what waits behind user code |
 //! | [`set_procs`], [`excess_p`] | the number of Ps changes |
 //! | [`check_dead`], [`shutdown`], [`refuse`] | nothing runs any more; the runtime ends; a G never begins |
 //! | [`events`] | what the runtime says of that: events of `tracing`, or standard error |
@@ -51,8 +51,10 @@ pub(crate) mod locals;
 pub(crate) mod lock_thread;
 pub(crate) mod new_thread;
 pub(crate) mod park;
+pub(crate) mod put_off;
 pub(crate) mod refuse;
 pub(crate) mod report;
+pub(crate) mod report_kept;
 pub(crate) mod run;
 pub(crate) mod running;
 pub(crate) mod set_procs;

@@ -79,15 +79,18 @@ pub(crate) fn prepare(sched: &Sched) {
 
 /// True if a thread that the calling one makes finds nothing that a goroutine or the host changed.
 fn is_clean(cx: &Current) -> bool {
-    !cx.m.is_tainted() && !cx.m.is_exiting() && cx.prev().is_none() && has_no_lock(cx)
+    let m = cx.m;
+    !m.is_tainted()
+        && !m.is_exiting()
+        && !m.locks.is_locked()
+        && cx.prev().is_none()
+        && !runs_its_thread(cx)
 }
 
-/// True if no goroutine runs at this place, or one that shares its thread and has not locked it.
-fn has_no_lock(cx: &Current) -> bool {
-    let (Some(g), Some(owned)) = (cx.g(), cx.owned()) else { return true };
+/// True if a goroutine runs at this place that is its thread.
+fn runs_its_thread(cx: &Current) -> bool {
     // SAFETY: the running G of this thread.
-    let kind = unsafe { running_kind(g) };
-    kind != Kind::ThreadBacked && owned.locks.get() == 0
+    cx.g().is_some_and(|g| unsafe { running_kind(g) } == Kind::ThreadBacked)
 }
 
 /// Keeps the handle of a new thread until the thread is joined.

@@ -16,7 +16,7 @@
 //!
 //! - The thread is panicking. The panic count belongs to the thread.
 //! - The G is pinned: C has called back into a goroutine, or the G runs on its thread's own stack.
-//! - The G is locked to its thread ([`lock_thread`](crate::lock_thread())).
+//! - The G is locked to its thread ([`lock_thread`](crate::lock_thread())) and alone there.
 //! - The wait began inside of an operation of the scheduler, in an allocator.
 //!
 //! A thread-backed G always waits in place. A plain thread borrows such a G for the time of its
@@ -53,7 +53,7 @@ use gosched_runtime_sys::clock::{to_instant, to_ns};
 
 use crate::ds::timers::NEVER;
 use crate::gmp::current::{self, Current};
-use crate::gmp::g::{CancelScope, G, GSuspender, Kind, Switch};
+use crate::gmp::g::{CancelScope, G, GOwned, GSuspender, Kind, Switch};
 use crate::gmp::m::M;
 use crate::gmp::sched::Sched;
 use crate::gmp::thread_g::{self, Borrowed};
@@ -244,19 +244,28 @@ impl Parking {
 pub(crate) fn suspender(g: &G, forbidden: bool) -> Option<GSuspender> {
     // SAFETY: callers pass their own running G, or the record borrowed for their thread.
     let owned = unsafe { crate::gmp::g::running_owned(g) };
-    if forbidden || owned.pins.get() > 0 || owned.locks.get() > 0 {
+    if forbidden || owned.pins.get() > 0 || (owned.locks.get() > 0 && !shares_thread(owned)) {
         return None;
     }
     owned.suspender.get()
 }
 
+/// True if others have settled on the thread to which the running G is locked. They have nowhere
+/// else to run. Without any, the G waits in place, and needs no P to go on.
+#[cold]
+fn shares_thread(owned: &GOwned) -> bool {
+    owned.home.get().is_some_and(|home| M::of(home).settled() > 1)
+}
+
 /// True if the running G may leave its thread to siblings while it waits for another thread.
 ///
-/// Some Gs have settled on the thread, the G itself or others, and the G may switch.
+/// Some Gs have settled on the thread, the G itself or others, and the G may switch. It is not
+/// locked to the thread.
 pub(crate) fn may_leave_thread(cx: &Current) -> bool {
     let Some(g) = cx.g() else { return false };
     kind_of_running(g) != Kind::ThreadBacked
         && cx.m.settled() > 0
+        && cx.owned().is_some_and(|owned| owned.locks.get() == 0)
         && suspender(g, thread::panicking() || cx.m.in_scheduler()).is_some()
 }
 

@@ -23,6 +23,20 @@ use crate::proc::events::{self, Overstayed};
 /// How many siblings a report names at most.
 const NAMED: usize = 8;
 
+/// Returns the numbers of some goroutines, other than `goroutine`, that have settled on `m`.
+pub(crate) fn settled_beside(sched: &Sched, m: &M, goroutine: u64) -> Vec<u64> {
+    let mut siblings = Vec::with_capacity(NAMED);
+    sched.slab.each(|g| {
+        // SAFETY: records live as long as the slab.
+        let g = unsafe { g.as_ref() };
+        let (id, here) = (g.id(), g.settled_on() == m.number());
+        if here && id != 0 && id != goroutine && siblings.len() < NAMED {
+            siblings.push(id);
+        }
+    });
+    siblings
+}
+
 /// A goroutine that has run for long with settled siblings behind it.
 #[derive(Debug)]
 pub(crate) struct Overstay {
@@ -44,15 +58,7 @@ impl Overstay {
             return None;
         }
         let (goroutine, made) = sched.running_on(m)?;
-        let mut siblings = Vec::with_capacity(NAMED);
-        sched.slab.each(|g| {
-            // SAFETY: records live as long as the slab.
-            let g = unsafe { g.as_ref() };
-            let (id, here) = (g.id(), g.settled_on() == m.number());
-            if here && id != 0 && id != goroutine && siblings.len() < NAMED {
-                siblings.push(id);
-            }
-        });
+        let siblings = settled_beside(sched, m, goroutine);
         Some(Self {
             goroutine,
             made,

@@ -122,11 +122,13 @@ use crate::gmp::sched::Sched;
 use crate::policy;
 use crate::proc::find::{self, Wants};
 use crate::proc::running::Running;
-use crate::proc::share_p::{drop_excess_p, give_way, hand_p_to_resident, leave_runtime};
+use crate::proc::share_p::{
+    drop_excess_p, give_way, hand_p_to_resident, leave_runtime, pass_on_free_work,
+};
 use crate::proc::start_m::{self, reap};
 use crate::proc::stop_m::{look_again, stop_m, wait_for_p};
 use crate::proc::wake_sysmon::wake_sysmon_for_deadline;
-use crate::proc::{apart, attach, cancel, fast_rounds, start, timers, wake};
+use crate::proc::{apart, attach, cancel, fast_rounds, lock_thread, start, timers, wake};
 
 /// The life of a thread made for an M.
 pub(crate) fn m_main(sched: &Sched, m: &'static M) {
@@ -246,7 +248,7 @@ impl Loop<'_> {
     }
 
     fn wants(&self) -> Wants {
-        Wants { start: !self.leaving }
+        Wants { free: !self.leaving && !self.cx.m.locks.is_locked() }
     }
 
     /// True if no G is settled on this M. A G that was sent to settle beside one that has ended
@@ -321,11 +323,15 @@ impl Loop<'_> {
     fn search(&mut self, inside: &mut InsideWithP) -> Option<Runnable> {
         let (cx, wants) = (self.cx, self.wants());
         let limit = policy::search_limit(cx.sched().procs());
-        self.searching = self.searching || (wants.start && cx.sched().idle.start_search(limit));
+        self.searching = self.searching || (wants.free && cx.sched().idle.start_search(limit));
         if !mem::replace(&mut self.watching, true) {
             cx.m.remote.begin_watch();
         }
-        if self.searching { find::search(cx, inside, wants) } else { find::await_inbox(cx, inside) }
+        if self.searching {
+            find::search(cx, inside, wants)
+        } else {
+            find::await_inbox(cx, inside, wants)
+        }
     }
 
     /// The M found nothing to run.
@@ -341,15 +347,13 @@ impl Loop<'_> {
     #[inline(always)]
     fn after_g(&mut self, inside: &mut InsideWithP, outcome: Ran) {
         if let Ran::Ended { g, locked } = outcome {
-            if locked {
-                self.cx.m.taint();
-            }
             let is_root = self.lent.as_ref().is_some_and(|lent| lent.root == g);
-            // A lent thread is not the runtime's to end.
-            self.leaving |= is_root || (locked && self.lent.is_none() && replace_m(self.cx));
+            self.leaving |= is_root || (locked && end_locked(self.cx));
         }
         if self.cx.sched().dispatch.line_len() > 0 {
             give_way(self.cx, inside);
+        } else if !self.wants().free {
+            pass_on_free_work(self.cx, inside);
         }
         if self.cx.sched().dispatch.excess() > 0 {
             drop_excess_p(self.cx, inside);
@@ -368,16 +372,25 @@ fn end_first_run(cx: &Current, inside: &mut InsideWithP) {
     apart::end_first_run(cx.sched(), run);
 }
 
-/// Has another M stand in for this one, whose thread is to end once nothing is settled on it.
-/// False if no M could be made.
+/// A goroutine has ended locked to this thread. Has another M stand in for this one, whose thread
+/// is to end once nothing is settled on it. True if this M leaves.
+///
+/// A lent thread is not the runtime's to end: it stays locked for good, so it starts nothing more.
 #[cold]
-fn replace_m(cx: &Current) -> bool {
-    let replaced = start_m::replace(cx.sched(), cx.m);
-    if !replaced {
-        // The M that could not be made may have been handed a P meanwhile.
-        wake::wake_p_if_work(cx.sched());
+fn end_locked(cx: &Current) -> bool {
+    let m = cx.m;
+    m.taint();
+    if m.locks.is_lent() {
+        return false;
     }
-    replaced
+    if start_m::replace(cx.sched(), m) {
+        cx.sched().end_lock(m);
+        return true;
+    }
+    lock_thread::end(cx);
+    // The M that could not be made may have been handed a P meanwhile.
+    wake::wake_p_if_work(cx.sched());
+    false
 }
 
 /// How the last of the Gs that ran gave the M back.
@@ -450,7 +463,7 @@ fn run_g(cx: &Current, mut inside: InsideWithP, mut g: Runnable) -> (InsideWithP
 /// Queues a G that yielded behind the others.
 #[inline]
 fn queue_yielded(cx: &Current, inside: &mut InsideWithP, g: Runnable) {
-    match (g.kind(), inside.p.as_ref()) {
+    match (g.resumes(), inside.p.as_ref()) {
         (Kind::Settled, _) => inside.owned().queue.push_back(g),
         (_, Some(p)) => p.push_migratory(g),
         (_, None) => {

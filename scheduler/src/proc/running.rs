@@ -119,6 +119,15 @@ pub(crate) fn tell_of_inbox(cx: &Current) {
     }
 }
 
+/// Wakes sysmon if something waits behind a G for which the thread is about to sleep or block, as
+/// the M's progress says by now.
+pub(crate) fn tell_of_kept(cx: &Current) {
+    light_fence();
+    if cx.m.progress.settled_behind() > 0 || !cx.m.inbox.is_empty() {
+        wake_sysmon(cx.sched());
+    }
+}
+
 impl Drop for Running<'_> {
     #[inline(always)]
     fn drop(&mut self) {

@@ -2,6 +2,7 @@
 //!
 //! - The line: Ms that own ready Gs and have no P. An M lets the line's head have its P after its
 //!   share of time.
+//! - Any M, if the M may not run what its P has: its thread is locked, or it leaves.
 //! - A resident M that is free: what a spare M started would stay on the spare M's thread.
 //! - Nobody: there are more Ps than are asked for.
 //! - Anybody: a lent thread leaves.
@@ -9,6 +10,7 @@
 use gosched_runtime_sys::clock::monotonic_ns;
 
 use crate::gmp::current::{Current, InsideWithP};
+use crate::gmp::m::MOwned;
 use crate::policy::TimeWithP;
 use crate::proc::wake_sysmon::wake_sysmon;
 use crate::proc::{excess_p, wake};
@@ -20,16 +22,14 @@ pub(crate) fn give_way(cx: &Current, inside: &mut InsideWithP) {
     let (m, sched) = (cx.m, cx.sched());
     let (owned, p) = inside.split();
     let resident_is_back = !m.remote.is_resident() && sched.dispatch.returning() > 0;
-    if (!TimeWithP::wants_clock(owned.time_with_p, owned.tick) && !resident_is_back) || p.is_none()
-    {
+    if p.is_none() {
         return;
     }
-    let now = monotonic_ns();
-    let turn = TimeWithP::after(owned.time_with_p, owned.tick, now);
-    owned.time_with_p = Some(turn);
-    if !turn.is_over() && !resident_is_back {
+    let over = turn_is_over(owned);
+    if over.is_none() && !resident_is_back {
         return;
     }
+    let now = over.unwrap_or_else(monotonic_ns);
     owned.time_with_p = None;
     let ready = owned.has_settled() || !m.inbox.is_empty();
     let p = inside.p.take().expect("just looked");
@@ -46,6 +46,38 @@ pub(crate) fn give_way(cx: &Current, inside: &mut InsideWithP) {
         }
         Err(p) => inside.p = Some(p),
     }
+}
+
+/// Takes note of the clock, if that is due in this round. Returns the time if the M has had its
+/// share.
+fn turn_is_over(owned: &mut MOwned) -> Option<u64> {
+    if !TimeWithP::wants_clock(owned.time_with_p, owned.tick) {
+        return None;
+    }
+    let now = monotonic_ns();
+    let turn = TimeWithP::after(owned.time_with_p, owned.tick, now);
+    owned.time_with_p = Some(turn);
+    turn.is_over().then_some(now)
+}
+
+/// Called on an M that runs no free work: hands its P on when it has had its share of time, if
+/// there is such work and every P has an M. The M's own Gs may be ready again and again, so it may
+/// never run dry; no M stands in the line for free work.
+#[cold]
+pub(crate) fn pass_on_free_work(cx: &Current, inside: &mut InsideWithP) {
+    let sched = cx.sched();
+    let (owned, p) = inside.split();
+    if p.is_none() || sched.idle.idle_ps() > 0 || !sched.has_free_work() {
+        owned.time_with_p = None;
+        return;
+    }
+    if turn_is_over(owned).is_none() {
+        return;
+    }
+    owned.time_with_p = None;
+    let p = inside.p.take().expect("just looked");
+    cx.m.remote.without_p();
+    wake::hand_off_p(sched, p);
 }
 
 /// Hands the P of a spare M to a resident M that is free. The spare M goes on with what it owns,

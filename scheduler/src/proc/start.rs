@@ -172,6 +172,10 @@ pub(crate) fn finish(cx: &Current, inside: &mut InsideWithP, mut g: Runnable) ->
         Some(p) => p.stacks.put(&sched.stacks, stack),
         None => sched.stacks.put(stack),
     }
+    if locked && g.kind() == Kind::Migratory {
+        // It was settled here while it was locked.
+        cx.m.unsettle();
+    }
     end(cx, inside, g);
     locked
 }

@@ -52,7 +52,7 @@ pub(crate) fn wait_for_p(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
         slept
     };
     let to_do = || !m.inbox.is_empty() || check_dead::check(sched);
-    let takes = match (wants.start, m.settled()) {
+    let takes = match (wants.free, m.settled()) {
         (false, _) => Takes::Inbox,
         (true, 0) => Takes::Vacant,
         (true, _) => Takes::Any,
@@ -101,7 +101,7 @@ pub(crate) fn look_again(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
     if !due && !find::work_was_published(cx) {
         return false;
     }
-    if !wants.start {
+    if !wants.free {
         timers::fire_all(sched);
         // This M starts nothing new. An idle M shall take what it saw, which may be what its own P
         // was left with.

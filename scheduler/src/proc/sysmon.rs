@@ -20,7 +20,8 @@
 //! - *Wake an M* for free work that two looks see beside an idle P while nobody searches. An M that
 //!   found several goroutines due at once leaves such work to itself, and wakes nobody for it
 //!   (`find`).
-//! - *Report* a goroutine that keeps its siblings waiting ([`report`](super::report)).
+//! - *Report* a goroutine that keeps its siblings waiting ([`report`](super::report)), also by
+//!   waiting in place ([`report_kept`](super::report_kept)).
 //!
 //! # Who owns what
 //!
@@ -66,10 +67,11 @@ use crate::gmp::sched::Sched;
 use crate::policy::behaviour::COMPUTES_NS;
 use crate::policy::head_age::HeadAge;
 use crate::policy::retake::{
-    BLOCKED_NS, Cpu, LEFT_NS, Looked, Pace, REPORT_LOCK_NS, REPORT_NS, SLICE_NS, Stay, Verdict,
-    admission_ns, is_overloaded, judge, slice_ends,
+    BLOCKED_NS, Cpu, LEFT_NS, Looked, Pace, REPORT_KEPT_NS, REPORT_LOCK_NS, REPORT_NS, SLICE_NS,
+    Stay, Verdict, admission_ns, is_overloaded, judge, slice_ends,
 };
 use crate::proc::report::Overstay;
+use crate::proc::report_kept::Kept;
 use crate::proc::start_m::start_idle_m;
 use crate::proc::{apart, excess_p, timers, wake};
 
@@ -117,6 +119,8 @@ struct MHistory {
     reported_ns: u64,
     /// The call site of the G that makes the stay has been told.
     told: bool,
+    /// Since when its thread sleeps or blocks for a G, with others ready behind it.
+    keeps_since: Option<u64>,
 }
 
 impl MHistory {
@@ -129,6 +133,7 @@ impl MHistory {
             cpu: Cpu::Unknown,
             reported_ns: 0,
             told: false,
+            keeps_since: None,
         }
     }
 
@@ -288,6 +293,9 @@ impl Pass<'_> {
             // On this request the M looks everywhere before it begins its next round.
             m.progress.request_preempt();
         }
+        if m.progress.is_in_place() {
+            return self.report_kept(m, seen);
+        }
         if !m.progress.runs() || !same_round {
             return;
         }
@@ -362,6 +370,23 @@ impl Pass<'_> {
         }
     }
 
+    /// Reports a goroutine that waits in place and keeps those waiting that are ready behind it.
+    fn report_kept(&self, m: &'static M, seen: &mut MHistory) {
+        if !keeps_in_place(m) {
+            seen.keeps_since = None;
+            return;
+        }
+        let since = *seen.keeps_since.get_or_insert(self.now);
+        let kept_ns = self.now - since;
+        if kept_ns < REPORT_KEPT_NS {
+            return;
+        }
+        m.progress.set_told();
+        if let Some(kept) = Kept::of(self.sched, m, Duration::from_nanos(kept_ns)) {
+            kept.spawn_report();
+        }
+    }
+
     /// Reports a goroutine that keeps its siblings waiting, if events are listened to.
     fn report(&self, m: &'static M, seen: &mut MHistory, stuck_ns: u64) {
         let next = if seen.reported_ns == 0 { REPORT_NS } else { REPORT_LOCK_NS };
@@ -382,6 +407,11 @@ fn keeps_others_waiting(m: &M) -> bool {
     m.progress.behind() > 0 || !m.inbox.is_empty()
 }
 
+/// True if settled Gs wait for one that waits in place, and that was not told yet.
+fn keeps_in_place(m: &M) -> bool {
+    m.progress.keeps_untold() && (m.progress.settled_behind() > 0 || !m.inbox.is_empty())
+}
+
 /// Returns how many more Ps would find work now.
 fn wanted(sched: &Sched) -> usize {
     let free = if sched.has_free_work() { sched.free_work() } else { 0 };
@@ -395,7 +425,7 @@ fn any_waits(sched: &Sched, ms: &[&'static M]) -> bool {
         || sched.apart.waits()
         || sched.has_migratory()
         || sched.has_unstarted()
-        || ms.iter().any(|m| m.progress.runs() && keeps_others_waiting(m))
+        || ms.iter().any(|m| m.progress.runs() && keeps_others_waiting(m) || keeps_in_place(m))
 }
 
 /// The last look before a sleep until `until`. True if something waits, so that sysmon must not

@@ -150,7 +150,7 @@ pub(crate) fn fire(cx: &Current, inside: &mut InsideWithP, heap: usize, now: u64
 /// Queues a due G behind those that were due before it. True if any M may take it.
 fn queue_due(cx: &Current, inside: &mut InsideWithP, g: Runnable) -> bool {
     let (owned, p) = inside.split();
-    match (g.kind(), p) {
+    match (g.resumes(), p) {
         (Kind::Settled, _)
             if g.owned().home.get().is_some_and(|home| std::ptr::eq(M::of(home), cx.m)) =>
         {
@@ -187,7 +187,7 @@ pub(crate) fn fire_all(sched: &Sched) {
 ///
 /// That M is marked first: what it finds in its inbox then does not count as found by spinning.
 fn ready_due(sched: &Sched, g: Runnable) {
-    if let (Kind::Settled, Some(home)) = (g.kind(), g.owned().home.get()) {
+    if let (Kind::Settled, Some(home)) = (g.resumes(), g.owned().home.get()) {
         M::of(home).mark_timer_wake();
     }
     wake::ready(sched, g);

@@ -95,7 +95,7 @@ pub(crate) fn ready(sched: &Sched, g: Runnable) {
         let cx = cx.filter(|cx| std::ptr::eq(cx.sched(), sched));
         match g.kind() {
             Kind::Settled => ready_settled(sched, cx, g),
-            Kind::Migratory | Kind::ThreadBacked => ready_migratory(sched, cx, g),
+            Kind::Migratory | Kind::ThreadBacked => ready_other(sched, cx, g),
         }
     });
 }
@@ -153,6 +153,21 @@ pub(crate) fn kick_resident(sched: &Sched) {
     if sched.dispatch.kick_resident(&sched.idle, monotonic_ns) {
         wake_sysmon(sched);
     }
+}
+
+/// Makes a G runnable that is not settled for good.
+fn ready_other(sched: &Sched, cx: Option<&Current>, g: Runnable) {
+    match g.resumes() {
+        Kind::Settled => ready_locked(sched, cx, g),
+        Kind::Migratory | Kind::ThreadBacked => ready_migratory(sched, cx, g),
+    }
+}
+
+/// Brings a migratory G to the M to whose thread it is locked.
+#[cold]
+#[inline(never)]
+fn ready_locked(sched: &Sched, cx: Option<&Current>, g: Runnable) {
+    ready_settled(sched, cx, g);
 }
 
 /// Publishes a migratory G: in the P of the calling thread, or in the global queue.

@@ -105,8 +105,9 @@ impl Builder {
     /// ([`lock_thread`](crate::lock_thread)), its overseer, those of
     /// [`blocking`](crate::blocking()) and of `Mode::threads`. A runtime has about as many as it
     /// has Ps; more while goroutines block or compute for long, whose Ps others then run. At the
-    /// limit nobody takes over: what waits behind such goroutines waits for them. Unless set:
-    /// [`DEFAULT_MAX_THREADS`], or twice the number of Ps if that is more.
+    /// limit nobody takes over: what waits behind such goroutines waits for them. One of them
+    /// cannot be locked. Unless set: [`DEFAULT_MAX_THREADS`], or twice the number of Ps if that is
+    /// more.
     #[doc(alias = "SetMaxThreads")]
     #[must_use]
     pub fn max_threads(mut self, n: usize) -> Self {

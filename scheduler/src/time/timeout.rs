@@ -10,6 +10,7 @@ use gosched_runtime_sys::clock::to_ns;
 
 use crate::gmp::g::{CancelScope, Cancelled};
 use crate::proc::cancel::Region;
+use crate::proc::put_off;
 
 /// The error of [`timeout`]: the time was over first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,7 @@ pub fn timeout_at<R>(deadline: Instant, f: impl FnOnce() -> R) -> Result<R, Elap
     let scope = CancelScope::Timeout(NEXT.fetch_add(1, Relaxed));
     let region = Region::new(scope, to_ns(deadline));
     catch_unwind(AssertUnwindSafe(|| region.run(f))).or_else(|payload| {
+        put_off::settle();
         match payload.downcast::<Cancelled>() {
             Ok(cancelled) if cancelled.scope == scope => Err(Elapsed),
             Ok(of_another) => resume_unwind(of_another),

@@ -111,6 +111,61 @@ fn a_slab_takes_no_others_stack() {
     one.push(stack).expect("its own");
 }
 
+/// Gives back all that cold stacks have, page tables included, and takes the stacks again.
+fn slab_reset(shape: Shape, count: u32) -> (StackSlab, Vec<Stack>) {
+    let (mut slab, stacks) = slab(shape, count);
+    for mut stack in stacks {
+        stack.discard_below(0);
+        slab.push_cold(stack).expect("it came from there");
+    }
+    assert!(slab.is_whole() && !slab.is_warm());
+    while slab.has_new_cold() {
+        let mut cold = slab.take_cold(Vec::with_capacity(slab.room_for_cold()));
+        assert!(!slab.is_whole(), "they are elsewhere");
+        cold.reset_one();
+        drop(slab.put_cold_back(&mut cold).expect("its own"));
+        assert!(slab.is_whole());
+    }
+    let mut stacks: Vec<_> = std::iter::from_fn(|| slab.pop()).collect();
+    while stacks.len() < count as usize {
+        let mut unopened = slab.take_unopened(count).expect("the others");
+        unopened.open(&mut stacks).expect("stacks");
+    }
+    stacks.sort_by_key(Stack::limit);
+    assert!(stacks.windows(2).all(|pair| pair[0].end() < pair[1].limit()), "each once");
+    assert_eq!(slab.out(), count);
+    (slab, stacks)
+}
+
+/// With light guards, the guards are new ones.
+#[test]
+fn guards_kill_after_page_tables_were_given_back() {
+    let name = "memory::stack::tests::guards_kill_after_page_tables_were_given_back";
+    for guards in [Guards::available(), Guards::Closed] {
+        for (at, count) in [(0, 40), (17, 40), (39, 40), (300, 600)] {
+            let case = format!("{} {at} {count}", guards == Guards::Closed);
+            let child = Child::run_with(name, ("GOSCHED_TEST_AT", &case), || {
+                let case = std::env::var("GOSCHED_TEST_AT").expect("the parent says");
+                let case: Vec<_> = case.split(' ').collect();
+                let guards = if case[0] == "true" { Guards::Closed } else { Guards::available() };
+                let number = |n: usize| case[n].parse::<u32>().expect("a number");
+                let shape = Shape::new(64 << 10, guards).expect("a shape");
+                let (_slab, stacks) = slab_reset(shape, number(2));
+                for stack in &stacks {
+                    let limit: *mut u8 = std::ptr::with_exposed_provenance_mut(stack.limit());
+                    // SAFETY: the stack's lowest byte.
+                    unsafe { limit.write_volatile(1) };
+                }
+                let limit = stacks[number(1) as usize].limit();
+                let beyond: *mut u8 = std::ptr::with_exposed_provenance_mut(limit - 1);
+                // SAFETY: none; the guard ends the process here, which the parent waits for.
+                unsafe { beyond.write_volatile(1) };
+            });
+            child.assert_killed_by(libc::SIGSEGV);
+        }
+    }
+}
+
 #[test]
 fn a_stack_outlives_its_slab() {
     Child::run("memory::stack::tests::a_stack_outlives_its_slab", || {

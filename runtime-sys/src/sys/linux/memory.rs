@@ -16,6 +16,7 @@ pub(crate) const MAP_FLAGS: libc::c_int =
 
 /// Linux 6.13. Not in the libc crate.
 const MADV_GUARD_INSTALL: libc::c_int = 102;
+const MADV_GUARD_REMOVE: libc::c_int = 103;
 
 /// Names the calling process, in place of a descriptor. Linux 6.15.
 const PIDFD_SELF: libc::c_int = -10_000;
@@ -46,6 +47,16 @@ pub(crate) unsafe fn install_guard(base: *mut c_void, size: usize) -> io::Result
     // SAFETY: this function's contract.
     let result = unsafe { libc::madvise(base, size, MADV_GUARD_INSTALL) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Makes the guards in the range memory again. False if the kernel has no such guards.
+///
+/// # Safety
+///
+/// Nobody relies on a guard there. The range is whole pages.
+pub(crate) unsafe fn remove_guards(base: *mut c_void, size: usize) -> bool {
+    // SAFETY: this function's contract.
+    unsafe { libc::madvise(base, size, MADV_GUARD_REMOVE) == 0 }
 }
 
 /// Gives the pages of the range back. The next access finds zeroes, and guards stay.

@@ -10,6 +10,7 @@ pub(crate) use futex::{futex_wait, futex_wake, futex_wake_all};
 pub(crate) use library::{in_this_library, pin_this_library};
 pub(crate) use memory::{
     MAP_FLAGS, advise_stack, discard, install_guard, install_guards, munlock, populate,
+    remove_guards,
 };
 pub(crate) use signal::{
     LAST_SIGNAL, SIGNAL_STACK_FLAGS, interrupted_stack_pointer, minimum_signal_stack,

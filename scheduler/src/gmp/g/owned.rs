@@ -45,6 +45,8 @@ pub(crate) struct GOwned {
     pub(crate) limit: Cell<u64>,
     /// The values of the goroutine-locals; see `proc::locals`.
     pub(crate) locals: Cell<Vec<LocalValue>>,
+    /// The number of the goroutine that the G joins, if its wait reason is `Join`. For reports.
+    pub(crate) joins: Cell<u64>,
     /// The G is the goroutine of a thread that is in `run`.
     pub(crate) root: Cell<bool>,
     /// The G's handle has cancelled it. Cancellers write this, and keep the G from ending
@@ -129,6 +131,7 @@ impl GOwned {
             regions: Cell::new(None),
             limit: Cell::new(NEVER),
             locals: Cell::new(Vec::new()),
+            joins: Cell::new(0),
             root: Cell::new(false),
             cancel_requested: AtomicBool::new(false),
             suspender: Cell::new(None),

@@ -23,7 +23,7 @@ impl Sched {
 
     /// Does the same for a caller that holds the lock of `ms`.
     fn make_resident_locked(&self, m: &'static M) {
-        if m.remote.is_resident() || m.is_exiting() {
+        if m.remote.is_resident() || m.is_exiting() || m.locks.is_locked() {
             return;
         }
         let free =

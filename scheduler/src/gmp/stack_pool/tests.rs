@@ -119,6 +119,58 @@ fn slabs_that_nobody_needs_are_unmapped() {
     let _again = taken(&pool, &mut cache, 2000);
 }
 
+/// A stack that stays in use keeps its slab, and not the memory of the stacks beside it.
+#[test]
+fn beside_a_stack_in_use_the_memory_is_given_back() {
+    let (pool, mut cache) = (pool(), StackCache::new());
+    let mut stacks = taken(&pool, &mut cache, 2000);
+    stacks.iter().for_each(|stack| use_page(stack, 1));
+    let places: Vec<_> = stacks.iter().map(|stack| stack.limit()..stack.end()).collect();
+    // In the last slab, which is the largest.
+    let survivor = stacks.remove(1500);
+    let lives = survivor.limit();
+    stacks.into_iter().for_each(|stack| cache.put(&pool, stack));
+    cache.come_to_rest(&pool);
+    let in_memory = || {
+        let used =
+            |place: &&Range<usize>| gosched_runtime_sys::memory::stack::used((*place).clone());
+        places.iter().filter(|place| used(place) > 0).count()
+    };
+    assert!(in_memory() > 1900, "they may be needed again at once");
+    let mut now = monotonic_ns();
+    for _ in 0..500 {
+        now += IDLE_NS;
+        pool.tidy(now);
+    }
+    let first = pool.usual.first_slab.get().cloned().expect("there is one");
+    let of_first = places.iter().filter(|place| first.contains(&place.start)).count();
+    assert!(in_memory() <= of_first + 1, "{} of {of_first} and one", in_memory());
+    assert_eq!(pool.due(), NEVER, "there is nothing more to do");
+    assert!(survivor.depth() >= 4096, "it is in use");
+    // They all serve again, with their guards, and none twice.
+    let mut again = taken(&pool, &mut cache, 4000);
+    again.iter().for_each(|stack| use_page(stack, SIZE));
+    again.sort_by_key(Stack::limit);
+    assert!(again.windows(2).all(|pair| pair[0].end() < pair[1].limit()));
+    assert!(again.iter().all(|stack| stack.limit() != lives));
+    cache.put(&pool, survivor);
+}
+
+#[test]
+fn a_busy_cache_comes_to_rest_when_it_is_asked() {
+    let (pool, mut cache, mut other) = (pool(), StackCache::new(), StackCache::new());
+    let mut stacks = taken(&pool, &mut other, 2000);
+    let few = stacks.split_off(1990);
+    few.into_iter().for_each(|stack| cache.put(&pool, stack));
+    stacks.into_iter().for_each(|stack| other.put(&pool, stack));
+    other.come_to_rest(&pool);
+    cache.rest_if_asked(&pool);
+    assert_eq!(cache.stacks.len(), 10, "nobody has asked");
+    pool.tidy(monotonic_ns() + IDLE_NS);
+    cache.rest_if_asked(&pool);
+    assert_eq!(cache.stacks.len(), 0);
+}
+
 #[test]
 fn other_sizes_are_kept_apart() {
     let (pool, mut cache) = (pool(), StackCache::new());

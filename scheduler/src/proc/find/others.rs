@@ -58,7 +58,7 @@ pub(super) fn take_offered(
     wants: Wants,
 ) -> Option<Runnable> {
     let sched = cx.sched();
-    if !wants.start || resident_is_free(cx) {
+    if !wants.free || resident_is_free(cx) {
         return None;
     }
     let ps = sched.all_ps.len();
@@ -84,7 +84,7 @@ pub(super) fn take_overdue(
 ) -> Option<Runnable> {
     let sched = cx.sched();
     let mine = p.has_unstarted() && !has_room(cx);
-    if !wants.start || !(mine || sched.has_global_unstarted()) || resident_is_free(cx) {
+    if !wants.free || !(mine || sched.has_global_unstarted()) || resident_is_free(cx) {
         return None;
     }
     let now = monotonic_ns();

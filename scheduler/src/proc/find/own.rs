@@ -35,9 +35,9 @@ pub(crate) fn take_local(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
     }
     if owned.tick % 2 == 0 {
         take_unstarted(cx, owned, p, End::Newest, wants)
-            .or_else(|| take_woken(cx.sched(), owned, p))
+            .or_else(|| take_woken(cx.sched(), owned, p, wants))
     } else {
-        take_woken(cx.sched(), owned, p)
+        take_woken(cx.sched(), owned, p, wants)
             .or_else(|| take_unstarted(cx, owned, p, End::Newest, wants))
     }
 }
@@ -49,6 +49,7 @@ fn fire_own_timers(cx: &Current, inside: &mut InsideWithP) {
     let Some(p) = p else { return };
     owned.tick = owned.tick.wrapping_add(1);
     if owned.tick % policy::GLOBAL_INTERVAL == 0 {
+        p.stacks.rest_if_asked(&cx.sched().stacks);
         // While all Ms have work, nobody else looks at the timers of an idle P.
         fire_due(cx, inside, 0..cx.sched().all_ps.len());
     } else if p.shared.timers.first() != NEVER && owned.timer_polling.is_due(owned.tick) {
@@ -74,7 +75,10 @@ fn fire_due(cx: &Current, inside: &mut InsideWithP, heaps: Range<usize>) {
 /// Takes a woken or yielded G. Settled and migratory Gs take turns: otherwise one settled G that
 /// yields in a loop keeps the P's migratory Gs from running.
 #[inline]
-fn take_woken(sched: &Sched, owned: &mut MOwned, p: &P) -> Option<Runnable> {
+fn take_woken(sched: &Sched, owned: &mut MOwned, p: &P, wants: Wants) -> Option<Runnable> {
+    if !wants.free {
+        return owned.pop_settled();
+    }
     if owned.tick & 2 == 0 {
         owned.pop_settled().or_else(|| take_migratory(sched, owned, p))
     } else {
@@ -128,11 +132,11 @@ pub(super) fn take_inbox_and_pop(m: &M, owned: &mut MOwned) -> Option<Runnable> 
 /// own Gs of this one yield, it does not run dry and keeps its P, so the resident M is brought in.
 #[cold]
 fn look_everywhere(cx: &Current, owned: &mut MOwned, p: &mut P, wants: Wants) -> Option<Runnable> {
-    if !wants.start || resident_is_free(cx) {
+    if !wants.free || resident_is_free(cx) {
         if leaves_work_to_resident(cx) {
             wake::kick_resident(cx.sched());
         }
-        return cx.sched().pop_migratory();
+        return if wants.free { cx.sched().pop_migratory() } else { None };
     }
     if let Some(g) = take_global(cx, owned) {
         return Some(g);

@@ -53,7 +53,7 @@ fn scan(cx: &Current, inside: &mut InsideWithP, wants: Wants, now: u64) -> Scan 
     if let Some(g) = take_inbox_and_pop(cx.m, inside.owned()) {
         return if cx.m.take_timer_wake() { Scan::Due(g) } else { Scan::Found(g) };
     }
-    if !wants.start || leaves_work_to_resident(cx) {
+    if !wants.free || leaves_work_to_resident(cx) {
         return Scan::Nothing;
     }
     if let Some(g) =

@@ -4,6 +4,7 @@ use gosched_runtime_sys::clock::monotonic_ns;
 use gosched_runtime_sys::thread::yield_thread;
 
 use super::own::take_inbox_and_pop;
+use super::unstarted::Wants;
 use crate::gmp::current::{Current, InsideWithP};
 use crate::gmp::g::Runnable;
 use crate::policy::SpinBudget;
@@ -12,8 +13,14 @@ use crate::policy::SpinBudget;
 /// talks to one on a searching M is answered within a microsecond; sleeping in between would cost
 /// both of them a futex round trip. Nobody relies on this M meanwhile, and like every M it looks at
 /// everything once more when it gives up.
-pub(crate) fn await_inbox(cx: &Current, inside: &mut InsideWithP) -> Option<Runnable> {
-    if cx.m.settled() == 0 {
+///
+/// An M that runs no free work does not keep its P from those that would.
+pub(crate) fn await_inbox(
+    cx: &Current,
+    inside: &mut InsideWithP,
+    wants: Wants,
+) -> Option<Runnable> {
+    if cx.m.settled() == 0 || (!wants.free && cx.sched().has_free_work()) {
         return None;
     }
     let spin_budget = inside.owned().spin.spin_budget(cx.sched().spin_budget());

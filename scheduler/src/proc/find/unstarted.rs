@@ -13,8 +13,9 @@ use crate::proc::apart;
 /// What an M may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wants {
-    /// It may start Gs, which would then be its own. Not so an M that is about to leave.
-    pub(crate) start: bool,
+    /// It may run free work, and start Gs, which would then be its own. Not so an M that is about
+    /// to leave, or whose thread is locked.
+    pub(crate) free: bool,
 }
 
 /// Takes an unstarted G of the P, if this M may start one. Offers the others to other Ms if not.
@@ -29,10 +30,10 @@ pub(super) fn take_unstarted(
     if let Some(g) = take_apart(cx, owned, wants) {
         return Some(g);
     }
-    if !p.has_unstarted() || !wants.start || resident_is_free(cx) {
+    if !p.has_unstarted() || resident_is_free(cx) {
         return None;
     }
-    let may_start = has_room(cx);
+    let may_start = wants.free && has_room(cx);
     p.offer(!may_start);
     if !may_start {
         return None;
@@ -43,13 +44,13 @@ pub(super) fn take_unstarted(
 /// Takes a G that is to begin apart, for an M that may have been brought for it.
 #[cold]
 pub(crate) fn arrive_for_apart(cx: &Current, owned: &mut MOwned, wants: Wants) -> Option<Runnable> {
-    if wants.start { apart::arrive(cx, owned) } else { None }
+    if wants.free { apart::arrive(cx, owned) } else { None }
 }
 
 /// Takes a G that is to begin apart, if this M may start it.
 #[inline]
 pub(super) fn take_apart(cx: &Current, owned: &mut MOwned, wants: Wants) -> Option<Runnable> {
-    if !cx.sched().apart.waits() || !wants.start {
+    if !cx.sched().apart.waits() || !wants.free {
         return None;
     }
     apart::take(cx, owned)
