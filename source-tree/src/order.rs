@@ -44,7 +44,7 @@ const SCHEDULER: &[&str] = &[
     "proc::yield_now", "proc::colocate", "proc::events", "proc::shutdown", "proc::check_dead",
     "proc::share_p", "proc::stop_m", "proc::run", "proc::report", "proc::sysmon", "proc",
     "thread_stack", "wait::race", "wait::waiter", "wait::owed", "wait::case_node", "wait::park",
-    "wait::parked", "wait::wake", "wait::polled", "wait::alarm", "wait", "local", "blocking",
+    "wait::parked", "wait::wake", "wait::polled", "wait::alarm", "wait::reserved", "wait", "local", "blocking",
     "cancel", "cancel::future", "time", "time::timeout", "join", "join::place", "join::host",
     "join::handle", "join::timed", "go", "scope", "future", "chan::error", "chan::place",
     "chan::buffer", "chan::clock", "chan::state", "chan::raw", "chan::inline", "chan::future",
