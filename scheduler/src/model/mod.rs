@@ -34,6 +34,7 @@ mod parker;
 mod polled;
 mod polled_sync;
 mod progress;
+mod reserved;
 mod revocable;
 mod search;
 mod select;

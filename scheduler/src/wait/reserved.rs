@@ -150,7 +150,8 @@ impl<W: Copy, K: Unpark> Futures<W, K> {
     #[cold]
     fn reserved_at(&mut self, may_begin: bool, now: u64) -> Option<u64> {
         if self.until != 0 {
-            if now < self.until || mutated("reserved.never_lapses") {
+            let lasts = now < self.until && !mutated("reserved.for_nobody");
+            if lasts || mutated("reserved.never_lapses") {
                 return Some(self.until);
             }
             self.lapse(now);
@@ -232,7 +233,7 @@ impl<W: Copy, K: Unpark> Futures<W, K> {
 
     /// A watcher has given up.
     pub(crate) fn unwatch(&mut self) {
-        self.unwatched = true;
+        self.unwatched = !mutated("reserved.watcher_just_goes");
     }
 
     /// Returns a waiter of `parked` that is to look, and then watches, if there is need of one.
