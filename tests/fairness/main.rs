@@ -10,6 +10,7 @@ mod blocked;
 mod hogs;
 mod idle;
 mod lost_p;
+mod polls;
 mod sleepers;
 mod spare;
 mod spread;
