@@ -10,7 +10,6 @@ mod blocked;
 mod hogs;
 mod idle;
 mod lost_p;
-mod polls;
 mod sleepers;
 mod spare;
 mod spread;
