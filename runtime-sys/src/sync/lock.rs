@@ -167,7 +167,7 @@ impl<T> Lock<T> {
     /// Sleeps until it has the lock; each time no longer than the bound, if there is one.
     fn sleep(&self, bound: Option<Duration>) {
         let (began, mut starves) = (Instant::now(), false);
-        while !self.try_take() && !(starves && self.take_handed()) {
+        while !(self.try_take() || starves && self.take_handed()) {
             let word = self.word.word.load(Ordering::Relaxed);
             if word == FREE || (starves && word == HANDED) {
                 continue;

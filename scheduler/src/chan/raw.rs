@@ -15,6 +15,7 @@
 
 use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
 use gosched_runtime_sys::sync::primitive::{AtomicUsize, Ordering, mutated};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::buffer::Buffer;
@@ -24,9 +25,9 @@ use super::error::{TryRecvError, TrySendError};
 use super::place::{Place, PlaceRef, with_room};
 use super::state::{Nothing, Put, State};
 use crate::gmp::wait_reason::WaitReason;
-use crate::wait::owed::Owed;
+use crate::wait::owed::{Owed, Panics};
 use crate::wait::park::Park;
-use crate::wait::parked::{WaitIn, Waited, wait_until};
+use crate::wait::parked::{WaitIn, Waited, is_over, wait_until};
 use crate::wait::waiter::{Unpark, Wakeup};
 use crate::wait::wake::wake_all;
 
@@ -53,6 +54,8 @@ pub(super) enum Refused<'a, T, K: Unpark> {
 pub(crate) enum NotDone {
     TimedOut,
     Disconnected,
+    /// A receiver is to look again.
+    Again,
 }
 
 /// The results of the public functions, out of places. Each is a function of its own, so that its
@@ -168,7 +171,15 @@ impl<T, K: Unpark> Channel<T, K> {
     ) -> Result<(), TrySendError<T>> {
         let is_full = match self.offer(value) {
             Ok(()) => return Ok(()),
-            Err(Refused::Full(_unlocks)) => true,
+            Err(Refused::Full(mut state)) => {
+                let mut owed = Owed::nothing();
+                if state.put_held_back(value, &mut owed) {
+                    drop(state);
+                    owed.pay();
+                    return Ok(());
+                }
+                true
+            }
             Err(Refused::Disconnected) => false,
         };
         failed();
@@ -201,7 +212,7 @@ impl<T, K: Unpark> Channel<T, K> {
         match sent {
             Ok(()) => Ok(()),
             Err(NotDone::TimedOut) => results::timed_out(value),
-            Err(NotDone::Disconnected) => results::disconnected_in_time(value),
+            Err(NotDone::Disconnected | NotDone::Again) => results::disconnected_in_time(value),
         }
     }
 
@@ -279,7 +290,7 @@ impl<T, K: Unpark> Channel<T, K> {
         begin: impl Fn() -> P,
     ) -> Result<T, RecvTimeoutError> {
         let error = match self.recv_into(place, deadline, begin) {
-            Ok(()) | Err(NotDone::Disconnected) => RecvTimeoutError::Disconnected,
+            Ok(()) | Err(NotDone::Disconnected | NotDone::Again) => RecvTimeoutError::Disconnected,
             Err(NotDone::TimedOut) => RecvTimeoutError::Timeout,
         };
         results::received(place, error)
@@ -294,10 +305,10 @@ impl<T, K: Unpark> Channel<T, K> {
     ) -> Result<(), NotDone> {
         loop {
             match self.recv_unless_due(into, deadline, &begin) {
-                // Nobody disconnects it: the clock's next value is due, or comes at another time
-                // now, or the time is over.
-                Err(_) if self.has_clock && !mutated("clock.seems_gone") => {
-                    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                // The clock's next value is due, or comes at another time now; or others have had
+                // their turn; or the time is over.
+                Err(NotDone::TimedOut | NotDone::Again) if !mutated("clock.seems_gone") => {
+                    if is_over(deadline) {
                         // The value may have been due first, and this have been late for both.
                         return self.accept(into).map_err(|_nothing| NotDone::TimedOut);
                     }
@@ -330,7 +341,7 @@ impl<T, K: Unpark> Channel<T, K> {
         deadline: Option<Instant>,
         begin: impl FnOnce() -> P,
     ) -> Result<(), NotDone> {
-        let (parking, state) = match P::begin_at_once() {
+        let (parking, mut state) = match P::begin_at_once() {
             Some(parking) => (parking, state),
             None => {
                 drop(state);
@@ -342,15 +353,19 @@ impl<T, K: Unpark> Channel<T, K> {
                 }
             }
         };
-        let deadline = deadline.into_iter().chain(state.due()).min();
+        let keeps_back = state.keeps_back();
+        let deadline = deadline.into_iter().chain(state.due()).chain(keeps_back).min();
         parking.set_wait_reason(WaitReason::Receive);
-        let place = WaitIn::behind(State::receivers);
+        let place = WaitIn::behind(match keeps_back {
+            None => State::receivers,
+            Some(_) => State::held_back,
+        });
         let slot = Some(PlaceRef::new(into));
-        // SAFETY: the guard is of this lock; `State::receivers` is one field of it, which nothing
+        // SAFETY: the guard is of this lock; either list is one field of it, which nothing
         // replaces.
         match unsafe { wait_until(&self.state, state, place, slot, &parking, deadline, || None) } {
             Waited::Served(None) => Ok(()),
-            Waited::Served(Some(_untouched)) => Err(NotDone::Disconnected),
+            Waited::Served(Some(_untouched)) => Err(NotDone::Again),
             Waited::TimedOut(_) => Err(NotDone::TimedOut),
             Waited::Cancelled(_) => parking.raise(),
         }
@@ -386,7 +401,7 @@ impl<T, K: Unpark> Channel<T, K> {
         into: &mut Place<T>,
     ) -> Result<(), (Nothing, MutexGuard<'_, State<T, K>>)> {
         let (mut state, mut owed) = (self.state.lock(), Owed::nothing());
-        if !state.take(into, &mut owed) {
+        if !state.is_open() || !state.take(into, &mut owed) {
             return Err((state.nothing(), state));
         }
         drop(state);
@@ -421,9 +436,23 @@ impl<T, K: Unpark> Channel<T, K> {
         if self.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.state.lock().disconnect();
             // Nobody joins them: the channel is disconnected.
-            let woken = wake_all(&self.state, self.state.lock(), State::receivers);
+            let woken = wake_all(&self.state, self.state.lock(), State::receivers).and(wake_all(
+                &self.state,
+                self.state.lock(),
+                State::held_back,
+            ));
             woken.and(wake_all(&self.state, self.state.lock(), State::polling)).go_on();
         }
+    }
+
+    /// A future's turn is over: has those that kept back look again, and the next future, if there
+    /// is a value.
+    #[cold]
+    pub(super) fn end_turn(&self) -> Panics {
+        let mut panics = wake_all(&self.state, self.state.lock(), State::held_back);
+        let next = self.state.lock().pass_on();
+        panics.catch(|| next.into_iter().for_each(Waker::wake));
+        panics
     }
 
     /// Drops one receiver; the last one disconnects, senders that wait leave with their values, and
@@ -447,6 +476,7 @@ impl<T, K: Unpark> Channel<T, K> {
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let mut state = self.state.lock();
-        (state.senders().len(), state.receivers().len() + state.polling().len())
+        let receivers = state.receivers().len() + state.held_back().len();
+        (state.senders().len(), receivers + state.polling().len())
     }
 }

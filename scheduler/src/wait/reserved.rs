@@ -86,6 +86,8 @@ pub(crate) struct Futures<W, K> {
     list: WaitList<Ask<W>, K>,
     /// Until when something is reserved; zero if nothing is.
     until: u64,
+    /// When those that keep back look again: a future that is woken meanwhile ends it earlier.
+    look_at: u64,
     /// True if the future was woken; else it is the first of the list.
     woken: bool,
     /// The number of the last reservation.
@@ -101,6 +103,7 @@ impl<W: Copy, K: Unpark> Futures<W, K> {
         Self {
             list: WaitList::new(),
             until: 0,
+            look_at: 0,
             woken: false,
             count: 0,
             unwatched: false,
@@ -135,7 +138,7 @@ impl<W: Copy, K: Unpark> Futures<W, K> {
         (now.saturating_sub(ask.since) >= ask.patience).then_some(ask.since)
     }
 
-    /// Looks at the clock: returns until when others keep back, if they have to. A reservation whose
+    /// Looks at the clock: returns when others that have to keep back look again. A reservation whose
     /// time is over has lapsed after that. If the first future has lost its patience, a new one
     /// begins: after a waiter that parks was served, or if `nobody_parks`.
     #[inline]
@@ -152,7 +155,8 @@ impl<W: Copy, K: Unpark> Futures<W, K> {
         if self.until != 0 {
             let lasts = now < self.until && !mutated("reserved.for_nobody");
             if lasts || mutated("reserved.never_lapses") {
-                return Some(self.until);
+                self.look_at = self.until.min(now.saturating_add(LONGEST_AWAY_NS));
+                return Some(self.look_at);
             }
             self.lapse(now);
             // The next future is woken first: by whoever comes in now, at the latest.
@@ -162,7 +166,7 @@ impl<W: Copy, K: Unpark> Futures<W, K> {
             return None;
         }
         self.begin(now);
-        Some(self.until)
+        Some(self.look_at)
     }
 
     fn lapse(&mut self, now: u64) {
@@ -180,6 +184,7 @@ impl<W: Copy, K: Unpark> Futures<W, K> {
         self.count += 1;
         self.list.replace_first(Ask { reservation: self.count, ..ask });
         self.until = now.saturating_add(ask.patience);
+        self.look_at = self.until.min(now.saturating_add(LONGEST_AWAY_NS));
         self.woken = false;
         self.unwatched = true;
         self.parked_served = false;
@@ -202,7 +207,7 @@ impl<W: Copy, K: Unpark> Futures<W, K> {
     pub(crate) fn wake(&mut self) -> Option<Wakeup<K>> {
         let ask = self.list.peek()?;
         if self.until == 0 {
-            return Some(self.list.pop()?.replace(Ask { reservation: 0, ..ask }));
+            return self.wake_beside();
         }
         if self.woken {
             return None;
@@ -210,7 +215,20 @@ impl<W: Copy, K: Unpark> Futures<W, K> {
         self.count += 1;
         self.woken = true;
         self.until = K::now_ns() + ask.patience.min(LONGEST_AWAY_NS);
+        self.look_at = self.until;
         Some(self.list.pop()?.replace(Ask { reservation: self.count, ..ask }))
+    }
+
+    /// Takes the first future off the list, to be woken beside the one that something is reserved
+    /// for: there is more.
+    pub(crate) fn wake_beside(&mut self) -> Option<Wakeup<K>> {
+        let ask = self.list.peek()?;
+        Some(self.list.pop()?.replace(Ask { reservation: 0, ..ask }))
+    }
+
+    /// Returns the list, for those that wake all of it.
+    pub(crate) fn list(&mut self) -> &mut WaitList<Ask<W>, K> {
+        &mut self.list
     }
 
     /// True if something is reserved, and for this future.
@@ -228,7 +246,7 @@ impl<W: Copy, K: Unpark> Futures<W, K> {
             return None;
         }
         *watches |= mem::take(&mut self.unwatched);
-        watches.then_some(self.until)
+        watches.then_some(self.look_at)
     }
 
     /// A watcher has given up.
@@ -257,6 +275,10 @@ impl<W: Copy, K: Unpark> Futures<W, K> {
         wants: W,
         waker: Waker,
     ) -> Option<Waker> {
+        if self.woken && self.is_for(node) {
+            // What it was woken for is gone.
+            self.end();
+        }
         let standing = node.standing();
         if standing != Standing::Waits {
             let before = node.take().filter(|_| standing == Standing::Woken);
