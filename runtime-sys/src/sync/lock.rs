@@ -32,15 +32,15 @@
 //! # Why nobody starves
 //!
 //! A thread that takes the lock again and again is faster than any sleeper. A sleeper that was
-//! woken in vain and has waited for a millisecond marks `sleepers` with STARVING, unless another one
-//! has. The unlocker that sees the mark hands the lock over: it takes the free lock again, as HANDED,
-//! and wakes all sleepers. Only the thread that set the mark takes the lock out of HANDED. Others that
-//! come sleep, which frees a core for it. A thread that was faster than this unlocker hands over in
-//! its turn.
+//! woken in vain and has waited for a millisecond marks `sleepers` with STARVING, unless another
+//! one has. The unlocker that sees the mark hands the lock over: it takes the free lock again, as
+//! HANDED, and wakes all sleepers. Only the thread that set the mark takes the lock out of HANDED.
+//! Others that come sleep, which frees a core for it. A thread that was faster than this unlocker
+//! hands over in its turn.
 //!
-//! The thread that set the mark takes it away while it holds the lock. So an unlocker that has changed
-//! FREE to HANDED looks again. If the mark is still there, its thread waits. If not, that thread had
-//! the lock in between, and the unlocker frees the lock again.
+//! The thread that set the mark takes it away while it holds the lock. So an unlocker that has
+//! changed FREE to HANDED looks again. If the mark is still there, its thread waits. If not, that
+//! thread had the lock in between, and the unlocker frees the lock again.
 //!
 //! # The last access
 //!
@@ -131,7 +131,7 @@ impl<T> Lock<T> {
     }
 
     /// True if a sleeper has marked itself as starving.
-    #[cfg(gosched_loom)]
+    #[cfg(all(test, gosched_loom))]
     pub(crate) fn is_starved(&self) -> bool {
         self.sleepers.load(Ordering::Relaxed) & STARVING != 0
     }

@@ -88,8 +88,7 @@ pub(super) unsafe trait Case<K: Unpark> {
     /// As the head of this file says of `state`.
     unsafe fn attempt(&self, state: NonNull<()>) -> Tried;
 
-    /// When the channel's clock gives the next value, or a future's turn is over. Called right
-    /// before [`wait`](Self::wait), under the same lock.
+    /// When to look again. Called right before [`wait`](Self::wait), under the same lock.
     ///
     /// # Safety
     ///
@@ -107,8 +106,7 @@ pub(super) unsafe trait Case<K: Unpark> {
     /// Whether a waker won the race for it and is through with it.
     fn is_served(&self) -> bool;
 
-    /// Takes the outcome out of a served node. False: there is none, the channel's clock was set, or
-    /// a future's turn is over.
+    /// Takes the outcome out of a served node. False: there is none, and the select looks again.
     #[must_use]
     fn take_outcome(&self) -> bool;
 
@@ -174,7 +172,7 @@ pub(super) struct RecvCase<'a, T, K: Unpark> {
     /// Where what is received goes. Empty until the case is chosen.
     place: CasePlace<'a, T>,
     chosen: Cell<bool>,
-    /// True if it keeps back for a future, in a list apart.
+    /// True if it keeps back for a future.
     held_back: Cell<bool>,
 }
 
@@ -194,7 +192,6 @@ impl<'a, T, K: Unpark> RecvCase<'a, T, K> {
         Self { port, node, place, chosen: Cell::new(false), held_back: Cell::new(false) }
     }
 
-    /// Returns the list that it waits in.
     fn list<'s>(&self, state: &'s mut State<T, K>) -> &'s mut WaitList<PlaceRef<T>, K> {
         if self.held_back.get() { state.held_back() } else { state.receivers() }
     }
@@ -281,12 +278,10 @@ unsafe impl<T, K: Unpark> Case<K> for RecvCase<'_, T, K> {
     }
 
     fn take_outcome(&self) -> bool {
-        let untouched = self.node.replace(None);
-        if untouched.is_some() && (self.port.channel.has_clock() || self.held_back.get()) {
-            return false;
-        }
-        self.chosen.set(true);
-        true
+        let untouched = self.node.replace(None).is_some();
+        let again = untouched && (self.port.channel.has_clock() || self.held_back.get());
+        self.chosen.set(!again);
+        !again
     }
 
     fn wait_for_waker(&self) {
@@ -407,21 +402,15 @@ unsafe impl<T, K: Unpark> Case<K> for SendCase<'_, T, K> {
         let state = unsafe { typed::<T, K>(state) };
         let mut owed = Owed::nothing();
         // SAFETY: the case does not wait.
-        match state.put(unsafe { self.place.get() }, &mut owed) {
-            Put::Done | Put::Disconnected => {
-                self.port.wakeup.set(owed.into_wakeups());
-                self.chosen.set(true);
-                Tried::Done
-            }
-            // SAFETY: the case does not wait.
-            Put::Full if state.put_held_back(unsafe { self.place.get() }, &mut owed) => {
-                self.port.wakeup.set(owed.into_wakeups());
-                self.chosen.set(true);
-                Tried::Done
-            }
-            Put::Full => Tried::Lost,
-            Put::Grow => Tried::Grow,
+        let place = unsafe { self.place.get() };
+        match state.put(place, &mut owed) {
+            Put::Grow => return Tried::Grow,
+            Put::Full if !state.put_held_back(place, &mut owed) => return Tried::Lost,
+            Put::Done | Put::Disconnected | Put::Full => {}
         }
+        self.port.wakeup.set(owed.into_wakeups());
+        self.chosen.set(true);
+        Tried::Done
     }
 
     unsafe fn due(&self, _state: NonNull<()>) -> Option<Instant> {

@@ -9,6 +9,7 @@
 #![expect(unsafe_code, reason = "links the node of a pinned future")]
 
 use gosched_runtime_sys::clock::to_instant;
+use gosched_runtime_sys::sync::lock::MutexGuard;
 use gosched_runtime_sys::sync::primitive::mutated;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
@@ -19,15 +20,16 @@ use std::time::Instant;
 use super::error::{RecvError, SendError};
 use super::place::{Place, PlaceRef};
 use super::raw::{Channel, results};
-use super::state::{Nothing, Put};
+use super::state::{Nothing, Put, State};
 use crate::proc::new_thread::make_for_process;
 use crate::proc::target::Target;
 use crate::proc::yield_now::poll_turn;
 use crate::wait::alarm::Alarm;
-use crate::wait::owed::{Owed, locked};
+use crate::wait::owed::{Owed, Panics, locked};
 use crate::wait::polled::{PolledNode, Standing};
 use crate::wait::reserved::Ask;
 use crate::wait::waiter::Unpark;
+use crate::wait::wake::wake_all;
 
 /// The future of [`Receiver::recv_async`](super::Receiver::recv_async).
 #[must_use = "a future does nothing unless it is polled"]
@@ -137,6 +139,30 @@ impl<T, K: Unpark> Drop for Receiving<'_, T, K> {
         } else {
             owed.pay();
         }
+    }
+}
+
+impl<T, K: Unpark> Channel<T, K> {
+    /// A future's turn is over: has those that kept back look again, and the next future, if there
+    /// is a value.
+    #[cold]
+    pub(super) fn end_turn(&self) -> Panics {
+        let mut panics = wake_all(&self.state, self.state.lock(), State::held_back);
+        let next = self.state.lock().pass_on();
+        panics.catch(|| next.into_iter().for_each(Waker::wake));
+        panics
+    }
+
+    /// Gets `value` to a receiver that keeps back, if there is nothing older. False: there is none.
+    pub(super) fn offer_held_back(
+        mut state: MutexGuard<'_, State<T, K>>,
+        value: &mut Place<T>,
+    ) -> bool {
+        let mut owed = Owed::nothing();
+        let done = state.put_held_back(value, &mut owed);
+        drop(state);
+        owed.pay();
+        done
     }
 }
 

@@ -15,7 +15,6 @@
 
 use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
 use gosched_runtime_sys::sync::primitive::{AtomicUsize, Ordering, mutated};
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::buffer::Buffer;
@@ -25,7 +24,7 @@ use super::error::{TryRecvError, TrySendError};
 use super::place::{Place, PlaceRef, with_room};
 use super::state::{Nothing, Put, State};
 use crate::gmp::wait_reason::WaitReason;
-use crate::wait::owed::{Owed, Panics};
+use crate::wait::owed::Owed;
 use crate::wait::park::Park;
 use crate::wait::parked::{WaitIn, Waited, is_over, wait_until};
 use crate::wait::waiter::{Unpark, Wakeup};
@@ -171,11 +170,8 @@ impl<T, K: Unpark> Channel<T, K> {
     ) -> Result<(), TrySendError<T>> {
         let is_full = match self.offer(value) {
             Ok(()) => return Ok(()),
-            Err(Refused::Full(mut state)) => {
-                let mut owed = Owed::nothing();
-                if state.put_held_back(value, &mut owed) {
-                    drop(state);
-                    owed.pay();
+            Err(Refused::Full(state)) => {
+                if Self::offer_held_back(state, value) {
                     return Ok(());
                 }
                 true
@@ -305,8 +301,7 @@ impl<T, K: Unpark> Channel<T, K> {
     ) -> Result<(), NotDone> {
         loop {
             match self.recv_unless_due(into, deadline, &begin) {
-                // The clock's next value is due, or comes at another time now; or others have had
-                // their turn; or the time is over.
+                // The clock's value is due or set anew, a future's turn is over, or the time is.
                 Err(NotDone::TimedOut | NotDone::Again) if !mutated("clock.seems_gone") => {
                     if is_over(deadline) {
                         // The value may have been due first, and this have been late for both.
@@ -356,10 +351,8 @@ impl<T, K: Unpark> Channel<T, K> {
         let keeps_back = state.keeps_back();
         let deadline = deadline.into_iter().chain(state.due()).chain(keeps_back).min();
         parking.set_wait_reason(WaitReason::Receive);
-        let place = WaitIn::behind(match keeps_back {
-            None => State::receivers,
-            Some(_) => State::held_back,
-        });
+        let place =
+            WaitIn::behind(if keeps_back.is_none() { State::receivers } else { State::held_back });
         let slot = Some(PlaceRef::new(into));
         // SAFETY: the guard is of this lock; either list is one field of it, which nothing
         // replaces.
@@ -443,16 +436,6 @@ impl<T, K: Unpark> Channel<T, K> {
             ));
             woken.and(wake_all(&self.state, self.state.lock(), State::polling)).go_on();
         }
-    }
-
-    /// A future's turn is over: has those that kept back look again, and the next future, if there
-    /// is a value.
-    #[cold]
-    pub(super) fn end_turn(&self) -> Panics {
-        let mut panics = wake_all(&self.state, self.state.lock(), State::held_back);
-        let next = self.state.lock().pass_on();
-        panics.catch(|| next.into_iter().for_each(Waker::wake));
-        panics
     }
 
     /// Drops one receiver; the last one disconnects, senders that wait leave with their values, and

@@ -25,10 +25,10 @@
 //!    the next one go, if there still is a value. Goroutines and threads that wait come before
 //!    futures that do.
 //! 7. If a future has waited for too long, the next value is reserved for it
-//!    ([`reserved`](crate::wait::reserved)). A receiver that would begin to wait goes to `held_back`
-//!    for as long, and looks again after that. So those in `receivers` are served, and then the
-//!    future is. Nobody in `receivers` depends on a future's being polled, and whoever is in
-//!    `held_back` has a time at which it looks.
+//!    ([`reserved`](crate::wait::reserved)). A receiver that would begin to wait goes to
+//!    `held_back` for as long, and looks again after that. So those in `receivers` are served, and
+//!    then the future is. Nobody in `receivers` depends on a future's being polled, and whoever is
+//!    in `held_back` has a time at which it looks.
 //!
 //! Nothing of the user's runs under the lock: values are moved, never dropped, cloned, compared or
 //! printed; who was let go is woken after it.
@@ -180,7 +180,7 @@ impl<T, K: Unpark> State<T, K> {
     #[cold]
     fn reserves(&mut self) -> Option<Instant> {
         // Who waits for the clock comes by itself at its time, as the future does.
-        if self.clock.is_some() || self.disconnected || mutated("chan.keeps_nobody_back") {
+        if self.clock.is_some() || self.disconnected {
             return None;
         }
         let was_reserved = self.futures.is_reserved();

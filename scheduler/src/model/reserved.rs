@@ -1,16 +1,26 @@
 //! What is reserved for a future: its turn comes, and a future that is not polled keeps nobody out.
+//!
+//! # Safety
+//!
+//! The futures here are pinned.
+
+#![expect(unsafe_code, reason = "polls what is in a pinned future")]
 
 use gosched_runtime_sys::sync::primitive::thread;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 
 use super::executor::Executor;
 use super::guarded::Guarded;
 use super::models;
 use super::polled_sync::{Lock, Locking};
 use super::sync::set_clock;
+use crate::chan::future::Receiving;
+use crate::chan::raw::Channel;
 use crate::sync::raw::mutex::RawMutex;
 use crate::sync::raw::rwlock::RawRwLock;
 use crate::sync::raw::semaphore::RawSemaphore;
@@ -67,7 +77,8 @@ fn its_turn<L: Lock>() {
     assert!(guarded.lock.lock_at_once(), "nobody has it");
 }
 
-/// The future is not polled again: a thread that waits already, or comes, has the lock all the same.
+/// The future is not polled again: a thread that waits already, or comes, has the lock all the
+/// same.
 fn kept<L: Lock>() {
     let guarded = held::<L>();
     let future = Locking::new(&guarded.lock);
@@ -111,6 +122,74 @@ fn watcher_goes<L: Lock>() {
     drop(ManuallyDrop::into_inner(future));
     assert!(guarded.lock.lock_at_once(), "nobody has it");
     assert_eq!(guarded.count(), 1 + u32::from(cancelled));
+}
+
+/// A channel, and a future that receives from it and has waited for long.
+fn channel() -> Arc<Channel<u32, TestWaiter>> {
+    set_clock(0);
+    Arc::new(Channel::new(Some(1)))
+}
+
+fn receiver(channel: &Arc<Channel<u32, TestWaiter>>) -> thread::JoinHandle<Option<u32>> {
+    let channel = channel.clone();
+    thread::spawn(move || TestWaiter::new().recv(&channel).expect("nobody cancels it"))
+}
+
+/// Polls as somebody's executor does.
+fn poll(
+    future: &Pin<Box<Receiving<'_, u32, TestWaiter>>>,
+    executor: &Arc<Executor>,
+) -> Poll<Option<u32>> {
+    // SAFETY: pinned.
+    unsafe { future.poll(executor.waker()) }.0.map(Result::ok)
+}
+
+/// A future that has waited for long has the next value, and a receiver that comes the one after.
+fn receivers_keep_back() {
+    let channel = channel();
+    let executor = Executor::new();
+    // Not dropped by a failed model, whose lock is gone then.
+    let future = ManuallyDrop::new(Box::pin(Receiving::new(&channel)));
+    assert!(poll(&future, &executor).is_pending());
+    pass(0);
+    let receiver = receiver(&channel);
+    assert_eq!(TestWaiter::new().send(&channel, 1), Some(true));
+    executor.sleep();
+    assert_eq!(poll(&future, &executor), Poll::Ready(Some(1)), "it was woken in vain");
+    assert_eq!(TestWaiter::new().send(&channel, 2), Some(true));
+    assert_eq!(receiver.join().expect("its asserts hold"), Some(2));
+    drop(ManuallyDrop::into_inner(future));
+    assert_eq!(channel.waiting(), (0, 0), "a node was left behind");
+}
+
+/// The future is not polled again: two receivers have both values.
+fn receivers_come_after() {
+    let channel = channel();
+    let future = ManuallyDrop::new(Box::pin(Receiving::new(&channel)));
+    assert!(poll(&future, &Executor::new()).is_pending());
+    pass(PATIENCE_NS / 2);
+    let receivers = [receiver(&channel), receiver(&channel)];
+    for value in [1, 2] {
+        assert_eq!(TestWaiter::new().send(&channel, value), Some(true));
+    }
+    let mut received = receivers.map(|receiver| receiver.join().expect("its asserts hold"));
+    received.sort_unstable();
+    assert_eq!(received, [Some(1), Some(2)]);
+    drop(ManuallyDrop::into_inner(future));
+    assert_eq!(channel.waiting(), (0, 0), "a node was left behind");
+}
+
+/// The future is dropped before its turn is over.
+fn receivers_come_after_a_drop() {
+    let channel = channel();
+    let future = ManuallyDrop::new(Box::pin(Receiving::new(&channel)));
+    assert!(poll(&future, &Executor::new()).is_pending());
+    pass(0);
+    let receiver = receiver(&channel);
+    assert_eq!(TestWaiter::new().send(&channel, 1), Some(true));
+    drop(ManuallyDrop::into_inner(future));
+    assert_eq!(receiver.join().expect("its asserts hold"), Some(1));
+    assert_eq!(channel.waiting(), (0, 0), "a node was left behind");
 }
 
 type Mutex = RawMutex<TestWaiter>;
@@ -178,6 +257,17 @@ models! {
     holds mutex_watcher_goes_holds = mutex_watcher_goes within 3 preemptions;
     holds semaphore_watcher_goes_holds = semaphore_watcher_goes within 3 preemptions;
     holds rwlock_watcher_goes_holds = rwlock_watcher_goes within 3 preemptions;
+    holds receivers_keep_back_holds = receivers_keep_back within 3 preemptions;
+    holds receivers_come_after_holds = receivers_come_after within 2 preemptions;
+    holds receivers_come_after_a_drop_holds = receivers_come_after_a_drop within 3 preemptions;
+    catches receivers_that_keep_nobody_back = "reserved.for_nobody"
+        in receivers_keep_back within 3 preemptions;
+    catches a_value_reserved_for_ever = "reserved.never_lapses"
+        in receivers_come_after within 2 preemptions;
+    catches a_value_whose_time_is_over = "chan.lapses_unseen"
+        in receivers_come_after within 2 preemptions;
+    catches a_value_that_outlives_its_future = "reserved.outlives_its_future"
+        in receivers_come_after_a_drop within 3 preemptions;
     catches a_mutex_reserved_for_nobody = "reserved.for_nobody"
         in mutex_its_turn within 3 preemptions;
     catches permits_reserved_for_nobody = "reserved.for_nobody"

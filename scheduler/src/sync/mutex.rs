@@ -37,9 +37,9 @@ use gosched_runtime_sys::sync::primitive::const_fn;
 /// Unlocking wakes the longest waiter, which then competes with all that come running. A waiter
 /// that has waited for a millisecond is handed the lock without competition. Futures come after
 /// goroutines and threads; but a future that has waited for a millisecond comes in the order of
-/// arrival, too. The lock is reserved for it until it is polled, at longest for a millisecond; if it
-/// was late, for twice as long the next time, up to 64 ms. So a future that is kept and not polled
-/// stops nobody else.
+/// arrival, too. The lock is reserved for it until it is polled, at longest for a millisecond; if
+/// it was late, for twice as long the next time, up to 64 ms. So a future that is kept and not
+/// polled stops nobody else.
 ///
 /// # Poisoning
 ///

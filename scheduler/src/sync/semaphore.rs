@@ -26,9 +26,9 @@ use crate::wait::reserved::{Ask, Recheck};
 /// Waiters are served in the order of arrival, whatever number they want. Futures come after
 /// goroutines and threads; but those that have waited for a millisecond take turns with them. Then
 /// the permits are reserved for the future while they come together, and until it is polled, at
-/// longest for a millisecond. If that was not enough, the others take permits for two, and keep back
-/// for two, and so on. So a future that is kept and not polled, or wants more than ever come, slows
-/// the others down and does not stop them.
+/// longest for a millisecond. If that was not enough, the others take permits for two, and keep
+/// back for two, and so on. So a future that is kept and not polled, or wants more than ever come,
+/// slows the others down and does not stop them.
 ///
 /// ```
 /// use gosched::sync::Semaphore;

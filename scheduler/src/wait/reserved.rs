@@ -4,19 +4,19 @@
 //! # What the outside needs
 //!
 //! A future may be kept and never polled again, or be forgotten. So nothing is handed to a future:
-//! it is woken, and tries again when it is polled. Goroutines and threads are faster than somebody's
-//! executor, and a future that only tries again would starve among them. Two promises:
+//! it is woken, and tries again when it is polled. Goroutines and threads are faster than
+//! somebody's executor, and a future that only tries again would starve among them. Two promises:
 //!
 //! 1. A future that is polled when it is woken gets what it waits for, however many others want it.
 //! 2. A future that is not polled keeps others back at most for half of the time.
 //!
 //! # How
 //!
-//! A future waits in competition for as long as its *patience*, a millisecond at first. Then what it
-//! waits for is *reserved*: others keep back for the same time at most. Where holders have to leave
-//! first, the reservation begins while the future still waits in its list. When the future can have
-//! what it waits for, it is woken, and the reservation begins anew. The future ends the reservation
-//! when it is polled or dropped.
+//! A future waits in competition for as long as its *patience*, a millisecond at first. Then what
+//! it waits for is *reserved*: others keep back for the same time at most. Where holders have to
+//! leave first, the reservation begins while the future still waits in its list. When the future
+//! can have what it waits for, it is woken, and the reservation begins anew. The future ends the
+//! reservation when it is polled or dropped.
 //!
 //! A reservation lapses by itself, by a look at the clock of whoever wants the same. After that the
 //! future waits in competition again. Its patience is doubled: so it gets in at last, also where
@@ -29,9 +29,9 @@
 //!
 //! Waiters that park sleep until they are served. If a reservation lapses while they sleep, one of
 //! them must look. While something is reserved and somebody parks, one waiter is the *watcher*: it
-//! sleeps until the reservation lapses, or is on its way to look. Whoever parks while nobody watches
-//! does. A reservation that begins while others park already wakes the first of them, which becomes
-//! the watcher. A watcher that gives up wakes another one.
+//! sleeps until the reservation lapses, or is on its way to look. Whoever parks while nobody
+//! watches does. A reservation that begins while others park already wakes the first of them, which
+//! becomes the watcher. A watcher that gives up wakes another one.
 //!
 //! A future that is polled during somebody else's reservation is told until when: its owner sets an
 //! alarm.
@@ -138,9 +138,9 @@ impl<W: Copy, K: Unpark> Futures<W, K> {
         (now.saturating_sub(ask.since) >= ask.patience).then_some(ask.since)
     }
 
-    /// Looks at the clock: returns when others that have to keep back look again. A reservation whose
-    /// time is over has lapsed after that. If the first future has lost its patience, a new one
-    /// begins: after a waiter that parks was served, or if `nobody_parks`.
+    /// Looks at the clock: returns when others that have to keep back look again. A reservation
+    /// whose time is over has lapsed after that. If the first future has lost its patience, a new
+    /// one begins: after a waiter that parks was served, or if `nobody_parks`.
     #[inline]
     pub(crate) fn reserved(&mut self, nobody_parks: bool) -> Option<u64> {
         let may_begin = nobody_parks || self.parked_served;
@@ -326,8 +326,8 @@ pub(crate) enum Found {
     Wait(Option<u64>),
 }
 
-/// Polls for a future beside which others park: true if `look` says, under the lock, that the future
-/// has what it waits for.
+/// Polls for a future beside which others park: true if `look` says, under the lock, that the
+/// future has what it waits for.
 ///
 /// If not, the node waits, with this waker. If so, the node is off the list, and `hand_on`, which
 /// frees the lock, serves others and returns a future to wake. Wakers are the user's code: they are

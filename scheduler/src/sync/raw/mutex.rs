@@ -5,9 +5,9 @@
 //! LOCKED: the mutex has a holder. QUEUED: there is a waiter, or was one; an unlock looks into the
 //! queue. WOKEN: a waiter was woken and has not tried again yet, so that an unlock need not wake
 //! another one. RESERVED, beside LOCKED: nobody holds the mutex; it is reserved for a future.
-//! Uncontended, locking and unlocking are one compare-exchange each. QUEUED is set and cleared under
-//! the queue's lock, by compare-exchanges, since LOCKED and WOKEN change without it. RESERVED is set
-//! and cleared under that lock, too, and nobody else changes the word meanwhile.
+//! Uncontended, locking and unlocking are one compare-exchange each. QUEUED is set and cleared
+//! under the queue's lock, by compare-exchanges, since LOCKED and WOKEN change without it. RESERVED
+//! is set and cleared under that lock, too, and nobody else changes the word meanwhile.
 //!
 //! # Who comes next
 //!
@@ -149,7 +149,8 @@ impl<K: Unpark> RawMutex<K> {
         self.word.load(Ordering::Relaxed) & RESERVED != 0 && self.take_reserved(&mut queue)
     }
 
-    /// Under the queue's lock, while RESERVED is set: takes the mutex if the reservation has lapsed.
+    /// Under the queue's lock, while RESERVED is set: takes the mutex if the reservation has
+    /// lapsed.
     fn take_reserved(&self, queue: &mut Queue<K>) -> bool {
         let has = queue.futures.reserved(false).is_none();
         if has {
