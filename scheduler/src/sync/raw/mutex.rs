@@ -122,27 +122,35 @@ impl<K: Unpark> RawMutex<K> {
     /// Takes the lock if it is free.
     #[inline]
     pub(crate) fn try_lock(&self) -> bool {
-        let mut word = 0;
-        loop {
-            // ORDERING[mutex.lock]: partner are the releasing operations of `unlock`: what was done
-            // under the lock before is visible.
-            match self.word.compare_exchange(
-                word,
-                word | LOCKED,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
+        match self.take(0) {
+            Ok(_) => true,
+            Err(word) => self.try_lock_slow(word),
+        }
+    }
+
+    /// Takes the lock if the word is this, without LOCKED.
+    #[inline(always)]
+    fn take(&self, word: u32) -> Result<u32, u32> {
+        // ORDERING[mutex.lock]: partner are the releasing operations of `unlock`: what was done
+        // under the lock before is visible.
+        self.word.compare_exchange(word, word | LOCKED, Ordering::Acquire, Ordering::Relaxed)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn try_lock_slow(&self, mut word: u32) -> bool {
+        while word & LOCKED == 0 {
+            match self.take(word) {
                 Ok(_) => return true,
-                Err(other) if other & LOCKED != 0 => {
-                    return other & RESERVED != 0 && self.take_lapsed();
-                }
                 Err(other) => word = other,
             }
         }
+        word & RESERVED != 0 && self.take_lapsed()
     }
 
     /// Takes the mutex that was reserved, if that has lapsed.
     #[cold]
+    #[inline(never)]
     fn take_lapsed(&self) -> bool {
         let mut queue = self.queue.lock();
         // It may have been unlocked meanwhile: that is for who comes next.
@@ -174,6 +182,7 @@ impl<K: Unpark> RawMutex<K> {
     }
 
     #[cold]
+    #[inline(never)]
     fn lock_slow<P: Park<Target = K>>(
         &self,
         deadline: Option<Instant>,
@@ -231,7 +240,7 @@ impl<K: Unpark> RawMutex<K> {
             }
             let free = word & LOCKED == 0;
             let next = if free { word | LOCKED } else { word | QUEUED };
-            // ORDERING[mutex.lock]: as in `try_lock`.
+            // ORDERING[mutex.lock]: as in `take`.
             match self.word.compare_exchange(
                 word,
                 next & !clear,
@@ -258,6 +267,7 @@ impl<K: Unpark> RawMutex<K> {
     }
 
     #[cold]
+    #[inline(never)]
     fn unlock_slow(&self, mut word: u32) -> Option<Wakeup<K>> {
         // The waiter that was woken before will try again: it is enough.
         while word & WOKEN != 0 {

@@ -136,10 +136,14 @@ impl<K: Unpark> RawRwLock<K> {
                 Err(other) => word = other,
             }
         }
-        word & WRITER == 0 && {
-            let mut queues = self.queues.lock();
-            !queues.is_reserved() && queues.writers.is_empty() && self.enter_reader(&queues)
-        }
+        word & WRITER == 0 && self.try_read_queued()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn try_read_queued(&self) -> bool {
+        let mut queues = self.queues.lock();
+        !queues.is_reserved() && queues.writers.is_empty() && self.enter_reader(&queues)
     }
 
     /// Takes the lock for writing if nobody has it.
@@ -148,12 +152,16 @@ impl<K: Unpark> RawRwLock<K> {
         // ORDERING[rwlock.lock]: partner are the releasing operations of both unlocks.
         match self.word.compare_exchange(0, WRITER, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => true,
-            Err(QUEUED) => {
-                let mut queues = self.queues.lock();
-                !queues.is_reserved() && self.enter_writer(&queues)
-            }
+            Err(QUEUED) => self.try_write_queued(),
             Err(_) => false,
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn try_write_queued(&self) -> bool {
+        let mut queues = self.queues.lock();
+        !queues.is_reserved() && self.enter_writer(&queues)
     }
 
     /// Under the queues' lock: lets the caller in as a reader, if no writer is in.
@@ -218,6 +226,7 @@ impl<K: Unpark> RawRwLock<K> {
     }
 
     #[cold]
+    #[inline(never)]
     fn wait<P: Park<Target = K>>(
         &self,
         list: fn(&mut Queues<K>) -> &mut WaitList<(), K>,

@@ -108,6 +108,12 @@ impl<K: Unpark> RawSemaphore<K> {
                 Err(other) => word = other,
             }
         }
+        self.try_acquire_queued(n)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn try_acquire_queued(&self, n: usize) -> bool {
         let mut queue = self.queue.lock();
         queue.is_open() && self.available() >= n && self.take_or_queue(n, true)
     }
