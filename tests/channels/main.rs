@@ -9,6 +9,7 @@ mod inner_waits;
 mod no_user_code_under_locks;
 mod ports;
 mod select;
+mod starvation;
 mod timeouts;
 mod waker;
 

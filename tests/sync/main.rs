@@ -7,6 +7,7 @@ mod mutex;
 mod once;
 mod rwlock;
 mod semaphore;
+mod starvation;
 mod user_panics;
 
 /// Waits until something that another thread does has happened; for threads only.

@@ -26,6 +26,11 @@ impl Shared {
 }
 
 fn check(threads: u32) {
+    check_among(threads, 1);
+}
+
+/// The first thread has the lock as often as that, the others once.
+fn check_among(threads: u32, times: u32) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(3);
     builder.check(move || {
@@ -36,11 +41,12 @@ fn check(threads: u32) {
                 thread::spawn(move || shared.add())
             })
             .collect();
-        shared.add();
+        (0..times).for_each(|_| shared.add());
         others.into_iter().for_each(|other| other.join().expect("no panic"));
         // SAFETY: the others have ended.
         let watched = shared.watched.with(|watched| unsafe { *watched });
-        assert_eq!((*shared.lock.lock(), watched), (threads, threads));
+        let all = threads - 1 + times;
+        assert_eq!((*shared.lock.lock(), watched), (all, all));
     });
 }
 
@@ -52,6 +58,36 @@ fn two_threads_take_turns() {
 #[test]
 fn three_threads_take_turns_and_none_sleeps_for_ever() {
     check(3);
+}
+
+/// A thread that holds the lock while another one starves does not have it again before that one.
+fn hands_over() {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(|| {
+        let lock = Arc::new(Lock::new(0));
+        let starves = {
+            let lock = lock.clone();
+            thread::spawn(move || *lock.lock() += 1)
+        };
+        // It is woken in vain.
+        drop(lock.lock());
+        let held = lock.lock();
+        let (before, starving) = (*held, lock.is_starved());
+        drop(held);
+        assert!(!starving || *lock.lock() > before, "the other one was passed over");
+        starves.join().expect("no panic");
+    });
+}
+
+#[test]
+fn three_threads_of_which_one_comes_again() {
+    check_among(3, 2);
+}
+
+#[test]
+fn a_sleeper_that_starves_is_next() {
+    hands_over();
 }
 
 #[cfg(gosched_mutants)]
@@ -66,6 +102,26 @@ mod mutants {
     #[test]
     fn an_unlock_that_looks_for_sleepers_too_early() {
         is_caught("lock.unlock_unfenced", || super::check(2));
+    }
+
+    #[test]
+    fn a_lock_that_is_not_handed_over() {
+        is_caught("lock.never_hands_over", super::hands_over);
+    }
+
+    #[test]
+    fn a_lock_that_is_handed_to_nobody() {
+        is_caught("lock.hand_over_unchecked", || super::check(3));
+    }
+
+    #[test]
+    fn a_hand_over_that_sees_an_old_mark() {
+        is_caught("lock.hand_over_relaxed", || super::check(3));
+    }
+
+    #[test]
+    fn a_hand_over_that_wakes_another_one() {
+        is_caught("lock.hand_over_wakes_one", || super::check_among(3, 2));
     }
 
     #[test]

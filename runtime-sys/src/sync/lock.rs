@@ -26,8 +26,21 @@
 //! wake-up by an unlocker that saw `sleepers`. The next unlocker sees it, too, because a sleeper
 //! subtracts itself only while it holds the lock.
 //!
-//! An unlocker wakes one sleeper. The lock is not handed over: the first thread to come takes it. A
-//! sleeper that comes too late sleeps again and stays counted.
+//! An unlocker wakes one sleeper, and the first thread to come takes the lock. A sleeper that comes
+//! too late sleeps again and stays counted.
+//!
+//! # Why nobody starves
+//!
+//! A thread that takes the lock again and again is faster than any sleeper. A sleeper that was
+//! woken in vain and has waited for a millisecond marks `sleepers` with STARVING, unless another
+//! one has. The unlocker that sees the mark hands the lock over: it takes the free lock again, as
+//! HANDED, and wakes all sleepers. Only the thread that set the mark takes the lock out of HANDED.
+//! Others that come sleep, which frees a core for it. A thread that was faster than this unlocker
+//! hands over in its turn.
+//!
+//! The thread that set the mark takes it away while it holds the lock. So an unlocker that has
+//! changed FREE to HANDED looks again. If the mark is still there, its thread waits. If not, that
+//! thread had the lock in between, and the unlocker frees the lock again.
 //!
 //! # The last access
 //!
@@ -51,7 +64,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::sync::held;
 use crate::sync::primitive::{
@@ -67,6 +80,14 @@ pub use crate::sync::primitive::{LoomGuard as MutexGuard, LoomMutex as Mutex};
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
+/// Nobody holds the lock, and the thread that starves takes it.
+const HANDED: u32 = 2;
+
+/// In the count of sleepers: one of them starves.
+const STARVING: u32 = 1 << 31;
+
+/// For how long a sleeper may be passed over; in a model, not at all.
+const PATIENCE: Duration = Duration::from_millis(if cfg!(gosched_loom) { 0 } else { 1 });
 
 /// How often a thread looks at a held lock before it sleeps.
 ///
@@ -77,7 +98,7 @@ const SPINS: u32 = if cfg!(gosched_loom) { 0 } else { 100 };
 /// A mutex without poisoning.
 pub struct Lock<T> {
     word: Futex,
-    /// How many threads sleep, or are about to.
+    /// How many threads sleep, or are about to; with the mark if one of them starves.
     sleepers: AtomicU32,
     value: UnsafeCell<T>,
 }
@@ -109,6 +130,12 @@ impl<T> Lock<T> {
         LockGuard { lock: self, _thread: PhantomData }
     }
 
+    /// True if a sleeper has marked itself as starving.
+    #[cfg(all(test, gosched_loom))]
+    pub(crate) fn is_starved(&self) -> bool {
+        self.sleepers.load(Ordering::Relaxed) & STARVING != 0
+    }
+
     /// Returns the value; `&mut self` says that the caller is its only user.
     pub fn get_mut(&mut self) -> &mut T {
         // SAFETY: `&mut self` excludes a guard.
@@ -134,15 +161,38 @@ impl<T> Lock<T> {
         }
         self.sleepers.fetch_add(1, Ordering::Relaxed);
         let bound = if mutated("lock.sleep_unfenced") { None } else { heavy_fence() };
-        while !self.try_take() {
+        self.sleep(bound);
+    }
+
+    /// Sleeps until it has the lock; each time no longer than the bound, if there is one.
+    fn sleep(&self, bound: Option<Duration>) {
+        let (began, mut starves) = (Instant::now(), false);
+        while !(self.try_take() || starves && self.take_handed()) {
+            let word = self.word.word.load(Ordering::Relaxed);
+            if word == FREE || (starves && word == HANDED) {
+                continue;
+            }
             match bound {
-                None => self.word.wait(HELD),
+                None => self.word.wait(word),
                 Some(bound) => {
-                    let _look_again = self.word.wait_until(HELD, Instant::now() + bound);
+                    let _look_again = self.word.wait_until(word, Instant::now() + bound);
                 }
             }
+            if !starves && began.elapsed() >= PATIENCE {
+                // Relaxed: the next unlocker that sees it hands over.
+                starves = self.sleepers.fetch_or(STARVING, Ordering::Relaxed) & STARVING == 0;
+            }
         }
-        self.sleepers.fetch_sub(1, Ordering::Relaxed);
+        let counted = if starves { STARVING + 1 } else { 1 };
+        self.sleepers.fetch_sub(counted, Ordering::Relaxed);
+    }
+
+    /// Takes the lock that was handed over to the calling thread.
+    fn take_handed(&self) -> bool {
+        let word = &self.word.word;
+        // ORDERING[lock.held]: partner is the store in `unlock`. The exchange in `hand_over` is a
+        // step between the two.
+        word.compare_exchange(HANDED, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     #[inline(always)]
@@ -154,14 +204,46 @@ impl<T> Lock<T> {
         if !mutated("lock.unlock_unfenced") {
             light_fence();
         }
-        if self.sleepers.load(Ordering::Relaxed) != 0 {
-            self.wake_one();
+        let sleepers = self.sleepers.load(Ordering::Relaxed);
+        if sleepers != 0 {
+            self.wake_one(sleepers);
         }
     }
 
     #[cold]
-    fn wake_one(&self) {
-        self.word.wake();
+    fn wake_one(&self, sleepers: u32) {
+        if sleepers & STARVING == 0 || !self.hand_over() {
+            self.word.wake();
+        }
+    }
+
+    /// Hands the free lock over to the thread that starves. False if there is none any more, or
+    /// another thread was faster.
+    fn hand_over(&self) -> bool {
+        if mutated("lock.never_hands_over") {
+            return false;
+        }
+        let word = &self.word.word;
+        let order =
+            if mutated("lock.hand_over_relaxed") { Ordering::Relaxed } else { Ordering::Acquire };
+        // ORDERING[lock.held]: partner is the store in `unlock`: if the thread that starved had the
+        // lock meanwhile, it has taken its mark away.
+        if word.compare_exchange(FREE, HANDED, order, Ordering::Relaxed).is_err() {
+            return false;
+        }
+        let starves = self.sleepers.load(Ordering::Relaxed) & STARVING != 0;
+        if starves || mutated("lock.hand_over_unchecked") {
+            // The kernel may have others before the one that starves.
+            if mutated("lock.hand_over_wakes_one") {
+                self.word.wake()
+            } else {
+                self.word.wake_all()
+            }
+            return true;
+        }
+        // ORDERING[lock.held]: partner is the exchange in `try_take`: this unlocks once more.
+        let _taken = word.compare_exchange(HANDED, FREE, Ordering::Release, Ordering::Relaxed);
+        false
     }
 }
 

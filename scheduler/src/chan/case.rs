@@ -26,7 +26,7 @@ use super::state::{Nothing, Put, State};
 use crate::wait::case_node::CaseNode;
 use crate::wait::owed::Owed;
 use crate::wait::race::Race;
-use crate::wait::waiter::{Unpark, Wakeup};
+use crate::wait::waiter::{Unpark, WaitList, Wakeup};
 
 /// Which way a case's values go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub(super) unsafe trait Case<K: Unpark> {
     /// As the head of this file says of `state`.
     unsafe fn attempt(&self, state: NonNull<()>) -> Tried;
 
-    /// When the channel's clock gives the next value.
+    /// When to look again. Called right before [`wait`](Self::wait), under the same lock.
     ///
     /// # Safety
     ///
@@ -106,7 +106,7 @@ pub(super) unsafe trait Case<K: Unpark> {
     /// Whether a waker won the race for it and is through with it.
     fn is_served(&self) -> bool;
 
-    /// Takes the outcome out of a served node. False: there is none, the channel's clock was set.
+    /// Takes the outcome out of a served node. False: there is none, and the select looks again.
     #[must_use]
     fn take_outcome(&self) -> bool;
 
@@ -175,6 +175,8 @@ pub(super) struct RecvCase<'a, T, K: Unpark> {
     /// Where what is received goes. Empty until the case is chosen.
     place: CasePlace<'a, T>,
     chosen: Cell<bool>,
+    /// True if it keeps back for a future.
+    held_back: Cell<bool>,
 }
 
 impl<'a, T, K: Unpark> RecvCase<'a, T, K> {
@@ -190,7 +192,11 @@ impl<'a, T, K: Unpark> RecvCase<'a, T, K> {
 
     fn with(channel: &'a Channel<T, K>, place: CasePlace<'a, T>) -> Self {
         let (port, node) = (Port::new(channel), CaseNode::new(None));
-        Self { port, node, place, chosen: Cell::new(false) }
+        Self { port, node, place, chosen: Cell::new(false), held_back: Cell::new(false) }
+    }
+
+    fn list<'s>(&self, state: &'s mut State<T, K>) -> &'s mut WaitList<PlaceRef<T>, K> {
+        if self.held_back.get() { state.held_back() } else { state.receivers() }
     }
 
     /// True if this case was chosen.
@@ -257,7 +263,10 @@ unsafe impl<T, K: Unpark> Case<K> for RecvCase<'_, T, K> {
 
     unsafe fn due(&self, state: NonNull<()>) -> Option<Instant> {
         // SAFETY: of this channel, and locked.
-        unsafe { typed::<T, K>(state) }.due()
+        let state = unsafe { typed::<T, K>(state) };
+        let keeps_back = state.keeps_back();
+        self.held_back.set(keeps_back.is_some());
+        state.due().into_iter().chain(keeps_back).min()
     }
 
     unsafe fn wait(&self, state: NonNull<()>, target: K, race: &Race, number: usize) {
@@ -265,7 +274,7 @@ unsafe impl<T, K: Unpark> Case<K> for RecvCase<'_, T, K> {
         let state = unsafe { typed::<T, K>(state) };
         let _before = self.node.replace(Some(self.place.at()));
         // SAFETY: the list is under that lock; this function's contract keeps node and race.
-        unsafe { self.node.wait(state.receivers(), target, race, number) };
+        unsafe { self.node.wait(self.list(state), target, race, number) };
     }
 
     fn is_served(&self) -> bool {
@@ -273,12 +282,10 @@ unsafe impl<T, K: Unpark> Case<K> for RecvCase<'_, T, K> {
     }
 
     fn take_outcome(&self) -> bool {
-        let untouched = self.node.replace(None);
-        if untouched.is_some() && self.port.channel.has_clock() {
-            return false;
-        }
-        self.chosen.set(true);
-        true
+        let untouched = self.node.replace(None).is_some();
+        let again = untouched && (self.port.channel.has_clock() || self.held_back.get());
+        self.chosen.set(!again);
+        !again
     }
 
     fn wait_for_waker(&self) {
@@ -288,7 +295,7 @@ unsafe impl<T, K: Unpark> Case<K> for RecvCase<'_, T, K> {
     fn withdraw(&self) {
         let mut state = self.port.channel.state.lock();
         // SAFETY: if it waits, then in this list, which is under this lock.
-        unsafe { self.node.leave(state.receivers()) };
+        unsafe { self.node.leave(self.list(&mut state)) };
     }
 
     fn wakeup(&self) -> [Option<Wakeup<K>>; 2] {
@@ -402,15 +409,15 @@ unsafe impl<T, K: Unpark> Case<K> for SendCase<'_, T, K> {
         let state = unsafe { typed::<T, K>(state) };
         let mut owed = Owed::nothing();
         // SAFETY: the case does not wait.
-        match state.put(unsafe { self.place.get() }, &mut owed) {
-            Put::Done | Put::Disconnected => {
-                self.port.wakeup.set(owed.into_wakeups());
-                self.chosen.set(true);
-                Tried::Done
-            }
-            Put::Full => Tried::Lost,
-            Put::Grow => Tried::Grow,
+        let place = unsafe { self.place.get() };
+        match state.put(place, &mut owed) {
+            Put::Grow => return Tried::Grow,
+            Put::Full if !state.put_held_back(place, &mut owed) => return Tried::Lost,
+            Put::Done | Put::Disconnected | Put::Full => {}
         }
+        self.port.wakeup.set(owed.into_wakeups());
+        self.chosen.set(true);
+        Tried::Done
     }
 
     unsafe fn due(&self, _state: NonNull<()>) -> Option<Instant> {

@@ -8,6 +8,8 @@
 
 #![expect(unsafe_code, reason = "links the node of a pinned future")]
 
+use gosched_runtime_sys::clock::to_instant;
+use gosched_runtime_sys::sync::lock::MutexGuard;
 use gosched_runtime_sys::sync::primitive::mutated;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
@@ -18,14 +20,16 @@ use std::time::Instant;
 use super::error::{RecvError, SendError};
 use super::place::{Place, PlaceRef};
 use super::raw::{Channel, results};
-use super::state::{Nothing, Put};
+use super::state::{Nothing, Put, State};
 use crate::proc::new_thread::make_for_process;
 use crate::proc::target::Target;
 use crate::proc::yield_now::poll_turn;
 use crate::wait::alarm::Alarm;
-use crate::wait::owed::{Owed, locked};
+use crate::wait::owed::{Owed, Panics, locked};
 use crate::wait::polled::{PolledNode, Standing};
+use crate::wait::reserved::Ask;
 use crate::wait::waiter::Unpark;
+use crate::wait::wake::wake_all;
 
 /// The future of [`Receiver::recv_async`](super::Receiver::recv_async).
 #[must_use = "a future does nothing unless it is polled"]
@@ -66,7 +70,7 @@ impl<T> Future for RecvFuture<'_, T> {
 /// What is in a [`RecvFuture`], for whatever wakes the goroutines of its channel.
 pub(crate) struct Receiving<'a, T, K: Unpark> {
     channel: &'a Channel<T, K>,
-    node: PolledNode<(), K>,
+    node: PolledNode<Ask<()>, K>,
 }
 
 impl<'a, T, K: Unpark> Receiving<'a, T, K> {
@@ -86,16 +90,25 @@ impl<'a, T, K: Unpark> Receiving<'a, T, K> {
     ) -> (Poll<Result<T, RecvError>>, Option<Instant>) {
         let (mut state, mut owed) = (self.channel.state.lock(), Owed::nothing());
         let mut place = Place::Empty;
-        if !state.take(&mut place, &mut owed) && state.nothing() == Nothing::Empty {
+        let reserved = state.futures().reserved(false);
+        let has_turn = state.futures().is_for(&self.node);
+        let is_open = reserved.is_none() || has_turn;
+        let found = is_open && state.take(&mut place, &mut owed);
+        if !found && state.nothing() == Nothing::Empty {
             // SAFETY: pinned; the list is under this lock, and `drop` leaves it.
-            owed.drop_waker(unsafe { self.node.wait(state.polling(), waker) });
-            let due = state.due();
+            owed.drop_waker(unsafe { state.futures().wait(&self.node, (), waker) });
+            let over = reserved.filter(|_| !has_turn).and_then(to_instant);
+            let due = state.due().into_iter().chain(over).min();
+            let turn_over = has_turn && !state.futures().is_reserved();
             drop(state);
             owed.pay();
+            if turn_over {
+                self.channel.end_turn().go_on();
+            }
             return (Poll::Pending, due);
         }
         // SAFETY: it waits in this list, if at all.
-        let (_, before) = unsafe { self.node.leave(state.polling()) };
+        let (_, had, before) = unsafe { state.futures().leave(&self.node) };
         owed.drop_waker(before);
         owed.drop_waker(Some(waker));
         let retired = state.has_retired();
@@ -104,20 +117,56 @@ impl<'a, T, K: Unpark> Receiving<'a, T, K> {
             self.channel.tidy();
         }
         owed.pay_for_value();
+        if had {
+            self.channel.end_turn().give_up();
+        }
         (Poll::Ready(results::received_or_gone(&mut place)), None)
     }
 }
 
 impl<T, K: Unpark> Drop for Receiving<'_, T, K> {
     fn drop(&mut self) {
-        locked(&self.channel.state, |state, owed: &mut Owed<K>| {
-            // SAFETY: it waits in this list, if at all.
-            let (standing, waker) = unsafe { self.node.leave(state.polling()) };
-            owed.drop_waker(waker);
-            if standing == Standing::Woken && !mutated("polled.keeps_wake_up") {
-                owed.call(state.pass_on());
-            }
-        });
+        let mut owed = Owed::<K>::nothing();
+        let mut state = self.channel.state.lock();
+        // SAFETY: it waits in this list, if at all.
+        let (standing, had, waker) = unsafe { state.futures().leave(&self.node) };
+        owed.drop_waker(waker);
+        if standing == Standing::Woken && !had && !mutated("polled.keeps_wake_up") {
+            owed.call(state.pass_on());
+        }
+        drop(state);
+        if had {
+            // Before the waker goes, whose drop may unwind.
+            let panics = self.channel.end_turn();
+            owed.pay();
+            panics.go_on();
+        } else {
+            owed.pay();
+        }
+    }
+}
+
+impl<T, K: Unpark> Channel<T, K> {
+    /// A future's turn is over: has those that kept back look again, and the next future, if there
+    /// is a value.
+    #[cold]
+    pub(super) fn end_turn(&self) -> Panics {
+        let mut panics = wake_all(&self.state, self.state.lock(), State::held_back);
+        let next = self.state.lock().pass_on();
+        panics.catch(|| next.into_iter().for_each(Waker::wake));
+        panics
+    }
+
+    /// Gets `value` to a receiver that keeps back, if there is nothing older. False: there is none.
+    pub(super) fn offer_held_back(
+        mut state: MutexGuard<'_, State<T, K>>,
+        value: &mut Place<T>,
+    ) -> bool {
+        let mut owed = Owed::nothing();
+        let done = state.put_held_back(value, &mut owed);
+        drop(state);
+        owed.pay();
+        done
     }
 }
 

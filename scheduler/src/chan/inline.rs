@@ -25,7 +25,7 @@
 
 use super::error::{RecvError, SendError};
 use super::place::{Place, PlaceRef, with_room};
-use super::raw::{Channel, Refused, results};
+use super::raw::{Channel, NotDone, Refused, results};
 use super::state::{Nothing, State};
 use crate::gmp::wait_reason::WaitReason;
 use crate::proc::park::{ParkSwitch, Parking, SwitchOnly};
@@ -139,13 +139,22 @@ impl<T> Channel<T, Target> {
             let _in_place = self.recv_into(into, None, Parking::begin);
             return None;
         }
-        let state = match self.accept(into) {
+        let mut state = match self.accept(into) {
             Ok(()) | Err((Nothing::Disconnected, _)) => return None,
             Err((Nothing::Empty, state)) => state,
         };
-        let Some(switch_only) = SwitchOnly::begin(WaitReason::Receive) else {
+        let begins = match state.keeps_back() {
+            None => SwitchOnly::begin(WaitReason::Receive),
+            Some(_) => None,
+        };
+        let Some(switch_only) = begins else {
             // The place says it all.
-            let _in_place = self.wait_to_recv(into, state, None, Parking::begin);
+            match self.wait_to_recv(into, state, None, Parking::begin) {
+                Ok(()) | Err(NotDone::Disconnected) => {}
+                Err(NotDone::Again | NotDone::TimedOut) => {
+                    let _in_place = self.recv_into(into, None, Parking::begin);
+                }
+            }
             return None;
         };
         let waits = (Some(PlaceRef::new(into)), switch_only.target());

@@ -26,7 +26,7 @@ use super::state::{Nothing, Put, State};
 use crate::gmp::wait_reason::WaitReason;
 use crate::wait::owed::Owed;
 use crate::wait::park::Park;
-use crate::wait::parked::{WaitIn, Waited, wait_until};
+use crate::wait::parked::{WaitIn, Waited, is_over, wait_until};
 use crate::wait::waiter::{Unpark, Wakeup};
 use crate::wait::wake::wake_all;
 
@@ -53,6 +53,8 @@ pub(super) enum Refused<'a, T, K: Unpark> {
 pub(crate) enum NotDone {
     TimedOut,
     Disconnected,
+    /// A receiver is to look again.
+    Again,
 }
 
 /// The results of the public functions, out of places. Each is a function of its own, so that its
@@ -168,7 +170,12 @@ impl<T, K: Unpark> Channel<T, K> {
     ) -> Result<(), TrySendError<T>> {
         let is_full = match self.offer(value) {
             Ok(()) => return Ok(()),
-            Err(Refused::Full(_unlocks)) => true,
+            Err(Refused::Full(state)) => {
+                if Self::offer_held_back(state, value) {
+                    return Ok(());
+                }
+                true
+            }
             Err(Refused::Disconnected) => false,
         };
         failed();
@@ -201,7 +208,7 @@ impl<T, K: Unpark> Channel<T, K> {
         match sent {
             Ok(()) => Ok(()),
             Err(NotDone::TimedOut) => results::timed_out(value),
-            Err(NotDone::Disconnected) => results::disconnected_in_time(value),
+            Err(NotDone::Disconnected | NotDone::Again) => results::disconnected_in_time(value),
         }
     }
 
@@ -279,7 +286,7 @@ impl<T, K: Unpark> Channel<T, K> {
         begin: impl Fn() -> P,
     ) -> Result<T, RecvTimeoutError> {
         let error = match self.recv_into(place, deadline, begin) {
-            Ok(()) | Err(NotDone::Disconnected) => RecvTimeoutError::Disconnected,
+            Ok(()) | Err(NotDone::Disconnected | NotDone::Again) => RecvTimeoutError::Disconnected,
             Err(NotDone::TimedOut) => RecvTimeoutError::Timeout,
         };
         results::received(place, error)
@@ -294,10 +301,9 @@ impl<T, K: Unpark> Channel<T, K> {
     ) -> Result<(), NotDone> {
         loop {
             match self.recv_unless_due(into, deadline, &begin) {
-                // Nobody disconnects it: the clock's next value is due, or comes at another time
-                // now, or the time is over.
-                Err(_) if self.has_clock && !mutated("clock.seems_gone") => {
-                    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                // The clock's value is due or set anew, a future's turn is over, or the time is.
+                Err(NotDone::TimedOut | NotDone::Again) if !mutated("clock.seems_gone") => {
+                    if is_over(deadline) {
                         // The value may have been due first, and this have been late for both.
                         return self.accept(into).map_err(|_nothing| NotDone::TimedOut);
                     }
@@ -330,7 +336,7 @@ impl<T, K: Unpark> Channel<T, K> {
         deadline: Option<Instant>,
         begin: impl FnOnce() -> P,
     ) -> Result<(), NotDone> {
-        let (parking, state) = match P::begin_at_once() {
+        let (parking, mut state) = match P::begin_at_once() {
             Some(parking) => (parking, state),
             None => {
                 drop(state);
@@ -342,15 +348,17 @@ impl<T, K: Unpark> Channel<T, K> {
                 }
             }
         };
-        let deadline = deadline.into_iter().chain(state.due()).min();
+        let keeps_back = state.keeps_back();
+        let deadline = deadline.into_iter().chain(state.due()).chain(keeps_back).min();
         parking.set_wait_reason(WaitReason::Receive);
-        let place = WaitIn::behind(State::receivers);
+        let place =
+            WaitIn::behind(if keeps_back.is_none() { State::receivers } else { State::held_back });
         let slot = Some(PlaceRef::new(into));
-        // SAFETY: the guard is of this lock; `State::receivers` is one field of it, which nothing
+        // SAFETY: the guard is of this lock; either list is one field of it, which nothing
         // replaces.
         match unsafe { wait_until(&self.state, state, place, slot, &parking, deadline, || None) } {
             Waited::Served(None) => Ok(()),
-            Waited::Served(Some(_untouched)) => Err(NotDone::Disconnected),
+            Waited::Served(Some(_untouched)) => Err(NotDone::Again),
             Waited::TimedOut(_) => Err(NotDone::TimedOut),
             Waited::Cancelled(_) => parking.raise(),
         }
@@ -386,7 +394,7 @@ impl<T, K: Unpark> Channel<T, K> {
         into: &mut Place<T>,
     ) -> Result<(), (Nothing, MutexGuard<'_, State<T, K>>)> {
         let (mut state, mut owed) = (self.state.lock(), Owed::nothing());
-        if !state.take(into, &mut owed) {
+        if !state.is_open() || !state.take(into, &mut owed) {
             return Err((state.nothing(), state));
         }
         let retired = state.has_retired();
@@ -432,7 +440,11 @@ impl<T, K: Unpark> Channel<T, K> {
         if self.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.state.lock().disconnect();
             // Nobody joins them: the channel is disconnected.
-            let woken = wake_all(&self.state, self.state.lock(), State::receivers);
+            let woken = wake_all(&self.state, self.state.lock(), State::receivers).and(wake_all(
+                &self.state,
+                self.state.lock(),
+                State::held_back,
+            ));
             woken.and(wake_all(&self.state, self.state.lock(), State::polling)).go_on();
         }
     }
@@ -458,6 +470,7 @@ impl<T, K: Unpark> Channel<T, K> {
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let mut state = self.state.lock();
-        (state.senders().len(), state.receivers().len() + state.polling().len())
+        let receivers = state.receivers().len() + state.held_back().len();
+        (state.senders().len(), receivers + state.polling().len())
     }
 }

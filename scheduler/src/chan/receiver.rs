@@ -132,10 +132,14 @@ impl<T> Receiver<T> {
     /// nothing will come.
     ///
     /// Nothing is handed into it: it is woken when there is a value, and takes it when it is
-    /// polled, if nobody was faster; goroutines and threads that wait come first. So it may be
-    /// dropped at any time: nothing is lost, and if it was woken, the next one is. One that is
-    /// forgotten ([`std::mem::forget`]) after it was woken keeps that wake-up from other futures,
-    /// and no value from anybody.
+    /// polled, if nobody was faster; goroutines and threads that wait come first. If it has waited
+    /// for a millisecond, receivers that come later keep back, so that it has the next value. They
+    /// do so until it is polled, at longest for a millisecond, and for twice as long the next time
+    /// if that was not enough; when it was woken, for 64 ms at most.
+    ///
+    /// So it may be dropped at any time: nothing is lost, and if it was woken, the next one is. One
+    /// that is kept and not polled, or is forgotten ([`std::mem::forget`]) after it was woken,
+    /// keeps that wake-up from other futures, and a value from nobody for longer than that.
     ///
     /// # Examples
     ///

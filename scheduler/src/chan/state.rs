@@ -19,11 +19,16 @@
 //! 5. A channel with a clock ([`Clock`]) has no senders. A value that is due
 //!    is put into the buffer by who looks for one; who waits in `receivers` comes by itself at that
 //!    moment, so 1 does not hold for such a value.
-//! 6. Futures that wait to receive are in `polling`, apart from who is served directly, and are let
+//! 6. Futures that wait to receive are in `futures`, apart from who is served directly, and are let
 //!    go one for each value that nobody took at once: one put into the buffer, or one whose sender
 //!    began to wait. A future that was let go tries again; one that is dropped before it could lets
 //!    the next one go, if there still is a value. Goroutines and threads that wait come before
-//!    futures that do: they never depend on a future's being polled.
+//!    futures that do.
+//! 7. If a future has waited for too long, the next value is reserved for it
+//!    ([`reserved`](crate::wait::reserved)). A receiver that would begin to wait goes to
+//!    `held_back` for as long, and looks again after that. So those in `receivers` are served, and
+//!    then the future is. Nobody in `receivers` depends on a future's being polled, and whoever is
+//!    in `held_back` has a time at which it looks.
 //!
 //! Nothing of the user's runs under the lock: values are moved, never dropped, cloned, compared or
 //! printed; who was let go is woken after it.
@@ -42,6 +47,8 @@
 
 #![expect(unsafe_code, reason = "moves values between the places of waiters")]
 
+use gosched_runtime_sys::clock::to_instant;
+use gosched_runtime_sys::sync::primitive::mutated;
 use std::mem;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -51,7 +58,8 @@ use super::buffer::Buffer;
 use super::clock::Clock;
 use super::place::{Place, PlaceRef};
 use crate::wait::owed::Owed;
-use crate::wait::waiter::{Popped, Unpark, WaitList, Wakeup};
+use crate::wait::reserved::{Ask, Futures};
+use crate::wait::waiter::{Unpark, WaitList, Wakeup};
 
 /// The state of a channel of values `T`. `K` is what wakes a goroutine or thread that waits.
 pub(crate) struct State<T, K: Unpark> {
@@ -62,8 +70,10 @@ pub(crate) struct State<T, K: Unpark> {
     senders: WaitList<PlaceRef<T>, K>,
     /// Each has a place for its value.
     receivers: WaitList<PlaceRef<T>, K>,
+    /// Receivers that keep back while a future has its turn, each until that is over at longest.
+    held_back: WaitList<PlaceRef<T>, K>,
     /// Futures that receive.
-    polling: WaitList<(), K>,
+    futures: Futures<(), K>,
     /// What the values come from, if nobody sends them.
     clock: Option<Clock<T>>,
     disconnected: bool,
@@ -94,7 +104,8 @@ impl<T, K: Unpark> State<T, K> {
             capacity,
             senders: WaitList::new(),
             receivers: WaitList::new(),
-            polling: WaitList::new(),
+            held_back: WaitList::new(),
+            futures: Futures::new(),
             clock: None,
             disconnected: false,
         }
@@ -142,8 +153,70 @@ impl<T, K: Unpark> State<T, K> {
         &mut self.receivers
     }
 
-    pub(super) fn polling(&mut self) -> &mut WaitList<(), K> {
-        &mut self.polling
+    pub(super) fn held_back(&mut self) -> &mut WaitList<PlaceRef<T>, K> {
+        &mut self.held_back
+    }
+
+    pub(super) fn futures(&mut self) -> &mut Futures<(), K> {
+        &mut self.futures
+    }
+
+    pub(super) fn polling(&mut self) -> &mut WaitList<Ask<()>, K> {
+        self.futures.list()
+    }
+
+    /// True if a value may be taken by whoever comes: none is reserved.
+    #[inline(always)]
+    pub(super) fn is_open(&mut self) -> bool {
+        !self.futures.is_reserved() || self.futures.reserved(false).is_none()
+    }
+
+    /// Returns until when a receiver that is about to park keeps back, if it has to: the first
+    /// future has waited for too long.
+    #[inline(always)]
+    pub(super) fn keeps_back(&mut self) -> Option<Instant> {
+        if self.futures.is_idle() { None } else { self.reserves() }
+    }
+
+    #[cold]
+    fn reserves(&mut self) -> Option<Instant> {
+        // Who waits for the clock comes by itself at its time, as the future does.
+        if self.clock.is_some() || self.disconnected {
+            return None;
+        }
+        let was_reserved = self.futures.is_reserved();
+        let nobody_parks = self.nobody_parks();
+        match self.futures.reserved(nobody_parks) {
+            Some(until) => to_instant(until),
+            // It has lapsed since the caller looked for a value: the caller looks again at once.
+            None if was_reserved && !mutated("chan.lapses_unseen") => Some(Instant::now()),
+            None => None,
+        }
+    }
+
+    fn nobody_parks(&self) -> bool {
+        self.receivers.is_empty() && self.held_back.is_empty()
+    }
+
+    /// Moves the value to a receiver that keeps back, if nothing older is there: its sender does
+    /// not wait for a future.
+    #[cold]
+    pub(super) fn put_held_back(&mut self, value: &mut Place<T>, owed: &mut Owed<K>) -> bool {
+        if !self.can_put_held_back() {
+            return false;
+        }
+        let Some(receiver) = self.held_back.pop() else { return false };
+        let ((), wakeup) = receiver.exchange(|place| {
+            let place = place.expect("a waiting receiver has a place");
+            // SAFETY: the receiver waits, and this has popped it.
+            value.move_to(unsafe { place.get() });
+        });
+        owed.wake(Some(wakeup));
+        true
+    }
+
+    fn can_put_held_back(&mut self) -> bool {
+        self.buffer.is_empty() && self.senders.is_empty() && self.held_back.has_waiter()
     }
 
     pub(super) fn len(&mut self) -> usize {
@@ -169,6 +242,7 @@ impl<T, K: Unpark> State<T, K> {
                 value.move_to(unsafe { place.get() });
             });
             owed.wake(Some(wakeup));
+            self.futures.parked_was_served();
             return Put::Done;
         }
         if self.is_full() {
@@ -215,12 +289,15 @@ impl<T, K: Unpark> State<T, K> {
 
     /// Whether [`put`](Self::put) would not say [`Put::Full`].
     pub(super) fn can_put(&mut self) -> bool {
-        self.disconnected || !self.is_full() || self.receivers.has_waiter()
+        self.disconnected
+            || !self.is_full()
+            || self.receivers.has_waiter()
+            || self.can_put_held_back()
     }
 
     /// Whether [`take`](Self::take) would not say [`Nothing::Empty`].
     pub(super) fn can_take(&mut self) -> bool {
-        self.disconnected || self.has_value()
+        self.disconnected || (self.is_open() && self.has_value())
     }
 
     fn has_value(&mut self) -> bool {
@@ -231,12 +308,16 @@ impl<T, K: Unpark> State<T, K> {
     /// Lets the longest waiting future try again.
     #[inline(always)]
     pub(super) fn let_poll(&mut self) -> Option<Waker> {
-        if self.polling.is_empty() { None } else { self.let_one_poll() }
+        if self.futures.is_empty() { None } else { self.let_one_poll() }
     }
 
     #[cold]
     fn let_one_poll(&mut self) -> Option<Waker> {
-        match self.polling.pop().map(Popped::finish)? {
+        if self.clock.is_none() {
+            let nobody_parks = self.nobody_parks();
+            let _begins = self.futures.reserved(nobody_parks);
+        }
+        match self.futures.wake().or_else(|| self.futures.wake_beside())? {
             Wakeup::Polls(waker) => Some(waker),
             Wakeup::Parked(_) => unreachable!("futures wait here, and nobody else"),
         }
@@ -273,6 +354,7 @@ impl<T, K: Unpark> State<T, K> {
 
     pub(super) fn disconnect(&mut self) {
         self.disconnected = true;
+        self.futures.end();
     }
 
     /// The values that nobody will receive, to be dropped without the lock.

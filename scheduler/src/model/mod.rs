@@ -36,6 +36,7 @@ mod pending;
 mod polled;
 mod polled_sync;
 mod progress;
+mod reserved;
 mod revocable;
 mod search;
 mod select;

@@ -16,36 +16,39 @@ use std::task::{Poll, Waker};
 use super::executor::Executor;
 use super::guarded::Guarded;
 use super::models;
+use super::sync::set_clock;
 use crate::sync::raw::mutex::RawMutex;
 use crate::sync::raw::rwlock::{RawRwLock, Wants};
 use crate::sync::raw::semaphore::RawSemaphore;
 use crate::sync::raw::wait_group::RawWaitGroup;
 use crate::testing::TestWaiter;
 use crate::wait::polled::PolledNode;
+use crate::wait::reserved::{Ask, Found};
 
-/// A lock as its futures and its holder use it.
-trait Lock: Send + Sync + 'static {
-    type Slot;
-    const SLOT: Option<Self::Slot>;
+/// A lock as its futures, its waiters and its holder use it.
+pub(super) trait Lock: Send + Sync + 'static {
+    type Wants: Copy;
 
     /// Returns a lock that nobody holds.
     fn new() -> Self;
 
     fn lock_at_once(&self) -> bool;
 
+    /// Waits for the lock; unwinds if it is cancelled.
+    fn lock(&self, party: &TestWaiter);
+
     fn unlock(&self);
 
     /// # Safety
     ///
     /// The node is pinned, and waits for this lock only.
-    unsafe fn poll(&self, node: &PolledNode<Self::Slot, TestWaiter>, waker: Waker) -> bool;
+    unsafe fn poll(&self, node: &PolledNode<Ask<Self::Wants>, TestWaiter>, waker: Waker) -> Found;
 
-    fn leave(&self, node: &PolledNode<Self::Slot, TestWaiter>);
+    fn leave(&self, node: &PolledNode<Ask<Self::Wants>, TestWaiter>);
 }
 
 impl Lock for RawMutex<TestWaiter> {
-    type Slot = u64;
-    const SLOT: Option<u64> = None;
+    type Wants = ();
 
     fn new() -> Self {
         Self::new()
@@ -55,25 +58,28 @@ impl Lock for RawMutex<TestWaiter> {
         self.try_lock()
     }
 
+    fn lock(&self, party: &TestWaiter) {
+        assert!(self.lock(None, || party.begin()).is_ok());
+    }
+
     fn unlock(&self) {
         if let Some(wakeup) = self.unlock() {
             wakeup.now();
         }
     }
 
-    unsafe fn poll(&self, node: &PolledNode<u64, TestWaiter>, waker: Waker) -> bool {
+    unsafe fn poll(&self, node: &PolledNode<Ask<()>, TestWaiter>, waker: Waker) -> Found {
         // SAFETY: this function's contract; `leave` is called by the future's drop.
         unsafe { self.poll(node, &waker) }
     }
 
-    fn leave(&self, node: &PolledNode<u64, TestWaiter>) {
+    fn leave(&self, node: &PolledNode<Ask<()>, TestWaiter>) {
         self.leave(node);
     }
 }
 
 impl Lock for RawSemaphore<TestWaiter> {
-    type Slot = usize;
-    const SLOT: Option<usize> = None;
+    type Wants = usize;
 
     fn new() -> Self {
         Self::new(1)
@@ -83,23 +89,26 @@ impl Lock for RawSemaphore<TestWaiter> {
         self.try_acquire(1)
     }
 
+    fn lock(&self, party: &TestWaiter) {
+        assert!(self.acquire(1, None, || party.begin()).is_ok());
+    }
+
     fn unlock(&self) {
         self.release(1);
     }
 
-    unsafe fn poll(&self, node: &PolledNode<usize, TestWaiter>, waker: Waker) -> bool {
+    unsafe fn poll(&self, node: &PolledNode<Ask<usize>, TestWaiter>, waker: Waker) -> Found {
         // SAFETY: this function's contract; `leave` is called by the future's drop.
         unsafe { self.poll(node, 1, waker) }
     }
 
-    fn leave(&self, node: &PolledNode<usize, TestWaiter>) {
+    fn leave(&self, node: &PolledNode<Ask<usize>, TestWaiter>) {
         self.leave(node);
     }
 }
 
 impl Lock for RawRwLock<TestWaiter> {
-    type Slot = Wants;
-    const SLOT: Option<Wants> = Some(Wants::Writing);
+    type Wants = Wants;
 
     fn new() -> Self {
         Self::new()
@@ -109,35 +118,39 @@ impl Lock for RawRwLock<TestWaiter> {
         self.try_write()
     }
 
+    fn lock(&self, party: &TestWaiter) {
+        assert!(self.write(None, || party.begin()).is_ok());
+    }
+
     fn unlock(&self) {
         self.unlock_write();
     }
 
-    unsafe fn poll(&self, node: &PolledNode<Wants, TestWaiter>, waker: Waker) -> bool {
+    unsafe fn poll(&self, node: &PolledNode<Ask<Wants>, TestWaiter>, waker: Waker) -> Found {
         // SAFETY: this function's contract; `leave` is called by the future's drop.
         unsafe { self.poll(node, Wants::Writing, waker) }
     }
 
-    fn leave(&self, node: &PolledNode<Wants, TestWaiter>) {
+    fn leave(&self, node: &PolledNode<Ask<Wants>, TestWaiter>) {
         self.leave(node);
     }
 }
 
 /// A future that locks.
-struct Locking<'a, L: Lock> {
+pub(super) struct Locking<'a, L: Lock> {
     lock: &'a L,
-    node: PolledNode<L::Slot, TestWaiter>,
+    node: PolledNode<Ask<L::Wants>, TestWaiter>,
 }
 
 impl<'a, L: Lock> Locking<'a, L> {
     /// Not dropped by a failed model, whose lock is gone then.
-    fn new(lock: &'a L) -> ManuallyDrop<Pin<Box<Self>>> {
-        ManuallyDrop::new(Box::pin(Self { lock, node: PolledNode::new(L::SLOT) }))
+    pub(super) fn new(lock: &'a L) -> ManuallyDrop<Pin<Box<Self>>> {
+        ManuallyDrop::new(Box::pin(Self { lock, node: PolledNode::new(None) }))
     }
 
-    fn poll(self: &Pin<Box<Self>>, waker: Waker) -> Poll<()> {
+    pub(super) fn poll(self: &Pin<Box<Self>>, waker: Waker) -> Poll<()> {
         // SAFETY: pinned; `drop` leaves.
-        if unsafe { self.lock.poll(&self.node, waker) } { Poll::Ready(()) } else { Poll::Pending }
+        polled(unsafe { self.lock.poll(&self.node, waker) })
     }
 }
 
@@ -147,8 +160,13 @@ impl<L: Lock> Drop for Locking<'_, L> {
     }
 }
 
+fn polled(found: Found) -> Poll<()> {
+    if found == Found::Taken { Poll::Ready(()) } else { Poll::Pending }
+}
+
 /// A lock that another thread holds, which counts and unlocks.
 fn held<L: Lock>() -> (Arc<Guarded<L>>, thread::JoinHandle<()>) {
+    set_clock(0);
     let guarded = Guarded::shared(L::new());
     assert!(guarded.lock.lock_at_once());
     let theirs = guarded.clone();
@@ -198,6 +216,7 @@ fn dropped<L: Lock>() {
 /// Of three futures the second is polled of itself, while the wake-up may be the first one's, which
 /// is dropped: the third has the lock after the second, which is not dropped before.
 fn polled_of_itself<L: Lock>() {
+    set_clock(0);
     let guarded = Guarded::shared(L::new());
     assert!(guarded.lock.lock_at_once());
     let (second, third) = (Executor::new(), Executor::new());
@@ -235,15 +254,10 @@ fn readers() {
     let (guarded, holder) = held::<RawRwLock<TestWaiter>>();
     let lock = &guarded.lock;
     let executors = [Executor::new(), Executor::new()];
-    let nodes =
-        [(); 2].map(|()| ManuallyDrop::new(Box::pin(PolledNode::new(Some(Wants::Reading)))));
+    let nodes = [(); 2].map(|()| ManuallyDrop::new(Box::pin(PolledNode::new(None))));
     let poll = |n: usize, waker| {
         // SAFETY: pinned, and left below.
-        if unsafe { lock.poll(&nodes[n], Wants::Reading, waker) } {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        polled(unsafe { lock.poll(&nodes[n], Wants::Reading, waker) })
     };
     let early = [0, 1].map(|n: usize| poll(n, executors[n].waker()));
     for n in [0, 1] {

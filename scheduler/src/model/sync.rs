@@ -20,7 +20,7 @@ type Mutex = Guarded<RawMutex<TestWaiter>>;
 type Semaphore = Guarded<RawSemaphore<TestWaiter>>;
 
 /// Sets the clock to zero, and the time that a look at it takes.
-fn set_clock(tick_ns: u64) {
+pub(super) fn set_clock(tick_ns: u64) {
     CLOCK.store(0, Relaxed);
     TICK.store(tick_ns, Relaxed);
 }

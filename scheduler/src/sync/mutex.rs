@@ -25,6 +25,7 @@ use crate::proc::yield_now::{poll_turn, preempt_point};
 use crate::sync::raw::mutex::{RawMutex, TimedOut};
 use crate::wait::owed::wake_one;
 use crate::wait::polled::PolledNode;
+use crate::wait::reserved::{Ask, Recheck};
 use crate::wait::waiter::Wakeup;
 use gosched_runtime_sys::sync::primitive::const_fn;
 
@@ -35,7 +36,10 @@ use gosched_runtime_sys::sync::primitive::const_fn;
 ///
 /// Unlocking wakes the longest waiter, which then competes with all that come running. A waiter
 /// that has waited for a millisecond is handed the lock without competition. Futures come after
-/// goroutines and threads.
+/// goroutines and threads; but a future that has waited for a millisecond comes in the order of
+/// arrival, too. The lock is reserved for it until it is polled, at longest for a millisecond; if
+/// it was late, for twice as long the next time, up to 64 ms. So a future that is kept and not
+/// polled stops nobody else.
 ///
 /// # Poisoning
 ///
@@ -171,10 +175,10 @@ impl<T: ?Sized> Mutex<T> {
 
     /// Locks, for an async task: returns a future that is ready with the guard.
     ///
-    /// It may be dropped at any time: if it was woken, the next future is. Goroutines and threads
-    /// that wait come first.
+    /// It may be dropped at any time: if it was woken, the next future is.
+    /// [Who comes next](Self#who-comes-next) says when it has its turn.
     pub fn lock_async(&self) -> LockFuture<'_, T> {
-        LockFuture { mutex: self, node: PolledNode::new(None) }
+        LockFuture { mutex: self, node: PolledNode::new(None), recheck: Recheck::new() }
     }
 
     /// Returns the guard. The mutex is the caller's.
@@ -250,7 +254,8 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 #[must_use = "a future does nothing unless it is polled"]
 pub struct LockFuture<'a, T: ?Sized> {
     mutex: &'a Mutex<T>,
-    node: PolledNode<u64, Target>,
+    node: PolledNode<Ask<()>, Target>,
+    recheck: Recheck,
 }
 
 impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
@@ -260,8 +265,9 @@ impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
         let this = self.as_ref().get_ref();
         ready!(poll_turn(cx));
         // SAFETY: pinned; `drop` leaves.
-        let has = unsafe { this.mutex.raw.poll(&this.node, cx.waker()) };
-        if has { Poll::Ready(this.mutex.guard()) } else { Poll::Pending }
+        let found = unsafe { this.mutex.raw.poll(&this.node, cx.waker()) };
+        ready!(this.recheck.told(found, cx));
+        Poll::Ready(this.mutex.guard())
     }
 }
 

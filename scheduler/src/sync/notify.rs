@@ -59,8 +59,8 @@ impl Notify {
         }
     }
 
-    /// Notifies the waiter that has waited longest, or the next one if there is none. Futures come
-    /// after goroutines and threads.
+    /// Notifies the waiter that has waited longest, a future or not, or the next one if there is
+    /// none.
     pub fn notify_one(&self) {
         self.raw.notify_one();
     }

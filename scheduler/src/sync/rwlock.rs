@@ -26,6 +26,7 @@ use crate::proc::target::Target;
 use crate::proc::yield_now::{poll_turn, preempt_point};
 use crate::sync::raw::rwlock::{RawRwLock, Wants};
 use crate::wait::polled::PolledNode;
+use crate::wait::reserved::{Ask, Recheck};
 use gosched_runtime_sys::sync::primitive::const_fn;
 
 /// Many readers or one writer: `std::sync::RwLock`, except that a waiter parks, and that the lock
@@ -35,8 +36,13 @@ use gosched_runtime_sys::sync::primitive::const_fn;
 ///
 /// Writers are preferred: a writer that waits keeps out readers that come later, so that reading
 /// must not be nested, as in `std`. When a writer is through, the readers that wait at that moment
-/// go before the next writer. So neither starve the other. Futures come after goroutines and
-/// threads, and a future that waits keeps nobody out.
+/// go before the next writer. So neither starve the other.
+///
+/// Futures come after goroutines and threads; but those that have waited for a millisecond take
+/// turns with them. Then the lock is reserved for the future while holders leave, and until it is
+/// polled, at longest for a millisecond. If that was not enough, the others come and go for two,
+/// and keep back for two, and so on. So a future that is kept and not polled slows the others down
+/// and does not stop them.
 ///
 /// # Poisoning
 ///
@@ -239,8 +245,8 @@ impl<T: ?Sized> RwLock<T> {
 
     /// Locks for reading, for an async task: returns a future that is ready with the guard.
     ///
-    /// It may be dropped at any time: if it was woken, the next future is. Goroutines and threads
-    /// that wait come first.
+    /// It may be dropped at any time: if it was woken, the next future is.
+    /// [Who comes next](Self#who-comes-next) says when it has its turn.
     ///
     /// ```
     /// use gosched::future::block_on;
@@ -258,8 +264,8 @@ impl<T: ?Sized> RwLock<T> {
 
     /// Locks for writing, for an async task: returns a future that is ready with the guard.
     ///
-    /// It may be dropped at any time: if it was woken, the next future is. Goroutines and threads
-    /// that wait come first, and while it waits, readers come and go.
+    /// It may be dropped at any time: if it was woken, the next future is. While it waits, readers
+    /// come and go, until [it is its turn](Self#who-comes-next).
     pub fn write_async(&self) -> WriteFuture<'_, T> {
         WriteFuture(Locking::new(self, Wants::Writing))
     }
@@ -360,12 +366,13 @@ pub struct WriteFuture<'a, T: ?Sized>(Locking<'a, T>);
 struct Locking<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
     wants: Wants,
-    node: PolledNode<Wants, Target>,
+    node: PolledNode<Ask<Wants>, Target>,
+    recheck: Recheck,
 }
 
 impl<'a, T: ?Sized> Locking<'a, T> {
     fn new(lock: &'a RwLock<T>, wants: Wants) -> Self {
-        Self { lock, wants, node: PolledNode::new(Some(wants)) }
+        Self { lock, wants, node: PolledNode::new(None), recheck: Recheck::new() }
     }
 
     /// Polls; ready with the lock once it is the caller's.
@@ -376,8 +383,9 @@ impl<'a, T: ?Sized> Locking<'a, T> {
     unsafe fn poll(&self, cx: &Context<'_>) -> Poll<&'a RwLock<T>> {
         ready!(poll_turn(cx));
         // SAFETY: this function's contract; `drop` leaves.
-        let had = unsafe { self.lock.raw.poll(&self.node, self.wants, cx.waker().clone()) };
-        if had { Poll::Ready(self.lock) } else { Poll::Pending }
+        let found = unsafe { self.lock.raw.poll(&self.node, self.wants, cx.waker().clone()) };
+        ready!(self.recheck.told(found, cx));
+        Poll::Ready(self.lock)
     }
 }
 

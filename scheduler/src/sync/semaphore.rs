@@ -19,11 +19,16 @@ use crate::proc::target::Target;
 use crate::proc::yield_now::{poll_turn, preempt_point};
 use crate::sync::raw::semaphore::{self as raw, RawSemaphore};
 use crate::wait::polled::PolledNode;
+use crate::wait::reserved::{Ask, Recheck};
 
 /// A number of permits, which callers take and give back.
 ///
 /// Waiters are served in the order of arrival, whatever number they want. Futures come after
-/// goroutines and threads.
+/// goroutines and threads; but those that have waited for a millisecond take turns with them. Then
+/// the permits are reserved for the future while they come together, and until it is polled, at
+/// longest for a millisecond. If that was not enough, the others take permits for two, and keep
+/// back for two, and so on. So a future that is kept and not polled, or wants more than ever come,
+/// slows the others down and does not stop them.
 ///
 /// ```
 /// use gosched::sync::Semaphore;
@@ -170,8 +175,8 @@ impl Semaphore {
         self.acquire_many_async(1)
     }
 
-    /// As [`acquire_async`](Self::acquire_async), for `n` permits. While it waits, it keeps nobody
-    /// but the futures behind it from the permits that there are.
+    /// As [`acquire_async`](Self::acquire_async), for `n` permits. The futures behind it wait until
+    /// it has them.
     ///
     /// # Panics
     ///
@@ -179,7 +184,7 @@ impl Semaphore {
     #[track_caller]
     pub fn acquire_many_async(&self, n: usize) -> AcquireFuture<'_> {
         can_be_had(n);
-        AcquireFuture { semaphore: self, n, node: PolledNode::new(None) }
+        AcquireFuture { semaphore: self, n, node: PolledNode::new(None), recheck: Recheck::new() }
     }
 
     /// Adds `n` permits.
@@ -226,7 +231,8 @@ impl Drop for Permit<'_> {
 pub struct AcquireFuture<'a> {
     semaphore: &'a Semaphore,
     n: usize,
-    node: PolledNode<usize, Target>,
+    node: PolledNode<Ask<usize>, Target>,
+    recheck: Recheck,
 }
 
 impl<'a> Future for AcquireFuture<'a> {
@@ -236,11 +242,9 @@ impl<'a> Future for AcquireFuture<'a> {
         let this = self.as_ref().get_ref();
         ready!(poll_turn(cx));
         // SAFETY: pinned; `drop` leaves.
-        if unsafe { this.semaphore.raw.poll(&this.node, this.n, cx.waker().clone()) } {
-            Poll::Ready(Permit { semaphore: this.semaphore, n: this.n })
-        } else {
-            Poll::Pending
-        }
+        let found = unsafe { this.semaphore.raw.poll(&this.node, this.n, cx.waker().clone()) };
+        ready!(this.recheck.told(found, cx));
+        Poll::Ready(Permit { semaphore: this.semaphore, n: this.n })
     }
 }
 

@@ -3,9 +3,10 @@
 //! [`waiter`] has the queue and its node, and the seven invariants that make a hand-over safe;
 //! begin there. The other files are the owner's side of a node: [`parked`] for a goroutine or
 //! thread that parks, [`polled`] for a future, [`case_node`] and [`race`] for a select that waits
-//! in several queues at once. [`park`] says what parking needs of the waiter. [`owed`] is how
-//! waiters are woken and users' values dropped once a lock is free, and [`wake`] wakes a whole
-//! queue. [`alarm`] wakes the futures that have a deadline.
+//! in several queues at once. [`reserved`] keeps futures from starving among those that park.
+//! [`park`] says what parking needs of the waiter. [`owed`] is how waiters are woken and users'
+//! values dropped once a lock is free, and [`wake`] wakes a whole queue. [`alarm`] wakes the
+//! futures that have a deadline.
 //!
 //! Code may enter when every primitive that waits needs it. Each primitive says itself what it
 //! waits for, and [`proc::park`](crate::proc::park) how a goroutine gives up its M.
@@ -17,5 +18,6 @@ pub(crate) mod park;
 pub(crate) mod parked;
 pub(crate) mod polled;
 pub(crate) mod race;
+pub(crate) mod reserved;
 pub(crate) mod waiter;
 pub(crate) mod wake;

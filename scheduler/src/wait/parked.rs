@@ -8,6 +8,7 @@
 
 #![expect(unsafe_code, reason = "links a node of its own frame")]
 
+use gosched_runtime_sys::clock::to_instant;
 use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
 use gosched_runtime_sys::sync::primitive::mutated;
 use std::cell::UnsafeCell;
@@ -316,6 +317,25 @@ pub(crate) enum Look<R, T> {
     Done(R),
     /// The caller has to wait, with this in its slot.
     Wait(Option<T>),
+    /// The same, until this ns of the clock; then it looks again.
+    WaitUntil(Option<T>, u64),
+}
+
+impl<R, T> Look<R, T> {
+    /// Returns that the caller has to wait, with `content` in its slot, and looks again at `until`,
+    /// if that is given.
+    pub(crate) fn wait(content: T, until: Option<u64>) -> Self {
+        match until {
+            None => Self::Wait(Some(content)),
+            Some(until) => Self::WaitUntil(Some(content), until),
+        }
+    }
+}
+
+/// True if a wait that timed out with this deadline did so because of the deadline, and not because
+/// it was to look again.
+pub(crate) fn is_over(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= Instant::now())
 }
 
 /// How [`wait_for`] ended.
@@ -324,7 +344,7 @@ pub(crate) enum WaitedFor<R, T, P> {
     AtOnce(R),
     /// A waker served the node, and left this in the slot.
     Served(Option<T>),
-    /// The deadline passed first.
+    /// The deadline passed first, or the time came at which the caller looks again.
     TimedOut,
     /// Given up and unlinked. The caller raises when it holds nothing any more that would be lost.
     Cancelled(P),
@@ -347,9 +367,10 @@ pub(crate) unsafe fn wait_for<S, T, R, P: Park>(
     unlocked: impl FnOnce() -> Option<Wakeup<P::Target>>,
 ) -> WaitedFor<R, T, P> {
     let mut state = lock.lock();
-    let mut slot = match look(&mut state) {
+    let (mut slot, mut until) = match look(&mut state) {
         Look::Done(result) => return WaitedFor::AtOnce(result),
-        Look::Wait(slot) => slot,
+        Look::Wait(slot) => (slot, None),
+        Look::WaitUntil(slot, until) => (slot, Some(until)),
     };
     let parking = match P::begin_at_once() {
         Some(parking) => parking,
@@ -357,18 +378,20 @@ pub(crate) unsafe fn wait_for<S, T, R, P: Park>(
             drop(state);
             let parking = begin();
             state = lock.lock();
-            slot = match look(&mut state) {
+            (slot, until) = match look(&mut state) {
                 Look::Done(result) => {
                     // The parking gives its record back under a lock of its own.
                     drop(state);
                     return WaitedFor::AtOnce(result);
                 }
-                Look::Wait(slot) => slot,
+                Look::Wait(slot) => (slot, None),
+                Look::WaitUntil(slot, until) => (slot, Some(until)),
             };
             parking
         }
     };
     parking.set_wait_reason(place.why);
+    let deadline = deadline.into_iter().chain(until.and_then(to_instant)).min();
     // SAFETY: the guard is of this lock; the rest is this function's contract.
     match unsafe { wait_until(lock, state, place, slot, &parking, deadline, unlocked) } {
         Waited::Served(slot) => WaitedFor::Served(slot),

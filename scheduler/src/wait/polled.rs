@@ -80,6 +80,14 @@ impl<T, K: Unpark> PolledNode<T, K> {
         self.waiter.slot.replace(None)
     }
 
+    /// Returns a copy of what the slot holds.
+    pub(super) fn content(&self) -> Option<T>
+    where
+        T: Copy,
+    {
+        self.waiter.slot.get()
+    }
+
     /// Waits, or goes on waiting, with this waker. Returns the earlier waker, to be dropped when
     /// the lock is free.
     ///

@@ -280,6 +280,15 @@ impl<T, K: Unpark> WaitList<T, K> {
         NonNull::new(self.head.cast_mut()).and_then(|node| unsafe { node.as_ref() }.slot.get())
     }
 
+    /// Replaces what the node that has waited longest has in its slot, if there is one.
+    pub(super) fn replace_first(&mut self, content: T) {
+        if let Some(node) = NonNull::new(self.head.cast_mut()) {
+            // SAFETY: a linked node is valid, and its slot is under this list's lock until it is
+            // popped.
+            unsafe { node.as_ref() }.slot.set(Some(content));
+        }
+    }
+
     /// True if no node is linked.
     #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {
@@ -374,6 +383,11 @@ impl<T, K: Unpark> Popped<'_, T, K> {
     #[inline(always)]
     pub(crate) fn exchange<R>(self, exchange: impl FnOnce(Option<T>) -> R) -> (R, Wakeup<K>) {
         self.complete(|slot| exchange(slot.replace(None)))
+    }
+
+    /// Ends the wait with this in the slot.
+    pub(super) fn replace(self, content: T) -> Wakeup<K> {
+        self.complete(|slot| slot.set(Some(content))).1
     }
 
     /// Ends the wait with the slot as it is.

@@ -4,8 +4,10 @@
 //!
 //! LOCKED: the mutex has a holder. QUEUED: there is a waiter, or was one; an unlock looks into the
 //! queue. WOKEN: a waiter was woken and has not tried again yet, so that an unlock need not wake
-//! another one. Uncontended, locking and unlocking are one compare-exchange each. QUEUED is set and
-//! cleared under the queue's lock, by compare-exchanges, since LOCKED and WOKEN change without it.
+//! another one. RESERVED, beside LOCKED: nobody holds the mutex; it is reserved for a future.
+//! Uncontended, locking and unlocking are one compare-exchange each. QUEUED is set and cleared
+//! under the queue's lock, by compare-exchanges, since LOCKED and WOKEN change without it. RESERVED
+//! is set and cleared under that lock, too, and nobody else changes the word meanwhile.
 //!
 //! # Who comes next
 //!
@@ -25,7 +27,9 @@
 //! Futures wait in a list of their own and are woken when nobody else waits. WOKEN is never set for
 //! them, and nothing is handed to them: a future may never be polled again, and a goroutine must
 //! not wait for that. A future that is dropped after it was woken wakes the next one, if the mutex
-//! is free.
+//! is free. A future that has waited for too long, and for longer than who parks, has the mutex
+//! reserved for it at the next unlock ([`reserved`](crate::wait::reserved)). If it is not polled in
+//! time, the mutex is taken by whoever wants it.
 //!
 //! A future takes the mutex without the queue's lock only while its node is idle
 //! ([`PolledNode::at_once`]). A future that took it while its node is linked would leave the node
@@ -41,19 +45,18 @@ use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, const_fn, mutated};
 use std::time::Instant;
 
+use crate::wait::owed::Owed;
 use crate::wait::park::Park;
-use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
-use crate::wait::polled::{PolledNode, Standing, leave_list, poll_in_list};
+use crate::wait::parked::{Look, WaitIn, WaitedFor, is_over, wait_for};
+use crate::wait::polled::{PolledNode, Standing};
+use crate::wait::reserved::{Ask, Found, Futures, PATIENCE_NS, poll_reserved};
 use crate::wait::waiter::{End, Popped, Unpark, WaitList, Wakeup};
 use std::task::Waker;
 
 const LOCKED: u32 = 1;
 const QUEUED: u32 = 2;
 const WOKEN: u32 = 4;
-
-/// For how long a waiter may be passed over. Go's figure: long enough that nearly no waiter reaches
-/// it, and short enough that none is seen to hang.
-const STARVING_NS: u64 = 1_000_000;
+const RESERVED: u32 = 8;
 
 #[derive(Debug)]
 pub(crate) struct RawMutex<K: Unpark> {
@@ -64,7 +67,7 @@ pub(crate) struct RawMutex<K: Unpark> {
 /// The waiters. A waiter's slot says since when it waits. A waker empties it to hand the lock over.
 struct Queue<K> {
     parked: WaitList<u64, K>,
-    polling: WaitList<u64, K>,
+    futures: Futures<(), K>,
 }
 
 impl<K> std::fmt::Debug for Queue<K> {
@@ -73,9 +76,32 @@ impl<K> std::fmt::Debug for Queue<K> {
     }
 }
 
-impl<K> Queue<K> {
+/// The waiter that has waited longest, if that is too long.
+enum Starving {
+    Parked,
+    Future { now: u64 },
+}
+
+impl<K: Unpark> Queue<K> {
     fn parked(&mut self) -> &mut WaitList<u64, K> {
         &mut self.parked
+    }
+
+    /// Returns who may not be passed over any more.
+    fn starving(&self) -> Option<Starving> {
+        let now = K::now_ns();
+        let parked = self.parked.peek().filter(|since| now.saturating_sub(*since) >= PATIENCE_NS);
+        match (parked, self.futures.starves(now)) {
+            (None, None) => None,
+            (Some(parked), Some(future)) if future < parked => Some(Starving::Future { now }),
+            (Some(_), _) => Some(Starving::Parked),
+            (None, Some(_)) => Some(Starving::Future { now }),
+        }
+    }
+
+    /// Returns the waiter that is to watch a reservation.
+    fn watcher(&mut self) -> Option<Wakeup<K>> {
+        self.futures.watcher(&mut self.parked)
     }
 }
 
@@ -88,7 +114,7 @@ impl<K: Unpark> RawMutex<K> {
         pub(crate) fn new() -> Self {
             Self {
                 word: AtomicU32::new(0),
-                queue: Mutex::new(Queue { parked: WaitList::new(), polling: WaitList::new() }),
+                queue: Mutex::new(Queue { parked: WaitList::new(), futures: Futures::new() }),
             }
         }
     }
@@ -96,21 +122,49 @@ impl<K: Unpark> RawMutex<K> {
     /// Takes the lock if it is free.
     #[inline]
     pub(crate) fn try_lock(&self) -> bool {
-        let mut word = 0;
-        loop {
-            // ORDERING[mutex.lock]: partner are the releasing operations of `unlock`: what was done
-            // under the lock before is visible.
-            match self.word.compare_exchange(
-                word,
-                word | LOCKED,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
+        match self.take(0) {
+            Ok(_) => true,
+            Err(word) => self.try_lock_slow(word),
+        }
+    }
+
+    /// Takes the lock if the word is this, without LOCKED.
+    #[inline(always)]
+    fn take(&self, word: u32) -> Result<u32, u32> {
+        // ORDERING[mutex.lock]: partner are the releasing operations of `unlock`: what was done
+        // under the lock before is visible.
+        self.word.compare_exchange(word, word | LOCKED, Ordering::Acquire, Ordering::Relaxed)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn try_lock_slow(&self, mut word: u32) -> bool {
+        while word & LOCKED == 0 {
+            match self.take(word) {
                 Ok(_) => return true,
-                Err(other) if other & LOCKED != 0 => return false,
                 Err(other) => word = other,
             }
         }
+        word & RESERVED != 0 && self.take_lapsed()
+    }
+
+    /// Takes the mutex that was reserved, if that has lapsed.
+    #[cold]
+    #[inline(never)]
+    fn take_lapsed(&self) -> bool {
+        let mut queue = self.queue.lock();
+        // It may have been unlocked meanwhile: that is for who comes next.
+        self.word.load(Ordering::Relaxed) & RESERVED != 0 && self.take_reserved(&mut queue)
+    }
+
+    /// Under the queue's lock, while RESERVED is set: takes the mutex if the reservation has
+    /// lapsed.
+    fn take_reserved(&self, queue: &mut Queue<K>) -> bool {
+        let has = queue.futures.reserved(false).is_none();
+        if has {
+            self.word.store(self.word.load(Ordering::Relaxed) & !RESERVED, Ordering::Relaxed);
+        }
+        has
     }
 
     pub(crate) fn is_locked(&self) -> bool {
@@ -128,40 +182,65 @@ impl<K: Unpark> RawMutex<K> {
     }
 
     #[cold]
+    #[inline(never)]
     fn lock_slow<P: Park<Target = K>>(
         &self,
         deadline: Option<Instant>,
         begin: impl Fn() -> P,
     ) -> Result<(), TimedOut> {
         let since = K::now_ns();
-        let mut end = End::Back;
+        let (mut end, mut woken, mut watches) = (End::Back, false, false);
         loop {
             let place = WaitIn { end, ..WaitIn::behind(Queue::parked) };
-            let woken = end == End::Front;
-            let mut tried = false;
-            let look = |_: &mut Queue<K>| {
+            let look = |queue: &mut Queue<K>| {
                 // WOKEN is this waiter's to clear once, at the first look after it was woken.
-                let mine = woken && !std::mem::replace(&mut tried, true);
-                if self.take_or_queue(mine) { Look::Done(()) } else { Look::Wait(Some(since)) }
+                let mine = std::mem::take(&mut woken);
+                if self.take_or_queue(queue, mine) {
+                    return Look::Done(());
+                }
+                Look::wait(since, queue.futures.watch(&mut watches))
             };
             // SAFETY: the list lies under that lock, for as long as the mutex, and is not replaced.
             match unsafe { wait_for(&self.queue, place, &begin, deadline, look, || None) } {
                 WaitedFor::AtOnce(()) | WaitedFor::Served(None) => return Ok(()),
-                WaitedFor::Served(Some(_since)) => end = End::Front,
-                WaitedFor::TimedOut => return Err(TimedOut),
-                WaitedFor::Cancelled(parking) => parking.raise(),
+                WaitedFor::Served(Some(_since)) => woken = true,
+                WaitedFor::TimedOut if watches && !is_over(deadline) => {}
+                WaitedFor::TimedOut => {
+                    self.give_up(watches);
+                    return Err(TimedOut);
+                }
+                WaitedFor::Cancelled(parking) => {
+                    self.give_up(watches);
+                    parking.raise()
+                }
             }
+            end = End::Front;
+        }
+    }
+
+    /// A waiter goes; if it watched, another one does.
+    fn give_up(&self, watches: bool) {
+        if watches {
+            let mut queue = self.queue.lock();
+            queue.futures.unwatch();
+            let watcher = queue.watcher();
+            drop(queue);
+            watcher.into_iter().for_each(Wakeup::now);
         }
     }
 
     /// Under the queue's lock: takes the mutex, or leaves QUEUED in its word.
-    fn take_or_queue(&self, woken: bool) -> bool {
+    fn take_or_queue(&self, queue: &mut Queue<K>, woken: bool) -> bool {
         let clear = if woken { WOKEN } else { 0 };
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
+            if word & RESERVED != 0 {
+                self.word.store(word & !clear | QUEUED, Ordering::Relaxed);
+                return self.take_reserved(queue);
+            }
             let free = word & LOCKED == 0;
             let next = if free { word | LOCKED } else { word | QUEUED };
-            // ORDERING[mutex.lock]: as in `try_lock`.
+            // ORDERING[mutex.lock]: as in `take`.
             match self.word.compare_exchange(
                 word,
                 next & !clear,
@@ -188,6 +267,7 @@ impl<K: Unpark> RawMutex<K> {
     }
 
     #[cold]
+    #[inline(never)]
     fn unlock_slow(&self, mut word: u32) -> Option<Wakeup<K>> {
         // The waiter that was woken before will try again: it is enough.
         while word & WOKEN != 0 {
@@ -203,21 +283,29 @@ impl<K: Unpark> RawMutex<K> {
             }
         }
         let mut queue = self.queue.lock();
-        let starving = queue
-            .parked
-            .peek()
-            .is_some_and(|since| K::now_ns().saturating_sub(since) >= STARVING_NS);
-        if starving && let Some(next) = queue.parked.pop() {
-            let (_handed_over, wakeup) = next.take();
-            if mutated("mutex.hand_over_unlocked") {
-                self.word.store(QUEUED, Ordering::Relaxed);
+        match queue.starving() {
+            Some(Starving::Parked) => {
+                let (_handed_over, wakeup) = queue.parked.pop()?.take();
+                if mutated("mutex.hand_over_unlocked") {
+                    self.word.store(QUEUED, Ordering::Relaxed);
+                }
+                return Some(wakeup);
             }
-            return Some(wakeup);
+            Some(Starving::Future { now }) => {
+                self.word.store(LOCKED | RESERVED | QUEUED, Ordering::Relaxed);
+                queue.futures.begin(now);
+                let future = queue.futures.wake();
+                let watcher = queue.watcher();
+                drop(queue);
+                watcher.into_iter().for_each(Wakeup::now);
+                return future;
+            }
+            None => {}
         }
         let next = queue.parked.pop().map(Popped::finish);
         let woken = if next.is_some() { WOKEN } else { 0 };
-        let next = next.or_else(|| queue.polling.pop().map(Popped::finish));
-        let queued = if queue.parked.is_empty() && queue.polling.is_empty() { 0 } else { QUEUED };
+        let next = next.or_else(|| queue.futures.wake());
+        let queued = if queue.parked.is_empty() && queue.futures.is_empty() { 0 } else { QUEUED };
         // A store: while LOCKED is set and the queue's lock is held, nobody changes the word.
         // ORDERING[mutex.lock]: partner are the acquiring operations that set LOCKED.
         self.word.store(
@@ -234,32 +322,49 @@ impl<K: Unpark> RawMutex<K> {
     ///
     /// The node is pinned, waits for this mutex only, and [`leave`](Self::leave) is called before
     /// its memory goes.
-    pub(crate) unsafe fn poll(&self, node: &PolledNode<u64, K>, waker: &Waker) -> bool {
+    pub(crate) unsafe fn poll(&self, node: &PolledNode<Ask<()>, K>, waker: &Waker) -> Found {
         if node.at_once(|| self.try_lock()) {
-            return true;
+            return Found::Taken;
         }
+        let look = |queue: &mut Queue<K>| {
+            let reserved = queue.futures.reserved(false);
+            if queue.futures.is_for(node) {
+                self.word.fetch_and(!RESERVED, Ordering::Relaxed);
+                return Found::Taken;
+            }
+            if self.take_or_queue(queue, false) { Found::Taken } else { Found::Wait(reserved) }
+        };
         // SAFETY: this function's contract; the list is under the lock.
         unsafe {
-            poll_in_list(
+            poll_reserved(
                 &self.queue,
-                |queue| &mut queue.polling,
+                |queue| &mut queue.futures,
                 node,
-                waker.clone(),
-                |_| self.take_or_queue(false),
+                ((), waker.clone()),
+                look,
                 |_| None,
             )
         }
     }
 
     /// A future goes.
-    pub(crate) fn leave(&self, node: &PolledNode<u64, K>) {
-        let next = |queue: &mut Queue<K>, standing| {
+    pub(crate) fn leave(&self, node: &PolledNode<Ask<()>, K>) {
+        let mut owed = Owed::nothing();
+        let mut queue = self.queue.lock();
+        // SAFETY: it waits in this list, if at all.
+        let (standing, had, waker) = unsafe { queue.futures.leave(node) };
+        owed.drop_waker(waker);
+        if had {
+            let word = self.word.fetch_and(!RESERVED, Ordering::Relaxed);
+            drop(queue);
+            owed.wake(self.unlock_slow(word & !RESERVED));
+        } else {
             // If the mutex is taken, its unlock finds the next one.
             let pass_on =
                 standing == Standing::Woken && !self.is_locked() && !mutated("mutex.keeps_wake_up");
-            if pass_on { queue.polling.pop().map(Popped::finish) } else { None }
-        };
-        // SAFETY: it waits in this list, if at all.
-        unsafe { leave_list(&self.queue, |queue| &mut queue.polling, node, next) }
+            owed.wake(if pass_on { queue.futures.wake() } else { None });
+            drop(queue);
+        }
+        owed.pay();
     }
 }

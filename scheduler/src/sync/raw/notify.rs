@@ -1,6 +1,7 @@
-//! A notification: one permit, a count of rounds, and two queues.
+//! A notification: one permit, a count of rounds, and a queue.
 //!
-//! `notify_one` gives its notification to the waiter that has waited longest. Without a waiter the
+//! `notify_one` gives its notification to the waiter that has waited longest, a future or one that
+//! parks. So neither starve the other. Without a waiter the
 //! notification is kept as the permit, once. `notify_waiters` begins a new round. All waiters of
 //! earlier rounds are notified by that, and are woken one after the other with the lock free in
 //! between. While some of them are still linked, a `notify_one` wakes those that it meets, and goes
@@ -22,7 +23,7 @@
 //!
 //! # Safety
 //!
-//! Both lists lie under one lock and live as long as the notification, which the waiters borrow.
+//! The list lies under the lock and lives as long as the notification, which the waiters borrow.
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
@@ -53,8 +54,7 @@ struct State<K> {
     permit: bool,
     round: Round,
     /// The waiters, each with its round in the slot.
-    parked: WaitList<Round, K>,
-    polling: WaitList<Round, K>,
+    waiters: WaitList<Round, K>,
 }
 
 /// Whom a `notify_one` wakes next.
@@ -68,22 +68,25 @@ enum Next<K: Unpark> {
 }
 
 impl<K: Unpark> State<K> {
-    /// Takes the next waiter off its list; one that parks before a future.
+    /// Takes the next waiter off the list.
     fn next(&mut self) -> Next<K> {
-        for list in [&mut self.parked, &mut self.polling] {
-            let Some((round, waiter)) = list.peek().zip(list.pop()) else { continue };
-            if round != self.round && !mutated("notify.one_for_the_notified") {
-                return Next::Notified(waiter.finish());
-            }
-            if mutated("notify.one_permit_for_two") {
-                self.permit = true;
-                return Next::Served(waiter.finish());
-            }
-            let (_its_round, wakeup) = waiter.take();
-            return Next::Served(wakeup);
+        let Some((round, waiter)) = self.waiters.peek().zip(self.waiters.pop()) else {
+            self.permit = true;
+            return Next::Kept;
+        };
+        if round != self.round && !mutated("notify.one_for_the_notified") {
+            return Next::Notified(waiter.finish());
         }
-        self.permit = true;
-        Next::Kept
+        if mutated("notify.one_permit_for_two") {
+            self.permit = true;
+            return Next::Served(waiter.finish());
+        }
+        let (_its_round, wakeup) = waiter.take();
+        Next::Served(wakeup)
+    }
+
+    fn waiters(&mut self) -> &mut WaitList<Round, K> {
+        &mut self.waiters
     }
 }
 
@@ -94,8 +97,7 @@ impl<K: Unpark> RawNotify<K> {
                 state: Mutex::new(State {
                     permit: false,
                     round: Round(0),
-                    parked: WaitList::new(),
-                    polling: WaitList::new(),
+                    waiters: WaitList::new(),
                 }),
             }
         }
@@ -122,10 +124,8 @@ impl<K: Unpark> RawNotify<K> {
     pub(crate) fn notify_waiters(&self) {
         let mut state = self.state.lock();
         state.round.0 += 1;
-        let (parked, polling) = (state.parked.mark(), state.polling.mark());
-        let woken = wake_up_to(&self.state, state, |state| &mut state.parked, parked);
-        let state = self.state.lock();
-        woken.and(wake_up_to(&self.state, state, |state| &mut state.polling, polling)).go_on();
+        let mark = state.waiters.mark();
+        wake_up_to(&self.state, state, State::waiters, mark).go_on();
     }
 
     /// Returns the present round.
@@ -148,7 +148,7 @@ impl<K: Unpark> RawNotify<K> {
             true => Look::Done(()),
             false => Look::Wait(Some(state.round)),
         };
-        let place = WaitIn::behind(|state: &mut State<K>| &mut state.parked);
+        let place = WaitIn::behind(State::waiters);
         // SAFETY: the list lies under that lock, and is not replaced.
         match unsafe { wait_for(&self.state, place, begin, deadline, look, || None) } {
             WaitedFor::AtOnce(()) | WaitedFor::Served(_) => Ok(()),
@@ -179,9 +179,7 @@ impl<K: Unpark> RawNotify<K> {
             has_one || state.round != made || mem::take(&mut state.permit)
         };
         // SAFETY: this function's contract; the list is under the lock.
-        unsafe {
-            poll_in_list(&self.state, |state| &mut state.polling, node, waker, look, |_| None)
-        }
+        unsafe { poll_in_list(&self.state, State::waiters, node, waker, look, |_| None) }
     }
 
     /// A future goes. A notification that it has goes to the next waiter.
@@ -192,7 +190,7 @@ impl<K: Unpark> RawNotify<K> {
             None
         };
         // SAFETY: it waits in this list, if at all.
-        unsafe { leave_list(&self.state, |state| &mut state.polling, node, look) };
+        unsafe { leave_list(&self.state, State::waiters, node, look) };
         if passes_on && !mutated("notify.keeps_notification") {
             self.notify_one();
         }

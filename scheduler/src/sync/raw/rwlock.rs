@@ -23,7 +23,11 @@
 //! Futures wait in a list of their own, readers and writers. They are woken, to try again, when
 //! nobody else waits and the first of them might come in now. Nothing is handed to them. Each
 //! future that came in wakes the next one, as does each that is dropped: so several readers follow
-//! each other. A future that writes keeps no readers out: it may never be polled again.
+//! each other.
+//!
+//! The lock is reserved for a future that has waited for too long
+//! ([`reserved`](crate::wait::reserved)): nobody comes in while the holders leave, and until it is
+//! polled. A writer that leaves lets the readers in that wait, all the same.
 //!
 //! # Safety
 //!
@@ -38,11 +42,12 @@ use std::task::Waker;
 use std::time::Instant;
 
 use crate::sync::raw::mutex::TimedOut;
-use crate::wait::owed::wake_one;
+use crate::wait::owed::{Owed, wake_one};
 use crate::wait::park::Park;
-use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
-use crate::wait::polled::{PolledNode, Standing, leave_list, poll_in_list};
-use crate::wait::waiter::{Popped, Unpark, WaitList, Wakeup};
+use crate::wait::parked::{Look, WaitIn, WaitedFor, is_over, wait_for};
+use crate::wait::polled::{PolledNode, Standing};
+use crate::wait::reserved::{Ask, Found, Futures, poll_reserved};
+use crate::wait::waiter::{End, Popped, Unpark, WaitList, Wakeup};
 
 const WRITER: usize = 1;
 const QUEUED: usize = 2;
@@ -58,7 +63,7 @@ struct Queues<K> {
     readers: WaitList<(), K>,
     writers: WaitList<(), K>,
     /// Futures, with what they want.
-    polling: WaitList<Wants, K>,
+    futures: Futures<Wants, K>,
 }
 
 /// The use that a future wants the lock for.
@@ -87,6 +92,18 @@ impl<K: Unpark> Queues<K> {
     fn nobody_parks(&self) -> bool {
         self.readers.is_empty() && self.writers.is_empty()
     }
+
+    /// True if the lock is reserved for a future.
+    fn is_reserved(&mut self) -> bool {
+        let nobody_parks = self.nobody_parks();
+        self.futures.reserved(nobody_parks).is_some()
+    }
+
+    /// Returns the waiter that is to watch a reservation.
+    fn watcher(&mut self) -> Option<Wakeup<K>> {
+        let Self { readers, writers, futures } = self;
+        if writers.is_empty() { futures.watcher(readers) } else { futures.watcher(writers) }
+    }
 }
 
 impl<K: Unpark> RawRwLock<K> {
@@ -97,7 +114,7 @@ impl<K: Unpark> RawRwLock<K> {
                 queues: Mutex::new(Queues {
                     readers: WaitList::new(),
                     writers: WaitList::new(),
-                    polling: WaitList::new(),
+                    futures: Futures::new(),
                 }),
             }
         }
@@ -119,7 +136,14 @@ impl<K: Unpark> RawRwLock<K> {
                 Err(other) => word = other,
             }
         }
-        word & WRITER == 0 && self.enter_reader(&self.queues.lock())
+        word & WRITER == 0 && self.try_read_queued()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn try_read_queued(&self) -> bool {
+        let mut queues = self.queues.lock();
+        !queues.is_reserved() && queues.writers.is_empty() && self.enter_reader(&queues)
     }
 
     /// Takes the lock for writing if nobody has it.
@@ -128,15 +152,22 @@ impl<K: Unpark> RawRwLock<K> {
         // ORDERING[rwlock.lock]: partner are the releasing operations of both unlocks.
         match self.word.compare_exchange(0, WRITER, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => true,
-            Err(QUEUED) => self.enter_writer(&self.queues.lock()),
+            Err(QUEUED) => self.try_write_queued(),
             Err(_) => false,
         }
     }
 
-    /// Under the queues' lock: lets the caller in as a reader, if no writer is before it.
-    fn enter_reader(&self, queues: &Queues<K>) -> bool {
+    #[cold]
+    #[inline(never)]
+    fn try_write_queued(&self) -> bool {
+        let mut queues = self.queues.lock();
+        !queues.is_reserved() && self.enter_writer(&queues)
+    }
+
+    /// Under the queues' lock: lets the caller in as a reader, if no writer is in.
+    fn enter_reader(&self, _queues: &Queues<K>) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
-        while word & WRITER == 0 && queues.writers.is_empty() {
+        while word & WRITER == 0 {
             // ORDERING[rwlock.lock]: partner are the releasing operations of both unlocks.
             match self.word.compare_exchange(
                 word,
@@ -173,19 +204,20 @@ impl<K: Unpark> RawRwLock<K> {
     pub(crate) fn read<P: Park<Target = K>>(
         &self,
         deadline: Option<Instant>,
-        begin: impl FnOnce() -> P,
+        begin: impl Fn() -> P,
     ) -> Result<(), TimedOut> {
         if self.try_read() {
             return Ok(());
         }
-        self.wait(Queues::readers, deadline, begin, |queues| self.enter_reader(queues))
+        let enter = |queues: &Queues<K>| queues.writers.is_empty() && self.enter_reader(queues);
+        self.wait(Queues::readers, deadline, begin, enter)
     }
 
     /// Takes the lock for writing, waiting for it at longest until the deadline.
     pub(crate) fn write<P: Park<Target = K>>(
         &self,
         deadline: Option<Instant>,
-        begin: impl FnOnce() -> P,
+        begin: impl Fn() -> P,
     ) -> Result<(), TimedOut> {
         if self.try_write() {
             return Ok(());
@@ -194,34 +226,63 @@ impl<K: Unpark> RawRwLock<K> {
     }
 
     #[cold]
+    #[inline(never)]
     fn wait<P: Park<Target = K>>(
         &self,
         list: fn(&mut Queues<K>) -> &mut WaitList<(), K>,
         deadline: Option<Instant>,
-        begin: impl FnOnce() -> P,
+        begin: impl Fn() -> P,
         enter: impl Fn(&Queues<K>) -> bool,
     ) -> Result<(), TimedOut> {
-        let look = |queues: &mut Queues<K>| {
-            // First QUEUED, then the look: a holder that leaves after it comes here, and finds this
-            // waiter.
-            self.word.fetch_or(QUEUED, Ordering::Relaxed);
-            if enter(queues) { Look::Done(()) } else { Look::Wait(None) }
-        };
-        // SAFETY: the list lies under that lock, for as long as this one, and is not replaced.
-        match unsafe {
-            wait_for(&self.queues, WaitIn::behind(list), begin, deadline, look, || None)
-        } {
-            WaitedFor::AtOnce(()) | WaitedFor::Served(_) => Ok(()),
-            WaitedFor::TimedOut => {
-                self.serve();
-                Err(TimedOut)
-            }
-            WaitedFor::Cancelled(parking) => {
-                // A writer that gives up may have kept readers waiting.
-                self.serve();
-                parking.raise()
+        let (mut end, mut watches) = (End::Back, false);
+        loop {
+            let looks_again = end == End::Front;
+            let look = |queues: &mut Queues<K>| {
+                // First QUEUED, then the look: a holder that leaves after it comes here, and finds
+                // this waiter.
+                self.word.fetch_or(QUEUED, Ordering::Relaxed);
+                let reserved = match looks_again {
+                    false => queues.is_reserved(),
+                    true => queues.futures.reserved(false).is_some(),
+                };
+                if !reserved && enter(queues) {
+                    return Look::Done(());
+                }
+                Look::wait((), queues.futures.watch(&mut watches))
+            };
+            // If a reservation has lapsed, it is another waiter's turn, perhaps.
+            let serve = || if looks_again { self.hand_on(self.queues.lock()) } else { None };
+            let place = WaitIn { end, ..WaitIn::behind(list) };
+            // SAFETY: the list lies under that lock, for as long as this one, and is not replaced.
+            // Waking waiters that park does not unwind.
+            match unsafe { wait_for(&self.queues, place, &begin, deadline, look, serve) } {
+                WaitedFor::Served(None) => return Ok(()),
+                WaitedFor::AtOnce(()) => {
+                    if looks_again {
+                        self.serve();
+                    }
+                    return Ok(());
+                }
+                WaitedFor::Served(Some(())) => end = End::Front,
+                WaitedFor::TimedOut if watches && !is_over(deadline) => end = End::Front,
+                WaitedFor::TimedOut => {
+                    self.give_up(watches);
+                    return Err(TimedOut);
+                }
+                WaitedFor::Cancelled(parking) => {
+                    self.give_up(watches);
+                    parking.raise()
+                }
             }
         }
+    }
+
+    /// A waiter goes. A writer may have kept readers waiting; if the waiter watched, another does.
+    fn give_up(&self, watches: bool) {
+        if watches {
+            self.queues.lock().futures.unwatch();
+        }
+        self.serve();
     }
 
     /// Ends one reading.
@@ -266,7 +327,8 @@ impl<K: Unpark> RawRwLock<K> {
             // ORDERING[rwlock.lock]: partner are the acquiring operations.
             self.word.fetch_add(step, Ordering::Release);
             step = READER;
-            let wakeup = reader.finish();
+            let (_let_in, wakeup) = reader.take();
+            queues.futures.parked_was_served();
             drop(queues);
             wakeup.now();
             queues = self.queues.lock();
@@ -275,17 +337,18 @@ impl<K: Unpark> RawRwLock<K> {
             // ORDERING[rwlock.lock]: partner are the acquiring operations.
             self.word.fetch_sub(WRITER, Ordering::Release);
         }
-        self.hand_over(queues);
+        wake_one(self.hand_on(queues));
     }
 
     /// Lets in the waiters that may come in now, after a holder or a waiter has left.
     #[cold]
     fn serve(&self) {
-        self.hand_over(self.queues.lock());
+        wake_one(self.hand_on(self.queues.lock()));
     }
 
-    fn hand_over<'a>(&'a self, mut queues: MutexGuard<'a, Queues<K>>) {
-        loop {
+    /// The same. Returns a future to wake.
+    fn hand_on<'a>(&'a self, mut queues: MutexGuard<'a, Queues<K>>) -> Option<Wakeup<K>> {
+        while !queues.is_reserved() {
             // ORDERING[rwlock.lock]: partner are the releasing operations of both unlocks: what
             // the holders before did is visible here, and through the waiter's `done` to the waiter
             // that the lock is handed to.
@@ -300,38 +363,40 @@ impl<K: Unpark> RawRwLock<K> {
             } else {
                 None
             };
-            let Some(wakeup) = next.map(Popped::finish) else { break };
+            let Some((_let_in, wakeup)) = next.map(Popped::take) else { break };
+            queues.futures.parked_was_served();
             drop(queues);
             wakeup.now();
             queues = self.queues.lock();
         }
+        let watcher = queues.watcher();
         let next = self.pass_to_futures(&mut queues);
         drop(queues);
-        wake_one(next);
+        watcher.into_iter().for_each(Wakeup::now);
+        next
     }
 
-    /// Under the queues' lock, when all waiters that park and may come in were let in: returns a
-    /// future to wake. Clears QUEUED if nobody waits.
+    /// Under the queues' lock, when all waiters that park and may come in were let in, or the lock
+    /// is reserved: returns a future to wake. Clears QUEUED if nobody waits.
     fn pass_to_futures(&self, queues: &mut Queues<K>) -> Option<Wakeup<K>> {
-        if !queues.nobody_parks() {
+        if !queues.nobody_parks() && !queues.futures.is_reserved() {
             return None;
         }
         let word = self.word.load(Ordering::Relaxed);
-        let may_try = match queues.polling.peek() {
+        let may_try = match queues.futures.first() {
             Some(Wants::Reading) => word & WRITER == 0,
             Some(Wants::Writing) => word & !QUEUED == 0,
             None => false,
         };
         let next =
-            if may_try && !mutated("rwlock.forget_futures") { queues.polling.pop() } else { None };
-        let next = next.map(Popped::finish);
-        if queues.polling.is_empty() {
+            if may_try && !mutated("rwlock.forget_futures") { queues.futures.wake() } else { None };
+        if queues.nobody_parks() && queues.futures.is_idle() {
             self.word.fetch_and(!QUEUED, Ordering::Relaxed);
         }
         next
     }
 
-    /// For a future that wants what its node's slot says: takes the lock, or waits with this waker.
+    /// For a future that wants this: takes the lock, or waits with this waker.
     ///
     /// # Safety
     ///
@@ -339,39 +404,51 @@ impl<K: Unpark> RawRwLock<K> {
     /// its memory goes.
     pub(crate) unsafe fn poll(
         &self,
-        node: &PolledNode<Wants, K>,
+        node: &PolledNode<Ask<Wants>, K>,
         wants: Wants,
         waker: Waker,
-    ) -> bool {
+    ) -> Found {
         let look = |queues: &mut Queues<K>| {
             // First QUEUED, then the look, as for waiters that park.
             self.word.fetch_or(QUEUED, Ordering::Relaxed);
-            queues.nobody_parks()
+            let nobody_parks = queues.nobody_parks();
+            let reserved = queues.futures.reserved(nobody_parks);
+            let has_turn = match reserved {
+                Some(_) => queues.futures.is_for(node),
+                None => nobody_parks,
+            };
+            let enters = has_turn
                 && match wants {
                     Wants::Reading => self.enter_reader(queues),
                     Wants::Writing => self.enter_writer(queues),
-                }
+                };
+            if enters { Found::Taken } else { Found::Wait(reserved) }
         };
         // SAFETY: this function's contract; the list is under the lock.
         unsafe {
-            poll_in_list(
+            poll_reserved(
                 &self.queues,
-                |queues| &mut queues.polling,
+                |queues| &mut queues.futures,
                 node,
-                waker,
+                (wants, waker),
                 look,
-                |queues| self.pass_to_futures(queues),
+                |queues| self.hand_on(queues),
             )
         }
     }
 
     /// A future goes.
-    pub(crate) fn leave(&self, node: &PolledNode<Wants, K>) {
-        let next = |queues: &mut Queues<K>, standing| {
-            let pass_on = standing != Standing::Idle && !mutated("rwlock.keeps_wake_up");
-            if pass_on { self.pass_to_futures(queues) } else { None }
-        };
+    pub(crate) fn leave(&self, node: &PolledNode<Ask<Wants>, K>) {
+        let mut owed = Owed::nothing();
+        let mut queues = self.queues.lock();
         // SAFETY: it waits in this list, if at all.
-        unsafe { leave_list(&self.queues, |queues| &mut queues.polling, node, next) }
+        let (standing, _, waker) = unsafe { queues.futures.leave(node) };
+        owed.drop_waker(waker);
+        if standing != Standing::Idle && !mutated("rwlock.keeps_wake_up") {
+            owed.wake(self.hand_on(queues));
+        } else {
+            drop(queues);
+        }
+        owed.pay();
     }
 }

@@ -7,8 +7,12 @@
 //!
 //! A caller that releases permits, or leaves the queue so that another becomes its head, serves the
 //! queue: it hands permits over as long as there are enough, and clears QUEUED when nobody is left.
-//! Futures wait in a list of their own. They are woken, to try again, when permits are left and
-//! nobody else waits. Each future that took its permits wakes the next one.
+//! Futures wait in a list of their own. They are woken, to try again, when enough permits are left
+//! and nobody else waits. Each future that took its permits wakes the next one.
+//!
+//! The permits are reserved for a future that has waited for too long
+//! ([`reserved`](crate::wait::reserved)): others keep back while its permits come together, and
+//! until it is polled. QUEUED is set as long, so everybody looks under the queue's lock.
 //!
 //! # Safety
 //!
@@ -17,16 +21,17 @@
 
 #![expect(unsafe_code, reason = "waits in its own queue")]
 
-use gosched_runtime_sys::sync::lock::Mutex;
+use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
 use gosched_runtime_sys::sync::primitive::{AtomicUsize, Ordering, const_fn, mutated};
 use std::task::Waker;
 use std::time::Instant;
 
-use crate::wait::owed::wake_one;
+use crate::wait::owed::{Owed, wake_one};
 use crate::wait::park::Park;
-use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
-use crate::wait::polled::{PolledNode, Standing, leave_list, poll_in_list};
-use crate::wait::waiter::{Popped, Unpark, WaitList, Wakeup};
+use crate::wait::parked::{Look, WaitIn, WaitedFor, is_over, wait_for};
+use crate::wait::polled::{PolledNode, Standing};
+use crate::wait::reserved::{Ask, Found, Futures, poll_reserved};
+use crate::wait::waiter::{End, Unpark, WaitList, Wakeup};
 
 const QUEUED: usize = 1;
 const ONE: usize = 2;
@@ -43,7 +48,8 @@ pub(crate) struct RawSemaphore<K: Unpark> {
 /// The waiters. A waiter's slot says how many permits it wants. A waker empties it.
 struct Queue<K> {
     parked: WaitList<usize, K>,
-    polling: WaitList<usize, K>,
+    /// Each wants a number of permits.
+    futures: Futures<usize, K>,
 }
 
 impl<K> std::fmt::Debug for Queue<K> {
@@ -52,9 +58,15 @@ impl<K> std::fmt::Debug for Queue<K> {
     }
 }
 
-impl<K> Queue<K> {
+impl<K: Unpark> Queue<K> {
     fn parked(&mut self) -> &mut WaitList<usize, K> {
         &mut self.parked
+    }
+
+    /// True if the permits that there are may be taken by a caller that comes: nobody parks, and
+    /// nothing is reserved.
+    fn is_open(&mut self) -> bool {
+        self.parked.is_empty() && self.futures.reserved(true).is_none()
     }
 }
 
@@ -67,7 +79,7 @@ impl<K: Unpark> RawSemaphore<K> {
         pub(crate) fn new(permits: usize) -> Self {
             Self {
                 word: AtomicUsize::new(permits * ONE),
-                queue: Mutex::new(Queue { parked: WaitList::new(), polling: WaitList::new() }),
+                queue: Mutex::new(Queue { parked: WaitList::new(), futures: Futures::new() }),
             }
         }
     }
@@ -96,8 +108,14 @@ impl<K: Unpark> RawSemaphore<K> {
                 Err(other) => word = other,
             }
         }
-        let queue = self.queue.lock();
-        queue.parked.is_empty() && self.available() >= n && self.take_or_queue(n, true)
+        self.try_acquire_queued(n)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn try_acquire_queued(&self, n: usize) -> bool {
+        let mut queue = self.queue.lock();
+        queue.is_open() && self.available() >= n && self.take_or_queue(n, true)
     }
 
     /// Takes `n` permits, waiting for them at longest until the deadline.
@@ -105,31 +123,56 @@ impl<K: Unpark> RawSemaphore<K> {
         &self,
         n: usize,
         deadline: Option<Instant>,
-        begin: impl FnOnce() -> P,
+        begin: impl Fn() -> P,
     ) -> Result<(), NotHad> {
         if self.try_acquire(n) {
             return Ok(());
         }
-        let look = |queue: &mut Queue<K>| {
-            if self.take_or_queue(n, queue.parked.is_empty()) {
-                Look::Done(())
-            } else {
-                Look::Wait(Some(n))
-            }
-        };
-        let place = WaitIn::behind(Queue::parked);
-        // SAFETY: the list lies under that lock, for as long as the semaphore, and is not replaced.
-        match unsafe { wait_for(&self.queue, place, begin, deadline, look, || None) } {
-            WaitedFor::AtOnce(()) | WaitedFor::Served(_) => Ok(()),
-            WaitedFor::TimedOut => {
-                self.release(0);
-                Err(NotHad)
-            }
-            WaitedFor::Cancelled(parking) => {
-                self.release(0);
-                parking.raise()
+        let (mut end, mut watches) = (End::Back, false);
+        loop {
+            let place = WaitIn { end, ..WaitIn::behind(Queue::parked) };
+            let look = |queue: &mut Queue<K>| {
+                // A waiter that looks again is the first.
+                let my_turn = match end {
+                    End::Back => queue.is_open(),
+                    End::Front => queue.futures.reserved(false).is_none(),
+                };
+                if self.take_or_queue(n, my_turn) {
+                    return Look::Done(());
+                }
+                Look::wait(n, queue.futures.watch(&mut watches))
+            };
+            // SAFETY: the list lies under that lock, for as long as the semaphore, and is not
+            // replaced.
+            match unsafe { wait_for(&self.queue, place, &begin, deadline, look, || None) } {
+                WaitedFor::Served(None) => return Ok(()),
+                WaitedFor::AtOnce(()) => {
+                    if end == End::Front {
+                        // A reservation has lapsed: there may be permits for others.
+                        self.release(0);
+                    }
+                    return Ok(());
+                }
+                WaitedFor::Served(Some(_)) => end = End::Front,
+                WaitedFor::TimedOut if watches && !is_over(deadline) => end = End::Front,
+                WaitedFor::TimedOut => {
+                    self.give_up(watches);
+                    return Err(NotHad);
+                }
+                WaitedFor::Cancelled(parking) => {
+                    self.give_up(watches);
+                    parking.raise()
+                }
             }
         }
+    }
+
+    /// A waiter goes; the next one becomes the first, or watches in its place.
+    fn give_up(&self, watches: bool) {
+        if watches {
+            self.queue.lock().futures.unwatch();
+        }
+        self.release(0);
     }
 
     /// Under the queue's lock: takes `n` permits if it is the caller's turn and there are as many,
@@ -175,10 +218,20 @@ impl<K: Unpark> RawSemaphore<K> {
     fn serve(&self, n: usize) {
         // While QUEUED is set, the word is changed under this lock only; so what was read of it
         // stays.
-        let mut queue = self.queue.lock();
+        let queue = self.queue.lock();
         // ORDERING[semaphore.permits]: partner are the acquiring operations.
         self.word.fetch_add(n * ONE, Ordering::Release);
+        let next = self.hand_on(queue);
+        wake_one(next);
+    }
+
+    /// Hands over what permits there are. Returns a future to wake.
+    fn hand_on<'a>(&'a self, mut queue: MutexGuard<'a, Queue<K>>) -> Option<Wakeup<K>> {
         loop {
+            let nobody_parks = queue.parked.is_empty();
+            if queue.futures.reserved(nobody_parks).is_some() {
+                break;
+            }
             let wanted = queue.parked.peek().filter(|wanted| self.available() >= *wanted);
             let wakeup = wanted.and_then(|wanted| {
                 let (_handed_over, wakeup) = queue.parked.pop()?.take();
@@ -186,27 +239,33 @@ impl<K: Unpark> RawSemaphore<K> {
                 Some(wakeup)
             });
             let Some(wakeup) = wakeup else { break };
+            queue.futures.parked_was_served();
             drop(queue);
             wakeup.now();
             if mutated("semaphore.serve_once") {
-                return;
+                return None;
             }
             queue = self.queue.lock();
         }
+        let Queue { parked, futures } = &mut *queue;
+        let watcher = futures.watcher(parked);
         let next = self.pass_to_futures(&mut queue);
         drop(queue);
-        wake_one(next);
+        watcher.into_iter().for_each(Wakeup::now);
+        next
     }
 
-    /// Under the queue's lock, when the permits are enough for no waiter that parks: returns a
-    /// future to wake.
+    /// Under the queue's lock, when the permits are enough for no waiter that parks, or reserved:
+    /// returns a future to wake.
     fn pass_to_futures(&self, queue: &mut Queue<K>) -> Option<Wakeup<K>> {
-        if !queue.parked.is_empty() {
+        if !queue.parked.is_empty() && !queue.futures.is_reserved() {
             return None;
         }
-        let next =
-            if self.available() > 0 { queue.polling.pop().map(Popped::finish) } else { None };
-        if queue.polling.is_empty() {
+        let next = match queue.futures.first() {
+            Some(wanted) if self.available() >= wanted => queue.futures.wake(),
+            _ => None,
+        };
+        if queue.parked.is_empty() && queue.futures.is_idle() {
             // ORDERING[semaphore.permits]: partner are the acquiring operations: the permits were
             // released before the fast way to them is open again.
             self.word.fetch_and(!QUEUED, Ordering::Release);
@@ -220,28 +279,46 @@ impl<K: Unpark> RawSemaphore<K> {
     ///
     /// The node is pinned, waits for this semaphore only, and [`leave`](Self::leave) is called
     /// before its memory goes.
-    pub(crate) unsafe fn poll(&self, node: &PolledNode<usize, K>, n: usize, waker: Waker) -> bool {
-        let look = |queue: &mut Queue<K>| self.take_or_queue(n, queue.parked.is_empty());
+    pub(crate) unsafe fn poll(
+        &self,
+        node: &PolledNode<Ask<usize>, K>,
+        n: usize,
+        waker: Waker,
+    ) -> Found {
+        let look = |queue: &mut Queue<K>| {
+            let nobody_parks = queue.parked.is_empty();
+            let reserved = queue.futures.reserved(nobody_parks);
+            let has_turn = match reserved {
+                Some(_) => queue.futures.is_for(node),
+                None => nobody_parks,
+            };
+            if self.take_or_queue(n, has_turn) { Found::Taken } else { Found::Wait(reserved) }
+        };
         // SAFETY: this function's contract; the list is under the lock.
         unsafe {
-            poll_in_list(
+            poll_reserved(
                 &self.queue,
-                |queue| &mut queue.polling,
+                |queue| &mut queue.futures,
                 node,
-                waker,
+                (n, waker),
                 look,
-                |queue| self.pass_to_futures(queue),
+                |queue| self.hand_on(queue),
             )
         }
     }
 
     /// A future goes.
-    pub(crate) fn leave(&self, node: &PolledNode<usize, K>) {
-        let next = |queue: &mut Queue<K>, standing| {
-            let pass_on = standing != Standing::Idle && !mutated("semaphore.keeps_wake_up");
-            if pass_on { self.pass_to_futures(queue) } else { None }
-        };
+    pub(crate) fn leave(&self, node: &PolledNode<Ask<usize>, K>) {
+        let mut owed = Owed::nothing();
+        let mut queue = self.queue.lock();
         // SAFETY: it waits in this list, if at all.
-        unsafe { leave_list(&self.queue, |queue| &mut queue.polling, node, next) }
+        let (standing, _, waker) = unsafe { queue.futures.leave(node) };
+        owed.drop_waker(waker);
+        if standing != Standing::Idle && !mutated("semaphore.keeps_wake_up") {
+            owed.wake(self.hand_on(queue));
+        } else {
+            drop(queue);
+        }
+        owed.pay();
     }
 }
