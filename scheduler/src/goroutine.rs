@@ -114,8 +114,9 @@ impl Builder {
     /// Says that it computes, or blocks its thread, for milliseconds. It then begins on a thread on
     /// which no others have settled, or only others that compute.
     ///
-    /// The runtime learns the same of a call of `go` when a goroutine that was made there has kept
-    /// its thread for 10 ms, and unlearns it when 64 in a row have not.
+    /// The runtime learns the same of a call of `go` when a goroutine that was made there has taken
+    /// 2 ms of processor time, or has blocked its thread for as long, without a suspension. It
+    /// unlearns it when 64 in a row have not.
     #[doc(alias("cpu bound"))]
     pub fn computes(mut self) -> Self {
         self.behaviour = Some(Behaviour::Computes);

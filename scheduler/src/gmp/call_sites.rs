@@ -12,7 +12,7 @@ use std::panic::Location;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
-use crate::policy::behaviour::{Behaviour, Conduct};
+use crate::policy::behaviour::{Behaviour, Conduct, Run};
 
 /// Number of call sites that a runtime tells apart.
 const SITES: usize = 1024;
@@ -55,10 +55,9 @@ impl CallSites {
         Behaviour::Talks
     }
 
-    /// Records that a goroutine made at `location` has suspended or ended for the first time, after
-    /// it had run for `ns`.
-    pub(crate) fn first_run(&self, location: &'static Location<'static>, ns: u64) {
-        self.update(location, |conduct| conduct.after_first_run(ns));
+    /// Records the first run of a goroutine made at `location`.
+    pub(crate) fn first_run(&self, location: &'static Location<'static>, run: Run) {
+        self.update(location, |conduct| conduct.after_first_run(run));
     }
 
     /// Records that a goroutine made at `location` computes, or blocks its thread.
@@ -110,20 +109,24 @@ mod tests {
     use super::*;
     use crate::policy::behaviour::{COMPUTES_NS, FORGIVEN_AFTER};
 
+    fn took(ns: u64) -> Run {
+        Run { lasted_ns: ns, cpu_ns: Some(ns), blocked: false }
+    }
+
     #[test]
     fn each_call_site_is_known_by_itself() {
         let sites = CallSites::new();
         let (one, other) = (Location::caller(), here());
         assert_eq!(sites.behaviour(one), Behaviour::Unknown);
-        sites.first_run(one, 1);
-        sites.first_run(other, COMPUTES_NS);
+        sites.first_run(one, took(1));
+        sites.first_run(other, took(COMPUTES_NS));
         assert_eq!(sites.behaviour(one), Behaviour::Talks);
         assert_eq!(sites.behaviour(other), Behaviour::Computes);
         assert_eq!(sites.computing(), 1);
         sites.computes(one);
         sites.computes(one);
         assert_eq!((sites.behaviour(one), sites.computing()), (Behaviour::Computes, 2));
-        (0..FORGIVEN_AFTER).for_each(|_| sites.first_run(one, 1));
+        (0..FORGIVEN_AFTER).for_each(|_| sites.first_run(one, took(1)));
         assert_eq!((sites.behaviour(one), sites.computing()), (Behaviour::Talks, 1));
     }
 

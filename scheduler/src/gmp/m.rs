@@ -96,8 +96,17 @@ pub(crate) struct FirstRun {
     pub(crate) behaviour: Behaviour,
     /// When it began, in ns on the monotonic clock.
     pub(crate) since: u64,
+    /// The thread's processor time then, in ns, if that is known.
+    pub(crate) cpu_since: Option<u64>,
     /// Where the G was made, if its call site is to learn how long the run was.
     pub(crate) made_at: Option<&'static Location<'static>>,
+}
+
+impl FirstRun {
+    /// The first run of a G of which nothing is to be learned.
+    pub(crate) fn on_terms(admission: Admission) -> Self {
+        Self { admission, behaviour: Behaviour::Talks, since: 0, cpu_since: None, made_at: None }
+    }
 }
 
 /// The owned half of an M: the M's thread alone touches it, and only while it is in the scheduler.

@@ -26,9 +26,9 @@
 
 use super::retake::SLICE_NS;
 
-/// Time in ns for which a goroutine may keep its thread before its call site counts as one that
-/// computes.
-pub(crate) const COMPUTES_NS: u64 = SLICE_NS;
+/// Processor time in ns that a goroutine may take in one run, or time for which it may block its
+/// thread, before its call site counts as one that computes.
+pub(crate) const COMPUTES_NS: u64 = 2_000_000;
 
 /// Number of goroutines in a row that must suspend or end soon before a call site that computed
 /// counts as one that talks.
@@ -42,8 +42,30 @@ pub(crate) enum Behaviour {
     Unknown,
     /// They suspend or end soon.
     Talks,
-    /// One of them computed, or blocked its thread, for longer than [`COMPUTES_NS`].
+    /// One of them computed, or blocked its thread; see [`Run::keeps_thread`].
     Computes,
+}
+
+/// A run of a goroutine, until it suspended or up to now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// How long it has lasted, in ns.
+    pub(crate) lasted_ns: u64,
+    /// The processor time that it took, in ns, if that is known.
+    pub(crate) cpu_ns: Option<u64>,
+    /// Its thread is known to be blocked.
+    pub(crate) blocked: bool,
+}
+
+impl Run {
+    /// True if others must not wait behind such runs.
+    ///
+    /// A thread that waits for a core takes no processor time, and its goroutine may be a short
+    /// one. So without blocking or taking that time a run counts only if it lasted for a slice.
+    pub(crate) fn keeps_thread(self) -> bool {
+        let took = self.cpu_ns.is_some_and(|ns| ns >= COMPUTES_NS);
+        took || self.lasted_ns >= if self.blocked { COMPUTES_NS } else { SLICE_NS }
+    }
 }
 
 /// What a call site has to its record. The caller keeps it in a word.
@@ -63,10 +85,9 @@ impl Conduct {
         }
     }
 
-    /// Returns the record after one more goroutine has suspended or ended for the first time, after
-    /// it had run for `ns`.
-    pub(crate) fn after_first_run(self, ns: u64) -> Self {
-        if ns >= COMPUTES_NS {
+    /// Returns the record after one more goroutine has suspended or ended for the first time.
+    pub(crate) fn after_first_run(self, run: Run) -> Self {
+        if run.keeps_thread() {
             return Self::computed();
         }
         Self(self.0.saturating_sub(1).max(Self::TALKS))
@@ -134,19 +155,32 @@ mod tests {
     use super::*;
     use Behaviour::{Computes, Talks, Unknown};
 
+    fn took(ns: u64) -> Run {
+        Run { lasted_ns: ns, cpu_ns: Some(ns), blocked: false }
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_a_core_keeps_nobody_waiting() {
+        let late = Run { lasted_ns: SLICE_NS - 1, cpu_ns: Some(COMPUTES_NS - 1), blocked: false };
+        assert!(!late.keeps_thread() && !Run { cpu_ns: None, ..late }.keeps_thread());
+        assert!(Run { blocked: true, ..late }.keeps_thread());
+        assert!(Run { lasted_ns: SLICE_NS, ..late }.keeps_thread());
+        assert!(Run { cpu_ns: Some(COMPUTES_NS), ..late }.keeps_thread());
+    }
+
     #[test]
     fn a_call_site_is_known_by_its_last_goroutines() {
         let mut conduct = Conduct::default();
         assert_eq!(conduct.behaviour(), Unknown);
-        conduct = conduct.after_first_run(COMPUTES_NS - 1);
+        conduct = conduct.after_first_run(took(COMPUTES_NS - 1));
         assert_eq!(conduct.behaviour(), Talks);
-        conduct = conduct.after_first_run(COMPUTES_NS);
+        conduct = conduct.after_first_run(took(COMPUTES_NS));
         assert_eq!(conduct, Conduct::computed());
         for _ in 1..FORGIVEN_AFTER {
-            conduct = conduct.after_first_run(0);
+            conduct = conduct.after_first_run(took(0));
             assert_eq!(conduct.behaviour(), Computes);
         }
-        assert_eq!(conduct.after_first_run(0).behaviour(), Talks);
+        assert_eq!(conduct.after_first_run(took(0)).behaviour(), Talks);
     }
 
     #[test]

@@ -42,7 +42,7 @@ use crate::gmp::dispatch::Kicked;
 use crate::gmp::g::Runnable;
 use crate::gmp::m::{FirstRun, MOwned};
 use crate::gmp::sched::Sched;
-use crate::policy::behaviour::{Behaviour, may_make_apart};
+use crate::policy::behaviour::{Behaviour, Run, may_make_apart};
 use crate::proc::start_m::start_idle_m;
 use crate::proc::wake;
 use crate::proc::wake_sysmon::wake_sysmon;
@@ -139,9 +139,15 @@ pub(crate) fn take(cx: &Current, owned: &mut MOwned) -> Option<Runnable> {
         let _it_looks_itself = sched.start_gate.give_back(admission);
         return None;
     };
-    owned.first_run = Some(FirstRun { admission, behaviour, since: monotonic_ns(), made_at });
+    let (since, cpu_since) = (monotonic_ns(), cpu_time(cx));
+    owned.first_run = Some(FirstRun { admission, behaviour, since, cpu_since, made_at });
     sched.counts.begun_apart.fetch_add(1, Relaxed);
     Some(g)
+}
+
+/// Returns the processor time of the calling thread, which is that of the M at `cx`.
+fn cpu_time(cx: &Current) -> Option<u64> {
+    cx.m.progress.clock()?.read()
 }
 
 /// True if Gs wait that the M at `cx` may take, whatever they are.
@@ -173,10 +179,12 @@ pub(crate) fn leave_others(cx: &Current, inside: &mut InsideWithP) {
 
 /// Records how long the G ran that was taken last, and frees those of its kind if it talks.
 #[cold]
-pub(crate) fn end_first_run(sched: &Sched, run: FirstRun) {
+pub(crate) fn end_first_run(cx: &Current, run: FirstRun) {
+    let sched = cx.sched();
     if let Some(made_at) = run.made_at {
-        let ran = monotonic_ns().saturating_sub(run.since);
-        sched.call_sites.first_run(made_at, ran);
+        let cpu_ns = cpu_time(cx).zip(run.cpu_since).map(|(now, since)| now.saturating_sub(since));
+        let lasted_ns = monotonic_ns().saturating_sub(run.since);
+        sched.call_sites.first_run(made_at, Run { lasted_ns, cpu_ns, blocked: false });
     }
     let mut freed = false;
     while let Some(g) = sched.apart.pop_if(|g| behaviour(sched, g) == Behaviour::Talks) {

@@ -369,7 +369,7 @@ fn end_first_run(cx: &Current, inside: &mut InsideWithP) {
         wake::wake_p_if_work(cx.sched());
         apart::bring(cx.sched());
     }
-    apart::end_first_run(cx.sched(), run);
+    apart::end_first_run(cx, run);
 }
 
 /// A goroutine has ended locked to this thread. Has another M stand in for this one, whose thread

@@ -64,7 +64,7 @@ use crate::gmp::admission::Admission;
 use crate::gmp::m::M;
 use crate::gmp::progress::Ticks;
 use crate::gmp::sched::Sched;
-use crate::policy::behaviour::COMPUTES_NS;
+use crate::policy::behaviour::Run;
 use crate::policy::head_age::HeadAge;
 use crate::policy::retake::{
     BLOCKED_NS, Cpu, LEFT_NS, Looked, Pace, REPORT_KEPT_NS, REPORT_LOCK_NS, REPORT_NS, SLICE_NS,
@@ -114,6 +114,8 @@ struct MHistory {
     slice_since: u64,
     /// When its thread's clock was read last, and what the clock showed.
     clock: Option<(u64, u64)>,
+    /// What the clock showed first.
+    clock_began: Option<u64>,
     cpu: Cpu,
     /// Up to which length its present stay was reported.
     reported_ns: u64,
@@ -130,6 +132,7 @@ impl MHistory {
             round_since: now,
             slice_since: now,
             clock: None,
+            clock_began: None,
             cpu: Cpu::Unknown,
             reported_ns: 0,
             told: false,
@@ -158,6 +161,13 @@ impl MHistory {
             self.cpu = if stands { Cpu::Stands } else { Cpu::Runs };
         }
         self.clock = Some((now, shows));
+        self.clock_began = self.clock_began.or(Some(shows));
+    }
+
+    /// Returns the run of the goroutine that makes the stay, as far as it was seen.
+    fn run(&self, now: u64) -> Run {
+        let cpu_ns = self.clock.zip(self.clock_began).map(|((_, shows), began)| shows - began);
+        Run { lasted_ns: now - self.round_since, cpu_ns, blocked: self.cpu == Cpu::Stands }
     }
 }
 
@@ -307,10 +317,7 @@ impl Pass<'_> {
         let apart = if observed.is_there() { BLOCKED_NS } else { SLICE_NS };
         seen.look_at_clock(m, self.now, apart);
         let verdict = judge(Stay { stuck_ns, cpu: seen.cpu });
-        if verdict != Verdict::Leave
-            && stuck_ns >= COMPUTES_NS
-            && !mem::replace(&mut seen.told, true)
-        {
+        if seen.run(self.now).keeps_thread() && !mem::replace(&mut seen.told, true) {
             self.tell_call_site(m);
         }
         if observed.is_there() {

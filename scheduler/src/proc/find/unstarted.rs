@@ -7,7 +7,6 @@ use crate::gmp::m::{FirstRun, MOwned};
 use crate::gmp::p::{End, P};
 use crate::gmp::sched::Sched;
 use crate::policy;
-use crate::policy::behaviour::Behaviour;
 use crate::proc::apart;
 
 /// What an M may take.
@@ -67,8 +66,7 @@ pub(super) fn take_admitted(
     let taken = take();
     if taken.is_some() {
         if admission != Admission::Free {
-            owned.first_run =
-                Some(FirstRun { admission, behaviour: Behaviour::Talks, since: 0, made_at: None });
+            owned.first_run = Some(FirstRun::on_terms(admission));
         }
     } else {
         let _it_looks_itself = sched.start_gate.give_back(admission);
