@@ -19,6 +19,15 @@ use test_support::{in_child_with, migratory, modes, settled};
 /// A time limit for what takes milliseconds.
 const LONG: Duration = Duration::from_secs(30);
 
+/// For how long a child hangs. The warning says for how long its goroutine had waited.
+const HANGS: Duration = Duration::from_secs(2);
+
+/// True if the warning came within a second of the wait.
+fn is_in_time(warning: &str) -> bool {
+    let waited = warning.split("waited_ms=").nth(1).and_then(|rest| rest.split(' ').next());
+    waited.and_then(|ms| ms.parse::<u64>().ok()).is_some_and(|ms| ms < 1000)
+}
+
 /// How a goroutine comes to unwind.
 const WAYS: [&str; 5] = ["panic", "timeout", "cancel", "token", "shutdown"];
 
@@ -168,7 +177,7 @@ fn by_hand_it_is_told_within_a_second() {
         let (way, procs) = case.split_once(' ').expect("two words");
         let way = WAYS.into_iter().find(|known| *known == way).expect("a way");
         let told = run::<ByHand>(settled(), procs.parse().expect("a number"), way);
-        assert!(told.recv_timeout(Duration::from_secs(1)).is_err(), "it waits for ever");
+        assert!(told.recv_timeout(HANGS).is_err(), "it waits for ever");
         // Its threads never end.
         std::process::exit(7);
     }
@@ -186,6 +195,7 @@ fn by_hand_it_is_told_within_a_second() {
                     let says = ["waits for the end of goroutine", "while it unwinds", file!()];
                     assert!(says.iter().all(|part| warning.contains(part)), "{case}: {warning}");
                     assert!(warning.contains("join_on_drop"), "{case}: {warning}");
+                    assert!(is_in_time(warning), "{case}: {warning}");
                 }
             });
         }
@@ -231,7 +241,7 @@ fn who_keeps_the_thread_in_other_ways_is_told_as_well() {
         BRIDGE.bind(rt.handle());
         let way = way.to_owned();
         let keeps = rt.handle().go(move || keep(&way));
-        assert!(keeps.join_timeout(Duration::from_secs(1)).is_err(), "it waits for long");
+        assert!(keeps.join_timeout(HANGS).is_err(), "it waits for long");
         std::process::exit(7);
     }
     for (way, says) in [("blocking", "`blocking` on its own thread"), ("call-back", "of C")] {
@@ -244,6 +254,7 @@ fn who_keeps_the_thread_in_other_ways_is_told_as_well() {
             let warning = stderr.lines().find(|line| line.starts_with("gosched: "));
             let warning = warning.unwrap_or_else(|| panic!("{case}: {stderr}"));
             assert!(warning.contains(says) && warning.contains(file!()), "{case}: {warning}");
+            assert!(is_in_time(warning), "{case}: {warning}");
         }
     }
 }
