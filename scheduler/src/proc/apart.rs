@@ -85,7 +85,8 @@ fn bring_one(sched: &Sched) {
     match sched.dispatch.kick_vacant(&sched.idle, monotonic_ns) {
         Kicked::Given => return,
         Kicked::InLine => {}
-        Kicked::Nobody if may_make(sched) && start_idle_m(sched).is_ok() => {
+        // Ms without work end while the runtime closes, the new one, too.
+        Kicked::Nobody if !sched.closing() && may_make(sched) && start_idle_m(sched).is_ok() => {
             if sched.dispatch.kick_vacant(&sched.idle, monotonic_ns) == Kicked::Nobody {
                 // Another thread has brought the new M for something else.
                 sched.apart.coming.clear();
