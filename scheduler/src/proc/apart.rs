@@ -7,7 +7,7 @@
 //!   finds an M for it.
 //! - An M that looks for something to start calls [`take`] (`find`).
 //! - [`end_first_run`] follows the first run of a G that was taken here (`run`).
-//! - Sysmon calls [`bring_again`] while Gs wait.
+//! - Sysmon calls [`bring`] for what [`is_left`].
 //!
 //! Who may begin where is `policy::behaviour`.
 //!
@@ -75,10 +75,9 @@ pub(crate) fn bring(sched: &Sched) {
     }
 }
 
-/// Has another M come for a G that the one before has not taken in time. Called by sysmon.
-pub(crate) fn bring_again(sched: &Sched) {
-    sched.apart.coming.clear();
-    bring(sched);
+/// True if Gs wait that could begin, and no M is on its way.
+pub(crate) fn is_left(sched: &Sched) -> bool {
+    sched.apart.waits() && !sched.apart.coming.is_set() && sched.start_gate.admits()
 }
 
 fn bring_one(sched: &Sched) {
@@ -106,11 +105,11 @@ fn may_make(sched: &Sched) -> bool {
     may_make_apart(sched.owning_ms(), sched.procs())
 }
 
-/// Takes a G for an M that may have been brought for it.
+/// Takes a G for an M that may have been brought for it, if that M may start one now (`may_start`).
 #[cold]
-pub(crate) fn arrive(cx: &Current, owned: &mut MOwned) -> Option<Runnable> {
+pub(crate) fn arrive(cx: &Current, owned: &mut MOwned, may_start: bool) -> Option<Runnable> {
     let apart = &cx.sched().apart;
-    let taken = apart.coming.look(|| take(cx, owned));
+    let taken = apart.coming.look(|| if may_start { take(cx, owned) } else { None });
     if taken.is_none() && apart.waits() {
         // It was the wrong M, or the start gate is shut.
         wake_sysmon(cx.sched());

@@ -85,7 +85,7 @@ pub(crate) fn main(sched: &Sched) {
         let deadline = sched.unkept_deadline();
         match sysmon.pace.next(looked, now) {
             Some(ns) => {
-                let apart = Some(sysmon.apart.first_seen()).filter(|_| sched.apart.waits());
+                let apart = Some(sysmon.apart.first_seen()).filter(|since| *since > 0);
                 let left = sysmon
                     .leftover_since
                     .into_iter()
@@ -264,12 +264,13 @@ impl Sysmon {
 
     /// Brings an M for a G that is to begin apart and that nobody has taken in time.
     fn bring_for_apart(&mut self, sched: &Sched, now: u64) {
-        if sched.apart.waits()
-            && !self.apart.observe(sched.apart.head(), now)
+        if !apart::is_left(sched) {
+            self.apart.clear();
+        } else if !self.apart.observe(sched.apart.head(), now)
             && now.saturating_sub(self.apart.first_seen()) >= LEFT_NS
         {
             self.apart.clear();
-            apart::bring_again(sched);
+            apart::bring(sched);
         }
     }
 

@@ -43,7 +43,7 @@ pub(super) fn take_unstarted(
 /// Takes a G that is to begin apart, for an M that may have been brought for it.
 #[cold]
 pub(crate) fn arrive_for_apart(cx: &Current, owned: &mut MOwned, wants: Wants) -> Option<Runnable> {
-    if wants.free { apart::arrive(cx, owned) } else { None }
+    apart::arrive(cx, owned, wants.free)
 }
 
 /// Takes a G that is to begin apart, if this M may start it.
