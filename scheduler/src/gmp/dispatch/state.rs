@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::ptr;
 
 use super::remote::{ASLEEP, IN_LINE, Remote};
+use crate::policy;
 use gosched_runtime_sys::sync::primitive::Ordering::Relaxed;
 
 /// An M that owns ready Gs and waits for a P.
@@ -15,8 +16,18 @@ pub(super) struct InLine<S> {
     pub(super) since: u64,
     /// The M, as the line's head, was woken for an idle P and has not looked yet.
     pub(super) woken: bool,
-    /// A resident M whose P was revoked, and which returns to the Gs that it owns.
-    returns: bool,
+    why: Why,
+}
+
+/// Why an M stands in the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// It is a resident M whose P was revoked, and returns to the Gs that it owns.
+    Returns,
+    /// It slept, and one of its Gs was made ready, or it is to start one.
+    Woken,
+    /// It has had a P, and its Gs have had a turn.
+    HadTurn,
 }
 
 /// What an M that sleeps may be woken for.
@@ -109,12 +120,20 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
         self.line.len()
     }
 
-    /// Puts the M into the line: at the end, or, if it `returns`, behind the others that return.
-    pub(super) fn stand_in_line(&mut self, remote: S, since: u64, returns: bool) {
+    /// Puts the M into the line. One that returns stands behind the others that return. One that
+    /// was woken stands before those that have had a turn, as long as these have waited for less
+    /// than `policy::LETS_PASS_NS`. One that has had a turn stands at the end.
+    pub(super) fn stand_in_line(&mut self, remote: S, since: u64, why: Why) {
         remote.status.store(IN_LINE, Relaxed);
-        let at = if returns { self.returning } else { self.line.len() };
-        self.line.insert(at, InLine { remote, since, woken: false, returns });
-        self.returning += usize::from(returns);
+        let lets_pass =
+            |one: &InLine<S>| one.why == Why::HadTurn && policy::lets_pass(one.since, since);
+        let at = match why {
+            Why::Returns => self.returning,
+            Why::Woken => self.line.iter().position(lets_pass).unwrap_or(self.line.len()),
+            Why::HadTurn => self.line.len(),
+        };
+        self.line.insert(at, InLine { remote, since, woken: false, why });
+        self.returning += usize::from(why == Why::Returns);
     }
 
     pub(super) fn head(&mut self) -> Option<&mut InLine<S>> {
@@ -127,7 +146,7 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
 
     pub(super) fn leave_line(&mut self, at: usize) -> Option<S> {
         let left = self.line.remove(at)?;
-        self.returning -= usize::from(left.returns);
+        self.returning -= usize::from(left.why == Why::Returns);
         Some(left.remote)
     }
 

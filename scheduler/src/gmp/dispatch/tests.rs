@@ -255,3 +255,28 @@ fn a_wake_without_a_p_ends_one_nap_and_not_the_sleep() {
     ));
     assert_eq!(naps.get(), 2);
 }
+
+/// What was woken goes before what has had a turn, for a while.
+#[test]
+fn a_woken_m_passes_those_that_had_a_turn_until_these_have_waited() {
+    let (dispatch, idle) = world(1);
+    let owner: S = Arc::new(Remote::new());
+    let mut p = dispatch.try_take(&owner, &idle).expect("one is idle");
+    let [early, late]: [S; 2] = [0, 1].map(|_| Arc::new(Remote::new()));
+    for (remote, since) in [(&early, 0), (&late, policy::LETS_PASS_NS)] {
+        assert!(dispatch.join_line(remote, &idle, since, false).is_none());
+    }
+    let woken = stand_in_line(&dispatch, &idle, policy::LETS_PASS_NS);
+    let mut order = Vec::new();
+    while let Started::Woken = dispatch.hand_off(p) {
+        let known = [&early, &late, &woken];
+        let next = known.iter().position(|remote| remote.next_p.lock().is_some());
+        let next = next.expect("one of them has the P");
+        order.push(["early", "late", "woken"][next]);
+        p = known[next].take_next_p().expect("just seen").p;
+        if order.len() == 3 {
+            break;
+        }
+    }
+    assert_eq!(order, ["early", "woken", "late"]);
+}
