@@ -308,7 +308,6 @@ impl Runnable {
         let g = self.g();
         g.parker.reset();
         g.set_made_at(None);
-        g.set_burst(0);
         g.kind.set(kind);
         if let Some(Entry::Built(built)) = &entry
             && let Some(name_entry) = &built.name_entry

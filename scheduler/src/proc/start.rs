@@ -47,11 +47,15 @@ use crate::proc::locals;
 use crate::proc::running::Running;
 
 /// Gives a new G a stack and, if it is settled, this M as its home. Fails if there is no stack.
+#[inline]
 pub(crate) fn start(cx: &Current, inside: &mut InsideWithP, g: &mut Runnable) -> io::Result<()> {
     let p = inside.p.as_mut().expect("only an M with a P starts goroutines");
     let stack = p.stacks.get(&cx.sched().stacks, g.stack_size())?;
     attach_to(g, &stack);
-    join_company(cx, inside.owned(), g);
+    let owned = inside.owned();
+    if owned.first_run.is_some() || owned.company.computes {
+        join_company(cx, owned, g);
+    }
     settle(cx, g);
     let raw = g.as_raw();
     *g.context() = Some(Context::new(stack, move |suspender, _resumed| {
@@ -74,13 +78,13 @@ fn attach_to(g: &Runnable, stack: &Stack) {
     unsafe { g.attach_owned(owned) };
 }
 
-/// Notes whom a G joins that begins after `g` has settled here.
-#[inline]
+/// Notes whom a G joins that begins after `g`, which is not just one more that talks.
+#[cold]
 fn join_company(cx: &Current, owned: &mut MOwned, g: &Runnable) {
-    let behaviour = owned.first_run.as_ref().map_or(Behaviour::Talks, |run| run.behaviour);
-    if g.kind() != Kind::Settled || (behaviour == Behaviour::Talks && !owned.company.computes) {
+    if g.kind() != Kind::Settled {
         return;
     }
+    let behaviour = owned.first_run.as_ref().map_or(Behaviour::Talks, |run| run.behaviour);
     owned.company = owned.company.joined_by(cx.m.settled(), behaviour, g.g().burst());
     cx.m.set_computes(owned.company.computes);
 }

@@ -18,7 +18,7 @@ pub(crate) struct Wants {
 }
 
 /// Takes an unstarted G of the P, if this M may start one. Offers the others to other Ms if not.
-#[inline]
+#[inline(always)]
 pub(super) fn take_unstarted(
     cx: &Current,
     owned: &mut MOwned,
