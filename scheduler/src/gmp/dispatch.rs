@@ -212,7 +212,7 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
     pub(crate) fn kick_vacant(&self, idle: &Idle, now: impl FnOnce() -> u64) -> Kicked {
         let mut state = self.state.lock();
         let Some(remote) = state.pop_vacant() else { return Kicked::Nobody };
-        if self.bring_in(state, remote, idle, now, Why::Woken) {
+        if self.bring_in(state, remote, idle, now, Why::LetsPass) {
             Kicked::InLine
         } else {
             Kicked::Given

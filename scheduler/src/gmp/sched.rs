@@ -436,9 +436,10 @@ impl Sched {
         }
     }
 
-    /// Returns how many Ms own settled Gs.
-    pub(crate) fn owning_ms(&self) -> usize {
-        self.ms.lock().list.iter().filter(|m| m.settled() > 0).count()
+    /// Returns on how many Ms settled Gs wait. An M that runs the only one it has does not count.
+    pub(crate) fn ms_with_waiting(&self) -> usize {
+        let waits = |m: &&&M| m.settled() > usize::from(m.progress.runs());
+        self.ms.lock().list.iter().filter(waits).count()
     }
 
     /// Returns how many Ms the runtime has.

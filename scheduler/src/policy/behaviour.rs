@@ -137,16 +137,17 @@ impl Company {
     }
 }
 
-/// True if one more M may be made for a goroutine that is to begin apart, when `owning` Ms own
-/// settled goroutines already.
+/// True if one more M may be made for a goroutine that is to begin apart, when settled goroutines
+/// wait on `waiting` Ms already.
 ///
 /// The number of Ms stays bounded, however many call sites there are. Beyond it the goroutine
-/// begins on whichever M has the time.
-pub(crate) fn may_make_apart(owning: usize, procs: usize) -> bool {
-    owning < 2 * procs + APART_SLACK
+/// begins on whichever M has the time. Ms whose one goroutine computes are bounded by the start
+/// gate.
+pub(crate) fn may_make_apart(waiting: usize, procs: usize) -> bool {
+    waiting < 2 * procs + APART_SLACK
 }
 
-/// Number of Ms with settled goroutines that a runtime may have beyond two for each P; the constant
+/// Number of Ms with waiting goroutines that a runtime may have beyond two for each P; the constant
 /// part of [`may_make_apart`].
 pub(crate) const APART_SLACK: usize = 8;
 

@@ -208,7 +208,8 @@ pub(crate) fn passed_over(since: u64, now: u64) -> bool {
     now.saturating_sub(since) >= PASSED_OVER_NS
 }
 
-/// Time in ns for which an M in the line that has had a turn lets those pass that were woken.
+/// Time in ns for which an M in the line that has had a turn, or is to start a G, lets those pass
+/// that were woken.
 pub(crate) const LETS_PASS_NS: u64 = 10_000_000;
 
 /// True if an M that has had a turn, and stands in the line since `since`, lets one pass that is

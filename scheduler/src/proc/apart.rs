@@ -102,7 +102,7 @@ fn bring_one(sched: &Sched) {
 
 /// True if one more M may be made for a G that is to begin apart.
 fn may_make(sched: &Sched) -> bool {
-    may_make_apart(sched.owning_ms(), sched.procs())
+    may_make_apart(sched.ms_with_waiting(), sched.procs())
 }
 
 /// Takes a G for an M that may have been brought for it, if that M may start one now (`may_start`).

@@ -48,7 +48,7 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         let mut state = self.state.lock();
         let Some(head) = state.pop_line() else { return Err(p) };
         head.hand(p, HAS_P);
-        state.stand_in_line(remote.clone(), now, Why::HadTurn);
+        state.stand_in_line(remote.clone(), now, Why::LetsPass);
         let next = self.line_changed(&mut state);
         drop(state);
         for remote in [head].into_iter().chain(next) {
@@ -74,7 +74,7 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
             remote.with_p();
             return Some(p);
         }
-        let why = if returns { Why::Returns } else { Why::HadTurn };
+        let why = if returns { Why::Returns } else { Why::LetsPass };
         state.stand_in_line(remote.clone(), now, why);
         self.publish(&state);
         None

@@ -24,10 +24,11 @@ pub(super) struct InLine<S> {
 pub(crate) enum Why {
     /// It is a resident M whose P was revoked, and returns to the Gs that it owns.
     Returns,
-    /// It slept, and one of its Gs was made ready, or it is to start one.
+    /// It slept, and one of its Gs was made ready.
     Woken,
-    /// It has had a P, and its Gs have had a turn.
-    HadTurn,
+    /// Its Gs have had a turn, or it has none and is to start one. It lets those pass that were
+    /// woken, for a while.
+    LetsPass,
 }
 
 /// What an M that sleeps may be woken for.
@@ -121,16 +122,16 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
     }
 
     /// Puts the M into the line. One that returns stands behind the others that return. One that
-    /// was woken stands before those that have had a turn, as long as these have waited for less
-    /// than `policy::LETS_PASS_NS`. One that has had a turn stands at the end.
+    /// was woken stands before those that let it pass, which is until they have waited for
+    /// `policy::LETS_PASS_NS`. These stand at the end.
     pub(super) fn stand_in_line(&mut self, remote: S, since: u64, why: Why) {
         remote.status.store(IN_LINE, Relaxed);
         let lets_pass =
-            |one: &InLine<S>| one.why == Why::HadTurn && policy::lets_pass(one.since, since);
+            |one: &InLine<S>| one.why == Why::LetsPass && policy::lets_pass(one.since, since);
         let at = match why {
             Why::Returns => self.returning,
             Why::Woken => self.line.iter().position(lets_pass).unwrap_or(self.line.len()),
-            Why::HadTurn => self.line.len(),
+            Why::LetsPass => self.line.len(),
         };
         self.line.insert(at, InLine { remote, since, woken: false, why });
         self.returning += usize::from(why == Why::Returns);
