@@ -32,6 +32,7 @@ use gosched_runtime_sys::sync::primitive::StaticMutex;
 
 use crate::ds::grow;
 use crate::ds::revocable::Revocable;
+use crate::ds::timers::NEVER;
 use crate::gmp::admission::Admission;
 use crate::gmp::dispatch::Remote;
 use crate::gmp::g::{Home, Runnable};
@@ -54,6 +55,9 @@ pub(crate) struct M {
     pub(crate) progress: Progress,
     /// Settled Gs that other threads readied.
     pub(crate) inbox: GInbox,
+    /// When the M fell asleep, in nanoseconds on the monotonic clock; `NEVER` if it is awake. For
+    /// reports.
+    asleep_since: AtomicU64,
     /// A deadline readied some of the Gs in `inbox`. A hint.
     timer_woke: AtomicBool,
     /// The number of settled Gs that have started here and have not ended.
@@ -152,6 +156,7 @@ impl M {
             remote: Remote::new(),
             progress: Progress::new(),
             inbox: GInbox::new(),
+            asleep_since: AtomicU64::new(NEVER),
             timer_woke: AtomicBool::new(false),
             settled: AtomicUsize::new(0),
             in_join: AtomicUsize::new(0),
@@ -210,6 +215,16 @@ impl M {
     /// True if a goroutine ended while it was locked to the M's thread.
     pub(crate) fn is_tainted(&self) -> bool {
         self.tainted.load(Relaxed)
+    }
+
+    /// Notes since when the M sleeps; `NEVER` if it is awake again.
+    pub(crate) fn set_asleep_since(&self, since: u64) {
+        self.asleep_since.store(since, Relaxed);
+    }
+
+    /// Returns since when the M sleeps, in nanoseconds on the monotonic clock. A hint.
+    pub(crate) fn asleep_since(&self) -> Option<u64> {
+        Some(self.asleep_since.load(Relaxed)).filter(|since| *since != NEVER)
     }
 
     /// Returns the number that reports use for this M.

@@ -31,6 +31,10 @@ pub(crate) struct Progress {
     behind: AtomicU64,
     /// The G that runs; null while the M's own loop runs.
     running: AtomicPtr<G>,
+    /// The G in whose place the thread sleeps or blocks; null otherwise.
+    in_place: AtomicPtr<G>,
+    /// It was reported twice that this G keeps others waiting.
+    told: AtomicBool,
     /// The slice is over, or the P was revoked: the next operation that may suspend does so.
     preempt_requested: AtomicBool,
     /// A request that no future has answered yet; see `proc::yield_now::poll_turn`.
@@ -53,6 +57,8 @@ impl Progress {
             slice: AtomicU32::new(0),
             behind: AtomicU64::new(0),
             running: AtomicPtr::new(ptr::null_mut()),
+            in_place: AtomicPtr::new(ptr::null_mut()),
+            told: AtomicBool::new(false),
             preempt_requested: AtomicBool::new(false),
             turn_requested: AtomicBool::new(false),
             clock: AtomicU64::new(0),
@@ -63,6 +69,7 @@ impl Progress {
     pub(crate) fn reset(&self) {
         self.clock.store(CpuClock::of_this_thread().map_or(0, CpuClock::to_bits), Relaxed);
         self.running.store(ptr::null_mut(), Relaxed);
+        self.in_place.store(ptr::null_mut(), Relaxed);
         self.behind.store(0, Relaxed);
         self.preempt_requested.store(false, Relaxed);
         self.turn_requested.store(false, Relaxed);
@@ -105,9 +112,11 @@ impl Progress {
         self.running.store(ptr::null_mut(), Relaxed);
     }
 
-    /// Notes that the thread sleeps, or offers its core, in place of the running G. Such time does
-    /// not count as running.
-    pub(crate) fn block(&self) {
+    /// Notes that the thread sleeps, or offers its core, in place of the running G `g`. Such time
+    /// does not count as running.
+    pub(crate) fn block(&self, g: &G) {
+        self.told.store(false, Relaxed);
+        self.in_place.store(ptr::from_ref(g).cast_mut(), Relaxed);
         self.running.store(ptr::null_mut(), Relaxed);
     }
 
@@ -117,6 +126,7 @@ impl Progress {
         if mutated("progress.unblocked_unseen") {
             return;
         }
+        self.in_place.store(ptr::null_mut(), Relaxed);
         self.begin_round(g, false, self.behind.load(Relaxed));
     }
 
@@ -161,6 +171,26 @@ impl Progress {
     /// True if a G runs.
     pub(crate) fn runs(&self) -> bool {
         !self.running.load(Relaxed).is_null()
+    }
+
+    /// Returns the record of the G in whose place the thread sleeps or blocks.
+    ///
+    /// # Safety
+    ///
+    /// As [`running`](Self::running).
+    pub(crate) unsafe fn in_place(&self) -> Option<&G> {
+        // SAFETY: as for `running`: the G neither ends nor leaves its thread meanwhile.
+        unsafe { self.in_place.load(Relaxed).as_ref() }
+    }
+
+    /// True if the thread sleeps or blocks in place of a G of which that was not reported.
+    pub(crate) fn is_in_place_untold(&self) -> bool {
+        !self.in_place.load(Relaxed).is_null() && !self.told.load(Relaxed)
+    }
+
+    /// Notes that all was reported of the G in whose place the thread sleeps.
+    pub(crate) fn set_told(&self) {
+        self.told.store(true, Relaxed);
     }
 
     /// Returns the CPU clock of the M's thread.

@@ -21,7 +21,6 @@ mod global;
 mod ms;
 mod residents;
 
-use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
@@ -45,14 +44,16 @@ use crate::gmp::all_ps::AllPs;
 use crate::gmp::blocking_pool::BlockingPool;
 use crate::gmp::dispatch::{Dispatch, Remote};
 use crate::gmp::g::Runnable;
+use crate::gmp::g::view::GView;
 use crate::gmp::m::M;
 use crate::gmp::names::Names;
 use crate::gmp::p::{self, MAX_PROCS, P, PShared};
-use crate::gmp::sched::deadlocks::Deadlocks;
+use crate::gmp::sched::deadlocks::{Deadlocks, Standstill};
 use crate::gmp::slab::Slab;
 use crate::gmp::stack_pool::StackPool;
 use crate::gmp::thread_maker::ThreadMaker;
 use crate::gmp::thread_pool::ThreadPool;
+use crate::gmp::wait_ages::WaitAges;
 use crate::policy::{self, Cpus, SpinBudget};
 pub(crate) use config::Config;
 use counts::Counts;
@@ -64,6 +65,13 @@ const OPEN: u32 = 0;
 /// `Sched::state`: the runtime cancels its goroutines and takes no new ones.
 const CLOSING: u32 = 1;
 
+/// The G that has an M's thread.
+pub(crate) struct Occupant {
+    pub(crate) view: GView,
+    /// The thread sleeps or blocks in its place.
+    pub(crate) in_place: bool,
+}
+
 /// One runtime.
 pub(crate) struct Sched {
     /// The function that the thread of an M runs. A pointer, because that function lies above the
@@ -74,6 +82,9 @@ pub(crate) struct Sched {
     /// The function that ends what has not begun, if no M is left and none can be made; a pointer
     /// for the same reason.
     pub(crate) refuse: fn(&Sched, &std::io::Error),
+    /// The function that acts on a standstill; a pointer for the same reason. True if it woke the
+    /// goroutines.
+    pub(crate) stands_still: fn(&Sched, Standstill) -> bool,
     pub(crate) config: Config,
     pub(crate) cpus: Cpus,
     /// The shared half of each P that there ever was.
@@ -123,6 +134,7 @@ pub(crate) struct Sched {
     /// The note that shutdown sleeps on. Every G that ends while the runtime closes wakes it.
     pub(crate) drained: Note,
     pub(crate) deadlocks: Deadlocks,
+    pub(crate) wait_ages: WaitAges,
     /// The OS threads that were made for Ms, to be joined.
     pub(crate) threads_to_join: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
@@ -142,6 +154,7 @@ impl Sched {
         m_main: fn(&Sched, &'static M),
         sysmon_main: fn(&Sched),
         refuse: fn(&Sched, &std::io::Error),
+        stands_still: fn(&Sched, Standstill) -> bool,
     ) -> Arc<Sched> {
         let all_ps = AllPs::new();
         let make = |index| {
@@ -157,6 +170,7 @@ impl Sched {
             m_main,
             sysmon_main,
             refuse,
+            stands_still,
             cpus: Cpus { count: cpus.count, quota_limited: cpus.quota_limited },
             all_ps,
             idle,
@@ -176,7 +190,7 @@ impl Sched {
             thread_maker: ThreadMaker::new(),
             thread_missing: AtomicBool::new(false),
             blocking: BlockingPool::new(config.max_blocking),
-            ms: Mutex::new(Ms { list: Vec::new(), spawned: 0, ended: 0, stolen: 0 }),
+            ms: Mutex::new(Ms::new()),
             lent_threads: AtomicUsize::new(0),
             exiting: AtomicUsize::new(0),
             residents: (0..MAX_PROCS).map(|_| AtomicPtr::default()).collect(),
@@ -184,7 +198,8 @@ impl Sched {
             state: AtomicU32::new(OPEN),
             generation: fork::generation(),
             drained: Note::new(),
-            deadlocks: Deadlocks::default(),
+            deadlocks: Deadlocks::new(),
+            wait_ages: WaitAges::new(),
             threads_to_join: Mutex::new(Vec::new()),
             config,
         })
@@ -278,12 +293,12 @@ impl Sched {
     /// In nanoseconds on the monotonic clock; [`NEVER`] if there is none. A hint, except for a
     /// caller that follows the rules of `ds::timekeeper`.
     pub(crate) fn first_timer(&self) -> u64 {
-        self.all_ps
-            .iter()
-            .map(|shared| shared.timers.first())
-            .min()
-            .unwrap_or(NEVER)
-            .min(self.stacks.due())
+        self.first_limit().min(self.stacks.due())
+    }
+
+    /// Returns the earliest deadline of a goroutine, likewise.
+    pub(crate) fn first_limit(&self) -> u64 {
+        self.all_ps.iter().map(|shared| shared.timers.first()).min().unwrap_or(NEVER)
     }
 
     /// Returns the first deadline, if no sleeping M keeps it. In nanoseconds on the monotonic
@@ -300,7 +315,7 @@ impl Sched {
 
     /// Adds an M to the runtime. It becomes resident if a place is free.
     pub(crate) fn add_m(&self, m: &'static M) {
-        grow::push(|| self.ms.lock(), |ms| &mut ms.list, m);
+        grow::with_room(|| self.ms.lock(), |ms| &mut ms.list, |ms| ms.join(m));
         self.dispatch.make_room(self.m_count());
         self.make_resident(m);
     }
@@ -385,16 +400,19 @@ impl Sched {
         if ms.has(m) { m.p.revoke(observed) } else { None }
     }
 
-    /// Returns the number of the G that runs on `m`, and where it was spawned, if `m` is still an M
-    /// of this runtime.
-    pub(crate) fn running_on(&self, m: &M) -> Option<(u64, Option<&'static Location<'static>>)> {
+    /// Returns the G that has the thread of `m`, if `m` is still an M of this runtime: it runs, or
+    /// the thread sleeps or blocks in its place.
+    pub(crate) fn occupant(&self, m: &M) -> Option<Occupant> {
         let ms = self.ms.lock();
         if !ms.has(m) {
             return None;
         }
         // SAFETY: an M on the list runs Gs of this runtime's slab, and cannot leave the list while
         // the list is locked.
-        unsafe { m.progress.running() }.map(|g| (g.id(), g.made_at())).filter(|(id, _)| *id != 0)
+        let in_place = unsafe { m.progress.in_place() };
+        // SAFETY: as above.
+        let view = in_place.or_else(|| unsafe { m.progress.running() })?.view()?;
+        Some(Occupant { view, in_place: in_place.is_some() })
     }
 
     /// Fills `ms` with the runtime's Ms. Allocates nothing under the lock.
@@ -409,6 +427,12 @@ impl Sched {
                 return;
             }
         }
+    }
+
+    /// Returns how many Ms the runtime has, and how often that has changed.
+    pub(crate) fn m_changes(&self) -> (usize, u64) {
+        let ms = self.ms.lock();
+        (ms.list.len(), ms.changes)
     }
 
     /// Returns how many Ms the runtime has.

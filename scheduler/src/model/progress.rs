@@ -72,7 +72,7 @@ fn woken_in_place() {
     let world = World::new();
     world.progress.switch_in(&world.g, false, 0, 0);
     world.g.parker.prepare();
-    world.progress.block();
+    world.progress.block(&world.g);
     let sysmon = beside(&world, World::sysmon);
     if world.g.parker.commit(true) == Commit::Parked {
         assert_eq!(world.g.parker.notify(), Claim::Won);

@@ -21,12 +21,22 @@ pub(crate) use crate::mode::Warnings;
 const DROPPED_INSIDE: &str =
     "gosched: a runtime was dropped inside itself: it shuts down, and nobody waits for its end";
 
+/// What is said of a deadlock.
+const DEADLOCK: &str = "deadlock: all goroutines wait, and nobody outside can wake one";
+
+/// What is said of a deadlock that cannot be ended.
+const STUCK: &str = "deadlock: these goroutines were cancelled and do not unwind";
+
 /// A goroutine that keeps those settled on its thread waiting.
 #[derive(Debug)]
 pub(crate) struct Overstayed<'a> {
     pub(crate) goroutine: u64,
     pub(crate) made_at: &'a str,
+    /// Empty without a name.
+    pub(crate) name: &'a str,
     pub(crate) ran_ms: u64,
+    /// Goroutines that have not begun.
+    pub(crate) not_begun: &'a [u64],
     pub(crate) siblings: &'a [u64],
 }
 
@@ -74,15 +84,33 @@ pub(crate) fn all_wait(goroutines: &str) {
     traced::all_wait(goroutines);
 }
 
+/// Warns of a deadlock; `goroutines` lists them.
+pub(crate) fn deadlock(to: Warnings, goroutines: &str) {
+    match route(to) {
+        Route::Event => traced::deadlock(goroutines),
+        Route::Stderr => say(format!("gosched: {DEADLOCK}\n{}", goroutines.trim_end())),
+        Route::Nowhere => {}
+    }
+}
+
+/// Warns of goroutines that were cancelled for a deadlock and do not unwind.
+pub(crate) fn stuck(to: Warnings, goroutines: &str) {
+    match route(to) {
+        Route::Event => traced::stuck(goroutines),
+        Route::Stderr => say(format!("gosched: {STUCK}\n{}", goroutines.trim_end())),
+        Route::Nowhere => {}
+    }
+}
+
 /// Warns of a goroutine that keeps its siblings waiting; `text` says why and what helps.
 pub(crate) fn overstayed(to: Warnings, who: &Overstayed<'_>, text: &str) {
     match route(to) {
         Route::Event => traced::overstayed(who, text),
         Route::Stderr if is_first(who.made_at, text) => {
-            let Overstayed { goroutine, made_at, ran_ms, siblings } = who;
+            let Overstayed { goroutine, made_at, name, ran_ms, not_begun, siblings } = who;
             say(format!(
-                "{text} goroutine={goroutine} made_at={made_at:?} ran_ms={ran_ms} \
-                 siblings={siblings:?}"
+                "{text} goroutine={goroutine} made_at={made_at:?} name={name:?} ran_ms={ran_ms} \
+                 not_begun={not_begun:?} siblings={siblings:?}"
             ));
         }
         Route::Stderr | Route::Nowhere => {}
@@ -131,14 +159,14 @@ fn is_first(made_at: &str, text: &str) -> bool {
 }
 
 /// Writes a line in one piece. A standard error that is closed is no reason to panic.
-fn say(mut line: String) {
+pub(crate) fn say(mut line: String) {
     line.push('\n');
     let _nobody_reads_it = io::stderr().write_all(line.as_bytes());
 }
 
 #[cfg(feature = "tracing")]
 mod traced {
-    use super::{DROPPED_INSIDE, Display, Overstayed};
+    use super::{DEADLOCK, DROPPED_INSIDE, Display, Overstayed, STUCK};
     use tracing::Level;
     use tracing::level_filters::LevelFilter;
     use tracing::subscriber::NoSubscriber;
@@ -163,9 +191,17 @@ mod traced {
         );
     }
 
+    pub(super) fn deadlock(goroutines: &str) {
+        tracing::warn!(%goroutines, "gosched: {DEADLOCK}");
+    }
+
+    pub(super) fn stuck(goroutines: &str) {
+        tracing::warn!(%goroutines, "gosched: {STUCK}");
+    }
+
     pub(super) fn overstayed(who: &Overstayed<'_>, text: &str) {
-        let &Overstayed { goroutine, made_at, ran_ms, siblings } = who;
-        tracing::warn!(goroutine, made_at, ran_ms, ?siblings, "{text}");
+        let &Overstayed { goroutine, made_at, name, ran_ms, not_begun, siblings } = who;
+        tracing::warn!(goroutine, made_at, name, ran_ms, ?not_begun, ?siblings, "{text}");
     }
 
     pub(super) fn handlers(signals: &[i32], text: &str) {
@@ -199,6 +235,8 @@ mod traced {
     }
 
     pub(super) fn all_wait(_: &str) {}
+    pub(super) fn deadlock(_: &str) {}
+    pub(super) fn stuck(_: &str) {}
     pub(super) fn overstayed(_: &Overstayed<'_>, _: &str) {}
     pub(super) fn handlers(_: &[i32], _: &str) {}
     pub(super) fn dropped_inside() {}

@@ -58,6 +58,7 @@ pub(crate) mod set_procs;
 pub(crate) mod share_p;
 pub(crate) mod shutdown;
 pub(crate) mod spawn;
+pub(crate) mod standstill;
 pub(crate) mod start;
 pub(crate) mod start_m;
 pub(crate) mod stop_m;

@@ -11,16 +11,17 @@
 #![expect(unsafe_code, reason = "reads G records")]
 
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
-use gosched_runtime_sys::thread::spawn_thread;
-
 use crate::gmp::m::M;
+use crate::gmp::names::Name;
 use crate::gmp::sched::Sched;
-use crate::mode::Warnings;
+use crate::gmp::wait_reason::WaitReason;
 use crate::proc::events::{self, Overstayed};
+use crate::proc::new_thread;
 
-/// How many siblings a report names at most.
+/// How many of the goroutines that wait a report names at most.
 const NAMED: usize = 8;
 
 /// A goroutine that has run for long with settled siblings behind it.
@@ -28,12 +29,23 @@ const NAMED: usize = 8;
 pub(crate) struct Overstay {
     goroutine: u64,
     made: Option<&'static Location<'static>>,
+    name: Option<Arc<Name>>,
     ran: Duration,
-    blocked: bool,
+    doing: Doing,
     /// Goroutines settled on the same thread.
     siblings: Vec<u64>,
-    thread: String,
-    warnings: Warnings,
+    /// Goroutines that have not begun.
+    not_begun: Vec<u64>,
+    sched: Arc<Sched>,
+}
+
+/// What such a goroutine does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    Computes,
+    Blocks,
+    /// Its thread sleeps in its place, while it waits for this.
+    Waits(WaitReason),
 }
 
 impl Overstay {
@@ -43,54 +55,84 @@ impl Overstay {
         if !events::warnings_are_heard(sched.config.warnings) {
             return None;
         }
-        let (goroutine, made) = sched.running_on(m)?;
-        let mut siblings = Vec::with_capacity(NAMED);
+        let occupant = sched.occupant(m)?;
+        let goroutine = occupant.view.id;
+        let (mut siblings, mut not_begun) = (Vec::new(), Vec::new());
         sched.slab.each(|g| {
             // SAFETY: records live as long as the slab.
-            let g = unsafe { g.as_ref() };
-            let (id, here) = (g.id(), g.settled_on() == m.number());
-            if here && id != 0 && id != goroutine && siblings.len() < NAMED {
-                siblings.push(id);
+            let Some(view) = unsafe { g.as_ref() }.view() else { return };
+            let waiting = if !view.begun {
+                &mut not_begun
+            } else if view.settled_on == m.number() && view.id != goroutine {
+                &mut siblings
+            } else {
+                return;
+            };
+            if waiting.len() < NAMED {
+                waiting.push(view.id);
             }
         });
         Some(Self {
             goroutine,
-            made,
+            made: occupant.view.made_at,
+            name: sched.names.all().into_iter().find(|name| name.id() == goroutine),
             ran,
-            blocked,
+            doing: match (occupant.in_place, occupant.view.parked, blocked) {
+                (true, true, _) => Doing::Waits(occupant.view.wait_reason),
+                (true, false, _) | (false, _, true) => Doing::Blocks,
+                (false, _, false) => Doing::Computes,
+            },
             siblings,
-            thread: format!("{}-report", sched.config.name),
-            warnings: sched.config.warnings,
+            not_begun,
+            sched: sched.arc(),
         })
     }
 
     /// Emits the event, from a thread of its own. `lock`: the goroutine has run for so long that a
     /// lock may be the reason.
     pub(crate) fn spawn_report(self, lock: bool) {
-        let name = self.thread.clone();
+        let sched = self.sched.clone();
+        let name = format!("{}-report", sched.config.name);
         // Without a thread this report is lost. The one after a second is another try.
-        let _detached = spawn_thread(name, move || self.emit(lock));
+        let _detached = new_thread::make_outside(&sched, name, move || self.emit(lock));
     }
 
     fn emit(&self, lock: bool) {
         let made_at = self.made.map_or_else(|| "somewhere".to_owned(), ToString::to_string);
-        let doing = if self.blocked { "blocks its thread" } else { "computes" };
-        let advice = if lock && self.blocked {
-            "; one of these may hold the std lock it waits for: such a lock must not be held over \
-             a wait (use gosched::sync)"
-        } else {
-            " (use blocking, Builder::own_thread, or yield_now)"
-        };
         let who = Overstayed {
             goroutine: self.goroutine,
             made_at: &made_at,
+            name: self.name.as_ref().map_or("", |name| &name.text),
             ran_ms: self.ran.as_millis() as u64,
+            not_begun: &self.not_begun,
             siblings: &self.siblings,
         };
+        let doing = match self.doing {
+            Doing::Computes => "computes".to_owned(),
+            Doing::Blocks => "blocks its thread".to_owned(),
+            Doing::Waits(why) => format!("waits in place for {}", why.text()),
+        };
         let text = format!(
-            "gosched: a goroutine {doing} and keeps those settled on the same thread \
-             waiting{advice}"
+            "gosched: a goroutine {doing} and keeps those settled on the same thread waiting{}",
+            self.doing.remedy(lock)
         );
-        events::overstayed(self.warnings, &who, &text);
+        events::overstayed(self.sched.config.warnings, &who, &text);
+    }
+}
+
+impl Doing {
+    /// Returns what helps. `lock`: it has lasted for so long that a lock may be the reason.
+    fn remedy(self, lock: bool) -> &'static str {
+        match self {
+            Doing::Blocks if lock => {
+                "; one of these may hold the std lock it waits for: such a lock must not be held \
+                 over a wait (use gosched::sync)"
+            }
+            Doing::Computes | Doing::Blocks => " (use blocking, Builder::own_thread, or yield_now)",
+            Doing::Waits(_) => {
+                ": it panics, has locked its thread, or was called back (use Builder::own_thread, \
+                 or scope for what a destructor joins)"
+            }
+        }
     }
 }

@@ -127,7 +127,7 @@ use crate::proc::share_p::{drop_excess_p, give_way, hand_p_to_resident, leave_ru
 use crate::proc::start_m::{self, reap};
 use crate::proc::stop_m::{look_again, stop_m, wait_for_p};
 use crate::proc::wake_sysmon::wake_sysmon_for_deadline;
-use crate::proc::{attach, cancel, fast_rounds, start, timers, wake};
+use crate::proc::{attach, cancel, fast_rounds, new_thread, start, timers, wake};
 
 /// The life of a thread made for an M.
 pub(crate) fn m_main(sched: &Sched, m: &'static M) {
@@ -144,6 +144,7 @@ pub(crate) fn m_main(sched: &Sched, m: &'static M) {
             WaitedForP::Closed => {}
         }
     });
+    new_thread::count_to_the_end(sched);
     sched.remove_m(m);
     reap(sched);
 }

@@ -62,13 +62,14 @@ use crate::gmp::admission::Admission;
 use crate::gmp::m::M;
 use crate::gmp::progress::Ticks;
 use crate::gmp::sched::Sched;
+use crate::gmp::thread_g;
 use crate::policy::retake::{
     BLOCKED_NS, Cpu, LEFT_NS, Looked, Pace, REPORT_LOCK_NS, REPORT_NS, SLICE_NS, Stay, Verdict,
     admission_ns, is_overloaded, judge, slice_ends,
 };
 use crate::proc::report::Overstay;
 use crate::proc::start_m::start_idle_m;
-use crate::proc::{excess_p, timers, wake};
+use crate::proc::{excess_p, standstill, timers, wake};
 
 /// The main function of sysmon's thread.
 pub(crate) fn main(sched: &Sched) {
@@ -189,8 +190,13 @@ impl Sysmon {
 
     fn look(&mut self, sched: &Sched, now: u64) -> Looked {
         if sched.unkept_deadline().is_some_and(|first| first <= now) {
+            // Between the claim of a goroutine and its wake-up only this thread knows of it.
+            sched.deadlocks.agents.add();
             timers::fire_all(sched);
+            sched.deadlocks.agents.remove();
+            standstill::check(sched);
         }
+        thread_g::mark_waits(sched, now);
         sched.list_ms(&mut self.ms);
         let waits = any_waits(sched, &self.ms);
         let looked = Looked { waits, blocked: false, busy: false };
@@ -261,10 +267,16 @@ impl Pass<'_> {
             // On this request the M looks everywhere before it begins its next round.
             m.progress.request_preempt();
         }
-        if !m.progress.runs() || !same_round {
+        if !same_round {
             return;
         }
         let stuck_ns = self.now - seen.round_since;
+        if m.progress.is_in_place_untold() {
+            return self.report(m, seen, stuck_ns);
+        }
+        if !m.progress.runs() {
+            return;
+        }
         self.sched.counts.longest_run_ns.fetch_max(stuck_ns, Relaxed);
         self.looked.busy |= self.looked.waits;
         self.request_preempt(m, seen);
@@ -333,6 +345,9 @@ impl Pass<'_> {
             seen.reported_ns = next;
             overstay.spawn_report(next >= REPORT_LOCK_NS);
         }
+        if next >= REPORT_LOCK_NS {
+            m.progress.set_told();
+        }
     }
 }
 
@@ -353,7 +368,9 @@ fn any_waits(sched: &Sched, ms: &[&'static M]) -> bool {
         || sched.dispatch.excess() > 0
         || sched.has_migratory()
         || sched.has_unstarted()
-        || ms.iter().any(|m| m.progress.runs() && keeps_others_waiting(m))
+        || ms.iter().any(|m| {
+            (m.progress.runs() || m.progress.is_in_place_untold()) && keeps_others_waiting(m)
+        })
 }
 
 /// The last look before a sleep until `until`. True if something waits, so that sysmon must not
