@@ -11,6 +11,7 @@ mod handle;
 mod host;
 mod place;
 mod timed;
+mod unjoined;
 
 use std::any::Any;
 use std::borrow::Borrow;
@@ -41,6 +42,7 @@ use crate::wait::waiter::{self, Unpark, WaitList};
 pub use handle::JoinHandle;
 pub(crate) use handle::Joint;
 pub(crate) use place::filled_pair;
+use unjoined::{Failure, is_panic};
 
 /// A running goroutine, as its canceller needs it.
 pub(crate) trait Cancels: Unpark {
@@ -63,6 +65,9 @@ impl Cancels for Target {
 /// Called when nothing of a goroutine is left: neither its closure, nor an outcome without a
 /// joiner.
 pub(crate) trait OnEnd: Clone {
+    /// Whether a panic that nobody joins is told. A scope panics for it.
+    const TELLS: bool;
+
     /// The goroutine panicked; nobody has its payload yet.
     fn panicked(&self) {}
     /// The joiner has the payload of the goroutine's panic.
@@ -71,7 +76,9 @@ pub(crate) trait OnEnd: Clone {
     fn released(self) {}
 }
 
-impl OnEnd for () {}
+impl OnEnd for () {
+    const TELLS: bool = true;
+}
 
 /// The stage of a goroutine's life.
 enum Stage<K> {
@@ -86,7 +93,7 @@ enum Stage<K> {
     /// may not be cancelled.
     Running(Option<K>),
     /// The goroutine has ended. If it returned a result, that lies in the slot.
-    Outcome(thread::Result<()>),
+    Outcome(Result<(), Failure>),
     /// The joiner took the outcome, and moves the result out of the slot.
     Taken,
 }
@@ -169,14 +176,15 @@ impl<F, T, K: Cancels, A: OnEnd> Packet<F, T, K, A> {
             unsafe { self.slot.drop_closure() }.and(Err(why))
         };
         locals::end(id);
-        self.complete(outcome);
+        self.complete(id, outcome);
     }
 
     /// Stores the outcome, and wakes the joiner and the task that polls the handle.
-    fn complete(&self, outcome: thread::Result<()>) {
+    fn complete(&self, id: u64, outcome: thread::Result<()>) {
         if is_panic(&outcome) {
             self.after.panicked();
         }
+        let outcome = outcome.map_err(|payload| Failure::new(A::TELLS, id, payload));
         let mut state = self.state.lock();
         state.stage = Stage::Outcome(outcome);
         let wake = state.joiner.pop().map(waiter::Popped::finish);
@@ -439,18 +447,12 @@ fn take<F, T, K: Unpark, A: OnEnd>(
     after: &A,
 ) -> Option<TakenOutcome<T>> {
     let Stage::Outcome(outcome) = &mut state.stage else { return None };
-    let outcome = std::mem::replace(outcome, Ok(()));
+    let outcome = std::mem::replace(outcome, Ok(())).map_err(Failure::into_payload);
     if is_panic(&outcome) {
         after.panic_joined();
     }
     state.stage = Stage::Taken;
     Some(outcome.map(|()| slot.value()))
-}
-
-/// True if the goroutine has panicked: that it was cancelled does not count.
-#[inline(always)]
-fn is_panic(outcome: &thread::Result<()>) -> bool {
-    outcome.as_ref().is_err_and(|payload| !payload.is::<Cancelled>())
 }
 
 /// Panics: the outcome that is asked for was given to a poll of the handle.

@@ -223,7 +223,7 @@ pub enum Deadlock {
 }
 
 /// Where a runtime's warnings go: that a goroutine keeps others waiting, that all of them wait for
-/// each other, that a runtime was left running. See
+/// each other, that nobody joins a panic, that a runtime was left running. See
 /// [`Builder::warnings`](crate::Builder::warnings).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use gosched::callback::Bridge;
 use gosched::runtime::Warnings;
-use gosched::{Runtime, chan, go, goroutine, yield_now};
-use test_support::{in_child_with, settled};
+use gosched::{Runtime, chan, go, goroutine, time, yield_now};
+use test_support::{in_child_with, modes, settled};
 
 /// Blocks a thread, with a settled sibling behind, for longer than it takes to be reported. Twice,
 /// by goroutines that are made at the same place.
@@ -111,5 +111,38 @@ fn a_wait_in_place_is_told() {
         ] {
             assert!(line.contains(part), "{part}: {line}");
         }
+    }
+}
+
+#[test]
+fn a_panic_that_nobody_joins_is_told() {
+    let lines = lines_of("a_panic_that_nobody_joins_is_told", || {
+        for mode in modes() {
+            let rt = Runtime::builder(mode).procs(1).build().expect("a runtime");
+            rt.run(|| {
+                // Dropped before it has begun, and when it has ended. The first of a place is told.
+                drop(goroutine::Builder::new().name("detached").go(|| panic!("no more paper")));
+                let late = go(|| std::panic::resume_unwind(Box::new("no more ink".to_owned())));
+                while !late.is_finished() {
+                    yield_now();
+                }
+                drop(late);
+                // What is joined, or cancelled, is not told.
+                let joined = go(|| panic!("this is told by its joiner"));
+                joined.join().expect_err("it panicked");
+                let waits = go(|| time::sleep(Duration::from_secs(3600)));
+                waits.cancel();
+            });
+        }
+    });
+    if !is_child() {
+        let told = |name: &str, text: &str| {
+            let these = lines.iter().filter(|line| line.contains(text) && line.contains(name));
+            assert_eq!(these.count(), 1, "{lines:#?}");
+        };
+        told("name=\"detached\"", "a goroutine panicked, and nobody joined it: no more paper");
+        told("name=\"\"", "a goroutine panicked, and nobody joined it: no more ink");
+        assert_eq!(lines.len(), 2, "{lines:#?}");
+        assert!(lines.iter().all(|line| line.contains(file!())), "{lines:#?}");
     }
 }

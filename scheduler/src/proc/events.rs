@@ -13,6 +13,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::panic::Location;
 use std::sync::{Mutex, PoisonError};
 
 pub(crate) use crate::mode::Warnings;
@@ -38,6 +39,14 @@ pub(crate) struct Overstayed<'a> {
     /// Goroutines that have not begun.
     pub(crate) not_begun: &'a [u64],
     pub(crate) siblings: &'a [u64],
+}
+
+/// A goroutine whose panic nobody joined.
+#[derive(Debug)]
+pub(crate) struct Unjoined<'a> {
+    pub(crate) goroutine: u64,
+    pub(crate) name: Option<&'a str>,
+    pub(crate) made_at: Option<&'static Location<'static>>,
 }
 
 /// The way that a warning takes.
@@ -112,6 +121,20 @@ pub(crate) fn overstayed(to: Warnings, who: &Overstayed<'_>, text: &str) {
                 "{text} goroutine={goroutine} made_at={made_at:?} name={name:?} ran_ms={ran_ms} \
                  not_begun={not_begun:?} siblings={siblings:?}"
             ));
+        }
+        Route::Stderr | Route::Nowhere => {}
+    }
+}
+
+/// Warns of a goroutine whose panic nobody joined; `text` says with what.
+pub(crate) fn unjoined(to: Warnings, who: &Unjoined<'_>, text: &str) {
+    let &Unjoined { goroutine, name, made_at } = who;
+    let made_at = made_at.map_or_else(String::new, ToString::to_string);
+    let name = name.unwrap_or("");
+    match route(to) {
+        Route::Event => traced::unjoined(goroutine, &made_at, name, text),
+        Route::Stderr if is_first(&made_at, "unjoined") => {
+            say(format!("{text} goroutine={goroutine} made_at={made_at:?} name={name:?}"));
         }
         Route::Stderr | Route::Nowhere => {}
     }
@@ -204,6 +227,10 @@ mod traced {
         tracing::warn!(goroutine, made_at, name, ran_ms, ?not_begun, ?siblings, "{text}");
     }
 
+    pub(super) fn unjoined(goroutine: u64, made_at: &str, name: &str, text: &str) {
+        tracing::warn!(goroutine, made_at, name, "{text}");
+    }
+
     pub(super) fn handlers(signals: &[i32], text: &str) {
         tracing::warn!(?signals, "gosched: {text}");
     }
@@ -238,6 +265,7 @@ mod traced {
     pub(super) fn deadlock(_: &str) {}
     pub(super) fn stuck(_: &str) {}
     pub(super) fn overstayed(_: &Overstayed<'_>, _: &str) {}
+    pub(super) fn unjoined(_: u64, _: &str, _: &str, _: &str) {}
     pub(super) fn handlers(_: &[i32], _: &str) {}
     pub(super) fn dropped_inside() {}
     pub(super) fn left_running(_: &dyn Display) {}
