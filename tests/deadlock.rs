@@ -326,6 +326,33 @@ fn a_dump_lists_callbacks_and_what_has_not_begun() {
     assert_eq!(inside.goroutines[0].state, State::Running);
 }
 
+/// The only P is the root's, so that the thread which is brought does not begin it at once.
+#[test]
+fn a_dump_tells_who_waits_for_a_thread_of_its_own() {
+    /// Dumps right after the goroutine was made, and once more if that was too late.
+    fn told(rt: &Runtime, why: &str, make: impl Fn() -> JoinHandle<()>) {
+        let text = format!(" has not begun and waits for a thread of its own ({why}), made at ");
+        let told = (0..100).any(|_| {
+            let made = make();
+            let dump = rt.dump();
+            let id = made.id();
+            made.join().expect("no panic");
+            dump.goroutines
+                .iter()
+                .any(|g| g.id == id && g.apart == Some(why) && g.to_string().contains(&text))
+        });
+        assert!(told, "{why}");
+    }
+    let rt = Runtime::builder(settled()).procs(1).build().expect("a runtime");
+    rt.run(|| {
+        let computes = || goroutine::Builder::new().computes().go(|| ());
+        told(&rt, "its builder says that it computes", computes);
+        told(&rt, "one that was made there computed, or blocked its thread", || {
+            go(|| thread::sleep(Duration::from_millis(15)))
+        });
+    });
+}
+
 /// Keeps the events at level DEBUG about goroutines.
 #[cfg(feature = "tracing")]
 struct Keeps(std::sync::mpsc::Sender<String>);

@@ -33,6 +33,7 @@ use crate::gmp::m::M;
 use crate::gmp::names::Name;
 use crate::gmp::sched::Sched;
 use crate::gmp::thread_g;
+use crate::policy::behaviour::Behaviour;
 
 /// The goroutines of a runtime, in the order of their numbers. Its `Display` has a line for each.
 ///
@@ -77,6 +78,8 @@ pub struct Snapshot {
     pub waited: Option<Duration>,
     /// The goroutine that has its thread: it has settled on that thread, and is ready to run there.
     pub behind: Option<u64>,
+    /// It has not begun and waits for a thread on which no others have settled, because of this.
+    pub apart: Option<&'static str>,
     /// No other goroutine runs on its thread while it waits: it panics, was called back by C, or is
     /// locked to the thread and alone there.
     pub keeps_thread: bool,
@@ -183,6 +186,8 @@ struct Around<'a> {
     /// In the order of their goroutines' numbers.
     names: Vec<Arc<Name>>,
     ms: Vec<OnM>,
+    /// The numbers of those that are to begin apart, in their order.
+    apart: Vec<u64>,
     now: u64,
     /// Since when all Ms sleep, if they do.
     quiet_since: Option<u64>,
@@ -213,7 +218,17 @@ impl<'a> Around<'a> {
             .map(|m| m.asleep_since)
             .try_fold(0, |latest, since| since.map(|since| latest.max(since)));
         let quiet_since = quiet_since.filter(|_| !ms.is_empty());
-        Self { sched, names: sched.names.all(), ms, now, quiet_since }
+        Self { sched, names: sched.names.all(), ms, apart: sched.apart.ids(), now, quiet_since }
+    }
+
+    /// Returns why the goroutine in `view` waits for a thread of its own, if it does.
+    fn apart(&self, view: &GView) -> Option<&'static str> {
+        self.apart.binary_search(&view.id).ok().filter(|_| !view.begun)?;
+        Some(match self.sched.call_sites.behaviour(view.made_at?) {
+            Behaviour::Unknown => "none that was made there has run yet",
+            Behaviour::Computes => "one that was made there computed, or blocked its thread",
+            Behaviour::Talks => "its builder says that it computes",
+        })
     }
 
     /// Returns how long the goroutine in `view` has waited at least, if that is a second.
@@ -256,6 +271,7 @@ impl Snapshot {
             name: name.map(|at| around.names[at].text.to_string()),
             waited: if waits { around.waited(view) } else { None },
             behind: if state == State::Runnable { before() } else { None },
+            apart: around.apart(view),
             keeps_thread: waits
                 && on.and_then(|m| m.occupant).is_some_and(|(_, in_place)| in_place),
             stack,
@@ -293,6 +309,9 @@ impl fmt::Display for Snapshot {
         }
         if let Some(id) = self.behind {
             write!(f, " when goroutine {id} gives their thread up")?;
+        }
+        if let Some(why) = self.apart {
+            write!(f, " and waits for a thread of its own ({why})")?;
         }
         if self.keeps_thread {
             f.write_str(" and keeps its thread")?;
