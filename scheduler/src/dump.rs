@@ -33,7 +33,6 @@ use crate::gmp::m::M;
 use crate::gmp::names::Name;
 use crate::gmp::sched::Sched;
 use crate::gmp::thread_g;
-use crate::policy::behaviour::Behaviour;
 
 /// The goroutines of a runtime, in the order of their numbers. Its `Display` has a line for each.
 ///
@@ -224,11 +223,7 @@ impl<'a> Around<'a> {
     /// Returns why the goroutine in `view` waits for a thread of its own, if it does.
     fn apart(&self, view: &GView) -> Option<&'static str> {
         self.apart.binary_search(&view.id).ok().filter(|_| !view.begun)?;
-        Some(match self.sched.call_sites.behaviour(view.made_at?) {
-            Behaviour::Unknown => "none that was made there has run yet",
-            Behaviour::Computes => "one that was made there computed, or blocked its thread",
-            Behaviour::Talks => "its builder says that it computes",
-        })
+        Some(self.sched.call_sites.why_apart(view.made_at?))
     }
 
     /// Returns how long the goroutine in `view` has waited at least, if that is a second.
