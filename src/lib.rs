@@ -6,8 +6,8 @@
 //! - `tracing`, on by default: warnings and reports are events of the crate `tracing`.
 //!
 //! Without `tracing`, or without a subscriber, a warning is a line on standard error; see
-//! [`runtime::Warnings`]. Reports below the level of a warning, as that of
-//! [`Deadlock::Report`], are then not made.
+//! [`runtime::Warnings`]. Reports below the level of a warning, as that of [`Deadlock::Report`]
+//! where somebody outside may wake a goroutine, are then not made.
 //!
 //! # Words
 //!

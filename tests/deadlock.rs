@@ -291,7 +291,7 @@ fn a_dump_says_what_each_waits_for_and_where_it_was_made() {
             let me = goroutine::current_id().expect("a goroutine");
             goroutine::dump().goroutines.into_iter().find(|g| g.id == me)
         });
-        assert_eq!(inside.expect("it is listed").state, State::Runnable);
+        assert_eq!(inside.expect("it is listed").state, State::Running);
         token.cancel();
         of_sleep.cancel();
         of_future.cancel();
@@ -323,7 +323,34 @@ fn a_dump_lists_callbacks_and_what_has_not_begun() {
         .expect("let in");
     assert_eq!(inside.goroutines.len(), 1);
     assert_eq!(inside.goroutines[0].made_at, None);
-    assert_eq!(inside.goroutines[0].state, State::Runnable);
+    assert_eq!(inside.goroutines[0].state, State::Running);
+}
+
+/// The only P is the root's, so that the thread which is brought does not begin it at once.
+#[test]
+fn a_dump_tells_who_waits_for_a_thread_of_its_own() {
+    /// Dumps right after the goroutine was made, and once more if that was too late.
+    fn told(rt: &Runtime, why: &str, make: impl Fn() -> JoinHandle<()>) {
+        let text = format!(" has not begun and waits for a thread of its own ({why}), made at ");
+        let told = (0..100).any(|_| {
+            let made = make();
+            let dump = rt.dump();
+            let id = made.id();
+            made.join().expect("no panic");
+            dump.goroutines
+                .iter()
+                .any(|g| g.id == id && g.apart == Some(why) && g.to_string().contains(&text))
+        });
+        assert!(told, "{why}");
+    }
+    let rt = Runtime::builder(settled()).procs(1).build().expect("a runtime");
+    rt.run(|| {
+        let computes = || goroutine::Builder::new().computes().go(|| ());
+        told(&rt, "its builder says that it computes", computes);
+        told(&rt, "one that was made there computed, or blocked its thread", || {
+            go(|| thread::sleep(Duration::from_millis(15)))
+        });
+    });
 }
 
 /// Keeps the events at level DEBUG about goroutines.
@@ -384,4 +411,64 @@ fn who_listens_is_told_once() {
     assert_eq!(goroutine.join().expect("not cancelled"), (Ok(0), Ok(1)));
     drop(rt);
     assert!(!is_told.try_iter().any(|text: String| text.contains(&line)), "told twice");
+}
+
+#[test]
+fn a_dump_tells_what_runs_from_what_is_ready() {
+    for procs in [1, 2, 4] {
+        let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
+        rt.run(|| {
+            let me = goroutine::current_id().expect("a goroutine");
+            // Both have settled here when they have suspended beside the host.
+            let host = go(|| (yield_now(), yield_now()));
+            let beside = goroutine::Builder::new().with(&host).go(|| (yield_now(), yield_now()));
+            let of = |dump: &Dump, id| dump.goroutines.iter().find(|g| g.id == id).cloned();
+            loop {
+                let dump = rt.dump();
+                let runs = of(&dump, me).expect("it is listed");
+                assert_eq!((runs.state, runs.behind), (State::Running, None), "{dump}");
+                assert!(dump.to_string().contains(&format!("goroutine {me} runs, made at")));
+                let ready = dump.goroutines.iter().find(|g| g.state == State::Runnable);
+                if let Some(ready) = ready.filter(|ready| ready.behind == Some(me)) {
+                    let text = format!(
+                        "goroutine {} is ready to run when goroutine {me} gives their thread up",
+                        ready.id
+                    );
+                    assert!(ready.to_string().starts_with(&text), "{ready}");
+                    break;
+                }
+                yield_now();
+                if host.is_finished() && beside.is_finished() {
+                    // They have settled elsewhere.
+                    break;
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn a_dump_says_for_how_long_a_wait_has_lasted() {
+    for mode in [settled(), migratory(), Mode::threads()] {
+        let rt = Runtime::builder(mode).procs(2).build().expect("a runtime");
+        let (tx, rx) = chan::bounded::<()>(0);
+        let goroutine = rt.handle().go(move || rx.recv());
+        let id = goroutine.id();
+        until(&rt, |dump| waits(dump, id, "a value from a channel"));
+        let began = std::time::Instant::now();
+        let waited =
+            |dump: &Dump| dump.goroutines.iter().find(|g| g.id == id).expect("it waits").waited;
+        let said = loop {
+            if let Some(waited) = waited(&rt.dump()) {
+                break waited;
+            }
+            assert!(began.elapsed() < Duration::from_secs(10), "{mode:?}: nothing is said");
+            thread::sleep(Duration::from_millis(50));
+        };
+        assert!(said >= Duration::from_secs(1) && said <= began.elapsed() + Duration::from_secs(1));
+        let text = rt.dump().to_string();
+        assert!(text.contains("waits for a value from a channel, for 1 s or longer"), "{text}");
+        drop(tx);
+        let _closed = goroutine.join();
+    }
 }

@@ -30,6 +30,8 @@
 //! | `futex_wake(address)` | wake one sleeper on that address; must not read the memory behind it |
 //! | `futex_wake_all(address)` | wake all of them, likewise |
 //! | `errno_location()` | the calling thread's `errno`, async-signal-safe |
+//! | `each_thread(f) -> bool` | calls `f` with the number of each thread of the process, until it returns false; true if it never did |
+//! | `is_exiting(thread) -> bool` | true if that thread of the process has ended or runs no code of it any more |
 //! | `thread_id() -> i32` | the kernel's number of the calling thread |
 //! | `affinity_count() -> Option<usize>` | how many CPUs the calling thread may run on, quotas aside |
 //! | `query_stack_bounds() -> Option<StackBounds>` | where the calling thread's stack lies |

@@ -45,6 +45,7 @@ use crate::proc::in_place::Blocked;
 use crate::proc::locals;
 use crate::proc::new_thread;
 use crate::proc::park::{self, Parking};
+use crate::proc::standstill;
 use crate::proc::target::Target;
 use crate::wait::park::Park;
 use crate::wait::parked;
@@ -179,7 +180,9 @@ where
     });
     let lent = BorrowedCall { slot, outcome: Cell::new(None), name, shielded };
     let until_done = UntilDone(&done);
+    sched.deadlocks.agents.add();
     if !submit(sched, Job { call: erase(&lent), waiter: done.clone(), g: id }) {
+        sched.deadlocks.agents.remove();
         let blocked = Blocked::begin(Keeps::Blocks);
         undisturbed(|| lent.run());
         drop(blocked);
@@ -296,6 +299,7 @@ fn helper_main(sched: &Sched, thread_g: &'static ThreadG, helper: &Helper, first
     });
     thread_g.current().set_g(Some(thread_g.g()));
     thread_g.release();
+    new_thread::count_to_the_end(sched);
     sched.blocking.helper_ends(helper.number);
 }
 
@@ -310,6 +314,7 @@ fn run(sched: &Sched, thread_g: &'static ThreadG, job: Job) -> bool {
         let _it_runs = thread_g.g().parker.cancel();
     }
     thread_g.current().set_g(Some(thread_g.g()));
+    thread_g.count_as_agent();
     call.run();
     locals::end(thread_g.g().id());
     thread_g.current().set_g(None);
@@ -317,5 +322,11 @@ fn run(sched: &Sched, thread_g: &'static ThreadG, job: Job) -> bool {
     thread_g.unregister(sched);
     let locked = thread_g.ended_locked();
     job.waiter.call_done();
+    if locked {
+        new_thread::stay_counted();
+    } else {
+        sched.deadlocks.agents.remove();
+        standstill::check(sched);
+    }
     locked
 }

@@ -13,7 +13,7 @@ use std::ptr;
 
 use crate::gmp::current::{self, left_out_of_turn};
 use crate::gmp::thread_g::ThreadG;
-use crate::proc::{locals, park};
+use crate::proc::{locals, park, standstill};
 
 pub use crate::cancelled::Cancelled;
 pub use crate::gmp::thread_g::Closed;
@@ -60,6 +60,7 @@ impl Clone for Bound {
 impl Drop for Bound {
     fn drop(&mut self) {
         self.0.sched().deadlocks.remove_bridge();
+        standstill::check(self.0.sched());
     }
 }
 

@@ -12,6 +12,8 @@ mod host;
 mod on_drop;
 mod place;
 mod timed;
+mod unjoined;
+mod wait;
 
 use std::any::Any;
 use std::borrow::Borrow;
@@ -25,15 +27,13 @@ use gosched_runtime_sys::sync::primitive::mutated;
 use crate::ds::pair_arc::PairArc;
 use crate::ds::slot::{LARGE, Slot, TakenOutcome};
 use crate::gmp::body::{Begin, Body, NotStarted};
-use crate::gmp::current;
 use crate::gmp::g::{CancelScope, Cancelled};
-use crate::gmp::m::M;
 use crate::gmp::wait_reason::WaitReason;
 use crate::proc::cancel::can_unwind;
 use crate::proc::claimed::Claimed;
 use crate::proc::colocate::{Host, Pending, host_begins};
 use crate::proc::locals;
-use crate::proc::park::{self, Parking};
+use crate::proc::park::Parking;
 use crate::proc::target::Target;
 use crate::wait::park::Park;
 use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
@@ -43,6 +43,7 @@ pub use handle::JoinHandle;
 pub(crate) use handle::Joint;
 pub use on_drop::JoinOnDrop;
 pub(crate) use place::filled_pair;
+use unjoined::{Failure, is_panic};
 
 /// A running goroutine, as its canceller needs it.
 pub(crate) trait Cancels: Unpark {
@@ -65,6 +66,9 @@ impl Cancels for Target {
 /// Called when nothing of a goroutine is left: neither its closure, nor an outcome without a
 /// joiner.
 pub(crate) trait OnEnd: Clone {
+    /// Whether a panic that nobody joins is told. A scope panics for it.
+    const TELLS: bool;
+
     /// The goroutine panicked; nobody has its payload yet.
     fn panicked(&self) {}
     /// The joiner has the payload of the goroutine's panic.
@@ -73,7 +77,9 @@ pub(crate) trait OnEnd: Clone {
     fn released(self) {}
 }
 
-impl OnEnd for () {}
+impl OnEnd for () {
+    const TELLS: bool = true;
+}
 
 /// The stage of a goroutine's life.
 enum Stage<K> {
@@ -88,7 +94,7 @@ enum Stage<K> {
     /// may not be cancelled.
     Running(Option<K>),
     /// The goroutine has ended. If it returned a result, that lies in the slot.
-    Outcome(thread::Result<()>),
+    Outcome(Result<(), Failure>),
     /// The joiner took the outcome, and moves the result out of the slot.
     Taken,
 }
@@ -171,14 +177,15 @@ impl<F, T, K: Cancels, A: OnEnd> Packet<F, T, K, A> {
             unsafe { self.slot.drop_closure() }.and(Err(why))
         };
         locals::end(id);
-        self.complete(outcome);
+        self.complete(id, outcome);
     }
 
     /// Stores the outcome, and wakes the joiner and the task that polls the handle.
-    fn complete(&self, outcome: thread::Result<()>) {
+    fn complete(&self, id: u64, outcome: thread::Result<()>) {
         if is_panic(&outcome) {
             self.after.panicked();
         }
+        let outcome = outcome.map_err(|payload| Failure::new(A::TELLS, id, payload));
         let mut state = self.state.lock();
         state.stage = Stage::Outcome(outcome);
         let wake = state.joiner.pop().map(waiter::Popped::finish);
@@ -315,32 +322,6 @@ fn run_small<F: FnOnce() -> T, T, A: OnEnd>(
     }
 }
 
-/// A join by the calling goroutine: while it exists, the goroutine does not count as a load of the
-/// M that it has settled on.
-struct JoinWait(Option<&'static M>);
-
-impl JoinWait {
-    /// Begins a join of goroutine `id`, until the deadline if there is one.
-    ///
-    /// # Panics
-    ///
-    /// If the calling thread runs that goroutine, which would wait for itself for ever.
-    fn begin(id: u64, deadline: Option<Instant>) -> Self {
-        let begun = current::with(|cx| {
-            let own = deadline.is_none() && current::any_place(cx, |g| g.id() == id);
-            cx.and_then(|cx| cx.owned()).inspect(|owned| owned.joins.set(id));
-            (!own).then(|| cx.and_then(park::home_of).inspect(|m| m.enter_join()))
-        });
-        Self(begun.expect("gosched: a goroutine cannot join itself: it would wait for its own end"))
-    }
-}
-
-impl Drop for JoinWait {
-    fn drop(&mut self) {
-        self.0.inspect(|m| m.leave_join());
-    }
-}
-
 /// Calls [`OnEnd::released`] in its drop.
 struct RunOnDrop<A: OnEnd>(Option<A>);
 
@@ -442,18 +423,12 @@ fn take<F, T, K: Unpark, A: OnEnd>(
     after: &A,
 ) -> Option<TakenOutcome<T>> {
     let Stage::Outcome(outcome) = &mut state.stage else { return None };
-    let outcome = std::mem::replace(outcome, Ok(()));
+    let outcome = std::mem::replace(outcome, Ok(())).map_err(Failure::into_payload);
     if is_panic(&outcome) {
         after.panic_joined();
     }
     state.stage = Stage::Taken;
     Some(outcome.map(|()| slot.value()))
-}
-
-/// True if the goroutine has panicked: that it was cancelled does not count.
-#[inline(always)]
-fn is_panic(outcome: &thread::Result<()>) -> bool {
-    outcome.as_ref().is_err_and(|payload| !payload.is::<Cancelled>())
 }
 
 /// Panics: the outcome that is asked for was given to a poll of the handle.

@@ -196,15 +196,17 @@ impl Mode {
 /// waker may be anywhere.
 ///
 /// Whether that is a deadlock depends on who else may wake them: plain threads, async executors,
-/// goroutines of other runtimes.
+/// goroutines of other runtimes. It is *proven* if the process has no thread but the runtime's own,
+/// those in [`run`](crate::Runtime::run) included.
 #[doc(alias = "all goroutines are asleep")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Deadlock {
     /// Nothing.
     Ignore,
-    /// The first time, an event of `tracing` at level `DEBUG`, with a list of the goroutines;
-    /// nothing if nobody listens, or without the feature `tracing`.
+    /// A deadlock that is proven is a warning with a list of the goroutines, the first time
+    /// ([`Builder::warnings`](crate::Builder::warnings)). Where somebody outside may wake one, the
+    /// list is an event of `tracing` at level `DEBUG`, the first time.
     #[default]
     Report,
     /// It is a deadlock: whoever says this promises that nobody outside of the runtime wakes its
@@ -213,10 +215,16 @@ pub enum Deadlock {
     /// [`CancelScope::Deadlock`](crate::CancelScope::Deadlock), and the runtime takes no new ones,
     /// as after a shutdown.
     Panic,
+    /// As [`Panic`](Self::Panic) if the deadlock is proven, and nothing otherwise. This promises
+    /// nothing. If some goroutine cannot be unwound, because it panics already or is shielded, the
+    /// list goes to standard error and the process ends with the exit code 101, as that of a panic.
+    /// [`gosched::run`](crate::run()) does this.
+    PanicIfProven,
 }
 
-/// Where a runtime's warnings go: that a goroutine keeps others waiting, that a runtime was left
-/// running. See [`Builder::warnings`](crate::Builder::warnings).
+/// Where a runtime's warnings go: that a goroutine keeps others waiting, that all of them wait for
+/// each other, that nobody joins a panic, that a runtime was left running. See
+/// [`Builder::warnings`](crate::Builder::warnings).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warnings {

@@ -29,11 +29,11 @@ use crate::gmp::stack_pool::StackStats;
 use crate::gmp::thread_g::{self, ThreadG};
 use crate::go::spawn_in;
 use crate::join::{JoinHandle, filled_pair};
-use crate::mode::Mode;
+use crate::mode::{Deadlock, Mode};
 use crate::proc::refuse::refuse_unstarted;
 use crate::proc::run::{self, LentThread};
 use crate::proc::sysmon;
-use crate::proc::{attach, events, locals, shutdown, thread_backed, wake};
+use crate::proc::{attach, check_dead, events, locals, shutdown, thread_backed, wake};
 use crate::scope::{Scope, scope_in};
 
 mod builder;
@@ -74,7 +74,8 @@ impl Builder {
     /// system says if a signal handler cannot be installed.
     pub fn build(self) -> io::Result<Runtime> {
         let config = self.config()?;
-        let sched = Sched::new(config, run::m_main, sysmon::main, refuse_unstarted);
+        let sched =
+            Sched::new(config, run::m_main, sysmon::main, refuse_unstarted, check_dead::act);
         Ok(Runtime { handle: Handle { sched } })
     }
 }
@@ -291,7 +292,9 @@ impl Handle {
 ///
 /// # Panics
 ///
-/// As [`Runtime::run`], or if the runtime cannot be built.
+/// As [`Runtime::run`], or if the runtime cannot be built. With a list of the goroutines if all of
+/// them wait for each other, and the process has no other thread:
+/// [`Deadlock::PanicIfProven`].
 ///
 /// ```
 /// use gosched::{Mode, go, run};
@@ -301,7 +304,8 @@ impl Handle {
 #[doc(alias("block_on", "main"))]
 #[track_caller]
 pub fn run<R>(mode: Mode, f: impl FnOnce() -> R) -> R {
-    let runtime = Runtime::builder(mode).build().expect("gosched: a runtime could not be built");
+    let builder = Runtime::builder(mode).deadlock(Deadlock::PanicIfProven);
+    let runtime = builder.build().expect("gosched: a runtime could not be built");
     let sched = runtime.handle.sched.clone();
     runtime.run_then(f, move || shutdown::cancel_all(&sched))
 }
@@ -350,6 +354,8 @@ fn erase<'a>(root: &'a (dyn Body + 'a)) -> NonNull<dyn Body> {
 
 /// `Mode::threads`: the calling thread is the goroutine.
 fn run_on_thread(sched: &Sched, entry: Entry, made_at: &'static Location<'static>) {
+    sched.deadlocks.own_threads.enter();
+    sched.deadlocks.agents.add();
     sched.count_spawned_outside();
     let place = ThreadG::acquire();
     place.renew(thread_g::reserve_ids(1));
@@ -357,6 +363,8 @@ fn run_on_thread(sched: &Sched, entry: Entry, made_at: &'static Location<'static
     thread_backed::run_as(sched, place, entry);
     place.release();
     sched.count_ended_outside();
+    sched.deadlocks.own_threads.remove();
+    sched.deadlocks.agents.remove();
 }
 
 /// The calling thread becomes an M with the root goroutine settled on it.
@@ -367,6 +375,7 @@ fn lend(sched: &Sched, entry: Entry, made_at: &'static Location<'static>) {
         panic!("gosched: no signal stack for this thread: {error}");
     }
     m.locks.set_lent();
+    sched.deadlocks.own_threads.enter();
     sched.add_m(m);
     m.remote.set_resident(true);
     sched.lent_threads.fetch_add(1, Relaxed);
@@ -383,6 +392,7 @@ fn lend(sched: &Sched, entry: Entry, made_at: &'static Location<'static>) {
         run::run(&cx, None, Some(lent));
     });
     sched.lent_threads.fetch_sub(1, Relaxed);
+    sched.deadlocks.own_threads.remove();
     sched.remove_m(m);
     if sched.m_count() == 0 {
         // What this thread left behind has no other M. One is made, or it ends.

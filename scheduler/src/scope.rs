@@ -118,6 +118,8 @@ impl<K: Unpark> Tally<K> {
 }
 
 impl<K: Unpark> OnEnd for Arc<Tally<K>> {
+    const TELLS: bool = false;
+
     fn panicked(&self) {
         self.unjoined_panics.fetch_add(1, Relaxed);
     }

@@ -17,6 +17,22 @@ use std::cell::Cell;
 thread_local! {
     static WATCH: Watch = const { Watch(Cell::new(None)) };
     static MADE_FOR: Cell<usize> = const { Cell::new(0) };
+    static COUNTED: Cell<bool> = const { Cell::new(false) };
+    static LAST: Last = const { Last(Cell::new(None)) };
+}
+
+/// What a thread does last; see [`at_end`].
+type LastAct = Box<dyn FnOnce()>;
+
+/// Calls its closure when the thread's thread-locals are destroyed.
+struct Last(Cell<Option<LastAct>>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        if let Some(act) = self.0.take() {
+            act();
+        }
+    }
 }
 
 /// Calls its hook when the thread's thread-locals are destroyed.
@@ -35,6 +51,20 @@ impl Drop for Watch {
 pub fn watch(hook: fn()) {
     // Fails on a thread whose thread-locals are gone already.
     let _too_late = WATCH.try_with(|watch| watch.0.set(Some(hook)));
+}
+
+/// Has `act` called when the calling thread's thread-locals are destroyed: after those that it uses
+/// for the first time from here on. Called once, when the thread begins.
+#[inline(never)]
+pub fn at_end(act: LastAct) {
+    LAST.with(|last| last.0.set(Some(act)));
+}
+
+/// Sets a mark on the calling thread: that somebody counts it until its last act. Returns the mark
+/// before.
+#[inline(never)]
+pub fn set_counted(is_counted: bool) -> bool {
+    COUNTED.with(|mark| mark.replace(is_counted))
 }
 
 /// Records what the thread was made for: an address, which nothing follows.
@@ -59,6 +89,26 @@ mod tests {
     fn count() {
         CALLED.fetch_add(1, Relaxed);
         assert_eq!(made_for(), 7, "it can be read until the end");
+    }
+
+    #[test]
+    fn the_last_act_comes_after_the_destructors() {
+        struct Late;
+        impl Drop for Late {
+            fn drop(&mut self) {
+                LATE.store(1, Relaxed);
+            }
+        }
+        static LATE: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static THEIRS: Late = const { Late };
+        }
+        let thread = std::thread::spawn(|| {
+            at_end(Box::new(|| assert_eq!(LATE.swap(2, Relaxed), 1)));
+            THEIRS.with(|_| ());
+        });
+        thread.join().expect("no panic");
+        assert_eq!(LATE.load(Relaxed), 2);
     }
 
     #[test]

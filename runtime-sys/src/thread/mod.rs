@@ -16,8 +16,8 @@
 //!
 //! # Safety
 //!
-//! `sched_yield` has no precondition.
-#![expect(unsafe_code, reason = "sched_yield")]
+//! `sched_yield` and `_exit` have no precondition.
+#![expect(unsafe_code, reason = "sched_yield, _exit")]
 
 mod bounds;
 mod cpus;
@@ -43,13 +43,79 @@ pub fn id() -> i32 {
     crate::sys::thread_id()
 }
 
+/// Calls `f` with the kernel's number of each thread of the process, until it returns false. True
+/// if it never did. False as well where the system does not list them. Allocates nothing.
+pub fn each_of_process(f: impl FnMut(i32) -> bool) -> bool {
+    crate::sys::each_thread(f)
+}
+
+/// True if the thread of this process with that number has ended, or runs only the kernel's code of
+/// its end. Allocates nothing.
+pub fn is_exiting(thread: i32) -> bool {
+    crate::sys::is_exiting(thread)
+}
+
+/// Ends the process with this exit code, without running anything of it.
+pub fn end_process(code: i32) -> ! {
+    // SAFETY: has no precondition.
+    unsafe { libc::_exit(code) }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::channel;
+    use std::sync::{Arc, Mutex};
+
     use super::*;
 
     #[test]
     fn threads_have_different_numbers() {
         let other = std::thread::spawn(id).join().expect("thread");
         assert!(other > 0 && other != id() && id() == id());
+    }
+
+    #[test]
+    fn every_thread_is_listed_once() {
+        let ((ask, asked), (say, said)) = (channel::<()>(), channel());
+        let asked = Arc::new(Mutex::new(asked));
+        let threads: Vec<_> = (0..300)
+            .map(|_| {
+                let (say, asked) = (say.clone(), asked.clone());
+                std::thread::spawn(move || {
+                    say.send(id()).expect("it is awaited");
+                    let _until_the_end = asked.lock().expect("no panic").recv();
+                })
+            })
+            .collect();
+        let ids: Vec<i32> = said.iter().take(threads.len()).collect();
+        let mut listed = Vec::new();
+        assert!(each_of_process(|id| {
+            listed.push(id);
+            true
+        }));
+        for id in ids.into_iter().chain([id()]) {
+            assert_eq!(listed.iter().filter(|other| **other == id).count(), 1, "{id}");
+        }
+        drop(ask);
+        threads.into_iter().for_each(|thread| thread.join().expect("thread"));
+        let mut seen = 0;
+        assert!(!each_of_process(|_| {
+            seen += 1;
+            false
+        }));
+        assert_eq!(seen, 1);
+    }
+
+    #[test]
+    fn a_thread_that_was_joined_has_ended() {
+        assert!(!is_exiting(id()));
+        for _ in 0..1000 {
+            let ended = std::thread::spawn(id).join().expect("thread");
+            let began = std::time::Instant::now();
+            while !is_exiting(ended) {
+                // The C library may return from the join a moment before the thread is marked.
+                assert!(began.elapsed() < std::time::Duration::from_secs(10));
+            }
+        }
     }
 }

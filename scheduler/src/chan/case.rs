@@ -14,14 +14,15 @@
 
 #![expect(unsafe_code, reason = "channels' states travel without their type")]
 
-use gosched_runtime_sys::sync::lock::MutexGuard;
 use std::cell::Cell;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::time::Instant;
 
 use super::error::{RecvError, SendError};
 use super::place::{CasePlace, Place, PlaceRef};
-use super::raw::{Channel, results};
+use super::port::{Port, typed};
+use super::raw::Channel;
+use super::results;
 use super::state::{Nothing, Put, State};
 use crate::wait::case_node::CaseNode;
 use crate::wait::owed::Owed;
@@ -124,48 +125,6 @@ pub(super) unsafe trait Case<K: Unpark> {
 
     /// Drops an outcome that nobody asked for.
     fn discard(&self);
-}
-
-/// The channel of a case and, while the select looks, its lock.
-struct Port<'a, T, K: Unpark> {
-    channel: &'a Channel<T, K>,
-    guard: Cell<Option<MutexGuard<'a, State<T, K>>>>,
-    wakeup: Cell<[Option<Wakeup<K>>; 2]>,
-    /// The case has left memory that is to be freed without the lock.
-    retired: Cell<bool>,
-}
-
-impl<'a, T, K: Unpark> Port<'a, T, K> {
-    fn new(channel: &'a Channel<T, K>) -> Self {
-        let (guard, wakeup) = (Cell::new(None), Cell::new([None, None]));
-        Self { channel, guard, wakeup, retired: Cell::new(false) }
-    }
-
-    fn address(&self) -> *const () {
-        ptr::from_ref(self.channel).cast()
-    }
-
-    fn lock(&self) {
-        self.guard.set(Some(self.channel.state.lock()));
-    }
-
-    fn state(&self) -> NonNull<()> {
-        let mut guard = self.guard.take().expect("the case keeps the lock");
-        let state = NonNull::from(&mut *guard);
-        self.guard.set(Some(guard));
-        state.cast()
-    }
-}
-
-/// The state behind a pointer.
-///
-/// # Safety
-///
-/// It is a `State<T, K>`, under a lock that the caller holds, and nobody else uses it in the
-/// meantime.
-unsafe fn typed<'s, T, K: Unpark>(state: NonNull<()>) -> &'s mut State<T, K> {
-    // SAFETY: this function's contract.
-    unsafe { state.cast().as_mut() }
 }
 
 /// A case that receives.

@@ -19,7 +19,8 @@ use std::time::Instant;
 
 use super::error::{RecvError, SendError};
 use super::place::{Place, PlaceRef};
-use super::raw::{Channel, results};
+use super::raw::Channel;
+use super::results;
 use super::state::{Nothing, Put, State};
 use crate::proc::new_thread::make_for_process;
 use crate::proc::target::Target;

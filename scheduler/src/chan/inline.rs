@@ -25,7 +25,8 @@
 
 use super::error::{RecvError, SendError};
 use super::place::{Place, PlaceRef, with_room};
-use super::raw::{Channel, NotDone, Refused, results};
+use super::raw::{Channel, NotDone, Refused};
+use super::results;
 use super::state::{Nothing, State};
 use crate::gmp::wait_reason::WaitReason;
 use crate::proc::park::{ParkSwitch, Parking, SwitchOnly};

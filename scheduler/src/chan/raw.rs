@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 
 use super::blocks::Block;
 use super::clock::Clock;
-use super::error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError};
-use super::error::{TryRecvError, TrySendError};
+use super::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use super::place::{Place, PlaceRef, with_room};
+use super::results;
 use super::state::{Nothing, Put, State};
 use crate::gmp::wait_reason::WaitReason;
 use crate::wait::owed::Owed;
@@ -55,68 +55,6 @@ pub(crate) enum NotDone {
     Disconnected,
     /// A receiver is to look again.
     Again,
-}
-
-/// The results of the public functions, out of places. Each is a function of its own, so that its
-/// copies are on the stack for its own time only.
-pub(crate) mod results {
-    use super::*;
-
-    #[inline]
-    pub(crate) fn sent<T>(value: &mut Place<T>) -> Result<(), SendError<T>> {
-        if value.is_full() { unsent(value) } else { Ok(()) }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn unsent<T>(value: &mut Place<T>) -> Result<(), SendError<T>> {
-        // SAFETY: it is full, and the error is transparent.
-        Err(unsafe { value.take_as() })
-    }
-
-    #[cold]
-    #[inline(never)]
-    pub(super) fn full<T>(value: &mut Place<T>) -> Result<(), TrySendError<T>> {
-        // SAFETY: it is full.
-        Err(TrySendError::Full(unsafe { value.take_as() }))
-    }
-
-    #[cold]
-    #[inline(never)]
-    pub(super) fn disconnected<T>(value: &mut Place<T>) -> Result<(), TrySendError<T>> {
-        // SAFETY: it is full.
-        Err(TrySendError::Disconnected(unsafe { value.take_as() }))
-    }
-
-    #[cold]
-    #[inline(never)]
-    pub(super) fn timed_out<T>(value: &mut Place<T>) -> Result<(), SendTimeoutError<T>> {
-        // SAFETY: it is full.
-        Err(SendTimeoutError::Timeout(unsafe { value.take_as() }))
-    }
-
-    #[cold]
-    #[inline(never)]
-    pub(super) fn disconnected_in_time<T>(value: &mut Place<T>) -> Result<(), SendTimeoutError<T>> {
-        // SAFETY: it is full.
-        Err(SendTimeoutError::Disconnected(unsafe { value.take_as() }))
-    }
-
-    /// The value, or `error` if there is none.
-    #[inline]
-    pub(crate) fn received<T, E>(value: &mut Place<T>, error: E) -> Result<T, E> {
-        if value.is_full() {
-            // SAFETY: it is full.
-            Ok(unsafe { value.take_as() })
-        } else {
-            Err(error)
-        }
-    }
-
-    #[inline]
-    pub(crate) fn received_or_gone<T>(value: &mut Place<T>) -> Result<T, RecvError> {
-        received(value, RecvError)
-    }
 }
 
 impl<T, K: Unpark> Channel<T, K> {

@@ -18,6 +18,7 @@
 //! | [`sysmon_note`] | sysmon's sleep, against threads that leave work behind for it |
 //! | [`pending`] | one helper at a time is on its way to a queue |
 //! | [`idle_workers`] | a pool of helper threads that shrinks without losing work |
+//! | [`agents`] | how many threads may wake a goroutine, and how many of them wait in place |
 //! | [`pair_arc`] | a box with a count of its owners, made for two |
 //!
 //! # Structures
@@ -37,6 +38,7 @@
 //! Begin with [`parker`]: the whole wake-up path rests on its one word. Then read [`idle`], whose
 //! handshake [`timekeeper`] and [`sysmon_note`] vary, and [`revocable`].
 
+pub(crate) mod agents;
 pub(crate) mod grow;
 pub(crate) mod heap;
 pub(crate) mod idle;

@@ -83,6 +83,27 @@ impl Apart {
         Some(next)
     }
 
+    /// Returns the numbers of the Gs in the queue, in ascending order. Allocates nothing under the
+    /// lock.
+    pub(crate) fn ids(&self) -> Vec<u64> {
+        let mut ids = Vec::new();
+        loop {
+            ids.reserve(self.len());
+            let mut line = self.line.lock();
+            if line.len() <= ids.capacity() {
+                ids.extend(line.oldest.as_ref().map(|g| g.g().id()));
+                for _ in 0..line.others.len() {
+                    let Some(g) = line.others.pop_front() else { break };
+                    ids.push(g.g().id());
+                    line.others.push_back(g);
+                }
+                break;
+            }
+        }
+        ids.sort_unstable();
+        ids
+    }
+
     fn head_changed(&self, line: &Line) {
         let burst = line.oldest.as_ref().map_or(0, |g| g.g().burst());
         self.head_burst.store(burst.into(), Relaxed);

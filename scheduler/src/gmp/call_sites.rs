@@ -55,6 +55,15 @@ impl CallSites {
         Behaviour::Talks
     }
 
+    /// Returns why a goroutine that was made at `location` is to begin apart, for reports.
+    pub(crate) fn why_apart(&self, location: &'static Location<'static>) -> &'static str {
+        match self.behaviour(location) {
+            Behaviour::Unknown => "none that was made there has run yet",
+            Behaviour::Computes => "one that was made there computed, or blocked its thread",
+            Behaviour::Talks => "its builder says that it computes",
+        }
+    }
+
     /// Records the first run of a goroutine made at `location`.
     pub(crate) fn first_run(&self, location: &'static Location<'static>, run: Run) {
         self.update(location, |conduct| conduct.after_first_run(run));

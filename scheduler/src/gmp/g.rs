@@ -52,6 +52,9 @@ pub(crate) use owned::{GOwned, LocalValue, StackRange};
 /// Bytes below the `GOwned` that hold the frames of a parked goroutine that has called little else.
 const FRAMES: usize = 512;
 
+/// How many bits of [`G::wait_reason`] are the reason.
+const REASON_BITS: u32 = 4;
+
 /// The part of a goroutine that exists without a stack. Every thread may read the atomic fields.
 pub(crate) struct G {
     link: Link,
@@ -61,7 +64,8 @@ pub(crate) struct G {
     /// The number of the M that the G has settled on; zero if it has not. For reports. Before the G
     /// begins: the number of the burst in which it was made; zero if it begins beside any other.
     settled_on: AtomicU16,
-    /// The `WaitReason` of the G's present or last wait. For reports.
+    /// The `WaitReason` of the G's present or last wait, and above its `REASON_BITS` the mark of
+    /// that wait. For reports.
     wait_reason: AtomicU8,
     /// The goroutine's number; zero for a vacant record. A signal handler reads it.
     id: AtomicU64,
@@ -152,7 +156,20 @@ impl G {
     /// Returns the reason of the G's present or last wait. A hint.
     #[inline]
     pub(crate) fn wait_reason(&self) -> WaitReason {
-        WaitReason::of(self.wait_reason.load(Relaxed))
+        WaitReason::of(self.wait_reason.load(Relaxed) & ((1 << REASON_BITS) - 1))
+    }
+
+    /// Returns the mark of the G's present or last wait; zero without one.
+    pub(crate) fn wait_mark(&self) -> u8 {
+        self.wait_reason.load(Relaxed) >> REASON_BITS
+    }
+
+    /// Exchanges the mark `from` of the G's wait for `to`. Does nothing if a wait has begun since
+    /// the mark was read: a wait begins without one.
+    pub(crate) fn mark_wait(&self, from: u8, to: u8) {
+        let why = self.wait_reason() as u8;
+        let word = |mark: u8| mark << REASON_BITS | why;
+        let _a_new_wait = self.wait_reason.compare_exchange(word(from), word(to), Relaxed, Relaxed);
     }
 
     /// Notes that the goroutine's handle cancels it. The caller then cancels the G's park word.

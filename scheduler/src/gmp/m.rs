@@ -20,7 +20,6 @@
 
 use std::cell::UnsafeCell;
 use std::fmt;
-use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::atomic::{
     AtomicBool, AtomicU16, AtomicU64, AtomicUsize,
@@ -33,18 +32,18 @@ use gosched_runtime_sys::sync::primitive::StaticMutex;
 
 use crate::ds::grow;
 use crate::ds::revocable::Revocable;
-use crate::gmp::admission::Admission;
-use crate::gmp::apart::Apart;
+use crate::ds::timers::NEVER;
 use crate::gmp::dispatch::Remote;
-use crate::gmp::g::{Home, Runnable};
-use crate::gmp::g_queue::{GInbox, Queue};
+use crate::gmp::g::Home;
+use crate::gmp::g_queue::GInbox;
 use crate::gmp::p::P;
 use crate::gmp::progress::Progress;
 use crate::gmp::thread_locks::ThreadLocks;
-use crate::policy::behaviour::{Behaviour, Company};
-use crate::policy::head_age::HeadAge;
-use crate::policy::timer_polling::TimerPolling;
-use crate::policy::{self, AdaptiveSpin, TimeWithP};
+use crate::policy;
+
+mod owned;
+
+pub(crate) use owned::{FirstRun, MOwned};
 
 /// One OS thread that runs Gs.
 pub(crate) struct M {
@@ -58,6 +57,9 @@ pub(crate) struct M {
     pub(crate) progress: Progress,
     /// Settled Gs that other threads readied.
     pub(crate) inbox: GInbox,
+    /// When the M fell asleep, in nanoseconds on the monotonic clock; `NEVER` if it is awake. For
+    /// reports.
+    asleep_since: AtomicU64,
     /// A deadline readied some of the Gs in `inbox`. A hint.
     timer_woke: AtomicBool,
     /// The number of settled Gs that have started here and have not ended.
@@ -85,68 +87,6 @@ pub(crate) struct M {
     /// The M's thread has the owned half. No other thread reads or writes the flag.
     in_scheduler: AtomicBool,
     owned: UnsafeCell<MOwned>,
-}
-
-/// The first run of a G that was started on certain terms, or that its call site learns from.
-#[derive(Debug)]
-pub(crate) struct FirstRun {
-    /// The terms on which the M started it. A permit goes back in the next round.
-    pub(crate) admission: Admission,
-    /// What is expected of the G.
-    pub(crate) behaviour: Behaviour,
-    /// When it began, in ns on the monotonic clock.
-    pub(crate) since: u64,
-    /// The thread's processor time then, in ns, if that is known.
-    pub(crate) cpu_since: Option<u64>,
-    /// Where the G was made, if its call site is to learn how long the run was.
-    pub(crate) made_at: Option<&'static Location<'static>>,
-}
-
-impl FirstRun {
-    /// The first run of a G of which nothing is to be learned.
-    pub(crate) fn on_terms(admission: Admission) -> Self {
-        Self { admission, behaviour: Behaviour::Talks, since: 0, cpu_since: None, made_at: None }
-    }
-}
-
-/// The owned half of an M: the M's thread alone touches it, and only while it is in the scheduler.
-pub(crate) struct MOwned {
-    /// Woken and yielded settled Gs.
-    pub(crate) queue: Queue,
-    /// The G that was woken last. It runs next.
-    run_next: Option<Runnable>,
-    /// How many Gs in a row came from `run_next`.
-    next_streak: u32,
-    /// How many migratory Gs of the global queue went before those of the P, one after the other.
-    pub(crate) global_streak: u32,
-    /// The number of rounds of the M's loop.
-    pub(crate) tick: u32,
-    /// Sysmon asked the M to look everywhere, and the M has not done so yet.
-    pub(crate) look_everywhere: bool,
-    /// How many fast rounds, without acquiring the P, may follow; see `proc::fast_rounds`.
-    pub(crate) fast_rounds_left: u32,
-    /// How long the M has had its P while other Ms stand in the line.
-    pub(crate) time_with_p: Option<TimeWithP>,
-    /// The round in which the M next reads the clock for its P's timers, and its last reading.
-    pub(crate) timer_polling: TimerPolling,
-    /// What is to be done when the G that the M started last has given the M back.
-    pub(crate) first_run: Option<FirstRun>,
-    /// Whom a G joins that begins here.
-    pub(crate) company: Company,
-    /// The round in which a goroutine of this M last made Gs that begin apart, and their burst.
-    burst: (u32, u16),
-    /// Decides whether the M spins before it sleeps.
-    pub(crate) spin: AdaptiveSpin,
-    /// How long the M slept before it was woken to search. Taken once that search has ended and it
-    /// is known why the M was woken.
-    pub(crate) woken_after: Option<u64>,
-    /// The M's last search ended with a due deadline. So its P's queue holds other Gs that were due
-    /// then, and no work of others.
-    pub(crate) found_due: bool,
-    /// What the M saw of each P's oldest unstarted G.
-    pub(crate) head_ages: Vec<HeadAge>,
-    /// What the M saw of the global queue's oldest unstarted G.
-    pub(crate) global_head_age: HeadAge,
 }
 
 // SAFETY: only `owned` is not `Sync`. It is reached through `M::owned` alone, whose contract is the
@@ -186,6 +126,7 @@ impl M {
             remote: Remote::new(),
             progress: Progress::new(),
             inbox: GInbox::new(),
+            asleep_since: AtomicU64::new(NEVER),
             timer_woke: AtomicBool::new(false),
             settled: AtomicUsize::new(0),
             in_join: AtomicUsize::new(0),
@@ -198,25 +139,7 @@ impl M {
             stolen: AtomicU64::new(0),
             signal_stack: Mutex::new(None),
             in_scheduler: AtomicBool::new(false),
-            owned: UnsafeCell::new(MOwned {
-                queue: Queue::new(),
-                run_next: None,
-                next_streak: 0,
-                global_streak: 0,
-                tick: 0,
-                look_everywhere: false,
-                fast_rounds_left: 0,
-                time_with_p: None,
-                timer_polling: TimerPolling::default(),
-                first_run: None,
-                company: Company::default(),
-                burst: (0, 0),
-                spin: AdaptiveSpin::default(),
-                woken_after: None,
-                found_due: false,
-                head_ages: Vec::new(),
-                global_head_age: HeadAge::default(),
-            }),
+            owned: UnsafeCell::new(MOwned::new()),
         }
     }
 
@@ -249,6 +172,16 @@ impl M {
     /// True if a goroutine ended while it was locked to the M's thread.
     pub(crate) fn is_tainted(&self) -> bool {
         self.tainted.load(Relaxed)
+    }
+
+    /// Notes since when the M sleeps; `NEVER` if it is awake again.
+    pub(crate) fn set_asleep_since(&self, since: u64) {
+        self.asleep_since.store(since, Relaxed);
+    }
+
+    /// Returns since when the M sleeps, in nanoseconds on the monotonic clock. A hint.
+    pub(crate) fn asleep_since(&self) -> Option<u64> {
+        Some(self.asleep_since.load(Relaxed)).filter(|since| *since != NEVER)
     }
 
     /// Returns the number that reports use for this M.
@@ -391,101 +324,5 @@ impl M {
         // ORDERING[m.ended]: a reader that sees a G's end counted also sees its spawn counted, on
         // whichever M that was: the queues that the G went through order the two.
         self.ended.load(Acquire)
-    }
-}
-
-impl MOwned {
-    /// Returns the burst of a G that the running goroutine makes: one number for all that it makes
-    /// in this round.
-    pub(crate) fn burst(&mut self, apart: &Apart) -> u16 {
-        if self.burst.0 != self.tick || self.burst.1 == 0 {
-            self.burst = (self.tick, apart.new_burst());
-        }
-        self.burst.1
-    }
-
-    /// Makes a woken settled G the next one to run. The G that was to run next goes to the queue.
-    #[inline]
-    pub(crate) fn push_woken(&mut self, g: Runnable) {
-        if let Some(before) = self.run_next.replace(g) {
-            self.queue.push_back(before);
-        }
-    }
-
-    /// Takes the G that was woken last. `None` if such Gs went first too often in a row, or the
-    /// slice that they share is `over`; that G is then in the queue.
-    #[inline]
-    pub(crate) fn pop_run_next(&mut self, over: bool) -> Option<Runnable> {
-        let Some(g) = self.run_next.take() else {
-            self.next_streak = 0;
-            return None;
-        };
-        if self.next_streak < policy::MAX_NEXT_STREAK && !over {
-            self.next_streak += 1;
-            return Some(g);
-        }
-        self.next_streak = 0;
-        self.queue.push_back(g);
-        None
-    }
-
-    /// Puts back a G that was taken and cannot run now. It is the next one to run.
-    #[cold]
-    pub(crate) fn put_back(&mut self, g: Runnable) {
-        if let Some(next) = self.run_next.replace(g) {
-            self.queue.push_back(next);
-        }
-    }
-
-    /// Takes the Gs that have not begun. The others stay, in their order.
-    pub(crate) fn take_new(&mut self) -> Queue {
-        let (mut begun, mut new) = (Queue::new(), Queue::new());
-        if let Some(next) = self.run_next.take_if(|next| !next.has_begun()) {
-            new.push_back(next);
-        }
-        while let Some(g) = self.queue.pop_front() {
-            if g.has_begun() { begun.push_back(g) } else { new.push_back(g) }
-        }
-        self.queue = begun;
-        new
-    }
-
-    /// Makes the next round look at started Gs before unstarted ones.
-    ///
-    /// The P may come from an M whose new G ran too long; the started Gs have waited since.
-    pub(crate) fn begin_with_woken(&mut self) {
-        self.tick &= !1;
-    }
-
-    /// Takes the queued settled G that has waited longest.
-    #[inline]
-    pub(crate) fn pop_settled(&mut self) -> Option<Runnable> {
-        self.next_streak = 0;
-        self.queue.pop_front()
-    }
-
-    /// Notes that the running G goes on in a new slice.
-    #[inline]
-    pub(crate) fn begin_slice(&mut self) {
-        self.next_streak = 0;
-    }
-
-    /// True if the G that was taken last was woken by the G before it, and so runs in that G's
-    /// slice.
-    #[inline]
-    pub(crate) fn inherits_slice(&self) -> bool {
-        self.next_streak > 0
-    }
-
-    /// Returns the number of settled Gs that are ready here.
-    #[inline]
-    pub(crate) fn settled_ready(&self) -> usize {
-        self.queue.len() + usize::from(self.run_next.is_some())
-    }
-
-    /// True if a settled G is ready here.
-    #[inline]
-    pub(crate) fn has_settled(&self) -> bool {
-        self.run_next.is_some() || !self.queue.is_empty()
     }
 }

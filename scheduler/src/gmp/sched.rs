@@ -7,12 +7,7 @@
 //! # Safety
 //!
 //! A `Sched` is only ever made inside an `Arc` ([`Sched::new`]); `arc` and `proc` rely on that.
-//!
-//! An M's progress points to the record of the G that the M runs; see `running_on`.
-#![expect(
-    unsafe_code,
-    reason = "turns a reference back into the Arc it came from, follows an M's progress"
-)]
+#![expect(unsafe_code, reason = "turns a reference back into the Arc it came from")]
 
 mod config;
 mod counts;
@@ -21,8 +16,8 @@ mod global;
 mod locked;
 mod ms;
 mod residents;
+mod view;
 
-use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
@@ -51,11 +46,12 @@ use crate::gmp::g::Runnable;
 use crate::gmp::m::M;
 use crate::gmp::names::Names;
 use crate::gmp::p::{self, MAX_PROCS, P, PShared};
-use crate::gmp::sched::deadlocks::Deadlocks;
+use crate::gmp::sched::deadlocks::{Deadlocks, Standstill};
 use crate::gmp::slab::Slab;
 use crate::gmp::stack_pool::StackPool;
 use crate::gmp::thread_maker::ThreadMaker;
 use crate::gmp::thread_pool::ThreadPool;
+use crate::gmp::wait_ages::WaitAges;
 use crate::policy::{self, Cpus, SpinBudget};
 pub(crate) use config::Config;
 use counts::Counts;
@@ -77,6 +73,9 @@ pub(crate) struct Sched {
     /// The function that ends what has not begun, if no M is left and none can be made; a pointer
     /// for the same reason.
     pub(crate) refuse: fn(&Sched, &std::io::Error),
+    /// The function that acts on a standstill; a pointer for the same reason. True if it woke the
+    /// goroutines.
+    pub(crate) stands_still: fn(&Sched, Standstill) -> bool,
     pub(crate) config: Config,
     pub(crate) cpus: Cpus,
     /// The shared half of each P that there ever was.
@@ -132,6 +131,7 @@ pub(crate) struct Sched {
     /// The note that shutdown sleeps on. Every G that ends while the runtime closes wakes it.
     pub(crate) drained: Note,
     pub(crate) deadlocks: Deadlocks,
+    pub(crate) wait_ages: WaitAges,
     /// The OS threads that were made for Ms, to be joined.
     pub(crate) threads_to_join: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
@@ -151,6 +151,7 @@ impl Sched {
         m_main: fn(&Sched, &'static M),
         sysmon_main: fn(&Sched),
         refuse: fn(&Sched, &std::io::Error),
+        stands_still: fn(&Sched, Standstill) -> bool,
     ) -> Arc<Sched> {
         let all_ps = AllPs::new();
         let make = |index| {
@@ -166,6 +167,7 @@ impl Sched {
             m_main,
             sysmon_main,
             refuse,
+            stands_still,
             cpus: Cpus { count: cpus.count, quota_limited: cpus.quota_limited },
             all_ps,
             idle,
@@ -187,7 +189,7 @@ impl Sched {
             thread_maker: ThreadMaker::new(),
             thread_missing: AtomicBool::new(false),
             blocking: BlockingPool::new(config.max_blocking),
-            ms: Mutex::new(Ms { list: Vec::new(), spawned: 0, ended: 0, stolen: 0 }),
+            ms: Mutex::new(Ms::new()),
             lent_threads: AtomicUsize::new(0),
             exiting: AtomicUsize::new(0),
             locked_ms: AtomicUsize::new(0),
@@ -196,7 +198,8 @@ impl Sched {
             state: AtomicU32::new(OPEN),
             generation: fork::generation(),
             drained: Note::new(),
-            deadlocks: Deadlocks::default(),
+            deadlocks: Deadlocks::new(),
+            wait_ages: WaitAges::new(),
             threads_to_join: Mutex::new(Vec::new()),
             config,
         })
@@ -292,12 +295,12 @@ impl Sched {
     /// In nanoseconds on the monotonic clock; [`NEVER`] if there is none. A hint, except for a
     /// caller that follows the rules of `ds::timekeeper`.
     pub(crate) fn first_timer(&self) -> u64 {
-        self.all_ps
-            .iter()
-            .map(|shared| shared.timers.first())
-            .min()
-            .unwrap_or(NEVER)
-            .min(self.stacks.due())
+        self.first_limit().min(self.stacks.due())
+    }
+
+    /// Returns the earliest deadline of a goroutine, likewise.
+    pub(crate) fn first_limit(&self) -> u64 {
+        self.all_ps.iter().map(|shared| shared.timers.first()).min().unwrap_or(NEVER)
     }
 
     /// Returns the first deadline, if no sleeping M keeps it. In nanoseconds on the monotonic
@@ -314,7 +317,7 @@ impl Sched {
 
     /// Adds an M to the runtime. It becomes resident if a place is free.
     pub(crate) fn add_m(&self, m: &'static M) {
-        grow::push(|| self.ms.lock(), |ms| &mut ms.list, m);
+        grow::with_room(|| self.ms.lock(), |ms| &mut ms.list, |ms| ms.join(m));
         self.dispatch.make_room(self.m_count());
         self.make_resident(m);
     }
@@ -397,49 +400,6 @@ impl Sched {
     pub(crate) fn revoke_p(&self, m: &M, observed: &Observed) -> Option<Box<P>> {
         let ms = self.ms.lock();
         if ms.has(m) { m.p.revoke(observed) } else { None }
-    }
-
-    /// Returns the number of the G that runs on `m`, and where it was spawned, if `m` is still an M
-    /// of this runtime.
-    pub(crate) fn running_on(&self, m: &M) -> Option<(u64, Option<&'static Location<'static>>)> {
-        let ms = self.ms.lock();
-        if !ms.has(m) {
-            return None;
-        }
-        // SAFETY: an M on the list runs Gs of this runtime's slab, and cannot leave the list while
-        // the list is locked.
-        unsafe { m.progress.running() }.map(|g| (g.id(), g.made_at())).filter(|(id, _)| *id != 0)
-    }
-
-    /// Returns the number of the G for which the thread of `m` sleeps or blocks, and where it was
-    /// spawned, if `m` is still an M of this runtime.
-    pub(crate) fn in_place_on(&self, m: &M) -> Option<(u64, Option<&'static Location<'static>>)> {
-        let ms = self.ms.lock();
-        if !ms.has(m) {
-            return None;
-        }
-        // SAFETY: as above.
-        unsafe { m.progress.in_place() }.map(|g| (g.id(), g.made_at()))
-    }
-
-    /// Fills `ms` with the runtime's Ms. Allocates nothing under the lock.
-    pub(crate) fn list_ms(&self, ms: &mut Vec<&'static M>) {
-        loop {
-            let wanted = self.m_count();
-            ms.clear();
-            ms.reserve(wanted);
-            let list = self.ms.lock();
-            if list.list.len() <= ms.capacity() {
-                ms.extend_from_slice(&list.list);
-                return;
-            }
-        }
-    }
-
-    /// Returns on how many Ms settled Gs wait. An M that runs the only one it has does not count.
-    pub(crate) fn ms_with_waiting(&self) -> usize {
-        let waits = |m: &&&M| m.settled() > usize::from(m.progress.runs());
-        self.ms.lock().list.iter().filter(waits).count()
     }
 
     /// Returns how many Ms the runtime has.

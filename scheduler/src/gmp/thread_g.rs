@@ -140,8 +140,16 @@ impl ThreadG {
         owned.borrows.set(0);
         owned.locks.set(0);
         owned.regions.set(None);
+        owned.is_agent.set(false);
         owned.cancel_requested.store(false, Relaxed);
         let _the_record_has_it = g.into_raw();
+    }
+
+    /// Notes that the calling thread, whose record this is, counts as an agent of the runtime: as a
+    /// goroutine, or for one.
+    pub(crate) fn count_as_agent(&self) {
+        // SAFETY: the record belongs to the calling thread, whose G it is.
+        unsafe { running_owned(&self.g) }.is_agent.set(true);
     }
 
     /// Makes the record's G the goroutine of another callback, with a number of its own.
@@ -184,21 +192,12 @@ impl ThreadG {
     #[inline]
     pub(crate) fn unregister(&self, sched: &Sched) {
         // ORDERING[thread_g.left]: publishes what the thread did in the runtime; pairs with the
-        // loads in `any_registered` and `registered_in`.
+        // load in `registered_in`.
         self.runtime.store(ptr::null_mut(), Release);
         if sched.closing() {
             sched.drained.wake();
         }
     }
-}
-
-/// True if a thread-backed G is registered with `sched` at this moment.
-pub(crate) fn any_registered(sched: &Sched) -> bool {
-    // ORDERING[thread_g.left]: pairs with the store in `unregister`.
-    ALL.lock()
-        .every
-        .iter()
-        .any(|t| ptr::eq(t.runtime.load(std::sync::atomic::Ordering::Acquire), sched))
 }
 
 /// Returns the thread-backed Gs that are registered with `sched`: all of them if `sched` was closed
@@ -227,6 +226,20 @@ pub(crate) fn registered_in(sched: &Sched) -> Vec<&'static ThreadG> {
         inside.clear();
         inside.reserve(2 * inside.capacity());
     }
+}
+
+/// Marks the waits of `sched` that have no mark, if that is due.
+pub(crate) fn mark_waits(sched: &Sched, now: u64) {
+    if !sched.wait_ages.is_due(now) {
+        return;
+    }
+    sched.wait_ages.mark(now, |mark| {
+        // SAFETY: records live as long as the slab.
+        sched.slab.each(|g| mark(unsafe { g.as_ref() }));
+        let all = ALL.lock();
+        let inside = all.every.iter().filter(|t| ptr::eq(t.runtime.load(Relaxed), sched));
+        inside.for_each(|t| mark(&t.g));
+    });
 }
 
 /// The numbers of thread-backed Gs in one runtime.

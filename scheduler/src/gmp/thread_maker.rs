@@ -40,13 +40,21 @@ impl ThreadMaker {
 
     /// Makes the thread, unless somebody has. Returns its handle if this call made it.
     ///
-    /// Without it, whoever wants a thread makes it.
-    pub(crate) fn start(&self, name: impl FnOnce() -> String) -> Option<JoinHandle<()>> {
+    /// Without it, whoever wants a thread makes it. The thread calls `begins` first.
+    pub(crate) fn start(
+        &self,
+        name: impl FnOnce() -> String,
+        begins: impl FnOnce() + Send + 'static,
+    ) -> Option<JoinHandle<()>> {
         if self.asked.load(Relaxed) || self.asked.swap(true, Relaxed) {
             return None;
         }
         let (orders, theirs) = channel();
-        match spawn_thread(name(), move || make_until_closed(&theirs)) {
+        let main = move || {
+            begins();
+            make_until_closed(&theirs);
+        };
+        match spawn_thread(name(), main) {
             Ok(thread) => {
                 *self.orders.lock() = Some(orders);
                 Some(thread)

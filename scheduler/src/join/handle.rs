@@ -10,7 +10,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::{fmt, thread};
 
-use super::{JoinWait, Joinable};
+use super::Joinable;
+use super::wait::JoinWait;
 use crate::ds::pair_arc::{Counted, PairArc};
 use crate::ds::slot::read;
 use crate::proc::colocate::Host;
@@ -86,7 +87,8 @@ impl<'a, T> Joint<'a, T> {
 }
 
 /// The right to wait for a goroutine and to have what it returned. Dropping it detaches the
-/// goroutine.
+/// goroutine. A panic that nobody joins is a warning ([`Warnings`](crate::Warnings)): the
+/// goroutine's number and name, where it was made, and what it panicked with.
 ///
 /// It is also a future, for any executor: the same outcome as [`join`](Self::join)'s. Dropping it
 /// before it is ready loses nothing but the outcome. The waker is called by the goroutine that

@@ -8,8 +8,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::JoinWait;
 use super::handle::{JoinHandle, Joint};
+use super::wait::JoinWait;
 use crate::ds::slot::read;
 
 impl<T> Joint<'_, T> {

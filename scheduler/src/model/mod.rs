@@ -16,6 +16,7 @@
 //!
 //! A new model is a file here with a `fn` per scenario and one [`models!`] table of its tests.
 
+mod agents;
 mod alarm;
 mod chan;
 mod dispatch;

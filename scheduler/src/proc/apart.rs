@@ -177,10 +177,16 @@ pub(crate) fn leave_others(cx: &Current, inside: &mut InsideWithP) {
     bring(sched);
 }
 
-/// Records how long the G ran that was taken last, and frees those of its kind if it talks.
+/// Does what is to be done when the G that was started last has given its M back: records how long
+/// it ran, and frees those of its kind if it talks.
 #[cold]
-pub(crate) fn end_first_run(cx: &Current, run: FirstRun) {
+pub(crate) fn end_first_run(cx: &Current, inside: &mut InsideWithP) {
+    let Some(run) = inside.owned().first_run.take() else { return };
     let sched = cx.sched();
+    if sched.start_gate.give_back(run.admission) {
+        wake::wake_p_if_work(sched);
+        bring(sched);
+    }
     if let Some(made_at) = run.made_at {
         let cpu_ns = cpu_time(cx).zip(run.cpu_since).map(|(now, since)| now.saturating_sub(since));
         let lasted_ns = monotonic_ns().saturating_sub(run.since);

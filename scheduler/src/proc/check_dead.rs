@@ -1,98 +1,82 @@
-//! Deadlock detection: nothing runs, and nothing that the runtime knows of can change that.
+//! What is done about a runtime that stands still ([`standstill`](super::standstill)).
 //!
-//! # Who calls it, and when
+//! # Who calls it
 //!
-//! An M calls [`check`] when it has put itself among the sleepers, before it sleeps
-//! (`Dispatch::sleep`). The lock under which Ms fall asleep makes that one moment: the M that falls
-//! asleep last finds all Ms of the runtime there, so no M runs a goroutine.
+//! [`act`] is `Sched::stands_still`: the agent that found the standstill calls it. It runs nothing
+//! of the user's and waits for nothing. What is to be told is told from a thread of its own, since
+//! events are user code.
 //!
-//! # What vetoes
+//! # What is done
 //!
-//! What can still wake a goroutine is outside of the dispatch then. The runtime is not dead while
-//! it knows of something that may: free work or a timer; a thread inside the runtime, in a callback
-//! or a blocking call; a bridge, through which a thread may come in; a goroutine that waits for a
-//! future, whose waker may be anywhere; a goroutine that waits for a blocking call which a thread
-//! is about to make.
-//!
-//! Of plain threads, other runtimes and their channels the runtime knows nothing. So a runtime in
-//! which all goroutines wait is no proof of a deadlock, and by default it is only reported, as an
-//! event. It is a proof under `Deadlock::Panic`: with that the builder promised that none of those
-//! wakes a goroutine. Then the runtime is closed, everything is cancelled, and `run` panics with
-//! the report.
-//!
-//! # What goes unnoticed
-//!
-//! Nothing is checked where goroutines are threads, nor while a goroutine waits in place: its
-//! thread is no sleeper of the dispatch. A deadlock may go unnoticed; none is found where there is
-//! none.
+//! - *Report.* A deadlock is a warning, the first time. If somebody outside may wake a goroutine,
+//!   the goroutines are listed at level `DEBUG`: that is the normal state of a server that plain
+//!   threads hand work to.
+//! - *Panic.* The runtime is closed, everything is cancelled, and `run` panics with the report.
+//! - *What cannot be unwound.* A goroutine that panics already, or is shielded, goes on waiting.
+//!   Then no agent is awake a second time. `gosched::run` would never return, so the process ends,
+//!   as Go's does, with the exit code of a panic. In a host's runtime it is told.
 //!
 //! # Rejected
 //!
-//! Looking at all records whenever an M falls asleep: a server with a million goroutines would walk
-//! them each time it has nothing to do. The records are looked at once everything else says that it
-//! is over.
+//! Ending the process at once, for `gosched::run`: destructors in `main` would not run, and a test
+//! could not catch the panic.
 
-use crate::ds::timers::NEVER;
+use gosched_runtime_sys::thread::end_process;
+
 use crate::dump::Dump;
+use crate::gmp::current;
+use crate::gmp::g::G;
 use crate::gmp::sched::Sched;
-use crate::gmp::thread_g;
-use crate::mode::Deadlock;
+use crate::gmp::sched::deadlocks::Standstill;
+use crate::mode::{Deadlock, Warnings};
 use crate::proc::{events, new_thread, shutdown};
 
 /// How many goroutines a report names at most.
 const NAMED: usize = 100;
 
-/// True if a deadlock was found and the runtime was closed for it: then the caller does not sleep.
-///
-/// The caller is an M that is about to sleep, and is among the sleepers.
-#[inline]
-pub(crate) fn check(sched: &Sched) -> bool {
-    match sched.config.deadlock {
-        Deadlock::Ignore => false,
-        Deadlock::Report => events::reports_are_heard() && report_once(sched),
-        Deadlock::Panic => all_wait(sched) && end_runtime(sched),
-    }
-}
+/// The exit code of a Rust program that panics.
+const PANICKED: i32 = 101;
 
-/// True if no goroutine runs and the runtime knows of nothing that could wake one.
-fn all_wait(sched: &Sched) -> bool {
-    sched.dispatch.all_asleep(sched.m_count())
-        && !sched.closing()
-        && sched.live() > 0
-        && !sched.has_free_work()
-        && sched.first_timer() == NEVER
-        && sched.deadlocks.bridges() == 0
-        && !thread_g::any_registered(sched)
-}
-
-/// Emits the event, the first time, from a thread of its own, since events are user code. Always
-/// false: the M sleeps.
+/// Acts on a standstill. True if it cancelled the goroutines, which then unwind.
 #[cold]
-fn report_once(sched: &Sched) -> bool {
-    if !all_wait(sched) || !sched.deadlocks.first_time() {
-        return false;
+pub(crate) fn act(sched: &Sched, what: Standstill) -> bool {
+    let deadlocks = &sched.deadlocks;
+    match what {
+        Standstill::Listed if deadlocks.list_first() => {
+            report(sched, |_, text| events::all_wait(text));
+        }
+        Standstill::Told if deadlocks.tell_first() => report(sched, events::deadlock),
+        Standstill::Ended if deadlocks.tell_first() => {
+            deadlocks.declare(format!("gosched: deadlock, all goroutines wait\n{}", list(sched)));
+            shutdown::cancel_all(sched);
+            return true;
+        }
+        Standstill::Stuck if deadlocks.stuck_first() => stuck(sched),
+        _ => {}
     }
-    let text = text(&Dump::of(sched));
-    let name = format!("{}-report", sched.config.name);
-    let _no_thread_no_report = new_thread::make(sched, name, move || events::all_wait(&text));
     false
 }
 
-/// Closes the runtime, if each goroutine waits for another. Its root goroutines panic with the
-/// report, all others are cancelled.
-#[cold]
-fn end_runtime(sched: &Sched) -> bool {
-    let dump = Dump::of(sched);
-    if !dump.all_wait_for_each_other() || !sched.deadlocks.first_time() {
-        return false;
-    }
-    sched.deadlocks.declare(format!("gosched: deadlock, all goroutines wait\n{}", text(&dump)));
-    shutdown::cancel_all(sched);
-    true
+/// Tells `what` with a list of the goroutines, from a thread of its own.
+fn report(sched: &Sched, what: fn(Warnings, &str)) {
+    let (text, warnings) = (list(sched), sched.config.warnings);
+    let name = format!("{}-report", sched.config.name);
+    let _no_thread_no_report = new_thread::make_outside(sched, name, move || what(warnings, &text));
 }
 
-/// Lists the goroutines of `dump`, a line each.
-fn text(dump: &Dump) -> String {
+/// Ends the process of `gosched::run`, which would never return. Tells a host.
+fn stuck(sched: &Sched) {
+    if sched.config.deadlock == Deadlock::PanicIfProven {
+        events::say(format!("gosched: deadlock, these do not unwind\n{}", list(sched)));
+        end_process(PANICKED);
+    }
+    report(sched, events::stuck);
+}
+
+/// Lists the goroutines, a line each. The calling one, which found that they wait, is among them.
+fn list(sched: &Sched) -> String {
+    let me = current::with(|cx| cx.and_then(|cx| cx.g()).map_or(0, G::id));
+    let dump = Dump::of_standstill(sched, me);
     let lines = dump.goroutines.iter().take(NAMED).map(|goroutine| format!("{goroutine}\n"));
     let mut text: String = lines.collect();
     if dump.goroutines.len() > NAMED {

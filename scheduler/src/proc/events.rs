@@ -13,6 +13,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::panic::Location;
 use std::sync::{Mutex, PoisonError};
 
 pub(crate) use crate::mode::Warnings;
@@ -21,22 +22,33 @@ pub(crate) use crate::mode::Warnings;
 const DROPPED_INSIDE: &str =
     "gosched: a runtime was dropped inside itself: it shuts down, and nobody waits for its end";
 
+/// What is said of a deadlock.
+const DEADLOCK: &str = "deadlock: all goroutines wait, and nobody outside can wake one";
+
+/// What is said of a deadlock that cannot be ended.
+const STUCK: &str = "deadlock: these goroutines were cancelled and do not unwind";
+
 /// A goroutine that keeps those settled on its thread waiting.
 #[derive(Debug)]
 pub(crate) struct Overstayed<'a> {
     pub(crate) goroutine: u64,
     pub(crate) made_at: &'a str,
-    pub(crate) ran_ms: u64,
+    /// Empty without a name.
+    pub(crate) name: &'a str,
+    pub(crate) lasted_ms: u64,
+    /// Goroutines that have not begun.
+    pub(crate) not_begun: &'a [u64],
     pub(crate) siblings: &'a [u64],
+    /// The end of the text. Tells warnings of one place apart.
+    pub(crate) remedy: &'static str,
 }
 
-/// A goroutine that waits and keeps its thread, and with it those settled there.
+/// A goroutine whose panic nobody joined.
 #[derive(Debug)]
-pub(crate) struct KeptWaiting<'a> {
+pub(crate) struct Unjoined<'a> {
     pub(crate) goroutine: u64,
-    pub(crate) made_at: &'a str,
-    pub(crate) waited_ms: u64,
-    pub(crate) siblings: &'a [u64],
+    pub(crate) name: Option<&'a str>,
+    pub(crate) made_at: Option<&'static Location<'static>>,
 }
 
 /// The way that a warning takes.
@@ -83,31 +95,48 @@ pub(crate) fn all_wait(goroutines: &str) {
     traced::all_wait(goroutines);
 }
 
+/// Warns of a deadlock; `goroutines` lists them.
+pub(crate) fn deadlock(to: Warnings, goroutines: &str) {
+    match route(to) {
+        Route::Event => traced::deadlock(goroutines),
+        Route::Stderr => say(format!("gosched: {DEADLOCK}\n{}", goroutines.trim_end())),
+        Route::Nowhere => {}
+    }
+}
+
+/// Warns of goroutines that were cancelled for a deadlock and do not unwind.
+pub(crate) fn stuck(to: Warnings, goroutines: &str) {
+    match route(to) {
+        Route::Event => traced::stuck(goroutines),
+        Route::Stderr => say(format!("gosched: {STUCK}\n{}", goroutines.trim_end())),
+        Route::Nowhere => {}
+    }
+}
+
 /// Warns of a goroutine that keeps its siblings waiting; `text` says why and what helps.
 pub(crate) fn overstayed(to: Warnings, who: &Overstayed<'_>, text: &str) {
     match route(to) {
         Route::Event => traced::overstayed(who, text),
-        Route::Stderr if is_first(who.made_at, text) => {
-            let Overstayed { goroutine, made_at, ran_ms, siblings } = who;
+        Route::Stderr if is_first(who.made_at, who.remedy) => {
+            let Overstayed { goroutine, made_at, name, lasted_ms, not_begun, siblings, .. } = who;
             say(format!(
-                "{text} goroutine={goroutine} made_at={made_at:?} ran_ms={ran_ms} \
-                 siblings={siblings:?}"
+                "{text} goroutine={goroutine} made_at={made_at:?} name={name:?} \
+                 lasted_ms={lasted_ms} not_begun={not_begun:?} siblings={siblings:?}"
             ));
         }
         Route::Stderr | Route::Nowhere => {}
     }
 }
 
-/// Warns of a goroutine that waits and keeps its thread; `text` says for what, why, and what helps.
-pub(crate) fn kept_waiting(to: Warnings, who: &KeptWaiting<'_>, text: &str) {
+/// Warns of a goroutine whose panic nobody joined; `text` says with what.
+pub(crate) fn unjoined(to: Warnings, who: &Unjoined<'_>, text: &str) {
+    let &Unjoined { goroutine, name, made_at } = who;
+    let made_at = made_at.map_or_else(String::new, ToString::to_string);
+    let name = name.unwrap_or("");
     match route(to) {
-        Route::Event => traced::kept_waiting(who, text),
-        Route::Stderr if is_first(who.made_at, "kept") => {
-            let KeptWaiting { goroutine, made_at, waited_ms, siblings } = who;
-            say(format!(
-                "{text} goroutine={goroutine} made_at={made_at:?} waited_ms={waited_ms} \
-                 siblings={siblings:?}"
-            ));
+        Route::Event => traced::unjoined(goroutine, &made_at, name, text),
+        Route::Stderr if is_first(&made_at, "unjoined") => {
+            say(format!("{text} goroutine={goroutine} made_at={made_at:?} name={name:?}"));
         }
         Route::Stderr | Route::Nowhere => {}
     }
@@ -155,14 +184,14 @@ fn is_first(made_at: &str, text: &str) -> bool {
 }
 
 /// Writes a line in one piece. A standard error that is closed is no reason to panic.
-fn say(mut line: String) {
+pub(crate) fn say(mut line: String) {
     line.push('\n');
     let _nobody_reads_it = io::stderr().write_all(line.as_bytes());
 }
 
 #[cfg(feature = "tracing")]
 mod traced {
-    use super::{DROPPED_INSIDE, Display, KeptWaiting, Overstayed};
+    use super::{DEADLOCK, DROPPED_INSIDE, Display, Overstayed, STUCK};
     use tracing::Level;
     use tracing::level_filters::LevelFilter;
     use tracing::subscriber::NoSubscriber;
@@ -187,14 +216,21 @@ mod traced {
         );
     }
 
-    pub(super) fn overstayed(who: &Overstayed<'_>, text: &str) {
-        let &Overstayed { goroutine, made_at, ran_ms, siblings } = who;
-        tracing::warn!(goroutine, made_at, ran_ms, ?siblings, "{text}");
+    pub(super) fn deadlock(goroutines: &str) {
+        tracing::warn!(%goroutines, "gosched: {DEADLOCK}");
     }
 
-    pub(super) fn kept_waiting(who: &KeptWaiting<'_>, text: &str) {
-        let &KeptWaiting { goroutine, made_at, waited_ms, siblings } = who;
-        tracing::warn!(goroutine, made_at, waited_ms, ?siblings, "{text}");
+    pub(super) fn stuck(goroutines: &str) {
+        tracing::warn!(%goroutines, "gosched: {STUCK}");
+    }
+
+    pub(super) fn overstayed(who: &Overstayed<'_>, text: &str) {
+        let &Overstayed { goroutine, made_at, name, lasted_ms, not_begun, siblings, .. } = who;
+        tracing::warn!(goroutine, made_at, name, lasted_ms, ?not_begun, ?siblings, "{text}");
+    }
+
+    pub(super) fn unjoined(goroutine: u64, made_at: &str, name: &str, text: &str) {
+        tracing::warn!(goroutine, made_at, name, "{text}");
     }
 
     pub(super) fn handlers(signals: &[i32], text: &str) {
@@ -213,7 +249,7 @@ mod traced {
 /// Nobody can listen.
 #[cfg(not(feature = "tracing"))]
 mod traced {
-    use super::{Display, KeptWaiting, Overstayed};
+    use super::{Display, Overstayed};
 
     pub(super) fn hear_warnings() -> bool {
         false
@@ -228,8 +264,10 @@ mod traced {
     }
 
     pub(super) fn all_wait(_: &str) {}
+    pub(super) fn deadlock(_: &str) {}
+    pub(super) fn stuck(_: &str) {}
     pub(super) fn overstayed(_: &Overstayed<'_>, _: &str) {}
-    pub(super) fn kept_waiting(_: &KeptWaiting<'_>, _: &str) {}
+    pub(super) fn unjoined(_: u64, _: &str, _: &str, _: &str) {}
     pub(super) fn handlers(_: &[i32], _: &str) {}
     pub(super) fn dropped_inside() {}
     pub(super) fn left_running(_: &dyn Display) {}

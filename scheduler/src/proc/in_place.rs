@@ -25,10 +25,12 @@
 //! *Hand off*: the P goes to the head of the line, else to a sleeping M, else to a new one, else it
 //! becomes idle and is published (`wake`). *Time*: a thread that blocks can be the one that was to
 //! look at the timers next, so it has another M keep the time ([`wake::ensure_timekeeper`]).
+//! *Standstill*: a thread that sleeps without a time limit counts as parked, and looks whether it
+//! was the last one (`ds::agents`, `standstill`). Its claimer takes that back.
 //! *Behind*: a G that waits counts neither as running nor as a part of a slice, so sysmon takes
 //! nothing from its M (`Progress::block`, `Progress::unblock`). What is ready behind it cannot run
 //! before it goes on, and it may wait for that very thing; so sysmon watches, and reports it once
-//! (`report_kept`).
+//! (`report`).
 //!
 //! # Rejected
 //!
@@ -42,6 +44,7 @@
 #![expect(unsafe_code, reason = "reads the running G's own part")]
 
 use std::marker::PhantomData;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -52,14 +55,16 @@ use gosched_runtime_sys::thread::yield_thread;
 use crate::ds::parker::{Claim, Commit};
 use crate::gmp::current::{self, Current};
 use crate::gmp::dispatch::Remote;
-use crate::gmp::g::{G, Kind};
+use crate::gmp::g::{G, GOwned, Kind};
 use crate::gmp::m::M;
 use crate::gmp::p::P;
 use crate::gmp::progress::{Keeping, Keeps};
+use crate::gmp::sched::Sched;
+use crate::gmp::sched::deadlocks::Standstill;
 use crate::gmp::wait_reason::WaitReason;
 use crate::policy::SpinBudget;
 use crate::proc::running::{tell_of_inbox, tell_of_kept};
-use crate::proc::{cancel, wake};
+use crate::proc::{cancel, standstill, wake};
 
 /// Waits until `g` is notified, cancelled unless `shielded`, or the deadline has passed. May return
 /// early.
@@ -94,20 +99,51 @@ fn sleep(g: &G, shielded: bool, deadline: Option<Instant>) {
         }
     });
     owned.in_place.set(true);
+    let counts_in = if deadline.is_none() { counts_in(g, owned) } else { None };
+    // SAFETY: the calling thread is in that runtime until this goroutine has gone on.
+    let counts_in = counts_in.map(|sched| unsafe { sched.as_ref() });
+    owned.parked_in.set(counts_in.map(|sched| NonNull::from(&sched.deadlocks.agents)));
     let remote = &M::of(owned.home.get().expect("it has just been set")).remote;
     // That the G was claimed is not enough: `owned` is the claimer's until it gives the G back.
     // After the deadline the thread claims the G for itself, unless a claimer was faster.
-    if g.parker.commit(!shielded && cancel::may_end_waits(owned)) == Commit::Parked
-        && !sleep_until_resumed(remote, deadline)
-        && g.parker.notify() == Claim::Lost
-    {
-        let _by_its_claimer = remote.sleep_until_resumed(None);
+    let mut stands_still = None;
+    if g.parker.commit(!shielded && cancel::may_end_waits(owned)) == Commit::Parked {
+        stands_still = counts_in.and_then(park);
+        if stands_still.is_some() || !sleep_until_resumed(remote, deadline) {
+            if g.parker.notify() == Claim::Won {
+                owned.unpark();
+            } else {
+                stands_still = None;
+                let _by_its_claimer = remote.sleep_until_resumed(None);
+            }
+        }
+    } else {
+        owned.parked_in.set(None);
     }
     // SAFETY: as above.
     owned.in_place.set(unsafe { crate::gmp::g::running_kind(g) } == Kind::ThreadBacked);
     if home.is_none() {
         owned.home.set(None);
     }
+    if let Some((sched, what)) = counts_in.zip(stands_still) {
+        let _woken = (sched.stands_still)(sched, what);
+    }
+}
+
+/// Returns the runtime in which the calling thread, which is about to sleep for `g`, counts as
+/// waiting: it is an agent there, and what `g` waits for is no future.
+fn counts_in(g: &G, owned: &GOwned) -> Option<NonNull<Sched>> {
+    current::with(|cx| {
+        let cx = cx.filter(|cx| cx.g().is_some_and(|running| ptr::eq(running, g)))?;
+        let counts = owned.is_agent.get() && g.wait_reason() != WaitReason::Future;
+        counts.then(|| NonNull::from(cx.sched()))
+    })
+}
+
+/// Counts the calling thread as parked, and returns what there is to do if that was the last one.
+fn park(sched: &Sched) -> Option<Standstill> {
+    sched.deadlocks.agents.park();
+    standstill::look(sched)
 }
 
 /// How long a thread sleeps at a time while a thread for an M is missing.

@@ -40,8 +40,8 @@ use crate::gmp::current::{self, Current};
 use crate::gmp::g::{G, Kind};
 use crate::gmp::m::M;
 use crate::proc::in_place::kind_of_running;
-use crate::proc::start_m::start_idle_m;
-use crate::proc::{find, new_thread, spawn};
+use crate::proc::start_m::{replace, start_idle_m};
+use crate::proc::{find, new_thread, spawn, wake};
 
 /// Keeps its goroutine locked to the thread until it is dropped. See [`lock_thread`].
 #[doc(alias = "UnlockOSThread")]
@@ -201,6 +201,27 @@ pub(super) fn end(cx: &Current) {
     } else {
         sched.make_resident(m);
     }
+}
+
+/// A goroutine has ended locked to this thread. Has another M stand in for this one, whose thread
+/// is to end once nothing is settled on it. True if this M leaves.
+///
+/// A lent thread is not the runtime's to end: it stays locked for good, so it starts nothing more.
+#[cold]
+pub(crate) fn ended_locked(cx: &Current) -> bool {
+    let m = cx.m;
+    m.taint();
+    if m.locks.is_lent() {
+        return false;
+    }
+    if replace(cx.sched(), m) {
+        cx.sched().end_lock(m);
+        return true;
+    }
+    end(cx);
+    // The M that could not be made may have been handed a P meanwhile.
+    wake::wake_p_if_work(cx.sched());
+    false
 }
 
 impl Drop for ThreadLock {

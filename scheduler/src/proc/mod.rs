@@ -29,7 +29,7 @@
 //! | [`lock_thread`], [`locals`], [`put_off`], [`exit`] | what a G has for itself: its thread, its values, the process's end |
 //! | [`cancel`], [`timers`] | why a wait is given up: a cancel, a deadline |
 //! | [`target`], [`claimed`], [`wake`] | a waker claims a G and makes it runnable |
-//! | [`wake_sysmon`], [`sysmon`], [`report`], [`report_kept`] | what waits behind user code |
+//! | [`wake_sysmon`], [`sysmon`], [`report`] | what waits behind user code |
 //! | [`set_procs`], [`excess_p`] | the number of Ps changes |
 //! | [`check_dead`], [`shutdown`], [`refuse`] | nothing runs any more; the runtime ends; a G never begins |
 //! | [`events`] | what the runtime says of that: events of `tracing`, or standard error |
@@ -54,13 +54,13 @@ pub(crate) mod park;
 pub(crate) mod put_off;
 pub(crate) mod refuse;
 pub(crate) mod report;
-pub(crate) mod report_kept;
 pub(crate) mod run;
 pub(crate) mod running;
 pub(crate) mod set_procs;
 pub(crate) mod share_p;
 pub(crate) mod shutdown;
 pub(crate) mod spawn;
+pub(crate) mod standstill;
 pub(crate) mod start;
 pub(crate) mod start_m;
 pub(crate) mod stop_m;

@@ -22,6 +22,7 @@
 #![expect(unsafe_code, reason = "reads the running G's own part")]
 
 use std::io;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use gosched_runtime_sys::thread::{fork, last_code, spawn_thread};
@@ -31,6 +32,7 @@ use crate::gmp::current::{self, Current};
 use crate::gmp::g::{Kind, running_kind};
 use crate::gmp::sched::Sched;
 use crate::gmp::thread_maker::Main;
+use crate::proc::standstill;
 
 /// Makes a thread for `sched`.
 pub(crate) fn make(
@@ -38,15 +40,70 @@ pub(crate) fn make(
     name: String,
     main: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    let runtime = std::ptr::from_ref(sched).addr();
+    let owner = sched.arc();
     let main = move || {
-        last_code::set_made_for(runtime);
+        last_code::set_made_for(Arc::as_ptr(&owner).addr());
+        begin(owner);
         main();
     };
+    spawn(sched, name, main)
+}
+
+/// Makes a thread that runs the user's code in no goroutine: events. It may do anything, and while
+/// it is there no deadlock is proven.
+pub(crate) fn make_outside(
+    sched: &Sched,
+    name: String,
+    main: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let owner = sched.arc();
+    spawn(sched, name, move || {
+        main();
+        begin(owner);
+    })
+}
+
+fn spawn(
+    sched: &Sched,
+    name: String,
+    main: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     if current::with(|cx| cx.is_some_and(is_clean)) {
         return spawn_thread(name, main);
     }
     ask_maker(sched, name, Box::new(main))
+}
+
+/// Makes the calling thread one of the runtime's own, until it ends. Before that, and until the
+/// destructors of its thread-locals have run, it kept a deadlock from being found.
+fn begin(owner: Arc<Sched>) {
+    owner.deadlocks.own_threads.enter();
+    standstill::check(&owner);
+    last_code::at_end(Box::new(move || {
+        owner.deadlocks.own_threads.leave();
+        uncount(&owner);
+        standstill::check(&owner);
+    }));
+}
+
+/// Counts the calling thread, which [`make`] made, as an agent until it has ended: the destructors
+/// of its thread-locals may wake goroutines. Called before it is no agent otherwise.
+pub(crate) fn count_to_the_end(sched: &Sched) {
+    if !last_code::set_counted(true) {
+        sched.deadlocks.agents.add();
+    }
+}
+
+/// Takes [`count_to_the_end`] back. The caller then looks for a deadlock, or is an M.
+pub(crate) fn uncount(sched: &Sched) {
+    if last_code::set_counted(false) {
+        sched.deadlocks.agents.remove();
+    }
+}
+
+/// As [`count_to_the_end`], for a thread that counts as an agent already.
+pub(crate) fn stay_counted() {
+    let _was_not = last_code::set_counted(true);
 }
 
 /// Makes a thread that belongs to no runtime. On a thread of the host, which has no other to ask,
@@ -72,7 +129,9 @@ fn ask_maker(sched: &Sched, name: String, main: Main) -> io::Result<JoinHandle<(
 
 /// Makes the thread that makes threads, if there is none. Called by a thread that counts as clean.
 pub(crate) fn prepare(sched: &Sched) {
-    if let Some(maker) = sched.thread_maker.start(|| format!("{}-maker", sched.config.name)) {
+    let owner = sched.arc();
+    let name = || format!("{}-maker", sched.config.name);
+    if let Some(maker) = sched.thread_maker.start(name, || begin(owner)) {
         keep_handle(sched, maker);
     }
 }

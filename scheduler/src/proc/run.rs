@@ -125,10 +125,12 @@ use crate::proc::running::Running;
 use crate::proc::share_p::{
     drop_excess_p, give_way, hand_p_to_resident, leave_runtime, pass_on_free_work,
 };
-use crate::proc::start_m::{self, reap};
+use crate::proc::start_m::reap;
 use crate::proc::stop_m::{look_again, stop_m, wait_for_p};
 use crate::proc::wake_sysmon::wake_sysmon_for_deadline;
-use crate::proc::{apart, attach, cancel, fast_rounds, lock_thread, start, timers, wake};
+use crate::proc::{
+    apart, attach, cancel, fast_rounds, lock_thread, new_thread, start, timers, wake,
+};
 
 /// The life of a thread made for an M.
 pub(crate) fn m_main(sched: &Sched, m: &'static M) {
@@ -145,6 +147,7 @@ pub(crate) fn m_main(sched: &Sched, m: &'static M) {
             WaitedForP::Closed => {}
         }
     });
+    new_thread::count_to_the_end(sched);
     sched.remove_m(m);
     reap(sched);
 }
@@ -228,7 +231,7 @@ impl Loop<'_> {
                 return leave_runtime(self.cx, inside);
             }
             if inside.owned().first_run.is_some() {
-                end_first_run(self.cx, &mut inside);
+                apart::end_first_run(self.cx, &mut inside);
             }
             if inside.p.is_none() {
                 match self.next_p(&mut inside) {
@@ -271,13 +274,23 @@ impl Loop<'_> {
                 self.slept = true;
                 NextRound::Again
             }
-            WaitedForP::Expired if self.cx.sched().try_remove_idle_m(self.cx.m) => {
-                wake::ensure_timekeeper(self.cx.sched());
-                NextRound::End
-            }
-            WaitedForP::Expired => NextRound::Again,
+            WaitedForP::Expired => self.end_idle(),
             WaitedForP::Closed => NextRound::End,
         }
+    }
+
+    /// Ends an M that has been idle for long, unless the runtime needs it.
+    #[cold]
+    fn end_idle(&self) -> NextRound {
+        let sched = self.cx.sched();
+        // From the removal on the thread is no M, and its destructors are still to run.
+        new_thread::count_to_the_end(sched);
+        if sched.try_remove_idle_m(self.cx.m) {
+            wake::ensure_timekeeper(sched);
+            return NextRound::End;
+        }
+        new_thread::uncount(sched);
+        NextRound::Again
     }
 
     /// The G to run next. When it is returned, the M has stopped searching.
@@ -348,7 +361,7 @@ impl Loop<'_> {
     fn after_g(&mut self, inside: &mut InsideWithP, outcome: Ran) {
         if let Ran::Ended { g, locked } = outcome {
             let is_root = self.lent.as_ref().is_some_and(|lent| lent.root == g);
-            self.leaving |= is_root || (locked && end_locked(self.cx));
+            self.leaving |= is_root || (locked && lock_thread::ended_locked(self.cx));
         }
         if self.cx.sched().dispatch.line_len() > 0 {
             give_way(self.cx, inside);
@@ -359,38 +372,6 @@ impl Loop<'_> {
             drop_excess_p(self.cx, inside);
         }
     }
-}
-
-/// Does what is to be done when the G that was started last has given its M back.
-#[cold]
-fn end_first_run(cx: &Current, inside: &mut InsideWithP) {
-    let Some(run) = inside.owned().first_run.take() else { return };
-    if cx.sched().start_gate.give_back(run.admission) {
-        wake::wake_p_if_work(cx.sched());
-        apart::bring(cx.sched());
-    }
-    apart::end_first_run(cx, run);
-}
-
-/// A goroutine has ended locked to this thread. Has another M stand in for this one, whose thread
-/// is to end once nothing is settled on it. True if this M leaves.
-///
-/// A lent thread is not the runtime's to end: it stays locked for good, so it starts nothing more.
-#[cold]
-fn end_locked(cx: &Current) -> bool {
-    let m = cx.m;
-    m.taint();
-    if m.locks.is_lent() {
-        return false;
-    }
-    if start_m::replace(cx.sched(), m) {
-        cx.sched().end_lock(m);
-        return true;
-    }
-    lock_thread::end(cx);
-    // The M that could not be made may have been handed a P meanwhile.
-    wake::wake_p_if_work(cx.sched());
-    false
 }
 
 /// How the last of the Gs that ran gave the M back.

@@ -12,13 +12,15 @@ use std::time::Instant;
 use gosched_runtime_sys::clock::monotonic_ns;
 use gosched_runtime_sys::sync::note::Note;
 
+use crate::ds::timers::NEVER;
 use crate::gmp::current::{Current, InsideWithP};
 use crate::gmp::dispatch::{NextP, Slept, Takes, WaitedForP};
 use crate::gmp::p::P;
 use crate::policy;
 use crate::proc::find::{self, Wants};
+use crate::proc::standstill::{self, Acting};
 use crate::proc::wake_sysmon::wake_sysmon;
-use crate::proc::{check_dead, excess_p, timers, wake};
+use crate::proc::{excess_p, timers, wake};
 
 /// Waits until an M without a P gets one. If the M owns ready Gs, it stands in the line; else it
 /// sleeps. A spare M that owns nothing sleeps for a while only.
@@ -45,19 +47,32 @@ pub(crate) fn wait_for_p(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
         // Asked each time: the M may have ceased to be resident.
         let lingers = !m.remote.is_resident() && m.settled() == 0 && sched.has_surplus();
         let began = monotonic_ns();
+        m.set_asleep_since(began);
         let slept = timers::sleep(sched, note, lingers.then(|| Instant::now() + policy::LINGER));
         if slept == Slept::Woken {
             woken_after.set(Some(monotonic_ns() - began));
         }
         slept
     };
-    let to_do = || !m.inbox.is_empty() || check_dead::check(sched);
+    let acting = Cell::new(None);
+    let to_do = || {
+        if !m.inbox.is_empty() {
+            return true;
+        }
+        let acts = standstill::look(sched).and_then(|what| Acting::begin(sched, what));
+        let acted = acts.is_some();
+        acting.set(acts);
+        acted
+    };
     let takes = match (wants.free, m.settled()) {
         (false, _) => Takes::Inbox,
         (true, 0) => Takes::Vacant,
         (true, _) => Takes::Any,
     };
     let waited = sched.dispatch.sleep(remote, &sched.idle, takes, to_do, sleep);
+    m.set_asleep_since(NEVER);
+    // The M is off the list of sleepers.
+    drop(acting);
     let woken_after = woken_after.get().filter(|_| !m.take_timer_wake());
     let searches = matches!(&waited, WaitedForP::Got(given) if given.searching);
     owned.woken_after = woken_after.filter(|_| searches);

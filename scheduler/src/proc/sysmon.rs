@@ -20,8 +20,8 @@
 //! - *Wake an M* for free work that two looks see beside an idle P while nobody searches. An M that
 //!   found several goroutines due at once leaves such work to itself, and wakes nobody for it
 //!   (`find`).
-//! - *Report* a goroutine that keeps its siblings waiting ([`report`](super::report)), also by
-//!   waiting in place ([`report_kept`](super::report_kept)).
+//! - *Report* a goroutine that keeps its siblings waiting, also by waiting in place
+//!   ([`report`](super::report)).
 //!
 //! # Who owns what
 //!
@@ -64,6 +64,7 @@ use crate::gmp::admission::Admission;
 use crate::gmp::m::M;
 use crate::gmp::progress::Ticks;
 use crate::gmp::sched::Sched;
+use crate::gmp::thread_g;
 use crate::policy::behaviour::Run;
 use crate::policy::head_age::HeadAge;
 use crate::policy::retake::{
@@ -71,9 +72,8 @@ use crate::policy::retake::{
     Stay, Verdict, admission_ns, is_overloaded, judge, slice_ends,
 };
 use crate::proc::report::Overstay;
-use crate::proc::report_kept::Kept;
 use crate::proc::start_m::start_idle_m;
-use crate::proc::{apart, excess_p, timers, wake};
+use crate::proc::{apart, excess_p, standstill, timers, wake};
 
 /// The main function of sysmon's thread.
 pub(crate) fn main(sched: &Sched) {
@@ -218,8 +218,13 @@ impl Sysmon {
 
     fn look(&mut self, sched: &Sched, now: u64) -> Looked {
         if sched.unkept_deadline().is_some_and(|first| first <= now) {
+            // Between the claim of a goroutine and its wake-up only this thread knows of it.
+            sched.deadlocks.agents.add();
             timers::fire_all(sched);
+            sched.deadlocks.agents.remove();
+            standstill::check(sched);
         }
+        thread_g::mark_waits(sched, now);
         sched.list_ms(&mut self.ms);
         let waits = any_waits(sched, &self.ms);
         let looked = Looked { waits, blocked: false, busy: false };
@@ -331,7 +336,8 @@ impl Pass<'_> {
 
     /// Records of the call site of the goroutine on `m` that it computes, or blocks its thread.
     fn tell_call_site(&self, m: &M) {
-        if let Some(made_at) = self.sched.running_on(m).and_then(|(_, made_at)| made_at) {
+        let running = self.sched.occupant(m).filter(|occupant| !occupant.in_place);
+        if let Some(made_at) = running.and_then(|occupant| occupant.view.made_at) {
             self.sched.call_sites.computes(made_at);
         }
     }
@@ -390,8 +396,8 @@ impl Pass<'_> {
             return;
         }
         m.progress.set_told();
-        if let Some(kept) = Kept::of(self.sched, m, Duration::from_nanos(kept_ns)) {
-            kept.spawn_report();
+        if let Some(kept) = Overstay::of(self.sched, m, Duration::from_nanos(kept_ns), false) {
+            kept.spawn_report(false);
         }
     }
 

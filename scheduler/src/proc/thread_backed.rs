@@ -39,6 +39,7 @@ use crate::proc::attach;
 use crate::proc::carried;
 use crate::proc::new_thread;
 use crate::proc::spawn::make_apart;
+use crate::proc::standstill;
 use crate::proc::start::run_to_end;
 use crate::proc::start_m::reap;
 
@@ -49,9 +50,11 @@ pub(crate) fn spawn_thread(
     entry: Entry,
     location: &'static Location<'static>,
 ) -> u64 {
+    sched.deadlocks.agents.add();
     let g = make_apart(sched, Kind::ThreadBacked, entry, location);
     let id = g.g().id();
     if let Err((g, error)) = thread_for(sched, g, Thread::Pooled) {
+        sched.deadlocks.agents.remove();
         run_to_end(id, g.take_entry(), Begin::Failed(error));
         release_record(sched, g);
     }
@@ -66,9 +69,11 @@ pub(crate) fn try_spawn_thread(
     location: &'static Location<'static>,
     thread: Thread,
 ) -> io::Result<u64> {
+    sched.deadlocks.agents.add();
     let g = make_apart(sched, Kind::ThreadBacked, entry, location);
     let id = g.g().id();
     thread_for(sched, g, thread).map_err(|(g, error)| {
+        sched.deadlocks.agents.remove();
         drop(g.take_entry());
         release_record(sched, g);
         error
@@ -108,7 +113,14 @@ fn thread_for(sched: &Sched, g: Runnable, thread: Thread) -> Result<(), (Runnabl
         while let Some(g) = next {
             let locked = run_thread(&owner, g);
             let ends = locked || thread == Thread::Own;
-            next = if ends { None } else { owner.threads.next() };
+            next = if ends {
+                new_thread::stay_counted();
+                None
+            } else {
+                owner.deadlocks.agents.remove();
+                standstill::check(&owner);
+                owner.threads.next()
+            };
         }
         reap(&owner);
     });
@@ -146,6 +158,7 @@ fn run_thread(sched: &Sched, g: Runnable) -> bool {
 /// Runs `entry` as the goroutine of `thread_g` on the calling thread.
 pub(crate) fn run_as(sched: &Sched, thread_g: &'static ThreadG, entry: Entry) {
     let id = thread_g.g().id();
+    thread_g.count_as_agent();
     let begin = match (thread_g.register(sched), attach::prepare(thread_g.current().m)) {
         (Err(_), _) => Begin::Cancelled,
         (_, Err(error)) => Begin::Failed(error),

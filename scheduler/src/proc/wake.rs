@@ -104,6 +104,7 @@ pub(crate) fn ready(sched: &Sched, g: Runnable) {
 #[cold]
 pub(crate) fn wake_thread(g: Runnable) {
     let home = g.owned().home.get().expect("a G that waits in place has an M");
+    g.owned().unpark();
     let _the_thread_has_it = g.into_raw();
     M::of(home).remote.resume();
 }

@@ -38,7 +38,7 @@ pub struct Builder {
     name: String,
     max_threads: Option<usize>,
     max_blocking: usize,
-    deadlock: Deadlock,
+    deadlock: Option<Deadlock>,
     warnings: Warnings,
     carried: SwitchHooks,
 }
@@ -53,7 +53,7 @@ impl Builder {
             name: "gosched".to_owned(),
             max_threads: None,
             max_blocking: policy::MAX_HELPERS,
-            deadlock: Deadlock::default(),
+            deadlock: None,
             warnings: Warnings::default(),
             carried: SwitchHooks::default(),
         }
@@ -125,13 +125,11 @@ impl Builder {
     }
 
     /// Sets what is done when all goroutines wait, and nothing in the runtime is left that could
-    /// wake one. Unless set: [`Deadlock::Report`].
-    ///
-    /// Nothing is noticed in [`Mode::threads`](crate::Mode::threads), nor while a goroutine waits
-    /// that keeps its thread to itself (in a callback nested in it, or while it panics).
+    /// wake one. Unless set: [`Deadlock::Report`]; in [`gosched::run`](crate::run()),
+    /// [`Deadlock::PanicIfProven`].
     #[must_use]
     pub fn deadlock(mut self, deadlock: Deadlock) -> Self {
-        self.deadlock = deadlock;
+        self.deadlock = Some(deadlock);
         self
     }
 
@@ -170,6 +168,7 @@ impl Builder {
         fork::register_hook()?;
         signal::install(self.warnings)?;
         let stack = Shape::new(self.stack_size, guards())?;
+        let in_tests = is_in_tests();
         Ok(Config {
             mode: self.mode,
             procs,
@@ -177,7 +176,12 @@ impl Builder {
             name: self.name,
             max_threads: self.max_threads.unwrap_or(DEFAULT_MAX_THREADS.max(2 * procs)),
             max_blocking: self.max_blocking,
-            deadlock: self.deadlock,
+            deadlock: self.deadlock.unwrap_or(if in_tests {
+                Deadlock::PanicIfProven
+            } else {
+                Deadlock::default()
+            }),
+            bystander: in_tests.then(std::process::id).map(|first| first as i32),
             warnings: self.warnings,
             carried: self.carried,
         })
@@ -191,6 +195,11 @@ fn guards() -> Guards {
         Some(kind) if kind == "closed" => Guards::Closed,
         _ => Guards::available(),
     }
+}
+
+/// True if the environment says that this is a test of a harness whose first thread wakes nobody.
+fn is_in_tests() -> bool {
+    std::env::var_os("GOSCHED_DEADLOCK").is_some_and(|how| how == "tests")
 }
 
 /// Returns an error if no goroutine may have a stack of so many bytes.

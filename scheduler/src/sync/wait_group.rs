@@ -88,6 +88,7 @@ impl WaitGroup {
     ///
     /// As [`go`](crate::go()).
     #[doc(alias = "spawn")]
+    #[track_caller]
     pub fn go<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
         self.add(1);
         let member = Member(self.clone());

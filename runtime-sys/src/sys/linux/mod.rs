@@ -16,6 +16,7 @@ pub(crate) use signal::{
     LAST_SIGNAL, SIGNAL_STACK_FLAGS, interrupted_stack_pointer, minimum_signal_stack,
 };
 pub(crate) use thread::{
-    CANCEL_DISABLE, affinity_count, errno_location, fence_every_thread, is_runnable,
-    query_stack_bounds, read_clock, register_for_fences, set_cancel_state, thread_clock, thread_id,
+    CANCEL_DISABLE, affinity_count, each_thread, errno_location, fence_every_thread, is_exiting,
+    is_runnable, query_stack_bounds, read_clock, register_for_fences, set_cancel_state,
+    thread_clock, thread_id,
 };

@@ -8,7 +8,7 @@ use super::engine::{self, Wait};
 use super::one_of;
 use crate::chan::case::{RecvCase, SendCase};
 use crate::chan::place::Place;
-use crate::chan::raw::results;
+use crate::chan::results;
 use crate::chan::{Receiver, RecvError, SendError, Sender};
 use crate::proc::target::Target;
 

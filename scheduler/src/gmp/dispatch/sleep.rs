@@ -44,10 +44,11 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         self.wait(remote, idle, sleep)
     }
 
-    /// True if all of the runtime's `ms` Ms sleep, so that none runs a G at this moment.
-    pub(crate) fn all_asleep(&self, ms: usize) -> bool {
+    /// Returns how many Ms sleep, and how often an M fell asleep so far; `None` if an M stands in
+    /// the line.
+    pub(crate) fn asleep(&self) -> Option<(usize, u64)> {
         let state = self.state.lock();
-        state.sleepers() == ms && state.line_len() == 0
+        (state.line_len() == 0).then(|| (state.asleep(), state.fell_asleep))
     }
 
     /// Wakes a sleeping M without a P, so that it computes anew until when it sleeps. False if no M

@@ -60,6 +60,8 @@ pub(super) struct State<P, S> {
     /// How many Ps were ever made.
     pub(super) made: usize,
     asleep: Vec<Asleep<S>>,
+    /// How often an M fell asleep.
+    pub(super) fell_asleep: u64,
     line: VecDeque<InLine<S>>,
     /// How many Ms at the front of `line` return.
     pub(super) returning: usize,
@@ -81,6 +83,7 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
             live: made,
             made,
             asleep: Vec::new(),
+            fell_asleep: 0,
             line: VecDeque::new(),
             returning: 0,
             residents_asleep: 0,
@@ -162,6 +165,7 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
         let resident = takes != Takes::Inbox && remote.is_resident();
         self.residents_asleep += usize::from(resident);
         self.asleep.push(Asleep { remote, takes, resident });
+        self.fell_asleep += 1;
     }
 
     /// Takes a sleeper that accepts any work.
@@ -195,11 +199,6 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
         Some(self.wake(at))
     }
 
-    /// Returns how many Ms sleep.
-    pub(super) fn sleepers(&self) -> usize {
-        self.asleep.len()
-    }
-
     /// Takes the M at `remote`, if it sleeps.
     pub(super) fn take_asleep(&mut self, remote: &S) -> Option<S> {
         let at = self.asleep.iter().position(|sleeper| ptr::eq(&*sleeper.remote, &**remote))?;
@@ -217,6 +216,7 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
         self.asleep.iter().any(|sleeper| sleeper.takes != Takes::Inbox)
     }
 
+    /// Returns how many Ms sleep.
     pub(super) fn asleep(&self) -> usize {
         self.asleep.len()
     }

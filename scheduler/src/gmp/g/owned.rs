@@ -2,9 +2,9 @@
 //!
 //! # Safety
 //!
-//! `name` points to the argument of [`GOwned::with_name`]. The frame of that call is older than
-//! every reader's.
-#![expect(unsafe_code, reason = "follows the pointer to the goroutine's name")]
+//! `parked_in` points into the runtime in which the G's thread sleeps. `name` points to the
+//! argument of [`GOwned::with_name`]. The frame of that call is older than every reader's.
+#![expect(unsafe_code, reason = "follows the pointers to the goroutine's name and its runtime")]
 
 use std::any::{Any, TypeId};
 use std::cell::{Cell, UnsafeCell};
@@ -16,6 +16,7 @@ use std::sync::atomic::{
 };
 
 use super::kind::{GContext, GSuspender, Home, Kind};
+use crate::ds::agents::Agents;
 use crate::ds::timers::NEVER;
 use crate::gmp::names::Name;
 
@@ -29,6 +30,11 @@ pub(crate) struct GOwned {
     /// The G's thread sleeps in place of the G (thread-backed, pinned, or panicking). A claimer
     /// wakes the thread's note and pushes the G to no queue.
     pub(crate) in_place: Cell<bool>,
+    /// The G's thread is an agent of the runtime (`ds::agents`), as that of a callback is not.
+    pub(crate) is_agent: Cell<bool>,
+    /// Where the G's thread counts as parked while it sleeps in place of the G. The runtime has it,
+    /// and exists until the thread goes on.
+    pub(crate) parked_in: Cell<Option<NonNull<Agents>>>,
     pub(crate) home: Cell<Option<Home>>,
     /// How many times the G is locked to its thread. A leaked lock never lowers the count, so it is
     /// wide enough not to overflow.
@@ -110,6 +116,15 @@ impl GOwned {
         f()
     }
 
+    /// Ends the time in which the G's thread counts as parked. Called by the G's claimer, before
+    /// the thread may go on.
+    pub(crate) fn unpark(&self) {
+        if let Some(agents) = self.parked_in.take() {
+            // SAFETY: the field's doc: the thread has not gone on.
+            unsafe { agents.as_ref() }.unpark();
+        }
+    }
+
     /// True if a frame of the goroutine is inside of something that it has to leave: a region, a
     /// count, a borrow of a goroutine-local.
     #[inline]
@@ -124,6 +139,8 @@ impl GOwned {
         GOwned {
             home: Cell::new(None),
             in_place: Cell::new(kind == Kind::ThreadBacked),
+            is_agent: Cell::new(kind != Kind::ThreadBacked),
+            parked_in: Cell::new(None),
             pins: Cell::new(0),
             locks: Cell::new(0),
             shields: Cell::new(0),

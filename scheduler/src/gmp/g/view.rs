@@ -12,6 +12,10 @@ pub(crate) struct GView {
     pub(crate) id: u64,
     pub(crate) begun: bool,
     pub(crate) parked: bool,
+    /// The number of the M that the G has settled on; zero if it has not.
+    pub(crate) settled_on: u16,
+    /// The mark of the G's wait; zero without one. See `wait_ages`.
+    pub(crate) wait_mark: u8,
     pub(crate) wait_reason: WaitReason,
     pub(crate) made_at: Option<&'static Location<'static>>,
     /// The address of the owned half: the top of the G's stack, if it has one. Null before the G
@@ -37,6 +41,8 @@ impl G {
             id,
             begun: !owned.is_null(),
             parked: self.parker.is_parked(),
+            settled_on: self.settled_on(),
+            wait_mark: self.wait_mark(),
             wait_reason: self.wait_reason(),
             made_at: self.made_at(),
             owned,

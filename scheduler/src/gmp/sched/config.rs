@@ -18,6 +18,8 @@ pub(crate) struct Config {
     /// The most threads that `blocking` makes.
     pub(crate) max_blocking: usize,
     pub(crate) deadlock: Deadlock,
+    /// A thread of the process that wakes no goroutine, although the runtime does not know it.
+    pub(crate) bystander: Option<i32>,
     pub(crate) warnings: Warnings,
     pub(crate) carried: SwitchHooks,
     pub(crate) name: String,

@@ -1,21 +1,81 @@
-//! What a runtime stores for its deadlock check: whether one was reported, the report, and the
-//! bridges through which a foreign thread may still come.
+//! What a runtime stores for its deadlock check: what was told, the report, and who may still wake
+//! a goroutine.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
+use crate::ds::agents::Agents;
+use crate::gmp::own_threads::OwnThreads;
+
+/// What there is to do about a runtime that stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standstill {
+    /// Somebody outside may wake a goroutine: list them, for those who listen.
+    Listed,
+    /// A deadlock: say so.
+    Told,
+    /// A deadlock: end the runtime.
+    Ended,
+    /// The runtime was ended for a deadlock, and what is left does not unwind.
+    Stuck,
+}
+
 /// The state of a runtime's deadlock check.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Deadlocks {
-    seen: AtomicBool,
+    /// Threads that may wake a goroutine, and goroutines that keep their threads while they wait.
+    pub(crate) agents: Agents,
+    /// Threads of the process from which nothing comes that the runtime does not know of.
+    pub(crate) own_threads: OwnThreads,
+    listed: AtomicBool,
+    told: AtomicBool,
+    stuck: AtomicBool,
     report: OnceLock<String>,
     bridges: AtomicUsize,
 }
 
 impl Deadlocks {
+    pub(crate) fn new() -> Self {
+        Self {
+            agents: Agents::new(),
+            own_threads: OwnThreads::new(),
+            listed: AtomicBool::new(false),
+            told: AtomicBool::new(false),
+            stuck: AtomicBool::new(false),
+            report: OnceLock::new(),
+            bridges: AtomicUsize::new(0),
+        }
+    }
+
+    /// True if it was emitted that all goroutines wait.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.listed.load(Relaxed)
+    }
+
+    /// True for the first caller, which emits that all goroutines wait.
+    pub(crate) fn list_first(&self) -> bool {
+        !self.listed.swap(true, Relaxed)
+    }
+
+    /// True if a deadlock was reported.
+    pub(crate) fn is_told(&self) -> bool {
+        self.told.load(Relaxed)
+    }
+
     /// True for the first caller, which reports the deadlock.
-    pub(crate) fn first_time(&self) -> bool {
-        !self.seen.swap(true, Relaxed)
+    pub(crate) fn tell_first(&self) -> bool {
+        !self.told.swap(true, Relaxed)
+    }
+
+    /// True for the first caller that finds all goroutines waiting again, after they were
+    /// cancelled.
+    pub(crate) fn stuck_first(&self) -> bool {
+        !self.stuck.swap(true, Relaxed)
+    }
+
+    /// True if that was found.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.stuck.load(Relaxed)
     }
 
     /// Stores the report of a deadlock. Called before the runtime is closed for it.
@@ -33,7 +93,7 @@ impl Deadlocks {
         self.bridges.fetch_add(1, Relaxed);
     }
 
-    /// Uncounts a bridge.
+    /// Uncounts a bridge. The caller then checks for a deadlock.
     pub(crate) fn remove_bridge(&self) {
         self.bridges.fetch_sub(1, Relaxed);
     }

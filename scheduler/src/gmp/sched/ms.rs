@@ -8,9 +8,21 @@ pub(super) struct Ms {
     pub(super) spawned: u64,
     pub(super) ended: u64,
     pub(super) stolen: u64,
+    /// How often an M joined or left.
+    pub(super) changes: u64,
 }
 
 impl Ms {
+    pub(super) fn new() -> Self {
+        Self { list: Vec::new(), spawned: 0, ended: 0, stolen: 0, changes: 0 }
+    }
+
+    /// Adds an M. There is room for it.
+    pub(super) fn join(&mut self, m: &'static M) {
+        self.list.push(m);
+        self.changes += 1;
+    }
+
     pub(super) fn has(&self, m: &M) -> bool {
         self.list.iter().any(|other| std::ptr::eq(*other, m))
     }
@@ -19,6 +31,7 @@ impl Ms {
     pub(super) fn leave(&mut self, m: &'static M) {
         if let Some(at) = self.list.iter().position(|other| std::ptr::eq(*other, m)) {
             self.list.swap_remove(at);
+            self.changes += 1;
             self.spawned += m.spawned();
             self.ended += m.ended();
             self.stolen += m.stolen();

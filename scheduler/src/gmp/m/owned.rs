@@ -1,0 +1,193 @@
+//! The owned half of an M: its queue of settled Gs, and what its loop remembers from one round to
+//! the next.
+
+use std::panic::Location;
+
+use crate::gmp::admission::Admission;
+use crate::gmp::apart::Apart;
+use crate::gmp::g::Runnable;
+use crate::gmp::g_queue::Queue;
+use crate::policy::behaviour::{Behaviour, Company};
+use crate::policy::head_age::HeadAge;
+use crate::policy::timer_polling::TimerPolling;
+use crate::policy::{self, AdaptiveSpin, TimeWithP};
+
+/// The first run of a G that was started on certain terms, or that its call site learns from.
+#[derive(Debug)]
+pub(crate) struct FirstRun {
+    /// The terms on which the M started it. A permit goes back in the next round.
+    pub(crate) admission: Admission,
+    /// What is expected of the G.
+    pub(crate) behaviour: Behaviour,
+    /// When it began, in ns on the monotonic clock.
+    pub(crate) since: u64,
+    /// The thread's processor time then, in ns, if that is known.
+    pub(crate) cpu_since: Option<u64>,
+    /// Where the G was made, if its call site is to learn how long the run was.
+    pub(crate) made_at: Option<&'static Location<'static>>,
+}
+
+impl FirstRun {
+    /// The first run of a G of which nothing is to be learned.
+    pub(crate) fn on_terms(admission: Admission) -> Self {
+        Self { admission, behaviour: Behaviour::Talks, since: 0, cpu_since: None, made_at: None }
+    }
+}
+
+/// The owned half of an M: the M's thread alone touches it, and only while it is in the scheduler.
+pub(crate) struct MOwned {
+    /// Woken and yielded settled Gs.
+    pub(crate) queue: Queue,
+    /// The G that was woken last. It runs next.
+    run_next: Option<Runnable>,
+    /// How many Gs in a row came from `run_next`.
+    next_streak: u32,
+    /// How many migratory Gs of the global queue went before those of the P, one after the other.
+    pub(crate) global_streak: u32,
+    /// The number of rounds of the M's loop.
+    pub(crate) tick: u32,
+    /// Sysmon asked the M to look everywhere, and the M has not done so yet.
+    pub(crate) look_everywhere: bool,
+    /// How many fast rounds, without acquiring the P, may follow; see `proc::fast_rounds`.
+    pub(crate) fast_rounds_left: u32,
+    /// How long the M has had its P while other Ms stand in the line.
+    pub(crate) time_with_p: Option<TimeWithP>,
+    /// The round in which the M next reads the clock for its P's timers, and its last reading.
+    pub(crate) timer_polling: TimerPolling,
+    /// What is to be done when the G that the M started last has given the M back.
+    pub(crate) first_run: Option<FirstRun>,
+    /// Whom a G joins that begins here.
+    pub(crate) company: Company,
+    /// The round in which a goroutine of this M last made Gs that begin apart, and their burst.
+    burst: (u32, u16),
+    /// Decides whether the M spins before it sleeps.
+    pub(crate) spin: AdaptiveSpin,
+    /// How long the M slept before it was woken to search. Taken once that search has ended and it
+    /// is known why the M was woken.
+    pub(crate) woken_after: Option<u64>,
+    /// The M's last search ended with a due deadline. So its P's queue holds other Gs that were due
+    /// then, and no work of others.
+    pub(crate) found_due: bool,
+    /// What the M saw of each P's oldest unstarted G.
+    pub(crate) head_ages: Vec<HeadAge>,
+    /// What the M saw of the global queue's oldest unstarted G.
+    pub(crate) global_head_age: HeadAge,
+}
+
+impl MOwned {
+    pub(super) fn new() -> Self {
+        Self {
+            queue: Queue::new(),
+            run_next: None,
+            next_streak: 0,
+            global_streak: 0,
+            tick: 0,
+            look_everywhere: false,
+            fast_rounds_left: 0,
+            time_with_p: None,
+            timer_polling: TimerPolling::default(),
+            first_run: None,
+            company: Company::default(),
+            burst: (0, 0),
+            spin: AdaptiveSpin::default(),
+            woken_after: None,
+            found_due: false,
+            head_ages: Vec::new(),
+            global_head_age: HeadAge::default(),
+        }
+    }
+
+    /// Returns the burst of a G that the running goroutine makes: one number for all that it makes
+    /// in this round.
+    pub(crate) fn burst(&mut self, apart: &Apart) -> u16 {
+        if self.burst.0 != self.tick || self.burst.1 == 0 {
+            self.burst = (self.tick, apart.new_burst());
+        }
+        self.burst.1
+    }
+
+    /// Makes a woken settled G the next one to run. The G that was to run next goes to the queue.
+    #[inline]
+    pub(crate) fn push_woken(&mut self, g: Runnable) {
+        if let Some(before) = self.run_next.replace(g) {
+            self.queue.push_back(before);
+        }
+    }
+
+    /// Takes the G that was woken last. `None` if such Gs went first too often in a row, or the
+    /// slice that they share is `over`; that G is then in the queue.
+    #[inline]
+    pub(crate) fn pop_run_next(&mut self, over: bool) -> Option<Runnable> {
+        let Some(g) = self.run_next.take() else {
+            self.next_streak = 0;
+            return None;
+        };
+        if self.next_streak < policy::MAX_NEXT_STREAK && !over {
+            self.next_streak += 1;
+            return Some(g);
+        }
+        self.next_streak = 0;
+        self.queue.push_back(g);
+        None
+    }
+
+    /// Puts back a G that was taken and cannot run now. It is the next one to run.
+    #[cold]
+    pub(crate) fn put_back(&mut self, g: Runnable) {
+        if let Some(next) = self.run_next.replace(g) {
+            self.queue.push_back(next);
+        }
+    }
+
+    /// Takes the Gs that have not begun. The others stay, in their order.
+    pub(crate) fn take_new(&mut self) -> Queue {
+        let (mut begun, mut new) = (Queue::new(), Queue::new());
+        if let Some(next) = self.run_next.take_if(|next| !next.has_begun()) {
+            new.push_back(next);
+        }
+        while let Some(g) = self.queue.pop_front() {
+            if g.has_begun() { begun.push_back(g) } else { new.push_back(g) }
+        }
+        self.queue = begun;
+        new
+    }
+
+    /// Makes the next round look at started Gs before unstarted ones.
+    ///
+    /// The P may come from an M whose new G ran too long; the started Gs have waited since.
+    pub(crate) fn begin_with_woken(&mut self) {
+        self.tick &= !1;
+    }
+
+    /// Takes the queued settled G that has waited longest.
+    #[inline]
+    pub(crate) fn pop_settled(&mut self) -> Option<Runnable> {
+        self.next_streak = 0;
+        self.queue.pop_front()
+    }
+
+    /// Notes that the running G goes on in a new slice.
+    #[inline]
+    pub(crate) fn begin_slice(&mut self) {
+        self.next_streak = 0;
+    }
+
+    /// True if the G that was taken last was woken by the G before it, and so runs in that G's
+    /// slice.
+    #[inline]
+    pub(crate) fn inherits_slice(&self) -> bool {
+        self.next_streak > 0
+    }
+
+    /// Returns the number of settled Gs that are ready here.
+    #[inline]
+    pub(crate) fn settled_ready(&self) -> usize {
+        self.queue.len() + usize::from(self.run_next.is_some())
+    }
+
+    /// True if a settled G is ready here.
+    #[inline]
+    pub(crate) fn has_settled(&self) -> bool {
+        self.run_next.is_some() || !self.queue.is_empty()
+    }
+}
