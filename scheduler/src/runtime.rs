@@ -387,7 +387,7 @@ fn lend(sched: &Sched, entry: Entry, made_at: &'static Location<'static>) {
     attach::attached(&cx, sched, || {
         let lent = LentThread { root: root.as_raw() };
         let mut inside = cx.enter_with_p().expect("the thread has just become an M");
-        inside.owned().push_woken(root);
+        inside.owned().begin_with_root(root);
         drop(inside);
         run::run(&cx, None, Some(lent));
     });

@@ -119,7 +119,7 @@ mod tests {
     use crate::policy::behaviour::{COMPUTES_NS, FORGIVEN_AFTER};
 
     fn took(ns: u64) -> Run {
-        Run { lasted_ns: ns, cpu_ns: Some(ns), blocked: false }
+        Run { lasted_ns: ns, cpu_ns: Some(ns), blocked: false, timed: false }
     }
 
     #[test]

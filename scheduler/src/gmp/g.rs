@@ -306,6 +306,12 @@ impl Runnable {
         unsafe { &*self.g().entry.as_ptr() }.as_ref().and_then(Entry::expected_behaviour)
     }
 
+    /// True if the G has not begun, and is a lent thread's root: it begins on that thread alone.
+    pub(crate) fn is_new_root(&self) -> bool {
+        // SAFETY: as in `stack_size`.
+        matches!(unsafe { &*self.g().entry.as_ptr() }, Some(Entry::Borrowed(_)))
+    }
+
     /// Takes the body that the G is to run.
     pub(crate) fn take_entry(&self) -> Entry {
         self.g().entry.take().expect("a goroutine begins once")

@@ -221,6 +221,7 @@ impl Sched {
 
     /// Pushes an unstarted G to the global queue. The caller then submits (`Idle::submit`).
     pub(crate) fn push_unstarted(&self, g: Runnable) {
+        debug_assert!(!g.is_new_root(), "it begins on its own thread");
         self.global_unstarted.push(g);
     }
 

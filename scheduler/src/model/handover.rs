@@ -162,12 +162,28 @@ fn enlisted_and_cancelled() {
     let world = World::new();
     world.dispatch.enlist(&world.remotes[1]);
     let sysmon = beside(&world, World::retake);
-    if let Some(p) = world.dispatch.cancel_enlist(&world.remotes[1]) {
-        world.dispatch.put_back(p, &world.idle, 0);
+    if let Some(given) = world.dispatch.cancel_enlist(&world.remotes[1]) {
+        world.dispatch.put_back(given.p, &world.idle, 0);
     }
     world.suspend();
     join([sysmon]);
     world.assert_idle();
+}
+
+/// A new M is enlisted, and its thread cannot be made; meanwhile a goroutine comes for it, and it
+/// is put into the line.
+fn enlisted_in_line_and_cancelled() {
+    let world = World::new();
+    world.dispatch.enlist(&world.remotes[1]);
+    let publisher = beside(&world, |world| {
+        let _given = world.dispatch.kick_vacant(&world.idle, || 0);
+    });
+    if let Some(given) = world.dispatch.cancel_enlist(&world.remotes[1]) {
+        world.dispatch.put_back(given.p, &world.idle, 0);
+    }
+    world.suspend();
+    join([publisher]);
+    assert_eq!(world.dispatch.line_len(), 0, "an M stands in the line that is none");
 }
 
 /// A new M is enlisted, and its thread comes late.
@@ -211,9 +227,13 @@ models! {
     holds a_p_that_is_revoked = revoked_while_it_suspends;
     holds a_p_that_is_revoked_for_another = revoked_for_another within 2 preemptions;
     holds an_m_that_does_not_come = enlisted_and_cancelled within 3 preemptions;
+    holds an_m_that_was_to_begin_and_does_not_come = enlisted_in_line_and_cancelled
+        within 3 preemptions;
     holds an_m_that_comes_late = enlisted_and_late within 3 preemptions;
     holds an_m_that_gives_up = expires within 3 preemptions;
     catches a_p_that_nobody_has = "handover.rules.nobody_has_it" in revoked_while_it_suspends;
+    catches an_m_that_is_none_in_the_line = "dispatch.cancel_enlist_stays_in_line"
+        in enlisted_in_line_and_cancelled within 3 preemptions;
     catches a_p_that_is_lost_with_its_m = "dispatch.cancel_enlist_loses_p"
         in enlisted_and_cancelled within 3 preemptions;
     catches an_end_that_does_not_look = "dispatch.expires_unseen" in expires within 3 preemptions;

@@ -34,6 +34,10 @@ pub(crate) const COMPUTES_NS: u64 = 2_000_000;
 /// counts as one that talks.
 pub(crate) const FORGIVEN_AFTER: u32 = 64;
 
+/// Number of first runs that ended with a wait for a timer after which a call site counts as one
+/// that talks. A ticker has such a run, and so has a goroutine that computes after a delay.
+pub(crate) const TIMED_RUNS: u32 = 8;
+
 /// What is known of the goroutines that are made at one call site.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Behaviour {
@@ -55,6 +59,8 @@ pub(crate) struct Run {
     pub(crate) cpu_ns: Option<u64>,
     /// Its thread is known to be blocked.
     pub(crate) blocked: bool,
+    /// It ended with a wait that a timer ends, which says little about the run after it.
+    pub(crate) timed: bool,
 }
 
 impl Run {
@@ -74,12 +80,15 @@ pub(crate) struct Conduct(pub(crate) u32);
 
 impl Conduct {
     const TALKS: u32 = 1;
+    /// Above what computes: how many first runs ended with a wait for a timer.
+    const FIRST_TIMED: u32 = 1_000;
+    const LAST_TIMED: u32 = Self::FIRST_TIMED + TIMED_RUNS - 1;
 
     /// Returns what is to be expected.
     #[inline]
     pub(crate) fn behaviour(self) -> Behaviour {
         match self.0 {
-            0 => Behaviour::Unknown,
+            0 | Self::FIRST_TIMED..=Self::LAST_TIMED => Behaviour::Unknown,
             Self::TALKS => Behaviour::Talks,
             _ => Behaviour::Computes,
         }
@@ -89,6 +98,12 @@ impl Conduct {
     pub(crate) fn after_first_run(self, run: Run) -> Self {
         if run.keeps_thread() {
             return Self::computed();
+        }
+        if run.timed && self.behaviour() == Behaviour::Unknown && self.0 != Self::LAST_TIMED {
+            return Self(self.0.max(Self::FIRST_TIMED - 1) + 1);
+        }
+        if self.behaviour() != Behaviour::Computes {
+            return Self(Self::TALKS);
         }
         Self(self.0.saturating_sub(1).max(Self::TALKS))
     }
@@ -157,12 +172,13 @@ mod tests {
     use Behaviour::{Computes, Talks, Unknown};
 
     fn took(ns: u64) -> Run {
-        Run { lasted_ns: ns, cpu_ns: Some(ns), blocked: false }
+        Run { lasted_ns: ns, cpu_ns: Some(ns), blocked: false, timed: false }
     }
 
     #[test]
     fn a_thread_that_waits_for_a_core_keeps_nobody_waiting() {
-        let late = Run { lasted_ns: SLICE_NS - 1, cpu_ns: Some(COMPUTES_NS - 1), blocked: false };
+        let cpu_ns = Some(COMPUTES_NS - 1);
+        let late = Run { lasted_ns: SLICE_NS - 1, cpu_ns, blocked: false, timed: false };
         assert!(!late.keeps_thread() && !Run { cpu_ns: None, ..late }.keeps_thread());
         assert!(Run { blocked: true, ..late }.keeps_thread());
         assert!(Run { lasted_ns: SLICE_NS, ..late }.keeps_thread());
@@ -182,6 +198,21 @@ mod tests {
             assert_eq!(conduct.behaviour(), Computes);
         }
         assert_eq!(conduct.after_first_run(took(0)).behaviour(), Talks);
+    }
+
+    #[test]
+    fn a_wait_for_a_timer_says_little() {
+        let timed = Run { timed: true, ..took(0) };
+        let mut conduct = Conduct::default();
+        for _ in 0..TIMED_RUNS {
+            conduct = conduct.after_first_run(timed);
+            assert_eq!(conduct.behaviour(), Unknown);
+        }
+        assert_eq!(conduct.after_first_run(timed).behaviour(), Talks);
+        assert_eq!(conduct.after_first_run(took(0)).behaviour(), Talks);
+        assert_eq!(conduct.after_first_run(took(COMPUTES_NS)).behaviour(), Computes);
+        let computed = Conduct::computed().after_first_run(timed);
+        assert_eq!(computed, Conduct::computed().after_first_run(took(0)));
     }
 
     #[test]

@@ -140,7 +140,8 @@ pub(crate) fn take(cx: &Current, owned: &mut MOwned) -> Option<Runnable> {
         return None;
     };
     let (since, cpu_since) = (monotonic_ns(), cpu_time(cx));
-    owned.first_run = Some(FirstRun { admission, behaviour, since, cpu_since, made_at });
+    owned.first_run =
+        Some(FirstRun { admission, behaviour, since, cpu_since, made_at, timed: false });
     sched.counts.begun_apart.fetch_add(1, Relaxed);
     Some(g)
 }
@@ -190,7 +191,9 @@ pub(crate) fn end_first_run(cx: &Current, inside: &mut InsideWithP) {
     if let Some(made_at) = run.made_at {
         let cpu_ns = cpu_time(cx).zip(run.cpu_since).map(|(now, since)| now.saturating_sub(since));
         let lasted_ns = monotonic_ns().saturating_sub(run.since);
-        sched.call_sites.first_run(made_at, Run { lasted_ns, cpu_ns, blocked: false });
+        sched
+            .call_sites
+            .first_run(made_at, Run { lasted_ns, cpu_ns, blocked: false, timed: run.timed });
     }
     let mut freed = false;
     while let Some(g) = sched.apart.pop_if(|g| behaviour(sched, g) == Behaviour::Talks) {

@@ -325,6 +325,7 @@ impl Loop<'_> {
     #[inline(always)]
     fn take_first(&mut self, inside: &mut InsideWithP) -> Option<Runnable> {
         if self.slept
+            && self.lent.is_none()
             && self.cx.sched().apart.coming.is_set()
             && let Some(g) = find::arrive_for_apart(self.cx, inside.owned(), self.wants())
         {

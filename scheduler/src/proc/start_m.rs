@@ -60,12 +60,16 @@ pub(crate) fn start_m(
 }
 
 /// Makes a new M that begins asleep, so that it can be handed a P that is yet to be taken.
+///
+/// After an error the caller submits, if there is free work.
 pub(crate) fn start_idle_m(sched: &Sched) -> io::Result<()> {
     let m = new_record(sched)?;
     sched.dispatch.enlist(&&m.remote);
     spawn(sched, m).inspect_err(|_| {
-        if let Some(p) = sched.dispatch.cancel_enlist(&&m.remote) {
-            excess_p::put_back(sched, p);
+        if let Some(given) = sched.dispatch.cancel_enlist(&&m.remote) {
+            excess_p::put_back(sched, given.p);
+            // Publishers have relied on a search of this M, or on its P. The caller submits.
+            let _the_caller_submits = given.searching && sched.idle.stop_search();
         }
         sched.remove_m(m);
     })

@@ -167,7 +167,12 @@ impl MHistory {
     /// Returns the run of the goroutine that makes the stay, as far as it was seen.
     fn run(&self, now: u64) -> Run {
         let cpu_ns = self.clock.zip(self.clock_began).map(|((_, shows), began)| shows - began);
-        Run { lasted_ns: now - self.round_since, cpu_ns, blocked: self.cpu == Cpu::Stands }
+        Run {
+            lasted_ns: now - self.round_since,
+            cpu_ns,
+            blocked: self.cpu == Cpu::Stands,
+            timed: false,
+        }
     }
 }
 

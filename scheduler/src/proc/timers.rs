@@ -87,7 +87,9 @@ impl<'a> Armed<'a> {
     /// returns.
     pub(crate) fn arm(sched: &'a Sched, g: &G, at: u64) -> Option<Self> {
         let with = current::with(|cx| {
-            cx.and_then(|cx| cx.enter_with_p().ok()?.p.as_ref().map(|p| p.index))
+            let mut inside = cx?.enter_with_p().ok()?;
+            inside.owned().begin_timed_wait();
+            inside.p.as_ref().map(|p| p.index)
         });
         // Without a P any heap will do: the M looks at all of them before it sleeps.
         let any = || {

@@ -41,8 +41,8 @@ use gosched_runtime_sys::sync::primitive::const_fn;
 /// Futures come after goroutines and threads; but those that have waited for a millisecond take
 /// turns with them. Then the lock is reserved for the future while holders leave, and until it is
 /// polled, at longest for a millisecond. If that was not enough, the others come and go for two,
-/// and keep back for two, and so on. So a future that is kept and not polled slows the others down
-/// and does not stop them.
+/// and keep back for two, and so on, up to a second. So a future that is kept and not polled slows
+/// the others down and does not stop them.
 ///
 /// # Poisoning
 ///

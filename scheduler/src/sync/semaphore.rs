@@ -27,8 +27,8 @@ use crate::wait::reserved::{Ask, Recheck};
 /// goroutines and threads; but those that have waited for a millisecond take turns with them. Then
 /// the permits are reserved for the future while they come together, and until it is polled, at
 /// longest for a millisecond. If that was not enough, the others take permits for two, and keep
-/// back for two, and so on. So a future that is kept and not polled, or wants more than ever come,
-/// slows the others down and does not stop them.
+/// back for two, and so on, up to a second. So a future that is kept and not polled, or wants more
+/// than ever come, slows the others down and does not stop them.
 ///
 /// ```
 /// use gosched::sync::Semaphore;

@@ -19,8 +19,8 @@
 //! reservation when it is polled or dropped.
 //!
 //! A reservation lapses by itself, by a look at the clock of whoever wants the same. After that the
-//! future waits in competition again. Its patience is doubled: so it gets in at last, also where
-//! holders stay long or its executor is slow.
+//! future waits in competition again. Its patience is doubled, up to a second: so it gets in at
+//! last, also where its executor is slow or holders stay for nearly as long.
 //!
 //! Waiters that park come first. After each reservation one of them is served before the next
 //! reservation begins, so futures do not starve them either.
@@ -69,6 +69,10 @@ pub(crate) const PATIENCE_NS: u64 = 1_000_000;
 
 /// The longest time for which others wait for a future's executor.
 const LONGEST_AWAY_NS: u64 = 64_000_000;
+
+/// The longest patience, and so the longest time for which a future that still waits keeps others
+/// back. Holders that stay for longer keep it out.
+const LONGEST_PATIENCE_NS: u64 = 1_000_000_000;
 
 /// What a future waits for, and since when.
 #[derive(Clone, Copy, Debug)]
@@ -173,7 +177,7 @@ impl<W: Copy, K: Unpark> Futures<W, K> {
         self.until = 0;
         let own = self.list.peek().filter(|ask| !self.woken && ask.reservation == self.count);
         if let Some(ask) = own {
-            let patience = ask.patience.saturating_mul(2);
+            let patience = (ask.patience * 2).min(LONGEST_PATIENCE_NS);
             self.list.replace_first(Ask { since: now, patience, reservation: 0, ..ask });
         }
     }

@@ -81,13 +81,28 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         self.wait(remote, idle, sleep)
     }
 
-    /// Undoes [`enlist`](Self::enlist): the M's thread could not be made. Returns the P that the M
-    /// was handed meanwhile, if there is one.
-    pub(crate) fn cancel_enlist(&self, remote: &S) -> Option<Box<P>> {
-        if self.wake_up(remote) || mutated("dispatch.cancel_enlist_loses_p") {
+    /// Undoes [`enlist`](Self::enlist): the M's thread could not be made. Others may have handed it
+    /// a P meanwhile, which is returned, or have put it into the line, which it leaves.
+    pub(crate) fn cancel_enlist(&self, remote: &S) -> Option<NextP<P>> {
+        let mut state = self.state.lock();
+        let mut left = state.take_asleep(remote).is_some();
+        if let Some((at, _)) = state.place(remote)
+            && !mutated("dispatch.cancel_enlist_stays_in_line")
+        {
+            left = state.leave_line(at).is_some();
+        }
+        if left {
+            remote.without_p();
+        }
+        let next = self.line_changed(&mut state);
+        drop(state);
+        if let Some(next) = next {
+            next.note.wake();
+        }
+        if left || mutated("dispatch.cancel_enlist_loses_p") {
             return None;
         }
-        remote.take_next_p().map(|given| given.p)
+        remote.take_next_p()
     }
 
     /// Makes the next M that would sleep look again, unless an M sleeps that accepts any work.

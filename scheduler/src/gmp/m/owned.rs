@@ -25,12 +25,21 @@ pub(crate) struct FirstRun {
     pub(crate) cpu_since: Option<u64>,
     /// Where the G was made, if its call site is to learn how long the run was.
     pub(crate) made_at: Option<&'static Location<'static>>,
+    /// It ended with a wait that a timer ends.
+    pub(crate) timed: bool,
 }
 
 impl FirstRun {
     /// The first run of a G of which nothing is to be learned.
     pub(crate) fn on_terms(admission: Admission) -> Self {
-        Self { admission, behaviour: Behaviour::Talks, since: 0, cpu_since: None, made_at: None }
+        Self {
+            admission,
+            behaviour: Behaviour::Talks,
+            since: 0,
+            cpu_since: None,
+            made_at: None,
+            timed: false,
+        }
     }
 }
 
@@ -139,17 +148,36 @@ impl MOwned {
         }
     }
 
-    /// Takes the Gs that have not begun. The others stay, in their order.
+    /// Takes the Gs that have not begun and may begin elsewhere. The others stay, in their order;
+    /// so does the root of a lent thread, which is nobody else's.
     pub(crate) fn take_new(&mut self) -> Queue {
-        let (mut begun, mut new) = (Queue::new(), Queue::new());
-        if let Some(next) = self.run_next.take_if(|next| !next.has_begun()) {
+        let is_new = |g: &Runnable| !g.has_begun() && !g.is_new_root();
+        let (mut stay, mut new) = (Queue::new(), Queue::new());
+        if let Some(next) = self.run_next.take_if(|next| is_new(next)) {
             new.push_back(next);
         }
         while let Some(g) = self.queue.pop_front() {
-            if g.has_begun() { begun.push_back(g) } else { new.push_back(g) }
+            if is_new(&g) { new.push_back(g) } else { stay.push_back(g) }
         }
-        self.queue = begun;
+        self.queue = stay;
         new
+    }
+
+    /// Makes the root of a lent thread the first G that the M runs. What earlier threads have left
+    /// in the record says nothing.
+    pub(crate) fn begin_with_root(&mut self, root: Runnable) {
+        (self.tick, self.look_everywhere, self.next_streak) = (0, false, 0);
+        self.push_woken(root);
+    }
+
+    /// Notes that the running G begins a wait that a timer ends. It waits for nobody who was made
+    /// beside it, so those shall not begin here: one that computes would make it late. And its call
+    /// site is not known for one such wait.
+    pub(crate) fn begin_timed_wait(&mut self) {
+        self.company.burst = 0;
+        if let Some(run) = &mut self.first_run {
+            run.timed = true;
+        }
     }
 
     /// Makes the next round look at started Gs before unstarted ones.

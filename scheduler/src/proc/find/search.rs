@@ -54,6 +54,7 @@ fn scan(cx: &Current, inside: &mut InsideWithP, wants: Wants, now: u64) -> Scan 
         return if cx.m.take_timer_wake() { Scan::Due(g) } else { Scan::Found(g) };
     }
     if !wants.free || leaves_work_to_resident(cx) {
+        apart::bring(sched);
         return Scan::Nothing;
     }
     if let Some(g) =
@@ -112,10 +113,11 @@ pub(crate) fn work_was_published(cx: &Current) -> bool {
 pub(crate) fn stop_searching(cx: &Current, inside: &mut InsideWithP) {
     let sched = cx.sched();
     let due = mem::take(&mut inside.owned().found_due);
-    if sched.idle.stop_search()
-        && sched.has_free_work()
-        && !(due && is_left_to_sysmon(sched, inside))
-    {
+    if !sched.idle.stop_search() {
+        return;
+    }
+    apart::bring(sched);
+    if sched.has_free_work() && !(due && is_left_to_sysmon(sched, inside)) {
         wake::wake_p(sched);
     }
 }
