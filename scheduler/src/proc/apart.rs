@@ -56,7 +56,7 @@ pub(crate) fn push(sched: &Sched, maker: Option<&mut MOwned>, g: Runnable) {
 /// Has an M come for a G that was pushed.
 #[cold]
 pub(crate) fn publish(sched: &Sched) {
-    if sched.idle.searching() > 0 {
+    if sched.idle.searching() > 0 && sched.has_sysmon.load(Relaxed) {
         return wake_sysmon(sched);
     }
     bring(sched);
@@ -105,13 +105,13 @@ fn may_make(sched: &Sched) -> bool {
     may_make_apart(sched.ms_with_waiting(), sched.procs())
 }
 
-/// Takes a G for an M that may have been brought for it, if that M may start one now (`may_start`).
+/// Takes a G for an M that may have been brought for it, if that M is free to start one (`is_free`).
 #[cold]
-pub(crate) fn arrive(cx: &Current, owned: &mut MOwned, may_start: bool) -> Option<Runnable> {
+pub(crate) fn arrive(cx: &Current, owned: &mut MOwned, is_free: bool) -> Option<Runnable> {
     let apart = &cx.sched().apart;
-    let taken = apart.coming.look(|| if may_start { take(cx, owned) } else { None });
+    let taken = apart.coming.look(|| if is_free { take(cx, owned) } else { None });
     if taken.is_none() && apart.waits() {
-        // It was the wrong M, or the start gate is shut.
+        // It was the wrong M, or has others to run first, or the start gate is shut.
         wake_sysmon(cx.sched());
     }
     taken
@@ -163,13 +163,13 @@ fn behaviour(sched: &Sched, g: &Runnable) -> Behaviour {
     g.expected_behaviour().or_else(known).unwrap_or_default()
 }
 
-/// Has an M come for the Gs that are left, when the M has taken one that it is about to run.
-pub(crate) fn leave_others(cx: &Current, inside: &mut InsideWithP) {
-    let sched = cx.sched();
+/// Has an M come for the Gs that are left, when the M has taken one of `burst` that it is about to
+/// run.
+pub(crate) fn leave_others(sched: &Sched, burst: u16) {
     if !sched.apart.waits() {
         return;
     }
-    if sched.apart.head_burst() != 0 && sched.apart.head_burst() == inside.owned().company.burst {
+    if burst != 0 && sched.apart.head_burst() == burst {
         wake_sysmon(sched);
         if sched.has_sysmon.load(Relaxed) {
             return;

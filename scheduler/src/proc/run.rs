@@ -310,7 +310,7 @@ impl Loop<'_> {
             find::take_inbox(self.cx.m, inside.owned());
         }
         if inside.owned().first_run.is_some() {
-            apart::leave_others(self.cx, inside);
+            apart::leave_others(self.cx.sched(), g.g().burst());
         }
         if mem::take(&mut self.slept) {
             // If the G does not give the M back, the deadlines are sysmon's. What was due has been
@@ -327,7 +327,7 @@ impl Loop<'_> {
         if self.slept
             && self.lent.is_none()
             && self.cx.sched().apart.coming.is_set()
-            && let Some(g) = find::arrive_for_apart(self.cx, inside.owned(), self.wants())
+            && let Some(g) = find::arrive_for_apart(self.cx, inside, self.wants())
         {
             return Some(g);
         }

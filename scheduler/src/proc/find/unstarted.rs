@@ -1,7 +1,7 @@
 //! Whether, and under which conditions, an M starts a G.
 
 use crate::gmp::admission::Admission;
-use crate::gmp::current::Current;
+use crate::gmp::current::{Current, InsideWithP};
 use crate::gmp::g::Runnable;
 use crate::gmp::m::{FirstRun, MOwned};
 use crate::gmp::p::{End, P};
@@ -40,10 +40,18 @@ pub(super) fn take_unstarted(
     take_admitted(cx.sched(), owned, || p.pop_unstarted(end))
 }
 
-/// Takes a G that is to begin apart, for an M that may have been brought for it.
+/// Takes a G that is to begin apart, for an M that may have been brought for it. What was woken
+/// before goes first.
 #[cold]
-pub(crate) fn arrive_for_apart(cx: &Current, owned: &mut MOwned, wants: Wants) -> Option<Runnable> {
-    apart::arrive(cx, owned, wants.free)
+pub(crate) fn arrive_for_apart(
+    cx: &Current,
+    inside: &mut InsideWithP,
+    wants: Wants,
+) -> Option<Runnable> {
+    let (owned, p) = inside.split();
+    let woken =
+        cx.sched().global_migratory() > 0 || p.as_ref().is_some_and(|p| p.shared.has_migratory());
+    apart::arrive(cx, owned, wants.free && !woken)
 }
 
 /// Takes a G that is to begin apart, if this M may start it.
