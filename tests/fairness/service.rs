@@ -213,37 +213,3 @@ fn threads_stay_bounded_when_every_goroutine_is_of_another_kind() {
     assert!(threads() - before <= 2 * procs + 8 + 3, "{} threads", threads() - before);
     drop(last);
 }
-
-/// The Ps are taken by goroutines that never wait, so an M for a new one stands in the line for a
-/// while. Meanwhile sysmon brings no second one for it.
-#[test]
-fn threads_stay_bounded_while_a_goroutine_waits_for_a_p_to_begin_apart() {
-    let _alone = alone();
-    let (before, procs) = (threads(), 2);
-    let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
-    let stop = Arc::new(AtomicBool::new(false));
-    for _ in 0..4 * procs {
-        let stop = stop.clone();
-        drop(rt.handle().go(move || {
-            let (send, receive) = chan::bounded::<()>(1);
-            while !stop.load(Relaxed) {
-                compute(Duration::from_micros(20));
-                send.send(()).expect("it receives");
-                receive.recv().expect("it has sent");
-            }
-        }));
-    }
-    let mut most = 0;
-    macro_rules! kinds {
-        ($($kind:literal)*) => {$({
-            let newcomer = rt.handle().go(|| $kind);
-            while !newcomer.is_finished() {
-                most = most.max(threads() - before);
-                std::thread::yield_now();
-            }
-        })*};
-    }
-    kinds!(0 1 2 3 4 5 6 7 8 9);
-    stop.store(true, Relaxed);
-    assert!(most <= 2 * procs + 8 + 3, "{most} threads");
-}

@@ -80,7 +80,7 @@ use remote::{ASLEEP, HAS_P, HAS_P_SEARCHING};
 pub(crate) use remote::{NextP, Remote};
 pub(crate) use resize::Grown;
 pub(crate) use state::Takes;
-use state::{Room, State, Why};
+use state::{Room, State};
 
 /// Assigns Ps to Ms. `S` is a reference to an M's [`Remote`].
 ///
@@ -195,7 +195,7 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         // The M may have been woken meanwhile, or have gone to another runtime. So only a waker
         // that finds it among this runtime's sleepers acts.
         let Some(remote) = state.take_asleep(remote) else { return true };
-        self.bring_in(state, remote, idle, now, Why::OwnsReady)
+        self.bring_in(state, remote, idle, now, false)
     }
 
     /// Brings a resident M that sleeps to a P, as [`kick`](Self::kick) does. In the line it stands
@@ -205,19 +205,14 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
     pub(crate) fn kick_resident(&self, idle: &Idle, now: impl FnOnce() -> u64) -> bool {
         let mut state = self.state.lock();
         let Some(remote) = state.pop_resident() else { return false };
-        self.bring_in(state, remote, idle, now, Why::Returns)
+        self.bring_in(state, remote, idle, now, true)
     }
 
-    /// Brings an M that sleeps, and on which nothing has settled, to a P. Of such Ms one stands in
-    /// the line at a time: a second one would wait behind the first for the same Ps.
+    /// Brings an M that sleeps, and on which nothing has settled, to a P.
     pub(crate) fn kick_vacant(&self, idle: &Idle, now: impl FnOnce() -> u64) -> Kicked {
         let mut state = self.state.lock();
-        if state.awaits_vacant() {
-            return Kicked::InLine;
-        }
         let Some(remote) = state.pop_vacant() else { return Kicked::Nobody };
-        let in_line = self.bring_in(state, remote, idle, now, Why::Apart);
-        if in_line { Kicked::InLine } else { Kicked::Given }
+        if self.bring_in(state, remote, idle, now, false) { Kicked::InLine } else { Kicked::Given }
     }
 
     /// Gives an M that slept an idle P and wakes it, or puts it into the line: true.
@@ -227,10 +222,10 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         remote: S,
         idle: &Idle,
         now: impl FnOnce() -> u64,
-        why: Why,
+        returns: bool,
     ) -> bool {
         let Some(p) = state.idle.pop() else {
-            state.stand_in_line(remote, now(), why);
+            state.stand_in_line(remote, now(), returns);
             self.publish(&state);
             return true;
         };

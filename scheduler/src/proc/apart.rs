@@ -106,20 +106,10 @@ fn may_make(sched: &Sched) -> bool {
 }
 
 /// Takes a G for an M that may have been brought for it.
-///
-/// Not if woken Gs came with the P. They have waited for longer, and the new G may keep the P for
-/// its whole slice: where 200 that computed began one after the other, a ticker waited for five of
-/// them in a row, 69 ms (simulated).
 #[cold]
-pub(crate) fn arrive(cx: &Current, inside: &mut InsideWithP) -> Option<Runnable> {
+pub(crate) fn arrive(cx: &Current, owned: &mut MOwned) -> Option<Runnable> {
     let apart = &cx.sched().apart;
-    let came_with_woken = inside.p.as_ref().is_some_and(|p| p.shared.has_migratory())
-        || cx.sched().global_migratory() > 0;
-    if came_with_woken {
-        wake_sysmon(cx.sched());
-        return None;
-    }
-    let taken = apart.coming.look(|| take(cx, inside.owned()));
+    let taken = apart.coming.look(|| take(cx, owned));
     if taken.is_none() && apart.waits() {
         // It was the wrong M, or the start gate is shut.
         wake_sysmon(cx.sched());

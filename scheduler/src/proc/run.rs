@@ -313,7 +313,7 @@ impl Loop<'_> {
     fn take_first(&mut self, inside: &mut InsideWithP) -> Option<Runnable> {
         if self.slept
             && self.cx.sched().apart.coming.is_set()
-            && let Some(g) = find::arrive_for_apart(self.cx, inside, self.wants())
+            && let Some(g) = find::arrive_for_apart(self.cx, inside.owned(), self.wants())
         {
             return Some(g);
         }

@@ -1,5 +1,8 @@
 //! Where Gs begin that are to begin apart from those that have settled. After `proc::apart` of the
 //! scheduler.
+//!
+//! The model differs from it in two rules: of the Ms that are brought one stands in the line at a
+//! time, and woken Gs that came with a P go before a new one.
 
 use super::{admission, hand_over, wake};
 use crate::gmp::apart::FirstRun;

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use gosched_runtime_sys::sync::primitive::mutated;
 
 use super::remote::HAS_P;
-use super::state::{State, Why};
+use super::state::State;
 use super::{Dispatch, Remote, WaitedForP, until_woken};
 use crate::ds::idle::Idle;
 use crate::policy;
@@ -48,7 +48,7 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         let mut state = self.state.lock();
         let Some(head) = state.pop_line() else { return Err(p) };
         head.hand(p, HAS_P);
-        state.stand_in_line(remote.clone(), now, Why::OwnsReady);
+        state.stand_in_line(remote.clone(), now, false);
         let next = self.line_changed(&mut state);
         drop(state);
         for remote in [head].into_iter().chain(next) {
@@ -74,8 +74,7 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
             remote.with_p();
             return Some(p);
         }
-        let why = if returns { Why::Returns } else { Why::OwnsReady };
-        state.stand_in_line(remote.clone(), now, why);
+        state.stand_in_line(remote.clone(), now, returns);
         self.publish(&state);
         None
     }

@@ -15,18 +15,8 @@ pub(super) struct InLine<S> {
     pub(super) since: u64,
     /// The M, as the line's head, was woken for an idle P and has not looked yet.
     pub(super) woken: bool,
-    why: Why,
-}
-
-/// Why an M stands in the line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
-    /// It owns ready Gs.
-    OwnsReady,
-    /// It is a resident M whose P was revoked, and returns to the Gs that it owns.
-    Returns,
-    /// Nothing has settled on it, and it was brought for a G that begins apart.
-    Apart,
+    /// A resident M whose P was revoked, and which returns to the Gs that it owns.
+    returns: bool,
 }
 
 /// What an M that sleeps may be woken for.
@@ -119,12 +109,11 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
         self.line.len()
     }
 
-    /// Puts the M into the line: at the end, or, if it returns, behind the others that return.
-    pub(super) fn stand_in_line(&mut self, remote: S, since: u64, why: Why) {
-        let returns = why == Why::Returns;
+    /// Puts the M into the line: at the end, or, if it `returns`, behind the others that return.
+    pub(super) fn stand_in_line(&mut self, remote: S, since: u64, returns: bool) {
         remote.status.store(IN_LINE, Relaxed);
         let at = if returns { self.returning } else { self.line.len() };
-        self.line.insert(at, InLine { remote, since, woken: false, why });
+        self.line.insert(at, InLine { remote, since, woken: false, returns });
         self.returning += usize::from(returns);
     }
 
@@ -138,13 +127,8 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
 
     pub(super) fn leave_line(&mut self, at: usize) -> Option<S> {
         let left = self.line.remove(at)?;
-        self.returning -= usize::from(left.why == Why::Returns);
+        self.returning -= usize::from(left.returns);
         Some(left.remote)
-    }
-
-    /// True if an M stands in the line that was brought for a G that begins apart.
-    pub(super) fn awaits_vacant(&self) -> bool {
-        self.line.iter().any(|l| l.why == Why::Apart)
     }
 
     /// Returns the M's entry in the line, and its index.

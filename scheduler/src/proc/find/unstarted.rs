@@ -1,7 +1,7 @@
 //! Whether, and under which conditions, an M starts a G.
 
 use crate::gmp::admission::Admission;
-use crate::gmp::current::{Current, InsideWithP};
+use crate::gmp::current::Current;
 use crate::gmp::g::Runnable;
 use crate::gmp::m::{FirstRun, MOwned};
 use crate::gmp::p::{End, P};
@@ -43,12 +43,8 @@ pub(super) fn take_unstarted(
 
 /// Takes a G that is to begin apart, for an M that may have been brought for it.
 #[cold]
-pub(crate) fn arrive_for_apart(
-    cx: &Current,
-    inside: &mut InsideWithP,
-    wants: Wants,
-) -> Option<Runnable> {
-    if wants.free { apart::arrive(cx, inside) } else { None }
+pub(crate) fn arrive_for_apart(cx: &Current, owned: &mut MOwned, wants: Wants) -> Option<Runnable> {
+    if wants.free { apart::arrive(cx, owned) } else { None }
 }
 
 /// Takes a G that is to begin apart, if this M may start it.
