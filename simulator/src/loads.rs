@@ -1,5 +1,7 @@
 //! The loads: programs of the kinds that schedulers handle badly.
 
+pub(crate) mod apart;
+
 use std::rc::Rc;
 
 use crate::cost;

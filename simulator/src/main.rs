@@ -27,6 +27,8 @@ use std::process::ExitCode;
 
 use gmp::world::Config;
 use loads::Outcome;
+use loads::apart::Begin::{After, Before, Known};
+use loads::apart::{self, Hog};
 
 const PROCS: [usize; 7] = [2, 4, 8, 16, 32, 64, 128];
 
@@ -79,7 +81,7 @@ fn main() -> ExitCode {
         }
         for &procs in &arguments.procs {
             let cores = arguments.cores.unwrap_or(procs);
-            let config = Config { procs, cores, sysmon: true, seed: arguments.seed };
+            let config = Config { procs, cores, sysmon: true, apart: true, seed: arguments.seed };
             line(name, config, &load(config));
         }
     }
@@ -116,7 +118,7 @@ fn check_load(wanted: &str) -> Result<(), String> {
 type Load = (&'static str, fn(Config) -> Outcome);
 
 /// Each with the size it is shown at.
-const LOADS: [Load; 15] = [
+const LOADS: [Load; 23] = [
     ("hogs", |config| loads::hogs(config, config.procs)),
     ("200 hogs", |config| loads::hogs(config, 200)),
     ("yields", loads::yields),
@@ -132,6 +134,14 @@ const LOADS: [Load; 15] = [
     ("callbacks", |config| loads::callbacks(config, false)),
     ("callbacks, hogs", |config| loads::callbacks(config, true)),
     ("woken outside", loads::woken_outside),
+    ("served, few hogs", |config| apart::service(config, Hog::Computes, config.procs / 2, After)),
+    ("served, hogs", |config| apart::service(config, Hog::Computes, 8, After)),
+    ("served after", |config| apart::service(config, Hog::Computes, 8, Before)),
+    ("served, known", |config| apart::service(config, Hog::Computes, 8, Known)),
+    ("served, block", |config| apart::service(config, Hog::Blocks, 8, After)),
+    ("root", |config| apart::root(config, Hog::Computes)),
+    ("turns", apart::turns),
+    ("polling", apart::polling),
 ];
 
 fn line(name: &str, config: Config, outcome: &Outcome) {

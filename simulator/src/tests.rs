@@ -1,7 +1,10 @@
 //! What the policy is meant to do, for numbers of Ps that no machine at hand has.
 
+mod apart;
+
 use crate::gmp::world::{Config, World};
 use crate::loads::{self, MS, Outcome, S};
+use crate::policy::behaviour::APART_SLACK;
 use crate::policy::retake::COMPUTING_PER_PROC;
 use crate::proc::events::run;
 use crate::proc::spawn::go;
@@ -10,7 +13,12 @@ use crate::report::Totals;
 const SEED: u64 = 1;
 
 fn machine(procs: usize) -> Config {
-    Config { procs, cores: procs, sysmon: true, seed: SEED }
+    Config { procs, cores: procs, sysmon: true, apart: true, seed: SEED }
+}
+
+/// The program says of all goroutines that they talk, so nothing begins apart.
+fn all_talk(procs: usize) -> Config {
+    Config { apart: false, ..machine(procs) }
 }
 
 #[test]
@@ -36,7 +44,11 @@ fn two_hundred_hogs_leave_a_ticker_its_turn_and_make_few_threads() {
         // The residents, the Ms that compute until the start gate closes, and the Ms that start one
         // G at a time afterwards, ever more seldom.
         let limit = procs + COMPUTING_PER_PROC * procs + 12;
-        assert!(outcome.threads <= limit, "{procs} Ps: {} threads", outcome.threads);
+        let threads = loads::hogs(all_talk(procs), 200).threads;
+        assert!(threads <= limit, "{procs} Ps: {threads} threads");
+        // The Ms on which one began apart, and one that stands in the line for the next.
+        let (apart, limit) = (outcome.threads, limit + procs + APART_SLACK);
+        assert!(apart <= limit, "{procs} Ps: {apart} threads");
     }
 }
 
@@ -137,7 +149,7 @@ fn an_acceptor_hands_out_more_than_a_child_in_ten_microseconds() {
 #[test]
 fn loops_made_in_one_burst_do_not_stay_with_their_maker() {
     for procs in [4, 8, 16] {
-        let spread = loads::yields(machine(procs)).spread;
+        let spread = loads::yields(all_talk(procs)).spread;
         assert!(spread.is_some_and(|percent| percent <= 600), "{procs} Ps: {spread:?} percent");
     }
 }
@@ -173,7 +185,7 @@ fn newer_ones_that_keep_coming_keep_the_older_for_a_while_only() {
 #[test]
 fn those_who_never_wait_give_each_other_a_turn() {
     for procs in [1, 2, 8] {
-        let outcome = loads::never_wait(machine(procs));
+        let outcome = loads::never_wait(all_talk(procs));
         // Some Ms have more than their share of siblings.
         assert!(
             outcome.times.max() <= 11 * 12 * MS,

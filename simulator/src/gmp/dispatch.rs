@@ -16,6 +16,8 @@ pub(crate) struct InLine {
     pub(crate) since: u64,
     pub(crate) woken: bool,
     pub(crate) returns: bool,
+    /// The M was brought for a G that begins apart.
+    pub(crate) apart: bool,
 }
 
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! Goroutines: their operations, one after the other, and the channels that these use.
 
+use std::any::TypeId;
 use std::collections::VecDeque;
 
 use crate::report::Totals;
@@ -9,6 +10,9 @@ use crate::rng::Rng;
 pub(crate) type Gid = usize;
 /// A channel's number.
 pub(crate) type Chan = usize;
+
+/// What a receive returns that does not wait and finds no item.
+pub(crate) const NOTHING: u64 = u64::MAX;
 
 /// What a goroutine does next.
 pub(crate) enum Op {
@@ -21,6 +25,8 @@ pub(crate) enum Op {
     Yield,
     Send(Chan, u64),
     Recv(Chan),
+    /// Receives an item, or [`NOTHING`].
+    TryRecv(Chan),
     Sleep(u64),
     Go(Box<dyn Script>),
     /// Waits for ever.
@@ -40,9 +46,16 @@ pub(crate) struct Me<'a> {
 /// A goroutine's code.
 pub(crate) trait Script {
     fn next(&mut self, me: &mut Me<'_>) -> Op;
+
+    /// Returns the call site: where the program makes such goroutines.
+    fn made_at(&self) -> TypeId;
 }
 
-impl<F: FnMut(&mut Me<'_>) -> Op> Script for F {
+impl<F: FnMut(&mut Me<'_>) -> Op + 'static> Script for F {
+    fn made_at(&self) -> TypeId {
+        TypeId::of::<F>()
+    }
+
     fn next(&mut self, me: &mut Me<'_>) -> Op {
         self(me)
     }
@@ -54,6 +67,9 @@ pub(crate) struct G {
     /// The M it settled on.
     pub(crate) home: Option<usize>,
     pub(crate) migratory: bool,
+    pub(crate) made_at: TypeId,
+    /// What its maker made in the same round has the same number; 0 without a maker.
+    pub(crate) burst: u16,
     /// In a callback: the thread that the goroutine is.
     pub(crate) thread: Option<usize>,
     pub(crate) received: u64,
@@ -98,6 +114,11 @@ impl Channel {
         }
         self.senders.push_back((g, value));
         (false, None)
+    }
+
+    /// Receives without waiting.
+    pub(crate) fn try_recv(&mut self, g: Gid) -> (Option<u64>, Option<Gid>) {
+        if self.items.is_empty() && self.senders.is_empty() { (None, None) } else { self.recv(g) }
     }
 
     /// Receives. Returns the item if there is one, and the sender whose send is done by that.

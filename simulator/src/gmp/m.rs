@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
+use super::apart::FirstRun;
 use super::dispatch::Standing;
 use super::g::{Gid, Op};
 use crate::os::Tid;
 use crate::policy;
+use crate::policy::behaviour::Company;
 
 /// The owned and the shared half of a P.
 #[derive(Debug, Default)]
@@ -74,6 +76,13 @@ pub(crate) struct M {
     pub(crate) in_user_code: bool,
     /// The running G was started with a permit.
     pub(crate) permit: bool,
+    /// The M has been handed a P since it last looked for what is to begin apart.
+    pub(crate) came: bool,
+    pub(crate) first_run: Option<FirstRun>,
+    /// Whom a G joins that begins here.
+    pub(crate) company: Company,
+    /// The round in which a G of this M last made others that begin apart, and their burst.
+    pub(crate) burst: (u64, u16),
     pub(crate) ended: bool,
 }
 
@@ -107,6 +116,10 @@ impl M {
             global_streak: 0,
             in_user_code: false,
             permit: false,
+            came: false,
+            first_run: None,
+            company: Company::default(),
+            burst: (0, 0),
             ended: false,
         }
     }
@@ -114,6 +127,11 @@ impl M {
     /// Returns the number of ready settled Gs.
     pub(crate) fn ready(&self) -> usize {
         usize::from(self.next.is_some()) + self.queue.len() + self.inbox.len()
+    }
+
+    /// Returns the number of settled Gs that count for the M's share.
+    pub(crate) fn load(&self) -> usize {
+        if self.company.computes { policy::LOADED } else { self.settled }
     }
 
     pub(crate) fn pop_next(&mut self) -> Option<Gid> {
@@ -135,6 +153,7 @@ impl M {
 
     /// Notes that the M was handed a P: the Gs that wait in the P's queues go first.
     pub(crate) fn begin_with_woken(&mut self) {
+        self.came = true;
         self.tick &= !1;
     }
 

@@ -3,6 +3,7 @@
 //!
 //! Begin with `world`.
 
+pub(crate) mod apart;
 pub(crate) mod dispatch;
 pub(crate) mod g;
 pub(crate) mod m;

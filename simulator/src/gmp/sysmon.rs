@@ -15,6 +15,8 @@ pub(crate) struct Seen {
     /// When the clock of the M's thread was read last, and its value.
     pub(crate) clock: Option<(u64, u64)>,
     pub(crate) cpu: Cpu,
+    /// The call site of the G that makes the stay has been told.
+    pub(crate) told: bool,
 }
 
 pub(crate) struct Sysmon {

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
+use super::apart::Apart;
 use super::dispatch::Dispatch;
 use super::g::{Chan, Channel, G, Gid, Me, Op, Script, Wait};
 use super::m::{M, P};
@@ -20,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) cores: usize,
     /// Whether sysmon revokes Ps that are kept too long.
     pub(crate) sysmon: bool,
+    /// Whether what is not known to talk begins apart from what has settled.
+    pub(crate) apart: bool,
     pub(crate) seed: u64,
 }
 
@@ -90,6 +93,8 @@ pub(crate) struct World {
     /// New goroutines spawned without a P, and migratory goroutines woken without a P.
     pub(crate) global: VecDeque<Gid>,
     pub(crate) woken: VecDeque<Gid>,
+    /// New goroutines that are to begin apart.
+    pub(crate) apart: Apart,
     pub(crate) sysmon: Sysmon,
     pub(crate) helpers: Vec<Helper>,
     pub(crate) totals: Totals,
@@ -118,6 +123,7 @@ impl World {
             searching: 0,
             global: VecDeque::new(),
             woken: VecDeque::new(),
+            apart: Apart::default(),
             sysmon,
             helpers: Vec::new(),
             totals: Totals::default(),
@@ -131,11 +137,14 @@ impl World {
     }
 
     pub(crate) fn new_g(&mut self, script: Box<dyn Script>) -> Gid {
+        let made_at = script.made_at();
         self.gs.push(G {
             script,
             home: None,
             thread: None,
             migratory: false,
+            made_at,
+            burst: 0,
             received: 0,
             op: None,
             wait: Wait::No,
@@ -186,12 +195,14 @@ impl World {
 
     /// True if some queue holds an unstarted G.
     pub(crate) fn has_new(&self) -> bool {
-        !self.global.is_empty() || self.ps.iter().any(|p| !p.unstarted.is_empty())
+        !self.global.is_empty()
+            || self.apart.is_open()
+            || self.ps.iter().any(|p| !p.unstarted.is_empty())
     }
 
     pub(crate) fn free_work(&self) -> usize {
         let queued: usize = self.ps.iter().map(P::queued).sum();
-        self.global.len() + self.woken.len() + queued
+        self.global.len() + self.apart.line.len() + self.woken.len() + queued
     }
 
     /// True if the M is resident: one of the first `procs` Ms.
@@ -224,8 +235,8 @@ impl World {
         if self.ms.len() < self.procs {
             return (None, 0);
         }
-        let least = (0..self.procs).min_by_key(|m| self.ms[*m].settled).expect("there is a P");
-        (Some(least), self.ms[least].settled)
+        let least = (0..self.procs).min_by_key(|m| self.ms[*m].load()).expect("there is a P");
+        (Some(least), self.ms[least].load())
     }
 
     /// True if something waits that an M in user code may keep waiting.

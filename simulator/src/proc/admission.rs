@@ -13,12 +13,15 @@ pub(crate) fn admit(world: &mut World, m: usize) -> bool {
     admitted
 }
 
-/// Gives the permit back: the G that M `m` started with it has given the M back.
-pub(crate) fn give_permit_back(world: &mut World, m: usize) {
-    if std::mem::take(&mut world.ms[m].permit) {
+/// Gives the permit back: the G that M `m` started with it has given the M back. True if it had
+/// one.
+pub(crate) fn give_permit_back(world: &mut World, m: usize) -> bool {
+    let had = std::mem::take(&mut world.ms[m].permit);
+    if had {
         world.sysmon.permit_is_out = false;
         if world.has_free_work() {
             hand_over::submit(world, Some(m));
         }
     }
+    had
 }

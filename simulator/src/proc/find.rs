@@ -1,6 +1,6 @@
 //! The G that an M runs next, and how the M looks for it: in the order of `proc::find`.
 
-use super::{admission, hand_over, timers};
+use super::{admission, apart, hand_over, timers};
 use crate::gmp::g::Gid;
 use crate::gmp::world::World;
 use crate::policy;
@@ -62,6 +62,9 @@ fn pop_migratory(world: &mut World, m: usize, p: usize) -> Option<Gid> {
 
 /// Takes an unstarted G of the M's own P, if it may.
 fn start(world: &mut World, m: usize, p: usize, oldest: bool) -> Option<Gid> {
+    if let Some(g) = apart::take(world, m) {
+        return Some(g);
+    }
     if world.ps[p].unstarted.is_empty() || world.is_relieved(m) {
         return None;
     }
@@ -84,14 +87,14 @@ fn waited(world: &mut World, m: usize, p: usize) -> Option<Gid> {
 }
 
 fn has_room(world: &World, m: usize) -> bool {
-    policy::may_start(world.ms[m].settled, world.least_home().1)
+    policy::may_start(world.ms[m].load(), world.least_home().1)
 }
 
 fn pop_global(world: &mut World, m: usize) -> Option<Gid> {
     if let Some(woken) = world.woken.pop_front() {
         return Some(woken);
     }
-    let room = policy::may_start_global(world.ms[m].settled, world.least_home().1);
+    let room = policy::may_start_global(world.ms[m].load(), world.least_home().1);
     if world.global.is_empty() || world.is_relieved(m) || !room || !admission::admit(world, m) {
         return None;
     }
@@ -124,7 +127,7 @@ fn offered(world: &mut World, m: usize, p: usize) -> Option<Gid> {
     let offers = |p: &usize| world.ps[*p].offers && !world.ps[*p].unstarted.is_empty();
     let victim = (1..procs).map(|i| (p + i) % procs).find(offers)?;
     if world.is_relieved(m)
-        || !policy::may_take_offered(world.ms[m].settled, world.least_home().1)
+        || !policy::may_take_offered(world.ms[m].load(), world.least_home().1)
         || !admission::admit(world, m)
     {
         return None;
@@ -161,6 +164,11 @@ pub(crate) fn look(world: &mut World, m: usize) -> Look {
         Look::Young(due) => young = Some(due),
         Look::Nothing => {}
     }
+    if let Some(g) = apart::take(world, m) {
+        return Look::Found(g);
+    }
+    // Publishers rely on an M that searches, and this one is the wrong one.
+    apart::bring(world, Some(m));
     let own = world.ms[m].p.filter(|p| world.ps[*p].offers);
     if let Some(g) = own.and_then(|p| start(world, m, p, false)) {
         return Look::Found(g);

@@ -48,7 +48,7 @@ pub(crate) fn wake_thread(world: &mut World, t: usize, by: Option<usize>) {
 }
 
 /// Makes a new M, whose thread begins when it is handed a P.
-fn start_m(world: &mut World, by: Option<usize>) -> usize {
+pub(crate) fn start_m(world: &mut World, by: Option<usize>) -> usize {
     let m = world.ms.len();
     let thread = world.new_thread(Role::M(m));
     world.ms.push(M::new(thread));
@@ -137,7 +137,10 @@ pub(crate) fn take_turn(world: &mut World, m: usize) -> bool {
 pub(crate) fn stand_in_line(world: &mut World, m: usize, returns: bool) {
     let at = if returns { world.dispatch.returning } else { world.dispatch.line.len() };
     world.dispatch.returning += usize::from(returns);
-    world.dispatch.line.insert(at, InLine { m, since: world.now, woken: false, returns });
+    world
+        .dispatch
+        .line
+        .insert(at, InLine { m, since: world.now, woken: false, returns, apart: false });
     world.ms[m].standing = Standing::InLine;
 }
 
@@ -163,6 +166,30 @@ fn pop_asleep(world: &mut World) -> Option<usize> {
     Some(m)
 }
 
+/// Takes a sleeping M on which nothing has settled: a resident M if there is one.
+pub(crate) fn pop_vacant(world: &mut World) -> Option<usize> {
+    let vacant =
+        |world: &World, m: &usize, home| world.ms[*m].settled == 0 && world.is_home(*m) == home;
+    let asleep = &world.dispatch.asleep;
+    let find = |home| asleep.iter().rposition(|m| vacant(world, m, home));
+    let at = find(true).or_else(|| find(false))?;
+    let m = world.dispatch.asleep.swap_remove(at);
+    world.ms[m].standing = Standing::Awake;
+    Some(m)
+}
+
+/// Gives an M that slept an idle P, or puts it into the line. True if it has a P.
+pub(crate) fn bring_in(world: &mut World, m: usize, by: Option<usize>) -> bool {
+    match world.dispatch.idle.pop() {
+        Some(p) => hand(world, p, m, by),
+        None => {
+            stand_in_line(world, m, false);
+            world.sysmon_is_told();
+        }
+    }
+    world.ms[m].p.is_some()
+}
+
 /// Takes this M, which sleeps.
 pub(crate) fn take_asleep(world: &mut World, m: usize) {
     world.dispatch.asleep.retain(|other| *other != m);
@@ -175,13 +202,7 @@ pub(crate) fn rouse_for_inbox(world: &mut World, m: usize, by: Option<usize>) {
         return;
     }
     take_asleep(world, m);
-    match world.dispatch.idle.pop() {
-        Some(p) => hand(world, p, m, by),
-        None => {
-            stand_in_line(world, m, false);
-            world.sysmon_is_told();
-        }
-    }
+    _ = bring_in(world, m, by);
 }
 
 /// Wakes or makes the resident M with the fewest settled Gs.

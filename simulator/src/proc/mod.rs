@@ -4,6 +4,7 @@
 //! Begin with `events`, then `run`.
 
 mod admission;
+mod apart;
 mod blocking;
 pub(crate) mod events;
 mod find;

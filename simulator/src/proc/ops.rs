@@ -1,11 +1,12 @@
 //! What operations do: channels, sleeping, spawning, blocking; on an M, and in a callback on a C
 //! thread.
 
-use super::{blocking, hand_over, spawn, timers, wake};
+use super::{apart, blocking, hand_over, spawn, timers, wake};
 use crate::cost;
-use crate::gmp::g::{Gid, Op, Wait};
+use crate::gmp::g::{Gid, NOTHING, Op, Wait};
 use crate::gmp::m::Phase;
 use crate::gmp::world::{Next, World};
+use crate::policy::behaviour::Company;
 
 /// How an operation ended.
 enum Applied {
@@ -25,7 +26,9 @@ fn cost_of(op: &Op) -> u64 {
     match op {
         Op::Compute(ns) => *ns,
         Op::Block(_) | Op::Yield => 0,
-        Op::Send(..) | Op::Recv(_) | Op::Sleep(_) | Op::Blocking(_) => cost::CHANNEL,
+        Op::Send(..) | Op::Recv(_) | Op::TryRecv(_) | Op::Sleep(_) | Op::Blocking(_) => {
+            cost::CHANNEL
+        }
         Op::Go(_) => cost::SPAWN,
         Op::Stay | Op::End => cost::END,
     }
@@ -62,10 +65,17 @@ pub(crate) fn finish_op(world: &mut World, m: usize, g: Gid, op: Op) -> After {
         Op::Stay => {}
         Op::End => {
             world.gs[g].ended = true;
-            world.ms[m].settled -= usize::from(!world.gs[g].migratory);
+            let machine = &mut world.ms[m];
+            machine.settled -= usize::from(!world.gs[g].migratory);
+            if machine.settled == 0 {
+                machine.company = Company::default();
+            }
         }
         Op::Go(script) => {
             let child = world.new_g(script);
+            if apart::push(world, child, Some(m)) {
+                return go_on(world, m, g);
+            }
             match world.ms[m].p {
                 Some(p) => world.ps[p].unstarted.push_back(child),
                 None => world.global.push_back(child),
@@ -74,7 +84,7 @@ pub(crate) fn finish_op(world: &mut World, m: usize, g: Gid, op: Op) -> After {
             hand_over::submit(world, Some(m));
             return go_on(world, m, g);
         }
-        Op::Send(..) | Op::Recv(_) => {
+        Op::Send(..) | Op::Recv(_) | Op::TryRecv(_) => {
             if let Applied::Done = channel_op(world, g, &op, Some(m)) {
                 return go_on(world, m, g);
             }
@@ -121,6 +131,14 @@ fn channel_op(world: &mut World, g: Gid, op: &Op, by: Option<usize>) -> Applied 
             }
             let Some(value) = value else { return Applied::Parked };
             world.gs[g].received = value;
+            Applied::Done
+        }
+        Op::TryRecv(channel) => {
+            let (value, through) = world.channels[channel].try_recv(g);
+            if let Some(sender) = through {
+                wake::ready(world, sender, by);
+            }
+            world.gs[g].received = value.unwrap_or(NOTHING);
             Applied::Done
         }
         _ => Applied::Done,

@@ -5,13 +5,14 @@ use std::mem;
 
 use super::find::{self, Look};
 use super::ops::{self, After};
-use super::{admission, hand_over, set_procs, timers, wake};
+use super::{admission, apart, hand_over, set_procs, timers, wake};
 use crate::cost;
 use crate::gmp::dispatch::Standing;
 use crate::gmp::g::Gid;
 use crate::gmp::m::Phase;
 use crate::gmp::world::{Event, Next, World};
 use crate::policy;
+use crate::policy::behaviour::Behaviour;
 
 pub(crate) fn step_m(world: &mut World, m: usize) -> Next {
     match mem::replace(&mut world.ms[m].phase, Phase::Loop) {
@@ -30,16 +31,20 @@ pub(crate) fn step_m(world: &mut World, m: usize) -> Next {
 pub(crate) fn round(world: &mut World, m: usize) -> Next {
     world.ms[m].in_user_code = false;
     world.ms[m].debt += cost::ROUND;
-    admission::give_permit_back(world, m);
+    if admission::give_permit_back(world, m) {
+        apart::bring(world, Some(m));
+    }
+    apart::end_first_run(world, m);
     set_procs::shed(world, m);
     if world.ms[m].p.is_none() && !get_p(world, m) {
         return Next::Sleep;
     }
-    if give_way(world, m) {
+    // An M that was handed a P first runs what it came for.
+    if !world.ms[m].came && give_way(world, m) {
         return Next::Sleep;
     }
     timers::run_timers(world, m);
-    if let Some(g) = find::local(world, m) {
+    if let Some(g) = apart::arrive(world, m).or_else(|| find::local(world, m)) {
         return execute(world, m, g);
     }
     if leaves_work(world, m) {
@@ -120,7 +125,8 @@ fn retire(world: &mut World, m: usize) -> Next {
     if mem::take(&mut world.ms[m].searching) {
         world.searching -= 1;
     }
-    if world.has_free_work() && !world.is_relieved(m) && hand_over::try_take(world, m) {
+    let has_work = world.has_free_work() && !world.is_relieved(m) || apart::is_for(world, m);
+    if has_work && hand_over::try_take(world, m) {
         world.searching += 1;
         world.ms[m].searching = true;
         return search(world, m, world.now);
@@ -201,16 +207,32 @@ pub(crate) fn lingered(world: &mut World, m: usize, slept: u64) {
     world.os.end_asleep(world.ms[m].thread);
 }
 
+/// Has a G begin on M `m`.
+fn begin(world: &mut World, m: usize, g: Gid) {
+    let burst = world.gs[g].burst;
+    world.gs[g].home = Some(m);
+    let machine = &mut world.ms[m];
+    if !world.gs[g].migratory {
+        let behaviour = machine.first_run.map_or(Behaviour::Talks, |run| run.behaviour);
+        if behaviour != Behaviour::Talks || machine.company.computes {
+            machine.company = machine.company.joined_by(machine.settled, behaviour, burst);
+        }
+        machine.settled += 1;
+    }
+    machine.debt += cost::BEGIN;
+    // An M that offers its own Gs may have room again.
+    wake::poke_searchers(world);
+}
+
 /// Runs a G.
 fn execute(world: &mut World, m: usize, g: Gid) -> Next {
-    if world.gs[g].home.is_none() {
-        world.gs[g].home = Some(m);
-        world.ms[m].settled += usize::from(!world.gs[g].migratory);
-        world.ms[m].debt += cost::BEGIN;
-        // An M that offers its own Gs may have room again.
-        wake::poke_searchers(world);
-    }
     stop_search(world, m);
+    if world.ms[m].first_run.is_some() {
+        apart::leave_others(world, m);
+    }
+    if world.gs[g].home.is_none() {
+        begin(world, m, g);
+    }
     let machine = &mut world.ms[m];
     machine.round += 1;
     machine.in_user_code = true;

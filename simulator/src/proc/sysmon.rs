@@ -1,12 +1,14 @@
 //! Sysmon, after `proc::sysmon` and `gmp::admission`: it looks, revokes Ps that are kept too long,
 //! and admits new goroutines.
 
-use super::hand_over;
+use super::{apart, hand_over};
 use crate::cost;
+use crate::gmp::m::Phase;
 use crate::gmp::sysmon::Seen;
 use crate::gmp::world::{Next, World};
+use crate::policy::behaviour::COMPUTES_NS;
 use crate::policy::retake::{
-    BLOCKED_NS, Cpu, Looked, SLICE_NS, Stay, Verdict, admission_ns, is_overloaded, judge,
+    BLOCKED_NS, Cpu, LEFT_NS, Looked, SLICE_NS, Stay, Verdict, admission_ns, is_overloaded, judge,
     slice_ends,
 };
 
@@ -23,7 +25,11 @@ pub(crate) fn step_sysmon(world: &mut World) -> Next {
     let looked = look_at_ms(world);
     let now = world.now;
     match world.sysmon.pace.next(looked, now) {
-        Some(ns) => Next::Block(ns + cost::TIMER_SLACK),
+        Some(ns) => {
+            let left = world.apart.head.filter(|_| world.apart.waits());
+            let left = left.map_or(u64::MAX, |(_, since)| since.max(now) + LEFT_NS - now);
+            Next::Block(ns.min(left) + cost::TIMER_SLACK)
+        }
         None => {
             world.sysmon.seen.clear();
             world.sysmon.asleep = true;
@@ -39,10 +45,11 @@ fn look_at_ms(world: &mut World) -> Looked {
         || world.excess() > 0
         || !world.dispatch.line.is_empty()
         || world.has_free_work()
+        || world.apart.waits()
         || world.timers_are_due();
     let mut looked = Looked { waits, blocked: false, busy: false };
-    let mut wanted =
-        world.free_work() + world.dispatch.line.len() + usize::from(world.timers_are_due());
+    let free = if world.has_free_work() { world.free_work() } else { 0 };
+    let mut wanted = free + world.dispatch.line.len() + usize::from(world.timers_are_due());
     let now = world.now;
     let since = (wanted > 0).then(|| world.sysmon.wanted_since.unwrap_or(now));
     world.sysmon.wanted_since = since;
@@ -50,6 +57,7 @@ fn look_at_ms(world: &mut World) -> Looked {
     if neglected {
         world.sysmon.wanted_since = Some(now);
     }
+    apart::bring_again(world);
     let mut computing = 0;
     for m in 0..world.ms.len() {
         if world.ms[m].ended {
@@ -60,11 +68,15 @@ fn look_at_ms(world: &mut World) -> Looked {
         looked.busy |= waits;
         let ends = slice_ends(world.now - seen.slice_since);
         world.ms[m].urged |= ends && (world.ms[m].ready() > 0 || wanted > 0);
+        let stuck_ns = world.now - seen.round_since;
+        let verdict = judge(Stay { stuck_ns, cpu: seen.cpu });
+        if verdict != Verdict::Leave && stuck_ns >= COMPUTES_NS && !seen.told {
+            tell_call_site(world, m);
+        }
         if world.ms[m].p.is_none() {
             computing += usize::from(seen.cpu != Cpu::Stands);
             continue;
         }
-        let verdict = judge(Stay { stuck_ns: world.now - seen.round_since, cpu: seen.cpu });
         if verdict == Verdict::Leave {
             continue;
         }
@@ -80,8 +92,15 @@ fn look_at_ms(world: &mut World) -> Looked {
 fn see(world: &mut World, m: usize) -> Option<Seen> {
     let now = world.now;
     let (round, slice, thread) = (world.ms[m].round, world.ms[m].slice, world.ms[m].thread);
-    let first =
-        Seen { round, round_since: now, slice, slice_since: now, clock: None, cpu: Cpu::Unknown };
+    let first = Seen {
+        round,
+        round_since: now,
+        slice,
+        slice_since: now,
+        clock: None,
+        cpu: Cpu::Unknown,
+        told: false,
+    };
     let seen = world.sysmon.seen.entry(m).or_insert(first);
     let same_round = seen.round == round;
     if !same_round {
@@ -101,6 +120,17 @@ fn see(world: &mut World, m: usize) -> Option<Seen> {
         seen.clock = Some((now, shows));
     }
     Some(*seen)
+}
+
+/// Records of the call site of the G on M `m` that it computes, or blocks its thread.
+fn tell_call_site(world: &mut World, m: usize) {
+    if let Some(seen) = world.sysmon.seen.get_mut(&m) {
+        seen.told = true;
+    }
+    if let Phase::Op(g, _) | Phase::Back(g) = world.ms[m].phase {
+        let made_at = world.gs[g].made_at;
+        world.apart.computes(made_at);
+    }
 }
 
 fn retake(world: &mut World, m: usize, verdict: Verdict, wanted: &mut usize) {
@@ -140,5 +170,6 @@ fn let_in(world: &mut World, computing: usize) {
     }
     if opened || overdue {
         hand_over::submit(world, None);
+        apart::bring(world, None);
     }
 }

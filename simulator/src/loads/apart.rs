@@ -1,0 +1,187 @@
+//! Goroutines that keep their threads, or take long turns, beside those that serve, sleep, poll or
+//! take short turns. Nobody says beforehand which is which.
+
+use super::{MS, Outcome, S, US, outcome, worker};
+use crate::gmp::g::{Chan, Me, NOTHING, Op, Script};
+use crate::gmp::world::{Config, World};
+use crate::proc::events::run;
+use crate::proc::spawn::{beside, foreign, go, lend};
+
+/// What a goroutine does that keeps its thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Hog {
+    Computes,
+    Blocks,
+}
+
+/// When the goroutines begin that keep their threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// Before those that serve.
+    Before,
+    After,
+    /// After those that serve, and others of their kind have ended before that.
+    Known,
+}
+
+/// Keeps its thread until then.
+fn keeps(hog: Hog, until: u64) -> impl Script {
+    move |me: &mut Me<'_>| match hog {
+        _ if me.now >= until => Op::End,
+        Hog::Computes => Op::Compute(MS),
+        Hog::Blocks => Op::Block(5 * MS),
+    }
+}
+
+/// Four goroutines that serve, and `hogs` that keep their threads. A callback each 3 ms asks for an
+/// answer.
+pub(crate) fn service(config: Config, hog: Hog, hogs: usize, begin: Begin) -> Outcome {
+    let mut world = World::new(config);
+    let (requests, answer) = (world.channel(16), world.channel(1));
+    let pause = 50 * MS;
+    let start_hogs = |world: &mut World, until| {
+        (0..hogs).for_each(|_| go(world, keeps(hog, until)));
+        let now = world.now;
+        run(world, now + pause);
+    };
+    match begin {
+        Begin::Before => start_hogs(&mut world, 2 * S),
+        Begin::After => {}
+        Begin::Known => {
+            start_hogs(&mut world, 20 * MS);
+            run(&mut world, 500 * MS);
+        }
+    }
+    (0..4).for_each(|_| go(&mut world, worker(requests, vec![answer])));
+    let now = world.now;
+    run(&mut world, now + pause);
+    if begin != Begin::Before {
+        start_hogs(&mut world, 2 * S);
+    }
+    foreign(&mut world, visitor(requests, answer));
+    let now = world.now;
+    run(&mut world, now + S);
+    outcome(world, "callbacks", "a callback")
+}
+
+/// A C thread that sleeps between its callbacks.
+fn visitor(requests: Chan, answer: Chan) -> impl Script {
+    let (mut step, mut entered) = (0_u64, 0);
+    move |me: &mut Me<'_>| {
+        step += 1;
+        match step % 3 {
+            1 => {
+                if step > 1 {
+                    me.totals.took("a callback", me.now - entered);
+                    me.totals.count("callbacks");
+                }
+                Op::Sleep(3 * MS)
+            }
+            2 => {
+                entered = me.now;
+                Op::Send(requests, 0)
+            }
+            _ => Op::Recv(answer),
+        }
+    }
+}
+
+/// The root of a lent thread makes a goroutine for each P that keeps its thread for 300 ms, and
+/// then sleeps for 10 ms at a time.
+pub(crate) fn root(config: Config, hog: Hog) -> Outcome {
+    let mut world = World::new(config);
+    let (mut left, mut slept_at) = (config.procs, None);
+    let _m = lend(&mut world, move |me: &mut Me<'_>| {
+        if left > 0 {
+            left -= 1;
+            return Op::Go(Box::new(keeps(hog, 300 * MS)));
+        }
+        if let Some(slept_at) = slept_at.replace(me.now) {
+            me.totals.took("a sleep", me.now - slept_at);
+            me.totals.count("sleeps");
+        }
+        Op::Sleep(10 * MS)
+    });
+    run(&mut world, 400 * MS);
+    outcome(world, "sleeps", "a sleep")
+}
+
+/// How long a turn of a pair takes.
+pub(crate) const SHORT_TURN: u64 = US;
+/// See [`SHORT_TURN`].
+pub(crate) const LONG_TURN: u64 = 3 * MS;
+
+/// On an M for each P, a pair with short turns and a pair with long ones.
+pub(crate) fn turns(config: Config) -> Outcome {
+    let mut world = World::new(config);
+    for _ in 0..config.procs {
+        let first = |world: &mut World| (world.channel(0), world.channel(0));
+        let short = first(&mut world);
+        let m = lend(&mut world, asks(short, SHORT_TURN, "short round trips"));
+        beside(&mut world, m, answers(short, SHORT_TURN));
+        let long = first(&mut world);
+        beside(&mut world, m, asks(long, LONG_TURN, "long round trips"));
+        beside(&mut world, m, answers(long, LONG_TURN));
+    }
+    run(&mut world, S);
+    outcome(world, "short round trips", "short round trips")
+}
+
+fn asks((ping, pong): (Chan, Chan), turn: u64, what: &'static str) -> impl Script {
+    let (mut step, mut sent) = (0_u64, 0);
+    move |me: &mut Me<'_>| {
+        step += 1;
+        match step % 3 {
+            1 => {
+                if step > 1 {
+                    me.totals.took(what, me.now - sent);
+                    me.totals.count(what);
+                }
+                sent = me.now;
+                Op::Compute(turn)
+            }
+            2 => Op::Send(ping, 0),
+            _ => Op::Recv(pong),
+        }
+    }
+}
+
+fn answers((ping, pong): (Chan, Chan), turn: u64) -> impl Script {
+    let mut step = 0_u64;
+    move |_: &mut Me<'_>| {
+        step += 1;
+        match step % 3 {
+            1 => Op::Recv(ping),
+            2 => Op::Compute(turn),
+            _ => Op::Send(pong, 0),
+        }
+    }
+}
+
+/// On an M for each P, a goroutine that tries to receive until there is something, and one that
+/// sends it the next item when it has had the last.
+pub(crate) fn polling(config: Config) -> Outcome {
+    let mut world = World::new(config);
+    for _ in 0..config.procs {
+        let (items, had) = (world.channel(1), world.channel(1));
+        let (mut tries, mut since) = (true, 0);
+        let m = lend(&mut world, move |me: &mut Me<'_>| {
+            if tries && me.received != NOTHING && since > 0 {
+                me.totals.took("a poll", me.now - since);
+                me.totals.count("items");
+                (tries, since) = (false, me.now);
+                return Op::Send(had, 0);
+            }
+            (tries, since) = (true, if since == 0 { me.now } else { since });
+            Op::TryRecv(items)
+        });
+        let mut sends = false;
+        beside(&mut world, m, move |_: &mut Me<'_>| {
+            sends = !sends;
+            if sends { Op::Send(items, 0) } else { Op::Recv(had) }
+        });
+    }
+    // The more Ps, the more happens at a time.
+    run(&mut world, 60 * MS);
+    outcome(world, "items", "a poll")
+}

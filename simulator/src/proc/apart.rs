@@ -1,0 +1,157 @@
+//! Where Gs begin that are to begin apart from those that have settled. After `proc::apart` of the
+//! scheduler.
+//!
+//! The model differs from it in two rules: of the Ms that are brought one stands in the line at a
+//! time, and woken Gs that came with a P go before a new one.
+
+use super::{admission, hand_over, wake};
+use crate::gmp::apart::FirstRun;
+use crate::gmp::g::Gid;
+use crate::gmp::world::World;
+use crate::policy::behaviour::{Behaviour, may_make_apart};
+use crate::policy::retake::LEFT_NS;
+
+/// Queues a new G, made on M `by`, that is not known to talk. False if it is, or if nothing begins
+/// apart here.
+pub(crate) fn push(world: &mut World, g: Gid, by: Option<usize>) -> bool {
+    if !world.config.apart || behaviour(world, g) == Behaviour::Talks {
+        return false;
+    }
+    world.gs[g].burst = by.map_or(0, |m| burst(world, m));
+    world.apart.line.push_back(g);
+    wake::poke_searchers(world);
+    if world.searching > 0 {
+        world.sysmon_is_told();
+    } else {
+        bring(world, by);
+    }
+    true
+}
+
+fn behaviour(world: &World, g: Gid) -> Behaviour {
+    world.apart.behaviour(world.gs[g].made_at)
+}
+
+fn burst(world: &mut World, m: usize) -> u16 {
+    let round = world.ms[m].round;
+    if world.ms[m].burst.0 != round || world.ms[m].burst.1 == 0 {
+        world.ms[m].burst = (round, world.apart.new_burst());
+    }
+    world.ms[m].burst.1
+}
+
+/// Has an M come if Gs wait, unless one is on its way.
+pub(crate) fn bring(world: &mut World, by: Option<usize>) {
+    if !world.apart.waits() {
+        return;
+    }
+    if !world.sysmon.admits() {
+        world.sysmon_is_told();
+    } else if !std::mem::replace(&mut world.apart.coming, true) {
+        bring_one(world, by);
+    }
+}
+
+fn bring_one(world: &mut World, by: Option<usize>) {
+    if world.dispatch.line.iter().any(|l| l.apart) {
+        return world.sysmon_is_told();
+    }
+    let owning = world.ms.iter().filter(|m| m.settled > 0).count();
+    let vacant = hand_over::pop_vacant(world)
+        .or_else(|| may_make_apart(owning, world.procs).then(|| hand_over::start_m(world, by)));
+    match vacant {
+        Some(m) if hand_over::bring_in(world, m, by) => return,
+        Some(m) => {
+            if let Some(l) = world.dispatch.line.iter_mut().find(|l| l.m == m) {
+                l.apart = true;
+            }
+        }
+        None => {
+            world.apart.open = true;
+            world.apart.coming = false;
+            hand_over::submit(world, by);
+        }
+    }
+    world.sysmon_is_told();
+}
+
+/// Takes a G for an M that may have been brought for it, unless woken Gs came with the P: they have
+/// waited for longer, and the new G may keep the P for its whole slice.
+pub(crate) fn arrive(world: &mut World, m: usize) -> Option<Gid> {
+    let p = world.ms[m].p.expect("it was handed one");
+    if !world.woken.is_empty() || !world.ps[p].migratory.is_empty() {
+        world.sysmon_is_told();
+        return None;
+    }
+    if !std::mem::take(&mut world.ms[m].came) || !std::mem::take(&mut world.apart.coming) {
+        return None;
+    }
+    let taken = take(world, m);
+    if taken.is_none() && world.apart.waits() {
+        world.sysmon_is_told();
+    }
+    taken
+}
+
+/// Takes the oldest G for an M that may start it.
+pub(crate) fn take(world: &mut World, m: usize) -> Option<Gid> {
+    let g = *world.apart.line.front()?;
+    let settled = world.ms[m].settled;
+    let behaviour = behaviour(world, g);
+    let admitted = world.ms[m].company.admits(settled, behaviour, world.gs[g].burst);
+    if !(world.apart.open || admitted) || !admission::admit(world, m) {
+        return None;
+    }
+    let made_at = world.gs[g].made_at;
+    world.ms[m].first_run = Some(FirstRun { behaviour, since: world.now, made_at });
+    world.totals.count("begun apart");
+    world.apart.pop()
+}
+
+/// True if Gs wait that the M may take, whatever they are.
+pub(crate) fn is_for(world: &World, m: usize) -> bool {
+    world.ms[m].settled == 0 && world.apart.waits() && world.sysmon.admits()
+}
+
+/// Has an M come for the Gs that are left, when the M has taken one that it is about to run.
+pub(crate) fn leave_others(world: &mut World, m: usize) {
+    let Some(head) = world.apart.line.front() else { return };
+    let burst = world.gs[*head].burst;
+    if burst != 0 && burst == world.ms[m].company.burst && world.config.sysmon {
+        return world.sysmon_is_told();
+    }
+    bring(world, Some(m));
+}
+
+/// Records how long the G ran that was taken last, and frees those of its kind if it talks.
+pub(crate) fn end_first_run(world: &mut World, m: usize) {
+    let Some(run) = world.ms[m].first_run.take() else { return };
+    world.apart.first_run(run.made_at, world.now - run.since);
+    let mut freed = false;
+    while let Some(&g) = world.apart.line.front()
+        && behaviour(world, g) == Behaviour::Talks
+    {
+        world.apart.pop();
+        world.global.push_back(g);
+        freed = true;
+    }
+    if freed {
+        wake::poke_searchers(world);
+        hand_over::submit(world, Some(m));
+    }
+}
+
+/// Has sysmon bring an M for a G that nobody has taken in time.
+pub(crate) fn bring_again(world: &mut World) {
+    let (now, oldest) = (world.now, world.apart.line.front().copied());
+    let seen = world.apart.head.filter(|(g, _)| oldest == Some(*g));
+    match seen {
+        Some((_, since)) if now - since >= LEFT_NS => {
+            world.apart.head = None;
+            world.apart.coming = false;
+            bring(world, None);
+        }
+        Some(_) => {}
+        None => world.apart.head = oldest.map(|g| (g, now)),
+    }
+}

@@ -1,0 +1,65 @@
+//! Goroutines that keep their threads, or take long turns, hold up nobody else.
+
+use super::{all_talk, machine};
+use crate::loads::apart::{self, Begin, Hog};
+use crate::loads::{MS, US};
+use crate::policy::behaviour::may_make_apart;
+
+const PROCS: [usize; 7] = [2, 4, 8, 16, 32, 64, 128];
+const HOGS: [Hog; 2] = [Hog::Computes, Hog::Blocks];
+const BEGINS: [Begin; 3] = [Begin::Before, Begin::After, Begin::Known];
+
+/// Where there may be an M for each of them. Beyond that the hogs begin on any M.
+#[test]
+fn those_who_serve_answer_beside_goroutines_that_keep_their_threads() {
+    for procs in PROCS {
+        for hogs in [2, 8, 32].into_iter().filter(|hogs| may_make_apart(hogs + 2, procs)) {
+            for (hog, begin) in HOGS.iter().flat_map(|hog| BEGINS.map(|begin| (*hog, begin))) {
+                let times = apart::service(machine(procs), hog, hogs, begin).times;
+                let what = format!("{procs} Ps, {hogs} begin {begin:?} and {hog:?}");
+                assert!(times.len() > 20, "{what}: {} callbacks", times.len());
+                assert!(times.max() <= 30 * MS, "{what}: {} ns", times.max());
+                // A core for each, one for a server, and one for the thread that waits.
+                if hogs + 2 <= procs {
+                    assert!(times.at(500) <= 50 * US, "{what}: half {} ns", times.at(500));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn without_placement_the_simulated_servers_wait_for_the_hogs() {
+    for (procs, hogs) in [(2, 8), (8, 8), (32, 32)] {
+        for (hog, begin) in HOGS.iter().flat_map(|hog| BEGINS.map(|begin| (*hog, begin))) {
+            let times = apart::service(all_talk(procs), hog, hogs, begin).times;
+            let what = format!("{procs} Ps, {hogs} begin {begin:?} and {hog:?}");
+            assert!(times.len() <= 20 || times.max() > 30 * MS, "{what}: {} ns", times.max());
+        }
+    }
+}
+
+#[test]
+fn a_root_sleeps_as_long_as_it_wants_beside_what_it_has_made() {
+    for (procs, hog) in PROCS.iter().flat_map(|procs| HOGS.map(|hog| (*procs, hog))) {
+        let times = apart::root(machine(procs), hog).times;
+        assert!(times.len() > 10 && times.max() <= 30 * MS, "{procs}, {hog:?}: {}", times.max());
+    }
+}
+
+#[test]
+fn without_placement_the_simulated_root_waits_for_what_it_has_made() {
+    for hog in HOGS {
+        let slept = apart::root(all_talk(2), hog).times.max();
+        assert!(slept > 200 * MS, "{hog:?}: {slept} ns");
+    }
+}
+
+#[test]
+fn who_polls_gives_way_to_what_it_polls_for() {
+    for procs in [2, 8] {
+        let outcome = apart::polling(machine(procs));
+        let (items, worst) = (outcome.times.len(), outcome.times.max());
+        assert!(items >= 2 * procs && worst <= 30 * MS, "{procs} Ps: {items}, {worst} ns");
+    }
+}
