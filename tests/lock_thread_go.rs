@@ -13,7 +13,7 @@ use std::sync::mpsc;
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use gosched::{Mode, Runtime, chan, go, lock_thread, select, time, yield_now};
+use gosched::{Mode, Runtime, chan, go, lock_thread, select, time, try_lock_thread, yield_now};
 use test_support::{in_child, migratory, settled};
 
 /// A time limit for what takes milliseconds.
@@ -207,4 +207,33 @@ fn lock_os_thread_template_thread_race() {
             .collect();
         all.into_iter().for_each(|one| one.join().expect("no panic"));
     });
+}
+
+/// Goroutines lock the thread that lends itself before its root has begun. The root begins there
+/// all the same: its closure need not be `Send`.
+#[test]
+fn a_root_begins_on_its_own_thread_whoever_locks_it() {
+    for procs in [1, 2] {
+        let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
+        for _ in 0..300 {
+            let (tx, rx) = chan::unbounded();
+            rt.handle().go(move || {
+                for _ in 0..6 {
+                    let tx = tx.clone();
+                    go(move || {
+                        let _lock = try_lock_thread();
+                        yield_now();
+                        tx.send(()).expect("a root listens");
+                    });
+                }
+            });
+            for _ in 0..6 {
+                let (lent, rx) = (thread::current().id(), rx.clone());
+                rt.run(move || {
+                    assert_eq!(thread::current().id(), lent, "it lent itself");
+                    rx.recv().expect("all are sent");
+                });
+            }
+        }
+    }
 }

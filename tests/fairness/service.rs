@@ -213,3 +213,32 @@ fn threads_stay_bounded_when_every_goroutine_is_of_another_kind() {
     assert!(threads() - before <= 2 * procs + 8 + 3, "{} threads", threads() - before);
     drop(last);
 }
+
+/// One goroutine makes a ticker, and at once others that compute, at other places.
+#[test]
+#[ignore = "measures time: cargo xtask test --only timing"]
+fn a_ticker_ticks_on_beside_what_was_made_with_it() {
+    let _alone = alone();
+    for procs in [1, 2, 4] {
+        measured(&format!("{procs} Ps"), || {
+            let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
+            let ticks = rt.handle().go(|| {
+                let computes = || compute(Duration::from_millis(300));
+                let ticks = go(|| {
+                    let mut gap = Duration::ZERO;
+                    for _ in 0..100 {
+                        let began = Instant::now();
+                        time::sleep(Duration::from_millis(1));
+                        gap = gap.max(began.elapsed());
+                    }
+                    gap
+                });
+                let hogs = [go(computes), go(computes)];
+                let gap = ticks.join().expect("no panic");
+                hogs.into_iter().for_each(|hog| hog.join().expect("no panic"));
+                gap
+            });
+            at_most("the ticker's gap", ticks.join().expect("no panic"), Duration::from_millis(30))
+        });
+    }
+}

@@ -126,9 +126,13 @@ impl Apart {
         (self.bursts.fetch_add(1, Relaxed) % u32::from(u16::MAX) + 1) as u16
     }
 
-    /// Lets any M take the oldest G. The caller then submits (`Idle::submit`).
+    /// Notes that no M comes, and lets any M take the oldest G. The caller then submits
+    /// (`Idle::submit`).
     pub(crate) fn open(&self) {
-        self.open.store(true, Relaxed);
+        self.coming.look(|| {
+            let line = self.line.lock();
+            self.open.store(line.oldest.is_some(), Relaxed);
+        });
     }
 
     /// True if any M may take the oldest G.

@@ -86,18 +86,30 @@ fn bring_one(sched: &Sched) {
         Kicked::InLine => {}
         // Ms without work end while the runtime closes, the new one, too.
         Kicked::Nobody if !sched.closing() && may_make(sched) && start_idle_m(sched).is_ok() => {
+            // If there is nobody, another thread has brought the new M for something else. Then
+            // what is left here is sysmon's.
             if sched.dispatch.kick_vacant(&sched.idle, monotonic_ns) == Kicked::Nobody {
-                // Another thread has brought the new M for something else.
-                sched.apart.coming.clear();
+                leave_to_sysmon(sched);
             }
         }
-        Kicked::Nobody => {
-            sched.apart.open();
-            sched.apart.coming.clear();
-            wake::wake_p(sched);
-        }
+        Kicked::Nobody => open(sched),
     }
     wake_sysmon(sched);
+}
+
+/// Notes that no M comes. Sysmon brings one for what waits; without sysmon, any M may take it.
+fn leave_to_sysmon(sched: &Sched) {
+    if sched.has_sysmon.load(Relaxed) {
+        sched.apart.coming.clear();
+    } else {
+        open(sched);
+    }
+}
+
+/// Lets any M take the oldest G.
+fn open(sched: &Sched) {
+    sched.apart.open();
+    wake::wake_p(sched);
 }
 
 /// True if one more M may be made for a G that is to begin apart.

@@ -71,6 +71,8 @@ pub(crate) fn start_idle_m(sched: &Sched) -> io::Result<()> {
             // Publishers have relied on a search of this M, or on its P. The caller submits.
             let _the_caller_submits = given.searching && sched.idle.stop_search();
         }
+        // Others may have brought it for a G that is to begin apart.
+        sched.apart.open();
         sched.remove_m(m);
     })
 }
