@@ -5,7 +5,7 @@ use std::any::TypeId;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::g::Gid;
-use crate::policy::behaviour::{Behaviour, Conduct};
+use crate::policy::behaviour::{Behaviour, Conduct, Run};
 
 /// The queue of Gs that are to begin apart. A call site is the type of a script.
 #[derive(Debug, Default)]
@@ -47,8 +47,9 @@ impl Apart {
 
     /// Records a first run of a G.
     pub(crate) fn first_run(&mut self, made_at: TypeId, ns: u64) {
+        let run = Run { lasted_ns: ns, cpu_ns: Some(ns), blocked: false, timed: false };
         let conduct = self.conducts.entry(made_at).or_default();
-        *conduct = conduct.after_first_run(ns);
+        *conduct = conduct.after_first_run(run);
     }
 
     /// Records that a G has computed or blocked.

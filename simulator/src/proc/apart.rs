@@ -1,8 +1,5 @@
 //! Where Gs begin that are to begin apart from those that have settled. After `proc::apart` of the
 //! scheduler.
-//!
-//! The model differs from it in two rules: of the Ms that are brought one stands in the line at a
-//! time, and woken Gs that came with a P go before a new one.
 
 use super::{admission, hand_over, wake};
 use crate::gmp::apart::FirstRun;
@@ -56,7 +53,7 @@ fn bring_one(world: &mut World, by: Option<usize>) {
     if world.dispatch.line.iter().any(|l| l.apart) {
         return world.sysmon_is_told();
     }
-    let owning = world.ms.iter().filter(|m| m.settled > 0).count();
+    let owning = world.ms.iter().filter(|m| m.settled > usize::from(m.in_user_code)).count();
     let vacant = hand_over::pop_vacant(world)
         .or_else(|| may_make_apart(owning, world.procs).then(|| hand_over::start_m(world, by)));
     match vacant {
@@ -142,13 +139,16 @@ pub(crate) fn end_first_run(world: &mut World, m: usize) {
 }
 
 /// Has sysmon bring an M for a G that nobody has taken in time.
-pub(crate) fn bring_again(world: &mut World) {
+pub(crate) fn bring_left(world: &mut World) {
     let (now, oldest) = (world.now, world.apart.line.front().copied());
+    if world.apart.coming || !world.sysmon.admits() {
+        world.apart.head = None;
+        return;
+    }
     let seen = world.apart.head.filter(|(g, _)| oldest == Some(*g));
     match seen {
         Some((_, since)) if now - since >= LEFT_NS => {
             world.apart.head = None;
-            world.apart.coming = false;
             bring(world, None);
         }
         Some(_) => {}

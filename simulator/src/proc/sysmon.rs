@@ -6,7 +6,7 @@ use crate::cost;
 use crate::gmp::m::Phase;
 use crate::gmp::sysmon::Seen;
 use crate::gmp::world::{Next, World};
-use crate::policy::behaviour::COMPUTES_NS;
+use crate::policy::behaviour::Run;
 use crate::policy::retake::{
     BLOCKED_NS, Cpu, LEFT_NS, Looked, SLICE_NS, Stay, Verdict, admission_ns, is_overloaded, judge,
     slice_ends,
@@ -57,7 +57,7 @@ fn look_at_ms(world: &mut World) -> Looked {
     if neglected {
         world.sysmon.wanted_since = Some(now);
     }
-    apart::bring_again(world);
+    apart::bring_left(world);
     let mut computing = 0;
     for m in 0..world.ms.len() {
         if world.ms[m].ended {
@@ -70,7 +70,10 @@ fn look_at_ms(world: &mut World) -> Looked {
         world.ms[m].urged |= ends && (world.ms[m].ready() > 0 || wanted > 0);
         let stuck_ns = world.now - seen.round_since;
         let verdict = judge(Stay { stuck_ns, cpu: seen.cpu });
-        if verdict != Verdict::Leave && stuck_ns >= COMPUTES_NS && !seen.told {
+        let blocked = seen.cpu == Cpu::Stands;
+        let cpu_ns = Some(stuck_ns).filter(|_| !blocked);
+        let run = Run { lasted_ns: stuck_ns, cpu_ns, blocked, timed: false };
+        if run.keeps_thread() && !seen.told {
             tell_call_site(world, m);
         }
         if world.ms[m].p.is_none() {
