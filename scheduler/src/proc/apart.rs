@@ -117,7 +117,8 @@ fn may_make(sched: &Sched) -> bool {
     may_make_apart(sched.ms_with_waiting(), sched.procs())
 }
 
-/// Takes a G for an M that may have been brought for it, if that M is free to start one (`is_free`).
+/// Takes a G for an M that may have been brought for it, if that M is free to start one
+/// (`is_free`).
 #[cold]
 pub(crate) fn arrive(cx: &Current, owned: &mut MOwned, is_free: bool) -> Option<Runnable> {
     let apart = &cx.sched().apart;
