@@ -137,10 +137,9 @@ fn a_processor_that_is_taken_is_counted_with_who_took_it() {
         last.join().expect("no panic");
         hogs.into_iter().for_each(|hog| hog.join().expect("no panic"));
         let stats = rt.stats();
-        assert!(
-            stats.retaken_blocked + stats.retaken_computing > 0 && stats.hand_overs > 0,
-            "{stats}"
-        );
+        assert!(stats.retaken_blocked + stats.retaken_computing > 0, "{stats}");
+        // With more than one, the others wait for what is to do, and the last one begins there.
+        assert!(procs > 1 || stats.hand_overs > 0, "{stats}");
         wait_for(rt, |stats| is_idle(stats) && stats.threads <= procs + 1);
     });
 }
