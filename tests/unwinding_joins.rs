@@ -24,7 +24,7 @@ const HANGS: Duration = Duration::from_secs(2);
 
 /// True if the warning came within a second of the wait.
 fn is_in_time(warning: &str) -> bool {
-    let waited = warning.split("waited_ms=").nth(1).and_then(|rest| rest.split(' ').next());
+    let waited = warning.split("lasted_ms=").nth(1).and_then(|rest| rest.split(' ').next());
     waited.and_then(|ms| ms.parse::<u64>().ok()).is_some_and(|ms| ms < 1000)
 }
 
