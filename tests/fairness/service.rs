@@ -87,6 +87,20 @@ fn callbacks(rt: &Runtime, ask: &chan::Sender<Question>, time: Duration) -> [Dur
     [took[took.len() / 2], *took.last().expect("some were made")]
 }
 
+/// How long the longest callback may take, and half of them.
+///
+/// Where more threads compute than there are cores, the kernel decides when one that wakes gets a
+/// core: after up to 4 ms, twice for a callback. In Go the longest took 98 ms beside 8, and 378 ms
+/// beside 32.
+fn bounds(hog: Hog, number: usize) -> [Duration; 2] {
+    match hog {
+        Hog::Blocks => [30, 2],
+        Hog::Computes if number <= 2 => [30, 5],
+        Hog::Computes | Hog::ComputesInPieces => [98, 20],
+    }
+    .map(Duration::from_millis)
+}
+
 /// Callbacks ask servers for half a second, while `number` hogs have begun after the servers, or
 /// before.
 fn served(mode: Mode, procs: usize, hog: Hog, number: usize, before: bool) {
@@ -102,8 +116,9 @@ fn served(mode: Mode, procs: usize, hog: Hog, number: usize, before: bool) {
         std::thread::sleep(pause);
         let [half, worst] = callbacks(&rt, &ask, Duration::from_millis(500));
         println!("{mode:?}, {procs} Ps, {number} {order} {hog:?}: half {half:?}, worst {worst:?}");
-        at_most("the longest callback", worst, Duration::from_millis(30))?;
-        at_most("half of the callbacks", half, Duration::from_millis(5))
+        let [most, most_of_half] = bounds(hog, number);
+        at_most("the longest callback", worst, most)?;
+        at_most("half of the callbacks", half, most_of_half)
     });
 }
 
@@ -182,7 +197,8 @@ fn a_settled_ticker_ticks_on_when_others_begin_to_compute() {
                 std::thread::sleep(Duration::from_millis(500));
                 let ticked = ticker.stop();
                 drop(hogs);
-                at_most("the ticker's gap", ticked.gap, Duration::from_millis(30))
+                let most = if number == 2 { 30 } else { 60 };
+                at_most("the ticker's gap", ticked.gap, Duration::from_millis(most))
             });
         }
     }

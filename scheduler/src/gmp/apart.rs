@@ -11,6 +11,9 @@ use crate::ds::pending::Pending;
 use crate::gmp::g::Runnable;
 use crate::gmp::g_queue::Queue;
 
+/// Number of Gs that one look skips.
+const SKIPPED: usize = 64;
+
 /// The queue, and who is on the way to it.
 pub(crate) struct Apart {
     line: Mutex<Line>,
@@ -81,6 +84,23 @@ impl Apart {
         self.head_changed(&line);
         self.len.store(line.len(), Relaxed);
         Some(next)
+    }
+
+    /// Puts Gs that are not `wanted` behind the others until the oldest is, [`SKIPPED`] at most.
+    /// True if it is.
+    pub(crate) fn skip_to(&self, wanted: impl Fn(&Runnable) -> bool) -> bool {
+        let mut line = self.line.lock();
+        for _ in 0..line.len().min(SKIPPED) {
+            if line.oldest.as_ref().is_some_and(&wanted) {
+                return true;
+            }
+            let Some(next) = line.others.pop_front() else { break };
+            if let Some(skipped) = line.oldest.replace(next) {
+                line.others.push_back(skipped);
+            }
+            self.head_changed(&line);
+        }
+        line.oldest.as_ref().is_some_and(wanted)
     }
 
     /// Returns the numbers of the Gs in the queue, in ascending order. Allocates nothing under the

@@ -37,6 +37,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use gosched_runtime_sys::clock::monotonic_ns;
 
+use crate::gmp::admission::Admission;
 use crate::gmp::current::{Current, InsideWithP};
 use crate::gmp::dispatch::Kicked;
 use crate::gmp::g::Runnable;
@@ -68,7 +69,7 @@ pub(crate) fn bring(sched: &Sched) {
     if !sched.apart.waits() {
         return;
     }
-    if !sched.start_gate.admits() {
+    if !may_begin(sched) {
         wake_sysmon(sched);
     } else if sched.apart.coming.begin() {
         bring_one(sched);
@@ -77,7 +78,17 @@ pub(crate) fn bring(sched: &Sched) {
 
 /// True if Gs wait that could begin, and no M is on its way.
 pub(crate) fn is_left(sched: &Sched) -> bool {
-    sched.apart.waits() && !sched.apart.coming.is_set() && sched.start_gate.admits()
+    sched.apart.waits() && !sched.apart.coming.is_set() && may_begin(sched)
+}
+
+/// True if the oldest G may begin, as far as the start gate is concerned. The gate is for Gs that
+/// compute; where it is shut, others go before them.
+fn may_begin(sched: &Sched) -> bool {
+    sched.start_gate.admits() || sched.apart.skip_to(|g| !computes(sched, g))
+}
+
+fn computes(sched: &Sched, g: &Runnable) -> bool {
+    behaviour(sched, g) == Behaviour::Computes
 }
 
 fn bring_one(sched: &Sched) {
@@ -141,11 +152,18 @@ pub(crate) fn take(cx: &Current, owned: &mut MOwned) -> Option<Runnable> {
     if settled > 0 && !open && !joins {
         return None;
     }
-    let admission = sched.start_gate.admit()?;
+    let shut = !sched.start_gate.admits();
+    if shut && !may_begin(sched) {
+        return None;
+    }
+    let admission = if shut { Admission::Free } else { sched.start_gate.admit()? };
     let mut taken = None;
     let g = sched.apart.pop_if(|g| {
         let behaviour = behaviour(sched, g);
         taken = Some((behaviour, g.g().made_at()));
+        if shut && behaviour == Behaviour::Computes {
+            return false;
+        }
         open || owned.company.admits(settled, behaviour, g.g().burst())
     });
     let Some((g, (behaviour, made_at))) = g.zip(taken) else {
@@ -167,7 +185,7 @@ fn cpu_time(cx: &Current) -> Option<u64> {
 /// True if Gs wait that the M at `cx` may take, whatever they are.
 pub(crate) fn is_for(cx: &Current) -> bool {
     let sched = cx.sched();
-    cx.m.settled() == 0 && sched.apart.waits() && sched.start_gate.admits()
+    cx.m.settled() == 0 && sched.apart.waits() && may_begin(sched)
 }
 
 /// Returns what is to be expected of a G that has not begun.
