@@ -124,6 +124,54 @@ fn watcher_goes<L: Lock>() {
     assert_eq!(guarded.count(), 1 + u32::from(cancelled));
 }
 
+/// The future is polled when its time is over, while two threads wait or come: both have the lock.
+fn polled_late<L: Lock>() {
+    let guarded = held::<L>();
+    let executor = Executor::new();
+    let future = Locking::new(&guarded.lock);
+    assert!(future.poll(executor.waker()).is_pending());
+    pass(0);
+    let others = [(); 2].map(|()| locker(&guarded, &TestWaiter::new()));
+    guarded.lock.unlock();
+    pass(PATIENCE_NS / 4);
+    if future.poll(executor.waker()).is_ready() {
+        guarded.lock.unlock();
+    }
+    for other in others {
+        assert!(other.join().expect("its asserts hold"));
+    }
+    drop(ManuallyDrop::into_inner(future));
+    assert!(guarded.lock.lock_at_once(), "nobody has it");
+    assert_eq!(guarded.count(), 2);
+}
+
+/// The writer leaves and lets in the reader that watches, perhaps. The future is polled when its
+/// time is over: the writer that waits has the lock all the same.
+fn watcher_is_let_in() {
+    let guarded = held::<RwLock>();
+    let executor = Executor::new();
+    let future = Locking::new(&guarded.lock);
+    assert!(future.poll(executor.waker()).is_pending());
+    pass(0);
+    let theirs = guarded.clone();
+    let reader = thread::spawn(move || {
+        let party = TestWaiter::new();
+        assert!(theirs.lock.read(None, || party.begin()).is_ok());
+        theirs.lock.unlock_read();
+    });
+    let writer = locker(&guarded, &TestWaiter::new());
+    guarded.lock.unlock();
+    pass(PATIENCE_NS / 4);
+    if future.poll(executor.waker()).is_ready() {
+        guarded.lock.unlock();
+    }
+    reader.join().expect("its asserts hold");
+    assert!(writer.join().expect("its asserts hold"));
+    drop(ManuallyDrop::into_inner(future));
+    assert!(guarded.lock.lock_at_once(), "nobody has it");
+    assert_eq!(guarded.count(), 1);
+}
+
 /// A channel, and a future that receives from it and has waited for long.
 fn channel() -> Arc<Channel<u32, TestWaiter>> {
     set_clock(0);
@@ -244,6 +292,18 @@ fn rwlock_watcher_goes() {
     watcher_goes::<RwLock>();
 }
 
+fn mutex_polled_late() {
+    polled_late::<Mutex>();
+}
+
+fn semaphore_polled_late() {
+    polled_late::<Semaphore>();
+}
+
+fn rwlock_polled_late() {
+    polled_late::<RwLock>();
+}
+
 models! {
     holds mutex_its_turn_holds = mutex_its_turn within 3 preemptions;
     holds semaphore_its_turn_holds = semaphore_its_turn within 3 preemptions;
@@ -257,6 +317,10 @@ models! {
     holds mutex_watcher_goes_holds = mutex_watcher_goes within 3 preemptions;
     holds semaphore_watcher_goes_holds = semaphore_watcher_goes within 3 preemptions;
     holds rwlock_watcher_goes_holds = rwlock_watcher_goes within 3 preemptions;
+    holds mutex_polled_late_holds = mutex_polled_late within 2 preemptions;
+    holds semaphore_polled_late_holds = semaphore_polled_late within 2 preemptions;
+    holds rwlock_polled_late_holds = rwlock_polled_late within 2 preemptions;
+    holds watcher_is_let_in_holds = watcher_is_let_in within 3 preemptions;
     holds receivers_keep_back_holds = receivers_keep_back within 3 preemptions;
     holds receivers_come_after_holds = receivers_come_after within 2 preemptions;
     holds receivers_come_after_a_drop_holds = receivers_come_after_a_drop within 3 preemptions;
@@ -285,4 +349,10 @@ models! {
         in semaphore_dropped within 3 preemptions;
     catches a_watcher_that_just_goes = "reserved.watcher_just_goes"
         in mutex_watcher_goes within 3 preemptions;
+    catches a_watcher_that_is_let_in = "reserved.watcher_just_goes"
+        in watcher_is_let_in within 3 preemptions;
+    catches a_watcher_that_just_waits_for_permits = "semaphore.watcher_just_waits"
+        in semaphore_polled_late within 2 preemptions;
+    catches a_watcher_that_just_waits = "rwlock.watcher_just_waits"
+        in watcher_is_let_in within 3 preemptions;
 }

@@ -31,7 +31,11 @@
 //! them must look. While something is reserved and somebody parks, one waiter is the *watcher*: it
 //! sleeps until the reservation lapses, or is on its way to look. Whoever parks while nobody
 //! watches does. A reservation that begins while others park already wakes the first of them, which
-//! becomes the watcher. A watcher that gives up wakes another one.
+//! becomes the watcher. A watcher that gives up, or is served while the reservation lasts, has
+//! another one woken.
+//!
+//! A look that finds a reservation lapsed need not serve others, because the watcher does: it looks
+//! once more, and serves if it has to wait again. It may not have parked yet at that look.
 //!
 //! A future that is polled during somebody else's reservation is told until when: its owner sets an
 //! alarm.
@@ -245,15 +249,16 @@ impl<W: Copy, K: Unpark> Futures<W, K> {
 
     /// For a waiter that is about to park: returns until when, if it is to watch. `watches` says
     /// whether it has watched, and is set.
-    pub(crate) fn watch(&mut self, watches: &mut bool) -> Option<u64> {
+    pub(crate) fn watch(&mut self, watches: &Cell<bool>) -> Option<u64> {
         if self.until == 0 {
             return None;
         }
-        *watches |= mem::take(&mut self.unwatched);
-        watches.then_some(self.look_at)
+        watches.set(watches.get() | mem::take(&mut self.unwatched));
+        watches.get().then_some(self.look_at)
     }
 
-    /// A watcher has given up.
+    /// A watcher has given up, or may have been served. The caller then wakes the
+    /// [`watcher`](Self::watcher) that is to look.
     pub(crate) fn unwatch(&mut self) {
         self.unwatched = !mutated("reserved.watcher_just_goes");
     }

@@ -43,6 +43,7 @@
 
 use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, const_fn, mutated};
+use std::cell::Cell;
 use std::time::Instant;
 
 use crate::wait::owed::Owed;
@@ -189,7 +190,7 @@ impl<K: Unpark> RawMutex<K> {
         begin: impl Fn() -> P,
     ) -> Result<(), TimedOut> {
         let since = K::now_ns();
-        let (mut end, mut woken, mut watches) = (End::Back, false, false);
+        let (mut end, mut woken, watches) = (End::Back, false, Cell::new(false));
         loop {
             let place = WaitIn { end, ..WaitIn::behind(Queue::parked) };
             let look = |queue: &mut Queue<K>| {
@@ -198,19 +199,19 @@ impl<K: Unpark> RawMutex<K> {
                 if self.take_or_queue(queue, mine) {
                     return Look::Done(());
                 }
-                Look::wait(since, queue.futures.watch(&mut watches))
+                Look::wait(since, queue.futures.watch(&watches))
             };
             // SAFETY: the list lies under that lock, for as long as the mutex, and is not replaced.
             match unsafe { wait_for(&self.queue, place, &begin, deadline, look, || None) } {
                 WaitedFor::AtOnce(()) | WaitedFor::Served(None) => return Ok(()),
                 WaitedFor::Served(Some(_since)) => woken = true,
-                WaitedFor::TimedOut if watches && !is_over(deadline) => {}
+                WaitedFor::TimedOut if watches.get() && !is_over(deadline) => {}
                 WaitedFor::TimedOut => {
-                    self.give_up(watches);
+                    self.give_up(watches.get());
                     return Err(TimedOut);
                 }
                 WaitedFor::Cancelled(parking) => {
-                    self.give_up(watches);
+                    self.give_up(watches.get());
                     parking.raise()
                 }
             }

@@ -27,7 +27,8 @@
 //!
 //! The lock is reserved for a future that has waited for too long
 //! ([`reserved`](crate::wait::reserved)): nobody comes in while the holders leave, and until it is
-//! polled. A writer that leaves lets the readers in that wait, all the same.
+//! polled. A writer that leaves lets the readers in that wait, all the same; if one of them watched
+//! the reservation, another waiter does.
 //!
 //! # Safety
 //!
@@ -38,6 +39,7 @@
 
 use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
 use gosched_runtime_sys::sync::primitive::{AtomicUsize, Ordering, const_fn, mutated};
+use std::cell::Cell;
 use std::task::Waker;
 use std::time::Instant;
 
@@ -234,7 +236,7 @@ impl<K: Unpark> RawRwLock<K> {
         begin: impl Fn() -> P,
         enter: impl Fn(&Queues<K>) -> bool,
     ) -> Result<(), TimedOut> {
-        let (mut end, mut watches) = (End::Back, false);
+        let (mut end, watches) = (End::Back, Cell::new(false));
         loop {
             let looks_again = end == End::Front;
             let look = |queues: &mut Queues<K>| {
@@ -248,10 +250,13 @@ impl<K: Unpark> RawRwLock<K> {
                 if !reserved && enter(queues) {
                     return Look::Done(());
                 }
-                Look::wait((), queues.futures.watch(&mut watches))
+                Look::wait((), queues.futures.watch(&watches))
             };
             // If a reservation has lapsed, it is another waiter's turn, perhaps.
-            let serve = || if looks_again { self.hand_on(self.queues.lock()) } else { None };
+            let serve = || {
+                let looked = watches.get() && !mutated("rwlock.watcher_just_waits");
+                if looks_again || looked { self.hand_on(self.queues.lock()) } else { None }
+            };
             let place = WaitIn { end, ..WaitIn::behind(list) };
             // SAFETY: the list lies under that lock, for as long as this one, and is not replaced.
             // Waking waiters that park does not unwind.
@@ -264,13 +269,13 @@ impl<K: Unpark> RawRwLock<K> {
                     return Ok(());
                 }
                 WaitedFor::Served(Some(())) => end = End::Front,
-                WaitedFor::TimedOut if watches && !is_over(deadline) => end = End::Front,
+                WaitedFor::TimedOut if watches.get() && !is_over(deadline) => end = End::Front,
                 WaitedFor::TimedOut => {
-                    self.give_up(watches);
+                    self.give_up(watches.get());
                     return Err(TimedOut);
                 }
                 WaitedFor::Cancelled(parking) => {
-                    self.give_up(watches);
+                    self.give_up(watches.get());
                     parking.raise()
                 }
             }
@@ -329,6 +334,8 @@ impl<K: Unpark> RawRwLock<K> {
             step = READER;
             let (_let_in, wakeup) = reader.take();
             queues.futures.parked_was_served();
+            // Something may be reserved, and the reader may have watched.
+            queues.futures.unwatch();
             drop(queues);
             wakeup.now();
             queues = self.queues.lock();

@@ -23,6 +23,7 @@
 
 use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
 use gosched_runtime_sys::sync::primitive::{AtomicUsize, Ordering, const_fn, mutated};
+use std::cell::Cell;
 use std::task::Waker;
 use std::time::Instant;
 
@@ -128,7 +129,7 @@ impl<K: Unpark> RawSemaphore<K> {
         if self.try_acquire(n) {
             return Ok(());
         }
-        let (mut end, mut watches) = (End::Back, false);
+        let (mut end, watches) = (End::Back, Cell::new(false));
         loop {
             let place = WaitIn { end, ..WaitIn::behind(Queue::parked) };
             let look = |queue: &mut Queue<K>| {
@@ -140,11 +141,16 @@ impl<K: Unpark> RawSemaphore<K> {
                 if self.take_or_queue(n, my_turn) {
                     return Look::Done(());
                 }
-                Look::wait(n, queue.futures.watch(&mut watches))
+                Look::wait(n, queue.futures.watch(&watches))
+            };
+            // If a reservation has lapsed, it is another waiter's turn, perhaps.
+            let serve = || {
+                let looked = watches.get() && !mutated("semaphore.watcher_just_waits");
+                if looked { self.hand_on(self.queue.lock()) } else { None }
             };
             // SAFETY: the list lies under that lock, for as long as the semaphore, and is not
-            // replaced.
-            match unsafe { wait_for(&self.queue, place, &begin, deadline, look, || None) } {
+            // replaced. Waking waiters that park does not unwind.
+            match unsafe { wait_for(&self.queue, place, &begin, deadline, look, serve) } {
                 WaitedFor::Served(None) => return Ok(()),
                 WaitedFor::AtOnce(()) => {
                     if end == End::Front {
@@ -154,13 +160,13 @@ impl<K: Unpark> RawSemaphore<K> {
                     return Ok(());
                 }
                 WaitedFor::Served(Some(_)) => end = End::Front,
-                WaitedFor::TimedOut if watches && !is_over(deadline) => end = End::Front,
+                WaitedFor::TimedOut if watches.get() && !is_over(deadline) => end = End::Front,
                 WaitedFor::TimedOut => {
-                    self.give_up(watches);
+                    self.give_up(watches.get());
                     return Err(NotHad);
                 }
                 WaitedFor::Cancelled(parking) => {
-                    self.give_up(watches);
+                    self.give_up(watches.get());
                     parking.raise()
                 }
             }
