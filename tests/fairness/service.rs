@@ -90,8 +90,8 @@ fn callbacks(rt: &Runtime, ask: &chan::Sender<Question>, time: Duration) -> [Dur
 /// How long the longest callback may take, and half of them.
 ///
 /// Where more threads compute than there are cores, the kernel decides when one that wakes gets a
-/// core: after up to 4 ms, twice for a callback. In Go the longest took 24 ms beside 2, 98 ms beside
-/// 8, and 378 ms beside 32.
+/// core: after up to 4 ms, twice for a callback. In Go the longest took 24 ms beside 2, 98 ms
+/// beside 8, and 378 ms beside 32.
 fn bounds(hog: Hog, number: usize) -> [Duration; 2] {
     match (hog, number) {
         (Hog::Blocks, _) => [30, 2],
