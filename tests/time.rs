@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use gosched::callback::{Binding, Bridge, EnterError};
 use gosched::cancel::{CancelScope, Cancelled, shield};
+use gosched::goroutine::Builder;
 use gosched::{Mode, Runtime, chan, go, scope, time, yield_now};
 use test_support::{each_mode, each_procs, migratory, settled};
 
@@ -49,7 +50,8 @@ fn on_one_p_sleepers_wake_in_the_order_of_their_deadlines() {
                 .into_iter()
                 .map(|n| {
                     let order = Arc::clone(&order);
-                    go(move || {
+                    // On threads of their own, those that are due together would race.
+                    Builder::new().talks().go(move || {
                         time::sleep_until(began + ms(20 + n));
                         order.lock().expect("no panic").push(n);
                     })
