@@ -26,12 +26,13 @@ fn switches(prefix: &str) -> Vec<(String, u64)> {
     all
 }
 
-/// Waits until two looks, some time apart, see the same.
+/// Waits until two looks, some time apart, see the same. By then the threads that nobody needs have
+/// ended, and idle stacks have given their memory back.
 fn settle(prefix: &str) -> Vec<(String, u64)> {
     let began = Instant::now();
     loop {
         let before = switches(prefix);
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(Duration::from_millis(1_500));
         if switches(prefix) == before {
             return before;
         }

@@ -73,6 +73,9 @@ fn pairs_that_talk_stay_together() {
                 drop(ping);
                 echo.join().expect("no panic") == thread::current().id()
             };
+            // The first pair makes known that both halves talk. Before, the other half begins on
+            // a thread of its own.
+            rt.handle().go(pair).join().expect("no panic");
             let pairs: Vec<_> = (0..64).map(|_| rt.handle().go(pair)).collect();
             let together = pairs
                 .into_iter()

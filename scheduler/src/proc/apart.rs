@@ -228,7 +228,11 @@ pub(crate) fn end_first_run(cx: &Current, inside: &mut InsideWithP) {
     }
     let mut freed = false;
     while let Some(g) = sched.apart.pop_if(|g| behaviour(sched, g) == Behaviour::Talks) {
-        sched.push_unstarted(g);
+        // Behind a P that is never without work, the global queue is looked at seldom.
+        match inside.p.as_ref() {
+            Some(p) => p.push_unstarted(g),
+            None => sched.push_unstarted(g),
+        }
         freed = true;
     }
     if freed {
