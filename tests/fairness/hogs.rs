@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use gosched::goroutine::Builder;
 use gosched::{JoinHandle, Mode, Runtime, chan, go, yield_now};
 use test_support::{each_procs, migratory, settled};
 
@@ -278,7 +279,9 @@ fn loops_of_yields_starve_no_new_goroutine() {
                 let loops: Vec<_> = (0..4).map(|_| looping()).collect();
                 (0..1000).for_each(|_| yield_now());
                 let made = Instant::now();
-                let late = go(move || made.elapsed()).join().expect("no panic");
+                // One of which nothing is known begins on a thread that has to come first.
+                let late = Builder::new().talks().go(move || made.elapsed());
+                let late = late.join().expect("no panic");
                 drop(stop);
                 loops.into_iter().for_each(|one| one.join().expect("no panic"));
                 late

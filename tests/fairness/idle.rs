@@ -75,7 +75,7 @@ fn one_hog_alone_is_not_watched() {
         let pair: Vec<_> =
             (0..4).map(|_| rt.handle().go(|| compute(Duration::from_millis(15)))).collect();
         assert!(pair.into_iter().all(|one| one.join().is_ok()));
-        let hog = rt.handle().go(|| compute(Duration::from_secs(4)));
+        let hog = rt.handle().go(|| compute(Duration::from_secs(7)));
         let before = settle("alone-sysmon");
         assert_eq!(before.len(), 1, "{before:?}");
         std::thread::sleep(Duration::from_secs(2));

@@ -30,6 +30,10 @@ use super::retake::SLICE_NS;
 /// thread, before its call site counts as one that computes.
 pub(crate) const COMPUTES_NS: u64 = 2_000_000;
 
+/// Rounds between two looks of an M with other work at what is to begin apart. An M that has none
+/// looks in its search, and one that was brought for it looks first.
+pub(crate) const APART_ROUNDS: u32 = 8;
+
 /// Number of goroutines in a row that must suspend or end soon before a call site that computed
 /// counts as one that talks.
 pub(crate) const FORGIVEN_AFTER: u32 = 64;

@@ -17,7 +17,8 @@ pub(crate) struct Wants {
     pub(crate) free: bool,
 }
 
-/// Takes an unstarted G of the P, if this M may start one. Offers the others to other Ms if not.
+/// Takes an unstarted G of the P, if this M may start one, or one that is to begin apart. Offers the
+/// others of the P to other Ms if not.
 #[inline(always)]
 pub(super) fn take_unstarted(
     cx: &Current,
@@ -26,12 +27,23 @@ pub(super) fn take_unstarted(
     end: End,
     wants: Wants,
 ) -> Option<Runnable> {
-    if let Some(g) = take_apart(cx, owned, wants) {
+    if p.has_unstarted()
+        && !resident_is_free(cx)
+        && let Some(g) = take_own(cx, owned, p, end, wants)
+    {
         return Some(g);
     }
-    if !p.has_unstarted() || resident_is_free(cx) {
-        return None;
+    // After its own, and seldom while there is other work: each of these may keep the M for long.
+    if owned.tick.is_multiple_of(policy::behaviour::APART_ROUNDS) {
+        take_apart(cx, owned, wants)
+    } else {
+        None
     }
+}
+
+/// Takes an unstarted G of the P for [`take_unstarted`].
+#[inline]
+fn take_own(cx: &Current, owned: &mut MOwned, p: &P, end: End, wants: Wants) -> Option<Runnable> {
     let may_start = wants.free && has_room(cx);
     p.offer(!may_start);
     if !may_start {
