@@ -17,8 +17,8 @@ pub(crate) struct Wants {
     pub(crate) free: bool,
 }
 
-/// Takes an unstarted G of the P, if this M may start one, or one that is to begin apart. Offers the
-/// others of the P to other Ms if not.
+/// Takes an unstarted G of the P, if this M may start one, or one that is to begin apart. Offers
+/// the others of the P to other Ms if not.
 #[inline(always)]
 pub(super) fn take_unstarted(
     cx: &Current,
