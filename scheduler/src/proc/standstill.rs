@@ -158,18 +158,18 @@ fn what_to_do(sched: &Sched) -> Option<Standstill> {
 fn is_proven(sched: &Sched) -> bool {
     let alone = sched.config.deadlock == Deadlock::Panic
         || sched.deadlocks.own_threads.are_all(sched.config.bystander);
-    alone && !something_comes_from_outside(sched)
+    alone && !awaits_a_future(sched)
 }
 
-/// True if a goroutine waits for a future, or is no longer parked: another thread has claimed it
-/// and is about to make it ready.
-fn something_comes_from_outside(sched: &Sched) -> bool {
+/// True if a goroutine waits for a future, or has waited for one and does not run: a thread outside
+/// may have claimed it, and be about to make it ready. Those that wait in place never count as
+/// waiting.
+fn awaits_a_future(sched: &Sched) -> bool {
     let mut found = false;
     sched.slab.each(|g| {
         // SAFETY: records live as long as the slab.
         let g = unsafe { g.as_ref() };
-        let parked = g.parker.is_parked();
-        found |= g.id() != 0 && (!parked || g.wait_reason() == WaitReason::Future);
+        found |= g.id() != 0 && g.wait_reason() == WaitReason::Future;
     });
     found
 }
