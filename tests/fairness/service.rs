@@ -96,9 +96,7 @@ fn bounds(hog: Hog, number: usize) -> [Duration; 2] {
     match (hog, number) {
         (Hog::Blocks, _) => [30, 2],
         (Hog::Computes, 2) => [30, 5],
-        (Hog::Computes, 8) => [98, 20],
-        // A turn of each takes 24 ms with one P.
-        (Hog::ComputesInPieces, 2 | 8) => [98, 30],
+        (Hog::Computes, 8) | (Hog::ComputesInPieces, 2 | 8) => [98, 20],
         (Hog::Computes, _) => [378, 40],
         (Hog::ComputesInPieces, _) => [378, 200],
     }

@@ -208,15 +208,18 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         self.bring_in(state, remote, idle, now, Why::Returns)
     }
 
-    /// Brings an M that sleeps, and on which nothing has settled, to a P.
-    pub(crate) fn kick_vacant(&self, idle: &Idle, now: impl FnOnce() -> u64) -> Kicked {
+    /// Brings an M that sleeps, and on which nothing has settled, to a P. `passes`: in the line it
+    /// stands before those that have had a turn, as an M that was woken.
+    pub(crate) fn kick_vacant(
+        &self,
+        passes: bool,
+        idle: &Idle,
+        now: impl FnOnce() -> u64,
+    ) -> Kicked {
+        let why = if passes { Why::Woken } else { Why::LetsPass };
         let mut state = self.state.lock();
         let Some(remote) = state.pop_vacant() else { return Kicked::Nobody };
-        if self.bring_in(state, remote, idle, now, Why::LetsPass) {
-            Kicked::InLine
-        } else {
-            Kicked::Given
-        }
+        if self.bring_in(state, remote, idle, now, why) { Kicked::InLine } else { Kicked::Given }
     }
 
     /// Gives an M that slept an idle P and wakes it, or puts it into the line: true.

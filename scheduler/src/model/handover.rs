@@ -176,7 +176,7 @@ fn enlisted_in_line_and_cancelled() {
     let world = World::new();
     world.dispatch.enlist(&world.remotes[1]);
     let publisher = beside(&world, |world| {
-        let _given = world.dispatch.kick_vacant(&world.idle, || 0);
+        let _given = world.dispatch.kick_vacant(true, &world.idle, || 0);
     });
     if let Some(given) = world.dispatch.cancel_enlist(&world.remotes[1]) {
         world.dispatch.put_back(given.p, &world.idle, 0);

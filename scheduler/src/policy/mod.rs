@@ -210,7 +210,7 @@ pub(crate) fn passed_over(since: u64, now: u64) -> bool {
 
 /// Time in ns for which an M in the line that has had a turn, or is to start a G, lets those pass
 /// that were woken.
-pub(crate) const LETS_PASS_NS: u64 = 10_000_000;
+pub(crate) const LETS_PASS_NS: u64 = 25_000_000;
 
 /// True if an M that has had a turn, and stands in the line since `since`, lets one pass that is
 /// woken.

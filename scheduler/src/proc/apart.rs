@@ -92,14 +92,16 @@ fn computes(sched: &Sched, g: &Runnable) -> bool {
 }
 
 fn bring_one(sched: &Sched) {
-    match sched.dispatch.kick_vacant(&sched.idle, monotonic_ns) {
+    // What is known to compute waits behind what was woken; the unknown may be one that serves.
+    let passes = sched.apart.skip_to(|g| !computes(sched, g));
+    match sched.dispatch.kick_vacant(passes, &sched.idle, monotonic_ns) {
         Kicked::Given => return,
         Kicked::InLine => {}
         // Ms without work end while the runtime closes, the new one, too.
         Kicked::Nobody if !sched.closing() && may_make(sched) && start_idle_m(sched).is_ok() => {
             // If there is nobody, another thread has brought the new M for something else. Then
             // what is left here is sysmon's.
-            if sched.dispatch.kick_vacant(&sched.idle, monotonic_ns) == Kicked::Nobody {
+            if sched.dispatch.kick_vacant(passes, &sched.idle, monotonic_ns) == Kicked::Nobody {
                 leave_to_sysmon(sched);
             }
         }
