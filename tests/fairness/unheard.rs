@@ -63,9 +63,11 @@ fn who_asked_for_silence_has_it() {
 }
 
 /// Runs `body` in a child, in which nobody listens, and returns the lines on standard error that
-/// begin as ours do.
+/// begin as ours do. Panics print no backtrace there: with many symbols to read it takes so long
+/// that the goroutine is reported to block its thread.
 fn lines_of(name: &str, body: fn()) -> Vec<String> {
-    let Some(output) = in_child_with(&format!("unheard::{name}"), &[]) else {
+    let variables = [("RUST_BACKTRACE", "0")];
+    let Some(output) = in_child_with(&format!("unheard::{name}"), &variables) else {
         body();
         return Vec::new();
     };

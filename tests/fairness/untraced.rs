@@ -3,7 +3,8 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 
-use gosched::{Runtime, chan, go, goroutine, yield_now};
+use gosched::goroutine::Builder;
+use gosched::{Runtime, chan, goroutine, yield_now};
 use test_support::settled;
 
 /// Present in a child process of this test.
@@ -28,7 +29,7 @@ fn drop_a_runtime_that_is_blocked() {
     drop(rt.handle().go(move || {
         let id = || goroutine::current_id().expect("it is one");
         let theirs = tell.clone();
-        drop(go(move || {
+        drop(Builder::new().talks().go(move || {
             theirs.send(id()).expect("there is room");
             yield_now();
         }));
