@@ -25,11 +25,11 @@ const RUNTIME_SYS: &[&str] = &[
 #[rustfmt::skip]
 const SCHEDULER: &[&str] = &[
     "ds::agents", "ds::grow", "ds::slot", "ds::list", "ds::inbox", "ds::parker", "ds::pending",
-    "ds::pair_arc", "ds::revocable", "ds::idle", "ds::idle_workers", "ds::heap", "ds::timers",
-    "ds::timekeeper", "ds::sysmon_note", "ds", "policy::retake", "policy::behaviour",
-    "policy::oldest", "policy", "policy::head_age", "policy::timer_polling", "mode", "carry",
-    "cancelled", "gmp::wait_reason", "gmp::names", "gmp::body", "gmp::g::kind", "gmp::g::owned",
-    "gmp::g", "gmp::g::view", "gmp::g_queue", "gmp::progress", "gmp::thread_locks",
+    "ds::pair_arc", "ds::run_next", "ds::revocable", "ds::idle", "ds::idle_workers", "ds::heap",
+    "ds::timers", "ds::timekeeper", "ds::sysmon_note", "ds", "policy::retake", "policy::behaviour",
+    "policy::chain", "policy::oldest", "policy", "policy::head_age", "policy::timer_polling",
+    "mode", "carry", "cancelled", "gmp::wait_reason", "gmp::names", "gmp::body", "gmp::g::kind",
+    "gmp::g::owned", "gmp::g", "gmp::g::view", "gmp::g_queue", "gmp::progress", "gmp::thread_locks",
     "gmp::admission", "gmp::stack_pool::size_class", "gmp::stack_pool", "gmp::slab", "gmp::p",
     "gmp::all_ps", "gmp::apart", "gmp::call_sites", "gmp::dispatch::remote",
     "gmp::dispatch::outcome", "gmp::dispatch::state", "gmp::dispatch", "gmp::dispatch::line",

@@ -15,6 +15,7 @@ mod sleepers;
 mod spare;
 mod spread;
 mod support;
+mod turns;
 mod unheard;
 #[cfg(not(feature = "tracing"))]
 mod untraced;

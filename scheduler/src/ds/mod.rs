@@ -13,6 +13,7 @@
 //! | [`parker`] | the park word: one owner parks, one claimer makes it run |
 //! | [`revocable`] | holds a P while user code runs; sysmon may revoke it from there |
 //! | [`inbox`] | many senders, one taker: how a woken G reaches the M that it settled on |
+//! | [`run_next`] | the node that its owner runs next, unless another takes it |
 //! | [`timers`] | the timers of one P, and the hint when the first is due |
 //! | [`timekeeper`] | which sleeping M is woken by the clock |
 //! | [`sysmon_note`] | sysmon's sleep, against threads that leave work behind for it |
@@ -49,6 +50,7 @@ pub(crate) mod pair_arc;
 pub(crate) mod parker;
 pub(crate) mod pending;
 pub(crate) mod revocable;
+pub(crate) mod run_next;
 pub(crate) mod slot;
 pub(crate) mod sysmon_note;
 pub(crate) mod timekeeper;

@@ -7,8 +7,8 @@
 //!
 //! # Safety
 //!
-//! The deques carry G pointers. A push gives the G's ownership to the deque; a pop takes it.
-#![expect(unsafe_code, reason = "takes ownership of the Gs that come out of a deque")]
+//! The queues carry G pointers. A push gives the G's ownership to the queue; a pop takes it.
+#![expect(unsafe_code, reason = "takes ownership of the Gs that come out of a queue")]
 
 use std::io;
 use std::ops::Range;
@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use crossbeam_deque::{Steal, Stealer, Worker};
 
+use crate::ds::run_next::RunNext;
 use crate::ds::timers::Timers;
 use crate::gmp::g::{G, Runnable};
 use crate::gmp::stack_pool::StackCache;
@@ -37,7 +38,7 @@ pub(crate) fn check_number(procs: usize) -> io::Result<()> {
     ))
 }
 
-/// A G on its way through a deque.
+/// A G on its way through a queue.
 struct Queued(NonNull<G>);
 
 // SAFETY: the pointer carries the ownership of its G, as `Runnable` does.
@@ -51,7 +52,7 @@ impl From<Runnable> for Queued {
 
 impl Queued {
     fn runnable(self) -> Runnable {
-        // SAFETY: the G's owner pushed the pointer, and a deque gives out every element once.
+        // SAFETY: the G's owner pushed the pointer, and a queue gives out every element once.
         unsafe { Runnable::from_raw(self.0) }
     }
 }
@@ -88,6 +89,8 @@ unsafe impl Send for P {}
 pub(crate) struct PShared {
     unstarted: Stealer<Queued>,
     migratory: Stealer<Queued>,
+    /// The migratory G that was woken last.
+    next: RunNext<G>,
     head: Head,
     /// The M that has the P, or had it last, owns its share of settled Gs. So an M that owns fewer
     /// may take an unstarted G at once.
@@ -119,6 +122,7 @@ pub(crate) fn new(index: usize) -> (Box<P>, Arc<PShared>) {
     let shared = Arc::new(PShared {
         unstarted: unstarted.stealer(),
         migratory: migratory.stealer(),
+        next: RunNext::new(),
         head: Head::default(),
         offers: AtomicBool::new(false),
         timers: Timers::new(),
@@ -184,27 +188,41 @@ impl P {
         }
     }
 
-    /// Queues a woken or yielded migratory G.
+    /// Queues a migratory G behind the others.
     #[inline]
     pub(crate) fn push_migratory(&self, g: Runnable) {
         self.migratory.push(g.into());
     }
 
+    /// Makes a woken migratory G the next one to run. The one that was to run next is queued.
+    #[inline]
+    pub(crate) fn push_woken(&self, g: Runnable) {
+        if let Some(before) = self.shared.next.put(g.into_raw()) {
+            self.migratory.push(Queued(before));
+        }
+    }
+
+    /// Takes the migratory G that was woken last.
+    #[inline]
+    pub(crate) fn pop_next(&self) -> Option<Runnable> {
+        self.shared.next.take().map(|g| Queued(g).runnable())
+    }
+
     /// Takes the migratory G that has waited longest.
     #[inline]
     pub(crate) fn pop_migratory(&self) -> Option<Runnable> {
-        self.migratory.pop().map(Queued::runnable)
+        self.migratory.pop().map(Queued::runnable).or_else(|| self.pop_next())
     }
 
-    /// Returns the number of Gs in both queues.
+    /// Returns the number of Gs that are ready here.
     #[inline]
     pub(crate) fn queued(&self) -> usize {
-        self.unstarted.len() + self.migratory.len()
+        self.unstarted.len() + self.shared.migratory()
     }
 
-    /// True if either queue holds a G.
+    /// True if a G is ready here.
     pub(crate) fn has_work(&self) -> bool {
-        self.has_unstarted() || !self.migratory.is_empty()
+        self.has_unstarted() || self.shared.has_migratory()
     }
 }
 
@@ -229,9 +247,9 @@ impl PShared {
         self.offers.load(Relaxed)
     }
 
-    /// True if migratory Gs are queued.
+    /// True if migratory Gs are ready here.
     pub(crate) fn has_migratory(&self) -> bool {
-        !self.migratory.is_empty()
+        !self.next.is_empty() || !self.migratory.is_empty()
     }
 
     /// Returns the number of queued unstarted Gs.
@@ -239,9 +257,9 @@ impl PShared {
         self.unstarted.len()
     }
 
-    /// Returns the number of queued migratory Gs.
+    /// Returns the number of migratory Gs that are ready here.
     pub(crate) fn migratory(&self) -> usize {
-        self.migratory.len()
+        self.migratory.len() + usize::from(!self.next.is_empty())
     }
 
     /// Takes the oldest unstarted G.
@@ -253,7 +271,7 @@ impl PShared {
 
     /// Takes the migratory G that has waited longest.
     pub(crate) fn steal_migratory(&self) -> Option<Runnable> {
-        steal(&self.migratory)
+        steal(&self.migratory).or_else(|| self.next.take().map(|g| Queued(g).runnable()))
     }
 }
 

@@ -39,6 +39,7 @@ mod polled_sync;
 mod progress;
 mod reserved;
 mod revocable;
+mod run_next;
 mod search;
 mod select;
 mod set_procs;

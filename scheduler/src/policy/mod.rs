@@ -5,6 +5,7 @@
 //! crate.
 //!
 //! - [`behaviour`] decides on which M a goroutine may begin.
+//! - [`chain`] decides how long Gs that wake each other go first.
 //! - [`retake`] decides when a P is revoked from an M, and how often sysmon looks.
 //! - [`oldest`] decides when the oldest G of a queue goes first.
 //! - [`timer_polling`] decides in which rounds an M reads the clock.
@@ -16,6 +17,7 @@
 //! scheduler itself.
 
 pub(crate) mod behaviour;
+pub(crate) mod chain;
 pub(crate) mod head_age;
 pub(crate) mod oldest;
 pub(crate) mod retake;
@@ -40,9 +42,6 @@ pub(crate) fn looks_everywhere(tick: u32, requested: bool) -> bool {
 
 /// Migratory Gs in a row, woken by threads without a P, that go before those of the P.
 pub(crate) const MAX_GLOBAL_STREAK: u32 = 8;
-
-/// Woken Gs in a row that run next, each woken by the one before, while others wait.
-pub(crate) const MAX_NEXT_STREAK: u32 = 61;
 
 /// Time in ns for which the head of a queue must have stood still before a thief takes it.
 pub(crate) const STEAL_AGE_NS: u64 = 10_000;

@@ -72,7 +72,7 @@ pub(crate) fn next<'a>(cx: &'a Current, inside: &mut Inside) -> Option<(Runnable
     if !may_continue(cx, owned) {
         return None;
     }
-    let g = owned.pop_run_next(false).or_else(|| owned.pop_settled())?;
+    let g = owned.pop_run_next(&cx.m.progress).or_else(|| owned.pop_settled())?;
     if !g.has_begun() {
         // It is to begin here, beside another G. That takes a whole round.
         owned.put_back(g);

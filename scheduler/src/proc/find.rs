@@ -7,7 +7,8 @@
 //! 3. In every 61st round, or when sysmon has asked: what is looked at last otherwise goes first.
 //!    That is the global queues; the P's oldest unstarted G if it has waited for 10 ms; unstarted
 //!    Gs that nobody takes; and those that other Ms offer.
-//! 4. The G that was woken last (`run_next`), at most 61 times in a row, and not beyond the slice.
+//! 4. The G that was woken last, of the M (`run_next`) or of the P: as many in a row as
+//!    `policy::chain` says, and not beyond the slice.
 //! 5. Woken Gs and unstarted Gs, which take turns at being first, so that a loop of yields starves
 //!    no new G. Of the woken ones, settled and migratory Gs take turns as well. Of the migratory
 //!    ones, those in the global queue, which threads without a P woke, go before those of the P, at

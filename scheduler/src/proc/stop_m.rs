@@ -29,6 +29,7 @@ pub(crate) fn wait_for_p(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
     let (m, sched) = (cx.m, cx.sched());
     let owned = inside.owned();
     owned.time_with_p = None;
+    owned.rest();
     let remote = &&m.remote;
     m.progress.wait_in_line(owned.settled_ready());
     if owned.has_settled() || !m.inbox.is_empty() {

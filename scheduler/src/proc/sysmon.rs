@@ -13,7 +13,8 @@
 //!   of it: it goes on without a P until its next suspension.
 //! - *Request preemption.* A goroutine may suspend only when it must. If its slice is nearly over
 //!   and others wait behind it, or its P is wanted elsewhere, the next operation that may suspend
-//!   does.
+//!   does. A slice that several share, each woken by the one before, is over sooner
+//!   (`policy::chain`).
 //! - *Restrict.* While many Ms compute without a P, new goroutines start one at a time
 //!   ([`StartGate`](crate::gmp::admission::StartGate)).
 //! - *Fire* the timers that no sleeping M keeps.
@@ -66,6 +67,7 @@ use crate::gmp::progress::Ticks;
 use crate::gmp::sched::Sched;
 use crate::gmp::thread_g;
 use crate::policy::behaviour::Run;
+use crate::policy::chain::CHAIN_NS;
 use crate::policy::head_age::HeadAge;
 use crate::policy::retake::{
     BLOCKED_NS, Cpu, LEFT_NS, Looked, Pace, REPORT_KEPT_NS, REPORT_LOCK_NS, REPORT_NS, SLICE_NS,
@@ -317,13 +319,16 @@ impl Pass<'_> {
         if m.progress.is_in_place() {
             return self.report_kept(m, seen);
         }
-        if !m.progress.runs() || !same_round {
+        if !m.progress.runs() {
+            return;
+        }
+        self.request_preempt(m, seen, !same_round);
+        if !same_round {
             return;
         }
         let stuck_ns = self.now - seen.round_since;
         self.sched.counts.longest_run_ns.fetch_max(stuck_ns, Relaxed);
         self.looked.busy |= self.looked.waits;
-        self.request_preempt(m, seen);
         let observed = m.p.observe();
         let apart = if observed.is_there() { BLOCKED_NS } else { SLICE_NS };
         seen.look_at_clock(m, self.now, apart);
@@ -348,11 +353,12 @@ impl Pass<'_> {
     }
 
     /// Requests that the goroutine suspends at its next chance, if its slice is nearly over and
-    /// others wait behind it or its P is wanted elsewhere.
-    fn request_preempt(&self, m: &M, seen: &MHistory) {
-        if slice_ends(self.now.saturating_sub(seen.slice_since))
-            && (keeps_others_waiting(m) || self.wanted > 0)
-        {
+    /// others wait behind it or its P is wanted elsewhere. A slice `is_chain` if several goroutines
+    /// share it, each woken by the one before.
+    fn request_preempt(&self, m: &M, seen: &MHistory, is_chain: bool) {
+        let lasts = self.now.saturating_sub(seen.slice_since);
+        let ends = slice_ends(lasts) || is_chain && lasts >= CHAIN_NS;
+        if ends && (keeps_others_waiting(m) || self.wanted > 0) {
             m.progress.request_preempt();
         }
     }

@@ -175,7 +175,7 @@ fn ready_locked(sched: &Sched, cx: Option<&Current>, g: Runnable) {
 fn ready_migratory(sched: &Sched, cx: Option<&Current>, g: Runnable) {
     match cx.map(Current::enter_with_p) {
         Some(Ok(entered)) if entered.p.is_some() => {
-            entered.p.as_ref().expect("just looked").push_migratory(g);
+            entered.p.as_ref().expect("just looked").push_woken(g);
         }
         _ => sched.push_migratory(g),
     }

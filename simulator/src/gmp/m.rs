@@ -8,6 +8,7 @@ use super::g::{Gid, Op};
 use crate::os::Tid;
 use crate::policy;
 use crate::policy::behaviour::Company;
+use crate::policy::chain::{Chain, Look};
 
 /// The owned and the shared half of a P.
 #[derive(Debug, Default)]
@@ -15,6 +16,8 @@ pub(crate) struct P {
     /// The newest at the back.
     pub(crate) unstarted: VecDeque<Gid>,
     pub(crate) migratory: VecDeque<Gid>,
+    /// The migratory G that was woken last.
+    pub(crate) next: Option<Gid>,
     /// The M that has the P offers its unstarted Gs to other Ms.
     pub(crate) offers: bool,
     pub(crate) oldest: policy::oldest::Oldest,
@@ -22,7 +25,17 @@ pub(crate) struct P {
 
 impl P {
     pub(crate) fn queued(&self) -> usize {
-        self.unstarted.len() + self.migratory.len()
+        self.unstarted.len() + self.migratory()
+    }
+
+    /// Returns the number of migratory Gs that are ready.
+    pub(crate) fn migratory(&self) -> usize {
+        self.migratory.len() + usize::from(self.next.is_some())
+    }
+
+    /// Takes the migratory G that has waited longest.
+    pub(crate) fn pop_migratory(&mut self) -> Option<Gid> {
+        self.migratory.pop_front().or_else(|| self.next.take())
     }
 }
 
@@ -48,7 +61,7 @@ pub(crate) struct M {
     pub(crate) next: Option<Gid>,
     pub(crate) queue: VecDeque<Gid>,
     pub(crate) inbox: VecDeque<Gid>,
-    chain: u32,
+    chain: Chain,
     pub(crate) tick: u32,
     pub(crate) settled: usize,
     pub(crate) turn: Option<policy::TimeWithP>,
@@ -97,7 +110,7 @@ impl M {
             next: None,
             queue: VecDeque::new(),
             inbox: VecDeque::new(),
-            chain: 0,
+            chain: Chain::default(),
             tick: 0,
             settled: 0,
             turn: None,
@@ -134,21 +147,39 @@ impl M {
         if self.company.computes { policy::LOADED } else { self.settled }
     }
 
-    pub(crate) fn pop_next(&mut self) -> Option<Gid> {
-        if self.chain < policy::MAX_NEXT_STREAK && !self.urged {
-            let g = self.next.take()?;
-            self.chain += 1;
-            self.inherits = true;
+    /// Takes the G that was woken last, unless its chain ends. `of_p` Gs wait in the queues of the
+    /// P.
+    pub(crate) fn pop_next(&mut self, of_p: usize, now: u64) -> Option<Gid> {
+        let Some(g) = self.next.take() else {
+            self.chain.end();
+            return None;
+        };
+        if self.follows_chain(of_p, now) {
             return Some(g);
         }
-        self.chain = 0;
-        self.queue.extend(self.next.take());
+        self.queue.push_back(g);
         None
     }
 
+    /// True if the G that was woken last may run next. If not, its chain has ended.
+    pub(crate) fn follows_chain(&mut self, of_p: usize, now: u64) -> bool {
+        let others = self.queue.len() + of_p;
+        let look = || Look { others, slices: self.slice as u32, now };
+        self.inherits = !self.urged && self.chain.extend(look);
+        if !self.inherits {
+            self.chain.end();
+        }
+        self.inherits
+    }
+
     pub(crate) fn pop_settled(&mut self) -> Option<Gid> {
-        self.chain = 0;
+        self.chain.end();
         self.queue.pop_front()
+    }
+
+    /// Notes that the M has nothing to run, or no P.
+    pub(crate) fn rest(&mut self) {
+        self.chain.rest();
     }
 
     /// Notes that the M was handed a P: the Gs that wait in the P's queues go first.

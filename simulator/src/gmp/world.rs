@@ -189,7 +189,7 @@ impl World {
 
     /// True if some queue holds a G that any M may take now.
     pub(crate) fn has_free_work(&self) -> bool {
-        let woken = !self.woken.is_empty() || self.ps.iter().any(|p| !p.migratory.is_empty());
+        let woken = !self.woken.is_empty() || self.ps.iter().any(|p| p.migratory() > 0);
         woken || self.sysmon.admits() && self.has_new()
     }
 

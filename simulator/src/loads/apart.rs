@@ -106,26 +106,31 @@ pub(crate) fn root(config: Config, hog: Hog) -> Outcome {
     outcome(world, "sleeps", "a sleep")
 }
 
-/// How long a turn of a pair takes.
-pub(crate) const SHORT_TURN: u64 = US;
-/// See [`SHORT_TURN`].
-pub(crate) const LONG_TURN: u64 = 3 * MS;
-
-/// On an M for each P, a pair with short turns and a pair with long ones.
+/// On an M for each P, a pair with turns of 1 us and a pair with turns of 3 ms.
 pub(crate) fn turns(config: Config) -> Outcome {
+    turns_of(config, US, 3 * MS, S)
+}
+
+/// On an M for each P, a pair with turns of `short` ns, and one with turns of `long` ns.
+pub(crate) fn turns_of(config: Config, short: u64, long: u64, until: u64) -> Outcome {
     let mut world = World::new(config);
     for _ in 0..config.procs {
-        let first = |world: &mut World| (world.channel(0), world.channel(0));
-        let short = first(&mut world);
-        let m = lend(&mut world, asks(short, SHORT_TURN, "short round trips"));
-        beside(&mut world, m, answers(short, SHORT_TURN));
-        let long = first(&mut world);
-        beside(&mut world, m, asks(long, LONG_TURN, "long round trips"));
-        beside(&mut world, m, answers(long, LONG_TURN));
+        let channels = |world: &mut World| (world.channel(0), world.channel(0));
+        let of_short = channels(&mut world);
+        let m = lend(&mut world, asks(of_short, short, SHORT));
+        beside(&mut world, m, answers(of_short, short));
+        let of_long = channels(&mut world);
+        beside(&mut world, m, asks(of_long, long, LONG));
+        beside(&mut world, m, answers(of_long, long));
     }
-    run(&mut world, S);
-    outcome(world, "short round trips", "short round trips")
+    run(&mut world, until);
+    outcome(world, SHORT, SHORT)
 }
+
+/// Round trips of the pairs with short turns, and with long ones.
+pub(crate) const SHORT: &str = "short round trips";
+/// See [`SHORT`].
+pub(crate) const LONG: &str = "long round trips";
 
 fn asks((ping, pong): (Chan, Chan), turn: u64, what: &'static str) -> impl Script {
     let (mut step, mut sent) = (0_u64, 0);

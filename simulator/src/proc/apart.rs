@@ -76,7 +76,7 @@ fn bring_one(world: &mut World, by: Option<usize>) {
 /// waited for longer, and the new G may keep the P for its whole slice.
 pub(crate) fn arrive(world: &mut World, m: usize) -> Option<Gid> {
     let p = world.ms[m].p.expect("it was handed one");
-    if !world.woken.is_empty() || !world.ps[p].migratory.is_empty() {
+    if !world.woken.is_empty() || world.ps[p].migratory() > 0 {
         world.sysmon_is_told();
         return None;
     }

@@ -29,7 +29,7 @@ pub(crate) fn local(world: &mut World, m: usize) -> Option<Gid> {
             return oldest;
         }
     }
-    if let Some(g) = world.ms[m].pop_next() {
+    if let Some(g) = pop_next(world, m, p) {
         return Some(g);
     }
     if world.ms[m].tick.is_multiple_of(2) {
@@ -38,6 +38,19 @@ pub(crate) fn local(world: &mut World, m: usize) -> Option<Gid> {
         pop_woken(world, m, p).or_else(|| start(world, m, p, false))
     }
     .or_else(|| world.ms[m].mail())
+}
+
+/// Takes the G that was woken last, of the M or of its P.
+fn pop_next(world: &mut World, m: usize, p: usize) -> Option<Gid> {
+    let now = world.now;
+    let migratory = if world.ms[m].next.is_some() { None } else { world.ps[p].next.take() };
+    let of_p = world.ps[p].queued();
+    let Some(g) = migratory else { return world.ms[m].pop_next(of_p, now) };
+    if world.ms[m].follows_chain(of_p, now) {
+        return Some(g);
+    }
+    world.ps[p].migratory.push_back(g);
+    None
 }
 
 fn pop_woken(world: &mut World, m: usize, p: usize) -> Option<Gid> {
@@ -50,11 +63,11 @@ fn pop_woken(world: &mut World, m: usize, p: usize) -> Option<Gid> {
 
 fn pop_migratory(world: &mut World, m: usize, p: usize) -> Option<Gid> {
     if world.woken.is_empty() {
-        return world.ps[p].migratory.pop_front();
+        return world.ps[p].pop_migratory();
     }
     if world.ms[m].global_streak >= policy::MAX_GLOBAL_STREAK {
         world.ms[m].global_streak = 0;
-        return world.ps[p].migratory.pop_front().or_else(|| world.woken.pop_front());
+        return world.ps[p].pop_migratory().or_else(|| world.woken.pop_front());
     }
     world.ms[m].global_streak += 1;
     world.woken.pop_front()
@@ -153,9 +166,8 @@ fn overdue(world: &mut World, m: usize, p: usize) -> Option<Gid> {
 /// Looks everywhere.
 pub(crate) fn look(world: &mut World, m: usize) -> Look {
     timers::run_timers(world, m);
-    if let Some(g) =
-        world.ms[m].pop_next().or_else(|| world.ms[m].mail()).or_else(|| pop_global(world, m))
-    {
+    world.ms[m].rest();
+    if let Some(g) = world.ms[m].mail().or_else(|| pop_global(world, m)) {
         return Look::Found(g);
     }
     let mut young: Option<u64> = None;
@@ -187,7 +199,7 @@ pub(crate) fn look(world: &mut World, m: usize) -> Look {
 /// Looks at the oldest unstarted G of a P. It may be taken once the head has not changed for long
 /// enough.
 fn look_at(world: &mut World, m: usize, victim: usize) -> Look {
-    if let Some(g) = world.ps[victim].migratory.pop_front() {
+    if let Some(g) = world.ps[victim].pop_migratory() {
         return Look::Found(g);
     }
     let Some(head) = world.ps[victim].unstarted.front().copied() else { return Look::Nothing };

@@ -77,7 +77,9 @@ pub(crate) fn put_back(world: &mut World, p: usize, by: Option<usize>) {
 /// Moves what the P has to the global queues.
 pub(crate) fn retire_p(world: &mut World, p: usize, by: Option<usize>) {
     world.global.append(&mut world.ps[p].unstarted);
-    world.woken.append(&mut world.ps[p].migratory);
+    while let Some(g) = world.ps[p].pop_migratory() {
+        world.woken.push_back(g);
+    }
     world.retired.push(p);
     if world.has_free_work() {
         submit(world, by);

@@ -7,6 +7,7 @@ use crate::gmp::m::Phase;
 use crate::gmp::sysmon::Seen;
 use crate::gmp::world::{Next, World};
 use crate::policy::behaviour::Run;
+use crate::policy::chain::CHAIN_NS;
 use crate::policy::retake::{
     BLOCKED_NS, Cpu, LEFT_NS, Looked, SLICE_NS, Stay, Verdict, admission_ns, is_overloaded, judge,
     slice_ends,
@@ -64,7 +65,10 @@ fn look_at_ms(world: &mut World) -> Looked {
             continue;
         }
         world.ms[m].urged |= neglected && world.ms[m].in_user_code;
-        let Some(seen) = see(world, m) else { continue };
+        let Some(seen) = see(world, m) else {
+            end_chain(world, m);
+            continue;
+        };
         looked.busy |= waits;
         let ends = slice_ends(world.now - seen.slice_since);
         world.ms[m].urged |= ends && (world.ms[m].ready() > 0 || wanted > 0);
@@ -88,6 +92,13 @@ fn look_at_ms(world: &mut World) -> Looked {
     }
     let_in(world, computing);
     looked
+}
+
+/// Asks a chain of goroutines that wake each other to end, if it keeps others waiting.
+fn end_chain(world: &mut World, m: usize) {
+    let since = world.sysmon.seen.get(&m).map_or(world.now, |seen| seen.slice_since);
+    let machine = &mut world.ms[m];
+    machine.urged |= machine.in_user_code && world.now - since >= CHAIN_NS && machine.ready() > 0;
 }
 
 /// Returns what is known of an M, if this look finds it in the same round of user code as the last

@@ -15,7 +15,10 @@ pub(crate) fn ready(world: &mut World, g: Gid, by: Option<usize>) {
     }
     if world.gs[g].migratory {
         match by.and_then(|m| world.ms[m].p) {
-            Some(p) => world.ps[p].migratory.push_back(g),
+            Some(p) => {
+                let before = world.ps[p].next.replace(g);
+                world.ps[p].migratory.extend(before);
+            }
             None => world.woken.push_back(g),
         }
         poke_searchers(world);

@@ -63,3 +63,20 @@ fn who_polls_gives_way_to_what_it_polls_for() {
         assert!(items >= 2 * procs && worst <= 30 * MS, "{procs} Ps: {items}, {worst} ns");
     }
 }
+
+/// Each pair has at least a tenth of the time of the other, whatever their turns. The most is what
+/// turns of 9 ms give: sysmon ends no turn.
+#[test]
+fn short_turns_have_their_time_beside_long_ones() {
+    const UNTIL: u64 = 300 * MS;
+    let cases = [(100, 10 * US, 1), (100, 100 * US, 2), (US, 3 * MS, 8), (2 * US, 9 * MS, 128)];
+    for (short, long, procs) in cases {
+        let totals = apart::turns_of(machine(procs), short, long, UNTIL).totals;
+        // No M is ever idle, so what is not theirs is the others'.
+        let of_long = totals.counted(apart::LONG) * 2 * long;
+        let of_short = procs as u64 * UNTIL - of_long;
+        let what = format!("{procs} Ps, turns of {short} and {long} ns: {of_short} {of_long}");
+        assert!(10 * of_short >= of_long && 10 * of_long >= of_short, "{what}");
+        println!("{what}");
+    }
+}

@@ -3,14 +3,19 @@
 
 use std::panic::Location;
 
+use gosched_runtime_sys::clock::monotonic_ns;
+
 use crate::gmp::admission::Admission;
 use crate::gmp::apart::Apart;
 use crate::gmp::g::Runnable;
 use crate::gmp::g_queue::Queue;
+use crate::gmp::p::P;
+use crate::gmp::progress::Progress;
 use crate::policy::behaviour::{Behaviour, Company};
+use crate::policy::chain::{Chain, Look};
 use crate::policy::head_age::HeadAge;
 use crate::policy::timer_polling::TimerPolling;
-use crate::policy::{self, AdaptiveSpin, TimeWithP};
+use crate::policy::{AdaptiveSpin, TimeWithP};
 
 /// The first run of a G that was started on certain terms, or that its call site learns from.
 #[derive(Debug)]
@@ -43,14 +48,19 @@ impl FirstRun {
     }
 }
 
+/// What an M sees that follows a chain while `others` wait.
+fn look(others: usize, progress: &Progress) -> Look {
+    Look { others, slices: progress.ticks().slice, now: monotonic_ns() }
+}
+
 /// The owned half of an M: the M's thread alone touches it, and only while it is in the scheduler.
 pub(crate) struct MOwned {
     /// Woken and yielded settled Gs.
     pub(crate) queue: Queue,
     /// The G that was woken last. It runs next.
     run_next: Option<Runnable>,
-    /// How many Gs in a row came from `run_next`.
-    next_streak: u32,
+    /// The Gs in a row that came from `run_next`.
+    chain: Chain,
     /// How many migratory Gs of the global queue went before those of the P, one after the other.
     pub(crate) global_streak: u32,
     /// The number of rounds of the M's loop.
@@ -88,7 +98,7 @@ impl MOwned {
         Self {
             queue: Queue::new(),
             run_next: None,
-            next_streak: 0,
+            chain: Chain::default(),
             global_streak: 0,
             tick: 0,
             look_everywhere: false,
@@ -123,20 +133,50 @@ impl MOwned {
         }
     }
 
-    /// Takes the G that was woken last. `None` if such Gs went first too often in a row, or the
-    /// slice that they share is `over`; that G is then in the queue.
+    /// Takes the G that was woken last, if it is the M's. `None` if the chain of such Gs ends; that
+    /// G is then in the queue.
     #[inline]
-    pub(crate) fn pop_run_next(&mut self, over: bool) -> Option<Runnable> {
+    pub(crate) fn pop_run_next(&mut self, progress: &Progress) -> Option<Runnable> {
         let Some(g) = self.run_next.take() else {
-            self.next_streak = 0;
+            self.chain.end();
             return None;
         };
-        if self.next_streak < policy::MAX_NEXT_STREAK && !over {
-            self.next_streak += 1;
+        let others = self.queue.len();
+        if self.chain.extend(|| look(others, progress)) {
             return Some(g);
         }
-        self.next_streak = 0;
+        self.chain.end();
         self.queue.push_back(g);
+        None
+    }
+
+    /// Takes the G that was woken last: the M's, or the migratory one of its `p` if the M may run
+    /// such. `None` if the chain of such Gs ends, or the slice that they share is `over`; that G is
+    /// then in its queue.
+    #[inline]
+    pub(crate) fn pop_woken_last(
+        &mut self,
+        progress: &Progress,
+        p: &P,
+        free: bool,
+    ) -> Option<Runnable> {
+        let settled = self.run_next.is_some();
+        let of_p = || if free { p.pop_next() } else { None };
+        let Some(g) = self.run_next.take().or_else(of_p) else {
+            self.chain.end();
+            return None;
+        };
+        let others = self.queue.len();
+        let over = progress.preempt_requested();
+        if !over && self.chain.extend(|| look(others + p.queued(), progress)) {
+            return Some(g);
+        }
+        self.chain.end();
+        if settled {
+            self.queue.push_back(g)
+        } else {
+            p.push_migratory(g)
+        }
         None
     }
 
@@ -166,7 +206,7 @@ impl MOwned {
     /// Makes the root of a lent thread the first G that the M runs. What earlier threads have left
     /// in the record says nothing.
     pub(crate) fn begin_with_root(&mut self, root: Runnable) {
-        (self.tick, self.look_everywhere, self.next_streak) = (0, false, 0);
+        (self.tick, self.look_everywhere, self.chain) = (0, false, Chain::default());
         self.push_woken(root);
     }
 
@@ -190,21 +230,26 @@ impl MOwned {
     /// Takes the queued settled G that has waited longest.
     #[inline]
     pub(crate) fn pop_settled(&mut self) -> Option<Runnable> {
-        self.next_streak = 0;
+        self.chain.end();
         self.queue.pop_front()
+    }
+
+    /// Notes that the M has nothing to run, or no P.
+    pub(crate) fn rest(&mut self) {
+        self.chain.rest();
     }
 
     /// Notes that the running G goes on in a new slice.
     #[inline]
     pub(crate) fn begin_slice(&mut self) {
-        self.next_streak = 0;
+        self.chain.end();
     }
 
     /// True if the G that was taken last was woken by the G before it, and so runs in that G's
     /// slice.
     #[inline]
     pub(crate) fn inherits_slice(&self) -> bool {
-        self.next_streak > 0
+        self.chain.goes_on()
     }
 
     /// Returns the number of settled Gs that are ready here.

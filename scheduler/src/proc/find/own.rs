@@ -30,7 +30,7 @@ pub(crate) fn take_local(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
             return Some(g);
         }
     }
-    if let Some(g) = owned.pop_run_next(preempt_requested) {
+    if let Some(g) = owned.pop_woken_last(&cx.m.progress, p, wants.free) {
         return Some(g);
     }
     if owned.tick % 2 == 0 {

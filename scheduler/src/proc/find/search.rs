@@ -21,6 +21,7 @@ pub(crate) fn search(cx: &Current, inside: &mut InsideWithP, wants: Wants) -> Op
     let sched = cx.sched();
     let spin_budget = inside.owned().spin.spin_budget(sched.spin_budget());
     inside.owned().found_due = false;
+    inside.owned().rest();
     let began = monotonic_ns();
     let mut spun = false;
     loop {
