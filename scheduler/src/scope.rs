@@ -25,7 +25,6 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,7 +33,7 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gosched_runtime_sys::signal::fatal::{Part, fatal};
+use gosched_runtime_sys::signal::fatal::without_unwinding;
 use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::sync::primitive::mutated;
 
@@ -202,24 +201,16 @@ where
     let scope =
         Scope { sched, tally: Arc::new(Tally::new()), scope: PhantomData, env: PhantomData };
     let outcome = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-    let abort = AbortOnUnwind;
-    shielded(|| scope.tally.wait(Parking::begin));
-    mem::forget(abort);
+    // Children would go on with borrows that are over.
+    without_unwinding("gosched: the wait of a scope panicked\n", || {
+        shielded(|| scope.tally.wait(Parking::begin))
+    });
     match outcome {
         Err(payload) => resume_unwind(payload),
         Ok(_) if scope.tally.unjoined_panics.load(Relaxed) > 0 => {
             panic!("a goroutine of the scope panicked")
         }
         Ok(result) => result,
-    }
-}
-
-/// Ends the process if the wait unwinds: children would go on with borrows that are over.
-struct AbortOnUnwind;
-
-impl Drop for AbortOnUnwind {
-    fn drop(&mut self) {
-        fatal(&[Part::Text("gosched: the wait of a scope panicked\n")]);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use gosched::callback::Bridge;
-use gosched::{Mode, Runtime, chan, go, time};
+use gosched::{JoinHandle, Mode, Runtime, chan, go, time, yield_now};
 use test_support::{migratory, settled};
 
 use crate::support::{Ticker, alone, at_most, compute, measured, threads};
@@ -182,6 +182,40 @@ fn the_root_is_not_held_up_by_what_it_starts() {
                 at_most("a sleep of 10 ms", slept, Duration::from_millis(30))
             });
         }
+    }
+}
+
+/// The root sleeps for 10 ms at a time while migratory goroutines compute for 300, at first or
+/// again and again, after a sleep or a yield.
+#[test]
+#[ignore = "measures time: cargo xtask test --only timing"]
+fn the_root_is_not_held_up_by_migratory_goroutines_that_go_on() {
+    let _alone = alone();
+    for (procs, number) in [1, 2, 4].into_iter().flat_map(|procs| [1, 8].map(|n| (procs, n))) {
+        measured(&format!("{procs} Ps, {number} hogs"), || {
+            let rt = Runtime::builder(migratory()).procs(procs).build().expect("a runtime");
+            let slept = rt.run(|| {
+                let hogs: Vec<_> = (0..number)
+                    .map(|_| {
+                        go(|| {
+                            time::sleep(Duration::from_millis(1));
+                            compute(Duration::from_millis(300));
+                            yield_now();
+                            compute(Duration::from_millis(300));
+                        })
+                    })
+                    .collect();
+                let mut slept = Duration::ZERO;
+                while !hogs.iter().all(JoinHandle::is_finished) {
+                    let began = Instant::now();
+                    time::sleep(Duration::from_millis(10));
+                    slept = slept.max(began.elapsed());
+                }
+                slept
+            });
+            let most = if number == 1 { 30 } else { 98 };
+            at_most("a sleep of 10 ms", slept, Duration::from_millis(most))
+        });
     }
 }
 

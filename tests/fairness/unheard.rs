@@ -15,9 +15,12 @@ fn stall(warnings: Warnings) {
     let rt = Runtime::builder(settled()).procs(1).warnings(warnings).build().expect("a runtime");
     for _ in 0..2 {
         rt.run(|| {
-            let sibling = Builder::new().talks().go(yield_now);
-            let blocks =
-                Builder::new().talks().go(|| std::thread::sleep(Duration::from_millis(400)));
+            let (ready, is_ready) = chan::bounded(1);
+            let sibling = go(move || is_ready.recv().expect("sent"));
+            let blocks = Builder::new().with(&sibling).go(move || {
+                ready.send(()).expect("there is room");
+                std::thread::sleep(Duration::from_millis(400));
+            });
             blocks.join().expect("no panic");
             sibling.join().expect("no panic");
         });

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 
 use gosched::goroutine::Builder;
-use gosched::{Runtime, chan, goroutine, yield_now};
+use gosched::{Runtime, chan, go, goroutine};
 use test_support::settled;
 
 /// Present in a child process of this test.
@@ -28,14 +28,16 @@ fn drop_a_runtime_that_is_blocked() {
     let (tell, told) = chan::bounded(2);
     drop(rt.handle().go(move || {
         let id = || goroutine::current_id().expect("it is one");
-        let theirs = tell.clone();
-        drop(Builder::new().talks().go(move || {
+        let (theirs, (ready, is_ready)) = (tell.clone(), chan::bounded::<()>(1));
+        let sibling = go(move || {
             theirs.send(id()).expect("there is room");
-            yield_now();
+            is_ready.recv().expect("sent");
+        });
+        drop(Builder::new().with(&sibling).go(move || {
+            tell.send(id()).expect("there is room");
+            ready.send(()).expect("there is room");
+            io::stdin().read_to_end(&mut Vec::new()).expect("a pipe");
         }));
-        yield_now();
-        tell.send(id()).expect("there is room");
-        io::stdin().read_to_end(&mut Vec::new()).expect("a pipe");
     }));
     let (sibling, blocked) = (told.recv().expect("the sibling"), told.recv().expect("the other"));
     eprintln!("{blocked} keeps {sibling} waiting");

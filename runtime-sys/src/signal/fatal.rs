@@ -97,6 +97,20 @@ pub fn fatal(parts: &[Part<'_>]) -> ! {
     unsafe { libc::abort() }
 }
 
+/// Calls `f`. If it unwinds, writes the message to standard error and aborts the process.
+pub fn without_unwinding<T>(message: &'static str, f: impl FnOnce() -> T) -> T {
+    struct Unwinds(&'static str);
+    impl Drop for Unwinds {
+        fn drop(&mut self) {
+            fatal(&[Part::Text(self.0)]);
+        }
+    }
+    let unwinds = Unwinds(message);
+    let value = f();
+    std::mem::forget(unwinds);
+    value
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,6 +24,8 @@ pub(crate) struct CallSites {
     sites: Box<[Site]>,
     /// How many of them make goroutines that are expected to compute.
     computing: AtomicUsize,
+    /// How many of them have made goroutines, and are not known to talk.
+    in_doubt: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -37,6 +39,7 @@ impl CallSites {
         Self {
             sites: (0..SITES).map(|_| Site::default()).collect(),
             computing: AtomicUsize::new(0),
+            in_doubt: AtomicUsize::new(0),
         }
     }
 
@@ -79,17 +82,22 @@ impl CallSites {
         self.computing.load(Relaxed)
     }
 
+    /// True if a goroutine that has begun, made at `location`, may compute from now on.
+    #[inline]
+    pub(crate) fn is_in_doubt(&self, location: Option<&'static Location<'static>>) -> bool {
+        self.in_doubt.load(Relaxed) > 0
+            && location.is_some_and(|location| self.behaviour(location) != Behaviour::Talks)
+    }
+
     fn update(&self, location: &'static Location<'static>, change: impl Fn(Conduct) -> Conduct) {
         let Some(site) = self.probe(location).find(|site| site.is_of(location)) else { return };
         // Of two threads that write at once, one loses its change.
         let conduct = change(Conduct(site.conduct.load(Relaxed)));
         let before = Conduct(site.conduct.swap(conduct.0, Relaxed));
         let computes = |conduct: Conduct| conduct.behaviour() == Behaviour::Computes;
-        match (computes(before), computes(conduct)) {
-            (false, true) => _ = self.computing.fetch_add(1, Relaxed),
-            (true, false) => _ = self.computing.fetch_sub(1, Relaxed),
-            _ => {}
-        }
+        count(&self.computing, computes(before), computes(conduct));
+        let in_doubt = |conduct| conduct != Conduct::default() && !talks(conduct);
+        count(&self.in_doubt, in_doubt(before), in_doubt(conduct));
     }
 
     /// The entries in which `location` may lie, in the order in which they are filled.
@@ -99,6 +107,19 @@ impl CallSites {
         // A `Location` is a few words, one beside the other: the low bits alone would collide.
         let hash = (address >> 3).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         (0..PROBES).map(move |n| &self.sites[(hash as usize + n) % SITES])
+    }
+}
+
+fn talks(conduct: Conduct) -> bool {
+    conduct.behaviour() == Behaviour::Talks
+}
+
+/// Counts a call site that was or was not in the counted state before, and is or is not in it now.
+fn count(number: &AtomicUsize, before: bool, now: bool) {
+    match (before, now) {
+        (false, true) => _ = number.fetch_add(1, Relaxed),
+        (true, false) => _ = number.fetch_sub(1, Relaxed),
+        _ => {}
     }
 }
 

@@ -40,7 +40,7 @@ use gosched_runtime_sys::clock::monotonic_ns;
 use crate::gmp::admission::Admission;
 use crate::gmp::current::{Current, InsideWithP};
 use crate::gmp::dispatch::Kicked;
-use crate::gmp::g::Runnable;
+use crate::gmp::g::{Kind, Runnable};
 use crate::gmp::m::{FirstRun, MOwned};
 use crate::gmp::sched::Sched;
 use crate::policy::behaviour::{Behaviour, Run, may_make_apart};
@@ -188,6 +188,16 @@ fn cpu_time(cx: &Current) -> Option<u64> {
 pub(crate) fn is_for(cx: &Current) -> bool {
     let sched = cx.sched();
     cx.m.settled() == 0 && sched.apart.waits() && may_begin(sched)
+}
+
+/// True if `g` is a migratory G that has begun and may compute from now on, so that a lent thread
+/// leaves it to other Ms: the root can run nowhere else, and would wait for it.
+pub(crate) fn may_compute(cx: &Current, g: &Runnable) -> bool {
+    let sched = cx.sched();
+    g.has_begun()
+        && g.resumes() == Kind::Migratory
+        && sched.call_sites.is_in_doubt(g.g().made_at())
+        && !sched.thread_missing.load(Relaxed)
 }
 
 /// Returns what is to be expected of a G that has not begun.

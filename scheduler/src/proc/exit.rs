@@ -2,6 +2,7 @@
 
 use std::process;
 
+use crate::gmp::current::{self, Current};
 use crate::proc::park::pinned;
 
 /// Ends the process with this exit code, as [`std::process::exit`] does, from a goroutine or any
@@ -25,4 +26,16 @@ use crate::proc::park::pinned;
 #[doc(alias("process::exit", "os.Exit", "quit"))]
 pub fn exit(code: i32) -> ! {
     pinned(|| process::exit(code))
+}
+
+/// Keeps the goroutine that runs on this thread from switching ever again.
+///
+/// The thread's thread-locals are being destroyed while it is in an M's loop: the goroutine has
+/// called `exit`. A sibling that ran now would find thread-locals that are gone.
+pub(crate) fn pin_for_good() {
+    current::with(|cx| {
+        if let Some(owned) = cx.and_then(Current::owned) {
+            owned.pins.set(owned.pins.get() + 1);
+        }
+    });
 }

@@ -54,7 +54,7 @@ enum Doing {
 
 impl Overstay {
     /// Returns what there is to report of the goroutine that has the thread of `m`. `None` if
-    /// nobody listens, or the goroutine has suspended meanwhile.
+    /// nobody listens, nobody waits, or the goroutine has suspended meanwhile.
     pub(crate) fn of(
         sched: &Sched,
         m: &'static M,
@@ -81,6 +81,10 @@ impl Overstay {
                 waiting.push(view.id);
             }
         });
+        if siblings.is_empty() && not_begun.is_empty() {
+            // Who waited has found another thread.
+            return None;
+        }
         Some(Self {
             goroutine,
             made: occupant.view.made_at,

@@ -109,11 +109,11 @@
 use std::mem;
 use std::ptr::NonNull;
 
-use gosched_runtime_sys::signal::fatal::{Part, fatal};
+use gosched_runtime_sys::signal::fatal::without_unwinding;
 use gosched_runtime_sys::thread::last_code;
 
 use crate::ds::parker::Commit;
-use crate::gmp::current::{self, Current, InsideWithP};
+use crate::gmp::current::{Current, InsideWithP};
 use crate::gmp::dispatch::{NextP, WaitedForP};
 use crate::gmp::g::{G, Kind, Runnable, Switch};
 use crate::gmp::m::M;
@@ -129,7 +129,7 @@ use crate::proc::start_m::reap;
 use crate::proc::stop_m::{look_again, stop_m, wait_for_p};
 use crate::proc::wake_sysmon::wake_sysmon_for_deadline;
 use crate::proc::{
-    apart, attach, cancel, fast_rounds, lock_thread, new_thread, start, timers, wake,
+    apart, attach, cancel, exit, fast_rounds, lock_thread, new_thread, start, timers, wake,
 };
 
 /// The life of a thread made for an M.
@@ -161,37 +161,17 @@ pub(crate) struct LentThread {
 
 /// Runs the loop. Returns when the runtime has ended, or when a lent thread may leave.
 pub(crate) fn run(cx: &Current, given: Option<NextP<P>>, lent: Option<LentThread>) {
-    last_code::watch(pin_for_good);
-    let unwinds = AbortOnUnwind;
+    last_code::watch(exit::pin_for_good);
     cx.m.progress.reset();
     let searching = given.as_ref().is_some_and(|given| given.searching);
     let mut inside = enter(cx);
     inside.p = given.map(|given| given.p);
     let slept = inside.p.is_some();
-    Loop { cx, lent, searching, watching: false, leaving: false, slept }.rounds(inside);
+    let (watching, leaving, stands_aside) = (false, false, false);
+    let mut main_loop = Loop { cx, lent, searching, watching, leaving, stands_aside, slept };
+    // Its Gs, on whose stacks others may rely, could not go on.
+    without_unwinding("gosched: the scheduler's loop panicked\n", || main_loop.rounds(inside));
     cx.m.remote.end_watch();
-    mem::forget(unwinds);
-}
-
-/// Keeps the goroutine that runs on this thread from switching ever again.
-///
-/// The thread's thread-locals are being destroyed while it is in the loop: the goroutine has called
-/// `exit`. A sibling that ran now would find thread-locals that are gone.
-fn pin_for_good() {
-    current::with(|cx| {
-        if let Some(owned) = cx.and_then(Current::owned) {
-            owned.pins.set(owned.pins.get() + 1);
-        }
-    });
-}
-
-/// Ends the process if the loop unwinds: its Gs, on whose stacks others may rely, could not go on.
-struct AbortOnUnwind;
-
-impl Drop for AbortOnUnwind {
-    fn drop(&mut self) {
-        fatal(&[Part::Text("gosched: the scheduler's loop panicked\n")]);
-    }
 }
 
 /// Puts the thread into the scheduler, with the M's P if it has one.
@@ -209,6 +189,8 @@ struct Loop<'a> {
     watching: bool,
     /// The M starts nothing new, and ends with its last settled G.
     leaving: bool,
+    /// The lent thread leaves free work to other Ms until it is woken for its own Gs.
+    stands_aside: bool,
     /// The M has slept since it last ran a G, or is new. It may have been the timekeeper, and it
     /// may have been brought for something.
     slept: bool,
@@ -251,7 +233,7 @@ impl Loop<'_> {
     }
 
     fn wants(&self) -> Wants {
-        Wants { free: !self.leaving && !self.cx.m.locks.is_locked() }
+        Wants { free: !self.leaving && !self.stands_aside && !self.cx.m.locks.is_locked() }
     }
 
     /// True if no G is settled on this M. A G that was sent to settle beside one that has ended
@@ -262,7 +244,9 @@ impl Loop<'_> {
     }
 
     fn next_p(&mut self, inside: &mut InsideWithP) -> NextRound {
-        match wait_for_p(self.cx, inside, self.wants()) {
+        let wants = self.wants();
+        self.stands_aside = false;
+        match wait_for_p(self.cx, inside, wants) {
             WaitedForP::Got(given) => {
                 (inside.p, self.searching) = (Some(given.p), given.searching);
                 self.slept = true;
@@ -296,11 +280,11 @@ impl Loop<'_> {
     /// The G to run next. When it is returned, the M has stopped searching.
     #[inline(always)]
     fn next_g(&mut self, inside: &mut InsideWithP) -> Option<Runnable> {
-        let g = match self.take_first(inside) {
-            Some(g) => g,
-            None if find::leaves_work_to_resident(self.cx) => return None,
-            None => self.search(inside)?,
-        };
+        let mut g = self.take_any(inside)?;
+        while self.lent.is_some() && self.wants().free && apart::may_compute(self.cx, &g) {
+            self.stand_aside(inside, g);
+            g = self.take_any(inside)?;
+        }
         if mem::take(&mut self.searching) {
             find::stop_searching(self.cx, inside);
         }
@@ -320,6 +304,27 @@ impl Loop<'_> {
         Some(g)
     }
 
+    /// Leaves `g` to another M, and all free work until this M is woken for its own.
+    #[cold]
+    fn stand_aside(&mut self, inside: &mut InsideWithP, g: Runnable) {
+        self.stands_aside = true;
+        self.cx.sched().push_migratory(g);
+        if mem::take(&mut self.searching) {
+            find::stop_searching(self.cx, inside);
+        } else {
+            wake::wake_p(self.cx.sched());
+        }
+    }
+
+    #[inline(always)]
+    fn take_any(&mut self, inside: &mut InsideWithP) -> Option<Runnable> {
+        let first = self.take_first(inside);
+        if first.is_some() || find::leaves_work_to_resident(self.cx) {
+            return first;
+        }
+        self.search(inside)
+    }
+
     /// Takes one of the M's own Gs. An M that has slept may have been brought for a G that begins
     /// apart, and looks for that first.
     #[inline(always)]
@@ -335,9 +340,9 @@ impl Loop<'_> {
     }
 
     fn search(&mut self, inside: &mut InsideWithP) -> Option<Runnable> {
-        let (cx, wants) = (self.cx, self.wants());
-        let limit = policy::search_limit(cx.sched().procs());
-        self.searching = self.searching || (wants.free && cx.sched().idle.start_search(limit));
+        let (cx, sched, wants) = (self.cx, self.cx.sched(), self.wants());
+        let limit = policy::search_limit(sched.procs());
+        self.searching = self.searching || (wants.free && sched.idle.start_search(limit));
         if !mem::replace(&mut self.watching, true) {
             cx.m.remote.begin_watch();
         }

@@ -11,18 +11,15 @@
 //!   stands still and the thread is not ready to run, the M is *blocked*, and its P goes at once.
 //!   Otherwise it *computes*, and its P goes when the slice is over. The goroutine learns nothing
 //!   of it: it goes on without a P until its next suspension.
-//! - *Request preemption.* A goroutine may suspend only when it must. If its slice is nearly over
-//!   and others wait behind it, or its P is wanted elsewhere, the next operation that may suspend
-//!   does. A slice that several share, each woken by the one before, is over sooner
-//!   (`policy::chain`).
+//! - *Request preemption.* If a goroutine's slice is nearly over and others wait behind it, or its
+//!   P is wanted elsewhere, the next operation that may suspend does. A slice that several share,
+//!   each woken by the one before, is over sooner (`policy::chain`).
 //! - *Restrict.* While many Ms compute without a P, new goroutines start one at a time
 //!   ([`StartGate`](crate::gmp::admission::StartGate)).
 //! - *Fire* the timers that no sleeping M keeps.
 //! - *Wake an M* for free work that two looks see beside an idle P while nobody searches. An M that
-//!   found several goroutines due at once leaves such work to itself, and wakes nobody for it
-//!   (`find`).
-//! - *Report* a goroutine that keeps its siblings waiting, also by waiting in place
-//!   ([`report`](super::report)).
+//!   found several goroutines due at once keeps them to itself, and wakes nobody (`find`).
+//! - *Report* who keeps siblings waiting, also by waiting in place ([`report`](super::report)).
 //!
 //! # Who owns what
 //!
@@ -319,11 +316,11 @@ impl Pass<'_> {
         if m.progress.is_in_place() {
             return self.report_kept(m, seen);
         }
-        if !m.progress.runs() {
-            return;
+        let runs = m.progress.runs();
+        if runs {
+            self.request_preempt(m, seen, !same_round);
         }
-        self.request_preempt(m, seen, !same_round);
-        if !same_round {
+        if !runs || !same_round {
             return;
         }
         let stuck_ns = self.now - seen.round_since;
@@ -415,7 +412,9 @@ impl Pass<'_> {
     /// Reports a goroutine that keeps its siblings waiting, if events are listened to.
     fn report(&self, m: &'static M, seen: &mut MHistory, stuck_ns: u64) {
         let next = if seen.reported_ns == 0 { REPORT_NS } else { REPORT_LOCK_NS };
-        if stuck_ns < next || seen.reported_ns >= REPORT_LOCK_NS || !keeps_others_waiting(m) {
+        // What the M's P had is behind another M if the P was taken.
+        let keeps = keeps_settled(m) || m.p.observe().is_there() && keeps_others_waiting(m);
+        if stuck_ns < next || seen.reported_ns >= REPORT_LOCK_NS || !keeps {
             return;
         }
         let blocked = seen.cpu == Cpu::Stands;
@@ -432,9 +431,14 @@ fn keeps_others_waiting(m: &M) -> bool {
     m.progress.behind() > 0 || !m.inbox.is_empty()
 }
 
+/// True if ready settled Gs wait for the running one.
+fn keeps_settled(m: &M) -> bool {
+    m.progress.settled_behind() > 0 || !m.inbox.is_empty()
+}
+
 /// True if settled Gs wait for one that waits in place, and that was not told yet.
 fn keeps_in_place(m: &M) -> bool {
-    m.progress.keeps_untold() && (m.progress.settled_behind() > 0 || !m.inbox.is_empty())
+    m.progress.keeps_untold() && keeps_settled(m)
 }
 
 /// Returns how many more Ps would find work now.

@@ -28,6 +28,13 @@ pub(crate) fn run_timers(world: &mut World, m: usize) {
         if let Some(home) = world.gs[g].home.filter(|home| *home != m) {
             world.ms[home].by_time = true;
         }
-        wake::ready(world, g, Some(m));
+        match world.ms[m].p {
+            // What was due before runs before it.
+            Some(p) if world.gs[g].migratory => {
+                world.ps[p].migratory.push_back(g);
+                wake::published(world, Some(m));
+            }
+            _ => wake::ready(world, g, Some(m)),
+        }
     }
 }

@@ -21,8 +21,7 @@ pub(crate) fn ready(world: &mut World, g: Gid, by: Option<usize>) {
             }
             None => world.woken.push_back(g),
         }
-        poke_searchers(world);
-        return hand_over::submit(world, by);
+        return published(world, by);
     }
     let home = world.gs[g].home.expect("what waited has started");
     if by == Some(home) {
@@ -38,6 +37,12 @@ pub(crate) fn ready(world: &mut World, g: Gid, by: Option<usize>) {
     } else {
         hand_over::rouse_for_inbox(world, home, by);
     }
+}
+
+/// Wakes somebody for free work.
+pub(crate) fn published(world: &mut World, by: Option<usize>) {
+    poke_searchers(world);
+    hand_over::submit(world, by);
 }
 
 /// Has the thread look: soon if it spins, later if it sleeps.

@@ -77,6 +77,5 @@ fn short_turns_have_their_time_beside_long_ones() {
         let of_short = procs as u64 * UNTIL - of_long;
         let what = format!("{procs} Ps, turns of {short} and {long} ns: {of_short} {of_long}");
         assert!(10 * of_short >= of_long && 10 * of_long >= of_short, "{what}");
-        println!("{what}");
     }
 }
