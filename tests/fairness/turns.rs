@@ -36,7 +36,8 @@ fn pair(turn: Duration, ends: &Arc<AtomicBool>, trips: &Arc<AtomicU64>) -> [Join
     [asks, answers]
 }
 
-/// Lets pairs with such turns run side by side on one P. Returns their round trips.
+/// Lets pairs with such turns run side by side on one P. Returns their round trips. Their root wakes
+/// up in time.
 fn side_by_side<const N: usize>(mode: Mode, turns: [Duration; N], lasts: Duration) -> [u64; N] {
     let rt = Runtime::builder(mode).procs(1).build().expect("a runtime");
     rt.run(|| {
@@ -45,8 +46,11 @@ fn side_by_side<const N: usize>(mode: Mode, turns: [Duration; N], lasts: Duratio
             let trips = Arc::new(AtomicU64::new(0));
             (pair(turn, &ends, &trips), trips)
         });
+        let began = Instant::now();
         time::sleep(lasts);
+        let late = began.elapsed() - lasts;
         ends.store(true, Relaxed);
+        assert!(late < Duration::from_millis(100), "the root was {late:?} late");
         pairs.map(|(pair, trips)| {
             pair.into_iter().for_each(|one| one.join().expect("no panic"));
             trips.load(Relaxed)

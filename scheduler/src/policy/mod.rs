@@ -32,10 +32,10 @@ pub(crate) const GLOBAL_INTERVAL: u32 = 61;
 /// it.
 ///
 /// A preempt request of sysmon is such a request, because 61 rounds as long as that would take too
-/// long. It counts only in every second round, in which new Gs come before woken ones anyhow.
-/// Without that limit, where 200 goroutines that compute wanted to begin, sysmon ended each round
-/// and the next one took a new G. A migratory goroutine that had slept for a millisecond waited for
-/// 190 ms, in the queue of a P that was handed from M to M.
+/// long. It counts only in every second round. Without that limit, where 200 goroutines that
+/// compute wanted to begin, sysmon ended each round and the next one took a new G. A migratory
+/// goroutine that had slept for a millisecond waited for 190 ms, in the queue of a P that was
+/// handed from M to M.
 pub(crate) fn looks_everywhere(tick: u32, requested: bool) -> bool {
     tick.is_multiple_of(GLOBAL_INTERVAL) || requested && tick.is_multiple_of(2)
 }

@@ -63,6 +63,7 @@ pub(crate) struct M {
     pub(crate) inbox: VecDeque<Gid>,
     chain: Chain,
     pub(crate) tick: u32,
+    pub(crate) choices: u32,
     pub(crate) settled: usize,
     pub(crate) turn: Option<policy::TimeWithP>,
     pub(crate) heads: Vec<(Gid, u64)>,
@@ -112,6 +113,7 @@ impl M {
             inbox: VecDeque::new(),
             chain: Chain::default(),
             tick: 0,
+            choices: 0,
             settled: 0,
             turn: None,
             heads: Vec::new(),
@@ -186,6 +188,7 @@ impl M {
     pub(crate) fn begin_with_woken(&mut self) {
         self.came = true;
         self.tick &= !1;
+        self.choices &= !1;
     }
 
     pub(crate) fn mail(&mut self) -> Option<Gid> {

@@ -32,7 +32,8 @@ pub(crate) fn local(world: &mut World, m: usize) -> Option<Gid> {
     if let Some(g) = pop_next(world, m, p) {
         return Some(g);
     }
-    if world.ms[m].tick.is_multiple_of(2) {
+    world.ms[m].choices += 1;
+    if world.ms[m].choices.is_multiple_of(2) {
         start(world, m, p, false).or_else(|| pop_woken(world, m, p))
     } else {
         pop_woken(world, m, p).or_else(|| start(world, m, p, false))
@@ -54,7 +55,7 @@ fn pop_next(world: &mut World, m: usize, p: usize) -> Option<Gid> {
 }
 
 fn pop_woken(world: &mut World, m: usize, p: usize) -> Option<Gid> {
-    if world.ms[m].tick & 2 == 0 {
+    if world.ms[m].choices & 2 == 0 {
         world.ms[m].pop_settled().or_else(|| pop_migratory(world, m, p))
     } else {
         pop_migratory(world, m, p).or_else(|| world.ms[m].pop_settled())

@@ -65,6 +65,9 @@ pub(crate) struct MOwned {
     pub(crate) global_streak: u32,
     /// The number of rounds of the M's loop.
     pub(crate) tick: u32,
+    /// The number of rounds in which it chose among its queues. Their turns go by this and not by
+    /// rounds: a chain of woken Gs has a rhythm of its own, and one queue would always be first.
+    pub(crate) choices: u32,
     /// Sysmon asked the M to look everywhere, and the M has not done so yet.
     pub(crate) look_everywhere: bool,
     /// How many fast rounds, without acquiring the P, may follow; see `proc::fast_rounds`.
@@ -101,6 +104,7 @@ impl MOwned {
             chain: Chain::default(),
             global_streak: 0,
             tick: 0,
+            choices: 0,
             look_everywhere: false,
             fast_rounds_left: 0,
             time_with_p: None,
@@ -225,6 +229,7 @@ impl MOwned {
     /// The P may come from an M whose new G ran too long; the started Gs have waited since.
     pub(crate) fn begin_with_woken(&mut self) {
         self.tick &= !1;
+        self.choices &= !1;
     }
 
     /// Takes the queued settled G that has waited longest.

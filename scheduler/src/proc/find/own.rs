@@ -33,7 +33,8 @@ pub(crate) fn take_local(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
     if let Some(g) = owned.pop_woken_last(&cx.m.progress, p, wants.free) {
         return Some(g);
     }
-    if owned.tick % 2 == 0 {
+    owned.choices = owned.choices.wrapping_add(1);
+    if owned.choices % 2 == 0 {
         take_unstarted(cx, owned, p, End::Newest, wants)
             .or_else(|| take_woken(cx.sched(), owned, p, wants))
     } else {
@@ -79,7 +80,7 @@ fn take_woken(sched: &Sched, owned: &mut MOwned, p: &P, wants: Wants) -> Option<
     if !wants.free {
         return owned.pop_settled();
     }
-    if owned.tick & 2 == 0 {
+    if owned.choices & 2 == 0 {
         owned.pop_settled().or_else(|| take_migratory(sched, owned, p))
     } else {
         take_migratory(sched, owned, p).or_else(|| owned.pop_settled())

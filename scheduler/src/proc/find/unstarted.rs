@@ -34,7 +34,7 @@ pub(super) fn take_unstarted(
         return Some(g);
     }
     // After its own, and seldom while there is other work: each of these may keep the M for long.
-    if owned.tick.is_multiple_of(policy::behaviour::APART_ROUNDS) {
+    if owned.choices.is_multiple_of(policy::behaviour::APART_ROUNDS) {
         take_apart(cx, owned, wants)
     } else {
         None
