@@ -33,7 +33,7 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gosched_runtime_sys::signal::fatal::without_unwinding;
+use gosched_runtime_sys::signal::fatal::FatalOnUnwind;
 use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::sync::primitive::mutated;
 
@@ -202,9 +202,9 @@ where
         Scope { sched, tally: Arc::new(Tally::new()), scope: PhantomData, env: PhantomData };
     let outcome = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     // Children would go on with borrows that are over.
-    without_unwinding("gosched: the wait of a scope panicked\n", || {
-        shielded(|| scope.tally.wait(Parking::begin))
-    });
+    let unwinds = FatalOnUnwind("gosched: the wait of a scope panicked\n");
+    shielded(|| scope.tally.wait(Parking::begin));
+    unwinds.disarm();
     match outcome {
         Err(payload) => resume_unwind(payload),
         Ok(_) if scope.tally.unjoined_panics.load(Relaxed) > 0 => {

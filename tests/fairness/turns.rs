@@ -36,8 +36,8 @@ fn pair(turn: Duration, ends: &Arc<AtomicBool>, trips: &Arc<AtomicU64>) -> [Join
     [asks, answers]
 }
 
-/// Lets pairs with such turns run side by side on one P. Returns their round trips. Their root wakes
-/// up in time.
+/// Lets pairs with such turns run side by side on one P. Returns their round trips. Their root
+/// wakes up in time.
 fn side_by_side<const N: usize>(mode: Mode, turns: [Duration; N], lasts: Duration) -> [u64; N] {
     let rt = Runtime::builder(mode).procs(1).build().expect("a runtime");
     rt.run(|| {

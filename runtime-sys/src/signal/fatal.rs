@@ -97,18 +97,24 @@ pub fn fatal(parts: &[Part<'_>]) -> ! {
     unsafe { libc::abort() }
 }
 
-/// Calls `f`. If it unwinds, writes the message to standard error and aborts the process.
-pub fn without_unwinding<T>(message: &'static str, f: impl FnOnce() -> T) -> T {
-    struct Unwinds(&'static str);
-    impl Drop for Unwinds {
-        fn drop(&mut self) {
-            fatal(&[Part::Text(self.0)]);
-        }
+/// Writes its message to standard error and aborts the process when it is dropped, as when what
+/// follows it unwinds.
+#[derive(Debug)]
+#[must_use]
+pub struct FatalOnUnwind(pub &'static str);
+
+impl FatalOnUnwind {
+    /// Ends the part that must not unwind.
+    #[inline]
+    pub fn disarm(self) {
+        std::mem::forget(self);
     }
-    let unwinds = Unwinds(message);
-    let value = f();
-    std::mem::forget(unwinds);
-    value
+}
+
+impl Drop for FatalOnUnwind {
+    fn drop(&mut self) {
+        fatal(&[Part::Text(self.0)]);
+    }
 }
 
 #[cfg(test)]

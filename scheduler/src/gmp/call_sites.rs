@@ -82,11 +82,15 @@ impl CallSites {
         self.computing.load(Relaxed)
     }
 
-    /// True if a goroutine that has begun, made at `location`, may compute from now on.
+    /// True if any goroutine that has begun may compute from now on.
     #[inline]
-    pub(crate) fn is_in_doubt(&self, location: Option<&'static Location<'static>>) -> bool {
+    pub(crate) fn any_in_doubt(&self) -> bool {
         self.in_doubt.load(Relaxed) > 0
-            && location.is_some_and(|location| self.behaviour(location) != Behaviour::Talks)
+    }
+
+    /// True if a goroutine that has begun, made at `location`, may compute from now on.
+    pub(crate) fn is_in_doubt(&self, location: Option<&'static Location<'static>>) -> bool {
+        location.is_some_and(|location| self.behaviour(location) != Behaviour::Talks)
     }
 
     fn update(&self, location: &'static Location<'static>, change: impl Fn(Conduct) -> Conduct) {

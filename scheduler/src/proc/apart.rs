@@ -192,9 +192,11 @@ pub(crate) fn is_for(cx: &Current) -> bool {
 
 /// True if `g` is a migratory G that has begun and may compute from now on, so that a lent thread
 /// leaves it to other Ms: the root can run nowhere else, and would wait for it.
+#[inline]
 pub(crate) fn may_compute(cx: &Current, g: &Runnable) -> bool {
     let sched = cx.sched();
-    g.has_begun()
+    sched.call_sites.any_in_doubt()
+        && g.has_begun()
         && g.resumes() == Kind::Migratory
         && sched.call_sites.is_in_doubt(g.g().made_at())
         && !sched.thread_missing.load(Relaxed)

@@ -109,7 +109,7 @@
 use std::mem;
 use std::ptr::NonNull;
 
-use gosched_runtime_sys::signal::fatal::without_unwinding;
+use gosched_runtime_sys::signal::fatal::FatalOnUnwind;
 use gosched_runtime_sys::thread::last_code;
 
 use crate::ds::parker::Commit;
@@ -162,16 +162,17 @@ pub(crate) struct LentThread {
 /// Runs the loop. Returns when the runtime has ended, or when a lent thread may leave.
 pub(crate) fn run(cx: &Current, given: Option<NextP<P>>, lent: Option<LentThread>) {
     last_code::watch(exit::pin_for_good);
+    // Its Gs, on whose stacks others may rely, could not go on.
+    let unwinds = FatalOnUnwind("gosched: the scheduler's loop panicked\n");
     cx.m.progress.reset();
     let searching = given.as_ref().is_some_and(|given| given.searching);
     let mut inside = enter(cx);
     inside.p = given.map(|given| given.p);
     let slept = inside.p.is_some();
     let (watching, leaving, stands_aside) = (false, false, false);
-    let mut main_loop = Loop { cx, lent, searching, watching, leaving, stands_aside, slept };
-    // Its Gs, on whose stacks others may rely, could not go on.
-    without_unwinding("gosched: the scheduler's loop panicked\n", || main_loop.rounds(inside));
+    Loop { cx, lent, searching, watching, leaving, stands_aside, slept }.rounds(inside);
     cx.m.remote.end_watch();
+    unwinds.disarm();
 }
 
 /// Puts the thread into the scheduler, with the M's P if it has one.
@@ -280,10 +281,13 @@ impl Loop<'_> {
     /// The G to run next. When it is returned, the M has stopped searching.
     #[inline(always)]
     fn next_g(&mut self, inside: &mut InsideWithP) -> Option<Runnable> {
-        let mut g = self.take_any(inside)?;
-        while self.lent.is_some() && self.wants().free && apart::may_compute(self.cx, &g) {
-            self.stand_aside(inside, g);
-            g = self.take_any(inside)?;
+        let mut g = match self.take_first(inside) {
+            Some(g) => g,
+            None if find::leaves_work_to_resident(self.cx) => return None,
+            None => self.search(inside)?,
+        };
+        if self.lent.is_some() && apart::may_compute(self.cx, &g) {
+            g = self.stand_aside(inside, g)?;
         }
         if mem::take(&mut self.searching) {
             find::stop_searching(self.cx, inside);
@@ -304,9 +308,10 @@ impl Loop<'_> {
         Some(g)
     }
 
-    /// Leaves `g` to another M, and all free work until this M is woken for its own.
+    /// Leaves `g` to another M, and all free work until this M is woken for its own. Returns one of
+    /// its own.
     #[cold]
-    fn stand_aside(&mut self, inside: &mut InsideWithP, g: Runnable) {
+    fn stand_aside(&mut self, inside: &mut InsideWithP, g: Runnable) -> Option<Runnable> {
         self.stands_aside = true;
         self.cx.sched().push_migratory(g);
         if mem::take(&mut self.searching) {
@@ -314,15 +319,9 @@ impl Loop<'_> {
         } else {
             wake::wake_p(self.cx.sched());
         }
-    }
-
-    #[inline(always)]
-    fn take_any(&mut self, inside: &mut InsideWithP) -> Option<Runnable> {
-        let first = self.take_first(inside);
-        if first.is_some() || find::leaves_work_to_resident(self.cx) {
-            return first;
-        }
-        self.search(inside)
+        let (m, owned) = (self.cx.m, inside.owned());
+        find::take_inbox(m, owned);
+        owned.pop_run_next(&m.progress).or_else(|| owned.pop_settled())
     }
 
     /// Takes one of the M's own Gs. An M that has slept may have been brought for a G that begins
