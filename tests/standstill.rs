@@ -170,7 +170,21 @@ fn the_root_ends_and_the_others_wait() {
             assert!(!text.contains("deadlock"), "{mode}: {text}");
         }
     }
-    if let Some(text) = child(name, ("settled", 1), body, 101) {
+    let three_settle_here = || {
+        let (here, mut settled) = (std::thread::current().id(), 0);
+        while settled < 3 {
+            let (tell, told) = chan::bounded(1);
+            drop(goroutine::Builder::new().talks().go(move || {
+                let settles = std::thread::current().id() == here;
+                tell.send(settles).expect("there is room");
+                if settles {
+                    for_ever().recv().expect_err("nobody sends");
+                }
+            }));
+            settled += u32::from(told.recv().expect("sent"));
+        }
+    };
+    if let Some(text) = child(name, ("settled", 1), three_settle_here, 101) {
         assert_eq!(text.matches(" waits for a value from a channel").count(), 3, "{text}");
     }
 }

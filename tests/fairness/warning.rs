@@ -120,13 +120,17 @@ fn one_that_blocks_delays_its_siblings_and_nobody_else_and_is_named() {
 fn one_that_computes_is_named() {
     in_a_child_of_its_own("warning::one_that_computes_is_named", || {
         let rt = runtime();
-        let me = rt.run(|| {
-            let sibling = Builder::new().talks().go(yield_now);
-            yield_now();
+        let (_stays, host) = host(&rt);
+        let beside = || Builder::new().runtime(&rt.handle()).with(&host);
+        let (ready, is_ready) = chan::bounded(1);
+        let sibling = beside().go(move || is_ready.recv().expect("sent"));
+        let computes = beside().go(move || {
+            ready.send(()).expect("there is room");
             compute(Duration::from_millis(300));
-            sibling.join().expect("no panic");
             goroutine::current_id().expect("it is one")
         });
+        let me = computes.join().expect("no panic");
+        sibling.join().expect("no panic");
         eventually("the event", || !heard().is_empty());
         let heard = heard();
         assert!(

@@ -135,7 +135,7 @@ fn many_after_each_other_take_no_more_than_those_that_lived_together() {
 /// What stays after a burst of goroutines, in parts of a hundred of the peak.
 const STAYS: usize = 5;
 
-/// Runs `body` for each mode and number of Ps, each alone in a process, all at the same time.
+/// Runs `body` for each mode and number of Ps, each alone in a process: two processes at a time.
 #[track_caller]
 fn each_alone(name: &str, body: impl Fn(&Runtime)) {
     let name = format!("memory::{name}");
@@ -148,16 +148,15 @@ fn each_alone(name: &str, body: impl Fn(&Runtime)) {
     }
     std::thread::scope(|threads| {
         for mode in ["settled", "migratory"] {
-            for procs in [1, 2, 4] {
-                let name = &name;
-                threads.spawn(move || {
-                    let case = format!("{mode} {procs}");
+            let name = &name;
+            threads.spawn(move || {
+                for case in [1, 2, 4].map(|procs| format!("{mode} {procs}")) {
                     let output = in_child_with(name, &[("GOSCHED_CASE", &case)]);
                     let output = output.expect("this is the parent");
                     let stderr = String::from_utf8_lossy(&output.stderr);
                     assert!(output.status.success(), "{case}: {stderr}");
-                });
-            }
+                }
+            });
         }
     });
 }
