@@ -43,6 +43,7 @@ pub(crate) fn give_way(cx: &Current, inside: &mut InsideWithP) {
             sched.counts.hand_over();
             wake_sysmon(sched);
             inside.p = Some(sched.dispatch.wait_for_turn(&&m.remote, &sched.idle));
+            inside.owned().was_without_p(monotonic_ns().saturating_sub(now));
         }
         Err(p) => inside.p = Some(p),
     }

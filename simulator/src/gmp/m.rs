@@ -187,8 +187,8 @@ impl M {
     /// Notes that the M was handed a P: the Gs that wait in the P's queues go first.
     pub(crate) fn begin_with_woken(&mut self) {
         self.came = true;
-        self.tick &= !1;
-        self.choices &= !1;
+        self.tick = self.tick.wrapping_add(1) & !1;
+        self.choices = self.choices.wrapping_add(1) & !1;
     }
 
     pub(crate) fn mail(&mut self) -> Option<Gid> {

@@ -226,10 +226,11 @@ impl MOwned {
 
     /// Makes the next round look at started Gs before unstarted ones.
     ///
-    /// The P may come from an M whose new G ran too long; the started Gs have waited since.
+    /// The P may come from an M whose new G ran too long; the started Gs have waited since. The
+    /// numbers go up: an M that loses its P after each round has its turns of both kinds, too.
     pub(crate) fn begin_with_woken(&mut self) {
-        self.tick &= !1;
-        self.choices &= !1;
+        self.tick = self.tick.wrapping_add(1) & !1;
+        self.choices = self.choices.wrapping_add(1) & !1;
     }
 
     /// Takes the queued settled G that has waited longest.
@@ -239,9 +240,14 @@ impl MOwned {
         self.queue.pop_front()
     }
 
-    /// Notes that the M has nothing to run, or no P.
+    /// Notes that the M has nothing to run, or lost its P.
     pub(crate) fn rest(&mut self) {
         self.chain.rest();
+    }
+
+    /// Notes that the M has stood in the line for `ns`, with Gs that were ready.
+    pub(crate) fn was_without_p(&mut self, ns: u64) {
+        self.chain.skip(ns);
     }
 
     /// Notes that the running G goes on in a new slice.
