@@ -83,6 +83,7 @@ fn run(options: &Options) -> Result<(), String> {
         print!("{}", report::table(&measured, workload));
     }
     print!("{}", report::targets(&measured));
+    print!("{}", report::defects(&measured, if options.workers > cpus { 1.2 } else { 1.0 }));
     for (peer, workloads) in group(&unsupported) {
         println!("not in {peer}: {}", workloads.join(", "));
     }
@@ -120,8 +121,8 @@ fn rounds(
 ) -> Vec<String> {
     let mut failures = Vec::new();
     let mut asked: Vec<&Peer> = peers.iter().filter(|peer| workload.wants(peer.name)).collect();
-    let (counted, warm_up) = workload.rounds(options.rounds);
-    for round in 0..counted + usize::from(warm_up) {
+    let warm_up = workload.warm_up;
+    for round in 0..options.rounds + usize::from(warm_up) {
         asked.retain(|peer| {
             let printed = peer.run(workload.name, options.workers);
             match printed.and_then(|printed| measured::parse(&printed, workload.figures)) {

@@ -12,6 +12,9 @@ pub(crate) const PEERS: [&str; 10] =
 /// The columns of gosched.
 pub(crate) const OURS: [&str; 4] = ["settled", "together", "apart", "migratory"];
 
+/// The columns of who writes `go(..)` and nothing else. The others only explain them.
+pub(crate) const DEFAULT: [&str; 2] = ["settled", "migratory"];
+
 /// The values of one peer for one figure, round by round.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Series {
@@ -69,16 +72,16 @@ impl Measured {
             .min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
-    /// Returns the one of those columns of gosched with the least median.
-    pub(crate) fn best_of(
+    /// Returns the default column with the greatest median, and that median. `None` unless all
+    /// default columns were measured.
+    pub(crate) fn worse_default(
         &self,
-        columns: &[&str],
         workload: &str,
         figure: &str,
     ) -> Option<(&'static str, f64)> {
-        self.medians(workload, figure)
-            .filter(|(peer, _)| columns.contains(peer))
-            .min_by(|a, b| a.1.total_cmp(&b.1))
+        let of = |column| Some((column, self.of(workload, column, figure)?.median));
+        let medians: Option<Vec<_>> = DEFAULT.into_iter().map(of).collect();
+        medians?.into_iter().max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
     fn medians(&self, workload: &str, figure: &str) -> impl Iterator<Item = (&'static str, f64)> {
@@ -150,11 +153,21 @@ mod tests {
             measured.note("w", peer, "f", value);
         }
         assert_eq!(measured.best_peer("w", "f"), Some(("tokio", 5.0)));
-        assert_eq!(measured.best_of(&["settled", "apart"], "w", "f"), Some(("settled", 1.0)));
         assert_eq!(
             measured.of("w", "go", "f").map(|summary| (summary.median, summary.rounds)),
             Some((40.0, 3))
         );
         assert_eq!(measured.best_peer("w", "g"), None);
+    }
+
+    #[test]
+    fn the_worse_of_the_default_columns_counts() {
+        let mut measured = Measured::default();
+        for (peer, value) in [("settled", 3.0), ("together", 1.0), ("apart", 9.0)] {
+            measured.note("w", peer, "f", value);
+        }
+        assert_eq!(measured.worse_default("w", "f"), None, "one of the two is missing");
+        measured.note("w", "migratory", "f", 2.0);
+        assert_eq!(measured.worse_default("w", "f"), Some(("settled", 3.0)));
     }
 }

@@ -1,9 +1,9 @@
-//! The ratios as a picture: for each figure, how the best column of gosched compares with the best
-//! peer and with Go.
+//! The ratios as a picture: for each figure, how the worse default column of gosched compares with
+//! the best peer and with Go.
 
 use std::fmt::Write as _;
 
-use crate::measured::{Measured, OURS};
+use crate::measured::Measured;
 use crate::statistics::shown;
 use crate::workload::{Columns, WORKLOADS};
 
@@ -108,7 +108,7 @@ fn rows(measured: &Measured) -> Vec<Row> {
     let mut rows = Vec::new();
     for workload in WORKLOADS.iter().filter(|workload| workload.columns != Columns::Bare) {
         for figure in workload.figures {
-            let Some((_, ours)) = measured.best_of(&OURS, workload.name, figure.name) else {
+            let Some((_, ours)) = measured.worse_default(workload.name, figure.name) else {
                 continue;
             };
             let ratio = |theirs: f64| (theirs > 0.0).then(|| ours / theirs);
@@ -179,12 +179,13 @@ mod tests {
             measured.note("yield1", peer, "ns_per_op", value);
         }
         measured.note("callback_idle", "settled", "p50_us", 1.0);
+        measured.note("callback_idle", "migratory", "p50_us", 0.9);
         measured.note("callback_idle", "tokio", "p50_us", 0.5);
         let text = svg(&measured);
         assert!(well_formed(&text), "{text}");
         // The background, two in the legend, two of yield1, one of the callback.
         assert_eq!(text.matches("<rect").count(), 6, "{text}");
-        for part in ["0.500 (may)", "2.00 (tokio)", "callback_idle p50_us", ">yield1<"] {
+        for part in ["1.00 (may)", "2.00 (tokio)", "callback_idle p50_us", ">yield1<"] {
             assert!(text.contains(part), "no `{part}` in {text}");
         }
         assert!(well_formed(&svg(&Measured::default())));

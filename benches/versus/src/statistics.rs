@@ -23,6 +23,17 @@ impl Summary {
         };
         Some(Self { median, least, most, rounds: sorted.len() })
     }
+
+    /// Returns the worst value as a multiple of the median.
+    pub(crate) fn spread(&self) -> f64 {
+        if self.most == self.median { 1.0 } else { self.most / self.median }
+    }
+
+    /// True if the worst value is so far from the median that some processes did something else
+    /// than the others.
+    pub(crate) fn bimodal(&self) -> bool {
+        self.spread() > 2.0
+    }
 }
 
 /// Returns a number for people: with two or three significant digits, thousands apart.
@@ -63,6 +74,14 @@ mod tests {
             Some(Summary { median: 5.0, least: 1.0, most: 9.0, rounds: 3 })
         );
         assert_eq!(Summary::of(&[4.0, 1.0, 8.0, 2.0]).map(|summary| summary.median), Some(3.0));
+    }
+
+    #[test]
+    fn more_than_twice_the_median_is_bimodal() {
+        let of = |values: &[f64]| Summary::of(values).expect("there are values");
+        assert_eq!((of(&[2.0, 3.0, 6.0]).spread(), of(&[2.0, 3.0, 6.0]).bimodal()), (2.0, false));
+        assert!(of(&[2.0, 3.0, 6.1]).bimodal());
+        assert_eq!(of(&[0.0, 0.0]).spread(), 1.0);
     }
 
     #[test]

@@ -3,9 +3,9 @@
 /// The columns of gosched in a workload: each puts goroutines in some place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Columns {
-    /// The place makes no difference, or the scheduler chooses it: settled, and migratory.
+    /// Those of a user who says nothing about place: settled, and migratory.
     Free,
-    /// Settled together, settled apart, and migratory.
+    /// These two, and for diagnosis settled together and settled apart.
     Placed,
     /// The building blocks, which belong to no runtime.
     Bare,
@@ -25,9 +25,8 @@ pub(crate) struct Workload {
     pub(crate) what: &'static str,
     pub(crate) figures: &'static [Figure],
     pub(crate) columns: Columns,
-    /// The most rounds, if one round takes seconds or all rounds come out alike. Then there is no
-    /// uncounted round before them.
-    pub(crate) most_rounds: Option<usize>,
+    /// Whether an uncounted round comes before the others. Not where one round takes seconds.
+    pub(crate) warm_up: bool,
 }
 
 const fn figure(name: &'static str, unit: &'static str) -> Figure {
@@ -45,16 +44,11 @@ const fn short(
     figures: &'static [Figure],
     what: &'static str,
 ) -> Workload {
-    Workload { name, what, figures, columns, most_rounds: None }
+    Workload { name, what, figures, columns, warm_up: true }
 }
 
-const fn long(
-    name: &'static str,
-    rounds: usize,
-    figures: &'static [Figure],
-    what: &'static str,
-) -> Workload {
-    Workload { name, what, figures, columns: Columns::Free, most_rounds: Some(rounds) }
+const fn long(name: &'static str, figures: &'static [Figure], what: &'static str) -> Workload {
+    Workload { name, what, figures, columns: Columns::Free, warm_up: false }
 }
 
 /// In the order in which the workloads are run and printed.
@@ -92,11 +86,10 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     ),
     long(
         "parked100k",
-        1,
         BYTES_PER_G,
         "memory of each of 100,000 that wait for a channel; gosched's stacks are of 192 KiB",
     ),
-    long("parked1m", 1, BYTES_PER_G, "the same of 1,000,000"),
+    long("parked1m", BYTES_PER_G, "the same of 1,000,000"),
     short("timers", Columns::Free, TIMERS, "100,000 that sleep for up to a second"),
     short(
         "blocking",
@@ -104,13 +97,8 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         BLOCKING,
         "64 that block their thread for 20 ms, unannounced, and a ticker of 1 ms",
     ),
-    long(
-        "hog",
-        3,
-        GAP,
-        "one that computes for 2 s on each core, and a ticker of 1 ms: its worst gap",
-    ),
-    long("hog200", 3, GAP, "200 that compute for 50 ms each, and a ticker of 1 ms: its worst gap"),
+    long("hog", GAP, "one that computes for 2 s on each core, and a ticker of 1 ms: its worst gap"),
+    long("hog200", GAP, "200 that compute for 50 ms each, and a ticker of 1 ms: its worst gap"),
     short(
         "callback_steady",
         Columns::Free,
@@ -129,8 +117,8 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         NS_PER_OP,
         "4 C threads call in at the same time; of each one's calls",
     ),
-    long("callback_idle", 3, LATENCY, "a callback at a random moment, while nothing else runs"),
-    long("callback_hogged", 3, LATENCY, "the same while goroutines compute on every core"),
+    long("callback_idle", LATENCY, "a callback at a random moment, while nothing else runs"),
+    long("callback_hogged", LATENCY, "the same while goroutines compute on every core"),
     short(
         "callback_chan1",
         Columns::Free,
@@ -175,16 +163,7 @@ impl Workload {
             (Columns::Bare, peer) => peer == "floor",
             (_, "floor") => false,
             (Columns::Free, peer) => peer != "together" && peer != "apart",
-            (Columns::Placed, peer) => peer != "settled",
-        }
-    }
-
-    /// Returns the number of counted rounds, if so many are asked for, and whether an uncounted
-    /// round comes before them.
-    pub(crate) fn rounds(&self, asked: usize) -> (usize, bool) {
-        match self.most_rounds {
-            Some(most) => (asked.min(most), false),
-            None => (asked, true),
+            (Columns::Placed, _) => true,
         }
     }
 }
@@ -192,6 +171,7 @@ impl Workload {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measured::DEFAULT;
     use std::collections::HashSet;
 
     #[test]
@@ -213,22 +193,15 @@ mod tests {
             ["settled", "together", "apart", "migratory", "go", "floor"]
                 .map(|peer| workload.wants(peer))
         };
-        assert_eq!(asked("pingpong"), [false, true, true, true, true, false]);
+        assert_eq!(asked("pingpong"), [true, true, true, true, true, false]);
         assert_eq!(asked("yield1"), [true, false, false, true, true, false]);
         assert_eq!(asked("floor"), [false, false, false, false, false, true]);
     }
 
     #[test]
-    fn long_workloads_have_few_rounds() {
-        let rounds = |name: &str, asked| {
-            WORKLOADS
-                .iter()
-                .find(|workload| workload.name == name)
-                .expect("it is there")
-                .rounds(asked)
-        };
-        assert_eq!(rounds("hog", 5), (3, false));
-        assert_eq!(rounds("hog", 2), (2, false));
-        assert_eq!(rounds("yield1", 5), (5, true));
+    fn every_workload_is_measured_as_placed() {
+        for workload in WORKLOADS.iter().filter(|workload| workload.columns != Columns::Bare) {
+            assert!(DEFAULT.iter().all(|column| workload.wants(column)), "{}", workload.name);
+        }
     }
 }

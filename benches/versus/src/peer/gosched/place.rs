@@ -24,13 +24,13 @@ use crate::peer::stackful::Stackful;
 /// Where the goroutines are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Column {
-    /// Settled, wherever the scheduler puts them.
+    /// Settled, as placed: wherever the scheduler puts them.
     Settled,
     /// Settled, all on one M.
     Together,
     /// Settled, in turn on two Ms.
     Apart,
-    /// Migratory: without a home M.
+    /// Migratory, as placed: without a home M.
     Migratory,
 }
 
@@ -130,10 +130,13 @@ impl Stackful for Place {
     type Receiver<T: Send + 'static> = Receiver<T>;
     type Mutex = Mutex<u64>;
 
+    // Each workload has call sites of its own, as each user has: the scheduler knows them apart.
+    #[track_caller]
     fn go<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
         go(f)
     }
 
+    #[track_caller]
     fn go_at<T: Send + 'static>(
         &self,
         place: usize,
@@ -152,6 +155,7 @@ impl Stackful for Place {
         }
     }
 
+    #[track_caller]
     fn go_free<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
         // SAFETY: see the head.
         unsafe { go_migratory(f) }
