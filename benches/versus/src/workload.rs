@@ -131,6 +131,13 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         CHAN4,
         "the same from 4 C threads at once; of each one's calls",
     ),
+    long(
+        "service2",
+        SERVICE,
+        "4 that serve, then 2 that compute; a callback asks the servers and waits",
+    ),
+    long("service8", SERVICE, "the same beside 8 that compute"),
+    long("service32", SERVICE, "the same beside 32 that compute"),
     short(
         "thread_memory",
         Columns::Free,
@@ -154,6 +161,7 @@ const TIMERS: &[Figure] = &[
     figure("late_p99_ms", "ms"),
 ];
 const BLOCKING: &[Figure] = &[figure("wall_ms", "ms"), figure("gap_ms", "ms")];
+const SERVICE: &[Figure] = &[figure("p50_us", "us"), figure("worst_ms", "ms")];
 const CHAN4: &[Figure] = &[figure("us_per_call", "us"), figure("p99_us", "us")];
 
 impl Workload {

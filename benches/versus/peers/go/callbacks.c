@@ -28,10 +28,16 @@ struct member {
 };
 
 static void call(enum callee callee, uint32_t number) {
-    if (callee == CALLS_EMPTY) {
+    switch (callee) {
+    case CALLS_EMPTY:
         callback_empty();
-    } else {
+        break;
+    case CALLS_CHANNEL:
         callback_round_trip(number);
+        break;
+    case CALLS_SERVICE:
+        callback_service();
+        break;
     }
 }
 

@@ -5,8 +5,10 @@ package main
 import "C"
 
 import (
+	"math"
 	"slices"
 	"sync/atomic"
+	"time"
 	"unsafe"
 )
 
@@ -32,6 +34,15 @@ func answer() {
 			}
 		}()
 	}
+}
+
+var service = make(chan request, 16)
+
+//export callback_service
+func callback_service() {
+	reply := make(chan int, 1)
+	service <- request{7, reply}
+	<-reply
 }
 
 func callbackSteady() []figure {
@@ -110,6 +121,31 @@ func callbackFourChannels() []figure {
 	crew := C.struct_crew{callee: C.CALLS_CHANNEL, threads: 4, warm_up: 200, calls: calls}
 	latencies, wall := timedCalls(crew)
 	return []figure{{"us_per_call", wall / calls / 1e3}, {"p99_us", percentile(latencies, 0.99) / 1e3}}
+}
+
+// serviceBesideHogs has servers that begin first, and goroutines that compute until the process
+// ends.
+func serviceBesideHogs(hogs int) []figure {
+	settle := func() { time.Sleep(50 * time.Millisecond) }
+	for range 4 {
+		go func() {
+			for request := range service {
+				request.reply <- request.value + 1
+			}
+		}()
+	}
+	settle()
+	for range hogs {
+		go compute(math.MaxInt64)
+	}
+	settle()
+	crew := C.struct_crew{
+		callee: C.CALLS_SERVICE, threads: 1, calls: 5_000, pause_us: 10_000, limit_ms: 2_000,
+	}
+	latencies, _ := timedCalls(crew)
+	return []figure{
+		{"p50_us", percentile(latencies, 0.5) / 1e3}, {"worst_ms", percentile(latencies, 1) / 1e6},
+	}
 }
 
 func threadMemory() []figure {

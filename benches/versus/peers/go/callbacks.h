@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 // The function that each thread of a crew calls, with the thread's number.
-enum callee { CALLS_EMPTY, CALLS_CHANNEL };
+enum callee { CALLS_EMPTY, CALLS_CHANNEL, CALLS_SERVICE };
 
 struct crew {
     enum callee callee;

@@ -43,6 +43,9 @@ var workloads = map[string]func() []figure{
 	"callback_idle":     callbackIdle,
 	"callback_chan1":    callbackChannel,
 	"callback_chan4":    callbackFourChannels,
+	"service2":          func() []figure { return serviceBesideHogs(2) },
+	"service8":          func() []figure { return serviceBesideHogs(8) },
+	"service32":         func() []figure { return serviceBesideHogs(32) },
 	"thread_memory":     threadMemory,
 }
 

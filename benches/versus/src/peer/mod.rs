@@ -18,11 +18,16 @@ mod tokio;
 
 use self::gosched::door::Entrance;
 use self::gosched::place::Column;
+use self::gosched::service;
 use self::measure::deliver;
 
 /// Runs a workload as that peer, and prints the result.
 pub(crate) fn serve(name: &str, workload: &str) -> ! {
-    match (name, Column::named(name)) {
+    let column = Column::named(name);
+    if let (Some(column), Some(hogs)) = (column, service::hogs(workload)) {
+        deliver(Some(&service::run(column, hogs)))
+    }
+    match (name, column) {
         (_, Some(column)) if callbacks::are_in(workload) => {
             deliver(callbacks::run(&Entrance::new(column.runtime()), workload).as_deref())
         }

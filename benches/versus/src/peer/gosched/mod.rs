@@ -3,6 +3,7 @@
 pub(crate) mod door;
 mod more;
 pub(crate) mod place;
+pub(crate) mod service;
 
 use self::place::{Column, Place};
 use super::measure::deliver;
