@@ -10,7 +10,7 @@ use std::sync::atomic::{
 use gosched::callback::{Binding, Bridge, EnterError};
 use gosched::chan::{self, Receiver};
 use gosched::goroutine::Builder;
-use gosched::{JoinHandle, Runtime, go, yield_now};
+use gosched::{Runtime, go, yield_now};
 use gosched_runtime_sys::thread;
 use test_support::{each_mode, settled};
 
@@ -49,17 +49,14 @@ fn hold<T: Send + 'static>(
         let ran = Arc::clone(&sibling_ran);
         // The root holds one of the two Ps and does not suspend. So these two goroutines run on one
         // other thread.
-        let (sibling_made, sibling) = std::sync::mpsc::channel::<JoinHandle<()>>();
-        let holder = go(move || {
-            let here = thread::id();
-            let (report, reported) = chan::bounded(1);
-            let handle = Builder::new().talks().go(move || {
-                report.send(thread::id()).expect("it is awaited");
-                gate.recv().expect("the root sends one");
-                ran.store(true, Relaxed);
-            });
-            assert_eq!(reported.recv(), Ok(here), "not a sibling on the same thread");
-            sibling_made.send(handle).expect("the root waits");
+        let (report, reported) = chan::bounded(1);
+        let sibling = go(move || {
+            report.send(thread::id()).expect("it is awaited");
+            gate.recv().expect("the root sends one");
+            ran.store(true, Relaxed);
+        });
+        let holder = Builder::new().with(&sibling).go(move || {
+            assert_eq!(reported.recv(), Ok(thread::id()), "not a sibling on the same thread");
             body(held)
         });
         // ORDERING[above.inside]: pairs with the store in `Held::wait`.
@@ -70,7 +67,7 @@ fn hold<T: Send + 'static>(
         rounds(&sibling_ran);
         go_on.send(()).expect("there is room");
         let outcome = holder.join();
-        sibling.recv().expect("it was made").join().expect("the sibling runs in the end");
+        sibling.join().expect("the sibling runs in the end");
         assert!(sibling_ran.load(Relaxed));
         outcome
     })

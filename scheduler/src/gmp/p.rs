@@ -208,6 +208,14 @@ impl P {
         self.shared.next.take().map(|g| Queued(g).runnable())
     }
 
+    /// Queues the G that was woken last behind the others, for an M that is given the P. A chain of
+    /// wakes that went on with each M that comes would hold up those in the queue for ever.
+    pub(crate) fn queue_next(&self) {
+        if let Some(next) = self.pop_next() {
+            self.push_migratory(next);
+        }
+    }
+
     /// Takes the migratory G that has waited longest.
     #[inline]
     pub(crate) fn pop_migratory(&self) -> Option<Runnable> {

@@ -42,7 +42,9 @@ pub(crate) fn give_way(cx: &Current, inside: &mut InsideWithP) {
         Ok(()) => {
             sched.counts.hand_over();
             wake_sysmon(sched);
-            inside.p = Some(sched.dispatch.wait_for_turn(&&m.remote, &sched.idle));
+            let p = sched.dispatch.wait_for_turn(&&m.remote, &sched.idle);
+            p.queue_next();
+            inside.p = Some(p);
             inside.owned().was_without_p(monotonic_ns().saturating_sub(now));
         }
         Err(p) => inside.p = Some(p),

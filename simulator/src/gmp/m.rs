@@ -33,6 +33,11 @@ impl P {
         self.migratory.len() + usize::from(self.next.is_some())
     }
 
+    /// Queues the G that was woken last, for an M that is given the P.
+    pub(crate) fn queue_next(&mut self) {
+        self.migratory.extend(self.next.take());
+    }
+
     /// Takes the migratory G that has waited longest.
     pub(crate) fn pop_migratory(&mut self) -> Option<Gid> {
         self.migratory.pop_front().or_else(|| self.next.take())
@@ -182,6 +187,7 @@ impl M {
     /// Notes that the M has nothing to run, or no P.
     pub(crate) fn rest(&mut self) {
         self.chain.rest();
+        self.queue.extend(self.next.take());
     }
 
     /// Notes that the M was handed a P: the Gs that wait in the P's queues go first.

@@ -240,9 +240,13 @@ impl MOwned {
         self.queue.pop_front()
     }
 
-    /// Notes that the M has nothing to run, or lost its P.
+    /// Notes that the M has nothing to run, or lost its P. The G that was woken last waits behind
+    /// the others: it would be the first again each time that the M has a P.
     pub(crate) fn rest(&mut self) {
         self.chain.rest();
+        if let Some(next) = self.run_next.take() {
+            self.queue.push_back(next);
+        }
     }
 
     /// Notes that the M has stood in the line for `ns`, with Gs that were ready.
