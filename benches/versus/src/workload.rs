@@ -84,6 +84,37 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         NS_PER_OP,
         "64 clients, a dispatcher, 16 workers, of each request",
     ),
+    short(
+        "pipeline",
+        Columns::Placed,
+        NS_PER_OP,
+        "a source, 8 stages and a sink over channels of capacity 16, of each item",
+    ),
+    short(
+        "reqreply",
+        Columns::Placed,
+        NS_PER_OP,
+        "64 clients ask 4 servers, made in three orders, of each request; the slowest order",
+    ),
+    short("ring", Columns::Placed, NS_PER_OP, "a number goes round 503 actors, of each hop"),
+    short("broadcast", Columns::Placed, NS_PER_OP, "a value to 1,000 and their answers, of each"),
+    short(
+        "busy_maker",
+        Columns::Placed,
+        NS_PER_OP,
+        "round trips of 4 pairs whose maker computed for 100 us after each of the 8",
+    ),
+    short(
+        "parallel_sum",
+        Columns::Free,
+        SUM,
+        "10^6 items in 1,000 goroutines, of each item; and the time over that with one worker",
+    ),
+    long("mix", MIX, "round trips of 4 pairs while 2 that were made among them compute"),
+    long("light1ms", LIGHT, "a value every 1 ms from a plain thread through 2 goroutines"),
+    long("light200us", LIGHT, "the same every 200 us"),
+    long("light100us", LIGHT, "the same every 100 us"),
+    long("light_sleep", LIGHT, "4 that sleep for 1 ms again and again; how late they are"),
     long(
         "parked100k",
         BYTES_PER_G,
@@ -154,6 +185,10 @@ const FLOOR: &[Figure] = &[
     figure("spin_two_cores_ns", "ns"),
     figure("page_ns", "ns"),
 ];
+const SUM: &[Figure] = &[figure("ns_per_op", "ns"), figure("part_of_one", "")];
+const MIX: &[Figure] = &[figure("ns_per_op", "ns"), figure("worst_ms", "ms")];
+const LIGHT: &[Figure] =
+    &[figure("cpu_ms_per_s", "ms"), figure("p50_us", "us"), figure("p99_us", "us")];
 const TIMERS: &[Figure] = &[
     figure("wall_ms", "ms"),
     figure("cpu_ms", "ms"),

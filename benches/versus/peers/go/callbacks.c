@@ -177,3 +177,25 @@ int64_t bound_threads_memory(size_t threads) {
     free(all);
     return grown;
 }
+
+struct beat {
+    uint32_t every_us, for_ms;
+};
+
+static void *beat(void *argument) {
+    const struct beat *beat = argument;
+    int64_t end = now_ns() + (int64_t)beat->for_ms * 1000000;
+    while (now_ns() < end) {
+        struct timespec pause = {0, (long)beat->every_us * 1000};
+        nanosleep(&pause, NULL);
+        callback_light();
+    }
+    return NULL;
+}
+
+void call_light(uint32_t every_us, uint32_t for_ms) {
+    struct beat of = {every_us, for_ms};
+    pthread_t thread;
+    must(pthread_create(&thread, NULL, beat, &of), "pthread_create");
+    must(pthread_join(thread, NULL), "pthread_join");
+}

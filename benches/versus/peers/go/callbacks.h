@@ -32,3 +32,6 @@ void first_calls(int64_t *extra, size_t threads);
 // Returns how many bytes of resident memory and page tables `threads` threads take after one call
 // each, beyond what they took before it.
 int64_t bound_threads_memory(size_t threads);
+
+// Calls `callback_light` on a new thread every `every_us` microseconds, for so many milliseconds.
+void call_light(uint32_t every_us, uint32_t for_ms);

@@ -28,6 +28,8 @@ pub(crate) trait Futures: Clone + Send + Sync + 'static {
         sender: &Self::Sender<T>,
         value: T,
     ) -> impl Future<Output = ()> + Send;
+    /// Sends from a thread that is no worker.
+    fn send_outside<T: Send + 'static>(sender: &Self::Sender<T>, value: T);
     fn recv<T: Send + 'static>(
         receiver: &mut Self::Receiver<T>,
     ) -> impl Future<Output = Option<T>> + Send;
@@ -61,7 +63,7 @@ pub(crate) async fn run<R: Futures>(workload: &str) -> Option<Figures> {
     Some(figures)
 }
 
-async fn join_all<R: Futures, T: Send + 'static>(all: Vec<R::Handle<T>>) -> Vec<T> {
+pub(crate) async fn join_all<R: Futures, T: Send + 'static>(all: Vec<R::Handle<T>>) -> Vec<T> {
     let mut results = Vec::with_capacity(all.len());
     for one in all {
         results.push(R::join(one).await);

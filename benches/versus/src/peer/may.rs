@@ -15,6 +15,7 @@ use may::sync::mpsc::{self, Receiver, Sender};
 
 use super::callbacks::{self, Door};
 use super::measure::{compute, deliver, workers};
+use super::patterns;
 use super::stackful::{self, Stackful};
 
 /// The workloads with more coroutines at once than may can have: each stack is two mappings, of
@@ -35,7 +36,8 @@ pub(crate) fn run(workload: &str) -> ! {
         deliver(callbacks::run(&May, workload).as_deref())
     }
     let workload = workload.to_owned();
-    deliver(joined(spawned(move || stackful::run(&May, &workload))).as_deref())
+    let run = move || stackful::run(&May, &workload).or_else(|| patterns::run(&May, &workload));
+    deliver(joined(spawned(run)).as_deref())
 }
 
 fn spawned<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {

@@ -4,8 +4,8 @@
 
 use std::hint::black_box;
 use std::mem::MaybeUninit;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// A name and a value, in the unit that the name ends with.
@@ -83,6 +83,80 @@ pub(crate) fn compute(duration: Duration) {
         for _ in 0..1000 {
             x = black_box(x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
         }
+    }
+}
+
+/// Items of one goroutine of the workload `parallel_sum`.
+pub(crate) const CHUNK: usize = 1_000;
+
+/// Returns the items of the workload `parallel_sum`.
+pub(crate) fn items() -> Arc<[u64]> {
+    static ITEMS: OnceLock<Arc<[u64]>> = OnceLock::new();
+    ITEMS.get_or_init(|| (0..1_000_000).collect()).clone()
+}
+
+/// Returns a sum over the items, each of which takes some nanoseconds that the items before it do
+/// not hide.
+pub(crate) fn sum_of(items: &[u64]) -> u64 {
+    items.iter().fold(0, |sum, item| {
+        let mixed = (sum ^ item).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        (mixed ^ (mixed >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53)
+    })
+}
+
+/// Times sums: the median of eleven, after two.
+fn median_of_sums(sum: &dyn Fn() -> u64) -> Duration {
+    let expected = items().chunks(CHUNK).map(sum_of).fold(0, u64::wrapping_add);
+    let mut took = Vec::new();
+    for _ in 0..13 {
+        let began = Instant::now();
+        assert_eq!(sum(), expected);
+        took.push(began.elapsed());
+    }
+    took.drain(..2);
+    took.sort();
+    took[took.len() / 2]
+}
+
+/// Returns the figures of the workload `parallel_sum`. `run` makes a runtime with so many workers
+/// and times a function in it that adds all items.
+pub(crate) fn scaling(
+    run: impl Fn(usize, fn(&dyn Fn() -> u64) -> Duration) -> Duration,
+) -> Figures {
+    let [one, all] = [1, workers()].map(|workers| run(workers, median_of_sums).as_nanos() as f64);
+    vec![("ns_per_op", all / items().len() as f64), ("part_of_one", all / one)]
+}
+
+/// Returns three orders of so many: upwards, downwards, and mixed, the same in all peers.
+pub(crate) fn orders(n: usize) -> [Vec<usize>; 3] {
+    let upwards: Vec<usize> = (0..n).collect();
+    let downwards = upwards.iter().rev().copied().collect();
+    let mut mixed = upwards.clone();
+    mixed.sort_by_key(|index| nap(*index as u64));
+    [upwards, downwards, mixed]
+}
+
+/// A second of light load.
+#[derive(Clone, Copy)]
+pub(crate) struct Load {
+    began: Instant,
+    before: Duration,
+}
+
+impl Load {
+    pub(crate) fn begin() -> Self {
+        Self { began: Instant::now(), before: processor_time() }
+    }
+
+    pub(crate) fn lasts(&self) -> bool {
+        self.began.elapsed() < Duration::from_secs(1)
+    }
+
+    /// Returns the figures, with the latencies in nanoseconds.
+    pub(crate) fn figures(&self, mut took: Vec<u64>) -> Figures {
+        let cpu = ms(processor_time() - self.before) / self.began.elapsed().as_secs_f64();
+        let mut at = |part| percentile(&mut took, part) / 1e3;
+        vec![("cpu_ms_per_s", cpu), ("p50_us", at(0.5)), ("p99_us", at(0.99))]
     }
 }
 

@@ -5,8 +5,11 @@ mod callbacks;
 mod floor;
 mod gosched;
 mod measure;
+mod patterns;
 mod stackful;
 
+#[cfg(feature = "peers")]
+mod async_patterns;
 #[cfg(feature = "peers")]
 mod futures;
 #[cfg(feature = "peers")]

@@ -9,21 +9,40 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time;
 
+use super::async_patterns;
 use super::callbacks::{self, Door};
 use super::futures::{self, Futures};
-use super::measure::{compute, deliver, workers};
+use super::measure::{Figures, compute, deliver, items, scaling, workers};
 
 /// Runs a workload.
 pub(crate) fn run(workload: &str) -> ! {
-    let runtime = runtime();
+    if workload == "parallel_sum" {
+        deliver(Some(&parallel_sum()))
+    }
+    let runtime = runtime(workers());
     if callbacks::are_in(workload) {
         deliver(callbacks::run(runtime.handle(), workload).as_deref())
     }
-    runtime.block_on(async { deliver(futures::run::<Tokio>(workload).await.as_deref()) })
+    runtime.block_on(async {
+        let figures = match futures::run::<Tokio>(workload).await {
+            None => async_patterns::run::<Tokio>(workload).await,
+            figures => figures,
+        };
+        deliver(figures.as_deref())
+    })
 }
 
-fn runtime() -> Runtime {
-    Builder::new_multi_thread().worker_threads(workers()).enable_time().build().expect("a runtime")
+/// The sum is a task, because the thread that waits for it is beside the workers.
+fn parallel_sum() -> Figures {
+    scaling(|workers, sums| {
+        let runtime = runtime(workers);
+        let sum = || async_patterns::parallel_sum::<Tokio>(items());
+        sums(&|| runtime.block_on(runtime.spawn(sum())).expect("no panic"))
+    })
+}
+
+fn runtime(workers: usize) -> Runtime {
+    Builder::new_multi_thread().worker_threads(workers).enable_time().build().expect("a runtime")
 }
 
 #[derive(Clone)]
@@ -61,6 +80,10 @@ impl Futures for Tokio {
 
     async fn send<T: Send + 'static>(sender: &mpsc::Sender<T>, value: T) {
         sender.send(value).await.unwrap_or_else(|_| panic!("somebody receives"));
+    }
+
+    fn send_outside<T: Send + 'static>(sender: &mpsc::Sender<T>, value: T) {
+        sender.blocking_send(value).unwrap_or_else(|_| panic!("somebody receives"));
     }
 
     async fn recv<T: Send + 'static>(receiver: &mut mpsc::Receiver<T>) -> Option<T> {

@@ -1,5 +1,6 @@
 //! gosched, with a column for each way of spreading its goroutines.
 
+mod beside;
 pub(crate) mod door;
 mod more;
 pub(crate) mod place;
@@ -7,19 +8,25 @@ pub(crate) mod service;
 
 use self::place::{Column, Place};
 use super::measure::deliver;
-use super::stackful;
+use super::{patterns, stackful};
 
 /// Runs a workload as that column.
 pub(crate) fn run(column: Column, workload: &str) -> ! {
-    let runtime = column.runtime();
-    runtime.run(|| {
+    if workload == "parallel_sum" {
+        deliver(Some(&beside::parallel_sum(column)))
+    }
+    column.runtime().run(|| {
+        if workload == "mix" {
+            deliver(Some(&beside::mix()))
+        }
         let place = Place::of(column);
-        let figures = stackful::run(&place, workload).or_else(|| more::run(&place, workload)).map(
-            |mut figures| {
+        let figures = stackful::run(&place, workload)
+            .or_else(|| patterns::run(&place, workload))
+            .or_else(|| more::run(&place, workload))
+            .map(|mut figures| {
                 figures.extend(place.spread().map(|percent| ("busiest_m_percent", percent)));
                 figures
-            },
-        );
+            });
         // Printed in here, because goroutines that have settled on this thread wait for ever.
         deliver(figures.as_deref())
     })

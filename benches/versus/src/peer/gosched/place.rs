@@ -47,13 +47,17 @@ impl Column {
     }
 
     pub(crate) fn runtime(self) -> Runtime {
+        self.runtime_of(workers())
+    }
+
+    pub(crate) fn runtime_of(self, workers: usize) -> Runtime {
         let mode = match self {
             // SAFETY: see the head.
             Self::Migratory => unsafe { Mode::migratory() },
             // SAFETY: see the head.
             _ => unsafe { Mode::settled() },
         };
-        Runtime::builder(mode).procs(workers()).build().expect("a runtime")
+        Runtime::builder(mode).procs(workers).build().expect("a runtime")
     }
 }
 
