@@ -328,6 +328,112 @@ figures fan_out(std::uint64_t requests) {
     return found;
 }
 
+// ---- shapes of programs
+
+// A source, eight stages and a sink, in a line.
+figures pipeline(std::uint64_t items) {
+    constexpr std::uint64_t stages = 8;
+    using channel = fibers::buffered_channel<std::uint64_t>;
+    std::vector<std::unique_ptr<channel>> line;
+    for (std::uint64_t i = 0; i <= stages; i++) {
+        line.push_back(std::make_unique<channel>(16));
+    }
+    std::vector<fibers::fiber> running;
+    std::uint64_t sum = 0;
+    auto began = clock_type::now();
+    for (std::uint64_t i = 0; i < stages; i++) {
+        running.push_back(go([from = line[i].get(), next = line[i + 1].get()] {
+            for (std::uint64_t value : *from) {
+                next->push(value + 1);
+            }
+            next->close();
+        }));
+    }
+    running.push_back(go([source = line.front().get(), items] {
+        for (std::uint64_t value = 0; value < items; value++) {
+            source->push(value);
+        }
+        source->close();
+    }));
+    running.push_back(go([out = line.back().get(), &sum] {
+        for (std::uint64_t value : *out) {
+            sum += value;
+        }
+    }));
+    join_all(running);
+    must(sum == items * (items - 1) / 2 + items * stages, "an item is missing");
+    return ns_per_op(items, began);
+}
+
+// Each actor hands a number to the next, one less each time, until it is 0.
+figures ring(std::uint64_t hops) {
+    constexpr std::size_t actors = 503;
+    using channel = fibers::buffered_channel<std::uint64_t>;
+    std::vector<std::unique_ptr<channel>> boxes;
+    for (std::size_t i = 0; i < actors; i++) {
+        boxes.push_back(std::make_unique<channel>(2));
+    }
+    channel done(2);
+    std::vector<fibers::fiber> running;
+    for (std::size_t i = 0; i < actors; i++) {
+        auto from = boxes[i].get(), next = boxes[(i + 1) % actors].get();
+        running.push_back(go([from, next, &done] {
+            for (std::uint64_t left : *from) {
+                (left == 0 ? done : *next).push(left == 0 ? 0 : left - 1);
+            }
+        }));
+    }
+    auto lap = [&](std::uint64_t hops) {
+        boxes[0]->push(hops);
+        done.value_pop();
+    };
+    lap(hops / 10);
+    auto began = clock_type::now();
+    lap(hops);
+    figures found = ns_per_op(hops, began);
+    for (auto &box : boxes) {
+        box->close();
+    }
+    join_all(running);
+    return found;
+}
+
+// One fiber sends a value to each of a thousand, and waits until each has said that it has it.
+figures broadcast(std::uint64_t rounds) {
+    constexpr std::size_t listeners = 1'000;
+    using channel = fibers::buffered_channel<std::uint64_t>;
+    channel heard(1024);
+    std::vector<std::unique_ptr<channel>> tell;
+    std::vector<fibers::fiber> running;
+    for (std::size_t i = 0; i < listeners; i++) {
+        tell.push_back(std::make_unique<channel>(2));
+        running.push_back(go([told = tell.back().get(), &heard] {
+            for (std::uint64_t value : *told) {
+                heard.push(value);
+            }
+        }));
+    }
+    auto speak = [&](std::uint64_t rounds) {
+        for (std::uint64_t value = 0; value < rounds; value++) {
+            for (auto &listener : tell) {
+                listener->push(value);
+            }
+            for (std::size_t i = 0; i < listeners; i++) {
+                must(heard.value_pop() == value, "another value was heard");
+            }
+        }
+    };
+    speak(rounds / 10);
+    auto began = clock_type::now();
+    speak(rounds);
+    figures found = ns_per_op(rounds * listeners, began);
+    for (auto &listener : tell) {
+        listener->close();
+    }
+    join_all(running);
+    return found;
+}
+
 // ---- time
 
 // Returns how long the sleeper of that number sleeps: less than a second, the same in all peers.
@@ -537,6 +643,9 @@ const std::map<std::string, figures (*)()> workloads = {
     {"prodcons", [] { return prod_cons(1'000'000); }},
     {"mutex", [] { return contended(8, 200'000); }},
     {"fanout", [] { return fan_out(200'000); }},
+    {"pipeline", [] { return pipeline(100'000); }},
+    {"ring", [] { return ring(500'000); }},
+    {"broadcast", [] { return broadcast(200); }},
     {"parked100k", [] { return parked(100'000); }},
     {"parked1m", [] { return parked(1'000'000); }},
     {"timers", [] { return timers(100'000); }},
