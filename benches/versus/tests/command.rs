@@ -63,6 +63,16 @@ fn a_peer_says_what_it_cannot_do() {
 }
 
 #[test]
+fn the_default_columns_do_what_placement_gets_wrong() {
+    for workload in ["pipeline", "broadcast"] {
+        for column in ["settled", "migratory"] {
+            let text = printed(&versus(&["peer", column, workload]));
+            assert!(text.starts_with("ns_per_op "), "{column}, {workload}: {text}");
+        }
+    }
+}
+
+#[test]
 fn wrong_arguments_are_told_with_the_usage() {
     let output = versus(&["--peers", "nobody"]);
     assert_eq!(output.status.code(), Some(2));

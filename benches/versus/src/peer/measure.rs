@@ -207,3 +207,26 @@ impl Lateness {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_order_has_all_members_and_no_two_are_alike() {
+        let all = orders(68);
+        for order in &all {
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..68).collect::<Vec<_>>());
+        }
+        assert!(all[0] != all[1] && all[0] != all[2] && all[1] != all[2]);
+    }
+
+    #[test]
+    fn scaling_is_the_time_over_that_of_one_worker() {
+        let took = |workers| Duration::from_millis(if workers == 1 { 10 } else { 5 });
+        let figures = scaling(|workers, _| took(workers));
+        assert_eq!(figures[1], ("part_of_one", took(super::workers()).as_secs_f64() * 100.0));
+    }
+}
