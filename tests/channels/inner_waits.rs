@@ -4,14 +4,17 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Wake, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gosched::cancel::Token;
-use gosched::chan::{self, Receiver, Sender};
+use gosched::chan::{self, Receiver, Sender, TryRecvError};
 use gosched::sync::Mutex;
 use gosched::time::sleep;
 use gosched::{Carry, JoinHandle, Mode, Runtime, go, select, yield_now};
 use test_support::{migratory, settled};
+
+/// The longest time for which a value is reserved for a future, with a margin.
+const RESERVED: Duration = Duration::from_secs(5);
 
 /// Serves the outer sender at the first switch after it was armed: the inner wait has begun then,
 /// and has not committed.
@@ -33,7 +36,13 @@ impl Carry for Serves {
         assert!(self.0.switches.fetch_add(1, SeqCst) < 5_000, "a wait spins");
         if self.0.armed.swap(false, SeqCst) {
             let outer = self.0.outer.get().expect("it is set first");
-            assert_eq!(outer.try_recv(), Ok(7), "the sender waits");
+            let began = Instant::now();
+            let mut got = outer.try_recv();
+            // If the future has waited for long, the value is reserved for it for a while.
+            while got == Err(TryRecvError::Empty) && began.elapsed() < RESERVED {
+                got = outer.try_recv();
+            }
+            assert_eq!(got, Ok(7), "the sender waits");
         }
     }
 
@@ -168,10 +177,16 @@ impl Waits for Sleeps {
 struct TheWaker<W> {
     waits: W,
     serves: Serves,
+    /// Only the sender's call counts. A poll that gives its turn calls its waker, too.
+    sends: AtomicBool,
+    gave_turn: AtomicBool,
 }
 
 impl<W: Waits> Wake for TheWaker<W> {
     fn wake(self: Arc<Self>) {
+        if !self.sends.load(SeqCst) {
+            return self.gave_turn.store(true, SeqCst);
+        }
         self.serves.0.switches.store(0, SeqCst);
         self.serves.0.armed.store(true, SeqCst);
         self.waits.wait();
@@ -184,9 +199,17 @@ fn served_meanwhile<W: Waits>(mode: Mode, procs: usize) {
     assert!(serves.0.outer.set(rx.clone()).is_ok());
     let rt = Runtime::builder(mode).procs(procs).carry(serves.clone()).build().expect("a runtime");
     let outer = rt.handle().go(move || {
-        let waker = Waker::from(Arc::new(TheWaker { waits: W::new(), serves }));
+        let (sends, gave_turn) = (AtomicBool::new(false), AtomicBool::new(false));
+        let the_waker = Arc::new(TheWaker { waits: W::new(), serves, sends, gave_turn });
+        let waker = Waker::from(the_waker.clone());
         let mut future = Box::pin(rx.recv_async());
-        assert!(future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        loop {
+            assert!(future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            if !the_waker.gave_turn.swap(false, SeqCst) {
+                break;
+            }
+        }
+        the_waker.sends.store(true, SeqCst);
         tx.send(7)
     });
     assert_eq!(outer.join().expect("no panic"), Ok(()));

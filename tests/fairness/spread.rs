@@ -43,8 +43,7 @@ fn an_acceptors_children_spread_over_the_threads() {
                 per_thread.values().min().expect("some"),
                 per_thread.values().max().expect("some"),
             );
-            // A spare thread may have taken some, too.
-            at_most("threads without children", procs.saturating_sub(per_thread.len()), 0)?;
+            at_most("threads too many or too few", per_thread.len().abs_diff(procs), 0)?;
             at_most("the most children of a thread, times ten", most * 10, least * 13)
         });
     }
