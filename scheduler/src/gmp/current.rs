@@ -211,6 +211,12 @@ impl InsideWithP {
     pub(crate) fn split(&mut self) -> (&mut MOwned, &mut Option<Box<P>>) {
         (self.inside.owned(), &mut self.p)
     }
+
+    /// Gives the M a P that another M had. What was woken last there waits behind the others.
+    pub(crate) fn receive_p(&mut self, p: Box<P>) {
+        p.queue_next();
+        self.p = Some(p);
+    }
 }
 
 impl Drop for InsideWithP {

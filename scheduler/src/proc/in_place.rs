@@ -269,8 +269,10 @@ impl Drop for Blocked {
             cx.m.progress.unblock(g);
             tell_of_inbox(cx);
             let Ok(mut inside) = cx.enter_with_p() else { return };
-            if inside.p.is_none() {
-                inside.p = cx.sched().dispatch.try_take(&cx.m.remote, &cx.sched().idle);
+            if inside.p.is_none()
+                && let Some(p) = cx.sched().dispatch.try_take(&cx.m.remote, &cx.sched().idle)
+            {
+                inside.receive_p(p);
             }
         });
     }

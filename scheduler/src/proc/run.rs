@@ -167,8 +167,8 @@ pub(crate) fn run(cx: &Current, given: Option<NextP<P>>, lent: Option<LentThread
     cx.m.progress.reset();
     let searching = given.as_ref().is_some_and(|given| given.searching);
     let mut inside = enter(cx);
-    inside.p = given.map(|given| given.p).inspect(|p| p.queue_next());
-    let slept = inside.p.is_some();
+    let slept = given.is_some();
+    given.into_iter().for_each(|given| inside.receive_p(given.p));
     let (watching, leaving, stands_aside) = (false, false, false);
     Loop { cx, lent, searching, watching, leaving, stands_aside, slept }.rounds(inside);
     cx.m.remote.end_watch();
@@ -249,9 +249,8 @@ impl Loop<'_> {
         self.stands_aside = false;
         match wait_for_p(self.cx, inside, wants) {
             WaitedForP::Got(given) => {
-                given.p.queue_next();
-                (inside.p, self.searching) = (Some(given.p), given.searching);
-                self.slept = true;
+                inside.receive_p(given.p);
+                (self.searching, self.slept) = (given.searching, true);
                 inside.owned().begin_with_woken();
                 NextRound::Run
             }

@@ -42,9 +42,7 @@ pub(crate) fn give_way(cx: &Current, inside: &mut InsideWithP) {
         Ok(()) => {
             sched.counts.hand_over();
             wake_sysmon(sched);
-            let p = sched.dispatch.wait_for_turn(&&m.remote, &sched.idle);
-            p.queue_next();
-            inside.p = Some(p);
+            inside.receive_p(sched.dispatch.wait_for_turn(&&m.remote, &sched.idle));
             inside.owned().was_without_p(monotonic_ns().saturating_sub(now));
         }
         Err(p) => inside.p = Some(p),

@@ -124,8 +124,9 @@ pub(crate) fn look_again(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
         wake::wake_p(sched);
         return false;
     }
-    inside.p = sched.dispatch.try_take(&cx.m.remote, &sched.idle);
-    if due && inside.p.is_none() {
+    if let Some(p) = sched.dispatch.try_take(&cx.m.remote, &sched.idle) {
+        inside.receive_p(p);
+    } else if due {
         // All Ps are with other Ms. Those get the Gs, or this M stands in the line for its own.
         timers::fire_all(sched);
     }

@@ -194,7 +194,6 @@ impl M {
     pub(crate) fn begin_with_woken(&mut self) {
         self.came = true;
         self.tick = self.tick.wrapping_add(1) & !1;
-        self.choices = self.choices.wrapping_add(1) & !1;
     }
 
     pub(crate) fn mail(&mut self) -> Option<Gid> {

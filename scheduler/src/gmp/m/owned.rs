@@ -224,13 +224,13 @@ impl MOwned {
         }
     }
 
-    /// Makes the next round look at started Gs before unstarted ones.
+    /// Has the next round look at the Gs of the M and its P first, also if sysmon asks to look
+    /// everywhere, which brings new Gs.
     ///
     /// The P may come from an M whose new G ran too long; the started Gs have waited since. The
-    /// numbers go up: an M that loses its P after each round has its turns of both kinds, too.
+    /// number of rounds goes up, so an M that loses its P after each round looks everywhere, too.
     pub(crate) fn begin_with_woken(&mut self) {
         self.tick = self.tick.wrapping_add(1) & !1;
-        self.choices = self.choices.wrapping_add(1) & !1;
     }
 
     /// Takes the queued settled G that has waited longest.
