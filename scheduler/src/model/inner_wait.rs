@@ -16,19 +16,17 @@ use std::task::{Wake, Waker};
 use super::models;
 use crate::chan::future::Receiving;
 use crate::chan::raw::Channel;
-use crate::chan::select::model::{Done, recv_or_recv};
+use crate::chan::select::model::{Both, Done, recv_or_recv};
 use crate::testing::TestWaiter;
 
-type Chan = Arc<Channel<u32, TestWaiter>>;
-
-fn channel(capacity: usize) -> Chan {
-    Arc::new(Channel::new(Some(capacity)))
+fn channel(capacity: usize) -> Channel<u32, TestWaiter> {
+    Channel::new(Some(capacity))
 }
 
-/// A waker that waits for a value, as the party that calls it.
+/// A waker that waits for a value of the first of two channels, as the party that calls it.
 struct Waits {
     party: TestWaiter,
-    inner: Chan,
+    inner: Arc<Both>,
     selects: bool,
 }
 
@@ -36,12 +34,11 @@ impl Wake for Waits {
     fn wake(self: Arc<Self>) {
         let (party, inner) = (&self.party, &self.inner);
         let received = if self.selects {
-            let other = channel(0);
-            let done = recv_or_recv(inner, &other, None, party).expect("there is no deadline");
+            let done = recv_or_recv(inner, None, party).expect("there is no deadline");
             let Done::Received(received) = done else { unreachable!("both receive") };
             received
         } else {
-            party.recv(inner).expect("nobody cancels this one")
+            party.recv(&inner[0]).expect("nobody cancels this one")
         };
         assert_eq!(received, Some(7));
     }
@@ -49,7 +46,8 @@ impl Wake for Waits {
 
 /// Whenever the outer wait is served, the inner one parks until it has its value.
 fn a_waker_waits(selects: bool) {
-    let (outer, inner, party) = (channel(0), channel(1), TestWaiter::new());
+    let outer = Arc::new(channel(0));
+    let (inner, party) = (Arc::new([channel(1), channel(0)]), TestWaiter::new());
     let waits = Arc::new(Waits { party: party.clone(), inner: inner.clone(), selects });
     // Not dropped by a failed model, whose lock is gone then.
     let future = ManuallyDrop::new(Box::pin(Receiving::new(&outer)));
@@ -59,7 +57,7 @@ fn a_waker_waits(selects: bool) {
         let outer = outer.clone();
         thread::spawn(move || TestWaiter::new().recv(&outer))
     };
-    let sender = thread::spawn(move || TestWaiter::new().send(&inner, 7));
+    let sender = thread::spawn(move || TestWaiter::new().send(&inner[0], 7));
     assert_eq!(party.send(&outer, 1), Some(true));
     assert_eq!(receiver.join().expect("its asserts hold"), Some(Some(1)));
     assert_eq!(sender.join().expect("its asserts hold"), Some(true));

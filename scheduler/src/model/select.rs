@@ -9,13 +9,10 @@ use std::time::Instant;
 
 use super::models;
 use crate::chan::raw::Channel;
-use crate::chan::select::model::{Done, recv_or_recv, recv_or_send};
+use crate::chan::select::model::{Both, Done, recv_or_recv, recv_or_send};
 use crate::testing::TestWaiter;
 
-/// Two channels in one allocation. A select takes its locks in the order of their addresses, and a
-/// model must repeat its runs exactly. Of two allocations, sometimes one and sometimes the other
-/// would have the lower address.
-type Chans = Arc<[Channel<u32, TestWaiter>; 2]>;
+type Chans = Arc<Both>;
 
 fn rendezvous() -> Chans {
     Arc::new([Channel::new(Some(0)), Channel::new(Some(0))])
@@ -46,7 +43,7 @@ fn two_senders() {
             TestWaiter::new().send(&both[channel], value).expect("nobody cancels this one")
         })
     });
-    let got = recv_or_recv(a, b, None, &TestWaiter::new()).expect("a sender comes");
+    let got = recv_or_recv(&both, None, &TestWaiter::new()).expect("a sender comes");
     let Done::Received(got) = got else { unreachable!("both receive") };
     a.remove_receiver();
     b.remove_receiver();
@@ -59,15 +56,13 @@ fn two_senders() {
 /// the two ways.
 fn two_selects() {
     let both = rendezvous();
-    let [a, b] = &*both;
     let other = {
         let both = both.clone();
         thread::spawn(move || {
-            recv_or_send(&both[0], (&both[1], 2), None, &TestWaiter::new())
-                .expect("the other comes")
+            recv_or_send(&both, 0, 2, &TestWaiter::new()).expect("the other comes")
         })
     };
-    let mine = recv_or_send(b, (a, 1), None, &TestWaiter::new()).expect("the other comes");
+    let mine = recv_or_send(&both, 1, 1, &TestWaiter::new()).expect("the other comes");
     match (mine, ended(other)) {
         (Done::Sent(true), Done::Received(Some(1)))
         | (Done::Received(Some(2)), Done::Sent(true)) => {}
@@ -80,13 +75,12 @@ fn two_selects() {
 /// give up.
 fn deadline() {
     let both = rendezvous();
-    let [a, b] = &*both;
     let sender = {
         let both = both.clone();
         thread::spawn(move || TestWaiter::new().send(&both[0], 7).expect("nobody cancels this one"))
     };
-    let got = recv_or_recv(a, b, at_once(), &TestWaiter::new());
-    a.remove_receiver();
+    let got = recv_or_recv(&both, at_once(), &TestWaiter::new());
+    both[0].remove_receiver();
     assert_eq!(ended(sender), matches!(got, Some(Done::Received(Some(7)))), "{got:?}");
     nobody_waits(&both);
 }
@@ -94,7 +88,6 @@ fn deadline() {
 /// The same with a cancel.
 fn cancelled() {
     let both = rendezvous();
-    let [a, b] = &*both;
     let sender = {
         let both = both.clone();
         thread::spawn(move || TestWaiter::new().send(&both[0], 7).expect("nobody cancels this one"))
@@ -104,8 +97,8 @@ fn cancelled() {
         let waiter = waiter.clone();
         thread::spawn(move || waiter.cancel())
     };
-    let got = catch_unwind(AssertUnwindSafe(|| recv_or_recv(a, b, None, &waiter)));
-    a.remove_receiver();
+    let got = catch_unwind(AssertUnwindSafe(|| recv_or_recv(&both, None, &waiter)));
+    both[0].remove_receiver();
     let received = matches!(got, Ok(Some(Done::Received(Some(7)))));
     assert_eq!(ended(sender), received);
     ended(canceller);
@@ -116,7 +109,6 @@ fn cancelled() {
 /// offers goes to the select or comes back.
 fn close() {
     let both = rendezvous();
-    let [a, b] = &*both;
     let closer = {
         let both = both.clone();
         thread::spawn(move || both[0].remove_sender())
@@ -125,8 +117,8 @@ fn close() {
         let both = both.clone();
         thread::spawn(move || TestWaiter::new().send(&both[1], 7).expect("nobody cancels this one"))
     };
-    let got = recv_or_recv(a, b, None, &TestWaiter::new()).expect("one of the two comes");
-    b.remove_receiver();
+    let got = recv_or_recv(&both, None, &TestWaiter::new()).expect("one of the two comes");
+    both[1].remove_receiver();
     let sent = ended(sender);
     match got {
         Done::Received(Some(7)) => assert!(sent),

@@ -20,10 +20,15 @@ fn first(_n: usize) -> usize {
     1
 }
 
+/// The channels of a select, in one allocation.
+///
+/// A select takes its locks in the order of their addresses, and a model must repeat its runs
+/// exactly. Of two allocations, sometimes one and sometimes the other would have the lower address.
+pub(crate) type Both = [Channel<u32, TestWaiter>; 2];
+
 /// Receives from one of two channels.
 pub(crate) fn recv_or_recv(
-    a: &Channel<u32, TestWaiter>,
-    b: &Channel<u32, TestWaiter>,
+    [a, b]: &Both,
     deadline: Option<Instant>,
     waiter: &TestWaiter,
 ) -> Option<Done> {
@@ -34,16 +39,17 @@ pub(crate) fn recv_or_recv(
     Some(Done::Received(outcome.expect("one was done").ok()))
 }
 
-/// Receives from one channel or sends into another.
+/// Receives from the channel with the number `from`, or sends `value` into the other one.
 pub(crate) fn recv_or_send(
-    a: &Channel<u32, TestWaiter>,
-    (b, value): (&Channel<u32, TestWaiter>, u32),
-    deadline: Option<Instant>,
+    both: &Both,
+    from: usize,
+    value: u32,
     waiter: &TestWaiter,
 ) -> Option<Done> {
-    let (a, b) = (RecvCase::new(a), SendCase::new(b, Place::boxed_full(value)));
+    let a = RecvCase::new(&both[from]);
+    let b = SendCase::new(&both[1 - from], Place::boxed_full(value));
     let mut entries = [Entry { case: &a, index: 0 }, Entry { case: &b, index: 1 }];
-    select(&mut entries, Wait::Until(deadline), first, || waiter.begin())?;
+    select(&mut entries, Wait::Until(None), first, || waiter.begin())?;
     let received = a.outcome().map(|outcome| Done::Received(outcome.ok()));
     Some(received.unwrap_or_else(|| Done::Sent(b.outcome().expect("one was done").is_ok())))
 }
