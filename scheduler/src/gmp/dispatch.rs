@@ -68,7 +68,7 @@ use std::ops::Deref;
 
 use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
 use gosched_runtime_sys::sync::primitive::{
-    AtomicUsize,
+    AtomicBool, AtomicUsize,
     Ordering::{Relaxed, SeqCst},
     fence, mutated,
 };
@@ -91,8 +91,8 @@ pub(crate) struct Dispatch<P, S> {
     line_len: AtomicUsize,
     /// Resident Ms that returned and stand in the line.
     returning: AtomicUsize,
-    /// Resident Ms that sleep and accept any work.
-    residents_asleep: AtomicUsize,
+    /// A resident M that accepts any work sleeps, or is the line's head.
+    resident_is_free: AtomicBool,
     /// How many Ps are asked for.
     procs: AtomicUsize,
     /// How many Ps there are beyond `procs`.
@@ -108,7 +108,7 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
             state: Mutex::new(State::new(ps)),
             line_len: AtomicUsize::new(0),
             returning: AtomicUsize::new(0),
-            residents_asleep: AtomicUsize::new(0),
+            resident_is_free: AtomicBool::new(false),
             procs: AtomicUsize::new(procs),
             excess: AtomicUsize::new(0),
         }
@@ -143,10 +143,10 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         self.returning.load(Relaxed)
     }
 
-    /// Returns how many resident Ms sleep and accept any work. A hint.
+    /// True if a resident M that accepts any work sleeps, or gets the next P. A hint.
     #[inline]
-    pub(crate) fn residents_asleep(&self) -> usize {
-        self.residents_asleep.load(Relaxed)
+    pub(crate) fn resident_is_free(&self) -> bool {
+        self.resident_is_free.load(Relaxed)
     }
 
     /// True if an existing M could run a P that is [handed off](Self::hand_off).
@@ -159,7 +159,8 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
     fn publish(&self, state: &State<P, S>) {
         self.line_len.store(state.line_len(), Relaxed);
         self.returning.store(state.returning, Relaxed);
-        self.residents_asleep.store(state.residents_asleep, Relaxed);
+        let resident_is_free = state.residents_asleep > 0 || state.resident_is_next();
+        self.resident_is_free.store(resident_is_free, Relaxed);
     }
 
     /// Takes an idle P for an M that is awake and has none.
@@ -194,8 +195,8 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         let mut state = self.state.lock();
         // The M may have been woken meanwhile, or have gone to another runtime. So only a waker
         // that finds it among this runtime's sleepers acts.
-        let Some(remote) = state.take_asleep(remote) else { return true };
-        self.bring_in(state, remote, idle, now, Why::Woken)
+        let Some((remote, takes)) = state.take_asleep(remote) else { return true };
+        self.bring_in(state, remote, idle, now, Why::Woken, takes)
     }
 
     /// Brings a resident M that sleeps to a P, as [`kick`](Self::kick) does. In the line it stands
@@ -205,7 +206,7 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
     pub(crate) fn kick_resident(&self, idle: &Idle, now: impl FnOnce() -> u64) -> bool {
         let mut state = self.state.lock();
         let Some(remote) = state.pop_resident() else { return false };
-        self.bring_in(state, remote, idle, now, Why::Returns)
+        self.bring_in(state, remote, idle, now, Why::Returns, Takes::Any)
     }
 
     /// Brings an M that sleeps, and on which nothing has settled, to a P. `passes`: in the line it
@@ -219,7 +220,11 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         let why = if passes { Why::Woken } else { Why::LetsPass };
         let mut state = self.state.lock();
         let Some(remote) = state.pop_vacant() else { return Kicked::Nobody };
-        if self.bring_in(state, remote, idle, now, why) { Kicked::InLine } else { Kicked::Given }
+        if self.bring_in(state, remote, idle, now, why, Takes::Vacant) {
+            Kicked::InLine
+        } else {
+            Kicked::Given
+        }
     }
 
     /// Gives an M that slept an idle P and wakes it, or puts it into the line: true.
@@ -230,9 +235,10 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         idle: &Idle,
         now: impl FnOnce() -> u64,
         why: Why,
+        takes: Takes,
     ) -> bool {
         let Some(p) = state.idle.pop() else {
-            state.stand_in_line(remote, now(), why);
+            state.stand_in_line(remote, now(), why, takes);
             self.publish(&state);
             return true;
         };

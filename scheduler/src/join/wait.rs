@@ -1,4 +1,8 @@
 //! A join by a goroutine: whom it waits for, and that it is no load of its thread meanwhile.
+//!
+//! What a goroutine waits for in a join begins on its own M, as a rule, and is the load. That is
+//! not so for one that was to begin apart (`proc::apart`): its maker goes on here and counts, or a
+//! burst of goroutines that each wait for such a one would all begin on the first M that comes.
 
 use std::time::Instant;
 
@@ -20,7 +24,9 @@ impl JoinWait {
         let begun = current::with(|cx| {
             let own = deadline.is_none() && current::any_place(cx, |g| g.id() == id);
             cx.and_then(|cx| cx.owned()).inspect(|owned| owned.joins.set(id));
-            (!own).then(|| cx.and_then(park::home_of).inspect(|m| m.enter_join()))
+            let counts = cx.and_then(|cx| cx.owned()).is_some_and(|owned| owned.made_apart.get());
+            let no_load = || cx.filter(|_| !counts).and_then(park::home_of);
+            (!own).then(|| no_load().inspect(|m| m.enter_join()))
         });
         Self(begun.expect("gosched: a goroutine cannot join itself: it would wait for its own end"))
     }

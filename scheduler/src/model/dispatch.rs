@@ -66,7 +66,7 @@ impl World {
 
     fn wait_in_line(&self, me: usize) -> Box<Proc> {
         let remote = &self.ms[me].remote;
-        let idle = self.dispatch.join_line(remote, &self.idle, 0, false);
+        let idle = self.dispatch.join_line(remote, &self.idle, 0, false, Takes::Any);
         idle.unwrap_or_else(|| self.dispatch.wait_for_turn(remote, &self.idle))
     }
 
@@ -202,7 +202,7 @@ fn gives_way() {
     let remote = &world.ms[0].remote;
     let p = Proc::new();
     p.work();
-    let p = match world.dispatch.give_way(p, remote, 0) {
+    let p = match world.dispatch.give_way(p, remote, 0, Takes::Any) {
         Ok(()) => world.dispatch.wait_for_turn(remote, &world.idle),
         Err(p) => p,
     };

@@ -204,7 +204,7 @@ fn idle_p_snatched() {
         beside(&world, |world| world.publish(0)),
         beside(&world, |world| {
             let remote = &world.remotes[0];
-            let idle = world.dispatch.join_line(remote, &world.idle, 0, false);
+            let idle = world.dispatch.join_line(remote, &world.idle, 0, false, Takes::Any);
             let p = idle.unwrap_or_else(|| world.dispatch.wait_for_turn(remote, &world.idle));
             world.run(0, MState { p: Some(p), searching: false }, true);
         }),

@@ -369,7 +369,7 @@ impl Loop<'_> {
             self.leaving |= is_root || (locked && lock_thread::ended_locked(self.cx));
         }
         if self.cx.sched().dispatch.line_len() > 0 {
-            give_way(self.cx, inside);
+            give_way(self.cx, inside, self.wants());
         } else if !self.wants().free {
             pass_on_free_work(self.cx, inside);
         }

@@ -12,13 +12,14 @@ use gosched_runtime_sys::clock::monotonic_ns;
 use crate::gmp::current::{Current, InsideWithP};
 use crate::gmp::m::MOwned;
 use crate::policy::TimeWithP;
+use crate::proc::find::Wants;
 use crate::proc::wake_sysmon::wake_sysmon;
 use crate::proc::{excess_p, wake};
 
 /// Called while Ms stand in the line: gives the P of an M to the line's head when the M has had its
 /// share of time. A spare M gives way as soon as a resident M is back.
 #[cold]
-pub(crate) fn give_way(cx: &Current, inside: &mut InsideWithP) {
+pub(crate) fn give_way(cx: &Current, inside: &mut InsideWithP, wants: Wants) {
     let (m, sched) = (cx.m, cx.sched());
     let (owned, p) = inside.split();
     let resident_is_back = !m.remote.is_resident() && sched.dispatch.returning() > 0;
@@ -38,7 +39,7 @@ pub(crate) fn give_way(cx: &Current, inside: &mut InsideWithP) {
         m.remote.without_p();
         return wake::hand_off_p(sched, p);
     }
-    match sched.dispatch.give_way(p, &&m.remote, now) {
+    match sched.dispatch.give_way(p, &&m.remote, now, wants.takes(m)) {
         Ok(()) => {
             sched.counts.hand_over();
             wake_sysmon(sched);

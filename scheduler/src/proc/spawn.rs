@@ -61,6 +61,7 @@ pub(crate) fn spawn(
             p.push_unstarted(g);
         } else {
             apart::push(sched, Some(owned), g);
+            cx.and_then(Current::owned).inspect(|maker| maker.made_apart.set(true));
         }
     } else {
         sched.count_spawned_outside();

@@ -14,7 +14,7 @@ use gosched_runtime_sys::sync::note::Note;
 
 use crate::ds::timers::NEVER;
 use crate::gmp::current::{Current, InsideWithP};
-use crate::gmp::dispatch::{NextP, Slept, Takes, WaitedForP};
+use crate::gmp::dispatch::{NextP, Slept, WaitedForP};
 use crate::gmp::p::P;
 use crate::policy;
 use crate::proc::find::{self, Wants};
@@ -36,7 +36,7 @@ pub(crate) fn wait_for_p(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
         let returns = m.remote.is_resident();
         let p = sched
             .dispatch
-            .join_line(remote, &sched.idle, monotonic_ns(), returns)
+            .join_line(remote, &sched.idle, monotonic_ns(), returns, wants.takes(m))
             .unwrap_or_else(|| {
                 wake_sysmon(sched);
                 sched.dispatch.wait_for_turn(remote, &sched.idle)
@@ -65,12 +65,7 @@ pub(crate) fn wait_for_p(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
         acting.set(acts);
         acted
     };
-    let takes = match (wants.free, m.settled()) {
-        (false, _) => Takes::Inbox,
-        (true, 0) => Takes::Vacant,
-        (true, _) => Takes::Any,
-    };
-    let waited = sched.dispatch.sleep(remote, &sched.idle, takes, to_do, sleep);
+    let waited = sched.dispatch.sleep(remote, &sched.idle, wants.takes(m), to_do, sleep);
     m.set_asleep_since(NEVER);
     // The M is off the list of sleepers.
     drop(acting);

@@ -210,9 +210,10 @@ impl World {
         m < self.procs
     }
 
-    /// True if a spare M leaves unstarted Gs to a resident M that sleeps.
+    /// True if a spare M leaves unstarted Gs to a resident M that sleeps, or gets the next P.
     pub(crate) fn is_relieved(&self, m: usize) -> bool {
-        !self.is_home(m) && self.homes_asleep() > 0
+        let next = self.dispatch.line.front().is_some_and(|head| self.is_home(head.m));
+        !self.is_home(m) && (next || self.homes_asleep() > 0)
     }
 
     pub(crate) fn homes_asleep(&self) -> usize {

@@ -6,7 +6,7 @@ use gosched_runtime_sys::sync::primitive::mutated;
 
 use super::remote::HAS_P;
 use super::state::{State, Why};
-use super::{Dispatch, Remote, WaitedForP, until_woken};
+use super::{Dispatch, Remote, Takes, WaitedForP, until_woken};
 use crate::ds::idle::Idle;
 use crate::policy;
 
@@ -44,11 +44,17 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
 
     /// Hands the P of an M with ready work to the line's head, and puts that M at the end of the
     /// line. Gives the P back if the line is empty.
-    pub(crate) fn give_way(&self, p: Box<P>, remote: &S, now: u64) -> Result<(), Box<P>> {
+    pub(crate) fn give_way(
+        &self,
+        p: Box<P>,
+        remote: &S,
+        now: u64,
+        takes: Takes,
+    ) -> Result<(), Box<P>> {
         let mut state = self.state.lock();
         let Some(head) = state.pop_line() else { return Err(p) };
         head.hand(p, HAS_P);
-        state.stand_in_line(remote.clone(), now, Why::LetsPass);
+        state.stand_in_line(remote.clone(), now, Why::LetsPass, takes);
         let next = self.line_changed(&mut state);
         drop(state);
         for remote in [head].into_iter().chain(next) {
@@ -60,13 +66,15 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
     /// Takes an idle P for an M that owns ready Gs and has no P. If none is idle, puts the M into
     /// the line, where it [waits](Self::wait_for_turn).
     ///
-    /// A resident M that `returns` from a G that kept it too long stands before the others.
+    /// A resident M that `returns` from a G that kept it too long stands before the others. `takes`
+    /// says what the M runs besides its own.
     pub(crate) fn join_line(
         &self,
         remote: &S,
         idle: &Idle,
         now: u64,
         returns: bool,
+        takes: Takes,
     ) -> Option<Box<P>> {
         let mut state = self.state.lock();
         if let Some(p) = state.idle.pop() {
@@ -75,7 +83,7 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
             return Some(p);
         }
         let why = if returns { Why::Returns } else { Why::LetsPass };
-        state.stand_in_line(remote.clone(), now, why);
+        state.stand_in_line(remote.clone(), now, why, takes);
         self.publish(&state);
         None
     }

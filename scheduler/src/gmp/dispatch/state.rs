@@ -17,6 +17,7 @@ pub(super) struct InLine<S> {
     /// The M, as the line's head, was woken for an idle P and has not looked yet.
     pub(super) woken: bool,
     why: Why,
+    takes: Takes,
 }
 
 /// Why an M stands in the line.
@@ -31,7 +32,7 @@ pub(crate) enum Why {
     LetsPass,
 }
 
-/// What an M that sleeps may be woken for.
+/// What an M without a P may be woken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Takes {
     /// What comes into its inbox. So it is with a lent thread that is about to leave.
@@ -127,7 +128,7 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
     /// Puts the M into the line. One that returns stands behind the others that return. One that
     /// was woken stands before those that let it pass, which is until they have waited for
     /// `policy::LETS_PASS_NS`. These stand at the end.
-    pub(super) fn stand_in_line(&mut self, remote: S, since: u64, why: Why) {
+    pub(super) fn stand_in_line(&mut self, remote: S, since: u64, why: Why, takes: Takes) {
         remote.status.store(IN_LINE, Relaxed);
         let lets_pass =
             |one: &InLine<S>| one.why == Why::LetsPass && policy::lets_pass(one.since, since);
@@ -136,12 +137,18 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
             Why::Woken => self.line.iter().position(lets_pass).unwrap_or(self.line.len()),
             Why::LetsPass => self.line.len(),
         };
-        self.line.insert(at, InLine { remote, since, woken: false, why });
+        self.line.insert(at, InLine { remote, since, woken: false, why, takes });
         self.returning += usize::from(why == Why::Returns);
     }
 
     pub(super) fn head(&mut self) -> Option<&mut InLine<S>> {
         self.line.front_mut()
+    }
+
+    /// True if the line's head is a resident M that accepts any work.
+    pub(super) fn resident_is_next(&self) -> bool {
+        let head = self.line.front();
+        head.is_some_and(|head| head.takes != Takes::Inbox && head.remote.is_resident())
     }
 
     pub(super) fn pop_line(&mut self) -> Option<S> {
@@ -200,9 +207,10 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
     }
 
     /// Takes the M at `remote`, if it sleeps.
-    pub(super) fn take_asleep(&mut self, remote: &S) -> Option<S> {
+    pub(super) fn take_asleep(&mut self, remote: &S) -> Option<(S, Takes)> {
         let at = self.asleep.iter().position(|sleeper| ptr::eq(&*sleeper.remote, &**remote))?;
-        Some(self.wake(at))
+        let takes = self.asleep[at].takes;
+        Some((self.wake(at), takes))
     }
 
     fn wake(&mut self, at: usize) -> S {

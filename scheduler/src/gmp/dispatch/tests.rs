@@ -83,6 +83,30 @@ fn a_resident_that_sleeps_is_brought_in_before_all_others() {
 }
 
 #[test]
+fn a_resident_is_free_if_it_sleeps_or_gets_the_next_p() {
+    for (takes, free) in [(Takes::Vacant, true), (Takes::Any, true), (Takes::Inbox, false)] {
+        let (dispatch, idle) = world(0);
+        let resident: S = Arc::new(Remote::new());
+        resident.set_resident(true);
+        let mut state = dispatch.state.lock();
+        state.fall_asleep(resident.clone(), takes);
+        dispatch.publish(&state);
+        drop(state);
+        assert_eq!(dispatch.resident_is_free(), free, "asleep: {takes:?}");
+        assert!(dispatch.kick(&resident, &idle, || 0), "there is no P");
+        let _spare = stand_in_line(&dispatch, &idle, 0);
+        assert_eq!(dispatch.resident_is_free(), free, "the head: {takes:?}");
+        assert!(matches!(dispatch.hand_off(Box::new(1)), Started::Woken));
+        let p = resident.take_next_p().expect("it was the head").p;
+        assert!(!dispatch.resident_is_free(), "a spare M is the head");
+        assert!(dispatch.give_way(p, &resident, 0, takes).is_ok());
+        assert_eq!(dispatch.resident_is_free(), free, "the head after a turn: {takes:?}");
+        let _woken = stand_in_line(&dispatch, &idle, 0);
+        assert!(!dispatch.resident_is_free(), "a spare M passes it");
+    }
+}
+
+#[test]
 fn a_released_p_lies_idle_and_the_head_takes_it() {
     let (dispatch, idle) = world(0);
     let head = stand_in_line(&dispatch, &idle, 0);
@@ -128,10 +152,14 @@ fn a_head_that_came_too_late_is_woken_again() {
 fn giving_way_hands_over_and_stands_behind() {
     let (dispatch, idle) = world(0);
     let me: S = Arc::new(Remote::new());
-    assert_eq!(dispatch.give_way(Box::new(1), &me, 0), Err(Box::new(1)), "nobody waits");
+    assert_eq!(
+        dispatch.give_way(Box::new(1), &me, 0, Takes::Any),
+        Err(Box::new(1)),
+        "nobody waits"
+    );
     let head = stand_in_line(&dispatch, &idle, 0);
     let second = stand_in_line(&dispatch, &idle, 0);
-    assert_eq!(dispatch.give_way(Box::new(1), &me, 7), Ok(()));
+    assert_eq!(dispatch.give_way(Box::new(1), &me, 7, Takes::Any), Ok(()));
     assert_eq!(*dispatch.wait_for_turn(&head, &idle), 1);
     assert_eq!(dispatch.line_len(), 2);
     dispatch.put_back(Box::new(2), &idle, 7 + policy::PASSED_OVER_NS);
@@ -264,7 +292,7 @@ fn a_woken_m_passes_those_that_had_a_turn_until_these_have_waited() {
     let mut p = dispatch.try_take(&owner, &idle).expect("one is idle");
     let [early, late]: [S; 2] = [0, 1].map(|_| Arc::new(Remote::new()));
     for (remote, since) in [(&early, 0), (&late, policy::LETS_PASS_NS)] {
-        assert!(dispatch.join_line(remote, &idle, since, false).is_none());
+        assert!(dispatch.join_line(remote, &idle, since, false, Takes::Any).is_none());
     }
     let woken = stand_in_line(&dispatch, &idle, policy::LETS_PASS_NS);
     let mut order = Vec::new();

@@ -53,6 +53,8 @@ pub(crate) struct GOwned {
     pub(crate) locals: Cell<Vec<LocalValue>>,
     /// The number of the goroutine that the G joins, if its wait reason is `Join`. For reports.
     pub(crate) joins: Cell<u64>,
+    /// A goroutine that the G made was to begin apart, and so perhaps on another M.
+    pub(crate) made_apart: Cell<bool>,
     /// The G is the goroutine of a thread that is in `run`.
     pub(crate) root: Cell<bool>,
     /// The G's handle has cancelled it. Cancellers write this, and keep the G from ending
@@ -149,6 +151,7 @@ impl GOwned {
             limit: Cell::new(NEVER),
             locals: Cell::new(Vec::new()),
             joins: Cell::new(0),
+            made_apart: Cell::new(false),
             root: Cell::new(false),
             cancel_requested: AtomicBool::new(false),
             suspender: Cell::new(None),

@@ -2,8 +2,9 @@
 
 use crate::gmp::admission::Admission;
 use crate::gmp::current::{Current, InsideWithP};
+use crate::gmp::dispatch::Takes;
 use crate::gmp::g::Runnable;
-use crate::gmp::m::{FirstRun, MOwned};
+use crate::gmp::m::{FirstRun, M, MOwned};
 use crate::gmp::p::{End, P};
 use crate::gmp::sched::Sched;
 use crate::policy;
@@ -15,6 +16,17 @@ pub(crate) struct Wants {
     /// It may run free work, and start Gs, which would then be its own. Not so an M that is about
     /// to leave, or whose thread is locked.
     pub(crate) free: bool,
+}
+
+impl Wants {
+    /// Returns what the M may be woken for while it has no P.
+    pub(crate) fn takes(self, m: &M) -> Takes {
+        match (self.free, m.settled()) {
+            (false, _) => Takes::Inbox,
+            (true, 0) => Takes::Vacant,
+            (true, _) => Takes::Any,
+        }
+    }
 }
 
 /// Takes an unstarted G of the P, if this M may start one, or one that is to begin apart. Offers
@@ -106,11 +118,11 @@ pub(super) fn has_room(cx: &Current) -> bool {
     policy::may_start(mine, least)
 }
 
-/// True if this M is a spare one and a resident M sleeps. What the spare M starts would stay on its
-/// thread, so the resident M shall start it.
+/// True if this M is a spare one and a resident M sleeps, or gets the next P. What the spare M
+/// starts would stay on its thread, so the resident M shall start it.
 #[inline]
 pub(super) fn resident_is_free(cx: &Current) -> bool {
-    !cx.m.remote.is_resident() && cx.sched().dispatch.residents_asleep() > 0
+    !cx.m.remote.is_resident() && cx.sched().dispatch.resident_is_free()
 }
 
 /// True if there is something to start and a free resident M to start it in place of this one.
