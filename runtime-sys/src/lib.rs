@@ -43,6 +43,7 @@
 //! | `SIGNAL_STACK_FLAGS` | `sigaltstack` flags besides `SS_DISABLE` that have to survive a query and a restore |
 //! | `set_cancel_state(state) -> c_int`, `CANCEL_DISABLE` | `pthread_setcancelstate`, where the thread can be cancelled |
 //! | `thread_clock() -> Option<clockid_t>`, `read_clock(clock) -> Option<u64>` | the calling thread's CPU clock, and another thread's reading of it |
+//! | `set_time_slice(ns)` | ask for slices of that length for the calling thread, not for its children; or do nothing |
 //! | `is_runnable(thread) -> Option<bool>` | whether another thread of the process runs or waits for a core only |
 //! | `register_for_fences() -> bool`, `fence_every_thread() -> bool` | a full fence on every thread of the process; false where there is no such call |
 //! | `MAP_FLAGS`, `advise_stack(base, size)` | what `mmap` wants for a stack, and what the memory should be told afterwards |

@@ -28,6 +28,8 @@ pub mod pthread_cancel;
 mod spawn;
 pub mod tls;
 
+use std::time::Duration;
+
 pub use bounds::{StackBounds, current_stack_bounds};
 pub use cpus::{Cpus, usable_cpus};
 pub use spawn::{OPEN_SIGNALS, spawn_thread};
@@ -36,6 +38,12 @@ pub use spawn::{OPEN_SIGNALS, spawn_thread};
 pub fn yield_thread() {
     // SAFETY: has no precondition.
     unsafe { libc::sched_yield() };
+}
+
+/// Asks the system to give the calling thread slices of this length, and its children the usual
+/// ones. Where the system has no such thing, nothing happens.
+pub fn set_time_slice(slice: Duration) {
+    crate::sys::set_time_slice(slice.as_nanos().try_into().unwrap_or(u64::MAX));
 }
 
 /// Returns the kernel's number of the calling thread. Async-signal-safe.

@@ -259,6 +259,9 @@ impl TimeWithP {
     }
 }
 
+/// The time slice that threads which run goroutines ask the system for.
+pub(crate) const THREAD_SLICE: Duration = Duration::from_micros(100);
+
 /// Time for which an M that nobody needs stays before its thread ends.
 pub(crate) const LINGER: Duration = Duration::from_millis(200);
 

@@ -25,7 +25,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use gosched_runtime_sys::thread::{fork, last_code, spawn_thread};
+use gosched_runtime_sys::thread::{fork, last_code, set_time_slice, spawn_thread};
 
 use crate::ds::grow;
 use crate::gmp::current::{self, Current};
@@ -72,6 +72,14 @@ fn spawn(
         return spawn_thread(name, main);
     }
     ask_maker(sched, name, Box::new(main))
+}
+
+/// Asks the system for the slices that the runtime's threads are to have. Called by a new thread
+/// that runs goroutines, and by sysmon, which is to look in time.
+pub(crate) fn ask_for_slice(sched: &Sched) {
+    if let Some(slice) = sched.config.thread_slice {
+        set_time_slice(slice);
+    }
 }
 
 /// Makes the calling thread one of the runtime's own, until it ends. Before that, and until the

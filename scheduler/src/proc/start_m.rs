@@ -119,7 +119,11 @@ fn new_record(sched: &Sched) -> io::Result<&'static M> {
 fn spawn(sched: &Sched, m: &'static M) -> io::Result<()> {
     let owner = sched.arc();
     let name = format!("{}-m{}", sched.config.name, sched.m_count());
-    let join = new_thread::make(sched, name, move || (owner.m_main)(&owner, m))?;
+    let main = move || {
+        new_thread::ask_for_slice(&owner);
+        (owner.m_main)(&owner, m);
+    };
+    let join = new_thread::make(sched, name, main)?;
     new_thread::keep_handle(sched, join);
     Ok(())
 }

@@ -82,7 +82,11 @@ fn start_sysmon(sched: &Sched) {
 fn spawn_sysmon(sched: &Sched) -> io::Result<()> {
     let owner = sched.arc();
     let name = format!("{}-sysmon", sched.config.name);
-    let join = new_thread::make(sched, name, move || (owner.sysmon_main)(&owner))?;
+    let main = move || {
+        new_thread::ask_for_slice(&owner);
+        (owner.sysmon_main)(&owner);
+    };
+    let join = new_thread::make(sched, name, main)?;
     new_thread::keep_handle(sched, join);
     Ok(())
 }

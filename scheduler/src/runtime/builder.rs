@@ -1,6 +1,7 @@
 //! How a runtime is to be built: what its builder may be told.
 
 use std::io;
+use std::time::Duration;
 
 use gosched_runtime_sys::memory::stack::{Guards, Shape};
 use gosched_runtime_sys::thread::fork;
@@ -25,6 +26,10 @@ pub const DEFAULT_MAX_THREADS: usize = 10_000;
 /// What the builder may say of them.
 const THREADS: std::ops::RangeInclusive<usize> = 1..=100_000;
 
+/// The shortest and the longest slice of a thread: those that Linux takes.
+const SLICES: std::ops::RangeInclusive<Duration> =
+    Duration::from_micros(100)..=Duration::from_millis(100);
+
 /// The smallest and the largest stack, in bytes. `go` may have to make a thread for an M, on the
 /// stack of the goroutine that calls it: in a debug build that does not fit into 16 KiB.
 const STACK_SIZES: std::ops::RangeInclusive<usize> = (32 * 1024)..=(1 << 40);
@@ -38,6 +43,7 @@ pub struct Builder {
     name: String,
     max_threads: Option<usize>,
     max_blocking: usize,
+    thread_slice: Option<Duration>,
     deadlock: Option<Deadlock>,
     warnings: Warnings,
     carried: SwitchHooks,
@@ -53,6 +59,7 @@ impl Builder {
             name: "gosched".to_owned(),
             max_threads: None,
             max_blocking: policy::MAX_HELPERS,
+            thread_slice: Some(policy::THREAD_SLICE),
             deadlock: None,
             warnings: Warnings::default(),
             carried: SwitchHooks::default(),
@@ -124,6 +131,23 @@ impl Builder {
         self
     }
 
+    /// Sets for how long, at most, one of its threads that computes keeps its core from a thread
+    /// that was just woken, 100 us to 100 ms: the time slice that the threads which run goroutines
+    /// ask the system for. With `None` they have the system's, commonly 1.4 to 3 ms. Linux 6.12 and
+    /// later have such slices. Unless set: 100 us.
+    ///
+    /// Only threads that the runtime makes have it, no thread or process that a goroutine makes,
+    /// and none that is scheduled by another policy or has a negative nice value. The price: a
+    /// goroutine that is to change the policy of such a thread itself, as under
+    /// [`lock_thread`](crate::lock_thread), needs `CAP_SYS_NICE`; one with a thread of its own
+    /// ([`own_thread`](crate::goroutine::Builder::own_thread)) does not.
+    #[doc(alias = "sched_setattr")]
+    #[must_use]
+    pub fn thread_slice(mut self, slice: Option<Duration>) -> Self {
+        self.thread_slice = slice;
+        self
+    }
+
     /// Sets what is done when all goroutines wait, and nothing in the runtime is left that could
     /// wake one. Unless set: [`Deadlock::Report`]; in [`gosched::run`](crate::run()),
     /// [`Deadlock::PanicIfProven`].
@@ -162,6 +186,12 @@ impl Builder {
                 THREADS.end()
             )));
         }
+        if let Some(slice) = self.thread_slice.filter(|slice| !SLICES.contains(slice)) {
+            let (least, most) = (SLICES.start(), SLICES.end());
+            return Err(invalid(format!(
+                "thread_slice must be {least:?} to {most:?}, not {slice:?}"
+            )));
+        }
         if self.name.contains('\0') {
             return Err(invalid("a runtime's name cannot contain NUL".to_owned()));
         }
@@ -176,6 +206,7 @@ impl Builder {
             name: self.name,
             max_threads: self.max_threads.unwrap_or(DEFAULT_MAX_THREADS.max(2 * procs)),
             max_blocking: self.max_blocking,
+            thread_slice: self.thread_slice,
             deadlock: self.deadlock.unwrap_or(if in_tests {
                 Deadlock::PanicIfProven
             } else {

@@ -1,5 +1,7 @@
 //! The settings of a runtime.
 
+use std::time::Duration;
+
 use gosched_runtime_sys::memory::stack::Shape;
 
 use crate::carry::SwitchHooks;
@@ -17,6 +19,8 @@ pub(crate) struct Config {
     pub(crate) max_threads: usize,
     /// The most threads that `blocking` makes.
     pub(crate) max_blocking: usize,
+    /// The slice that threads which run goroutines ask the system for; none: the system's.
+    pub(crate) thread_slice: Option<Duration>,
     pub(crate) deadlock: Deadlock,
     /// A thread of the process that wakes no goroutine, although the runtime does not know it.
     pub(crate) bystander: Option<i32>,
