@@ -23,6 +23,8 @@ pub(crate) struct Apart {
     head: AtomicU32,
     /// The burst of the oldest; 0 if it has none. A hint.
     head_burst: AtomicU32,
+    /// The burst of which an M last took the first G; that M looks here for the others.
+    served: AtomicU32,
     /// An M was brought, and has not looked yet.
     pub(crate) coming: Pending,
     /// No M could be brought: any M may take the oldest.
@@ -44,6 +46,7 @@ impl Apart {
             len: AtomicUsize::new(0),
             head: AtomicU32::new(0),
             head_burst: AtomicU32::new(0),
+            served: AtomicU32::new(0),
             coming: Pending::new(),
             open: AtomicBool::new(false),
             bursts: AtomicU32::new(0),
@@ -139,6 +142,22 @@ impl Apart {
     #[inline]
     pub(crate) fn head_burst(&self) -> u16 {
         self.head_burst.load(Relaxed) as u16
+    }
+
+    /// Notes that an M has taken a G of this burst, and looks for the others.
+    pub(crate) fn serve(&self, burst: u16) {
+        self.served.store(burst.into(), Relaxed);
+    }
+
+    /// True if the oldest G is of the burst that an M has begun last. A hint.
+    pub(crate) fn head_is_served(&self) -> bool {
+        let burst = self.head_burst();
+        burst != 0 && u32::from(burst) == self.served.load(Relaxed)
+    }
+
+    /// True if there is an oldest G, and it is `wanted`.
+    pub(crate) fn oldest_is(&self, wanted: impl Fn(&Runnable) -> bool) -> bool {
+        self.line.lock().oldest.as_ref().is_some_and(wanted)
     }
 
     /// Returns the number of a new burst, never 0. Numbers repeat after 65,535 bursts.

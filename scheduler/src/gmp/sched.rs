@@ -97,7 +97,7 @@ pub(crate) struct Sched {
     pub(crate) sysmon_note: SysmonNote,
     /// The earliest time at which to try again to make sysmon's thread, on the monotonic clock.
     pub(crate) sysmon_not_before: AtomicU64,
-    /// Sysmon's thread runs, and will run until no goroutine is left.
+    /// Sysmon's thread was made, and will run until no goroutine is left.
     pub(crate) has_sysmon: AtomicBool,
     /// The counts for `stats`.
     pub(crate) counts: Counts,

@@ -3,11 +3,12 @@
 //!
 //! # Who calls it
 //!
-//! - [`push`] queues a new G of which it is not known that it talks (`spawn`), and [`bring`] then
-//!   finds an M for it.
+//! - [`push_in_burst`] and [`push_alone`] queue a new G of which it is not known that it talks
+//!   (`spawn`). [`end_burst`] follows the round in which a goroutine has made some (`run`).
+//! - [`bring`] finds an M for them.
 //! - An M that looks for something to start calls [`take`] (`find`).
 //! - [`end_first_run`] follows the first run of a G that was taken here (`run`).
-//! - Sysmon calls [`bring`] for what [`is_left`].
+//! - Sysmon calls [`bring_left`] for what [`is_left`].
 //!
 //! Who may begin where is `policy::behaviour`.
 //!
@@ -23,6 +24,10 @@
 //! ```
 //!
 //! The proof is at the head of `ds::pending`.
+//!
+//! For what a goroutine makes, an M is brought only when the goroutine has suspended. Made at once,
+//! it would run the first G, and know its call site, while the maker makes the next ones. Those
+//! would begin beside their maker, and the burst would be split for good.
 //!
 //! To bring an M is one of these, in this order: an M asleep on which nothing has settled gets an
 //! idle P, or a place in the line; a new M is made, and does the same; if there are as many Ms as
@@ -43,29 +48,69 @@ use crate::gmp::dispatch::Kicked;
 use crate::gmp::g::{Kind, Runnable};
 use crate::gmp::m::{FirstRun, MOwned};
 use crate::gmp::sched::Sched;
+use crate::policy::START_SLACK;
 use crate::policy::behaviour::{Behaviour, Run, may_make_apart};
 use crate::proc::start_m::start_idle_m;
 use crate::proc::wake;
 use crate::proc::wake_sysmon::wake_sysmon;
 
-/// Queues a new G. `maker` is the M whose goroutine made it. [`publish`] follows.
-pub(crate) fn push(sched: &Sched, maker: Option<&mut MOwned>, g: Runnable) {
-    g.g().set_burst(maker.map_or(0, |owned| owned.burst(&sched.apart)));
+/// Queues a new G that a goroutine of this M has made. An M comes for it when that goroutine has
+/// given its M back, or later by sysmon. So the whole burst is there when the first of it begins.
+#[cold]
+pub(crate) fn push_in_burst(sched: &Sched, owned: &mut MOwned, g: Runnable) {
+    g.g().set_burst(owned.burst(&sched.apart));
     sched.apart.push(g);
+    wake_sysmon(sched);
+    if sched.has_sysmon.load(Relaxed) {
+        owned.brings_apart = true;
+    } else {
+        bring(sched);
+    }
 }
 
-/// Has an M come for a G that was pushed.
+/// Queues a new G that was made elsewhere, and has an M come for it.
 #[cold]
-pub(crate) fn publish(sched: &Sched) {
+pub(crate) fn push_alone(sched: &Sched, g: Runnable) {
+    g.g().set_burst(0);
+    sched.apart.push(g);
+    publish(sched);
+}
+
+/// Does what is to be done when a goroutine that has made such Gs has given its M back.
+#[cold]
+pub(crate) fn end_burst(cx: &Current, inside: &mut InsideWithP) {
+    inside.owned().brings_apart = false;
+    publish(cx.sched());
+}
+
+/// Has an M come for what was pushed.
+fn publish(sched: &Sched) {
     if sched.idle.searching() > 0 && sched.has_sysmon.load(Relaxed) {
         return wake_sysmon(sched);
     }
     bring(sched);
 }
 
-/// Has an M come if Gs wait, unless one is on its way.
+/// Has an M come if Gs wait, unless one is on its way, or has begun with their burst.
 #[cold]
 pub(crate) fn bring(sched: &Sched) {
+    if is_in_hand(sched) {
+        return wake_sysmon(sched);
+    }
+    bring_left(sched);
+}
+
+/// True if the M that took the first of a burst comes for the oldest G as well. One that is known
+/// to compute is not left to it.
+fn is_in_hand(sched: &Sched) -> bool {
+    sched.apart.head_is_served()
+        && sched.has_sysmon.load(Relaxed)
+        && !sched.apart.oldest_is(|g| computes(sched, g))
+}
+
+/// Has an M come if Gs wait, unless one is on its way.
+#[cold]
+pub(crate) fn bring_left(sched: &Sched) {
     if !sched.apart.waits() {
         return;
     }
@@ -214,12 +259,7 @@ pub(crate) fn leave_others(sched: &Sched, burst: u16) {
     if !sched.apart.waits() {
         return;
     }
-    if burst != 0 && sched.apart.head_burst() == burst {
-        wake_sysmon(sched);
-        if sched.has_sysmon.load(Relaxed) {
-            return;
-        }
-    }
+    sched.apart.serve(burst);
     bring(sched);
 }
 
@@ -240,16 +280,20 @@ pub(crate) fn end_first_run(cx: &Current, inside: &mut InsideWithP) {
             .call_sites
             .first_run(made_at, Run { lasted_ns, cpu_ns, blocked: false, timed: run.timed });
     }
-    let mut freed = false;
+    let mut freed = 0;
     while let Some(g) = sched.apart.pop_if(|g| behaviour(sched, g) == Behaviour::Talks) {
         // Behind a P that is never without work, the global queue is looked at seldom.
         match inside.p.as_ref() {
             Some(p) => p.push_unstarted(g),
             None => sched.push_unstarted(g),
         }
-        freed = true;
+        freed += 1;
     }
-    if freed {
-        wake::wake_p(sched);
+    if freed == 0 {
+        return;
     }
+    // They suspend soon, too. What this M may begin by its share it has begun before another one
+    // comes, which would split those that talk.
+    let others = freed > START_SLACK || inside.p.is_none() || !sched.has_sysmon.load(Relaxed);
+    if others { wake::wake_p(sched) } else { wake_sysmon(sched) }
 }

@@ -216,6 +216,9 @@ impl Loop<'_> {
             if inside.owned().first_run.is_some() {
                 apart::end_first_run(self.cx, &mut inside);
             }
+            if inside.owned().brings_apart {
+                apart::end_burst(self.cx, &mut inside);
+            }
             if inside.p.is_none() {
                 match self.next_p(&mut inside) {
                     NextRound::Run => {}

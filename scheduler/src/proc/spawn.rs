@@ -60,7 +60,7 @@ pub(crate) fn spawn(
         if talks {
             p.push_unstarted(g);
         } else {
-            apart::push(sched, Some(owned), g);
+            apart::push_in_burst(sched, owned, g);
             cx.and_then(Current::owned).inspect(|maker| maker.made_apart.set(true));
         }
     } else {
@@ -72,13 +72,11 @@ pub(crate) fn spawn(
         if talks {
             sched.push_unstarted(g);
         } else {
-            apart::push(sched, None, g);
+            apart::push_alone(sched, g);
         }
     }
     if talks {
         wake::wake_p(sched);
-    } else {
-        apart::publish(sched);
     }
     id
 }

@@ -77,7 +77,6 @@ use crate::proc::{apart, excess_p, standstill, timers, wake};
 /// The main function of sysmon's thread.
 pub(crate) fn main(sched: &Sched) {
     let mut sysmon = Sysmon::new();
-    sched.has_sysmon.store(true, Relaxed);
     while !sched.sysmon_note.closed() {
         let now = monotonic_ns();
         let looked = sysmon.look(sched, now);
@@ -279,7 +278,7 @@ impl Sysmon {
             && now.saturating_sub(self.apart.first_seen()) >= LEFT_NS
         {
             self.apart.clear();
-            apart::bring(sched);
+            apart::bring_left(sched);
         }
     }
 

@@ -71,6 +71,7 @@ fn start_sysmon(sched: &Sched) {
     let now = monotonic_ns();
     if now >= sched.sysmon_not_before.load(Relaxed) {
         if spawn_sysmon(sched).is_ok() {
+            sched.has_sysmon.store(true, Relaxed);
             return;
         }
         sched.sysmon_not_before.store(now + policy::retake::RETRY_NS, Relaxed);

@@ -17,6 +17,8 @@ pub(crate) struct Apart {
     pub(crate) open: bool,
     /// Which G sysmon saw as the oldest first, and when.
     pub(crate) head: Option<(Gid, u64)>,
+    /// The burst of which an M last took a G; that M looks here for the others.
+    pub(crate) served: u16,
     bursts: u16,
     conducts: BTreeMap<TypeId, Conduct>,
 }

@@ -102,6 +102,8 @@ pub(crate) struct M {
     pub(crate) company: Company,
     /// The round in which a G of this M last made others that begin apart, and their burst.
     pub(crate) burst: (u64, u16),
+    /// The running G has made Gs that begin apart. An M is brought for them after the round.
+    pub(crate) brings_apart: bool,
     pub(crate) ended: bool,
 }
 
@@ -140,6 +142,7 @@ impl M {
             first_run: None,
             company: Company::default(),
             burst: (0, 0),
+            brings_apart: false,
             ended: false,
         }
     }

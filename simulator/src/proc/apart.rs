@@ -5,6 +5,7 @@ use super::{admission, hand_over, wake};
 use crate::gmp::apart::FirstRun;
 use crate::gmp::g::Gid;
 use crate::gmp::world::World;
+use crate::policy::START_SLACK;
 use crate::policy::behaviour::{Behaviour, may_make_apart};
 use crate::policy::retake::LEFT_NS;
 
@@ -16,13 +17,30 @@ pub(crate) fn push(world: &mut World, g: Gid, by: Option<usize>) -> bool {
     }
     world.gs[g].burst = by.map_or(0, |m| burst(world, m));
     world.apart.line.push_back(g);
+    match by {
+        Some(m) if world.config.sysmon => {
+            world.ms[m].brings_apart = true;
+            world.sysmon_is_told();
+        }
+        _ => publish(world, by),
+    }
+    true
+}
+
+/// Has an M come for what a goroutine of this M has made, which has given the M back.
+pub(crate) fn end_burst(world: &mut World, m: usize) {
+    if std::mem::take(&mut world.ms[m].brings_apart) {
+        publish(world, Some(m));
+    }
+}
+
+fn publish(world: &mut World, by: Option<usize>) {
     wake::poke_searchers(world);
     if world.searching > 0 {
         world.sysmon_is_told();
     } else {
         bring(world, by);
     }
-    true
 }
 
 fn behaviour(world: &World, g: Gid) -> Behaviour {
@@ -37,8 +55,21 @@ fn burst(world: &mut World, m: usize) -> u16 {
     world.ms[m].burst.1
 }
 
-/// Has an M come if Gs wait, unless one is on its way.
+/// Has an M come if Gs wait, unless one is on its way, or has begun with their burst.
 pub(crate) fn bring(world: &mut World, by: Option<usize>) {
+    let head = world.apart.line.front().copied();
+    let in_hand = head.is_some_and(|g| {
+        let burst = world.gs[g].burst;
+        burst != 0 && burst == world.apart.served && behaviour(world, g) != Behaviour::Computes
+    });
+    if in_hand && world.config.sysmon {
+        return world.sysmon_is_told();
+    }
+    bring_oldest(world, by);
+}
+
+/// Has an M come if Gs wait, unless one is on its way.
+fn bring_oldest(world: &mut World, by: Option<usize>) {
     if !world.apart.waits() {
         return;
     }
@@ -110,31 +141,37 @@ pub(crate) fn is_for(world: &World, m: usize) -> bool {
     world.ms[m].settled == 0 && world.apart.waits() && world.sysmon.admits()
 }
 
-/// Has an M come for the Gs that are left, when the M has taken one that it is about to run.
-pub(crate) fn leave_others(world: &mut World, m: usize) {
-    let Some(head) = world.apart.line.front() else { return };
-    let burst = world.gs[*head].burst;
-    if burst != 0 && burst == world.ms[m].company.burst && world.config.sysmon {
-        return world.sysmon_is_told();
+/// Has an M come for the Gs that are left, when the M has taken `g` that it is about to run.
+pub(crate) fn leave_others(world: &mut World, m: usize, g: Gid) {
+    if world.apart.waits() {
+        world.apart.served = world.gs[g].burst;
+        bring(world, Some(m));
     }
-    bring(world, Some(m));
 }
 
 /// Records how long the G ran that was taken last, and frees those of its kind if it talks.
 pub(crate) fn end_first_run(world: &mut World, m: usize) {
     let Some(run) = world.ms[m].first_run.take() else { return };
     world.apart.first_run(run.made_at, world.now - run.since);
-    let mut freed = false;
+    let mut freed = 0;
     while let Some(&g) = world.apart.line.front()
         && behaviour(world, g) == Behaviour::Talks
     {
         world.apart.pop();
-        world.global.push_back(g);
-        freed = true;
+        match world.ms[m].p {
+            Some(p) => world.ps[p].unstarted.push_back(g),
+            None => world.global.push_back(g),
+        }
+        freed += 1;
     }
-    if freed {
-        wake::poke_searchers(world);
+    if freed == 0 {
+        return;
+    }
+    wake::poke_searchers(world);
+    if freed > START_SLACK || world.ms[m].p.is_none() || !world.config.sysmon {
         hand_over::submit(world, Some(m));
+    } else {
+        world.sysmon_is_told();
     }
 }
 
@@ -149,7 +186,7 @@ pub(crate) fn bring_left(world: &mut World) {
     match seen {
         Some((_, since)) if now - since >= LEFT_NS => {
             world.apart.head = None;
-            bring(world, None);
+            bring_oldest(world, None);
         }
         Some(_) => {}
         None => world.apart.head = oldest.map(|g| (g, now)),

@@ -35,6 +35,7 @@ pub(crate) fn round(world: &mut World, m: usize) -> Next {
         apart::bring(world, Some(m));
     }
     apart::end_first_run(world, m);
+    apart::end_burst(world, m);
     set_procs::shed(world, m);
     if world.ms[m].p.is_none() && !get_p(world, m) {
         return Next::Sleep;
@@ -86,6 +87,9 @@ fn search(world: &mut World, m: usize, began: u64) -> Next {
 
 fn await_mail(world: &mut World, m: usize, began: u64) -> Next {
     let spin_budget = world.ms[m].thrift.spin_budget(world.spin_budget());
+    if let Some(g) = apart::take(world, m) {
+        return execute(world, m, g);
+    }
     if let Some(g) = world.ms[m].mail() {
         searched(world, m, began, true);
         return execute(world, m, g);
@@ -228,7 +232,7 @@ fn begin(world: &mut World, m: usize, g: Gid) {
 fn execute(world: &mut World, m: usize, g: Gid) -> Next {
     stop_search(world, m);
     if world.ms[m].first_run.is_some() {
-        apart::leave_others(world, m);
+        apart::leave_others(world, m, g);
     }
     if world.gs[g].home.is_none() {
         begin(world, m, g);

@@ -82,6 +82,9 @@ pub(crate) struct MOwned {
     pub(crate) company: Company,
     /// The round in which a goroutine of this M last made Gs that begin apart, and their burst.
     burst: (u32, u16),
+    /// The running goroutine has made Gs that begin apart. An M is brought for them when the
+    /// goroutine has given this M back.
+    pub(crate) brings_apart: bool,
     /// Decides whether the M spins before it sleeps.
     pub(crate) spin: AdaptiveSpin,
     /// How long the M slept before it was woken to search. Taken once that search has ended and it
@@ -112,6 +115,7 @@ impl MOwned {
             first_run: None,
             company: Company::default(),
             burst: (0, 0),
+            brings_apart: false,
             spin: AdaptiveSpin::default(),
             woken_after: None,
             found_due: false,

@@ -4,7 +4,7 @@ use gosched_runtime_sys::clock::monotonic_ns;
 use gosched_runtime_sys::thread::yield_thread;
 
 use super::own::take_inbox_and_pop;
-use super::unstarted::Wants;
+use super::unstarted::{Wants, take_apart};
 use crate::gmp::current::{Current, InsideWithP};
 use crate::gmp::g::Runnable;
 use crate::policy::SpinBudget;
@@ -14,12 +14,17 @@ use crate::policy::SpinBudget;
 /// both of them a futex round trip. Nobody relies on this M meanwhile, and like every M it looks at
 /// everything once more when it gives up.
 ///
-/// An M that runs no free work does not keep its P from those that would.
+/// An M that runs no free work does not keep its P from those that would. One that does has begun
+/// a burst, perhaps, and takes the rest of it.
 pub(crate) fn await_inbox(
     cx: &Current,
     inside: &mut InsideWithP,
     wants: Wants,
 ) -> Option<Runnable> {
+    // The rest of a burst that this M has begun is left to it.
+    if let Some(g) = take_apart(cx, inside.owned(), wants) {
+        return Some(g);
+    }
     if cx.m.settled() == 0 || (!wants.free && cx.sched().has_free_work()) {
         return None;
     }
