@@ -89,20 +89,19 @@ pub(super) unsafe trait Case<K: Unpark> {
     /// As the head of this file says of `state`.
     unsafe fn attempt(&self, state: NonNull<()>) -> Tried;
 
-    /// When to look again. Called right before [`wait`](Self::wait), under the same lock.
-    ///
-    /// # Safety
-    ///
-    /// As the head of this file says of `state`.
-    unsafe fn due(&self, state: NonNull<()>) -> Option<Instant>;
-
-    /// Begins to wait as the `number`th of the race.
+    /// Begins to wait as the `number`th of the race. Returns when to look again.
     ///
     /// # Safety
     ///
     /// As the head of this file says of `state`. Case and race stay in place until
     /// [`withdraw`](Self::withdraw) was called, or [`is_served`](Self::is_served) said yes.
-    unsafe fn wait(&self, state: NonNull<()>, target: K, race: &Race, number: usize);
+    unsafe fn wait(
+        &self,
+        state: NonNull<()>,
+        target: K,
+        race: &Race,
+        number: usize,
+    ) -> Option<Instant>;
 
     /// Whether a waker won the race for it and is through with it.
     fn is_served(&self) -> bool;
@@ -220,20 +219,21 @@ unsafe impl<T, K: Unpark> Case<K> for RecvCase<'_, T, K> {
         Tried::Done
     }
 
-    unsafe fn due(&self, state: NonNull<()>) -> Option<Instant> {
+    unsafe fn wait(
+        &self,
+        state: NonNull<()>,
+        target: K,
+        race: &Race,
+        number: usize,
+    ) -> Option<Instant> {
         // SAFETY: of this channel, and locked.
         let state = unsafe { typed::<T, K>(state) };
         let keeps_back = state.keeps_back();
         self.held_back.set(keeps_back.is_some());
-        state.due().into_iter().chain(keeps_back).min()
-    }
-
-    unsafe fn wait(&self, state: NonNull<()>, target: K, race: &Race, number: usize) {
-        // SAFETY: of this channel, and locked.
-        let state = unsafe { typed::<T, K>(state) };
         let _before = self.node.replace(Some(self.place.at()));
         // SAFETY: the list is under that lock; this function's contract keeps node and race.
         unsafe { self.node.wait(self.list(state), target, race, number) };
+        state.due().into_iter().chain(keeps_back).min()
     }
 
     fn is_served(&self) -> bool {
@@ -379,13 +379,15 @@ unsafe impl<T, K: Unpark> Case<K> for SendCase<'_, T, K> {
         Tried::Done
     }
 
-    unsafe fn due(&self, _state: NonNull<()>) -> Option<Instant> {
-        None
-    }
-
-    unsafe fn wait(&self, state: NonNull<()>, target: K, race: &Race, number: usize) {
+    unsafe fn wait(
+        &self,
+        state: NonNull<()>,
+        target: K,
+        race: &Race,
+        number: usize,
+    ) -> Option<Instant> {
         if !self.has_value() {
-            return;
+            return None;
         }
         // SAFETY: of this channel, and locked.
         let state = unsafe { typed::<T, K>(state) };
@@ -394,6 +396,7 @@ unsafe impl<T, K: Unpark> Case<K> for SendCase<'_, T, K> {
         unsafe { self.node.wait(state.senders(), target, race, number) };
         // Without a buffer the value is to be had as soon as its sender waits.
         self.port.wakeup.set([state.let_poll().map(Wakeup::Polls), None]);
+        None
     }
 
     fn is_served(&self) -> bool {

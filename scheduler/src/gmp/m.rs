@@ -81,6 +81,8 @@ pub(crate) struct M {
     ended: AtomicU64,
     /// Gs that this thread took from another P. This thread alone writes the field.
     stolen: AtomicU64,
+    /// How often chance was asked for on this thread, which alone writes the field.
+    draws: AtomicU64,
     /// The signal stack of the thread that uses the record. It is touched only while a thread
     /// attaches or detaches.
     pub(crate) signal_stack: Mutex<Option<SignalStack>>,
@@ -137,6 +139,7 @@ impl M {
             spawned: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             stolen: AtomicU64::new(0),
+            draws: AtomicU64::new(0),
             signal_stack: Mutex::new(None),
             in_scheduler: AtomicBool::new(false),
             owned: UnsafeCell::new(MOwned::new()),
@@ -307,6 +310,13 @@ impl M {
     /// Counts a G that this thread took from another P.
     pub(crate) fn count_stolen(&self) {
         self.stolen.store(self.stolen() + 1, Relaxed);
+    }
+
+    /// Returns a number for chance: another one each time. Called on the M's own thread.
+    pub(crate) fn draw(&self) -> u64 {
+        let draw = self.draws.load(Relaxed);
+        self.draws.store(draw.wrapping_add(1), Relaxed);
+        draw
     }
 
     /// Returns the number of Gs that this thread has taken from other Ps.

@@ -211,7 +211,7 @@ impl<'a> Select<'a> {
         self.drop_chosen();
         let numbered = self.cases.iter().enumerate();
         let mut entries: Vec<_> = numbered
-            .filter_map(|(index, case)| case.as_deref().map(|case| engine::Entry { case, index }))
+            .filter_map(|(index, case)| case.as_deref().map(|case| engine::Entry::new(case, index)))
             .collect();
         let index = one_of(&mut entries, wait_mode)?;
         self.chosen = Some(index);

@@ -1,13 +1,17 @@
 //! How a select comes to its one case.
 //!
-//! 1. Take the locks of all channels, in the order of their addresses, so that two selects cannot
-//!    hold one another up.
-//! 2. Look which cases are ready. If some are, choose one of them at random, do it, give the locks
+//! 1. Choose a case at random. If it is ready, do it under the lock of its channel alone.
+//! 2. Otherwise take the locks of all channels, in the order of their addresses, so that two
+//!    selects cannot hold one another up.
+//! 3. Look which cases are ready. If some are, choose one of them at random, do it, give the locks
 //!    back, done.
-//! 3. Otherwise, if it may wait: a node into a list of each channel, all in one [`Race`]. Give the
+//! 4. Otherwise, if it may wait: a node into a list of each channel, all in one [`Race`]. Give the
 //!    locks back and park.
-//! 4. Whoever serves a node has won the race first, so there is one. Woken, take the other nodes
+//! 5. Whoever serves a node has won the race first, so there is one. Woken, take the other nodes
 //!    off their lists, one lock after the other. A wait that is given up must win the race as well.
+//!
+//! Of n cases, k of which are ready, each of these k is done in step 1 with a chance of 1/n, and in
+//! step 3 with a chance of (1 - k/n) / k: in all with 1/k.
 //!
 //! All locks at once is what makes the look a moment: a case that became ready on a channel looked
 //! at before, while a later one is looked at, would otherwise be waited for in vain, or be done
@@ -26,7 +30,7 @@
 #![expect(unsafe_code, reason = "hands channels' states to their cases")]
 
 use gosched_runtime_sys::sync::primitive::mutated;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::time::Instant;
 
 use crate::chan::case::{Case, Tried};
@@ -39,8 +43,26 @@ use crate::wait::waiter::Unpark;
 
 /// One case, and how its caller numbers it.
 pub(crate) struct Entry<'c, K> {
-    pub(in crate::chan) case: &'c dyn Case<K>,
-    pub(in crate::chan) index: usize,
+    case: &'c dyn Case<K>,
+    index: usize,
+    /// What tells channels apart, and orders their locks. Null until [`sort`].
+    channel: *const (),
+    /// The position of the case that keeps the channel's lock: the first of that channel.
+    keeper: usize,
+}
+
+impl<'c, K: Unpark> Entry<'c, K> {
+    pub(in crate::chan) fn new(case: &'c dyn Case<K>, index: usize) -> Self {
+        Self { case, index, channel: ptr::null(), keeper: 0 }
+    }
+
+    /// Wakes those whom the case has let go when it was done, without a lock. Returns its index.
+    fn end(&self) -> usize {
+        let mut each = self.case.wakeup().into_iter().flatten();
+        // The case is done, and may have a value: it is the caller's.
+        wake_each(|| each.next()).give_up();
+        self.index
+    }
 }
 
 /// What to do while no case is ready.
@@ -62,7 +84,10 @@ pub(crate) fn select<P: Park>(
     choose: Choose,
     begin: impl FnOnce() -> P,
 ) -> Option<usize> {
-    entries.sort_unstable_by_key(|entry| entry.case.channel());
+    if let Some(index) = attempt_one(entries, choose) {
+        return Some(index);
+    }
+    sort(entries);
     let entries = &*entries;
     let mut parking: Option<P> = None;
     let mut begin = Some(begin);
@@ -71,11 +96,7 @@ pub(crate) fn select<P: Park>(
         match attempt(entries, choose) {
             Attempt::Done(position) => {
                 unlock_all(entries);
-                let done = &entries[position];
-                let mut each = done.case.wakeup().into_iter().flatten();
-                // The case is done, and may have a value: it is the caller's.
-                wake_each(|| each.next()).give_up();
-                return Some(done.index);
+                return Some(entries[position].end());
             }
             Attempt::Grow(position) => {
                 unlock_all(entries);
@@ -126,6 +147,22 @@ enum Attempt {
     Nothing,
 }
 
+/// Does the case that is chosen first, under the lock of its channel alone, if it is ready. Returns
+/// its index.
+fn attempt_one<K: Unpark>(entries: &[Entry<'_, K>], choose: Choose) -> Option<usize> {
+    if entries.len() < 2 {
+        return None;
+    }
+    let entry = &entries[choose(entries.len())];
+    entry.case.lock();
+    // SAFETY: the state of this case's channel, under its lock.
+    let ready = unsafe { entry.case.is_ready(entry.case.state()) };
+    // SAFETY: likewise.
+    let done = ready && unsafe { entry.case.attempt(entry.case.state()) } == Tried::Done;
+    entry.case.unlock();
+    done.then(|| entry.end())
+}
+
 /// With all locks: does one of the ready cases, each with the same chance.
 fn attempt<K: Unpark>(entries: &[Entry<'_, K>], choose: Choose) -> Attempt {
     loop {
@@ -160,27 +197,18 @@ fn wait<P: Park>(
     choose: Choose,
 ) -> Ended {
     let race = Race::new();
-    let dues = entries.iter().enumerate().filter_map(|(position, entry)| {
-        // SAFETY: the state of this case's channel, under its lock.
-        unsafe { entry.case.due(state_of(entries, position)) }
-    });
-    let due = dues.min();
-    let first = deadline.into_iter().chain(due).min();
+    let mut due = None;
     for position in 0..entries.len() {
         for position in same_list_shuffled(entries, position, choose) {
+            let (case, state) = (entries[position].case, state_of(entries, position));
             // SAFETY: the state of this case's channel, under its lock. Case and race outlive this
             // function, which withdraws each case below unless it was served, and does not unwind
             // before.
-            unsafe {
-                entries[position].case.wait(
-                    state_of(entries, position),
-                    parking.target(),
-                    &race,
-                    position,
-                )
-            };
+            let look = unsafe { case.wait(state, parking.target(), &race, position) };
+            due = due.into_iter().chain(look).min();
         }
     }
+    let first = deadline.into_iter().chain(due).min();
     unlock_all(entries);
     let panics = wake_pollers(entries, parking, &race);
     if panics.raises() && race.give_up() {
@@ -216,29 +244,22 @@ fn wait<P: Park>(
 /// The positions of the cases that wait for the same as the one at `position`, in the order in
 /// which they enter the list; none if one before it has named them. Whoever comes serves the first
 /// of them: so each is that with the same chance.
-fn same_list_shuffled<K: Unpark>(
-    entries: &[Entry<'_, K>],
+fn same_list_shuffled<'e, K: Unpark>(
+    entries: &'e [Entry<'_, K>],
     position: usize,
     choose: Choose,
-) -> impl Iterator<Item = usize> + Clone {
-    let (channel, direction) =
-        (entries[position].case.channel(), entries[position].case.direction());
-    let here = lock_holder(entries, position);
-    let same_list_shuffled = entries
-        .iter()
-        .enumerate()
-        .skip(here)
-        .take_while(move |(_, other)| other.case.channel() == channel);
-    let same_list_shuffled = same_list_shuffled
-        .filter(move |(_, other)| other.case.direction() == direction)
-        .map(|(position, _)| position);
-    let count = if same_list_shuffled.clone().next() == Some(position) {
-        same_list_shuffled.clone().count()
-    } else {
-        0
+) -> impl Iterator<Item = usize> + Clone + 'e {
+    let keeper = entries[position].keeper;
+    let of_channel = entries[keeper..].iter().take_while(|other| other.keeper == keeper).count();
+    // As a rule a channel has one case, and no way is compared.
+    let goes_my_way = move |other: &usize| {
+        *other == position || entries[*other].case.direction() == entries[position].case.direction()
     };
+    let same_list = (keeper..keeper + of_channel).filter(goes_my_way);
+    let first = same_list.clone().next() == Some(position);
+    let count = if first { same_list.clone().count() } else { 0 };
     let start = if count > 1 { choose(count) } else { 0 };
-    same_list_shuffled.cycle().skip(start).take(count)
+    same_list.cycle().skip(start).take(count)
 }
 
 /// Somebody won: waits until it is through, and leaves the other lists.
@@ -277,26 +298,27 @@ fn withdraw<K: Unpark>(entries: &[Entry<'_, K>], except: Option<usize>) {
     }
 }
 
-/// The position of the case that keeps the lock for the one at `position`: the first of the same
-/// channel.
-fn lock_holder<K: Unpark>(entries: &[Entry<'_, K>], position: usize) -> usize {
-    let channel = entries[position].case.channel();
-    let same = entries[..position]
-        .iter()
-        .rev()
-        .take_while(|entry| entry.case.channel() == channel)
-        .count();
-    position - same
+/// Puts the cases in the order of their channels' locks, those of one channel side by side.
+fn sort<K: Unpark>(entries: &mut [Entry<'_, K>]) {
+    entries.iter_mut().for_each(|entry| entry.channel = entry.case.channel());
+    entries.sort_unstable_by_key(|entry| entry.channel);
+    let (mut keeper, mut channel) = (0, ptr::null());
+    for (position, entry) in entries.iter_mut().enumerate() {
+        if entry.channel != channel {
+            (keeper, channel) = (position, entry.channel);
+        }
+        entry.keeper = keeper;
+    }
 }
 
 /// The state of a case's channel; all locks are held.
 fn state_of<K: Unpark>(entries: &[Entry<'_, K>], position: usize) -> NonNull<()> {
-    entries[lock_holder(entries, position)].case.state()
+    entries[entries[position].keeper].case.state()
 }
 
 fn lock_all<K: Unpark>(entries: &[Entry<'_, K>]) {
     for (position, entry) in entries.iter().enumerate() {
-        if lock_holder(entries, position) == position {
+        if entry.keeper == position {
             entry.case.lock();
         }
     }

@@ -33,7 +33,7 @@ pub(crate) fn recv_or_recv(
     waiter: &TestWaiter,
 ) -> Option<Done> {
     let (a, b) = (RecvCase::new(a), RecvCase::new(b));
-    let mut entries = [Entry { case: &a, index: 0 }, Entry { case: &b, index: 1 }];
+    let mut entries = [Entry::new(&a, 0), Entry::new(&b, 1)];
     select(&mut entries, Wait::Until(deadline), first, || waiter.begin())?;
     let outcome = a.outcome().or_else(|| b.outcome());
     Some(Done::Received(outcome.expect("one was done").ok()))
@@ -48,7 +48,7 @@ pub(crate) fn recv_or_send(
 ) -> Option<Done> {
     let a = RecvCase::new(&both[from]);
     let b = SendCase::new(&both[1 - from], Place::boxed_full(value));
-    let mut entries = [Entry { case: &a, index: 0 }, Entry { case: &b, index: 1 }];
+    let mut entries = [Entry::new(&a, 0), Entry::new(&b, 1)];
     select(&mut entries, Wait::Until(None), first, || waiter.begin())?;
     let received = a.outcome().map(|outcome| Done::Received(outcome.ok()));
     Some(received.unwrap_or_else(|| Done::Sent(b.outcome().expect("one was done").is_ok())))

@@ -74,7 +74,7 @@ pub fn offer<'a, T>(
 impl<T> Recv<'_, T> {
     /// For the list.
     pub fn entry(&mut self) -> Entry<'_> {
-        Entry(engine::Entry { case: &self.0, index: 0 })
+        Entry(engine::Entry::new(&self.0, 0))
     }
 
     /// Whether this case was chosen.
@@ -86,7 +86,7 @@ impl<T> Recv<'_, T> {
 impl<T> Send<'_, T> {
     /// For the list.
     pub fn entry(&mut self) -> Entry<'_> {
-        Entry(engine::Entry { case: &self.0, index: 0 })
+        Entry(engine::Entry::new(&self.0, 0))
     }
 
     /// Whether this case was chosen.
@@ -98,7 +98,7 @@ impl<T> Send<'_, T> {
 impl<T> Offer<'_, T> {
     /// For the list.
     pub fn entry(&mut self) -> Entry<'_> {
-        Entry(engine::Entry { case: &self.case, index: 0 })
+        Entry(engine::Entry::new(&self.case, 0))
     }
 
     /// Whether this case was chosen.
