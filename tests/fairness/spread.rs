@@ -86,3 +86,35 @@ fn pairs_that_talk_stay_together() {
         });
     }
 }
+
+/// Goroutines that one goroutine makes in one round, at several places in the program, none of
+/// which is known yet: a pipeline of three.
+#[test]
+#[ignore = "measures time: cargo xtask test --only timing"]
+fn a_burst_of_unknown_ones_begins_on_one_thread() {
+    let _alone = alone();
+    for procs in [2, 4, 8] {
+        measured(&format!("{procs} Ps"), || {
+            let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
+            let threads = rt.run(|| {
+                let ((to, first), (on, second)) = (chan::bounded::<u64>(1), chan::bounded(1));
+                let here = || thread::current().id();
+                let source = go(move || {
+                    (0..100).for_each(|n| to.send(n).expect("it is awaited"));
+                    here()
+                });
+                let stage = go(move || {
+                    first.iter().for_each(|n| on.send(n + 1).expect("it is awaited"));
+                    here()
+                });
+                let sink = go(move || {
+                    assert_eq!(second.iter().sum::<u64>(), 5_050);
+                    here()
+                });
+                [source, stage, sink].map(|one| one.join().expect("no panic"))
+            });
+            let apart = threads.iter().filter(|thread| **thread != threads[0]).count();
+            at_most("goroutines on another thread", apart, 0)
+        });
+    }
+}

@@ -210,14 +210,14 @@ enum NextRound {
 impl Loop<'_> {
     fn rounds(&mut self, mut inside: InsideWithP) {
         loop {
+            if inside.owned().brings_apart {
+                apart::end_burst(self.cx, &mut inside);
+            }
             if self.leaving && self.owns_nothing(&mut inside) {
                 return leave_runtime(self.cx, inside);
             }
             if inside.owned().first_run.is_some() {
                 apart::end_first_run(self.cx, &mut inside);
-            }
-            if inside.owned().brings_apart {
-                apart::end_burst(self.cx, &mut inside);
             }
             if inside.p.is_none() {
                 match self.next_p(&mut inside) {
