@@ -89,11 +89,14 @@ fn join_company(cx: &Current, owned: &mut MOwned, g: &Runnable) {
     cx.m.set_computes(owned.company.computes);
 }
 
-/// Makes the M at `cx` the home of `g`, if that is settled.
+/// Makes the M at `cx` the home of `g`, if that is settled. Another G forgets its burst, which lay
+/// where the number of its home would.
 fn settle(cx: &Current, g: &Runnable) {
     if g.kind() == Kind::Settled {
         g.settle(cx.m.as_home(), cx.m.number());
         cx.m.settle();
+    } else {
+        g.g().set_settled_on(0);
     }
 }
 
@@ -226,4 +229,21 @@ pub(crate) fn abandon(cx: &Current, mut g: Runnable, error: io::Error) {
     let _it_is_this_frames = g.detach_owned();
     let mut inside = cx.enter_with_p().expect("the loop is not inside itself");
     end(cx, &mut inside, g);
+}
+
+#[cfg(all(test, not(gosched_loom)))]
+mod tests {
+    use super::*;
+    use crate::{Mode, Runtime, go};
+
+    /// What it is reported to be: that it has settled on the M with the number of its burst.
+    #[test]
+    fn who_has_begun_has_no_burst() {
+        // SAFETY: no goroutine here holds anything over a wait.
+        let rt =
+            Runtime::builder(unsafe { Mode::migratory() }).procs(1).build().expect("a runtime");
+        let settled_on = || current::with(|cx| cx?.g().map(G::settled_on));
+        let seen = rt.run(|| [go(settled_on), go(settled_on)].map(|one| one.join()));
+        assert_eq!(seen.map(|on| on.expect("no panic")), [Some(0); 2]);
+    }
 }
