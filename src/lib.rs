@@ -19,9 +19,11 @@
 #[doc(inline)]
 pub use gosched_scheduler::{
     CancelScope, Cancelled, Carry, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, Deadlock,
-    Handle, JoinHandle, JoinOnDrop, Mode, NotStarted, Runtime, Scope, ScopedJoinHandle,
-    ShutdownError, StackStats, Stats, ThreadLock, Warnings, blocking, exit, go, go_migratory,
-    lock_thread, on_thread_stack, run, scope, stack_remaining, try_lock_thread, yield_now,
+    Group, GroupFuture, Handle, JoinError, JoinHandle, JoinNext, JoinOnDrop, JoinSet,
+    JoinSetTimeoutError, Mode, NotStarted, Runtime, Scope, ScopedJoinHandle, ShutdownError,
+    StackStats, Stats, ThreadLock, TryScope, TryScopedJoinHandle, Warnings, blocking, exit, go,
+    go_migratory, lock_thread, on_thread_stack, run, scope, scope_try, stack_remaining,
+    try_lock_thread, yield_now,
 };
 
 #[doc(inline)]

@@ -199,18 +199,33 @@ table! {
     gosched::Cancelled: yes yes yes yes yes, as Plain;
     gosched::Deadlock: yes yes yes yes yes, as Plain;
     gosched::Warnings: yes yes yes yes yes, as Plain;
+    gosched::Group<T>: yes yes yes yes yes, as tokio::task::JoinHandle<T>;
+    gosched::GroupFuture<T>: yes yes yes yes yes, as tokio::task::JoinHandle<T>;
     gosched::Handle: yes yes yes yes yes, as tokio::runtime::Handle;
+    gosched::JoinError: yes yes yes no no, as tokio::task::JoinError;
     gosched::JoinHandle<T>: yes yes yes yes yes, as tokio::task::JoinHandle<T>,
         but (Send Sync) as std::thread::JoinHandle<T>:
+            "goroutines are made with a T that is Send, so this asks for it no more";
+    gosched::JoinNext<'static, T>: yes yes yes no yes, as &'static mut tokio::task::JoinHandle<T>,
+        but (Send Sync) as &'static mut std::thread::JoinHandle<T>:
             "goroutines are made with a T that is Send, so this asks for it no more";
     gosched::JoinOnDrop<T>: yes yes yes yes yes, as tokio::task::JoinHandle<T>,
         but (Send Sync) as std::thread::JoinHandle<T>:
             "goroutines are made with a T that is Send, so this asks for it no more";
+    gosched::JoinSet<T>: yes yes yes yes yes, as tokio::task::JoinHandle<T>,
+        but (Send Sync) as std::thread::JoinHandle<T>:
+            "goroutines are made with a T that is Send, so this asks for it no more";
+    gosched::JoinSetTimeoutError: yes yes yes yes yes, as Plain;
     gosched::Mode: yes yes yes yes yes, as Plain;
     gosched::NotStarted: yes yes yes no no, as io::Error;
     gosched::Runtime: yes yes yes yes yes, as tokio::runtime::Runtime;
     gosched::Scope<'static, 'static>: yes yes yes no yes, as std::thread::Scope<'static, 'static>;
     gosched::ScopedJoinHandle<'static, T>: yes yes yes yes yes, as tokio::task::JoinHandle<T>,
+        but (Send Sync) as std::thread::JoinHandle<T>:
+            "goroutines are made with a T that is Send, so this asks for it no more";
+    gosched::TryScope<'static, 'static, T>: yes yes yes no yes,
+        as (std::thread::Scope<'static, 'static>, std::sync::Mutex<T>);
+    gosched::TryScopedJoinHandle<'static, T>: yes yes yes yes yes, as tokio::task::JoinHandle<T>,
         but (Send Sync) as std::thread::JoinHandle<T>:
             "goroutines are made with a T that is Send, so this asks for it no more";
     gosched::ShutdownError: yes yes yes yes yes, as Plain;

@@ -10,10 +10,11 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use super::{EndsWaits, Token, TokenInner};
+use super::Token;
 use crate::proc::target::Target;
 use crate::proc::yield_now::poll_turn;
 use crate::wait::polled::{PolledNode, leave_list, poll_in_list};
+use crate::wait::token::{EndsWaits, TokenInner};
 
 /// The future of [`Token::wait_async`].
 #[must_use = "a future does nothing unless it is polled"]

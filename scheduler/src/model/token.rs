@@ -15,10 +15,11 @@ use std::task::Poll;
 
 use super::executor::Executor;
 use super::models;
-use crate::cancel::{CancelScope, Listed, Listing, TokenInner};
+use crate::cancel::CancelScope;
 use crate::chan::raw::Channel;
 use crate::testing::TestWaiter;
 use crate::wait::polled::PolledNode;
+use crate::wait::token::{Listed, Listing, TokenInner};
 
 type Token = Arc<TokenInner<TestWaiter>>;
 
