@@ -45,7 +45,9 @@ pub use gosched_scheduler::{chan, goroutine_local, local, select, signal, sync, 
 /// `panic = "abort"` nothing can be unwound, and waits are not ended.
 pub mod cancel {
     #[doc(inline)]
-    pub use gosched_scheduler::cancel::{CancelScope, Cancelled, Token, TokenFuture, shield};
+    pub use gosched_scheduler::cancel::{
+        CancelScope, Cancelled, Cause, OnCancel, Token, TokenFuture, shield,
+    };
 }
 
 /// Futures in goroutines.

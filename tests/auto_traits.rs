@@ -240,6 +240,9 @@ table! {
 
     gosched::cancel::CancelScope: yes yes yes yes yes, as Plain;
     gosched::cancel::Cancelled: yes yes yes yes yes, as Plain;
+    gosched::cancel::Cause: yes yes yes no no,
+        as std::sync::Arc<dyn std::error::Error + Send + Sync>;
+    gosched::cancel::OnCancel: yes yes yes yes yes, as Plain;
     gosched::cancel::Token: yes yes yes yes yes, as Plain;
     gosched::cancel::TokenFuture<'static>: yes no no yes no, as Waits;
 

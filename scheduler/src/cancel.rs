@@ -3,17 +3,20 @@
 
 mod future;
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use gosched_runtime_sys::clock::to_instant;
+
 pub use crate::gmp::g::{CancelScope, Cancelled};
+pub use crate::wait::token::{Cause, Token};
 pub use future::TokenFuture;
 
 use crate::proc::cancel;
 use crate::proc::park::Parking;
-use crate::proc::target::Target;
-use crate::wait::token::TokenInner;
+use crate::wait::token::{Call, Child, TokenInner};
 
 /// Runs `f` so that no cancel, of whatever kind, ends a wait in it. A cancel that arrives stays
 /// pending, and the first wait after `f` unwinds for it.
@@ -36,34 +39,6 @@ use crate::wait::token::TokenInner;
 pub fn shield<R>(f: impl FnOnce() -> R) -> R {
     cancel::shielded(f)
 }
-/// Cancels, all at once, whatever runs under it: parts of any number of goroutines, and its
-/// children.
-///
-/// A token can also be asked ([`is_cancelled`](Self::is_cancelled)) and waited for
-/// ([`wait`](Self::wait)), by anybody. It is a reference; clones are the same token.
-///
-/// ```
-/// use gosched::{Mode, cancel::Token, chan, go, run};
-///
-/// run(Mode::threads(), || {
-///     let token = Token::new();
-///     let (tx, rx) = chan::bounded::<u32>(0);
-///     let theirs = token.clone();
-///     let worker = go(move || theirs.run(|| rx.iter().sum::<u32>()).is_err());
-///     tx.send(1).unwrap();
-///     token.cancel();
-///     assert!(worker.join().unwrap(), "it was cancelled, and ended by itself");
-/// });
-/// ```
-#[doc(alias("CancellationToken", "Context", "WithCancel"))]
-#[derive(Clone)]
-pub struct Token {
-    shared: Arc<TokenInner<Target>>,
-}
-
-// A panic passes through no change of the token's lists.
-impl std::panic::UnwindSafe for Token {}
-impl std::panic::RefUnwindSafe for Token {}
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token")
@@ -80,31 +55,124 @@ impl Default for Token {
 }
 
 impl Token {
-    /// A token that nobody has cancelled.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { shared: TokenInner::new(None) }
-    }
-
     /// A token that is cancelled with this one, and may be cancelled alone.
     #[doc(alias("child_token", "WithCancel"))]
     #[must_use]
     pub fn child(&self) -> Self {
-        let shared = TokenInner::new(Some(self.shared.clone()));
-        self.shared.adopt(&shared);
-        Self { shared }
+        Self::of(TokenInner::child(self.shared(), None))
+    }
+
+    /// A [`child`](Self::child) that is cancelled when `timeout` has passed, too. A timeout that
+    /// the clock cannot reach is none.
+    ///
+    /// What it cancels it cancels in time, wherever that waits. [`time::timeout`] is cheaper and
+    /// bounds the waits of one closure.
+    ///
+    /// [`time::timeout`]: crate::time::timeout()
+    ///
+    /// ```
+    /// use gosched::{Mode, cancel::Token, chan, go, run};
+    /// use std::time::Duration;
+    ///
+    /// run(Mode::threads(), || {
+    ///     let (_tx, rx) = chan::bounded::<()>(0);
+    ///     let token = Token::new().with_timeout(Duration::from_millis(5));
+    ///     let waits: Vec<_> = (0..3)
+    ///         .map(|_| {
+    ///             let (token, rx) = (token.clone(), rx.clone());
+    ///             go(move || token.run(|| rx.recv()).is_err())
+    ///         })
+    ///         .collect();
+    ///     assert!(waits.into_iter().all(|wait| wait.join().unwrap()));
+    ///     assert_eq!(token.cause().unwrap().to_string(), "the deadline has passed");
+    /// });
+    /// ```
+    #[doc(alias("WithTimeout", "timeout_token"))]
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self::of(TokenInner::child(self.shared(), Instant::now().checked_add(timeout)))
+    }
+
+    /// A [`child`](Self::child) that is cancelled at `deadline`, too. As
+    /// [`with_timeout`](Self::with_timeout).
+    #[doc(alias = "WithDeadline")]
+    #[must_use]
+    pub fn with_deadline(&self, deadline: Instant) -> Self {
+        Self::of(TokenInner::child(self.shared(), Some(deadline)))
+    }
+
+    /// When it is cancelled at the latest: the first deadline of its own and of those that it is a
+    /// child of.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        to_instant(self.shared().deadline)
     }
 
     /// Its number, unique in the process: what [`CancelScope::Token`] names.
     #[must_use]
     pub fn id(&self) -> u64 {
-        self.shared.id
+        self.shared().id
     }
 
     /// Cancels what runs under it and what will, its children, and whoever waits for this. Never
     /// blocks. Cancelling again does nothing.
     pub fn cancel(&self) {
-        TokenInner::cancel(&self.shared);
+        TokenInner::cancel(self.shared());
+    }
+
+    /// As [`cancel`](Self::cancel), and says why: [`cause`](Self::cause) of it and of its children
+    /// is [`Cause::Error`] with this, unless they were cancelled before.
+    ///
+    /// ```
+    /// use gosched::cancel::Token;
+    ///
+    /// let token = Token::new();
+    /// let child = token.child();
+    /// token.cancel_with("the disk is full");
+    /// token.cancel_with("too late");
+    /// assert_eq!(child.cause().unwrap().to_string(), "the disk is full");
+    /// ```
+    #[doc(alias = "WithCancelCause")]
+    pub fn cancel_with(&self, error: impl Into<Box<dyn Error + Send + Sync>>) {
+        TokenInner::cancel_for(self.shared(), &Cause::Error(Arc::from(error.into())));
+    }
+
+    /// Why it was cancelled first; `None` if it was not. Never suspends.
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        self.shared().cause()
+    }
+
+    /// Has `f` called when this is cancelled, unless the guard is dropped before. If this is
+    /// cancelled already, `f` is called here and now.
+    ///
+    /// It is called once, by whoever cancels, after all that waits was woken; at a deadline by the
+    /// thread of the process's clock. So it should be short, and must not wait: what takes a while
+    /// is a [`go`](crate::Handle::go) in it. A panic of it goes on in the canceller. The guard's
+    /// drop does not wait for a call that has begun.
+    ///
+    /// ```
+    /// use gosched::cancel::Token;
+    /// use std::net::{Shutdown, TcpListener, TcpStream};
+    /// use std::io::Read;
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let mut stream = TcpStream::connect(listener.local_addr()?)?;
+    /// let token = Token::new();
+    ///
+    /// // A blocking read is no wait of gosched's; this ends it.
+    /// let theirs = stream.try_clone()?;
+    /// let _guard = token.on_cancel(move || _ = theirs.shutdown(Shutdown::Both));
+    /// let canceller = std::thread::spawn(move || token.cancel());
+    /// assert_eq!(stream.read(&mut [0])?, 0);
+    /// canceller.join().unwrap();
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[doc(alias("AfterFunc", "stop_callback", "register"))]
+    pub fn on_cancel(&self, f: impl FnOnce() + Send + 'static) -> OnCancel {
+        let call = Arc::new(Call::new(f));
+        self.shared().adopt(Child::Call(Arc::downgrade(&call)));
+        OnCancel { call, token: self.clone() }
     }
 
     /// Whether it, or a token that it is a child of, was cancelled. Never suspends: a loop that
@@ -112,7 +180,7 @@ impl Token {
     /// [`wait_timeout`](Self::wait_timeout).
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.shared.is_cancelled()
+        self.shared().is_cancelled()
     }
 
     /// Waits until it is cancelled. A goroutine parks; any other thread blocks.
@@ -146,7 +214,7 @@ impl Token {
     }
 
     fn wait_until(&self, deadline: Option<Instant>) -> bool {
-        self.shared.wait(deadline, Parking::begin)
+        self.shared().wait(deadline, Parking::begin)
     }
 
     /// Runs `f` under this token: once it is cancelled, the waits that the calling goroutine is in
@@ -165,6 +233,37 @@ impl Token {
     ///
     /// With whatever else `f` unwinds with, such as a cancel of the whole goroutine.
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> Result<R, Cancelled> {
-        self.shared.run(f)
+        self.shared().run(f)
+    }
+}
+
+/// What [`Token::on_cancel`] returns: as long as it is there, the function is called at the cancel.
+#[must_use = "dropped at once, nothing is called"]
+pub struct OnCancel {
+    call: Arc<Call>,
+    token: Token,
+}
+
+// The function lies under a lock, and is taken whole.
+impl std::panic::UnwindSafe for OnCancel {}
+impl std::panic::RefUnwindSafe for OnCancel {}
+
+impl OnCancel {
+    /// Keeps the function from being called. True if it was not, and will not be.
+    #[doc(alias = "stop")]
+    pub fn unregister(self) -> bool {
+        // The function is the user's, and dropped without a lock.
+        self.call.take().is_some()
+    }
+
+    /// Lets the token have the function for as long as there is one.
+    pub fn keep(self) {
+        self.token.shared().adopt(Child::Kept(self.call));
+    }
+}
+
+impl fmt::Debug for OnCancel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnCancel").field("token", &self.token.id()).finish_non_exhaustive()
     }
 }

@@ -31,6 +31,7 @@ mod blocks;
 mod buffer;
 mod case;
 pub(crate) mod clock;
+mod done;
 mod error;
 pub(crate) mod future;
 mod inline;
