@@ -43,6 +43,35 @@ fn they_come_in_the_order_of_ending() {
 }
 
 #[test]
+fn those_that_ended_before_the_join_come_in_their_order() {
+    each_mode(|rt, _| {
+        let handle = rt.handle().clone();
+        rt.run(|| {
+            let mut set = JoinSet::new();
+            let ends: Vec<_> = (0..4)
+                .map(|n| {
+                    let (tx, rx) = chan::bounded(1);
+                    set.spawn(move || {
+                        rx.recv().expect("sent");
+                        n
+                    });
+                    tx
+                })
+                .collect();
+            for (ended, n) in [2, 0, 3, 1].into_iter().enumerate() {
+                ends[n].send(()).expect("it receives");
+                let left = 1 + ends.len() - (ended + 1);
+                while handle.stats().goroutines > left as u64 {
+                    yield_now();
+                }
+            }
+            let joined: Vec<_> = std::iter::from_fn(|| set.join_next()).collect();
+            assert!(joined.into_iter().map(|n| n.expect("no panic")).eq([2, 0, 3, 1]));
+        });
+    });
+}
+
+#[test]
 fn places_are_used_again() {
     each_mode(|rt, _| {
         rt.run(|| {

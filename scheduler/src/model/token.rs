@@ -137,8 +137,8 @@ fn called() {
     };
     TokenInner::cancel(&token);
     let call = lister.join().expect("its asserts hold");
-    TokenInner::cancel(&token);
     assert!(call.take().is_none(), "it was not called");
+    TokenInner::cancel(&token);
     assert_eq!(calls.load(Ordering::Relaxed), 1);
 }
 
