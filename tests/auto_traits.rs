@@ -290,6 +290,18 @@ table! {
 
     gosched::sync::AcquireError: yes yes yes yes yes, as tokio::sync::AcquireError;
     gosched::sync::AcquireFuture<'static>: yes no no yes no, as Waits;
+    gosched::sync::ArcMutexGuard<T>: yes yes yes yes yes,
+        as std::sync::MutexGuard<'static, T>,
+        but (Send Sync) as tokio::sync::OwnedMutexGuard<T>:
+            "with the guard goes the mutex, and it may be the last to have it";
+    gosched::sync::ArcRwLockReadGuard<T>: yes yes yes yes yes,
+        as std::sync::RwLockReadGuard<'static, T>,
+        but (Send Sync) as tokio::sync::OwnedRwLockReadGuard<T>:
+            "with the guard goes the lock, and it may be the last to have it";
+    gosched::sync::ArcRwLockWriteGuard<T>: yes yes yes yes yes,
+        as std::sync::RwLockWriteGuard<'static, T>,
+        but (Send Sync) as tokio::sync::OwnedRwLockWriteGuard<T>:
+            "with the guard goes the lock, and it may be the last to have it";
     gosched::sync::Barrier: yes yes yes yes yes, as std::sync::Barrier;
     gosched::sync::BarrierFuture<'static>: yes no no yes no, as Waits;
     gosched::sync::BarrierTimeoutError: yes yes yes yes yes, as Plain;
@@ -314,6 +326,7 @@ table! {
     gosched::sync::OnceCell<T>: yes yes yes yes yes, as std::sync::OnceLock<T>;
     gosched::sync::OnceState: yes yes yes yes yes, as std::sync::OnceState,
         but (Sync RefUnwindSafe) as Plain: "it holds no cell";
+    gosched::sync::OwnedPermit: yes yes yes yes yes, as tokio::sync::OwnedSemaphorePermit;
     gosched::sync::Permit<'static>: yes yes yes yes yes, as tokio::sync::SemaphorePermit<'static>;
     gosched::sync::ReadFuture<'static, T>: yes no no yes no,
         as (&'static std::sync::RwLock<T>, Waits);
