@@ -273,6 +273,7 @@ table! {
     gosched::chan::TryRecvError: yes yes yes yes yes, as crossbeam_channel::TryRecvError;
     gosched::chan::TrySelectError: yes yes yes yes yes, as crossbeam_channel::TrySelectError;
     gosched::chan::TrySendError<T>: yes yes yes yes yes, as crossbeam_channel::TrySendError<T>;
+    gosched::chan::WeakSender<T>: yes yes yes yes yes, as crossbeam_channel::Sender<T>;
 
     gosched::goroutine::Builder: yes yes yes yes yes, as std::thread::Builder;
     gosched::goroutine::Dump: yes yes yes yes yes, as Plain;

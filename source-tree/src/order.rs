@@ -56,14 +56,15 @@ const SCHEDULER: &[&str] = &[
     "scope::group", "scope::join_set", "future", "chan::error", "chan::place", "chan::blocks",
     "chan::buffer", "chan::clock", "chan::state", "chan::results", "chan::raw", "chan::inline",
     "chan::future", "chan::port", "chan::case", "chan", "chan::sender", "chan::receiver",
-    "chan::done", "chan::timed", "time::timer", "time::ticker", "chan::select::engine",
-    "chan::select", "chan::select::macros", "chan::select::support", "chan::select::dynamic",
-    "sync::raw::mutex", "sync::poison", "sync::mutex", "sync::mutex::owned", "sync::raw::condvar",
-    "sync::condvar", "sync::raw::semaphore", "sync::semaphore", "sync::semaphore::owned",
-    "sync::raw::rwlock", "sync::rwlock", "sync::rwlock::owned", "sync::raw::once", "sync::once",
-    "sync::barrier", "sync::raw::wait_group", "sync::wait_group", "sync::raw::notify", "sync::raw",
-    "sync::notify", "sync", "signal::fault", "signal", "runtime::error", "runtime::builder",
-    "runtime", "stats", "procs", "goroutine", "embed",
+    "chan::close", "chan::done", "chan::timed", "time::timer", "time::ticker",
+    "chan::select::engine", "chan::select", "chan::select::macros", "chan::select::support",
+    "chan::select::dynamic", "sync::raw::mutex", "sync::poison", "sync::mutex",
+    "sync::mutex::owned", "sync::raw::condvar", "sync::condvar", "sync::raw::semaphore",
+    "sync::semaphore", "sync::semaphore::owned", "sync::raw::rwlock", "sync::rwlock",
+    "sync::rwlock::owned", "sync::raw::once", "sync::once", "sync::barrier",
+    "sync::raw::wait_group", "sync::wait_group", "sync::raw::notify", "sync::raw", "sync::notify",
+    "sync", "signal::fault", "signal", "runtime::error", "runtime::builder", "runtime", "stats",
+    "procs", "goroutine", "embed",
 ];
 
 #[rustfmt::skip]
