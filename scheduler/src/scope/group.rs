@@ -245,7 +245,8 @@ impl<E: Send + 'static> Group<E> {
         self.spawn(&sched, f);
     }
 
-    /// As [`go`](Self::go), if fewer than the limit run.
+    /// As [`go`](Self::go), if fewer than the limit run. If not, a goroutine whose slice is over
+    /// gives its turn.
     ///
     /// # Errors
     ///

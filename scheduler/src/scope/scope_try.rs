@@ -27,6 +27,7 @@ use crate::go::spawn_in;
 use crate::join::{Joint, filled_pair};
 use crate::proc::cancel::shielded;
 use crate::proc::park::Parking;
+use crate::proc::yield_now::preempt_point;
 use crate::wait::owed::Panics;
 
 /// Where goroutines are made that may borrow, and of which one that fails ends all; see
@@ -196,7 +197,8 @@ impl<'scope, 'env, E: Send + 'env> TryScope<'scope, 'env, E> {
         self.spawn(f)
     }
 
-    /// As [`go`](Self::go), if fewer than the limit run.
+    /// As [`go`](Self::go), if fewer than the limit run. If not, a goroutine whose slice is over
+    /// gives its turn.
     ///
     /// # Errors
     ///
@@ -207,7 +209,11 @@ impl<'scope, 'env, E: Send + 'env> TryScope<'scope, 'env, E> {
         F: FnOnce() -> Result<T, E> + Send + 'scope,
         T: Send + 'scope,
     {
-        if self.members.try_come() { Ok(self.spawn(f)) } else { Err(f) }
+        if self.members.try_come() {
+            return Ok(self.spawn(f));
+        }
+        preempt_point();
+        Err(f)
     }
 
     /// Makes a goroutine that was counted.
