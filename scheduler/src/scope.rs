@@ -75,7 +75,7 @@ impl fmt::Debug for Scope<'_, '_> {
 ///
 /// It waits for them also when `f` panics, and when the calling goroutine is cancelled: that cancel
 /// stays pending. A child is not cancelled with its parent; a [`Token`](crate::cancel::Token) that
-/// the children run under does that, and [`scope_try`] cancels all when one fails. Nor is it
+/// the children run under does that, and [`scope_try()`] cancels all when one fails. Nor is it
 /// cancelled by a [`timeout`](crate::time::timeout) around the scope: the wait for the children has
 /// no limit, and the timeout may return late with `Ok`.
 ///
