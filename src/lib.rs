@@ -19,9 +19,11 @@
 #[doc(inline)]
 pub use gosched_scheduler::{
     CancelScope, Cancelled, Carry, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, Deadlock,
-    Handle, JoinHandle, JoinOnDrop, Mode, NotStarted, Runtime, Scope, ScopedJoinHandle,
-    ShutdownError, StackStats, Stats, ThreadLock, Warnings, blocking, exit, go, go_migratory,
-    lock_thread, on_thread_stack, run, scope, stack_remaining, try_lock_thread, yield_now,
+    Group, GroupFuture, Handle, JoinError, JoinHandle, JoinNext, JoinOnDrop, JoinSet,
+    JoinSetTimeoutError, Mode, NotStarted, Runtime, Scope, ScopedJoinHandle, ShutdownError,
+    StackStats, Stats, ThreadLock, TryScope, TryScopedJoinHandle, Warnings, blocking, exit, go,
+    go_migratory, lock_thread, on_thread_stack, run, scope, scope_try, stack_remaining,
+    try_lock_thread, yield_now,
 };
 
 #[doc(inline)]
@@ -41,9 +43,17 @@ pub use gosched_scheduler::{chan, goroutine_local, local, select, signal, sync, 
 /// pending: the next wait unwinds again, until what was cancelled is left. Across a callback from C
 /// a cancel becomes [`EnterError::Panicked`](callback::EnterError::Panicked). With
 /// `panic = "abort"` nothing can be unwound, and waits are not ended.
+///
+/// What does not wait in gosched hears of a token, too: a `select!` by
+/// [`Token::done`](cancel::Token::done), a blocking call by a function that ends it,
+/// [`Token::on_cancel`](cancel::Token::on_cancel), and a loop by asking. A token may have a
+/// [deadline](cancel::Token::with_timeout), and says [why](cancel::Token::cause) it was cancelled.
+/// [`scope_try`](scope_try()) and [`Group`] cancel the rest when one fails.
 pub mod cancel {
     #[doc(inline)]
-    pub use gosched_scheduler::cancel::{CancelScope, Cancelled, Token, TokenFuture, shield};
+    pub use gosched_scheduler::cancel::{
+        CancelScope, Cancelled, Cause, OnCancel, Token, TokenFuture, shield,
+    };
 }
 
 /// Futures in goroutines.

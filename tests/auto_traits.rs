@@ -199,18 +199,33 @@ table! {
     gosched::Cancelled: yes yes yes yes yes, as Plain;
     gosched::Deadlock: yes yes yes yes yes, as Plain;
     gosched::Warnings: yes yes yes yes yes, as Plain;
+    gosched::Group<T>: yes yes yes yes yes, as tokio::task::JoinHandle<T>;
+    gosched::GroupFuture<T>: yes yes yes yes yes, as tokio::task::JoinHandle<T>;
     gosched::Handle: yes yes yes yes yes, as tokio::runtime::Handle;
+    gosched::JoinError: yes yes yes no no, as tokio::task::JoinError;
     gosched::JoinHandle<T>: yes yes yes yes yes, as tokio::task::JoinHandle<T>,
         but (Send Sync) as std::thread::JoinHandle<T>:
+            "goroutines are made with a T that is Send, so this asks for it no more";
+    gosched::JoinNext<'static, T>: yes yes yes no yes, as &'static mut tokio::task::JoinHandle<T>,
+        but (Send Sync) as &'static mut std::thread::JoinHandle<T>:
             "goroutines are made with a T that is Send, so this asks for it no more";
     gosched::JoinOnDrop<T>: yes yes yes yes yes, as tokio::task::JoinHandle<T>,
         but (Send Sync) as std::thread::JoinHandle<T>:
             "goroutines are made with a T that is Send, so this asks for it no more";
+    gosched::JoinSet<T>: yes yes yes yes yes, as tokio::task::JoinHandle<T>,
+        but (Send Sync) as std::thread::JoinHandle<T>:
+            "goroutines are made with a T that is Send, so this asks for it no more";
+    gosched::JoinSetTimeoutError: yes yes yes yes yes, as Plain;
     gosched::Mode: yes yes yes yes yes, as Plain;
     gosched::NotStarted: yes yes yes no no, as io::Error;
     gosched::Runtime: yes yes yes yes yes, as tokio::runtime::Runtime;
     gosched::Scope<'static, 'static>: yes yes yes no yes, as std::thread::Scope<'static, 'static>;
     gosched::ScopedJoinHandle<'static, T>: yes yes yes yes yes, as tokio::task::JoinHandle<T>,
+        but (Send Sync) as std::thread::JoinHandle<T>:
+            "goroutines are made with a T that is Send, so this asks for it no more";
+    gosched::TryScope<'static, 'static, T>: yes yes yes no yes,
+        as (std::thread::Scope<'static, 'static>, std::sync::Mutex<T>);
+    gosched::TryScopedJoinHandle<'static, T>: yes yes yes yes yes, as tokio::task::JoinHandle<T>,
         but (Send Sync) as std::thread::JoinHandle<T>:
             "goroutines are made with a T that is Send, so this asks for it no more";
     gosched::ShutdownError: yes yes yes yes yes, as Plain;
@@ -225,6 +240,9 @@ table! {
 
     gosched::cancel::CancelScope: yes yes yes yes yes, as Plain;
     gosched::cancel::Cancelled: yes yes yes yes yes, as Plain;
+    gosched::cancel::Cause: yes yes yes no no,
+        as std::sync::Arc<dyn std::error::Error + Send + Sync>;
+    gosched::cancel::OnCancel: yes yes yes yes yes, as Plain;
     gosched::cancel::Token: yes yes yes yes yes, as Plain;
     gosched::cancel::TokenFuture<'static>: yes no no yes no, as Waits;
 
@@ -255,6 +273,7 @@ table! {
     gosched::chan::TryRecvError: yes yes yes yes yes, as crossbeam_channel::TryRecvError;
     gosched::chan::TrySelectError: yes yes yes yes yes, as crossbeam_channel::TrySelectError;
     gosched::chan::TrySendError<T>: yes yes yes yes yes, as crossbeam_channel::TrySendError<T>;
+    gosched::chan::WeakSender<T>: yes yes yes yes yes, as crossbeam_channel::Sender<T>;
 
     gosched::goroutine::Builder: yes yes yes yes yes, as std::thread::Builder;
     gosched::goroutine::Dump: yes yes yes yes yes, as Plain;
@@ -272,6 +291,18 @@ table! {
 
     gosched::sync::AcquireError: yes yes yes yes yes, as tokio::sync::AcquireError;
     gosched::sync::AcquireFuture<'static>: yes no no yes no, as Waits;
+    gosched::sync::ArcMutexGuard<T>: yes yes yes yes yes,
+        as std::sync::MutexGuard<'static, T>,
+        but (Send Sync) as tokio::sync::OwnedMutexGuard<T>:
+            "with the guard goes the mutex, and it may be the last to have it";
+    gosched::sync::ArcRwLockReadGuard<T>: yes yes yes yes yes,
+        as std::sync::RwLockReadGuard<'static, T>,
+        but (Send Sync) as tokio::sync::OwnedRwLockReadGuard<T>:
+            "with the guard goes the lock, and it may be the last to have it";
+    gosched::sync::ArcRwLockWriteGuard<T>: yes yes yes yes yes,
+        as std::sync::RwLockWriteGuard<'static, T>,
+        but (Send Sync) as tokio::sync::OwnedRwLockWriteGuard<T>:
+            "with the guard goes the lock, and it may be the last to have it";
     gosched::sync::Barrier: yes yes yes yes yes, as std::sync::Barrier;
     gosched::sync::BarrierFuture<'static>: yes no no yes no, as Waits;
     gosched::sync::BarrierTimeoutError: yes yes yes yes yes, as Plain;
@@ -296,6 +327,7 @@ table! {
     gosched::sync::OnceCell<T>: yes yes yes yes yes, as std::sync::OnceLock<T>;
     gosched::sync::OnceState: yes yes yes yes yes, as std::sync::OnceState,
         but (Sync RefUnwindSafe) as Plain: "it holds no cell";
+    gosched::sync::OwnedPermit: yes yes yes yes yes, as tokio::sync::OwnedSemaphorePermit;
     gosched::sync::Permit<'static>: yes yes yes yes yes, as tokio::sync::SemaphorePermit<'static>;
     gosched::sync::ReadFuture<'static, T>: yes no no yes no,
         as (&'static std::sync::RwLock<T>, Waits);

@@ -133,7 +133,7 @@ fn locks() {
     });
     each("try_acquire", || {
         let semaphore = Arc::new(Semaphore::new(1));
-        let (theirs, held) = (semaphore.clone(), semaphore.acquire());
+        let (theirs, held) = (semaphore.clone(), semaphore.acquire().unwrap());
         until_ended(move || while theirs.try_acquire().is_err() {}, || drop(held));
     });
     each("try_wait", || {
@@ -238,7 +238,7 @@ fn futures_that_are_always_ready() {
     ready_futures("acquire_async", |flag| async move {
         let semaphore = Semaphore::new(1);
         while !flag.load(SeqCst) {
-            drop(semaphore.acquire_async().await);
+            drop(semaphore.acquire_async().await.unwrap());
         }
     });
     ready_futures("notified", |flag| async move {

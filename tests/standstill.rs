@@ -254,7 +254,7 @@ fn many_with_locks_and_joins() {
                 let (lock, permits, counted) = (lock.clone(), permits.clone(), group.clone());
                 go(move || {
                     let _counted = counted;
-                    if n % 2 == 0 { drop(lock.lock()) } else { permits.acquire().forget() }
+                    if n % 2 == 0 { drop(lock.lock()) } else { permits.acquire().unwrap().forget() }
                 })
             })
             .collect();

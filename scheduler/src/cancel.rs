@@ -1,47 +1,22 @@
 //! Ending what is no longer wanted: tokens, and shields against them. The facade's `cancel` says
 //! what a cancel does.
-//!
-//! # Safety
-//!
-//! A subject in a token's list is a region in a frame of [`Token::run`] and the goroutine that has
-//! it. Both are there while it is listed: the frame takes it off the list, under the token's lock,
-//! before it ends.
-#![expect(
-    unsafe_code,
-    reason = "reaches regions in the frames of the goroutines that entered them"
-)]
 
 mod future;
 
-use std::cell::Cell;
+use std::error::Error;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::ptr::NonNull;
-use std::sync::atomic::{
-    AtomicBool, AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
-};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gosched_runtime_sys::sync::lock::Mutex;
-use gosched_runtime_sys::sync::primitive::mutated;
+use gosched_runtime_sys::clock::to_instant;
 
 pub use crate::gmp::g::{CancelScope, Cancelled};
+pub use crate::wait::token::{Cause, Token};
 pub use future::TokenFuture;
 
-use crate::ds::grow;
-use crate::ds::timers::NEVER;
-use crate::gmp::current;
-use crate::gmp::wait_reason::WaitReason;
-use crate::proc::cancel::{self, Region};
-use crate::proc::claimed::Claimed;
+use crate::proc::cancel;
 use crate::proc::park::Parking;
-use crate::proc::target::Target;
-use crate::wait::owed::wake_each;
-use crate::wait::park::Park;
-use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
-use crate::wait::waiter::{Popped, Unpark, WaitList, Wakeup};
+use crate::wait::token::{Call, Child, TokenInner};
 
 /// Runs `f` so that no cancel, of whatever kind, ends a wait in it. A cancel that arrives stays
 /// pending, and the first wait after `f` unwinds for it.
@@ -64,91 +39,6 @@ use crate::wait::waiter::{Popped, Unpark, WaitList, Wakeup};
 pub fn shield<R>(f: impl FnOnce() -> R) -> R {
     cancel::shielded(f)
 }
-
-/// Cancels, all at once, whatever runs under it: parts of any number of goroutines, and its
-/// children.
-///
-/// A token can also be asked ([`is_cancelled`](Self::is_cancelled)) and waited for
-/// ([`wait`](Self::wait)), by anybody. It is a reference; clones are the same token.
-///
-/// ```
-/// use gosched::{Mode, cancel::Token, chan, go, run};
-///
-/// run(Mode::threads(), || {
-///     let token = Token::new();
-///     let (tx, rx) = chan::bounded::<u32>(0);
-///     let theirs = token.clone();
-///     let worker = go(move || theirs.run(|| rx.iter().sum::<u32>()).is_err());
-///     tx.send(1).unwrap();
-///     token.cancel();
-///     assert!(worker.join().unwrap(), "it was cancelled, and ended by itself");
-/// });
-/// ```
-#[doc(alias("CancellationToken", "Context", "WithCancel"))]
-#[derive(Clone)]
-pub struct Token {
-    shared: Arc<TokenInner<Target>>,
-}
-
-// A panic passes through no change of the token's lists.
-impl std::panic::UnwindSafe for Token {}
-impl std::panic::RefUnwindSafe for Token {}
-
-/// A goroutine that waits under a token.
-pub(crate) trait EndsWaits: Unpark {
-    /// Makes the goroutine look for a reason to end its wait. The caller has written that reason.
-    /// Runs no user code.
-    ///
-    /// # Safety
-    ///
-    /// The goroutine has begun, and does not end during the call.
-    #[must_use = "it never runs again unless it is woken"]
-    unsafe fn end_wait(self) -> Self::Wake;
-}
-
-impl EndsWaits for Target {
-    unsafe fn end_wait(self) -> Claimed {
-        // SAFETY: this function's contract.
-        unsafe { self.cancel() }
-    }
-}
-
-/// The shared part of a token. `K` is how a goroutine under it is woken.
-pub(crate) struct TokenInner<K: EndsWaits> {
-    id: u64,
-    cancelled: AtomicBool,
-    state: Mutex<State<K>>,
-    parent: Option<Arc<TokenInner<K>>>,
-}
-
-struct State<K: EndsWaits> {
-    /// The same as the atomic of this name, which is for readers without the lock.
-    cancelled: bool,
-    subjects: Vec<Subject<K>>,
-    waiting: WaitList<(), K>,
-    polling: WaitList<(), K>,
-    children: Vec<Weak<TokenInner<K>>>,
-}
-
-/// A part of a goroutine that runs under a token.
-struct Subject<K> {
-    listed: NonNull<Listed>,
-    g: K,
-}
-
-// SAFETY: only the pointer is not `Send`. It is followed under the token's lock; see the module's
-// head.
-unsafe impl<K: Send> Send for Subject<K> {}
-
-/// A region, and its index among the token's subjects.
-pub(crate) struct Listed {
-    region: Region,
-    /// The index, if the region is listed. Read and written under the token's lock.
-    at: Cell<Option<usize>>,
-}
-
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token")
@@ -165,31 +55,124 @@ impl Default for Token {
 }
 
 impl Token {
-    /// A token that nobody has cancelled.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { shared: TokenInner::new(None) }
-    }
-
     /// A token that is cancelled with this one, and may be cancelled alone.
     #[doc(alias("child_token", "WithCancel"))]
     #[must_use]
     pub fn child(&self) -> Self {
-        let shared = TokenInner::new(Some(self.shared.clone()));
-        self.shared.adopt(&shared);
-        Self { shared }
+        Self::of(TokenInner::child(self.shared(), None))
+    }
+
+    /// A [`child`](Self::child) that is cancelled when `timeout` has passed, too. A timeout that
+    /// the clock cannot reach is none.
+    ///
+    /// What it cancels it cancels in time, wherever that waits. [`time::timeout`] is cheaper and
+    /// bounds the waits of one closure.
+    ///
+    /// [`time::timeout`]: crate::time::timeout()
+    ///
+    /// ```
+    /// use gosched::{Mode, cancel::Token, chan, go, run};
+    /// use std::time::Duration;
+    ///
+    /// run(Mode::threads(), || {
+    ///     let (_tx, rx) = chan::bounded::<()>(0);
+    ///     let token = Token::new().with_timeout(Duration::from_millis(5));
+    ///     let waits: Vec<_> = (0..3)
+    ///         .map(|_| {
+    ///             let (token, rx) = (token.clone(), rx.clone());
+    ///             go(move || token.run(|| rx.recv()).is_err())
+    ///         })
+    ///         .collect();
+    ///     assert!(waits.into_iter().all(|wait| wait.join().unwrap()));
+    ///     assert_eq!(token.cause().unwrap().to_string(), "the deadline has passed");
+    /// });
+    /// ```
+    #[doc(alias("WithTimeout", "timeout_token"))]
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self::of(TokenInner::child(self.shared(), Instant::now().checked_add(timeout)))
+    }
+
+    /// A [`child`](Self::child) that is cancelled at `deadline`, too. As
+    /// [`with_timeout`](Self::with_timeout).
+    #[doc(alias = "WithDeadline")]
+    #[must_use]
+    pub fn with_deadline(&self, deadline: Instant) -> Self {
+        Self::of(TokenInner::child(self.shared(), Some(deadline)))
+    }
+
+    /// When it is cancelled at the latest: the first deadline of its own and of those that it is a
+    /// child of.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        to_instant(self.shared().deadline)
     }
 
     /// Its number, unique in the process: what [`CancelScope::Token`] names.
     #[must_use]
     pub fn id(&self) -> u64 {
-        self.shared.id
+        self.shared().id
     }
 
     /// Cancels what runs under it and what will, its children, and whoever waits for this. Never
     /// blocks. Cancelling again does nothing.
     pub fn cancel(&self) {
-        TokenInner::cancel(&self.shared);
+        TokenInner::cancel(self.shared());
+    }
+
+    /// As [`cancel`](Self::cancel), and says why: [`cause`](Self::cause) of it and of its children
+    /// is [`Cause::Error`] with this, unless they were cancelled before.
+    ///
+    /// ```
+    /// use gosched::cancel::Token;
+    ///
+    /// let token = Token::new();
+    /// let child = token.child();
+    /// token.cancel_with("the disk is full");
+    /// token.cancel_with("too late");
+    /// assert_eq!(child.cause().unwrap().to_string(), "the disk is full");
+    /// ```
+    #[doc(alias = "WithCancelCause")]
+    pub fn cancel_with(&self, error: impl Into<Box<dyn Error + Send + Sync>>) {
+        TokenInner::cancel_for(self.shared(), &Cause::Error(Arc::from(error.into())));
+    }
+
+    /// Why it was cancelled first; `None` if it was not. Never suspends.
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        self.shared().cause()
+    }
+
+    /// Has `f` called when this is cancelled, unless the guard is dropped before. If this is
+    /// cancelled already, `f` is called here and now.
+    ///
+    /// It is called once, by whoever cancels, after all that waits was woken; at a deadline by the
+    /// thread of the process's clock. So it should be short, and must not wait: what takes a while
+    /// is a [`go`](crate::Handle::go) in it. A panic of it goes on in the canceller. The guard's
+    /// drop does not wait for a call that has begun.
+    ///
+    /// ```
+    /// use gosched::cancel::Token;
+    /// use std::net::{Shutdown, TcpListener, TcpStream};
+    /// use std::io::Read;
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let mut stream = TcpStream::connect(listener.local_addr()?)?;
+    /// let token = Token::new();
+    ///
+    /// // A blocking read is no wait of gosched's; this ends it.
+    /// let theirs = stream.try_clone()?;
+    /// let _guard = token.on_cancel(move || _ = theirs.shutdown(Shutdown::Both));
+    /// let canceller = std::thread::spawn(move || token.cancel());
+    /// assert_eq!(stream.read(&mut [0])?, 0);
+    /// canceller.join().unwrap();
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[doc(alias("AfterFunc", "stop_callback", "register"))]
+    pub fn on_cancel(&self, f: impl FnOnce() + Send + 'static) -> OnCancel {
+        let call = Arc::new(Call::new(f));
+        self.shared().adopt(Child::Call(Arc::downgrade(&call)));
+        OnCancel { call, token: self.clone() }
     }
 
     /// Whether it, or a token that it is a child of, was cancelled. Never suspends: a loop that
@@ -197,9 +180,7 @@ impl Token {
     /// [`wait_timeout`](Self::wait_timeout).
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        // ORDERING[cancel.token]: pairs with the store in `mark_cancelled`: the caller sees all
-        // that the canceller did before.
-        self.shared.cancelled.load(Acquire)
+        self.shared().is_cancelled()
     }
 
     /// Waits until it is cancelled. A goroutine parks; any other thread blocks.
@@ -233,7 +214,7 @@ impl Token {
     }
 
     fn wait_until(&self, deadline: Option<Instant>) -> bool {
-        self.shared.wait(deadline, Parking::begin)
+        self.shared().wait(deadline, Parking::begin)
     }
 
     /// Runs `f` under this token: once it is cancelled, the waits that the calling goroutine is in
@@ -252,205 +233,37 @@ impl Token {
     ///
     /// With whatever else `f` unwinds with, such as a cancel of the whole goroutine.
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> Result<R, Cancelled> {
-        let scope = CancelScope::Token(self.id());
-        let listed = Listed::new(scope);
-        let entered = Listing::new(&self.shared, &listed);
-        if !entered.enter(Target::current()) {
-            let g = current::with(|cx| Some(cx?.g()?.id())).unwrap_or_default();
-            return Err(Cancelled { g, scope });
-        }
-        let outcome = catch_unwind(AssertUnwindSafe(|| listed.region.run(f)));
-        drop(entered);
-        outcome.or_else(|payload| match payload.downcast::<Cancelled>() {
-            Ok(cancelled) if cancelled.scope == scope => Err(*cancelled),
-            Ok(of_another) => resume_unwind(of_another),
-            Err(panic) => resume_unwind(panic),
-        })
+        self.shared().run(f)
     }
 }
 
-impl<K: EndsWaits> TokenInner<K> {
-    pub(crate) fn new(parent: Option<Arc<Self>>) -> Arc<Self> {
-        let state = State {
-            cancelled: false,
-            subjects: Vec::new(),
-            waiting: WaitList::new(),
-            polling: WaitList::new(),
-            children: Vec::new(),
-        };
-        Arc::new(Self {
-            id: NEXT_ID.fetch_add(1, Relaxed),
-            cancelled: AtomicBool::new(false),
-            state: Mutex::new(state),
-            parent,
-        })
+/// What [`Token::on_cancel`] returns: as long as it is there, the function is called at the cancel.
+#[must_use = "dropped at once, nothing is called"]
+pub struct OnCancel {
+    call: Arc<Call>,
+    token: Token,
+}
+
+// The function lies under a lock, and is taken whole.
+impl std::panic::UnwindSafe for OnCancel {}
+impl std::panic::RefUnwindSafe for OnCancel {}
+
+impl OnCancel {
+    /// Keeps the function from being called. True if it was not, and will not be.
+    #[doc(alias = "stop")]
+    pub fn unregister(self) -> bool {
+        // The function is the user's, and dropped without a lock.
+        self.call.take().is_some()
     }
 
-    /// See [`Token::cancel`].
-    pub(crate) fn cancel(this: &Arc<Self>) {
-        Self::cancel_all(vec![this.clone()]);
-    }
-
-    /// Cancels these tokens and their descendants.
-    ///
-    /// Without recursion, because users decide how deep the tree is.
-    fn cancel_all(mut left: Vec<Arc<Self>>) {
-        let mut wakes: Option<Arc<Self>> = None;
-        wake_each(|| {
-            loop {
-                if let Some(wake) = wakes.as_ref().and_then(|token| token.next_to_wake()) {
-                    return Some(wake);
-                }
-                let token = left.pop()?;
-                left.extend(token.mark_cancelled().iter().filter_map(Weak::upgrade));
-                wakes = (!mutated("token.wakes_first")).then_some(token);
-            }
-        })
-        .go_on();
-    }
-
-    /// See [`Token::wait_deadline`].
-    pub(crate) fn wait<P: Park<Target = K>>(
-        &self,
-        deadline: Option<Instant>,
-        begin: impl FnOnce() -> P,
-    ) -> bool {
-        let place = WaitIn {
-            why: WaitReason::Token,
-            ..WaitIn::behind(|state: &mut State<K>| &mut state.waiting)
-        };
-        let look =
-            |state: &mut State<K>| if state.cancelled { Look::Done(()) } else { Look::Wait(None) };
-        // SAFETY: the list is one field of the state under this lock, which nothing replaces. The
-        // closure does nothing.
-        match unsafe { wait_for(&self.state, place, begin, deadline, look, || None) } {
-            WaitedFor::AtOnce(()) | WaitedFor::Served(_) => true,
-            WaitedFor::TimedOut => false,
-            WaitedFor::Cancelled(parking) => parking.raise(),
-        }
-    }
-
-    /// Marks the token as cancelled. Returns its children.
-    ///
-    /// The caller wakes the token's waiters and cancels the children.
-    fn mark_cancelled(&self) -> Vec<Weak<Self>> {
-        if mutated("token.wakes_first") {
-            wake_each(|| self.next_to_wake()).go_on();
-        }
-        let mut state = self.state.lock();
-        state.cancelled = true;
-        // ORDERING[cancel.token]: pairs with the load in `is_cancelled`.
-        self.cancelled.store(true, Release);
-        std::mem::take(&mut state.children)
-    }
-
-    /// Takes one waiter, subject or future that is to be woken.
-    ///
-    /// One at a time, because waking runs other code, and a collection of all would have to be
-    /// allocated under the lock.
-    fn next_to_wake(&self) -> Option<Wakeup<K>> {
-        let mut state = self.state.lock();
-        if let Some(waiter) = state.waiting.pop() {
-            return Some(waiter.finish());
-        }
-        let Some(Subject { listed, g }) = state.subjects.pop() else {
-            return state.polling.pop().map(Popped::finish);
-        };
-        // SAFETY: the region was listed, and the lock is held.
-        let listed = unsafe { listed.as_ref() };
-        listed.at.set(None);
-        listed.region.cancel();
-        // SAFETY: the goroutine cannot leave the region, let alone end, while the lock is held.
-        Some(Wakeup::Parked(unsafe { g.end_wait() }))
-    }
-
-    /// Lists a child. Cancels it instead, if this token is cancelled.
-    ///
-    /// The list is grown, and rid of dropped children, outside the lock.
-    pub(crate) fn adopt(&self, child: &Arc<Self>) {
-        let mut more = vec![Arc::downgrade(child)];
-        loop {
-            let mut state = self.state.lock();
-            if state.cancelled && !mutated("token.adopts_too_late") {
-                drop(state);
-                return Self::cancel_all(more.iter().filter_map(Weak::upgrade).collect());
-            }
-            if state.children.is_empty() {
-                std::mem::swap(&mut state.children, &mut more);
-            } else if state.children.capacity() - state.children.len() >= more.len() {
-                state.children.append(&mut more);
-            }
-            if more.is_empty() {
-                drop(state);
-                return;
-            }
-            let mut listed = std::mem::take(&mut state.children);
-            drop(state);
-            listed.retain(|child| child.strong_count() > 0);
-            listed.reserve((listed.len() + more.len()).max(8));
-            listed.append(&mut more);
-            more = listed;
-        }
+    /// Lets the token have the function for as long as there is one.
+    pub fn keep(self) {
+        self.token.shared().adopt(Child::Kept(self.call));
     }
 }
 
-impl<K: EndsWaits> Drop for TokenInner<K> {
-    /// Drops the ancestors that nothing else holds. Without recursion, because users decide how
-    /// long the chain is.
-    fn drop(&mut self) {
-        let mut parent = self.parent.take();
-        while let Some(mut last) = parent.and_then(Arc::into_inner) {
-            parent = last.parent.take();
-        }
-    }
-}
-
-impl Listed {
-    pub(crate) fn new(scope: CancelScope) -> Self {
-        Self { region: Region::new(scope, NEVER), at: Cell::new(None) }
-    }
-}
-
-/// Takes a region off a token's list of subjects in its drop.
-pub(crate) struct Listing<'a, K: EndsWaits> {
-    token: &'a TokenInner<K>,
-    listed: &'a Listed,
-}
-
-impl<'a, K: EndsWaits> Listing<'a, K> {
-    pub(crate) fn new(token: &'a TokenInner<K>, listed: &'a Listed) -> Self {
-        Self { token, listed }
-    }
-
-    /// Lists the region as a part of the goroutine `g`, if there is one. False if the token is
-    /// cancelled.
-    pub(crate) fn enter(&self, g: Option<K>) -> bool {
-        let Some(g) = g else { return !self.token.state.lock().cancelled };
-        let subject = Subject { listed: NonNull::from(self.listed), g };
-        grow::with_room(
-            || self.token.state.lock(),
-            |state| &mut state.subjects,
-            |state| {
-                if !state.cancelled {
-                    self.listed.at.set(Some(state.subjects.len()));
-                    state.subjects.push(subject);
-                }
-                !state.cancelled
-            },
-        )
-    }
-}
-
-impl<K: EndsWaits> Drop for Listing<'_, K> {
-    fn drop(&mut self) {
-        let mut state = self.token.state.lock();
-        let Some(at) = self.listed.at.take() else { return };
-        state.subjects.swap_remove(at);
-        if let Some(moved) = state.subjects.get(at)
-            && !mutated("token.forgets_the_moved")
-        {
-            // SAFETY: the region is listed, and the lock is held.
-            unsafe { moved.listed.as_ref() }.at.set(Some(at));
-        }
+impl fmt::Debug for OnCancel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnCancel").field("token", &self.token.id()).finish_non_exhaustive()
     }
 }

@@ -7,6 +7,7 @@
 //! packet, which the waiter holds. What lies in the slot, and whose it is, is what the stage says.
 #![expect(unsafe_code, reason = "waits in the packet's list; the stage guards the slot")]
 
+mod error;
 mod handle;
 mod host;
 mod on_drop;
@@ -39,6 +40,7 @@ use crate::wait::park::Park;
 use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
 use crate::wait::waiter::{self, Unpark, WaitList};
 
+pub use error::JoinError;
 pub use handle::JoinHandle;
 pub(crate) use handle::Joint;
 pub use on_drop::JoinOnDrop;

@@ -53,7 +53,7 @@ pub use dump::{Dump, Snapshot, StackUse, State, dump};
 pub use gmp::body::NotStarted;
 pub use gmp::stack_pool::StackStats;
 pub use go::{current_id, go, go_migratory};
-pub use join::{JoinHandle, JoinOnDrop};
+pub use join::{JoinError, JoinHandle, JoinOnDrop};
 pub use mode::{Deadlock, Mode, Warnings};
 pub use proc::exit::exit;
 pub use proc::lock_thread::{ThreadLock, lock_thread, try_lock_thread};
@@ -62,7 +62,10 @@ pub use runtime::{
     Builder, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, Runtime, ShutdownError,
     run,
 };
-pub use scope::{Scope, ScopedJoinHandle, scope};
+pub use scope::{
+    Group, GroupFuture, JoinNext, JoinSet, JoinSetTimeoutError, Scope, ScopedJoinHandle, TryScope,
+    TryScopedJoinHandle, scope, scope_try,
+};
 pub use stats::Stats;
 pub use thread_stack::{on_thread_stack, stack_remaining, stack_used};
 

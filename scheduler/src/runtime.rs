@@ -34,7 +34,7 @@ use crate::proc::refuse::refuse_unstarted;
 use crate::proc::run::{self, LentThread};
 use crate::proc::sysmon;
 use crate::proc::{attach, check_dead, events, locals, shutdown, thread_backed, wake};
-use crate::scope::{Scope, scope_in};
+use crate::scope::{Group, JoinSet, Scope, TryScope, scope_in, scope_try_in};
 
 mod builder;
 mod error;
@@ -260,6 +260,36 @@ impl Handle {
         F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
     {
         scope_in(self.sched.clone(), f)
+    }
+
+    /// As [`scope_try`](crate::scope_try()), with goroutines of this runtime; from any thread,
+    /// which waits for them. On a thread that is no goroutine no waits of `f` itself are ended.
+    ///
+    /// # Errors
+    ///
+    /// The error that was returned first, by `f` or by a goroutine.
+    ///
+    /// # Panics
+    ///
+    /// As [`scope_try`](crate::scope_try()).
+    pub fn scope_try<'env, F, R, E>(&self, f: F) -> Result<R, E>
+    where
+        F: for<'scope> FnOnce(&'scope TryScope<'scope, 'env, E>) -> Result<R, E>,
+        E: 'env,
+    {
+        scope_try_in(self.sched.clone(), f)
+    }
+
+    /// A [`Group`] whose goroutines are of this runtime, from whatever thread they are made.
+    #[must_use]
+    pub fn group<E>(&self) -> Group<E> {
+        Group::of(Some(self.sched.clone()))
+    }
+
+    /// A [`JoinSet`] whose goroutines are of this runtime, from whatever thread they are made.
+    #[must_use]
+    pub fn join_set<T>(&self) -> JoinSet<T> {
+        JoinSet::of(Some(self.sched.clone()))
     }
 
     pub(crate) fn sched(&self) -> &Arc<Sched> {

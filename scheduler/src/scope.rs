@@ -18,119 +18,38 @@
 //! A child's closure and outcome may hold borrows that end with the scope. Their lifetimes are
 //! erased to `'static` for the goroutine that runs them. By the invariants nothing of them is left
 //! when the scope returns.
-#![expect(
-    unsafe_code,
-    reason = "erases the lifetime of what goroutines borrow; waits in the tally's list"
-)]
+#![expect(unsafe_code, reason = "erases the lifetime of what goroutines borrow")]
+
+mod group;
+pub(crate) mod join_set;
+mod scope_try;
+mod tally;
+mod together;
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use gosched_runtime_sys::signal::fatal::FatalOnUnwind;
-use gosched_runtime_sys::sync::lock::Mutex;
-use gosched_runtime_sys::sync::primitive::mutated;
 
 use crate::gmp::body::{Entry, SharedBody};
 use crate::gmp::current;
 use crate::gmp::sched::Sched;
-use crate::gmp::wait_reason::WaitReason;
 use crate::go::spawn_in;
-use crate::join::{Joint, OnEnd, filled_pair};
+use crate::join::{JoinError, Joint, filled_pair};
 use crate::proc::cancel::shielded;
 use crate::proc::park::Parking;
-use crate::proc::target::Target;
-use crate::wait::park::Park;
-use crate::wait::parked;
-use crate::wait::waiter::{Popped, Unpark, WaitList};
 
-/// The number of a scope's children that are left, and the parent that waits for their end.
-pub(crate) struct Tally<K: Unpark = Target> {
-    state: Mutex<Remaining<K>>,
-    /// The number of children that panicked and whose payload nobody has.
-    unjoined_panics: AtomicUsize,
-}
-
-struct Remaining<K: Unpark> {
-    left: usize,
-    parent: WaitList<(), K>,
-}
-
-impl<K: Unpark> Tally<K> {
-    pub(crate) fn new() -> Self {
-        Self {
-            state: Mutex::new(Remaining { left: 0, parent: WaitList::new() }),
-            unjoined_panics: AtomicUsize::new(0),
-        }
-    }
-
-    /// Counts a child.
-    pub(crate) fn up(&self) {
-        self.state.lock().left += 1;
-    }
-
-    /// Uncounts a child of which nothing is left. The last one wakes the parent.
-    pub(crate) fn down(&self) {
-        let mut state = self.state.lock();
-        state.left -= 1;
-        let last = state.left == 0 && !mutated("scope.last_wakes_nobody");
-        let wake = if last { state.parent.pop().map(Popped::finish) } else { None };
-        drop(state);
-        if let Some(wake) = wake {
-            wake.now();
-        }
-    }
-
-    /// Waits until no child is left. A cancel of the caller does not end the wait.
-    pub(crate) fn wait<P: Park<Target = K>>(&self, begin: impl Fn() -> P) {
-        loop {
-            let state = self.state.lock();
-            if state.left == 0 {
-                return;
-            }
-            let (parking, state) = match P::begin_at_once() {
-                Some(parking) => (parking, state),
-                None => {
-                    drop(state);
-                    let parking = begin();
-                    let state = self.state.lock();
-                    if state.left == 0 && !mutated("scope.waits_for_nobody") {
-                        return;
-                    }
-                    (parking, state)
-                }
-            };
-            parking.set_wait_reason(WaitReason::Scope);
-            // SAFETY: the guard is of this lock. Its one list lives in this tally, which the caller
-            // holds.
-            let _served_or_not = unsafe {
-                parked::wait(&self.state, state, |state| &mut state.parent, None, &parking)
-            };
-        }
-    }
-}
-
-impl<K: Unpark> OnEnd for Arc<Tally<K>> {
-    const TELLS: bool = false;
-
-    fn panicked(&self) {
-        self.unjoined_panics.fetch_add(1, Relaxed);
-    }
-
-    fn panic_joined(&self) {
-        self.unjoined_panics.fetch_sub(1, Relaxed);
-    }
-
-    fn released(self) {
-        self.down();
-    }
-}
+pub use group::{Group, GroupFuture};
+pub use join_set::{JoinNext, JoinSet, JoinSetTimeoutError};
+pub(crate) use scope_try::scope_try_in;
+pub use scope_try::{TryScope, TryScopedJoinHandle, scope_try};
+pub(crate) use tally::Tally;
 
 /// Where goroutines are made that may borrow; see [`scope`].
 #[doc(alias("errgroup", "nursery", "JoinSet"))]
@@ -147,7 +66,7 @@ impl std::panic::RefUnwindSafe for Scope<'_, '_> {}
 
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scope").field("running", &self.tally.state.lock().left).finish()
+        f.debug_struct("Scope").field("running", &self.tally.left()).finish()
     }
 }
 
@@ -156,9 +75,9 @@ impl fmt::Debug for Scope<'_, '_> {
 ///
 /// It waits for them also when `f` panics, and when the calling goroutine is cancelled: that cancel
 /// stays pending. A child is not cancelled with its parent; a [`Token`](crate::cancel::Token) that
-/// the children run under does that. Nor is it cancelled by a [`timeout`](crate::time::timeout)
-/// around the scope: the wait for the children has no limit, and the timeout may return late with
-/// `Ok`.
+/// the children run under does that, and [`scope_try()`] cancels all when one fails. Nor is it
+/// cancelled by a [`timeout`](crate::time::timeout) around the scope: the wait for the children has
+/// no limit, and the timeout may return late with `Ok`.
 ///
 /// # Panics
 ///
@@ -185,12 +104,16 @@ pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
-    let sched = current::with(|cx| Some(cx.filter(|cx| cx.g().is_some())?.sched().arc()));
-    let sched = sched.expect(
+    let sched = sched_of_caller().expect(
         "gosched::scope was called on a thread that is in no runtime; \
          use Handle::scope, or Runtime::run",
     );
     scope_in(sched, f)
+}
+
+/// Returns the runtime that the caller is in.
+fn sched_of_caller() -> Option<Arc<Sched>> {
+    current::with(|cx| Some(cx.filter(|cx| cx.g().is_some())?.sched().arc()))
 }
 
 /// Does the same as [`scope`], with goroutines of `sched`, on any thread.
@@ -207,7 +130,7 @@ where
     unwinds.disarm();
     match outcome {
         Err(payload) => resume_unwind(payload),
-        Ok(_) if scope.tally.unjoined_panics.load(Relaxed) > 0 => {
+        Ok(_) if scope.tally.has_unjoined_panics() => {
             panic!("a goroutine of the scope panicked")
         }
         Ok(result) => result,
@@ -261,6 +184,19 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// waits.
     pub fn join(self) -> thread::Result<T> {
         self.0.join()
+    }
+
+    /// As [`JoinHandle::wait`](crate::JoinHandle::wait).
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`]; the scope then does not panic for it.
+    ///
+    /// # Panics
+    ///
+    /// As [`join`](Self::join).
+    pub fn wait(self) -> Result<T, JoinError> {
+        self.join().map_err(JoinError::from)
     }
 
     /// As [`JoinHandle::join_timeout`](crate::JoinHandle::join_timeout).

@@ -16,11 +16,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-use crate::cancel::EndsWaits;
 use crate::chan::raw::Channel;
 use crate::ds::parker::{Claim, Commit, Parker};
 use crate::join::Cancels;
 use crate::wait::park::Park;
+use crate::wait::token::EndsWaits;
 use crate::wait::waiter::Unpark;
 
 /// A waiter that one thread uses.

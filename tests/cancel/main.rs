@@ -1,7 +1,9 @@
 //! Goroutines are cancelled: by their handles, by tokens, and not where a cancel must not get
 //! through.
 
+mod deadline;
 mod handle;
+mod reached;
 mod token;
 
 use std::any::Any;

@@ -75,7 +75,7 @@ fn locks() {
                     shared.1.notify_one();
                     drop(guard);
                     *shared.2.write().unwrap() += 1;
-                    let permit = shared.3.acquire();
+                    let permit = shared.3.acquire().expect("nobody closes it");
                     assert!(*shared.2.read().unwrap() > 0);
                     drop(permit);
                 }

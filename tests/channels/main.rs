@@ -3,6 +3,7 @@
 
 mod big_values;
 mod callbacks;
+mod close;
 mod conservation;
 mod futures;
 mod inner_waits;

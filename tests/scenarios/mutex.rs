@@ -154,7 +154,7 @@ fn no_more_hold_permits_than_there_are() {
             let theirs = Arc::clone(&shared);
             let ours = pair.rt.handle().go(move || {
                 for _ in 0..TURNS {
-                    let permit = theirs.0.acquire();
+                    let permit = theirs.0.acquire().unwrap();
                     inside(&theirs.1);
                     yield_now();
                     theirs.1.fetch_sub(1, Ordering::Relaxed);

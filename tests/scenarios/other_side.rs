@@ -201,6 +201,7 @@ impl Side {
 
     pub(crate) async fn acquire(self, semaphore: &Semaphore) -> Permit<'_> {
         if self == Self::Task { semaphore.acquire_async().await } else { semaphore.acquire() }
+            .expect("nobody closes it")
     }
 
     pub(crate) async fn read<T>(self, lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {

@@ -5,6 +5,7 @@ mod futures;
 mod groups;
 mod mutex;
 mod once;
+mod owned;
 mod rwlock;
 mod semaphore;
 mod starvation;

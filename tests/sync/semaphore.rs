@@ -24,7 +24,7 @@ fn never_more_than_there_are_permits() {
             let (semaphore, inside) = (semaphore.clone(), inside.clone());
             move || {
                 for _ in 0..200 {
-                    let permit = semaphore.acquire_many(1 + n % 3);
+                    let permit = semaphore.acquire_many(1 + n % 3).unwrap();
                     let many =
                         inside.fetch_add(permit.permits(), Ordering::SeqCst) + permit.permits();
                     assert!(many <= 3, "{many} at once");
@@ -49,9 +49,9 @@ fn who_wants_many_is_not_passed_over() {
     each_mode(|rt, _| {
         rt.run(|| {
             let semaphore = Arc::new(Semaphore::new(2));
-            let one = semaphore.acquire();
+            let one = semaphore.acquire().unwrap();
             let theirs = semaphore.clone();
-            let many = go(move || theirs.acquire_many(2).forget());
+            let many = go(move || theirs.acquire_many(2).unwrap().forget());
             while semaphore.try_acquire().is_ok() {
                 yield_now();
             }
@@ -64,7 +64,7 @@ fn who_wants_many_is_not_passed_over() {
             many.join().unwrap();
             assert_eq!(
                 (semaphore.available_permits(), semaphore.try_acquire().err()),
-                (0, Some(AcquireError))
+                (0, Some(AcquireError::NoPermits))
             );
             semaphore.add_permits(5);
             assert_eq!(semaphore.try_acquire_many(5).unwrap().permits(), 5);
@@ -82,14 +82,14 @@ fn who_gives_up_lets_the_next_one_through() {
             let (queued_tx, queued) = gosched::chan::bounded(0);
             let many = go(move || {
                 queued_tx.send(()).unwrap();
-                drop(theirs.acquire_many(2));
+                drop(theirs.acquire_many(2).unwrap());
             });
             queued.recv().unwrap();
             while semaphore.try_acquire().is_ok() {
                 yield_now();
             }
             let theirs = semaphore.clone();
-            let one = go(move || drop(theirs.acquire()));
+            let one = go(move || drop(theirs.acquire().unwrap()));
             many.cancel();
             assert!(many.join().unwrap_err().is::<gosched::Cancelled>());
             one.join().unwrap();
@@ -103,7 +103,7 @@ fn what_there_can_never_be_is_refused_at_once() {
     let semaphore = Semaphore::new(1);
     const TOO_MANY: usize = Semaphore::MAX_PERMITS + 1;
     let refused = |acquire: &dyn Fn()| catch_unwind(AssertUnwindSafe(acquire)).is_err();
-    assert_eq!(semaphore.try_acquire_many(TOO_MANY).err(), Some(AcquireError));
+    assert_eq!(semaphore.try_acquire_many(TOO_MANY).err(), Some(AcquireError::NoPermits));
     assert!(refused(&|| drop(semaphore.acquire_many(TOO_MANY))));
     assert!(refused(&|| drop(semaphore.acquire_many_async(TOO_MANY))));
     assert!(semaphore.try_acquire().is_ok(), "nobody waits");
@@ -114,13 +114,13 @@ fn who_waits_for_too_many_is_let_go_by_a_time_limit_and_lets_others_through() {
     each_mode(|rt, _| {
         rt.run(|| {
             let semaphore = Semaphore::new(1);
-            let outcome = time::timeout(SHORT, || semaphore.acquire_many(2).forget());
+            let outcome = time::timeout(SHORT, || semaphore.acquire_many(2).unwrap().forget());
             assert_eq!(outcome, Err(time::Elapsed));
             assert!(semaphore.try_acquire().is_ok());
             // A future that waits for too many keeps no permit back.
             let mut many = Box::pin(semaphore.acquire_many_async(2));
             assert!(many.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-            drop(semaphore.acquire());
+            drop(semaphore.acquire().unwrap());
         });
     });
 }
@@ -131,8 +131,11 @@ fn time_limits() {
         rt.run(|| {
             let semaphore = Semaphore::new(0);
             let began = Instant::now();
-            assert_eq!(semaphore.acquire_timeout(SHORT).err(), Some(AcquireError));
-            assert_eq!(semaphore.acquire_deadline(began + 2 * SHORT).err(), Some(AcquireError));
+            assert_eq!(semaphore.acquire_timeout(SHORT).err(), Some(AcquireError::NoPermits));
+            assert_eq!(
+                semaphore.acquire_deadline(began + 2 * SHORT).err(),
+                Some(AcquireError::NoPermits)
+            );
             assert!(began.elapsed() >= 2 * SHORT);
             semaphore.add_permits(1);
             assert!(semaphore.acquire_timeout(Duration::ZERO).is_ok());
@@ -151,12 +154,12 @@ fn futures_come_in_order_and_after_those_who_park() {
     semaphore.add_permits(1);
     assert!(many.as_mut().poll(&mut context).is_pending());
     semaphore.add_permits(1);
-    let Poll::Ready(permits) = many.as_mut().poll(&mut context) else {
+    let Poll::Ready(Ok(permits)) = many.as_mut().poll(&mut context) else {
         unreachable!("there are two")
     };
     drop(permits);
     // If the future has waited for long, it has its turn for a while.
     until(|| semaphore.try_acquire().is_ok());
-    assert!(one.as_mut().poll(&mut context).is_ready());
+    assert!(matches!(one.as_mut().poll(&mut context), Poll::Ready(Ok(_))));
     drop(many);
 }

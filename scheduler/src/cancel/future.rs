@@ -10,10 +10,10 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use super::{EndsWaits, Token, TokenInner};
 use crate::proc::target::Target;
 use crate::proc::yield_now::poll_turn;
 use crate::wait::polled::{PolledNode, leave_list, poll_in_list};
+use crate::wait::token::{EndsWaits, Token, TokenInner};
 
 /// The future of [`Token::wait_async`].
 #[must_use = "a future does nothing unless it is polled"]
@@ -41,7 +41,7 @@ impl Token {
     /// canceller.join().unwrap();
     /// ```
     pub fn wait_async(&self) -> TokenFuture<'_> {
-        TokenFuture { token: &self.shared, node: PolledNode::new(None) }
+        TokenFuture { token: self.shared(), node: PolledNode::new(None) }
     }
 }
 
@@ -82,7 +82,7 @@ impl<K: EndsWaits> TokenInner<K> {
                 |state| &mut state.polling,
                 node,
                 waker,
-                |state| state.cancelled,
+                |state| state.is_cancelled() || self.is_over(),
                 |_| None,
             )
         }

@@ -9,9 +9,10 @@
 //! [`never()`].
 //!
 //! A channel is *disconnected* when one end is gone, that is, when its last [`Sender`] or its last
-//! [`Receiver`] was dropped. Then sends fail and give their value back, waiting ones included;
-//! receives go on until the buffer is empty, and then fail. What is still in the buffer when the
-//! last receiver goes is dropped with it.
+//! [`Receiver`] was dropped, or when it was [closed](Sender::close). Then sends fail and give their
+//! value back, waiting ones included; receives go on until the buffer is empty, and then fail. What
+//! is still in the buffer when the last receiver goes is dropped with it. A [`WeakSender`] does not
+//! keep a channel connected.
 //!
 //! ```
 //! use gosched::chan;
@@ -31,6 +32,8 @@ mod blocks;
 mod buffer;
 mod case;
 pub(crate) mod clock;
+mod close;
+mod done;
 mod error;
 pub(crate) mod future;
 mod inline;
@@ -48,6 +51,7 @@ pub(crate) mod timed;
 
 use gosched_runtime_sys::sync::primitive::Arc;
 
+pub use close::WeakSender;
 pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };

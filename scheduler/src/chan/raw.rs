@@ -36,10 +36,10 @@ pub(crate) struct Channel<T, K: Unpark> {
     pub(super) state: Mutex<State<T, K>>,
     /// None: as many as memory holds.
     capacity: Option<usize>,
-    /// Whether the values come from a clock; such a channel is never disconnected.
+    /// Whether the values come from a clock; such a channel is disconnected only if it is closed.
     has_clock: bool,
-    senders: AtomicUsize,
-    receivers: AtomicUsize,
+    pub(super) senders: AtomicUsize,
+    pub(super) receivers: AtomicUsize,
 }
 
 /// Why a value was not taken; with the lock still held where the next step is to wait.

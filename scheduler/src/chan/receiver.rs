@@ -37,7 +37,8 @@ impl<T> Receiver<T> {
     ///
     /// # Errors
     ///
-    /// [`RecvError`] if nothing is left and all senders are gone, or go while this waits.
+    /// [`RecvError`] if nothing is left and all senders are gone, or go while this waits, or if the
+    /// channel is [closed](Self::close).
     ///
     /// # Panics
     ///

@@ -37,8 +37,9 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     ///
-    /// [`SendError`] gives the value back if all receivers are gone, or go while this waits. `Ok`
-    /// does not promise that the value is received: from the buffer, nobody may take it.
+    /// [`SendError`] gives the value back if all receivers are gone, or go while this waits, or if
+    /// the channel is [closed](Self::close). `Ok` does not promise that the value is received: from
+    /// the buffer, nobody may take it.
     ///
     /// # Panics
     ///

@@ -13,12 +13,12 @@
 //!    and a `try_send` cannot overtake a waiting one.
 //! 3. The buffer never holds more than the capacity. Its blocks are allocated and freed outside the
 //!    lock: under it, neither pushing nor taking does.
-//! 4. `disconnected` is set once. It means: one side is gone. Which one, the caller knows, for it
-//!    is of the other; the last receiver takes the buffered values with it, the last sender leaves
-//!    them.
-//! 5. A channel with a clock ([`Clock`]) has no senders. A value that is due
-//!    is put into the buffer by who looks for one; who waits in `receivers` comes by itself at that
-//!    moment, so 1 does not hold for such a value.
+//! 4. `disconnected` is set once. It means: one side is gone, or the channel was closed. Which one,
+//!    the caller need not know: each takes it for the other side's. The last receiver takes the
+//!    buffered values with it; the last sender and the closer leave them.
+//! 5. A channel with a clock ([`Clock`]) has no senders. Closed, it gives no more values. A value
+//!    that is due is put into the buffer by who looks for one; who waits in `receivers` comes by
+//!    itself at that moment, so 1 does not hold for such a value.
 //! 6. Futures that wait to receive are in `futures`, apart from who is served directly, and are let
 //!    go one for each value that nobody took at once: one put into the buffer, or one whose sender
 //!    began to wait. A future that was let go tries again; one that is dropped before it could lets
@@ -119,7 +119,9 @@ impl<T, K: Unpark> State<T, K> {
     /// Takes from the clock what is due.
     #[inline]
     fn strike(&mut self) {
-        if let Some(clock) = &mut self.clock {
+        if let Some(clock) = &mut self.clock
+            && !self.disconnected
+        {
             clock.strike(Instant::now(), &mut self.buffer);
         }
     }
@@ -350,6 +352,10 @@ impl<T, K: Unpark> State<T, K> {
     /// Returns that memory.
     pub(super) fn take_retired(&mut self) -> Row<T> {
         self.buffer.take_retired()
+    }
+
+    pub(super) fn is_disconnected(&self) -> bool {
+        self.disconnected
     }
 
     pub(super) fn disconnect(&mut self) {

@@ -10,8 +10,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::{fmt, thread};
 
-use super::Joinable;
 use super::wait::JoinWait;
+use super::{JoinError, Joinable};
 use crate::ds::pair_arc::{Counted, PairArc};
 use crate::ds::slot::read;
 use crate::proc::colocate::Host;
@@ -151,6 +151,33 @@ impl<T> JoinHandle<T> {
     #[doc(alias = "await")]
     pub fn join(self) -> thread::Result<T> {
         self.0.join()
+    }
+
+    /// As [`join`](Self::join), with an error that says why there is no result, and that `?` makes
+    /// a `Box<dyn Error>` of. For the other ways to join there is `From`:
+    /// `outcome.map_err(JoinError::from)`.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`] if the goroutine panicked, was cancelled or could not be
+    /// started.
+    ///
+    /// # Panics
+    ///
+    /// As [`join`](Self::join).
+    ///
+    /// ```
+    /// use gosched::{Mode, go, run, time};
+    /// use std::time::Duration;
+    ///
+    /// run(Mode::threads(), || {
+    ///     let waits = go(|| time::sleep(Duration::MAX));
+    ///     waits.cancel();
+    ///     assert!(waits.wait().unwrap_err().is_cancelled());
+    /// });
+    /// ```
+    pub fn wait(self) -> Result<T, JoinError> {
+        self.join().map_err(JoinError::from)
     }
 
     /// As [`join`](Self::join), if the goroutine has ended. If not, a goroutine whose slice is

@@ -91,7 +91,7 @@ pub(super) fn is_panic(outcome: &std::thread::Result<()>) -> bool {
 }
 
 /// Returns what a panic said.
-fn said(payload: &(dyn Any + Send)) -> &str {
+pub(super) fn said(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no text)")
 }

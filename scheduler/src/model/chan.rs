@@ -141,7 +141,66 @@ fn stopped_or_received() {
     assert!(channel.try_recv(|| ()).is_err(), "nothing is left");
 }
 
+/// A sender waits, or comes, while the channel is closed: the value is received or comes back, and
+/// a receiver takes what is left.
+fn closed(capacity: usize) {
+    let channel = channel(capacity);
+    let sender = sender(&channel, &TestWaiter::new(), 7);
+    let closer = {
+        let channel = channel.clone();
+        thread::spawn(move || channel.close())
+    };
+    let waiter = TestWaiter::new();
+    let received = waiter.recv(&channel).expect("nobody cancels it");
+    let sent = ended(sender) == Some(true);
+    let _before_the_senders_went = ended(closer);
+    let left = waiter.recv(&channel).expect("nobody cancels it");
+    assert_eq!(received.or(left), sent.then_some(7), "lost, or received and given back");
+    nobody_waits(&channel);
+}
+
+fn closed_without_a_buffer() {
+    closed(0);
+}
+
+fn closed_with_a_buffer() {
+    closed(1);
+}
+
+/// Nobody receives: only the closer lets the sender go.
+fn closed_while_one_sends() {
+    let channel = channel(0);
+    let sender = sender(&channel, &TestWaiter::new(), 7);
+    channel.close();
+    assert_eq!(ended(sender), Some(false));
+    nobody_waits(&channel);
+}
+
+/// A weak sender is upgraded while the last sender goes: it sends, or comes too late.
+fn upgraded() {
+    let channel = channel(1);
+    let weak = {
+        let channel = channel.clone();
+        thread::spawn(move || {
+            let is_in_time = channel.try_add_sender();
+            if is_in_time {
+                assert_eq!(TestWaiter::new().send(&channel, 7), Some(true), "it is connected");
+                channel.remove_sender();
+            }
+            is_in_time
+        })
+    };
+    channel.remove_sender();
+    let received = TestWaiter::new().recv(&channel).expect("nobody cancels it");
+    assert_eq!(received.is_some(), ended(weak));
+    nobody_waits(&channel);
+}
+
 models! {
+    holds closed_without_a_buffer_holds = closed_without_a_buffer within 3 preemptions;
+    holds closed_with_a_buffer_holds = closed_with_a_buffer within 2 preemptions;
+    holds closed_while_one_sends_holds = closed_while_one_sends within 3 preemptions;
+    holds upgraded_holds = upgraded within 3 preemptions;
     holds set_while_one_waits_holds = set_while_one_waits within 3 preemptions;
     holds stopped_or_received_holds = stopped_or_received within 3 preemptions;
     holds rendezvous_holds = rendezvous within 3 preemptions;
@@ -149,6 +208,9 @@ models! {
     holds cancelled_sender_holds = cancelled_sender within 3 preemptions;
     holds cancelled_neighbour_holds = cancelled_neighbour within 3 preemptions;
     holds refill_holds = refill within 3 preemptions;
+    catches a_close_that_leaves_senders = "chan.close_leaves_senders"
+        in closed_while_one_sends within 3 preemptions;
+    catches a_weak_sender_that_revives = "chan.weak_revives" in upgraded within 3 preemptions;
     catches a_clock_that_is_set_in_silence = "clock.set_unheard"
         in set_while_one_waits within 3 preemptions;
     catches a_clock_that_seems_to_be_gone = "clock.seems_gone"

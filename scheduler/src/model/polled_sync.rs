@@ -86,7 +86,7 @@ impl Lock for RawSemaphore<TestWaiter> {
     }
 
     fn lock_at_once(&self) -> bool {
-        self.try_acquire(1)
+        self.try_acquire(1).is_ok()
     }
 
     fn lock(&self, party: &TestWaiter) {
@@ -99,7 +99,7 @@ impl Lock for RawSemaphore<TestWaiter> {
 
     unsafe fn poll(&self, node: &PolledNode<Ask<usize>, TestWaiter>, waker: Waker) -> Found {
         // SAFETY: this function's contract; `leave` is called by the future's drop.
-        unsafe { self.poll(node, 1, waker) }
+        unsafe { self.poll(node, 1, waker) }.expect("nobody closes it")
     }
 
     fn leave(&self, node: &PolledNode<Ask<usize>, TestWaiter>) {

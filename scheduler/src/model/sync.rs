@@ -13,7 +13,7 @@ use crate::sync::raw::condvar::RawCondvar;
 use crate::sync::raw::mutex::RawMutex;
 use crate::sync::raw::once::{Ended, Found, RawOnce};
 use crate::sync::raw::rwlock::RawRwLock;
-use crate::sync::raw::semaphore::RawSemaphore;
+use crate::sync::raw::semaphore::{NotHad, RawSemaphore};
 use crate::testing::{CLOCK, TICK, TestWaiter};
 
 type Mutex = Guarded<RawMutex<TestWaiter>>;
@@ -121,7 +121,7 @@ fn few_and_many() {
     semaphore.add();
     semaphore.lock.release(2);
     few.into_iter().for_each(ended);
-    assert!(semaphore.lock.try_acquire(2), "all are back");
+    assert!(semaphore.lock.try_acquire(2).is_ok(), "all are back");
     assert_eq!(semaphore.count(), 1);
 }
 
@@ -142,9 +142,9 @@ fn withdrawn_head() {
     party.cancel();
     assert!(!ended(head), "there never were two");
     ended(behind);
-    assert!(!semaphore.lock.try_acquire(1));
+    assert!(semaphore.lock.try_acquire(1).is_err());
     semaphore.lock.release(1);
-    assert!(semaphore.lock.try_acquire(1));
+    assert!(semaphore.lock.try_acquire(1).is_ok());
 }
 
 /// As many waiters are let in at once as there are permits: one release serves all waiters that its
@@ -157,7 +157,7 @@ fn release_of_many() {
     });
     semaphore.lock.release(2);
     waiters.into_iter().for_each(ended);
-    assert!(!semaphore.lock.try_acquire(1));
+    assert!(semaphore.lock.try_acquire(1).is_err());
 }
 
 /// A reader and two writers, or two readers and a writer, lock and unlock: writers alone, readers
@@ -317,6 +317,43 @@ fn notified() {
     waiters.into_iter().for_each(ended);
 }
 
+/// The semaphore is closed while one comes or waits: it leaves, and has nothing.
+fn closed() {
+    let semaphore: Arc<RawSemaphore<TestWaiter>> = Arc::new(RawSemaphore::new(0));
+    let waits = {
+        let semaphore = semaphore.clone();
+        thread::spawn(move || {
+            let party = TestWaiter::new();
+            semaphore.acquire(1, None, || party.begin())
+        })
+    };
+    semaphore.close();
+    assert_eq!(waits.join().unwrap(), Err(NotHad::Closed));
+    semaphore.release(1);
+    assert_eq!(semaphore.try_acquire(1), Err(NotHad::Closed));
+    assert_eq!(semaphore.available(), 1, "what comes back is counted");
+}
+
+/// The same, and a permit comes back meanwhile: one of two has it or none, and both leave.
+fn closed_and_released() {
+    let semaphore: Arc<RawSemaphore<TestWaiter>> = Arc::new(RawSemaphore::new(0));
+    let waits = {
+        let semaphore = semaphore.clone();
+        thread::spawn(move || {
+            let party = TestWaiter::new();
+            semaphore.acquire(1, None, || party.begin()).is_ok()
+        })
+    };
+    let releases = {
+        let semaphore = semaphore.clone();
+        thread::spawn(move || semaphore.release(1))
+    };
+    semaphore.close();
+    releases.join().unwrap();
+    let had = waits.join().unwrap();
+    assert_eq!(semaphore.available(), usize::from(!had));
+}
+
 models! {
     holds competition_holds = competition within 2 preemptions;
     holds hand_over_holds = hand_over within 2 preemptions;
@@ -333,6 +370,8 @@ models! {
     holds poisoned_once_holds = poisoned_once within 3 preemptions;
     holds poisoned_for_good_holds = poisoned_for_good;
     holds notified_holds = notified within 1 preemptions;
+    holds closed_holds = closed within 3 preemptions;
+    holds closed_and_released_holds = closed_and_released within 2 preemptions;
     catches a_forgotten_reader = "rwlock.forget_queue" in two_writers within 2 preemptions;
     catches a_reader_beside_a_writer = "rwlock.let_in_regardless"
         in let_in_one_by_one within 2 preemptions;
@@ -345,5 +384,8 @@ models! {
     catches an_unlock_relaxed = "mutex.unlock_relaxed" in competition within 2 preemptions;
     catches a_forgotten_queue = "mutex.forget_queue" in competition within 2 preemptions;
     catches a_free_hand_over = "mutex.hand_over_unlocked" in hand_over within 2 preemptions;
+    catches a_close_that_nobody_hears_of = "semaphore.closes_quietly"
+        in closed within 3 preemptions;
+    catches a_close_that_nobody_sees = "semaphore.closed_unseen" in closed within 3 preemptions;
     catches serving_one_of_many = "semaphore.serve_once" in release_of_many within 2 preemptions;
 }

@@ -7,7 +7,7 @@
 
 #![expect(unsafe_code, reason = "polls with a pinned node")]
 
-use gosched_runtime_sys::sync::primitive::thread;
+use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, thread};
 use std::mem::ManuallyDrop;
 // Not loom's: its `Arc` aborts when it is dropped by a model that failed.
 use std::sync::Arc;
@@ -15,10 +15,14 @@ use std::task::Poll;
 
 use super::executor::Executor;
 use super::models;
-use crate::cancel::{CancelScope, Listed, Listing, TokenInner};
+use crate::cancel::CancelScope;
 use crate::chan::raw::Channel;
+use crate::ds::timers::NEVER;
 use crate::testing::TestWaiter;
 use crate::wait::polled::PolledNode;
+use crate::wait::token::run::Listing;
+use crate::wait::token::subject::Listed;
+use crate::wait::token::{Call, Child, TokenInner};
 
 type Token = Arc<TokenInner<TestWaiter>>;
 
@@ -48,7 +52,7 @@ fn wait_polled(token: &Token) {
 /// Waits under the token for what never comes.
 fn wait_under(token: &Token) {
     let (waiter, channel) = (TestWaiter::new(), Channel::<u32, TestWaiter>::new(Some(0)));
-    let listed = Listed::new(CancelScope::Token(1));
+    let listed = Listed::new(CancelScope::Token(1), NEVER);
     let entered = Listing::new(token, &listed);
     if entered.enter(Some(waiter.clone())) {
         assert_eq!(waiter.recv(&channel), None, "nobody sends");
@@ -59,7 +63,7 @@ fn wait_under(token: &Token) {
 
 /// Comes under the token and leaves it.
 fn pass_under(token: &Token) {
-    let listed = Listed::new(CancelScope::Token(1));
+    let listed = Listed::new(CancelScope::Token(1), NEVER);
     let entered = Listing::new(token, &listed);
     let _either = entered.enter(Some(TestWaiter::new()));
     drop(entered);
@@ -111,12 +115,31 @@ fn child() {
     let parent: Token = TokenInner::new(None);
     let maker = beside(&parent, |parent| {
         let child = TokenInner::new(Some(parent.clone()));
-        parent.adopt(&child);
+        parent.adopt(Child::Token(Arc::downgrade(&child)));
         let waiter = TestWaiter::new();
         assert!(child.wait(None, || waiter.begin()));
     });
     TokenInner::cancel(&parent);
     maker.join().expect("its asserts hold");
+}
+
+/// What is to be called at a cancel is called once, whether it came before or after.
+fn called() {
+    let token: Token = TokenInner::new(None);
+    let calls = Arc::new(AtomicU32::new(0));
+    let lister = {
+        let (token, calls) = (token.clone(), calls.clone());
+        thread::spawn(move || {
+            let call = Arc::new(Call::new(move || _ = calls.fetch_add(1, Ordering::Relaxed)));
+            token.adopt(Child::Call(Arc::downgrade(&call)));
+            call
+        })
+    };
+    TokenInner::cancel(&token);
+    let call = lister.join().expect("its asserts hold");
+    assert!(call.take().is_none(), "it was not called");
+    TokenInner::cancel(&token);
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
 }
 
 models! {
@@ -126,6 +149,8 @@ models! {
     holds two_under_hold = two_under within 2 preemptions;
     holds two_leave_hold = two_leave within 3 preemptions;
     holds child_holds = child within 3 preemptions;
+    holds called_holds = called;
+    catches a_call_that_is_forgotten = "token.adopts_too_late" in called;
     catches a_cancel_that_wakes_first = "token.wakes_first" in waiting;
     catches a_cancel_that_wakes_futures_first = "token.wakes_first" in polled;
     catches a_subject_that_comes_after_the_wakes = "token.wakes_first"

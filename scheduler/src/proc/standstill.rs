@@ -22,11 +22,14 @@
 //! # What vetoes
 //!
 //! Free work, a goroutine that an M is being brought for (`proc::apart`), a timer, a wait with a
-//! time limit in place, a bridge, a thread in a callback, a missing thread: the runtime knows of
-//! them. Under [`Deadlock::Panic`] nothing else comes, as the builder promised. Else a plain thread
-//! may: each thread of the process that is none of the runtime's vetoes
-//! ([`OwnThreads`](crate::gmp::own_threads::OwnThreads)). So does a goroutine that waits for a
-//! future, because its waker may be anywhere.
+//! time limit in place, a bridge, a thread in a callback, a missing thread, the deadline of a
+//! token: the runtime knows of them. Under [`Deadlock::Panic`] nothing else comes, as the builder
+//! promised. Else a plain thread may: each thread of the process that is none of the runtime's
+//! vetoes ([`OwnThreads`](crate::gmp::own_threads::OwnThreads)). So does a goroutine that waits for
+//! a future, because its waker may be anywhere.
+//!
+//! When a token's deadline has passed and nobody was woken by that, the runtime stands still
+//! without a look. It is found at the next one.
 //!
 //! # What counts as waiting
 //!
@@ -51,7 +54,7 @@ use gosched_runtime_sys::thread::fork;
 use crate::ds::agents;
 use crate::ds::timers::NEVER;
 use crate::gmp::sched::Sched;
-use crate::gmp::sched::deadlocks::Standstill;
+use crate::gmp::sched::deadlocks::{Comes, Standstill};
 use crate::gmp::thread_g;
 use crate::gmp::wait_reason::WaitReason;
 use crate::mode::Deadlock;
@@ -122,6 +125,7 @@ impl Moment {
 fn what_to_do(sched: &Sched) -> Option<Standstill> {
     let deadlocks = &sched.deadlocks;
     let comes = deadlocks.bridges() > 0
+        || Comes::any()
         || sched.first_limit() != NEVER
         || sched.has_migratory()
         || sched.has_unstarted()

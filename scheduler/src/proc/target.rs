@@ -5,7 +5,7 @@
 //! A waiter puts its [`Target`] into the node that it links into a list. The waker takes the target
 //! out of the node under the lock of what is waited for, and [notifies](Target::notify) it there. A
 //! canceller [cancels](Target::cancel) a target that it has from a packet (`join`) or a token
-//! (`crate::cancel`), under their lock.
+//! (`wait::token`), under their lock.
 //!
 //! # Who owns what
 //!

@@ -33,6 +33,9 @@
 //! - Guards and permits are bound to no thread. They are `Send` if what they give access to may be
 //!   sent: so they may be held by a goroutine that migrates, and be given back by another than the
 //!   one that took them.
+//! - A guard borrows its lock. One that holds it, and so may go into a goroutine or a struct, is
+//!   had by [`Mutex::lock_arc`], [`RwLock::read_arc`], [`RwLock::write_arc`] and
+//!   [`Semaphore::acquire_owned`], each with the same variants.
 
 mod barrier;
 mod condvar;
@@ -47,9 +50,12 @@ mod wait_group;
 
 pub use barrier::{Barrier, BarrierFuture, BarrierTimeoutError, BarrierWaitResult};
 pub use condvar::{Condvar, WaitTimeoutResult};
-pub use mutex::{LockFuture, Mutex, MutexGuard};
+pub use mutex::{ArcMutexGuard, LockFuture, Mutex, MutexGuard};
 pub use notify::{Notified, Notify, NotifyTimeoutError};
 pub use once::{LazyLock, Once, OnceCell, OnceState};
-pub use rwlock::{ReadFuture, RwLock, RwLockReadGuard, RwLockWriteGuard, WriteFuture};
-pub use semaphore::{AcquireError, AcquireFuture, Permit, Semaphore};
+pub use rwlock::{
+    ArcRwLockReadGuard, ArcRwLockWriteGuard, ReadFuture, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    WriteFuture,
+};
+pub use semaphore::{AcquireError, AcquireFuture, OwnedPermit, Permit, Semaphore};
 pub use wait_group::{WaitGroup, WaitGroupFuture, WaitGroupTimeoutError};

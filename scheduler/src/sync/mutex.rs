@@ -7,6 +7,8 @@
 
 #![expect(unsafe_code, reason = "the lock says who may reach the data")]
 
+mod owned;
+
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -17,6 +19,8 @@ use std::pin::Pin;
 use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
+
+pub use owned::ArcMutexGuard;
 
 use super::poison::{Flag, PanickingBefore, would_block};
 use crate::proc::park::Parking;

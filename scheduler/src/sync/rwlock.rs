@@ -7,6 +7,7 @@
 //! and leaves the lock when it is dropped.
 
 #![expect(unsafe_code, reason = "the lock says who may reach the data")]
+mod owned;
 
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -18,6 +19,8 @@ use std::pin::Pin;
 use std::sync::{LockResult, TryLockError, TryLockResult};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
+
+pub use owned::{ArcRwLockReadGuard, ArcRwLockWriteGuard};
 
 use super::mutex::told;
 use super::poison::{Flag, PanickingBefore, would_block};

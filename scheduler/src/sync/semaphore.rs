@@ -6,6 +6,8 @@
 
 #![expect(unsafe_code, reason = "polls with the node of a pinned future")]
 
+mod owned;
+
 use gosched_runtime_sys::sync::primitive::const_fn;
 use std::error::Error;
 use std::fmt;
@@ -14,10 +16,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+pub use owned::OwnedPermit;
+
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
 use crate::proc::yield_now::{poll_turn, preempt_point};
-use crate::sync::raw::semaphore::{self as raw, RawSemaphore};
+use crate::sync::raw::semaphore::{self as raw, NotHad, RawSemaphore};
 use crate::wait::polled::PolledNode;
 use crate::wait::reserved::{Ask, Recheck};
 
@@ -34,13 +38,18 @@ use crate::wait::reserved::{Ask, Recheck};
 /// use gosched::sync::Semaphore;
 ///
 /// let connections = Semaphore::new(2);
-/// let first = connections.acquire();
-/// let second = connections.acquire();
+/// let first = connections.acquire().unwrap();
+/// let second = connections.acquire().unwrap();
 /// assert!(connections.try_acquire().is_err());
 /// drop(first);
 /// assert_eq!(connections.available_permits(), 1);
 /// drop(second);
 /// ```
+///
+/// # Closing
+///
+/// [`close`](Self::close) has everybody who waits leave with an error, and so does whoever comes
+/// later. Where nobody closes, `acquire().unwrap()` is right, as with a mutex that nobody poisons.
 #[doc(alias("Weighted", "rate limit"))]
 #[derive(Debug)]
 pub struct Semaphore {
@@ -59,9 +68,24 @@ pub struct Permit<'a> {
     n: usize,
 }
 
-/// The error of a try without enough permits, or of a wait that was not served in time.
+/// Why there are no permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AcquireError;
+#[non_exhaustive]
+pub enum AcquireError {
+    /// There were not enough, at a try or until the time was over.
+    NoPermits,
+    /// The semaphore is [closed](Semaphore::close).
+    Closed,
+}
+
+impl From<NotHad> for AcquireError {
+    fn from(why: NotHad) -> Self {
+        match why {
+            NotHad::NotEnough => Self::NoPermits,
+            NotHad::Closed => Self::Closed,
+        }
+    }
+}
 
 impl Semaphore {
     /// The most permits a semaphore may have.
@@ -81,10 +105,14 @@ impl Semaphore {
 
     /// Takes a permit, waiting until there is one.
     ///
+    /// # Errors
+    ///
+    /// [`AcquireError::Closed`] if the semaphore is closed, or is while this waits.
+    ///
     /// # Panics
     ///
     /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait.
-    pub fn acquire(&self) -> Permit<'_> {
+    pub fn acquire(&self) -> Result<Permit<'_>, AcquireError> {
         self.acquire_many(1)
     }
 
@@ -95,16 +123,17 @@ impl Semaphore {
     /// behind it: waiters are served in order. In a goroutine a
     /// [`timeout`](crate::time::timeout) ends such a wait, and lets the others through.
     ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
     /// # Panics
     ///
     /// If `n` is more than [`MAX_PERMITS`](Self::MAX_PERMITS). And as [`acquire`](Self::acquire).
     #[track_caller]
-    pub fn acquire_many(&self, n: usize) -> Permit<'_> {
+    pub fn acquire_many(&self, n: usize) -> Result<Permit<'_>, AcquireError> {
         can_be_had(n);
-        preempt_point();
-        // Without a deadline they are had in the end.
-        let _had = self.raw.acquire(n, None, Parking::begin);
-        Permit { semaphore: self, n }
+        self.acquire_until(n, None)
     }
 
     /// Takes a permit if there is one and nobody waits. If not, a goroutine whose slice is over
@@ -112,7 +141,7 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// If not.
+    /// If not, or if the semaphore is closed.
     pub fn try_acquire(&self) -> Result<Permit<'_>, AcquireError> {
         self.try_acquire_many(1)
     }
@@ -122,20 +151,18 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// If not.
+    /// As [`try_acquire`](Self::try_acquire).
     pub fn try_acquire_many(&self, n: usize) -> Result<Permit<'_>, AcquireError> {
-        if self.raw.try_acquire(n) {
-            return Ok(Permit { semaphore: self, n });
-        }
-        preempt_point();
-        Err(AcquireError)
+        let had = self.raw.try_acquire(n);
+        had.inspect_err(|_| preempt_point())?;
+        Ok(Permit { semaphore: self, n })
     }
 
     /// Takes a permit, waiting for it at longest for `timeout`.
     ///
     /// # Errors
     ///
-    /// If the time was over first.
+    /// If the time was over first, or the semaphore is closed.
     ///
     /// # Panics
     ///
@@ -163,14 +190,12 @@ impl Semaphore {
         deadline: Option<Instant>,
     ) -> Result<Permit<'_>, AcquireError> {
         preempt_point();
-        match self.raw.acquire(n, deadline, Parking::begin) {
-            Ok(()) => Ok(Permit { semaphore: self, n }),
-            Err(raw::NotHad) => Err(AcquireError),
-        }
+        self.raw.acquire(n, deadline, Parking::begin)?;
+        Ok(Permit { semaphore: self, n })
     }
 
-    /// Takes a permit, for an async task: returns a future that is ready with it. It may be dropped
-    /// at any time.
+    /// Takes a permit, for an async task: returns a future that is ready with it, or with
+    /// [`AcquireError::Closed`]. It may be dropped at any time.
     pub fn acquire_async(&self) -> AcquireFuture<'_> {
         self.acquire_many_async(1)
     }
@@ -185,6 +210,31 @@ impl Semaphore {
     pub fn acquire_many_async(&self, n: usize) -> AcquireFuture<'_> {
         can_be_had(n);
         AcquireFuture { semaphore: self, n, node: PolledNode::new(None), recheck: Recheck::new() }
+    }
+
+    /// Closes: who waits leaves with [`AcquireError::Closed`], and so does who comes. Permits that
+    /// were given stay valid. Never blocks. Closing again does nothing.
+    ///
+    /// ```
+    /// use gosched::sync::{AcquireError, Semaphore};
+    /// use gosched::{Mode, go, run};
+    /// use std::sync::Arc;
+    ///
+    /// run(Mode::threads(), || {
+    ///     let semaphore = Arc::new(Semaphore::new(0));
+    ///     let theirs = semaphore.clone();
+    ///     let waits = go(move || theirs.acquire().map(drop));
+    ///     semaphore.close();
+    ///     assert_eq!(waits.join().unwrap(), Err(AcquireError::Closed));
+    /// });
+    /// ```
+    pub fn close(&self) {
+        self.raw.close();
+    }
+
+    /// True if it is [closed](Self::close).
+    pub fn is_closed(&self) -> bool {
+        self.raw.is_closed()
     }
 
     /// Adds `n` permits.
@@ -236,15 +286,15 @@ pub struct AcquireFuture<'a> {
 }
 
 impl<'a> Future for AcquireFuture<'a> {
-    type Output = Permit<'a>;
+    type Output = Result<Permit<'a>, AcquireError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Permit<'a>> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.as_ref().get_ref();
         ready!(poll_turn(cx));
         // SAFETY: pinned; `drop` leaves.
         let found = unsafe { this.semaphore.raw.poll(&this.node, this.n, cx.waker().clone()) };
-        ready!(this.recheck.told(found, cx));
-        Poll::Ready(Permit { semaphore: this.semaphore, n: this.n })
+        ready!(this.recheck.told(found?, cx));
+        Poll::Ready(Ok(Permit { semaphore: this.semaphore, n: this.n }))
     }
 }
 
@@ -262,7 +312,10 @@ impl fmt::Debug for AcquireFuture<'_> {
 
 impl fmt::Display for AcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not enough permits")
+        f.write_str(match self {
+            Self::NoPermits => "not enough permits",
+            Self::Closed => "the semaphore is closed",
+        })
     }
 }
 

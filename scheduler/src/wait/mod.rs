@@ -6,7 +6,7 @@
 //! in several queues at once. [`reserved`] keeps futures from starving among those that park.
 //! [`park`] says what parking needs of the waiter. [`owed`] is how waiters are woken and users'
 //! values dropped once a lock is free, and [`wake`] wakes a whole queue. [`alarm`] wakes the
-//! futures that have a deadline.
+//! futures that have a deadline. [`token`] cancels all that waits under it or for it.
 //!
 //! Code may enter when every primitive that waits needs it. Each primitive says itself what it
 //! waits for, and [`proc::park`](crate::proc::park) how a goroutine gives up its M.
@@ -19,5 +19,6 @@ pub(crate) mod parked;
 pub(crate) mod polled;
 pub(crate) mod race;
 pub(crate) mod reserved;
+pub(crate) mod token;
 pub(crate) mod waiter;
 pub(crate) mod wake;

@@ -2,7 +2,10 @@
 //! a goroutine.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 use crate::ds::agents::Agents;
 use crate::gmp::own_threads::OwnThreads;
@@ -18,6 +21,36 @@ pub(crate) enum Standstill {
     Ended,
     /// The runtime was ended for a deadlock, and what is left does not unwind.
     Stuck,
+}
+
+/// The number of cancels that the process's clock has yet to make.
+static COMING: AtomicUsize = AtomicUsize::new(0);
+
+/// A cancel that comes from outside of all runtimes, at its time: while there is one, no runtime
+/// stands still. It may reach goroutines of any, so it is not known of which.
+#[derive(Debug)]
+#[must_use = "the cancel counts until this is dropped"]
+pub(crate) struct Comes(());
+
+impl Comes {
+    pub(crate) fn begin() -> Self {
+        COMING.fetch_add(1, Relaxed);
+        Self(())
+    }
+
+    /// True if one is to come. Whoever was made ready by one that does not count any more is seen
+    /// after this.
+    pub(crate) fn any() -> bool {
+        // ORDERING[deadlocks.coming]: pairs with the subtraction in the drop.
+        COMING.load(Acquire) > 0
+    }
+}
+
+impl Drop for Comes {
+    fn drop(&mut self) {
+        // ORDERING[deadlocks.coming]: pairs with the load in `any`: who was woken comes before.
+        COMING.fetch_sub(1, Release);
+    }
 }
 
 /// The state of a runtime's deadlock check.

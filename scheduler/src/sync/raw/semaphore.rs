@@ -14,6 +14,8 @@
 //! ([`reserved`](crate::wait::reserved)): others keep back while its permits come together, and
 //! until it is polled. QUEUED is set as long, so everybody looks under the queue's lock.
 //!
+//! A semaphore that is closed keeps QUEUED for ever. So the fast way needs no look at that.
+//!
 //! # Safety
 //!
 //! Both lists lie under the queue's lock and live as long as the semaphore, which the waiters
@@ -33,6 +35,7 @@ use crate::wait::parked::{Look, WaitIn, WaitedFor, is_over, wait_for};
 use crate::wait::polled::{PolledNode, Standing};
 use crate::wait::reserved::{Ask, Found, Futures, poll_reserved};
 use crate::wait::waiter::{End, Unpark, WaitList, Wakeup};
+use crate::wait::wake::wake_all;
 
 const QUEUED: usize = 1;
 const ONE: usize = 2;
@@ -51,6 +54,8 @@ struct Queue<K> {
     parked: WaitList<usize, K>,
     /// Each wants a number of permits.
     futures: Futures<usize, K>,
+    /// Nobody is given permits any more. QUEUED stays set then.
+    closed: bool,
 }
 
 impl<K> std::fmt::Debug for Queue<K> {
@@ -64,6 +69,10 @@ impl<K: Unpark> Queue<K> {
         &mut self.parked
     }
 
+    fn waiting_futures(&mut self) -> &mut WaitList<Ask<usize>, K> {
+        self.futures.list()
+    }
+
     /// True if the permits that there are may be taken by a caller that comes: nobody parks, and
     /// nothing is reserved.
     fn is_open(&mut self) -> bool {
@@ -71,16 +80,24 @@ impl<K: Unpark> Queue<K> {
     }
 }
 
-/// The error of a wait whose deadline passed first.
+/// Why there are no permits for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NotHad;
+pub(crate) enum NotHad {
+    /// The deadline passed first, or nothing was to be waited for.
+    NotEnough,
+    Closed,
+}
 
 impl<K: Unpark> RawSemaphore<K> {
     const_fn! {
         pub(crate) fn new(permits: usize) -> Self {
             Self {
                 word: AtomicUsize::new(permits * ONE),
-                queue: Mutex::new(Queue { parked: WaitList::new(), futures: Futures::new() }),
+                queue: Mutex::new(Queue {
+                    parked: WaitList::new(),
+                    futures: Futures::new(),
+                    closed: false,
+                }),
             }
         }
     }
@@ -91,11 +108,11 @@ impl<K: Unpark> RawSemaphore<K> {
 
     /// Takes `n` permits if there are as many, and no waiter that parks.
     #[inline]
-    pub(crate) fn try_acquire(&self, n: usize) -> bool {
+    pub(crate) fn try_acquire(&self, n: usize) -> Result<(), NotHad> {
         let mut word = self.word.load(Ordering::Relaxed);
         while word & QUEUED == 0 {
             if word / ONE < n {
-                return false;
+                return Err(NotHad::NotEnough);
             }
             // ORDERING[semaphore.permits]: partner are the releasing operations: what was done with
             // the permits before is visible.
@@ -105,7 +122,7 @@ impl<K: Unpark> RawSemaphore<K> {
                 Ordering::Acquire,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return true,
+                Ok(_) => return Ok(()),
                 Err(other) => word = other,
             }
         }
@@ -114,9 +131,13 @@ impl<K: Unpark> RawSemaphore<K> {
 
     #[cold]
     #[inline(never)]
-    fn try_acquire_queued(&self, n: usize) -> bool {
+    fn try_acquire_queued(&self, n: usize) -> Result<(), NotHad> {
         let mut queue = self.queue.lock();
-        queue.is_open() && self.available() >= n && self.take_or_queue(n, true)
+        if queue.closed {
+            return Err(NotHad::Closed);
+        }
+        let taken = queue.is_open() && self.available() >= n && self.take_or_queue(n, true);
+        if taken { Ok(()) } else { Err(NotHad::NotEnough) }
     }
 
     /// Takes `n` permits, waiting for them at longest until the deadline.
@@ -126,20 +147,24 @@ impl<K: Unpark> RawSemaphore<K> {
         deadline: Option<Instant>,
         begin: impl Fn() -> P,
     ) -> Result<(), NotHad> {
-        if self.try_acquire(n) {
-            return Ok(());
+        match self.try_acquire(n) {
+            Err(NotHad::NotEnough) => {}
+            outcome => return outcome,
         }
         let (mut end, watches) = (End::Back, Cell::new(false));
         loop {
             let place = WaitIn { end, ..WaitIn::behind(Queue::parked) };
             let look = |queue: &mut Queue<K>| {
+                if queue.closed && !mutated("semaphore.closed_unseen") {
+                    return Look::Done(Err(NotHad::Closed));
+                }
                 // A waiter that looks again is the first.
                 let my_turn = match end {
                     End::Back => queue.is_open(),
                     End::Front => queue.futures.reserved(false).is_none(),
                 };
                 if self.take_or_queue(n, my_turn) {
-                    return Look::Done(());
+                    return Look::Done(Ok(()));
                 }
                 Look::wait(n, queue.futures.watch(&watches))
             };
@@ -152,7 +177,11 @@ impl<K: Unpark> RawSemaphore<K> {
             // replaced. Waking waiters that park does not unwind.
             match unsafe { wait_for(&self.queue, place, &begin, deadline, look, serve) } {
                 WaitedFor::Served(None) => return Ok(()),
-                WaitedFor::AtOnce(()) => {
+                WaitedFor::AtOnce(Err(why)) => {
+                    self.give_up(watches.get());
+                    return Err(why);
+                }
+                WaitedFor::AtOnce(Ok(())) => {
                     if end == End::Front {
                         // A reservation has lapsed: there may be permits for others.
                         self.release(0);
@@ -163,7 +192,7 @@ impl<K: Unpark> RawSemaphore<K> {
                 WaitedFor::TimedOut if watches.get() && !is_over(deadline) => end = End::Front,
                 WaitedFor::TimedOut => {
                     self.give_up(watches.get());
-                    return Err(NotHad);
+                    return Err(NotHad::NotEnough);
                 }
                 WaitedFor::Cancelled(parking) => {
                     self.give_up(watches.get());
@@ -194,6 +223,23 @@ impl<K: Unpark> RawSemaphore<K> {
                 Err(other) => word = other,
             }
         }
+    }
+
+    /// Closes: whoever waits leaves without permits, and nobody is given any from now on.
+    pub(crate) fn close(&self) {
+        let mut queue = self.queue.lock();
+        queue.closed = true;
+        queue.futures.end();
+        self.word.fetch_or(QUEUED, Ordering::Relaxed);
+        if mutated("semaphore.closes_quietly") {
+            return;
+        }
+        let woken = wake_all(&self.queue, queue, Queue::parked);
+        woken.and(wake_all(&self.queue, self.queue.lock(), Queue::waiting_futures)).go_on();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.queue.lock().closed
     }
 
     /// Gives `n` permits back, and serves and wakes the waiters.
@@ -232,8 +278,10 @@ impl<K: Unpark> RawSemaphore<K> {
     }
 
     /// Hands over what permits there are. Returns a future to wake.
+    ///
+    /// Of a semaphore that is closed, those who still wait are being woken by the closer.
     fn hand_on<'a>(&'a self, mut queue: MutexGuard<'a, Queue<K>>) -> Option<Wakeup<K>> {
-        loop {
+        while !queue.closed {
             let nobody_parks = queue.parked.is_empty();
             if queue.futures.reserved(nobody_parks).is_some() {
                 break;
@@ -253,7 +301,7 @@ impl<K: Unpark> RawSemaphore<K> {
             }
             queue = self.queue.lock();
         }
-        let Queue { parked, futures } = &mut *queue;
+        let Queue { parked, futures, .. } = &mut *queue;
         let watcher = futures.watcher(parked);
         let next = self.pass_to_futures(&mut queue);
         drop(queue);
@@ -271,7 +319,7 @@ impl<K: Unpark> RawSemaphore<K> {
             Some(wanted) if self.available() >= wanted => queue.futures.wake(),
             _ => None,
         };
-        if queue.parked.is_empty() && queue.futures.is_idle() {
+        if queue.parked.is_empty() && queue.futures.is_idle() && !queue.closed {
             // ORDERING[semaphore.permits]: partner are the acquiring operations: the permits were
             // released before the fast way to them is open again.
             self.word.fetch_and(!QUEUED, Ordering::Release);
@@ -279,7 +327,7 @@ impl<K: Unpark> RawSemaphore<K> {
         next
     }
 
-    /// For a future: takes `n` permits, or waits with this waker.
+    /// For a future: takes `n` permits, or waits with this waker. An error if it is closed.
     ///
     /// # Safety
     ///
@@ -290,8 +338,14 @@ impl<K: Unpark> RawSemaphore<K> {
         node: &PolledNode<Ask<usize>, K>,
         n: usize,
         waker: Waker,
-    ) -> Found {
+    ) -> Result<Found, NotHad> {
+        let mut closed = false;
         let look = |queue: &mut Queue<K>| {
+            if queue.closed {
+                // It leaves, as one that has its permits does.
+                closed = true;
+                return Found::Taken;
+            }
             let nobody_parks = queue.parked.is_empty();
             let reserved = queue.futures.reserved(nobody_parks);
             let has_turn = match reserved {
@@ -301,7 +355,7 @@ impl<K: Unpark> RawSemaphore<K> {
             if self.take_or_queue(n, has_turn) { Found::Taken } else { Found::Wait(reserved) }
         };
         // SAFETY: this function's contract; the list is under the lock.
-        unsafe {
+        let found = unsafe {
             poll_reserved(
                 &self.queue,
                 |queue| &mut queue.futures,
@@ -310,7 +364,8 @@ impl<K: Unpark> RawSemaphore<K> {
                 look,
                 |queue| self.hand_on(queue),
             )
-        }
+        };
+        if closed { Err(NotHad::Closed) } else { Ok(found) }
     }
 
     /// A future goes.
