@@ -3,8 +3,8 @@
 //!
 //! # Who calls it
 //!
-//! - [`push_in_burst`] and [`push_alone`] queue a new G of which it is not known that it talks
-//!   (`spawn`). [`end_burst`] follows the round in which a goroutine has made some (`run`).
+//! - [`push`] and [`announce`] queue a new G of which it is not known that it talks (`spawn`).
+//!   [`end_burst`] follows the round in which a goroutine has made some (`run`).
 //! - [`bring`] finds an M for them.
 //! - An M that looks for something to start calls [`take`] (`find`).
 //! - [`end_first_run`] follows the first run of a G that was taken here (`run`).
@@ -54,25 +54,26 @@ use crate::proc::start_m::start_idle_m;
 use crate::proc::wake;
 use crate::proc::wake_sysmon::wake_sysmon;
 
-/// Queues a new G that a goroutine of this M has made. An M comes for it when that goroutine has
-/// given its M back, or later by sysmon. So the whole burst is there when the first of it begins.
-#[cold]
-pub(crate) fn push_in_burst(sched: &Sched, owned: &mut MOwned, g: Runnable) {
-    g.g().set_burst(owned.burst(&sched.apart));
-    sched.apart.push(g);
-    wake_sysmon(sched);
-    if sched.has_sysmon.load(Relaxed) {
+/// Queues a new G. `maker` is the M whose goroutine made it. [`announce`] follows.
+pub(crate) fn push(sched: &Sched, maker: Option<&mut MOwned>, g: Runnable) {
+    let burst = maker.map_or(0, |owned| {
         owned.brings_apart = true;
-    } else {
-        bring(sched);
-    }
+        owned.burst(&sched.apart)
+    });
+    g.g().set_burst(burst);
+    sched.apart.push(g);
 }
 
-/// Queues a new G that was made elsewhere, and has an M come for it.
+/// Has an M come for a G that was pushed: at once or, `in_burst`, when its maker has suspended, so
+/// that the whole burst is there when the first of it begins.
 #[cold]
-pub(crate) fn push_alone(sched: &Sched, g: Runnable) {
-    g.g().set_burst(0);
-    sched.apart.push(g);
+pub(crate) fn announce(sched: &Sched, in_burst: bool) {
+    if in_burst {
+        wake_sysmon(sched);
+        if sched.has_sysmon.load(Relaxed) {
+            return;
+        }
+    }
     publish(sched);
 }
 

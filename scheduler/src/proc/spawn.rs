@@ -49,6 +49,7 @@ pub(crate) fn spawn(
     let talks = entry.expected_behaviour().unwrap_or_else(|| sched.call_sites.behaviour(location))
         == Behaviour::Talks;
     let id;
+    let mut in_burst = false;
     if let Some(Ok(mut inside)) = cx.map(Current::enter_with_p)
         && let (owned, Some(p)) = inside.split()
     {
@@ -60,7 +61,8 @@ pub(crate) fn spawn(
         if talks {
             p.push_unstarted(g);
         } else {
-            apart::push_in_burst(sched, owned, g);
+            apart::push(sched, Some(owned), g);
+            in_burst = true;
             cx.and_then(Current::owned).inspect(|maker| maker.made_apart.set(true));
         }
     } else {
@@ -72,11 +74,13 @@ pub(crate) fn spawn(
         if talks {
             sched.push_unstarted(g);
         } else {
-            apart::push_alone(sched, g);
+            apart::push(sched, None, g);
         }
     }
     if talks {
         wake::wake_p(sched);
+    } else {
+        apart::announce(sched, in_burst);
     }
     id
 }
