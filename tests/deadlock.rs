@@ -55,6 +55,19 @@ impl Drop for Counted {
     }
 }
 
+/// Until then it might have ended the wait.
+#[test]
+fn a_tokens_deadline_that_wakes_nobody_is_followed_by_a_look() {
+    alone(|rt| {
+        let text = report(rt, || {
+            let (_tx, rx) = chan::bounded::<u32>(0);
+            let _passes = Token::new().with_timeout(Duration::from_millis(30));
+            let _never = rx.recv();
+        });
+        assert!(text.starts_with("gosched: deadlock, all goroutines wait\n"), "{text}");
+    });
+}
+
 #[test]
 fn run_panics_with_the_list() {
     /// Where three of the goroutines are made.

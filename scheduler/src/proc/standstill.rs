@@ -28,8 +28,8 @@
 //! vetoes ([`OwnThreads`](crate::gmp::own_threads::OwnThreads)). So does a goroutine that waits for
 //! a future, because its waker may be anywhere.
 //!
-//! When a token's deadline has passed and nobody was woken by that, the runtime stands still
-//! without a look. It is found at the next one.
+//! A token's deadline may pass and wake nobody. So who lets the last one pass looks at the runtimes
+//! that it kept from standing still.
 //!
 //! # What counts as waiting
 //!
@@ -125,7 +125,6 @@ impl Moment {
 fn what_to_do(sched: &Sched) -> Option<Standstill> {
     let deadlocks = &sched.deadlocks;
     let comes = deadlocks.bridges() > 0
-        || Comes::any()
         || sched.first_limit() != NEVER
         || sched.has_migratory()
         || sched.has_unstarted()
@@ -133,7 +132,8 @@ fn what_to_do(sched: &Sched) -> Option<Standstill> {
         || sched.thread_missing.load(Relaxed)
         || sched.generation != fork::generation()
         || sched.live() == 0
-        || thread_g::count_in(sched).callbacks > 0;
+        || thread_g::count_in(sched).callbacks > 0
+        || Comes::vetoes(sched, check);
     if comes {
         return None;
     }

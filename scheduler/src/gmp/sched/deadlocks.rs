@@ -1,14 +1,19 @@
 //! What a runtime stores for its deadlock check: what was told, the report, and who may still wake
 //! a goroutine.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{
     AtomicBool, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
+use std::sync::{Arc, OnceLock, Weak};
+use std::{mem, ptr};
+
+use gosched_runtime_sys::sync::primitive::StaticMutex;
 
 use crate::ds::agents::Agents;
+use crate::ds::grow;
 use crate::gmp::own_threads::OwnThreads;
+use crate::gmp::sched::Sched;
 
 /// What there is to do about a runtime that stands still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +31,12 @@ pub(crate) enum Standstill {
 /// The number of cancels that the process's clock has yet to make.
 static COMING: AtomicUsize = AtomicUsize::new(0);
 
+/// A runtime that would stand still but for these, and what looks at it again.
+type Vetoed = (Weak<Sched>, fn(&Sched));
+
+/// All such runtimes.
+static VETOED: StaticMutex<Vec<Vetoed>> = StaticMutex::new(Vec::new());
+
 /// A cancel that comes from outside of all runtimes, at its time: while there is one, no runtime
 /// stands still. It may reach goroutines of any, so it is not known of which.
 #[derive(Debug)]
@@ -38,9 +49,30 @@ impl Comes {
         Self(())
     }
 
-    /// True if one is to come. Whoever was made ready by one that does not count any more is seen
-    /// after this.
-    pub(crate) fn any() -> bool {
+    /// True if one is to come. Then `check` is called for the runtime when none is to come any
+    /// more: perhaps the last one wakes nobody. Whoever was made ready by one that does not count
+    /// any more is seen after this.
+    ///
+    /// The runtime is listed before the count is read again, and the list is taken after the last
+    /// one was subtracted. Both happen under the list's lock, so one side sees the other.
+    pub(crate) fn vetoes(sched: &Sched, check: fn(&Sched)) -> bool {
+        if !Self::any() {
+            return false;
+        }
+        let mut listed = Some((Arc::downgrade(&sched.arc()), check));
+        grow::with_room(
+            || VETOED.lock(),
+            |vetoed| vetoed,
+            |vetoed| {
+                if !vetoed.iter().any(|(other, _)| ptr::eq(other.as_ptr(), sched)) {
+                    vetoed.extend(listed.take());
+                }
+            },
+        );
+        Self::any()
+    }
+
+    fn any() -> bool {
         // ORDERING[deadlocks.coming]: pairs with the subtraction in the drop.
         COMING.load(Acquire) > 0
     }
@@ -49,7 +81,15 @@ impl Comes {
 impl Drop for Comes {
     fn drop(&mut self) {
         // ORDERING[deadlocks.coming]: pairs with the load in `any`: who was woken comes before.
-        COMING.fetch_sub(1, Release);
+        if COMING.fetch_sub(1, Release) > 1 {
+            return;
+        }
+        let vetoed = mem::take(&mut *VETOED.lock());
+        for (sched, check) in vetoed {
+            if let Some(sched) = sched.upgrade() {
+                check(&sched);
+            }
+        }
     }
 }
 
