@@ -1,9 +1,10 @@
 //! A future that waits among goroutines, threads and other futures that take the same thing again
 //! and again: it has its turn after a bounded number of theirs.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::task::{Context, Waker};
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -145,6 +146,8 @@ fn a_semaphore() {
     has_its_turn("acquire_many", move || hold(third.acquire_many(3)), wait);
 }
 
+/// A future that nobody polls meanwhile: it has its turn when its waker is called, however late its
+/// executor would be.
 #[test]
 fn a_notification() {
     let notify = Arc::new(Notify::new());
@@ -154,22 +157,18 @@ fn a_notification() {
             let notify = notify.clone();
             Others::start(rt, (2, 1), move || notify.wait())
         };
-        let (done, ours) = (Arc::new(AtomicBool::new(false)), theirs.clone());
-        let is_done = done.clone();
-        let waiter = rt.handle().go(move || {
-            block_on(ours.notified());
-            done.store(true, SeqCst);
-        });
-        let mut had = false;
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        let (mut cx, mut future) = (Context::from_waker(&waker), pin!(theirs.notified()));
+        assert!(future.as_mut().poll(&mut cx).is_pending());
+        let had = || woken.0.load(SeqCst);
         for _ in 0..TURNS {
             let before = others.turns.load(SeqCst);
             theirs.notify_one();
-            let came = || is_done.load(SeqCst);
-            while others.turns.load(SeqCst) == before && !came() {
+            while others.turns.load(SeqCst) == before && !had() {
                 thread::yield_now();
             }
-            had = came();
-            if had {
+            if had() {
                 break;
             }
         }
@@ -182,11 +181,21 @@ fn a_notification() {
             assert!(began.elapsed() < Duration::from_secs(10), "they end");
         }
         others.end();
-        assert!(had, "{mode:?}: it starves");
-        waiter.join().unwrap();
+        assert!(had(), "{mode:?}: it starves");
+        assert!(future.as_mut().poll(&mut cx).is_ready(), "{mode:?}");
         // A notification may be left over.
         let _left = theirs.try_wait();
     });
+}
+
+/// Whether a waker was called.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, SeqCst);
+    }
 }
 
 /// A future is polled once, while `held` keeps it out, and not again: a waiter that parks already,
