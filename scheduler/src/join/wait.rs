@@ -23,8 +23,8 @@ impl JoinWait {
     pub(super) fn begin(id: u64, deadline: Option<Instant>) -> Self {
         let begun = current::with(|cx| {
             let own = deadline.is_none() && current::any_place(cx, |g| g.id() == id);
-            cx.and_then(|cx| cx.owned()).inspect(|owned| owned.joins.set(id));
-            let counts = cx.and_then(|cx| cx.owned()).is_some_and(|owned| owned.made_apart.get());
+            let mine = cx.and_then(|cx| cx.owned()).inspect(|owned| owned.joins.set(id));
+            let counts = mine.is_some_and(|owned| owned.made_apart.get());
             let no_load = || cx.filter(|_| !counts).and_then(park::home_of);
             (!own).then(|| no_load().inspect(|m| m.enter_join()))
         });
