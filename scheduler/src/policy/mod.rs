@@ -188,9 +188,16 @@ pub(crate) fn may_start_global(mine: usize, least: usize) -> bool {
 /// True if a thief may take the head that it saw first at `since`.
 ///
 /// `share`: by [`may_start`] it is this M's turn. `offered`: the M that has the queue leaves the
-/// head to others, so there is nothing to wait for.
-pub(crate) fn may_take_head(since: u64, now: u64, share: bool, offered: bool) -> bool {
-    (share && offered)
+/// head to others, so there is nothing to wait for. `behind`: the M has more than it soon begins;
+/// see [`HeadAge::is_behind`](head_age::HeadAge::is_behind).
+pub(crate) fn may_take_head(
+    since: u64,
+    now: u64,
+    share: bool,
+    offered: bool,
+    behind: bool,
+) -> bool {
+    (share && (offered || behind))
         || now.saturating_sub(since) >= if share { STEAL_AGE_NS } else { STEAL_AGE_OVERFULL_NS }
 }
 
@@ -201,6 +208,16 @@ pub(crate) fn may_take_head(since: u64, now: u64, share: bool, offered: bool) ->
 pub(crate) fn may_take_offered(mine: usize, least: usize) -> bool {
     mine <= least
 }
+
+/// Number of unstarted Gs in a queue above which its M is helped at once, if it is slow.
+///
+/// More than a tree has on its path. Where an M had a thousand pieces of 3 us each, a thief that
+/// waited for each head to stand still took one in 10 us, and two Ms were no faster than one.
+pub(crate) const BACKLOG: usize = 32;
+
+/// Time in ns that a G of a queue takes its M, from which on the M is slow. Two Ms are slower than
+/// one with Gs that take less: they pass the queue's cache lines to and fro.
+pub(crate) const SLOW_NS: u64 = 1_000;
 
 /// True if the head of the line, there since `since`, gets the next P directly.
 pub(crate) fn passed_over(since: u64, now: u64) -> bool {
@@ -335,10 +352,18 @@ mod tests {
 
     #[test]
     fn what_is_offered_goes_at_once_to_who_has_room() {
-        assert!(may_take_head(7, 7, true, true));
-        assert!(!may_take_head(7, 7, true, false) && !may_take_head(7, 7, false, true));
-        assert!(may_take_head(0, STEAL_AGE_OVERFULL_NS, false, true));
+        assert!(may_take_head(7, 7, true, true, false));
+        assert!(
+            !may_take_head(7, 7, true, false, false) && !may_take_head(7, 7, false, true, false)
+        );
+        assert!(may_take_head(0, STEAL_AGE_OVERFULL_NS, false, true, false));
         assert!(may_take_offered(3, 3) && !may_take_offered(4, 3));
+    }
+
+    #[test]
+    fn who_has_more_than_it_soon_begins_is_helped_at_once() {
+        assert!(may_take_head(7, 7, true, false, true));
+        assert!(!may_take_head(7, 7, false, false, true), "not by an M that has its share");
     }
 
     #[test]
@@ -396,8 +421,8 @@ mod tests {
 
     #[test]
     fn times_are_compared_across_an_early_clock() {
-        assert!(!may_take_head(100, 50, true, false));
-        assert!(!may_take_head(0, STEAL_AGE_NS, false, false));
+        assert!(!may_take_head(100, 50, true, false, false));
+        assert!(!may_take_head(0, STEAL_AGE_NS, false, false, false));
         assert!(passed_over(0, PASSED_OVER_NS));
     }
 }

@@ -9,6 +9,7 @@ use crate::os::Tid;
 use crate::policy;
 use crate::policy::behaviour::Company;
 use crate::policy::chain::{Chain, Look};
+use crate::policy::head_age::HeadAge;
 
 /// The owned and the shared half of a P.
 #[derive(Debug, Default)]
@@ -71,7 +72,7 @@ pub(crate) struct M {
     pub(crate) choices: u32,
     pub(crate) settled: usize,
     pub(crate) turn: Option<policy::TimeWithP>,
-    pub(crate) heads: Vec<(Gid, u64)>,
+    pub(crate) heads: Vec<HeadAge>,
     pub(crate) global_head: (Gid, u64),
     pub(crate) thrift: policy::AdaptiveSpin,
     /// A deadline readied some of the Gs in the inbox.

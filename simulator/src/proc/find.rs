@@ -4,6 +4,7 @@ use super::{admission, apart, hand_over, timers};
 use crate::gmp::g::Gid;
 use crate::gmp::world::World;
 use crate::policy;
+use crate::policy::head_age::HeadAge;
 
 /// The result of a look at the other queues.
 pub(crate) enum Look {
@@ -126,7 +127,7 @@ fn look_at_global(world: &mut World, m: usize) -> Look {
         hand_over::wake_least_home(world, m);
     }
     let since = world.ms[m].global_head.1;
-    if !policy::may_take_head(since, world.now, false, false) {
+    if !policy::may_take_head(since, world.now, false, false, false) {
         return Look::Young(since + still(false, false));
     }
     if !admission::admit(world, m) {
@@ -209,28 +210,32 @@ fn look_at(world: &mut World, m: usize, victim: usize) -> Look {
     }
     let mine = has_room(world, m);
     let now = world.now;
-    world.ms[m].heads.resize(world.ps.len(), (Gid::MAX, 0));
+    world.ms[m].heads.resize(world.ps.len(), HeadAge::default());
+    let queued = world.ps[victim].unstarted.len();
     let seen = &mut world.ms[m].heads[victim];
-    if seen.0 != head {
-        *seen = (head, now);
-        if !mine {
-            hand_over::wake_least_home(world, m);
-        }
+    if seen.is_too_young(now) && !world.ps[victim].offers {
+        return Look::Young(seen.first_seen() + still(mine, false));
     }
-    let since = world.ms[m].heads[victim].1;
+    if seen.observe_queue(head as u32, queued, now) && !mine {
+        hand_over::wake_least_home(world, m);
+    }
+    let since = world.ms[m].heads[victim].first_seen();
     let offered = world.ps[victim].offers;
-    if !policy::may_take_head(since, now, mine, offered) {
+    let behind = world.ms[m].heads[victim].is_behind();
+    if !policy::may_take_head(since, now, mine, offered, behind) {
+        world.ms[m].heads[victim].hold_for(policy::STEAL_AGE_NS);
         return Look::Young(since + still(mine, offered));
     }
     if !admission::admit(world, m) {
         return Look::Nothing;
     }
+    world.ms[m].heads[victim].take();
     world.ps[victim].unstarted.pop_front().map_or(Look::Nothing, Look::Found)
 }
 
 /// Returns how long a head must not have changed. The policy is asked for it: the constants are its
 /// own.
 fn still(share: bool, offered: bool) -> u64 {
-    let enough = |ns: &u64| policy::may_take_head(0, *ns, share, offered);
+    let enough = |ns: &u64| policy::may_take_head(0, *ns, share, offered, false);
     (0..).map(|n| n * 1_000).find(enough).expect("some time is enough")
 }

@@ -107,15 +107,16 @@ pub(super) fn scan_p(sched: &Sched, m: &M, owned: &mut MOwned, victim: usize, no
     if seen.is_too_young(now) && !shared.offers() {
         return Scan::TooYoung;
     }
-    if !shared.has_unstarted() || !sched.start_gate.admits() {
+    let queued = shared.unstarted();
+    if queued == 0 || !sched.start_gate.admits() {
         return Scan::Nothing;
     }
     let mine = policy::may_start(m.load(), sched.least_loaded_resident().1);
-    if seen.observe(shared.head(), now) && !mine {
+    if seen.observe_queue(shared.head(), queued, now) && !mine {
         wake::kick_least_loaded(sched);
     }
-    if policy::may_take_head(seen.first_seen(), now, mine, shared.offers()) {
-        seen.clear();
+    if policy::may_take_head(seen.first_seen(), now, mine, shared.offers(), seen.is_behind()) {
+        seen.take();
         return take_admitted(sched, owned, || shared.steal_unstarted())
             .map_or(Scan::Nothing, Scan::Found);
     }
@@ -133,7 +134,7 @@ pub(super) fn scan_global(sched: &Sched, owned: &mut MOwned, now: u64) -> Option
     if owned.global_head_age.observe(sched.global_head(), now) {
         wake::kick_least_loaded(sched);
     }
-    if !policy::may_take_head(owned.global_head_age.first_seen(), now, false, false) {
+    if !policy::may_take_head(owned.global_head_age.first_seen(), now, false, false, false) {
         return None;
     }
     owned.global_head_age.clear();
