@@ -47,6 +47,8 @@
 //! Reads G records, which live as long as their runtime, and of each record only the atomic fields.
 #![expect(unsafe_code, reason = "reads G records")]
 
+use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use gosched_runtime_sys::thread::fork;
@@ -133,7 +135,7 @@ fn what_to_do(sched: &Sched) -> Option<Standstill> {
         || sched.generation != fork::generation()
         || sched.live() == 0
         || thread_g::count_in(sched).callbacks > 0
-        || Comes::vetoes(sched, check);
+        || is_vetoed(sched);
     if comes {
         return None;
     }
@@ -155,6 +157,13 @@ fn what_to_do(sched: &Sched) -> Option<Standstill> {
         }
         Deadlock::Panic | Deadlock::PanicIfProven => is_proven(sched).then_some(Standstill::Ended),
     }
+}
+
+/// True if a cancel comes at its time. The runtime is looked at again when none does any more.
+fn is_vetoed(sched: &Sched) -> bool {
+    let later = Arc::downgrade(&sched.arc());
+    let look_again = move || later.upgrade().into_iter().for_each(|sched| check(&sched));
+    Comes::vetoes(ptr::from_ref(sched).addr(), look_again)
 }
 
 /// True if nothing outside of the runtime is left, or it was promised that nothing comes from

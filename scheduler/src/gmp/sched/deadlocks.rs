@@ -1,19 +1,18 @@
 //! What a runtime stores for its deadlock check: what was told, the report, and who may still wake
 //! a goroutine.
 
+use std::mem;
+use std::sync::OnceLock;
 use std::sync::atomic::{
     AtomicBool, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
-use std::sync::{Arc, OnceLock, Weak};
-use std::{mem, ptr};
 
 use gosched_runtime_sys::sync::primitive::StaticMutex;
 
 use crate::ds::agents::Agents;
 use crate::ds::grow;
 use crate::gmp::own_threads::OwnThreads;
-use crate::gmp::sched::Sched;
 
 /// What there is to do about a runtime that stands still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +30,13 @@ pub(crate) enum Standstill {
 /// The number of cancels that the process's clock has yet to make.
 static COMING: AtomicUsize = AtomicUsize::new(0);
 
-/// A runtime that would stand still but for these, and what looks at it again.
-type Vetoed = (Weak<Sched>, fn(&Sched));
+/// A runtime that would stand still but for these.
+struct Vetoed {
+    /// Its address. No other runtime has it meanwhile: `check` knows this one weakly.
+    runtime: usize,
+    /// Looks at it again, if it is still there.
+    check: Box<dyn FnOnce() + Send>,
+}
 
 /// All such runtimes.
 static VETOED: StaticMutex<Vec<Vetoed>> = StaticMutex::new(Vec::new());
@@ -55,16 +59,16 @@ impl Comes {
     ///
     /// The runtime is listed before the count is read again, and the list is taken after the last
     /// one was subtracted. Both happen under the list's lock, so one side sees the other.
-    pub(crate) fn vetoes(sched: &Sched, check: fn(&Sched)) -> bool {
+    pub(crate) fn vetoes(runtime: usize, check: impl FnOnce() + Send + 'static) -> bool {
         if !Self::any() {
             return false;
         }
-        let mut listed = Some((Arc::downgrade(&sched.arc()), check));
+        let mut listed = Some(Vetoed { runtime, check: Box::new(check) });
         grow::with_room(
             || VETOED.lock(),
             |vetoed| vetoed,
             |vetoed| {
-                if !vetoed.iter().any(|(other, _)| ptr::eq(other.as_ptr(), sched)) {
+                if vetoed.iter().all(|other| other.runtime != runtime) {
                     vetoed.extend(listed.take());
                 }
             },
@@ -85,11 +89,7 @@ impl Drop for Comes {
             return;
         }
         let vetoed = mem::take(&mut *VETOED.lock());
-        for (sched, check) in vetoed {
-            if let Some(sched) = sched.upgrade() {
-                check(&sched);
-            }
-        }
+        vetoed.into_iter().for_each(|one| (one.check)());
     }
 }
 
