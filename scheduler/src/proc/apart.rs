@@ -77,10 +77,15 @@ pub(crate) fn announce(sched: &Sched, in_burst: bool) {
     publish(sched);
 }
 
-/// Does what is to be done when a goroutine that has made such Gs has given its M back.
+/// Does what is to be done when a goroutine that has made such Gs has given its M back. `is_free`:
+/// the M may start others. If that goroutine has ended, and it was the only one here, this M takes
+/// them itself.
 #[cold]
-pub(crate) fn end_burst(cx: &Current, inside: &mut InsideWithP) {
+pub(crate) fn end_burst(cx: &Current, inside: &mut InsideWithP, is_free: bool) {
     inside.owned().brings_apart = false;
+    if is_free && cx.m.settled() == 0 && cx.sched().has_sysmon.load(Relaxed) {
+        return wake_sysmon(cx.sched());
+    }
     publish(cx.sched());
 }
 

@@ -211,7 +211,7 @@ impl Loop<'_> {
     fn rounds(&mut self, mut inside: InsideWithP) {
         loop {
             if inside.owned().brings_apart {
-                apart::end_burst(self.cx, &mut inside);
+                apart::end_burst(self.cx, &mut inside, self.wants().free);
             }
             if self.leaving && self.owns_nothing(&mut inside) {
                 return leave_runtime(self.cx, inside);

@@ -29,7 +29,12 @@ pub(crate) fn push(world: &mut World, g: Gid, by: Option<usize>) -> bool {
 
 /// Has an M come for what a goroutine of this M has made, which has given the M back.
 pub(crate) fn end_burst(world: &mut World, m: usize) {
-    if std::mem::take(&mut world.ms[m].brings_apart) {
+    if !std::mem::take(&mut world.ms[m].brings_apart) {
+        return;
+    }
+    if world.ms[m].settled == 0 && world.config.sysmon {
+        world.sysmon_is_told();
+    } else {
         publish(world, Some(m));
     }
 }
