@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use gosched::{Runtime, chan, go};
 use test_support::settled;
 
-use crate::support::{alone, at_most, measured};
+use crate::support::{alone, at_most, compute, measured};
 
 /// With at most twice as many Ps as CPUs. An M that gets no core for 200 us is not waited for, and
 /// its share goes to other Ms.
@@ -87,34 +88,45 @@ fn pairs_that_talk_stay_together() {
     }
 }
 
-/// Goroutines that one goroutine makes in one round, at several places in the program, none of
-/// which is known yet: a pipeline of three.
+/// Goroutines that one goroutine makes in one round, at two places in the program of which nothing
+/// is known yet: four that send, and one that receives. The first sender must not make its place
+/// known while the maker makes the others.
 #[test]
 #[ignore = "measures time: cargo xtask test --only timing"]
 fn a_burst_of_unknown_ones_begins_on_one_thread() {
     let _alone = alone();
     for procs in [2, 4, 8] {
-        measured(&format!("{procs} Ps"), || {
+        let is_split = || {
             let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
             let threads = rt.run(|| {
-                let ((to, first), (on, second)) = (chan::bounded::<u64>(1), chan::bounded(1));
+                let (tx, rx) = chan::bounded::<u64>(1);
                 let here = || thread::current().id();
-                let source = go(move || {
-                    (0..100).for_each(|n| to.send(n).expect("it is awaited"));
+                let send = |tx: chan::Sender<u64>| {
+                    go(move || {
+                        (0..100).for_each(|n| tx.send(n).expect("it is awaited"));
+                        here()
+                    })
+                };
+                let mut all: Vec<_> = (0..4)
+                    .map(|_| {
+                        let sends = send(tx.clone());
+                        compute(Duration::from_micros(30));
+                        sends
+                    })
+                    .collect();
+                drop(tx);
+                all.push(go(move || {
+                    assert_eq!(rx.iter().sum::<u64>(), 4 * 4_950);
                     here()
-                });
-                let stage = go(move || {
-                    first.iter().for_each(|n| on.send(n + 1).expect("it is awaited"));
-                    here()
-                });
-                let sink = go(move || {
-                    assert_eq!(second.iter().sum::<u64>(), 5_050);
-                    here()
-                });
-                [source, stage, sink].map(|one| one.join().expect("no panic"))
+                }));
+                let ended = all.into_iter().map(|one| one.join().expect("no panic"));
+                ended.collect::<Vec<_>>()
             });
-            let apart = threads.iter().filter(|thread| **thread != threads[0]).count();
-            at_most("goroutines on another thread", apart, 0)
+            threads.iter().any(|thread| *thread != threads[0])
+        };
+        measured(&format!("{procs} Ps"), || {
+            let split = (0..64).filter(|_| is_split()).count();
+            at_most("bursts of 64 that are split", split, 2)
         });
     }
 }
