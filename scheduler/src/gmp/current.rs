@@ -212,6 +212,16 @@ impl InsideWithP {
         (self.inside.owned(), &mut self.p)
     }
 
+    /// Takes the P from the M, for another one. What sysmon has asked this M to look at goes with
+    /// the P.
+    pub(crate) fn take_p(&mut self) -> Option<Box<P>> {
+        let mut p = self.p.take()?;
+        if self.inside.m.progress.preempt_requested() {
+            p.look_everywhere.ask();
+        }
+        Some(p)
+    }
+
     /// Gives the M a P that another M had. What was woken last there waits behind the others.
     pub(crate) fn receive_p(&mut self, p: Box<P>) {
         p.queue_next();

@@ -22,6 +22,7 @@ use crate::ds::run_next::RunNext;
 use crate::ds::timers::Timers;
 use crate::gmp::g::{G, Runnable};
 use crate::gmp::stack_pool::StackCache;
+use crate::policy::look_everywhere::LookEverywhere;
 use crate::policy::oldest::Oldest;
 
 /// The most Ps that a runtime may have.
@@ -79,6 +80,8 @@ pub(crate) struct P {
     pub(crate) stacks: StackCache,
     /// Decides when the oldest unstarted G goes before newer ones.
     oldest: Oldest,
+    /// Decides when what is otherwise looked at last goes first.
+    pub(crate) look_everywhere: LookEverywhere,
 }
 
 // SAFETY: only the record pointers in `vacant` are not `Send`. A vacant record belongs to the owner
@@ -137,6 +140,7 @@ pub(crate) fn new(index: usize) -> (Box<P>, Arc<PShared>) {
         ids: 0..0,
         stacks,
         oldest: Oldest::default(),
+        look_everywhere: LookEverywhere::default(),
     };
     (Box::new(p), shared)
 }

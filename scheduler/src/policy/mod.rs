@@ -19,26 +19,16 @@
 pub(crate) mod behaviour;
 pub(crate) mod chain;
 pub(crate) mod head_age;
+pub(crate) mod look_everywhere;
 pub(crate) mod oldest;
 pub(crate) mod retake;
+pub(crate) mod time_with_p;
 pub(crate) mod timer_polling;
 
 use std::time::Duration;
 
-/// Rounds between two looks of an M at what it otherwise looks at last; see [`looks_everywhere`].
+/// Rounds between two looks of an M at what it otherwise looks at last; see [`look_everywhere`].
 pub(crate) const GLOBAL_INTERVAL: u32 = 61;
-
-/// True if an M looks everywhere in this round: in one of 61 rounds, or because sysmon `requested`
-/// it.
-///
-/// A preempt request of sysmon is such a request, because 61 rounds as long as that would take too
-/// long. It counts only in every second round. Without that limit, where 200 goroutines that
-/// compute wanted to begin, sysmon ended each round and the next one took a new G. A migratory
-/// goroutine that had slept for a millisecond waited for 190 ms, in the queue of a P that was
-/// handed from M to M.
-pub(crate) fn looks_everywhere(tick: u32, requested: bool) -> bool {
-    tick.is_multiple_of(GLOBAL_INTERVAL) || requested && tick.is_multiple_of(2)
-}
 
 /// Migratory Gs in a row, woken by threads without a P, that go before those of the P.
 pub(crate) const MAX_GLOBAL_STREAK: u32 = 8;
@@ -51,9 +41,6 @@ pub(crate) const STEAL_AGE_OVERFULL_NS: u64 = 200_000;
 
 /// Time in ns after which a head of the line that was passed over gets the next P directly.
 pub(crate) const PASSED_OVER_NS: u64 = 1_000_000;
-
-/// Time in ns after which an M with ready work gives way to the line. See [`TimeWithP`].
-pub(crate) const GIVE_WAY_NS: u64 = 250_000;
 
 /// Time in ns for which an idle M looks for work without giving its core away.
 pub(crate) const SPIN_NS: u64 = 2_000;
@@ -237,45 +224,6 @@ pub(crate) fn lets_pass(since: u64, now: u64) -> bool {
     now.saturating_sub(since) < LETS_PASS_NS
 }
 
-/// How long an M has had its P while others stand in the line.
-///
-/// The M reads the clock in each round. While [`GLOBAL_INTERVAL`] such rounds would pass within
-/// [`GIVE_WAY_NS`], it doubles the number of rounds to the next reading, up to that number. A fixed
-/// 61 rounds of goroutines that compute for 3 ms made the line wait for 370 ms. 61 rounds after one
-/// short round, where short and long rounds alternate, made it wait for 96 ms.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TimeWithP {
-    since: u64,
-    read: u64,
-    tick: u32,
-    rounds: u32,
-}
-
-impl TimeWithP {
-    /// True if the clock is to be read in round `tick`.
-    pub(crate) fn wants_clock(turn: Option<TimeWithP>, tick: u32) -> bool {
-        turn.is_none_or(|turn| tick.wrapping_sub(turn.tick) >= turn.rounds)
-    }
-
-    /// Returns what is known after a reading in round `tick`. The first reading begins the turn.
-    pub(crate) fn after(turn: Option<TimeWithP>, tick: u32, now: u64) -> TimeWithP {
-        let Some(turn) = turn else { return TimeWithP { since: now, read: now, tick, rounds: 1 } };
-        let (passed, ns) = (u64::from(tick.wrapping_sub(turn.tick)), now.saturating_sub(turn.read));
-        let short = ns.saturating_mul(u64::from(GLOBAL_INTERVAL)) <= passed * GIVE_WAY_NS;
-        TimeWithP {
-            read: now,
-            tick,
-            rounds: if short { GLOBAL_INTERVAL.min(2 * turn.rounds) } else { 1 },
-            ..turn
-        }
-    }
-
-    /// True if it is the line's turn.
-    pub(crate) fn is_over(&self) -> bool {
-        self.read.saturating_sub(self.since) >= GIVE_WAY_NS
-    }
-}
-
 /// The time slice that threads which run goroutines ask the system for.
 pub(crate) const THREAD_SLICE: Duration = Duration::from_micros(100);
 
@@ -300,13 +248,6 @@ mod tests {
         assert_eq!(spin_budget(Cpus { quota_limited: true, ..TWO }, 0).total_ns, 0);
         assert_eq!(spin_budget(TWO, 2).total_ns, 0);
         assert!(spin_budget(TWO, 1).total_ns > 0);
-    }
-
-    #[test]
-    fn of_two_rounds_that_are_put_an_end_to_one_looks_everywhere() {
-        let looks = |tick| [false, true].map(|requested| looks_everywhere(tick, requested));
-        assert_eq!([1, 2, 3].map(looks), [[false; 2], [false, true], [false; 2]]);
-        assert_eq!(looks(GLOBAL_INTERVAL), [true; 2]);
     }
 
     #[test]
@@ -379,44 +320,6 @@ mod tests {
         assert_eq!(clock_rounds(1, SHORT_ROUND_NS), 1);
         assert_eq!(clock_rounds(1, 50), CLOCK_ROUNDS);
         assert_eq!(clock_rounds(u32::MAX, u64::MAX), 1);
-    }
-
-    /// Returns when a turn ends, and after how many readings, if the rounds take `rounds_ns` in
-    /// turn.
-    fn turn_over(rounds_ns: &[u64]) -> (u64, u32) {
-        let (mut turn, mut readings, mut tick, mut now) = (None, 0, u32::MAX - 3, 0);
-        for round_ns in rounds_ns.iter().cycle() {
-            tick = tick.wrapping_add(1);
-            now += round_ns;
-            if TimeWithP::wants_clock(turn, tick) {
-                readings += 1;
-                turn = Some(TimeWithP::after(turn, tick, now));
-                if turn.is_some_and(|turn| turn.is_over()) {
-                    break;
-                }
-            }
-        }
-        (now, readings)
-    }
-
-    #[test]
-    fn a_turn_ends_by_time_however_long_the_rounds() {
-        assert_eq!(turn_over(&[3_000_000]), (6_000_000, 2), "the second reading");
-        let (ns, readings) = turn_over(&[50]);
-        assert!(ns < GIVE_WAY_NS + 62 * 50 && readings < 90, "{ns} ns, {readings} readings");
-        let (ns, _) = turn_over(&[4_000]);
-        assert!(ns <= 2 * GIVE_WAY_NS, "{ns} ns");
-    }
-
-    #[test]
-    fn a_short_round_says_little_about_the_next() {
-        let (long, short) = (3_000_000, 1_000);
-        for rounds in
-            [[long, short, long, short], [short, long, short, long], [long, short, short, short]]
-        {
-            let (ns, _) = turn_over(&rounds);
-            assert!(ns <= 3 * long, "{rounds:?}: {ns} ns");
-        }
     }
 
     #[test]

@@ -35,7 +35,7 @@ use crate::proc::running::Running;
 pub(crate) fn allow(inside: &mut InsideWithP) {
     let (owned, p) = inside.split();
     owned.fast_rounds_left = match p {
-        Some(p) if owned.first_run.is_none() && !owned.look_everywhere && !p.has_work() => {
+        Some(p) if owned.first_run.is_none() && !p.look_everywhere.is_asked() && !p.has_work() => {
             let look = policy::GLOBAL_INTERVAL - 1 - owned.tick % policy::GLOBAL_INTERVAL;
             if p.shared.timers.first() == NEVER {
                 look

@@ -280,7 +280,7 @@ impl Drop for Blocked {
 
 /// Gives up the P of the M at `cx`, if it has one.
 fn give_up_p(cx: &Current) {
-    let p = cx.enter_with_p().ok().and_then(|mut inside| inside.p.take());
+    let p = cx.enter_with_p().ok().and_then(|mut inside| inside.take_p());
     if let Some(p) = p {
         cx.m.remote.without_p();
         wake::hand_off_p(cx.sched(), p);
@@ -289,10 +289,10 @@ fn give_up_p(cx: &Current) {
 
 /// Gives up the P of the M at `cx` if another M has something to run with it.
 fn offer_p(cx: &Current) {
-    let p = cx
-        .enter_with_p()
-        .ok()
-        .and_then(|mut inside| inside.p.take_if(|p| wake::has_use(cx.sched(), p)));
+    let p = cx.enter_with_p().ok().and_then(|mut inside| {
+        let has_use = inside.p.as_mut().is_some_and(|p| wake::has_use(cx.sched(), p));
+        if has_use { inside.take_p() } else { None }
+    });
     if let Some(p) = p {
         cx.m.remote.without_p();
         wake::hand_off_p(cx.sched(), p);

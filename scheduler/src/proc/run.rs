@@ -252,9 +252,11 @@ impl Loop<'_> {
         self.stands_aside = false;
         match wait_for_p(self.cx, inside, wants) {
             WaitedForP::Got(given) => {
-                inside.receive_p(given.p);
+                let mut p = given.p;
+                let root_begins = self.lent.is_some() && inside.owned().tick == 0;
+                p.look_everywhere.handed_on(root_begins);
+                inside.receive_p(p);
                 (self.searching, self.slept) = (given.searching, true);
-                inside.owned().begin_with_woken();
                 NextRound::Run
             }
             WaitedForP::Retry => {

@@ -11,7 +11,8 @@ use gosched_runtime_sys::clock::monotonic_ns;
 
 use crate::gmp::current::{Current, InsideWithP};
 use crate::gmp::m::MOwned;
-use crate::policy::TimeWithP;
+use crate::gmp::sched::Sched;
+use crate::policy::time_with_p::{TimeWithP, Waited};
 use crate::proc::find::Wants;
 use crate::proc::wake_sysmon::wake_sysmon;
 use crate::proc::{excess_p, wake};
@@ -33,7 +34,7 @@ pub(crate) fn give_way(cx: &Current, inside: &mut InsideWithP, wants: Wants) {
     let now = over.unwrap_or_else(monotonic_ns);
     owned.time_with_p = None;
     let ready = owned.has_settled() || !m.inbox.is_empty();
-    let p = inside.p.take().expect("just looked");
+    let p = inside.take_p().expect("just looked");
     if !ready {
         // This M owns nothing that is ready: it looks again as an M without a P.
         m.remote.without_p();
@@ -44,10 +45,19 @@ pub(crate) fn give_way(cx: &Current, inside: &mut InsideWithP, wants: Wants) {
             sched.counts.hand_over();
             wake_sysmon(sched);
             inside.receive_p(sched.dispatch.wait_for_turn(&&m.remote, &sched.idle));
-            inside.owned().was_without_p(monotonic_ns().saturating_sub(now));
+            begin_turn(sched, inside.owned(), now);
         }
         Err(p) => inside.p = Some(p),
     }
+}
+
+/// Notes that the M, which has stood in the line since `since`, has a P again.
+fn begin_turn(sched: &Sched, owned: &mut MOwned, since: u64) {
+    let now = monotonic_ns();
+    let ns = now.saturating_sub(since);
+    owned.was_without_p(ns);
+    let waited = Waited { ns, others: sched.dispatch.line_len(), procs: sched.procs() };
+    owned.time_with_p = Some(TimeWithP::after_wait(waited, owned.tick, now));
 }
 
 /// Takes note of the clock, if that is due in this round. Returns the time if the M has had its
@@ -77,7 +87,7 @@ pub(crate) fn pass_on_free_work(cx: &Current, inside: &mut InsideWithP) {
         return;
     }
     owned.time_with_p = None;
-    let p = inside.p.take().expect("just looked");
+    let p = inside.take_p().expect("just looked");
     cx.m.remote.without_p();
     wake::hand_off_p(sched, p);
 }
@@ -87,7 +97,7 @@ pub(crate) fn pass_on_free_work(cx: &Current, inside: &mut InsideWithP) {
 #[cold]
 pub(crate) fn hand_p_to_resident(cx: &Current, inside: &mut InsideWithP, searching: bool) {
     let sched = cx.sched();
-    let p = inside.p.take().expect("only an M with a P looks for work");
+    let p = inside.take_p().expect("only an M with a P looks for work");
     cx.m.remote.without_p();
     wake::hand_off_p(sched, p);
     if searching && sched.idle.stop_search() {
@@ -98,7 +108,7 @@ pub(crate) fn hand_p_to_resident(cx: &Current, inside: &mut InsideWithP, searchi
 /// Called while there are more Ps than are asked for: retires the M's P, unless others were faster.
 #[cold]
 pub(crate) fn drop_excess_p(cx: &Current, inside: &mut InsideWithP) {
-    let Some(p) = inside.p.take() else { return };
+    let Some(p) = inside.take_p() else { return };
     inside.p = excess_p::retire_p(cx.sched(), p);
     if inside.p.is_none() {
         cx.m.remote.without_p();
@@ -109,7 +119,7 @@ pub(crate) fn drop_excess_p(cx: &Current, inside: &mut InsideWithP) {
 
 /// A lent thread leaves the runtime: hands its P off.
 pub(crate) fn leave_runtime(cx: &Current, mut inside: InsideWithP) {
-    let p = inside.p.take();
+    let p = inside.take_p();
     cx.m.remote.without_p();
     drop(inside);
     if let Some(p) = p {

@@ -89,6 +89,7 @@ pub(crate) fn stop_m(
 ) -> bool {
     let sched = cx.sched();
     let mut p = inside.p.take().expect("only an M with a P looks for work");
+    p.look_everywhere.found_nothing();
     p.stacks.come_to_rest(&sched.stacks);
     sched.stacks.tidy(monotonic_ns());
     sched.dispatch.release(p, &cx.m.remote, &sched.idle, sched.line_now());

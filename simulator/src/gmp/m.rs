@@ -10,6 +10,8 @@ use crate::policy;
 use crate::policy::behaviour::Company;
 use crate::policy::chain::{Chain, Look};
 use crate::policy::head_age::HeadAge;
+use crate::policy::look_everywhere::LookEverywhere;
+use crate::policy::time_with_p::TimeWithP;
 
 /// The owned and the shared half of a P.
 #[derive(Debug, Default)]
@@ -22,6 +24,7 @@ pub(crate) struct P {
     /// The M that has the P offers its unstarted Gs to other Ms.
     pub(crate) offers: bool,
     pub(crate) oldest: policy::oldest::Oldest,
+    pub(crate) look_everywhere: LookEverywhere,
 }
 
 impl P {
@@ -34,9 +37,10 @@ impl P {
         self.migratory.len() + usize::from(self.next.is_some())
     }
 
-    /// Queues the G that was woken last, for an M that is given the P.
-    pub(crate) fn queue_next(&mut self) {
+    /// Readies the P for an M that it is handed to: the G that was woken last is queued.
+    pub(crate) fn hand(&mut self) {
         self.migratory.extend(self.next.take());
+        self.look_everywhere.handed_on(false);
     }
 
     /// Takes the migratory G that has waited longest.
@@ -71,7 +75,9 @@ pub(crate) struct M {
     pub(crate) tick: u32,
     pub(crate) choices: u32,
     pub(crate) settled: usize,
-    pub(crate) turn: Option<policy::TimeWithP>,
+    pub(crate) turn: Option<TimeWithP>,
+    /// When the M gave its P to the line, if it has had none since.
+    pub(crate) gave_way: Option<u64>,
     pub(crate) heads: Vec<HeadAge>,
     pub(crate) global_head: (Gid, u64),
     pub(crate) thrift: policy::AdaptiveSpin,
@@ -88,8 +94,6 @@ pub(crate) struct M {
     pub(crate) inherits: bool,
     /// The slice is over: the next operation that may suspend suspends.
     pub(crate) urged: bool,
-    /// Sysmon asked the M to look everywhere, and the M has not done so yet.
-    pub(crate) asked: bool,
     /// How many migratory Gs of the global queue went before those of the P.
     pub(crate) global_streak: u32,
     /// User code runs.
@@ -124,6 +128,7 @@ impl M {
             choices: 0,
             settled: 0,
             turn: None,
+            gave_way: None,
             heads: Vec::new(),
             global_head: (Gid::MAX, 0),
             thrift: policy::AdaptiveSpin::default(),
@@ -135,7 +140,6 @@ impl M {
             slice: 0,
             inherits: false,
             urged: false,
-            asked: false,
             global_streak: 0,
             in_user_code: false,
             permit: false,
@@ -192,12 +196,6 @@ impl M {
     pub(crate) fn rest(&mut self) {
         self.chain.rest();
         self.queue.extend(self.next.take());
-    }
-
-    /// Notes that the M was handed a P: the Gs that wait in the P's queues go first.
-    pub(crate) fn begin_with_woken(&mut self) {
-        self.came = true;
-        self.tick = self.tick.wrapping_add(1) & !1;
     }
 
     pub(crate) fn mail(&mut self) -> Option<Gid> {

@@ -127,6 +127,20 @@ pub(crate) fn turns_of(config: Config, short: u64, long: u64, until: u64) -> Out
     outcome(world, SHORT, SHORT)
 }
 
+/// For each P, a pair with turns of `short` ns on an M, and one with turns of `long` ns on another.
+pub(crate) fn turns_apart(config: Config, short: u64, long: u64, until: u64) -> Outcome {
+    let mut world = World::new(config);
+    for _ in 0..config.procs {
+        for (turn, what) in [(short, SHORT), (long, LONG)] {
+            let channels = (world.channel(0), world.channel(0));
+            let m = lend(&mut world, asks(channels, turn, what));
+            beside(&mut world, m, answers(channels, turn));
+        }
+    }
+    run(&mut world, until);
+    outcome(world, SHORT, SHORT)
+}
+
 /// Round trips of the pairs with short turns, and with long ones.
 pub(crate) const SHORT: &str = "short round trips";
 /// See [`SHORT`].

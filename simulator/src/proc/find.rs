@@ -18,9 +18,11 @@ pub(crate) fn local(world: &mut World, m: usize) -> Option<Gid> {
     let p = world.ms[m].p.expect("it has one");
     let machine = &mut world.ms[m];
     machine.tick = machine.tick.wrapping_add(1);
-    machine.asked |= machine.urged;
-    if policy::looks_everywhere(machine.tick, machine.asked) {
-        machine.asked = false;
+    let look = &mut world.ps[p].look_everywhere;
+    if machine.urged {
+        look.ask();
+    }
+    if look.is_due(machine.tick) {
         machine.queue.append(&mut machine.inbox);
         let oldest = pop_global(world, m)
             .or_else(|| waited(world, m, p))
@@ -28,6 +30,9 @@ pub(crate) fn local(world: &mut World, m: usize) -> Option<Gid> {
             .or_else(|| offered(world, m, p));
         if oldest.is_some() {
             return oldest;
+        }
+        if world.is_relieved(m) && world.has_new() {
+            world.ps[p].look_everywhere.left_to_another();
         }
     }
     if let Some(g) = pop_next(world, m, p) {

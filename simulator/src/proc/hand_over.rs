@@ -28,8 +28,8 @@ fn wake_p(world: &mut World, by: Option<usize>) {
 /// Hands a P to a sleeping M, in any way.
 fn hand(world: &mut World, p: usize, m: usize, by: Option<usize>) {
     world.ms[m].p = Some(p);
-    world.ps[p].queue_next();
-    world.ms[m].begin_with_woken();
+    world.ps[p].hand();
+    world.ms[m].came = true;
     world.ms[m].standing = Standing::Awake;
     world.totals.count("hand-overs");
     let asleep = world.now + cost::WOKEN - world.ms[m].asleep_since;
@@ -130,9 +130,9 @@ pub(crate) fn take_turn(world: &mut World, m: usize) -> bool {
     }
     leave_line(world, at);
     if let Some(p) = world.ms[m].p {
-        world.ps[p].queue_next();
+        world.ps[p].hand();
     }
-    world.ms[m].begin_with_woken();
+    world.ms[m].came = true;
     world.ms[m].standing = Standing::Awake;
     world.totals.count("hand-overs");
     line_changed(world, Some(m));

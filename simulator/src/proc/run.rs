@@ -13,6 +13,7 @@ use crate::gmp::m::Phase;
 use crate::gmp::world::{Event, Next, World};
 use crate::policy;
 use crate::policy::behaviour::Behaviour;
+use crate::policy::time_with_p::{TimeWithP, Waited};
 
 pub(crate) fn step_m(world: &mut World, m: usize) -> Next {
     match mem::replace(&mut world.ms[m].phase, Phase::Loop) {
@@ -39,6 +40,9 @@ pub(crate) fn round(world: &mut World, m: usize) -> Next {
     set_procs::shed(world, m);
     if world.ms[m].p.is_none() && !get_p(world, m) {
         return Next::Sleep;
+    }
+    if let Some(since) = world.ms[m].gave_way.take() {
+        begin_turn(world, m, since);
     }
     // An M that was handed a P first runs what it came for.
     if !world.ms[m].came && give_way(world, m) {
@@ -125,6 +129,7 @@ fn stop_search(world: &mut World, m: usize) {
 /// Ends the search of an M that found nothing: its P becomes idle, and the M looks once more.
 fn retire(world: &mut World, m: usize) -> Next {
     let p = world.ms[m].p.take().expect("only an M with a P looks for work");
+    world.ps[p].look_everywhere.found_nothing();
     hand_over::put_back(world, p, Some(m));
     if mem::take(&mut world.ms[m].searching) {
         world.searching -= 1;
@@ -151,6 +156,13 @@ fn relieve(world: &mut World, m: usize) -> Next {
     round(world, m)
 }
 
+/// Notes that M `m`, which gave way at `since`, has a P again.
+fn begin_turn(world: &mut World, m: usize, since: u64) {
+    let others = world.dispatch.line.len();
+    let waited = Waited { ns: world.now - since, others, procs: world.procs };
+    world.ms[m].turn = Some(TimeWithP::after_wait(waited, world.ms[m].tick, world.now));
+}
+
 /// While others stand in the line, makes an M with ready work give way in time. True if the M
 /// sleeps.
 fn give_way(world: &mut World, m: usize) -> bool {
@@ -159,15 +171,19 @@ fn give_way(world: &mut World, m: usize) -> bool {
     }
     let relieved = !world.is_home(m) && world.dispatch.returning > 0;
     let (turn, tick) = (world.ms[m].turn, world.ms[m].tick);
-    if !policy::TimeWithP::wants_clock(turn, tick) && !relieved {
+    if !TimeWithP::wants_clock(turn, tick) && !relieved {
         return false;
     }
-    let turn = policy::TimeWithP::after(turn, tick, world.now);
+    let turn = TimeWithP::after(turn, tick, world.now);
     world.ms[m].turn = Some(turn);
     if !turn.is_over() && !relieved {
         return false;
     }
     let p = world.ms[m].p.take().expect("it has one");
+    if world.ms[m].urged {
+        world.ps[p].look_everywhere.ask();
+    }
+    world.ms[m].gave_way = Some(world.now);
     hand_over::hand_off(world, p, Some(m));
     !get_p(world, m)
 }
@@ -184,7 +200,8 @@ fn get_p(world: &mut World, m: usize) -> bool {
         if hand_over::try_take(world, m) {
             return true;
         }
-        hand_over::stand_in_line(world, m, world.is_home(m));
+        let returns = world.is_home(m) && world.ms[m].gave_way.is_none();
+        hand_over::stand_in_line(world, m, returns);
         world.sysmon_is_told();
         return false;
     }

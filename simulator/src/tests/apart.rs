@@ -64,14 +64,15 @@ fn who_polls_gives_way_to_what_it_polls_for() {
     }
 }
 
-/// Each pair has at least a tenth of the time of the other, whatever their turns. The most is what
-/// turns of 9 ms give: sysmon ends no turn.
+/// Each pair has at least a tenth of the time of the other, whatever their turns, on the same M and
+/// on another. The most is what turns of 9 ms give: sysmon ends no turn.
 #[test]
 fn short_turns_have_their_time_beside_long_ones() {
     const UNTIL: u64 = 300 * MS;
     let cases = [(100, 10 * US, 1), (100, 100 * US, 2), (US, 3 * MS, 8), (2 * US, 9 * MS, 128)];
-    for (short, long, procs) in cases {
-        let totals = apart::turns_of(machine(procs), short, long, UNTIL).totals;
+    let runs = [apart::turns_of, apart::turns_apart];
+    for ((short, long, procs), run) in cases.iter().flat_map(|case| runs.map(|run| (*case, run))) {
+        let totals = run(machine(procs), short, long, UNTIL).totals;
         // No M is ever idle, so what is not theirs is the others'.
         let of_long = totals.counted(apart::LONG) * 2 * long;
         let of_short = procs as u64 * UNTIL - of_long;

@@ -11,11 +11,12 @@ use crate::gmp::g::Runnable;
 use crate::gmp::g_queue::Queue;
 use crate::gmp::p::P;
 use crate::gmp::progress::Progress;
+use crate::policy::AdaptiveSpin;
 use crate::policy::behaviour::{Behaviour, Company};
 use crate::policy::chain::{Chain, Look};
 use crate::policy::head_age::HeadAge;
+use crate::policy::time_with_p::TimeWithP;
 use crate::policy::timer_polling::TimerPolling;
-use crate::policy::{AdaptiveSpin, TimeWithP};
 
 /// The first run of a G that was started on certain terms, or that its call site learns from.
 #[derive(Debug)]
@@ -68,8 +69,6 @@ pub(crate) struct MOwned {
     /// The number of rounds in which it chose among its queues. Their turns go by this and not by
     /// rounds: a chain of woken Gs has a rhythm of its own, and one queue would always be first.
     pub(crate) choices: u32,
-    /// Sysmon asked the M to look everywhere, and the M has not done so yet.
-    pub(crate) look_everywhere: bool,
     /// How many fast rounds, without acquiring the P, may follow; see `proc::fast_rounds`.
     pub(crate) fast_rounds_left: u32,
     /// How long the M has had its P while other Ms stand in the line.
@@ -108,7 +107,6 @@ impl MOwned {
             global_streak: 0,
             tick: 0,
             choices: 0,
-            look_everywhere: false,
             fast_rounds_left: 0,
             time_with_p: None,
             timer_polling: TimerPolling::default(),
@@ -214,7 +212,7 @@ impl MOwned {
     /// Makes the root of a lent thread the first G that the M runs. What earlier threads have left
     /// in the record says nothing.
     pub(crate) fn begin_with_root(&mut self, root: Runnable) {
-        (self.tick, self.look_everywhere, self.chain) = (0, false, Chain::default());
+        (self.tick, self.chain) = (0, Chain::default());
         self.push_woken(root);
     }
 
@@ -226,15 +224,6 @@ impl MOwned {
         if let Some(run) = &mut self.first_run {
             run.timed = true;
         }
-    }
-
-    /// Has the next round look at the Gs of the M and its P first, also if sysmon asks to look
-    /// everywhere, which brings new Gs.
-    ///
-    /// The P may come from an M whose new G ran too long; the started Gs have waited since. The
-    /// number of rounds goes up, so an M that loses its P after each round looks everywhere, too.
-    pub(crate) fn begin_with_woken(&mut self) {
-        self.tick = self.tick.wrapping_add(1) & !1;
     }
 
     /// Takes the queued settled G that has waited longest.

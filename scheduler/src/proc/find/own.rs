@@ -22,13 +22,13 @@ pub(crate) fn take_local(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
     let (owned, p) = inside.split();
     let p = p.as_deref_mut()?;
     take_inbox(cx.m, owned);
-    let preempt_requested = cx.m.progress.preempt_requested();
-    owned.look_everywhere |= preempt_requested;
-    if policy::looks_everywhere(owned.tick, owned.look_everywhere) {
-        owned.look_everywhere = false;
-        if let Some(g) = look_everywhere(cx, owned, p, wants) {
-            return Some(g);
-        }
+    if cx.m.progress.preempt_requested() {
+        p.look_everywhere.ask();
+    }
+    if p.look_everywhere.is_due(owned.tick)
+        && let Some(g) = look_everywhere(cx, owned, p, wants)
+    {
+        return Some(g);
     }
     if let Some(g) = owned.pop_woken_last(&cx.m.progress, p, wants.free) {
         return Some(g);
@@ -127,13 +127,17 @@ pub(super) fn take_inbox_and_pop(m: &M, owned: &mut MOwned) -> Option<Runnable> 
     owned.pop_settled()
 }
 
-/// Takes what is otherwise looked at last; see `policy::looks_everywhere`.
+/// Takes what is otherwise looked at last; see `policy::look_everywhere`.
 ///
 /// What has begun goes on at any M. What is new is left to a resident M that sleeps; as long as the
 /// own Gs of this one yield, it does not run dry and keeps its P, so the resident M is brought in.
+/// The request then goes on to the M that has the P next.
 #[cold]
 fn look_everywhere(cx: &Current, owned: &mut MOwned, p: &mut P, wants: Wants) -> Option<Runnable> {
     if !wants.free || resident_is_free(cx) {
+        if cx.sched().has_unstarted() {
+            p.look_everywhere.left_to_another();
+        }
         if leaves_work_to_resident(cx) {
             wake::kick_resident(cx.sched());
         }
