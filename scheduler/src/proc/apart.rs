@@ -223,6 +223,8 @@ pub(crate) fn take(cx: &Current, owned: &mut MOwned) -> Option<Runnable> {
         let _it_looks_itself = sched.start_gate.give_back(admission);
         return None;
     };
+    // Before the M stops searching: that brings another one for what is left.
+    sched.apart.serve(g.g().burst());
     let (since, cpu_since) = (monotonic_ns(), cpu_time(cx));
     owned.first_run =
         Some(FirstRun { admission, behaviour, since, cpu_since, made_at, timed: false });
@@ -259,14 +261,11 @@ fn behaviour(sched: &Sched, g: &Runnable) -> Behaviour {
     g.expected_behaviour().or_else(known).unwrap_or_default()
 }
 
-/// Has an M come for the Gs that are left, when the M has taken one of `burst` that it is about to
-/// run.
-pub(crate) fn leave_others(sched: &Sched, burst: u16) {
-    if !sched.apart.waits() {
-        return;
+/// Has an M come for the Gs that are left, when the M has taken one that it is about to run.
+pub(crate) fn leave_others(sched: &Sched) {
+    if sched.apart.waits() {
+        bring(sched);
     }
-    sched.apart.serve(burst);
-    bring(sched);
 }
 
 /// Does what is to be done when the G that was started last has given its M back: records how long

@@ -303,7 +303,7 @@ impl Loop<'_> {
             find::take_inbox(self.cx.m, inside.owned());
         }
         if inside.owned().first_run.is_some() {
-            apart::leave_others(self.cx.sched(), g.g().burst());
+            apart::leave_others(self.cx.sched());
         }
         if mem::take(&mut self.slept) {
             // If the G does not give the M back, the deadlines are sysmon's. What was due has been

@@ -135,6 +135,7 @@ pub(crate) fn take(world: &mut World, m: usize) -> Option<Gid> {
     if !(world.apart.open || admitted) || !admission::admit(world, m) {
         return None;
     }
+    world.apart.served = world.gs[g].burst;
     let made_at = world.gs[g].made_at;
     world.ms[m].first_run = Some(FirstRun { behaviour, since: world.now, made_at });
     world.totals.count("begun apart");
@@ -146,10 +147,9 @@ pub(crate) fn is_for(world: &World, m: usize) -> bool {
     world.ms[m].settled == 0 && world.apart.waits() && world.sysmon.admits()
 }
 
-/// Has an M come for the Gs that are left, when the M has taken `g` that it is about to run.
-pub(crate) fn leave_others(world: &mut World, m: usize, g: Gid) {
+/// Has an M come for the Gs that are left, when the M has taken one that it is about to run.
+pub(crate) fn leave_others(world: &mut World, m: usize) {
     if world.apart.waits() {
-        world.apart.served = world.gs[g].burst;
         bring(world, Some(m));
     }
 }

@@ -249,7 +249,7 @@ fn begin(world: &mut World, m: usize, g: Gid) {
 fn execute(world: &mut World, m: usize, g: Gid) -> Next {
     stop_search(world, m);
     if world.ms[m].first_run.is_some() {
-        apart::leave_others(world, m, g);
+        apart::leave_others(world, m);
     }
     if world.gs[g].home.is_none() {
         begin(world, m, g);
