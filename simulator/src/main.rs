@@ -26,9 +26,9 @@ mod tests;
 use std::process::ExitCode;
 
 use gmp::world::Config;
-use loads::Outcome;
 use loads::apart::Begin::{After, Before, Known};
 use loads::apart::{self, Hog};
+use loads::{MS, Outcome, S, US};
 
 const PROCS: [usize; 7] = [2, 4, 8, 16, 32, 64, 128];
 
@@ -118,7 +118,7 @@ fn check_load(wanted: &str) -> Result<(), String> {
 type Load = (&'static str, fn(Config) -> Outcome);
 
 /// Each with the size it is shown at.
-const LOADS: [Load; 23] = [
+const LOADS: [Load; 25] = [
     ("hogs", |config| loads::hogs(config, config.procs)),
     ("200 hogs", |config| loads::hogs(config, 200)),
     ("yields", loads::yields),
@@ -140,8 +140,10 @@ const LOADS: [Load; 23] = [
     ("served, known", |config| apart::service(config, Hog::Computes, 8, Known)),
     ("served, block", |config| apart::service(config, Hog::Blocks, 8, After)),
     ("root", |config| apart::root(config, Hog::Computes)),
-    ("turns", apart::turns),
+    ("turns", |config| apart::turns_of(config, US, 3 * MS, S)),
+    ("turns, other M", |config| apart::turns_apart(config, US, 3 * MS, S)),
     ("polling", apart::polling),
+    ("pool", apart::pool),
 ];
 
 fn line(name: &str, config: Config, outcome: &Outcome) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gosched::{Runtime, chan, go};
 use test_support::settled;
@@ -129,4 +129,37 @@ fn a_burst_of_unknown_ones_begins_on_one_thread() {
             at_most("bursts of 64 that are split", split, 2)
         });
     }
+}
+
+/// Eight workers that one goroutine makes at once, and that take its jobs from one channel. The
+/// first of them has shown that it works before the others begin.
+#[test]
+#[ignore = "measures time: cargo xtask test --only timing"]
+fn a_pool_that_is_made_at_once_has_more_than_one_core() {
+    let _alone = alone();
+    if thread::available_parallelism().map_or(1, usize::from) < 2 {
+        return;
+    }
+    const JOBS: u32 = 3_000;
+    let job = Duration::from_micros(20);
+    let run = |procs| {
+        let rt = Runtime::builder(settled()).procs(procs).build().expect("a runtime");
+        let pool = rt.handle().go(move || {
+            let began = Instant::now();
+            let (give, take) = chan::bounded::<Duration>(8);
+            let worker = |take: chan::Receiver<Duration>| go(move || take.iter().for_each(compute));
+            let workers: Vec<_> = (0..8).map(|_| worker(take.clone())).collect();
+            (0..JOBS).for_each(|_| give.send(job).expect("workers wait"));
+            drop(give);
+            workers.into_iter().for_each(|one| one.join().expect("no panic"));
+            began.elapsed()
+        });
+        pool.join().expect("no panic")
+    };
+    measured("2 Ps", || {
+        let one = run(1).as_secs_f64();
+        let mut parts: Vec<_> = (0..9).map(|_| run(2).as_secs_f64() / one).collect();
+        parts.sort_by(f64::total_cmp);
+        at_most("the part of one P's time that two take, the median of nine", parts[4], 0.7)
+    });
 }

@@ -65,6 +65,7 @@ pub(crate) const TARGETS: &[Target] = &[
     row("ring of 503", "ring", "ns_per_op", Bound::Peer(0.8, "go")),
     row("broadcast to 1,000", "broadcast", "ns_per_op", Bound::Peer(0.8, "go")),
     row("parallel sum, of one worker's", "parallel_sum", "part_of_one", Bound::Plain(1.0 / 1.8)),
+    row("pool of workers", "pool", "ns_per_op", Bound::Peer(1.2, "go")),
     row("mix of talkers and hogs", "mix", "ns_per_op", Bound::Peer(0.8, "go")),
     row("every 1 ms, processor time", "light1ms", "cpu_ms_per_s", Bound::Best(0.9)),
     row("every 1 ms, latency", "light1ms", "p50_us", Bound::Best(0.7)),

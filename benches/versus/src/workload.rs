@@ -110,6 +110,11 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         SUM,
         "10^6 items in 1,000 goroutines, of each item; and the time over that with one worker",
     ),
+    long(
+        "pool",
+        NS_PER_OP,
+        "8 workers take jobs of 20 us from a channel of capacity 8, of each job",
+    ),
     long("mix", MIX, "round trips of 4 pairs while 2 that were made among them compute"),
     long("light1ms", LIGHT, "a value every 1 ms from a plain thread through 2 goroutines"),
     long("light200us", LIGHT, "the same every 200 us"),

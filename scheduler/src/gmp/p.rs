@@ -98,6 +98,8 @@ pub(crate) struct PShared {
     /// The M that has the P, or had it last, owns its share of settled Gs. So an M that owns fewer
     /// may take an unstarted G at once.
     offers: AtomicBool,
+    /// The unstarted Gs are spread evenly over the Ms.
+    spreads: AtomicBool,
     /// The deadlines of goroutines that began to wait with this P.
     pub(crate) timers: Timers<Sleeper>,
 }
@@ -128,6 +130,7 @@ pub(crate) fn new(index: usize) -> (Box<P>, Arc<PShared>) {
         next: RunNext::new(),
         head: Head::default(),
         offers: AtomicBool::new(false),
+        spreads: AtomicBool::new(false),
         timers: Timers::new(),
     });
     let (vacant, stacks) = (Vec::new(), StackCache::new());
@@ -151,8 +154,16 @@ impl P {
     pub(crate) fn push_unstarted(&self, g: Runnable) {
         if self.unstarted.is_empty() {
             self.shared.head_changed();
+            if self.shared.spreads() {
+                self.shared.spreads.store(false, Relaxed);
+            }
         }
         self.unstarted.push(g.into());
+    }
+
+    /// Has the unstarted Gs that are queued now spread evenly over the Ms.
+    pub(crate) fn spread(&self) {
+        self.shared.spreads.store(true, Relaxed);
     }
 
     /// Takes the unstarted G at one end of the queue.
@@ -257,6 +268,12 @@ impl PShared {
     #[inline]
     pub(crate) fn offers(&self) -> bool {
         self.offers.load(Relaxed)
+    }
+
+    /// True if the unstarted Gs are spread evenly over the Ms. A hint.
+    #[inline]
+    pub(crate) fn spreads(&self) -> bool {
+        self.spreads.load(Relaxed)
     }
 
     /// True if migratory Gs are ready here.

@@ -30,6 +30,13 @@ use super::retake::SLICE_NS;
 /// thread, before its call site counts as one that computes.
 pub(crate) const COMPUTES_NS: u64 = 2_000_000;
 
+/// Processor time in ns of a first run from which on the others of its burst are spread evenly over
+/// the Ms.
+///
+/// Several times what a first run takes that has to touch a new stack and a new thread's memory
+/// (20 to 70 us), and far more than a wake-up of another M costs.
+pub(crate) const WORKS_NS: u64 = 100_000;
+
 /// Rounds between two looks of an M with other work at what is to begin apart. An M that has none
 /// looks in its search, and one that was brought for it looks first.
 pub(crate) const APART_ROUNDS: u32 = 8;
@@ -75,6 +82,15 @@ impl Run {
     pub(crate) fn keeps_thread(self) -> bool {
         let took = self.cpu_ns.is_some_and(|ns| ns >= COMPUTES_NS);
         took || self.lasted_ns >= if self.blocked { COMPUTES_NS } else { SLICE_NS }
+    }
+
+    /// True if the goroutine gains more from a core of its own than from those that it talks to.
+    ///
+    /// So do those that were made with it, as a rule: a pool of workers that take their jobs from
+    /// one channel. Together they had one core, and could never have another. It says nothing about
+    /// the next burst, since it is a first run, and may have set something up.
+    pub(crate) fn works(self) -> bool {
+        self.cpu_ns.unwrap_or(0) >= WORKS_NS
     }
 }
 

@@ -151,9 +151,18 @@ pub(crate) const LOADED: usize = usize::MAX / 2;
 /// True if an M that owns `mine` started, unfinished settled Gs may start one more, when the
 /// resident M with the fewest owns `least`.
 ///
-/// Without the limit, an acceptor's children would all settle on its M.
-pub(crate) fn may_start(mine: usize, least: usize) -> bool {
-    mine <= least + least / 4 + START_SLACK
+/// Without the limit, an acceptor's children would all settle on its M. `evenly`: the Gs are known
+/// to gain more from a core of their own than from each other; see
+/// [`Run::works`](behaviour::Run::works).
+pub(crate) fn may_start(mine: usize, least: usize, evenly: bool) -> bool {
+    mine <= if evenly { least } else { least + least / 4 + START_SLACK }
+}
+
+/// True if an M that owns `mine` starts one more of its own Gs that are spread evenly, and does not
+/// leave it to the M that owns `least`, the fewest of the others. Of two with as many it is the
+/// other's turn: this one has had the first of them.
+pub(crate) fn keeps_evenly(mine: usize, least: usize) -> bool {
+    mine < least
 }
 
 /// Number of settled Gs up to which no M is above its share; the constant part of [`may_start`].
@@ -274,7 +283,7 @@ mod tests {
         let mut settled = [0_usize; 2];
         for _ in 0..2000 {
             // The greedy M takes each G that it may.
-            let m = usize::from(!may_start(settled[0], settled[1]));
+            let m = usize::from(!may_start(settled[0], settled[1], false));
             settled[m] += 1;
         }
         assert!(settled[0] * 10 <= settled[1] * 13, "spread {settled:?}");
@@ -285,7 +294,7 @@ mod tests {
         for least in 0..200 {
             let most = (0..).take_while(|mine| may_start_global(*mine, least)).count();
             assert!(
-                (most..most + START_SLACK / 2).all(|mine| may_start(mine, least)),
+                (most..most + START_SLACK / 2).all(|mine| may_start(mine, least, false)),
                 "{most} with {least}"
             );
         }

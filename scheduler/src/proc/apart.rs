@@ -278,12 +278,13 @@ pub(crate) fn end_first_run(cx: &Current, inside: &mut InsideWithP) {
         wake::wake_p_if_work(sched);
         bring(sched);
     }
+    let mut works = false;
     if let Some(made_at) = run.made_at {
         let cpu_ns = cpu_time(cx).zip(run.cpu_since).map(|(now, since)| now.saturating_sub(since));
         let lasted_ns = monotonic_ns().saturating_sub(run.since);
-        sched
-            .call_sites
-            .first_run(made_at, Run { lasted_ns, cpu_ns, blocked: false, timed: run.timed });
+        let run = Run { lasted_ns, cpu_ns, blocked: false, timed: run.timed };
+        works = run.works();
+        sched.call_sites.first_run(made_at, run);
     }
     let mut freed = 0;
     while let Some(g) = sched.apart.pop_if(|g| behaviour(sched, g) == Behaviour::Talks) {
@@ -297,8 +298,12 @@ pub(crate) fn end_first_run(cx: &Current, inside: &mut InsideWithP) {
     if freed == 0 {
         return;
     }
+    if let Some(p) = inside.p.as_ref().filter(|_| works) {
+        p.spread();
+    }
     // They suspend soon, too. What this M may begin by its share it has begun before another one
     // comes, which would split those that talk.
-    let others = freed > START_SLACK || inside.p.is_none() || !sched.has_sysmon.load(Relaxed);
+    let others =
+        works || freed > START_SLACK || inside.p.is_none() || !sched.has_sysmon.load(Relaxed);
     if others { wake::wake_p(sched) } else { wake_sysmon(sched) }
 }

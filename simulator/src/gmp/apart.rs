@@ -47,11 +47,12 @@ impl Apart {
         self.conducts.get(&made_at).copied().unwrap_or_default().behaviour()
     }
 
-    /// Records a first run of a G.
-    pub(crate) fn first_run(&mut self, made_at: TypeId, ns: u64) {
+    /// Records a first run of a G. True if others of its burst are spread evenly.
+    pub(crate) fn first_run(&mut self, made_at: TypeId, ns: u64) -> bool {
         let run = Run { lasted_ns: ns, cpu_ns: Some(ns), blocked: false, timed: false };
         let conduct = self.conducts.entry(made_at).or_default();
         *conduct = conduct.after_first_run(run);
+        run.works()
     }
 
     /// Records that a G has computed or blocked.

@@ -23,11 +23,19 @@ pub(crate) struct P {
     pub(crate) next: Option<Gid>,
     /// The M that has the P offers its unstarted Gs to other Ms.
     pub(crate) offers: bool,
+    /// Its unstarted Gs are spread evenly over the Ms.
+    pub(crate) spreads: bool,
     pub(crate) oldest: policy::oldest::Oldest,
     pub(crate) look_everywhere: LookEverywhere,
 }
 
 impl P {
+    /// Queues an unstarted G.
+    pub(crate) fn push_unstarted(&mut self, g: Gid) {
+        self.spreads &= !self.unstarted.is_empty();
+        self.unstarted.push_back(g);
+    }
+
     pub(crate) fn queued(&self) -> usize {
         self.unstarted.len() + self.migratory()
     }

@@ -240,6 +240,12 @@ impl World {
         (Some(least), self.ms[least].load())
     }
 
+    /// Returns the least load of the resident Ms other than `m`.
+    pub(crate) fn least_load_beside(&self, m: usize) -> usize {
+        let others = (0..self.procs).filter(|other| *other != m);
+        others.map(|other| self.ms.get(other).map_or(0, M::load)).min().unwrap_or(usize::MAX)
+    }
+
     /// True if something waits that an M in user code may keep waiting.
     pub(crate) fn sysmon_is_told(&mut self) {
         if self.config.sysmon && std::mem::take(&mut self.sysmon.asleep) {

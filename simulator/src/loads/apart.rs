@@ -1,6 +1,8 @@
 //! Goroutines that keep their threads, or take long turns, beside those that serve, sleep, poll or
 //! take short turns. Nobody says beforehand which is which.
 
+use std::mem;
+
 use super::{MS, Outcome, S, US, outcome, worker};
 use crate::gmp::g::{Chan, Me, NOTHING, Op, Script};
 use crate::gmp::world::{Config, World};
@@ -106,11 +108,6 @@ pub(crate) fn root(config: Config, hog: Hog) -> Outcome {
     outcome(world, "sleeps", "a sleep")
 }
 
-/// On an M for each P, a pair with turns of 1 us and a pair with turns of 3 ms.
-pub(crate) fn turns(config: Config) -> Outcome {
-    turns_of(config, US, 3 * MS, S)
-}
-
 /// On an M for each P, a pair with turns of `short` ns, and one with turns of `long` ns.
 pub(crate) fn turns_of(config: Config, short: u64, long: u64, until: u64) -> Outcome {
     let mut world = World::new(config);
@@ -174,6 +171,40 @@ fn answers((ping, pong): (Chan, Chan), turn: u64) -> impl Script {
             2 => Op::Compute(turn),
             _ => Op::Send(pong, 0),
         }
+    }
+}
+
+/// For each P, four workers and room for four jobs of 20 us; one goroutine makes all of them and
+/// the jobs.
+pub(crate) fn pool(config: Config) -> Outcome {
+    let mut world = World::new(config);
+    let size = 4 * config.procs;
+    let jobs = world.channel(size);
+    let mut made = 0;
+    go(&mut world, move |_: &mut Me<'_>| {
+        made += 1;
+        if made <= size { Op::Go(Box::new(pool_worker(jobs))) } else { Op::Send(jobs, 0) }
+    });
+    run(&mut world, 100 * MS);
+    outcome(world, JOBS, JOBS)
+}
+
+/// The jobs that a pool has done.
+pub(crate) const JOBS: &str = "jobs";
+/// How long a job of a pool takes.
+pub(crate) const JOB: u64 = 20 * US;
+
+fn pool_worker(jobs: Chan) -> impl Script {
+    let (mut takes, mut took) = (false, false);
+    move |me: &mut Me<'_>| {
+        takes = !takes;
+        if takes {
+            if mem::replace(&mut took, true) {
+                me.totals.count(JOBS);
+            }
+            return Op::Recv(jobs);
+        }
+        Op::Compute(JOB)
     }
 }
 

@@ -157,14 +157,14 @@ pub(crate) fn leave_others(world: &mut World, m: usize) {
 /// Records how long the G ran that was taken last, and frees those of its kind if it talks.
 pub(crate) fn end_first_run(world: &mut World, m: usize) {
     let Some(run) = world.ms[m].first_run.take() else { return };
-    world.apart.first_run(run.made_at, world.now - run.since);
+    let works = world.apart.first_run(run.made_at, world.now - run.since);
     let mut freed = 0;
     while let Some(&g) = world.apart.line.front()
         && behaviour(world, g) == Behaviour::Talks
     {
         world.apart.pop();
         match world.ms[m].p {
-            Some(p) => world.ps[p].unstarted.push_back(g),
+            Some(p) => world.ps[p].push_unstarted(g),
             None => world.global.push_back(g),
         }
         freed += 1;
@@ -172,8 +172,11 @@ pub(crate) fn end_first_run(world: &mut World, m: usize) {
     if freed == 0 {
         return;
     }
+    if let Some(p) = world.ms[m].p.filter(|_| works) {
+        world.ps[p].spreads = true;
+    }
     wake::poke_searchers(world);
-    if freed > START_SLACK || world.ms[m].p.is_none() || !world.config.sysmon {
+    if works || freed > START_SLACK || world.ms[m].p.is_none() || !world.config.sysmon {
         hand_over::submit(world, Some(m));
     } else {
         world.sysmon_is_told();

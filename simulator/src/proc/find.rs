@@ -88,7 +88,7 @@ fn start(world: &mut World, m: usize, p: usize, oldest: bool) -> Option<Gid> {
     if world.ps[p].unstarted.is_empty() || world.is_relieved(m) {
         return None;
     }
-    let room = has_room(world, m);
+    let room = has_room(world, m, p);
     world.ps[p].offers = !room;
     if !room || !admission::admit(world, m) {
         return None;
@@ -106,8 +106,12 @@ fn waited(world: &mut World, m: usize, p: usize) -> Option<Gid> {
     start(world, m, p, true).inspect(|_| world.ps[p].oldest.went_first())
 }
 
-fn has_room(world: &World, m: usize) -> bool {
-    policy::may_start(world.ms[m].load(), world.least_home().1)
+fn has_room(world: &World, m: usize, p: usize) -> bool {
+    let (mine, least) = (world.ms[m].load(), world.least_home().1);
+    if world.ps[p].spreads && world.ms[m].p == Some(p) {
+        return policy::keeps_evenly(mine, world.least_load_beside(m));
+    }
+    policy::may_start(mine, least, world.ps[p].spreads)
 }
 
 fn pop_global(world: &mut World, m: usize) -> Option<Gid> {
@@ -159,7 +163,7 @@ fn overdue(world: &mut World, m: usize, p: usize) -> Option<Gid> {
     if world.is_relieved(m) {
         return None;
     }
-    let is_own = !world.ps[p].unstarted.is_empty() && !has_room(world, m);
+    let is_own = !world.ps[p].unstarted.is_empty() && !has_room(world, m, p);
     let own = if is_own { look_at(world, m, p) } else { Look::Nothing };
     match own {
         Look::Found(g) => Some(g),
@@ -213,7 +217,7 @@ fn look_at(world: &mut World, m: usize, victim: usize) -> Look {
     if !world.sysmon.admits() || world.is_relieved(m) {
         return Look::Nothing;
     }
-    let mine = has_room(world, m);
+    let mine = has_room(world, m, victim);
     let now = world.now;
     world.ms[m].heads.resize(world.ps.len(), HeadAge::default());
     let queued = world.ps[victim].unstarted.len();

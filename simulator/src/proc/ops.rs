@@ -77,7 +77,7 @@ pub(crate) fn finish_op(world: &mut World, m: usize, g: Gid, op: Op) -> After {
                 return go_on(world, m, g);
             }
             match world.ms[m].p {
-                Some(p) => world.ps[p].unstarted.push_back(child),
+                Some(p) => world.ps[p].push_unstarted(child),
                 None => world.global.push_back(child),
             }
             wake::poke_searchers(world);

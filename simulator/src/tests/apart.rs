@@ -80,3 +80,14 @@ fn short_turns_have_their_time_beside_long_ones() {
         assert!(10 * of_short >= of_long && 10 * of_long >= of_short, "{what}");
     }
 }
+
+/// Where the workers began together they had one core.
+#[test]
+fn a_pool_that_is_made_at_once_has_more_than_one_core() {
+    for procs in [2, 4, 8] {
+        let outcome = apart::pool(machine(procs));
+        let done_ns = outcome.totals.counted(apart::JOBS) * apart::JOB;
+        let bound = procs as u64 * 100 * MS * 7 / 10;
+        assert!(done_ns >= bound, "{procs} Ps: {} of a core", done_ns as f64 / 1e8);
+    }
+}

@@ -36,6 +36,7 @@ var workloads = map[string]func() []figure{
 	"broadcast":         func() []figure { return broadcast(200) },
 	"busy_maker":        func() []figure { return busyMaker(25_000) },
 	"parallel_sum":      parallelSum,
+	"pool":              pool,
 	"mix":               mix,
 	"light1ms":          func() []figure { return lightValues(time.Millisecond) },
 	"light200us":        func() []figure { return lightValues(200 * time.Microsecond) },

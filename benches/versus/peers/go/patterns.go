@@ -258,6 +258,30 @@ func parallelSum() []figure {
 	return []figure{{"ns_per_op", all / float64(len(items))}, {"part_of_one", all / one}}
 }
 
+// pool has eight workers that take jobs of 20 us.
+func pool() []figure {
+	const jobs = 10_000
+	take := make(chan time.Duration, 8)
+	var done sync.WaitGroup
+	var results atomic.Uint64
+	began := time.Now()
+	for range 8 {
+		done.Add(1)
+		go func() {
+			defer done.Done()
+			for job := range take {
+				results.Add(compute(job))
+			}
+		}()
+	}
+	for range jobs {
+		take <- 20 * time.Microsecond
+	}
+	close(take)
+	done.Wait()
+	return nsPerOp(jobs, began)
+}
+
 // mix has four pairs that talk for a second, while two goroutines that were made among them
 // compute.
 func mix() []figure {

@@ -74,6 +74,16 @@ impl Sched {
     /// Returns the resident M with the least load, and that load; `(None, 0)` if a place is free,
     /// so that an M could be made for it.
     pub(crate) fn least_loaded_resident(&self) -> (Option<&'static M>, usize) {
+        self.least_loaded(|_| true)
+    }
+
+    /// Returns the least load of the resident Ms other than `m`; 0 if one could be made, and
+    /// `usize::MAX` if there are no others.
+    pub(crate) fn least_load_beside(&self, m: &M) -> usize {
+        self.least_loaded(|other| !ptr::eq(other, m)).1
+    }
+
+    fn least_loaded(&self, counts: impl Fn(&M) -> bool) -> (Option<&'static M>, usize) {
         let mut least = (None, usize::MAX);
         for place in &self.residents[..self.procs()] {
             // ORDERING[sched.resident]: pairs with the store in `make_resident_locked`.
@@ -84,7 +94,7 @@ impl Sched {
             // SAFETY: an M record, see the file's head.
             let m: &'static M = unsafe { &*m };
             let load = m.load();
-            if load < least.1 {
+            if load < least.1 && counts(m) {
                 least = (Some(m), load);
             }
         }

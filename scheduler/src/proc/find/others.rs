@@ -83,7 +83,7 @@ pub(super) fn take_overdue(
     wants: Wants,
 ) -> Option<Runnable> {
     let sched = cx.sched();
-    let mine = p.has_unstarted() && !has_room(cx);
+    let mine = p.has_unstarted() && !has_room(cx, p);
     if !wants.free || !(mine || sched.has_global_unstarted()) || resident_is_free(cx) {
         return None;
     }
@@ -111,7 +111,8 @@ pub(super) fn scan_p(sched: &Sched, m: &M, owned: &mut MOwned, victim: usize, no
     if queued == 0 || !sched.start_gate.admits() {
         return Scan::Nothing;
     }
-    let mine = policy::may_start(m.load(), sched.least_loaded_resident().1);
+    let least = sched.least_loaded_resident().1;
+    let mine = policy::may_start(m.load(), least, shared.spreads());
     if seen.observe_queue(shared.head(), queued, now) && !mine {
         wake::kick_least_loaded(sched);
     }

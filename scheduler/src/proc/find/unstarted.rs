@@ -56,7 +56,7 @@ pub(super) fn take_unstarted(
 /// Takes an unstarted G of the P for [`take_unstarted`].
 #[inline]
 fn take_own(cx: &Current, owned: &mut MOwned, p: &P, end: End, wants: Wants) -> Option<Runnable> {
-    let may_start = wants.free && has_room(cx);
+    let may_start = wants.free && has_room(cx, p);
     p.offer(!may_start);
     if !may_start {
         return None;
@@ -106,16 +106,16 @@ pub(super) fn take_admitted(
     taken
 }
 
-/// True if this M may start a G that has no M yet: it does not own more settled Gs than its share.
-/// If it may not, its search kicks the M that should (`others::scan_p`).
+/// True if this M may start a G of `p` that has no M yet: it does not own more settled Gs than its
+/// share. If it may not, its search kicks the M that should (`others::scan_p`).
 #[inline]
-pub(super) fn has_room(cx: &Current) -> bool {
+pub(super) fn has_room(cx: &Current, p: &P) -> bool {
     let mine = cx.m.load();
-    if mine <= policy::START_SLACK {
-        return true;
+    if p.shared.spreads() {
+        return policy::keeps_evenly(mine, cx.sched().least_load_beside(cx.m));
     }
-    let (_, least) = cx.sched().least_loaded_resident();
-    policy::may_start(mine, least)
+    mine <= policy::START_SLACK
+        || policy::may_start(mine, cx.sched().least_loaded_resident().1, false)
 }
 
 /// True if this M is a spare one and a resident M sleeps, or gets the next P. What the spare M

@@ -1,5 +1,5 @@
-//! gosched: a sum whose time depends on the number of workers, and goroutines that talk beside
-//! goroutines that compute.
+//! gosched: a sum and a pool whose time depends on the number of workers, and goroutines that talk
+//! beside goroutines that compute.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -26,6 +26,22 @@ pub(crate) fn parallel_sum(column: Column) -> Figures {
             })
         })
     })
+}
+
+/// Eight workers take jobs of 20 us.
+pub(crate) fn pool() -> Figures {
+    const JOBS: u64 = 10_000;
+    let (give, take) = chan::bounded::<Duration>(8);
+    let began = Instant::now();
+    let worker = || {
+        let take = take.clone();
+        go(move || take.iter().for_each(compute))
+    };
+    let workers: Vec<_> = (0..8).map(|_| worker()).collect();
+    (0..JOBS).for_each(|_| give.send(Duration::from_micros(20)).expect("workers wait"));
+    drop(give);
+    workers.into_iter().for_each(|worker| worker.join().expect("no panic"));
+    ns_per_op(JOBS, began)
 }
 
 /// Four pairs talk for a second, while two goroutines that were made among them compute.

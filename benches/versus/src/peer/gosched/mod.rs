@@ -7,6 +7,8 @@ pub(crate) mod place;
 pub(crate) mod service;
 
 use self::place::{Column, Place};
+use gosched::go;
+
 use super::measure::deliver;
 use super::{patterns, stackful};
 
@@ -16,8 +18,11 @@ pub(crate) fn run(column: Column, workload: &str) -> ! {
         deliver(Some(&beside::parallel_sum(column)))
     }
     column.runtime().run(|| {
-        if workload == "mix" {
-            deliver(Some(&beside::mix()))
+        match workload {
+            "mix" => deliver(Some(&beside::mix())),
+            // Not as the root: a lent thread takes no part in what others compute.
+            "pool" => deliver(go(beside::pool).join().ok().as_deref()),
+            _ => {}
         }
         let place = Place::of(column);
         let figures = stackful::run(&place, workload)
