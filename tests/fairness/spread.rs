@@ -5,7 +5,7 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use gosched::{Runtime, chan, go};
-use test_support::settled;
+use test_support::{migratory, settled};
 
 use crate::support::{alone, at_most, compute, measured};
 
@@ -161,5 +161,73 @@ fn a_pool_that_is_made_at_once_has_more_than_one_core() {
         let mut parts: Vec<_> = (0..9).map(|_| run(2).as_secs_f64() / one).collect();
         parts.sort_by(f64::total_cmp);
         at_most("the part of one P's time that two take, the median of nine", parts[4], 0.7)
+    });
+}
+
+/// Four that send to four, migratory, with two Ps. One M gets through them by itself; a second one
+/// would take items to and fro between two cores.
+#[test]
+#[ignore = "measures time: cargo xtask test --only timing"]
+fn migratory_ones_that_talk_all_the_time_stay_with_the_m_that_keeps_up() {
+    const ITEMS: u64 = 50_000;
+    let _alone = alone();
+    measured("2 Ps", || {
+        let rt = Runtime::builder(migratory()).procs(2).build().expect("a runtime");
+        let before = rt.handle().stats().steals;
+        let talk = rt.handle().go(|| {
+            let (tx, rx) = chan::bounded::<u64>(128);
+            let send = |tx: chan::Sender<u64>| {
+                go(move || (0..ITEMS).for_each(|n| tx.send(n).expect("it is awaited")))
+            };
+            let take = |rx: chan::Receiver<u64>| go(move || rx.iter().count() as u64);
+            let senders: Vec<_> = (0..4).map(|_| send(tx.clone())).collect();
+            let takers: Vec<_> = (0..4).map(|_| take(rx.clone())).collect();
+            drop((tx, rx));
+            senders.into_iter().for_each(|one| one.join().expect("no panic"));
+            takers.into_iter().map(|one| one.join().expect("no panic")).sum::<u64>()
+        });
+        assert_eq!(talk.join().expect("no panic"), 4 * ITEMS);
+        at_most("goroutines that another M took", rt.handle().stats().steals - before, 40)
+    });
+}
+
+/// An M that has kept up for a while wakes eight that compute for 2 ms each. Another M helps,
+/// although a thief has left the queue to this one just before.
+#[test]
+#[ignore = "measures time: cargo xtask test --only timing"]
+fn an_m_that_ceases_to_keep_up_is_helped() {
+    let _alone = alone();
+    if thread::available_parallelism().map_or(1, usize::from) < 2 {
+        return;
+    }
+    let piece = Duration::from_millis(2);
+    measured("2 Ps", || {
+        let rt = Runtime::builder(migratory()).procs(2).build().expect("a runtime");
+        let took = rt.handle().go(move || {
+            let (start, starts) = chan::bounded::<()>(0);
+            let (tell, told) = chan::unbounded::<()>();
+            let piece_each = |starts: chan::Receiver<()>, tell: chan::Sender<()>| {
+                drop(go(move || {
+                    assert!(starts.recv().is_err(), "the other end is dropped");
+                    compute(piece);
+                    tell.send(()).expect("it is awaited");
+                }));
+            };
+            (0..8).for_each(|_| piece_each(starts.clone(), tell.clone()));
+            let ((ping, pinged), (pong, ponged)) = (chan::bounded(0), chan::bounded(0));
+            let talk = |pinged: chan::Receiver<u32>, pong: chan::Sender<u32>| {
+                drop(go(move || pinged.iter().for_each(|n| pong.send(n).expect("awaited"))));
+            };
+            (0..4).for_each(|_| talk(pinged.clone(), pong.clone()));
+            for n in 0..50_000 {
+                ping.send(n).expect("awaited");
+                ponged.recv().expect("answered");
+            }
+            let began = Instant::now();
+            drop(start);
+            (0..8).for_each(|_| told.recv().expect("it is told"));
+            began.elapsed()
+        });
+        at_most("all eight have computed", took.join().expect("no panic"), 8 * piece * 3 / 4)
     });
 }

@@ -44,7 +44,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "timing",
         what: "tests/fairness: bounds on time, on a quiet machine",
-        minimum: 27,
+        minimum: 31,
         body: timing,
     },
     Step { name: "lto", what: "tests/soundness*.rs with fat LTO", minimum: 26, body: lto },

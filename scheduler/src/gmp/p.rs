@@ -100,15 +100,19 @@ pub(crate) struct PShared {
     offers: AtomicBool,
     /// The unstarted Gs are spread evenly over the Ms.
     spreads: AtomicBool,
+    /// How many migratory Gs the M that has the P has taken. The count wraps around.
+    taken: Head,
+    /// That M gets through the migratory Gs by itself, as a thief has found.
+    keeps_up: AtomicBool,
     /// The deadlines of goroutines that began to wait with this P.
     pub(crate) timers: Timers<Sleeper>,
 }
 
-/// A counter that changes whenever another G becomes the oldest unstarted one. A thief compares two
-/// reads of it.
+/// A counter that changes whenever the M has taken a migratory G, or another G becomes the oldest
+/// unstarted one. A thief compares two reads of it.
 ///
-/// It has its own cache line. A program that spawns Gs one at a time writes the counter for nearly
-/// each of them, and searching Ms read the fields beside it.
+/// It has its own cache line. The M writes the counter for nearly each G, and searching Ms read the
+/// fields beside it.
 #[derive(Default)]
 #[repr(align(128))]
 struct Head(AtomicU32);
@@ -131,6 +135,8 @@ pub(crate) fn new(index: usize) -> (Box<P>, Arc<PShared>) {
         head: Head::default(),
         offers: AtomicBool::new(false),
         spreads: AtomicBool::new(false),
+        taken: Head::default(),
+        keeps_up: AtomicBool::new(false),
         timers: Timers::new(),
     });
     let (vacant, stacks) = (Vec::new(), StackCache::new());
@@ -220,12 +226,15 @@ impl P {
     /// Takes the migratory G that was woken last.
     #[inline]
     pub(crate) fn pop_next(&self) -> Option<Runnable> {
-        self.shared.next.take().map(|g| Queued(g).runnable())
+        let g = self.shared.next.take()?;
+        self.shared.count_taken();
+        Some(Queued(g).runnable())
     }
 
     /// Queues the G that was woken last behind the others, for an M that is given the P. A chain of
     /// wakes that went on with each M that comes would hold up those in the queue for ever.
     pub(crate) fn queue_next(&self) {
+        self.rest();
         if let Some(next) = self.pop_next() {
             self.push_migratory(next);
         }
@@ -234,7 +243,16 @@ impl P {
     /// Takes the migratory G that has waited longest.
     #[inline]
     pub(crate) fn pop_migratory(&self) -> Option<Runnable> {
-        self.migratory.pop().map(Queued::runnable).or_else(|| self.pop_next())
+        let Some(g) = self.migratory.pop() else { return self.pop_next() };
+        self.shared.count_taken();
+        Some(g.runnable())
+    }
+
+    /// Notes that the M which has this P has nothing to run, or that another M gets it: what a
+    /// thief has found of the M is over.
+    #[inline]
+    pub(crate) fn rest(&self) {
+        self.shared.set_keeps_up(false);
     }
 
     /// Returns the number of Gs that are ready here.
@@ -252,6 +270,31 @@ impl P {
 impl PShared {
     fn head_changed(&self) {
         self.head.0.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a G that the M which has the P took. No other M counts.
+    #[inline]
+    fn count_taken(&self) {
+        self.taken.0.store(self.taken.0.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    /// Returns how many migratory Gs the M that has the P has taken.
+    pub(crate) fn taken(&self) -> u32 {
+        self.taken.0.load(Relaxed)
+    }
+
+    /// True if the M that has the P gets through the migratory Gs by itself. A hint.
+    #[inline]
+    pub(crate) fn keeps_up(&self) -> bool {
+        self.keeps_up.load(Relaxed)
+    }
+
+    /// Sets whether that M does so.
+    #[inline]
+    pub(crate) fn set_keeps_up(&self, keeps_up: bool) {
+        if self.keeps_up() != keeps_up {
+            self.keeps_up.store(keeps_up, Relaxed);
+        }
     }
 
     /// Returns a number that changes whenever another G becomes the oldest unstarted one.

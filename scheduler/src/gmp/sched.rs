@@ -267,6 +267,14 @@ impl Sched {
         self.has_migratory() || self.start_gate.admits() && self.has_unstarted()
     }
 
+    /// True if some queue holds a G that any M may take now, and that is not left to the M whose P
+    /// it lies in.
+    pub(crate) fn has_work_for_others(&self) -> bool {
+        self.global_migratory.len() > 0
+            || self.all_ps.iter().any(|p| p.has_migratory() && !p.keeps_up())
+            || self.start_gate.admits() && self.has_unstarted()
+    }
+
     /// True if some queue but those of the P with the number `p` holds a migratory or unstarted G.
     pub(crate) fn has_free_work_beside(&self, p: usize) -> bool {
         let others = || {

@@ -19,6 +19,7 @@
 pub(crate) mod behaviour;
 pub(crate) mod chain;
 pub(crate) mod head_age;
+pub(crate) mod keeps_up;
 pub(crate) mod look_everywhere;
 pub(crate) mod oldest;
 pub(crate) mod retake;

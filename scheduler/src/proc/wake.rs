@@ -7,7 +7,8 @@
 //!   found the G's timer due. Two kinds of G do without it. The M's loop queues a G that yields,
 //!   and [`timers::fire`](crate::proc::timers::fire) queues a G that came due in the M's own loop.
 //! - [`wake_p`] follows every publishing of *free* work, that is of unstarted and migratory Gs,
-//!   which any M may run. The publisher calls it when the work is in its queue.
+//!   which any M may run. The publisher calls it when the work is in its queue. What an M wakes
+//!   that keeps up (`policy::keeps_up`) is left to that M: it is work *behind*, as below.
 //! - [`hand_off_p`] takes a P that its M cannot use: the M's loop, a thread that blocks
 //!   ([`in_place`](crate::proc::in_place)) and sysmon call it.
 //! - [`ensure_timekeeper`] precedes every block or exit of an M's thread that is not the sleep of
@@ -175,7 +176,11 @@ fn ready_locked(sched: &Sched, cx: Option<&Current>, g: Runnable) {
 fn ready_migratory(sched: &Sched, cx: Option<&Current>, g: Runnable) {
     match cx.map(Current::enter_with_p) {
         Some(Ok(entered)) if entered.p.is_some() => {
-            entered.p.as_ref().expect("just looked").push_woken(g);
+            let p = entered.p.as_ref().expect("just looked");
+            p.push_woken(g);
+            if p.shared.keeps_up() {
+                return wake_sysmon(sched);
+            }
         }
         _ => sched.push_migratory(g),
     }

@@ -10,6 +10,7 @@ use crate::policy;
 use crate::policy::behaviour::Company;
 use crate::policy::chain::{Chain, Look};
 use crate::policy::head_age::HeadAge;
+use crate::policy::keeps_up::KeepsUp;
 use crate::policy::look_everywhere::LookEverywhere;
 use crate::policy::time_with_p::TimeWithP;
 
@@ -27,6 +28,9 @@ pub(crate) struct P {
     pub(crate) spreads: bool,
     pub(crate) oldest: policy::oldest::Oldest,
     pub(crate) look_everywhere: LookEverywhere,
+    /// How many migratory Gs the M with the P has taken, and whether a thief found it to keep up.
+    pub(crate) taken: u32,
+    pub(crate) keeps_up: bool,
 }
 
 impl P {
@@ -49,6 +53,12 @@ impl P {
     pub(crate) fn hand(&mut self) {
         self.migratory.extend(self.next.take());
         self.look_everywhere.handed_on(false);
+        self.keeps_up = false;
+    }
+
+    /// Has the M with the P take the migratory G that has waited longest.
+    pub(crate) fn take_migratory(&mut self) -> Option<Gid> {
+        self.pop_migratory().inspect(|_| self.taken = self.taken.wrapping_add(1))
     }
 
     /// Takes the migratory G that has waited longest.
@@ -87,6 +97,7 @@ pub(crate) struct M {
     /// When the M gave its P to the line, if it has had none since.
     pub(crate) gave_way: Option<u64>,
     pub(crate) heads: Vec<HeadAge>,
+    pub(crate) keeps_up: Vec<KeepsUp>,
     pub(crate) global_head: (Gid, u64),
     pub(crate) thrift: policy::AdaptiveSpin,
     /// A deadline readied some of the Gs in the inbox.
@@ -138,6 +149,7 @@ impl M {
             turn: None,
             gave_way: None,
             heads: Vec::new(),
+            keeps_up: Vec::new(),
             global_head: (Gid::MAX, 0),
             thrift: policy::AdaptiveSpin::default(),
             by_time: false,

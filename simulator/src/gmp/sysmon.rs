@@ -31,6 +31,8 @@ pub(crate) struct Sysmon {
     pub(crate) hogs: u32,
     /// Since when each look has found work for more Ps.
     pub(crate) wanted_since: Option<u64>,
+    /// Since when each look has found free work beside an idle P while no M searched.
+    pub(crate) leftover_since: Option<u64>,
 }
 
 impl Sysmon {
@@ -46,6 +48,7 @@ impl Sysmon {
             permit_since: None,
             hogs: 0,
             wanted_since: None,
+            leftover_since: None,
         }
     }
 

@@ -193,6 +193,13 @@ impl World {
         woken || self.sysmon.admits() && self.has_new()
     }
 
+    /// True if some queue holds such a G that is not left to the M whose P it lies in.
+    pub(crate) fn has_work_for_others(&self) -> bool {
+        let left = |p: &P| p.migratory() > 0 && !p.keeps_up;
+        let woken = !self.woken.is_empty() || self.ps.iter().any(left);
+        woken || self.sysmon.admits() && self.has_new()
+    }
+
     /// True if some queue holds an unstarted G.
     pub(crate) fn has_new(&self) -> bool {
         !self.global.is_empty()

@@ -5,12 +5,15 @@ use crate::gmp::g::Gid;
 use crate::gmp::world::World;
 use crate::policy;
 use crate::policy::head_age::HeadAge;
+use crate::policy::keeps_up::{KeepsUp, LOOK_NS, Verdict};
 
 /// The result of a look at the other queues.
 pub(crate) enum Look {
     Found(Gid),
     /// A G that may be taken at this time.
     Young(u64),
+    /// Gs that the M of their P gets through by itself.
+    KeptUp,
     Nothing,
 }
 
@@ -53,6 +56,7 @@ fn pop_next(world: &mut World, m: usize, p: usize) -> Option<Gid> {
     let migratory = if world.ms[m].next.is_some() { None } else { world.ps[p].next.take() };
     let of_p = world.ps[p].queued();
     let Some(g) = migratory else { return world.ms[m].pop_next(of_p, now) };
+    world.ps[p].taken = world.ps[p].taken.wrapping_add(1);
     if world.ms[m].follows_chain(of_p, now) {
         return Some(g);
     }
@@ -70,11 +74,11 @@ fn pop_woken(world: &mut World, m: usize, p: usize) -> Option<Gid> {
 
 fn pop_migratory(world: &mut World, m: usize, p: usize) -> Option<Gid> {
     if world.woken.is_empty() {
-        return world.ps[p].pop_migratory();
+        return world.ps[p].take_migratory();
     }
     if world.ms[m].global_streak >= policy::MAX_GLOBAL_STREAK {
         world.ms[m].global_streak = 0;
-        return world.ps[p].pop_migratory().or_else(|| world.woken.pop_front());
+        return world.ps[p].take_migratory().or_else(|| world.woken.pop_front());
     }
     world.ms[m].global_streak += 1;
     world.woken.pop_front()
@@ -167,9 +171,9 @@ fn overdue(world: &mut World, m: usize, p: usize) -> Option<Gid> {
     let own = if is_own { look_at(world, m, p) } else { Look::Nothing };
     match own {
         Look::Found(g) => Some(g),
-        Look::Young(_) | Look::Nothing => match look_at_global(world, m) {
+        Look::Young(_) | Look::KeptUp | Look::Nothing => match look_at_global(world, m) {
             Look::Found(g) => Some(g),
-            Look::Young(_) | Look::Nothing => None,
+            Look::Young(_) | Look::KeptUp | Look::Nothing => None,
         },
     }
 }
@@ -185,7 +189,7 @@ pub(crate) fn look(world: &mut World, m: usize) -> Look {
     match look_at_global(world, m) {
         Look::Found(g) => return Look::Found(g),
         Look::Young(due) => young = Some(due),
-        Look::Nothing => {}
+        Look::KeptUp | Look::Nothing => {}
     }
     if let Some(g) = apart::take(world, m) {
         return Look::Found(g);
@@ -197,25 +201,34 @@ pub(crate) fn look(world: &mut World, m: usize) -> Look {
         return Look::Found(g);
     }
     let (me, procs) = (world.ms[m].p.unwrap_or(0), world.ps.len());
+    let mut nothing = Look::Nothing;
     for i in 0..procs {
         match look_at(world, m, (me + i) % procs) {
             Look::Found(g) => return Look::Found(g),
             Look::Young(due) => young = Some(young.map_or(due, |other| other.min(due))),
+            Look::KeptUp => nothing = Look::KeptUp,
             Look::Nothing => {}
         }
     }
-    young.map_or(Look::Nothing, Look::Young)
+    young.map_or(nothing, Look::Young)
 }
 
 /// Looks at the oldest unstarted G of a P. It may be taken once the head has not changed for long
 /// enough.
 fn look_at(world: &mut World, m: usize, victim: usize) -> Look {
-    if let Some(g) = world.ps[victim].pop_migratory() {
-        return Look::Found(g);
+    let mut nothing = Look::Nothing;
+    if world.ps[victim].migratory() > 0 {
+        match verdict(world, m, victim) {
+            Verdict::Early => return Look::Young(world.now + LOOK_NS),
+            Verdict::KeepsUp => nothing = Look::KeptUp,
+            Verdict::IsBehind => {
+                return world.ps[victim].pop_migratory().map_or(Look::Nothing, Look::Found);
+            }
+        }
     }
-    let Some(head) = world.ps[victim].unstarted.front().copied() else { return Look::Nothing };
+    let Some(head) = world.ps[victim].unstarted.front().copied() else { return nothing };
     if !world.sysmon.admits() || world.is_relieved(m) {
-        return Look::Nothing;
+        return nothing;
     }
     let mine = has_room(world, m, victim);
     let now = world.now;
@@ -240,6 +253,24 @@ fn look_at(world: &mut World, m: usize, victim: usize) -> Look {
     }
     world.ms[m].heads[victim].take();
     world.ps[victim].unstarted.pop_front().map_or(Look::Nothing, Look::Found)
+}
+
+/// Returns whether the migratory Gs of a P are left to its M.
+fn verdict(world: &mut World, m: usize, victim: usize) -> Verdict {
+    if world.ms[m].p == Some(victim) || !world.config.sysmon {
+        return Verdict::IsBehind;
+    }
+    let (p, now) = (&world.ps[victim], world.now);
+    let (taken, left) = (p.taken, p.migratory());
+    world.ms[m].keeps_up.resize(world.ps.len(), KeepsUp::default());
+    let verdict = world.ms[m].keeps_up[victim].observe(taken, left, now);
+    if verdict != Verdict::Early {
+        world.ps[victim].keeps_up = verdict == Verdict::KeepsUp;
+    }
+    if verdict == Verdict::KeepsUp {
+        world.sysmon_is_told();
+    }
+    verdict
 }
 
 /// Returns how long a head must not have changed. The policy is asked for it: the constants are its

@@ -70,6 +70,9 @@ pub(crate) fn round(world: &mut World, m: usize) -> Next {
 fn search(world: &mut World, m: usize, began: u64) -> Next {
     let spin_budget = world.ms[m].thrift.spin_budget(world.spin_budget());
     let by_time = world.timers_are_due();
+    if let Some(p) = world.ms[m].p {
+        world.ps[p].keeps_up = false;
+    }
     let young = match find::look(world, m) {
         Look::Found(g) => {
             searched(world, m, began, !by_time);
@@ -77,6 +80,10 @@ fn search(world: &mut World, m: usize, began: u64) -> Next {
             return execute(world, m, g);
         }
         Look::Young(due) => Some(due),
+        Look::KeptUp => {
+            searched(world, m, began, false);
+            return retire(world, m);
+        }
         Look::Nothing => None,
     };
     let end = began + spin_budget.total_ns;
@@ -120,7 +127,7 @@ fn searched(world: &mut World, m: usize, began: u64, paid: bool) {
 fn stop_search(world: &mut World, m: usize) {
     if mem::take(&mut world.ms[m].searching) {
         world.searching -= 1;
-        if world.searching == 0 && world.has_free_work() {
+        if world.searching == 0 && world.has_work_for_others() {
             hand_over::submit(world, Some(m));
         }
     }
@@ -134,7 +141,7 @@ fn retire(world: &mut World, m: usize) -> Next {
     if mem::take(&mut world.ms[m].searching) {
         world.searching -= 1;
     }
-    let has_work = world.has_free_work() && !world.is_relieved(m) || apart::is_for(world, m);
+    let has_work = world.has_work_for_others() && !world.is_relieved(m) || apart::is_for(world, m);
     if has_work && hand_over::try_take(world, m) {
         world.searching += 1;
         world.ms[m].searching = true;

@@ -39,6 +39,18 @@ pub(crate) fn step_sysmon(world: &mut World) -> Next {
     }
 }
 
+/// Wakes an M for free work that has been left to others and that nobody has run in time.
+fn wake_for_leftovers(world: &mut World) {
+    let (now, idle) = (world.now, !world.dispatch.idle.is_empty());
+    let left = world.has_free_work() && idle && world.searching == 0;
+    let since = left.then(|| world.sysmon.leftover_since.unwrap_or(now));
+    let due = since.is_some_and(|since| now - since >= LEFT_NS);
+    world.sysmon.leftover_since = since.filter(|_| !due);
+    if due {
+        hand_over::submit(world, None);
+    }
+}
+
 fn look_at_ms(world: &mut World) -> Looked {
     world.totals.count("looks");
     let keeps_waiting = world.ms.iter().any(|m| m.in_user_code && m.ready() > 0);
@@ -58,6 +70,7 @@ fn look_at_ms(world: &mut World) -> Looked {
     if neglected {
         world.sysmon.wanted_since = Some(now);
     }
+    wake_for_leftovers(world);
     apart::bring_left(world);
     let mut computing = 0;
     for m in 0..world.ms.len() {

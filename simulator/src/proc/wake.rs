@@ -18,6 +18,9 @@ pub(crate) fn ready(world: &mut World, g: Gid, by: Option<usize>) {
             Some(p) => {
                 let before = world.ps[p].next.replace(g);
                 world.ps[p].migratory.extend(before);
+                if world.ps[p].keeps_up {
+                    return world.sysmon_is_told();
+                }
             }
             None => world.woken.push_back(g),
         }

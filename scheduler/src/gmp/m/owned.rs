@@ -15,6 +15,7 @@ use crate::policy::AdaptiveSpin;
 use crate::policy::behaviour::{Behaviour, Company};
 use crate::policy::chain::{Chain, Look};
 use crate::policy::head_age::HeadAge;
+use crate::policy::keeps_up::KeepsUp;
 use crate::policy::time_with_p::TimeWithP;
 use crate::policy::timer_polling::TimerPolling;
 
@@ -94,6 +95,8 @@ pub(crate) struct MOwned {
     pub(crate) found_due: bool,
     /// What the M saw of each P's oldest unstarted G.
     pub(crate) head_ages: Vec<HeadAge>,
+    /// What the M saw of each P's migratory Gs.
+    pub(crate) keeps_up: Vec<KeepsUp>,
     /// What the M saw of the global queue's oldest unstarted G.
     pub(crate) global_head_age: HeadAge,
 }
@@ -118,6 +121,7 @@ impl MOwned {
             woken_after: None,
             found_due: false,
             head_ages: Vec::new(),
+            keeps_up: Vec::new(),
             global_head_age: HeadAge::default(),
         }
     }

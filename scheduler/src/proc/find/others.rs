@@ -1,17 +1,21 @@
 //! What lies in the queues of others: the global ones, and those of other Ps.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use gosched_runtime_sys::clock::monotonic_ns;
 
 use super::unstarted::{Wants, has_room, resident_is_free, take_admitted};
 use crate::gmp::current::Current;
 use crate::gmp::g::Runnable;
 use crate::gmp::m::{M, MOwned};
-use crate::gmp::p::P;
+use crate::gmp::p::{P, PShared};
 use crate::gmp::sched::Sched;
 use crate::gmp::wait_reason::WaitReason;
 use crate::policy;
 use crate::policy::head_age::HeadAge;
+use crate::policy::keeps_up::{KeepsUp, Verdict};
 use crate::proc::wake;
+use crate::proc::wake_sysmon::wake_sysmon;
 
 /// What a look at the queues of others found.
 pub(super) enum Scan {
@@ -20,6 +24,8 @@ pub(super) enum Scan {
     Due(Runnable),
     /// There is a G that may not be taken yet, or not by this M.
     TooYoung,
+    /// There are only Gs that the M of their P gets through by itself.
+    KeptUp,
     Nothing,
 }
 
@@ -88,17 +94,33 @@ pub(super) fn take_overdue(
         return None;
     }
     let now = monotonic_ns();
-    match if mine { scan_p(sched, cx.m, owned, p.index, now) } else { Scan::Nothing } {
+    match if mine { scan_p(sched, cx.m, owned, (p.index, p.index), now) } else { Scan::Nothing } {
         Scan::Found(g) | Scan::Due(g) => Some(g),
-        Scan::TooYoung | Scan::Nothing => scan_global(sched, owned, now),
+        Scan::TooYoung | Scan::KeptUp | Scan::Nothing => scan_global(sched, owned, now),
     }
 }
 
-/// Takes a G from the queues of the P with the number `victim`, if one may be taken.
-pub(super) fn scan_p(sched: &Sched, m: &M, owned: &mut MOwned, victim: usize, now: u64) -> Scan {
+/// Takes a G from the queues of the P with the number `victim`, if an M that has the P with the
+/// number `me` may take one.
+pub(super) fn scan_p(
+    sched: &Sched,
+    m: &M,
+    owned: &mut MOwned,
+    (me, victim): (usize, usize),
+    now: u64,
+) -> Scan {
     let Some(shared) = sched.all_ps.get(victim) else { return Scan::Nothing };
-    if let Some(g) = shared.steal_migratory() {
-        return Scan::of(g);
+    let mut nothing = Scan::Nothing;
+    if shared.has_migratory() {
+        match verdict(sched, owned, shared, (me, victim), now) {
+            Verdict::Early => return Scan::TooYoung,
+            Verdict::KeepsUp => nothing = Scan::KeptUp,
+            Verdict::IsBehind => {
+                if let Some(g) = shared.steal_migratory() {
+                    return Scan::of(g);
+                }
+            }
+        }
     }
     owned.head_ages.resize(sched.all_ps.len(), HeadAge::default());
     let seen = &mut owned.head_ages[victim];
@@ -109,7 +131,7 @@ pub(super) fn scan_p(sched: &Sched, m: &M, owned: &mut MOwned, victim: usize, no
     }
     let queued = shared.unstarted();
     if queued == 0 || !sched.start_gate.admits() {
-        return Scan::Nothing;
+        return nothing;
     }
     let least = sched.least_loaded_resident().1;
     let mine = policy::may_start(m.load(), least, shared.spreads());
@@ -123,6 +145,29 @@ pub(super) fn scan_p(sched: &Sched, m: &M, owned: &mut MOwned, victim: usize, no
     }
     seen.hold_for(policy::STEAL_AGE_NS);
     Scan::TooYoung
+}
+
+/// Returns whether the migratory Gs of the P with the number `victim` are left to its M. If so,
+/// what that one wakes wakes nobody from now on; sysmon sees to it that this does not last.
+fn verdict(
+    sched: &Sched,
+    owned: &mut MOwned,
+    shared: &PShared,
+    (me, victim): (usize, usize),
+    now: u64,
+) -> Verdict {
+    if me == victim || !sched.has_sysmon.load(Relaxed) {
+        return Verdict::IsBehind;
+    }
+    owned.keeps_up.resize(sched.all_ps.len(), KeepsUp::default());
+    let verdict = owned.keeps_up[victim].observe(shared.taken(), shared.migratory(), now);
+    if verdict != Verdict::Early {
+        shared.set_keeps_up(verdict == Verdict::KeepsUp);
+    }
+    if verdict == Verdict::KeepsUp {
+        wake_sysmon(sched);
+    }
+    verdict
 }
 
 /// Takes the oldest unstarted G of the global queue for an M that has its share already. It first

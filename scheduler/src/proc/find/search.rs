@@ -22,18 +22,22 @@ pub(crate) fn search(cx: &Current, inside: &mut InsideWithP, wants: Wants) -> Op
     let spin_budget = inside.owned().spin.spin_budget(sched.spin_budget());
     inside.owned().found_due = false;
     inside.owned().rest();
+    if let Some(p) = &inside.p {
+        p.rest();
+    }
     let began = monotonic_ns();
     let mut spun = false;
     loop {
         let now = monotonic_ns();
-        let (found, useful, too_young) = match scan(cx, inside, wants, now) {
-            Scan::Found(g) => (Some(g), true, false),
-            Scan::Due(g) => (Some(g), false, false),
-            Scan::TooYoung => (None, false, true),
-            Scan::Nothing => (None, false, false),
-        };
         let waited = now.saturating_sub(began);
-        if found.is_some() || (waited >= spin_budget.total_ns && !too_young) {
+        let (found, useful, ends) = match scan(cx, inside, wants, now) {
+            Scan::Found(g) => (Some(g), true, true),
+            Scan::Due(g) => (Some(g), false, true),
+            Scan::TooYoung => (None, false, false),
+            Scan::KeptUp => (None, false, true),
+            Scan::Nothing => (None, false, waited >= spin_budget.total_ns),
+        };
+        if ends {
             let owned = inside.owned();
             if spun {
                 owned.spin.searched(useful);
@@ -80,6 +84,7 @@ fn scan(cx: &Current, inside: &mut InsideWithP, wants: Wants, now: u64) -> Scan 
     let me = inside.p.as_ref().map_or(0, |p| p.index);
     let ps = sched.all_ps.len();
     let mut too_young = sched.has_global_unstarted() && sched.start_gate.admits();
+    let mut kept_up = false;
     for i in 0..ps {
         let victim = (me + i) % ps;
         if timers::fire(cx, inside, victim, now)
@@ -89,8 +94,9 @@ fn scan(cx: &Current, inside: &mut InsideWithP, wants: Wants, now: u64) -> Scan 
             owned.found_due = true;
             return Scan::Due(g);
         }
-        match scan_p(sched, cx.m, inside.owned(), victim, now) {
+        match scan_p(sched, cx.m, inside.owned(), (me, victim), now) {
             Scan::TooYoung => too_young = true,
+            Scan::KeptUp => kept_up = true,
             Scan::Nothing => {}
             found @ (Scan::Found(_) | Scan::Due(_)) => {
                 if victim != me {
@@ -100,13 +106,17 @@ fn scan(cx: &Current, inside: &mut InsideWithP, wants: Wants, now: u64) -> Scan 
             }
         }
     }
-    if too_young { Scan::TooYoung } else { Scan::Nothing }
+    match (too_young, kept_up) {
+        (true, _) => Scan::TooYoung,
+        (false, true) => Scan::KeptUp,
+        (false, false) => Scan::Nothing,
+    }
 }
 
 /// True if work was published that any M may take. This is the last look of an M before it sleeps,
 /// after its P was counted idle and the fence that goes with it. The M takes nothing: it has no P.
 pub(crate) fn work_was_published(cx: &Current) -> bool {
-    cx.sched().has_free_work() || apart::is_for(cx)
+    cx.sched().has_work_for_others() || apart::is_for(cx)
 }
 
 /// Ends the search of an M that found something. If it was the last searcher, publishers may have
@@ -118,7 +128,7 @@ pub(crate) fn stop_searching(cx: &Current, inside: &mut InsideWithP) {
         return;
     }
     apart::bring(sched);
-    if sched.has_free_work() && !(due && is_left_to_sysmon(sched, inside)) {
+    if sched.has_work_for_others() && !(due && is_left_to_sysmon(sched, inside)) {
         wake::wake_p(sched);
     }
 }
