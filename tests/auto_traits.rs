@@ -349,7 +349,9 @@ table! {
         as (&'static std::sync::RwLock<T>, Waits);
 
     gosched::time::Elapsed: yes yes yes yes yes, as tokio::sync::AcquireError;
+    gosched::time::SleepFuture: yes no yes yes no, as Cell<u8>;
     gosched::time::Ticker: yes yes yes yes yes, as crossbeam_channel::Receiver<Instant>;
+    gosched::time::TimeoutFuture<T>: yes no yes yes no, as (T, Cell<u8>);
     gosched::time::Timer: yes yes yes yes yes, as crossbeam_channel::Receiver<Instant>;
 }
 

@@ -17,9 +17,11 @@ use std::time::Duration;
 
 use gosched::cancel::Token;
 use gosched::chan::{self, Receiver, RecvTimeoutError, Select, Sender};
+use gosched::future::block_on;
+use gosched::time::timeout_async;
 use gosched::{Cancelled, Runtime, go, select};
 
-use crate::waker::block_on;
+use crate::waker;
 
 const RECEIVED: u8 = 1;
 const BACK: u8 = 16;
@@ -79,7 +81,7 @@ fn send(txs: &Ends<Sender<Item>>, item: Item, random: &mut Random) {
     let mut slot = Some(item);
     while let Some(item) = slot.take() {
         let [a, b, c] = txs;
-        match random.below(4) {
+        match random.below(5) {
             0 => slot = a.send_timeout(item, random.pause()).err().map(|error| error.into_inner()),
             1 => slot = b.try_send(item).err().map(|error| error.into_inner()),
             2 => {
@@ -89,6 +91,8 @@ fn send(txs: &Ends<Sender<Item>>, item: Item, random: &mut Random) {
                     default(random.pause()) => {}
                 }
             }
+            // Given up, the value is dropped with the future, and so comes back.
+            3 => _ = block_on(timeout_async(random.pause(), b.send_async(item))),
             _ => {
                 let mut list = Select::new();
                 let case = list.send(c, item);
@@ -192,13 +196,17 @@ fn conserve(rt: &Runtime, items: usize, random: &mut Random) -> usize {
         thread::spawn(move || consume(&rxs, None, random))
     };
     let future = {
-        let (rx, stop) = (rxs[1].clone(), stop.clone());
+        let (rx, stop, mut seed) = (rxs[1].clone(), stop.clone(), random.split());
         thread::spawn(move || {
-            block_on(async {
+            waker::block_on(async {
                 while let Ok(item) = rx.recv_async().await {
                     item.receive();
                     // Dropped at once, now and then after it was woken.
                     drop(rx.recv_async());
+                    // Given up, it has taken nothing.
+                    if let Ok(Ok(item)) = timeout_async(seed.pause(), rx.recv_async()).await {
+                        item.receive();
+                    }
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }

@@ -22,10 +22,9 @@ use super::place::{Place, PlaceRef};
 use super::raw::Channel;
 use super::results;
 use super::state::{Nothing, Put, State};
-use crate::proc::new_thread::make_for_process;
 use crate::proc::target::Target;
 use crate::proc::yield_now::poll_turn;
-use crate::wait::alarm::Alarm;
+use crate::wait::alarm::FutureAlarm;
 use crate::wait::owed::{Owed, Panics, locked};
 use crate::wait::polled::{PolledNode, Standing};
 use crate::wait::reserved::Ask;
@@ -37,7 +36,7 @@ use crate::wait::wake::wake_all;
 pub struct RecvFuture<'a, T> {
     receiving: Receiving<'a, T, Target>,
     /// For a value that is due at a certain time.
-    alarm: Cell<Option<Alarm>>,
+    alarm: FutureAlarm,
 }
 
 // As its node.
@@ -45,7 +44,7 @@ impl<T> std::panic::UnwindSafe for RecvFuture<'_, T> {}
 
 impl<'a, T> RecvFuture<'a, T> {
     pub(super) fn new(channel: &'a Channel<T, Target>) -> Self {
-        Self { receiving: Receiving::new(channel), alarm: Cell::new(None) }
+        Self { receiving: Receiving::new(channel), alarm: FutureAlarm::new() }
     }
 }
 
@@ -62,7 +61,7 @@ impl<T> Future for RecvFuture<'_, T> {
         let (polled, due) = unsafe { this.receiving.poll(waker) };
         if let Some(due) = due {
             // If the clock is set to a sooner time meanwhile, the node is woken for it.
-            this.alarm.set(Some(Alarm::set(due, cx.waker().clone(), make_for_process)));
+            this.alarm.set(due, cx);
         }
         polled
     }
