@@ -275,6 +275,12 @@ table! {
     gosched::chan::TrySendError<T>: yes yes yes yes yes, as crossbeam_channel::TrySendError<T>;
     gosched::chan::WeakSender<T>: yes yes yes yes yes, as crossbeam_channel::Sender<T>;
 
+    gosched::chan::oneshot::Receiver<T>: yes yes yes yes yes, as crossbeam_channel::Receiver<T>,
+        but (Unpin) as Plain: "no value lies in it";
+    gosched::chan::oneshot::RecvFuture<T>: yes no no yes no,
+        as (crossbeam_channel::Receiver<T>, Waits);
+    gosched::chan::oneshot::Sender<T>: yes yes yes yes yes, as crossbeam_channel::Sender<T>;
+
     gosched::goroutine::Builder: yes yes yes yes yes, as std::thread::Builder;
     gosched::goroutine::Dump: yes yes yes yes yes, as Plain;
     gosched::goroutine::Snapshot: yes yes yes yes yes, as Plain;

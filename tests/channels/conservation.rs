@@ -30,40 +30,55 @@ const BATCH: usize = 64;
 const PRODUCERS: usize = 4;
 
 /// xorshift64*
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let given = env::var("GOSCHED_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or_else(|| RandomState::new().build_hasher().finish());
         println!("GOSCHED_SEED={seed}");
         Self(seed | 1)
     }
 
-    fn split(&mut self) -> Self {
+    pub(crate) fn split(&mut self) -> Self {
         Self(self.below(u64::MAX) | 1)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) % bound
     }
 
-    fn pause(&mut self) -> Duration {
+    pub(crate) fn pause(&mut self) -> Duration {
         Duration::from_micros(self.below(30))
     }
 }
 
 /// What became of each value: how often it was received, and how often it came back.
-type Ledger = Arc<Vec<AtomicU8>>;
+pub(crate) type Ledger = Arc<Vec<AtomicU8>>;
+
+/// Returns a ledger of so many values.
+pub(crate) fn ledger(items: usize) -> Ledger {
+    Arc::new((0..items).map(|_| AtomicU8::new(0)).collect())
+}
+
+/// Asserts that each value has one fate. Returns how many were received.
+pub(crate) fn account(ledger: &Ledger) -> usize {
+    let fate = |state: &AtomicU8| state.load(Ordering::Relaxed);
+    assert!(
+        ledger.iter().all(|state| [RECEIVED, BACK].contains(&fate(state))),
+        "a value was lost, or came twice"
+    );
+    ledger.iter().filter(|state| fate(state) == RECEIVED).count()
+}
 
 /// One value. Unless it was received, its drop says that it came back.
-struct Item(usize, Ledger);
+pub(crate) struct Item(pub(crate) usize, pub(crate) Ledger);
 
 impl Item {
-    fn receive(self) {
+    pub(crate) fn receive(self) {
         self.1[self.0].fetch_add(RECEIVED.wrapping_sub(BACK), Ordering::Relaxed);
     }
 }
@@ -186,7 +201,7 @@ fn cancel(tokens: &Receiver<Token>, mut random: Random) {
 }
 
 fn conserve(rt: &Runtime, items: usize, random: &mut Random) -> usize {
-    let ledger: Ledger = Arc::new((0..items).map(|_| AtomicU8::new(0)).collect());
+    let ledger = ledger(items);
     let (txs, rxs): (Vec<_>, Vec<_>) = [0, 1, 16].map(chan::bounded::<Item>).into_iter().unzip();
     let txs: Ends<_> = txs.try_into().unwrap_or_else(|_| unreachable!());
     let rxs: Ends<_> = rxs.try_into().unwrap_or_else(|_| unreachable!());
@@ -242,12 +257,7 @@ fn conserve(rt: &Runtime, items: usize, random: &mut Random) -> usize {
     plain.join().expect("no panic");
     stop.store(true, Ordering::Relaxed);
     future.join().expect("no panic");
-    let fate = |state: &AtomicU8| state.load(Ordering::Relaxed);
-    assert!(
-        ledger.iter().all(|state| [RECEIVED, BACK].contains(&fate(state))),
-        "a value was lost, or came twice"
-    );
-    ledger.iter().filter(|state| fate(state) == RECEIVED).count()
+    account(&ledger)
 }
 
 #[test]
