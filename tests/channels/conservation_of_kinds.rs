@@ -4,7 +4,8 @@
 //! `GOSCHED_SEED` repeats the choices.
 
 use gosched::cancel::Token;
-use gosched::chan::oneshot;
+use gosched::chan::broadcast::{self, RecvError, RecvTimeoutError};
+use gosched::chan::{oneshot, watch};
 use gosched::future::block_on;
 use gosched::time::timeout_async;
 use gosched::{Runtime, go, yield_now};
@@ -75,6 +76,123 @@ fn each_reply_comes_once_or_is_dropped_once() {
             let rt = Runtime::builder(mode).procs(procs).build().expect("a runtime");
             let received = replies(&rt, 400, &mut random);
             assert!((80..400).contains(&received), "{received} of 400: nothing is shown");
+        }
+    }
+}
+
+/// Receives numbers in several ways, some of which are given up, until all senders are gone. Each
+/// number was received, in order, or counted as missed.
+fn follow(mut rx: broadcast::Receiver<u64>, numbers: u64, mut random: Random) -> u64 {
+    let (mut next, mut received) = (0, 0);
+    loop {
+        let found = match random.below(4) {
+            0 => cancelled_soon(&mut random).run(|| rx.recv()).ok(),
+            1 => match rx.recv_timeout(random.pause()) {
+                Ok(n) => Some(Ok(n)),
+                Err(RecvTimeoutError::Lagged(n)) => Some(Err(RecvError::Lagged(n))),
+                Err(RecvTimeoutError::Closed) => Some(Err(RecvError::Closed)),
+                Err(RecvTimeoutError::Timeout) => None,
+            },
+            2 => block_on(timeout_async(random.pause(), rx.recv_async())).ok(),
+            _ => Some(rx.recv()),
+        };
+        match found {
+            Some(Ok(n)) => {
+                assert_eq!(n, next, "in order, and once");
+                (next, received) = (next + 1, received + 1);
+            }
+            Some(Err(RecvError::Lagged(n))) => next += n,
+            Some(Err(RecvError::Closed)) => break,
+            None => {}
+        }
+    }
+    assert_eq!(next, numbers, "each was received or counted");
+    received
+}
+
+#[test]
+fn each_number_comes_to_each_or_is_counted() {
+    const NUMBERS: u64 = 2_000;
+    let mut random = Random::new();
+    let mut total = 0;
+    for mode in test_support::modes() {
+        for procs in [1, 2, 8] {
+            let rt = Runtime::builder(mode).procs(procs).build().expect("a runtime");
+            let mut seed = random.split();
+            total += rt.run(move || {
+                let (tx, rx) = broadcast::channel(16);
+                let receivers: Vec<_> = (0..4).map(|_| (tx.subscribe(), seed.split())).collect();
+                let follow_all = receivers.into_iter();
+                let followers: Vec<_> =
+                    follow_all.map(|(rx, own)| go(move || follow(rx, NUMBERS, own))).collect();
+                // One that goes in the middle is counted no more.
+                let mut goes = Some(rx);
+                for n in 0..NUMBERS {
+                    assert_eq!(tx.send(n), Ok(4 + usize::from(goes.is_some())));
+                    if n == NUMBERS / 2 {
+                        goes = None;
+                    }
+                    if seed.below(8) == 0 {
+                        yield_now();
+                    }
+                }
+                drop(tx);
+                followers.into_iter().map(|f| f.join().expect("its asserts hold")).sum::<u64>()
+            });
+        }
+    }
+    assert!(total > NUMBERS, "{total} received: nothing is shown");
+}
+
+/// Follows a value in several ways until all senders are gone: it goes up, and the last is seen.
+fn watch_to_the_end(mut rx: watch::Receiver<u64>, mut random: Random) -> u64 {
+    let mut last = 0;
+    loop {
+        let changed = match random.below(4) {
+            0 => cancelled_soon(&mut random).run(|| rx.changed()).ok(),
+            1 => match rx.changed_timeout(random.pause()) {
+                Err(gosched::chan::RecvTimeoutError::Timeout) => None,
+                changed => Some(changed.map_err(|_| gosched::chan::RecvError)),
+            },
+            2 => block_on(timeout_async(random.pause(), rx.changed_async())).ok(),
+            _ => Some(rx.changed()),
+        };
+        match changed {
+            Some(Ok(())) => {
+                let value = *rx.borrow_and_update();
+                assert!(value >= last, "{value} after {last}");
+                last = value;
+            }
+            Some(Err(_)) => return last,
+            None => {}
+        }
+    }
+}
+
+#[test]
+fn the_last_value_is_seen_whatever_is_given_up() {
+    const LAST: u64 = 2_000;
+    let mut random = Random::new();
+    for mode in test_support::modes() {
+        for procs in [1, 2, 8] {
+            let rt = Runtime::builder(mode).procs(procs).build().expect("a runtime");
+            let mut seed = random.split();
+            rt.run(move || {
+                let (tx, rx) = watch::channel(0);
+                let watchers: Vec<_> = (0..4)
+                    .map(|_| (rx.clone(), seed.split()))
+                    .map(|(rx, own)| go(move || watch_to_the_end(rx, own)))
+                    .collect();
+                for n in 1..=LAST {
+                    tx.send(n).expect("receivers are there");
+                    if seed.below(8) == 0 {
+                        yield_now();
+                    }
+                }
+                drop(tx);
+                let seen = watchers.into_iter().map(|w| w.join().expect("its asserts hold"));
+                assert!(seen.into_iter().all(|last| last == LAST), "the last was missed");
+            });
         }
     }
 }

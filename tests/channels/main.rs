@@ -2,6 +2,7 @@
 //! 4 and 8 Ps.
 
 mod big_values;
+mod broadcast;
 mod callbacks;
 mod close;
 mod conservation;
@@ -15,6 +16,7 @@ mod select;
 mod starvation;
 mod timeouts;
 mod waker;
+mod watch;
 
 /// Waits until something that another thread does has happened; for threads only.
 fn until(mut condition: impl FnMut() -> bool) {

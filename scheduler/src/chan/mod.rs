@@ -5,7 +5,8 @@
 //! the order in which they were sent, and each goes to one receiver. Both ends may be cloned, and
 //! work the same from a goroutine, which parks, and from a thread that is none, which sleeps.
 //!
-//! [`oneshot`] is for one value.
+//! [`oneshot`] is for one value, [`watch`] for the latest one, and [`broadcast`] brings each value
+//! to each receiver.
 //!
 //! Into those of [`after`], [`at`] and [`tick`] the clock sends; nothing ever comes from
 //! [`never()`].
@@ -31,6 +32,7 @@
 //! ```
 
 mod blocks;
+pub mod broadcast;
 mod buffer;
 mod case;
 pub(crate) mod clock;
@@ -51,6 +53,7 @@ mod state;
 #[cfg(all(test, not(gosched_loom)))]
 mod tests;
 pub(crate) mod timed;
+pub mod watch;
 
 use gosched_runtime_sys::sync::primitive::Arc;
 
