@@ -31,6 +31,10 @@ fn changes<T>() -> [Changes<T>; 5] {
     ]
 }
 
+fn may_be_sent<F: Future + Send>(future: F) -> F {
+    future
+}
+
 /// All there is to try, by whoever calls it.
 fn the_last_is_seen() {
     for changed in changes() {
@@ -62,9 +66,15 @@ fn the_last_is_seen() {
     copy.mark_unchanged();
     assert_eq!((copy.has_changed(), copy.cloned()), (Ok(false), 2));
     assert_eq!(*rx.wait_for(|n| *n == 2).expect("it is there"), 2);
-    drop(tx);
-    assert!(rx.wait_for(|n| *n == 3).is_err());
-    assert!(rx.wait_for(|n| *n == 2).is_ok(), "the last one stays");
+    assert_eq!(*block_on(rx.wait_for_async(|n| *n == 2)).expect("it is there"), 2);
+    let late = may_be_sent(rx.wait_for_async(|n| *n == 3));
+    assert!(block_on(gosched::time::timeout_async(SHORT, late)).is_err());
+    let sender = thread::spawn(move || (3..=5).for_each(|n| tx.send(n).expect("it is there")));
+    assert_eq!(*waker::block_on(rx.wait_for_async(|n| *n == 5)).expect("it comes"), 5);
+    sender.join().expect("its asserts hold");
+    assert!(block_on(rx.wait_for_async(|n| *n == 6)).is_err());
+    assert!(rx.wait_for(|n| *n == 6).is_err());
+    assert!(rx.wait_for(|n| *n == 5).is_ok(), "the last one stays");
     assert_eq!(rx.changed_timeout(LONG), Err(RecvTimeoutError::Disconnected));
 }
 

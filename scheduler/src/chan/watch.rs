@@ -5,7 +5,7 @@
 //! never the last one: it learns that all senders are gone when it has seen what they left.
 //!
 //! Senders and receivers may be goroutines, callbacks, plain threads and futures. The value lies in
-//! a [`RwLock`](crate::sync::RwLock): a look, [`Ref`], keeps senders waiting for as long as it
+//! a [`RwLock`]: a look, [`Ref`], keeps senders waiting for as long as it
 //! lasts. It should be short, and must not nest: a second one would wait for a sender that waits
 //! for the first. A value that is looked at for long is [cloned](Receiver::cloned), or is an `Arc`.
 //!
@@ -322,7 +322,8 @@ impl<T> Receiver<T> {
     /// Waits until `f` says yes of the value, and returns the look at it. It has seen all values
     /// that `f` was asked of, the present one first.
     ///
-    /// `f` is asked while senders wait: it should be short, and must not send.
+    /// `f` is asked while senders wait: it should be short, and must not send. The time of a
+    /// goroutine is limited with [`time::timeout`](crate::time::timeout()).
     ///
     /// # Errors
     ///
@@ -349,6 +350,33 @@ impl<T> Receiver<T> {
             }
             drop(value);
             self.changed_until(None).map_err(|_| RecvError)?;
+        }
+    }
+
+    /// As [`wait_for`](Self::wait_for), for an async task: a future that may be dropped at any
+    /// time. What it is ready with keeps senders waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait_for`](Self::wait_for).
+    ///
+    /// # Panics
+    ///
+    /// As `f`.
+    pub async fn wait_for_async(
+        &mut self,
+        mut f: impl FnMut(&T) -> bool,
+    ) -> Result<Ref<'_, T>, RecvError> {
+        let Shared { versions, .. } = &*self.shared;
+        loop {
+            // Not held while it waits.
+            {
+                let value = self.shared.borrow_and_update(&self.seen);
+                if f(&value) {
+                    return Ok(value);
+                }
+            }
+            ChangedFuture::new(versions, &self.seen).await?;
         }
     }
 
