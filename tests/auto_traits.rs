@@ -275,6 +275,34 @@ table! {
     gosched::chan::TrySendError<T>: yes yes yes yes yes, as crossbeam_channel::TrySendError<T>;
     gosched::chan::WeakSender<T>: yes yes yes yes yes, as crossbeam_channel::Sender<T>;
 
+    gosched::chan::broadcast::Receiver<T>: yes yes yes yes yes,
+        as tokio::sync::broadcast::Receiver<T>,
+        but (Send Sync) as std::sync::Arc<T>:
+            "receivers clone a value at the same time";
+    gosched::chan::broadcast::RecvError: yes yes yes yes yes, as Plain;
+    gosched::chan::broadcast::RecvFuture<'static, T>: yes no no yes no,
+        as (std::sync::Mutex<std::sync::Arc<T>>, Waits);
+    gosched::chan::broadcast::RecvTimeoutError: yes yes yes yes yes, as Plain;
+    gosched::chan::broadcast::Sender<T>: yes yes yes yes yes,
+        as tokio::sync::broadcast::Sender<T>,
+        but (Send Sync) as std::sync::Arc<T>:
+            "receivers clone a value at the same time";
+    gosched::chan::broadcast::TryRecvError: yes yes yes yes yes, as Plain;
+
+    gosched::chan::oneshot::Receiver<T>: yes yes yes yes yes, as crossbeam_channel::Receiver<T>,
+        but (Unpin) as Plain: "no value lies in it";
+    gosched::chan::oneshot::RecvFuture<T>: yes no no yes no,
+        as (crossbeam_channel::Receiver<T>, Waits);
+    gosched::chan::oneshot::Sender<T>: yes yes yes yes yes, as crossbeam_channel::Sender<T>;
+
+    gosched::chan::watch::ChangedFuture<'static>: yes no no yes no, as Waits;
+    gosched::chan::watch::Receiver<T>: yes yes yes yes yes,
+        as std::sync::Arc<std::sync::RwLock<T>>;
+    gosched::chan::watch::Ref<'static, T>: yes yes yes yes yes,
+        as gosched::sync::RwLockReadGuard<'static, T>;
+    gosched::chan::watch::Sender<T>: yes yes yes yes yes,
+        as std::sync::Arc<std::sync::RwLock<T>>;
+
     gosched::goroutine::Builder: yes yes yes yes yes, as std::thread::Builder;
     gosched::goroutine::Dump: yes yes yes yes yes, as Plain;
     gosched::goroutine::Snapshot: yes yes yes yes yes, as Plain;
@@ -349,7 +377,9 @@ table! {
         as (&'static std::sync::RwLock<T>, Waits);
 
     gosched::time::Elapsed: yes yes yes yes yes, as tokio::sync::AcquireError;
+    gosched::time::SleepFuture: yes no yes yes no, as Cell<u8>;
     gosched::time::Ticker: yes yes yes yes yes, as crossbeam_channel::Receiver<Instant>;
+    gosched::time::TimeoutFuture<T>: yes no yes yes no, as (T, Cell<u8>);
     gosched::time::Timer: yes yes yes yes yes, as crossbeam_channel::Receiver<Instant>;
 }
 

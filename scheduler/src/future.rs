@@ -22,13 +22,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::sync::primitive::mutated;
 
-use crate::gmp::wait_reason::WaitReason;
 use crate::go::go;
 use crate::join::JoinHandle;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
 use crate::proc::yield_now::preempt_point;
-use crate::wait::park::Park;
+use crate::wait::park::{Park, WaitReason};
 use crate::wait::parked;
 use crate::wait::parked::Waited;
 use crate::wait::waiter::{Popped, Unpark, WaitList};

@@ -1,6 +1,7 @@
 //! Goroutines are cancelled: by their handles, by tokens, and not where a cancel must not get
 //! through.
 
+mod context_go;
 mod deadline;
 mod handle;
 mod reached;

@@ -17,9 +17,11 @@ use std::time::Duration;
 
 use gosched::cancel::Token;
 use gosched::chan::{self, Receiver, RecvTimeoutError, Select, Sender};
+use gosched::future::block_on;
+use gosched::time::timeout_async;
 use gosched::{Cancelled, Runtime, go, select};
 
-use crate::waker::block_on;
+use crate::waker;
 
 const RECEIVED: u8 = 1;
 const BACK: u8 = 16;
@@ -28,40 +30,55 @@ const BATCH: usize = 64;
 const PRODUCERS: usize = 4;
 
 /// xorshift64*
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let given = env::var("GOSCHED_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or_else(|| RandomState::new().build_hasher().finish());
         println!("GOSCHED_SEED={seed}");
         Self(seed | 1)
     }
 
-    fn split(&mut self) -> Self {
+    pub(crate) fn split(&mut self) -> Self {
         Self(self.below(u64::MAX) | 1)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) % bound
     }
 
-    fn pause(&mut self) -> Duration {
+    pub(crate) fn pause(&mut self) -> Duration {
         Duration::from_micros(self.below(30))
     }
 }
 
 /// What became of each value: how often it was received, and how often it came back.
-type Ledger = Arc<Vec<AtomicU8>>;
+pub(crate) type Ledger = Arc<Vec<AtomicU8>>;
+
+/// Returns a ledger of so many values.
+pub(crate) fn ledger(items: usize) -> Ledger {
+    Arc::new((0..items).map(|_| AtomicU8::new(0)).collect())
+}
+
+/// Asserts that each value has one fate. Returns how many were received.
+pub(crate) fn account(ledger: &Ledger) -> usize {
+    let fate = |state: &AtomicU8| state.load(Ordering::Relaxed);
+    assert!(
+        ledger.iter().all(|state| [RECEIVED, BACK].contains(&fate(state))),
+        "a value was lost, or came twice"
+    );
+    ledger.iter().filter(|state| fate(state) == RECEIVED).count()
+}
 
 /// One value. Unless it was received, its drop says that it came back.
-struct Item(usize, Ledger);
+pub(crate) struct Item(pub(crate) usize, pub(crate) Ledger);
 
 impl Item {
-    fn receive(self) {
+    pub(crate) fn receive(self) {
         self.1[self.0].fetch_add(RECEIVED.wrapping_sub(BACK), Ordering::Relaxed);
     }
 }
@@ -79,7 +96,7 @@ fn send(txs: &Ends<Sender<Item>>, item: Item, random: &mut Random) {
     let mut slot = Some(item);
     while let Some(item) = slot.take() {
         let [a, b, c] = txs;
-        match random.below(4) {
+        match random.below(5) {
             0 => slot = a.send_timeout(item, random.pause()).err().map(|error| error.into_inner()),
             1 => slot = b.try_send(item).err().map(|error| error.into_inner()),
             2 => {
@@ -89,6 +106,8 @@ fn send(txs: &Ends<Sender<Item>>, item: Item, random: &mut Random) {
                     default(random.pause()) => {}
                 }
             }
+            // Given up, the value is dropped with the future, and so comes back.
+            3 => _ = block_on(timeout_async(random.pause(), b.send_async(item))),
             _ => {
                 let mut list = Select::new();
                 let case = list.send(c, item);
@@ -182,7 +201,7 @@ fn cancel(tokens: &Receiver<Token>, mut random: Random) {
 }
 
 fn conserve(rt: &Runtime, items: usize, random: &mut Random) -> usize {
-    let ledger: Ledger = Arc::new((0..items).map(|_| AtomicU8::new(0)).collect());
+    let ledger = ledger(items);
     let (txs, rxs): (Vec<_>, Vec<_>) = [0, 1, 16].map(chan::bounded::<Item>).into_iter().unzip();
     let txs: Ends<_> = txs.try_into().unwrap_or_else(|_| unreachable!());
     let rxs: Ends<_> = rxs.try_into().unwrap_or_else(|_| unreachable!());
@@ -192,13 +211,17 @@ fn conserve(rt: &Runtime, items: usize, random: &mut Random) -> usize {
         thread::spawn(move || consume(&rxs, None, random))
     };
     let future = {
-        let (rx, stop) = (rxs[1].clone(), stop.clone());
+        let (rx, stop, mut seed) = (rxs[1].clone(), stop.clone(), random.split());
         thread::spawn(move || {
-            block_on(async {
+            waker::block_on(async {
                 while let Ok(item) = rx.recv_async().await {
                     item.receive();
                     // Dropped at once, now and then after it was woken.
                     drop(rx.recv_async());
+                    // Given up, it has taken nothing.
+                    if let Ok(Ok(item)) = timeout_async(seed.pause(), rx.recv_async()).await {
+                        item.receive();
+                    }
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
@@ -234,12 +257,7 @@ fn conserve(rt: &Runtime, items: usize, random: &mut Random) -> usize {
     plain.join().expect("no panic");
     stop.store(true, Ordering::Relaxed);
     future.join().expect("no panic");
-    let fate = |state: &AtomicU8| state.load(Ordering::Relaxed);
-    assert!(
-        ledger.iter().all(|state| [RECEIVED, BACK].contains(&fate(state))),
-        "a value was lost, or came twice"
-    );
-    ledger.iter().filter(|state| fate(state) == RECEIVED).count()
+    account(&ledger)
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl<K: EndsWaits> TokenInner<K> {
     /// the node's memory goes.
     pub(crate) unsafe fn poll(&self, node: &PolledNode<(), K>, waker: Waker) -> bool {
         // SAFETY: this function's contract. The list is under the lock.
-        unsafe {
+        let cancelled = unsafe {
             poll_in_list(
                 &self.state,
                 |state| &mut state.polling,
@@ -85,7 +85,8 @@ impl<K: EndsWaits> TokenInner<K> {
                 |state| state.is_cancelled() || self.is_over(),
                 |_| None,
             )
-        }
+        };
+        self.done.known(cancelled)
     }
 
     /// Takes the node of a future that is dropped off the list.

@@ -39,6 +39,11 @@ impl<T, K: Unpark> Channel<T, K> {
         true
     }
 
+    /// Disconnects the channel, and wakes nobody: its last sender is about to go.
+    pub(crate) fn disconnect(&self) {
+        self.state.lock().disconnect();
+    }
+
     pub(crate) fn is_disconnected(&self) -> bool {
         self.state.lock().is_disconnected()
     }

@@ -4,7 +4,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::{Receiver, bounded};
-use crate::wait::token::{Call, Child, Token};
+use crate::wait::token::{Call, Child, DoneChannel, Token};
+
+impl DoneChannel for Receiver<Infallible> {
+    fn disconnect(&self) {
+        self.channel.disconnect();
+    }
+}
 
 impl Token {
     /// A channel that is disconnected when this is cancelled, and into which nothing is sent: for a
@@ -12,7 +18,9 @@ impl Token {
     /// receiver.
     ///
     /// All calls return the same channel; the first one makes it. A receive that waits for the
-    /// cancel fails, and that is the signal.
+    /// cancel fails, and that is the signal. Who has been told of the cancel by
+    /// [`is_cancelled`](Self::is_cancelled), [`cause`](Self::cause) or [`wait`](Self::wait) finds
+    /// it disconnected.
     ///
     /// ```
     /// use gosched::{Mode, cancel::Token, chan, go, run, select};
@@ -48,6 +56,9 @@ impl Token {
             Box::new(receiver)
         });
         let receiver: Option<&Receiver<Infallible>> = done.downcast_ref();
-        receiver.expect("it was made here").clone()
+        let receiver = receiver.expect("it was made here").clone();
+        // If it is cancelled already, the channel is disconnected by now.
+        let _either = shared.is_cancelled();
+        receiver
     }
 }

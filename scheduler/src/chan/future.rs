@@ -3,8 +3,8 @@
 //! # Safety
 //!
 //! A future's node is linked by `poll` alone, which has it pinned, into a list of the channel that
-//! the future borrows, and taken off by its drop at the latest. A future that is forgotten stays
-//! where it is, as pinning asks.
+//! the future borrows, or has a receiver of, and taken off by its drop at the latest. A future that
+//! is forgotten stays where it is, as pinning asks.
 
 #![expect(unsafe_code, reason = "links the node of a pinned future")]
 
@@ -22,10 +22,9 @@ use super::place::{Place, PlaceRef};
 use super::raw::Channel;
 use super::results;
 use super::state::{Nothing, Put, State};
-use crate::proc::new_thread::make_for_process;
 use crate::proc::target::Target;
 use crate::proc::yield_now::poll_turn;
-use crate::wait::alarm::Alarm;
+use crate::wait::alarm::FutureAlarm;
 use crate::wait::owed::{Owed, Panics, locked};
 use crate::wait::polled::{PolledNode, Standing};
 use crate::wait::reserved::Ask;
@@ -34,18 +33,14 @@ use crate::wait::wake::wake_all;
 
 /// The future of [`Receiver::recv_async`](super::Receiver::recv_async).
 #[must_use = "a future does nothing unless it is polled"]
-pub struct RecvFuture<'a, T> {
-    receiving: Receiving<'a, T, Target>,
-    /// For a value that is due at a certain time.
-    alarm: Cell<Option<Alarm>>,
-}
+pub struct RecvFuture<'a, T>(Recv<&'a Channel<T, Target>>);
 
 // As its node.
 impl<T> std::panic::UnwindSafe for RecvFuture<'_, T> {}
 
 impl<'a, T> RecvFuture<'a, T> {
     pub(super) fn new(channel: &'a Channel<T, Target>) -> Self {
-        Self { receiving: Receiving::new(channel), alarm: Cell::new(None) }
+        Self(Recv::new(channel))
     }
 }
 
@@ -53,30 +48,69 @@ impl<T> Future for RecvFuture<'_, T> {
     type Output = Result<T, RecvError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.as_ref().get_ref();
+        // SAFETY: pinned with `self`.
+        unsafe { self.as_ref().get_ref().0.poll(cx) }
+    }
+}
+
+/// What receives as a future: it borrows the channel, or has a receiver of its own.
+pub(super) struct Recv<C: OfChannel> {
+    receiving: Receiving<C>,
+    /// For a value that is due at a certain time.
+    alarm: FutureAlarm,
+}
+
+impl<C: OfChannel> Recv<C> {
+    pub(super) fn new(channel: C) -> Self {
+        Self { receiving: Receiving::new(channel), alarm: FutureAlarm::new() }
+    }
+
+    /// # Safety
+    ///
+    /// `self` is pinned.
+    pub(super) unsafe fn poll(&self, cx: &Context<'_>) -> Poll<Result<C::Value, RecvError>> {
         ready!(poll_turn(cx));
         // Wakers are the user's: cloned before the lock is taken, dropped and called when it is
         // free.
         let waker = cx.waker().clone();
-        // SAFETY: pinned.
-        let (polled, due) = unsafe { this.receiving.poll(waker) };
+        // SAFETY: this function's contract.
+        let (polled, due) = unsafe { self.receiving.poll(waker) };
         if let Some(due) = due {
             // If the clock is set to a sooner time meanwhile, the node is woken for it.
-            this.alarm.set(Some(Alarm::set(due, cx.waker().clone(), make_for_process)));
+            self.alarm.set(due, cx);
         }
         polled
     }
 }
 
-/// What is in a [`RecvFuture`], for whatever wakes the goroutines of its channel.
-pub(crate) struct Receiving<'a, T, K: Unpark> {
-    channel: &'a Channel<T, K>,
-    node: PolledNode<Ask<()>, K>,
+/// What leads to a channel, always to the same one.
+pub(crate) trait OfChannel {
+    /// What is sent through it.
+    type Value;
+    /// What wakes those that park.
+    type Target: Unpark;
+
+    fn channel(&self) -> &Channel<Self::Value, Self::Target>;
 }
 
-impl<'a, T, K: Unpark> Receiving<'a, T, K> {
-    pub(crate) fn new(channel: &'a Channel<T, K>) -> Self {
-        Self { channel, node: PolledNode::new(None) }
+impl<T, K: Unpark> OfChannel for &Channel<T, K> {
+    type Value = T;
+    type Target = K;
+
+    fn channel(&self) -> &Channel<T, K> {
+        self
+    }
+}
+
+/// What is in a future that receives, for whatever wakes the goroutines of its channel.
+pub(crate) struct Receiving<C: OfChannel> {
+    node: PolledNode<Ask<()>, C::Target>,
+    channel: C,
+}
+
+impl<C: OfChannel> Receiving<C> {
+    pub(crate) fn new(channel: C) -> Self {
+        Self { node: PolledNode::new(None), channel }
     }
 
     /// Receives, or waits with this waker; then with the time at which a value is due, if it is
@@ -88,8 +122,9 @@ impl<'a, T, K: Unpark> Receiving<'a, T, K> {
     pub(crate) unsafe fn poll(
         &self,
         waker: Waker,
-    ) -> (Poll<Result<T, RecvError>>, Option<Instant>) {
-        let (mut state, mut owed) = (self.channel.state.lock(), Owed::nothing());
+    ) -> (Poll<Result<C::Value, RecvError>>, Option<Instant>) {
+        let channel = self.channel.channel();
+        let (mut state, mut owed) = (channel.state.lock(), Owed::nothing());
         let mut place = Place::Empty;
         let reserved = state.futures().reserved(false);
         let has_turn = state.futures().is_for(&self.node);
@@ -104,7 +139,7 @@ impl<'a, T, K: Unpark> Receiving<'a, T, K> {
             drop(state);
             owed.pay();
             if turn_over {
-                self.channel.end_turn().go_on();
+                channel.end_turn().go_on();
             }
             return (Poll::Pending, due);
         }
@@ -115,20 +150,21 @@ impl<'a, T, K: Unpark> Receiving<'a, T, K> {
         let retired = state.has_retired();
         drop(state);
         if retired {
-            self.channel.tidy();
+            channel.tidy();
         }
         owed.pay_for_value();
         if had {
-            self.channel.end_turn().give_up();
+            channel.end_turn().give_up();
         }
         (Poll::Ready(results::received_or_gone(&mut place)), None)
     }
 }
 
-impl<T, K: Unpark> Drop for Receiving<'_, T, K> {
+impl<C: OfChannel> Drop for Receiving<C> {
     fn drop(&mut self) {
-        let mut owed = Owed::<K>::nothing();
-        let mut state = self.channel.state.lock();
+        let mut owed = Owed::<C::Target>::nothing();
+        let channel = self.channel.channel();
+        let mut state = channel.state.lock();
         // SAFETY: it waits in this list, if at all.
         let (standing, had, waker) = unsafe { state.futures().leave(&self.node) };
         owed.drop_waker(waker);
@@ -138,7 +174,7 @@ impl<T, K: Unpark> Drop for Receiving<'_, T, K> {
         drop(state);
         if had {
             // Before the waker goes, whose drop may unwind.
-            let panics = self.channel.end_turn();
+            let panics = channel.end_turn();
             owed.pay();
             panics.go_on();
         } else {

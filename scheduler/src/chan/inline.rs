@@ -28,10 +28,10 @@ use super::place::{Place, PlaceRef, with_room};
 use super::raw::{Channel, NotDone, Refused};
 use super::results;
 use super::state::{Nothing, State};
-use crate::gmp::wait_reason::WaitReason;
 use crate::proc::park::{ParkSwitch, Parking, SwitchOnly};
 use crate::proc::target::Target;
 use crate::proc::yield_now::preempt_point;
+use crate::wait::park::WaitReason;
 use crate::wait::parked::{SplitWait, Waited};
 use crate::wait::waiter::Wakeup;
 

@@ -5,6 +5,9 @@
 //! the order in which they were sent, and each goes to one receiver. Both ends may be cloned, and
 //! work the same from a goroutine, which parks, and from a thread that is none, which sleeps.
 //!
+//! [`oneshot`] is for one value, [`watch`] for the latest one, and [`broadcast`] brings each value
+//! to each receiver.
+//!
 //! Into those of [`after`], [`at`] and [`tick`] the clock sends; nothing ever comes from
 //! [`never()`].
 //!
@@ -29,6 +32,7 @@
 //! ```
 
 mod blocks;
+pub mod broadcast;
 mod buffer;
 mod case;
 pub(crate) mod clock;
@@ -37,6 +41,7 @@ mod done;
 mod error;
 pub(crate) mod future;
 mod inline;
+pub mod oneshot;
 mod place;
 mod port;
 pub(crate) mod raw;
@@ -48,6 +53,7 @@ mod state;
 #[cfg(all(test, not(gosched_loom)))]
 mod tests;
 pub(crate) mod timed;
+pub mod watch;
 
 use gosched_runtime_sys::sync::primitive::Arc;
 
@@ -87,7 +93,7 @@ type ChannelRef<T> = Arc<raw::Channel<T, Target>>;
 /// assert_eq!(tx.try_send("second"), Err(TrySendError::Full("second")));
 /// assert_eq!(rx.recv(), Ok("first"));
 /// ```
-#[doc(alias("channel", "mpsc", "mpmc", "oneshot", "sync_channel", "rendezvous"))]
+#[doc(alias("channel", "mpsc", "mpmc", "sync_channel", "rendezvous"))]
 pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     ends(Some(capacity))
 }

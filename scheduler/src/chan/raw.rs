@@ -23,9 +23,8 @@ use super::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendErro
 use super::place::{Place, PlaceRef, with_room};
 use super::results;
 use super::state::{Nothing, Put, State};
-use crate::gmp::wait_reason::WaitReason;
 use crate::wait::owed::Owed;
-use crate::wait::park::Park;
+use crate::wait::park::{Park, WaitReason};
 use crate::wait::parked::{WaitIn, Waited, is_over, wait_until};
 use crate::wait::waiter::{Unpark, Wakeup};
 use crate::wait::wake::wake_all;

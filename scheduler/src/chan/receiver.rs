@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::ChannelRef;
 use super::error::{RecvError, RecvTimeoutError, TryRecvError};
-use super::future::RecvFuture;
+use super::future::{OfChannel, RecvFuture};
+use super::raw::Channel;
 use crate::proc::park::Parking;
+use crate::proc::target::Target;
 use crate::proc::yield_now::preempt_point;
 
 /// The receiving end of a channel. Clones receive from the same channel, each value goes to one of
@@ -214,6 +216,16 @@ impl<T> Receiver<T> {
     /// there; now it does not.
     pub(crate) fn set_clock(&self, next: Option<Instant>, period: Option<Duration>) -> bool {
         self.channel.set_clock(next, period)
+    }
+}
+
+// For a future that has a receiver of its own.
+impl<T> OfChannel for Receiver<T> {
+    type Value = T;
+    type Target = Target;
+
+    fn channel(&self) -> &Channel<T, Target> {
+        &self.channel
     }
 }
 

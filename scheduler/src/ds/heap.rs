@@ -185,6 +185,15 @@ impl<K> Heap<K> {
         item
     }
 
+    /// Replaces the item, which keeps its deadline. Gives the new one back if the old one has come
+    /// out.
+    pub(crate) fn replace(&mut self, TimerId(number): &TimerId, item: K) -> Result<K, K> {
+        match &mut self.slots[*number as usize].item {
+            Some(there) => Ok(std::mem::replace(there, item)),
+            None => Err(item),
+        }
+    }
+
     /// Takes an entry out of the heap. Its slot is for the caller to update.
     fn take_out(&mut self, place: usize) {
         let last = self.entries.pop().expect("there is an entry at `place`");

@@ -117,6 +117,12 @@ impl<K> Timers<K> {
         item.is_some()
     }
 
+    /// Replaces the item, by the owner that got the timer; the deadline stays. Gives the new item
+    /// back if the timer has fired.
+    pub(crate) fn replace(&self, timer: &TimerId, item: K) -> Result<K, K> {
+        self.heap.lock().replace(timer, item)
+    }
+
     /// Stores the first deadline, if it changed: every M reads the line.
     fn publish(&self, heap: &MutexGuard<'_, Heap<K>>) {
         let first = heap.first().unwrap_or(NEVER);
@@ -155,6 +161,17 @@ mod tests {
         assert_eq!([pop(30), pop(30), pop(30)], [vec![10, 20], vec![30], vec![]]);
         assert_eq!(timers.first(), 40);
         assert_eq!(ids.map(|timer| timers.remove(timer)), [false, false, false, true]);
+    }
+
+    #[test]
+    fn what_is_replaced_keeps_its_time() {
+        let timers = Timers::new();
+        let [early, late] = [10, 20].map(|at| timers.add(at, "before").expect("memory"));
+        assert_eq!(timers.replace(&early, "after"), Ok("before"));
+        assert_eq!(timers.pop_due(15, |item| item), Some("after"));
+        assert_eq!(timers.replace(&early, "too late"), Err("too late"));
+        assert_eq!((timers.pop_due(15, |item| item), timers.first()), (None, 20));
+        assert_eq!([early, late].map(|timer| timers.remove(timer)), [false, true]);
     }
 
     #[test]

@@ -47,8 +47,34 @@ fn two() {
     put_in([10, 5]);
 }
 
+/// A future is polled, and, about when its time has come, polled again with another waker: that one
+/// is called, whatever became of the first.
+fn polled_by_another() {
+    let timers = Arc::new(WakerTimers::new());
+    let [first, second] = [(); 2].map(|()| Arc::new(Calls(AtomicU32::new(0))));
+    let timer = timers.add(5, Waker::from(first.clone())).expect("there is memory");
+    let (theirs, last) = (timers.clone(), second.clone());
+    let poll = thread::spawn(move || {
+        if let Err(again) = theirs.replace(timer, Waker::from(last)) {
+            assert!(theirs.add(5, again).is_some());
+        }
+    });
+    loop {
+        timers.call_due(NOW);
+        if second.0.load(Ordering::Relaxed) == 1 {
+            break;
+        }
+        timers.sleep();
+    }
+    poll.join().expect("its asserts hold");
+    assert!(first.0.load(Ordering::Relaxed) <= 1);
+}
+
 models! {
     holds one_holds = one;
     holds two_hold = two within 3 preemptions;
+    holds polled_by_another_holds = polled_by_another within 3 preemptions;
     catches a_wake_up_before_there_is_something = "alarm.wakes_first" in one;
+    catches a_waker_put_in_too_late = "alarm.replaces_what_is_out"
+        in polled_by_another within 3 preemptions;
 }

@@ -50,7 +50,7 @@ fn a_waker_waits(selects: bool) {
     let (inner, party) = (Arc::new([channel(1), channel(0)]), TestWaiter::new());
     let waits = Arc::new(Waits { party: party.clone(), inner: inner.clone(), selects });
     // Not dropped by a failed model, whose lock is gone then.
-    let future = ManuallyDrop::new(Box::pin(Receiving::new(&outer)));
+    let future = ManuallyDrop::new(Box::pin(Receiving::new(&*outer)));
     // SAFETY: pinned.
     assert!(unsafe { future.poll(Waker::from(waits)) }.0.is_pending());
     let receiver = {

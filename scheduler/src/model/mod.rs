@@ -18,6 +18,7 @@
 
 mod agents;
 mod alarm;
+mod broadcast;
 mod chan;
 mod dispatch;
 mod executor;
@@ -49,6 +50,7 @@ mod sysmon_note;
 mod timekeeper;
 mod timers;
 mod token;
+mod watch;
 
 use std::panic::{self, AssertUnwindSafe};
 

@@ -21,7 +21,7 @@ use crate::chan::raw::Channel;
 use crate::testing::TestWaiter;
 
 /// Polls as somebody's executor does.
-fn poll<T>(future: &Pin<Box<Receiving<'_, T, TestWaiter>>>, waker: Waker) -> Poll<Option<T>> {
+fn poll<T>(future: &Pin<Box<Receiving<&Channel<T, TestWaiter>>>>, waker: Waker) -> Poll<Option<T>> {
     // SAFETY: pinned.
     unsafe { future.poll(waker) }.0.map(Result::ok)
 }
@@ -35,7 +35,7 @@ fn sender(channel: &Arc<Channel<u32, TestWaiter>>) -> thread::JoinHandle<()> {
 fn received(capacity: usize) {
     let channel = Arc::new(Channel::new(Some(capacity)));
     let sender = sender(&channel);
-    let future = Box::pin(Receiving::new(&channel));
+    let future = Box::pin(Receiving::new(&*channel));
     assert_eq!(Executor::new().block_on(|waker| poll(&future, waker)), Some(7));
     drop(future);
     sender.join().expect("its asserts hold");
@@ -55,9 +55,9 @@ fn dropped() {
     let channel = Arc::new(Channel::new(Some(1)));
     let sender = sender(&channel);
     let (first, second) = (Executor::new(), Executor::new());
-    let one = Box::pin(Receiving::new(&channel));
+    let one = Box::pin(Receiving::new(&*channel));
     // Not dropped by a failed model, whose lock is gone then.
-    let other = ManuallyDrop::new(Box::pin(Receiving::new(&channel)));
+    let other = ManuallyDrop::new(Box::pin(Receiving::new(&*channel)));
     if poll(&one, first.waker()).is_pending() {
         let early = poll(&other, second.waker());
         drop(one);
@@ -81,7 +81,7 @@ fn two_futures() {
     let channel = Arc::new(Channel::new(Some(0)));
     let theirs = channel.clone();
     let receiver = thread::spawn(move || {
-        let future = Box::pin(Receiving::new(&theirs));
+        let future = Box::pin(Receiving::new(&*theirs));
         assert_eq!(Executor::new().block_on(|waker| poll(&future, waker)), Some(7));
     });
     // Not dropped by a failed model, whose lock is gone then.

@@ -185,7 +185,7 @@ fn receiver(channel: &Arc<Channel<u32, TestWaiter>>) -> thread::JoinHandle<Optio
 
 /// Polls as somebody's executor does.
 fn poll(
-    future: &Pin<Box<Receiving<'_, u32, TestWaiter>>>,
+    future: &Pin<Box<Receiving<&Channel<u32, TestWaiter>>>>,
     executor: &Arc<Executor>,
 ) -> Poll<Option<u32>> {
     // SAFETY: pinned.
@@ -197,7 +197,7 @@ fn receivers_keep_back() {
     let channel = channel();
     let executor = Executor::new();
     // Not dropped by a failed model, whose lock is gone then.
-    let future = ManuallyDrop::new(Box::pin(Receiving::new(&channel)));
+    let future = ManuallyDrop::new(Box::pin(Receiving::new(&*channel)));
     assert!(poll(&future, &executor).is_pending());
     pass(0);
     let receiver = receiver(&channel);
@@ -213,7 +213,7 @@ fn receivers_keep_back() {
 /// The future is not polled again: two receivers have both values.
 fn receivers_come_after() {
     let channel = channel();
-    let future = ManuallyDrop::new(Box::pin(Receiving::new(&channel)));
+    let future = ManuallyDrop::new(Box::pin(Receiving::new(&*channel)));
     assert!(poll(&future, &Executor::new()).is_pending());
     pass(PATIENCE_NS / 2);
     let receivers = [receiver(&channel), receiver(&channel)];
@@ -230,7 +230,7 @@ fn receivers_come_after() {
 /// The future is dropped before its turn is over.
 fn receivers_come_after_a_drop() {
     let channel = channel();
-    let future = ManuallyDrop::new(Box::pin(Receiving::new(&channel)));
+    let future = ManuallyDrop::new(Box::pin(Receiving::new(&*channel)));
     assert!(poll(&future, &Executor::new()).is_pending());
     pass(0);
     let receiver = receiver(&channel);

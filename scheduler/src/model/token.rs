@@ -16,13 +16,14 @@ use std::task::Poll;
 use super::executor::Executor;
 use super::models;
 use crate::cancel::CancelScope;
+use crate::chan::TryRecvError;
 use crate::chan::raw::Channel;
 use crate::ds::timers::NEVER;
 use crate::testing::TestWaiter;
 use crate::wait::polled::PolledNode;
 use crate::wait::token::run::Listing;
 use crate::wait::token::subject::Listed;
-use crate::wait::token::{Call, Child, TokenInner};
+use crate::wait::token::{Call, Child, DoneChannel, TokenInner};
 
 type Token = Arc<TokenInner<TestWaiter>>;
 
@@ -142,6 +143,36 @@ fn called() {
     assert_eq!(calls.load(Ordering::Relaxed), 1);
 }
 
+/// The channel of a token, of which nothing is ever received.
+struct Closes(Arc<Channel<u32, TestWaiter>>);
+
+impl DoneChannel for Closes {
+    fn disconnect(&self) {
+        self.0.disconnect();
+    }
+}
+
+/// A thread that is told of the cancel, whenever it asks, finds the token's channel disconnected. A
+/// thread that waits for the channel is woken.
+fn told() {
+    let token: Token = TokenInner::new(None);
+    let channel = Arc::new(Channel::new(Some(0)));
+    let (theirs, last) = (channel.clone(), channel.clone());
+    token.done.get_or_init(|| Box::new(Closes(theirs)));
+    token.adopt(Child::Kept(Arc::new(Call::new(move || last.remove_sender()))));
+    let canceller = beside(&token, |token| TokenInner::cancel(token));
+    let waiter = {
+        let channel = channel.clone();
+        thread::spawn(move || assert_eq!(TestWaiter::new().recv(&channel), Some(None)))
+    };
+    if token.cause().is_some() {
+        assert_eq!(channel.try_recv(|| ()), Err(TryRecvError::Disconnected));
+    }
+    canceller.join().expect("it does not panic");
+    waiter.join().expect("its asserts hold");
+    assert_eq!(channel.waiting(), (0, 0), "a node was left behind");
+}
+
 models! {
     holds waiting_holds = waiting;
     holds polled_holds = polled;
@@ -150,6 +181,7 @@ models! {
     holds two_leave_hold = two_leave within 3 preemptions;
     holds child_holds = child within 3 preemptions;
     holds called_holds = called;
+    holds told_holds = told within 3 preemptions;
     catches a_call_that_is_forgotten = "token.adopts_too_late" in called;
     catches a_cancel_that_wakes_first = "token.wakes_first" in waiting;
     catches a_cancel_that_wakes_futures_first = "token.wakes_first" in polled;
@@ -157,4 +189,6 @@ models! {
         in under within 3 preemptions;
     catches a_place_that_is_wrong = "token.forgets_the_moved" in two_leave within 3 preemptions;
     catches a_child_that_is_forgotten = "token.adopts_too_late" in child within 3 preemptions;
+    catches a_token_that_knows_before_its_channel = "token.tells_before_its_channel"
+        in told within 3 preemptions;
 }

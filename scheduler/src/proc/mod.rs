@@ -32,6 +32,7 @@
 //! | [`wake_sysmon`], [`sysmon`], [`report`] | what waits behind user code |
 //! | [`set_procs`], [`excess_p`] | the number of Ps changes |
 //! | [`check_dead`], [`shutdown`], [`refuse`] | nothing runs any more; the runtime ends; a G never begins |
+//! | [`draw`] | what chance decides by |
 //! | [`events`] | what the runtime says of that: events of `tracing`, or standard error |
 
 pub(crate) mod apart;
@@ -41,6 +42,7 @@ pub(crate) mod carried;
 pub(crate) mod check_dead;
 pub(crate) mod claimed;
 pub(crate) mod colocate;
+pub(crate) mod draw;
 pub(crate) mod events;
 pub(crate) mod excess_p;
 pub(crate) mod exit;

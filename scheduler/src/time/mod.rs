@@ -1,10 +1,11 @@
-//! Time for goroutines, threads in callbacks and plain threads.
+//! Time for goroutines, threads in callbacks, plain threads and futures.
 //!
 //! All of it is measured on the monotonic clock, that of [`Instant`], and nothing happens early.
 //! How late it happens depends on what else there is to run. A goroutine that waits for the clock
 //! parks, and its M runs others meanwhile; a million may do so at once.
 //!
-//! [`sleep`] waits. [`timeout()`] bounds the waits of a closure. [`Timer`] and [`Ticker`] have
+//! [`sleep`] waits. [`timeout()`] bounds the waits of a closure. [`sleep_async`] and
+//! [`timeout_async`] do the same for futures, on any executor. [`Timer`] and [`Ticker`] have
 //! channels, for a select. [`chan::after`](crate::chan::after) and
 //! [`chan::tick`](crate::chan::tick) are for times that are not stopped or set again.
 //!
@@ -24,12 +25,16 @@
 //! });
 //! ```
 
+mod future;
 mod ticker;
 mod timeout;
 mod timer;
 
 use std::time::{Duration, Instant};
 
+pub use future::{
+    SleepFuture, TimeoutFuture, sleep_async, sleep_until_async, timeout_async, timeout_at_async,
+};
 pub use ticker::Ticker;
 pub use timeout::{Elapsed, timeout, timeout_at};
 pub use timer::Timer;

@@ -11,13 +11,23 @@
 //! comes while the thread still looks. A removal wakes nobody: the thread then wakes up once for
 //! nothing.
 //!
+//! A future may be polled often before its time comes, and each time with another waker. So the
+//! waker of an alarm is replaced where it lies, and the alarm keeps its place in the heap. If the
+//! thread has taken the waker out, it may be another one than that of this poll: the alarm is set
+//! anew, and called at once if its time has come.
+//!
+//! Rejected: to keep a copy of the waker beside the alarm, and leave the alarm alone if the next
+//! poll has the same one. An alarm that was called too early, because there is no thread, would be
+//! taken for one that is still to be called.
+//!
 //! Rejected: a goroutine for each future that waits. It would need a runtime, and somebody's
 //! executor is in none.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::Waker;
+use std::task::{Context, Waker};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -28,6 +38,7 @@ use gosched_runtime_sys::sync::primitive::mutated;
 
 use crate::ds::heap::TimerId;
 use crate::ds::timers::{NEVER, Timers};
+use crate::proc::new_thread::make_for_process;
 use crate::wait::owed::Panics;
 
 /// The wakers by deadline, and the thread that calls them.
@@ -48,7 +59,11 @@ pub(crate) type MakeThread = fn(String, Box<dyn FnOnce() + Send>) -> io::Result<
 
 /// A waker that is called at a certain time, unless this is dropped before.
 #[derive(Debug)]
-pub(crate) struct Alarm(Option<TimerId>);
+pub(crate) struct Alarm {
+    /// On the monotonic clock.
+    at: u64,
+    timer: Option<TimerId>,
+}
 
 impl Alarm {
     /// Has `waker` called at `at`.
@@ -56,21 +71,66 @@ impl Alarm {
     /// If there is no memory or no thread for that, the waker is called at once: its future is then
     /// polled again and again, which is dear, and right.
     pub(crate) fn set(at: Instant, waker: Waker, make_thread: MakeThread) -> Self {
-        let (timers, at) = (waker_timers(), to_ns(at));
+        Self::set_ns(to_ns(at), waker, make_thread)
+    }
+
+    fn set_ns(at: u64, waker: Waker, make_thread: MakeThread) -> Self {
+        let timers = waker_timers();
         let Some(timer) = timers.add(at, waker.clone()) else {
             waker.wake();
-            return Self(None);
+            return Self { at, timer: None };
         };
         if !timers.runs.swap(true, Relaxed) {
             timers.start(make_thread);
         }
-        Self(Some(timer))
+        Self { at, timer: Some(timer) }
+    }
+
+    /// As [`set`](Self::set), in the place of a future that is polled again: with another waker
+    /// perhaps, or for another time.
+    pub(crate) fn keep(
+        place: &mut Option<Self>,
+        at: Instant,
+        waker: Waker,
+        make_thread: MakeThread,
+    ) {
+        let at = to_ns(at);
+        let before = place.take().filter(|alarm| alarm.at == at);
+        let timer = before.and_then(|mut alarm| alarm.timer.take());
+        let Some(timer) = timer else {
+            *place = Some(Self::set_ns(at, waker, make_thread));
+            return;
+        };
+        match waker_timers().replace(timer, waker) {
+            Ok((timer, unused)) => {
+                *place = Some(Self { at, timer: Some(timer) });
+                // The executor's code: it may unwind.
+                drop(unused);
+            }
+            Err(waker) => *place = Some(Self::set_ns(at, waker, make_thread)),
+        }
+    }
+}
+
+/// The alarm of a future. It has the waker of the last poll.
+pub(crate) struct FutureAlarm(Cell<Option<Alarm>>);
+
+impl FutureAlarm {
+    pub(crate) const fn new() -> Self {
+        Self(Cell::new(None))
+    }
+
+    /// Has the future polled again at `at`.
+    pub(crate) fn set(&self, at: Instant, cx: &Context<'_>) {
+        let mut alarm = self.0.take();
+        Alarm::keep(&mut alarm, at, cx.waker().clone(), make_for_process);
+        self.0.set(alarm);
     }
 }
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        if let Some(timer) = self.0.take() {
+        if let Some(timer) = self.timer.take() {
             // The waker's drop is the executor's code.
             let mut panics = Panics::none();
             panics.catch(|| _ = waker_timers().timers.remove(timer));
@@ -95,6 +155,19 @@ impl WakerTimers {
             self.note.wake();
         }
         Some(timer)
+    }
+
+    /// Has the thread call `waker` in place of the timer's. Returns the timer and the waker before;
+    /// or, if that was taken out to be called, `waker` and no timer.
+    pub(crate) fn replace(&self, timer: TimerId, waker: Waker) -> Result<(TimerId, Waker), Waker> {
+        match self.timers.replace(&timer, waker) {
+            Err(unused) if mutated("alarm.replaces_what_is_out") => Ok((timer, unused)),
+            Ok(before) => Ok((timer, before)),
+            Err(waker) => {
+                let _it_is_out = self.timers.remove(timer);
+                Err(waker)
+            }
+        }
     }
 
     fn start(&'static self, make_thread: MakeThread) {
@@ -200,6 +273,26 @@ mod tests {
             thread::yield_now();
         }
         assert_eq!(calls.0.load(SeqCst), 2, "the far one was not called");
+    }
+
+    #[test]
+    fn the_waker_that_was_given_last_is_called() {
+        let [first, second, third] = [(); 3].map(|()| Arc::new(Calls::default()));
+        let keep = |place: &mut Option<Alarm>, at, calls: &Arc<Calls>| {
+            Alarm::keep(place, at, calls.clone().into(), spawn_thread);
+        };
+        let far = Instant::now() + Duration::from_secs(3600);
+        let mut place = None;
+        keep(&mut place, far, &first);
+        keep(&mut place, far, &second);
+        assert_eq!(Arc::strong_count(&first), 1, "its waker was dropped");
+        let near = Instant::now() + Duration::from_millis(2);
+        keep(&mut place, near, &second);
+        until_called(&second, 1);
+        // The waker is out: another one is called at once.
+        keep(&mut place, near, &third);
+        until_called(&third, 1);
+        assert_eq!((first.0.load(SeqCst), second.0.load(SeqCst)), (0, 1));
     }
 
     #[test]

@@ -13,7 +13,7 @@
 use std::time::Instant;
 
 use super::waiter::Unpark;
-use crate::gmp::wait_reason::WaitReason;
+pub(crate) use crate::gmp::wait_reason::WaitReason;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
 

@@ -61,11 +61,10 @@ use std::mem;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use super::alarm::Alarm;
+use super::alarm::FutureAlarm;
 use super::owed::Owed;
 use super::polled::{PolledNode, Standing};
 use super::waiter::{Unpark, WaitList, Wakeup};
-use crate::proc::new_thread::make_for_process;
 
 /// For how long a waiter may be passed over. Go's figure for its mutex: long enough that nearly no
 /// waiter reaches it, and short enough that none is seen to hang.
@@ -374,11 +373,11 @@ pub(crate) unsafe fn poll_reserved<'l, S, W: Copy, K: Unpark>(
 }
 
 /// The alarm of a future that is polled while something is reserved for another one.
-pub(crate) struct Recheck(Cell<Option<Alarm>>);
+pub(crate) struct Recheck(FutureAlarm);
 
 impl Recheck {
     pub(crate) const fn new() -> Self {
-        Self(Cell::new(None))
+        Self(FutureAlarm::new())
     }
 
     /// Returns what a poll that found this returns; has the future polled again when it is time.
@@ -396,6 +395,6 @@ impl Recheck {
 
     #[cold]
     fn at(&self, until: Instant, cx: &Context<'_>) {
-        self.0.set(Some(Alarm::set(until, cx.waker().clone(), make_for_process)));
+        self.0.set(until, cx);
     }
 }

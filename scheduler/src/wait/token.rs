@@ -42,11 +42,11 @@
 
 mod call;
 mod deadline;
+mod done;
 mod pending;
 pub(crate) mod run;
 pub(crate) mod subject;
 
-use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::sync::atomic::{
@@ -68,6 +68,7 @@ use crate::ds::timers::NEVER;
 use crate::gmp::wait_reason::WaitReason;
 use crate::proc::target::Target;
 pub(crate) use call::Call;
+pub(crate) use done::{Done, DoneChannel};
 use pending::Pending;
 pub(crate) use subject::EndsWaits;
 use subject::Subject;
@@ -143,8 +144,8 @@ pub(crate) struct TokenInner<K: EndsWaits> {
     pub(crate) deadline: u64,
     /// What cancels it when its deadline comes.
     pending: Mutex<Option<Pending>>,
-    /// The receiver that [`Token::done`] hands out. Its type lies above this.
-    pub(crate) done: OnceLock<Box<dyn Any + Send + Sync>>,
+    /// What [`Token::done`] hands out.
+    pub(crate) done: Done,
 }
 
 /// What lies under a token's lock.
@@ -285,13 +286,13 @@ impl<K: EndsWaits> TokenInner<K> {
             deadline: parent.as_ref().map_or(NEVER, |parent| parent.deadline).min(deadline),
             parent,
             pending: Mutex::new(None),
-            done: OnceLock::new(),
+            done: Done::new(),
         })
     }
 
     /// See [`Token::is_cancelled`].
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.is_over() || self.is_marked()
+        self.done.known(self.is_over() || self.is_marked())
     }
 
     /// True if its deadline has passed. The clock is read only if it has one.
@@ -308,7 +309,9 @@ impl<K: EndsWaits> TokenInner<K> {
     /// See [`Token::cause`].
     pub(crate) fn cause(&self) -> Option<Cause> {
         let cause = self.state.lock().cause.clone();
-        cause.or_else(|| self.is_over().then_some(Cause::Deadline))
+        let cause = cause.or_else(|| self.is_over().then_some(Cause::Deadline));
+        self.done.known(cause.is_some());
+        cause
     }
 
     /// See [`Token::cancel`].
@@ -339,11 +342,13 @@ impl<K: EndsWaits> TokenInner<K> {
         let deadline = deadline.into_iter().chain(to_instant(self.deadline)).min();
         // SAFETY: the list is one field of the state under this lock, which nothing replaces. The
         // closure does nothing.
-        match unsafe { wait_for(&self.state, place, begin, deadline, look, || None) } {
-            WaitedFor::AtOnce(()) | WaitedFor::Served(_) => true,
-            WaitedFor::TimedOut => self.is_over(),
-            WaitedFor::Cancelled(parking) => parking.raise(),
-        }
+        self.done.known(
+            match unsafe { wait_for(&self.state, place, begin, deadline, look, || None) } {
+                WaitedFor::AtOnce(()) | WaitedFor::Served(_) => true,
+                WaitedFor::TimedOut => self.is_over(),
+                WaitedFor::Cancelled(parking) => parking.raise(),
+            },
+        )
     }
 
     /// Marks the token as cancelled. Returns its children.

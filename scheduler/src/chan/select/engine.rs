@@ -34,9 +34,8 @@ use std::ptr::{self, NonNull};
 use std::time::Instant;
 
 use crate::chan::case::{Case, Tried};
-use crate::gmp::wait_reason::WaitReason;
 use crate::wait::owed::{Panics, wake_each};
-use crate::wait::park::Park;
+use crate::wait::park::{Park, WaitReason};
 use crate::wait::parked::wake_linked;
 use crate::wait::race::Race;
 use crate::wait::waiter::Unpark;

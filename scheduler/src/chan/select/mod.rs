@@ -10,9 +10,7 @@ pub mod support;
 
 pub use dynamic::{Select, SelectTimeoutError, SelectedOperation, TrySelectError};
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
-use crate::gmp::current;
+use crate::proc::draw::draw;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
 use crate::proc::yield_now::preempt_point;
@@ -33,19 +31,10 @@ fn one_of(entries: &mut [engine::Entry<'_, Target>], wait_mode: Wait) -> Option<
 }
 
 /// A number below `n`, for the choice among cases that are ready.
-///
-/// Each M counts for itself: a counter that every core writes in turn would be dearer than the rest
-/// of a select. Threads without an M share one, and may draw the same number.
 fn random_below(n: usize) -> usize {
-    static ELSEWHERE: AtomicU64 = AtomicU64::new(0);
-    let draw = current::with(|cx| cx.map(|cx| cx.m.draw())).unwrap_or_else(|| {
-        let draw = ELSEWHERE.load(Relaxed);
-        ELSEWHERE.store(draw.wrapping_add(1), Relaxed);
-        draw
-    });
     let here = 0_u8;
     // The mixing of SplitMix64; the stack tells threads and runs of the program apart.
-    let seed = draw.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let seed = draw().wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mut mixed = seed ^ (&raw const here).addr().rotate_left(17) as u64;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
