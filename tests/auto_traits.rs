@@ -234,8 +234,12 @@ table! {
     gosched::ThreadLock: no no yes yes yes, as Plain,
         but (Send Sync) as *const u8: "its drop unlocks the goroutine that it was made in";
 
+    gosched::callback::Attached: no no yes yes yes, as Plain,
+        but (Send Sync) as *const u8: "its drop makes the thread that it was made on C's again";
     gosched::callback::Binding: yes yes yes yes yes, as Plain;
     gosched::callback::Bridge: yes yes yes yes yes, as tokio::runtime::Handle;
+    gosched::callback::CloseError: yes yes yes yes yes, as Plain;
+    gosched::callback::EnterCode: yes yes yes yes yes, as Plain;
     gosched::callback::EnterError: yes no yes no no, as (io::Error, Payload);
 
     gosched::cancel::CancelScope: yes yes yes yes yes, as Plain;

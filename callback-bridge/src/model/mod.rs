@@ -3,4 +3,5 @@
 //!
 //! Each protocol has one test that it holds, and one per named mistake that the model catches it.
 
+mod door;
 mod extra_list;
