@@ -241,6 +241,11 @@ table! {
     gosched::callback::CloseError: yes yes yes yes yes, as Plain;
     gosched::callback::EnterCode: yes yes yes yes yes, as Plain;
     gosched::callback::EnterError: yes no yes no no, as (io::Error, Payload);
+    gosched::callback::MailPoller<T>: yes yes yes yes yes, as crossbeam_channel::Receiver<T>,
+        but (Unpin) as Plain: "no value lies in it";
+    gosched::callback::MailReceiver<T>: yes yes yes yes yes, as crossbeam_channel::Receiver<T>,
+        but (Unpin) as Plain: "no value lies in it";
+    gosched::callback::Mailbox<T>: yes yes yes yes yes, as crossbeam_channel::Sender<T>;
 
     gosched::cancel::CancelScope: yes yes yes yes yes, as Plain;
     gosched::cancel::Cancelled: yes yes yes yes yes, as Plain;

@@ -42,8 +42,10 @@ mod catch_panic;
 mod enter;
 mod error;
 mod extra;
+mod mailbox;
 #[cfg(all(test, gosched_loom))]
 mod model;
 
 pub use bridge::{Attached, Binding, Bridge};
 pub use error::{CloseError, EnterCode, EnterError};
+pub use mailbox::{MailPoller, MailReceiver, Mailbox};

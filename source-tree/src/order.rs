@@ -73,6 +73,7 @@ const SCHEDULER: &[&str] = &[
 const CALLBACK_BRIDGE: &[&str] = &[
     "error", "catch_panic", "extra::list", "extra::door", "extra::entrance", "extra::m",
     "extra::process", "extra", "enter", "binding", "bridge", "bridge::attach",
+    "mailbox::queue", "mailbox::bell", "mailbox::keeper", "mailbox",
 ];
 
 /// Returns the place of the longest entry that `path` lies in.

@@ -32,13 +32,13 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "debug",
         what: "unit, integration, compile-fail, architecture, docs",
-        minimum: 1_260,
+        minimum: 1_300,
         body: debug,
     },
     Step {
         name: "release",
         what: "the same, optimised: what depends on timing",
-        minimum: 1_105,
+        minimum: 1_121,
         body: release,
     },
     Step {
@@ -51,7 +51,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "models",
         what: "the loom models, each with its mutants",
-        minimum: 335,
+        minimum: 354,
         body: models,
     },
     Step {

@@ -5,3 +5,4 @@
 
 mod door;
 mod extra_list;
+mod mailbox;
