@@ -103,7 +103,7 @@ fn enter_bound(m: &'static ExtraM, destination: &Destination) -> Result<Entered,
     let cancel = CancelState::disable();
     // SAFETY: bound to this thread and in no other call; `leave` retracts it; the signal stack is
     // in place since the M was bound, or since the last look.
-    match unsafe { m.foreign.publish(destination.bound.handle()) } {
+    match unsafe { m.foreign.publish(&destination.handle) } {
         Ok(()) => Ok(Entered { m, cancel }),
         Err(Closed) => {
             m.end();
@@ -176,7 +176,7 @@ pub(crate) unsafe fn leave(entered: Entered, destination: &Destination) {
     let Entered { m, cancel } = entered;
     let ended = m.foreign.end();
     // SAFETY: published, as the caller says, and ended above.
-    unsafe { m.foreign.retract(destination.bound.handle(), ended) };
+    unsafe { m.foreign.retract(&destination.handle, ended) };
     destination.entrance.door.go_out(m.place);
     m.end();
     cancel.restore();

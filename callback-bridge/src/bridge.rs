@@ -5,14 +5,12 @@ mod attach;
 use crate::enter::{self, Destination};
 use crate::error::{CloseError, EnterError};
 use crate::extra::door::IsClosed;
-use crate::extra::entrance::Entrance;
-use crate::extra::process::Process;
 use crate::{binding, catch_panic::catch_panic};
 use gosched_runtime_sys::errno;
 use gosched_runtime_sys::thread::pthread_cancel::CancelState;
-use gosched_scheduler::embed::{self, Bound, Caller, Handle, Over, Runtime};
+use gosched_scheduler::embed::{self, Caller, Handle, Over, Runtime};
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 pub use attach::Attached;
@@ -107,10 +105,8 @@ impl Bridge {
     ///
     /// If there is no memory for the process's fork hook, as when any small allocation fails.
     pub fn bind(&self, handle: Handle) -> bool {
-        let process = Process::this().expect("memory for a fork hook");
-        process.prepare();
-        let entrance = Arc::new(Entrance::new());
-        self.destination.set(Destination { bound: Bound::new(handle), process, entrance }).is_ok()
+        let destination = Destination::new(handle).expect("memory for a fork hook");
+        self.destination.set(destination).is_ok()
     }
 
     /// Returns the same bridge with another binding.
@@ -156,26 +152,15 @@ impl Bridge {
 
     #[inline]
     fn enter_by<R>(&self, f: impl FnOnce() -> R) -> Result<R, EnterError> {
-        let destination = self.gate()?;
-        match (embed::caller(destination.bound.handle()), self.binding) {
-            (Caller::Goroutine, _) => nested(destination, f),
-            (Caller::Outside, Binding::UntilThreadExit) => binding::enter(destination, f),
-            (Caller::Outside, Binding::PerCall) | (Caller::Elsewhere, _) => {
-                enter::enter(destination, f)
-            }
-        }
+        let destination = self.destination.get().ok_or(EnterError::NotRunning)?;
+        enter_through(destination, self.binding, f)
     }
 
     /// Asks what can be asked before the thread is changed.
     #[inline]
     fn gate(&self) -> Result<&Destination, EnterError> {
         let destination = self.destination.get().ok_or(EnterError::NotRunning)?;
-        if destination.process.forked() {
-            return Err(EnterError::Forked);
-        }
-        if destination.entrance.door.is_closed() {
-            return Err(EnterError::Closed);
-        }
+        ask(destination)?;
         Ok(destination)
     }
 
@@ -270,11 +255,40 @@ impl Bridge {
             entrance.door.close();
             return Err(CloseError::Forked);
         }
-        match entrance.close(&process.places, grace) {
+        match entrance.close(&process.places, Instant::now().checked_add(grace), 0) {
             0 => Ok(()),
             calls => Err(CloseError::Running { calls }),
         }
     }
+}
+
+/// Runs `f` as a goroutine on the calling thread. `errno` may change.
+#[inline]
+pub(crate) fn enter_through<R>(
+    destination: &Destination,
+    binding: Binding,
+    f: impl FnOnce() -> R,
+) -> Result<R, EnterError> {
+    ask(destination)?;
+    match (embed::caller(&destination.handle), binding) {
+        (Caller::Goroutine, _) => nested(destination, f),
+        (Caller::Outside, Binding::UntilThreadExit) => binding::enter(destination, f),
+        (Caller::Outside, Binding::PerCall) | (Caller::Elsewhere, _) => {
+            enter::enter(destination, f)
+        }
+    }
+}
+
+/// Asks what can be asked before the thread is changed.
+#[inline]
+fn ask(destination: &Destination) -> Result<(), EnterError> {
+    if destination.process.forked() {
+        return Err(EnterError::Forked);
+    }
+    if destination.entrance.door.is_closed() {
+        return Err(EnterError::Closed);
+    }
+    Ok(())
 }
 
 /// Rust called C, and C calls back: the thread is a goroutine already.

@@ -56,7 +56,8 @@ use gosched_runtime_sys::signal::stack;
 use gosched_runtime_sys::sync::primitive::mutated;
 use gosched_runtime_sys::thread::pthread_cancel::CancelState;
 use gosched_runtime_sys::thread::tls;
-use gosched_scheduler::embed::{Bound, Closed};
+use gosched_scheduler::embed::{Bound, Closed, Handle};
+use std::io;
 use std::sync::Arc;
 
 /// The signals that the runtime's overflow report needs. A host gains nothing by blocking them: a
@@ -66,9 +67,34 @@ const FAULTS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 /// The runtime that a bridge leads to, the process that bound it, and the door.
 #[derive(Clone)]
 pub(crate) struct Destination {
-    pub(crate) bound: Bound,
+    pub(crate) handle: Handle,
     pub(crate) process: &'static Process,
     pub(crate) entrance: Arc<Entrance>,
+    /// Says that any thread may come, where nothing else does.
+    _bound: Option<Bound>,
+}
+
+impl Destination {
+    /// Returns the way into a runtime, with a door of its own.
+    ///
+    /// # Errors
+    ///
+    /// No memory for the fork hook.
+    pub(crate) fn new(handle: Handle) -> io::Result<Self> {
+        let bound = Bound::new(handle.clone());
+        Ok(Self { _bound: Some(bound), ..Self::unbound(handle)? })
+    }
+
+    /// The same without saying that any thread may come.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub(crate) fn unbound(handle: Handle) -> io::Result<Self> {
+        let process = Process::this()?;
+        process.prepare();
+        Ok(Self { handle, process, entrance: Arc::new(Entrance::new()), _bound: None })
+    }
 }
 
 /// What a thread holds between `need_m` and `drop_m`.
@@ -166,13 +192,12 @@ fn put_on(m: &mut ExtraM, destination: &Destination) -> Result<(), EnterError> {
     }
     // SAFETY: this call owns the M; `drop_m` or the lines below retract it; signals are blocked
     // until there is a stack.
-    unsafe { m.foreign.publish(destination.bound.handle()) }
-        .map_err(|Closed| EnterError::ShutDown)?;
+    unsafe { m.foreign.publish(&destination.handle) }.map_err(|Closed| EnterError::ShutDown)?;
     m.put_stack_on().inspect_err(|_| {
         // Nothing of the user's has run as this goroutine, so there is nothing to drop.
         let ended = m.foreign.end();
         // SAFETY: published and ended above.
-        unsafe { m.foreign.retract(destination.bound.handle(), ended) };
+        unsafe { m.foreign.retract(&destination.handle, ended) };
     })
 }
 
@@ -190,7 +215,7 @@ pub(crate) fn drop_m(held: HeldM, destination: &Destination) {
         mask.restore();
     }
     // SAFETY: published by `need_m`; ended above on this thread, which has run nothing since then.
-    unsafe { m.foreign.retract(destination.bound.handle(), ended) };
+    unsafe { m.foreign.retract(&destination.handle, ended) };
     // Before the M is another thread's. Nobody is told in the gap.
     destination.entrance.door.go_out(m.place);
     if !forked {

@@ -38,6 +38,7 @@
 
 mod binding;
 mod bridge;
+mod callback;
 mod catch_panic;
 mod enter;
 mod error;
@@ -47,5 +48,8 @@ mod mailbox;
 mod model;
 
 pub use bridge::{Attached, Binding, Bridge};
+pub use callback::{
+    CReturn, CType, Callback, Closure, Otherwise, OwnedByC, Signature, kept_callbacks,
+};
 pub use error::{CloseError, EnterCode, EnterError};
 pub use mailbox::{MailPoller, MailReceiver, Mailbox};

@@ -15,7 +15,7 @@ use std::{fmt, ptr};
 use crate::gmp::current::{self, left_out_of_turn};
 use crate::gmp::thread_g::ThreadG;
 use crate::proc::cancel::Raised;
-use crate::proc::{limit, locals, park, standstill, yield_now};
+use crate::proc::{cancel, limit, locals, park, standstill, yield_now};
 
 pub use crate::gmp::g::Cancelled;
 pub use crate::gmp::thread_g::Closed;
@@ -180,6 +180,11 @@ pub fn caller(handle: &Handle) -> Caller {
         Some(cx) if ptr::eq(cx.sched(), &**handle.sched()) => Caller::Goroutine,
         Some(_) => Caller::Elsewhere,
     })
+}
+
+/// Runs `f` so that no cancel ends a wait in it.
+pub fn shielded<R>(f: impl FnOnce() -> R) -> R {
+    cancel::shielded(f)
 }
 
 /// Gives the turn of a goroutine whose slice is over.

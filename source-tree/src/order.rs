@@ -73,6 +73,7 @@ const SCHEDULER: &[&str] = &[
 const CALLBACK_BRIDGE: &[&str] = &[
     "error", "catch_panic", "extra::list", "extra::door", "extra::entrance", "extra::m",
     "extra::process", "extra", "enter", "binding", "bridge", "bridge::attach",
+    "callback::types", "callback::calling", "callback::block", "callback::signature", "callback",
     "mailbox::queue", "mailbox::bell", "mailbox::keeper", "mailbox",
 ];
 

@@ -123,7 +123,7 @@ impl Bridge {
     fn attach_by(&self) -> Result<Attached, EnterError> {
         let destination = self.gate()?;
         destination.entrance.count_in().map_err(|IsClosed| EnterError::Closed)?;
-        let part = match embed::caller(destination.bound.handle()) {
+        let part = match embed::caller(&destination.handle) {
             Caller::Goroutine => Ok(Part::of_goroutine()),
             Caller::Outside if self.binding == Binding::UntilThreadExit => {
                 binding::enter_open(destination).map(|entered| Part::new(entered, destination))

@@ -6,7 +6,7 @@
 
 use crate::extra::door::{Door, IsClosed, Places};
 use gosched_scheduler::embed::Notify;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The door of a bridge and of its copies.
 #[derive(Debug)]
@@ -47,22 +47,21 @@ impl Entrance {
         self.tell();
     }
 
-    /// Closes the door, and waits for those inside until `grace` is over. Returns how many are left
-    /// then.
-    pub(crate) fn close(&self, places: &Places, grace: Duration) -> usize {
-        let deadline = Instant::now().checked_add(grace);
+    /// Closes the door, and waits until `deadline` for those inside but the `own` calls of the
+    /// calling thread. Returns how many are left then.
+    pub(crate) fn close(&self, places: &Places, deadline: Option<Instant>, own: usize) -> usize {
         self.door.close();
         // What was told to this closer may have been meant for another one, too.
         let _pass_on = PassOn(&self.gone);
+        let others = || self.door.inside(places).saturating_sub(own);
         loop {
-            let left = self.door.inside(places);
-            if left == 0 {
+            if others() == 0 {
                 return 0;
             }
             match deadline {
                 None => self.gone.wait(),
                 Some(deadline) if self.gone.wait_deadline(deadline).is_err() => {
-                    return self.door.inside(places);
+                    return others();
                 }
                 Some(_) => {}
             }

@@ -47,6 +47,7 @@ struct Words {
     current: AtomicPtr<()>,
     bound: AtomicPtr<()>,
     attached: AtomicPtr<()>,
+    calling: AtomicPtr<()>,
     exiting: AtomicBool,
     /// Whether the thread's handlers find these words.
     shown: AtomicBool,
@@ -64,6 +65,7 @@ thread_local! {
             current: AtomicPtr::new(null_mut()),
             bound: AtomicPtr::new(null_mut()),
             attached: AtomicPtr::new(null_mut()),
+            calling: AtomicPtr::new(null_mut()),
             exiting: AtomicBool::new(false),
             shown: AtomicBool::new(false),
             own: AtomicBool::new(false),
@@ -184,6 +186,18 @@ pub fn attached() -> *const () {
 #[inline(never)]
 pub fn set_attached(attached: *const ()) {
     WORDS.with(|words| words.attached.store(attached.cast_mut(), Relaxed));
+}
+
+/// Returns this thread's innermost call of a registered closure, or null. Handlers do not read it.
+#[inline(never)]
+pub fn calling() -> *const () {
+    WORDS.with(|words| words.calling.load(Relaxed))
+}
+
+/// Sets this thread's innermost call.
+#[inline(never)]
+pub fn set_calling(calling: *const ()) {
+    WORDS.with(|words| words.calling.store(calling.cast_mut(), Relaxed));
 }
 
 /// True if this thread's exit hook has run: a call that enters from now on must leave no trace on
