@@ -67,9 +67,10 @@ impl Bridge {
         self.tell();
     }
 
-    fn close(&self) {
+    /// Closes, and waits for all but the `own` calls of the closer.
+    fn close(&self, own: usize) {
         self.door.close();
-        while self.door.inside(&self.places) != 0 {
+        while self.door.inside(&self.places) != own {
             self.told.sleep();
         }
         self.used.with_mut(|used| {
@@ -94,7 +95,7 @@ fn calls_and_a_closer() {
             bridge.call(place);
             bridge.call(bridge.places.add());
         });
-        bridge.close();
+        bridge.close(0);
         caller.join().expect("joined");
     });
 }
@@ -106,9 +107,23 @@ fn both_kinds_and_a_closer() {
         let place = bridge.places.add();
         let placed = thread::spawn(move || bridge.call(place));
         let counted = thread::spawn(|| bridge.call_counted());
-        bridge.close();
+        bridge.close(0);
         placed.join().expect("joined");
         counted.join().expect("joined");
+    });
+}
+
+/// A closer that is inside itself, as a callback that unregisters itself, and another call.
+fn a_closer_that_is_inside() {
+    check(|| {
+        let bridge = Bridge::new();
+        let (own, place) = (bridge.places.add(), bridge.places.add());
+        let caller = thread::spawn(move || bridge.call(place));
+        bridge.door.come_in(own).expect("it is open");
+        bridge.close(1);
+        bridge.door.go_out(own);
+        bridge.tell();
+        caller.join().expect("joined");
     });
 }
 
@@ -127,6 +142,11 @@ fn door_holds() {
 #[test]
 fn door_with_both_kinds_holds() {
     both_kinds_and_a_closer();
+}
+
+#[test]
+fn door_with_a_closer_inside_holds() {
+    a_closer_that_is_inside();
 }
 
 #[test]
