@@ -41,7 +41,7 @@ pub use gosched_scheduler::{chan, goroutine_local, local, select, signal, sync, 
 /// Waits are not ended while the goroutine is panicking, inside [`shield`](cancel::shield), and in
 /// the wait of [`scope`](scope()) for its goroutines. A cancel that a goroutine catches stays
 /// pending: the next wait unwinds again, until what was cancelled is left. Across a callback from C
-/// a cancel becomes [`EnterError::Panicked`](callback::EnterError::Panicked). With
+/// a cancel becomes [`EnterError::Cancelled`](callback::EnterError::Cancelled). With
 /// `panic = "abort"` nothing can be unwound, and waits are not ended.
 ///
 /// What does not wait in gosched hears of a token, too: a `select!` by

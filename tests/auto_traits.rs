@@ -234,9 +234,21 @@ table! {
     gosched::ThreadLock: no no yes yes yes, as Plain,
         but (Send Sync) as *const u8: "its drop unlocks the goroutine that it was made in";
 
+    gosched::callback::Attached: no no yes yes yes, as Plain,
+        but (Send Sync) as *const u8: "its drop makes the thread that it was made on C's again";
     gosched::callback::Binding: yes yes yes yes yes, as Plain;
     gosched::callback::Bridge: yes yes yes yes yes, as tokio::runtime::Handle;
+    gosched::callback::Callback<fn(u8) -> u8>: yes yes yes yes yes, as Plain;
+    gosched::callback::CloseError: yes yes yes yes yes, as Plain;
+    gosched::callback::EnterCode: yes yes yes yes yes, as Plain;
     gosched::callback::EnterError: yes no yes no no, as (io::Error, Payload);
+    gosched::callback::Otherwise<T>: yes yes yes yes yes, as T;
+    gosched::callback::OwnedByC<fn(u8) -> u8>: no no yes yes yes, as *const u8;
+    gosched::callback::MailPoller<T>: yes yes yes yes yes, as crossbeam_channel::Receiver<T>,
+        but (Unpin) as Plain: "no value lies in it";
+    gosched::callback::MailReceiver<T>: yes yes yes yes yes, as crossbeam_channel::Receiver<T>,
+        but (Unpin) as Plain: "no value lies in it";
+    gosched::callback::Mailbox<T>: yes yes yes yes yes, as crossbeam_channel::Sender<T>;
 
     gosched::cancel::CancelScope: yes yes yes yes yes, as Plain;
     gosched::cancel::Cancelled: yes yes yes yes yes, as Plain;

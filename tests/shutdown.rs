@@ -294,9 +294,9 @@ fn callbacks_that_wait_unwind_and_those_that_come_are_refused() {
                     begun.send(goroutine::current_id().expect("a goroutine")).expect("awaited");
                     let _never = rx.recv();
                 });
-                let Err(EnterError::Panicked(payload)) = waits else { return -1 };
+                let Err(EnterError::Cancelled(how)) = waits else { return -1 };
                 let refused = matches!(entering.enter(|| ()), Err(EnterError::ShutDown));
-                if refused { cancelled(payload).g.cast_signed() } else { -2 }
+                if refused { how.g.cast_signed() } else { -2 }
             })
             .expect("a thread");
             let id = has_begun.recv().expect("it begins");

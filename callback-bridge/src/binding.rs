@@ -34,15 +34,16 @@
 #![expect(unsafe_code, reason = "an M reached through a thread-local word and a pthread key")]
 
 use crate::catch_panic::catch_panic;
-use crate::enter::{Destination, HeldM, drop_m, need_m};
+use crate::enter::{self, Destination, HeldM, need_m};
 use crate::error::EnterError;
-use crate::extra_m::{Begun, ExtraM};
-use crate::process::Process;
+use crate::extra::door::IsClosed;
+use crate::extra::m::{Begun, ExtraM};
+use crate::extra::process::Process;
 use gosched_runtime_sys::signal::mask::SignalMask;
 use gosched_runtime_sys::thread::exit::ExitHook;
 use gosched_runtime_sys::thread::pthread_cancel::CancelState;
 use gosched_runtime_sys::thread::tls;
-use gosched_scheduler::embed::Closed;
+use gosched_scheduler::embed::{Closed, ForeignM};
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::OnceLock;
@@ -51,8 +52,34 @@ use std::sync::OnceLock;
 #[inline]
 pub(crate) fn enter<R>(destination: &Destination, f: impl FnOnce() -> R) -> Result<R, EnterError> {
     match bound_to(destination.process) {
-        Some(m) => enter_bound(m, destination, f),
+        Some(m) => {
+            let entered = enter_bound(m, destination)?;
+            // SAFETY: entered above, with the same destination.
+            unsafe { inside(entered, destination, f) }
+        }
         None => enter_and_bind(destination, f),
+    }
+}
+
+/// What a thread holds that is inside by its bound M.
+pub(crate) struct Entered {
+    m: &'static ExtraM,
+    cancel: CancelState,
+}
+
+impl Entered {
+    /// The scheduler's half of the M.
+    pub(crate) fn foreign(&self) -> ForeignM {
+        self.m.foreign
+    }
+}
+
+/// Makes a thread a goroutine that is not one yet. If no M can be bound to it, the M is for this
+/// time only.
+pub(crate) fn enter_open(destination: &Destination) -> Result<Result<Entered, HeldM>, EnterError> {
+    match bound_to(destination.process) {
+        Some(m) => enter_bound(m, destination).map(Ok),
+        None => need_m(destination).map(bind),
     }
 }
 
@@ -65,24 +92,19 @@ fn bound_to(process: &Process) -> Option<&'static ExtraM> {
     ptr::eq(m.extra, &process.extra).then_some(m)
 }
 
-/// Runs `f` on a thread that has an M.
+/// Makes a thread a goroutine that has an M.
 #[inline]
-fn enter_bound<R>(
-    m: &'static ExtraM,
-    destination: &Destination,
-    f: impl FnOnce() -> R,
-) -> Result<R, EnterError> {
+fn enter_bound(m: &'static ExtraM, destination: &Destination) -> Result<Entered, EnterError> {
     let m = match m.begin() {
         Some(Begun::GoOn) => m,
         Some(Begun::LookFirst) => look()?,
         None => return Err(EnterError::SignalHandler),
     };
     let cancel = CancelState::disable();
-    // SAFETY: bound to this thread and in no other call; `inside` retracts it; the signal stack is
-    // in place since `enter_and_bind`, or since the last look.
-    match unsafe { m.foreign.publish(destination.bound.handle()) } {
-        // SAFETY: bound to this thread, begun and published above.
-        Ok(()) => unsafe { inside(m, cancel, destination, f) },
+    // SAFETY: bound to this thread and in no other call; `leave` retracts it; the signal stack is
+    // in place since the M was bound, or since the last look.
+    match unsafe { m.foreign.publish(&destination.handle) } {
+        Ok(()) => Ok(Entered { m, cancel }),
         Err(Closed) => {
             m.end();
             cancel.restore();
@@ -118,13 +140,9 @@ fn look() -> Result<&'static ExtraM, EnterError> {
 #[cold]
 fn enter_and_bind<R>(destination: &Destination, f: impl FnOnce() -> R) -> Result<R, EnterError> {
     match bind(need_m(destination)?) {
-        // SAFETY: bound to this thread and begun by `bind`, published by `need_m`.
-        Ok((m, cancel)) => unsafe { inside(m, cancel, destination, f) },
-        Err(held) => {
-            let outcome = catch_panic(f);
-            drop_m(held, destination);
-            outcome
-        }
+        // SAFETY: published by `need_m`, with the same destination.
+        Ok(entered) => unsafe { inside(entered, destination, f) },
+        Err(held) => enter::inside(held, destination, f),
     }
 }
 
@@ -132,27 +150,42 @@ fn enter_and_bind<R>(destination: &Destination, f: impl FnOnce() -> R) -> Result
 ///
 /// # Safety
 ///
-/// `m` is bound to the calling thread, its call has begun, and its goroutine is published for the
-/// destination's runtime.
+/// As [`leave`].
 #[inline]
 unsafe fn inside<R>(
-    m: &'static ExtraM,
-    cancel: CancelState,
+    entered: Entered,
     destination: &Destination,
     f: impl FnOnce() -> R,
 ) -> Result<R, EnterError> {
-    let outcome = catch_panic(f);
+    let outcome = match destination.entrance.door.come_in(entered.m.place) {
+        Ok(()) => catch_panic(f),
+        Err(IsClosed) => Err(EnterError::Closed),
+    };
+    // SAFETY: as the caller says.
+    unsafe { leave(entered, destination) };
+    outcome
+}
+
+/// Makes the thread C's again.
+///
+/// # Safety
+///
+/// The thread entered with this destination's runtime.
+#[inline]
+pub(crate) unsafe fn leave(entered: Entered, destination: &Destination) {
+    let Entered { m, cancel } = entered;
     let ended = m.foreign.end();
     // SAFETY: published, as the caller says, and ended above.
-    unsafe { m.foreign.retract(destination.bound.handle(), ended) };
+    unsafe { m.foreign.retract(&destination.handle, ended) };
+    destination.entrance.door.go_out(m.place);
     m.end();
     cancel.restore();
-    outcome
+    destination.entrance.tell();
 }
 
 /// Binds the M to the thread. Returns it unbound where no hook would run: at the thread's end,
 /// without a key, or without memory for the key's value.
-fn bind(held: HeldM) -> Result<(&'static ExtraM, CancelState), HeldM> {
+fn bind(held: HeldM) -> Result<Entered, HeldM> {
     let Some(hook) = exit_hook().filter(|_| !tls::exiting()) else {
         return Err(held);
     };
@@ -168,7 +201,7 @@ fn bind(held: HeldM) -> Result<(&'static ExtraM, CancelState), HeldM> {
     // SAFETY: bound; from here on it is reached through shared references only.
     let m = unsafe { &*m };
     m.bind();
-    Ok((m, held.cancel))
+    Ok(Entered { m, cancel: held.cancel })
 }
 
 /// Returns the key; the first thread that needs it makes it. None if the process was out of keys

@@ -1,14 +1,19 @@
 //! The door: a callback holds a [`Bridge`] and enters by it.
 
+mod attach;
+
 use crate::enter::{self, Destination};
-use crate::error::EnterError;
-use crate::process::Process;
+use crate::error::{CloseError, EnterError};
+use crate::extra::door::IsClosed;
 use crate::{binding, catch_panic::catch_panic};
 use gosched_runtime_sys::errno;
 use gosched_runtime_sys::thread::pthread_cancel::CancelState;
-use gosched_scheduler::embed::{self, Bound, Caller, Handle, Runtime};
+use gosched_scheduler::embed::{self, Caller, Handle, Over, Runtime};
 use std::fmt;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+pub use attach::Attached;
 
 /// How long a thread keeps the extra M that it gets for its callbacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +62,7 @@ pub enum Binding {
 /// assert_eq!(on_event(4), 8);
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[doc(alias("cgo", "cgocallback", "needm", "AttachCurrentThread", "FFI", "attach"))]
+#[doc(alias("cgo", "cgocallback", "needm", "FFI"))]
 pub struct Bridge {
     destination: OnceLock<Destination>,
     binding: Binding,
@@ -100,9 +105,8 @@ impl Bridge {
     ///
     /// If there is no memory for the process's fork hook, as when any small allocation fails.
     pub fn bind(&self, handle: Handle) -> bool {
-        let process = Process::this().expect("memory for a fork hook");
-        process.prepare();
-        self.destination.set(Destination { bound: Bound::new(handle), process }).is_ok()
+        let destination = Destination::new(handle).expect("memory for a fork hook");
+        self.destination.set(destination).is_ok()
     }
 
     /// Returns the same bridge with another binding.
@@ -135,9 +139,9 @@ impl Bridge {
     ///
     /// # Errors
     ///
-    /// A panic in `f` comes back as [`EnterError::Panicked`]; after every other error `f` has not
-    /// run.
-    #[doc(alias("cgocallback", "attach"))]
+    /// A panic in `f` comes back as [`EnterError::Panicked`], and a cancel that ended it as
+    /// [`EnterError::Cancelled`]; after every other error `f` has not run.
+    #[doc(alias("cgocallback"))]
     #[inline]
     pub fn enter<R>(&self, f: impl FnOnce() -> R) -> Result<R, EnterError> {
         let errno = errno::get();
@@ -149,17 +153,142 @@ impl Bridge {
     #[inline]
     fn enter_by<R>(&self, f: impl FnOnce() -> R) -> Result<R, EnterError> {
         let destination = self.destination.get().ok_or(EnterError::NotRunning)?;
-        if destination.process.forked() {
-            return Err(EnterError::Forked);
-        }
-        match (embed::caller(destination.bound.handle()), self.binding) {
-            (Caller::Goroutine, _) => nested(f),
-            (Caller::Outside, Binding::UntilThreadExit) => binding::enter(destination, f),
-            (Caller::Outside, Binding::PerCall) | (Caller::Elsewhere, _) => {
-                enter::enter(destination, f)
-            }
+        enter_through(destination, self.binding, f)
+    }
+
+    /// Asks what can be asked before the thread is changed.
+    #[inline]
+    fn gate(&self) -> Result<&Destination, EnterError> {
+        let destination = self.destination.get().ok_or(EnterError::NotRunning)?;
+        ask(destination)?;
+        Ok(destination)
+    }
+
+    /// Runs `f` as [`enter`](Self::enter) does, with a time limit for its waits. When `timeout` has
+    /// passed, the call in which `f` waits, or the next one that would wait, unwinds up to here. An
+    /// `f` that does not wait is not ended, and what it returns late is returned.
+    ///
+    /// ```
+    /// use gosched::callback::{Bridge, EnterError};
+    /// use gosched::{Mode, Runtime, chan};
+    /// use std::time::Duration;
+    ///
+    /// let runtime = Runtime::builder(Mode::threads()).build()?;
+    /// let bridge = Bridge::new(&runtime);
+    /// let (_tx, rx) = chan::bounded::<u8>(1);
+    /// let outcome = bridge.enter_timeout(Duration::from_millis(5), || rx.recv());
+    /// assert!(matches!(outcome, Err(EnterError::TimedOut)));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`EnterError::TimedOut`] if the limit ended a wait. Else as [`enter`](Self::enter).
+    #[inline]
+    pub fn enter_timeout<R>(
+        &self,
+        timeout: Duration,
+        f: impl FnOnce() -> R,
+    ) -> Result<R, EnterError> {
+        match Instant::now().checked_add(timeout) {
+            Some(deadline) => self.enter_deadline(deadline, f),
+            None => self.enter(f),
         }
     }
+
+    /// As [`enter_timeout`](Self::enter_timeout), until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`enter_timeout`](Self::enter_timeout).
+    #[inline]
+    pub fn enter_deadline<R>(
+        &self,
+        deadline: Instant,
+        f: impl FnOnce() -> R,
+    ) -> Result<R, EnterError> {
+        match self.enter(|| embed::within(deadline, f)) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(Over)) => Err(EnterError::TimedOut),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Closes this bridge and its copies, and waits until nobody is inside, at longest for `grace`.
+    /// From here on every call is refused with [`EnterError::Closed`].
+    ///
+    /// What is inside is not ended: it returns, or is left. After `Ok` no closure runs that came in
+    /// by this bridge, and none will, and no thread is [attached](Self::attach) by it. So what the
+    /// closures use may go. The bridge itself must stay for as long as C may call, to refuse.
+    ///
+    /// May be called again, also at the same time. A bridge that was never bound has nobody inside,
+    /// and may still be bound. Inside of one of the bridge's own calls it waits for the whole
+    /// grace, because that call is inside.
+    ///
+    /// ```
+    /// use gosched::callback::{Bridge, EnterError};
+    /// use gosched::{Mode, Runtime};
+    /// use std::time::Duration;
+    ///
+    /// let runtime = Runtime::builder(Mode::threads()).build()?;
+    /// let bridge = Bridge::new(&runtime);
+    /// bridge.close(Duration::from_secs(1)).expect("nobody is inside");
+    /// assert!(matches!(bridge.enter(|| ()), Err(EnterError::Closed)));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`CloseError::Running`] if calls are left inside when `grace` is over.
+    /// [`CloseError::Forked`] in a forked child. The bridge is closed all the same.
+    ///
+    /// # Panics
+    ///
+    /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits. The bridge is
+    /// closed then.
+    pub fn close(&self, grace: Duration) -> Result<(), CloseError> {
+        let Some(Destination { process, entrance, .. }) = self.destination.get() else {
+            return Ok(());
+        };
+        if process.forked() {
+            // The parent's threads will not go out here.
+            entrance.door.close();
+            return Err(CloseError::Forked);
+        }
+        match entrance.close(&process.places, Instant::now().checked_add(grace), 0) {
+            0 => Ok(()),
+            calls => Err(CloseError::Running { calls }),
+        }
+    }
+}
+
+/// Runs `f` as a goroutine on the calling thread. `errno` may change.
+#[inline]
+pub(crate) fn enter_through<R>(
+    destination: &Destination,
+    binding: Binding,
+    f: impl FnOnce() -> R,
+) -> Result<R, EnterError> {
+    ask(destination)?;
+    match (embed::caller(&destination.handle), binding) {
+        (Caller::Goroutine, _) => nested(destination, f),
+        (Caller::Outside, Binding::UntilThreadExit) => binding::enter(destination, f),
+        (Caller::Outside, Binding::PerCall) | (Caller::Elsewhere, _) => {
+            enter::enter(destination, f)
+        }
+    }
+}
+
+/// Asks what can be asked before the thread is changed.
+#[inline]
+fn ask(destination: &Destination) -> Result<(), EnterError> {
+    if destination.process.forked() {
+        return Err(EnterError::Forked);
+    }
+    if destination.entrance.door.is_closed() {
+        return Err(EnterError::Closed);
+    }
+    Ok(())
 }
 
 /// Rust called C, and C calls back: the thread is a goroutine already.
@@ -167,15 +296,18 @@ impl Bridge {
 /// Between the goroutine's two parts lie frames of C. The thread must not switch away from them,
 /// and no other goroutine of the same thread may run above them.
 #[cold]
-fn nested<R>(f: impl FnOnce() -> R) -> Result<R, EnterError> {
+fn nested<R>(destination: &Destination, f: impl FnOnce() -> R) -> Result<R, EnterError> {
+    destination.entrance.count_in().map_err(|IsClosed| EnterError::Closed)?;
     let cancel = CancelState::disable();
     let outcome = catch_panic(|| embed::pinned(f));
     cancel.restore();
+    destination.entrance.count_out();
     outcome
 }
 
 impl Clone for Bridge {
-    /// Returns a bridge to the same runtime. A copy of an unbound bridge has to be bound itself.
+    /// Returns a bridge to the same runtime, which is [closed](Self::close) with this one. A copy
+    /// of an unbound bridge has to be bound itself.
     fn clone(&self) -> Self {
         Self { destination: self.destination.clone(), binding: self.binding }
     }

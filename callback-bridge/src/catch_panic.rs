@@ -24,7 +24,7 @@ pub(crate) fn catch_panic<R>(f: impl FnOnce() -> R) -> Result<R, EnterError> {
         let _defused = ManuallyDrop::new(bomb);
         result
     }))
-    .map_err(EnterError::Panicked)
+    .map_err(EnterError::of_payload)
 }
 
 struct ForcedUnwind;

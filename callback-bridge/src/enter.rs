@@ -46,25 +46,55 @@
 
 use crate::catch_panic::catch_panic;
 use crate::error::EnterError;
-use crate::extra_list::Take;
-use crate::extra_m::ExtraM;
-use crate::process::Process;
+use crate::extra::door::IsClosed;
+use crate::extra::entrance::Entrance;
+use crate::extra::list::Take;
+use crate::extra::m::ExtraM;
+use crate::extra::process::Process;
 use gosched_runtime_sys::signal::mask::SignalMask;
 use gosched_runtime_sys::signal::stack;
 use gosched_runtime_sys::sync::primitive::mutated;
 use gosched_runtime_sys::thread::pthread_cancel::CancelState;
 use gosched_runtime_sys::thread::tls;
-use gosched_scheduler::embed::{Bound, Closed};
+use gosched_scheduler::embed::{Bound, Closed, Handle};
+use std::io;
+use std::sync::Arc;
 
 /// The signals that the runtime's overflow report needs. A host gains nothing by blocking them: a
 /// blocked fault kills.
 const FAULTS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 
-/// The runtime that a bridge leads to, and the process that bound it.
+/// The runtime that a bridge leads to, the process that bound it, and the door.
 #[derive(Clone)]
 pub(crate) struct Destination {
-    pub(crate) bound: Bound,
+    pub(crate) handle: Handle,
     pub(crate) process: &'static Process,
+    pub(crate) entrance: Arc<Entrance>,
+    /// Says that any thread may come, where nothing else does.
+    _bound: Option<Bound>,
+}
+
+impl Destination {
+    /// Returns the way into a runtime, with a door of its own.
+    ///
+    /// # Errors
+    ///
+    /// No memory for the fork hook.
+    pub(crate) fn new(handle: Handle) -> io::Result<Self> {
+        let bound = Bound::new(handle.clone());
+        Ok(Self { _bound: Some(bound), ..Self::unbound(handle)? })
+    }
+
+    /// The same without saying that any thread may come.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub(crate) fn unbound(handle: Handle) -> io::Result<Self> {
+        let process = Process::this()?;
+        process.prepare();
+        Ok(Self { handle, process, entrance: Arc::new(Entrance::new()), _bound: None })
+    }
 }
 
 /// What a thread holds between `need_m` and `drop_m`.
@@ -75,9 +105,23 @@ pub(crate) struct HeldM {
 
 /// Runs `f` as a goroutine for this one call.
 pub(crate) fn enter<R>(destination: &Destination, f: impl FnOnce() -> R) -> Result<R, EnterError> {
-    let held = need_m(destination)?;
-    let outcome = catch_panic(f);
+    inside(need_m(destination)?, destination, f)
+}
+
+/// Runs `f` as the goroutine of an M that the thread has for this one call, and makes the thread
+/// C's again.
+pub(crate) fn inside<R>(
+    held: HeldM,
+    destination: &Destination,
+    f: impl FnOnce() -> R,
+) -> Result<R, EnterError> {
+    let door = &destination.entrance.door;
+    let outcome = match door.come_in(held.m.place) {
+        Ok(()) => catch_panic(f),
+        Err(IsClosed) => Err(EnterError::Closed),
+    };
     drop_m(held, destination);
+    destination.entrance.tell();
     outcome
 }
 
@@ -118,7 +162,7 @@ fn make_m(process: &'static Process) -> Result<&'static mut ExtraM, EnterError> 
     if stack::registered().executing {
         return Err(EnterError::SignalHandler);
     }
-    ExtraM::new(&process.extra).map_err(EnterError::Resources)
+    process.make_m().map_err(EnterError::Resources)
 }
 
 /// The gap. Signals are blocked on entry; on return the thread is inside, or it is C's again.
@@ -148,13 +192,12 @@ fn put_on(m: &mut ExtraM, destination: &Destination) -> Result<(), EnterError> {
     }
     // SAFETY: this call owns the M; `drop_m` or the lines below retract it; signals are blocked
     // until there is a stack.
-    unsafe { m.foreign.publish(destination.bound.handle()) }
-        .map_err(|Closed| EnterError::ShutDown)?;
+    unsafe { m.foreign.publish(&destination.handle) }.map_err(|Closed| EnterError::ShutDown)?;
     m.put_stack_on().inspect_err(|_| {
         // Nothing of the user's has run as this goroutine, so there is nothing to drop.
         let ended = m.foreign.end();
         // SAFETY: published and ended above.
-        unsafe { m.foreign.retract(destination.bound.handle(), ended) };
+        unsafe { m.foreign.retract(&destination.handle, ended) };
     })
 }
 
@@ -172,7 +215,9 @@ pub(crate) fn drop_m(held: HeldM, destination: &Destination) {
         mask.restore();
     }
     // SAFETY: published by `need_m`; ended above on this thread, which has run nothing since then.
-    unsafe { m.foreign.retract(destination.bound.handle(), ended) };
+    unsafe { m.foreign.retract(&destination.handle, ended) };
+    // Before the M is another thread's. Nobody is told in the gap.
+    destination.entrance.door.go_out(m.place);
     if !forked {
         m.extra.put(m);
     }

@@ -10,7 +10,7 @@
 //!    that built it? Is the thread a goroutine of that runtime already (Rust called C, C calls
 //!    back)? `errno` is put aside.
 //! 2. **`need_m`** (`enter.rs`). Pthread cancellation is switched off, and all signals are blocked.
-//!    An extra M is taken from the list (`extra_list.rs`), and its goroutine is made current. If
+//!    An extra M is taken from the list (`extra/list.rs`), and its goroutine is made current. If
 //!    the thread has no signal stack, or one that is too small, ours is registered. Then signals
 //!    are unblocked. From here on a handler on this thread finds a whole goroutine.
 //! 3. **Inside.** If that was the last extra M, another is made now, where allocating is harmless.
@@ -38,14 +38,18 @@
 
 mod binding;
 mod bridge;
+mod callback;
 mod catch_panic;
 mod enter;
 mod error;
-mod extra_list;
-mod extra_m;
+mod extra;
+mod mailbox;
 #[cfg(all(test, gosched_loom))]
 mod model;
-mod process;
 
-pub use bridge::{Binding, Bridge};
-pub use error::EnterError;
+pub use bridge::{Attached, Binding, Bridge};
+pub use callback::{
+    CReturn, CType, Callback, Closure, Otherwise, OwnedByC, Signature, kept_callbacks,
+};
+pub use error::{CloseError, EnterCode, EnterError};
+pub use mailbox::{MailPoller, MailReceiver, Mailbox};

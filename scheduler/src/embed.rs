@@ -9,15 +9,19 @@
 //! contracts say when that is right.
 #![expect(unsafe_code, reason = "publishes a foreign thread's place")]
 
-use std::ptr;
+use std::time::Instant;
+use std::{fmt, ptr};
 
 use crate::gmp::current::{self, left_out_of_turn};
 use crate::gmp::thread_g::ThreadG;
-use crate::proc::{locals, park, standstill};
+use crate::proc::cancel::Raised;
+use crate::proc::{cancel, limit, locals, park, standstill, yield_now};
 
-pub use crate::cancelled::Cancelled;
+pub use crate::gmp::g::Cancelled;
 pub use crate::gmp::thread_g::Closed;
+pub use crate::proc::limit::Over;
 pub use crate::runtime::{Handle, Runtime};
+pub use crate::sync::{Notified, Notify};
 
 /// An extra M with its thread-backed G: what a foreign thread runs as. Immortal; the bridge
 /// recycles it.
@@ -80,6 +84,12 @@ impl ForeignM {
     #[must_use]
     pub fn new() -> Self {
         Self(ThreadG::acquire_foreign())
+    }
+
+    /// True if this is the calling thread's innermost place.
+    #[must_use]
+    pub fn is_innermost(&self) -> bool {
+        current::with(|cx| cx.is_some_and(|cx| ptr::eq(cx, self.0.current())))
     }
 
     /// Its goroutine's number.
@@ -170,6 +180,51 @@ pub fn caller(handle: &Handle) -> Caller {
         Some(cx) if ptr::eq(cx.sched(), &**handle.sched()) => Caller::Goroutine,
         Some(_) => Caller::Elsewhere,
     })
+}
+
+/// Runs `f` so that no cancel ends a wait in it.
+pub fn shielded<R>(f: impl FnOnce() -> R) -> R {
+    cancel::shielded(f)
+}
+
+/// Gives the turn of a goroutine whose slice is over.
+#[inline]
+pub fn preempt_point() {
+    yield_now::preempt_point();
+}
+
+/// Runs `f` with a time limit: [`time::timeout_at`](crate::time::timeout_at).
+///
+/// # Errors
+///
+/// [`Over`] if the limit ended a wait in `f`.
+///
+/// # Panics
+///
+/// With the payload of any other panic in `f`.
+pub fn within<R>(deadline: Instant, f: impl FnOnce() -> R) -> Result<R, Over> {
+    limit::within(deadline, f)
+}
+
+/// The stretch in which the calling goroutine is pinned, as in [`pinned`]. It ends where it began:
+/// on the same goroutine, or the process ends with a message.
+#[must_use = "the goroutine is pinned until this is dropped"]
+pub struct Pin {
+    _raised: Raised,
+}
+
+impl Pin {
+    /// Pins the calling goroutine.
+    #[expect(clippy::new_without_default, reason = "it is not a value, but something that happens")]
+    pub fn new() -> Self {
+        Self { _raised: Raised::begin(|owned| &owned.pins) }
+    }
+}
+
+impl fmt::Debug for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pin { .. }")
+    }
 }
 
 /// Runs `f` with the current goroutine pinned: while `f` runs, its waits put the thread to sleep

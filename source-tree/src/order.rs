@@ -43,8 +43,9 @@ const SCHEDULER: &[&str] = &[
     "proc::wake_sysmon", "proc::running", "proc::wake", "proc::apart", "proc::set_procs",
     "proc::timers", "proc::find::unstarted", "proc::find::others", "proc::find::own",
     "proc::find::spin", "proc::find::search", "proc::find", "proc::cancel", "proc::locals",
-    "proc::put_off", "proc::carried", "proc::spawn", "proc::start", "proc::thread_backed",
-    "proc::refuse", "proc::claimed", "proc::target", "proc::in_place", "proc::switch",
+    "proc::put_off", "proc::limit", "proc::carried", "proc::spawn", "proc::start",
+    "proc::thread_backed", "proc::refuse", "proc::claimed", "proc::target", "proc::in_place",
+    "proc::switch",
     "proc::fast_rounds", "proc::lock_thread", "proc::park", "proc::park::switch_only", "proc::exit",
     "proc::yield_now", "proc::draw", "proc::colocate", "proc::shutdown", "proc::check_dead",
     "proc::share_p", "proc::stop_m", "proc::run", "proc::report", "proc::sysmon", "proc",
@@ -72,7 +73,10 @@ const SCHEDULER: &[&str] = &[
 
 #[rustfmt::skip]
 const CALLBACK_BRIDGE: &[&str] = &[
-    "error", "catch_panic", "extra_list", "extra_m", "process", "enter", "binding", "bridge",
+    "error", "catch_panic", "extra::list", "extra::door", "extra::entrance", "extra::m",
+    "extra::process", "extra", "enter", "binding", "bridge", "bridge::attach",
+    "callback::types", "callback::calling", "callback::block", "callback::signature", "callback",
+    "mailbox::queue", "mailbox::bell", "mailbox::keeper", "mailbox",
 ];
 
 /// Returns the place of the longest entry that `path` lies in.

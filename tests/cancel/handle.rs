@@ -338,11 +338,8 @@ fn at_the_boundary_to_c_a_cancel_becomes_the_callbacks_error() {
                 let error = outcome.expect_err("nothing is sent");
                 let text = error.to_string();
                 assert!(text.starts_with("the callback was cancelled: goroutine "), "{text}");
-                let EnterError::Panicked(payload) = error else { panic!("{error:?}") };
-                (
-                    cancelled(payload),
-                    cancelled(catch_unwind(yield_now).expect_err("it stays pending")),
-                )
+                let EnterError::Cancelled(how) = error else { panic!("{error:?}") };
+                (how, cancelled(catch_unwind(yield_now).expect_err("it stays pending")))
             });
             has_begun.recv().expect("it begins");
             let id = waits.id();

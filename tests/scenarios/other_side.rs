@@ -145,6 +145,7 @@ impl<R: Send + 'static> Running<R> {
                 {
                     Ok(result) => result,
                     Err(EnterError::Panicked(payload)) => panicked(payload),
+                    Err(EnterError::Cancelled(how)) => panicked(Box::new(how)),
                     Err(error) => panic!("it could not enter: {error}"),
                 }
             }

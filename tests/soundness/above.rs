@@ -249,6 +249,18 @@ fn no_sibling_runs_above_a_callback_that_came_through_two_runtimes() {
     assert!(!sibling_ran);
 }
 
+/// Frames of C may lie between the guard and the wait.
+#[test]
+fn no_sibling_runs_above_a_part_that_is_attached() {
+    let rt = two_procs();
+    let bridge = Bridge::new(&rt);
+    let attached = move |held: Held| {
+        let _attached = bridge.attach().expect("the runtime is up");
+        held.wait()
+    };
+    assert!(!hold(&rt, attached, others_go_on).expect("no panic"));
+}
+
 fn panic_while(held: &Held) {
     std::panic::resume_unwind(Box::new(held.wait()));
 }

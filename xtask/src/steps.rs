@@ -32,13 +32,13 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "debug",
         what: "unit, integration, compile-fail, architecture, docs",
-        minimum: 1_314,
+        minimum: 1_366,
         body: debug,
     },
     Step {
         name: "release",
         what: "the same, optimised: what depends on timing",
-        minimum: 1_154,
+        minimum: 1_181,
         body: release,
     },
     Step {
@@ -51,7 +51,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "models",
         what: "the loom models, each with its mutants",
-        minimum: 353,
+        minimum: 373,
         body: models,
     },
     Step {

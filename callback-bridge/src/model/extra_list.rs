@@ -6,7 +6,7 @@
 //! Ms are leaked, and each has one number.
 #![expect(unsafe_code, reason = "a node for the list, and writes that loom checks")]
 
-use crate::extra_list::{ExtraList, Node, Number, Take};
+use crate::extra::list::{ExtraList, Node, Number, Take};
 use gosched_runtime_sys::sync::primitive::{UnsafeCell, loom, switch_on, thread};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

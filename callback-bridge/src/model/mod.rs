@@ -3,4 +3,6 @@
 //!
 //! Each protocol has one test that it holds, and one per named mistake that the model catches it.
 
+mod door;
 mod extra_list;
+mod mailbox;

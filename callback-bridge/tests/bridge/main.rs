@@ -1,6 +1,8 @@
 //! The bridge from outside: what a thread is before, inside and after.
 
+mod attach;
 mod binding;
+mod closing;
 mod many_threads;
 mod nested;
 mod refusals;

@@ -46,6 +46,8 @@ use std::sync::atomic::{
 struct Words {
     current: AtomicPtr<()>,
     bound: AtomicPtr<()>,
+    attached: AtomicPtr<()>,
+    calling: AtomicPtr<()>,
     exiting: AtomicBool,
     /// Whether the thread's handlers find these words.
     shown: AtomicBool,
@@ -62,6 +64,8 @@ thread_local! {
         Words {
             current: AtomicPtr::new(null_mut()),
             bound: AtomicPtr::new(null_mut()),
+            attached: AtomicPtr::new(null_mut()),
+            calling: AtomicPtr::new(null_mut()),
             exiting: AtomicBool::new(false),
             shown: AtomicBool::new(false),
             own: AtomicBool::new(false),
@@ -170,6 +174,30 @@ pub fn set_bound(bound: *const ()) {
     compiler_fence(SeqCst);
     WORDS.with(|words| words.bound.store(bound.cast_mut(), Relaxed));
     compiler_fence(SeqCst);
+}
+
+/// Returns what keeps this thread a goroutine beyond one call, or null. Handlers do not read it.
+#[inline(never)]
+pub fn attached() -> *const () {
+    WORDS.with(|words| words.attached.load(Relaxed))
+}
+
+/// Sets what keeps this thread a goroutine.
+#[inline(never)]
+pub fn set_attached(attached: *const ()) {
+    WORDS.with(|words| words.attached.store(attached.cast_mut(), Relaxed));
+}
+
+/// Returns this thread's innermost call of a registered closure, or null. Handlers do not read it.
+#[inline(never)]
+pub fn calling() -> *const () {
+    WORDS.with(|words| words.calling.load(Relaxed))
+}
+
+/// Sets this thread's innermost call.
+#[inline(never)]
+pub fn set_calling(calling: *const ()) {
+    WORDS.with(|words| words.calling.store(calling.cast_mut(), Relaxed));
 }
 
 /// True if this thread's exit hook has run: a call that enters from now on must leave no trace on

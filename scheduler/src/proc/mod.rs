@@ -26,7 +26,7 @@
 //! | [`run`], [`fast_rounds`], [`stop_m`], [`share_p`] | the loop; its short form; without work; with too much |
 //! | [`start`], [`running`] | a G begins and ends; it is shown while it runs |
 //! | [`park`], [`in_place`], [`switch`], [`carried`], [`yield_now`] | a G waits by a switch, or with its thread; it yields |
-//! | [`lock_thread`], [`locals`], [`put_off`], [`exit`] | what a G has for itself: its thread, its values, the process's end |
+//! | [`lock_thread`], [`locals`], [`put_off`], [`limit`], [`exit`] | what a G has for itself: its thread, its values, its time, the process's end |
 //! | [`cancel`], [`timers`] | why a wait is given up: a cancel, a deadline |
 //! | [`target`], [`claimed`], [`wake`] | a waker claims a G and makes it runnable |
 //! | [`wake_sysmon`], [`sysmon`], [`report`] | what waits behind user code |
@@ -49,6 +49,7 @@ pub(crate) mod exit;
 pub(crate) mod fast_rounds;
 pub(crate) mod find;
 pub(crate) mod in_place;
+pub(crate) mod limit;
 pub(crate) mod locals;
 pub(crate) mod lock_thread;
 pub(crate) mod new_thread;

@@ -2,15 +2,9 @@
 
 use std::error::Error;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use gosched_runtime_sys::clock::to_ns;
-
-use crate::gmp::g::{CancelScope, Cancelled};
-use crate::proc::cancel::Region;
-use crate::proc::put_off;
+use crate::proc::limit::{self, Over};
 
 /// The error of [`timeout`]: the time was over first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,15 +75,5 @@ pub fn timeout<R>(duration: Duration, f: impl FnOnce() -> R) -> Result<R, Elapse
 /// As [`timeout`].
 #[doc(alias("WithDeadline", "deadline"))]
 pub fn timeout_at<R>(deadline: Instant, f: impl FnOnce() -> R) -> Result<R, Elapsed> {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    let scope = CancelScope::Timeout(NEXT.fetch_add(1, Relaxed));
-    let region = Region::new(scope, to_ns(deadline));
-    catch_unwind(AssertUnwindSafe(|| region.run(f))).or_else(|payload| {
-        put_off::settle();
-        match payload.downcast::<Cancelled>() {
-            Ok(cancelled) if cancelled.scope == scope => Err(Elapsed),
-            Ok(of_another) => resume_unwind(of_another),
-            Err(panic) => resume_unwind(panic),
-        }
-    })
+    limit::within(deadline, f).map_err(|Over| Elapsed)
 }

@@ -5,8 +5,9 @@
 //! process. A bridge that is bound in a child gets a new list. Everything that was made before the
 //! fork is left alone there, leaked with the parent's runtime.
 
-use crate::extra_list::ExtraList;
-use crate::extra_m::ExtraM;
+use crate::extra::door::Places;
+use crate::extra::list::ExtraList;
+use crate::extra::m::ExtraM;
 use gosched_runtime_sys::sync::primitive::light_fence;
 use gosched_runtime_sys::thread::fork;
 use std::io;
@@ -22,6 +23,8 @@ pub(crate) struct Process {
     generation: u32,
     /// The Ms that no thread uses.
     pub(crate) extra: ExtraList<ExtraM>,
+    /// The places of all Ms.
+    pub(crate) places: Places,
 }
 
 impl Process {
@@ -40,6 +43,7 @@ impl Process {
         Ok(this.insert(Box::leak(Box::new(Self {
             generation: fork::generation(),
             extra: ExtraList::new(),
+            places: Places::new(),
         }))))
     }
 
@@ -47,6 +51,11 @@ impl Process {
     #[inline]
     pub(crate) fn forked(&self) -> bool {
         self.generation != fork::generation()
+    }
+
+    /// Makes an M. Allocates.
+    pub(crate) fn make_m(&'static self) -> io::Result<&'static mut ExtraM> {
+        ExtraM::new(&self.extra, &self.places)
     }
 
     /// Prepares for the first callbacks: puts [`FIRST_MS`] Ms on an empty list. Without memory for
@@ -58,10 +67,10 @@ impl Process {
         light_fence();
         let Some(owed) = self.extra.owe() else { return };
         for _ in 1..FIRST_MS {
-            let Ok(m) = ExtraM::new(&self.extra) else { return };
+            let Ok(m) = self.make_m() else { return };
             self.extra.put(m);
         }
-        if let Ok(m) = ExtraM::new(&self.extra) {
+        if let Ok(m) = self.make_m() {
             owed.pay(m);
         }
     }
@@ -70,7 +79,7 @@ impl Process {
     /// stays empty. Not for the gap: this allocates.
     pub(crate) fn stock(&'static self) {
         if let Some(owed) = self.extra.owe()
-            && let Ok(m) = ExtraM::new(&self.extra)
+            && let Ok(m) = self.make_m()
         {
             owed.pay(m);
         }

@@ -20,7 +20,8 @@
 #![expect(unsafe_code, reason = "a list node, and sigaltstack's promise to put back what exists")]
 
 use crate::error::EnterError;
-use crate::extra_list::{ExtraList, Node, Number};
+use crate::extra::door::{Place, Places};
+use crate::extra::list::{ExtraList, Node, Number};
 use gosched_runtime_sys::signal::mask::SignalMask;
 use gosched_runtime_sys::signal::stack::{
     Registered, Removal, SignalStack, large_enough, registered,
@@ -37,6 +38,8 @@ pub(crate) struct ExtraM {
     pub(crate) foreign: ForeignM,
     /// The list it belongs to.
     pub(crate) extra: &'static ExtraList<ExtraM>,
+    /// Where a call on it says which door it came in by.
+    pub(crate) place: &'static Place,
     /// The process it was made in, counted in forks.
     generation: u32,
     /// Twice the number of calls that the thread it is bound to has made, and one more inside a
@@ -70,13 +73,17 @@ unsafe impl Node for ExtraM {
 unsafe impl Send for ExtraM {}
 
 impl ExtraM {
-    /// Makes an M for the list `extra`. Allocates.
-    pub(crate) fn new(extra: &'static ExtraList<ExtraM>) -> io::Result<&'static mut Self> {
+    /// Makes an M for the list `extra`, with one of these places. Allocates.
+    pub(crate) fn new(
+        extra: &'static ExtraList<ExtraM>,
+        places: &Places,
+    ) -> io::Result<&'static mut Self> {
         let stack = SignalStack::new()?;
         let m = Box::new(Self {
             number: Number::new(),
             foreign: ForeignM::new(),
             extra,
+            place: places.add(),
             generation: fork::generation(),
             calls: AtomicU32::new(0),
             look_at: AtomicU32::new(0),

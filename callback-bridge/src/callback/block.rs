@@ -1,0 +1,171 @@
+//! What the user data of a callback points to.
+//!
+//! # Who owns what
+//!
+//! C keeps the address of a [`Block`] for as long as it likes, and may call after the callback was
+//! unregistered. So a block stays where it is, with what such a call reads: the door, which is
+//! closed, and the values for C. What was captured, and what keeps deadlocks from being reported,
+//! is in a box of its own, [`Content`]. That box is freed when nobody is inside and nobody will be.
+//!
+//! A call comes in by the block's own door, as by the door of a bridge, and so costs what `enter`
+//! does. The closer waits until nobody is inside but the closer's own calls. If there are any, the
+//! outermost of them frees the content when it has gone out; the door was closed before, so nobody
+//! else has come in.
+//!
+//! Where C has a function for the end of its user data, it gets one, and calls nothing afterwards.
+//! Then the block is freed, too. Else it is counted in [`KEPT`].
+//!
+//! # Safety
+//!
+//! The content is reached by a shared reference from inside of a call, and taken out by the one
+//! owner, once, as said above.
+#![expect(unsafe_code, reason = "a block of memory that C points to")]
+
+use super::calling::{Finish, Node, own_calls};
+use super::types::{CReturn, Otherwise};
+use crate::bridge::{Binding, enter_through};
+use crate::enter::Destination;
+use crate::error::CloseError;
+use gosched_runtime_sys::errno;
+use gosched_scheduler::embed::{self, Bound};
+use std::cell::UnsafeCell;
+use std::ffi::c_void;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
+
+/// How many blocks stay for late calls.
+pub(super) static KEPT: AtomicUsize = AtomicUsize::new(0);
+
+/// The part of a block that does not depend on its types, at its beginning.
+pub(super) struct Header {
+    pub(super) destination: Destination,
+    pub(super) binding: Binding,
+}
+
+/// A callback.
+#[repr(C)]
+pub(super) struct Block<F, R> {
+    header: Header,
+    otherwise: Otherwise<R>,
+    /// None once nobody is inside of a callback that was unregistered.
+    content: UnsafeCell<Option<Box<Content<F>>>>,
+}
+
+struct Content<F> {
+    f: F,
+    /// While it is there, any thread may come and wake goroutines of the runtime.
+    _bound: Bound,
+}
+
+/// What becomes of the block itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Late {
+    /// It stays, because C may still call.
+    Calls,
+    /// It is freed: C has promised not to call any more.
+    Nothing,
+}
+
+impl<F: 'static, R: CReturn> Block<F, R> {
+    /// Makes one. It is never freed, but by [`end`](Self::end).
+    pub(super) fn leak(header: Header, otherwise: Otherwise<R>, f: F) -> NonNull<Header> {
+        let _bound = Bound::new(header.destination.handle.clone());
+        let content = UnsafeCell::new(Some(Box::new(Content { f, _bound })));
+        let block: *mut Self = Box::into_raw(Box::new(Self { header, otherwise, content }));
+        NonNull::new(block.cast()).expect("a box")
+    }
+
+    /// Ends the callback: refuses calls, waits for those inside but the caller's own, and frees
+    /// what can be freed, at last when the caller's own calls have ended.
+    ///
+    /// # Safety
+    ///
+    /// `header` is of a block of these types. This is called once. With [`Late::Nothing`] nobody
+    /// but the caller's own calls uses the block.
+    pub(super) unsafe fn end(header: NonNull<Header>, late: Late) {
+        // SAFETY: as the caller says.
+        let there = unsafe { header.as_ref() };
+        if close(there, None).is_err() {
+            // A forked child. Threads of the parent were inside, and nothing will say that they
+            // are not: all of it stays.
+            KEPT.fetch_add(1, Relaxed);
+            return;
+        }
+        let block = header.cast::<Self>();
+        let mut later = false;
+        own_calls(header.as_ptr().cast_const().cast(), |outermost| {
+            later = true;
+            let finish: Finish = Box::new(move || {
+                // What unwinds does so in C.
+                // SAFETY: the last call has gone out; as the caller of `end` says.
+                let ended = catch_unwind(AssertUnwindSafe(|| unsafe { Self::finish(block, late) }));
+                mem::forget(ended);
+            });
+            outermost.finish_with(finish);
+        });
+        if !later {
+            // SAFETY: nobody is inside, and nobody will be; as the caller says.
+            unsafe { Self::finish(block, late) };
+        }
+    }
+
+    /// Frees the content, and the block if nothing comes late.
+    ///
+    /// # Safety
+    ///
+    /// Nobody is inside, and nobody will be. With [`Late::Nothing`] nobody uses the block.
+    unsafe fn finish(block: NonNull<Self>, late: Late) {
+        if late == Late::Nothing {
+            // SAFETY: made by `leak`, and nobody else's.
+            return drop(unsafe { Box::from_raw(block.as_ptr()) });
+        }
+        KEPT.fetch_add(1, Relaxed);
+        // SAFETY: the block stays.
+        let content = unsafe { &block.as_ref().content };
+        // SAFETY: nobody is inside, so nobody has a reference to the content.
+        let content = unsafe { &mut *content.get() };
+        drop(content.take());
+    }
+}
+
+/// Closes a callback's door, and waits for those inside but the caller's own calls. Not ended by a
+/// cancel.
+pub(super) fn close(header: &Header, deadline: Option<Instant>) -> Result<(), CloseError> {
+    let Destination { process, entrance, .. } = &header.destination;
+    if process.forked() {
+        entrance.door.close();
+        return Err(CloseError::Forked);
+    }
+    let own = own_calls(ptr::from_ref(header).cast(), |_| {});
+    match embed::shielded(|| entrance.close(&process.places, deadline, own)) {
+        0 => Ok(()),
+        calls => Err(CloseError::Running { calls }),
+    }
+}
+
+/// A call of C's.
+///
+/// # Safety
+///
+/// `data` is a block of these types that was not freed.
+#[inline]
+pub(super) unsafe fn call<F: 'static, R: CReturn>(data: *mut c_void, f: impl FnOnce(&F) -> R) -> R {
+    let errno = errno::get();
+    let result = Node::around(data.cast_const().cast(), |node| {
+        // SAFETY: as the caller says; it is freed after this call at the earliest.
+        let block = unsafe { &*data.cast_const().cast::<Block<F, R>>() };
+        let Header { destination, binding } = &block.header;
+        let outcome = enter_through(destination, *binding, || {
+            node.came_in();
+            // SAFETY: inside, so nobody takes the content out meanwhile.
+            let content = unsafe { &*block.content.get() };
+            f(&content.as_ref().expect("the door was open").f)
+        });
+        outcome.unwrap_or_else(|error| block.otherwise.for_error(error))
+    });
+    errno::set(errno);
+    result
+}
