@@ -31,6 +31,16 @@
 //! registered; otherwise the thread is C's and nothing of ours may be touched. The order of the
 //! steps above follows from this sentence alone.
 //!
+//! # What stands on it
+//!
+//! - [`Bridge::attach`] does steps 2 and 4 at two times, for hosts that have two functions for them
+//!   (`bridge/attach.rs`).
+//! - [`Bridge::close`] refuses calls and waits for those inside (`extra/door.rs`).
+//! - A [`Callback`] is a closure with a bridge of its own, as a function pointer and user data
+//!   (`callback/block.rs`).
+//! - A [`Mailbox`] goes into goroutines from where nobody may enter: signal handlers and real-time
+//!   threads (`mailbox/queue.rs`).
+//!
 //! # What is refused
 //!
 //! [`EnterError`] lists it. A signal handler must not enter, because it may have interrupted
