@@ -30,7 +30,7 @@ pub(crate) const LOOK_NS: u64 = 5_000;
 /// Time in ns that each G takes of an M that keeps up.
 const FAST_NS: u64 = 3_000;
 
-/// Time in ns after which a first look says nothing any more.
+/// Time in ns after which a first look says nothing any more, unless the second one follows it.
 const STALE_NS: u64 = 10 * LOOK_NS;
 
 /// What a thief makes of a queue with Gs in it.
@@ -49,6 +49,9 @@ pub(crate) enum Verdict {
 pub(crate) struct KeepsUp {
     /// When it looked first, in ns, and how many Gs the M had taken by then; 0: not at all.
     first: (u64, u32),
+    /// There was no verdict since. A thief that comes to its second look late, because others have
+    /// its core, decides then: it might come late each time.
+    open: bool,
 }
 
 impl KeepsUp {
@@ -59,13 +62,14 @@ impl KeepsUp {
         }
         let (since, first) = self.first;
         let ns = now.saturating_sub(since);
-        if ns >= STALE_NS {
-            self.first = (now, taken);
+        if ns >= STALE_NS && !self.open {
+            *self = Self { first: (now, taken), open: true };
             return Verdict::Early;
         }
         if ns < LOOK_NS {
             return Verdict::Early;
         }
+        self.open = false;
         if u64::from(taken.wrapping_sub(first)) * FAST_NS > ns {
             Verdict::KeepsUp
         } else {
@@ -100,6 +104,17 @@ mod tests {
         for round_ns in [2 * FAST_NS, 20_000, 1_000_000_000] {
             assert_eq!(verdict(round_ns), (Verdict::IsBehind, LOOK_NS), "{round_ns}");
         }
+    }
+
+    #[test]
+    fn a_second_look_decides_however_late_it_comes() {
+        let looks = |taken| {
+            let mut seen = KeepsUp::default();
+            [(7, 1_000_000), (taken, 4_000_000), (taken, 9_000_000)]
+                .map(|(taken, now)| seen.observe(taken, 1, now))
+        };
+        assert_eq!(looks(8), [Verdict::Early, Verdict::IsBehind, Verdict::Early]);
+        assert_eq!(looks(10_000), [Verdict::Early, Verdict::KeepsUp, Verdict::Early]);
     }
 
     #[test]
