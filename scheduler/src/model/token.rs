@@ -160,7 +160,7 @@ fn told() {
     let (theirs, last) = (channel.clone(), channel.clone());
     token.done.get_or_init(|| Box::new(Closes(theirs)));
     token.adopt(Child::Kept(Arc::new(Call::new(move || last.remove_sender()))));
-    let canceller = beside(&token, |token| TokenInner::cancel(token));
+    let canceller = beside(&token, TokenInner::cancel);
     let waiter = {
         let channel = channel.clone();
         thread::spawn(move || assert_eq!(TestWaiter::new().recv(&channel), Some(None)))

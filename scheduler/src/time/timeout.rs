@@ -19,7 +19,7 @@ impl fmt::Display for Elapsed {
 impl Error for Elapsed {}
 
 /// Runs `f` with a time limit. When `duration` has passed, the call in which the calling goroutine
-/// waits, or the next one that would wait, unwinds with [`Cancelled`] up to here.
+/// waits, or the next one that would wait, unwinds with [`Cancelled`](crate::Cancelled) up to here.
 ///
 /// It is a cancel like any other, as by a [`Token`](crate::cancel::Token), of what runs in `f`.
 /// Limits nest; the first to pass counts. With [`Duration::ZERO`] `f` runs up to its first wait. A
