@@ -365,3 +365,88 @@ fn callbacks_and_bridges_nest() {
     let _attached = bridge.attach().expect("it is open");
     assert_eq!(c.call(2), 2);
 }
+
+/// The payload of a panic, which unregisters the callback when it is dropped.
+struct Unregisters(Arc<Mutex<Option<Callback<OfInt>>>>);
+
+impl Drop for Unregisters {
+    fn drop(&mut self) {
+        drop(self.0.lock().expect("no panic").take());
+    }
+}
+
+#[test]
+fn a_payload_that_unregisters_waits_for_the_calls_of_others() {
+    let rt = runtime();
+    let registered: Arc<Mutex<Option<Callback<OfInt>>>> = Arc::default();
+    let (captured, dropped) = captured();
+    let (inside, is_inside) = chan::bounded(1);
+    let (go_on, may_go_on) = chan::bounded::<()>(1);
+    let in_closure = registered.clone();
+    let registers = callback(rt.handle(), move |value: c_int| {
+        let _captured = &captured;
+        if value == 2 {
+            return value;
+        }
+        if value == 0 {
+            std::panic::resume_unwind(Box::new(Unregisters(in_closure.clone())));
+        }
+        inside.send(()).expect("it is awaited");
+        may_go_on.recv().expect("it comes");
+        value
+    });
+    let c = InC::of(&registers);
+    *registered.lock().expect("no panic") = Some(registers);
+    let user = thread::spawn(move || c.call(1));
+    is_inside.recv().expect("it comes");
+    let panics = thread::spawn(move || c.call(0));
+    // It has been taken, so its drop is under way. New calls are refused from then on.
+    while c.call(2) != -1 {
+        thread::yield_now();
+    }
+    assert_eq!(dropped(), 0, "another thread runs the closure");
+    go_on.send(()).expect("it is awaited");
+    assert_eq!((user.join().expect("no panic"), panics.join().expect("no panic")), (1, -2));
+    assert_eq!(dropped(), 1);
+}
+
+/// Two closers wait, one of them in a call. The last other call to go out tells both.
+#[test]
+fn a_closer_inside_itself_is_told_beside_another_closer() {
+    let rt = runtime();
+    let registered: Arc<Mutex<Option<Arc<Callback<OfInt>>>>> = Arc::default();
+    let (inside, is_inside) = chan::bounded(2);
+    let (go_on, may_go_on) = chan::bounded::<()>(0);
+    let (close, may_close) = chan::bounded::<()>(0);
+    let in_closure = registered.clone();
+    let callback = Arc::new(callback(rt.handle(), move |value: c_int| {
+        if value == 2 {
+            return value;
+        }
+        inside.send(()).expect("it is awaited");
+        if value == 0 {
+            may_close.recv().expect("it comes");
+            let callback = in_closure.lock().expect("no panic").clone().expect("it is there");
+            return c_int::from(callback.close(LONG).is_ok());
+        }
+        may_go_on.recv().expect("it comes");
+        1
+    }));
+    *registered.lock().expect("no panic") = Some(callback.clone());
+    let c = InC::of(&callback);
+    let (inner, other) = (thread::spawn(move || c.call(0)), thread::spawn(move || c.call(1)));
+    (0..2).for_each(|_| is_inside.recv().expect("it comes"));
+    let outer = {
+        let callback = callback.clone();
+        thread::spawn(move || callback.close(LONG).is_ok())
+    };
+    while c.call(2) != -1 {
+        thread::yield_now();
+    }
+    close.send(()).expect("it is awaited");
+    go_on.send(()).expect("it is awaited");
+    assert_eq!(other.join().expect("no panic"), 1);
+    assert_eq!(inner.join().expect("no panic"), 1);
+    assert!(outer.join().expect("no panic"));
+    registered.lock().expect("no panic").take();
+}

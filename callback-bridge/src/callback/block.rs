@@ -154,7 +154,7 @@ pub(super) fn close(header: &Header, deadline: Option<Instant>) -> Result<(), Cl
 #[inline]
 pub(super) unsafe fn call<F: 'static, R: CReturn>(data: *mut c_void, f: impl FnOnce(&F) -> R) -> R {
     let errno = errno::get();
-    let result = Node::around(data.cast_const().cast(), |node| {
+    let (result, error) = Node::around(data.cast_const().cast(), |node| {
         // SAFETY: as the caller says; it is freed after this call at the earliest.
         let block = unsafe { &*data.cast_const().cast::<Block<F, R>>() };
         let Header { destination, binding } = &block.header;
@@ -164,8 +164,14 @@ pub(super) unsafe fn call<F: 'static, R: CReturn>(data: *mut c_void, f: impl FnO
             let content = unsafe { &*block.content.get() };
             f(&content.as_ref().expect("the door was open").f)
         });
-        outcome.unwrap_or_else(|error| block.otherwise.for_error(error))
+        match outcome {
+            Ok(result) => (result, None),
+            Err(error) => (block.otherwise.for_error(&error), Some(error)),
+        }
     });
+    // After the node: the payload of a panic is the user's, and its drop may unregister this very
+    // callback. It is caught because C is no place to unwind into.
+    mem::forget(catch_unwind(AssertUnwindSafe(|| drop(error))));
     errno::set(errno);
     result
 }

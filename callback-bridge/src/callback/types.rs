@@ -6,8 +6,6 @@
 #![expect(unsafe_code, reason = "says which types C has")]
 
 use crate::error::EnterError;
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A type that C and Rust pass to each other by value in the same way.
 ///
@@ -21,10 +19,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub unsafe trait CType: Copy + 'static {}
 
 /// A result that Rust returns to C: a [`CType`], or nothing.
-pub trait CReturn: Copy + 'static {}
+///
+/// # Safety
+///
+/// As that of [`CType`].
+pub unsafe trait CReturn: Copy + 'static {}
 
-impl<T: CType> CReturn for T {}
-impl CReturn for () {}
+// SAFETY: the same contract.
+unsafe impl<T: CType> CReturn for T {}
+// SAFETY: nothing is passed.
+unsafe impl CReturn for () {}
 
 macro_rules! c_types {
     ($($type:ty)*) => { $(
@@ -62,14 +66,11 @@ impl<R: Copy> From<R> for Otherwise<R> {
 
 impl<R: Copy> Otherwise<R> {
     /// Returns the value for this error.
-    pub(super) fn for_error(&self, error: EnterError) -> R {
-        let value = match &error {
+    pub(super) fn for_error(&self, error: &EnterError) -> R {
+        match error {
             EnterError::Panicked(_) => self.panicked,
             EnterError::Cancelled(_) | EnterError::TimedOut => self.cancelled,
             _ => self.refused,
-        };
-        // The payload is the user's, and C is no place to unwind into.
-        mem::forget(catch_unwind(AssertUnwindSafe(|| drop(error))));
-        value
+        }
     }
 }

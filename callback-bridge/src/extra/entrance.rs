@@ -5,7 +5,7 @@
 //! does not have.
 
 use crate::extra::door::{Door, IsClosed, Places};
-use gosched_scheduler::embed::Notify;
+use gosched_scheduler::embed::{self, Notify};
 use std::time::Instant;
 
 /// The door of a bridge and of its copies.
@@ -33,7 +33,8 @@ impl Entrance {
 
     #[cold]
     fn tell_closer(&self) {
-        self.gone.notify_one();
+        // All of them: a closer that is in some of the calls itself waits for fewer than another.
+        self.gone.notify_waiters();
     }
 
     /// Comes in without a place, until [`count_out`](Self::count_out).
@@ -51,29 +52,21 @@ impl Entrance {
     /// calling thread. Returns how many are left then.
     pub(crate) fn close(&self, places: &Places, deadline: Option<Instant>, own: usize) -> usize {
         self.door.close();
-        // What was told to this closer may have been meant for another one, too.
-        let _pass_on = PassOn(&self.gone);
         let others = || self.door.inside(places).saturating_sub(own);
         loop {
+            // Made before the look: who goes out after that ends this wait.
+            let gone = self.gone.notified();
             if others() == 0 {
                 return 0;
             }
             match deadline {
-                None => self.gone.wait(),
-                Some(deadline) if self.gone.wait_deadline(deadline).is_err() => {
-                    return others();
+                None => embed::block_on(gone),
+                Some(deadline) => {
+                    if embed::block_on(embed::timeout_at_async(deadline, gone)).is_err() {
+                        return others();
+                    }
                 }
-                Some(_) => {}
             }
         }
-    }
-}
-
-/// Tells another closer when it is dropped, also when a cancel ends the wait.
-struct PassOn<'a>(&'a Notify);
-
-impl Drop for PassOn<'_> {
-    fn drop(&mut self) {
-        self.0.notify_one();
     }
 }

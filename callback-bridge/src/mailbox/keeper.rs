@@ -12,13 +12,15 @@ use gosched_runtime_sys::sync::primitive::StaticMutex;
 use gosched_runtime_sys::thread::{fork, spawn_thread};
 use gosched_scheduler::embed::Notify;
 use std::io;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 impl Hears for Notify {
     fn hear(&self) {
-        // A waker of the user's may panic. The thread is there for all mailboxes.
-        let _woken = catch_unwind(AssertUnwindSafe(|| self.notify_one()));
+        // A waker of the user's may panic. The thread is there for all mailboxes, so the payload is
+        // not dropped either: that is user code again.
+        mem::forget(catch_unwind(AssertUnwindSafe(|| self.notify_one())));
     }
 }
 
