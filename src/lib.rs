@@ -27,7 +27,9 @@ pub use gosched_scheduler::{
 };
 
 #[doc(inline)]
-pub use gosched_scheduler::{chan, goroutine_local, local, select, signal, sync, time};
+pub use gosched_scheduler::{
+    chan, goroutine_local, local, select, select_biased, signal, sync, time,
+};
 
 /// Ending what is no longer wanted: tokens, and shields against them.
 ///

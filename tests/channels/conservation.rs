@@ -19,7 +19,7 @@ use gosched::cancel::Token;
 use gosched::chan::{self, Receiver, RecvTimeoutError, Select, Sender};
 use gosched::future::block_on;
 use gosched::time::timeout_async;
-use gosched::{Cancelled, Runtime, go, select};
+use gosched::{Cancelled, Runtime, go, select, select_biased};
 
 use crate::waker;
 
@@ -161,20 +161,29 @@ fn consume(rxs: &Ends<Receiver<Item>>, tokens: Option<&Sender<Token>>, mut rando
         let _cancelled = token.run(|| {
             for _ in 0..BATCH {
                 let one = random.below(open.len() as u64) as usize;
-                let (n, got) = if random.below(2) == 0 {
-                    let got = rxs[open[one]].recv_timeout(random.pause());
-                    (one, got)
-                } else {
-                    let mut list = Select::new();
-                    for n in &open {
-                        list.recv(&rxs[*n]);
-                    }
-                    match list.select_timeout(random.pause()) {
-                        Ok(chosen) => {
-                            let n = chosen.index();
-                            (n, chosen.recv(&rxs[open[n]]).map_err(RecvTimeoutError::from))
+                let (n, got) = match random.below(3) {
+                    0 => (one, rxs[open[one]].recv_timeout(random.pause())),
+                    1 => {
+                        // Now and then it is the same channel.
+                        let last = open.len() - 1;
+                        select_biased! {
+                            recv(rxs[open[one]]) -> got => (one, got.map_err(From::from)),
+                            recv(rxs[open[last]]) -> got => (last, got.map_err(From::from)),
+                            default(random.pause()) => continue,
                         }
-                        Err(_) => continue,
+                    }
+                    _ => {
+                        let mut list = Select::new();
+                        for n in &open {
+                            list.recv(&rxs[*n]);
+                        }
+                        match list.select_timeout(random.pause()) {
+                            Ok(chosen) => {
+                                let n = chosen.index();
+                                (n, chosen.recv(&rxs[open[n]]).map_err(From::from))
+                            }
+                            Err(_) => continue,
+                        }
                     }
                 };
                 match got {

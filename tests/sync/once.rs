@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use gosched::sync::{LazyLock, Once, OnceCell};
+use gosched::sync::{LazyLock, Once, OnceCell, OnceLock};
 use gosched::{Cancelled, chan, go, time, yield_now};
 use test_support::each_mode;
 
@@ -186,6 +186,88 @@ fn a_cell_is_filled_once() {
             assert_eq!(OnceCell::from(3).get(), Some(&3));
         });
     });
+}
+
+#[test]
+fn a_failure_leaves_it_to_those_that_wait() {
+    const CALLERS: usize = 8;
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let (cell, calls) = (Arc::new(OnceLock::new()), Arc::new(AtomicUsize::new(0)));
+            let callers: Vec<_> = (0..CALLERS)
+                .map(|_| {
+                    let (cell, calls) = (cell.clone(), calls.clone());
+                    go(move || {
+                        cell.get_or_try_init(|| {
+                            // It may wait: so the others come meanwhile.
+                            yield_now();
+                            let call = calls.fetch_add(1, Ordering::Relaxed);
+                            if call < CALLERS / 2 { Err(call) } else { Ok(call) }
+                        })
+                        .copied()
+                    })
+                })
+                .collect();
+            let ends: Vec<_> = callers.into_iter().map(|caller| caller.join().unwrap()).collect();
+            // Each failure is told to the caller whose closure it was, and to no other.
+            let mut failures: Vec<_> = ends.iter().filter_map(|end| end.err()).collect();
+            failures.sort_unstable();
+            assert!(failures.into_iter().eq(0..CALLERS / 2), "{ends:?}");
+            assert_eq!(ends.iter().filter(|end| **end == Ok(CALLERS / 2)).count(), CALLERS / 2);
+            assert_eq!(calls.load(Ordering::Relaxed), CALLERS / 2 + 1);
+        });
+    });
+}
+
+#[test]
+fn cells_are_cloned_and_compared_by_what_is_there() {
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let cell = OnceLock::new();
+            let empty = cell.clone();
+            assert_eq!((&cell, empty.get()), (&OnceLock::default(), None));
+            cell.set("value".to_owned()).unwrap();
+            assert_ne!(cell, empty, "a clone made before has no value");
+            let full = cell.clone();
+            assert_eq!((&full, &OnceLock::from("value".to_owned())), (&cell, &cell));
+            assert_eq!(full.set("other".to_owned()), Err("other".to_owned()));
+
+            // One that is being made is not there yet, and is not waited for.
+            let cell = Arc::new(OnceLock::new());
+            let (making_tx, making) = chan::bounded(0);
+            let (made_tx, made) = chan::bounded::<()>(0);
+            let theirs = cell.clone();
+            let maker = go(move || {
+                theirs.get_or_init(|| {
+                    making_tx.send(()).unwrap();
+                    made.recv().unwrap();
+                    1
+                });
+            });
+            making.recv().unwrap();
+            assert_eq!(OnceLock::clone(&cell), OnceLock::new());
+            made_tx.send(()).unwrap();
+            maker.join().unwrap();
+            assert_eq!(OnceLock::clone(&cell), OnceLock::from(1));
+        });
+    });
+}
+
+#[test]
+fn a_lazy_value_is_changed_by_who_has_it_alone() {
+    let mut lazy = LazyLock::new(|| vec![1]);
+    assert_eq!(LazyLock::get(&lazy), None);
+    assert_eq!(LazyLock::get_mut(&mut lazy), None);
+    LazyLock::force_mut(&mut lazy).push(2);
+    LazyLock::get_mut(&mut lazy).expect("it was made").push(3);
+    assert_eq!((LazyLock::get(&lazy), lazy.len()), (Some(&vec![1, 2, 3]), 3));
+
+    let mut lazy: LazyLock<(), _> = LazyLock::new(|| std::panic::resume_unwind(Box::new(())));
+    for _ in 0..2 {
+        let forced = std::panic::AssertUnwindSafe(|| *LazyLock::force_mut(&mut lazy));
+        assert!(std::panic::catch_unwind(forced).is_err(), "poisoned");
+        assert_eq!(LazyLock::get_mut(&mut lazy), None);
+    }
 }
 
 #[test]

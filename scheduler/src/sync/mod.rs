@@ -12,7 +12,7 @@
 //! | [`RwLock`] | many readers or one writer; writers that wait come before readers that come later |
 //! | [`Semaphore`] | a number of permits |
 //! | [`Barrier`], [`WaitGroup`] | waiting for each other, waiting for a number of others |
-//! | [`Once`], [`OnceCell`], [`LazyLock`] | what is done once |
+//! | [`Once`], [`OnceCell`] (or [`OnceLock`]), [`LazyLock`] | what is done once |
 //! | [`Notify`] | a signal without content |
 //!
 //! Common to all:
@@ -52,7 +52,7 @@ pub use barrier::{Barrier, BarrierFuture, BarrierTimeoutError, BarrierWaitResult
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use mutex::{ArcMutexGuard, LockFuture, Mutex, MutexGuard};
 pub use notify::{Notified, Notify, NotifyTimeoutError};
-pub use once::{LazyLock, Once, OnceCell, OnceState};
+pub use once::{LazyLock, Once, OnceCell, OnceLock, OnceState};
 pub use rwlock::{
     ArcRwLockReadGuard, ArcRwLockWriteGuard, ReadFuture, RwLock, RwLockReadGuard, RwLockWriteGuard,
     WriteFuture,

@@ -8,6 +8,7 @@
 #![expect(unsafe_code, reason = "the once says who may reach the value")]
 
 use std::cell::{Cell, UnsafeCell};
+use std::convert::Infallible;
 use std::fmt;
 use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -160,11 +161,23 @@ impl Once {
 /// assert_eq!(NAME.get_or_init(|| "first".to_owned()), "first");
 /// assert_eq!(NAME.set("second".to_owned()), Err("second".to_owned()));
 /// ```
-#[doc(alias = "OnceLock")]
 pub struct OnceCell<T> {
     once: RawOnce<Target>,
     value: UnsafeCell<Option<T>>,
 }
+
+/// [`OnceCell`] under `std`'s name.
+///
+/// ```
+/// use gosched::sync::OnceLock;
+///
+/// static NAME: OnceLock<String> = OnceLock::new();
+///
+/// assert_eq!(NAME.get_or_init(|| "first".to_owned()), "first");
+/// assert_eq!(NAME.clone(), OnceLock::from("first".to_owned()));
+/// assert_eq!(OnceLock::<String>::default(), OnceLock::new());
+/// ```
+pub type OnceLock<T> = OnceCell<T>;
 
 // SAFETY: the value is made by one thread, seen by others, and may be dropped by another one.
 unsafe impl<T: Send + Sync> Sync for OnceCell<T> {}
@@ -207,21 +220,49 @@ impl<T> OnceCell<T> {
     /// while it waits.
     pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {
         if self.get().is_none() {
-            self.init(f);
+            let Ok(()) = self.try_init(|| Ok::<T, Infallible>(f()));
         }
         self.get().expect("it was made")
     }
 
+    /// As [`get_or_init`](Self::get_or_init), with a closure that may fail. A failure leaves the
+    /// cell empty, for the next caller's closure; callers that wait run theirs.
+    ///
+    /// # Errors
+    ///
+    /// What `f` failed with.
+    ///
+    /// # Panics
+    ///
+    /// As [`get_or_init`](Self::get_or_init).
+    ///
+    /// ```
+    /// use gosched::sync::OnceLock;
+    ///
+    /// let number = OnceLock::new();
+    /// assert!(number.get_or_try_init(|| "none".parse::<u32>()).is_err());
+    /// assert_eq!(number.get_or_try_init(|| "7".parse::<u32>()), Ok(&7));
+    /// assert_eq!(number.get_or_try_init(|| "8".parse::<u32>()), Ok(&7));
+    /// ```
+    pub fn get_or_try_init<E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
+        if self.get().is_none() {
+            self.try_init(f)?;
+        }
+        Ok(self.get().expect("it was made"))
+    }
+
     #[cold]
-    fn init(&self, f: impl FnOnce() -> T) {
+    fn try_init<E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<(), E> {
         preempt_point();
         if let Found::Mine { .. } = self.once.begin(Parking::begin) {
+            // Dropped by an error as by a panic: the cell is empty, and the next caller's to fill.
             let doing = self.once.doing(false);
-            let value = f();
+            let value = f()?;
             // SAFETY: it is this caller's to do, and nobody reads before it is done.
             unsafe { *self.value.get() = Some(value) };
             doing.finish();
         }
+        Ok(())
     }
 
     /// Puts the value there, if there is none. Waits while another caller's closure makes it.
@@ -274,6 +315,22 @@ impl<T> OnceCell<T> {
         self.value.into_inner()
     }
 }
+
+/// The clone has a clone of the value, if it is there: it does not wait for one that is being made.
+impl<T: Clone> Clone for OnceCell<T> {
+    fn clone(&self) -> Self {
+        self.get().cloned().map_or_else(Self::new, Self::from)
+    }
+}
+
+/// Two cells without a value are equal. It does not wait for one that is being made.
+impl<T: PartialEq> PartialEq for OnceCell<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl<T: Eq> Eq for OnceCell<T> {}
 
 impl<T> From<T> for OnceCell<T> {
     fn from(value: T) -> Self {
@@ -336,6 +393,37 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
             let make = this.make.take();
             shielded(make.expect("an earlier closure of this `LazyLock` unwound"))
         })
+    }
+
+    /// As [`force`](Self::force), by the caller that alone has it.
+    ///
+    /// # Panics
+    ///
+    /// If making it unwinds, or did before.
+    ///
+    /// ```
+    /// use gosched::sync::LazyLock;
+    ///
+    /// let mut squares = LazyLock::new(|| vec![0, 1, 4]);
+    /// assert_eq!(LazyLock::get_mut(&mut squares), None);
+    /// LazyLock::force_mut(&mut squares).push(9);
+    /// assert_eq!(LazyLock::get(&squares), Some(&vec![0, 1, 4, 9]));
+    /// ```
+    pub fn force_mut(this: &mut Self) -> &mut T {
+        Self::force(this);
+        this.cell.get_mut().expect("it was made")
+    }
+}
+
+impl<T, F> LazyLock<T, F> {
+    /// Returns the value, if it was made. Does not wait for one that is being made.
+    pub fn get(this: &Self) -> Option<&T> {
+        this.cell.get()
+    }
+
+    /// Returns the value, if it was made. The caller alone has it.
+    pub fn get_mut(this: &mut Self) -> Option<&mut T> {
+        this.cell.get_mut()
     }
 }
 

@@ -18,7 +18,7 @@ use std::ptr;
 use std::time::{Duration, Instant};
 
 use super::engine::{self, Wait};
-use super::one_of;
+use super::{RANDOM, one_of};
 use crate::chan::case::{Case, Direction, RecvCase, SendCase};
 use crate::chan::place::Place;
 use crate::chan::{ChannelRef, Receiver, RecvError, SendError, Sender};
@@ -213,7 +213,7 @@ impl<'a> Select<'a> {
         let mut entries: Vec<_> = numbered
             .filter_map(|(index, case)| case.as_deref().map(|case| engine::Entry::new(case, index)))
             .collect();
-        let index = one_of(&mut entries, wait_mode)?;
+        let index = one_of(&mut entries, wait_mode, RANDOM)?;
         self.chosen = Some(index);
         Some(SelectedOperation { select: self, index })
     }

@@ -1,17 +1,20 @@
 //! How a select comes to its one case.
 //!
-//! 1. Choose a case at random. If it is ready, do it under the lock of its channel alone.
+//! 1. Choose a case, by the [`Order`] the first or one at random. If it is ready, do it under the
+//!    lock of its channel alone.
 //! 2. Otherwise take the locks of all channels, in the order of their addresses, so that two
 //!    selects cannot hold one another up.
-//! 3. Look which cases are ready. If some are, choose one of them at random, do it, give the locks
-//!    back, done.
+//! 3. Look which cases are ready. If some are, choose one of them, do it, give the locks back,
+//!    done.
 //! 4. Otherwise, if it may wait: a node into a list of each channel, all in one [`Race`]. Give the
 //!    locks back and park.
 //! 5. Whoever serves a node has won the race first, so there is one. Woken, take the other nodes
 //!    off their lists, one lock after the other. A wait that is given up must win the race as well.
 //!
 //! Of n cases, k of which are ready, each of these k is done in step 1 with a chance of 1/n, and in
-//! step 3 with a chance of (1 - k/n) / k: in all with 1/k.
+//! step 3 with a chance of (1 - k/n) / k: in all with 1/k. By their indices, step 1 does the first
+//! of all or none, and step 3 the first of those that are ready. A case that was waited for became
+//! ready while none was, so no other comes before it.
 //!
 //! All locks at once is what makes the look a moment: a case that became ready on a channel looked
 //! at before, while a later one is looked at, would otherwise be waited for in vain, or be done
@@ -55,6 +58,11 @@ impl<'c, K: Unpark> Entry<'c, K> {
         Self { case, index, channel: ptr::null(), keeper: 0 }
     }
 
+    /// Gives the case another number.
+    pub(super) fn renumber(&mut self, index: usize) {
+        self.index = index;
+    }
+
     /// Wakes those whom the case has let go when it was done, without a lock. Returns its index.
     fn end(&self) -> usize {
         let mut each = self.case.wakeup().into_iter().flatten();
@@ -73,17 +81,43 @@ pub(crate) enum Wait {
     Until(Option<Instant>),
 }
 
-/// Chooses one of `n`.
-pub(crate) type Choose = fn(usize) -> usize;
+/// Which of several cases that are ready is done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    /// Each with the same chance. The function returns a number below its argument.
+    Random(fn(usize) -> usize),
+    /// The one with the lowest index. The caller numbers the cases in the order of the list.
+    ByIndex,
+}
+
+impl Order {
+    /// Which of `n` cases that stand in the order of their indices comes first.
+    fn first_of(self, n: usize) -> usize {
+        match self {
+            Self::Random(below) => below(n),
+            Self::ByIndex => 0,
+        }
+    }
+
+    /// True if a case replaces the one that is chosen so far. It is the one with the number `ready`
+    /// among those that are ready, counted from one.
+    fn replaces<K>(self, case: &Entry<'_, K>, chosen: &Entry<'_, K>, ready: usize) -> bool {
+        match self {
+            // The last of n replaces the one before with a chance of 1/n: so all have the same.
+            Self::Random(below) => below(ready) == 0,
+            Self::ByIndex => case.index < chosen.index,
+        }
+    }
+}
 
 /// Does one of the cases, and says which.
 pub(crate) fn select<P: Park>(
     entries: &mut [Entry<'_, P::Target>],
     wait_mode: Wait,
-    choose: Choose,
+    order: Order,
     begin: impl FnOnce() -> P,
 ) -> Option<usize> {
-    if let Some(index) = attempt_one(entries, choose) {
+    if let Some(index) = attempt_one(entries, order) {
         return Some(index);
     }
     sort(entries);
@@ -92,7 +126,7 @@ pub(crate) fn select<P: Park>(
     let mut begin = Some(begin);
     loop {
         lock_all(entries);
-        match attempt(entries, choose) {
+        match attempt(entries, order) {
             Attempt::Done(position) => {
                 unlock_all(entries);
                 return Some(entries[position].end());
@@ -114,7 +148,7 @@ pub(crate) fn select<P: Park>(
         }
         if let Some(begun) = parking.take().or_else(P::begin_at_once) {
             begun.set_wait_reason(WaitReason::Select);
-            match wait(entries, &begun, deadline, choose) {
+            match wait(entries, &begun, deadline, order) {
                 Ended::Served(position) => return Some(entries[position].index),
                 Ended::TimedOut => return None,
                 Ended::LookAgain => {
@@ -146,13 +180,13 @@ enum Attempt {
     Nothing,
 }
 
-/// Does the case that is chosen first, under the lock of its channel alone, if it is ready. Returns
-/// its index.
-fn attempt_one<K: Unpark>(entries: &[Entry<'_, K>], choose: Choose) -> Option<usize> {
+/// Does the case that is chosen first, under the lock of its channel alone, if it is ready. The
+/// list is in the caller's order. Returns its index.
+fn attempt_one<K: Unpark>(entries: &[Entry<'_, K>], order: Order) -> Option<usize> {
     if entries.len() < 2 {
         return None;
     }
-    let entry = &entries[choose(entries.len())];
+    let entry = &entries[order.first_of(entries.len())];
     entry.case.lock();
     // SAFETY: the state of this case's channel, under its lock.
     let ready = unsafe { entry.case.is_ready(entry.case.state()) };
@@ -162,17 +196,15 @@ fn attempt_one<K: Unpark>(entries: &[Entry<'_, K>], choose: Choose) -> Option<us
     done.then(|| entry.end())
 }
 
-/// With all locks: does one of the ready cases, each with the same chance.
-fn attempt<K: Unpark>(entries: &[Entry<'_, K>], choose: Choose) -> Attempt {
+/// With all locks: does the one of the ready cases that the order says.
+fn attempt<K: Unpark>(entries: &[Entry<'_, K>], order: Order) -> Attempt {
     loop {
-        let (mut ready, mut chosen) = (0, None);
+        let (mut ready, mut chosen) = (0, None::<usize>);
         for (position, entry) in entries.iter().enumerate() {
             // SAFETY: the state of this case's channel, under its lock.
             if unsafe { entry.case.is_ready(state_of(entries, position)) } {
                 ready += 1;
-                // The last of n replaces the one chosen so far with a chance of 1/n: so all have
-                // the same.
-                if ready == 1 || choose(ready) == 0 {
+                if chosen.is_none_or(|so_far| order.replaces(entry, &entries[so_far], ready)) {
                     chosen = Some(position);
                 }
             }
@@ -193,12 +225,12 @@ fn wait<P: Park>(
     entries: &[Entry<'_, P::Target>],
     parking: &P,
     deadline: Option<Instant>,
-    choose: Choose,
+    order: Order,
 ) -> Ended {
     let race = Race::new();
     let mut due = None;
     for position in 0..entries.len() {
-        for position in same_list_shuffled(entries, position, choose) {
+        for position in same_list_ordered(entries, position, order) {
             let (case, state) = (entries[position].case, state_of(entries, position));
             // SAFETY: the state of this case's channel, under its lock. Case and race outlive this
             // function, which withdraws each case below unless it was served, and does not unwind
@@ -242,11 +274,11 @@ fn wait<P: Park>(
 
 /// The positions of the cases that wait for the same as the one at `position`, in the order in
 /// which they enter the list; none if one before it has named them. Whoever comes serves the first
-/// of them: so each is that with the same chance.
-fn same_list_shuffled<'e, K: Unpark>(
+/// of them: at random, each is that with the same chance.
+fn same_list_ordered<'e, K: Unpark>(
     entries: &'e [Entry<'_, K>],
     position: usize,
-    choose: Choose,
+    order: Order,
 ) -> impl Iterator<Item = usize> + Clone + 'e {
     let keeper = entries[position].keeper;
     let of_channel = entries[keeper..].iter().take_while(|other| other.keeper == keeper).count();
@@ -257,7 +289,7 @@ fn same_list_shuffled<'e, K: Unpark>(
     let same_list = (keeper..keeper + of_channel).filter(goes_my_way);
     let first = same_list.clone().next() == Some(position);
     let count = if first { same_list.clone().count() } else { 0 };
-    let start = if count > 1 { choose(count) } else { 0 };
+    let start = if count > 1 { order.first_of(count) } else { 0 };
     same_list.cycle().skip(start).take(count)
 }
 
@@ -297,10 +329,11 @@ fn withdraw<K: Unpark>(entries: &[Entry<'_, K>], except: Option<usize>) {
     }
 }
 
-/// Puts the cases in the order of their channels' locks, those of one channel side by side.
+/// Puts the cases in the order of their channels' locks, those of one channel side by side, in the
+/// order of their indices.
 fn sort<K: Unpark>(entries: &mut [Entry<'_, K>]) {
     entries.iter_mut().for_each(|entry| entry.channel = entry.case.channel());
-    entries.sort_unstable_by_key(|entry| entry.channel);
+    entries.sort_unstable_by_key(|entry| (entry.channel, entry.index));
     let (mut keeper, mut channel) = (0, ptr::null());
     for (position, entry) in entries.iter_mut().enumerate() {
         if entry.channel != channel {

@@ -1,4 +1,5 @@
-//! The `select!` macro.
+//! The `select!` macro, and `select_biased!`. Both are one: the list of cases begins with its
+//! order.
 
 /// Waits until one of several channel operations can be done, does it, and runs the arm that
 /// belongs to it.
@@ -146,7 +147,10 @@ macro_rules! select {
     // temporary of a `match` around the cases behind it. The arms come after that, with nothing
     // borrowed.
     (@run
-        {$([$case:ident $room:ident $chosen:ident $direction:ident $with:tt ($p:pat) $body:tt])*}
+        {
+            $order:ident
+            $([$case:ident $room:ident $chosen:ident $direction:ident $with:tt ($p:pat) $body:tt])*
+        }
         {$wait:ident $timeout:tt $otherwise:tt}
     ) => {{
         $(
@@ -154,13 +158,17 @@ macro_rules! select {
             let $chosen;
         )*
         $crate::select!(
-            @make {$([$case $room $direction $with])*} {$([$case $chosen])*} $wait $timeout
+            @make {$([$case $room $direction $with])*} {$order $([$case $chosen])*} $wait $timeout
         );
         $crate::select!(@arms {$([$room $chosen $direction ($p) $body])*} $otherwise)
     }};
 
-    (@make {} {$([$case:ident $chosen:ident])*} $wait:ident ($($timeout:tt)*)) => {
-        $crate::chan::select_support::$wait([$($case.entry()),*] $($timeout)*);
+    (
+        @make {} {$order:ident $([$case:ident $chosen:ident])*} $wait:ident ($($timeout:tt)*)
+    ) => {
+        $crate::chan::select_support::$wait(
+            $crate::chan::select_support::Order::$order, [$($case.entry()),*] $($timeout)*
+        );
         $($chosen = $case.is_chosen();)*
     };
     (
@@ -205,5 +213,44 @@ macro_rules! select {
 
     // From the outside.
     (@ $($rest:tt)*) => { compile_error!("these are no arms of a select!") };
-    ($($arms:tt)*) => { $crate::select!(@next {} {} $($arms)*) };
+    ($($arms:tt)*) => { $crate::select!(@next {Random} {} $($arms)*) };
+}
+
+/// As [`select!`](crate::select!), but of several operations that are ready the first one in the
+/// program is done, and not one at random.
+///
+/// Arms, values and panics are those of `select!`, and so is the look at all channels in one
+/// moment. Nothing is ready while it waits, so then the operation is done that becomes ready first
+/// in time; of several that wait for the same side of the same channel, the first one in the
+/// program.
+///
+/// An operation that is ready again and again keeps those behind it from being done: it is for a
+/// stop or a message of higher rank, which come seldom. Other goroutines get their turns as with
+/// `select!`.
+///
+/// # Panics
+///
+/// As [`select!`](crate::select!).
+///
+/// # Examples
+///
+/// ```
+/// use gosched::{chan, select_biased};
+///
+/// let (stop, stopped) = chan::bounded::<()>(0);
+/// let (work, jobs) = chan::bounded(8);
+/// for job in 0..8 {
+///     work.send(job).expect("there is room");
+/// }
+/// drop(stop);
+///
+/// // Both are ready, and always the stop is heard first.
+/// select_biased! {
+///     recv(stopped) -> stop => assert!(stop.is_err()),
+///     recv(jobs) -> job => unreachable!("{job:?}"),
+/// }
+/// ```
+#[macro_export]
+macro_rules! select_biased {
+    ($($arms:tt)*) => { $crate::select!(@next {Biased} {} $($arms)*) };
 }

@@ -1,5 +1,6 @@
-//! Waiting for several channels at once: [`select!`](crate::select!) for cases known when the
-//! program is written, [`Select`] for a number of cases known when it runs.
+//! Waiting for several channels at once: [`select!`](crate::select!) and
+//! [`select_biased!`](crate::select_biased!) for cases known when the program is written,
+//! [`Select`] for a number of cases known when it runs.
 
 mod dynamic;
 pub(crate) mod engine;
@@ -14,21 +15,28 @@ use crate::proc::draw::draw;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
 use crate::proc::yield_now::preempt_point;
-use engine::Wait;
+use engine::{Order, Wait};
 
 /// Does one of the cases. As every operation, it gives a turn before it waits, or after it has
 /// failed.
-fn one_of(entries: &mut [engine::Entry<'_, Target>], wait_mode: Wait) -> Option<usize> {
+fn one_of(
+    entries: &mut [engine::Entry<'_, Target>],
+    wait_mode: Wait,
+    order: Order,
+) -> Option<usize> {
     let tries = matches!(wait_mode, Wait::No);
     if !tries {
         preempt_point();
     }
-    let chosen = engine::select(entries, wait_mode, random_below, Parking::begin);
+    let chosen = engine::select(entries, wait_mode, order, Parking::begin);
     if tries && chosen.is_none() {
         preempt_point();
     }
     chosen
 }
+
+/// Each case that is ready has the same chance.
+const RANDOM: Order = Order::Random(random_below);
 
 /// A number below `n`, for the choice among cases that are ready.
 fn random_below(n: usize) -> usize {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::engine::{Entry, Wait, select};
+use super::engine::{Entry, Order, Wait, select};
 use crate::chan::case::{RecvCase, SendCase};
 use crate::chan::place::Place;
 use crate::chan::raw::Channel;
@@ -34,7 +34,7 @@ pub(crate) fn recv_or_recv(
 ) -> Option<Done> {
     let (a, b) = (RecvCase::new(a), RecvCase::new(b));
     let mut entries = [Entry::new(&a, 0), Entry::new(&b, 1)];
-    select(&mut entries, Wait::Until(deadline), first, || waiter.begin())?;
+    select(&mut entries, Wait::Until(deadline), Order::Random(first), || waiter.begin())?;
     let outcome = a.outcome().or_else(|| b.outcome());
     Some(Done::Received(outcome.expect("one was done").ok()))
 }
@@ -49,7 +49,7 @@ pub(crate) fn recv_or_send(
     let a = RecvCase::new(&both[from]);
     let b = SendCase::new(&both[1 - from], Place::boxed_full(value));
     let mut entries = [Entry::new(&a, 0), Entry::new(&b, 1)];
-    select(&mut entries, Wait::Until(None), first, || waiter.begin())?;
+    select(&mut entries, Wait::Until(None), Order::Random(first), || waiter.begin())?;
     let received = a.outcome().map(|outcome| Done::Received(outcome.ok()));
     Some(received.unwrap_or_else(|| Done::Sent(b.outcome().expect("one was done").is_ok())))
 }

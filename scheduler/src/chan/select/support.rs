@@ -1,11 +1,11 @@
-//! What [`select!`](crate::select!) expands to. Public because macros are expanded elsewhere; not
-//! meant to be called.
+//! What [`select!`](crate::select!) and its kin expand to. Public because macros are expanded
+//! elsewhere; not meant to be called.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::engine::{self, Wait};
-use super::one_of;
+use super::{RANDOM, one_of};
 use crate::chan::case::{RecvCase, SendCase};
 use crate::chan::place::Place;
 use crate::chan::results;
@@ -116,23 +116,38 @@ impl<T> Drop for Offer<'_, T> {
     }
 }
 
-fn run<const N: usize>(entries: [Entry<'_>; N], wait_mode: Wait) {
-    let _the_cases_know = one_of(&mut entries.map(|entry| entry.0), wait_mode);
+/// Which of several cases that are ready is done.
+#[derive(Clone, Copy, Debug)]
+pub enum Order {
+    /// One of them at random: `select!`.
+    Random,
+    /// The first in the program: `select_biased!`.
+    Biased,
+}
+
+fn run<const N: usize>(order: Order, entries: [Entry<'_>; N], wait_mode: Wait) {
+    let order = match order {
+        Order::Random => RANDOM,
+        Order::Biased => engine::Order::ByIndex,
+    };
+    let mut entries = entries.map(|entry| entry.0);
+    entries.iter_mut().enumerate().for_each(|(index, entry)| entry.renumber(index));
+    let _the_cases_know = one_of(&mut entries, wait_mode, order);
 }
 
 /// Does one of the cases, waiting until one is ready.
-pub fn wait<const N: usize>(entries: [Entry<'_>; N]) {
-    run(entries, Wait::Until(None));
+pub fn wait<const N: usize>(order: Order, entries: [Entry<'_>; N]) {
+    run(order, entries, Wait::Until(None));
 }
 
 /// The same, at longest for `timeout`.
-pub fn wait_timeout<const N: usize>(entries: [Entry<'_>; N], timeout: Duration) {
-    run(entries, Wait::Until(Instant::now().checked_add(timeout)));
+pub fn wait_timeout<const N: usize>(order: Order, entries: [Entry<'_>; N], timeout: Duration) {
+    run(order, entries, Wait::Until(Instant::now().checked_add(timeout)));
 }
 
 /// Does one of the cases, if one is ready.
-pub fn attempt<const N: usize>(entries: [Entry<'_>; N]) {
-    run(entries, Wait::No);
+pub fn attempt<const N: usize>(order: Order, entries: [Entry<'_>; N]) {
+    run(order, entries, Wait::No);
 }
 
 impl<T> fmt::Debug for Room<T> {
