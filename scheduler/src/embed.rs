@@ -17,13 +17,11 @@ use crate::gmp::thread_g::ThreadG;
 use crate::proc::cancel::Raised;
 use crate::proc::{cancel, limit, locals, park, standstill, yield_now};
 
-pub use crate::future::block_on;
 pub use crate::gmp::g::Cancelled;
 pub use crate::gmp::thread_g::Closed;
 pub use crate::proc::limit::Over;
 pub use crate::runtime::{Handle, Runtime};
 pub use crate::sync::{Notified, Notify};
-pub use crate::time::timeout_at_async;
 
 /// An extra M with its thread-backed G: what a foreign thread runs as. Immortal; the bridge
 /// recycles it.
