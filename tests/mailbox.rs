@@ -1,10 +1,12 @@
 //! Mailboxes: posted to by threads, handlers and goroutines, received by goroutines, threads and
 //! tasks. What is posted is received once and in order.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{RecvError, RecvTimeoutError, TryRecvError};
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -214,4 +216,55 @@ fn who_waits_for_a_mailbox_is_not_deadlocked() {
         got
     });
     assert_eq!(got, Ok(3));
+}
+
+/// Says that it was called. `panics`: with a payload whose drop panics as well.
+struct Called {
+    called: AtomicBool,
+    panics: bool,
+}
+
+impl Called {
+    fn new(panics: bool) -> Arc<Self> {
+        Arc::new(Self { called: AtomicBool::new(false), panics })
+    }
+
+    fn is_awaited(&self) {
+        let began = Instant::now();
+        while !self.called.load(Relaxed) {
+            assert!(began.elapsed() < LONG, "the waker is not called");
+            thread::yield_now();
+        }
+    }
+}
+
+impl Wake for Called {
+    fn wake(self: Arc<Self>) {
+        self.called.store(true, Relaxed);
+        if self.panics {
+            panic_any(PanicsAgain);
+        }
+    }
+}
+
+struct PanicsAgain;
+
+impl Drop for PanicsAgain {
+    fn drop(&mut self) {
+        panic!("in the drop of a payload");
+    }
+}
+
+/// One thread wakes the receivers of all mailboxes.
+#[test]
+fn a_waker_that_panics_spoils_no_other_mailbox() {
+    for panics in [true, false] {
+        let (mailbox, mut received) = mailbox(1);
+        let called = Called::new(panics);
+        let waker = Waker::from(called.clone());
+        let mut waits = pin!(received.recv_async());
+        assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        mailbox.post(5).expect("there is room");
+        called.is_awaited();
+    }
 }

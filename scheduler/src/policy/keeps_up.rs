@@ -9,7 +9,8 @@
 //! So a thief looks twice, [`LOOK_NS`] apart. An M that took a G from this queue each [`FAST_NS`]
 //! meanwhile, and has no more than [`BACKLOG`] left, *keeps up*: the thief leaves the queue to it,
 //! and what that M wakes next wakes no other M. Sysmon brings a thief again when it sees Gs there
-//! beside an idle P for `retake::LEFT_NS`, so an M that ceases to keep up is helped after 0.2 ms.
+//! beside an idle P in two of its looks, `retake::LEFT_NS` or more apart. So an M that ceases to
+//! keep up is helped when sysmon has looked twice: after 0.2 ms at best, and 4 ms at worst.
 //!
 //! [`FAST_NS`] is what a G takes that fills or empties a buffer of 128 before it suspends. With 1
 //! us in its place, the four and four still had two Ms half of the time, and took 120 ns an item.
