@@ -261,10 +261,15 @@ impl M {
     /// goroutine has done the work. An M on which all compute is more loaded than any other.
     #[inline]
     pub(crate) fn load(&self) -> usize {
-        if self.computes.load(Relaxed) {
+        if self.computes() {
             return policy::LOADED;
         }
         self.settled().saturating_sub(self.in_join.load(Relaxed))
+    }
+
+    /// True if all settled Gs of the M are expected to compute. A hint for other threads.
+    pub(crate) fn computes(&self) -> bool {
+        self.computes.load(Relaxed)
     }
 
     /// Notes whether all settled Gs of the M are expected to compute. Called on the M's own thread.

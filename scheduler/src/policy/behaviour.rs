@@ -24,7 +24,7 @@
 //! - To begin each of a burst apart: a server and its client, made one after the other, would talk
 //!   across two threads for good, 500 ns a round trip in place of 75.
 
-use super::retake::SLICE_NS;
+use super::retake::{LONGEST_ADMISSION_NS, SLICE_NS};
 
 /// Processor time in ns that a goroutine may take in one run, or time for which it may block its
 /// thread, before its call site counts as one that computes.
@@ -176,11 +176,20 @@ impl Company {
 /// wait on `waiting` Ms already.
 ///
 /// The number of Ms stays bounded, however many call sites there are. Beyond it the goroutine
-/// begins on whichever M has the time. Ms whose one goroutine computes are bounded by the start
-/// gate.
+/// begins on whichever M has the time, unless it is
+/// [left to its like](LEFT_TO_ITS_LIKE_NS). Ms whose one goroutine computes are bounded by the
+/// start gate.
 pub(crate) fn may_make_apart(waiting: usize, procs: usize) -> bool {
     waiting < 2 * procs + APART_SLACK
 }
+
+/// Time in ns for which a goroutine that computes, and for which no M may be made, is left to an M
+/// on which all compute.
+///
+/// Such Ms look for it in each of their rounds. Begun by whichever M had the time, 20 of 32
+/// goroutines that compute for 3 ms between their yields lay beside four that serve, whose callers
+/// waited for 90 ms. Not for ever, for the goroutines of those Ms may block them.
+pub(crate) const LEFT_TO_ITS_LIKE_NS: u64 = LONGEST_ADMISSION_NS;
 
 /// Number of Ms with waiting goroutines that a runtime may have beyond two for each P; the constant
 /// part of [`may_make_apart`].

@@ -31,8 +31,9 @@ use std::time::Duration;
 /// Rounds between two looks of an M at what it otherwise looks at last; see [`look_everywhere`].
 pub(crate) const GLOBAL_INTERVAL: u32 = 61;
 
-/// Migratory Gs in a row, woken by threads without a P, that go before those of the P.
-pub(crate) const MAX_GLOBAL_STREAK: u32 = 8;
+/// Woken Gs in a row that go before those that have had a turn: the settled ones of an M; of the
+/// migratory ones those that a thread without a P woke, before those of the P.
+pub(crate) const MAX_WOKEN_STREAK: u32 = 8;
 
 /// Time in ns for which the head of a queue must have stood still before a thief takes it.
 pub(crate) const STEAL_AGE_NS: u64 = 10_000;
@@ -223,7 +224,7 @@ pub(crate) fn passed_over(since: u64, now: u64) -> bool {
 
 /// Time in ns for which an M in the line that has had a turn, or is to start a G, lets those pass
 /// that were woken.
-pub(crate) const LETS_PASS_NS: u64 = 25_000_000;
+pub(crate) const LETS_PASS_NS: u64 = 100_000_000;
 
 /// True if an M that has had a turn, and stands in the line since `since`, lets one pass that is
 /// woken.

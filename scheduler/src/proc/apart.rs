@@ -31,7 +31,8 @@
 //!
 //! To bring an M is one of these, in this order: an M asleep on which nothing has settled gets an
 //! idle P, or a place in the line; a new M is made, and does the same; if there are as many Ms as
-//! there may be, the queue is *opened*, and the oldest G is free work for every M.
+//! there may be, a G that is known to compute is left to the Ms on which all compute, which look
+//! here in each round; else the queue is *opened*, and the oldest G is free work for every M.
 //!
 //! No M is brought while one searches, because that one looks here. An M that takes the first of a
 //! burst leaves the others to itself, because they will talk. Either M may be the wrong one, or its
@@ -49,7 +50,7 @@ use crate::gmp::g::{Kind, Runnable};
 use crate::gmp::m::{FirstRun, MOwned};
 use crate::gmp::sched::Sched;
 use crate::policy::START_SLACK;
-use crate::policy::behaviour::{Behaviour, Run, may_make_apart};
+use crate::policy::behaviour::{Behaviour, LEFT_TO_ITS_LIKE_NS, Run, may_make_apart};
 use crate::proc::start_m::start_idle_m;
 use crate::proc::wake;
 use crate::proc::wake_sysmon::wake_sysmon;
@@ -103,7 +104,7 @@ pub(crate) fn bring(sched: &Sched) {
     if is_in_hand(sched) {
         return wake_sysmon(sched);
     }
-    bring_left(sched);
+    bring_left(sched, 0);
 }
 
 /// True if the M that took the first of a burst comes for the oldest G as well. One that is known
@@ -114,16 +115,17 @@ fn is_in_hand(sched: &Sched) -> bool {
         && !sched.apart.oldest_is(|g| computes(sched, g))
 }
 
-/// Has an M come if Gs wait, unless one is on its way.
+/// Has an M come if Gs wait, unless one is on its way. The oldest is known to have been the next
+/// one for `waited_ns`.
 #[cold]
-pub(crate) fn bring_left(sched: &Sched) {
+pub(crate) fn bring_left(sched: &Sched, waited_ns: u64) {
     if !sched.apart.waits() {
         return;
     }
     if !may_begin(sched) {
         wake_sysmon(sched);
     } else if sched.apart.coming.begin() {
-        bring_one(sched);
+        bring_one(sched, waited_ns);
     }
 }
 
@@ -142,7 +144,7 @@ fn computes(sched: &Sched, g: &Runnable) -> bool {
     behaviour(sched, g) == Behaviour::Computes
 }
 
-fn bring_one(sched: &Sched) {
+fn bring_one(sched: &Sched, waited_ns: u64) {
     // What is known to compute waits behind what was woken; the unknown may be one that serves.
     let passes = sched.apart.skip_to(|g| !computes(sched, g));
     match sched.dispatch.kick_vacant(passes, &sched.idle, monotonic_ns) {
@@ -156,9 +158,18 @@ fn bring_one(sched: &Sched) {
                 leave_to_sysmon(sched);
             }
         }
+        Kicked::Nobody if !passes && is_left_to_its_like(sched, waited_ns) => {
+            sched.apart.coming.clear();
+        }
         Kicked::Nobody => open(sched),
     }
     wake_sysmon(sched);
+}
+
+/// True if a G that is known to compute waits until an M on which all compute has taken it. Sysmon
+/// sees when that does not happen.
+fn is_left_to_its_like(sched: &Sched, waited_ns: u64) -> bool {
+    waited_ns < LEFT_TO_ITS_LIKE_NS && sched.has_sysmon.load(Relaxed) && sched.somebody_computes()
 }
 
 /// Notes that no M comes. Sysmon brings one for what waits; without sysmon, any M may take it.

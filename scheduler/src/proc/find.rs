@@ -3,16 +3,17 @@
 //! # The order of a round
 //!
 //! 1. Timers of the M's own P that are due; in every 61st round, the timers of all Ps.
-//! 2. The inbox joins the M's queue, behind what is ready.
+//! 2. The inbox joins the M's woken Gs, behind those that are ready.
 //! 3. In every 61st round, or when sysmon has asked: what is looked at last otherwise goes first.
 //!    That is the global queues; the P's oldest unstarted G if it has waited for 10 ms; unstarted
 //!    Gs that nobody takes; and those that other Ms offer.
 //! 4. The G that was woken last, of the M (`run_next`) or of the P: as many in a row as
 //!    `policy::chain` says, and not beyond the slice.
 //! 5. Woken Gs and unstarted Gs, which take turns at being first, so that a loop of yields starves
-//!    no new G. Of the woken ones, settled and migratory Gs take turns as well. Of the migratory
-//!    ones, those in the global queue, which threads without a P woke, go before those of the P, at
-//!    most 8 in a row.
+//!    no new G. Of the woken ones, settled and migratory Gs take turns as well. Of the settled
+//!    ones, those that were woken go before those that have yielded, at most 8 in a row; of the
+//!    migratory ones, as many of those in the global queue, which threads without a P woke, before
+//!    those of the P.
 //! 6. A search, if the M may count as a searcher: the inbox, the global queues, then each P in a
 //!    ring: its due timers, its migratory Gs, and its oldest unstarted G once that is 10 us old, or
 //!    200 us if the M has its share of settled Gs already.

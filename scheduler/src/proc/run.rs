@@ -423,7 +423,7 @@ fn run_g(cx: &Current, mut inside: InsideWithP, mut g: Runnable) -> (InsideWithP
             Some(Switch::Yield)
                 if inside.owned().fast_rounds_left > 0 && g.kind() == Kind::Settled =>
             {
-                inside.owned().queue.push_back(g);
+                inside.owned().push_yielded(g);
             }
             Some(Switch::Yield) => {
                 let mut inside = inside.acquire_p();
@@ -455,7 +455,7 @@ fn run_g(cx: &Current, mut inside: InsideWithP, mut g: Runnable) -> (InsideWithP
 #[inline]
 fn queue_yielded(cx: &Current, inside: &mut InsideWithP, g: Runnable) {
     match (g.resumes(), inside.p.as_ref()) {
-        (Kind::Settled, _) => inside.owned().queue.push_back(g),
+        (Kind::Settled, _) => inside.owned().push_yielded(g),
         (_, Some(p)) => p.push_migratory(g),
         (_, None) => {
             cx.sched().push_migratory(g);

@@ -83,7 +83,8 @@ pub(crate) fn main(sched: &Sched) {
         let deadline = sched.unkept_deadline();
         match sysmon.pace.next(looked, now) {
             Some(ns) => {
-                let apart = Some(sysmon.apart.first_seen()).filter(|since| *since > 0);
+                // One that was seen for longer is left to an M that computes.
+                let apart = Some(sysmon.apart.first_seen()).filter(|since| since + LEFT_NS > now);
                 let left = sysmon
                     .leftover_since
                     .into_iter()
@@ -274,11 +275,11 @@ impl Sysmon {
     fn bring_for_apart(&mut self, sched: &Sched, now: u64) {
         if !apart::is_left(sched) {
             self.apart.clear();
-        } else if !self.apart.observe(sched.apart.head(), now)
-            && now.saturating_sub(self.apart.first_seen()) >= LEFT_NS
-        {
-            self.apart.clear();
-            apart::bring_left(sched);
+        } else if !self.apart.observe(sched.apart.head(), now) {
+            let waited_ns = now.saturating_sub(self.apart.first_seen());
+            if waited_ns >= LEFT_NS {
+                apart::bring_left(sched, waited_ns);
+            }
         }
     }
 

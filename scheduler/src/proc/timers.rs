@@ -156,7 +156,7 @@ fn queue_due(cx: &Current, inside: &mut InsideWithP, g: Runnable) -> bool {
         (Kind::Settled, _)
             if g.owned().home.get().is_some_and(|home| std::ptr::eq(M::of(home), cx.m)) =>
         {
-            owned.queue.push_back(g);
+            owned.push_due(g);
             false
         }
         (Kind::Migratory, Some(p)) => {

@@ -10,12 +10,22 @@ pub(crate) enum Standing {
     InLine,
 }
 
+/// Why an M stands in the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    Returns,
+    Woken,
+    LetsPass,
+}
+
 #[derive(Debug)]
 pub(crate) struct InLine {
     pub(crate) m: usize,
     pub(crate) since: u64,
     pub(crate) woken: bool,
     pub(crate) returns: bool,
+    /// It has had a turn, and lets those pass that were woken.
+    pub(crate) lets_pass: bool,
     /// The M was brought for a G that begins apart.
     pub(crate) apart: bool,
 }

@@ -88,6 +88,9 @@ pub(crate) struct M {
     pub(crate) searching: bool,
     pub(crate) next: Option<Gid>,
     pub(crate) queue: VecDeque<Gid>,
+    /// Woken Gs. They go before those of `queue`, which have had a turn.
+    pub(crate) woken: VecDeque<Gid>,
+    woken_streak: u32,
     pub(crate) inbox: VecDeque<Gid>,
     chain: Chain,
     pub(crate) tick: u32,
@@ -141,6 +144,8 @@ impl M {
             searching: false,
             next: None,
             queue: VecDeque::new(),
+            woken: VecDeque::new(),
+            woken_streak: 0,
             inbox: VecDeque::new(),
             chain: Chain::default(),
             tick: 0,
@@ -174,7 +179,7 @@ impl M {
 
     /// Returns the number of ready settled Gs.
     pub(crate) fn ready(&self) -> usize {
-        usize::from(self.next.is_some()) + self.queue.len() + self.inbox.len()
+        usize::from(self.next.is_some()) + self.queued() + self.inbox.len()
     }
 
     /// Returns the number of settled Gs that count for the M's share.
@@ -198,7 +203,7 @@ impl M {
 
     /// True if the G that was woken last may run next. If not, its chain has ended.
     pub(crate) fn follows_chain(&mut self, of_p: usize, now: u64) -> bool {
-        let others = self.queue.len() + of_p;
+        let others = self.queued() + of_p;
         let look = || Look { others, slices: self.slice as u32, now };
         self.inherits = !self.urged && self.chain.extend(look);
         if !self.inherits {
@@ -209,17 +214,33 @@ impl M {
 
     pub(crate) fn pop_settled(&mut self) -> Option<Gid> {
         self.chain.end();
+        if self.queue.is_empty() {
+            return self.woken.pop_front();
+        }
+        if !self.woken.is_empty() && self.woken_streak < policy::MAX_WOKEN_STREAK {
+            self.woken_streak += 1;
+            return self.woken.pop_front();
+        }
+        self.woken_streak = 0;
         self.queue.pop_front()
+    }
+
+    fn queued(&self) -> usize {
+        self.queue.len() + self.woken.len()
+    }
+
+    pub(crate) fn take_inbox(&mut self) {
+        self.woken.append(&mut self.inbox);
     }
 
     /// Notes that the M has nothing to run, or no P.
     pub(crate) fn rest(&mut self) {
         self.chain.rest();
-        self.queue.extend(self.next.take());
+        self.woken.extend(self.next.take());
     }
 
     pub(crate) fn mail(&mut self) -> Option<Gid> {
-        self.queue.append(&mut self.inbox);
-        self.queue.pop_front()
+        self.take_inbox();
+        self.pop_settled()
     }
 }

@@ -14,6 +14,10 @@ use crate::proc::spawn::{beside, foreign, go, lend};
 pub(crate) enum Hog {
     Computes,
     Blocks,
+    /// It computes for 3 ms between its yields.
+    InPieces,
+    /// The same after two short turns, so that its call site counts as one that talks.
+    InPiecesLater,
 }
 
 /// When the goroutines begin that keep their threads.
@@ -28,10 +32,20 @@ pub(crate) enum Begin {
 
 /// Keeps its thread until then.
 fn keeps(hog: Hog, until: u64) -> impl Script {
+    let (mut turns, mut yields) = (0, false);
     move |me: &mut Me<'_>| match hog {
         _ if me.now >= until => Op::End,
         Hog::Computes => Op::Compute(MS),
         Hog::Blocks => Op::Block(5 * MS),
+        Hog::InPieces | Hog::InPiecesLater => {
+            yields = !yields;
+            turns += u32::from(yields);
+            match (yields, hog) {
+                (false, _) => Op::Yield,
+                (true, Hog::InPiecesLater) if turns <= 2 => Op::Compute(US),
+                (true, _) => Op::Compute(3 * MS),
+            }
+        }
     }
 }
 

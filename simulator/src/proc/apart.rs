@@ -3,10 +3,11 @@
 
 use super::{admission, hand_over, wake};
 use crate::gmp::apart::FirstRun;
+use crate::gmp::dispatch::{Standing, Why};
 use crate::gmp::g::Gid;
 use crate::gmp::world::World;
 use crate::policy::START_SLACK;
-use crate::policy::behaviour::{Behaviour, may_make_apart};
+use crate::policy::behaviour::{Behaviour, LEFT_TO_ITS_LIKE_NS, may_make_apart};
 use crate::policy::retake::LEFT_NS;
 
 /// Queues a new G, made on M `by`, that is not known to talk. False if it is, or if nothing begins
@@ -70,35 +71,37 @@ pub(crate) fn bring(world: &mut World, by: Option<usize>) {
     if in_hand && world.config.sysmon {
         return world.sysmon_is_told();
     }
-    bring_oldest(world, by);
+    bring_oldest(world, by, 0);
 }
 
 /// Has an M come if Gs wait, unless one is on its way.
-fn bring_oldest(world: &mut World, by: Option<usize>) {
+fn bring_oldest(world: &mut World, by: Option<usize>, waited: u64) {
     if !world.apart.waits() {
         return;
     }
     if !world.sysmon.admits() {
         world.sysmon_is_told();
     } else if !std::mem::replace(&mut world.apart.coming, true) {
-        bring_one(world, by);
+        bring_one(world, by, waited);
     }
 }
 
-fn bring_one(world: &mut World, by: Option<usize>) {
+fn bring_one(world: &mut World, by: Option<usize>, waited: u64) {
     if world.dispatch.line.iter().any(|l| l.apart) {
         return world.sysmon_is_told();
     }
     let owning = world.ms.iter().filter(|m| m.settled > usize::from(m.in_user_code)).count();
+    let why = if head_computes(world) { Why::LetsPass } else { Why::Woken };
     let vacant = hand_over::pop_vacant(world)
         .or_else(|| may_make_apart(owning, world.procs).then(|| hand_over::start_m(world, by)));
     match vacant {
-        Some(m) if hand_over::bring_in(world, m, by) => return,
+        Some(m) if hand_over::bring_in(world, m, by, why) => return,
         Some(m) => {
             if let Some(l) = world.dispatch.line.iter_mut().find(|l| l.m == m) {
                 l.apart = true;
             }
         }
+        None if is_left_to_its_like(world, waited) => world.apart.coming = false,
         None => {
             world.apart.open = true;
             world.apart.coming = false;
@@ -106,6 +109,18 @@ fn bring_one(world: &mut World, by: Option<usize>) {
         }
     }
     world.sysmon_is_told();
+}
+
+fn head_computes(world: &World) -> bool {
+    world.apart.line.front().is_some_and(|g| behaviour(world, *g) == Behaviour::Computes)
+}
+
+/// True if the oldest G is known to compute, and waits until it is taken by an M on which all
+/// compute.
+fn is_left_to_its_like(world: &World, waited: u64) -> bool {
+    waited < LEFT_TO_ITS_LIKE_NS
+        && head_computes(world)
+        && world.ms.iter().any(|m| m.company.computes && m.standing != Standing::Asleep)
 }
 
 /// Takes a G for an M that may have been brought for it, unless woken Gs came with the P: they have
@@ -193,8 +208,7 @@ pub(crate) fn bring_left(world: &mut World) {
     let seen = world.apart.head.filter(|(g, _)| oldest == Some(*g));
     match seen {
         Some((_, since)) if now - since >= LEFT_NS => {
-            world.apart.head = None;
-            bring_oldest(world, None);
+            bring_oldest(world, None, now - since);
         }
         Some(_) => {}
         None => world.apart.head = oldest.map(|g| (g, now)),

@@ -21,12 +21,12 @@ pub(crate) fn local(world: &mut World, m: usize) -> Option<Gid> {
     let p = world.ms[m].p.expect("it has one");
     let machine = &mut world.ms[m];
     machine.tick = machine.tick.wrapping_add(1);
+    machine.take_inbox();
     let look = &mut world.ps[p].look_everywhere;
     if machine.urged {
         look.ask();
     }
     if look.is_due(machine.tick) {
-        machine.queue.append(&mut machine.inbox);
         let oldest = pop_global(world, m)
             .or_else(|| waited(world, m, p))
             .or_else(|| overdue(world, m, p))
@@ -76,7 +76,7 @@ fn pop_migratory(world: &mut World, m: usize, p: usize) -> Option<Gid> {
     if world.woken.is_empty() {
         return world.ps[p].take_migratory();
     }
-    if world.ms[m].global_streak >= policy::MAX_GLOBAL_STREAK {
+    if world.ms[m].global_streak >= policy::MAX_WOKEN_STREAK {
         world.ms[m].global_streak = 0;
         return world.ps[p].take_migratory().or_else(|| world.woken.pop_front());
     }

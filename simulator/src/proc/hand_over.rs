@@ -4,7 +4,7 @@
 use std::mem;
 
 use crate::cost;
-use crate::gmp::dispatch::{InLine, Standing};
+use crate::gmp::dispatch::{InLine, Standing, Why};
 use crate::gmp::m::M;
 use crate::gmp::world::{Event, Role, World};
 use crate::policy;
@@ -139,14 +139,19 @@ pub(crate) fn take_turn(world: &mut World, m: usize) -> bool {
     true
 }
 
-/// Joins the line behind the others; a returning resident M, behind the returning residents.
-pub(crate) fn stand_in_line(world: &mut World, m: usize, returns: bool) {
-    let at = if returns { world.dispatch.returning } else { world.dispatch.line.len() };
+/// Joins the line behind the others; a returning resident M, behind the returning residents; one
+/// that was woken, before those that let it pass.
+pub(crate) fn stand_in_line(world: &mut World, m: usize, why: Why) {
+    let (now, line) = (world.now, &mut world.dispatch.line);
+    let passed = line.iter().position(|l| l.lets_pass && policy::lets_pass(l.since, now));
+    let at = match why {
+        Why::Returns => world.dispatch.returning,
+        Why::Woken => passed.unwrap_or(line.len()),
+        Why::LetsPass => line.len(),
+    };
+    let (returns, lets_pass) = (why == Why::Returns, why == Why::LetsPass);
     world.dispatch.returning += usize::from(returns);
-    world
-        .dispatch
-        .line
-        .insert(at, InLine { m, since: world.now, woken: false, returns, apart: false });
+    line.insert(at, InLine { m, since: now, woken: false, returns, lets_pass, apart: false });
     world.ms[m].standing = Standing::InLine;
 }
 
@@ -185,11 +190,11 @@ pub(crate) fn pop_vacant(world: &mut World) -> Option<usize> {
 }
 
 /// Gives an M that slept an idle P, or puts it into the line. True if it has a P.
-pub(crate) fn bring_in(world: &mut World, m: usize, by: Option<usize>) -> bool {
+pub(crate) fn bring_in(world: &mut World, m: usize, by: Option<usize>, why: Why) -> bool {
     match world.dispatch.idle.pop() {
         Some(p) => hand(world, p, m, by),
         None => {
-            stand_in_line(world, m, false);
+            stand_in_line(world, m, why);
             world.sysmon_is_told();
         }
     }
@@ -208,7 +213,7 @@ pub(crate) fn rouse_for_inbox(world: &mut World, m: usize, by: Option<usize>) {
         return;
     }
     take_asleep(world, m);
-    _ = bring_in(world, m, by);
+    _ = bring_in(world, m, by, Why::Woken);
 }
 
 /// Wakes or makes the resident M with the fewest settled Gs.

@@ -7,7 +7,7 @@ use super::find::{self, Look};
 use super::ops::{self, After};
 use super::{admission, apart, hand_over, set_procs, timers, wake};
 use crate::cost;
-use crate::gmp::dispatch::Standing;
+use crate::gmp::dispatch::{Standing, Why};
 use crate::gmp::g::Gid;
 use crate::gmp::m::Phase;
 use crate::gmp::world::{Event, Next, World};
@@ -208,7 +208,8 @@ fn get_p(world: &mut World, m: usize) -> bool {
             return true;
         }
         let returns = world.is_home(m) && world.ms[m].gave_way.is_none();
-        hand_over::stand_in_line(world, m, returns);
+        let why = if returns { Why::Returns } else { Why::LetsPass };
+        hand_over::stand_in_line(world, m, why);
         world.sysmon_is_told();
         return false;
     }

@@ -27,7 +27,8 @@ pub(crate) fn step_sysmon(world: &mut World) -> Next {
     let now = world.now;
     match world.sysmon.pace.next(looked, now) {
         Some(ns) => {
-            let left = world.apart.head.filter(|_| world.apart.waits());
+            let fresh = |(_, since): &(_, u64)| world.apart.waits() && now - since < LEFT_NS;
+            let left = world.apart.head.filter(fresh);
             let left = left.map_or(u64::MAX, |(_, since)| since.max(now) + LEFT_NS - now);
             Next::Block(ns.min(left) + cost::TIMER_SLACK)
         }

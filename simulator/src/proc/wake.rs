@@ -29,7 +29,7 @@ pub(crate) fn ready(world: &mut World, g: Gid, by: Option<usize>) {
     let home = world.gs[g].home.expect("what waited has started");
     if by == Some(home) {
         if let Some(before) = world.ms[home].next.replace(g) {
-            world.ms[home].queue.push_back(before);
+            world.ms[home].woken.push_back(before);
         }
         return;
     }

@@ -28,6 +28,20 @@ fn those_who_serve_answer_beside_goroutines_that_keep_their_threads() {
     }
 }
 
+/// However many they are, and wherever they have begun.
+#[test]
+fn those_who_serve_answer_beside_any_number_that_computes_in_pieces() {
+    for (procs, hogs) in PROCS.iter().flat_map(|procs| [2, 8, 32, 200].map(|hogs| (*procs, hogs))) {
+        for hog in [Hog::InPieces, Hog::InPiecesLater] {
+            let times = apart::service(machine(procs), hog, hogs, Begin::After).times;
+            let what = format!("{procs} Ps, {hogs} that {hog:?}");
+            assert!(times.len() > 100, "{what}: {} callbacks", times.len());
+            let (half, worst) = (times.at(500), times.max());
+            assert!(half <= 4 * MS && worst <= 20 * MS, "{what}: {half}, {worst} ns");
+        }
+    }
+}
+
 #[test]
 fn without_placement_the_simulated_servers_wait_for_the_hogs() {
     for (procs, hogs) in [(2, 8), (8, 8), (32, 32)] {

@@ -54,6 +54,11 @@ impl Sched {
         self.ms.lock().list.iter().filter(waits).count()
     }
 
+    /// True if an M on which all settled Gs compute is awake, or waits for a P.
+    pub(crate) fn somebody_computes(&self) -> bool {
+        self.ms.lock().list.iter().any(|m| m.computes() && !m.remote.sleeps())
+    }
+
     /// Returns how many Ms the runtime has, and how often that has changed.
     pub(crate) fn m_changes(&self) -> (usize, u64) {
         let ms = self.ms.lock();

@@ -103,7 +103,7 @@ fn take_migratory(sched: &Sched, owned: &mut MOwned, p: &P) -> Option<Runnable> 
 
 #[cold]
 fn take_global_first(sched: &Sched, owned: &mut MOwned, p: &P) -> Option<Runnable> {
-    if owned.global_streak >= policy::MAX_GLOBAL_STREAK {
+    if owned.global_streak >= policy::MAX_WOKEN_STREAK {
         owned.global_streak = 0;
         return p.pop_migratory().or_else(|| sched.pop_migratory());
     }
@@ -111,13 +111,13 @@ fn take_global_first(sched: &Sched, owned: &mut MOwned, p: &P) -> Option<Runnabl
     sched.pop_migratory().or_else(|| p.pop_migratory())
 }
 
-/// Queues what lies in the inbox behind what is ready. This happens in each round, for rounds may
-/// be long: when it was done in every 61st, a ticker beside a goroutine that computes for 3 ms
-/// between its yields had gaps of 200 ms.
+/// Queues what lies in the inbox behind what was woken before. This happens in each round, for
+/// rounds may be long: when it was done in every 61st, a ticker beside a goroutine that computes
+/// for 3 ms between its yields had gaps of 200 ms.
 #[inline]
 pub(crate) fn take_inbox(m: &M, owned: &mut MOwned) {
     if !m.inbox.is_empty() {
-        owned.queue.append(m.inbox.take_all());
+        owned.append_woken(m.inbox.take_all());
     }
 }
 

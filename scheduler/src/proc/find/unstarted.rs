@@ -46,7 +46,8 @@ pub(super) fn take_unstarted(
         return Some(g);
     }
     // After its own, and seldom while there is other work: each of these may keep the M for long.
-    if owned.choices.is_multiple_of(policy::behaviour::APART_ROUNDS) {
+    // Where others compute anyway, each round is long.
+    if owned.choices.is_multiple_of(policy::behaviour::APART_ROUNDS) || owned.company.computes {
         take_apart(cx, owned, wants)
     } else {
         None
