@@ -71,7 +71,10 @@ pub(crate) struct P {
     pub(crate) index: usize,
     pub(crate) shared: Arc<PShared>,
     unstarted: Worker<Queued>,
+    /// Woken migratory Gs.
     migratory: Worker<Queued>,
+    /// Migratory Gs that have had a turn: they have yielded, or their chain has ended.
+    yielded: Worker<Queued>,
     /// Vacant G records; the one used last is the next.
     pub(crate) vacant: Vec<NonNull<G>>,
     /// Goroutine numbers reserved for the next goroutines that are spawned with this P.
@@ -92,6 +95,7 @@ unsafe impl Send for P {}
 pub(crate) struct PShared {
     unstarted: Stealer<Queued>,
     migratory: Stealer<Queued>,
+    yielded: Stealer<Queued>,
     /// The migratory G that was woken last.
     next: RunNext<G>,
     head: Head,
@@ -127,10 +131,11 @@ pub(crate) enum End {
 /// Makes the P with the number `index`. Returns its two halves.
 pub(crate) fn new(index: usize) -> (Box<P>, Arc<PShared>) {
     let unstarted = Worker::new_lifo();
-    let migratory = Worker::new_fifo();
+    let [migratory, yielded] = [(); 2].map(|()| Worker::new_fifo());
     let shared = Arc::new(PShared {
         unstarted: unstarted.stealer(),
         migratory: migratory.stealer(),
+        yielded: yielded.stealer(),
         next: RunNext::new(),
         head: Head::default(),
         offers: AtomicBool::new(false),
@@ -145,6 +150,7 @@ pub(crate) fn new(index: usize) -> (Box<P>, Arc<PShared>) {
         shared: shared.clone(),
         unstarted,
         migratory,
+        yielded,
         vacant,
         ids: 0..0,
         stacks,
@@ -209,10 +215,16 @@ impl P {
         }
     }
 
-    /// Queues a migratory G behind the others.
+    /// Queues a woken migratory G.
     #[inline]
     pub(crate) fn push_migratory(&self, g: Runnable) {
         self.migratory.push(g.into());
+    }
+
+    /// Queues a migratory G that has had a turn.
+    #[inline]
+    pub(crate) fn push_yielded(&self, g: Runnable) {
+        self.yielded.push(g.into());
     }
 
     /// Makes a woken migratory G the next one to run. The one that was to run next is queued.
@@ -240,10 +252,18 @@ impl P {
         }
     }
 
-    /// Takes the migratory G that has waited longest.
+    /// Takes the woken migratory G that has waited longest.
     #[inline]
     pub(crate) fn pop_migratory(&self) -> Option<Runnable> {
         let Some(g) = self.migratory.pop() else { return self.pop_next() };
+        self.shared.count_taken();
+        Some(g.runnable())
+    }
+
+    /// Takes the migratory G that has had its turn before the others.
+    #[inline]
+    pub(crate) fn pop_yielded(&self) -> Option<Runnable> {
+        let g = self.yielded.pop()?;
         self.shared.count_taken();
         Some(g.runnable())
     }
@@ -258,12 +278,19 @@ impl P {
     /// Returns the number of Gs that are ready here.
     #[inline]
     pub(crate) fn queued(&self) -> usize {
-        self.unstarted.len() + self.shared.migratory()
+        // A thief's view of the queues takes a full fence for each.
+        let next = usize::from(!self.shared.next.is_empty());
+        self.unstarted.len() + self.migratory.len() + self.yielded.len() + next
     }
 
     /// True if a G is ready here.
     pub(crate) fn has_work(&self) -> bool {
-        self.has_unstarted() || self.shared.has_migratory()
+        self.has_unstarted() || self.has_woken() || !self.yielded.is_empty()
+    }
+
+    /// True if a woken migratory G is ready here.
+    pub(crate) fn has_woken(&self) -> bool {
+        !self.shared.next.is_empty() || !self.migratory.is_empty()
     }
 }
 
@@ -321,7 +348,7 @@ impl PShared {
 
     /// True if migratory Gs are ready here.
     pub(crate) fn has_migratory(&self) -> bool {
-        !self.next.is_empty() || !self.migratory.is_empty()
+        !self.next.is_empty() || !self.migratory.is_empty() || !self.yielded.is_empty()
     }
 
     /// Returns the number of queued unstarted Gs.
@@ -331,7 +358,7 @@ impl PShared {
 
     /// Returns the number of migratory Gs that are ready here.
     pub(crate) fn migratory(&self) -> usize {
-        self.migratory.len() + usize::from(!self.next.is_empty())
+        self.migratory.len() + self.yielded.len() + usize::from(!self.next.is_empty())
     }
 
     /// Takes the oldest unstarted G.
@@ -341,9 +368,12 @@ impl PShared {
         Some(g)
     }
 
-    /// Takes the migratory G that has waited longest.
+    /// Takes a migratory G: the woken one that has waited longest, else one that has had a turn,
+    /// else the one that was woken last.
     pub(crate) fn steal_migratory(&self) -> Option<Runnable> {
-        steal(&self.migratory).or_else(|| self.next.take().map(|g| Queued(g).runnable()))
+        steal(&self.migratory)
+            .or_else(|| steal(&self.yielded))
+            .or_else(|| self.next.take().map(|g| Queued(g).runnable()))
     }
 }
 

@@ -260,6 +260,12 @@ impl Sched {
         self.global_migratory.len()
     }
 
+    /// True if a global queue holds a G.
+    #[inline]
+    pub(crate) fn has_global_work(&self) -> bool {
+        self.global_migratory() > 0 || self.has_global_unstarted()
+    }
+
     /// True if some queue holds a G that any M may take now.
     ///
     /// An M that is about to sleep calls this after the fence that follows its being counted idle.

@@ -31,9 +31,8 @@ use std::time::Duration;
 /// Rounds between two looks of an M at what it otherwise looks at last; see [`look_everywhere`].
 pub(crate) const GLOBAL_INTERVAL: u32 = 61;
 
-/// Woken Gs in a row that go before those that have had a turn: the settled ones of an M; of the
-/// migratory ones those that a thread without a P woke, before those of the P.
-pub(crate) const MAX_WOKEN_STREAK: u32 = 8;
+/// Gs in a row, new or woken, that go before those that have had a turn.
+pub(crate) const MAX_FRESH_STREAK: u32 = 8;
 
 /// Time in ns for which the head of a queue must have stood still before a thief takes it.
 pub(crate) const STEAL_AGE_NS: u64 = 10_000;

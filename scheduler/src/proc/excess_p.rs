@@ -60,7 +60,7 @@ pub(crate) fn retire_p(sched: &Sched, mut p: Box<P>) -> Option<Box<P>> {
 
 /// Moves everything that `p` has to the runtime, but for its timers.
 fn drain(sched: &Sched, p: &mut P) {
-    while let Some(g) = p.pop_migratory() {
+    while let Some(g) = p.pop_migratory().or_else(|| p.pop_yielded()) {
         sched.push_migratory(g);
     }
     while let Some(g) = p.pop_unstarted(End::Oldest) {

@@ -11,9 +11,9 @@
 //! - the thread acquires the P ([`Inside::acquire_p`]): only so can something come into the P's
 //!   queues or timers;
 //! - another thread may have done something. Every fast round asks by plain loads
-//!   ([`may_continue`]): the P was revoked; the inbox is not empty; a migratory G lies in the
-//!   global queue; an M stands in the line; there are too many Ps; a slice is over; sysmon wants
-//!   the M to look everywhere;
+//!   ([`may_continue`]): the P was revoked; the inbox is not empty; a G lies in a global
+//!   queue; an M stands in the line; there are too many Ps; a slice is over; sysmon wants the M to
+//!   look everywhere;
 //! - the M's own queue is empty.
 //!
 //! A whole round looks at some things once in so many rounds (`policy::GLOBAL_INTERVAL`, and the
@@ -55,7 +55,7 @@ fn may_continue(cx: &Current, owned: &MOwned) -> bool {
     let dispatch = &sched.dispatch;
     owned.fast_rounds_left > 0
         && cx.m.inbox.is_empty()
-        && sched.global_migratory() == 0
+        && !sched.has_global_work()
         && dispatch.line_len() == 0
         && dispatch.excess() == 0
         && !cx.m.progress.preempt_requested()

@@ -9,11 +9,12 @@
 //!    Gs that nobody takes; and those that other Ms offer.
 //! 4. The G that was woken last, of the M (`run_next`) or of the P: as many in a row as
 //!    `policy::chain` says, and not beyond the slice.
-//! 5. Woken Gs and unstarted Gs, which take turns at being first, so that a loop of yields starves
-//!    no new G. Of the woken ones, settled and migratory Gs take turns as well. Of the settled
-//!    ones, those that were woken go before those that have yielded, at most 8 in a row; of the
-//!    migratory ones, as many of those in the global queue, which threads without a P woke, before
-//!    those of the P.
+//! 5. Gs that have not had a turn yet, new or woken, up to 8 in a row; then one that has had one:
+//!    it has yielded, or its chain of wakes has ended. New and woken ones take turns; those in the
+//!    global queue, which threads without a P made, are the last of the new ones. Of the woken
+//!    ones, settled and migratory Gs take turns, and of the migratory ones those of the P and those
+//!    in the global queue, which threads without a P woke. Settled and migratory Gs that have had a
+//!    turn take turns as well.
 //! 6. A search, if the M may count as a searcher: the inbox, the global queues, then each P in a
 //!    ring: its due timers, its migratory Gs, and its oldest unstarted G once that is 10 us old, or
 //!    200 us if the M has its share of settled Gs already.
@@ -26,6 +27,9 @@
 //!
 //! *The newest unstarted G first for its own M, the oldest for thieves.* A tree of spawns then runs
 //! depth first: 17 stacks in use instead of 65,536 in a tree of depth 16.
+//!
+//! *What has had a turn comes last.* A goroutine that computes for some ms between its yields would
+//! keep each of those that serve, sleep or begin waiting for a turn of it.
 //!
 //! *A minimum age for what is stolen.* A child that talks to its parent costs 56 ns for a round
 //! trip beside the parent, 455 ns on another core, 50 us if that core sleeps.

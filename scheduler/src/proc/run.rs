@@ -456,7 +456,7 @@ fn run_g(cx: &Current, mut inside: InsideWithP, mut g: Runnable) -> (InsideWithP
 fn queue_yielded(cx: &Current, inside: &mut InsideWithP, g: Runnable) {
     match (g.resumes(), inside.p.as_ref()) {
         (Kind::Settled, _) => inside.owned().push_yielded(g),
-        (_, Some(p)) => p.push_migratory(g),
+        (_, Some(p)) => p.push_yielded(g),
         (_, None) => {
             cx.sched().push_migratory(g);
             wake::wake_p(cx.sched());

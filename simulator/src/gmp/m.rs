@@ -19,7 +19,9 @@ use crate::policy::time_with_p::TimeWithP;
 pub(crate) struct P {
     /// The newest at the back.
     pub(crate) unstarted: VecDeque<Gid>,
+    /// Woken ones, and those that have had a turn.
     pub(crate) migratory: VecDeque<Gid>,
+    pub(crate) yielded: VecDeque<Gid>,
     /// The migratory G that was woken last.
     pub(crate) next: Option<Gid>,
     /// The M that has the P offers its unstarted Gs to other Ms.
@@ -46,7 +48,7 @@ impl P {
 
     /// Returns the number of migratory Gs that are ready.
     pub(crate) fn migratory(&self) -> usize {
-        self.migratory.len() + usize::from(self.next.is_some())
+        self.migratory.len() + self.yielded.len() + usize::from(self.next.is_some())
     }
 
     /// Readies the P for an M that it is handed to: the G that was woken last is queued.
@@ -56,14 +58,20 @@ impl P {
         self.keeps_up = false;
     }
 
-    /// Has the M with the P take the migratory G that has waited longest.
+    /// Has the M with the P take the woken migratory G that has waited longest.
     pub(crate) fn take_migratory(&mut self) -> Option<Gid> {
-        self.pop_migratory().inspect(|_| self.taken = self.taken.wrapping_add(1))
+        let g = self.migratory.pop_front().or_else(|| self.next.take());
+        g.inspect(|_| self.taken = self.taken.wrapping_add(1))
     }
 
-    /// Takes the migratory G that has waited longest.
+    /// Has the M with the P take the migratory G that has had its turn before the others.
+    pub(crate) fn take_yielded(&mut self) -> Option<Gid> {
+        self.yielded.pop_front().inspect(|_| self.taken = self.taken.wrapping_add(1))
+    }
+
+    /// Takes a migratory G for another M.
     pub(crate) fn pop_migratory(&mut self) -> Option<Gid> {
-        self.migratory.pop_front().or_else(|| self.next.take())
+        self.migratory.pop_front().or_else(|| self.yielded.pop_front()).or_else(|| self.next.take())
     }
 }
 
@@ -90,7 +98,7 @@ pub(crate) struct M {
     pub(crate) queue: VecDeque<Gid>,
     /// Woken Gs. They go before those of `queue`, which have had a turn.
     pub(crate) woken: VecDeque<Gid>,
-    woken_streak: u32,
+    fresh_streak: u32,
     pub(crate) inbox: VecDeque<Gid>,
     chain: Chain,
     pub(crate) tick: u32,
@@ -116,8 +124,6 @@ pub(crate) struct M {
     pub(crate) inherits: bool,
     /// The slice is over: the next operation that may suspend suspends.
     pub(crate) urged: bool,
-    /// How many migratory Gs of the global queue went before those of the P.
-    pub(crate) global_streak: u32,
     /// User code runs.
     pub(crate) in_user_code: bool,
     /// The running G was started with a permit.
@@ -145,7 +151,7 @@ impl M {
             next: None,
             queue: VecDeque::new(),
             woken: VecDeque::new(),
-            woken_streak: 0,
+            fresh_streak: 0,
             inbox: VecDeque::new(),
             chain: Chain::default(),
             tick: 0,
@@ -165,7 +171,6 @@ impl M {
             slice: 0,
             inherits: false,
             urged: false,
-            global_streak: 0,
             in_user_code: false,
             permit: false,
             came: false,
@@ -212,17 +217,26 @@ impl M {
         self.inherits
     }
 
-    pub(crate) fn pop_settled(&mut self) -> Option<Gid> {
+    /// Takes a settled G that was woken.
+    pub(crate) fn pop_woken(&mut self) -> Option<Gid> {
         self.chain.end();
-        if self.queue.is_empty() {
-            return self.woken.pop_front();
-        }
-        if !self.woken.is_empty() && self.woken_streak < policy::MAX_WOKEN_STREAK {
-            self.woken_streak += 1;
-            return self.woken.pop_front();
-        }
-        self.woken_streak = 0;
+        self.woken.pop_front()
+    }
+
+    /// Takes a settled G that has had a turn.
+    pub(crate) fn pop_yielded(&mut self) -> Option<Gid> {
+        self.chain.end();
         self.queue.pop_front()
+    }
+
+    /// True if one that has not had a turn yet may go before those that have. The caller says
+    /// whether it went.
+    pub(crate) fn may_go_first(&self) -> bool {
+        self.fresh_streak < policy::MAX_FRESH_STREAK
+    }
+
+    pub(crate) fn went_first(&mut self, went: bool) {
+        self.fresh_streak = if went { self.fresh_streak + 1 } else { 0 };
     }
 
     fn queued(&self) -> usize {
@@ -241,6 +255,6 @@ impl M {
 
     pub(crate) fn mail(&mut self) -> Option<Gid> {
         self.take_inbox();
-        self.pop_settled()
+        self.pop_woken().or_else(|| self.pop_yielded())
     }
 }

@@ -42,12 +42,29 @@ pub(crate) fn local(world: &mut World, m: usize) -> Option<Gid> {
         return Some(g);
     }
     world.ms[m].choices += 1;
-    if world.ms[m].choices.is_multiple_of(2) {
+    let first = if world.ms[m].may_go_first() { pop_fresh(world, m, p) } else { None };
+    world.ms[m].went_first(first.is_some());
+    first
+        .or_else(|| pop_yielded(world, m, p))
+        .or_else(|| pop_fresh(world, m, p))
+        .or_else(|| world.ms[m].mail())
+}
+
+fn pop_fresh(world: &mut World, m: usize, p: usize) -> Option<Gid> {
+    let g = if world.ms[m].choices.is_multiple_of(2) {
         start(world, m, p, false).or_else(|| pop_woken(world, m, p))
     } else {
         pop_woken(world, m, p).or_else(|| start(world, m, p, false))
+    };
+    g.or_else(|| if world.is_relieved(m) { None } else { pop_global(world, m) })
+}
+
+fn pop_yielded(world: &mut World, m: usize, p: usize) -> Option<Gid> {
+    if world.ms[m].choices & 2 == 0 {
+        world.ms[m].pop_yielded().or_else(|| world.ps[p].take_yielded())
+    } else {
+        world.ps[p].take_yielded().or_else(|| world.ms[m].pop_yielded())
     }
-    .or_else(|| world.ms[m].mail())
 }
 
 /// Takes the G that was woken last, of the M or of its P.
@@ -60,15 +77,15 @@ fn pop_next(world: &mut World, m: usize, p: usize) -> Option<Gid> {
     if world.ms[m].follows_chain(of_p, now) {
         return Some(g);
     }
-    world.ps[p].migratory.push_back(g);
+    world.ps[p].yielded.push_back(g);
     None
 }
 
 fn pop_woken(world: &mut World, m: usize, p: usize) -> Option<Gid> {
     if world.ms[m].choices & 2 == 0 {
-        world.ms[m].pop_settled().or_else(|| pop_migratory(world, m, p))
+        world.ms[m].pop_woken().or_else(|| pop_migratory(world, m, p))
     } else {
-        pop_migratory(world, m, p).or_else(|| world.ms[m].pop_settled())
+        pop_migratory(world, m, p).or_else(|| world.ms[m].pop_woken())
     }
 }
 
@@ -76,12 +93,10 @@ fn pop_migratory(world: &mut World, m: usize, p: usize) -> Option<Gid> {
     if world.woken.is_empty() {
         return world.ps[p].take_migratory();
     }
-    if world.ms[m].global_streak >= policy::MAX_WOKEN_STREAK {
-        world.ms[m].global_streak = 0;
-        return world.ps[p].take_migratory().or_else(|| world.woken.pop_front());
+    if world.ms[m].choices & 4 == 0 {
+        return world.woken.pop_front();
     }
-    world.ms[m].global_streak += 1;
-    world.woken.pop_front()
+    world.ps[p].take_migratory().or_else(|| world.woken.pop_front())
 }
 
 /// Takes an unstarted G of the M's own P, if it may.

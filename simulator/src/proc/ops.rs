@@ -106,7 +106,7 @@ fn go_on(world: &mut World, m: usize, g: Gid) -> After {
 fn queue_yielded(world: &mut World, m: usize, g: Gid) {
     match world.ms[m].p {
         _ if !world.gs[g].migratory => world.ms[m].queue.push_back(g),
-        Some(p) => world.ps[p].migratory.push_back(g),
+        Some(p) => world.ps[p].yielded.push_back(g),
         None => {
             world.woken.push_back(g);
             hand_over::submit(world, Some(m));

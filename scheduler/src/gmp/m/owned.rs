@@ -61,14 +61,12 @@ pub(crate) struct MOwned {
     woken: Queue,
     /// Settled Gs that have had a turn: they have yielded, or their chain has ended.
     yielded: Queue,
-    /// How many Gs of `woken` went before those of `yielded`, one after the other.
-    woken_streak: u32,
+    /// How many Gs that have not had a turn yet went before those that have, one after the other.
+    fresh_streak: u32,
     /// The G that was woken last. It runs next.
     run_next: Option<Runnable>,
     /// The Gs in a row that came from `run_next`.
     chain: Chain,
-    /// How many migratory Gs of the global queue went before those of the P, one after the other.
-    pub(crate) global_streak: u32,
     /// The number of rounds of the M's loop.
     pub(crate) tick: u32,
     /// The number of rounds in which it chose among its queues. Their turns go by this and not by
@@ -110,10 +108,9 @@ impl MOwned {
         Self {
             woken: Queue::new(),
             yielded: Queue::new(),
-            woken_streak: 0,
+            fresh_streak: 0,
             run_next: None,
             chain: Chain::default(),
-            global_streak: 0,
             tick: 0,
             choices: 0,
             fast_rounds_left: 0,
@@ -208,7 +205,7 @@ impl MOwned {
         if settled {
             self.yielded.push_back(g)
         } else {
-            p.push_migratory(g)
+            p.push_yielded(g)
         }
         None
     }
@@ -269,16 +266,39 @@ impl MOwned {
     #[inline]
     pub(crate) fn pop_settled(&mut self) -> Option<Runnable> {
         self.chain.end();
-        if self.yielded.is_empty() { self.woken.pop_front() } else { self.pop_woken_first() }
-    }
-
-    #[inline]
-    fn pop_woken_first(&mut self) -> Option<Runnable> {
-        if !self.woken.is_empty() && self.woken_streak < policy::MAX_WOKEN_STREAK {
-            self.woken_streak += 1;
+        if self.yielded.is_empty() {
             return self.woken.pop_front();
         }
-        self.woken_streak = 0;
+        self.pop_fresh(|owned| owned.woken.pop_front()).or_else(|| self.yielded.pop_front())
+    }
+
+    /// Takes a G that has not had a turn yet with `take`, unless it is the turn of those that have.
+    #[inline]
+    pub(crate) fn pop_fresh(
+        &mut self,
+        take: impl FnOnce(&mut Self) -> Option<Runnable>,
+    ) -> Option<Runnable> {
+        if self.fresh_streak < policy::MAX_FRESH_STREAK
+            && let Some(g) = take(self)
+        {
+            self.fresh_streak += 1;
+            return Some(g);
+        }
+        self.fresh_streak = 0;
+        None
+    }
+
+    /// Takes the woken settled G that has waited longest.
+    #[inline]
+    pub(crate) fn pop_woken(&mut self) -> Option<Runnable> {
+        self.chain.end();
+        self.woken.pop_front()
+    }
+
+    /// Takes the settled G that has had its turn before the others.
+    #[inline]
+    pub(crate) fn pop_yielded(&mut self) -> Option<Runnable> {
+        self.chain.end();
         self.yielded.pop_front()
     }
 

@@ -74,8 +74,7 @@ pub(crate) fn arrive_for_apart(
     wants: Wants,
 ) -> Option<Runnable> {
     let (owned, p) = inside.split();
-    let woken =
-        cx.sched().global_migratory() > 0 || p.as_ref().is_some_and(|p| p.shared.has_migratory());
+    let woken = cx.sched().global_migratory() > 0 || p.as_ref().is_some_and(|p| p.has_woken());
     apart::arrive(cx, owned, wants.free && !woken)
 }
 
