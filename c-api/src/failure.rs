@@ -16,8 +16,8 @@ use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
 use std::io;
 
-use gosched::Cancelled;
 use gosched::callback::EnterError;
+use gosched::cancel::{CancelScope, Cancelled};
 
 use crate::code::{self, Code};
 
@@ -60,7 +60,11 @@ impl Failure {
     /// A call that unwound: it was cancelled, or has panicked.
     pub(crate) fn of_payload(payload: &(dyn Any + Send)) -> Self {
         if let Some(how) = payload.downcast_ref::<Cancelled>() {
-            return Self::new(code::GOSCHED_CANCELLED, how.to_string());
+            let code = match how.scope {
+                CancelScope::Timeout(_) => code::GOSCHED_TIMED_OUT,
+                _ => code::GOSCHED_CANCELLED,
+            };
+            return Self::new(code, how.to_string());
         }
         let told = payload
             .downcast_ref::<&str>()

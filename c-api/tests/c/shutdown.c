@@ -60,19 +60,24 @@ static __attribute__((noinline)) gosched_code nested(int depth, long how) {
     return code;
 }
 
-static void waits(void *how) {
+// How it waits, and whether a time limit ends that.
+static void waits_for(long how, gosched_code expected) {
     began++;
     errno = 77;
-    gosched_code code = nested(5, (long)how);
+    gosched_code code = nested(5, how);
     CHECK(errno == 77);
     // What was called, or joined, may have been cancelled first, and have returned.
-    if (code == GOSCHED_OK && ((long)how == 9 || (long)how == 10)) code = wait_in(0);
-    CHECK(code == GOSCHED_CANCELLED || code == GOSCHED_TIMED_OUT);
+    if (code == GOSCHED_OK && (how == 9 || how == 10)) code = wait_in(0);
+    CHECK(code == expected);
     CHECK(gosched_last_error()[0] != 0);
     // It stays so: a second wait does not hang. What is joined may have ended meanwhile.
-    CHECK(wait_in((long)how == 9 || (long)how == 10 ? 0 : (long)how) == code);
+    CHECK(wait_in(how == 9 || how == 10 ? 0 : how) == expected);
     ended++;
 }
+
+static void waits(void *how) { waits_for((long)how, GOSCHED_CANCELLED); }
+
+static void waits_a_while(void *how) { waits_for((long)how, GOSCHED_TIMED_OUT); }
 
 static void waits_for_the_lock(void *unused) {
     (void)unused;
@@ -120,7 +125,7 @@ static void *enters(void *how) {
 }
 
 static void *enters_for_a_while(void *how) {
-    OK(gosched_enter_timeout(runtime, waits, how, 20 * MS));
+    OK(gosched_enter_timeout(runtime, waits_a_while, how, 20 * MS));
     return NULL;
 }
 

@@ -1,8 +1,9 @@
 //! Programs in C.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
-use crate::build::{compile, prints};
+use crate::build::{compile, prints, run};
 
 /// The oldest C that the header is for, and the compiler's own.
 const C: [&str; 2] = ["-std=c11", "-std=gnu17"];
@@ -27,4 +28,37 @@ fn misuse_that_can_be_seen_is_a_code() {
 #[test]
 fn what_ends_a_wait_returns_a_code_and_unwinds_nothing() {
     prints(&mut compiled("tests/c/shutdown.c"));
+}
+
+#[test]
+fn a_handler_finds_a_whole_goroutine_or_none_and_posts() {
+    for (mode, binding) in [("1", "0"), ("1", "1"), ("2", "0"), ("2", "1")] {
+        let printed = prints(compiled("tests/c/storm.c").args([mode, binding]));
+        assert_eq!(printed, "a storm\n");
+    }
+}
+
+#[test]
+fn the_c_library_fits_on_a_quarter_of_a_goroutines_stack() {
+    let printed = prints(&mut compiled("tests/c/stack_need.c"));
+    eprintln!("{printed}");
+    assert!(printed.lines().count() > 15, "{printed}");
+}
+
+/// What a process says that dies because a function was left without a return.
+pub(crate) const LEFT: &str = "gosched: a C function was left without a return";
+
+#[test]
+fn a_function_that_is_left_by_pthread_exit_ends_the_process_with_a_message() {
+    for from in ["enter", "call", "blocking", "goroutine"] {
+        dies(compiled("tests/c/leaves.c").arg(from));
+    }
+}
+
+/// Runs a program that is to die because a function was left.
+pub(crate) fn dies(command: &mut Command) {
+    let output = run(command);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.signal(), Some(6), "{told}");
+    assert!(told.starts_with(LEFT), "{told}");
 }

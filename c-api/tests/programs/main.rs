@@ -6,4 +6,6 @@
 
 mod build;
 mod c;
+mod cpp;
+mod python;
 mod symbols;
