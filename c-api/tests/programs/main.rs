@@ -7,5 +7,6 @@
 mod build;
 mod c;
 mod cpp;
+mod install;
 mod python;
 mod symbols;
