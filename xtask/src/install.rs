@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cargo;
 
-const USAGE: &str = "usage: cargo xtask install --prefix DIR [--profile release|dev]";
+const USAGE: &str = "usage: cargo xtask install --prefix DIR [--built DIR]";
 
 /// What is copied as it is: from the package, to the prefix.
 const COPIED: [(&str, &str); 3] = [
@@ -37,41 +37,41 @@ const FILLED: [(&str, &str); 3] = [
 #[derive(Debug, PartialEq, Eq)]
 struct Wish {
     prefix: PathBuf,
-    /// Cargo's name of the profile, and that of its folder.
-    profile: (&'static str, &'static str),
+    /// Where the libraries are that were built before; none: they are built now.
+    built: Option<PathBuf>,
 }
 
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
-    let wish = parse(arguments)?;
-    let (profile, folder) = wish.profile;
-    let mut build = cargo::command(&["build", "--package", "gosched-c"], None);
-    build.args(["--profile", profile]);
-    match build.status() {
-        Ok(status) if status.success() => {}
-        Ok(status) => return Err(format!("cargo build: {status}")),
-        Err(error) => return Err(format!("cannot run cargo: {error}")),
-    }
-    let built = cargo::target_dir(None).join(folder);
-    install(&built, &wish.prefix)
-        .map_err(|error| format!("cannot install into {}: {error}", wish.prefix.display()))?;
-    println!("installed into {}", wish.prefix.display());
+    let Wish { prefix, built } = parse(arguments)?;
+    let built = built.map_or_else(build, Ok)?;
+    install(&built, &prefix)
+        .map_err(|error| format!("cannot install into {}: {error}", prefix.display()))?;
+    println!("installed into {}", prefix.display());
     Ok(())
 }
 
-fn parse(arguments: &[String]) -> Result<Wish, String> {
-    let (mut prefix, mut profile) = (None, ("release", "release"));
-    for pair in arguments.chunks(2) {
-        match pair {
-            [flag, value] if flag == "--prefix" => prefix = Some(PathBuf::from(value)),
-            [flag, value] if flag == "--profile" && value == "release" => {}
-            [flag, value] if flag == "--profile" && value == "dev" => profile = ("dev", "debug"),
-            _ => return Err(USAGE.to_owned()),
-        }
+/// Builds the libraries, optimised, and returns where they are.
+fn build() -> Result<PathBuf, String> {
+    let mut build = cargo::command(&["build", "--release", "--package", "gosched-c"], None);
+    match build.status() {
+        Ok(status) if status.success() => Ok(cargo::target_dir(None).join("release")),
+        Ok(status) => Err(format!("cargo build: {status}")),
+        Err(error) => Err(format!("cannot run cargo: {error}")),
     }
-    // The command runs at the top of the workspace, wherever it is called.
-    let prefix = prefix.ok_or(USAGE)?;
-    let prefix = std::path::absolute(prefix).map_err(|error| error.to_string())?;
-    Ok(Wish { prefix, profile })
+}
+
+fn parse(arguments: &[String]) -> Result<Wish, String> {
+    let (mut prefix, mut built) = (None, None);
+    for pair in arguments.chunks(2) {
+        let place = match pair {
+            [flag, _] if flag == "--prefix" => &mut prefix,
+            [flag, _] if flag == "--built" => &mut built,
+            _ => return Err(USAGE.to_owned()),
+        };
+        let path = std::path::absolute(&pair[1]).map_err(|error| error.to_string())?;
+        *place = Some(path);
+    }
+    Ok(Wish { prefix: prefix.ok_or(USAGE)?, built })
 }
 
 fn install(built: &Path, prefix: &Path) -> io::Result<()> {
@@ -138,12 +138,9 @@ mod tests {
     #[test]
     fn a_prefix_must_be_said() {
         let prefix = PathBuf::from("/opt/x");
-        let release = Wish { prefix: prefix.clone(), profile: ("release", "release") };
-        assert_eq!(wish("--prefix /opt/x"), Ok(release));
-        assert_eq!(
-            wish("--profile dev --prefix /opt/x"),
-            Ok(Wish { prefix, profile: ("dev", "debug") })
-        );
+        assert_eq!(wish("--prefix /opt/x"), Ok(Wish { prefix: prefix.clone(), built: None }));
+        let built = Some(PathBuf::from("/b"));
+        assert_eq!(wish("--built /b --prefix /opt/x"), Ok(Wish { prefix, built }));
         for wrong in ["", "--prefix", "/opt/x", "--prefix /opt/x --profile fast"] {
             assert_eq!(wish(wrong), Err(USAGE.to_owned()), "{wrong}");
         }

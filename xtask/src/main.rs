@@ -38,7 +38,7 @@ usage: cargo xtask test [--only STEP]...    run all checks, or the named steps
        cargo xtask public-api [--update]    what users can name, against public-api.txt
        cargo xtask simulate [--procs N]... [--cores N] [--load NAME] [--seed N]
        cargo xtask layers [--root DIR] [--package DIR]      rooms, levels, cycles, prose
-       cargo xtask install --prefix DIR [--profile release|dev]
+       cargo xtask install --prefix DIR [--built DIR]
                                             the C interface, where C's compilers look
 
 steps of `test`, in order:

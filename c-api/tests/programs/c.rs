@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
-use crate::build::{compile, prints, run};
+use crate::build::{compile, package, prints, run};
 
 /// The oldest C that the header is for, and the compiler's own.
 const C: [&str; 2] = ["-std=c11", "-std=gnu17"];
@@ -61,4 +61,13 @@ pub(crate) fn dies(command: &mut Command) {
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.signal(), Some(6), "{told}");
     assert!(told.starts_with(LEFT), "{told}");
+}
+
+/// What an author of bindings has to write, without comments and blank lines.
+#[test]
+fn a_shim_has_fewer_than_forty_lines() {
+    let text = std::fs::read_to_string(package().join("examples/shim.c")).expect("the shim");
+    let code = text.lines().filter(|line| !line.is_empty() && !line.starts_with("//"));
+    assert!(code.count() < 40);
+    prints(&mut compiled("tests/c/shim_host.c"));
 }
