@@ -1,6 +1,7 @@
 //! Programs in C.
 
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::Command;
 
 use crate::build::{compile, package, prints, run};
@@ -70,4 +71,15 @@ fn a_shim_has_fewer_than_forty_lines() {
     let code = text.lines().filter(|line| !line.is_empty() && !line.starts_with("//"));
     assert!(code.count() < 40);
     prints(&mut compiled("tests/c/shim_host.c"));
+}
+
+#[test]
+fn the_program_of_the_readme_prints_what_it_says() {
+    let readme = std::fs::read_to_string(package().join("../README.md")).expect("the README");
+    let (_, rest) = readme.split_once("```c\n").expect("a program in C");
+    let (text, _) = rest.split_once("```").expect("its end");
+    let source = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme.c");
+    std::fs::write(&source, text).expect("a source");
+    let source = source.to_str().expect("a path that is text");
+    assert_eq!(prints(&mut compiled(source)), "5050\n");
 }
