@@ -16,6 +16,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
+use gosched_runtime_sys::signal::fatal::{Part, fatal};
+
 use crate::code::Code;
 use crate::failure::Failure;
 use crate::function::{self, Function, Pointer, ValueCallee, ValueFunction};
@@ -52,7 +54,7 @@ unsafe extern "C-unwind" fn run(frame: *mut c_void) {
 /// cancelled, fn is, too, and GOSCHED_CANCELLED comes after fn has returned. So it does if fn is
 /// not called, because the runtime shuts down.
 ///
-/// GOSCHED_SHUT_DOWN and GOSCHED_RESOURCES: fn was not called. *value is written with GOSCHED_OK
+/// GOSCHED_SHUT_DOWN, GOSCHED_FORKED, GOSCHED_RESOURCES: fn was not called. *value is written with GOSCHED_OK
 /// only.
 ///
 /// Threads: any. Waits: yes. Handlers: no. States: up.
@@ -76,7 +78,11 @@ pub unsafe extern "C" fn gosched_call(
             Err(payload) => {
                 goroutine.cancel();
                 // Its own outcome is of no interest: the caller's cancel is told.
-                let _returned = goroutine.wait_shielded();
+                let _returned = catch_unwind(AssertUnwindSafe(|| goroutine.wait_shielded()));
+                if !goroutine.is_over() {
+                    // Nothing ends a shielded wait. If something did, the frame would be gone.
+                    fatal(&[Part::Text("gosched: gosched_call was ended before its function\n")]);
+                }
                 return Err(Failure::of_payload(payload.as_ref()));
             }
         }

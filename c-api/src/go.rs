@@ -153,6 +153,11 @@ impl Goroutine {
         }
     }
 
+    /// True once its job is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.is_closed()
+    }
+
     /// Cancels it, if it has not ended.
     pub(crate) fn cancel(&self) {
         shield(|| {
@@ -210,7 +215,7 @@ unsafe fn go_with<E: End>(
 /// returns GOSCHED_CANCELLED, fn returns soon. If the runtime is shut down before the goroutine has
 /// begun, fn is not called, and nobody is told: gosched_go_with tells.
 ///
-/// GOSCHED_SHUT_DOWN; GOSCHED_RESOURCES if there is no thread for it.
+/// GOSCHED_SHUT_DOWN; GOSCHED_FORKED; GOSCHED_RESOURCES if there is no thread for it.
 ///
 /// Threads: any. Waits: no. Handlers: no. States: up.
 #[unsafe(no_mangle)]
@@ -295,7 +300,7 @@ pub unsafe extern "C" fn gosched_join_timeout(goroutine: *mut Goroutine, timeout
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosched_goroutine_is_over(goroutine: *mut Goroutine) -> i32 {
     // SAFETY: the header's contract.
-    let over = unsafe { borrow(goroutine) }.is_ok_and(|goroutine| goroutine.over.is_closed());
+    let over = unsafe { borrow(goroutine) }.is_ok_and(Goroutine::is_over);
     i32::from(over)
 }
 

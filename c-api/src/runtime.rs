@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use gosched::callback::{Binding, Bridge};
 use gosched::{Handle, Mode, ShutdownError, Warnings};
 
+use gosched_runtime_sys::thread::fork;
+
 use crate::code::{self, Code};
 use crate::failure::Failure;
 use crate::guard::{borrow, give, give_back, guarded, nanoseconds, place, share};
@@ -89,6 +91,8 @@ pub struct Runtime {
     bridge: Bridge,
     /// A shutdown was asked for: nothing new begins.
     down: AtomicBool,
+    /// Another one in a forked child, where the runtime's threads are not.
+    generation: u32,
 }
 
 impl Runtime {
@@ -135,7 +139,13 @@ impl Runtime {
         let runtime = builder.build().map_err(|error| Failure::of_system(&error))?;
         let bridge = Bridge::unbound().with_binding(binding);
         bridge.bind(runtime.handle());
-        Ok(Self { handle: runtime.handle(), runtime, bridge, down: AtomicBool::new(false) })
+        Ok(Self {
+            handle: runtime.handle(),
+            runtime,
+            bridge,
+            down: AtomicBool::new(false),
+            generation: fork::generation(),
+        })
     }
 
     /// The way in for threads that the runtime did not make.
@@ -153,8 +163,11 @@ impl Runtime {
         &self.runtime
     }
 
-    /// Fails once a shutdown was asked for.
+    /// Fails once a shutdown was asked for, and in a forked child.
     pub(crate) fn check_up(&self) -> Result<(), Failure> {
+        if self.generation != fork::generation() {
+            return Err(Failure::plain(code::GOSCHED_FORKED));
+        }
         if self.down.load(Relaxed) {
             return Err(Failure::plain(code::GOSCHED_SHUT_DOWN));
         }

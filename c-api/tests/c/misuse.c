@@ -2,8 +2,11 @@
 #include "check.h"
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 static void nothing(void *unused) { (void)unused; }
+
+static void *returns(void *pointer) { return pointer; }
 
 static void shuts_down_inside(void *runtime) {
     CHECK(gosched_runtime_shutdown(runtime, SECOND) == GOSCHED_INSIDE);
@@ -196,12 +199,38 @@ static void too_late(gosched_runtime *runtime) {
     CHECK(gosched_enter(runtime, nothing, NULL) == GOSCHED_SHUT_DOWN);
     CHECK(gosched_attach(runtime, &attached) == GOSCHED_SHUT_DOWN);
     CHECK(gosched_go(runtime, nothing, NULL) == GOSCHED_SHUT_DOWN);
-    CHECK(gosched_call(runtime, (gosched_value_fn)(void (*)(void))nothing, NULL, NULL)
-          == GOSCHED_SHUT_DOWN);
+    CHECK(gosched_call(runtime, returns, NULL, NULL) == GOSCHED_SHUT_DOWN);
     CHECK(gosched_go_with(runtime, &options, nothing, &released, &goroutine)
           == GOSCHED_SHUT_DOWN);
     CHECK(released == 1 && !goroutine);
     CHECK(strcmp(gosched_last_error(), "the runtime is shut down") == 0);
+}
+
+// A forked child has the parent's runtime without its threads.
+static void in_a_child(gosched_runtime *runtime) {
+    gosched_mailbox *mailbox;
+    OK(gosched_mailbox_new(1, &mailbox));
+    void *value = NULL;
+    OK(gosched_call(runtime, returns, runtime, NULL));
+    OK(gosched_call(runtime, returns, runtime, &value));
+    CHECK(value == runtime);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        void *pointer;
+        gosched_attached *attached;
+        CHECK(gosched_enter(runtime, nothing, NULL) == GOSCHED_FORKED);
+        CHECK(gosched_attach(runtime, &attached) == GOSCHED_FORKED);
+        CHECK(gosched_go(runtime, nothing, NULL) == GOSCHED_FORKED);
+        CHECK(gosched_call(runtime, returns, NULL, NULL) == GOSCHED_FORKED);
+        CHECK(gosched_runtime_shutdown(runtime, SECOND) == GOSCHED_FORKED);
+        CHECK(gosched_mailbox_post(mailbox, NULL) == GOSCHED_FORKED);
+        CHECK(gosched_mailbox_recv(mailbox, &pointer) == GOSCHED_FORKED);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    gosched_mailbox_free(mailbox);
 }
 
 int main(void) {
@@ -219,6 +248,7 @@ int main(void) {
         CHECK(gosched_runtime_share(runtime) == runtime);
         wrong_goroutines(runtime);
         wrong_order(runtime);
+        in_a_child(runtime);
         OK(gosched_enter(runtime, shuts_down_inside, runtime));
         OK(gosched_runtime_shutdown(runtime, 30 * SECOND));
         OK(gosched_runtime_shutdown(runtime, 30 * SECOND));

@@ -153,6 +153,8 @@ static void at_a_shutdown(uint32_t mode, size_t procs) {
         CHECK(pthread_create(&threads[WAITS + how], NULL, attaches, (void *)other) == 0);
     }
     until(&began, 3 * WAITS);
+    void *pointer;
+    while (gosched_mailbox_try_recv(silent, &pointer) != GOSCHED_BUSY) gosched_yield();
     CHECK(gosched_runtime_shutdown(runtime, 0) == GOSCHED_STILL_RUNNING);
     CHECK(strstr(gosched_last_error(), "have not ended"));
     OK(gosched_mutex_unlock(release_endless));
