@@ -17,10 +17,12 @@
 // child the runtimes and mailboxes of the parent are not there: GOSCHED_FORKED, where that is seen.
 //
 // HANDLES. A function that makes something leaves one reference. gosched_*_share adds one, and
-// gosched_*_free gives one back. While a function runs, its caller has a reference. A handle that
-// was freed must not be used, and neither must one that this library did not make; that is not
-// seen. NULL is: GOSCHED_INVALID. Handles may be used by many threads at once, but for
-// gosched_attached.
+// gosched_*_free gives one back. A call of a function begins with a reference that its caller has;
+// once it has begun, others may free theirs: whoever receives an answer may free its channel, and
+// whoever has waited for a group may free that. But for gosched_runtime and gosched_mailbox_post,
+// whose callers have a reference until they return. A handle that was freed must not be used, and
+// neither must one that this library did not make; that is not seen. NULL is: GOSCHED_INVALID.
+// Handles may be used by many threads at once, but for gosched_attached.
 //
 // FUNCTIONS that the library calls return. They are not left by longjmp or pthread_exit or a C++
 // exception; the latter two end the process with a message. What user points to may be used on

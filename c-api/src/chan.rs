@@ -10,6 +10,7 @@
 
 use std::ffi::c_void;
 use std::ptr::null_mut;
+use std::sync::Arc;
 
 use gosched::cancel::shield;
 use gosched::chan;
@@ -17,7 +18,7 @@ use gosched::chan;
 use crate::code::{Code, GOSCHED_CLOSED, GOSCHED_OK, GOSCHED_TIMED_OUT, GOSCHED_WOULD_BLOCK};
 use crate::failure::Failure;
 use crate::function::{self, Function, Pointer};
-use crate::guard::{borrow, give, give_back, guarded, nanoseconds, place, share};
+use crate::guard::{give, give_back, guarded, hold, nanoseconds, place, share};
 
 /// The capacity of a channel without a bound: `GOSCHED_UNBOUNDED` in C.
 const UNBOUNDED: usize = usize::MAX;
@@ -90,7 +91,7 @@ pub unsafe extern "C" fn gosched_chan_new(
 pub unsafe extern "C" fn gosched_chan_send(channel: *mut Chan, pointer: *mut c_void) -> Code {
     guarded(|| {
         // SAFETY: the header's contract.
-        let channel = unsafe { borrow(channel) }?;
+        let channel = unsafe { hold(channel) }?;
         channel.sender.send(Pointer(pointer)).map_err(|_closed| Failure::plain(GOSCHED_CLOSED))
     })
 }
@@ -103,7 +104,7 @@ pub unsafe extern "C" fn gosched_chan_send(channel: *mut Chan, pointer: *mut c_v
 pub unsafe extern "C" fn gosched_chan_try_send(channel: *mut Chan, pointer: *mut c_void) -> Code {
     guarded(|| {
         // SAFETY: the header's contract.
-        let channel = unsafe { borrow(channel) }?;
+        let channel = unsafe { hold(channel) }?;
         channel.sender.try_send(Pointer(pointer)).map_err(|error| {
             Failure::plain(if error.is_full() { GOSCHED_WOULD_BLOCK } else { GOSCHED_CLOSED })
         })
@@ -121,7 +122,7 @@ pub unsafe extern "C" fn gosched_chan_send_timeout(
 ) -> Code {
     guarded(|| {
         // SAFETY: the header's contract.
-        let channel = unsafe { borrow(channel) }?;
+        let channel = unsafe { hold(channel) }?;
         let sent = channel.sender.send_timeout(Pointer(pointer), nanoseconds(timeout_ns));
         sent.map_err(|error| {
             Failure::plain(if error.is_timeout() { GOSCHED_TIMED_OUT } else { GOSCHED_CLOSED })
@@ -195,7 +196,7 @@ unsafe fn receive(
 ) -> Code {
     guarded(|| {
         // SAFETY: this function's contract.
-        let channel = unsafe { borrow(channel) }?;
+        let channel = unsafe { hold(channel) }?;
         // SAFETY: this function's contract.
         let out = unsafe { place(pointer) }?;
         out.write(null_mut());
@@ -212,7 +213,7 @@ unsafe fn receive(
 pub unsafe extern "C" fn gosched_chan_close(channel: *mut Chan) -> Code {
     guarded(|| {
         // SAFETY: the header's contract.
-        unsafe { borrow(channel) }?.sender.close();
+        unsafe { hold(channel) }?.sender.close();
         Ok(())
     })
 }
@@ -223,7 +224,7 @@ pub unsafe extern "C" fn gosched_chan_close(channel: *mut Chan) -> Code {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosched_chan_length(channel: *mut Chan) -> usize {
     // SAFETY: the header's contract.
-    unsafe { borrow(channel) }.map_or(0, |channel| channel.receiver.len())
+    unsafe { hold(channel) }.map_or(0, |channel| channel.receiver.len())
 }
 
 /// A case of gosched_select.
@@ -268,16 +269,18 @@ pub unsafe extern "C" fn gosched_select(
 }
 
 fn select(cases: &mut [Case], timeout: u64) -> Result<usize, Failure> {
+    // SAFETY: the header's contract. Without a channel a case is never ready.
+    let held = cases.iter().map(|case| unsafe { hold(case.channel) }.ok());
+    let channels: Vec<Option<Arc<Chan>>> = held.collect();
     let mut select = chan::Select::new();
-    let mut channels = Vec::with_capacity(cases.len());
-    for (index, case) in cases.iter().enumerate() {
-        // SAFETY: the header's contract.
-        let Ok(channel) = (unsafe { borrow(case.channel) }) else { continue };
+    let mut keys = Vec::with_capacity(cases.len());
+    for (index, (case, channel)) in cases.iter().zip(&channels).enumerate() {
+        let Some(channel) = channel else { continue };
         let key = match case.sends {
             0 => select.recv(&channel.receiver),
             _ => select.send(&channel.sender, Pointer(case.pointer)),
         };
-        channels.push((key, index, channel));
+        keys.push((key, index, channel));
     }
     let done = match timeout {
         0 => select.try_select().map_err(|_none| Failure::plain(GOSCHED_WOULD_BLOCK))?,
@@ -287,7 +290,7 @@ fn select(cases: &mut [Case], timeout: u64) -> Result<usize, Failure> {
             .map_err(|_late| Failure::plain(GOSCHED_TIMED_OUT))?,
     };
     let key = done.index();
-    let found = channels.iter().find(|(known, ..)| *known == key);
+    let found = keys.iter().find(|(known, ..)| *known == key);
     let (_, index, channel) = found.expect("a select chooses one of its cases");
     let case = &mut cases[*index];
     let outcome = match case.sends {

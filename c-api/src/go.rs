@@ -25,7 +25,7 @@ use gosched::{JoinHandle, chan};
 use crate::code::{self, Code};
 use crate::failure::Failure;
 use crate::function::{Callee, Function, Pointer};
-use crate::guard::{borrow, give, give_back, given, guarded, nanoseconds, place, share};
+use crate::guard::{borrow, give, give_back, given, guarded, hold, nanoseconds, place, share};
 use crate::job::{End, Job};
 use crate::runtime::{Runtime, text};
 use crate::sized::{self, Versioned};
@@ -281,7 +281,7 @@ pub unsafe extern "C" fn gosched_go_with(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosched_join(goroutine: *mut Goroutine) -> Code {
     // SAFETY: the header's contract.
-    guarded(|| unsafe { borrow(goroutine) }?.wait(None))
+    guarded(|| unsafe { hold(goroutine) }?.wait(None))
 }
 
 /// As gosched_join, for timeout_ns nanoseconds at most: GOSCHED_TIMED_OUT.
@@ -290,7 +290,7 @@ pub unsafe extern "C" fn gosched_join(goroutine: *mut Goroutine) -> Code {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosched_join_timeout(goroutine: *mut Goroutine, timeout_ns: u64) -> Code {
     // SAFETY: the header's contract.
-    guarded(|| unsafe { borrow(goroutine) }?.wait(Some(timeout_ns)))
+    guarded(|| unsafe { hold(goroutine) }?.wait(Some(timeout_ns)))
 }
 
 /// Returns 1 if the goroutine's function has returned or is never going to be called, and its
@@ -300,7 +300,7 @@ pub unsafe extern "C" fn gosched_join_timeout(goroutine: *mut Goroutine, timeout
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosched_goroutine_is_over(goroutine: *mut Goroutine) -> i32 {
     // SAFETY: the header's contract.
-    let over = unsafe { borrow(goroutine) }.is_ok_and(Goroutine::is_over);
+    let over = unsafe { hold(goroutine) }.is_ok_and(|goroutine| goroutine.is_over());
     i32::from(over)
 }
 
@@ -312,7 +312,7 @@ pub unsafe extern "C" fn gosched_goroutine_is_over(goroutine: *mut Goroutine) ->
 pub unsafe extern "C" fn gosched_cancel(goroutine: *mut Goroutine) -> Code {
     guarded(|| {
         // SAFETY: the header's contract.
-        unsafe { borrow(goroutine) }?.cancel();
+        unsafe { hold(goroutine) }?.cancel();
         Ok(())
     })
 }
@@ -323,7 +323,7 @@ pub unsafe extern "C" fn gosched_cancel(goroutine: *mut Goroutine) -> Code {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosched_goroutine_number(goroutine: *mut Goroutine) -> u64 {
     // SAFETY: the header's contract.
-    unsafe { borrow(goroutine) }.map_or(0, |goroutine| goroutine.id)
+    unsafe { hold(goroutine) }.map_or(0, |goroutine| goroutine.id)
 }
 
 /// Adds a reference to the handle and returns it. Each reference is freed once. NULL stays NULL.

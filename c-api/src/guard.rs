@@ -51,6 +51,25 @@ pub(crate) unsafe fn borrow<'a, T>(handle: *const T) -> Result<&'a T, Failure> {
     unsafe { handle.as_ref() }.ok_or_else(|| Failure::invalid("a handle is NULL"))
 }
 
+/// As [`borrow`], with a reference of the callee's own.
+///
+/// Whoever gets what a call hands over may free the handle at once, while that call has not quite
+/// returned: the receiver of an answer its channel, the last waiter of a group the group. The
+/// callee's reference is older than what is handed over, so the object stays until it returns.
+///
+/// # Safety
+///
+/// `handle` is NULL or from [`give`], and has a reference now.
+pub(crate) unsafe fn hold<T>(handle: *const T) -> Result<Arc<T>, Failure> {
+    if handle.is_null() {
+        return Err(Failure::invalid("a handle is NULL"));
+    }
+    // SAFETY: from `Arc::into_raw`, by this function's contract.
+    unsafe { Arc::increment_strong_count(handle) };
+    // SAFETY: as above; the reference was just made.
+    Ok(unsafe { Arc::from_raw(handle) })
+}
+
 /// Returns the place for a result, or a failure for NULL.
 ///
 /// # Safety

@@ -22,7 +22,7 @@ use crate::code::{
 };
 use crate::failure::Failure;
 use crate::function::Pointer;
-use crate::guard::{borrow, give, give_back, guarded, nanoseconds, place, share};
+use crate::guard::{give, give_back, guarded, hold, nanoseconds, place, share};
 
 /// Pointers that signal handlers and real-time threads post, and a goroutine receives.
 #[derive(Debug)]
@@ -148,7 +148,7 @@ unsafe fn receive(
 ) -> Code {
     guarded(|| {
         // SAFETY: this function's contract.
-        let mailbox = unsafe { borrow(mailbox) }?;
+        let mailbox = unsafe { hold(mailbox) }?;
         // SAFETY: this function's contract.
         let out = unsafe { place(pointer) }?;
         out.write(null_mut());

@@ -14,7 +14,7 @@ use gosched::sync::{self, ArcMutexGuard};
 
 use crate::code::{Code, GOSCHED_NOT_HELD, GOSCHED_TIMED_OUT, GOSCHED_WOULD_BLOCK};
 use crate::failure::Failure;
-use crate::guard::{borrow, give, give_back, guarded, nanoseconds, place, share};
+use crate::guard::{give, give_back, guarded, hold, nanoseconds, place, share};
 
 /// Mutual exclusion between goroutines and threads of any kind. It may be held over a wait.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn gosched_mutex_new(mutex: *mut *mut Mutex) -> Code {
 pub unsafe extern "C" fn gosched_mutex_lock(mutex: *mut Mutex) -> Code {
     guarded(|| {
         // SAFETY: the header's contract.
-        let mutex = unsafe { borrow(mutex) }?;
+        let mutex = unsafe { hold(mutex) }?;
         mutex.keep(whole(sync::Mutex::lock_arc(&mutex.lock)));
         Ok(())
     })
@@ -88,7 +88,7 @@ pub unsafe extern "C" fn gosched_mutex_lock(mutex: *mut Mutex) -> Code {
 pub unsafe extern "C" fn gosched_mutex_try_lock(mutex: *mut Mutex) -> Code {
     guarded(|| {
         // SAFETY: the header's contract.
-        let mutex = unsafe { borrow(mutex) }?;
+        let mutex = unsafe { hold(mutex) }?;
         mutex.keep_if(sync::Mutex::try_lock_arc(&mutex.lock), GOSCHED_WOULD_BLOCK)
     })
 }
@@ -100,7 +100,7 @@ pub unsafe extern "C" fn gosched_mutex_try_lock(mutex: *mut Mutex) -> Code {
 pub unsafe extern "C" fn gosched_mutex_lock_timeout(mutex: *mut Mutex, timeout_ns: u64) -> Code {
     guarded(|| {
         // SAFETY: the header's contract.
-        let mutex = unsafe { borrow(mutex) }?;
+        let mutex = unsafe { hold(mutex) }?;
         let timeout = nanoseconds(timeout_ns);
         mutex.keep_if(sync::Mutex::lock_arc_timeout(&mutex.lock, timeout), GOSCHED_TIMED_OUT)
     })
@@ -112,7 +112,7 @@ pub unsafe extern "C" fn gosched_mutex_lock_timeout(mutex: *mut Mutex, timeout_n
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosched_mutex_unlock(mutex: *mut Mutex) -> Code {
     // SAFETY: the header's contract.
-    guarded(|| unsafe { borrow(mutex) }?.unlock())
+    guarded(|| unsafe { hold(mutex) }?.unlock())
 }
 
 /// Adds a reference to the mutex and returns it. Each reference is freed once. NULL stays NULL.

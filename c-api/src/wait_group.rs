@@ -9,7 +9,7 @@ use gosched::sync;
 
 use crate::code::{Code, GOSCHED_NOT_HELD, GOSCHED_PANICKED, GOSCHED_TIMED_OUT};
 use crate::failure::Failure;
-use crate::guard::{borrow, caught, give, give_back, guarded, nanoseconds, place, share};
+use crate::guard::{caught, give, give_back, guarded, hold, nanoseconds, place, share};
 
 /// A count, and those that wait until it is zero.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub unsafe extern "C" fn gosched_wait_group_new(group: *mut *mut WaitGroup) -> C
 pub unsafe extern "C" fn gosched_wait_group_add(group: *mut WaitGroup, count: usize) -> Code {
     guarded(|| {
         // SAFETY: the header's contract.
-        unsafe { borrow(group) }?.0.add(count);
+        unsafe { hold(group) }?.0.add(count);
         Ok(())
     })
 }
@@ -47,7 +47,7 @@ pub unsafe extern "C" fn gosched_wait_group_add(group: *mut WaitGroup, count: us
 pub unsafe extern "C" fn gosched_wait_group_done(group: *mut WaitGroup) -> Code {
     guarded(|| {
         // SAFETY: the header's contract.
-        let group = unsafe { borrow(group) }?;
+        let group = unsafe { hold(group) }?;
         if group.0.count() == 0 {
             return Err(Failure::plain(GOSCHED_NOT_HELD));
         }
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn gosched_wait_group_done(group: *mut WaitGroup) -> Code 
 pub unsafe extern "C" fn gosched_wait_group_wait(group: *mut WaitGroup) -> Code {
     guarded(|| {
         // SAFETY: the header's contract.
-        unsafe { borrow(group) }?.0.wait();
+        unsafe { hold(group) }?.0.wait();
         Ok(())
     })
 }
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn gosched_wait_group_wait_timeout(
 ) -> Code {
     guarded(|| {
         // SAFETY: the header's contract.
-        let waited = unsafe { borrow(group) }?.0.wait_timeout(nanoseconds(timeout_ns));
+        let waited = unsafe { hold(group) }?.0.wait_timeout(nanoseconds(timeout_ns));
         waited.map_err(|_late| Failure::plain(GOSCHED_TIMED_OUT))
     })
 }

@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { THREADS = 4, CALLS = 2000 };
+enum { THREADS = 4, CALLS = 500 };
 
 static gosched_runtime *runtime;
 static gosched_chan *jobs;

@@ -27,6 +27,11 @@ fn misuse_that_can_be_seen_is_a_code() {
 }
 
 #[test]
+fn selects_blocking_calls_dumps_and_senders_of_all_kinds() {
+    prints(&mut compiled("tests/c/ways.c"));
+}
+
+#[test]
 fn what_ends_a_wait_returns_a_code_and_unwinds_nothing() {
     prints(&mut compiled("tests/c/shutdown.c"));
 }
