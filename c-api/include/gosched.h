@@ -413,14 +413,11 @@ void gosched_goroutine_free(gosched_goroutine *goroutine);
 // cancelled, fn is, too, and GOSCHED_CANCELLED comes after fn has returned. So it does if fn is
 // not called, because the runtime shuts down.
 //
-// GOSCHED_SHUT_DOWN, GOSCHED_FORKED, GOSCHED_RESOURCES: fn was not called. *value is written with GOSCHED_OK
-// only.
+// GOSCHED_SHUT_DOWN, GOSCHED_FORKED, GOSCHED_RESOURCES: fn was not called. *value is written with
+// GOSCHED_OK only.
 //
 // Threads: any. Waits: yes. Handlers: no. States: up.
-gosched_code gosched_call(gosched_runtime *runtime,
-                          gosched_value_fn fn,
-                          void *user,
-                          void **value);
+gosched_code gosched_call(gosched_runtime *runtime, gosched_value_fn fn, void *user, void **value);
 
 // Calls fn(user), which may block for long (a file, a library that waits by itself), without
 // holding other goroutines up: on a thread of a pool, with a thread's stack. The calling goroutine

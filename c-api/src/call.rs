@@ -54,8 +54,8 @@ unsafe extern "C-unwind" fn run(frame: *mut c_void) {
 /// cancelled, fn is, too, and GOSCHED_CANCELLED comes after fn has returned. So it does if fn is
 /// not called, because the runtime shuts down.
 ///
-/// GOSCHED_SHUT_DOWN, GOSCHED_FORKED, GOSCHED_RESOURCES: fn was not called. *value is written with GOSCHED_OK
-/// only.
+/// GOSCHED_SHUT_DOWN, GOSCHED_FORKED, GOSCHED_RESOURCES: fn was not called. *value is written with
+/// GOSCHED_OK only.
 ///
 /// Threads: any. Waits: yes. Handlers: no. States: up.
 #[unsafe(no_mangle)]
