@@ -167,6 +167,12 @@ pub mod docs {
     #[doc = include_str!("../docs/signals.md")]
     pub mod signals {}
 
+    /// The C interface: what it promises, and what it asks of a C program.
+    ///
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/c.md")]
+    pub mod c {}
+
     /// How large a goroutine's stack is, what it costs, and what an overflow does.
     ///
     #[doc = include_str!("links.md")]

@@ -8,9 +8,9 @@ use crate::source::Source;
 
 /// The folders with Rust sources.
 #[rustfmt::skip]
-const TOPS: [&str; 12] = [
-    "src", "runtime-sys", "scheduler", "callback-bridge", "c-side", "test-support", "source-tree",
-    "xtask", "simulator", "examples", "tests", "benches",
+const TOPS: [&str; 13] = [
+    "src", "runtime-sys", "scheduler", "callback-bridge", "c-api", "c-side", "test-support",
+    "source-tree", "xtask", "simulator", "examples", "tests", "benches",
 ];
 
 /// Returns every Rust source of the workspace at `root`, sorted by path.
@@ -31,10 +31,11 @@ pub fn read(root: &Path) -> io::Result<Vec<Source>> {
 const OTHER_TOPS: [&str; 4] = ["docs", ".cargo", ".ci", ".github"];
 
 /// The endings of texts. `.ci/run` has no ending.
-const ENDINGS: [&str; 10] = ["rs", "md", "toml", "c", "h", "go", "cpp", "yml", "sh", "txt"];
+const ENDINGS: [&str; 12] =
+    ["rs", "md", "toml", "c", "h", "go", "cpp", "hpp", "py", "yml", "sh", "txt"];
 
 /// Returns every text of the workspace at `root`, sorted by path: Rust sources, documents,
-/// manifests, C, Go and C++, scripts, lists.
+/// manifests, C, Go, C++ and Python, scripts, lists.
 pub fn texts(root: &Path) -> io::Result<Vec<Source>> {
     let mut found = Vec::new();
     let text = |path: &Path| {

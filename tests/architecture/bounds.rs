@@ -22,19 +22,20 @@ const fn bound(package: &'static str, rooms: usize, levels: usize, arrows: usize
     Bound { package, rooms, levels, arrows }
 }
 
-const BOUNDS: [Bound; 13] = [
+const BOUNDS: [Bound; 14] = [
     bound("runtime-sys", 7, 4, 10),
     bound("scheduler", 27, 10, 78),
     bound("callback-bridge", 8, 6, 21),
     bound("", 0, 0, 0),
     bound("benches/micro", 4, 2, 1),
     bound("benches/versus", 11, 4, 19),
+    bound("c-api", 17, 6, 49),
     bound("c-side", 4, 1, 0),
     bound("c-side/guest", 0, 0, 0),
     bound("simulator", 7, 5, 12),
     bound("source-tree", 7, 4, 7),
     bound("test-support", 0, 0, 0),
-    bound("xtask", 11, 4, 15),
+    bound("xtask", 12, 4, 16),
     bound("xtask/public-api", 1, 1, 0),
 ];
 

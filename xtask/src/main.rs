@@ -2,13 +2,15 @@
 //! `stress` does everything at once, `conserve` accounts for each value, `sanitize` and `valgrind`
 //! watch the memory, `instructions` counts what the hottest operations execute, `simulate` shows
 //! what the scheduling policy does on machines with more cores, `layers` prints how the source is
-//! laid out, `public-api` lists what users can name.
+//! laid out, `public-api` lists what users can name, `install` puts the C interface where C's
+//! compilers look.
 //!
 //! The program depends on nothing outside the workspace: it needs a Rust toolchain and a C
 //! compiler.
 
 mod callgrind;
 mod cargo;
+mod install;
 mod instructions;
 mod layers;
 mod links;
@@ -36,6 +38,8 @@ usage: cargo xtask test [--only STEP]...    run all checks, or the named steps
        cargo xtask public-api [--update]    what users can name, against public-api.txt
        cargo xtask simulate [--procs N]... [--cores N] [--load NAME] [--seed N]
        cargo xtask layers [--root DIR] [--package DIR]      rooms, levels, cycles, prose
+       cargo xtask install --prefix DIR [--built DIR]
+                                            the C interface, where C's compilers look
 
 steps of `test`, in order:
 ";
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         Some((command, rest)) if command == "public-api" => public_api::run(rest),
         Some((command, rest)) if command == "simulate" => simulate(rest),
         Some((command, rest)) if command == "layers" => layers::run(rest),
+        Some((command, rest)) if command == "install" => install::run(rest),
         Some((command, _)) if command == "help" || command == "--help" => {
             print!("{}", usage());
             return ExitCode::SUCCESS;

@@ -1,0 +1,163 @@
+//! The frame of every exported function, and what C passes as pointers.
+//!
+//! # Nothing unwinds into C
+//!
+//! A goroutine is cancelled by an unwinding that begins in the call that it waits in. C's frames
+//! have no landing pads: an unwinding through them skips what they were to undo, and is undefined
+//! where the compiler was told that nothing unwinds. So [`guarded`] stands directly around each
+//! wait, below all of C's frames, and makes of the unwinding a code that C's function sees. The
+//! cancel stays pending, so the goroutine's next wait returns the code as well.
+//!
+//! # Safety
+//!
+//! The contracts of [`borrow`] and [`place`] are C's: the header says them.
+#![expect(unsafe_code, reason = "follows pointers that C passes")]
+
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use gosched_runtime_sys::errno;
+
+use crate::code::{Code, GOSCHED_OK};
+use crate::failure::Failure;
+
+/// Runs the body of an exported function. `errno` is the same afterwards as before.
+pub(crate) fn guarded(body: impl FnOnce() -> Result<(), Failure>) -> Code {
+    let errno = errno::get();
+    let code = match caught(body) {
+        Ok(()) => GOSCHED_OK,
+        Err(failure) => failure.tell(),
+    };
+    errno::set(errno);
+    code
+}
+
+/// Runs `body`, and makes a failure of what it unwinds with.
+pub(crate) fn caught<R>(body: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
+    // `AssertUnwindSafe`: what the library's types leave behind when they unwind is in order.
+    catch_unwind(AssertUnwindSafe(body))
+        .unwrap_or_else(|payload| Err(Failure::of_payload(payload.as_ref())))
+}
+
+/// Returns the object behind a handle, or a failure for NULL.
+///
+/// # Safety
+///
+/// `handle` is NULL or from [`give`], and is not given back during `'a`.
+pub(crate) unsafe fn borrow<'a, T>(handle: *const T) -> Result<&'a T, Failure> {
+    // SAFETY: this function's contract.
+    unsafe { handle.as_ref() }.ok_or_else(|| Failure::invalid("a handle is NULL"))
+}
+
+/// As [`borrow`], with a reference of the callee's own.
+///
+/// Whoever gets what a call hands over may free the handle at once, while that call has not quite
+/// returned: the receiver of an answer its channel, the last waiter of a group the group. The
+/// callee's reference is older than what is handed over, so the object stays until it returns.
+///
+/// # Safety
+///
+/// `handle` is NULL or from [`give`], and has a reference now.
+pub(crate) unsafe fn hold<T>(handle: *const T) -> Result<Arc<T>, Failure> {
+    if handle.is_null() {
+        return Err(Failure::invalid("a handle is NULL"));
+    }
+    // SAFETY: from `Arc::into_raw`, by this function's contract.
+    unsafe { Arc::increment_strong_count(handle) };
+    // SAFETY: as above; the reference was just made.
+    Ok(unsafe { Arc::from_raw(handle) })
+}
+
+/// Returns the place for a result, or a failure for NULL.
+///
+/// # Safety
+///
+/// `out` is NULL or a place for a `T` that is the callee's alone during `'a`.
+pub(crate) unsafe fn place<'a, T>(out: *mut T) -> Result<&'a mut MaybeUninit<T>, Failure> {
+    // SAFETY: this function's contract; nothing is read there.
+    unsafe { out.cast::<MaybeUninit<T>>().as_mut() }
+        .ok_or_else(|| Failure::invalid("the place for the result is NULL"))
+}
+
+/// Returns a function of C's, or a failure for NULL.
+pub(crate) fn given<F>(f: Option<F>) -> Result<F, Failure> {
+    f.ok_or_else(|| Failure::invalid("the function is NULL"))
+}
+
+/// Makes a handle, which is one reference to `object`.
+pub(crate) fn give<T: Send + Sync>(object: T) -> *mut T {
+    Arc::into_raw(Arc::new(object)).cast_mut()
+}
+
+/// Makes one more reference of a handle, and returns it; NULL stays NULL.
+///
+/// # Safety
+///
+/// `handle` is NULL or from [`give`], and not given back.
+pub(crate) unsafe fn share<T>(handle: *mut T) -> *mut T {
+    if !handle.is_null() {
+        // SAFETY: from `Arc::into_raw`, with at least one reference.
+        unsafe { Arc::increment_strong_count(handle) };
+    }
+    handle
+}
+
+/// Gives one reference back; NULL is ignored.
+///
+/// # Safety
+///
+/// As [`share`]; the reference is not used any more.
+pub(crate) unsafe fn give_back<T>(handle: *mut T) -> Result<(), Failure> {
+    if !handle.is_null() {
+        // SAFETY: from `Arc::into_raw`, and this reference is the caller's.
+        drop(unsafe { Arc::from_raw(handle) });
+    }
+    Ok(())
+}
+
+/// Returns a time limit in nanoseconds as a duration.
+pub(crate) fn nanoseconds(limit: u64) -> Duration {
+    Duration::from_nanos(limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code::{GOSCHED_INVALID, GOSCHED_PANICKED};
+
+    #[test]
+    fn a_panic_is_a_code_and_errno_stays() {
+        errno::set(7);
+        let code = guarded(|| {
+            errno::set(9);
+            std::panic::resume_unwind(Box::new("boo"))
+        });
+        assert_eq!((code, errno::get()), (GOSCHED_PANICKED, 7));
+    }
+
+    #[test]
+    fn null_is_seen() {
+        // SAFETY: NULL is allowed.
+        let handle = unsafe { borrow::<u8>(std::ptr::null()) };
+        assert_eq!(handle.map_err(|failure| failure.code()), Err(GOSCHED_INVALID));
+        // SAFETY: as above.
+        assert!(unsafe { place::<u8>(std::ptr::null_mut()) }.is_err());
+        // SAFETY: as above.
+        assert!(unsafe { share::<u8>(std::ptr::null_mut()) }.is_null());
+    }
+
+    #[test]
+    fn the_last_reference_drops_the_object() {
+        let there = Arc::new(());
+        let handle = give(there.clone());
+        // SAFETY: from `give`.
+        assert_eq!(unsafe { share(handle) }, handle);
+        for left in [2, 1] {
+            // SAFETY: each reference once.
+            unsafe { give_back(handle) }.expect("it cannot fail");
+            assert_eq!(Arc::strong_count(&there), left);
+        }
+    }
+}
