@@ -32,7 +32,7 @@ impl Child {
     pub(crate) fn run_with(path: &str, variable: (&str, &str), body: impl FnOnce()) -> Self {
         if std::env::var(VARIABLE).is_ok_and(|wanted| wanted == path) {
             eprintln!("{STARTED}");
-            set_limit(libc::RLIMIT_CORE, 0);
+            set_limit(libc::RLIMIT_CORE as _, 0);
             body();
             std::process::exit(0);
         }
@@ -65,13 +65,14 @@ impl Child {
     }
 }
 
-fn set_limit(resource: libc::__rlimit_resource_t, bytes: u64) {
+/// The type of `resource` differs from one C library to the next.
+fn set_limit(resource: u32, bytes: u64) {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: a live record.
-    assert_eq!(unsafe { libc::getrlimit(resource, &mut limit) }, 0);
+    assert_eq!(unsafe { libc::getrlimit(resource as _, &mut limit) }, 0);
     limit.rlim_cur = bytes;
     // SAFETY: as above.
-    assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0);
+    assert_eq!(unsafe { libc::setrlimit(resource as _, &limit) }, 0);
 }
 
 /// Limits this process to `left` more bytes of address space.
@@ -79,7 +80,7 @@ pub(crate) fn limit_address_space(left: u64) {
     let sizes = std::fs::read_to_string("/proc/self/statm").expect("statm");
     let pages: u64 =
         sizes.split(' ').next().and_then(|pages| pages.parse().ok()).expect("a number");
-    set_limit(libc::RLIMIT_AS, pages * crate::memory::mapping::page_size() as u64 + left);
+    set_limit(libc::RLIMIT_AS as _, pages * crate::memory::mapping::page_size() as u64 + left);
 }
 
 /// Limits this process to `left` more bytes of writable memory.
@@ -87,7 +88,7 @@ pub(crate) fn limit_data(left: u64) {
     let sizes = std::fs::read_to_string("/proc/self/statm").expect("statm");
     let pages: u64 =
         sizes.split(' ').nth(5).and_then(|pages| pages.parse().ok()).expect("a number");
-    set_limit(libc::RLIMIT_DATA, pages * crate::memory::mapping::page_size() as u64 + left);
+    set_limit(libc::RLIMIT_DATA as _, pages * crate::memory::mapping::page_size() as u64 + left);
 }
 
 /// Returns how many bytes of this process are in memory.

@@ -4,6 +4,7 @@
 
 mod above;
 mod coroutines;
+mod planted;
 mod run;
 mod settled;
 mod waker;

@@ -34,10 +34,16 @@ fn most_mappings() -> usize {
 
 const OLD_KERNEL: (&str, &str) = ("GOSCHED_STACK_GUARDS", "closed");
 
-fn limit(resource: libc::__rlimit_resource_t, most: u64) {
+/// The type of `resource` differs from one C library to the next.
+fn limit(resource: u32, most: u64) {
     let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
     // SAFETY: a live record.
-    assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0, "{}", io::Error::last_os_error());
+    assert_eq!(
+        unsafe { libc::setrlimit(resource as _, &limit) },
+        0,
+        "{}",
+        io::Error::last_os_error()
+    );
 }
 
 /// Returns a figure of `/proc/self/statm`, in bytes.
@@ -122,7 +128,7 @@ fn address_space_runs_out() {
     child("address_space_runs_out", &[], || {
         let rt = runtime(8 << 20);
         rt.run(|| ());
-        limit(libc::RLIMIT_AS, statm(0) + (256 << 20));
+        limit(libc::RLIMIT_AS as _, statm(0) + (256 << 20));
         some_fail(&rt, 100);
     });
 }
@@ -134,7 +140,7 @@ fn accounted_memory_runs_out() {
     child("accounted_memory_runs_out", &[], || {
         let rt = runtime(1 << 20);
         rt.run(|| ());
-        limit(libc::RLIMIT_DATA, statm(5) + (64 << 20));
+        limit(libc::RLIMIT_DATA as _, statm(5) + (64 << 20));
         some_fail(&rt, 200);
     });
 }
@@ -189,7 +195,7 @@ fn old_kernels_guards_hold_as_many_as_before() {
 fn no_more_threads() {
     // SAFETY: concerns this process; fails for who is not root, which is as well.
     unsafe { libc::setuid(65_534) };
-    limit(libc::RLIMIT_NPROC, 1);
+    limit(libc::RLIMIT_NPROC as _, 1);
     std::thread::Builder::new().spawn(|| ()).map(|_| ()).expect_err("the limit is reached");
 }
 

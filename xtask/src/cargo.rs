@@ -49,7 +49,13 @@ pub(crate) fn target_dir(area: Option<&str>) -> PathBuf {
 
 /// Returns a cargo command at the top of the workspace.
 pub(crate) fn command(arguments: &[&str], area: Option<&str>) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    command_of(Path::new(&cargo), arguments, area)
+}
+
+/// Returns a command of this cargo, which may be another toolchain's.
+pub(crate) fn command_of(cargo: &Path, arguments: &[&str], area: Option<&str>) -> Command {
+    let mut command = Command::new(cargo);
     command.args(arguments).current_dir(root()).env("CARGO_TARGET_DIR", target_dir(area));
     // The lines that are counted must be free of colour codes.
     command.env("CARGO_TERM_COLOR", "never");

@@ -8,13 +8,15 @@
 //! The command is no step of `cargo xtask test`: it needs valgrind, and counts belong to one
 //! version of the compiler. Run it where you change the hot path.
 
+mod callgrind;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::callgrind::{self, Place, Profile};
+use self::callgrind::{Place, Profile};
 use crate::cargo;
 
 const USAGE: &str = "\

@@ -1,25 +1,25 @@
 //! The commands of the workspace. `cargo xtask test` runs all checks, `soak` looks for leaks,
 //! `stress` does everything at once, `conserve` accounts for each value, `sanitize` and `valgrind`
-//! watch the memory, `instructions` counts what the hottest operations execute, `simulate` shows
-//! what the scheduling policy does on machines with more cores, `layers` prints how the source is
-//! laid out, `public-api` lists what users can name, `install` puts the C interface where C's
-//! compilers look.
+//! watch the memory, `systems` follows other systems, `instructions` counts what the hottest
+//! operations execute, `simulate` shows what the scheduling policy does on machines with more
+//! cores, `layers` prints how the source is laid out, `public-api` lists what users can name,
+//! `install` puts the C interface where C's compilers look.
 //!
 //! The program depends on nothing outside the workspace: it needs a Rust toolchain and a C
 //! compiler.
 
-mod callgrind;
 mod cargo;
 mod install;
 mod instructions;
 mod layers;
 mod links;
-mod memory;
 mod package;
 mod public_api;
 mod soak;
 mod steps;
 mod stress;
+mod systems;
+mod valgrind;
 
 use std::process::ExitCode;
 
@@ -29,7 +29,10 @@ usage: cargo xtask test [--only STEP]...    run all checks, or the named steps
        cargo xtask conserve [--items N] [--seed S]
                                             ten million values through selects, limits and cancels
        cargo xtask soak --minutes M [--threads N] [--mode MODE]
-       cargo xtask sanitize                 tests with AddressSanitizer
+       cargo xtask systems [--only ROW]... [--install] [--quick] [--list]
+                                            other systems: checked, linked, run
+       cargo xtask sanitize [address|thread] [--install]
+                                            tests with a sanitizer
        cargo xtask valgrind                 the main job under memcheck
        cargo xtask instructions [OPERATION]... [--update]
                                             hottest operations against xtask/instructions.txt
@@ -49,8 +52,9 @@ fn main() -> ExitCode {
     let result = match arguments.split_first() {
         Some((command, rest)) if command == "test" => steps::run(rest),
         Some((command, rest)) if command == "soak" => soak::run(rest),
-        Some((command, rest)) if command == "sanitize" => memory::sanitize(rest),
-        Some((command, rest)) if command == "valgrind" => memory::valgrind(rest),
+        Some((command, rest)) if command == "sanitize" => systems::sanitize::run(rest),
+        Some((command, rest)) if command == "valgrind" => valgrind::run(rest),
+        Some((command, rest)) if command == "systems" => systems::run(rest),
         Some((command, rest)) if command == "instructions" => instructions::run(rest),
         Some((command, rest)) if command == "stress" => stress::run(rest),
         Some((command, rest)) if command == "conserve" => stress::conserve(rest),

@@ -1,0 +1,3 @@
+#!/bin/sh
+# The archiver beside zig-cc.sh.
+exec "$ZIG" ar "$@"
