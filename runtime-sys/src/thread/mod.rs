@@ -16,8 +16,8 @@
 //!
 //! # Safety
 //!
-//! `sched_yield` and `_exit` have no precondition.
-#![expect(unsafe_code, reason = "sched_yield, _exit")]
+//! `_exit` has no precondition.
+#![expect(unsafe_code, reason = "_exit")]
 
 mod bounds;
 mod cpus;
@@ -36,8 +36,7 @@ pub use spawn::{OPEN_SIGNALS, spawn_thread};
 
 /// Gives the processor to another thread.
 pub fn yield_thread() {
-    // SAFETY: has no precondition.
-    unsafe { libc::sched_yield() };
+    std::thread::yield_now();
 }
 
 /// Asks the system to give the calling thread slices of this length, and its children the usual
