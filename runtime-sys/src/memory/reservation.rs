@@ -213,6 +213,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(gosched_no_mincore, ignore = "the part is taken away")]
     fn what_was_discarded_reads_as_zeroes_and_is_not_in_memory() {
         let (reservation, page) = reserve(4);
         reservation.open(0..4 * page).expect("opened");
