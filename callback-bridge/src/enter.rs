@@ -171,8 +171,8 @@ fn cross_gap(
     m.mask = mask;
     match put_on(m, destination) {
         Ok(()) => {
-            // The overflow report needs them. A host gains nothing by blocking them: a blocked fault
-            // kills.
+            // The overflow report needs them. A host gains nothing by blocking them: a blocked
+            // fault kills.
             mask.without(&FAULTS).restore();
             Ok(m)
         }
