@@ -185,6 +185,13 @@ pub mod docs {
     #[doc = include_str!("../docs/testing.md")]
     pub mod testing {}
 
+    /// What is asked of an operating system, what stands in where a system lacks it, and what was
+    /// verified on which.
+    ///
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/platforms.md")]
+    pub mod platforms {}
+
     /// What each operation costs, how that was measured, and which targets are missed.
     ///
     #[doc = include_str!("links.md")]

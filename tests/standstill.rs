@@ -7,7 +7,8 @@
 //! # Safety
 //!
 //! The alarm clock of a child process is its own.
-
+// A deadlock is proven by the list of the process's threads.
+#![cfg(not(gosched_no_thread_list))]
 #![expect(unsafe_code, reason = "sets the alarm clock")]
 
 use std::process::Command;

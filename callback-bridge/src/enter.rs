@@ -51,6 +51,7 @@ use crate::extra::entrance::Entrance;
 use crate::extra::list::Take;
 use crate::extra::m::ExtraM;
 use crate::extra::process::Process;
+use gosched_runtime_sys::signal::handler::FAULTS;
 use gosched_runtime_sys::signal::mask::SignalMask;
 use gosched_runtime_sys::signal::stack;
 use gosched_runtime_sys::sync::primitive::mutated;
@@ -59,10 +60,6 @@ use gosched_runtime_sys::thread::tls;
 use gosched_scheduler::embed::{Bound, Closed, Handle};
 use std::io;
 use std::sync::Arc;
-
-/// The signals that the runtime's overflow report needs. A host gains nothing by blocking them: a
-/// blocked fault kills.
-const FAULTS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 
 /// The runtime that a bridge leads to, the process that bound it, and the door.
 #[derive(Clone)]
@@ -174,6 +171,8 @@ fn cross_gap(
     m.mask = mask;
     match put_on(m, destination) {
         Ok(()) => {
+            // The overflow report needs them. A host gains nothing by blocking them: a blocked
+            // fault kills.
             mask.without(&FAULTS).restore();
             Ok(m)
         }

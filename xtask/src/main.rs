@@ -25,6 +25,8 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: cargo xtask test [--only STEP]...    run all checks, or the named steps
+       cargo xtask without [PART]... [-- CARGO-TEST-ARGUMENT...]
+                                            tests without parts of the system
        cargo xtask stress --seconds N [--seed S]
        cargo xtask conserve [--items N] [--seed S]
                                             ten million values through selects, limits and cancels
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.split_first() {
         Some((command, rest)) if command == "test" => steps::run(rest),
+        Some((command, rest)) if command == "without" => steps::without::run(rest),
         Some((command, rest)) if command == "soak" => soak::run(rest),
         Some((command, rest)) if command == "sanitize" => systems::sanitize::run(rest),
         Some((command, rest)) if command == "valgrind" => valgrind::run(rest),

@@ -1,5 +1,7 @@
 //! The steps of `cargo xtask test`.
 
+pub(crate) mod without;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};

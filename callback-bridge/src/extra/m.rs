@@ -23,9 +23,7 @@ use crate::error::EnterError;
 use crate::extra::door::{Place, Places};
 use crate::extra::list::{ExtraList, Node, Number};
 use gosched_runtime_sys::signal::mask::SignalMask;
-use gosched_runtime_sys::signal::stack::{
-    Registered, Removal, SignalStack, large_enough, registered,
-};
+use gosched_runtime_sys::signal::stack::{Registered, Removal, SignalStack, registered};
 use gosched_runtime_sys::thread::fork;
 use gosched_scheduler::embed::ForeignM;
 use std::io;
@@ -108,7 +106,7 @@ impl ExtraM {
             if own.executing {
                 return Err(EnterError::SignalHandler);
             }
-            if serves(&own) {
+            if own.serves() {
                 return Ok(());
             }
         }
@@ -124,7 +122,7 @@ impl ExtraM {
             _ => EnterError::Resources(error),
         })?;
         self.before = Some(own);
-        self.look_first = serves(&own);
+        self.look_first = own.serves();
         if self.look_first {
             self.take_stack_off();
         }
@@ -167,7 +165,7 @@ impl ExtraM {
         if own.executing {
             return Err(EnterError::SignalHandler);
         }
-        if serves(&own) {
+        if own.serves() {
             return Ok(());
         }
         let replaced = match (&self.stack, &self.before) {
@@ -239,8 +237,3 @@ pub(crate) enum Begun {
 /// A look is a system call, which takes several times as long as the call that makes it. So it adds
 /// one or two percent.
 pub(crate) const LOOK_GAP: u32 = 256;
-
-/// True if a thread's own signal stack can be kept.
-fn serves(own: &Registered) -> bool {
-    own.enabled && large_enough(own.size)
-}

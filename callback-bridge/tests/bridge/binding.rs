@@ -114,6 +114,7 @@ fn the_end_of_a_thread_takes_our_signal_stack_off_and_puts_no_old_one_back() {
 }
 
 #[test]
+#[cfg_attr(gosched_shared_signal_stacks, ignore = "the part is taken away")]
 fn the_end_of_a_thread_leaves_its_own_signal_stack_alone() {
     let stack = at_the_end_of_a_thread(Some(64 << 10)).stack;
     assert!(stack.enabled && stack.size == 64 << 10);

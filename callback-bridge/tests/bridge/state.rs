@@ -34,6 +34,7 @@ fn calls_leave_no_trace(bridge: &Bridge) {
 }
 
 #[test]
+#[cfg_attr(gosched_shared_signal_stacks, ignore = "the part is taken away")]
 fn per_call_is_strict_whatever_signal_stack_the_thread_has() {
     let (_runtime, bridge) = bridge();
     let bridge = bridge.with_binding(Binding::PerCall);
@@ -53,6 +54,7 @@ fn per_call_is_strict_whatever_signal_stack_the_thread_has() {
 }
 
 #[test]
+#[cfg_attr(gosched_shared_signal_stacks, ignore = "the part is taken away")]
 fn per_call_is_strict_on_a_bound_thread() {
     let (_runtime, until_exit) = bridge();
     let per_call = until_exit.clone().with_binding(Binding::PerCall);
@@ -80,6 +82,7 @@ fn stick(bridge: &Bridge) -> (Registered, Registered) {
 }
 
 #[test]
+#[cfg_attr(gosched_shared_signal_stacks, ignore = "the part is taken away")]
 fn a_bound_thread_keeps_a_good_signal_stack_and_is_given_one_for_a_bad_one() {
     let (_runtime, bridge) = bridge();
     on_c_thread(|| {

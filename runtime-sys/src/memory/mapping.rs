@@ -2,15 +2,17 @@
 //!
 //! # Safety
 //!
-//! The range belongs to the [`Mapping`] from `mmap` to `munmap`. Nothing here reads or writes
+//! The range belongs to the [`Mapping`] from `reserve` to `unreserve`. Nothing here reads or writes
 //! through it.
-#![expect(unsafe_code, reason = "mmap")]
+#![expect(unsafe_code, reason = "maps memory")]
 
 use crate::sys;
 use std::ffi::c_void;
 use std::io;
 use std::ops::Range;
-use std::ptr::{NonNull, null_mut};
+use std::ptr::NonNull;
+
+pub(crate) use crate::sys::page_size;
 
 /// An owned range of pages: usable memory, and below it a guard at which every access is a fault.
 #[derive(Debug)]
@@ -25,13 +27,6 @@ unsafe impl Send for Mapping {}
 // SAFETY: nothing in it changes through a shared reference.
 unsafe impl Sync for Mapping {}
 
-/// Returns the size of a page. Async-signal-safe.
-pub(crate) fn page_size() -> usize {
-    // SAFETY: has no precondition.
-    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    usize::try_from(size).unwrap_or(4096)
-}
-
 /// Returns `size` rounded up to whole pages, or none if no such number exists.
 pub(crate) fn round_to_pages(size: usize) -> Option<usize> {
     size.checked_next_multiple_of(page_size())
@@ -44,21 +39,11 @@ impl Mapping {
         let guard = page_size();
         let size = round_to_pages(size).ok_or_else(too_large)?;
         let total = size.checked_add(guard).ok_or_else(too_large)?;
-        // SAFETY: asks for fresh memory wherever there is room.
-        let base = unsafe { libc::mmap(null_mut(), total, libc::PROT_NONE, sys::MAP_FLAGS, -1, 0) };
-        if base == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let base = NonNull::new(base).ok_or_else(|| io::Error::other("mmap returned null"))?;
-        let mapping = Self { base, guard, size };
+        let mapping = Self { base: sys::reserve(total)?, guard, size };
         // Opened from PROT_NONE, not closed from read-write: the kernel then never accounts for
         // memory that nobody may use.
         // SAFETY: inside the range that was mapped just now; nobody else knows of it.
-        let opened =
-            unsafe { libc::mprotect(mapping.usable(), size, libc::PROT_READ | libc::PROT_WRITE) };
-        if opened != 0 {
-            return Err(io::Error::last_os_error());
-        }
+        unsafe { sys::open(mapping.usable(), size)? };
         sys::advise_stack(mapping.usable(), size);
         Ok(mapping)
     }
@@ -83,8 +68,7 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: mapped by `with_guard`, unmapped once; the owner sees to it that nothing runs on
         // it any more.
-        let result = unsafe { libc::munmap(self.base.as_ptr(), self.guard + self.size) };
-        debug_assert_eq!(result, 0, "munmap of an own mapping");
+        unsafe { sys::unreserve(self.base, self.guard + self.size) };
     }
 }
 

@@ -3,11 +3,6 @@
 //! A goroutine that slept is in no cache. Its record, the head of its stack and the frames below
 //! miss the caches and the translation buffer, and each miss waits for the one before. A thread
 //! that makes several goroutines runnable at a time fetches the memory of all of them together.
-//!
-//! # Safety
-//!
-//! A prefetch is a hint: a program cannot tell whether the processor followed it.
-#![expect(unsafe_code, reason = "an instruction that the language has no function for")]
 
 /// Bytes that a processor fetches at a time.
 pub const LINE: usize = 64;
@@ -16,14 +11,7 @@ pub const LINE: usize = 64;
 /// allowed.
 #[inline(always)]
 pub fn line(address: usize) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: no read or write that a program could notice, and no fault at any address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(address)) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _nothing_is_fetched = address;
+    crate::sys::prefetch(address);
 }
 
 #[cfg(test)]

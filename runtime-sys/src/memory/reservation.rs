@@ -6,12 +6,12 @@
 //!
 //! # Safety
 //!
-//! The range belongs to the [`Reservation`] from `mmap` to `munmap`. Nothing here reads or writes
-//! through it.
-#![expect(unsafe_code, reason = "mmap and its kin")]
+//! The range belongs to the [`Reservation`] from `reserve` to `unreserve`. Nothing here reads or
+//! writes through it.
+#![expect(unsafe_code, reason = "maps memory")]
 
 use crate::memory::mapping::page_size;
-use crate::sys;
+use crate::sys::{self, Piece};
 use std::ffi::c_void;
 use std::io;
 use std::ops::Range;
@@ -38,15 +38,9 @@ unsafe impl Sync for Reservation {}
 impl Reservation {
     /// Reserves `size` bytes, in whole pages, closed. They never become huge pages.
     pub(crate) fn new(size: usize) -> io::Result<Self> {
-        // SAFETY: asks for fresh memory wherever there is room.
-        let base = unsafe { libc::mmap(null_mut(), size, libc::PROT_NONE, sys::MAP_FLAGS, -1, 0) };
-        if base == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let base = NonNull::new(base).ok_or_else(|| io::Error::other("mmap returned null"))?;
-        let reservation = Self { base, size };
-        sys::munlock(base.as_ptr(), size);
-        sys::advise_stack(base.as_ptr(), size);
+        let reservation = Self { base: sys::reserve(size)?, size };
+        sys::munlock(reservation.base.as_ptr(), size);
+        sys::advise_stack(reservation.base.as_ptr(), size);
         Ok(reservation)
     }
 
@@ -65,14 +59,11 @@ impl Reservation {
         self.base.as_ptr().wrapping_byte_add(range.start)
     }
 
-    /// Makes the range readable and writable. `ENOMEM` if the system does not give that many
-    /// mappings or that much memory.
+    /// Makes a closed range readable and writable. `ENOMEM` if the system does not give that many
+    /// mappings or that much memory. On some systems a part that is open loses its contents.
     pub(crate) fn open(&self, range: Range<usize>) -> io::Result<()> {
-        // SAFETY: inside the own range; opening takes nothing from the users of a part of it.
-        let result = unsafe {
-            libc::mprotect(self.at(&range), range.len(), libc::PROT_READ | libc::PROT_WRITE)
-        };
-        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        // SAFETY: inside the own range; what is closed has no users.
+        unsafe { sys::open(self.at(&range), range.len()) }
     }
 
     /// Makes every access to an open range a fault.
@@ -116,12 +107,12 @@ impl Reservation {
     fn with_ranges<R>(
         &self,
         ranges: impl ExactSizeIterator<Item = Range<usize>>,
-        f: impl FnOnce(&[libc::iovec]) -> R,
+        f: impl FnOnce(&[Piece]) -> R,
     ) -> R {
-        let mut many = [libc::iovec { iov_base: null_mut(), iov_len: 0 }; MAX_RANGES];
+        let mut many = [sys::piece(null_mut(), 0); MAX_RANGES];
         let count = ranges.len();
         for (one, range) in many[..count].iter_mut().zip(ranges) {
-            *one = libc::iovec { iov_base: self.at(&range), iov_len: range.len() };
+            *one = sys::piece(self.at(&range), range.len());
         }
         f(&many[..count])
     }
@@ -152,18 +143,18 @@ impl Reservation {
 }
 
 /// Returns the lowest address in the range, in whole pages, whose page is in memory; the range's
-/// end if none is.
+/// end if none is, or the system does not say.
 pub(crate) fn lowest_resident(range: Range<usize>) -> usize {
     const PAGES: usize = 256;
     let page = page_size();
     let mut pages = [0_u8; PAGES];
     for start in range.clone().step_by(PAGES * page) {
         let size = (range.end - start).min(PAGES * page);
-        let at = std::ptr::without_provenance_mut(start);
-        // SAFETY: only a query, whatever lies there; the vector has a byte for each page.
-        let result = unsafe { libc::mincore(at, size, pages.as_mut_ptr().cast()) };
-        let found = pages[..size / page].iter().position(|state| state & 1 == 1);
-        if let (0, Some(at)) = (result, found) {
+        let states = &mut pages[..size / page];
+        if !sys::resident(start, states) {
+            continue;
+        }
+        if let Some(at) = states.iter().position(|state| state & 1 == 1) {
             return start + at * page;
         }
     }
@@ -174,8 +165,7 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         // SAFETY: mapped by `new`, unmapped once; the owner sees to it that nothing runs on it any
         // more.
-        let result = unsafe { libc::munmap(self.base.as_ptr(), self.size) };
-        debug_assert_eq!(result, 0, "munmap of an own mapping");
+        unsafe { sys::unreserve(self.base, self.size) };
     }
 }
 
@@ -223,6 +213,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(gosched_no_mincore, ignore = "the part is taken away")]
     fn what_was_discarded_reads_as_zeroes_and_is_not_in_memory() {
         let (reservation, page) = reserve(4);
         reservation.open(0..4 * page).expect("opened");

@@ -3,6 +3,7 @@
 mod lock;
 mod membarrier;
 mod note;
+mod parking;
 
 /// Asserts that the model fails with this mistake in the code, and holds again without it.
 #[cfg(gosched_mutants)]

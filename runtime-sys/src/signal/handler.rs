@@ -52,8 +52,8 @@ pub const FAULTS: [c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 pub struct SignalInfo {
     /// The signal's number.
     pub signal: c_int,
-    /// Why it was sent (`si_code`): greater than 0 if the kernel raised it, not some program.
-    pub code: c_int,
+    /// Whether the kernel raised it itself (`si_code`), and no program sent it.
+    pub by_kernel: bool,
     /// The address that was accessed, for a fault; 0 for a signal that a program sent.
     pub address: usize,
     /// The interrupted registers (`ucontext_t`).
@@ -306,15 +306,15 @@ extern "C" fn trampoline<const PLACE: usize>(
 fn signal_info(signal: c_int, raw: *mut libc::siginfo_t, context: *mut c_void) -> SignalInfo {
     // SAFETY: the kernel's own record, alive until the handler returns.
     let raw = unsafe { &*raw };
-    let code = raw.si_code;
-    let address = if code > 0 {
+    let by_kernel = sys::raised_by_kernel(raw.si_code);
+    let address = if by_kernel {
         // SAFETY: a signal that the kernel raised has its address there, or some number if it has
         // none.
         unsafe { raw.si_addr() }.addr()
     } else {
         0
     };
-    SignalInfo { signal, code, address, context, before_is_near: false }
+    SignalInfo { signal, by_kernel, address, context, before_is_near: false }
 }
 
 /// Calls one of our handlers.
@@ -327,7 +327,7 @@ fn ask(handler: *mut (), info: &SignalInfo) -> Response {
 /// True if the interrupted instruction itself raised the signal, and raises it again when it runs
 /// again.
 fn raised_by_instruction(info: &SignalInfo) -> bool {
-    info.code > 0
+    info.by_kernel
         && [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE].contains(&info.signal)
 }
 
@@ -399,7 +399,7 @@ fn call(action: &libc::sigaction, info: &SignalInfo, raw: *mut libc::siginfo_t) 
 
 /// Does what would happen if no handler were installed.
 fn default_action(info: &SignalInfo) {
-    if [libc::SIGCHLD, libc::SIGURG, libc::SIGWINCH].contains(&info.signal) {
+    if sys::IGNORED_BY_DEFAULT.contains(&info.signal) {
         return;
     }
     // SAFETY: the default action of a signal that exists.

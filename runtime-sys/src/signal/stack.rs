@@ -1,9 +1,10 @@
 //! The alternate signal stack of the calling thread.
 //!
 //! A thread that C made has no signal stack, or one that is too small. The kernel accepts 2,048
-//! bytes, and then kills the process when it delivers a signal with AVX-512 state. A stack that is
-//! [`large_enough`] is used as it is. Otherwise a [`SignalStack`] of ours is registered while the
-//! thread is inside the scheduler. It is taken off only if it is still the registered one.
+//! bytes, and then kills the process when it delivers a signal with AVX-512 state. A stack that
+//! [`serves`](Registered::serves) is used as it is. Otherwise a [`SignalStack`] of ours is
+//! registered while the thread is inside the scheduler. It is taken off only if it is still the
+//! registered one.
 //!
 //! A foreign stack in the place of ours is left there. std takes its own stack off before a pthread
 //! key's destructor runs. Sanitizers and other runtimes exchange stacks under way. To "restore" a
@@ -84,9 +85,16 @@ impl Registered {
 
     fn to_raw(self) -> libc::stack_t {
         let flags = if self.enabled { self.flags } else { libc::SS_DISABLE };
-        // Some systems insist on a size even where they ignore it.
+        // macOS refuses a size below its minimum even where it takes a stack off (`sigaltstack` in
+        // bsd/kern/kern_sig.c of xnu; std's handler for overflows passes a valid one, too).
         let size = if self.enabled { self.size } else { required_size() };
         libc::stack_t { ss_sp: self.base.cast(), ss_flags: flags, ss_size: size }
+    }
+
+    /// True if the thread has a signal stack that can be kept: it is large enough, and no other
+    /// thread's. Where threads inherit the signal stacks of those that make them, none is.
+    pub fn serves(&self) -> bool {
+        self.enabled && !sys::THREADS_INHERIT_SIGNAL_STACKS && large_enough(self.size)
     }
 
     /// Returns the addresses of the stack; empty unless enabled.
@@ -302,7 +310,7 @@ mod tests {
     fn sizes_follow_the_processor_state() {
         assert!(required_size() >= 64 << 10 && required_size().is_multiple_of(page_size()));
         assert!(required_size() >= sys::minimum_signal_stack() + OWN_NEED);
-        assert!(large_enough(required_size()) && !large_enough(libc::MINSIGSTKSZ));
+        assert!(large_enough(required_size()) && !large_enough(2048));
         assert!(!large_enough(sys::minimum_signal_stack()));
     }
 

@@ -1,5 +1,5 @@
-//! Stands for every system that has no folder here yet.
+//! Stands for every system that has no folder here.
 
 compile_error!(
-    "gosched-runtime-sys supports Linux; the head of its lib.rs lists what another system needs"
+    "gosched-runtime-sys does not know this system; the head of its lib.rs lists what one needs"
 );

@@ -23,6 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(gosched_no_affinity, ignore = "the part is taken away")]
     fn a_quota_only_takes_away() {
         let cpus = usable_cpus();
         let allowed = sys::affinity_count().expect("affinity");

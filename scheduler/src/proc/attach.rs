@@ -54,8 +54,7 @@ pub(crate) fn prepare(m: &M) -> io::Result<()> {
 pub(crate) fn attached<R>(cx: &Current, sched: &Sched, f: impl FnOnce() -> R) -> R {
     tls::show_to_handlers();
     let mask = SignalMask::block_all();
-    let registered = stack::registered();
-    let before = if registered.enabled && stack::large_enough(registered.size) {
+    let before = if stack::registered().serves() {
         None
     } else {
         // Fails only while a handler runs on the stack that would be replaced; then that stack

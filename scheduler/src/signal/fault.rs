@@ -63,8 +63,8 @@ pub(super) fn install() -> io::Result<()> {
 }
 
 fn on_fault(fault: &SignalInfo) -> Response {
-    // A code of zero or less was sent by some program: no access, no address.
-    if fault.code <= 0 {
+    // Some program sent it: no access, no address.
+    if !fault.by_kernel {
         return Response::PassOn;
     }
     match judge(fault) {

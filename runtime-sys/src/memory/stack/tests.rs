@@ -208,6 +208,7 @@ fn of_a_crowd_the_first_page_is_there_and_no_other() {
 }
 
 #[test]
+#[cfg_attr(gosched_no_mincore, ignore = "the part is taken away")]
 fn deep_pages_are_given_back_and_the_rest_stays() {
     let (_slab, mut stacks) = slab(shape(256 << 10), 1);
     let stack = &mut stacks[0];

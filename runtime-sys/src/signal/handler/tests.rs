@@ -236,7 +236,7 @@ fn a_fault_that_is_ours_goes_on() {
         let page = std::ptr::with_exposed_provenance_mut((info.address - 8) & !4095);
         // SAFETY: the guard page of the test's own stack.
         unsafe { libc::mprotect(page, 4096, libc::PROT_READ) };
-        if info.code > 0 && info.signal == libc::SIGSEGV {
+        if info.by_kernel && info.signal == libc::SIGSEGV {
             Response::Handled
         } else {
             Response::PassOn

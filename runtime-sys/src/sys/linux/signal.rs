@@ -16,6 +16,19 @@ pub(crate) const LAST_SIGNAL: libc::c_int = 64;
 /// back.
 pub(crate) const SIGNAL_STACK_FLAGS: libc::c_int = 1 << 31;
 
+/// The signals that do nothing by default, and are no order to go on.
+pub(crate) const IGNORED_BY_DEFAULT: &[libc::c_int] =
+    &[libc::SIGCHLD, libc::SIGURG, libc::SIGWINCH];
+
+/// Whether a new thread begins with the signal stack of the thread that made it. Here it has none,
+/// or with bionic one of its own.
+pub(crate) const THREADS_INHERIT_SIGNAL_STACKS: bool = cfg!(gosched_shared_signal_stacks);
+
+/// True if the kernel raised a signal with this `si_code` itself, and no program sent it.
+pub(crate) fn raised_by_kernel(code: libc::c_int) -> bool {
+    code > 0
+}
+
 /// Returns the size of the smallest signal stack that survives a delivery, which depends on this
 /// machine's processor state.
 ///
@@ -47,7 +60,15 @@ pub(crate) unsafe fn interrupted_stack_pointer(context: *const c_void) -> Option
         let registers = unsafe { &(*context).uc_mcontext };
         Some(registers.sp as usize)
     };
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    #[cfg(target_arch = "riscv64")]
+    let pointer = {
+        // SAFETY: as the caller says.
+        let registers = unsafe { &(*context).uc_mcontext.__gregs };
+        // Register x2, of the calling convention.
+        const STACK_POINTER: usize = 2;
+        Some(registers[STACK_POINTER] as usize)
+    };
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
     let pointer = {
         let _not_known = context;
         None

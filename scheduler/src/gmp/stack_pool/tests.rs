@@ -68,6 +68,7 @@ fn slabs_grow_with_what_is_there() {
 }
 
 #[test]
+#[cfg_attr(gosched_no_mincore, ignore = "the part is taken away")]
 fn deep_pages_of_idle_stacks_are_given_back() {
     let (pool, mut cache) = (pool(), StackCache::new());
     let stacks = taken(&pool, &mut cache, 3 * CACHE);
@@ -85,6 +86,7 @@ fn deep_pages_of_idle_stacks_are_given_back() {
 }
 
 #[test]
+#[cfg_attr(gosched_no_mincore, ignore = "the part is taken away")]
 fn a_busy_cache_gives_them_back_now_and_then() {
     let (pool, mut cache) = (pool(), StackCache::new());
     let stacks = taken(&pool, &mut cache, 4);
@@ -121,6 +123,7 @@ fn slabs_that_nobody_needs_are_unmapped() {
 
 /// A stack that stays in use keeps its slab, and not the memory of the stacks beside it.
 #[test]
+#[cfg_attr(gosched_no_mincore, ignore = "the part is taken away")]
 fn beside_a_stack_in_use_the_memory_is_given_back() {
     let (pool, mut cache) = (pool(), StackCache::new());
     let mut stacks = taken(&pool, &mut cache, 2000);

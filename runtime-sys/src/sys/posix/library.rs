@@ -11,6 +11,8 @@ use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::sync::Once;
 
+use super::PIN_FLAGS;
+
 /// Returns what the loader knows of the object file around an address.
 fn file_around(address: *const c_void) -> Option<libc::Dl_info> {
     let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
@@ -45,7 +47,7 @@ pub(crate) fn pin_this_library() {
         else {
             return;
         };
-        let flags = libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE;
+        let flags = libc::RTLD_NOW | libc::RTLD_NOLOAD | PIN_FLAGS;
         // The reference that this takes stays.
         // SAFETY: the loader's own name for the file.
         let _handle = unsafe { libc::dlopen(name, flags) };

@@ -1,0 +1,146 @@
+//! DragonFly BSD.
+//!
+//! # Safety
+//!
+//! The calls concern the calling thread. The interrupted registers are the kernel's record, alive
+//! while the handler runs.
+#![expect(unsafe_code, reason = "C library calls, a handler's context")]
+
+#[path = "../absent/affinity.rs"]
+mod affinity;
+#[path = "../posix/bounds.rs"]
+mod bounds;
+#[path = "../posix/cancel.rs"]
+mod cancel;
+#[path = "../posix/clock.rs"]
+mod clock;
+#[path = "../posix/codes.rs"]
+mod codes;
+#[path = "../absent/fences.rs"]
+mod fences;
+mod futex;
+#[path = "../absent/guards.rs"]
+mod guards;
+#[path = "../posix/library.rs"]
+mod library;
+#[path = "../posix/open.rs"]
+mod open;
+#[path = "../posix/memory.rs"]
+mod reserve;
+#[path = "../posix/resident.rs"]
+mod resident;
+#[path = "../posix/signal_stack.rs"]
+mod signal_stack;
+#[path = "../absent/slice.rs"]
+mod slice;
+#[path = "../absent/thread_clock.rs"]
+mod thread_clock;
+#[path = "../absent/thread_list.rs"]
+mod thread_list;
+
+use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
+
+use crate::sys::StackBounds;
+use bounds::bounds_of;
+
+unsafe extern "C" {
+    // Of unistd.h. Not in the libc crate.
+    fn lwp_gettid() -> c_int;
+}
+
+pub(crate) use affinity::affinity_count;
+pub(crate) use cancel::set_cancel_state;
+pub(crate) use clock::monotonic_ns;
+pub(crate) use codes::raised_by_kernel;
+pub(crate) use fences::{fence_every_thread, register_for_fences};
+pub(crate) use futex::{futex_wait, futex_wake, futex_wake_all};
+pub(crate) use guards::{Piece, install_guard, install_guards, piece, populate, remove_guards};
+pub(crate) use library::{in_this_library, pin_this_library};
+pub(crate) use open::open;
+pub(crate) use reserve::{discard, munlock, page_size, reserve, unreserve};
+pub(crate) use resident::resident;
+pub(crate) use signal_stack::minimum_signal_stack;
+pub(crate) use slice::set_time_slice;
+pub(crate) use thread_clock::{is_runnable, read_clock, thread_clock};
+pub(crate) use thread_list::{each_thread, is_exiting};
+
+/// The clock of std's `Instant`.
+const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
+
+/// With it, a `dlclose` too many of the host's does no harm.
+const PIN_FLAGS: c_int = libc::RTLD_NODELETE;
+
+/// Without `MAP_STACK`: such a mapping grows downwards from its upper end (mmap(2)).
+const MAP_FLAGS: c_int = libc::MAP_PRIVATE | libc::MAP_ANON;
+
+/// The advice that lets the kernel take pages when it needs some. `MADV_DONTNEED` keeps what is in
+/// them (madvise(2)).
+const DISCARD: c_int = libc::MADV_FREE;
+
+/// `PTHREAD_CANCEL_DISABLE` of pthread.h.
+pub(crate) const CANCEL_DISABLE: c_int = 1;
+
+/// The greatest signal number: `SIGRTMAX` of sys/signal.h.
+pub(crate) const LAST_SIGNAL: c_int = 126;
+
+/// There are no such flags.
+pub(crate) const SIGNAL_STACK_FLAGS: c_int = 0;
+
+/// The signals that do nothing by default, and are no order to go on: `SA_IGNORE` in
+/// sys/kern/kern_sig.c.
+pub(crate) const IGNORED_BY_DEFAULT: &[c_int] =
+    &[libc::SIGCHLD, libc::SIGURG, libc::SIGWINCH, libc::SIGIO, libc::SIGINFO];
+
+/// A new thread begins without a signal stack.
+pub(crate) const THREADS_INHERIT_SIGNAL_STACKS: bool = false;
+
+/// There is no advice to give.
+pub(crate) fn advise_stack(_base: *mut c_void, _size: usize) {}
+
+/// Returns the address of the calling thread's `errno`.
+pub(crate) fn errno_location() -> *mut c_int {
+    // SAFETY: has no precondition.
+    unsafe { libc::__errno_location() }
+}
+
+/// Returns the number of the calling thread in its process.
+pub(crate) fn thread_id() -> i32 {
+    // SAFETY: has no precondition.
+    unsafe { lwp_gettid() }
+}
+
+/// Asks the C library where the calling thread's stack lies.
+pub(crate) fn query_stack_bounds() -> Option<StackBounds> {
+    let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
+    // SAFETY: writable.
+    if unsafe { libc::pthread_attr_init(attributes.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    // SAFETY: has no precondition.
+    let me = unsafe { libc::pthread_self() };
+    // If this fails, the attributes are those of a new thread, without a stack.
+    // SAFETY: the calling thread is alive, and the attributes are initialised.
+    unsafe { libc::pthread_attr_get_np(me, attributes.as_mut_ptr()) };
+    // SAFETY: initialised above, and not used again.
+    unsafe { bounds_of(attributes.as_mut_ptr()) }
+}
+
+/// Returns the stack pointer that a signal interrupted; none where the record's form is not known.
+/// Async-signal-safe.
+///
+/// # Safety
+///
+/// `context` is what the kernel gave the handler that is running.
+pub(crate) unsafe fn interrupted_stack_pointer(context: *const c_void) -> Option<usize> {
+    let context = context.cast::<libc::ucontext_t>();
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as the caller says.
+    let pointer = Some(unsafe { (*context).uc_mcontext.mc_rsp } as usize);
+    #[cfg(not(target_arch = "x86_64"))]
+    let pointer = {
+        let _not_known = context;
+        None
+    };
+    pointer
+}

@@ -1,0 +1,16 @@
+//! The monotonic clock.
+//!
+//! # Safety
+//!
+//! `clock_gettime` writes to a live `timespec`.
+#![expect(unsafe_code, reason = "clock_gettime")]
+
+use super::CLOCK;
+
+/// Returns nanoseconds on the clock that std's `Instant` runs by. Async-signal-safe.
+pub(crate) fn monotonic_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is writable. The call fails only for clocks that do not exist.
+    unsafe { libc::clock_gettime(CLOCK, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
