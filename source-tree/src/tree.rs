@@ -8,9 +8,9 @@ use crate::source::Source;
 
 /// The folders with Rust sources.
 #[rustfmt::skip]
-const TOPS: [&str; 12] = [
+const TOPS: [&str; 13] = [
     "src", "runtime-sys", "scheduler", "callback-bridge", "c-side", "test-support", "source-tree",
-    "xtask", "simulator", "examples", "tests", "benches",
+    "xtask", "simulator", "examples", "tests", "benches", "hosts",
 ];
 
 /// Returns every Rust source of the workspace at `root`, sorted by path.
