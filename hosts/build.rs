@@ -2,7 +2,7 @@
 //! C compiler is needed to build this package.
 
 use std::io::Write as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 /// A host that is linked: a program with these first lines, linked with these flags, builds where
 /// its Debian package is installed.
@@ -27,6 +27,7 @@ const HOSTS: [Host; 5] = [
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=c");
+    println!("cargo::rerun-if-changed=foreign/Host.java");
     // It changes when a package is installed or removed. A path that is absent would have this run
     // at every build.
     let installed = "/var/lib/dpkg/status";
@@ -41,6 +42,19 @@ fn main() {
                 openmp();
             }
         }
+    }
+    java();
+}
+
+/// Compiles the Java program, where there is a compiler, and says where its classes are.
+fn java() {
+    let classes = format!("{}/classes", std::env::var("OUT_DIR").expect("cargo sets it"));
+    let mut compiler = Command::new("javac");
+    compiler.args(["-Xlint:all", "-d", &classes, "foreign/Host.java"]);
+    match compiler.status() {
+        Ok(status) if status.success() => println!("cargo::rustc-env=HOSTS_CLASSES={classes}"),
+        Ok(status) => panic!("{compiler:?}: {status}"),
+        Err(_) => {} // It is not installed.
     }
 }
 

@@ -15,6 +15,15 @@ use std::sync::OnceLock;
 
 static HOST: OnceLock<&'static Host> = OnceLock::new();
 
+/// Lets the functions of this module use a host that a program has started.
+///
+/// # Panics
+///
+/// If there is one.
+pub fn share(host: &'static Host) {
+    HOST.set(host).expect("there was none");
+}
+
 /// Returns the host, after [`host_begin`].
 pub fn host() -> Option<&'static Host> {
     HOST.get().copied()

@@ -84,8 +84,8 @@ pub struct Host {
     /// Answers that were wrong, or no answers.
     wrong: AtomicU64,
     faults: Mutex<Vec<String>>,
-    /// Since the runtime is up.
-    table: Table,
+    /// Since the runtime is up, or the host has changed it.
+    table: Mutex<Table>,
     storm: Mutex<Option<Storm>>,
 }
 
@@ -130,7 +130,7 @@ impl Host {
             callbacks: AtomicU64::new(0),
             wrong: AtomicU64::new(0),
             faults: Mutex::new(faults),
-            table,
+            table: Mutex::new(table),
             storm: Mutex::new(storm),
         })))
     }
@@ -198,6 +198,12 @@ impl Host {
         }
     }
 
+    /// To be said when the host has installed handlers of its own: these are to stay from here on.
+    pub fn has_installed_handlers(&self) {
+        let mut table = self.table.lock().expect("no panic under it");
+        *table = Table::now().with(&table, &storm::SIGNALS);
+    }
+
     /// Ends the storm and the runtime, prints the report, and says whether all was right.
     pub fn end(&self) -> bool {
         drop(self.storm.lock().expect("no panic under it").take());
@@ -206,7 +212,8 @@ impl Host {
         }
         let late = self.bridge.enter(|| ());
         self.check(matches!(late, Err(EnterError::ShutDown)), "a late call was not refused");
-        let changed = self.table.differences(&Table::now(), &[]);
+        let table = self.table.lock().expect("no panic under it");
+        let changed = table.differences(&Table::now(), &[]);
         let signals = storm::received();
         let Signals { inside, outside, torn } = signals;
         let (callbacks, wrong) = (self.callbacks(), self.wrong.load(Relaxed));

@@ -81,6 +81,15 @@ pub fn around<R>(binding: Binding, call: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Runs `other`, which may set `errno`, between two parts of a callback that is looked at.
+pub fn keeping_errno<R>(other: impl FnOnce() -> R) -> R {
+    // SAFETY: the thread's own.
+    let former = unsafe { *errno() };
+    let result = other();
+    set_errno(former);
+    result
+}
+
 /// Returns what was changed by callbacks so far, in words.
 #[must_use]
 pub fn complaints() -> Vec<String> {

@@ -26,6 +26,9 @@ const ON_ANY: c_int = libc::SIGURG;
 /// Of the timer. Its handler runs on the signal stack.
 const PROFILER: c_int = libc::SIGPROF;
 
+/// The signals whose handlers are the storm's while it lasts.
+pub const SIGNALS: [c_int; 3] = [ON_STACK, ON_ANY, PROFILER];
+
 /// Between two rounds. Without a pause the storm leaves a host on a small machine no time.
 const PAUSE: Duration = Duration::from_micros(200);
 /// Rounds until the list of threads is read again.
@@ -77,7 +80,7 @@ impl Storm {
     ///
     /// The system's, if there is no thread for it.
     pub fn start() -> io::Result<Self> {
-        let former = [ON_STACK, ON_ANY, PROFILER].map(|signal| (signal, table::entry(signal)));
+        let former = SIGNALS.map(|signal| (signal, table::entry(signal)));
         let over = Arc::new(AtomicBool::new(false));
         former.iter().for_each(|(signal, _)| handle(*signal));
         let seen = Arc::clone(&over);

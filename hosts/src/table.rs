@@ -42,6 +42,16 @@ impl Table {
         Self((1..=64).map(entry).collect())
     }
 
+    /// Returns this table with the entries of `other` for `signals`.
+    #[must_use]
+    pub fn with(mut self, other: &Self, signals: &[c_int]) -> Self {
+        for signal in signals {
+            let place = *signal as usize - 1;
+            self.0[place] = other.0[place];
+        }
+        self
+    }
+
     /// Returns where `later` differs, but for the signals in `except`.
     #[must_use]
     pub fn differences(&self, later: &Self, except: &[c_int]) -> Vec<String> {
