@@ -16,12 +16,14 @@ const fn host(name: &'static str, head: &'static str, flags: &'static [&'static 
     Host { name, head, flags }
 }
 
-const HOSTS: [Host; 5] = [
+const HOSTS: [Host; 7] = [
     host("sqlite", "", &["-lsqlite3"]),
     host("openmp", "#include <omp.h>", &["-fopenmp"]),
     host("glib", "", &["-lglib-2.0"]),
     host("libuv", "", &["-luv"]),
     host("microhttpd", "", &["-lmicrohttpd"]),
+    host("sdl_audio", "", &["-lSDL2"]),
+    host("rdkafka", "", &["-lrdkafka"]),
 ];
 
 fn main() {

@@ -104,8 +104,12 @@ pub extern "system" fn Java_Host_call(_: Env, _: Object, value: i64) -> i64 {
 }
 
 /// `Host.callback`.
+///
+/// # Safety
+///
+/// Called by the virtual machine.
 #[unsafe(no_mangle)]
-pub extern "system" fn Java_Host_callback(env: Env, class: Object, value: i64) -> i64 {
+pub unsafe extern "system" fn Java_Host_callback(env: Env, class: Object, value: i64) -> i64 {
     let mut java = Java { env, class };
     // SAFETY: a function and its user data.
     unsafe { foreign::host_call_fn(in_callback, value, (&raw mut java).cast()) }
@@ -123,8 +127,12 @@ impl Global {
 }
 
 /// `Host.onThread`: a guard keeps the thread inside while it is the virtual machine's, too.
+///
+/// # Safety
+///
+/// Called by the virtual machine.
 #[unsafe(no_mangle)]
-pub extern "system" fn Java_Host_onThread(env: Env, class: Object, value: i64) -> i64 {
+pub unsafe extern "system" fn Java_Host_onThread(env: Env, class: Object, value: i64) -> i64 {
     let mut machine: Machine = ptr::null_mut();
     // SAFETY: the type of this function.
     let get: GetMachine = unsafe { function(env, GET_MACHINE) };
@@ -174,8 +182,12 @@ fn attach(machine: Machine) -> Env {
 }
 
 /// `Host.check`.
+///
+/// # Safety
+///
+/// Called by the virtual machine.
 #[unsafe(no_mangle)]
-pub extern "system" fn Java_Host_check(env: Env, _: Object, right: u8, what: Object) {
+pub unsafe extern "system" fn Java_Host_check(env: Env, _: Object, right: u8, what: Object) {
     if right != 0 {
         return;
     }
