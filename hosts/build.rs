@@ -16,7 +16,7 @@ const fn host(name: &'static str, head: &'static str, flags: &'static [&'static 
     Host { name, head, flags }
 }
 
-const HOSTS: [Host; 7] = [
+const HOSTS: [Host; 8] = [
     host("sqlite", "", &["-lsqlite3"]),
     host("openmp", "#include <omp.h>", &["-fopenmp"]),
     host("glib", "", &["-lglib-2.0"]),
@@ -24,7 +24,11 @@ const HOSTS: [Host; 7] = [
     host("microhttpd", "", &["-lmicrohttpd"]),
     host("sdl_audio", "", &["-lSDL2"]),
     host("rdkafka", "", &["-lrdkafka"]),
+    host("fuse", FUSE, &["-lfuse3"]),
 ];
+
+const FUSE: &str =
+    "#define FUSE_USE_VERSION 31\n#define _FILE_OFFSET_BITS 64\n#include <fuse3/fuse.h>";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -40,8 +44,8 @@ fn main() {
         println!("cargo::rustc-check-cfg=cfg(host, values(\"{name}\"))");
         if builds(head, flags) {
             println!("cargo::rustc-cfg=host=\"{name}\"");
-            if name == "openmp" {
-                openmp();
+            if ["openmp", "fuse"].contains(&name) {
+                compile(name);
             }
         }
     }
@@ -60,13 +64,14 @@ fn java() {
     }
 }
 
-/// Compiles the regions that call back: they are written in C.
-fn openmp() {
-    cc::Build::new()
-        .file("c/openmp.c")
-        .flag("-fopenmp")
-        .extra_warnings(true)
-        .compile("host_openmp");
+/// Compiles the part of a host that is written in C, because macros of C are needed.
+fn compile(name: &str) {
+    let mut compiler = cc::Build::new();
+    compiler.file(format!("c/{name}.c")).extra_warnings(true);
+    if name == "openmp" {
+        compiler.flag("-fopenmp");
+    }
+    compiler.compile(&format!("host_{name}"));
 }
 
 /// True if a C program with these first lines and flags builds.

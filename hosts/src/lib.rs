@@ -4,7 +4,8 @@
 //! another language. It is short, because [`frame`] does what is the same for all: it builds the
 //! runtime, looks at a thread's state around each callback, adds up, sends the [`storm`] of
 //! signals, compares the [`table`] of signal handlers, and ends. [`foreign`] is the same for hosts
-//! that load a shared library, which is this package, too; [`jni`] is that for Java. [`matrix`] runs all of them.
+//! that load a shared library, which is this package, too; [`jni`] and [`napi`] are that for Java
+//! and for Node. [`matrix`] runs all of them.
 //!
 //! A host whose Debian package is not installed says so and is skipped: [`skipped`].
 
@@ -12,6 +13,7 @@ pub mod foreign;
 pub mod frame;
 pub mod jni;
 pub mod matrix;
+pub mod napi;
 pub mod state;
 pub mod storm;
 pub mod table;

@@ -29,6 +29,9 @@ const PROFILER: c_int = libc::SIGPROF;
 /// The signals whose handlers are the storm's while it lasts.
 pub const SIGNALS: [c_int; 3] = [ON_STACK, ON_ANY, PROFILER];
 
+/// glibc's.
+const SIGCANCEL: c_int = 32;
+
 /// Between two rounds. Without a pause the storm leaves a host on a small machine no time.
 const PAUSE: Duration = Duration::from_micros(200);
 /// Rounds until the list of threads is read again.
@@ -96,8 +99,18 @@ fn handle(signal: c_int) {
     action.sa_sigaction = on_signal as *const () as usize;
     let on_stack = if signal == ON_ANY { 0 } else { libc::SA_ONSTACK };
     action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART | on_stack;
+    keep_cancel_out(&mut action.sa_mask);
     // SAFETY: the handler is async-signal-safe.
     unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) };
+}
+
+/// Has a handler run to its end before a `pthread_cancel` comes. A host that cancels a thread in the
+/// middle of `read` unwinds from there, at once. That would go through a handler which interrupts
+/// the `read`, and must not go through Rust. The C library's own functions leave its signal out.
+fn keep_cancel_out(mask: &mut libc::sigset_t) {
+    let words: *mut u64 = ptr::from_mut(mask).cast();
+    // SAFETY: the kernel's part of a set is its first eight bytes.
+    unsafe { *words |= 1 << (SIGCANCEL - 1) };
 }
 
 fn set_timer(every_us: i64) {

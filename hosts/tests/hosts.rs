@@ -30,4 +30,4 @@ macro_rules! hosts {
     };
 }
 
-hosts!(sqlite openmp glib libuv microhttpd cpython jvm_first jvm_later sdl_audio rdkafka);
+hosts!(sqlite openmp glib libuv microhttpd cpython jvm_first jvm_later sdl_audio rdkafka node fuse);

@@ -13,7 +13,7 @@ use hosts::frame::Host;
 use hosts::jni::{self, Env, Machine};
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, mem, ptr};
 
@@ -48,7 +48,7 @@ fn library() -> Option<PathBuf> {
 }
 
 /// Makes the virtual machine.
-fn create(library: &PathBuf, classes: &str) -> (Machine, Env) {
+fn create(library: &Path, classes: &str) -> (Machine, Env) {
     let path = CString::new(library.as_os_str().as_bytes()).expect("no zero in it");
     // SAFETY: a library that nothing else has loaded.
     let library = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) };
@@ -79,7 +79,7 @@ fn create(library: &PathBuf, classes: &str) -> (Machine, Env) {
     (machine, env)
 }
 
-fn run(host: &'static Host, library: &PathBuf, classes: &str) {
+fn run(host: &'static Host, library: &Path, classes: &str) {
     hosts::foreign::share(host);
     let (machine, env) = create(library, classes);
     host.has_installed_handlers();

@@ -219,8 +219,10 @@ fn run(host: &'static Host) {
     let producer = handle(PRODUCER, shared, &settings);
     // SAFETY: the setting has made one.
     let cluster = unsafe { rd_kafka_handle_mock_cluster(producer) };
+    // SAFETY: the cluster.
+    let brokers = unsafe { rd_kafka_mock_cluster_bootstraps(cluster) };
     // SAFETY: a string that is there as long as the cluster.
-    let brokers = unsafe { CStr::from_ptr(rd_kafka_mock_cluster_bootstraps(cluster)) };
+    let brokers = unsafe { CStr::from_ptr(brokers) };
     produce(producer);
     let settings = [(c"bootstrap.servers", brokers), (c"debug", c"broker,fetch")];
     let consumer = handle(CONSUMER, shared, &settings);
