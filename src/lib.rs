@@ -179,6 +179,12 @@ pub mod docs {
     #[doc = include_str!("../docs/testing.md")]
     pub mod testing {}
 
+    /// Programs and libraries of others that call in, and what each of them shows.
+    ///
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/hosts.md")]
+    pub mod hosts {}
+
     /// What each operation costs, how that was measured, and which targets are missed.
     ///
     #[doc = include_str!("links.md")]

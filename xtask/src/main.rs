@@ -29,6 +29,7 @@ usage: cargo xtask test [--only STEP]...    run all checks, or the named steps
        cargo xtask soak --minutes M [--threads N] [--mode MODE]
        cargo xtask hosts [NAME]... [--require NAME|all]...
                                             programs of others that call in, those installed
+       cargo xtask hosts load crowd|churn|hogged [--seconds N] [--storm]
        cargo xtask sanitize                 tests with AddressSanitizer
        cargo xtask valgrind                 the main job under memcheck
        cargo xtask instructions [OPERATION]... [--update]

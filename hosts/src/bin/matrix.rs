@@ -1,13 +1,17 @@
 //! Runs all hosts, or those that are named, prints a row for each run, and fails if one is wrong.
 //!
-//! `--require all`, or `--require NAME`, fails if a host is not installed.
+//! `--require all`, or `--require NAME`, fails if a host is not installed. `load ..` starts `load.rs`
+//! instead.
 
+use hosts::foreign;
 use hosts::frame::Plan;
 use hosts::matrix::{HOSTS, Outcome, Report, plans, run};
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
-const USAGE: &str = "usage: cargo xtask hosts [NAME]... [--require NAME|all]...";
+const USAGE: &str = "\
+usage: cargo xtask hosts [NAME]... [--require NAME|all]...
+       cargo xtask hosts load crowd|churn|hogged [--seconds N] [--storm]";
 
 struct Choice {
     hosts: Vec<&'static str>,
@@ -50,6 +54,11 @@ fn row(host: &str, plan: Plan, report: &Report) -> String {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let here: PathBuf = std::env::current_exe().expect("this program's own path");
+    if let Some(("load", rest)) = arguments.split_first().map(|(name, rest)| (name.as_str(), rest))
+    {
+        return foreign::run(Command::new(here.with_file_name("load")).args(rest));
+    }
     let choice = match choose(&arguments) {
         Ok(choice) => choice,
         Err(message) => {
@@ -57,7 +66,6 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let here: PathBuf = std::env::current_exe().expect("this program's own path");
     let mut failed = Vec::new();
     println!(
         "{:14} {:17} {:5} {:>9} {:>9} {:>8}  totals  handlers  exit",
