@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! The functions of JNI are reached by their place in its table, which never changes. An environment
-//! belongs to its thread; classes that go to other threads are global references.
+//! The functions of JNI are reached by their place in its table, which never changes. An
+//! environment belongs to its thread; classes that go to other threads are global references.
 #![expect(unsafe_code, reason = "calls into the virtual machine")]
 
 use crate::foreign;
@@ -71,7 +71,7 @@ struct Java {
 }
 
 impl Java {
-    /// Calls `Host.inCallback`. If it throws, the exception is pending, and the value means nothing.
+    /// Calls `Host.inCallback`. If it throws, the exception is pending, and the value is nothing.
     fn in_callback(&self, value: i64) -> i64 {
         let Self { env, class } = *self;
         // SAFETY: the type of this function.

@@ -3,7 +3,7 @@
 //! # Safety
 //!
 //! The functions are looked up in the program that has loaded this library: Node, if it calls
-//! `napi_register_module_v1`. An environment and its values are used by their thread, during a call.
+//! `napi_register_module_v1`. An environment and its values are used by their thread, in a call.
 #![expect(unsafe_code, reason = "calls into Node")]
 
 use crate::foreign;
@@ -20,8 +20,9 @@ type Function = unsafe extern "C" fn(Env, *mut c_void) -> Value;
 /// Calls a function of Node-API by its name, with arguments of its types.
 macro_rules! napi {
     ($name:ident($($argument:expr => $type:ty),* $(,)?)) => {{
-        // SAFETY: looks up a name.
-        let function = unsafe { libc::dlsym(libc::RTLD_DEFAULT, concat!(stringify!($name), "\0").as_ptr().cast()) };
+        let name = concat!(stringify!($name), "\0").as_ptr().cast();
+        // SAFETY: looks up a name, which ends with a zero.
+        let function = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name) };
         assert!(!function.is_null(), "Node has no {}", stringify!($name));
         type Type = unsafe extern "C" fn($($type),*) -> c_int;
         // SAFETY: the type of this function, as `node_api.h` has it.

@@ -104,9 +104,10 @@ fn handle(signal: c_int) {
     unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) };
 }
 
-/// Has a handler run to its end before a `pthread_cancel` comes. A host that cancels a thread in the
-/// middle of `read` unwinds from there, at once. That would go through a handler which interrupts
-/// the `read`, and must not go through Rust. The C library's own functions leave its signal out.
+/// Has a handler run to its end before a `pthread_cancel` comes. A host that cancels a thread in
+/// the middle of `read` unwinds from there, at once. That would go through a handler which
+/// interrupts the `read`, and must not go through Rust. The C library's own functions leave its
+/// signal out.
 fn keep_cancel_out(mask: &mut libc::sigset_t) {
     let words: *mut u64 = ptr::from_mut(mask).cast();
     // SAFETY: the kernel's part of a set is its first eight bytes.

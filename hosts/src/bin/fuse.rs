@@ -1,7 +1,7 @@
 //! libfuse3: reads of a file are callbacks on threads of a file server.
 //!
-//! The server is `hosts/c/fuse.c`; its threads are cancelled at the end. Clients are plain threads of
-//! the same process. Where `/dev/fuse` cannot be used, the host is skipped.
+//! The server is `hosts/c/fuse.c`; its threads are cancelled at the end. Clients are plain threads
+//! of the same process. Where `/dev/fuse` cannot be used, the host is skipped.
 //!
 //! # Safety
 //!

@@ -1,7 +1,7 @@
 //! Runs all hosts, or those that are named, prints a row for each run, and fails if one is wrong.
 //!
-//! `--require all`, or `--require NAME`, fails if a host is not installed. `load ..` starts `load.rs`
-//! instead.
+//! `--require all`, or `--require NAME`, fails if a host is not installed. `load ..` starts
+//! `load.rs` instead.
 
 use hosts::foreign;
 use hosts::frame::Plan;

@@ -1,8 +1,8 @@
 //! librdkafka with a cluster of its own, the mock cluster: no server is needed.
 //!
 //! Delivery reports come where the producer is polled, and messages where a consumer asks for them.
-//! The log comes on librdkafka's own threads, which block all signals. The mock cluster's thread does
-//! not, and gives up when a signal interrupts its `poll`, so it is made with signals blocked.
+//! The log comes on librdkafka's own threads, which block all signals. The mock cluster's thread
+//! does not, and gives up when a signal interrupts its `poll`, so it is made with signals blocked.
 //!
 //! # Safety
 //!

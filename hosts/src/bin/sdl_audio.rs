@@ -1,8 +1,8 @@
 //! SDL2 plays to its dummy driver: a real-time thread of its own calls for samples.
 //!
 //! The thread asks for a real-time priority at its first call. In every call it posts the number of
-//! the buffer to a goroutine by a mailbox, as an audio callback should. In every fourth call it goes
-//! in and waits, as none should.
+//! the buffer to a goroutine by a mailbox, as an audio callback should. In every fourth call it
+//! goes in and waits, as none should.
 //!
 //! # Safety
 //!
