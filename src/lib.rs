@@ -192,6 +192,12 @@ pub mod docs {
     #[doc = include_str!("../docs/platforms.md")]
     pub mod platforms {}
 
+    /// Programs and libraries of others that call in, and what each of them shows.
+    ///
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/hosts.md")]
+    pub mod hosts {}
+
     /// What each operation costs, how that was measured, and which targets are missed.
     ///
     #[doc = include_str!("links.md")]

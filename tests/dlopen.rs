@@ -136,6 +136,41 @@ fn an_overflow_that_the_host_gives_up_is_reported() {
     reports_overflow("overflow-declined");
 }
 
+/// As of a garbage collector: the host's handler makes a page writable, with and without a signal
+/// stack of its choice.
+#[test]
+fn faults_that_the_host_mends_are_mended_in_callbacks() {
+    ends("barrier");
+    ends("barrier-on-stack");
+}
+
+#[test]
+fn threads_with_the_smallest_stacks_call_in() {
+    ends("tiny");
+}
+
+/// The C library runs a handler on every thread for it.
+#[test]
+fn ids_are_set_while_threads_are_inside() {
+    ends("setuid");
+}
+
+#[test]
+fn a_process_exits_while_threads_are_inside() {
+    ends("exit-while");
+}
+
+#[test]
+fn destructors_of_keys_call_in_at_a_threads_end() {
+    ends("keys");
+}
+
+/// Children of a thread outside, and of one inside, which returns from its callback.
+#[test]
+fn a_host_that_forks_is_refused_in_its_children() {
+    ends("fork");
+}
+
 /// A thread that is bound ends, and a fault comes, after the host has closed the library.
 #[test]
 fn a_library_that_is_closed_stays() {

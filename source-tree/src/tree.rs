@@ -8,9 +8,9 @@ use crate::source::Source;
 
 /// The folders with Rust sources.
 #[rustfmt::skip]
-const TOPS: [&str; 13] = [
+const TOPS: [&str; 14] = [
     "src", "runtime-sys", "scheduler", "callback-bridge", "c-api", "c-side", "test-support",
-    "source-tree", "xtask", "simulator", "examples", "tests", "benches",
+    "source-tree", "xtask", "simulator", "examples", "tests", "benches", "hosts",
 ];
 
 /// Returns every Rust source of the workspace at `root`, sorted by path.

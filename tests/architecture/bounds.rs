@@ -32,6 +32,7 @@ const BOUNDS: [Bound; 14] = [
     bound("c-api", 17, 6, 49),
     bound("c-side", 4, 1, 0),
     bound("c-side/guest", 0, 0, 0),
+    bound("hosts", 9, 5, 10),
     bound("simulator", 7, 5, 12),
     bound("source-tree", 7, 4, 7),
     bound("test-support", 0, 0, 0),

@@ -1,9 +1,9 @@
 //! The commands of the workspace. `cargo xtask test` runs all checks, `soak` looks for leaks,
-//! `stress` does everything at once, `conserve` accounts for each value, `sanitize` and `valgrind`
-//! watch the memory, `systems` follows other systems, `instructions` counts what the hottest
-//! operations execute, `simulate` shows what the scheduling policy does on machines with more
-//! cores, `layers` prints how the source is laid out, `public-api` lists what users can name,
-//! `install` puts the C interface where C's compilers look.
+//! `stress` does everything at once, `conserve` accounts for each value, `hosts` runs programs of
+//! others, `sanitize` and `valgrind` watch the memory, `systems` follows other systems,
+//! `instructions` counts what the hottest operations execute, `simulate` shows what the scheduling
+//! policy does on machines with more cores, `layers` prints how the source is laid out, `public-api`
+//! lists what users can name, `install` puts the C interface where C's compilers look.
 //!
 //! The program depends on nothing outside the workspace: it needs a Rust toolchain and a C
 //! compiler.
@@ -31,6 +31,9 @@ usage: cargo xtask test [--only STEP]...    run all checks, or the named steps
        cargo xtask conserve [--items N] [--seed S]
                                             ten million values through selects, limits and cancels
        cargo xtask soak --minutes M [--threads N] [--mode MODE]
+       cargo xtask hosts [NAME]... [--require NAME|all]...
+                                            programs of others that call in, those installed
+       cargo xtask hosts load crowd|churn|hogged [--seconds N] [--storm]
        cargo xtask systems [--only ROW]... [--install] [--quick] [--list]
                                             other systems: checked, linked, run
        cargo xtask sanitize [address|thread] [--install]
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Some((command, rest)) if command == "instructions" => instructions::run(rest),
         Some((command, rest)) if command == "stress" => stress::run(rest),
         Some((command, rest)) if command == "conserve" => stress::conserve(rest),
+        Some((command, rest)) if command == "hosts" => hosts(rest),
         Some((command, rest)) if command == "public-api" => public_api::run(rest),
         Some((command, rest)) if command == "simulate" => simulate(rest),
         Some((command, rest)) if command == "layers" => layers::run(rest),
@@ -83,15 +87,22 @@ fn main() -> ExitCode {
 
 /// Runs the policy simulator. It parses its own arguments.
 fn simulate(arguments: &[String]) -> Result<(), String> {
-    let mut command = cargo::command(
-        &["run", "--release", "--quiet", "--package", "policy-simulator", "--"],
-        None,
-    );
+    program(&["run", "--release", "--quiet", "--package", "policy-simulator", "--"], arguments)
+}
+
+/// Builds the hosts, and runs them by a program that parses its own arguments.
+fn hosts(arguments: &[String]) -> Result<(), String> {
+    program(&["build", "--release", "--quiet", "--package", "hosts"], &[])?;
+    program(&["run", "--release", "--quiet", "--package", "hosts", "--"], arguments)
+}
+
+fn program(cargo: &[&str], arguments: &[String]) -> Result<(), String> {
+    let mut command = cargo::command(cargo, None);
     command.args(arguments);
     match command.status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("the simulator: {status}")),
-        Err(error) => Err(format!("cannot run the simulator: {error}")),
+        Ok(status) => Err(format!("cargo {}: {status}", cargo.join(" "))),
+        Err(error) => Err(format!("cannot run cargo: {error}")),
     }
 }
 

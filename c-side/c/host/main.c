@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct guest {
@@ -384,6 +385,8 @@ static void two(const char *path) {
     CHECK(second.shutdown() == 0);
 }
 
+#include "edges.h"
+
 int main(int count, char **arguments) {
     CHECK(count >= 6);
     const char *scenario = arguments[1], *path = arguments[2];
@@ -396,6 +399,9 @@ int main(int count, char **arguments) {
     if (IS("below-stack")) handle(SIGSEGV, commits);
     if (IS("wild") || IS("overflow-recovered") || IS("close")) handle(SIGSEGV, jumps);
     if (IS("overflow-declined")) handle(SIGSEGV, gives_up);
+    if (IS("barrier")) handle_barriers(0);
+    if (IS("barrier-on-stack")) handle_barriers(SA_ONSTACK);
+    if (IS("keys")) CHECK(pthread_key_create(&early_key, calls_again) == 0);
     guest = load(path);
     if (IS("close")) {
         close_library(path);
@@ -422,6 +428,12 @@ int main(int count, char **arguments) {
     if (IS("wild")) below_the_stack(40 << 10);
     if (IS("overflow-recovered")) on_thread(overflow_recovered, NULL);
     if (IS("overflow") || IS("overflow-declined")) on_thread(overflow_in_callback, NULL);
+    if (IS("barrier") || IS("barrier-on-stack")) on_thread(meets_barriers, NULL);
+    if (IS("tiny")) tiny();
+    if (IS("setuid")) sets_ids();
+    if (IS("exit-while")) exits_while();
+    if (IS("keys")) keys();
+    if (IS("fork")) forks();
     if (IS("two")) two(arguments[6]);
     CHECK(guest.call(bound, 20) == 41);
     CHECK(guest.shutdown() == 0);
