@@ -450,3 +450,40 @@ fn a_closer_inside_itself_is_told_beside_another_closer() {
     assert!(outer.join().expect("no panic"));
     registered.lock().expect("no panic").take();
 }
+
+/// The process's mappings, by their lines.
+fn mappings() -> usize {
+    std::fs::read_to_string("/proc/self/maps").expect("procfs").lines().count()
+}
+
+/// The block of an unregistered callback stays, and with it nothing of its runtime: in a child,
+/// because other tests map memory at the same time.
+#[test]
+fn a_kept_callback_keeps_no_runtime() {
+    const RUNTIMES: usize = 100;
+    let path = "a_kept_callback_keeps_no_runtime";
+    let round = |keep: &mut Vec<InC>| {
+        let rt = runtime();
+        let kept = callback(rt.handle(), |value| value + 1);
+        let c = InC::of(&kept);
+        assert_eq!(thread::spawn(move || c.call(1)).join().expect("ran"), 2);
+        assert_eq!((c.call(2), rt.run(|| c.call(3))), (3, 4));
+        drop(kept);
+        rt.shutdown(LONG).expect("nobody is inside");
+        keep.push(c);
+    };
+    let Some(output) = in_child(path) else {
+        let mut keep = Vec::new();
+        // The first ones map what stays for all.
+        (0..10).for_each(|_| round(&mut keep));
+        let before = mappings();
+        (0..RUNTIMES).for_each(|_| round(&mut keep));
+        let after = mappings();
+        assert!(keep.into_iter().all(|c| c.call(1) == -1));
+        assert_eq!(kept_callbacks(), 10 + RUNTIMES);
+        // A runtime has two.
+        assert!(after < before + RUNTIMES / 4, "{before} mappings and then {after}");
+        return;
+    };
+    assert!(output.status.success(), "{output:?}");
+}
