@@ -128,9 +128,10 @@ pub mod goroutine {
 /// Threads that gosched did not create call in.
 ///
 /// A callback of C holds a [`Bridge`](callback::Bridge) and enters a runtime through it. A
-/// [`Callback`](callback::Callback) is a closure in the form in which C takes it. From signal
-/// handlers and real-time threads a [`Mailbox`](callback::Mailbox) leads to a goroutine.
-/// [`docs::signals`] says what is done with the thread's signals meanwhile.
+/// [`Callback`](callback::Callback) is a closure in the form in which C takes it. A
+/// [`Service`](callback::Service) answers requests of C's threads. From signal handlers and
+/// real-time threads a [`Mailbox`](callback::Mailbox) leads to a goroutine. [`docs::signals`] says
+/// what is done with the thread's signals meanwhile.
 pub mod callback {
     #[doc(inline)]
     pub use gosched_callback_bridge::*;

@@ -450,3 +450,45 @@ fn a_closer_inside_itself_is_told_beside_another_closer() {
     assert!(outer.join().expect("no panic"));
     registered.lock().expect("no panic").take();
 }
+
+/// How many bytes the process has from its allocator, and how many mappings.
+fn in_use() -> (usize, usize) {
+    // SAFETY: has no precondition.
+    let heap = unsafe { libc::mallinfo2() };
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("procfs");
+    (heap.uordblks + heap.hblkhd, maps.lines().count())
+}
+
+/// The block of an unregistered callback stays, and with it nothing of its runtime: in a child,
+/// because other tests map memory at the same time.
+#[test]
+fn a_kept_callback_keeps_no_runtime() {
+    const RUNTIMES: usize = 100;
+    let path = "a_kept_callback_keeps_no_runtime";
+    let round = |keep: &mut Vec<InC>| {
+        let rt = runtime();
+        let kept = callback(rt.handle(), |value| value + 1);
+        let c = InC::of(&kept);
+        assert_eq!(thread::spawn(move || c.call(1)).join().expect("ran"), 2);
+        assert_eq!((c.call(2), rt.run(|| c.call(3))), (3, 4));
+        drop(kept);
+        rt.shutdown(LONG).expect("nobody is inside");
+        keep.push(c);
+    };
+    let Some(output) = in_child(path) else {
+        let mut keep = Vec::new();
+        // The first ones map what stays for all.
+        (0..10).for_each(|_| round(&mut keep));
+        let before = in_use();
+        (0..RUNTIMES).for_each(|_| round(&mut keep));
+        let after = in_use();
+        assert!(keep.into_iter().all(|c| c.call(1) == -1));
+        assert_eq!(kept_callbacks(), 10 + RUNTIMES);
+        // A runtime has 50 KB, and two mappings where goroutines have stacks.
+        let told = format!("{before:?} and then {after:?}");
+        assert!(after.0 < before.0 + RUNTIMES * 5000, "{told} bytes and mappings");
+        assert!(after.1 < before.1 + RUNTIMES / 4, "{told} bytes and mappings");
+        return;
+    };
+    assert!(output.status.success(), "{output:?}");
+}

@@ -34,30 +34,31 @@
 #![expect(unsafe_code, reason = "an M reached through a thread-local word and a pthread key")]
 
 use crate::catch_panic::catch_panic;
-use crate::enter::{self, Destination, HeldM, need_m};
+use crate::enter::{self, HeldM, Way, need_m};
 use crate::error::EnterError;
-use crate::extra::door::IsClosed;
+use crate::extra::entrance::Entrance;
 use crate::extra::m::{Begun, ExtraM};
 use crate::extra::process::Process;
 use gosched_runtime_sys::signal::mask::SignalMask;
 use gosched_runtime_sys::thread::exit::ExitHook;
 use gosched_runtime_sys::thread::pthread_cancel::CancelState;
 use gosched_runtime_sys::thread::tls;
-use gosched_scheduler::embed::{Closed, ForeignM};
+use gosched_scheduler::embed::{self, Closed, ForeignM};
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::OnceLock;
 
 /// Runs `f` as a goroutine on a thread that is not one yet.
 #[inline]
-pub(crate) fn enter<R>(destination: &Destination, f: impl FnOnce() -> R) -> Result<R, EnterError> {
-    match bound_to(destination.process) {
+pub(crate) fn enter<R>(entrance: &Entrance, f: impl FnOnce() -> R) -> Result<R, EnterError> {
+    let way = Way::Placed(entrance);
+    match bound_to(entrance.process) {
         Some(m) => {
-            let entered = enter_bound(m, destination)?;
-            // SAFETY: entered above, with the same destination.
-            unsafe { inside(entered, destination, f) }
+            let entered = enter_bound(m, way)?;
+            // SAFETY: entered above, by the same way.
+            unsafe { inside(entered, way, f) }
         }
-        None => enter_and_bind(destination, f),
+        None => enter_and_bind(way, f),
     }
 }
 
@@ -76,10 +77,10 @@ impl Entered {
 
 /// Makes a thread a goroutine that is not one yet. If no M can be bound to it, the M is for this
 /// time only.
-pub(crate) fn enter_open(destination: &Destination) -> Result<Result<Entered, HeldM>, EnterError> {
-    match bound_to(destination.process) {
-        Some(m) => enter_bound(m, destination).map(Ok),
-        None => need_m(destination).map(bind),
+pub(crate) fn enter_open(way: Way<'_>) -> Result<Result<Entered, HeldM>, EnterError> {
+    match bound_to(way.process()) {
+        Some(m) => enter_bound(m, way).map(Ok),
+        None => need_m(way).map(bind),
     }
 }
 
@@ -92,23 +93,38 @@ fn bound_to(process: &Process) -> Option<&'static ExtraM> {
     ptr::eq(m.extra, &process.extra).then_some(m)
 }
 
-/// Makes a thread a goroutine that has an M.
+/// True if this thread's bound M is in a call although no goroutine is current, as a handler sees
+/// that has interrupted the beginning or the end of one.
+pub(crate) fn is_on_its_way(process: &Process) -> bool {
+    embed::is_outside() && bound_to(process).is_some_and(ExtraM::in_use)
+}
+
+/// Makes a thread a goroutine that has an M. An error is told to those who close the entrance.
 #[inline]
-fn enter_bound(m: &'static ExtraM, destination: &Destination) -> Result<Entered, EnterError> {
+fn enter_bound(m: &'static ExtraM, way: Way<'_>) -> Result<Entered, EnterError> {
     let m = match m.begin() {
         Some(Begun::GoOn) => m,
         Some(Begun::LookFirst) => look()?,
         None => return Err(EnterError::SignalHandler),
     };
     let cancel = CancelState::disable();
-    // SAFETY: bound to this thread and in no other call; `leave` retracts it; the signal stack is
-    // in place since the M was bound, or since the last look.
-    match unsafe { m.foreign.publish(&destination.handle) } {
+    // SAFETY: not used after the call has gone out.
+    let outcome = unsafe { way.come_in(m.place) }.and_then(|handle| {
+        // SAFETY: bound to this thread and in no other call; `leave` retracts it; the signal stack
+        // is in place since the M was bound, or since the last look. The runtime stays until this
+        // call has gone out.
+        unsafe { m.foreign.publish(handle) }.map_err(|Closed| {
+            way.go_out(m.place);
+            EnterError::ShutDown
+        })
+    });
+    match outcome {
         Ok(()) => Ok(Entered { m, cancel }),
-        Err(Closed) => {
+        Err(error) => {
             m.end();
             cancel.restore();
-            Err(EnterError::ShutDown)
+            way.tell();
+            Err(error)
         }
     }
 }
@@ -138,11 +154,12 @@ fn look() -> Result<&'static ExtraM, EnterError> {
 /// Runs `f` on a thread that has no M, and binds one to it. If none can be bound, the M is for this
 /// call only.
 #[cold]
-fn enter_and_bind<R>(destination: &Destination, f: impl FnOnce() -> R) -> Result<R, EnterError> {
-    match bind(need_m(destination)?) {
-        // SAFETY: published by `need_m`, with the same destination.
-        Ok(entered) => unsafe { inside(entered, destination, f) },
-        Err(held) => enter::inside(held, destination, f),
+fn enter_and_bind<R>(way: Way<'_>, f: impl FnOnce() -> R) -> Result<R, EnterError> {
+    match bind(need_m(way)?) {
+        // SAFETY: published by `need_m`, by the same way.
+        Ok(entered) => unsafe { inside(entered, way, f) },
+        // SAFETY: as above.
+        Err(held) => unsafe { enter::inside(held, way, f) },
     }
 }
 
@@ -154,15 +171,12 @@ fn enter_and_bind<R>(destination: &Destination, f: impl FnOnce() -> R) -> Result
 #[inline]
 unsafe fn inside<R>(
     entered: Entered,
-    destination: &Destination,
+    way: Way<'_>,
     f: impl FnOnce() -> R,
 ) -> Result<R, EnterError> {
-    let outcome = match destination.entrance.door.come_in(entered.m.place) {
-        Ok(()) => catch_panic(f),
-        Err(IsClosed) => Err(EnterError::Closed),
-    };
+    let outcome = catch_panic(f);
     // SAFETY: as the caller says.
-    unsafe { leave(entered, destination) };
+    unsafe { leave(entered, way) };
     outcome
 }
 
@@ -170,17 +184,19 @@ unsafe fn inside<R>(
 ///
 /// # Safety
 ///
-/// The thread entered with this destination's runtime.
+/// The thread entered by this way, and is inside.
 #[inline]
-pub(crate) unsafe fn leave(entered: Entered, destination: &Destination) {
+pub(crate) unsafe fn leave(entered: Entered, way: Way<'_>) {
     let Entered { m, cancel } = entered;
     let ended = m.foreign.end();
+    // SAFETY: inside; used before the call goes out.
+    let handle = unsafe { way.handle() };
     // SAFETY: published, as the caller says, and ended above.
-    unsafe { m.foreign.retract(&destination.handle, ended) };
-    destination.entrance.door.go_out(m.place);
+    unsafe { m.foreign.retract(handle, ended) };
+    way.go_out(m.place);
     m.end();
     cancel.restore();
-    destination.entrance.tell();
+    way.tell();
 }
 
 /// Binds the M to the thread. Returns it unbound where no hook would run: at the thread's end,

@@ -1,19 +1,30 @@
 //! The door: a callback holds a [`Bridge`] and enters by it.
+//!
+//! # Safety
+//!
+//! The runtime is used between coming in and going out.
+#![expect(unsafe_code, reason = "lends the runtime of an entrance")]
 
 mod attach;
+mod call;
+mod service;
+pub(crate) mod slot;
+mod worker;
 
-use crate::enter::{self, Destination};
+use crate::enter::{self, Way};
 use crate::error::{CloseError, EnterError};
-use crate::extra::door::IsClosed;
+use crate::extra::entrance::Entrance;
 use crate::{binding, catch_panic::catch_panic};
 use gosched_runtime_sys::errno;
 use gosched_runtime_sys::thread::pthread_cancel::CancelState;
 use gosched_scheduler::embed::{self, Caller, Handle, Over, Runtime};
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 pub use attach::Attached;
+pub use call::CallError;
+pub use service::{Reply, Request, Requests, Service};
 
 /// How long a thread keeps the extra M that it gets for its callbacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,7 +75,7 @@ pub enum Binding {
 /// ```
 #[doc(alias("cgo", "cgocallback", "needm", "FFI"))]
 pub struct Bridge {
-    destination: OnceLock<Destination>,
+    entrance: OnceLock<Arc<Entrance>>,
     binding: Binding,
 }
 
@@ -96,7 +107,7 @@ impl Bridge {
     /// Returns a bridge that leads nowhere until it is [bound](Self::bind): for a static that C may
     /// call before the runtime is up.
     pub const fn unbound() -> Self {
-        Self { destination: OnceLock::new(), binding: Binding::UntilThreadExit }
+        Self { entrance: OnceLock::new(), binding: Binding::UntilThreadExit }
     }
 
     /// Binds an unbound bridge. False if it was bound before; then nothing changes.
@@ -105,8 +116,8 @@ impl Bridge {
     ///
     /// If there is no memory for the process's fork hook, as when any small allocation fails.
     pub fn bind(&self, handle: Handle) -> bool {
-        let destination = Destination::new(handle).expect("memory for a fork hook");
-        self.destination.set(destination).is_ok()
+        let entrance = Entrance::new(handle).expect("memory for a fork hook");
+        self.entrance.set(Arc::new(entrance)).is_ok()
     }
 
     /// Returns the same bridge with another binding.
@@ -152,16 +163,12 @@ impl Bridge {
 
     #[inline]
     fn enter_by<R>(&self, f: impl FnOnce() -> R) -> Result<R, EnterError> {
-        let destination = self.destination.get().ok_or(EnterError::NotRunning)?;
-        enter_through(destination, self.binding, f)
+        enter_through(self.entrance()?, self.binding, f)
     }
 
-    /// Asks what can be asked before the thread is changed.
     #[inline]
-    fn gate(&self) -> Result<&Destination, EnterError> {
-        let destination = self.destination.get().ok_or(EnterError::NotRunning)?;
-        ask(destination)?;
-        Ok(destination)
+    fn entrance(&self) -> Result<&Arc<Entrance>, EnterError> {
+        self.entrance.get().ok_or(EnterError::NotRunning)
     }
 
     /// Runs `f` as [`enter`](Self::enter) does, with a time limit for its waits. When `timeout` has
@@ -247,15 +254,15 @@ impl Bridge {
     /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits. The bridge is
     /// closed then.
     pub fn close(&self, grace: Duration) -> Result<(), CloseError> {
-        let Some(Destination { process, entrance, .. }) = self.destination.get() else {
+        let Some(entrance) = self.entrance.get() else {
             return Ok(());
         };
-        if process.forked() {
+        if entrance.process.forked() {
             // The parent's threads will not go out here.
-            entrance.door.close();
+            entrance.close_door();
             return Err(CloseError::Forked);
         }
-        match entrance.close(&process.places, Instant::now().checked_add(grace), 0) {
+        match entrance.close(Instant::now().checked_add(grace), 0) {
             0 => Ok(()),
             calls => Err(CloseError::Running { calls }),
         }
@@ -265,43 +272,42 @@ impl Bridge {
 /// Runs `f` as a goroutine on the calling thread. `errno` may change.
 #[inline]
 pub(crate) fn enter_through<R>(
-    destination: &Destination,
+    entrance: &Entrance,
     binding: Binding,
     f: impl FnOnce() -> R,
 ) -> Result<R, EnterError> {
-    ask(destination)?;
-    match (embed::caller(&destination.handle), binding) {
-        (Caller::Goroutine, _) => nested(destination, f),
-        (Caller::Outside, Binding::UntilThreadExit) => binding::enter(destination, f),
-        (Caller::Outside, Binding::PerCall) | (Caller::Elsewhere, _) => {
-            enter::enter(destination, f)
-        }
+    entrance.ask()?;
+    if !embed::is_outside() {
+        return enter_from_goroutine(entrance, f);
+    }
+    match binding {
+        Binding::UntilThreadExit => binding::enter(entrance, f),
+        Binding::PerCall => enter::enter(Way::Placed(entrance), f),
     }
 }
 
-/// Asks what can be asked before the thread is changed.
-#[inline]
-fn ask(destination: &Destination) -> Result<(), EnterError> {
-    if destination.process.forked() {
-        return Err(EnterError::Forked);
-    }
-    if destination.entrance.door.is_closed() {
-        return Err(EnterError::Closed);
-    }
-    Ok(())
+/// Runs `f` on a thread that is a goroutine: of this runtime or of another one, which is seen when
+/// the call is counted in.
+#[cold]
+fn enter_from_goroutine<R>(entrance: &Entrance, f: impl FnOnce() -> R) -> Result<R, EnterError> {
+    // SAFETY: not used after the call has gone out, below.
+    let handle = unsafe { entrance.count_in() }?;
+    let outcome = match embed::caller(handle) {
+        Caller::Goroutine => nested(f),
+        Caller::Outside | Caller::Elsewhere => enter::enter(Way::Sure(handle, entrance.process), f),
+    };
+    entrance.count_out();
+    outcome
 }
 
 /// Rust called C, and C calls back: the thread is a goroutine already.
 ///
 /// Between the goroutine's two parts lie frames of C. The thread must not switch away from them,
 /// and no other goroutine of the same thread may run above them.
-#[cold]
-fn nested<R>(destination: &Destination, f: impl FnOnce() -> R) -> Result<R, EnterError> {
-    destination.entrance.count_in().map_err(|IsClosed| EnterError::Closed)?;
+fn nested<R>(f: impl FnOnce() -> R) -> Result<R, EnterError> {
     let cancel = CancelState::disable();
     let outcome = catch_panic(|| embed::pinned(f));
     cancel.restore();
-    destination.entrance.count_out();
     outcome
 }
 
@@ -309,13 +315,13 @@ impl Clone for Bridge {
     /// Returns a bridge to the same runtime, which is [closed](Self::close) with this one. A copy
     /// of an unbound bridge has to be bound itself.
     fn clone(&self) -> Self {
-        Self { destination: self.destination.clone(), binding: self.binding }
+        Self { entrance: self.entrance.clone(), binding: self.binding }
     }
 }
 
 impl fmt::Debug for Bridge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bound = self.destination.get().is_some();
+        let bound = self.entrance.get().is_some();
         f.debug_struct("Bridge")
             .field("bound", &bound)
             .field("binding", &self.binding)

@@ -12,8 +12,8 @@ mod signature;
 mod types;
 
 use crate::bridge::Binding;
-use crate::enter::Destination;
 use crate::error::CloseError;
+use crate::extra::entrance::Entrance;
 use block::{Block, Header, KEPT, Late};
 use gosched_runtime_sys::errno;
 use gosched_scheduler::embed::Handle;
@@ -37,8 +37,7 @@ pub use types::{CReturn, CType, Otherwise};
 /// When the callback is dropped or [unregistered](Self::unregister), no closure runs any more, and
 /// what the closure has captured is dropped. C may call even then, by a pointer that it has kept:
 /// it gets [`Otherwise::refused`]. For such calls some hundred bytes stay for each callback, for
-/// good, and what a runtime has left after its shutdown, some 50 KB, for each runtime that had such
-/// callbacks; [`kept_callbacks`] counts them. Where C takes a function that ends the user data,
+/// good; [`kept_callbacks`] counts them. Where C takes a function that ends the user data,
 /// [`into_c`](Self::into_c) leaves nothing behind.
 ///
 /// ```
@@ -136,7 +135,7 @@ impl<S: Signature> Callback<S> {
         otherwise: impl Into<Otherwise<S::Return>>,
         f: F,
     ) -> io::Result<Self> {
-        let header = Header { destination: Destination::unbound(handle)?, binding };
+        let header = Header { entrance: Entrance::new(handle)?, binding };
         let header = Block::leak(header, otherwise.into(), f);
         let functions = Functions { first: F::FIRST, last: F::LAST };
         let end = Block::<F, S::Return>::end;

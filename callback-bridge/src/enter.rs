@@ -7,6 +7,7 @@
 //! | `need_m`: cancellation off | nobody; the thread is C's |
 //! | save the mask, block all signals but libc's | no handler runs until the mask is restored |
 //! | take an extra M | - |
+//! | come in by the entrance; from here on the runtime stays | - |
 //! | current = its goroutine | - |
 //! | register a signal stack, unless the thread's own will do | - |
 //! | restore the mask, faults unblocked | the goroutine, its M, a signal stack |
@@ -15,6 +16,7 @@
 //! | copy the saved mask out of the M, block | no handler runs until the mask is restored |
 //! | take the signal stack off, if it is still ours | - |
 //! | current = none (or what it was) | - |
+//! | go out of the entrance | - |
 //! | put the M back: it is somebody else's from here on | - |
 //! | restore the copied mask | nobody; the thread is C's |
 //! | cancellation as it was | nobody |
@@ -46,7 +48,7 @@
 
 use crate::catch_panic::catch_panic;
 use crate::error::EnterError;
-use crate::extra::door::IsClosed;
+use crate::extra::door::Place;
 use crate::extra::entrance::Entrance;
 use crate::extra::list::Take;
 use crate::extra::m::ExtraM;
@@ -57,40 +59,69 @@ use gosched_runtime_sys::signal::stack;
 use gosched_runtime_sys::sync::primitive::mutated;
 use gosched_runtime_sys::thread::pthread_cancel::CancelState;
 use gosched_runtime_sys::thread::tls;
-use gosched_scheduler::embed::{Bound, Closed, Handle};
-use std::io;
-use std::sync::Arc;
+use gosched_scheduler::embed::{Closed, Handle};
 
-/// The runtime that a bridge leads to, the process that bound it, and the door.
-#[derive(Clone)]
-pub(crate) struct Destination {
-    pub(crate) handle: Handle,
-    pub(crate) process: &'static Process,
-    pub(crate) entrance: Arc<Entrance>,
-    /// Says that any thread may come, where nothing else does.
-    _bound: Option<Bound>,
+/// How a thread comes in, which says where its runtime is.
+#[derive(Clone, Copy)]
+pub(crate) enum Way<'a> {
+    /// By an entrance, with the place of the M that the thread gets.
+    Placed(&'a Entrance),
+    /// The caller sees to it that the runtime is there, as one that was counted in does.
+    Sure(&'a Handle, &'static Process),
 }
 
-impl Destination {
-    /// Returns the way into a runtime, with a door of its own.
-    ///
-    /// # Errors
-    ///
-    /// No memory for the fork hook.
-    pub(crate) fn new(handle: Handle) -> io::Result<Self> {
-        let bound = Bound::new(handle.clone());
-        Ok(Self { _bound: Some(bound), ..Self::unbound(handle)? })
+impl<'a> Way<'a> {
+    /// The process that made the runtime.
+    #[inline]
+    pub(crate) fn process(self) -> &'static Process {
+        match self {
+            Way::Placed(entrance) => entrance.process,
+            Way::Sure(_, process) => process,
+        }
     }
 
-    /// The same without saying that any thread may come.
+    /// Comes in, and returns the runtime.
     ///
-    /// # Errors
+    /// # Safety
     ///
-    /// As [`new`](Self::new).
-    pub(crate) fn unbound(handle: Handle) -> io::Result<Self> {
-        let process = Process::this()?;
-        process.prepare();
-        Ok(Self { handle, process, entrance: Arc::new(Entrance::new()), _bound: None })
+    /// The handle is not used after [`go_out`](Self::go_out).
+    #[inline]
+    pub(crate) unsafe fn come_in(self, place: &Place) -> Result<&'a Handle, EnterError> {
+        match self {
+            // SAFETY: as the caller says.
+            Way::Placed(entrance) => unsafe { entrance.come_in(place) },
+            Way::Sure(handle, _) => Ok(handle),
+        }
+    }
+
+    /// Returns the runtime.
+    ///
+    /// # Safety
+    ///
+    /// The caller is inside, and does not use it after it has gone out.
+    #[inline]
+    pub(crate) unsafe fn handle(self) -> &'a Handle {
+        match self {
+            // SAFETY: as the caller says.
+            Way::Placed(entrance) => unsafe { entrance.handle() },
+            Way::Sure(handle, _) => handle,
+        }
+    }
+
+    /// Goes out.
+    #[inline]
+    pub(crate) fn go_out(self, place: &Place) {
+        if let Way::Placed(entrance) = self {
+            entrance.go_out(place);
+        }
+    }
+
+    /// Tells those who wait for that. Called when the calling thread has gone out, or was refused.
+    #[inline]
+    pub(crate) fn tell(self) {
+        if let Way::Placed(entrance) = self {
+            entrance.tell();
+        }
     }
 }
 
@@ -101,36 +132,40 @@ pub(crate) struct HeldM {
 }
 
 /// Runs `f` as a goroutine for this one call.
-pub(crate) fn enter<R>(destination: &Destination, f: impl FnOnce() -> R) -> Result<R, EnterError> {
-    inside(need_m(destination)?, destination, f)
+pub(crate) fn enter<R>(way: Way<'_>, f: impl FnOnce() -> R) -> Result<R, EnterError> {
+    let held = need_m(way)?;
+    // SAFETY: needed for this way.
+    unsafe { inside(held, way, f) }
 }
 
 /// Runs `f` as the goroutine of an M that the thread has for this one call, and makes the thread
 /// C's again.
-pub(crate) fn inside<R>(
+///
+/// # Safety
+///
+/// As [`drop_m`].
+pub(crate) unsafe fn inside<R>(
     held: HeldM,
-    destination: &Destination,
+    way: Way<'_>,
     f: impl FnOnce() -> R,
 ) -> Result<R, EnterError> {
-    let door = &destination.entrance.door;
-    let outcome = match door.come_in(held.m.place) {
-        Ok(()) => catch_panic(f),
-        Err(IsClosed) => Err(EnterError::Closed),
-    };
-    drop_m(held, destination);
-    destination.entrance.tell();
+    let outcome = catch_panic(f);
+    // SAFETY: as the caller says.
+    unsafe { drop_m(held, way) };
     outcome
 }
 
-/// Makes the calling thread a goroutine of the destination's runtime.
-pub(crate) fn need_m(destination: &Destination) -> Result<HeldM, EnterError> {
+/// Makes the calling thread a goroutine of the runtime that `way` leads to. An error is told to
+/// those who close the entrance.
+pub(crate) fn need_m(way: Way<'_>) -> Result<HeldM, EnterError> {
     let cancel = CancelState::disable();
     // Before the gap, because it may allocate.
     tls::show_to_handlers();
-    match cross_in(destination) {
+    match cross_in(way) {
         Ok(m) => Ok(HeldM { m, cancel }),
         Err(error) => {
             cancel.restore();
+            way.tell();
             Err(error)
         }
     }
@@ -138,16 +173,16 @@ pub(crate) fn need_m(destination: &Destination) -> Result<HeldM, EnterError> {
 
 /// Crosses the gap to the inside. Whatever takes time is done before the gap or after it, with the
 /// thread's own mask. Nothing here waits for another thread.
-fn cross_in(destination: &Destination) -> Result<&'static mut ExtraM, EnterError> {
-    let process = destination.process;
+fn cross_in(way: Way<'_>) -> Result<&'static mut ExtraM, EnterError> {
+    let process = way.process();
     let mask = SignalMask::block_all();
     let m = match process.extra.take() {
-        Take::One(m) => return cross_gap(m, mask, destination),
-        Take::Last(m) => cross_gap(m, mask, destination)?,
+        Take::One(m) => return cross_gap(m, mask, way),
+        Take::Last(m) => cross_gap(m, mask, way)?,
         Take::Empty => {
             mask.restore();
             let m = make_m(process)?;
-            cross_gap(m, SignalMask::block_all(), destination)?
+            cross_gap(m, SignalMask::block_all(), way)?
         }
     };
     process.stock();
@@ -166,10 +201,10 @@ fn make_m(process: &'static Process) -> Result<&'static mut ExtraM, EnterError> 
 fn cross_gap(
     m: &'static mut ExtraM,
     mask: SignalMask,
-    destination: &Destination,
+    way: Way<'_>,
 ) -> Result<&'static mut ExtraM, EnterError> {
     m.mask = mask;
-    match put_on(m, destination) {
+    match put_on(m, way) {
         Ok(()) => {
             // The overflow report needs them. A host gains nothing by blocking them: a blocked
             // fault kills.
@@ -184,24 +219,35 @@ fn cross_gap(
     }
 }
 
-/// Makes the M's goroutine current, then registers the signal stack; on an error neither.
-fn put_on(m: &mut ExtraM, destination: &Destination) -> Result<(), EnterError> {
+/// Comes in, makes the M's goroutine current, then registers the signal stack; on an error nothing
+/// of it.
+fn put_on(m: &mut ExtraM, way: Way<'_>) -> Result<(), EnterError> {
     if mutated("need_m.stack_after_unmask") {
         m.mask.restore();
     }
+    // SAFETY: used here, where this call goes out on an error.
+    let handle = unsafe { way.come_in(m.place) }?;
     // SAFETY: this call owns the M; `drop_m` or the lines below retract it; signals are blocked
-    // until there is a stack.
-    unsafe { m.foreign.publish(&destination.handle) }.map_err(|Closed| EnterError::ShutDown)?;
+    // until there is a stack. The runtime stays until this call has gone out.
+    if let Err(Closed) = unsafe { m.foreign.publish(handle) } {
+        way.go_out(m.place);
+        return Err(EnterError::ShutDown);
+    }
     m.put_stack_on().inspect_err(|_| {
         // Nothing of the user's has run as this goroutine, so there is nothing to drop.
         let ended = m.foreign.end();
         // SAFETY: published and ended above.
-        unsafe { m.foreign.retract(&destination.handle, ended) };
+        unsafe { m.foreign.retract(handle, ended) };
+        way.go_out(m.place);
     })
 }
 
 /// Makes the calling thread what it was before [`need_m`].
-pub(crate) fn drop_m(held: HeldM, destination: &Destination) {
+///
+/// # Safety
+///
+/// It was called for the same way, and the thread is inside.
+pub(crate) unsafe fn drop_m(held: HeldM, way: Way<'_>) {
     let HeldM { m, cancel } = held;
     let mask = m.mask;
     // In the child of a fork inside the callback, the M's list stayed with the parent.
@@ -213,13 +259,16 @@ pub(crate) fn drop_m(held: HeldM, destination: &Destination) {
     if mutated("drop_m.unmask_before_retract") {
         mask.restore();
     }
+    // SAFETY: inside; used before the call goes out.
+    let handle = unsafe { way.handle() };
     // SAFETY: published by `need_m`; ended above on this thread, which has run nothing since then.
-    unsafe { m.foreign.retract(&destination.handle, ended) };
+    unsafe { m.foreign.retract(handle, ended) };
     // Before the M is another thread's. Nobody is told in the gap.
-    destination.entrance.door.go_out(m.place);
+    way.go_out(m.place);
     if !forked {
         m.extra.put(m);
     }
     mask.restore();
     cancel.restore();
+    way.tell();
 }

@@ -36,6 +36,8 @@
 //! - [`Bridge::attach`] does steps 2 and 4 at two times, for hosts that have two functions for them
 //!   (`bridge/attach.rs`).
 //! - [`Bridge::close`] refuses calls and waits for those inside (`extra/door.rs`).
+//! - [`Bridge::call`] asks a [`Service`], which goroutines serve, and waits for the reply
+//!   (`bridge/slot.rs`).
 //! - A [`Callback`] is a closure with a bridge of its own, as a function pointer and user data
 //!   (`callback/block.rs`).
 //! - A [`Mailbox`] goes into goroutines from where nobody may enter: signal handlers and real-time
@@ -57,7 +59,7 @@ mod mailbox;
 #[cfg(all(test, gosched_loom))]
 mod model;
 
-pub use bridge::{Attached, Binding, Bridge};
+pub use bridge::{Attached, Binding, Bridge, CallError, Reply, Request, Requests, Service};
 pub use callback::{
     CReturn, CType, Callback, Closure, Otherwise, OwnedByC, Signature, kept_callbacks,
 };

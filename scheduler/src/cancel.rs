@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use gosched_runtime_sys::clock::to_instant;
 
-pub use crate::gmp::g::{CancelScope, Cancelled};
+pub use crate::proc::cancel::{CancelScope, Cancelled};
 pub use crate::wait::token::{Cause, Token};
 pub use future::TokenFuture;
 

@@ -17,6 +17,8 @@ use crate::gmp::thread_g::ThreadG;
 use crate::proc::cancel::Raised;
 use crate::proc::{cancel, limit, locals, park, standstill, yield_now};
 
+pub use crate::chan;
+pub use crate::gmp::body::NotStarted;
 pub use crate::gmp::g::Cancelled;
 pub use crate::gmp::thread_g::Closed;
 pub use crate::proc::limit::Over;
@@ -169,6 +171,13 @@ impl Default for ForeignM {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// True if the calling thread is in no runtime.
+#[inline]
+#[must_use]
+pub fn is_outside() -> bool {
+    current::with(|cx| cx.is_none())
 }
 
 /// Where the calling thread is, seen from the runtime of `handle`.

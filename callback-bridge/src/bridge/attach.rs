@@ -27,14 +27,16 @@
 
 use super::{Binding, Bridge};
 use crate::binding::{self, Entered};
-use crate::enter::{Destination, HeldM, drop_m, need_m};
+use crate::enter::{HeldM, Way, drop_m, need_m};
 use crate::error::EnterError;
-use crate::extra::door::IsClosed;
+use crate::extra::entrance::Entrance;
+use crate::extra::process::Process;
 use gosched_runtime_sys::errno;
 use gosched_runtime_sys::thread::tls;
-use gosched_scheduler::embed::{self, Caller, ForeignM, Pin};
+use gosched_scheduler::embed::{self, Caller, ForeignM, Handle, Pin};
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// A thread that is a goroutine until this is dropped; from [`Bridge::attach`].
 ///
@@ -50,7 +52,16 @@ pub struct Attached {
 /// The fields are dropped in this order.
 struct Inside {
     part: Part,
-    destination: Destination,
+    _counted: Counted,
+}
+
+/// A guard is counted in until this is dropped.
+struct Counted(Arc<Entrance>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.count_out();
+    }
 }
 
 /// What one guard keeps.
@@ -65,7 +76,9 @@ struct Attachment {
     /// None in `drop` only.
     entered: Option<Result<Entered, HeldM>>,
     foreign: ForeignM,
-    destination: Destination,
+    /// Its own: the guards may have come in by different entrances.
+    handle: Handle,
+    process: &'static Process,
     /// The thread's word from before.
     outer: *const (),
 }
@@ -121,27 +134,22 @@ impl Bridge {
     }
 
     fn attach_by(&self) -> Result<Attached, EnterError> {
-        let destination = self.gate()?;
-        destination.entrance.count_in().map_err(|IsClosed| EnterError::Closed)?;
-        let part = match embed::caller(&destination.handle) {
-            Caller::Goroutine => Ok(Part::of_goroutine()),
+        let entrance = self.entrance()?;
+        entrance.ask()?;
+        // SAFETY: used before `counted` is dropped.
+        let handle = unsafe { entrance.count_in() }?;
+        let counted = Counted(entrance.clone());
+        let way = Way::Sure(handle, entrance.process);
+        let part = match embed::caller(handle) {
+            Caller::Goroutine => Part::of_goroutine(),
             Caller::Outside if self.binding == Binding::UntilThreadExit => {
-                binding::enter_open(destination).map(|entered| Part::new(entered, destination))
+                Part::new(binding::enter_open(way)?, handle, entrance.process)
             }
             Caller::Outside | Caller::Elsewhere => {
-                need_m(destination).map(|held| Part::new(Err(held), destination))
+                Part::new(Err(need_m(way)?), handle, entrance.process)
             }
         };
-        match part {
-            Ok(part) => {
-                let destination = destination.clone();
-                Ok(Attached { inside: Some(Inside { part, destination }) })
-            }
-            Err(error) => {
-                destination.entrance.count_out();
-                Err(error)
-            }
-        }
+        Ok(Attached { inside: Some(Inside { part, _counted: counted }) })
     }
 }
 
@@ -161,8 +169,8 @@ impl Part {
         }
     }
 
-    /// The calling thread has just entered, with this destination.
-    fn new(entered: Result<Entered, HeldM>, destination: &Destination) -> Self {
+    /// The calling thread has just entered this runtime.
+    fn new(entered: Result<Entered, HeldM>, handle: &Handle, process: &'static Process) -> Self {
         let foreign = match &entered {
             Ok(entered) => entered.foreign(),
             Err(held) => held.m.foreign,
@@ -170,7 +178,8 @@ impl Part {
         let shared = Rc::new(Attachment {
             entered: Some(entered),
             foreign,
-            destination: destination.clone(),
+            handle: handle.clone(),
+            process,
             outer: tls::attached(),
         });
         tls::set_attached(Rc::as_ptr(&shared).cast());
@@ -182,10 +191,12 @@ impl Drop for Attachment {
     fn drop(&mut self) {
         // First: destructors of goroutine-locals may attach again, to what is still a goroutine.
         tls::set_attached(self.outer);
+        let way = Way::Sure(&self.handle, self.process);
         match self.entered.take() {
-            // SAFETY: entered with the same destination.
-            Some(Ok(entered)) => unsafe { binding::leave(entered, &self.destination) },
-            Some(Err(held)) => drop_m(held, &self.destination),
+            // SAFETY: entered with the same runtime.
+            Some(Ok(entered)) => unsafe { binding::leave(entered, way) },
+            // SAFETY: as above.
+            Some(Err(held)) => unsafe { drop_m(held, way) },
             None => {}
         }
     }
@@ -194,10 +205,7 @@ impl Drop for Attachment {
 impl Drop for Attached {
     fn drop(&mut self) {
         let errno = errno::get();
-        if let Some(Inside { part, destination }) = self.inside.take() {
-            drop(part);
-            destination.entrance.count_out();
-        }
+        drop(self.inside.take());
         errno::set(errno);
     }
 }

@@ -4,8 +4,9 @@
 //!
 //! C keeps the address of a [`Block`] for as long as it likes, and may call after the callback was
 //! unregistered. So a block stays where it is, with what such a call reads: the door, which is
-//! closed, and the values for C. What was captured, and what keeps deadlocks from being reported,
-//! is in a box of its own, [`Content`]. That box is freed when nobody is inside and nobody will be.
+//! closed, and the values for C. What was captured is in a box of its own, and the runtime's handle
+//! lies behind the door (`extra/room.rs`). Both go when nobody is inside and nobody will be. What a
+//! runtime leaves after its shutdown is freed with its last handle, and takes 50 KB.
 //!
 //! A call comes in by the block's own door, as by the door of a bridge, and so costs what `enter`
 //! does. The closer waits until nobody is inside but the closer's own calls. If there are any, the
@@ -24,10 +25,10 @@
 use super::calling::{Finish, Node, own_calls};
 use super::types::{CReturn, Otherwise};
 use crate::bridge::{Binding, enter_through};
-use crate::enter::Destination;
 use crate::error::CloseError;
+use crate::extra::entrance::Entrance;
 use gosched_runtime_sys::errno;
-use gosched_scheduler::embed::{self, Bound};
+use gosched_scheduler::embed;
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use std::mem;
@@ -41,7 +42,7 @@ pub(super) static KEPT: AtomicUsize = AtomicUsize::new(0);
 
 /// The part of a block that does not depend on its types, at its beginning.
 pub(super) struct Header {
-    pub(super) destination: Destination,
+    pub(super) entrance: Entrance,
     pub(super) binding: Binding,
 }
 
@@ -51,13 +52,7 @@ pub(super) struct Block<F, R> {
     header: Header,
     otherwise: Otherwise<R>,
     /// None once nobody is inside of a callback that was unregistered.
-    content: UnsafeCell<Option<Box<Content<F>>>>,
-}
-
-struct Content<F> {
-    f: F,
-    /// While it is there, any thread may come and wake goroutines of the runtime.
-    _bound: Bound,
+    content: UnsafeCell<Option<Box<F>>>,
 }
 
 /// What becomes of the block itself.
@@ -72,8 +67,7 @@ pub(super) enum Late {
 impl<F: 'static, R: CReturn> Block<F, R> {
     /// Makes one. It is never freed, but by [`end`](Self::end).
     pub(super) fn leak(header: Header, otherwise: Otherwise<R>, f: F) -> NonNull<Header> {
-        let _bound = Bound::new(header.destination.handle.clone());
-        let content = UnsafeCell::new(Some(Box::new(Content { f, _bound })));
+        let content = UnsafeCell::new(Some(Box::new(f)));
         let block: *mut Self = Box::into_raw(Box::new(Self { header, otherwise, content }));
         NonNull::new(block.cast()).expect("a box")
     }
@@ -124,7 +118,9 @@ impl<F: 'static, R: CReturn> Block<F, R> {
         }
         KEPT.fetch_add(1, Relaxed);
         // SAFETY: the block stays.
-        let content = unsafe { &block.as_ref().content };
+        let Self { header, content, .. } = unsafe { block.as_ref() };
+        // SAFETY: the door is closed, and nobody is inside; this is done once. It is dropped last.
+        let _runtime = unsafe { header.entrance.take_runtime() };
         // SAFETY: nobody is inside, so nobody has a reference to the content.
         let content = unsafe { &mut *content.get() };
         drop(content.take());
@@ -134,13 +130,13 @@ impl<F: 'static, R: CReturn> Block<F, R> {
 /// Closes a callback's door, and waits for those inside but the caller's own calls. Not ended by a
 /// cancel.
 pub(super) fn close(header: &Header, deadline: Option<Instant>) -> Result<(), CloseError> {
-    let Destination { process, entrance, .. } = &header.destination;
-    if process.forked() {
-        entrance.door.close();
+    let entrance = &header.entrance;
+    if entrance.process.forked() {
+        entrance.close_door();
         return Err(CloseError::Forked);
     }
     let own = own_calls(ptr::from_ref(header).cast(), |_| {});
-    match embed::shielded(|| entrance.close(&process.places, deadline, own)) {
+    match embed::shielded(|| entrance.close(deadline, own)) {
         0 => Ok(()),
         calls => Err(CloseError::Running { calls }),
     }
@@ -157,12 +153,12 @@ pub(super) unsafe fn call<F: 'static, R: CReturn>(data: *mut c_void, f: impl FnO
     let (result, error) = Node::around(data.cast_const().cast(), |node| {
         // SAFETY: as the caller says; it is freed after this call at the earliest.
         let block = unsafe { &*data.cast_const().cast::<Block<F, R>>() };
-        let Header { destination, binding } = &block.header;
-        let outcome = enter_through(destination, *binding, || {
+        let Header { entrance, binding } = &block.header;
+        let outcome = enter_through(entrance, *binding, || {
             node.came_in();
             // SAFETY: inside, so nobody takes the content out meanwhile.
             let content = unsafe { &*block.content.get() };
-            f(&content.as_ref().expect("the door was open").f)
+            f(content.as_ref().expect("the door was open"))
         });
         match outcome {
             Ok(result) => (result, None),

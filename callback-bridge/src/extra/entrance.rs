@@ -1,4 +1,8 @@
-//! A door, and where its closer waits.
+//! The way into a runtime: the process that made it, a door, the runtime behind it, and where the
+//! door's closer waits.
+//!
+//! The runtime is reached from inside only (`extra/room.rs`), so it can be let go while C still
+//! calls. What is left then is small.
 //!
 //! The closer waits as everything waits here: a goroutine parks, a plain thread sleeps. Those who
 //! go out of a closed door tell it, on a slow path that an open door does not have.
@@ -6,61 +10,149 @@
 //! Each closer has a notification of its own, and is on the list before it looks who is inside. So
 //! whoever goes out after that look tells it. One notification for all would not do: a closer that
 //! is in some of the calls itself waits for fewer than another one, which would use it up.
+//!
+//! # Safety
+//!
+//! The handle is given to those who are inside.
+#![expect(unsafe_code, reason = "lends the content of a room")]
 
-use crate::extra::door::{Door, IsClosed, Places};
-use gosched_scheduler::embed::Notify;
+use crate::error::EnterError;
+use crate::extra::door::{IsClosed, Place};
+use crate::extra::process::Process;
+use crate::extra::room::Room;
+use gosched_scheduler::embed::{Bound, Handle, Notify};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// The door of a bridge and of its copies.
-#[derive(Debug)]
+/// The way in of a callback, or of a bridge and its copies.
 pub(crate) struct Entrance {
-    pub(crate) door: Door,
+    pub(crate) process: &'static Process,
+    /// While it is there, any thread may come and wake goroutines of the runtime.
+    runtime: Room<Bound>,
     /// Who waits until others are inside no more.
     closers: Mutex<Vec<Arc<Notify>>>,
 }
 
 impl Entrance {
-    /// Returns one with an open door.
-    pub(crate) fn new() -> Self {
-        Self { door: Door::new(), closers: Mutex::new(Vec::new()) }
+    /// Returns an open one.
+    ///
+    /// # Errors
+    ///
+    /// No memory for the fork hook.
+    pub(crate) fn new(handle: Handle) -> io::Result<Self> {
+        let process = Process::this()?;
+        process.prepare();
+        let runtime = Room::new(Bound::new(handle));
+        Ok(Self { process, runtime, closers: Mutex::new(Vec::new()) })
     }
 
-    /// Tells a closer. Called when the calling thread has gone out, or was refused, and is in
+    /// Asks what can be asked before the thread is changed.
+    #[inline]
+    pub(crate) fn ask(&self) -> Result<(), EnterError> {
+        if self.process.forked() {
+            return Err(EnterError::Forked);
+        }
+        if self.runtime.door.is_closed() {
+            return Err(self.refusal());
+        }
+        Ok(())
+    }
+
+    /// Returns the error for a call that found the door closed.
+    #[cold]
+    fn refusal(&self) -> EnterError {
+        EnterError::Closed
+    }
+
+    /// Comes in by a place. The caller [tells](Self::tell) in both cases, after it has gone out, or
+    /// after it was refused.
+    ///
+    /// # Safety
+    ///
+    /// The handle is not used after [`go_out`](Self::go_out).
+    #[inline]
+    pub(crate) unsafe fn come_in(&self, place: &Place) -> Result<&Handle, EnterError> {
+        // SAFETY: as the caller says.
+        match unsafe { self.runtime.come_in(place) } {
+            Ok(bound) => Ok(bound.handle()),
+            Err(IsClosed) => Err(self.refusal()),
+        }
+    }
+
+    /// Returns the runtime.
+    ///
+    /// # Safety
+    ///
+    /// The caller is inside, and does not use it after it has gone out.
+    #[inline]
+    pub(crate) unsafe fn handle(&self) -> &Handle {
+        // SAFETY: as the caller says.
+        unsafe { self.runtime.content() }.handle()
+    }
+
+    /// Goes out, after [`come_in`](Self::come_in).
+    #[inline]
+    pub(crate) fn go_out(&self, place: &Place) {
+        self.runtime.door.go_out(place);
+    }
+
+    /// Tells the closers. Called when the calling thread has gone out, or was refused, and is in
     /// nobody's way.
     #[inline]
     pub(crate) fn tell(&self) {
-        if self.door.is_waited_for() {
-            self.tell_closer();
+        if self.runtime.door.is_waited_for() {
+            self.tell_closers();
         }
     }
 
     #[cold]
-    fn tell_closer(&self) {
+    fn tell_closers(&self) {
+        // A child of a fork in a call has no closers, and a thread of the parent may have had the
+        // lock.
+        if self.process.forked() {
+            return;
+        }
         // With the lock free: to notify takes locks of the scheduler's.
         let closers = self.closers().clone();
         closers.iter().for_each(|closer| closer.notify_one());
     }
 
     /// Comes in without a place, until [`count_out`](Self::count_out).
-    pub(crate) fn count_in(&self) -> Result<(), IsClosed> {
-        self.door.count_in().inspect_err(|IsClosed| self.tell())
+    ///
+    /// # Safety
+    ///
+    /// The handle is not used after that.
+    pub(crate) unsafe fn count_in(&self) -> Result<&Handle, EnterError> {
+        // SAFETY: as the caller says.
+        match unsafe { self.runtime.count_in() } {
+            Ok(bound) => Ok(bound.handle()),
+            Err(IsClosed) => {
+                self.tell();
+                Err(self.refusal())
+            }
+        }
     }
 
     /// Goes out, after [`count_in`](Self::count_in).
     pub(crate) fn count_out(&self) {
-        self.door.count_out();
+        self.runtime.door.count_out();
         self.tell();
+    }
+
+    /// Closes the door, and waits for nobody.
+    pub(crate) fn close_door(&self) {
+        self.runtime.door.close();
     }
 
     /// Closes the door, and waits until `deadline` for those inside but the `own` calls of the
     /// calling thread. Returns how many are left then.
-    pub(crate) fn close(&self, places: &Places, deadline: Option<Instant>, own: usize) -> usize {
-        self.door.close();
+    pub(crate) fn close(&self, deadline: Option<Instant>, own: usize) -> usize {
+        self.close_door();
         let gone = Arc::new(Notify::new());
         self.closers().push(gone.clone());
         let _listed = Listed { entrance: self, gone: &gone };
-        let others = || self.door.inside(places).saturating_sub(own);
+        let others = || self.runtime.door.inside(&self.process.places).saturating_sub(own);
         loop {
             if others() == 0 {
                 return 0;
@@ -71,6 +163,16 @@ impl Entrance {
                 Some(_) => {}
             }
         }
+    }
+
+    /// Takes the runtime out.
+    ///
+    /// # Safety
+    ///
+    /// The door was closed, and nobody has been inside of it since some moment after that.
+    pub(crate) unsafe fn take_runtime(&self) -> Option<Bound> {
+        // SAFETY: as the caller says.
+        unsafe { self.runtime.take() }
     }
 
     fn closers(&self) -> MutexGuard<'_, Vec<Arc<Notify>>> {

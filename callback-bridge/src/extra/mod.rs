@@ -5,3 +5,4 @@ pub(crate) mod entrance;
 pub(crate) mod list;
 pub(crate) mod m;
 pub(crate) mod process;
+pub(crate) mod room;

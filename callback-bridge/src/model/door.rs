@@ -1,82 +1,97 @@
-//! The door of a bridge under loom: a call and a closer see each other, and the closer hears of the
-//! last one that goes out.
+//! The door of a bridge and what lies behind it under loom: a call and a closer see each other, the
+//! closer hears of the last one that goes out, and takes out what no call looks at any more.
 //!
 //! # Safety
 //!
 //! Loom checks that what the calls use is not written while one is inside.
 #![expect(unsafe_code, reason = "reads and writes that loom checks")]
 
-use crate::extra::door::{Door, Place, Places};
+use crate::extra::door::{Place, Places};
+use crate::extra::room::Room;
 use gosched_runtime_sys::sync::note::Note;
 use gosched_runtime_sys::sync::primitive::{UnsafeCell, loom, switch_on, thread};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A bridge, and something that its calls use.
-struct Bridge {
-    door: Door,
-    places: Places,
-    told: Note,
-    used: UnsafeCell<u32>,
+/// What the calls use, behind the door.
+struct Used(UnsafeCell<u32>);
+
+// SAFETY: the model checks who reads and writes it.
+unsafe impl Sync for Used {}
+// SAFETY: as above.
+unsafe impl Send for Used {}
+
+impl Used {
+    fn read(&self) {
+        self.0.with(|used| {
+            // SAFETY: inside; loom checks that the closer writes after that.
+            let _read = unsafe { *used };
+        });
+    }
+
+    fn write(&self) {
+        self.0.with_mut(|used| {
+            // SAFETY: nobody is inside; loom checks that.
+            unsafe { *used += 1 }
+        });
+    }
 }
 
-// SAFETY: the model checks who reads and writes `used`.
-unsafe impl Sync for Bridge {}
-// SAFETY: as above.
-unsafe impl Send for Bridge {}
+struct Bridge {
+    room: Room<Used>,
+    places: Places,
+    told: Note,
+}
 
 impl Bridge {
     /// Leaked: a failing model unwinds through the values it owns, and loom's own destructors abort
     /// there.
     fn new() -> &'static Self {
         Box::leak(Box::new(Self {
-            door: Door::new(),
+            room: Room::new(Used(UnsafeCell::new(0))),
             places: Places::new(),
             told: Note::new(),
-            used: UnsafeCell::new(0),
         }))
     }
 
     fn tell(&self) {
-        if self.door.is_waited_for() {
+        if self.room.door.is_waited_for() {
             self.told.wake();
         }
     }
 
-    fn read(&self) {
-        self.used.with(|used| {
-            // SAFETY: inside; loom checks that the closer writes after that.
-            let _read = unsafe { *used };
-        });
-    }
-
     /// A call with a place.
     fn call(&self, place: &Place) {
-        if self.door.come_in(place).is_ok() {
-            self.read();
-            self.door.go_out(place);
+        // SAFETY: used before the call goes out.
+        if let Ok(used) = unsafe { self.room.come_in(place) } {
+            used.read();
+            self.room.door.go_out(place);
         }
         self.tell();
     }
 
     /// A call without one.
     fn call_counted(&self) {
-        if self.door.count_in().is_ok() {
-            self.read();
-            self.door.count_out();
+        // SAFETY: as above.
+        if let Ok(used) = unsafe { self.room.count_in() } {
+            used.read();
+            self.room.door.count_out();
         }
         self.tell();
     }
 
     /// Closes, and waits for all but the `own` calls of the closer.
     fn close(&self, own: usize) {
-        self.door.close();
-        while self.door.inside(&self.places) != own {
+        self.room.door.close();
+        while self.room.door.inside(&self.places) != own {
             self.told.sleep();
         }
-        self.used.with_mut(|used| {
-            // SAFETY: nobody is inside; loom checks that.
-            unsafe { *used += 1 }
-        });
+    }
+
+    /// Takes out what the calls use.
+    fn finish(&self) {
+        // SAFETY: nobody is inside; loom checks that.
+        let used = unsafe { self.room.take() };
+        used.expect("it is taken once").write();
     }
 }
 
@@ -96,6 +111,7 @@ fn calls_and_a_closer() {
             bridge.call(bridge.places.add());
         });
         bridge.close(0);
+        bridge.finish();
         caller.join().expect("joined");
     });
 }
@@ -108,6 +124,7 @@ fn both_kinds_and_a_closer() {
         let placed = thread::spawn(move || bridge.call(place));
         let counted = thread::spawn(|| bridge.call_counted());
         bridge.close(0);
+        bridge.finish();
         placed.join().expect("joined");
         counted.join().expect("joined");
     });
@@ -119,10 +136,11 @@ fn a_closer_that_is_inside() {
         let bridge = Bridge::new();
         let (own, place) = (bridge.places.add(), bridge.places.add());
         let caller = thread::spawn(move || bridge.call(place));
-        bridge.door.come_in(own).expect("it is open");
+        bridge.room.door.come_in(own).expect("it is open");
         bridge.close(1);
-        bridge.door.go_out(own);
+        bridge.room.door.go_out(own);
         bridge.tell();
+        bridge.finish();
         caller.join().expect("joined");
     });
 }
@@ -162,6 +180,11 @@ fn door_mutant_no_heavy_fence_is_caught() {
 #[test]
 fn door_mutant_go_out_relaxed_is_caught() {
     catches("door.go_out_relaxed", calls_and_a_closer);
+}
+
+#[test]
+fn door_mutant_read_first_is_caught() {
+    catches("room.read_first", calls_and_a_closer);
 }
 
 #[test]

@@ -6,3 +6,4 @@
 mod door;
 mod extra_list;
 mod mailbox;
+mod slot;

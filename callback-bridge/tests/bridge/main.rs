@@ -9,3 +9,4 @@ mod refusals;
 mod state;
 mod support;
 mod unwinding;
+mod worker;

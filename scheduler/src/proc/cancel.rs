@@ -62,7 +62,8 @@ use gosched_runtime_sys::signal::fatal::{Part, fatal};
 
 use crate::ds::timers::NEVER;
 use crate::gmp::current::{self, Current};
-use crate::gmp::g::{CancelScope, Cancelled, G, GOwned, running_owned};
+pub use crate::gmp::g::{CancelScope, Cancelled};
+use crate::gmp::g::{G, GOwned, running_owned};
 use crate::gmp::sched::Sched;
 
 /// True if a cancel can unwind. With `panic = "abort"` a cancel only leaves its mark.
