@@ -138,6 +138,8 @@ const LOADS: [Load; 25] = [
     ("served, hogs", |config| apart::service(config, Hog::Computes, 8, After)),
     ("served after", |config| apart::service(config, Hog::Computes, 8, Before)),
     ("served, known", |config| apart::service(config, Hog::Computes, 8, Known)),
+    ("served, pieces", |config| apart::service(config, Hog::InPieces, 32, After)),
+    ("served, later", |config| apart::service(config, Hog::InPiecesLater, 32, After)),
     ("served, block", |config| apart::service(config, Hog::Blocks, 8, After)),
     ("root", |config| apart::root(config, Hog::Computes)),
     ("turns", |config| apart::turns_of(config, US, 3 * MS, S)),

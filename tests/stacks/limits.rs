@@ -38,12 +38,8 @@ const OLD_KERNEL: (&str, &str) = ("GOSCHED_STACK_GUARDS", "closed");
 fn limit(resource: u32, most: u64) {
     let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
     // SAFETY: a live record.
-    assert_eq!(
-        unsafe { libc::setrlimit(resource as _, &limit) },
-        0,
-        "{}",
-        io::Error::last_os_error()
-    );
+    let failed = unsafe { libc::setrlimit(resource as _, &limit) };
+    assert_eq!(failed, 0, "{}", io::Error::last_os_error());
 }
 
 /// Returns a figure of `/proc/self/statm`, in bytes.

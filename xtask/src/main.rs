@@ -2,8 +2,8 @@
 //! `stress` does everything at once, `conserve` accounts for each value, `hosts` runs programs of
 //! others, `sanitize` and `valgrind` watch the memory, `systems` follows other systems,
 //! `instructions` counts what the hottest operations execute, `simulate` shows what the scheduling
-//! policy does on machines with more cores, `layers` prints how the source is laid out, `public-api`
-//! lists what users can name, `install` puts the C interface where C's compilers look.
+//! policy does on machines with more cores, `layers` prints how the source is laid out,
+//! `public-api` lists what users can name, `install` puts the C interface where C's compilers look.
 //!
 //! The program depends on nothing outside the workspace: it needs a Rust toolchain and a C
 //! compiler.

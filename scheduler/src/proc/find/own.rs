@@ -45,7 +45,7 @@ pub(crate) fn take_local(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
 /// begin beside two goroutines that compute for 3 ms between their yields, with 1 P.
 #[inline]
 fn take_fresh(cx: &Current, owned: &mut MOwned, p: &P, wants: Wants) -> Option<Runnable> {
-    let g = if owned.choices % 2 == 0 {
+    let g = if owned.choices.is_multiple_of(2) {
         take_unstarted(cx, owned, p, End::Newest, wants)
             .or_else(|| take_woken(cx.sched(), owned, p, wants))
     } else {
