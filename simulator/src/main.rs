@@ -118,7 +118,7 @@ fn check_load(wanted: &str) -> Result<(), String> {
 type Load = (&'static str, fn(Config) -> Outcome);
 
 /// Each with the size it is shown at.
-const LOADS: [Load; 25] = [
+const LOADS: [Load; 27] = [
     ("hogs", |config| loads::hogs(config, config.procs)),
     ("200 hogs", |config| loads::hogs(config, 200)),
     ("yields", loads::yields),
