@@ -22,7 +22,7 @@ pub enum CallError<Req> {
     Enter(EnterError, Option<Req>),
     /// [`try_call`](Bridge::try_call) found no room for the request.
     Full(Req),
-    /// All [`Requests`] are gone.
+    /// All [`Requests`](crate::Requests) are gone.
     Disconnected(Req),
     /// A server has received the request and dropped it, as in a panic.
     NoReply,
