@@ -165,11 +165,17 @@ impl Runtime {
         &self.runtime
     }
 
-    /// Fails once a shutdown was asked for, and in a forked child.
-    pub(crate) fn check_up(&self) -> Result<(), Failure> {
+    /// Fails in a forked child, where a thread of the parent's may have had the runtime's locks.
+    pub(crate) fn check_not_forked(&self) -> Result<(), Failure> {
         if self.generation != fork::generation() {
             return Err(Failure::plain(code::GOSCHED_FORKED));
         }
+        Ok(())
+    }
+
+    /// Fails once a shutdown was asked for, and in a forked child.
+    pub(crate) fn check_up(&self) -> Result<(), Failure> {
+        self.check_not_forked()?;
         if self.shutdowns.load(Relaxed) > 0 {
             return Err(Failure::plain(code::GOSCHED_SHUT_DOWN));
         }

@@ -244,6 +244,10 @@ static void in_a_child(gosched_runtime *runtime) {
         CHECK(gosched_go(runtime, nothing, NULL) == GOSCHED_FORKED);
         CHECK(gosched_call(runtime, returns, NULL, NULL) == GOSCHED_FORKED);
         CHECK(gosched_runtime_shutdown(runtime, SECOND) == GOSCHED_FORKED);
+        gosched_stats stats = {.size = sizeof stats};
+        size_t length;
+        CHECK(gosched_runtime_stats(runtime, &stats) == GOSCHED_FORKED);
+        CHECK(gosched_runtime_dump(runtime, NULL, 0, &length) == GOSCHED_FORKED);
         CHECK(gosched_mailbox_post(mailbox, NULL) == GOSCHED_FORKED);
         CHECK(gosched_mailbox_recv(mailbox, &pointer) == GOSCHED_FORKED);
         _exit(0);
