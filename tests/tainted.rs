@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::ThreadId;
 use std::time::Duration;
 
+use gosched::callback::{Binding, Bridge};
 use gosched::{Mode, Runtime, blocking, chan, future, go, goroutine, lock_thread, yield_now};
 use test_support::{in_child_with, modes};
 
@@ -252,4 +253,25 @@ fn a_helper_whose_closure_ended_locked_is_not_used_again() {
         yield_now();
     });
     let _used: Mode = mode;
+}
+
+/// The next callback's lock is its first one again, which sees to a maker of threads.
+#[test]
+fn those_that_a_locked_callback_makes_after_one_that_ended_locked() {
+    each_child("those_that_a_locked_callback_makes_after_one_that_ended_locked", |rt, per_call| {
+        let binding = if per_call { Binding::PerCall } else { Binding::UntilThreadExit };
+        let other = Runtime::builder(Mode::threads()).build().expect("a runtime");
+        let [first, next] = [&other, rt].map(|rt| Bridge::new(rt).with_binding(binding));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                first.enter(|| mem::forget(lock_thread())).expect("enter");
+                let tainted = next.enter(|| {
+                    let _lock = lock_thread();
+                    taint();
+                    tainted_of_many(|f| drop(go(f)))
+                });
+                assert_eq!(tainted.expect("enter"), 0);
+            });
+        });
+    });
 }

@@ -14,8 +14,8 @@
 
 use std::convert::Infallible;
 use std::ffi::{c_char, c_void};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use gosched::cancel::shield;
 use gosched::goroutine::Builder;
@@ -72,6 +72,8 @@ pub struct Goroutine {
     returned: Arc<AtomicBool>,
     /// None once it was asked why the function was not called.
     handle: Mutex<Option<JoinHandle<()>>>,
+    /// Why it could not begin; set under the handle's lock by the joiner that asked.
+    no_memory: OnceLock<String>,
     id: u64,
 }
 
@@ -108,7 +110,13 @@ impl Goroutine {
         // SAFETY: this function's contract.
         let handle = unsafe { go_with(runtime, options, f, user, end) }?;
         let id = handle.id();
-        Ok(Self { over, returned, handle: Mutex::new(Some(handle)), id })
+        Ok(Self {
+            over,
+            returned,
+            handle: Mutex::new(Some(handle)),
+            no_memory: OnceLock::new(),
+            id,
+        })
     }
 
     /// Waits until its job is over. Not over when `timeout` has passed: GOSCHED_TIMED_OUT. Unwinds
@@ -138,15 +146,18 @@ impl Goroutine {
             return Ok(());
         }
         // The goroutine has dropped its job and is about to end, so this wait is a short one.
-        let reason = shield(|| {
+        shield(|| {
             let mut handle = self.handle.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            handle.take().map(JoinHandle::wait)
-        });
-        match reason {
-            Some(Err(error)) if error.is_not_started() => {
-                Err(Failure::new(code::GOSCHED_RESOURCES, error.to_string()))
+            if let Some(Err(error)) = handle.take().map(JoinHandle::wait)
+                && error.is_not_started()
+            {
+                // Unset: the handle is asked once.
+                let _set = self.no_memory.set(error.to_string());
             }
-            _ => Err(Failure::new(
+        });
+        match self.no_memory.get() {
+            Some(error) => Err(Failure::new(code::GOSCHED_RESOURCES, error.as_str())),
+            None => Err(Failure::new(
                 code::GOSCHED_CANCELLED,
                 "the goroutine was cancelled before it began",
             )),

@@ -13,7 +13,7 @@
 #![expect(unsafe_code, reason = "exported names; handles and options of C; the mode's promise")]
 
 use std::ffi::{CStr, c_char};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use gosched::callback::{Binding, Bridge};
 use gosched::{Handle, Mode, ShutdownError, Warnings};
@@ -89,8 +89,10 @@ pub struct Runtime {
     runtime: gosched::Runtime,
     handle: Handle,
     bridge: Bridge,
-    /// A shutdown was asked for: nothing new begins.
-    down: AtomicBool,
+    /// How many shutdowns were asked for and not refused: with one, nothing new begins. A flag
+    /// would not do: who is refused could only put back what was there before, and so take away
+    /// what another one has set meanwhile.
+    shutdowns: AtomicUsize,
     /// Another one in a forked child, where the runtime's threads are not.
     generation: u32,
 }
@@ -143,7 +145,7 @@ impl Runtime {
             handle: runtime.handle(),
             runtime,
             bridge,
-            down: AtomicBool::new(false),
+            shutdowns: AtomicUsize::new(0),
             generation: fork::generation(),
         })
     }
@@ -163,12 +165,18 @@ impl Runtime {
         &self.runtime
     }
 
-    /// Fails once a shutdown was asked for, and in a forked child.
-    pub(crate) fn check_up(&self) -> Result<(), Failure> {
+    /// Fails in a forked child, where a thread of the parent's may have had the runtime's locks.
+    pub(crate) fn check_not_forked(&self) -> Result<(), Failure> {
         if self.generation != fork::generation() {
             return Err(Failure::plain(code::GOSCHED_FORKED));
         }
-        if self.down.load(Relaxed) {
+        Ok(())
+    }
+
+    /// Fails once a shutdown was asked for, and in a forked child.
+    pub(crate) fn check_up(&self) -> Result<(), Failure> {
+        self.check_not_forked()?;
+        if self.shutdowns.load(Relaxed) > 0 {
             return Err(Failure::plain(code::GOSCHED_SHUT_DOWN));
         }
         Ok(())
@@ -176,14 +184,14 @@ impl Runtime {
 
     fn shut_down(&self, grace: u64) -> Result<(), Failure> {
         // Before the wait, so that nobody is told that a goroutine was made which never runs.
-        let before = self.down.swap(true, Relaxed);
+        self.shutdowns.fetch_add(1, Relaxed);
         let Err(error) = self.runtime.shutdown(nanoseconds(grace)) else { return Ok(()) };
         let code = match error {
             ShutdownError::Running { .. } => code::GOSCHED_STILL_RUNNING,
             ShutdownError::Forked => code::GOSCHED_FORKED,
             // It is up as before.
             ShutdownError::Inside => {
-                self.down.store(before, Relaxed);
+                self.shutdowns.fetch_sub(1, Relaxed);
                 code::GOSCHED_INSIDE
             }
             _ => code::GOSCHED_STILL_RUNNING,

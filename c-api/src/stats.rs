@@ -86,7 +86,9 @@ impl Stats {
 pub unsafe extern "C" fn gosched_runtime_stats(runtime: *mut Runtime, stats: *mut Stats) -> Code {
     guarded(|| {
         // SAFETY: the header's contract.
-        let found = Stats::of(unsafe { borrow(runtime) }?);
+        let runtime = unsafe { borrow(runtime) }?;
+        runtime.check_not_forked()?;
+        let found = Stats::of(runtime);
         // SAFETY: the header's contract.
         unsafe { sized::write(stats, &found) }
     })
@@ -108,6 +110,7 @@ pub unsafe extern "C" fn gosched_runtime_dump(
     guarded(|| {
         // SAFETY: the header's contract.
         let runtime = unsafe { borrow(runtime) }?;
+        runtime.check_not_forked()?;
         // SAFETY: the header's contract.
         let length = unsafe { place(length) }?;
         if buffer.is_null() && size > 0 {

@@ -43,7 +43,7 @@ use gosched_runtime_sys::signal::mask::SignalMask;
 use gosched_runtime_sys::thread::exit::ExitHook;
 use gosched_runtime_sys::thread::pthread_cancel::CancelState;
 use gosched_runtime_sys::thread::tls;
-use gosched_scheduler::embed::{self, Closed, ForeignM};
+use gosched_scheduler::embed::{self, Closed, ForeignM, HostContext};
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::OnceLock;
@@ -66,6 +66,7 @@ pub(crate) fn enter<R>(entrance: &Entrance, f: impl FnOnce() -> R) -> Result<R, 
 pub(crate) struct Entered {
     m: &'static ExtraM,
     cancel: CancelState,
+    host: HostContext,
 }
 
 impl Entered {
@@ -116,10 +117,11 @@ fn enter_bound(m: &'static ExtraM, way: Way<'_>) -> Result<Entered, EnterError> 
         unsafe { m.foreign.publish(handle) }.map_err(|Closed| {
             way.go_out(m.place);
             EnterError::ShutDown
-        })
+        })?;
+        Ok(m.foreign.begin(handle))
     });
     match outcome {
-        Ok(()) => Ok(Entered { m, cancel }),
+        Ok(host) => Ok(Entered { m, cancel, host }),
         Err(error) => {
             m.end();
             cancel.restore();
@@ -187,8 +189,8 @@ unsafe fn inside<R>(
 /// The thread entered by this way, and is inside.
 #[inline]
 pub(crate) unsafe fn leave(entered: Entered, way: Way<'_>) {
-    let Entered { m, cancel } = entered;
-    let ended = m.foreign.end();
+    let Entered { m, cancel, host } = entered;
+    let ended = m.foreign.end(host);
     // SAFETY: inside; used before the call goes out.
     let handle = unsafe { way.handle() };
     // SAFETY: published, as the caller says, and ended above.
@@ -217,7 +219,7 @@ fn bind(held: HeldM) -> Result<Entered, HeldM> {
     // SAFETY: bound; from here on it is reached through shared references only.
     let m = unsafe { &*m };
     m.bind();
-    Ok(Entered { m, cancel: held.cancel })
+    Ok(Entered { m, cancel: held.cancel, host: held.host })
 }
 
 /// Returns the key; the first thread that needs it makes it. None if the process was out of keys

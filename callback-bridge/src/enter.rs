@@ -11,8 +11,9 @@
 //! | current = its goroutine | - |
 //! | register a signal stack, unless the thread's own will do | - |
 //! | restore the mask, faults unblocked | the goroutine, its M, a signal stack |
-//! | make another M, if this was the last; the callback | the same |
-//! | `drop_m`: end the goroutine, which drops its locals | the same |
+//! | make another M, if this was the last; take off what the host carries | the same |
+//! | the callback | the same |
+//! | `drop_m`: end the goroutine, which drops its locals; what the host carries | the same |
 //! | copy the saved mask out of the M, block | no handler runs until the mask is restored |
 //! | take the signal stack off, if it is still ours | - |
 //! | current = none (or what it was) | - |
@@ -59,7 +60,7 @@ use gosched_runtime_sys::signal::stack;
 use gosched_runtime_sys::sync::primitive::mutated;
 use gosched_runtime_sys::thread::pthread_cancel::CancelState;
 use gosched_runtime_sys::thread::tls;
-use gosched_scheduler::embed::{Closed, Handle};
+use gosched_scheduler::embed::{Closed, Handle, HostContext};
 
 /// How a thread comes in, which says where its runtime is.
 #[derive(Clone, Copy)]
@@ -129,6 +130,7 @@ impl<'a> Way<'a> {
 pub(crate) struct HeldM {
     pub(crate) m: &'static mut ExtraM,
     pub(crate) cancel: CancelState,
+    pub(crate) host: HostContext,
 }
 
 /// Runs `f` as a goroutine for this one call.
@@ -162,7 +164,11 @@ pub(crate) fn need_m(way: Way<'_>) -> Result<HeldM, EnterError> {
     // Before the gap, because it may allocate.
     tls::show_to_handlers();
     match cross_in(way) {
-        Ok(m) => Ok(HeldM { m, cancel }),
+        Ok(m) => {
+            // SAFETY: inside; used before the call goes out.
+            let host = m.foreign.begin(unsafe { way.handle() });
+            Ok(HeldM { m, cancel, host })
+        }
         Err(error) => {
             cancel.restore();
             way.tell();
@@ -235,7 +241,7 @@ fn put_on(m: &mut ExtraM, way: Way<'_>) -> Result<(), EnterError> {
     }
     m.put_stack_on().inspect_err(|_| {
         // Nothing of the user's has run as this goroutine, so there is nothing to drop.
-        let ended = m.foreign.end();
+        let ended = m.foreign.end(HostContext::none());
         // SAFETY: published and ended above.
         unsafe { m.foreign.retract(handle, ended) };
         way.go_out(m.place);
@@ -248,12 +254,12 @@ fn put_on(m: &mut ExtraM, way: Way<'_>) -> Result<(), EnterError> {
 ///
 /// It was called for the same way, and the thread is inside.
 pub(crate) unsafe fn drop_m(held: HeldM, way: Way<'_>) {
-    let HeldM { m, cancel } = held;
+    let HeldM { m, cancel, host } = held;
     let mask = m.mask;
     // In the child of a fork inside the callback, the M's list stayed with the parent.
     let forked = m.forked();
     // Here the user's destructors run, with the user's own mask.
-    let ended = m.foreign.end();
+    let ended = m.foreign.end(host);
     let _open = SignalMask::block_all();
     m.take_stack_off();
     if mutated("drop_m.unmask_before_retract") {

@@ -1,5 +1,6 @@
 //! Context that lives in thread-locals and is to stay with a goroutine.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,7 +13,9 @@ use std::sync::Arc;
 /// after the switch; what was taken lies on that stack meanwhile. They are called where a goroutine
 /// switches, and not where its thread sleeps for it. When a goroutine has ended, `suspend` is
 /// called once more and its context dropped, so that a goroutine begins with none. The closure of
-/// [`run`](crate::run) begins with what its thread has, and leaves there what it leaves.
+/// [`run`](crate::run) begins with what its thread has, and leaves there what it leaves. A callback
+/// of a thread that is not the runtime's is a goroutine and begins with none, too; its thread gets
+/// back what it had before.
 ///
 /// In both the thread counts as one that runs no goroutine: `current_id` is `None`, and a wait
 /// blocks the thread. They had better not wait, and must not panic: that ends the process.
@@ -73,6 +76,12 @@ trait SwitchHook: Send + Sync {
 
     /// Calls `suspend`, through `run_detached`, and drops what it took.
     fn drop_left(&self, run_detached: Detached);
+
+    /// Calls `suspend`, through `run_detached`.
+    fn take(&self, run_detached: Detached) -> Box<dyn Any>;
+
+    /// Calls `resume`, through `run_detached`, with what [`take`](Self::take) has taken.
+    fn put_back(&self, run_detached: Detached, context: Box<dyn Any>);
 }
 
 /// A function that runs the user's code right before or after a goroutine switches.
@@ -92,6 +101,21 @@ impl<C: Carry> SwitchHook for C {
 
     fn drop_left(&self, run_detached: Detached) {
         run_detached(&mut || drop(self.suspend()));
+    }
+
+    fn take(&self, run_detached: Detached) -> Box<dyn Any> {
+        let mut context: Option<Box<dyn Any>> = None;
+        run_detached(&mut || context = Some(Box::new(self.suspend())));
+        context.expect("it was run")
+    }
+
+    fn put_back(&self, run_detached: Detached, context: Box<dyn Any>) {
+        let mut context = Some(context);
+        run_detached(&mut || {
+            if let Some(Ok(context)) = context.take().map(Box::<dyn Any>::downcast) {
+                self.resume(*context);
+            }
+        });
     }
 }
 
@@ -124,6 +148,19 @@ impl SwitchHooks {
     #[cold]
     pub(crate) fn drop_left(&self, run_detached: Detached) {
         self.0.iter().for_each(|hook| hook.drop_left(run_detached));
+    }
+
+    /// Takes all contexts from the thread, to be [put back](Self::put_back) on the same one.
+    #[cold]
+    pub(crate) fn take(&self, run_detached: Detached) -> Box<[Box<dyn Any>]> {
+        self.0.iter().map(|hook| hook.take(run_detached)).collect()
+    }
+
+    /// Puts back what [`take`](Self::take) has taken, in the reverse order.
+    #[cold]
+    pub(crate) fn put_back(&self, run_detached: Detached, taken: Box<[Box<dyn Any>]>) {
+        let pairs = self.0.iter().zip(taken).rev();
+        pairs.for_each(|(hook, context)| hook.put_back(run_detached, context));
     }
 
     /// Calls `switch` while all contexts are taken from the thread. Puts them back in the reverse

@@ -9,13 +9,14 @@
 //! contracts say when that is right.
 #![expect(unsafe_code, reason = "publishes a foreign thread's place")]
 
+use std::any::Any;
 use std::time::Instant;
 use std::{fmt, ptr};
 
 use crate::gmp::current::{self, left_out_of_turn};
 use crate::gmp::thread_g::ThreadG;
 use crate::proc::cancel::Raised;
-use crate::proc::{cancel, limit, locals, park, standstill, yield_now};
+use crate::proc::{cancel, carried, limit, locals, park, standstill, yield_now};
 
 pub use crate::chan;
 pub use crate::gmp::body::NotStarted;
@@ -35,6 +36,24 @@ pub struct ForeignM(&'static ThreadG);
 #[derive(Debug)]
 #[must_use = "the thread is a goroutine that has ended"]
 pub struct Ended(());
+
+/// What a thread carries along for its host, while a callback's goroutine runs on it. If it is
+/// dropped, the thread does without.
+#[must_use = "it is the host's"]
+pub struct HostContext(Option<Box<[Box<dyn Any>]>>);
+
+impl HostContext {
+    /// That of a thread which has begun nothing.
+    pub const fn none() -> Self {
+        Self(None)
+    }
+}
+
+impl fmt::Debug for HostContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("HostContext").field(&self.0.is_some()).finish()
+    }
+}
 
 /// What a bridge leads to. While it exists, any thread may come and wake goroutines of that
 /// runtime.
@@ -121,36 +140,57 @@ impl ForeignM {
         Ok(())
     }
 
-    /// Ends the goroutine: drops its locals. That is the user's code, so the signals are as the
-    /// thread has them, and the goroutine is whole. Nothing of the user's runs afterwards.
+    /// Begins the goroutine: takes what the host carries along off the thread. That is the user's
+    /// code, so the signals are as the thread has them. Called after [`publish`](Self::publish),
+    /// for the same runtime.
+    #[inline]
+    pub fn begin(&self, handle: &Handle) -> HostContext {
+        HostContext(carried::take(handle.sched()))
+    }
+
+    /// Ends the goroutine: drops its locals, forgets its locks of the thread, and puts back what
+    /// the `host` carries along. That is the user's code, so the signals are as the thread has
+    /// them, and the goroutine is whole while its locals are dropped. Nothing of the user's runs
+    /// afterwards.
     ///
     /// Ends the process if the goroutine is not the calling thread's innermost one, or if something
     /// that was entered in it was not left: two words tell. The user's code has switched stacks.
     #[inline]
-    pub fn end(&self) -> Ended {
+    pub fn end(&self, host: HostContext) -> Ended {
         match self.has_left_all() {
-            Some(true) => {}
-            Some(false) => self.end_code(),
+            Some(true) if host.0.is_none() => {}
+            Some(_) => self.end_code(host),
             None => left_out_of_turn(),
         }
         Ended(())
     }
 
     #[cold]
-    fn end_code(&self) {
+    fn end_code(&self, host: HostContext) {
         locals::end(self.0.g().id());
         if self.has_left_all().is_none() {
             left_out_of_turn();
         }
+        // A lock whose guard was forgotten. The thread is the host's, and goes on.
+        let _was_locked = self.0.ended_locked();
+        if let Some(taken) = host.0 {
+            let sched = current::with(|cx| cx.expect("it was not left").sched().arc());
+            carried::put_back(&sched, taken);
+            if self.has_left_all().is_none() {
+                left_out_of_turn();
+            }
+        }
     }
 
-    /// True if the goroutine has no locals and is inside of nothing; none if it may not be left
-    /// here and now.
+    /// True if the goroutine has no locals and no lock, and is inside of nothing; none if it may
+    /// not be left here and now.
     #[inline]
     fn has_left_all(&self) -> Option<bool> {
         current::with(|cx| {
             let owned = cx.filter(|cx| ptr::eq(*cx, self.0.current()))?.owned()?;
-            (owned.pins.get() == 0).then(|| !owned.is_inside() && locals::len(owned) == 0)
+            let is_bare =
+                || !owned.is_inside() && owned.locks.get() == 0 && locals::len(owned) == 0;
+            (owned.pins.get() == 0).then(is_bare)
         })
     }
 

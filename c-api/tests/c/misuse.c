@@ -2,6 +2,7 @@
 #include "check.h"
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 static void nothing(void *unused) { (void)unused; }
@@ -206,6 +207,25 @@ static void too_late(gosched_runtime *runtime) {
     CHECK(strcmp(gosched_last_error(), "the runtime is shut down") == 0);
 }
 
+// Each joiner is told that there was no memory, not only the first.
+static void no_stack(gosched_runtime *runtime) {
+    int released = 0;
+    gosched_goroutine *goroutine;
+    gosched_go_options options = gosched_go_options_of();
+    options.stack_size = (size_t)1 << 40;
+    options.release = counts;
+    struct rlimit before, less;
+    CHECK(getrlimit(RLIMIT_AS, &before) == 0);
+    less = before;
+    less.rlim_cur = (rlim_t)1 << 38;
+    CHECK(setrlimit(RLIMIT_AS, &less) == 0);
+    OK(gosched_go_with(runtime, &options, nothing, &released, &goroutine));
+    for (int i = 0; i < 3; i++) CHECK(gosched_join(goroutine) == GOSCHED_RESOURCES);
+    CHECK(released == 1);
+    CHECK(setrlimit(RLIMIT_AS, &before) == 0);
+    gosched_goroutine_free(goroutine);
+}
+
 // A forked child has the parent's runtime without its threads.
 static void in_a_child(gosched_runtime *runtime) {
     gosched_mailbox *mailbox;
@@ -224,6 +244,10 @@ static void in_a_child(gosched_runtime *runtime) {
         CHECK(gosched_go(runtime, nothing, NULL) == GOSCHED_FORKED);
         CHECK(gosched_call(runtime, returns, NULL, NULL) == GOSCHED_FORKED);
         CHECK(gosched_runtime_shutdown(runtime, SECOND) == GOSCHED_FORKED);
+        gosched_stats stats = {.size = sizeof stats};
+        size_t length;
+        CHECK(gosched_runtime_stats(runtime, &stats) == GOSCHED_FORKED);
+        CHECK(gosched_runtime_dump(runtime, NULL, 0, &length) == GOSCHED_FORKED);
         CHECK(gosched_mailbox_post(mailbox, NULL) == GOSCHED_FORKED);
         CHECK(gosched_mailbox_recv(mailbox, &pointer) == GOSCHED_FORKED);
         _exit(0);
@@ -249,6 +273,7 @@ int main(void) {
         wrong_goroutines(runtime);
         wrong_order(runtime);
         in_a_child(runtime);
+        if (mode == GOSCHED_MODE_SETTLED) no_stack(runtime);
         OK(gosched_enter(runtime, shuts_down_inside, runtime));
         OK(gosched_runtime_shutdown(runtime, 30 * SECOND));
         OK(gosched_runtime_shutdown(runtime, 30 * SECOND));

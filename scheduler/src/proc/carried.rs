@@ -6,11 +6,17 @@
 //! goroutine of `Runtime::run` is an exception: the context is that of the thread that lends
 //! itself.
 //!
+//! A callback runs on a thread of the host's, which has context of its own. `embed` takes that off
+//! before the closure ([`take`]) and puts it back after the goroutine's end ([`put_back`]). In
+//! between lie frames of ours, or none where a guard keeps the thread a goroutine, so it is kept in
+//! a box and not on the stack.
+//!
 //! # Safety
 //!
 //! The G that is not current meanwhile is the one that runs this.
 #![expect(unsafe_code, reason = "follows the record of the G that runs this")]
 
+use std::any::Any;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
@@ -26,6 +32,21 @@ pub(crate) fn drop_left(sched: &Sched) {
     if !sched.config.carried.is_empty() {
         sched.config.carried.drop_left(run_detached);
     }
+}
+
+/// Takes the context of a thread off it that is now a callback's goroutine in `sched`. None if
+/// nothing is carried there.
+#[inline]
+pub(crate) fn take(sched: &Sched) -> Option<Box<[Box<dyn Any>]>> {
+    let carried = &sched.config.carried;
+    (!carried.is_empty()).then(|| carried.take(run_detached))
+}
+
+/// Drops what a callback's goroutine of `sched` has left on its thread, and puts back what was
+/// [taken](take) off it.
+pub(crate) fn put_back(sched: &Sched, taken: Box<[Box<dyn Any>]>) {
+    drop_left(sched);
+    sched.config.carried.put_back(run_detached, taken);
 }
 
 /// Runs the user's code as on a thread without a goroutine. A panic of it is fatal.
