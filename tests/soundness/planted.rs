@@ -24,20 +24,28 @@ fn race(mode: Mode) {
     let shared = Arc::new((Racy(UnsafeCell::new(0)), AtomicU32::new(0)));
     let adding = |shared: Arc<(Racy, AtomicU32)>| {
         move || {
-            // Nothing of a goroutine that spins lets the other one start, or go on, on its thread.
-            for turn in [2, 4] {
-                shared.1.fetch_add(1, Relaxed);
+            let until = |turn| {
                 while shared.1.load(Relaxed) < turn {
                     spin_loop();
                 }
+            };
+            // Nothing of a goroutine that spins lets the other one start, or go on, on its thread.
+            let mut came = 0;
+            for turn in [2, 4] {
+                came = shared.1.fetch_add(1, Relaxed);
+                until(turn);
                 // Each is switched from, and to again.
                 if turn == 2 {
                     yield_now();
                 }
             }
+            // The one that came last writes last: of two writes at the very same time, the sanitizer
+            // may miss both.
+            until(came + 2);
             let number = shared.0.0.get();
             // SAFETY: there is none.
             unsafe { number.write_volatile(1) };
+            shared.1.fetch_add(1, Relaxed);
         }
     };
     let handles = [(); 2].map(|()| rt.handle().go(adding(shared.clone())));
