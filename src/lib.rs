@@ -168,6 +168,12 @@ pub mod docs {
     #[doc = include_str!("../docs/signals.md")]
     pub mod signals {}
 
+    /// What has gone wrong where threads of C become goroutines, and which test has each lesson.
+    ///
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/lessons.md")]
+    pub mod lessons {}
+
     /// The C interface: what it promises, and what it asks of a C program.
     ///
     #[doc = include_str!("links.md")]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use gosched::callback::{Binding, Bridge};
 use gosched::chan;
 use gosched::{Handle, Mode, Runtime, Stats, blocking, go, lock_thread, yield_now};
-use test_support::{each_procs, migratory, settled};
+use test_support::{each_procs, in_child, migratory, settled};
 
 /// Waits until `ready` returns true.
 #[track_caller]
@@ -181,6 +181,105 @@ fn threads_are_counted_by_what_they_are_for() {
         .expect("entered");
     assert_eq!((stats.callbacks, stats.goroutines), (1, 0), "{stats}");
     assert_eq!(rt.stats().callbacks, 0);
+}
+
+/// In a process of its own: what is bound is counted for all runtimes of a process.
+#[test]
+fn threads_of_others_are_counted_by_where_they_are() {
+    const NAME: &str = "threads_of_others_are_counted_by_where_they_are";
+    let Some(output) = in_child(NAME) else { return count_threads_of_others() };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn count_threads_of_others() {
+    let figures = |stats: &Stats| {
+        [
+            stats.callbacks,
+            stats.waiting_callbacks,
+            stats.bound_threads,
+            stats.idle_bound_threads,
+            stats.threads,
+        ]
+    };
+    // Callbacks need none of its threads.
+    let rt = Runtime::builder(settled()).procs(1).max_threads(1).build().expect("a runtime");
+    let other = Runtime::builder(Mode::threads()).build().expect("a runtime");
+    let (bridge, elsewhere) = (Bridge::new(&rt), Bridge::new(&other));
+    assert_eq!(figures(&rt.stats()), [0; 5], "Ms that nobody has are not seen");
+    let (tx, rx) = chan::bounded::<()>(0);
+    let (go_on, may_end) = (AtomicBool::new(false), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let until = |flag: &AtomicBool| {
+            while !flag.load(Relaxed) {
+                std::thread::yield_now();
+            }
+        };
+        for wait in [true, true, false] {
+            let (bridge, elsewhere, rx) = (bridge.clone(), elsewhere.clone(), rx.clone());
+            let (go_on, may_end) = (&go_on, &may_end);
+            scope.spawn(move || {
+                elsewhere.enter(|| ()).expect("let in");
+                let inside = || if wait { assert!(rx.recv().is_err()) } else { until(go_on) };
+                bridge.enter(inside).expect("let in");
+                until(may_end);
+            });
+        }
+        let strict = bridge.clone().with_binding(Binding::PerCall);
+        let go_on = &go_on;
+        scope.spawn(move || strict.enter(|| until(go_on)).expect("let in"));
+        let inside = wait_for(&rt, |stats| figures(stats) == [4, 2, 3, 0, 0]);
+        assert_eq!(figures(&other.stats()), [0, 0, 3, 0, 0], "they are inside of another one");
+        assert_eq!((inside.goroutines, inside.refused_callbacks), (0, 0), "{inside}");
+        drop(tx);
+        wait_for(&rt, |stats| figures(stats) == [2, 0, 3, 2, 0]);
+        go_on.store(true, Relaxed);
+        wait_for(&rt, |stats| figures(stats) == [0, 0, 3, 3, 0]);
+        may_end.store(true, Relaxed);
+    });
+    wait_for(&rt, |stats| figures(stats) == [0; 5]);
+}
+
+/// In a process of its own, as above.
+#[test]
+fn refused_callbacks_are_counted() {
+    let Some(output) = in_child("refused_callbacks_are_counted") else { return count_refusals() };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn count_refusals() {
+    let rt = Runtime::builder(settled()).procs(1).build().expect("a runtime");
+    let refused = |calls: u64| {
+        let stats = rt.stats();
+        assert_eq!(stats.refused_callbacks, calls, "{stats}");
+    };
+    let strict = |bridge: &Bridge| bridge.clone().with_binding(Binding::PerCall);
+    let bridge = Bridge::new(&rt);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            assert!(Bridge::unbound().enter(|| ()).is_err());
+            refused(1);
+            // They came in.
+            bridge.enter(|| ()).expect("let in");
+            let panics: Result<(), _> = bridge.enter(|| std::panic::resume_unwind(Box::new(())));
+            assert!(panics.is_err());
+            let (_tx, rx) = chan::bounded::<()>(0);
+            assert!(bridge.enter_timeout(Duration::from_millis(1), || rx.recv()).is_err());
+            refused(1);
+            let closed = Bridge::new(&rt);
+            closed.close(Duration::ZERO).expect("nobody is inside");
+            assert!(closed.enter(|| ()).is_err());
+            assert!(strict(&closed).enter(|| ()).is_err());
+            assert!(closed.attach().is_err());
+            assert!(closed.enter_on_worker(|| ()).is_err());
+            refused(5);
+            rt.shutdown(Duration::from_secs(30)).expect("nobody is inside");
+            assert!(bridge.enter(|| ()).is_err());
+            assert!(strict(&bridge).enter(|| ()).is_err());
+            assert!(bridge.attach().is_err());
+            assert!(bridge.enter_on_worker(|| ()).is_err());
+            refused(9);
+        });
+    });
 }
 
 #[test]

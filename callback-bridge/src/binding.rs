@@ -106,7 +106,7 @@ fn enter_bound(m: &'static ExtraM, way: Way<'_>) -> Result<Entered, EnterError> 
     let m = match m.begin() {
         Some(Begun::GoOn) => m,
         Some(Begun::LookFirst) => look()?,
-        None => return Err(EnterError::SignalHandler),
+        None => return Err(EnterError::SignalHandler.refused()),
     };
     let cancel = CancelState::disable();
     // SAFETY: not used after the call has gone out.
@@ -116,7 +116,7 @@ fn enter_bound(m: &'static ExtraM, way: Way<'_>) -> Result<Entered, EnterError> 
         // call has gone out.
         unsafe { m.foreign.publish(handle) }.map_err(|Closed| {
             way.go_out(m.place);
-            EnterError::ShutDown
+            EnterError::ShutDown.refused()
         })?;
         Ok(m.foreign.begin(handle))
     });
@@ -150,7 +150,7 @@ fn look() -> Result<&'static ExtraM, EnterError> {
         m.end();
     }
     mask.restore();
-    outcome.map(|()| m)
+    outcome.map(|()| m).map_err(EnterError::refused)
 }
 
 /// Runs `f` on a thread that has no M, and binds one to it. If none can be bound, the M is for this
@@ -219,6 +219,7 @@ fn bind(held: HeldM) -> Result<Entered, HeldM> {
     // SAFETY: bound; from here on it is reached through shared references only.
     let m = unsafe { &*m };
     m.bind();
+    m.foreign.set_bound(true);
     Ok(Entered { m, cancel: held.cancel, host: held.host })
 }
 
@@ -239,6 +240,7 @@ unsafe extern "C" fn at_thread_exit(m: *mut c_void) {
     tls::set_bound(ptr::null());
     // SAFETY: as the caller says.
     let m = unsafe { &mut *m.cast::<ExtraM>() };
+    m.foreign.set_bound(false);
     // In use: the thread left a callback in a way that no frame of ours saw. Other goroutines may
     // wait for its goroutine, so the M is left alone.
     if m.forked() || m.in_use() {

@@ -168,7 +168,7 @@ impl Bridge {
 
     #[inline]
     fn entrance(&self) -> Result<&Arc<Entrance>, EnterError> {
-        self.entrance.get().ok_or(EnterError::NotRunning)
+        self.entrance.get().ok_or_else(|| EnterError::NotRunning.refused())
     }
 
     /// Runs `f` as [`enter`](Self::enter) does, with a time limit for its waits. When `timeout` has

@@ -187,7 +187,7 @@ fn cross_in(way: Way<'_>) -> Result<&'static mut ExtraM, EnterError> {
         Take::Last(m) => cross_gap(m, mask, way)?,
         Take::Empty => {
             mask.restore();
-            let m = make_m(process)?;
+            let m = make_m(process).map_err(EnterError::refused)?;
             cross_gap(m, SignalMask::block_all(), way)?
         }
     };
@@ -237,14 +237,15 @@ fn put_on(m: &mut ExtraM, way: Way<'_>) -> Result<(), EnterError> {
     // until there is a stack. The runtime stays until this call has gone out.
     if let Err(Closed) = unsafe { m.foreign.publish(handle) } {
         way.go_out(m.place);
-        return Err(EnterError::ShutDown);
+        return Err(EnterError::ShutDown.refused());
     }
-    m.put_stack_on().inspect_err(|_| {
+    m.put_stack_on().map_err(|error| {
         // Nothing of the user's has run as this goroutine, so there is nothing to drop.
         let ended = m.foreign.end(HostContext::none());
         // SAFETY: published and ended above.
         unsafe { m.foreign.retract(handle, ended) };
         way.go_out(m.place);
+        error.refused()
     })
 }
 

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::ffi::CStr;
 use std::{error, fmt, io};
 
-use gosched_scheduler::embed::Cancelled;
+use gosched_scheduler::embed::{self, Cancelled};
 
 /// What [`Bridge::enter`](crate::Bridge::enter) returns instead of the callback's value.
 ///
@@ -126,6 +126,14 @@ impl fmt::Display for EnterCode {
 }
 
 impl EnterError {
+    /// Counts the refusal that this tells of: once for a call, where it is decided. So a call that
+    /// gets in counts nothing.
+    #[cold]
+    pub(crate) fn refused(self) -> Self {
+        embed::count_refusal();
+        self
+    }
+
     /// Returns the error of a callback that unwound with `payload`.
     pub(crate) fn of_payload(payload: Box<dyn Any + Send>) -> Self {
         match payload.downcast() {

@@ -14,7 +14,7 @@ use std::time::Instant;
 use std::{fmt, ptr};
 
 use crate::gmp::current::{self, left_out_of_turn};
-use crate::gmp::thread_g::ThreadG;
+use crate::gmp::thread_g::{self, ThreadG};
 use crate::proc::cancel::Raised;
 use crate::proc::{cancel, carried, limit, locals, park, standstill, yield_now};
 
@@ -119,6 +119,12 @@ impl ForeignM {
         self.0.g().id()
     }
 
+    /// Notes whether a thread keeps the M between its callbacks, for `Stats`. Called where an M is
+    /// bound and where its thread ends, so that a callback in between counts nothing.
+    pub fn set_bound(&self, is_bound: bool) {
+        self.0.set_bound(is_bound);
+    }
+
     /// Makes this the calling thread's place in the runtime. Refused, with nothing published, if
     /// that shuts down.
     ///
@@ -211,6 +217,11 @@ impl Default for ForeignM {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Counts a call that was refused, for `Stats`. Async-signal-safe.
+pub fn count_refusal() {
+    thread_g::count_refusal();
 }
 
 /// True if the calling thread is in no runtime.

@@ -66,6 +66,18 @@ pub struct Stats {
     pub helper_threads: usize,
     /// Threads of others inside a callback. They are not among [`goroutines`](Self::goroutines).
     pub callbacks: usize,
+    /// Of these, those that wait.
+    pub waiting_callbacks: usize,
+    /// Threads of others that came in and keep what they came in with until they end, as with
+    /// `Binding::UntilThreadExit`. Of the whole process: a thread that calls into several runtimes
+    /// is one.
+    pub bound_threads: usize,
+    /// Of these, those that are in no callback by what they keep.
+    pub idle_bound_threads: usize,
+    /// How many calls from threads of others were refused in this process, into whatever runtime,
+    /// also into none: their closures have not run. A callback that panicked, was cancelled or ran
+    /// out of time was not refused.
+    pub refused_callbacks: u64,
     /// How often the overseer took the processor from a goroutine that blocked its thread.
     pub retaken_blocked: u64,
     /// How often from one that computed for longer than its slice.
@@ -161,6 +173,10 @@ fn collect(sched: &Sched) -> Stats {
         owning_threads: ms.owning,
         helper_threads: sched.blocking.helpers(),
         callbacks: on_threads.callbacks,
+        waiting_callbacks: on_threads.callbacks_waiting,
+        bound_threads: on_threads.bound,
+        idle_bound_threads: on_threads.bound_idle,
+        refused_callbacks: on_threads.refused,
         retaken_blocked: counts.retaken_blocked.load(Relaxed),
         retaken_computing: counts.retaken_computing.load(Relaxed),
         computing: counts.computing.load(Relaxed),
@@ -187,15 +203,23 @@ impl fmt::Display for Stats {
         let s = self;
         writeln!(
             f,
-            "goroutines  {:>6}: {} running, {} runnable, {} waiting, {} unstarted; {} callbacks",
-            s.goroutines, s.running, s.runnable, s.waiting, s.unstarted, s.callbacks
+            "goroutines  {:>6}: {} running, {} runnable, {} waiting, {} unstarted; \
+             {} callbacks, {} waiting",
+            s.goroutines,
+            s.running,
+            s.runnable,
+            s.waiting,
+            s.unstarted,
+            s.callbacks,
+            s.waiting_callbacks
         )?;
         let overseer = if s.overseer_asleep { "asleep" } else { "awake" };
         writeln!(f, "processors  {:>6}: {} idle; overseer {overseer}", s.procs, s.idle_procs)?;
         writeln!(
             f,
             "threads     {:>6}: {} running, {} idle, {} queued; \
-             {} resident, {} spare, {} lent; {} own goroutines; {} helpers",
+             {} resident, {} spare, {} lent; {} own goroutines; {} helpers; \
+             {} of others bound, {} idle",
             s.threads,
             s.running_threads,
             s.idle_threads,
@@ -204,17 +228,20 @@ impl fmt::Display for Stats {
             s.spare_threads,
             s.lent_threads,
             s.owning_threads,
-            s.helper_threads
+            s.helper_threads,
+            s.bound_threads,
+            s.idle_bound_threads
         )?;
         writeln!(
             f,
             "so far      {:>6} retaken ({} blocked, {} computing), {} steals, \
-             {} hand-overs, longest run {:?}",
+             {} hand-overs, {} callbacks refused, longest run {:?}",
             s.retaken_blocked + s.retaken_computing,
             s.retaken_blocked,
             s.retaken_computing,
             s.steals,
             s.hand_overs,
+            s.refused_callbacks,
             s.longest_run
         )?;
         write!(

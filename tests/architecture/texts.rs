@@ -123,6 +123,29 @@ fn is_at(path: &str, name: &str) -> bool {
     above(path, name) || path.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'))
 }
 
+/// Returns the tests that documents name, as a file and a function, and that the file lacks.
+fn named_tests_exist(sources: &[Source]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for source in sources.iter().filter(|source| source.path.ends_with(".md")) {
+        for (line, text) in (1..).zip(source.text.lines()) {
+            for (file, test) in test_names(text) {
+                let code = format!("fn {test}()");
+                let mut files = sources.iter().filter(|source| is_at(&source.path, file));
+                if !files.any(|source| source.code.contains(&code)) {
+                    findings.push(source.at(line, format_args!("no {test} in {file}")));
+                }
+            }
+        }
+    }
+    findings
+}
+
+/// Returns the words of `text` in backticks that name a function of a file.
+fn test_names(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let quoted = text.split('`').skip(1).step_by(2).filter_map(|word| word.split_once("::"));
+    quoted.filter(|(file, _)| file.ends_with(".rs"))
+}
+
 /// Returns the names of our code in the table of Go's names that no source has. The last column of
 /// that table has our names; file names are checked elsewhere.
 fn counterparts_exist(sources: &[Source]) -> Vec<String> {
@@ -215,6 +238,25 @@ fn files_that_are_named_exist() {
             &[("tests/b_c.rs", "// `tests/b*.rs`"), find],
             &[find, ("tests/a.rs", "const A: &str = \"gone.rs\";")],
         ],
+    );
+}
+
+#[test]
+fn tests_that_are_named_exist() {
+    assert_clean(&named_tests_exist(texts()));
+    let lessons = texts().iter().find(|text| text.path == "docs/lessons.md");
+    let names = lessons.map_or(0, |text| test_names(&text.text).count());
+    assert!(names >= 50, "only {names} tests are named in docs/lessons.md");
+    let test = ("tests/bridge/a.rs", "#[test]\nfn holds() {}\n// fn gone() {}");
+    assert_bites(
+        named_tests_exist,
+        "in ",
+        &[
+            &[test, ("docs/a.md", "| a | `bridge/a.rs::gone` |")],
+            &[test, ("docs/a.md", "`tests/bridge/a.rs::holds`, `tests/bridge/a.rs::hold`")],
+            &[test, ("docs/a.md", "`bridge/b.rs::holds`")],
+        ],
+        &[&[test, ("docs/a.md", "`bridge/a.rs::holds`, `tests/bridge/a.rs`, `A::gone`")]],
     );
 }
 

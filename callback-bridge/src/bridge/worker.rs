@@ -76,7 +76,7 @@ impl Bridge {
         let entrance = self.entrance()?;
         entrance.ask()?;
         if stack::registered().executing || binding::is_on_its_way(entrance.process) {
-            return Err(EnterError::SignalHandler);
+            return Err(EnterError::SignalHandler.refused());
         }
         // SAFETY: used before `_counted` is dropped.
         let handle = unsafe { entrance.count_in() }?;
@@ -112,9 +112,10 @@ fn on_worker<R: Send>(handle: &Handle, f: impl FnOnce() -> R + Send) -> Result<R
         if has_begun.load(Relaxed) {
             return EnterError::of_payload(payload);
         }
-        match payload.downcast::<NotStarted>() {
+        let error = match payload.downcast::<NotStarted>() {
             Ok(why) => EnterError::Resources(why.0),
             Err(_cancelled) => EnterError::ShutDown,
-        }
+        };
+        error.refused()
     })
 }

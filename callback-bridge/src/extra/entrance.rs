@@ -51,7 +51,7 @@ impl Entrance {
     #[inline]
     pub(crate) fn ask(&self) -> Result<(), EnterError> {
         if self.process.forked() {
-            return Err(EnterError::Forked);
+            return Err(EnterError::Forked.refused());
         }
         if self.runtime.door.is_closed() {
             return Err(self.refusal());
@@ -62,7 +62,7 @@ impl Entrance {
     /// Returns the error for a call that found the door closed.
     #[cold]
     fn refusal(&self) -> EnterError {
-        EnterError::Closed
+        EnterError::Closed.refused()
     }
 
     /// Comes in by a place. The caller [tells](Self::tell) in both cases, after it has gone out, or

@@ -130,9 +130,15 @@ fn a_forked_child_may_build_its_own() {
         on_c_thread(|| {
             old.enter(|| ()).expect("bound");
             let well = forked(|| {
-                let (_runtime, fresh) = bridge();
+                let (runtime, fresh) = bridge();
+                let counts = || {
+                    let stats = runtime.stats();
+                    (stats.bound_threads, stats.idle_bound_threads, stats.refused_callbacks)
+                };
+                let unbound = counts() == (0, 0, 0);
                 let inside = fresh.enter(|| 7).is_ok_and(|value| value == 7);
-                inside && refused(&old) && fresh.enter(|| ()).is_ok()
+                let counted = unbound && counts() == (1, 1, 0);
+                inside && counted && refused(&old) && fresh.enter(|| ()).is_ok() && counts().2 == 1
             });
             assert!(well);
         });
@@ -157,7 +163,7 @@ const FIRST_MS: usize = 4;
 #[test]
 fn without_memory_for_another_m() {
     Child::run("refusals::without_memory_for_another_m", || {
-        let (_runtime, bridge) = bridge();
+        let (runtime, bridge) = bridge();
         let bridge = bridge.with_binding(Binding::PerCall);
         // Each thread has a little memory in hand before the system refuses more.
         let warm_up = || drop(std::hint::black_box(vec![1_u8; 48 << 10]));
@@ -187,6 +193,7 @@ fn without_memory_for_another_m() {
             all_outside.wait();
             let Err(EnterError::Resources(error)) = outcome else { panic!("{outcome:?}") };
             assert_eq!(error.raw_os_error(), Some(libc::ENOMEM));
+            assert_eq!(runtime.stats().refused_callbacks, 1);
             assert!(bridge.enter(|| ()).is_ok(), "an M that came back serves the next");
         });
     })
@@ -204,6 +211,10 @@ extern "C" fn enters(_signal: libc::c_int) {
 
 #[test]
 fn in_a_signal_handler() {
+    Child::run("refusals::in_a_signal_handler", refuses_a_handler).assert_success();
+}
+
+fn refuses_a_handler() {
     let runtime = runtime();
     IN_HANDLER.bind(runtime.handle());
     let handler: extern "C" fn(libc::c_int) = enters;
@@ -232,4 +243,5 @@ fn in_a_signal_handler() {
         is_refused();
         IN_HANDLER.enter(|| ()).expect("outside of the handler");
     });
+    assert_eq!(runtime.stats().refused_callbacks, 2);
 }

@@ -12,11 +12,12 @@
 use std::fmt;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU64,
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64,
     Ordering::{Relaxed, Release},
 };
 
 use gosched_runtime_sys::sync::primitive::{StaticMutex, heavy_fence, light_fence};
+use gosched_runtime_sys::thread::fork;
 
 use crate::ds::grow;
 use crate::gmp::current::Current;
@@ -32,6 +33,9 @@ pub(crate) struct ThreadG {
     runtime: AtomicPtr<Sched>,
     /// The record stands for a foreign thread in callbacks, for good.
     foreign: AtomicBool,
+    /// The process in which a foreign thread keeps the record between its callbacks, counted in
+    /// forks from 1; 0 if there is none. In a forked child the parent's threads are not there.
+    bound_in: AtomicU32,
     /// The number of its next callback; a multiple of `CALLBACK_IDS` if there is none left. The
     /// thread alone uses it.
     next_id: AtomicU64,
@@ -56,6 +60,19 @@ static ALL: StaticMutex<All> = StaticMutex::new(All { every: Vec::new(), vacant:
 
 /// The next goroutine number. Numbers are unique in a process.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// How many calls of foreign threads were refused in this process.
+static REFUSED: AtomicU64 = AtomicU64::new(0);
+
+/// Counts a call that was refused. Async-signal-safe.
+pub(crate) fn count_refusal() {
+    REFUSED.fetch_add(1, Relaxed);
+}
+
+/// This process, counted in forks from 1.
+fn this_process() -> u32 {
+    fork::generation().wrapping_add(1)
+}
 
 /// Reserves `n` consecutive goroutine numbers. Returns the first.
 pub(crate) fn reserve_ids(n: u64) -> u64 {
@@ -85,6 +102,7 @@ impl ThreadG {
                 current: Current::new(m),
                 runtime: AtomicPtr::new(ptr::null_mut()),
                 foreign: AtomicBool::new(false),
+                bound_in: AtomicU32::new(0),
                 next_id: AtomicU64::new(0),
             }));
             // SAFETY: no other thread has the record yet.
@@ -112,6 +130,12 @@ impl ThreadG {
     /// True if the record stands for a foreign thread in callbacks.
     pub(crate) fn is_foreign(&self) -> bool {
         self.foreign.load(Relaxed)
+    }
+
+    /// Notes whether a thread keeps the record between its callbacks. For counting.
+    pub(crate) fn set_bound(&self, is_bound: bool) {
+        let process = if is_bound { this_process() } else { 0 };
+        self.bound_in.store(process, Relaxed);
     }
 
     /// Makes the record vacant, for the next thread.
@@ -242,11 +266,19 @@ pub(crate) fn mark_waits(sched: &Sched, now: u64) {
     });
 }
 
-/// The numbers of thread-backed Gs in one runtime.
+/// The numbers of thread-backed Gs in one runtime, and of foreign threads in the process.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ThreadCounts {
     /// Threads in callbacks.
     pub(crate) callbacks: usize,
+    /// How many of them are parked.
+    pub(crate) callbacks_waiting: usize,
+    /// Foreign threads that keep a record between their callbacks, into whatever runtime.
+    pub(crate) bound: usize,
+    /// How many of their records are in no callback.
+    pub(crate) bound_idle: usize,
+    /// Calls of foreign threads that were refused.
+    pub(crate) refused: u64,
     /// Goroutines of `Mode::threads`, and helpers that act for a goroutine.
     pub(crate) others: usize,
     /// How many of `others` are parked.
@@ -255,14 +287,25 @@ pub(crate) struct ThreadCounts {
 
 /// Counts the thread-backed Gs that are registered with `sched`. Walks the records of all runtimes.
 pub(crate) fn count_in(sched: &Sched) -> ThreadCounts {
-    let mut counted = ThreadCounts::default();
+    let mut counted = ThreadCounts { refused: REFUSED.load(Relaxed), ..ThreadCounts::default() };
+    let this_process = this_process();
     let all = ALL.lock();
-    for registered in all.every.iter().filter(|t| ptr::eq(t.runtime.load(Relaxed), sched)) {
-        if registered.is_foreign() {
+    for record in &all.every {
+        let runtime = record.runtime.load(Relaxed);
+        if record.bound_in.load(Relaxed) == this_process {
+            counted.bound += 1;
+            counted.bound_idle += usize::from(runtime.is_null());
+        }
+        if !ptr::eq(runtime, sched) {
+            continue;
+        }
+        let waiting = usize::from(record.g.parker.is_parked());
+        if record.is_foreign() {
             counted.callbacks += 1;
+            counted.callbacks_waiting += waiting;
         } else {
             counted.others += 1;
-            counted.others_waiting += usize::from(registered.g.parker.is_parked());
+            counted.others_waiting += waiting;
         }
     }
     counted
