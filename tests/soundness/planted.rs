@@ -39,8 +39,8 @@ fn race(mode: Mode) {
                     yield_now();
                 }
             }
-            // The one that came last writes last: of two writes at the very same time, the sanitizer
-            // may miss both.
+            // The one that came last writes last: of two writes at the very same time, the
+            // sanitizer may miss both.
             until(came + 2);
             let number = shared.0.0.get();
             // SAFETY: there is none.
