@@ -699,7 +699,7 @@ void gosched_mailbox_free(gosched_mailbox *mailbox);
 // Writes the runtime's numbers into *stats, whose size the caller has set. Takes about a
 // microsecond and stops nobody.
 //
-// Threads: any. Waits: no. Handlers: no. States: any.
+// Threads: any. Waits: no. Handlers: no. States: any but a forked child.
 gosched_code gosched_runtime_stats(gosched_runtime *runtime, gosched_stats *stats);
 
 // Writes a list of the runtime's goroutines (their numbers and names, what each does, how much of
@@ -707,7 +707,7 @@ gosched_code gosched_runtime_stats(gosched_runtime *runtime, gosched_stats *stat
 // of the whole list into *length. With size 0 nothing is written, and buffer may be NULL. Stops
 // nobody.
 //
-// Threads: any. Waits: no. Handlers: no. States: any.
+// Threads: any. Waits: no. Handlers: no. States: any but a forked child.
 gosched_code gosched_runtime_dump(gosched_runtime *runtime,
                                   char *buffer,
                                   size_t size,

@@ -81,7 +81,7 @@ impl Stats {
 /// Writes the runtime's numbers into *stats, whose size the caller has set. Takes about a
 /// microsecond and stops nobody.
 ///
-/// Threads: any. Waits: no. Handlers: no. States: any.
+/// Threads: any. Waits: no. Handlers: no. States: any but a forked child.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosched_runtime_stats(runtime: *mut Runtime, stats: *mut Stats) -> Code {
     guarded(|| {
@@ -99,7 +99,7 @@ pub unsafe extern "C" fn gosched_runtime_stats(runtime: *mut Runtime, stats: *mu
 /// of the whole list into *length. With size 0 nothing is written, and buffer may be NULL. Stops
 /// nobody.
 ///
-/// Threads: any. Waits: no. Handlers: no. States: any.
+/// Threads: any. Waits: no. Handlers: no. States: any but a forked child.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosched_runtime_dump(
     runtime: *mut Runtime,

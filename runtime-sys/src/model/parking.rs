@@ -18,6 +18,9 @@ struct Semaphore {
     is_there: UnsafeCell<bool>,
 }
 
+// SAFETY: loom checks that the accesses to the cell are ordered.
+unsafe impl Sync for Semaphore {}
+
 impl Semaphore {
     fn new() -> Self {
         let (posted, sleeps) = (Mutex::new(false), Condvar::new());
