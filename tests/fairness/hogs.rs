@@ -168,54 +168,6 @@ fn those_who_compute_in_pieces_hold_up_nobody_who_is_woken_outside() {
     }
 }
 
-/// Until fifty new goroutines have all run, beside some that compute for 3 ms between their yields.
-/// A goroutine makes them if `inside`, else a plain thread.
-fn newcomers_in_time(mode: Mode, procs: usize, hogs: usize, inside: bool) {
-    const NEW: usize = 50;
-    measured(&format!("{mode:?}, {procs} Ps, {hogs} compute, made inside: {inside}"), || {
-        let rt = Runtime::builder(mode).procs(procs).build().expect("a runtime");
-        let stop = Arc::new(AtomicBool::new(false));
-        // Beside many, the goroutine that makes them waits for its turn as well.
-        let most = if hogs > 2 { 150 } else { 60 };
-        let hog = |_| {
-            let stop = stop.clone();
-            rt.handle().go(move || {
-                while !stop.load(Relaxed) {
-                    compute(Duration::from_millis(3));
-                    yield_now();
-                }
-            })
-        };
-        let hogs: Vec<_> = (0..hogs).map(hog).collect();
-        std::thread::sleep(Duration::from_millis(50));
-        let mut took = Duration::ZERO;
-        // Of the second burst it is known that they do not compute.
-        for _ in 0..2 {
-            let (maker, rt, began) = (rt.handle(), rt.handle(), Instant::now());
-            let make = move || (0..NEW).map(|_| rt.go(|| {})).collect::<Vec<_>>();
-            let new = if inside { maker.go(make).join().expect("no panic") } else { make() };
-            new.into_iter().for_each(|new| new.join().expect("no panic"));
-            took = took.max(began.elapsed());
-        }
-        stop.store(true, Relaxed);
-        hogs.into_iter().for_each(|hog| hog.join().expect("no panic"));
-        at_most("all have run", took, Duration::from_millis(most))
-    });
-}
-
-/// New ones go before those that have just yielded, eight in a row.
-#[test]
-#[ignore = "measures time: cargo xtask test --only timing"]
-fn those_who_compute_in_pieces_hold_up_no_burst_of_newcomers() {
-    let _alone = alone();
-    for mode in [settled, migratory] {
-        for (procs, hogs) in [(1, 1), (1, 2), (2, 2), (2, 32)] {
-            newcomers_in_time(mode(), procs, hogs, false);
-            newcomers_in_time(mode(), procs, hogs, true);
-        }
-    }
-}
-
 /// All Ms are busy with long rounds that end before sysmon ends them: a goroutine spawned outside
 /// does not wait for the 61st round.
 #[test]
