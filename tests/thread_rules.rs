@@ -166,8 +166,8 @@ fn runs_without_threads(name: &str, mode: Mode) {
                         (thread::id(), n)
                     }
                 };
-                // All begin before the first of them goes on, and there is memory for some stacks.
-                let children: Vec<_> = (0..5_u64).map(|n| go(child(n))).collect();
+                // All would begin before the first of them goes on, and there is memory for some.
+                let children: Vec<_> = (0..10_u64).map(|n| go(child(n))).collect();
                 let here = thread::id();
                 let numbers = children.into_iter().map(|child| {
                     let (thread, n) = child.join().expect("it runs");
@@ -177,7 +177,7 @@ fn runs_without_threads(name: &str, mode: Mode) {
                 numbers.sum::<u64>()
             })
         });
-        assert_eq!(sum, 10);
+        assert_eq!(sum, 45);
         // There is memory again: an M is made.
         assert_eq!(rt.handle().go(|| 4).join().expect("no panic"), 4);
         rt.shutdown(Duration::from_secs(30)).expect("nothing is left over");

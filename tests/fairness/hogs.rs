@@ -168,6 +168,58 @@ fn those_who_compute_in_pieces_hold_up_nobody_who_is_woken_outside() {
     }
 }
 
+/// Until fifty new goroutines have all run, for `each` a time, beside some that compute for 3 ms
+/// between their yields. A goroutine makes them if `inside`, else a plain thread.
+fn newcomers_in_time(mode: Mode, (procs, hogs): (usize, usize), inside: bool, each: Duration) {
+    const NEW: usize = 50;
+    let what = format!("{mode:?}, {procs} Ps, {hogs} compute, inside: {inside}, {each:?} each");
+    measured(&what, || {
+        let rt = Runtime::builder(mode).procs(procs).build().expect("a runtime");
+        let stop = Arc::new(AtomicBool::new(false));
+        // Beside many, the goroutine that makes them waits for its turn as well.
+        let most = Duration::from_millis(if hogs > 2 { 150 } else { 60 }) + 2 * each * NEW as u32;
+        let hog = |_| {
+            let stop = stop.clone();
+            rt.handle().go(move || {
+                while !stop.load(Relaxed) {
+                    compute(Duration::from_millis(3));
+                    yield_now();
+                }
+            })
+        };
+        let hogs: Vec<_> = (0..hogs).map(hog).collect();
+        std::thread::sleep(Duration::from_millis(50));
+        let mut took = Duration::ZERO;
+        // Of the second burst it is known that they do not compute.
+        for _ in 0..2 {
+            let (maker, rt, began) = (rt.handle(), rt.handle(), Instant::now());
+            let make = move || (0..NEW).map(|_| rt.go(move || compute(each))).collect::<Vec<_>>();
+            let new = if inside { maker.go(make).join().expect("no panic") } else { make() };
+            new.into_iter().for_each(|new| new.join().expect("no panic"));
+            took = took.max(began.elapsed());
+        }
+        stop.store(true, Relaxed);
+        hogs.into_iter().for_each(|hog| hog.join().expect("no panic"));
+        at_most("all have run", took, most)
+    });
+}
+
+/// New ones go before those that have just yielded, eight in a row. Those that compute for a while
+/// in their first run are spread over the Ms, also where none of these ever runs dry.
+#[test]
+#[ignore = "measures time: cargo xtask test --only timing"]
+fn those_who_compute_in_pieces_hold_up_no_burst_of_newcomers() {
+    let _alone = alone();
+    for mode in [settled, migratory] {
+        for (procs, hogs) in [(1, 1), (1, 2), (2, 2), (2, 32)] {
+            for each in [0, 200].map(Duration::from_micros) {
+                newcomers_in_time(mode(), (procs, hogs), false, each);
+                newcomers_in_time(mode(), (procs, hogs), true, each);
+            }
+        }
+    }
+}
+
 /// All Ms are busy with long rounds that end before sysmon ends them: a goroutine spawned outside
 /// does not wait for the 61st round.
 #[test]

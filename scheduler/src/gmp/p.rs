@@ -10,6 +10,7 @@
 //! The queues carry G pointers. A push gives the G's ownership to the queue; a pop takes it.
 #![expect(unsafe_code, reason = "takes ownership of the Gs that come out of a queue")]
 
+use std::cell::Cell;
 use std::io;
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -17,11 +18,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use crossbeam_deque::{Steal, Stealer, Worker};
+use gosched_runtime_sys::clock::monotonic_ns;
 
 use crate::ds::run_next::RunNext;
 use crate::ds::timers::Timers;
 use crate::gmp::g::{G, Runnable};
 use crate::gmp::stack_pool::StackCache;
+use crate::policy;
+use crate::policy::head_age::HeadAge;
 use crate::policy::look_everywhere::LookEverywhere;
 use crate::policy::oldest::Oldest;
 
@@ -83,6 +87,8 @@ pub(crate) struct P {
     pub(crate) stacks: StackCache,
     /// Decides when the oldest unstarted G goes before newer ones.
     oldest: Oldest,
+    /// The oldest unstarted G while those are spread, as the M with the P has seen it.
+    spread_head: Cell<HeadAge>,
     /// Decides when what is otherwise looked at last goes first.
     pub(crate) look_everywhere: LookEverywhere,
 }
@@ -155,6 +161,7 @@ pub(crate) fn new(index: usize) -> (Box<P>, Arc<PShared>) {
         ids: 0..0,
         stacks,
         oldest: Oldest::default(),
+        spread_head: Cell::default(),
         look_everywhere: LookEverywhere::default(),
     };
     (Box::new(p), shared)
@@ -175,7 +182,25 @@ impl P {
 
     /// Has the unstarted Gs that are queued now spread evenly over the Ms.
     pub(crate) fn spread(&self) {
+        self.spread_head.take();
         self.shared.spreads.store(true, Relaxed);
+    }
+
+    /// True if the unstarted Gs are spread evenly over the Ms. They are no more when no other M has
+    /// come for the oldest in time.
+    #[inline]
+    pub(crate) fn spreads(&self) -> bool {
+        self.shared.spreads() && self.still_spreads(monotonic_ns())
+    }
+
+    #[cold]
+    fn still_spreads(&self, now: u64) -> bool {
+        let mut head = self.spread_head.get();
+        head.observe(self.shared.head(), now);
+        self.spread_head.set(head);
+        let spreads = policy::is_left_to_others(head.first_seen(), now);
+        self.shared.spreads.store(spreads, Relaxed);
+        spreads
     }
 
     /// Takes the unstarted G at one end of the queue.

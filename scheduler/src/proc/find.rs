@@ -49,4 +49,4 @@ mod unstarted;
 pub(crate) use own::{take_inbox, take_local};
 pub(crate) use search::{search, stop_searching, work_was_published};
 pub(crate) use spin::await_inbox;
-pub(crate) use unstarted::{Wants, arrive_for_apart, leaves_work_to_resident};
+pub(crate) use unstarted::{Wants, arrive_for_apart, leaves_p_to_resident};

@@ -288,7 +288,7 @@ impl Loop<'_> {
     fn next_g(&mut self, inside: &mut InsideWithP) -> Option<Runnable> {
         let mut g = match self.take_first(inside) {
             Some(g) => g,
-            None if find::leaves_work_to_resident(self.cx) => return None,
+            None if find::leaves_p_to_resident(self.cx, inside.owned()) => return None,
             None => self.search(inside)?,
         };
         if self.lent.is_some() && apart::may_compute(self.cx, &g) {
@@ -359,7 +359,7 @@ impl Loop<'_> {
 
     /// The M found nothing to run.
     fn lose_p(&mut self, inside: &mut InsideWithP) {
-        self.searching = if find::leaves_work_to_resident(self.cx) {
+        self.searching = if find::leaves_p_to_resident(self.cx, inside.owned()) {
             hand_p_to_resident(self.cx, inside, self.searching);
             false
         } else {
@@ -402,10 +402,10 @@ fn run_g(cx: &Current, mut inside: InsideWithP, mut g: Runnable) -> (InsideWithP
     if !g.has_begun()
         && let Err(error) = start::start(cx, &mut inside, &mut g)
     {
+        let Err(g) = start::put_off(&mut inside, g) else { return (inside, Ran::Suspended) };
         drop(inside);
-        let record = g.as_raw();
-        start::abandon(cx, g, error);
-        return (enter(cx), Ran::Ended { g: record, locked: false });
+        let g = start::abandon(cx, g, error);
+        return (enter(cx), Ran::Ended { g, locked: false });
     }
     let mut running = Running::in_whole_round(cx, &mut inside, g.g());
     fast_rounds::allow(&mut inside);

@@ -93,10 +93,11 @@ pub(crate) fn pass_on_free_work(cx: &Current, inside: &mut InsideWithP) {
 }
 
 /// Hands the P of a spare M to a resident M that is free. The spare M goes on with what it owns,
-/// when that is ready again.
+/// now or when that is ready again, in its turn.
 #[cold]
 pub(crate) fn hand_p_to_resident(cx: &Current, inside: &mut InsideWithP, searching: bool) {
     let sched = cx.sched();
+    inside.owned().leaves_p = false;
     let p = inside.take_p().expect("only an M with a P looks for work");
     cx.m.remote.without_p();
     wake::hand_off_p(sched, p);

@@ -3,8 +3,9 @@
 //! # Who calls it
 //!
 //! The M's loop (`proc::run`): [`start`] before it first resumes a G, [`finish`] when a resumed G
-//! has returned, [`abandon`] if there is no stack for it. [`run_to_end`] is a goroutine's whole
-//! life, as its own code sees it; `thread_backed` calls it as well, on the goroutine's thread.
+//! has returned. If there is no stack for it, [`put_off`] has others go first, which may end, and
+//! [`abandon`] ends it when that has not helped. [`run_to_end`] is a goroutine's whole life, as its
+//! own code sees it; `thread_backed` calls it as well, on the goroutine's thread.
 //!
 //! # Who owns what
 //!
@@ -31,6 +32,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
+use gosched_runtime_sys::clock::monotonic_ns;
 use gosched_runtime_sys::memory::context::Context;
 use gosched_runtime_sys::memory::stack::{self, Stack};
 use gosched_runtime_sys::signal::fatal::{Part, fatal};
@@ -41,6 +43,7 @@ use crate::gmp::g::{Cancelled, G, GOwned, GSuspender, Kind, Runnable, StackRange
 use crate::gmp::m::MOwned;
 use crate::gmp::names::NameEntry;
 use crate::gmp::slab;
+use crate::policy;
 use crate::policy::behaviour::{Behaviour, Company};
 use crate::proc::carried;
 use crate::proc::locals;
@@ -53,6 +56,7 @@ pub(crate) fn start(cx: &Current, inside: &mut InsideWithP, g: &mut Runnable) ->
     let stack = p.stacks.get(&cx.sched().stacks, g.stack_size())?;
     attach_to(g, &stack);
     let owned = inside.owned();
+    owned.no_stack_since = None;
     if owned.first_run.is_some() || owned.company.computes {
         join_company(cx, owned, g);
     }
@@ -214,11 +218,34 @@ fn end(cx: &Current, inside: &mut InsideWithP, g: Runnable) {
     }
 }
 
-/// Ends a new G for which there is no stack. Its joiner gets the error.
+/// Queues a new G for which there is no stack behind the goroutines that are ready here, since some
+/// of these may end. Gives it back if there are none, or if that has not helped for long.
+///
+/// New goroutines go before those that have had a turn. So where many are made that yield, all
+/// would need a stack before the first of them can end.
+#[cold]
+pub(crate) fn put_off(inside: &mut InsideWithP, g: Runnable) -> Result<(), Runnable> {
+    let (owned, p) = inside.split();
+    let now = monotonic_ns();
+    let since = *owned.no_stack_since.get_or_insert(now);
+    let others = owned.has_settled() || p.as_ref().is_some_and(|p| p.shared.has_migratory());
+    if !others || now.saturating_sub(since) >= policy::NO_STACK_NS {
+        return Err(g);
+    }
+    if let Some(run) = owned.first_run.as_mut() {
+        // It says nothing about the call site.
+        run.made_at = None;
+    }
+    owned.put_off(g);
+    Ok(())
+}
+
+/// Ends a new G for which there is no stack, and returns its record. Its joiner gets the error.
 ///
 /// The closure is dropped here, on the thread's own stack, with that G as the running one.
 #[cold]
-pub(crate) fn abandon(cx: &Current, mut g: Runnable, error: io::Error) {
+pub(crate) fn abandon(cx: &Current, mut g: Runnable, error: io::Error) -> NonNull<G> {
+    let record = g.as_raw();
     let owned = GOwned::new(g.kind(), StackRange::default());
     // SAFETY: it stays in this frame until it is taken back below; nothing in between unwinds.
     unsafe { g.attach_owned(NonNull::from(&owned)) };
@@ -229,6 +256,7 @@ pub(crate) fn abandon(cx: &Current, mut g: Runnable, error: io::Error) {
     let _it_is_this_frames = g.detach_owned();
     let mut inside = cx.enter_with_p().expect("the loop is not inside itself");
     end(cx, &mut inside, g);
+    record
 }
 
 #[cfg(all(test, not(gosched_loom)))]

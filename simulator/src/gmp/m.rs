@@ -28,6 +28,7 @@ pub(crate) struct P {
     pub(crate) offers: bool,
     /// Its unstarted Gs are spread evenly over the Ms.
     pub(crate) spreads: bool,
+    pub(crate) spread_head: HeadAge,
     pub(crate) oldest: policy::oldest::Oldest,
     pub(crate) look_everywhere: LookEverywhere,
     /// How many migratory Gs the M with the P has taken, and whether a thief found it to keep up.
@@ -40,6 +41,16 @@ impl P {
     pub(crate) fn push_unstarted(&mut self, g: Gid) {
         self.spreads &= !self.unstarted.is_empty();
         self.unstarted.push_back(g);
+    }
+
+    /// True if its unstarted Gs are still spread evenly.
+    pub(crate) fn spreads(&mut self, now: u64) -> bool {
+        let head = self.unstarted.front().filter(|_| self.spreads);
+        self.spreads = head.is_some_and(|head| {
+            self.spread_head.observe(*head as u32, now);
+            policy::is_left_to_others(self.spread_head.first_seen(), now)
+        });
+        self.spreads
     }
 
     pub(crate) fn queued(&self) -> usize {

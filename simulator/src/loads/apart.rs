@@ -7,7 +7,7 @@ use super::{MS, Outcome, S, US, outcome, worker};
 use crate::gmp::g::{Chan, Me, NOTHING, Op, Script};
 use crate::gmp::world::{Config, World};
 use crate::proc::events::run;
-use crate::proc::spawn::{beside, foreign, go, lend};
+use crate::proc::spawn::{beside, foreign, go, go_migratory, lend};
 
 /// What a goroutine does that keeps its thread.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +78,31 @@ pub(crate) fn service(config: Config, hog: Hog, hogs: usize, begin: Begin) -> Ou
     let now = world.now;
     run(&mut world, now + S);
     outcome(world, "callbacks", "a callback")
+}
+
+/// Two bursts of 50 goroutines that a thread makes beside `hogs` that keep their threads.
+pub(crate) fn bursts(config: Config, hog: Hog, hogs: usize, migratory: bool) -> Outcome {
+    let mut world = World::new(config);
+    for _ in 0..hogs {
+        if migratory {
+            go_migratory(&mut world, keeps(hog, 2 * S));
+        } else {
+            go(&mut world, keeps(hog, 2 * S));
+        }
+    }
+    for _ in 0..2 {
+        let made = world.now + 50 * MS;
+        run(&mut world, made);
+        for _ in 0..50 {
+            go(&mut world, move |me: &mut Me<'_>| {
+                me.totals.took("to begin", me.now - made);
+                me.totals.count("begun");
+                Op::End
+            });
+        }
+    }
+    run(&mut world, S);
+    outcome(world, "begun", "to begin")
 }
 
 /// A C thread that sleeps between its callbacks.

@@ -79,7 +79,7 @@ fn bring_oldest(world: &mut World, by: Option<usize>, waited: u64) {
     if !world.apart.waits() {
         return;
     }
-    if !world.sysmon.admits() {
+    if !world.sysmon.admits() && !skip_those_that_compute(world) {
         world.sysmon_is_told();
     } else if !std::mem::replace(&mut world.apart.coming, true) {
         bring_one(world, by, waited);
@@ -91,7 +91,9 @@ fn bring_one(world: &mut World, by: Option<usize>, waited: u64) {
         return world.sysmon_is_told();
     }
     let owning = world.ms.iter().filter(|m| m.settled > usize::from(m.in_user_code)).count();
-    let why = if head_computes(world) { Why::LetsPass } else { Why::Woken };
+    // What is known to compute waits behind the unknown, which may be one that serves.
+    let passes = skip_those_that_compute(world);
+    let why = if passes { Why::Woken } else { Why::LetsPass };
     let vacant = hand_over::pop_vacant(world)
         .or_else(|| may_make_apart(owning, world.procs).then(|| hand_over::start_m(world, by)));
     match vacant {
@@ -111,6 +113,13 @@ fn bring_one(world: &mut World, by: Option<usize>, waited: u64) {
     world.sysmon_is_told();
 }
 
+/// Puts Gs that are known to compute behind the others until the oldest is another. True if it is.
+fn skip_those_that_compute(world: &mut World) -> bool {
+    let other = world.apart.line.iter().position(|g| behaviour(world, *g) != Behaviour::Computes);
+    world.apart.line.rotate_left(other.unwrap_or(0));
+    other.is_some()
+}
+
 fn head_computes(world: &World) -> bool {
     world.apart.line.front().is_some_and(|g| behaviour(world, *g) == Behaviour::Computes)
 }
@@ -126,12 +135,13 @@ fn is_left_to_its_like(world: &World, waited: u64) -> bool {
 /// Takes a G for an M that may have been brought for it, unless woken Gs came with the P: they have
 /// waited for longer, and the new G may keep the P for its whole slice.
 pub(crate) fn arrive(world: &mut World, m: usize) -> Option<Gid> {
+    let came = std::mem::take(&mut world.ms[m].came);
     let p = world.ms[m].p.expect("it was handed one");
     if !world.woken.is_empty() || world.ps[p].migratory() > 0 {
         world.sysmon_is_told();
         return None;
     }
-    if !std::mem::take(&mut world.ms[m].came) || !std::mem::take(&mut world.apart.coming) {
+    if !came || !std::mem::take(&mut world.apart.coming) {
         return None;
     }
     let taken = take(world, m);
@@ -147,7 +157,9 @@ pub(crate) fn take(world: &mut World, m: usize) -> Option<Gid> {
     let settled = world.ms[m].settled;
     let behaviour = behaviour(world, g);
     let admitted = world.ms[m].company.admits(settled, behaviour, world.gs[g].burst);
-    if !(world.apart.open || admitted) || !admission::admit(world, m) {
+    // The start gate is for those that compute.
+    let passes = !world.sysmon.admits() && behaviour != Behaviour::Computes;
+    if !(world.apart.open || admitted) || !passes && !admission::admit(world, m) {
         return None;
     }
     world.apart.served = world.gs[g].burst;
@@ -189,6 +201,7 @@ pub(crate) fn end_first_run(world: &mut World, m: usize) {
     }
     if let Some(p) = world.ms[m].p.filter(|_| works) {
         world.ps[p].spreads = true;
+        world.ps[p].spread_head.clear();
     }
     wake::poke_searchers(world);
     if works || freed > START_SLACK || world.ms[m].p.is_none() || !world.config.sysmon {

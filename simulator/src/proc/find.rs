@@ -36,6 +36,8 @@ pub(crate) fn local(world: &mut World, m: usize) -> Option<Gid> {
         }
         if world.is_relieved(m) && world.has_new() {
             world.ps[p].look_everywhere.left_to_another();
+            hand_over::kick_home(world, m);
+            return None;
         }
     }
     if let Some(g) = pop_next(world, m, p) {
@@ -125,9 +127,10 @@ fn waited(world: &mut World, m: usize, p: usize) -> Option<Gid> {
     start(world, m, p, true).inspect(|_| world.ps[p].oldest.went_first())
 }
 
-fn has_room(world: &World, m: usize, p: usize) -> bool {
+fn has_room(world: &mut World, m: usize, p: usize) -> bool {
     let (mine, least) = (world.ms[m].load(), world.least_home().1);
-    if world.ps[p].spreads && world.ms[m].p == Some(p) {
+    let now = world.now;
+    if world.ms[m].p == Some(p) && world.ps[p].spreads(now) {
         return policy::keeps_evenly(mine, world.least_load_beside(m));
     }
     policy::may_start(mine, least, world.ps[p].spreads)
@@ -183,7 +186,7 @@ fn overdue(world: &mut World, m: usize, p: usize) -> Option<Gid> {
         return None;
     }
     let is_own = !world.ps[p].unstarted.is_empty() && !has_room(world, m, p);
-    let own = if is_own { look_at(world, m, p) } else { Look::Nothing };
+    let own = if is_own { look_at_unstarted(world, m, p) } else { Look::Nothing };
     match own {
         Look::Found(g) => Some(g),
         Look::Young(_) | Look::KeptUp | Look::Nothing => match look_at_global(world, m) {
@@ -241,9 +244,17 @@ fn look_at(world: &mut World, m: usize, victim: usize) -> Look {
             }
         }
     }
-    let Some(head) = world.ps[victim].unstarted.front().copied() else { return nothing };
+    match look_at_unstarted(world, m, victim) {
+        Look::Nothing => nothing,
+        found => found,
+    }
+}
+
+/// Looks at the oldest unstarted G of a P.
+fn look_at_unstarted(world: &mut World, m: usize, victim: usize) -> Look {
+    let Some(head) = world.ps[victim].unstarted.front().copied() else { return Look::Nothing };
     if !world.sysmon.admits() || world.is_relieved(m) {
-        return nothing;
+        return Look::Nothing;
     }
     let mine = has_room(world, m, victim);
     let now = world.now;

@@ -216,6 +216,15 @@ pub(crate) fn rouse_for_inbox(world: &mut World, m: usize, by: Option<usize>) {
     _ = bring_in(world, m, by, Why::Woken);
 }
 
+/// Brings in a resident M that sleeps, for what the spare M `by` leaves to it.
+pub(crate) fn kick_home(world: &mut World, by: usize) {
+    let asleep = world.dispatch.asleep.iter().rfind(|m| world.is_home(**m)).copied();
+    if let Some(home) = asleep {
+        take_asleep(world, home);
+        _ = bring_in(world, home, Some(by), Why::Returns);
+    }
+}
+
 /// Wakes or makes the resident M with the fewest settled Gs.
 pub(crate) fn wake_least_home(world: &mut World, by: usize) {
     match world.least_home().0 {

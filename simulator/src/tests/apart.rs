@@ -42,6 +42,25 @@ fn those_who_serve_answer_beside_any_number_that_computes_in_pieces() {
     }
 }
 
+/// All begin, also where every M always has one that has yielded.
+#[test]
+fn a_burst_begins_beside_any_number_that_computes_in_pieces() {
+    for (procs, hogs) in PROCS.iter().flat_map(|procs| [2, 8, 32, 200].map(|hogs| (*procs, hogs))) {
+        for (hog, migratory) in
+            [Hog::InPieces, Hog::InPiecesLater].iter().flat_map(|hog| [(*hog, false), (*hog, true)])
+        {
+            let times = apart::bursts(machine(procs), hog, hogs, migratory).times;
+            let what = format!(
+                "{procs} Ps, {hogs} that {hog:?}, migratory {migratory}: {} begun",
+                times.len()
+            );
+            // Each of the many has a turn before a new one that comes after it.
+            let most = if hogs > 32 { 400 * MS } else { 50 * MS };
+            assert!(times.len() == 100 && times.max() <= most, "{what}, {} ns", times.max());
+        }
+    }
+}
+
 #[test]
 fn without_placement_the_simulated_servers_wait_for_the_hogs() {
     for (procs, hogs) in [(2, 8), (8, 8), (32, 32)] {

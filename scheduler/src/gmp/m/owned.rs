@@ -87,6 +87,10 @@ pub(crate) struct MOwned {
     /// The running goroutine has made Gs that begin apart. An M is brought for them when the
     /// goroutine has given this M back.
     pub(crate) brings_apart: bool,
+    /// The M leaves its P, with what is new there, to a resident M, whatever else it has to run.
+    pub(crate) leaves_p: bool,
+    /// Since when starts fail here because there is no memory for a stack.
+    pub(crate) no_stack_since: Option<u64>,
     /// Decides whether the M spins before it sleeps.
     pub(crate) spin: AdaptiveSpin,
     /// How long the M slept before it was woken to search. Taken once that search has ended and it
@@ -120,6 +124,8 @@ impl MOwned {
             company: Company::default(),
             burst: (0, 0),
             brings_apart: false,
+            leaves_p: false,
+            no_stack_since: None,
             spin: AdaptiveSpin::default(),
             woken_after: None,
             found_due: false,
@@ -216,6 +222,14 @@ impl MOwned {
         if let Some(next) = self.run_next.replace(g) {
             self.woken.push_back(next);
         }
+    }
+
+    /// Queues a G that cannot begin now behind those that have had a turn, of which the next one
+    /// goes first.
+    #[cold]
+    pub(crate) fn put_off(&mut self, g: Runnable) {
+        self.yielded.push_back(g);
+        self.fresh_streak = policy::MAX_FRESH_STREAK;
     }
 
     /// Takes the Gs that have not begun and may begin elsewhere. The others stay, in their order;

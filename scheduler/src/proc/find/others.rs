@@ -94,7 +94,8 @@ pub(super) fn take_overdue(
         return None;
     }
     let now = monotonic_ns();
-    match if mine { scan_p(sched, cx.m, owned, (p.index, p.index), now) } else { Scan::Nothing } {
+    // What is ready here besides comes by itself.
+    match if mine { scan_unstarted(sched, cx.m, owned, p.index, now) } else { Scan::Nothing } {
         Scan::Found(g) | Scan::Due(g) => Some(g),
         Scan::TooYoung | Scan::KeptUp | Scan::Nothing => scan_global(sched, owned, now),
     }
@@ -122,6 +123,15 @@ pub(super) fn scan_p(
             }
         }
     }
+    match scan_unstarted(sched, m, owned, victim, now) {
+        Scan::Nothing => nothing,
+        found => found,
+    }
+}
+
+/// Takes the oldest unstarted G of the P with the number `victim`, if the M may take it.
+fn scan_unstarted(sched: &Sched, m: &M, owned: &mut MOwned, victim: usize, now: u64) -> Scan {
+    let Some(shared) = sched.all_ps.get(victim) else { return Scan::Nothing };
     owned.head_ages.resize(sched.all_ps.len(), HeadAge::default());
     let seen = &mut owned.head_ages[victim];
     // The P's M writes the cache lines that a look reads, with each G it starts. Two cores would
@@ -131,7 +141,7 @@ pub(super) fn scan_p(
     }
     let queued = shared.unstarted();
     if queued == 0 || !sched.start_gate.admits() {
-        return nothing;
+        return Scan::Nothing;
     }
     let least = sched.least_loaded_resident().1;
     let mine = policy::may_start(m.load(), least, shared.spreads());

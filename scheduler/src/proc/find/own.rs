@@ -30,6 +30,9 @@ pub(crate) fn take_local(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
     {
         return Some(g);
     }
+    if owned.leaves_p {
+        return None;
+    }
     if let Some(g) = owned.pop_woken_last(&cx.m.progress, p, wants.free) {
         return Some(g);
     }
@@ -156,9 +159,12 @@ pub(super) fn take_inbox_and_pop(m: &M, owned: &mut MOwned) -> Option<Runnable> 
 
 /// Takes what is otherwise looked at last; see `policy::look_everywhere`.
 ///
-/// What has begun goes on at any M. What is new is left to a resident M that sleeps; as long as the
-/// own Gs of this one yield, it does not run dry and keeps its P, so the resident M is brought in.
-/// The request then goes on to the M that has the P next.
+/// What has begun goes on at any M. What is new is left to a resident M that sleeps. As long as the
+/// Gs of this one yield, it does not run dry, so it gives its P to the resident M, and the request
+/// with it.
+///
+/// Rejected: only to bring the resident M in. It takes the first P that another M hands on, which
+/// may be a resident M at the end of its turn, again and again. What is new waited here for good.
 #[cold]
 fn look_everywhere(cx: &Current, owned: &mut MOwned, p: &mut P, wants: Wants) -> Option<Runnable> {
     if !wants.free || resident_is_free(cx) {
@@ -167,6 +173,8 @@ fn look_everywhere(cx: &Current, owned: &mut MOwned, p: &mut P, wants: Wants) ->
         }
         if leaves_work_to_resident(cx) {
             wake::kick_resident(cx.sched());
+            owned.leaves_p = true;
+            return None;
         }
         return if wants.free { cx.sched().pop_migratory() } else { None };
     }

@@ -111,7 +111,7 @@ pub(super) fn take_admitted(
 #[inline]
 pub(super) fn has_room(cx: &Current, p: &P) -> bool {
     let mine = cx.m.load();
-    if p.shared.spreads() {
+    if p.spreads() {
         return policy::keeps_evenly(mine, cx.sched().least_load_beside(cx.m));
     }
     mine <= policy::START_SLACK
@@ -129,4 +129,11 @@ pub(super) fn resident_is_free(cx: &Current) -> bool {
 #[inline]
 pub(crate) fn leaves_work_to_resident(cx: &Current) -> bool {
     resident_is_free(cx) && cx.sched().has_unstarted()
+}
+
+/// True if the M gives its P to a resident M: it has nothing to run but what that one is to start,
+/// or it has decided so.
+#[inline]
+pub(crate) fn leaves_p_to_resident(cx: &Current, owned: &MOwned) -> bool {
+    owned.leaves_p || leaves_work_to_resident(cx)
 }
