@@ -82,6 +82,9 @@ pub struct Stats {
     pub retaken_blocked: u64,
     /// How often from one that computed for longer than its slice.
     pub retaken_computing: u64,
+    /// How many Ps a goroutine that was woken got at once from one that is known to compute: one
+    /// made at the same place has taken 2 ms of processor time in one run.
+    pub taken_over: u64,
     /// Goroutines that compute without a processor, as of the overseer's last look.
     pub computing: usize,
     /// How often a thread took a goroutine from another processor's queue.
@@ -179,6 +182,7 @@ fn collect(sched: &Sched) -> Stats {
         refused_callbacks: on_threads.refused,
         retaken_blocked: counts.retaken_blocked.load(Relaxed),
         retaken_computing: counts.retaken_computing.load(Relaxed),
+        taken_over: counts.taken_over.load(Relaxed),
         computing: counts.computing.load(Relaxed),
         steals: sched.stolen(),
         hand_overs: counts.hand_overs.load(Relaxed),

@@ -223,7 +223,8 @@ impl InsideWithP {
     }
 
     /// Gives the M a P that another M had. What was woken last there waits behind the others.
-    pub(crate) fn receive_p(&mut self, p: Box<P>) {
+    pub(crate) fn receive_p(&mut self, sched: &Sched, p: Box<P>) {
+        sched.holders.got(p.index, self.inside.m);
         p.queue_next();
         self.p = Some(p);
     }

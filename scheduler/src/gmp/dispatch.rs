@@ -76,11 +76,11 @@ use gosched_runtime_sys::sync::primitive::{
 use crate::ds::idle::Idle;
 
 pub(crate) use outcome::{Kicked, Slept, Started, WaitedForP, until_woken};
-use remote::{ASLEEP, HAS_P, HAS_P_SEARCHING};
+use remote::{ASLEEP, HAS_P, HAS_P_SEARCHING, IN_LINE};
 pub(crate) use remote::{NextP, Remote};
 pub(crate) use resize::Grown;
-pub(crate) use state::Takes;
-use state::{Room, State, Why};
+use state::{Room, State};
+pub(crate) use state::{Takes, Why};
 
 /// Assigns Ps to Ms. `S` is a reference to an M's [`Remote`].
 ///
@@ -180,23 +180,41 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
 
     /// Makes the M at `remote` look at its inbox. Called after a G was pushed there.
     ///
-    /// False if the M slept, and was given a P and woken. True if the G may wait for user code to
-    /// end: the M slept and now stands in the line, or it is awake, and may run a goroutine with no
-    /// further look into its inbox before. An M without work [watches](Remote::begin_watch) it.
-    pub(crate) fn kick(&self, remote: &S, idle: &Idle, now: impl FnOnce() -> u64) -> bool {
+    /// The G may wait for user code to end if the M now stands in the line, or does not sleep: it
+    /// may run a goroutine with no further look into its inbox before. An M without work
+    /// [watches](Remote::begin_watch) it.
+    pub(crate) fn kick(&self, remote: &S, idle: &Idle, now: impl FnOnce() -> u64) -> Kicked {
         if !mutated("dispatch.push_without_fence") {
             // ORDERING[dispatch.sleep]: after Push, before Look; pairs with the fence in `sleep`.
             // ORDERING[dispatch.watch]: likewise; pairs with the fence in `Remote::end_watch`.
             fence(SeqCst);
         }
-        if remote.status.load(Relaxed) != ASLEEP {
-            return !remote.watches();
+        match remote.status.load(Relaxed) {
+            ASLEEP => {}
+            IN_LINE => return self.kick_in_line(remote, now()),
+            _ => return if remote.watches() { Kicked::Given } else { Kicked::Nobody },
         }
         let mut state = self.state.lock();
         // The M may have been woken meanwhile, or have gone to another runtime. So only a waker
         // that finds it among this runtime's sleepers acts.
-        let Some((remote, takes)) = state.take_asleep(remote) else { return true };
+        let Some((remote, takes)) = state.take_asleep(remote) else { return Kicked::Nobody };
         self.bring_in(state, remote, idle, now, Why::Woken, takes)
+    }
+
+    /// Does [`kick`](Self::kick) for an M that stands in the line. What was woken there does not
+    /// wait behind what was not.
+    #[cold]
+    fn kick_in_line(&self, remote: &S, now: u64) -> Kicked {
+        let mut state = self.state.lock();
+        if !state.cease_to_let_pass(remote, now) {
+            return Kicked::Nobody;
+        }
+        let head = self.line_changed(&mut state);
+        drop(state);
+        if let Some(head) = head {
+            head.note.wake();
+        }
+        Kicked::InLine
     }
 
     /// Brings a resident M that sleeps to a P, as [`kick`](Self::kick) does. In the line it stands
@@ -206,7 +224,7 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
     pub(crate) fn kick_resident(&self, idle: &Idle, now: impl FnOnce() -> u64) -> bool {
         let mut state = self.state.lock();
         let Some(remote) = state.pop_resident() else { return false };
-        self.bring_in(state, remote, idle, now, Why::Returns, Takes::Any)
+        self.bring_in(state, remote, idle, now, Why::Returns, Takes::Any) == Kicked::InLine
     }
 
     /// Brings an M that sleeps, and on which nothing has settled, to a P. `passes`: in the line it
@@ -220,14 +238,10 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         let why = if passes { Why::Woken } else { Why::LetsPass };
         let mut state = self.state.lock();
         let Some(remote) = state.pop_vacant() else { return Kicked::Nobody };
-        if self.bring_in(state, remote, idle, now, why, Takes::Vacant) {
-            Kicked::InLine
-        } else {
-            Kicked::Given
-        }
+        self.bring_in(state, remote, idle, now, why, Takes::Vacant)
     }
 
-    /// Gives an M that slept an idle P and wakes it, or puts it into the line: true.
+    /// Gives an M that slept an idle P and wakes it, or puts it into the line.
     fn bring_in(
         &self,
         mut state: MutexGuard<'_, State<P, S>>,
@@ -236,18 +250,18 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
         now: impl FnOnce() -> u64,
         why: Why,
         takes: Takes,
-    ) -> bool {
+    ) -> Kicked {
         let Some(p) = state.idle.pop() else {
             state.stand_in_line(remote, now(), why, takes);
             self.publish(&state);
-            return true;
+            return Kicked::InLine;
         };
         idle.sub_idle_p(1);
         remote.hand(p, HAS_P);
         self.publish(&state);
         drop(state);
         remote.note.wake();
-        false
+        Kicked::Given
     }
 
     /// Hands an idle P to a sleeping M and wakes it. That M counts as searching: the caller has

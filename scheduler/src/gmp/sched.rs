@@ -13,6 +13,7 @@ mod config;
 mod counts;
 pub(crate) mod deadlocks;
 mod global;
+mod holders;
 mod locked;
 mod ms;
 mod residents;
@@ -56,6 +57,7 @@ use crate::policy::{self, Cpus, SpinBudget};
 pub(crate) use config::Config;
 use counts::Counts;
 use global::Global;
+use holders::Holders;
 use ms::Ms;
 
 /// `Sched::state`: the runtime takes new goroutines and callbacks.
@@ -122,6 +124,7 @@ pub(crate) struct Sched {
     locked_ms: AtomicUsize,
     /// The resident Ms, in the first `procs` places. Changed under the lock of `ms`.
     residents: Box<[AtomicPtr<M>]>,
+    pub(crate) holders: Holders,
     /// Gs spawned by threads that are no M of this runtime.
     spawned_outside: AtomicU64,
     /// `OPEN` or `CLOSING`.
@@ -194,6 +197,7 @@ impl Sched {
             exiting: AtomicUsize::new(0),
             locked_ms: AtomicUsize::new(0),
             residents: (0..MAX_PROCS).map(|_| AtomicPtr::default()).collect(),
+            holders: Holders::new(),
             spawned_outside: AtomicU64::new(0),
             state: AtomicU32::new(OPEN),
             generation: fork::generation(),

@@ -18,7 +18,7 @@ use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, UnsafeCell, muta
 use super::models;
 use crate::ds::idle::Idle;
 use crate::ds::parker::{Claim, Commit, Parker};
-use crate::gmp::dispatch::{Dispatch, Remote, Started, Takes, WaitedForP, until_woken};
+use crate::gmp::dispatch::{Dispatch, Remote, Started, Takes, WaitedForP, Why, until_woken};
 
 /// A P: its owner writes in it.
 struct Proc(UnsafeCell<u32>);
@@ -66,7 +66,7 @@ impl World {
 
     fn wait_in_line(&self, me: usize) -> Box<Proc> {
         let remote = &self.ms[me].remote;
-        let idle = self.dispatch.join_line(remote, &self.idle, 0, false, Takes::Any);
+        let idle = self.dispatch.join_line(remote, &self.idle, 0, Why::LetsPass, Takes::Any);
         idle.unwrap_or_else(|| self.dispatch.wait_for_turn(remote, &self.idle))
     }
 

@@ -19,7 +19,7 @@ use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, UnsafeCell, muta
 use super::models;
 use crate::ds::idle::Idle;
 use crate::ds::revocable::Revocable;
-use crate::gmp::dispatch::{Dispatch, Remote, Slept, Started, Takes, WaitedForP, until_woken};
+use crate::gmp::dispatch::{Dispatch, Remote, Slept, Started, Takes, WaitedForP, Why, until_woken};
 
 /// A P: its owner writes in it.
 struct Proc(UnsafeCell<u32>);
@@ -78,7 +78,7 @@ impl World {
     fn suspend(&self) {
         let p = self.slot.acquire().expect("it is in user code").unwrap_or_else(|| {
             let remote = &self.remotes[0];
-            let idle = self.dispatch.join_line(remote, &self.idle, 0, true, Takes::Any);
+            let idle = self.dispatch.join_line(remote, &self.idle, 0, Why::Returns, Takes::Any);
             idle.unwrap_or_else(|| self.dispatch.wait_for_turn(remote, &self.idle))
         });
         p.work();
@@ -100,7 +100,8 @@ impl World {
             match self.dispatch.sleep(remote, &self.idle, Takes::Any, has_g, until_woken) {
                 WaitedForP::Got(given) => return self.run(given.p),
                 WaitedForP::Retry if has_g() => {
-                    let idle = self.dispatch.join_line(remote, &self.idle, 0, false, Takes::Any);
+                    let idle =
+                        self.dispatch.join_line(remote, &self.idle, 0, Why::LetsPass, Takes::Any);
                     return self.run(
                         idle.unwrap_or_else(|| self.dispatch.wait_for_turn(remote, &self.idle)),
                     );

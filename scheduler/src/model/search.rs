@@ -14,7 +14,7 @@ use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, mutated, thread}
 
 use super::models;
 use crate::ds::idle::Idle;
-use crate::gmp::dispatch::{Dispatch, Remote, Started, Takes, WaitedForP, until_woken};
+use crate::gmp::dispatch::{Dispatch, Remote, Started, Takes, WaitedForP, Why, until_woken};
 
 /// What an M does with work that it found.
 #[derive(Clone, Copy, PartialEq)]
@@ -204,7 +204,7 @@ fn idle_p_snatched() {
         beside(&world, |world| world.publish(0)),
         beside(&world, |world| {
             let remote = &world.remotes[0];
-            let idle = world.dispatch.join_line(remote, &world.idle, 0, false, Takes::Any);
+            let idle = world.dispatch.join_line(remote, &world.idle, 0, Why::LetsPass, Takes::Any);
             let p = idle.unwrap_or_else(|| world.dispatch.wait_for_turn(remote, &world.idle));
             world.run(0, MState { p: Some(p), searching: false }, true);
         }),

@@ -12,7 +12,7 @@ use super::models;
 use crate::ds::idle::Idle;
 use crate::ds::sysmon_note::{SysmonNote, WakeOutcome};
 use crate::ds::timers::NEVER;
-use crate::gmp::dispatch::{Dispatch, Remote};
+use crate::gmp::dispatch::{Dispatch, Kicked, Remote};
 
 struct World {
     note: SysmonNote,
@@ -152,7 +152,7 @@ fn sent_to_one_that_watches() {
         }
     });
     world.behind.store(1, Ordering::Relaxed);
-    if dispatch.kick(&remote, &idle, || 0) {
+    if dispatch.kick(&remote, &idle, || 0) != Kicked::Given {
         let _it_may_have_ended = world.note.wake();
     }
     home.join().unwrap();

@@ -272,7 +272,7 @@ impl Drop for Blocked {
             if inside.p.is_none()
                 && let Some(p) = cx.sched().dispatch.try_take(&cx.m.remote, &cx.sched().idle)
             {
-                inside.receive_p(p);
+                inside.receive_p(cx.sched(), p);
             }
         });
     }

@@ -28,7 +28,7 @@
 //! | [`park`], [`in_place`], [`switch`], [`carried`], [`yield_now`] | a G waits by a switch, or with its thread; it yields |
 //! | [`lock_thread`], [`locals`], [`put_off`], [`limit`], [`exit`] | what a G has for itself: its thread, its values, its time, the process's end |
 //! | [`cancel`], [`timers`] | why a wait is given up: a cancel, a deadline |
-//! | [`target`], [`claimed`], [`wake`] | a waker claims a G and makes it runnable |
+//! | [`target`], [`claimed`], [`wake`], [`take_over`] | a waker claims a G and makes it runnable; it gets a P for it |
 //! | [`wake_sysmon`], [`sysmon`], [`report`] | what waits behind user code |
 //! | [`set_procs`], [`excess_p`] | the number of Ps changes |
 //! | [`check_dead`], [`shutdown`], [`refuse`] | nothing runs any more; the runtime ends; a G never begins |
@@ -69,6 +69,7 @@ pub(crate) mod start_m;
 pub(crate) mod stop_m;
 pub(crate) mod switch;
 pub(crate) mod sysmon;
+pub(crate) mod take_over;
 pub(crate) mod target;
 pub(crate) mod thread_backed;
 pub(crate) mod timers;

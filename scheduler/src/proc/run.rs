@@ -168,7 +168,7 @@ pub(crate) fn run(cx: &Current, given: Option<NextP<P>>, lent: Option<LentThread
     let searching = given.as_ref().is_some_and(|given| given.searching);
     let mut inside = enter(cx);
     let slept = given.is_some();
-    given.into_iter().for_each(|given| inside.receive_p(given.p));
+    given.into_iter().for_each(|given| inside.receive_p(cx.sched(), given.p));
     let (watching, leaving, stands_aside) = (false, false, false);
     Loop { cx, lent, searching, watching, leaving, stands_aside, slept }.rounds(inside);
     cx.m.remote.end_watch();
@@ -255,7 +255,7 @@ impl Loop<'_> {
                 let mut p = given.p;
                 let root_begins = self.lent.is_some() && inside.owned().tick == 0;
                 p.look_everywhere.handed_on(root_begins);
-                inside.receive_p(p);
+                inside.receive_p(self.cx.sched(), p);
                 (self.searching, self.slept) = (given.searching, true);
                 NextRound::Run
             }

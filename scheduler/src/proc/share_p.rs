@@ -44,7 +44,7 @@ pub(crate) fn give_way(cx: &Current, inside: &mut InsideWithP, wants: Wants) {
         Ok(()) => {
             sched.counts.hand_over();
             wake_sysmon(sched);
-            inside.receive_p(sched.dispatch.wait_for_turn(&&m.remote, &sched.idle));
+            inside.receive_p(sched, sched.dispatch.wait_for_turn(&&m.remote, &sched.idle));
             begin_turn(sched, inside.owned(), now);
         }
         Err(p) => inside.p = Some(p),
@@ -122,6 +122,7 @@ pub(crate) fn drop_excess_p(cx: &Current, inside: &mut InsideWithP) {
 pub(crate) fn leave_runtime(cx: &Current, mut inside: InsideWithP) {
     let p = inside.take_p();
     cx.m.remote.without_p();
+    cx.sched().holders.noticed(cx.m);
     drop(inside);
     if let Some(p) = p {
         wake::hand_off_p(cx.sched(), p);

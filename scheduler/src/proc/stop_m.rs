@@ -14,7 +14,7 @@ use gosched_runtime_sys::sync::note::Note;
 
 use crate::ds::timers::NEVER;
 use crate::gmp::current::{Current, InsideWithP};
-use crate::gmp::dispatch::{NextP, Slept, WaitedForP};
+use crate::gmp::dispatch::{NextP, Slept, WaitedForP, Why};
 use crate::gmp::p::P;
 use crate::policy;
 use crate::proc::find::{self, Wants};
@@ -31,12 +31,19 @@ pub(crate) fn wait_for_p(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
     owned.time_with_p = None;
     owned.rest();
     let remote = &&m.remote;
+    let taken_over = sched.holders.noticed(m);
     m.progress.wait_in_line(owned.settled_ready());
     if owned.has_settled() || !m.inbox.is_empty() {
-        let returns = m.remote.is_resident();
+        let woken = !m.inbox.is_empty() || owned.has_woken();
+        let why = match m.remote.is_resident() && !taken_over {
+            true => Why::Returns,
+            false if woken => Why::Woken,
+            // Above all one whose P was taken over.
+            false => Why::LetsPass,
+        };
         let p = sched
             .dispatch
-            .join_line(remote, &sched.idle, monotonic_ns(), returns, wants.takes(m))
+            .join_line(remote, &sched.idle, monotonic_ns(), why, wants.takes(m))
             .unwrap_or_else(|| {
                 wake_sysmon(sched);
                 sched.dispatch.wait_for_turn(remote, &sched.idle)
@@ -121,7 +128,7 @@ pub(crate) fn look_again(cx: &Current, inside: &mut InsideWithP, wants: Wants) -
         return false;
     }
     if let Some(p) = sched.dispatch.try_take(&cx.m.remote, &sched.idle) {
-        inside.receive_p(p);
+        inside.receive_p(sched, p);
     } else if due {
         // All Ps are with other Ms. Those get the Gs, or this M stands in the line for its own.
         timers::fire_all(sched);

@@ -75,13 +75,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use gosched_runtime_sys::clock::monotonic_ns;
 
 use crate::gmp::current::{self, Current};
-use crate::gmp::dispatch::Started;
+use crate::gmp::dispatch::{Kicked, Started};
 use crate::gmp::g::{Kind, Runnable};
 use crate::gmp::m::M;
 use crate::gmp::p::P;
 use crate::gmp::sched::Sched;
 use crate::proc::excess_p;
 use crate::proc::start_m::start_m;
+use crate::proc::take_over::take_over;
 use crate::proc::wake_sysmon::wake_sysmon;
 
 /// Makes a claimed G runnable. The caller is the claimer, and gives the G up here.
@@ -143,8 +144,19 @@ fn ready_settled(sched: &Sched, cx: Option<&Current>, g: Runnable) {
 /// Rejected: to ask first whether the M runs a goroutine. The M would need a full fence between
 /// saying so and its last look, at every switch. Where it ends its watch, it has one.
 pub(crate) fn kick_m(sched: &Sched, m: &'static M) {
-    if sched.dispatch.kick(&&m.remote, &sched.idle, monotonic_ns) {
-        wake_sysmon(sched);
+    match sched.dispatch.kick(&&m.remote, &sched.idle, monotonic_ns) {
+        Kicked::Given => return,
+        Kicked::InLine => hand_on_from_who_computes(sched),
+        Kicked::Nobody => {}
+    }
+    wake_sysmon(sched);
+}
+
+/// Hands the P of a goroutine that is known to compute on to what was woken.
+#[inline]
+fn hand_on_from_who_computes(sched: &Sched) {
+    if let Some(p) = take_over(sched) {
+        hand_off_p(sched, p);
     }
 }
 
@@ -182,7 +194,12 @@ fn ready_migratory(sched: &Sched, cx: Option<&Current>, g: Runnable) {
                 return wake_sysmon(sched);
             }
         }
-        _ => sched.push_migratory(g),
+        _ => {
+            sched.push_migratory(g);
+            if sched.idle.idle_ps() == 0 {
+                hand_on_from_who_computes(sched);
+            }
+        }
     }
     wake_p(sched);
 }

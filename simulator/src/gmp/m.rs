@@ -141,6 +141,8 @@ pub(crate) struct M {
     pub(crate) permit: bool,
     /// The M has been handed a P since it last looked for what is to begin apart.
     pub(crate) came: bool,
+    /// Its P was taken over, and it has not noticed that yet.
+    pub(crate) taken_over: bool,
     pub(crate) first_run: Option<FirstRun>,
     /// Whom a G joins that begins here.
     pub(crate) company: Company,
@@ -185,6 +187,7 @@ impl M {
             in_user_code: false,
             permit: false,
             came: false,
+            taken_over: false,
             first_run: None,
             company: Company::default(),
             burst: (0, 0),

@@ -5,9 +5,11 @@ use std::mem;
 
 use crate::cost;
 use crate::gmp::dispatch::{InLine, Standing, Why};
-use crate::gmp::m::M;
+use crate::gmp::m::{M, Phase};
 use crate::gmp::world::{Event, Role, World};
 use crate::policy;
+use crate::policy::behaviour::Behaviour;
+use crate::policy::retake::may_take_over;
 
 /// Notes that M `by`, or a thread outside, published work that any M may take.
 pub(crate) fn submit(world: &mut World, by: Option<usize>) {
@@ -28,6 +30,7 @@ fn wake_p(world: &mut World, by: Option<usize>) {
 /// Hands a P to a sleeping M, in any way.
 fn hand(world: &mut World, p: usize, m: usize, by: Option<usize>) {
     world.ms[m].p = Some(p);
+    world.ms[m].taken_over = false;
     world.ps[p].hand();
     world.ms[m].came = true;
     world.ms[m].standing = Standing::Awake;
@@ -213,7 +216,28 @@ pub(crate) fn rouse_for_inbox(world: &mut World, m: usize, by: Option<usize>) {
         return;
     }
     take_asleep(world, m);
-    _ = bring_in(world, m, by, Why::Woken);
+    if !bring_in(world, m, by, Why::Woken) {
+        take_over(world, by);
+    }
+}
+
+/// Has somebody who was woken go on with the P of an M whose goroutine is known to compute.
+pub(crate) fn take_over(world: &mut World, by: Option<usize>) {
+    let without = world.ms.iter().filter(|m| m.taken_over).count();
+    let computes = |m: &usize| match world.ms[*m].phase {
+        Phase::Op(g, _) | Phase::Back(g) if world.ms[*m].in_user_code => {
+            world.ms[*m].p.is_some()
+                && world.apart.behaviour(world.gs[g].made_at) == Behaviour::Computes
+        }
+        _ => false,
+    };
+    let first = (0..world.ms.len()).find(computes);
+    let Some(m) = first.filter(|_| may_take_over(without, world.procs)) else { return };
+    world.ms[m].taken_over = true;
+    world.ms[m].urged = true;
+    if let Some(p) = world.ms[m].p.take() {
+        hand_off(world, p, by);
+    }
 }
 
 /// Brings in a resident M that sleeps, for what the spare M `by` leaves to it.

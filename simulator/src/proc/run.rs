@@ -197,6 +197,7 @@ fn give_way(world: &mut World, m: usize) -> bool {
 
 /// Gets a P for an M without one: an idle P, if the M has something to run. False if the M sleeps.
 fn get_p(world: &mut World, m: usize) -> bool {
+    let taken_over = mem::take(&mut world.ms[m].taken_over);
     world.ms[m].turn = None;
     match world.ms[m].standing {
         Standing::InLine => return hand_over::take_turn(world, m),
@@ -207,7 +208,7 @@ fn get_p(world: &mut World, m: usize) -> bool {
         if hand_over::try_take(world, m) {
             return true;
         }
-        let returns = world.is_home(m) && world.ms[m].gave_way.is_none();
+        let returns = world.is_home(m) && world.ms[m].gave_way.is_none() && !taken_over;
         let why = if returns { Why::Returns } else { Why::LetsPass };
         hand_over::stand_in_line(world, m, why);
         world.sysmon_is_told();

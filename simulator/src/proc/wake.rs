@@ -22,7 +22,12 @@ pub(crate) fn ready(world: &mut World, g: Gid, by: Option<usize>) {
                     return world.sysmon_is_told();
                 }
             }
-            None => world.woken.push_back(g),
+            None => {
+                world.woken.push_back(g);
+                if world.dispatch.idle.is_empty() {
+                    hand_over::take_over(world, by);
+                }
+            }
         }
         return published(world, by);
     }

@@ -66,14 +66,13 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
     /// Takes an idle P for an M that owns ready Gs and has no P. If none is idle, puts the M into
     /// the line, where it [waits](Self::wait_for_turn).
     ///
-    /// A resident M that `returns` from a G that kept it too long stands before the others. `takes`
-    /// says what the M runs besides its own.
+    /// `why` says where it stands there, and `takes` what the M runs besides its own.
     pub(crate) fn join_line(
         &self,
         remote: &S,
         idle: &Idle,
         now: u64,
-        returns: bool,
+        why: Why,
         takes: Takes,
     ) -> Option<Box<P>> {
         let mut state = self.state.lock();
@@ -82,7 +81,6 @@ impl<P, S: Clone + Deref<Target = Remote<P>>> Dispatch<P, S> {
             remote.with_p();
             return Some(p);
         }
-        let why = if returns { Why::Returns } else { Why::LetsPass };
         state.stand_in_line(remote.clone(), now, why, takes);
         self.publish(&state);
         None

@@ -47,10 +47,10 @@ pub(crate) enum Started<P> {
 /// What became of an M that was to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kicked {
-    /// It was given an idle P and woken.
+    /// It was given an idle P and woken, or it is awake and watches for work.
     Given,
     /// It stands in the line.
     InLine,
-    /// There is no such M.
+    /// No such M sleeps. The one that was meant may run a goroutine.
     Nobody,
 }

@@ -25,7 +25,7 @@ pub(super) struct InLine<S> {
 pub(crate) enum Why {
     /// It is a resident M whose P was revoked, and returns to the Gs that it owns.
     Returns,
-    /// It slept, and one of its Gs was made ready.
+    /// One of its Gs was made ready since it last had a P.
     Woken,
     /// Its Gs have had a turn, or it has none and is to start one. It lets those pass that were
     /// woken, for a while.
@@ -130,15 +130,33 @@ impl<P, S: Deref<Target = Remote<P>>> State<P, S> {
     /// `policy::LETS_PASS_NS`. These stand at the end.
     pub(super) fn stand_in_line(&mut self, remote: S, since: u64, why: Why, takes: Takes) {
         remote.status.store(IN_LINE, Relaxed);
-        let lets_pass =
-            |one: &InLine<S>| one.why == Why::LetsPass && policy::lets_pass(one.since, since);
         let at = match why {
             Why::Returns => self.returning,
-            Why::Woken => self.line.iter().position(lets_pass).unwrap_or(self.line.len()),
+            Why::Woken => self.end_of_woken(since),
             Why::LetsPass => self.line.len(),
         };
         self.line.insert(at, InLine { remote, since, woken: false, why, takes });
         self.returning += usize::from(why == Why::Returns);
+    }
+
+    /// Has an M in the line that lets others pass stand where one does that was woken, because one
+    /// of its Gs was. True if it did let others pass.
+    pub(super) fn cease_to_let_pass(&mut self, remote: &S, now: u64) -> bool {
+        let Some((at, one)) = self.place(remote) else { return false };
+        if one.why != Why::LetsPass {
+            return false;
+        }
+        let Some(one) = self.line.remove(at) else { return false };
+        let at = self.end_of_woken(now);
+        self.line.insert(at, InLine { why: Why::Woken, ..one });
+        true
+    }
+
+    /// Returns the place in the line of an M that was woken.
+    fn end_of_woken(&self, now: u64) -> usize {
+        let lets_pass =
+            |one: &InLine<S>| one.why == Why::LetsPass && policy::lets_pass(one.since, now);
+        self.line.iter().position(lets_pass).unwrap_or(self.line.len())
     }
 
     pub(super) fn head(&mut self) -> Option<&mut InLine<S>> {

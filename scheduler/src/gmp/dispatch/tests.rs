@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use super::outcome::Kicked;
+use super::state::Why;
 use super::{Dispatch, Remote, Slept, Started, Takes, WaitedForP, until_woken};
 use crate::ds::idle::Idle;
 use crate::policy;
@@ -51,7 +53,11 @@ fn a_kick_hands_over_an_idle_p() {
 fn a_kick_of_an_m_that_is_awake_or_elsewhere_moves_nothing() {
     let (dispatch, idle) = world(1);
     let awake: S = Arc::new(Remote::new());
-    assert!(dispatch.kick(&awake, &idle, || 0), "it may be in user code: sysmon is to watch");
+    assert_eq!(
+        dispatch.kick(&awake, &idle, || 0),
+        Kicked::Nobody,
+        "it may be in user code: sysmon is to watch"
+    );
     // An M that left for another runtime, and sleeps there.
     let (elsewhere, its_idle) = world(0);
     let remote = fall_asleep(&elsewhere, Takes::Any);
@@ -93,7 +99,7 @@ fn a_resident_is_free_if_it_sleeps_or_gets_the_next_p() {
         dispatch.publish(&state);
         drop(state);
         assert_eq!(dispatch.resident_is_free(), free, "asleep: {takes:?}");
-        assert!(dispatch.kick(&resident, &idle, || 0), "there is no P");
+        assert_eq!(dispatch.kick(&resident, &idle, || 0), Kicked::InLine, "there is no P");
         let _spare = stand_in_line(&dispatch, &idle, 0);
         assert_eq!(dispatch.resident_is_free(), free, "the head: {takes:?}");
         assert!(matches!(dispatch.hand_off(Box::new(1)), Started::Woken));
@@ -292,7 +298,7 @@ fn a_woken_m_passes_those_that_had_a_turn_until_these_have_waited() {
     let mut p = dispatch.try_take(&owner, &idle).expect("one is idle");
     let [early, late]: [S; 2] = [0, 1].map(|_| Arc::new(Remote::new()));
     for (remote, since) in [(&early, 0), (&late, policy::LETS_PASS_NS)] {
-        assert!(dispatch.join_line(remote, &idle, since, false, Takes::Any).is_none());
+        assert!(dispatch.join_line(remote, &idle, since, Why::LetsPass, Takes::Any).is_none());
     }
     let woken = stand_in_line(&dispatch, &idle, policy::LETS_PASS_NS);
     let mut order = Vec::new();

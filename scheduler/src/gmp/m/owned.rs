@@ -355,6 +355,11 @@ impl MOwned {
         self.queued() + usize::from(self.run_next.is_some())
     }
 
+    /// True if a settled G was woken, or is new, and has had no turn yet.
+    pub(crate) fn has_woken(&self) -> bool {
+        self.run_next.is_some() || !self.woken.is_empty()
+    }
+
     /// True if a settled G is ready here.
     #[inline]
     pub(crate) fn has_settled(&self) -> bool {

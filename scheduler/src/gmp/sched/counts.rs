@@ -10,6 +10,8 @@ pub(crate) struct Counts {
     pub(crate) retaken_blocked: AtomicU64,
     /// Ps revoked from Ms whose goroutine computed for longer than its slice.
     pub(crate) retaken_computing: AtomicU64,
+    /// Ps that a waker took from an M whose goroutine was known to compute.
+    pub(crate) taken_over: AtomicU64,
     /// Ms that computed without a P at sysmon's last look.
     pub(crate) computing: AtomicUsize,
     /// The longest time that sysmon saw a goroutine run without suspending, in nanoseconds.
@@ -21,6 +23,11 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
+    /// Counts a P that a waker took over.
+    pub(crate) fn taken_over(&self) {
+        self.taken_over.fetch_add(1, Relaxed);
+    }
+
     /// Counts a hand-off of a P with work to another M.
     pub(crate) fn hand_over(&self) {
         self.hand_overs.fetch_add(1, Relaxed);
