@@ -17,6 +17,7 @@
 //! | [`timers`] | the timers of one P, and the hint when the first is due |
 //! | [`timekeeper`] | which sleeping M is woken by the clock |
 //! | [`sysmon_note`] | sysmon's sleep, against threads that leave work behind for it |
+//! | [`deprived`] | how many go on without what was taken from them |
 //! | [`pending`] | one helper at a time is on its way to a queue |
 //! | [`idle_workers`] | a pool of helper threads that shrinks without losing work |
 //! | [`agents`] | how many threads may wake a goroutine, and how many of them wait in place |
@@ -40,6 +41,7 @@
 //! handshake [`timekeeper`] and [`sysmon_note`] vary, and [`revocable`].
 
 pub(crate) mod agents;
+pub(crate) mod deprived;
 pub(crate) mod grow;
 pub(crate) mod heap;
 pub(crate) mod idle;

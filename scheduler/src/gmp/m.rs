@@ -30,6 +30,7 @@ use gosched_runtime_sys::signal::stack::SignalStack;
 use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::sync::primitive::StaticMutex;
 
+use crate::ds::deprived::Mark;
 use crate::ds::grow;
 use crate::ds::revocable::Revocable;
 use crate::ds::timers::NEVER;
@@ -69,7 +70,7 @@ pub(crate) struct M {
     /// All settled Gs of the M are expected to compute.
     computes: AtomicBool,
     /// The M's P was taken over, and it has not noticed that yet: see `gmp::sched::holders`.
-    taken_over: AtomicBool,
+    pub(crate) deprived: Mark,
     /// A goroutine ended while it was locked to this thread. Another M replaces this one, whose
     /// thread ends with its last settled G.
     exiting: AtomicBool,
@@ -135,7 +136,7 @@ impl M {
             settled: AtomicUsize::new(0),
             in_join: AtomicUsize::new(0),
             computes: AtomicBool::new(false),
-            taken_over: AtomicBool::new(false),
+            deprived: Mark::new(),
             exiting: AtomicBool::new(false),
             tainted: AtomicBool::new(false),
             locks: ThreadLocks::new(),
@@ -273,17 +274,6 @@ impl M {
     /// True if all settled Gs of the M are expected to compute. A hint for other threads.
     pub(crate) fn computes(&self) -> bool {
         self.computes.load(Relaxed)
-    }
-
-    /// True if the M's P was taken over, and it has not noticed that yet.
-    #[inline]
-    pub(crate) fn is_taken_over(&self) -> bool {
-        self.taken_over.load(Relaxed)
-    }
-
-    /// Sets whether that is so. True if it was not so before.
-    pub(crate) fn set_taken_over(&self, taken_over: bool) -> bool {
-        self.taken_over.swap(taken_over, Relaxed) != taken_over
     }
 
     /// Notes whether all settled Gs of the M are expected to compute. Called on the M's own thread.

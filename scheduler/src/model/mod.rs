@@ -20,6 +20,7 @@ mod agents;
 mod alarm;
 mod broadcast;
 mod chan;
+mod deprived;
 mod dispatch;
 mod executor;
 mod future;

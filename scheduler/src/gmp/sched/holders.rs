@@ -13,10 +13,11 @@
 
 use std::ptr;
 use std::sync::atomic::{
-    AtomicPtr, AtomicUsize,
-    Ordering::{Acquire, Relaxed, Release},
+    AtomicPtr,
+    Ordering::{Acquire, Release},
 };
 
+use crate::ds::deprived::Deprived;
 use crate::gmp::m::M;
 use crate::gmp::p::MAX_PROCS;
 use crate::policy::retake::may_take_over;
@@ -25,13 +26,13 @@ use crate::policy::retake::may_take_over;
 pub(crate) struct Holders {
     places: Box<[AtomicPtr<M>]>,
     /// Ms whose P was taken over, and that have not noticed it yet.
-    without: AtomicUsize,
+    deprived: Deprived,
 }
 
 impl Holders {
     pub(crate) fn new() -> Self {
         let places = (0..MAX_PROCS).map(|_| AtomicPtr::default()).collect();
-        Self { places, without: AtomicUsize::new(0) }
+        Self { places, deprived: Deprived::new() }
     }
 
     /// Notes that `m` has got the P with the number `p`.
@@ -52,22 +53,13 @@ impl Holders {
     /// Counts `m` among those whose P was taken over, before it is. False if it is among them
     /// already, or too many are for `procs` Ps.
     pub(crate) fn count(&self, m: &M, procs: usize) -> bool {
-        let without = self.without.fetch_add(1, Relaxed);
-        if !may_take_over(without, procs) || !m.set_taken_over(true) {
-            self.without.fetch_sub(1, Relaxed);
-            return false;
-        }
-        true
+        self.deprived.count(&m.deprived, |others| may_take_over(others, procs))
     }
 
     /// Takes `m` off that count, when it has found its P gone, or was not deprived of it after all.
     /// True if it was counted.
     pub(crate) fn noticed(&self, m: &M) -> bool {
-        let counted = m.is_taken_over() && m.set_taken_over(false);
-        if counted {
-            self.without.fetch_sub(1, Relaxed);
-        }
-        counted
+        self.deprived.noticed(&m.deprived)
     }
 }
 
@@ -86,6 +78,6 @@ mod tests {
         holders.got(3, two);
         assert!(holders.of(3).is_some_and(|m| ptr::eq(m, two)) && holders.of(2).is_none());
         assert!(holders.count(one, 1), "who has a P goes on with it");
-        holders.noticed(one);
+        assert!(holders.noticed(one) && holders.deprived.number() == 0);
     }
 }
