@@ -421,6 +421,21 @@ impl Sched {
         if ms.has(m) { m.p.revoke(observed) } else { None }
     }
 
+    /// Does the same for a waker, unless too many Ms are without theirs. The lock is kept all the
+    /// while: an M that went to another runtime would take itself off that one's count.
+    pub(crate) fn take_over_p(&self, m: &M, observed: &Observed) -> Option<Box<P>> {
+        let ms = self.ms.lock();
+        // Counted before the P is gone, so that the M which finds it gone finds this as well.
+        if !ms.has(m) || !self.holders.count(m, self.procs()) {
+            return None;
+        }
+        let taken = m.p.revoke(observed);
+        if taken.is_none() {
+            self.holders.noticed(m);
+        }
+        taken
+    }
+
     /// Returns how many Ms the runtime has.
     pub(crate) fn m_count(&self) -> usize {
         self.ms.lock().list.len()

@@ -57,16 +57,8 @@ fn take_from(sched: &Sched, m: &'static M) -> Option<Box<P>> {
     if !observed.is_there() || !computes(sched, m) {
         return None;
     }
-    // Before the P is gone, so that the M which finds it gone finds this as well.
-    if !sched.holders.count(m, sched.procs()) {
-        return None;
-    }
     m.progress.request_preempt();
-    let taken = sched.revoke_p(m, &observed);
-    if taken.is_none() {
-        sched.holders.noticed(m);
-    }
-    taken
+    sched.take_over_p(m, &observed)
 }
 
 /// True if the goroutine that has the thread of `m` is known to compute.
