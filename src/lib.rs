@@ -22,7 +22,7 @@ pub use gosched_scheduler::{
     Group, GroupFuture, Handle, JoinError, JoinHandle, JoinNext, JoinOnDrop, JoinSet,
     JoinSetTimeoutError, Mode, NotStarted, Runtime, Scope, ScopedJoinHandle, ShutdownError,
     StackStats, Stats, ThreadLock, TryScope, TryScopedJoinHandle, Warnings, blocking, exit, go,
-    go_migratory, lock_thread, on_thread_stack, run, scope, scope_try, stack_remaining,
+    go_migratory, lock_thread, no_wait, on_thread_stack, run, scope, scope_try, stack_remaining,
     try_lock_thread, yield_now,
 };
 

@@ -57,6 +57,7 @@ pub use join::{JoinError, JoinHandle, JoinOnDrop};
 pub use mode::{Deadlock, Mode, Warnings};
 pub use proc::exit::exit;
 pub use proc::lock_thread::{ThreadLock, lock_thread, try_lock_thread};
+pub use proc::no_wait::no_wait;
 pub use proc::yield_now::yield_now;
 pub use runtime::{
     Builder, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, Runtime, ShutdownError,

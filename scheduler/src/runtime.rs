@@ -33,7 +33,7 @@ use crate::mode::{Deadlock, Mode};
 use crate::proc::refuse::refuse_unstarted;
 use crate::proc::run::{self, LentThread};
 use crate::proc::sysmon;
-use crate::proc::{attach, check_dead, events, locals, shutdown, thread_backed, wake};
+use crate::proc::{attach, check_dead, events, locals, no_wait, shutdown, thread_backed, wake};
 use crate::scope::{Group, JoinSet, Scope, TryScope, scope_in, scope_try_in};
 
 mod builder;
@@ -107,6 +107,7 @@ impl Runtime {
     /// settled here.
     #[track_caller]
     fn run_then<R>(&self, f: impl FnOnce() -> R, then: impl FnOnce()) -> R {
+        no_wait::check();
         let sched = &*self.handle.sched;
         let inside = current::with(|cx| cx.is_some());
         assert!(!inside, "Runtime::run was called on a thread that is in a runtime already");
@@ -189,6 +190,7 @@ impl Runtime {
         if self.handle.is_inside() {
             return Err(ShutdownError::Inside);
         }
+        no_wait::check();
         shutdown::shut_down(&self.handle.sched, grace)
             .map_err(|(goroutines, callbacks)| ShutdownError::Running { goroutines, callbacks })
     }
@@ -196,6 +198,11 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
+        if no_wait::forbidden_at().is_some() && self.handle.sched.generation == fork::generation() {
+            // Its end is not skipped, and is waited for by nobody here.
+            end_from_inside(&self.handle.sched);
+            no_wait::check();
+        }
         let Err(error) = self.shutdown(DROP_GRACE) else { return };
         if error == ShutdownError::Inside {
             return end_from_inside(&self.handle.sched);

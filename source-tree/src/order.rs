@@ -43,7 +43,7 @@ const SCHEDULER: &[&str] = &[
     "proc::wake_sysmon", "proc::running", "proc::wake", "proc::apart", "proc::set_procs",
     "proc::timers", "proc::find::unstarted", "proc::find::others", "proc::find::own",
     "proc::find::spin", "proc::find::search", "proc::find", "proc::cancel", "proc::locals",
-    "proc::put_off", "proc::limit", "proc::carried", "proc::spawn", "proc::start",
+    "proc::no_wait", "proc::put_off", "proc::limit", "proc::carried", "proc::spawn", "proc::start",
     "proc::thread_backed", "proc::refuse", "proc::claimed", "proc::target", "proc::in_place",
     "proc::switch",
     "proc::fast_rounds", "proc::lock_thread", "proc::park", "proc::park::switch_only", "proc::exit",

@@ -25,7 +25,7 @@
 //! | [`find`], [`apart`] | which G an M runs next; which ones begin on an M of their own |
 //! | [`run`], [`fast_rounds`], [`stop_m`], [`share_p`] | the loop; its short form; without work; with too much |
 //! | [`start`], [`running`] | a G begins and ends; it is shown while it runs |
-//! | [`park`], [`in_place`], [`switch`], [`carried`], [`yield_now`] | a G waits by a switch, or with its thread; it yields |
+//! | [`park`], [`in_place`], [`switch`], [`carried`], [`yield_now`], [`no_wait`] | a G waits by a switch, or with its thread; it yields; it must not |
 //! | [`lock_thread`], [`locals`], [`put_off`], [`limit`], [`exit`] | what a G has for itself: its thread, its values, its time, the process's end |
 //! | [`cancel`], [`timers`] | why a wait is given up: a cancel, a deadline |
 //! | [`target`], [`claimed`], [`wake`] | a waker claims a G and makes it runnable |
@@ -53,6 +53,7 @@ pub(crate) mod limit;
 pub(crate) mod locals;
 pub(crate) mod lock_thread;
 pub(crate) mod new_thread;
+pub(crate) mod no_wait;
 pub(crate) mod park;
 pub(crate) mod put_off;
 pub(crate) mod refuse;
