@@ -4,6 +4,8 @@
 //! # Cargo features
 //!
 //! - `tracing`, on by default: warnings and reports are events of the crate `tracing`.
+//! - `check-promises`: debug builds can look for broken promises of a [`Mode`]; see
+//!   `runtime::Builder::check_promises`, and [docs::soundness].
 //!
 //! Without `tracing`, or without a subscriber, a warning is a line on standard error; see
 //! [`runtime::Warnings`]. Reports below the level of a warning, as that of [`Deadlock::Report`]

@@ -32,6 +32,7 @@
 //! | [`wake_sysmon`], [`sysmon`], [`report`] | what waits behind user code |
 //! | [`set_procs`], [`excess_p`] | the number of Ps changes |
 //! | [`check_dead`], [`shutdown`], [`refuse`] | nothing runs any more; the runtime ends; a G never begins |
+//! | [`promises`] | whether a G waits where it must not; only where it was asked for |
 //! | [`draw`] | what chance decides by |
 //! | [`events`] | what the runtime says of that: events of `tracing`, or standard error |
 
@@ -55,6 +56,7 @@ pub(crate) mod lock_thread;
 pub(crate) mod new_thread;
 pub(crate) mod no_wait;
 pub(crate) mod park;
+pub(crate) mod promises;
 pub(crate) mod put_off;
 pub(crate) mod refuse;
 pub(crate) mod report;

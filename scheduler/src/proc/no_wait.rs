@@ -44,6 +44,7 @@ use gosched_runtime_sys::thread::tls;
 
 use crate::gmp::current::{self, left_out_of_turn};
 use crate::proc::cancel::{EnteredOn, Raised};
+use crate::proc::promises;
 
 /// Where `no_wait` was called.
 type Place = &'static Location<'static>;
@@ -148,29 +149,29 @@ fn of_thread() -> Option<Place> {
     unsafe { tls::no_wait().cast::<Location<'static>>().as_ref() }
 }
 
-/// True if the calling goroutine, or thread, may be inside of `no_wait`, or is asked for its turn.
+/// True if the calling goroutine may be inside of `no_wait`, or is asked for its turn. True on a
+/// thread that is in no runtime, which asks its own word out of line: what is inlined stays small.
 #[inline(always)]
 pub(crate) fn may_be_inside() -> bool {
-    current::with(|cx| cx.map_or_else(|| !tls::no_wait().is_null(), |cx| cx.m.progress.asks()))
+    current::with(|cx| cx.is_none_or(|cx| cx.m.progress.asks()))
 }
 
 /// Returns where the innermost `no_wait` was called that the caller is inside of, if it must not
 /// wait for that reason.
 pub(crate) fn forbidden_at() -> Option<Place> {
-    if thread::panicking() {
-        return None;
-    }
     // On a thread between two goroutines, and in what those carry along, nothing is forbidden.
-    current::with(|cx| match cx {
+    let at = current::with(|cx| match cx {
         Some(cx) => cx.owned()?.no_wait.get(),
         None => of_thread(),
-    })
+    });
+    at.filter(|_| !thread::panicking())
 }
 
 /// Panics if the caller must not wait. Called by what may wait and does not begin with a
 /// `preempt_point`.
 #[inline]
 pub(crate) fn check() {
+    promises::at_wait();
     if may_be_inside()
         && let Some(at) = forbidden_at()
     {

@@ -31,7 +31,7 @@ use crate::gmp::current::{self, Current};
 use crate::gmp::g::{G, GSuspender, Switch};
 use crate::gmp::sched::Sched;
 use crate::proc::park::suspender;
-use crate::proc::{cancel, fast_rounds, in_place, no_wait, switch};
+use crate::proc::{cancel, fast_rounds, in_place, no_wait, promises, switch};
 
 /// Lets other goroutines run. Returns when the calling goroutine's turn has come again, at once if
 /// no other is ready.
@@ -45,6 +45,7 @@ use crate::proc::{cancel, fast_rounds, in_place, no_wait, switch};
 /// [`no_wait`](crate::no_wait()).
 #[doc(alias("Gosched", "sched_yield"))]
 pub fn yield_now() {
+    promises::at_wait();
     let suspends = current::with(|cx| {
         let cx = cx?;
         let g = cx.g()?;
@@ -111,6 +112,7 @@ pub(crate) fn preempt_point() {
 #[inline]
 pub(crate) fn preempt_point_of(may_wait: impl FnOnce() -> bool) {
     held::assert_none();
+    promises::at_wait();
     if no_wait::may_be_inside() {
         look(may_wait());
     }
@@ -121,6 +123,7 @@ pub(crate) fn preempt_point_of(may_wait: impl FnOnce() -> bool) {
 #[inline]
 pub(crate) fn give_turn() {
     held::assert_none();
+    promises::at_wait();
     if current::with(|cx| cx.is_some_and(|cx| cx.m.progress.asks())) {
         look(false);
     }
