@@ -64,13 +64,14 @@ pub mod cancel {
 ///
 /// [`block_on`](future::block_on) runs a future to its end: a goroutine parks where the future is
 /// pending, any other thread blocks. [`go_future`](future::go_future) makes a goroutine of a
-/// future. The waker may be kept for as long as anybody likes: once the future has ended it does
-/// nothing.
+/// future. [`block_on_in`](future::block_on_in) is for futures that need tokio's context, or
+/// another one. The waker may be kept for as long as anybody likes: once the future has ended it
+/// does nothing.
 ///
 /// Sockets work in goroutines by futures; see [sockets today](crate#sockets-today).
 pub mod future {
     #[doc(inline)]
-    pub use gosched_scheduler::future::{block_on, go_future};
+    pub use gosched_scheduler::future::{block_on, block_on_in, go_future};
 }
 
 /// A runtime: how it is built, entered and ended.
