@@ -30,7 +30,7 @@ pub use gosched_scheduler::{
 
 #[doc(inline)]
 pub use gosched_scheduler::{
-    chan, goroutine_local, local, select, select_biased, signal, sync, time,
+    chan, goroutine_local, local, select, select_biased, signal, sync, test, time,
 };
 
 /// Ending what is no longer wanted: tokens, and shields against them.

@@ -38,6 +38,7 @@ use crate::scope::{Group, JoinSet, Scope, TryScope, scope_in, scope_try_in};
 
 mod builder;
 mod error;
+mod short;
 
 pub(crate) use builder::check_stack_size;
 pub use builder::{Builder, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE};
@@ -106,7 +107,7 @@ impl Runtime {
     /// `then` is called once `f` has ended, on its goroutine, before the wait for those that
     /// settled here.
     #[track_caller]
-    fn run_then<R>(&self, f: impl FnOnce() -> R, then: impl FnOnce()) -> R {
+    pub(crate) fn run_then<R>(&self, f: impl FnOnce() -> R, then: impl FnOnce()) -> R {
         no_wait::check();
         let sched = &*self.handle.sched;
         let inside = current::with(|cx| cx.is_some());
@@ -237,7 +238,7 @@ fn end_from_inside(sched: &Arc<Sched>) {
 }
 
 impl Handle {
-    /// The runtime that the calling goroutine or callback is in.
+    /// The runtime that the calling goroutine or callback is in, if it is in one.
     #[must_use]
     pub fn try_current() -> Option<Handle> {
         current::with(|cx| Some(Handle { sched: cx?.sched().arc() }))

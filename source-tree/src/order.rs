@@ -68,8 +68,8 @@ const SCHEDULER: &[&str] = &[
     "sync::rwlock::owned", "sync::raw::once", "sync::once", "sync::barrier",
     "sync::raw::wait_group", "sync::wait_group", "sync::raw::notify", "sync::raw", "sync::notify",
     "sync", "chan::watch::versions", "chan::watch::changed", "chan::watch", "signal::fault",
-    "signal", "runtime::error", "runtime::builder", "runtime", "stats", "procs", "goroutine",
-    "embed",
+    "signal", "runtime::error", "runtime::builder", "runtime", "runtime::short", "stats",
+    "procs", "goroutine::in_test", "goroutine", "embed",
 ];
 
 #[rustfmt::skip]
