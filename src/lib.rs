@@ -4,6 +4,8 @@
 //! # Cargo features
 //!
 //! - `tracing`, on by default: warnings and reports are events of the crate `tracing`.
+//! - `tracing-spans`: the spans of `tracing` stay with the goroutine that is in them, by
+//!   `CarrySpans`, and `in_current_span` hands them on.
 //! - `check-promises`: debug builds can look for broken promises of a [`Mode`]; see
 //!   `runtime::Builder::check_promises`, and [docs::soundness].
 //!
@@ -27,6 +29,10 @@ pub use gosched_scheduler::{
     go_migratory, lock_thread, no_wait, on_thread_stack, run, scope, scope_try, stack_remaining,
     try_lock_thread, yield_now,
 };
+
+#[cfg(feature = "tracing-spans")]
+#[doc(inline)]
+pub use gosched_scheduler::{CarriedSpans, CarrySpans, in_current_span};
 
 #[doc(inline)]
 pub use gosched_scheduler::{

@@ -49,6 +49,8 @@ pub mod time;
 pub use blocking::blocking;
 pub use cancel::{CancelScope, Cancelled};
 pub use carry::Carry;
+#[cfg(feature = "tracing-spans")]
+pub use carry::{CarriedSpans, CarrySpans, in_current_span};
 pub use dump::{Dump, Snapshot, StackUse, State, dump};
 pub use gmp::body::NotStarted;
 pub use gmp::stack_pool::StackStats;

@@ -29,6 +29,7 @@ const SCHEDULER: &[&str] = &[
     "ds::timers", "ds::timekeeper", "ds::sysmon_note", "ds", "policy::retake", "policy::behaviour",
     "policy::chain", "policy::oldest", "policy", "policy::head_age", "policy::keeps_up",
     "policy::look_everywhere", "policy::time_with_p", "policy::timer_polling", "mode", "carry",
+    "carry::spans",
     "cancelled", "gmp::wait_reason", "gmp::names", "gmp::body", "gmp::g::kind", "gmp::g::owned",
     "gmp::g", "gmp::g::view", "gmp::g_queue", "gmp::progress", "gmp::thread_locks",
     "gmp::admission", "gmp::stack_pool::size_class", "gmp::stack_pool", "gmp::slab", "gmp::p",
