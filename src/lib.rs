@@ -6,6 +6,7 @@
 //! - `tracing`, on by default: warnings and reports are events of the crate `tracing`.
 //! - `tracing-spans`: the spans of `tracing` stay with the goroutine that is in them, by
 //!   `CarrySpans`, and `in_current_span` hands them on.
+//! - `signals`: [`signal`]`::notify`, signals of the process as a channel.
 //! - `check-promises`: debug builds can look for broken promises of a [`Mode`]; see
 //!   `runtime::Builder::check_promises`, and [docs::soundness].
 //!
@@ -36,7 +37,7 @@ pub use gosched_scheduler::{CarriedSpans, CarrySpans, in_current_span};
 
 #[doc(inline)]
 pub use gosched_scheduler::{
-    chan, goroutine_local, local, select, select_biased, signal, sync, test, time,
+    chan, goroutine_local, local, select, select_biased, sync, test, time,
 };
 
 /// Ending what is no longer wanted: tokens, and shields against them.
@@ -80,6 +81,21 @@ pub mod future {
     pub use gosched_scheduler::future::{block_on, block_on_in, go_future};
 }
 
+/// Signals: what a handler interrupted, which handlers are in front, and signals as a channel.
+///
+/// [`context`](signal::context) tells a handler what it interrupted. [`check`](signal::check) tells
+/// which handlers keep the report of a stack overflow from being made, and
+/// [`reinstall`](signal::reinstall) puts ours in front again. With the feature `signals`,
+/// `signal::notify([SIGINT, SIGTERM])` is a channel to which the signals of the process come; it is
+/// `chan::signals` under the name that Go has for it.
+pub mod signal {
+    #[cfg(feature = "signals")]
+    #[doc(no_inline)]
+    pub use gosched_scheduler::chan::signals as notify;
+    #[doc(inline)]
+    pub use gosched_scheduler::signal::*;
+}
+
 /// A runtime: how it is built, entered and ended.
 ///
 /// [`run`] is the short form. [`Runtime::builder`] gives the [`Builder`](runtime::Builder) of a
@@ -113,6 +129,9 @@ pub mod future {
 /// runtime.shutdown(Duration::from_secs(1)).expect("nothing is left");
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+/// What asks a server for its end is a signal. With the feature `signals` it comes by a channel,
+/// and the documentation of `chan::signals` has an orderly end by it.
 pub mod runtime {
     #[doc(no_inline)]
     pub use crate::{

@@ -61,6 +61,7 @@ const SCHEDULER: &[&str] = &[
     "chan::error", "chan::place", "chan::blocks", "chan::buffer", "chan::clock", "chan::state",
     "chan::results", "chan::raw", "chan::inline", "chan::future", "chan::port", "chan::case",
     "chan", "chan::sender", "chan::receiver", "chan::close", "chan::done", "chan::timed",
+    "chan::signals",
     "chan::oneshot", "chan::broadcast::ring", "chan::broadcast", "time::timer", "time::ticker",
     "chan::select::engine", "chan::select", "chan::select::macros", "chan::select::support",
     "chan::select::dynamic", "sync::raw::mutex", "sync::poison", "sync::mutex",
