@@ -22,8 +22,9 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 fn send(signal: i32) {
-    // SAFETY: to this process, which handles it.
-    assert_eq!(unsafe { libc::kill(libc::getpid(), signal) }, 0);
+    let this_process = i32::try_from(std::process::id()).expect("a process's number");
+    // SAFETY: takes numbers only.
+    assert_eq!(unsafe { libc::kill(this_process, signal) }, 0);
 }
 
 #[test]
