@@ -63,13 +63,17 @@ type Place = &'static Location<'static>;
 ///   fails;
 /// - [`send`](crate::chan::Sender::send) to a channel without a bound, a
 ///   [`broadcast`](crate::chan::broadcast) or a [`oneshot`](crate::chan::oneshot) channel;
-/// - [`go`](crate::go()), dropping, unlocking, notifying, cancelling, and polling a future by hand.
+/// - [`go`](crate::go()), unlocking, notifying, cancelling, and polling a future by hand.
 ///
 /// It holds on goroutines, in callbacks, and on threads that run no goroutine, so a test needs no
 /// runtime. Calls may be nested. When `f` returns or unwinds it is over. A goroutine that `f` makes
 /// is another one, and may wait; so is a callback that C makes meanwhile, if the thread was no
 /// goroutine of that runtime before. The standard library's locks and system calls are not
 /// gosched's: they block as ever.
+///
+/// A destructor that may wait panics, too, and skips the wait: a `Runtime` that is dropped inside
+/// shuts down all the same, and a registered callback that somebody is in is refused from then on,
+/// and its memory stays.
 ///
 /// # Panics
 ///
