@@ -100,7 +100,7 @@ fn yield_as(plan: Option<YieldPlan>) {
 ///
 /// Each operation of a channel or of `sync` that may suspend begins with this, also where it then
 /// succeeds at once. A loop over such operations would otherwise keep its thread for ever. Inside
-/// of [`no_wait`](super::no_wait) it panics; so the caller has nothing begun that an unwinding
+/// of [`no_wait`] it panics; so the caller has nothing begun that an unwinding
 /// would leave behind.
 #[inline]
 pub(crate) fn preempt_point() {
