@@ -4,6 +4,11 @@
 //! # Cargo features
 //!
 //! - `tracing`, on by default: warnings and reports are events of the crate `tracing`.
+//! - `tracing-spans`: the spans of `tracing` stay with the goroutine that is in them, by
+//!   `CarrySpans`, and `in_current_span` hands them on.
+//! - `signals`: [`signal`]`::notify`, signals of the process as a channel.
+//! - `check-promises`: debug builds can look for broken promises of a [`Mode`]; see
+//!   `runtime::Builder::check_promises`, and [docs::soundness].
 //!
 //! Without `tracing`, or without a subscriber, a warning is a line on standard error; see
 //! [`runtime::Warnings`]. Reports below the level of a warning, as that of [`Deadlock::Report`]
@@ -22,13 +27,17 @@ pub use gosched_scheduler::{
     Group, GroupFuture, Handle, JoinError, JoinHandle, JoinNext, JoinOnDrop, JoinSet,
     JoinSetTimeoutError, Mode, NotStarted, Runtime, Scope, ScopedJoinHandle, ShutdownError,
     StackStats, Stats, ThreadLock, TryScope, TryScopedJoinHandle, Warnings, blocking, exit, go,
-    go_migratory, lock_thread, on_thread_stack, run, scope, scope_try, stack_remaining,
+    go_migratory, lock_thread, no_wait, on_thread_stack, run, scope, scope_try, stack_remaining,
     try_lock_thread, yield_now,
 };
 
+#[cfg(feature = "tracing-spans")]
+#[doc(inline)]
+pub use gosched_scheduler::{CarriedSpans, CarrySpans, in_current_span};
+
 #[doc(inline)]
 pub use gosched_scheduler::{
-    chan, goroutine_local, local, select, select_biased, signal, sync, time,
+    chan, goroutine_local, local, select, select_biased, sync, test, time,
 };
 
 /// Ending what is no longer wanted: tokens, and shields against them.
@@ -62,13 +71,29 @@ pub mod cancel {
 ///
 /// [`block_on`](future::block_on) runs a future to its end: a goroutine parks where the future is
 /// pending, any other thread blocks. [`go_future`](future::go_future) makes a goroutine of a
-/// future. The waker may be kept for as long as anybody likes: once the future has ended it does
-/// nothing.
+/// future. [`block_on_in`](future::block_on_in) is for futures that need tokio's context, or
+/// another one. The waker may be kept for as long as anybody likes: once the future has ended it
+/// does nothing.
 ///
 /// Sockets work in goroutines by futures; see [sockets today](crate#sockets-today).
 pub mod future {
     #[doc(inline)]
-    pub use gosched_scheduler::future::{block_on, go_future};
+    pub use gosched_scheduler::future::{block_on, block_on_in, go_future};
+}
+
+/// Signals: what a handler interrupted, which handlers are in front, and signals as a channel.
+///
+/// [`context`](signal::context) tells a handler what it interrupted. [`check`](signal::check) tells
+/// which handlers keep the report of a stack overflow from being made, and
+/// [`reinstall`](signal::reinstall) puts ours in front again. With the feature `signals`,
+/// `signal::notify([SIGINT, SIGTERM])` is a channel to which the signals of the process come; it is
+/// `chan::signals` under the name that Go has for it.
+pub mod signal {
+    #[cfg(feature = "signals")]
+    #[doc(no_inline)]
+    pub use gosched_scheduler::chan::signals as notify;
+    #[doc(inline)]
+    pub use gosched_scheduler::signal::*;
 }
 
 /// A runtime: how it is built, entered and ended.
@@ -104,6 +129,9 @@ pub mod future {
 /// runtime.shutdown(Duration::from_secs(1)).expect("nothing is left");
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+/// What asks a server for its end is a signal. With the feature `signals` it comes by a channel,
+/// and the documentation of `chan::signals` has an orderly end by it.
 pub mod runtime {
     #[doc(no_inline)]
     pub use crate::{

@@ -42,6 +42,8 @@ classics! {
     daisy_chain
     dining_philosophers
     fan_in
+    pipeline
+    plugin_host
     power_series
     prime_sieve
     rate_limiter

@@ -1,6 +1,7 @@
 //! Futures run to their ends on goroutines and threads; wakers may come from anywhere, late, or not
 //! at all.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -10,7 +11,7 @@ use std::thread;
 
 use gosched::callback::{Binding, Bridge};
 use gosched::chan::{self, Sender};
-use gosched::future::{block_on, go_future};
+use gosched::future::{block_on, block_on_in, go_future};
 use gosched::{Cancelled, go, goroutine, yield_now};
 use test_support::each_mode;
 
@@ -50,7 +51,7 @@ impl Future for Gate {
         inner.wakers.push(cx.waker().clone());
         let polled = inner.polled.take();
         drop(inner);
-        polled.into_iter().for_each(|polled| polled.send(()).expect("awaited"));
+        polled.into_iter().for_each(|polled| polled.try_send(()).expect("there is room"));
         Poll::Pending
     }
 }
@@ -267,4 +268,102 @@ fn tokio_and_goroutines_talk_both_ways() {
             "no {result} in\n{printed}"
         );
     }
+}
+
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A context that lies on the thread, and is left in the reverse order.
+struct ThreadContext(usize);
+
+impl ThreadContext {
+    fn enter() -> Self {
+        DEPTH.set(DEPTH.get() + 1);
+        Self(DEPTH.get())
+    }
+}
+
+impl Drop for ThreadContext {
+    fn drop(&mut self) {
+        assert_eq!(DEPTH.replace(self.0 - 1), self.0, "left out of order");
+    }
+}
+
+/// Asserts that it is polled and dropped in the context.
+struct InContext<F>(Pin<Box<F>>);
+
+impl<F: Future> Future for InContext<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        assert_eq!(DEPTH.get(), 1);
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl<F> Drop for InContext<F> {
+    fn drop(&mut self) {
+        assert_eq!(DEPTH.get(), 1);
+    }
+}
+
+#[test]
+fn a_context_is_there_in_polls_alone() {
+    each_mode(|rt, _| {
+        let (tx, rx) = chan::bounded(0);
+        let many: Vec<_> = (0..20)
+            .map(|n| {
+                let rx = rx.clone();
+                rt.handle().go(move || {
+                    for _ in 0..5 {
+                        let receives = InContext(Box::pin(rx.recv_async()));
+                        block_on_in(ThreadContext::enter, receives).expect("it is sent");
+                        assert_eq!(DEPTH.get(), 0);
+                        yield_now();
+                    }
+                    n
+                })
+            })
+            .collect();
+        (0..100).for_each(|_| tx.send(()).expect("received"));
+        let sum: i32 = many.into_iter().map(|one| one.join().expect("no panic")).sum();
+        assert_eq!((sum, DEPTH.get()), (190, 0));
+    });
+}
+
+/// By a cancel, a panic of the future, or a wait in it.
+#[test]
+fn a_context_is_left_however_it_ends() {
+    each_mode(|rt, _| {
+        let (gate, polled) = gate();
+        let theirs = InContext(Box::pin(gate));
+        let waits = rt.handle().go(move || {
+            let outcome =
+                catch_unwind(AssertUnwindSafe(|| block_on_in(ThreadContext::enter, theirs)));
+            assert_eq!(DEPTH.get(), 0);
+            outcome.map_err(resume_unwind)
+        });
+        polled.recv().expect("it is polled");
+        assert!(waits.cancel());
+        let ended = waits.join().expect_err("it is cancelled");
+        assert!(ended.is::<Cancelled>());
+
+        rt.run(|| {
+            let panics = InContext(Box::pin(async { panic!("on purpose") }));
+            let outcome =
+                catch_unwind(AssertUnwindSafe(|| block_on_in(ThreadContext::enter, panics)));
+            assert_eq!(outcome.expect_err("it panics").downcast_ref(), Some(&"on purpose"));
+            assert_eq!(DEPTH.get(), 0);
+
+            let line = line!() + 3;
+            let waits = InContext(Box::pin(async { yield_now() }));
+            let outcome =
+                catch_unwind(AssertUnwindSafe(|| block_on_in(ThreadContext::enter, waits)));
+            let said = outcome.expect_err("it waits").downcast::<String>().expect("a message");
+            assert!(said.contains(&format!("called at tests/future.rs:{line}:")), "{said}");
+            assert_eq!(DEPTH.get(), 0);
+            yield_now();
+        });
+    });
 }

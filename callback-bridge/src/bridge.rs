@@ -257,6 +257,7 @@ impl Bridge {
         let Some(entrance) = self.entrance.get() else {
             return Ok(());
         };
+        embed::check_no_wait();
         if entrance.process.forked() {
             // The parent's threads will not go out here.
             entrance.close_door();

@@ -18,7 +18,7 @@ pub(crate) mod queue;
 use bell::Ringer;
 use gosched_runtime_sys::errno;
 use gosched_runtime_sys::sync::primitive::{AtomicBool, AtomicUsize, Ordering, fence};
-use gosched_scheduler::embed::{Bound, Handle, Notify, preempt_point};
+use gosched_scheduler::embed::{Bound, Handle, Notify, give_turn, preempt_point};
 use keeper::Keeper;
 use queue::{MOST, Posted, Queue};
 use std::sync::Arc;
@@ -215,7 +215,7 @@ impl<T> MailPoller<T> {
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         let taken = self.take();
         if matches!(taken, Ok(None)) {
-            preempt_point();
+            give_turn();
         }
         match taken {
             Ok(Some(item)) => Ok(item),

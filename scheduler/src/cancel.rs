@@ -15,6 +15,7 @@ pub use crate::wait::token::{Cause, Token};
 pub use future::TokenFuture;
 
 use crate::proc::cancel;
+use crate::proc::no_wait;
 use crate::proc::park::Parking;
 use crate::wait::token::{Call, Child, TokenInner};
 
@@ -214,6 +215,7 @@ impl Token {
     }
 
     fn wait_until(&self, deadline: Option<Instant>) -> bool {
+        no_wait::check();
         self.shared().wait(deadline, Parking::begin)
     }
 

@@ -4,6 +4,12 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "tracing-spans")]
+mod spans;
+
+#[cfg(feature = "tracing-spans")]
+pub use spans::{CarriedSpans, CarrySpans, in_current_span};
+
 /// Takes context that lives in thread-locals from the thread when a goroutine suspends, and puts it
 /// back when it resumes: the current span of `tracing`, the current context of OpenTelemetry, the
 /// current anything.

@@ -16,7 +16,7 @@ use std::{fmt, ptr};
 use crate::gmp::current::{self, left_out_of_turn};
 use crate::gmp::thread_g::{self, ThreadG};
 use crate::proc::cancel::Raised;
-use crate::proc::{cancel, carried, limit, locals, park, standstill, yield_now};
+use crate::proc::{cancel, carried, limit, locals, no_wait, park, standstill, yield_now};
 
 pub use crate::chan;
 pub use crate::gmp::body::NotStarted;
@@ -247,10 +247,24 @@ pub fn shielded<R>(f: impl FnOnce() -> R) -> R {
     cancel::shielded(f)
 }
 
-/// Gives the turn of a goroutine whose slice is over.
+/// Begins an operation that may wait: gives the turn of a goroutine whose slice is over. Panics
+/// inside of `no_wait`.
 #[inline]
 pub fn preempt_point() {
     yield_now::preempt_point();
+}
+
+/// Panics inside of `no_wait`: begins what waits in more than one way, before there is anything to
+/// undo.
+#[inline]
+pub fn check_no_wait() {
+    no_wait::check();
+}
+
+/// Gives the turn of a goroutine whose slice is over, if it may give it. For what has only tried.
+#[inline]
+pub fn give_turn() {
+    yield_now::give_turn();
 }
 
 /// Runs `f` with a time limit: [`time::timeout_at`](crate::time::timeout_at).

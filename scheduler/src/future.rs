@@ -15,7 +15,7 @@
 //! which the waiting frame holds.
 #![expect(unsafe_code, reason = "waits in the signal's list")]
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -24,6 +24,7 @@ use gosched_runtime_sys::sync::primitive::mutated;
 
 use crate::go::go;
 use crate::join::JoinHandle;
+use crate::proc::no_wait::no_wait;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
 use crate::proc::yield_now::preempt_point;
@@ -102,8 +103,8 @@ impl Wake for Signal {
 /// goroutine parks and its thread runs others; a plain thread blocks.
 ///
 /// Any future will do. One that needs a reactor of its own, as tokio's timers and sockets do, needs
-/// that reactor's context as well. Its wakers may be called from anywhere, late, or never. Code in
-/// the future may wait as goroutines do.
+/// that reactor's context as well: [`block_on_in`]. Its wakers may be called from anywhere, late,
+/// or never. Code in the future may wait as goroutines do.
 ///
 /// # Panics
 ///
@@ -132,6 +133,93 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
             return output;
         }
         signal.wait(Parking::begin);
+    }
+}
+
+/// Runs a future to its end as [`block_on`] does, in a context that its polls need: `enter` is
+/// called before each poll, and what it returns is dropped after it. While the goroutine waits, and
+/// others run on its thread, the context is not there.
+///
+/// It is what tokio's timers, sockets and client libraries need: `|| handle.enter()`. Two shorter
+/// ways are wrong: a guard of `enter` that is held over a wait, and `tokio::runtime::Handle`'s own
+/// `block_on`. [docs/soundness.md][tokio] says why.
+///
+/// A poll runs inside of [`no_wait`](crate::no_wait()): what the future awaits, it awaits, and an
+/// operation that parks the goroutine in the middle of a poll panics, because the context would be
+/// there for others. The future is dropped in its context, too.
+///
+/// [tokio]: https://docs.rs/gosched/latest/gosched/docs/soundness/index.html#tokios-context
+///
+/// # Panics
+///
+/// As [`block_on`]; if a poll waits; with the payload of a panic of `enter`.
+///
+/// ```
+/// use gosched::{Mode, future::block_on_in, run};
+/// use std::cell::Cell;
+///
+/// thread_local! {
+///     static INSIDE: Cell<bool> = const { Cell::new(false) };
+/// }
+///
+/// /// As the guard of tokio's `Handle::enter`.
+/// struct Guard;
+///
+/// impl Drop for Guard {
+///     fn drop(&mut self) {
+///         INSIDE.set(false);
+///     }
+/// }
+///
+/// let enter = || {
+///     INSIDE.set(true);
+///     Guard
+/// };
+/// run(Mode::threads(), || {
+///     block_on_in(enter, async { assert!(INSIDE.get()) });
+///     assert!(!INSIDE.get());
+/// });
+/// ```
+#[doc(alias("tokio", "enter", "compat", "EnterGuard"))]
+#[track_caller]
+pub fn block_on_in<G, F: Future>(enter: impl FnMut() -> G, future: F) -> F::Output {
+    let signal = Arc::new(Signal::new());
+    let waker = Waker::from(signal.clone());
+    let mut context = Context::from_waker(&waker);
+    let mut inside = Inside { future: pin!(Some(future)), enter };
+    loop {
+        preempt_point();
+        if let Poll::Ready(output) = inside.poll(&mut context) {
+            return output;
+        }
+        signal.wait(Parking::begin);
+    }
+}
+
+/// A future that is polled and dropped in a context.
+struct Inside<'a, F, E: FnMut() -> G, G> {
+    future: Pin<&'a mut Option<F>>,
+    enter: E,
+}
+
+impl<F: Future, E: FnMut() -> G, G> Inside<'_, F, E, G> {
+    #[track_caller]
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let Self { future, enter } = self;
+        no_wait(|| {
+            let _context = enter();
+            future.as_mut().as_pin_mut().expect("it is there until it is dropped").poll(cx)
+        })
+    }
+}
+
+impl<F, E: FnMut() -> G, G> Drop for Inside<'_, F, E, G> {
+    fn drop(&mut self) {
+        let Self { future, enter } = self;
+        no_wait(|| {
+            let _context = enter();
+            future.set(None);
+        });
     }
 }
 

@@ -105,7 +105,7 @@ fn spawn_as(
 }
 
 /// The number of the calling goroutine, unique in the process; `None` on a thread that runs none.
-#[doc(alias("goid", "task id", "thread id"))]
+#[doc(alias("current", "goid", "task id", "thread id"))]
 #[must_use]
 pub fn current_id() -> Option<u64> {
     current::with(|cx| Some(cx?.g()?.id()))

@@ -22,6 +22,9 @@ use crate::proc::spawn;
 use crate::proc::thread_backed::{self, Thread};
 use crate::runtime::{Handle, check_stack_size};
 
+#[doc(hidden)]
+pub mod in_test;
+
 /// How a goroutine is to be made. [`go`](crate::go()) is the short form, for one without wishes.
 ///
 /// ```

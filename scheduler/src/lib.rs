@@ -49,6 +49,8 @@ pub mod time;
 pub use blocking::blocking;
 pub use cancel::{CancelScope, Cancelled};
 pub use carry::Carry;
+#[cfg(feature = "tracing-spans")]
+pub use carry::{CarriedSpans, CarrySpans, in_current_span};
 pub use dump::{Dump, Snapshot, StackUse, State, dump};
 pub use gmp::body::NotStarted;
 pub use gmp::stack_pool::StackStats;
@@ -57,6 +59,7 @@ pub use join::{JoinError, JoinHandle, JoinOnDrop};
 pub use mode::{Deadlock, Mode, Warnings};
 pub use proc::exit::exit;
 pub use proc::lock_thread::{ThreadLock, lock_thread, try_lock_thread};
+pub use proc::no_wait::no_wait;
 pub use proc::yield_now::yield_now;
 pub use runtime::{
     Builder, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE, DROP_GRACE, Handle, Runtime, ShutdownError,

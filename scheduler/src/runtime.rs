@@ -33,11 +33,12 @@ use crate::mode::{Deadlock, Mode};
 use crate::proc::refuse::refuse_unstarted;
 use crate::proc::run::{self, LentThread};
 use crate::proc::sysmon;
-use crate::proc::{attach, check_dead, events, locals, shutdown, thread_backed, wake};
+use crate::proc::{attach, check_dead, events, locals, no_wait, shutdown, thread_backed, wake};
 use crate::scope::{Group, JoinSet, Scope, TryScope, scope_in, scope_try_in};
 
 mod builder;
 mod error;
+mod short;
 
 pub(crate) use builder::check_stack_size;
 pub use builder::{Builder, DEFAULT_MAX_THREADS, DEFAULT_STACK_SIZE};
@@ -106,7 +107,8 @@ impl Runtime {
     /// `then` is called once `f` has ended, on its goroutine, before the wait for those that
     /// settled here.
     #[track_caller]
-    fn run_then<R>(&self, f: impl FnOnce() -> R, then: impl FnOnce()) -> R {
+    pub(crate) fn run_then<R>(&self, f: impl FnOnce() -> R, then: impl FnOnce()) -> R {
+        no_wait::check();
         let sched = &*self.handle.sched;
         let inside = current::with(|cx| cx.is_some());
         assert!(!inside, "Runtime::run was called on a thread that is in a runtime already");
@@ -189,6 +191,7 @@ impl Runtime {
         if self.handle.is_inside() {
             return Err(ShutdownError::Inside);
         }
+        no_wait::check();
         shutdown::shut_down(&self.handle.sched, grace)
             .map_err(|(goroutines, callbacks)| ShutdownError::Running { goroutines, callbacks })
     }
@@ -196,6 +199,11 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
+        if no_wait::forbidden_at().is_some() && self.handle.sched.generation == fork::generation() {
+            // Its end is not skipped, and is waited for by nobody here.
+            end_from_inside(&self.handle.sched);
+            no_wait::check();
+        }
         let Err(error) = self.shutdown(DROP_GRACE) else { return };
         if error == ShutdownError::Inside {
             return end_from_inside(&self.handle.sched);
@@ -230,7 +238,7 @@ fn end_from_inside(sched: &Arc<Sched>) {
 }
 
 impl Handle {
-    /// The runtime that the calling goroutine or callback is in.
+    /// The runtime that the calling goroutine or callback is in, if it is in one.
     #[must_use]
     pub fn try_current() -> Option<Handle> {
         current::with(|cx| Some(Handle { sched: cx?.sched().arc() }))

@@ -43,6 +43,7 @@ use crate::gmp::sched::Sched;
 use crate::go::spawn_in;
 use crate::join::{JoinError, Joint, filled_pair};
 use crate::proc::cancel::shielded;
+use crate::proc::no_wait;
 use crate::proc::park::Parking;
 
 pub use group::{Group, GroupFuture};
@@ -121,6 +122,7 @@ pub(crate) fn scope_in<'env, F, T>(sched: Arc<Sched>, f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
+    no_wait::check();
     let scope =
         Scope { sched, tally: Arc::new(Tally::new()), scope: PhantomData, env: PhantomData };
     let outcome = catch_unwind(AssertUnwindSafe(|| f(&scope)));

@@ -97,6 +97,9 @@ pub struct Stats {
     /// How many of the places where goroutines are made are known to make goroutines that compute,
     /// or block their thread.
     pub computing_places: usize,
+    /// How many goroutines have panicked, or could not be started, without anybody who joined them.
+    /// A scope's panics are its own, and are not counted.
+    pub unjoined_panics: u64,
     /// The longest that a goroutine was seen to run without a suspension. The overseer looks about
     /// every millisecond while something waits, and not at all otherwise: shorter runs, and those
     /// that nobody waited for, are not seen.
@@ -188,6 +191,7 @@ fn collect(sched: &Sched) -> Stats {
         hand_overs: counts.hand_overs.load(Relaxed),
         begun_apart: counts.begun_apart.load(Relaxed),
         computing_places: sched.call_sites.computing(),
+        unjoined_panics: counts.unjoined_panics.load(Relaxed),
         longest_run: Duration::from_nanos(counts.longest_run_ns.load(Relaxed)),
         overseer_asleep: sched.sysmon_note.sleeps(),
         stacks: sched.stacks.stats(),

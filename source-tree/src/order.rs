@@ -30,6 +30,7 @@ const SCHEDULER: &[&str] = &[
     "ds::timers", "ds::timekeeper", "ds::sysmon_note", "ds", "policy::retake", "policy::behaviour",
     "policy::chain", "policy::oldest", "policy", "policy::head_age", "policy::keeps_up",
     "policy::look_everywhere", "policy::time_with_p", "policy::timer_polling", "mode", "carry",
+    "carry::spans",
     "cancelled", "gmp::wait_reason", "gmp::names", "gmp::body", "gmp::g::kind", "gmp::g::owned",
     "gmp::g", "gmp::g::view", "gmp::g_queue", "gmp::progress", "gmp::thread_locks",
     "gmp::admission", "gmp::stack_pool::size_class", "gmp::stack_pool", "gmp::slab", "gmp::p",
@@ -46,6 +47,7 @@ const SCHEDULER: &[&str] = &[
     "proc::set_procs",
     "proc::timers", "proc::find::unstarted", "proc::find::others", "proc::find::own",
     "proc::find::spin", "proc::find::search", "proc::find", "proc::cancel", "proc::locals",
+    "proc::promises::known", "proc::promises::walk", "proc::promises", "proc::no_wait",
     "proc::put_off", "proc::limit", "proc::carried", "proc::spawn", "proc::start",
     "proc::thread_backed", "proc::refuse", "proc::claimed", "proc::target", "proc::in_place",
     "proc::switch",
@@ -62,6 +64,7 @@ const SCHEDULER: &[&str] = &[
     "chan::error", "chan::place", "chan::blocks", "chan::buffer", "chan::clock", "chan::state",
     "chan::results", "chan::raw", "chan::inline", "chan::future", "chan::port", "chan::case",
     "chan", "chan::sender", "chan::receiver", "chan::close", "chan::done", "chan::timed",
+    "chan::signals",
     "chan::oneshot", "chan::broadcast::ring", "chan::broadcast", "time::timer", "time::ticker",
     "chan::select::engine", "chan::select", "chan::select::macros", "chan::select::support",
     "chan::select::dynamic", "sync::raw::mutex", "sync::poison", "sync::mutex",
@@ -70,8 +73,8 @@ const SCHEDULER: &[&str] = &[
     "sync::rwlock::owned", "sync::raw::once", "sync::once", "sync::barrier",
     "sync::raw::wait_group", "sync::wait_group", "sync::raw::notify", "sync::raw", "sync::notify",
     "sync", "chan::watch::versions", "chan::watch::changed", "chan::watch", "signal::fault",
-    "signal", "runtime::error", "runtime::builder", "runtime", "stats", "procs", "goroutine",
-    "embed",
+    "signal", "runtime::error", "runtime::builder", "runtime", "runtime::short", "stats",
+    "procs", "goroutine::in_test", "goroutine", "embed",
 ];
 
 #[rustfmt::skip]

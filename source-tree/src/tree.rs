@@ -8,9 +8,9 @@ use crate::source::Source;
 
 /// The folders with Rust sources.
 #[rustfmt::skip]
-const TOPS: [&str; 14] = [
+const TOPS: [&str; 15] = [
     "src", "runtime-sys", "scheduler", "callback-bridge", "c-api", "c-side", "test-support",
-    "source-tree", "xtask", "simulator", "examples", "tests", "benches", "hosts",
+    "source-tree", "xtask", "simulator", "examples", "tests", "benches", "hosts", "beside",
 ];
 
 /// Returns every Rust source of the workspace at `root`, sorted by path.

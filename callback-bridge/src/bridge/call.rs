@@ -7,8 +7,8 @@ use super::Bridge;
 use super::service::{Service, Shared};
 use super::slot::{Asked, Left, Vacant};
 use crate::error::EnterError;
-use gosched_scheduler::embed::Notify;
 use gosched_scheduler::embed::chan::{SendTimeoutError, TrySendError};
+use gosched_scheduler::embed::{self, Notify};
 use std::time::{Duration, Instant};
 use std::{error, fmt};
 
@@ -177,6 +177,7 @@ impl Bridge {
         value: Req,
         patience: Patience,
     ) -> Result<Rep, CallError<Req>> {
+        embed::check_no_wait();
         let mut call = Call { value: Some(value), asked: None };
         let stopped = self.enter(|| call.run(service.shared(), patience));
         call.end(service.shared(), stopped)

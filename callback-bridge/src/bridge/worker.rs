@@ -66,6 +66,7 @@ impl Bridge {
     /// ending a call.
     #[doc(alias("spawn", "run_on", "trampoline"))]
     pub fn enter_on_worker<R: Send>(&self, f: impl FnOnce() -> R + Send) -> Result<R, EnterError> {
+        embed::check_no_wait();
         let errno = errno::get();
         let outcome = self.enter_on_worker_by(f);
         errno::set(errno);

@@ -48,6 +48,7 @@ struct Words {
     bound: AtomicPtr<()>,
     attached: AtomicPtr<()>,
     calling: AtomicPtr<()>,
+    no_wait: AtomicPtr<()>,
     exiting: AtomicBool,
     /// Whether the thread's handlers find these words.
     shown: AtomicBool,
@@ -66,6 +67,7 @@ thread_local! {
             bound: AtomicPtr::new(null_mut()),
             attached: AtomicPtr::new(null_mut()),
             calling: AtomicPtr::new(null_mut()),
+            no_wait: AtomicPtr::new(null_mut()),
             exiting: AtomicBool::new(false),
             shown: AtomicBool::new(false),
             own: AtomicBool::new(false),
@@ -198,6 +200,19 @@ pub fn calling() -> *const () {
 #[inline(never)]
 pub fn set_calling(calling: *const ()) {
     WORDS.with(|words| words.calling.store(calling.cast_mut(), Relaxed));
+}
+
+/// Returns where this thread, which runs no goroutine, was forbidden to wait, or null. Handlers do
+/// not read it.
+#[inline(never)]
+pub fn no_wait() -> *const () {
+    WORDS.with(|words| words.no_wait.load(Relaxed))
+}
+
+/// Sets where this thread was forbidden to wait.
+#[inline(never)]
+pub fn set_no_wait(at: *const ()) {
+    WORDS.with(|words| words.no_wait.store(at.cast_mut(), Relaxed));
 }
 
 /// True if this thread's exit hook has run: a call that enters from now on must leave no trace on

@@ -53,7 +53,7 @@ use std::time::{Duration, Instant};
 use super::error::SendError;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
-use crate::proc::yield_now::{poll_turn, preempt_point};
+use crate::proc::yield_now::{give_turn, poll_turn, preempt_point};
 use crate::wait::polled::PolledNode;
 use ring::{Found, Next, Ring};
 
@@ -139,7 +139,7 @@ impl<T> Sender<T> {
     /// assert_eq!(tx.send("nobody"), Err(SendError("nobody")));
     /// ```
     pub fn send(&self, value: T) -> Result<usize, SendError<T>> {
-        preempt_point();
+        give_turn();
         self.ring.send(value).map_err(SendError)
     }
 
@@ -234,7 +234,7 @@ impl<T: Clone> Receiver<T> {
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         let found = self.ring.try_recv(&self.next);
         if !matches!(found, Found::Value(_)) {
-            preempt_point();
+            give_turn();
         }
         match found {
             Found::Value(value) => Ok(own(value)),

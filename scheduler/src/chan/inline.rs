@@ -30,7 +30,7 @@ use super::results;
 use super::state::{Nothing, State};
 use crate::proc::park::{ParkSwitch, Parking, SwitchOnly};
 use crate::proc::target::Target;
-use crate::proc::yield_now::preempt_point;
+use crate::proc::yield_now::{preempt_point, preempt_point_of};
 use crate::wait::park::WaitReason;
 use crate::wait::parked::{SplitWait, Waited};
 use crate::wait::waiter::Wakeup;
@@ -84,7 +84,7 @@ impl<T> Channel<T, Target> {
         value: &mut Place<T>,
         wait: &SplitWait<PlaceRef<T>, Target>,
     ) -> Option<ParkSwitch> {
-        preempt_point();
+        preempt_point_of(|| self.capacity().is_some());
         let mut state = match self.offer(value) {
             Ok(()) | Err(Refused::Disconnected) => return None,
             Err(Refused::Full(state)) => state,

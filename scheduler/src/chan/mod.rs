@@ -49,6 +49,8 @@ mod receiver;
 mod results;
 pub(crate) mod select;
 mod sender;
+#[cfg(feature = "signals")]
+mod signals;
 mod state;
 #[cfg(all(test, not(gosched_loom)))]
 mod tests;
@@ -67,6 +69,8 @@ pub use receiver::{IntoIter, Iter, Receiver, TryIter};
 pub use select::support as select_support;
 pub use select::{Select, SelectTimeoutError, SelectedOperation, TrySelectError};
 pub use sender::Sender;
+#[cfg(feature = "signals")]
+pub use signals::signals;
 pub use timed::{after, at, never, tick};
 
 use crate::proc::target::Target;

@@ -11,7 +11,7 @@ use super::future::{OfChannel, RecvFuture};
 use super::raw::Channel;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
-use crate::proc::yield_now::preempt_point;
+use crate::proc::yield_now::{give_turn, preempt_point};
 
 /// The receiving end of a channel. Clones receive from the same channel, each value goes to one of
 /// them; when the last is dropped, the channel is disconnected: senders get their values back, what
@@ -86,7 +86,7 @@ impl<T> Receiver<T> {
     /// assert_eq!(rx.try_recv(), Err(TryRecvError::Disconnected));
     /// ```
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
-        self.channel.try_recv(preempt_point)
+        self.channel.try_recv(give_turn)
     }
 
     /// As [`recv`](Self::recv), waiting at longest for `timeout`. Zero makes one attempt; a timeout

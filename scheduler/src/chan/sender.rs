@@ -9,7 +9,7 @@ use super::error::{SendError, SendTimeoutError, TrySendError};
 use super::future::SendFuture;
 use super::place::in_place;
 use crate::proc::park::Parking;
-use crate::proc::yield_now::preempt_point;
+use crate::proc::yield_now::{give_turn, preempt_point_of};
 
 /// The sending end of a channel. Clones send into the same channel; when the last is dropped, the
 /// channel is disconnected: receivers take what is left and then get an error.
@@ -85,7 +85,7 @@ impl<T> Sender<T> {
     /// assert_eq!(tx.try_send(3), Err(TrySendError::Disconnected(3)));
     /// ```
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
-        in_place!(T, value, |place| self.channel.try_send_from(place, preempt_point))
+        in_place!(T, value, |place| self.channel.try_send_from(place, give_turn))
     }
 
     /// As [`send`](Self::send), waiting at longest for `timeout`. Zero makes one attempt; a timeout
@@ -111,7 +111,7 @@ impl<T> Sender<T> {
     /// assert_eq!(tx.send_timeout(2, Duration::from_millis(1)), Err(SendTimeoutError::Timeout(2)));
     /// ```
     pub fn send_timeout(&self, value: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
-        preempt_point();
+        preempt_point_of(|| self.channel.capacity().is_some());
         let deadline = Instant::now().checked_add(timeout);
         in_place!(T, value, |place| self.channel.send_from(place, deadline, Parking::begin))
     }
@@ -127,7 +127,7 @@ impl<T> Sender<T> {
     ///
     /// As [`send`](Self::send).
     pub fn send_deadline(&self, value: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
-        preempt_point();
+        preempt_point_of(|| self.channel.capacity().is_some());
         let deadline = Some(deadline);
         in_place!(T, value, |place| self.channel.send_from(place, deadline, Parking::begin))
     }

@@ -41,13 +41,22 @@ pub(crate) struct Progress {
     joins: AtomicU64,
     /// It was told that the G keeps others waiting. See [`Progress::keeps_untold`].
     told: AtomicBool,
-    /// The slice is over, or the P was revoked: the next operation that may suspend does so.
-    preempt_requested: AtomicBool,
+    /// What the next operation that may suspend is asked to look at: bits, see [`PREEMPT`] and
+    /// those after it.
+    asked: AtomicU32,
     /// A request that no future has answered yet; see `proc::yield_now::poll_turn`.
     turn_requested: AtomicBool,
     /// The thread's [`CpuClock`], zero before it is known.
     clock: AtomicU64,
 }
+
+/// A bit of [`Progress::asked`]: the slice is over, or the P was revoked. The next operation that
+/// may suspend does so. Other threads set it.
+const PREEMPT: u32 = 1;
+
+/// A bit of [`Progress::asked`]: the running G is inside of `no_wait`. Its thread sets and clears
+/// it.
+const NO_WAIT: u32 = 2;
 
 /// Why a G keeps its thread while it waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +97,7 @@ impl Progress {
             keeps: AtomicU32::new(0),
             joins: AtomicU64::new(0),
             told: AtomicBool::new(false),
-            preempt_requested: AtomicBool::new(false),
+            asked: AtomicU32::new(0),
             turn_requested: AtomicBool::new(false),
             clock: AtomicU64::new(0),
         }
@@ -100,7 +109,7 @@ impl Progress {
         self.running.store(ptr::null_mut(), Relaxed);
         self.in_place.store(ptr::null_mut(), Relaxed);
         self.behind.store(0, Relaxed);
-        self.preempt_requested.store(false, Relaxed);
+        self.asked.store(0, Relaxed);
         self.turn_requested.store(false, Relaxed);
     }
 
@@ -119,7 +128,7 @@ impl Progress {
         if !inherits {
             self.slice.store(self.slice.load(Relaxed).wrapping_add(1), Relaxed);
             if self.preempt_requested() {
-                self.preempt_requested.store(false, Relaxed);
+                self.asked.store(self.asked.load(Relaxed) & !PREEMPT, Relaxed);
             }
         }
         self.behind.store(behind, Relaxed);
@@ -253,13 +262,30 @@ impl Progress {
     /// Requests that the running G suspends at its next operation that may.
     pub(crate) fn request_preempt(&self) {
         self.turn_requested.store(true, Relaxed);
-        self.preempt_requested.store(true, Relaxed);
+        let _before = self.asked.fetch_or(PREEMPT, Relaxed);
     }
 
     /// True if [`request_preempt`](Self::request_preempt) was called in this slice.
     #[inline(always)]
     pub(crate) fn preempt_requested(&self) -> bool {
-        self.preempt_requested.load(Relaxed)
+        self.asked.load(Relaxed) & PREEMPT != 0
+    }
+
+    /// True if the next operation that may suspend has to look why: it is preempted, or must not
+    /// wait.
+    #[inline(always)]
+    pub(crate) fn asks(&self) -> bool {
+        self.asked.load(Relaxed) != 0
+    }
+
+    /// Notes whether the running G is inside of `no_wait`. Called by the M's thread. Sysmon may
+    /// request preemption meanwhile, so the word is changed in one step.
+    pub(crate) fn set_no_wait(&self, inside: bool) {
+        let _before = if inside {
+            self.asked.fetch_or(NO_WAIT, Relaxed)
+        } else {
+            self.asked.fetch_and(!NO_WAIT, Relaxed)
+        };
     }
 
     /// True if the request stands, and is the first of a future to see it. Called by the M's

@@ -15,7 +15,8 @@ use super::{JoinError, Joinable};
 use crate::ds::pair_arc::{Counted, PairArc};
 use crate::ds::slot::read;
 use crate::proc::colocate::Host;
-use crate::proc::yield_now::preempt_point;
+use crate::proc::no_wait;
+use crate::proc::yield_now::give_turn;
 
 /// The joiner's share of a packet, and the goroutine's number.
 pub(crate) struct Joint<'a, T> {
@@ -41,6 +42,7 @@ impl<'a, T> Joint<'a, T> {
     }
 
     pub(crate) fn join(mut self) -> thread::Result<T> {
+        no_wait::check();
         // Mostly the goroutine has ended and dropped its share before the join. Then no lock is
         // needed.
         let taken = match self.packet.get_mut_if_unique().and_then(Joinable::outcome) {
@@ -59,7 +61,7 @@ impl<'a, T> Joint<'a, T> {
             // SAFETY: as above.
             Some(taken) => Ok(unsafe { read(taken) }),
             None => {
-                preempt_point();
+                give_turn();
                 Err(self)
             }
         }

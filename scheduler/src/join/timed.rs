@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::handle::{JoinHandle, Joint};
 use super::wait::JoinWait;
 use crate::ds::slot::read;
+use crate::proc::no_wait;
 
 impl<T> Joint<'_, T> {
     pub(crate) fn join_timeout(self, timeout: Duration) -> Result<thread::Result<T>, Self> {
@@ -19,6 +20,7 @@ impl<T> Joint<'_, T> {
     }
 
     fn join_until(self, deadline: Option<Instant>) -> Result<thread::Result<T>, Self> {
+        no_wait::check();
         let no_load = JoinWait::begin(self.id, deadline);
         let taken = self.packet.join(deadline);
         drop(no_load);

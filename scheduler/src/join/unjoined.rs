@@ -6,6 +6,8 @@
 
 use std::any::Any;
 use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::gmp::body::NotStarted;
 use crate::gmp::current::{self, Current};
@@ -29,6 +31,8 @@ pub(super) struct Unjoined {
     goroutine: u64,
     name: Option<String>,
     made_at: Option<&'static Location<'static>>,
+    /// The runtime's count of those that nobody joined.
+    count: Option<Arc<AtomicU64>>,
 }
 
 impl Failure {
@@ -47,6 +51,7 @@ impl Failure {
                 goroutine: id,
                 name: name.map(str::to_owned),
                 made_at: cx.and_then(Current::g).and_then(G::made_at),
+                count: cx.map(|cx| cx.sched().counts.unjoined_panics.clone()),
             }))
         })
     }
@@ -65,6 +70,9 @@ impl Failure {
 impl Drop for Unjoined {
     fn drop(&mut self) {
         let Some(payload) = self.payload.take() else { return };
+        if let Some(count) = &self.count {
+            count.fetch_add(1, Relaxed);
+        }
         let text = match payload.downcast_ref::<NotStarted>() {
             Some(why) => format!("gosched: a goroutine that nobody joined did not start: {why}"),
             None => {

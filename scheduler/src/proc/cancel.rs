@@ -174,20 +174,20 @@ pub(crate) fn raise(g: &G, sched: Option<&Sched>, scope: CancelScope) -> ! {
 ///
 /// A coroutine of another library may leave that frame on another goroutine, or when this one has
 /// ended. So the goroutine is looked for on the thread, and never followed from here.
-struct EnteredOn {
+pub(crate) struct EnteredOn {
     g: NonNull<G>,
     id: u64,
 }
 
 impl EnteredOn {
-    fn of(g: &G) -> Self {
+    pub(crate) fn of(g: &G) -> Self {
         Self { g: NonNull::from(g), id: g.id() }
     }
 
     /// Calls `f` with the goroutine's own part. Ends the process if the thread does not run that
     /// goroutine, neither now nor below a call that came back into another runtime.
     #[inline]
-    fn leave(&self, f: impl FnOnce(&GOwned)) {
+    pub(crate) fn leave(&self, f: impl FnOnce(&Current, &GOwned)) {
         current::with(|cx| {
             let mut place = cx;
             while let Some(cx) = place {
@@ -196,7 +196,7 @@ impl EnteredOn {
                     && g.id() == self.id
                 {
                     // SAFETY: the calling thread runs the goroutine, or code that it has called.
-                    return f(unsafe { running_owned(g) });
+                    return f(cx, unsafe { running_owned(g) });
                 }
                 place = cx.prev();
             }
@@ -271,7 +271,7 @@ impl Drop for Raised {
     #[inline]
     fn drop(&mut self) {
         if let Some(on) = &self.on {
-            on.leave(|owned| {
+            on.leave(|_, owned| {
                 let count = (self.count)(owned);
                 count.set(count.get() - 1);
             });
@@ -347,7 +347,7 @@ impl Region {
         struct Leave<'a>(EnteredOn, &'a Region);
         impl Drop for Leave<'_> {
             fn drop(&mut self) {
-                self.0.leave(|owned| self.1.unlink(owned));
+                self.0.leave(|_, owned| self.1.unlink(owned));
             }
         }
         let on = current::with(|cx| {

@@ -171,6 +171,16 @@ pub(crate) fn left_running(to: Warnings, error: &dyn Display) {
     }
 }
 
+/// Warns of a goroutine that waits where it must not; `text` says where, with its stack.
+#[cfg(all(feature = "check-promises", debug_assertions))]
+pub(crate) fn broken_promise(to: Warnings, goroutine: u64, text: &str) {
+    match route(to) {
+        Route::Event => traced::broken_promise(goroutine, text),
+        Route::Stderr => say(text.to_owned()),
+        Route::Nowhere => {}
+    }
+}
+
 /// True the first time that this is told of a goroutine that was made there.
 fn is_first(made_at: &str, text: &str) -> bool {
     static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -237,6 +247,11 @@ mod traced {
         tracing::warn!(?signals, "gosched: {text}");
     }
 
+    #[cfg(all(feature = "check-promises", debug_assertions))]
+    pub(super) fn broken_promise(goroutine: u64, text: &str) {
+        tracing::warn!(goroutine, "{text}");
+    }
+
     pub(super) fn dropped_inside() {
         tracing::warn!("{DROPPED_INSIDE}");
     }
@@ -269,6 +284,8 @@ mod traced {
     pub(super) fn overstayed(_: &Overstayed<'_>, _: &str) {}
     pub(super) fn unjoined(_: u64, _: &str, _: &str, _: &str) {}
     pub(super) fn handlers(_: &[i32], _: &str) {}
+    #[cfg(all(feature = "check-promises", debug_assertions))]
+    pub(super) fn broken_promise(_: u64, _: &str) {}
     pub(super) fn dropped_inside() {}
     pub(super) fn left_running(_: &dyn Display) {}
 }

@@ -25,13 +25,14 @@
 //! | [`find`], [`apart`] | which G an M runs next; which ones begin on an M of their own |
 //! | [`run`], [`fast_rounds`], [`stop_m`], [`share_p`] | the loop; its short form; without work; with too much |
 //! | [`start`], [`running`] | a G begins and ends; it is shown while it runs |
-//! | [`park`], [`in_place`], [`switch`], [`carried`], [`yield_now`] | a G waits by a switch, or with its thread; it yields |
+//! | [`park`], [`in_place`], [`switch`], [`carried`], [`yield_now`], [`no_wait`] | a G waits by a switch, or with its thread; it yields; it must not |
 //! | [`lock_thread`], [`locals`], [`put_off`], [`limit`], [`exit`] | what a G has for itself: its thread, its values, its time, the process's end |
 //! | [`cancel`], [`timers`] | why a wait is given up: a cancel, a deadline |
 //! | [`target`], [`claimed`], [`wake`], [`take_over`] | a waker claims a G and makes it runnable; it gets a P for it |
 //! | [`wake_sysmon`], [`sysmon`], [`report`] | what waits behind user code |
 //! | [`set_procs`], [`excess_p`] | the number of Ps changes |
 //! | [`check_dead`], [`shutdown`], [`refuse`] | nothing runs any more; the runtime ends; a G never begins |
+//! | [`promises`] | whether a G waits where it must not; only where it was asked for |
 //! | [`draw`] | what chance decides by |
 //! | [`events`] | what the runtime says of that: events of `tracing`, or standard error |
 
@@ -53,7 +54,9 @@ pub(crate) mod limit;
 pub(crate) mod locals;
 pub(crate) mod lock_thread;
 pub(crate) mod new_thread;
+pub(crate) mod no_wait;
 pub(crate) mod park;
+pub(crate) mod promises;
 pub(crate) mod put_off;
 pub(crate) mod refuse;
 pub(crate) mod report;

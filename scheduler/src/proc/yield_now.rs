@@ -3,11 +3,11 @@
 //! # Who calls it
 //!
 //! The user's code calls [`yield_now`]. The operations of channels and of `sync` begin with
-//! [`preempt_point`]; those that only try end with it if they fail: who polls waits for somebody
-//! that may share the thread. What only looks (`is_finished`, `is_cancelled`, `len`) does not: it
-//! is called in predicates, where nothing may suspend. Futures begin with [`poll_turn`]. Sysmon
-//! requests preemption
-//! (`Progress::request_preempt`); the M's loop clears the request when a new slice begins.
+//! [`preempt_point`]; those that only try end with [`give_turn`] if they fail: who polls waits for
+//! somebody that may share the thread. What only looks (`is_finished`, `is_cancelled`, `len`) has
+//! neither: it is called in predicates, where nothing may suspend. Futures begin with
+//! [`poll_turn`]. Sysmon requests preemption (`Progress::request_preempt`); the M's loop clears the
+//! request when a new slice begins.
 //!
 //! # What a yield comes to
 //!
@@ -31,7 +31,7 @@ use crate::gmp::current::{self, Current};
 use crate::gmp::g::{G, GSuspender, Switch};
 use crate::gmp::sched::Sched;
 use crate::proc::park::suspender;
-use crate::proc::{cancel, fast_rounds, in_place, switch};
+use crate::proc::{cancel, fast_rounds, in_place, no_wait, promises, switch};
 
 /// Lets other goroutines run. Returns when the calling goroutine's turn has come again, at once if
 /// no other is ready.
@@ -41,9 +41,11 @@ use crate::proc::{cancel, fast_rounds, in_place, switch};
 ///
 /// # Panics
 ///
-/// Unwinds with [`Cancelled`](crate::Cancelled) if the goroutine was cancelled.
+/// Unwinds with [`Cancelled`](crate::Cancelled) if the goroutine was cancelled. Inside of
+/// [`no_wait`](crate::no_wait()).
 #[doc(alias("Gosched", "sched_yield"))]
 pub fn yield_now() {
+    promises::at_wait();
     let suspends = current::with(|cx| {
         let cx = cx?;
         let g = cx.g()?;
@@ -86,21 +88,57 @@ fn yield_as(plan: Option<YieldPlan>) {
         Some(YieldPlan::Suspends(suspender, sched)) => unsafe {
             switch::suspend(sched, suspender, Switch::Yield);
         },
-        None => in_place::yield_in_place(),
+        None => {
+            no_wait::check();
+            in_place::yield_in_place();
+        }
     }
 }
 
-/// Yields if sysmon has requested it: the slice is nearly over and others wait, or the P was taken.
+/// Begins an operation that may wait: yields if sysmon has requested it, because the slice is
+/// nearly over and others wait, or the P was taken.
 ///
 /// Each operation of a channel or of `sync` that may suspend begins with this, also where it then
-/// succeeds at once. A loop over such operations would otherwise keep its thread for ever.
+/// succeeds at once. A loop over such operations would otherwise keep its thread for ever. Inside
+/// of [`no_wait`] it panics; so the caller has nothing begun that an unwinding
+/// would leave behind.
 #[inline]
 pub(crate) fn preempt_point() {
+    preempt_point_of(|| true);
+}
+
+/// As [`preempt_point`], for an operation of which `may_wait` says whether it may wait. If not, it
+/// gives its turn only where that is allowed.
+#[inline]
+pub(crate) fn preempt_point_of(may_wait: impl FnOnce() -> bool) {
     held::assert_none();
-    let preempt_requested =
-        current::with(|cx| cx.is_some_and(|cx| cx.m.progress.preempt_requested()));
-    if preempt_requested {
-        yield_for_preempt();
+    promises::at_wait();
+    if no_wait::may_be_inside() {
+        look(may_wait());
+    }
+}
+
+/// Yields if sysmon has requested it, and the caller may: for an operation that does not wait, or
+/// has only tried and failed.
+#[inline]
+pub(crate) fn give_turn() {
+    held::assert_none();
+    promises::at_wait();
+    if current::with(|cx| cx.is_some_and(|cx| cx.m.progress.asks())) {
+        look(false);
+    }
+}
+
+/// Does what the calling goroutine, or thread, was asked for.
+#[cold]
+fn look(may_wait: bool) {
+    match no_wait::forbidden_at() {
+        Some(at) if may_wait => no_wait::refuse(at),
+        Some(_) => {}
+        None if current::with(|cx| cx.is_some_and(|cx| cx.m.progress.preempt_requested())) => {
+            yield_for_preempt();
+        }
+        None => {}
     }
 }
 

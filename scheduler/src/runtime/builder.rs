@@ -47,6 +47,8 @@ pub struct Builder {
     deadlock: Option<Deadlock>,
     warnings: Warnings,
     carried: SwitchHooks,
+    #[cfg(feature = "check-promises")]
+    checked: Option<Vec<String>>,
 }
 
 impl Builder {
@@ -63,6 +65,8 @@ impl Builder {
             deadlock: None,
             warnings: Warnings::default(),
             carried: SwitchHooks::default(),
+            #[cfg(feature = "check-promises")]
+            checked: None,
         }
     }
 
@@ -174,6 +178,48 @@ impl Builder {
         self
     }
 
+    /// Looks for broken promises of [`Mode::settled`](crate::Mode::settled) and
+    /// [`Mode::migratory`](crate::Mode::migratory): at each operation that may suspend, the stack
+    /// of the goroutine is searched for functions that rely on their calls being nested, on their
+    /// thread, or on nothing waiting in them. Each violation that is found is a warning with the
+    /// stack, once. [docs/soundness.md][soundness] lists the functions that are known;
+    /// [`check_promises_in`](Self::check_promises_in) adds others.
+    ///
+    /// In debug builds, with the feature `check-promises`; in a build without debug assertions this
+    /// does nothing, because functions are inlined there. It finds what the program does, and only
+    /// in functions that are known: finding nothing proves nothing. An operation takes some
+    /// microseconds more. Code that waits in place breaks no promise, and is not looked at: a
+    /// callback, a goroutine that unwinds or has a thread of its own.
+    ///
+    /// [soundness]: https://docs.rs/gosched/latest/gosched/docs/soundness/index.html
+    ///
+    /// ```
+    /// use gosched::{Mode, Runtime};
+    ///
+    /// // SAFETY: nothing here waits in a closure of other people's code.
+    /// let mode = unsafe { Mode::settled() };
+    /// let rt = Runtime::builder(mode).check_promises(true).build()?;
+    /// rt.run(|| gosched::yield_now());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[cfg(feature = "check-promises")]
+    #[must_use]
+    pub fn check_promises(mut self, check: bool) -> Self {
+        self.checked = check.then(|| self.checked.unwrap_or_default());
+        self
+    }
+
+    /// As [`check_promises`](Self::check_promises), and adds a function to those that are known, by
+    /// its path without generics: `interpreter::Token::with`. A path of a module or crate, with
+    /// `::` at its end, stands for all functions in it. With `debug = "line-tables-only"` some
+    /// functions are known to a debugger by their last name alone, and are then not found.
+    #[cfg(feature = "check-promises")]
+    #[must_use]
+    pub fn check_promises_in(mut self, path: impl Into<String>) -> Self {
+        self.checked.get_or_insert_default().push(path.into());
+        self
+    }
+
     /// Checks the settings, and installs what a runtime needs in the process.
     pub(super) fn config(self) -> io::Result<Config> {
         let procs = self.procs.unwrap_or_else(|| usable_cpus().count.clamp(1, MAX_PROCS));
@@ -215,6 +261,8 @@ impl Builder {
             bystander: in_tests.then(std::process::id).map(|first| first as i32),
             warnings: self.warnings,
             carried: self.carried,
+            #[cfg(feature = "check-promises")]
+            checked: self.checked,
         })
     }
 }

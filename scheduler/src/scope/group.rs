@@ -18,7 +18,7 @@ use crate::gmp::sched::Sched;
 use crate::go::spawn_in;
 use crate::join::filled_pair;
 use crate::proc::park::Parking;
-use crate::proc::yield_now::{poll_turn, preempt_point};
+use crate::proc::yield_now::{give_turn, poll_turn, preempt_point};
 
 /// Goroutines of which the first error cancels the rest: Go's `errgroup`.
 ///
@@ -150,6 +150,7 @@ impl<E> Group<E> {
     /// goroutine could not be started. Unwinds with [`Cancelled`](crate::Cancelled) if the calling
     /// goroutine is cancelled while it waits; the group is cancelled then, too.
     pub fn wait(self) -> Result<(), E> {
+        preempt_point();
         self.members.tally.wait_by(None, Parking::begin);
         self.failures.outcome(&self.members)
     }
@@ -168,7 +169,7 @@ impl<E> Group<E> {
         if self.is_empty() {
             return Ok(self.failures.outcome(&self.members));
         }
-        preempt_point();
+        give_turn();
         Err(self)
     }
 
@@ -263,7 +264,7 @@ impl<E: Send + 'static> Group<E> {
     {
         let sched = self.sched();
         if !self.members.try_come() {
-            preempt_point();
+            give_turn();
             return Err(f);
         }
         self.spawn(&sched, f);

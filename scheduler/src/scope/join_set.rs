@@ -28,9 +28,10 @@ use crate::gmp::sched::Sched;
 use crate::gmp::wait_reason::WaitReason;
 use crate::go::spawn_in;
 use crate::join::{JoinError, JoinHandle, OnEnd, filled_pair};
+use crate::proc::no_wait;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
-use crate::proc::yield_now::{poll_turn, preempt_point};
+use crate::proc::yield_now::{give_turn, poll_turn, preempt_point};
 use crate::wait::park::Park;
 use crate::wait::parked::{Look, WaitIn, WaitedFor, wait_for};
 use crate::wait::waiter::{Popped, Unpark, WaitList};
@@ -234,7 +235,7 @@ impl<T> JoinSet<T> {
     /// goroutine whose slice is over gives its turn.
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
         if self.next.is_empty() && !self.ended.take(&mut self.next) {
-            preempt_point();
+            give_turn();
             return None;
         }
         self.first()
@@ -293,6 +294,7 @@ impl<T> JoinSet<T> {
         &mut self,
         deadline: Option<Instant>,
     ) -> Result<Option<Result<T, JoinError>>, JoinSetTimeoutError> {
+        no_wait::check();
         let Self { ended, next, .. } = self;
         let has_one = self.members.len() == self.vacant.len()
             || !next.is_empty()

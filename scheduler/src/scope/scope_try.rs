@@ -26,8 +26,9 @@ use crate::gmp::sched::Sched;
 use crate::go::spawn_in;
 use crate::join::{Joint, filled_pair};
 use crate::proc::cancel::shielded;
+use crate::proc::no_wait;
 use crate::proc::park::Parking;
-use crate::proc::yield_now::preempt_point;
+use crate::proc::yield_now::give_turn;
 use crate::wait::owed::Panics;
 
 /// Where goroutines are made that may borrow, and of which one that fails ends all; see
@@ -121,6 +122,7 @@ where
     F: for<'scope> FnOnce(&'scope TryScope<'scope, 'env, E>) -> Result<R, E>,
     E: 'env,
 {
+    no_wait::check();
     let scope = TryScope {
         sched,
         members: Members::new(),
@@ -212,7 +214,7 @@ impl<'scope, 'env, E: Send + 'env> TryScope<'scope, 'env, E> {
         if self.members.try_come() {
             return Ok(self.spawn(f));
         }
-        preempt_point();
+        give_turn();
         Err(f)
     }
 

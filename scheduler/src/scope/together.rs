@@ -19,6 +19,7 @@ use gosched_runtime_sys::sync::lock::Mutex;
 use super::tally::Tally;
 use crate::gmp::g::Cancelled;
 use crate::join::OnEnd;
+use crate::proc::no_wait;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
 use crate::wait::token::TokenInner;
@@ -70,7 +71,10 @@ impl Members {
     pub(super) fn come(&self) {
         match self.limit.load(Relaxed) {
             usize::MAX => self.tally.up(),
-            limit => self.tally.up_below(limit, Parking::begin),
+            limit => {
+                no_wait::check();
+                self.tally.up_below(limit, Parking::begin);
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::{LockResult, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::mutex::MutexGuard;
+use crate::proc::no_wait;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
 use crate::sync::raw::condvar::{Ended, RawCondvar};
@@ -173,6 +174,7 @@ impl Condvar {
         guard: MutexGuard<'a, T>,
         deadline: Option<Instant>,
     ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
+        no_wait::check();
         let mutex = guard.mutex();
         let timed_out = self.0.wait(|| guard.unlock(), deadline, Parking::begin) == Ended::TimedOut;
         let pass_on = if timed_out { None } else { Some(PassOn(self)) };

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
-use crate::proc::yield_now::{poll_turn, preempt_point};
+use crate::proc::yield_now::{give_turn, poll_turn, preempt_point};
 use crate::sync::raw::mutex::TimedOut;
 use crate::sync::raw::notify::{RawNotify, Round};
 use crate::wait::polled::PolledNode;
@@ -86,7 +86,7 @@ impl Notify {
     pub fn try_wait(&self) -> bool {
         let notified = self.raw.try_wait();
         if !notified {
-            preempt_point();
+            give_turn();
         }
         notified
     }

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{TryLockError, TryLockResult};
 use std::thread;
 
-use crate::proc::yield_now::preempt_point;
+use crate::proc::yield_now::give_turn;
 
 /// The result of a try of a lock that is held. Gives a turn: the holder may share the thread.
 pub(super) fn would_block<G>() -> TryLockResult<G> {
-    preempt_point();
+    give_turn();
     Err(TryLockError::WouldBlock)
 }
 

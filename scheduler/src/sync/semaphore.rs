@@ -20,7 +20,7 @@ pub use owned::OwnedPermit;
 
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
-use crate::proc::yield_now::{poll_turn, preempt_point};
+use crate::proc::yield_now::{give_turn, poll_turn, preempt_point};
 use crate::sync::raw::semaphore::{self as raw, NotHad, RawSemaphore};
 use crate::wait::polled::PolledNode;
 use crate::wait::reserved::{Ask, Recheck};
@@ -154,7 +154,7 @@ impl Semaphore {
     /// As [`try_acquire`](Self::try_acquire).
     pub fn try_acquire_many(&self, n: usize) -> Result<Permit<'_>, AcquireError> {
         let had = self.raw.try_acquire(n);
-        had.inspect_err(|_| preempt_point())?;
+        had.inspect_err(|_| give_turn())?;
         Ok(Permit { semaphore: self, n })
     }
 

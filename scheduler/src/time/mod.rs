@@ -40,6 +40,7 @@ pub use timeout::{Elapsed, timeout, timeout_at};
 pub use timer::Timer;
 
 use crate::gmp::wait_reason::WaitReason;
+use crate::proc::no_wait;
 use crate::proc::park::Parking;
 use crate::proc::yield_now::yield_now;
 
@@ -69,6 +70,7 @@ pub fn sleep_until(deadline: Instant) {
 
 /// `None`: for ever.
 fn sleep_to(deadline: Option<Instant>) {
+    no_wait::check();
     let passed = || deadline.is_some_and(|deadline| deadline <= Instant::now());
     if passed() {
         return yield_now();

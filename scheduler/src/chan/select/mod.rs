@@ -14,7 +14,7 @@ pub use dynamic::{Select, SelectTimeoutError, SelectedOperation, TrySelectError}
 use crate::proc::draw::draw;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
-use crate::proc::yield_now::preempt_point;
+use crate::proc::yield_now::{give_turn, preempt_point};
 use engine::{Order, Wait};
 
 /// Does one of the cases. As every operation, it gives a turn before it waits, or after it has
@@ -30,7 +30,7 @@ fn one_of(
     }
     let chosen = engine::select(entries, wait_mode, order, Parking::begin);
     if tries && chosen.is_none() {
-        preempt_point();
+        give_turn();
     }
     chosen
 }

@@ -8,6 +8,7 @@
 
 use std::any::{Any, TypeId};
 use std::cell::{Cell, UnsafeCell};
+use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{
     AtomicBool, AtomicPtr,
@@ -43,6 +44,8 @@ pub(crate) struct GOwned {
     pub(crate) shields: Cell<u32>,
     /// The number of frames that have borrowed a goroutine-local.
     pub(crate) borrows: Cell<u32>,
+    /// Where the innermost call of `no_wait` on the G's stack stands; see `proc::no_wait`.
+    pub(crate) no_wait: Cell<Option<&'static Location<'static>>>,
     /// The innermost region on the G's stack that a token may cancel. Opaque here; see
     /// `proc::cancel`.
     pub(crate) regions: Cell<Option<NonNull<()>>>,
@@ -147,6 +150,7 @@ impl GOwned {
             locks: Cell::new(0),
             shields: Cell::new(0),
             borrows: Cell::new(0),
+            no_wait: Cell::new(None),
             regions: Cell::new(None),
             limit: Cell::new(NEVER),
             locals: Cell::new(Vec::new()),

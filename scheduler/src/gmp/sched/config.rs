@@ -27,4 +27,9 @@ pub(crate) struct Config {
     pub(crate) warnings: Warnings,
     pub(crate) carried: SwitchHooks,
     pub(crate) name: String,
+    /// What the stacks of waiting goroutines are searched for beside the known functions; none:
+    /// they are not searched.
+    #[cfg(feature = "check-promises")]
+    #[cfg_attr(not(debug_assertions), expect(dead_code, reason = "debug builds check"))]
+    pub(crate) checked: Option<Vec<String>>,
 }

@@ -1,5 +1,6 @@
 //! The counters of a runtime.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// Counters for `stats`: of Ps that sysmon revoked, and of events that cost more than counting
@@ -20,6 +21,9 @@ pub(crate) struct Counts {
     pub(crate) hand_overs: AtomicU64,
     /// Gs that were to begin apart and have begun.
     pub(crate) begun_apart: AtomicU64,
+    /// Panics that nobody joined. Shared with those that may still be joined, which may outlive the
+    /// runtime.
+    pub(crate) unjoined_panics: Arc<AtomicU64>,
 }
 
 impl Counts {
