@@ -28,7 +28,8 @@ pub use gosched_scheduler::{
 
 #[doc(inline)]
 pub use gosched_scheduler::{
-    chan, goroutine_local, local, select, select_biased, signal, sync, time,
+    chan, goroutine_local, local, select, select_async, select_biased, select_biased_async, signal,
+    sync, time,
 };
 
 /// Ending what is no longer wanted: tokens, and shields against them.

@@ -274,6 +274,8 @@ table! {
         as (crossbeam_channel::Receiver<T>, Waits);
     gosched::chan::RecvTimeoutError: yes yes yes yes yes, as crossbeam_channel::RecvTimeoutError;
     gosched::chan::Select<'static>: yes yes yes no no, as crossbeam_channel::Select<'static>;
+    gosched::chan::SelectFuture<'static, 'static>: yes no yes no no,
+        as (crossbeam_channel::Select<'static>, Cell<u8>);
     gosched::chan::SelectTimeoutError: yes yes yes yes yes,
         as crossbeam_channel::SelectTimeoutError;
     gosched::chan::SelectedOperation<'static, 'static>: yes yes yes no no,

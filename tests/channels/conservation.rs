@@ -19,7 +19,7 @@ use gosched::cancel::Token;
 use gosched::chan::{self, Receiver, RecvTimeoutError, Select, Sender};
 use gosched::future::block_on;
 use gosched::time::timeout_async;
-use gosched::{Cancelled, Runtime, go, select, select_biased};
+use gosched::{Cancelled, Runtime, go, select, select_async, select_biased};
 
 use crate::waker;
 
@@ -96,7 +96,7 @@ fn send(txs: &Ends<Sender<Item>>, item: Item, random: &mut Random) {
     let mut slot = Some(item);
     while let Some(item) = slot.take() {
         let [a, b, c] = txs;
-        match random.below(5) {
+        match random.below(7) {
             0 => slot = a.send_timeout(item, random.pause()).err().map(|error| error.into_inner()),
             1 => slot = b.try_send(item).err().map(|error| error.into_inner()),
             2 => {
@@ -108,6 +108,26 @@ fn send(txs: &Ends<Sender<Item>>, item: Item, random: &mut Random) {
             }
             // Given up, the value is dropped with the future, and so comes back.
             3 => _ = block_on(timeout_async(random.pause(), b.send_async(item))),
+            4 => {
+                slot = Some(item);
+                block_on(async {
+                    select_async! {
+                        offer(a, slot) -> sent => sent.expect("it is received from"),
+                        recv(chan::never::<()>()) -> _ => unreachable!("nothing comes"),
+                        default(random.pause()) => {}
+                    }
+                });
+            }
+            5 => {
+                let mut list = Select::new();
+                let case = list.send(b, item);
+                let wait = timeout_async(random.pause(), list.select_async());
+                // Given up, it may have sent.
+                match block_on(async { wait.await.map(|chosen| chosen.send(b)) }) {
+                    Ok(sent) => sent.expect("it is received from"),
+                    Err(_) => slot = list.try_take_back(case, b),
+                }
+            }
             _ => {
                 let mut list = Select::new();
                 let case = list.send(c, item);
@@ -220,7 +240,8 @@ fn conserve(rt: &Runtime, items: usize, random: &mut Random) -> usize {
         thread::spawn(move || consume(&rxs, None, random))
     };
     let future = {
-        let (rx, stop, mut seed) = (rxs[1].clone(), stop.clone(), random.split());
+        let (rx, other, stop, mut seed) =
+            (rxs[1].clone(), rxs[0].clone(), stop.clone(), random.split());
         thread::spawn(move || {
             waker::block_on(async {
                 while let Ok(item) = rx.recv_async().await {
@@ -230,6 +251,18 @@ fn conserve(rt: &Runtime, items: usize, random: &mut Random) -> usize {
                     // Given up, it has taken nothing.
                     if let Ok(Ok(item)) = timeout_async(seed.pause(), rx.recv_async()).await {
                         item.receive();
+                    }
+                    select_async! {
+                        recv(rx) -> item => item.into_iter().for_each(Item::receive),
+                        recv(other) -> item => item.into_iter().for_each(Item::receive),
+                        default(seed.pause()) => {}
+                    }
+                    let mut list = Select::new();
+                    list.recv(&other);
+                    list.recv(&rx);
+                    if let Ok(chosen) = timeout_async(seed.pause(), list.select_async()).await {
+                        let from = [&other, &rx][chosen.index()];
+                        chosen.recv(from).into_iter().for_each(Item::receive);
                     }
                     if stop.load(Ordering::Relaxed) {
                         return;

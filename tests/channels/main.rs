@@ -13,6 +13,7 @@ mod no_user_code_under_locks;
 mod oneshot;
 mod ports;
 mod select;
+mod select_async;
 mod select_biased;
 mod starvation;
 mod timeouts;

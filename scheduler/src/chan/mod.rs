@@ -49,6 +49,7 @@ mod receiver;
 mod results;
 pub(crate) mod select;
 mod sender;
+mod standby;
 mod state;
 #[cfg(all(test, not(gosched_loom)))]
 mod tests;
@@ -65,7 +66,7 @@ pub use future::{RecvFuture, SendFuture};
 pub use receiver::{IntoIter, Iter, Receiver, TryIter};
 #[doc(hidden)]
 pub use select::support as select_support;
-pub use select::{Select, SelectTimeoutError, SelectedOperation, TrySelectError};
+pub use select::{Select, SelectFuture, SelectTimeoutError, SelectedOperation, TrySelectError};
 pub use sender::Sender;
 pub use timed::{after, at, never, tick};
 

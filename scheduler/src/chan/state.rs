@@ -302,7 +302,7 @@ impl<T, K: Unpark> State<T, K> {
         self.disconnected || (self.is_open() && self.has_value())
     }
 
-    fn has_value(&mut self) -> bool {
+    pub(super) fn has_value(&mut self) -> bool {
         self.strike();
         !self.buffer.is_empty() || self.senders.has_waiter()
     }

@@ -43,6 +43,7 @@ mod revocable;
 mod run_next;
 mod search;
 mod select;
+mod select_polled;
 mod set_procs;
 mod split_wait;
 mod sync;

@@ -4,12 +4,15 @@
 
 mod dynamic;
 pub(crate) mod engine;
+mod future;
 mod macros;
 #[cfg(all(test, gosched_loom))]
 pub(crate) mod model;
+pub(crate) mod polled;
 pub mod support;
 
 pub use dynamic::{Select, SelectTimeoutError, SelectedOperation, TrySelectError};
+pub use future::SelectFuture;
 
 use crate::proc::draw::draw;
 use crate::proc::park::Parking;
