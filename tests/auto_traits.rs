@@ -266,12 +266,21 @@ table! {
 
     gosched::chan::IntoIter<T>: yes yes yes yes yes, as crossbeam_channel::IntoIter<T>,
         but (Unpin) as Plain: "no value lies in it";
+    gosched::chan::IntoSink<T>: yes no yes yes no,
+        as (crossbeam_channel::Sender<T>, T, Cell<u8>),
+        but (Unpin) as Plain: "its values lie in a box";
+    gosched::chan::IntoStream<T>: yes no yes yes no,
+        as (crossbeam_channel::Receiver<T>, Cell<u8>),
+        but (Unpin) as Plain: "no value lies in it";
     gosched::chan::Iter<'static, T>: yes yes yes yes yes, as crossbeam_channel::Iter<'static, T>;
     gosched::chan::Receiver<T>: yes yes yes yes yes, as crossbeam_channel::Receiver<T>,
         but (Unpin) as Plain: "no value lies in it";
     gosched::chan::RecvError: yes yes yes yes yes, as crossbeam_channel::RecvError;
     gosched::chan::RecvFuture<'static, T>: yes no no yes no,
         as (crossbeam_channel::Receiver<T>, Waits);
+    gosched::chan::RecvStream<'static, T>: yes no yes yes no,
+        as (crossbeam_channel::Receiver<T>, Cell<u8>),
+        but (Unpin) as Plain: "no value lies in it";
     gosched::chan::RecvTimeoutError: yes yes yes yes yes, as crossbeam_channel::RecvTimeoutError;
     gosched::chan::Select<'static>: yes yes yes no no, as crossbeam_channel::Select<'static>;
     gosched::chan::SelectFuture<'static, 'static>: yes no yes no no,
@@ -285,6 +294,9 @@ table! {
     gosched::chan::SendError<T>: yes yes yes yes yes, as crossbeam_channel::SendError<T>;
     gosched::chan::SendFuture<'static, T>: yes no no yes no,
         as (crossbeam_channel::Sender<T>, T, Waits);
+    gosched::chan::SendSink<'static, T>: yes no yes yes no,
+        as (crossbeam_channel::Sender<T>, T, Cell<u8>),
+        but (Unpin) as Plain: "its values lie in a box";
     gosched::chan::SendTimeoutError<T>: yes yes yes yes yes,
         as crossbeam_channel::SendTimeoutError<T>;
     gosched::chan::Sender<T>: yes yes yes yes yes, as crossbeam_channel::Sender<T>;
@@ -295,6 +307,8 @@ table! {
     gosched::chan::TrySendError<T>: yes yes yes yes yes, as crossbeam_channel::TrySendError<T>;
     gosched::chan::WeakSender<T>: yes yes yes yes yes, as crossbeam_channel::Sender<T>;
 
+    gosched::chan::broadcast::IntoStream<T>: yes no yes yes no,
+        as (std::sync::Mutex<std::sync::Arc<T>>, Cell<u8>);
     gosched::chan::broadcast::Receiver<T>: yes yes yes yes yes,
         as tokio::sync::broadcast::Receiver<T>,
         but (Send Sync) as std::sync::Arc<T>:
@@ -302,6 +316,8 @@ table! {
     gosched::chan::broadcast::RecvError: yes yes yes yes yes, as Plain;
     gosched::chan::broadcast::RecvFuture<'static, T>: yes no no yes no,
         as (std::sync::Mutex<std::sync::Arc<T>>, Waits);
+    gosched::chan::broadcast::RecvStream<'static, T>: yes no yes yes no,
+        as (std::sync::Mutex<std::sync::Arc<T>>, Cell<u8>);
     gosched::chan::broadcast::RecvTimeoutError: yes yes yes yes yes, as Plain;
     gosched::chan::broadcast::Sender<T>: yes yes yes yes yes,
         as tokio::sync::broadcast::Sender<T>,
@@ -316,6 +332,10 @@ table! {
     gosched::chan::oneshot::Sender<T>: yes yes yes yes yes, as crossbeam_channel::Sender<T>;
 
     gosched::chan::watch::ChangedFuture<'static>: yes no no yes no, as Waits;
+    gosched::chan::watch::ChangedStream<'static, T>: yes no yes yes no,
+        as (std::sync::Arc<std::sync::RwLock<T>>, Cell<u8>);
+    gosched::chan::watch::IntoStream<T>: yes no yes yes no,
+        as (std::sync::Arc<std::sync::RwLock<T>>, Cell<u8>);
     gosched::chan::watch::Receiver<T>: yes yes yes yes yes,
         as std::sync::Arc<std::sync::RwLock<T>>;
     gosched::chan::watch::Ref<'static, T>: yes yes yes yes yes,

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use futures_lite::StreamExt;
 use gosched::cancel::Token;
 use gosched::chan::{self, Receiver, RecvTimeoutError, Select, Sender};
 use gosched::future::block_on;
@@ -257,6 +258,12 @@ fn conserve(rt: &Runtime, items: usize, random: &mut Random) -> usize {
                         recv(other) -> item => item.into_iter().for_each(Item::receive),
                         default(seed.pause()) => {}
                     }
+                    // A stream that is dropped, perhaps after it was woken.
+                    let mut stream = rx.stream();
+                    if let Ok(Some(item)) = timeout_async(seed.pause(), stream.next()).await {
+                        item.receive();
+                    }
+                    drop(stream);
                     let mut list = Select::new();
                     list.recv(&other);
                     list.recv(&rx);

@@ -49,8 +49,12 @@ mod receiver;
 mod results;
 pub(crate) mod select;
 mod sender;
+#[cfg(feature = "futures-sink")]
+mod sink;
 mod standby;
 mod state;
+#[cfg(feature = "futures-core")]
+mod stream;
 #[cfg(all(test, not(gosched_loom)))]
 mod tests;
 pub(crate) mod timed;
@@ -68,6 +72,10 @@ pub use receiver::{IntoIter, Iter, Receiver, TryIter};
 pub use select::support as select_support;
 pub use select::{Select, SelectFuture, SelectTimeoutError, SelectedOperation, TrySelectError};
 pub use sender::Sender;
+#[cfg(feature = "futures-sink")]
+pub use sink::{IntoSink, SendSink};
+#[cfg(feature = "futures-core")]
+pub use stream::{IntoStream, RecvStream};
 pub use timed::{after, at, never, tick};
 
 use crate::proc::target::Target;

@@ -149,7 +149,7 @@ fn rustdoc(package: &str) -> Result<PathBuf, Failure> {
     let target = target_dir().join("public-api");
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
-        .args(["rustdoc", "--quiet", "--lib", "--package", package])
+        .args(["rustdoc", "--quiet", "--lib", "--all-features", "--package", package])
         .args(["--", "-Zunstable-options", "--output-format=json", "--cap-lints=allow"])
         .current_dir(root())
         .env("CARGO_TARGET_DIR", &target)
