@@ -273,6 +273,8 @@ table! {
         as (crossbeam_channel::Receiver<T>, Cell<u8>),
         but (Unpin) as Plain: "no value lies in it";
     gosched::chan::Iter<'static, T>: yes yes yes yes yes, as crossbeam_channel::Iter<'static, T>;
+    gosched::chan::ReadyTimeoutError: yes yes yes yes yes,
+        as crossbeam_channel::ReadyTimeoutError;
     gosched::chan::Receiver<T>: yes yes yes yes yes, as crossbeam_channel::Receiver<T>,
         but (Unpin) as Plain: "no value lies in it";
     gosched::chan::RecvError: yes yes yes yes yes, as crossbeam_channel::RecvError;
@@ -303,6 +305,7 @@ table! {
     gosched::chan::TryIter<'static, T>: yes yes yes yes yes,
         as crossbeam_channel::TryIter<'static, T>;
     gosched::chan::TryRecvError: yes yes yes yes yes, as crossbeam_channel::TryRecvError;
+    gosched::chan::TryReadyError: yes yes yes yes yes, as crossbeam_channel::TryReadyError;
     gosched::chan::TrySelectError: yes yes yes yes yes, as crossbeam_channel::TrySelectError;
     gosched::chan::TrySendError<T>: yes yes yes yes yes, as crossbeam_channel::TrySendError<T>;
     gosched::chan::WeakSender<T>: yes yes yes yes yes, as crossbeam_channel::Sender<T>;

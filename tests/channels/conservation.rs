@@ -97,7 +97,7 @@ fn send(txs: &Ends<Sender<Item>>, item: Item, random: &mut Random) {
     let mut slot = Some(item);
     while let Some(item) = slot.take() {
         let [a, b, c] = txs;
-        match random.below(7) {
+        match random.below(8) {
             0 => slot = a.send_timeout(item, random.pause()).err().map(|error| error.into_inner()),
             1 => slot = b.try_send(item).err().map(|error| error.into_inner()),
             2 => {
@@ -120,6 +120,16 @@ fn send(txs: &Ends<Sender<Item>>, item: Item, random: &mut Random) {
                 });
             }
             5 => {
+                // Ready, it may be late.
+                let mut list = Select::new();
+                let case = list.send(c, item);
+                let _ready_or_not = list.ready_timeout(random.pause());
+                slot = list.try_take_back(case, c);
+                if let Some(item) = slot.take() {
+                    slot = c.try_send(item).err().map(|error| error.into_inner());
+                }
+            }
+            6 => {
                 let mut list = Select::new();
                 let case = list.send(b, item);
                 let wait = timeout_async(random.pause(), list.select_async());
@@ -182,7 +192,7 @@ fn consume(rxs: &Ends<Receiver<Item>>, tokens: Option<&Sender<Token>>, mut rando
         let _cancelled = token.run(|| {
             for _ in 0..BATCH {
                 let one = random.below(open.len() as u64) as usize;
-                let (n, got) = match random.below(3) {
+                let (n, got) = match random.below(4) {
                     0 => (one, rxs[open[one]].recv_timeout(random.pause())),
                     1 => {
                         // Now and then it is the same channel.
@@ -192,6 +202,15 @@ fn consume(rxs: &Ends<Receiver<Item>>, tokens: Option<&Sender<Token>>, mut rando
                             recv(rxs[open[last]]) -> got => (last, got.map_err(From::from)),
                             default(random.pause()) => continue,
                         }
+                    }
+                    2 => {
+                        let mut list = Select::new();
+                        for n in &open {
+                            list.recv(&rxs[*n]);
+                        }
+                        let Ok(n) = list.ready_timeout(random.pause()) else { continue };
+                        // Somebody may have been faster.
+                        (n, rxs[open[n]].recv_timeout(Duration::ZERO))
                     }
                     _ => {
                         let mut list = Select::new();

@@ -15,6 +15,7 @@ mod ports;
 mod select;
 mod select_async;
 mod select_biased;
+mod select_ready;
 mod starvation;
 mod timeouts;
 mod waker;

@@ -24,6 +24,7 @@ pub(super) use recv::RecvCase;
 pub(super) use send::SendCase;
 
 use super::standby::Standby;
+use crate::wait::observers::Observer;
 use crate::wait::owed::Panics;
 use crate::wait::race::Race;
 use crate::wait::waiter::{Unpark, Wakeup};
@@ -158,6 +159,26 @@ pub(super) unsafe trait Case<K: Unpark> {
     /// True if a case that was served when its wait was ended has sent its value. One that could
     /// not is chosen no more.
     fn has_sent(&self) -> bool;
+
+    /// Begins to observe, as the `number`th of the race: to wait until this case is ready. Returns
+    /// when to look again.
+    ///
+    /// # Safety
+    ///
+    /// As the head of this file says of `state`. Node and race stay in place until
+    /// [`stop_observing`](Self::stop_observing) was called.
+    unsafe fn observe(
+        &self,
+        state: NonNull<()>,
+        node: &Observer<K>,
+        target: K,
+        race: &Race,
+        number: usize,
+    ) -> Option<Instant>;
+
+    /// Stops observing. Takes the lock. If the case was told that it is ready, returns whom to tell
+    /// next.
+    fn stop_observing(&self, node: &Observer<K>) -> Option<Wakeup<K>>;
 
     /// Ends the turn of a future on this case's channel. Without the lock.
     fn end_turn(&self) -> Panics;

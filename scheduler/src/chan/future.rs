@@ -188,7 +188,8 @@ impl<T, K: Unpark> Channel<T, K> {
     /// is a value.
     #[cold]
     pub(super) fn end_turn(&self) -> Panics {
-        let mut panics = wake_all(&self.state, self.state.lock(), State::held_back);
+        let panics = wake_all(&self.state, self.state.lock(), State::held_back);
+        let mut panics = panics.and(wake_all(&self.state, self.state.lock(), State::observing));
         let next = self.state.lock().pass_on();
         panics.catch(|| next.into_iter().for_each(Waker::wake));
         panics
@@ -337,6 +338,7 @@ impl<C: OfChannel> Sending<C> {
                     if !mutated("polled.sends_in_silence") {
                         owed.call(state.let_poll());
                     }
+                    owed.wake(state.tell());
                     drop(state);
                     owed.pay();
                     return Poll::Pending;

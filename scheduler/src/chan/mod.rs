@@ -70,7 +70,10 @@ pub use future::{RecvFuture, SendFuture};
 pub use receiver::{IntoIter, Iter, Receiver, TryIter};
 #[doc(hidden)]
 pub use select::support as select_support;
-pub use select::{Select, SelectFuture, SelectTimeoutError, SelectedOperation, TrySelectError};
+pub use select::{
+    ReadyTimeoutError, Select, SelectFuture, SelectTimeoutError, SelectedOperation, TryReadyError,
+    TrySelectError,
+};
 pub use sender::Sender;
 #[cfg(feature = "futures-sink")]
 pub use sink::{IntoSink, SendSink};

@@ -32,6 +32,7 @@ mod inner_wait;
 mod join;
 mod newcomer;
 mod notify;
+mod observers;
 mod pair_arc;
 mod parker;
 mod pending;

@@ -22,6 +22,7 @@ use crate::chan::results;
 use crate::chan::standby::Standby;
 use crate::chan::state::{Nothing, State};
 use crate::wait::case_node::CaseNode;
+use crate::wait::observers::Observer;
 use crate::wait::owed::{Owed, Panics};
 use crate::wait::polled::Standing;
 use crate::wait::race::Race;
@@ -134,6 +135,8 @@ unsafe impl<T, K: Unpark> Case<K> for RecvCase<'_, T, K> {
         let _before = self.node.replace(Some(self.place.at()));
         // SAFETY: the list is under that lock; this function's contract keeps node and race.
         unsafe { self.node.wait(self.list(state), target, race, number) };
+        // Without a buffer a value can be sent as soon as its receiver waits.
+        self.port.wakeup.set([state.tell(), None]);
         state.due().into_iter().chain(keeps_back).min()
     }
 
@@ -208,6 +211,26 @@ unsafe impl<T, K: Unpark> Case<K> for RecvCase<'_, T, K> {
         if unused && !mutated("select.polled_keeps_wake_up") {
             self.port.wakeup.set([state.pass_on().map(Wakeup::Polls), None]);
         }
+    }
+
+    unsafe fn observe(
+        &self,
+        state: NonNull<()>,
+        node: &Observer<K>,
+        target: K,
+        race: &Race,
+        number: usize,
+    ) -> Option<Instant> {
+        // SAFETY: of this channel, and locked.
+        let state = unsafe { typed::<T, K>(state) };
+        let keeps_back = state.keeps_back();
+        // SAFETY: the list is under that lock; this function's contract keeps node and race.
+        unsafe { node.wait(state.observing(), target, race, number) };
+        state.due().into_iter().chain(keeps_back).min()
+    }
+
+    fn stop_observing(&self, node: &Observer<K>) -> Option<Wakeup<K>> {
+        self.port.stop_observing(node)
     }
 
     fn has_sent(&self) -> bool {

@@ -19,6 +19,7 @@ use crate::chan::results;
 use crate::chan::standby::Standby;
 use crate::chan::state::Put;
 use crate::wait::case_node::CaseNode;
+use crate::wait::observers::Observer;
 use crate::wait::owed::{Owed, Panics};
 use crate::wait::race::Race;
 use crate::wait::waiter::{Unpark, Wakeup};
@@ -148,7 +149,7 @@ unsafe impl<T, K: Unpark> Case<K> for SendCase<'_, T, K> {
         // SAFETY: the list is under that lock; this function's contract keeps node and race.
         unsafe { self.node.wait(state.senders(), target, race, number) };
         // Without a buffer the value is to be had as soon as its sender waits.
-        self.port.wakeup.set([state.let_poll().map(Wakeup::Polls), None]);
+        self.port.wakeup.set([state.let_poll().map(Wakeup::Polls), state.tell()]);
         None
     }
 
@@ -210,7 +211,7 @@ unsafe impl<T, K: Unpark> Case<K> for SendCase<'_, T, K> {
         standby.drop_later(unsafe { self.node.wait_polled(state.senders(), waker, race, number) });
         if begins && !standby.is_known.take() {
             // Without a buffer the value is to be had as soon as its sender waits.
-            self.port.wakeup.set([state.let_poll().map(Wakeup::Polls), None]);
+            self.port.wakeup.set([state.let_poll().map(Wakeup::Polls), state.tell()]);
         }
         None
     }
@@ -222,6 +223,27 @@ unsafe impl<T, K: Unpark> Case<K> for SendCase<'_, T, K> {
         let waker = unsafe { self.node.leave_polled(state.senders()) };
         standby.is_known.set(waker.is_some());
         standby.drop_later(waker);
+    }
+
+    unsafe fn observe(
+        &self,
+        state: NonNull<()>,
+        node: &Observer<K>,
+        target: K,
+        race: &Race,
+        number: usize,
+    ) -> Option<Instant> {
+        if self.has_value() {
+            // SAFETY: of this channel, and locked.
+            let state = unsafe { typed::<T, K>(state) };
+            // SAFETY: the list is under that lock; this function's contract keeps node and race.
+            unsafe { node.wait(state.observing(), target, race, number) };
+        }
+        None
+    }
+
+    fn stop_observing(&self, node: &Observer<K>) -> Option<Wakeup<K>> {
+        self.port.stop_observing(node)
     }
 
     fn has_sent(&self) -> bool {

@@ -198,6 +198,24 @@ fn attempt_one<K: Unpark>(entries: &[Entry<'_, K>], order: Order) -> Option<usiz
     done.then(|| entry.end())
 }
 
+/// With all locks: returns the position of the one of the ready cases that the order says.
+pub(super) fn choose<K: Unpark>(
+    entries: &[Entry<'_, K>],
+    order: Order,
+    is_ready: impl Fn(usize) -> bool,
+) -> Option<usize> {
+    let (mut ready, mut chosen) = (0, None::<usize>);
+    for (position, entry) in entries.iter().enumerate() {
+        if is_ready(position) {
+            ready += 1;
+            if chosen.is_none_or(|so_far| order.replaces(entry, &entries[so_far], ready)) {
+                chosen = Some(position);
+            }
+        }
+    }
+    chosen
+}
+
 /// With all locks: does the one of the ready cases that the order says. `is_ready` is asked for
 /// each position.
 pub(super) fn attempt<K: Unpark>(
@@ -206,16 +224,7 @@ pub(super) fn attempt<K: Unpark>(
     is_ready: impl Fn(usize) -> bool,
 ) -> Attempt {
     loop {
-        let (mut ready, mut chosen) = (0, None::<usize>);
-        for (position, entry) in entries.iter().enumerate() {
-            if is_ready(position) {
-                ready += 1;
-                if chosen.is_none_or(|so_far| order.replaces(entry, &entries[so_far], ready)) {
-                    chosen = Some(position);
-                }
-            }
-        }
-        let Some(position) = chosen else { return Attempt::Nothing };
+        let Some(position) = choose(entries, order, &is_ready) else { return Attempt::Nothing };
         // SAFETY: the state of this case's channel, under its lock.
         match unsafe { entries[position].case.attempt(state_of(entries, position)) } {
             Tried::Done => return Attempt::Done(position),

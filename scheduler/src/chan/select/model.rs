@@ -11,6 +11,7 @@ use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use super::engine::{Entry, Order, Wait, select};
+use super::observe::ready;
 use super::polled::{self, Polled};
 use crate::chan::case::{Case, RecvCase, SendCase};
 use crate::chan::place::Place;
@@ -63,6 +64,25 @@ pub(crate) fn recv_or_send(
     select(&mut entries, Wait::Until(None), Order::Random(first), || waiter.begin())?;
     let received = a.outcome().map(|outcome| Done::Received(outcome.ok()));
     Some(received.unwrap_or_else(|| Done::Sent(b.outcome().expect("one was done").is_ok())))
+}
+
+/// Waits until one of these channels has something; None if the deadline has passed.
+pub(crate) fn ready_to_recv(
+    from: &[&Chan],
+    deadline: Option<Instant>,
+    waiter: &TestWaiter,
+) -> Option<usize> {
+    let cases: Vec<_> = from.iter().map(|from| RecvCase::new(from)).collect();
+    let mut entries: Vec<_> =
+        cases.iter().enumerate().map(|(index, case)| Entry::new(case as _, index)).collect();
+    ready(&mut entries, Wait::Until(deadline), Order::Random(first), || waiter.begin())
+}
+
+/// Waits until a value could be sent.
+pub(crate) fn ready_to_send(into: &Chan, waiter: &TestWaiter) {
+    let case = SendCase::new(into, Place::boxed_full(0));
+    let order = Order::Random(first);
+    ready(&mut [Entry::new(&case, 0)], Wait::Until(None), order, || waiter.begin());
 }
 
 /// A select that is polled.
