@@ -407,11 +407,18 @@ table! {
         as std::sync::RwLockReadGuard<'static, T>,
         but (Send) as tokio::sync::RwLockReadGuard<'static, T>:
             "a lock that is held over waits is bound to no thread";
+    gosched::sync::RwLockUpgradableReadGuard<'static, T>: yes yes yes yes yes,
+        as std::sync::RwLockReadGuard<'static, T>,
+        but (Send Sync) as std::sync::Arc<T>: "it becomes the guard for writing";
     gosched::sync::RwLockWriteGuard<'static, T>: yes yes yes yes yes,
         as std::sync::RwLockWriteGuard<'static, T>,
         but (Send) as tokio::sync::RwLockWriteGuard<'static, T>:
             "a lock that is held over waits is bound to no thread";
     gosched::sync::Semaphore: yes yes yes yes yes, as tokio::sync::Semaphore;
+    gosched::sync::UpgradableReadFuture<'static, T>: yes no no yes no,
+        as (&'static std::sync::RwLock<T>, Waits);
+    gosched::sync::UpgradeFuture<'static, T>: yes no no yes no,
+        as (&'static std::sync::RwLock<T>, Waits);
     gosched::sync::WaitGroup: yes yes yes yes yes, as crossbeam_utils::sync::WaitGroup;
     gosched::sync::WaitGroupFuture<'static>: yes no no yes no, as Waits;
     gosched::sync::WaitGroupTimeoutError: yes yes yes yes yes, as Plain;

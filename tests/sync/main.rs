@@ -9,6 +9,7 @@ mod owned;
 mod rwlock;
 mod semaphore;
 mod starvation;
+mod upgradable;
 mod user_panics;
 
 /// Waits until something that another thread does has happened; for threads only.

@@ -52,6 +52,7 @@ mod sysmon_note;
 mod timekeeper;
 mod timers;
 mod token;
+mod upgrade;
 mod watch;
 
 use std::panic::{self, AssertUnwindSafe};
