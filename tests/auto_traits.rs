@@ -399,6 +399,7 @@ table! {
     gosched::sync::OnceState: yes yes yes yes yes, as std::sync::OnceState,
         but (Sync RefUnwindSafe) as Plain: "it holds no cell";
     gosched::sync::OwnedPermit: yes yes yes yes yes, as tokio::sync::OwnedSemaphorePermit;
+    gosched::sync::Parker: yes no yes yes yes, as crossbeam_utils::sync::Parker;
     gosched::sync::Permit<'static>: yes yes yes yes yes, as tokio::sync::SemaphorePermit<'static>;
     gosched::sync::ReadFuture<'static, T>: yes no no yes no,
         as (&'static std::sync::RwLock<T>, Waits);
@@ -415,6 +416,7 @@ table! {
         but (Send) as tokio::sync::RwLockWriteGuard<'static, T>:
             "a lock that is held over waits is bound to no thread";
     gosched::sync::Semaphore: yes yes yes yes yes, as tokio::sync::Semaphore;
+    gosched::sync::Unparker: yes yes yes yes yes, as crossbeam_utils::sync::Unparker;
     gosched::sync::UpgradableReadFuture<'static, T>: yes no no yes no,
         as (&'static std::sync::RwLock<T>, Waits);
     gosched::sync::UpgradeFuture<'static, T>: yes no no yes no,

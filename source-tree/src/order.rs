@@ -68,9 +68,10 @@ const SCHEDULER: &[&str] = &[
     "sync::raw::semaphore", "sync::semaphore", "sync::semaphore::owned", "sync::raw::rwlock",
     "sync::rwlock", "sync::rwlock::future", "sync::rwlock::upgradable", "sync::rwlock::owned",
     "sync::raw::once", "sync::once", "sync::barrier", "sync::raw::wait_group", "sync::wait_group",
-    "sync::raw::notify", "sync::raw", "sync::notify", "sync", "chan::watch::versions",
-    "chan::watch::changed", "chan::watch", "chan::watch::stream", "signal::fault", "signal",
-    "runtime::error", "runtime::builder", "runtime", "stats", "procs", "goroutine", "embed",
+    "sync::raw::notify", "sync::raw", "sync::notify", "sync::parker", "sync::as_std", "sync",
+    "chan::watch::versions", "chan::watch::changed", "chan::watch", "chan::watch::stream",
+    "signal::fault", "signal", "runtime::error", "runtime::builder", "runtime", "stats", "procs",
+    "goroutine", "embed",
 ];
 
 #[rustfmt::skip]

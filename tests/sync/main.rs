@@ -6,6 +6,7 @@ mod groups;
 mod mutex;
 mod once;
 mod owned;
+mod parker;
 mod rwlock;
 mod semaphore;
 mod starvation;

@@ -37,11 +37,13 @@
 //!   had by [`Mutex::lock_arc`], [`RwLock::read_arc`], [`RwLock::write_arc`] and
 //!   [`Semaphore::acquire_owned`], each with the same variants.
 
+mod as_std;
 mod barrier;
 mod condvar;
 mod mutex;
 mod notify;
 mod once;
+mod parker;
 mod poison;
 pub(crate) mod raw;
 mod rwlock;
@@ -53,6 +55,7 @@ pub use condvar::{Condvar, WaitTimeoutResult};
 pub use mutex::{ArcMutexGuard, LockFuture, Mutex, MutexGuard};
 pub use notify::{Notified, Notify, NotifyTimeoutError};
 pub use once::{LazyLock, Once, OnceCell, OnceLock, OnceState};
+pub use parker::{Parker, Unparker};
 pub use rwlock::{
     ArcRwLockReadGuard, ArcRwLockWriteGuard, ReadFuture, RwLock, RwLockReadGuard,
     RwLockUpgradableReadGuard, RwLockWriteGuard, UpgradableReadFuture, UpgradeFuture, WriteFuture,
