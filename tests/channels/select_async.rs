@@ -74,6 +74,58 @@ fn the_forms_are_those_of_select() {
 }
 
 #[test]
+fn without_a_case_it_waits_for_ever() {
+    let count = Count::new();
+    let mut waits = Box::pin(async {
+        select_async! {}
+    });
+    assert!(poll(&mut waits, &count).is_pending() && poll(&mut waits, &count).is_pending());
+    let mut list = Select::new();
+    assert!(poll(&mut list.select_async(), &count).is_pending());
+    assert_eq!(count.times(), 0);
+}
+
+#[test]
+fn a_waker_that_panics_costs_nothing() {
+    struct Panics;
+    impl std::task::Wake for Panics {
+        fn wake(self: std::sync::Arc<Self>) {
+            std::panic::resume_unwind(Box::new("as it should"));
+        }
+    }
+    let (tx, rx) = chan::bounded::<u32>(0);
+    let bad = std::task::Waker::from(std::sync::Arc::new(Panics));
+    let mut cx = std::task::Context::from_waker(&bad);
+    let mut first = Box::pin(rx.recv_async());
+    assert!(first.as_mut().poll(&mut cx).is_pending());
+    let count = Count::new();
+    let mut list = Select::new();
+    list.send(&tx, 1);
+    let mut offers = list.select_async();
+    // The other's waker unwinds through this poll; the value is offered all the same.
+    let polled = std::panic::AssertUnwindSafe(|| poll(&mut offers, &count).is_ready());
+    assert!(std::panic::catch_unwind(polled).is_err());
+    assert_eq!(rx.try_recv(), Ok(1));
+    assert_eq!(count.times(), 1);
+    let Poll::Ready(chosen) = poll(&mut offers, &count) else { unreachable!("it was taken") };
+    assert_eq!(chosen.send(&tx), Ok(()));
+
+    // An async block drops what it has when it unwinds.
+    let mut second = Box::pin(rx.recv_async());
+    assert!(second.as_mut().poll(&mut cx).is_pending());
+    drop(first);
+    let mut slot = Some(2);
+    let polled = std::panic::AssertUnwindSafe(|| {
+        let mut offers = Box::pin(async {
+            select_async! { offer(tx, slot) -> sent => sent }
+        });
+        poll(&mut offers, &count).is_ready()
+    });
+    assert!(std::panic::catch_unwind(polled).is_err());
+    assert_eq!((slot, rx.try_recv().is_err()), (Some(2), true));
+}
+
+#[test]
 fn a_task_with_selects_is_send() {
     let (tx, rx) = chan::bounded::<String>(0);
     let task = async move {

@@ -5,8 +5,8 @@
 //!
 //! A [`SelectFuture`] has its cases and what waits for them in boxes, and for itself alone as long
 //! as it waits: if it is forgotten, they are never freed, and the list that they come from is
-//! empty. A [`Selecting`] has them in itself, and is pinned by its first poll. Both end the wait
-//! when they are dropped.
+//! empty. A [`Selecting`](super::support::polled::Selecting) has them in itself, and is pinned by
+//! its first poll. Both end the wait when they are dropped.
 //!
 //! Between two polls no case keeps a lock. What a future has of a case is what another thread may
 //! reach by a node, or the future's alone; so with values that are `Send` it may go to another
