@@ -9,6 +9,8 @@
 //! - `signals`: [`signal`]`::notify`, signals of the process as a channel.
 //! - `check-promises`: debug builds can look for broken promises of a [`Mode`]; see
 //!   `runtime::Builder::check_promises`, and [docs::soundness].
+//! - `futures-core`: receivers, tickers and sets of goroutines are streams.
+//! - `futures-sink`: senders are sinks.
 //!
 //! Without `tracing`, or without a subscriber, a warning is a line on standard error; see
 //! [`runtime::Warnings`]. Reports below the level of a warning, as that of [`Deadlock::Report`]
@@ -37,7 +39,8 @@ pub use gosched_scheduler::{CarriedSpans, CarrySpans, in_current_span};
 
 #[doc(inline)]
 pub use gosched_scheduler::{
-    chan, goroutine_local, local, select, select_biased, sync, test, time,
+    chan, goroutine_local, local, select, select_async, select_biased, select_biased_async, sync,
+    test, time,
 };
 
 /// Ending what is no longer wanted: tokens, and shields against them.

@@ -266,14 +266,27 @@ table! {
 
     gosched::chan::IntoIter<T>: yes yes yes yes yes, as crossbeam_channel::IntoIter<T>,
         but (Unpin) as Plain: "no value lies in it";
+    gosched::chan::IntoSink<T>: yes no yes yes no,
+        as (crossbeam_channel::Sender<T>, T, Cell<u8>),
+        but (Unpin) as Plain: "its values lie in a box";
+    gosched::chan::IntoStream<T>: yes no yes yes no,
+        as (crossbeam_channel::Receiver<T>, Cell<u8>),
+        but (Unpin) as Plain: "no value lies in it";
     gosched::chan::Iter<'static, T>: yes yes yes yes yes, as crossbeam_channel::Iter<'static, T>;
+    gosched::chan::ReadyTimeoutError: yes yes yes yes yes,
+        as crossbeam_channel::ReadyTimeoutError;
     gosched::chan::Receiver<T>: yes yes yes yes yes, as crossbeam_channel::Receiver<T>,
         but (Unpin) as Plain: "no value lies in it";
     gosched::chan::RecvError: yes yes yes yes yes, as crossbeam_channel::RecvError;
     gosched::chan::RecvFuture<'static, T>: yes no no yes no,
         as (crossbeam_channel::Receiver<T>, Waits);
+    gosched::chan::RecvStream<'static, T>: yes no yes yes no,
+        as (crossbeam_channel::Receiver<T>, Cell<u8>),
+        but (Unpin) as Plain: "no value lies in it";
     gosched::chan::RecvTimeoutError: yes yes yes yes yes, as crossbeam_channel::RecvTimeoutError;
     gosched::chan::Select<'static>: yes yes yes no no, as crossbeam_channel::Select<'static>;
+    gosched::chan::SelectFuture<'static, 'static>: yes no yes no no,
+        as (crossbeam_channel::Select<'static>, Cell<u8>);
     gosched::chan::SelectTimeoutError: yes yes yes yes yes,
         as crossbeam_channel::SelectTimeoutError;
     gosched::chan::SelectedOperation<'static, 'static>: yes yes yes no no,
@@ -283,16 +296,22 @@ table! {
     gosched::chan::SendError<T>: yes yes yes yes yes, as crossbeam_channel::SendError<T>;
     gosched::chan::SendFuture<'static, T>: yes no no yes no,
         as (crossbeam_channel::Sender<T>, T, Waits);
+    gosched::chan::SendSink<'static, T>: yes no yes yes no,
+        as (crossbeam_channel::Sender<T>, T, Cell<u8>),
+        but (Unpin) as Plain: "its values lie in a box";
     gosched::chan::SendTimeoutError<T>: yes yes yes yes yes,
         as crossbeam_channel::SendTimeoutError<T>;
     gosched::chan::Sender<T>: yes yes yes yes yes, as crossbeam_channel::Sender<T>;
     gosched::chan::TryIter<'static, T>: yes yes yes yes yes,
         as crossbeam_channel::TryIter<'static, T>;
     gosched::chan::TryRecvError: yes yes yes yes yes, as crossbeam_channel::TryRecvError;
+    gosched::chan::TryReadyError: yes yes yes yes yes, as crossbeam_channel::TryReadyError;
     gosched::chan::TrySelectError: yes yes yes yes yes, as crossbeam_channel::TrySelectError;
     gosched::chan::TrySendError<T>: yes yes yes yes yes, as crossbeam_channel::TrySendError<T>;
     gosched::chan::WeakSender<T>: yes yes yes yes yes, as crossbeam_channel::Sender<T>;
 
+    gosched::chan::broadcast::IntoStream<T>: yes no yes yes no,
+        as (std::sync::Mutex<std::sync::Arc<T>>, Cell<u8>);
     gosched::chan::broadcast::Receiver<T>: yes yes yes yes yes,
         as tokio::sync::broadcast::Receiver<T>,
         but (Send Sync) as std::sync::Arc<T>:
@@ -300,6 +319,8 @@ table! {
     gosched::chan::broadcast::RecvError: yes yes yes yes yes, as Plain;
     gosched::chan::broadcast::RecvFuture<'static, T>: yes no no yes no,
         as (std::sync::Mutex<std::sync::Arc<T>>, Waits);
+    gosched::chan::broadcast::RecvStream<'static, T>: yes no yes yes no,
+        as (std::sync::Mutex<std::sync::Arc<T>>, Cell<u8>);
     gosched::chan::broadcast::RecvTimeoutError: yes yes yes yes yes, as Plain;
     gosched::chan::broadcast::Sender<T>: yes yes yes yes yes,
         as tokio::sync::broadcast::Sender<T>,
@@ -314,6 +335,10 @@ table! {
     gosched::chan::oneshot::Sender<T>: yes yes yes yes yes, as crossbeam_channel::Sender<T>;
 
     gosched::chan::watch::ChangedFuture<'static>: yes no no yes no, as Waits;
+    gosched::chan::watch::ChangedStream<'static, T>: yes no yes yes no,
+        as (std::sync::Arc<std::sync::RwLock<T>>, Cell<u8>);
+    gosched::chan::watch::IntoStream<T>: yes no yes yes no,
+        as (std::sync::Arc<std::sync::RwLock<T>>, Cell<u8>);
     gosched::chan::watch::Receiver<T>: yes yes yes yes yes,
         as std::sync::Arc<std::sync::RwLock<T>>;
     gosched::chan::watch::Ref<'static, T>: yes yes yes yes yes,
@@ -374,6 +399,7 @@ table! {
     gosched::sync::OnceState: yes yes yes yes yes, as std::sync::OnceState,
         but (Sync RefUnwindSafe) as Plain: "it holds no cell";
     gosched::sync::OwnedPermit: yes yes yes yes yes, as tokio::sync::OwnedSemaphorePermit;
+    gosched::sync::Parker: yes no yes yes yes, as crossbeam_utils::sync::Parker;
     gosched::sync::Permit<'static>: yes yes yes yes yes, as tokio::sync::SemaphorePermit<'static>;
     gosched::sync::ReadFuture<'static, T>: yes no no yes no,
         as (&'static std::sync::RwLock<T>, Waits);
@@ -382,11 +408,19 @@ table! {
         as std::sync::RwLockReadGuard<'static, T>,
         but (Send) as tokio::sync::RwLockReadGuard<'static, T>:
             "a lock that is held over waits is bound to no thread";
+    gosched::sync::RwLockUpgradableReadGuard<'static, T>: yes yes yes yes yes,
+        as std::sync::RwLockReadGuard<'static, T>,
+        but (Send Sync) as std::sync::Arc<T>: "it becomes the guard for writing";
     gosched::sync::RwLockWriteGuard<'static, T>: yes yes yes yes yes,
         as std::sync::RwLockWriteGuard<'static, T>,
         but (Send) as tokio::sync::RwLockWriteGuard<'static, T>:
             "a lock that is held over waits is bound to no thread";
     gosched::sync::Semaphore: yes yes yes yes yes, as tokio::sync::Semaphore;
+    gosched::sync::Unparker: yes yes yes yes yes, as crossbeam_utils::sync::Unparker;
+    gosched::sync::UpgradableReadFuture<'static, T>: yes no no yes no,
+        as (&'static std::sync::RwLock<T>, Waits);
+    gosched::sync::UpgradeFuture<'static, T>: yes no no yes no,
+        as (&'static std::sync::RwLock<T>, Waits);
     gosched::sync::WaitGroup: yes yes yes yes yes, as crossbeam_utils::sync::WaitGroup;
     gosched::sync::WaitGroupFuture<'static>: yes no no yes no, as Waits;
     gosched::sync::WaitGroupTimeoutError: yes yes yes yes yes, as Plain;

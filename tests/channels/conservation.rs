@@ -15,11 +15,12 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use futures_lite::StreamExt;
 use gosched::cancel::Token;
 use gosched::chan::{self, Receiver, RecvTimeoutError, Select, Sender};
 use gosched::future::block_on;
 use gosched::time::timeout_async;
-use gosched::{Cancelled, Runtime, go, select, select_biased};
+use gosched::{Cancelled, Runtime, go, select, select_async, select_biased};
 
 use crate::waker;
 
@@ -96,7 +97,7 @@ fn send(txs: &Ends<Sender<Item>>, item: Item, random: &mut Random) {
     let mut slot = Some(item);
     while let Some(item) = slot.take() {
         let [a, b, c] = txs;
-        match random.below(5) {
+        match random.below(8) {
             0 => slot = a.send_timeout(item, random.pause()).err().map(|error| error.into_inner()),
             1 => slot = b.try_send(item).err().map(|error| error.into_inner()),
             2 => {
@@ -108,6 +109,36 @@ fn send(txs: &Ends<Sender<Item>>, item: Item, random: &mut Random) {
             }
             // Given up, the value is dropped with the future, and so comes back.
             3 => _ = block_on(timeout_async(random.pause(), b.send_async(item))),
+            4 => {
+                slot = Some(item);
+                block_on(async {
+                    select_async! {
+                        offer(a, slot) -> sent => sent.expect("it is received from"),
+                        recv(chan::never::<()>()) -> _ => unreachable!("nothing comes"),
+                        default(random.pause()) => {}
+                    }
+                });
+            }
+            5 => {
+                // Ready, it may be late.
+                let mut list = Select::new();
+                let case = list.send(c, item);
+                let _ready_or_not = list.ready_timeout(random.pause());
+                slot = list.try_take_back(case, c);
+                if let Some(item) = slot.take() {
+                    slot = c.try_send(item).err().map(|error| error.into_inner());
+                }
+            }
+            6 => {
+                let mut list = Select::new();
+                let case = list.send(b, item);
+                let wait = timeout_async(random.pause(), list.select_async());
+                // Given up, it may have sent.
+                match block_on(async { wait.await.map(|chosen| chosen.send(b)) }) {
+                    Ok(sent) => sent.expect("it is received from"),
+                    Err(_) => slot = list.try_take_back(case, b),
+                }
+            }
             _ => {
                 let mut list = Select::new();
                 let case = list.send(c, item);
@@ -161,7 +192,7 @@ fn consume(rxs: &Ends<Receiver<Item>>, tokens: Option<&Sender<Token>>, mut rando
         let _cancelled = token.run(|| {
             for _ in 0..BATCH {
                 let one = random.below(open.len() as u64) as usize;
-                let (n, got) = match random.below(3) {
+                let (n, got) = match random.below(4) {
                     0 => (one, rxs[open[one]].recv_timeout(random.pause())),
                     1 => {
                         // Now and then it is the same channel.
@@ -171,6 +202,15 @@ fn consume(rxs: &Ends<Receiver<Item>>, tokens: Option<&Sender<Token>>, mut rando
                             recv(rxs[open[last]]) -> got => (last, got.map_err(From::from)),
                             default(random.pause()) => continue,
                         }
+                    }
+                    2 => {
+                        let mut list = Select::new();
+                        for n in &open {
+                            list.recv(&rxs[*n]);
+                        }
+                        let Ok(n) = list.ready_timeout(random.pause()) else { continue };
+                        // Somebody may have been faster.
+                        (n, rxs[open[n]].recv_timeout(Duration::ZERO))
                     }
                     _ => {
                         let mut list = Select::new();
@@ -220,7 +260,8 @@ fn conserve(rt: &Runtime, items: usize, random: &mut Random) -> usize {
         thread::spawn(move || consume(&rxs, None, random))
     };
     let future = {
-        let (rx, stop, mut seed) = (rxs[1].clone(), stop.clone(), random.split());
+        let (rx, other, stop, mut seed) =
+            (rxs[1].clone(), rxs[0].clone(), stop.clone(), random.split());
         thread::spawn(move || {
             waker::block_on(async {
                 while let Ok(item) = rx.recv_async().await {
@@ -230,6 +271,24 @@ fn conserve(rt: &Runtime, items: usize, random: &mut Random) -> usize {
                     // Given up, it has taken nothing.
                     if let Ok(Ok(item)) = timeout_async(seed.pause(), rx.recv_async()).await {
                         item.receive();
+                    }
+                    select_async! {
+                        recv(rx) -> item => item.into_iter().for_each(Item::receive),
+                        recv(other) -> item => item.into_iter().for_each(Item::receive),
+                        default(seed.pause()) => {}
+                    }
+                    // A stream that is dropped, perhaps after it was woken.
+                    let mut stream = rx.stream();
+                    if let Ok(Some(item)) = timeout_async(seed.pause(), stream.next()).await {
+                        item.receive();
+                    }
+                    drop(stream);
+                    let mut list = Select::new();
+                    list.recv(&other);
+                    list.recv(&rx);
+                    if let Ok(chosen) = timeout_async(seed.pause(), list.select_async()).await {
+                        let from = [&other, &rx][chosen.index()];
+                        chosen.recv(from).into_iter().for_each(Item::receive);
                     }
                     if stop.load(Ordering::Relaxed) {
                         return;

@@ -210,7 +210,7 @@ fn a_once_that_panicked_says_so() {
         let ours = pair.rt.handle().go(move || once.call_once(|| unreachable!("it is poisoned")));
         let told = ours.join().expect_err("it is told");
         assert!(
-            told.downcast_ref::<&str>().is_some_and(|message| message.contains("unwound")),
+            told.downcast_ref::<&str>().is_some_and(|message| message.contains("poisoned")),
             "{told:?}"
         );
     });

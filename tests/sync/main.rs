@@ -6,9 +6,11 @@ mod groups;
 mod mutex;
 mod once;
 mod owned;
+mod parker;
 mod rwlock;
 mod semaphore;
 mod starvation;
+mod upgradable;
 mod user_panics;
 
 /// Waits until something that another thread does has happened; for threads only.

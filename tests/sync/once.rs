@@ -313,3 +313,23 @@ fn a_cancelled_maker_leaves_it_to_the_next() {
         });
     });
 }
+
+#[test]
+fn poison_is_told_in_the_words_of_std() {
+    let (once, lazy) = (Once::new(), LazyLock::<u32>::new(|| panic!("as it should")));
+    let text = |outcome: thread::Result<()>| {
+        let payload = outcome.expect_err("it is poisoned");
+        payload.downcast_ref::<&str>().map(ToString::to_string).unwrap_or_else(|| {
+            payload.downcast_ref::<String>().expect("a panic has a text").clone()
+        })
+    };
+    let uses = || once.call_once(|| panic!("as it should"));
+    assert_eq!(text(std::panic::catch_unwind(uses)), "as it should");
+    assert_eq!(text(std::panic::catch_unwind(uses)), "Once instance has previously been poisoned");
+    let forces = || _ = LazyLock::force(&lazy);
+    assert_eq!(text(std::panic::catch_unwind(forces)), "as it should");
+    assert_eq!(
+        text(std::panic::catch_unwind(forces)),
+        "LazyLock instance has previously been poisoned"
+    );
+}

@@ -42,6 +42,8 @@
 #![expect(unsafe_code, reason = "polls with the node of a pinned future")]
 
 pub(crate) mod ring;
+#[cfg(feature = "futures-core")]
+mod stream;
 
 use std::error::Error;
 use std::fmt;
@@ -49,6 +51,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
+
+#[cfg(feature = "futures-core")]
+pub use stream::{IntoStream, RecvStream};
 
 use super::error::SendError;
 use crate::proc::park::Parking;

@@ -14,20 +14,20 @@
 
 #![expect(unsafe_code, reason = "channels' states travel without their type")]
 
-use std::cell::Cell;
+mod recv;
+mod send;
+
 use std::ptr::NonNull;
 use std::time::Instant;
 
-use super::error::{RecvError, SendError};
-use super::place::{CasePlace, Place, PlaceRef};
-use super::port::{Port, typed};
-use super::raw::Channel;
-use super::results;
-use super::state::{Nothing, Put, State};
-use crate::wait::case_node::CaseNode;
-use crate::wait::owed::Owed;
+pub(super) use recv::RecvCase;
+pub(super) use send::SendCase;
+
+use super::standby::Standby;
+use crate::wait::observers::Observer;
+use crate::wait::owed::Panics;
 use crate::wait::race::Race;
-use crate::wait::waiter::{Unpark, WaitList, Wakeup};
+use crate::wait::waiter::{Unpark, Wakeup};
 
 /// Which way a case's values go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,311 +124,62 @@ pub(super) unsafe trait Case<K: Unpark> {
 
     /// Drops an outcome that nobody asked for.
     fn discard(&self);
-}
 
-/// A case that receives.
-pub(super) struct RecvCase<'a, T, K: Unpark> {
-    port: Port<'a, T, K>,
-    node: CaseNode<PlaceRef<T>, K>,
-    /// Where what is received goes. Empty until the case is chosen.
-    place: CasePlace<'a, T>,
-    chosen: Cell<bool>,
-    /// True if it keeps back for a future.
-    held_back: Cell<bool>,
-}
+    /// As [`is_ready`](Self::is_ready), in a select that is polled: what is reserved for it counts,
+    /// and what is reserved for another future does not.
+    ///
+    /// # Safety
+    ///
+    /// As the head of this file says of `state`.
+    unsafe fn is_ready_polled(&self, state: NonNull<()>, standby: &Standby<K>) -> bool;
 
-impl<'a, T, K: Unpark> RecvCase<'a, T, K> {
-    /// Receives into an empty place of its own.
-    pub(super) fn new(channel: &'a Channel<T, K>) -> Self {
-        Self::with(channel, CasePlace::own(Place::boxed()))
-    }
-
-    /// Receives into an empty place.
-    pub(super) fn into_place(channel: &'a Channel<T, K>, place: &'a mut Place<T>) -> Self {
-        Self::with(channel, CasePlace::borrowed(place))
-    }
-
-    fn with(channel: &'a Channel<T, K>, place: CasePlace<'a, T>) -> Self {
-        let (port, node) = (Port::new(channel), CaseNode::new(None));
-        Self { port, node, place, chosen: Cell::new(false), held_back: Cell::new(false) }
-    }
-
-    fn list<'s>(&self, state: &'s mut State<T, K>) -> &'s mut WaitList<PlaceRef<T>, K> {
-        if self.held_back.get() { state.held_back() } else { state.receivers() }
-    }
-
-    /// True if this case was chosen.
-    pub(super) fn is_chosen(&self) -> bool {
-        self.chosen.get()
-    }
-
-    /// What was received, if this case was chosen.
-    pub(super) fn outcome(&self) -> Option<Result<T, RecvError>> {
-        // SAFETY: a case that was chosen waits no more.
-        self.chosen.take().then(|| results::received_or_gone(unsafe { self.place.get() }))
-    }
-}
-
-// SAFETY: the channel is borrowed for as long as the case lives, and `Port::state` is that of its
-// own guard.
-unsafe impl<T, K: Unpark> Case<K> for RecvCase<'_, T, K> {
-    fn channel(&self) -> *const () {
-        self.port.address()
-    }
-
-    fn direction(&self) -> Direction {
-        Direction::Recv
-    }
-
-    fn empty<'c>(&self) -> Box<dyn Case<K> + 'c>
-    where
-        Self: 'c,
-    {
-        Box::new(Self::new(self.port.channel))
-    }
-
-    fn lock(&self) {
-        self.port.lock();
-    }
-
-    fn unlock(&self) {
-        drop(self.port.guard.take());
-    }
-
-    fn state(&self) -> NonNull<()> {
-        self.port.state()
-    }
-
-    unsafe fn is_ready(&self, state: NonNull<()>) -> bool {
-        // SAFETY: of this channel, and locked.
-        unsafe { typed::<T, K>(state) }.can_take()
-    }
-
-    unsafe fn attempt(&self, state: NonNull<()>) -> Tried {
-        // SAFETY: of this channel, and locked.
-        let state = unsafe { typed::<T, K>(state) };
-        let mut owed = Owed::nothing();
-        // SAFETY: the case does not wait.
-        let place = unsafe { self.place.get() };
-        if !state.take(place, &mut owed) && state.nothing() == Nothing::Empty {
-            return Tried::Lost;
-        }
-        self.port.retired.set(state.has_retired());
-        self.port.wakeup.set(owed.into_wakeups());
-        self.chosen.set(true);
-        Tried::Done
-    }
-
-    unsafe fn wait(
+    /// Waits as the `number`th of the race, or goes on waiting, with the waker of this poll.
+    /// Returns when to look again.
+    ///
+    /// # Safety
+    ///
+    /// As the head of this file says of `state`. Case, standby and race stay in place until
+    /// [`leave_polled`](Self::leave_polled) was called.
+    unsafe fn wait_polled(
         &self,
         state: NonNull<()>,
+        standby: &Standby<K>,
+        race: &Race,
+        number: usize,
+    ) -> Option<Instant>;
+
+    /// Ends the wait, if there is one. A wake-up that the case had goes to the next future, unless
+    /// the case was `done`.
+    ///
+    /// # Safety
+    ///
+    /// As the head of this file says of `state`.
+    unsafe fn leave_polled(&self, state: NonNull<()>, standby: &Standby<K>, done: bool);
+
+    /// True if a case that was served when its wait was ended has sent its value. One that could
+    /// not is chosen no more.
+    fn has_sent(&self) -> bool;
+
+    /// Begins to observe, as the `number`th of the race: to wait until this case is ready. Returns
+    /// when to look again.
+    ///
+    /// # Safety
+    ///
+    /// As the head of this file says of `state`. Node and race stay in place until
+    /// [`stop_observing`](Self::stop_observing) was called.
+    unsafe fn observe(
+        &self,
+        state: NonNull<()>,
+        node: &Observer<K>,
         target: K,
         race: &Race,
         number: usize,
-    ) -> Option<Instant> {
-        // SAFETY: of this channel, and locked.
-        let state = unsafe { typed::<T, K>(state) };
-        let keeps_back = state.keeps_back();
-        self.held_back.set(keeps_back.is_some());
-        let _before = self.node.replace(Some(self.place.at()));
-        // SAFETY: the list is under that lock; this function's contract keeps node and race.
-        unsafe { self.node.wait(self.list(state), target, race, number) };
-        state.due().into_iter().chain(keeps_back).min()
-    }
+    ) -> Option<Instant>;
 
-    fn is_served(&self) -> bool {
-        self.node.is_served()
-    }
+    /// Stops observing. Takes the lock. If the case was told that it is ready, returns whom to tell
+    /// next.
+    fn stop_observing(&self, node: &Observer<K>) -> Option<Wakeup<K>>;
 
-    fn take_outcome(&self) -> bool {
-        let untouched = self.node.replace(None).is_some();
-        let again = untouched && (self.port.channel.has_clock() || self.held_back.get());
-        self.chosen.set(!again);
-        !again
-    }
-
-    fn wait_for_waker(&self) {
-        drop(self.port.channel.state.lock());
-    }
-
-    fn withdraw(&self) {
-        let mut state = self.port.channel.state.lock();
-        // SAFETY: if it waits, then in this list, which is under this lock.
-        unsafe { self.node.leave(self.list(&mut state)) };
-    }
-
-    fn wakeup(&self) -> [Option<Wakeup<K>>; 2] {
-        if self.port.retired.take() {
-            self.port.channel.tidy();
-        }
-        self.port.wakeup.replace([None, None])
-    }
-
-    fn grow(&self) {}
-
-    fn discard(&self) {
-        drop(self.outcome());
-    }
-}
-
-/// A case that sends.
-pub(super) struct SendCase<'a, T, K: Unpark> {
-    port: Port<'a, T, K>,
-    node: CaseNode<PlaceRef<T>, K>,
-    /// Where the value is. Full until the case is chosen, and after that, if it was not sent.
-    place: CasePlace<'a, T>,
-    chosen: Cell<bool>,
-}
-
-impl<'a, T, K: Unpark> SendCase<'a, T, K> {
-    /// Sends the value in a place of its own; without one the case is never ready.
-    pub(super) fn new(channel: &'a Channel<T, K>, place: Box<Place<T>>) -> Self {
-        Self::with(channel, CasePlace::own(place))
-    }
-
-    /// Sends the value in the place; without one the case is never ready.
-    pub(super) fn from_place(channel: &'a Channel<T, K>, place: &'a mut Place<T>) -> Self {
-        Self::with(channel, CasePlace::borrowed(place))
-    }
-
-    fn with(channel: &'a Channel<T, K>, place: CasePlace<'a, T>) -> Self {
-        let (port, node) = (Port::new(channel), CaseNode::new(None));
-        Self { port, node, place, chosen: Cell::new(false) }
-    }
-
-    /// True if this case was chosen.
-    pub(super) fn is_chosen(&self) -> bool {
-        self.chosen.get()
-    }
-
-    /// Whether the value was sent, if this case was chosen.
-    pub(super) fn outcome(&self) -> Option<Result<(), SendError<T>>> {
-        // SAFETY: a case that was chosen waits no more.
-        self.chosen.take().then(|| results::sent(unsafe { self.place.get() }))
-    }
-
-    /// The value that was not sent. The case does not wait, and was not chosen.
-    pub(super) fn take_back(&self) -> Option<T> {
-        // SAFETY: the case does not wait.
-        unsafe { self.place.get() }.take()
-    }
-
-    /// Gives the case a value to send, and returns the one that it had. The case does not wait.
-    pub(super) fn put(&self, value: T) -> Option<T> {
-        // SAFETY: the case does not wait.
-        let place = unsafe { self.place.get() };
-        let before = place.take();
-        *place = Place::Full(value);
-        before
-    }
-
-    fn has_value(&self) -> bool {
-        // SAFETY: the case does not wait.
-        unsafe { self.place.get() }.is_full()
-    }
-}
-
-// SAFETY: the channel is borrowed for as long as the case lives, and `Port::state` is that of its
-// own guard.
-unsafe impl<T, K: Unpark> Case<K> for SendCase<'_, T, K> {
-    fn channel(&self) -> *const () {
-        self.port.address()
-    }
-
-    fn direction(&self) -> Direction {
-        Direction::Send
-    }
-
-    fn empty<'c>(&self) -> Box<dyn Case<K> + 'c>
-    where
-        Self: 'c,
-    {
-        Box::new(Self::new(self.port.channel, Box::new(Place::Empty)))
-    }
-
-    fn lock(&self) {
-        self.port.lock();
-    }
-
-    fn unlock(&self) {
-        drop(self.port.guard.take());
-    }
-
-    fn state(&self) -> NonNull<()> {
-        self.port.state()
-    }
-
-    unsafe fn is_ready(&self, state: NonNull<()>) -> bool {
-        // SAFETY: of this channel, and locked.
-        self.has_value() && unsafe { typed::<T, K>(state) }.can_put()
-    }
-
-    unsafe fn attempt(&self, state: NonNull<()>) -> Tried {
-        // SAFETY: of this channel, and locked.
-        let state = unsafe { typed::<T, K>(state) };
-        let mut owed = Owed::nothing();
-        // SAFETY: the case does not wait.
-        let place = unsafe { self.place.get() };
-        match state.put(place, &mut owed) {
-            Put::Grow => return Tried::Grow,
-            Put::Full if !state.put_held_back(place, &mut owed) => return Tried::Lost,
-            Put::Done | Put::Disconnected | Put::Full => {}
-        }
-        self.port.wakeup.set(owed.into_wakeups());
-        self.chosen.set(true);
-        Tried::Done
-    }
-
-    unsafe fn wait(
-        &self,
-        state: NonNull<()>,
-        target: K,
-        race: &Race,
-        number: usize,
-    ) -> Option<Instant> {
-        if !self.has_value() {
-            return None;
-        }
-        // SAFETY: of this channel, and locked.
-        let state = unsafe { typed::<T, K>(state) };
-        let _before = self.node.replace(Some(self.place.at()));
-        // SAFETY: the list is under that lock; this function's contract keeps node and race.
-        unsafe { self.node.wait(state.senders(), target, race, number) };
-        // Without a buffer the value is to be had as soon as its sender waits.
-        self.port.wakeup.set([state.let_poll().map(Wakeup::Polls), None]);
-        None
-    }
-
-    fn is_served(&self) -> bool {
-        self.node.is_served()
-    }
-
-    fn take_outcome(&self) -> bool {
-        let _taken_or_not = self.node.replace(None);
-        self.chosen.set(true);
-        true
-    }
-
-    fn wait_for_waker(&self) {
-        drop(self.port.channel.state.lock());
-    }
-
-    fn withdraw(&self) {
-        let mut state = self.port.channel.state.lock();
-        // SAFETY: if it waits, then in this list, which is under this lock.
-        unsafe { self.node.leave(state.senders()) };
-    }
-
-    fn wakeup(&self) -> [Option<Wakeup<K>>; 2] {
-        self.port.wakeup.replace([None, None])
-    }
-
-    fn grow(&self) {
-        let wanted = self.port.channel.state.lock().wanted();
-        self.port.channel.grow(wanted);
-    }
-
-    fn discard(&self) {
-        drop(self.outcome());
-    }
+    /// Ends the turn of a future on this case's channel. Without the lock.
+    fn end_turn(&self) -> Panics;
 }

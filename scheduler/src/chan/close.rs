@@ -35,7 +35,8 @@ impl<T, K: Unpark> Channel<T, K> {
             panics = panics.and(wake(State::senders));
         }
         let panics = panics.and(wake(State::held_back));
-        panics.and(wake_all(&self.state, self.state.lock(), State::polling)).go_on();
+        let panics = panics.and(wake_all(&self.state, self.state.lock(), State::polling));
+        panics.and(wake_all(&self.state, self.state.lock(), State::observing)).go_on();
         true
     }
 

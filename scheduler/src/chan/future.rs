@@ -188,7 +188,8 @@ impl<T, K: Unpark> Channel<T, K> {
     /// is a value.
     #[cold]
     pub(super) fn end_turn(&self) -> Panics {
-        let mut panics = wake_all(&self.state, self.state.lock(), State::held_back);
+        let panics = wake_all(&self.state, self.state.lock(), State::held_back);
+        let mut panics = panics.and(wake_all(&self.state, self.state.lock(), State::observing));
         let next = self.state.lock().pass_on();
         panics.catch(|| next.into_iter().for_each(Waker::wake));
         panics
@@ -210,7 +211,7 @@ impl<T, K: Unpark> Channel<T, K> {
 /// The future of [`Sender::send_async`](super::Sender::send_async).
 #[must_use = "a future does nothing unless it is polled"]
 pub struct SendFuture<'a, T> {
-    sending: Sending<'a, T, Target>,
+    sending: Sending<&'a Channel<T, Target>>,
 }
 
 // As its node, in which the value lies.
@@ -237,22 +238,48 @@ impl<T> Future for SendFuture<'_, T> {
 }
 
 /// What is in a [`SendFuture`], for whatever wakes the goroutines of its channel.
-pub(crate) struct Sending<'a, T, K: Unpark> {
-    channel: &'a Channel<T, K>,
-    node: PolledNode<PlaceRef<T>, K>,
+pub(crate) struct Sending<C: OfChannel> {
+    node: PolledNode<PlaceRef<C::Value>, C::Target>,
     /// Whoever takes the value has the channel's lock; so does the future whenever it looks, until
     /// the node is off its list.
-    value: UnsafeCell<Place<T>>,
+    value: UnsafeCell<Place<C::Value>>,
     ended: Cell<bool>,
+    channel: C,
 }
 
 // SAFETY: the node leads to a value of the future itself, which is pinned while it does.
-unsafe impl<T: Send, K: Unpark + Send> Send for Sending<'_, T, K> {}
+unsafe impl<C: OfChannel + Send> Send for Sending<C>
+where
+    C::Value: Send,
+    C::Target: Send,
+{
+}
 
-impl<'a, T, K: Unpark> Sending<'a, T, K> {
-    pub(crate) fn new(channel: &'a Channel<T, K>, value: T) -> Self {
+impl<C: OfChannel> Sending<C> {
+    pub(crate) fn new(channel: C, value: C::Value) -> Self {
         let value = UnsafeCell::new(Place::Full(value));
         Self { channel, node: PolledNode::new(None), value, ended: Cell::new(false) }
+    }
+
+    /// One that has ended before it began, for [`start`](Self::start).
+    #[cfg(feature = "futures-sink")]
+    pub(super) fn nothing(channel: C) -> Self {
+        let value = UnsafeCell::new(Place::Empty);
+        Self { channel, node: PolledNode::new(None), value, ended: Cell::new(true) }
+    }
+
+    /// True if it has ended, and may [`start`](Self::start) anew.
+    #[cfg(feature = "futures-sink")]
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    /// Begins anew with another value, after it has ended.
+    #[cfg(feature = "futures-sink")]
+    pub(super) fn start(&self, value: C::Value) {
+        assert!(self.ended.replace(false), "the value before is sent first");
+        // SAFETY: it has ended, so nobody else reaches the value, which was taken out.
+        unsafe { *self.value.get() = Place::Full(value) };
     }
 
     /// Sends, or waits with this waker, which is the user's: it is called and dropped when the lock
@@ -261,9 +288,10 @@ impl<'a, T, K: Unpark> Sending<'a, T, K> {
     /// # Safety
     ///
     /// `self` is pinned.
-    pub(crate) unsafe fn poll(&self, waker: Waker) -> Poll<Result<(), SendError<T>>> {
+    pub(crate) unsafe fn poll(&self, waker: Waker) -> Poll<Result<(), SendError<C::Value>>> {
+        let channel = self.channel.channel();
         loop {
-            let (mut state, mut owed) = (self.channel.state.lock(), Owed::nothing());
+            let (mut state, mut owed) = (channel.state.lock(), Owed::nothing());
             match self.node.standing() {
                 Standing::Waits => {
                     // SAFETY: pinned, and in this list.
@@ -310,6 +338,7 @@ impl<'a, T, K: Unpark> Sending<'a, T, K> {
                     if !mutated("polled.sends_in_silence") {
                         owed.call(state.let_poll());
                     }
+                    owed.wake(state.tell());
                     drop(state);
                     owed.pay();
                     return Poll::Pending;
@@ -317,17 +346,17 @@ impl<'a, T, K: Unpark> Sending<'a, T, K> {
                 Put::Grow => {
                     let wanted = state.wanted();
                     drop(state);
-                    self.channel.grow(wanted);
+                    channel.grow(wanted);
                 }
             }
         }
     }
 }
 
-impl<T, K: Unpark> Drop for Sending<'_, T, K> {
+impl<C: OfChannel> Drop for Sending<C> {
     fn drop(&mut self) {
         // The value goes after the waker, with the node.
-        locked(&self.channel.state, |state, owed: &mut Owed<K>| {
+        locked(&self.channel.channel().state, |state, owed: &mut Owed<C::Target>| {
             // SAFETY: it waits in this list, if at all.
             let (_, waker) = unsafe { self.node.leave(state.senders()) };
             owed.drop_waker(waker);

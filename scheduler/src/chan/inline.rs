@@ -89,7 +89,9 @@ impl<T> Channel<T, Target> {
             Ok(()) | Err(Refused::Disconnected) => return None,
             Err(Refused::Full(state)) => state,
         };
-        let Some(switch_only) = SwitchOnly::begin(WaitReason::Send) else {
+        // An observer is woken beside the future, which the wait in two parts cannot.
+        let begins = if state.is_observed() { None } else { SwitchOnly::begin(WaitReason::Send) };
+        let Some(switch_only) = begins else {
             // The place says it all.
             let _in_place = self.wait_to_send(value, state, None, Parking::begin);
             return None;
@@ -145,8 +147,8 @@ impl<T> Channel<T, Target> {
             Err((Nothing::Empty, state)) => state,
         };
         let begins = match state.keeps_back() {
-            None => SwitchOnly::begin(WaitReason::Receive),
-            Some(_) => None,
+            None if !state.is_observed() => SwitchOnly::begin(WaitReason::Receive),
+            _ => None,
         };
         let Some(switch_only) = begins else {
             // The place says it all.

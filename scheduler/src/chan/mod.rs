@@ -51,7 +51,12 @@ pub(crate) mod select;
 mod sender;
 #[cfg(feature = "signals")]
 mod signals;
+#[cfg(feature = "futures-sink")]
+mod sink;
+mod standby;
 mod state;
+#[cfg(feature = "futures-core")]
+mod stream;
 #[cfg(all(test, not(gosched_loom)))]
 mod tests;
 pub(crate) mod timed;
@@ -67,10 +72,17 @@ pub use future::{RecvFuture, SendFuture};
 pub use receiver::{IntoIter, Iter, Receiver, TryIter};
 #[doc(hidden)]
 pub use select::support as select_support;
-pub use select::{Select, SelectTimeoutError, SelectedOperation, TrySelectError};
+pub use select::{
+    ReadyTimeoutError, Select, SelectFuture, SelectTimeoutError, SelectedOperation, TryReadyError,
+    TrySelectError,
+};
 pub use sender::Sender;
 #[cfg(feature = "signals")]
 pub use signals::signals;
+#[cfg(feature = "futures-sink")]
+pub use sink::{IntoSink, SendSink};
+#[cfg(feature = "futures-core")]
+pub use stream::{IntoStream, RecvStream};
 pub use timed::{after, at, never, tick};
 
 use crate::proc::target::Target;

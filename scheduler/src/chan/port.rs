@@ -12,6 +12,7 @@ use gosched_runtime_sys::sync::lock::MutexGuard;
 
 use super::raw::Channel;
 use super::state::State;
+use crate::wait::observers::Observer;
 use crate::wait::waiter::{Unpark, Wakeup};
 
 /// The channel of a case and, while the select looks, its lock.
@@ -35,6 +36,14 @@ impl<'a, T, K: Unpark> Port<'a, T, K> {
 
     pub(super) fn lock(&self) {
         self.guard.set(Some(self.channel.state.lock()));
+    }
+
+    /// Takes an observer's node off, if nobody has. If it was told, returns whom to tell next.
+    pub(super) fn stop_observing(&self, node: &Observer<K>) -> Option<Wakeup<K>> {
+        let mut state = self.channel.state.lock();
+        // SAFETY: if it waits, then in this list, which is under this lock.
+        unsafe { node.leave(state.observing()) };
+        state.observers().pass_on(node)
     }
 
     pub(super) fn state(&self) -> NonNull<()> {

@@ -84,7 +84,8 @@ impl<T, K: Unpark> Channel<T, K> {
         if sooner && !mutated("clock.set_unheard") {
             // Who waits does so for another moment, or for none: they look again.
             let woken = wake_all(&self.state, state, State::receivers);
-            woken.and(wake_all(&self.state, self.state.lock(), State::polling)).go_on();
+            let woken = woken.and(wake_all(&self.state, self.state.lock(), State::polling));
+            woken.and(wake_all(&self.state, self.state.lock(), State::observing)).go_on();
         }
         came
     }
@@ -173,12 +174,13 @@ impl<T, K: Unpark> Channel<T, K> {
         let slot = Some(PlaceRef::new(value));
         parking.set_wait_reason(WaitReason::Send);
         // Without a buffer the value is to be had as soon as its sender waits.
-        let polls = state.let_poll();
+        let (polls, told) = (state.let_poll(), state.tell());
         let place = WaitIn::behind(State::senders);
         // SAFETY: the guard is of this lock; `State::senders` is one field of it, which nothing
         // replaces. The closure moves a value.
         match unsafe {
             wait_until(&self.state, state, place, slot, &parking, deadline, || {
+                told.into_iter().for_each(Wakeup::now);
                 polls.map(Wakeup::Polls)
             })
         } {
@@ -291,9 +293,11 @@ impl<T, K: Unpark> Channel<T, K> {
         let place =
             WaitIn::behind(if keeps_back.is_none() { State::receivers } else { State::held_back });
         let slot = Some(PlaceRef::new(into));
+        // Without a buffer a value can be sent as soon as its receiver waits.
+        let told = state.tell();
         // SAFETY: the guard is of this lock; either list is one field of it, which nothing
         // replaces.
-        match unsafe { wait_until(&self.state, state, place, slot, &parking, deadline, || None) } {
+        match unsafe { wait_until(&self.state, state, place, slot, &parking, deadline, || told) } {
             Waited::Served(None) => Ok(()),
             Waited::Served(Some(_untouched)) => Err(NotDone::Again),
             Waited::TimedOut(_) => Err(NotDone::TimedOut),
@@ -382,7 +386,8 @@ impl<T, K: Unpark> Channel<T, K> {
                 self.state.lock(),
                 State::held_back,
             ));
-            woken.and(wake_all(&self.state, self.state.lock(), State::polling)).go_on();
+            let woken = woken.and(wake_all(&self.state, self.state.lock(), State::polling));
+            woken.and(wake_all(&self.state, self.state.lock(), State::observing)).go_on();
         }
     }
 
@@ -396,18 +401,20 @@ impl<T, K: Unpark> Channel<T, K> {
             state.disconnect();
             let unreceived = state.unreceived();
             drop(state);
-            let mut panics = wake_all(&self.state, self.state.lock(), State::senders);
+            let panics = wake_all(&self.state, self.state.lock(), State::senders);
+            let mut panics = panics.and(wake_all(&self.state, self.state.lock(), State::observing));
             // Last: a value's drop may panic, or use this channel.
             panics.drop_value(unreceived);
             panics.go_on();
         }
     }
 
-    /// How many wait to send and to receive.
+    /// How many wait to send, and how many to receive or to be told.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let mut state = self.state.lock();
-        let receivers = state.receivers().len() + state.held_back().len();
+        let told = state.observing().len();
+        let receivers = state.receivers().len() + state.held_back().len() + told;
         (state.senders().len(), receivers + state.polling().len())
     }
 }

@@ -29,6 +29,10 @@
 //!    `held_back` for as long, and looks again after that. So those in `receivers` are served, and
 //!    then the future is. Nobody in `receivers` depends on a future's being polled, and whoever is
 //!    in `held_back` has a time at which it looks.
+//! 8. Those in `observers` wait for what they will not do. One of them is told when a value was put
+//!    into the buffer, when the first slot became free, and when a party begins to wait that the
+//!    other side can serve; it tells the others ([`observers`](crate::wait::observers)). All are
+//!    told when the channel is disconnected, and when its clock is set.
 //!
 //! Nothing of the user's runs under the lock: values are moved, never dropped, cloned, compared or
 //! printed; who was let go is woken after it.
@@ -57,9 +61,10 @@ use super::blocks::{Block, Row};
 use super::buffer::Buffer;
 use super::clock::Clock;
 use super::place::{Place, PlaceRef};
+use crate::wait::observers::Observers;
 use crate::wait::owed::Owed;
 use crate::wait::reserved::{Ask, Futures};
-use crate::wait::waiter::{Unpark, WaitList, Wakeup};
+use crate::wait::waiter::{Mark, Unpark, WaitList, Wakeup};
 
 /// The state of a channel of values `T`. `K` is what wakes a goroutine or thread that waits.
 pub(crate) struct State<T, K: Unpark> {
@@ -74,6 +79,8 @@ pub(crate) struct State<T, K: Unpark> {
     held_back: WaitList<PlaceRef<T>, K>,
     /// Futures that receive.
     futures: Futures<(), K>,
+    /// Selects that wait until one of these could send or receive.
+    observers: Observers<K>,
     /// What the values come from, if nobody sends them.
     clock: Option<Clock<T>>,
     disconnected: bool,
@@ -106,6 +113,7 @@ impl<T, K: Unpark> State<T, K> {
             receivers: WaitList::new(),
             held_back: WaitList::new(),
             futures: Futures::new(),
+            observers: Observers::new(),
             clock: None,
             disconnected: false,
         }
@@ -161,6 +169,27 @@ impl<T, K: Unpark> State<T, K> {
 
     pub(super) fn futures(&mut self) -> &mut Futures<(), K> {
         &mut self.futures
+    }
+
+    pub(super) fn observers(&mut self) -> &mut Observers<K> {
+        &mut self.observers
+    }
+
+    pub(super) fn observing(&mut self) -> &mut WaitList<Mark, K> {
+        self.observers.list()
+    }
+
+    /// True if somebody is to be told of what becomes ready.
+    #[inline(always)]
+    pub(super) fn is_observed(&self) -> bool {
+        !self.observers.is_empty()
+    }
+
+    /// Takes an observer off, to be woken: something was put where it is to be had, or a party has
+    /// begun to wait.
+    #[inline(always)]
+    pub(super) fn tell(&mut self) -> Option<Wakeup<K>> {
+        if self.is_observed() { self.observers.tell() } else { None }
     }
 
     pub(super) fn polling(&mut self) -> &mut WaitList<Ask<()>, K> {
@@ -255,6 +284,7 @@ impl<T, K: Unpark> State<T, K> {
         }
         self.buffer.push(value);
         owed.call(self.let_poll());
+        owed.wake(self.tell());
         Put::Done
     }
 
@@ -263,9 +293,15 @@ impl<T, K: Unpark> State<T, K> {
     #[inline(always)]
     pub(super) fn take(&mut self, into: &mut Place<T>, owed: &mut Owed<K>) -> bool {
         self.strike();
-        let sender = if self.is_full() { self.senders.pop() } else { None };
+        let was_full = self.is_full();
+        let sender = if was_full { self.senders.pop() } else { None };
         let from_buffer = self.buffer.pop(into);
-        let Some(sender) = sender else { return from_buffer };
+        let Some(sender) = sender else {
+            if was_full && from_buffer {
+                owed.wake(self.tell());
+            }
+            return from_buffer;
+        };
         let ((), wakeup) = sender.exchange(|place| {
             let place = place.expect("a waiting sender has a place");
             // SAFETY: the sender waits, and this has popped it.
@@ -302,7 +338,7 @@ impl<T, K: Unpark> State<T, K> {
         self.disconnected || (self.is_open() && self.has_value())
     }
 
-    fn has_value(&mut self) -> bool {
+    pub(super) fn has_value(&mut self) -> bool {
         self.strike();
         !self.buffer.is_empty() || self.senders.has_waiter()
     }

@@ -30,6 +30,8 @@
 //! ```
 
 mod changed;
+#[cfg(feature = "futures-core")]
+mod stream;
 pub(crate) mod versions;
 
 use std::fmt;
@@ -39,6 +41,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use changed::ChangedFuture;
+#[cfg(feature = "futures-core")]
+pub use stream::{ChangedStream, IntoStream};
 
 use super::error::{RecvError, RecvTimeoutError, SendError};
 use crate::proc::park::Parking;

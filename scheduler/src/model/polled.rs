@@ -85,7 +85,7 @@ fn two_futures() {
         assert_eq!(Executor::new().block_on(|waker| poll(&future, waker)), Some(7));
     });
     // Not dropped by a failed model, whose lock is gone then.
-    let future = ManuallyDrop::new(Box::pin(Sending::new(&channel, 7)));
+    let future = ManuallyDrop::new(Box::pin(Sending::new(&*channel, 7)));
     // SAFETY: pinned.
     assert!(Executor::new().block_on(|waker| unsafe { future.poll(waker) }).is_ok());
     drop(ManuallyDrop::into_inner(future));
@@ -110,7 +110,7 @@ fn dropped_sender(capacity: usize) {
     for _ in 0..capacity {
         assert_eq!(TestWaiter::new().send(&channel, Counted(drops.clone())), Some(true));
     }
-    let future = Box::pin(Sending::new(&channel, Counted(drops.clone())));
+    let future = Box::pin(Sending::new(&*channel, Counted(drops.clone())));
     // SAFETY: pinned.
     assert!(unsafe { future.poll(Executor::new().waker()) }.is_pending());
     let theirs = channel.clone();
@@ -140,7 +140,7 @@ fn dropped_before_there_was_room() {
 /// The same, polled once more before: its result says what became of the value.
 fn a_sender_learns() {
     let channel = Arc::new(Channel::<_, TestWaiter>::new(Some(0)));
-    let future = ManuallyDrop::new(Box::pin(Sending::new(&channel, 7)));
+    let future = ManuallyDrop::new(Box::pin(Sending::new(&*channel, 7)));
     // SAFETY: pinned.
     assert!(unsafe { future.poll(Executor::new().waker()) }.is_pending());
     let theirs = channel.clone();

@@ -377,6 +377,24 @@ impl<T: Send + 'static> JoinSet<T> {
     }
 }
 
+/// Of the feature `futures-core`: the outcomes in the order in which the goroutines end. None while
+/// the set is empty; goroutines that are made after that make it go on.
+#[cfg(feature = "futures-core")]
+impl<T> futures_core::Stream for JoinSet<T> {
+    type Item = Result<T, JoinError>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Self::Item>> {
+        self.poll_join_next(cx)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.len(), Some(self.len()))
+    }
+}
+
 impl<T> Drop for JoinSet<T> {
     fn drop(&mut self) {
         self.abort_all();

@@ -27,7 +27,7 @@
 //!   dropped at any time. There is none of a [`Condvar`], whose guard goes in and comes out, nor of
 //!   what is done once, whose closure runs where it was called. No lock and no permit is handed to
 //!   a future, which may never be polled again: it comes after those that park, and competes. A
-//!   notification alone is a woken future's own.
+//!   notification alone is a woken future's own, and so is an upgrade of what it reads.
 //! - A cancelled goroutine leaves its wait by unwinding, and takes nothing with it: what it was
 //!   given meanwhile goes to the next waiter.
 //! - Guards and permits are bound to no thread. They are `Send` if what they give access to may be
@@ -37,11 +37,13 @@
 //!   had by [`Mutex::lock_arc`], [`RwLock::read_arc`], [`RwLock::write_arc`] and
 //!   [`Semaphore::acquire_owned`], each with the same variants.
 
+mod as_std;
 mod barrier;
 mod condvar;
 mod mutex;
 mod notify;
 mod once;
+mod parker;
 mod poison;
 pub(crate) mod raw;
 mod rwlock;
@@ -53,9 +55,10 @@ pub use condvar::{Condvar, WaitTimeoutResult};
 pub use mutex::{ArcMutexGuard, LockFuture, Mutex, MutexGuard};
 pub use notify::{Notified, Notify, NotifyTimeoutError};
 pub use once::{LazyLock, Once, OnceCell, OnceLock, OnceState};
+pub use parker::{Parker, Unparker};
 pub use rwlock::{
-    ArcRwLockReadGuard, ArcRwLockWriteGuard, ReadFuture, RwLock, RwLockReadGuard, RwLockWriteGuard,
-    WriteFuture,
+    ArcRwLockReadGuard, ArcRwLockWriteGuard, ReadFuture, RwLock, RwLockReadGuard,
+    RwLockUpgradableReadGuard, RwLockWriteGuard, UpgradableReadFuture, UpgradeFuture, WriteFuture,
 };
 pub use semaphore::{AcquireError, AcquireFuture, OwnedPermit, Permit, Semaphore};
 pub use wait_group::{WaitGroup, WaitGroupFuture, WaitGroupTimeoutError};

@@ -38,7 +38,7 @@ use crate::wait::polled::PolledNode;
 /// notify.wait();
 /// assert!(!notify.try_wait(), "two that nobody waited for are one");
 /// ```
-#[doc(alias("event", "Parker", "ManualResetEvent"))]
+#[doc(alias("event", "ManualResetEvent"))]
 pub struct Notify {
     raw: RawNotify<Target>,
 }

@@ -80,7 +80,7 @@ impl Once {
     /// If an earlier closure unwound. Unwinds with `Cancelled` if the calling goroutine is
     /// cancelled while it waits.
     pub fn call_once(&self, f: impl FnOnce()) {
-        self.call(f, |poisoned| assert!(!poisoned, "an earlier closure of this `Once` unwound"));
+        self.call(f, |poisoned| assert!(!poisoned, "Once instance has previously been poisoned"));
     }
 
     /// As [`call_once`](Self::call_once), also after an earlier closure unwound.
@@ -391,7 +391,7 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     pub fn force(this: &Self) -> &T {
         this.cell.get_or_init(|| {
             let make = this.make.take();
-            shielded(make.expect("an earlier closure of this `LazyLock` unwound"))
+            shielded(make.expect("LazyLock instance has previously been poisoned"))
         })
     }
 

@@ -3,11 +3,13 @@
 //! # Safety
 //!
 //! The data is reached by holders of the raw lock: shared through a guard for reading, alone
-//! through the guard for writing, or through `&mut`. A future's node is pinned when it is polled,
-//! and leaves the lock when it is dropped.
+//! through the guard for writing, or through `&mut`.
 
 #![expect(unsafe_code, reason = "the lock says who may reach the data")]
+
+mod future;
 mod owned;
+mod upgradable;
 
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -15,21 +17,20 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::pin::Pin;
 use std::sync::{LockResult, TryLockError, TryLockResult};
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+pub use future::{ReadFuture, WriteFuture};
 pub use owned::{ArcRwLockReadGuard, ArcRwLockWriteGuard};
+pub use upgradable::{RwLockUpgradableReadGuard, UpgradableReadFuture, UpgradeFuture};
 
 use super::mutex::told;
 use super::poison::{Flag, PanickingBefore, would_block};
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
-use crate::proc::yield_now::{poll_turn, preempt_point};
-use crate::sync::raw::rwlock::{RawRwLock, Wants};
-use crate::wait::polled::PolledNode;
-use crate::wait::reserved::{Ask, Recheck};
+use crate::proc::yield_now::preempt_point;
+use crate::sync::raw::mutex::RawMutex;
+use crate::sync::raw::rwlock::RawRwLock;
 use gosched_runtime_sys::sync::primitive::const_fn;
 
 /// Many readers or one writer: `std::sync::RwLock`, except that a waiter parks, and that the lock
@@ -67,6 +68,8 @@ use gosched_runtime_sys::sync::primitive::const_fn;
 /// ```
 pub struct RwLock<T: ?Sized> {
     raw: RawRwLock<Target>,
+    /// Who has it reads, and may become the writer.
+    upgrade: RawMutex<Target>,
     poison: Flag,
     data: UnsafeCell<T>,
 }
@@ -112,7 +115,8 @@ impl<T> RwLock<T> {
     const_fn! {
         /// Returns a free lock that guards `data`.
         pub fn new(data: T) -> Self {
-            Self { raw: RawRwLock::new(), poison: Flag::new(), data: UnsafeCell::new(data) }
+            let (raw, upgrade) = (RawRwLock::new(), RawMutex::new());
+            Self { raw, upgrade, poison: Flag::new(), data: UnsafeCell::new(data) }
         }
     }
 
@@ -246,33 +250,6 @@ impl<T: ?Sized> RwLock<T> {
         if locked.is_ok() { Ok(self.writing()?) } else { Err(TryLockError::WouldBlock) }
     }
 
-    /// Locks for reading, for an async task: returns a future that is ready with the guard.
-    ///
-    /// It may be dropped at any time: if it was woken, the next future is.
-    /// [Who comes next](Self#who-comes-next) says when it has its turn.
-    ///
-    /// ```
-    /// use gosched::future::block_on;
-    /// use gosched::sync::RwLock;
-    ///
-    /// let lock = RwLock::new(3);
-    /// let sum = block_on(async {
-    ///     *lock.read_async().await.unwrap() + *lock.read_async().await.unwrap()
-    /// });
-    /// assert_eq!(sum, 6);
-    /// ```
-    pub fn read_async(&self) -> ReadFuture<'_, T> {
-        ReadFuture(Locking::new(self, Wants::Reading))
-    }
-
-    /// Locks for writing, for an async task: returns a future that is ready with the guard.
-    ///
-    /// It may be dropped at any time: if it was woken, the next future is. While it waits, readers
-    /// come and go, until [it is its turn](Self#who-comes-next).
-    pub fn write_async(&self) -> WriteFuture<'_, T> {
-        WriteFuture(Locking::new(self, Wants::Writing))
-    }
-
     fn reading(&self) -> LockResult<RwLockReadGuard<'_, T>> {
         told(self.poison.get(), self.read_guard())
     }
@@ -357,65 +334,6 @@ impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
     }
 }
 
-/// The future of [`RwLock::read_async`].
-#[must_use = "a future does nothing unless it is polled"]
-pub struct ReadFuture<'a, T: ?Sized>(Locking<'a, T>);
-
-/// The future of [`RwLock::write_async`].
-#[must_use = "a future does nothing unless it is polled"]
-pub struct WriteFuture<'a, T: ?Sized>(Locking<'a, T>);
-
-/// The common part of both.
-struct Locking<'a, T: ?Sized> {
-    lock: &'a RwLock<T>,
-    wants: Wants,
-    node: PolledNode<Ask<Wants>, Target>,
-    recheck: Recheck,
-}
-
-impl<'a, T: ?Sized> Locking<'a, T> {
-    fn new(lock: &'a RwLock<T>, wants: Wants) -> Self {
-        Self { lock, wants, node: PolledNode::new(None), recheck: Recheck::new() }
-    }
-
-    /// Polls; ready with the lock once it is the caller's.
-    ///
-    /// # Safety
-    ///
-    /// `self` is pinned.
-    unsafe fn poll(&self, cx: &Context<'_>) -> Poll<&'a RwLock<T>> {
-        ready!(poll_turn(cx));
-        // SAFETY: this function's contract; `drop` leaves.
-        let found = unsafe { self.lock.raw.poll(&self.node, self.wants, cx.waker().clone()) };
-        ready!(self.recheck.told(found, cx));
-        Poll::Ready(self.lock)
-    }
-}
-
-impl<T: ?Sized> Drop for Locking<'_, T> {
-    fn drop(&mut self) {
-        self.lock.raw.leave(&self.node);
-    }
-}
-
-impl<'a, T: ?Sized> Future for ReadFuture<'a, T> {
-    type Output = LockResult<RwLockReadGuard<'a, T>>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: pinned with the future.
-        unsafe { self.as_ref().get_ref().0.poll(cx) }.map(RwLock::reading)
-    }
-}
-
-impl<'a, T: ?Sized> Future for WriteFuture<'a, T> {
-    type Output = LockResult<RwLockWriteGuard<'a, T>>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: pinned with the future.
-        unsafe { self.as_ref().get_ref().0.poll(cx) }.map(RwLock::writing)
-    }
-}
-
 impl<T: Default> Default for RwLock<T> {
     fn default() -> Self {
         Self::new(T::default())
@@ -449,17 +367,5 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLockReadGuard<'_, T> {
 impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLockWriteGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
-    }
-}
-
-impl<T: ?Sized> fmt::Debug for ReadFuture<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ReadFuture { .. }")
-    }
-}
-
-impl<T: ?Sized> fmt::Debug for WriteFuture<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WriteFuture { .. }")
     }
 }

@@ -77,6 +77,43 @@ impl Ticker {
         self.channel.recv().expect("the clock does not go away")
     }
 
+    /// As [`wait`](Self::wait), for an async task. The future may be dropped at any time: the tick
+    /// is the next one's.
+    ///
+    /// ```
+    /// use gosched::{future::block_on, time::Ticker};
+    /// use std::time::Duration;
+    ///
+    /// let ticker = Ticker::new(Duration::from_millis(2));
+    /// let (first, second) = block_on(async { (ticker.wait_async().await, ticker.wait()) });
+    /// assert!(second >= first + Duration::from_millis(2));
+    /// ```
+    pub async fn wait_async(&self) -> Instant {
+        self.channel.recv_async().await.expect("the clock does not go away")
+    }
+
+    /// The ticks as a stream, without an end. As [`Receiver::stream`], of the feature
+    /// `futures-core`.
+    ///
+    /// ```
+    /// use futures_lite::StreamExt;
+    /// use gosched::{future::block_on, time::Ticker};
+    /// use std::time::Duration;
+    ///
+    /// let ticker = Ticker::new(Duration::from_millis(2));
+    /// assert_eq!(block_on(ticker.stream().take(3).count()), 3);
+    /// ```
+    #[cfg(feature = "futures-core")]
+    pub fn stream(&self) -> crate::chan::RecvStream<'_, Instant> {
+        self.channel.stream()
+    }
+
+    /// As [`stream`](Self::stream), with the ticker in it.
+    #[cfg(feature = "futures-core")]
+    pub fn into_stream(self) -> crate::chan::IntoStream<Instant> {
+        self.channel.into_stream()
+    }
+
     /// Stops the ticker: no tick is received after this, until it is [`reset`](Self::reset). The
     /// channel is not disconnected.
     pub fn stop(&self) {

@@ -76,6 +76,12 @@ impl Timer {
         self.channel.recv().expect("the clock does not go away")
     }
 
+    /// As [`wait`](Self::wait), for an async task. The future may be dropped at any time: the
+    /// moment is the next one's.
+    pub async fn wait_async(&self) -> Instant {
+        self.channel.recv_async().await.expect("the clock does not go away")
+    }
+
     /// Stops the timer. True: it was set, and its moment was not received, and never is. False: its
     /// moment was received, the timer was stopped, or it was set to a moment that the clock cannot
     /// reach.

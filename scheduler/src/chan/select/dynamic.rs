@@ -51,11 +51,14 @@ use crate::proc::target::Target;
 #[doc(alias = "reflect.Select")]
 #[derive(Default)]
 pub struct Select<'a> {
-    cases: Vec<Option<Box<dyn Case<Target> + 'a>>>,
+    pub(super) cases: Cases<'a>,
     /// The case that was chosen, until its [`SelectedOperation`] is dropped. One that was forgotten
     /// ([`std::mem::forget`]) is dropped by the next call, before that takes a lock.
-    chosen: Option<usize>,
+    pub(super) chosen: Option<usize>,
 }
+
+/// Cases by their numbers.
+pub(super) type Cases<'a> = Vec<Option<Box<dyn Case<Target> + 'a>>>;
 
 // SAFETY: the head of this file. What a case borrows and what it holds is `Send`, because `recv`,
 // `send` and `put` take only such values.
@@ -77,8 +80,8 @@ pub struct SelectTimeoutError;
 /// came back.
 #[must_use = "it holds what was received"]
 pub struct SelectedOperation<'s, 'a> {
-    select: &'s mut Select<'a>,
-    index: usize,
+    pub(super) select: &'s mut Select<'a>,
+    pub(super) index: usize,
 }
 
 impl<'a> Select<'a> {
@@ -126,6 +129,32 @@ impl<'a> Select<'a> {
         let value = self.sending(index, &sender.channel).take_back();
         self.cases[index] = None;
         value.expect("the case has a value")
+    }
+
+    /// As [`take_back`](Self::take_back), but returns none if the case has left the list, as one
+    /// that was chosen has, or has no value: for a [future of a select](Self::select_async) that
+    /// was dropped, perhaps after its value was received.
+    ///
+    /// # Panics
+    ///
+    /// If the case sends into another channel, or receives.
+    ///
+    /// ```
+    /// use gosched::chan::{self, Select};
+    ///
+    /// let (tx, _rx) = chan::bounded(0);
+    /// let mut list = Select::new();
+    /// let case = list.send(&tx, 7);
+    /// drop(list.select_async());
+    /// assert_eq!(list.try_take_back(case, &tx), Some(7));
+    /// assert_eq!(list.try_take_back(case, &tx), None);
+    /// ```
+    pub fn try_take_back<T>(&mut self, index: usize, sender: &Sender<T>) -> Option<T> {
+        self.drop_chosen();
+        self.cases.get(index)?.as_ref()?;
+        let value = self.sending(index, &sender.channel).take_back();
+        self.cases[index] = None;
+        value
     }
 
     /// Gives a case that sends a value, in a clone, where it has none. Returns the value that the
@@ -219,7 +248,7 @@ impl<'a> Select<'a> {
     }
 
     /// Drops what the chosen case has left. A case that sends leaves the list.
-    fn drop_chosen(&mut self) {
+    pub(super) fn drop_chosen(&mut self) {
         let Some(index) = self.chosen.take() else { return };
         let case = &mut self.cases[index];
         match case.as_ref().map(|case| case.direction()) {

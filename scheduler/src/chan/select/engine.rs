@@ -45,12 +45,12 @@ use crate::wait::waiter::Unpark;
 
 /// One case, and how its caller numbers it.
 pub(crate) struct Entry<'c, K> {
-    case: &'c dyn Case<K>,
-    index: usize,
+    pub(super) case: &'c dyn Case<K>,
+    pub(super) index: usize,
     /// What tells channels apart, and orders their locks. Null until [`sort`].
     channel: *const (),
     /// The position of the case that keeps the channel's lock: the first of that channel.
-    keeper: usize,
+    pub(super) keeper: usize,
 }
 
 impl<'c, K: Unpark> Entry<'c, K> {
@@ -126,7 +126,9 @@ pub(crate) fn select<P: Park>(
     let mut begin = Some(begin);
     loop {
         lock_all(entries);
-        match attempt(entries, order) {
+        // SAFETY: the state of the case's channel, under its lock.
+        let is_ready = |at: usize| unsafe { entries[at].case.is_ready(state_of(entries, at)) };
+        match attempt(entries, order, is_ready) {
             Attempt::Done(position) => {
                 unlock_all(entries);
                 return Some(entries[position].end());
@@ -173,7 +175,7 @@ enum Ended {
     LookAgain,
 }
 
-enum Attempt {
+pub(super) enum Attempt {
     /// The case at this position has its outcome.
     Done(usize),
     Grow(usize),
@@ -196,20 +198,33 @@ fn attempt_one<K: Unpark>(entries: &[Entry<'_, K>], order: Order) -> Option<usiz
     done.then(|| entry.end())
 }
 
-/// With all locks: does the one of the ready cases that the order says.
-fn attempt<K: Unpark>(entries: &[Entry<'_, K>], order: Order) -> Attempt {
-    loop {
-        let (mut ready, mut chosen) = (0, None::<usize>);
-        for (position, entry) in entries.iter().enumerate() {
-            // SAFETY: the state of this case's channel, under its lock.
-            if unsafe { entry.case.is_ready(state_of(entries, position)) } {
-                ready += 1;
-                if chosen.is_none_or(|so_far| order.replaces(entry, &entries[so_far], ready)) {
-                    chosen = Some(position);
-                }
+/// With all locks: returns the position of the one of the ready cases that the order says.
+pub(super) fn choose<K: Unpark>(
+    entries: &[Entry<'_, K>],
+    order: Order,
+    is_ready: impl Fn(usize) -> bool,
+) -> Option<usize> {
+    let (mut ready, mut chosen) = (0, None::<usize>);
+    for (position, entry) in entries.iter().enumerate() {
+        if is_ready(position) {
+            ready += 1;
+            if chosen.is_none_or(|so_far| order.replaces(entry, &entries[so_far], ready)) {
+                chosen = Some(position);
             }
         }
-        let Some(position) = chosen else { return Attempt::Nothing };
+    }
+    chosen
+}
+
+/// With all locks: does the one of the ready cases that the order says. `is_ready` is asked for
+/// each position.
+pub(super) fn attempt<K: Unpark>(
+    entries: &[Entry<'_, K>],
+    order: Order,
+    is_ready: impl Fn(usize) -> bool,
+) -> Attempt {
+    loop {
+        let Some(position) = choose(entries, order, &is_ready) else { return Attempt::Nothing };
         // SAFETY: the state of this case's channel, under its lock.
         match unsafe { entries[position].case.attempt(state_of(entries, position)) } {
             Tried::Done => return Attempt::Done(position),
@@ -275,7 +290,7 @@ fn wait<P: Park>(
 /// The positions of the cases that wait for the same as the one at `position`, in the order in
 /// which they enter the list; none if one before it has named them. Whoever comes serves the first
 /// of them: at random, each is that with the same chance.
-fn same_list_ordered<'e, K: Unpark>(
+pub(super) fn same_list_ordered<'e, K: Unpark>(
     entries: &'e [Entry<'_, K>],
     position: usize,
     order: Order,
@@ -331,7 +346,7 @@ fn withdraw<K: Unpark>(entries: &[Entry<'_, K>], except: Option<usize>) {
 
 /// Puts the cases in the order of their channels' locks, those of one channel side by side, in the
 /// order of their indices.
-fn sort<K: Unpark>(entries: &mut [Entry<'_, K>]) {
+pub(super) fn sort<K: Unpark>(entries: &mut [Entry<'_, K>]) {
     entries.iter_mut().for_each(|entry| entry.channel = entry.case.channel());
     entries.sort_unstable_by_key(|entry| (entry.channel, entry.index));
     let (mut keeper, mut channel) = (0, ptr::null());
@@ -344,11 +359,11 @@ fn sort<K: Unpark>(entries: &mut [Entry<'_, K>]) {
 }
 
 /// The state of a case's channel; all locks are held.
-fn state_of<K: Unpark>(entries: &[Entry<'_, K>], position: usize) -> NonNull<()> {
+pub(super) fn state_of<K: Unpark>(entries: &[Entry<'_, K>], position: usize) -> NonNull<()> {
     entries[entries[position].keeper].case.state()
 }
 
-fn lock_all<K: Unpark>(entries: &[Entry<'_, K>]) {
+pub(super) fn lock_all<K: Unpark>(entries: &[Entry<'_, K>]) {
     for (position, entry) in entries.iter().enumerate() {
         if entry.keeper == position {
             entry.case.lock();
@@ -356,6 +371,6 @@ fn lock_all<K: Unpark>(entries: &[Entry<'_, K>]) {
     }
 }
 
-fn unlock_all<K: Unpark>(entries: &[Entry<'_, K>]) {
+pub(super) fn unlock_all<K: Unpark>(entries: &[Entry<'_, K>]) {
     entries.iter().for_each(|entry| entry.case.unlock());
 }

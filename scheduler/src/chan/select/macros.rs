@@ -143,6 +143,56 @@ macro_rules! select {
         )
     };
 
+    // A future of a select owns its cases. The temporaries live until it is done, too.
+    (@run
+        {
+            async $order:ident
+            $([$case:ident $room:ident $chosen:ident $direction:ident $with:tt ($p:pat) $body:tt])*
+        }
+        {$wait:ident ($($timeout:tt)*) $otherwise:tt}
+    ) => {{
+        let outcome = $crate::chan::select_support::polled::$wait(
+            $crate::chan::select_support::Order::$order,
+            [$($crate::select!(@count $case)),*],
+            $crate::select!(@list {$([$direction $with])*})
+            $($timeout)*
+        )
+        .await;
+        $crate::select!(@of outcome {$([($p) $body])*} $otherwise)
+    }};
+    (@count $case:ident) => { () };
+    (@list {}) => { $crate::chan::select_support::polled::Nil };
+    (@list {[recv ($rx:expr)] $($cases:tt)*}) => {
+        $crate::chan::select_support::polled::Cons(
+            $crate::chan::select_support::polled::recv(&$rx),
+            $crate::select!(@list {$($cases)*}),
+        )
+    };
+    (@list {[send ($tx:expr, $value:expr)] $($cases:tt)*}) => {
+        $crate::chan::select_support::polled::Cons(
+            $crate::chan::select_support::polled::send(&$tx, $value),
+            $crate::select!(@list {$($cases)*}),
+        )
+    };
+    (@list {[offer ($tx:expr, $slot:expr)] $($cases:tt)*}) => {
+        $crate::chan::select_support::polled::Cons(
+            $crate::chan::select_support::polled::offer(&$tx, &mut $slot),
+            $crate::select!(@list {$($cases)*}),
+        )
+    };
+    (@of $outcome:ident {} ($otherwise:expr)) => {{
+        let $crate::chan::select_support::polled::Nil = $outcome;
+        $otherwise
+    }};
+    (@of $outcome:ident {[($p:pat) ($body:expr)] $($arms:tt)*} $otherwise:tt) => {
+        match $outcome {
+            $crate::chan::select_support::polled::Chosen::This($p) => $body,
+            $crate::chan::select_support::polled::Chosen::Later(outcome) => {
+                $crate::select!(@of outcome {$($arms)*} $otherwise)
+            }
+        }
+    };
+
     // The temporaries of a port's expression live until the select is done: each case is a
     // temporary of a `match` around the cases behind it. The arms come after that, with nothing
     // borrowed.
@@ -253,4 +303,79 @@ macro_rules! select {
 #[macro_export]
 macro_rules! select_biased {
     ($($arms:tt)*) => { $crate::select!(@next {Biased} {} $($arms)*) };
+}
+
+/// [`select!`](crate::select!) in an `async` block or function: waits as a future does, for tasks
+/// of any executor.
+///
+/// Arms, values and order are those of `select!`, with `default` and `offer`. The `.await` is in
+/// the macro, as in those of tokio and futures: so arms are code of the function around it, in
+/// which `?`, `break`, `return` and `.await` do what they do there.
+///
+/// It waits in one order with all others who wait for the same, whether they park or are futures.
+/// If the future around it is dropped while it waits, no operation was done: nothing is lost,
+/// values of `offer` are in their places again, those of `send` are dropped, and what came for an
+/// operation wakes another future. One exception: the value of a `send` or `offer` may have been
+/// received just before. A receiver does not wait for the executor, as with
+/// [`send_async`](crate::chan::Sender::send_async).
+///
+/// Other futures do not take part; [`Token::done`](crate::cancel::Token::done),
+/// [`after`](crate::chan::after) and a [`oneshot`](crate::chan::oneshot) are channels and do.
+///
+/// # Examples
+///
+/// ```
+/// use gosched::future::block_on;
+/// use gosched::{chan, select_async};
+/// use std::thread;
+/// use std::time::Duration;
+///
+/// let (numbers_tx, numbers) = chan::bounded::<u32>(1);
+/// let (_stop, stopped) = chan::bounded::<()>(0);
+/// let producer = thread::spawn(move || {
+///     (1..=3).for_each(|n| numbers_tx.send(n).expect("the receiver is there"));
+/// });
+///
+/// let sum = block_on(async {
+///     let mut sum = 0;
+///     loop {
+///         select_async! {
+///             recv(numbers) -> n => match n {
+///                 Ok(n) => sum += n,
+///                 Err(_) => break sum,
+///             },
+///             recv(stopped) -> _ => break 0,
+///             default(Duration::from_secs(10)) => unreachable!("it takes no ten seconds"),
+///         }
+///     }
+/// });
+/// assert_eq!(sum, 6);
+/// producer.join().expect("no panic");
+/// ```
+#[macro_export]
+macro_rules! select_async {
+    ($($arms:tt)*) => { $crate::select!(@next {async Random} {} $($arms)*) };
+}
+
+/// [`select_async!`](crate::select_async!), but of several operations that are ready the first one
+/// in the program is done, as with [`select_biased!`](crate::select_biased!).
+///
+/// # Examples
+///
+/// ```
+/// use gosched::future::block_on;
+/// use gosched::{chan, select_biased_async};
+///
+/// let (tx, rx) = chan::bounded(1);
+/// tx.send(1).expect("there is room");
+/// block_on(async {
+///     select_biased_async! {
+///         send(tx, 2) -> sent => unreachable!("{sent:?}"),
+///         recv(rx) -> one => assert_eq!(one, Ok(1)),
+///     }
+/// });
+/// ```
+#[macro_export]
+macro_rules! select_biased_async {
+    ($($arms:tt)*) => { $crate::select!(@next {async Biased} {} $($arms)*) };
 }

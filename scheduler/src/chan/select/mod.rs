@@ -4,12 +4,18 @@
 
 mod dynamic;
 pub(crate) mod engine;
+mod future;
 mod macros;
 #[cfg(all(test, gosched_loom))]
 pub(crate) mod model;
+mod observe;
+pub(crate) mod polled;
+mod ready;
 pub mod support;
 
 pub use dynamic::{Select, SelectTimeoutError, SelectedOperation, TrySelectError};
+pub use future::SelectFuture;
+pub use ready::{ReadyTimeoutError, TryReadyError};
 
 use crate::proc::draw::draw;
 use crate::proc::park::Parking;

@@ -1,6 +1,8 @@
 //! What [`select!`](crate::select!) and its kin expand to. Public because macros are expanded
 //! elsewhere; not meant to be called.
 
+pub mod polled;
+
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -125,11 +127,15 @@ pub enum Order {
     Biased,
 }
 
-fn run<const N: usize>(order: Order, entries: [Entry<'_>; N], wait_mode: Wait) {
-    let order = match order {
+fn engine_order(order: Order) -> engine::Order {
+    match order {
         Order::Random => RANDOM,
         Order::Biased => engine::Order::ByIndex,
-    };
+    }
+}
+
+fn run<const N: usize>(order: Order, entries: [Entry<'_>; N], wait_mode: Wait) {
+    let order = engine_order(order);
     let mut entries = entries.map(|entry| entry.0);
     entries.iter_mut().enumerate().for_each(|(index, entry)| entry.renumber(index));
     let _the_cases_know = one_of(&mut entries, wait_mode, order);

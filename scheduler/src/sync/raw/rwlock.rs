@@ -2,10 +2,11 @@
 //!
 //! # The word
 //!
-//! WRITER: a writer has it. QUEUED: there is a waiter, or was one. Above: the number of readers
-//! that have it. Without QUEUED, each operation is one atomic step. With it, the lock is taken only
-//! under the queues' lock. So there a look at the word, and the action that follows from it, are
-//! one step, except that readers may leave in between.
+//! WRITER: a writer has it. QUEUED: there is a waiter, or was one. UPGRADE: a reader waits to
+//! become the writer ([`upgrade`]). Above: the number of readers that have it. Without QUEUED, each
+//! operation is one atomic step. With it, the lock is taken only under the queues' lock. So there a
+//! look at the word, and the action that follows from it, are one step, except that readers may
+//! leave in between.
 //!
 //! # Who comes next
 //!
@@ -37,23 +38,25 @@
 
 #![expect(unsafe_code, reason = "waits in its own queues")]
 
+mod polled;
+mod upgrade;
+
 use gosched_runtime_sys::sync::lock::{Mutex, MutexGuard};
 use gosched_runtime_sys::sync::primitive::{AtomicUsize, Ordering, const_fn, mutated};
 use std::cell::Cell;
-use std::task::Waker;
 use std::time::Instant;
 
 use crate::sync::raw::mutex::TimedOut;
-use crate::wait::owed::{Owed, wake_one};
+use crate::wait::owed::wake_one;
 use crate::wait::park::Park;
 use crate::wait::parked::{Look, WaitIn, WaitedFor, is_over, wait_for};
-use crate::wait::polled::{PolledNode, Standing};
-use crate::wait::reserved::{Ask, Found, Futures, poll_reserved};
+use crate::wait::reserved::Futures;
 use crate::wait::waiter::{End, Popped, Unpark, WaitList, Wakeup};
 
 const WRITER: usize = 1;
 const QUEUED: usize = 2;
-const READER: usize = 4;
+const UPGRADE: usize = 4;
+const READER: usize = 8;
 
 #[derive(Debug)]
 pub(crate) struct RawRwLock<K: Unpark> {
@@ -64,6 +67,8 @@ pub(crate) struct RawRwLock<K: Unpark> {
 struct Queues<K> {
     readers: WaitList<(), K>,
     writers: WaitList<(), K>,
+    /// The reader that waits to become the writer, if UPGRADE is set; or there is none.
+    upgrading: WaitList<(), K>,
     /// Futures, with what they want.
     futures: Futures<Wants, K>,
 }
@@ -103,7 +108,7 @@ impl<K: Unpark> Queues<K> {
 
     /// Returns the waiter that is to watch a reservation.
     fn watcher(&mut self) -> Option<Wakeup<K>> {
-        let Self { readers, writers, futures } = self;
+        let Self { readers, writers, futures, .. } = self;
         if writers.is_empty() { futures.watcher(readers) } else { futures.watcher(writers) }
     }
 }
@@ -116,6 +121,7 @@ impl<K: Unpark> RawRwLock<K> {
                 queues: Mutex::new(Queues {
                     readers: WaitList::new(),
                     writers: WaitList::new(),
+                    upgrading: WaitList::new(),
                     futures: Futures::new(),
                 }),
             }
@@ -166,10 +172,11 @@ impl<K: Unpark> RawRwLock<K> {
         !queues.is_reserved() && self.enter_writer(&queues)
     }
 
-    /// Under the queues' lock: lets the caller in as a reader, if no writer is in.
+    /// Under the queues' lock: lets the caller in as a reader, if no writer is in, and no reader
+    /// waits to become one.
     fn enter_reader(&self, _queues: &Queues<K>) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
-        while word & WRITER == 0 {
+        while word & (WRITER | UPGRADE) == 0 {
             // ORDERING[rwlock.lock]: partner are the releasing operations of both unlocks.
             match self.word.compare_exchange(
                 word,
@@ -295,7 +302,8 @@ impl<K: Unpark> RawRwLock<K> {
     pub(crate) fn unlock_read(&self) {
         // ORDERING[rwlock.lock]: partner are the acquiring operations.
         let before = self.word.fetch_sub(READER, Ordering::Release);
-        if before == READER | QUEUED && !mutated("rwlock.forget_queue") {
+        let last = before == READER | QUEUED || before == (2 * READER) | QUEUED | UPGRADE;
+        if last && !mutated("rwlock.forget_queue") {
             self.serve();
         }
     }
@@ -355,6 +363,9 @@ impl<K: Unpark> RawRwLock<K> {
 
     /// The same. Returns a future to wake.
     fn hand_on<'a>(&'a self, mut queues: MutexGuard<'a, Queues<K>>) -> Option<Wakeup<K>> {
+        if let Some(upgraded) = self.let_upgrade(&mut queues) {
+            return Some(upgraded);
+        }
         while !queues.is_reserved() {
             // ORDERING[rwlock.lock]: partner are the releasing operations of both unlocks: what
             // the holders before did is visible here, and through the waiter's `done` to the waiter
@@ -363,7 +374,9 @@ impl<K: Unpark> RawRwLock<K> {
             let next = if word & !QUEUED == 0 && !queues.writers.is_empty() {
                 self.word.fetch_add(WRITER, Ordering::Relaxed);
                 queues.writers.pop()
-            } else if word & WRITER == 0 && queues.writers.is_empty() && !queues.readers.is_empty()
+            } else if word & (WRITER | UPGRADE) == 0
+                && queues.writers.is_empty()
+                && !queues.readers.is_empty()
             {
                 self.word.fetch_add(READER, Ordering::Relaxed);
                 queues.readers.pop()
@@ -391,71 +404,16 @@ impl<K: Unpark> RawRwLock<K> {
         }
         let word = self.word.load(Ordering::Relaxed);
         let may_try = match queues.futures.first() {
-            Some(Wants::Reading) => word & WRITER == 0,
+            Some(Wants::Reading) => word & (WRITER | UPGRADE) == 0,
             Some(Wants::Writing) => word & !QUEUED == 0,
             None => false,
         };
         let next =
             if may_try && !mutated("rwlock.forget_futures") { queues.futures.wake() } else { None };
-        if queues.nobody_parks() && queues.futures.is_idle() {
+        // An upgrade begins and ends under this lock.
+        if queues.nobody_parks() && queues.futures.is_idle() && word & UPGRADE == 0 {
             self.word.fetch_and(!QUEUED, Ordering::Relaxed);
         }
         next
-    }
-
-    /// For a future that wants this: takes the lock, or waits with this waker.
-    ///
-    /// # Safety
-    ///
-    /// The node is pinned, waits for this lock only, and [`leave`](Self::leave) is called before
-    /// its memory goes.
-    pub(crate) unsafe fn poll(
-        &self,
-        node: &PolledNode<Ask<Wants>, K>,
-        wants: Wants,
-        waker: Waker,
-    ) -> Found {
-        let look = |queues: &mut Queues<K>| {
-            // First QUEUED, then the look, as for waiters that park.
-            self.word.fetch_or(QUEUED, Ordering::Relaxed);
-            let nobody_parks = queues.nobody_parks();
-            let reserved = queues.futures.reserved(nobody_parks);
-            let has_turn = match reserved {
-                Some(_) => queues.futures.is_for(node),
-                None => nobody_parks,
-            };
-            let enters = has_turn
-                && match wants {
-                    Wants::Reading => self.enter_reader(queues),
-                    Wants::Writing => self.enter_writer(queues),
-                };
-            if enters { Found::Taken } else { Found::Wait(reserved) }
-        };
-        // SAFETY: this function's contract; the list is under the lock.
-        unsafe {
-            poll_reserved(
-                &self.queues,
-                |queues| &mut queues.futures,
-                node,
-                (wants, waker),
-                look,
-                |queues| self.hand_on(queues),
-            )
-        }
-    }
-
-    /// A future goes.
-    pub(crate) fn leave(&self, node: &PolledNode<Ask<Wants>, K>) {
-        let mut owed = Owed::nothing();
-        let mut queues = self.queues.lock();
-        // SAFETY: it waits in this list, if at all.
-        let (standing, _, waker) = unsafe { queues.futures.leave(node) };
-        owed.drop_waker(waker);
-        if standing != Standing::Idle && !mutated("rwlock.keeps_wake_up") {
-            owed.wake(self.hand_on(queues));
-        } else {
-            drop(queues);
-        }
-        owed.pay();
     }
 }
