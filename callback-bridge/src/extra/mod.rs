@@ -2,6 +2,7 @@
 
 pub(crate) mod door;
 pub(crate) mod entrance;
+pub(crate) mod line;
 pub(crate) mod list;
 pub(crate) mod m;
 pub(crate) mod process;

@@ -4,6 +4,14 @@
 //! done in the child: an M that a thread had taken never comes back. So the list belongs to a
 //! process. A bridge that is bound in a child gets a new list. Everything that was made before the
 //! fork is left alone there, leaked with the parent's runtime.
+//!
+//! To find the list takes no lock: a thread that had it at the fork would never give it back in the
+//! child.
+//!
+//! # Safety
+//!
+//! The pointer to a process's share is null or from a leaked box.
+#![expect(unsafe_code, reason = "a static pointer to what is never freed")]
 
 use crate::extra::door::Places;
 use crate::extra::list::ExtraList;
@@ -11,7 +19,11 @@ use crate::extra::m::ExtraM;
 use gosched_runtime_sys::sync::primitive::light_fence;
 use gosched_runtime_sys::thread::fork;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::ptr;
+use std::sync::atomic::{
+    AtomicPtr,
+    Ordering::{Acquire, Release},
+};
 
 /// How many Ms there are from the first `bind` on. A thread that takes the last M has to map memory
 /// for another; three that are inside together do not.
@@ -34,17 +46,29 @@ impl Process {
     ///
     /// No memory for the fork hook. Without it a child would not know that it is one.
     pub(crate) fn this() -> io::Result<&'static Self> {
-        static THIS: Mutex<Option<&'static Process>> = Mutex::new(None);
+        static THIS: AtomicPtr<Process> = AtomicPtr::new(ptr::null_mut());
         fork::register_hook()?;
-        let mut this = THIS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(process) = this.filter(|process| !process.forked()) {
-            return Ok(process);
+        // ORDERING[process.this]: partner is the exchange below; the list becomes visible.
+        let mut there = THIS.load(Acquire);
+        // SAFETY: null, or leaked.
+        while unsafe { there.as_ref() }.is_none_or(Self::forked) {
+            let new = Box::into_raw(Box::new(Self {
+                generation: fork::generation(),
+                extra: ExtraList::new(),
+                places: Places::new(),
+            }));
+            // ORDERING[process.this]: partner is the load above, and that of a failed exchange.
+            there = match THIS.compare_exchange(there, new, Release, Acquire) {
+                Ok(_) => new,
+                Err(faster) => {
+                    // SAFETY: made above, and nobody else has it.
+                    drop(unsafe { Box::from_raw(new) });
+                    faster
+                }
+            };
         }
-        Ok(this.insert(Box::leak(Box::new(Self {
-            generation: fork::generation(),
-            extra: ExtraList::new(),
-            places: Places::new(),
-        }))))
+        // SAFETY: leaked, and not null.
+        Ok(unsafe { &*there })
     }
 
     /// True if this is a forked child of the process meant. Async-signal-safe.

@@ -11,11 +11,14 @@
 #![expect(unsafe_code, reason = "pthread_atfork")]
 
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 static GENERATION: AtomicU32 = AtomicU32::new(0);
-static REGISTERED: Mutex<bool> = Mutex::new(false);
+/// Whether the hook is there. A child of a process that has it takes no lock, which a thread of the
+/// parent's may have had.
+static REGISTERED: AtomicBool = AtomicBool::new(false);
+static REGISTERING: Mutex<()> = Mutex::new(());
 
 extern "C" fn in_child() {
     // Relaxed: the child has one thread.
@@ -31,15 +34,19 @@ pub fn generation() -> u32 {
 
 /// Counts forks from now on. Idempotent. Fails if there is no memory for the hook.
 pub fn register_hook() -> io::Result<()> {
-    let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
-    if !*registered {
+    // Relaxed: the hook is the C library's, and has nothing of ours to make visible.
+    if REGISTERED.load(Relaxed) {
+        return Ok(());
+    }
+    let _one_at_a_time = REGISTERING.lock().unwrap_or_else(PoisonError::into_inner);
+    if !REGISTERED.load(Relaxed) {
         crate::sys::pin_this_library();
         // SAFETY: the hook is async-signal-safe and lives as long as the code does.
         let result = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
         if result != 0 {
             return Err(io::Error::from_raw_os_error(result));
         }
-        *registered = true;
+        REGISTERED.store(true, Relaxed);
     }
     Ok(())
 }
