@@ -22,7 +22,8 @@ pub const GOSCHED_NOT_RUNNING: Code = 1;
 pub const GOSCHED_SHUT_DOWN: Code = 2;
 /// The channel is closed, and empty where something was to be received.
 pub const GOSCHED_CLOSED: Code = 3;
-/// This process is a forked child of the one that made the runtime or the mailbox.
+/// This process is a forked child of the one that made it, or the calling thread was a goroutine
+/// when it forked.
 pub const GOSCHED_FORKED: Code = 4;
 /// The call came from a signal handler.
 pub const GOSCHED_SIGNAL_HANDLER: Code = 5;

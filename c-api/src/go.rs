@@ -276,7 +276,7 @@ pub unsafe extern "C" fn gosched_go_with(
         // SAFETY: the header's contract.
         let out = unsafe { place(goroutine) }?;
         // SAFETY: the header's contract.
-        out.write(give(unsafe { Goroutine::go(runtime, options, f, user) }?));
+        out.write(give(unsafe { Goroutine::go(runtime, options, f, user) }?)?);
         Ok(())
     })
 }
@@ -288,7 +288,7 @@ pub unsafe extern "C" fn gosched_go_with(
 /// GOSCHED_CANCELLED, or GOSCHED_RESOURCES if there was no memory for its stack. GOSCHED_CANCELLED
 /// as well if the caller is cancelled while it waits, which gosched_goroutine_is_over tells apart.
 ///
-/// Threads: any. Waits: yes. Handlers: no. States: any but a forked child.
+/// Threads: any. Waits: yes. Handlers: no. States: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosched_join(goroutine: *mut Goroutine) -> Code {
     // SAFETY: the header's contract.
@@ -297,7 +297,7 @@ pub unsafe extern "C" fn gosched_join(goroutine: *mut Goroutine) -> Code {
 
 /// As gosched_join, for timeout_ns nanoseconds at most: GOSCHED_TIMED_OUT.
 ///
-/// Threads: any. Waits: yes. Handlers: no. States: any but a forked child.
+/// Threads: any. Waits: yes. Handlers: no. States: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosched_join_timeout(goroutine: *mut Goroutine, timeout_ns: u64) -> Code {
     // SAFETY: the header's contract.
@@ -305,7 +305,7 @@ pub unsafe extern "C" fn gosched_join_timeout(goroutine: *mut Goroutine, timeout
 }
 
 /// Returns 1 if the goroutine's function has returned or is never going to be called, and its
-/// pointer was released; otherwise 0.
+/// pointer was released; otherwise 0, as for NULL and in a forked child.
 ///
 /// Threads: any. Waits: no. Handlers: no. States: any.
 #[unsafe(no_mangle)]
@@ -328,7 +328,7 @@ pub unsafe extern "C" fn gosched_cancel(goroutine: *mut Goroutine) -> Code {
     })
 }
 
-/// Returns the goroutine's number, as dumps have it; 0 for NULL.
+/// Returns the goroutine's number, as dumps have it; 0 for NULL, and in a forked child.
 ///
 /// Threads: any. Waits: no. Handlers: no. States: any.
 #[unsafe(no_mangle)]

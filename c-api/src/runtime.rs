@@ -18,8 +18,6 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use gosched::callback::{Binding, Bridge};
 use gosched::{Handle, Mode, ShutdownError, Warnings};
 
-use gosched_runtime_sys::thread::fork;
-
 use crate::code::{self, Code};
 use crate::failure::Failure;
 use crate::guard::{borrow, give, give_back, guarded, nanoseconds, place, share};
@@ -93,8 +91,6 @@ pub struct Runtime {
     /// would not do: who is refused could only put back what was there before, and so take away
     /// what another one has set meanwhile.
     shutdowns: AtomicUsize,
-    /// Another one in a forked child, where the runtime's threads are not.
-    generation: u32,
 }
 
 impl Runtime {
@@ -141,13 +137,7 @@ impl Runtime {
         let runtime = builder.build().map_err(|error| Failure::of_system(&error))?;
         let bridge = Bridge::unbound().with_binding(binding);
         bridge.bind(runtime.handle());
-        Ok(Self {
-            handle: runtime.handle(),
-            runtime,
-            bridge,
-            shutdowns: AtomicUsize::new(0),
-            generation: fork::generation(),
-        })
+        Ok(Self { handle: runtime.handle(), runtime, bridge, shutdowns: AtomicUsize::new(0) })
     }
 
     /// The way in for threads that the runtime did not make.
@@ -165,17 +155,8 @@ impl Runtime {
         &self.runtime
     }
 
-    /// Fails in a forked child, where a thread of the parent's may have had the runtime's locks.
-    pub(crate) fn check_not_forked(&self) -> Result<(), Failure> {
-        if self.generation != fork::generation() {
-            return Err(Failure::plain(code::GOSCHED_FORKED));
-        }
-        Ok(())
-    }
-
-    /// Fails once a shutdown was asked for, and in a forked child.
+    /// Fails once a shutdown was asked for.
     pub(crate) fn check_up(&self) -> Result<(), Failure> {
-        self.check_not_forked()?;
         if self.shutdowns.load(Relaxed) > 0 {
             return Err(Failure::plain(code::GOSCHED_SHUT_DOWN));
         }
@@ -232,7 +213,7 @@ pub unsafe extern "C" fn gosched_runtime_new(
         let out = unsafe { place(runtime) }?;
         // SAFETY: the header's contract.
         let options = unsafe { sized::read(options) }?;
-        out.write(give(Runtime::build(&options)?));
+        out.write(give(Runtime::build(&options)?)?);
         Ok(())
     })
 }
