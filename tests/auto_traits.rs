@@ -238,6 +238,7 @@ table! {
         but (Send Sync) as *const u8: "its drop makes the thread that it was made on C's again";
     gosched::callback::Binding: yes yes yes yes yes, as Plain;
     gosched::callback::Bridge: yes yes yes yes yes, as tokio::runtime::Handle;
+    gosched::callback::CallCode: yes yes yes yes yes, as Plain;
     gosched::callback::CallError<T>: yes no yes no no, as (T, io::Error, Payload);
     gosched::callback::Reply<T, u8>: yes yes yes yes yes, as crossbeam_channel::Sender<T>;
     gosched::callback::Request<T, u8>: yes yes yes yes yes, as (T, crossbeam_channel::Sender<T>);

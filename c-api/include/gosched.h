@@ -262,6 +262,15 @@ typedef struct {
 // The time was over first.
 #define GOSCHED_TIMED_OUT 9
 
+// A library in Rust has no room for a request. The functions here return GOSCHED_WOULD_BLOCK.
+#define GOSCHED_FULL 10
+
+// Nobody in a library in Rust serves requests any more. The functions here return GOSCHED_CLOSED.
+#define GOSCHED_DISCONNECTED 11
+
+// A library in Rust has dropped a request without a reply. No function here returns it.
+#define GOSCHED_NO_REPLY 12
+
 // An argument that cannot be: NULL, a size or number out of its range. Nothing has happened.
 #define GOSCHED_INVALID 32
 

@@ -63,5 +63,5 @@ pub use bridge::{Attached, Binding, Bridge, CallError, Reply, Request, Requests,
 pub use callback::{
     CReturn, CType, Callback, Closure, Otherwise, OwnedByC, Signature, kept_callbacks,
 };
-pub use error::{CloseError, EnterCode, EnterError};
+pub use error::{CallCode, CloseError, EnterCode, EnterError};
 pub use mailbox::{MailPoller, MailReceiver, Mailbox};

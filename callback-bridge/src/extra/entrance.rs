@@ -87,21 +87,20 @@ impl Entrance {
 
     /// True if no call will come in by this any more, nor into its runtime.
     pub(crate) fn leads_nowhere(&self) -> bool {
-        if !self.seems_open() {
-            return true;
-        }
+        !self.seems_open() || self.runtime_shuts_down().unwrap_or(true)
+    }
+
+    /// Asks, as far as a call can that does not come in.
+    pub(crate) fn ask_runtime(&self) -> Result<(), EnterError> {
+        self.ask()?;
+        if self.runtime_shuts_down()? { Err(EnterError::ShutDown.refused()) } else { Ok(()) }
+    }
+
+    fn runtime_shuts_down(&self) -> Result<bool, EnterError> {
         // SAFETY: used before the call goes out.
-        match unsafe { self.runtime.count_in() } {
-            Ok(bound) => {
-                let shuts_down = embed::shuts_down(bound.handle());
-                self.count_out();
-                shuts_down
-            }
-            Err(IsClosed) => {
-                self.tell();
-                true
-            }
-        }
+        let shuts_down = embed::shuts_down(unsafe { self.count_in() }?);
+        self.count_out();
+        Ok(shuts_down)
     }
 
     /// Refuses calls, and lets the runtime go when nobody is inside. In a forked child the runtime
