@@ -25,7 +25,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-pub use signature::{Closure, Signature};
+pub use signature::{Closure, DataAt, Signature};
 pub use types::{CReturn, CType, Otherwise};
 
 /// A closure that C calls by a function pointer with user data, as a goroutine of a runtime.
@@ -135,7 +135,8 @@ impl<S: Signature> Callback<S> {
         otherwise: impl Into<Otherwise<S::Return>>,
         f: F,
     ) -> io::Result<Self> {
-        let header = Header { entrance: Entrance::new(handle)?, binding };
+        let first = S::address(F::FIRST);
+        let header = Header { entrance: Entrance::new(handle)?, binding, first };
         let header = Block::leak(header, otherwise.into(), f);
         let functions = Functions { first: F::FIRST, last: F::LAST };
         let end = Block::<F, S::Return>::end;
@@ -159,6 +160,34 @@ impl<S: Signature> Callback<S> {
     /// [`with_data_first`](Self::with_data_first).
     pub fn with_data_last(&self) -> S::Last {
         self.functions.last
+    }
+
+    /// Returns the function that takes the user data behind its first `N` arguments. Wherever
+    /// `S` has not so many, that does not compile. As [`with_data_first`](Self::with_data_first).
+    ///
+    /// ```
+    /// use gosched::callback::Callback;
+    /// use gosched::{Mode, Runtime};
+    /// use std::ffi::c_void;
+    ///
+    /// /// As a C library declares it.
+    /// type Compare = unsafe extern "C" fn(*const u8, *mut c_void, *const u8) -> i32;
+    ///
+    /// let runtime = Runtime::builder(Mode::threads()).build()?;
+    /// let callback: Callback<fn(*const u8, *const u8) -> i32> =
+    ///     Callback::new(runtime.handle(), 0, |a: *const u8, b: *const u8| a.cmp(&b) as i32)?;
+    /// let compare: Compare = callback.with_data_at::<1>();
+    /// let text = b"ab";
+    /// // SAFETY: the function and the user data of one callback, which is there.
+    /// let order = unsafe { compare(&text[0], callback.user_data(), &text[1]) };
+    /// assert_eq!(order, -1);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn with_data_at<const N: usize>(&self) -> <S as DataAt<N>>::Function
+    where
+        S: DataAt<N>,
+    {
+        S::FUNCTION
     }
 
     /// Refuses new calls, and waits for those under way, at longest for `grace`. The caller's own
@@ -199,6 +228,17 @@ impl<S: Signature> Callback<S> {
             user_data: this.user_data(),
             drop: this.drop_by_c,
         }
+    }
+}
+
+impl<S: Signature> OwnedByC<S> {
+    /// Returns the function that takes the user data behind its first `N` arguments, as
+    /// [`Callback::with_data_at`].
+    pub fn with_data_at<const N: usize>(&self) -> <S as DataAt<N>>::Function
+    where
+        S: DataAt<N>,
+    {
+        S::FUNCTION
     }
 }
 

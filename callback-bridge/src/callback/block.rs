@@ -44,6 +44,8 @@ pub(super) static KEPT: AtomicUsize = AtomicUsize::new(0);
 pub(super) struct Header {
     pub(super) entrance: Entrance,
     pub(super) binding: Binding,
+    /// The function of this callback that takes the user data in front, of whatever type.
+    pub(super) first: *const (),
 }
 
 /// A callback.
@@ -142,6 +144,17 @@ pub(super) fn close(header: &Header, deadline: Option<Instant>) -> Result<(), Cl
     }
 }
 
+/// Returns the function of a callback that takes the user data in front.
+///
+/// # Safety
+///
+/// `data` is the user data of a callback whose block was not freed.
+#[inline]
+pub(super) unsafe fn first(data: *mut c_void) -> *const () {
+    // SAFETY: as the caller says; a block begins with its header.
+    unsafe { (*data.cast_const().cast::<Header>()).first }
+}
+
 /// A call of C's.
 ///
 /// # Safety
@@ -153,7 +166,7 @@ pub(super) unsafe fn call<F: 'static, R: CReturn>(data: *mut c_void, f: impl FnO
     let (result, error) = Node::around(data.cast_const().cast(), |node| {
         // SAFETY: as the caller says; it is freed after this call at the earliest.
         let block = unsafe { &*data.cast_const().cast::<Block<F, R>>() };
-        let Header { entrance, binding } = &block.header;
+        let Header { entrance, binding, .. } = &block.header;
         let outcome = enter_through(entrance, *binding, || {
             node.came_in();
             // SAFETY: inside, so nobody takes the content out meanwhile.
