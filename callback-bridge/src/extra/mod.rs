@@ -7,3 +7,4 @@ pub(crate) mod list;
 pub(crate) mod m;
 pub(crate) mod process;
 pub(crate) mod room;
+pub(crate) mod stock;

@@ -14,8 +14,9 @@
 #![expect(unsafe_code, reason = "a static pointer to what is never freed")]
 
 use crate::extra::door::Places;
-use crate::extra::list::ExtraList;
 use crate::extra::m::ExtraM;
+use crate::extra::stock::Stock;
+use gosched_runtime_sys::clock;
 use gosched_runtime_sys::sync::primitive::light_fence;
 use gosched_runtime_sys::thread::fork;
 use std::io;
@@ -29,12 +30,15 @@ use std::sync::atomic::{
 /// for another; three that are inside together do not.
 const FIRST_MS: usize = 4;
 
+/// How many Ms a thread strips at most that needs one: some microseconds each.
+const STRIPPED_AT_ONCE: u32 = 8;
+
 /// The list of one process. Never freed.
 pub(crate) struct Process {
     /// The process, counted in forks.
     generation: u32,
-    /// The Ms that no thread uses.
-    pub(crate) extra: ExtraList<ExtraM>,
+    /// Its Ms, and those of them that no thread uses.
+    pub(crate) extra: Stock<ExtraM>,
     /// The places of all Ms.
     pub(crate) places: Places,
 }
@@ -54,7 +58,7 @@ impl Process {
         while unsafe { there.as_ref() }.is_none_or(Self::forked) {
             let new = Box::into_raw(Box::new(Self {
                 generation: fork::generation(),
-                extra: ExtraList::new(),
+                extra: Stock::new(),
                 places: Places::new(),
             }));
             // ORDERING[process.this]: partner is the load above, and that of a failed exchange.
@@ -77,9 +81,29 @@ impl Process {
         self.generation != fork::generation()
     }
 
-    /// Makes an M. Allocates.
+    /// Makes an M, or makes a bare one ready. Allocates.
     pub(crate) fn make_m(&'static self) -> io::Result<&'static mut ExtraM> {
-        ExtraM::new(&self.extra, &self.places)
+        let Some(m) = self.extra.take_bare() else {
+            return ExtraM::new(&self.extra, &self.places);
+        };
+        match m.dress() {
+            Ok(()) => Ok(m),
+            Err(error) => {
+                self.extra.put_bare_back(m);
+                Err(error)
+            }
+        }
+    }
+
+    /// Strips some Ms that were not needed lately. Not for the gap: this unmaps memory.
+    #[inline]
+    pub(crate) fn trim(&'static self) {
+        let surplus = self.extra.surplus(clock::monotonic_ns);
+        for _ in 0..surplus.min(STRIPPED_AT_ONCE) {
+            let Some(m) = self.extra.take_spare() else { return };
+            m.strip();
+            self.extra.put_bare(m);
+        }
     }
 
     /// Prepares for the first callbacks: puts [`FIRST_MS`] Ms on an empty list. Without memory for
@@ -95,7 +119,7 @@ impl Process {
             self.extra.put(m);
         }
         if let Ok(m) = self.make_m() {
-            owed.pay(m);
+            self.extra.pay(owed, m);
         }
     }
 
@@ -105,7 +129,7 @@ impl Process {
         if let Some(owed) = self.extra.owe()
             && let Ok(m) = self.make_m()
         {
-            owed.pay(m);
+            self.extra.pay(owed, m);
         }
     }
 }
