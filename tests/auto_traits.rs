@@ -246,6 +246,8 @@ table! {
         but (Unpin) as Plain: "no value lies in it";
     gosched::callback::Service<T, u8>: yes yes yes yes yes, as crossbeam_channel::Sender<T>;
     gosched::callback::Callback<fn(u8) -> u8>: yes yes yes yes yes, as Plain;
+    gosched::callback::LocalCallback<fn(u8) -> u8>: no no yes yes yes, as Plain,
+        but (Send Sync) as *const u8: "its drop drops what may be bound to the thread";
     gosched::callback::CloseError: yes yes yes yes yes, as Plain;
     gosched::callback::EnterCode: yes yes yes yes yes, as Plain;
     gosched::callback::EnterError: yes no yes no no, as (io::Error, Payload);

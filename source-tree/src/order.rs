@@ -78,6 +78,7 @@ const CALLBACK_BRIDGE: &[&str] = &[
     "bridge::slot", "bridge",
     "bridge::attach", "bridge::service", "bridge::call", "bridge::worker",
     "callback::types", "callback::calling", "callback::block", "callback::signature", "callback",
+    "callback::local",
     "mailbox::queue", "mailbox::bell", "mailbox::keeper", "mailbox",
 ];
 

@@ -40,8 +40,13 @@ pub trait DataAt<const N: usize>: Signature {
     const FUNCTION: Self::Function;
 }
 
-/// A closure that can stand behind a [`Signature`].
-pub trait Closure<S: Signature>: Send + Sync + Sized + 'static {
+/// A closure that can stand behind a [`Signature`] on any thread.
+pub trait Closure<S: Signature>: LocalClosure<S> + Send + Sync {}
+
+impl<S: Signature, F: LocalClosure<S> + Send + Sync> Closure<S> for F {}
+
+/// A closure that can stand behind a [`Signature`], perhaps on its own thread only.
+pub trait LocalClosure<S: Signature>: Sized + 'static {
     #[doc(hidden)]
     const FIRST: S::First;
     #[doc(hidden)]
@@ -103,9 +108,9 @@ macro_rules! signatures {
 
         positions!([0 1 2 3 4 5 6 7 8] [] [$($name $type)*]);
 
-        impl<F, R: CReturn, $($type: CType),*> Closure<fn($($type),*) -> R> for F
+        impl<F, R: CReturn, $($type: CType),*> LocalClosure<fn($($type),*) -> R> for F
         where
-            F: Fn($($type),*) -> R + Send + Sync + 'static,
+            F: Fn($($type),*) -> R + 'static,
         {
             const FIRST: <fn($($type),*) -> R as Signature>::First = {
                 unsafe extern "C" fn call<F, R: CReturn, $($type: CType),*>(
