@@ -190,7 +190,7 @@ unsafe fn go_with<E: End>(
     user: Pointer,
     end: E,
 ) -> Result<JoinHandle<()>, Failure> {
-    let mut builder = Builder::new().runtime(runtime.handle());
+    let mut builder = Builder::new();
     if let Some(options) = options {
         builder = match options.behaves {
             GOSCHED_BEHAVES_UNKNOWN => builder,
@@ -215,8 +215,7 @@ unsafe fn go_with<E: End>(
     let release = options.and_then(|options| options.release);
     // SAFETY: this function's contract.
     let job = unsafe { Job::new(f, user, release, end) };
-    runtime.check_up()?;
-    job.go(builder).map_err(|error| Failure::of_system(&error))
+    job.go(builder.runtime(runtime.handle()?)).map_err(|error| Failure::of_system(&error))
 }
 
 /// Makes a goroutine that runs fn(user).

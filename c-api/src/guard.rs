@@ -25,6 +25,10 @@ use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicU32,
+    Ordering::{Acquire, Release},
+};
 use std::time::Duration;
 
 use gosched::goroutine;
@@ -63,8 +67,8 @@ pub(crate) fn caught<R>(body: impl FnOnce() -> Result<R, Failure>) -> Result<R, 
 /// An object that C has a handle of. The handle is its address, as that of the object's type.
 #[derive(Debug)]
 pub(crate) struct Made<T> {
-    /// The process that made it, counted in forks.
-    generation: u32,
+    /// The process that made it, or has made it anew, counted in forks.
+    generation: AtomicU32,
     object: T,
 }
 
@@ -87,12 +91,30 @@ impl<T> Made<T> {
         let made = unsafe { handle.cast::<Self>().as_ref() };
         match made {
             None => Err(Failure::invalid("a handle is NULL")),
-            Some(made) if made.generation != fork::generation() => {
+            // ORDERING[capi.here]: partner is the store in `is_here`; what was made anew is visible.
+            Some(made) if made.generation.load(Acquire) != fork::generation() => {
                 Err(Failure::plain(GOSCHED_FORKED))
             }
             Some(made) => Ok(made),
         }
     }
+
+    /// Says that the object is this process's from here on.
+    pub(crate) fn is_here(&self) {
+        // ORDERING[capi.here]: partner is the load in `behind`.
+        self.generation.store(fork::generation(), Release);
+    }
+}
+
+/// As [`borrow`], of the parent's as well: for what makes the object anew.
+///
+/// # Safety
+///
+/// As [`borrow`].
+pub(crate) unsafe fn borrow_anew<'a, T>(handle: *const T) -> Result<&'a Made<T>, Failure> {
+    // SAFETY: this function's contract.
+    let made = unsafe { handle.cast::<Made<T>>().as_ref() };
+    made.ok_or_else(|| Failure::invalid("a handle is NULL"))
 }
 
 /// Returns the object behind a handle, or a failure for NULL and for a handle of the parent's.
@@ -142,7 +164,7 @@ pub(crate) fn given<F>(f: Option<F>) -> Result<F, Failure> {
 /// Makes a handle, which is one reference to `object`. Fails without memory for the fork hook.
 pub(crate) fn give<T: Send + Sync>(object: T) -> Result<*mut T, Failure> {
     fork::register_hook().map_err(|error| Failure::of_system(&error))?;
-    let made = Made { generation: fork::generation(), object };
+    let made = Made { generation: AtomicU32::new(fork::generation()), object };
     Ok(Arc::into_raw(Arc::new(made)).cast_mut().cast())
 }
 

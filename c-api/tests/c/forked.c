@@ -128,6 +128,21 @@ static void ends_well(pid_t child) {
     CHECK(status == 0);
 }
 
+// What holds the parent's handle goes on.
+static void a_restart_serves(uint32_t mode) {
+    gosched_options options = gosched_options_of(mode);
+    OK(gosched_runtime_restart(runtime, &options));
+    CHECK(gosched_runtime_restart(runtime, &options) == GOSCHED_INVALID);
+    OK(gosched_enter(runtime, nothing, NULL));
+    OK(gosched_call(runtime, returns, NULL, NULL));
+    OK(gosched_runtime_shutdown(runtime, 10 * SECOND));
+    CHECK(gosched_go(runtime, nothing, NULL) == GOSCHED_SHUT_DOWN);
+    OK(gosched_runtime_restart(runtime, &options));
+    OK(gosched_call(runtime, returns, NULL, NULL));
+    FORKED(gosched_chan_close(channel));
+    gosched_runtime_free(runtime);
+}
+
 // A thread that was a goroutine at the fork waits for nobody.
 static void in_a_goroutine_of_the_parents(void) {
     gosched_chan *made;
@@ -146,6 +161,7 @@ static void in_a_goroutine_of_the_parents(void) {
     FORKED(gosched_wait_group_new(&done));
     FORKED(gosched_mailbox_new(1, &box));
     FORKED(gosched_runtime_new(&options, &mine));
+    FORKED(gosched_runtime_restart(runtime, &options));
     CHECK(gosched_current() != 0 && gosched_context(NULL) == GOSCHED_CONTEXT_GOROUTINE);
 }
 
@@ -221,6 +237,7 @@ int main(void) {
                 the_parents_goes_nowhere();
                 its_own_works(mode);
                 the_parents_is_refused();
+                a_restart_serves(mode);
                 _exit(0);
             }
             ends_well(child);

@@ -36,6 +36,11 @@ fn what_ends_a_wait_returns_a_code_and_unwinds_nothing() {
     prints(&mut compiled("tests/c/shutdown.c"));
 }
 
+#[test]
+fn a_handle_goes_on_with_another_runtime() {
+    prints(&mut compiled("tests/c/restart.c"));
+}
+
 /// Each function is called in children, and the names in the program are compared with the header.
 #[test]
 fn a_forked_child_hangs_nowhere() {
