@@ -91,7 +91,7 @@ impl<T> Made<T> {
         let made = unsafe { handle.cast::<Self>().as_ref() };
         match made {
             None => Err(Failure::invalid("a handle is NULL")),
-            // ORDERING[capi.here]: partner is the store in `is_here`; what was made anew is visible.
+            // ORDERING[capi.here]: partner is the store in `is_here`: what was made anew.
             Some(made) if made.generation.load(Acquire) != fork::generation() => {
                 Err(Failure::plain(GOSCHED_FORKED))
             }

@@ -308,12 +308,13 @@ pub unsafe extern "C" fn gosched_runtime_shutdown(runtime: *mut Runtime, grace_n
 }
 
 /// Puts another runtime behind the handle and all its references: after gosched_runtime_shutdown,
-/// or in a forked child, where the handle is the child's from then on. So what holds the handle goes
-/// on working. Goroutines, and threads that are inside, stay what they were, and so does the
+/// or in a forked child, where the handle is the child's from then on. So what holds the handle
+/// goes on working. Goroutines, and threads that are inside, stay what they were, and so does the
 /// binding: the option is ignored.
 ///
-/// GOSCHED_INVALID if the runtime is up; otherwise the errors of gosched_runtime_new. After an error
-/// nothing has changed. What a runtime leaves after its shutdown, some 50 KB, stays with the handle.
+/// GOSCHED_INVALID if the runtime is up; otherwise the errors of gosched_runtime_new. After an
+/// error nothing has changed. What a runtime leaves after its shutdown, some 50 KB, stays with the
+/// handle.
 ///
 /// Threads: any. Waits: no. Handlers: no. States: shut down, or in a forked child.
 #[unsafe(no_mangle)]
