@@ -17,7 +17,6 @@ use crate::extra::entrance::Entrance;
 use crate::extra::line::Line;
 use crate::{binding, catch_panic::catch_panic};
 use gosched_runtime_sys::errno;
-use gosched_runtime_sys::sync::primitive::const_fn;
 use gosched_runtime_sys::thread::pthread_cancel::CancelState;
 use gosched_scheduler::embed::{self, Caller, Handle, Over, Runtime};
 use std::fmt;
@@ -108,12 +107,10 @@ impl Bridge {
         bridge
     }
 
-    const_fn! {
-        /// Returns a bridge that leads nowhere until it is [bound](Self::bind): for a static that C
-        /// may call before the runtime is up.
-        pub fn unbound() -> Self {
-            Self { entrances: Line::new(), binding: Binding::UntilThreadExit }
-        }
+    /// Returns a bridge that leads nowhere until it is [bound](Self::bind): for a static that C may
+    /// call before the runtime is up.
+    pub const fn unbound() -> Self {
+        Self { entrances: Line::new(), binding: Binding::UntilThreadExit }
     }
 
     /// Binds an unbound bridge. False if it was bound before; then nothing changes.

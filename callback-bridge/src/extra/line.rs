@@ -27,7 +27,7 @@
 //! is to a link that the line owns. A pointer that is not null does not change before the drop.
 #![expect(unsafe_code, reason = "follows links that an Arc owns")]
 
-use gosched_runtime_sys::sync::primitive::{AtomicPtr, Ordering, const_fn, mutated};
+use gosched_runtime_sys::sync::primitive::{Ordering, StaticPtr, mutated};
 use std::iter::successors;
 use std::marker::PhantomData;
 use std::ptr;
@@ -41,7 +41,7 @@ pub(crate) trait Link: Sized {
 
 /// The link after another one, once there is one.
 pub(crate) struct Next<T: Link> {
-    link: AtomicPtr<T>,
+    link: StaticPtr<T>,
     owned: PhantomData<Arc<T>>,
 }
 
@@ -49,15 +49,13 @@ pub(crate) struct Next<T: Link> {
 pub(crate) struct Line<T: Link> {
     first: Next<T>,
     /// Null at first.
-    known: AtomicPtr<T>,
+    known: StaticPtr<T>,
 }
 
 impl<T: Link> Next<T> {
-    const_fn! {
-        /// Returns an end.
-        pub(crate) fn none() -> Self {
-            Self { link: AtomicPtr::new(ptr::null_mut()), owned: PhantomData }
-        }
+    /// Returns an end.
+    pub(crate) const fn none() -> Self {
+        Self { link: StaticPtr::null(), owned: PhantomData }
     }
 
     /// True if there is one.
@@ -91,11 +89,9 @@ impl<T: Link> Drop for Next<T> {
 }
 
 impl<T: Link> Line<T> {
-    const_fn! {
-        /// Returns an empty line.
-        pub(crate) fn new() -> Self {
-            Self { first: Next::none(), known: AtomicPtr::new(ptr::null_mut()) }
-        }
+    /// Returns an empty line.
+    pub(crate) const fn new() -> Self {
+        Self { first: Next::none(), known: StaticPtr::null() }
     }
 
     /// Returns a link, without a walk. It may not be the newest, or there may be one although this

@@ -37,7 +37,10 @@ impl Link for Entrance {
 
 impl Entrance {
     fn new() -> Arc<Self> {
-        Arc::new(Self { room: Room::new(Used(UnsafeCell::new(0))), next: Next::none() })
+        let new = Self { room: Room::new(Used(UnsafeCell::new(0))), next: Next::none() };
+        // Loom's pointers are made where they are first used: here, before other threads look.
+        assert!(!new.next.is_some());
+        Arc::new(new)
     }
 }
 
@@ -52,6 +55,7 @@ impl Bridge {
     /// Leaked, as in the model of the door.
     fn new() -> &'static Self {
         let bridge = Self { line: Line::new(), places: Places::new(), gone: AtomicU32::new(0) };
+        assert!(bridge.line.known().is_none(), "made here, too");
         assert!(bridge.line.append(None, Entrance::new()));
         Box::leak(Box::new(bridge))
     }
