@@ -151,7 +151,7 @@ pub mod runtime {
 /// [`runtime::Builder`].
 pub mod goroutine {
     #[doc(inline)]
-    pub use gosched_scheduler::goroutine::{Builder, current_name};
+    pub use gosched_scheduler::goroutine::{Builder, current_name, is_forked};
     #[doc(inline)]
     pub use gosched_scheduler::{Dump, Snapshot, StackUse, State, current_id, dump, stack_used};
 }

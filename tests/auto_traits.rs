@@ -238,6 +238,7 @@ table! {
         but (Send Sync) as *const u8: "its drop makes the thread that it was made on C's again";
     gosched::callback::Binding: yes yes yes yes yes, as Plain;
     gosched::callback::Bridge: yes yes yes yes yes, as tokio::runtime::Handle;
+    gosched::callback::CallCode: yes yes yes yes yes, as Plain;
     gosched::callback::CallError<T>: yes no yes no no, as (T, io::Error, Payload);
     gosched::callback::Reply<T, u8>: yes yes yes yes yes, as crossbeam_channel::Sender<T>;
     gosched::callback::Request<T, u8>: yes yes yes yes yes, as (T, crossbeam_channel::Sender<T>);
@@ -245,6 +246,8 @@ table! {
         but (Unpin) as Plain: "no value lies in it";
     gosched::callback::Service<T, u8>: yes yes yes yes yes, as crossbeam_channel::Sender<T>;
     gosched::callback::Callback<fn(u8) -> u8>: yes yes yes yes yes, as Plain;
+    gosched::callback::LocalCallback<fn(u8) -> u8>: no no yes yes yes, as Plain,
+        but (Send Sync) as *const u8: "its drop drops what may be bound to the thread";
     gosched::callback::CloseError: yes yes yes yes yes, as Plain;
     gosched::callback::EnterCode: yes yes yes yes yes, as Plain;
     gosched::callback::EnterError: yes no yes no no, as (io::Error, Payload);

@@ -160,6 +160,14 @@ fn a_process_exits_while_threads_are_inside() {
     ends("exit-while");
 }
 
+/// One handler is older than the library, and one younger.
+#[test]
+fn handlers_of_atexit_call_in() {
+    for scenario in ["atexit", "atexit-thread", "atexit-callback", "atexit-goroutine"] {
+        ends(scenario);
+    }
+}
+
 #[test]
 fn destructors_of_keys_call_in_at_a_threads_end() {
     ends("keys");

@@ -1,4 +1,5 @@
-//! A thread of real-time priority that calls in never waits for a normal thread that does.
+//! A thread of real-time priority that calls in, or posts, never waits for a normal thread that
+//! does.
 //!
 //! All threads share one CPU. A `SCHED_FIFO` thread wakes up at arbitrary moments and preempts a
 //! normal one in the middle of its callback. Whatever the normal thread was about to finish stays
@@ -10,7 +11,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use gosched::callback::{Binding, Bridge};
+use gosched::callback::{Binding, Bridge, Mailbox};
 use gosched::{Mode, Runtime, chan};
 use test_support::{in_child, modes};
 
@@ -166,4 +167,88 @@ fn the_first_callback_of_a_process_waits_for_nothing() {
         output.status.success()
     });
     assert!(in_time, "{ATTEMPTS} processes, and none within {BOUND:?}");
+}
+
+/// The longest post of a real-time thread, and its longest look at the clock, while normal threads
+/// post to the same mailbox and one of them `receives`.
+fn posts_beside_normal_threads(
+    mailbox: &Mailbox<usize>,
+    receives: impl FnMut(&AtomicBool) + Send,
+) -> Option<[Duration; 2]> {
+    let done = AtomicBool::new(false);
+    let mut receives = receives;
+    std::thread::scope(|scope| {
+        for number in 0..NORMAL {
+            let done = &done;
+            scope.spawn(move || {
+                pin();
+                while !done.load(Relaxed) {
+                    // A full one is as good: the poster has been in it.
+                    let _full = mailbox.post(number);
+                }
+            });
+        }
+        scope.spawn(|| {
+            pin();
+            receives(&done);
+        });
+        let real_time = scope.spawn(|| {
+            pin();
+            let measured = become_real_time().then(|| {
+                let bare = worst(|| ());
+                let post = worst(|| {
+                    let _full = mailbox.post(NORMAL);
+                });
+                [post, bare]
+            });
+            done.store(true, Relaxed);
+            // Whoever sleeps is woken; a full mailbox wakes by itself.
+            let _full = mailbox.post(NORMAL);
+            measured
+        });
+        real_time.join().expect("the real-time thread")
+    })
+}
+
+/// Prints the worst case. It fails where it cannot run, so that nobody takes it for shown.
+#[test]
+#[ignore = "SCHED_FIFO: cargo test --release --test realtime post -- --ignored --nocapture"]
+fn a_real_time_post_waits_for_no_normal_thread() {
+    let polled = || {
+        let (mailbox, mut poller) = Mailbox::polled(16);
+        posts_beside_normal_threads(&mailbox, move |done| {
+            while !done.load(Relaxed) {
+                while poller.try_recv().is_ok() {}
+                std::thread::yield_now();
+            }
+        })
+    };
+    let awaited = || {
+        let (mailbox, mut receiver) = Mailbox::bounded(16).expect("a thread");
+        posts_beside_normal_threads(&mailbox, move |done| {
+            while !done.load(Relaxed) {
+                receiver.recv().expect("the mailbox is there");
+            }
+        })
+    };
+    let kinds: [(&str, &dyn Fn() -> _); 2] = [("polled", &polled), ("awaited", &awaited)];
+    for (kind, measure) in kinds {
+        let mut broken = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let measured: Option<[Duration; 2]> = measure();
+            let [post, bare] = measured.expect("NOT RUN: this process may not use SCHED_FIFO");
+            eprintln!(
+                "{kind}: the longest of {WAKE_UPS} posts took {:.1} us; of as many looks at the \
+                 clock, {:.1} us",
+                post.as_secs_f64() * 1e6,
+                bare.as_secs_f64() * 1e6
+            );
+            if post <= (3 * bare).max(FLOOR) {
+                broken.clear();
+                break;
+            }
+            broken.push((post, bare));
+        }
+        assert!(broken.is_empty(), "{kind}: {broken:?}");
+    }
 }

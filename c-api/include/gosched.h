@@ -13,8 +13,12 @@
 // HANDLERS. "Handlers: yes" is async-signal-safe. No other function may be called by a signal
 // handler.
 //
-// STATES. "up": the runtime is there and was not shut down; otherwise a code says so. In a forked
-// child the runtimes and mailboxes of the parent are not there: GOSCHED_FORKED, where that is seen.
+// STATES. "up": the runtime is there and was not shut down; otherwise a code says so.
+//
+// FORKS. In a forked child nothing of the parent's can be used: whatever was made before the fork
+// is GOSCHED_FORKED at once, and gosched_*_free does nothing. So is everything on a thread that was
+// a goroutine when it forked; only gosched_detach undoes what it has attached. Elsewhere the child
+// may make its own. A child made by vfork, or by clone without the C library, is not recognised.
 //
 // HANDLES. A function that makes something leaves one reference. gosched_*_share adds one, and
 // gosched_*_free gives one back. A call of a function begins with a reference that its caller has;
@@ -237,7 +241,8 @@ typedef struct {
 // The channel is closed, and empty where something was to be received.
 #define GOSCHED_CLOSED 3
 
-// This process is a forked child of the one that made the runtime or the mailbox.
+// This process is a forked child of the one that made it, or the calling thread was a goroutine
+// when it forked.
 #define GOSCHED_FORKED 4
 
 // The call came from a signal handler.
@@ -256,6 +261,15 @@ typedef struct {
 
 // The time was over first.
 #define GOSCHED_TIMED_OUT 9
+
+// A library in Rust has no room for a request. The functions here return GOSCHED_WOULD_BLOCK.
+#define GOSCHED_FULL 10
+
+// Nobody in a library in Rust serves requests any more. The functions here return GOSCHED_CLOSED.
+#define GOSCHED_DISCONNECTED 11
+
+// A library in Rust has dropped a request without a reply. No function here returns it.
+#define GOSCHED_NO_REPLY 12
 
 // An argument that cannot be: NULL, a size or number out of its range. Nothing has happened.
 #define GOSCHED_INVALID 32
@@ -327,6 +341,18 @@ gosched_code gosched_runtime_new(const gosched_options *options, gosched_runtime
 // Threads: any outside of this runtime. Waits: yes. Handlers: no. States: any.
 gosched_code gosched_runtime_shutdown(gosched_runtime *runtime, uint64_t grace_ns);
 
+// Puts another runtime behind the handle and all its references: after gosched_runtime_shutdown,
+// or in a forked child, where the handle is the child's from then on. So what holds the handle
+// goes on working. Goroutines, and threads that are inside, stay what they were, and so does the
+// binding: the option is ignored.
+//
+// GOSCHED_INVALID if the runtime is up; otherwise the errors of gosched_runtime_new. After an
+// error nothing has changed. What a runtime leaves after its shutdown, some 50 KB, stays with the
+// handle.
+//
+// Threads: any. Waits: no. Handlers: no. States: shut down, or in a forked child.
+gosched_code gosched_runtime_restart(gosched_runtime *runtime, const gosched_options *options);
+
 // Adds a reference to the runtime and returns it. Each reference is freed once. NULL stays NULL.
 //
 // Threads: any. Waits: no. Handlers: no. States: any.
@@ -370,16 +396,16 @@ gosched_code gosched_go_with(gosched_runtime *runtime,
 // GOSCHED_CANCELLED, or GOSCHED_RESOURCES if there was no memory for its stack. GOSCHED_CANCELLED
 // as well if the caller is cancelled while it waits, which gosched_goroutine_is_over tells apart.
 //
-// Threads: any. Waits: yes. Handlers: no. States: any but a forked child.
+// Threads: any. Waits: yes. Handlers: no. States: any.
 gosched_code gosched_join(gosched_goroutine *goroutine);
 
 // As gosched_join, for timeout_ns nanoseconds at most: GOSCHED_TIMED_OUT.
 //
-// Threads: any. Waits: yes. Handlers: no. States: any but a forked child.
+// Threads: any. Waits: yes. Handlers: no. States: any.
 gosched_code gosched_join_timeout(gosched_goroutine *goroutine, uint64_t timeout_ns);
 
 // Returns 1 if the goroutine's function has returned or is never going to be called, and its
-// pointer was released; otherwise 0.
+// pointer was released; otherwise 0, as for NULL and in a forked child.
 //
 // Threads: any. Waits: no. Handlers: no. States: any.
 int32_t gosched_goroutine_is_over(gosched_goroutine *goroutine);
@@ -390,7 +416,7 @@ int32_t gosched_goroutine_is_over(gosched_goroutine *goroutine);
 // Threads: any. Waits: no. Handlers: no. States: any.
 gosched_code gosched_cancel(gosched_goroutine *goroutine);
 
-// Returns the goroutine's number, as dumps have it; 0 for NULL.
+// Returns the goroutine's number, as dumps have it; 0 for NULL, and in a forked child.
 //
 // Threads: any. Waits: no. Handlers: no. States: any.
 uint64_t gosched_goroutine_number(gosched_goroutine *goroutine);
@@ -470,7 +496,7 @@ gosched_code gosched_attach(gosched_runtime *runtime, gosched_attached **attache
 
 // Undoes one gosched_attach. On the thread that attached: elsewhere nothing happens, and the code
 // is GOSCHED_WRONG_THREAD. In a goroutine that attached itself, in that goroutine. NULL is
-// GOSCHED_INVALID.
+// GOSCHED_INVALID. In a forked child the thread that forked may undo its own.
 //
 // Threads: the one that attached. Waits: no. Handlers: no. States: any.
 gosched_code gosched_detach(gosched_attached *attached);
@@ -550,7 +576,7 @@ gosched_code gosched_chan_recv_timeout(gosched_chan *channel, void **pointer, ui
 // Threads: any. Waits: no. Handlers: no. States: any.
 gosched_code gosched_chan_close(gosched_chan *channel);
 
-// Returns how many pointers are in the channel; 0 for NULL.
+// Returns how many pointers are in the channel; 0 for NULL, and in a forked child.
 //
 // Threads: any. Waits: no. Handlers: no. States: any.
 size_t gosched_chan_length(gosched_chan *channel);
@@ -667,8 +693,7 @@ gosched_code gosched_mailbox_post(gosched_mailbox *mailbox, void *pointer);
 // GOSCHED_OK nothing was received, and *pointer is NULL. To end a receiver, post a pointer that
 // both know.
 //
-// GOSCHED_BUSY if somebody else is receiving; GOSCHED_CANCELLED; GOSCHED_FORKED in a forked child,
-// once it is empty.
+// GOSCHED_BUSY if somebody else is receiving; GOSCHED_CANCELLED; GOSCHED_FORKED in a forked child.
 //
 // Threads: any, one at a time. Waits: yes. Handlers: no. States: any.
 gosched_code gosched_mailbox_recv(gosched_mailbox *mailbox, void **pointer);
@@ -699,7 +724,7 @@ void gosched_mailbox_free(gosched_mailbox *mailbox);
 // Writes the runtime's numbers into *stats, whose size the caller has set. Takes about a
 // microsecond and stops nobody.
 //
-// Threads: any. Waits: no. Handlers: no. States: any but a forked child.
+// Threads: any. Waits: no. Handlers: no. States: any.
 gosched_code gosched_runtime_stats(gosched_runtime *runtime, gosched_stats *stats);
 
 // Writes a list of the runtime's goroutines (their numbers and names, what each does, how much of
@@ -707,7 +732,7 @@ gosched_code gosched_runtime_stats(gosched_runtime *runtime, gosched_stats *stat
 // of the whole list into *length. With size 0 nothing is written, and buffer may be NULL. Stops
 // nobody.
 //
-// Threads: any. Waits: no. Handlers: no. States: any but a forked child.
+// Threads: any. Waits: no. Handlers: no. States: any.
 gosched_code gosched_runtime_dump(gosched_runtime *runtime,
                                   char *buffer,
                                   size_t size,

@@ -228,6 +228,11 @@ public:
     }
 
     // Throws if something is left after the grace.
+    // After a shutdown, or in a forked child: all copies go on with another runtime.
+    void restart(const gosched_options &options) {
+        check(gosched_runtime_restart(it_.get(), &options));
+    }
+
     void shutdown(nanoseconds grace) {
         check(gosched_runtime_shutdown(it_.get(), detail::ns(grace)));
     }

@@ -18,7 +18,7 @@ use gosched::chan;
 use crate::code::{Code, GOSCHED_CLOSED, GOSCHED_OK, GOSCHED_TIMED_OUT, GOSCHED_WOULD_BLOCK};
 use crate::failure::Failure;
 use crate::function::{self, Function, Pointer};
-use crate::guard::{give, give_back, guarded, hold, nanoseconds, place, share};
+use crate::guard::{Made, give, give_back, guarded, hold, nanoseconds, place, share};
 
 /// The capacity of a channel without a bound: `GOSCHED_UNBOUNDED` in C.
 const UNBOUNDED: usize = usize::MAX;
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn gosched_chan_new(
         if capacity > MOST && capacity != UNBOUNDED {
             return Err(Failure::invalid("a channel has room for 2^32 pointers at most"));
         }
-        out.write(give(Chan::new(capacity, release)));
+        out.write(give(Chan::new(capacity, release))?);
         Ok(())
     })
 }
@@ -218,7 +218,7 @@ pub unsafe extern "C" fn gosched_chan_close(channel: *mut Chan) -> Code {
     })
 }
 
-/// Returns how many pointers are in the channel; 0 for NULL.
+/// Returns how many pointers are in the channel; 0 for NULL, and in a forked child.
 ///
 /// Threads: any. Waits: no. Handlers: no. States: any.
 #[unsafe(no_mangle)]
@@ -269,9 +269,13 @@ pub unsafe extern "C" fn gosched_select(
 }
 
 fn select(cases: &mut [Case], timeout: u64) -> Result<usize, Failure> {
-    // SAFETY: the header's contract. Without a channel a case is never ready.
-    let held = cases.iter().map(|case| unsafe { hold(case.channel) }.ok());
-    let channels: Vec<Option<Arc<Chan>>> = held.collect();
+    let held = cases.iter().map(|case| match case.channel.is_null() {
+        // Never ready.
+        true => Ok(None),
+        // SAFETY: the header's contract.
+        false => unsafe { hold(case.channel) }.map(Some),
+    });
+    let channels: Vec<Option<Arc<Made<Chan>>>> = held.collect::<Result<_, Failure>>()?;
     let mut select = chan::Select::new();
     let mut keys = Vec::with_capacity(cases.len());
     for (index, (case, channel)) in cases.iter().zip(&channels).enumerate() {

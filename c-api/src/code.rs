@@ -1,6 +1,7 @@
 //! The codes that functions return, and what they mean.
 //!
-//! The first nine are those of `EnterCode`, so that Rust and C agree. They are macros in C: an
+//! The first twelve are those of `CallCode`, nine of them also of `EnterCode`, so that Rust and C
+//! agree. They are macros in C: an
 //! `enum` has no fixed size there.
 //!
 //! # Safety
@@ -22,7 +23,8 @@ pub const GOSCHED_NOT_RUNNING: Code = 1;
 pub const GOSCHED_SHUT_DOWN: Code = 2;
 /// The channel is closed, and empty where something was to be received.
 pub const GOSCHED_CLOSED: Code = 3;
-/// This process is a forked child of the one that made the runtime or the mailbox.
+/// This process is a forked child of the one that made it, or the calling thread was a goroutine
+/// when it forked.
 pub const GOSCHED_FORKED: Code = 4;
 /// The call came from a signal handler.
 pub const GOSCHED_SIGNAL_HANDLER: Code = 5;
@@ -36,6 +38,12 @@ pub const GOSCHED_PANICKED: Code = 7;
 pub const GOSCHED_CANCELLED: Code = 8;
 /// The time was over first.
 pub const GOSCHED_TIMED_OUT: Code = 9;
+/// A library in Rust has no room for a request. The functions here return GOSCHED_WOULD_BLOCK.
+pub const GOSCHED_FULL: Code = 10;
+/// Nobody in a library in Rust serves requests any more. The functions here return GOSCHED_CLOSED.
+pub const GOSCHED_DISCONNECTED: Code = 11;
+/// A library in Rust has dropped a request without a reply. No function here returns it.
+pub const GOSCHED_NO_REPLY: Code = 12;
 /// An argument that cannot be: NULL, a size or number out of its range. Nothing has happened.
 pub const GOSCHED_INVALID: Code = 32;
 /// The program was compiled with a header of another ABI than the library has.
@@ -66,6 +74,9 @@ pub(crate) fn text(code: Code) -> &'static CStr {
         GOSCHED_PANICKED => c"the library panicked",
         GOSCHED_CANCELLED => c"the goroutine is cancelled",
         GOSCHED_TIMED_OUT => c"the time was over first",
+        GOSCHED_FULL => c"the service has no room for the request",
+        GOSCHED_DISCONNECTED => c"nobody serves the request",
+        GOSCHED_NO_REPLY => c"the request was dropped without a reply",
         GOSCHED_INVALID => c"an argument is NULL or out of its range",
         GOSCHED_WRONG_ABI => c"the program was compiled for another ABI of the library",
         GOSCHED_WOULD_BLOCK => c"the call would have to wait",
@@ -89,7 +100,7 @@ pub extern "C" fn gosched_code_text(code: Code) -> *const std::ffi::c_char {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gosched::callback::EnterCode;
+    use gosched::callback::{CallCode, EnterCode};
 
     #[test]
     fn rust_and_c_agree() {
@@ -107,13 +118,22 @@ mod tests {
         for (rust, c) in codes {
             assert_eq!(rust as i32, c);
         }
+        let calls = [
+            (CallCode::Full, GOSCHED_FULL),
+            (CallCode::Disconnected, GOSCHED_DISCONNECTED),
+            (CallCode::NoReply, GOSCHED_NO_REPLY),
+        ];
+        for (rust, c) in calls {
+            assert_eq!((rust as i32, rust.c_text()), (c, text(c)));
+        }
         // A new one in Rust wants its macro here.
         assert!((10..GOSCHED_INVALID).all(|number| EnterCode::from_i32(number).is_none()));
+        assert!((13..GOSCHED_INVALID).all(|number| CallCode::from_i32(number).is_none()));
     }
 
     #[test]
     fn each_has_a_text() {
-        let known = (0..10).chain(GOSCHED_INVALID..=GOSCHED_NOT_HELD);
+        let known = (0..13).chain(GOSCHED_INVALID..=GOSCHED_NOT_HELD);
         let unknown = text(-1);
         assert!(known.map(text).all(|told| told != unknown));
         assert_eq!(text(GOSCHED_NOT_HELD + 1), unknown);

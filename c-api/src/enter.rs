@@ -14,7 +14,7 @@ use gosched::callback;
 use crate::code::{Code, GOSCHED_WRONG_THREAD};
 use crate::failure::Failure;
 use crate::function::{self, Function, Pointer};
-use crate::guard::{borrow, given, guarded, nanoseconds, place};
+use crate::guard::{borrow, given, guarded, guarded_in_a_child, nanoseconds, place};
 use crate::runtime::Runtime;
 
 /// A thread that is a goroutine until it is detached.
@@ -99,14 +99,16 @@ pub unsafe extern "C" fn gosched_attach(
 
 /// Undoes one gosched_attach. On the thread that attached: elsewhere nothing happens, and the code
 /// is GOSCHED_WRONG_THREAD. In a goroutine that attached itself, in that goroutine. NULL is
-/// GOSCHED_INVALID.
+/// GOSCHED_INVALID. In a forked child the thread that forked may undo its own.
 ///
 /// Threads: the one that attached. Waits: no. Handlers: no. States: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosched_detach(attached: *mut Attached) -> Code {
-    guarded(|| {
+    guarded_in_a_child(|| {
         // SAFETY: the header's contract. Only the thread's number is looked at.
-        if unsafe { borrow(attached) }?.thread != thread::current().id() {
+        let there = unsafe { attached.as_ref() };
+        let there = there.ok_or_else(|| Failure::invalid("a handle is NULL"))?;
+        if there.thread != thread::current().id() {
             return Err(Failure::plain(GOSCHED_WRONG_THREAD));
         }
         // SAFETY: from `gosched_attach` on this thread, and given back once.

@@ -190,7 +190,7 @@ unsafe fn go_with<E: End>(
     user: Pointer,
     end: E,
 ) -> Result<JoinHandle<()>, Failure> {
-    let mut builder = Builder::new().runtime(runtime.handle());
+    let mut builder = Builder::new();
     if let Some(options) = options {
         builder = match options.behaves {
             GOSCHED_BEHAVES_UNKNOWN => builder,
@@ -215,8 +215,7 @@ unsafe fn go_with<E: End>(
     let release = options.and_then(|options| options.release);
     // SAFETY: this function's contract.
     let job = unsafe { Job::new(f, user, release, end) };
-    runtime.check_up()?;
-    job.go(builder).map_err(|error| Failure::of_system(&error))
+    job.go(builder.runtime(runtime.handle()?)).map_err(|error| Failure::of_system(&error))
 }
 
 /// Makes a goroutine that runs fn(user).
@@ -276,7 +275,7 @@ pub unsafe extern "C" fn gosched_go_with(
         // SAFETY: the header's contract.
         let out = unsafe { place(goroutine) }?;
         // SAFETY: the header's contract.
-        out.write(give(unsafe { Goroutine::go(runtime, options, f, user) }?));
+        out.write(give(unsafe { Goroutine::go(runtime, options, f, user) }?)?);
         Ok(())
     })
 }
@@ -288,7 +287,7 @@ pub unsafe extern "C" fn gosched_go_with(
 /// GOSCHED_CANCELLED, or GOSCHED_RESOURCES if there was no memory for its stack. GOSCHED_CANCELLED
 /// as well if the caller is cancelled while it waits, which gosched_goroutine_is_over tells apart.
 ///
-/// Threads: any. Waits: yes. Handlers: no. States: any but a forked child.
+/// Threads: any. Waits: yes. Handlers: no. States: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosched_join(goroutine: *mut Goroutine) -> Code {
     // SAFETY: the header's contract.
@@ -297,7 +296,7 @@ pub unsafe extern "C" fn gosched_join(goroutine: *mut Goroutine) -> Code {
 
 /// As gosched_join, for timeout_ns nanoseconds at most: GOSCHED_TIMED_OUT.
 ///
-/// Threads: any. Waits: yes. Handlers: no. States: any but a forked child.
+/// Threads: any. Waits: yes. Handlers: no. States: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosched_join_timeout(goroutine: *mut Goroutine, timeout_ns: u64) -> Code {
     // SAFETY: the header's contract.
@@ -305,7 +304,7 @@ pub unsafe extern "C" fn gosched_join_timeout(goroutine: *mut Goroutine, timeout
 }
 
 /// Returns 1 if the goroutine's function has returned or is never going to be called, and its
-/// pointer was released; otherwise 0.
+/// pointer was released; otherwise 0, as for NULL and in a forked child.
 ///
 /// Threads: any. Waits: no. Handlers: no. States: any.
 #[unsafe(no_mangle)]
@@ -328,7 +327,7 @@ pub unsafe extern "C" fn gosched_cancel(goroutine: *mut Goroutine) -> Code {
     })
 }
 
-/// Returns the goroutine's number, as dumps have it; 0 for NULL.
+/// Returns the goroutine's number, as dumps have it; 0 for NULL, and in a forked child.
 ///
 /// Threads: any. Waits: no. Handlers: no. States: any.
 #[unsafe(no_mangle)]

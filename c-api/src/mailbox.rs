@@ -17,12 +17,11 @@ use gosched::callback::{self, MailReceiver};
 use gosched::sync::Mutex;
 
 use crate::code::{
-    Code, GOSCHED_BUSY, GOSCHED_FORKED, GOSCHED_INVALID, GOSCHED_OK, GOSCHED_TIMED_OUT,
-    GOSCHED_WOULD_BLOCK,
+    Code, GOSCHED_BUSY, GOSCHED_FORKED, GOSCHED_OK, GOSCHED_TIMED_OUT, GOSCHED_WOULD_BLOCK,
 };
 use crate::failure::Failure;
 use crate::function::Pointer;
-use crate::guard::{give, give_back, guarded, hold, nanoseconds, place, share};
+use crate::guard::{borrow, give, give_back, guarded, hold, nanoseconds, place, share};
 
 /// Pointers that signal handlers and real-time threads post, and a goroutine receives.
 #[derive(Debug)]
@@ -48,7 +47,7 @@ pub unsafe extern "C" fn gosched_mailbox_new(capacity: usize, mailbox: *mut *mut
         }
         let (poster, receiver) =
             callback::Mailbox::bounded(capacity).map_err(|error| Failure::of_system(&error))?;
-        out.write(give(Mailbox { poster, receiver: Mutex::new(receiver) }));
+        out.write(give(Mailbox { poster, receiver: Mutex::new(receiver) })?);
         Ok(())
     })
 }
@@ -64,11 +63,10 @@ pub unsafe extern "C" fn gosched_mailbox_new(capacity: usize, mailbox: *mut *mut
 pub unsafe extern "C" fn gosched_mailbox_post(mailbox: *mut Mailbox, pointer: *mut c_void) -> Code {
     // No frame that catches: nothing here panics, and a handler has no text to leave.
     // SAFETY: the header's contract.
-    let Some(mailbox) = (unsafe { mailbox.as_ref() }) else { return GOSCHED_INVALID };
-    match mailbox.poster.post(Pointer(pointer)) {
-        Ok(()) => GOSCHED_OK,
-        Err(_) if mailbox.poster.is_closed() => GOSCHED_FORKED,
-        Err(_) => GOSCHED_WOULD_BLOCK,
+    match unsafe { borrow(mailbox) } {
+        Ok(mailbox) if mailbox.poster.post(Pointer(pointer)).is_ok() => GOSCHED_OK,
+        Ok(_) => GOSCHED_WOULD_BLOCK,
+        Err(failure) => failure.code(),
     }
 }
 
@@ -76,8 +74,7 @@ pub unsafe extern "C" fn gosched_mailbox_post(mailbox: *mut Mailbox, pointer: *m
 /// GOSCHED_OK nothing was received, and *pointer is NULL. To end a receiver, post a pointer that
 /// both know.
 ///
-/// GOSCHED_BUSY if somebody else is receiving; GOSCHED_CANCELLED; GOSCHED_FORKED in a forked child,
-/// once it is empty.
+/// GOSCHED_BUSY if somebody else is receiving; GOSCHED_CANCELLED; GOSCHED_FORKED in a forked child.
 ///
 /// Threads: any, one at a time. Waits: yes. Handlers: no. States: any.
 #[unsafe(no_mangle)]

@@ -60,7 +60,7 @@ pub unsafe extern "C" fn gosched_mutex_new(mutex: *mut *mut Mutex) -> Code {
         // SAFETY: the header's contract.
         let out = unsafe { place(mutex) }?;
         let lock = Arc::new(sync::Mutex::new(()));
-        out.write(give(Mutex { lock, guard: std::sync::Mutex::new(None) }));
+        out.write(give(Mutex { lock, guard: std::sync::Mutex::new(None) })?);
         Ok(())
     })
 }

@@ -7,13 +7,26 @@
 //! declares `__errno_location` as `const`. So there is no migratory mode here. The mode has no
 //! default, because the settled one is a promise that the program gives.
 //!
+//! # A handle that goes on
+//!
+//! `gosched_runtime_restart` puts another runtime behind a handle, for what C holds of it. The
+//! bridge decides who may: it is bound anew only if it leads nowhere, and by one thread. Calls that
+//! have looked the old runtime up may still use it, so it stays, linked behind the new one, until
+//! the handle goes. No lock is taken, since a forked child restarts as well.
+//!
 //! # Safety
 //!
 //! Options and handles are what the header says. The promise of the settled mode is the program's.
+//! The pointer in a [`Runtime`] is from a box, as are the links behind it, and none goes before the
+//! runtime does.
 #![expect(unsafe_code, reason = "exported names; handles and options of C; the mode's promise")]
 
 use std::ffi::{CStr, c_char};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::ptr::null_mut;
+use std::sync::atomic::{
+    AtomicPtr, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
 
 use gosched::callback::{Binding, Bridge};
 use gosched::{Handle, Mode, ShutdownError, Warnings};
@@ -22,7 +35,7 @@ use gosched_runtime_sys::thread::fork;
 
 use crate::code::{self, Code};
 use crate::failure::Failure;
-use crate::guard::{borrow, give, give_back, guarded, nanoseconds, place, share};
+use crate::guard::{borrow, borrow_anew, give, give_back, guarded, nanoseconds, place, share};
 use crate::sized::{self, Versioned};
 use crate::version::GOSCHED_ABI;
 
@@ -86,19 +99,27 @@ pub const GOSCHED_STACK_SIZE: usize = 1 << 20;
 /// A runtime: goroutines, and the threads that run them.
 #[derive(Debug)]
 pub struct Runtime {
+    now: AtomicPtr<Up>,
+    bridge: Bridge,
+}
+
+/// What is behind a handle between two restarts.
+#[derive(Debug)]
+struct Up {
     runtime: gosched::Runtime,
     handle: Handle,
-    bridge: Bridge,
+    /// What was there before. Read by the drop alone.
+    before: AtomicPtr<Up>,
+    /// The process that made it, counted in forks.
+    generation: u32,
     /// How many shutdowns were asked for and not refused: with one, nothing new begins. A flag
     /// would not do: who is refused could only put back what was there before, and so take away
     /// what another one has set meanwhile.
     shutdowns: AtomicUsize,
-    /// Another one in a forked child, where the runtime's threads are not.
-    generation: u32,
 }
 
-impl Runtime {
-    fn build(options: &Options) -> Result<Self, Failure> {
+impl Up {
+    fn build(options: &Options) -> Result<(Self, Binding), Failure> {
         if options.abi != GOSCHED_ABI {
             let text = format!(
                 "the program was compiled for ABI {}, the library has {GOSCHED_ABI}",
@@ -139,15 +160,44 @@ impl Runtime {
             builder = builder.name(name);
         }
         let runtime = builder.build().map_err(|error| Failure::of_system(&error))?;
-        let bridge = Bridge::unbound().with_binding(binding);
-        bridge.bind(runtime.handle());
-        Ok(Self {
+        let up = Self {
             handle: runtime.handle(),
             runtime,
-            bridge,
-            shutdowns: AtomicUsize::new(0),
+            before: AtomicPtr::new(null_mut()),
             generation: fork::generation(),
-        })
+            shutdowns: AtomicUsize::new(0),
+        };
+        Ok((up, binding))
+    }
+}
+
+impl Runtime {
+    fn build(options: &Options) -> Result<Self, Failure> {
+        let (up, binding) = Up::build(options)?;
+        let bridge = Bridge::unbound().with_binding(binding);
+        bridge.bind(up.handle.clone());
+        Ok(Self { now: AtomicPtr::new(Box::into_raw(Box::new(up))), bridge })
+    }
+
+    /// Puts another runtime in the place of one that is shut down, or of the parent's.
+    fn restart(&self, options: &Options) -> Result<(), Failure> {
+        let (up, _binding) = Up::build(options)?;
+        if !self.bridge.rebind(up.handle.clone()) {
+            return Err(Failure::invalid("the runtime is up"));
+        }
+        let up = Box::into_raw(Box::new(up));
+        // ORDERING[capi.up]: partners are the load in `up`, and the swap of the next restart.
+        let before = self.now.swap(up, AcqRel);
+        // SAFETY: it stays until the runtime goes.
+        unsafe { &*up }.before.store(before, Relaxed);
+        Ok(())
+    }
+
+    fn up(&self) -> &Up {
+        // ORDERING[capi.up]: partner is the swap in `restart`.
+        let up = self.now.load(Acquire);
+        // SAFETY: it stays until the runtime goes.
+        unsafe { &*up }
     }
 
     /// The way in for threads that the runtime did not make.
@@ -155,48 +205,52 @@ impl Runtime {
         &self.bridge
     }
 
-    /// Makes goroutines in it.
-    pub(crate) fn handle(&self) -> &Handle {
-        &self.handle
-    }
-
     /// Tells of it.
     pub(crate) fn inner(&self) -> &gosched::Runtime {
-        &self.runtime
+        &self.up().runtime
     }
 
-    /// Fails in a forked child, where a thread of the parent's may have had the runtime's locks.
-    pub(crate) fn check_not_forked(&self) -> Result<(), Failure> {
-        if self.generation != fork::generation() {
-            return Err(Failure::plain(code::GOSCHED_FORKED));
-        }
-        Ok(())
-    }
-
-    /// Fails once a shutdown was asked for, and in a forked child.
-    pub(crate) fn check_up(&self) -> Result<(), Failure> {
-        self.check_not_forked()?;
-        if self.shutdowns.load(Relaxed) > 0 {
+    /// Returns what makes goroutines in it. Fails once a shutdown was asked for.
+    pub(crate) fn handle(&self) -> Result<&Handle, Failure> {
+        let up = self.up();
+        if up.shutdowns.load(Relaxed) > 0 {
             return Err(Failure::plain(code::GOSCHED_SHUT_DOWN));
         }
-        Ok(())
+        Ok(&up.handle)
     }
 
     fn shut_down(&self, grace: u64) -> Result<(), Failure> {
+        let up = self.up();
         // Before the wait, so that nobody is told that a goroutine was made which never runs.
-        self.shutdowns.fetch_add(1, Relaxed);
-        let Err(error) = self.runtime.shutdown(nanoseconds(grace)) else { return Ok(()) };
+        up.shutdowns.fetch_add(1, Relaxed);
+        let Err(error) = up.runtime.shutdown(nanoseconds(grace)) else { return Ok(()) };
         let code = match error {
             ShutdownError::Running { .. } => code::GOSCHED_STILL_RUNNING,
             ShutdownError::Forked => code::GOSCHED_FORKED,
             // It is up as before.
             ShutdownError::Inside => {
-                self.shutdowns.fetch_sub(1, Relaxed);
+                up.shutdowns.fetch_sub(1, Relaxed);
                 code::GOSCHED_INSIDE
             }
             _ => code::GOSCHED_STILL_RUNNING,
         };
         Err(Failure::new(code, error.to_string()))
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        let mut up = *self.now.get_mut();
+        // Those from before a fork stay, as all of the parent's does.
+        // SAFETY: null, or from a box that nobody else has.
+        while let Some(there) = unsafe { up.as_ref() }
+            && there.generation == fork::generation()
+        {
+            let before = there.before.load(Relaxed);
+            // SAFETY: as above.
+            drop(unsafe { Box::from_raw(up) });
+            up = before;
+        }
     }
 }
 
@@ -232,7 +286,7 @@ pub unsafe extern "C" fn gosched_runtime_new(
         let out = unsafe { place(runtime) }?;
         // SAFETY: the header's contract.
         let options = unsafe { sized::read(options) }?;
-        out.write(give(Runtime::build(&options)?));
+        out.write(give(Runtime::build(&options)?)?);
         Ok(())
     })
 }
@@ -250,6 +304,31 @@ pub unsafe extern "C" fn gosched_runtime_shutdown(runtime: *mut Runtime, grace_n
     guarded(|| {
         // SAFETY: the header's contract.
         unsafe { borrow(runtime) }?.shut_down(grace_ns)
+    })
+}
+
+/// Puts another runtime behind the handle and all its references: after gosched_runtime_shutdown,
+/// or in a forked child, where the handle is the child's from then on. So what holds the handle
+/// goes on working. Goroutines, and threads that are inside, stay what they were, and so does the
+/// binding: the option is ignored.
+///
+/// GOSCHED_INVALID if the runtime is up; otherwise the errors of gosched_runtime_new. After an
+/// error nothing has changed. What a runtime leaves after its shutdown, some 50 KB, stays with the
+/// handle.
+///
+/// Threads: any. Waits: no. Handlers: no. States: shut down, or in a forked child.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosched_runtime_restart(
+    runtime: *mut Runtime,
+    options: *const Options,
+) -> Code {
+    guarded(|| {
+        // SAFETY: the header's contract.
+        let made = unsafe { borrow_anew(runtime) }?;
+        // SAFETY: the header's contract.
+        made.restart(&unsafe { sized::read(options) }?)?;
+        made.is_here();
+        Ok(())
     })
 }
 

@@ -81,13 +81,12 @@ impl Stats {
 /// Writes the runtime's numbers into *stats, whose size the caller has set. Takes about a
 /// microsecond and stops nobody.
 ///
-/// Threads: any. Waits: no. Handlers: no. States: any but a forked child.
+/// Threads: any. Waits: no. Handlers: no. States: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosched_runtime_stats(runtime: *mut Runtime, stats: *mut Stats) -> Code {
     guarded(|| {
         // SAFETY: the header's contract.
         let runtime = unsafe { borrow(runtime) }?;
-        runtime.check_not_forked()?;
         let found = Stats::of(runtime);
         // SAFETY: the header's contract.
         unsafe { sized::write(stats, &found) }
@@ -99,7 +98,7 @@ pub unsafe extern "C" fn gosched_runtime_stats(runtime: *mut Runtime, stats: *mu
 /// of the whole list into *length. With size 0 nothing is written, and buffer may be NULL. Stops
 /// nobody.
 ///
-/// Threads: any. Waits: no. Handlers: no. States: any but a forked child.
+/// Threads: any. Waits: no. Handlers: no. States: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosched_runtime_dump(
     runtime: *mut Runtime,
@@ -110,7 +109,6 @@ pub unsafe extern "C" fn gosched_runtime_dump(
     guarded(|| {
         // SAFETY: the header's contract.
         let runtime = unsafe { borrow(runtime) }?;
-        runtime.check_not_forked()?;
         // SAFETY: the header's contract.
         let length = unsafe { place(length) }?;
         if buffer.is_null() && size > 0 {

@@ -23,7 +23,7 @@ pub unsafe extern "C" fn gosched_wait_group_new(group: *mut *mut WaitGroup) -> C
     guarded(|| {
         // SAFETY: the header's contract.
         let out = unsafe { place(group) }?;
-        out.write(give(WaitGroup(sync::WaitGroup::new())));
+        out.write(give(WaitGroup(sync::WaitGroup::new()))?);
         Ok(())
     })
 }

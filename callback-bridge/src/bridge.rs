@@ -14,12 +14,14 @@ mod worker;
 use crate::enter::{self, Way};
 use crate::error::{CloseError, EnterError};
 use crate::extra::entrance::Entrance;
+use crate::extra::line::Line;
 use crate::{binding, catch_panic::catch_panic};
 use gosched_runtime_sys::errno;
 use gosched_runtime_sys::thread::pthread_cancel::CancelState;
 use gosched_scheduler::embed::{self, Caller, Handle, Over, Runtime};
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::ptr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use attach::Attached;
@@ -75,11 +77,12 @@ pub enum Binding {
 /// ```
 #[doc(alias("cgo", "cgocallback", "needm", "FFI"))]
 pub struct Bridge {
-    entrance: OnceLock<Arc<Entrance>>,
+    /// Calls come in by the newest.
+    entrances: Line<Entrance>,
     binding: Binding,
 }
 
-// `enter` catches what its closure unwinds with, and a bridge changes once, when it is bound.
+// `enter` catches what its closure unwinds with, and a bridge changes in one step.
 impl std::panic::UnwindSafe for Bridge {}
 impl std::panic::RefUnwindSafe for Bridge {}
 
@@ -107,7 +110,7 @@ impl Bridge {
     /// Returns a bridge that leads nowhere until it is [bound](Self::bind): for a static that C may
     /// call before the runtime is up.
     pub const fn unbound() -> Self {
-        Self { entrance: OnceLock::new(), binding: Binding::UntilThreadExit }
+        Self { entrances: Line::new(), binding: Binding::UntilThreadExit }
     }
 
     /// Binds an unbound bridge. False if it was bound before; then nothing changes.
@@ -117,7 +120,55 @@ impl Bridge {
     /// If there is no memory for the process's fork hook, as when any small allocation fails.
     pub fn bind(&self, handle: Handle) -> bool {
         let entrance = Entrance::new(handle).expect("memory for a fork hook");
-        self.entrance.set(Arc::new(entrance)).is_ok()
+        self.entrances.append(None, Arc::new(entrance))
+    }
+
+    /// Binds the bridge and its copies to another runtime, if they lead nowhere: the runtime is
+    /// shut down or just ends, the bridge was [closed](Self::close), or this is a forked child. So
+    /// what C holds goes on working. A bridge that was never bound is [bound](Self::bind).
+    ///
+    /// Waits for nobody. What is still inside of the former runtime stays there, and `close` waits
+    /// for it, too. Calls that come meanwhile are refused as before, or come in. False if the
+    /// bridge leads into a runtime that is up, also where another thread has just bound it; then
+    /// nothing changes. To exchange a runtime that is up, close the bridge first.
+    ///
+    /// The former runtime is let go when nobody is inside of it. Some hundred bytes stay with the
+    /// bridge for each time.
+    ///
+    /// ```
+    /// use gosched::callback::Bridge;
+    /// use gosched::{Mode, Runtime};
+    /// use std::time::Duration;
+    ///
+    /// static BRIDGE: Bridge = Bridge::unbound();
+    ///
+    /// let first = Runtime::builder(Mode::threads()).build()?;
+    /// assert!(BRIDGE.rebind(first.handle()));
+    /// let second = Runtime::builder(Mode::threads()).build()?;
+    /// assert!(!BRIDGE.rebind(second.handle()), "the first one is up");
+    /// first.shutdown(Duration::from_secs(1)).expect("nothing is left");
+    /// assert!(BRIDGE.enter(|| ()).is_err());
+    /// assert!(BRIDGE.rebind(second.handle()));
+    /// assert_eq!(BRIDGE.enter(|| 7).expect("it is up"), 7);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`bind`](Self::bind).
+    #[doc(alias("restart", "reload", "atfork"))]
+    pub fn rebind(&self, handle: Handle) -> bool {
+        let Some(last) = self.entrances.newest() else { return self.bind(handle) };
+        if !last.leads_nowhere() {
+            return false;
+        }
+        let entrance = Entrance::new(handle).expect("memory for a fork hook");
+        // In this order, so that a call that finds the old one closed finds the new one.
+        let is_new = self.entrances.append(Some(last), Arc::new(entrance));
+        if is_new {
+            last.retire();
+        }
+        is_new
     }
 
     /// Returns the same bridge with another binding.
@@ -163,12 +214,23 @@ impl Bridge {
 
     #[inline]
     fn enter_by<R>(&self, f: impl FnOnce() -> R) -> Result<R, EnterError> {
-        enter_through(self.entrance()?, self.binding, f)
+        enter_asked(self.entrance()?, self.binding, f)
     }
 
+    /// Returns the entrance that calls come in by, unless they would be refused there.
     #[inline]
-    fn entrance(&self) -> Result<&Arc<Entrance>, EnterError> {
-        self.entrance.get().ok_or_else(|| EnterError::NotRunning.refused())
+    fn entrance(&self) -> Result<&Entrance, EnterError> {
+        match self.entrances.known() {
+            Some(known) if known.seems_open() => Ok(known),
+            _ => self.find_entrance(),
+        }
+    }
+
+    #[cold]
+    fn find_entrance(&self) -> Result<&Entrance, EnterError> {
+        let newest = self.entrances.newest().ok_or_else(|| EnterError::NotRunning.refused())?;
+        newest.ask()?;
+        Ok(newest)
     }
 
     /// Runs `f` as [`enter`](Self::enter) does, with a time limit for its waits. When `timeout` has
@@ -222,7 +284,8 @@ impl Bridge {
     }
 
     /// Closes this bridge and its copies, and waits until nobody is inside, at longest for `grace`.
-    /// From here on every call is refused with [`EnterError::Closed`].
+    /// From here on every call is refused with [`EnterError::Closed`], until the bridge is
+    /// [bound anew](Self::rebind).
     ///
     /// What is inside is not ended: it returns, or is left. After `Ok` no closure runs that came in
     /// by this bridge, and none will, and no thread is [attached](Self::attach) by it. So what the
@@ -254,16 +317,19 @@ impl Bridge {
     /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits. The bridge is
     /// closed then.
     pub fn close(&self, grace: Duration) -> Result<(), CloseError> {
-        let Some(entrance) = self.entrance.get() else {
+        let Some(newest) = self.entrances.newest() else {
             return Ok(());
         };
         embed::check_no_wait();
-        if entrance.process.forked() {
+        newest.close_door();
+        if newest.process.forked() {
             // The parent's threads will not go out here.
-            entrance.close_door();
             return Err(CloseError::Forked);
         }
-        match entrance.close(Instant::now().checked_add(grace), 0) {
+        let deadline = Instant::now().checked_add(grace);
+        let older = self.entrances.iter().take_while(|entrance| !ptr::eq(*entrance, newest));
+        let all = older.filter(|entrance| !entrance.process.forked()).chain([newest]);
+        match all.map(|entrance| entrance.close(deadline, 0)).sum() {
             0 => Ok(()),
             calls => Err(CloseError::Running { calls }),
         }
@@ -278,6 +344,16 @@ pub(crate) fn enter_through<R>(
     f: impl FnOnce() -> R,
 ) -> Result<R, EnterError> {
     entrance.ask()?;
+    enter_asked(entrance, binding, f)
+}
+
+/// As [`enter_through`], where the entrance was asked.
+#[inline]
+fn enter_asked<R>(
+    entrance: &Entrance,
+    binding: Binding,
+    f: impl FnOnce() -> R,
+) -> Result<R, EnterError> {
     if !embed::is_outside() {
         return enter_from_goroutine(entrance, f);
     }
@@ -313,16 +389,17 @@ fn nested<R>(f: impl FnOnce() -> R) -> Result<R, EnterError> {
 }
 
 impl Clone for Bridge {
-    /// Returns a bridge to the same runtime, which is [closed](Self::close) with this one. A copy
-    /// of an unbound bridge has to be bound itself.
+    /// Returns a bridge to the same runtime, which is [closed](Self::close) and
+    /// [bound anew](Self::rebind) with this one. A copy of an unbound bridge has to be bound
+    /// itself.
     fn clone(&self) -> Self {
-        Self { entrance: self.entrance.clone(), binding: self.binding }
+        Self { entrances: self.entrances.clone(), binding: self.binding }
     }
 }
 
 impl fmt::Debug for Bridge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bound = self.entrance.get().is_some();
+        let bound = self.entrances.newest().is_some();
         f.debug_struct("Bridge")
             .field("bound", &bound)
             .field("binding", &self.binding)

@@ -8,6 +8,7 @@
 
 mod block;
 mod calling;
+mod local;
 mod signature;
 mod types;
 
@@ -25,14 +26,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-pub use signature::{Closure, Signature};
+pub use local::{LocalCallback, leaked_callbacks};
+pub use signature::{Closure, DataAt, LocalClosure, Signature};
 pub use types::{CReturn, CType, Otherwise};
 
 /// A closure that C calls by a function pointer with user data, as a goroutine of a runtime.
 ///
 /// `S` is what C calls, without the user data: `fn(c_int) -> c_int`. C may call from any thread,
 /// several at once, and in a call of the same callback. Each call is an
-/// [`enter`](crate::Bridge::enter).
+/// [`enter`](crate::Bridge::enter). A closure that is bound to its thread is a [`LocalCallback`].
 ///
 /// When the callback is dropped or [unregistered](Self::unregister), no closure runs any more, and
 /// what the closure has captured is dropped. C may call even then, by a pointer that it has kept:
@@ -102,7 +104,8 @@ pub struct OwnedByC<S: Signature> {
     pub drop: unsafe extern "C" fn(*mut c_void),
 }
 
-// SAFETY: closures are `Send` and `Sync`; the owner only names the block.
+// SAFETY: closures are `Send` and `Sync`, or belong to a thread, which is asked before one is
+// called or dropped; the owner only names the block.
 unsafe impl<S: Signature> Send for Callback<S> {}
 // SAFETY: as above.
 unsafe impl<S: Signature> Sync for Callback<S> {}
@@ -135,8 +138,20 @@ impl<S: Signature> Callback<S> {
         otherwise: impl Into<Otherwise<S::Return>>,
         f: F,
     ) -> io::Result<Self> {
-        let header = Header { entrance: Entrance::new(handle)?, binding };
-        let header = Block::leak(header, otherwise.into(), f);
+        Self::on(0, handle, binding, otherwise.into(), f)
+    }
+
+    /// Makes a callback whose closure belongs to the thread with this number; 0: to any.
+    fn on<F: LocalClosure<S>>(
+        thread: u64,
+        handle: Handle,
+        binding: Binding,
+        otherwise: Otherwise<S::Return>,
+        f: F,
+    ) -> io::Result<Self> {
+        let first = S::address(F::FIRST);
+        let header = Header { entrance: Entrance::new(handle)?, binding, first, thread };
+        let header = Block::leak(header, otherwise, f);
         let functions = Functions { first: F::FIRST, last: F::LAST };
         let end = Block::<F, S::Return>::end;
         Ok(Self { header, functions, end, drop_by_c: drop_by_c::<F, S::Return> })
@@ -159,6 +174,34 @@ impl<S: Signature> Callback<S> {
     /// [`with_data_first`](Self::with_data_first).
     pub fn with_data_last(&self) -> S::Last {
         self.functions.last
+    }
+
+    /// Returns the function that takes the user data behind its first `N` arguments. Wherever
+    /// `S` has not so many, that does not compile. As [`with_data_first`](Self::with_data_first).
+    ///
+    /// ```
+    /// use gosched::callback::Callback;
+    /// use gosched::{Mode, Runtime};
+    /// use std::ffi::c_void;
+    ///
+    /// /// As a C library declares it.
+    /// type Compare = unsafe extern "C" fn(*const u8, *mut c_void, *const u8) -> i32;
+    ///
+    /// let runtime = Runtime::builder(Mode::threads()).build()?;
+    /// let callback: Callback<fn(*const u8, *const u8) -> i32> =
+    ///     Callback::new(runtime.handle(), 0, |a: *const u8, b: *const u8| a.cmp(&b) as i32)?;
+    /// let compare: Compare = callback.with_data_at::<1>();
+    /// let text = b"ab";
+    /// // SAFETY: the function and the user data of one callback, which is there.
+    /// let order = unsafe { compare(&text[0], callback.user_data(), &text[1]) };
+    /// assert_eq!(order, -1);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn with_data_at<const N: usize>(&self) -> <S as DataAt<N>>::Function
+    where
+        S: DataAt<N>,
+    {
+        S::FUNCTION
     }
 
     /// Refuses new calls, and waits for those under way, at longest for `grace`. The caller's own
@@ -199,6 +242,17 @@ impl<S: Signature> Callback<S> {
             user_data: this.user_data(),
             drop: this.drop_by_c,
         }
+    }
+}
+
+impl<S: Signature> OwnedByC<S> {
+    /// Returns the function that takes the user data behind its first `N` arguments, as
+    /// [`Callback::with_data_at`].
+    pub fn with_data_at<const N: usize>(&self) -> <S as DataAt<N>>::Function
+    where
+        S: DataAt<N>,
+    {
+        S::FUNCTION
     }
 }
 

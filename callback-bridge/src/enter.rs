@@ -11,7 +11,7 @@
 //! | current = its goroutine | - |
 //! | register a signal stack, unless the thread's own will do | - |
 //! | restore the mask, faults unblocked | the goroutine, its M, a signal stack |
-//! | make another M, if this was the last; take off what the host carries | the same |
+//! | make another M, if this was the last; take off what the host carries; strip idle Ms | the same |
 //! | the callback | the same |
 //! | `drop_m`: end the goroutine, which drops its locals; what the host carries | the same |
 //! | copy the saved mask out of the M, block | no handler runs until the mask is restored |
@@ -167,6 +167,7 @@ pub(crate) fn need_m(way: Way<'_>) -> Result<HeldM, EnterError> {
         Ok(m) => {
             // SAFETY: inside; used before the call goes out.
             let host = m.foreign.begin(unsafe { way.handle() });
+            way.process().trim();
             Ok(HeldM { m, cancel, host })
         }
         Err(error) => {

@@ -125,6 +125,118 @@ impl fmt::Display for EnterCode {
     }
 }
 
+/// A [`CallError`](crate::CallError) as a number, for C, as [`EnterCode`] is one of an
+/// [`EnterError`]. What both have is the same number.
+///
+/// ```
+/// use gosched::callback::{Bridge, CallCode, Service};
+///
+/// let (service, _requests) = Service::<_, ()>::bounded(1);
+/// let error = Bridge::unbound().call(&service, 'a').unwrap_err();
+/// assert_eq!(error.code() as i32, 1);
+/// assert_eq!(CallCode::from_i32(12), Some(CallCode::NoReply));
+/// assert_eq!(CallCode::NoReply.text(), "the request was dropped without a reply");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(i32)]
+pub enum CallCode {
+    /// [`EnterError::NotRunning`].
+    NotRunning = 1,
+    /// [`EnterError::ShutDown`].
+    ShutDown = 2,
+    /// [`EnterError::Closed`].
+    Closed = 3,
+    /// [`EnterError::Forked`].
+    Forked = 4,
+    /// [`EnterError::SignalHandler`].
+    SignalHandler = 5,
+    /// [`EnterError::Resources`].
+    Resources = 6,
+    /// [`EnterError::Panicked`].
+    Panicked = 7,
+    /// [`EnterError::Cancelled`].
+    Cancelled = 8,
+    /// [`CallError::TimedOut`](crate::CallError::TimedOut), or [`EnterError::TimedOut`].
+    TimedOut = 9,
+    /// [`CallError::Full`](crate::CallError::Full).
+    Full = 10,
+    /// [`CallError::Disconnected`](crate::CallError::Disconnected).
+    Disconnected = 11,
+    /// [`CallError::NoReply`](crate::CallError::NoReply).
+    NoReply = 12,
+}
+
+impl CallCode {
+    const ALL: [Self; 12] = [
+        Self::NotRunning,
+        Self::ShutDown,
+        Self::Closed,
+        Self::Forked,
+        Self::SignalHandler,
+        Self::Resources,
+        Self::Panicked,
+        Self::Cancelled,
+        Self::TimedOut,
+        Self::Full,
+        Self::Disconnected,
+        Self::NoReply,
+    ];
+
+    /// Returns the code with this number, if there is one.
+    #[must_use]
+    pub fn from_i32(number: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| *code as i32 == number)
+    }
+
+    /// Returns what it means, in English.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        self.c_text().to_str().expect("all texts are ASCII")
+    }
+
+    /// Returns what it means, as C has its strings.
+    #[must_use]
+    pub const fn c_text(self) -> &'static CStr {
+        match self {
+            Self::NotRunning => EnterCode::NotRunning.c_text(),
+            Self::ShutDown => EnterCode::ShutDown.c_text(),
+            Self::Closed => EnterCode::Closed.c_text(),
+            Self::Forked => EnterCode::Forked.c_text(),
+            Self::SignalHandler => EnterCode::SignalHandler.c_text(),
+            Self::Resources => EnterCode::Resources.c_text(),
+            Self::Panicked => EnterCode::Panicked.c_text(),
+            Self::Cancelled => EnterCode::Cancelled.c_text(),
+            Self::TimedOut => c"there was no reply in time",
+            Self::Full => c"the service has no room for the request",
+            Self::Disconnected => c"nobody serves the request",
+            Self::NoReply => c"the request was dropped without a reply",
+        }
+    }
+}
+
+impl From<EnterCode> for CallCode {
+    fn from(code: EnterCode) -> Self {
+        match code {
+            EnterCode::NotRunning => Self::NotRunning,
+            EnterCode::ShutDown => Self::ShutDown,
+            EnterCode::Closed => Self::Closed,
+            EnterCode::Forked => Self::Forked,
+            EnterCode::SignalHandler => Self::SignalHandler,
+            EnterCode::Resources => Self::Resources,
+            EnterCode::Panicked => Self::Panicked,
+            EnterCode::Cancelled => Self::Cancelled,
+            EnterCode::TimedOut => Self::TimedOut,
+        }
+    }
+}
+
+impl fmt::Display for CallCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
 impl EnterError {
     /// Counts the refusal that this tells of: once for a call, where it is decided. So a call that
     /// gets in counts nothing.
@@ -255,5 +367,13 @@ mod tests {
         assert_eq!([0, -1, 10].map(EnterCode::from_i32), [None; 3]);
         assert_eq!(EnterError::TimedOut.code() as i32, 9);
         assert_eq!(EnterError::Closed.to_string(), EnterCode::Closed.text());
+        let numbers = CallCode::ALL.map(|code| code as i32);
+        assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+        for (number, code) in numbers.into_iter().zip(CallCode::ALL) {
+            assert_eq!(CallCode::from_i32(number), Some(code));
+            let entering = EnterCode::from_i32(number).map(CallCode::from);
+            assert!(entering.is_none_or(|same| same == code), "{number}");
+        }
+        assert_eq!([0, -1, 13].map(CallCode::from_i32), [None; 3]);
     }
 }

@@ -61,7 +61,8 @@ mod model;
 
 pub use bridge::{Attached, Binding, Bridge, CallError, Reply, Request, Requests, Service};
 pub use callback::{
-    CReturn, CType, Callback, Closure, Otherwise, OwnedByC, Signature, kept_callbacks,
+    CReturn, CType, Callback, Closure, DataAt, LocalCallback, LocalClosure, Otherwise, OwnedByC,
+    Signature, kept_callbacks, leaked_callbacks,
 };
-pub use error::{CloseError, EnterCode, EnterError};
+pub use error::{CallCode, CloseError, EnterCode, EnterError};
 pub use mailbox::{MailPoller, MailReceiver, Mailbox};

@@ -231,6 +231,12 @@ pub fn is_outside() -> bool {
     current::with(|cx| cx.is_none())
 }
 
+/// True if the runtime of `handle` shuts down, or has: nobody enters it any more.
+#[must_use]
+pub fn shuts_down(handle: &Handle) -> bool {
+    handle.sched().closing()
+}
+
 /// Where the calling thread is, seen from the runtime of `handle`.
 #[inline]
 #[must_use]

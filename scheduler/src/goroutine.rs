@@ -9,6 +9,8 @@ use std::io;
 use std::panic::Location;
 use std::sync::Arc;
 
+use gosched_runtime_sys::thread::fork;
+
 use crate::ds::pair_arc::PairArc;
 use crate::gmp::body::{Begin, Behaviour, Body, Built, Entry, SharedBody};
 use crate::gmp::current;
@@ -222,4 +224,19 @@ impl Builder {
 #[must_use]
 pub fn current_name() -> Option<String> {
     current::with(|cx| cx?.owned()?.name().map(str::to_owned))
+}
+
+/// True if the calling goroutine is one of this process's parent: its thread has forked. Code may
+/// go on in it and return, but whom it would wait for is not here. False outside of goroutines.
+///
+/// ```
+/// use gosched::{Mode, goroutine, run};
+///
+/// assert!(!run(Mode::threads(), goroutine::is_forked));
+/// ```
+#[must_use]
+#[inline]
+pub fn is_forked() -> bool {
+    let here = fork::generation();
+    here != 0 && current::with(|cx| cx.is_some_and(|cx| cx.sched().generation != here))
 }

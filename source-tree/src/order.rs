@@ -82,10 +82,12 @@ const SCHEDULER: &[&str] = &[
 
 #[rustfmt::skip]
 const CALLBACK_BRIDGE: &[&str] = &[
-    "error", "catch_panic", "extra::list", "extra::door", "extra::room", "extra::m",
-    "extra::process", "extra::entrance", "extra", "enter", "binding", "bridge::slot", "bridge",
+    "error", "catch_panic", "extra::list", "extra::stock", "extra::door", "extra::room",
+    "extra::line", "extra::m", "extra::process", "extra::entrance", "extra", "enter", "binding",
+    "bridge::slot", "bridge",
     "bridge::attach", "bridge::service", "bridge::call", "bridge::worker",
     "callback::types", "callback::calling", "callback::block", "callback::signature", "callback",
+    "callback::local",
     "mailbox::queue", "mailbox::bell", "mailbox::keeper", "mailbox",
 ];
 

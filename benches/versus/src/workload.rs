@@ -167,6 +167,19 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         CHAN4,
         "the same from 4 C threads at once; of each one's calls",
     ),
+    short(
+        "callback_call",
+        Columns::Free,
+        LATENCY,
+        "a C thread asks a service by `Bridge::call` and waits for the reply",
+    ),
+    short(
+        "callback_closure",
+        Columns::Free,
+        CLOSURE,
+        "a C thread calls a closure by a function and its user data; and that over a plain call in",
+    ),
+    short("callback_post", Columns::Free, NS_PER_OP, "a post to a mailbox that is polled"),
     long(
         "service2",
         SERVICE,
@@ -202,6 +215,7 @@ const TIMERS: &[Figure] = &[
 ];
 const BLOCKING: &[Figure] = &[figure("wall_ms", "ms"), figure("gap_ms", "ms")];
 const SERVICE: &[Figure] = &[figure("p50_us", "us"), figure("worst_ms", "ms")];
+const CLOSURE: &[Figure] = &[figure("ns_per_op", "ns"), figure("ns_over_enter", "ns")];
 const CHAN4: &[Figure] = &[figure("us_per_call", "us"), figure("p99_us", "us")];
 
 impl Workload {

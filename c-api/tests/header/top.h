@@ -13,8 +13,12 @@
 // HANDLERS. "Handlers: yes" is async-signal-safe. No other function may be called by a signal
 // handler.
 //
-// STATES. "up": the runtime is there and was not shut down; otherwise a code says so. In a forked
-// child the runtimes and mailboxes of the parent are not there: GOSCHED_FORKED, where that is seen.
+// STATES. "up": the runtime is there and was not shut down; otherwise a code says so.
+//
+// FORKS. In a forked child nothing of the parent's can be used: whatever was made before the fork
+// is GOSCHED_FORKED at once, and gosched_*_free does nothing. So is everything on a thread that was
+// a goroutine when it forked; only gosched_detach undoes what it has attached. Elsewhere the child
+// may make its own. A child made by vfork, or by clone without the C library, is not recognised.
 //
 // HANDLES. A function that makes something leaves one reference. gosched_*_share adds one, and
 // gosched_*_free gives one back. A call of a function begins with a reference that its caller has;

@@ -37,6 +37,24 @@ fn what_ends_a_wait_returns_a_code_and_unwinds_nothing() {
 }
 
 #[test]
+fn a_handle_goes_on_with_another_runtime() {
+    prints(&mut compiled("tests/c/restart.c"));
+}
+
+/// Each function is called in children, and the names in the program are compared with the header.
+#[test]
+fn a_forked_child_hangs_nowhere() {
+    let read = |path| std::fs::read_to_string(package().join(path)).expect("a file");
+    let (header, called) = (read("include/gosched.h"), read("tests/c/forked.c"));
+    let lock_nothing = ["gosched_abi", "gosched_version"];
+    for name in crate::symbols::declared(&header) {
+        let is_called = called.contains(&format!("{name}("));
+        assert!(is_called || lock_nothing.contains(&name.as_str()), "{name} is not called");
+    }
+    prints(&mut compiled("tests/c/forked.c"));
+}
+
+#[test]
 fn a_handler_finds_a_whole_goroutine_or_none_and_posts() {
     for (mode, binding) in [("1", "0"), ("1", "1"), ("2", "0"), ("2", "1")] {
         let printed = prints(compiled("tests/c/storm.c").args([mode, binding]));

@@ -14,7 +14,7 @@ fn output(tool: &str, arguments: &[&str]) -> String {
 }
 
 /// Returns the functions that a header declares.
-fn declared(header: &str) -> BTreeSet<String> {
+pub(crate) fn declared(header: &str) -> BTreeSet<String> {
     let code = header.lines().filter(|line| {
         let words = ["//", "#", "typedef", "static", " "];
         !words.iter().any(|word| line.starts_with(word))

@@ -123,3 +123,29 @@ static void forks(void) {
     over = 1;
     for (int i = 0; i < 4; i++) CHECK(pthread_join(threads[i], NULL) == 0);
 }
+
+/* ---- atexit: handlers of the process's end call in, on a thread that is outside, in a callback or
+   a goroutine, while others are inside. The last one says how it went: without it, it is 44 */
+static int last_calls;
+static int calls_in(void) { return guest.call(0, 7) == 15 && guest.call(1, 8) == 17; }
+static void at_exit_early(void) {
+    if (last_calls == 100 + calls_in()) _exit(0);
+}
+static void at_exit_late(void) { last_calls = calls_in() ? 101 : 0; }
+static void exits(void) { exit(44); }
+static void exits_in_callback(void *unused) {
+    (void)unused;
+    exits();
+}
+static void *exits_on_a_thread(void *unused) {
+    exits();
+    return unused;
+}
+static void calls_at_exit(const char *where) {
+    CHECK(atexit(at_exit_late) == 0);
+    for (int i = 0; i < 4; i++) start(calls_on, NULL);
+    if (strcmp(where, "atexit-callback") == 0) guest.call_fn(bound, exits_in_callback, NULL);
+    if (strcmp(where, "atexit-goroutine") == 0) guest.go_fn(exits);
+    if (strcmp(where, "atexit-thread") == 0) on_thread(exits_on_a_thread, NULL);
+    exits();
+}

@@ -402,6 +402,7 @@ int main(int count, char **arguments) {
     if (IS("barrier")) handle_barriers(0);
     if (IS("barrier-on-stack")) handle_barriers(SA_ONSTACK);
     if (IS("keys")) CHECK(pthread_key_create(&early_key, calls_again) == 0);
+    if (strncmp(scenario, "atexit", 6) == 0) CHECK(atexit(at_exit_early) == 0);
     guest = load(path);
     if (IS("close")) {
         close_library(path);
@@ -432,6 +433,7 @@ int main(int count, char **arguments) {
     if (IS("tiny")) tiny();
     if (IS("setuid")) sets_ids();
     if (IS("exit-while")) exits_while();
+    if (strncmp(scenario, "atexit", 6) == 0) calls_at_exit(scenario);
     if (IS("keys")) keys();
     if (IS("fork")) forks();
     if (IS("two")) two(arguments[6]);

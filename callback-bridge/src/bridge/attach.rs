@@ -135,10 +135,9 @@ impl Bridge {
 
     fn attach_by(&self) -> Result<Attached, EnterError> {
         let entrance = self.entrance()?;
-        entrance.ask()?;
         // SAFETY: used before `counted` is dropped.
         let handle = unsafe { entrance.count_in() }?;
-        let counted = Counted(entrance.clone());
+        let counted = Counted(self.entrances.share(entrance));
         let way = Way::Sure(handle, entrance.process);
         let part = match embed::caller(handle) {
             Caller::Goroutine => Part::of_goroutine(),

@@ -6,7 +6,8 @@
 use super::Bridge;
 use super::service::{Service, Shared};
 use super::slot::{Asked, Left, Vacant};
-use crate::error::EnterError;
+use crate::error::{CallCode, EnterError};
+use crate::extra::entrance::Entrance;
 use gosched_scheduler::embed::chan::{SendTimeoutError, TrySendError};
 use gosched_scheduler::embed::{self, Notify};
 use std::time::{Duration, Instant};
@@ -40,16 +41,25 @@ impl<Req> CallError<Req> {
             Self::NoReply => None,
         }
     }
+
+    /// Returns its number, for C.
+    #[must_use]
+    pub fn code(&self) -> CallCode {
+        match self {
+            Self::Enter(error, _) => error.code().into(),
+            Self::Full(_) => CallCode::Full,
+            Self::Disconnected(_) => CallCode::Disconnected,
+            Self::NoReply => CallCode::NoReply,
+            Self::TimedOut(_) => CallCode::TimedOut,
+        }
+    }
 }
 
 impl<Req> fmt::Display for CallError<Req> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Enter(error, _) => error.fmt(f),
-            Self::Full(_) => f.write_str("the service has no room for the request"),
-            Self::Disconnected(_) => f.write_str("nobody serves the request"),
-            Self::NoReply => f.write_str("the request was dropped without a reply"),
-            Self::TimedOut(_) => f.write_str("there was no reply in time"),
+            _ => f.write_str(self.code().text()),
         }
     }
 }
@@ -171,6 +181,54 @@ impl Bridge {
         self.call_by(service, value, Patience::Until(deadline))
     }
 
+    /// As [`call`](Self::call), for an async task. Nothing enters the runtime: any executor of the
+    /// host's may poll the future, and while it is pending it holds nobody up, and
+    /// [`close`](Self::close) and a shutdown do not wait for it. It asks whether the bridge leads
+    /// into a runtime when it is polled first.
+    ///
+    /// Dropped, it withdraws the request, as a call whose time is over.
+    ///
+    /// ```
+    /// use gosched::callback::{Bridge, Service};
+    /// use gosched::{Mode, Runtime, future};
+    ///
+    /// let runtime = Runtime::builder(Mode::threads()).build()?;
+    /// let bridge = Bridge::new(&runtime);
+    /// let (squares, requests) = Service::bounded(1);
+    /// let server = runtime.handle().go(move || {
+    ///     let (value, reply): (u32, _) = requests.recv().unwrap().into_parts();
+    ///     reply.send(value * value)
+    /// });
+    /// let squared = future::block_on(bridge.call_async(&squares, 7)); // Or any other executor.
+    /// assert_eq!(squared.expect("a reply"), 49);
+    /// server.join().unwrap().unwrap();
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call), but for a cancel and a panic.
+    pub async fn call_async<Req: Send, Rep: Send>(
+        &self,
+        service: &Service<Req, Rep>,
+        value: Req,
+    ) -> Result<Rep, CallError<Req>> {
+        if let Err(error) = self.entrance().and_then(Entrance::ask_runtime) {
+            return Err(CallError::Enter(error, Some(value)));
+        }
+        let shared = service.shared();
+        let (asked, ticket) = shared.take_vacant().unwrap_or_else(new_slot).ask(value);
+        // Before the first wait, so that it is dropped after the ticket.
+        let mut pending = Pending { shared, call: Some(Call { value: None, asked: Some(asked) }) };
+        if shared.asking().send_async(ticket).await.is_err() {
+            return pending.end(Stopped::Disconnected);
+        }
+        while let Some(caller) = pending.waits_on() {
+            caller.notified().await;
+        }
+        pending.end(Stopped::Over)
+    }
+
     fn call_by<Req: Send, Rep: Send>(
         &self,
         service: &Service<Req, Rep>,
@@ -184,11 +242,42 @@ impl Bridge {
     }
 }
 
+fn new_slot<Req, Rep>() -> Vacant<Req, Rep, Notify> {
+    Vacant::new(Notify::new())
+}
+
+/// The call of a future, which leaves when the future is dropped.
+struct Pending<'a, Req: Send, Rep: Send> {
+    shared: &'a Shared<Req, Rep>,
+    /// None once it has ended.
+    call: Option<Call<Req, Rep>>,
+}
+
+impl<Req: Send, Rep: Send> Pending<'_, Req, Rep> {
+    /// Returns what the call waits on, unless it is over.
+    fn waits_on(&self) -> Option<&Notify> {
+        let asked = self.call.as_ref()?.asked.as_ref()?;
+        (!asked.is_over()).then(|| asked.caller())
+    }
+
+    fn end(&mut self, stopped: Stopped) -> Result<Rep, CallError<Req>> {
+        self.call.take().expect("a call ends once").end(self.shared, Ok(stopped))
+    }
+}
+
+impl<Req: Send, Rep: Send> Drop for Pending<'_, Req, Rep> {
+    fn drop(&mut self) {
+        if let Some(call) = self.call.take() {
+            drop(call.end(self.shared, Ok(Stopped::TimedOut)));
+        }
+    }
+}
+
 impl<Req: Send, Rep: Send> Call<Req, Rep> {
     /// Asks and waits, as a goroutine. A cancel unwinds out of it; what there is stays in the call.
     fn run(&mut self, shared: &Shared<Req, Rep>, patience: Patience) -> Stopped {
         let value = self.value.take().expect("a call runs once");
-        let slot = shared.take_vacant().unwrap_or_else(|| Vacant::new(Notify::new()));
+        let slot = shared.take_vacant().unwrap_or_else(new_slot);
         let (asked, ticket) = slot.ask(value);
         let asked = self.asked.insert(asked);
         // A ticket that comes back refuses the request as it is dropped.

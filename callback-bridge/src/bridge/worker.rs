@@ -75,7 +75,6 @@ impl Bridge {
 
     fn enter_on_worker_by<R: Send>(&self, f: impl FnOnce() -> R + Send) -> Result<R, EnterError> {
         let entrance = self.entrance()?;
-        entrance.ask()?;
         if stack::registered().executing || binding::is_on_its_way(entrance.process) {
             return Err(EnterError::SignalHandler.refused());
         }

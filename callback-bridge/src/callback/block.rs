@@ -16,6 +16,10 @@
 //! Where C has a function for the end of its user data, it gets one, and calls nothing afterwards.
 //! Then the block is freed, too. Else it is counted in [`KEPT`].
 //!
+//! A closure that belongs to one thread is called there, or not at all: the header has the thread's
+//! number, which is compared before a call goes in. It is dropped there, or not at all: then its
+//! box is leaked, and counted in [`LEAKED`].
+//!
 //! # Safety
 //!
 //! The content is reached by a shared reference from inside of a call, and taken out by the one
@@ -28,6 +32,7 @@ use crate::bridge::{Binding, enter_through};
 use crate::error::CloseError;
 use crate::extra::entrance::Entrance;
 use gosched_runtime_sys::errno;
+use gosched_runtime_sys::thread::tls;
 use gosched_scheduler::embed;
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -40,10 +45,25 @@ use std::time::Instant;
 /// How many blocks stay for late calls.
 pub(super) static KEPT: AtomicUsize = AtomicUsize::new(0);
 
+/// How many closures were ended on a thread that is not theirs.
+pub(super) static LEAKED: AtomicUsize = AtomicUsize::new(0);
+
 /// The part of a block that does not depend on its types, at its beginning.
 pub(super) struct Header {
     pub(super) entrance: Entrance,
     pub(super) binding: Binding,
+    /// The function of this callback that takes the user data in front, of whatever type.
+    pub(super) first: *const (),
+    /// The number of the thread that the closure belongs to; zero: to any.
+    pub(super) thread: u64,
+}
+
+impl Header {
+    /// True if the closure belongs to another thread than the calling one.
+    #[inline]
+    fn is_elsewhere(&self) -> bool {
+        self.thread != 0 && self.thread != tls::thread_number()
+    }
 }
 
 /// A callback.
@@ -112,18 +132,27 @@ impl<F: 'static, R: CReturn> Block<F, R> {
     ///
     /// Nobody is inside, and nobody will be. With [`Late::Nothing`] nobody uses the block.
     unsafe fn finish(block: NonNull<Self>, late: Late) {
+        // SAFETY: the block stays until the end of this.
+        let Self { header, content, .. } = unsafe { block.as_ref() };
+        // SAFETY: nobody is inside, so nobody has a reference to the content.
+        let content = unsafe { &mut *content.get() }.take();
+        let is_elsewhere = header.is_elsewhere();
+        // What is declared here is dropped after the content, also if that unwinds.
+        let (_whole, _runtime);
         if late == Late::Nothing {
             // SAFETY: made by `leak`, and nobody else's.
-            return drop(unsafe { Box::from_raw(block.as_ptr()) });
+            _whole = unsafe { Box::from_raw(block.as_ptr()) };
+        } else {
+            KEPT.fetch_add(1, Relaxed);
+            // SAFETY: the door is closed, and nobody is inside; this is done once.
+            _runtime = unsafe { header.entrance.take_runtime() };
         }
-        KEPT.fetch_add(1, Relaxed);
-        // SAFETY: the block stays.
-        let Self { header, content, .. } = unsafe { block.as_ref() };
-        // SAFETY: the door is closed, and nobody is inside; this is done once. It is dropped last.
-        let _runtime = unsafe { header.entrance.take_runtime() };
-        // SAFETY: nobody is inside, so nobody has a reference to the content.
-        let content = unsafe { &mut *content.get() };
-        drop(content.take());
+        if is_elsewhere {
+            LEAKED.fetch_add(1, Relaxed);
+            mem::forget(content);
+        } else {
+            drop(content);
+        }
     }
 }
 
@@ -142,6 +171,17 @@ pub(super) fn close(header: &Header, deadline: Option<Instant>) -> Result<(), Cl
     }
 }
 
+/// Returns the function of a callback that takes the user data in front.
+///
+/// # Safety
+///
+/// `data` is the user data of a callback whose block was not freed.
+#[inline]
+pub(super) unsafe fn first(data: *mut c_void) -> *const () {
+    // SAFETY: as the caller says; a block begins with its header.
+    unsafe { (*data.cast_const().cast::<Header>()).first }
+}
+
 /// A call of C's.
 ///
 /// # Safety
@@ -150,10 +190,14 @@ pub(super) fn close(header: &Header, deadline: Option<Instant>) -> Result<(), Cl
 #[inline]
 pub(super) unsafe fn call<F: 'static, R: CReturn>(data: *mut c_void, f: impl FnOnce(&F) -> R) -> R {
     let errno = errno::get();
+    // SAFETY: as the caller says; it is freed after this call at the earliest.
+    let block = unsafe { &*data.cast_const().cast::<Block<F, R>>() };
+    if block.header.is_elsewhere() {
+        embed::count_refusal();
+        return block.otherwise.refused;
+    }
     let (result, error) = Node::around(data.cast_const().cast(), |node| {
-        // SAFETY: as the caller says; it is freed after this call at the earliest.
-        let block = unsafe { &*data.cast_const().cast::<Block<F, R>>() };
-        let Header { entrance, binding } = &block.header;
+        let Header { entrance, binding, .. } = &block.header;
         let outcome = enter_through(entrance, *binding, || {
             node.came_in();
             // SAFETY: inside, so nobody takes the content out meanwhile.

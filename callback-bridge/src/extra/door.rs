@@ -77,6 +77,12 @@ impl Door {
         self.closed.load(Ordering::Relaxed)
     }
 
+    /// As [`is_closed`](Self::is_closed), with what the closer did before.
+    pub(crate) fn was_closed(&self) -> bool {
+        // ORDERING[door.closed]: partner is the store in `close`.
+        self.closed.load(Ordering::Acquire)
+    }
+
     /// Comes in, with a place. The caller [tells](Self::is_waited_for) in both cases: after it has
     /// gone out, or after it was refused.
     #[inline]
@@ -132,7 +138,9 @@ impl Door {
 
     /// Closes the door. Whoever is inside then is found by [`inside`](Self::inside).
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
+        // ORDERING[door.closed]: partner is the load in `was_closed`; what the closer did before
+        // becomes visible.
+        self.closed.store(true, Ordering::Release);
         if !mutated("door.no_heavy_fence")
             && let Some(bound) = heavy_fence()
         {

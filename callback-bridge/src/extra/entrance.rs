@@ -11,6 +11,9 @@
 //! whoever goes out after that look tells it. One notification for all would not do: a closer that
 //! is in some of the calls itself waits for fewer than another one, which would use it up.
 //!
+//! A bridge that leads nowhere any more may be given another entrance (`extra/line.rs`). The old
+//! one is retired: its runtime is let go when nobody is inside, and nobody waits for that.
+//!
 //! # Safety
 //!
 //! The handle is given to those who are inside.
@@ -18,9 +21,10 @@
 
 use crate::error::EnterError;
 use crate::extra::door::{IsClosed, Place};
+use crate::extra::line::{Link, Next};
 use crate::extra::process::Process;
 use crate::extra::room::Room;
-use gosched_scheduler::embed::{Bound, Handle, Notify};
+use gosched_scheduler::embed::{self, Bound, Handle, Notify};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -32,6 +36,14 @@ pub(crate) struct Entrance {
     runtime: Room<Bound>,
     /// Who waits until others are inside no more.
     closers: Mutex<Vec<Arc<Notify>>>,
+    /// The entrance that calls take instead, once this one leads nowhere.
+    next: Next<Entrance>,
+}
+
+impl Link for Entrance {
+    fn next(&self) -> &Next<Self> {
+        &self.next
+    }
 }
 
 impl Entrance {
@@ -44,7 +56,13 @@ impl Entrance {
         let process = Process::this()?;
         process.prepare();
         let runtime = Room::new(Bound::new(handle));
-        Ok(Self { process, runtime, closers: Mutex::new(Vec::new()) })
+        Ok(Self { process, runtime, closers: Mutex::new(Vec::new()), next: Next::none() })
+    }
+
+    /// True if a call may come in, as far as can be seen before.
+    #[inline]
+    pub(crate) fn seems_open(&self) -> bool {
+        !self.process.forked() && !self.runtime.door.is_closed()
     }
 
     /// Asks what can be asked before the thread is changed.
@@ -62,7 +80,36 @@ impl Entrance {
     /// Returns the error for a call that found the door closed.
     #[cold]
     fn refusal(&self) -> EnterError {
-        EnterError::Closed.refused()
+        // One that was replaced while the call came was not closed by a user: its runtime was over.
+        let replaced = self.runtime.door.was_closed() && self.next.is_some();
+        if replaced { EnterError::ShutDown.refused() } else { EnterError::Closed.refused() }
+    }
+
+    /// True if no call will come in by this any more, nor into its runtime.
+    pub(crate) fn leads_nowhere(&self) -> bool {
+        !self.seems_open() || self.runtime_shuts_down().unwrap_or(true)
+    }
+
+    /// Asks, as far as a call can that does not come in.
+    pub(crate) fn ask_runtime(&self) -> Result<(), EnterError> {
+        self.ask()?;
+        if self.runtime_shuts_down()? { Err(EnterError::ShutDown.refused()) } else { Ok(()) }
+    }
+
+    fn runtime_shuts_down(&self) -> Result<bool, EnterError> {
+        // SAFETY: used before the call goes out.
+        let shuts_down = embed::shuts_down(unsafe { self.count_in() }?);
+        self.count_out();
+        Ok(shuts_down)
+    }
+
+    /// Refuses calls, and lets the runtime go when nobody is inside. In a forked child the runtime
+    /// stays, as all of the parent's does.
+    pub(crate) fn retire(&self) {
+        if self.process.forked() {
+            return self.close_door();
+        }
+        drop(self.runtime.retire(&self.process.places));
     }
 
     /// Comes in by a place. The caller [tells](Self::tell) in both cases, after it has gone out, or
@@ -116,6 +163,7 @@ impl Entrance {
         // With the lock free: to notify takes locks of the scheduler's.
         let closers = self.closers().clone();
         closers.iter().for_each(|closer| closer.notify_one());
+        drop(self.runtime.take_if_left(&self.process.places));
     }
 
     /// Comes in without a place, until [`count_out`](Self::count_out).

@@ -103,7 +103,7 @@ fn with_popped(head: u64, next: u32) -> u64 {
 
 /// What is known of the node with one number.
 struct Slot<T> {
-    /// The node; null before there is one. Written once, before the node is put on the list.
+    /// The node; null before there is one. Written before the node is put on the list.
     node: AtomicPtr<T>,
     /// The number behind the node on the list. Written while the node is not listed; a late reader
     /// may read it at any time, and does not use what it read.
@@ -201,8 +201,39 @@ impl<T: Node> ExtraList<T> {
         Some(unsafe { &mut *node })
     }
 
+    /// Makes a node of another list one that this list may have, with the same number. All nodes of
+    /// this list are from that one. Allocates.
+    pub(crate) fn know(&self, node: &'static mut T) -> &'static mut T {
+        let number = node.number().0.get();
+        let node = ptr::from_mut(node);
+        // Relaxed, as in `adopt`. The address is the same each time; it was made anew from the
+        // owner's reference.
+        self.slot(number).node.store(node, Ordering::Relaxed);
+        // SAFETY: from that reference, which is not used any more.
+        unsafe { &mut *node }
+    }
+
     /// Takes a node.
     pub(crate) fn take(&self) -> Take<T> {
+        self.take_if(|_next| true)
+    }
+
+    /// Takes a node that is not the last. The last one does not leave the list, not even for a
+    /// moment in which another thread would find nothing.
+    pub(crate) fn take_spare(&self) -> Option<&'static mut T> {
+        match self.take_if(|next| next != NONE || mutated("extra.spare_last")) {
+            Take::One(node) => Some(node),
+            Take::Last(node) => {
+                self.put(node);
+                None
+            }
+            Take::Empty => None,
+        }
+    }
+
+    /// Takes the first node, if there is one, and if `wanted` says so of the number behind it.
+    #[inline]
+    fn take_if(&self, wanted: impl Fn(u32) -> bool) -> Take<T> {
         let order =
             if mutated("extra.take_relaxed") { Ordering::Relaxed } else { Ordering::Acquire };
         // ORDERING[extra.listed]: partner is the exchange in `put`. Every later value of the head
@@ -215,6 +246,9 @@ impl<T: Node> ExtraList<T> {
             }
             let slot = self.slot(first(head));
             let next = slot.next.load(Ordering::Relaxed);
+            if !wanted(next) {
+                return Take::Empty;
+            }
             // ORDERING[extra.listed]: as above, for the next round. A success is Relaxed: the same
             // value was acquired before.
             match self.head.compare_exchange(
@@ -278,14 +312,21 @@ impl<T: Node> ExtraList<T> {
 }
 
 #[cfg(all(test, not(gosched_loom)))]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::collections::HashSet;
     use std::thread::scope;
 
-    struct Numbered {
+    /// A node for tests.
+    pub(crate) struct Numbered {
         number: Number,
         users: AtomicU32,
+    }
+
+    impl Numbered {
+        pub(crate) fn new() -> Box<Self> {
+            Box::new(Self { number: Number::new(), users: AtomicU32::new(0) })
+        }
     }
 
     // SAFETY: one place each.
@@ -296,8 +337,7 @@ mod tests {
     }
 
     fn adopt(list: &ExtraList<Numbered>) -> &'static mut Numbered {
-        let node = Box::new(Numbered { number: Number::new(), users: AtomicU32::new(0) });
-        list.adopt(node).expect("a number")
+        list.adopt(Numbered::new()).expect("a number")
     }
 
     fn numbers(list: &ExtraList<Numbered>) -> Vec<u32> {

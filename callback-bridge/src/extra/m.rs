@@ -7,7 +7,7 @@
 //!
 //! An M is in one of three hands:
 //!
-//! - the list's;
+//! - the stock's, ready or bare;
 //! - a call's, as a unique reference;
 //! - a thread's: bound, and the thread's own word points to it. Until the exit hook takes it apart,
 //!   only its constant fields and its count of calls are used, or, with signals blocked, all of it.
@@ -21,7 +21,8 @@
 
 use crate::error::EnterError;
 use crate::extra::door::{Place, Places};
-use crate::extra::list::{ExtraList, Node, Number};
+use crate::extra::list::{Node, Number};
+use crate::extra::stock::Stock;
 use gosched_runtime_sys::signal::mask::SignalMask;
 use gosched_runtime_sys::signal::stack::{Registered, Removal, SignalStack, registered};
 use gosched_runtime_sys::thread::fork;
@@ -34,8 +35,8 @@ pub(crate) struct ExtraM {
     number: Number,
     /// The scheduler's half.
     pub(crate) foreign: ForeignM,
-    /// The list it belongs to.
-    pub(crate) extra: &'static ExtraList<ExtraM>,
+    /// The stock it belongs to.
+    pub(crate) extra: &'static Stock<ExtraM>,
     /// Where a call on it says which door it came in by.
     pub(crate) place: &'static Place,
     /// The process it was made in, counted in forks.
@@ -51,7 +52,8 @@ pub(crate) struct ExtraM {
     pub(crate) mask: SignalMask,
     /// The stack that was registered before ours; none while ours is not in use.
     before: Option<Registered>,
-    /// Our signal stack; none after one had to be left behind, until the next is needed.
+    /// Our signal stack; none while the M is bare, and after one had to be left behind, until the
+    /// next is needed.
     stack: Option<SignalStack>,
     /// Whether the last thread's own signal stack could be kept. Threads of one kind tend to come
     /// after each other. Where there is no stack to keep, registering ours takes the same one
@@ -71,9 +73,9 @@ unsafe impl Node for ExtraM {
 unsafe impl Send for ExtraM {}
 
 impl ExtraM {
-    /// Makes an M for the list `extra`, with one of these places. Allocates.
+    /// Makes an M for the stock `extra`, with one of these places. Allocates.
     pub(crate) fn new(
-        extra: &'static ExtraList<ExtraM>,
+        extra: &'static Stock<ExtraM>,
         places: &Places,
     ) -> io::Result<&'static mut Self> {
         let stack = SignalStack::new()?;
@@ -97,6 +99,17 @@ impl ExtraM {
     /// True if this is a forked child of the process it was made in. Async-signal-safe.
     pub(crate) fn forked(&self) -> bool {
         self.generation != fork::generation()
+    }
+
+    /// Lets our signal stack go. The M is nobody's, so it is registered nowhere.
+    pub(crate) fn strip(&mut self) {
+        self.stack = None;
+    }
+
+    /// Gives an M that was stripped a signal stack. Allocates.
+    pub(crate) fn dress(&mut self) -> io::Result<()> {
+        self.stack = Some(SignalStack::new()?);
+        Ok(())
     }
 
     /// Registers our signal stack, unless the thread's own will do. Signals are blocked.

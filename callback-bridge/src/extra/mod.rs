@@ -2,7 +2,9 @@
 
 pub(crate) mod door;
 pub(crate) mod entrance;
+pub(crate) mod line;
 pub(crate) mod list;
 pub(crate) mod m;
 pub(crate) mod process;
 pub(crate) mod room;
+pub(crate) mod stock;

@@ -12,12 +12,20 @@
 //! goes out without a look. It may be seen in its place for a moment, so a look that finds somebody
 //! inside says little, and one that finds nobody says all.
 //!
+//! Nobody has to wait for that. A room may be *retired*: then the owner takes the content if nobody
+//! is inside, or else the last one who goes out does. All of them look under one lock, after they
+//! have gone out, so of two that go out at the same time the second one finds nobody. The room is
+//! retired only after the fence that closes the door: a look before it may miss a call that has
+//! come in. Whoever goes out before that finds the room not retired, and the owner, who locks
+//! later, sees that it is gone.
+//!
 //! # Safety
 //!
 //! The content is read from inside, and taken once, from behind a closed door.
 #![expect(unsafe_code, reason = "a cell that a door guards")]
 
-use crate::extra::door::{Door, IsClosed, Place};
+use crate::extra::door::{Door, IsClosed, Place, Places};
+use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::sync::primitive::{UnsafeCell, mutated};
 use std::fmt;
 use std::ptr::NonNull;
@@ -26,6 +34,7 @@ use std::ptr::NonNull;
 pub(crate) struct Room<T> {
     pub(crate) door: Door,
     content: UnsafeCell<Option<T>>,
+    retired: Mutex<bool>,
 }
 
 // SAFETY: those inside share the content, and one thread takes it out when they have gone.
@@ -34,7 +43,8 @@ unsafe impl<T: Send + Sync> Sync for Room<T> {}
 impl<T> Room<T> {
     /// Returns one with an open door.
     pub(crate) fn new(content: T) -> Self {
-        Self { door: Door::new(), content: UnsafeCell::new(Some(content)) }
+        let content = UnsafeCell::new(Some(content));
+        Self { door: Door::new(), content, retired: Mutex::new(false) }
     }
 
     /// Comes in by a place, and returns what is there. As [`Door::come_in`].
@@ -93,6 +103,32 @@ impl<T> Room<T> {
             // SAFETY: as the caller says, nobody else reads or writes.
             unsafe { (*content).take() }
         })
+    }
+
+    /// Closes the door, and retires the room. Returns the content if nobody is inside; else
+    /// [`take_if_left`](Self::take_if_left) returns it to somebody.
+    pub(crate) fn retire(&self, places: &Places) -> Option<T> {
+        if mutated("room.retire_early") {
+            *self.retired.lock() = true;
+        }
+        self.door.close();
+        if mutated("room.retire_late") && self.door.inside(places) > 0 {
+            *self.retired.lock() = true;
+            return None;
+        }
+        *self.retired.lock() = true;
+        self.take_if_left(places)
+    }
+
+    /// Takes the content out of a retired room that nobody is inside of, unless that was done.
+    /// Called after the caller has gone out of a closed door.
+    pub(crate) fn take_if_left(&self, places: &Places) -> Option<T> {
+        let retired = self.retired.lock();
+        if !*retired || self.door.inside(places) > 0 {
+            return None;
+        }
+        // SAFETY: closed, and nobody is inside; the lock is held.
+        unsafe { self.take() }
     }
 }
 

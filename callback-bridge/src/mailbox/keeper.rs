@@ -8,8 +8,8 @@
 //! ends at once.
 
 use crate::mailbox::bell::{Bell, Hears};
-use gosched_runtime_sys::sync::primitive::StaticMutex;
-use gosched_runtime_sys::thread::{fork, spawn_thread};
+use gosched_runtime_sys::thread::fork::{self, PerProcess};
+use gosched_runtime_sys::thread::spawn_thread;
 use gosched_scheduler::embed::Notify;
 use std::io;
 use std::mem;
@@ -34,7 +34,7 @@ pub(crate) struct Keeper {
     superfluous: AtomicBool,
 }
 
-static THIS: StaticMutex<Option<&'static Keeper>> = StaticMutex::new(None);
+static THIS: PerProcess<Option<&'static Keeper>> = PerProcess::new(|| None);
 
 impl Keeper {
     /// Returns this process's bell, with a thread that hears it.
@@ -44,7 +44,7 @@ impl Keeper {
     /// No room for a thread, or no memory for the fork hook.
     pub(crate) fn this() -> io::Result<&'static Self> {
         fork::register_hook()?;
-        let this = THIS.lock().filter(|keeper| !keeper.forked());
+        let this = *THIS.lock();
         this.map_or_else(Self::make, Ok)
     }
 
@@ -57,7 +57,7 @@ impl Keeper {
         }));
         spawn_thread("gosched-mailbox".to_owned(), || made.hear())?;
         let mut this = THIS.lock();
-        if let Some(earlier) = this.filter(|keeper| !keeper.forked()) {
+        if let Some(earlier) = *this {
             drop(this);
             // Relaxed: `wake` publishes it.
             made.superfluous.store(true, Relaxed);

@@ -1,5 +1,5 @@
 //! The extra-M list under loom: an M belongs to one thread at a time, whatever a late reader read
-//! of it; and the list has one more than is needed.
+//! of it; the list has one more than is needed; and what is spare goes to another list and back.
 //!
 //! # Safety
 //!
@@ -141,6 +141,44 @@ fn nothing_to_be_had() {
     });
 }
 
+/// A thread that strips what is spare, and one that comes in twice, where no new M can be had: the
+/// list always has one, and an M is on one list at a time.
+fn stripping() {
+    check(|| {
+        let list = stocked(2);
+        let bare: &'static List = Box::leak(Box::new(List::new()));
+        let strip = move || {
+            let spare = list.take_spare();
+            let is_there = spare.is_some();
+            if let Some(m) = spare {
+                m.run();
+                let m = bare.know(m);
+                bare.put(m);
+            }
+            is_there
+        };
+        let other = thread::spawn(move || u32::from(strip()) + u32::from(strip()));
+        for _ in 0..2 {
+            assert!(callback(list, false).is_ok(), "the last one is never spare");
+        }
+        let stripped = other.join().expect("joined");
+        assert!(stripped <= 1, "one is left");
+        let mut undressed = 0;
+        while let Take::One(m) | Take::Last(m) = bare.take() {
+            m.run();
+            list.put(m);
+            undressed += 1;
+        }
+        assert_eq!(undressed, stripped);
+        let mut there = 0;
+        while let Take::One(m) | Take::Last(m) = list.take() {
+            m.run();
+            there += 1;
+        }
+        assert_eq!(there, 2, "none is lost, and none is there twice");
+    });
+}
+
 fn catches(mutant: &'static str, model: fn()) {
     switch_on(mutant);
     let outcome = catch_unwind(AssertUnwindSafe(model));
@@ -166,6 +204,16 @@ fn extra_list_debt_holds() {
 #[test]
 fn extra_list_without_memory_holds() {
     nothing_to_be_had();
+}
+
+#[test]
+fn extra_list_with_spare_ones_holds() {
+    stripping();
+}
+
+#[test]
+fn extra_list_mutant_spare_last_is_caught() {
+    catches("extra.spare_last", stripping);
 }
 
 #[test]

@@ -6,4 +6,5 @@
 mod door;
 mod extra_list;
 mod mailbox;
+mod rebind;
 mod slot;

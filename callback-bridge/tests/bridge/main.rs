@@ -5,6 +5,7 @@ mod binding;
 mod closing;
 mod many_threads;
 mod nested;
+mod rebinding;
 mod refusals;
 mod state;
 mod support;

@@ -6,6 +6,7 @@ use gosched_scheduler::chan;
 use gosched_scheduler::current_id;
 use std::collections::HashSet;
 use std::sync::{Barrier, Mutex};
+use std::time::{Duration, Instant};
 
 const THREADS: usize = 100;
 
@@ -39,6 +40,32 @@ fn a_hundred_threads_are_inside_at_once() {
         let (_runtime, bridge) = bridge();
         all_inside(&bridge.clone().with_binding(Binding::PerCall));
         all_inside(&bridge);
+    })
+    .assert_success();
+}
+
+fn mappings() -> usize {
+    std::fs::read_to_string("/proc/self/maps").expect("Linux").lines().count()
+}
+
+/// What a crowd has needed goes when threads come that need less.
+#[test]
+fn the_signal_stacks_of_a_crowd_go_back() {
+    Child::run("many_threads::the_signal_stacks_of_a_crowd_go_back", || {
+        let (_runtime, bridge) = bridge();
+        let a_few = || (0..8).for_each(|_| on_c_thread(|| bridge.enter(|| ()).expect("enter")));
+        a_few();
+        let before = mappings();
+        for binding in [Binding::PerCall, Binding::UntilThreadExit, Binding::PerCall] {
+            all_inside(&bridge.clone().with_binding(binding));
+            let after = mappings();
+            assert!(after >= before + 2 * THREADS, "{before}, {after}: the crowd was no crowd");
+            let began = Instant::now();
+            while mappings() >= before + THREADS {
+                assert!(began.elapsed() < Duration::from_secs(60), "{before}, {}", mappings());
+                a_few();
+            }
+        }
     })
     .assert_success();
 }

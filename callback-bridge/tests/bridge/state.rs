@@ -1,6 +1,8 @@
 //! Mask, signal stack and errno: before, inside, after.
 
-use crate::support::{State, block, bridge, on_c_thread, own_signal_stack};
+use crate::support::{
+    State, block, bridge, on_c_thread, own_signal_stack, signal_stack_at, stack_memory,
+};
 use gosched_callback_bridge::{Binding, Bridge, EnterError};
 use gosched_runtime_sys::errno;
 use gosched_runtime_sys::signal::mask::SignalMask;
@@ -99,6 +101,42 @@ fn a_bound_thread_keeps_a_good_signal_stack_and_is_given_one_for_a_bad_one() {
         let (before, after) = stick(&bridge);
         assert!(before.enabled && !large_enough(before.size) && large_enough(after.size));
     });
+}
+
+/// Two threads begin with the same signal stack, as where a thread inherits its maker's. Handlers
+/// that ran on both at the same time would write over each other's frames.
+#[test]
+#[cfg_attr(
+    not(gosched_shared_signal_stacks),
+    ignore = "cargo xtask without shared_signal_stacks, which takes the part away"
+)]
+fn a_signal_stack_that_two_threads_have_is_kept_by_neither() {
+    let (_runtime, bridge) = bridge();
+    let memory = stack_memory(64 << 10);
+    let address = memory.as_ptr().addr();
+    for binding in [Binding::PerCall, Binding::UntilThreadExit] {
+        let bridge = bridge.clone().with_binding(binding);
+        let both_inside = std::sync::Barrier::new(2);
+        let inside = || {
+            on_c_thread(|| {
+                signal_stack_at(memory);
+                let inside = bridge.enter(|| {
+                    both_inside.wait();
+                    registered().base.addr()
+                });
+                (inside.expect("enter"), registered().base.addr())
+            })
+        };
+        let both = std::thread::scope(|scope| {
+            let other = scope.spawn(inside);
+            [inside(), other.join().expect("no panic")]
+        });
+        assert!(both.iter().all(|(inside, _)| *inside != address), "{both:?}, {address}");
+        assert_ne!(both[0].0, both[1].0, "each has one of its own");
+        if binding == Binding::PerCall {
+            assert!(both.iter().all(|(_, after)| *after == address), "it is the thread's again");
+        }
+    }
 }
 
 #[test]

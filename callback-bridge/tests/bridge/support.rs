@@ -11,6 +11,7 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::{Command, ExitStatus};
 use std::ptr::{null, null_mut};
+use std::sync::atomic::AtomicU8;
 use std::thread::Result;
 
 /// Returns a runtime that shares threads between goroutines.
@@ -71,9 +72,20 @@ impl State {
 
 /// Gives the calling thread a signal stack of its own, which lives for ever.
 pub(crate) fn own_signal_stack(size: usize) -> Registered {
-    let memory: &'static mut [u8] = Box::leak(vec![0; size].into_boxed_slice());
-    let stack = libc::stack_t { ss_sp: memory.as_mut_ptr().cast(), ss_flags: 0, ss_size: size };
-    // SAFETY: leaked memory that nobody else uses.
+    signal_stack_at(stack_memory(size))
+}
+
+/// Returns memory for a signal stack.
+pub(crate) fn stack_memory(size: usize) -> &'static [AtomicU8] {
+    Box::leak((0..size).map(|_| AtomicU8::new(0)).collect())
+}
+
+/// Gives the calling thread this signal stack, which other threads may have as well: it is for a
+/// thread on which no handler runs there.
+pub(crate) fn signal_stack_at(memory: &'static [AtomicU8]) -> Registered {
+    let place = memory.as_ptr().cast_mut().cast();
+    let stack = libc::stack_t { ss_sp: place, ss_flags: 0, ss_size: memory.len() };
+    // SAFETY: leaked memory, which nobody reads.
     assert_eq!(unsafe { libc::sigaltstack(&stack, null_mut()) }, 0);
     registered()
 }

@@ -63,6 +63,26 @@ mod real {
         std::hint::spin_loop();
     }
 
+    /// An atomic pointer that is null at first, and may lie in a static in every build.
+    #[derive(Debug)]
+    pub struct StaticPtr<T>(AtomicPtr<T>);
+
+    impl<T> StaticPtr<T> {
+        /// Returns a null pointer.
+        pub const fn null() -> Self {
+            Self(AtomicPtr::new(std::ptr::null_mut()))
+        }
+    }
+
+    impl<T> std::ops::Deref for StaticPtr<T> {
+        type Target = AtomicPtr<T>;
+
+        #[inline(always)]
+        fn deref(&self) -> &AtomicPtr<T> {
+            &self.0
+        }
+    }
+
     /// A cell whose accesses loom can check; in real builds, `std::cell::UnsafeCell`.
     #[derive(Debug)]
     #[repr(transparent)]
@@ -95,6 +115,25 @@ mod model {
     pub use loom::hint::spin_loop;
     pub use loom::sync::{Arc, MutexGuard as LoomGuard, atomic::*};
     pub use loom::thread;
+
+    /// An atomic pointer that is null at first. Loom's is made where it is first used.
+    #[derive(Debug)]
+    pub struct StaticPtr<T>(std::sync::OnceLock<AtomicPtr<T>>);
+
+    impl<T> StaticPtr<T> {
+        /// Returns a null pointer.
+        pub const fn null() -> Self {
+            Self(std::sync::OnceLock::new())
+        }
+    }
+
+    impl<T> std::ops::Deref for StaticPtr<T> {
+        type Target = AtomicPtr<T>;
+
+        fn deref(&self) -> &AtomicPtr<T> {
+            self.0.get_or_init(|| AtomicPtr::new(std::ptr::null_mut()))
+        }
+    }
 
     /// A mutex without poisoning.
     #[derive(Debug)]

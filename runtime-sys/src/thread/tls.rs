@@ -39,7 +39,8 @@ use std::ffi::c_void;
 use std::ptr::{self, null_mut};
 use std::sync::OnceLock;
 use std::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst, compiler_fence,
+    AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst,
+    compiler_fence,
 };
 
 /// A thread's words.
@@ -58,6 +59,8 @@ struct Words {
     stack_guard: AtomicUsize,
     /// Zero while the bounds are not known; stored last.
     stack_high: AtomicUsize,
+    /// Zero before somebody asks.
+    number: AtomicU64,
 }
 
 thread_local! {
@@ -74,6 +77,7 @@ thread_local! {
             stack_low: AtomicUsize::new(0),
             stack_guard: AtomicUsize::new(0),
             stack_high: AtomicUsize::new(0),
+            number: AtomicU64::new(0),
         }
     };
 }
@@ -162,6 +166,19 @@ pub mod in_handler {
     pub fn own_stack_bounds() -> Option<StackBounds> {
         with_words(|words| known_bounds(words).filter(|_| words.own.load(Relaxed)))?
     }
+}
+
+/// Returns the number of this thread, which no other thread of the process has had or will have: an
+/// address of the thread's would come again. Not zero.
+#[inline(never)]
+pub fn thread_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    WORDS.with(|words| {
+        if words.number.load(Relaxed) == 0 {
+            words.number.store(NEXT.fetch_add(1, Relaxed), Relaxed);
+        }
+        words.number.load(Relaxed)
+    })
 }
 
 /// Returns the extra M that stays with this thread between its callbacks, or null.

@@ -28,7 +28,7 @@ use std::sync::atomic::{
 
 use gosched_runtime_sys::signal::stack::SignalStack;
 use gosched_runtime_sys::sync::lock::Mutex;
-use gosched_runtime_sys::sync::primitive::StaticMutex;
+use gosched_runtime_sys::thread::fork::PerProcess;
 
 use crate::ds::deprived::Mark;
 use crate::ds::grow;
@@ -104,7 +104,7 @@ unsafe impl Send for M {}
 static MADE: AtomicU16 = AtomicU16::new(0);
 
 /// M records that no thread uses.
-static FREE: StaticMutex<Vec<&'static M>> = StaticMutex::new(Vec::new());
+static FREE: PerProcess<Vec<&'static M>> = PerProcess::new(Vec::new);
 
 impl fmt::Debug for M {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

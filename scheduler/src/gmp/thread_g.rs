@@ -16,8 +16,8 @@ use std::sync::atomic::{
     Ordering::{Relaxed, Release},
 };
 
-use gosched_runtime_sys::sync::primitive::{StaticMutex, heavy_fence, light_fence};
-use gosched_runtime_sys::thread::fork;
+use gosched_runtime_sys::sync::primitive::{heavy_fence, light_fence};
+use gosched_runtime_sys::thread::fork::{self, PerProcess};
 
 use crate::ds::grow;
 use crate::gmp::current::Current;
@@ -31,6 +31,8 @@ pub(crate) struct ThreadG {
     current: Current,
     /// The runtime that the G is registered in, so that shutdown finds it; null if there is none.
     runtime: AtomicPtr<Sched>,
+    /// The process that made the record, counted in forks.
+    made_in: u32,
     /// The record stands for a foreign thread in callbacks, for good.
     foreign: AtomicBool,
     /// The process in which a foreign thread keeps the record between its callbacks, counted in
@@ -50,13 +52,13 @@ impl fmt::Debug for ThreadG {
     }
 }
 
-/// All records, and those of them that no thread uses.
+/// All records of a process, and those of them that no thread uses.
 struct All {
     every: Vec<&'static ThreadG>,
     vacant: Vec<&'static ThreadG>,
 }
 
-static ALL: StaticMutex<All> = StaticMutex::new(All { every: Vec::new(), vacant: Vec::new() });
+static ALL: PerProcess<All> = PerProcess::new(|| All { every: Vec::new(), vacant: Vec::new() });
 
 /// The next goroutine number. Numbers are unique in a process.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -101,6 +103,7 @@ impl ThreadG {
                 g: G::vacant(),
                 current: Current::new(m),
                 runtime: AtomicPtr::new(ptr::null_mut()),
+                made_in: fork::generation(),
                 foreign: AtomicBool::new(false),
                 bound_in: AtomicU32::new(0),
                 next_id: AtomicU64::new(0),
@@ -138,8 +141,12 @@ impl ThreadG {
         self.bound_in.store(process, Relaxed);
     }
 
-    /// Makes the record vacant, for the next thread.
+    /// Makes the record vacant, for the next thread. One that was made before a fork is on no list
+    /// of the child's, and stays what it is there.
     pub(crate) fn release(&'static self) {
+        if self.made_in != fork::generation() {
+            return;
+        }
         grow::push(|| ALL.lock(), |all| &mut all.vacant, self);
     }
 

@@ -27,8 +27,8 @@ struct member {
     int64_t began, ended;
 };
 
-static void call(enum callee callee, uint32_t number) {
-    switch (callee) {
+static void call(const struct crew *crew, uint32_t number) {
+    switch (crew->callee) {
     case CALLS_EMPTY:
         callback_empty();
         break;
@@ -37,6 +37,12 @@ static void call(enum callee callee, uint32_t number) {
         break;
     case CALLS_SERVICE:
         callback_service();
+        break;
+    case CALLS_CLOSURE:
+        callback_closure(crew->closure, number);
+        break;
+    case CALLS_POST:
+        callback_post(number);
         break;
     }
 }
@@ -55,7 +61,7 @@ static void timed_calls(const struct crew *crew, uint32_t number, int64_t began)
             pause_by_chance(&random, crew->pause_us);
         }
         int64_t before = now_ns();
-        call(crew->callee, number);
+        call(crew, number);
         int64_t after = now_ns();
         latencies[i] = after - before;
         if (crew->limit_ms > 0 && after - began > (int64_t)crew->limit_ms * 1000000) {
@@ -68,7 +74,7 @@ static void *work(void *argument) {
     struct member *member = argument;
     const struct crew *crew = member->crew;
     for (uint32_t i = 0; i < crew->warm_up; i++) {
-        call(crew->callee, member->number);
+        call(crew, member->number);
     }
     pthread_barrier_wait(member->warm);
     member->began = now_ns();
@@ -76,7 +82,7 @@ static void *work(void *argument) {
         timed_calls(crew, member->number, member->began);
     } else {
         for (uint32_t i = 0; i < crew->calls; i++) {
-            call(crew->callee, member->number);
+            call(crew, member->number);
         }
     }
     member->ended = now_ns();

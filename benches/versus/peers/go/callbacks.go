@@ -6,6 +6,7 @@ import "C"
 
 import (
 	"math"
+	"runtime/cgo"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -43,6 +44,57 @@ func callback_service() {
 	reply := make(chan int, 1)
 	service <- request{7, reply}
 	<-reply
+}
+
+// callback_closure calls a closure whose handle C has as user data.
+//
+//export callback_closure
+func callback_closure(closure C.uintptr_t, value C.uint32_t) C.uint32_t {
+	return cgo.Handle(closure).Value().(func(C.uint32_t) C.uint32_t)(value)
+}
+
+const postsFit = 1_000
+
+var posts = make(chan uint32, postsFit)
+
+// callback_post is what C has to call to post without a wait.
+//
+//export callback_post
+func callback_post(value C.uint32_t) {
+	select {
+	case posts <- uint32(value):
+	default:
+		panic("it fits")
+	}
+}
+
+func callbackClosure() []figure {
+	const calls = 200_000
+	closure := cgo.NewHandle(func(value C.uint32_t) C.uint32_t { return value })
+	defer closure.Delete()
+	with, without := math.MaxFloat64, math.MaxFloat64
+	for range 20 {
+		crew := C.struct_crew{
+			callee: C.CALLS_CLOSURE, closure: C.uintptr_t(closure), threads: 1, warm_up: 1_000, calls: calls,
+		}
+		with = min(with, float64(C.crew_work(&crew)))
+		crew.callee = C.CALLS_EMPTY
+		without = min(without, float64(C.crew_work(&crew)))
+	}
+	return []figure{{"ns_per_op", with / calls}, {"ns_over_enter", max(0, with-without) / calls}}
+}
+
+func callbackPost() []figure {
+	const rounds = 200
+	var posting float64
+	for range rounds {
+		crew := C.struct_crew{callee: C.CALLS_POST, threads: 1, calls: postsFit}
+		posting += float64(C.crew_work(&crew))
+		for range postsFit {
+			<-posts
+		}
+	}
+	return []figure{{"ns_per_op", posting / (rounds * postsFit)}}
 }
 
 func callbackSteady() []figure {

@@ -5,10 +5,12 @@
 #include <stdint.h>
 
 // The function that each thread of a crew calls, with the thread's number.
-enum callee { CALLS_EMPTY, CALLS_CHANNEL, CALLS_SERVICE };
+enum callee { CALLS_EMPTY, CALLS_CHANNEL, CALLS_SERVICE, CALLS_CLOSURE, CALLS_POST };
 
 struct crew {
     enum callee callee;
+    // The handle of a function, with CALLS_CLOSURE.
+    uintptr_t closure;
     uint32_t threads;
     // The calls of each thread: before the counted calls, and the counted calls.
     uint32_t warm_up, calls;

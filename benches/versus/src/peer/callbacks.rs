@@ -24,6 +24,10 @@ pub(crate) trait Door: Sync {
     fn round_trip(&self, line: &Self::Line);
     /// Goroutines that compute until the process ends.
     fn hog(&self, hogs: usize);
+    /// Runs a workload that only some runtimes have. `None` if this one has it not.
+    fn more(&self, _workload: &str) -> Option<Figures> {
+        None
+    }
 }
 
 /// True if it is one of these workloads.
@@ -52,7 +56,7 @@ pub(crate) fn run<D: Door>(door: &D, workload: &str) -> Option<Figures> {
         }
         "callback_idle" => latency(door),
         "thread_memory" => thread_memory(door),
-        _ => return None,
+        _ => return door.more(workload),
     };
     Some(figures)
 }

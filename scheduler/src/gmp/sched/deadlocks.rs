@@ -8,7 +8,7 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-use gosched_runtime_sys::sync::primitive::StaticMutex;
+use gosched_runtime_sys::thread::fork::PerProcess;
 
 use crate::ds::agents::Agents;
 use crate::ds::grow;
@@ -39,7 +39,7 @@ struct Vetoed {
 }
 
 /// All such runtimes.
-static VETOED: StaticMutex<Vec<Vetoed>> = StaticMutex::new(Vec::new());
+static VETOED: PerProcess<Vec<Vetoed>> = PerProcess::new(Vec::new);
 
 /// A cancel that comes from outside of all runtimes, at its time: while there is one, no runtime
 /// stands still. It may reach goroutines of any, so it is not known of which.

@@ -6,8 +6,9 @@ use gosched::chan::{self, Receiver, Sender};
 use std::hint::black_box;
 use std::time::Duration;
 
+use super::ways;
 use crate::peer::callbacks::Door;
-use crate::peer::measure::compute;
+use crate::peer::measure::{Figures, compute};
 
 /// A runtime and a bridge to it. Each thread stays bound until it ends.
 pub(crate) struct Entrance {
@@ -52,5 +53,9 @@ impl Door for Entrance {
 
     fn hog(&self, hogs: usize) {
         (0..hogs).for_each(|_| drop(self.runtime.handle().go(|| compute(Duration::MAX))));
+    }
+
+    fn more(&self, workload: &str) -> Option<Figures> {
+        ways::run(&self.runtime, &self.bridge, workload)
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod door;
 mod more;
 pub(crate) mod place;
 pub(crate) mod service;
+mod ways;
 
 use self::place::{Column, Place};
 use gosched::go;
