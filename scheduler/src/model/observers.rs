@@ -40,7 +40,7 @@ fn two_observers() {
     let both = channels(1);
     let observers = [observer(&both), observer(&both)];
     assert_eq!(TestWaiter::new().send(&both[0], 7), Some(true));
-    observers.map(ended);
+    observers.into_iter().for_each(ended);
     nobody_waits(&both);
 }
 

@@ -9,7 +9,6 @@
 
 use gosched_runtime_sys::sync::primitive::thread;
 use std::mem::ManuallyDrop;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
@@ -84,7 +83,7 @@ fn gives_up() {
             shared.lock.unlock_read();
         }
     }
-    others.map(ended);
+    others.into_iter().for_each(ended);
     free(&shared);
 }
 
