@@ -27,6 +27,7 @@ const USAGE: &str = "\
 usage: cargo xtask test [--only STEP]...    run all checks, or the named steps
        cargo xtask without [PART]... [-- CARGO-TEST-ARGUMENT...]
                                             tests without parts of the system
+       cargo xtask beside                   tests and programs with crates of others
        cargo xtask stress --seconds N [--seed S]
        cargo xtask conserve [--items N] [--seed S]
                                             ten million values through selects, limits and cancels
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
     let result = match arguments.split_first() {
         Some((command, rest)) if command == "test" => steps::run(rest),
         Some((command, rest)) if command == "without" => steps::without::run(rest),
+        Some((command, [])) if command == "beside" => steps::beside(),
         Some((command, rest)) if command == "soak" => soak::run(rest),
         Some((command, rest)) if command == "sanitize" => systems::sanitize::run(rest),
         Some((command, rest)) if command == "valgrind" => valgrind::run(rest),

@@ -25,7 +25,6 @@ use crate::ds::timers::Timers;
 use crate::gmp::g::{G, Runnable};
 use crate::gmp::stack_pool::StackCache;
 use crate::policy;
-use crate::policy::head_age::HeadAge;
 use crate::policy::look_everywhere::LookEverywhere;
 use crate::policy::oldest::Oldest;
 
@@ -87,8 +86,8 @@ pub(crate) struct P {
     pub(crate) stacks: StackCache,
     /// Decides when the oldest unstarted G goes before newer ones.
     oldest: Oldest,
-    /// The oldest unstarted G while those are spread, as the M with the P has seen it.
-    spread_head: Cell<HeadAge>,
+    /// Since when the M with the P leaves its unstarted Gs to others, in ns; 0: not yet.
+    spreads_since: Cell<u64>,
     /// Decides when what is otherwise looked at last goes first.
     pub(crate) look_everywhere: LookEverywhere,
 }
@@ -161,7 +160,7 @@ pub(crate) fn new(index: usize) -> (Box<P>, Arc<PShared>) {
         ids: 0..0,
         stacks,
         oldest: Oldest::default(),
-        spread_head: Cell::default(),
+        spreads_since: Cell::new(0),
         look_everywhere: LookEverywhere::default(),
     };
     (Box::new(p), shared)
@@ -182,12 +181,12 @@ impl P {
 
     /// Has the unstarted Gs that are queued now spread evenly over the Ms.
     pub(crate) fn spread(&self) {
-        self.spread_head.take();
+        self.spreads_since.set(0);
         self.shared.spreads.store(true, Relaxed);
     }
 
-    /// True if the unstarted Gs are spread evenly over the Ms. They are no more when no other M has
-    /// come for the oldest in time.
+    /// True if the unstarted Gs are spread evenly over the Ms. They are no more when others have had
+    /// the time to come for them.
     #[inline]
     pub(crate) fn spreads(&self) -> bool {
         self.shared.spreads() && self.still_spreads(monotonic_ns())
@@ -195,10 +194,10 @@ impl P {
 
     #[cold]
     fn still_spreads(&self, now: u64) -> bool {
-        let mut head = self.spread_head.get();
-        head.observe(self.shared.head(), now);
-        self.spread_head.set(head);
-        let spreads = policy::is_left_to_others(head.first_seen(), now);
+        if self.spreads_since.get() == 0 {
+            self.spreads_since.set(now);
+        }
+        let spreads = policy::is_left_to_others(self.spreads_since.get(), now);
         self.shared.spreads.store(spreads, Relaxed);
         spreads
     }

@@ -40,7 +40,7 @@ pub(crate) const STEAL_AGE_NS: u64 = 10_000;
 /// The same in ns for an M that owns more settled Gs than its share.
 pub(crate) const STEAL_AGE_OVERFULL_NS: u64 = 200_000;
 
-/// Time in ns for which an M that spreads its unstarted Gs evenly leaves the oldest to others.
+/// Time in ns for which an M that spreads its unstarted Gs evenly leaves them to others.
 pub(crate) const SPREAD_NS: u64 = 1_000_000;
 
 /// Time in ns for which an M puts off what it cannot start for want of memory, if it starts nothing
@@ -173,10 +173,10 @@ pub(crate) fn keeps_evenly(mine: usize, least: usize) -> bool {
     mine < least
 }
 
-/// True if the oldest of Gs that are spread evenly, first seen at `since`, is still left to others.
+/// True if an M that spreads its unstarted Gs evenly, since `since`, still leaves them to others.
 ///
-/// They come when they have nothing else to run. Where each of them always had a goroutine that had
-/// yielded, each left the Gs to another, and none of these ever began.
+/// Those come when they have nothing else to run. Where each of them always had a goroutine that
+/// had yielded, each left the Gs to another, and none of these ever began.
 pub(crate) fn is_left_to_others(since: u64, now: u64) -> bool {
     now.saturating_sub(since) < SPREAD_NS
 }

@@ -44,10 +44,19 @@ pub(crate) fn take_over(sched: &Sched) -> Option<Box<P>> {
     take_first(sched)
 }
 
+/// How many Ms are asked what they run, which takes the lock of the list of Ms. That all settled
+/// goroutines of an M compute is one load.
+const ASKED: usize = 8;
+
 #[cold]
 fn take_first(sched: &Sched) -> Option<Box<P>> {
-    (0..sched.all_ps.len())
-        .find_map(|p| take_from(sched, sched.holders.of(p)?))
+    let ps = sched.all_ps.len();
+    let holders = || (0..ps).filter_map(|p| sched.holders.of(p));
+    let known = holders().filter(|m| m.computes()).find_map(|m| take_from(sched, m));
+    let begin = sched.holders.begin(ps);
+    let others = || holders().cycle().skip(begin).take(ps.min(ASKED));
+    known
+        .or_else(|| others().filter(|m| !m.computes()).find_map(|m| take_from(sched, m)))
         .inspect(|_| sched.counts.taken_over())
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct P {
     pub(crate) offers: bool,
     /// Its unstarted Gs are spread evenly over the Ms.
     pub(crate) spreads: bool,
-    pub(crate) spread_head: HeadAge,
+    pub(crate) spreads_since: u64,
     pub(crate) oldest: policy::oldest::Oldest,
     pub(crate) look_everywhere: LookEverywhere,
     /// How many migratory Gs the M with the P has taken, and whether a thief found it to keep up.
@@ -45,11 +45,10 @@ impl P {
 
     /// True if its unstarted Gs are still spread evenly.
     pub(crate) fn spreads(&mut self, now: u64) -> bool {
-        let head = self.unstarted.front().filter(|_| self.spreads);
-        self.spreads = head.is_some_and(|head| {
-            self.spread_head.observe(*head as u32, now);
-            policy::is_left_to_others(self.spread_head.first_seen(), now)
-        });
+        if self.spreads && self.spreads_since == 0 {
+            self.spreads_since = now;
+        }
+        self.spreads &= policy::is_left_to_others(self.spreads_since, now);
         self.spreads
     }
 

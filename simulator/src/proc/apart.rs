@@ -201,7 +201,7 @@ pub(crate) fn end_first_run(world: &mut World, m: usize) {
     }
     if let Some(p) = world.ms[m].p.filter(|_| works) {
         world.ps[p].spreads = true;
-        world.ps[p].spread_head.clear();
+        world.ps[p].spreads_since = 0;
     }
     wake::poke_searchers(world);
     if works || freed > START_SLACK || world.ms[m].p.is_none() || !world.config.sysmon {

@@ -13,8 +13,8 @@
 
 use std::ptr;
 use std::sync::atomic::{
-    AtomicPtr,
-    Ordering::{Acquire, Release},
+    AtomicPtr, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
 };
 
 use crate::ds::deprived::Deprived;
@@ -27,12 +27,14 @@ pub(crate) struct Holders {
     places: Box<[AtomicPtr<M>]>,
     /// Ms whose P was taken over, and that have not noticed it yet.
     deprived: Deprived,
+    /// How often somebody has looked.
+    looks: AtomicUsize,
 }
 
 impl Holders {
     pub(crate) fn new() -> Self {
         let places = (0..MAX_PROCS).map(|_| AtomicPtr::default()).collect();
-        Self { places, deprived: Deprived::new() }
+        Self { places, deprived: Deprived::new(), looks: AtomicUsize::new(0) }
     }
 
     /// Notes that `m` has got the P with the number `p`.
@@ -48,6 +50,11 @@ impl Holders {
         let m = self.places[p].load(Acquire);
         // SAFETY: null or an M record, see the file's head.
         unsafe { m.as_ref() }
+    }
+
+    /// Returns the number of the P at which a look begins that does not see all `ps` of them.
+    pub(crate) fn begin(&self, ps: usize) -> usize {
+        self.looks.fetch_add(1, Relaxed) % ps.max(1)
     }
 
     /// Counts `m` among those whose P was taken over, before it is. False if it is among them

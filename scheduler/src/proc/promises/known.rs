@@ -138,11 +138,15 @@ fn closing(text: &str) -> Option<usize> {
 /// Returns where ` as ` stands in `text` outside of brackets.
 fn top_level_as(text: &str) -> Option<usize> {
     let depth_at = |at: usize| {
-        text[..at].chars().fold(0, |depth, letter| match letter {
-            '<' => depth + 1,
-            '>' => depth - 1,
-            _ => depth,
-        })
+        let (depth, _) = text[..at].chars().fold((0, ' '), |(depth, before), letter| {
+            let depth = match letter {
+                '<' => depth + 1,
+                '>' if before != '-' => depth - 1,
+                _ => depth,
+            };
+            (depth, letter)
+        });
+        depth
     };
     text.match_indices(" as ").map(|(at, _)| at).find(|at| depth_at(*at) == 0)
 }
