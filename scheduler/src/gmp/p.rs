@@ -185,8 +185,8 @@ impl P {
         self.shared.spreads.store(true, Relaxed);
     }
 
-    /// True if the unstarted Gs are spread evenly over the Ms. They are no more when others have had
-    /// the time to come for them.
+    /// True if the unstarted Gs are spread evenly over the Ms. They are no more when others have
+    /// had the time to come for them.
     #[inline]
     pub(crate) fn spreads(&self) -> bool {
         self.shared.spreads() && self.still_spreads(monotonic_ns())
