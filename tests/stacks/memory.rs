@@ -101,17 +101,19 @@ fn mappings_are_few() {
         }
         // The kernel makes one mapping of two slabs, unless two threads have used both before. That
         // depends on who runs when: 30 as a rule, and 100 where other programs want the cores.
-        let more = [(); 3].map(|()| {
-            one_p().run(|| {
+        let mut more = Vec::new();
+        while more.len() < 3 && more.last().is_none_or(|more| *more >= 100) {
+            more.push(one_p().run(|| {
                 let before = mappings();
                 let (release, ended) = waiting(50_000);
                 let now = mappings();
                 drop(release);
                 until(&ended, 50_000);
                 now.saturating_sub(before)
-            })
-        });
-        assert!(more.iter().any(|more| *more < 100), "{more:?} more with 50,000 goroutines");
+            }));
+        }
+        let few = more.last().is_some_and(|more| *more < 100);
+        assert!(few, "{more:?} more with 50,000 goroutines");
     });
 }
 
