@@ -8,6 +8,8 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::failures::{Failure, Failures};
+
 /// One test binary, or one crate's doctests, that ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Suite {
@@ -21,11 +23,22 @@ pub(crate) struct Suite {
 pub(crate) struct Outcome {
     pub(crate) success: bool,
     pub(crate) suites: Vec<Suite>,
+    pub(crate) failures: Vec<Failure>,
 }
 
 impl Outcome {
     pub(crate) fn passed(&self) -> u64 {
         self.suites.iter().map(|suite| suite.passed).sum()
+    }
+
+    /// Returns what is wrong with a run of tests, in words; nothing if all passed and enough ran.
+    pub(crate) fn complaints(&self, minimum: u64, required: &[String]) -> Vec<String> {
+        let mut complaints = shortfall(&self.suites, minimum, required);
+        if !self.success {
+            complaints.push("cargo failed".to_owned());
+        }
+        complaints.extend(self.failures.iter().map(Failure::lines));
+        complaints
     }
 }
 
@@ -66,7 +79,7 @@ pub(crate) fn command_of(cargo: &Path, arguments: &[&str], area: Option<&str>) -
 pub(crate) fn run(command: Command) -> io::Result<Outcome> {
     let mut tally = Tally::default();
     let success = watch(command, |line| tally.line(line))?;
-    Ok(Outcome { success, suites: tally.suites })
+    Ok(Outcome { success, suites: tally.suites, failures: tally.failures.into_found() })
 }
 
 /// Runs `command` to its end, passes on its output, and shows each line to `see`. True if the
@@ -95,10 +108,13 @@ pub(crate) fn watch(mut command: Command, mut see: impl FnMut(&str)) -> io::Resu
 #[derive(Debug, Default)]
 struct Tally {
     suites: Vec<Suite>,
+    failures: Failures,
 }
 
 impl Tally {
     fn line(&mut self, line: &str) {
+        let suite = self.suites.last().map_or("before the first suite", |suite| &suite.name);
+        self.failures.line(suite, line);
         if let Some(name) = suite_name(line) {
             self.suites.push(Suite { name, passed: 0 });
         } else if let (Some(suite), Some(passed)) = (self.suites.last_mut(), passed(line)) {
@@ -133,7 +149,7 @@ fn passed(line: &str) -> Option<u64> {
 }
 
 /// Returns what the suites that ran lack, in words; nothing if they meet the step's demands.
-pub(crate) fn shortfall(suites: &[Suite], minimum: u64, required: &[String]) -> Vec<String> {
+fn shortfall(suites: &[Suite], minimum: u64, required: &[String]) -> Vec<String> {
     let mut complaints = Vec::new();
     for name in required {
         match suites.iter().find(|suite| suite.name == *name) {

@@ -9,6 +9,7 @@
 //! compiler.
 
 mod cargo;
+mod failures;
 mod install;
 mod instructions;
 mod layers;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::cargo::{self, shortfall};
+use crate::cargo;
 use crate::{links, package, public_api};
 
 /// One step: a few cargo commands, and the evidence that they did something.
@@ -111,7 +111,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
                     .iter()
                     .for_each(|complaint| println!("xtask: {}: {complaint}", step.name));
                 failed.push(step.name);
-                ("FAILED", complaints.join("; "))
+                ("FAILED", complaints.join("\n    "))
             }
         };
         table += &format!("{:8} {word:6} {seconds:>5} s  {detail}\n", step.name);
@@ -206,10 +206,7 @@ fn counted(command: Command, minimum: u64, required: &[String]) -> Verdict {
     let shown = format!("{command:?}");
     let outcome =
         cargo::run(command).map_err(|error| vec![format!("cannot run {shown}: {error}")])?;
-    let mut complaints = shortfall(&outcome.suites, minimum, required);
-    if !outcome.success {
-        complaints.insert(0, "cargo failed".to_owned());
-    }
+    let complaints = outcome.complaints(minimum, required);
     if complaints.is_empty() {
         Ok(format!("{} tests passed (minimum {minimum})", outcome.passed()))
     } else {

@@ -24,7 +24,7 @@ use std::time::Instant;
 use self::build::Build;
 use self::rows::{Depth, ROWS, Row, Scope};
 use self::toolchain::{Std, Toolchain};
-use crate::cargo::{self, shortfall};
+use crate::cargo;
 use crate::steps::integration_tests;
 
 const USAGE: &str = "\
@@ -231,10 +231,7 @@ fn plain(command: Command) -> Result<(), String> {
 /// Runs a command that runs tests. Returns how many passed.
 fn counted(command: Command, minimum: u64) -> Result<u64, String> {
     let outcome = cargo::run(command).map_err(|error| error.to_string())?;
-    let mut complaints = shortfall(&outcome.suites, minimum, &[]);
-    if !outcome.success {
-        complaints.insert(0, "cargo failed".to_owned());
-    }
+    let complaints = outcome.complaints(minimum, &[]);
     if complaints.is_empty() { Ok(outcome.passed()) } else { Err(complaints.join("; ")) }
 }
 
