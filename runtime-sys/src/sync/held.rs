@@ -8,6 +8,9 @@
 //! The address of `errno` tells threads apart, and is there on every thread from its first
 //! instruction. Entries are one thread's while its count is not zero. With a full table a lock is
 //! not counted: the check is then weaker, and nothing else.
+//!
+//! In a forked child the parent's other threads are gone, and a new thread may get the place of one
+//! of them, its `errno` included. So the child forgets what they held.
 
 /// Counts a lock that the calling thread has taken.
 #[inline(always)]
@@ -23,6 +26,14 @@ pub fn released() {
     table::subtract();
 }
 
+/// Forgets what other threads hold. Called in a forked child, which has one thread.
+/// Async-signal-safe.
+#[inline(always)]
+pub(crate) fn forget_others() {
+    #[cfg(debug_assertions)]
+    table::keep_own();
+}
+
 /// Panics in a debug build if the calling thread holds a lock of the scheduler.
 ///
 /// # Panics
@@ -35,7 +46,7 @@ pub fn assert_none() {
 }
 
 #[cfg(debug_assertions)]
-mod table {
+pub(crate) mod table {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     /// A thread, and how many locks it holds. Only that thread reads and writes the count.
@@ -85,6 +96,28 @@ mod table {
             IN_USE.fetch_sub(1, Relaxed);
             entry.thread.store(0, Relaxed);
         }
+    }
+
+    pub(super) fn keep_own() {
+        let thread = this_thread();
+        let mut kept = 0;
+        for entry in &TABLE {
+            if entry.thread.load(Relaxed) == thread {
+                kept = 1;
+            } else {
+                entry.count.store(0, Relaxed);
+                entry.thread.store(0, Relaxed);
+            }
+        }
+        IN_USE.store(kept, Relaxed);
+    }
+
+    /// Returns how many threads hold a lock.
+    #[cfg(test)]
+    pub(crate) fn threads() -> usize {
+        let in_use = TABLE.iter().filter(|entry| entry.count.load(Relaxed) > 0).count();
+        assert_eq!(in_use, IN_USE.load(Relaxed));
+        in_use
     }
 
     pub(super) fn count() -> usize {
