@@ -29,7 +29,7 @@
 use super::calling::{Finish, Node, own_calls};
 use super::types::{CReturn, Otherwise};
 use crate::bridge::{Binding, enter_through};
-use crate::error::CloseError;
+use crate::error::{CloseError, EnterError};
 use crate::extra::entrance::Entrance;
 use gosched_runtime_sys::errno;
 use gosched_runtime_sys::thread::tls;
@@ -196,7 +196,7 @@ pub(super) unsafe fn call<F: 'static, R: CReturn>(data: *mut c_void, f: impl FnO
         embed::count_refusal();
         return block.otherwise.refused;
     }
-    let (result, error) = Node::around(data.cast_const().cast(), |node| {
+    let outcome = Node::around(data.cast_const().cast(), |node| {
         let Header { entrance, binding, .. } = &block.header;
         let outcome = enter_through(entrance, *binding, || {
             node.came_in();
@@ -204,14 +204,23 @@ pub(super) unsafe fn call<F: 'static, R: CReturn>(data: *mut c_void, f: impl FnO
             let content = unsafe { &*block.content.get() };
             f(content.as_ref().expect("the door was open"))
         });
-        match outcome {
-            Ok(result) => (result, None),
-            Err(error) => (block.otherwise.for_error(&error), Some(error)),
-        }
+        outcome.map_err(|error| (block.otherwise.for_error(&error), error))
     });
-    // After the node: the payload of a panic is the user's, and its drop may unregister this very
-    // callback. It is caught because C is no place to unwind into.
-    mem::forget(catch_unwind(AssertUnwindSafe(|| drop(error))));
+    // After the node, at whose end the block may have been freed.
+    let result = match outcome {
+        Ok(result) => result,
+        Err((instead, error)) => {
+            forget(error);
+            instead
+        }
+    };
     errno::set(errno);
     result
+}
+
+/// Drops why a call failed. The payload of a panic is the user's, and its drop may unregister the
+/// very callback that has failed. What it unwinds with is caught, because C is no place for that.
+#[cold]
+fn forget(error: EnterError) {
+    mem::forget(catch_unwind(AssertUnwindSafe(|| drop(error))));
 }
