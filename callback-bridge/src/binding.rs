@@ -103,7 +103,7 @@ pub(crate) fn is_on_its_way(process: &Process) -> bool {
 /// A result of [`Entered`] in place of the continuation would pass through memory: written word by
 /// word and read again at once in larger parts, for which a processor waits until the writes are
 /// done. That took a fifth of a call.
-#[inline]
+#[inline(always)]
 fn enter_bound<T>(
     m: &'static ExtraM,
     way: Way<'_>,
@@ -177,7 +177,7 @@ fn enter_and_bind<R>(way: Way<'_>, f: impl FnOnce() -> R) -> Result<R, EnterErro
 /// # Safety
 ///
 /// As [`leave`].
-#[inline]
+#[inline(always)]
 unsafe fn inside<R>(
     entered: Entered,
     way: Way<'_>,

@@ -89,7 +89,7 @@ pub(crate) const TARGETS: &[Target] = &[
     row("callback + channel, p50", "callback_chan1", "p50_us", Bound::Best(0.6)),
     row("the same, 4 threads", "callback_chan4", "us_per_call", Bound::Best(0.6)),
     row("request and reply from C, p50", "callback_call", "p50_us", Bound::Peer(0.6, "go")),
-    row("a closure over a callback", "callback_closure", "ns_over_enter", Bound::Plain(2.0)),
+    row("a closure over a callback", "callback_closure", "ns_over_hand", Bound::Plain(2.0)),
     row("post to a mailbox", "callback_post", "ns_per_op", Bound::Plain(15.0)),
     row("memory of a bound thread", "thread_memory", "bytes_per_thread", Bound::Peer(0.6, "go")),
 ];

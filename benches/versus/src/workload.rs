@@ -215,7 +215,7 @@ const TIMERS: &[Figure] = &[
 ];
 const BLOCKING: &[Figure] = &[figure("wall_ms", "ms"), figure("gap_ms", "ms")];
 const SERVICE: &[Figure] = &[figure("p50_us", "us"), figure("worst_ms", "ms")];
-const CLOSURE: &[Figure] = &[figure("ns_per_op", "ns"), figure("ns_over_enter", "ns")];
+const CLOSURE: &[Figure] = &[figure("ns_per_op", "ns"), figure("ns_over_hand", "ns")];
 const CHAN4: &[Figure] = &[figure("us_per_call", "us"), figure("p99_us", "us")];
 
 impl Workload {

@@ -41,11 +41,11 @@ impl Node {
         let node = Self {
             callback,
             inside: Cell::new(false),
-            outer: Cell::new(tls::calling().cast()),
+            outer: Cell::new(ptr::null()),
             finish: Cell::new(None),
         };
+        node.outer.set(tls::replace_calling(ptr::from_ref(&node).cast()).cast());
         let end = End(&node);
-        tls::set_calling(ptr::from_ref(&node).cast());
         let result = f(&node);
         drop(end);
         if let Some(finish) = node.finish.take() {
@@ -72,14 +72,19 @@ struct End<'a>(&'a Node);
 impl Drop for End<'_> {
     #[inline]
     fn drop(&mut self) {
-        if !ptr::eq(tls::calling().cast(), self.0) {
-            fatal(&[Part::Text(
-                "gosched: a callback was left out of turn or on another thread, as it happens \
-                 when coroutines switch inside\n",
-            )]);
+        let innermost = tls::replace_calling(self.0.outer.get().cast());
+        if !ptr::eq(innermost.cast(), self.0) {
+            left_out_of_turn();
         }
-        tls::set_calling(self.0.outer.get().cast());
     }
+}
+
+#[cold]
+fn left_out_of_turn() -> ! {
+    fatal(&[Part::Text(
+        "gosched: a callback was left out of turn or on another thread, as it happens when \
+         coroutines switch inside\n",
+    )])
 }
 
 /// Returns in how many calls of `callback` the calling thread is, after calling `f` with the

@@ -213,10 +213,14 @@ pub fn calling() -> *const () {
     WORDS.with(|words| words.calling.load(Relaxed))
 }
 
-/// Sets this thread's innermost call.
+/// Sets this thread's innermost call, and returns the one that it was. Plain loads and stores.
 #[inline(never)]
-pub fn set_calling(calling: *const ()) {
-    WORDS.with(|words| words.calling.store(calling.cast_mut(), Relaxed));
+pub fn replace_calling(calling: *const ()) -> *const () {
+    WORDS.with(|words| {
+        let former = words.calling.load(Relaxed);
+        words.calling.store(calling.cast_mut(), Relaxed);
+        former
+    })
 }
 
 /// Returns where this thread, which runs no goroutine, was forbidden to wait, or null. Handlers do

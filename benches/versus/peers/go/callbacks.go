@@ -81,7 +81,7 @@ func callbackClosure() []figure {
 		crew.callee = C.CALLS_EMPTY
 		without = min(without, float64(C.crew_work(&crew)))
 	}
-	return []figure{{"ns_per_op", with / calls}, {"ns_over_enter", max(0, with-without) / calls}}
+	return []figure{{"ns_per_op", with / calls}, {"ns_over_hand", max(0, with-without) / calls}}
 }
 
 func callbackPost() []figure {
