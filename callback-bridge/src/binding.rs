@@ -29,8 +29,8 @@
 //! # Safety
 //!
 //! The key's value and the thread's word point to an M that is bound to this thread. Nobody else
-//! has a reference to it. Until the hook runs, only its constant fields and its count of calls are
-//! used, but for `look`, which has it alone: signals are blocked.
+//! has a reference to it. Until the hook runs, only its constant fields, its count of calls and
+//! its call are used, but for `look`, which has it alone: signals are blocked.
 #![expect(unsafe_code, reason = "an M reached through a thread-local word and a pthread key")]
 
 use crate::catch_panic::catch_panic;
@@ -57,6 +57,39 @@ pub(crate) fn enter<R>(entrance: &Entrance, f: impl FnOnce() -> R) -> Result<R, 
         Some(m) => enter_bound(m, way, |entered| unsafe { inside(entered, way, f) })?,
         None => enter_and_bind(way, f),
     }
+}
+
+/// Returns the M of the calling thread, if it has one and is in no goroutine.
+#[inline]
+pub(crate) fn bound_outside(entrance: &Entrance) -> Option<&'static ExtraM> {
+    if embed::is_outside() { bound_to(entrance.process) } else { None }
+}
+
+/// Runs `f` as a goroutine, with the M that [`bound_outside`] has returned. While `f` and the
+/// goroutine's end run, `call` is this thread's [`call`].
+#[inline]
+pub(crate) fn enter_call<R>(
+    entrance: &Entrance,
+    m: &'static ExtraM,
+    call: *const (),
+    f: impl FnOnce() -> R,
+) -> Result<R, EnterError> {
+    entrance.ask()?;
+    let way = Way::Placed(entrance);
+    enter_bound(m, way, |entered| {
+        let m = entered.m;
+        m.set_call(call);
+        // SAFETY: entered by the same way.
+        let outcome = unsafe { inside(entered, way, f) };
+        m.set_call(ptr::null());
+        outcome
+    })?
+}
+
+/// Returns what was given to [`enter_call`] by this thread, or null.
+pub(crate) fn call() -> *const () {
+    // SAFETY: null, or an extra M bound to this thread.
+    unsafe { tls::bound().cast::<ExtraM>().as_ref() }.map_or(ptr::null(), ExtraM::call)
 }
 
 /// What a thread holds that is inside by its bound M.

@@ -4,11 +4,13 @@
 //! filter, a cfg that no longer exists, a test file that is not built. So each suite's `test
 //! result` line is read and compared with what the step demands.
 
+mod failures;
+
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::failures::{Failure, Failures};
+use failures::{Failure, Failures};
 
 /// One test binary, or one crate's doctests, that ran.
 #[derive(Debug, Clone, PartialEq, Eq)]

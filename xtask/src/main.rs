@@ -9,7 +9,6 @@
 //! compiler.
 
 mod cargo;
-mod failures;
 mod install;
 mod instructions;
 mod layers;

@@ -26,9 +26,9 @@
 //! owner, once, as said above.
 #![expect(unsafe_code, reason = "a block of memory that C points to")]
 
-use super::calling::{Finish, Node, own_calls};
+use super::calling::{self, own_calls};
 use super::types::{CReturn, Otherwise};
-use crate::bridge::{Binding, enter_through};
+use crate::bridge::Binding;
 use crate::error::{CloseError, EnterError};
 use crate::extra::entrance::Entrance;
 use gosched_runtime_sys::errno;
@@ -110,15 +110,14 @@ impl<F: 'static, R: CReturn> Block<F, R> {
         }
         let block = header.cast::<Self>();
         let mut later = false;
-        own_calls(header.as_ptr().cast_const().cast(), |outermost| {
+        own_calls(header.as_ptr().cast_const().cast(), || {
             later = true;
-            let finish: Finish = Box::new(move || {
+            Some(Box::new(move || {
                 // What unwinds does so in C.
                 // SAFETY: the last call has gone out; as the caller of `end` says.
                 let ended = catch_unwind(AssertUnwindSafe(|| unsafe { Self::finish(block, late) }));
                 mem::forget(ended);
-            });
-            outermost.finish_with(finish);
+            }))
         });
         if !later {
             // SAFETY: nobody is inside, and nobody will be; as the caller says.
@@ -164,7 +163,7 @@ pub(super) fn close(header: &Header, deadline: Option<Instant>) -> Result<(), Cl
         entrance.close_door();
         return Err(CloseError::Forked);
     }
-    let own = own_calls(ptr::from_ref(header).cast(), |_| {});
+    let own = own_calls(ptr::from_ref(header).cast(), || None);
     match embed::shielded(|| entrance.close(deadline, own)) {
         0 => Ok(()),
         calls => Err(CloseError::Running { calls }),
@@ -196,17 +195,15 @@ pub(super) unsafe fn call<F: 'static, R: CReturn>(data: *mut c_void, f: impl FnO
         embed::count_refusal();
         return block.otherwise.refused;
     }
-    let outcome = Node::around(data.cast_const().cast(), |node| {
-        let Header { entrance, binding, .. } = &block.header;
-        let outcome = enter_through(entrance, *binding, || {
-            node.came_in();
-            // SAFETY: inside, so nobody takes the content out meanwhile.
-            let content = unsafe { &*block.content.get() };
-            f(content.as_ref().expect("the door was open"))
-        });
-        outcome.map_err(|error| (block.otherwise.for_error(&error), error))
-    });
-    // After the node, at whose end the block may have been freed.
+    let Header { entrance, binding, .. } = &block.header;
+    let call = || {
+        // SAFETY: inside, so nobody takes the content out meanwhile.
+        let content = unsafe { &*block.content.get() };
+        f(content.as_ref().expect("the door was open"))
+    };
+    let refused = |error| (block.otherwise.for_error(&error), error);
+    let outcome = calling::enter(data.cast_const().cast(), entrance, *binding, call, refused);
+    // The block may have been freed at the end of the call.
     let result = match outcome {
         Ok(result) => result,
         Err((instead, error)) => {

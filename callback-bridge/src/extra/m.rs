@@ -10,7 +10,8 @@
 //! - the stock's, ready or bare;
 //! - a call's, as a unique reference;
 //! - a thread's: bound, and the thread's own word points to it. Until the exit hook takes it apart,
-//!   only its constant fields and its count of calls are used, or, with signals blocked, all of it.
+//!   only its constant fields, its count of calls and its call are used, or, with signals blocked,
+//!   all of it.
 //!
 //! # Safety
 //!
@@ -27,8 +28,10 @@ use gosched_runtime_sys::signal::mask::SignalMask;
 use gosched_runtime_sys::signal::stack::{Registered, Removal, SignalStack, registered};
 use gosched_runtime_sys::thread::fork;
 use gosched_scheduler::embed::ForeignM;
-use std::io;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
+use std::sync::atomic::{
+    AtomicPtr, AtomicU32, Ordering::Relaxed, Ordering::SeqCst, compiler_fence,
+};
+use std::{io, ptr};
 
 /// An extra M, as the bridge sees it.
 pub(crate) struct ExtraM {
@@ -48,6 +51,8 @@ pub(crate) struct ExtraM {
     look_at: AtomicU32,
     /// How many calls there are between that look and the next one.
     look_gap: AtomicU32,
+    /// What the thread it is bound to knows the call by that it is in, or null.
+    call: AtomicPtr<()>,
     /// The thread's mask from before `need_m`.
     pub(crate) mask: SignalMask,
     /// The stack that was registered before ours; none while ours is not in use.
@@ -88,6 +93,7 @@ impl ExtraM {
             calls: AtomicU32::new(0),
             look_at: AtomicU32::new(0),
             look_gap: AtomicU32::new(0),
+            call: AtomicPtr::new(ptr::null_mut()),
             mask: SignalMask::current(),
             before: None,
             stack: Some(stack),
@@ -228,6 +234,17 @@ impl ExtraM {
         compiler_fence(SeqCst);
         let calls = self.calls.load(Relaxed);
         self.calls.store(calls.wrapping_add(1), Relaxed);
+    }
+
+    /// Returns the call that the M is in, as [`set_call`](Self::set_call) has named it.
+    pub(crate) fn call(&self) -> *const () {
+        self.call.load(Relaxed)
+    }
+
+    /// Names the call that the M is in. On its thread, inside a call.
+    #[inline]
+    pub(crate) fn set_call(&self, call: *const ()) {
+        self.call.store(call.cast_mut(), Relaxed);
     }
 
     /// True while a call is under way.

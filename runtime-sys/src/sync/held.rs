@@ -10,7 +10,8 @@
 //! not counted: the check is then weaker, and nothing else.
 //!
 //! In a forked child the parent's other threads are gone, and a new thread may get the place of one
-//! of them, its `errno` included. So the child forgets what they held.
+//! of them, its `errno` included. So an entry is of one process, too, and what a child has from its
+//! parent counts for nobody.
 
 /// Counts a lock that the calling thread has taken.
 #[inline(always)]
@@ -26,14 +27,6 @@ pub fn released() {
     table::subtract();
 }
 
-/// Forgets what other threads hold. Called in a forked child, which has one thread.
-/// Async-signal-safe.
-#[inline(always)]
-pub(crate) fn forget_others() {
-    #[cfg(debug_assertions)]
-    table::keep_own();
-}
-
 /// Panics in a debug build if the calling thread holds a lock of the scheduler.
 ///
 /// # Panics
@@ -46,20 +39,39 @@ pub fn assert_none() {
 }
 
 #[cfg(debug_assertions)]
-pub(crate) mod table {
-    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+mod table {
+    use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
-    /// A thread, and how many locks it holds. Only that thread reads and writes the count.
+    /// A thread, and how many locks it holds. Only that thread reads and writes the rest.
     struct Entry {
         thread: AtomicUsize,
+        process: AtomicU32,
         count: AtomicUsize,
+    }
+
+    impl Entry {
+        const fn free() -> Self {
+            let [thread, count] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+            Self { thread, process: AtomicU32::new(0), count }
+        }
+
+        fn is_of(&self, thread: usize) -> bool {
+            self.thread.load(Relaxed) == thread && self.process.load(Relaxed) == std::process::id()
+        }
+
+        fn take(&self, thread: usize) -> bool {
+            let is_taken = self.thread.compare_exchange(0, thread, Relaxed, Relaxed).is_ok();
+            if is_taken {
+                self.process.store(std::process::id(), Relaxed);
+            }
+            is_taken
+        }
     }
 
     /// More threads than hold locks at once.
     const ENTRIES: usize = 64;
 
-    static TABLE: [Entry; ENTRIES] =
-        [const { Entry { thread: AtomicUsize::new(0), count: AtomicUsize::new(0) } }; ENTRIES];
+    static TABLE: [Entry; ENTRIES] = [const { Entry::free() }; ENTRIES];
 
     /// How many entries are in use. At most times none is: that is one look instead of 64.
     static IN_USE: AtomicUsize = AtomicUsize::new(0);
@@ -73,15 +85,16 @@ pub(crate) mod table {
             return None;
         }
         let thread = this_thread();
-        TABLE.iter().find(|entry| entry.thread.load(Relaxed) == thread)
+        TABLE.iter().find(|entry| entry.is_of(thread))
     }
 
     pub(super) fn add() {
         let entry = find().or_else(|| {
             let thread = this_thread();
-            let is_free =
-                |entry: &&Entry| entry.thread.compare_exchange(0, thread, Relaxed, Relaxed).is_ok();
-            TABLE.iter().find(is_free).inspect(|_| _ = IN_USE.fetch_add(1, Relaxed))
+            TABLE
+                .iter()
+                .find(|entry| entry.take(thread))
+                .inspect(|_| _ = IN_USE.fetch_add(1, Relaxed))
         });
         if let Some(entry) = entry {
             entry.count.store(entry.count.load(Relaxed) + 1, Relaxed);
@@ -96,28 +109,6 @@ pub(crate) mod table {
             IN_USE.fetch_sub(1, Relaxed);
             entry.thread.store(0, Relaxed);
         }
-    }
-
-    pub(super) fn keep_own() {
-        let thread = this_thread();
-        let mut kept = 0;
-        for entry in &TABLE {
-            if entry.thread.load(Relaxed) == thread {
-                kept = 1;
-            } else {
-                entry.count.store(0, Relaxed);
-                entry.thread.store(0, Relaxed);
-            }
-        }
-        IN_USE.store(kept, Relaxed);
-    }
-
-    /// Returns how many threads hold a lock.
-    #[cfg(test)]
-    pub(crate) fn threads() -> usize {
-        let in_use = TABLE.iter().filter(|entry| entry.count.load(Relaxed) > 0).count();
-        assert_eq!(in_use, IN_USE.load(Relaxed));
-        in_use
     }
 
     pub(super) fn count() -> usize {
