@@ -39,6 +39,7 @@ macro_rules! classics {
 }
 
 classics! {
+    c_library
     daisy_chain
     dining_philosophers
     fan_in
