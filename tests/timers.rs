@@ -353,3 +353,13 @@ fn tasks_wait_for_the_clock() {
     executed(timer.channel().recv_async()).expect("never disconnected");
     assert!(setter.join().expect("no panic"), "it was set");
 }
+
+#[test]
+fn a_slack_of_more_than_a_second_is_an_error() {
+    for slack in [Duration::from_millis(1_001), Duration::MAX] {
+        let built = Runtime::builder(settled()).timer_slack(slack).build();
+        let error = built.expect_err("no such slack");
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("at most 1s"), "{error}");
+    }
+}

@@ -59,6 +59,7 @@
 //! | `install_guard(base, size)` | make every access a fault without a mapping; an error where that does not exist |
 //! | `install_guards(pieces) -> bool`, `populate(pieces)` | the same for several at a time, or false; and have their pages there ahead, or do nothing |
 //! | `discard(base, size)` | give pages back, keep the address space |
+//! | `discard_all(pieces) -> bool` | the same for several pieces at a time, or false |
 //! | `resident(base, pages) -> bool` | which pages are in memory; false where the system does not say |
 //! | `prefetch(address)` | by processor: fetch a line ahead, or do nothing |
 

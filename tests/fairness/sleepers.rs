@@ -76,3 +76,35 @@ fn of_two_that_come_due_together_one_does_not_wait_for_the_others_slice_to_end()
         at_most("both run after", together(&rt, 100), Duration::from_millis(5))
     });
 }
+
+/// Returns how late those wake up that sleep until the same moment, while nothing else happens: the
+/// earliest and the latest of them.
+fn late_together(rt: &Runtime, sleepers: u32) -> [Duration; 2] {
+    rt.run(|| {
+        let deadline = Instant::now() + Duration::from_millis(100);
+        let sleeps = move || {
+            time::sleep_until(deadline);
+            deadline.elapsed()
+        };
+        let all: Vec<_> = (0..sleepers).map(|_| go(sleeps)).collect();
+        let late: Vec<_> = all.into_iter().map(|one| one.join().expect("it ended")).collect();
+        [late.iter().min(), late.iter().max()].map(|late| *late.expect("some"))
+    })
+}
+
+#[test]
+#[ignore = "measures time: cargo xtask test --only timing"]
+fn a_crowd_sleeps_for_the_slack_and_a_few_do_not() {
+    let _alone = alone();
+    let slack = Duration::from_millis(200);
+    for mode in [settled(), migratory()] {
+        let built = Runtime::builder(mode).procs(2).timer_slack(slack).build();
+        let rt = built.expect("a runtime");
+        measured("8 sleepers and 7", || {
+            let [earliest, latest] = late_together(&rt, 8);
+            at_most("missing to the slack", slack.saturating_sub(earliest), Duration::ZERO)?;
+            at_most("beyond the slack", latest.saturating_sub(slack), Duration::from_millis(20))?;
+            at_most("of a few the last", late_together(&rt, 7)[1], Duration::from_millis(20))
+        });
+    }
+}

@@ -59,6 +59,11 @@ impl Reservation {
         self.base.as_ptr().wrapping_byte_add(range.start)
     }
 
+    /// Describes a range, for [`discard_all`].
+    pub(crate) fn piece(&self, range: Range<usize>) -> Piece {
+        sys::piece(self.at(&range), range.len())
+    }
+
     /// Makes a closed range readable and writable. `ENOMEM` if the system does not give that many
     /// mappings or that much memory. On some systems a part that is open loses its contents.
     pub(crate) fn open(&self, range: Range<usize>) -> io::Result<()> {
@@ -112,7 +117,7 @@ impl Reservation {
         let mut many = [sys::piece(null_mut(), 0); MAX_RANGES];
         let count = ranges.len();
         for (one, range) in many[..count].iter_mut().zip(ranges) {
-            *one = sys::piece(self.at(&range), range.len());
+            *one = self.piece(range);
         }
         f(&many[..count])
     }
@@ -139,6 +144,27 @@ impl Reservation {
     pub(crate) unsafe fn discard(&self, range: Range<usize>) {
         // SAFETY: inside the own range, and this function's contract.
         unsafe { sys::discard(self.at(&range), range.len()) }
+    }
+}
+
+/// Gives the pages of open ranges back, as [`Reservation::discard`]. They may be of several
+/// reservations. One system call, if the system has that.
+///
+/// # Safety
+///
+/// Each lies in a reservation that is there, and nobody needs what is in it.
+pub(crate) unsafe fn discard_all(ranges: &[Piece]) {
+    static REFUSED: AtomicBool = AtomicBool::new(false);
+    if ranges.len() > 1 && !REFUSED.load(Relaxed) {
+        // SAFETY: this function's contract.
+        if unsafe { sys::discard_all(ranges) } {
+            return;
+        }
+        REFUSED.store(true, Relaxed);
+    }
+    for range in ranges {
+        // SAFETY: this function's contract.
+        unsafe { sys::discard(range.iov_base, range.iov_len) };
     }
 }
 

@@ -40,10 +40,11 @@ mod slab;
 pub use slab::{ColdStacks, StackSlab, Unopened};
 
 use crate::memory::mapping::{page_size, round_to_pages};
-use crate::memory::reservation::{Reservation, has_light_guards, lowest_resident};
+use crate::memory::reservation::{Reservation, discard_all, has_light_guards, lowest_resident};
+use crate::sys::{self, Piece};
 use std::io;
 use std::ops::Range;
-use std::ptr::NonNull;
+use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
 
 /// The smallest stack on which a panic's message still reaches the terminal.
@@ -62,6 +63,9 @@ pub const HEAD_ALIGN: usize = 64;
 
 /// Over how many offsets, [`HEAD_ALIGN`] apart, the tops are spread.
 const OFFSETS: u32 = 16;
+
+/// Of how many stacks the memory goes back at a time.
+const DISCARDED: usize = 32;
 
 /// How guards are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,18 +253,30 @@ impl Stack {
         used(self.limit()..self.end())
     }
 
-    /// Gives the memory of all pages back, except for the upper `keep` bytes. One system call.
-    pub fn discard_below(&mut self, keep: usize) {
-        let range = self.memory.range_of(self.index);
-        let (low, high) = (
-            range.start + self.memory.shape.guard,
-            range.end.saturating_sub(keep) / page_size() * page_size(),
-        );
-        if low < high {
-            // SAFETY: the stack belongs to this handle, and nothing runs on it: code that runs on a
-            // stack has the handle.
-            unsafe { self.memory.reservation.discard(low..high) };
+    /// Gives the memory of all pages of these stacks back, except for the upper `keep` bytes of
+    /// each. One system call for [`DISCARDED`] stacks, where the system has that.
+    pub fn discard_below<'a>(stacks: impl Iterator<Item = &'a mut Self>, keep: usize) {
+        let mut pieces = [sys::piece(null_mut(), 0); DISCARDED];
+        let mut count = 0;
+        let mut stacks = stacks.filter_map(|stack| stack.below(keep)).peekable();
+        while let Some(piece) = stacks.next() {
+            pieces[count] = piece;
+            count += 1;
+            if count == DISCARDED || stacks.peek().is_none() {
+                // SAFETY: the stacks belong to these handles, which nobody else has meanwhile, and
+                // nothing runs on them: code that runs on a stack has the handle.
+                unsafe { discard_all(&pieces[..count]) };
+                count = 0;
+            }
         }
+    }
+
+    /// Returns the pages but those with the upper `keep` bytes, if there are any.
+    fn below(&mut self, keep: usize) -> Option<Piece> {
+        let range = self.memory.range_of(self.index);
+        let low = range.start + self.memory.shape.guard;
+        let high = range.end.saturating_sub(keep) / page_size() * page_size();
+        (low < high).then(|| self.memory.reservation.piece(low..high))
     }
 }
 

@@ -28,6 +28,7 @@
 //!   wake up next.
 
 use std::fmt;
+use std::ops::Range;
 use std::ptr;
 
 use gosched_runtime_sys::memory::prefetch;
@@ -108,6 +109,20 @@ impl<K> Heap<K> {
     /// Returns the first deadline.
     pub(crate) fn first(&self) -> Option<u64> {
         self.entries.first().map(|entry| entry.at)
+    }
+
+    /// Returns how many deadlines are not later than `until`, if they are fewer than `most`, and
+    /// else `most`. Looks at some entries for each that it counts.
+    pub(crate) fn count_by(&self, until: u64, most: usize) -> usize {
+        self.count_from(0, until, most)
+    }
+
+    /// Counts at `place` and below.
+    fn count_from(&self, place: usize, until: u64, most: usize) -> usize {
+        if most == 0 || self.entries.get(place).is_none_or(|entry| entry.at > until) {
+            return 0;
+        }
+        children(place).fold(1, |count, below| count + self.count_from(below, until, most - count))
     }
 
     /// Returns the number of items.
@@ -229,7 +244,7 @@ impl<K> Heap<K> {
     fn sift_down(&mut self, mut place: usize, entry: Entry) {
         loop {
             self.fetch_from(16 * place + 5);
-            let below = 4 * place + 1..(4 * place + 5).min(self.entries.len());
+            let below = children(place).start..children(place).end.min(self.entries.len());
             let least =
                 below.reduce(|a, b| if self.entries[b].before(&self.entries[a]) { b } else { a });
             let Some(least) = least.filter(|least| self.entries[*least].before(&entry)) else {
@@ -259,6 +274,10 @@ fn parent(place: usize) -> usize {
     (place - 1) / 4
 }
 
+fn children(place: usize) -> Range<usize> {
+    4 * place + 1..4 * place + 5
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Heap, Room, TimerId};
@@ -268,6 +287,20 @@ mod tests {
             heap.move_into(&mut Room::of(heap.wanted()).expect("memory"));
             heap.insert(at, item).ok().expect("room was just made")
         })
+    }
+
+    #[test]
+    fn what_is_due_early_is_counted_up_to_a_limit() {
+        let mut heap = Heap::new();
+        let deadlines: Vec<u64> = (0..1_000).map(|n| n * 7919 % 499).collect();
+        deadlines.iter().for_each(|at| _ = insert(&mut heap, *at, ()));
+        for until in [0, 1, 7, 100, 498, 1_000] {
+            let all = deadlines.iter().filter(|at| **at <= until).count();
+            for most in [0, 1, 2, 8, 100, 1_001] {
+                assert_eq!(heap.count_by(until, most), all.min(most), "{until}, {most}");
+            }
+        }
+        assert_eq!(Heap::<()>::new().count_by(1, 1), 0);
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! sleep, one of them, the *timekeeper*, sleeps with a timeout, until the earliest deadline of all
 //! heaps. If more Ms did, they would wake up together for one timer; none would miss it. One
 //! promise: **if all Ms sleep, one of them sleeps until no later than the earliest deadline.** And
-//! a process without timers makes no wake-ups.
+//! a process without timers makes no wake-ups. A deadline is here what the caller says: with a
+//! slack it is a little later than that of the first timer.
 //!
 //! # The protocol
 //!

@@ -59,6 +59,11 @@ impl<K> Timers<K> {
         self.first.load(Relaxed)
     }
 
+    /// Returns how many deadlines are not later than `until`; `most` if they are more.
+    pub(crate) fn count_by(&self, until: u64, most: usize) -> usize {
+        if self.first() <= until { self.heap.lock().count_by(until, most) } else { 0 }
+    }
+
     /// Puts `item` in, due at `at`. Returns `None` if there is no memory for it. Allocates, with
     /// the lock free.
     pub(crate) fn add(&self, at: u64, item: K) -> Option<TimerId> {

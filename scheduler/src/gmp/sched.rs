@@ -11,6 +11,7 @@
 
 mod config;
 mod counts;
+mod deadlines;
 pub(crate) mod deadlocks;
 mod global;
 mod holders;
@@ -36,7 +37,6 @@ use crate::ds::idle::Idle;
 use crate::ds::revocable::Observed;
 use crate::ds::sysmon_note::SysmonNote;
 use crate::ds::timekeeper::Timekeeper;
-use crate::ds::timers::NEVER;
 use crate::gmp::admission::StartGate;
 use crate::gmp::all_ps::AllPs;
 use crate::gmp::apart::Apart;
@@ -307,25 +307,6 @@ impl Sched {
         self.global_unstarted.len() > 0
             || self.apart.is_open()
             || self.all_ps.iter().any(PShared::has_unstarted)
-    }
-
-    /// Returns the earliest deadline: of any P's timers, or of the stack pool.
-    ///
-    /// In nanoseconds on the monotonic clock; [`NEVER`] if there is none. A hint, except for a
-    /// caller that follows the rules of `ds::timekeeper`.
-    pub(crate) fn first_timer(&self) -> u64 {
-        self.first_limit().min(self.stacks.due())
-    }
-
-    /// Returns the earliest deadline of a goroutine, likewise.
-    pub(crate) fn first_limit(&self) -> u64 {
-        self.all_ps.iter().map(|shared| shared.timers.first()).min().unwrap_or(NEVER)
-    }
-
-    /// Returns the first deadline, if no sleeping M keeps it. In nanoseconds on the monotonic
-    /// clock. A hint that the caller checks again.
-    pub(crate) fn unkept_deadline(&self) -> Option<u64> {
-        Some(self.first_timer()).filter(|first| *first < self.timekeeper.until())
     }
 
     /// Returns how many Gs lie in queues from which any M may take them.

@@ -169,7 +169,7 @@ impl StackCache {
     /// Gives the deep pages of idle stacks back.
     fn tidy(&mut self) {
         let tidy = self.tidy.min(self.stacks.len());
-        self.stacks[tidy..].iter_mut().for_each(|stack| stack.discard_below(KEEP));
+        Stack::discard_below(self.stacks[tidy..].iter_mut(), KEEP);
         self.tidy = self.stacks.len();
     }
 }
@@ -218,7 +218,7 @@ impl StackPool {
     /// Keeps a stack for any P that needs one.
     #[cold]
     pub(crate) fn put(&self, mut stack: Stack) {
-        stack.discard_below(KEEP);
+        Stack::discard_below(std::iter::once(&mut stack), KEEP);
         if stack.size() == self.usual.shape.size() {
             self.give(&self.usual, std::iter::once(stack));
         } else {

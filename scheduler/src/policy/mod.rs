@@ -61,6 +61,18 @@ pub(crate) const HELPER_IDLE: Duration = Duration::from_millis(500);
 /// Number of helpers that a runtime may have, unless its builder says otherwise.
 pub(crate) const MAX_HELPERS: usize = 512;
 
+/// How much later than its deadline a timer may fire, unless the builder says otherwise, if
+/// [`SERVED_TOGETHER`] are due by then.
+///
+/// To wake an M takes some 10 us of processor time. 100,000 sleepers whose deadlines are 10 us
+/// apart take 0.84 s migratory and 1.15 s settled with 50 us, which is what the kernel's own timers
+/// have, 0.71 s and 0.98 s with 200, and 0.65 s and 0.75 s with 1,000 (two CPUs).
+pub(crate) const TIMER_SLACK: Duration = Duration::from_micros(200);
+
+/// How many timers have to be due within the slack for an M to sleep past the first of them. A few
+/// would all be late to save a few wake-ups.
+pub(crate) const SERVED_TOGETHER: usize = 8;
+
 /// Number of due timers that an M fires before it runs what it has.
 pub(crate) const FIRE_AT_ONCE: usize = 64;
 

@@ -206,7 +206,7 @@ pub(crate) fn any_due(sched: &Sched) -> bool {
 /// If no other M keeps the time, the sleep ends when the first timer is due. It ends at `linger`,
 /// if there is one: then the M is not to stay longer.
 pub(crate) fn sleep(sched: &Sched, note: &Note, linger: Option<Instant>) -> Slept {
-    let until = sched.timekeeper.take_over(|| sched.first_timer());
+    let until = sched.timekeeper.take_over(|| sched.latest_wake());
     // A deadline that the clock cannot express never comes.
     let due = until.and_then(to_instant);
     let first = due.into_iter().chain(linger).min();

@@ -333,7 +333,7 @@ pub(crate) fn wake_p_if_work(sched: &Sched) {
 ///
 /// Called by an M whose thread leaves, or blocks, other than by the sleep of an M without work.
 pub(crate) fn ensure_timekeeper(sched: &Sched) {
-    if !sched.timekeeper.needs_keeper(|| sched.first_timer()) || sched.dispatch.wake_a_sleeper() {
+    if !sched.timekeeper.needs_keeper(|| sched.latest_wake()) || sched.dispatch.wake_a_sleeper() {
         return;
     }
     // No M sleeps. If a P is idle, goroutines may keep all Ms that are awake. If none is idle, the

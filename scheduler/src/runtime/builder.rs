@@ -30,6 +30,8 @@ const THREADS: std::ops::RangeInclusive<usize> = 1..=100_000;
 const SLICES: std::ops::RangeInclusive<Duration> =
     Duration::from_micros(100)..=Duration::from_millis(100);
 
+const MAX_TIMER_SLACK: Duration = Duration::from_secs(1);
+
 /// The smallest and the largest stack, in bytes. `go` may have to make a thread for an M, on the
 /// stack of the goroutine that calls it: in a debug build that does not fit into 16 KiB.
 const STACK_SIZES: std::ops::RangeInclusive<usize> = (32 * 1024)..=(1 << 40);
@@ -44,6 +46,7 @@ pub struct Builder {
     max_threads: Option<usize>,
     max_blocking: usize,
     thread_slice: Option<Duration>,
+    timer_slack: Duration,
     deadlock: Option<Deadlock>,
     warnings: Warnings,
     carried: SwitchHooks,
@@ -62,6 +65,7 @@ impl Builder {
             max_threads: None,
             max_blocking: policy::MAX_HELPERS,
             thread_slice: Some(policy::THREAD_SLICE),
+            timer_slack: policy::TIMER_SLACK,
             deadlock: None,
             warnings: Warnings::default(),
             carried: SwitchHooks::default(),
@@ -152,6 +156,31 @@ impl Builder {
         self
     }
 
+    /// Sets how much later than its deadline a timer of a goroutine may fire, so that many of them
+    /// are served together, at most one second. Unless set: 200 us. With zero each is served as
+    /// soon as the system wakes a thread for it.
+    ///
+    /// Only where all threads of the runtime sleep and at least eight timers are due within that
+    /// time does one of them sleep on. A few tickers are not later for it, and a thread that is
+    /// awake serves what is due at once. The system has a slack of its own beside this one, on
+    /// Linux 50 us.
+    ///
+    /// ```
+    /// use gosched::{Mode, Runtime};
+    /// use std::time::Duration;
+    ///
+    /// // 100,000 connections, each with an idle timeout: a millisecond does not matter.
+    /// let slack = Duration::from_millis(1);
+    /// let runtime = Runtime::builder(Mode::threads()).timer_slack(slack).build()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[doc(alias("PR_SET_TIMERSLACK", "timerslack", "coalesce"))]
+    #[must_use]
+    pub fn timer_slack(mut self, slack: Duration) -> Self {
+        self.timer_slack = slack;
+        self
+    }
+
     /// Sets what is done when all goroutines wait, and nothing in the runtime is left that could
     /// wake one. Unless set: [`Deadlock::Report`]; in [`gosched::run`](crate::run()),
     /// [`Deadlock::PanicIfProven`].
@@ -238,6 +267,12 @@ impl Builder {
                 "thread_slice must be {least:?} to {most:?}, not {slice:?}"
             )));
         }
+        if self.timer_slack > MAX_TIMER_SLACK {
+            return Err(invalid(format!(
+                "timer_slack must be at most {MAX_TIMER_SLACK:?}, not {:?}",
+                self.timer_slack
+            )));
+        }
         if self.name.contains('\0') {
             return Err(invalid("a runtime's name cannot contain NUL".to_owned()));
         }
@@ -253,6 +288,7 @@ impl Builder {
             max_threads: self.max_threads.unwrap_or(DEFAULT_MAX_THREADS.max(2 * procs)),
             max_blocking: self.max_blocking,
             thread_slice: self.thread_slice,
+            timer_slack_ns: self.timer_slack.as_nanos() as u64,
             deadlock: self.deadlock.unwrap_or(if in_tests {
                 Deadlock::PanicIfProven
             } else {

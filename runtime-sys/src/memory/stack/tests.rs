@@ -113,9 +113,9 @@ fn a_slab_takes_no_others_stack() {
 
 /// Gives back all that cold stacks have, page tables included, and takes the stacks again.
 fn slab_reset(shape: Shape, count: u32) -> (StackSlab, Vec<Stack>) {
-    let (mut slab, stacks) = slab(shape, count);
-    for mut stack in stacks {
-        stack.discard_below(0);
+    let (mut slab, mut stacks) = slab(shape, count);
+    Stack::discard_below(stacks.iter_mut(), 0);
+    for stack in stacks {
         slab.push_cold(stack).expect("it came from there");
     }
     assert!(slab.is_whole() && !slab.is_warm());
@@ -210,20 +210,29 @@ fn of_a_crowd_the_first_page_is_there_and_no_other() {
 #[test]
 #[cfg_attr(gosched_no_mincore, ignore = "the part is taken away")]
 fn deep_pages_are_given_back_and_the_rest_stays() {
-    let (_slab, mut stacks) = slab(shape(256 << 10), 1);
-    let stack = &mut stacks[0];
-    assert_eq!(stack.depth(), 0);
-    let at = |below: usize| std::ptr::with_exposed_provenance_mut::<u8>(stack.end() - below);
-    for below in [1, 200 << 10] {
-        // SAFETY: inside the test's own stack.
-        unsafe { at(below).write_volatile(7) };
+    // One, and more than one call deals with.
+    for count in [1, DISCARDED + 2] {
+        let (_slab, mut stacks) = slab(shape(256 << 10), count as u32);
+        for stack in &stacks {
+            for below in [1, 200 << 10] {
+                // SAFETY: inside the test's own stack.
+                unsafe { byte(stack, below).write_volatile(7) };
+            }
+            assert_eq!(stack.depth(), 200 << 10);
+        }
+        Stack::discard_below(stacks.iter_mut(), 16 << 10);
+        for stack in &stacks {
+            assert_eq!(stack.depth(), page_size());
+            // SAFETY: as above.
+            let read = [1, 200 << 10].map(|below| unsafe { byte(stack, below).read_volatile() });
+            assert_eq!(read, [7, 0]);
+        }
     }
-    let (deep, top) = (at(200 << 10), at(1));
-    assert_eq!(stack.depth(), 200 << 10);
-    stack.discard_below(16 << 10);
-    assert_eq!(stack.depth(), page_size());
-    // SAFETY: as above.
-    assert_eq!([top, deep].map(|byte| unsafe { byte.read_volatile() }), [7, 0]);
+}
+
+/// Returns the address so many bytes below a stack's end.
+fn byte(stack: &Stack, below: usize) -> *mut u8 {
+    std::ptr::with_exposed_provenance_mut(stack.end() - below)
 }
 
 #[test]

@@ -8,13 +8,16 @@
 use std::ffi::c_void;
 use std::io;
 
-/// A piece of memory, for a call on several of them.
+/// A piece of memory, as `struct iovec` has it.
 #[derive(Clone, Copy)]
-pub(crate) struct Piece;
+pub(crate) struct Piece {
+    pub(crate) iov_base: *mut c_void,
+    pub(crate) iov_len: usize,
+}
 
 /// Describes a piece of memory.
-pub(crate) fn piece(_base: *mut c_void, _size: usize) -> Piece {
-    Piece
+pub(crate) fn piece(base: *mut c_void, size: usize) -> Piece {
+    Piece { iov_base: base, iov_len: size }
 }
 
 /// Fails.
@@ -46,3 +49,12 @@ pub(crate) unsafe fn remove_guards(_base: *mut c_void, _size: usize) -> bool {
 
 /// Brings nothing into memory.
 pub(crate) fn populate(_pieces: &[Piece]) {}
+
+/// False: none was given back.
+///
+/// # Safety
+///
+/// None.
+pub(crate) unsafe fn discard_all(_pieces: &[Piece]) -> bool {
+    false
+}

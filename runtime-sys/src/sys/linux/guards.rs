@@ -56,6 +56,20 @@ pub(crate) unsafe fn install_guards(ranges: &[Piece]) -> bool {
     unsafe { advise_all(ranges, MADV_GUARD_INSTALL) }
 }
 
+/// Gives the pages of several ranges back at once. False if not all of them went; where the call is
+/// unknown or forbidden, none did.
+///
+/// Other processors are told once (Linux 6.16), and not for each range. Two threads that do this at
+/// the same time for one range each tell them each time, also where there is nothing to give back.
+///
+/// # Safety
+///
+/// Nobody needs what is in them. They are whole pages.
+pub(crate) unsafe fn discard_all(ranges: &[Piece]) -> bool {
+    // SAFETY: this function's contract.
+    unsafe { advise_all(ranges, libc::MADV_DONTNEED) }
+}
+
 /// Brings the pages of several ranges into memory before they are touched, with one entry into the
 /// kernel instead of one for each. If it fails, nothing is lost.
 pub(crate) fn populate(ranges: &[Piece]) {

@@ -60,7 +60,9 @@ pub(crate) use clock::monotonic_ns;
 pub(crate) use errno::errno_location;
 pub(crate) use fences::{fence_every_thread, register_for_fences};
 pub(crate) use futex::{futex_wait, futex_wake, futex_wake_all};
-pub(crate) use guards::{Piece, install_guard, install_guards, piece, populate, remove_guards};
+pub(crate) use guards::{
+    Piece, discard_all, install_guard, install_guards, piece, populate, remove_guards,
+};
 pub(crate) use library::{in_this_library, pin_this_library};
 pub(crate) use memory::advise_stack;
 use memory::{DISCARD, MAP_FLAGS};

@@ -21,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) max_blocking: usize,
     /// The slice that threads which run goroutines ask the system for; none: the system's.
     pub(crate) thread_slice: Option<Duration>,
+    /// How much later than its deadline a timer may fire, to be served with others; in ns.
+    pub(crate) timer_slack_ns: u64,
     pub(crate) deadlock: Deadlock,
     /// A thread of the process that wakes no goroutine, although the runtime does not know it.
     pub(crate) bystander: Option<i32>,

@@ -239,7 +239,7 @@ impl SizeClass {
             }
         }
         let cooled = &mut warm[..count];
-        cooled.iter_mut().flatten().for_each(|stack| stack.discard_below(0));
+        Stack::discard_below(cooled.iter_mut().flatten(), 0);
         let nothing_cooled = count == 0;
         let mut slabs = self.slabs.lock();
         for stack in cooled.iter_mut().filter_map(Option::take) {
