@@ -44,10 +44,10 @@ use crate::proc::carried;
 use crate::proc::in_place::Blocked;
 use crate::proc::locals;
 use crate::proc::new_thread;
-use crate::proc::no_wait;
 use crate::proc::park::{self, Parking};
 use crate::proc::standstill;
 use crate::proc::target::Target;
+use crate::proc::yield_now::preempt_point;
 use crate::wait::park::Park;
 use crate::wait::parked;
 use crate::wait::waiter::{Popped, WaitList};
@@ -91,7 +91,7 @@ where
     F: FnOnce() -> R + Send,
     R: Send,
 {
-    no_wait::check();
+    preempt_point();
     park::raise_if_cancelled();
     // The runtime and the number stay valid after this read: a goroutine stays in its runtime.
     let lends =

@@ -15,8 +15,8 @@ pub use crate::wait::token::{Cause, Token};
 pub use future::TokenFuture;
 
 use crate::proc::cancel;
-use crate::proc::no_wait;
 use crate::proc::park::Parking;
+use crate::proc::yield_now::preempt_point;
 use crate::wait::token::{Call, Child, TokenInner};
 
 /// Runs `f` so that no cancel, of whatever kind, ends a wait in it. A cancel that arrives stays
@@ -215,7 +215,7 @@ impl Token {
     }
 
     fn wait_until(&self, deadline: Option<Instant>) -> bool {
-        no_wait::check();
+        preempt_point();
         self.shared().wait(deadline, Parking::begin)
     }
 

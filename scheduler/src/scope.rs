@@ -43,8 +43,8 @@ use crate::gmp::sched::Sched;
 use crate::go::spawn_in;
 use crate::join::{JoinError, Joint, filled_pair};
 use crate::proc::cancel::shielded;
-use crate::proc::no_wait;
 use crate::proc::park::Parking;
+use crate::proc::yield_now::preempt_point;
 
 pub use group::{Group, GroupFuture};
 pub use join_set::{JoinNext, JoinSet, JoinSetTimeoutError};
@@ -122,7 +122,7 @@ pub(crate) fn scope_in<'env, F, T>(sched: Arc<Sched>, f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
-    no_wait::check();
+    preempt_point();
     let scope =
         Scope { sched, tally: Arc::new(Tally::new()), scope: PhantomData, env: PhantomData };
     let outcome = catch_unwind(AssertUnwindSafe(|| f(&scope)));

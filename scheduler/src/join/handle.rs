@@ -7,7 +7,7 @@
 #![expect(unsafe_code, reason = "casts pointers to packets, and moves results out of them")]
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::{fmt, thread};
 
 use super::wait::JoinWait;
@@ -15,8 +15,7 @@ use super::{JoinError, Joinable};
 use crate::ds::pair_arc::{Counted, PairArc};
 use crate::ds::slot::read;
 use crate::proc::colocate::Host;
-use crate::proc::no_wait;
-use crate::proc::yield_now::give_turn;
+use crate::proc::yield_now::{give_turn, poll_turn, preempt_point};
 
 /// The joiner's share of a packet, and the goroutine's number.
 pub(crate) struct Joint<'a, T> {
@@ -42,7 +41,7 @@ impl<'a, T> Joint<'a, T> {
     }
 
     pub(crate) fn join(mut self) -> thread::Result<T> {
-        no_wait::check();
+        preempt_point();
         // Mostly the goroutine has ended and dropped its share before the join. Then no lock is
         // needed.
         let taken = match self.packet.get_mut_if_unique().and_then(Joinable::outcome) {
@@ -80,6 +79,7 @@ impl<'a, T> Joint<'a, T> {
     }
 
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<thread::Result<T>> {
+        ready!(poll_turn(cx));
         match self.packet.poll(cx.waker()) {
             // SAFETY: as above.
             Poll::Ready(taken) => Poll::Ready(unsafe { read(taken) }),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::handle::{JoinHandle, Joint};
 use super::wait::JoinWait;
 use crate::ds::slot::read;
-use crate::proc::no_wait;
+use crate::proc::yield_now::preempt_point;
 
 impl<T> Joint<'_, T> {
     pub(crate) fn join_timeout(self, timeout: Duration) -> Result<thread::Result<T>, Self> {
@@ -20,7 +20,7 @@ impl<T> Joint<'_, T> {
     }
 
     fn join_until(self, deadline: Option<Instant>) -> Result<thread::Result<T>, Self> {
-        no_wait::check();
+        preempt_point();
         let no_load = JoinWait::begin(self.id, deadline);
         let taken = self.packet.join(deadline);
         drop(no_load);

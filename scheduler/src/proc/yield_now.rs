@@ -157,3 +157,6 @@ pub(crate) fn poll_turn(cx: &Context<'_>) -> Poll<()> {
     cx.waker().wake_by_ref();
     Poll::Pending
 }
+
+#[cfg(all(test, not(gosched_loom)))]
+mod tests;

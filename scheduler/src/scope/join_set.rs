@@ -28,7 +28,6 @@ use crate::gmp::sched::Sched;
 use crate::gmp::wait_reason::WaitReason;
 use crate::go::spawn_in;
 use crate::join::{JoinError, JoinHandle, OnEnd, filled_pair};
-use crate::proc::no_wait;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
 use crate::proc::yield_now::{give_turn, poll_turn, preempt_point};
@@ -268,7 +267,6 @@ impl<T> JoinSet<T> {
         &mut self,
         timeout: Duration,
     ) -> Result<Option<Result<T, JoinError>>, JoinSetTimeoutError> {
-        preempt_point();
         self.join_until(Instant::now().checked_add(timeout))
     }
 
@@ -286,7 +284,6 @@ impl<T> JoinSet<T> {
         &mut self,
         deadline: Instant,
     ) -> Result<Option<Result<T, JoinError>>, JoinSetTimeoutError> {
-        preempt_point();
         self.join_until(Some(deadline))
     }
 
@@ -294,7 +291,7 @@ impl<T> JoinSet<T> {
         &mut self,
         deadline: Option<Instant>,
     ) -> Result<Option<Result<T, JoinError>>, JoinSetTimeoutError> {
-        no_wait::check();
+        preempt_point();
         let Self { ended, next, .. } = self;
         let has_one = self.members.len() == self.vacant.len()
             || !next.is_empty()

@@ -26,9 +26,8 @@ use crate::gmp::sched::Sched;
 use crate::go::spawn_in;
 use crate::join::{Joint, filled_pair};
 use crate::proc::cancel::shielded;
-use crate::proc::no_wait;
 use crate::proc::park::Parking;
-use crate::proc::yield_now::give_turn;
+use crate::proc::yield_now::{give_turn, preempt_point};
 use crate::wait::owed::Panics;
 
 /// Where goroutines are made that may borrow, and of which one that fails ends all; see
@@ -122,7 +121,7 @@ where
     F: for<'scope> FnOnce(&'scope TryScope<'scope, 'env, E>) -> Result<R, E>,
     E: 'env,
 {
-    no_wait::check();
+    preempt_point();
     let scope = TryScope {
         sched,
         members: Members::new(),

@@ -19,9 +19,9 @@ use gosched_runtime_sys::sync::lock::Mutex;
 use super::tally::Tally;
 use crate::gmp::g::Cancelled;
 use crate::join::OnEnd;
-use crate::proc::no_wait;
 use crate::proc::park::Parking;
 use crate::proc::target::Target;
+use crate::proc::yield_now::preempt_point;
 use crate::wait::token::TokenInner;
 
 /// What the goroutines of a scope or group share, besides their errors.
@@ -72,7 +72,7 @@ impl Members {
         match self.limit.load(Relaxed) {
             usize::MAX => self.tally.up(),
             limit => {
-                no_wait::check();
+                preempt_point();
                 self.tally.up_below(limit, Parking::begin);
             }
         }
