@@ -248,4 +248,10 @@ pub mod docs {
     #[doc = include_str!("links.md")]
     #[doc = include_str!("../docs/go-scenarios.md")]
     pub mod go_scenarios {}
+
+    /// What the test suites of std, crossbeam, tokio and others find here, and what differs.
+    ///
+    #[doc = include_str!("links.md")]
+    #[doc = include_str!("../docs/other-suites.md")]
+    pub mod other_suites {}
 }

@@ -311,6 +311,8 @@ table! {
     gosched::chan::TryReadyError: yes yes yes yes yes, as crossbeam_channel::TryReadyError;
     gosched::chan::TrySelectError: yes yes yes yes yes, as crossbeam_channel::TrySelectError;
     gosched::chan::TrySendError<T>: yes yes yes yes yes, as crossbeam_channel::TrySendError<T>;
+    gosched::chan::WeakReceiver<T>: yes yes yes yes yes, as crossbeam_channel::Receiver<T>,
+        but (Unpin) as Plain: "no value lies in it";
     gosched::chan::WeakSender<T>: yes yes yes yes yes, as crossbeam_channel::Sender<T>;
 
     gosched::chan::broadcast::IntoStream<T>: yes no yes yes no,
@@ -370,6 +372,10 @@ table! {
         but (Send Sync) as tokio::sync::OwnedMutexGuard<T>:
             "with the guard goes the mutex, and it may be the last to have it";
     gosched::sync::ArcRwLockReadGuard<T>: yes yes yes yes yes,
+        as std::sync::RwLockReadGuard<'static, T>,
+        but (Send Sync) as tokio::sync::OwnedRwLockReadGuard<T>:
+            "with the guard goes the lock, and it may be the last to have it";
+    gosched::sync::ArcRwLockUpgradableReadGuard<T>: yes yes yes yes yes,
         as std::sync::RwLockReadGuard<'static, T>,
         but (Send Sync) as tokio::sync::OwnedRwLockReadGuard<T>:
             "with the guard goes the lock, and it may be the last to have it";

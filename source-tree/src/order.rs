@@ -73,6 +73,7 @@ const SCHEDULER: &[&str] = &[
     "sync::mutex", "sync::mutex::owned", "sync::raw::condvar", "sync::condvar",
     "sync::raw::semaphore", "sync::semaphore", "sync::semaphore::owned", "sync::raw::rwlock",
     "sync::rwlock", "sync::rwlock::future", "sync::rwlock::upgradable", "sync::rwlock::owned",
+    "sync::rwlock::upgradable_owned",
     "sync::raw::once", "sync::once", "sync::barrier", "sync::raw::wait_group", "sync::wait_group",
     "sync::raw::notify", "sync::raw", "sync::notify", "sync::parker", "sync::as_std", "sync",
     "chan::watch::versions", "chan::watch::changed", "chan::watch", "chan::watch::stream",

@@ -9,7 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use gosched::cancel::{Cause, OnCancel, Token};
+use gosched::future::block_on;
 use gosched::sync::WaitGroup;
+use gosched::time::{sleep, timeout_async};
 use gosched::{Handle, chan, go, select, yield_now};
 use test_support::each_mode;
 
@@ -488,8 +490,13 @@ fn who_knows_of_the_cancel_finds_the_channel_closed() {
         }
         assert!(done.try_recv().is_err_and(|error| error.is_disconnected()));
     }
-    let ways: [fn(&Token) -> bool; 3] =
-        [Token::is_cancelled, |token| token.cause().is_some(), |token| token.wait_timeout(SHORT)];
+    let ways: [fn(&Token) -> bool; 5] = [
+        Token::is_cancelled,
+        |token| token.cause().is_some(),
+        |token| token.wait_timeout(SHORT),
+        |token| token.run(|| ()).is_err(),
+        |token| block_on(timeout_async(SHORT, token.wait_async())).is_ok(),
+    ];
     for asks in ways {
         for _ in 0..100 {
             once(|cancel| drop(thread::spawn(cancel)), asks);
@@ -498,6 +505,8 @@ fn who_knows_of_the_cancel_finds_the_channel_closed() {
     each(|_| {
         for _ in 0..10 {
             once(|cancel| drop(go(cancel)), Token::is_cancelled);
+            // Woken as what runs under it, by a canceller that has more to wake.
+            once(|cancel| drop(go(cancel)), |token| token.run(|| sleep(VERY_LONG)).is_err());
         }
     });
 }

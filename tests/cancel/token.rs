@@ -1,5 +1,6 @@
 //! Cancelling by tokens: regions under them, who waits for them, and their children.
 
+use std::collections::HashSet;
 use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -277,4 +278,15 @@ fn a_token_may_be_cancelled_while_goroutines_enter_and_leave() {
             }
         });
     });
+}
+
+#[test]
+#[expect(clippy::mutable_key_type, reason = "what is compared and hashed does not change")]
+fn clones_are_the_same_token_and_children_are_not() {
+    static STATIC: Token = Token::new();
+    let (token, other) = (Token::new(), Token::new());
+    let found = HashSet::from([token.clone(), token.child(), other.clone(), STATIC.clone()]);
+    assert_eq!(found.len(), 4);
+    assert!([&token, &other, &STATIC].into_iter().all(|one| found.contains(one)));
+    assert_ne!(token, token.with_timeout(Duration::MAX));
 }

@@ -182,6 +182,30 @@ fn a_weak_sender_keeps_nobody_waiting() {
     });
 }
 
+#[test]
+fn a_weak_receiver_keeps_nobody_waiting() {
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let (tx, rx) = chan::bounded(0);
+            let weak = rx.downgrade();
+            assert_eq!(rx.receiver_count(), 1, "a weak one does not count");
+            let theirs = weak.clone();
+            let receiver = go(move || theirs.upgrade().map(|rx| rx.recv()));
+            tx.send(5).expect("received");
+            assert_eq!(receiver.join().expect("no panic"), Some(Ok(5)));
+            let (begun, has_begun) = chan::bounded(0);
+            let sender = go(move || {
+                begun.send(()).expect("awaited");
+                tx.send(6)
+            });
+            has_begun.recv().expect("it begins");
+            drop(rx);
+            assert_eq!(sender.join().expect("no panic"), Err(chan::SendError(6)));
+            assert!(weak.upgrade().is_none());
+        });
+    });
+}
+
 /// A value. Its drop counts.
 struct Item(Arc<AtomicUsize>);
 

@@ -330,3 +330,22 @@ fn goroutines_that_poll_have_a_notification_each() {
         });
     });
 }
+
+#[test]
+fn a_notification_future_that_holds_its_notify_does_as_one_that_borrows() {
+    let notify = Arc::new(Notify::new());
+    let mut context = Context::from_waker(Waker::noop());
+    let (mut first, mut second) =
+        (Box::pin(notify.notified_owned()), Box::pin(notify.notified_owned()));
+    assert!(first.as_mut().poll(&mut context).is_pending());
+    notify.notify_waiters();
+    assert!(first.as_mut().poll(&mut context).is_ready());
+    assert!(second.as_mut().poll(&mut context).is_ready(), "made before, polled after");
+    let (mut third, mut fourth) = (Box::pin(notify.notified_owned()), Box::pin(notify.notified()));
+    assert!(third.as_mut().poll(&mut context).is_pending());
+    assert!(fourth.as_mut().poll(&mut context).is_pending());
+    notify.notify_one();
+    drop((first, second, third));
+    assert!(fourth.as_mut().poll(&mut context).is_ready(), "what the third was woken for");
+    assert_eq!(Arc::strong_count(&notify), 1);
+}

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use gosched::future::block_on;
 use gosched::sync::{AcquireError, Semaphore};
 use gosched::{go, time, yield_now};
 use test_support::each_mode;
@@ -162,4 +163,51 @@ fn futures_come_in_order_and_after_those_who_park() {
     until(|| semaphore.try_acquire().is_ok());
     assert!(matches!(one.as_mut().poll(&mut context), Poll::Ready(Ok(_))));
     drop(many);
+}
+
+#[test]
+fn permits_are_split_and_merged() {
+    let (semaphore, other) = (Arc::new(Semaphore::new(9)), Arc::new(Semaphore::new(1)));
+    let mut permits = semaphore.acquire_many(4).unwrap();
+    assert!(permits.split(5).is_none());
+    let part = permits.split(3).unwrap();
+    drop(permits);
+    assert_eq!((part.permits(), semaphore.available_permits()), (3, 6));
+    let mut all = semaphore.acquire().unwrap();
+    all.merge(part);
+    assert_eq!((all.permits(), semaphore.available_permits()), (4, 5));
+    let strange = AssertUnwindSafe(|| all.merge(other.acquire().unwrap()));
+    assert!(catch_unwind(strange).is_err());
+    drop(all);
+    assert_eq!((semaphore.available_permits(), other.available_permits()), (9, 1));
+
+    let mut owned = block_on(semaphore.acquire_many_owned_async(4)).unwrap();
+    assert!(owned.split(5).is_none());
+    let part = owned.split(4).unwrap();
+    assert_eq!((owned.permits(), part.permits()), (0, 4));
+    owned.merge(part);
+    let strange = AssertUnwindSafe(|| owned.merge(other.acquire_owned().unwrap()));
+    assert!(catch_unwind(strange).is_err());
+    drop(owned);
+    assert_eq!((semaphore.available_permits(), other.available_permits()), (9, 1));
+    assert_eq!((Arc::strong_count(&semaphore), Arc::strong_count(&other)), (1, 1));
+}
+
+#[test]
+fn forgotten_permits_are_those_that_nobody_waits_for() {
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let semaphore = Arc::new(Semaphore::new(3));
+            let given = semaphore.acquire().unwrap();
+            assert_eq!((semaphore.forget_permits(1), semaphore.forget_permits(5)), (1, 1));
+            assert_eq!(semaphore.forget_permits(1), 0);
+            drop(given);
+            let theirs = semaphore.clone();
+            let waits = go(move || theirs.acquire_many(2).unwrap().permits());
+            until(|| semaphore.try_acquire().is_err());
+            assert_eq!((semaphore.available_permits(), semaphore.forget_permits(1)), (1, 0));
+            semaphore.add_permits(1);
+            assert_eq!((waits.join().unwrap(), semaphore.forget_permits(9)), (2, 2));
+        });
+    });
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use gosched::cancel::Token;
 use gosched::future::block_on;
-use gosched::sync::RwLock;
+use gosched::sync::{ArcRwLockUpgradableReadGuard, RwLock};
 use gosched::time::timeout_async;
 use gosched::{go, scope, yield_now};
 use test_support::each_mode;
@@ -261,4 +261,68 @@ fn the_one_who_upgrades_poisons_as_every_writer() {
     *upgradable.upgrade() = 2;
     lock.clear_poison();
     assert_eq!(*lock.upgradable_read().unwrap(), 2);
+}
+
+#[test]
+fn a_guard_that_holds_its_lock_does_as_one_that_borrows() {
+    let lock = Arc::new(RwLock::new(1));
+    let reading = lock.upgradable_read_arc().unwrap();
+    assert!(Arc::ptr_eq(ArcRwLockUpgradableReadGuard::rwlock(&reading), &lock));
+    assert_eq!(*lock.read_arc().unwrap() + *reading, 2);
+    assert!(blocks(lock.try_upgradable_read_arc()));
+    assert!(blocks(lock.upgradable_read_arc_timeout(SOON)));
+    assert!(blocks(lock.upgradable_read_arc_deadline(Instant::now())));
+    // While another one reads it stays what it is.
+    let other = lock.read().unwrap();
+    let reading = reading.try_upgrade().unwrap_err();
+    let reading = reading.upgrade_timeout(SOON).unwrap_err();
+    let reading = reading.upgrade_deadline(Instant::now()).unwrap_err();
+    assert_eq!(Arc::strong_count(&lock), 2);
+    drop(other);
+    *reading.upgrade() += 1;
+    *lock.try_upgradable_read_arc().unwrap().try_upgrade().unwrap() += 1;
+    // Others may have the right again while this reads on.
+    let reading = lock.upgradable_read_arc_timeout(SOON).unwrap().downgrade();
+    drop(lock.try_upgradable_read().unwrap());
+    assert!(blocks(lock.try_write()));
+    drop(reading);
+    assert_eq!((*lock.try_write().unwrap(), Arc::strong_count(&lock)), (3, 1));
+}
+
+#[test]
+fn a_dropped_future_of_an_upgrade_ends_its_reading_and_lets_go_of_the_lock() {
+    let lock = Arc::new(RwLock::new(1));
+    let mut cx = Context::from_waker(Waker::noop());
+    for polls in [0, 1] {
+        let other = lock.read().unwrap();
+        let reading = block_on(lock.upgradable_read_arc_async()).unwrap();
+        let mut upgrade = Box::pin(reading.upgrade_async());
+        (0..polls).for_each(|_| assert!(upgrade.as_mut().poll(&mut cx).is_pending()));
+        assert!(blocks(lock.try_upgradable_read()));
+        drop(upgrade);
+        drop(other);
+        assert_eq!(Arc::strong_count(&lock), 1);
+        drop(lock.try_upgradable_read().unwrap());
+    }
+    *block_on(block_on(lock.upgradable_read_arc_async()).unwrap().upgrade_async()) += 1;
+    assert_eq!(*lock.try_write().unwrap(), 2);
+}
+
+#[test]
+fn a_cancelled_upgrade_of_a_guard_that_holds_its_lock_ends_the_reading() {
+    each_mode(|rt, _| {
+        rt.run(|| {
+            let (lock, token) = (Arc::new(RwLock::new(1)), Token::new());
+            let other = lock.read().unwrap();
+            let (theirs, reading) = (token.clone(), lock.upgradable_read_arc().unwrap());
+            let upgrades = go(move || theirs.run(|| drop(reading.upgrade())).is_err());
+            until(|| lock.try_read().is_err());
+            token.cancel();
+            assert!(upgrades.join().unwrap());
+            assert!(lock.try_upgradable_read().is_ok());
+            drop(other);
+            assert!(lock.try_write().is_ok());
+            assert_eq!(Arc::strong_count(&lock), 1);
+        });
+    });
 }

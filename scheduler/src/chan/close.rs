@@ -6,9 +6,10 @@
 //! each end takes that for the other's going.
 //!
 //! A weak sender holds the channel's memory and is not counted among the senders. The count goes
-//! from zero to one never again: a weak sender that finds none is too late.
+//! from zero to one never again: a weak sender that finds none is too late. A weak receiver is the
+//! same at the other end.
 
-use gosched_runtime_sys::sync::primitive::{Arc, Ordering, mutated};
+use gosched_runtime_sys::sync::primitive::{Arc, AtomicUsize, Ordering, mutated};
 use std::fmt;
 
 use super::ChannelRef;
@@ -51,13 +52,22 @@ impl<T, K: Unpark> Channel<T, K> {
 
     /// Counts one more sender, if there is one.
     pub(crate) fn try_add_sender(&self) -> bool {
-        // Relaxed: as in `add_sender`, the count is above zero before and after.
-        let more = |senders: usize| match senders {
-            0 if !mutated("chan.weak_revives") => None,
-            _ => Some(senders + 1),
-        };
-        self.senders.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        try_add(&self.senders)
     }
+
+    /// Counts one more receiver, if there is one.
+    pub(crate) fn try_add_receiver(&self) -> bool {
+        try_add(&self.receivers)
+    }
+}
+
+fn try_add(handles: &AtomicUsize) -> bool {
+    // Relaxed: as in `add_sender`, the count is above zero before and after.
+    let more = |count: usize| match count {
+        0 if !mutated("chan.weak_revives") => None,
+        _ => Some(count + 1),
+    };
+    handles.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
 }
 
 impl<T> Sender<T> {
@@ -130,6 +140,12 @@ impl<T> Receiver<T> {
     pub fn receiver_count(&self) -> usize {
         self.channel.receivers.load(Ordering::Relaxed)
     }
+
+    /// Returns a receiver that does not keep the channel connected.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakReceiver<T> {
+        WeakReceiver { channel: Arc::clone(&self.channel) }
+    }
 }
 
 /// A sender that does not keep its channel connected: [`Sender::downgrade`]. To send, it is
@@ -175,5 +191,51 @@ impl<T> Clone for WeakSender<T> {
 impl<T> fmt::Debug for WeakSender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("WeakSender { .. }")
+    }
+}
+
+/// A receiver that does not keep its channel connected: [`Receiver::downgrade`]. To receive, it is
+/// [upgraded](Self::upgrade).
+///
+/// For what looks on, or hands out receivers, and should not have senders wait for nobody.
+///
+/// ```
+/// use gosched::chan::{self, SendError};
+///
+/// let (tx, rx) = chan::bounded(1);
+/// let weak = rx.downgrade();
+/// tx.send(1).unwrap();
+/// assert_eq!(weak.upgrade().unwrap().recv(), Ok(1));
+/// drop(rx);
+/// assert!(weak.upgrade().is_none());
+/// assert_eq!(tx.send(2), Err(SendError(2)));
+/// ```
+pub struct WeakReceiver<T> {
+    channel: ChannelRef<T>,
+}
+
+// As `Receiver`.
+impl<T> std::panic::UnwindSafe for WeakReceiver<T> {}
+impl<T> std::panic::RefUnwindSafe for WeakReceiver<T> {}
+
+impl<T> WeakReceiver<T> {
+    /// Returns a receiver, if there still is one.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Receiver<T>> {
+        // The `Arc` first, as in a receiver's `clone`.
+        let channel = Arc::clone(&self.channel);
+        channel.try_add_receiver().then(|| Receiver::of(channel))
+    }
+}
+
+impl<T> Clone for WeakReceiver<T> {
+    fn clone(&self) -> Self {
+        Self { channel: Arc::clone(&self.channel) }
+    }
+}
+
+impl<T> fmt::Debug for WeakReceiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakReceiver { .. }")
     }
 }

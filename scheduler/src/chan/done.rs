@@ -19,8 +19,8 @@ impl Token {
     ///
     /// All calls return the same channel; the first one makes it. A receive that waits for the
     /// cancel fails, and that is the signal. Who has been told of the cancel by
-    /// [`is_cancelled`](Self::is_cancelled), [`cause`](Self::cause) or [`wait`](Self::wait) finds
-    /// it disconnected.
+    /// [`is_cancelled`](Self::is_cancelled), [`cause`](Self::cause), [`wait`](Self::wait) or an
+    /// error of [`run`](Self::run) finds it disconnected.
     ///
     /// ```
     /// use gosched::{Mode, cancel::Token, chan, go, run, select};

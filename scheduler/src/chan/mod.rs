@@ -14,8 +14,8 @@
 //! A channel is *disconnected* when one end is gone, that is, when its last [`Sender`] or its last
 //! [`Receiver`] was dropped, or when it was [closed](Sender::close). Then sends fail and give their
 //! value back, waiting ones included; receives go on until the buffer is empty, and then fail. What
-//! is still in the buffer when the last receiver goes is dropped with it. A [`WeakSender`] does not
-//! keep a channel connected.
+//! is still in the buffer when the last receiver goes is dropped with it. A [`WeakSender`] and
+//! a [`WeakReceiver`] do not keep a channel connected.
 //!
 //! ```
 //! use gosched::chan;
@@ -64,7 +64,7 @@ pub mod watch;
 
 use gosched_runtime_sys::sync::primitive::Arc;
 
-pub use close::WeakSender;
+pub use close::{WeakReceiver, WeakSender};
 pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };

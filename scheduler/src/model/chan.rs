@@ -196,11 +196,32 @@ fn upgraded() {
     nobody_waits(&channel);
 }
 
+/// A weak receiver is upgraded while the last receiver goes: it finds what was sent, or comes too
+/// late.
+fn upgraded_receiver() {
+    let channel = channel(1);
+    assert_eq!(TestWaiter::new().send(&channel, 7), Some(true), "there is room");
+    let weak = {
+        let channel = channel.clone();
+        thread::spawn(move || {
+            if channel.try_add_receiver() {
+                let received = TestWaiter::new().recv(&channel).expect("nobody cancels it");
+                assert_eq!(received, Some(7), "a receiver was there all the time");
+                channel.remove_receiver();
+            }
+        })
+    };
+    channel.remove_receiver();
+    ended(weak);
+    nobody_waits(&channel);
+}
+
 models! {
     holds closed_without_a_buffer_holds = closed_without_a_buffer within 3 preemptions;
     holds closed_with_a_buffer_holds = closed_with_a_buffer within 2 preemptions;
     holds closed_while_one_sends_holds = closed_while_one_sends within 3 preemptions;
     holds upgraded_holds = upgraded within 3 preemptions;
+    holds upgraded_receiver_holds = upgraded_receiver within 3 preemptions;
     holds set_while_one_waits_holds = set_while_one_waits within 3 preemptions;
     holds stopped_or_received_holds = stopped_or_received within 3 preemptions;
     holds rendezvous_holds = rendezvous within 3 preemptions;
@@ -211,6 +232,8 @@ models! {
     catches a_close_that_leaves_senders = "chan.close_leaves_senders"
         in closed_while_one_sends within 3 preemptions;
     catches a_weak_sender_that_revives = "chan.weak_revives" in upgraded within 3 preemptions;
+    catches a_weak_receiver_that_revives = "chan.weak_revives"
+        in upgraded_receiver within 3 preemptions;
     catches a_clock_that_is_set_in_silence = "clock.set_unheard"
         in set_while_one_waits within 3 preemptions;
     catches a_clock_that_seems_to_be_gone = "clock.seems_gone"

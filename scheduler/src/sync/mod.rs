@@ -34,8 +34,8 @@
 //!   sent: so they may be held by a goroutine that migrates, and be given back by another than the
 //!   one that took them.
 //! - A guard borrows its lock. One that holds it, and so may go into a goroutine or a struct, is
-//!   had by [`Mutex::lock_arc`], [`RwLock::read_arc`], [`RwLock::write_arc`] and
-//!   [`Semaphore::acquire_owned`], each with the same variants.
+//!   had by [`Mutex::lock_arc`], [`RwLock::read_arc`], [`RwLock::write_arc`],
+//!   [`RwLock::upgradable_read_arc`] and [`Semaphore::acquire_owned`], each with the same variants.
 
 mod as_std;
 mod barrier;
@@ -57,8 +57,9 @@ pub use notify::{Notified, Notify, NotifyTimeoutError};
 pub use once::{LazyLock, Once, OnceCell, OnceLock, OnceState};
 pub use parker::{Parker, Unparker};
 pub use rwlock::{
-    ArcRwLockReadGuard, ArcRwLockWriteGuard, ReadFuture, RwLock, RwLockReadGuard,
-    RwLockUpgradableReadGuard, RwLockWriteGuard, UpgradableReadFuture, UpgradeFuture, WriteFuture,
+    ArcRwLockReadGuard, ArcRwLockUpgradableReadGuard, ArcRwLockWriteGuard, ReadFuture, RwLock,
+    RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard, UpgradableReadFuture,
+    UpgradeFuture, WriteFuture,
 };
 pub use semaphore::{AcquireError, AcquireFuture, OwnedPermit, Permit, Semaphore};
 pub use wait_group::{WaitGroup, WaitGroupFuture, WaitGroupTimeoutError};

@@ -9,6 +9,7 @@
 use gosched_runtime_sys::sync::primitive::const_fn;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -128,6 +129,26 @@ impl Notify {
     pub fn notified(&self) -> Notified<'_> {
         let (made, node) = (self.raw.round(), PolledNode::new(None));
         Notified { notify: self, made, node }
+    }
+
+    /// As [`notified`](Self::notified), and the future holds this itself: it may go wherever the
+    /// `Arc` may, into a struct, a goroutine.
+    ///
+    /// ```
+    /// use gosched::{Mode, future::go_future, run, sync::Notify};
+    /// use std::sync::Arc;
+    ///
+    /// run(Mode::threads(), || {
+    ///     let notify = Arc::new(Notify::new());
+    ///     let waits = go_future(notify.notified_owned());
+    ///     // It counts for the future from when that was made.
+    ///     notify.notify_waiters();
+    ///     waits.join().unwrap();
+    /// });
+    /// ```
+    pub fn notified_owned(self: &Arc<Self>) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let (notify, made) = (self.clone(), self.raw.round());
+        async move { Notified { notify: &notify, made, node: PolledNode::new(None) }.await }
     }
 }
 

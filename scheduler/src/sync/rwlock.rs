@@ -10,6 +10,7 @@
 mod future;
 mod owned;
 mod upgradable;
+mod upgradable_owned;
 
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 pub use future::{ReadFuture, WriteFuture};
 pub use owned::{ArcRwLockReadGuard, ArcRwLockWriteGuard};
 pub use upgradable::{RwLockUpgradableReadGuard, UpgradableReadFuture, UpgradeFuture};
+pub use upgradable_owned::ArcRwLockUpgradableReadGuard;
 
 use super::mutex::told;
 use super::poison::{Flag, PanickingBefore, would_block};

@@ -246,6 +246,31 @@ impl Semaphore {
         self.raw.release(n);
     }
 
+    /// Takes up to `n` free permits away: the semaphore has fewer from now on. Returns how many it
+    /// took; none while somebody waits, who comes first. Never waits.
+    ///
+    /// ```
+    /// use gosched::sync::Semaphore;
+    ///
+    /// let semaphore = Semaphore::new(3);
+    /// let given = semaphore.acquire().unwrap();
+    /// assert_eq!(semaphore.forget_permits(10), 2);
+    /// drop(given);
+    /// assert_eq!(semaphore.available_permits(), 1);
+    /// ```
+    pub fn forget_permits(&self, n: usize) -> usize {
+        loop {
+            let wanted = self.raw.available().min(n);
+            if wanted == 0 || self.raw.try_acquire(wanted).is_ok() {
+                return wanted;
+            }
+            // Another one was faster, or what is there is for those that wait.
+            if self.raw.available() >= wanted {
+                return 0;
+            }
+        }
+    }
+
     /// Returns how many permits are free.
     pub fn available_permits(&self) -> usize {
         self.raw.available()
@@ -267,6 +292,34 @@ impl Permit<'_> {
     /// Keeps the permits from coming back: the semaphore has fewer from now on.
     pub fn forget(self) {
         mem::forget(self);
+    }
+
+    /// Takes `n` of the permits out, to be given back by themselves; `None` if it stands for fewer.
+    ///
+    /// ```
+    /// use gosched::sync::Semaphore;
+    ///
+    /// let memory = Semaphore::new(10);
+    /// let mut all = memory.acquire_many(8).unwrap();
+    /// let part = all.split(3).unwrap();
+    /// drop(all);
+    /// assert_eq!((part.permits(), memory.available_permits()), (3, 7));
+    /// ```
+    pub fn split(&mut self, n: usize) -> Option<Self> {
+        self.n = self.n.checked_sub(n)?;
+        Some(Self { semaphore: self.semaphore, n })
+    }
+
+    /// Has this stand for the permits of `other`, too.
+    ///
+    /// # Panics
+    ///
+    /// If they are of different semaphores; each keeps its permits then.
+    #[track_caller]
+    pub fn merge(&mut self, other: Self) {
+        assert!(std::ptr::eq(self.semaphore, other.semaphore), "they are of two semaphores");
+        self.n += other.n;
+        other.forget();
     }
 }
 

@@ -186,7 +186,7 @@ impl<T: ?Sized> RwLock<T> {
 }
 
 /// Has the guard hold its lock, which `lock` is.
-fn own_read<T: ?Sized>(
+pub(super) fn own_read<T: ?Sized>(
     lock: &Arc<RwLock<T>>,
     guard: RwLockReadGuard<'_, T>,
 ) -> ArcRwLockReadGuard<T> {
@@ -195,7 +195,7 @@ fn own_read<T: ?Sized>(
 }
 
 /// Has the guard hold its lock, which `lock` is.
-fn own_write<T: ?Sized>(
+pub(super) fn own_write<T: ?Sized>(
     lock: &Arc<RwLock<T>>,
     guard: RwLockWriteGuard<'_, T>,
 ) -> ArcRwLockWriteGuard<T> {
@@ -204,7 +204,7 @@ fn own_write<T: ?Sized>(
     ArcRwLockWriteGuard { lock: lock.clone(), entered, _data: PhantomData }
 }
 
-fn owned<T: ?Sized, G, O>(
+pub(super) fn owned<T: ?Sized, G, O>(
     lock: &Arc<RwLock<T>>,
     locked: LockResult<G>,
     own: fn(&Arc<RwLock<T>>, G) -> O,
@@ -215,7 +215,7 @@ fn owned<T: ?Sized, G, O>(
     }
 }
 
-fn try_owned<T: ?Sized, G, O>(
+pub(super) fn try_owned<T: ?Sized, G, O>(
     lock: &Arc<RwLock<T>>,
     locked: TryLockResult<G>,
     own: fn(&Arc<RwLock<T>>, G) -> O,

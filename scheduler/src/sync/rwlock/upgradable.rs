@@ -171,11 +171,16 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     fn upgradable(&self) -> LockResult<RwLockUpgradableReadGuard<'_, T>> {
-        told(self.poison.get(), RwLockUpgradableReadGuard { lock: self })
+        told(self.poison.get(), RwLockUpgradableReadGuard::of(self))
     }
 }
 
 impl<'a, T: ?Sized> RwLockUpgradableReadGuard<'a, T> {
+    /// The guard of a reading with the right, which nobody else answers for.
+    pub(super) fn of(lock: &'a RwLock<T>) -> Self {
+        Self { lock }
+    }
+
     /// Makes the reading the writing, waiting until all others that read are through. New readers
     /// are kept out meanwhile. No writer comes in between: what was read still holds.
     ///

@@ -1,5 +1,6 @@
 //! Permits that hold their semaphore.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -120,6 +121,20 @@ impl Semaphore {
         async move { semaphore.acquire_async().await.map(|permit| semaphore.own(permit)) }
     }
 
+    /// As [`acquire_many_async`](Self::acquire_many_async) and
+    /// [`acquire_owned`](Self::acquire_owned).
+    ///
+    /// # Panics
+    ///
+    /// As [`acquire_many_async`](Self::acquire_many_async), when it is polled.
+    pub fn acquire_many_owned_async(
+        self: &Arc<Self>,
+        n: usize,
+    ) -> impl Future<Output = Result<OwnedPermit, AcquireError>> + Send + 'static + use<> {
+        let semaphore = self.clone();
+        async move { semaphore.acquire_many_async(n).await.map(|permit| semaphore.own(permit)) }
+    }
+
     /// Has this hold its semaphore itself.
     fn own(self: &Arc<Self>, permit: Permit<'_>) -> OwnedPermit {
         let n = permit.n;
@@ -142,6 +157,24 @@ impl OwnedPermit {
     /// Keeps the permits from coming back: the semaphore has fewer from now on.
     pub fn forget(mut self) {
         self.n = 0;
+    }
+
+    /// As [`Permit::split`].
+    pub fn split(&mut self, n: usize) -> Option<Self> {
+        self.n = self.n.checked_sub(n)?;
+        Some(Self { semaphore: self.semaphore.clone(), n })
+    }
+
+    /// As [`Permit::merge`].
+    ///
+    /// # Panics
+    ///
+    /// If they are of different semaphores; each keeps its permits then.
+    #[track_caller]
+    pub fn merge(&mut self, mut other: Self) {
+        let are_of_one = Arc::ptr_eq(&self.semaphore, &other.semaphore);
+        assert!(are_of_one, "they are of two semaphores");
+        self.n += mem::take(&mut other.n);
     }
 }
 

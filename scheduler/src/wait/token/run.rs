@@ -34,12 +34,16 @@ impl TokenInner<Target> {
         let listed = Listed::new(scope, self.deadline);
         let entered = Listing::new(self, &listed);
         if !entered.enter(Target::current()) {
+            self.done.known(true);
             return Err(self.cancelled_here());
         }
         let outcome = catch_unwind(AssertUnwindSafe(|| listed.region.run(f)));
         drop(entered);
         outcome.or_else(|payload| match payload.downcast::<Cancelled>() {
-            Ok(cancelled) if cancelled.scope == scope => Err(*cancelled),
+            Ok(cancelled) if cancelled.scope == scope => {
+                self.done.known(true);
+                Err(*cancelled)
+            }
             Ok(of_another) => resume_unwind(of_another),
             Err(panic) => resume_unwind(panic),
         })
