@@ -85,6 +85,33 @@ fn channels() {
     });
 }
 
+/// Beside load a slice takes 10 ms and more: that for each value is too long.
+#[test]
+fn a_rendezvous_of_which_one_side_only_tries() {
+    each("try_recv", || {
+        let (tx, rx) = chan::bounded(0);
+        let sender = go(move || (0..2_000).try_for_each(|n| tx.send(n)));
+        for n in 0..2_000 {
+            let value = loop {
+                if let Ok(value) = rx.try_recv() {
+                    break value;
+                }
+            };
+            assert_eq!(value, n);
+        }
+        sender.join().expect("no panic").expect("all are received");
+    });
+    each("try_send", || {
+        let (tx, rx) = chan::bounded(0);
+        let receiver = go(move || rx.iter().eq(0..2_000));
+        for n in 0..2_000 {
+            while tx.try_send(n).is_err() {}
+        }
+        drop(tx);
+        assert!(receiver.join().expect("no panic"));
+    });
+}
+
 #[test]
 fn selects() {
     each("select!", || {

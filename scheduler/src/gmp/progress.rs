@@ -17,6 +17,7 @@ use gosched_runtime_sys::sync::primitive::{AtomicBool, AtomicPtr, AtomicU32, Ato
 
 use crate::gmp::g::G;
 use crate::gmp::wait_reason::WaitReason;
+use crate::policy;
 
 /// What an M shows of itself. It has its own cache lines, because it is written every round.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub(crate) struct Progress {
     asked: AtomicU32,
     /// A request that no future has answered yet; see `proc::yield_now::poll_turn`.
     turn_requested: AtomicBool,
+    /// How many tries have failed on the M's thread. Only that thread counts.
+    tries: AtomicU32,
     /// The thread's [`CpuClock`], zero before it is known.
     clock: AtomicU64,
 }
@@ -99,6 +102,7 @@ impl Progress {
             told: AtomicBool::new(false),
             asked: AtomicU32::new(0),
             turn_requested: AtomicBool::new(false),
+            tries: AtomicU32::new(0),
             clock: AtomicU64::new(0),
         }
     }
@@ -276,6 +280,14 @@ impl Progress {
     #[inline(always)]
     pub(crate) fn asks(&self) -> bool {
         self.asked.load(Relaxed) != 0
+    }
+
+    /// Counts a try that has failed. True for each [`policy::TRIES`]th.
+    #[inline(always)]
+    pub(crate) fn has_tried_enough(&self) -> bool {
+        let tries = self.tries.load(Relaxed).wrapping_add(1);
+        self.tries.store(tries, Relaxed);
+        tries.is_multiple_of(policy::TRIES)
     }
 
     /// Notes whether the running G is inside of `no_wait`. Called by the M's thread. Sysmon may

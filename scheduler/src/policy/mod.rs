@@ -76,6 +76,11 @@ pub(crate) const SERVED_TOGETHER: usize = 8;
 /// Number of due timers that an M fires before it runs what it has.
 pub(crate) const FIRE_AT_ONCE: usize = 64;
 
+/// After how many tries that have failed a goroutine gives its turn. A try takes some 20 ns, and a
+/// turn that nobody else wants 50 to 100. Whoever is waited for may share the thread, and would
+/// else come after the slice of 10 ms: a rendezvous of two of which one only tries took that long.
+pub(crate) const TRIES: u32 = 64;
+
 /// Rounds between two readings of the clock by an M with timers; see [`clock_rounds`].
 pub(crate) const CLOCK_ROUNDS: u32 = 16;
 /// Time in ns below which a round is short; see [`clock_rounds`].

@@ -118,14 +118,15 @@ pub(crate) fn preempt_point_of(may_wait: impl FnOnce() -> bool) {
     }
 }
 
-/// Yields if sysmon has requested it, and the caller may: for an operation that does not wait, or
-/// has only tried and failed.
+/// Yields if sysmon has requested it, or once in some calls, and the caller may: for an operation
+/// that has only tried and failed.
 #[inline]
 pub(crate) fn give_turn() {
     held::assert_none();
     promises::at_wait();
-    if current::with(|cx| cx.is_some_and(|cx| cx.m.progress.asks())) {
-        look(false);
+    let is_over = |cx: &Current| cx.m.progress.asks() | cx.m.progress.has_tried_enough();
+    if current::with(|cx| cx.is_some_and(is_over)) && no_wait::forbidden_at().is_none() {
+        yield_for_preempt();
     }
 }
 
