@@ -33,6 +33,8 @@
 //! | `futex_wake_all(address)` | wake all of them, likewise |
 //! | `monotonic_ns() -> u64` | the clock that std's `Instant` runs by, async-signal-safe |
 //! | `errno_location()` | the calling thread's `errno`, async-signal-safe |
+//! | `write_some(bytes) -> Option<usize>`, `abort()`, `end_process(code)` | last words, and two ends, async-signal-safe |
+//! | `at_fork(hook) -> io::Result<()>` | have a hook called in each forked child |
 //! | `each_thread(f) -> bool` | calls `f` with the number of each thread of the process, until it returns false; true if it never did |
 //! | `is_exiting(thread) -> bool` | true if that thread of the process has ended or runs no code of it any more |
 //! | `thread_id() -> i32` | the system's number of the calling thread |
@@ -63,6 +65,7 @@
 //! | `prefetch(address)` | by processor: fetch a line ahead, or do nothing |
 
 pub mod clock;
+#[cfg_attr(windows, path = "sys/windows/last_error.rs")]
 pub mod errno;
 pub mod memory;
 pub mod signal;

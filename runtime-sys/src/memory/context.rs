@@ -42,6 +42,23 @@ unsafe impl corosensei::stack::Stack for Stack {
     fn limit(&self) -> StackPointer {
         StackPointer::new(self.limit()).expect("a mapped stack does not begin at address zero")
     }
+
+    /// What the system has to know of the stack that runs. All of it is there from the beginning,
+    /// so nothing of that changes while it runs.
+    #[cfg(windows)]
+    #[inline(always)]
+    fn teb_fields(&self) -> corosensei::stack::StackTebFields {
+        corosensei::stack::StackTebFields {
+            StackBase: self.top(),
+            StackLimit: self.limit(),
+            DeallocationStack: self.guard().start,
+            GuaranteedStackBytes: 0,
+        }
+    }
+
+    #[cfg(windows)]
+    #[inline(always)]
+    fn update_teb_fields(&mut self, _stack_limit: usize, _guaranteed_stack_bytes: usize) {}
 }
 
 /// A stack and what runs on it. Each resume passes an `I` in; each suspension passes a `Y` out.
