@@ -29,6 +29,8 @@ use corosensei::stack::StackPointer;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::memory::stack::Stack;
+#[cfg(windows)]
+use crate::{memory::mapping::page_size, sys::HANDLER_ROOM};
 
 // SAFETY: a `Stack` is mapped readable and writable between its guard and `top`. It stays mapped
 // until it is dropped and belongs to one owner. Both ends are page-aligned.
@@ -43,16 +45,17 @@ unsafe impl corosensei::stack::Stack for Stack {
         StackPointer::new(self.limit()).expect("a mapped stack does not begin at address zero")
     }
 
-    /// What the system has to know of the stack that runs. All of it is there from the beginning,
-    /// so nothing of that changes while it runs.
+    /// What the system has to know of the stack that runs. All of it is open from the beginning, so
+    /// nothing of that changes while it runs. Below is room for the handler of an overflow, and a
+    /// page of guard.
     #[cfg(windows)]
     #[inline(always)]
     fn teb_fields(&self) -> corosensei::stack::StackTebFields {
         corosensei::stack::StackTebFields {
             StackBase: self.top(),
             StackLimit: self.limit(),
-            DeallocationStack: self.guard().start,
-            GuaranteedStackBytes: 0,
+            DeallocationStack: self.limit() - HANDLER_ROOM - page_size(),
+            GuaranteedStackBytes: HANDLER_ROOM,
         }
     }
 

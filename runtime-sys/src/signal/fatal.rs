@@ -113,7 +113,6 @@ impl Drop for FatalOnUnwind {
 mod tests {
     use super::*;
     use crate::testing::Child;
-    use std::os::unix::process::ExitStatusExt;
 
     fn line(parts: &[Part<'_>]) -> String {
         let line = Line::new(parts);
@@ -139,7 +138,7 @@ mod tests {
         let child = Child::run("signal::fatal::tests::fatal_speaks_and_aborts", || {
             fatal(&[Part::Text("last words of "), Part::Dec(42), Part::Text("\n")])
         });
-        assert_eq!(child.status.signal(), Some(libc::SIGABRT));
+        child.assert_killed_by(libc::SIGABRT);
         assert!(child.stderr().contains("last words of 42\n"), "{child:?}");
     }
 }

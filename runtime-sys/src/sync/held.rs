@@ -112,8 +112,8 @@ pub(crate) mod table {
         IN_USE.store(kept, Relaxed);
     }
 
-    /// Returns how many threads hold a lock.
-    #[cfg(test)]
+    /// Returns how many threads hold a lock. For the tests of a forked child.
+    #[cfg(all(test, unix))]
     pub(crate) fn threads() -> usize {
         let in_use = TABLE.iter().filter(|entry| entry.count.load(Relaxed) > 0).count();
         assert_eq!(in_use, IN_USE.load(Relaxed));

@@ -45,6 +45,9 @@ mod os;
 )))]
 mod os;
 
+#[cfg_attr(windows, path = "windows/overflow.rs")]
+#[cfg_attr(not(windows), path = "absent/overflow.rs")]
+mod overflow;
 #[cfg_attr(windows, path = "windows/process.rs")]
 #[cfg_attr(not(windows), path = "posix/process.rs")]
 mod process;
@@ -55,6 +58,7 @@ mod processor;
 mod stack_bounds;
 
 pub(crate) use os::*;
+pub(crate) use overflow::{HANDLER_ROOM, make_handler_room, make_own_handler_room};
 #[cfg(debug_assertions)]
 pub(crate) use process::thread_mark;
 pub(crate) use process::{abort, at_fork, end_process, write_some};

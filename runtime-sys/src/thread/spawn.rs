@@ -45,6 +45,7 @@ pub fn spawn_thread(
     try_out()?;
     let _blocked = Blocked(SignalMask::block_all());
     Builder::new().name(name).spawn(move || {
+        crate::sys::make_own_handler_room();
         keep_own_stack_bounds();
         SignalMask::unblock(&OPEN_SIGNALS);
         body();
@@ -81,7 +82,7 @@ fn stack_size() -> usize {
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use crate::testing::{Child, limit_address_space};

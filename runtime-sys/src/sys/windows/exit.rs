@@ -106,3 +106,114 @@ impl ExitHook {
 pub(crate) unsafe fn set_last(act: Hook, value: *mut c_void) {
     let _too_late = VALUES.try_with(|values| values.last.set(Some((act, value))));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ptr::null;
+    use std::sync::Arc;
+
+    use windows_sys::Win32::Foundation::{CloseHandle, WAIT_OBJECT_0};
+    use windows_sys::Win32::System::Threading::{CreateThread, INFINITE, WaitForSingleObject};
+
+    use super::*;
+    use crate::thread::tls;
+
+    unsafe extern "C" fn count(value: *mut c_void) {
+        // SAFETY: the tests set nothing but a leaked `Arc` of this type.
+        let counter = unsafe { Arc::from_raw(value.cast_const().cast::<AtomicUsize>()) };
+        // The hook finds the thread's words as they were, whatever else is gone.
+        assert_eq!(tls::bound(), value.cast_const().cast::<()>());
+        counter.fetch_add(1, Relaxed);
+        tls::set_exiting();
+    }
+
+    fn set(hook: ExitHook, counter: &Arc<AtomicUsize>) {
+        let value = Arc::into_raw(Arc::clone(counter)).cast_mut().cast();
+        tls::set_bound(value as *const ());
+        // SAFETY: what `count` expects.
+        unsafe { hook.set(value) }.expect("set");
+        assert_eq!(hook.get(), value);
+    }
+
+    unsafe extern "system" fn on_c_thread(argument: *mut c_void) -> u32 {
+        let argument: *const (ExitHook, Arc<AtomicUsize>) = argument.cast_const().cast();
+        // SAFETY: the pair outlives the thread, which is waited for before it is dropped.
+        let (hook, counter) = unsafe { &*argument };
+        set(*hook, counter);
+        0
+    }
+
+    #[test]
+    fn runs_at_the_end_of_a_thread_that_the_system_made() {
+        let pair = (ExitHook::register(count).expect("room"), Arc::new(AtomicUsize::new(0)));
+        for round in 1..=100 {
+            let argument = (&raw const pair).cast();
+            // SAFETY: the pair outlives the wait below.
+            let thread =
+                unsafe { CreateThread(null(), 0, Some(on_c_thread), argument, 0, null_mut()) };
+            assert!(!thread.is_null());
+            // SAFETY: a handle of this test.
+            let ended = unsafe { WaitForSingleObject(thread, INFINITE) };
+            // SAFETY: as above, closed once.
+            unsafe { CloseHandle(thread) };
+            assert_eq!((ended, pair.1.load(Relaxed)), (WAIT_OBJECT_0, round));
+        }
+        assert_eq!(Arc::strong_count(&pair.1), 1);
+        assert!(!tls::exiting());
+    }
+
+    /// What runs on a thread after its hooks finds that the thread is exiting, and nothing else.
+    struct Later;
+
+    impl Drop for Later {
+        fn drop(&mut self) {
+            if tls::exiting() {
+                assert!(tls::bound().is_null() && tls::current().is_null());
+                SEEN.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    static SEEN: AtomicUsize = AtomicUsize::new(0);
+
+    thread_local! {
+        static LATER: Later = const { Later };
+    }
+
+    #[test]
+    fn afterwards_the_thread_is_exiting() {
+        let hook = ExitHook::register(count).expect("room");
+        let counter = Arc::new(AtomicUsize::new(0));
+        let thread = || {
+            let there = Arc::clone(&counter);
+            std::thread::spawn(move || {
+                set(hook, &there);
+                LATER.with(|_| ());
+            })
+        };
+        thread().join().expect("no panic");
+        thread().join().expect("no panic");
+        assert_eq!(counter.load(Relaxed), 2);
+        // std destroys thread-locals in an order of its own: each before the hooks, or after them.
+        assert!([0, 2].contains(&SEEN.load(Relaxed)));
+    }
+
+    #[test]
+    fn does_not_run_where_nothing_was_set() {
+        let hook = ExitHook::register(count).expect("room");
+        let counter = Arc::new(AtomicUsize::new(0));
+        let there = Arc::clone(&counter);
+        std::thread::spawn(move || {
+            assert!(hook.get().is_null());
+            set(hook, &there);
+            let value = hook.get();
+            // SAFETY: null is always allowed.
+            unsafe { hook.set(null_mut()) }.expect("unset");
+            // SAFETY: the hook was taken back, so this is its only owner.
+            drop(unsafe { Arc::from_raw(value.cast_const().cast::<AtomicUsize>()) });
+        })
+        .join()
+        .expect("thread");
+        assert_eq!((counter.load(Relaxed), Arc::strong_count(&counter)), (0, 1));
+    }
+}

@@ -37,8 +37,21 @@ mod tests {
 
     #[test]
     fn belongs_to_the_thread() {
-        super::set(1234);
-        std::thread::spawn(|| super::set(5)).join().expect("thread");
-        assert_eq!(super::get(), 1234);
+        use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+        // No call of the system's in between: each leaves an error of its own.
+        let turn = AtomicU32::new(0);
+        let wait_for = |number| while turn.load(Relaxed) != number {};
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                super::set(5);
+                turn.store(1, Relaxed);
+                wait_for(2);
+                assert_eq!(super::get(), 5);
+            });
+            wait_for(1);
+            super::set(1234);
+            turn.store(2, Relaxed);
+            assert_eq!(super::get(), 1234);
+        });
     }
 }
