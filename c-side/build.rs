@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 fn main() {
     println!("cargo::rerun-if-changed=c");
+    // It is about POSIX: signals, and threads of the C library's.
+    if std::env::var_os("CARGO_CFG_UNIX").is_none() {
+        return;
+    }
     cc::Build::new()
         .files(["c/calls.c", "c/lines.c", "c/storm.c", "c/thread.c"])
         .std("c11")

@@ -11,6 +11,10 @@
 //!   timer.
 //! - [`thread`]: one C thread that records its signal mask, signal stack and `errno` before and
 //!   after each call. It can be cancelled, be ended from inside a callback, and run its stack over.
+//!
+//! Empty on a system that is not POSIX.
+
+#![cfg(unix)]
 
 pub mod calls;
 pub mod lines;

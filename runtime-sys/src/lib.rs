@@ -23,8 +23,10 @@
 //! Everything here is written against the private module `sys`, and the room [`signal`] against
 //! POSIX signals beside it. `sys` has a file or folder for each system, or family of them. It is a
 //! list of parts: those that several systems share are in `sys/posix`, and what stands in for a
-//! part that a system lacks is in `sys/absent`. To port the crate, write one more such list, and
-//! add one line to `sys/mod.rs`. What was verified on which system, `docs/platforms.md` says.
+//! part that a system lacks is in `sys/absent`. A system that is not POSIX also replaces whole
+//! modules of the rooms, on their `mod` lines: `errno`, `thread::exit`, and those of [`signal`]. To
+//! port the crate, write one more such list, and add one line to `sys/mod.rs`. What was verified on
+//! which system, `docs/platforms.md` says.
 //!
 //! | function or constant | what it has to do |
 //! |---|---|
@@ -33,6 +35,10 @@
 //! | `futex_wake_all(address)` | wake all of them, likewise |
 //! | `monotonic_ns() -> u64` | the clock that std's `Instant` runs by, async-signal-safe |
 //! | `errno_location()` | the calling thread's `errno`, async-signal-safe |
+//! | `write_some(bytes) -> Option<usize>`, `abort()`, `end_process(code)` | last words, and two ends, async-signal-safe |
+//! | `at_fork(hook) -> io::Result<()>` | have a hook called in each forked child |
+//! | `thread_mark() -> usize` | in debug builds: a number that no other live thread has |
+//! | `HANDLER_ROOM`, `make_handler_room(limit)`, `make_own_handler_room()` | memory below a stack, where its overflow is handled on the stack itself |
 //! | `each_thread(f) -> bool` | calls `f` with the number of each thread of the process, until it returns false; true if it never did |
 //! | `is_exiting(thread) -> bool` | true if that thread of the process has ended or runs no code of it any more |
 //! | `thread_id() -> i32` | the system's number of the calling thread |
@@ -64,6 +70,7 @@
 //! | `prefetch(address)` | by processor: fetch a line ahead, or do nothing |
 
 pub mod clock;
+#[cfg_attr(windows, path = "sys/windows/last_error.rs")]
 pub mod errno;
 pub mod memory;
 pub mod signal;
@@ -74,4 +81,5 @@ pub mod thread;
 #[cfg(all(test, gosched_loom))]
 mod model;
 #[cfg(test)]
+#[cfg_attr(windows, path = "sys/windows/testing.rs")]
 mod testing;

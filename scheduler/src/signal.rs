@@ -5,8 +5,8 @@ mod fault;
 
 use std::io;
 
+use gosched_runtime_sys::signal::mask::OPEN_SIGNALS;
 use gosched_runtime_sys::signal::{handler, stack};
-use gosched_runtime_sys::thread::OPEN_SIGNALS;
 
 use crate::gmp::current;
 use crate::proc::events::{self, Warnings};

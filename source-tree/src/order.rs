@@ -16,9 +16,10 @@ pub const ORDERS: [(&str, &[&str]); 3] =
 const RUNTIME_SYS: &[&str] = &[
     "sys", "clock", "errno", "sync::futex", "sync::membarrier", "sync::primitive", "sync::held",
     "sync::lock", "sync::note", "sync", "memory::prefetch", "memory::mapping",
-    "memory::reservation", "memory::stack", "memory::context", "memory", "signal::fatal",
-    "signal::mask", "signal::stack", "signal::handler", "signal", "thread::exit",
-    "thread::last_code", "thread::tls", "thread::bounds", "thread::spawn", "thread::cpus",
+    "memory::guarded", "memory::reservation", "memory::stack", "memory::context", "memory",
+    "signal::fatal", "signal::mask", "signal::stack", "signal::handler", "signal", "thread::exit",
+    "thread::last_code", "thread::tls::words", "thread::tls::storage", "thread::tls::slots",
+    "thread::tls", "thread::bounds", "thread::spawn", "thread::cpus",
     "thread::pthread_cancel", "thread::fork", "thread",
 ];
 

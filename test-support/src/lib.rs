@@ -84,8 +84,24 @@ pub fn in_child_with(name: &str, variables: &[(&str, &str)]) -> Option<Output> {
     Some(child.output().expect("a child process"))
 }
 
+/// Returns the signal that stands for what a child died of, and what it wrote to its standard
+/// error. On Windows the exit code is the exception that nobody has handled.
+#[must_use]
+#[cfg(windows)]
+pub fn death(output: &Output) -> (Option<i32>, String) {
+    let signal = match output.status.code().map(|code| code as u32) {
+        // STATUS_STACK_BUFFER_OVERRUN, which stands for any abort.
+        Some(0xc000_0409) => Some(libc::SIGABRT),
+        // STATUS_ACCESS_VIOLATION.
+        Some(0xc000_0005) => Some(libc::SIGSEGV),
+        _ => None,
+    };
+    (signal, String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
 /// Returns the signal that a child died of, and what it wrote to its standard error.
 #[must_use]
+#[cfg(unix)]
 pub fn death(output: &Output) -> (Option<i32>, String) {
     use std::os::unix::process::ExitStatusExt;
     (output.status.signal(), String::from_utf8_lossy(&output.stderr).into_owned())
@@ -98,6 +114,7 @@ pub fn death(output: &Output) -> (Option<i32>, String) {
 /// # Panics
 ///
 /// If the limit cannot be set, or the other threads do not come to rest.
+#[cfg(unix)]
 pub fn without_memory_for_threads<R>(spare: usize, body: impl FnOnce() -> R) -> R {
     let began = std::time::Instant::now();
     while !others_sleep() {
@@ -123,6 +140,7 @@ pub fn without_memory_for_threads<R>(spare: usize, body: impl FnOnce() -> R) -> 
 }
 
 /// True if every thread of the process but the calling one sleeps.
+#[cfg(unix)]
 fn others_sleep() -> bool {
     // SAFETY: has no precondition.
     let own = unsafe { libc::gettid() }.to_string();
@@ -140,6 +158,7 @@ fn others_sleep() -> bool {
 /// # Panics
 ///
 /// If the filter cannot be installed.
+#[cfg(unix)]
 pub fn forbid_membarrier() {
     let statement = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
     let mut filter = [

@@ -2,6 +2,7 @@
 //! debug, in release and with fat LTO: an optimiser that keeps an address across a switch does so
 //! there.
 
+#[cfg(unix)]
 mod above;
 mod coroutines;
 mod planted;

@@ -39,6 +39,15 @@ rows: ";
 /// The tests of a quick run: goroutines, what they wait for, how processes die, and the storm.
 const QUICK: [&str; 6] = ["go", "channels", "sync", "soundness", "crash", "callbacks"];
 
+/// The tests that run on a system without a C half: goroutines, what they wait for, and calls from
+/// threads that gosched has not made. `windows` is empty elsewhere.
+#[rustfmt::skip]
+const PORTED: [&str; 18] = [
+    "go", "channels", "sync", "soundness", "calls", "calls_async", "callback_ends", "mailbox",
+    "closures_data", "time", "time_async", "scope", "streams", "set_procs", "no_wait",
+    "lent_thread", "unwinding_wakers", "windows",
+];
+
 /// What these need beside them.
 const QUICK_EXAMPLE: &str = "--example callbacks";
 
@@ -158,6 +167,7 @@ fn follow(row: &'static Row, toolchain: &Toolchain, quick: bool) -> Result<Strin
     let passed = match (row.scope, quick) {
         (Scope::Everything, true) => suites(&build, &QUICK, QUICK_EXAMPLE, QUICK_MINIMUM)?,
         (Scope::Everything, false) => everything(&build, minimum)?,
+        (Scope::Ported, _) => ported(&build, minimum)?,
         _ => {
             let mut command = build.cargo("test");
             command.args(["--lib", "--no-fail-fast"]);
@@ -174,6 +184,21 @@ fn everything(build: &Build<'_>, minimum: u64) -> Result<u64, String> {
     let names = names(&left_out)?;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let passed = suites(build, &names, "--examples", minimum)? + others(build)?;
+    listed::confirm(build)?;
+    Ok(passed)
+}
+
+/// Runs the unit tests of the lowest package, and the integration tests without a C half. Returns
+/// how many passed.
+fn ported(build: &Build<'_>, minimum: u64) -> Result<u64, String> {
+    let mut units = build.cargo("test");
+    units.args(["--lib", "--no-fail-fast"]);
+    let mut command = build.bare("test");
+    command.args(["--package", "gosched", "--no-fail-fast"]);
+    command.args(PORTED.iter().flat_map(|name| ["--test", name]));
+    command.args(["--", "--exact"]).args(listed::skips(build.row));
+    let units = counted(units, 1)?;
+    let passed = units + counted(command, minimum - units.min(minimum))?;
     listed::confirm(build)?;
     Ok(passed)
 }

@@ -29,6 +29,8 @@ use corosensei::stack::StackPointer;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::memory::stack::Stack;
+#[cfg(windows)]
+use crate::{memory::mapping::page_size, sys::HANDLER_ROOM};
 
 // SAFETY: a `Stack` is mapped readable and writable between its guard and `top`. It stays mapped
 // until it is dropped and belongs to one owner. Both ends are page-aligned.
@@ -42,6 +44,24 @@ unsafe impl corosensei::stack::Stack for Stack {
     fn limit(&self) -> StackPointer {
         StackPointer::new(self.limit()).expect("a mapped stack does not begin at address zero")
     }
+
+    /// What the system has to know of the stack that runs. All of it is open from the beginning, so
+    /// nothing of that changes while it runs. Below is room for the handler of an overflow, and a
+    /// page of guard.
+    #[cfg(windows)]
+    #[inline(always)]
+    fn teb_fields(&self) -> corosensei::stack::StackTebFields {
+        corosensei::stack::StackTebFields {
+            StackBase: self.top(),
+            StackLimit: self.limit(),
+            DeallocationStack: self.limit() - HANDLER_ROOM - page_size(),
+            GuaranteedStackBytes: HANDLER_ROOM,
+        }
+    }
+
+    #[cfg(windows)]
+    #[inline(always)]
+    fn update_teb_fields(&mut self, _stack_limit: usize, _guaranteed_stack_bytes: usize) {}
 }
 
 /// A stack and what runs on it. Each resume passes an `I` in; each suspension passes a `Y` out.

@@ -2,7 +2,8 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `mapping` | one piece of memory with a guard below it: a signal stack |
+//! | `mapping` | pages |
+//! | `guarded` | one piece of memory with a guard below it: a signal stack |
 //! | `reservation` | address space that is opened piece by piece: a slab of stacks |
 //! | [`stack`] | goroutines' stacks, many in one reservation |
 //! | [`context`] | what runs on such a stack: resume and suspend |
@@ -13,6 +14,8 @@
 //! `context.rs`.
 
 pub mod context;
+#[cfg(not(any(windows, gosched_no_signals)))]
+pub(crate) mod guarded;
 pub(crate) mod mapping;
 pub mod prefetch;
 pub(crate) mod reservation;

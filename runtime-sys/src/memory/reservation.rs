@@ -71,6 +71,18 @@ impl Reservation {
         unsafe { sys::open(self.at(&range), range.len()) }
     }
 
+    /// Makes room for the handler of an overflow, in the closed guard below a stack that begins at
+    /// `limit`, where an overflow is handled on the stack itself.
+    pub(crate) fn make_handler_room(&self, limit: usize) -> io::Result<()> {
+        let room = limit - sys::HANDLER_ROOM..limit;
+        if room.is_empty() {
+            return Ok(());
+        }
+        self.at(&room);
+        // SAFETY: inside the own range; what is closed has no users.
+        unsafe { sys::make_handler_room(self.base.as_ptr().wrapping_byte_add(limit)) }
+    }
+
     /// Makes every access to an open range a fault.
     ///
     /// # Safety
@@ -212,7 +224,7 @@ pub(crate) fn has_light_guards() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Child, flags_at, permissions_at};
+    use crate::testing::{Child, permissions_at};
 
     fn reserve(pages: usize) -> (Reservation, usize) {
         (Reservation::new(pages * page_size()).expect("a reservation"), page_size())
@@ -229,11 +241,12 @@ mod tests {
 
     /// As a huge page, one touched page would be two megabytes.
     #[test]
+    #[cfg(unix)]
     fn it_never_becomes_huge_pages() {
         let (reservation, page) = reserve(4);
         reservation.open(page..3 * page).expect("opened");
         for at in 0..4 {
-            let flags = flags_at(reservation.base().addr().get() + at * page);
+            let flags = crate::testing::flags_at(reservation.base().addr().get() + at * page);
             assert!(flags.split(' ').any(|flag| flag == "nh"), "page {at}: {flags}");
         }
     }

@@ -145,6 +145,7 @@ impl Memory {
         let Range { start, end } = self.range_of(index);
         let guard = start..start + self.shape.guard;
         if self.shape.guards == Guards::Closed {
+            self.reservation.make_handler_room(guard.end)?;
             return self.reservation.open(guard.end..end);
         }
         if !open {

@@ -3,11 +3,8 @@
 //!
 //! A message is put together on the stack and leaves in one `write`, so that the messages of two
 //! dying threads do not mix. Everything here is async-signal-safe.
-//!
-//! # Safety
-//!
-//! `write` gets a live buffer with its own length; `abort` has no precondition.
-#![expect(unsafe_code, reason = "write(2) and abort(3)")]
+
+use crate::sys;
 
 /// One piece of a message.
 #[derive(Clone, Copy, Debug)]
@@ -70,14 +67,10 @@ impl Line {
     fn write(&self) {
         let mut rest = &self.bytes[..self.length];
         while !rest.is_empty() {
-            // SAFETY: the buffer is alive and as long as said.
-            let written =
-                unsafe { libc::write(libc::STDERR_FILENO, rest.as_ptr().cast(), rest.len()) };
-            match usize::try_from(written) {
-                Ok(written) if written > 0 => rest = &rest[written..],
-                Err(_) if crate::errno::get() == libc::EINTR => {}
+            match sys::write_some(rest) {
+                Some(written) => rest = &rest[written..],
                 // Nobody reads standard error, and there is no other place to complain to.
-                _ => return,
+                None => return,
             }
         }
     }
@@ -93,8 +86,7 @@ pub fn report(parts: &[Part<'_>]) {
 /// Writes the message to standard error and aborts the process.
 pub fn fatal(parts: &[Part<'_>]) -> ! {
     report(parts);
-    // SAFETY: has no precondition.
-    unsafe { libc::abort() }
+    sys::abort()
 }
 
 /// Writes its message to standard error and aborts the process when it is dropped, as when what
@@ -121,7 +113,6 @@ impl Drop for FatalOnUnwind {
 mod tests {
     use super::*;
     use crate::testing::Child;
-    use std::os::unix::process::ExitStatusExt;
 
     fn line(parts: &[Part<'_>]) -> String {
         let line = Line::new(parts);
@@ -147,7 +138,7 @@ mod tests {
         let child = Child::run("signal::fatal::tests::fatal_speaks_and_aborts", || {
             fatal(&[Part::Text("last words of "), Part::Dec(42), Part::Text("\n")])
         });
-        assert_eq!(child.status.signal(), Some(libc::SIGABRT));
+        child.assert_killed_by(libc::SIGABRT);
         assert!(child.stderr().contains("last words of 42\n"), "{child:?}");
     }
 }

@@ -19,6 +19,18 @@ use std::fmt;
 use std::mem::MaybeUninit;
 use std::ptr::null;
 
+/// The signals that are open in every thread that this crate makes: those that an instruction of
+/// its own raises, which kill without a handler where they are blocked, and the profilers' one.
+pub const OPEN_SIGNALS: [c_int; 7] = [
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGFPE,
+    libc::SIGILL,
+    libc::SIGTRAP,
+    libc::SIGSYS,
+    libc::SIGPROF,
+];
+
 /// A set of blocked signals.
 #[derive(Clone, Copy)]
 pub struct SignalMask {

@@ -12,9 +12,10 @@
 //! signal stack, and with `docs/signals.md` for the whole.
 
 pub mod fatal;
+#[cfg_attr(all(windows, not(gosched_no_signals)), path = "../sys/windows/handler.rs")]
 #[cfg_attr(gosched_no_signals, path = "../sys/absent/handler.rs")]
 pub mod handler;
-#[cfg_attr(gosched_no_signals, path = "../sys/absent/mask.rs")]
+#[cfg_attr(any(windows, gosched_no_signals), path = "../sys/absent/mask.rs")]
 pub mod mask;
-#[cfg_attr(gosched_no_signals, path = "../sys/absent/signal_stacks.rs")]
+#[cfg_attr(any(windows, gosched_no_signals), path = "../sys/absent/signal_stacks.rs")]
 pub mod stack;

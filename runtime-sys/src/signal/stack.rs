@@ -27,7 +27,8 @@
 //! or memory that the caller of [`SignalStack::remove`] vouches for.
 #![expect(unsafe_code, reason = "sigaltstack")]
 
-use crate::memory::mapping::{Mapping, page_size};
+use crate::memory::guarded::Mapping;
+use crate::memory::mapping::page_size;
 use crate::sys;
 use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};

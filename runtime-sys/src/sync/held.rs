@@ -77,7 +77,7 @@ mod table {
     static IN_USE: AtomicUsize = AtomicUsize::new(0);
 
     fn this_thread() -> usize {
-        crate::sys::errno_location().addr()
+        crate::sys::thread_mark()
     }
 
     fn find() -> Option<&'static Entry> {

@@ -157,8 +157,7 @@ pub fn heavy() -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ANSWER, BOUND, NO_LONGER, YES, heavy, light};
-    use crate::testing::{Child, forbid_membarrier};
+    use super::{heavy, light};
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -169,7 +168,10 @@ mod tests {
 
     /// A sandbox closes after the first use.
     #[test]
+    #[cfg(unix)]
     fn forbidden_later_both_sides_fence_and_sleeps_are_bounded() {
+        use super::{ANSWER, BOUND, NO_LONGER, YES};
+        use crate::testing::{Child, forbid_membarrier};
         let name =
             "sync::membarrier::tests::forbidden_later_both_sides_fence_and_sleeps_are_bounded";
         Child::run(name, || {

@@ -27,8 +27,12 @@ mod os;
 #[path = "solarish.rs"]
 #[cfg(any(target_os = "illumos", target_os = "solaris"))]
 mod os;
+#[path = "windows/mod.rs"]
+#[cfg(windows)]
+mod os;
 #[path = "unsupported.rs"]
 #[cfg(not(any(
+    windows,
     target_os = "linux",
     target_os = "android",
     target_vendor = "apple",
@@ -41,6 +45,12 @@ mod os;
 )))]
 mod os;
 
+#[cfg_attr(windows, path = "windows/overflow.rs")]
+#[cfg_attr(not(windows), path = "absent/overflow.rs")]
+mod overflow;
+#[cfg_attr(windows, path = "windows/process.rs")]
+#[cfg_attr(not(windows), path = "posix/process.rs")]
+mod process;
 #[cfg_attr(target_arch = "x86_64", path = "prefetch/x86_64.rs")]
 #[cfg_attr(target_arch = "aarch64", path = "prefetch/aarch64.rs")]
 #[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), path = "prefetch/none.rs")]
@@ -48,5 +58,9 @@ mod processor;
 mod stack_bounds;
 
 pub(crate) use os::*;
+pub(crate) use overflow::{HANDLER_ROOM, make_handler_room, make_own_handler_room};
+#[cfg(debug_assertions)]
+pub(crate) use process::thread_mark;
+pub(crate) use process::{abort, at_fork, end_process, write_some};
 pub(crate) use processor::prefetch;
 pub use stack_bounds::StackBounds;

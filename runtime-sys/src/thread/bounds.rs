@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn bounds_contain_a_local_and_have_the_size_asked_for() {
-        let size = 192 << 10;
+        let size = 4 << 20;
         let check = move || {
             let local = 0_u8;
             let address = (&raw const local).addr();
@@ -43,7 +43,8 @@ mod tests {
                     && !bounds.contains(bounds.high)
             );
             assert!(
-                bounds.high - bounds.low >= size && bounds.high - bounds.low < 2 * size,
+                bounds.high - bounds.low + bounds.guard >= size
+                    && bounds.high - bounds.low < 2 * size,
                 "{bounds:x?}"
             );
             assert_eq!(tls::stack_bounds(), Some(bounds));

@@ -14,7 +14,7 @@
 //!
 //! The child's hook makes one atomic addition, which is async-signal-safe, as POSIX asks. What a
 //! [`PerProcess`] points to is leaked.
-#![expect(unsafe_code, reason = "pthread_atfork; a static pointer to what is never freed")]
+#![expect(unsafe_code, reason = "a hook at fork; a static pointer to what is never freed")]
 
 use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32,
@@ -51,10 +51,7 @@ pub fn register_hook() -> io::Result<()> {
     if !REGISTERED.load(Relaxed) {
         crate::sys::pin_this_library();
         // SAFETY: the hook is async-signal-safe and lives as long as the code does.
-        let result = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-        if result != 0 {
-            return Err(io::Error::from_raw_os_error(result));
-        }
+        unsafe { crate::sys::at_fork(in_child)? };
         REGISTERED.store(true, Relaxed);
     }
     Ok(())
@@ -122,7 +119,7 @@ impl<T> fmt::Debug for PerProcess<T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 

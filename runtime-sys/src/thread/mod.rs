@@ -13,14 +13,10 @@
 //!
 //! What may enter: code about one operating-system thread. M records belong to `scheduler/src`.
 //! Begin with `tls.rs`: its head says what a goroutine that changes threads may not do.
-//!
-//! # Safety
-//!
-//! `_exit` has no precondition.
-#![expect(unsafe_code, reason = "_exit")]
 
 mod bounds;
 mod cpus;
+#[cfg_attr(all(windows, not(gosched_no_exit_hook)), path = "../sys/windows/thread_exit.rs")]
 #[cfg_attr(gosched_no_exit_hook, path = "../sys/absent/exit.rs")]
 pub mod exit;
 pub mod fork;
@@ -33,7 +29,7 @@ use std::time::Duration;
 
 pub use bounds::{StackBounds, current_stack_bounds};
 pub use cpus::{Cpus, usable_cpus};
-pub use spawn::{OPEN_SIGNALS, spawn_thread};
+pub use spawn::spawn_thread;
 
 /// Gives the processor to another thread.
 pub fn yield_thread() {
@@ -65,8 +61,7 @@ pub fn is_exiting(thread: i32) -> bool {
 
 /// Ends the process with this exit code, without running anything of it.
 pub fn end_process(code: i32) -> ! {
-    // SAFETY: has no precondition.
-    unsafe { libc::_exit(code) }
+    crate::sys::end_process(code)
 }
 
 #[cfg(test)]

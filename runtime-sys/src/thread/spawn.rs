@@ -17,14 +17,13 @@
 //! Rejected: making threads by `pthread_create`. It would close the window. But such a thread has
 //! no name in std's messages, and the output of goroutines in a test would no longer be captured.
 
-use std::ffi::c_int;
 use std::io;
 use std::sync::OnceLock;
 use std::thread::{Builder, JoinHandle};
 
 use crate::memory::mapping::{page_size, round_to_pages};
 use crate::memory::reservation::Reservation;
-use crate::signal::mask::SignalMask;
+use crate::signal::mask::{OPEN_SIGNALS, SignalMask};
 use crate::signal::stack::required_size;
 use crate::thread::bounds::keep_own_stack_bounds;
 
@@ -34,18 +33,6 @@ const STD_STACK: usize = 2 << 20;
 /// What a thread's beginning takes besides its stacks: the allocator's first pages for it, and the
 /// C library's record.
 const BEGINNING: usize = 128 << 10;
-
-/// The signals that are open in every thread made here: those that an instruction of its own
-/// raises, which kill without a handler where they are blocked, and the profilers' one.
-pub const OPEN_SIGNALS: [c_int; 7] = [
-    libc::SIGSEGV,
-    libc::SIGBUS,
-    libc::SIGFPE,
-    libc::SIGILL,
-    libc::SIGTRAP,
-    libc::SIGSYS,
-    libc::SIGPROF,
-];
 
 /// Makes a thread with that name, as std does, with all signals blocked but those of
 /// [`OPEN_SIGNALS`]. Returns an error, instead of ending the process, if there is no room for it.
@@ -58,6 +45,7 @@ pub fn spawn_thread(
     try_out()?;
     let _blocked = Blocked(SignalMask::block_all());
     Builder::new().name(name).spawn(move || {
+        crate::sys::make_own_handler_room();
         keep_own_stack_bounds();
         SignalMask::unblock(&OPEN_SIGNALS);
         body();
@@ -94,7 +82,7 @@ fn stack_size() -> usize {
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use crate::testing::{Child, limit_address_space};

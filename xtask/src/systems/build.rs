@@ -64,11 +64,40 @@ impl<'a> Build<'a> {
             };
             self.set(format!("CARGO_TARGET_{upper}_RUNNER"), runner);
         }
+        if matches!(self.row.depth, Depth::Runs { how: "wine", .. }) {
+            self.prepare_wine()?;
+        }
         self.set(format!("CARGO_TARGET_{upper}_RUSTFLAGS"), flags.trim_end());
         self.set(format!("CARGO_TARGET_{upper}_RUSTDOCFLAGS"), flags.trim_end());
         for (name, value) in self.row.variables {
             self.set(*name, value);
         }
+        Ok(())
+    }
+
+    /// Makes what a program for Windows begins and ends with, and what Wine lacks of Windows, and
+    /// tells Wine where that is.
+    fn prepare_wine(&mut self) -> Result<(), String> {
+        let objects = self.std.join("lib/rustlib").join(self.row.target).join("lib");
+        for name in ["rsbegin", "rsend"] {
+            self.toolchain.startup_object(self.row.target, &self.std, &objects, name)?;
+        }
+        let Linker::Program(compiler) = self.row.linker else { return Ok(()) };
+        let directory = target_dir(Some("systems/wine"));
+        std::fs::create_dir_all(&directory)
+            .map_err(|error| format!("cannot make {}: {error}", directory.display()))?;
+        let mut command = Command::new(compiler);
+        command.args(["-O2", "-shared", "-static-libgcc", "-o"]);
+        command.arg(directory.join("bcryptprimitives.dll")).arg(scripts().join("prng.c"));
+        command.arg("-ladvapi32");
+        match command.status() {
+            Ok(status) if status.success() => {}
+            _ => return Err(format!("{command:?} fails")),
+        }
+        // Wine shows the root as a drive.
+        let path = directory.display().to_string().replace('/', "\\");
+        self.set("WINEPATH", format!("Z:{path}"));
+        self.set("WINEPREFIX", directory.join("prefix").display());
         Ok(())
     }
 
@@ -90,7 +119,8 @@ impl<'a> Build<'a> {
         command
     }
 
-    fn bare(&self, subcommand: &str) -> Command {
+    /// Returns a cargo command that names no package.
+    pub(crate) fn bare(&self, subcommand: &str) -> Command {
         let arguments = [subcommand, "--target", self.row.target];
         let mut command = self.toolchain.command(&arguments, "systems/build");
         self.tell(&mut command);

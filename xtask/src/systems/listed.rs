@@ -55,6 +55,21 @@ const LISTED: &[Group] = &[
         always: true,
         tests: &[("blocking", "without_a_thread_it_runs_in_place")],
     },
+    Group {
+        rows: &["windows-gnu"],
+        why: "it wants a thread to begin and end within a millisecond, which Wine may not do",
+        always: false,
+        tests: &[(
+            "sync",
+            "rwlock::futures_come_after_those_who_park_and_pass_on_what_they_do_not_use",
+        )],
+    },
+    Group {
+        rows: &["windows-gnu"],
+        why: "it counts what others do until a thread has woken, which Wine's server delays",
+        always: false,
+        tests: &[("sync", "starvation::writing")],
+    },
 ];
 
 /// Returns the integration tests that are left out of a row, each with the reason.

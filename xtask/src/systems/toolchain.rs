@@ -107,6 +107,31 @@ impl Toolchain {
     }
 }
 
+impl Toolchain {
+    /// Makes an object that a program for windows-gnu begins or ends with, unless it is there. It
+    /// is a part of std that std's own build leaves out.
+    pub(crate) fn startup_object(
+        &self,
+        target: &str,
+        sysroot: &Path,
+        into: &Path,
+        name: &str,
+    ) -> Result<(), String> {
+        let object = into.join(name).with_extension("o");
+        if object.is_file() {
+            return Ok(());
+        }
+        let mut command = self.rustc();
+        command.env("RUSTC_BOOTSTRAP", "1").args(["--target", target, "--emit=obj", "-o"]);
+        command.arg(&object).arg(format!("--sysroot={}", sysroot.display()));
+        command.arg(self.library.join("rtstartup").join(name).with_extension("rs"));
+        match command.status() {
+            Ok(status) if status.success() => Ok(()),
+            _ => Err(format!("{command:?} fails")),
+        }
+    }
+}
+
 /// Copies the files with this extension.
 fn collect(from: &Path, extension: &str, to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;

@@ -1,7 +1,7 @@
 //! Handlers are process-wide, so each of these tests runs in a child process of its own.
 
 use super::*;
-use crate::memory::mapping::Mapping;
+use crate::memory::guarded::Mapping;
 use crate::testing::Child;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;

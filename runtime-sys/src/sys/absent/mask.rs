@@ -2,6 +2,9 @@
 
 use std::ffi::c_int;
 
+/// The signals that are open in every thread that this crate makes: none exist.
+pub const OPEN_SIGNALS: [c_int; 0] = [];
+
 /// A set of blocked signals: always empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignalMask(());
