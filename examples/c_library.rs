@@ -55,8 +55,10 @@ fn start() -> io::Result<()> {
             TOTAL.fetch_add(value, Relaxed);
         }
     });
-    BRIDGE.bind(runtime.handle());
-    STATE.set((runtime, service, mailbox)).map_err(|_| io::ErrorKind::AlreadyExists.into())
+    let handle = runtime.handle();
+    STATE.set((runtime, service, mailbox)).map_err(|_| io::ErrorKind::AlreadyExists)?;
+    BRIDGE.bind(handle);
+    Ok(())
 }
 
 #[unsafe(no_mangle)]

@@ -58,6 +58,21 @@ fn runtime() -> Runtime {
     Runtime::builder(Mode::threads()).build().expect("a runtime")
 }
 
+/// Calls `test` on a thread that has not called in yet, and on one that has an M: a call finds its
+/// way to what it calls from inside by another word there.
+fn first_and_later(test: fn(&Runtime)) {
+    for later in [false, true] {
+        let rt = runtime();
+        let body = move || {
+            if later {
+                Bridge::new(&rt).enter(|| ()).expect("it is open");
+            }
+            test(&rt);
+        };
+        thread::spawn(body).join().expect("no panic");
+    }
+}
+
 /// Captured by a closure: says when it is dropped.
 struct Captured(Arc<AtomicUsize>);
 
@@ -209,12 +224,18 @@ fn calls_itself(
 #[test]
 fn a_callback_may_drop_itself_inside_itself() {
     each_mode(|rt, _| {
-        for depth in [0, 1, 3] {
+        for (depth, later) in [(0, false), (1, false), (3, false), (0, true), (1, true), (3, true)]
+        {
             let (captured, drops) = captured();
             let (c, _kept) = calls_itself(rt, captured, drop);
-            thread::spawn(move || assert_eq!((c.call(depth), c.call(0)), (depth, -1)))
-                .join()
-                .expect("no panic");
+            let bridge = Bridge::new(rt);
+            let calls = move || {
+                if later {
+                    bridge.enter(|| ()).expect("it is open");
+                }
+                assert_eq!((c.call(depth), c.call(0)), (depth, -1));
+            };
+            thread::spawn(calls).join().expect("no panic");
             assert_eq!(drops(), 1);
             let (captured, drops) = self::captured();
             let (c, _kept) = calls_itself(rt, captured, |callback| {
@@ -228,12 +249,15 @@ fn a_callback_may_drop_itself_inside_itself() {
 
 #[test]
 fn a_callback_may_replace_itself() {
-    let rt = runtime();
+    first_and_later(replaces_itself);
+}
+
+fn replaces_itself(rt: &Runtime) {
     let (captured, drops) = captured();
     let handle = rt.handle();
     let new: Kept = Arc::default();
     let theirs = new.clone();
-    let (c, _kept) = calls_itself(&rt, captured, move |old| {
+    let (c, _kept) = calls_itself(rt, captured, move |old| {
         let mut new = theirs.lock().expect("no panic");
         *new = Some(callback(handle.clone(), |value| value + 100));
         drop(old);
@@ -260,7 +284,10 @@ fn what_c_owns_is_freed_by_its_function() {
 
 #[test]
 fn what_c_owns_may_be_ended_inside_itself() {
-    let rt = runtime();
+    first_and_later(ends_inside_itself);
+}
+
+fn ends_inside_itself(rt: &Runtime) {
     let (captured, drops) = captured();
     let end = Arc::new(Mutex::new(None::<(InC, unsafe extern "C" fn(*mut c_void))>));
     let to_end = end.clone();
@@ -364,6 +391,56 @@ fn callbacks_and_bridges_nest() {
     assert_eq!(answer.expect("it is open"), (1, true));
     let _attached = bridge.attach().expect("it is open");
     assert_eq!(c.call(2), 2);
+}
+
+gosched::goroutine_local! {
+    static AT_THE_END: Unregisters = Unregisters(Arc::default());
+}
+
+/// The goroutine's locals are dropped inside of its call.
+#[test]
+fn a_local_may_unregister_the_call_that_it_ends_with() {
+    first_and_later(|rt| {
+        let (captured, dropped) = captured();
+        let kept: Kept = Arc::default();
+        let own = kept.clone();
+        let unregisters = callback(rt.handle(), move |value| {
+            let _captured = &captured;
+            let callback = own.lock().expect("no panic").take();
+            AT_THE_END.with(|end| *end.0.lock().expect("no panic") = callback);
+            value
+        });
+        let c = InC::of(&unregisters);
+        *kept.lock().expect("no panic") = Some(unregisters);
+        assert_eq!((c.call(3), dropped()), (3, 1));
+        assert_eq!(c.call(3), -1);
+    });
+}
+
+/// A callback of one runtime calls one of another, which ends them both.
+#[test]
+fn a_callback_may_end_one_of_another_runtime_around_it() {
+    first_and_later(|rt| {
+        let other = runtime();
+        let (captured, dropped) = captured();
+        let outer: Kept = Arc::default();
+        let to_end = outer.clone();
+        let inner = callback(other.handle(), move |value| {
+            drop(to_end.lock().expect("no panic").take());
+            value
+        });
+        let to_inner = InC::of(&inner);
+        let calls = callback(rt.handle(), move |value| {
+            let Captured(drops) = &captured;
+            let answer = to_inner.call(value);
+            assert_eq!(drops.load(Relaxed), 0, "it is in use");
+            answer + 1
+        });
+        let c = InC::of(&calls);
+        *outer.lock().expect("no panic") = Some(calls);
+        assert_eq!((c.call(4), dropped(), c.call(4)), (5, 1, -1));
+        drop(inner);
+    });
 }
 
 /// The payload of a panic, which unregisters the callback when it is dropped.

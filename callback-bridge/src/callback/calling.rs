@@ -86,10 +86,13 @@ impl Node {
     ) -> Result<R, EnterError> {
         self.outer.set(tls::replace_calling(ptr::from_ref(self).cast()).cast());
         let _end = End(self);
-        enter_through(entrance, binding, || {
+        let outcome = enter_through(entrance, binding, || {
             self.inside.set(true);
             f()
-        })
+        });
+        // Before the node is off the list: a handler that calls in finds no call below it.
+        self.inside.set(false);
+        outcome
     }
 }
 

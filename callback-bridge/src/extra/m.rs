@@ -202,6 +202,8 @@ impl ExtraM {
         self.calls.store(1, Relaxed);
         self.look_at.store(2, Relaxed);
         self.look_gap.store(1, Relaxed);
+        // Null, unless the thread before ended in the middle of a call's last steps.
+        self.call.store(ptr::null_mut(), Relaxed);
     }
 
     /// Begins a call on a bound M. None if a call is just beginning or ending, that is, in a

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::{fmt, thread};
 
 use super::wait::JoinWait;
-use super::{JoinError, Joinable};
+use super::{JoinError, Joinable, TakenOutcome};
 use crate::ds::pair_arc::{Counted, PairArc};
 use crate::ds::slot::read;
 use crate::proc::colocate::Host;
@@ -42,9 +42,7 @@ impl<'a, T> Joint<'a, T> {
 
     pub(crate) fn join(mut self) -> thread::Result<T> {
         preempt_point();
-        // Mostly the goroutine has ended and dropped its share before the join. Then no lock is
-        // needed.
-        let taken = match self.packet.get_mut_if_unique().and_then(Joinable::outcome) {
+        let taken = match self.outcome_if_alone() {
             Some(taken) => taken,
             None => {
                 let _no_load = JoinWait::begin(self.id, None);
@@ -53,6 +51,21 @@ impl<'a, T> Joint<'a, T> {
         };
         // SAFETY: the outcome was just taken, and this has a share of the packet.
         unsafe { read(taken) }
+    }
+
+    /// Returns the outcome, if the goroutine has ended and dropped its share, as mostly before a
+    /// join. Takes no lock.
+    #[inline]
+    fn outcome_if_alone(&mut self) -> Option<TakenOutcome<T>> {
+        self.packet.get_mut_if_unique().and_then(Joinable::outcome)
+    }
+
+    /// Returns the outcome of a goroutine that has ended. Waits for nothing and gives no turn, so a
+    /// poll may call it.
+    pub(crate) fn take_ended(mut self) -> thread::Result<T> {
+        let taken = self.outcome_if_alone().or_else(|| self.packet.try_join());
+        // SAFETY: as above.
+        unsafe { read(taken.expect("it has ended")) }
     }
 
     pub(crate) fn try_join(self) -> Result<thread::Result<T>, Self> {
@@ -93,9 +106,11 @@ impl<'a, T> Joint<'a, T> {
 /// goroutine's number and name, where it was made, and what it panicked with.
 ///
 /// It is also a future, for any executor: the same outcome as [`join`](Self::join)'s. Dropping it
-/// before it is ready loses nothing but the outcome. The waker is called by the goroutine that
-/// ends; one that panics there ends the process, and so does the drop of an outcome that nobody
-/// joins.
+/// before it is ready loses nothing but the outcome. As the futures of other operations, it is
+/// pending once when the turn is asked for, and wakes itself, also where the goroutine has ended:
+/// who polls once and never again has [`try_join`](Self::try_join). The waker is called by the
+/// goroutine that ends; one that panics there ends the process, and so does the drop of an outcome
+/// that nobody joins.
 #[doc(alias("task", "fiber", "green thread", "coroutine", "goroutine"))]
 pub struct JoinHandle<T>(pub(super) Joint<'static, T>);
 
@@ -112,6 +127,11 @@ impl<T> fmt::Debug for JoinHandle<T> {
 impl<T> JoinHandle<T> {
     pub(crate) fn new<J: Joinable<T> + 'static>(packet: PairArc<J>, id: u64) -> Self {
         Self(Joint::new(packet, id))
+    }
+
+    /// As [`Joint::take_ended`].
+    pub(crate) fn take_ended(self) -> thread::Result<T> {
+        self.0.take_ended()
     }
 
     /// Returns the goroutine as a host, beside which others may settle.

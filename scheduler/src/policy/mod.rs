@@ -69,6 +69,10 @@ pub(crate) const MAX_HELPERS: usize = 512;
 /// have, 0.71 s and 0.98 s with 200, and 0.65 s and 0.75 s with 1,000 (two CPUs).
 pub(crate) const TIMER_SLACK: Duration = Duration::from_micros(200);
 
+/// How much later than its deadline, in ns, a timer may be if an M keeps its P and sysmon sleeps
+/// for a crowd that the runtime's slack holds back.
+pub(crate) const LATE_NS: u64 = 1_000_000;
+
 /// How many timers have to be due within the slack for an M to sleep past the first of them. A few
 /// would all be late to save a few wake-ups.
 pub(crate) const SERVED_TOGETHER: usize = 8;

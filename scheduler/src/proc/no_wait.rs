@@ -11,8 +11,7 @@
 //!
 //! All waits pass `yield_now::preempt_point`, which asks one word of the M whether there is
 //! anything to look at; this file keeps a bit in that word. Those that begin without it call
-//! [`check`]: a sleep, a join, a scope, `blocking`, a token, a condition variable, `Runtime::run`.
-//! All of them ask before they have linked, locked or begun anything, because from there on an
+//! [`check`]: a sleep, a condition variable, `Runtime::run`. All of them ask before they have linked, locked or begun anything, because from there on an
 //! unwinding would leave it behind.
 //!
 //! # Who owns what

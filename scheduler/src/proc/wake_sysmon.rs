@@ -55,11 +55,16 @@ pub(crate) fn wake_sysmon(sched: &Sched) {
     }
 }
 
-/// Wakes sysmon if it would sleep past the deadline `first`, unless a sleeping M keeps it.
+/// Wakes sysmon if it would sleep past the deadline `first` and the runtime's slack, unless a
+/// sleeping M keeps it.
+///
+/// Called in each round of an M with timers, so nobody counts here whether so many are due that the
+/// slack is taken. A slack longer than [`LATE_NS`](policy::LATE_NS) is not waited for.
 #[inline]
 pub(crate) fn wake_sysmon_for_deadline(sched: &Sched, first: u64) {
-    if first < sched.timekeeper.until()
-        && sched.sysmon_note.wake_for_deadline(first) == WakeOutcome::StartThread
+    let latest = first.saturating_add(sched.config.timer_slack_ns.min(policy::LATE_NS));
+    if latest < sched.timekeeper.until()
+        && sched.sysmon_note.wake_for_deadline(latest) == WakeOutcome::StartThread
     {
         start_sysmon(sched);
     }

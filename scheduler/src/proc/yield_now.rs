@@ -2,12 +2,12 @@
 //!
 //! # Who calls it
 //!
-//! The user's code calls [`yield_now`]. The operations of channels and of `sync` begin with
-//! [`preempt_point`]; those that only try end with [`give_turn`] if they fail: who polls waits for
-//! somebody that may share the thread. What only looks (`is_finished`, `is_cancelled`, `len`) has
-//! neither: it is called in predicates, where nothing may suspend. Futures begin with
-//! [`poll_turn`]. Sysmon requests preemption (`Progress::request_preempt`); the M's loop clears the
-//! request when a new slice begins.
+//! The user's code calls [`yield_now`]. The operations that may wait, of channels, of `sync`,
+//! joins, scopes, tokens and `blocking`, begin with [`preempt_point`]; those that only try end with
+//! [`give_turn`] if they fail: who polls waits for somebody that may share the thread. What only
+//! looks (`is_finished`, `is_cancelled`, `len`) has neither: it is called in predicates, where
+//! nothing may suspend. Futures begin with [`poll_turn`]. Sysmon requests preemption
+//! (`Progress::request_preempt`); the M's loop clears the request when a new slice begins.
 //!
 //! # What a yield comes to
 //!
@@ -98,10 +98,9 @@ fn yield_as(plan: Option<YieldPlan>) {
 /// Begins an operation that may wait: yields if sysmon has requested it, because the slice is
 /// nearly over and others wait, or the P was taken.
 ///
-/// Each operation of a channel or of `sync` that may suspend begins with this, also where it then
-/// succeeds at once. A loop over such operations would otherwise keep its thread for ever. Inside
-/// of [`no_wait`] it panics; so the caller has nothing begun that an unwinding
-/// would leave behind.
+/// Each operation that may suspend begins with this, also where it then succeeds at once. A loop
+/// over such operations would otherwise keep its thread for ever. Inside of [`no_wait`] it panics;
+/// so the caller has nothing begun that an unwinding would leave behind.
 #[inline]
 pub(crate) fn preempt_point() {
     preempt_point_of(|| true);

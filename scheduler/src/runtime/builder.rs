@@ -160,10 +160,9 @@ impl Builder {
     /// are served together, at most one second. Unless set: 200 us. With zero each is served as
     /// soon as the system wakes a thread for it.
     ///
-    /// Only where all threads of the runtime sleep and at least eight timers are due within that
-    /// time does one of them sleep on. A few tickers are not later for it, and a thread that is
-    /// awake serves what is due at once. The system has a slack of its own beside this one, on
-    /// Linux 50 us.
+    /// Only where at least eight timers are due within that time does the thread that keeps the
+    /// time sleep on. A few tickers are not later for it, and a thread that looks for work serves
+    /// what is due at once. The system has a slack of its own beside this one, on Linux 50 us.
     ///
     /// ```
     /// use gosched::{Mode, Runtime};

@@ -338,8 +338,7 @@ impl<T> JoinSet<T> {
         let place = self.next.pop_front()?;
         let member = self.members[place].take().expect("a member ends once");
         self.vacant.push(place);
-        // It has ended: nothing is waited for.
-        Some(member.wait())
+        Some(member.take_ended().map_err(JoinError::from))
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) struct Failures {
     prints: bool,
     /// The names below the last `failures:`.
     named: Vec<String>,
-    /// True from `failures:` until a line that is no name.
+    /// True from `failures:` until a test's output or the suite's end.
     names: bool,
 }
 
@@ -52,6 +52,9 @@ impl Failures {
             self.printed.push(Failure { test: test.to_owned(), said: Vec::new() });
             (self.names, self.prints) = (false, true);
         } else if line.starts_with("test result: FAILED") {
+            self.close(suite);
+        } else if line.starts_with("test result: ok") {
+            self.named.clear();
             self.close(suite);
         } else if line.trim_start().starts_with("process didn't exit successfully")
             && line.contains("(signal:")

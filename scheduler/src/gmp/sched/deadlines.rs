@@ -36,9 +36,11 @@ impl Sched {
         self.all_ps.iter().map(|shared| shared.timers.first()).min().unwrap_or(NEVER)
     }
 
-    /// Returns the first deadline, if no sleeping M keeps it. In nanoseconds on the monotonic
-    /// clock. A hint that the caller checks again.
+    /// Returns until when an M would have to sleep, if no sleeping M keeps the first deadline. In
+    /// nanoseconds on the monotonic clock. A hint that the caller checks again.
     pub(crate) fn unkept_deadline(&self) -> Option<u64> {
-        Some(self.latest_wake()).filter(|wake| *wake < self.timekeeper.until())
+        let until = self.timekeeper.until();
+        // Mostly one is kept, and then nothing has to be counted.
+        (self.first_timer() < until).then(|| self.latest_wake()).filter(|wake| *wake < until)
     }
 }

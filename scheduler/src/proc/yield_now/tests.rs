@@ -5,17 +5,18 @@
 //! No goroutine here waits in an initialiser or in code that relies on nesting.
 #![expect(unsafe_code, reason = "promises what the mode wants promised")]
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::*;
 use crate::cancel::Token;
 use crate::goroutine::Builder;
 use crate::scope::JoinSet;
 use crate::sync::{Mutex, Semaphore, WaitGroup};
-use crate::{JoinHandle, Mode, Runtime, blocking, chan, go, scope, time};
+use crate::{Handle, JoinHandle, Mode, Runtime, blocking, chan, go, scope, time};
 
 /// Calls `ready` in a goroutine that was asked for its turn and has a sibling that has not begun,
 /// on one P without sysmon. True if the sibling has run by then.
@@ -54,7 +55,6 @@ fn cancelled() -> Token {
 
 #[test]
 fn what_is_ready_at_once() {
-    let soon = || Instant::now() + Duration::from_secs(9);
     assert!(gives_its_turn(ended, |ended| ended.join().expect("no panic")), "join");
     assert!(
         gives_its_turn(ended, |ended| _ = ended.join_timeout(Duration::from_secs(9))),
@@ -63,7 +63,7 @@ fn what_is_ready_at_once() {
     assert!(gives_its_turn(cancelled, |token| token.wait()), "Token::wait");
     assert!(gives_its_turn(|| (), |()| scope(|_| ())), "scope");
     assert!(gives_its_turn(|| (), |()| blocking(|| ())), "blocking");
-    assert!(gives_its_turn(soon, |_| time::sleep(Duration::ZERO)), "sleep");
+    assert!(gives_its_turn(|| (), |()| time::sleep(Duration::ZERO)), "sleep");
     let filled = || {
         let (tx, rx) = chan::bounded(1);
         tx.send(()).expect("there is room");
@@ -85,10 +85,35 @@ fn what_is_ready_at_once() {
 #[test]
 fn futures_are_pending_once() {
     let polled = |mut ended: JoinHandle<()>| {
-        let mut poll =
-            || std::pin::Pin::new(&mut ended).poll(&mut Context::from_waker(Waker::noop()));
+        let mut poll = || Pin::new(&mut ended).poll(&mut Context::from_waker(Waker::noop()));
         assert!(poll().is_pending(), "it answers the request");
         assert!(poll().is_ready());
     };
-    gives_its_turn(ended, polled);
+    assert!(!gives_its_turn(ended, polled), "a poll does not suspend");
+}
+
+fn one_ended() -> JoinSet<()> {
+    let mut set = JoinSet::new();
+    set.spawn(|| ());
+    // One goroutine is left, which is this: nothing is left of the other, so the set knows.
+    let left = || Handle::current().stats().goroutines;
+    while left() > 1 {
+        yield_now();
+    }
+    set
+}
+
+/// The members that have ended are joined in a poll, and where nothing may wait.
+#[test]
+fn what_has_ended_is_taken_without_a_turn() {
+    let polled = |mut set: JoinSet<()>| {
+        let mut poll = || set.poll_join_next(&mut Context::from_waker(Waker::noop()));
+        assert!(poll().is_pending(), "it answers the request");
+        assert!(matches!(poll(), Poll::Ready(Some(Ok(())))));
+    };
+    assert!(!gives_its_turn(one_ended, polled), "a poll does not suspend");
+    let tried = |mut set: JoinSet<()>| {
+        assert!(matches!(crate::no_wait(|| set.try_join_next()), Some(Ok(()))));
+    };
+    assert!(!gives_its_turn(one_ended, tried), "nothing waits");
 }
