@@ -137,7 +137,7 @@ pub(crate) fn is_on_its_way(process: &Process) -> bool {
 /// word and read again at once in larger parts, for which a processor waits until the writes are
 /// done. That took a fifth of a call. Where this is not inlined, what the callback has captured
 /// passes through memory in the same way.
-#[inline(always)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 fn enter_bound<T>(
     m: &'static ExtraM,
     way: Way<'_>,
@@ -211,7 +211,7 @@ fn enter_and_bind<R>(way: Way<'_>, f: impl FnOnce() -> R) -> Result<R, EnterErro
 /// # Safety
 ///
 /// As [`leave`].
-#[inline(always)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 unsafe fn inside<R>(
     entered: Entered,
     way: Way<'_>,

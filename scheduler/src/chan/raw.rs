@@ -306,7 +306,7 @@ impl<T, K: Unpark> Channel<T, K> {
     }
 
     /// Gets `value` to a waiting receiver or into the buffer.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn offer(&self, value: &mut Place<T>) -> Result<(), Refused<'_, T, K>> {
         loop {
             let (mut state, mut owed) = (self.state.lock(), Owed::nothing());
@@ -329,7 +329,7 @@ impl<T, K: Unpark> Channel<T, K> {
 
     /// Moves the oldest value into an empty place. The lock comes back with the reason why there is
     /// none.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn accept(
         &self,
         into: &mut Place<T>,

@@ -6,7 +6,6 @@
 //! wake uses the address as a name and is harmless whatever lies behind it.
 #![expect(unsafe_code, reason = "system calls")]
 
-use std::io;
 use std::ptr::{null, null_mut};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -31,7 +30,8 @@ pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Durati
             0,
         )
     };
-    result == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ETIMEDOUT)
+    // SAFETY: the calling thread's own `errno`.
+    result == 0 || unsafe { super::errno_location().read() } != libc::ETIMEDOUT
 }
 
 /// Wakes one thread that sleeps on this address; never touches the memory there.
