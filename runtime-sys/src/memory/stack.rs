@@ -255,7 +255,7 @@ impl Stack {
     }
 
     /// Gives the memory of all pages of these stacks back, except for the upper `keep` bytes of
-    /// each. One system call for [`DISCARDED`] stacks, where the system has that.
+    /// each. One system call for 32 stacks, where the system has that.
     pub fn discard_below<'a>(stacks: impl Iterator<Item = &'a mut Self>, keep: usize) {
         let mut pieces = [sys::piece(null_mut(), 0); DISCARDED];
         let mut count = 0;
