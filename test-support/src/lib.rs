@@ -9,8 +9,10 @@
 //! own mode, in a child process.
 #![expect(unsafe_code, reason = "promises what the tests' goroutines keep; setrlimit; seccomp")]
 
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gosched_scheduler::{Mode, Runtime};
 
@@ -32,6 +34,36 @@ pub fn migratory() -> Mode {
 #[must_use]
 pub fn modes() -> [Mode; 3] {
     [Mode::threads(), settled(), migratory()]
+}
+
+/// For how long a future waits for a lock in competition before it is reserved for that future.
+const PATIENCE: Duration = Duration::from_millis(1);
+
+/// Runs a test of futures none of which waits for longer than its patience. The kernel may hold up
+/// any test for longer: a failure that took as long proves nothing, so `test` is run again.
+///
+/// # Panics
+///
+/// If `test` panics within the time, or took longer each of a thousand times.
+pub fn within_patience(test: impl Fn()) {
+    within_patience_from(|_| test());
+}
+
+/// The same for a test that waits on purpose, and says from when on its time counts.
+///
+/// # Panics
+///
+/// As [`within_patience`].
+pub fn within_patience_from(test: impl Fn(&Cell<Instant>)) {
+    for _ in 0..1_000 {
+        let began = Cell::new(Instant::now());
+        let tried = catch_unwind(AssertUnwindSafe(|| test(&began)));
+        let Err(failure) = tried else { return };
+        if began.get().elapsed() < PATIENCE {
+            resume_unwind(failure);
+        }
+    }
+    panic!("each try was held up");
 }
 
 /// Runs `body` with a fresh runtime per mode and number of Ps, and asserts that the runtime ends

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use gosched::sync::{Mutex, RwLock, Semaphore};
+use test_support::within_patience_from;
 
 /// A waker that counts its calls.
 #[derive(Default)]
@@ -71,35 +72,38 @@ fn a_semaphore_wakes_one_that_waits() {
 /// tokio's order of its mutex and semaphore, async-lock's of its writers: futures that are polled
 /// when they are woken have what they want in the order of arrival, however long they have waited.
 #[track_caller]
-fn in_the_order_of_arrival<F: Future>(held: impl Sized, lock: impl Fn() -> F, patient: bool) {
-    let calls: [Arc<Calls>; 5] = Default::default();
-    let wakers = calls.clone().map(Waker::from);
-    let mut futures = [(); 5].map(|()| Box::pin(lock()));
-    for (future, waker) in futures.iter_mut().zip(&wakers) {
-        assert!(poll(future, waker).is_pending());
-    }
-    let began = Instant::now();
-    while !patient && began.elapsed() < Duration::from_millis(2) {
-        thread::yield_now();
-    }
-    drop(held);
-    for (n, future) in futures.iter_mut().enumerate() {
-        let woken = calls.each_ref().map(|calls| calls.0.load(Relaxed));
-        assert_eq!(woken, std::array::from_fn(|other| u32::from(other <= n)), "one at a time");
-        assert!(poll(future, &wakers[n]).is_ready(), "it is the next");
+fn in_the_order_of_arrival<H, F: Future>(hold: impl Fn() -> H, lock: impl Fn() -> F) {
+    for have_waited in [Duration::ZERO, Duration::from_millis(2)] {
+        within_patience_from(|began| {
+            let calls: [Arc<Calls>; 5] = Default::default();
+            let wakers = calls.clone().map(Waker::from);
+            let held = hold();
+            let mut futures = [(); 5].map(|()| Box::pin(lock()));
+            for (future, waker) in futures.iter_mut().zip(&wakers) {
+                assert!(poll(future, waker).is_pending());
+            }
+            while began.get().elapsed() < have_waited {
+                thread::yield_now();
+            }
+            began.set(Instant::now());
+            drop(held);
+            for (n, future) in futures.iter_mut().enumerate() {
+                let woken = calls.each_ref().map(|calls| calls.0.load(Relaxed));
+                assert_eq!(woken, std::array::from_fn(|other| u32::from(other <= n)), "not one");
+                assert!(poll(future, &wakers[n]).is_ready(), "it is the next");
+            }
+        });
     }
 }
 
 #[test]
 fn futures_have_their_turn_in_the_order_of_arrival() {
-    for patient in [true, false] {
-        let mutex = Mutex::new(());
-        in_the_order_of_arrival(mutex.lock().unwrap(), || mutex.lock_async(), patient);
-        let lock = RwLock::new(());
-        in_the_order_of_arrival(lock.read().unwrap(), || lock.write_async(), patient);
-        in_the_order_of_arrival(lock.write().unwrap(), || lock.write_async(), patient);
-        let semaphore = Semaphore::new(2);
-        let both = || semaphore.acquire_many_async(2);
-        in_the_order_of_arrival(semaphore.acquire(), both, patient);
-    }
+    let mutex = Mutex::new(());
+    let lock = RwLock::new(());
+    let semaphore = Semaphore::new(2);
+    let both = || semaphore.acquire_many_async(2);
+    in_the_order_of_arrival(|| mutex.lock().unwrap(), || mutex.lock_async());
+    in_the_order_of_arrival(|| lock.read().unwrap(), || lock.write_async());
+    in_the_order_of_arrival(|| lock.write().unwrap(), || lock.write_async());
+    in_the_order_of_arrival(|| semaphore.acquire(), both);
 }

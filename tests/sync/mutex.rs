@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use gosched::sync::{Mutex, MutexGuard};
 use gosched::{Cancelled, chan, go, yield_now};
-use test_support::each_mode;
+use test_support::{each_mode, within_patience};
 
 use crate::until;
 
@@ -157,22 +157,24 @@ fn a_guard_may_be_dropped_by_another_thread() {
 
 #[test]
 fn a_future_locks() {
-    let mutex = Mutex::new(1);
-    let mut context = Context::from_waker(Waker::noop());
-    let guard = mutex.lock().unwrap();
-    let (mut first, mut second) = (Box::pin(mutex.lock_async()), Box::pin(mutex.lock_async()));
-    assert!(first.as_mut().poll(&mut context).is_pending());
-    assert!(second.as_mut().poll(&mut context).is_pending());
-    drop(guard);
-    // It was woken and goes: the other is.
-    drop(first);
-    let Poll::Ready(Ok(guard)) = second.as_mut().poll(&mut context) else {
-        unreachable!("it is free")
-    };
-    assert_eq!(*guard, 1);
-    assert!(mutex.try_lock().is_err());
-    drop(guard);
-    assert!(mutex.try_lock().is_ok());
+    within_patience(|| {
+        let mutex = Mutex::new(1);
+        let mut context = Context::from_waker(Waker::noop());
+        let guard = mutex.lock().unwrap();
+        let (mut first, mut second) = (Box::pin(mutex.lock_async()), Box::pin(mutex.lock_async()));
+        assert!(first.as_mut().poll(&mut context).is_pending());
+        assert!(second.as_mut().poll(&mut context).is_pending());
+        drop(guard);
+        // It was woken and goes: the other is.
+        drop(first);
+        let Poll::Ready(Ok(guard)) = second.as_mut().poll(&mut context) else {
+            unreachable!("it is free")
+        };
+        assert_eq!(*guard, 1);
+        assert!(mutex.try_lock().is_err());
+        drop(guard);
+        assert!(mutex.try_lock().is_ok());
+    });
 }
 
 #[test]

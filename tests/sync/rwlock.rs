@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use gosched::sync::RwLock;
 use gosched::{Cancelled, chan, go, yield_now};
-use test_support::each_mode;
+use test_support::{each_mode, within_patience};
 
 use crate::until;
 
@@ -195,62 +195,68 @@ fn a_writer_that_panics_poisons_and_a_reader_does_not() {
 
 #[test]
 fn futures_come_after_those_who_park_and_pass_on_what_they_do_not_use() {
-    let lock = Arc::new(RwLock::new(0));
-    let mut context = Context::from_waker(Waker::noop());
-    let held = lock.write().unwrap();
-    let (mut first, mut second) = (Box::pin(lock.read_async()), Box::pin(lock.read_async()));
-    let (mut writer, mut last) = (Box::pin(lock.write_async()), Box::pin(lock.read_async()));
-    assert!(
-        first.as_mut().poll(&mut context).is_pending()
-            && second.as_mut().poll(&mut context).is_pending()
-    );
-    assert!(
-        writer.as_mut().poll(&mut context).is_pending()
-            && last.as_mut().poll(&mut context).is_pending()
-    );
-    let theirs = lock.clone();
-    let thread = thread::spawn(move || *theirs.write().unwrap() += 1);
-    drop(held);
-    thread.join().unwrap();
-    // The first was woken, and is not polled: dropped, it lets the next one go.
-    drop(first);
-    let Poll::Ready(reading) = second.as_mut().poll(&mut context) else { panic!("it was woken") };
-    assert_eq!(*reading.unwrap(), 1);
-    // If the writer has waited for long, it has its turn for a while.
-    until(|| lock.try_read().is_ok());
-    until(|| match writer.as_mut().poll(&mut context) {
-        Poll::Ready(writing) => {
-            *writing.unwrap() += 1;
-            true
-        }
-        Poll::Pending => false,
+    within_patience(|| {
+        let lock = Arc::new(RwLock::new(0));
+        let mut context = Context::from_waker(Waker::noop());
+        let held = lock.write().unwrap();
+        let (mut first, mut second) = (Box::pin(lock.read_async()), Box::pin(lock.read_async()));
+        let (mut writer, mut last) = (Box::pin(lock.write_async()), Box::pin(lock.read_async()));
+        assert!(
+            first.as_mut().poll(&mut context).is_pending()
+                && second.as_mut().poll(&mut context).is_pending()
+        );
+        assert!(
+            writer.as_mut().poll(&mut context).is_pending()
+                && last.as_mut().poll(&mut context).is_pending()
+        );
+        let theirs = lock.clone();
+        let thread = thread::spawn(move || *theirs.write().unwrap() += 1);
+        drop(held);
+        thread.join().unwrap();
+        // The first was woken, and is not polled: dropped, it lets the next one go.
+        drop(first);
+        let Poll::Ready(reading) = second.as_mut().poll(&mut context) else {
+            panic!("it was woken")
+        };
+        assert_eq!(*reading.unwrap(), 1);
+        // If the writer has waited for long, it has its turn for a while.
+        until(|| lock.try_read().is_ok());
+        until(|| match writer.as_mut().poll(&mut context) {
+            Poll::Ready(writing) => {
+                *writing.unwrap() += 1;
+                true
+            }
+            Poll::Pending => false,
+        });
+        let Poll::Ready(reading) = last.as_mut().poll(&mut context) else { panic!("it was woken") };
+        assert_eq!(*reading.unwrap(), 2);
+        assert!(lock.try_write().is_ok(), "nobody is in");
     });
-    let Poll::Ready(reading) = last.as_mut().poll(&mut context) else { panic!("it was woken") };
-    assert_eq!(*reading.unwrap(), 2);
-    assert!(lock.try_write().is_ok(), "nobody is in");
 }
 
 #[test]
 fn several_readers_are_woken_after_each_other() {
-    let lock = RwLock::new(0);
-    let count = Arc::new(Count::default());
-    let waker = Waker::from(count.clone());
-    let mut context = Context::from_waker(&waker);
-    let held = lock.write().unwrap();
-    let mut readers: Vec<_> = (0..3).map(|_| Box::pin(lock.read_async())).collect();
-    assert!(readers.iter_mut().all(|reader| reader.as_mut().poll(&mut context).is_pending()));
-    drop(held);
-    let mut guards = Vec::new();
-    for (n, reader) in readers.iter_mut().enumerate() {
-        assert_eq!(count.0.load(Ordering::Relaxed), n + 1, "who comes in lets the next one in");
-        let Poll::Ready(guard) = reader.as_mut().poll(&mut context) else {
-            panic!("no writer is in")
-        };
-        guards.push(guard.unwrap());
-    }
-    assert!(lock.try_write().is_err());
-    drop(guards);
-    assert!(lock.try_write().is_ok());
+    within_patience(|| {
+        let lock = RwLock::new(0);
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(count.clone());
+        let mut context = Context::from_waker(&waker);
+        let held = lock.write().unwrap();
+        let mut readers: Vec<_> = (0..3).map(|_| Box::pin(lock.read_async())).collect();
+        assert!(readers.iter_mut().all(|reader| reader.as_mut().poll(&mut context).is_pending()));
+        drop(held);
+        let mut guards = Vec::new();
+        for (n, reader) in readers.iter_mut().enumerate() {
+            assert_eq!(count.0.load(Ordering::Relaxed), n + 1, "who comes in lets the next one in");
+            let Poll::Ready(guard) = reader.as_mut().poll(&mut context) else {
+                panic!("no writer is in")
+            };
+            guards.push(guard.unwrap());
+        }
+        assert!(lock.try_write().is_err());
+        drop(guards);
+        assert!(lock.try_write().is_ok());
+    });
 }
 
 #[derive(Default)]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use gosched::future::block_on;
 use gosched::sync::{AcquireError, Semaphore};
 use gosched::{go, time, yield_now};
-use test_support::each_mode;
+use test_support::{each_mode, within_patience};
 
 use crate::until;
 
@@ -146,23 +146,25 @@ fn time_limits() {
 
 #[test]
 fn futures_come_in_order_and_after_those_who_park() {
-    let semaphore = Semaphore::new(0);
-    let mut context = Context::from_waker(Waker::noop());
-    let mut many = Box::pin(semaphore.acquire_many_async(2));
-    let mut one = Box::pin(semaphore.acquire_async());
-    assert!(many.as_mut().poll(&mut context).is_pending());
-    assert!(one.as_mut().poll(&mut context).is_pending());
-    semaphore.add_permits(1);
-    assert!(many.as_mut().poll(&mut context).is_pending());
-    semaphore.add_permits(1);
-    let Poll::Ready(Ok(permits)) = many.as_mut().poll(&mut context) else {
-        unreachable!("there are two")
-    };
-    drop(permits);
-    // If the future has waited for long, it has its turn for a while.
-    until(|| semaphore.try_acquire().is_ok());
-    assert!(matches!(one.as_mut().poll(&mut context), Poll::Ready(Ok(_))));
-    drop(many);
+    within_patience(|| {
+        let semaphore = Semaphore::new(0);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut many = Box::pin(semaphore.acquire_many_async(2));
+        let mut one = Box::pin(semaphore.acquire_async());
+        assert!(many.as_mut().poll(&mut context).is_pending());
+        assert!(one.as_mut().poll(&mut context).is_pending());
+        semaphore.add_permits(1);
+        assert!(many.as_mut().poll(&mut context).is_pending());
+        semaphore.add_permits(1);
+        let Poll::Ready(Ok(permits)) = many.as_mut().poll(&mut context) else {
+            unreachable!("there are two")
+        };
+        drop(permits);
+        // If the future has waited for long, it has its turn for a while.
+        until(|| semaphore.try_acquire().is_ok());
+        assert!(matches!(one.as_mut().poll(&mut context), Poll::Ready(Ok(_))));
+        drop(many);
+    });
 }
 
 #[test]

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use gosched::chan;
 use gosched::sync::{Barrier, BarrierFuture, Mutex, Notify, RwLock, Semaphore, WaitGroup};
+use test_support::within_patience;
 
 use super::until;
 
@@ -117,38 +118,44 @@ fn taken_later<F: Future>(future: impl Fn() -> F, opens: impl FnOnce()) -> F::Ou
 
 #[test]
 fn a_wakers_drop_costs_no_lock() {
-    let mutex = Mutex::new(());
-    drop(taken_at_once(mutex.lock_async()));
-    let held = mutex.lock().unwrap();
-    drop(taken_later(|| mutex.lock_async(), || drop(held)));
-    assert!(mutex.try_lock().is_ok());
+    within_patience(|| {
+        let mutex = Mutex::new(());
+        drop(taken_at_once(mutex.lock_async()));
+        let held = mutex.lock().unwrap();
+        drop(taken_later(|| mutex.lock_async(), || drop(held)));
+        assert!(mutex.try_lock().is_ok());
+    });
 }
 
 #[test]
 fn a_wakers_drop_costs_no_reading_and_no_writing() {
-    let lock = RwLock::new(());
-    drop(taken_at_once(lock.read_async()));
-    drop(taken_at_once(lock.write_async()));
-    let held = lock.write().unwrap();
-    drop(taken_later(|| lock.read_async(), || drop(held)));
-    let held = lock.write().unwrap();
-    drop(taken_later(|| lock.write_async(), || drop(held)));
-    assert!(lock.try_write().is_ok());
+    within_patience(|| {
+        let lock = RwLock::new(());
+        drop(taken_at_once(lock.read_async()));
+        drop(taken_at_once(lock.write_async()));
+        let held = lock.write().unwrap();
+        drop(taken_later(|| lock.read_async(), || drop(held)));
+        let held = lock.write().unwrap();
+        drop(taken_later(|| lock.write_async(), || drop(held)));
+        assert!(lock.try_write().is_ok());
+    });
 }
 
 #[test]
 fn a_wakers_drop_costs_no_permit_and_no_notification() {
-    let semaphore = Semaphore::new(1);
-    drop(taken_at_once(semaphore.acquire_async()));
-    let held = semaphore.acquire();
-    drop(taken_later(|| semaphore.acquire_async(), || drop(held)));
-    assert_eq!(semaphore.available_permits(), 1);
-    let notify = Notify::new();
-    notify.notify_one();
-    taken_at_once(notify.notified());
-    assert!(!notify.try_wait());
-    let group = WaitGroup::new();
-    taken_at_once(group.wait_async());
+    within_patience(|| {
+        let semaphore = Semaphore::new(1);
+        drop(taken_at_once(semaphore.acquire_async()));
+        let held = semaphore.acquire();
+        drop(taken_later(|| semaphore.acquire_async(), || drop(held)));
+        assert_eq!(semaphore.available_permits(), 1);
+        let notify = Notify::new();
+        notify.notify_one();
+        taken_at_once(notify.notified());
+        assert!(!notify.try_wait());
+        let group = WaitGroup::new();
+        taken_at_once(group.wait_async());
+    });
 }
 
 /// The leader comes with a waker whose clone panics in its drop: all go on.
@@ -218,19 +225,21 @@ fn a_waker_that_panics_while_its_caller_does_ends_no_process() {
 /// A permit that is had and lets the next future go, whose waker panics: the permit is kept.
 #[test]
 fn the_next_ones_waker_costs_no_permit() {
-    let semaphore = Semaphore::new(0);
-    let mut futures = [(); 2].map(|()| Box::pin(semaphore.acquire_async()));
-    let [first, second] = &mut futures;
-    assert!(poll(first, Waker::noop()).is_pending());
-    assert!(poll(second, &call_panics()).is_pending());
-    semaphore.add_permits(2);
-    let Some(Poll::Ready(permit)) = caught(|| poll(first, Waker::noop())) else {
-        panic!("there are two")
-    };
-    drop(permit);
-    assert!(poll(second, Waker::noop()).is_ready());
-    drop(futures);
-    assert_eq!(semaphore.available_permits(), 2);
+    within_patience(|| {
+        let semaphore = Semaphore::new(0);
+        let mut futures = [(); 2].map(|()| Box::pin(semaphore.acquire_async()));
+        let [first, second] = &mut futures;
+        assert!(poll(first, Waker::noop()).is_pending());
+        assert!(poll(second, &call_panics()).is_pending());
+        semaphore.add_permits(2);
+        let Some(Poll::Ready(permit)) = caught(|| poll(first, Waker::noop())) else {
+            panic!("there are two")
+        };
+        drop(permit);
+        assert!(poll(second, Waker::noop()).is_ready());
+        drop(futures);
+        assert_eq!(semaphore.available_permits(), 2);
+    });
 }
 
 /// The thread that calls wakers by time goes on after a panic whose payload panics in its drop.
