@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use gosched::goroutine::Builder;
-use gosched::{JoinHandle, Mode, Runtime, chan, go, yield_now};
+use gosched::{JoinHandle, Mode, Runtime, chan, go, time, yield_now};
 use test_support::{each_procs, migratory, settled};
 
 use crate::support::{Ticker, alone, at_most, compute, measured, threads};
@@ -115,6 +115,58 @@ fn threads_with_long_rounds_give_way_to_each_other() {
         }
         at_most("the longest wait for a turn", first.0.max(second.0), Duration::from_millis(30))
     });
+}
+
+/// Returns the longest of the round trips of four pairs. Goroutines that compute are made among
+/// them, in one round.
+fn talk_among_hogs(rt: &Runtime) -> Duration {
+    let stop = Arc::new(AtomicBool::new(false));
+    let make = |pair| {
+        let ((ping, pinged), (pong, ponged)) = (chan::bounded::<()>(0), chan::bounded(0));
+        drop(go(move || pinged.iter().for_each(|()| pong.send(()).expect("it is awaited"))));
+        let stopped = stop.clone();
+        let player = go(move || {
+            let mut worst = Duration::ZERO;
+            while !stopped.load(Relaxed) {
+                let began = Instant::now();
+                ping.send(()).expect("it is answered");
+                ponged.recv().expect("it is answered");
+                worst = worst.max(began.elapsed());
+            }
+            worst
+        });
+        if pair < 2 {
+            let stopped = stop.clone();
+            drop(go(move || {
+                while !stopped.load(Relaxed) {
+                    compute(Duration::from_millis(1));
+                }
+            }));
+        }
+        player
+    };
+    rt.run(|| {
+        let players = [0, 1, 2, 3].map(make);
+        time::sleep(Duration::from_millis(300));
+        stop.store(true, Relaxed);
+        let worst = players.map(|player| player.join().expect("no panic"));
+        worst.into_iter().max().unwrap_or_default()
+    })
+}
+
+/// Those who talk need nothing of the one that was made next, so it begins elsewhere.
+#[test]
+#[ignore = "measures time: cargo xtask test --only timing"]
+fn a_hog_made_among_talkers_holds_up_none_of_them() {
+    let _alone = alone();
+    for mode in [settled(), migratory()] {
+        for procs in [1, 2, 4] {
+            measured(&format!("{mode:?}, {procs} Ps"), || {
+                let rt = Runtime::builder(mode).procs(procs).build().expect("a runtime");
+                at_most("a round trip", talk_among_hogs(&rt), Duration::from_millis(60))
+            });
+        }
+    }
 }
 
 /// Until so many goroutines that a plain thread wakes have all answered, beside some that compute

@@ -13,7 +13,9 @@
 //! | [`Unknown`](Behaviour::Unknown): none has run | on an M of its own, or beside its burst |
 //! | [`Computes`](Behaviour::Computes): one kept its thread | on an M of its own, or among its like |
 //!
-//! A *burst* is what one goroutine makes in one round.
+//! A *burst* is what one goroutine makes in one round. Those who have settled and wait may wait for
+//! the next one of their burst. While they have work they do not, and the next one may be a hog: so
+//! an M begins the unknown of a burst only when its own have nothing to do.
 //!
 //! A call site that changes its ways does harm once, and is known from then on.
 //!
@@ -134,6 +136,17 @@ impl Conduct {
     }
 }
 
+/// What those do who have settled on an M.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// There is none.
+    Nobody,
+    /// All of them wait.
+    Waiting,
+    /// Some are ready, or run.
+    Busy,
+}
+
 /// Whom a goroutine would join that began on an M.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Company {
@@ -144,13 +157,15 @@ pub(crate) struct Company {
 }
 
 impl Company {
-    /// True if a goroutine of that behaviour, made in `burst`, may begin on an M on which `settled`
-    /// others have settled.
-    pub(crate) fn admits(self, settled: usize, behaviour: Behaviour, burst: u16) -> bool {
-        settled == 0
+    /// True if a goroutine of that behaviour, made in `burst`, may begin on an M on which others
+    /// have settled.
+    pub(crate) fn admits(self, settled: Settled, behaviour: Behaviour, burst: u16) -> bool {
+        settled == Settled::Nobody
             || match behaviour {
                 Behaviour::Talks => !self.computes,
-                Behaviour::Unknown => burst != 0 && burst == self.burst,
+                Behaviour::Unknown => {
+                    burst != 0 && burst == self.burst && settled == Settled::Waiting
+                }
                 Behaviour::Computes => self.computes,
             }
     }
@@ -247,28 +262,40 @@ mod tests {
     #[test]
     fn everybody_may_begin_where_nobody_is() {
         for behaviour in [Unknown, Talks, Computes] {
-            assert!(Company { burst: 7, computes: true }.admits(0, behaviour, 3));
+            let company = Company { burst: 7, computes: true };
+            assert!(company.admits(Settled::Nobody, behaviour, 3));
         }
     }
 
     #[test]
     fn the_unknown_join_their_burst_alone() {
         let company = Company::default().joined_by(0, Unknown, 7);
-        assert!(company.admits(1, Unknown, 7));
-        assert!(!company.admits(1, Unknown, 8) && !company.admits(1, Unknown, 0));
+        assert!(company.admits(Settled::Waiting, Unknown, 7));
+        assert!(
+            !company.admits(Settled::Waiting, Unknown, 8)
+                && !company.admits(Settled::Waiting, Unknown, 0)
+        );
+        assert!(!company.admits(Settled::Busy, Unknown, 7), "nobody waits for it");
+        assert!(company.admits(Settled::Busy, Talks, 8));
         let company = company.joined_by(1, Unknown, 7).joined_by(2, Talks, 0);
-        assert!(company.admits(3, Unknown, 7), "their children are with them");
+        assert!(company.admits(Settled::Waiting, Unknown, 7), "their children are with them");
         let company = company.joined_by(3, Unknown, 8);
-        assert!(!company.admits(4, Unknown, 7), "another one has come since");
-        assert!(!Company::default().joined_by(0, Unknown, 0).admits(1, Unknown, 0));
+        assert!(!company.admits(Settled::Waiting, Unknown, 7), "another one has come since");
+        assert!(!Company::default().joined_by(0, Unknown, 0).admits(Settled::Waiting, Unknown, 0));
     }
 
     #[test]
     fn what_computes_joins_its_like_and_what_talks_does_not_join_it() {
         let company = Company::default().joined_by(0, Computes, 7);
-        assert!(company.admits(1, Computes, 8) && !company.admits(1, Talks, 7));
+        assert!(
+            company.admits(Settled::Waiting, Computes, 8)
+                && !company.admits(Settled::Waiting, Talks, 7)
+        );
         let company = company.joined_by(1, Talks, 0);
-        assert!(!company.admits(2, Computes, 8) && company.admits(2, Talks, 0));
+        assert!(
+            !company.admits(Settled::Waiting, Computes, 8)
+                && company.admits(Settled::Waiting, Talks, 0)
+        );
     }
 
     #[test]

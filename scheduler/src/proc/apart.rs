@@ -50,7 +50,7 @@ use crate::gmp::g::{Kind, Runnable};
 use crate::gmp::m::{FirstRun, MOwned};
 use crate::gmp::sched::Sched;
 use crate::policy::START_SLACK;
-use crate::policy::behaviour::{Behaviour, LEFT_TO_ITS_LIKE_NS, Run, may_make_apart};
+use crate::policy::behaviour::{Behaviour, LEFT_TO_ITS_LIKE_NS, Run, Settled, may_make_apart};
 use crate::proc::start_m::start_idle_m;
 use crate::proc::wake;
 use crate::proc::wake_sysmon::wake_sysmon;
@@ -209,11 +209,10 @@ pub(crate) fn arrive(cx: &Current, owned: &mut MOwned, is_free: bool) -> Option<
 #[cold]
 pub(crate) fn take(cx: &Current, owned: &mut MOwned) -> Option<Runnable> {
     let sched = cx.sched();
-    // A G that is about to settle here counts as well, above all the root of a lent thread.
-    let settled = cx.m.settled() + owned.settled_ready() + usize::from(!cx.m.inbox.is_empty());
+    let settled = settled(cx, owned);
     let open = sched.apart.is_open();
     let joins = sched.apart.head_burst() == owned.company.burst || owned.company.computes;
-    if settled > 0 && !open && !joins {
+    if settled != Settled::Nobody && !open && !joins {
         return None;
     }
     let shut = !sched.start_gate.admits();
@@ -241,6 +240,18 @@ pub(crate) fn take(cx: &Current, owned: &mut MOwned) -> Option<Runnable> {
         Some(FirstRun { admission, behaviour, since, cpu_since, made_at, timed: false });
     sched.counts.begun_apart.fetch_add(1, Relaxed);
     Some(g)
+}
+
+/// Returns what those do who have settled on the M at `cx`. A G that is about to settle here counts
+/// as well, above all the root of a lent thread.
+fn settled(cx: &Current, owned: &MOwned) -> Settled {
+    if owned.settled_ready() > 0 || !cx.m.inbox.is_empty() {
+        Settled::Busy
+    } else if cx.m.settled() > 0 {
+        Settled::Waiting
+    } else {
+        Settled::Nobody
+    }
 }
 
 /// Returns the processor time of the calling thread, which is that of the M at `cx`.

@@ -213,6 +213,29 @@ fn answers((ping, pong): (Chan, Chan), turn: u64) -> impl Script {
     }
 }
 
+/// A goroutine makes four pairs that talk in turns of a microsecond, and after each of the first two
+/// one that computes for 200 ms.
+pub(crate) fn mix(config: Config) -> Outcome {
+    let mut world = World::new(config);
+    let pairs = [(); 4].map(|()| (world.channel(0), world.channel(0)));
+    let mut makes = pairs
+        .iter()
+        .enumerate()
+        .flat_map(|(pair, channels)| {
+            let answers: Box<dyn Script> = Box::new(answers(*channels, US));
+            let asks: Box<dyn Script> = Box::new(asks(*channels, US, SHORT));
+            let hog: Option<Box<dyn Script>> =
+                (pair < 2).then(|| Box::new(keeps(Hog::Computes, 200 * MS)) as _);
+            [Some(answers), Some(asks), hog]
+        })
+        .flatten()
+        .collect::<Vec<_>>()
+        .into_iter();
+    go(&mut world, move |_: &mut Me<'_>| makes.next().map_or(Op::Stay, Op::Go));
+    run(&mut world, 300 * MS);
+    outcome(world, SHORT, SHORT)
+}
+
 /// For each P, four workers and room for four jobs of 20 us; one goroutine makes all of them and
 /// the jobs.
 pub(crate) fn pool(config: Config) -> Outcome {

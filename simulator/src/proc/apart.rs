@@ -7,7 +7,7 @@ use crate::gmp::dispatch::{Standing, Why};
 use crate::gmp::g::Gid;
 use crate::gmp::world::World;
 use crate::policy::START_SLACK;
-use crate::policy::behaviour::{Behaviour, LEFT_TO_ITS_LIKE_NS, may_make_apart};
+use crate::policy::behaviour::{Behaviour, LEFT_TO_ITS_LIKE_NS, Settled, may_make_apart};
 use crate::policy::retake::LEFT_NS;
 
 /// Queues a new G, made on M `by`, that is not known to talk. False if it is, or if nothing begins
@@ -154,7 +154,11 @@ pub(crate) fn arrive(world: &mut World, m: usize) -> Option<Gid> {
 /// Takes the oldest G for an M that may start it.
 pub(crate) fn take(world: &mut World, m: usize) -> Option<Gid> {
     let g = *world.apart.line.front()?;
-    let settled = world.ms[m].settled;
+    let settled = match (world.ms[m].ready(), world.ms[m].settled) {
+        (0, 0) => Settled::Nobody,
+        (0, _) => Settled::Waiting,
+        _ => Settled::Busy,
+    };
     let behaviour = behaviour(world, g);
     let admitted = world.ms[m].company.admits(settled, behaviour, world.gs[g].burst);
     // The start gate is for those that compute.

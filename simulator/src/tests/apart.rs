@@ -114,6 +114,16 @@ fn short_turns_have_their_time_beside_long_ones() {
     }
 }
 
+/// What was made in the same round talks already, and needs nothing of the one that computes.
+#[test]
+fn a_hog_made_among_talkers_keeps_none_of_them() {
+    for procs in PROCS {
+        let outcome = apart::mix(machine(procs));
+        let (trips, worst) = (outcome.times.len(), outcome.times.max());
+        assert!(trips > 10_000 && worst <= 30 * MS, "{procs} Ps: {trips}, {worst} ns");
+    }
+}
+
 /// Where the workers began together they had one core.
 #[test]
 fn a_pool_that_is_made_at_once_has_more_than_one_core() {
