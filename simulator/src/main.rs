@@ -118,7 +118,7 @@ fn check_load(wanted: &str) -> Result<(), String> {
 type Load = (&'static str, fn(Config) -> Outcome);
 
 /// Each with the size it is shown at.
-const LOADS: [Load; 28] = [
+const LOADS: [Load; 29] = [
     ("hogs", |config| loads::hogs(config, config.procs)),
     ("200 hogs", |config| loads::hogs(config, 200)),
     ("yields", loads::yields),
@@ -140,6 +140,7 @@ const LOADS: [Load; 28] = [
     ("served, known", |config| apart::service(config, Hog::Computes, 8, Known)),
     ("served, pieces", |config| apart::service(config, Hog::InPieces, 32, After)),
     ("served, later", |config| apart::service(config, Hog::InPiecesLater, 32, After)),
+    ("mixed", apart::mix),
     ("bursts, pieces", |config| apart::bursts(config, Hog::InPieces, 32, false)),
     ("served, block", |config| apart::service(config, Hog::Blocks, 8, After)),
     ("root", |config| apart::root(config, Hog::Computes)),

@@ -73,6 +73,8 @@ pub(crate) struct SysmonNote {
     word: AtomicU32,
     /// Until when sysmon sleeps, in ns on the monotonic clock.
     until: AtomicU64,
+    /// Until when sysmon pauses; zero if it does not.
+    pauses_until: AtomicU64,
     note: Note,
 }
 
@@ -80,7 +82,12 @@ impl SysmonNote {
     const_fn! {
         /// Sysmon has no thread yet.
         pub(crate) fn new() -> Self {
-            Self { word: AtomicU32::new(ABSENT), until: AtomicU64::new(NEVER), note: Note::new() }
+            Self {
+                word: AtomicU32::new(ABSENT),
+                until: AtomicU64::new(NEVER),
+                pauses_until: AtomicU64::new(0),
+                note: Note::new(),
+            }
         }
     }
 
@@ -163,10 +170,36 @@ impl SysmonNote {
         }
     }
 
-    /// Sleeps until `until`, between two looks of sysmon; `close` cuts the sleep short.
+    /// Sleeps until `until`, between two looks of sysmon; `close` and [`hurry`](Self::hurry) cut
+    /// the sleep short.
     pub(crate) fn pause(&self, until: u64) {
-        while !self.closed() && to_instant(until).is_some_and(|until| self.note.sleep_until(until))
-        {
+        self.pauses_until.store(until, Ordering::Relaxed);
+        loop {
+            let until = self.pauses_until.load(Ordering::Relaxed);
+            if self.closed() || !to_instant(until).is_some_and(|until| self.note.sleep_until(until))
+            {
+                break;
+            }
+        }
+        self.pauses_until.store(0, Ordering::Relaxed);
+    }
+
+    /// Has sysmon look at `at`, if it pauses for longer.
+    ///
+    /// One that is just about to pause, or sleeps, does not hear of it: it looks at the end of that
+    /// pause, or was woken by [`wake`](Self::wake). So this makes a look come sooner, and no
+    /// promise rests on it.
+    #[inline]
+    pub(crate) fn hurry(&self, at: u64) {
+        if self.pauses_until.load(Ordering::Relaxed) > at {
+            self.hurry_slow(at);
+        }
+    }
+
+    #[cold]
+    fn hurry_slow(&self, at: u64) {
+        if self.pauses_until.fetch_min(at, Ordering::Relaxed) > at {
+            self.note.wake();
         }
     }
 

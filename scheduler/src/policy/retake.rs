@@ -116,8 +116,8 @@ pub(crate) struct Looked {
     pub(crate) waits: bool,
     /// A P was revoked from a blocked M.
     pub(crate) blocked: bool,
-    /// Something was done or is about to be: a P was revoked, or an M is in the same round as at an
-    /// earlier look.
+    /// Something was done or is about to be: a P was revoked, an M is in the same round as at an
+    /// earlier look, or free work waits for an M that is on its way or is to be woken.
     pub(crate) busy: bool,
 }
 

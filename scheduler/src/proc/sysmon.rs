@@ -49,6 +49,8 @@
 //! - Asking the kernel for the thread's state each time: 10 us a file, against 0.3 us for its
 //!   clock.
 
+mod m_history;
+
 use std::collections::HashMap;
 use std::mem;
 use std::sync::atomic::Ordering::Relaxed;
@@ -63,7 +65,6 @@ use crate::gmp::m::M;
 use crate::gmp::progress::Ticks;
 use crate::gmp::sched::Sched;
 use crate::gmp::thread_g;
-use crate::policy::behaviour::Run;
 use crate::policy::chain::CHAIN_NS;
 use crate::policy::head_age::HeadAge;
 use crate::policy::retake::{
@@ -73,6 +74,7 @@ use crate::policy::retake::{
 use crate::proc::report::Overstay;
 use crate::proc::start_m::start_idle_m;
 use crate::proc::{apart, excess_p, standstill, timers, wake};
+use m_history::MHistory;
 
 /// The main function of sysmon's thread.
 pub(crate) fn main(sched: &Sched) {
@@ -101,76 +103,6 @@ pub(crate) fn main(sched: &Sched) {
                 let until = deadline.unwrap_or(NEVER);
                 sched.sysmon_note.sleep(until, || something_waits(sched, until, &mut sysmon.ms));
             }
-        }
-    }
-}
-
-/// What earlier looks have seen of one M.
-#[derive(Clone, Copy)]
-struct MHistory {
-    ticks: Ticks,
-    round_since: u64,
-    slice_since: u64,
-    /// When its thread's clock was read last, and what the clock showed.
-    clock: Option<(u64, u64)>,
-    /// What the clock showed first.
-    clock_began: Option<u64>,
-    cpu: Cpu,
-    /// Up to which length its present stay was reported.
-    reported_ns: u64,
-    /// The call site of the G that makes the stay has been told.
-    told: bool,
-    /// Since when its thread sleeps or blocks for a G, with others ready behind it.
-    keeps_since: Option<u64>,
-}
-
-impl MHistory {
-    fn first(ticks: Ticks, now: u64) -> Self {
-        Self {
-            ticks,
-            round_since: now,
-            slice_since: now,
-            clock: None,
-            clock_began: None,
-            cpu: Cpu::Unknown,
-            reported_ns: 0,
-            told: false,
-            keeps_since: None,
-        }
-    }
-
-    /// Updates the history with what this look sees. True if the M is in the same round as before.
-    fn update(&mut self, ticks: Ticks, now: u64) -> bool {
-        if ticks.sched == self.ticks.sched {
-            return true;
-        }
-        let slice_since = if ticks.slice == self.ticks.slice { self.slice_since } else { now };
-        *self = Self { slice_since, ..Self::first(ticks, now) };
-        false
-    }
-
-    /// Reads the thread's clock, unless the last reading is less than `apart` old, and concludes
-    /// from the two what the thread did between them.
-    fn look_at_clock(&mut self, m: &M, now: u64, apart: u64) {
-        let Some(clock) = m.progress.clock() else { return };
-        let due = self.clock.is_none_or(|(at, _)| now.saturating_sub(at) >= apart);
-        let Some(shows) = due.then(|| clock.read()).flatten() else { return };
-        if let Some((_, showed)) = self.clock {
-            let stands = shows == showed && clock.is_runnable() == Some(false);
-            self.cpu = if stands { Cpu::Stands } else { Cpu::Runs };
-        }
-        self.clock = Some((now, shows));
-        self.clock_began = self.clock_began.or(Some(shows));
-    }
-
-    /// Returns the run of the goroutine that makes the stay, as far as it was seen.
-    fn run(&self, now: u64) -> Run {
-        let cpu_ns = self.clock.zip(self.clock_began).map(|((_, shows), began)| shows - began);
-        Run {
-            lasted_ns: now - self.round_since,
-            cpu_ns,
-            blocked: self.cpu == Cpu::Stands,
-            timed: false,
         }
     }
 }
@@ -240,9 +172,9 @@ impl Sysmon {
             // Once in a slice: an M that looks everywhere looks at its own Gs last.
             self.wanted_since = Some(now);
         }
-        self.wake_for_leftovers(sched, now);
-        self.bring_for_apart(sched, now);
         let mut pass = Pass { sched, now, looked, wanted, neglected, computing: 0 };
+        pass.looked.busy = self.wake_for_leftovers(sched, now);
+        self.bring_for_apart(sched, now);
         for m in &self.ms {
             let ticks = m.progress.ticks();
             let seen = self
@@ -262,13 +194,20 @@ impl Sysmon {
     }
 
     /// Wakes an M for free work that the M which found it has left to itself and not run in time.
-    fn wake_for_leftovers(&mut self, sched: &Sched, now: u64) {
-        let left = sched.has_free_work() && sched.idle.idle_ps() > 0 && sched.idle.searching() == 0;
+    /// True if there is such work, or an M is on its way to some.
+    ///
+    /// The kernel may have put that M behind one that computes, beside an idle core. It looks again
+    /// when that core has had something to do, such as a look of this thread.
+    fn wake_for_leftovers(&mut self, sched: &Sched, now: u64) -> bool {
+        let free = sched.has_free_work();
+        let searching = sched.idle.searching() > 0;
+        let left = free && !searching && sched.idle.idle_ps() > 0;
         self.leftover_since = left.then(|| self.leftover_since.unwrap_or(now));
         if self.leftover_since.is_some_and(|since| now.saturating_sub(since) >= LEFT_NS) {
             self.leftover_since = None;
             wake::wake_p(sched);
         }
+        left || free && searching
     }
 
     /// Brings an M for a G that is to begin apart and that nobody has taken in time.

@@ -66,6 +66,7 @@ use crate::gmp::m::M;
 use crate::gmp::p::Sleeper;
 use crate::gmp::sched::Sched;
 use crate::policy;
+use crate::policy::retake::TICK_NS;
 use crate::proc::wake;
 
 /// How many due timers come out of a heap at a time. The records and stacks of their goroutines are
@@ -145,6 +146,10 @@ pub(crate) fn fire(cx: &Current, inside: &mut InsideWithP, heap: usize, now: u64
     }
     if published {
         wake::wake_p(sched);
+        if fired > 1 {
+            // What this M runs first may compute.
+            sched.sysmon_note.hurry(now + TICK_NS);
+        }
     }
     fired > 0
 }

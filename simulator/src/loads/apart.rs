@@ -213,8 +213,8 @@ fn answers((ping, pong): (Chan, Chan), turn: u64) -> impl Script {
     }
 }
 
-/// A goroutine makes four pairs that talk in turns of a microsecond, and after each of the first two
-/// one that computes for 200 ms.
+/// A goroutine makes four pairs that talk in turns of a microsecond, and after each of the first
+/// two one that computes for 200 ms.
 pub(crate) fn mix(config: Config) -> Outcome {
     let mut world = World::new(config);
     let pairs = [(); 4].map(|()| (world.channel(0), world.channel(0)));
