@@ -26,6 +26,7 @@ use std::time::Duration;
 use gosched_runtime_sys::clock::monotonic_ns;
 use gosched_runtime_sys::memory::stack;
 
+use crate::ds::sort;
 use crate::gmp::current;
 use crate::gmp::g::G;
 use crate::gmp::g::view::GView;
@@ -157,7 +158,7 @@ impl Dump {
             let g = unsafe { g.as_ref() };
             goroutines.extend(view(g).map(|view| Snapshot::of(&view, &around, stack(g, &view))));
         });
-        goroutines.sort_by_key(|goroutine: &Snapshot| goroutine.id);
+        sort::by_key(&mut goroutines, |goroutine: &Snapshot| goroutine.id);
         // A thread that acts for a goroutine has the goroutine's number. In `Mode::threads` the
         // goroutine's own record in the slab never begins. In a blocking call it is parked.
         for thread in thread_g::registered_in(sched) {

@@ -8,7 +8,6 @@ use source_tree::source::{Source, attributes, has_word, module_name, words};
 const ONE_FILE_EACH: [(&str, Option<&str>); 5] = [
     ("corosensei", Some("runtime-sys/src/memory/context.rs")),
     ("crossbeam_deque", None),
-    ("crossbeam_channel", None),
     ("mio", None),
     ("loom", Some("runtime-sys/src/sync/primitive.rs")),
 ];
