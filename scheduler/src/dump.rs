@@ -121,6 +121,7 @@ pub enum State {
 /// microsecond.
 #[doc(alias("stack trace", "goroutine profile", "taskdump", "backtrace"))]
 #[must_use]
+#[inline]
 pub fn dump() -> Dump {
     // A share of the runtime, not a borrow: collecting allocates, and the user's allocator may call
     // into the runtime.
@@ -136,6 +137,7 @@ impl Dump {
     }
 
     /// Lists all goroutines of `sched`, with their stacks.
+    #[inline]
     pub(crate) fn with_stacks(sched: &Sched) -> Dump {
         Self::collect(sched, None, |g, view| StackUse::of(sched, g, view))
     }
@@ -278,6 +280,7 @@ impl Snapshot {
 impl StackUse {
     /// Returns the stack use of the goroutine in `view`. `None` if it has no stack of its own, or
     /// has ended meanwhile.
+    #[inline]
     fn of(sched: &Sched, g: &G, view: &GView) -> Option<Self> {
         let range = sched.stacks.stack_at(view.stack())?;
         let stack = Self { size: range.len(), used: stack::used(range) };
@@ -286,6 +289,7 @@ impl StackUse {
 }
 
 impl fmt::Display for Dump {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.goroutines.iter().try_for_each(|goroutine| writeln!(f, "{goroutine}"))
     }

@@ -151,6 +151,7 @@ impl Runtime {
 
     /// A reference to this runtime.
     #[must_use]
+    #[inline]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
@@ -158,6 +159,7 @@ impl Runtime {
     /// Every goroutine, what it does, where it was made, and how much of its stack it has used.
     /// From any thread; stops nobody.
     #[must_use]
+    #[inline]
     pub fn dump(&self) -> Dump {
         Dump::with_stacks(&self.handle.sched)
     }
@@ -165,6 +167,7 @@ impl Runtime {
     /// What the stacks of its goroutines take. Cheap, and from any thread; figures of other threads
     /// may be a moment old.
     #[must_use]
+    #[inline]
     pub fn stack_stats(&self) -> StackStats {
         self.handle.sched.stacks.stats()
     }
@@ -240,6 +243,7 @@ fn end_from_inside(sched: &Arc<Sched>) {
 impl Handle {
     /// The runtime that the calling goroutine or callback is in, if it is in one.
     #[must_use]
+    #[inline]
     pub fn try_current() -> Option<Handle> {
         current::with(|cx| Some(Handle { sched: cx?.sched().arc() }))
     }
@@ -300,6 +304,7 @@ impl Handle {
         JoinSet::of(Some(self.sched.clone()))
     }
 
+    #[inline]
     pub(crate) fn sched(&self) -> &Arc<Sched> {
         &self.sched
     }

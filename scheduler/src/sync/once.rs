@@ -59,6 +59,7 @@ pub struct OnceState {
 
 impl OnceState {
     /// True if an earlier closure unwound.
+    #[inline]
     pub fn is_poisoned(&self) -> bool {
         self.poisoned
     }
@@ -67,6 +68,7 @@ impl OnceState {
 impl Once {
     const_fn! {
         /// Returns a `Once` that has run nothing.
+        #[inline]
         pub fn new() -> Self {
             Self(RawOnce::new())
         }
@@ -107,6 +109,7 @@ impl Once {
     }
 
     /// True if a closure has returned.
+    #[inline]
     pub fn is_completed(&self) -> bool {
         self.0.is_done()
     }
@@ -128,6 +131,7 @@ impl Once {
     /// assert!(READY.is_completed());
     /// maker.join().unwrap();
     /// ```
+    #[inline]
     pub fn wait(&self) {
         preempt_point();
         // Without a deadline the wait ends by what it waits for.
@@ -140,6 +144,7 @@ impl Once {
     /// # Panics
     ///
     /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits.
+    #[inline]
     pub fn wait_force(&self) {
         preempt_point();
         let _done = self.0.wait(false, None, Parking::begin);
@@ -436,6 +441,7 @@ impl<T, F: FnOnce() -> T> Deref for LazyLock<T, F> {
 }
 
 impl fmt::Debug for Once {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (completed, poisoned) = (self.0.is_done(), self.0.is_poisoned());
         f.debug_struct("Once").field("completed", &completed).field("poisoned", &poisoned).finish()
