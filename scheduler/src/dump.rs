@@ -26,7 +26,6 @@ use std::time::Duration;
 use gosched_runtime_sys::clock::monotonic_ns;
 use gosched_runtime_sys::memory::stack;
 
-use crate::ds::sort;
 use crate::gmp::current;
 use crate::gmp::g::G;
 use crate::gmp::g::view::GView;
@@ -133,20 +132,20 @@ impl Dump {
     /// Lists all goroutines of `sched`, of which none runs, without their stacks. `me` looks that
     /// up for a wait of its own.
     pub(crate) fn of_standstill(sched: &Sched, me: u64) -> Dump {
-        Self::collect(sched, Some(me), |_, _| None)
+        Self::collect(sched, Some(me), &|_, _| None)
     }
 
     /// Lists all goroutines of `sched`, with their stacks.
     #[inline]
     pub(crate) fn with_stacks(sched: &Sched) -> Dump {
-        Self::collect(sched, None, |g, view| StackUse::of(sched, g, view))
+        Self::collect(sched, None, &|g, view| StackUse::of(sched, g, view))
     }
 
     /// `waits` is the number of a goroutine that is to be shown in its last wait.
     fn collect(
         sched: &Sched,
         waits: Option<u64>,
-        stack: impl Fn(&G, &GView) -> Option<StackUse>,
+        stack: &dyn Fn(&G, &GView) -> Option<StackUse>,
     ) -> Dump {
         let around = Around::of(sched);
         let view = |g: &G| {
@@ -160,7 +159,7 @@ impl Dump {
             let g = unsafe { g.as_ref() };
             goroutines.extend(view(g).map(|view| Snapshot::of(&view, &around, stack(g, &view))));
         });
-        sort::by_key(&mut goroutines, |goroutine: &Snapshot| goroutine.id);
+        goroutines.sort_unstable_by_key(|goroutine: &Snapshot| goroutine.id);
         // A thread that acts for a goroutine has the goroutine's number. In `Mode::threads` the
         // goroutine's own record in the slab never begins. In a blocking call it is parked.
         for thread in thread_g::registered_in(sched) {

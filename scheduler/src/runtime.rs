@@ -33,7 +33,9 @@ use crate::mode::{Deadlock, Mode};
 use crate::proc::refuse::refuse_unstarted;
 use crate::proc::run::{self, LentThread};
 use crate::proc::sysmon;
-use crate::proc::{attach, check_dead, events, locals, no_wait, shutdown, thread_backed, wake};
+use crate::proc::{
+    attach, check_dead, events, locals, no_wait, promises, shutdown, thread_backed, wake,
+};
 use crate::scope::{Group, JoinSet, Scope, TryScope, scope_in, scope_try_in};
 
 mod builder;
@@ -426,6 +428,7 @@ fn lend(sched: &Sched, entry: Entry, made_at: &'static Location<'static>) {
     let root = sched.slab.take();
     root.init(thread_g::reserve_ids(1), Kind::Settled, Some(entry));
     root.g().set_made_at(Some(made_at));
+    promises::maker(sched, None).made(root.g());
     let cx = Current::new(m);
     attach::attached(&cx, sched, || {
         let lent = LentThread { root: root.as_raw() };

@@ -1,7 +1,7 @@
 //! Sorting in place, by a few lines that are compiled for each type.
 //!
 //! *Rejected.* std's sorts: an unoptimised build spends 40 milliseconds on each type that one of
-//! them is used with. What is sorted here is a handful of a select's cases, or what a report shows.
+//! them is used with. What is sorted here is what a report shows.
 
 /// From how many on a heap is faster than insertion.
 const MANY: usize = 32;

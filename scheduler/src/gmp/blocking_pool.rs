@@ -1,7 +1,8 @@
 //! The threads behind `blocking`, called helpers: their letterboxes, join handles and number.
 //!
-//! A helper waits at its [`Letterbox`] with a time limit. [`IdleWorkers`] chooses the helper for a job. A helper that ends joins the helper that ended before it. So a
-//! pool that shrinks leaves at most one thread to be joined, and shutdown joins that.
+//! A helper waits at its [`Letterbox`] with a time limit. [`IdleWorkers`] chooses the helper for a
+//! job. A helper that ends joins the helper that ended before it. So a pool that shrinks leaves at
+//! most one thread to be joined, and shutdown joins that.
 //!
 //! # Safety
 //!

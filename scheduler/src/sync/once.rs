@@ -59,7 +59,6 @@ pub struct OnceState {
 
 impl OnceState {
     /// True if an earlier closure unwound.
-    #[inline]
     pub fn is_poisoned(&self) -> bool {
         self.poisoned
     }
@@ -441,7 +440,6 @@ impl<T, F: FnOnce() -> T> Deref for LazyLock<T, F> {
 }
 
 impl fmt::Debug for Once {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (completed, poisoned) = (self.0.is_done(), self.0.is_poisoned());
         f.debug_struct("Once").field("completed", &completed).field("poisoned", &poisoned).finish()

@@ -37,7 +37,6 @@ use std::ptr::{self, NonNull};
 use std::time::Instant;
 
 use crate::chan::case::{Case, Tried};
-use crate::ds::sort;
 use crate::wait::owed::{Panics, wake_each};
 use crate::wait::park::{Park, WaitReason};
 use crate::wait::parked::wake_linked;
@@ -350,7 +349,7 @@ fn withdraw<K: Unpark>(entries: &[Entry<'_, K>], except: Option<usize>) {
 /// order of their indices.
 pub(super) fn sort<K: Unpark>(entries: &mut [Entry<'_, K>]) {
     entries.iter_mut().for_each(|entry| entry.channel = entry.case.channel());
-    sort::by_key(entries, |entry| (entry.channel, entry.index));
+    entries.sort_unstable_by_key(|entry| (entry.channel, entry.index));
     let (mut keeper, mut channel) = (0, ptr::null());
     for (position, entry) in entries.iter_mut().enumerate() {
         if entry.channel != channel {
