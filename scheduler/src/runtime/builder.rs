@@ -217,8 +217,9 @@ impl Builder {
     /// Looks for broken promises of [`Mode::settled`](crate::Mode::settled) and
     /// [`Mode::migratory`](crate::Mode::migratory): at each operation that may suspend, the stack
     /// of the goroutine is searched for functions that rely on their calls being nested, on their
-    /// thread, or on nothing waiting in them. Each violation that is found is a warning with the
-    /// stack, once. [docs/soundness.md][soundness] lists the functions that are known;
+    /// thread, or on nothing waiting in them. Each violation that is found is a warning, once, with
+    /// the stack of the wait and that of where the goroutine was made.
+    /// [docs/soundness.md][soundness] lists the functions that are known;
     /// [`check_promises_in`](Self::check_promises_in) adds others.
     ///
     /// In debug builds, with the feature `check-promises`; in a build without debug assertions this
