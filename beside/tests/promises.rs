@@ -52,7 +52,29 @@ fn tells(said: &[String], promise: &str, function: &str) {
     assert!(marked.contains(function), "{marked:?} of {said}");
     assert!(said.contains("promises::"), "the function that waits: {said}");
     assert!(said.contains("beside/tests/promises.rs:"), "its line: {said}");
-    assert!(said.contains("the goroutine was made at"), "{said}");
+    let (waits, made) = said.split_once("the goroutine was made at").expect("its maker");
+    assert!(waits.contains(function) && !made.contains("-->"), "{said}");
+    // The stack of the maker, from its own line on: of the root goroutine, where `run` is called.
+    assert!(made.contains("promises::") && made.contains("beside/tests/promises.rs:"), "{said}");
+}
+
+/// A warning has the stack of the wait and that of the goroutine's maker.
+#[test]
+fn both_stacks_are_told() {
+    fn waits_there() {
+        WORLD.set(&7, yield_now);
+    }
+    #[inline(never)]
+    fn makes_it() -> gosched::JoinHandle<()> {
+        go(waits_there)
+    }
+    let breaks = || makes_it().join().expect("no panic");
+    if let Some(said) = warned("both_stacks_are_told", settled(), breaks) {
+        tells(&said, "b", "scoped_tls::ScopedKey::set");
+        let (waits, made) = said[0].split_once("the goroutine was made at").expect("its maker");
+        assert!(waits.contains("waits_there") && !waits.contains("makes_it"), "{waits}");
+        assert!(made.contains("makes_it") && !made.contains("waits_there"), "{made}");
+    }
 }
 
 thread_local! {

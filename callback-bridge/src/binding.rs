@@ -87,6 +87,7 @@ pub(crate) fn enter_call<R>(
 }
 
 /// Returns what was given to [`enter_call`] by this thread, or null.
+#[inline]
 pub(crate) fn call() -> *const () {
     // SAFETY: null, or an extra M bound to this thread.
     unsafe { tls::bound().cast::<ExtraM>().as_ref() }.map_or(ptr::null(), ExtraM::call)
@@ -101,6 +102,7 @@ pub(crate) struct Entered {
 
 impl Entered {
     /// The scheduler's half of the M.
+    #[inline]
     pub(crate) fn foreign(&self) -> ForeignM {
         self.m.foreign
     }
@@ -108,6 +110,7 @@ impl Entered {
 
 /// Makes a thread a goroutine that is not one yet. If no M can be bound to it, the M is for this
 /// time only.
+#[inline]
 pub(crate) fn enter_open(way: Way<'_>) -> Result<Result<Entered, HeldM>, EnterError> {
     match bound_to(way.process()) {
         Some(m) => enter_bound(m, way, Ok),
@@ -126,6 +129,7 @@ fn bound_to(process: &Process) -> Option<&'static ExtraM> {
 
 /// True if this thread's bound M is in a call although no goroutine is current, as a handler sees
 /// that has interrupted the beginning or the end of one.
+#[inline]
 pub(crate) fn is_on_its_way(process: &Process) -> bool {
     embed::is_outside() && bound_to(process).is_some_and(ExtraM::in_use)
 }
@@ -244,6 +248,7 @@ pub(crate) unsafe fn leave(entered: Entered, way: Way<'_>) {
 
 /// Binds the M to the thread. Returns it unbound where no hook would run: at the thread's end,
 /// without a key, or without memory for the key's value.
+#[inline]
 fn bind(held: HeldM) -> Result<Entered, HeldM> {
     let Some(hook) = exit_hook().filter(|_| !tls::exiting()) else {
         return Err(held);
@@ -266,6 +271,7 @@ fn bind(held: HeldM) -> Result<Entered, HeldM> {
 
 /// Returns the key; the first thread that needs it makes it. None if the process was out of keys
 /// then. The key outlives forks.
+#[inline]
 fn exit_hook() -> Option<ExitHook> {
     static HOOK: OnceLock<Option<ExitHook>> = OnceLock::new();
     *HOOK.get_or_init(|| ExitHook::register(at_thread_exit).ok())

@@ -92,6 +92,7 @@ impl Bridge {
     /// # Panics
     ///
     /// As [`bind`](Self::bind).
+    #[inline]
     pub fn new(runtime: &Runtime) -> Self {
         Self::from_handle(runtime.handle())
     }
@@ -101,6 +102,7 @@ impl Bridge {
     /// # Panics
     ///
     /// As [`bind`](Self::bind).
+    #[inline]
     pub fn from_handle(handle: Handle) -> Self {
         let bridge = Self::unbound();
         bridge.bind(handle);
@@ -109,6 +111,7 @@ impl Bridge {
 
     /// Returns a bridge that leads nowhere until it is [bound](Self::bind): for a static that C may
     /// call before the runtime is up.
+    #[inline]
     pub const fn unbound() -> Self {
         Self { entrances: Line::new(), binding: Binding::UntilThreadExit }
     }
@@ -118,6 +121,7 @@ impl Bridge {
     /// # Panics
     ///
     /// If there is no memory for the process's fork hook, as when any small allocation fails.
+    #[inline]
     pub fn bind(&self, handle: Handle) -> bool {
         let entrance = Entrance::new(handle).expect("memory for a fork hook");
         self.entrances.append(None, Arc::new(entrance))
@@ -157,6 +161,7 @@ impl Bridge {
     ///
     /// As [`bind`](Self::bind).
     #[doc(alias("restart", "reload", "atfork"))]
+    #[inline]
     pub fn rebind(&self, handle: Handle) -> bool {
         let Some(last) = self.entrances.newest() else { return self.bind(handle) };
         if !last.leads_nowhere() {
@@ -173,12 +178,14 @@ impl Bridge {
 
     /// Returns the same bridge with another binding.
     #[must_use]
+    #[inline]
     pub const fn with_binding(mut self, binding: Binding) -> Self {
         self.binding = binding;
         self
     }
 
     /// Returns how long a thread keeps its extra M.
+    #[inline]
     pub const fn binding(&self) -> Binding {
         self.binding
     }
@@ -316,6 +323,7 @@ impl Bridge {
     ///
     /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits. The bridge is
     /// closed then.
+    #[inline]
     pub fn close(&self, grace: Duration) -> Result<(), CloseError> {
         let Some(newest) = self.entrances.newest() else {
             return Ok(());
@@ -392,12 +400,14 @@ impl Clone for Bridge {
     /// Returns a bridge to the same runtime, which is [closed](Self::close) and
     /// [bound anew](Self::rebind) with this one. A copy of an unbound bridge has to be bound
     /// itself.
+    #[inline]
     fn clone(&self) -> Self {
         Self { entrances: self.entrances.clone(), binding: self.binding }
     }
 }
 
 impl fmt::Debug for Bridge {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bound = self.entrances.newest().is_some();
         f.debug_struct("Bridge")

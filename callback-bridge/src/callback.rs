@@ -259,6 +259,7 @@ impl<S: Signature> OwnedByC<S> {
 /// Returns for how many callbacks, of any signature, the process keeps memory for late calls: those
 /// that were dropped or unregistered.
 #[must_use]
+#[inline]
 pub fn kept_callbacks() -> usize {
     KEPT.load(Relaxed)
 }

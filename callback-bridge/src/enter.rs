@@ -159,6 +159,7 @@ pub(crate) unsafe fn inside<R>(
 
 /// Makes the calling thread a goroutine of the runtime that `way` leads to. An error is told to
 /// those who close the entrance.
+#[inline]
 pub(crate) fn need_m(way: Way<'_>) -> Result<HeldM, EnterError> {
     let cancel = CancelState::disable();
     // Before the gap, because it may allocate.
@@ -180,6 +181,7 @@ pub(crate) fn need_m(way: Way<'_>) -> Result<HeldM, EnterError> {
 
 /// Crosses the gap to the inside. Whatever takes time is done before the gap or after it, with the
 /// thread's own mask. Nothing here waits for another thread.
+#[inline]
 fn cross_in(way: Way<'_>) -> Result<&'static mut ExtraM, EnterError> {
     let process = way.process();
     let mask = SignalMask::block_all();
@@ -197,6 +199,7 @@ fn cross_in(way: Way<'_>) -> Result<&'static mut ExtraM, EnterError> {
 }
 
 /// Makes an M for the calling thread.
+#[inline]
 fn make_m(process: &'static Process) -> Result<&'static mut ExtraM, EnterError> {
     if stack::registered().executing {
         return Err(EnterError::SignalHandler);
@@ -205,6 +208,7 @@ fn make_m(process: &'static Process) -> Result<&'static mut ExtraM, EnterError> 
 }
 
 /// The gap. Signals are blocked on entry; on return the thread is inside, or it is C's again.
+#[inline]
 fn cross_gap(
     m: &'static mut ExtraM,
     mask: SignalMask,
@@ -228,6 +232,7 @@ fn cross_gap(
 
 /// Comes in, makes the M's goroutine current, then registers the signal stack; on an error nothing
 /// of it.
+#[inline]
 fn put_on(m: &mut ExtraM, way: Way<'_>) -> Result<(), EnterError> {
     if mutated("need_m.stack_after_unmask") {
         m.mask.restore();
@@ -255,6 +260,7 @@ fn put_on(m: &mut ExtraM, way: Way<'_>) -> Result<(), EnterError> {
 /// # Safety
 ///
 /// It was called for the same way, and the thread is inside.
+#[inline]
 pub(crate) unsafe fn drop_m(held: HeldM, way: Way<'_>) {
     let HeldM { m, cancel, host } = held;
     let mask = m.mask;

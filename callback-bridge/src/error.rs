@@ -92,18 +92,21 @@ impl EnterCode {
 
     /// Returns the code with this number, if there is one.
     #[must_use]
+    #[inline]
     pub fn from_i32(number: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|code| *code as i32 == number)
     }
 
     /// Returns what it means, in English.
     #[must_use]
+    #[inline]
     pub fn text(self) -> &'static str {
         self.c_text().to_str().expect("all texts are ASCII")
     }
 
     /// Returns what it means, as C has its strings.
     #[must_use]
+    #[inline]
     pub const fn c_text(self) -> &'static CStr {
         match self {
             Self::NotRunning => c"the callback's runtime is not running yet",
@@ -120,6 +123,7 @@ impl EnterCode {
 }
 
 impl fmt::Display for EnterCode {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text())
     }
@@ -185,18 +189,21 @@ impl CallCode {
 
     /// Returns the code with this number, if there is one.
     #[must_use]
+    #[inline]
     pub fn from_i32(number: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|code| *code as i32 == number)
     }
 
     /// Returns what it means, in English.
     #[must_use]
+    #[inline]
     pub fn text(self) -> &'static str {
         self.c_text().to_str().expect("all texts are ASCII")
     }
 
     /// Returns what it means, as C has its strings.
     #[must_use]
+    #[inline]
     pub const fn c_text(self) -> &'static CStr {
         match self {
             Self::NotRunning => EnterCode::NotRunning.c_text(),
@@ -232,6 +239,7 @@ impl From<EnterCode> for CallCode {
 }
 
 impl fmt::Display for CallCode {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text())
     }
@@ -247,6 +255,7 @@ impl EnterError {
     }
 
     /// Returns the error of a callback that unwound with `payload`.
+    #[inline]
     pub(crate) fn of_payload(payload: Box<dyn Any + Send>) -> Self {
         match payload.downcast() {
             Ok(cancelled) => Self::Cancelled(*cancelled),
@@ -256,6 +265,7 @@ impl EnterError {
 
     /// Returns its number, for C.
     #[must_use]
+    #[inline]
     pub const fn code(&self) -> EnterCode {
         match self {
             Self::NotRunning => EnterCode::NotRunning,
@@ -272,6 +282,7 @@ impl EnterError {
 }
 
 impl fmt::Display for EnterError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code().text())?;
         match self {
@@ -287,6 +298,7 @@ impl fmt::Display for EnterError {
 }
 
 /// Returns the message of a payload that `panic!` made.
+#[inline]
 fn text(payload: &(dyn Any + Send)) -> Option<&str> {
     payload
         .downcast_ref::<&str>()
@@ -295,6 +307,7 @@ fn text(payload: &(dyn Any + Send)) -> Option<&str> {
 }
 
 impl error::Error for EnterError {
+    #[inline]
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Resources(error) => Some(error),
@@ -318,6 +331,7 @@ pub enum CloseError {
 }
 
 impl fmt::Display for CloseError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Running { calls } => {

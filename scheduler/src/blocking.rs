@@ -156,6 +156,7 @@ impl<R, F: FnOnce() -> R> BlockingCall for BorrowedCall<'_, F, R> {
 }
 
 impl CallWaiter for Done {
+    #[inline]
     fn call_done(&self) {
         let mut state = self.0.lock();
         state.done = true;
@@ -195,6 +196,7 @@ where
 }
 
 /// Erases the lifetime of a call. The caller waits until the call is done.
+#[inline]
 fn erase<'a>(call: &'a (dyn BlockingCall + 'a)) -> NonNull<dyn BlockingCall> {
     let raw = NonNull::from(call);
     // SAFETY: only the lifetime changes. `run_on_helper`, which owns the call, waits until it is
@@ -208,6 +210,7 @@ fn erase<'a>(call: &'a (dyn BlockingCall + 'a)) -> NonNull<dyn BlockingCall> {
 struct UntilDone<'a>(&'a Done);
 
 impl Drop for UntilDone<'_> {
+    #[inline]
     fn drop(&mut self) {
         let state = self.0.0.lock();
         if state.done {
@@ -230,29 +233,35 @@ struct Shielded(Parking);
 unsafe impl Park for Shielded {
     type Target = Target;
 
+    #[inline]
     fn renew(&self) {
         self.0.renew();
     }
 
+    #[inline]
     fn target(&self) -> Target {
         self.0.target()
     }
 
+    #[inline]
     fn park_until(&self, deadline: Option<Instant>) {
         assert!(deadline.is_none(), "a call is waited for until it is done");
         self.0.park_shielded();
     }
 
+    #[inline]
     fn cancelled(&self) -> bool {
         false
     }
 
+    #[inline]
     fn raise(&self) -> ! {
         unreachable!("it is never cancelled")
     }
 }
 
 /// Gives `job` to a helper, if need be a new one. False if there is none.
+#[inline]
 fn submit(sched: &Arc<Sched>, job: Job) -> bool {
     match sched.blocking.submit(job) {
         Runner::Helper => true,
@@ -262,6 +271,7 @@ fn submit(sched: &Arc<Sched>, job: Job) -> bool {
 }
 
 /// Makes the thread of a new helper. False if it cannot be made.
+#[inline]
 fn start(sched: &Arc<Sched>, helper: Helper, job: Job) -> bool {
     let number = helper.number;
     let thread_g = ThreadG::acquire();

@@ -75,6 +75,7 @@ impl Token {
     /// A token that is cancelled with this one, and may be cancelled alone.
     #[doc(alias("child_token", "WithCancel"))]
     #[must_use]
+    #[inline]
     pub fn child(&self) -> Self {
         Self::of(TokenInner::child(self.shared(), None))
     }
@@ -106,6 +107,7 @@ impl Token {
     /// ```
     #[doc(alias("WithTimeout", "timeout_token"))]
     #[must_use]
+    #[inline]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
         Self::of(TokenInner::child(self.shared(), Instant::now().checked_add(timeout)))
     }
@@ -114,6 +116,7 @@ impl Token {
     /// [`with_timeout`](Self::with_timeout).
     #[doc(alias = "WithDeadline")]
     #[must_use]
+    #[inline]
     pub fn with_deadline(&self, deadline: Instant) -> Self {
         Self::of(TokenInner::child(self.shared(), Some(deadline)))
     }
@@ -121,18 +124,21 @@ impl Token {
     /// When it is cancelled at the latest: the first deadline of its own and of those that it is a
     /// child of.
     #[must_use]
+    #[inline]
     pub fn deadline(&self) -> Option<Instant> {
         to_instant(self.shared().deadline)
     }
 
     /// Its number, unique in the process: what [`CancelScope::Token`] names.
     #[must_use]
+    #[inline]
     pub fn id(&self) -> u64 {
         self.shared().id
     }
 
     /// Cancels what runs under it and what will, its children, and whoever waits for this. Never
     /// blocks. Cancelling again does nothing.
+    #[inline]
     pub fn cancel(&self) {
         TokenInner::cancel(self.shared());
     }
@@ -156,6 +162,7 @@ impl Token {
 
     /// Why it was cancelled first; `None` if it was not. Never suspends.
     #[must_use]
+    #[inline]
     pub fn cause(&self) -> Option<Cause> {
         self.shared().cause()
     }
@@ -196,6 +203,7 @@ impl Token {
     /// asks until then calls [`yield_now`](crate::yield_now), or
     /// [`wait_timeout`](Self::wait_timeout).
     #[must_use]
+    #[inline]
     pub fn is_cancelled(&self) -> bool {
         self.shared().is_cancelled()
     }
@@ -207,6 +215,7 @@ impl Token {
     /// Unwinds with [`Cancelled`] if the calling goroutine is cancelled while it waits; also by
     /// this token, if it runs under it.
     #[doc(alias = "cancelled")]
+    #[inline]
     pub fn wait(&self) {
         let _without_a_limit = self.wait_until(None);
     }
@@ -217,6 +226,7 @@ impl Token {
     /// # Panics
     ///
     /// As [`wait`](Self::wait).
+    #[inline]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         self.wait_until(Instant::now().checked_add(timeout))
     }
@@ -226,10 +236,12 @@ impl Token {
     /// # Panics
     ///
     /// As [`wait`](Self::wait).
+    #[inline]
     pub fn wait_deadline(&self, deadline: Instant) -> bool {
         self.wait_until(Some(deadline))
     }
 
+    #[inline]
     fn wait_until(&self, deadline: Option<Instant>) -> bool {
         preempt_point();
         self.shared().wait(deadline, Parking::begin)
@@ -269,18 +281,21 @@ impl std::panic::RefUnwindSafe for OnCancel {}
 impl OnCancel {
     /// Keeps the function from being called. True if it was not, and will not be.
     #[doc(alias = "stop")]
+    #[inline]
     pub fn unregister(self) -> bool {
         // The function is the user's, and dropped without a lock.
         self.call.take().is_some()
     }
 
     /// Lets the token have the function for as long as there is one.
+    #[inline]
     pub fn keep(self) {
         self.token.shared().adopt(Child::Kept(self.call));
     }
 }
 
 impl fmt::Debug for OnCancel {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OnCancel").field("token", &self.token.id()).finish_non_exhaustive()
     }

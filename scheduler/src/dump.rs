@@ -120,6 +120,7 @@ pub enum State {
 /// microsecond.
 #[doc(alias("stack trace", "goroutine profile", "taskdump", "backtrace"))]
 #[must_use]
+#[inline]
 pub fn dump() -> Dump {
     // A share of the runtime, not a borrow: collecting allocates, and the user's allocator may call
     // into the runtime.
@@ -131,19 +132,20 @@ impl Dump {
     /// Lists all goroutines of `sched`, of which none runs, without their stacks. `me` looks that
     /// up for a wait of its own.
     pub(crate) fn of_standstill(sched: &Sched, me: u64) -> Dump {
-        Self::collect(sched, Some(me), |_, _| None)
+        Self::collect(sched, Some(me), &|_, _| None)
     }
 
     /// Lists all goroutines of `sched`, with their stacks.
+    #[inline]
     pub(crate) fn with_stacks(sched: &Sched) -> Dump {
-        Self::collect(sched, None, |g, view| StackUse::of(sched, g, view))
+        Self::collect(sched, None, &|g, view| StackUse::of(sched, g, view))
     }
 
     /// `waits` is the number of a goroutine that is to be shown in its last wait.
     fn collect(
         sched: &Sched,
         waits: Option<u64>,
-        stack: impl Fn(&G, &GView) -> Option<StackUse>,
+        stack: &dyn Fn(&G, &GView) -> Option<StackUse>,
     ) -> Dump {
         let around = Around::of(sched);
         let view = |g: &G| {
@@ -157,7 +159,7 @@ impl Dump {
             let g = unsafe { g.as_ref() };
             goroutines.extend(view(g).map(|view| Snapshot::of(&view, &around, stack(g, &view))));
         });
-        goroutines.sort_by_key(|goroutine: &Snapshot| goroutine.id);
+        goroutines.sort_unstable_by_key(|goroutine: &Snapshot| goroutine.id);
         // A thread that acts for a goroutine has the goroutine's number. In `Mode::threads` the
         // goroutine's own record in the slab never begins. In a blocking call it is parked.
         for thread in thread_g::registered_in(sched) {
@@ -277,6 +279,7 @@ impl Snapshot {
 impl StackUse {
     /// Returns the stack use of the goroutine in `view`. `None` if it has no stack of its own, or
     /// has ended meanwhile.
+    #[inline]
     fn of(sched: &Sched, g: &G, view: &GView) -> Option<Self> {
         let range = sched.stacks.stack_at(view.stack())?;
         let stack = Self { size: range.len(), used: stack::used(range) };
@@ -285,6 +288,7 @@ impl StackUse {
 }
 
 impl fmt::Display for Dump {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.goroutines.iter().try_for_each(|goroutine| writeln!(f, "{goroutine}"))
     }

@@ -50,6 +50,7 @@ impl<K: Unpark> Signal<K> {
     }
 
     /// Ends the present wait, or else the next one.
+    #[inline]
     pub(crate) fn wake_up(&self) {
         let mut state = self.state.lock();
         let wake = state.waiting.pop().map(Popped::finish);
@@ -90,10 +91,12 @@ impl<K: Unpark> Signal<K> {
 }
 
 impl Wake for Signal {
+    #[inline]
     fn wake(self: Arc<Self>) {
         self.wake_up();
     }
 
+    #[inline]
     fn wake_by_ref(self: &Arc<Self>) {
         self.wake_up();
     }

@@ -55,6 +55,7 @@ impl std::panic::UnwindSafe for Builder {}
 impl std::panic::RefUnwindSafe for Builder {}
 
 impl std::fmt::Debug for Builder {
+    #[inline]
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Builder")
             .field("name", &self.name)
@@ -67,11 +68,13 @@ impl std::fmt::Debug for Builder {
 
 impl Builder {
     /// A goroutine without wishes, in the runtime that the caller is in.
+    #[inline]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// In this runtime, from whatever thread.
+    #[inline]
     pub fn runtime(mut self, handle: &Handle) -> Self {
         self.runtime = Some(handle.clone());
         self
@@ -87,6 +90,7 @@ impl Builder {
     /// [`stack_size`](crate::Builder::stack_size). Without effect in
     /// [`Mode::threads`](crate::Mode::threads) and with [`own_thread`](Self::own_thread), where the
     /// stack is the thread's.
+    #[inline]
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
@@ -96,6 +100,7 @@ impl Builder {
     /// for long. It needs no P; when it waits, its thread sleeps. The thread is a new one, and ends
     /// with the goroutine: nothing that the goroutine does to it reaches another one.
     #[doc(alias("spawn_blocking", "dedicated thread", "LockOSThread"))]
+    #[inline]
     pub fn own_thread(mut self) -> Self {
         self.own_thread = true;
         self
@@ -111,6 +116,7 @@ impl Builder {
     ///
     /// If it computes or blocks its thread all the same, the goroutines that have settled on that
     /// thread wait for it.
+    #[inline]
     pub fn talks(mut self) -> Self {
         self.behaviour = Some(Behaviour::Talks);
         self
@@ -123,6 +129,7 @@ impl Builder {
     /// 2 ms of processor time, or has blocked its thread for as long, without a suspension. It
     /// unlearns it when 64 in a row have not.
     #[doc(alias("cpu bound"))]
+    #[inline]
     pub fn computes(mut self) -> Self {
         self.behaviour = Some(Behaviour::Computes);
         self
@@ -191,6 +198,7 @@ impl Builder {
         Ok(JoinHandle::new(packet, id))
     }
 
+    #[inline]
     fn sched(&self) -> Option<Arc<Sched>> {
         match &self.runtime {
             Some(handle) => Some(handle.sched().clone()),
@@ -200,6 +208,7 @@ impl Builder {
 
     /// Makes a goroutine that runs `body`; its number. On an error nothing is left but the body.
     #[track_caller]
+    #[inline]
     fn make(self, sched: &Arc<Sched>, body: SharedBody) -> io::Result<u64> {
         let Self { name, stack_size, own_thread, behaviour, host, .. } = self;
         check_stack_size(stack_size)?;
@@ -222,6 +231,7 @@ impl Builder {
 
 /// What the calling goroutine is called, if its [`Builder`] gave it a name.
 #[must_use]
+#[inline]
 pub fn current_name() -> Option<String> {
     current::with(|cx| cx?.owned()?.name().map(str::to_owned))
 }

@@ -32,6 +32,7 @@ impl Runtime {
     /// # std::io::Result::Ok(())
     /// ```
     #[doc(alias("GOMAXPROCS", "worker_threads"))]
+    #[inline]
     pub fn set_procs(&self, n: usize) -> io::Result<()> {
         self.handle().set_procs(n)
     }
@@ -44,6 +45,7 @@ impl Handle {
     ///
     /// The same.
     #[doc(alias("GOMAXPROCS", "worker_threads"))]
+    #[inline]
     pub fn set_procs(&self, n: usize) -> io::Result<()> {
         check_number(n)?;
         set_procs(self.sched(), n);

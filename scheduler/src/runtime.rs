@@ -33,7 +33,9 @@ use crate::mode::{Deadlock, Mode};
 use crate::proc::refuse::refuse_unstarted;
 use crate::proc::run::{self, LentThread};
 use crate::proc::sysmon;
-use crate::proc::{attach, check_dead, events, locals, no_wait, shutdown, thread_backed, wake};
+use crate::proc::{
+    attach, check_dead, events, locals, no_wait, promises, shutdown, thread_backed, wake,
+};
 use crate::scope::{Group, JoinSet, Scope, TryScope, scope_in, scope_try_in};
 
 mod builder;
@@ -151,6 +153,7 @@ impl Runtime {
 
     /// A reference to this runtime.
     #[must_use]
+    #[inline]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
@@ -158,6 +161,7 @@ impl Runtime {
     /// Every goroutine, what it does, where it was made, and how much of its stack it has used.
     /// From any thread; stops nobody.
     #[must_use]
+    #[inline]
     pub fn dump(&self) -> Dump {
         Dump::with_stacks(&self.handle.sched)
     }
@@ -165,6 +169,7 @@ impl Runtime {
     /// What the stacks of its goroutines take. Cheap, and from any thread; figures of other threads
     /// may be a moment old.
     #[must_use]
+    #[inline]
     pub fn stack_stats(&self) -> StackStats {
         self.handle.sched.stacks.stats()
     }
@@ -240,6 +245,7 @@ fn end_from_inside(sched: &Arc<Sched>) {
 impl Handle {
     /// The runtime that the calling goroutine or callback is in, if it is in one.
     #[must_use]
+    #[inline]
     pub fn try_current() -> Option<Handle> {
         current::with(|cx| Some(Handle { sched: cx?.sched().arc() }))
     }
@@ -300,6 +306,7 @@ impl Handle {
         JoinSet::of(Some(self.sched.clone()))
     }
 
+    #[inline]
     pub(crate) fn sched(&self) -> &Arc<Sched> {
         &self.sched
     }
@@ -421,6 +428,7 @@ fn lend(sched: &Sched, entry: Entry, made_at: &'static Location<'static>) {
     let root = sched.slab.take();
     root.init(thread_g::reserve_ids(1), Kind::Settled, Some(entry));
     root.g().set_made_at(Some(made_at));
+    promises::maker(sched, None).made(root.g());
     let cx = Current::new(m);
     attach::attached(&cx, sched, || {
         let lent = LentThread { root: root.as_raw() };

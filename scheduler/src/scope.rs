@@ -66,6 +66,7 @@ pub struct Scope<'scope, 'env: 'scope> {
 impl std::panic::RefUnwindSafe for Scope<'_, '_> {}
 
 impl fmt::Debug for Scope<'_, '_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scope").field("running", &self.tally.left()).finish()
     }
@@ -113,6 +114,7 @@ where
 }
 
 /// Returns the runtime that the caller is in.
+#[inline]
 fn sched_of_caller() -> Option<Arc<Sched>> {
     current::with(|cx| Some(cx.filter(|cx| cx.g().is_some())?.sched().arc()))
 }

@@ -36,6 +36,7 @@ pub enum Context {
 /// before and removed after the goroutine is to be seen. (But for what a host does to it
 /// meanwhile.)
 #[must_use]
+#[inline]
 pub fn context() -> Context {
     match current::with_interrupted(|cx| Some(cx?.g()?.id())) {
         Some(id) => Context::Goroutine { id, on_signal_stack: stack::registered().executing },
@@ -61,6 +62,7 @@ pub struct Check {
 impl Check {
     /// True if nothing was found.
     #[must_use]
+    #[inline]
     pub fn is_clean(&self) -> bool {
         self.not_in_front.is_empty() && self.without_signal_stack.is_empty()
     }
@@ -94,6 +96,7 @@ pub fn check() -> Check {
 /// # Errors
 ///
 /// `QuotaExceeded` from the eighth time on, if another handler has been put in front each time.
+#[inline]
 pub fn reinstall() -> io::Result<()> {
     fault::reinstall()
 }

@@ -121,6 +121,7 @@ struct Ms {
 }
 
 impl Ms {
+    #[inline]
     fn count(&mut self, m: &M) {
         self.running += usize::from(m.progress.runs());
         self.idle += usize::from(m.remote.sleeps());
@@ -138,6 +139,7 @@ impl Runtime {
     /// things). It allocates.
     #[doc(alias("NumGoroutine", "metrics"))]
     #[must_use]
+    #[inline]
     pub fn stats(&self) -> Stats {
         self.handle().stats()
     }
@@ -147,12 +149,14 @@ impl Handle {
     /// As [`Runtime::stats`].
     #[doc(alias("NumGoroutine", "metrics"))]
     #[must_use]
+    #[inline]
     pub fn stats(&self) -> Stats {
         collect(self.sched())
     }
 }
 
 /// Reads all numbers of `sched`.
+#[inline]
 fn collect(sched: &Sched) -> Stats {
     let mut list = Vec::new();
     sched.list_ms(&mut list);
@@ -207,6 +211,7 @@ fn collect(sched: &Sched) -> Stats {
 
 /// A table of five lines, for people.
 impl fmt::Display for Stats {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let s = self;
         writeln!(

@@ -68,6 +68,7 @@ pub fn on_thread_stack<R>(f: impl FnOnce() -> R) -> R {
 /// The main thread's stack grows as it is used; for it, this is what its limit allows.
 #[doc(alias = "remaining_stack")]
 #[must_use]
+#[inline]
 pub fn stack_remaining() -> Option<usize> {
     let local = 0_u8;
     let here = (&raw const local).addr();
@@ -88,6 +89,7 @@ pub fn stack_remaining() -> Option<usize> {
 /// if an earlier one on the same stack went deeper and the pages are still in memory. `None` unless
 /// it has a stack of its own. A system call.
 #[must_use]
+#[inline]
 pub fn stack_used() -> Option<usize> {
     let owned = current::with(|cx| Some(cx?.owned()?.stack))?;
     (owned.high != 0).then(|| stack::used(owned.low..owned.high))

@@ -1,6 +1,6 @@
 //! The commands of the workspace. `cargo xtask test` runs all checks, `soak` looks for leaks,
 //! `stress` does everything at once, `conserve` accounts for each value, `hosts` runs programs of
-//! others, `sanitize` and `valgrind` watch the memory, `systems` follows other systems,
+//! others, `sanitize`, `valgrind` and `miri` watch the memory, `systems` follows other systems,
 //! `instructions` counts what the hottest operations execute, `simulate` shows what the scheduling
 //! policy does on machines with more cores, `layers` prints how the source is laid out,
 //! `public-api` lists what users can name, `install` puts the C interface where C's compilers look.
@@ -40,6 +40,7 @@ usage: cargo xtask test [--only STEP]...    run all checks, or the named steps
        cargo xtask sanitize [address|thread] [--install]
                                             tests with a sanitizer
        cargo xtask valgrind                 the main job under memcheck
+       cargo xtask miri                     futures of channels and selects under Miri
        cargo xtask instructions [OPERATION]... [--update]
                                             hottest operations against xtask/instructions.txt
        cargo xtask instructions --annotate OPERATION
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         Some((command, rest)) if command == "soak" => soak::run(rest),
         Some((command, rest)) if command == "sanitize" => systems::sanitize::run(rest),
         Some((command, rest)) if command == "valgrind" => valgrind::run(rest),
+        Some((command, rest)) if command == "miri" => systems::miri::run(rest),
         Some((command, rest)) if command == "systems" => systems::run(rest),
         Some((command, rest)) if command == "instructions" => instructions::run(rest),
         Some((command, rest)) if command == "stress" => stress::run(rest),

@@ -13,6 +13,7 @@
 mod build;
 mod controls;
 mod listed;
+pub(crate) mod miri;
 mod needs;
 mod rows;
 pub(crate) mod sanitize;

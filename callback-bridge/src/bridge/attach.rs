@@ -59,6 +59,7 @@ struct Inside {
 struct Counted(Arc<Entrance>);
 
 impl Drop for Counted {
+    #[inline]
     fn drop(&mut self) {
         self.0.count_out();
     }
@@ -126,6 +127,7 @@ impl Bridge {
     ///
     /// As [`enter`](Self::enter) has before it runs anything.
     #[doc(alias("Ensure", "PyGILState", "AttachCurrentThread"))]
+    #[inline]
     pub fn attach(&self) -> Result<Attached, EnterError> {
         let errno = errno::get();
         let attached = self.attach_by();
@@ -133,6 +135,7 @@ impl Bridge {
         attached
     }
 
+    #[inline]
     fn attach_by(&self) -> Result<Attached, EnterError> {
         let entrance = self.entrance()?;
         // SAFETY: used before `counted` is dropped.
@@ -154,6 +157,7 @@ impl Bridge {
 
 impl Part {
     /// The calling thread is a goroutine already.
+    #[inline]
     fn of_goroutine() -> Self {
         let attached = tls::attached().cast::<Attachment>();
         // SAFETY: null, or the contents of an `Rc` of this thread.
@@ -169,6 +173,7 @@ impl Part {
     }
 
     /// The calling thread has just entered this runtime.
+    #[inline]
     fn new(entered: Result<Entered, HeldM>, handle: &Handle, process: &'static Process) -> Self {
         let foreign = match &entered {
             Ok(entered) => entered.foreign(),
@@ -187,6 +192,7 @@ impl Part {
 }
 
 impl Drop for Attachment {
+    #[inline]
     fn drop(&mut self) {
         // First: destructors of goroutine-locals may attach again, to what is still a goroutine.
         tls::set_attached(self.outer);
@@ -202,6 +208,7 @@ impl Drop for Attachment {
 }
 
 impl Drop for Attached {
+    #[inline]
     fn drop(&mut self) {
         let errno = errno::get();
         drop(self.inside.take());
@@ -210,6 +217,7 @@ impl Drop for Attached {
 }
 
 impl fmt::Debug for Attached {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nested = self.inside.as_ref().is_some_and(|it| matches!(it.part, Part::Nested(_)));
         f.debug_struct("Attached").field("nested", &nested).finish_non_exhaustive()

@@ -214,6 +214,7 @@ impl<Q, A, W> Asked<Q, A, W> {
 }
 
 /// Moves the state, if it is still `from`. Relaxed: whoever moves it has no news for the other end.
+#[inline]
 fn move_on(state: &AtomicU32, from: u32, to: u32) -> bool {
     if mutated("slot.move_by_store") {
         let there = state.load(Ordering::Relaxed) == from;

@@ -96,6 +96,7 @@ impl Bridge {
 struct Counted<'a>(&'a Entrance);
 
 impl Drop for Counted<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.0.count_out();
     }

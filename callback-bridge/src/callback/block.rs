@@ -157,6 +157,7 @@ impl<F: 'static, R: CReturn> Block<F, R> {
 
 /// Closes a callback's door, and waits for those inside but the caller's own calls. Not ended by a
 /// cancel.
+#[inline]
 pub(super) fn close(header: &Header, deadline: Option<Instant>) -> Result<(), CloseError> {
     let entrance = &header.entrance;
     if entrance.process.forked() {

@@ -100,6 +100,7 @@ impl Node {
 struct End<'a>(&'a Node);
 
 impl Drop for End<'_> {
+    #[inline]
     fn drop(&mut self) {
         let innermost = tls::replace_calling(self.0.outer.get().cast());
         if !ptr::eq(innermost.cast(), self.0) {

@@ -131,6 +131,7 @@ impl<S: Signature> LocalCallback<S> {
 /// Returns how many closures of [`LocalCallback`]s stay for good, because C has ended them on
 /// another thread than their own.
 #[must_use]
+#[inline]
 pub fn leaked_callbacks() -> usize {
     LEAKED.load(Relaxed)
 }

@@ -67,6 +67,7 @@ pub(crate) struct IsClosed;
 
 impl Door {
     /// Returns an open door.
+    #[inline]
     pub(crate) fn new() -> Self {
         Self { closed: AtomicBool::new(false), counted: AtomicUsize::new(0) }
     }
@@ -78,6 +79,7 @@ impl Door {
     }
 
     /// As [`is_closed`](Self::is_closed), with what the closer did before.
+    #[inline]
     pub(crate) fn was_closed(&self) -> bool {
         // ORDERING[door.closed]: partner is the store in `close`.
         self.closed.load(Ordering::Acquire)
@@ -106,6 +108,7 @@ impl Door {
     }
 
     /// Comes in without a place. As [`come_in`](Self::come_in).
+    #[inline]
     pub(crate) fn count_in(&self) -> Result<(), IsClosed> {
         self.counted.fetch_add(1, Ordering::Relaxed);
         if self.is_closed_now() {
@@ -116,6 +119,7 @@ impl Door {
     }
 
     /// Goes out, after [`count_in`](Self::count_in).
+    #[inline]
     pub(crate) fn count_out(&self) {
         // ORDERING[door.inside]: as in `go_out`. An addition in between carries it on.
         self.counted.fetch_sub(1, Ordering::Release);
@@ -137,6 +141,7 @@ impl Door {
     }
 
     /// Closes the door. Whoever is inside then is found by [`inside`](Self::inside).
+    #[inline]
     pub(crate) fn close(&self) {
         // ORDERING[door.closed]: partner is the load in `was_closed`; what the closer did before
         // becomes visible.
@@ -150,6 +155,7 @@ impl Door {
     }
 
     /// Returns how many are inside of a closed door.
+    #[inline]
     pub(crate) fn inside(&self, places: &Places) -> usize {
         // ORDERING[door.inside]: partners are the store in `go_out` and the subtraction in
         // `count_out`.
@@ -162,6 +168,7 @@ impl Door {
 
 impl Place {
     /// Returns an empty place. Allocates.
+    #[inline]
     fn new() -> &'static Self {
         Box::leak(Box::new(Self {
             door: AtomicPtr::new(ptr::null_mut()),
@@ -172,11 +179,13 @@ impl Place {
 
 impl Places {
     /// Returns an empty list.
+    #[inline]
     pub(crate) fn new() -> Self {
         Self { newest: AtomicPtr::new(ptr::null_mut()) }
     }
 
     /// Lists a new place. Allocates.
+    #[inline]
     pub(crate) fn add(&self) -> &'static Place {
         let place = Place::new();
         let mut newest = self.newest.load(Ordering::Relaxed);
@@ -194,6 +203,7 @@ impl Places {
 
     /// Returns all places. One that was added before a call came in by it is among them, if the
     /// door was closed after that call.
+    #[inline]
     fn iter(&self) -> impl Iterator<Item = &'static Place> {
         // ORDERING[door.listed]: partner is the exchange in `add`.
         let newest = self.newest.load(Ordering::Acquire);

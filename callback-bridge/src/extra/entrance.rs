@@ -41,6 +41,7 @@ pub(crate) struct Entrance {
 }
 
 impl Link for Entrance {
+    #[inline]
     fn next(&self) -> &Next<Self> {
         &self.next
     }
@@ -52,6 +53,7 @@ impl Entrance {
     /// # Errors
     ///
     /// No memory for the fork hook.
+    #[inline]
     pub(crate) fn new(handle: Handle) -> io::Result<Self> {
         let process = Process::this()?;
         process.prepare();
@@ -86,16 +88,19 @@ impl Entrance {
     }
 
     /// True if no call will come in by this any more, nor into its runtime.
+    #[inline]
     pub(crate) fn leads_nowhere(&self) -> bool {
         !self.seems_open() || self.runtime_shuts_down().unwrap_or(true)
     }
 
     /// Asks, as far as a call can that does not come in.
+    #[inline]
     pub(crate) fn ask_runtime(&self) -> Result<(), EnterError> {
         self.ask()?;
         if self.runtime_shuts_down()? { Err(EnterError::ShutDown.refused()) } else { Ok(()) }
     }
 
+    #[inline]
     fn runtime_shuts_down(&self) -> Result<bool, EnterError> {
         // SAFETY: used before the call goes out.
         let shuts_down = embed::shuts_down(unsafe { self.count_in() }?);
@@ -105,6 +110,7 @@ impl Entrance {
 
     /// Refuses calls, and lets the runtime go when nobody is inside. In a forked child the runtime
     /// stays, as all of the parent's does.
+    #[inline]
     pub(crate) fn retire(&self) {
         if self.process.forked() {
             return self.close_door();
@@ -171,6 +177,7 @@ impl Entrance {
     /// # Safety
     ///
     /// The handle is not used after that.
+    #[inline]
     pub(crate) unsafe fn count_in(&self) -> Result<&Handle, EnterError> {
         // SAFETY: as the caller says.
         match unsafe { self.runtime.count_in() } {
@@ -183,18 +190,21 @@ impl Entrance {
     }
 
     /// Goes out, after [`count_in`](Self::count_in).
+    #[inline]
     pub(crate) fn count_out(&self) {
         self.runtime.door.count_out();
         self.tell();
     }
 
     /// Closes the door, and waits for nobody.
+    #[inline]
     pub(crate) fn close_door(&self) {
         self.runtime.door.close();
     }
 
     /// Closes the door, and waits until `deadline` for those inside but the `own` calls of the
     /// calling thread. Returns how many are left then.
+    #[inline]
     pub(crate) fn close(&self, deadline: Option<Instant>, own: usize) -> usize {
         self.close_door();
         let gone = Arc::new(Notify::new());
@@ -218,11 +228,13 @@ impl Entrance {
     /// # Safety
     ///
     /// The door was closed, and nobody has been inside of it since some moment after that.
+    #[inline]
     pub(crate) unsafe fn take_runtime(&self) -> Option<Bound> {
         // SAFETY: as the caller says.
         unsafe { self.runtime.take() }
     }
 
+    #[inline]
     fn closers(&self) -> MutexGuard<'_, Vec<Arc<Notify>>> {
         self.closers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -235,6 +247,7 @@ struct Listed<'a> {
 }
 
 impl Drop for Listed<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.entrance.closers().retain(|closer| !Arc::ptr_eq(closer, self.gone));
     }

@@ -70,6 +70,7 @@ pub(crate) struct Number(Cell<u32>);
 
 impl Number {
     /// Returns a place without a number.
+    #[inline]
     pub(crate) const fn new() -> Self {
         Self(Cell::new(0))
     }
@@ -97,6 +98,7 @@ fn with_pushed(head: u64, node: u32) -> u64 {
 }
 
 /// The head after its first node was taken off. The tag stays.
+#[inline]
 fn with_popped(head: u64, next: u32) -> u64 {
     (head & !u64::from(MOST)) | u64::from(next)
 }

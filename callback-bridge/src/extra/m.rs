@@ -79,6 +79,7 @@ unsafe impl Send for ExtraM {}
 
 impl ExtraM {
     /// Makes an M for the stock `extra`, with one of these places. Allocates.
+    #[inline]
     pub(crate) fn new(
         extra: &'static Stock<ExtraM>,
         places: &Places,
@@ -108,17 +109,20 @@ impl ExtraM {
     }
 
     /// Lets our signal stack go. The M is nobody's, so it is registered nowhere.
+    #[inline]
     pub(crate) fn strip(&mut self) {
         self.stack = None;
     }
 
     /// Gives an M that was stripped a signal stack. Allocates.
+    #[inline]
     pub(crate) fn dress(&mut self) -> io::Result<()> {
         self.stack = Some(SignalStack::new()?);
         Ok(())
     }
 
     /// Registers our signal stack, unless the thread's own will do. Signals are blocked.
+    #[inline]
     pub(crate) fn put_stack_on(&mut self) -> Result<(), EnterError> {
         if self.look_first {
             let own = registered();
@@ -150,6 +154,7 @@ impl ExtraM {
 
     /// Puts the signal stack back that [`put_stack_on`](Self::put_stack_on) found. Signals are
     /// blocked.
+    #[inline]
     pub(crate) fn take_stack_off(&mut self) {
         let before = self.before.take();
         if let (Some(stack), Some(before)) = (&self.stack, before) {
@@ -179,6 +184,7 @@ impl ExtraM {
 
     /// Registers our signal stack again, if the one that served when the M was bound serves no
     /// more. Signals are blocked.
+    #[inline]
     pub(crate) fn put_stack_on_again(&mut self) -> Result<(), EnterError> {
         let own = registered();
         if own.executing {
@@ -198,6 +204,7 @@ impl ExtraM {
     }
 
     /// Binds the M: the first call is under way.
+    #[inline]
     pub(crate) fn bind(&self) {
         self.calls.store(1, Relaxed);
         self.look_at.store(2, Relaxed);
@@ -223,6 +230,7 @@ impl ExtraM {
 
     /// Says when to look again: after the next call, after two more, four more, and so on, and then
     /// after every [`LOOK_GAP`] calls. Inside a call.
+    #[inline]
     pub(crate) fn looked(&self) {
         let gap = self.look_gap.load(Relaxed);
         self.look_gap.store((2 * gap).min(LOOK_GAP), Relaxed);
@@ -239,6 +247,7 @@ impl ExtraM {
     }
 
     /// Returns the call that the M is in, as [`set_call`](Self::set_call) has named it.
+    #[inline]
     pub(crate) fn call(&self) -> *const () {
         self.call.load(Relaxed)
     }

@@ -49,6 +49,7 @@ impl Process {
     /// # Errors
     ///
     /// No memory for the fork hook. Without it a child would not know that it is one.
+    #[inline]
     pub(crate) fn this() -> io::Result<&'static Self> {
         static THIS: AtomicPtr<Process> = AtomicPtr::new(ptr::null_mut());
         fork::register_hook()?;
@@ -82,6 +83,7 @@ impl Process {
     }
 
     /// Makes an M, or makes a bare one ready. Allocates.
+    #[inline]
     pub(crate) fn make_m(&'static self) -> io::Result<&'static mut ExtraM> {
         let Some(m) = self.extra.take_bare() else {
             return ExtraM::new(&self.extra, &self.places);
@@ -111,6 +113,7 @@ impl Process {
     ///
     /// The process's first fence of the asymmetric pair registers with the kernel, which takes some
     /// 10 ms where there are other threads. A callback goes through such a fence.
+    #[inline]
     pub(crate) fn prepare(&'static self) {
         light_fence();
         let Some(owed) = self.extra.owe() else { return };
@@ -125,6 +128,7 @@ impl Process {
 
     /// Puts another M on an empty list, unless a thread is about to. Without memory for it the list
     /// stays empty. Not for the gap: this allocates.
+    #[inline]
     pub(crate) fn stock(&'static self) {
         if let Some(owed) = self.extra.owe()
             && let Ok(m) = self.make_m()

@@ -42,6 +42,7 @@ impl Keeper {
     /// # Errors
     ///
     /// No room for a thread, or no memory for the fork hook.
+    #[inline]
     pub(crate) fn this() -> io::Result<&'static Self> {
         fork::register_hook()?;
         let this = *THIS.lock();

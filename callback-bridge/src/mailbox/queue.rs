@@ -56,16 +56,19 @@ const NUMBER_BITS: u32 = 24;
 pub(crate) const MOST: usize = (1 << NUMBER_BITS) - 1;
 
 /// The number in `free`.
+#[inline]
 fn first(free: u64) -> u32 {
     (free & MOST as u64) as u32
 }
 
 /// `free` after its first slot was taken. The tag stays.
+#[inline]
 fn with_taken(free: u64, next: u32) -> u64 {
     (free & !(MOST as u64)) | u64::from(next)
 }
 
 /// `free` after a slot was given back: its tag has moved.
+#[inline]
 fn with_given(free: u64, slot: u32) -> u64 {
     let step = if mutated("mail.tag_stays") { 0 } else { 1 << NUMBER_BITS };
     (free & !(MOST as u64)).wrapping_add(step) | u64::from(slot)

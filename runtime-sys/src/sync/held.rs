@@ -40,7 +40,8 @@ pub fn assert_none() {
 
 #[cfg(debug_assertions)]
 mod table {
-    use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+    use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+    use std::sync::atomic::{AtomicU32, AtomicUsize};
 
     /// A thread, and how many locks it holds. Only that thread reads and writes the rest.
     struct Entry {
@@ -60,7 +61,9 @@ mod table {
         }
 
         fn take(&self, thread: usize) -> bool {
-            let is_taken = self.thread.compare_exchange(0, thread, Relaxed, Relaxed).is_ok();
+            // ORDERING[held.entry]: partner is the store in `subtract`: the count is what the
+            // thread before has left, zero.
+            let is_taken = self.thread.compare_exchange(0, thread, Acquire, Relaxed).is_ok();
             if is_taken {
                 self.process.store(std::process::id(), Relaxed);
             }
@@ -107,7 +110,8 @@ mod table {
         entry.count.store(left, Relaxed);
         if left == 0 {
             IN_USE.fetch_sub(1, Relaxed);
-            entry.thread.store(0, Relaxed);
+            // ORDERING[held.entry]: partner is the exchange in `take`.
+            entry.thread.store(0, Release);
         }
     }
 

@@ -97,10 +97,16 @@ const SPINS: u32 = if cfg!(gosched_loom) { 0 } else { 100 };
 
 /// A mutex without poisoning.
 pub struct Lock<T> {
+    raw: RawLock,
+    value: UnsafeCell<T>,
+}
+
+/// All of a lock but its value. A type without parameters, so that it is compiled once, and not
+/// for each type of value.
+struct RawLock {
     word: Futex,
     /// How many threads sleep, or are about to; with the mark if one of them starves.
     sleepers: AtomicU32,
-    value: UnsafeCell<T>,
 }
 
 // SAFETY: the value goes to one thread at a time, in a guard.
@@ -113,8 +119,7 @@ impl<T> Lock<T> {
         /// Returns a free lock around `value`.
         pub fn new(value: T) -> Self {
             Self {
-                word: Futex::new(FREE),
-                sleepers: AtomicU32::new(0),
+                raw: RawLock { word: Futex::new(FREE), sleepers: AtomicU32::new(0) },
                 value: UnsafeCell::new(value),
             }
         }
@@ -123,8 +128,8 @@ impl<T> Lock<T> {
     /// Blocks the thread until it has the lock. A thread that locks twice waits for ever.
     #[inline(always)]
     pub fn lock(&self) -> LockGuard<'_, T> {
-        if !self.try_take() {
-            self.wait();
+        if !self.raw.try_take() {
+            self.raw.wait();
         }
         held::taken();
         LockGuard { lock: self, _thread: PhantomData }
@@ -133,7 +138,7 @@ impl<T> Lock<T> {
     /// True if a sleeper has marked itself as starving.
     #[cfg(all(test, gosched_loom))]
     pub(crate) fn is_starved(&self) -> bool {
-        self.sleepers.load(Ordering::Relaxed) & STARVING != 0
+        self.raw.sleepers.load(Ordering::Relaxed) & STARVING != 0
     }
 
     /// Returns the value; `&mut self` says that the caller is its only user.
@@ -141,7 +146,9 @@ impl<T> Lock<T> {
         // SAFETY: `&mut self` excludes a guard.
         self.value.with_mut(|value| unsafe { &mut *value })
     }
+}
 
+impl RawLock {
     #[inline(always)]
     fn try_take(&self) -> bool {
         // ORDERING[lock.held]: partner is the store in `unlock`: all that was done under the lock
@@ -292,7 +299,7 @@ impl<T> Drop for LockGuard<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
         held::released();
-        self.lock.unlock();
+        self.lock.raw.unlock();
     }
 }
 
@@ -343,14 +350,14 @@ mod tests {
                 *theirs.lock() += 1;
             });
             both.wait();
-            while lock.sleepers.load(Relaxed) == 0 {
+            while lock.raw.sleepers.load(Relaxed) == 0 {
                 std::thread::yield_now();
             }
             assert_eq!(*held, round);
             drop(held);
             other.join().expect("it was woken");
         }
-        assert_eq!(lock.sleepers.load(Relaxed), 0);
+        assert_eq!(lock.raw.sleepers.load(Relaxed), 0);
     }
 
     #[test]

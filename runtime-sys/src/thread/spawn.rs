@@ -40,6 +40,14 @@ pub fn spawn_thread(
     name: String,
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
+    spawn_boxed(name, Box::new(body))
+}
+
+/// What std needs to make a thread is compiled once, and not for each body.
+fn spawn_boxed(
+    name: String,
+    body: Box<dyn FnOnce() + Send + 'static>,
+) -> io::Result<JoinHandle<()>> {
     // Its code must stay while the thread runs.
     crate::sys::pin_this_library();
     try_out()?;

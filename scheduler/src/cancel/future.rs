@@ -40,6 +40,7 @@ impl Token {
     /// assert!(token.is_cancelled());
     /// canceller.join().unwrap();
     /// ```
+    #[inline]
     pub fn wait_async(&self) -> TokenFuture<'_> {
         TokenFuture { token: self.shared(), node: PolledNode::new(None) }
     }
@@ -48,6 +49,7 @@ impl Token {
 impl Future for TokenFuture<'_> {
     type Output = ();
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.as_ref().get_ref();
         ready!(poll_turn(cx));
@@ -61,6 +63,7 @@ impl Future for TokenFuture<'_> {
 }
 
 impl Drop for TokenFuture<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.token.leave(&self.node);
     }
@@ -97,6 +100,7 @@ impl<K: EndsWaits> TokenInner<K> {
 }
 
 impl fmt::Debug for TokenFuture<'_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TokenFuture { .. }")
     }

@@ -388,11 +388,13 @@ impl<T> fmt::Debug for RecvFuture<'_, T> {
 
 const CLOSED: &str = "receiving on an empty and closed broadcast";
 
+#[inline]
 fn missed(n: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "the receiver was too slow and has missed {n} values")
 }
 
 impl fmt::Display for RecvError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lagged(n) => missed(*n, f),
@@ -402,6 +404,7 @@ impl fmt::Display for RecvError {
 }
 
 impl fmt::Display for TryRecvError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lagged(n) => missed(*n, f),
@@ -412,6 +415,7 @@ impl fmt::Display for TryRecvError {
 }
 
 impl fmt::Display for RecvTimeoutError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lagged(n) => missed(*n, f),

@@ -66,12 +66,14 @@ impl<T> Clock<T> {
 }
 
 /// A period of zero is the shortest there is: a value is always due.
+#[inline]
 fn no_less(period: Duration) -> Duration {
     period.max(Duration::from_nanos(1))
 }
 
 /// How long after now a value comes that comes once in each period, when the last one came `late`
 /// ago, or earlier.
+#[inline]
 fn until_next(late: Duration, period: Duration) -> Duration {
     let into = late.as_nanos() % period.as_nanos();
     let seconds = u64::try_from(into / 1_000_000_000).expect("less than what a Duration holds");

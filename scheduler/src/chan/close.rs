@@ -61,6 +61,7 @@ impl<T, K: Unpark> Channel<T, K> {
     }
 }
 
+#[inline]
 fn try_add(handles: &AtomicUsize) -> bool {
     // Relaxed: as in `add_sender`, the count is above zero before and after.
     let more = |count: usize| match count {

@@ -48,6 +48,7 @@ impl Token {
     /// ```
     #[doc(alias("Done", "cancelled"))]
     #[must_use]
+    #[inline]
     pub fn done(&self) -> Receiver<Infallible> {
         let shared = self.shared();
         let done = shared.done.get_or_init(|| {

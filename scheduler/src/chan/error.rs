@@ -97,11 +97,13 @@ impl<T> SendTimeoutError<T> {
 
 impl RecvTimeoutError {
     /// Whether the time was over.
+    #[inline]
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout)
     }
 
     /// Whether all senders are gone.
+    #[inline]
     pub fn is_disconnected(&self) -> bool {
         matches!(self, Self::Disconnected)
     }
@@ -109,11 +111,13 @@ impl RecvTimeoutError {
 
 impl TryRecvError {
     /// Whether nothing was there.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         matches!(self, Self::Empty)
     }
 
     /// Whether all senders are gone.
+    #[inline]
     pub fn is_disconnected(&self) -> bool {
         matches!(self, Self::Disconnected)
     }
@@ -178,6 +182,7 @@ impl<T> fmt::Display for SendTimeoutError<T> {
 }
 
 impl fmt::Display for RecvTimeoutError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Timeout => "timed out waiting to receive",
@@ -202,12 +207,14 @@ impl<T> fmt::Display for TrySendError<T> {
 }
 
 impl fmt::Display for RecvError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("receiving on an empty and disconnected channel")
     }
 }
 
 impl fmt::Display for TryRecvError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Empty => "receiving on an empty channel",

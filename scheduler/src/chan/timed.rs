@@ -29,12 +29,14 @@ use super::raw::Channel;
 /// ```
 #[doc(alias("After", "delay"))]
 #[must_use]
+#[inline]
 pub fn after(duration: Duration) -> Receiver<Instant> {
     clocked(Instant::now().checked_add(duration), None)
 }
 
 /// A channel from which one value comes at `moment`, which it is. As [`after`].
 #[must_use]
+#[inline]
 pub fn at(moment: Instant) -> Receiver<Instant> {
     clocked(Some(moment), None)
 }
@@ -57,6 +59,7 @@ pub fn at(moment: Instant) -> Receiver<Instant> {
 /// ```
 #[doc(alias("Tick", "interval"))]
 #[must_use]
+#[inline]
 pub fn tick(period: Duration) -> Receiver<Instant> {
     clocked(Instant::now().checked_add(period), Some(period))
 }
@@ -76,6 +79,7 @@ pub fn never<T>() -> Receiver<T> {
 }
 
 /// A channel with the first value at `next`, then one in each period.
+#[inline]
 pub(crate) fn clocked(next: Option<Instant>, period: Option<Duration>) -> Receiver<Instant> {
     Receiver::of(Arc::new(Channel::of_clock(Clock::new(next, period, |due| due))))
 }

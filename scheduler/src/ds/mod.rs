@@ -20,14 +20,15 @@
 //! | [`deprived`] | how many go on without what was taken from them |
 //! | [`pending`] | one helper at a time is on its way to a queue |
 //! | [`idle_workers`] | a pool of helper threads that shrinks without losing work |
+//! | [`letterbox`] | a place for one message, at which a thread waits |
 //! | [`agents`] | how many threads may wake a goroutine, and how many of them wait in place |
 //! | [`pair_arc`] | a box with a count of its owners, made for two |
 //!
 //! # Structures
 //!
-//! Three files are plain data structures, used under a lock or by one owner: [`list`] (intrusive,
-//! first in first out), [`heap`] (deadlines, with removal from the middle) and [`grow`] (a `Vec`
-//! under a lock that grows while the lock is free).
+//! Four files are plain data structures, used under a lock or by one owner: [`list`] (intrusive,
+//! first in first out), [`heap`] (deadlines, with removal from the middle), [`grow`] (a `Vec`
+//! under a lock that grows while the lock is free) and [`sort`].
 //!
 //! # What may enter
 //!
@@ -47,6 +48,7 @@ pub(crate) mod heap;
 pub(crate) mod idle;
 pub(crate) mod idle_workers;
 pub(crate) mod inbox;
+pub(crate) mod letterbox;
 pub(crate) mod list;
 pub(crate) mod pair_arc;
 pub(crate) mod parker;
@@ -54,6 +56,7 @@ pub(crate) mod pending;
 pub(crate) mod revocable;
 pub(crate) mod run_next;
 pub(crate) mod slot;
+pub(crate) mod sort;
 pub(crate) mod sysmon_note;
 pub(crate) mod timekeeper;
 pub(crate) mod timers;

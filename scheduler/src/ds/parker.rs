@@ -106,6 +106,7 @@ pub(crate) struct Parker {
 impl Parker {
     const_fn! {
         /// Returns the word of an owner that runs.
+        #[inline]
         pub(crate) fn new() -> Self {
             Self { word: AtomicU32::new(RUNNING) }
         }

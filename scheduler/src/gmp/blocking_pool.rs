@@ -1,10 +1,8 @@
-//! The threads behind `blocking`, called helpers: their channels, join handles and number.
+//! The threads behind `blocking`, called helpers: their letterboxes, join handles and number.
 //!
-//! A helper has a channel for one message, and waits at it with a time limit. [`IdleWorkers`]
-//! chooses the helper for a job. A helper that ends joins the helper that ended before it. So a
-//! pool that shrinks leaves at most one thread to be joined, and shutdown joins that.
-//!
-//! This is the only file that names crossbeam-channel.
+//! A helper waits at its [`Letterbox`] with a time limit. [`IdleWorkers`] chooses the helper for a
+//! job. A helper that ends joins the helper that ended before it. So a pool that shrinks leaves at
+//! most one thread to be joined, and shutdown joins that.
 //!
 //! # Safety
 //!
@@ -16,12 +14,13 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use gosched_runtime_sys::sync::lock::Mutex;
 
 use crate::ds::grow;
 use crate::ds::idle_workers::{IdleWorkers, Worker};
+use crate::ds::letterbox::Letterbox;
 use crate::policy;
 
 /// A closure that a helper runs for a goroutine.
@@ -59,8 +58,7 @@ enum Message {
 pub(crate) struct Helper {
     /// Counts from 1. The thread is named after it.
     pub(crate) number: u64,
-    sender: Sender<Message>,
-    receiver: Receiver<Message>,
+    messages: Arc<Letterbox<Message>>,
 }
 
 /// What became of a submitted job.
@@ -81,7 +79,7 @@ struct Threads {
 
 /// The helpers of a runtime.
 pub(crate) struct BlockingPool {
-    workers: IdleWorkers<Sender<Message>>,
+    workers: IdleWorkers<Arc<Letterbox<Message>>>,
     threads: Mutex<Threads>,
     made: AtomicU64,
 }
@@ -99,18 +97,13 @@ impl BlockingPool {
     /// Sends `job` to an idle helper, if there is one.
     pub(crate) fn submit(&self, job: Job) -> Runner {
         match self.workers.claim() {
-            Worker::Idle(sender) => {
-                sender
-                    .send(Message::Run(job))
-                    .expect("a helper that was chosen waits for its message");
+            Worker::Idle(helper) => {
+                helper.put(Message::Run(job));
                 Runner::Helper
             }
             Worker::New => {
-                let (sender, receiver) = bounded(1);
-                Runner::New(
-                    Helper { number: self.made.fetch_add(1, Relaxed) + 1, sender, receiver },
-                    job,
-                )
+                let number = self.made.fetch_add(1, Relaxed) + 1;
+                Runner::New(Helper { number, messages: Arc::new(Letterbox::new()) }, job)
             }
             Worker::None => Runner::Nobody,
         }
@@ -139,17 +132,15 @@ impl BlockingPool {
     /// Waits for the next job of an idle helper. `None` if the helper is to end; it is then
     /// uncounted.
     pub(crate) fn next(&self, helper: &Helper) -> Option<Job> {
-        if !self.workers.enlist(helper.sender.clone()) {
+        if !self.workers.enlist(helper.messages.clone()) {
             return None;
         }
-        let message = match helper.receiver.recv_timeout(policy::HELPER_IDLE) {
-            Ok(message) => message,
-            Err(RecvTimeoutError::Timeout)
-                if self.workers.leave(|sender| sender.same_channel(&helper.sender)) =>
-            {
+        let message = match helper.messages.take_until(Instant::now() + policy::HELPER_IDLE) {
+            Some(message) => message,
+            None if self.workers.leave(|other| Arc::ptr_eq(other, &helper.messages)) => {
                 return None;
             }
-            Err(_) => helper.receiver.recv().expect("the helper holds the other end, too"),
+            None => helper.messages.take(),
         };
         match message {
             Message::Run(job) => Some(job),
@@ -173,8 +164,8 @@ impl BlockingPool {
 
     /// Ends the idle helpers at once and the others after their job. Joins all of them.
     pub(crate) fn close(&self) {
-        for sender in self.workers.close() {
-            sender.send(Message::End).expect("an idle helper holds its receiver");
+        for helper in self.workers.close() {
+            helper.put(Message::End);
         }
         loop {
             let mut threads = self.threads.lock();

@@ -76,6 +76,9 @@ pub(crate) struct G {
     /// Where in the program the G was spawned; null if that is not known. A signal handler reads
     /// it.
     made_at: AtomicPtr<Location<'static>>,
+    /// The stack on which the G was spawned, as its number there; zero if that is not known.
+    #[cfg(all(feature = "check-promises", debug_assertions))]
+    made_on: AtomicU64,
 }
 
 // SAFETY: `link`, `kind`, `entry` and the target of `owned` are not `Sync`. Only the G's owner
@@ -105,6 +108,8 @@ impl G {
             entry: Cell::new(None),
             owned: AtomicPtr::new(ptr::null_mut()),
             made_at: AtomicPtr::new(ptr::null_mut()),
+            #[cfg(all(feature = "check-promises", debug_assertions))]
+            made_on: AtomicU64::new(0),
         }
     }
 
@@ -145,6 +150,18 @@ impl G {
     pub(crate) fn set_made_at(&self, place: Option<&'static Location<'static>>) {
         self.made_at
             .store(place.map_or(ptr::null_mut(), |place| ptr::from_ref(place).cast_mut()), Relaxed);
+    }
+
+    /// Returns the number of the stack on which the G was spawned.
+    #[cfg(all(feature = "check-promises", debug_assertions))]
+    pub(crate) fn made_on(&self) -> u64 {
+        self.made_on.load(Relaxed)
+    }
+
+    /// Sets the number of the stack on which the G was spawned.
+    #[cfg(all(feature = "check-promises", debug_assertions))]
+    pub(crate) fn set_made_on(&self, stack: u64) {
+        self.made_on.store(stack, Relaxed);
     }
 
     /// Sets the reason of the wait that the running goroutine begins.
@@ -331,6 +348,8 @@ impl Runnable {
         let g = self.g();
         g.parker.reset();
         g.set_made_at(None);
+        #[cfg(all(feature = "check-promises", debug_assertions))]
+        g.set_made_on(0);
         g.kind.set(kind);
         if let Some(Entry::Built(built)) = &entry
             && let Some(name_entry) = &built.name_entry

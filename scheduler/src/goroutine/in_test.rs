@@ -79,6 +79,7 @@ macro_rules! test {
 
 /// The runtime of a test that asks for none.
 #[must_use]
+#[inline]
 pub fn threads() -> Builder {
     Builder::of_threads()
 }
@@ -91,6 +92,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Waits until no goroutine of the runtime can go on but the caller, or the time is over. What is
 /// on its way from one queue to another is in none, so two looks have to agree.
+#[inline]
 fn come_to_rest(runtime: &Runtime) {
     let until = Instant::now() + TO_REST;
     let mut agree = 0;
@@ -107,6 +109,7 @@ fn come_to_rest(runtime: &Runtime) {
 }
 
 /// True unless the thread of a goroutine of `Mode::threads` is about to begin or to end.
+#[inline]
 fn all_are_there(runtime: &Runtime) -> bool {
     let handle = runtime.handle();
     let sched = handle.sched();

@@ -54,12 +54,14 @@ impl JoinError {
     /// True if the goroutine was cancelled: by its handle, a token, a time limit, or because its
     /// runtime shut down.
     #[must_use]
+    #[inline]
     pub fn is_cancelled(&self) -> bool {
         self.cancelled().is_some()
     }
 
     /// True if the goroutine has panicked.
     #[must_use]
+    #[inline]
     pub fn is_panic(&self) -> bool {
         matches!(self.0, Why::Panic(_))
     }
@@ -67,12 +69,14 @@ impl JoinError {
     /// True if the goroutine never began, because there was no memory for its stack or no thread
     /// for it.
     #[must_use]
+    #[inline]
     pub fn is_not_started(&self) -> bool {
         matches!(self.0, Why::NotStarted(_))
     }
 
     /// The cancel that the goroutine unwound for, if it was cancelled.
     #[must_use]
+    #[inline]
     pub fn cancelled(&self) -> Option<Cancelled> {
         match self.0 {
             Why::Cancelled(cancelled) => Some(cancelled),
@@ -96,6 +100,7 @@ impl JoinError {
     /// ```
     #[must_use]
     #[track_caller]
+    #[inline]
     pub fn into_panic(self) -> Box<dyn Any + Send> {
         match self.try_into_panic() {
             Ok(payload) => payload,
@@ -108,6 +113,7 @@ impl JoinError {
     /// # Errors
     ///
     /// This error, if the goroutine has not panicked.
+    #[inline]
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
         match self.0 {
             Why::Panic(Payload(payload)) => Ok(payload),
@@ -142,6 +148,7 @@ impl From<JoinError> for Box<dyn Any + Send> {
 }
 
 impl fmt::Display for JoinError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Why::Cancelled(cancelled) => cancelled.fmt(f),
@@ -155,6 +162,7 @@ impl fmt::Display for JoinError {
 }
 
 impl fmt::Debug for JoinError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Why::Cancelled(cancelled) => f.debug_tuple("JoinError").field(cancelled).finish(),
@@ -167,6 +175,7 @@ impl fmt::Debug for JoinError {
 }
 
 impl Error for JoinError {
+    #[inline]
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0 {
             Why::NotStarted(NotStarted(why)) => Some(why),

@@ -2,17 +2,15 @@
 //! it.
 //!
 //! Each piece of work is done once, by some thread; a helper is owed at most one message at a time;
-//! and a closed pool keeps no helper. The mailboxes are the model's, because the crate that the
-//! pool takes its mailboxes from is invisible to loom. A helper's time limit is over at once.
+//! and a closed pool keeps no helper. A helper's time limit is over at once.
 
 use std::sync::Arc;
 
-use gosched_runtime_sys::sync::lock::Mutex;
-use gosched_runtime_sys::sync::note::Note;
 use gosched_runtime_sys::sync::primitive::{AtomicU32, Ordering, thread};
 
 use super::models;
 use crate::ds::idle_workers::{IdleWorkers, Worker};
+use crate::ds::letterbox::Letterbox;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Message {
@@ -21,34 +19,28 @@ enum Message {
 }
 
 struct World {
-    /// A helper is the number of its mailbox.
+    /// A helper is the number of its letterbox.
     workers: IdleWorkers<usize>,
-    mailboxes: [(Mutex<Option<Message>>, Note); 2],
+    letterboxes: [Letterbox<Message>; 2],
     done: AtomicU32,
 }
 
 impl World {
     /// One helper, which is about to have nothing to do; no more are allowed.
     fn with_a_helper() -> Arc<Self> {
-        let mailbox = || (Mutex::new(None), Note::new());
         let workers = IdleWorkers::new(1);
+        let letterboxes = [Letterbox::new(), Letterbox::new()];
         assert!(matches!(workers.claim(), Worker::New));
-        Arc::new(Self { workers, mailboxes: [mailbox(), mailbox()], done: AtomicU32::new(0) })
+        Arc::new(Self { workers, letterboxes, done: AtomicU32::new(0) })
     }
 
     fn send(&self, helper: usize, message: Message) {
-        let before = self.mailboxes[helper].0.lock().replace(message);
-        assert!(before.is_none(), "a helper is owed one message at a time");
-        self.mailboxes[helper].1.wake();
+        // It asserts that the one before was taken: a helper is owed one message at a time.
+        self.letterboxes[helper].put(message);
     }
 
     fn receive(&self, helper: usize) -> Message {
-        loop {
-            if let Some(message) = self.mailboxes[helper].0.lock().take() {
-                return message;
-            }
-            self.mailboxes[helper].1.sleep();
-        }
+        self.letterboxes[helper].take()
     }
 
     fn work(&self) {
@@ -56,12 +48,12 @@ impl World {
     }
 
     /// Has a piece of work done. A helper that is to be made for it is the calling thread.
-    fn submit(&self, mailbox: usize) {
+    fn submit(&self, letterbox: usize) {
         match self.workers.claim() {
             Worker::Idle(helper) => self.send(helper, Message::Work),
             Worker::New => {
                 self.work();
-                self.help(mailbox, true);
+                self.help(letterbox, true);
             }
             Worker::None => self.work(),
         }
@@ -69,12 +61,12 @@ impl World {
 
     /// The life of a helper that has just done something. A `restless` helper wants to leave as
     /// soon as it waits.
-    fn help(&self, mailbox: usize, restless: bool) {
-        while self.workers.enlist(mailbox) {
-            if restless && self.workers.leave(|helper| *helper == mailbox) {
+    fn help(&self, letterbox: usize, restless: bool) {
+        while self.workers.enlist(letterbox) {
+            if restless && self.workers.leave(|helper| *helper == letterbox) {
                 return;
             }
-            match self.receive(mailbox) {
+            match self.receive(letterbox) {
                 Message::Work => self.work(),
                 Message::End => return,
             }
@@ -120,6 +112,7 @@ fn closes() {
 models! {
     holds a_pool_that_shrinks = shrinks within 3 preemptions;
     holds a_pool_that_closes = closes;
+    catches a_wake_before_the_message = "letterbox.wakes_first" in closes;
     catches one_that_leaves_although_it_was_chosen = "idle_workers.leaves_when_chosen"
         in shrinks within 3 preemptions;
     catches a_close_that_admits_those_who_come_back = "idle_workers.close_forgets_to_shut"

@@ -46,7 +46,7 @@ pub(crate) fn make(
         begin(owner);
         main();
     };
-    spawn(sched, name, main)
+    spawn(sched, name, Box::new(main))
 }
 
 /// Makes a thread that runs the user's code in no goroutine: events. It may do anything, and while
@@ -57,21 +57,18 @@ pub(crate) fn make_outside(
     main: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
     let owner = sched.arc();
-    spawn(sched, name, move || {
+    let main = move || {
         main();
         begin(owner);
-    })
+    };
+    spawn(sched, name, Box::new(main))
 }
 
-fn spawn(
-    sched: &Sched,
-    name: String,
-    main: impl FnOnce() + Send + 'static,
-) -> io::Result<JoinHandle<()>> {
+fn spawn(sched: &Sched, name: String, main: Main) -> io::Result<JoinHandle<()>> {
     if current::with(|cx| cx.is_some_and(is_clean)) {
         return spawn_thread(name, main);
     }
-    ask_maker(sched, name, Box::new(main))
+    ask_maker(sched, name, main)
 }
 
 /// Asks the system for the slices that the runtime's threads are to have. Called by a new thread

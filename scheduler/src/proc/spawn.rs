@@ -25,13 +25,13 @@
 use std::panic::Location;
 
 use crate::gmp::body::Entry;
-use crate::gmp::current::Current;
+use crate::gmp::current::{self, Current};
 use crate::gmp::g::{Kind, Runnable};
 use crate::gmp::p::P;
 use crate::gmp::sched::Sched;
 use crate::gmp::thread_g;
 use crate::policy::behaviour::Behaviour;
-use crate::proc::{apart, wake};
+use crate::proc::{apart, promises, wake};
 
 /// How many goroutine numbers a P reserves at a time.
 const IDS: u64 = 256;
@@ -48,6 +48,7 @@ pub(crate) fn spawn(
 ) -> u64 {
     let talks = entry.expected_behaviour().unwrap_or_else(|| sched.call_sites.behaviour(location))
         == Behaviour::Talks;
+    let maker = promises::maker(sched, cx);
     let id;
     let mut in_burst = false;
     if let Some(Ok(mut inside)) = cx.map(Current::enter_with_p)
@@ -58,6 +59,7 @@ pub(crate) fn spawn(
         id = next_id(p);
         g.init(id, kind, Some(entry));
         g.g().set_made_at(Some(location));
+        maker.made(g.g());
         if talks {
             p.push_unstarted(g);
         } else {
@@ -71,6 +73,7 @@ pub(crate) fn spawn(
         id = thread_g::reserve_ids(1);
         g.init(id, kind, Some(entry));
         g.g().set_made_at(Some(location));
+        maker.made(g.g());
         if talks {
             sched.push_unstarted(g);
         } else {
@@ -96,6 +99,7 @@ pub(crate) fn make_apart(
     let g = sched.slab.take();
     g.init(thread_g::reserve_ids(1), kind, Some(entry));
     g.g().set_made_at(Some(location));
+    current::with(|cx| promises::maker(sched, cx)).made(g.g());
     g
 }
 

@@ -56,6 +56,7 @@ pub struct Builder {
 
 impl Builder {
     /// A builder for goroutines of this mode.
+    #[inline]
     pub(super) fn new(mode: Mode) -> Self {
         Self {
             mode,
@@ -79,6 +80,7 @@ impl Builder {
     /// process may use, by affinity and by its cgroup's quota.
     #[doc(alias("GOMAXPROCS", "worker_threads"))]
     #[must_use]
+    #[inline]
     pub fn procs(mut self, n: usize) -> Self {
         self.procs = Some(n);
         self
@@ -95,6 +97,7 @@ impl Builder {
     /// `GOSCHED_STACK_GUARDS=closed` in the environment it is so on newer ones, too.
     #[doc(alias = "thread_stack_size")]
     #[must_use]
+    #[inline]
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = bytes;
         self
@@ -125,6 +128,7 @@ impl Builder {
     /// more.
     #[doc(alias = "SetMaxThreads")]
     #[must_use]
+    #[inline]
     pub fn max_threads(mut self, n: usize) -> Self {
         self.max_threads = Some(n);
         self
@@ -134,6 +138,7 @@ impl Builder {
     /// run where they are called, and with 0 all do. A thread is made when one is needed, and ends
     /// after half a second without work. Unless set: 512.
     #[must_use]
+    #[inline]
     pub fn max_blocking_threads(mut self, n: usize) -> Self {
         self.max_blocking = n;
         self
@@ -151,6 +156,7 @@ impl Builder {
     /// ([`own_thread`](crate::goroutine::Builder::own_thread)) does not.
     #[doc(alias = "sched_setattr")]
     #[must_use]
+    #[inline]
     pub fn thread_slice(mut self, slice: Option<Duration>) -> Self {
         self.thread_slice = slice;
         self
@@ -175,6 +181,7 @@ impl Builder {
     /// ```
     #[doc(alias("PR_SET_TIMERSLACK", "timerslack", "coalesce"))]
     #[must_use]
+    #[inline]
     pub fn timer_slack(mut self, slack: Duration) -> Self {
         self.timer_slack = slack;
         self
@@ -193,6 +200,7 @@ impl Builder {
     /// again for a second, while others wait for its thread. Unless set: [`Warnings::Heard`], so a
     /// process without a `tracing` subscriber finds them on standard error.
     #[must_use]
+    #[inline]
     pub fn warnings(mut self, warnings: Warnings) -> Self {
         self.warnings = warnings;
         self
@@ -209,8 +217,9 @@ impl Builder {
     /// Looks for broken promises of [`Mode::settled`](crate::Mode::settled) and
     /// [`Mode::migratory`](crate::Mode::migratory): at each operation that may suspend, the stack
     /// of the goroutine is searched for functions that rely on their calls being nested, on their
-    /// thread, or on nothing waiting in them. Each violation that is found is a warning with the
-    /// stack, once. [docs/soundness.md][soundness] lists the functions that are known;
+    /// thread, or on nothing waiting in them. Each violation that is found is a warning, once, with
+    /// the stack of the wait and that of where the goroutine was made.
+    /// [docs/soundness.md][soundness] lists the functions that are known;
     /// [`check_promises_in`](Self::check_promises_in) adds others.
     ///
     /// In debug builds, with the feature `check-promises`; in a build without debug assertions this

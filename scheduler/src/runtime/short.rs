@@ -12,6 +12,7 @@ impl Runtime {
     /// # Errors
     ///
     /// As [`Builder::build`].
+    #[inline]
     pub fn new(mode: Mode) -> io::Result<Runtime> {
         Self::builder(mode).build()
     }
@@ -30,6 +31,7 @@ impl Runtime {
 
 impl Builder {
     /// The builder of whoever has not said otherwise.
+    #[inline]
     pub(crate) fn of_threads() -> Self {
         Runtime::builder(Mode::threads())
     }
@@ -51,6 +53,7 @@ impl Handle {
     /// ```
     #[must_use]
     #[track_caller]
+    #[inline]
     pub fn current() -> Handle {
         Self::try_current().expect("Handle::current was called on a thread that is in no runtime")
     }

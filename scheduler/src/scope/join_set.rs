@@ -102,6 +102,7 @@ impl<K: Unpark> Ended<K> {
     }
 
     /// A member has ended.
+    #[inline]
     pub(crate) fn push(&self, place: usize) {
         let mut state = self.state.lock();
         let wakes = !mutated("join_set.ends_unheard");
@@ -174,6 +175,7 @@ struct Member {
 impl OnEnd for Member {
     const TELLS: bool = true;
 
+    #[inline]
     fn released(self) {
         self.ended.push(self.place);
     }
@@ -414,6 +416,7 @@ impl<T> fmt::Debug for JoinSet<T> {
 }
 
 impl fmt::Display for JoinSetTimeoutError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("no goroutine of the set has ended in time")
     }

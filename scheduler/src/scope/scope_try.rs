@@ -401,6 +401,7 @@ impl Members {
 }
 
 /// True if the goroutine was ended with its runtime, and not by its scope.
+#[inline]
 fn is_from_outside(payload: &(dyn Any + Send)) -> bool {
     payload
         .downcast_ref::<Cancelled>()

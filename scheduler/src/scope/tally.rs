@@ -56,6 +56,7 @@ impl<K: Unpark> Remaining<K> {
 }
 
 impl<K: Unpark> Tally<K> {
+    #[inline]
     pub(crate) fn new() -> Self {
         Self {
             state: Mutex::new(Remaining {
@@ -69,11 +70,13 @@ impl<K: Unpark> Tally<K> {
     }
 
     /// Counts a child.
+    #[inline]
     pub(crate) fn up(&self) {
         self.state.lock().left += 1;
     }
 
     /// Counts a child if fewer than `limit` are left.
+    #[inline]
     pub(crate) fn try_up(&self, limit: usize) -> bool {
         self.state.lock().count_below(limit)
     }
@@ -97,6 +100,7 @@ impl<K: Unpark> Tally<K> {
 
     /// Uncounts a child of which nothing is left. The longest waiting newcomer has its place; if
     /// none waits, the last child wakes the parent.
+    #[inline]
     pub(crate) fn down(&self) {
         let mut state = self.state.lock();
         if let Some(newcomer) = state.newcomers.pop() {
@@ -183,11 +187,13 @@ impl<K: Unpark> Tally<K> {
     }
 
     /// Returns the number of children that are left.
+    #[inline]
     pub(crate) fn left(&self) -> usize {
         self.state.lock().left
     }
 
     /// Counts a child that panicked.
+    #[inline]
     pub(crate) fn count_panic(&self) {
         self.unjoined_panics.fetch_add(1, Relaxed);
     }

@@ -40,34 +40,40 @@ impl OnEnd for Member {
     const TELLS: bool = false;
 
     /// It could not be started, for [`Failures::run`] lets no panic of its closure out.
+    #[inline]
     fn panicked(&self) {
         self.0.tally.count_panic();
         self.0.cancel();
     }
 
+    #[inline]
     fn released(self) {
         self.0.tally.down();
     }
 }
 
 impl Members {
+    #[inline]
     pub(super) fn new() -> Arc<Self> {
         let (tally, token) = (Tally::new(), TokenInner::new(None));
         Arc::new(Self { tally, token, limit: AtomicUsize::new(usize::MAX) })
     }
 
+    #[inline]
     pub(super) fn cancel(&self) {
         TokenInner::cancel(&self.token);
     }
 
     /// Sets how many may run at once.
     #[track_caller]
+    #[inline]
     pub(super) fn set_limit(&self, limit: usize) {
         assert!(limit > 0, "with a limit of zero no goroutine would ever run");
         self.limit.store(limit, Relaxed);
     }
 
     /// Counts a goroutine that is to be made, once fewer than the limit are left.
+    #[inline]
     pub(super) fn come(&self) {
         match self.limit.load(Relaxed) {
             usize::MAX => self.tally.up(),
@@ -79,6 +85,7 @@ impl Members {
     }
 
     /// Counts a goroutine that is to be made, if fewer than the limit are left.
+    #[inline]
     pub(super) fn try_come(&self) -> bool {
         self.tally.try_up(self.limit.load(Relaxed))
     }

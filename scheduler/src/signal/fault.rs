@@ -43,6 +43,7 @@ pub(super) fn behind() -> Vec<i32> {
 }
 
 /// Puts our handlers in front again. They chain to those that were there.
+#[inline]
 pub(super) fn reinstall() -> io::Result<()> {
     install()?;
     handler::FAULTS.into_iter().try_for_each(handler::reinstall)

@@ -41,6 +41,7 @@ struct Waited {
 
 impl State {
     /// Counts one of `n`. The last one ends the round and gets its waiters.
+    #[inline]
     fn arrive(&mut self, n: usize) -> Option<Waited> {
         if self.arrived + 1 < n {
             self.arrived += 1;
@@ -79,6 +80,7 @@ pub struct BarrierWaitResult(bool);
 
 impl BarrierWaitResult {
     /// True if the caller came last: one in each round does.
+    #[inline]
     pub fn is_leader(&self) -> bool {
         self.0
     }
@@ -91,6 +93,7 @@ pub struct BarrierTimeoutError;
 impl Barrier {
     const_fn! {
         /// Returns a barrier for `n`. One for 0 is as one for 1: nobody waits there.
+        #[inline]
         pub fn new(n: usize) -> Self {
             Self { n, state: Mutex::new(State {
                 arrived: 0,
@@ -107,6 +110,7 @@ impl Barrier {
     ///
     /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits; it is not
     /// counted any more then.
+    #[inline]
     pub fn wait(&self) -> BarrierWaitResult {
         // Without a deadline it opens in the end.
         self.wait_until(None).unwrap_or(BarrierWaitResult(false))
@@ -121,6 +125,7 @@ impl Barrier {
     /// # Panics
     ///
     /// As [`wait`](Self::wait).
+    #[inline]
     pub fn wait_timeout(
         &self,
         timeout: Duration,
@@ -137,6 +142,7 @@ impl Barrier {
     /// # Panics
     ///
     /// As [`wait`](Self::wait).
+    #[inline]
     pub fn wait_deadline(
         &self,
         deadline: Instant,
@@ -144,6 +150,7 @@ impl Barrier {
         self.wait_until(Some(deadline))
     }
 
+    #[inline]
     fn wait_until(
         &self,
         deadline: Option<Instant>,
@@ -179,6 +186,7 @@ impl Barrier {
     }
 
     /// Wakes all whose round has ended. Returns their wakers' panics.
+    #[inline]
     fn open(&self, waited: Waited) -> Panics {
         let state = self.state.lock();
         let woken = wake_up_to(&self.state, state, |state| &mut state.parked, waited.parked);
@@ -201,12 +209,14 @@ impl Barrier {
     /// let leads = block_on(BARRIER.wait_async()).is_leader();
     /// assert!(leads != other.join().unwrap());
     /// ```
+    #[inline]
     pub fn wait_async(&self) -> BarrierFuture<'_> {
         let (mine, node) = (Cell::new(None), PolledNode::new(None));
         BarrierFuture { barrier: self, mine, node }
     }
 
     /// Counts one fewer in this round, if it has not ended. True if it has not.
+    #[inline]
     fn withdraw(&self, round: Option<u64>) -> bool {
         let mut state = self.state.lock();
         let waits = round == Some(state.round);
@@ -227,6 +237,7 @@ pub struct BarrierFuture<'a> {
 impl Future for BarrierFuture<'_> {
     type Output = BarrierWaitResult;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<BarrierWaitResult> {
         let this = self.as_ref().get_ref();
         ready!(poll_turn(cx));
@@ -262,6 +273,7 @@ impl Future for BarrierFuture<'_> {
 }
 
 impl Drop for BarrierFuture<'_> {
+    #[inline]
     fn drop(&mut self) {
         let mut state = self.barrier.state.lock();
         // SAFETY: it waits in this list, if at all.
@@ -275,18 +287,21 @@ impl Drop for BarrierFuture<'_> {
 }
 
 impl fmt::Debug for BarrierFuture<'_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("BarrierFuture { .. }")
     }
 }
 
 impl fmt::Debug for Barrier {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Barrier").field("n", &self.n).finish_non_exhaustive()
     }
 }
 
 impl fmt::Display for BarrierTimeoutError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("timed out waiting at a barrier")
     }

@@ -48,6 +48,7 @@ pub struct WaitTimeoutResult(bool);
 
 impl WaitTimeoutResult {
     /// True if the time was over first.
+    #[inline]
     pub fn timed_out(&self) -> bool {
         self.0
     }
@@ -57,6 +58,7 @@ impl WaitTimeoutResult {
 struct PassOn<'a>(&'a Condvar);
 
 impl Drop for PassOn<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.0.notify_one();
     }
@@ -65,6 +67,7 @@ impl Drop for PassOn<'_> {
 impl Condvar {
     const_fn! {
         /// Returns a condition variable without waiters.
+        #[inline]
         pub fn new() -> Self {
             Self(RawCondvar::new())
         }
@@ -187,23 +190,27 @@ impl Condvar {
     }
 
     /// Notifies the longest waiter, if there is one.
+    #[inline]
     pub fn notify_one(&self) {
         self.0.notify_one();
     }
 
     /// Notifies all that wait now.
+    #[inline]
     pub fn notify_all(&self) {
         self.0.notify_all();
     }
 }
 
 impl Default for Condvar {
+    #[inline]
     fn default() -> Self {
         Self::new()
     }
 }
 
 impl fmt::Debug for Condvar {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Condvar { .. }")
     }

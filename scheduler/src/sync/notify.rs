@@ -55,6 +55,7 @@ pub struct NotifyTimeoutError;
 impl Notify {
     const_fn! {
         /// Returns one that was not notified.
+        #[inline]
         pub fn new() -> Self {
             Self { raw: RawNotify::new() }
         }
@@ -67,6 +68,7 @@ impl Notify {
     }
 
     /// Notifies all that wait now. A future waits from when it was made.
+    #[inline]
     pub fn notify_waiters(&self) {
         self.raw.notify_waiters();
     }
@@ -77,6 +79,7 @@ impl Notify {
     ///
     /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits; it has used
     /// no notification up then.
+    #[inline]
     pub fn wait(&self) {
         // Without a deadline it is notified in the end.
         let _notified = self.wait_until(None);
@@ -84,6 +87,7 @@ impl Notify {
 
     /// Takes a notification that was kept. True if there was one. If not, a goroutine whose slice
     /// is over gives its turn.
+    #[inline]
     pub fn try_wait(&self) -> bool {
         let notified = self.raw.try_wait();
         if !notified {
@@ -101,6 +105,7 @@ impl Notify {
     /// # Panics
     ///
     /// As [`wait`](Self::wait).
+    #[inline]
     pub fn wait_timeout(&self, timeout: Duration) -> Result<(), NotifyTimeoutError> {
         self.wait_until(Instant::now().checked_add(timeout))
     }
@@ -114,10 +119,12 @@ impl Notify {
     /// # Panics
     ///
     /// As [`wait`](Self::wait).
+    #[inline]
     pub fn wait_deadline(&self, deadline: Instant) -> Result<(), NotifyTimeoutError> {
         self.wait_until(Some(deadline))
     }
 
+    #[inline]
     fn wait_until(&self, deadline: Option<Instant>) -> Result<(), NotifyTimeoutError> {
         preempt_point();
         self.raw.wait(deadline, Parking::begin).map_err(|TimedOut| NotifyTimeoutError)
@@ -126,6 +133,7 @@ impl Notify {
     /// As [`wait`](Self::wait), for an async task: returns a future that is ready when it was
     /// notified. It may be dropped at any time: a notification that it was woken for goes to the
     /// next waiter.
+    #[inline]
     pub fn notified(&self) -> Notified<'_> {
         let (made, node) = (self.raw.round(), PolledNode::new(None));
         Notified { notify: self, made, node }
@@ -146,6 +154,7 @@ impl Notify {
     ///     waits.join().unwrap();
     /// });
     /// ```
+    #[inline]
     pub fn notified_owned(self: &Arc<Self>) -> impl Future<Output = ()> + Send + 'static + use<> {
         let (notify, made) = (self.clone(), self.raw.round());
         async move { Notified { notify: &notify, made, node: PolledNode::new(None) }.await }
@@ -164,6 +173,7 @@ pub struct Notified<'a> {
 impl Future for Notified<'_> {
     type Output = ();
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.as_ref().get_ref();
         ready!(poll_turn(cx));
@@ -177,30 +187,35 @@ impl Future for Notified<'_> {
 }
 
 impl Drop for Notified<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.notify.raw.leave(&self.node);
     }
 }
 
 impl Default for Notify {
+    #[inline]
     fn default() -> Self {
         Self::new()
     }
 }
 
 impl fmt::Debug for Notify {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Notify { .. }")
     }
 }
 
 impl fmt::Debug for Notified<'_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Notified { .. }")
     }
 }
 
 impl fmt::Display for NotifyTimeoutError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("timed out waiting to be notified")
     }

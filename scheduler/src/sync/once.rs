@@ -67,6 +67,7 @@ impl OnceState {
 impl Once {
     const_fn! {
         /// Returns a `Once` that has run nothing.
+        #[inline]
         pub fn new() -> Self {
             Self(RawOnce::new())
         }
@@ -107,6 +108,7 @@ impl Once {
     }
 
     /// True if a closure has returned.
+    #[inline]
     pub fn is_completed(&self) -> bool {
         self.0.is_done()
     }
@@ -128,6 +130,7 @@ impl Once {
     /// assert!(READY.is_completed());
     /// maker.join().unwrap();
     /// ```
+    #[inline]
     pub fn wait(&self) {
         preempt_point();
         // Without a deadline the wait ends by what it waits for.
@@ -140,6 +143,7 @@ impl Once {
     /// # Panics
     ///
     /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it waits.
+    #[inline]
     pub fn wait_force(&self) {
         preempt_point();
         let _done = self.0.wait(false, None, Parking::begin);

@@ -52,6 +52,7 @@ impl std::panic::RefUnwindSafe for Parker {}
 impl Parker {
     /// Returns one without a token.
     #[must_use]
+    #[inline]
     pub fn new() -> Self {
         Self { unparker: Unparker(Arc::new(Notify::new())), _not_shared: PhantomData }
     }
@@ -62,6 +63,7 @@ impl Parker {
     ///
     /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait;
     /// it has taken no token then.
+    #[inline]
     pub fn park(&self) {
         self.unparker.0.wait();
     }
@@ -72,6 +74,7 @@ impl Parker {
     /// # Panics
     ///
     /// As [`park`](Self::park).
+    #[inline]
     pub fn park_timeout(&self, timeout: Duration) -> bool {
         self.unparker.0.wait_timeout(timeout).is_ok()
     }
@@ -81,6 +84,7 @@ impl Parker {
     /// # Panics
     ///
     /// As [`park`](Self::park).
+    #[inline]
     pub fn park_deadline(&self, deadline: Instant) -> bool {
         self.unparker.0.wait_deadline(deadline).is_ok()
     }
@@ -92,6 +96,7 @@ impl Parker {
     }
 
     /// Returns what wakes this. Clone it for others.
+    #[inline]
     pub fn unparker(&self) -> &Unparker {
         &self.unparker
     }
@@ -100,24 +105,28 @@ impl Parker {
 impl Unparker {
     /// Puts the token in, if it is not there, and wakes the parker's owner if that is parked. Never
     /// blocks.
+    #[inline]
     pub fn unpark(&self) {
         self.0.notify_one();
     }
 }
 
 impl Default for Parker {
+    #[inline]
     fn default() -> Self {
         Self::new()
     }
 }
 
 impl fmt::Debug for Parker {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Parker { .. }")
     }
 }
 
 impl fmt::Debug for Unparker {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Unparker { .. }")
     }

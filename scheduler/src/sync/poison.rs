@@ -25,6 +25,7 @@ pub(super) struct PanickingBefore {
 }
 
 impl Flag {
+    #[inline]
     pub(super) const fn new() -> Self {
         Self(AtomicBool::new(false))
     }
@@ -48,6 +49,7 @@ impl Flag {
         self.0.load(Relaxed)
     }
 
+    #[inline]
     pub(super) fn clear(&self) {
         self.0.store(false, Relaxed);
     }

@@ -97,6 +97,7 @@ impl Semaphore {
         /// # Panics
         ///
         /// If `permits` is more than [`MAX_PERMITS`](Self::MAX_PERMITS).
+        #[inline]
         pub fn new(permits: usize) -> Self {
             assert!(permits <= raw::MAX, "more permits than can be counted");
             Self { raw: RawSemaphore::new(permits) }
@@ -112,6 +113,7 @@ impl Semaphore {
     /// # Panics
     ///
     /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait.
+    #[inline]
     pub fn acquire(&self) -> Result<Permit<'_>, AcquireError> {
         self.acquire_many(1)
     }
@@ -131,6 +133,7 @@ impl Semaphore {
     ///
     /// If `n` is more than [`MAX_PERMITS`](Self::MAX_PERMITS). And as [`acquire`](Self::acquire).
     #[track_caller]
+    #[inline]
     pub fn acquire_many(&self, n: usize) -> Result<Permit<'_>, AcquireError> {
         can_be_had(n);
         self.acquire_until(n, None)
@@ -142,6 +145,7 @@ impl Semaphore {
     /// # Errors
     ///
     /// If not, or if the semaphore is closed.
+    #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, AcquireError> {
         self.try_acquire_many(1)
     }
@@ -152,6 +156,7 @@ impl Semaphore {
     /// # Errors
     ///
     /// As [`try_acquire`](Self::try_acquire).
+    #[inline]
     pub fn try_acquire_many(&self, n: usize) -> Result<Permit<'_>, AcquireError> {
         let had = self.raw.try_acquire(n);
         had.inspect_err(|_| give_turn())?;
@@ -167,6 +172,7 @@ impl Semaphore {
     /// # Panics
     ///
     /// As [`acquire`](Self::acquire).
+    #[inline]
     pub fn acquire_timeout(&self, timeout: Duration) -> Result<Permit<'_>, AcquireError> {
         self.acquire_until(1, Instant::now().checked_add(timeout))
     }
@@ -180,10 +186,12 @@ impl Semaphore {
     /// # Panics
     ///
     /// As [`acquire`](Self::acquire).
+    #[inline]
     pub fn acquire_deadline(&self, deadline: Instant) -> Result<Permit<'_>, AcquireError> {
         self.acquire_until(1, Some(deadline))
     }
 
+    #[inline]
     fn acquire_until(
         &self,
         n: usize,
@@ -196,6 +204,7 @@ impl Semaphore {
 
     /// Takes a permit, for an async task: returns a future that is ready with it, or with
     /// [`AcquireError::Closed`]. It may be dropped at any time.
+    #[inline]
     pub fn acquire_async(&self) -> AcquireFuture<'_> {
         self.acquire_many_async(1)
     }
@@ -207,6 +216,7 @@ impl Semaphore {
     ///
     /// If `n` is more than [`MAX_PERMITS`](Self::MAX_PERMITS).
     #[track_caller]
+    #[inline]
     pub fn acquire_many_async(&self, n: usize) -> AcquireFuture<'_> {
         can_be_had(n);
         AcquireFuture { semaphore: self, n, node: PolledNode::new(None), recheck: Recheck::new() }
@@ -228,11 +238,13 @@ impl Semaphore {
     ///     assert_eq!(waits.join().unwrap(), Err(AcquireError::Closed));
     /// });
     /// ```
+    #[inline]
     pub fn close(&self) {
         self.raw.close();
     }
 
     /// True if it is [closed](Self::close).
+    #[inline]
     pub fn is_closed(&self) -> bool {
         self.raw.is_closed()
     }
@@ -242,6 +254,7 @@ impl Semaphore {
     /// # Panics
     ///
     /// If there are more than [`MAX_PERMITS`](Self::MAX_PERMITS) then.
+    #[inline]
     pub fn add_permits(&self, n: usize) {
         self.raw.release(n);
     }
@@ -258,6 +271,7 @@ impl Semaphore {
     /// drop(given);
     /// assert_eq!(semaphore.available_permits(), 1);
     /// ```
+    #[inline]
     pub fn forget_permits(&self, n: usize) -> usize {
         loop {
             let wanted = self.raw.available().min(n);
@@ -272,6 +286,7 @@ impl Semaphore {
     }
 
     /// Returns how many permits are free.
+    #[inline]
     pub fn available_permits(&self) -> usize {
         self.raw.available()
     }
@@ -279,17 +294,20 @@ impl Semaphore {
 
 /// Asserts that there may be `n` permits one day.
 #[track_caller]
+#[inline]
 fn can_be_had(n: usize) {
     assert!(n <= raw::MAX, "more permits are wanted than there can be");
 }
 
 impl Permit<'_> {
     /// Returns how many permits it stands for.
+    #[inline]
     pub fn permits(&self) -> usize {
         self.n
     }
 
     /// Keeps the permits from coming back: the semaphore has fewer from now on.
+    #[inline]
     pub fn forget(self) {
         mem::forget(self);
     }
@@ -305,6 +323,7 @@ impl Permit<'_> {
     /// drop(all);
     /// assert_eq!((part.permits(), memory.available_permits()), (3, 7));
     /// ```
+    #[inline]
     pub fn split(&mut self, n: usize) -> Option<Self> {
         self.n = self.n.checked_sub(n)?;
         Some(Self { semaphore: self.semaphore, n })
@@ -316,6 +335,7 @@ impl Permit<'_> {
     ///
     /// If they are of different semaphores; each keeps its permits then.
     #[track_caller]
+    #[inline]
     pub fn merge(&mut self, other: Self) {
         assert!(std::ptr::eq(self.semaphore, other.semaphore), "they are of two semaphores");
         self.n += other.n;
@@ -324,6 +344,7 @@ impl Permit<'_> {
 }
 
 impl Drop for Permit<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.semaphore.raw.release(self.n);
     }
@@ -341,6 +362,7 @@ pub struct AcquireFuture<'a> {
 impl<'a> Future for AcquireFuture<'a> {
     type Output = Result<Permit<'a>, AcquireError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.as_ref().get_ref();
         ready!(poll_turn(cx));
@@ -352,18 +374,21 @@ impl<'a> Future for AcquireFuture<'a> {
 }
 
 impl Drop for AcquireFuture<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.semaphore.raw.leave(&self.node);
     }
 }
 
 impl fmt::Debug for AcquireFuture<'_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AcquireFuture { .. }")
     }
 }
 
 impl fmt::Display for AcquireError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoPermits => "not enough permits",

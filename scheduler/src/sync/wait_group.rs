@@ -55,6 +55,7 @@ pub struct WaitGroupTimeoutError;
 struct Member(WaitGroup);
 
 impl Drop for Member {
+    #[inline]
     fn drop(&mut self) {
         self.0.done();
     }
@@ -62,11 +63,13 @@ impl Drop for Member {
 
 impl WaitGroup {
     /// Returns a group with a count of zero.
+    #[inline]
     pub fn new() -> Self {
         Self(Arc::new(RawWaitGroup::new()))
     }
 
     /// Counts `n` more.
+    #[inline]
     pub fn add(&self, n: usize) {
         self.0.add(n);
     }
@@ -76,6 +79,7 @@ impl WaitGroup {
     /// # Panics
     ///
     /// If it was called more often than was added.
+    #[inline]
     pub fn done(&self) {
         if let Err(TooOften) = self.0.done() {
             panic!("a wait group was done more often than it was added to");
@@ -99,6 +103,7 @@ impl WaitGroup {
     }
 
     /// Returns the count.
+    #[inline]
     pub fn count(&self) -> usize {
         self.0.count()
     }
@@ -108,6 +113,7 @@ impl WaitGroup {
     /// # Panics
     ///
     /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait.
+    #[inline]
     pub fn wait(&self) {
         // Without a deadline it is zero in the end.
         let _done = self.wait_until(None);
@@ -122,6 +128,7 @@ impl WaitGroup {
     /// # Panics
     ///
     /// As [`wait`](Self::wait).
+    #[inline]
     pub fn wait_timeout(&self, timeout: Duration) -> Result<(), WaitGroupTimeoutError> {
         self.wait_until(Instant::now().checked_add(timeout))
     }
@@ -135,10 +142,12 @@ impl WaitGroup {
     /// # Panics
     ///
     /// As [`wait`](Self::wait).
+    #[inline]
     pub fn wait_deadline(&self, deadline: Instant) -> Result<(), WaitGroupTimeoutError> {
         self.wait_until(Some(deadline))
     }
 
+    #[inline]
     fn wait_until(&self, deadline: Option<Instant>) -> Result<(), WaitGroupTimeoutError> {
         preempt_point();
         self.0.wait(deadline, Parking::begin).map_err(|TimedOut| WaitGroupTimeoutError)
@@ -158,6 +167,7 @@ impl WaitGroup {
     /// block_on(group.wait_async());
     /// assert_eq!(group.count(), 0);
     /// ```
+    #[inline]
     pub fn wait_async(&self) -> WaitGroupFuture<'_> {
         WaitGroupFuture { group: self, node: PolledNode::new(None) }
     }
@@ -173,6 +183,7 @@ pub struct WaitGroupFuture<'a> {
 impl Future for WaitGroupFuture<'_> {
     type Output = ();
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.as_ref().get_ref();
         ready!(poll_turn(cx));
@@ -186,30 +197,35 @@ impl Future for WaitGroupFuture<'_> {
 }
 
 impl Drop for WaitGroupFuture<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.group.0.leave(&self.node);
     }
 }
 
 impl Default for WaitGroup {
+    #[inline]
     fn default() -> Self {
         Self::new()
     }
 }
 
 impl fmt::Debug for WaitGroup {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WaitGroup").field("count", &self.count()).finish()
     }
 }
 
 impl fmt::Debug for WaitGroupFuture<'_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("WaitGroupFuture { .. }")
     }
 }
 
 impl fmt::Display for WaitGroupTimeoutError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("timed out waiting for a wait group")
     }

@@ -38,12 +38,14 @@ use crate::wait::alarm::FutureAlarm;
 /// assert!(began.elapsed() >= Duration::from_millis(5));
 /// ```
 #[doc(alias("delay", "Timer"))]
+#[inline]
 pub fn sleep_async(duration: Duration) -> SleepFuture {
     SleepFuture::until(Instant::now().checked_add(duration))
 }
 
 /// As [`sleep_until`](super::sleep_until), for an async task: a future that is ready at `deadline`,
 /// at the first poll if that has passed. As [`sleep_async`].
+#[inline]
 pub fn sleep_until_async(deadline: Instant) -> SleepFuture {
     SleepFuture::until(Some(deadline))
 }
@@ -104,11 +106,13 @@ pub struct SleepFuture {
 }
 
 impl SleepFuture {
+    #[inline]
     fn until(deadline: Option<Instant>) -> Self {
         Self { deadline, alarm: FutureAlarm::new() }
     }
 
     /// Ready if the time is over. If not, the waker is called in time.
+    #[inline]
     fn poll_over(&self, cx: &Context<'_>) -> Poll<()> {
         match self.deadline {
             Some(deadline) if deadline <= Instant::now() => Poll::Ready(()),
@@ -124,6 +128,7 @@ impl SleepFuture {
 impl Future for SleepFuture {
     type Output = ();
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         ready!(poll_turn(cx));
         self.poll_over(cx)
@@ -168,6 +173,7 @@ impl<F: Future> Future for TimeoutFuture<F> {
 }
 
 impl fmt::Debug for SleepFuture {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SleepFuture").field("deadline", &self.deadline).finish_non_exhaustive()
     }

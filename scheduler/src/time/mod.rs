@@ -54,6 +54,7 @@ use crate::proc::yield_now::yield_now;
 /// Unwinds with [`Cancelled`](crate::Cancelled) if the goroutine was cancelled, before it slept or
 /// while it does.
 #[doc(alias("Sleep", "delay"))]
+#[inline]
 pub fn sleep(duration: Duration) {
     sleep_to(Instant::now().checked_add(duration));
 }
@@ -64,11 +65,13 @@ pub fn sleep(duration: Duration) {
 /// # Panics
 ///
 /// As [`sleep`].
+#[inline]
 pub fn sleep_until(deadline: Instant) {
     sleep_to(Some(deadline));
 }
 
 /// `None`: for ever.
+#[inline]
 fn sleep_to(deadline: Option<Instant>) {
     no_wait::check();
     let passed = || deadline.is_some_and(|deadline| deadline <= Instant::now());

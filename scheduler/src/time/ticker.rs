@@ -56,12 +56,14 @@ impl Ticker {
     /// Returns a ticker whose first tick is due when a period has passed. With a period of zero
     /// there is always a tick. With one that the clock cannot reach there never is.
     #[must_use]
+    #[inline]
     pub fn new(period: Duration) -> Self {
         Self { channel: clocked(Instant::now().checked_add(period), Some(period)) }
     }
 
     /// Returns the channel, for a select, an iteration, or another waiter.
     #[must_use]
+    #[inline]
     pub fn channel(&self) -> &Receiver<Instant> {
         &self.channel
     }
@@ -73,6 +75,7 @@ impl Ticker {
     ///
     /// Unwinds with [`Cancelled`](crate::Cancelled) if the calling goroutine is cancelled while it
     /// waits.
+    #[inline]
     pub fn wait(&self) -> Instant {
         self.channel.recv().expect("the clock does not go away")
     }
@@ -116,18 +119,21 @@ impl Ticker {
 
     /// Stops the ticker: no tick is received after this, until it is [`reset`](Self::reset). The
     /// channel is not disconnected.
+    #[inline]
     pub fn stop(&self) {
         let _it_was_set = self.channel.set_clock(None, None);
     }
 
     /// Begins anew with this period. The next tick is due when one period has passed from now. A
     /// tick that was not received is gone.
+    #[inline]
     pub fn reset(&self, period: Duration) {
         let _it_was_set = self.channel.set_clock(Instant::now().checked_add(period), Some(period));
     }
 }
 
 impl fmt::Debug for Ticker {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ticker").finish_non_exhaustive()
     }

@@ -11,6 +11,7 @@ use crate::proc::limit::{self, Over};
 pub struct Elapsed;
 
 impl fmt::Display for Elapsed {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the time was over")
     }

@@ -43,24 +43,28 @@ impl Timer {
     /// Returns a timer that is due when `duration` has passed: at once if that is zero, never if
     /// the clock cannot reach it.
     #[must_use]
+    #[inline]
     pub fn new(duration: Duration) -> Self {
         Self { channel: clocked(Instant::now().checked_add(duration), None) }
     }
 
     /// Returns a timer that is due at `moment`: at once, if that has passed.
     #[must_use]
+    #[inline]
     pub fn at(moment: Instant) -> Self {
         Self { channel: clocked(Some(moment), None) }
     }
 
     /// Returns a timer that is stopped.
     #[must_use]
+    #[inline]
     pub fn stopped() -> Self {
         Self { channel: clocked(None, None) }
     }
 
     /// Returns the channel, for a select or for another waiter.
     #[must_use]
+    #[inline]
     pub fn channel(&self) -> &Receiver<Instant> {
         &self.channel
     }
@@ -72,6 +76,7 @@ impl Timer {
     ///
     /// Unwinds with [`Cancelled`](crate::Cancelled) if the calling goroutine is cancelled while it
     /// waits.
+    #[inline]
     pub fn wait(&self) -> Instant {
         self.channel.recv().expect("the clock does not go away")
     }
@@ -85,23 +90,27 @@ impl Timer {
     /// Stops the timer. True: it was set, and its moment was not received, and never is. False: its
     /// moment was received, the timer was stopped, or it was set to a moment that the clock cannot
     /// reach.
+    #[inline]
     pub fn stop(&self) -> bool {
         self.channel.set_clock(None, None)
     }
 
     /// Sets the timer anew, due when `duration` has passed from now. Returns what
     /// [`stop`](Self::stop) would have returned.
+    #[inline]
     pub fn reset(&self, duration: Duration) -> bool {
         self.channel.set_clock(Instant::now().checked_add(duration), None)
     }
 
     /// Sets the timer anew, due at `moment`. Returns what [`stop`](Self::stop) would have returned.
+    #[inline]
     pub fn reset_at(&self, moment: Instant) -> bool {
         self.channel.set_clock(Some(moment), None)
     }
 }
 
 impl fmt::Debug for Timer {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Timer").finish_non_exhaustive()
     }

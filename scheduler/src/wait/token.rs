@@ -114,15 +114,18 @@ impl Token {
     /// waits.join().unwrap();
     /// ```
     #[must_use]
+    #[inline]
     pub const fn new() -> Self {
         Self { shared: OnceLock::new() }
     }
 
+    #[inline]
     pub(crate) fn of(shared: Arc<TokenInner<Target>>) -> Self {
         Self { shared: OnceLock::from(shared) }
     }
 
     /// The part that its clones share.
+    #[inline]
     pub(crate) fn shared(&self) -> &Arc<TokenInner<Target>> {
         self.shared.get_or_init(|| TokenInner::new(None))
     }

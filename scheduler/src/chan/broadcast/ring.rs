@@ -284,6 +284,7 @@ impl<T, K: Unpark> Ring<T, K> {
 
 impl Next {
     /// The place of a receiver that has had nothing.
+    #[inline]
     pub(crate) fn first() -> Self {
         Self(AtomicU64::new(0))
     }

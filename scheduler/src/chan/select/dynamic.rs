@@ -86,6 +86,7 @@ pub struct SelectedOperation<'s, 'a> {
 
 impl<'a> Select<'a> {
     /// A list without cases.
+    #[inline]
     pub fn new() -> Self {
         Self::default()
     }
@@ -101,6 +102,7 @@ impl<'a> Select<'a> {
         self.add(Box::new(SendCase::new(&sender.channel, place)))
     }
 
+    #[inline]
     fn add(&mut self, case: Box<dyn Case<Target> + 'a>) -> usize {
         self.cases.push(Some(case));
         self.cases.len() - 1
@@ -111,6 +113,7 @@ impl<'a> Select<'a> {
     /// # Panics
     ///
     /// If there is no such case.
+    #[inline]
     pub fn remove(&mut self, index: usize) {
         self.drop_chosen();
         assert!(
@@ -190,6 +193,7 @@ impl<'a> Select<'a> {
     ///
     /// Unwinds with `Cancelled` if the calling goroutine is cancelled while it would have to wait.
     /// No case was done then, and all keep their values.
+    #[inline]
     pub fn select(&mut self) -> SelectedOperation<'_, 'a> {
         self.run(Wait::Until(None)).expect("without a deadline it waits for as long as it takes")
     }
@@ -200,6 +204,7 @@ impl<'a> Select<'a> {
     /// # Errors
     ///
     /// [`TrySelectError`] if there is none.
+    #[inline]
     pub fn try_select(&mut self) -> Result<SelectedOperation<'_, 'a>, TrySelectError> {
         self.run(Wait::No).ok_or(TrySelectError)
     }
@@ -213,6 +218,7 @@ impl<'a> Select<'a> {
     /// # Panics
     ///
     /// As [`select`](Self::select).
+    #[inline]
     pub fn select_timeout(
         &mut self,
         timeout: Duration,
@@ -229,6 +235,7 @@ impl<'a> Select<'a> {
     /// # Panics
     ///
     /// As [`select`](Self::select).
+    #[inline]
     pub fn select_deadline(
         &mut self,
         deadline: Instant,
@@ -236,6 +243,7 @@ impl<'a> Select<'a> {
         self.run(Wait::Until(Some(deadline))).ok_or(SelectTimeoutError)
     }
 
+    #[inline]
     fn run(&mut self, wait_mode: Wait) -> Option<SelectedOperation<'_, 'a>> {
         self.drop_chosen();
         let numbered = self.cases.iter().enumerate();
@@ -248,6 +256,7 @@ impl<'a> Select<'a> {
     }
 
     /// Drops what the chosen case has left. A case that sends leaves the list.
+    #[inline]
     pub(super) fn drop_chosen(&mut self) {
         let Some(index) = self.chosen.take() else { return };
         let case = &mut self.cases[index];
@@ -284,6 +293,7 @@ type Raw<T> = crate::chan::raw::Channel<T, Target>;
 
 impl SelectedOperation<'_, '_> {
     /// The number of the case.
+    #[inline]
     pub fn index(&self) -> usize {
         self.index
     }
@@ -320,12 +330,14 @@ impl SelectedOperation<'_, '_> {
 }
 
 impl Drop for SelectedOperation<'_, '_> {
+    #[inline]
     fn drop(&mut self) {
         self.select.drop_chosen();
     }
 }
 
 impl<'a> Clone for Select<'a> {
+    #[inline]
     fn clone(&self) -> Self {
         let sent = |index: usize, case: &dyn Case<Target>| {
             self.chosen == Some(index) && case.direction() == Direction::Send
@@ -338,6 +350,7 @@ impl<'a> Clone for Select<'a> {
 }
 
 impl fmt::Debug for Select<'_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Select")
             .field("cases", &self.cases.iter().flatten().count())
@@ -346,18 +359,21 @@ impl fmt::Debug for Select<'_> {
 }
 
 impl fmt::Debug for SelectedOperation<'_, '_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SelectedOperation").field("index", &self.index).finish_non_exhaustive()
     }
 }
 
 impl fmt::Display for TrySelectError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("no case of the select is ready")
     }
 }
 
 impl fmt::Display for SelectTimeoutError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("timed out waiting for a case of the select")
     }

@@ -92,6 +92,7 @@ pub(crate) enum Order {
 
 impl Order {
     /// Which of `n` cases that stand in the order of their indices comes first.
+    #[inline]
     fn first_of(self, n: usize) -> usize {
         match self {
             Self::Random(below) => below(n),

@@ -137,6 +137,7 @@ impl<'a> Select<'a> {
     ///     assert_eq!(chosen.recv(&rxs[7]), Ok("seven"));
     /// });
     /// ```
+    #[inline]
     pub fn select_async(&mut self) -> SelectFuture<'_, 'a> {
         self.drop_chosen();
         SelectFuture::new(self)
@@ -156,6 +157,7 @@ pub struct SelectFuture<'s, 'a> {
 unsafe impl Send for SelectFuture<'_, '_> {}
 
 impl<'s, 'a> SelectFuture<'s, 'a> {
+    #[inline]
     pub(super) fn new(select: &'s mut Select<'a>) -> Self {
         let cases = mem::take(&mut select.cases);
         let standbys = cases.iter().flatten().map(|_| Standby::new()).collect();
@@ -163,6 +165,7 @@ impl<'s, 'a> SelectFuture<'s, 'a> {
     }
 
     /// The cases that there are, numbered from zero.
+    #[inline]
     fn entries<'c>(cases: &'c Cases<'a>) -> Vec<Entry<'c, Target>> {
         let cases = cases.iter().flatten().enumerate();
         cases.map(|(index, case)| Entry::new(&**case, index)).collect()
@@ -175,6 +178,7 @@ impl<'s, 'a> Future for SelectFuture<'s, 'a> {
     /// # Panics
     ///
     /// If it is polled after it was ready.
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let mut entries = Self::entries(&this.cases);
@@ -193,6 +197,7 @@ impl<'s, 'a> Future for SelectFuture<'s, 'a> {
 }
 
 impl Drop for SelectFuture<'_, '_> {
+    #[inline]
     fn drop(&mut self) {
         let Some(select) = self.select.take() else { return };
         let mut entries = Self::entries(&self.cases);
@@ -210,6 +215,7 @@ impl Drop for SelectFuture<'_, '_> {
 }
 
 impl fmt::Debug for SelectFuture<'_, '_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SelectFuture { .. }")
     }

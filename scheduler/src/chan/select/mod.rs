@@ -25,6 +25,7 @@ use engine::{Order, Wait};
 
 /// Does one of the cases. As every operation, it gives a turn before it waits, or after it has
 /// failed.
+#[inline]
 fn one_of(
     entries: &mut [engine::Entry<'_, Target>],
     wait_mode: Wait,
@@ -45,6 +46,7 @@ fn one_of(
 const RANDOM: Order = Order::Random(random_below);
 
 /// A number below `n`, for the choice among cases that are ready.
+#[inline]
 fn random_below(n: usize) -> usize {
     let here = 0_u8;
     // The mixing of SplitMix64; the stack tells threads and runs of the program apart.

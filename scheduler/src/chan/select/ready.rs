@@ -52,6 +52,7 @@ impl Select<'_> {
     /// };
     /// assert_eq!(value, Ok("two"));
     /// ```
+    #[inline]
     pub fn ready(&mut self) -> usize {
         self.look(Wait::Until(None)).expect("without a deadline it waits for as long as it takes")
     }
@@ -62,6 +63,7 @@ impl Select<'_> {
     /// # Errors
     ///
     /// [`TryReadyError`] if there is none.
+    #[inline]
     pub fn try_ready(&mut self) -> Result<usize, TryReadyError> {
         self.look(Wait::No).ok_or(TryReadyError)
     }
@@ -75,6 +77,7 @@ impl Select<'_> {
     /// # Panics
     ///
     /// As [`ready`](Self::ready).
+    #[inline]
     pub fn ready_timeout(&mut self, timeout: Duration) -> Result<usize, ReadyTimeoutError> {
         let deadline = Instant::now().checked_add(timeout);
         self.look(Wait::Until(deadline)).ok_or(ReadyTimeoutError)
@@ -89,10 +92,12 @@ impl Select<'_> {
     /// # Panics
     ///
     /// As [`ready`](Self::ready).
+    #[inline]
     pub fn ready_deadline(&mut self, deadline: Instant) -> Result<usize, ReadyTimeoutError> {
         self.look(Wait::Until(Some(deadline))).ok_or(ReadyTimeoutError)
     }
 
+    #[inline]
     fn look(&mut self, wait_mode: Wait) -> Option<usize> {
         self.drop_chosen();
         let tries = matches!(wait_mode, Wait::No);
@@ -112,12 +117,14 @@ impl Select<'_> {
 }
 
 impl fmt::Display for TryReadyError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("no case of the select is ready")
     }
 }
 
 impl fmt::Display for ReadyTimeoutError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("timed out waiting until a case of the select is ready")
     }

@@ -127,6 +127,7 @@ pub enum Order {
     Biased,
 }
 
+#[inline]
 fn engine_order(order: Order) -> engine::Order {
     match order {
         Order::Random => RANDOM,
@@ -181,6 +182,7 @@ impl<T> fmt::Debug for Offer<'_, T> {
 }
 
 impl fmt::Debug for Entry<'_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Entry { .. }")
     }

@@ -29,6 +29,7 @@ impl std::panic::UnwindSafe for ChangedFuture<'_> {}
 
 impl<'a> ChangedFuture<'a> {
     /// Of a receiver that has `seen` for itself until this is dropped.
+    #[inline]
     pub(super) fn new(versions: &'a Versions<Target>, seen: &'a Seen) -> Self {
         Self { versions, seen, node: PolledNode::new(None) }
     }
@@ -37,6 +38,7 @@ impl<'a> ChangedFuture<'a> {
 impl Future for ChangedFuture<'_> {
     type Output = Result<(), RecvError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.as_ref().get_ref();
         ready!(poll_turn(cx));
@@ -50,12 +52,14 @@ impl Future for ChangedFuture<'_> {
 }
 
 impl Drop for ChangedFuture<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.versions.leave(&self.node);
     }
 }
 
 impl fmt::Debug for ChangedFuture<'_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ChangedFuture { .. }")
     }

@@ -203,6 +203,7 @@ impl<K: Unpark> Versions<K> {
 
 impl Seen {
     /// The receiver has not seen the present version, whatever it has seen.
+    #[inline]
     pub(crate) fn forget(&self) {
         // No version is as high.
         self.0.store(u64::MAX, Relaxed);

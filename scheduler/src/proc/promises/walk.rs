@@ -25,7 +25,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::known::{Promise, broken_in, plain};
-use crate::gmp::current;
+use crate::gmp::current::{self, Current};
 use crate::gmp::g::{Kind, StackRange, running_kind};
 use crate::gmp::sched::Sched;
 use crate::mode::Warnings;
@@ -52,10 +52,16 @@ static NAMES: Mutex<Option<HashMap<usize, Functions>>> = Mutex::new(None);
 /// The stacks that were looked at, as hashes, and the violations that were told.
 static SEEN: Mutex<Option<HashSet<u64>>> = Mutex::new(None);
 
+/// The stacks on which goroutines were made, by their hashes. As many as the program has ways to
+/// where it makes one.
+static MAKERS: Mutex<Option<HashMap<u64, Vec<usize>>>> = Mutex::new(None);
+
 /// What the calling goroutine is, if it is to be checked.
 struct Checked {
     goroutine: u64,
     made_at: Option<&'static Location<'static>>,
+    /// The key of its maker's stack, or zero.
+    made_on: u64,
     stack: StackRange,
     migrates: bool,
     own: Vec<String>,
@@ -76,6 +82,7 @@ impl Checked {
             (switches && on_its_stack && !thread::panicking()).then(|| Self {
                 goroutine: g.id(),
                 made_at: g.made_at(),
+                made_on: g.made_on(),
                 stack: owned.stack,
                 // SAFETY: the running G of this thread.
                 migrates: unsafe { running_kind(g) } == Kind::Migratory,
@@ -88,6 +95,22 @@ impl Checked {
 
 fn config_of(sched: &Sched) -> Option<&[String]> {
     sched.config.checked.as_deref()
+}
+
+/// See [`super::maker`]. Returns the key of the stack, or zero if the runtime is not to check.
+pub(super) fn stack_of_maker(sched: &Sched, cx: Option<&Current>) -> u64 {
+    if config_of(sched).is_none() {
+        return 0;
+    }
+    let here = 0_u8;
+    let here = (&raw const here).addr();
+    let own = cx.and_then(Current::owned).map(|owned| owned.stack);
+    let whole = StackRange { guard: 0, low: 0, high: usize::MAX };
+    let stack = own.filter(|stack| (stack.low..stack.high).contains(&here)).unwrap_or(whole);
+    let addresses = addresses(stack);
+    let key = hash_of(&addresses).max(1);
+    lock(&MAKERS).get_or_insert_default().entry(key).or_insert(addresses);
+    key
 }
 
 /// See [`super::at_wait`].
@@ -132,15 +155,25 @@ fn told(checked: &Checked, promise: Promise, frames: &[Functions], found: usize)
         checked.goroutine,
         promise.text(),
     );
+    list(&mut text, frames, Some(found));
+    let made_at = checked.made_at.map_or_else(|| "somewhere".to_owned(), ToString::to_string);
+    text.push_str(&format!("\n      the goroutine was made at {made_at}"));
+    let maker = lock(&MAKERS).as_ref().and_then(|makers| makers.get(&checked.made_on)).cloned();
+    if let Some(maker) = maker {
+        text.push_str(", by");
+        list(&mut text, &names_of(&maker), None);
+    }
+    text
+}
+
+/// Adds a stack, from where the user's code called us.
+fn list(text: &mut String, frames: &[Functions], marked: Option<usize>) {
     let functions = frames.iter().flatten().enumerate();
     for (at, function) in functions.skip_while(|(_, function)| is_ours(function)) {
-        let mark = if at == found { "-->" } else { "   " };
+        let mark = if Some(at) == marked { "-->" } else { "   " };
         let _a_string_takes_it =
             write!(text, "\n  {mark} {}\n          at {}", function.path, function.at);
     }
-    let made_at = checked.made_at.map_or_else(|| "somewhere".to_owned(), ToString::to_string);
-    text.push_str(&format!("\n      the goroutine was made at {made_at}"));
-    text
 }
 
 /// True if the function belongs to what stands between the user's call and this walk.
@@ -206,9 +239,14 @@ fn look_up(address: usize) -> Functions {
 
 /// True the first time that it is called with this.
 fn is_new(what: impl Hash) -> bool {
+    let hash = hash_of(what);
+    lock(&SEEN).get_or_insert_default().insert(hash)
+}
+
+fn hash_of(what: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     what.hash(&mut hasher);
-    lock(&SEEN).get_or_insert_default().insert(hasher.finish())
+    hasher.finish()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -49,6 +49,7 @@ impl<T: ?Sized + RefUnwindSafe> RefUnwindSafe for RwLockUpgradableReadGuard<'_, 
 struct Right<'a>(&'a RawMutex<Target>);
 
 impl Drop for Right<'_> {
+    #[inline]
     fn drop(&mut self) {
         wake_one(self.0.unlock());
     }

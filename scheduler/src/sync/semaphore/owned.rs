@@ -45,6 +45,7 @@ impl Semaphore {
     ///     assert_eq!(served.into_iter().map(|one| one.join().unwrap()).sum::<u32>(), 45);
     /// });
     /// ```
+    #[inline]
     pub fn acquire_owned(self: &Arc<Self>) -> Result<OwnedPermit, AcquireError> {
         self.acquire().map(|permit| self.own(permit))
     }
@@ -59,6 +60,7 @@ impl Semaphore {
     ///
     /// As [`acquire_many`](Self::acquire_many).
     #[track_caller]
+    #[inline]
     pub fn acquire_many_owned(self: &Arc<Self>, n: usize) -> Result<OwnedPermit, AcquireError> {
         self.acquire_many(n).map(|permit| self.own(permit))
     }
@@ -68,6 +70,7 @@ impl Semaphore {
     /// # Errors
     ///
     /// As [`try_acquire`](Self::try_acquire).
+    #[inline]
     pub fn try_acquire_owned(self: &Arc<Self>) -> Result<OwnedPermit, AcquireError> {
         self.try_acquire().map(|permit| self.own(permit))
     }
@@ -77,6 +80,7 @@ impl Semaphore {
     /// # Errors
     ///
     /// As [`try_acquire`](Self::try_acquire).
+    #[inline]
     pub fn try_acquire_many_owned(self: &Arc<Self>, n: usize) -> Result<OwnedPermit, AcquireError> {
         self.try_acquire_many(n).map(|permit| self.own(permit))
     }
@@ -90,6 +94,7 @@ impl Semaphore {
     /// # Panics
     ///
     /// As [`acquire`](Self::acquire).
+    #[inline]
     pub fn acquire_owned_timeout(
         self: &Arc<Self>,
         timeout: Duration,
@@ -106,6 +111,7 @@ impl Semaphore {
     /// # Panics
     ///
     /// As [`acquire`](Self::acquire).
+    #[inline]
     pub fn acquire_owned_deadline(
         self: &Arc<Self>,
         deadline: Instant,
@@ -114,6 +120,7 @@ impl Semaphore {
     }
 
     /// As [`acquire_async`](Self::acquire_async) and [`acquire_owned`](Self::acquire_owned).
+    #[inline]
     pub fn acquire_owned_async(
         self: &Arc<Self>,
     ) -> impl Future<Output = Result<OwnedPermit, AcquireError>> + Send + 'static + use<> {
@@ -127,6 +134,7 @@ impl Semaphore {
     /// # Panics
     ///
     /// As [`acquire_many_async`](Self::acquire_many_async), when it is polled.
+    #[inline]
     pub fn acquire_many_owned_async(
         self: &Arc<Self>,
         n: usize,
@@ -136,6 +144,7 @@ impl Semaphore {
     }
 
     /// Has this hold its semaphore itself.
+    #[inline]
     fn own(self: &Arc<Self>, permit: Permit<'_>) -> OwnedPermit {
         let n = permit.n;
         permit.forget();
@@ -145,21 +154,25 @@ impl Semaphore {
 
 impl OwnedPermit {
     /// Returns how many permits it stands for.
+    #[inline]
     pub fn permits(&self) -> usize {
         self.n
     }
 
     /// Returns the semaphore.
+    #[inline]
     pub fn semaphore(&self) -> &Arc<Semaphore> {
         &self.semaphore
     }
 
     /// Keeps the permits from coming back: the semaphore has fewer from now on.
+    #[inline]
     pub fn forget(mut self) {
         self.n = 0;
     }
 
     /// As [`Permit::split`].
+    #[inline]
     pub fn split(&mut self, n: usize) -> Option<Self> {
         self.n = self.n.checked_sub(n)?;
         Some(Self { semaphore: self.semaphore.clone(), n })
@@ -171,6 +184,7 @@ impl OwnedPermit {
     ///
     /// If they are of different semaphores; each keeps its permits then.
     #[track_caller]
+    #[inline]
     pub fn merge(&mut self, mut other: Self) {
         let are_of_one = Arc::ptr_eq(&self.semaphore, &other.semaphore);
         assert!(are_of_one, "they are of two semaphores");
@@ -179,6 +193,7 @@ impl OwnedPermit {
 }
 
 impl Drop for OwnedPermit {
+    #[inline]
     fn drop(&mut self) {
         self.semaphore.raw.release(self.n);
     }

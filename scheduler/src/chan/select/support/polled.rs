@@ -161,8 +161,10 @@ pub unsafe trait Cases {
 unsafe impl Cases for Nil {
     type Outcome = Nil;
 
+    #[inline]
     fn entries<'c>(&'c self, _add: &mut dyn FnMut(Entry<'c>)) {}
 
+    #[inline]
     fn outcome(&self) -> Nil {
         Nil
     }
