@@ -25,7 +25,7 @@ const RUNTIME_SYS: &[&str] = &[
 
 #[rustfmt::skip]
 const SCHEDULER: &[&str] = &[
-    "ds::agents", "ds::grow", "ds::sort", "ds::letterbox", "ds::slot", "ds::list", "ds::inbox",
+    "ds::agents", "ds::grow", "ds::letterbox", "ds::slot", "ds::list", "ds::inbox",
     "ds::parker", "ds::pending", "ds::deprived",
     "ds::pair_arc", "ds::run_next", "ds::revocable", "ds::idle", "ds::idle_workers", "ds::heap",
     "ds::timers", "ds::timekeeper", "ds::sysmon_note", "ds", "policy::retake", "policy::behaviour",

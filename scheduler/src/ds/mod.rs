@@ -26,9 +26,9 @@
 //!
 //! # Structures
 //!
-//! Four files are plain data structures, used under a lock or by one owner: [`list`] (intrusive,
-//! first in first out), [`heap`] (deadlines, with removal from the middle), [`grow`] (a `Vec`
-//! under a lock that grows while the lock is free) and [`sort`].
+//! Three files are plain data structures, used under a lock or by one owner: [`list`] (intrusive,
+//! first in first out), [`heap`] (deadlines, with removal from the middle) and [`grow`] (a `Vec`
+//! under a lock that grows while the lock is free).
 //!
 //! # What may enter
 //!
@@ -56,7 +56,6 @@ pub(crate) mod pending;
 pub(crate) mod revocable;
 pub(crate) mod run_next;
 pub(crate) mod slot;
-pub(crate) mod sort;
 pub(crate) mod sysmon_note;
 pub(crate) mod timekeeper;
 pub(crate) mod timers;

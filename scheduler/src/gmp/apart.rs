@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use gosched_runtime_sys::sync::lock::Mutex;
 
 use crate::ds::pending::Pending;
-use crate::ds::sort;
 use crate::gmp::g::Runnable;
 use crate::gmp::g_queue::Queue;
 
@@ -124,7 +123,7 @@ impl Apart {
                 break;
             }
         }
-        sort::by_key(&mut ids, |id| *id);
+        ids.sort_unstable();
         ids
     }
 

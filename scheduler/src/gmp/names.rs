@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use gosched_runtime_sys::sync::lock::Mutex;
 
-use crate::ds::{grow, sort};
+use crate::ds::grow;
 
 /// A goroutine's name.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl Names {
                     Place::Vacant(_) => None,
                 }));
                 drop(table);
-                sort::by_key(&mut all, |name| name.id());
+                all.sort_unstable_by_key(|name| name.id());
                 return all;
             }
             let wanted = table.taken;

@@ -9,76 +9,33 @@
 //! // GO: proc.go startTemplateThread, templateThread
 
 use std::io;
-use std::mem;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
 use gosched_runtime_sys::sync::lock::Mutex;
-use gosched_runtime_sys::sync::note::Note;
 use gosched_runtime_sys::thread::spawn_thread;
-
-use crate::ds::letterbox::Letterbox;
 
 /// The main function of a thread.
 pub(crate) type Main = Box<dyn FnOnce() + Send>;
-
-/// What came of an order.
-type Made = io::Result<JoinHandle<()>>;
 
 /// A thread that is to be made, and where to say what came of it.
 struct Order {
     name: String,
     main: Main,
-    answer: Answer,
-    next: Option<Box<Order>>,
-}
-
-/// Says that no thread was made, if nothing was said.
-struct Answer(Option<Arc<Letterbox<Made>>>);
-
-impl Answer {
-    fn say(mut self, made: Made) {
-        if let Some(waiting) = self.0.take() {
-            waiting.put(made);
-        }
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        if let Some(waiting) = self.0.take() {
-            waiting.put(Err(io::ErrorKind::BrokenPipe.into()));
-        }
-    }
-}
-
-/// The orders, the last one first.
-enum Orders {
-    /// There is no thread to make them.
-    NoThread,
-    Open(Option<Box<Order>>),
-    /// The thread makes these and ends.
-    Closed(Option<Box<Order>>),
-}
-
-/// What the thread shares with those that order.
-struct Desk {
-    orders: Mutex<Orders>,
-    note: Note,
+    made: SyncSender<io::Result<JoinHandle<()>>>,
 }
 
 /// The way to the thread that makes threads.
 pub(crate) struct ThreadMaker {
     /// Somebody has made the thread, or tried to. For those that come later.
     asked: AtomicBool,
-    desk: Arc<Desk>,
+    orders: Mutex<Option<Sender<Order>>>,
 }
 
 impl ThreadMaker {
     pub(crate) fn new() -> Self {
-        let desk = Desk { orders: Mutex::new(Orders::NoThread), note: Note::new() };
-        Self { asked: AtomicBool::new(false), desk: Arc::new(desk) }
+        Self { asked: AtomicBool::new(false), orders: Mutex::new(None) }
     }
 
     /// Makes the thread, unless somebody has. Returns its handle if this call made it.
@@ -92,17 +49,14 @@ impl ThreadMaker {
         if self.asked.load(Relaxed) || self.asked.swap(true, Relaxed) {
             return None;
         }
-        let desk = self.desk.clone();
+        let (orders, theirs) = channel();
         let main = move || {
             begins();
-            desk.make_until_closed();
+            make_until_closed(&theirs);
         };
         match spawn_thread(name(), main) {
             Ok(thread) => {
-                let mut orders = self.desk.orders.lock();
-                if matches!(*orders, Orders::NoThread) {
-                    *orders = Orders::Open(None);
-                }
+                *self.orders.lock() = Some(orders);
                 Some(thread)
             }
             Err(_) => {
@@ -115,84 +69,30 @@ impl ThreadMaker {
 
     /// Has the thread make another one, and waits for it. Gives `main` back if there is no such
     /// thread.
-    pub(crate) fn make(&self, name: String, main: Main) -> Result<Made, (String, Main)> {
-        let made = Arc::new(Letterbox::new());
-        // Allocated before the lock is held.
-        let answer = Answer(Some(made.clone()));
-        let mut order = Box::new(Order { name, main, answer, next: None });
-        let mut orders = self.desk.orders.lock();
-        let Orders::Open(last) = &mut *orders else {
-            drop(orders);
-            let Order { name, main, .. } = *order;
-            return Err((name, main));
-        };
-        order.next = last.take();
-        *last = Some(order);
+    pub(crate) fn make(
+        &self,
+        name: String,
+        main: Main,
+    ) -> Result<io::Result<JoinHandle<()>>, (String, Main)> {
+        let Some(orders) = self.orders.lock().clone() else { return Err((name, main)) };
+        let (made, outcome) = sync_channel(1);
+        orders
+            .send(Order { name, main, made })
+            .map_err(|refused| (refused.0.name, refused.0.main))?;
         drop(orders);
-        self.desk.note.wake();
-        Ok(made.take())
+        Ok(outcome.recv().unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into())))
     }
 
     /// Ends the thread, once it has made what was ordered.
     pub(crate) fn close(&self) {
         self.asked.store(true, Relaxed);
-        self.desk.close();
+        drop(self.orders.lock().take());
     }
 }
 
-impl Drop for ThreadMaker {
-    fn drop(&mut self) {
-        self.desk.close();
-    }
-}
-
-impl Desk {
-    fn close(&self) {
-        let mut orders = self.orders.lock();
-        *orders = Orders::Closed(match &mut *orders {
-            Orders::NoThread => None,
-            Orders::Open(last) | Orders::Closed(last) => last.take(),
-        });
-        drop(orders);
-        self.note.wake();
-    }
-
-    /// The main function of the thread.
-    fn make_until_closed(&self) {
-        let _no_more_is_ordered = CloseAtEnd(self);
-        loop {
-            let mut orders = self.orders.lock();
-            let (ordered, ends) = match &mut *orders {
-                Orders::NoThread => (None, false),
-                Orders::Open(last) => (last.take(), false),
-                Orders::Closed(last) => (last.take(), true),
-            };
-            drop(orders);
-            if ordered.is_none() {
-                if ends {
-                    return;
-                }
-                self.note.sleep();
-            }
-            let mut next = ordered;
-            while let Some(order) = next {
-                let Order { name, main, answer, next: before } = *order;
-                answer.say(spawn_thread(name, main));
-                next = before;
-            }
-        }
-    }
-}
-
-/// Has nobody wait for a thread that has panicked.
-struct CloseAtEnd<'a>(&'a Desk);
-
-impl Drop for CloseAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.close();
-        let mut orders = self.0.orders.lock();
-        let left = mem::replace(&mut *orders, Orders::Closed(None));
-        drop(orders);
-        drop(left);
+/// The main function of the thread.
+fn make_until_closed(orders: &Receiver<Order>) {
+    while let Ok(Order { name, main, made }) = orders.recv() {
+        let _it_waits = made.send(spawn_thread(name, main));
     }
 }

@@ -18,7 +18,6 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-use crate::ds::sort;
 use crate::gmp::g::G;
 
 /// The least time between two walks, in nanoseconds.
@@ -90,7 +89,7 @@ impl WaitAges {
         let time = |place: &usize| self.times[*place].load(Relaxed);
         let mut places: Vec<usize> =
             (0..self.times.len()).filter(|place| time(place) != 0).collect();
-        sort::by_key(&mut places, time);
+        places.sort_by_key(time);
         let share = |pair: &&[usize]| {
             let (first, last) = (self.firsts[pair[0]].load(Relaxed), time(&pair[1]));
             (u128::from(last - first) << 32) / u128::from(now.saturating_sub(first).max(1))
