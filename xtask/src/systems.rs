@@ -28,11 +28,12 @@ use crate::cargo;
 use crate::steps::integration_tests;
 
 const USAGE: &str = "\
-usage: cargo xtask systems [--only ROW]... [--install] [--quick]
+usage: cargo xtask systems [--only ROW]... [--install] [--quick | --check]
        cargo xtask systems --list
 
 --install  gets what a row needs: Debian's packages, Python's, a rule of the kernel
 --quick    of a row that runs everything, the tests named in QUICK
+--check    of each row the types alone, which needs no linker
 
 rows: ";
 
@@ -56,9 +57,10 @@ const QUICK_MINIMUM: u64 = 100;
 
 #[derive(Debug, Default)]
 struct Options {
-    rows: Vec<&'static Row>,
+    rows: Vec<Row>,
     install: bool,
     quick: bool,
+    check: bool,
     list: bool,
 }
 
@@ -108,17 +110,24 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         match word {
             "--install" => options.install = true,
             "--quick" => options.quick = true,
+            "--check" => options.check = true,
             "--list" => options.list = true,
-            "--only" => {
-                let name = words.next().ok_or("`--only` wants a row")?;
+            word if word.starts_with("--only") => {
+                let name = match word.strip_prefix("--only=") {
+                    Some(name) => name,
+                    None => words.next().ok_or("`--only` wants a row")?,
+                };
                 let row = ROWS.iter().find(|row| row.name == name);
-                options.rows.push(row.ok_or_else(|| format!("no row `{name}`\n\n{}", usage()))?);
+                options.rows.push(*row.ok_or_else(|| format!("no row `{name}`\n\n{}", usage()))?);
             }
             other => return Err(format!("no option `{other}`\n\n{}", usage())),
         }
     }
     if options.rows.is_empty() {
-        options.rows = ROWS.iter().collect();
+        options.rows = ROWS.to_vec();
+    }
+    if options.check {
+        options.rows.iter_mut().for_each(|row| *row = row.checked_only());
     }
     Ok(options)
 }
@@ -128,14 +137,14 @@ fn usage() -> String {
     format!("{USAGE}{}", names.join(", "))
 }
 
-fn one(row: &'static Row, options: &Options) -> Verdict {
+fn one(row: &Row, options: &Options) -> Verdict {
     match needs::missing(row.needs, options.install) {
         Ok(lacking) => one_of(row, lacking, options.quick),
         Err(why) => Verdict::Failed(why),
     }
 }
 
-fn one_of(row: &'static Row, lacking: Vec<&'static str>, quick: bool) -> Verdict {
+fn one_of(row: &Row, lacking: Vec<&'static str>, quick: bool) -> Verdict {
     match Toolchain::find() {
         Some(toolchain) if lacking.is_empty() => {
             follow(row, &toolchain, quick).map_or_else(Verdict::Failed, Verdict::Done)
@@ -145,7 +154,7 @@ fn one_of(row: &'static Row, lacking: Vec<&'static str>, quick: bool) -> Verdict
 }
 
 /// Follows a row as far as it goes. Returns what was done.
-fn follow(row: &'static Row, toolchain: &Toolchain, quick: bool) -> Result<String, String> {
+fn follow(row: &Row, toolchain: &Toolchain, quick: bool) -> Result<String, String> {
     let kind = match row.depth {
         Depth::Checks => Std::Checked,
         Depth::Links | Depth::Runs { .. } => Std::Built { flags: "" },
@@ -287,6 +296,8 @@ mod tests {
             ["wasi", "linux-musl"]
         );
         assert!(some.quick && !some.install);
+        let checked = parse(&words("--check")).expect("all").rows;
+        assert!(checked.len() == ROWS.len() && checked.iter().all(|row| row.plan() == "checked"));
         for wrong in ["--only", "--only nowhere", "linux-musl"] {
             assert!(parse(&words(wrong)).is_err(), "{wrong}");
         }

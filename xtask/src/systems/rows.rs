@@ -3,7 +3,7 @@
 use super::needs::{self, Need};
 
 /// A system.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// As the compiler calls it.
@@ -198,6 +198,11 @@ pub(crate) const ROWS: &[Row] = &[
 ];
 
 impl Row {
+    /// Returns the row of which types are checked and nothing more is done: it needs a compiler.
+    pub(crate) fn checked_only(&self) -> Self {
+        Self { depth: Depth::Checks, linker: Linker::None, needs: &[needs::RUST], ..*self }
+    }
+
     /// Returns the processor and the system, as std names them.
     pub(crate) fn place(&self) -> (&'static str, &'static str) {
         let arch = self.target.split('-').next().unwrap_or_default();
