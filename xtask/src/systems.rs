@@ -43,10 +43,10 @@ const QUICK: [&str; 6] = ["go", "channels", "sync", "soundness", "crash", "callb
 /// The tests that run on a system without a C half: goroutines, what they wait for, and calls from
 /// threads that gosched has not made. `windows` is empty elsewhere.
 #[rustfmt::skip]
-const PORTED: [&str; 18] = [
+const PORTED: [&str; 19] = [
     "go", "channels", "sync", "soundness", "calls", "calls_async", "callback_ends", "mailbox",
     "closures_data", "time", "time_async", "scope", "streams", "set_procs", "no_wait",
-    "lent_thread", "unwinding_wakers", "windows",
+    "lent_thread", "unwinding_wakers", "timers", "windows",
 ];
 
 /// What these need beside them.
