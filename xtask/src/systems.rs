@@ -199,7 +199,7 @@ fn everything(build: &Build<'_>, minimum: u64) -> Result<u64, String> {
     Ok(passed)
 }
 
-/// Runs the unit tests of the lowest package, and the integration tests without a C half. Returns
+/// Runs the unit tests of the inner packages, and the integration tests without a C half. Returns
 /// how many passed.
 fn ported(build: &Build<'_>, minimum: u64) -> Result<u64, String> {
     let mut units = build.cargo("test");
