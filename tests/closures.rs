@@ -4,8 +4,9 @@
 //!
 //! Each call has the user data of the callback that the function is from, which was not ended by
 //! C's own function.
-#![expect(unsafe_code, reason = "calls that C makes, and fork")]
+#![expect(unsafe_code, reason = "calls that C makes, and fork; an allocator that counts")]
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, Mutex};
@@ -528,12 +529,33 @@ fn a_closer_inside_itself_is_told_beside_another_closer() {
     registered.lock().expect("no panic").take();
 }
 
-/// How many bytes the process has from its allocator, and how many mappings.
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Bytes that are allocated.
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        BYTES.fetch_add(layout.size(), Relaxed);
+        // SAFETY: the caller's contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        BYTES.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: the caller's contract.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+/// How many bytes are allocated, and how many mappings the process has.
 fn in_use() -> (usize, usize) {
-    // SAFETY: has no precondition.
-    let heap = unsafe { libc::mallinfo2() };
     let maps = std::fs::read_to_string("/proc/self/maps").expect("procfs");
-    (heap.uordblks + heap.hblkhd, maps.lines().count())
+    (BYTES.load(Relaxed), maps.lines().count())
 }
 
 /// The block of an unregistered callback stays, and with it nothing of its runtime: in a child,

@@ -265,7 +265,7 @@ fn a_storm_of_handlers_conserves_values() {
     let mut sent = 0_u32;
     while !ENDED.load(Relaxed) {
         // SAFETY: the thread is joined below.
-        assert_eq!(unsafe { libc::pthread_kill(poster.as_pthread_t(), libc::SIGUSR1) }, 0);
+        assert_eq!(unsafe { libc::pthread_kill(poster.as_pthread_t() as _, libc::SIGUSR1) }, 0);
         sent += 1;
         // Most signals find the one before delivered.
         (0..50).for_each(|_| std::hint::spin_loop());

@@ -53,9 +53,11 @@ fn pin() {
 
 /// Gives the calling thread real-time priority. False if this process may not have it.
 fn become_real_time() -> bool {
-    let priority = libc::sched_param { sched_priority: 10 };
-    // SAFETY: live parameters; 0 is the calling thread.
-    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &priority) };
+    // The kernel's `struct sched_param`. The call is the kernel's own: that of musl always fails.
+    let priority: libc::c_int = 10;
+    let call = libc::SYS_sched_setscheduler;
+    // SAFETY: a live parameter; 0 is the calling thread.
+    let result = unsafe { libc::syscall(call, 0, libc::SCHED_FIFO, &raw const priority) };
     let error = std::io::Error::last_os_error();
     assert!(result == 0 || error.raw_os_error() == Some(libc::EPERM), "{error}");
     result == 0

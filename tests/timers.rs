@@ -191,7 +191,8 @@ fn a_stopped_ticker_is_silent_until_it_is_reset() {
 fn zero_and_what_cannot_be_reached_are_defined() {
     let rt = Runtime::builder(settled()).build().expect("a runtime");
     rt.run(|| {
-        for huge in [Duration::MAX, Duration::MAX / 2] {
+        // The last is a moment that an `Instant` reaches, and no clock in nanoseconds.
+        for huge in [Duration::MAX, Duration::MAX / 2, Duration::from_secs(1 << 40)] {
             assert_eq!(chan::after(huge).try_recv(), Err(TryRecvError::Empty));
             assert_eq!(chan::tick(huge).recv_timeout(ms(1)), Err(RecvTimeoutError::Timeout));
             let timer = Timer::new(huge);

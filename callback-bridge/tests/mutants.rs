@@ -84,7 +84,7 @@ fn storm(handler: extern "C" fn(libc::c_int), flags: libc::c_int, enough: u64) {
     handle(libc::SIGUSR1, handler, flags);
     let done = AtomicBool::new(false);
     // SAFETY: has no precondition.
-    let target = unsafe { libc::pthread_self() };
+    let target = unsafe { libc::pthread_self() } as usize;
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut seen = 0;
@@ -96,7 +96,7 @@ fn storm(handler: extern "C" fn(libc::c_int), flags: libc::c_int, enough: u64) {
                 }
                 // SAFETY: the target stays in this scope until `done`, and waits for this thread
                 // afterwards.
-                unsafe { libc::pthread_kill(target, libc::SIGUSR1) };
+                unsafe { libc::pthread_kill(target as _, libc::SIGUSR1) };
                 // On a busy machine: one signal per turn. A turn full of signals would become one
                 // signal.
                 std::thread::yield_now();

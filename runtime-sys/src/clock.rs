@@ -140,6 +140,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(not(any(unix, windows)), ignore = "no threads there")]
     #[cfg_attr(gosched_no_thread_clock, ignore = "the part is taken away")]
     fn a_clock_tells_computing_from_blocked() {
         let (tell, told) = std::sync::mpsc::channel();

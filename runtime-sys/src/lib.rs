@@ -71,6 +71,7 @@
 
 pub mod clock;
 #[cfg_attr(windows, path = "sys/windows/last_error.rs")]
+#[cfg_attr(not(any(unix, windows)), path = "sys/wasi/errno.rs")]
 pub mod errno;
 pub mod memory;
 pub mod signal;
@@ -80,6 +81,6 @@ pub mod thread;
 
 #[cfg(all(test, gosched_loom))]
 mod model;
-#[cfg(test)]
+#[cfg(all(test, any(unix, windows)))]
 #[cfg_attr(windows, path = "sys/windows/testing.rs")]
 mod testing;

@@ -15,6 +15,12 @@
 //!
 //! Between the rooms and the users stands `embed`, the door for the callback bridge.
 
+#[cfg(not(any(unix, windows)))]
+compile_error!(
+    "gosched does not run on WebAssembly: goroutines need stacks to switch to, or threads, and \
+     stable Rust has neither there"
+);
+
 mod blocking;
 mod cancelled;
 mod carry;

@@ -29,11 +29,12 @@ use crate::cargo;
 use crate::steps::integration_tests;
 
 const USAGE: &str = "\
-usage: cargo xtask systems [--only ROW]... [--install] [--quick]
+usage: cargo xtask systems [--only ROW]... [--install] [--quick | --check]
        cargo xtask systems --list
 
 --install  gets what a row needs: Debian's packages, Python's, a rule of the kernel
 --quick    of a row that runs everything, the tests named in QUICK
+--check    of each row the types alone, which needs no linker
 
 rows: ";
 
@@ -43,10 +44,10 @@ const QUICK: [&str; 6] = ["go", "channels", "sync", "soundness", "crash", "callb
 /// The tests that run on a system without a C half: goroutines, what they wait for, and calls from
 /// threads that gosched has not made. `windows` is empty elsewhere.
 #[rustfmt::skip]
-const PORTED: [&str; 18] = [
+const PORTED: [&str; 19] = [
     "go", "channels", "sync", "soundness", "calls", "calls_async", "callback_ends", "mailbox",
     "closures_data", "time", "time_async", "scope", "streams", "set_procs", "no_wait",
-    "lent_thread", "unwinding_wakers", "windows",
+    "lent_thread", "unwinding_wakers", "timers", "windows",
 ];
 
 /// What these need beside them.
@@ -57,9 +58,10 @@ const QUICK_MINIMUM: u64 = 100;
 
 #[derive(Debug, Default)]
 struct Options {
-    rows: Vec<&'static Row>,
+    rows: Vec<Row>,
     install: bool,
     quick: bool,
+    check: bool,
     list: bool,
 }
 
@@ -109,17 +111,24 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         match word {
             "--install" => options.install = true,
             "--quick" => options.quick = true,
+            "--check" => options.check = true,
             "--list" => options.list = true,
-            "--only" => {
-                let name = words.next().ok_or("`--only` wants a row")?;
+            word if word.starts_with("--only") => {
+                let name = match word.strip_prefix("--only=") {
+                    Some(name) => name,
+                    None => words.next().ok_or("`--only` wants a row")?,
+                };
                 let row = ROWS.iter().find(|row| row.name == name);
-                options.rows.push(row.ok_or_else(|| format!("no row `{name}`\n\n{}", usage()))?);
+                options.rows.push(*row.ok_or_else(|| format!("no row `{name}`\n\n{}", usage()))?);
             }
             other => return Err(format!("no option `{other}`\n\n{}", usage())),
         }
     }
     if options.rows.is_empty() {
-        options.rows = ROWS.iter().collect();
+        options.rows = ROWS.to_vec();
+    }
+    if options.check {
+        options.rows.iter_mut().for_each(|row| *row = row.checked_only());
     }
     Ok(options)
 }
@@ -129,14 +138,14 @@ fn usage() -> String {
     format!("{USAGE}{}", names.join(", "))
 }
 
-fn one(row: &'static Row, options: &Options) -> Verdict {
+fn one(row: &Row, options: &Options) -> Verdict {
     match needs::missing(row.needs, options.install) {
         Ok(lacking) => one_of(row, lacking, options.quick),
         Err(why) => Verdict::Failed(why),
     }
 }
 
-fn one_of(row: &'static Row, lacking: Vec<&'static str>, quick: bool) -> Verdict {
+fn one_of(row: &Row, lacking: Vec<&'static str>, quick: bool) -> Verdict {
     match Toolchain::find() {
         Some(toolchain) if lacking.is_empty() => {
             follow(row, &toolchain, quick).map_or_else(Verdict::Failed, Verdict::Done)
@@ -146,7 +155,7 @@ fn one_of(row: &'static Row, lacking: Vec<&'static str>, quick: bool) -> Verdict
 }
 
 /// Follows a row as far as it goes. Returns what was done.
-fn follow(row: &'static Row, toolchain: &Toolchain, quick: bool) -> Result<String, String> {
+fn follow(row: &Row, toolchain: &Toolchain, quick: bool) -> Result<String, String> {
     let kind = match row.depth {
         Depth::Checks => Std::Checked,
         Depth::Links | Depth::Runs { .. } => Std::Built { flags: "" },
@@ -172,7 +181,9 @@ fn follow(row: &'static Row, toolchain: &Toolchain, quick: bool) -> Result<Strin
         _ => {
             let mut command = build.cargo("test");
             command.args(["--lib", "--no-fail-fast"]);
-            counted(command, minimum)?
+            let passed = counted(command, minimum)?;
+            controls::refuses_the_scheduler(&build)?;
+            passed
         }
     };
     Ok(format!("{passed} tests passed, {how}"))
@@ -189,7 +200,7 @@ fn everything(build: &Build<'_>, minimum: u64) -> Result<u64, String> {
     Ok(passed)
 }
 
-/// Runs the unit tests of the lowest package, and the integration tests without a C half. Returns
+/// Runs the unit tests of the inner packages, and the integration tests without a C half. Returns
 /// how many passed.
 fn ported(build: &Build<'_>, minimum: u64) -> Result<u64, String> {
     let mut units = build.cargo("test");
@@ -286,6 +297,8 @@ mod tests {
             ["wasi", "linux-musl"]
         );
         assert!(some.quick && !some.install);
+        let checked = parse(&words("--check")).expect("all").rows;
+        assert!(checked.len() == ROWS.len() && checked.iter().all(|row| row.plan() == "checked"));
         for wrong in ["--only", "--only nowhere", "linux-musl"] {
             assert!(parse(&words(wrong)).is_err(), "{wrong}");
         }
@@ -297,7 +310,8 @@ mod tests {
             assert!(ROWS[..at].iter().all(|other| other.name != row.name), "{}", row.name);
             let (arch, os) = row.place();
             assert!(!arch.is_empty(), "{}", row.name);
-            assert!(row.depth == Depth::Checks || !os.is_empty(), "{}", row.name);
+            let nameless = row.depth == Depth::Checks || row.name == "wasi";
+            assert!(nameless || !os.is_empty(), "{}", row.name);
         }
     }
 

@@ -8,6 +8,7 @@ use gosched_runtime_sys::signal::mask::SignalMask;
 use gosched_runtime_sys::signal::stack::{Registered, registered};
 use gosched_scheduler::{Mode, Runtime};
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::{Command, ExitStatus};
 use std::ptr::{null, null_mut};
@@ -45,11 +46,14 @@ extern "C" fn start<F: FnOnce() -> T, T>(job: *mut c_void) -> *mut c_void {
 /// its end.
 pub(crate) fn on_c_thread<T: Send, F: FnOnce() -> T + Send>(body: F) -> T {
     let mut job = Job { body: Some(body), outcome: None };
-    let mut thread = 0;
+    let mut thread = MaybeUninit::uninit();
+    let argument = (&raw mut job).cast();
     // SAFETY: the job outlives the thread, which is joined below.
     let made =
-        unsafe { libc::pthread_create(&mut thread, null(), start::<F, T>, (&raw mut job).cast()) };
+        unsafe { libc::pthread_create(thread.as_mut_ptr(), null(), start::<F, T>, argument) };
     assert_eq!(made, 0);
+    // SAFETY: made above.
+    let thread = unsafe { thread.assume_init() };
     // SAFETY: made above, joined once.
     let joined = unsafe { libc::pthread_join(thread, null_mut()) };
     assert_eq!(joined, 0);

@@ -5,6 +5,7 @@ use crate::support::{Child, bridge, on_c_thread};
 use gosched_callback_bridge::{Binding, Bridge, EnterError};
 use gosched_scheduler::chan::{self, Receiver, Sender};
 use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
 use std::os::unix::process::ExitStatusExt;
 use std::ptr::{null, null_mut};
 
@@ -72,7 +73,7 @@ fn pthread_exit_on_a_bound_thread_ends_the_process_with_a_message() {
 /// The record of the cancelled thread.
 struct Cancelled {
     bridge: Bridge,
-    inside: Sender<libc::pthread_t>,
+    inside: Sender<usize>,
     answer: Receiver<i32>,
     /// The value that the callback received after the cancel.
     got: Option<i32>,
@@ -85,7 +86,7 @@ extern "C-unwind" fn is_cancelled(argument: *mut c_void) -> *mut c_void {
     let got = this.bridge.enter(|| {
         // SAFETY: has no precondition.
         let me = unsafe { libc::pthread_self() };
-        this.inside.send(me).expect("the test waits");
+        this.inside.send(me as usize).expect("the test waits");
         let answer = this.answer.recv().expect("the test answers");
         // SAFETY: cancellation is off in here, so nothing unwinds.
         unsafe { pthread_testcancel() };
@@ -106,12 +107,14 @@ fn a_cancel_strikes_after_the_callback() {
         let (answers, answer) = chan::bounded(1);
         let bridge = bridge.clone().with_binding(binding);
         let mut record = Cancelled { bridge, inside, answer, got: None, survived: false };
-        let mut thread = 0;
+        let mut thread = MaybeUninit::uninit();
+        let argument = (&raw mut record).cast();
         // SAFETY: the record outlives the thread, which is joined below.
-        let made =
-            unsafe { pthread_create(&mut thread, null(), is_cancelled, (&raw mut record).cast()) };
+        let made = unsafe { pthread_create(thread.as_mut_ptr(), null(), is_cancelled, argument) };
         assert_eq!(made, 0);
-        assert_eq!(is_inside.recv().expect("it comes"), thread);
+        // SAFETY: made above.
+        let thread = unsafe { thread.assume_init() };
+        assert_eq!(is_inside.recv().expect("it comes"), thread as usize);
         // SAFETY: the thread waits for an answer inside its callback.
         assert_eq!(unsafe { libc::pthread_cancel(thread) }, 0);
         answers.send(9).expect("it listens");

@@ -13,8 +13,9 @@
 //! stack, and when the stack is given back. Begin with `stack.rs`, whose head has the picture; then
 //! `context.rs`.
 
+#[cfg_attr(not(any(unix, windows)), path = "no_context.rs")]
 pub mod context;
-#[cfg(not(any(windows, gosched_no_signals)))]
+#[cfg(all(unix, not(gosched_no_signals)))]
 pub(crate) mod guarded;
 pub(crate) mod mapping;
 pub mod prefetch;

@@ -221,7 +221,7 @@ pub(crate) fn has_light_guards() -> bool {
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, any(unix, windows)))]
 mod tests {
     use super::*;
     use crate::testing::{Child, permissions_at};

@@ -290,5 +290,5 @@ pub fn used(stack: Range<usize>) -> usize {
     stack.end - lowest_resident(stack.clone())
 }
 
-#[cfg(test)]
+#[cfg(all(test, any(unix, windows)))]
 mod tests;

@@ -112,6 +112,7 @@ impl Drop for FatalOnUnwind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(any(unix, windows))]
     use crate::testing::Child;
 
     fn line(parts: &[Part<'_>]) -> String {
@@ -134,6 +135,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(any(unix, windows))]
     fn fatal_speaks_and_aborts() {
         let child = Child::run("signal::fatal::tests::fatal_speaks_and_aborts", || {
             fatal(&[Part::Text("last words of "), Part::Dec(42), Part::Text("\n")])

@@ -13,9 +13,9 @@
 
 pub mod fatal;
 #[cfg_attr(all(windows, not(gosched_no_signals)), path = "../sys/windows/handler.rs")]
-#[cfg_attr(gosched_no_signals, path = "../sys/absent/handler.rs")]
+#[cfg_attr(any(not(any(unix, windows)), gosched_no_signals), path = "../sys/absent/handler.rs")]
 pub mod handler;
-#[cfg_attr(any(windows, gosched_no_signals), path = "../sys/absent/mask.rs")]
+#[cfg_attr(any(not(unix), gosched_no_signals), path = "../sys/absent/mask.rs")]
 pub mod mask;
-#[cfg_attr(any(windows, gosched_no_signals), path = "../sys/absent/signal_stacks.rs")]
+#[cfg_attr(any(not(unix), gosched_no_signals), path = "../sys/absent/signal_stacks.rs")]
 pub mod stack;

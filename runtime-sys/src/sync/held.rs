@@ -128,6 +128,7 @@ mod tests {
     use crate::sync::lock::Lock;
 
     #[test]
+    #[cfg_attr(not(any(unix, windows)), ignore = "no threads there")]
     fn user_code_under_a_lock_is_found() {
         let (one, two) = (Lock::new(1), Lock::new(2));
         assert_none();

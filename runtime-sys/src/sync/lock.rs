@@ -318,6 +318,7 @@ mod tests {
     use super::Lock;
 
     #[test]
+    #[cfg_attr(not(any(unix, windows)), ignore = "no threads there")]
     fn each_addition_is_counted() {
         let (lock, outside) = (Lock::new(0_u64), AtomicU64::new(0));
         std::thread::scope(|scope| {
@@ -339,6 +340,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(not(any(unix, windows)), ignore = "no threads there")]
     fn who_sleeps_is_woken() {
         let lock = Arc::new(Lock::new(0));
         let both = Arc::new(Barrier::new(2));
@@ -361,6 +363,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(not(any(unix, windows)), ignore = "no unwinding there")]
     fn a_panic_unlocks_and_poisons_nothing() {
         let mut lock = Lock::new(1);
         let panicked = catch_unwind(AssertUnwindSafe(|| {

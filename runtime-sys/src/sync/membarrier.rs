@@ -162,6 +162,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
     #[test]
+    #[cfg_attr(not(any(unix, windows)), ignore = "no threads there")]
     fn one_of_two_sees_the_other() {
         litmus();
     }

@@ -163,6 +163,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(not(any(unix, windows)), ignore = "no threads there")]
     fn another_thread_wakes_a_sleeper() {
         let note = Arc::new(Note::default());
         let there = Arc::clone(&note);
@@ -192,6 +193,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(not(any(unix, windows)), ignore = "no threads there")]
     fn a_far_deadline_does_not_keep_a_waker_out() {
         let note = Arc::new(Note::new());
         let there = Arc::clone(&note);
@@ -205,6 +207,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(not(any(unix, windows)), ignore = "no threads there")]
     fn a_wake_up_without_a_token_does_not_end_the_sleep() {
         let note = Arc::new(Note::new());
         let there = Arc::clone(&note);
@@ -219,6 +222,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(not(any(unix, windows)), ignore = "no threads there")]
     fn ping_pong() {
         const ROUNDS: u32 = 100_000;
         let notes = Arc::new((Note::new(), Note::new()));
@@ -238,6 +242,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(not(any(unix, windows)), ignore = "no threads there")]
     fn no_token_is_lost_between_wakers_and_deadlines() {
         const EACH: u32 = 20_000;
         let shared = Arc::new((Note::new(), crate::sync::primitive::AtomicU32::new(0)));

@@ -30,6 +30,9 @@ mod os;
 #[path = "windows/mod.rs"]
 #[cfg(windows)]
 mod os;
+#[path = "wasi/mod.rs"]
+#[cfg(target_os = "wasi")]
+mod os;
 #[path = "unsupported.rs"]
 #[cfg(not(any(
     windows,
@@ -41,7 +44,8 @@ mod os;
     target_os = "netbsd",
     target_os = "openbsd",
     target_os = "illumos",
-    target_os = "solaris"
+    target_os = "solaris",
+    target_os = "wasi"
 )))]
 mod os;
 
@@ -49,7 +53,8 @@ mod os;
 #[cfg_attr(not(windows), path = "absent/overflow.rs")]
 mod overflow;
 #[cfg_attr(windows, path = "windows/process.rs")]
-#[cfg_attr(not(windows), path = "posix/process.rs")]
+#[cfg_attr(target_os = "wasi", path = "wasi/process.rs")]
+#[cfg_attr(not(any(windows, target_os = "wasi")), path = "posix/process.rs")]
 mod process;
 #[cfg_attr(target_arch = "x86_64", path = "prefetch/x86_64.rs")]
 #[cfg_attr(target_arch = "aarch64", path = "prefetch/aarch64.rs")]

@@ -31,6 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(not(any(unix, windows)), ignore = "no threads there")]
     fn bounds_contain_a_local_and_have_the_size_asked_for() {
         let size = 4 << 20;
         let check = move || {

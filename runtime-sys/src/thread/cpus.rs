@@ -23,6 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(not(any(unix, windows)), ignore = "affinity is not told there")]
     #[cfg_attr(gosched_no_affinity, ignore = "the part is taken away")]
     fn a_quota_only_takes_away() {
         let cpus = usable_cpus();

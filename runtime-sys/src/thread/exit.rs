@@ -60,7 +60,8 @@ impl ExitHook {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ptr::null_mut;
+    use std::mem::MaybeUninit;
+    use std::ptr::{null, null_mut};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -85,12 +86,14 @@ mod tests {
     #[test]
     fn runs_at_the_end_of_a_thread_that_c_made() {
         let pair = (ExitHook::register(count).expect("key"), Arc::new(AtomicUsize::new(0)));
-        let mut thread = 0;
+        let mut thread = MaybeUninit::uninit();
         let argument = (&raw const pair).cast_mut().cast();
         // SAFETY: the pair outlives the join below.
         let made =
-            unsafe { libc::pthread_create(&mut thread, std::ptr::null(), on_c_thread, argument) };
+            unsafe { libc::pthread_create(thread.as_mut_ptr(), null(), on_c_thread, argument) };
         assert_eq!(made, 0);
+        // SAFETY: made above.
+        let thread = unsafe { thread.assume_init() };
         // SAFETY: made above, joined once.
         let joined = unsafe { libc::pthread_join(thread, null_mut()) };
         assert_eq!((joined, pair.1.load(Relaxed)), (0, 1));

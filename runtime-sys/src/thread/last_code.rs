@@ -92,6 +92,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(not(any(unix, windows)), ignore = "no threads there")]
     fn the_last_act_comes_after_the_destructors() {
         struct Late;
         impl Drop for Late {
@@ -112,6 +113,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(not(any(unix, windows)), ignore = "no threads there")]
     fn the_hook_runs_once_for_each_thread_that_asked() {
         for _ in 0..3 {
             let thread = std::thread::spawn(|| {

@@ -17,7 +17,7 @@
 mod bounds;
 mod cpus;
 #[cfg_attr(all(windows, not(gosched_no_exit_hook)), path = "../sys/windows/thread_exit.rs")]
-#[cfg_attr(gosched_no_exit_hook, path = "../sys/absent/exit.rs")]
+#[cfg_attr(any(not(any(unix, windows)), gosched_no_exit_hook), path = "../sys/absent/exit.rs")]
 pub mod exit;
 pub mod fork;
 pub mod last_code;
@@ -72,12 +72,14 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(not(any(unix, windows)), ignore = "no threads there")]
     fn threads_have_different_numbers() {
         let other = std::thread::spawn(id).join().expect("thread");
         assert!(other > 0 && other != id() && id() == id());
     }
 
     #[test]
+    #[cfg_attr(not(any(unix, windows)), ignore = "no threads there")]
     #[cfg_attr(gosched_no_thread_list, ignore = "the part is taken away")]
     fn every_thread_is_listed_once() {
         let ((ask, asked), (say, said)) = (channel::<()>(), channel());
@@ -111,6 +113,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(not(any(unix, windows)), ignore = "no threads there")]
     #[cfg_attr(gosched_no_thread_list, ignore = "the part is taken away")]
     fn a_thread_that_was_joined_has_ended() {
         assert!(!is_exiting(id()));

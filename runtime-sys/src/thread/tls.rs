@@ -203,6 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(not(any(unix, windows)), ignore = "no threads there")]
     fn each_thread_has_its_own() {
         let here = 1_u8;
         let pointer = (&raw const here).cast();

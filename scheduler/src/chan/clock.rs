@@ -12,6 +12,8 @@
 
 use std::time::{Duration, Instant};
 
+use gosched_runtime_sys::clock::to_ns;
+
 use super::buffer::Buffer;
 use super::place::Place;
 
@@ -32,7 +34,7 @@ impl<T> Clock<T> {
         period: Option<Duration>,
         value: fn(Instant) -> T,
     ) -> Self {
-        Self { next, period: period.map(no_less), value }
+        Self { next: next.filter(can_come), period: period.map(no_less), value }
     }
 
     /// When the next value is due. None: never.
@@ -60,9 +62,15 @@ impl<T> Clock<T> {
         let came = self.next.is_some() || !buffer.is_empty();
         // The value is the clock's own, and nothing of the user's.
         let _stopped = buffer.pop(&mut Place::Empty);
-        (self.next, self.period) = (next, period.map(no_less));
+        (self.next, self.period) = (next.filter(can_come), period.map(no_less));
         came
     }
+}
+
+/// False for a moment that the clock of the timers never says. An `Instant` may be so late: how
+/// late, differs by system.
+fn can_come(moment: &Instant) -> bool {
+    to_ns(*moment) != u64::MAX
 }
 
 /// A period of zero is the shortest there is: a value is always due.

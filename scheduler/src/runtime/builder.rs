@@ -34,7 +34,13 @@ const MAX_TIMER_SLACK: Duration = Duration::from_secs(1);
 
 /// The smallest and the largest stack, in bytes. `go` may have to make a thread for an M, on the
 /// stack of the goroutine that calls it: in a debug build that does not fit into 16 KiB.
-const STACK_SIZES: std::ops::RangeInclusive<usize> = (32 * 1024)..=(1 << 40);
+const STACK_SIZES: std::ops::RangeInclusive<usize> = (32 * 1024)..=LARGEST_STACK;
+
+/// A terabyte, or where addresses have 32 bits, a gigabyte.
+const LARGEST_STACK: usize = match 1_usize.checked_shl(40) {
+    Some(terabyte) => terabyte,
+    None => 1 << 30,
+};
 
 /// How a runtime is to be built. See [`Runtime::builder`](crate::Runtime::builder).
 #[derive(Clone, Debug)]

@@ -49,10 +49,27 @@ pub(crate) fn link(build: &Build<'_>) -> Result<(), String> {
     let said = quietly(build.start(&here))?
         .map_err(|said| format!("a small program does not run: {said}"))?;
     let (arch, os) = build.row.place();
-    if said.trim() == format!("{arch} {os}") {
+    if said.trim() == format!("{arch} {os}").trim() {
         Ok(())
     } else {
         Err(format!("a program that should run on {arch} {os} says: {}", said.trim()))
+    }
+}
+
+/// Checks that the scheduler is refused on a row's system, in one sentence that says so.
+pub(crate) fn refuses_the_scheduler(build: &Build<'_>) -> Result<(), String> {
+    let mut command = build.bare("check");
+    command.args(["--package", "gosched-scheduler", "--lib", "--message-format", "short"]);
+    let Err(said) = quietly(command)? else {
+        return Err("the scheduler compiles, and should be refused".to_owned());
+    };
+    let errors: Vec<&str> = said.lines().filter(|line| line.contains(": error")).collect();
+    match errors[..] {
+        [error] if error.contains("gosched does not run on") => {
+            println!("the scheduler is refused: {error}");
+            Ok(())
+        }
+        _ => Err(format!("the scheduler is not refused in one sentence: {said}")),
     }
 }
 

@@ -70,9 +70,10 @@ impl Toolchain {
     /// Makes the std of `target`, unless it is there, and returns the directory that the compiler
     /// takes as its own.
     pub(crate) fn std(&self, target: &str, kind: Std) -> Result<PathBuf, String> {
-        let (subcommand, flags, extension) = match kind {
-            Std::Checked => ("check", "", "rmeta"),
-            Std::Built { flags } => ("build", flags, "rlib"),
+        // What makes backtraces adds no name to std.
+        let (subcommand, flags, extension, features) = match kind {
+            Std::Checked => ("check", "", "rmeta", "panic-unwind"),
+            Std::Built { flags } => ("build", flags, "rlib", "panic-unwind,backtrace"),
         };
         let key: String = format!("{}-{subcommand}{flags}", self.version)
             .chars()
@@ -88,9 +89,10 @@ impl Toolchain {
         let mut command = cargo::command_of(&self.cargo, &[subcommand, "--locked"], None);
         self.choose(&mut command);
         command.arg("--manifest-path").arg(&manifest).args(["--target", target]);
-        command.args(["--release", "--features", "panic-unwind,backtrace"]);
+        command.args(["--release", "--features", features]);
         command.env("CARGO_TARGET_DIR", &build).env("RUSTC_BOOTSTRAP", "1");
-        let marked = format!("-Zforce-unstable-if-unmarked --cap-lints=allow {flags}");
+        // Not `allow`: cargo learns from a warning that a system has no dynamic libraries.
+        let marked = format!("-Zforce-unstable-if-unmarked --cap-lints=warn {flags}");
         command.env("RUSTFLAGS", marked.trim_end());
         let shown = format!("{command:?}");
         match cargo::run(command) {

@@ -8,8 +8,8 @@
 use std::ffi::{c_int, c_void};
 use std::io;
 
-/// The numbers of the signals that an access to a guard would raise.
-pub const FAULTS: [c_int; 2] = [libc::SIGSEGV, libc::SIGSEGV];
+/// The number of the signal that an access to a guard would raise, on every system that has it.
+pub const FAULTS: [c_int; 2] = [11; 2];
 
 /// A signal as a handler would see it.
 #[derive(Debug)]

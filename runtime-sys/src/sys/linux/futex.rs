@@ -13,7 +13,8 @@ use std::time::Duration;
 /// Sleeps while the word is `expected`. False if the timeout passed. May return true early.
 pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> bool {
     let timeout = timeout.map(|left| libc::timespec {
-        tv_sec: libc::time_t::try_from(left.as_secs()).unwrap_or(libc::time_t::MAX),
+        // Of its type only the width differs: with musl the libc crate calls it deprecated.
+        tv_sec: left.as_secs().min(i32::MAX as u64) as _,
         tv_nsec: libc::c_long::from(left.subsec_nanos() as i32),
     });
     let timeout: *const libc::timespec = timeout.as_ref().map_or(null(), |t| t);

@@ -106,6 +106,7 @@ mod tests {
     static LATE: AtomicUsize = AtomicUsize::new(0);
 
     #[test]
+    #[cfg_attr(not(any(unix, windows)), ignore = "no threads there")]
     fn the_words_are_shown_again_at_the_end_of_the_keys() {
         let ends = |is_bound| {
             std::thread::spawn(move || {
