@@ -5,6 +5,8 @@
 //! earlier message may be left in the note, if the thread found that one before it slept. It then
 //! looks once in vain.
 //!
+//! A thread may [look](Letterbox::look) for a while before it waits, and so before it sleeps.
+//!
 //! A sender touches the note after the message was put: it holds the letterbox by a count.
 //!
 //! *Rejected.* A channel of std or of crossbeam: a channel for one message at a time needs none of
@@ -14,17 +16,19 @@ use std::time::Instant;
 
 use gosched_runtime_sys::sync::lock::Mutex;
 use gosched_runtime_sys::sync::note::Note;
-use gosched_runtime_sys::sync::primitive::mutated;
+use gosched_runtime_sys::sync::primitive::{AtomicBool, Ordering, mutated, spin_loop};
 
 /// The place.
 pub(crate) struct Letterbox<T> {
     message: Mutex<Option<T>>,
+    /// There may be a message. A hint, for those that look without the lock.
+    full: AtomicBool,
     note: Note,
 }
 
 impl<T> Letterbox<T> {
     pub(crate) fn new() -> Self {
-        Self { message: Mutex::new(None), note: Note::new() }
+        Self { message: Mutex::new(None), full: AtomicBool::new(false), note: Note::new() }
     }
 
     /// Puts `message` there, and wakes the thread. The one before must have been taken.
@@ -32,8 +36,11 @@ impl<T> Letterbox<T> {
         if mutated("letterbox.wakes_first") {
             self.note.wake();
         }
-        let before = self.message.lock().replace(message);
+        let mut place = self.message.lock();
+        let before = place.replace(message);
         debug_assert!(before.is_none(), "a message is taken before the next one comes");
+        self.full.store(true, Ordering::Relaxed);
+        drop(place);
         if !mutated("letterbox.wakes_first") {
             self.note.wake();
         }
@@ -61,8 +68,20 @@ impl<T> Letterbox<T> {
         }
     }
 
+    /// Looks so many times whether there is a message, without sleeping in between.
+    pub(crate) fn look(&self, times: u32) {
+        for _ in 0..times {
+            if self.full.load(Ordering::Relaxed) {
+                break;
+            }
+            spin_loop();
+        }
+    }
+
     fn try_take(&self) -> Option<T> {
-        self.message.lock().take()
+        let mut message = self.message.lock();
+        self.full.store(false, Ordering::Relaxed);
+        message.take()
     }
 }
 

@@ -135,6 +135,7 @@ impl BlockingPool {
         if !self.workers.enlist(helper.messages.clone()) {
             return None;
         }
+        helper.messages.look(policy::HELPER_LOOKS);
         let message = match helper.messages.take_until(Instant::now() + policy::HELPER_IDLE) {
             Some(message) => message,
             None if self.workers.leave(|other| Arc::ptr_eq(other, &helper.messages)) => {

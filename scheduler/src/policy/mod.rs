@@ -58,6 +58,10 @@ pub(crate) const SEARCH_NS: u64 = 30_000;
 /// Time after which an idle helper thread, of `blocking` or for thread-backed goroutines, ends.
 pub(crate) const HELPER_IDLE: Duration = Duration::from_millis(500);
 
+/// How often an idle helper looks for its next job before it sleeps: 3 to 7 us, by how long the
+/// processor pauses. A goroutine that blocks again and again then finds its helper awake.
+pub(crate) const HELPER_LOOKS: u32 = 128;
+
 /// Number of helpers that a runtime may have, unless its builder says otherwise.
 pub(crate) const MAX_HELPERS: usize = 512;
 
