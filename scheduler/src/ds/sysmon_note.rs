@@ -226,7 +226,9 @@ impl SysmonNote {
 
 #[cfg(test)]
 mod tests {
-    use super::{NEVER, SysmonNote, WakeOutcome};
+    use gosched_runtime_sys::clock::monotonic_ns;
+
+    use super::{NEVER, Ordering, SysmonNote, WakeOutcome};
 
     #[test]
     fn the_first_waker_makes_the_thread() {
@@ -243,6 +245,21 @@ mod tests {
         assert_eq!(note_of_sysmon.wake(), WakeOutcome::StartThread);
         note_of_sysmon.sleep(NEVER, || true);
         assert!(!note_of_sysmon.sleeps());
+    }
+
+    #[test]
+    fn a_pause_ends_sooner_if_somebody_is_in_a_hurry() {
+        let note_of_sysmon = std::sync::Arc::new(SysmonNote::new());
+        let began = monotonic_ns();
+        let theirs = note_of_sysmon.clone();
+        let sysmon = std::thread::spawn(move || theirs.pause(began + 60_000_000_000));
+        while note_of_sysmon.pauses_until.load(Ordering::Relaxed) == 0 {
+            std::hint::spin_loop();
+        }
+        note_of_sysmon.hurry(NEVER);
+        note_of_sysmon.hurry(began + 1);
+        sysmon.join().expect("no panic");
+        assert!(monotonic_ns() - began < 30_000_000_000, "it paused to the end");
     }
 
     #[test]
